@@ -1,0 +1,52 @@
+# Every target sets itself up first: a virtual environment in .venv with the locked dependencies, no root.
+BIN := .venv/bin
+READY := .venv/.ready
+UV_VERSION := $(shell sed -n '/^name = "uv"$$/{n;s/^version = "\(.*\)"/\1/p;}' uv.lock)
+CODE := nono tests benchmarks
+
+.PHONY: help setup demo test test-kernel test-long check fmt bench freeze-filters clean
+
+help: ## say what there is
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' Makefile
+
+setup: $(READY) ## make the virtual environment
+
+$(READY): pyproject.toml uv.lock
+	@python=$$(sh tests/support/find-python) || exit 1; \
+	echo "setting up .venv with $$($$python --version)"; \
+	$$python -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
+	@UV_PROJECT_ENVIRONMENT=.venv UV_SYSTEM_CERTS=1 $(BIN)/uv sync --frozen --quiet
+	@touch $(READY)
+
+demo: $(READY) ## show the main job without keys or Internet
+	@$(BIN)/python -m tests.demo
+
+test: $(READY) ## run the whole suite, as root or as an ordinary user
+	@$(BIN)/python -m pytest
+
+test-kernel: $(READY) ## run what depends on who you are: kernel, attacks, end to end
+	@$(BIN)/python -m pytest tests/kernel tests/attacks tests/e2e
+
+test-long: $(READY) ## races and fuzzing with the full counts: minutes
+	@NONO_TEST_LONG=1 $(BIN)/python -m pytest -m "slow or not slow" tests/attacks tests/unit
+
+check: $(READY) ## what must be clean at every commit
+	@$(BIN)/ruff check --quiet $(CODE)
+	@$(BIN)/ruff format --quiet --check $(CODE)
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo >/dev/null || $(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q tests/architecture
+
+fmt: $(READY) ## format
+	@$(BIN)/ruff check --quiet --fix $(CODE)
+	@$(BIN)/ruff format --quiet $(CODE)
+
+bench: $(READY) ## measure the budgets beside the peers; writes docs/benchmarks.md
+	@$(BIN)/python -m benchmarks
+
+freeze-filters: $(READY) ## build the seccomp programs anew with libseccomp
+	@$(BIN)/python -m nono.kernel.filter_build
+
+clean: ## remove what the targets above have made
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

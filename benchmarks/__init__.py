@@ -1,0 +1,1 @@
+"""Measures nono's budgets beside its peers in one run: `make bench`."""

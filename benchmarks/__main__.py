@@ -1,0 +1,102 @@
+"""Measures the budgets side by side with the peers: `python -m benchmarks [--quick] [--only NAME]`.
+
+A full run writes docs/benchmarks.md; every run prints the page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import compileall
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Collection
+
+from benchmarks import machine
+from benchmarks.budget import Row, Verdict, judge
+from benchmarks.inside_rows import inside_rows
+from benchmarks.listening_row import listening_row
+from benchmarks.peers import Peers, find_peers
+from benchmarks.proxies import trio
+from benchmarks.proxy_rows import proxy_rows
+from benchmarks.samples import Absent, CannotRunError
+from benchmarks.settings import FULL, QUICK, Settings
+from benchmarks.stage import NONO, Stage, stage
+from benchmarks.start_rows import start_rows
+from benchmarks.table import page
+
+GROUPS = ("start", "listening", "inside", "proxy")
+LIMIT_S = 360  # without the installation of the peers, which happens once
+PAGE = machine.ROOT / "docs/benchmarks.md"
+HOW = (
+    "Each cell is `median [least to most]` over the rounds of one run, in which all that stands in a row "
+    "takes turns. Times drift by a quarter on a shared machine: compare ratios, and those of one page only. "
+    "Traffic stays on loopback. The load and the upstream share a CPU that the proxy is not on.",
+    "Written by `make bench`.",
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = _parse(argv)
+    settings = QUICK if options.quick else FULL
+    started = time.monotonic()
+    os.chdir(machine.ROOT)
+    signal.signal(signal.SIGALRM, _give_up)
+    facts = machine.facts()
+    compileall.compile_dir(machine.ROOT / "nono", quiet=1)
+    peers = find_peers()
+    signal.alarm(LIMIT_S)
+    with stage(machine.cpus(), settings.bulk_bytes) as set_up:
+        rows = _measure(set_up, peers, settings, options.only or GROUPS)
+    signal.alarm(0)
+    facts |= {"nono": _nono_version(), **peers.versions()}
+    facts["the run took"] = f"{time.monotonic() - started:.0f} s{', --quick' if options.quick else ''}"
+    text = page("Budgets, measured", facts, rows, HOW)
+    print(text)
+    if not options.quick and not options.only:
+        PAGE.write_text(text)
+    missed = sum(judge(row) is Verdict.MISSED for row in rows)
+    print(f"{missed} of {len(rows)} rows miss their budget", file=sys.stderr)
+    return 0
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="see that it all works; the figures are rough")
+    parser.add_argument("--only", action="append", choices=GROUPS, help="this group of rows; may be repeated")
+    return parser.parse_args(argv)
+
+
+def _measure(set_up: Stage, peers: Peers, settings: Settings, groups: Collection[str]) -> list[Row]:
+    rows: list[Row] = []
+    if "start" in groups:
+        rows.extend(start_rows(set_up, peers, settings))
+    if "listening" in groups:
+        rows.append(listening_row(set_up, peers, settings))
+    if not {"inside", "proxy"} & {*groups}:
+        return rows
+    try:
+        with trio(set_up, peers) as workers:
+            if "inside" in groups:
+                rows.extend(inside_rows(set_up, workers, settings))
+            if "proxy" in groups:
+                rows.extend(proxy_rows(set_up, workers, settings))
+    except CannotRunError as error:
+        rows.append(Row("the rest, inside `nono run`", "", Absent(str(error))))
+    return rows
+
+
+def _give_up(*_: object) -> None:
+    """Not an Exception, which some row could take for its own; what is open is closed on the way out."""
+    raise SystemExit(f"benchmarks: not done within {LIMIT_S} s")
+
+
+def _nono_version() -> str:
+    said = subprocess.run([NONO, "--version"], capture_output=True, text=True, timeout=20, check=True)
+    return said.stdout.split()[-1]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""Runs commands to their end, in rounds that take turns, with a limit on each."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from benchmarks.samples import Absent, CannotRunError, Measured, Samples
+
+PATIENCE_S = 20.0
+
+Round = Callable[[], float]  # one value; CannotRunError when there is none
+
+
+def in_turn(rounds: int, measurements: Mapping[str, Round]) -> dict[str, Measured]:
+    """The values of each measurement, as rounds_in_turn() gets them."""
+    outcomes = rounds_in_turn(rounds, measurements)
+    return {
+        name: outcome if isinstance(outcome, Absent) else Samples(tuple(outcome))
+        for name, outcome in outcomes.items()
+    }
+
+
+def rounds_in_turn[T](
+    rounds: int, measurements: Mapping[str, Callable[[], T]]
+) -> dict[str, list[T] | Absent]:
+    """What each measurement returned, round by round. What drifts on the machine meets all of them alike.
+
+    The first round is not counted: it warms caches up. What raises CannotRunError is left out from then on.
+    """
+    outcomes: dict[str, list[T] | Absent] = {name: [] for name in measurements}
+    names = [*measurements]
+    for number in range(rounds + 1):
+        # Nobody is always the one that runs after the most expensive neighbour.
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            values = outcomes[name]
+            if isinstance(values, Absent):
+                continue
+            try:
+                value = measurements[name]()
+            except CannotRunError as error:
+                outcomes[name] = Absent(str(error))
+            else:
+                values.extend([value] if number else [])
+    return outcomes
+
+
+def check(argv: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Run a command once. CannotRunError with what it said when it fails."""
+    try:
+        ended = subprocess.run(
+            argv,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CannotRunError(f"cannot run: {error}") from error
+    if ended.returncode:
+        said = (ended.stderr.strip() or ended.stdout.strip() or "no word").splitlines()[-1]
+        raise CannotRunError(f"exit code {ended.returncode}: {said[:160]}")
+
+
+def seconds_to_exit(argv: Sequence[str], environ: Mapping[str, str]) -> float:
+    """From posix_spawn(3) to the exit of argv, an absolute path first. CannotRunError when it fails."""
+    silence = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
+    start = time.perf_counter()
+    pid = os.posix_spawn(argv[0], [*argv], environ, file_actions=silence)
+    # Polled through a pidfd: subprocess's wait with a time limit sleeps up to 50 ms between looks.
+    descriptor = os.pidfd_open(pid)
+    try:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        ended = poll.poll(PATIENCE_S * 1000)
+        seconds = time.perf_counter() - start
+        if not ended:
+            os.kill(pid, signal.SIGKILL)
+        status = os.waitpid(pid, 0)[1]
+    finally:
+        os.close(descriptor)
+    if status:
+        raise CannotRunError(f"{argv[0]}: exit code {os.waitstatus_to_exitcode(status)}")
+    return seconds
+
+
+@contextmanager
+def on_cpu(cpu: int) -> Iterator[None]:
+    """What is started within the block inherits this one CPU."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {cpu})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)

@@ -1,0 +1,104 @@
+"""What the sandbox costs a program that is already running: files, connect(), and a neighbour that floods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from benchmarks.budget import Budget, Figure, Row, at_most
+from benchmarks.commands import in_turn, rounds_in_turn
+from benchmarks.proxies import Trio
+from benchmarks.samples import Absent, CannotRunError, Measured, Samples, percentile
+from benchmarks.settings import Settings
+from benchmarks.stage import SMALL, Stage
+from benchmarks.workers import Worker
+
+FLOODING_PROCESSES = 48
+TREE = "/usr/share"
+# Never trapped. Landlock itself walks up the tree once for each open.
+UNTOUCHED = at_most(1.0, noise=0.15)
+# With 16 notifications per wake-up of the loop, instead of 1 or 2, the median rises to this.
+FAIR_MS = 1.2
+
+
+def inside_rows(stage: Stage, trio: Trio, settings: Settings) -> list[Row]:
+    calls, file = settings.calls, stage.ca_file
+    find = ["find", TREE, "-name", "no-file-is-called-this"]
+    rows = [
+        _beside_bare("open + read + close", "µs", trio, settings, _call(stage, "open", file, calls * 10)),
+        _beside_bare("stat", "µs", trio, settings, _call(stage, "stat", file, calls * 10)),
+        _beside_bare(
+            f"find {TREE}", "ms", trio, settings, lambda each: each.ask("spawn", argv=find)[0] * 1e3
+        ),
+        _connect_row(stage, trio, settings),
+    ]
+    return [*rows, *_flood_rows(stage, trio, settings)]
+
+
+Measure = Callable[[Worker], float]
+
+
+def _beside_bare(path: str, unit: str, trio: Trio, settings: Settings, measure: Measure) -> Row:
+    values = in_turn(
+        settings.rounds, {"nono": lambda: measure(trio.nono), "bare": lambda: measure(trio.bare)}
+    )
+    return Row(f"{path}, inside", unit, values["nono"], "bare", values["bare"], UNTOUCHED)
+
+
+def _probe(stage: Stage) -> str:
+    if stage.probe is None:
+        raise CannotRunError("no C compiler to build the probe with")
+    return stage.probe
+
+
+def _call(stage: Stage, call: str, *arguments: str | int) -> Measure:
+    """µs per call."""
+
+    def measure(each: Worker) -> float:
+        argv = [_probe(stage), call, *map(str, arguments)]
+        return each.ask("spawn", argv=argv)[1] / 1e3
+
+    return measure
+
+
+def _connect_row(stage: Stage, trio: Trio, settings: Settings) -> Row:
+    def measure(each: Worker, port: int) -> float:
+        return _call(stage, "connect", port, settings.calls)(each)
+
+    proxy_port = int(trio.nono.ask("proxy_port")[0])
+    values = in_turn(
+        settings.rounds,
+        {
+            "nono": lambda: measure(trio.nono, proxy_port),
+            "bare": lambda: measure(trio.bare, stage.ports.events),
+        },
+    )
+    budget = at_most(40, Figure.VALUE)
+    return Row("connect() inside, p50", "µs", values["nono"], "bare", values["bare"], budget)
+
+
+def _flood_rows(stage: Stage, trio: Trio, settings: Settings) -> list[Row]:
+    """A request on a connection of its own, with and without the flood."""
+
+    def seconds_of_requests(processes: int) -> list[float]:
+        order = {"service": SMALL, "path": "/small", "seconds": settings.seconds}
+        return trio.nono.ask("latency", probe=_probe(stage), processes=processes, **order)
+
+    kinds = {"flood": FLOODING_PROCESSES, "idle": 0}
+    taken = rounds_in_turn(
+        settings.rounds, {kind: partial(seconds_of_requests, count) for kind, count in kinds.items()}
+    )
+
+    def row(name: str, share: float, budget: Budget | None) -> Row:
+        flood, idle = (_percentiles(taken[kind], share) for kind in kinds)
+        path = f"request latency while {FLOODING_PROCESSES} processes flood connect(), {name}"
+        return Row(path, "ms", flood, "without the flood", idle, budget)
+
+    return [row("p50", 0.5, at_most(FAIR_MS, Figure.VALUE)), row("p99", 0.99, None)]
+
+
+def _percentiles(rounds: list[list[float]] | Absent, share: float) -> Measured:
+    """ms, one per round."""
+    if isinstance(rounds, Absent):
+        return rounds
+    return Samples(tuple(percentile(taken, share) * 1e3 for taken in rounds))

@@ -1,0 +1,265 @@
+"""Does what the benchmark asks, from where a command stands: bare, under nono or beside nono-py's proxy.
+
+One JSON object per line on stdin, {"job": NAME, ...}; one per line on stdout, {"values": [...]} or
+{"error": TEXT}. It ends with stdin. The environment says where the services are, as it would tell an SDK:
+<SERVICE>_BASE_URL, <SERVICE>_KEY and HTTPS_PROXY. Standard library only, in one file: the sandbox then
+needs to grant no more than this file.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+PATIENCE_S = 20.0
+HEAD_END = b"\r\n\r\n"
+PIECE = 1 << 18
+
+
+class Link:
+    """A connection that is read up to a mark."""
+
+    def __init__(self, transport: socket.socket) -> None:
+        self.transport = transport
+        self._buffer = b""
+
+    def read_until(self, mark: bytes) -> bytes:
+        """Through the mark. ConnectionError when the other end closes before it."""
+        while mark not in self._buffer:
+            piece = self.transport.recv(PIECE)
+            if not piece:
+                raise ConnectionResetError(f"closed after {self._buffer[:80]!r}")
+            self._buffer += piece
+        taken, _, self._buffer = self._buffer.partition(mark)
+        return taken + mark
+
+    def read_head(self) -> bytes:
+        head = self.read_until(HEAD_END)
+        status = head.split(b" ", 2)[1:2]
+        if status != [b"200"]:
+            raise ConnectionError(f"answered {head[:120]!r}")
+        return head
+
+    def read_body(self, head: bytes) -> int:
+        """Drops a body that has a Content-Length; how long it was."""
+        fields = dict(line.lower().split(b":", 1) for line in head.split(b"\r\n")[1:-2])
+        size = int(fields[b"content-length"])
+        left, self._buffer = size - len(self._buffer), b""
+        space = memoryview(bytearray(PIECE))
+        while left > 0:
+            got = self.transport.recv_into(space)
+            if not got:
+                raise ConnectionResetError("closed within the body")
+            left -= got
+        return size
+
+    def drain(self) -> None:
+        """To the last chunk, or to the end: nono-py closes and leaves the last chunk out."""
+        while not self._buffer.endswith(b"0\r\n\r\n"):
+            piece = self.transport.recv(PIECE)
+            if not piece:
+                return
+            self._buffer += piece
+
+    def close(self) -> None:
+        self.transport.close()
+
+
+class Service:
+    """A service as the environment describes it."""
+
+    def __init__(self, name: str, ca_file: str | None) -> None:
+        self._url = urlsplit(os.environ[f"{name}_BASE_URL"])
+        self._key = os.environ[f"{name}_KEY"]
+        self._tls = _trusting(ca_file) if self._url.scheme == "https" else None
+
+    @property
+    def port(self) -> int:
+        return self._url.port or 443
+
+    def request(self, path: str) -> bytes:
+        line = f"GET {self._url.path}{path} HTTP/1.1"
+        fields = (f"Host: {self._url.netloc}", f"Authorization: Bearer {self._key}", "Accept: */*")
+        return "\r\n".join((line, *fields, "", "")).encode()
+
+    def connect(self) -> Link:
+        transport = _dial(self._url.hostname or "", self.port)
+        if self._tls is not None:
+            transport = self._tls.wrap_socket(transport, server_hostname=self._url.hostname)
+        return Link(transport)
+
+
+def _dial(host: str, port: int) -> socket.socket:
+    transport = socket.create_connection((host, port), timeout=PATIENCE_S)
+    transport.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return transport
+
+
+def _trusting(ca_file: str | None) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=ca_file)
+
+
+def _tunnel(host: str, port: int, tls: ssl.SSLContext) -> Link:
+    """TLS to host:port through the proxy."""
+    proxy = urlsplit(os.environ["HTTPS_PROXY"])
+    transport = _dial(proxy.hostname or "", proxy.port or 0)
+    token = base64.b64encode(f"{proxy.username}:{proxy.password}".encode()).decode()
+    authority = f"{host}:{port}"
+    head = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\nProxy-Authorization: Basic {token}\r\n\r\n"
+    transport.sendall(head.encode())
+    Link(transport).read_head()
+    return Link(tls.wrap_socket(transport, server_hostname=host))
+
+
+def _get(path: str, host: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+
+
+def spawn(argv: list[str]) -> list[float]:
+    """Seconds that a command took, then the numbers that it printed."""
+    start = time.perf_counter()
+    ended = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    seconds = time.perf_counter() - start
+    if ended.returncode:
+        raise RuntimeError(f"{argv[0]} ended with {ended.returncode}: {ended.stderr.strip()[-200:]}")
+    return [seconds, *map(float, ended.stdout.split())]
+
+
+def load(service: str, path: str, probe: str, connections: int, seconds: float, keep: bool) -> list[float]:
+    """Requests that were answered, requests that failed, seconds."""
+    where = Service(service, None)
+    mode = "keep" if keep else "new"
+    argv = [probe, "load", str(where.port), str(connections), str(seconds), mode]
+    ended = subprocess.run(
+        argv, input=where.request(path), capture_output=True, timeout=seconds + PATIENCE_S, check=True
+    )
+    return [*map(float, ended.stdout.split()), seconds]
+
+
+def wrk(service: str, path: str, wrk: str, connections: int, seconds: float) -> list[float]:
+    """As load() with keep-alive; wrk counts in whole seconds."""
+    where = Service(service, None)
+    line, *fields = where.request(path).decode().split("\r\n")
+    url = f"http://127.0.0.1:{where.port}{line.split(' ')[1]}"
+    headers = [f"-H{field}" for field in fields if field and not field.startswith("Host")]
+    argv = [wrk, "-t1", f"-c{connections}", f"-d{max(round(seconds), 1)}s", *headers, url]
+    ended = subprocess.run(argv, capture_output=True, text=True, timeout=seconds + PATIENCE_S, check=False)
+    if ended.returncode:
+        raise RuntimeError(f"wrk: {ended.stderr.strip()[-200:]}")
+    words = ended.stdout.split()
+    answered = float(words[words.index("requests") - 1])
+    failed = float(words[words.index("responses:") + 1]) if "responses:" in words else 0.0
+    return [answered, failed, answered / float(words[words.index("Requests/sec:") + 1])]
+
+
+def first_event(service: str, path: str, ca_file: str, count: int) -> list[float]:
+    """Seconds from a request on a connection just opened to the first event of its stream."""
+    where, taken = Service(service, ca_file), []
+    for _ in range(count):
+        link = where.connect()
+        start = time.perf_counter()
+        link.transport.sendall(where.request(path))
+        link.read_until(b"data:")
+        taken.append(time.perf_counter() - start)
+        link.drain()
+        link.close()
+    return taken
+
+
+def tunnels(host: str, port: int, path: str, ca_file: str, count: int) -> list[float]:
+    """Seconds for a tunnel: TCP, CONNECT, TLS, one request and its answer."""
+    tls, taken = _trusting(ca_file), []
+    for _ in range(count):
+        start = time.perf_counter()
+        link = _tunnel(host, port, tls)
+        link.transport.sendall(_get(path, host))
+        link.read_body(link.read_head())
+        taken.append(time.perf_counter() - start)
+        link.close()
+    return taken
+
+
+def bulk_reverse(service: str, path: str) -> list[float]:
+    """Bytes per second of a body through the reverse route."""
+    where = Service(service, None)
+    link = where.connect()
+    return [_rate(link, where.request(path))]
+
+
+def bulk_tunnel(host: str, port: int, path: str, ca_file: str) -> list[float]:
+    """Bytes per second of a body through a tunnel."""
+    return [_rate(_tunnel(host, port, _trusting(ca_file)), _get(path, host))]
+
+
+def _rate(link: Link, request: bytes) -> float:
+    start = time.perf_counter()
+    link.transport.sendall(request)
+    size = link.read_body(link.read_head())
+    taken = time.perf_counter() - start
+    link.close()
+    return size / taken
+
+
+def latency(service: str, path: str, probe: str, processes: int, seconds: float) -> list[float]:
+    """Seconds of each request on one connection while processes flood the proxy with connect()."""
+    where, taken = Service(service, None), []
+    link = where.connect()
+    flood = _flood(probe, where.port, processes, seconds) if processes else None
+    end = time.perf_counter() + seconds
+    while (start := time.perf_counter()) < end:
+        link.transport.sendall(where.request(path))
+        link.read_body(link.read_head())
+        taken.append(time.perf_counter() - start)
+    link.close()
+    if flood is not None:
+        connects = flood.communicate(timeout=PATIENCE_S)[0].split()
+        if flood.returncode or not float(connects[0]):
+            raise RuntimeError("the flood did not connect")
+    return taken
+
+
+def _flood(probe: str, port: int, processes: int, seconds: float) -> subprocess.Popen[str]:
+    argv = [probe, "flood", str(port), str(processes), str(seconds)]
+    flood = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+    assert flood.stdout is not None
+    flood.stdout.readline()  # "started"
+    return flood
+
+
+def proxy_port() -> list[float]:
+    return [float(urlsplit(os.environ["HTTPS_PROXY"]).port or 0)]
+
+
+JOBS: dict[str, Callable[..., list[float]]] = {
+    job.__name__: job
+    for job in (spawn, load, wrk, first_event, tunnels, bulk_reverse, bulk_tunnel, latency, proxy_port)
+}
+
+
+def answer(order: dict[str, Any]) -> dict[str, Any]:
+    """What is printed; a job that fails says so and the worker goes on."""
+    try:
+        return {"values": JOBS[order.pop("job")](**order)}
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+
+
+def main() -> None:
+    if len(sys.argv) > 1:
+        os.sched_setaffinity(0, {int(sys.argv[1])})
+    print(json.dumps({"values": []}), flush=True)
+    for line in sys.stdin:
+        print(json.dumps(answer(json.loads(line))), flush=True)
+
+
+if __name__ == "__main__":
+    main()

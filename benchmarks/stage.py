@@ -1,0 +1,227 @@
+"""Where the measurements play: a home of its own, TLS upstreams with an authority of their own, the probe."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import trustme
+
+from benchmarks.commands import on_cpu
+from benchmarks.machine import BENCH_DIR, PROGRAMS, Cpus, tool
+from benchmarks.samples import CannotRunError
+
+NONO = str(Path(sys.executable).with_name("nono"))
+START_S = 10.0
+HOST = "localhost"
+# Two services, so that the stream of events has an upstream of its own.
+SMALL, EVENTS = "SMALL", "EVENTS"
+KEY = "sk-a-key-of-the-benchmark"
+# Not contacted: started with only. Its key is in the store of the stage's home.
+BUILT_IN_SERVICE = "openai"
+
+# Left out of the environment of all that is measured: a bytecode cache is what users have, and a key for
+# the benchmark must not end up in somebody's real keyring.
+NOT_INHERITED = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR")
+PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+NGINX_CONF = """\
+daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr error;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off; types {{ }} default_type application/json; keepalive_requests 1000000000;
+  client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
+  uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
+  ssl_certificate {folder}/server.pem; ssl_certificate_key {folder}/server.pem;
+  server {{ listen 127.0.0.1:{small} ssl; listen 127.0.0.1:{tunnel} ssl; root {folder}/documents; }}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    small: int  # TLS; small and bulk documents, behind a credential route
+    events: int  # TLS; the stream, behind a credential route
+    tunnel: int  # TLS; the documents of `small`, for tunnels: a route's upstream is closed to them
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    folder: Path
+    ports: Ports
+    probe: str | None  # the compiled probe.c; None where there is no C compiler
+    upstream: str  # what serves `small` and `tunnel`
+    cpus: Cpus
+
+    @property
+    def ca_file(self) -> str:
+        return str(self.folder / "shared/ca.pem")
+
+    @property
+    def shared(self) -> str:
+        """The folder that the sandbox grants."""
+        return str(self.folder / "shared")
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return base_environ(self.folder) | {f"{name}_KEY": KEY for name in (SMALL, EVENTS)}
+
+    @property
+    def services(self) -> dict[str, str]:
+        """Base URL of each service, as a client reaches it without a proxy."""
+        return {
+            SMALL: f"https://{HOST}:{self.ports.small}/v1",
+            EVENTS: f"https://{HOST}:{self.ports.events}/v1",
+        }
+
+    @property
+    def worker(self) -> list[str]:
+        return [sys.executable, "-I", str(PROGRAMS / "worker.py"), str(self.cpus.load)]
+
+    def nono_run(self, *command: str) -> list[str]:
+        """`nono run` with both services, and what the worker reads and runs."""
+        granted = dict.fromkeys((sys.prefix, sys.base_prefix, str(PROGRAMS), self.shared))
+        reads = [f"--read={path}" for path in granted]
+        return [NONO, "--silent", "run", f"--profile={self._profile()}", *reads, "--", *command]
+
+    def _profile(self) -> Path:
+        credentials = {
+            name.lower(): {
+                "upstream": url,
+                "credential_key": f"env://{name}_KEY",
+                "env_var": f"{name}_KEY",
+                "tls_ca": self.ca_file,
+            }
+            for name, url in self.services.items()
+        }
+        network = {
+            "allow_domain": [f"{HOST}:{self.ports.tunnel}"],
+            "credentials": [*credentials],
+            "custom_credentials": credentials,
+        }
+        file = self.folder / "profile.json"
+        file.write_text(json.dumps({"network": network}))
+        return file
+
+
+def base_environ(folder: Path) -> dict[str, str]:
+    """Of a user whose home is in folder, and who has no proxy."""
+    proxies = {spelled for name in PROXY_VARIABLES for spelled in (name, name.lower())}
+    kept = {name: value for name, value in os.environ.items() if name not in {*NOT_INHERITED, *proxies}}
+    kept |= {
+        f"XDG_{name}_HOME": str(folder / "home" / name.lower())
+        for name in ("CONFIG", "DATA", "STATE", "CACHE")
+    }
+    return kept | {"HOME": str(folder / "home"), "CODEX_HOME": str(folder / "home/codex")}
+
+
+@contextmanager
+def stage(cpus: Cpus, bulk_bytes: int) -> Iterator[Stage]:
+    """Everything is gone when the block is left. Not below /tmp, which a sandbox grants as a whole."""
+    BENCH_DIR.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="stage-", dir=BENCH_DIR) as directory:
+        folder = Path(directory)
+        for name in ("home/codex", "shared", "documents/v1"):
+            (folder / name).mkdir(parents=True)
+        _store_key(base_environ(folder))
+        certificate = _certify(folder)
+        script = [sys.executable, "-I", str(PROGRAMS / "upstream.py")]
+        argv = [*script, str(certificate), str(bulk_bytes), str(cpus.load), "3"]
+        with _started(argv, cpus.load) as python:
+            small, events, tunnel = json.loads(_first_line(python))
+            probe = _compile(folder / "shared/probe")
+            ports, nginx = Ports(small, events, tunnel), tool("nginx")
+            if nginx is None:
+                yield Stage(folder, ports, probe, "a Python server (uvloop): nginx is not installed", cpus)
+                return
+            ports = Ports(free_port(), events, free_port())
+            _write_documents(folder, ports, bulk_bytes)
+            with _started([nginx, "-p", str(folder), "-c", str(folder / "nginx.conf")], cpus.load) as server:
+                _wait_for(ports.small, server)
+                yield Stage(folder, ports, probe, "nginx", cpus)
+
+
+def _store_key(environ: Mapping[str, str]) -> None:
+    argv = [NONO, "--silent", "credential", "set", BUILT_IN_SERVICE]
+    subprocess.run(argv, env=environ, input=KEY, capture_output=True, text=True, check=True, timeout=60)
+
+
+def _certify(folder: Path) -> Path:
+    """Key and certificate of the upstreams; their authority goes to shared/ca.pem."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(folder / "shared/ca.pem"))
+    certificate = folder / "server.pem"
+    authority.issue_cert(HOST).private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    return certificate
+
+
+def _write_documents(folder: Path, ports: Ports, bulk_bytes: int) -> None:
+    documents = folder / "documents/v1"
+    (documents / "small").write_text(json.dumps({"padding": "x" * 1000}))
+    with (documents / "bulk").open("wb") as bulk:
+        bulk.truncate(bulk_bytes)
+    (folder / "nginx.conf").write_text(
+        NGINX_CONF.format(folder=folder, small=ports.small, tunnel=ports.tunnel)
+    )
+
+
+def _compile(target: Path) -> str | None:
+    compiler = tool("cc")
+    if compiler is None:
+        return None
+    subprocess.run([compiler, "-O2", "-o", str(target), str(PROGRAMS / "probe.c")], check=True, timeout=60)
+    return str(target)
+
+
+@contextmanager
+def _started(argv: Sequence[str], cpu: int) -> Iterator[subprocess.Popen[str]]:
+    """A server that ends with its stdin, or by SIGTERM when that does nothing to it."""
+    with on_cpu(cpu):
+        server = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with server:
+        try:
+            yield server
+        finally:
+            assert server.stdin is not None
+            server.stdin.close()
+            server.terminate()
+
+
+def _first_line(server: subprocess.Popen[str]) -> str:
+    assert server.stdout is not None
+    if not select.select([server.stdout], [], [], START_S)[0]:
+        raise CannotRunError("the upstream does not start")
+    return server.stdout.readline()
+
+
+def free_port() -> int:
+    """A port that nobody has at this moment."""
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        port: int = reserved.getsockname()[1]
+        return port
+
+
+def _wait_for(port: int, server: subprocess.Popen[str]) -> None:
+    """Until something listens there. CannotRunError when the server ends before, or takes too long."""
+    for _ in range(int(START_S / 0.02)):
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=START_S).close()
+            return
+        except OSError:
+            pass
+        try:
+            server.wait(0.02)
+        except subprocess.TimeoutExpired:
+            continue
+        break
+    raise CannotRunError("nginx does not start")

@@ -1,0 +1,81 @@
+"""How long it takes until `true` has run and ended, under nono and under each peer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from benchmarks.budget import Row, at_most
+from benchmarks.commands import Round, check, in_turn, seconds_to_exit
+from benchmarks.machine import PROGRAMS
+from benchmarks.peers import Peer, Peers
+from benchmarks.samples import Absent, CannotRunError, Measured, Samples
+from benchmarks.settings import Settings
+from benchmarks.stage import BUILT_IN_SERVICE, NONO, Stage, base_environ
+
+TRUE = "/bin/true"
+WRAP, RUN, CREDENTIAL = "nono wrap", "nono run", "nono run --credential"
+
+
+def start_rows(stage: Stage, peers: Peers, settings: Settings) -> list[Row]:
+    environ = base_environ(stage.folder)
+    environ["PATH"] = _search_path(environ, peers)
+    commands: dict[str, list[str] | Absent] = {
+        "bare": [],
+        WRAP: [NONO, "wrap", "--"],
+        RUN: [NONO, "run", "--"],
+        CREDENTIAL: [NONO, "run", "--credential", BUILT_IN_SERVICE, "--"],
+        "bwrap": _command(peers.bwrap),
+        "codex": _command(peers.codex),
+        "nono-py": _command(peers.nono_py, str(PROGRAMS / "nono_py_exec.py")),
+        "sandlock": _command(peers.sandlock, str(PROGRAMS / "sandlock_run.py")),
+        "srt": _command(peers.srt),
+    }
+    took = in_turn(settings.start_rounds, {name: _round(argv, environ) for name, argv in commands.items()})
+    ms = {
+        name: value.map(lambda s: s * 1e3) if isinstance(value, Samples) else value
+        for name, value in took.items()
+    }
+    return _rows(ms)
+
+
+def _rows(ms: Mapping[str, Measured]) -> list[Row]:
+    def row(ours: str, other: str, what: str = "", limit: float | None = None) -> Row:
+        budget = None if limit is None else at_most(limit)
+        return Row(f"`{ours} -- true`", "ms", ms[ours], what or other, ms[other], budget)
+
+    return [
+        row(WRAP, "bare"),
+        row(WRAP, "bwrap"),
+        row(WRAP, "codex", "codex sandbox, native binary", 1.0),
+        row(WRAP, "nono-py", "nono-py, apply + exec", 0.25),
+        row(RUN, "sandlock", limit=1.0),
+        row(CREDENTIAL, "srt", limit=0.5),
+    ]
+
+
+def _command(peer: Peer | Absent, *script: str) -> list[str] | Absent:
+    return peer if isinstance(peer, Absent) else [*peer.command, *script]
+
+
+def _round(prefix: list[str] | Absent, environ: Mapping[str, str]) -> Round:
+    """Checks the command before its first round, so that the table can say what is wrong with it."""
+    checked = False
+
+    def measure() -> float:
+        nonlocal checked
+        if isinstance(prefix, Absent):
+            raise CannotRunError(prefix.reason)
+        if not checked:
+            check([*prefix, TRUE], environ)
+            checked = True
+        return seconds_to_exit([*prefix, TRUE], environ)
+
+    return measure
+
+
+def _search_path(environ: Mapping[str, str], peers: Peers) -> str:
+    folders = [environ.get("PATH", "/usr/bin:/bin")]
+    for peer in (peers.codex, peers.srt):
+        if isinstance(peer, Peer) and peer.tools is not None:
+            folders.append(str(peer.tools))
+    return ":".join(folders)

@@ -1,0 +1,103 @@
+"""The hashes that make the audit log tamper-evident: leaf, chain and Merkle root.
+
+The scheme is called "alpha"; every hash is SHA-256 over a domain tag and its inputs, so that no value can be
+taken for one of another kind.
+"""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import NamedTuple
+
+from nono.audit.event import Event
+
+_LEAF_TAG = b"nono.audit.event.alpha\n"
+_CHAIN_TAG = b"nono.audit.chain.alpha\n"
+_NODE_TAG = b"nono.audit.merkle.alpha\n"
+
+
+def encode_event(event: Event) -> bytes:
+    """The bytes of the event that are hashed: compact JSON, UTF-8, fields in the order they stand in.
+
+    A path that is not UTF-8 reaches Python with its odd bytes as lone surrogates (PEP 383). Those leave as
+    the JSON escape of that surrogate, `\\udcff`, so such a path can be recorded and decoded back.
+    TypeError or ValueError: the event holds something JSON has no word for.
+    """
+    text = json.dumps(event, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "backslashreplace")
+
+
+def leaf_hash(event_json: bytes) -> bytes:
+    return sha256(_LEAF_TAG + event_json).digest()
+
+
+def chain_hash(previous: bytes | None, leaf: bytes) -> bytes:
+    """The link over one leaf; previous is the link before it, None for the first."""
+    return sha256(_CHAIN_TAG + (previous or bytes(32)) + leaf).digest()
+
+
+class Integrity(NamedTuple):
+    """What the session record keeps about a log: the count belongs to the root, which does not bind it."""
+
+    event_count: int
+    chain_head: str  # 64 lower-case hex digits
+    merkle_root: str
+
+
+class ChainState(NamedTuple):
+    """Everything needed to append the next record, in memory logarithmic in the length of the log.
+
+    peaks are the roots of the perfect subtrees, tallest first. An odd last node is promoted unchanged, so
+    the tree has the shape of RFC 9162 section 2.1.1 and the peaks determine its root.
+    """
+
+    sequence: int = 0  # of the next record
+    head: bytes | None = None
+    peaks: tuple[bytes, ...] = ()
+
+    def appended(self, leaf: bytes) -> ChainState:
+        peaks = [*self.peaks, leaf]
+        # Appending a leaf is incrementing a binary counter: each trailing one bit carries.
+        carry = self.sequence
+        while carry & 1:
+            right = peaks.pop()
+            peaks.append(_node(peaks.pop(), right))
+            carry >>= 1
+        return ChainState(self.sequence + 1, chain_hash(self.head, leaf), tuple(peaks))
+
+    def merkle_root(self) -> bytes:
+        """SHA-256 of nothing for an empty log."""
+        if not self.peaks:
+            return sha256(b"").digest()
+        root = self.peaks[-1]
+        for peak in reversed(self.peaks[:-1]):
+            root = _node(peak, root)
+        return root
+
+    def integrity(self) -> Integrity | None:
+        """None when nothing was recorded."""
+        if self.head is None:
+            return None
+        return Integrity(self.sequence, self.head.hex(), self.merkle_root().hex())
+
+
+def record_line(state: ChainState, event_json: bytes) -> tuple[bytes, ChainState]:
+    """The line for an event, newline included, and the state once it is on disk."""
+    leaf = leaf_hash(event_json)
+    following = state.appended(leaf)
+    assert following.head is not None
+    head = {
+        "sequence": state.sequence,
+        "prev_chain": state.head.hex() if state.head is not None else None,
+        "leaf_hash": leaf.hex(),
+        "chain_hash": following.head.hex(),
+        "event_json": event_json.decode("utf-8"),
+    }
+    text = json.dumps(head, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+    # The same bytes a second time, as an object: a reader needs no second parse, a verifier ignores it.
+    return text[:-1] + b',"event":' + event_json + b"}\n", following
+
+
+def _node(left: bytes, right: bytes) -> bytes:
+    return sha256(_NODE_TAG + left + right).digest()

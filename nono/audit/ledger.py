@@ -1,0 +1,141 @@
+"""The audit log of one session: appended before an action is carried out, synchronised shortly after."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from contextlib import ExitStack
+from posixpath import join
+from typing import Self
+
+from nono.audit.chain import ChainState, Integrity, encode_event, record_line
+from nono.audit.event import Event
+from nono.audit.private_dir import make_private_subdir, open_private_dir
+
+EVENT_FILE = "audit-events.ndjson"
+SYNC_INTERVAL_S = 0.2  # what a power cut may cost; a killed supervisor loses nothing that was written
+
+_SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+
+
+def new_session_id() -> str:
+    """16 lower-case hex digits from the kernel's generator."""
+    return os.urandom(8).hex()
+
+
+class AuditLog:
+    """An open, empty log; a context manager whose end synchronises and closes it.
+
+    Not for several threads, save that :meth:`sync` may run in a worker thread while the owner records.
+    """
+
+    def __init__(self, state_root: str, session_id: str) -> None:
+        """Creates `<state_root>/audit/<session_id>/audit-events.ndjson`, mode 0600, directories 0700.
+
+        ValueError: no session id is spelled like this. OSError EEXIST: the session id was used before, and
+        a second run under it would write a second record 0; others as for open_private_dir.
+        """
+        if not _SESSION_ID.fullmatch(session_id):
+            raise ValueError(f"a session id has 1 to 64 of A-Z a-z 0-9 _ and -, not {session_id!r}")
+        self.session_id = session_id
+        self.path = join(state_root, "audit", session_id, EVENT_FILE)
+        self._state = ChainState()
+        self._size = 0
+        self._dirty = True  # the directory entries themselves are not on disk yet
+        self._failure: str | None = None
+        with ExitStack() as undo:
+            os.close(open_private_dir(state_root, create=True))
+            self._root_fd = open_private_dir(join(state_root, "audit"), create=True)
+            undo.callback(os.close, self._root_fd)
+            self._dir_fd = make_private_subdir(self._root_fd, session_id)
+            undo.callback(os.close, self._dir_fd)
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._fd = os.open(EVENT_FILE, flags, 0o600, dir_fd=self._dir_fd)
+            undo.pop_all()
+
+    def record(self, event: Event) -> None:
+        """Appends one line with one write(2); it is in the page cache when this returns.
+
+        OSError: it is not in the log, the log is as it was before, and a later event takes its number.
+        TypeError or ValueError: the event cannot be written as JSON.
+        """
+        line, following = record_line(self._state, encode_event(event))
+        self._check_usable()
+        written = os.write(self._fd, line)
+        if written != len(line):
+            self._take_back(written)
+        self._size += written
+        self._state = following
+        self._dirty = True
+
+    @property
+    def needs_sync(self) -> bool:
+        """Whether a record is not on stable storage; whoever owns the log then calls sync in time."""
+        return self._dirty
+
+    def sync(self) -> None:
+        """Brings all records to stable storage, with fdatasync(2). OSError: they may never get there.
+
+        After a failed fdatasync Linux reports the next as a success although the pages were dropped, so the
+        log refuses every later record instead of believing it.
+        """
+        self._check_usable()
+        if not self._dirty:
+            return
+        self._dirty = False  # before the call: a record written meanwhile sets it again
+        try:
+            os.fdatasync(self._fd)
+            if self._root_fd >= 0:
+                self._sync_directories()
+        except OSError as error:
+            self._dirty = True
+            self._failure = f"synchronising it failed: {error.strerror}"
+            raise OSError(error.errno, f"audit log: fdatasync: {error.strerror}", self.path) from error
+
+    def integrity(self) -> Integrity | None:
+        """Count, chain head and Merkle root of what was recorded; None when that is nothing."""
+        return self._state.integrity()
+
+    def close(self) -> None:
+        """Synchronises and closes; a second call does nothing. OSError as for sync, closed all the same."""
+        if self._fd < 0:
+            return
+        try:
+            if self._failure is None:
+                self.sync()
+        finally:
+            for fd in (self._fd, self._dir_fd, self._root_fd):
+                if fd >= 0:
+                    os.close(fd)
+            self._fd = self._dir_fd = self._root_fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _check_usable(self) -> None:
+        if self._failure is not None:
+            raise OSError(errno.EIO, f"audit log: unusable since {self._failure}", self.path)
+        if self._fd < 0:
+            raise OSError(errno.EBADF, "audit log: already closed", self.path)
+
+    def _take_back(self, written: int) -> None:
+        """Cuts off the torn record that a full disk, a quota or RLIMIT_FSIZE left behind; always raises."""
+        try:
+            os.ftruncate(self._fd, self._size)
+        except OSError as error:
+            self._failure = f"a torn record could not be cut off: {error.strerror}"
+        raise OSError(
+            errno.ENOSPC, f"audit log: only {written} bytes of a record could be written", self.path
+        )
+
+    def _sync_directories(self) -> None:
+        """Once per log: without these the file's name does not survive a power cut (fsync(2), NOTES)."""
+        os.fsync(self._dir_fd)
+        os.fsync(self._root_fd)
+        for fd in (self._dir_fd, self._root_fd):
+            os.close(fd)
+        self._dir_fd = self._root_fd = -1

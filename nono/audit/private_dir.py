@@ -1,0 +1,59 @@
+"""Directories that only this user may look into, created or verified and handed over as a descriptor."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from posixpath import dirname
+
+
+def open_private_dir(path: str, *, create: bool) -> int:
+    """A close-on-exec descriptor of the directory path, mode 0700, owned by this user; the caller closes it.
+
+    With create, missing directories are made, each with mode 0700. A directory that is already there with
+    read permission for others is narrowed to 0700. Intermediate components may be symbolic links (a home on
+    another disk is one), the last may not.
+
+    OSError: ENOENT it is not there and create is False; ELOOP or ENOTDIR the last component is a symbolic
+    link or no directory; EPERM it belongs to somebody else, or others may write to it and so may already
+    have planted names in it.
+    """
+    if create:
+        _make(path)
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        status = os.fstat(fd)
+        if status.st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, f"the directory belongs to uid {status.st_uid}", path)
+        if status.st_mode & 0o022:
+            raise PermissionError(errno.EPERM, "other users may write to the directory", path)
+        if stat.S_IMODE(status.st_mode) != 0o700:
+            os.fchmod(fd, 0o700)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def make_private_subdir(parent_fd: int, name: str) -> int:
+    """A new directory name inside parent_fd, mode 0700, as a close-on-exec descriptor the caller closes.
+
+    OSError EEXIST: the name is taken, by whatever it is; nothing is reused (spec: A10).
+    """
+    os.mkdir(name, 0o700, dir_fd=parent_fd)
+    os.chmod(name, 0o700, dir_fd=parent_fd)
+    return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent_fd)
+
+
+def _make(path: str) -> None:
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        _make(dirname(path))
+        with suppress(FileExistsError):  # another nono was starting at the same moment
+            os.mkdir(path, 0o700)
+    os.chmod(path, 0o700)  # a umask may have taken the owner's own bits away

@@ -1,0 +1,96 @@
+"""``nono credential``: stores, lists, removes and tests the keys that the proxy injects."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from nono.cli import options
+from nono.credentials import broker
+from nono.credentials.reference import check_name
+from nono.errors import CredentialError
+from nono.secret import Secret
+
+DESCRIPTION = "Keeps credentials in the system keyring, or in a private file where no keyring answers."
+INPUT_BYTES_MAX = 64 * 1024
+
+
+def run(argv: Sequence[str]) -> int:
+    parsed = _parser().parse_args(list(argv))
+    environ = dict(os.environ)
+    match parsed.action:
+        case "set":
+            return _set(parsed.name, environ)
+        case "list":
+            return _list(environ)
+        case "remove":
+            return _remove(parsed.name, environ)
+        case _:
+            return _test(parsed.name, environ)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = options.new_parser("nono credential", DESCRIPTION)
+    options.add_globals(parser)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    named = (
+        ("set", "store a credential; its value is asked for, or read from standard input"),
+        ("remove", "forget a credential, wherever it is stored"),
+        ("test", "read a credential, or a reference such as env://NAME, and say only whether it worked"),
+    )
+    for action, help_text in named:
+        actions.add_parser(action, help=help_text, allow_abbrev=False).add_argument("name", metavar="NAME")
+    actions.add_parser("list", help="names and where each is stored", allow_abbrev=False)
+    return parser
+
+
+def _set(name: str, environ: Mapping[str, str]) -> int:
+    check_name(name)
+    where = broker.save(name, _ask(name), environ)
+    print(f"Stored '{name}' in {_place(where)}.")
+    return 0
+
+
+def _ask(name: str) -> Secret:
+    """The value, never from argv: every process of the host can read that."""
+    if sys.stdin.isatty():
+        text = getpass.getpass(f"Value of '{name}' (not shown): ")
+    else:
+        text = sys.stdin.read(INPUT_BYTES_MAX + 1)
+        if len(text) > INPUT_BYTES_MAX:
+            raise CredentialError(f"the value of '{name}' is longer than {INPUT_BYTES_MAX} bytes")
+        text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise CredentialError(f"the value of '{name}' is empty; nothing was stored")
+    return Secret(text)
+
+
+def _list(environ: Mapping[str, str]) -> int:
+    stored = broker.names(environ)
+    if not stored:
+        print("No credentials are stored. `nono credential set NAME` stores one.", file=sys.stderr)
+    for entry in stored:
+        print(f"{entry.name:<24} {_place(entry.where)}")
+    return 0
+
+
+def _remove(name: str, environ: Mapping[str, str]) -> int:
+    for where in broker.remove(name, environ):
+        print(f"Removed '{name}' from {_place(where)}.")
+    return 0
+
+
+def _test(name: str, environ: Mapping[str, str]) -> int:
+    warnings: list[str] = []
+    broker.resolve_credential(name, environ, warn=warnings.append)
+    for warning in warnings:
+        print(f"  [nono] WARNING: {warning}", file=sys.stderr)
+    print(f"'{name}' can be read.")
+    return 0
+
+
+def _place(where: str) -> str:
+    return f"the {where}" if where == broker.SYSTEM_KEYRING else f"{where} (mode 0600)"

@@ -1,0 +1,44 @@
+"""``nono run``: a supervised run of one command."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from nono.cli import render
+from nono.cli.console import Console
+from nono.cli.parse import parse
+from nono.cli.resolution import resolve_given
+from nono.cli.show import show
+from nono.errors import ConfigError
+from nono.launch.run import Launch
+from nono.policy.capability import NetworkMode
+
+DESCRIPTION = "Runs COMMAND in the sandbox, with a supervisor that holds its credentials."
+
+
+def run(argv: Sequence[str]) -> int:
+    environ = dict(os.environ)
+    invocation = parse("run", DESCRIPTION, argv, environ)
+    given = invocation.given
+    console = Console(silent=invocation.silent, verbosity=given.count("verbose"))
+    # The launcher is forked here, before a profile brings pydantic and a credential brings a secret.
+    with Launch(environ) as launch:
+        resolved = resolve_given(invocation, environ)
+        ports = given.ports("proxy_port")
+        if ports and resolved.capabilities.network is not NetworkMode.PROXY:
+            raise ConfigError(
+                "--proxy-port is for a run with a proxy, and nothing asks for one.",
+                hint="--network-profile, --allow-domain, --deny-domain or --credential does",
+            )
+        prepared = launch.prepare(resolved, invocation.command)
+        show(prepared, invocation, console)
+        if given.flag("dry_run"):
+            console.lines(render.dry_run(invocation.command))
+            return 0
+        return launch.execute(
+            prepared,
+            audit=not given.flag("no_audit"),
+            proxy_port=ports[-1] if ports else 0,
+            warn=console.warn,
+        )

@@ -1,0 +1,168 @@
+"""``nono setup --check-only``: what this machine can enforce, found out by trying."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from nono import __version__
+from nono.cli import options, render
+from nono.errors import NonoError, UsageError
+from nono.kernel import landlock_rights
+from nono.policy import builtin
+from nono.policy.capability import CapabilitySet, NetworkMode, Scopes, Wsl2ProxyPolicy
+from nono.sandbox import probe
+from nono.sandbox.facts import HostFacts, Listener
+from nono.sandbox.plan import Refusal, choose_enforcement
+
+DESCRIPTION = "Checks what this machine can enforce."
+FEATURES = (
+    (1, "Basic filesystem access control"),
+    (2, "File rename across directories (Refer)"),
+    (3, "File truncation (Truncate)"),
+    (4, "TCP network filtering"),
+    (5, "Device ioctl filtering"),
+    (6, "Signal and abstract UNIX socket scoping"),
+)
+COMMANDS_SHOWN = 8
+NO_LANDLOCK_STEPS = (
+    "  1. Use Linux 5.13 or newer, built with CONFIG_SECURITY_LANDLOCK=y.",
+    "  2. Add 'landlock' to the lsm= kernel parameter, e.g. lsm=landlock,lockdown,yama,integrity,apparmor",
+    "  3. Restart, and run `nono setup --check-only` again.",
+)
+
+
+def run(argv: Sequence[str]) -> int:
+    parsed = _parser().parse_args(list(argv))
+    if parsed.profiles or parsed.shell_integration or not parsed.check_only:
+        raise UsageError(
+            "`nono setup` without --check-only is not available yet.", hint="nono setup --check-only"
+        )
+    facts = probe.host_facts()
+    for title, lines in _phases(facts):
+        print(title)
+        for line in lines:
+            print(f"  * {line}")
+        print()
+    if facts.landlock_abi == 0:
+        steps = "\n".join(NO_LANDLOCK_STEPS)
+        raise NonoError(f"Setup error: Landlock is not available: this kernel does not offer it.\n{steps}")
+    print("Installation verified!")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = options.new_parser("nono setup", DESCRIPTION)
+    options.add_globals(parser)
+    parser.add_argument("--check-only", action="store_true", help="look, and change nothing")
+    parser.add_argument("--profiles", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--shell-integration", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--verbose", "-v", action="count", default=0, help="say more")
+    return parser
+
+
+def _phases(facts: HostFacts) -> list[tuple[str, list[str]]]:
+    return [
+        ("[1/4] Checking installation...", _installation()),
+        ("[2/4] Testing sandbox support...", _support(facts)),
+        ("[3/4] Default protections...", _protections()),
+        ("[4/4] Built-in profiles...", list(builtin.profile_names())),
+    ]
+
+
+def _installation() -> list[str]:
+    return [
+        f"Binary: {os.path.abspath(sys.argv[0])}",
+        f"Version: {__version__}",
+        "Platform: Linux (Landlock sandbox)",
+    ]
+
+
+def _support(facts: HostFacts) -> list[str]:
+    lines = [f"Kernel version: {facts.kernel_release}"]
+    if facts.landlock_abi == 0:
+        return [*lines, "Landlock: not available", *_wsl2(facts)]
+    lines += ["Landlock enabled (syscall probe)", f"Landlock V{facts.landlock_abi}"]
+    lines.append("Available features:")
+    lines += [f"  - {text}" for abi, text in FEATURES if facts.landlock_abi >= abi]
+    lines.append("Filesystem ruleset creation verified")
+    lines += _wsl2(facts)
+    lines.append(_tcp_rules(facts))
+    lines += _listener(facts)
+    lines += _proxy_only(facts)
+    return lines
+
+
+def _tcp_rules(facts: HostFacts) -> str:
+    if landlock_rights.HANDLED_NET[facts.landlock_abi]:
+        if probe.landlock_tcp_rules_work():
+            return "TCP network rule support verified"
+        return "TCP network filtering: probe failed despite ABI support"
+    if not probe.network_filter_installs():
+        return (
+            "TCP network filtering: not supported by this ABI (seccomp fallback not available on this system)"
+        )
+    modes = "full --block-net"
+    if facts.listener is Listener.AVAILABLE:
+        modes += " and --proxy-only modes"
+    return f"TCP network filtering: not supported by this ABI (seccomp fallback available: {modes})"
+
+
+def _listener(facts: HostFacts) -> list[str]:
+    if facts.listener is Listener.AVAILABLE:
+        return ["seccomp notify listener: available"]
+    lines = [f"seccomp notify listener: {facts.listener.value} ({facts.listener_detail})"]
+    if facts.network_namespace:
+        lines.append('Private network namespace: available (wsl2_proxy_policy "netns": not available yet)')
+    return lines
+
+
+def _proxy_only(facts: HostFacts) -> list[str]:
+    """The rung that a proxy-only run would stand on here, and its gap."""
+    asked = CapabilitySet((), (), NetworkMode.PROXY, Scopes(), Wsl2ProxyPolicy.ERROR, "/")
+    chosen = choose_enforcement(asked, facts)
+    if isinstance(chosen, Refusal) or chosen.rung is None:
+        return ["Proxy-only network (--credential, --network-profile): refused by default on this kernel"]
+    lines = [f"Proxy-only network: enforced by {chosen.rung.value} ({render.RUNGS[chosen.rung]})"]
+    return lines + [f"Not enforced: {gap}" for gap in chosen.gaps]
+
+
+def _wsl2(facts: HostFacts) -> list[str]:
+    """The matrix of the owner's page on WSL2."""
+    if not facts.is_wsl2:
+        return []
+    abi = facts.landlock_abi
+    has_ports = bool(landlock_rights.HANDLED_NET[abi])
+    busy = facts.listener is not Listener.AVAILABLE
+    if not busy:
+        proxy = "available"
+    elif has_ports:
+        proxy = "available (port only: the address of a connection is not checked)"
+    else:
+        proxy = "requires wsl2_proxy_policy profile opt-in"
+    matrix = [
+        "WSL2 environment detected",
+        f"  Filesystem sandbox: {f'available (Landlock V{abi})' if abi else 'unavailable'}",
+        "  Block-all network (--block-net): available",
+        "  Per-port network filtering: "
+        + ("available (Landlock V4+)" if has_ports else "unavailable (needs kernel 6.7+ for Landlock V4)"),
+        f"  Credential proxy (--credential): {proxy}",
+        "  Capability elevation (--capability-elevation): unavailable",
+    ]
+    if facts.listener is Listener.BUSY:
+        matrix.append("  Note: seccomp user notification returns EBUSY (microsoft/WSL#9548)")
+    return matrix
+
+
+def _protections() -> list[str]:
+    in_force = [group for group in builtin.groups().values() if group.applies]
+    paths = sum(len(group.deny) for group in in_force)
+    commands = sorted({name for group in in_force for name in group.commands})
+    sample = ", ".join(commands[:COMMANDS_SHOWN])
+    return [
+        f"{paths} sensitive paths blocked",
+        f"{len(commands)} dangerous commands known ({sample}, ...)",
+        "Network access is allowed by default (use --block-net to block it)",
+    ]

@@ -1,0 +1,101 @@
+"""``nono why``: would this be allowed, and by which rule."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+
+from nono.cli import options
+from nono.cli.parse import Invocation
+from nono.cli.resolution import resolve_given
+from nono.errors import ConfigError, UsageError
+from nono.policy.capability import Access
+from nono.policy.filesystem import HostFilesystem
+from nono.policy.hostname import HostError, canonical_host, parse_port
+from nono.policy.query import Answer, why_host, why_path
+
+DESCRIPTION = "Says whether a path or a host would be allowed under the options given, and why."
+DENIED_STATUS = 1  # with --exit-code
+LATER = ("--command", "--caller", "--scope", "--self")
+
+
+def run(argv: Sequence[str]) -> int:
+    environ = dict(os.environ)
+    parser = _parser(argv)
+    parsed = parser.parse_args(list(argv))
+    for flag in LATER:
+        if getattr(parsed, flag.removeprefix("--").replace("-", "_")):
+            raise UsageError(f"{flag}: not available yet.")
+    _check_question(parsed)
+    given = options.collect(options.WHY, parsed, argv, environ)
+    invocation = Invocation(given, silent=False, command=())
+    resolved = resolve_given(invocation, environ)
+    if parsed.path is not None:
+        answer = why_path(resolved, parsed.path, Access(parsed.op), HostFilesystem())
+    else:
+        host, port = _host_and_port(parsed.host, parsed.port)
+        answer = why_host(resolved, host, port)
+    print(json.dumps(answer.as_json(), indent=2) if parsed.json else "\n".join(_text(answer)))
+    return DENIED_STATUS if parsed.exit_code and answer.status == "denied" else 0
+
+
+def _check_question(parsed: argparse.Namespace) -> None:
+    if (parsed.path is None) == (parsed.host is None):
+        which = (
+            "--path or --host is required" if parsed.path is None else "--path and --host are two questions"
+        )
+        raise ConfigError(which, hint="nono why --path ~/.ssh --op read")
+    if parsed.path == "":
+        raise UsageError("--path: its value is empty.")
+
+
+def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    parser = options.new_parser("nono why", DESCRIPTION)
+    options.add_globals(parser)
+    parser.add_argument("--path", metavar="PATH", help="the path in question")
+    parser.add_argument(
+        "--op", choices=[access.value for access in Access], default="read", help="default: read"
+    )
+    parser.add_argument("--host", metavar="HOST|URL", help="the host in question")
+    parser.add_argument("--port", type=options.port, metavar="PORT", help="default: the URL's, or 443")
+    parser.add_argument("--json", action="store_true", help="answer in JSON")
+    parser.add_argument("--exit-code", action="store_true", help="exit 1 when the answer is no")
+    for flag in LATER:
+        takes_value = flag != "--self"
+        action = "store" if takes_value else "store_true"
+        parser.add_argument(flag, action=action, help=argparse.SUPPRESS)
+    options.add_options(parser, options.WHY, argv)
+    return parser
+
+
+def _host_and_port(text: str, port: int | None) -> tuple[str, int]:
+    """A host, host:port or URL; an explicit --port wins. ConfigError when it is none of them."""
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        scheme, rest = "https", text
+    authority = rest.partition("/")[0].rpartition("@")[2]
+    host, colon, written = authority.rpartition(":")
+    has_port = bool(colon) and "]" not in written and (host.startswith("[") or ":" not in host)
+    try:
+        given = parse_port(written) if has_port else None
+        canonical_host(host if has_port else authority)
+    except HostError as error:
+        raise ConfigError(f"--host '{text}': {error}.") from error
+    return (host if has_port else authority), port or given or (80 if scheme == "http" else 443)
+
+
+def _text(answer: Answer) -> list[str]:
+    lines = [answer.status.upper(), f"  Reason: {answer.reason}"]
+    match = answer.matching_capability
+    labelled = (
+        ("Granted by", answer.granted_path),
+        ("Access", answer.access),
+        ("Source", answer.source),
+        ("Details", answer.details),
+        ("Policy", answer.policy_source),
+        ("Closest match", f"{match.path} ({match.access}, {match.source})" if match else None),
+        ("Suggested fix", answer.suggested_flag),
+    )
+    return lines + [f"  {label}: {value}" for label, value in labelled if value]

@@ -1,0 +1,37 @@
+"""``nono wrap``: the sandbox without a supervisor. This process becomes the command."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from nono.cli import render
+from nono.cli.console import Console
+from nono.cli.parse import parse
+from nono.cli.resolution import resolve_given
+from nono.cli.show import show
+from nono.errors import ConfigError
+from nono.launch import wrap
+from nono.policy.capability import NetworkMode
+
+DESCRIPTION = "Applies the sandbox to this process and becomes COMMAND: no supervisor, no proxy, no audit."
+
+
+def run(argv: Sequence[str]) -> int:
+    """Returns after a dry run only."""
+    environ = dict(os.environ)
+    invocation = parse("wrap", DESCRIPTION, argv, environ)
+    console = Console(silent=invocation.silent, verbosity=invocation.given.count("verbose"))
+    resolved = resolve_given(invocation, environ)
+    if resolved.capabilities.network is NetworkMode.PROXY:
+        raise ConfigError(
+            "this profile needs the credential proxy, and `nono wrap` has no supervisor to run it.",
+            hint="nono run, with the same options",
+        )
+    prepared = wrap.prepare(resolved, invocation.command, environ)
+    show(prepared, invocation, console)
+    if invocation.given.flag("dry_run"):
+        console.lines(render.dry_run(invocation.command))
+        return 0
+    console.lines(["  Applying sandbox..."])
+    return wrap.become(prepared, environ)

@@ -1,0 +1,164 @@
+"""The table of commands and the way from sys.argv to one of them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+from nono import __version__
+from nono.cli.console import printable
+from nono.errors import NonoError, UsageError
+
+# Commands by name: what help says of them, and the module in nono.cli.commands that has run(argv) -> int.
+COMMANDS = {
+    "run": "run a command in the sandbox, supervised",
+    "wrap": "apply the sandbox to this process and become the command",
+    "why": "say whether a path or host would be allowed, and by which rule",
+    "setup": "check what this machine can enforce (--check-only)",
+    "credential": "set, list, remove or test a stored credential",
+}
+
+# The rest of the specification. Known, so that a script learns "not yet" rather than "no such thing".
+# fmt: off
+LATER = frozenset({
+    "shell", "learn", "profile", "policy", "ps", "stop", "detach", "pause", "attach", "resume", "logs",
+    "inspect", "prune", "session", "connect", "proxy", "rollback", "audit", "trust", "pull", "remove",
+    "update", "search", "list", "outdated", "pin", "unpin", "platform", "completion", "open-url-helper",
+    "pack-update-hint-helper", "connect-helper", "doctor", "report", "allow", "replay-policy",
+})
+# fmt: on
+
+USAGE = """\
+usage: nono [-s] [-h] [-V] COMMAND ...
+
+Runs a program so that the kernel holds it to what you granted, and so that it
+never holds a real API key.
+
+commands:
+{commands}
+
+  nono COMMAND --help says more about one of them.
+
+example:
+  nono credential set openai
+  nono run --allow-cwd --network-profile developer --credential openai -- agent
+"""
+
+GLOBAL_FLAGS = frozenset({"-s", "--silent"})
+LATER_GLOBALS = frozenset({"--theme", "--log-file"})
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that argv names; the exit status of the process."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    _open_closed_streams()
+    try:
+        status = _dispatch(arguments)
+        # Here, where a full disk or a reader that is gone still becomes a sentence.
+        sys.stdout.flush()
+        return status
+    except NonoError as error:
+        _complain(error.message, error.hint)
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output is gone. Python would complain once more when it flushes at exit.
+        sys.stdout = None
+        return 1
+    except OSError as error:
+        # Mostly our own output, on a full disk; what a command expects it turns into a NonoError itself.
+        _complain(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error))
+        sys.stdout = None  # or Python would try once more at exit, and say so in its own way
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _open_closed_streams() -> None:
+    """Have /dev/null in the place of a stream that the caller has closed.
+
+    Python makes it None, for which print falls back to stdout, and its number goes to the next file opened.
+    """
+    for name, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+
+
+def _complain(message: str, hint: str | None = None) -> None:
+    with suppress(OSError):  # nobody is left to tell
+        print(f"nono: {printable(message)}", file=sys.stderr)
+        if hint:
+            print(f"hint: {printable(hint)}", file=sys.stderr)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    leading = _take_globals(arguments)
+    if not arguments:
+        print(_usage(), file=sys.stderr)
+        return 2
+    name, rest = arguments[0], [*leading, *arguments[1:]]
+    if name in ("-h", "--help"):
+        print(_usage())
+        return 0
+    if name in ("-V", "--version"):
+        print(f"nono {__version__}")
+        return 0
+    if name in COMMANDS:
+        return _run(name, rest)
+    if name in LATER:
+        raise UsageError(f"`nono {name}` is not available yet.")
+    raise UsageError(
+        f"no such command or option: '{name}'.{_nearest(name)}", hint="nono --help lists the commands"
+    )
+
+
+def _take_globals(arguments: list[str]) -> list[str]:
+    """Remove the global options in front of the command; they are handed to it instead."""
+    taken: list[str] = []
+    while arguments and arguments[0] in GLOBAL_FLAGS:
+        taken.append(arguments.pop(0))
+    if arguments and (flag := arguments[0].partition("=")[0]) in LATER_GLOBALS:
+        raise UsageError(f"{flag}: not available yet.")
+    return taken
+
+
+def _run(name: str, rest: list[str]) -> int:
+    # One command is imported per run: `nono wrap` must not pay for what `nono credential` needs.
+    match name:
+        case "run":
+            from nono.cli.commands import run
+
+            return run.run(rest)
+        case "wrap":
+            from nono.cli.commands import wrap
+
+            return wrap.run(rest)
+        case "why":
+            from nono.cli.commands import why
+
+            return why.run(rest)
+        case "setup":
+            from nono.cli.commands import setup
+
+            return setup.run(rest)
+        case _:
+            from nono.cli.commands import credential
+
+            return credential.run(rest)
+
+
+def _usage() -> str:
+    return USAGE.format(commands="\n".join(f"  {name:<12}{text}" for name, text in COMMANDS.items()))
+
+
+def _nearest(name: str) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, [*COMMANDS, *LATER], n=1)
+    return f" Did you mean '{close[0]}'?" if close else ""

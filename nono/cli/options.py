@@ -1,0 +1,280 @@
+"""Every option of the sandbox commands, the ones that are not available yet included."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from functools import partial
+from typing import NamedTuple, NoReturn
+
+from nono.errors import ConfigError, UsageError
+from nono.policy.nearest import did_you_mean
+
+
+class Kind(StrEnum):
+    FLAG = "flag"
+    COUNT = "count"
+    VALUE = "value"
+    LIST = "list"
+    PORTS = "ports"
+    PAIRS = "pairs"
+
+
+RUN, SHELL, WRAP, WHY = "run", "shell", "wrap", "why"
+SANDBOX = (RUN, SHELL, WRAP)
+SUPERVISED = (RUN, SHELL)
+HELP_COLUMNS = 80
+TRUE_WORDS = frozenset({"y", "yes", "t", "true", "on", "1"})
+FALSE_WORDS = frozenset({"n", "no", "f", "false", "off", "0", ""})
+
+
+class Option(NamedTuple):
+    """One option: flags[0] is its name in messages, the rest are short forms and aliases."""
+
+    flags: tuple[str, ...]
+    kind: Kind
+    help: str
+    commands: tuple[str, ...] = SANDBOX
+    metavar: str = ""
+    env: str = ""
+    splits_commas: bool = False
+    available: bool = True
+    deprecated: tuple[str, ...] = ()  # old spellings, still understood, with a warning
+
+    @property
+    def dest(self) -> str:
+        return self.flags[0].removeprefix("--").replace("-", "_")
+
+
+def _later(
+    flags: str,
+    kind: Kind = Kind.FLAG,
+    commands: tuple[str, ...] = SANDBOX,
+    metavar: str = "VALUE",
+    env: str = "",
+) -> Option:
+    """An option of the specification whose function is not there yet: known, and refused by name."""
+    return Option(
+        tuple(flags.split()), kind, "not available yet", commands, metavar=metavar, env=env, available=False
+    )
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option(("--allow", "-a"), Kind.LIST, "directory to read and write, recursively", (*SANDBOX, WHY), "DIR",
+           env="NONO_ALLOW", splits_commas=True),
+    Option(("--read", "-r"), Kind.LIST, "directory to read, recursively", (*SANDBOX, WHY), "DIR"),
+    Option(("--write", "-w"), Kind.LIST, "directory to write, recursively", (*SANDBOX, WHY), "DIR"),
+    Option(("--allow-file",), Kind.LIST, "single file to read and write", (*SANDBOX, WHY), "FILE"),
+    Option(("--read-file",), Kind.LIST, "single file to read", (*SANDBOX, WHY), "FILE"),
+    Option(("--write-file",), Kind.LIST, "single file to write", (*SANDBOX, WHY), "FILE"),
+    Option(("--allow-cwd",), Kind.FLAG, "grant the working directory", (*SANDBOX, WHY)),
+    Option(("--workdir",), Kind.VALUE, "working directory of the command", (*SANDBOX, WHY), "DIR"),
+    Option(("--bypass-protection",), Kind.LIST, "lift the protection of a sensitive path that is granted",
+           (*SANDBOX, WHY), "PATH", deprecated=("--override-deny",)),
+    Option(("--block-net",), Kind.FLAG, "no network at all", (*SANDBOX, WHY), env="NONO_BLOCK_NET",
+           deprecated=("--net-block",)),
+    Option(("--network-profile",), Kind.VALUE, "hosts of a named profile, through the proxy",
+           (*SUPERVISED, WHY), "NAME", env="NONO_NETWORK_PROFILE"),
+    Option(("--allow-domain",), Kind.LIST, "host, *.suffix or group to allow, through the proxy",
+           (*SUPERVISED, WHY), "HOST", env="NONO_ALLOW_DOMAIN",
+           deprecated=("--allow-proxy", "--proxy-allow")),
+    Option(("--deny-domain",), Kind.LIST, "host, *.suffix or group to refuse", (*SUPERVISED, WHY), "HOST",
+           env="NONO_DENY_DOMAIN"),
+    Option(("--listen-port",), Kind.PORTS, "TCP port the command may listen on", SANDBOX, "PORT",
+           deprecated=("--allow-bind",)),
+    Option(("--credential",), Kind.LIST, "service whose key the proxy injects", (*SUPERVISED, WHY), "SERVICE",
+           env="NONO_CREDENTIAL", deprecated=("--proxy-credential",)),
+    Option(("--proxy-port",), Kind.PORTS, "port of the proxy instead of a free one", SUPERVISED, "PORT"),
+    Option(("--profile", "-p"), Kind.VALUE, "profile: a name, or a file with a slash in its path",
+           (*SANDBOX, WHY), "NAME", env="NONO_PROFILE"),
+    Option(("--sandbox-policy",), Kind.VALUE, "how the sandbox is enforced: auto", SANDBOX, "POLICY"),
+    Option(("--no-diagnostics",), Kind.FLAG, "no hints after a failed run", SANDBOX),
+    Option(("--capability-elevation",), Kind.FLAG, "ask about files beyond the grants (not available yet)",
+           (RUN,), env="NONO_CAPABILITY_ELEVATION"),
+    Option(("--no-audit",), Kind.FLAG, "record nothing", (RUN,)),
+    Option(("--verbose", "-v"), Kind.COUNT, "say more; repeat for still more", SANDBOX),
+    Option(("--dry-run",), Kind.FLAG, "show what would be granted and enforced, start nothing", SANDBOX),
+    _later("--theme", Kind.VALUE, (*SANDBOX, WHY)),  # NONO_THEME is ignored: there is no colour yet
+    _later("--log-file", Kind.VALUE, (*SANDBOX, WHY), env="NONO_LOG_FILE"),
+    _later("--suppress-save-prompt --ignore-denied", Kind.LIST),
+    _later("--allow-unix-socket", Kind.LIST), _later("--allow-unix-socket-bind", Kind.LIST),
+    _later("--allow-unix-socket-dir", Kind.LIST), _later("--allow-unix-socket-dir-bind", Kind.LIST),
+    _later("--allow-unix-socket-subtree", Kind.LIST), _later("--allow-unix-socket-subtree-bind", Kind.LIST),
+    _later("--allow-net --net-allow", env="NONO_ALLOW_NET"),
+    _later("--open-port --allow-port", Kind.PORTS), _later("--allow-connect-port", Kind.PORTS),
+    _later("--upstream-proxy --external-proxy", Kind.VALUE, SUPERVISED, env="NONO_UPSTREAM_PROXY"),
+    _later("--upstream-bypass --external-proxy-bypass", Kind.LIST, SUPERVISED, env="NONO_UPSTREAM_BYPASS"),
+    _later("--proxy-ca-validity", Kind.VALUE, SUPERVISED, env="NONO_PROXY_CA_VALIDITY"),
+    _later("--allow-http2", commands=SUPERVISED), _later("--allow-endpoint", Kind.LIST, SUPERVISED),
+    _later("--env-credential", Kind.VALUE, env="NONO_ENV_CREDENTIAL"),
+    _later("--env-credential-map", Kind.PAIRS),
+    _later("--allow-command", Kind.LIST), _later("--block-command", Kind.LIST),
+    _later("--extends", Kind.LIST), _later("--config -c", Kind.VALUE), _later("--allow-gpu"),
+    _later("--memory", Kind.VALUE), _later("--max-processes", Kind.VALUE),
+    _later("--allow-launch-services"),
+    _later("--detached", commands=(RUN,)), _later("--detach-timeout", Kind.VALUE, (RUN,)),
+    _later("--rollback", commands=(RUN,)), _later("--no-rollback", commands=(RUN,)),
+    _later("--no-rollback-prompt", commands=(RUN,)), _later("--rollback-exclude", Kind.LIST, (RUN,)),
+    _later("--rollback-include", Kind.LIST, (RUN,)), _later("--rollback-all", commands=(RUN,)),
+    _later("--rollback-dest", Kind.VALUE, (RUN,)), _later("--skip-dir", Kind.LIST, (RUN,)),
+    _later("--diagnostics-json", commands=(RUN,)),
+    _later("--startup-timeout", Kind.VALUE, SUPERVISED), _later("--no-audit-integrity", commands=(RUN,)),
+    _later("--audit-integrity", commands=(RUN,)), _later("--audit-sign-key", Kind.VALUE, (RUN,)),
+    _later("--trust-override", commands=(RUN,)), _later("--name", Kind.VALUE, SUPERVISED),
+    _later("--shell", Kind.VALUE, (SHELL,)), _later("--record-flows", Kind.VALUE, (RUN,)),
+)  # fmt: skip
+
+# Old spellings of environment variables (cli.md section 1.2); each is read only when the new one is unset.
+LEGACY_ENVIRONMENT: Mapping[str, str] = {
+    "NONO_NET_BLOCK": "NONO_BLOCK_NET",
+    "NONO_ALLOW_PROXY": "NONO_ALLOW_DOMAIN",
+    "NONO_PROXY_ALLOW": "NONO_ALLOW_DOMAIN",
+    "NONO_PROXY_CREDENTIAL": "NONO_CREDENTIAL",
+    "NONO_NET_ALLOW": "NONO_ALLOW_NET",
+    "NONO_EXTERNAL_PROXY": "NONO_UPSTREAM_PROXY",
+    "NONO_EXTERNAL_PROXY_BYPASS": "NONO_UPSTREAM_BYPASS",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong as the rest of nono does, where argparse would print its usage and exit."""
+
+    def error(self, message: str) -> NoReturn:
+        _, unrecognised, words = message.partition("unrecognized arguments: ")
+        near = did_you_mean(words.split()[0], self._option_string_actions) if unrecognised else None
+        raise UsageError(message, hint=near or f"{self.prog} --help")
+
+
+def new_parser(prog: str, description: str, usage: str | None = None) -> argparse.ArgumentParser:
+    """An empty parser. Its width is fixed, since argparse would ask shutil for one at each option."""
+    formatter = partial(argparse.HelpFormatter, width=HELP_COLUMNS)
+    return Parser(
+        prog=prog, description=description, usage=usage, allow_abbrev=False, formatter_class=formatter
+    )
+
+
+def options_of(command: str) -> tuple[Option, ...]:
+    return tuple(option for option in OPTIONS if command in option.commands)
+
+
+def add_globals(parser: argparse.ArgumentParser) -> None:
+    """The option that may stand before the subcommand as well as behind it."""
+    parser.add_argument(
+        "--silent", "-s", action="store_true", default=argparse.SUPPRESS, help="print nothing of nono's own"
+    )
+
+
+def add_options(parser: argparse.ArgumentParser, command: str, argv: Sequence[str]) -> None:
+    """The options of command. Those that are not available yet are added only where argv has one."""
+    words = {word.partition("=")[0] for word in argv}
+    for option in options_of(command):
+        if not option.available and words.isdisjoint(option.flags):
+            continue
+        _add(parser, option, option.flags, help_text=option.help if option.available else argparse.SUPPRESS)
+        if option.deprecated:
+            _add(parser, option, option.deprecated, help_text=argparse.SUPPRESS)
+
+
+def _add(parser: argparse.ArgumentParser, option: Option, flags: Sequence[str], help_text: str) -> None:
+    dest, metavar = option.dest, option.metavar or None
+    match option.kind:
+        case Kind.FLAG:
+            parser.add_argument(*flags, dest=dest, action="store_true", default=None, help=help_text)
+        case Kind.COUNT:
+            parser.add_argument(*flags, dest=dest, action="count", default=None, help=help_text)
+        case Kind.VALUE:
+            parser.add_argument(*flags, dest=dest, metavar=metavar, help=help_text)
+        case Kind.LIST:
+            parser.add_argument(*flags, dest=dest, action="append", metavar=metavar, help=help_text)
+        case Kind.PORTS:
+            parser.add_argument(
+                *flags, dest=dest, action="append", type=port, metavar=metavar, help=help_text
+            )
+        case Kind.PAIRS:
+            parser.add_argument(*flags, dest=dest, action="append", nargs=2, metavar=metavar, help=help_text)
+
+
+def port(text: str) -> int:
+    """A TCP port, 1 to 65535, written in plain decimal."""
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a port: a number from 1 to 65535 is expected")
+    return int(text)
+
+
+class Given(NamedTuple):
+    """What the command line and the environment asked for; an option left out is simply not in it."""
+
+    values: Mapping[str, object]
+    warnings: tuple[str, ...]
+
+    def flag(self, dest: str) -> bool:
+        return bool(self.values.get(dest))
+
+    def count(self, dest: str) -> int:
+        value = self.values.get(dest)
+        return value if isinstance(value, int) else 0
+
+    def value(self, dest: str) -> str | None:
+        value = self.values.get(dest)
+        return None if value is None else str(value)
+
+    def list(self, dest: str) -> tuple[str, ...]:
+        value = self.values.get(dest)
+        return tuple(str(item) for item in value) if isinstance(value, list) else ()
+
+    def ports(self, dest: str) -> tuple[int, ...]:
+        value = self.values.get(dest)
+        return tuple(int(item) for item in value) if isinstance(value, list) else ()
+
+
+def collect(
+    command: str, parsed: argparse.Namespace, argv: Sequence[str], environ: Mapping[str, str]
+) -> Given:
+    """Flags over environment variables. UsageError for an option that is not available yet or empty."""
+    environ, warnings = _with_legacy(environ)
+    values: dict[str, object] = {}
+    for option in options_of(command):
+        value = getattr(parsed, option.dest, None)
+        if value is None and option.env and command != WHY:
+            value = _from_environment(option, environ)
+        if value is None or value is False:
+            continue
+        if not option.available:
+            raise UsageError(f"{option.flags[0]}: not available yet.")
+        if "" in (value if isinstance(value, list) else [value]):
+            # Mostly an unset shell variable; as a path it would mean the working directory.
+            raise UsageError(f"{option.flags[0]}: its value is empty.")
+        if option.splits_commas and isinstance(value, list):
+            value = [part for item in value for part in item.split(",") if part]
+        values[option.dest] = value
+        warnings += _deprecations(option, argv)
+    return Given(values, tuple(warnings))
+
+
+def _from_environment(option: Option, environ: Mapping[str, str]) -> object:
+    text = environ.get(option.env)
+    if not text:
+        return None
+    if option.kind is not Kind.FLAG:
+        return [text] if option.kind is Kind.LIST else text
+    word = text.strip().lower()
+    if word in TRUE_WORDS:
+        return True
+    if word in FALSE_WORDS:
+        return None
+    raise ConfigError(f"environment variable {option.env}='{text}' is not a yes or a no.")
+
+
+def _with_legacy(environ: Mapping[str, str]) -> tuple[Mapping[str, str], list[str]]:
+    found = {old: new for old, new in LEGACY_ENVIRONMENT.items() if old in environ and new not in environ}
+    renamed = {new: environ[old] for old, new in found.items()}
+    return {**environ, **renamed}, [_deprecation(old, new) for old, new in found.items()]
+
+
+def _deprecations(option: Option, argv: Sequence[str]) -> list[str]:
+    """For argv up to the command: its own arguments are none of our business."""
+    used = {argument.partition("=")[0] for argument in argv}
+    return [_deprecation(old, option.flags[0]) for old in option.deprecated if old in used]
+
+
+def _deprecation(old: str, new: str) -> str:
+    return f"`{old}` is deprecated; use `{new}` instead. Will be removed in v1.0.0."

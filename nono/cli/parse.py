@@ -1,0 +1,71 @@
+"""Parses the arguments of the commands that describe a sandbox, and says what they ask for."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from nono.cli import options
+from nono.cli.options import Given
+from nono.errors import ConfigError, NonoError
+from nono.policy.request import RunRequest
+
+
+class Invocation(NamedTuple):
+    """One sandbox command as it was typed."""
+
+    given: Given
+    silent: bool
+    command: tuple[str, ...]  # the program and its arguments
+
+    @property
+    def request(self) -> RunRequest:
+        given = self.given
+        return RunRequest(
+            allow=given.list("allow"),
+            read=given.list("read"),
+            write=given.list("write"),
+            allow_file=given.list("allow_file"),
+            read_file=given.list("read_file"),
+            write_file=given.list("write_file"),
+            bypass_protection=given.list("bypass_protection"),
+            allow_cwd=given.flag("allow_cwd"),
+            workdir=given.value("workdir"),
+            block_net=given.flag("block_net"),
+            network_profile=given.value("network_profile"),
+            allow_domain=given.list("allow_domain"),
+            deny_domain=given.list("deny_domain"),
+            credential=given.list("credential"),
+            listen_port=given.ports("listen_port"),
+            capability_elevation=given.flag("capability_elevation"),
+        )
+
+
+def parser_of(command: str, description: str, argv: Sequence[str]) -> argparse.ArgumentParser:
+    parser = options.new_parser(f"nono {command}", description, "%(prog)s [options] [--] COMMAND ...")
+    options.add_globals(parser)
+    options.add_options(parser, command, argv)
+    return parser
+
+
+def parse(command: str, description: str, argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
+    """argv of `nono run` or `nono wrap`, behind the subcommand. Options end at the first other word."""
+    parser = parser_of(command, description, argv)
+    parser.add_argument("command", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    parsed = parser.parse_args(list(argv))
+    words = parsed.command[1:] if parsed.command[:1] == ["--"] else parsed.command
+    ours = argv[: len(argv) - len(parsed.command)]
+    given = options.collect(command, parsed, ours, environ)
+    if not words:
+        raise NonoError("No command specified", hint=f"nono {command} [options] -- COMMAND")
+    if policy := given.value("sandbox_policy"):
+        _check_sandbox_policy(command, policy)
+    return Invocation(given, getattr(parsed, "silent", False), tuple(words))
+
+
+def _check_sandbox_policy(command: str, policy: str) -> None:
+    if command != options.RUN:
+        raise ConfigError("--sandbox-policy is only supported by `nono run`.")
+    if policy in ("landlock", "external", "netns"):
+        raise ConfigError(f"--sandbox-policy {policy}: not available yet.", hint="--sandbox-policy auto")
+    if policy != "auto":
+        raise ConfigError(f"--sandbox-policy '{policy}': expected auto, landlock, external or netns.")

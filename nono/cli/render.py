@@ -1,0 +1,100 @@
+"""Turns a prepared run into the lines that a person reads before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from nono import __version__
+from nono.policy.capability import Access, CapabilitySet, Grant, NetworkMode
+from nono.sandbox.facts import HostFacts
+from nono.sandbox.plan import Enforcement, Rung
+
+if TYPE_CHECKING:
+    from nono.policy.credential_service import CredentialService
+from nono.policy.resolve import Resolved
+
+BADGES = {Access.READ: "r", Access.WRITE: "w", Access.READWRITE: "r+w"}
+NETWORK = {
+    NetworkMode.ALLOWED: "outbound allowed",
+    NetworkMode.BLOCKED: "outbound blocked",
+    NetworkMode.PROXY: "proxy",
+}
+RUNGS = {
+    Rung.NOTIFY: "every connection is made by the supervisor, address and port checked",
+    Rung.LANDLOCK: "Landlock checks the port of a connection, not its address",
+    Rung.NONE: "NOT enforced: the command may connect anywhere",
+}
+RULE = "  " + "-" * 50
+
+
+def banner() -> list[str]:
+    return ["", f"  nono v{__version__}"]
+
+
+def workdir_offer(resolved: Resolved) -> list[str]:
+    """Which access --allow-cwd would have added, if any."""
+    if resolved.workdir_offer is None:
+        return []
+    return [
+        f"  The working directory is not shared; --allow-cwd grants {resolved.workdir_offer.value} "
+        f"access to {resolved.places.workdir}"
+    ]
+
+
+def summary(
+    capabilities: CapabilitySet,
+    services: Sequence[CredentialService],
+    skipped: Sequence[str],
+    *,
+    verbose: bool,
+) -> list[str]:
+    """What the command is granted: a line for each grant a person gave, all of them when verbose."""
+    shown = [grant for grant in capabilities.grants if verbose or grant.is_users]
+    hidden = len(capabilities.grants) - len(shown)
+    lines = ["  Capabilities:", RULE, *(_grant(grant, verbose) for grant in shown)]
+    if hidden:
+        lines.append(f"        + {hidden} system/group paths (-v to show)")
+    lines.append(f"    net  {_network(capabilities)}")
+    lines += [f"    key  {service.name} at {service.upstream}" for service in services]
+    lines.append(RULE)
+    if skipped:
+        lines.append("  warning: some requested sandbox grants were skipped because the path does not exist:")
+        lines += [f"    {path}" for path in skipped]
+    return lines
+
+
+def _grant(grant: Grant, verbose: bool) -> str:
+    kind = "dir" if grant.is_dir else "file"
+    source = f" [{grant.source}]" if verbose else ""
+    return f"    {BADGES[grant.access]:<4} {grant.path} ({kind}){source}"
+
+
+def _network(capabilities: CapabilitySet) -> str:
+    text = NETWORK[capabilities.network]
+    if capabilities.listen_ports:
+        text += f", listens on {', '.join(map(str, capabilities.listen_ports))}"
+    return text
+
+
+def enforcement(chosen: Enforcement, facts: HostFacts, *, verbose: bool) -> list[str]:
+    """How the kernel will hold it: the rung, and with verbose what is not held."""
+    lines = []
+    if chosen.rung is not None and (verbose or chosen.rung is not Rung.NOTIFY):
+        lines.append(f"  enforced by {chosen.rung.value}: {RUNGS[chosen.rung]}")
+    if verbose:
+        lines.append(f"  kernel {facts.kernel_release}, Landlock V{facts.landlock_abi}")
+        lines += [f"  not enforced: {gap}" for gap in chosen.gaps if gap not in chosen.warnings]
+    return lines
+
+
+def dry_run(argv: Sequence[str]) -> list[str]:
+    # Imported here, since no other run needs them.
+    import shlex
+
+    from nono.audit.redact import redact_argv
+
+    return [
+        "  dry-run sandbox would be applied with above capabilities",
+        f"  $ {shlex.join(redact_argv(argv))}",
+    ]

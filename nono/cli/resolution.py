@@ -1,0 +1,36 @@
+"""The policy of a typed command: its profile found, its flags resolved."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from nono.cli.parse import Invocation
+from nono.errors import NonoError
+from nono.policy.filesystem import HostFilesystem
+from nono.policy.grants import accesses
+from nono.policy.profile_store import is_path, load_profile
+from nono.policy.resolve import Resolved, resolve
+
+
+def resolve_given(invocation: Invocation, environ: Mapping[str, str]) -> Resolved:
+    """NonoError when flags, profile and host do not fit together."""
+    try:
+        cwd = os.getcwd()
+    except OSError as error:
+        raise NonoError(
+            f"the current directory cannot be used: {error.strerror}", hint="cd to one that exists"
+        ) from error
+    name = invocation.given.value("profile")
+    profile = load_profile(name, environ) if name is not None else None
+    fs = HostFilesystem()
+    resolved = resolve(invocation.request, profile, environ=environ, cwd=cwd, fs=fs)
+    file = fs.canonical(os.path.join(cwd, name)) if name is not None and is_path(name) else None
+    held = accesses(resolved.capabilities.grants, file) if file is not None else None
+    if held is None or not held.writes:
+        return resolved
+    warning = (
+        f"the command may write its own profile, {file}: whatever it grants itself there holds from the "
+        "next run on. Keep the profile outside the grants."
+    )
+    return resolved._replace(warnings=(*resolved.warnings, warning))

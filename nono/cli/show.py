@@ -1,0 +1,27 @@
+"""Says what a prepared run is granted and how it will be held, before it starts."""
+
+from __future__ import annotations
+
+from nono.cli import render
+from nono.cli.console import Console
+from nono.cli.parse import Invocation
+from nono.launch.prepare import Prepared
+from nono.sandbox.plan import Rung
+
+
+def show(prepared: Prepared, invocation: Invocation, console: Console) -> None:
+    resolved, chosen = prepared.resolved, prepared.enforcement
+    verbose = console.verbosity > 0
+    console.lines(render.workdir_offer(resolved))
+    console.lines(render.banner())
+    for warning in (*invocation.given.warnings, *resolved.warnings):
+        console.warn(warning)
+    console.lines(render.summary(resolved.capabilities, resolved.services, resolved.skipped, verbose=verbose))
+    console.lines(render.enforcement(chosen, prepared.facts, verbose=verbose))
+    for note in chosen.notes:
+        console.note(note)
+    for warning in chosen.warnings:
+        if chosen.rung is Rung.NONE:
+            console.insist(warning)
+        else:
+            console.warn(warning)

@@ -1,0 +1,19 @@
+"""How a credential can be missing: it is nowhere, or the place that should hold it gives no usable answer."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from nono.errors import CredentialError
+
+
+class CredentialNotFound(CredentialError):  # noqa: N818  # the code it carries names it
+    """The source answered, and holds nothing under that name."""
+
+    code: ClassVar = "credential_not_found"
+
+
+class CredentialUnavailable(CredentialError):  # noqa: N818  # the same
+    """The source did not answer, may not be trusted, or holds something that is no credential."""
+
+    code: ClassVar = "credential_unavailable"

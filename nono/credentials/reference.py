@@ -1,0 +1,177 @@
+"""Parses a credential reference: the text in a profile that says where a secret is, never the secret."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from nono.credentials.shapes import looks_like_key
+from nono.errors import CredentialError
+
+KEYRING_SERVICE = "nono"  # under which bare names are kept in the system keyring
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}", re.ASCII)  # a leading dash would read as a flag
+_VARIABLE = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://", re.ASCII)
+_MAX_KEYRING_BYTES = 1024
+
+# Characters that mean something to a shell. No shell is used here; they are refused because a reference that
+# needs one was almost certainly meant to be expanded by one.
+_FORBIDDEN_IN_PATH = frozenset("\0\n\r;`|$&><")
+_FORBIDDEN_IN_KEYRING = frozenset(";|&$`(){}<>!\\\"'\n\r\0")
+
+# Variables that steer a loader or an interpreter: neither a place to read a secret from nor one to put it in.
+STEERING_VARIABLES = frozenset(
+    {"LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT"}
+    | {"DYLD_INSERT_LIBRARIES", "DYLD_LIBRARY_PATH", "DYLD_FRAMEWORK_PATH"}
+    | {"BASH_ENV", "ENV", "IFS", "CDPATH", "PROMPT_COMMAND", "PATH", "HOME", "SHELL"}
+    | {
+        "NODE_OPTIONS",
+        "NODE_PATH",
+        "PYTHONSTARTUP",
+        "PYTHONPATH",
+        "PERL5OPT",
+        "PERL5LIB",
+        "RUBYOPT",
+        "RUBYLIB",
+    }
+    | {"JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "DOTNET_STARTUP_HOOKS", "GOFLAGS"}
+)
+
+_NOT_YET = frozenset({"op", "bw", "cmd", "pass"})
+_FOREIGN = frozenset({"apple-password", "apple-passwords"})
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentReference:
+    """`env://NAME`: a variable of the environment nono was started with."""
+
+    name: str
+
+    def redacted(self) -> str:
+        return f"env://{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class FileReference:
+    """`file:///abs`: the content of a file."""
+
+    path: str
+
+    def redacted(self) -> str:
+        directory, _, _ = self.path.rpartition("/")
+        return f"file://{directory}/[REDACTED]"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyringReference:
+    """`keyring://service/account`: an entry of the system keyring, perhaps one of another program."""
+
+    service: str
+    account: str
+    go_keyring: bool = False  # the entry holds `go-keyring-base64:` and the value in base64
+
+    def redacted(self) -> str:
+        return f"keyring://{self.service}/<redacted>" + ("?decode=go-keyring" if self.go_keyring else "")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReference:
+    """A bare name: what `nono credential set NAME` stored, embedded store or system keyring."""
+
+    name: str
+
+    def redacted(self) -> str:
+        return self.name
+
+    def in_keyring(self) -> KeyringReference:
+        return KeyringReference(KEYRING_SERVICE, self.name)
+
+
+CredentialReference = EnvironmentReference | FileReference | KeyringReference | StoredReference
+
+
+def parse_reference(text: str) -> CredentialReference:
+    """What a reference points at. CredentialError names the part that is wrong.
+
+    No message repeats the reference: people do paste the key itself where its name belongs.
+    """
+    match = _SCHEME.match(text)
+    if match is None:
+        return StoredReference(check_name(text))
+    scheme, rest = match[1], text[match.end() :]
+    match scheme:
+        case "env":
+            return _environment(rest)
+        case "file":
+            return _file(rest)
+        case "keyring":
+            return _keyring(rest)
+    if scheme in _NOT_YET:
+        raise CredentialError(
+            f"{scheme}:// credentials are not available yet",
+            hint="use env://NAME, file:///path, keyring://service/account, or nono credential set NAME",
+        )
+    if scheme in _FOREIGN:
+        raise CredentialError(f"{scheme}:// credentials exist on macOS only", hint="nono credential set NAME")
+    raise CredentialError(
+        f"credential reference: unknown scheme {scheme!r}",
+        hint="use env://NAME, file:///path, keyring://service/account, or nono credential set NAME",
+    )
+
+
+def check_name(text: str) -> str:
+    """text, when it can name a stored credential. CredentialError, which does not repeat it, when not."""
+    if looks_like_key(text):
+        raise CredentialError(
+            "a credential is referred to by its name, and this looks like a key itself",
+            hint="store the key with: nono credential set NAME, and put NAME here",
+        )
+    if not _NAME.fullmatch(text):
+        raise CredentialError(
+            "a credential's name has 1 to 64 letters, digits, '_' or '-', and does not start with '-'"
+        )
+    return text
+
+
+def _environment(name: str) -> EnvironmentReference:
+    if not _VARIABLE.fullmatch(name):
+        raise CredentialError("env:// reference: a variable's name has letters, digits and '_', and no other")
+    if name.upper() in STEERING_VARIABLES:
+        raise CredentialError(f"env:// reference: {name} steers programs and is no place for a secret")
+    return EnvironmentReference(name)
+
+
+def _file(path: str) -> FileReference:
+    if not path.startswith("/"):
+        raise CredentialError(
+            "file:// reference: the path must be absolute", hint="write file:///home/me/key"
+        )
+    if not path.strip("/"):
+        raise CredentialError("file:// reference: the path is the root directory")
+    if ".." in path.split("/"):
+        raise CredentialError("file:// reference: the path must not contain '..'")
+    _refuse_characters("file:// reference", path, _FORBIDDEN_IN_PATH)
+    return FileReference(path)
+
+
+def _keyring(rest: str) -> KeyringReference:
+    where = "keyring:// reference"
+    if len(rest.encode("utf-8", "surrogateescape")) + len("keyring://") > _MAX_KEYRING_BYTES:
+        raise CredentialError(f"{where}: longer than {_MAX_KEYRING_BYTES} bytes")
+    if "#" in rest:
+        raise CredentialError(f"{where}: a fragment ('#') has no meaning here")
+    entry, question, query = rest.partition("?")
+    if question and query != "decode=go-keyring":
+        raise CredentialError(f"{where}: the only query is '?decode=go-keyring'")
+    segments = entry.split("/")
+    if len(segments) != 2 or not all(segments):
+        raise CredentialError(f"{where}: it has a service and an account, as in keyring://service/account")
+    _refuse_characters(where, entry, _FORBIDDEN_IN_KEYRING)
+    return KeyringReference(segments[0], segments[1], go_keyring=bool(question))
+
+
+def _refuse_characters(where: str, text: str, forbidden: frozenset[str]) -> None:
+    found = sorted(set(text) & forbidden)
+    if found:
+        raise CredentialError(f"{where}: the character {found[0]!r} is not allowed")

@@ -1,0 +1,45 @@
+"""What the tokens of the known providers look like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from string import ascii_letters, digits
+
+_BASE62 = ascii_letters + digits
+_URL_SAFE = _BASE62 + "_-"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenShape:
+    """A token is the prefix, then random_chars characters of the alphabet, then the suffix."""
+
+    prefix: str
+    random_chars: int
+    alphabet: str = _URL_SAFE
+    suffix: str = ""
+
+
+_GOOGLE = TokenShape("AIza", 35)
+
+# Observed in the providers' own consoles and in the rules of public secret scanners. Checksums (the last six
+# characters of a GitHub token) are left to chance: no client checks them, and a scanner that does is right to
+# call a phantom no token.
+SHAPES: dict[str, TokenShape] = {
+    "openai": TokenShape("sk-proj-", 156),
+    "anthropic": TokenShape("sk-ant-api03-", 93, suffix="AA"),
+    "github": TokenShape("ghp_", 36, _BASE62),
+    "gitlab": TokenShape("glpat-", 20),
+    "gemini": _GOOGLE,
+    "google-ai": _GOOGLE,
+}
+
+GENERIC = TokenShape("nono_", 43, _BASE62)
+
+_KEY_PREFIXES = (
+    "sk-", "sk_", "ghp_", "gho_", "ghs_", "ghu_", "github_pat_", "glpat-", "AIza", "AKIA", "xox", "hf_",
+)  # fmt: skip
+
+
+def looks_like_key(text: str) -> bool:
+    """Whether text is more likely somebody's key than the name of one."""
+    return len(text) >= 16 and text.startswith(_KEY_PREFIXES)

@@ -1,0 +1,1 @@
+"""One module per place a credential can come from."""

@@ -1,0 +1,21 @@
+"""Credentials in variables of the environment that nono was started with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nono.credentials.content import secret_from_text
+from nono.credentials.errors import CredentialNotFound
+from nono.credentials.reference import EnvironmentReference
+from nono.secret import Secret
+
+
+def read(reference: EnvironmentReference, environ: Mapping[str, str]) -> Secret:
+    """The variable's value. CredentialNotFound: unset or empty. CredentialUnavailable: no line of text."""
+    value = environ.get(reference.name, "")
+    if not value:
+        raise CredentialNotFound(
+            f"{reference.redacted()}: the variable is not set",
+            hint=f"export {reference.name}=... in the shell that starts nono; the child will not see it",
+        )
+    return secret_from_text(value, reference.redacted())

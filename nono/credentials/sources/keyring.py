@@ -1,0 +1,190 @@
+"""Credentials in the system keyring, asked in a thread that may be left behind when it does not answer.
+
+A keyring call is D-Bus traffic with a daemon that may be absent, stuck, or waiting for somebody to type a
+password into a window nobody sees, and the library has no time limit of its own. The thread is a daemon
+thread, so a call that never returns does not keep the process alive.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+from nono.credentials.content import decode_go_keyring, require_credential, secret_from_text
+from nono.credentials.errors import CredentialNotFound, CredentialUnavailable
+from nono.credentials.reference import KeyringReference
+from nono.errors import NonoError
+from nono.secret import Secret
+
+if TYPE_CHECKING:
+    from keyring.backend import KeyringBackend
+
+AVAILABILITY_TIMEOUT_S = 2.0  # for a daemon to say that it is there
+UNLOCK_TIMEOUT_S = 120.0  # for a person to unlock it, unless NONO_KEYRING_TIMEOUT_SECS says otherwise
+_MAX_DUPLICATES = 16
+
+# Named here rather than found by keyring.get_keyring(): that would read keyringrc.cfg from the configuration
+# directory, where a `keyring-path` line puts any directory on sys.path. A sandboxed child that may write
+# there would run its own code in the next supervisor.
+_BACKENDS = (
+    "keyring.backends.SecretService.Keyring",
+    "keyring.backends.kwallet.DBusKeyring",
+    "keyring.backends.libsecret.Keyring",
+)
+
+_NO_DAEMON_HINT = (
+    "nono credential set NAME keeps a credential without a keyring; env:// and file:// need none either"
+)
+
+
+def read(reference: KeyringReference, environ: Mapping[str, str]) -> Secret:
+    """The entry's value, after asking for the keyring to be unlocked where it is locked.
+
+    CredentialNotFound: no such entry. CredentialUnavailable: no keyring answers, it stayed locked, several
+    entries answer to the name, or the value is no credential.
+    """
+    shown = reference.redacted()
+    backend = _backend(environ)
+
+    def get() -> str | int | None:
+        count = _count(backend, reference)
+        return count if count > 1 else backend.get_password(reference.service, reference.account)
+
+    value = _within(_unlock_timeout_s(environ), shown, get)
+    if isinstance(value, int):
+        raise CredentialUnavailable(
+            f"Multiple entries ({value}) found for {shown}: resolve manually",
+            hint=f"secret-tool search --all service {reference.service} lists them",
+        )
+    if value is None:
+        raise CredentialNotFound(f"{shown}: the system keyring has no such entry")
+    return decode_go_keyring(value, shown) if reference.go_keyring else secret_from_text(value, shown)
+
+
+def write(reference: KeyringReference, secret: Secret, environ: Mapping[str, str]) -> None:
+    """Stores or replaces. CredentialUnavailable: nothing is known to be stored.
+
+    After a timeout the thread may still succeed later, when somebody unlocks the keyring after all.
+    """
+    require_credential(secret, reference.redacted())
+    backend = _backend(environ)
+    _within(
+        _unlock_timeout_s(environ),
+        reference.redacted(),
+        lambda: backend.set_password(reference.service, reference.account, secret.reveal()),
+    )
+
+
+def delete(reference: KeyringReference, environ: Mapping[str, str]) -> bool:
+    """Whether there was something to remove. CredentialUnavailable: the keyring gave no answer."""
+    backend = _backend(environ)
+
+    def remove() -> bool:
+        for removed in range(_MAX_DUPLICATES):  # the library deletes one of several equal entries at a time
+            if backend.get_password(reference.service, reference.account) is None:
+                return removed > 0
+            backend.delete_password(reference.service, reference.account)
+        return True
+
+    return _within(_unlock_timeout_s(environ), reference.redacted(), remove)
+
+
+def accounts(service: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The accounts stored under service, sorted; read from attributes, which needs no unlocking.
+
+    Empty too for a keyring that cannot list (only the Secret Service can). CredentialUnavailable: no answer.
+    """
+    backend = _backend(environ)
+    return _within(
+        AVAILABILITY_TIMEOUT_S, f"keyring://{service}", lambda: _search(backend, {"service": service})
+    )
+
+
+def _search(backend: KeyringBackend, attributes: dict[str, str]) -> tuple[str, ...]:
+    """The user names of all items with these attributes, as the keyring library names them; sorted."""
+    from keyring.backends import SecretService
+
+    if not isinstance(backend, SecretService.Keyring):
+        return ()
+    import secretstorage
+
+    connection = secretstorage.dbus_init()
+    try:
+        items = secretstorage.search_items(connection, attributes)
+        return tuple(sorted(item.get_attributes().get("username", "") for item in items))
+    finally:
+        connection.close()
+
+
+def _count(backend: KeyringBackend, reference: KeyringReference) -> int:
+    return len(_search(backend, {"service": reference.service, "username": reference.account}))
+
+
+def _backend(environ: Mapping[str, str]) -> KeyringBackend:
+    """The keyring that answers. CredentialUnavailable: none does, within 2 s."""
+    backend = _within(AVAILABILITY_TIMEOUT_S, "system keyring", lambda: _choose(environ))
+    if backend is None:
+        raise CredentialUnavailable("no system keyring answers here", hint=_NO_DAEMON_HINT)
+    return backend
+
+
+def _choose(environ: Mapping[str, str]) -> KeyringBackend | None:
+    """The backend that environ names, else the best of those that work; None when there is none.
+
+    The library's null and fail backends stand for "no keyring" and have priorities below 1.
+    """
+    from keyring.core import load_keyring
+
+    named = environ.get("PYTHON_KEYRING_BACKEND")
+    working = []
+    for name in (named,) if named else _BACKENDS:
+        try:
+            working.append(load_keyring(name))
+        except Exception:  # whatever it is, this backend does not work here
+            continue
+    working = [backend for backend in working if backend.priority >= 1]
+    return max(working, key=lambda backend: backend.priority, default=None)
+
+
+def _unlock_timeout_s(environ: Mapping[str, str]) -> float | None:
+    """None: wait for ever. A value that is no number of seconds counts as not given."""
+    text = environ.get("NONO_KEYRING_TIMEOUT_SECS", "")
+    if not (text.isascii() and text.isdigit()) or len(text) > 9:
+        return UNLOCK_TIMEOUT_S
+    return float(text) or None
+
+
+def _within[T](timeout_s: float | None, shown: str, work: Callable[[], T]) -> T:
+    """What work returns. CredentialUnavailable: it took longer, or failed.
+
+    Of a failure only the type is told: a backend's message may quote the value it could not store.
+    """
+    answers: SimpleQueue[tuple[T] | str] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            answers.put((work(),))
+        except BaseException as error:
+            answers.put(type(error).__name__)
+
+    threading.Thread(target=run, name="nono-keyring", daemon=True).start()
+    try:
+        answer = answers.get(timeout=timeout_s)
+    except Empty:
+        answer = "timeout"
+    if not isinstance(answer, str):
+        return answer[0]
+    raise _failure(answer, shown, timeout_s)
+
+
+def _failure(reason: str, shown: str, timeout_s: float | None) -> NonoError:
+    match reason:
+        case "timeout":
+            text = f"the system keyring did not answer within {timeout_s:g} s"
+        case "KeyringLocked" | "LockedException" | "PromptDismissedException":
+            text = "the system keyring is locked, and was not unlocked"
+        case _:
+            text = f"the system keyring failed ({reason})"
+    return CredentialUnavailable(f"{shown}: {text}", hint=_NO_DAEMON_HINT)

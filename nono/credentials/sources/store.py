@@ -1,0 +1,20 @@
+"""Credentials in the embedded store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nono.credentials.errors import CredentialNotFound
+from nono.credentials.reference import StoredReference
+from nono.credentials.vault import Vault
+from nono.secret import Secret
+
+
+def read(reference: StoredReference, environ: Mapping[str, str]) -> Secret:
+    """The stored value. CredentialNotFound: not in there. CredentialUnavailable: the file is not trusted."""
+    secret = Vault(environ).get(reference.name)
+    if secret is None:
+        raise CredentialNotFound(
+            f"credential '{reference.name}' is not stored", hint=f"nono credential set {reference.name}"
+        )
+    return secret

@@ -1,0 +1,1 @@
+"""Typed mirrors of the Linux interfaces that nono enforces with."""

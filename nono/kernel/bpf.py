@@ -1,0 +1,142 @@
+"""Decides what the seccomp programs refuse: each program as a list of rules over registers.
+
+A refusal is any rule that matches; what none matches is allowed, as is, by the program. Calls of a foreign
+architecture and of x32 are refused whole, before any rule. libseccomp turns these rules into BPF
+(filter_build), and the results ship frozen (filters).
+
+Arguments that the kernel reads as int are compared in their low 32 bits, whatever a caller leaves above
+them. libseccomp orders 64-bit values only, so "none of these" is spelled as masks that cover all the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from errno import EPERM
+
+from nono.kernel import uapi_process as uapi
+from nono.kernel.uapi_seccomp import SECCOMP_RET_ERRNO, SECCOMP_RET_USER_NOTIF
+
+_INT_BITS = 32
+_INT_MASK = (1 << _INT_BITS) - 1
+_TYPE_BITS = uapi.SOCK_TYPE_MASK.bit_length()
+# Of the three families that a socket may have, the two of IP have this bit and AF_UNIX does not.
+_IP_FAMILY_BIT = uapi.AF_INET & uapi.AF_INET6
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """True when ``args[argument] & mask == value``."""
+
+    argument: int
+    mask: int
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotNull:
+    """True when a pointer, all 64 bits of it, is not NULL."""
+
+    argument: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Refuses a system call when all comparisons hold; always, when there are none."""
+
+    syscall: str
+    comparisons: tuple[Masked | NotNull, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One filter: what it refuses, and the action (SECCOMP_RET_*) that a refusal is."""
+
+    name: str
+    refusal: int
+    rules: tuple[Rule, ...]
+
+
+def other_values(argument: int, allowed: Collection[int], bits: int) -> tuple[Masked, ...]:
+    """Masks over the low bits of an argument that together match every value except those allowed.
+
+    They are the maximal blocks without an allowed value in the binary tree over the values, so no two of
+    them overlap. ValueError: nothing is allowed, or a value does not fit.
+    """
+    if not allowed or not all(0 <= value < 1 << bits for value in allowed):
+        raise ValueError(f"not values of {bits} bits: {sorted(allowed)}")
+    siblings = {(depth, (value >> depth) ^ 1) for value in allowed for depth in range(bits)}
+    kept = {(depth, value >> depth) for value in allowed for depth in range(bits)}
+    return tuple(
+        Masked(argument, (1 << bits) - (1 << depth), prefix << depth)
+        for depth, prefix in sorted(siblings - kept, reverse=True)
+    )
+
+
+def _only_families(syscall: str, families: Collection[int]) -> tuple[Rule, ...]:
+    return tuple(Rule(syscall, (other,)) for other in other_values(0, families, _INT_BITS))
+
+
+# A ring carries out connects and sends that no filter sees. All three calls: a ring may be inherited.
+_IO_URING = (Rule("io_uring_setup"), Rule("io_uring_enter"), Rule("io_uring_register"))
+
+# A send with this flag connects, past Landlock's connect right and past a trap on connect(2).
+_FAST_OPEN = (
+    Rule("sendto", (Masked(3, uapi.MSG_FASTOPEN, uapi.MSG_FASTOPEN),)),
+    Rule("sendmsg", (Masked(2, uapi.MSG_FASTOPEN, uapi.MSG_FASTOPEN),)),
+    Rule("sendmmsg", (Masked(3, uapi.MSG_FASTOPEN, uapi.MSG_FASTOPEN),)),
+)
+
+# Setting a limit of another process asks for the same uid and nothing else: RLIMIT_CPU kills what the signal
+# scope protects, RLIMIT_FSIZE silences the supervisor's audit log. setrlimit(3) names no process (pid 0).
+_LIMITS_OF_OTHERS = tuple(
+    Rule("prlimit64", (another, NotNull(2))) for another in other_values(0, (0,), _INT_BITS)
+)
+
+# What is typed into a terminal waits for its next reader: the shell, once nono has ended (CVE-2017-5226).
+# The kernel reads the request as 32 bits, and so do the rules (CVE-2019-7303).
+_TYPING = tuple(Rule("ioctl", (Masked(1, _INT_MASK, request),)) for request in (uapi.TIOCSTI, uapi.TIOCLINUX))
+
+_WHATEVER_THE_NETWORK = (*_LIMITS_OF_OTHERS, *_TYPING)
+
+_ALWAYS = (
+    *_only_families("socketpair", (uapi.AF_UNIX,)),
+    *_IO_URING,
+    *_FAST_OPEN,
+    *_WHATEVER_THE_NETWORK,
+)
+
+_ONLY_UNIX = _only_families("socket", (uapi.AF_UNIX,))
+
+# AF_UNIX of any type, and TCP. Of IP anything else sends without connecting (UDP, raw) or speaks a protocol
+# that Landlock does not judge (MPTCP, SCTP); of the other families none can be judged at all.
+_ONLY_UNIX_AND_TCP = (
+    *_only_families("socket", (uapi.AF_UNIX, uapi.AF_INET, uapi.AF_INET6)),
+    *(
+        Rule("socket", (Masked(0, _IP_FAMILY_BIT, _IP_FAMILY_BIT), other))
+        for other in (
+            *other_values(1, (uapi.SOCK_STREAM,), _TYPE_BITS),
+            *other_values(2, (uapi.IPPROTO_IP, uapi.IPPROTO_TCP), _INT_BITS),
+        )
+    ),
+)
+
+# Datagram sockets are the only ones of AF_UNIX that a send can address (SOCK_RAW becomes one), and the
+# address of a sendmsg lies in memory that another thread may change after it was read. So the sockets are
+# trapped, by register, and sendmsg stays free. A pair of them can be addressed elsewhere like any other.
+_DATAGRAM_OR_RAW = Masked(1, uapi.SOCK_TYPE_MASK & ~1, uapi.SOCK_DGRAM)
+_ADDRESSES = (
+    Rule("connect"),
+    Rule("bind"),
+    Rule("listen"),  # without a bind it takes a port by itself
+    Rule("sendto", (NotNull(4),)),
+    Rule("socket", (Masked(0, _INT_MASK, uapi.AF_UNIX), _DATAGRAM_OR_RAW)),
+    Rule("socketpair", (Masked(0, _INT_MASK, uapi.AF_UNIX), _DATAGRAM_OR_RAW)),
+)
+
+OPEN_NET = Program("open_net", SECCOMP_RET_ERRNO | EPERM, _WHATEVER_THE_NETWORK)
+BLOCK_ALL = Program("block_all", SECCOMP_RET_ERRNO | EPERM, (*_ONLY_UNIX, *_ALWAYS))
+TCP_ONLY = Program("tcp_only", SECCOMP_RET_ERRNO | EPERM, (*_ONLY_UNIX_AND_TCP, *_ALWAYS))
+NOTIFY = Program("notify", SECCOMP_RET_USER_NOTIF, (*_ONLY_UNIX_AND_TCP, *_ALWAYS, *_ADDRESSES))
+
+PROGRAMS = (OPEN_NET, BLOCK_ALL, TCP_ONLY, NOTIFY)

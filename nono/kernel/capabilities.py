@@ -1,0 +1,68 @@
+"""Takes from the command the capabilities that reach around a sandbox (capabilities(7))."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import struct
+
+from nono.kernel.libc import prctl, syscall, syscall_number
+
+PR_CAPBSET_DROP = 24  # <linux/prctl.h>
+_LINUX_CAPABILITY_VERSION_3 = 0x20080522
+_CAPABILITY_SETS = struct.Struct("=6I")  # effective, permitted, inheritable: low halves, then high halves
+
+# <linux/capability.h>. What stays is what root's package managers and compilers use on files and
+# processes of their own: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, NET_BIND_SERVICE ...
+DANGEROUS = {
+    2: "CAP_DAC_READ_SEARCH",  # open_by_handle_at(2) opens inodes that no path rule speaks of
+    12: "CAP_NET_ADMIN",  # addresses, routes and firewalls of the host
+    13: "CAP_NET_RAW",
+    16: "CAP_SYS_MODULE",
+    17: "CAP_SYS_RAWIO",
+    19: "CAP_SYS_PTRACE",  # memory and descriptors of the supervisor
+    21: "CAP_SYS_ADMIN",  # mounts, namespaces, bpf(2) on kernels before 5.8
+    22: "CAP_SYS_BOOT",
+    27: "CAP_MKNOD",  # a device node below a granted directory is the device
+    32: "CAP_MAC_OVERRIDE",
+    33: "CAP_MAC_ADMIN",
+    34: "CAP_SYSLOG",
+    38: "CAP_PERFMON",  # /proc/PID/maps and environ of others, whatever Landlock says about ptrace
+    39: "CAP_BPF",
+    40: "CAP_CHECKPOINT_RESTORE",
+}
+
+
+def drop_dangerous() -> None:
+    """Remove them from every set of this process, so that the command has none of them after execve.
+
+    From the bounding set for root's command; from the others because execve adds what is inheritable to what
+    the bounding set allows, and what is ambient as well (capabilities(7)). Container engines before
+    CVE-2022-24769 leave the first full; AmbientCapabilities= of a unit gives an ordinary user the second.
+    """
+    _drop_from_bounding_set()
+    header = struct.pack("=Ii", _LINUX_CAPABILITY_VERSION_3, 0)  # pid 0: this thread
+    data = ctypes.create_string_buffer(_CAPABILITY_SETS.size)
+    buffer = ctypes.create_string_buffer(header, len(header))
+    addresses = ctypes.addressof(buffer), ctypes.addressof(data)
+    syscall(syscall_number("capget"), *addresses, tried="capget")
+    dangerous = sum(1 << number for number in DANGEROUS)
+    keep = [~(dangerous >> shift) & 0xFFFFFFFF for shift in (0, 0, 0, 32, 32, 32)]
+    held = _CAPABILITY_SETS.unpack(data.raw)
+    kept = tuple(word & mask for word, mask in zip(held, keep, strict=True))
+    if kept != held:
+        # The kernel lowers the ambient set to what stays both permitted and inheritable.
+        ctypes.memmove(data, _CAPABILITY_SETS.pack(*kept), _CAPABILITY_SETS.size)
+        syscall(syscall_number("capset"), *addresses, tried="capset")
+
+
+def _drop_from_bounding_set() -> None:
+    """For a user without CAP_SETPCAP there is nothing to remove and nothing happens."""
+    for number in DANGEROUS:
+        try:
+            prctl(PR_CAPBSET_DROP, number, tried=f"prctl(PR_CAPBSET_DROP, {DANGEROUS[number]})")
+        except OSError as error:
+            if error.errno == errno.EPERM:
+                return
+            if error.errno != errno.EINVAL:  # EINVAL: this kernel does not know the capability yet
+                raise

@@ -1,0 +1,97 @@
+"""Builds a Landlock ruleset and restricts the calling thread with it (landlock(7))."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+
+from nono.kernel import uapi_landlock as uapi
+from nono.kernel.landlock_rights import KNOWN_ABI
+from nono.kernel.libc import syscall
+from nono.kernel.process import no_new_privs
+
+
+def abi_version() -> int:
+    """The Landlock ABI to use, 0 to KNOWN_ABI: what the kernel has, clamped to what nono has tables for.
+
+    0: not built in (ENOSYS) or switched off at boot (EOPNOTSUPP). The list of security modules under
+    /sys is not asked, because containers often lack it, nor the errata flag, because it is backported.
+    OSError: another filter answers for the kernel, so nothing is known.
+    """
+    try:
+        version = syscall(
+            uapi.NR_LANDLOCK_CREATE_RULESET,
+            0,
+            0,
+            uapi.LANDLOCK_CREATE_RULESET_VERSION,
+            tried="landlock_create_ruleset(version)",
+        )
+    except OSError as error:
+        if error.errno in (errno.ENOSYS, errno.EOPNOTSUPP):
+            return 0
+        raise
+    return min(version, KNOWN_ABI)
+
+
+def create_ruleset(handled_access_fs: int, handled_access_net: int = 0, scoped: int = 0) -> int:
+    """New ruleset descriptor, close-on-exec; the caller closes it. Masks are those of landlock_rights.
+
+    What is handled is refused unless a rule allows it. A right that the kernel does not know is an error
+    and never dropped. OSError EINVAL or E2BIG: the kernel is older than the masks. ENOMSG: all are zero.
+    """
+    if scoped:
+        attr = uapi.RULESET_ATTR_SCOPED.pack(handled_access_fs, handled_access_net, scoped)
+    elif handled_access_net:
+        attr = uapi.RULESET_ATTR_NET.pack(handled_access_fs, handled_access_net)
+    else:
+        attr = uapi.RULESET_ATTR_FS.pack(handled_access_fs)
+    buffer = ctypes.create_string_buffer(attr, len(attr))
+    return syscall(
+        uapi.NR_LANDLOCK_CREATE_RULESET,
+        ctypes.addressof(buffer),
+        len(attr),
+        0,
+        tried="landlock_create_ruleset("
+        f"fs={handled_access_fs:#x}, net={handled_access_net:#x}, scoped={scoped:#x})",
+    )
+
+
+def add_path_beneath(ruleset_fd: int, parent_fd: int, allowed_access: int) -> None:
+    """Allows allowed_access on the inode behind parent_fd (O_PATH will do) and on all below it.
+
+    OSError EINVAL: a right that is not handled, or a directory's right on a file. ENOMSG: no right.
+    EBADFD: parent_fd lies on a file system without paths, such as a pipe or a socket.
+    """
+    attr = uapi.PATH_BENEATH_ATTR.pack(allowed_access, parent_fd)
+    _add_rule(ruleset_fd, uapi.LANDLOCK_RULE_PATH_BENEATH, attr, f"path_beneath, access={allowed_access:#x}")
+
+
+def add_net_port(ruleset_fd: int, port: int, allowed_access: int) -> None:
+    """Allows TCP bind or connect on a port (host byte order) at any address. Port 0: any ephemeral bind.
+
+    OSError EINVAL: the ruleset handles no network right (always so below ABI 4), or port is above 65535.
+    """
+    attr = uapi.NET_PORT_ATTR.pack(allowed_access, port)
+    _add_rule(ruleset_fd, uapi.LANDLOCK_RULE_NET_PORT, attr, f"net_port {port}, access={allowed_access:#x}")
+
+
+def restrict_self(ruleset_fd: int) -> None:
+    """Restricts the calling thread, and what it forks or executes, for ever; sets no_new_privs before.
+
+    Other threads of the process stay free, so the caller must have none. OSError E2BIG: 16 are stacked.
+    """
+    # Here rather than in each caller: root may skip it without an error, and would keep set-uid programs.
+    no_new_privs()
+    syscall(uapi.NR_LANDLOCK_RESTRICT_SELF, ruleset_fd, 0, tried="landlock_restrict_self")
+
+
+def _add_rule(ruleset_fd: int, rule_type: int, attr: bytes, what: str) -> None:
+    buffer = ctypes.create_string_buffer(attr, len(attr))
+    syscall(
+        uapi.NR_LANDLOCK_ADD_RULE,
+        ruleset_fd,
+        rule_type,
+        ctypes.addressof(buffer),
+        0,
+        tried=f"landlock_add_rule({what})",
+    )

@@ -1,0 +1,55 @@
+"""Calls the kernel by number and turns its refusals into OSErrors that say what was tried.
+
+Raw numbers rather than libc wrappers: most of what nono needs is younger than the C libraries it runs on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+
+from nono.kernel.uapi_seccomp import SYSCALL_NUMBERS
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_SYSCALL = _LIBC.syscall
+_SYSCALL.restype = ctypes.c_long
+# Seven longs: ctypes would pass a bare int in 32 bits, and the callee reads 64.
+_SYSCALL.argtypes = [ctypes.c_long] * 7
+_NUMBERS = SYSCALL_NUMBERS.get(os.uname().machine, {})
+
+
+def syscall(number: int, *args: int, tried: str) -> int:
+    """The result of syscall(2); ``tried`` is how the call reads in an error: "landlock_add_rule(net_port)".
+
+    Arguments are integers or addresses, up to six; the caller keeps buffers behind addresses alive.
+    Raises OSError with the kernel's errno, "<tried>: <reason> [<NAME>]".
+    """
+    result = int(_SYSCALL(number, *(*args, 0, 0, 0, 0, 0, 0)[:6]))
+    if result < 0:  # the result is what failed; errno may be left over from any earlier call
+        raise os_error(ctypes.get_errno(), tried)
+    return result
+
+
+def prctl(option: int, *args: int, tried: str) -> int:
+    """The result of prctl(2); arguments left out are zero, as several options insist. OSError as above."""
+    padded = (*args, 0, 0, 0, 0)[:4]
+    result = int(_LIBC.prctl(option, *map(ctypes.c_ulong, padded)))
+    if result < 0:
+        raise os_error(ctypes.get_errno(), tried)
+    return result
+
+
+def syscall_number(name: str) -> int:
+    """The number of a system call on the running machine. OSError ENOSYS: nono has no table for it."""
+    try:
+        return _NUMBERS[name]
+    except KeyError:
+        machine = os.uname().machine
+        raise os_error(errno.ENOSYS, f"{name}(2): number not known on {machine}") from None
+
+
+def os_error(errno_value: int, tried: str) -> OSError:
+    """The OSError subclass of errno_value, worded "<tried>: <reason> [<NAME>]"."""
+    name = errno.errorcode.get(errno_value, str(errno_value))
+    return OSError(errno_value, f"{tried}: {os.strerror(errno_value)} [{name}]")

@@ -1,0 +1,58 @@
+"""Installs a finished BPF program on the calling thread, with or without a listener (seccomp(2)).
+
+The system call is made directly: libseccomp's own load reports EBUSY, "a listener is already there", as
+something else, and that one answer decides how a run is enforced.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+
+from nono.kernel import uapi_seccomp as uapi
+from nono.kernel.libc import syscall, syscall_number
+from nono.kernel.process import no_new_privs
+
+
+def install_filter(program: bytes) -> None:
+    """Adds a filter to the calling thread, and to what it forks or executes, for ever; sets no_new_privs.
+
+    Other threads of the process stay unfiltered, so the caller must have none.
+    ValueError: program is no whole number of instructions, 1 to 4096. OSError EINVAL: the kernel's
+    verifier refused it. ENOMEM: the chain of filters is too long.
+    """
+    _set_mode_filter(program, 0)
+
+
+def install_listener(program: bytes) -> int:
+    """Adds a filter as install_filter does and returns its notification descriptor; the caller closes it.
+
+    It is close-on-exec. Once every copy of it is closed, trapped calls answer ENOSYS. From Linux 5.19 on a
+    trapped caller waits killable after its notification was received, so that a signal cannot make it
+    repeat a call that was already carried out for it.
+    OSError EBUSY: a filter of this thread already has a listener, here or in whatever started us.
+    """
+    flags = uapi.SECCOMP_FILTER_FLAG_NEW_LISTENER
+    try:
+        return _set_mode_filter(program, flags | uapi.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    return _set_mode_filter(program, flags)
+
+
+def _set_mode_filter(program: bytes, flags: int) -> int:
+    count, rest = divmod(len(program), uapi.SOCK_FILTER.size)
+    if rest or not 0 < count <= uapi.BPF_MAXINSNS:
+        raise ValueError(f"a BPF program of {len(program)} bytes")
+    # Here rather than in each caller: root may skip it without an error, and would keep set-uid programs.
+    no_new_privs()
+    instructions = ctypes.create_string_buffer(program, len(program))
+    fprog = ctypes.create_string_buffer(uapi.SOCK_FPROG.pack(count, ctypes.addressof(instructions)))
+    return syscall(
+        syscall_number("seccomp"),
+        uapi.SECCOMP_SET_MODE_FILTER,
+        flags,
+        ctypes.addressof(fprog),
+        tried=f"seccomp(SET_MODE_FILTER, flags={flags:#x})",
+    )

@@ -1,0 +1,49 @@
+"""Reads signals through signalfd(2), with who sent them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import struct
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from nono.kernel.libc import syscall, syscall_number
+
+SIGSET_BYTES = 8  # the kernel's sigset_t, not the C library's
+# struct signalfd_siginfo (include/uapi/linux/signalfd.h, 128 bytes): signo, errno, code, pid lead it.
+SIGINFO = struct.Struct("=IiiI112x")
+SI_KERNEL = 0x80  # sent by the kernel: for the job-control signals, by the terminal
+
+
+class ReceivedSignal(NamedTuple):
+    number: int
+    from_kernel: bool
+
+
+def open_signalfd(numbers: Iterable[int]) -> int:
+    """Block these signals for the calling thread and return a non-blocking descriptor that reads them.
+
+    Threads started later inherit the mask, so that no other thread can take one. The caller closes it.
+    """
+    numbers = tuple(numbers)
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    mask = ctypes.c_uint64(sum(1 << (number - 1) for number in numbers))
+    return syscall(
+        syscall_number("signalfd4"),
+        -1,
+        ctypes.addressof(mask),
+        SIGSET_BYTES,
+        os.O_NONBLOCK | os.O_CLOEXEC,
+        tried="signalfd4",
+    )
+
+
+def read_signal(descriptor: int) -> ReceivedSignal | None:
+    """The next pending signal; None when there is none."""
+    try:
+        number, _errno, code, _pid = SIGINFO.unpack(os.read(descriptor, SIGINFO.size))
+    except BlockingIOError:
+        return None
+    return ReceivedSignal(number, from_kernel=code == SI_KERNEL)

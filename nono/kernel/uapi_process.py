@@ -1,0 +1,50 @@
+"""Mirror of <linux/prctl.h>, <linux/pidfd.h>, <linux/sched.h>, <linux/socket.h>, <net/if.h> and more.
+
+Layouts and values as Linux 6.12 has them; the comment beside a flag is the first kernel that takes it.
+"""
+
+from __future__ import annotations
+
+import struct
+
+# <linux/prctl.h>
+PR_SET_PDEATHSIG = 1
+PR_GET_PDEATHSIG = 2
+PR_GET_DUMPABLE = 3
+PR_SET_DUMPABLE = 4
+PR_SET_CHILD_SUBREAPER = 36  # 3.4
+PR_GET_CHILD_SUBREAPER = 37  # 3.4
+PR_SET_NO_NEW_PRIVS = 38  # 3.5
+PR_GET_NO_NEW_PRIVS = 39  # 3.5
+
+# <linux/pidfd.h>
+PIDFD_THREAD = 0o200  # 6.9: O_EXCL; the descriptor is the thread's and not its group leader's
+
+# <linux/sched.h>
+CLONE_NEWUSER = 0x10000000  # 3.8
+CLONE_NEWNET = 0x40000000  # 2.6.24
+
+# <linux/uio.h>
+IOVEC = struct.Struct("@PN")  # iov_base, iov_len
+
+# <linux/socket.h>: the parts of a socket's life that a filter judges
+AF_UNIX = 1
+AF_INET = 2
+AF_INET6 = 10
+SOCK_STREAM = 1
+SOCK_DGRAM = 2
+SOCK_RAW = 3
+SOCK_TYPE_MASK = 0xF  # <linux/net.h>, not exported: the rest of type is SOCK_NONBLOCK and SOCK_CLOEXEC
+IPPROTO_IP = 0  # "the default protocol of this type"
+IPPROTO_TCP = 6
+MSG_FASTOPEN = 0x20000000  # 3.6: connects and sends in one call
+
+# <asm-generic/ioctls.h>: both can type into a terminal for its next reader
+TIOCSTI = 0x5412
+TIOCLINUX = 0x541C
+
+# <net/if.h>, <linux/sockios.h>
+IFREQ_FLAGS = struct.Struct("@16sh22x")  # ifr_name, ifr_flags, the rest of the union
+SIOCGIFFLAGS = 0x8913
+SIOCSIFFLAGS = 0x8914
+IFF_UP = 1 << 0

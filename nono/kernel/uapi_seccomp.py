@@ -1,0 +1,117 @@
+"""Mirror of <linux/seccomp.h>, <linux/audit.h> and <asm/unistd.h>: what filtering system calls needs.
+
+Names, order and layouts as Linux 6.12 has them; the comment beside a flag is the first kernel that takes it.
+"""
+
+from __future__ import annotations
+
+import struct
+
+# operations of seccomp(2)
+SECCOMP_SET_MODE_STRICT = 0
+SECCOMP_SET_MODE_FILTER = 1
+SECCOMP_GET_ACTION_AVAIL = 2
+SECCOMP_GET_NOTIF_SIZES = 3
+
+# flags of SECCOMP_SET_MODE_FILTER. Bit 4 is TSYNC_ESRCH and not WAIT_KILLABLE_RECV: the kernel accepts it
+# beside NEW_LISTENER without a word, so mistaking the two loses answers to signals and shows nothing.
+SECCOMP_FILTER_FLAG_TSYNC = 1 << 0  # 3.17
+SECCOMP_FILTER_FLAG_LOG = 1 << 1  # 4.14
+SECCOMP_FILTER_FLAG_SPEC_ALLOW = 1 << 2  # 4.17
+SECCOMP_FILTER_FLAG_NEW_LISTENER = 1 << 3  # 5.0
+SECCOMP_FILTER_FLAG_TSYNC_ESRCH = 1 << 4  # 5.7
+SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV = 1 << 5  # 5.19
+
+# what a filter returns: an action in the high half, its datum in the low half
+SECCOMP_RET_KILL_PROCESS = 0x80000000
+SECCOMP_RET_KILL_THREAD = 0x00000000
+SECCOMP_RET_TRAP = 0x00030000
+SECCOMP_RET_ERRNO = 0x00050000
+SECCOMP_RET_USER_NOTIF = 0x7FC00000
+SECCOMP_RET_TRACE = 0x7FF00000
+SECCOMP_RET_LOG = 0x7FFC0000
+SECCOMP_RET_ALLOW = 0x7FFF0000
+SECCOMP_RET_ACTION_FULL = 0xFFFF0000
+SECCOMP_RET_DATA = 0x0000FFFF
+
+SECCOMP_DATA = struct.Struct("=iIQ6Q")  # nr, arch, instruction_pointer, args[6]
+SECCOMP_NOTIF = struct.Struct("=QII" + SECCOMP_DATA.format[1:])  # id, pid, flags, data
+SECCOMP_NOTIF_RESP = struct.Struct("=QqiI")  # id, val, error (negative errno), flags
+SECCOMP_NOTIF_ID = struct.Struct("=Q")
+
+SECCOMP_USER_NOTIF_FLAG_CONTINUE = 1 << 0  # 5.5
+SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP = 1 << 0  # 6.6
+
+SECCOMP_IOCTL_NOTIF_RECV = 0xC0502100
+SECCOMP_IOCTL_NOTIF_SEND = 0xC0182101
+SECCOMP_IOCTL_NOTIF_SET_FLAGS = 0x40082104  # 6.6
+SECCOMP_IOCTL_NOTIF_ID_VALID = 0x40082102  # 5.17; before, the direction bits were swapped and both are taken
+
+# <linux/filter.h>
+SOCK_FILTER = struct.Struct("=HBBI")  # code, jt, jf, k
+SOCK_FPROG = struct.Struct("@HP")  # len (instructions), filter (address)
+BPF_MAXINSNS = 4096
+
+# <linux/audit.h>: how a filter is told which system call table nr belongs to
+AUDIT_ARCH_I386 = 0x40000003
+AUDIT_ARCH_ARM = 0x40000028
+AUDIT_ARCH_X86_64 = 0xC000003E
+AUDIT_ARCH_AARCH64 = 0xC00000B7
+
+# x32 programs share AUDIT_ARCH_X86_64 and set this bit in nr (<asm/unistd.h>)
+X32_SYSCALL_BIT = 0x40000000
+
+AUDIT_ARCH: dict[str, int] = {"x86_64": AUDIT_ARCH_X86_64, "aarch64": AUDIT_ARCH_AARCH64}
+
+SYSCALL_NUMBERS: dict[str, dict[str, int]] = {
+    "x86_64": {
+        "ioctl": 16,
+        "socket": 41,
+        "connect": 42,
+        "sendto": 44,
+        "sendmsg": 46,
+        "bind": 49,
+        "listen": 50,
+        "socketpair": 53,
+        "capget": 125,
+        "capset": 126,
+        "openat": 257,
+        "signalfd4": 289,
+        "prlimit64": 302,
+        "sendmmsg": 307,
+        "process_vm_readv": 310,
+        "seccomp": 317,
+        "io_uring_setup": 425,
+        "io_uring_enter": 426,
+        "io_uring_register": 427,
+        "pidfd_open": 434,
+        "close_range": 436,
+        "openat2": 437,
+        "pidfd_getfd": 438,
+    },
+    "aarch64": {
+        "ioctl": 29,
+        "openat": 56,
+        "signalfd4": 74,
+        "capget": 90,
+        "capset": 91,
+        "socket": 198,
+        "socketpair": 199,
+        "bind": 200,
+        "listen": 201,
+        "connect": 203,
+        "sendto": 206,
+        "sendmsg": 211,
+        "prlimit64": 261,
+        "sendmmsg": 269,
+        "process_vm_readv": 270,
+        "seccomp": 277,
+        "io_uring_setup": 425,
+        "io_uring_enter": 426,
+        "io_uring_register": 427,
+        "pidfd_open": 434,
+        "close_range": 436,
+        "openat2": 437,
+        "pidfd_getfd": 438,
+    },
+}

@@ -1,0 +1,62 @@
+"""What is known of a run before it starts: its program, and how this kernel will hold it."""
+
+import os
+import stat
+from typing import NamedTuple
+
+from nono.errors import NonoError, SandboxError, UsageError
+from nono.policy.capability import CapabilitySet
+from nono.policy.resolve import Resolved
+from nono.sandbox.facts import HostFacts
+from nono.sandbox.plan import Enforcement, Refusal, choose_enforcement
+
+
+class Prepared(NamedTuple):
+    """Everything about a run that can be known, and shown, before it starts."""
+
+    resolved: Resolved
+    facts: HostFacts
+    enforcement: Enforcement
+    program: str
+    argv: tuple[str, ...]
+
+    @property
+    def capabilities(self) -> CapabilitySet:
+        return self.resolved.capabilities
+
+
+def enforcement_of(capabilities: CapabilitySet, facts: HostFacts) -> Enforcement:
+    """As choose_enforcement, with the refusal as the error that ends the command."""
+    chosen = choose_enforcement(capabilities, facts)
+    if isinstance(chosen, Refusal) and chosen.not_yet:
+        raise UsageError(chosen.message, hint=chosen.hint)
+    if isinstance(chosen, Refusal):
+        raise SandboxError(chosen.message, hint=chosen.hint)
+    return chosen
+
+
+def find_program(name: str, search_path: str, workdir: str) -> str:
+    """The absolute path that execvp(3) would execute. NonoError when there is none."""
+    if "/" in name:
+        candidates = [os.path.join(workdir, name)]
+    else:
+        candidates = [
+            os.path.join(part, name) for part in search_path.split(os.pathsep) if os.path.isabs(part)
+        ]
+    for candidate in candidates:
+        if _is_executable(candidate):
+            return os.path.normpath(candidate)
+    if "/" not in name:
+        where = "not found on PATH"
+    elif os.path.lexists(candidates[0]):
+        where = "not an executable file"
+    else:
+        where = "no such file"
+    raise NonoError(f"Command execution failed: {name}: {where}")
+
+
+def _is_executable(path: str) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode) and os.access(path, os.X_OK)
+    except OSError:
+        return False

@@ -1,0 +1,145 @@
+"""Takes a run from the fork of its launcher to the exit code of its command."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import NamedTuple
+
+from nono import paths
+from nono.audit import event
+from nono.audit.event import Event
+from nono.audit.ledger import AuditLog, new_session_id
+from nono.audit.redact import redact_argv
+from nono.errors import LaunchError, NonoError
+from nono.kernel import process
+from nono.launch.prepare import Prepared, enforcement_of, find_program
+from nono.policy.capability import NetworkMode
+from nono.policy.environment import child_environment
+from nono.policy.resolve import Resolved
+from nono.sandbox import host
+from nono.sandbox.enter import Command
+from nono.sandbox.launcher import Launcher, fork_launcher
+from nono.sandbox.plan import draw
+from nono.supervisor.child import Child, supervise, wait
+
+Warn = Callable[[str], None]
+
+
+class Launch:
+    """One run. A context manager: leaving the block ends a launcher that was not used."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._launcher: Launcher | None = fork_launcher()
+
+    def __enter__(self) -> Launch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._launcher is not None:
+            self._launcher.abandon()
+
+    def prepare(self, resolved: Resolved, command: Sequence[str]) -> Prepared:
+        """Find the program, and what this kernel can do for the run. NonoError when it cannot start."""
+        launcher = self._unused()
+        capabilities = resolved.capabilities
+        needs_listener = capabilities.network is NetworkMode.PROXY or capabilities.elevation
+        if needs_listener:
+            launcher.request_facts()
+        search_path = self._environ.get("PATH", os.defpath)
+        program = find_program(command[0], search_path, capabilities.workdir)
+        facts = launcher.facts() if needs_listener else host.file_system_facts()
+        enforcement = enforcement_of(capabilities, facts)
+        return Prepared(resolved, facts, enforcement, program, tuple(command))
+
+    def execute(self, prepared: Prepared, *, audit: bool, proxy_port: int, warn: Warn) -> int:
+        """Run the command to its end; its exit code, 128+N when signal N ended it.
+
+        proxy_port 0 takes a free port. warn is called with each sentence that a person must hear before
+        the command has the terminal.
+        """
+        launcher, self._launcher = self._unused(), None
+        # Before any secret is read: from here on nobody of our uid can look into this process.
+        process.set_dumpable(False)
+        process.forbid_core_dumps()
+        with ExitStack() as stack:
+            child = stack.enter_context(supervise(launcher.pid))
+            stack.callback(launcher.close)
+            log = stack.enter_context(_open_log(self._environ)) if audit else None
+            record = log.record if log is not None else record_nothing
+            record(event.session_started(redact_argv(prepared.argv)))
+            for gap in (*prepared.enforcement.gaps, *prepared.enforcement.notes):
+                record(event.not_enforced(gap))
+            start = Start(prepared, launcher, child, self._environ)
+            try:
+                if prepared.enforcement.rung is None:
+                    exit_code = _run_alone(start)
+                else:
+                    exit_code = _run_proxied(start, log, proxy_port, warn)
+            except NonoError as error:
+                record(event.session_ended(error.exit_code))
+                raise
+            record(event.session_ended(exit_code))
+            return exit_code
+
+    def _unused(self) -> Launcher:
+        if self._launcher is None:
+            raise LaunchError("this launch was used before")
+        return self._launcher
+
+
+class Start(NamedTuple):
+    """A launcher that waits for its plan, and what it is to become."""
+
+    prepared: Prepared
+    launcher: Launcher
+    child: Child
+    environ: Mapping[str, str]
+
+    def restrict(self, added: Mapping[str, str], proxy_port: int | None) -> int | None:
+        """Have the launcher restrict itself; the number of its listener, if it has one.
+
+        added is laid over what the command inherits.
+        """
+        prepared = self.prepared
+        plan = draw(prepared.capabilities, prepared.facts, prepared.enforcement, proxy_port=proxy_port)
+        workdir = prepared.capabilities.workdir
+        environment = child_environment(self.environ, prepared.resolved.environment)
+        environment |= {**added, "PWD": workdir}
+        return self.launcher.restrict(plan, Command(prepared.program, prepared.argv, environment, workdir))
+
+    def go(self) -> None:
+        """Let it execute. LaunchError when it cannot."""
+        self.launcher.go()
+        self.launcher.wait_for_exec()
+
+
+def _run_alone(start: Start) -> int:
+    """A run that serves nothing: without an event loop, whose import would take longer than the command."""
+    start.restrict({}, None)
+    start.go()
+    return wait(start.child)
+
+
+def _run_proxied(start: Start, log: AuditLog | None, proxy_port: int, warn: Warn) -> int:
+    # Imported here: asyncio, ssl and uvloop are for the runs that have a proxy.
+    from nono.launch.proxied import run
+
+    return run(start, log, proxy_port, warn)
+
+
+def record_nothing(_: Event) -> None:
+    """The recorder of --no-audit."""
+
+
+def _open_log(environ: Mapping[str, str]) -> AuditLog:
+    try:
+        return AuditLog(paths.state_root(environ), new_session_id())
+    except OSError as error:
+        raise NonoError(
+            f"the audit log cannot be opened: {error.filename or paths.state_root(environ)}: "
+            f"{error.strerror or error}",
+            hint="a run that cannot be recorded is not started; --no-audit starts it all the same",
+        ) from error

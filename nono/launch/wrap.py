@@ -1,0 +1,45 @@
+"""Turns this process into the command, inside the sandbox and without a supervisor."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+from nono.errors import LaunchError
+from nono.launch.prepare import Prepared, enforcement_of, find_program
+from nono.policy.environment import child_environment
+from nono.policy.resolve import Resolved
+from nono.sandbox import host
+from nono.sandbox.enter import Command, default_signals, enter, open_missing_standard_streams
+from nono.sandbox.plan import draw
+
+STATUS_NOT_EXECUTED = 127
+
+
+def prepare(resolved: Resolved, command: Sequence[str], environ: Mapping[str, str]) -> Prepared:
+    """As for a supervised run, without a listener: nobody will be there to serve it."""
+    facts = host.file_system_facts()
+    enforcement = enforcement_of(resolved.capabilities, facts)
+    program = find_program(command[0], environ.get("PATH", os.defpath), resolved.capabilities.workdir)
+    return Prepared(resolved, facts, enforcement, program, tuple(command))
+
+
+def become(prepared: Prepared, environ: Mapping[str, str]) -> NoReturn:
+    """Apply the sandbox to this process and execute the command. An error leaves it restricted: exit then."""
+    plan = draw(prepared.capabilities, prepared.facts, prepared.enforcement)
+    environment = child_environment(environ, prepared.resolved.environment)
+    environment["PWD"] = prepared.capabilities.workdir
+    command = Command(prepared.program, prepared.argv, environment, prepared.capabilities.workdir)
+    open_missing_standard_streams()
+    try:
+        enter(plan, command)
+    except OSError as error:
+        raise LaunchError(f"the command was not started: {error}") from error
+    default_signals()
+    try:
+        os.execve(command.program, command.argv, command.environment)
+    except OSError as error:
+        raise LaunchError(
+            f"Command execution failed: {command.program}: {error.strerror}", exit_code=STATUS_NOT_EXECUTED
+        ) from error

@@ -1,0 +1,112 @@
+"""The policy data nono ships: groups of paths, groups of hosts, credential services and profiles.
+
+Read with the json module alone, so that a run without a user's file never pays for pydantic.
+"""
+
+import json
+from collections.abc import Mapping
+from posixpath import dirname, join
+from typing import Any, NamedTuple
+
+PLATFORM = "linux"
+
+
+class Group(NamedTuple):
+    """One named set of paths (and of command names) that profiles include or exclude."""
+
+    name: str
+    description: str
+    platform: str | None  # None: every platform
+    required: bool  # may not be excluded
+    read: tuple[str, ...]
+    write: tuple[str, ...]
+    readwrite: tuple[str, ...]
+    deny: tuple[str, ...]
+    commands: tuple[str, ...]
+
+    @property
+    def applies(self) -> bool:
+        return self.platform in (None, PLATFORM)
+
+
+class NetworkPolicy(NamedTuple):
+    """Named groups of hosts, the network profiles made of them, and the credential services."""
+
+    groups: Mapping[str, tuple[str, ...]]  # host names and "*.suffix" patterns, sorted
+    profiles: Mapping[str, tuple[str, ...]]  # network profile -> group names
+    services: Mapping[str, Mapping[str, Any]]  # service -> fields of nono.policy.credential_service
+
+
+def groups() -> dict[str, Group]:
+    """Every group by name, those of other platforms too: their names must be known to be included."""
+    return {name: _group(name, entry) for name, entry in _shipped("policy.json")["groups"].items()}
+
+
+def network_policy() -> NetworkPolicy:
+    document = _shipped("network-policy.json")
+    return NetworkPolicy(
+        groups={name: _hosts(entry) for name, entry in document["groups"].items()},
+        profiles={name: tuple(entry["groups"]) for name, entry in document["profiles"].items()},
+        services=document["credentials"],
+    )
+
+
+def default_group_names() -> tuple[str, ...]:
+    """The groups every run has, whatever its profile: those of the shipped profile 'default'."""
+    return tuple(profile_document("default")["groups"]["include"])
+
+
+def profile_names() -> tuple[str, ...]:
+    return (
+        "default",
+        "linux-host-compat",
+        "mise-dev",
+        "python-dev",
+        "node-dev",
+        "bun-dev",
+        "go-dev",
+        "java-dev",
+        "rust-dev",
+    )
+
+
+def profile_document(name: str) -> dict[str, Any]:
+    """The parsed file of a shipped profile, before inheritance. KeyError when none has that name."""
+    if name not in profile_names():
+        raise KeyError(name)
+    package = dirname(dirname(__file__))
+    try:
+        return _read(join(package, "profiles", f"{name}.json"))
+    except FileNotFoundError:  # a checkout keeps profiles/ beside the package; only a wheel moves it inside
+        return _read(join(dirname(package), "profiles", f"{name}.json"))
+
+
+def _group(name: str, entry: Mapping[str, Any]) -> Group:
+    allow = entry.get("allow", {})
+    deny = entry.get("deny", {})
+    return Group(
+        name=name,
+        description=entry["description"],
+        platform=entry.get("platform"),
+        required=entry.get("required", False),
+        read=tuple(allow.get("read", ())),
+        write=tuple(allow.get("write", ())),
+        readwrite=tuple(allow.get("readwrite", ())),
+        deny=tuple(deny.get("access", ())),
+        commands=tuple(deny.get("commands", ())),
+    )
+
+
+def _hosts(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    wildcards = {f"*{suffix}" for suffix in entry.get("suffixes", ())}
+    return tuple(sorted(wildcards.union(entry.get("hosts", ()))))
+
+
+def _shipped(file_name: str) -> dict[str, Any]:
+    return _read(join(dirname(__file__), "data", file_name))
+
+
+def _read(path: str) -> dict[str, Any]:
+    with open(path, encoding="utf-8") as file:
+        document: dict[str, Any] = json.load(file)
+    return document

@@ -1,0 +1,85 @@
+"""What a run may do: the values that every later step reads and none changes."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Access(StrEnum):
+    """What a grant allows. The spelling is that of profiles, messages and JSON."""
+
+    READ = "read"
+    WRITE = "write"
+    READWRITE = "readwrite"
+
+    @property
+    def reads(self) -> bool:
+        return self is not Access.WRITE
+
+    @property
+    def writes(self) -> bool:
+        return self is not Access.READ
+
+    def united(self, other: "Access") -> "Access":
+        return self if self is other else Access.READWRITE
+
+    def covers(self, other: "Access") -> bool:
+        return self is Access.READWRITE or self is other
+
+
+class NetworkMode(StrEnum):
+    """How far the child's sockets reach. The words are those of the session record and the summary."""
+
+    ALLOWED = "allowed"
+    BLOCKED = "blocked"
+    PROXY = "proxy"
+
+
+class Wsl2ProxyPolicy(StrEnum):
+    """What a proxy-only run does where nothing can hold the child to the proxy (spec: wsl2.md)."""
+
+    ERROR = "error"
+    INSECURE_PROXY = "insecure_proxy"
+    NETNS = "netns"
+
+
+class Grant(NamedTuple):
+    """Access to one path, and below it when it is a directory."""
+
+    path: str  # canonical: no symlink, no dot segment, no trailing slash
+    access: Access
+    is_dir: bool
+    source: str  # "user", "profile", "group:NAME" or "system"
+    original: str  # as it was asked for; differs from path behind a symlink, or under /proc/self
+
+    @property
+    def is_users(self) -> bool:
+        """Whether a person asked for it, rather than a group of the shipped policy."""
+        return self.source in ("user", "profile")
+
+
+class Denial(NamedTuple):
+    """A path that no grant may name or reach, unless filesystem.bypass_protection lifts it."""
+
+    path: str  # canonical as far as the path exists
+    original: str
+    origin: str  # "group:NAME" or "profile NAME, filesystem.deny"
+
+
+class Scopes(NamedTuple):
+    """What of other processes the child may reach (Landlock scopes, ABI 6)."""
+
+    signal: bool = True  # signals stay inside the sandbox
+    abstract_unix_socket: bool = True  # so do connections to abstract sockets
+
+
+class CapabilitySet(NamedTuple):
+    """The resolved policy of one run: validated, united, with nothing left to look up."""
+
+    grants: tuple[Grant, ...]
+    denials: tuple[Denial, ...]
+    network: NetworkMode
+    scopes: Scopes
+    wsl2_proxy_policy: Wsl2ProxyPolicy
+    workdir: str  # where the child starts
+    listen_ports: tuple[int, ...] = ()  # TCP ports the child may bind; it can bind no other
+    elevation: bool = False  # whether a person is to be asked about files beyond the grants

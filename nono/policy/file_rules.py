@@ -1,0 +1,166 @@
+"""From the paths of flags, profile and groups to the grants and denials of a run."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from posixpath import normpath
+from typing import NamedTuple
+
+from nono import paths
+from nono.errors import ConfigError
+from nono.policy.builtin import Group
+from nono.policy.capability import Access, Denial, Grant
+from nono.policy.denials import (
+    Bypass,
+    DenyRules,
+    denials_of,
+    enforceable,
+    group_denials,
+    refuse_state_roots,
+    with_bypasses,
+)
+from nono.policy.grants import (
+    Wanted,
+    accesses,
+    group_grants,
+    requested_grant,
+    united,
+    without_unsafe_temporary,
+)
+from nono.policy.places import (
+    Filesystem,
+    Places,
+    UnsetVariableError,
+    ancestry,
+    canonical_as_far,
+    parent_resolved,
+)
+from nono.policy.profile import Profile
+from nono.policy.request import RunRequest
+
+_LISTS: tuple[tuple[str, Access, Wanted], ...] = (
+    ("allow", Access.READWRITE, "dir"),
+    ("read", Access.READ, "dir"),
+    ("write", Access.WRITE, "dir"),
+    ("allow_file", Access.READWRITE, "file"),
+    ("read_file", Access.READ, "file"),
+    ("write_file", Access.WRITE, "file"),
+)
+
+
+class FileRules(NamedTuple):
+    """What the child may do with files."""
+
+    grants: tuple[Grant, ...]
+    deny_rules: DenyRules
+    start_directory: str  # the working directory where a grant covers it, else "/"
+    skipped: tuple[str, ...]  # asked for by a person, but not there
+    warnings: tuple[str, ...]
+    workdir_offer: Access | None  # what --allow-cwd would add; None: nothing, or it was given
+
+
+def resolve_files(
+    request: RunRequest, profile: Profile | None, groups: Sequence[Group], places: Places, fs: Filesystem
+) -> FileRules:
+    """The rules of groups, profile (None: none was named) and request together.
+
+    NonoError: a path that does not expand, is of the wrong kind or overlaps nono's state. SandboxError: a
+    grant that meets a denial.
+    """
+    roots = tuple(canonical_as_far(root, fs) for root in paths.protected_roots(places.environ))
+    guarded = (canonical_as_far(places.home, fs), *roots)
+    links = _links_on_the_way(paths.protected_roots(places.environ), fs)
+    grants, warnings = without_unsafe_temporary(group_grants(groups, places, fs), places, guarded, fs)
+    skipped: list[str] = []
+    for original, access, wanted, source in _wishes(request, profile, places, skipped):
+        grant = requested_grant(original, access, wanted, source, fs)
+        if grant is None:
+            skipped.append(original)
+            # Not there yet, but a later run would find it: what may never be granted is refused today.
+            path = canonical_as_far(original, fs)
+            refuse_state_roots(Grant(path, access, wanted != "file", source, original), roots)
+        else:
+            grants.append(grant)
+
+    workdir = canonical_as_far(places.workdir, fs)
+    offer = _workdir_offer(profile, grants, workdir)
+    if offer is not None and request.allow_cwd:
+        grants.append(Grant(workdir, offer, True, "user", places.workdir))
+        offer = None
+    elif request.allow_cwd and accesses(grants, workdir) is None:
+        warnings.append("--allow-cwd grants nothing: the profile's workdir.access is none.")
+
+    for grant in grants:
+        refuse_state_roots(grant, (*roots, *links) if grant.access.writes else roots)
+    denials = [*group_denials(groups, places, fs), *_profile_denials(profile, places, fs)]
+    bypasses = _bypasses(request, profile, places, fs, warnings)
+    deny_rules = with_bypasses(denials, bypasses, grants)
+    kept, dropped = enforceable(grants, deny_rules, fs)
+    return FileRules(
+        grants=united(kept),
+        deny_rules=deny_rules,
+        start_directory=workdir if accesses(kept, workdir) is not None else "/",
+        skipped=tuple(dict.fromkeys(skipped)),
+        warnings=(*warnings, *dropped),
+        workdir_offer=offer,
+    )
+
+
+def _wishes(
+    request: RunRequest, profile: Profile | None, places: Places, skipped: list[str]
+) -> Iterator[tuple[str, Access, Wanted, str]]:
+    for name, access, wanted in _LISTS:
+        for text in getattr(profile.filesystem, name) if profile else ():
+            try:
+                # A directory field of a profile takes a file too: one profile serves many machines.
+                kind: Wanted = "any" if wanted == "dir" else wanted
+                yield places.of_profile(text), access, kind, "profile"
+            except UnsetVariableError as unset:
+                skipped.append(f"{text} ({unset})")
+        for text in getattr(request, name):
+            yield places.of_flag(text), access, wanted, "user"
+
+
+def _links_on_the_way(targets: Iterable[str], fs: Filesystem) -> tuple[str, ...]:
+    """The symlinks that targets lead through: whoever may replace one decides where the next run looks."""
+    names = {path for target in targets for path in ancestry(normpath(target))}
+    return tuple(sorted(parent_resolved(name, fs) for name in names if _is_link(name, fs)))
+
+
+def _is_link(name: str, fs: Filesystem) -> bool:
+    return fs.canonical(name) not in (None, parent_resolved(name, fs))
+
+
+def _profile_denials(profile: Profile | None, places: Places, fs: Filesystem) -> Iterator[Denial]:
+    for text in profile.filesystem.deny if profile else ():
+        origin = f"{profile.label}, filesystem.deny" if profile else ""
+        try:
+            path = places.of_profile(text)
+        except UnsetVariableError as unset:  # skipping it would leave open what was to be closed
+            raise ConfigError(f"{origin}: '{text}': {unset}.") from unset
+        yield from denials_of(path, origin, fs)
+
+
+def _bypasses(
+    request: RunRequest, profile: Profile | None, places: Places, fs: Filesystem, warnings: list[str]
+) -> list[Bypass]:
+    """The paths to lift; a profile's that does not exist is passed over with a warning."""
+    originals = []
+    for text in profile.filesystem.bypass_protection if profile else ():
+        try:
+            original = places.of_profile(text)
+        except UnsetVariableError:
+            original = None
+        if original is None or fs.canonical(original) is None:
+            warnings.append(f"filesystem.bypass_protection: '{text}' does not exist and is ignored.")
+        else:
+            originals.append(original)
+    originals += (places.of_flag(text) for text in request.bypass_protection)
+    return [(canonical_as_far(original, fs), parent_resolved(original, fs)) for original in originals]
+
+
+def _workdir_offer(profile: Profile | None, grants: list[Grant], workdir: str) -> Access | None:
+    wanted = profile.workdir.access if profile else "read"
+    if wanted == "none":
+        return None
+    access = Access(wanted)
+    held = accesses(grants, workdir)
+    return None if held is not None and held.covers(access) else access

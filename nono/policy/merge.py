@@ -1,0 +1,51 @@
+"""What a child profile becomes when it is laid over its base.
+
+Works on parsed documents rather than on Profile values, because a field that is absent (inherit) and one
+that is null (clear) differ there and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Document = Mapping[str, Any]
+
+
+def merge(base: Document, child: Document) -> dict[str, Any]:
+    """child over base, section by section. Both are valid documents; `extends` is consumed."""
+    merged: dict[str, Any] = {}
+    for section in [*base, *(name for name in child if name not in base)]:
+        if section not in ("extends", "$schema"):
+            merged[section] = _section(section, base.get(section), child.get(section))
+    return {section: value for section, value in merged.items() if value is not None}
+
+
+def _section(section: str, base: Any, child: Any) -> Any:
+    if base is None or child is None:
+        return base if child is None else child
+    if section == "meta":
+        return child  # a profile speaks for itself only
+    names = [*base, *(name for name in child if name not in base)]
+    return {
+        name: _field(f"{section}.{name}", name in child, base.get(name), child.get(name)) for name in names
+    }
+
+
+def _field(path: str, is_given: bool, base: Any, child: Any) -> Any:
+    match path:
+        case "network.network_profile":
+            return child if is_given else base  # null clears what the base had
+        case "network.block" | "network.deny_private":
+            return bool(base) or bool(child)  # a child cannot unblock
+        case "network.credentials" if child == []:
+            return []
+        case "workdir.access" if child == "none":
+            return base
+    if base is None or child is None:
+        return base if child is None else child
+    if isinstance(base, list):
+        return list(dict.fromkeys([*base, *child]))
+    if isinstance(base, Mapping):
+        return {**base, **child}
+    return child

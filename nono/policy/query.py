@@ -1,0 +1,164 @@
+"""Answers to `nono why`, from the functions that also decide what is enforced."""
+
+from __future__ import annotations
+
+from posixpath import dirname
+from typing import Any, Literal, NamedTuple
+
+from nono import paths
+from nono.policy.capability import Access, Grant, NetworkMode
+from nono.policy.grants import accesses, covering, directory_flag, file_flag
+from nono.policy.hostname import HostError, canonical_host, ip_literal
+from nono.policy.network import Allow, Refuse
+from nono.policy.places import Filesystem, canonical_as_far, inside, parent_resolved, target
+from nono.policy.resolve import Resolved
+
+_BADGES = {Access.READ: "read", Access.WRITE: "write", Access.READWRITE: "read+write"}
+
+
+class MatchingCapability(NamedTuple):
+    """A grant that speaks about the path but not about the access."""
+
+    path: str
+    access: str
+    source: str
+
+
+class Answer(NamedTuple):
+    """One answer; what does not apply is None."""
+
+    status: Literal["allowed", "denied"]
+    reason: str  # a fixed word: granted_path, path_not_granted, proxy_filtered, ...
+    granted_path: str | None = None
+    access: str | None = None
+    source: str | None = None
+    details: str | None = None
+    policy_source: str | None = None
+    matching_capability: MatchingCapability | None = None
+    suggested_flag: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """For json.dumps: absent fields are left out."""
+        document = self._asdict()
+        if self.matching_capability is not None:
+            document["matching_capability"] = self.matching_capability._asdict()
+        return {name: value for name, value in document.items() if value is not None}
+
+
+def why_path(resolved: Resolved, path: str, access: Access, fs: Filesystem) -> Answer:
+    """Whether the child may have access to path; relative paths and ``~`` are read as on a command line."""
+    original = resolved.places.of_flag(path)
+    canonical = target(original, fs) or canonical_as_far(original, fs)
+    for root in paths.protected_roots(resolved.places.environ):
+        if inside(canonical, canonical_as_far(root, fs)):
+            return Answer(
+                "denied",
+                "sensitive_path",
+                details=f"'{root}' is a protected nono state root; nothing grants it",
+                policy_source="protected_root",
+            )
+    rules = resolved.deny_rules
+    denial = rules.covering(canonical) or rules.covering(parent_resolved(original, fs))
+    if denial is not None:
+        is_group = denial.origin.startswith("group:")
+        return Answer(
+            "denied",
+            "sensitive_path" if is_group else "filesystem_deny",
+            details=f"'{denial.original}' is denied by {denial.origin}",
+            policy_source=denial.origin if is_group else "filesystem.deny",
+            suggested_flag=f"{_flag(canonical, access, fs)} --bypass-protection {canonical}",
+        )
+    grants = covering(resolved.capabilities.grants, canonical)
+    if not grants:
+        return Answer(
+            "denied", "path_not_granted", suggested_flag=_suggestion(resolved, canonical, access, fs)
+        )
+    held = accesses(grants, canonical)
+    if held is None or not held.covers(access):
+        nearest = grants[0]
+        return Answer(
+            "denied",
+            "insufficient_access",
+            matching_capability=MatchingCapability(nearest.path, _BADGES[nearest.access], nearest.source),
+            suggested_flag=_suggestion(resolved, canonical, access, fs),
+        )
+    return _granted(grants, access)
+
+
+def why_host(resolved: Resolved, host: str, port: int) -> Answer:
+    """Whether the child may reach host (a name or an address) on port; resolves nothing."""
+    if resolved.capabilities.network is NetworkMode.BLOCKED:
+        return Answer("denied", "network_blocked", details="the network is blocked altogether")
+    rules = resolved.host_filter
+    if rules is None:
+        return Answer("allowed", "network_allowed")
+    verdict = rules.judge_name(host, port)
+    if isinstance(verdict, Allow) and _is_literal(host):
+        verdict = rules.judge_addresses(host, port, [canonical_host(host)])
+    match verdict:
+        case Allow(rule, origin):
+            details = f"allowed by {rule}" if rule else "no allow list was asked for"
+            return Answer("allowed", "proxy_allowed", source=origin, details=details)
+        case Refuse(reason, rule, origin, hint):
+            return Answer(
+                "denied",
+                "proxy_filtered",
+                details=reason + _through_route(resolved, host),
+                policy_source=f"{rule} ({origin})" if rule else origin,
+                suggested_flag=hint,
+            )
+
+
+def _granted(grants: list[Grant], access: Access) -> Answer:
+    """grants together cover access, the most specific first."""
+    for grant in grants:
+        if grant.access.covers(access):
+            return Answer(
+                "allowed",
+                "granted_path",
+                granted_path=grant.path,
+                access=_BADGES[grant.access],
+                source=grant.source,
+            )
+    reads = next(grant for grant in grants if grant.access is Access.READ)
+    writes = next(grant for grant in grants if grant.access is Access.WRITE)
+    return Answer(
+        "allowed",
+        "granted_path_union",
+        granted_path=f"{reads.path} (read) + {writes.path} (write)",
+        access="readwrite",
+        source=f"{reads.source} + {writes.source}",
+    )
+
+
+def _suggestion(resolved: Resolved, path: str, access: Access, fs: Filesystem) -> str | None:
+    """The flag that would grant path: for a missing one its parent, unless that is far too much."""
+    if fs.kind(path) is not None:
+        return _flag(path, access, fs)
+    parent = dirname(path)
+    places = resolved.places
+    bases = (
+        places.built_in(name)
+        for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
+    )
+    return None if parent in ("/", places.home, *bases) else f"{directory_flag(access)} {parent}"
+
+
+def _flag(path: str, access: Access, fs: Filesystem) -> str:
+    flag = directory_flag(access) if fs.kind(path) == "dir" else file_flag(access)
+    return f"{flag} {path}"
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        return ip_literal(canonical_host(host)) is not None
+    except HostError:
+        return False
+
+
+def _through_route(resolved: Resolved, host: str) -> str:
+    for service in resolved.services:
+        if service.upstream.host == host.lower().removesuffix("."):
+            variables = ", ".join(service.base_url_env_vars)
+            return f"; the credential service {service.name} reaches it through its own route ({variables})"
+    return ""

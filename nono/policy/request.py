@@ -1,0 +1,25 @@
+"""What a command line asks for, before it meets a profile."""
+
+from typing import NamedTuple
+
+
+class RunRequest(NamedTuple):
+    """The sandbox options of a command line. What was not given is (), None or False."""
+
+    allow: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+    allow_file: tuple[str, ...] = ()
+    read_file: tuple[str, ...] = ()
+    write_file: tuple[str, ...] = ()
+    bypass_protection: tuple[str, ...] = ()
+    allow_cwd: bool = False
+    workdir: str | None = None
+    block_net: bool = False
+    allow_net: bool = False  # drops every network rule of the profile
+    network_profile: str | None = None
+    allow_domain: tuple[str, ...] = ()
+    deny_domain: tuple[str, ...] = ()
+    credential: tuple[str, ...] = ()
+    listen_port: tuple[int, ...] = ()
+    capability_elevation: bool = False

@@ -1,0 +1,176 @@
+"""From a command line and a profile to the policy of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from posixpath import join
+from typing import TYPE_CHECKING, NamedTuple
+
+from nono import paths
+from nono.errors import ConfigError
+from nono.policy import builtin, network_wish
+from nono.policy.builtin import Group
+from nono.policy.capability import Access, CapabilitySet, Grant, NetworkMode, Scopes
+from nono.policy.denials import DenyRules
+from nono.policy.environment import EnvironmentRules
+from nono.policy.file_rules import resolve_files
+from nono.policy.grants import covering
+from nono.policy.nearest import did_you_mean
+from nono.policy.network_wish import NetworkWish
+from nono.policy.places import Filesystem, Places, canonical_as_far, parent_resolved
+from nono.policy.profile import Profile
+from nono.policy.request import RunRequest as RunRequest
+
+if TYPE_CHECKING:
+    from nono.policy.credential_service import CredentialService
+    from nono.policy.network import HostFilter
+
+
+class Resolved(NamedTuple):
+    """The whole policy of one run, and what a person should hear about it."""
+
+    capabilities: CapabilitySet
+    host_filter: HostFilter | None  # in proxy mode only
+    services: tuple[CredentialService, ...]
+    environment: EnvironmentRules
+    deny_rules: DenyRules  # capabilities.denials, and the bypasses that pierce them
+    places: Places
+    skipped: tuple[str, ...]  # grants that a person asked for and whose path does not exist
+    warnings: tuple[str, ...]
+    workdir_offer: Access | None  # what --allow-cwd would add; None: nothing, or it was given
+
+
+def resolve(
+    request: RunRequest,
+    profile: Profile | None,
+    *,
+    environ: Mapping[str, str],
+    cwd: str,
+    fs: Filesystem,
+) -> Resolved:
+    """The policy that request and profile make together. cwd is absolute and canonical.
+
+    Reads the data nono ships and, through fs, the disk. Raises a NonoError that says what is wrong:
+    ConfigError for contradictions and unknown names, SandboxError for what the kernel could not hold.
+    """
+    settings = profile or Profile()
+    places = Places(paths.home(environ), cwd, _workdir(request.workdir, environ, cwd, fs), environ)
+    asked = _network_wish(request, settings)
+    mode = NetworkMode.ALLOWED if request.allow_net else network_wish.mode_of(asked)
+    host_filter: HostFilter | None = None
+    services: tuple[CredentialService, ...] = ()
+    if mode is NetworkMode.PROXY:
+        host_filter, services = _proxied(asked, settings, places)
+    files = resolve_files(request, profile, _groups(settings), places, fs)
+    for service in services:
+        _refuse_key_in_reach(service, files.grants, fs)
+    return Resolved(
+        capabilities=CapabilitySet(
+            grants=files.grants,
+            denials=files.deny_rules.denials,
+            network=mode,
+            scopes=Scopes(
+                signal=settings.security.signal_mode != "allow_all",
+                abstract_unix_socket=settings.security.ipc_mode == "shared_memory_only",
+            ),
+            wsl2_proxy_policy=settings.security.wsl2_proxy_policy,
+            workdir=files.start_directory,
+            listen_ports=request.listen_port,
+            elevation=request.capability_elevation or settings.security.capability_elevation,
+        ),
+        host_filter=host_filter,
+        services=services,
+        environment=_environment(settings, services, places),
+        deny_rules=files.deny_rules,
+        places=places,
+        skipped=files.skipped,
+        warnings=files.warnings,
+        workdir_offer=files.workdir_offer,
+    )
+
+
+def _refuse_key_in_reach(service: CredentialService, grants: tuple[Grant, ...], fs: Filesystem) -> None:
+    """ConfigError when the command could read, or replace, the file that holds the service's real key."""
+    if service.source_file is None:
+        return
+    for path in (canonical_as_far(service.source_file, fs), parent_resolved(service.source_file, fs)):
+        for grant in covering(grants, path)[:1]:
+            raise ConfigError(
+                f"credential '{service.name}': its key lies in {grant.path}, which is granted "
+                f"(source: {grant.source}): the command would hold the key itself.",
+                hint="keep the key outside the grants, or store it: "
+                f"nono credential set {service.name} (and credential_key: the bare name)",
+            )
+
+
+def _proxied(
+    asked: NetworkWish, settings: Profile, places: Places
+) -> tuple[HostFilter, tuple[CredentialService, ...]]:
+    # Imported here: most of a start's time is imports, and other runs need neither hosts nor services.
+    from nono.policy import host_rules
+    from nono.policy.credential_service import resolve_services
+
+    policy = builtin.network_policy()
+    custom = settings.network.custom_credentials
+    services = resolve_services(asked.credentials, custom, policy.services, places)
+    return host_rules.host_filter(asked, policy), services
+
+
+def _network_wish(request: RunRequest, settings: Profile) -> NetworkWish:
+    if request.allow_net and (
+        request.block_net
+        or request.network_profile is not None
+        or request.allow_domain
+        or request.deny_domain
+        or request.credential
+    ):
+        raise ConfigError("--allow-net and the other network options are contradictory: it drops them all.")
+    return network_wish.wish(
+        settings.network,
+        settings.label,
+        block_net=request.block_net,
+        network_profile=request.network_profile,
+        allow_domain=request.allow_domain,
+        deny_domain=request.deny_domain,
+        credential=request.credential,
+    )
+
+
+def _workdir(given: str | None, environ: Mapping[str, str], cwd: str, fs: Filesystem) -> str:
+    """--workdir; else $PWD, which keeps a symlink's name, where it is the cwd; else the cwd."""
+    if given is not None:
+        path = join(cwd, given)
+        if fs.kind(path) != "dir":
+            raise ConfigError(f"--workdir '{given}' is not a directory.")
+        return path
+    spelled = environ.get("PWD", "")
+    return spelled if spelled.startswith("/") and fs.canonical(spelled) == fs.canonical(cwd) else cwd
+
+
+def _groups(settings: Profile) -> list[Group]:
+    """The groups in force on this platform: the default ones and the profile's, less those it excludes."""
+    known = builtin.groups()
+    for name in settings.groups.include:
+        if name not in known:
+            raise ConfigError(f"Unknown policy group: '{name}'", hint=did_you_mean(name, known))
+    required = [name for name in settings.groups.exclude if name in known and known[name].required]
+    if required:
+        listed = ", ".join(f"'{name}'" for name in required)
+        raise ConfigError(f"Cannot exclude required groups: {listed}")
+    names = dict.fromkeys((*builtin.default_group_names(), *settings.groups.include))
+    return [known[name] for name in names if name not in settings.groups.exclude and known[name].applies]
+
+
+def _environment(
+    settings: Profile, services: tuple[CredentialService, ...], places: Places
+) -> EnvironmentRules:
+    withheld = {variable for service in services for variable in service.env_vars}
+    withheld.update(service.source_variable for service in services if service.source_variable)
+    return EnvironmentRules(
+        allow=settings.environment.allow_vars,
+        deny=settings.environment.deny_vars,
+        fixed=tuple(
+            (name, places.expand_built_in(value)) for name, value in settings.environment.set_vars.items()
+        ),
+        withheld=frozenset(withheld),
+    )

@@ -1,0 +1,1 @@
+"""The credential proxy: who may be reached, and with which credential."""

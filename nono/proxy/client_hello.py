@@ -1,0 +1,117 @@
+"""The server name a TLS client asks for, read from its first records (RFC 8446 section 4.1.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MAX_HELLO_BYTES = 16 * 1024  # records and headers together; post-quantum key shares take about 2 KiB
+_HANDSHAKE = 22
+_CLIENT_HELLO = 1
+_SERVER_NAME = 0  # RFC 6066 section 3
+_MAX_RECORD = 16384  # RFC 8446 section 5.1, plaintext
+
+
+@dataclass(frozen=True, slots=True)
+class NeedMore:
+    """So far it is the beginning of a ClientHello."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotTls:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    server_name: str | None  # the outer one under encrypted ClientHello
+
+
+class _TruncatedError(Exception):
+    """The bytes end inside a field that should be complete."""
+
+
+class _Reader:
+    """Takes length-prefixed fields off the front of a complete message."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, message: bytes) -> None:
+        self._left = message
+
+    def take(self, count: int) -> bytes:
+        if len(self._left) < count:
+            raise _TruncatedError
+        taken, self._left = self._left[:count], self._left[count:]
+        return taken
+
+    def number(self, octets: int) -> int:
+        return int.from_bytes(self.take(octets), "big")
+
+    def vector(self, length_octets: int) -> bytes:
+        return self.take(self.number(length_octets))
+
+    def __bool__(self) -> bool:
+        return bool(self._left)
+
+
+def parse(received: bytes) -> Hello | NeedMore | NotTls:
+    """Judge everything received so far, from the first byte. Bounded by MAX_HELLO_BYTES."""
+    message = bytearray()
+    position = 0
+    while True:
+        record = received[position : position + 5]
+        fault = _record_fault(record)
+        if fault is not None:
+            return NotTls(fault)
+        length = int.from_bytes(record[3:5], "big") if len(record) == 5 else 0
+        if len(record) == 5 and not 0 < length <= _MAX_RECORD:
+            return NotTls("a TLS record of impossible length")
+        message += received[position + 5 : position + 5 + length]
+        if message and message[0] != _CLIENT_HELLO:
+            return NotTls("the first TLS message is not a ClientHello")
+        if len(message) >= 4:
+            needed = 4 + int.from_bytes(message[1:4], "big")
+            if needed > MAX_HELLO_BYTES:
+                return NotTls("the ClientHello is too large")
+            if len(message) >= needed:
+                return _server_name(bytes(message[4:needed]))
+        position += 5 + length
+        if len(record) < 5 or position > len(received):
+            return NotTls("the ClientHello is too large") if len(received) > MAX_HELLO_BYTES else NeedMore()
+
+
+def _record_fault(header: bytes) -> str | None:
+    """Why header, perhaps not complete yet, cannot begin a handshake record of TLS 1.x."""
+    if header[:1] and header[0] != _HANDSHAKE:
+        return "the first bytes are not TLS"
+    if len(header) >= 2 and header[1] != 3:
+        return "the first bytes are not TLS"
+    return None
+
+
+def _server_name(hello: bytes) -> Hello | NotTls:
+    try:
+        reader = _Reader(hello)
+        reader.take(2 + 32)  # legacy_version, random
+        reader.vector(1)  # legacy_session_id
+        reader.vector(2)  # cipher_suites
+        reader.vector(1)  # legacy_compression_methods
+        if not reader:
+            return Hello(None)
+        extensions = _Reader(reader.vector(2))
+        names = []
+        while extensions:
+            kind, content = extensions.number(2), extensions.vector(2)
+            if kind == _SERVER_NAME:
+                names.append(content)
+        if not names:
+            return Hello(None)
+        entries = _Reader(_Reader(names[0]).vector(2))
+        if len(names) > 1 or entries.number(1) != 0:
+            return NotTls("the server_name extension is not one host name")
+        name = entries.vector(2)
+        if entries:
+            return NotTls("the server_name extension is not one host name")
+        return Hello(name.decode("ascii"))
+    except (_TruncatedError, UnicodeDecodeError):
+        return NotTls("the ClientHello is not well-formed")

@@ -1,0 +1,35 @@
+"""The connections of one kind that are open, so that none outlives the proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Connection(Protocol):
+    def abort(self) -> None: ...
+
+
+class ConnectionSet:
+    """Connections enter when they are made and leave when they are lost."""
+
+    def __init__(self) -> None:
+        self.members: set[Connection] = set()
+        self.closing = False  # one that is accepted only now is cut
+        self.emptied: Callable[[], None] | None = None  # told when the last connection has gone
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def add(self, member: Connection) -> None:
+        self.members.add(member)
+
+    def discard(self, member: Connection) -> None:
+        self.members.discard(member)
+        if not self.members and self.emptied is not None:
+            self.emptied()
+
+    def abort(self) -> None:
+        """Cut every connection; each leaves the set when the loop has told it so."""
+        for member in [*self.members]:
+            member.abort()

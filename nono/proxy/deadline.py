@@ -1,0 +1,48 @@
+"""A time limit that is moved with almost every read and almost never reached."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+
+class Deadline:
+    """Calls expired once the time set last has passed; cancel before it is dropped.
+
+    Moving it costs a look at the clock: the timer stays where it is and asks again when it fires too early.
+    """
+
+    __slots__ = ("_at", "_expired", "_loop", "_timer")
+
+    def __init__(self, expired: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._expired = expired
+        self._at: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set(self, seconds: float) -> None:
+        self._at = self._loop.time() + seconds
+        if self._timer is None or self._timer.when() > self._at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(self._at, self._tick)
+
+    def lift(self) -> None:
+        """No limit until the next set."""
+        self._at = None
+
+    def cancel(self) -> None:
+        self._at = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _tick(self) -> None:
+        self._timer = None
+        if self._at is None:
+            return
+        if self._loop.time() < self._at:
+            self._timer = self._loop.call_at(self._at, self._tick)
+        else:
+            self._at = None
+            self._expired()

@@ -1,0 +1,331 @@
+"""The head of an HTTP/1.1 message as values that have been checked, and as bytes written anew from them.
+
+RFC 9112 for the syntax and the framing, RFC 9110 section 7.6.1 for the hop-by-hop fields. llhttp has
+read the bytes before; what it lets pass and another parser may read differently is refused here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+Header = tuple[bytes, bytes]  # the name as it was sent, the value without surrounding blanks
+
+MAX_HEAD_BYTES = 64 * 1024
+MAX_LINE_BYTES = 8 * 1024
+MAX_HEADERS = 100
+
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_TOKENS = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?: [!#$%&'*+\-.^_`|~0-9A-Za-z]+)*")
+_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+_VALUES = re.compile(rb"[\t\n\x20-\x7e\x80-\xff]*")
+_TARGET = re.compile(rb"[\x21-\x7e]+")
+_LENGTH = re.compile(rb"[0-9]{1,18}")
+
+# RTSP, SIP and ICE methods that llhttp knows as well, and the first word of the HTTP/2 preface.
+_FOREIGN_METHODS = frozenset(
+    (
+        b"ANNOUNCE DESCRIBE FLUSH GET_PARAMETER PAUSE PLAY PRI "
+        b"RECORD REDIRECT SETUP SET_PARAMETER SOURCE TEARDOWN"
+    ).split()
+)
+HOP_BY_HOP = frozenset(
+    (
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authentication-info",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"http2-settings",
+    )
+)
+_NEVER_IN_TRAILERS = HOP_BY_HOP | frozenset(
+    (
+        b"authorization",
+        b"content-encoding",
+        b"content-length",
+        b"content-range",
+        b"content-type",
+        b"cookie",
+        b"expect",
+        b"host",
+        b"location",
+        b"set-cookie",
+        b"www-authenticate",
+        b"x-api-key",
+        b"x-goog-api-key",
+    )
+)
+
+
+class MessageError(ValueError):
+    """The message is refused for its form; status is what an HTTP client is answered."""
+
+    def __init__(self, reason: str, status: int = 400) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+
+
+class BodyKind(Enum):
+    """How the end of a body is found (RFC 9112 section 6.3)."""
+
+    NONE = "none"
+    LENGTH = "length"
+    CHUNKED = "chunked"
+    UNTIL_CLOSE = "until close"
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    kind: BodyKind
+    length: int = 0  # bytes, of LENGTH only
+
+
+NO_BODY = Body(BodyKind.NONE)
+_CHUNKED_BODY = Body(BodyKind.CHUNKED)
+_BODY_UNTIL_CLOSE = Body(BodyKind.UNTIL_CLOSE)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """A request head without fault: one Host at most, one framing, names that are tokens."""
+
+    method: bytes
+    target: bytes  # visible ASCII, in whichever form the client used
+    version: bytes  # b"1.1" or b"1.0"
+    headers: tuple[Header, ...]
+    body: Body
+    keep_alive: bool
+    expects_continue: bool
+    wants_upgrade: bool
+
+    def values(self, name: bytes) -> list[bytes]:
+        """The values of every field of that name (lower case), in order."""
+        return [value for field, value in self.headers if field.lower() == name]
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHead:
+    status: int
+    reason: bytes
+    version: bytes
+    headers: tuple[Header, ...]
+    body: Body
+    keep_alive: bool
+
+    @property
+    def is_interim(self) -> bool:
+        """1xx: another head follows for the same request."""
+        return self.status < 200
+
+
+def _checked_fields(headers: Sequence[Header]) -> tuple[Header, ...]:
+    if len(headers) > MAX_HEADERS:
+        raise MessageError(f"more than {MAX_HEADERS} header fields", 431)
+    if not headers:
+        return ()
+    fields = tuple([(name, value.strip(b" \t")) for name, value in headers])
+    # All names and all values at once: two searches in C instead of two for each field. The separators
+    # cannot be a part of what they separate, and are counted.
+    names = b" ".join([name for name, _ in fields])
+    values = b"\n".join([value for _, value in fields])
+    if _TOKENS.fullmatch(names) is None or names.count(b" ") != len(fields) - 1:
+        raise MessageError("the name of a header field is not well-formed")
+    if _VALUES.fullmatch(values) is None or values.count(b"\n") != len(fields) - 1:
+        raise MessageError("the value of a header field is not well-formed")
+    total = len(names) + len(values) + 4 * len(fields)
+    if total > MAX_HEAD_BYTES:
+        raise MessageError(f"the head is larger than {MAX_HEAD_BYTES} bytes", 431)
+    if total > MAX_LINE_BYTES and any(len(name) + len(value) > MAX_LINE_BYTES for name, value in headers):
+        raise MessageError(f"a header line is longer than {MAX_LINE_BYTES} bytes", 431)
+    return fields
+
+
+_STEERING = frozenset(
+    (
+        b"connection",
+        b"content-length",
+        b"expect",
+        b"host",
+        b"http2-settings",
+        b"proxy-connection",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+
+
+def _list_members(values: Iterable[bytes]) -> set[bytes]:
+    """The lower-case members of a comma-separated field."""
+    return {member.strip(b" \t").lower() for value in values for member in value.split(b",")}
+
+
+class _Steering:
+    """The fields that decide about framing and the connection, collected in one pass."""
+
+    __slots__ = ("connection", "encodings", "expectations", "hosts", "lengths", "upgrade")
+
+    def __init__(self, fields: tuple[Header, ...]) -> None:
+        self.lengths: list[bytes] = []
+        self.encodings: list[bytes] = []
+        self.connection: list[bytes] = []
+        self.expectations: list[bytes] = []
+        self.hosts = 0
+        self.upgrade = False
+        for name, value in fields:
+            lowered = name.lower()
+            if lowered in _STEERING:
+                self._add(lowered, value)
+
+    def _add(self, name: bytes, value: bytes) -> None:
+        match name:
+            case b"content-length":
+                self.lengths.append(value)
+            case b"transfer-encoding":
+                self.encodings.append(value)
+            case b"connection" | b"proxy-connection":
+                self.connection.append(value)
+            case b"host":
+                self.hosts += 1
+            case b"expect":
+                self.expectations.append(value)
+            case _:
+                self.upgrade = True
+
+
+def _framing(seen: _Steering, version: bytes, absent: Body) -> Body:
+    """One unambiguous framing, or MessageError (RFC 9112 section 6.3, read strictly)."""
+    if seen.encodings:
+        if seen.lengths:
+            raise MessageError("Transfer-Encoding together with Content-Length")
+        if version == b"1.0":
+            raise MessageError("Transfer-Encoding in an HTTP/1.0 message")
+        # A coding before chunked could be relayed only by undoing it; a second field is an attack.
+        if len(seen.encodings) != 1 or seen.encodings[0].lower() != b"chunked":
+            raise MessageError("Transfer-Encoding is not exactly 'chunked'")
+        return _CHUNKED_BODY
+    if not seen.lengths:
+        return absent
+    if len(seen.lengths) != 1 or _LENGTH.fullmatch(seen.lengths[0]) is None:
+        raise MessageError("Content-Length is not one decimal number")
+    return Body(BodyKind.LENGTH, int(seen.lengths[0]))
+
+
+def _persists(seen: _Steering, version: bytes) -> bool:
+    return version == b"1.1" and b"close" not in _list_members(seen.connection)
+
+
+def request_head(method: bytes, target: bytes, version: str, headers: Sequence[Header]) -> RequestHead:
+    """The checked head. MessageError says why not, with the status to answer.
+
+    headers: as the parser delivered them, framing and connection fields included.
+    """
+    raw_version = version.encode("ascii")
+    if raw_version not in (b"1.1", b"1.0"):
+        raise MessageError("not an HTTP/1.0 or HTTP/1.1 request", 505)
+    if _TOKEN.fullmatch(method) is None or method in _FOREIGN_METHODS:
+        raise MessageError("not an HTTP method")
+    if len(target) > MAX_LINE_BYTES:
+        raise MessageError(f"the request target is longer than {MAX_LINE_BYTES} bytes", 414)
+    if _TARGET.fullmatch(target) is None:
+        raise MessageError("the request target holds a character that is not visible ASCII")
+    fields = _checked_fields(headers)
+    seen = _Steering(fields)
+    if seen.hosts > 1 or (seen.hosts == 0 and raw_version == b"1.1"):
+        raise MessageError("there must be exactly one Host field")
+    body = _framing(seen, raw_version, NO_BODY)
+    if method == b"CONNECT" and body.kind is not BodyKind.NONE:
+        raise MessageError("CONNECT has no body")
+    if seen.expectations and [value.lower() for value in seen.expectations] != [b"100-continue"]:
+        raise MessageError("the only expectation understood is 100-continue", 417)
+    return RequestHead(
+        method=method,
+        target=target,
+        version=raw_version,
+        headers=fields,
+        body=body,
+        keep_alive=_persists(seen, raw_version),
+        expects_continue=bool(seen.expectations) and raw_version == b"1.1",
+        wants_upgrade=seen.upgrade or b"upgrade" in _list_members(seen.connection),
+    )
+
+
+def response_head(
+    status: int, reason: bytes, version: str, headers: Sequence[Header], *, to_method: bytes
+) -> ResponseHead:
+    """The checked head of a response to a request of to_method. MessageError when it must not be relayed."""
+    raw_version = version.encode("ascii")
+    if raw_version not in (b"1.1", b"1.0") or not 100 <= status <= 599:
+        raise MessageError("not an HTTP/1.x response")
+    if _VALUE.fullmatch(reason) is None or len(reason) > MAX_LINE_BYTES:
+        raise MessageError("the reason phrase holds a control character")
+    fields = _checked_fields(headers)
+    seen = _Steering(fields)
+    body = _framing(seen, raw_version, _BODY_UNTIL_CLOSE)
+    if to_method == b"HEAD" or status < 200 or status in (204, 304):
+        body = NO_BODY
+    persists = _persists(seen, raw_version) and body.kind is not BodyKind.UNTIL_CLOSE
+    return ResponseHead(status, reason, raw_version, fields, body, persists)
+
+
+def end_to_end(headers: Sequence[Header], *, without: frozenset[bytes] = frozenset()) -> list[Header]:
+    """The fields meant for the other end: no hop-by-hop field, none that Connection names, none of without.
+
+    Host stays: what a Connection field may not remove is what routes the message.
+    """
+    lowered = [name.lower() for name, _ in headers]
+    dropped = HOP_BY_HOP | without
+    if b"connection" in lowered:
+        pairs = zip(lowered, headers, strict=True)
+        named = _list_members(value for name, (_, value) in pairs if name == b"connection")
+        dropped |= named - {b"host", b"content-length"}
+    return [field for name, field in zip(lowered, headers, strict=True) if name not in dropped]
+
+
+def trailers(fields: Sequence[Header]) -> list[Header]:
+    """The trailer fields that may be relayed (RFC 9110 section 6.5.1); MessageError when ill-formed."""
+    return [field for field in _checked_fields(fields) if field[0].lower() not in _NEVER_IN_TRAILERS]
+
+
+def serialise(start_line: bytes, headers: Iterable[Header]) -> bytes:
+    """The bytes of a head. Every part has passed request_head, response_head or checked_value."""
+    lines = [start_line]
+    lines += [b"%b: %b" % field for field in headers]
+    lines.append(b"\r\n")
+    return b"\r\n".join(lines)
+
+
+def checked_value(value: bytes) -> bytes:
+    """value, fit for a header line. ValueError (without the value) on CR, LF, NUL or another control."""
+    if _VALUE.fullmatch(value) is None or value.strip(b" \t") != value or not value:
+        raise ValueError("not a header value")
+    return value
+
+
+def framing_fields(body: Body) -> list[Header]:
+    """The fields that announce body, written by this hop."""
+    match body.kind:
+        case BodyKind.LENGTH:
+            return [(b"Content-Length", b"%d" % body.length)]
+        case BodyKind.CHUNKED:
+            return [(b"Transfer-Encoding", b"chunked")]
+        case BodyKind.NONE | BodyKind.UNTIL_CLOSE:
+            return []
+
+
+def chunk(data: bytes) -> bytes:
+    """data, which is not empty, as one chunk."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def last_chunk(fields: Iterable[Header] = ()) -> bytes:
+    """The end of a chunked body, with the trailer fields."""
+    return serialise(b"0", fields)

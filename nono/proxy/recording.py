@@ -1,0 +1,52 @@
+"""The audit events of the proxy: what an Entry and its outcome look like in the log."""
+
+from __future__ import annotations
+
+from nono.audit.event import Event, network
+from nono.proxy.dispatch import Entry
+from nono.proxy.refusal import Refusal, one_line
+
+
+def allowed(entry: Entry) -> Event:
+    """The event of a request that is about to be carried out."""
+    return network(
+        mode=entry.mode,
+        decision="allow",
+        target=entry.target,
+        port=entry.port,
+        method=entry.method,
+        path=entry.path,
+        route_id=entry.route_id,
+        auth_mechanism=entry.mechanism,
+        auth_outcome="succeeded" if entry.mechanism is not None else None,
+        managed_credential_active=entry.credential_active,
+        injection_mode=entry.injection_mode,
+        upstream=entry.upstream,
+    )
+
+
+def denied(entry: Entry, refusal: Refusal) -> Event:
+    """The event of a request that is about to be refused, or that failed after it was allowed."""
+    return network(
+        mode=entry.mode,
+        decision="deny",
+        target=one_line(entry.target),
+        port=entry.port,
+        method=entry.method,
+        path=entry.path,
+        status=refusal.status,
+        reason=one_line(refusal.error),
+        route_id=entry.route_id,
+        auth_mechanism=entry.mechanism,
+        auth_outcome="failed" if refusal.category == "authentication_failed" else None,
+        managed_credential_active=entry.credential_active,
+        denial_category=refusal.category,
+        upstream=entry.upstream,
+        rule=refusal.rule,
+        origin=refusal.origin,
+    )
+
+
+def malformed_request() -> Entry:
+    """The entry of something that could not be read as a request."""
+    return Entry("reverse", "", 0, "")

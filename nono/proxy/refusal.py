@@ -1,0 +1,120 @@
+"""The answers the proxy gives in its own name: a status, a reason and a JSON body that explains it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nono.audit.event import DenialCategory
+    from nono.policy.network import Refuse
+
+MAX_AUTHENTICATION_FAILURES = 5  # on one connection; a client that has not learned by then is closed
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_MAX_REASON = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One refusal, for the client (status, JSON) and for the record (the same sentence)."""
+
+    status: int
+    error: str
+    host: str | None = None
+    rule: str | None = None
+    origin: str | None = None
+    hint: str | None = None
+    category: DenialCategory | None = None
+    closes: bool = False  # the client's connection cannot be used after this answer
+    challenge: bool = False  # ask for the session token (407)
+    plain: bool = False  # the body is the error text itself instead of JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Instead of a Refusal: the connection is closed without a word, because even words would be too many."""
+
+
+def one_line(text: str) -> str:
+    """text for a status line or a person: control characters become blanks, at most 200 characters."""
+    return _CONTROL.sub(" ", text).strip()[:_MAX_REASON]
+
+
+def response(refusal: Refusal, *, closes: bool = False, without_body: bool = False) -> bytes:
+    """The whole response. without_body: for HEAD, where the length stays and the body does not."""
+    error = one_line(refusal.error)
+    if refusal.plain:
+        kind, body = b"text/plain", error.encode()
+    else:
+        fields = {
+            "error": error,
+            "host": refusal.host,
+            "rule": refusal.rule,
+            "origin": refusal.origin,
+            "hint": refusal.hint,
+        }
+        kind, body = b"application/json", json.dumps(fields).encode()
+    lines = [b"HTTP/1.1 %d %b" % (refusal.status, _phrase(refusal).encode("ascii", "replace"))]
+    if refusal.challenge:
+        lines.append(b'Proxy-Authenticate: Basic realm="nono"')
+    if refusal.status == 401:
+        # RFC 9110 section 15.5.2 asks for one, and git sends what its URL holds only when asked.
+        lines.append(b'WWW-Authenticate: Basic realm="nono"')
+    if refusal.status == 503:
+        lines.append(b"Retry-After: 1")
+    lines += [b"Content-Type: " + kind, b"Content-Length: %d" % len(body)]
+    if closes or refusal.closes:
+        lines.append(b"Connection: close")
+    return b"\r\n".join(lines) + b"\r\n\r\n" + (b"" if without_body else body)
+
+
+def _phrase(refusal: Refusal) -> str:
+    """The reason phrase: clients that show no body (git, curl for CONNECT) show this."""
+    phrase = HTTPStatus(refusal.status).phrase
+    if refusal.status in (403, 502, 504) and not refusal.plain:
+        return f"{phrase}: {one_line(refusal.error)}"
+    return phrase
+
+
+def malformed(status: int, reason: str) -> Refusal:
+    """The connection closes with it: where the next message would begin is no longer certain."""
+    return Refusal(status, reason, closes=True)
+
+
+def token_required() -> Refusal:
+    return Refusal(
+        407,
+        "the proxy's session token is missing or wrong",
+        hint="use the URL in HTTP_PROXY as it is, with its user name and password",
+        category="authentication_failed",
+        challenge=True,
+    )
+
+
+def host_denied(denial: Refuse, host: str) -> Refusal:
+    return Refusal(403, denial.reason, host, denial.rule, denial.origin, denial.hint, category="host_denied")
+
+
+def not_recorded() -> Refusal:
+    return Refusal(503, "the audit log could not be written, so nothing was sent", closes=True)
+
+
+def upstream_failed(host: str, reason: str, *, timed_out: bool = False) -> Refusal:
+    return Refusal(504 if timed_out else 502, reason, host, category="upstream_connect_failed")
+
+
+def too_many_connections(limit: int) -> Refusal:
+    return Refusal(503, f"the proxy already serves {limit} connections", closes=True)
+
+
+def not_admitted() -> Refusal:
+    return Refusal(
+        403,
+        "this connection was not made by the sandboxed command",
+        category="authentication_failed",
+        closes=True,
+    )

@@ -1,0 +1,174 @@
+"""The proxy's listener: it accepts, admits, and is gone with everything it opened when its block is left."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+
+from nono.audit.event import Recorder
+from nono.proxy import refusal
+from nono.proxy.connection_set import ConnectionSet
+from nono.proxy.dial import Dialer, Resolver, system_resolver
+from nono.proxy.dispatch import Dispatcher
+from nono.proxy.engine import Engine
+from nono.proxy.filter import HostPolicy
+from nono.proxy.http1 import ClientConnection
+from nono.proxy.pool import Pool
+from nono.proxy.refusal import Cut, Refusal
+from nono.proxy.route import Phantom, Route, RouteTable
+
+_log = logging.getLogger(__name__)
+
+Admits = Callable[[tuple[str, int]], bool]
+
+_OVERLOAD_ALLOWANCE = 64  # connections beyond the limit that may be told so; the rest are cut
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyConfig:
+    """One proxy. Times are in seconds; session_token matches the text in the child's proxy URL."""
+
+    hosts: HostPolicy
+    session_token: Phantom
+    routes: tuple[Route, ...] = ()
+    port: int = 0  # 0: any free one
+    max_connections: int = 256
+    head_timeout_s: float = 30.0
+    idle_timeout_s: float = 120.0  # between requests, and while a request body stands still
+    tunnel_idle_timeout_s: float = 3600.0
+    connect_timeout_s: float = 10.0
+    pool_idle_timeout_s: float = 90.0
+    pool_max_idle: int = 4  # per upstream and TLS identity
+    close_grace_s: float = 1.0  # for responses under way when the block is left
+
+
+@dataclass(frozen=True, slots=True)
+class RunningProxy:
+    port: int
+    _engine: Engine
+
+    @property
+    def client_connections(self) -> int:
+        return len(self._engine.connections)
+
+    @property
+    def upstream_connections(self) -> int:
+        """Busy and resting ones; tunnels are not among them."""
+        return len(self._engine.pool.connections)
+
+
+@asynccontextmanager
+async def serve(
+    config: ProxyConfig,
+    recorder: Recorder,
+    *,
+    admits: Admits | None = None,
+    resolver: Resolver = system_resolver,
+    listener: socket.socket | None = None,
+) -> AsyncIterator[RunningProxy]:
+    """A proxy on 127.0.0.1 until the block is left.
+
+    admits: whether a connection from that (address, port) was made by the child; None admits all, who
+    still need the token or a phantom. listener: a bound, listening socket to use (made in another network
+    namespace); it is closed with the proxy. OSError when the port cannot be bound, or a route's tls_ca
+    not be read.
+    """
+    bound = listener if listener is not None else _bind(config.port)
+    with bound:
+        port = bound.getsockname()[1]
+        dialer = Dialer(resolver, config.connect_timeout_s)
+        for tls_ca in {route.tls_ca for route in config.routes if route.tls_ca is not None}:
+            dialer.context(tls_ca)
+        pool = Pool(idle_timeout_s=config.pool_idle_timeout_s, max_idle_per_key=config.pool_max_idle)
+        async with anyio.create_task_group() as tasks:
+            engine = Engine(
+                dispatcher=Dispatcher(RouteTable(config.routes), config.hosts, config.session_token, port),
+                dialer=dialer,
+                pool=pool,
+                recorder=recorder,
+                spawn=lambda work: tasks.start_soon(_contained, work),
+                head_timeout_s=config.head_timeout_s,
+                idle_timeout_s=config.idle_timeout_s,
+                tunnel_idle_timeout_s=config.tunnel_idle_timeout_s,
+            )
+            greeting = _Greeting(engine.connections, config.max_connections, admits)
+            server = await asyncio.get_running_loop().create_server(
+                lambda: ClientConnection(engine, greeting), sock=bound
+            )
+            try:
+                yield RunningProxy(port, engine)
+            finally:
+                server.close()
+                with anyio.CancelScope(shield=True):
+                    await _close(engine, config.close_grace_s)
+                tasks.cancel_scope.cancel()
+
+
+def _bind(port: int) -> socket.socket:
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(("127.0.0.1", port))
+        bound.listen(512)
+        bound.setblocking(False)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
+
+
+async def _contained(work: Callable[[], Awaitable[None]]) -> None:
+    """Runs work; a fault in it is that connection's and not the end of the proxy."""
+    try:
+        await work()
+    except Exception:
+        _log.exception("a connection of the proxy failed")
+
+
+@dataclass(frozen=True, slots=True)
+class _Greeting:
+    """Whether a new connection is served at all."""
+
+    connections: ConnectionSet
+    limit: int
+    admits: Admits | None
+
+    def __call__(self, peer: tuple[str, int]) -> Refusal | Cut | None:
+        open_now = len(self.connections)  # this one included
+        if self.limit and open_now > self.limit + _OVERLOAD_ALLOWANCE:
+            return Cut()
+        if self.admits is not None and not self.admits(peer):
+            return refusal.not_admitted()
+        if self.limit and open_now > self.limit:
+            return refusal.too_many_connections(self.limit)
+        return None
+
+
+async def _close(engine: Engine, grace_s: float) -> None:
+    """Let responses under way end, for grace_s at most; idle connections and tunnels close at once."""
+    engine.connections.closing = True
+    for member in [*engine.connections.members]:
+        if isinstance(member, ClientConnection):
+            member.wind_down()
+        else:
+            member.abort()
+    with anyio.move_on_after(grace_s):
+        await _until_empty(engine.connections)
+    engine.pool.close()
+    for connections in (engine.connections, engine.tunnel_ends, engine.pool.connections):
+        connections.abort()
+        await _until_empty(connections)
+
+
+async def _until_empty(connections: ConnectionSet) -> None:
+    # A transport that was aborted still has to be told so by the loop.
+    emptied = anyio.Event()
+    connections.emptied = emptied.set
+    if connections:
+        await emptied.wait()

@@ -1,0 +1,98 @@
+"""Two connections joined: bytes both ways, half-closes passed on, and no more in memory than two buffers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+from nono.proxy.connection_set import ConnectionSet
+
+_FLUSH_S = 30.0  # how long an end may take to read the last bytes once the other end is gone
+
+
+class SpliceEnd(asyncio.Protocol):
+    """One end: what arrives goes to the other end, and a full buffer there stops the reading here.
+
+    It is in registry from the moment it has a transport until that is closed.
+    """
+
+    def __init__(self, registry: ConnectionSet) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.other: SpliceEnd | None = None
+        self.last_active = 0.0
+        self.flowing = False
+        self.early = b""  # what came before anything may flow; one read at most
+        self.ended = False  # this end has sent its last byte
+        self._registry = registry
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self._registry.add(self)
+
+    def begin(self) -> None:
+        """Let what arrives here flow to the other end, what came early first."""
+        other = self.other
+        if self.transport is None or other is None or other.transport is None:
+            return
+        self.flowing = True
+        early, self.early = self.early, b""
+        if early:
+            other.transport.write(early)
+        if self.ended:
+            self._pass_end_on()
+        elif not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        other = self.other
+        if not self.flowing:
+            # Pausing in connection_made would be the place, but uvloop starts to read only after it.
+            self.early += data
+            if self.transport is not None and not self.transport.is_closing():
+                self.transport.pause_reading()
+        elif other is not None and other.transport is not None:
+            other.transport.write(data)
+            self.last_active = other.last_active = asyncio.get_running_loop().time()
+
+    def eof_received(self) -> bool:
+        """Pass the half-close on; True keeps the direction that is still open."""
+        self.ended = True
+        return self._pass_end_on() if self.flowing else True
+
+    def _pass_end_on(self) -> bool:
+        other = self.other
+        if other is None or other.transport is None or other.transport.is_closing():
+            return False
+        if other.ended:
+            other.transport.close()
+            return False
+        other.transport.write_eof()
+        return True
+
+    def pause_writing(self) -> None:
+        other = self.other
+        if other is not None and other.transport is not None and not other.transport.is_closing():
+            other.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        other = self.other
+        if other is None or other.transport is None or other.transport.is_closing():
+            return
+        if other.flowing and not other.ended:
+            other.transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._registry.discard(self)
+        self.transport = None
+        other, self.other = self.other, None
+        if other is None or other.transport is None:
+            return
+        if exc is None:
+            other.transport.close()
+            asyncio.get_running_loop().call_later(_FLUSH_S, other.abort)
+        else:
+            other.abort()
+
+    def abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()

@@ -1,0 +1,200 @@
+"""A CONNECT tunnel: a vetted address, a ClientHello for the host that was asked for, then bytes both ways."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+import anyio
+
+from nono.policy.hostname import HostError, canonical_host
+from nono.policy.network import Refuse
+from nono.proxy import client_hello, recording, refusal
+from nono.proxy.client_hello import Hello, NeedMore, NotTls
+from nono.proxy.deadline import Deadline
+from nono.proxy.dial import DialError
+from nono.proxy.dispatch import Entry, Tunnel
+from nono.proxy.engine import Engine
+from nono.proxy.refusal import Refusal
+from nono.proxy.splice import SpliceEnd
+
+_ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+# RFC 8446 section 6: a fatal access_denied alert, so that the client's error says more than "closed".
+_ACCESS_DENIED = bytes((21, 3, 3, 0, 2, 2, 49))
+
+
+class ConnectClient(Protocol):
+    """The connection the CONNECT came on."""
+
+    def refuse(self, entry: Entry, answer: Refusal) -> None: ...
+    def abort(self) -> None: ...
+    def hand_over(self, successor: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]: ...
+
+
+class TunnelOpening:
+    """The time between a CONNECT and its answer: look-up, vetting, record, dial.
+
+    The dial comes before the 200, so that a host that cannot be reached is answered 502 or 504 with the
+    reason; no byte of the client's goes out before its ClientHello has been judged.
+    """
+
+    wants_pause = True  # what follows the head is for the tunnel
+
+    def __init__(self, engine: Engine, client: ConnectClient, verdict: Tunnel) -> None:
+        self._engine = engine
+        self._client = client
+        self._verdict = verdict
+        self._over = False
+        self._scope: anyio.CancelScope | None = None
+
+    def start(self) -> None:
+        self._engine.spawn(self._run)
+
+    async def _run(self) -> None:
+        with anyio.CancelScope() as scope:
+            self._scope = scope
+            try:
+                upstream = None if self._over else await self._connect()
+            except DialError as failure:
+                self._refuse(
+                    refusal.upstream_failed(self._verdict.host, failure.reason, timed_out=failure.timed_out)
+                )
+                return
+            except Exception:
+                self._over = True
+                self._client.abort()
+                raise
+            finally:
+                self._scope = None
+            if upstream is None:
+                return
+            if self._over:
+                upstream.abort()
+                return
+            self._over = True
+            TunnelClient(self._engine, self._client, self._verdict, upstream).take_over()
+
+    async def _connect(self) -> SpliceEnd | None:
+        host, port = self._verdict.host, self._verdict.port
+        addresses = await self._engine.dialer.resolve(host, port)
+        vetted = self._engine.judge_addresses(self._verdict.hosts, host, port, addresses)
+        if isinstance(vetted, Refuse):
+            self._refuse(refusal.host_denied(vetted, host))
+            return None
+        if not self._engine.record(recording.allowed(self._verdict.entry)):
+            self._refuse(refusal.not_recorded())
+            return None
+        ends = self._engine.tunnel_ends
+        return await self._engine.dialer.open(lambda: SpliceEnd(ends), addresses, port)
+
+    def _refuse(self, answer: Refusal) -> None:
+        if not self._over:
+            self._over = True
+            self._client.refuse(self._verdict.entry, answer)
+
+    def request_progress(self) -> None:
+        """A CONNECT has no body."""
+
+    def client_paused(self, paused: bool) -> None:
+        """Nothing is being sent to the client yet."""
+
+    def client_malformed(self, answer: Refusal) -> None:
+        self._refuse(answer)
+
+    def client_lost(self) -> None:
+        self._over = True
+        if self._scope is not None:
+            self._scope.cancel()
+
+
+class TunnelClient(SpliceEnd):
+    """The client's end: it holds the first bytes back until they are a ClientHello for the CONNECT host."""
+
+    def __init__(self, engine: Engine, client: ConnectClient, verdict: Tunnel, upstream: SpliceEnd) -> None:
+        super().__init__(engine.connections)
+        self._engine = engine
+        self._client = client
+        self._verdict = verdict
+        self._upstream = upstream
+        self._deadline = Deadline(self._overdue)
+
+    def take_over(self) -> None:
+        """Answer the CONNECT and go on with the client's connection."""
+        transport, leftover = self._client.hand_over(self)
+        transport.write(_ESTABLISHED)
+        self.other, self._upstream.other = self._upstream, self
+        if self._verdict.raw:
+            self._splice(leftover)
+        else:
+            self._deadline.set(self._engine.head_timeout_s)
+            transport.resume_reading()
+            if leftover:
+                self.data_received(leftover)
+
+    def data_received(self, data: bytes) -> None:
+        if self.flowing:
+            super().data_received(data)
+            return
+        if self.other is None:
+            return  # denied; what still arrives is for nobody
+        self.early += data
+        match client_hello.parse(self.early):
+            case NeedMore():
+                return
+            case NotTls(reason):
+                self._deny(f"{reason}, and {self._verdict.host}:{self._verdict.port} is not a raw tunnel")
+            case Hello(None):
+                self._deny("the ClientHello names no server")
+            case Hello(str(name)):
+                if self._names_host(name):
+                    self._splice()
+                else:
+                    self._deny(f"the ClientHello names {refusal.one_line(name)}")
+
+    def _names_host(self, name: str) -> bool:
+        try:
+            return canonical_host(name) == self._verdict.host
+        except HostError:
+            return False
+
+    def _deny(self, reason: str) -> None:
+        answer = Refusal(403, reason, self._verdict.host, "server name", category="host_denied")
+        # Whether or not it could be recorded, the tunnel ends here.
+        self._engine.record(recording.denied(self._verdict.entry, answer))
+        self.early = b""
+        if self.transport is not None:
+            self.transport.write(_ACCESS_DENIED)
+            self.transport.close()
+        self.other = None  # so that the end of the upstream does not overtake the alert
+        self._upstream.other = None
+        self._upstream.abort()
+
+    def _splice(self, first: bytes = b"") -> None:
+        self.early += first
+        self.last_active = asyncio.get_running_loop().time()
+        self._deadline.set(self._engine.tunnel_idle_timeout_s)
+        self.begin()
+        self._upstream.begin()
+
+    def _overdue(self) -> None:
+        if not self.flowing:
+            self._deny("no ClientHello came in time")
+            return
+        # The other end moves last_active and not this deadline.
+        left = self.last_active + self._engine.tunnel_idle_timeout_s - asyncio.get_running_loop().time()
+        if left > 0:
+            self._deadline.set(left)
+        else:
+            self.abort()
+
+    def eof_received(self) -> bool:
+        if not self.flowing:
+            self._upstream.abort()
+            return False
+        return super().eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._deadline.cancel()
+        if not self.flowing:
+            self._upstream.abort()
+        super().connection_lost(exc)

@@ -1,0 +1,102 @@
+"""Applies a plan to the calling thread, for ever: Landlock, then the static filter."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from nono.errors import SandboxError
+from nono.kernel import filters, landlock, landlock_rights, open_path, process, seccomp, uapi_landlock
+from nono.policy.places import CHILD_RELATIVE_DIRECTORIES, CHILD_RELATIVE_FILES, inside
+from nono.sandbox.plan import PathRule, SandboxPlan
+
+# What a rule of a shipped group may run into without that being anybody's mistake: the path went away,
+# is not ours to open, or stands for an object without a place in the file system (a pipe behind /dev/stdin).
+TOLERATED = frozenset({errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENXIO, errno.EBADFD, errno.ENOTDIR})
+
+
+def restrict(plan: SandboxPlan) -> None:
+    """Restrict this thread and all it will ever start. SandboxError when any part does not hold."""
+    # Read first: behind Landlock nono's own files are out of reach.
+    program = None if plan.static_filter is None else filters.load(plan.static_filter.value)
+    process.no_new_privs()
+    _apply_landlock(plan)
+    if program is not None:
+        try:
+            seccomp.install_filter(program)
+        except OSError as error:
+            raise SandboxError(f"the kernel refused the seccomp filter: {error}") from error
+
+
+def _apply_landlock(plan: SandboxPlan) -> None:
+    try:
+        ruleset = landlock.create_ruleset(plan.handled_fs, plan.handled_net, plan.scoped)
+    except OSError as error:
+        raise SandboxError(f"Landlock error: {error}") from error
+    try:
+        for rule in plan.path_rules:
+            _add_path_rule(ruleset, rule, plan)
+        _add_port_rules(ruleset, plan)
+        landlock.restrict_self(ruleset)
+    except OSError as error:
+        raise SandboxError(f"Landlock error: {error}") from error
+    finally:
+        os.close(ruleset)
+
+
+def _add_path_rule(ruleset: int, rule: PathRule, plan: SandboxPlan) -> None:
+    """One descriptor is opened, examined and used, so that what was judged is what is granted."""
+    try:
+        descriptor = _open(rule.path)
+    except OSError as error:
+        if not rule.required and error.errno in TOLERATED:
+            return
+        raise SandboxError(f"Landlock path error: '{rule.path}': {_reason(error)}") from error
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if rule.required and stat.S_ISDIR(mode) != rule.is_dir:
+            expected, got = ("directory", "file") if rule.is_dir else ("file", "directory")
+            raise SandboxError(f"Expected a {expected} but got a {got}: '{rule.path}'")
+        rights = landlock_rights.access_rights(
+            access_reads=rule.reads,
+            access_writes=rule.writes,
+            is_dir=stat.S_ISDIR(mode),
+            is_device=stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or _is_below_dev(rule.path),
+            abi=plan.landlock_abi,
+        )
+        landlock.add_path_beneath(ruleset, descriptor, rights)
+    except OSError as error:
+        if rule.required or error.errno not in TOLERATED:
+            raise SandboxError(f"Landlock path error: '{rule.path}': {error}") from error
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: str) -> int:
+    """A plan's paths were canonical when they were judged: a link there now was put there since.
+
+    Another sandbox that may write to the project could have done that, to be granted what the link leads to.
+    """
+    if any(inside(path, own) for own in (*CHILD_RELATIVE_DIRECTORIES, *CHILD_RELATIVE_FILES)):
+        return os.open(path, os.O_PATH | os.O_CLOEXEC)  # links of the kernel, which name this process
+    return open_path.open_canonical(path)
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.ELOOP:
+        return "it has become a symbolic link since it was looked up"
+    return os.strerror(error.errno or 0)
+
+
+def _is_below_dev(path: str) -> bool:
+    return path == "/dev" or path.startswith("/dev/")
+
+
+def _add_port_rules(ruleset: int, plan: SandboxPlan) -> None:
+    if not plan.handled_net:
+        return
+    for port in plan.connect_ports:
+        landlock.add_net_port(ruleset, port, uapi_landlock.LANDLOCK_ACCESS_NET_CONNECT_TCP)
+    for port in plan.bind_ports:
+        landlock.add_net_port(ruleset, port, uapi_landlock.LANDLOCK_ACCESS_NET_BIND_TCP)

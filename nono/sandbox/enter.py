@@ -1,0 +1,79 @@
+"""What a process does to itself between deciding to become the command and execve."""
+
+import fcntl
+import os
+import signal
+import stat
+from collections.abc import Collection
+from typing import NamedTuple
+
+from nono.errors import LaunchError
+from nono.kernel import capabilities, filters, process, seccomp
+from nono.sandbox.apply import restrict
+from nono.sandbox.plan import SandboxPlan, StaticFilter
+
+FIRST_PRIVATE_DESCRIPTOR = 3
+
+
+class Command(NamedTuple):
+    """What is executed: program is an absolute path, argv[0] is what it sees as its name."""
+
+    program: str
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    workdir: str
+
+
+def default_signals() -> None:
+    """Undo what Python set: an ignored signal, as two of these are, stays so across execve (signal(7)).
+
+    What the caller ignores stays ignored, as nohup(1) and a shell's background commands need it; of the
+    first two Python does not keep what they were.
+    """
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def open_missing_standard_streams() -> None:
+    """A closed 0, 1 or 2 would be handed to the next socket, which the command would then inherit."""
+    while True:
+        descriptor = os.open(os.devnull, os.O_RDWR)
+        if descriptor >= FIRST_PRIVATE_DESCRIPTOR:
+            os.close(descriptor)
+            return
+        os.set_inheritable(descriptor, True)
+
+
+def enter(plan: SandboxPlan, command: Command, *, keep: Collection[int] = ()) -> int | None:
+    """Restrict this process for command, for ever; its notify listener's number, if the plan has one.
+
+    Every descriptor from 3 on is closed but those in keep, which must be close-on-exec. SandboxError,
+    LaunchError or OSError when any part of the plan does not hold: the process must then end.
+    """
+    # Read while files of nono's own can still be opened.
+    listener_program = filters.load("notify") if plan.listener else None
+    process.close_range_from(FIRST_PRIVATE_DESCRIPTOR, keep=set(keep))
+    if plan.static_filter is not StaticFilter.OPEN_NET:
+        _refuse_addressable_standard_streams()
+    os.chdir(command.workdir)
+    capabilities.drop_dangerous()
+    restrict(plan)
+    return None if listener_program is None else seccomp.install_listener(listener_program)
+
+
+def _refuse_addressable_standard_streams() -> None:
+    """A datagram socket is addressed at every send, and the filters only keep new ones from being made."""
+    for descriptor in range(FIRST_PRIVATE_DESCRIPTOR):
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            continue
+        import socket  # here, since hardly any run has a socket for a standard stream
+
+        copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST_PRIVATE_DESCRIPTOR)
+        with socket.socket(fileno=copy) as stream:
+            if stream.type not in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET):
+                raise LaunchError(
+                    f"standard stream {descriptor} is a datagram or raw socket, "
+                    "which can send to any address; redirect it"
+                )

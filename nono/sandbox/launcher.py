@@ -1,0 +1,183 @@
+"""A small process forked before anything secret or threaded exists, which becomes the command.
+
+Protocol, each line one message of nono.sandbox.channel:
+
+    supervisor → launcher   {"probe": true}                     optional, once
+    launcher → supervisor   {"facts": ...}
+    supervisor → launcher   {"plan": ..., "command": ...}
+    launcher → supervisor   {"restricted": true, "listener": N} the number of its listener, or null
+    supervisor → launcher   {"go": true}                        the listener is taken, the start is recorded
+    launcher → supervisor   end of file (close-on-exec)         execve succeeded
+                            {"failed": text, "status": 126|127} anything else, at any point
+
+os.fork() is sound here because the process that calls it has one thread and no event loop yet.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from contextlib import suppress
+from typing import NoReturn
+
+from nono.errors import LaunchError, NonoError
+from nono.kernel import process
+from nono.sandbox import channel, probe
+from nono.sandbox.enter import Command, default_signals, enter, open_missing_standard_streams
+from nono.sandbox.facts import HostFacts
+from nono.sandbox.plan import SandboxPlan
+
+STATUS_NOT_RESTRICTED = 126
+STATUS_NOT_EXECUTED = 127
+ENDED_EARLY = "the process that was to become the command ended before it started; a signal may have come"
+
+
+class Launcher:
+    """The supervisor's end. The process is reaped by whoever waits for pid; close() closes the socket."""
+
+    def __init__(self, pid: int, connection: socket.socket) -> None:
+        self.pid = pid
+        self._connection = connection
+
+    def request_facts(self) -> None:
+        """Have it probe the kernel, while the supervisor goes on with something else."""
+        self._send({"probe": True})
+
+    def facts(self) -> HostFacts:
+        """What the probe that request_facts asked for has found."""
+        found = self._receive()["facts"]
+        if not isinstance(found, dict):
+            raise LaunchError("the launcher sent no host facts")
+        return HostFacts.from_message(found)
+
+    def restrict(self, plan: SandboxPlan, command: Command) -> int | None:
+        """Have the launcher restrict itself. Its listener's number there; None when it has none."""
+        self._send(
+            {
+                "plan": plan.to_message(),
+                "command": [command.program, list(command.argv), command.environment, command.workdir],
+            }
+        )
+        number = self._receive()["listener"]
+        return number if isinstance(number, int) else None
+
+    def go(self) -> None:
+        """Let it execute the command."""
+        self._send({"go": True})
+
+    def wait_for_exec(self) -> None:
+        """Returns once the command runs. LaunchError when it cannot be executed."""
+        if (message := self._receive_or_end()) is not None:
+            raise _launch_error(message)
+
+    def fileno(self) -> int:
+        return self._connection.fileno()
+
+    def close(self) -> None:
+        """A launcher that still waits for its plan or for go ends when this closes."""
+        self._connection.close()
+
+    def abandon(self) -> None:
+        """Close, and wait until the process is gone."""
+        self.close()
+        os.waitpid(self.pid, 0)
+
+    def _send(self, message: channel.Message) -> None:
+        try:
+            channel.send(self._connection.fileno(), message)
+        except BrokenPipeError as error:
+            self._receive()  # raises what it said before it ended, if it said anything
+            raise LaunchError(ENDED_EARLY) from error
+
+    def _receive_or_end(self) -> channel.Message | None:
+        try:
+            return channel.receive(self._connection.fileno())
+        except ConnectionResetError as error:  # it ended with a message of ours unread
+            raise LaunchError(ENDED_EARLY) from error
+
+    def _receive(self) -> channel.Message:
+        message = self._receive_or_end()
+        if message is None:
+            raise LaunchError(ENDED_EARLY)
+        if "failed" in message:
+            raise _launch_error(message)
+        return message
+
+
+def _launch_error(message: channel.Message) -> LaunchError:
+    status = message.get("status")
+    return LaunchError(
+        str(message.get("failed", "the launcher sent something unexpected")),
+        exit_code=status if isinstance(status, int) else STATUS_NOT_RESTRICTED,
+    )
+
+
+def fork_launcher() -> Launcher:
+    """Fork the launcher. Call it before asyncio, ssl, pydantic or any secret is in memory."""
+    open_missing_standard_streams()
+    if process.thread_count() != 1:
+        raise LaunchError("nono must not have threads when it forks its launcher")
+    ours, theirs = socket.socketpair()
+    supervisor_pid = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        ours.close()
+        _become_command(theirs, supervisor_pid)
+    theirs.close()
+    return Launcher(pid, ours)
+
+
+def _become_command(connection: socket.socket, supervisor_pid: int) -> NoReturn:
+    """The launcher's whole life; it never returns into the code that forked it."""
+    status = STATUS_NOT_RESTRICTED
+    try:
+        _leave_supervisor(supervisor_pid)
+        request = channel.receive(connection.fileno())
+        if request is not None and "probe" in request:
+            channel.send(connection.fileno(), {"facts": probe.host_facts().to_message()})
+            request = channel.receive(connection.fileno())
+        if request is not None:
+            plan, command = _parse_request(request)
+            listener = enter(plan, command, keep={connection.fileno()})
+            channel.send(connection.fileno(), {"restricted": True, "listener": listener})
+            if channel.receive(connection.fileno()) is not None:
+                status = STATUS_NOT_EXECUTED
+                os.execve(command.program, command.argv, command.environment)
+    except NonoError as error:
+        _report(connection, error.message, status)
+    except OSError as error:
+        _report(connection, _sentence(error, status), status)
+    except BaseException as error:  # a bug here must end this process, not run on as a second supervisor
+        _report(connection, f"the launcher failed: {error!r}", status)
+    finally:
+        os._exit(status)
+
+
+def _leave_supervisor(supervisor_pid: int) -> None:
+    """Undo what this process has from its parent that the command must not have."""
+    default_signals()
+    process.set_parent_death_signal(signal.SIGKILL)
+    if os.getppid() != supervisor_pid:  # it died before the call above could notice
+        os._exit(STATUS_NOT_RESTRICTED)
+    # pidfd_getfd on this process needs it dumpable, whatever the supervisor inherited or chose.
+    process.set_dumpable(True)
+
+
+def _parse_request(request: channel.Message) -> tuple[SandboxPlan, Command]:
+    plan, command = request["plan"], request["command"]
+    if not isinstance(plan, dict) or not isinstance(command, list):
+        raise ValueError("a launch request without a plan or a command")
+    program, argv, environment, workdir = command
+    return SandboxPlan.from_message(plan), Command(program, tuple(argv), environment, workdir)
+
+
+def _sentence(error: OSError, status: int) -> str:
+    if status == STATUS_NOT_EXECUTED:
+        return f"Command execution failed: {error.filename}: {error.strerror}"
+    return f"the command was not started: {error}"
+
+
+def _report(connection: socket.socket, text: str, status: int) -> None:
+    with suppress(OSError):  # the supervisor is gone, and so is everybody who could read it
+        channel.send(connection.fileno(), {"failed": text, "status": status})

@@ -1,0 +1,235 @@
+"""Draws the kernel state of one run from its capabilities and the host's facts."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from nono.kernel import landlock_rights, uapi_landlock
+from nono.policy.capability import CapabilitySet, NetworkMode, Wsl2ProxyPolicy
+from nono.sandbox.facts import HostFacts, Listener
+
+EBUSY_ISSUE = "microsoft/WSL#9548"
+# Only the supervisor sees where a Unix socket leads; Landlock does not check connect(2) to one (ABI 1 to 7).
+UNIX_SOCKET_GAP = (
+    "connections to Unix sockets with a path are not checked: the command reaches every service of this "
+    "user that listens on one (D-Bus, ssh-agent, containers)."
+)
+
+
+class Rung(StrEnum):
+    """What holds a proxy-only run to the proxy, strongest first (ARCHITECTURE.md, the ladder)."""
+
+    NOTIFY = "notify"  # the supervisor performs connect and bind; the address is exact
+    LANDLOCK = "landlock"  # Landlock TCP rules; the port is checked, the address is not
+    NONE = "none"  # nothing; insecure_proxy asked for that
+
+
+class StaticFilter(StrEnum):
+    """A frozen seccomp program that needs no supervisor (nono/kernel/filters)."""
+
+    OPEN_NET = "open_net"  # holds the terminal and the limits of others, not the network
+    BLOCK_ALL = "block_all"
+    TCP_ONLY = "tcp_only"
+
+
+class Enforcement(NamedTuple):
+    """How the network of this run will be held, and what a person must be told about it."""
+
+    rung: Rung | None  # None: the run is not proxy-only
+    warnings: tuple[str, ...] = ()  # said even without -v: the run is weaker than it looks
+    gaps: tuple[str, ...] = ()  # said with -v, in --dry-run and in the audit: what is not enforced
+    notes: tuple[str, ...] = ()  # said even to --silent: something that was asked for is switched off
+
+
+class Refusal(NamedTuple):
+    """Why the run does not start."""
+
+    message: str
+    hint: str | None = None
+    not_yet: bool = False  # this release cannot do it on any kernel
+
+
+class PathRule(NamedTuple):
+    """One Landlock rule; the rights follow from the inode that the launcher finds at path."""
+
+    path: str
+    reads: bool
+    writes: bool
+    is_dir: bool
+    required: bool  # a rule that a person asked for must hold; one of a group may find nothing
+
+
+class SandboxPlan(NamedTuple):
+    """Everything the launcher does to itself before execve."""
+
+    landlock_abi: int
+    handled_fs: int
+    handled_net: int
+    scoped: int
+    path_rules: tuple[PathRule, ...]
+    connect_ports: tuple[int, ...]
+    bind_ports: tuple[int, ...]
+    static_filter: StaticFilter | None
+    listener: bool  # the notify program takes the place of the static filter, which it includes
+
+    def to_message(self) -> dict[str, object]:
+        return self._asdict()
+
+    @classmethod
+    def from_message(cls, message: dict[str, object]) -> "SandboxPlan":
+        """The inverse of to_message, across JSON. ValueError when a field is missing or unknown."""
+        if set(message) != set(cls._fields):
+            raise ValueError(f"not a sandbox plan: {sorted(message)}")
+        fields = dict(message)
+        fields["path_rules"] = tuple(PathRule(*rule) for rule in message["path_rules"])  # type: ignore[attr-defined]  # JSON lost the type
+        fields["connect_ports"] = tuple(message["connect_ports"])  # type: ignore[arg-type]  # as above
+        fields["bind_ports"] = tuple(message["bind_ports"])  # type: ignore[arg-type]  # as above
+        name = message["static_filter"]
+        fields["static_filter"] = None if name is None else StaticFilter(str(name))
+        return cls(**fields)  # type: ignore[arg-type]  # the sender is this very program
+
+
+def choose_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforcement | Refusal:
+    """The rung this run stands on. Only what a probe could install counts; WSL2 words the message."""
+    if facts.landlock_abi == 0:
+        return Refusal(
+            "Landlock not available. Requires Linux kernel 5.13+ with Landlock enabled.",
+            hint="add 'landlock' to the lsm= kernel parameter, or see `nono setup --check-only`",
+        )
+    if not capabilities.elevation:
+        return _network_enforcement(capabilities, facts)
+    if facts.listener is Listener.AVAILABLE:
+        return Refusal("--capability-elevation: not available yet.", not_yet=True)
+    chosen = _network_enforcement(capabilities, facts)
+    return chosen if isinstance(chosen, Refusal) else chosen._replace(notes=(_elevation_note(facts),))
+
+
+def _elevation_note(facts: HostFacts) -> str:
+    where = "WSL2: " if facts.is_wsl2 else ""
+    issue = f", {EBUSY_ISSUE}" if facts.is_wsl2 and facts.listener is Listener.BUSY else ""
+    because = facts.listener_detail or "there is no supervisor to ask"
+    return f"{where}capability elevation disabled ({because}{issue})"
+
+
+def _network_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforcement | Refusal:
+    kernel_gaps = (*_file_gaps(facts), *_scope_gaps(capabilities, facts))
+    if capabilities.network is not NetworkMode.PROXY:
+        return Enforcement(rung=None, gaps=(*kernel_gaps, UNIX_SOCKET_GAP))
+    if facts.listener is Listener.AVAILABLE:
+        return Enforcement(rung=Rung.NOTIFY, gaps=kernel_gaps)
+    if landlock_rights.HANDLED_NET[facts.landlock_abi]:
+        warning = (
+            "only the port of a connection is checked here, not its address: the sandboxed process can "
+            f"reach any host that listens on the proxy's port ({facts.listener_detail})."
+        )
+        return Enforcement(
+            rung=Rung.LANDLOCK, warnings=(warning,), gaps=(*kernel_gaps, UNIX_SOCKET_GAP, warning)
+        )
+    return _without_enforcement(capabilities.wsl2_proxy_policy, facts, kernel_gaps)
+
+
+def _without_enforcement(
+    policy: Wsl2ProxyPolicy, facts: HostFacts, kernel_gaps: tuple[str, ...]
+) -> Enforcement | Refusal:
+    """Rung 4: no listener and no TCP rules. The words are those of the owner's page on WSL2."""
+    where = "WSL2" if facts.is_wsl2 else "this kernel"
+    if policy is Wsl2ProxyPolicy.INSECURE_PROXY:
+        mode = "WSL2 insecure proxy mode" if facts.is_wsl2 else "insecure proxy mode"
+        warning = (
+            f"{mode} — credential proxy active but network is NOT\nkernel-enforced. "
+            "The sandboxed process can bypass the proxy and open arbitrary outbound connections."
+        )
+        return Enforcement(rung=Rung.NONE, warnings=(warning,), gaps=(*kernel_gaps, UNIX_SOCKET_GAP, warning))
+    if policy is Wsl2ProxyPolicy.NETNS:
+        return Refusal(
+            f'{where}: wsl2_proxy_policy "netns" is not available yet.',
+            hint='use "error" or "insecure_proxy" until it is',
+        )
+    because = facts.listener_detail or "seccomp user notification is unavailable"
+    issue = f", {EBUSY_ISSUE}" if facts.is_wsl2 and facts.listener is Listener.BUSY else ""
+    message = (
+        f"{where}: proxy-only network mode cannot be kernel-enforced.\n"
+        f"  The listener that would check each connection is not to be had ({because}{issue}), and Landlock "
+        f"V{facts.landlock_abi} has no TCP rules (V4+, kernel 6.7+).\n"
+        "  Without either, the sandboxed process could bypass the proxy and open arbitrary outbound "
+        "connections.\n"
+    )
+    if facts.network_namespace:
+        message += (
+            '  A private network namespace can be had here: wsl2_proxy_policy: "netns" would enforce it '
+            "(not available yet).\n"
+        )
+    message += (
+        'To allow degraded execution, set wsl2_proxy_policy: "insecure_proxy" in your profile\'s '
+        "security config."
+    )
+    return Refusal(message, hint="--block-net is kernel-enforced here, for a command that needs no network")
+
+
+def _file_gaps(facts: HostFacts) -> tuple[str, ...]:
+    if landlock_rights.HANDLED_FS[facts.landlock_abi] & uapi_landlock.LANDLOCK_ACCESS_FS_TRUNCATE:
+        return ()
+    what = "truncate(2) of files outside the grants, nono's own state among them, is"
+    return (f"{what} not restricted: Landlock V{facts.landlock_abi} has no right for it (V3+).",)
+
+
+def _scope_gaps(capabilities: CapabilitySet, facts: HostFacts) -> tuple[str, ...]:
+    if landlock_rights.SCOPES[facts.landlock_abi]:
+        return ()
+    wanted = [
+        text
+        for asked, text in (
+            (capabilities.scopes.signal, "signals to processes outside"),
+            (capabilities.scopes.abstract_unix_socket, "abstract Unix sockets"),
+        )
+        if asked
+    ]
+    if not wanted:
+        return ()
+    unheld = " and ".join(wanted)
+    return (f"{unheld} are not restricted: Landlock V{facts.landlock_abi} has no scopes (V6+).",)
+
+
+def draw(
+    capabilities: CapabilitySet, facts: HostFacts, enforcement: Enforcement, *, proxy_port: int | None = None
+) -> SandboxPlan:
+    """The plan for a run on the rung that was chosen. proxy_port is given exactly when there is a rung."""
+    if (enforcement.rung is None) != (proxy_port is None):
+        raise ValueError("a proxy-only plan, and no other, needs the port of its proxy")
+    abi = facts.landlock_abi
+    restricts_network = capabilities.network is not NetworkMode.ALLOWED
+    listener = enforcement.rung is Rung.NOTIFY
+    return SandboxPlan(
+        landlock_abi=abi,
+        handled_fs=landlock_rights.HANDLED_FS[abi],
+        handled_net=landlock_rights.HANDLED_NET[abi] if restricts_network else 0,
+        scoped=_scoped(capabilities, abi),
+        path_rules=tuple(
+            PathRule(g.path, g.access.reads, g.access.writes, g.is_dir, required=g.is_users)
+            for g in capabilities.grants
+        ),
+        connect_ports=() if proxy_port is None else (proxy_port,),
+        bind_ports=capabilities.listen_ports if restricts_network else (),
+        static_filter=_static_filter(capabilities.network, listener),
+        listener=listener,
+    )
+
+
+def _scoped(capabilities: CapabilitySet, abi: int) -> int:
+    scoped = 0
+    if capabilities.scopes.signal:
+        scoped |= uapi_landlock.LANDLOCK_SCOPE_SIGNAL
+    if capabilities.scopes.abstract_unix_socket:
+        scoped |= uapi_landlock.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET
+    return scoped & landlock_rights.SCOPES[abi]
+
+
+def _static_filter(network: NetworkMode, listener: bool) -> StaticFilter | None:
+    if listener:
+        return None
+    match network:
+        case NetworkMode.ALLOWED:
+            return StaticFilter.OPEN_NET
+        case NetworkMode.BLOCKED:
+            return StaticFilter.BLOCK_ALL
+        case NetworkMode.PROXY:
+            return StaticFilter.TCP_ONLY

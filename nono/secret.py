@@ -1,0 +1,48 @@
+"""A value that must not be shown, kept out of every repr, log and traceback by its type."""
+
+from __future__ import annotations
+
+from hmac import compare_digest
+from typing import NoReturn
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+class Secret:
+    """Holds one secret string.
+
+    Its text leaves only through :meth:`reveal`, which nono.credentials alone may call (a test of the
+    architecture searches for the word). Python cannot erase a str, so a Secret shortens the list of
+    places to look at; PR_SET_DUMPABLE 0 and RLIMIT_CORE 0 keep the memory itself from others.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def matches(self, candidate: str) -> bool:
+        """Whether candidate is the secret, in time that does not depend on where they differ."""
+        return compare_digest(_bytes(self._text), _bytes(candidate))
+
+    def __repr__(self) -> str:
+        return "Secret(...)"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self.matches(other._text)
+
+    # Hashing would put a function of the secret into dict layouts, pickling its text into files.
+    __hash__ = None  # type: ignore[assignment]  # object.__hash__ is what is being taken away
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret is not pickled")

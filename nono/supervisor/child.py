@@ -1,0 +1,119 @@
+"""The running command: its exit, its signals, and the orphans it leaves."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from nono.kernel import process, signals
+
+# SIGTSTP and SIGCONT are not here: the terminal stops and continues both of us together.
+FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+
+ORPHAN_GRACE_S = 1.0  # for what ends by itself soon after the command
+KILLING_S = 5.0  # for what forks faster than it can be killed; it is left alone then
+
+
+class Child:
+    """One process group of ours: the command, and as subreaper whatever it orphans.
+
+    Neither descriptor is owned by an event loop: poll(2) serves a run that has nothing else to do, a
+    loop's add_reader every other one. Both call serve_signals() when signal_descriptor is readable.
+    """
+
+    def __init__(self, pid: int, pidfd: int, signal_descriptor: int) -> None:
+        self.pid = pid
+        self.exit_code: int | None = None  # 128+N when signal N ended it
+        self.signal_descriptor = signal_descriptor
+        self._pidfd = pidfd
+
+    def serve_signals(self) -> None:
+        """Forward what was sent to us, reap what has ended. Does not block."""
+        while (received := signals.read_signal(self.signal_descriptor)) is not None:
+            if received.number == signal.SIGCHLD:
+                self._reap()
+            elif not received.from_kernel:
+                # What the kernel sent came from the terminal, which sent it to the command as well.
+                self.send(received.number)
+
+    def send(self, number: int) -> None:
+        """Signal the command through its pidfd, which never means another process."""
+        if self.exit_code is None:
+            with suppress(ProcessLookupError):  # it ended; SIGCHLD is on its way
+                signal.pidfd_send_signal(self._pidfd, number)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self.pid:
+                code = os.waitstatus_to_exitcode(status)
+                self.exit_code = 128 - code if code < 0 else code
+
+
+@contextmanager
+def supervise(pid: int) -> Iterator[Child]:
+    """Take charge of a child that has not been reaped.
+
+    Leaving the block kills it if it still runs, and ends whatever it has left running.
+    """
+    process.become_subreaper()
+    pidfd = os.pidfd_open(pid)
+    signal_descriptor = signals.open_signalfd((*FORWARDED, signal.SIGCHLD))
+    child = Child(pid, pidfd, signal_descriptor)
+    try:
+        yield child
+    finally:
+        if child.exit_code is None:
+            child.send(signal.SIGKILL)
+            os.waitpid(pid, 0)
+        os.close(signal_descriptor)
+        os.close(pidfd)
+        _end_descendants()
+
+
+def _end_descendants() -> None:
+    """Wait a moment for what the command left running, then kill it: nobody would answer its calls any more.
+
+    The moment is for `tee` behind a shell's >(...), which ends by itself once its input does. A subreaper
+    inherits every descendant whose parent has died, so each round of killing reaches one generation more.
+    """
+    patience_ends = time.monotonic() + ORPHAN_GRACE_S
+    gives_up = patience_ends + KILLING_S
+    while _reap_ended() and time.monotonic() < gives_up:
+        patience_s = patience_ends - time.monotonic()
+        if patience_s > 0:
+            signal.sigtimedwait({signal.SIGCHLD}, patience_s)
+            continue
+        for descendant in process.child_pids():
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(descendant, signal.SIGKILL)  # a child that was not reaped keeps its number
+        signal.sigtimedwait({signal.SIGCHLD}, KILLING_S / 10)
+
+
+def _reap_ended() -> bool:
+    """Reap every child that has ended; whether there are others."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass
+        return True
+    return False
+
+
+def wait(child: Child) -> int:
+    """Block until the command has ended; its exit code. For a run that serves nothing meanwhile."""
+    poll = select.poll()
+    poll.register(child.signal_descriptor, select.POLLIN)
+    child.serve_signals()
+    while child.exit_code is None:
+        poll.poll()
+        child.serve_signals()
+    return child.exit_code

@@ -1,0 +1,54 @@
+"""The event loop's side of supervision: the child's end awaited, the audit log brought to disk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+import anyio
+
+from nono.supervisor.child import Child
+
+SYNC_INTERVAL_S = 0.2  # a killed machine loses at most this much of the audit log
+
+
+class SyncedLog(Protocol):
+    @property
+    def needs_sync(self) -> bool: ...
+
+    def sync(self) -> None: ...
+
+
+async def wait(child: Child) -> int:
+    """The command's exit code, once it has ended; its signals are served meanwhile."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        child.serve_signals()
+        if child.exit_code is not None:
+            ended.set()
+
+    loop.add_reader(child.signal_descriptor, on_signal)
+    try:
+        on_signal()  # it may have ended before there was a loop to tell
+        await ended.wait()
+    finally:
+        loop.remove_reader(child.signal_descriptor)
+    if child.exit_code is None:
+        raise RuntimeError("a child that ended has no exit code")
+    return child.exit_code
+
+
+async def keep_written(log: SyncedLog, flush: Callable[[], None]) -> None:
+    """Run until cancelled: writes what flush still holds back, and brings all of it to disk.
+
+    An OSError of either ends the run: what cannot be recorded must not go on happening.
+    """
+    while True:
+        await anyio.sleep(SYNC_INTERVAL_S)
+        flush()
+        if log.needs_sync:
+            # In a thread: on a slow disk fdatasync takes longer than the child should wait for a connect.
+            await anyio.to_thread.run_sync(log.sync)

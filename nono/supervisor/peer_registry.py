@@ -1,0 +1,29 @@
+"""Remembers which local addresses the supervisor connected to the proxy for its child."""
+
+from __future__ import annotations
+
+PeerAddress = tuple[str, int]
+
+# Connections that the proxy has not accepted yet. Beyond it the oldest is forgotten and its peer refused,
+# which a child can only bring upon itself by filling the accept queue.
+PENDING_MAX = 4096
+
+
+class PeerRegistry:
+    """An address is registered once per connection and taken once, by whoever accepts it.
+
+    With the adjudicator at work this names the sandboxed processes exactly: no other process of the host,
+    of whatever user, has an address in here.
+    """
+
+    def __init__(self) -> None:
+        self._pending: dict[PeerAddress, None] = {}
+
+    def register(self, peer: PeerAddress) -> None:
+        self._pending[peer] = None
+        if len(self._pending) > PENDING_MAX:
+            del self._pending[next(iter(self._pending))]
+
+    def take(self, peer: PeerAddress) -> bool:
+        """Whether this peer is the child's; it is forgotten by the question."""
+        return self._pending.pop(peer, False) is None

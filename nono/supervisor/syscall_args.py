@@ -1,0 +1,107 @@
+"""Turns the bytes of a system call's arguments into values, once."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+# linux/socket.h, include/uapi/linux/un.h, include/uapi/linux/in6.h
+AF_UNIX, AF_INET, AF_INET6 = 1, 2, 10
+SA_FAMILY_BYTES = 2
+SOCKADDR_IN_BYTES = 8  # family, port, address; the padding behind them is not looked at
+SOCKADDR_IN6_BYTES = 24  # SIN6_LEN_RFC2133: everything but the scope id
+SOCKADDR_UN_BYTES = 110
+SOCKADDR_STORAGE_BYTES = 128
+
+
+@dataclass(frozen=True, slots=True)
+class InetAddress:
+    """A TCP destination or local address. IPv4-mapped IPv6 is kept as the IPv4 address it means."""
+
+    host: IPv4Address | IPv6Address
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if self.host.version == 6 else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """A pathname socket, as the child spelled it: bytes, possibly relative to its directory."""
+
+    path: bytes
+
+    def __str__(self) -> str:
+        return "unix:" + self.path.decode("utf-8", "backslashreplace")
+
+
+@dataclass(frozen=True, slots=True)
+class AbstractUnixAddress:
+    """A socket in the abstract namespace; the name comes without its leading NUL."""
+
+    name: bytes
+
+    def __str__(self) -> str:
+        return "unix:<abstract>"
+
+
+@dataclass(frozen=True, slots=True)
+class UnnamedUnixAddress:
+    """AF_UNIX without a name: binding to it picks an abstract one (autobind)."""
+
+    def __str__(self) -> str:
+        return "unix:<unnamed>"
+
+
+@dataclass(frozen=True, slots=True)
+class OtherAddress:
+    """A family that no rule speaks of, AF_UNSPEC (dissolve the association) among them."""
+
+    family: int
+
+    def __str__(self) -> str:
+        return f"family={self.family} loopback=false"
+
+
+Address = InetAddress | UnixAddress | AbstractUnixAddress | UnnamedUnixAddress | OtherAddress
+
+
+def parse_sockaddr(raw: bytes) -> Address:
+    """The address in a sockaddr of exactly len(raw) bytes. ValueError when it is cut short or too long."""
+    if not SA_FAMILY_BYTES <= len(raw) <= SOCKADDR_STORAGE_BYTES:
+        raise ValueError(f"a socket address of {len(raw)} bytes")
+    (family,) = struct.unpack_from("=H", raw)
+    if family == AF_INET:
+        return _parse_inet(raw)
+    if family == AF_INET6:
+        return _parse_inet6(raw)
+    if family == AF_UNIX:
+        return _parse_unix(raw)
+    return OtherAddress(family)
+
+
+def _parse_inet(raw: bytes) -> InetAddress:
+    if len(raw) < SOCKADDR_IN_BYTES:
+        raise ValueError(f"an AF_INET address of {len(raw)} bytes")
+    port, host = struct.unpack_from("!2xH4s", raw)
+    return InetAddress(IPv4Address(host), port)
+
+
+def _parse_inet6(raw: bytes) -> InetAddress:
+    if len(raw) < SOCKADDR_IN6_BYTES:
+        raise ValueError(f"an AF_INET6 address of {len(raw)} bytes")
+    port, host = struct.unpack_from("!2xH4x16s", raw)
+    address = IPv6Address(host)
+    return InetAddress(address.ipv4_mapped or address, port)
+
+
+def _parse_unix(raw: bytes) -> Address:
+    if len(raw) > SOCKADDR_UN_BYTES:
+        raise ValueError(f"an AF_UNIX address of {len(raw)} bytes")
+    name = raw[SA_FAMILY_BYTES:]
+    if not name:
+        return UnnamedUnixAddress()
+    if name[0] == 0:
+        return AbstractUnixAddress(name[1:])
+    return UnixAddress(name.split(b"\0", 1)[0])

@@ -1,0 +1,106 @@
+"""What import-linter cannot say about the shape of the code."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted((ROOT / "nono").rglob("*.py"))
+SLOW_TO_IMPORT = {
+    "aiohttp",
+    "anyio",
+    "asyncio",
+    "cryptography",
+    "dataclasses",
+    "inspect",
+    "keyring",
+    "mitmproxy",
+    "pydantic",
+    "rich",
+    "ssl",
+    "subprocess",
+    "uvloop",
+}
+
+
+def modules_after(statement: str) -> set[str]:
+    """What is imported in a fresh interpreter once the statement has run."""
+    code = f"import sys\nbefore = set(sys.modules)\n{statement}\nimport json\n"
+    code += "print(json.dumps(sorted(set(sys.modules) - before)))"
+    command = [sys.executable, "-I", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_the_text_of_a_secret_is_read_in_credentials_only() -> None:
+    outside = [
+        str(path.relative_to(ROOT))
+        for path in SOURCES
+        if path.parts[len(ROOT.parts) + 1] != "credentials"
+        and path.name != "secret.py"
+        and ".reveal(" in path.read_text(encoding="utf-8")
+    ]
+    assert outside == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        pytest.param("import nono.cli.main", id="nono --help"),
+        pytest.param("import nono.cli.commands.wrap", id="nono wrap"),
+    ],
+)
+def test_the_way_to_an_unsupervised_command_imports_nothing_slow(statement: str) -> None:
+    assert modules_after(statement) & SLOW_TO_IMPORT == set()
+
+
+def test_a_run_without_proxy_imports_no_event_loop() -> None:
+    slow = modules_after("import nono.cli.commands.run") & SLOW_TO_IMPORT
+    assert slow == set()
+
+
+def test_every_module_says_what_it_is_in_one_sentence() -> None:
+    for path in SOURCES:
+        first = path.read_text(encoding="utf-8").split("\n", 1)[0]
+        assert re.match(r'"""(nono |[A-Z`]).*', first), f"{path.relative_to(ROOT)} has no docstring"
+
+
+def test_an_ignored_rule_carries_its_reason() -> None:
+    silent = re.compile(r"#\s*(noqa(: [A-Z0-9, ]+)?|type: ignore(\[[a-z-]+(, ?[a-z-]+)*\])?)\s*$")
+    offenders = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in [*SOURCES, *sorted((ROOT / "tests").rglob("*.py"))]
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if silent.search(line)
+    ]
+    assert offenders == []
+
+
+def modules_on_the_map() -> dict[str, str]:
+    """P or E by module, from the tree in ARCHITECTURE.md."""
+    package, found = "", {}
+    for line in (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").splitlines():
+        if folder := re.match(r"nono/(?:(\w+)/)?(?:  |$)", line):
+            package = f"{folder[1]}." if folder[1] else ""
+        elif entry := re.match(r"  ([\w/]+)\.py +([PE])  \S", line):
+            found[f"nono.{package}{entry[1].replace('/', '.')}"] = entry[2]
+    return found
+
+
+def test_the_map_names_every_module_and_no_other() -> None:
+    modules = {path.relative_to(ROOT).with_suffix("") for path in SOURCES if path.name != "__init__.py"}
+    assert sorted(modules_on_the_map()) == sorted(".".join(path.parts) for path in modules)
+
+
+def test_the_map_and_the_contract_agree_on_what_decides() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    (decides,) = (c for c in contracts["contracts"] if c["name"] == "what decides does not act")
+    on_the_map = {name for name, kind in modules_on_the_map().items() if kind == "P"}
+    assert on_the_map == set(decides["source_modules"])

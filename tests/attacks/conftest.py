@@ -1,0 +1,41 @@
+"""Who attacks: an ordinary user always, and root as well where root runs the suite."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from support.nono_run import SUPPORT, NonoRun, nono_run
+
+WHO = ["user", "root"] if os.geteuid() == 0 else ["user"]
+
+
+@pytest.fixture(scope="module", params=WHO)
+def sandbox(request: pytest.FixtureRequest) -> Iterator[NonoRun]:
+    """One account for a module; a test leaves nothing in its project that matters to the next."""
+    with nono_run(as_root=request.param == "root") as runner:
+        yield runner
+
+
+@pytest.fixture(scope="module")
+def compiled(sandbox: NonoRun) -> Callable[[str], str]:
+    """Builds attack_programs/<name>.c into the project; the path of the program."""
+    compiler = shutil.which("cc")
+
+    def build(name: str) -> str:
+        if compiler is None:
+            pytest.skip("there is no C compiler")
+        target: Path = sandbox.project / name
+        if not target.exists():
+            source = SUPPORT / "attack_programs" / f"{name}.c"
+            command = [compiler, "-O2", "-Wall", "-Werror", "-pthread", "-o", str(target), str(source)]
+            subprocess.run(command, check=True, timeout=60)
+            target.chmod(0o755)
+        return str(target)
+
+    return build

@@ -1,0 +1,112 @@
+"""K4, K5: no other family, ring or system call table leads around the one gate that is watched."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+
+import pytest
+
+from support.attack_programs.odd_sockets import FAMILIES, PERMITTED
+from support.canary import Canary
+from support.nono_run import Ended, NonoRun, program
+
+RINGS = ("io_uring_setup", "io_uring_enter", "io_uring_register")
+ROOTS = ("bpf", "perf_event_open", "mount", "open_by_handle_at", "mknod", "init_module", "sethostname")
+X86_ONLY = pytest.mark.skipif(os.uname().machine != "x86_64", reason="gates of x86-64")
+
+
+@pytest.fixture(scope="module")
+def run(sandbox: NonoRun) -> Ended:
+    return sandbox.run(program("odd_sockets"))
+
+
+@pytest.fixture(scope="module")
+def bare(sandbox: NonoRun) -> Ended:
+    """mount and mknod would change the host, so root does not try them there."""
+    return sandbox.bare(program("odd_sockets", "harmless"))
+
+
+def test_every_socket_that_is_not_tcp_or_a_unix_connection_is_refused(run: Ended) -> None:
+    outcomes = run.outcomes()
+    assert {name: outcomes[name] for name in FAMILIES} == dict.fromkeys(FAMILIES, "EPERM")
+    assert {name: outcomes[name] for name in PERMITTED} == dict.fromkeys(PERMITTED, "ok")
+    assert outcomes["unix datagram pair"] == "EPERM"
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_refusal_of_a_socket_is_recorded(name: str, run: Ended) -> None:
+    family, kind, protocol = (number & 0xFFFFFFFF for number in FAMILIES[name])
+    target = f"socket(family={family}, type={kind & 0xF}, protocol={protocol})"
+    assert (target, None) in run.denied_targets()
+    assert {event["rule"] for event in run.denied if event["target"] == target} == {"network.static_filter"}
+
+
+def test_sockets_that_are_refused_can_be_had_without_nono(bare: Ended) -> None:
+    outcomes = bare.outcomes()
+    everywhere = {"udp", "udp6", "netlink", "unix datagram", "unix raw", *PERMITTED}
+    assert {name: outcomes[name] for name in everywhere} == dict.fromkeys(everywhere, "ok")
+
+
+@pytest.mark.parametrize("name", RINGS)
+def test_a_ring_is_neither_made_nor_entered(name: str, run: Ended, bare: Ended) -> None:
+    assert run.outcomes()[name] == "EPERM"
+    assert (name, None) in run.denied_targets()
+    # Without nono another error, or a ring: it is not that the kernel has none.
+    assert bare.outcomes()[name] not in ("EPERM", "ENOSYS") or _rings_are_off()
+
+
+def _rings_are_off() -> bool:
+    try:
+        with open("/proc/sys/kernel/io_uring_disabled", encoding="ascii") as setting:
+            return setting.read().strip() != "0"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("name", ROOTS)
+def test_what_would_change_the_host_is_denied_to_root_as_well(name: str, run: Ended) -> None:
+    assert run.outcomes()[name] in ("EPERM", "EACCES", "ENOSYS")  # the last: a kernel without modules
+
+
+@X86_ONLY
+@pytest.mark.parametrize("gate", ["i386", "socketcall", "x32"])
+def test_a_foreign_system_call_table_is_refused(
+    gate: str, sandbox: NonoRun, compiled: Callable[[str], str]
+) -> None:
+    with Canary() as canary:
+        port = canary.tcp("stranger")
+        run = sandbox.run([compiled("foreign_abi"), gate, str(port)])
+        assert canary.seen() == {}
+    assert run.outcomes() == {"socket": -errno.EPERM, "connect": -errno.EPERM}
+    assert {event["reason"] for event in run.denied} == {
+        "a system call of a foreign ABI, which no rule here speaks of"
+    }
+    assert {event["rule"] for event in run.denied} == {"network.static_filter"}
+
+
+@X86_ONLY
+@pytest.mark.parametrize("gate", ["native", "i386", "socketcall"])
+def test_the_gates_lead_to_the_stranger_without_nono(
+    gate: str, sandbox: NonoRun, compiled: Callable[[str], str]
+) -> None:
+    with Canary() as canary:
+        port = canary.tcp("stranger")
+        ended = sandbox.bare([compiled("foreign_abi"), gate, str(port)])
+        if gate != "native" and ended.exit_code < 0:
+            pytest.skip("this kernel has no 32-bit gate")
+        assert ended.outcomes()["connect"] == 0
+        assert canary.seen() == {"stranger": 1}
+
+
+@X86_ONLY
+def test_the_native_gate_is_judged_by_address(sandbox: NonoRun, compiled: Callable[[str], str]) -> None:
+    with Canary() as canary:
+        port = canary.tcp("stranger")
+        run = sandbox.run([compiled("foreign_abi"), "native", str(port)])
+        assert canary.seen() == {}
+    outcomes = run.outcomes()
+    assert outcomes["socket"] > 0
+    assert outcomes["connect"] == -errno.EACCES
+    assert run.denied_targets() == {("127.0.0.1", port)}

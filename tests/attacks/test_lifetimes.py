@@ -1,0 +1,102 @@
+"""K3, K17, K18: what outlives its parent, its supervisor or its own call is no freer for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from support.canary import Canary
+from support.nono_run import NonoRun, program
+
+LIMIT_S = 60
+WHILE_NONO_LIVES = {"tcp": "EACCES", "udp": "EPERM", "write": "EACCES"}
+# Nobody listens any more, so a trapped call is answered by the kernel (seccomp_unotify(2)).
+AFTER_NONO = {"tcp": "ENOSYS", "udp": "ENOSYS", "write": "EACCES"}
+UNRESTRICTED = {"tcp": "ok", "udp": "ok", "write": "ok"}
+
+
+@contextmanager
+def fifos(sandbox: NonoRun) -> Iterator[None]:
+    paths = [sandbox.project / name for name in ("go", "answer")]
+    for path in paths:
+        os.mkfifo(path)
+        sandbox.give(path)
+    try:
+        yield
+    finally:
+        for path in paths:
+            path.unlink()
+
+
+def tell(sandbox: NonoRun) -> dict[str, str]:
+    """Have the daemon try; its outcomes. pytest's time limit ends a wait for a daemon that is gone."""
+    (sandbox.project / "go").write_text("go", encoding="ascii")
+    return dict(json.loads((sandbox.project / "answer").read_text(encoding="ascii")))
+
+
+@pytest.mark.parametrize("ends", ["not yet", "killed with nono"])
+def test_a_daemon_stays_as_restricted_as_it_was_born(ends: str, sandbox: NonoRun) -> None:
+    before = set(sandbox.logs())
+    with Canary() as canary, fifos(sandbox):
+        ports = canary.tcp("tcp"), canary.udp("udp")
+        with sandbox.started(program("daemon", *ports, "stay")) as nono:
+            assert nono.stdin is not None
+            assert nono.stdout is not None
+            assert int(nono.stdout.readline()) > 1
+            if ends == "killed with nono":
+                nono.kill()
+                assert nono.stdout.read() == ""  # the command, which held the other end, is gone as well
+                assert nono.wait(LIMIT_S) == -signal.SIGKILL
+            outcomes = tell(sandbox)
+            if ends == "not yet":
+                nono.stdin.close()
+                assert nono.wait(LIMIT_S) == 0
+        assert canary.seen() == {}
+    assert outcomes == (WHILE_NONO_LIVES if ends == "not yet" else AFTER_NONO)
+    denied = [event["event"] for event in sandbox.events_since(before) if event["type"] == "network"]
+    expected = {("127.0.0.1", ports[0]), ("socket(family=2, type=2, protocol=0)", None)}
+    assert {(event["target"], event["port"]) for event in denied} == (
+        expected if ends == "not yet" else set()
+    )
+
+
+def test_a_daemon_does_not_outlive_the_run(sandbox: NonoRun) -> None:
+    with Canary() as canary, fifos(sandbox):
+        ports = canary.tcp("tcp"), canary.udp("udp")
+        with sandbox.started(program("daemon", *ports, "leave")) as nono:
+            assert nono.stdout is not None
+            pid = int(nono.stdout.readline())
+            assert nono.wait(LIMIT_S) == 0
+            assert not Path(f"/proc/{pid}").exists()
+        assert canary.seen() == {}
+
+
+def test_the_daemon_gets_out_without_nono(sandbox: NonoRun) -> None:
+    with Canary() as canary, fifos(sandbox):
+        ports = canary.tcp("tcp"), canary.udp("udp")
+        with sandbox.started(program("daemon", *ports, "leave"), sandboxed=False) as process:
+            assert process.stdout is not None
+            pid = int(process.stdout.readline())
+            assert process.wait(LIMIT_S) == 0
+            assert Path(f"/proc/{pid}").exists()
+            assert tell(sandbox) == UNRESTRICTED
+        assert canary.seen() == {"tcp": 1, "udp": 1}
+    (sandbox.user.home / "outside").unlink()
+
+
+def test_callers_that_are_killed_in_the_middle_of_a_call_leave_a_supervisor_that_serves(
+    sandbox: NonoRun,
+) -> None:
+    """K3: three hundred processes are killed while they connect; whoever comes after is judged as ever."""
+    with Canary() as canary:
+        port = canary.tcp("stranger")
+        run = sandbox.run(program("killed_callers", port, 300))
+        assert canary.seen() == {}
+    assert run.outcomes() == {"stranger": "EACCES", "proxy": "ok"}
+    assert ("127.0.0.1", port) in run.denied_targets()

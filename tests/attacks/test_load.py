@@ -1,0 +1,85 @@
+"""Storms, crowds and floods: what is permitted goes on, what is not stays refused, the record stays small."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+
+import pytest
+
+from support.canary import Canary
+from support.nono_run import NonoRun, program
+
+COUNT = 500
+
+
+@pytest.mark.parametrize("mode", ["restart", "interrupt", "leader", "undumpable", "closed", "nonblocking"])
+def test_an_awkward_caller_gets_every_answer(
+    mode: str, sandbox: NonoRun, compiled: Callable[[str], str]
+) -> None:
+    with Canary() as canary:
+        port = canary.tcp("elsewhere", "127.0.0.2")
+        stranger = canary.tcp("stranger")
+        storm = [compiled("storm"), mode, str(COUNT), str(port), str(stranger)]
+        run = sandbox.run(storm, flags=[f"--proxy-port={port}"])
+        assert canary.seen() == {}
+    outcomes = run.outcomes()
+    # A program that made itself undumpable cannot be looked into, so its calls cannot be judged.
+    is_unreadable = mode == "undumpable" and sandbox.user.uid != 0
+    assert outcomes["bad"] == 0
+    assert outcomes["bad_errno"] == (errno.EPERM if is_unreadable else errno.EACCES)
+    if is_unreadable:
+        assert (outcomes["good"], outcomes["good_errno"]) == (0, errno.EPERM)
+        assert run.denied_targets() == {("connect", None)}
+        return
+    assert outcomes["good_errno"] == 0
+    assert outcomes["good"] == COUNT - (outcomes["interrupted"] if mode == "interrupt" else 0)
+    assert ("127.0.0.1", stranger) in run.denied_targets()
+
+
+@pytest.mark.parametrize("mode", ["restart", "undumpable"])
+def test_the_awkward_caller_reaches_both_without_nono(
+    mode: str, sandbox: NonoRun, compiled: Callable[[str], str]
+) -> None:
+    with Canary() as canary:
+        ports = canary.tcp("good"), canary.tcp("stranger")
+        canary.start()
+        outcomes = sandbox.bare([compiled("storm"), mode, str(COUNT), *map(str, ports)]).outcomes()
+        assert canary.seen() == {"good": COUNT, "stranger": COUNT}
+    assert (outcomes["good"], outcomes["bad"]) == (COUNT, COUNT)
+
+
+def test_sixty_four_threads_at_once_all_reach_the_proxy_and_nobody_else(sandbox: NonoRun) -> None:
+    threads, tries = 64, 20
+    with Canary() as canary:
+        run = sandbox.run(program("many_threads", canary.tcp("stranger"), threads, tries))
+        assert canary.seen() == {}
+    assert run.outcomes() == {"proxy ok": threads * tries, "stranger EACCES": threads * tries}
+    assert sum("rule" in event for event in run.denied) == threads * tries
+
+
+def test_a_flood_of_the_same_refusal_is_recorded_once_a_second_with_its_count(sandbox: NonoRun) -> None:
+    count = 5_000
+    with Canary() as canary:
+        port = canary.tcp("stranger")
+        run = sandbox.run(program("flood", "refused", port, count))
+        assert canary.seen() == {}
+    assert run.outcomes() == {"EACCES": count}
+    assert run.denied_targets() == {("127.0.0.1", port)}
+    assert len(run.denied) == count
+    assert len(run.denial_lines) < 50
+
+
+def test_a_scan_of_every_port_is_recorded_within_bounds(sandbox: NonoRun) -> None:
+    count = 10_000
+    run = sandbox.run(program("flood", "scan", count))
+    outcomes = run.outcomes()
+    assert outcomes["EACCES"] >= count - 1  # the proxy may be among them
+    assert any("rule" in event for event in run.denied)
+    assert len(run.denial_lines) < 4 * 1024
+
+
+def test_connections_beyond_the_proxys_limit_do_not_fill_the_log(sandbox: NonoRun) -> None:
+    run = sandbox.run(program("flood", "proxy", 900))
+    assert run.outcomes() == {"proxy": "ok"}
+    assert len(run.denial_lines) < 50

@@ -1,0 +1,74 @@
+"""K1, K2: nothing that changes while it is judged gets through, in twenty thousand tries each."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.canary import Canary, unused_port
+from support.nono_run import NonoRun
+
+TRIES = 20_000
+MAX_RECORDS = 200  # in the audit log, for twenty thousand refusals: repeats are folded
+ELSEWHERE = "127.0.0.2"
+
+
+def sockaddr_as_path(port: int) -> bytes:
+    """The sockaddr of 127.0.0.1:port read as a sockaddr_un: what stands before its first NUL."""
+    return struct.pack("!HB", port, 127)
+
+
+def listen_elsewhere(canary: Canary, project: Path) -> int:
+    """A port of 127.0.0.2, not used on 127.0.0.1, and a Unix socket at the path that its sockaddr spells."""
+    for _ in range(100):
+        port = unused_port()
+        name = sockaddr_as_path(port)
+        if not {0, ord("/")} & set(name):
+            break
+    path = project / os.fsdecode(name)
+    path.unlink(missing_ok=True)
+    canary.unix("family", path)
+    return canary.tcp("address", ELSEWHERE, port)
+
+
+@pytest.mark.parametrize("mode", ["port", "address", "family", "unmap", "bind", "listen"])
+def test_what_is_flipped_during_a_call_reaches_nothing_forbidden(
+    mode: str, sandbox: NonoRun, compiled: Callable[[str], str]
+) -> None:
+    race, listen_port = compiled("race"), unused_port()
+    with Canary() as canary:
+        port = listen_elsewhere(canary, sandbox.project)
+        forbidden_port = unused_port() if mode == "bind" else canary.tcp("port")
+        good = listen_port if mode in ("bind", "listen") else port
+        canary.start()
+        command = [race, mode, str(TRIES), str(good), str(forbidden_port), ELSEWHERE]
+        run = sandbox.run(command, flags=[f"--proxy-port={port}", f"--listen-port={listen_port}"])
+        counts = run.outcomes()
+        assert canary.seen() == {}
+    assert counts["forbidden"] == 0
+    # The same program, the same loop: what was permitted did get through in between.
+    assert mode == "unmap" or counts["permitted"] > TRIES // 100
+    refusals = [event for event in run.denial_lines if "rule" in event]  # the proxy's own come without
+    assert refusals
+    assert sum(event.get("repeats", 1) for event in refusals) <= TRIES
+    assert len(refusals) < MAX_RECORDS
+
+
+@pytest.mark.parametrize("mode", ["port", "address", "family", "unmap", "bind", "listen"])
+def test_the_race_is_one_without_nono(mode: str, sandbox: NonoRun, compiled: Callable[[str], str]) -> None:
+    race = compiled("race")
+    with Canary() as canary:
+        port = listen_elsewhere(canary, sandbox.project)
+        canary.tcp("good", "127.0.0.1", port)
+        forbidden_port = unused_port() if mode == "bind" else canary.tcp("port")
+        good = unused_port() if mode in ("bind", "listen") else port
+        canary.start()
+        command = [race, mode, str(TRIES), str(good), str(forbidden_port), ELSEWHERE]
+        counts = sandbox.bare(command).outcomes()
+        assert counts["forbidden"] > 0
+        name = "port" if mode == "unmap" else mode
+        assert mode in ("bind", "listen") or canary.seen()[name] > 0

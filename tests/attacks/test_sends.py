@@ -1,0 +1,57 @@
+"""K6: no send that names its destination reaches it, and TCP Fast Open connects to nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from support.canary import Canary
+from support.nono_run import NonoRun, program
+
+CALLS = ("sendto", "sendmsg", "sendmmsg")
+TCP = ("tcp", "tcp connected", "tcp6", "tcp with TCP_FASTOPEN_CONNECT")
+
+
+def expected() -> dict[str, str]:
+    """Refused, or without effect: the kernel ignores the name in a sendmsg(2) on a TCP socket."""
+    ignored = {name: "ok" if name == "tcp connected" else "EPIPE" for name in TCP}
+    return (
+        {f"{call}(MSG_FASTOPEN) on {name}": "EPERM" for call in CALLS for name in TCP}
+        | {f"sendto on {name}": "EACCES" for name in TCP}
+        | {f"{call} on {name}": ignored[name] for call in CALLS[1:] for name in TCP}
+        | {f"{call} on udp": "EPERM" for call in CALLS}
+        | {"connect with TCP_FASTOPEN_CONNECT": "EACCES"}
+        | {"connect to the proxy with TCP_FASTOPEN_CONNECT": "ok"}
+    )
+
+
+@contextmanager
+def destinations() -> Iterator[tuple[Canary, int, int]]:
+    with Canary() as canary:
+        yield canary, canary.tcp("tcp"), canary.udp("udp")
+
+
+def test_a_send_reaches_nobody_on_any_socket(sandbox: NonoRun) -> None:
+    with destinations() as (canary, tcp, udp):
+        run = sandbox.run(program("sends", tcp, udp))
+        assert canary.seen() == {}
+    assert run.outcomes() == expected()
+    targets = run.denied_targets()
+    assert {(f"{call}(MSG_FASTOPEN)", None) for call in CALLS} <= targets
+    assert ("127.0.0.1", tcp) in targets
+    assert ("socket(family=2, type=2, protocol=0)", None) in targets
+    reasons = {event["reason"] for event in run.denied}
+    assert f"a send to 127.0.0.1:{tcp} that names its destination" in reasons
+
+
+def test_the_sends_reach_their_destination_without_nono(sandbox: NonoRun) -> None:
+    with destinations() as (canary, tcp, udp):
+        proxy = canary.tcp("proxy")
+        canary.start()
+        environment = {"HTTP_PROXY": f"http://127.0.0.1:{proxy}"}
+        outcomes = sandbox.bare(program("sends", tcp, udp), environment=environment).outcomes()
+        seen = canary.seen()
+    # Three calls with MSG_FASTOPEN on the three sockets that are not connected, and one connect.
+    assert (seen["tcp"], seen["udp"]) == (3 * 3 + 1, 3)
+    for call in CALLS:
+        assert outcomes[f"{call}(MSG_FASTOPEN) on tcp"] == outcomes[f"{call} on udp"] == "ok"

@@ -1,0 +1,100 @@
+"""K11 and its relatives: no detour through another call, number, process or namespace ends at a stranger."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from support.canary import Canary, unused_port
+from support.nono_run import NonoRun, program
+
+REFUSED = {
+    "listen unbound": "EACCES",
+    "bind to port 0": "EACCES",
+    "bind to a late port": "EACCES",
+    "AF_UNSPEC": "EACCES",
+    "AF_UNSPEC of two bytes": "EACCES",
+    "a pipe": "ENOTSOCK",
+    "a number that is not open": "EBADF",
+    "dup2 over a connected socket": "EACCES",
+    "dup2 over a high number": "EACCES",
+    "SCM_RIGHTS": "EACCES",
+    "own descriptor table": "EACCES",
+    "vfork": "EACCES",
+    "new namespaces": "EACCES",
+}
+WORKS = (
+    "dup2 over a connected socket, to the proxy",
+    "SCM_RIGHTS, to the proxy",
+    "own descriptor table, to the proxy",
+    "vfork, to the proxy",
+    "stream pair",
+)
+SAME_WITHOUT_NONO = {"a pipe": "ENOTSOCK", "a number that is not open": "EBADF"}
+
+
+def test_no_detour_reaches_a_stranger_and_the_proxy_is_reached_by_each(sandbox: NonoRun) -> None:
+    with Canary() as canary:
+        port = canary.tcp("stranger")
+        run = sandbox.run(program("socket_calls", port))
+        assert canary.seen() == {}
+    outcomes = run.outcomes()
+    assert {name: outcomes[name] for name in REFUSED} == REFUSED
+    assert {name: outcomes[name] for name in WORKS} == dict.fromkeys(WORKS, "ok")
+    assert {("0.0.0.0", None), ("127.0.0.1", 0), ("127.0.0.1", port)} <= run.denied_targets()
+    assert sum(event["port"] == port for event in run.denied) == 6
+
+
+def test_the_detours_lead_to_the_stranger_without_nono(sandbox: NonoRun) -> None:
+    with Canary() as canary:
+        port, proxy = canary.tcp("stranger"), canary.tcp("proxy")
+        environment = {"HTTP_PROXY": f"http://127.0.0.1:{proxy}"}
+        canary.start()
+        outcomes = sandbox.bare(program("socket_calls", port), environment=environment).outcomes()
+        assert canary.seen()["stranger"] == 5
+    del outcomes["new namespaces"]  # nobody listens in there, and not every host lets one make them
+    assert {name: outcome for name, outcome in outcomes.items() if outcome != "ok"} == SAME_WITHOUT_NONO
+
+
+@pytest.mark.parametrize("granted", [False, True], ids=["another port", "the granted port"])
+def test_only_a_granted_port_is_listened_on(granted: bool, sandbox: NonoRun) -> None:
+    port, other = unused_port(), unused_port()
+    run = sandbox.run(program("listening", port if granted else other), flags=[f"--listen-port={port}"])
+    assert run.outcomes() == ({"listen": "ok"} if granted else {"listen": "EACCES"})
+    assert [(event["port"], event["rule"]) for event in run.denied] == (
+        [] if granted else [(other, "network.listen_port")]
+    )
+
+
+def test_an_unconnected_tcp_socket_on_stdin_connects_to_the_proxy_only(sandbox: NonoRun) -> None:
+    with Canary() as canary, socket.socket() as inherited:
+        port = canary.tcp("stranger")
+        run = sandbox.run(program("inherited", port), stdin=inherited.fileno())
+        assert canary.seen() == {}
+    assert run.outcomes() == {"stranger": "EACCES", "proxy": "ok"}
+    assert ("127.0.0.1", port) in run.denied_targets()
+
+
+@pytest.mark.parametrize(
+    ("family", "kind"),
+    [
+        pytest.param(socket.AF_INET, socket.SOCK_DGRAM, id="udp"),
+        pytest.param(socket.AF_UNIX, socket.SOCK_DGRAM, id="unix datagram"),
+    ],
+)
+def test_a_datagram_socket_on_stdin_is_a_reason_not_to_start(
+    family: socket.AddressFamily, kind: socket.SocketKind, sandbox: NonoRun
+) -> None:
+    with socket.socket(family, kind) as inherited:
+        run = sandbox.run(["true"], stdin=inherited.fileno())
+    assert run.exit_code == 126
+    assert "standard stream 0 is a datagram or raw socket" in run.stderr
+
+
+def test_a_stream_pair_on_stdin_is_talked_through(sandbox: NonoRun) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(b"hello")
+        ours.shutdown(socket.SHUT_WR)
+        assert sandbox.run(["cat"], stdin=theirs.fileno()).stdout == "hello"

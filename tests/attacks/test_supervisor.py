@@ -1,0 +1,86 @@
+"""K12, K13, K14: the command has no way to the process that holds the keys and judges its calls."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Mapping
+
+import pytest
+
+from support.canary import Canary
+from support.nono_run import PROXY_ONLY, NonoRun, program
+
+FILES = ("environ", "maps", "cmdline", "auxv", "cgroup", "fd", "fd/0", "mem")
+CALLS = ("process_vm_readv", "process_vm_writev", "pidfd_getfd", "PTRACE_SEIZE", "PTRACE_ATTACH")
+SIGNALS = ("kill 0", "kill SIGCONT", "tgkill", "pidfd_send_signal")
+LOOKED = {"ok", "EFAULT"}  # the second of a call that was let through to an address which is not there
+
+
+@pytest.mark.parametrize("profile", [PROXY_ONLY, {}], ids=["proxy-only", "network allowed"])
+def test_the_supervisor_cannot_be_read_traced_or_signalled(
+    profile: Mapping[str, object], sandbox: NonoRun
+) -> None:
+    outcomes = sandbox.run(program("spy"), profile=profile).outcomes()
+    assert {name: outcomes[name] for name in FILES} == dict.fromkeys(FILES, "EACCES")
+    assert {name: outcomes[name] for name in CALLS + SIGNALS} == dict.fromkeys(CALLS + SIGNALS, "EPERM")
+    assert outcomes["1 environ"] == outcomes["1 cmdline"] == "EACCES"
+    assert outcomes["own environ"] == "ok"
+
+
+def test_a_process_of_the_same_sandbox_can_be(sandbox: NonoRun) -> None:
+    """The control: debuggers and process managers work among what they started."""
+    outcomes = sandbox.run(program("spy", "sibling")).outcomes()
+    assert {outcomes[name] for name in ("environ", "maps", "cmdline", "auxv", "fd")} == {"ok"}
+    assert {outcomes[name] for name in CALLS + SIGNALS} <= LOOKED
+
+
+def test_a_parent_that_is_not_nono_can_be(sandbox: NonoRun) -> None:
+    outcomes = sandbox.bare(["sh", "-c", '"$@"; true', "sh", *program("spy")]).outcomes()
+    assert {outcomes[name] for name in ("environ", "maps", "cmdline", "auxv", "fd", "mem")} == {"ok"}
+    assert {outcomes[name] for name in SIGNALS} == {"ok"}
+    assert {outcomes[name] for name in ("process_vm_readv", "pidfd_getfd")} <= LOOKED
+
+
+@pytest.mark.parametrize("network", [PROXY_ONLY, {}], ids=["proxy-only", "network allowed"])
+def test_the_command_inherits_three_descriptors_and_no_more(
+    network: Mapping[str, object], sandbox: NonoRun
+) -> None:
+    secret = sandbox.user.home / "secret"
+    secret.write_text("canary")
+    file = os.open(secret, os.O_RDONLY)
+    try:
+        with Canary() as canary, socket.socket(type=socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+            tcp.connect(("127.0.0.1", canary.tcp("outside")))
+            extra = (file, udp.fileno(), tcp.fileno())
+            run = sandbox.run(program("spy", "descriptors"), profile=network, pass_fds=extra)
+            bare = sandbox.bare(program("spy", "descriptors"), pass_fds=extra)
+    finally:
+        os.close(file)
+    assert set(run.outcomes()) == {"0", "1", "2"}
+    assert {str(fd) for fd in extra} <= set(bare.outcomes())
+
+
+def test_the_environment_and_command_lines_hold_no_key(sandbox: NonoRun) -> None:
+    """The key is in nono's environment and nowhere inside; what stands in its place is."""
+    key = "sk-canary-of-the-real-key"
+    service = {
+        "upstream": "https://localhost:9/v1",
+        "credential_key": "env://DEMO_KEY",
+        "env_var": "DEMO_KEY",
+    }
+    profile = {"network": {"credentials": ["demo"], "custom_credentials": {"demo": service}}}
+    script = (
+        'cat /proc/self/environ | tr "\\0" "\\n"; env; for each in /proc/[0-9]*; do cat $each/cmdline; done'
+    )
+    run = sandbox.run(["sh", "-c", script], profile=profile, environment={"DEMO_KEY": key})
+    assert "DEMO_KEY=" in run.stdout
+    assert key not in run.stdout + run.stderr
+    bare = sandbox.bare(["sh", "-c", script], environment={"DEMO_KEY": key})
+    assert f"DEMO_KEY={key}" in bare.stdout
+
+
+def test_the_limits_of_the_supervisor_cannot_be_set(sandbox: NonoRun) -> None:
+    """RLIMIT_CPU kills what the signal scope protects, RLIMIT_FSIZE ends the audit log."""
+    assert sandbox.run(program("spy")).outcomes()["prlimit"] == errno.errorcode[errno.EPERM]

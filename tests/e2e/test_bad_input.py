@@ -1,0 +1,509 @@
+"""What a person hears of a mistake: one clear sentence, the documented exit code, and nothing was started."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from nono.cli.main import LATER
+from nono.cli.options import OPTIONS, RUN, WRAP, Kind, Option
+from support.ladder_launch import INTERPRETER, NONO, PYTHON, Place, place
+from support.ladder_stage import REAL_KEY, Stage, audited
+
+ECHO = ("--", "sh", "-c", "echo started")
+STARTED = "started\n"
+
+
+@pytest.fixture
+def here() -> Iterator[Place]:
+    with place() as prepared:
+        yield prepared
+
+
+@pytest.fixture(scope="module")
+def somewhere() -> Iterator[Place]:
+    """For the many cases that leave nothing behind: if one does, the module fails at its end."""
+    with place() as prepared:
+        yield prepared
+
+
+def nono(place: Place, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return place.user.run([NONO, *arguments], environment=environment, cwd=place.project)
+
+
+def assert_refused(result: subprocess.CompletedProcess[str], message: str, code: int = 1) -> None:
+    """message is how the only sentence of stderr begins; a hint may follow."""
+    assert result.stdout == ""
+    assert result.returncode == code, result.stderr
+    lines = result.stderr.strip("\n").splitlines()
+    assert lines[0].startswith(f"nono: {message}"), result.stderr
+    assert all(line.startswith("hint: ") for line in lines[1:]), result.stderr
+
+
+def usage_error(result: subprocess.CompletedProcess[str], sentence: str) -> None:
+    """What argparse finds wrong with a command line: the whole first line, and a hint."""
+    assert_refused(result, sentence, 2)
+    assert result.stderr.splitlines()[0] == f"nono: {sentence}"
+
+
+# The command line
+
+
+@pytest.mark.parametrize("command", [RUN, WRAP])
+@pytest.mark.parametrize("arguments", [[], ["--"], ["--allow-cwd"], ["--silent", "--"]], ids=repr)
+def test_a_missing_command_is_refused(somewhere: Place, command: str, arguments: list[str]) -> None:
+    assert_refused(nono(somewhere, command, *arguments), "No command specified")
+
+
+def test_no_subcommand_prints_the_help_and_fails(somewhere: Place) -> None:
+    result = nono(somewhere)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("usage: nono ")
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("frobnicate", "no such command or option: 'frobnicate'.\n"),
+        ("rnu", "no such command or option: 'rnu'. Did you mean 'run'?\n"),
+        ("--nope", "no such command or option: '--nope'."),
+        ("", "no such command or option: ''."),
+    ],
+)
+def test_an_unknown_command_is_a_usage_error(somewhere: Place, word: str, sentence: str) -> None:
+    result = nono(somewhere, word, *ECHO)
+    assert_refused(result, sentence.strip(), 2)
+
+
+@pytest.mark.parametrize("command", sorted(LATER))
+def test_a_command_that_is_not_there_yet_says_so(somewhere: Place, command: str) -> None:
+    result = nono(somewhere, command, "--json")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == f"nono: `nono {command}` is not available yet.\n"
+
+
+@pytest.mark.parametrize("command", [RUN, WRAP])
+@pytest.mark.parametrize("flag", ["--nope", "--allow-cw", "-z", "--silentt"])
+def test_an_unknown_option_is_a_usage_error(somewhere: Place, command: str, flag: str) -> None:
+    usage_error(nono(somewhere, command, flag, *ECHO), f"unrecognized arguments: {flag}")
+
+
+ARGUMENTS: dict[Kind, list[str]] = {
+    Kind.FLAG: [],
+    Kind.COUNT: [],
+    Kind.VALUE: ["value"],
+    Kind.LIST: ["value"],
+    Kind.PORTS: ["8080"],
+    Kind.PAIRS: ["env://A", "A"],
+}
+NOT_YET = [
+    (command, option, flag)
+    for command in (RUN, WRAP)
+    for option in OPTIONS
+    if not option.available and command in option.commands
+    for flag in option.flags
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "flag"), NOT_YET, ids=[f"{command} {flag}" for command, _, flag in NOT_YET]
+)
+def test_an_option_that_is_not_there_yet_says_so(
+    somewhere: Place, command: str, option: Option, flag: str
+) -> None:
+    result = nono(somewhere, command, flag, *ARGUMENTS[option.kind], *ECHO)
+    assert_refused(result, f"{option.flags[0]}: not available yet.", 2)
+
+
+NOT_YET_VARIABLES = [option for option in OPTIONS if option.env and not option.available]
+
+
+@pytest.mark.parametrize("option", NOT_YET_VARIABLES, ids=[option.env for option in NOT_YET_VARIABLES])
+def test_a_variable_whose_option_is_not_there_yet_says_so(somewhere: Place, option: Option) -> None:
+    result = nono(somewhere, "run", *ECHO, **{option.env: "yes"})
+    assert_refused(result, f"{option.flags[0]}: not available yet.", 2)
+    assert nono(somewhere, "run", *ECHO, **{option.env: ""}).stdout == STARTED
+
+
+VALUES = [
+    option
+    for option in OPTIONS
+    if option.available and RUN in option.commands and option.kind in (Kind.VALUE, Kind.LIST)
+]
+
+
+@pytest.mark.parametrize("option", VALUES, ids=[option.flags[0] for option in VALUES])
+def test_an_empty_value_is_not_the_working_directory_or_anything_else(
+    somewhere: Place, option: Option
+) -> None:
+    """As a shell makes of --read "$UNSET"."""
+    result = nono(somewhere, "run", option.flags[0], "", *ECHO)
+    assert_refused(result, f"{option.flags[0]}: its value is empty.", 2)
+
+
+@pytest.mark.parametrize("flag", ["--proxy-port", "--listen-port"])
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "abc", "", "1.5", " 80", "١٢"])
+def test_a_port_is_a_number_from_1_to_65535(somewhere: Place, flag: str, port: str) -> None:
+    result = nono(somewhere, "run", "--deny-domain", "x.example", f"{flag}={port}", *ECHO)
+    usage_error(result, f"argument {flag}: '{port}' is not a port: a number from 1 to 65535 is expected")
+
+
+CONFIGURATION = "Configuration parse error: "
+CONTRADICTIONS = {
+    "block-net and allow-domain": (
+        ["--block-net", "--allow-domain", "x.example"],
+        "--block-net and --allow-domain are contradictory",
+    ),
+    "block-net and credential": (
+        ["--block-net", "--credential", "openai"],
+        "--block-net and --credential are contradictory",
+    ),
+    "block-net and network-profile": (
+        ["--block-net", "--network-profile", "developer"],
+        "--block-net and --network-profile are contradictory",
+    ),
+    "proxy-port without a proxy": (["--proxy-port", "8080"], "--proxy-port is for a run with a proxy"),
+    "proxy-port and block-net": (
+        ["--proxy-port", "8080", "--block-net"],
+        "--proxy-port is for a run with a proxy",
+    ),
+    "unknown service": (
+        ["--credential", "opnai"],
+        "Unknown credential service 'opnai'. Available: [anthropic, ",
+    ),
+    "unknown network profile": (
+        ["--network-profile", "develper"],
+        "Network profile 'develper' not found in policy",
+    ),
+    "not a directory": (["--workdir", "nope"], "--workdir 'nope' is not a directory."),
+    "file for a directory": (
+        ["--allow", "/etc/passwd"],
+        "CLI path '/etc/passwd' is not a directory. Use --allow-file for single files.",
+    ),
+    "unknown sandbox policy": (
+        ["--sandbox-policy", "vm"],
+        "--sandbox-policy 'vm': expected auto, landlock, external or netns.",
+    ),
+    "sandbox policy of later": (["--sandbox-policy", "netns"], "--sandbox-policy netns: not available yet."),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), CONTRADICTIONS.values(), ids=CONTRADICTIONS)
+def test_what_does_not_fit_together_is_refused(somewhere: Place, arguments: list[str], message: str) -> None:
+    assert_refused(nono(somewhere, "run", *arguments, *ECHO), CONFIGURATION + message)
+    assert_refused(nono(somewhere, "run", "--dry-run", *arguments, *ECHO), CONFIGURATION + message)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--block-net"], ["--block-net", "--deny-domain", "x.example"], ["--sandbox-policy", "auto"]],
+    ids=repr,
+)
+def test_what_fits_together_starts(somewhere: Place, arguments: list[str]) -> None:
+    assert nono(somewhere, "run", *arguments, *ECHO).stdout == STARTED
+
+
+@pytest.mark.parametrize("flag", ["--allow-domain", "--deny-domain"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "two words",
+        "1.2.3",
+        "0x7f.1",
+        "a*b",
+        "x.example:0",
+        "x.example:99999",
+        "[::1",
+        "-",
+        "a..b",
+        "*.1.2.3.4",
+    ],
+)
+def test_what_is_no_host_is_refused(somewhere: Place, flag: str, host: str) -> None:
+    result = nono(somewhere, "run", f"{flag}={host}", *ECHO)
+    assert_refused(result, f"{CONFIGURATION}{flag}: '{host}' is not a host: ")
+
+
+@pytest.mark.parametrize("host", ["x.example", "*.example", "x.example:8443", "127.0.0.1:9", "[::1]:9"])
+def test_what_is_a_host_is_accepted(somewhere: Place, host: str) -> None:
+    assert nono(somewhere, "run", f"--allow-domain={host}", *ECHO).stdout == STARTED
+
+
+def test_a_yes_or_no_of_the_environment_is_one_of_the_known_words(somewhere: Place) -> None:
+    maybe = nono(somewhere, "run", *ECHO, NONO_BLOCK_NET="maybe")
+    assert_refused(maybe, f"{CONFIGURATION}environment variable NONO_BLOCK_NET='maybe' is not a yes or a no.")
+    assert nono(somewhere, "run", *ECHO, NONO_BLOCK_NET="off").stdout == STARTED
+
+
+def test_a_profile_that_needs_the_proxy_is_refused_by_wrap(here: Place) -> None:
+    profile = write(here, {"network": {"allow_domain": ["x.example"]}})
+    wrapped = nono(here, "wrap", "-p", profile, *ECHO)
+    supervised = nono(here, "run", "-p", profile, *ECHO)
+    Path(profile).unlink()
+    assert_refused(wrapped, f"{CONFIGURATION}this profile needs the credential proxy")
+    assert supervised.stdout == STARTED
+
+
+def test_a_missing_path_is_no_mistake_but_it_is_said(somewhere: Place) -> None:
+    result = nono(somewhere, "run", "--read", "/nonexistent", *ECHO)
+    assert result.stdout == STARTED
+    assert "skipped because the path does not exist:\n    /nonexistent\n" in result.stderr
+
+
+# Profiles
+
+
+def write(place: Place, content: object) -> str:
+    path = place.user.home / "profile.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    path.chmod(0o644)
+    return str(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    content: object
+    said: str
+
+
+PROFILES = {
+    "unknown key": Mistake(
+        {"network": {"allow_domian": []}},
+        "network.allow_domian: no such field (did you mean 'allow_domain'?)",
+    ),
+    "unknown section": Mistake({"netwrok": {}}, "netwrok: no such field (did you mean 'network'?)"),
+    "text for a list": Mistake(
+        {"network": {"allow_domain": "x.example"}}, "network.allow_domain: expected a list"
+    ),
+    "number for a text": Mistake(
+        {"network": {"credentials": ["openai", 1]}}, "network.credentials.1: expected a string"
+    ),
+    "text for a truth value": Mistake({"network": {"block": "yes"}}, "network.block: expected true or false"),
+    "list for an object": Mistake({"network": []}, "network: expected an object"),
+    "unknown word": Mistake(
+        {"security": {"wsl2_proxy_policy": "insecure"}},
+        "security.wsl2_proxy_policy: expected 'error', 'insecure_proxy' or 'netns'",
+    ),
+    "field of later": Mistake({"hooks": {"before": "x"}}, "hooks: not available yet"),
+    "not JSON": Mistake('{\n  "network": {,}\n}', "line 2, column 15: "),
+    "comment": Mistake("{\n// no\n}", "line 2, column 1: "),
+    "empty": Mistake("", "line 1, column 1: "),
+    "cut off": Mistake('{"network": {', "line 1, column 14: "),
+    "key twice": Mistake('{"network": {}, "network": {}}', "duplicate field 'network'"),
+    "not an object": Mistake("[]", "expected an object"),
+    "malformed host": Mistake({"network": {"deny_domain": ["a b"]}}, "network.deny_domain: 'a b': "),
+    "malformed reference": Mistake(
+        {
+            "network": {
+                "custom_credentials": {
+                    "x": {"upstream": "https://x.example", "credential_key": "env:/X", "env_var": "X"}
+                }
+            }
+        },
+        "network.custom_credentials.x.credential_key: expected an account name",
+    ),
+    "upstream in the clear": Mistake(
+        {"network": {"custom_credentials": {"x": {"upstream": "http://x.example", "credential_key": "x"}}}},
+        "network.custom_credentials.x.upstream: http is for loopback only",
+    ),
+}
+
+
+@pytest.mark.parametrize("command", ["run", "wrap"])
+@pytest.mark.parametrize("mistake", PROFILES.values(), ids=PROFILES)
+def test_a_mistake_in_a_profile_is_named_with_its_place(here: Place, command: str, mistake: Mistake) -> None:
+    profile = write(here, mistake.content)
+    result = nono(here, command, "-p", profile, *ECHO)
+    Path(profile).unlink()
+    assert_refused(result, f"Profile parse error: {profile}: {mistake.said}")
+
+
+def test_every_mistake_of_a_profile_is_named_at_once(here: Place) -> None:
+    profile = write(here, {"netwrok": {}, "workdir": {"access": "rw"}, "network": {"block": 1}})
+    result = nono(here, "run", "-p", profile, *ECHO)
+    Path(profile).unlink()
+    assert result.returncode == 1
+    assert len(result.stderr.strip().splitlines()) == 3
+    for path in ("netwrok", "workdir.access", "network.block"):
+        assert f"{profile}: {path}: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "hint"),
+    [
+        ("no-such-one", "Profile not found: no-such-one", None),
+        ("defualt", "Profile not found: defualt", "hint: did you mean 'default'?"),
+        ("./no.json", "Profile read error at ./no.json: profile file not found", None),
+        ("two words", "Profile parse error: Invalid profile name 'two words'", None),
+        ("../up", "Profile read error at ../up: profile file not found", None),
+        ("/dev/null", "Profile read error at /dev/null: not a regular file", None),
+        ("/etc/", "Profile read error at /etc/: ", None),
+    ],
+)
+def test_a_profile_that_is_not_there_is_refused(
+    somewhere: Place, name: str, message: str, hint: str | None
+) -> None:
+    result = nono(somewhere, "run", "-p", name, *ECHO)
+    assert_refused(result, message)
+    assert result.stderr.splitlines()[1:] == ([hint] if hint else [])
+
+
+def test_a_base_that_is_not_there_is_refused(here: Place) -> None:
+    profile = write(here, {"extends": "defualt"})
+    result = nono(here, "run", "-p", profile, *ECHO)
+    Path(profile).unlink()
+    assert_refused(result, "Profile inheritance error: base profile 'defualt' not found")
+    assert "did you mean 'default'?" in result.stderr
+
+
+# Credentials and the proxy
+
+
+def service(**changes: str) -> dict[str, object]:
+    entry = {
+        "upstream": "https://localhost:9/v1",
+        "credential_key": "env://DEMO_KEY",
+        "env_var": "DEMO_KEY",
+    } | changes
+    return {"network": {"credentials": ["demo"], "custom_credentials": {"demo": entry}}}
+
+
+# Asks its service with whatever phantom there is; prints status, body and the phantom.
+ASK = """
+import http.client, os, urllib.parse
+base = urllib.parse.urlsplit(os.environ["DEMO_BASE_URL"])
+phantom = os.environ.get("DEMO_KEY")
+connection = http.client.HTTPConnection(base.hostname, base.port, timeout=20)
+headers = {"Authorization": f"Bearer {phantom}"} if phantom else {}
+connection.request("GET", base.path + "/models", headers=headers)
+response = connection.getresponse()
+print(response.status, response.getheader("Content-Type"))
+print(response.read().decode().replace(chr(10), " "))
+print("no phantom" if phantom is None else "phantom")
+"""
+PYTHON_GRANT = ("--read", str(Path(INTERPRETER).parent.parent))
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("nope://x", "credential reference: unknown scheme 'nope'"),
+        ("env://", "env:// reference: "),
+        ("env://A B", "env:// reference: "),
+        ("file://relative", "file:// reference: the path must be absolute"),
+        ("keyring://only-a-service", "keyring:// reference: "),
+    ],
+)
+def test_a_malformed_reference_starts_nothing(here: Place, key: str, message: str) -> None:
+    profile = write(here, service(credential_key=key))
+    result = nono(here, "run", "-s", "-p", profile, *ECHO)
+    Path(profile).unlink()
+    assert_refused(result, message)
+
+
+@pytest.mark.parametrize("content", [None, "not a certificate"], ids=["missing", "not-pem"])
+def test_certificates_that_cannot_be_used_start_nothing(here: Place, content: str | None) -> None:
+    ca_file = here.user.home / "ca.pem"
+    if content is not None:
+        ca_file.write_text(content)
+        ca_file.chmod(0o644)
+    profile = write(here, service(tls_ca=str(ca_file)))
+    result = nono(here, "run", "-s", "-p", profile, *ECHO, DEMO_KEY=REAL_KEY)
+    Path(profile).unlink()
+    ca_file.unlink(missing_ok=True)
+    assert_refused(result, f"credential 'demo': tls_ca '{ca_file}' cannot be used: ")
+
+
+def test_a_port_that_is_taken_starts_nothing(here: Place) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        arguments = ("run", "-s", "--deny-domain", "x.example", "--proxy-port", port, *ECHO)
+        refused = nono(here, *arguments)
+    free = nono(here, *arguments)
+    assert_refused(refused, f"Proxy bind failed on 127.0.0.1:{port}: Address already in use")
+    assert free.stdout == STARTED
+
+
+def test_without_its_credential_a_run_starts_and_its_route_answers_503(ladder_stage: Stage) -> None:
+    profile = ladder_stage.profile(None)
+    arguments = ["--profile", profile, *PYTHON_GRANT, "--", *PYTHON, ASK]
+    before = len(ladder_stage.upstream.requests)
+    without = ladder_stage.nono("run", *arguments, environment={"DEMO_KEY": ""})
+    assert len(ladder_stage.upstream.requests) == before
+    first, body, phantom = without.stdout.splitlines()
+    assert without.returncode == 0
+    assert first == "503 application/json"
+    assert {"error", "hint"} <= set(json.loads(body))
+    assert phantom == "no phantom"
+    warnings = [line for line in without.stderr.splitlines() if "WARNING" in line and "'demo'" in line]
+    assert len(warnings) == 1
+    assert "env://DEMO_KEY" in warnings[0]
+    assert "503" in warnings[0]
+    refused = [event for event in map(network_event, audited(ladder_stage)) if event]
+    assert [event.get("denial_category") for event in refused] == ["managed_credential_unavailable"]
+
+    with_it = ladder_stage.nono("run", *arguments)
+    assert with_it.stdout.splitlines() == ["200 None", "ok", "phantom"]
+    assert "503" not in with_it.stderr
+
+
+def test_a_dead_upstream_answers_502_with_the_reason_as_json(here: Place) -> None:
+    with socket.socket() as closed:  # bound, never listening: nobody else gets the port meanwhile
+        closed.bind(("127.0.0.1", 0))
+        profile = write(here, service(upstream=f"https://localhost:{closed.getsockname()[1]}/v1"))
+        result = nono(here, "run", "-p", profile, *PYTHON_GRANT, "--", *PYTHON, ASK, DEMO_KEY=REAL_KEY)
+    Path(profile).unlink()
+    assert result.returncode == 0, result.stderr
+    first, body, phantom = result.stdout.splitlines()
+    assert first == "502 application/json"
+    answer = json.loads(body)
+    assert {"error", "host"} <= set(answer)
+    assert answer["host"] == "localhost"
+    assert phantom == "phantom"
+    assert REAL_KEY not in result.stdout + result.stderr
+
+
+def network_event(event: dict[str, object]) -> dict[str, object] | None:
+    inner = event.get("event")
+    return inner if event["type"] == "network" and isinstance(inner, dict) else None
+
+
+# Other commands
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "code"),
+    [
+        (["why"], f"{CONFIGURATION}--path or --host is required", 1),
+        (["why", "--host", "x.example:0"], f"{CONFIGURATION}--host 'x.example:0': ", 1),
+        (["why", "--self"], "--self: not available yet.", 2),
+        (["setup"], "`nono setup` without --check-only is not available yet.", 2),
+        (["setup", "--profiles", "--check-only"], "`nono setup` without --check-only is not", 2),
+        (["credential", "set", "a/b"], "a credential's name has 1 to 64 letters", 1),
+        (["credential", "test", "absent"], "credential 'absent' is not in the embedded store", 1),
+        (["credential", "remove", "absent"], "credential 'absent'", 1),
+        (["credential", "set", "empty"], "the value of 'empty' is empty; nothing was stored", 1),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_the_other_commands_say_what_is_wrong(
+    somewhere: Place, arguments: list[str], message: str, code: int
+) -> None:
+    assert_refused(nono(somewhere, *arguments), message, code)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["credential"], ["credential", "get", "x"], ["why", "--op", "execute", "--path", "/"]],
+    ids=repr,
+)
+def test_the_other_commands_have_usage_errors(somewhere: Place, arguments: list[str]) -> None:
+    result = nono(somewhere, *arguments)
+    assert_refused(result, "", 2)
+    assert result.stderr.endswith(f"\nhint: nono {arguments[0]} --help\n")

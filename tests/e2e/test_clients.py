@@ -1,0 +1,239 @@
+"""Real clients inside `nono run`: their phantom becomes the key upstream, and nothing else passes."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nono.policy.builtin import network_policy
+from support import client_programs
+from support.client_run import (
+    PYTHON,
+    Stage,
+    let_through,
+    refused_by_proxy,
+    refused_connects,
+    service,
+    stage,
+)
+from support.client_upstream import STREAMED, WHOLE, ModelProvider
+from support.http_upstream import HttpUpstream, Received, upstream
+from support.nono_run import Ended
+
+KEYS = {"REAL_OPENAI": "sk-canary-of-openai", "REAL_ANTHROPIC": "sk-ant-canary-of-anthropic"}
+PROGRAMS = Path(client_programs.__file__)
+
+CURL = r"""
+ask() { curl -sSN --fail-with-body -H "Authorization: Bearer $OPENAI_API_KEY" "$@"; }
+case $1 in
+whole) ask -d '{}' "$OPENAI_BASE_URL/chat/completions" ;;
+streamed)
+    ask -d '{"stream": true}' "$OPENAI_BASE_URL/chat/completions" | {
+        read -r first && ask "$OPENAI_BASE_URL/models" > models && echo "$first" && cat
+    } ;;
+esac > answer || { echo "refused $(cat answer)" >&2; exit 1; }
+grep -o '"content": "[^"]*"' answer | cut -d '"' -f 4 | paste -s -d '|'
+"""
+
+NODE = r"""
+const {OPENAI_BASE_URL: base, OPENAI_API_KEY: key} = process.env;
+const headers = {Authorization: `Bearer ${key}`, 'Content-Type': 'application/json'};
+const stream = process.argv[1] === 'streamed';
+try {
+    const response = await fetch(`${base}/chat/completions`,
+        {method: 'POST', headers, body: JSON.stringify({stream})});
+    if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
+    let text = '', asked = false;
+    for await (const piece of response.body.pipeThrough(new TextDecoderStream())) {
+        text += piece;
+        if (stream && !asked) asked = await (await fetch(`${base}/models`, {headers})).json();
+    }
+    console.log([...text.matchAll(/"content": "([^"]*)"/g)].map(match => match[1]).join('|'));
+} catch (error) {
+    console.error(`refused ${error.message} ${error.cause?.code}`);
+    process.exit(1);
+}
+"""
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client, the service it is made for, and the variables it takes key and base URL from."""
+
+    name: str
+    service: str
+    argv: tuple[str, ...]
+    streams: bool = True
+
+    @property
+    def key_variable(self) -> str:
+        return f"{self.service.upper()}_API_KEY"
+
+    @property
+    def base_url_variable(self) -> str:
+        return f"{self.service.upper()}_BASE_URL"
+
+    def __str__(self) -> str:
+        return self.name
+
+    def sees(self, request: Received) -> tuple[list[bytes], list[bytes]]:
+        """(Authorization, X-Api-Key) of a request."""
+        return request.values(b"authorization"), request.values(b"x-api-key")
+
+    @property
+    def injected(self) -> tuple[list[bytes], list[bytes]]:
+        """What `sees` gives when the real key was injected, and it alone."""
+        if self.service == "openai":
+            return [f"Bearer {KEYS['REAL_OPENAI']}".encode()], []
+        return [], [KEYS["REAL_ANTHROPIC"].encode()]
+
+
+def python_client(name: str, service: str = "openai", *, streams: bool = True) -> Client:
+    return Client(name, service, (*PYTHON, str(PROGRAMS), name), streams)
+
+
+CLIENTS = [
+    Client("curl", "openai", ("sh", "-c", CURL, "curl-client")),
+    Client("node", "openai", ("node", "--input-type=module", "--eval", NODE)),
+    python_client("openai"),
+    python_client("anthropic", "anthropic"),
+    python_client("anthropic-bearer", "anthropic", streams=False),
+    python_client("httpx"),
+    python_client("requests"),
+]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Two services at one upstream, and beside them a plain server that every run may reach."""
+
+    stage: Stage
+    provider: HttpUpstream
+    elsewhere: HttpUpstream
+
+    def run(self, client: Client, how: str, *prefix: str) -> Ended:
+        """prefix: a program that starts the client with another environment."""
+        if shutil.which(client.argv[0]) is None:
+            pytest.skip(f"{client.argv[0]} is not installed")
+        return self.nono(*prefix, *client.argv, how)
+
+    def nono(self, *argv: str) -> Ended:
+        port, authority = self.provider.port, self.stage.authority
+        anthropic = {"inject_header": "x-api-key", "env_var": "ANTHROPIC_API_KEY"}
+        network = {
+            "allow_domain": [f"localhost:{self.elsewhere.port}"],
+            "credentials": ["openai", "anthropic"],
+            "custom_credentials": {
+                "openai": service(port, "REAL_OPENAI", authority, base_path="/v1", env_var="OPENAI_API_KEY"),
+                "anthropic": service(port, "REAL_ANTHROPIC", authority, **anthropic),
+            },
+        }
+        return self.stage.nono(argv, network=network, environment=KEYS)
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[Stage]:
+    with stage() as made:
+        yield made
+
+
+@pytest.fixture
+def scene(made: Stage) -> Iterator[Scene]:
+    certified = made.authority.server_context("localhost")
+    with upstream(ModelProvider(), certified) as provider, upstream() as elsewhere:
+        yield Scene(made, provider, elsewhere)
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=str)
+def test_the_phantom_becomes_the_key_and_the_answer_comes_back(scene: Scene, client: Client) -> None:
+    run = scene.run(client, "whole")
+    assert (run.exit_code, run.stdout.strip()) == (0, WHOLE), run
+    assert [client.sees(request) for request in scene.provider.requests] == [client.injected]
+    assert let_through(run) == [("reverse", client.service)]
+    assert refused_by_proxy(run) == []
+
+
+@pytest.mark.parametrize("client", [client for client in CLIENTS if client.streams], ids=str)
+def test_the_first_event_of_a_stream_arrives_before_the_last_is_sent(scene: Scene, client: Client) -> None:
+    run = scene.run(client, "streamed")
+    assert (run.exit_code, run.stdout.strip()) == (0, STREAMED), run
+    assert [client.sees(request) for request in scene.provider.requests] == [client.injected] * 2
+    assert let_through(run) == [("reverse", client.service)] * 2
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=str)
+@pytest.mark.parametrize("key", ["sk-made-up", ""], ids=["wrong", "missing"])
+def test_without_the_phantom_nothing_goes_upstream(scene: Scene, client: Client, key: str) -> None:
+    run = scene.run(client, "whole", "env", f"{client.key_variable}={key}")
+    assert run.exit_code == 1
+    assert re.search("(refused|error:) 401", run.stderr)
+    assert scene.provider.requests == []
+    assert refused_by_proxy(run) == [("authentication_failed", client.service)]
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=str)
+def test_the_phantom_of_another_service_is_refused(scene: Scene, client: Client) -> None:
+    other = "ANTHROPIC_API_KEY" if client.service == "openai" else "OPENAI_API_KEY"
+    run = scene.run(client, "whole", "sh", "-c", f'{client.key_variable}=${other} exec "$@"', "sh")
+    assert run.exit_code == 1
+    assert re.search("(refused|error:) 403", run.stderr)
+    assert scene.provider.requests == []
+    assert refused_by_proxy(run) == [("authentication_failed", client.service)]
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=str)
+def test_the_phantom_does_not_leave_to_another_host(scene: Scene, client: Client) -> None:
+    """The host is one the run may reach, so it is the phantom and not the host that is refused."""
+    base_url = f"{client.base_url_variable}=http://localhost:{scene.elsewhere.port}/v1"
+    run = scene.run(client, "whole", "env", base_url)
+    assert run.exit_code == 1
+    assert scene.elsewhere.requests == []
+    assert scene.elsewhere.connections == []
+    assert let_through(run) == []
+    if client.name == "node" and refused_connects(
+        run
+    ):  # before Node 24 fetch goes past the proxy, and the kernel refuses
+        assert refused_connects(run) <= {("127.0.0.1", scene.elsewhere.port), ("::1", scene.elsewhere.port)}
+    else:
+        assert refused_by_proxy(run) == [("authentication_failed", "localhost")]
+
+
+def test_the_other_host_can_be_reached_without_the_phantom(scene: Scene) -> None:
+    url = f"http://localhost:{scene.elsewhere.port}/"
+    run = scene.nono("curl", "-sS", url)
+    assert (run.exit_code, run.stdout) == (0, "ok"), run
+    assert len(scene.elsewhere.requests) == 1
+
+
+@pytest.mark.parametrize("name", ["openai", "anthropic"])
+def test_the_route_of_a_built_in_service_stands_for_the_base_url_of_its_sdk(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With or without /v1: what an SDK appends to its own default, it appends to the route."""
+    monkeypatch.delenv(f"{name.upper()}_BASE_URL", raising=False)
+    sdk: Any = importlib.import_module(name)
+    with getattr(sdk, {"openai": "OpenAI", "anthropic": "Anthropic"}[name])(api_key="k") as client:
+        assert str(client.base_url).rstrip("/") == network_policy().services[name]["upstream"]
+
+
+def test_the_environment_inside_holds_no_key(scene: Scene) -> None:
+    run = scene.nono("sh", "-c", 'env; tr "\\0" "\\n" < /proc/self/environ')
+    assert "OPENAI_API_KEY=sk-" in run.stdout
+    assert "ANTHROPIC_API_KEY=sk-ant-" in run.stdout
+    assert "canary" not in run.stdout
+
+
+def test_a_tunnel_to_the_host_of_a_service_is_refused(scene: Scene) -> None:
+    """Through it a client could speak to the provider without the route that checks what it sends."""
+    url = f"https://localhost:{scene.provider.port}/v1/models"
+    run = scene.nono("curl", "-sS", "--cacert", "ca.pem", url)
+    assert run.exit_code != 0
+    assert scene.provider.requests == []
+    assert ("connect_bypasses_l7", "localhost") in refused_by_proxy(run)

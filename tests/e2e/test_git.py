@@ -1,0 +1,159 @@
+"""git over https inside `nono run`: through a tunnel to a host that is granted, and by a credential route."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.client_run import Stage, let_through, refused_by_proxy, refused_connects, service, stage
+from support.git_server import ENVIRONMENT, REPOSITORY, GitServer, git, git_server
+from support.nono_run import Ended
+
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+
+KEY = "ghp_canary_of_github"
+AUTHORIZATION = f"token {KEY}"
+CLONED = "cloned"
+
+
+@pytest.fixture
+def made() -> Iterator[Stage]:
+    with stage() as made:
+        yield made
+
+
+@pytest.fixture
+def server(made: Stage, tmp_path: Path) -> Iterator[GitServer]:
+    with git_server(tmp_path, made.authority.server_context("localhost")) as server:
+        yield server
+
+
+def tunnelled(made: Stage, allowed: str, *argv: str) -> Ended:
+    """argv in the project, with one host granted."""
+    environment = ENVIRONMENT | {"GIT_SSL_CAINFO": made.authority.ca_file}
+    return made.nono(argv, network={"allow_domain": [allowed]}, environment=environment)
+
+
+def granted(server: GitServer) -> str:
+    return f"localhost:{server.upstream.port}"
+
+
+def clone(made: Stage, server: GitServer, allowed: str) -> Ended:
+    return tunnelled(made, allowed, "git", "clone", server.url, CLONED)
+
+
+def push(made: Stage, server: GitServer, name: str, make: str) -> Ended:
+    """make: the shell command whose output becomes the file name of a new commit."""
+    script = f"cd {CLONED} && {make} > {name} && git add {name} && git commit -qm {name} && git push -q"
+    return tunnelled(made, granted(server), "sh", "-c", script)
+
+
+def test_clone_pull_and_push_work_through_a_tunnel_to_a_granted_host(made: Stage, server: GitServer) -> None:
+    cloned = clone(made, server, granted(server))
+    assert cloned.exit_code == 0, cloned.stderr
+    assert (made.project / CLONED / "README").read_text() == "hello\n"
+    assert set(let_through(cloned)) == {("connect", "localhost")}
+
+    server.commit("NEWS", "fresh\n")
+    pulled = tunnelled(made, granted(server), "git", "-C", CLONED, "pull", "--quiet")
+    assert pulled.exit_code == 0, pulled.stderr
+    assert (made.project / CLONED / "NEWS").read_text() == "fresh\n"
+
+    pushed = push(made, server, "MINE", "echo mine")
+    assert pushed.exit_code == 0, pushed.stderr
+    assert git("show", "main:MINE", cwd=server.repository) == "mine"
+
+
+def test_a_push_of_many_megabytes_arrives_whole(made: Stage, server: GitServer) -> None:
+    """Beyond http.postBuffer, 1 MiB, git sends the pack in chunks."""
+    assert clone(made, server, granted(server)).exit_code == 0
+    pushed = push(made, server, "BIG", "head -c 8000000 /dev/urandom")
+    assert pushed.exit_code == 0, pushed.stderr
+    assert b"chunked" in [request.value(b"transfer-encoding") for request in server.upstream.requests]
+    sent = git("hash-object", str(made.project / CLONED / "BIG"), cwd=server.repository)
+    assert git("rev-parse", "main:BIG", cwd=server.repository) == sent
+
+
+def test_git_is_asked_for_the_session_token_and_gives_it(made: Stage, server: GitServer) -> None:
+    """It sends what the proxy's URL holds only to a proxy that asked (407)."""
+    cloned = clone(made, server, granted(server))
+    assert cloned.exit_code == 0, cloned.stderr
+    assert refused_by_proxy(cloned) == [("authentication_failed", "localhost")]
+    assert let_through(cloned) == [("connect", "localhost")]
+
+
+def test_a_host_that_is_not_granted_is_refused_with_the_reason(made: Stage, server: GitServer) -> None:
+    refused = clone(made, server, "localhost:1")  # the right host on the wrong port
+    assert refused.exit_code == 128
+    assert "403" in refused.stderr
+    assert server.upstream.connections == []
+    assert ("host_denied", "localhost") in refused_by_proxy(refused)
+    assert let_through(refused) == []
+
+
+def test_without_the_session_token_there_is_no_tunnel(made: Stage, server: GitServer) -> None:
+    script = 'git -c http.proxy="http://${HTTPS_PROXY#*@}" clone "$0" cloned'
+    refused = tunnelled(made, granted(server), "sh", "-c", script, server.url)
+    assert refused.exit_code == 128
+    assert server.upstream.connections == []
+    assert set(refused_by_proxy(refused)) == {("authentication_failed", "localhost")}
+    assert let_through(refused) == []
+
+
+def test_past_the_proxy_there_is_no_way(made: Stage, server: GitServer) -> None:
+    refused = tunnelled(made, granted(server), "git", "-c", "http.proxy=", "clone", server.url, CLONED)
+    assert refused.exit_code == 128
+    assert server.upstream.connections == []
+    assert ("127.0.0.1", server.upstream.port) in refused_connects(refused)
+
+
+@pytest.fixture
+def closed_server(made: Stage, tmp_path: Path) -> Iterator[GitServer]:
+    """Serves who brings the real key only."""
+    certified = made.authority.server_context("localhost")
+    with git_server(tmp_path, certified, required=AUTHORIZATION) as server:
+        yield server
+
+
+def by_route(made: Stage, server: GitServer, script: str) -> Ended:
+    """A shell script whose $url is the repository on the route of the service github."""
+    more = {"env_var": "GITHUB_TOKEN", "credential_format": "token {}"}
+    github = service(server.upstream.port, "REAL_GITHUB", made.authority, **more)
+    network = {"credentials": ["github"], "custom_credentials": {"github": github}}
+    argv = ("sh", "-c", f"url=$GITHUB_BASE_URL/{REPOSITORY}; {script}")
+    return made.nono(argv, network=network, environment=ENVIRONMENT | {"REAL_GITHUB": KEY})
+
+
+def assert_the_key_came_alone(server: GitServer) -> None:
+    fields = [request.values(b"authorization") for request in server.upstream.requests]
+    assert fields == [[AUTHORIZATION.encode()]] * len(fields)
+    assert fields
+
+
+def test_a_clone_by_the_credential_route_carries_the_key(made: Stage, closed_server: GitServer) -> None:
+    field = 'http.extraHeader="Authorization: token $GITHUB_TOKEN"'
+    cloned = by_route(made, closed_server, f"git -c {field} clone $url cloned")
+    assert cloned.exit_code == 0, cloned.stderr
+    assert (made.project / CLONED / "README").read_text() == "hello\n"
+    assert_the_key_came_alone(closed_server)
+    assert KEY not in cloned.stdout + cloned.stderr
+
+
+def test_a_clone_by_the_credential_route_without_the_phantom_is_refused(
+    made: Stage, closed_server: GitServer
+) -> None:
+    refused = by_route(made, closed_server, "git clone $url cloned")
+    assert refused.exit_code == 128
+    assert closed_server.upstream.connections == []
+    assert set(refused_by_proxy(refused)) == {("authentication_failed", "github")}
+
+
+def test_a_phantom_in_the_userinfo_of_the_url_becomes_the_key(made: Stage, closed_server: GitServer) -> None:
+    """git keeps it back until a 401 asks for Basic."""
+    script = 'git clone "http://x-access-token:$GITHUB_TOKEN@${url#*//}" cloned'
+    cloned = by_route(made, closed_server, script)
+    assert cloned.exit_code == 0, cloned.stderr
+    assert_the_key_came_alone(closed_server)

@@ -1,0 +1,182 @@
+"""The system keyring against a real one: gnome-keyring on a D-Bus session of its own.
+
+Debian packages: dbus-daemon, gnome-keyring, libsecret-tools.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+PROGRAMS = ("dbus-run-session", "gnome-keyring-daemon", "secret-tool")
+ABSENT = [program for program in PROGRAMS if shutil.which(program) is None]
+
+pytestmark = pytest.mark.skipif(
+    bool(ABSENT),
+    reason=f"not installed: {', '.join(ABSENT)} (Debian: dbus-daemon gnome-keyring libsecret-tools)",
+)
+
+UNLOCKED = "printf %s login-password | gnome-keyring-daemon --unlock --components=secrets > /dev/null\n"
+STARTED_LOCKED = "gnome-keyring-daemon --start --components=secrets > /dev/null\n"
+
+InSession = Callable[[str], subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def in_session(tmp_path: Path) -> InSession:
+    """Runs a shell script in a D-Bus session with an empty home; everything it started is gone afterwards."""
+    (tmp_path / "run").mkdir(mode=0o700)
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "XDG_RUNTIME_DIR": str(tmp_path / "run"),
+        "PYTHON": sys.executable,
+        "NONO_KEYRING_TIMEOUT_SECS": "3",
+    }
+
+    def run(script: str) -> subprocess.CompletedProcess[str]:
+        argv = ["dbus-run-session", "--", "sh", "-ec", script]
+        try:
+            return subprocess.run(argv, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        finally:
+            end_processes_of(tmp_path)
+
+    return run
+
+
+def end_processes_of(home: Path) -> None:
+    """gnome-keyring-daemon leaves its session; it is known by the home directory only this test has."""
+    mark = f"HOME={home}\0".encode()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        ours = []
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                if entry.name.isdigit() and mark in (entry / "environ").read_bytes() + b"\0":
+                    ours.append(int(entry.name))
+        if not ours:
+            return
+        for pid in ours:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        time.sleep(0.05)  # polls for the end of processes that are nobody's children
+    raise AssertionError(f"still running: {ours}")
+
+
+PYTHON = '"$PYTHON" -W error -c'
+
+
+def test_what_nono_stores_the_secret_service_tool_finds_and_the_other_way_round(
+    in_session: InSession,
+) -> None:
+    result = in_session(
+        UNLOCKED
+        + f"""{PYTHON} '
+import os
+from nono.credentials import broker
+from nono.secret import Secret
+print(broker.save("openai", Secret("from-nono"), os.environ))
+'
+secret-tool lookup service nono username openai; echo
+printf %s from-elsewhere | secret-tool store --label=x service other username me
+{PYTHON} '
+import os
+from nono.credentials import broker
+from nono.secret import Secret
+print(broker.resolve_credential("openai", os.environ) == Secret("from-nono"))
+print(broker.resolve_credential("keyring://other/me", os.environ) == Secret("from-elsewhere"))
+print([entry.name for entry in broker.names(os.environ)], broker.where("openai", os.environ))
+print(broker.remove("openai", os.environ))
+print(broker.names(os.environ))
+'
+secret-tool lookup service nono username openai || echo gone
+"""
+    )
+    assert result.stdout.splitlines() == [
+        "system keyring",
+        "from-nono",
+        "True",
+        "True",
+        "['openai'] system keyring",
+        "('system keyring',)",
+        "()",
+        "gone",
+    ], result.stderr
+
+
+def test_an_entry_of_another_implementation_with_a_further_attribute_is_read(in_session: InSession) -> None:
+    result = in_session(
+        UNLOCKED
+        + f"""printf %s real | secret-tool store --label=x service nono username openai target default
+{PYTHON} '
+import os
+from nono.credentials import broker
+from nono.secret import Secret
+print(broker.resolve_credential("openai", os.environ) == Secret("real"))
+'
+"""
+    )
+    assert result.stdout == "True\n", result.stderr
+
+
+def test_several_entries_of_one_name_are_refused_and_one_is_read(in_session: InSession) -> None:
+    script = f"""{PYTHON} '
+import os
+from nono.credentials import broker
+from nono.errors import CredentialError
+try: broker.resolve_credential("openai", os.environ); print("read")
+except CredentialError as error: print(error)
+'
+"""
+    result = in_session(
+        UNLOCKED
+        + "printf one | secret-tool store --label=x service nono username openai\n"
+        + script
+        + "printf two | secret-tool store --label=x service nono username openai target default\n"
+        + script
+    )
+    one, several = result.stdout.splitlines()
+    assert one == "read", result.stderr
+    assert "Multiple entries (2) found" in several
+
+
+def test_a_keyring_that_nobody_unlocks_leaves_the_value_in_the_embedded_store(
+    in_session: InSession, tmp_path: Path
+) -> None:
+    result = in_session(
+        STARTED_LOCKED
+        + f"""{PYTHON} '
+import os
+from nono.credentials import broker
+from nono.secret import Secret
+print(broker.save("openai", Secret("from-nono"), os.environ))
+print(broker.resolve_credential("openai", os.environ) == Secret("from-nono"))
+'
+"""
+    )
+    store = tmp_path / ".local/state/nono/credentials.json"
+    assert result.stdout.splitlines() == [str(store), "True"], result.stderr
+
+
+def test_without_a_session_bus_no_keyring_answers(in_session: InSession) -> None:
+    result = in_session(
+        f"""unset DBUS_SESSION_BUS_ADDRESS
+{PYTHON} '
+import os
+from nono.credentials import broker
+from nono.errors import CredentialError
+try: broker.resolve_credential("keyring://a/b", os.environ)
+except CredentialError as error: print(error)
+'
+"""
+    )
+    assert result.stdout == "no system keyring answers here\n", result.stderr

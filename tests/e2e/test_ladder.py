@@ -1,0 +1,416 @@
+"""The enforcement ladder, cell by cell: what a run says, what it reaches and what it cannot reach.
+
+Each cell is a simulated kernel and a wsl2_proxy_policy; the run is the real one of an ordinary user.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+import nono
+from nono.kernel import landlock
+from nono.sandbox.plan import Rung
+from support.http_upstream import Received
+from support.kernelsim import WSL2, Kernel
+from support.ladder_stage import NONO, REAL_KEY, Stage, audited, sandboxed
+
+HOST_ABI = landlock.abi_version()
+INSECURE, ERROR, NETNS = "insecure_proxy", "error", "netns"
+
+INSECURE_WARNING = (
+    "[nono] WARNING: WSL2 insecure proxy mode — credential proxy active but network is NOT\n"
+    "kernel-enforced. The sandboxed process can bypass the proxy and open arbitrary outbound connections.\n"
+)
+OPT_IN = (
+    'To allow degraded execution, set wsl2_proxy_policy: "insecure_proxy" in your profile\'s security config.'
+)
+FAILED = "nono: Sandbox initialization failed: "
+CANNOT = "proxy-only network mode cannot be kernel-enforced."
+
+ON_WSL2 = f"{FAILED}WSL2: {CANNOT}"
+ON_LINUX = f"{FAILED}this kernel: {CANNOT}"
+NO_NETNS_YET = f'{FAILED}WSL2: wsl2_proxy_policy "netns" is not available yet.'
+NO_LANDLOCK = f"{FAILED}Landlock not available. Requires Linux kernel 5.13+ with Landlock enabled."
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A kernel, a policy, and what becomes of the run: the rung it stands on or the words of its refusal."""
+
+    kernel: Kernel
+    policy: str | None
+    outcome: Rung | str
+
+    def __str__(self) -> str:
+        return f"{self.kernel}-{self.policy or 'default'}"
+
+
+def wsl2(abi: int) -> Kernel:
+    return Kernel(wsl2=True, notify_busy=True, landlock_abi=abi)
+
+
+CELLS = [
+    Cell(Kernel(), None, Rung.NOTIFY),
+    Cell(Kernel(notify_busy=True, landlock_abi=4), None, Rung.LANDLOCK),
+    Cell(Kernel(notify_busy=True, landlock_abi=3), None, ON_LINUX),
+    Cell(WSL2, None, ON_WSL2),
+    Cell(WSL2, ERROR, ON_WSL2),
+    Cell(WSL2, INSECURE, Rung.NONE),
+    Cell(WSL2, NETNS, NO_NETNS_YET),
+    *(Cell(wsl2(abi), policy, Rung.LANDLOCK) for abi in (4, 6) for policy in (None, ERROR, INSECURE)),
+    Cell(Kernel(landlock_abi=0), None, NO_LANDLOCK),
+    *(Cell(Kernel(landlock_abi=abi), None, Rung.NOTIFY) for abi in range(1, 7)),
+    Cell(Kernel(landlock_abi=3), INSECURE, Rung.NOTIFY),
+    Cell(Kernel(wsl2=True, landlock_abi=3), None, Rung.NOTIFY),
+]
+if HOST_ABI >= 4:
+    CELLS.append(Cell(Kernel(notify_busy=True), None, Rung.LANDLOCK))
+STARTED = [cell for cell in CELLS if isinstance(cell.outcome, Rung)]
+REFUSED = [cell for cell in CELLS if not isinstance(cell.outcome, Rung)]
+KERNELS = list(dict.fromkeys(cell.kernel for cell in CELLS))
+
+# What the probe finds on each rung: "direct" is a port of this host, "elsewhere" the proxy's port at another
+# address. Only what is "ok" in one row and refused in another shows what the rung is worth.
+CLOSED_ANYWHERE = {"udp": "EPERM", "mptcp": "EPERM", "private": "EACCES"}
+OPEN_ANYWHERE = {"project": "ok", "credential": "200"}
+REACH: dict[Rung, dict[str, str]] = {
+    Rung.NOTIFY: {"direct": "EACCES", "elsewhere": "EACCES", "unix": "EACCES"},
+    Rung.LANDLOCK: {"direct": "EACCES", "elsewhere": "ok", "unix": "ok"},
+    Rung.NONE: {"direct": "ok", "elsewhere": "ok", "unix": "ok"},
+}
+RUNG_LINES = {
+    Rung.NOTIFY: "  enforced by notify: every connection is made by the supervisor, address and port checked",
+    Rung.LANDLOCK: "  enforced by landlock: Landlock checks the port of a connection, not its address",
+    Rung.NONE: "  enforced by none: NOT enforced: the command may connect anywhere",
+}
+
+
+def cells(chosen: list[Cell]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("cell", [_param(cell, cell.kernel) for cell in chosen], indirect=True)
+
+
+def _param(value: object, kernel: Kernel) -> object:
+    """Skipped where the host's own Landlock is older than the one to be simulated."""
+    lacking = pytest.mark.skipif(
+        max(kernel.landlock_abi or 0, 1) > HOST_ABI, reason=f"the host has Landlock ABI {HOST_ABI}"
+    )
+    return pytest.param(value, id=str(value), marks=lacking)
+
+
+@dataclass(slots=True)
+class Run:
+    """One run of the probe in a cell, with what the outside saw of it."""
+
+    result: subprocess.CompletedProcess[str]
+    touched: dict[str, int]
+    requests: list[Received]
+    events: list[dict[str, object]]
+    found: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.found = json.loads(self.result.stdout) if self.result.stdout else {}
+
+
+@pytest.fixture(scope="module")
+def cell(request: pytest.FixtureRequest) -> Cell:
+    chosen: Cell = request.param
+    return chosen
+
+
+@pytest.fixture(scope="module")
+def ran(ladder_stage: Stage, cell: Cell) -> Run:
+    return run_probe(ladder_stage, cell)
+
+
+def run_probe(stage: Stage, cell: Cell, *more: str, **environment: str) -> Run:
+    before, requests = stage.touched(), len(stage.upstream.requests)
+    result = stage.nono(
+        "run",
+        *more,
+        *sandboxed(stage, cell.policy),
+        "--",
+        *stage.probe(),
+        kernel=cell.kernel,
+        environment=environment,
+    )
+    touched = {name: count - before[name] for name, count in stage.touched().items()}
+    return Run(result, touched, stage.upstream.requests[requests:], audited(stage))
+
+
+def rung_of(cell: Cell) -> Rung:
+    assert isinstance(cell.outcome, Rung)
+    return cell.outcome
+
+
+def test_outside_a_sandbox_the_probe_reaches_everything(ladder_stage: Stage) -> None:
+    found = json.loads(ladder_stage.user.run(ladder_stage.probe()).stdout)
+    if found.pop("mptcp") != "ok":  # a host may be built without it
+        pytest.skip("the host has no MPTCP")
+    assert set(found) == {"direct", "elsewhere", "udp", "unix", "project", "private", "credential"}
+    assert found.pop("credential") == "absent"
+    assert set(found.values()) == {"ok"}
+
+
+@cells(STARTED)
+def test_a_run_that_can_be_held_starts_and_reaches_what_its_rung_leaves_open(ran: Run, cell: Cell) -> None:
+    assert ran.result.returncode == 0, ran.result.stderr
+    assert ran.found == REACH[rung_of(cell)] | CLOSED_ANYWHERE | OPEN_ANYWHERE
+
+
+@cells(STARTED)
+def test_the_outside_was_reached_by_exactly_what_the_probe_says(ran: Run, cell: Cell) -> None:
+    assert ran.touched == {name: int(ran.found[name] == "ok") for name in ran.touched}
+
+
+@cells(STARTED)
+def test_the_upstream_gets_the_real_key_on_every_rung(ran: Run, cell: Cell) -> None:
+    assert [request.values(b"authorization") for request in ran.requests] == [[f"Bearer {REAL_KEY}".encode()]]
+    assert REAL_KEY not in ran.result.stdout + ran.result.stderr
+
+
+@cells(STARTED)
+def test_the_weaker_rungs_are_said_without_being_asked(ran: Run, cell: Cell) -> None:
+    stderr = ran.result.stderr
+    assert (RUNG_LINES[rung_of(cell)] in stderr.splitlines()) == (cell.outcome is not Rung.NOTIFY)
+    assert (INSECURE_WARNING in stderr) == (cell.outcome is Rung.NONE)
+    assert ("only the port of a connection is checked here" in stderr) == (cell.outcome is Rung.LANDLOCK)
+
+
+@cells(STARTED)
+def test_the_audit_log_holds_what_is_not_enforced(ran: Run, cell: Cell) -> None:
+    gaps = " ".join(str(event["what"]) for event in ran.events if event["type"] == "not_enforced")
+    assert ("only the port of a connection" in gaps) == (cell.outcome is Rung.LANDLOCK)
+    assert ("open arbitrary outbound connections" in gaps) == (cell.outcome is Rung.NONE)
+    assert ("Unix sockets with a path are not checked" in gaps) == (ran.found["unix"] == "ok")
+    abi = cell.kernel.landlock_abi if cell.kernel.landlock_abi is not None else HOST_ABI
+    assert ("has no scopes" in gaps) == (abi < 6)
+
+
+@cells(REFUSED)
+def test_a_run_that_cannot_be_held_is_refused_and_starts_nothing(ran: Run, cell: Cell) -> None:
+    assert ran.result.returncode == 1
+    assert ran.result.stderr.strip().splitlines()[0] == cell.outcome
+    assert ran.result.stdout == ""
+    assert not any(ran.touched.values())
+    assert ran.requests == []
+
+
+@cells([cell for cell in REFUSED if cell.outcome in (ON_WSL2, ON_LINUX)])
+def test_the_refusal_names_the_opt_in_the_errno_and_the_issue(ran: Run, cell: Cell) -> None:
+    stderr = ran.result.stderr
+    assert OPT_IN in stderr.splitlines()
+    assert "seccomp user notification returns EBUSY" in stderr
+    assert ("microsoft/WSL#9548" in stderr) == cell.kernel.wsl2
+
+
+@pytest.mark.parametrize("policy", [None, ERROR])
+def test_without_user_namespaces_the_refusal_does_not_offer_one(
+    ladder_stage: Stage, policy: str | None
+) -> None:
+    offer = "A private network namespace can be had here"
+    with_namespaces = run_probe(ladder_stage, Cell(WSL2, policy, ON_WSL2))
+    without = run_probe(
+        ladder_stage,
+        Cell(Kernel(notify_busy=True, landlock_abi=3, no_userns=True), policy, ON_LINUX),
+    )
+    assert offer in with_namespaces.result.stderr
+    assert offer not in without.result.stderr
+    assert without.result.stderr.strip().splitlines()[0] == ON_LINUX
+
+
+@cells(CELLS)
+def test_a_dry_run_says_the_rung_and_ends_as_the_run_did(ran: Run, cell: Cell, ladder_stage: Stage) -> None:
+    dry = run_probe(ladder_stage, cell, "--dry-run", "-v")
+    assert dry.result.returncode == ran.result.returncode
+    assert dry.result.stdout == ""
+    assert not any(dry.touched.values())
+    assert dry.requests == []
+    lines = dry.result.stderr.splitlines()
+    if isinstance(cell.outcome, Rung):
+        assert [line for line in lines if line.startswith("  enforced by")] == [RUNG_LINES[cell.outcome]]
+    else:
+        assert dry.result.stderr == ran.result.stderr
+
+
+def test_silent_silences_everything_but_the_warning_that_nothing_is_enforced(ladder_stage: Stage) -> None:
+    insecure = run_probe(ladder_stage, Cell(WSL2, INSECURE, Rung.NONE), "--silent")
+    assert insecure.result.stderr == f"  {INSECURE_WARNING}"
+    assert insecure.result.returncode == 0
+    held = run_probe(ladder_stage, Cell(Kernel(), INSECURE, Rung.NOTIFY), "--silent")
+    assert held.result.stderr == ""
+    assert held.found["direct"] == "EACCES"
+
+
+def test_the_name_of_a_distribution_turns_no_native_kernel_into_wsl2(ladder_stage: Stage) -> None:
+    busy = Kernel(notify_busy=True, landlock_abi=3)
+    named = run_probe(ladder_stage, Cell(busy, None, ON_LINUX), WSL_DISTRO_NAME="Ubuntu")
+    assert named.result.stderr.strip().splitlines()[0] == ON_LINUX
+    native = run_probe(ladder_stage, Cell(Kernel(), INSECURE, Rung.NOTIFY), WSL_DISTRO_NAME="Ubuntu")
+    assert native.found == REACH[Rung.NOTIFY] | CLOSED_ANYWHERE | OPEN_ANYWHERE
+    setup = ladder_stage.nono("setup", "--check-only", environment={"WSL_DISTRO_NAME": "Ubuntu"})
+    assert "WSL2" not in setup.stdout
+
+
+def test_wsl2_is_recognised_whatever_its_distribution_is_called(ladder_stage: Stage) -> None:
+    outcomes = [
+        run_probe(ladder_stage, Cell(WSL2, None, ON_WSL2), WSL_DISTRO_NAME=name).result.stderr
+        for name in ("", "Ubuntu")
+    ]
+    assert outcomes[0] == outcomes[1]
+    assert ON_WSL2 in outcomes[0]
+
+
+@pytest.mark.parametrize("command", ["run", "wrap"])
+@pytest.mark.parametrize(
+    "kernel", [_param(kernel, kernel) for kernel in (Kernel(), WSL2, wsl2(6), Kernel(landlock_abi=1))]
+)
+def test_block_net_closes_every_network_where_no_proxy_could_be_held(
+    ladder_stage: Stage, kernel: Kernel, command: str
+) -> None:
+    before = ladder_stage.touched()
+    arguments = [*ladder_stage.grants(), "--", *ladder_stage.probe()]
+    blocked = ladder_stage.nono(command, "--block-net", *arguments, kernel=kernel)
+    assert blocked.returncode == 0, blocked.stderr
+    found = json.loads(blocked.stdout)
+    closed = ("direct", "elsewhere", "udp", "mptcp")
+    assert {name: found[name] for name in closed} == dict.fromkeys(closed, "EPERM")
+    after = ladder_stage.touched()
+    assert [after[name] - before[name] for name in ("direct", "elsewhere", "udp")] == [0, 0, 0]
+    open_run = ladder_stage.nono(command, *arguments, kernel=kernel)
+    assert json.loads(open_run.stdout)["direct"] == "ok"
+
+
+ELEVATION_NOTE = (
+    "  [nono] WSL2: capability elevation disabled "
+    "(seccomp user notification returns EBUSY, microsoft/WSL#9548)\n"
+)
+
+
+def test_elevation_is_switched_off_on_wsl2_with_a_note_that_silence_does_not_silence(
+    ladder_stage: Stage,
+) -> None:
+    asked = ("-s", "--capability-elevation", "--", "true")
+    noted = ladder_stage.nono("run", *asked, kernel=WSL2)
+    assert (noted.returncode, noted.stdout, noted.stderr) == (0, "", ELEVATION_NOTE)
+    native = ladder_stage.nono("run", *asked)
+    assert (native.returncode, native.stderr) == (2, "nono: --capability-elevation: not available yet.\n")
+    assert ladder_stage.nono("run", "-s", "--", "true", kernel=WSL2).stderr == ""
+
+
+@pytest.mark.parametrize("kernel", [_param(kernel, kernel) for kernel in KERNELS])
+def test_wrap_holds_the_file_system_wherever_there_is_landlock(ladder_stage: Stage, kernel: Kernel) -> None:
+    def read(path: Path) -> subprocess.CompletedProcess[str]:
+        argv = ["--allow", str(ladder_stage.project), "--", "cat", str(path)]
+        return ladder_stage.nono("wrap", *argv, kernel=kernel)
+
+    allowed, denied = read(ladder_stage.project / "note"), read(ladder_stage.private / "secret")
+    if kernel.landlock_abi == 0:
+        for refused in (allowed, denied):
+            assert (refused.returncode, refused.stdout) == (1, "")
+            assert refused.stderr.strip().splitlines()[0] == NO_LANDLOCK
+        return
+    assert (allowed.returncode, allowed.stdout) == (0, "the note\n"), allowed.stderr
+    assert (denied.returncode, denied.stdout) == (1, "")
+    assert "Permission denied" in denied.stderr
+
+
+PROXY_ONLY = {
+    Rung.NOTIFY: "  * Proxy-only network: enforced by notify (",
+    Rung.LANDLOCK: "  * Proxy-only network: enforced by landlock (",
+}
+PROXY_ONLY_REFUSED = (
+    "  * Proxy-only network (--credential, --network-profile): refused by default on this kernel"
+)
+MATRIX = """\
+  * WSL2 environment detected
+  *   Filesystem sandbox: available (Landlock V{abi})
+  *   Block-all network (--block-net): available
+  *   Per-port network filtering: {ports}
+  *   Credential proxy (--credential): {proxy}
+  *   Capability elevation (--capability-elevation): unavailable
+  *   Note: seccomp user notification returns EBUSY (microsoft/WSL#9548)
+"""
+WSL2_MATRICES = {
+    3: MATRIX.format(
+        abi=3,
+        ports="unavailable (needs kernel 6.7+ for Landlock V4)",
+        proxy="requires wsl2_proxy_policy profile opt-in",
+    ),
+    **{
+        abi: MATRIX.format(
+            abi=abi,
+            ports="available (Landlock V4+)",
+            proxy="available (port only: the address of a connection is not checked)",
+        )
+        for abi in (4, 6)
+    },
+}
+TCP_FALLBACK = (
+    "  * TCP network filtering: not supported by this ABI (seccomp fallback available: full --block-net"
+)
+
+
+@cells([cell for cell in CELLS if cell.policy is None])
+def test_setup_foretells_what_becomes_of_a_proxy_only_run(ladder_stage: Stage, cell: Cell) -> None:
+    setup = ladder_stage.nono("setup", "--check-only", kernel=cell.kernel)
+    lines = setup.stdout.splitlines()
+    if cell.outcome == NO_LANDLOCK:
+        assert setup.returncode == 1
+        assert setup.stderr.startswith("nono: Setup error: Landlock is not available: ")
+        assert "Installation verified!" not in lines
+        return
+    assert (setup.returncode, setup.stderr) == (0, "")
+    assert lines[-1] == "Installation verified!"
+    said = [line for line in lines if line.startswith("  * Proxy-only network")]
+    if isinstance(cell.outcome, Rung):
+        assert [line[: len(PROXY_ONLY[cell.outcome])] for line in said] == [PROXY_ONLY[cell.outcome]]
+    else:
+        assert said == [PROXY_ONLY_REFUSED]
+
+
+@pytest.mark.parametrize("kernel", [_param(kernel, kernel) for kernel in KERNELS if kernel.landlock_abi])
+def test_setup_prints_the_landlock_version_and_what_it_filters(ladder_stage: Stage, kernel: Kernel) -> None:
+    stdout = ladder_stage.nono("setup", "--check-only", kernel=kernel).stdout
+    abi = kernel.landlock_abi or 0
+    assert f"  * Landlock V{abi}\n" in stdout
+    assert ("  *   - TCP network filtering\n" in stdout) == (abi >= 4)
+    assert ("  * TCP network rule support verified\n" in stdout) == (abi >= 4)
+    fallback = [line for line in stdout.splitlines() if line.startswith(TCP_FALLBACK)]
+    proxy_too = "" if kernel.notify_busy else " and --proxy-only modes"
+    assert fallback == ([] if abi >= 4 else [f"{TCP_FALLBACK}{proxy_too})"])
+
+
+@pytest.mark.parametrize(("abi", "matrix"), WSL2_MATRICES.items())
+def test_setup_prints_the_matrix_on_wsl2_and_on_no_other_kernel(
+    ladder_stage: Stage, abi: int, matrix: str
+) -> None:
+    if abi > HOST_ABI:
+        pytest.skip(f"the host has Landlock ABI {HOST_ABI}")
+    on_wsl2 = ladder_stage.nono("setup", "--check-only", kernel=wsl2(abi))
+    assert matrix in on_wsl2.stdout
+    same_but_native = ladder_stage.nono(
+        "setup", "--check-only", kernel=Kernel(notify_busy=True, landlock_abi=abi)
+    )
+    assert "WSL2" not in same_but_native.stdout.replace("wsl2_proxy_policy", "")
+
+
+@pytest.mark.skipif(HOST_ABI < 4, reason=f"the host has Landlock ABI {HOST_ABI}")
+@pytest.mark.parametrize(
+    ("outer", "rung"), [(["--allow-domain", "x.example"], Rung.LANDLOCK), ([], Rung.NOTIFY)], ids=str
+)
+def test_a_nono_inside_nono_finds_the_listener_taken_without_any_simulator(
+    ladder_stage: Stage, outer: list[str], rung: Rung
+) -> None:
+    """The EBUSY here is the kernel's own: one chain of filters has room for one listener."""
+    package = Path(nono.__file__).parent.parent
+    grants = [f"--read={path}" for path in {sys.prefix, sys.base_prefix, str(package)}]
+    inner = [NONO, "run", "--dry-run", "-v", "--allow-domain", "x.example", "--", "true"]
+    nested = ladder_stage.nono("run", "-s", *grants, *outer, "--", *inner)
+    assert nested.returncode == 0, nested.stderr
+    assert RUNG_LINES[rung] in nested.stderr.splitlines()

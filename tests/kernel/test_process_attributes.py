@@ -1,0 +1,250 @@
+"""Process attributes and look-ups in other processes, against the running kernel."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import mmap
+import os
+import resource
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from nono.kernel import namespaces, process
+from nono.kernel.libc import prctl, syscall, syscall_number
+from nono.kernel.uapi_process import (
+    PR_GET_CHILD_SUBREAPER,
+    PR_GET_DUMPABLE,
+    PR_GET_NO_NEW_PRIVS,
+    PR_GET_PDEATHSIG,
+)
+from support.forked import child, errno_of, in_child
+
+READER = process.MemoryReader(4096)
+
+PROT_NONE = 0
+
+
+def undumpable_and_back() -> None:
+    process.set_dumpable(False)
+    process.set_dumpable(True)
+
+
+@pytest.mark.parametrize(
+    ("option", "change", "expected"),
+    [
+        (PR_GET_NO_NEW_PRIVS, process.no_new_privs, 1),
+        (PR_GET_DUMPABLE, lambda: process.set_dumpable(False), 0),
+        (PR_GET_DUMPABLE, undumpable_and_back, 1),
+    ],
+    ids=["no-new-privs", "undumpable", "dumpable-again"],
+)
+def test_an_attribute_is_what_was_set(option: int, change: object, expected: int) -> None:
+    assert callable(change)
+
+    def change_and_read() -> int:
+        change()
+        return prctl(option, tried="get")
+
+    assert in_child(change_and_read) == expected
+
+
+@pytest.mark.parametrize(
+    ("option", "change", "expected"),
+    [
+        (PR_GET_CHILD_SUBREAPER, process.become_subreaper, 1),
+        (PR_GET_PDEATHSIG, lambda: process.set_parent_death_signal(signal.SIGTERM), signal.SIGTERM),
+    ],
+    ids=["subreaper", "parent-death-signal"],
+)
+def test_an_attribute_that_is_read_through_a_pointer_is_what_was_set(
+    option: int, change: object, expected: int
+) -> None:
+    assert callable(change)
+
+    def change_and_read() -> list[int]:
+        value = ctypes.c_int()
+        answers = []
+        for step in (lambda: None, change):
+            step()
+            prctl(option, ctypes.addressof(value), tried="get")
+            answers.append(value.value)
+        return answers
+
+    assert in_child(change_and_read) == [0, expected]
+
+
+def test_core_dumps_are_forbidden() -> None:
+    def limits() -> list[int]:
+        process.forbid_core_dumps()
+        return list(resource.getrlimit(resource.RLIMIT_CORE))
+
+    assert in_child(limits) == [0, 0]
+
+
+def test_an_undumpable_process_can_be_looked_into_by_nobody_of_its_uid() -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may ptrace what is not dumpable")
+
+    def look_at_parent_undumpable() -> int:
+        process.set_dumpable(False)
+        pid = os.getpid()
+        return int(in_child(lambda: errno_of(lambda: process.duplicate_descriptor(pid, 0))))
+
+    assert in_child(look_at_parent_undumpable) == errno.EPERM
+
+
+def fstat_errno(descriptor: int) -> int:
+    return errno_of(lambda: os.fstat(descriptor))
+
+
+def test_every_descriptor_is_closed_but_those_kept() -> None:
+    def close_some() -> list[int]:
+        opened = [os.dup2(0, number) for number in (50, 51, 52, 60, 61)]
+        process.close_range_from(51, keep=(52, 60, 3))
+        return [fstat_errno(number) for number in opened]
+
+    assert in_child(close_some) == [0, errno.EBADF, 0, 0, errno.EBADF]
+
+
+@pytest.mark.parametrize("keep", [(), (50,), (50, 51, 52)], ids=["none", "first", "all"])
+def test_what_is_kept_may_stand_anywhere(keep: tuple[int, ...]) -> None:
+    def close_and_look() -> list[bool]:
+        for number in (50, 51, 52):
+            os.dup2(0, number)
+        process.close_range_from(50, keep)
+        return [Path(f"/proc/self/fd/{number}").exists() for number in (50, 51, 52)]
+
+    assert in_child(close_and_look) == [number in keep for number in (50, 51, 52)]
+
+
+def test_the_thread_group_of_a_thread_is_its_process() -> None:
+    tids: list[int] = []
+    done = threading.Event()
+
+    def name_and_wait() -> None:
+        tids.append(threading.get_native_id())
+        started.set()
+        done.wait(10)
+
+    started = threading.Event()
+    thread = threading.Thread(target=name_and_wait)
+    thread.start()
+    try:
+        assert started.wait(10)
+        assert tids[0] != os.getpid()
+        assert process.thread_group_id(tids[0]) == os.getpid()
+        assert process.thread_count() >= 2
+        duplicate = process.duplicate_descriptor(tids[0], 0)
+        try:
+            assert os.path.sameopenfile(duplicate, 0)
+            assert not os.get_inheritable(duplicate)
+        finally:
+            os.close(duplicate)
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_a_kernel_without_thread_pidfds_is_asked_for_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+    pidfd_open = os.pidfd_open
+
+    def before_6_9(pid: int, flags: int = 0) -> int:
+        asked.append((pid, flags))
+        if flags:
+            raise OSError(errno.EINVAL, "PIDFD_THREAD")
+        return pidfd_open(pid)
+
+    monkeypatch.setattr(os, "pidfd_open", before_6_9)
+    os.close(process.duplicate_descriptor(os.getpid(), 0))
+    assert [pid for pid, _ in asked] == [os.getpid()] * 2
+
+
+def test_a_descriptor_that_is_not_open_is_an_error() -> None:
+    with pytest.raises(OSError, match=r"pidfd_getfd\(\d+, 987\): .* \[EBADF\]"):
+        process.duplicate_descriptor(os.getpid(), 987)
+
+
+def test_a_thread_that_is_gone_is_an_error() -> None:
+    with child(lambda: 0) as ended:
+        ended.wait()
+        assert errno_of(lambda: process.duplicate_descriptor(ended.pid, 0)) == errno.ESRCH
+        assert errno_of(lambda: READER.read(ended.pid, 4096, 1)) == errno.ESRCH
+        assert errno_of(lambda: process.thread_group_id(ended.pid)) in (errno.ENOENT, errno.ESRCH)
+
+
+def test_memory_is_read_up_to_the_first_page_that_is_not_mapped() -> None:
+    page = mmap.PAGESIZE
+    with mmap.mmap(-1, 2 * page) as memory:
+        memory.write(b"a" * page + b"b" * page)
+        anchor = ctypes.c_char.from_buffer(memory)
+        address = ctypes.addressof(anchor)
+        del anchor
+        libc = ctypes.CDLL(None, use_errno=True)
+        assert libc.mprotect(ctypes.c_void_p(address + page), ctypes.c_size_t(page), PROT_NONE) == 0
+        pid = os.getpid()
+        assert READER.read(pid, address + page - 3, 3) == b"aaa"
+        assert READER.read(pid, address + page - 3, 8) == b"aaa"
+        assert errno_of(lambda: READER.read(pid, address + page, 8)) == errno.EFAULT
+        assert READER.read(pid, address, 0) == b""
+
+
+def test_memory_of_a_child_is_its_own() -> None:
+    buffer = ctypes.create_string_buffer(b"before", 6)
+    address = ctypes.addressof(buffer)
+    read_end, write_end = os.pipe()
+
+    def change_and_wait() -> int:
+        buffer.raw = b"after!"
+        os.write(write_end, b"!")
+        signal.pause()
+        return 0
+
+    try:
+        with child(change_and_wait) as changed:
+            os.read(read_end, 1)
+            assert READER.read(changed.pid, address, 6) == b"after!"
+            assert READER.read(os.getpid(), address, 6) == b"before"
+    finally:
+        os.close(read_end)
+        os.close(write_end)
+
+
+def test_an_error_carries_the_kernels_errno_and_what_was_tried() -> None:
+    with pytest.raises(OSError, match=r"close_range\(backwards\): Invalid argument \[EINVAL\]") as caught:
+        syscall(syscall_number("close_range"), 5, 4, 0, tried="close_range(backwards)")
+    assert caught.value.errno == errno.EINVAL
+    with pytest.raises(OSError, match=r"prctl\(nothing\): .* \[EINVAL\]"):
+        prctl(0x7FFFFFFF, tried="prctl(nothing)")
+
+
+def test_a_system_call_without_a_known_number_is_an_error() -> None:
+    with pytest.raises(OSError, match=r"reboot\(2\): number not known on .*\[ENOSYS\]"):
+        syscall_number("reboot")
+
+
+def test_a_private_network_is_reported_only_where_its_loopback_can_be_raised() -> None:
+    def probe() -> list[bool]:
+        works = namespaces.user_and_network_namespace_works()
+        flags = Path("/proc/net/dev").read_text().count(":")
+        return [works, flags == 1]
+
+    works, alone = in_child(probe)
+    assert not works or alone  # a namespace of its own shows loopback and nothing else
+
+
+def test_a_private_network_is_not_reported_where_user_namespaces_are_refused() -> None:
+    # A process that reached the limit of nesting stands for a distribution that refuses.
+    def nested() -> bool:
+        try:
+            for _ in range(40):
+                os.unshare(os.CLONE_NEWUSER)
+        except OSError:
+            return namespaces.user_and_network_namespace_works()
+        return True
+
+    assert in_child(nested) is False

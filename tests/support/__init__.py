@@ -1,0 +1,1 @@
+"""What the tests share: simulated kernels, ordinary users, and the like."""

@@ -1,0 +1,42 @@
+"""Floods the record: flood refused FORBIDDEN_PORT COUNT | flood scan COUNT | flood proxy COUNT."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import sys
+from collections import Counter
+
+from support.attack_programs.outcome import outcome, proxy, report
+
+
+def connect(port: int) -> str:
+    return outcome(lambda: socket.create_connection(("127.0.0.1", port)).close())
+
+
+def ask(count: int) -> str:
+    """As many connections to the proxy, each kept until all are there."""
+    kept: list[socket.socket] = []
+    try:
+        for _ in range(count):
+            kept.append(socket.create_connection(proxy()))
+    except OSError as error:
+        return errno.errorcode[error.errno or 0]
+    finally:
+        for client in kept:
+            client.close()
+    return "ok"
+
+
+def main(kind: str, *numbers: int) -> None:
+    if kind == "refused":
+        port, count = numbers
+        report(Counter(connect(port) for _ in range(count)))
+    elif kind == "scan":
+        report(Counter(connect(port) for port in range(1, numbers[0] + 1)))
+    else:
+        report({"proxy": ask(numbers[0])})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], *map(int, sys.argv[2:]))

@@ -1,0 +1,72 @@
+"""Runs a classic BPF program over one struct seccomp_data, as kernel/seccomp.c would (Linux 6.12).
+
+Only what seccomp programs are made of is understood; anything else is an error, so that a program that was
+accepted here is one that this module really followed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nono.kernel.uapi_seccomp import SECCOMP_DATA, SOCK_FILTER
+
+_WORD = 0xFFFFFFFF
+
+# <linux/bpf_common.h>
+_LD_W_ABS = 0x20
+_ALU_AND_K = 0x54
+_JMP_JA = 0x05
+_JMP_JEQ_K = 0x15
+_JMP_JGT_K = 0x25
+_JMP_JGE_K = 0x35
+_JMP_JSET_K = 0x45
+_RET_K = 0x06
+
+type Instruction = tuple[int, int, int, int]
+
+
+def decode(program: bytes) -> list[Instruction]:
+    """The instructions (code, jt, jf, k) of a program."""
+    instructions = []
+    for code, jt, jf, k in SOCK_FILTER.iter_unpack(program):
+        instructions.append((code, jt, jf, k))
+    return instructions
+
+
+def run(instructions: Sequence[Instruction], nr: int, arch: int, args: Sequence[int]) -> tuple[int, int]:
+    """What the program returns (SECCOMP_RET_*), and how many instructions it took.
+
+    ValueError: an instruction that seccomp programs do not have. IndexError: it runs off its end.
+    """
+    signed_nr = nr - (1 << 32) if nr >= 1 << 31 else nr
+    data = SECCOMP_DATA.pack(signed_nr, arch, 0, *(argument & (1 << 64) - 1 for argument in args))
+    accumulator = 0
+    position = 0
+    for steps in range(1, len(instructions) + 1):  # jumps only lead forward
+        code, jt, jf, k = instructions[position]
+        position += 1
+        if code == _LD_W_ABS:
+            if k % 4:
+                raise ValueError(f"unaligned load at {k}")
+            accumulator = int.from_bytes(data[k : k + 4], "little")
+        elif code == _ALU_AND_K:
+            accumulator &= k
+        elif code == _RET_K:
+            return k, steps
+        elif code == _JMP_JA:
+            position += k
+        else:
+            position += jt if _holds(code, accumulator, k) else jf
+    raise IndexError("the program does not return")
+
+
+def _holds(code: int, accumulator: int, k: int) -> bool:
+    if code == _JMP_JEQ_K:
+        return accumulator == k
+    if code == _JMP_JGT_K:
+        return accumulator > k
+    if code == _JMP_JGE_K:
+        return accumulator >= k
+    if code == _JMP_JSET_K:
+        return bool(accumulator & k & _WORD)
+    raise ValueError(f"instruction {code:#x}")

@@ -1,0 +1,126 @@
+"""Runs work in a forked child, for what can never be undone: filters, rulesets, namespaces."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from nono.kernel import filters, notify, process, seccomp
+
+LIMIT_S = 20
+
+
+@dataclass(slots=True)
+class Child:
+    """A child of this test; its output is one JSON value."""
+
+    pid: int
+    output: int
+    status: int | None = field(default=None, init=False)
+
+    def wait(self) -> int:
+        """The wait status, from waitpid(2)."""
+        if self.status is None:
+            _, self.status = os.waitpid(self.pid, 0)
+        return self.status
+
+    def result(self) -> Any:
+        """What the work returned. AssertionError with its traceback when it raised or died."""
+        with os.fdopen(os.dup(self.output), "rb") as pipe:
+            text = pipe.read()
+        status = self.wait()
+        assert status == 0, f"the child ended with status {status:#x}: {text.decode()}"
+        return json.loads(text)
+
+
+@contextmanager
+def child(work: Callable[[], Any]) -> Iterator[Child]:
+    """A child that runs work; killed at the end of the block if it still runs, and reaped."""
+    output, child_output = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _run(work, child_output)
+    os.close(child_output)
+    started = Child(pid, output)
+    try:
+        yield started
+    finally:
+        if started.status is None:
+            os.kill(pid, signal.SIGKILL)
+            started.wait()
+        os.close(output)
+
+
+def in_child(work: Callable[[], Any]) -> Any:
+    """What work returned in a child of its own."""
+    with child(work) as started:
+        return started.result()
+
+
+@dataclass(frozen=True, slots=True)
+class Supervised:
+    """A child under the notify program, and our copy of its listener."""
+
+    child: Child
+    listener: int
+
+    def next(self) -> notify.Notification:
+        """The next trapped call; waits for it at most LIMIT_S."""
+        poll = select.poll()
+        poll.register(self.listener, select.POLLIN)
+        assert poll.poll(LIMIT_S * 1000) == [(self.listener, select.POLLIN)]
+        return notify.receive(self.listener)
+
+
+@contextmanager
+def supervised(work: Callable[[], Any]) -> Iterator[Supervised]:
+    """A child that runs work once its listener is here; we hold the only copy of it."""
+    ours, theirs = socket.socketpair()
+
+    def listen_and_work() -> Any:
+        listener = seccomp.install_listener(filters.load("notify"))
+        # By number: sending the descriptor itself would be judged by the filter it belongs to.
+        os.write(theirs.fileno(), listener.to_bytes(4, "little"))
+        os.read(theirs.fileno(), 1)
+        os.close(listener)
+        return work()
+
+    with ours, theirs, child(listen_and_work) as started:
+        ours.settimeout(LIMIT_S)
+        listener = process.duplicate_descriptor(started.pid, int.from_bytes(ours.recv(4), "little"))
+        try:
+            ours.send(b"!")
+            yield Supervised(started, listener)
+        finally:
+            os.close(listener)
+
+
+def errno_of(call: Callable[[], object]) -> int:
+    """The errno that a call fails with; 0 when it succeeds."""
+    try:
+        call()
+    except OSError as error:
+        return error.errno or -1
+    return 0
+
+
+def _run(work: Callable[[], Any], output: int) -> None:
+    code = 1
+    try:
+        signal.alarm(LIMIT_S)
+        text = json.dumps(work())
+        code = 0
+    except BaseException:
+        text = traceback.format_exc()
+    try:
+        os.write(output, text.encode())
+    finally:
+        os._exit(code)

@@ -1,0 +1,74 @@
+"""The child's half of a start: puts on the kernel's restrictions and becomes CMD."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from support.kernelsim_calls import PR_SET_PDEATHSIG, architecture, install_filter, install_listener, prctl
+from support.kernelsim_filter import RET_TRACE, RET_USER_NOTIF, outer_filter
+from support.kernelsim_standin import say
+from support.kernelsim_wsl2 import dress_as_wsl2
+
+if TYPE_CHECKING:
+    from support.kernelsim import Kernel
+
+type SignalMask = set[int | signal.Signals]
+
+EXIT_SIMULATOR_FAILED = 125
+EXIT_NOT_EXECUTABLE = 126
+EXIT_NOT_FOUND = 127
+
+
+def become_cmd(kernel: Kernel, argv: Sequence[str], channel: socket.socket, mask: SignalMask) -> NoReturn:
+    """Put on the restrictions, be attended, become CMD. `mask` is the signal mask CMD is to have.
+
+    `channel` carries one byte and, with --notify-busy, the listener to the simulator, and one byte back: go.
+    """
+    code = EXIT_SIMULATOR_FAILED
+    try:
+        _restrict(kernel, channel)
+        _restore_signals(mask)
+        code = EXIT_NOT_EXECUTABLE
+        os.execvp(argv[0], list(argv))
+    except FileNotFoundError as error:
+        code = EXIT_NOT_FOUND if code == EXIT_NOT_EXECUTABLE else code
+        say(f"{argv[0]}: {error.strerror}")
+    except OSError as error:
+        say(f"{argv[0]}: {error.strerror or error}")
+    finally:
+        os._exit(code)
+
+
+def _restrict(kernel: Kernel, channel: socket.socket) -> None:
+    if kernel.wsl2 and kernel.release:
+        dress_as_wsl2(kernel.release)
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # when the simulator is killed; last, a change of ids clears it
+    program = outer_filter(
+        architecture(),
+        kernel.consulted,
+        RET_USER_NOTIF if kernel.notify_busy else RET_TRACE,
+        refuse_user_namespaces=kernel.no_userns,
+    )
+    if kernel.notify_busy:
+        listener = install_listener(program)
+        socket.send_fds(channel, [b"r"], [listener])
+        os.close(listener)
+    else:
+        channel.send(b"r")
+    if channel.recv(1) != b"g":  # nobody is there to answer
+        os._exit(EXIT_SIMULATOR_FAILED)
+    if not kernel.notify_busy and (kernel.consulted or kernel.no_userns):
+        install_filter(program)
+
+
+def _restore_signals(mask: SignalMask) -> None:
+    """Undo what Python did to the dispositions, then let what is pending come."""
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -1,0 +1,95 @@
+"""Runs a command as the foreground of a terminal of its own, and plays the person in front of it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+WAIT_S = 30.0
+# In a session of its own: takes the terminal on 0 as its controlling one, becomes the command.
+TAKE_TERMINAL = (
+    "import fcntl, os, signal, sys, termios;"
+    "fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+    "signal.signal(signal.SIGPIPE, signal.SIG_DFL);"
+    "signal.signal(signal.SIGXFSZ, signal.SIG_DFL);"
+    "signal.signal(signal.SIGINT, signal.SIG_DFL);"
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
+
+
+@dataclass
+class Terminal:
+    """The person's end, and the command at the other one."""
+
+    master: int
+    process: subprocess.Popen[bytes]
+    shown: bytes = field(default=b"")
+
+    def type(self, keys: bytes) -> None:
+        os.write(self.master, keys)
+
+    def resize(self, rows: int, columns: int) -> None:
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def wait_for(self, text: bytes) -> None:
+        """Returns once text has been shown. AssertionError when it is not."""
+        deadline = time.monotonic() + WAIT_S
+        while text not in self.shown:
+            left = deadline - time.monotonic()
+            assert left > 0, f"{text!r} was not shown, but {self.shown!r}"
+            assert self._read(left), f"{text!r} was not shown, but {self.shown!r}, and the command ended"
+
+    def end(self) -> int:
+        """The command's wait status as Popen has it, and all it has shown in shown."""
+        code = self.process.wait(WAIT_S)
+        while self._read(0):
+            pass
+        return code
+
+    def _read(self, patience_s: float) -> bool:
+        if not select.select([self.master], [], [], patience_s)[0]:
+            return patience_s > 0
+        try:
+            piece = os.read(self.master, 65536)
+        except OSError:  # EIO: nobody holds the other end
+            return False
+        self.shown += piece
+        return bool(piece)
+
+
+@contextmanager
+def terminal(argv: Sequence[str | bytes], environment: Mapping[str, str], cwd: Path) -> Iterator[Terminal]:
+    """argv on a new terminal; killed at the end of the block if it still runs."""
+    master, slave = pty.openpty()
+    try:
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", TAKE_TERMINAL, *argv],
+                stdin=slave,
+                stdout=slave,
+                stderr=slave,
+                env=dict(environment),
+                cwd=cwd,
+                start_new_session=True,
+            )
+        finally:
+            os.close(slave)
+        try:
+            yield Terminal(master, process)
+        finally:
+            with suppress(ProcessLookupError):
+                process.kill()
+            process.wait(WAIT_S)
+    finally:
+        os.close(master)

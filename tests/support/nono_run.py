@@ -1,0 +1,213 @@
+"""Runs commands under the real `nono run`, beside the same commands without it, and reads the audit log."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from support.ordinary_user import UNPRIVILEGED_ID, OrdinaryUser
+
+NONO = (sys.executable, "-I", "-m", "nono")
+SUPPORT = Path(__file__).parent
+TIMEOUT_S = 90.0
+# Programs import their neighbours as the tests do, whatever directory and environment they run in.
+_BOOT = (
+    "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); module = sys.argv.pop(1);"
+    "runpy.run_module('support.attack_programs.' + module, run_name='__main__', alter_sys=True)"
+)
+PROGRAM_GRANTS = tuple(
+    f"--read={path}" for path in dict.fromkeys((sys.prefix, sys.base_prefix, str(SUPPORT.parent)))
+)
+
+# A run in proxy-only mode whose proxy lets nothing through.
+PROXY_ONLY: Mapping[str, object] = {"network": {"allow_domain": []}}
+
+AuditEvent = dict[str, Any]
+
+
+def program(name: str, *arguments: str | int) -> list[str]:
+    """The argv of support/attack_programs/<name>.py; a run of it needs PROGRAM_GRANTS."""
+    return [sys.executable, "-I", "-S", "-B", "-c", _BOOT, str(SUPPORT.parent), name, *map(str, arguments)]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A command that has ended. events are all of its audit log, oldest first; empty without nono."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    events: tuple[AuditEvent, ...] = ()
+
+    def outcomes(self) -> Any:
+        """The JSON that an attack program printed. AssertionError with all that was said when it is none."""
+        try:
+            return json.loads(self.stdout)
+        except ValueError:
+            raise AssertionError(f"exit code {self.exit_code}: {self.stdout}\n{self.stderr}") from None
+
+    @property
+    def network(self) -> list[AuditEvent]:
+        """The network decisions, each as the flat event of the log."""
+        return [event["event"] for event in self.events if event["type"] == "network"]
+
+    @property
+    def denied(self) -> list[AuditEvent]:
+        """Every refusal, those that the log only counts once for each time."""
+        return [event for event in self.denial_lines for _ in range(event.get("repeats", 1))]
+
+    @property
+    def denial_lines(self) -> list[AuditEvent]:
+        """As the log has them: repeats folded."""
+        return [event for event in self.network if event["decision"] == "deny"]
+
+    @property
+    def allowed(self) -> list[AuditEvent]:
+        return [event for event in self.network if event["decision"] == "allow"]
+
+    def denied_targets(self) -> set[tuple[str, int | None]]:
+        """(target, port) of every refusal."""
+        return {(event["target"], event["port"]) for event in self.denied}
+
+
+@dataclass(frozen=True, slots=True)
+class NonoRun:
+    """A user with a home outside /tmp (which every command may write) and a project that is granted."""
+
+    user: OrdinaryUser
+    project: Path
+
+    def argv(
+        self,
+        command: Sequence[str],
+        *,
+        profile: Mapping[str, object] = PROXY_ONLY,
+        flags: Sequence[str] = (),
+        wrapper: Sequence[str] = (),
+        stage: Sequence[str] = (),
+    ) -> list[str]:
+        """The argv of a run. wrapper: an argv prefix that runs nono as the user; stage: before that."""
+        file = self.user.home / "profile.json"
+        file.write_text(json.dumps(profile))
+        nono = [*NONO, "run", f"--profile={file}", f"--allow={self.project}", *PROGRAM_GRANTS, *flags, "--"]
+        return [*stage, *self.user.command([*wrapper, *nono, *command])]
+
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        profile: Mapping[str, object] = PROXY_ONLY,
+        flags: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        stdin: str | int = "",
+        wrapper: Sequence[str] = (),
+        stage: Sequence[str] = (),
+        pass_fds: Sequence[int] = (),
+        timeout_s: float = TIMEOUT_S,
+    ) -> Ended:
+        """`nono run -- command` to its end. stdin: a text, or a descriptor to hand over as it is."""
+        before = set(self.logs())
+        argv = self.argv(command, profile=profile, flags=flags, wrapper=wrapper, stage=stage)
+        ended = self._finish(argv, environment, stdin, pass_fds, timeout_s)
+        return Ended(ended.returncode, ended.stdout, ended.stderr, self.events_since(before))
+
+    def bare(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        stdin: str | int = "",
+        pass_fds: Sequence[int] = (),
+        timeout_s: float = TIMEOUT_S,
+    ) -> Ended:
+        """The same command without nono: what the kernel itself would have allowed."""
+        ended = self._finish(self.user.command(command), environment, stdin, pass_fds, timeout_s)
+        return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+    @contextmanager
+    def started(
+        self,
+        command: Sequence[str],
+        *,
+        sandboxed: bool = True,
+        flags: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> Iterator[subprocess.Popen[str]]:
+        """A run that goes on; its pid is nono's own. Killed and reaped when the block is left."""
+        argv = self.argv(command, flags=flags) if sandboxed else self.user.command(command)
+        process = subprocess.Popen(
+            argv,
+            env=self.user.environment(environment),
+            cwd=self.project,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def _finish(
+        self,
+        argv: Sequence[str],
+        environment: Mapping[str, str] | None,
+        stdin: str | int,
+        pass_fds: Sequence[int],
+        timeout_s: float,
+    ) -> subprocess.CompletedProcess[str]:
+        source: dict[str, Any] = {"input": stdin} if isinstance(stdin, str) else {"stdin": stdin}
+        return subprocess.run(
+            argv,
+            env=self.user.environment(environment),
+            cwd=self.project,
+            capture_output=True,
+            text=True,
+            pass_fds=tuple(pass_fds),
+            timeout=timeout_s,
+            check=False,
+            **source,
+        )
+
+    def logs(self) -> list[Path]:
+        return sorted((self.user.home / ".local/state/nono/audit").glob("*/audit-events.ndjson"))
+
+    def events_since(self, before: set[Path]) -> tuple[AuditEvent, ...]:
+        """Everything in the logs that were not there before."""
+        new = [path for path in self.logs() if path not in before]
+        lines = [line for path in new for line in path.read_text(encoding="utf-8").splitlines()]
+        return tuple(json.loads(json.loads(line)["event_json"]) for line in lines)
+
+    def give(self, path: Path) -> Path:
+        return self.user.give(path)
+
+
+@contextmanager
+def nono_run(*, as_root: bool = False) -> Iterator[NonoRun]:
+    """Gone, with all its files, when the block is left. as_root: root itself, in an equally fresh home."""
+    suite_is_root = os.geteuid() == 0
+    if as_root and not suite_is_root:
+        raise RuntimeError("only root can run nono as root")
+    uid, gid = (
+        (UNPRIVILEGED_ID, UNPRIVILEGED_ID) if suite_is_root and not as_root else (os.geteuid(), os.getegid())
+    )
+    home = Path(tempfile.mkdtemp(prefix="nono-run-", dir="/var/tmp")).resolve()
+    try:
+        user = OrdinaryUser(uid, gid, home)
+        for directory in (home, home / "tmp", home / "run", home / "project"):
+            directory.mkdir(mode=0o700, exist_ok=True)
+            user.give(directory)
+        yield NonoRun(user, home / "project")
+    finally:
+        shutil.rmtree(home)

@@ -1,0 +1,133 @@
+"""Runs commands as an ordinary user with a fresh account, also when the test suite itself runs as root.
+
+The user has no passwd entry, no group but its own, an empty home directory, and reads what everybody may
+read: the checkout and the virtual environment have to be world-readable, and every directory above them
+searchable, or nothing of either can be executed. Where the suite is not run by root the user is the one who
+runs it, in an equally fresh home and environment.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+UNPRIVILEGED_ID = 62000  # unused by distributions; 65534 is what foreign ids look like in a user namespace
+
+# Not setpriv(1): it is not everywhere, and busybox's cannot change ids. Python ignores two
+# signals from its start, which execve(2) would pass on.
+BECOME = (
+    "import os, signal, sys;"
+    "signal.signal(signal.SIGPIPE, signal.SIG_DFL);"
+    "signal.signal(signal.SIGXFSZ, signal.SIG_DFL);"
+    "os.setgroups([]);"
+    "os.setresgid(*[int(sys.argv[1])] * 3);"
+    "os.setresuid(*[int(sys.argv[1])] * 3);"
+    "os.execvp(sys.argv[2], sys.argv[2:])"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OrdinaryUser:
+    """Valid inside the `ordinary_user` block that gave it."""
+
+    uid: int
+    gid: int
+    home: Path
+
+    def command(self, argv: Sequence[str]) -> list[str]:
+        """The argv that runs `argv` as this user; the process itself becomes the user's."""
+        if os.geteuid() == self.uid:
+            return list(argv)
+        return [sys.executable, "-I", "-S", "-c", BECOME, str(self.uid), *argv]
+
+    def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        """All of the user's environment: what it can use of PATH, its own directories, `more` over them."""
+        directories = os.environ.get("PATH", os.defpath).split(os.pathsep)
+        return {
+            "PATH": os.pathsep.join(directory for directory in directories if self.reaches(Path(directory))),
+            "LANG": "C.UTF-8",
+            "HOME": str(self.home),
+            "TMPDIR": str(self.home / "tmp"),
+            "XDG_CONFIG_HOME": str(self.home / ".config"),
+            "XDG_DATA_HOME": str(self.home / ".local/share"),
+            "XDG_STATE_HOME": str(self.home / ".local/state"),
+            "XDG_CACHE_HOME": str(self.home / ".cache"),
+            "XDG_RUNTIME_DIR": str(self.home / "run"),
+            **(more or {}),
+        }
+
+    def reaches(self, path: Path) -> bool:
+        """Whether the user can get at an existing `path`: by the mode bits, and for what others own."""
+        if os.geteuid() == self.uid:
+            return os.path.exists(path)  # Path.exists() raises where a directory above cannot be searched
+        steps = [path, *path.parents, path.resolve(), *path.resolve().parents]
+        return path.is_absolute() and all(
+            os.path.exists(step) and step.stat().st_mode & 0o001 for step in steps
+        )
+
+    def give(self, path: Path) -> Path:
+        """Make `path`, which the test created, the user's own; returns it."""
+        os.chown(path, self.uid, self.gid)
+        return path
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        stdin: str = "",
+        timeout_s: float = 60.0,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run to the end, output captured. `environment` is laid over the user's; `cwd` is home if None."""
+        return subprocess.run(
+            self.command(argv),
+            env=self.environment(environment),
+            cwd=cwd or self.home,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+
+@contextmanager
+def ordinary_user() -> Iterator[OrdinaryUser]:
+    """An ordinary user with an empty home, removed at the end. RuntimeError: Python is out of its reach.
+
+    The home is not in pytest's tmp_path: that is closed to everyone but the user who runs the suite.
+    """
+    as_root = os.geteuid() == 0
+    uid, gid = (UNPRIVILEGED_ID, UNPRIVILEGED_ID) if as_root else (os.geteuid(), os.getegid())
+    home = Path(tempfile.mkdtemp(prefix="nono-user-"))
+    try:
+        user = OrdinaryUser(uid, gid, home.resolve())
+        for needed in (home.parent, Path(sys.executable), Path(__file__).parent):
+            if not user.reaches(needed):
+                raise RuntimeError(f"uid {uid} cannot reach {needed}; it is not world-readable")
+        for directory in (home, home / "tmp", home / "run"):
+            directory.mkdir(mode=0o700, exist_ok=True)
+            user.give(directory)
+        yield user
+    finally:
+        shutil.rmtree(home)
+
+
+def as_ordinary_user(
+    argv: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    stdin: str = "",
+    timeout_s: float = 60.0,
+) -> subprocess.CompletedProcess[str]:
+    """Run one command as an ordinary user, in a home that is gone afterwards."""
+    with ordinary_user() as user:
+        return user.run(argv, environment=environment, stdin=stdin, timeout_s=timeout_s)

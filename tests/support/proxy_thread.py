@@ -1,0 +1,303 @@
+"""The proxy on a uvloop of its own thread, and the pieces around it that a test scripts."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+import anyio
+
+from nono.audit.event import Event
+from nono.policy.network import Allow, Refuse
+from nono.proxy.dial import Resolver
+from nono.proxy.filter import HostPolicy
+from nono.proxy.route import Origin, Route
+from nono.proxy.server import Admits, ProxyConfig, RunningProxy, serve
+from nono.secret import Secret
+
+TIMEOUT_S = 20.0
+TOKEN = "session-token-of-this-test"
+PHANTOM = "sk-phantom-of-alpha"
+REAL_KEY = "sk-real-key-of-alpha"
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """Allows every name but those denied, and every address but those denied."""
+
+    denied: frozenset[str] = frozenset()
+    denied_addresses: frozenset[str] = frozenset()
+    raw: frozenset[tuple[str, int]] = frozenset()
+
+    def judge_name(self, host: str, port: int) -> Allow | Refuse:
+        if host in self.denied:
+            return Refuse(f"host {host} is in the deny list", host, "the test", "remove it")
+        return Allow(None, None)
+
+    def judge_addresses(self, host: str, port: int, addresses: Sequence[str]) -> Allow | Refuse:
+        bad = [address for address in addresses if address in self.denied_addresses]
+        return (
+            Refuse(f"resolved IP {bad[0]} is denied", bad[0], "the test", None) if bad else Allow(None, None)
+        )
+
+    def allows_raw(self, host: str, port: int) -> bool:
+        return (host, port) in self.raw
+
+    def for_route(self, host: str, port: int, origin: str) -> HostPolicy:
+        return self
+
+
+@dataclass
+class FakeCredential:
+    header: str = "Authorization"
+    content: bytes = field(default=b"Bearer " + REAL_KEY.encode(), repr=False)
+
+    def value(self) -> bytes:
+        return self.content
+
+
+def a_route(
+    port: int,
+    *,
+    service: str = "alpha",
+    host: str = "127.0.0.1",
+    scheme: str = "http",
+    base_path: str = "",
+    phantom: str = PHANTOM,
+    credential: FakeCredential | None = None,
+    loaded: bool = True,
+    tls_ca: str | None = None,
+) -> Route:
+    credential = (credential or FakeCredential()) if loaded else None
+    return Route(
+        service=service,
+        origin=Origin(scheme, host, port, base_path),
+        inject_header=credential.header if credential else "Authorization",
+        credential=credential,
+        phantom=Secret(phantom) if loaded else None,
+        base_url_variable=f"{service.upper()}_BASE_URL",
+        tls_ca=tls_ca,
+    )
+
+
+@dataclass
+class Recording:
+    """A recorder that keeps its events, and fails from the moment it is told to."""
+
+    events: list[Event] = field(default_factory=list)
+    failing: bool = False
+
+    def __call__(self, event: Event) -> None:
+        if self.failing:
+            raise OSError("disk full")
+        self.events.append(event)
+
+    @property
+    def network(self) -> list[dict[str, object]]:
+        return [cast(dict[str, object], event["event"]) for event in self.events]
+
+    def decisions(self) -> list[tuple[object, object]]:
+        return [(event["decision"], event.get("denial_category")) for event in self.network]
+
+
+@dataclass
+class Names:
+    """A resolver that answers from a table and keeps what it was asked."""
+
+    table: dict[str, list[list[str]]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:
+        self.asked.append(host)
+        answers = self.table.get(host, [["127.0.0.1"]])
+        if not answers:
+            raise OSError("no such name")
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+
+@dataclass
+class ProxyUnderTest:
+    running: RunningProxy
+    recording: Recording
+    names: Names
+
+    @property
+    def port(self) -> int:
+        return self.running.port
+
+
+@contextmanager
+def proxy(
+    *routes: Route,
+    hosts: HostPolicy | None = None,
+    admits: Admits | None = None,
+    names: Names | None = None,
+    resolver: Resolver | None = None,
+    recording: Recording | None = None,
+    **changes: object,
+) -> Iterator[ProxyUnderTest]:
+    """A running proxy; changes are fields of ProxyConfig. It is gone when the block is left."""
+    recording = recording or Recording()
+    names = names or Names()
+    config = ProxyConfig(hosts=hosts or Hosts(), session_token=Secret(TOKEN), routes=routes)
+    config = replace(config, **changes)  # type: ignore[arg-type]  # a test names the fields it changes
+    started = threading.Event()
+    state: dict[str, object] = {}
+
+    async def main() -> None:
+        stop = state["stop"] = anyio.Event()
+        state["token"] = anyio.lowlevel.current_token()
+        async with serve(config, recording, admits=admits, resolver=resolver or names) as running:
+            state["running"] = running
+            started.set()
+            await stop.wait()
+        state["left"] = (running.client_connections, running.upstream_connections)
+
+    def run() -> None:
+        try:
+            anyio.run(main, backend_options={"use_uvloop": True})
+        except BaseException as fault:
+            state["fault"] = fault
+        finally:
+            started.set()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    assert started.wait(TIMEOUT_S)
+    if "fault" in state:
+        raise cast(BaseException, state["fault"])
+    try:
+        yield ProxyUnderTest(cast(RunningProxy, state["running"]), recording, names)
+    finally:
+        stop = cast(anyio.Event, state["stop"])
+        anyio.from_thread.run_sync(stop.set, token=cast(anyio.lowlevel.EventLoopToken, state["token"]))
+        thread.join(TIMEOUT_S)
+        assert not thread.is_alive(), "the proxy does not end"
+        if "fault" in state:
+            raise cast(BaseException, state["fault"])
+        assert state["left"] == (0, 0), "connections outlived the proxy"
+
+
+@dataclass
+class Response:
+    status: int
+    reason: str
+    fields: list[tuple[str, str]]
+    body: bytes
+    interim: list[int]
+
+    def value(self, name: str) -> str | None:
+        return next((value for field_name, value in self.fields if field_name == name.lower()), None)
+
+
+class Client:
+    """A client connection that writes what it is told and reads one response at a time."""
+
+    def __init__(self, port: int, *, receive_buffer: int | None = None) -> None:
+        self.transport = socket.socket()
+        if receive_buffer is not None:
+            self.transport.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.transport.settimeout(TIMEOUT_S)
+        self.transport.connect(("127.0.0.1", port))
+        self.transport.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._buffer = b""
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.transport.close()
+
+    def send(self, piece: bytes) -> None:
+        self.transport.sendall(piece)
+
+    def receive(self) -> bytes:
+        """What arrives next; b"" at the end."""
+        piece = self.transport.recv(65536)
+        self._buffer += piece
+        return piece
+
+    def read_until(self, mark: bytes) -> bytes:
+        while mark not in self._buffer:
+            assert self.receive(), f"the connection ended after {self._buffer!r}"
+        end = self._buffer.index(mark) + len(mark)
+        taken, self._buffer = self._buffer[:end], self._buffer[end:]
+        return taken
+
+    def read_exactly(self, count: int) -> bytes:
+        while len(self._buffer) < count:
+            assert self.receive(), f"the connection ended after {self._buffer!r}"
+        taken, self._buffer = self._buffer[:count], self._buffer[count:]
+        return taken
+
+    def head(self) -> tuple[int, str, list[tuple[str, str]]]:
+        lines = self.read_until(b"\r\n\r\n").decode("latin-1").split("\r\n")[:-2]
+        version, status, reason = (lines[0] + " ").split(" ", 2)
+        assert version == "HTTP/1.1"
+        pairs = [line.partition(":") for line in lines[1:]]
+        return int(status), reason.strip(), [(name.lower(), value.strip()) for name, _, value in pairs]
+
+    def response(self, *, to_head: bool = False) -> Response:
+        """The next final response, whole."""
+        interim: list[int] = []
+        while True:
+            status, reason, fields = self.head()
+            if status >= 200:
+                break
+            interim.append(status)
+        table = dict(fields)
+        if to_head or status in (204, 304):
+            body = b""
+        elif table.get("transfer-encoding") == "chunked":
+            body = self.chunks()
+        elif "content-length" in table:
+            body = self.read_exactly(int(table["content-length"]))
+        else:
+            body = self.rest()
+        return Response(status, reason, fields, body, interim)
+
+    def chunk(self) -> bytes:
+        size = int(self.read_until(b"\r\n").split(b";")[0], 16)
+        piece = self.read_exactly(size)
+        if size:
+            assert self.read_exactly(2) == b"\r\n"
+        return piece
+
+    def chunks(self) -> bytes:
+        body = b""
+        while piece := self.chunk():
+            body += piece
+        while self.read_until(b"\r\n") != b"\r\n":
+            pass
+        return body
+
+    def rest(self) -> bytes:
+        while self.receive():
+            pass
+        taken, self._buffer = self._buffer, b""
+        return taken
+
+    def is_closed(self) -> bool:
+        """Whether the other end closes without sending anything more. Blocks until it does either."""
+        try:
+            return not self._buffer and not self.transport.recv(1)
+        except ConnectionResetError:
+            return True
+
+    def start_tls(self, server_name: str, context: ssl.SSLContext) -> ssl.SSLSocket:
+        return context.wrap_socket(self.transport, server_hostname=server_name)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Returns when condition holds; AssertionError after TIMEOUT_S. For what no event announces."""
+    pause = threading.Event()
+    for _ in range(int(TIMEOUT_S / 0.01)):
+        if condition():
+            return
+        pause.wait(0.01)
+    raise AssertionError("it did not come about")

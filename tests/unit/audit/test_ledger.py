@@ -1,0 +1,232 @@
+"""The audit log on a real file system: what is on disk, who may read it, and what a full disk does."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import resource
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from nono.audit.chain import ChainState, encode_event, leaf_hash
+from nono.audit.event import Event, session_ended, session_started
+from nono.audit.ledger import AuditLog, new_session_id
+
+EVENT: Event = {"type": "session_ended", "ended": "2026-01-02T03:04:06Z", "exit_code": 0}
+
+
+@pytest.fixture
+def state_root(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "nono"
+
+
+def records(path: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in Path(path).read_bytes().splitlines()]
+
+
+@contextmanager
+def file_size_limit(limit_bytes: int) -> Iterator[None]:
+    """Makes writes beyond the limit fall short, then fail (setrlimit(2)); Python ignores SIGXFSZ."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_an_event_is_in_the_file_when_record_returns(state_root: Path) -> None:
+    with AuditLog(str(state_root), "s1") as log:
+        log.record(session_started(["true"]))
+        assert [record["sequence"] for record in records(log.path)] == [0]
+        log.record(session_ended(0))
+        assert [record["sequence"] for record in records(log.path)] == [0, 1]
+
+
+def test_the_log_on_disk_verifies_and_agrees_with_the_summary(state_root: Path) -> None:
+    with AuditLog(str(state_root), "s1") as log:
+        for code in range(5):
+            log.record(session_ended(code))
+    state = ChainState()
+    for sequence, record in enumerate(records(log.path)):
+        leaf = leaf_hash(str(record["event_json"]).encode())
+        previous, state = state, state.appended(leaf)
+        assert record["sequence"] == sequence
+        assert record["leaf_hash"] == leaf.hex()
+        assert record["prev_chain"] == (previous.head.hex() if previous.head else None)
+        assert record["chain_hash"] == (state.head or b"").hex()
+    assert log.integrity() == state.integrity()
+
+
+def test_only_the_owner_can_read_the_log(state_root: Path) -> None:
+    previous_umask = os.umask(0)
+    try:
+        log = AuditLog(str(state_root), "s1")
+    finally:
+        os.umask(previous_umask)
+    log.close()
+    file = Path(log.path)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    for directory in (file.parent, file.parent.parent, state_root, state_root.parent):
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+
+
+def test_every_descriptor_of_the_log_is_close_on_exec(state_root: Path) -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    with AuditLog(str(state_root), "s1"):
+        opened = [
+            int(fd)
+            for fd in set(os.listdir("/proc/self/fd")) - before
+            if os.path.exists(f"/proc/self/fd/{fd}")
+        ]
+        assert opened
+        assert all(fcntl.fcntl(fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC for fd in opened)
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_session_id_cannot_be_used_twice(state_root: Path) -> None:
+    AuditLog(str(state_root), "s1").close()
+    before = set(os.listdir("/proc/self/fd"))
+    with pytest.raises(FileExistsError):
+        AuditLog(str(state_root), "s1")
+    assert set(os.listdir("/proc/self/fd")) == before
+    AuditLog(str(state_root), "s2").close()
+
+
+def test_a_symlink_in_the_place_of_the_session_directory_is_refused(state_root: Path, tmp_path: Path) -> None:
+    (state_root / "audit").mkdir(parents=True, mode=0o700)
+    (tmp_path / "elsewhere").mkdir()
+    (state_root / "audit" / "s1").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FileExistsError):
+        AuditLog(str(state_root), "s1")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.parametrize("session_id", ["", "a/b", "..", "a\0", "ä", "x" * 65, "a\n"])
+def test_a_session_id_that_is_no_plain_name_is_refused(state_root: Path, session_id: str) -> None:
+    with pytest.raises(ValueError, match="session id"):
+        AuditLog(str(state_root), session_id)
+    assert not state_root.exists()
+
+
+def test_new_session_ids_are_16_hex_digits_and_differ() -> None:
+    ids = {new_session_id() for _ in range(50)}
+    assert len(ids) == 50
+    assert all(len(i) == 16 and set(i) <= set("0123456789abcdef") for i in ids)
+
+
+def test_a_record_cut_short_by_a_full_disk_leaves_no_trace(state_root: Path) -> None:
+    with AuditLog(str(state_root), "s1") as log:
+        log.record(EVENT)
+        good = Path(log.path).read_bytes()
+        with file_size_limit(len(good) + 10), pytest.raises(OSError, match="10 bytes") as caught:
+            log.record(EVENT)
+        assert caught.value.errno == errno.ENOSPC
+        assert Path(log.path).read_bytes() == good
+        log.record(EVENT)
+        assert [record["sequence"] for record in records(log.path)] == [0, 1]
+        assert records(log.path)[1]["prev_chain"] == records(log.path)[0]["chain_hash"]
+
+
+def test_a_record_that_cannot_be_written_at_all_does_not_advance_the_log(state_root: Path) -> None:
+    with AuditLog(str(state_root), "s1") as log:
+        log.record(EVENT)
+        before = log.integrity()
+        with file_size_limit(Path(log.path).stat().st_size), pytest.raises(OSError, match="File too large"):
+            log.record(EVENT)
+        assert log.integrity() == before
+        log.record(EVENT)
+        assert [record["sequence"] for record in records(log.path)] == [0, 1]
+
+
+def test_a_torn_record_that_cannot_be_cut_off_ends_the_log(
+    state_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(fd: int, length: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with AuditLog(str(state_root), "s1") as log:
+        monkeypatch.setattr(os, "ftruncate", refuse)
+        with file_size_limit(10), pytest.raises(OSError, match="10 bytes"):
+            log.record(EVENT)
+        with pytest.raises(OSError, match="unusable"):
+            log.record(EVENT)
+
+
+def test_an_event_that_is_no_json_does_not_advance_the_log(state_root: Path) -> None:
+    with AuditLog(str(state_root), "s1") as log:
+        with pytest.raises(TypeError):
+            log.record({"type": "x", "bad": object()})
+        log.record(EVENT)
+        assert [record["sequence"] for record in records(log.path)] == [0]
+
+
+def test_sync_is_asked_for_after_a_record_and_not_after_a_sync(state_root: Path) -> None:
+    with AuditLog(str(state_root), "s1") as log:
+        log.sync()
+        answers = [log.needs_sync]
+        log.record(EVENT)
+        answers.append(log.needs_sync)
+        log.sync()
+        assert [*answers, log.needs_sync] == [False, True, False]
+
+
+def test_closing_synchronises_what_was_not(state_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synchronised: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", synchronised.append)
+    log = AuditLog(str(state_root), "s1")
+    log.record(EVENT)
+    assert synchronised == []
+    log.close()
+    assert len(synchronised) == 1
+    log.close()
+    assert len(synchronised) == 1
+
+
+def test_after_a_failed_sync_nothing_more_is_recorded(
+    state_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(fd: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with AuditLog(str(state_root), "s1") as log:
+        log.record(EVENT)
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fdatasync", fail)
+            with pytest.raises(OSError, match="fdatasync"):
+                log.sync()
+        assert log.needs_sync
+        with pytest.raises(OSError, match="unusable"):
+            log.record(EVENT)
+
+
+def test_a_closed_log_records_nothing(state_root: Path) -> None:
+    log = AuditLog(str(state_root), "s1")
+    log.close()
+    with pytest.raises(OSError, match="closed"):
+        log.record(EVENT)
+    assert Path(log.path).read_bytes() == b""
+
+
+def test_each_record_is_one_write(state_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes: list[int] = []
+    real_write = os.write
+
+    def write(fd: int, content: bytes) -> int:
+        writes.append(len(content))
+        return real_write(fd, content)
+
+    with AuditLog(str(state_root), "s1") as log:
+        monkeypatch.setattr(os, "write", write)
+        log.record({"type": "x", "text": "y" * 100_000})
+        monkeypatch.undo()
+        assert len(writes) == 1
+        assert (
+            records(log.path)[0]["event_json"] == encode_event({"type": "x", "text": "y" * 100_000}).decode()
+        )

@@ -1,0 +1,79 @@
+"""Redaction of command lines: each kind of secret beside the innocent text that differs in one thing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nono.audit.redact import ENV_NAMES, FLAGS, HEADERS, QUERY_KEYS, redact_argv, redact_text
+
+R = "[REDACTED]"
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        pytest.param(["x", "--token", "abc", "y"], ["x", "--token", R, "y"], id="flag, next argument"),
+        pytest.param(["x", "--tokens", "abc"], ["x", "--tokens", "abc"], id="another flag"),
+        pytest.param(["x", "--TOKEN", "abc"], ["x", "--TOKEN", R], id="flag in capitals"),
+        pytest.param(["x", "--api-key=abc"], ["x", f"--api-key={R}"], id="flag with ="),
+        pytest.param(["x", "--api-key=a b"], ["x", f"--api-key={R}"], id="flag with = and a blank"),
+        pytest.param(["x", "--token", "--password", "p"], ["x", "--token", R, "p"], id="a value like a flag"),
+        pytest.param(["x", "--token"], ["x", "--token"], id="flag without a value"),
+        pytest.param(["-H", "Authorization: Bearer abc"], ["-H", f"Authorization: {R}"], id="header"),
+        pytest.param(["-H", "Accept: text/html"], ["-H", "Accept: text/html"], id="another header"),
+        pytest.param(["-HX-Api-Key:abc"], [f"-HX-Api-Key:{R}"], id="header glued to its flag"),
+        pytest.param(["--header=cookie: a=b; c=d"], [f"--header=cookie: {R}"], id="header behind ="),
+        pytest.param(["https://u:p@h/x"], [f"https://{R}@h/x"], id="URL, user and password"),
+        pytest.param(["https://tok@h/x"], [f"https://{R}@h/x"], id="URL, user only"),
+        pytest.param(["https://u:p@ss@h/x"], [f"https://{R}@h/x"], id="URL, @ in the password"),
+        pytest.param(["https://h/x@y"], ["https://h/x@y"], id="URL, @ in the path"),
+        pytest.param(["https://h/x?a=1&key=abc&b=2"], [f"https://h/x?a=1&key={R}&b=2"], id="URL, query"),
+        pytest.param(["https://h/x?a=1;Code=abc"], [f"https://h/x?a=1;Code={R}"], id="URL, query behind ;"),
+        pytest.param(["https://h/x?monkey=abc"], ["https://h/x?monkey=abc"], id="URL, longer key"),
+        pytest.param(["https://h/#access_token=abc"], [f"https://h/#access_token={R}"], id="URL, fragment"),
+        pytest.param(["OPENAI_API_KEY=abc", "x"], [f"OPENAI_API_KEY={R}", "x"], id="assignment"),
+        pytest.param(["openai_api_key='a b' c"], [f"openai_api_key={R} c"], id="assignment, quoted"),
+        pytest.param(["MY_OPENAI_API_KEY=abc"], ["MY_OPENAI_API_KEY=abc"], id="another variable"),
+        pytest.param(
+            ["sh", "-c", 'GH_TOKEN="a b" curl -H "Cookie: x y" https://u:p@h --auth z && echo ok'],
+            ["sh", "-c", f'GH_TOKEN={R} curl -H "Cookie: {R}" https://{R}@h --auth {R} && echo ok'],
+            id="all of it inside one argument",
+        ),
+    ],
+)
+def test_a_command_line_is_redacted(argv: list[str], expected: list[str]) -> None:
+    assert redact_argv(argv) == expected
+
+
+CANARY = "c4n4ry"
+CARRIERS = (
+    [[flag, CANARY] for flag in FLAGS]
+    + [[f"{flag}={CANARY}"] for flag in FLAGS]
+    + [[f"{header}: {CANARY}"] for header in HEADERS]
+    + [[f"https://h/?{key}={CANARY}"] for key in QUERY_KEYS]
+    + [[f"{name}={CANARY}"] for name in ENV_NAMES]
+    + [[f"https://{CANARY}@h/"], [f"postgres://u:{CANARY}@h/"]]
+)
+
+
+@given(
+    st.sampled_from(CARRIERS),
+    st.booleans(),
+    st.lists(st.text(st.characters(exclude_characters="-")), max_size=3),
+)
+def test_no_listed_carrier_keeps_its_value(carrier: list[str], upper: bool, before: list[str]) -> None:
+    spelled = [part.upper().replace(CANARY.upper(), CANARY) if upper else part for part in carrier]
+    assert CANARY not in "\n".join(redact_argv([*before, *spelled]))
+
+
+@given(st.lists(st.text()))
+def test_redaction_keeps_the_number_of_arguments(argv: list[str]) -> None:
+    assert len(redact_argv(argv)) == len(argv)
+
+
+@given(st.text(alphabet="abc /.=:@?&-_"))
+def test_text_without_a_listed_name_or_userinfo_is_left_alone(text: str) -> None:
+    if "://" not in text:
+        assert redact_text(text) == text

@@ -1,0 +1,126 @@
+"""The command line answers with one clear sentence and the documented status."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from nono import __version__
+from nono.cli.console import printable
+from nono.cli.main import COMMANDS, LATER, main
+
+
+def outcome(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
+    try:
+        status = main(argv)
+    except SystemExit as ended:  # argparse's own way out, for --help and usage errors
+        status = ended.code if isinstance(ended.code, int) else 1
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_help_and_version_go_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = outcome(capsys, "--help")
+    assert (status, err) == (0, "")
+    assert all(command in out for command in COMMANDS)
+    assert outcome(capsys, "--version") == (0, f"nono {__version__}\n", "")
+
+
+def test_help_fits_a_narrow_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    for argv in (["--help"], *([command, "--help"] for command in COMMANDS)):
+        _, out, _ = outcome(capsys, *argv)
+        assert [line for line in out.splitlines() if len(line) > 80] == []
+
+
+def test_no_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = outcome(capsys)
+    assert (status, out) == (2, "")
+    assert err.startswith("usage: nono")
+
+
+@pytest.mark.parametrize("command", sorted(LATER))
+def test_a_command_to_come_is_known(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = outcome(capsys, command, "--json")
+    assert status == 2
+    assert err == f"nono: `nono {command}` is not available yet.\n"
+
+
+def test_a_mistyped_command_gets_its_nearest_name(capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = outcome(capsys, "rum")
+    assert status == 2
+    assert "Did you mean 'run'?" in err
+
+
+@pytest.mark.parametrize("argv", [["-s", "run"], ["--silent", "run"], ["run", "-s"], ["run", "--silent"]])
+def test_global_options_stand_on_either_side(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = outcome(capsys, *argv)
+    assert status == 1
+    assert err.startswith("nono: No command specified\n")
+
+
+def test_an_unknown_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = outcome(capsys, "run", "--alow", ".", "--", "true")
+    assert status == 2
+    assert err == "nono: unrecognized arguments: --alow\nhint: did you mean '--allow'?\n"
+
+
+@pytest.mark.parametrize(
+    "argv", [["--theme", "x", "run"], ["--log-file=x", "why"], ["run", "--log-file", "x"]]
+)
+def test_a_global_option_to_come_is_refused_by_name(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, err = outcome(capsys, *argv)
+    flag = next(word.partition("=")[0] for word in argv if word.startswith("--"))
+    assert (status, err) == (2, f"nono: {flag}: not available yet.\n")
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["--path", "/etc", "--host", "a.example"], "--path and --host are two questions"),
+        ([], "--path or --host is required"),
+        (["--path", ""], "--path: its value is empty."),
+        (["--host", ""], "--host ''"),
+        (["--host", "http://["], "--host 'http://['"),
+        (["--host", "a.example:0"], "--host 'a.example:0'"),
+    ],
+    ids=repr,
+)
+def test_why_refuses_what_is_not_one_question(
+    argv: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = outcome(capsys, "why", *argv)
+    assert (status != 0, out) == (True, "")
+    assert sentence in err
+
+
+@pytest.mark.parametrize("host", ["a.example", "a.example:80", "[::1]:443", "::1", "https://[::1]/x"])
+def test_why_takes_a_host_in_any_spelling_of_a_url(host: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = outcome(capsys, "why", "--host", host)
+    assert (status, out) == (0, "ALLOWED\n  Reason: network_allowed\n")
+
+
+@pytest.mark.parametrize("words", ["--version", "why --path /etc"])
+def test_output_that_cannot_be_written_is_one_sentence(words: str) -> None:
+    full = f"exec {sys.executable} -m nono {words} >/dev/full"
+    result = subprocess.run(["sh", "-c", full], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (1, "nono: No space left on device\n")
+
+
+def test_a_closed_standard_stream_is_replaced_by_dev_null() -> None:
+    closed = f"exec {sys.executable} -m nono credential set x <&- 2>&1"
+    result = subprocess.run(["sh", "-c", closed], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (1, "nono: the value of 'x' is empty; nothing was stored\n")
+
+
+def test_nothing_of_its_own_goes_to_stdout_when_stderr_is_closed() -> None:
+    closed = f"exec {sys.executable} -m nono nonsense 2>&-"
+    result = subprocess.run(["sh", "-c", closed], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (2, "")
+
+
+def test_control_characters_of_a_name_are_spelled_out() -> None:
+    assert printable("a\x1b[31m\x9b\r\u202eb\tü\n") == "a\\x1b[31m\\x9b\\r\\u202eb\tü\n"

@@ -1,0 +1,51 @@
+"""Options end where the command begins."""
+
+from __future__ import annotations
+
+import pytest
+
+from nono.cli.parse import parse
+from nono.errors import ConfigError, NonoError
+
+
+@pytest.mark.parametrize(
+    ("argv", "command"),
+    [
+        (["--allow-cwd", "--", "ls", "-l"], ("ls", "-l")),
+        (["--allow-cwd", "ls", "-l"], ("ls", "-l")),
+        (["ls", "--allow-cwd"], ("ls", "--allow-cwd")),
+        (["--", "ls", "--", "x"], ("ls", "--", "x")),
+        (["ls", "--", "x"], ("ls", "--", "x")),
+        (["-v", "-r", "/a", "--", "--odd-name"], ("--odd-name",)),
+        (["--", ""], ("",)),
+    ],
+)
+def test_the_command_keeps_every_word_of_its_own(argv: list[str], command: tuple[str, ...]) -> None:
+    assert parse("run", "", argv, {}).command == command
+
+
+def test_an_option_of_the_command_is_not_nonos() -> None:
+    assert not parse("run", "", ["ls", "--allow-cwd"], {}).request.allow_cwd
+    assert parse("run", "", ["--allow-cwd", "ls"], {}).request.allow_cwd
+
+
+def test_an_old_flag_among_the_commands_arguments_is_not_warned_about() -> None:
+    assert parse("run", "", ["--", "x", "--net-block"], {}).given.warnings == ()
+    assert parse("run", "", ["--net-block", "--", "x"], {}).given.warnings != ()
+
+
+def test_no_command_is_said() -> None:
+    with pytest.raises(NonoError, match="No command specified"):
+        parse("run", "", ["--allow-cwd"], {})
+
+
+@pytest.mark.parametrize("policy", ["landlock", "external", "netns", "bogus"])
+def test_a_sandbox_policy_but_auto_is_refused(policy: str) -> None:
+    with pytest.raises(ConfigError):
+        parse("run", "", ["--sandbox-policy", policy, "x"], {})
+    assert parse("run", "", ["--sandbox-policy", "auto", "x"], {}).command == ("x",)
+
+
+def test_a_sandbox_policy_is_for_run_only() -> None:
+    with pytest.raises(ConfigError, match="only supported by `nono run`"):
+        parse("wrap", "", ["--sandbox-policy", "auto", "x"], {})

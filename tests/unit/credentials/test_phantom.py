@@ -1,0 +1,68 @@
+"""Phantoms: shaped like the provider's tokens, unlike each other, and compared rather than shown."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from nono.credentials.phantom import make_phantom, make_session_token
+from nono.credentials.shapes import looks_like_key
+
+
+@pytest.mark.parametrize(
+    ("service", "pattern"),
+    [
+        ("openai", r"sk-proj-[A-Za-z0-9_-]{156}"),
+        ("anthropic", r"sk-ant-api03-[A-Za-z0-9_-]{93}AA"),
+        ("github", r"ghp_[A-Za-z0-9]{36}"),
+        ("gitlab", r"glpat-[A-Za-z0-9_-]{20}"),
+        ("gemini", r"AIza[A-Za-z0-9_-]{35}"),
+        ("google-ai", r"AIza[A-Za-z0-9_-]{35}"),
+        ("anything", r"nono_[A-Za-z0-9]{43}"),
+    ],
+)
+def test_a_phantom_has_the_shape_of_the_providers_tokens(service: str, pattern: str) -> None:
+    for _ in range(20):
+        assert re.fullmatch(pattern, make_phantom(service).child_value())
+
+
+def test_no_two_phantoms_are_alike() -> None:
+    values = {
+        make_phantom(service).child_value()
+        for service in ("openai", "gemini", "google-ai")
+        for _ in range(50)
+    }
+    assert len(values) == 150
+
+
+def test_a_phantom_matches_itself_and_nothing_that_differs_in_one_character() -> None:
+    phantom = make_phantom("github")
+    value = phantom.child_value()
+    assert phantom.matches(value)
+    for other in (
+        "",
+        value[:-1],
+        value + "x",
+        value[:-1] + ("a" if value[-1] != "a" else "b"),
+        value.swapcase(),
+    ):
+        assert not phantom.matches(other)
+    assert not make_phantom("github").matches(value)
+
+
+def test_a_session_token_is_256_bits_in_hex_and_new_each_time() -> None:
+    token, other = make_session_token(), make_session_token()
+    assert re.fullmatch("[0-9a-f]{64}", token.child_value())
+    assert token.matches(token.child_value())
+    assert not token.matches(other.child_value())
+
+
+@pytest.mark.parametrize("service", ["openai", "anthropic", "github", "gitlab", "gemini"])
+def test_a_token_of_a_known_provider_is_taken_for_a_key(service: str) -> None:
+    assert looks_like_key(make_phantom(service).child_value())
+
+
+@pytest.mark.parametrize("name", ["openai", "sk-work", "ghp_mine", "github", "AIza"])
+def test_a_name_is_not_taken_for_a_key(name: str) -> None:
+    assert not looks_like_key(name)

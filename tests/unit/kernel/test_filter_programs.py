@@ -1,0 +1,224 @@
+"""Every frozen program, run over the system calls, compared with a model written in Python terms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nono.kernel.bpf import PROGRAMS
+from nono.kernel.filter_build import VERSION_FILE, build, libseccomp_version
+from nono.kernel.filters import MACHINES, load
+from nono.kernel.uapi_seccomp import AUDIT_ARCH, SYSCALL_NUMBERS
+from support.bpf_interpreter import Instruction, decode, run
+
+ALLOW = 0x7FFF0000
+REFUSAL = {"open_net": 0x00050001, "block_all": 0x00050001, "tcp_only": 0x00050001, "notify": 0x7FC00000}
+FOREIGN = {"i386": 0x40000003, "arm": 0x40000028, "x86_64": 0xC000003E, "aarch64": 0xC00000B7, "zero": 0}
+
+AF_UNIX, AF_INET, AF_INET6 = 1, 2, 10
+SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET = 1, 2, 3, 5
+NONBLOCK_CLOEXEC = 0o4000 | 0o2000000
+FASTOPEN = 0x20000000
+TIOCSTI, TIOCLINUX = 0x5412, 0x541C
+HIGH = 0xDEADBEEF << 32
+POINTER_HIGH_HALF_ONLY = 0x7F00_0000_0000
+
+CASES = [(program.name, machine) for program in PROGRAMS for machine in MACHINES]
+every_program = pytest.mark.parametrize(
+    ("name", "machine"), CASES, ids=[f"{name}-{machine}" for name, machine in CASES]
+)
+
+
+def refused(name: str, call: str, args: Sequence[int]) -> bool:
+    """What a program must do with a native call."""
+    family, kind, protocol = (argument & 0xFFFFFFFF for argument in args[:3])
+    kind &= 0xF
+    notify = name == "notify"
+    match call:
+        case "ioctl":
+            return args[1] & 0xFFFFFFFF in (TIOCSTI, TIOCLINUX)
+        case "prlimit64":
+            return args[0] & 0xFFFFFFFF != 0 and args[2] != 0
+        case _ if name == "open_net":
+            return False
+        case "io_uring_setup" | "io_uring_enter" | "io_uring_register":
+            return True
+        case "connect" | "bind" | "listen":
+            return notify
+        case "sendto":
+            return bool(args[3] & FASTOPEN) or (notify and args[4] != 0)
+        case "sendmmsg":
+            return bool(args[3] & FASTOPEN)
+        case "sendmsg":
+            return bool(args[2] & FASTOPEN)
+        case "socketpair":
+            return family != AF_UNIX or (notify and kind in (SOCK_DGRAM, SOCK_RAW))
+        case "socket" if family == AF_UNIX:
+            return notify and kind in (SOCK_DGRAM, SOCK_RAW)
+        case "socket":
+            is_tcp = family in (AF_INET, AF_INET6) and kind == SOCK_STREAM and protocol in (0, 6)
+            return name == "block_all" or not is_tcp
+    return False
+
+
+def socket_arguments() -> Iterator[tuple[int, ...]]:
+    for family in (*range(50), 255, 0x10001, 0x80000001, 0x7FFFFFFF, 0xFFFFFFFF):
+        for kind in (*range(16), 1 | NONBLOCK_CLOEXEC, 2 | NONBLOCK_CLOEXEC, 0x11, 0x80000001):
+            for protocol in (0, 1, 6, 17, 132, 262, 0x106, 0x80000006, 0xFFFFFFFF):
+                yield family, kind, protocol, 0, 0, 0
+    for bit in (1 << position for position in range(64)):
+        for family in (AF_UNIX, AF_INET, AF_INET6):
+            yield family | bit, SOCK_STREAM, 0, 0, 0, 0
+            yield family, SOCK_STREAM | bit, 0, 0, 0, 0
+            yield family, SOCK_STREAM, 0 | bit, 0, 0, 0
+            yield family, SOCK_STREAM, 6 | bit, 0, 0, 0
+        yield bit, SOCK_STREAM, 0, 0, 0, 0
+    for garbage in range(8):
+        for kind in (SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET):
+            for family in (0, AF_UNIX, AF_INET, 3, AF_INET6, 16):
+                high = [HIGH if garbage >> position & 1 else 0 for position in range(3)]
+                yield family | high[0], kind | high[1], 6 | high[2], 0, 0, 0
+                yield family | high[0], kind | high[1], 17 | high[2], 0, 0, 0
+
+
+SEND_ARGUMENTS = [
+    (3, 0x1000, flags2, flags3, destination, length)
+    for flags2 in (0, 0x4000, FASTOPEN, FASTOPEN | 0x4040, FASTOPEN | HIGH, HIGH, FASTOPEN << 32)
+    for flags3 in (0, 0x4000, FASTOPEN, FASTOPEN | 0x4040, FASTOPEN | HIGH, HIGH, FASTOPEN << 32)
+    for destination in (0, 1, 0x7FFF_1234_5678, POINTER_HIGH_HALF_ONLY)
+    for length in (0, 16)
+]
+
+LIMIT_ARGUMENTS = [
+    (pid, 7, new_limit, 0, 0, 0)
+    for pid in (0, HIGH, *(1 << bit for bit in range(64)), 4711, 0xFFFFFFFF)
+    for new_limit in (0, 1, 0x7FFF_1234_5678, POINTER_HIGH_HALF_ONLY)
+]
+
+IOCTL_ARGUMENTS = [
+    (0, request, 0x7FFF_1234_5678, 0, 0, 0)
+    for known in (TIOCSTI, TIOCLINUX)
+    for request in (known, known | HIGH, *(known ^ 1 << bit for bit in range(64)))
+]
+
+PLAIN_ARGUMENTS = [
+    (0,) * 6,
+    (1, 1, 0, 0, 0, 0),
+    (2, 1, 0, 0, 0, 0),
+    ((1 << 64) - 1,) * 6,
+    (2, 2, 17, 1, 1, 1),
+]
+
+
+def assert_program_is(name: str, machine: str, instructions: Sequence[Instruction]) -> None:
+    arch = AUDIT_ARCH[machine]
+    calls = {number: call for call, number in SYSCALL_NUMBERS[machine].items()}
+    arguments: dict[str, Sequence[tuple[int, ...]]] = {
+        "socket": list(socket_arguments()),
+        "socketpair": list(socket_arguments()),
+        "sendto": SEND_ARGUMENTS,
+        "sendmsg": SEND_ARGUMENTS,
+        "sendmmsg": SEND_ARGUMENTS,
+        "prlimit64": LIMIT_ARGUMENTS,
+        "ioctl": IOCTL_ARGUMENTS,
+    }
+    for nr in range(601):
+        call = calls.get(nr, "")
+        for args in arguments.get(call, PLAIN_ARGUMENTS):
+            expected = REFUSAL[name] if refused(name, call, args) else ALLOW
+            action, _ = run(instructions, nr, arch, args)
+            assert action == expected, f"{call or nr} {[hex(argument) for argument in args]}"
+
+
+@every_program
+def test_a_frozen_program_refuses_exactly_what_the_model_refuses(name: str, machine: str) -> None:
+    assert_program_is(name, machine, decode(load(name, machine)))
+
+
+@every_program
+def test_a_fresh_build_is_the_frozen_program(name: str, machine: str) -> None:
+    program = next(program for program in PROGRAMS if program.name == name)
+    fresh = build(program, machine)
+    with open(VERSION_FILE, encoding="ascii") as file:
+        frozen_with = file.read().strip()
+    if libseccomp_version() == frozen_with:
+        assert fresh == load(name, machine)
+    else:  # another version may arrange the same decisions otherwise
+        assert_program_is(name, machine, decode(fresh))
+
+
+@every_program
+@pytest.mark.parametrize("foreign", FOREIGN)
+def test_every_call_of_a_foreign_architecture_is_refused(name: str, machine: str, foreign: str) -> None:
+    instructions = decode(load(name, machine))
+    expected = ALLOW if foreign == machine else REFUSAL[name]
+    getpid_like = {nr for nr in range(601) if nr not in SYSCALL_NUMBERS[machine].values()}
+    assert {run(instructions, nr, FOREIGN[foreign], (0,) * 6)[0] for nr in getpid_like} == {expected}
+    if foreign != machine:
+        assert {run(instructions, nr, FOREIGN[foreign], (1,) * 6)[0] for nr in range(601)} == {expected}
+
+
+@pytest.mark.parametrize("name", REFUSAL)
+def test_every_x32_call_is_refused(name: str) -> None:
+    instructions = decode(load(name, "x86_64"))
+    for args in PLAIN_ARGUMENTS:
+        for nr in range(601):
+            assert run(instructions, 0x40000000 | nr, AUDIT_ARCH["x86_64"], args)[0] == REFUSAL[name]
+
+
+@every_program
+def test_a_program_returns_nothing_but_allow_and_its_refusal(name: str, machine: str) -> None:
+    returned = {k for code, _, _, k in decode(load(name, machine)) if code == 0x06}
+    assert returned == {ALLOW, REFUSAL[name]}
+
+
+REGISTERS = st.one_of(
+    st.integers(0, 20),
+    st.integers(0, (1 << 64) - 1),
+    st.sampled_from([1 << bit for bit in range(64)]),
+    st.builds(lambda low, high: low | high << 32, st.integers(0, 20), st.integers(0, (1 << 32) - 1)),
+    st.just(SOCK_STREAM | NONBLOCK_CLOEXEC),
+    st.just(FASTOPEN | 0x4000),
+)
+
+
+@every_program
+@given(
+    call=st.sampled_from(sorted(SYSCALL_NUMBERS["x86_64"])),
+    args=st.tuples(*[REGISTERS] * 6),
+)
+def test_no_register_value_makes_program_and_model_differ(
+    name: str, machine: str, call: str, args: tuple[int, ...]
+) -> None:
+    action, _ = run(decode(load(name, machine)), SYSCALL_NUMBERS[machine][call], AUDIT_ARCH[machine], args)
+    assert action == (REFUSAL[name] if refused(name, call, args) else ALLOW)
+
+
+@given(
+    call=st.sampled_from(sorted(SYSCALL_NUMBERS["x86_64"])),
+    args=st.tuples(*[REGISTERS] * 6),
+    machine=st.sampled_from(MACHINES),
+)
+def test_the_notify_program_traps_all_that_tcp_only_refuses(
+    call: str, args: tuple[int, ...], machine: str
+) -> None:
+    nr, arch = SYSCALL_NUMBERS[machine][call], AUDIT_ARCH[machine]
+    tcp_only, _ = run(decode(load("tcp_only", machine)), nr, arch, args)
+    notify, _ = run(decode(load("notify", machine)), nr, arch, args)
+    assert tcp_only == ALLOW or notify == REFUSAL["notify"]
+
+
+@every_program
+def test_a_call_that_is_not_judged_takes_few_instructions(name: str, machine: str) -> None:
+    instructions = decode(load(name, machine))
+    judged = set(SYSCALL_NUMBERS[machine].values())
+    costs = [run(instructions, nr, AUDIT_ARCH[machine], (0,) * 6)[1] for nr in range(601) if nr not in judged]
+    assert max(costs) <= 16
+
+
+def test_a_machine_without_frozen_programs_has_none_to_load() -> None:
+    with pytest.raises(FileNotFoundError):
+        load("tcp_only", "riscv64")

@@ -1,0 +1,179 @@
+"""The mirrored constants and layouts against this machine's headers and against libseccomp's tables."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pyseccomp
+import pytest
+
+from nono.kernel import uapi_landlock, uapi_process, uapi_seccomp
+from nono.kernel.uapi_seccomp import AUDIT_ARCH, SYSCALL_NUMBERS
+
+HEADERS: dict[ModuleType, tuple[str, ...]] = {
+    uapi_landlock: ("linux/landlock.h",),
+    uapi_seccomp: ("linux/ioctl.h", "linux/seccomp.h", "linux/audit.h", "linux/filter.h"),
+    uapi_process: (
+        "sys/socket.h",
+        "netinet/in.h",
+        "sys/uio.h",
+        "linux/prctl.h",
+        "linux/pidfd.h",
+        "linux/sched.h",
+        "linux/if.h",
+        "linux/sockios.h",
+    ),
+}
+# Not in any header that programs may include: the machine's syscall bit, and net.h's mask.
+NOT_EXPORTED = {"X32_SYSCALL_BIT", "SOCK_TYPE_MASK"}
+STRUCTS: dict[ModuleType, dict[str, str]] = {
+    uapi_landlock: {
+        "PATH_BENEATH_ATTR": "struct landlock_path_beneath_attr",
+        "NET_PORT_ATTR": "struct landlock_net_port_attr",
+        "RULESET_ATTR_SCOPED": "struct landlock_ruleset_attr",
+    },
+    uapi_seccomp: {
+        "SECCOMP_DATA": "struct seccomp_data",
+        "SECCOMP_NOTIF": "struct seccomp_notif",
+        "SECCOMP_NOTIF_RESP": "struct seccomp_notif_resp",
+        "SOCK_FILTER": "struct sock_filter",
+        "SOCK_FPROG": "struct sock_fprog",
+    },
+    uapi_process: {"IOVEC": "struct iovec", "IFREQ_FLAGS": "struct ifreq"},
+}
+
+
+def header_constants(module: ModuleType) -> dict[str, int]:
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if name.isupper()
+        and isinstance(value, int)
+        and not name.startswith("NR_")
+        and name not in NOT_EXPORTED
+    }
+
+
+@pytest.fixture(scope="module")
+def compiler() -> str:
+    found = shutil.which("cc")
+    if found is None:
+        pytest.skip("no C compiler")
+    return found
+
+
+def run_probe(compiler: str, tmp_path: Path, headers: tuple[str, ...], body: str) -> dict[str, int]:
+    source = tmp_path / "probe.c"
+    includes = "".join(f"#include <{header}>\n" for header in ("stdio.h", *headers))
+    source.write_text(f"#define _GNU_SOURCE\n{includes}int main(void) {{\n{body}return 0;\n}}\n")
+    subprocess.run([compiler, "-w", "-o", tmp_path / "probe", source], check=True, timeout=60)
+    output = subprocess.run(
+        [tmp_path / "probe"], check=True, capture_output=True, text=True, timeout=10
+    ).stdout
+    return {name: int(value) for name, value in (line.split() for line in output.splitlines())}
+
+
+def print_constant(name: str, spelled: str | None = None) -> str:
+    return f'printf("{name} %llu\\n", (unsigned long long)({spelled or name}));\n'
+
+
+# An enumerator, invisible to #ifdef.
+ENUMERATORS = {
+    "LANDLOCK_RULE_PATH_BENEATH",
+    "LANDLOCK_RULE_NET_PORT",
+    "SOCK_STREAM",
+    "SOCK_DGRAM",
+    "SOCK_RAW",
+}
+ENUMERATORS |= {"IPPROTO_IP", "IPPROTO_TCP", "MSG_FASTOPEN", "IFF_UP"}
+
+
+@pytest.mark.parametrize("module", HEADERS, ids=lambda module: module.__name__)
+def test_every_constant_has_the_value_of_the_header(
+    module: ModuleType, compiler: str, tmp_path: Path
+) -> None:
+    constants = header_constants(module)
+    body = "".join(
+        print_constant(name) if name in ENUMERATORS else f"#ifdef {name}\n{print_constant(name)}#endif\n"
+        for name in constants
+    )
+    values = run_probe(compiler, tmp_path, HEADERS[module], body)
+    assert len(values) > len(constants) // 2  # headers older than a flag lack it; none lacks most
+    assert {name: constants[name] for name in values} == values
+
+
+@pytest.mark.parametrize("module", STRUCTS, ids=lambda module: module.__name__)
+def test_every_struct_has_the_size_of_the_header(module: ModuleType, compiler: str, tmp_path: Path) -> None:
+    names = STRUCTS[module]
+    body = "".join(print_constant(name, f"sizeof({spelled})") for name, spelled in names.items())
+    sizes = run_probe(compiler, tmp_path, HEADERS[module], body)
+    if sizes.get("RULESET_ATTR_SCOPED") in (8, 16):  # headers of an ABI before scopes
+        del sizes["RULESET_ATTR_SCOPED"]
+    assert {name: getattr(module, name).size for name in sizes} == sizes
+
+
+def test_system_call_numbers_are_those_of_this_machines_headers(compiler: str, tmp_path: Path) -> None:
+    machine = os.uname().machine
+    numbers = SYSCALL_NUMBERS[machine]
+    body = "".join(f"#ifdef __NR_{name}\n{print_constant(name, f'__NR_{name}')}#endif\n" for name in numbers)
+    values = run_probe(compiler, tmp_path, ("sys/syscall.h",), body)
+    assert len(values) > len(numbers) // 2
+    assert {name: numbers[name] for name in values} == values
+
+
+@pytest.mark.parametrize("machine", SYSCALL_NUMBERS)
+def test_system_call_numbers_are_those_of_libseccomp(machine: str) -> None:
+    numbers = SYSCALL_NUMBERS[machine]
+    assert {name: pyseccomp.resolve_syscall(AUDIT_ARCH[machine], name) for name in numbers} == dict(numbers)
+
+
+@pytest.mark.parametrize("machine", SYSCALL_NUMBERS)
+def test_landlock_numbers_are_the_same_on_every_machine(machine: str) -> None:
+    names = ("landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self")
+    assert [pyseccomp.resolve_syscall(AUDIT_ARCH[machine], name) for name in names] == [444, 445, 446]
+
+
+def test_sizes_are_those_that_the_ioctl_numbers_carry() -> None:
+    def carried_size(request: int) -> int:
+        return request >> 16 & 0x3FFF
+
+    assert carried_size(uapi_seccomp.SECCOMP_IOCTL_NOTIF_RECV) == uapi_seccomp.SECCOMP_NOTIF.size == 80
+    assert carried_size(uapi_seccomp.SECCOMP_IOCTL_NOTIF_SEND) == uapi_seccomp.SECCOMP_NOTIF_RESP.size == 24
+    assert carried_size(uapi_seccomp.SECCOMP_IOCTL_NOTIF_ID_VALID) == struct.calcsize("=Q")
+
+
+def test_the_hot_path_imports_no_heavy_module() -> None:
+    program = (
+        "import sys; import nono.kernel.seccomp, nono.kernel.landlock, nono.kernel.filters;"
+        "print(sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    output = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {program}"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    ).stdout
+    heavy = {
+        "asyncio",
+        "socket",
+        "ssl",
+        "subprocess",
+        "pathlib",
+        "typing",
+        "dataclasses",
+        "re",
+        "inspect",
+        "collections",
+    }
+    assert heavy & set(ast.literal_eval(output)) == set()
+
+
+ROOT = Path(uapi_seccomp.__file__).parents[2]

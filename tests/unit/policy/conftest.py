@@ -1,0 +1,105 @@
+"""A home directory on a disk that exists in memory only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from posixpath import dirname, join, normpath
+
+import pytest
+
+from nono.policy.places import Filesystem, Kind
+from nono.policy.profile import Profile
+from nono.policy.resolve import Resolved, RunRequest, resolve
+
+HOME = "/home/ada"
+DIRECTORIES = (
+    f"{HOME}/work",
+    f"{HOME}/.ssh",
+    f"{HOME}/.config/gh",
+    f"{HOME}/.cargo/bin",
+    f"{HOME}/.local/state/nono",
+    "/usr/lib",
+    "/usr/share/locale",
+    "/tmp",
+    "/proc/77/fd",
+    "/data/vault",
+    "/etc",
+)
+FILES = (
+    f"{HOME}/work/main.py",
+    f"{HOME}/.ssh/id_rsa",
+    f"{HOME}/.ssh/known_hosts",
+    "/etc/hosts",
+    "/etc/shadow",
+    "/proc/77/status",
+)
+
+
+@dataclass(frozen=True)
+class MemoryFilesystem:
+    """Directories, files and symlinks (link -> absolute target) by absolute path."""
+
+    directories: frozenset[str]
+    files: frozenset[str]
+    links: Mapping[str, str] = field(default_factory=dict)
+
+    def canonical(self, path: str) -> str | None:
+        resolved = "/"
+        for name in path.split("/"):
+            resolved = normpath(join(resolved, name))
+            for _ in range(8):
+                if resolved in self.links:
+                    resolved = self.links[resolved]
+        return resolved if self._kind(resolved) else None
+
+    def kind(self, path: str) -> Kind | None:
+        canonical = self.canonical(path)
+        return None if canonical is None else self._kind(canonical)
+
+    def _kind(self, path: str) -> Kind | None:
+        return "dir" if path in self.directories else "file" if path in self.files else None
+
+
+MakeFilesystem = Callable[..., Filesystem]
+Resolve = Callable[..., Resolved]
+
+
+@pytest.fixture
+def make_fs() -> MakeFilesystem:
+    """make_fs(directories=(), files=(), links={}) adds to the usual home; parents are made."""
+
+    def make(
+        directories: tuple[str, ...] = (), files: tuple[str, ...] = (), links: Mapping[str, str] | None = None
+    ) -> Filesystem:
+        all_links = {"/proc/self": "/proc/77", "/proc/77/root": "/", **(links or {})}
+        everything = {"/", *DIRECTORIES, *directories}
+        for path in (*everything, *FILES, *files, *all_links):
+            while (path := dirname(path)) != "/":
+                everything.add(path)
+        return MemoryFilesystem(
+            frozenset(everything - all_links.keys()), frozenset((*FILES, *files)), all_links
+        )
+
+    return make
+
+
+@pytest.fixture
+def fs(make_fs: MakeFilesystem) -> Filesystem:
+    return make_fs()
+
+
+@pytest.fixture
+def run(fs: Filesystem) -> Resolve:
+    """run(profile=None, environ={}, fs=fs, **flags) resolves a run started in ~/work."""
+
+    def resolved(
+        profile: Profile | None = None,
+        environ: Mapping[str, str] | None = None,
+        fs: Filesystem = fs,
+        **flags: object,
+    ) -> Resolved:
+        request = RunRequest(**flags)  # type: ignore[arg-type]  # each test names real fields
+        return resolve(request, profile, environ={"HOME": HOME, **(environ or {})}, cwd=f"{HOME}/work", fs=fs)
+
+    return resolved

@@ -1,0 +1,75 @@
+"""The data nono ships."""
+
+from __future__ import annotations
+
+import pytest
+
+from nono.policy import builtin
+from nono.policy.profile_schema import validate
+from nono.policy.profile_store import load_profile
+
+ENVIRON = {"HOME": "/nonexistent"}
+
+
+def test_the_specified_groups_and_one_more_are_known() -> None:
+    groups = builtin.groups()
+    assert len(groups) == 43
+    assert "deny_credentials_more" in groups
+    assert {"codex_macos", "vscode_macos", "go_runtime_macos", "deny_macos_private"} <= groups.keys()
+
+
+def test_the_list_of_sensitive_paths_is_complete() -> None:
+    counts = {name: len(group.deny) for name, group in builtin.groups().items() if group.deny}
+    del counts["deny_credentials_more"]
+    assert counts == {
+        "deny_credentials": 20,
+        "deny_keychains_linux": 4,
+        "deny_browser_data_linux": 7,
+        "deny_shell_history": 4,
+        "deny_shell_configs": 13,
+    }
+
+
+def test_every_group_that_denies_is_required_and_part_of_the_default_profile() -> None:
+    denying = {name for name, group in builtin.groups().items() if group.deny}
+    assert all(builtin.groups()[name].required for name in denying)
+    assert denying <= set(builtin.default_group_names())
+
+
+def test_every_default_group_exists() -> None:
+    assert set(builtin.default_group_names()) <= builtin.groups().keys()
+
+
+def test_no_group_grants_a_directory_above_what_another_denies() -> None:
+    granted = {
+        path for group in builtin.groups().values() for path in (*group.read, *group.write, *group.readwrite)
+    }
+    denied = {path for group in builtin.groups().values() for path in group.deny}
+    assert not [(grant, deny) for grant in granted for deny in denied if f"{deny}/".startswith(f"{grant}/")]
+
+
+def test_the_dangerous_commands_are_kept_as_data() -> None:
+    groups = builtin.groups()
+    assert len(groups["dangerous_commands"].commands) + len(groups["dangerous_commands_linux"].commands) == 46
+
+
+def test_the_network_profiles_are_made_of_known_groups() -> None:
+    policy = builtin.network_policy()
+    assert {name for groups in policy.profiles.values() for name in groups} <= policy.groups.keys()
+    assert policy.profiles["minimal"] == ("llm_apis",)
+    assert len(policy.profiles["developer"]) == 6
+    assert len(policy.profiles["enterprise"]) == 9
+    assert policy.groups["google_cloud"] == ("*.googleapis.com",)
+
+
+@pytest.mark.parametrize("name", builtin.profile_names())
+def test_a_shipped_profile_is_valid_and_read_the_same_without_pydantic(name: str) -> None:
+    assert load_profile(name, ENVIRON).meta.name == name
+    document, validated = validate(builtin.profile_document(name), name)
+    assert validated.meta == load_profile(name, ENVIRON).meta
+    assert document["groups"]["include"] == list(validated.groups.include)
+
+
+def test_an_unknown_profile_has_no_document() -> None:
+    with pytest.raises(KeyError):
+        builtin.profile_document("nobody")

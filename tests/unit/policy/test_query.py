@@ -1,0 +1,187 @@
+"""`nono why` says what enforcement does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nono.policy.capability import Access, Denial, Grant
+from nono.policy.denials import DenyRules
+from nono.policy.network import Allow
+from nono.policy.places import Filesystem
+from nono.policy.profile import Filesystem as Files
+from nono.policy.profile import Meta, Profile
+from nono.policy.query import why_host, why_path
+from nono.policy.resolve import Resolved
+
+HOME = "/home/ada"
+WORK = f"{HOME}/work"
+
+Resolve = Callable[..., Resolved]
+
+
+def test_a_granted_path_names_the_most_specific_grant(run: Resolve, fs: Filesystem) -> None:
+    resolved = run(allow=(".",), read_file=("main.py",))
+    assert why_path(resolved, "main.py", Access.READ, fs).as_json() == {
+        "status": "allowed",
+        "reason": "granted_path",
+        "granted_path": f"{WORK}/main.py",
+        "access": "read",
+        "source": "user",
+    }
+    assert why_path(resolved, "main.py", Access.WRITE, fs).access == "read+write"
+
+
+def test_separate_read_and_write_grants_are_united(run: Resolve, fs: Filesystem) -> None:
+    answer = why_path(run(read=(".",), write_file=("main.py",)), "main.py", Access.READWRITE, fs)
+    assert answer.reason == "granted_path_union"
+    assert answer.granted_path == f"{WORK} (read) + {WORK}/main.py (write)"
+    assert (answer.access, answer.source) == ("readwrite", "user + user")
+
+
+def test_the_wrong_access_names_the_closest_grant_and_the_flag(run: Resolve, fs: Filesystem) -> None:
+    assert why_path(run(read=(".",)), "main.py", Access.WRITE, fs).as_json() == {
+        "status": "denied",
+        "reason": "insufficient_access",
+        "matching_capability": {"path": WORK, "access": "read", "source": "user"},
+        "suggested_flag": f"--write-file {WORK}/main.py",
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "flag"),
+    [
+        pytest.param("main.py", f"--read-file {WORK}/main.py", id="file"),
+        pytest.param(".", f"--read {WORK}", id="directory"),
+        pytest.param("new.txt", f"--read {WORK}", id="missing: its parent"),
+        pytest.param("~/new.txt", None, id="missing in HOME"),
+        pytest.param("~/.config/new", None, id="missing in an XDG base"),
+        pytest.param("/new", None, id="missing in the root"),
+    ],
+)
+def test_a_path_without_a_grant_gets_a_modest_suggestion(
+    run: Resolve, fs: Filesystem, path: str, flag: str | None
+) -> None:
+    answer = why_path(run(), path, Access.READ, fs)
+    assert (answer.status, answer.reason, answer.suggested_flag) == ("denied", "path_not_granted", flag)
+
+
+def test_a_sensitive_path_names_its_group(run: Resolve, fs: Filesystem) -> None:
+    answer = why_path(run(), "~/.ssh/id_rsa", Access.READ, fs)
+    assert (answer.reason, answer.policy_source) == ("sensitive_path", "group:deny_credentials")
+
+
+def test_a_profiles_denial_is_a_filesystem_deny(run: Resolve, fs: Filesystem) -> None:
+    profile = Profile(meta=Meta(name="web"), filesystem=Files(deny=("main.py",)))
+    answer = why_path(run(profile), "main.py", Access.READ, fs)
+    assert (answer.reason, answer.policy_source) == ("filesystem_deny", "filesystem.deny")
+    assert answer.details is not None
+    assert "profile web" in answer.details
+
+
+def test_a_bypassed_path_is_allowed_and_its_neighbour_is_not(run: Resolve, fs: Filesystem) -> None:
+    resolved = run(read_file=("~/.ssh/known_hosts",), bypass_protection=("~/.ssh/known_hosts",))
+    assert why_path(resolved, "~/.ssh/known_hosts", Access.READ, fs).status == "allowed"
+    assert why_path(resolved, "~/.ssh/id_rsa", Access.READ, fs).status == "denied"
+
+
+def test_the_state_of_nono_is_denied_without_a_suggestion(run: Resolve, fs: Filesystem) -> None:
+    answer = why_path(run(), "~/.local/state/nono/audit", Access.READ, fs)
+    assert (answer.policy_source, answer.suggested_flag) == ("protected_root", None)
+
+
+def test_the_childs_own_proc_entry_is_allowed(run: Resolve, fs: Filesystem) -> None:
+    assert why_path(run(), "/proc/self/status", Access.READ, fs).status == "allowed"
+    assert why_path(run(), "/proc/77/status", Access.READ, fs).status == "denied"
+
+
+@pytest.mark.parametrize(
+    ("flags", "host", "expected"),
+    [
+        ({"block_net": True}, "pypi.org", ("denied", "network_blocked")),
+        ({}, "pypi.org", ("allowed", "network_allowed")),
+        ({"network_profile": "developer"}, "PyPI.org.", ("allowed", "proxy_allowed")),
+        ({"network_profile": "developer"}, "evil.example", ("denied", "proxy_filtered")),
+        ({"allow_domain": ("169.254.1.1",)}, "169.254.1.1", ("denied", "proxy_filtered")),
+        ({"allow_domain": ("10.0.0.1",)}, "10.0.0.1", ("allowed", "proxy_allowed")),
+    ],
+)
+def test_a_host_query_has_the_words_of_the_mode(
+    run: Resolve, flags: dict[str, object], host: str, expected: tuple[str, str]
+) -> None:
+    answer = why_host(run(**flags), host, 443)
+    assert (answer.status, answer.reason) == expected
+
+
+def test_a_refused_host_carries_rule_and_flag(run: Resolve) -> None:
+    assert why_host(run(deny_domain=("*.evil.example",)), "a.evil.example", 443).as_json() == {
+        "status": "denied",
+        "reason": "proxy_filtered",
+        "details": "host a.evil.example is in the deny list",
+        "policy_source": "*.evil.example (--deny-domain)",
+        "suggested_flag": "remove *.evil.example from --deny-domain",
+    }
+
+
+def test_the_upstream_of_a_credential_is_pointed_to_its_route(run: Resolve) -> None:
+    answer = why_host(run(allow_domain=("x.example",), credential=("openai",)), "api.openai.com", 443)
+    assert answer.status == "denied"
+    assert answer.details is not None
+    assert "OPENAI_BASE_URL" in answer.details
+
+
+PATHS = st.sampled_from(
+    [WORK, f"{WORK}/main.py", f"{HOME}/.ssh", f"{HOME}/.ssh/id_rsa", "/etc", "/etc/hosts", "/usr"]
+)
+GRANTS = st.lists(
+    st.builds(
+        lambda path, access, is_dir: Grant(path, access, is_dir, "user", path),
+        PATHS,
+        st.sampled_from(list(Access)),
+        st.booleans(),
+    ),
+    max_size=5,
+)
+DENIALS = st.lists(PATHS.map(lambda path: Denial(path, path, "group:x")), max_size=2)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(GRANTS, DENIALS, PATHS, st.sampled_from(list(Access)))
+def test_why_path_agrees_with_adding_the_grants_up_by_hand(
+    run: Resolve, fs: Filesystem, grants: list[Grant], denials: list[Denial], path: str, access: Access
+) -> None:
+    base = run()
+    resolved = base._replace(
+        capabilities=base.capabilities._replace(grants=tuple(grants), denials=tuple(denials)),
+        deny_rules=DenyRules(tuple(denials)),
+    )
+
+    def lies_in(parent: str) -> bool:
+        return f"{path}/".startswith(f"{parent}/")
+
+    rights: set[str] = set()
+    for grant in grants:
+        if grant.path == path or (grant.is_dir and lies_in(grant.path)):
+            rights |= {"r"} if grant.access.reads else set()
+            rights |= {"w"} if grant.access.writes else set()
+    needed = ({"r"} if access.reads else set()) | ({"w"} if access.writes else set())
+    expected = needed <= rights and not any(lies_in(denial.path) for denial in denials)
+    assert (why_path(resolved, path, access, fs).status == "allowed") == expected
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@given(
+    st.lists(st.sampled_from(["example.com", "*.example.com", "github"]), max_size=2).map(tuple),
+    st.lists(st.sampled_from(["a.example.com", "github.com:22"]), max_size=2).map(tuple),
+    st.sampled_from(["example.com", "a.example.com", "github.com", "evil.example"]),
+    st.sampled_from([22, 443]),
+)
+def test_why_host_agrees_with_the_filter_that_enforces(
+    run: Resolve, allow: tuple[str, ...], deny: tuple[str, ...], host: str, port: int
+) -> None:
+    resolved = run(allow_domain=allow, deny_domain=deny)
+    enforced = resolved.host_filter is None or isinstance(resolved.host_filter.judge_name(host, port), Allow)
+    assert (why_host(resolved, host, port).status == "allowed") == enforced

@@ -1,0 +1,226 @@
+"""nono.proxy.dispatch: the verdict on each kind of request, without a socket."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+
+import pytest
+
+from nono.policy.network import HostFilter, parse_rule
+from nono.proxy.dispatch import Dispatcher, Forward, Refused, Tunnel, Verdict
+from nono.proxy.filter import HostPolicy
+from nono.proxy.message import Header, request_head
+from nono.proxy.refusal import Refusal
+from nono.proxy.route import Origin, Route, RouteTable
+from nono.secret import Secret
+from support.proxy_thread import PHANTOM, REAL_KEY, TOKEN, FakeCredential, Hosts, a_route
+
+OWN_PORT = 4000
+ROUTE = a_route(443, host="api.test", scheme="https", base_path="/v1")
+BROKEN = a_route(443, service="broken", host="broken.test", scheme="https", loaded=False)
+BETA = a_route(443, service="beta", host="beta.test", scheme="https", phantom="sk-phantom-of-beta")
+PROXY_AUTHORIZATION: Header = (b"Proxy-Authorization", b"Basic " + b64encode(f"nono:{TOKEN}".encode()))
+KEY: Header = (b"X-Api-Key", PHANTOM.encode())
+
+
+def judged(
+    method: bytes, target: bytes, *headers: Header, host: bytes = b"api.test", hosts: HostPolicy | None = None
+) -> Verdict:
+    dispatcher = Dispatcher(
+        RouteTable((ROUTE, BROKEN, BETA)),
+        hosts or Hosts(denied=frozenset(("denied.test",))),
+        Secret(TOKEN),
+        OWN_PORT,
+    )
+    return dispatcher.judge(request_head(method, target, "1.1", [(b"Host", host), *headers]))
+
+
+def refusal_of(verdict: Verdict) -> Refusal:
+    assert isinstance(verdict, Refused)
+    return verdict.refusal
+
+
+def test_a_service_path_with_its_phantom_goes_to_the_upstream_with_the_credential() -> None:
+    verdict = judged(b"GET", b"/alpha/models?x=1", KEY)
+    assert isinstance(verdict, Forward)
+    assert verdict.origin == Origin("https", "api.test", 443, "/v1")
+    assert verdict.head.startswith(b"GET /v1/models?x=1 HTTP/1.1\r\nHost: api.test\r\n")
+    assert REAL_KEY.encode() in verdict.head
+    assert PHANTOM.encode() not in verdict.head
+    assert REAL_KEY not in repr(verdict)
+
+
+@pytest.mark.parametrize(
+    ("target", "headers", "status", "category"),
+    [
+        pytest.param(b"/alpha/x", [], 401, "authentication_failed", id="no phantom"),
+        pytest.param(b"/alpha/x", [PROXY_AUTHORIZATION], 401, "authentication_failed", id="token instead"),
+        pytest.param(b"/beta/x", [KEY], 403, "authentication_failed", id="phantom of another service"),
+        pytest.param(b"/broken/x", [KEY], 503, "managed_credential_unavailable", id="credential missing"),
+        pytest.param(b"/nosuch/x", [KEY], 404, None, id="unknown service"),
+        pytest.param(b"/%61lpha/x", [KEY], 404, None, id="escaped service"),
+        pytest.param(b"/alpha/../x", [KEY], 400, None, id="dot segment"),
+        pytest.param(b"/alpha/%2e%2e/x", [KEY], 400, None, id="escaped dot segment"),
+        pytest.param(b"/alpha//evil.test/x", [KEY], 400, None, id="empty segment"),
+        pytest.param(b"*", [KEY], 400, None, id="asterisk form"),
+        pytest.param(b"alpha/x", [KEY], 400, None, id="authority form"),
+    ],
+)
+def test_a_path_request_is_refused(
+    target: bytes, headers: list[Header], status: int, category: str | None
+) -> None:
+    answer = refusal_of(judged(b"OPTIONS", target, *headers))
+    assert (answer.status, answer.category) == (status, category)
+
+
+@pytest.mark.parametrize("content", [b"", b"a\r\nb"], ids=["empty", "line break"])
+def test_a_credential_that_cannot_be_written_answers_503(content: bytes) -> None:
+    route = a_route(443, host="api.test", scheme="https", credential=FakeCredential(content=content))
+    dispatcher = Dispatcher(RouteTable((route,)), Hosts(), Secret(TOKEN), OWN_PORT)
+    verdict = dispatcher.judge(request_head(b"GET", b"/alpha/x", "1.1", [(b"Host", b"a"), KEY]))
+    assert refusal_of(verdict).status == 503
+
+
+def test_connect_with_the_token_opens_a_tunnel() -> None:
+    verdict = judged(b"CONNECT", b"Other.TEST.:443", PROXY_AUTHORIZATION)
+    assert isinstance(verdict, Tunnel)
+    assert (verdict.host, verdict.port, verdict.raw) == ("other.test", 443, False)
+
+
+@pytest.mark.parametrize(
+    ("target", "headers", "status", "category"),
+    [
+        pytest.param(b"other.test:443", [], 407, "authentication_failed", id="no token"),
+        pytest.param(b"denied.test:443", [PROXY_AUTHORIZATION], 403, "host_denied", id="denied"),
+        pytest.param(
+            b"DENIED.test.:443", [PROXY_AUTHORIZATION], 403, "host_denied", id="denied, other spelling"
+        ),
+        pytest.param(
+            b"api.test:443", [PROXY_AUTHORIZATION], 403, "connect_bypasses_l7", id="credential host"
+        ),
+        pytest.param(
+            b"API.Test.:443", [PROXY_AUTHORIZATION], 403, "connect_bypasses_l7", id="spelled otherwise"
+        ),
+        pytest.param(
+            b"broken.test:443", [PROXY_AUTHORIZATION], 403, "connect_bypasses_l7", id="its key missing"
+        ),
+        pytest.param(b"127.0.0.1:4000", [PROXY_AUTHORIZATION], 403, "host_denied", id="own port"),
+        pytest.param(b"localhost:4000", [PROXY_AUTHORIZATION], 403, "host_denied", id="own port by name"),
+        pytest.param(b"[::1]:4000", [PROXY_AUTHORIZATION], 403, "host_denied", id="own port by IPv6"),
+        pytest.param(b"0.0.0.0:4000", [PROXY_AUTHORIZATION], 403, "host_denied", id="own port by 0.0.0.0"),
+        pytest.param(b"other.test", [PROXY_AUTHORIZATION], 400, None, id="no port"),
+        pytest.param(b"/alpha/x", [PROXY_AUTHORIZATION, KEY], 400, None, id="a service path"),
+        pytest.param(b"other.test:443:443", [PROXY_AUTHORIZATION], 400, None, id="two ports"),
+        pytest.param(b"u@other.test:443", [PROXY_AUTHORIZATION], 400, None, id="user info"),
+    ],
+)
+def test_a_connect_is_refused(
+    target: bytes, headers: list[Header], status: int, category: str | None
+) -> None:
+    answer = refusal_of(judged(b"CONNECT", target, *headers))
+    assert (answer.status, answer.category) == (status, category)
+    assert answer.challenge is (status == 407)
+
+
+def test_the_hint_for_a_credential_host_names_its_variable() -> None:
+    answer = refusal_of(judged(b"CONNECT", b"api.test:443", PROXY_AUTHORIZATION))
+    assert answer.hint is not None
+    assert "ALPHA_BASE_URL" in answer.hint
+
+
+def test_another_port_of_a_credential_host_is_for_the_filter_to_decide() -> None:
+    assert isinstance(judged(b"CONNECT", b"api.test:8443", PROXY_AUTHORIZATION), Tunnel)
+
+
+def test_absolute_http_with_the_token_is_forwarded_without_a_credential() -> None:
+    verdict = judged(b"GET", b"http://Site.test/a/../b?c", PROXY_AUTHORIZATION, host=b"site.test")
+    assert isinstance(verdict, Forward)
+    assert verdict.origin == Origin("http", "site.test", 80)
+    assert verdict.head == b"GET /a/../b?c HTTP/1.1\r\nHost: site.test\r\n\r\n"
+    assert not verdict.credentialed
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "headers", "status"),
+    [
+        pytest.param(b"http://site.test/", b"site.test", [], 407, id="no token"),
+        pytest.param(b"http://denied.test/", b"denied.test", [PROXY_AUTHORIZATION], 403, id="denied"),
+        pytest.param(b"http://site.test/", b"other.test", [PROXY_AUTHORIZATION], 400, id="other Host"),
+        pytest.param(
+            b"http://site.test:81/", b"site.test", [PROXY_AUTHORIZATION], 400, id="other port in Host"
+        ),
+        pytest.param(b"http://u:p@site.test/", b"site.test", [PROXY_AUTHORIZATION], 400, id="user info"),
+        pytest.param(b"http://site.test/", b"site.test", [PROXY_AUTHORIZATION, KEY], 403, id="a phantom"),
+        pytest.param(b"http://api.test/", b"api.test", [PROXY_AUTHORIZATION, KEY], 403, id="at its own host"),
+        pytest.param(b"https://site.test/", b"site.test", [PROXY_AUTHORIZATION], 400, id="https"),
+        pytest.param(b"ftp://site.test/", b"site.test", [PROXY_AUTHORIZATION], 400, id="ftp"),
+    ],
+)
+def test_an_absolute_request_is_refused(
+    target: bytes, host: bytes, headers: list[Header], status: int
+) -> None:
+    assert refusal_of(judged(b"GET", target, *headers, host=host)).status == status
+
+
+@pytest.mark.parametrize("authority", [b"127.0.0.1:4000", b"localhost:4000", b"[::1]:4000"])
+def test_an_absolute_target_at_the_own_port_is_a_service_path(authority: bytes) -> None:
+    verdict = judged(b"GET", b"http://" + authority + b"/alpha/x", KEY, host=authority)
+    assert isinstance(verdict, Forward)
+    assert verdict.origin.host == "api.test"
+    assert refusal_of(judged(b"GET", b"http://" + authority + b"/alpha/x", host=authority)).status == 401
+
+
+@pytest.mark.parametrize(
+    "header", [(b"Upgrade", b"websocket"), (b"Upgrade", b"h2c"), (b"Connection", b"upgrade")], ids=repr
+)
+def test_an_upgrade_is_not_implemented_and_nothing_is_forwarded(header: Header) -> None:
+    answer = refusal_of(judged(b"GET", b"/alpha/x", KEY, header))
+    assert (answer.status, answer.category) == (501, "unsupported_upgrade")
+
+
+def test_an_empty_allow_list_lets_nothing_but_a_credential_route_through() -> None:
+    nothing = HostFilter(allow=())
+    assert isinstance(judged(b"GET", b"/alpha/x", KEY, hosts=nothing), Forward)
+    assert refusal_of(judged(b"CONNECT", b"other.test:443", PROXY_AUTHORIZATION, hosts=nothing)).status == 403
+
+
+def test_trace_which_would_echo_the_credential_is_refused() -> None:
+    assert isinstance(judged(b"OPTIONS", b"/alpha/x", KEY), Forward)
+    answer = refusal_of(judged(b"TRACE", b"/alpha/x", KEY))
+    assert (answer.status, answer.category) == (405, "endpoint_policy")
+    assert refusal_of(judged(b"TRACE", b"/alpha/x")).status == 401
+
+
+def test_a_denied_host_is_not_reached_through_its_route_either() -> None:
+    denying = HostFilter(allow=None, deny=(parse_rule("api.test", "--deny-domain"),))
+    answer = refusal_of(judged(b"GET", b"/alpha/x", KEY, hosts=denying))
+    assert (answer.status, answer.category, answer.origin) == (403, "host_denied", "--deny-domain")
+
+
+def test_the_entry_of_a_request_holds_no_query_value_and_no_key() -> None:
+    verdict = judged(b"GET", b"/alpha/x?key=" + PHANTOM.encode(), KEY)
+    assert PHANTOM not in repr(verdict.entry)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host"),
+    [("http", "api.test"), ("ftp", "localhost"), ("http", "0.0.0.0"), ("http", "10.0.0.1")],
+)
+def test_a_route_in_the_clear_is_for_loopback_only(scheme: str, host: str) -> None:
+    a_route(80, scheme="http", host="localhost")
+    with pytest.raises(ValueError, match="in the clear"):
+        a_route(80, scheme=scheme, host=host)
+
+
+def test_a_route_has_a_phantom_exactly_when_it_has_a_credential() -> None:
+    origin = Origin("https", "api.test", 443)
+    Route("a", origin, "X", None, None)
+    with pytest.raises(ValueError, match="phantom"):
+        Route("a", origin, "X", None, Secret("x"))
+    with pytest.raises(ValueError, match="phantom"):
+        Route("a", origin, "X", FakeCredential(), None)
+
+
+def test_two_routes_cannot_share_a_service_name() -> None:
+    with pytest.raises(ValueError, match="same service"):
+        RouteTable((ROUTE, ROUTE))

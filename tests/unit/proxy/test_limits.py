@@ -1,0 +1,264 @@
+"""Who is let in, how many, and for how long."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+
+import anyio
+import pytest
+
+from nono.proxy.server import ProxyConfig, serve
+from nono.secret import Secret
+from support.http_upstream import Received, upstream
+from support.proxy_thread import PHANTOM, TIMEOUT_S, Client, Hosts, Recording, a_route, proxy, wait_until
+
+FIELDS = b"Host: 127.0.0.1\r\nX-Api-Key: " + PHANTOM.encode() + b"\r\n"
+GET = b"GET /alpha/x HTTP/1.1\r\n" + FIELDS + b"\r\n"
+
+
+def test_a_peer_that_is_not_the_childs_is_answered_before_it_is_read() -> None:
+    admitted: set[tuple[str, int]] = set()
+    with upstream() as server, proxy(a_route(server.port), admits=lambda peer: peer in admitted) as p:
+        with Client(p.port) as client:
+            client.send(GET)
+            response = client.response()
+            assert (response.status, response.value("connection")) == (403, "close")
+            assert client.rest() == b""
+        assert server.connections == []
+        assert p.recording.decisions() == [("deny", "authentication_failed")]
+        with Client(p.port) as client:
+            pass
+        wait_until(lambda: p.running.client_connections == 0)
+    with (
+        upstream() as server,
+        proxy(a_route(server.port), admits=lambda peer: peer[0] == "127.0.0.1") as p,
+        Client(p.port) as client,
+    ):
+        client.send(GET)
+        assert client.response().status == 200
+
+
+def test_the_connection_beyond_the_limit_is_told_so_and_the_others_are_served() -> None:
+    with upstream() as server, proxy(a_route(server.port), max_connections=4) as p:
+        clients = [Client(p.port) for _ in range(4)]
+        try:
+            wait_until(lambda: p.running.client_connections == 4)
+            with Client(p.port) as client:
+                client.send(GET)
+                response = client.response()
+                assert (response.status, response.value("retry-after")) == (503, "1")
+                client.rest()
+            for client in clients:
+                client.send(GET)
+                assert client.response().status == 200
+            clients.pop().transport.close()
+            wait_until(lambda: p.running.client_connections == 3)
+            with Client(p.port) as client:
+                client.send(GET)
+                assert client.response().status == 200
+        finally:
+            for client in clients:
+                client.transport.close()
+
+
+def test_a_connection_that_was_reset_before_it_was_accepted_leaves_nothing() -> None:
+    with upstream() as server, proxy(a_route(server.port), max_connections=4) as p:
+        for _ in range(200):
+            with socket.create_connection(("127.0.0.1", p.port)) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        wait_until(lambda: p.running.client_connections == 0)
+        with Client(p.port) as client:
+            client.send(GET)
+            assert client.response().status == 200
+
+
+def test_a_flood_beyond_the_limit_holds_no_connections() -> None:
+    with proxy(max_connections=2) as p:
+        clients = [Client(p.port) for _ in range(2 + 64 + 10)]
+        try:
+            told = [
+                client.transport.recv(12) if number >= 2 else b"" for number, client in enumerate(clients)
+            ]
+            assert told[2:] == [b"HTTP/1.1 503"] * 64 + [b""] * 10
+        finally:
+            for client in clients:
+                client.transport.close()
+        wait_until(lambda: p.running.client_connections == 0)
+
+
+def test_a_head_that_comes_too_slowly_is_ended_however_steadily_it_comes() -> None:
+    with upstream() as server, proxy(a_route(server.port), head_timeout_s=0.3) as p, Client(p.port) as client:
+        pause = threading.Event()
+        answered = b""
+        client.transport.settimeout(0.02)
+        for _ in range(200):
+            try:
+                client.send(b"G" if not answered else b"")
+                answered += client.transport.recv(65536) or b"closed"
+                break
+            except TimeoutError:
+                pause.wait(0.02)
+        assert answered.startswith((b"HTTP/1.1 408", b"HTTP/1.1 400"))
+    assert server.connections == []
+
+
+def test_a_head_begun_and_not_ended_is_answered_408() -> None:
+    with upstream() as server, proxy(a_route(server.port), head_timeout_s=0.1) as p:
+        with Client(p.port) as client:
+            client.send(GET[:-4])
+            response = client.response()
+            assert (response.status, response.value("connection")) == (408, "close")
+        with Client(p.port) as client:
+            client.send(GET)
+            assert client.response().status == 200
+    assert len(server.requests) == 1
+
+
+def test_a_connection_that_says_nothing_is_closed_without_a_word() -> None:
+    with proxy(head_timeout_s=0.05) as p, Client(p.port) as client:
+        assert client.is_closed()
+
+
+def test_a_connection_idle_between_requests_is_closed() -> None:
+    with upstream() as server, proxy(a_route(server.port), idle_timeout_s=0.1) as p, Client(p.port) as client:
+        for _ in range(2):
+            client.send(GET)
+            assert client.response().status == 200
+        assert client.is_closed()
+
+
+def test_an_upload_that_stands_still_is_ended_and_a_silent_upstream_is_not() -> None:
+    proceed = threading.Event()
+
+    def handler(request: Received) -> None:
+        request.read_body()
+        assert proceed.wait(TIMEOUT_S)
+        request.connection.respond()
+
+    with upstream(handler) as server, proxy(a_route(server.port), idle_timeout_s=0.1) as p:
+        with Client(p.port) as client:
+            client.send(b"POST /alpha/x HTTP/1.1\r\n" + FIELDS + b"Content-Length: 5\r\n\r\nab")
+            assert client.is_closed()
+        wait_until(lambda: p.running.upstream_connections == 0)
+        with Client(p.port) as client:
+            client.send(GET)
+            server.received(2)
+            threading.Event().wait(0.3)  # three times the limit
+            proceed.set()
+            assert client.response().status == 200
+
+
+def test_a_response_under_way_is_finished_when_the_proxy_ends() -> None:
+    proceed = threading.Event()
+
+    def handler(request: Received) -> None:
+        request.connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab")
+        assert proceed.wait(TIMEOUT_S)
+        request.connection.send(b"cde")
+
+    with upstream(handler) as server:
+        with proxy(a_route(server.port), close_grace_s=TIMEOUT_S) as p:
+            client, idle = Client(p.port), Client(p.port)
+            client.send(GET)
+            client.read_until(b"ab")
+            read: list[bytes] = []
+
+            def finish() -> None:
+                assert idle.is_closed()  # which shows that the proxy is ending
+                proceed.set()
+                read.append(client.rest())
+
+            finisher = threading.Thread(target=finish)
+            finisher.start()
+        finisher.join(TIMEOUT_S)
+        client.transport.close()
+        idle.transport.close()
+    assert read == [b"cde"]
+
+
+def test_a_response_that_does_not_end_is_cut_when_the_grace_is_over() -> None:
+    def handler(request: Received) -> None:
+        request.connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab")
+        request.connection.wait_gone()
+
+    with upstream(handler) as server:
+        with proxy(a_route(server.port), close_grace_s=0.05) as p:
+            client = Client(p.port)
+            client.send(GET)
+            client.read_until(b"ab")
+        with client:
+            assert client.is_closed()
+
+
+def test_a_fault_in_one_connection_is_not_the_end_of_the_proxy(caplog: pytest.LogCaptureFixture) -> None:
+    faults = [True]
+
+    async def resolver(host: str, port: int) -> list[str]:
+        if faults.pop() if faults else False:
+            raise RuntimeError("a bug")
+        return ["127.0.0.1"]
+
+    with upstream() as server, proxy(a_route(server.port), resolver=resolver) as p:
+        with Client(p.port) as client:
+            client.send(GET)
+            assert client.is_closed()
+        with Client(p.port) as client:
+            client.send(GET)
+            assert client.response().status == 200
+    assert "a connection of the proxy failed" in caplog.text
+
+
+def test_a_slow_client_does_not_slow_another_one_down() -> None:
+    def handler(request: Received) -> None:
+        if request.target == b"/large":
+            request.connection.respond(body=bytes(32 << 20))
+        else:
+            request.connection.respond()
+
+    with (
+        upstream(handler) as server,
+        proxy(a_route(server.port)) as p,
+        Client(p.port) as slow,
+        Client(p.port) as quick,
+    ):
+        slow.send(GET.replace(b"/alpha/x", b"/alpha/large"))
+        slow.head()
+        for _ in range(20):
+            quick.send(GET)
+            assert quick.response().status == 200
+
+
+def test_when_the_listener_is_handed_in_it_is_used_and_closed() -> None:
+    async def main() -> None:
+        listener = socket.create_server(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        config = ProxyConfig(Hosts(), Secret("x"))
+        async with serve(config, Recording(), listener=listener) as running:
+            assert running.port == port
+        assert listener.fileno() == -1
+
+    anyio.run(main, backend_options={"use_uvloop": True})
+
+
+def test_a_port_that_is_taken_is_an_error() -> None:
+    with proxy() as p, pytest.raises(OSError, match="in use"), proxy(port=p.port):
+        pass
+
+
+def test_cancelling_the_block_closes_everything() -> None:
+    async def main() -> None:
+        with anyio.CancelScope() as scope:
+            async with serve(ProxyConfig(Hosts(), Secret("x")), Recording()) as running:
+                client = socket.create_connection(("127.0.0.1", running.port))
+                with client:
+                    client.setblocking(False)
+                    client.sendall(b"GET")
+                    while not running.client_connections:
+                        await anyio.lowlevel.checkpoint()
+                    scope.cancel()
+                    await anyio.Event().wait()
+        assert running.client_connections == 0
+
+    anyio.run(main, backend_options={"use_uvloop": True})

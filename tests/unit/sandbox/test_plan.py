@@ -1,0 +1,198 @@
+"""Which rung a run stands on, and what its plan then holds."""
+
+import json
+
+import pytest
+
+from nono.kernel import landlock_rights
+from nono.policy.capability import Access, CapabilitySet, Grant, NetworkMode, Scopes, Wsl2ProxyPolicy
+from nono.sandbox.facts import HostFacts, Listener
+from nono.sandbox.plan import (
+    Enforcement,
+    Refusal,
+    Rung,
+    SandboxPlan,
+    StaticFilter,
+    choose_enforcement,
+    draw,
+)
+
+NATIVE = HostFacts("6.12.0", 6, Listener.AVAILABLE, "", True, False)
+WSL2 = HostFacts("6.6.87-microsoft", 3, Listener.BUSY, "seccomp user notification returns EBUSY", True, True)
+PROXIED = CapabilitySet(
+    grants=(
+        Grant("/usr", Access.READ, True, "group:system_read_linux_core", "/usr"),
+        Grant("/work", Access.READWRITE, True, "user", "/work"),
+    ),
+    denials=(),
+    network=NetworkMode.PROXY,
+    scopes=Scopes(),
+    wsl2_proxy_policy=Wsl2ProxyPolicy.ERROR,
+    workdir="/work",
+)
+
+
+def enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforcement:
+    chosen = choose_enforcement(capabilities, facts)
+    assert isinstance(chosen, Enforcement)
+    return chosen
+
+
+def refusal(capabilities: CapabilitySet, facts: HostFacts) -> Refusal:
+    chosen = choose_enforcement(capabilities, facts)
+    assert isinstance(chosen, Refusal)
+    return chosen
+
+
+@pytest.mark.parametrize("abi", range(1, 8))
+def test_a_free_listener_enforces_whatever_the_abi(abi: int) -> None:
+    chosen = enforcement(PROXIED, NATIVE._replace(landlock_abi=abi))
+    assert chosen.rung is Rung.NOTIFY
+    assert chosen.warnings == ()
+
+
+@pytest.mark.parametrize("abi", range(4, 8))
+@pytest.mark.parametrize("policy", Wsl2ProxyPolicy)
+def test_a_busy_listener_with_tcp_rules_checks_the_port_and_says_so(
+    abi: int, policy: Wsl2ProxyPolicy
+) -> None:
+    chosen = enforcement(PROXIED._replace(wsl2_proxy_policy=policy), WSL2._replace(landlock_abi=abi))
+    assert chosen.rung is Rung.LANDLOCK
+    assert "only the port" in chosen.warnings[0]
+
+
+@pytest.mark.parametrize("abi", range(1, 4))
+def test_without_listener_and_tcp_rules_the_run_is_refused(abi: int) -> None:
+    refused = refusal(PROXIED, WSL2._replace(landlock_abi=abi))
+    assert refused.message.startswith("WSL2: proxy-only network mode cannot be kernel-enforced.")
+    assert "EBUSY" in refused.message
+    assert refused.message.endswith(
+        "To allow degraded execution, set "
+        'wsl2_proxy_policy: "insecure_proxy" in your profile\'s security config.'
+    )
+
+
+def test_a_refusal_names_wsl2_only_on_wsl2() -> None:
+    refused = refusal(PROXIED, WSL2._replace(is_wsl2=False))
+    assert refused.message.startswith("this kernel: proxy-only network mode cannot be kernel-enforced.")
+    assert "WSL#9548" not in refused.message
+
+
+def test_a_refusal_speaks_of_netns_only_where_it_was_probed_to_work() -> None:
+    assert '"netns" would enforce it' in refusal(PROXIED, WSL2).message
+    assert "netns" not in refusal(PROXIED, WSL2._replace(network_namespace=False)).message
+
+
+def test_the_look_of_wsl2_alone_changes_nothing() -> None:
+    assert enforcement(PROXIED, NATIVE._replace(is_wsl2=True)).rung is Rung.NOTIFY
+
+
+def test_insecure_proxy_runs_with_the_owners_warning() -> None:
+    insecure = PROXIED._replace(wsl2_proxy_policy=Wsl2ProxyPolicy.INSECURE_PROXY)
+    chosen = enforcement(insecure, WSL2)
+    assert chosen.rung is Rung.NONE
+    assert chosen.warnings == (
+        "WSL2 insecure proxy mode — credential proxy active but network is NOT\n"
+        "kernel-enforced. The sandboxed process can bypass the proxy and open arbitrary outbound "
+        "connections.",
+    )
+
+
+def test_elevation_is_switched_off_with_a_note_where_the_listener_is_busy() -> None:
+    asked = PROXIED._replace(elevation=True, network=NetworkMode.ALLOWED)
+    assert enforcement(asked, WSL2).notes == (
+        "WSL2: capability elevation disabled (seccomp user notification returns EBUSY, microsoft/WSL#9548)",
+    )
+    assert enforcement(asked._replace(elevation=False), WSL2).notes == ()
+
+
+def test_elevation_is_not_available_yet_where_it_could_be_had() -> None:
+    refused = refusal(PROXIED._replace(elevation=True), NATIVE)
+    assert refused.not_yet
+    assert refused.message == "--capability-elevation: not available yet."
+
+
+def test_nothing_runs_without_landlock() -> None:
+    assert "Landlock not available" in refusal(PROXIED, NATIVE._replace(landlock_abi=0)).message
+
+
+@pytest.mark.parametrize("network", [NetworkMode.ALLOWED, NetworkMode.BLOCKED])
+def test_a_run_without_proxy_needs_no_listener(network: NetworkMode) -> None:
+    assert enforcement(PROXIED._replace(network=network), WSL2).rung is None
+
+
+def test_unenforced_scopes_are_named_below_abi_6() -> None:
+    assert "signals" in enforcement(PROXIED, NATIVE._replace(landlock_abi=5)).gaps[0]
+    assert enforcement(PROXIED, NATIVE).gaps == ()
+
+
+@pytest.mark.parametrize(("abi", "is_named"), [(1, True), (2, True), (3, False)])
+def test_truncation_is_named_where_landlock_cannot_refuse_it(abi: int, is_named: bool) -> None:
+    facts = NATIVE._replace(landlock_abi=abi)
+    assert any("truncate(2)" in gap for gap in enforcement(PROXIED, facts).gaps) is is_named
+
+
+@pytest.mark.parametrize("network", [NetworkMode.ALLOWED, NetworkMode.BLOCKED])
+def test_unix_sockets_are_named_where_nobody_looks_at_them(network: NetworkMode) -> None:
+    assert any("Unix sockets" in gap for gap in enforcement(PROXIED._replace(network=network), NATIVE).gaps)
+    assert not any("Unix sockets" in gap for gap in enforcement(PROXIED, NATIVE).gaps)
+
+
+@pytest.mark.parametrize(
+    ("network", "rung", "static_filter", "listener"),
+    [
+        (NetworkMode.ALLOWED, None, StaticFilter.OPEN_NET, False),
+        (NetworkMode.BLOCKED, None, StaticFilter.BLOCK_ALL, False),
+        (NetworkMode.PROXY, Rung.NOTIFY, None, True),
+        (NetworkMode.PROXY, Rung.LANDLOCK, StaticFilter.TCP_ONLY, False),
+        (NetworkMode.PROXY, Rung.NONE, StaticFilter.TCP_ONLY, False),
+    ],
+)
+def test_every_run_gets_one_filter(
+    network: NetworkMode, rung: Rung | None, static_filter: StaticFilter | None, listener: bool
+) -> None:
+    proxy_port = None if rung is None else 4000
+    plan = draw(PROXIED._replace(network=network), NATIVE, Enforcement(rung), proxy_port=proxy_port)
+    assert (plan.static_filter, plan.listener) == (static_filter, listener)
+    assert plan.connect_ports == (() if rung is None else (4000,))
+    assert bool(plan.handled_net) == (network is not NetworkMode.ALLOWED)
+
+
+@pytest.mark.parametrize("abi", range(1, 8))
+def test_a_plan_asks_for_no_more_than_its_abi_has(abi: int) -> None:
+    plan = draw(PROXIED, NATIVE._replace(landlock_abi=abi), Enforcement(Rung.NOTIFY), proxy_port=4000)
+    assert plan.handled_fs == landlock_rights.HANDLED_FS[abi]
+    assert plan.handled_net == landlock_rights.HANDLED_NET[abi]
+    assert plan.scoped == landlock_rights.SCOPES[abi]
+
+
+def test_a_scope_that_was_not_asked_for_is_not_set() -> None:
+    open_ipc = PROXIED._replace(scopes=Scopes(signal=True, abstract_unix_socket=False))
+    both = draw(PROXIED, NATIVE, Enforcement(Rung.NOTIFY), proxy_port=1)
+    one = draw(open_ipc, NATIVE, Enforcement(Rung.NOTIFY), proxy_port=1)
+    assert both.scoped != one.scoped != 0
+
+
+def test_only_what_a_person_asked_for_must_exist() -> None:
+    plan = draw(PROXIED, NATIVE, Enforcement(Rung.NOTIFY), proxy_port=4000)
+    assert [(rule.path, rule.required) for rule in plan.path_rules] == [("/usr", False), ("/work", True)]
+
+
+def test_a_plan_survives_the_way_to_the_launcher() -> None:
+    plan = draw(PROXIED, WSL2, Enforcement(Rung.NONE), proxy_port=4000)
+    assert SandboxPlan.from_message(json.loads(json.dumps(plan.to_message()))) == plan
+
+
+def test_host_facts_survive_the_way_from_the_launcher() -> None:
+    assert HostFacts.from_message(json.loads(json.dumps(WSL2.to_message()))) == WSL2
+
+
+def test_a_plan_with_a_field_too_many_is_refused() -> None:
+    message = draw(PROXIED, NATIVE, Enforcement(Rung.NOTIFY), proxy_port=1).to_message()
+    with pytest.raises(ValueError, match="not a sandbox plan"):
+        SandboxPlan.from_message(message | {"surprise": 1})
+
+
+def test_a_proxy_only_plan_cannot_be_drawn_without_its_port() -> None:
+    with pytest.raises(ValueError, match="port of its proxy"):
+        draw(PROXIED, NATIVE, Enforcement(Rung.NOTIFY))

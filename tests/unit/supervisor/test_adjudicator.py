@@ -1,0 +1,105 @@
+"""The adjudicator grants the proxy's address and the listed ports, and nothing beside them."""
+
+import errno
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nono.supervisor.adjudicator import (
+    NetworkGrants,
+    Perform,
+    Refuse,
+    judge_bind,
+    judge_connect,
+    judge_listen,
+    judge_send,
+    loopback,
+    refuse_call,
+)
+from nono.supervisor.syscall_args import (
+    AbstractUnixAddress,
+    Address,
+    InetAddress,
+    OtherAddress,
+    UnixAddress,
+    UnnamedUnixAddress,
+)
+
+PROXY = loopback(4000)
+GRANTS = NetworkGrants(PROXY, frozenset({3000}))
+
+
+def inet(host: str, port: int) -> InetAddress:
+    return InetAddress(ip_address(host), port)
+
+
+addresses: st.SearchStrategy[Address] = st.one_of(
+    st.builds(InetAddress, st.ip_addresses(), st.integers(0, 65535)),
+    st.builds(UnixAddress, st.binary(min_size=1, max_size=108)),
+    st.builds(AbstractUnixAddress, st.binary(max_size=107)),
+    st.just(UnnamedUnixAddress()),
+    st.builds(OtherAddress, st.integers(0, 65535)),
+)
+
+
+def test_the_proxy_is_reached() -> None:
+    assert judge_connect(PROXY, GRANTS) == Perform(PROXY)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        pytest.param(inet("127.0.0.1", 4001), id="another port"),
+        pytest.param(inet("127.0.0.2", 4000), id="another loopback address"),
+        pytest.param(inet("0.0.0.0", 4000), id="the unspecified address, which means loopback"),
+        pytest.param(inet("::1", 4000), id="IPv6 loopback"),
+        pytest.param(inet("::127.0.0.1", 4000), id="IPv4-compatible"),
+        pytest.param(inet("203.0.113.7", 4000), id="a remote host on the proxy's port"),
+        pytest.param(inet("127.0.0.1", 3000), id="a port granted for listening"),
+        pytest.param(UnixAddress(b"/var/run/docker.sock"), id="a Unix socket"),
+        pytest.param(AbstractUnixAddress(b"/tmp/dbus-x"), id="an abstract socket"),
+        pytest.param(UnnamedUnixAddress(), id="an unnamed socket"),
+        pytest.param(OtherAddress(0), id="AF_UNSPEC"),
+    ],
+)
+def test_nothing_beside_the_proxy_is_reached(address: Address) -> None:
+    verdict = judge_connect(address, GRANTS)
+    assert isinstance(verdict, Refuse)
+    assert verdict.errno_value == errno.EACCES
+    assert verdict.reason
+
+
+def test_a_granted_port_is_bound_and_listened_on() -> None:
+    assert judge_bind(inet("0.0.0.0", 3000), GRANTS) == Perform(inet("0.0.0.0", 3000))
+    assert judge_listen(inet("0.0.0.0", 3000), GRANTS) == Perform(inet("0.0.0.0", 3000))
+
+
+def test_an_unbound_socket_is_not_listened_on_although_a_port_is_granted() -> None:
+    verdict = judge_listen(inet("0.0.0.0", 0), GRANTS)
+    assert isinstance(verdict, Refuse)
+    assert "listen without bind" in verdict.reason
+
+
+@given(addresses)
+def test_without_grants_nothing_is_bound_or_listened_on(address: Address) -> None:
+    grants = NetworkGrants(PROXY)
+    assert isinstance(judge_bind(address, grants), Refuse)
+    assert isinstance(judge_listen(address, grants), Refuse)
+
+
+@given(addresses)
+def test_a_verdict_to_act_carries_the_very_address_that_was_judged(address: Address) -> None:
+    for judge in (judge_connect, judge_bind, judge_listen):
+        verdict = judge(address, GRANTS)
+        assert isinstance(verdict, Refuse) or verdict.address == address
+
+
+@given(addresses)
+def test_a_send_that_names_its_destination_is_refused_wherever_it_goes(address: Address) -> None:
+    assert judge_send(address).errno_value == errno.EACCES
+
+
+def test_a_call_refused_by_its_registers_answers_as_the_static_filter_does() -> None:
+    assert refuse_call("socket(family=16)", "why").errno_value == errno.EPERM
