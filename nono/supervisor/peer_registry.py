@@ -12,8 +12,8 @@ PENDING_MAX = 4096
 class PeerRegistry:
     """An address is registered once per connection and taken once, by whoever accepts it.
 
-    With the adjudicator at work this names the sandboxed processes exactly: no other process of the host,
-    of whatever user, has an address in here.
+    With the adjudicator at work these are the sandboxed processes' connections. One that was reset before it
+    was accepted leaves its address behind; whoever takes over that port still needs a token or a phantom.
     """
 
     def __init__(self) -> None:

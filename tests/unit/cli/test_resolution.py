@@ -1,0 +1,33 @@
+"""A profile that its own command may write is pointed out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nono.cli.parse import parse
+from nono.cli.resolution import resolve_given
+
+
+def warnings(profile: Path, *flags: str, home: Path) -> str:
+    argv = [*flags, "--profile", str(profile), "--", "true"]
+    environ = {"HOME": str(home), "TMPDIR": str(home)}
+    return " ".join(resolve_given(parse("run", "", argv, environ), environ).warnings)
+
+
+@pytest.mark.parametrize(("flag", "is_warned"), [("--allow", True), ("--write", True), ("--read", False)])
+def test_a_profile_inside_a_writable_grant_is_warned_about(
+    flag: str, is_warned: bool, tmp_path: Path
+) -> None:
+    home, project = tmp_path / "home", tmp_path / "project"
+    home.mkdir()
+    project.mkdir()
+    inside = project / "agent.json"
+    inside.write_text(json.dumps({"groups": {"exclude": ["system_write_linux"]}}))
+    outside = home / "agent.json"
+    outside.write_text(inside.read_text())
+    warned = "may write its own profile" in warnings(inside, flag, str(project), home=home)
+    assert warned == is_warned
+    assert "may write its own profile" not in warnings(outside, flag, str(project), home=home)
