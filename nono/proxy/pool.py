@@ -41,7 +41,8 @@ class Pool:
         now = asyncio.get_running_loop().time()
         while idle:
             connection = idle.pop()
-            if connection.is_open and now - connection.idle_since < self._idle_timeout_s:
+            rested = now - connection.idle_since
+            if connection.is_open and rested < self._idle_timeout_s and connection.is_silent:
                 return connection
             connection.abort()
         return None

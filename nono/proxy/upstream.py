@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, cast
 
@@ -83,6 +84,19 @@ class UpstreamConnection(asyncio.Protocol):
     @property
     def is_open(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing waits in the kernel that the loop has not read yet: surplus bytes, or the end.
+
+        Without asking, a request that is read in the same turn of the loop would be sent first, and what
+        waits would be taken for its answer.
+        """
+        if self._transport is None:
+            return False
+        waiting = select.poll()
+        waiting.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not waiting.poll(0)
 
     def begin(self, sink: ResponseSink, method: bytes) -> None:
         """The next response answers a request of method and goes to sink."""

@@ -125,10 +125,31 @@ class ProxyUnderTest:
     running: RunningProxy
     recording: Recording
     names: Names
+    _token: anyio.lowlevel.EventLoopToken
 
     @property
     def port(self) -> int:
         return self.running.port
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """In this block the proxy's loop does nothing; what arrives meanwhile is all there afterwards."""
+        stands, goes_on = threading.Event(), threading.Event()
+
+        def stand() -> None:
+            stands.set()
+            goes_on.wait(TIMEOUT_S)
+
+        thread = threading.Thread(
+            target=anyio.from_thread.run_sync, args=(stand,), kwargs={"token": self._token}
+        )
+        thread.start()
+        assert stands.wait(TIMEOUT_S)
+        try:
+            yield
+        finally:
+            goes_on.set()
+            thread.join(TIMEOUT_S)
 
 
 @contextmanager
@@ -171,11 +192,12 @@ def proxy(
     assert started.wait(TIMEOUT_S)
     if "fault" in state:
         raise cast(BaseException, state["fault"])
+    token = cast(anyio.lowlevel.EventLoopToken, state["token"])
     try:
-        yield ProxyUnderTest(cast(RunningProxy, state["running"]), recording, names)
+        yield ProxyUnderTest(cast(RunningProxy, state["running"]), recording, names, token)
     finally:
         stop = cast(anyio.Event, state["stop"])
-        anyio.from_thread.run_sync(stop.set, token=cast(anyio.lowlevel.EventLoopToken, state["token"]))
+        anyio.from_thread.run_sync(stop.set, token=token)
         thread.join(TIMEOUT_S)
         assert not thread.is_alive(), "the proxy does not end"
         if "fault" in state:

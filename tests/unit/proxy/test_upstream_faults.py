@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -135,10 +136,33 @@ def test_bytes_that_come_unasked_on_a_resting_connection_end_it() -> None:
         assert client.response().body == b"ok"
 
 
+def test_what_waits_unread_on_a_resting_connection_is_not_the_next_response() -> None:
+    def handler(request: Received) -> None:
+        request.connection.send(OK)
+        if request.target == b"/first":
+            asked.wait()
+            request.connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged")
+            sent.set()
+            request.connection.wait_gone()
+
+    asked, sent = threading.Event(), threading.Event()
+    with upstream(handler) as server, proxy(a_route(server.port)) as p, Client(p.port) as client:
+        client.send(GET.replace(b"/alpha/x", b"/alpha/first"))
+        assert client.response().body == b"ok"
+        with p.standing_still():
+            client.send(GET)  # is there first, so that the loop takes it up first
+            asked.set()
+            sent.wait()
+        assert client.response().body == b"ok"
+
+
 def test_a_body_on_a_response_that_has_none_is_not_the_next_response() -> None:
     def handler(request: Received) -> None:
-        request.connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 46\r\n\r\n")
-        request.connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged")
+        # In one piece: after the first response alone the connection is at rest, and what comes then is
+        # the claim of the test above.
+        request.connection.send(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 46\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
+        )
 
     with upstream(handler) as server, proxy(a_route(server.port)) as p, Client(p.port) as client:
         client.send(GET.replace(b"GET", b"HEAD"))
