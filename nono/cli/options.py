@@ -34,10 +34,11 @@ class Option(NamedTuple):
     kind: Kind
     help: str
     commands: tuple[str, ...] = SANDBOX
-    metavar: str = ""
+    metavar: str | tuple[str, str] = ""  # two for a pair
     env: str = ""
     splits_commas: bool = False
     available: bool = True
+    is_shown: bool = True  # in the help
     deprecated: tuple[str, ...] = ()  # old spellings, still understood, with a warning
 
     @property
@@ -72,9 +73,11 @@ OPTIONS: tuple[Option, ...] = (
            (*SANDBOX, WHY), "PATH", deprecated=("--override-deny",)),
     Option(("--block-net",), Kind.FLAG, "no network at all", (*SANDBOX, WHY), env="NONO_BLOCK_NET",
            deprecated=("--net-block",)),
+    Option(("--allow-net",), Kind.FLAG, "", (*SUPERVISED, WHY), env="NONO_ALLOW_NET", is_shown=False,
+           deprecated=("--net-allow",)),
     Option(("--network-profile",), Kind.VALUE, "hosts of a named profile, through the proxy",
            (*SUPERVISED, WHY), "NAME", env="NONO_NETWORK_PROFILE"),
-    Option(("--allow-domain",), Kind.LIST, "host, *.suffix or group to allow, through the proxy",
+    Option(("--allow-domain",), Kind.LIST, "host, *.suffix, group or URL with a path to allow",
            (*SUPERVISED, WHY), "HOST", env="NONO_ALLOW_DOMAIN",
            deprecated=("--allow-proxy", "--proxy-allow")),
     Option(("--deny-domain",), Kind.LIST, "host, *.suffix or group to refuse", (*SUPERVISED, WHY), "HOST",
@@ -84,6 +87,22 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--credential",), Kind.LIST, "service whose key the proxy injects", (*SUPERVISED, WHY), "SERVICE",
            env="NONO_CREDENTIAL", deprecated=("--proxy-credential",)),
     Option(("--proxy-port",), Kind.PORTS, "port of the proxy instead of a free one", SUPERVISED, "PORT"),
+    Option(("--allow-endpoint",), Kind.LIST, "request a service may be asked: SERVICE:METHOD:/path",
+           (*SUPERVISED, WHY), "RULE"),
+    Option(("--upstream-proxy",), Kind.VALUE, "proxy behind nono's own", (*SUPERVISED, WHY), "HOST:PORT",
+           env="NONO_UPSTREAM_PROXY", deprecated=("--external-proxy",)),
+    Option(("--upstream-bypass",), Kind.LIST, "host or *.suffix that is reached without it",
+           (*SUPERVISED, WHY), "HOST", env="NONO_UPSTREAM_BYPASS", splits_commas=True,
+           deprecated=("--external-proxy-bypass",)),
+    Option(("--allow-http2",), Kind.FLAG, "offer HTTP/2 on intercepted connections", SUPERVISED),
+    Option(("--proxy-ca-validity",), Kind.VALUE, "days that its certificates are valid, 1 to 365",
+           SUPERVISED, "DAYS", env="NONO_PROXY_CA_VALIDITY"),
+    Option(("--record-flows",), Kind.VALUE, "write intercepted exchanges, in mitmproxy's format", (RUN,),
+           "FILE"),
+    Option(("--env-credential",), Kind.VALUE, "credentials the command itself gets: name,env://X,op://...=VAR",
+           SUPERVISED, "LIST", env="NONO_ENV_CREDENTIAL"),
+    Option(("--env-credential-map",), Kind.PAIRS, "a credential reference and the variable that gets it",
+           SUPERVISED, ("REFERENCE", "VARIABLE")),
     Option(("--profile", "-p"), Kind.VALUE, "profile: a name, or a file with a slash in its path",
            (*SANDBOX, WHY), "NAME", env="NONO_PROFILE"),
     Option(("--sandbox-policy",), Kind.VALUE, "how the sandbox is enforced: auto", SANDBOX, "POLICY"),
@@ -99,14 +118,9 @@ OPTIONS: tuple[Option, ...] = (
     _later("--allow-unix-socket", Kind.LIST), _later("--allow-unix-socket-bind", Kind.LIST),
     _later("--allow-unix-socket-dir", Kind.LIST), _later("--allow-unix-socket-dir-bind", Kind.LIST),
     _later("--allow-unix-socket-subtree", Kind.LIST), _later("--allow-unix-socket-subtree-bind", Kind.LIST),
-    _later("--allow-net --net-allow", env="NONO_ALLOW_NET"),
     _later("--open-port --allow-port", Kind.PORTS), _later("--allow-connect-port", Kind.PORTS),
-    _later("--upstream-proxy --external-proxy", Kind.VALUE, SUPERVISED, env="NONO_UPSTREAM_PROXY"),
-    _later("--upstream-bypass --external-proxy-bypass", Kind.LIST, SUPERVISED, env="NONO_UPSTREAM_BYPASS"),
-    _later("--proxy-ca-validity", Kind.VALUE, SUPERVISED, env="NONO_PROXY_CA_VALIDITY"),
-    _later("--allow-http2", commands=SUPERVISED), _later("--allow-endpoint", Kind.LIST, SUPERVISED),
-    _later("--env-credential", Kind.VALUE, env="NONO_ENV_CREDENTIAL"),
-    _later("--env-credential-map", Kind.PAIRS),
+    _later("--env-credential", Kind.VALUE, (WRAP,), env="NONO_ENV_CREDENTIAL"),
+    _later("--env-credential-map", Kind.PAIRS, (WRAP,)),
     _later("--allow-command", Kind.LIST), _later("--block-command", Kind.LIST),
     _later("--extends", Kind.LIST), _later("--config -c", Kind.VALUE), _later("--allow-gpu"),
     _later("--memory", Kind.VALUE), _later("--max-processes", Kind.VALUE),
@@ -120,7 +134,7 @@ OPTIONS: tuple[Option, ...] = (
     _later("--startup-timeout", Kind.VALUE, SUPERVISED), _later("--no-audit-integrity", commands=(RUN,)),
     _later("--audit-integrity", commands=(RUN,)), _later("--audit-sign-key", Kind.VALUE, (RUN,)),
     _later("--trust-override", commands=(RUN,)), _later("--name", Kind.VALUE, SUPERVISED),
-    _later("--shell", Kind.VALUE, (SHELL,)), _later("--record-flows", Kind.VALUE, (RUN,)),
+    _later("--shell", Kind.VALUE, (SHELL,)),
 )  # fmt: skip
 
 # Old spellings of environment variables (cli.md section 1.2); each is read only when the new one is unset.
@@ -169,7 +183,8 @@ def add_options(parser: argparse.ArgumentParser, command: str, argv: Sequence[st
     for option in options_of(command):
         if not option.available and words.isdisjoint(option.flags):
             continue
-        _add(parser, option, option.flags, help_text=option.help if option.available else argparse.SUPPRESS)
+        is_shown = option.available and option.is_shown
+        _add(parser, option, option.flags, help_text=option.help if is_shown else argparse.SUPPRESS)
         if option.deprecated:
             _add(parser, option, option.deprecated, help_text=argparse.SUPPRESS)
 
@@ -221,6 +236,10 @@ class Given(NamedTuple):
         value = self.values.get(dest)
         return tuple(str(item) for item in value) if isinstance(value, list) else ()
 
+    def pairs(self, dest: str) -> tuple[tuple[str, str], ...]:
+        value = self.values.get(dest)
+        return tuple((str(first), str(second)) for first, second in value) if isinstance(value, list) else ()
+
     def ports(self, dest: str) -> tuple[int, ...]:
         value = self.values.get(dest)
         return tuple(int(item) for item in value) if isinstance(value, list) else ()
@@ -240,14 +259,18 @@ def collect(
             continue
         if not option.available:
             raise UsageError(f"{option.flags[0]}: not available yet.")
-        if "" in (value if isinstance(value, list) else [value]):
+        if any(part == "" or "" in _pair(part) for part in (value if isinstance(value, list) else [value])):
             # Mostly an unset shell variable; as a path it would mean the working directory.
             raise UsageError(f"{option.flags[0]}: its value is empty.")
         if option.splits_commas and isinstance(value, list):
-            value = [part for item in value for part in item.split(",") if part]
+            value = [part.strip() for item in value for part in item.split(",") if part.strip()]
         values[option.dest] = value
         warnings += _deprecations(option, argv)
     return Given(values, tuple(warnings))
+
+
+def _pair(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
 
 
 def _from_environment(option: Option, environ: Mapping[str, str]) -> object:

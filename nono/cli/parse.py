@@ -31,12 +31,21 @@ class Invocation(NamedTuple):
             allow_cwd=given.flag("allow_cwd"),
             workdir=given.value("workdir"),
             block_net=given.flag("block_net"),
+            allow_net=given.flag("allow_net"),
             network_profile=given.value("network_profile"),
             allow_domain=given.list("allow_domain"),
             deny_domain=given.list("deny_domain"),
             credential=given.list("credential"),
             listen_port=given.ports("listen_port"),
             capability_elevation=given.flag("capability_elevation"),
+            allow_endpoint=given.list("allow_endpoint"),
+            upstream_proxy=given.value("upstream_proxy"),
+            upstream_bypass=given.list("upstream_bypass"),
+            allow_http2=given.flag("allow_http2"),
+            proxy_ca_validity=given.value("proxy_ca_validity"),
+            record_flows=given.value("record_flows"),
+            env_credential=given.value("env_credential"),
+            env_credential_map=given.pairs("env_credential_map"),
         )
 
 

@@ -64,6 +64,16 @@ def summary(
     return lines
 
 
+def routes(resolved: Resolved) -> list[str]:
+    """What else of the network a run has: hosts by path, logins, the proxy behind, hosts past the proxy."""
+    lines = [f"    path {scope} {rule}" for scope in resolved.scopes for rule in scope.endpoints.allow]
+    lines += [f"    login {route.name} at {route.upstream}" for route in resolved.oauth_routes]
+    if resolved.proxy is not None and resolved.proxy.upstream_proxy is not None:
+        behind = resolved.proxy.upstream_proxy
+        lines.append(f"    via  {behind.host}:{behind.port}")
+    return lines
+
+
 def _grant(grant: Grant, verbose: bool) -> str:
     kind = "dir" if grant.is_dir else "file"
     source = f" [{grant.source}]" if verbose else ""

@@ -9,16 +9,21 @@ from dataclasses import dataclass
 from nono.credentials.errors import CredentialNotFound, CredentialUnavailable
 from nono.credentials.reference import (
     KEYRING_SERVICE,
+    BitwardenReference,
+    CaptureReference,
     CredentialReference,
     EnvironmentReference,
     FileReference,
     KeyringReference,
+    OnePasswordReference,
+    PassReference,
     StoredReference,
     check_name,
     parse_reference,
 )
-from nono.credentials.sources import environment, file, keyring, store
+from nono.credentials.sources import bitwarden, environment, file, keyring, onepassword, pass_store, store
 from nono.credentials.vault import Vault
+from nono.errors import CredentialError
 from nono.secret import Secret
 
 SYSTEM_KEYRING = "system keyring"
@@ -35,7 +40,8 @@ class StoredName:
 def resolve_credential(
     text: str, environ: Mapping[str, str], warn: Callable[[str], None] = lambda sentence: None
 ) -> Secret:
-    """The secret a reference points at. Blocks, up to two minutes where a person must unlock a keyring.
+    """The secret a reference points at. Blocks: up to two minutes where a person must unlock a
+    keyring, half a minute for a password manager; never to be called where an event loop runs.
 
     warn: told, in a sentence, of what works but should be otherwise. CredentialError: the reference itself is
     malformed. CredentialNotFound and CredentialUnavailable as the sources raise them.
@@ -44,7 +50,10 @@ def resolve_credential(
 
 
 def read(reference: CredentialReference, environ: Mapping[str, str], warn: Callable[[str], None]) -> Secret:
-    """As resolve_credential, for a reference that was already parsed."""
+    """As resolve_credential, for a reference that was already parsed.
+
+    CredentialError for ``cmd://`` too, whose command runs when a request comes.
+    """
     match reference:
         case EnvironmentReference():
             return environment.read(reference, environ)
@@ -52,6 +61,17 @@ def read(reference: CredentialReference, environ: Mapping[str, str], warn: Calla
             return file.read(reference, warn)
         case KeyringReference():
             return keyring.read(reference, environ)
+        case OnePasswordReference():
+            return onepassword.read(reference, environ)
+        case BitwardenReference():
+            return bitwarden.read(reference, environ)
+        case PassReference():
+            return pass_store.read(reference, environ)
+        case CaptureReference():
+            raise CredentialError(
+                f"{reference.redacted()}: its command runs when a request needs it, so it is for routes only",
+                hint="name it as the credential_key of a custom credential",
+            )
         case StoredReference():
             return _read_stored(reference, environ)
 

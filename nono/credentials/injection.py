@@ -1,57 +1,176 @@
-"""A credential in the form of the header that carries it upstream."""
+"""A credential in the form in which it is written into a request: a header, the path or the query."""
 
 from __future__ import annotations
 
 import re
+from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from nono.credentials.content import text_problem
+from nono.credentials.credential import Injected, Injection, Outgoing
 from nono.credentials.errors import CredentialUnavailable
 from nono.errors import CredentialError
+from nono.policy import key_slot
+from nono.policy.route_rules import Inject
 from nono.secret import Secret
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110 section 5.6.2
+_PATH_SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@-]+", re.ASCII)  # RFC 3986 section 3.3, unescaped
 
 # These decide where a message goes and where it ends; RFC 9110 sections 7.2 and 7.6.1, RFC 9112 section 6.
 _NEVER_INJECTED = frozenset(
     {"host", "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
-    | {"content-length", "expect"}
+    | {"content-length", "expect", "proxy-authorization", "proxy-authenticate"}
 )
 
 
-@dataclass(frozen=True, slots=True)
-class HeaderCredential:
-    """One header field with the secret in it; sound from the moment it exists.
+def injection_of(inject: Inject, secret: Secret) -> Injection:
+    """The injection that inject describes, sound from the moment it exists.
 
-    CredentialError: the header's name or the format is wrong, wherever it was configured.
-    CredentialUnavailable: the secret cannot stand in a header (RFC 9110 section 5.5).
+    CredentialError: header, format, pattern or name is wrong, wherever it was configured.
+    CredentialUnavailable: the secret cannot stand there.
     """
+    match inject.mode:
+        case "header":
+            return HeaderInjection(inject.header, inject.format, secret)
+        case "basic_auth":
+            return HeaderInjection(inject.header, "{}", _basic(secret))
+        case "url_path":
+            return PathInjection(inject.path_pattern, inject.path_replacement, secret)
+        case "query_param":
+            return QueryInjection(inject.query_param, secret)
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderInjection:
+    """One header field with the secret in it."""
 
     header: str
     format: str  # exactly one `{}` stands for the secret
     secret: Secret
 
+    needs_body = False
+
     def __post_init__(self) -> None:
-        if not _TOKEN.fullmatch(self.header):
-            raise CredentialError(f"inject_header {self.header!r} is no name of a header")
-        if self.header.lower() in _NEVER_INJECTED:
-            raise CredentialError(f"inject_header {self.header!r}: this header steers the connection")
+        _check_header(self.header)
         if self.format.count("{}") != 1:
             raise CredentialError("credential_format must contain '{}' once, where the credential goes")
         problem = _field_problem(self.format.replace("{}", "x"))
         if problem is not None:
             raise CredentialError(f"credential_format: {problem}")
-        problem = _field_problem(self.secret.reveal())
-        if problem is not None:
-            raise CredentialUnavailable(f"header {self.header}: {problem}", hint="store the credential again")
+        _check_field(self.header, self.secret)
 
-    def value(self) -> bytes:
-        """The field value with the secret in it, for the upstream connection and nothing else."""
-        return self.format.replace("{}", self.secret.reveal()).encode("latin-1")
+    @property
+    def header_names(self) -> frozenset[bytes]:
+        return frozenset((self.header.lower().encode("ascii"),))
+
+    def inject(self, request: Outgoing) -> Injected:
+        value = self.format.replace("{}", self.secret.reveal()).encode("latin-1")
+        return Injected(request.target, [(self.header.encode("ascii"), value)])
+
+
+@dataclass(frozen=True, slots=True)
+class HeadersInjection:
+    """Header fields that a credential helper named itself."""
+
+    headers: Sequence[tuple[str, Secret]]
+
+    needs_body = False
+
+    def __post_init__(self) -> None:
+        for name, value in self.headers:
+            _check_header(name)
+            _check_field(name, value)
+
+    @property
+    def header_names(self) -> frozenset[bytes]:
+        return frozenset(name.lower().encode("ascii") for name, _ in self.headers)
+
+    def inject(self, request: Outgoing) -> Injected:
+        fields = [(name.encode("ascii"), value.reveal().encode("latin-1")) for name, value in self.headers]
+        return Injected(request.target, fields)
+
+
+@dataclass(frozen=True, slots=True)
+class PathInjection:
+    """The secret in a segment of the path, in the place of what the child put there."""
+
+    pattern: str
+    replacement: str
+    secret: Secret
+
+    needs_body = False
+    header_names: frozenset[bytes] = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.pattern.count("{}") != 1 or self.replacement.count("{}") != 1:
+            raise CredentialError("path_pattern and path_replacement must contain '{}' once")
+        text = self.secret.reveal()
+        # Percent-encoding would be another key to the upstream; a slash would be another path.
+        if not _PATH_SEGMENT.fullmatch(text) or text in (".", ".."):
+            raise CredentialUnavailable(
+                "the value has characters that a path cannot carry", hint="store the credential again"
+            )
+
+    def inject(self, request: Outgoing) -> Injected:
+        """ValueError when the path has no place for it."""
+        slot = key_slot.find_in_path(self.pattern, request.target)
+        if slot is None:
+            raise ValueError("the path has no place for the credential")
+        key = self.secret.reveal().encode("ascii")
+        return Injected(key_slot.fill_path(request.target, slot, key, self.replacement), [])
+
+
+@dataclass(frozen=True, slots=True)
+class QueryInjection:
+    """The secret as the one parameter of its name in the query."""
+
+    name: str
+    secret: Secret
+
+    needs_body = False
+    header_names: frozenset[bytes] = frozenset()
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", self.name, re.ASCII):
+            raise CredentialError(f"query_param_name {self.name!r} is no name of a parameter")
+        if not self.secret.reveal():
+            raise CredentialUnavailable("the value is empty", hint="store the credential again")
+
+    def inject(self, request: Outgoing) -> Injected:
+        value = quote(self.secret.reveal(), safe="").encode("ascii")
+        return Injected(key_slot.with_query(self.name, request.target, value), [])
+
+
+def _basic(secret: Secret) -> Secret:
+    """RFC 7617: the secret is ``user:password``."""
+    if ":" not in secret.reveal():
+        raise CredentialUnavailable(
+            "the value is not of the form user:password", hint="store the credential again"
+        )
+    problem = text_problem(secret.reveal())
+    if problem is not None:
+        raise CredentialUnavailable(problem, hint="store the credential again")
+    return Secret("Basic " + b64encode(secret.reveal().encode()).decode("ascii"))
+
+
+def _check_header(name: str) -> None:
+    if not _TOKEN.fullmatch(name):
+        raise CredentialError(f"inject_header {name!r} is no name of a header")
+    if name.lower() in _NEVER_INJECTED:
+        raise CredentialError(f"inject_header {name!r}: this header steers the connection")
+
+
+def _check_field(name: str, secret: Secret) -> None:
+    problem = _field_problem(secret.reveal())
+    if problem is not None:
+        raise CredentialUnavailable(f"header {name}: {problem}", hint="store the credential again")
 
 
 def _field_problem(text: str) -> str | None:
-    """Why text cannot be part of a field value, in words that do not contain it."""
+    """Why text cannot be part of a field value (RFC 9110 section 5.5), in words that do not contain it."""
     if not text:
         return "the value is empty"
     if (problem := text_problem(text)) is not None:

@@ -1,14 +1,17 @@
-"""Loads the credentials of the services of a run: a header and a phantom for each, or the reason why not."""
+"""Loads the credentials of a run: one and a phantom for each service, or the reason why there is none."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
+from nono.audit.event import Event
 from nono.credentials import broker
+from nono.credentials.credential import Credential
 from nono.credentials.errors import CredentialNotFound, CredentialUnavailable
-from nono.credentials.injection import HeaderCredential
+from nono.credentials.injection import injection_of
+from nono.credentials.leak import leak_watcher, unwatched_warning
+from nono.credentials.oauth2 import OAuth2Credential, Post
 from nono.credentials.phantom import Phantom, make_phantom
 from nono.credentials.reference import (
     CredentialReference,
@@ -16,92 +19,122 @@ from nono.credentials.reference import (
     StoredReference,
     parse_reference,
 )
-
-
-class Service(Protocol):
-    """What is read here of a service of the network policy."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def credential_key(self) -> str: ...
-    @property
-    def inject_header(self) -> str: ...
-    @property
-    def credential_format(self) -> str: ...
-    @property
-    def env_vars(self) -> Sequence[str]: ...
+from nono.credentials.static import StaticCredential
+from nono.policy.credential_service import CredentialService
+from nono.policy.route_rules import AwsAuth, Capture, OAuth2Client
+from nono.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The credential was read: what goes upstream, and what the child holds instead."""
+    """There is a credential: what goes upstream, and what the child holds instead."""
 
-    header: HeaderCredential
+    credential: Credential
     phantom: Phantom
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """It was not. The session starts, the child gets no phantom, and the route answers 503."""
+    """There is none. The session starts, the child gets no phantom, and the route answers 503."""
 
-    code: str  # "credential_not_found" or "credential_unavailable"
+    code: str  # "credential_not_found", "credential_unavailable" or a more exact one
     message: str
     hint: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class LoadedService[S: Service]:
-    service: S
+class LoadedService:
+    service: CredentialService
     outcome: Loaded | Missing
     warnings: tuple[str, ...]  # sentences about a credential that was read and could be kept better
 
 
-def load_services[S: Service](services: Sequence[S], environ: Mapping[str, str]) -> list[LoadedService[S]]:
-    """One result for each service, in their order. Blocks as broker.resolve_credential does.
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """What the credentials of a run are made with. report records what a credential command was asked for."""
 
-    CredentialError: a reference, header or format is malformed, which no later event can mend. All references
-    are parsed before the first is read, so that nobody unlocks a keyring for a run that cannot start.
-    """
-    references = [parse_reference(service.credential_key) for service in services]
-    return [
-        _load(service, reference, environ) for service, reference in zip(services, references, strict=True)
-    ]
+    environ: Mapping[str, str]
+    post: Post
+    report: Callable[[Event], None]
 
+    def load(self, services: Sequence[CredentialService]) -> list[LoadedService]:
+        """One result for each service, in their order. Blocks as broker.resolve_credential does.
 
-def _load[S: Service](
-    service: S, reference: CredentialReference, environ: Mapping[str, str]
-) -> LoadedService[S]:
-    warnings: list[str] = []
-    try:
-        secret = broker.read(reference, environ, warnings.append)
-        header = HeaderCredential(service.inject_header, service.credential_format, secret)
-    except CredentialNotFound as error:
-        hint = _mix_up(service, reference, environ) or error.hint
-        return LoadedService(service, Missing(error.code, error.message, hint), tuple(warnings))
-    except CredentialUnavailable as error:
-        hint = _mix_up(service, reference, environ) or error.hint
-        return LoadedService(service, Missing(error.code, error.message, hint), tuple(warnings))
-    return LoadedService(service, Loaded(header, make_phantom(service.name)), tuple(warnings))
+        CredentialError: a reference, header or format is malformed, which no later event can mend. All
+        references are parsed before the first is read, so that nobody unlocks a keyring for a run that
+        cannot start.
+        """
+        references = [[parse_reference(text) for text in service.references] for service in services]
+        return [self._load(*each) for each in zip(services, references, strict=True)]
 
+    def _load(self, service: CredentialService, references: list[CredentialReference]) -> LoadedService:
+        warnings: list[str] = []
+        try:
+            credential = self._credential(service, references, warnings)
+        except (CredentialNotFound, CredentialUnavailable) as error:
+            hint = self._mix_up(service, references) or error.hint
+            return LoadedService(service, Missing(error.code, error.message, hint), tuple(warnings))
+        return LoadedService(service, Loaded(credential, make_phantom(service.name)), tuple(warnings))
 
-def _mix_up(service: Service, reference: CredentialReference, environ: Mapping[str, str]) -> str | None:
-    """The obvious mix-up, if it is one: the credential is there, in the other of the two usual places."""
-    match reference:
-        case StoredReference(name):
-            upper = name.upper().replace("-", "_")
-            candidates = (*service.env_vars, upper, f"{upper}_API_KEY", f"{upper}_TOKEN")
-            variable = next((candidate for candidate in candidates if environ.get(candidate)), None)
-            if variable is not None:
-                return (
-                    f"{variable} is set in this environment, but service '{service.name}' uses the stored "
-                    f"credential '{name}'; store it with: printenv {variable} | nono credential set {name}"
+    def _credential(
+        self, service: CredentialService, references: list[CredentialReference], warnings: list[str]
+    ) -> Credential:
+        match service.oauth2 or service.aws or service.capture:
+            case OAuth2Client() as client:
+                client_id, secret = (self._read(reference, warnings) for reference in references)
+                return OAuth2Credential(
+                    client.token_url,
+                    client_id,
+                    secret,
+                    post=self.post,
+                    scope=client.scope,
+                    inject=service.inject,
                 )
-        case EnvironmentReference(name):
-            kept_in = broker.where(service.name, environ)
-            if kept_in is not None:
-                return (
-                    f"a credential '{service.name}' is stored ({kept_in}), but this service uses "
-                    f"env://{name}; export {name}, or set credential_key to '{service.name}' in a profile"
-                )
-    return None
+            case AwsAuth() as auth:
+                # Imported here: botocore belongs to an extra, and is large.
+                from nono.credentials.aws import AwsCredential
+
+                return AwsCredential(auth)
+            case Capture() as capture:
+                # Imported here: few runs have one.
+                from nono.credentials.capture import CommandCapture
+
+                return CommandCapture(capture, service.inject, self.environ, self.report)
+            case None:
+                return _static(service, self._read(references[0], warnings), warnings)
+
+    def _read(self, reference: CredentialReference, warnings: list[str]) -> Secret:
+        return broker.read(reference, self.environ, warnings.append)
+
+    def _mix_up(self, service: CredentialService, references: list[CredentialReference]) -> str | None:
+        """The obvious mix-up, if it is one: the credential is there, in the other of the two usual places."""
+        match references:
+            case [StoredReference(name)]:
+                upper = name.upper().replace("-", "_")
+                candidates = (*service.env_vars, upper, f"{upper}_API_KEY", f"{upper}_TOKEN")
+                variable = next((candidate for candidate in candidates if self.environ.get(candidate)), None)
+                if variable is not None:
+                    return (
+                        f"{variable} is set in this environment, but service '{service.name}' uses the "
+                        f"stored credential '{name}'; store it with: "
+                        f"printenv {variable} | nono credential set {name}"
+                    )
+            case [EnvironmentReference(name)]:
+                kept_in = broker.where(service.name, self.environ)
+                if kept_in is not None:
+                    return (
+                        f"a credential '{service.name}' is stored ({kept_in}), but this service uses "
+                        f"env://{name}; export {name}, or set credential_key to '{service.name}' in a profile"
+                    )
+        return None
+
+
+def _static(service: CredentialService, secret: Secret, warnings: list[str]) -> StaticCredential:
+    injection = injection_of(service.inject, secret)
+    if not service.tripwire:
+        return StaticCredential(injection, None)
+    is_basic = service.inject.mode == "basic_auth"
+    unwatched = unwatched_warning([secret], basic=is_basic)
+    if unwatched is not None:
+        warnings.append(f"'{service.name}': {unwatched}")
+    return StaticCredential(injection, leak_watcher([secret], basic=is_basic))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from nono.credentials.shapes import looks_like_key
@@ -13,12 +14,12 @@ KEYRING_SERVICE = "nono"  # under which bare names are kept in the system keyrin
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}", re.ASCII)  # a leading dash would read as a flag
 _VARIABLE = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://", re.ASCII)
-_MAX_KEYRING_BYTES = 1024
+_MAX_REFERENCE_BYTES = 1024
 
 # Characters that mean something to a shell. No shell is used here; they are refused because a reference that
 # needs one was almost certainly meant to be expanded by one.
 _FORBIDDEN_IN_PATH = frozenset("\0\n\r;`|$&><")
-_FORBIDDEN_IN_KEYRING = frozenset(";|&$`(){}<>!\\\"'\n\r\0")
+_FORBIDDEN_IN_ENTRY = frozenset(";|&$`(){}<>!\\\"'\n\r\0")
 
 # Variables that steer a loader or an interpreter: neither a place to read a secret from nor one to put it in.
 STEERING_VARIABLES = frozenset(
@@ -38,7 +39,6 @@ STEERING_VARIABLES = frozenset(
     | {"JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "DOTNET_STARTUP_HOOKS", "GOFLAGS"}
 )
 
-_NOT_YET = frozenset({"op", "bw", "cmd", "pass"})
 _FOREIGN = frozenset({"apple-password", "apple-passwords"})
 
 
@@ -88,7 +88,64 @@ class StoredReference:
         return KeyringReference(KEYRING_SERVICE, self.name)
 
 
-CredentialReference = EnvironmentReference | FileReference | KeyringReference | StoredReference
+@dataclass(frozen=True, slots=True)
+class OnePasswordReference:
+    """`op://vault/item[/section]/field`: read by 1Password's `op`."""
+
+    path: str  # what follows op://
+
+    def redacted(self) -> str:
+        vault, item, *_ = self.path.split("/")
+        return f"op://{vault}/{item}/<redacted>"
+
+
+@dataclass(frozen=True, slots=True)
+class BitwardenReference:
+    """`bw://item[/field]`: read by Bitwarden's `bw`."""
+
+    item: str  # its id, or whatever `bw get` finds one item by
+    field: str | None = None  # None: the password
+
+    def redacted(self) -> str:
+        return "bw://<redacted>" + ("" if self.field is None else f"/{self.field}")
+
+
+@dataclass(frozen=True, slots=True)
+class PassReference:
+    """`pass://path/to/entry`: the first line of an entry of the standard Unix password manager, pass(1)."""
+
+    entry: str
+
+    def redacted(self) -> str:
+        directory, slash, _ = self.entry.rpartition("/")
+        return f"pass://{directory}{slash}<redacted>"
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureReference:
+    """`cmd://name`: what the command of that name in `credential_capture` prints when a request needs it."""
+
+    name: str
+
+    def redacted(self) -> str:
+        return f"cmd://{self.name}"
+
+
+CredentialReference = (
+    EnvironmentReference
+    | FileReference
+    | KeyringReference
+    | OnePasswordReference
+    | BitwardenReference
+    | PassReference
+    | CaptureReference
+    | StoredReference
+)
+
+_SCHEMES_HINT = (
+    "use env://NAME, file:///path, keyring://service/account, op://vault/item/field, bw://item, "
+    "pass://entry, or nono credential set NAME"
+)
 
 
 def parse_reference(text: str) -> CredentialReference:
@@ -100,23 +157,13 @@ def parse_reference(text: str) -> CredentialReference:
     if match is None:
         return StoredReference(check_name(text))
     scheme, rest = match[1], text[match.end() :]
-    match scheme:
-        case "env":
-            return _environment(rest)
-        case "file":
-            return _file(rest)
-        case "keyring":
-            return _keyring(rest)
-    if scheme in _NOT_YET:
-        raise CredentialError(
-            f"{scheme}:// credentials are not available yet",
-            hint="use env://NAME, file:///path, keyring://service/account, or nono credential set NAME",
-        )
+    if (parse := _PARSERS.get(scheme)) is not None:
+        return parse(rest)
     if scheme in _FOREIGN:
         raise CredentialError(f"{scheme}:// credentials exist on macOS only", hint="nono credential set NAME")
     raise CredentialError(
         f"credential reference: unknown scheme {scheme!r}",
-        hint="use env://NAME, file:///path, keyring://service/account, or nono credential set NAME",
+        hint=_SCHEMES_HINT,
     )
 
 
@@ -157,21 +204,86 @@ def _file(path: str) -> FileReference:
 
 def _keyring(rest: str) -> KeyringReference:
     where = "keyring:// reference"
-    if len(rest.encode("utf-8", "surrogateescape")) + len("keyring://") > _MAX_KEYRING_BYTES:
-        raise CredentialError(f"{where}: longer than {_MAX_KEYRING_BYTES} bytes")
-    if "#" in rest:
-        raise CredentialError(f"{where}: a fragment ('#') has no meaning here")
     entry, question, query = rest.partition("?")
     if question and query != "decode=go-keyring":
         raise CredentialError(f"{where}: the only query is '?decode=go-keyring'")
-    segments = entry.split("/")
-    if len(segments) != 2 or not all(segments):
+    segments = _segments("keyring", entry)
+    if len(segments) != 2:
         raise CredentialError(f"{where}: it has a service and an account, as in keyring://service/account")
-    _refuse_characters(where, entry, _FORBIDDEN_IN_KEYRING)
     return KeyringReference(segments[0], segments[1], go_keyring=bool(question))
+
+
+def _one_password(rest: str) -> OnePasswordReference:
+    segments = _segments("op", rest)
+    if not 3 <= len(segments) <= 4:
+        raise CredentialError(
+            "op:// reference: it has a vault, an item and a field, as in op://vault/item/field"
+        )
+    return OnePasswordReference(rest)
+
+
+def _bitwarden(rest: str) -> BitwardenReference:
+    where = "bw:// reference"
+    segments = _segments("bw", rest)
+    if len(segments) > 2:
+        raise CredentialError(f"{where}: it has an item and at most a field, as in bw://item/field")
+    if "=" in rest:
+        raise CredentialError(f"{where}: the character '=' is not allowed")
+    _refuse_dash(where, segments)
+    return BitwardenReference(*segments)
+
+
+def _pass(rest: str) -> PassReference:
+    where = "pass:// reference"
+    segments = _segments("pass", rest)
+    if not {".", ".."}.isdisjoint(segments):
+        raise CredentialError(f"{where}: the entry must not contain '.' or '..' as a part")
+    _refuse_dash(where, segments)
+    return PassReference(rest)
+
+
+def _capture(name: str) -> CaptureReference:
+    if not _VARIABLE.fullmatch(name) or looks_like_key(name):
+        raise CredentialError("cmd:// reference: a capture's name has letters, digits and '_', and no other")
+    return CaptureReference(name)
+
+
+def _segments(scheme: str, entry: str) -> list[str]:
+    """The parts of an entry of a password manager, none of them empty, and none a key."""
+    where = f"{scheme}:// reference"
+    if len(f"{scheme}://{entry}".encode("utf-8", "surrogateescape")) > _MAX_REFERENCE_BYTES:
+        raise CredentialError(f"{where}: longer than {_MAX_REFERENCE_BYTES} bytes")
+    if "#" in entry:
+        raise CredentialError(f"{where}: a fragment ('#') has no meaning here")
+    if "?" in entry:
+        raise CredentialError(f"{where}: a query ('?') has no meaning here")
+    _refuse_characters(where, entry, _FORBIDDEN_IN_ENTRY)
+    segments = entry.split("/")
+    if not all(segments):
+        raise CredentialError(f"{where}: a part of it is empty")
+    if any(looks_like_key(segment) for segment in segments):
+        raise CredentialError(f"{where}: a part of it looks like a key itself; name where the key is kept")
+    return segments
+
+
+def _refuse_dash(where: str, segments: list[str]) -> None:
+    """The program that is asked would read such a part as an option, were it to forget what `--` means."""
+    if any(segment.startswith("-") for segment in segments):
+        raise CredentialError(f"{where}: no part of it may start with '-'")
 
 
 def _refuse_characters(where: str, text: str, forbidden: frozenset[str]) -> None:
     found = sorted(set(text) & forbidden)
     if found:
         raise CredentialError(f"{where}: the character {found[0]!r} is not allowed")
+
+
+_PARSERS: Mapping[str, Callable[[str], CredentialReference]] = {
+    "env": _environment,
+    "file": _file,
+    "keyring": _keyring,
+    "op": _one_password,
+    "bw": _bitwarden,
+    "pass": _pass,
+    "cmd": _capture,
+}

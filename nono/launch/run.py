@@ -15,7 +15,7 @@ from nono.audit.redact import redact_argv
 from nono.errors import LaunchError, NonoError
 from nono.kernel import process
 from nono.launch.prepare import Prepared, enforcement_of, find_program
-from nono.policy.capability import NetworkMode
+from nono.policy.capability import Access, Grant, NetworkMode
 from nono.policy.environment import child_environment
 from nono.policy.resolve import Resolved
 from nono.sandbox import host
@@ -98,13 +98,17 @@ class Start(NamedTuple):
     child: Child
     environ: Mapping[str, str]
 
-    def restrict(self, added: Mapping[str, str], proxy_port: int | None) -> int | None:
+    def restrict(
+        self, added: Mapping[str, str], proxy_port: int | None, *, readable: Sequence[str] = ()
+    ) -> int | None:
         """Have the launcher restrict itself; the number of its listener, if it has one.
 
-        added is laid over what the command inherits.
+        added is laid over what the command inherits. readable: files of nono's own that it may read.
         """
         prepared = self.prepared
-        plan = draw(prepared.capabilities, prepared.facts, prepared.enforcement, proxy_port=proxy_port)
+        own = tuple(Grant(path, Access.READ, False, "system", path) for path in readable)
+        capabilities = prepared.capabilities._replace(grants=(*prepared.capabilities.grants, *own))
+        plan = draw(capabilities, prepared.facts, prepared.enforcement, proxy_port=proxy_port)
         workdir = prepared.capabilities.workdir
         environment = child_environment(self.environ, prepared.resolved.environment)
         environment |= {**added, "PWD": workdir}

@@ -6,17 +6,27 @@ from collections.abc import Iterable, Iterator
 
 from nono.errors import ConfigError
 from nono.policy.builtin import NetworkPolicy
+from nono.policy.endpoint_scope import EndpointScope, split_url
 from nono.policy.hostname import HostError
 from nono.policy.nearest import did_you_mean
 from nono.policy.network import HostFilter, HostRule, parse_rule, printable
 from nono.policy.network_wish import Entry, NetworkWish
 
 
-def host_filter(asked: NetworkWish, policy: NetworkPolicy) -> HostFilter:
-    """The rules of a run in proxy mode. ConfigError: unknown network profile, or an entry that is no host."""
+def host_filter(
+    asked: NetworkWish, policy: NetworkPolicy, scopes: Iterable[EndpointScope] = ()
+) -> HostFilter:
+    """The rules of a run in proxy mode. ConfigError: unknown network profile, or an entry that is no host.
+
+    scopes are the hosts of the allow list that have rules for their paths.
+    """
     allow: tuple[HostRule, ...] | None = None
-    if asked.network_profile is not None or asked.allow is not None:
-        allow = (*_profile_rules(asked.network_profile, policy), *_rules(asked.allow or (), policy))
+    if asked.network_profile is not None or asked.allow is not None or asked.is_strict:
+        allow = (
+            *_profile_rules(asked.network_profile, policy),
+            *_rules(asked.allow or (), policy, has_scopes=True),
+            *(scope.host_rule for scope in scopes),
+        )
     return HostFilter(
         allow=allow,
         deny=tuple(_rules(asked.deny, policy)),
@@ -24,22 +34,6 @@ def host_filter(asked: NetworkWish, policy: NetworkPolicy) -> HostFilter:
         deny_private=asked.deny_private is not None,
         deny_private_origin=asked.deny_private,
     )
-
-
-def host_of(text: str) -> str:
-    """The ``host[:port]`` of a URL, or text itself. ConfigError when the URL has a path."""
-    scheme, separator, rest = text.partition("://")
-    if not separator:
-        return text
-    if scheme.lower() not in ("http", "https"):
-        raise ConfigError(f"'{text}': only http and https URLs name a host.")
-    authority, _, path = rest.partition("/")
-    if path or "?" in authority or "#" in authority:
-        raise ConfigError(
-            f"'{text}': rules for a path are not available yet.",
-            hint=f"--allow-domain {authority} allows all of it",
-        )
-    return authority
 
 
 def _profile_rules(chosen: Entry | None, policy: NetworkPolicy) -> Iterator[HostRule]:
@@ -55,13 +49,23 @@ def _profile_rules(chosen: Entry | None, policy: NetworkPolicy) -> Iterator[Host
         yield from _group_rules(group, f"{origin} {name}", policy)
 
 
-def _rules(entries: Iterable[Entry], policy: NetworkPolicy) -> Iterator[HostRule]:
+def _rules(
+    entries: Iterable[Entry], policy: NetworkPolicy, *, has_scopes: bool = False
+) -> Iterator[HostRule]:
     for text, origin in entries:
         if text in policy.groups:
             yield from _group_rules(text, origin, policy)
             continue
+        url = split_url(text)
+        if url is not None and url.path:
+            if has_scopes:
+                continue  # it became one of them
+            raise ConfigError(
+                f"{origin}: '{printable(text)}': a path can be allowed, and not refused here.",
+                hint="endpoint_policy.deny of a credential service refuses paths",
+            )
         try:
-            yield parse_rule(host_of(text), origin)
+            yield parse_rule(text if url is None else url.authority, origin)
         except HostError as error:
             raise ConfigError(f"{origin}: '{printable(text)}' is not a host: {error}.") from error
 

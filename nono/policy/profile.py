@@ -9,6 +9,16 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from nono.policy.capability import Wsl2ProxyPolicy
+from nono.policy.profile_routes import (
+    CaptureEntry,
+    CustomCredential,
+    DomainEntry,
+    EnvCredential,
+    ProviderEntry,
+    ProviderRoute,
+    TlsIntercept,
+    UpstreamProxyEntry,
+)
 
 Reach = Literal["isolated", "allow_same_sandbox", "allow_all"]
 
@@ -52,30 +62,22 @@ class Filesystem(NamedTuple):
     bypass_protection: tuple[str, ...] = ()
 
 
-class CustomCredential(NamedTuple):
-    """A credential service of the profile's own; the fields are those of CredentialService."""
-
-    upstream: str
-    credential_key: str
-    inject_mode: Literal["header"] = "header"
-    inject_header: str = "Authorization"
-    credential_format: str | None = None  # None: "Bearer {}" in Authorization, "{}" elsewhere
-    env_var: str | None = None  # None: derived from credential_key
-    base_url_env_var: str | None = None  # None: the service's name, upper case, and _BASE_URL
-    tls_ca: str | None = None  # PEM file trusted for this upstream besides the public roots
-
-
 class Network(NamedTuple):
     """Which hosts the child reaches, and with whose credentials."""
 
     block: bool = False
     network_profile: str | None = None
-    allow_domain: tuple[str, ...] | None = None  # None: no allow list; (): a list that allows nothing
+    allow_http2: bool = False
+    allow_domain: tuple[str | DomainEntry, ...] | None = None  # None: no list; (): one that allows nothing
     deny_domain: tuple[str, ...] = ()
     deny_private: bool = False  # refuse names that resolve to RFC 1918, RFC 4193 or RFC 6598 addresses
     raw_tunnels: tuple[str, ...] = ()  # host:port whose CONNECT tunnels may carry something else than TLS
     credentials: tuple[str, ...] = ()
     custom_credentials: Mapping[str, CustomCredential] = {}
+    no_proxy: tuple[str, ...] = ()  # what clients are told to reach without the proxy; grants nothing
+    tls_intercept: TlsIntercept = TlsIntercept()
+    upstream_proxy: str | UpstreamProxyEntry | None = None  # host:port
+    upstream_bypass: tuple[str, ...] = ()
 
 
 class Workdir(NamedTuple):
@@ -110,6 +112,10 @@ class Profile(NamedTuple):
     workdir: Workdir = Workdir()
     environment: Environment = Environment()
     linux: Linux = Linux()
+    env_credentials: Mapping[str, str | EnvCredential] = {}  # credential reference -> variable
+    credential_capture: Mapping[str, CaptureEntry] = {}
+    credential_providers: Mapping[str, ProviderEntry] = {}
+    credential_routes: tuple[ProviderRoute, ...] = ()
 
     @property
     def label(self) -> str:

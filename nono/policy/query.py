@@ -1,4 +1,4 @@
-"""Answers to `nono why`, from the functions that also decide what is enforced."""
+"""Answers `nono why` about paths, from the functions that also decide what is enforced."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from posixpath import dirname
 from typing import Any, Literal, NamedTuple
 
 from nono import paths
-from nono.policy.capability import Access, Grant, NetworkMode
+from nono.policy.capability import Access, Grant
 from nono.policy.grants import accesses, covering, directory_flag, file_flag
-from nono.policy.hostname import HostError, canonical_host, ip_literal
-from nono.policy.network import Allow, Refuse
 from nono.policy.places import Filesystem, canonical_as_far, inside, parent_resolved, target
 from nono.policy.resolve import Resolved
 
@@ -27,7 +25,7 @@ class MatchingCapability(NamedTuple):
 class Answer(NamedTuple):
     """One answer; what does not apply is None."""
 
-    status: Literal["allowed", "denied"]
+    status: Literal["allowed", "denied", "approval_required"]
     reason: str  # a fixed word: granted_path, path_not_granted, proxy_filtered, ...
     granted_path: str | None = None
     access: str | None = None
@@ -36,12 +34,15 @@ class Answer(NamedTuple):
     policy_source: str | None = None
     matching_capability: MatchingCapability | None = None
     suggested_flag: str | None = None
+    endpoint_rules: tuple[tuple[str, str], ...] = ()  # method and path of each rule that allows
 
     def as_json(self) -> dict[str, Any]:
         """For json.dumps: absent fields are left out."""
         document = self._asdict()
         if self.matching_capability is not None:
             document["matching_capability"] = self.matching_capability._asdict()
+        rules = [{"method": method, "path": path} for method, path in self.endpoint_rules]
+        document["endpoint_rules"] = rules or None
         return {name: value for name, value in document.items() if value is not None}
 
 
@@ -85,30 +86,6 @@ def why_path(resolved: Resolved, path: str, access: Access, fs: Filesystem) -> A
     return _granted(grants, access)
 
 
-def why_host(resolved: Resolved, host: str, port: int) -> Answer:
-    """Whether the child may reach host (a name or an address) on port; resolves nothing."""
-    if resolved.capabilities.network is NetworkMode.BLOCKED:
-        return Answer("denied", "network_blocked", details="the network is blocked altogether")
-    rules = resolved.host_filter
-    if rules is None:
-        return Answer("allowed", "network_allowed")
-    verdict = rules.judge_name(host, port)
-    if isinstance(verdict, Allow) and _is_literal(host):
-        verdict = rules.judge_addresses(host, port, [canonical_host(host)])
-    match verdict:
-        case Allow(rule, origin):
-            details = f"allowed by {rule}" if rule else "no allow list was asked for"
-            return Answer("allowed", "proxy_allowed", source=origin, details=details)
-        case Refuse(reason, rule, origin, hint):
-            return Answer(
-                "denied",
-                "proxy_filtered",
-                details=reason + _through_route(resolved, host),
-                policy_source=f"{rule} ({origin})" if rule else origin,
-                suggested_flag=hint,
-            )
-
-
 def _granted(grants: list[Grant], access: Access) -> Answer:
     """grants together cover access, the most specific first."""
     for grant in grants:
@@ -147,18 +124,3 @@ def _suggestion(resolved: Resolved, path: str, access: Access, fs: Filesystem) -
 def _flag(path: str, access: Access, fs: Filesystem) -> str:
     flag = directory_flag(access) if fs.kind(path) == "dir" else file_flag(access)
     return f"{flag} {path}"
-
-
-def _is_literal(host: str) -> bool:
-    try:
-        return ip_literal(canonical_host(host)) is not None
-    except HostError:
-        return False
-
-
-def _through_route(resolved: Resolved, host: str) -> str:
-    for service in resolved.services:
-        if service.upstream.host == host.lower().removesuffix("."):
-            variables = ", ".join(service.base_url_env_vars)
-            return f"; the credential service {service.name} reaches it through its own route ({variables})"
-    return ""

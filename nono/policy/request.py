@@ -23,3 +23,11 @@ class RunRequest(NamedTuple):
     credential: tuple[str, ...] = ()
     listen_port: tuple[int, ...] = ()
     capability_elevation: bool = False
+    allow_endpoint: tuple[str, ...] = ()  # SERVICE:METHOD:/path
+    upstream_proxy: str | None = None
+    upstream_bypass: tuple[str, ...] = ()
+    allow_http2: bool = False
+    proxy_ca_validity: str | None = None  # days
+    record_flows: str | None = None
+    env_credential: str | None = None  # a list with commas
+    env_credential_map: tuple[tuple[str, str], ...] = ()  # reference, variable

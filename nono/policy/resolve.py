@@ -10,20 +10,24 @@ from nono import paths
 from nono.errors import ConfigError
 from nono.policy import builtin, network_wish
 from nono.policy.builtin import Group
-from nono.policy.capability import Access, CapabilitySet, Grant, NetworkMode, Scopes
+from nono.policy.capability import Access, CapabilitySet, NetworkMode, Scopes
 from nono.policy.denials import DenyRules
+from nono.policy.env_credential import EnvCredentials, env_credentials
 from nono.policy.environment import EnvironmentRules
 from nono.policy.file_rules import resolve_files
-from nono.policy.grants import covering
 from nono.policy.nearest import did_you_mean
 from nono.policy.network_wish import NetworkWish
-from nono.policy.places import Filesystem, Places, canonical_as_far, parent_resolved
+from nono.policy.places import Filesystem, Places
 from nono.policy.profile import Profile
 from nono.policy.request import RunRequest as RunRequest
 
 if TYPE_CHECKING:
     from nono.policy.credential_service import CredentialService
+    from nono.policy.endpoint_scope import EndpointScope
     from nono.policy.network import HostFilter
+    from nono.policy.oauth_routes import OAuthRoute
+    from nono.policy.proxied_policy import ProxiedPolicy
+    from nono.policy.proxy_settings import ProxySettings
 
 
 class Resolved(NamedTuple):
@@ -32,6 +36,10 @@ class Resolved(NamedTuple):
     capabilities: CapabilitySet
     host_filter: HostFilter | None  # in proxy mode only
     services: tuple[CredentialService, ...]
+    scopes: tuple[EndpointScope, ...]
+    oauth_routes: tuple[OAuthRoute, ...]
+    proxy: ProxySettings | None  # in proxy mode only
+    env_credentials: EnvCredentials  # what the command itself gets to hold
     environment: EnvironmentRules
     deny_rules: DenyRules  # capabilities.denials, and the bypasses that pierce them
     places: Places
@@ -57,13 +65,21 @@ def resolve(
     places = Places(paths.home(environ), cwd, _workdir(request.workdir, environ, cwd, fs), environ)
     asked = _network_wish(request, settings)
     mode = NetworkMode.ALLOWED if request.allow_net else network_wish.mode_of(asked)
-    host_filter: HostFilter | None = None
-    services: tuple[CredentialService, ...] = ()
+    _refuse_options_of_a_proxy(request, mode, asked)
+    proxied: ProxiedPolicy | None = None
     if mode is NetworkMode.PROXY:
-        host_filter, services = _proxied(asked, settings, places)
+        # Imported here: most of a start's time is imports, and other runs need neither hosts nor services.
+        from nono.policy.proxied_policy import proxied_policy
+
+        proxied = proxied_policy(asked, request, settings, places)
+    services = proxied.services if proxied is not None else ()
+    handed_out = env_credentials(settings.env_credentials, request.env_credential, request.env_credential_map)
     files = resolve_files(request, profile, _groups(settings), places, fs)
-    for service in services:
-        _refuse_key_in_reach(service, files.grants, fs)
+    if services:
+        from nono.policy.key_reach import refuse_key_beside_phantom, refuse_reach
+
+        refuse_reach(services, files.grants, fs)
+        refuse_key_beside_phantom(services, handed_out)
     return Resolved(
         capabilities=CapabilitySet(
             grants=files.grants,
@@ -78,42 +94,48 @@ def resolve(
             listen_ports=request.listen_port,
             elevation=request.capability_elevation or settings.security.capability_elevation,
         ),
-        host_filter=host_filter,
+        host_filter=proxied.host_filter if proxied is not None else None,
         services=services,
+        scopes=proxied.scopes if proxied is not None else (),
+        oauth_routes=proxied.oauth_routes if proxied is not None else (),
+        proxy=proxied.settings if proxied is not None else None,
+        env_credentials=handed_out,
         environment=_environment(settings, services, places),
         deny_rules=files.deny_rules,
         places=places,
         skipped=files.skipped,
-        warnings=files.warnings,
+        warnings=(
+            *files.warnings,
+            *(proxied.warnings if proxied is not None else ()),
+            *(f"the command itself gets to read a credential, in {variable}" for _, variable in handed_out),
+        ),
         workdir_offer=files.workdir_offer,
     )
 
 
-def _refuse_key_in_reach(service: CredentialService, grants: tuple[Grant, ...], fs: Filesystem) -> None:
-    """ConfigError when the command could read, or replace, the file that holds the service's real key."""
-    if service.source_file is None:
+def _refuse_options_of_a_proxy(request: RunRequest, mode: NetworkMode, asked: NetworkWish) -> None:
+    """ConfigError for an option that changes nothing, because what it is about is not asked for."""
+    if request.allow_endpoint and not asked.credentials:
+        raise ConfigError(
+            "--allow-endpoint needs a credential service, and none is asked for.",
+            hint="--credential SERVICE",
+        )
+    if request.upstream_bypass and asked.upstream_proxy is None:
+        raise ConfigError(
+            "--upstream-bypass needs an upstream proxy, and there is none.", hint="--upstream-proxy HOST:PORT"
+        )
+    if mode is NetworkMode.PROXY:
         return
-    for path in (canonical_as_far(service.source_file, fs), parent_resolved(service.source_file, fs)):
-        for grant in covering(grants, path)[:1]:
+    given = (
+        ("--proxy-ca-validity", request.proxy_ca_validity is not None),
+        ("--record-flows", request.record_flows is not None),
+    )
+    for flag, is_given in given:
+        if is_given:
             raise ConfigError(
-                f"credential '{service.name}': its key lies in {grant.path}, which is granted "
-                f"(source: {grant.source}): the command would hold the key itself.",
-                hint="keep the key outside the grants, or store it: "
-                f"nono credential set {service.name} (and credential_key: the bare name)",
+                f"{flag} is for a run with a proxy, and nothing asks for one.",
+                hint="--network-profile, --allow-domain, --deny-domain or --credential does",
             )
-
-
-def _proxied(
-    asked: NetworkWish, settings: Profile, places: Places
-) -> tuple[HostFilter, tuple[CredentialService, ...]]:
-    # Imported here: most of a start's time is imports, and other runs need neither hosts nor services.
-    from nono.policy import host_rules
-    from nono.policy.credential_service import resolve_services
-
-    policy = builtin.network_policy()
-    custom = settings.network.custom_credentials
-    services = resolve_services(asked.credentials, custom, policy.services, places)
-    return host_rules.host_filter(asked, policy), services
 
 
 def _network_wish(request: RunRequest, settings: Profile) -> NetworkWish:
@@ -123,6 +145,9 @@ def _network_wish(request: RunRequest, settings: Profile) -> NetworkWish:
         or request.allow_domain
         or request.deny_domain
         or request.credential
+        or request.allow_endpoint
+        or request.upstream_proxy is not None
+        or request.upstream_bypass
     ):
         raise ConfigError("--allow-net and the other network options are contradictory: it drops them all.")
     return network_wish.wish(
@@ -133,6 +158,8 @@ def _network_wish(request: RunRequest, settings: Profile) -> NetworkWish:
         allow_domain=request.allow_domain,
         deny_domain=request.deny_domain,
         credential=request.credential,
+        upstream_proxy=request.upstream_proxy,
+        has_logins=bool(settings.credential_routes),
     )
 
 
@@ -165,7 +192,7 @@ def _environment(
     settings: Profile, services: tuple[CredentialService, ...], places: Places
 ) -> EnvironmentRules:
     withheld = {variable for service in services for variable in service.env_vars}
-    withheld.update(service.source_variable for service in services if service.source_variable)
+    withheld.update(variable for service in services for variable in service.source_variables)
     return EnvironmentRules(
         allow=settings.environment.allow_vars,
         deny=settings.environment.deny_vars,

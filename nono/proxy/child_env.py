@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 LOOPBACK_NO_PROXY = ("localhost", "127.0.0.1")
+
+# One variable for each way of finding roots. Where it adds to the client's own (Node, Deno) or replaces them
+# makes no difference, as the bundle holds the system's roots too.
+_BUNDLE_VARIABLES = (
+    "SSL_CERT_FILE",  # OpenSSL, so Python and Ruby; Go, so gh; uv, rustls-native-certs
+    "NIX_SSL_CERT_FILE",  # OpenSSL from nixpkgs reads it before SSL_CERT_FILE
+    "REQUESTS_CA_BUNDLE",
+    "PIP_CERT",
+    "HTTPLIB2_CA_CERTS",
+    "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",  # gcloud, which brings its roots along
+    "AWS_CA_BUNDLE",
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "CARGO_HTTP_CAINFO",
+    "NODE_EXTRA_CA_CERTS",
+    "DENO_CERT",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,4 +75,26 @@ def child_env(
         for name in (base_url_variable(service.service), *service.base_urls):
             variables[name] = base_url
         variables |= service.phantoms
+    return variables
+
+
+def trust_env(
+    bundle: str, truststore: str | None, extra: Sequence[str], inherited: Mapping[str, str]
+) -> dict[str, str]:
+    """The variables that make clients inside trust the session's CA; they win over inherited ones.
+
+    bundle: absolute path of the PEM file. truststore: of the PKCS #12 file with password changeit, for
+    Java, which takes options beside those that it inherits; None if there is none. extra: further names
+    for the bundle.
+    """
+    variables = dict.fromkeys((*_BUNDLE_VARIABLES, *extra), bundle)
+    if truststore is not None:
+        options = (
+            inherited.get("JAVA_TOOL_OPTIONS", ""),
+            # The JVM splits at blanks and knows both kinds of quotes, as the shell does.
+            shlex.quote(f"-Djavax.net.ssl.trustStore={truststore}"),
+            "-Djavax.net.ssl.trustStoreType=PKCS12",
+            "-Djavax.net.ssl.trustStorePassword=changeit",
+        )
+        variables["JAVA_TOOL_OPTIONS"] = " ".join(filter(None, options))
     return variables

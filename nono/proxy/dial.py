@@ -13,6 +13,8 @@ from itertools import chain, zip_longest
 
 import anyio
 
+from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
+
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
 _MAX_ADDRESSES = 16
@@ -88,18 +90,20 @@ async def connect_first(addresses: Sequence[str], port: int, *, stagger_s: float
     raise failures[-1] if failures else OSError("no address to connect to")
 
 
-def tls_context(tls_ca: str | None) -> ssl.SSLContext:
-    """A client context that verifies against the system's roots, and tls_ca (a PEM file) beside them.
+def tls_context(identity: TlsIdentity) -> ssl.SSLContext:
+    """A client context that verifies against the system's roots and the identity's, and connects as it.
 
-    Built by hand, because ssl.create_default_context() obeys SSLKEYLOGFILE. OSError when tls_ca cannot be
-    read or holds no certificate.
+    Built by hand, because ssl.create_default_context() obeys SSLKEYLOGFILE. OSError when one of its files
+    cannot be read or holds nothing of its kind.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     context.load_default_certs()
-    if tls_ca is not None:
-        context.load_verify_locations(cafile=tls_ca)
+    if identity.ca is not None:
+        context.load_verify_locations(cafile=identity.ca)
+    if identity.cert is not None:
+        context.load_cert_chain(identity.cert, identity.key)
     return context
 
 
@@ -116,7 +120,7 @@ class Dialer:
 
     resolver: Resolver = system_resolver
     connect_timeout_s: float = 10.0
-    _contexts: dict[str | None, ssl.SSLContext] = field(default_factory=dict)
+    _contexts: dict[TlsIdentity, ssl.SSLContext] = field(default_factory=dict)
 
     async def resolve(self, host: str, port: int) -> Sequence[str]:
         """The addresses of host, at least one. DialError otherwise."""
@@ -138,7 +142,7 @@ class Dialer:
         port: int,
         *,
         server_name: str | None = None,
-        tls_ca: str | None = None,
+        tls: TlsIdentity = NO_IDENTITY,
     ) -> P:
         """A connected protocol; its transport is the caller's to close.
 
@@ -147,7 +151,7 @@ class Dialer:
         try:
             with anyio.fail_after(self.connect_timeout_s):
                 connected = await connect_first(addresses, port)
-                return await self._attach(protocol_factory, connected, server_name, tls_ca)
+                return await self._attach(protocol_factory, connected, server_name, tls)
         except TimeoutError:
             raise DialError(f"connecting to port {port} took too long", timed_out=True) from None
         except ssl.SSLCertVerificationError as failure:
@@ -160,11 +164,11 @@ class Dialer:
         protocol_factory: Callable[[], P],
         connected: socket.socket,
         server_name: str | None,
-        tls_ca: str | None,
+        tls: TlsIdentity,
     ) -> P:
         try:
             # The context is looked up here, so that a route's CA file is read when it is first needed.
-            context = None if server_name is None else self.context(tls_ca)
+            context = None if server_name is None else self.context(tls)
             _, protocol = await asyncio.get_running_loop().create_connection(
                 protocol_factory,
                 sock=connected,
@@ -178,8 +182,8 @@ class Dialer:
             raise
         return protocol
 
-    def context(self, tls_ca: str | None) -> ssl.SSLContext:
-        """The one context for tls_ca; loading the system's roots takes milliseconds."""
-        if tls_ca not in self._contexts:
-            self._contexts[tls_ca] = tls_context(tls_ca)
-        return self._contexts[tls_ca]
+    def context(self, identity: TlsIdentity) -> ssl.SSLContext:
+        """The one context for identity; loading the system's roots takes milliseconds."""
+        if identity not in self._contexts:
+            self._contexts[identity] = tls_context(identity)
+        return self._contexts[identity]

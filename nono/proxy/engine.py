@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-from nono.audit.event import Event, Recorder
+from nono.audit.event import Event, Recorder, credential_frozen, model_usage
 from nono.policy.network import Allow, Refuse
 from nono.proxy.connection_set import ConnectionSet
 from nono.proxy.dial import Dialer
 from nono.proxy.dispatch import Dispatcher
 from nono.proxy.filter import HostPolicy, own_port_refused, reaches_proxy
+from nono.proxy.inspection import Inspection
 from nono.proxy.pool import Pool
+from nono.proxy.preparation import Preparation
+from nono.proxy.route import Route
+from nono.proxy.usage import Usage
+from nono.proxy.usage_ledger import UsageLedger
+from nono.proxy.verdict import Forward
+
+
+def ignore(_: object) -> None:
+    """For an exchange without a credential: there is nothing that could be found or counted."""
+
+
+def no_authority(host: str) -> ssl.SSLContext:
+    raise ValueError(f"no certificate can be made for {host}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +38,12 @@ class Engine:
     dialer: Dialer
     pool: Pool
     recorder: Recorder
+    preparation: Preparation
+    usage: UsageLedger
     spawn: Callable[[Callable[[], Awaitable[None]]], object]  # into the proxy's task group
     connections: ConnectionSet = field(default_factory=ConnectionSet)  # of clients, tunnels among them
     tunnel_ends: ConnectionSet = field(default_factory=ConnectionSet)  # the upstream ends of tunnels
+    server_context: Callable[[str], ssl.SSLContext] = no_authority  # for a host whose TLS ends here
     head_timeout_s: float = 30.0
     idle_timeout_s: float = 120.0
     tunnel_idle_timeout_s: float = 3600.0
@@ -36,6 +55,36 @@ class Engine:
         except OSError:
             return False
         return True
+
+    def freeze(self, service: str, why: str) -> None:
+        """No request gets the credential of service any more. Recorded, and said, the first time."""
+        if self.preparation.freeze(service, why):
+            self.record(credential_frozen(service, why))
+
+    def inspect(self, verdict: Forward) -> Inspection:
+        """What has to be looked at in the exchange of verdict."""
+        route = verdict.route
+        if route is None:
+            return Inspection(verdict, ignore, ignore)
+        found = partial(self._leaked, route.service, verdict.origin.host)
+        return Inspection(verdict, found, partial(self._used, route))
+
+    def _leaked(self, service: str, host: str, where: str) -> None:
+        self.freeze(service, f"{host} sent the real secret back in {where}")
+
+    def _used(self, route: Route, usage: Usage | None) -> None:
+        self.preparation.state(route).limiter.add(usage)
+        if usage is not None:
+            self.usage.add(route.service, usage)
+            self.record(
+                model_usage(
+                    route.service,
+                    model=usage.model,
+                    input_tokens=usage.input_tokens,
+                    cached_input_tokens=usage.cached_input_tokens,
+                    output_tokens=usage.output_tokens,
+                )
+            )
 
     def judge_addresses(
         self, filter_: HostPolicy, host: str, port: int, addresses: Sequence[str]

@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Protocol
 
 import anyio
 
+from nono.credentials.credential import Injection, Outgoing
+from nono.errors import CredentialError
 from nono.policy.network import Refuse
-from nono.proxy import recording, refusal
+from nono.proxy import recording, refusal, rewrite, websocket
 from nono.proxy.dial import DialError
-from nono.proxy.dispatch import Entry, Forward
 from nono.proxy.engine import Engine
 from nono.proxy.message import (
+    Body,
     BodyKind,
     Header,
     MessageError,
     ResponseHead,
     chunk,
-    end_to_end,
+    framing_fields,
     last_chunk,
-    serialise,
     trailers,
 )
+from nono.proxy.preparation import Ready, facts
 from nono.proxy.refusal import Refusal
+from nono.proxy.relay import Relay
 from nono.proxy.request_reader import Incoming
-from nono.proxy.rewrite import response_for_client
+from nono.proxy.splice import SpliceEnd, TimedEnd
 from nono.proxy.upstream import PoolKey, UpstreamConnection
+from nono.proxy.verdict import Entry, Forward
 
+MAX_HELD_BYTES = 16 * 1024 * 1024  # of a request body that must be there before the request is sent
 _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))  # RFC 9110 section 9.2.2
 
 
@@ -50,6 +58,8 @@ class ClientSide(Protocol):
 
     def abort(self) -> None: ...
 
+    def hand_over(self, successor: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]: ...
+
     @property
     def winding_down(self) -> bool: ...
 
@@ -58,9 +68,9 @@ class Exchange:
     """From an allowed request to the end of its response; a ResponseSink for the upstream connection."""
 
     __slots__ = (
-        "_chunked", "_client", "_client_paused", "_closes", "_connection", "_engine", "_incoming", "_over",
-        "_recorded", "_request_done", "_retried", "_reused", "_scope", "_sent_body", "_started", "_verdict",
-        "_writable",
+        "_client", "_closes", "_connection", "_engine", "_framing", "_head", "_held", "_incoming",
+        "_injection", "_is_hasty", "_over", "_recorded", "_relay", "_request_done", "_retried", "_reused",
+        "_scope", "_sent_body", "_upstream_reusable", "_verdict", "_writable",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, client: ClientSide, incoming: Incoming, verdict: Forward) -> None:
@@ -69,24 +79,97 @@ class Exchange:
         self._incoming = incoming
         self._verdict = verdict
         self._connection: UpstreamConnection | None = None
-        self._scope: anyio.CancelScope | None = None  # around the dial, while there is one
+        self._scope: anyio.CancelScope | None = None  # around a wait, while there is one
+        self._injection: Injection | None = None
+        self._head = b""  # finished, credential included
+        self._framing = incoming.head.body
+        self._held: bytearray | None = None  # the body, while it is collected before anything is sent
+        self._is_hasty = False  # bytes of the other protocol came before the answer to the upgrade
         self._recorded = False
         self._reused = False
         self._retried = False
         self._sent_body = False
         self._request_done = False  # all of it has been written to the upstream
-        self._started = False  # the client has seen a part of the final response
-        self._chunked = False
+        self._relay = Relay(client, incoming.head, engine.inspect(verdict), self._relayed)
+        self._upstream_reusable = False
         self._closes = False
         self._writable = True
-        self._client_paused = False
         self._over = False
+
+    # -- what must be had first
+
+    def start(self) -> None:
+        ready = self._engine.preparation.at_once(self._verdict)
+        if ready is None:
+            self._engine.spawn(self._prepare)
+        else:
+            self._prepared(ready)
+
+    async def _prepare(self) -> None:
+        with self._cancellable() as over:
+            if not over:
+                ready = await self._engine.preparation.wait(self._verdict)
+                if not self._over:
+                    self._prepared(ready)
+
+    def _prepared(self, ready: Ready | Refusal) -> None:
+        if isinstance(ready, Refusal):
+            self._refuse(ready)
+            return
+        self._injection = ready.injection
+        if ready.injection is not None and ready.injection.needs_body:
+            self._hold_body()
+        else:
+            self._send(self._incoming.head.body)
+
+    def _hold_body(self) -> None:
+        """Collect the whole request body: a signature is over all of it."""
+        head = self._incoming.head
+        if head.body.length > MAX_HELD_BYTES:
+            self._refuse_large_body()
+            return
+        self._held = bytearray()
+        if head.expects_continue:  # the upstream, which nothing has been sent to, cannot say it
+            self._client.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._client.flush()
+        self._hold_on(self._held)
+        self._client.update_reading()
+
+    def _hold_on(self, held: bytearray) -> None:
+        # Joined at once: a body in chunks of one byte would be sixteen million pieces.
+        incoming = self._incoming
+        held += b"".join(incoming.pieces)
+        incoming.pieces = []
+        if len(held) > MAX_HELD_BYTES:
+            self._refuse_large_body()
+        elif incoming.complete:
+            self._held = None
+            body = bytes(held)
+            incoming.pieces = [body] if body else []
+            self._framing = Body(BodyKind.LENGTH, len(body)) if body else incoming.head.body
+            self._send(self._framing, body)
+
+    def _refuse_large_body(self) -> None:
+        self._held = None
+        host = self._verdict.origin.host
+        self._refuse(Refusal(413, "a body that must be signed may have 16 MiB at most", host, closes=True))
 
     # -- reaching the upstream
 
-    def start(self) -> None:
-        origin = self._verdict.origin
-        key = PoolKey(origin.scheme, origin.host, origin.port, self._verdict.tls_ca)
+    def _send(self, framing: Body, body: bytes | None = None) -> None:
+        """Write the head and take it to the upstream, over a resting connection or a new one."""
+        verdict = self._verdict
+        self._framing = framing
+        request = verdict.request if body is None else _signable(verdict.request, body)
+        fields = framing_fields(framing)
+        if verdict.websocket_key is not None:
+            fields += websocket.handshake_fields()
+        try:
+            self._head = rewrite.request_head(request, fields, self._injection, self._relay.codings(request))
+        except (OSError, ValueError, CredentialError):  # the text could hold the secret: not passed on
+            self._refuse(refusal.unavailable(verdict.entry.route_id or "", verdict.origin.host))
+            return
+        key = self._pool_key
         connection = self._engine.pool.take(key)
         if connection is None:
             self._engine.spawn(self._dial)
@@ -96,15 +179,33 @@ class Exchange:
             self._engine.pool.give(connection)
             self._refuse(refusal.not_recorded())
 
+    @property
+    def _pool_key(self) -> PoolKey:
+        origin = self._verdict.origin
+        return PoolKey(origin.scheme, origin.host, origin.port, self._verdict.tls)
+
     def _record_allowed(self) -> bool:
         if not self._recorded:
             self._recorded = self._engine.record(recording.allowed(self._verdict.entry))
         return self._recorded
 
-    async def _dial(self) -> None:
+    @contextmanager
+    def _cancellable(self) -> Iterator[bool]:
+        """A block that ends when the client goes away; yields whether it is gone already."""
         with anyio.CancelScope() as scope:
             self._scope = scope
-            if self._over:
+            try:
+                yield self._over
+            except Exception:
+                self._over = True
+                self._client.abort()
+                raise
+            finally:
+                self._scope = None
+
+    async def _dial(self) -> None:
+        with self._cancellable() as over:
+            if over:
                 return
             try:
                 connection = await self._connect()
@@ -112,14 +213,8 @@ class Exchange:
                 host = self._verdict.origin.host
                 self._refuse(refusal.upstream_failed(host, failure.reason, timed_out=failure.timed_out))
                 return
-            except Exception:
-                self._over = True
-                self._client.abort()
-                raise
-            finally:
-                self._scope = None
-            if connection is not None:
-                self._attach(connection, reused=False)
+        if connection is not None:
+            self._attach(connection, reused=False)
 
     async def _connect(self) -> UpstreamConnection | None:
         """A connection to a vetted address; None when the exchange was refused. DialError otherwise."""
@@ -132,13 +227,13 @@ class Exchange:
         if not self._record_allowed():
             self._refuse(refusal.not_recorded())
             return None
-        key = PoolKey(origin.scheme, origin.host, origin.port, self._verdict.tls_ca)
+        key = self._pool_key
         return await self._engine.dialer.open(
             lambda: UpstreamConnection(key, self._engine.pool),
             addresses,
             origin.port,
             server_name=origin.host if origin.scheme == "https" else None,
-            tls_ca=self._verdict.tls_ca,
+            tls=self._verdict.tls,
         )
 
     def _attach(self, connection: UpstreamConnection, *, reused: bool) -> None:
@@ -147,26 +242,35 @@ class Exchange:
             return
         self._connection = connection
         self._reused = reused
-        connection.begin(self, self._incoming.head.method)
-        connection.pause_reading(self._client_paused)
-        self._write([self._verdict.head])
+        may_switch = self._verdict.websocket_key is not None
+        connection.begin(self, self._incoming.head.method, may_switch=may_switch)
+        connection.pause_reading(self._relay.is_behind)
+        self._write([self._head])
         self._client.update_reading()
 
     def _refuse(self, answer: Refusal) -> None:
         if not self._over:
             self._over = True
-            self._client.refuse(self._verdict.entry, answer)
+            # What follows a request for an upgrade may be the other protocol, and is not read as a request.
+            closes = answer.closes or self._verdict.websocket_key is not None
+            self._client.refuse(self._verdict.entry, replace(answer, closes=closes))
 
     # -- the request
 
     @property
     def wants_pause(self) -> bool:
         """Whether more of the request body would have to be held here."""
-        return not self._writable or (self._connection is None and bool(self._incoming.pieces))
+        if self._held is not None:
+            return False
+        stands_still = not self._writable or self._is_hasty
+        return stands_still or (self._connection is None and bool(self._incoming.pieces))
 
     def request_progress(self) -> None:
         """More of the request has arrived."""
-        if self._connection is not None and not self._request_done:
+        self._is_hasty = self._verdict.websocket_key is not None
+        if self._held is not None:
+            self._hold_on(self._held)
+        elif self._connection is not None and not self._request_done:
             self._write([])
 
     def _write(self, out: list[bytes]) -> None:
@@ -174,14 +278,14 @@ class Exchange:
         incoming = self._incoming
         if incoming.pieces:
             self._sent_body = True
-            if incoming.head.body.kind is BodyKind.CHUNKED:
+            if self._framing.kind is BodyKind.CHUNKED:
                 out += [chunk(piece) for piece in incoming.pieces]
             else:
                 out += incoming.pieces
             incoming.pieces = []
         if incoming.complete:
             self._request_done = True
-            if incoming.head.body.kind is BodyKind.CHUNKED:
+            if self._framing.kind is BodyKind.CHUNKED:
                 out.append(last_chunk(self._request_trailers()))
         if out and self._connection is not None:
             self._connection.write(out)
@@ -201,7 +305,7 @@ class Exchange:
 
     def client_malformed(self, answer: Refusal) -> None:
         """The rest of the request cannot be understood: no part of it may look complete upstream."""
-        started = self._started
+        started = self._relay.started
         if self._scope is not None:
             self._scope.cancel()
         self._drop_connection()
@@ -216,12 +320,13 @@ class Exchange:
         self._over = True
         if self._scope is not None:
             self._scope.cancel()
+        self._relay.break_off()
         self._drop_connection()
 
     def client_paused(self, paused: bool) -> None:
-        self._client_paused = paused
+        self._relay.pause(paused)
         if self._connection is not None:
-            self._connection.pause_reading(paused)
+            self._connection.pause_reading(self._relay.is_behind)
 
     def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None
@@ -231,48 +336,68 @@ class Exchange:
     # -- the response
 
     def response_interim(self, head: ResponseHead) -> None:
-        request = self._incoming.head
-        if request.version != b"1.1" or (head.status == 100 and not request.expects_continue):
-            return
-        fields = end_to_end(head.headers, without=frozenset((b"content-length", b"set-cookie")))
-        self._client.send(serialise(b"HTTP/1.1 %d %b" % (head.status, head.reason), fields))
+        self._relay.interim(head)
 
     def response_started(self, head: ResponseHead) -> None:
-        request = self._incoming.head
-        unframed = head.body.kind in (BodyKind.CHUNKED, BodyKind.UNTIL_CLOSE) and request.version == b"1.0"
+        verdict = self._verdict
+        if head.status == 401 and verdict.route is not None and verdict.route.credential is not None:
+            verdict.route.credential.rejected(facts(verdict))
         # A response that overtakes its request ends the connection: the rest of the body may never come.
-        self._closes = (
-            unframed or not request.keep_alive or not self._request_done or self._client.winding_down
+        # So does one to an upgrade: what followed the request was meant for the other protocol.
+        closes = (
+            not self._incoming.head.keep_alive
+            or not self._request_done
+            or self._client.winding_down
+            or verdict.websocket_key is not None
         )
-        written, self._chunked = response_for_client(
-            head, to_version=request.version, closes=self._closes, credentialed=self._verdict.credentialed
-        )
-        self._started = True
-        self._client.send(written)
+        self._closes = self._relay.start(head, closes=closes, credentialed=verdict.credentialed)
 
     def response_body(self, piece: bytes) -> None:
-        self._client.send(chunk(piece) if self._chunked else piece)
+        self._relay.body(piece)
 
     def response_flush(self) -> None:
-        self._client.flush()
+        self._relay.flush()
+        if self._connection is not None:
+            self._connection.pause_reading(self._relay.is_behind)
 
     def response_finished(self, fields: Sequence[Header], *, reusable: bool) -> None:
+        self._upstream_reusable = reusable and self._request_done
+        self._relay.end(fields)
+
+    def _relayed(self) -> None:
         connection, self._connection = self._connection, None
         self._over = True
         if connection is not None:
-            connection.release(reusable=reusable and self._request_done)
-        if self._chunked:
-            self._client.send(last_chunk(fields))
-        self._client.flush()
+            connection.release(reusable=self._upstream_reusable)
         self._client.exchange_over(closes=self._closes)
+
+    def response_switched(self, head: ResponseHead) -> None:
+        key = self._verdict.websocket_key
+        connection = self._connection
+        assert connection is not None
+        if key is None or not websocket.accepts(head, key):
+            self.upstream_failed("the upstream's answer to the WebSocket handshake is not a valid one")
+            return
+        self._over = True
+        self._connection = None
+        answer = self._relay.switched(head)
+        client = TimedEnd(self._engine.connections, self._engine.tunnel_idle_timeout_s)
+        upstream = SpliceEnd(self._engine.tunnel_ends)
+        transport, client.early = self._client.hand_over(client)
+        _, upstream.early = connection.hand_over(upstream)
+        transport.write(answer)
+        client.join(upstream)
 
     def upstream_failed(self, reason: str) -> None:
         connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abort()
         if self._over:
             return
-        if self._started:
+        if self._relay.started:
             # The status line is out; only a connection that ends early can tell that the rest is missing.
             self._over = True
+            self._relay.break_off()
             self._client.abort()
         elif connection is not None and not connection.heard and self._may_retry():
             self._retried = True
@@ -289,3 +414,9 @@ class Exchange:
         head = self._incoming.head
         announced = head.body.kind is BodyKind.CHUNKED or head.body.length > 0
         return (announced and not self._request_done) or head.method in _IDEMPOTENT
+
+
+def _signable(request: Outgoing, body: bytes) -> Outgoing:
+    """request with its body, and without an expectation that has been met already."""
+    headers = [field for field in request.headers if field[0].lower() != b"expect"]
+    return request._replace(headers=headers, body=body)

@@ -11,13 +11,14 @@ from typing import Protocol, cast
 
 from nono.proxy import recording, refusal
 from nono.proxy.deadline import Deadline
-from nono.proxy.dispatch import Entry, Forward, Refused, Tunnel
 from nono.proxy.engine import Engine
 from nono.proxy.exchange import Exchange
+from nono.proxy.intercept import Interception
 from nono.proxy.message import BodyKind
 from nono.proxy.refusal import MAX_AUTHENTICATION_FAILURES, Cut, Refusal
 from nono.proxy.request_reader import Incoming, RequestReader, Unreadable
 from nono.proxy.tunnel import TunnelOpening
+from nono.proxy.verdict import Entry, Forward, Inside, Intercept, Refused, Tunnel
 
 _DRAINED_BYTES = 64 * 1024  # a refused body up to this length is read and dropped, to keep the connection
 _LINGER_S = 2.0  # how long a client may go on sending what nobody will read
@@ -39,15 +40,18 @@ class ClientConnection(asyncio.Protocol):
     """One connection of a client; closed by either end, by a deadline, or with the proxy.
 
     greeting: called with the peer's address; what it returns ends the connection before it is read from.
+    inside: the CONNECT that this connection came through, when its TLS was ended here.
     """
 
     def __init__(
         self,
         engine: Engine,
         greeting: Callable[[tuple[str, int]], Refusal | Cut | None] | None = None,
+        inside: Inside | None = None,
     ) -> None:
         self._engine = engine
         self._greeting = greeting
+        self._inside = inside
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._reader = RequestReader()
@@ -82,7 +86,8 @@ class ClientConnection(asyncio.Protocol):
             case Refusal():
                 self.refuse(recording.malformed_request(), answer)
             case None:
-                pass
+                if self._reader.queue:  # over TLS what came with the end of the handshake is here already
+                    self._pump()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._engine.connections.discard(self)
@@ -153,7 +158,7 @@ class ClientConnection(asyncio.Protocol):
         if request.fault is not None:
             self.refuse(recording.malformed_request(), refusal.malformed(400, request.fault.reason))
             return
-        verdict = self._engine.dispatcher.judge(request.head)
+        verdict = self._engine.dispatcher.judge(request.head, self._inside)
         match verdict:
             case Refused(entry, answer):
                 self.refuse(entry, answer)
@@ -166,6 +171,13 @@ class ClientConnection(asyncio.Protocol):
                 opening = TunnelOpening(self._engine, self, verdict)
                 self._active = opening
                 opening.start()
+            case Intercept():
+                interception = Interception(self._engine, self, verdict)
+                self._active = interception
+                interception.start()
+
+    def inside(self, where: Inside) -> ClientConnection:
+        return ClientConnection(self._engine, inside=where)
 
     # -- ClientSide
 
@@ -182,6 +194,8 @@ class ClientConnection(asyncio.Protocol):
         if not self._engine.record(recording.denied(entry, answer)):
             answer = refusal.not_recorded()
         head = None if self._current is None else self._current.head
+        if answer.freezes is not None:
+            self._engine.freeze(answer.freezes, answer.error)
         if answer.category == "authentication_failed":
             self._authentication_failures += 1
         closes = (

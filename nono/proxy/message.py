@@ -310,6 +310,13 @@ def checked_value(value: bytes) -> bytes:
     return value
 
 
+def checked_target(target: bytes) -> bytes:
+    """target, fit for a request line. ValueError (without it) on a blank or control character."""
+    if _TARGET.fullmatch(target) is None or len(target) > 2 * MAX_LINE_BYTES:
+        raise ValueError("not a request target")
+    return target
+
+
 def framing_fields(body: Body) -> list[Header]:
     """The fields that announce body, written by this hop."""
     match body.kind:

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Iterable, Sequence
-from urllib.parse import unquote_plus
+from dataclasses import replace
+from typing import NamedTuple
+from urllib.parse import unquote, unquote_plus
 
+from nono.policy import key_slot
+from nono.policy.route_rules import Inject
 from nono.proxy.message import Header
 from nono.proxy.refusal import Refusal
 from nono.proxy.route import Phantom, Route, RouteTable
+from nono.proxy.verdict import Mechanism
 
 # The last two are GitLab's and Azure's.
 KEY_HEADERS = frozenset((b"authorization", b"x-api-key", b"x-goog-api-key", b"private-token", b"api-key"))
-_MAX_QUERY_PAIRS = 100
 
-Presented = tuple[str, ...]  # the spellings of one slot, of which one is the key
+Slot = tuple[str, ...]  # the spellings of one slot, of which one is the key
 
 
-def _basic(encoded: str) -> Presented:
+class Presented(NamedTuple):
+    """The phantom was there and nothing else."""
+
+    target: bytes  # with the phantom taken out, or a placeholder where the credential will stand
+    mechanism: Mechanism
+
+
+def _basic(encoded: str) -> Slot:
     """User and password of a Basic value: clients put a token in either."""
     try:
         user, _, password = b64decode(encoded, validate=True).decode("utf-8").partition(":")
@@ -27,7 +39,7 @@ def _basic(encoded: str) -> Presented:
     return tuple(part for part in (user, password) if part)
 
 
-def _slot(value: bytes) -> Presented:
+def _slot(value: bytes) -> Slot:
     """What one header value presents: the text after a scheme, or the whole of it."""
     text = value.decode("utf-8", "surrogateescape").strip()
     scheme, blank, rest = text.partition(" ")
@@ -39,16 +51,56 @@ def _slot(value: bytes) -> Presented:
     return (rest.strip(),)
 
 
-def presented(headers: Iterable[Header], inject_header: str = "") -> list[Presented]:
-    """Every slot a key can be in, in order; slots that are empty are left out."""
-    names = KEY_HEADERS | {inject_header.lower().encode("ascii")}
-    slots = [_slot(value) for name, value in headers if name.lower() in names]
+def header_slots(headers: Iterable[Header], *names: str) -> list[Slot]:
+    """Every header a key can be in, in order; those that present nothing are left out."""
+    wanted = KEY_HEADERS.union(name.lower().encode("ascii") for name in names)
+    slots = [_slot(value) for name, value in headers if name.lower() in wanted]
     return [slot for slot in slots if slot]
 
 
-def _query_values(target: bytes) -> list[str]:
-    query = target.partition(b"?")[2].decode("ascii", "replace")
-    return [unquote_plus(pair.partition("=")[2]) for pair in query.split("&", _MAX_QUERY_PAIRS)]
+def _target_slots(route: Route, target: bytes) -> list[Slot]:
+    """What the route's own place in the target presents. AmbiguousQueryError as key_slot says."""
+    accept = route.accept
+    if accept.mode == "url_path":
+        slot = _path_slot(route, accept, target)
+        return [] if slot is None else [(target[slot.start : slot.end].decode("ascii", "replace"),)]
+    if accept.mode == "query_param":
+        return [(value,) for value in key_slot.query_values(accept.query_param, target) if value]
+    return []
+
+
+def _slots(route: Route, headers: Sequence[Header], target: bytes) -> list[Slot]:
+    return [*_target_slots(route, target), *header_slots(headers, route.accept.header, route.inject.header)]
+
+
+def _path_slot(route: Route, side: Inject, target: bytes) -> key_slot.PathSlot | None:
+    """The pattern is about what stands below the base path."""
+    return key_slot.find_in_path(side.path_pattern, target, len(route.origin.base_path))
+
+
+def _target_texts(target: bytes, routes: RouteTable) -> list[str]:
+    """Every part of a target that could be a phantom, wherever it was put."""
+    path, _, query = target.decode("ascii", "replace").partition("?")
+    texts = [unquote(segment) for segment in path.split("/")]
+    for pattern in {route.accept.path_pattern for route in routes.routes if route.accept.path_pattern}:
+        for slot in key_slot.all_in_path(pattern, target):
+            texts.append(unquote(target[slot.start : slot.end].decode("ascii", "replace")))
+    # A semicolon separates parameters too, for some servers (HTML 4.01 appendix B.2.2).
+    for name, _, value in (pair.partition("=") for pair in re.split("[&;]", query)):
+        texts += [unquote_plus(name), unquote_plus(value)]
+    return [text for text in texts if text]
+
+
+def without_path_keys(routes: Iterable[Route], target: bytes) -> bytes:
+    """target for the record: whatever stands where a route has its key in the path is not shown.
+
+    target need not be canonical, and with or without the base path.
+    """
+    patterns = {side.path_pattern for route in routes for side in (route.accept, route.inject)} - {""}
+    for pattern in patterns:
+        for slot in reversed(key_slot.all_in_path(pattern, target)):
+            target = key_slot.fill_path(target, slot, key_slot.PLACEHOLDER)
+    return target
 
 
 def _foreign(texts: Iterable[str], routes: RouteTable, own: Route | None) -> Route | None:
@@ -62,41 +114,84 @@ def _failed(status: int, error: str, host: str, hint: str) -> Refusal:
     return Refusal(status, error, host, "phantom", None, hint, category="authentication_failed")
 
 
-def check(route: Route, headers: Sequence[Header], target: bytes, routes: RouteTable) -> Refusal | None:
-    """None when the phantom of route, and no other key, is presented; the refusal otherwise.
+def check(route: Route, headers: Sequence[Header], target: bytes, routes: RouteTable) -> Presented | Refusal:
+    """Whether the phantom of route, and no other key, is presented; target is canonical.
 
     The same phantom in several slots is one key. A second value beside it, the phantom of another
     service, or a key of the child's own is refused: which one was meant is not for the proxy to guess.
     """
     phantom = route.phantom
-    if phantom is None:
-        return _failed(
-            401, f"no phantom exists for {route.service!r}", route.origin.host, "check the credential"
-        )
-    slots = presented(headers, route.inject_header)
-    texts = [text for slot in slots for text in slot]
-    query = _query_values(target) if b"?" in target else []
-    other = _foreign((*texts, *query), routes, route)
     host = route.origin.host
+    if phantom is None:
+        return _failed(401, f"no phantom exists for {route.service!r}", host, "check the credential")
+    try:
+        slots = _slots(route, headers, target)
+        neutral = _neutral(route, target)
+    except key_slot.AmbiguousQueryError as fault:
+        return Refusal(400, str(fault), host)
+    strays = _target_texts(neutral, routes)
+    other = _foreign((*(text for slot in slots for text in slot), *strays), routes, route)
     if other is not None:
-        return _failed(
-            403,
-            f"the phantom of {other.service!r} was sent to {route.service!r}",
-            host,
-            f"send it to the URL in {other.base_url_variable or other.service}",
-        )
-    if _matches_any(phantom, query):
-        return _failed(403, "a phantom was sent in the query string", host, "send it in a header")
+        return wrong_host(other, repr(route.service), host)
+    if _matches_any(phantom, strays):
+        error = "a phantom was sent in the path or the query string, where this route has no key"
+        return _failed(403, error, host, "send it in a header")
     own = [_matches_any(phantom, slot) for slot in slots]
     if not slots:
-        return _failed(401, f"the phantom of {route.service!r} is missing", host, _hint(route))
+        return missing(route)
     if not any(own):
-        return _failed(
-            401, f"the key that was sent is not the phantom of {route.service!r}", host, _hint(route)
-        )
+        error = f"the key that was sent is not the phantom of {route.service!r}"
+        return _failed(401, error, host, _hint(route))
     if not all(own):
         return _failed(403, "a second key was sent beside the phantom", host, "send one key per request")
-    return None
+    if route.inject.mode == "url_path" and _path_slot(route, route.inject, neutral) is None:
+        error = f"the path has no place for the key: it must hold {route.inject.path_pattern}"
+        return Refusal(400, error, host, "path_pattern")
+    return Presented(neutral, _MECHANISMS.get(route.accept.mode, "phantom_header"))
+
+
+_MECHANISMS: dict[str, Mechanism] = {"url_path": "phantom_path", "query_param": "phantom_query"}
+
+
+def _neutral(route: Route, target: bytes) -> bytes:
+    """target without the phantom, and with a placeholder in the path where the credential will stand."""
+    accept, inject = route.accept, route.inject
+    injects_in_path = inject.mode == "url_path"
+    if accept.mode == "url_path" and not (injects_in_path and accept.path_pattern == inject.path_pattern):
+        slot = _path_slot(route, accept, target)
+        target = target if slot is None else key_slot.cut_from_path(target, slot)
+    for side in (accept, inject):
+        if side.mode == "query_param":
+            target = key_slot.without_query(side.query_param, target)
+    if injects_in_path:
+        slot = _path_slot(route, inject, target)
+        target = target if slot is None else key_slot.fill_path(target, slot, key_slot.PLACEHOLDER)
+    return target
+
+
+def owners(
+    candidates: Sequence[Route], headers: Sequence[Header], target: bytes, routes: RouteTable
+) -> tuple[list[Route], bool]:
+    """Whose phantoms a request on the candidates' host presents, and whether it presents any key at all."""
+    texts: list[str] = []
+    for route in candidates:
+        try:
+            texts += [text for slot in _slots(route, headers, target) for text in slot]
+        except key_slot.AmbiguousQueryError:
+            return [], True
+    found = [routes.owner_of(text) for text in texts]
+    present = [route for route in candidates if any(route is owner for owner in found)]
+    return present, bool(texts)
+
+
+def missing(route: Route) -> Refusal:
+    return _failed(401, f"the phantom of {route.service!r} is missing", route.origin.host, _hint(route))
+
+
+def wrong_host(owner: Route, sent_to: str, host: str) -> Refusal:
+    hint = f"send it to the URL in {owner.base_url_variable or owner.service}"
+    refusal = _failed(403, f"the phantom of {owner.service!r} was sent to {sent_to}", host, hint)
+    return replace(refusal, freezes=owner.service)
 
 
 def _matches_any(phantom: Phantom, texts: Sequence[str]) -> bool:
@@ -109,17 +204,25 @@ def _hint(route: Route) -> str:
 
 
 def check_elsewhere(
-    headers: Sequence[Header], target: bytes, host: str, routes: RouteTable, session_token: Phantom
+    headers: Sequence[Header],
+    target: bytes,
+    host: str,
+    routes: RouteTable,
+    session_token: Phantom,
+    here: Sequence[Route] = (),
 ) -> Refusal | None:
-    """For a request that leaves to a host that is no route: the refusal when it carries any phantom."""
-    texts = [text for slot in presented(headers) for text in slot]
+    """For a request that leaves without a credential: the refusal when it carries any phantom.
+
+    here: the routes of that very host, whose phantoms have only been put in a wrong place.
+    """
+    texts = [text for slot in header_slots(headers) for text in slot]
     texts += [value.decode("latin-1") for name, value in headers if name.lower() != b"proxy-authorization"]
-    if b"?" in target:
-        texts += _query_values(target)
+    texts += _target_texts(target, routes)
     owner = _foreign(texts, routes, None)
+    if owner is not None and any(owner is route for route in here):
+        return _failed(401, f"the phantom of {owner.service!r} is in no place for a key", host, _hint(owner))
     if owner is not None:
-        hint = f"send it to the URL in {owner.base_url_variable or owner.service}"
-        return _failed(403, f"the phantom of {owner.service!r} was sent to {host}", host, hint)
+        return wrong_host(owner, host, host)
     if _matches_any(session_token, texts):
         return _failed(403, f"the proxy's session token was sent to {host}", host, "it is for the proxy only")
     return None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nono.audit.event import Event, network
-from nono.proxy.dispatch import Entry
 from nono.proxy.refusal import Refusal, one_line
+from nono.proxy.verdict import Entry
 
 
 def allowed(entry: Entry) -> Event:

@@ -32,6 +32,8 @@ class Refusal:
     closes: bool = False  # the client's connection cannot be used after this answer
     challenge: bool = False  # ask for the session token (407)
     plain: bool = False  # the body is the error text itself instead of JSON
+    freezes: str | None = None  # the service whose credential is not used any more in this run
+    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,8 @@ def response(refusal: Refusal, *, closes: bool = False, without_body: bool = Fal
     if refusal.status == 401:
         # RFC 9110 section 15.5.2 asks for one, and git sends what its URL holds only when asked.
         lines.append(b'WWW-Authenticate: Basic realm="nono"')
-    if refusal.status == 503:
-        lines.append(b"Retry-After: 1")
+    if refusal.retry_after_s is not None or refusal.status == 503:
+        lines.append(b"Retry-After: %d" % max(1, round(refusal.retry_after_s or 1)))
     lines += [b"Content-Type: " + kind, b"Content-Length: %d" % len(body)]
     if closes or refusal.closes:
         lines.append(b"Connection: close")
@@ -105,6 +107,61 @@ def not_recorded() -> Refusal:
 
 def upstream_failed(host: str, reason: str, *, timed_out: bool = False) -> Refusal:
     return Refusal(504 if timed_out else 502, reason, host, category="upstream_connect_failed")
+
+
+def rate_limited(service: str, retry_after_s: float) -> Refusal:
+    return Refusal(
+        429,
+        f"the rate limit of {service!r} is reached",
+        rule="rate_limit",
+        origin=f"custom_credentials.{service}.rate_limit",
+        hint="wait, or raise requests_per_minute, burst or max_delay_secs",
+        retry_after_s=retry_after_s,
+    )
+
+
+def limit_reached(service: str, reason: str) -> Refusal:
+    return Refusal(
+        429,
+        reason,
+        rule="limits",
+        origin=f"credential route {service!r}",
+        hint="raise the route's limits, or start a new run",
+    )
+
+
+def frozen(service: str, why: str) -> Refusal:
+    return Refusal(
+        403,
+        f"the credential of {service!r} is frozen for the rest of this run: {why}",
+        rule="tripwire",
+        origin=f"credential route {service!r}",
+        hint="look into what happened, and start a new run",
+        category="managed_credential_unavailable",
+    )
+
+
+def endpoint_denied(host: str, label: str, origin: str, method: str, path: str) -> Refusal:
+    return Refusal(
+        403,
+        f"{method} {path} is not allowed on {host}",
+        host,
+        label,
+        origin or None,
+        f"allow it with a rule for {method} {path}",
+        category="endpoint_policy",
+    )
+
+
+def unavailable(service: str, host: str) -> Refusal:
+    return Refusal(
+        503,
+        f"the credential of {service!r} is not available",
+        host,
+        f"credential route {service!r}",
+        hint=f"nono credential test {service}",
+        category="managed_credential_unavailable",
+    )
 
 
 def too_many_connections(limit: int) -> Refusal:

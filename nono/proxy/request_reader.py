@@ -80,10 +80,11 @@ class RequestReader:
 
     def _fail(self, fault: MessageError) -> None:
         self.is_deaf = True
-        if self.in_head:
+        last = self._last
+        if last is not None and not last.complete:
+            last.fault = fault
+        elif self.in_head or last is None or last.head.keep_alive:
             self.queue.append(Unreadable(fault))
-        elif self._last is not None and not self._last.complete:
-            self._last.fault = fault
         # Otherwise bytes came after a request that ended the connection, and belong to nothing.
 
     def stop(self) -> None:

@@ -2,45 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from nono.credentials.credential import Injection, Outgoing
 from nono.proxy.message import (
     BodyKind,
     Header,
     RequestHead,
     ResponseHead,
+    checked_target,
     checked_value,
     end_to_end,
     framing_fields,
     serialise,
 )
 from nono.proxy.phantom_check import KEY_HEADERS
-from nono.proxy.route import Credential, Origin
+from nono.proxy.route import Origin, Route
 
 _WRITTEN_HERE = frozenset((b"content-length", b"host"))
 # A session cookie would outlive the request and authenticate without the credential (attack T15).
-_CREDENTIAL_ROUTE_RESPONSE = frozenset((b"set-cookie", b"set-cookie2"))
+WITHHELD = frozenset((b"set-cookie", b"set-cookie2"))
 
 
-def request_for_upstream(
-    head: RequestHead, target: bytes, origin: Origin, credential: Credential | None
-) -> bytes:
-    """The head as the upstream receives it; target is canonical and in origin form.
+def outgoing(head: RequestHead, target: bytes, origin: Origin, route: Route | None) -> Outgoing:
+    """The request as the upstream will receive it, without its credential; target is in origin form.
 
-    With a credential every copy of a key header goes first and the credential is written last, after the
-    hop-by-hop fields are gone, so that ``Connection: authorization`` removes the child's copy and not ours.
-    OSError or ValueError from the credential when it cannot be had or does not fit a header line.
+    On a route every copy of a key header goes, so that none of the child's own is sent beside ours.
     """
     without = _WRITTEN_HERE
-    injected: list[Header] = []
-    if credential is not None:
-        name = credential.header.encode("ascii")
-        without |= KEY_HEADERS | {name.lower()}
-        injected = [(name, checked_value(credential.value()))]
-    fields = [(b"Host", origin.authority)]
-    fields += end_to_end(head.headers, without=without)
-    fields += framing_fields(head.body)
-    return serialise(b"%b %b HTTP/1.1" % (head.method, target), fields + injected)
+    if route is not None:
+        names = (route.accept.header, route.inject.header)
+        without |= KEY_HEADERS.union(name.lower().encode("ascii") for name in names)
+    return Outgoing(head.method, target, origin.authority, end_to_end(head.headers, without=without))
+
+
+def request_head(
+    request: Outgoing,
+    framing: Iterable[Header],
+    injection: Injection | None,
+    accept_encoding: bytes | None = None,
+) -> bytes:
+    """The bytes of the head, with the credential written last.
+
+    After the hop-by-hop fields are gone, so that ``Connection: authorization`` removes the child's copy and
+    not ours. OSError, ValueError or CredentialError from the credential when it does not fit.
+    """
+    target, headers, added = request.target, request.headers, list[Header]()
+    if injection is not None:
+        names = injection.header_names
+        headers = [field for field in headers if field[0].lower() not in names]
+        target, injected = injection.inject(request._replace(headers=headers))
+        added = [(name, checked_value(value)) for name, value in injected]
+        checked_target(target)
+    if accept_encoding is not None:
+        headers = [field for field in headers if field[0].lower() != b"accept-encoding"]
+        added.append((b"Accept-Encoding", accept_encoding))
+    fields = [(b"Host", request.authority), *headers, *framing, *added]
+    return serialise(b"%b %b HTTP/1.1" % (request.method, target), fields)
 
 
 def response_for_client(
@@ -51,7 +69,7 @@ def response_for_client(
     closes: the connection ends with this response. A client of HTTP/1.0 gets an unknown length as
     "until close", which the caller must then keep.
     """
-    without = _CREDENTIAL_ROUTE_RESPONSE if credentialed else frozenset[bytes]()
+    without = WITHHELD if credentialed else frozenset[bytes]()
     chunked = head.body.kind in (BodyKind.CHUNKED, BodyKind.UNTIL_CLOSE) and to_version == b"1.1"
     # Without a body the length of HEAD and 304 describes what was not sent, and stays.
     keeps_length = head.body.kind is BodyKind.NONE and head.status >= 200 and head.status != 204

@@ -1,25 +1,24 @@
-"""A credential route: which service prefix leads to which upstream, and what is injected there."""
+"""A route: which requests lead to which upstream, under which rules, and what is injected there."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from nono.credentials.credential import Credential
+from nono.policy.endpoint import ALLOW_ALL, EndpointPolicy
 from nono.policy.hostname import ip_literal
-
-
-class Credential(Protocol):
-    """A loaded credential. The proxy asks for the finished header value and never for the secret."""
-
-    @property
-    def header(self) -> str:
-        """The header it is injected in, e.g. ``Authorization``."""
-        ...
-
-    def value(self) -> bytes:
-        """The header value to write, format applied. OSError or ValueError when it cannot be had now."""
-        ...
+from nono.policy.route_rules import (
+    AUTHORIZATION,
+    NO_IDENTITY,
+    NO_LIMITS,
+    Inject,
+    RateLimit,
+    TlsIdentity,
+    UpgradeRule,
+    UsageLimits,
+)
 
 
 class Phantom(Protocol):
@@ -35,7 +34,7 @@ class Origin:
     """Where a request goes: scheme, canonical host, port and the path everything stays below."""
 
     scheme: str  # "https" or "http"
-    host: str
+    host: str  # of a route also "*.suffix": every host below it
     port: int
     base_path: str = ""  # "" or "/v1": no trailing slash
 
@@ -46,18 +45,40 @@ class Origin:
         default = 443 if self.scheme == "https" else 80
         return (host if self.port == default else f"{host}:{self.port}").encode("ascii")
 
+    @property
+    def is_wildcard(self) -> bool:
+        return self.host.startswith("*.")
+
+    def covers(self, host: str, port: int) -> bool:
+        """Whether host:port is this upstream, or lies below its wildcard."""
+        if port != self.port:
+            return False
+        if not self.is_wildcard:
+            return host == self.host
+        return host.endswith(self.host[1:]) and len(host) >= len(self.host)
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """``/<service>/...`` on the proxy leads to origin with the credential in place of the phantom."""
+    """A service: its requests lead to origin with the credential in place of the phantom.
+
+    They come as ``/<service>/...`` on the proxy itself, or inside an intercepted CONNECT to the origin.
+    """
 
     service: str
     origin: Origin
-    inject_header: str
     credential: Credential | None  # None: it could not be loaded, and the route answers 503
     phantom: Phantom | None = None  # None exactly when credential is None
+    accept: Inject = AUTHORIZATION  # where the child puts the phantom
+    inject: Inject = AUTHORIZATION  # where the credential goes
+    injection_mode: str = "header"  # as the audit log calls it
     base_url_variable: str = ""  # for hints, e.g. OPENAI_BASE_URL
-    tls_ca: str | None = None  # PEM file, added to the system's roots for this route only
+    endpoints: EndpointPolicy = ALLOW_ALL
+    upgrades: tuple[UpgradeRule, ...] | None = None  # None: wherever a GET is allowed
+    rate_limit: RateLimit | None = None
+    limits: UsageLimits = NO_LIMITS
+    tls: TlsIdentity = NO_IDENTITY
+    watched: bool = True  # whether responses are searched for the secret
 
     def __post_init__(self) -> None:
         if (self.credential is None) != (self.phantom is None):
@@ -69,10 +90,26 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """A host that is reached without a credential, and on some paths only."""
+
+    host: str  # canonical, or "*.suffix"
+    port: int
+    scheme: str
+    endpoints: EndpointPolicy
+
+    def covers(self, host: str) -> bool:
+        if self.host.startswith("*."):
+            return host.endswith(self.host[1:]) and len(host) >= len(self.host)
+        return host == self.host
+
+
+@dataclass(frozen=True, slots=True)
 class RouteTable:
-    """The routes of a run, by service prefix and by upstream."""
+    """The routes and scopes of a run, by service prefix and by upstream."""
 
     routes: tuple[Route, ...]
+    scopes: tuple[Scope, ...] = ()
     _by_service: Mapping[str, Route] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -82,14 +119,16 @@ class RouteTable:
         object.__setattr__(self, "_by_service", by_service)
 
     def of_service(self, service: str) -> Route | None:
-        return self._by_service.get(service)
+        """The route of a prefix; a wildcard upstream has no one host that a prefix could stand for."""
+        route = self._by_service.get(service)
+        return None if route is None or route.origin.is_wildcard else route
 
-    def of_upstream(self, host: str, port: int) -> Route | None:
-        """The first route whose upstream is host:port; a tunnel there would bypass the route."""
-        for route in self.routes:
-            if (route.origin.host, route.origin.port) == (host, port):
-                return route
-        return None
+    def of_upstream(self, host: str, port: int) -> Sequence[Route]:
+        """The routes whose upstream is host:port; a plain tunnel there would bypass them."""
+        return [route for route in self.routes if route.origin.covers(host, port)]
+
+    def scopes_of(self, host: str) -> Sequence[Scope]:
+        return [scope for scope in self.scopes if scope.covers(host)]
 
     def owner_of(self, text: str) -> Route | None:
         """The route whose phantom text is. Every phantom is compared, so time tells nothing about which."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,16 +13,21 @@ from dataclasses import dataclass
 import anyio
 
 from nono.audit.event import Recorder
+from nono.policy.route_rules import NO_IDENTITY
 from nono.proxy import refusal
 from nono.proxy.connection_set import ConnectionSet
 from nono.proxy.dial import Dialer, Resolver, system_resolver
 from nono.proxy.dispatch import Dispatcher
-from nono.proxy.engine import Engine
+from nono.proxy.engine import Engine, no_authority
 from nono.proxy.filter import HostPolicy
 from nono.proxy.http1 import ClientConnection
+from nono.proxy.model_prices import shipped_prices
 from nono.proxy.pool import Pool
+from nono.proxy.preparation import Approver, Preparation
 from nono.proxy.refusal import Cut, Refusal
-from nono.proxy.route import Phantom, Route, RouteTable
+from nono.proxy.route import Phantom, Route, RouteTable, Scope
+from nono.proxy.token_post import TokenPost
+from nono.proxy.usage_ledger import UsageLedger
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +43,9 @@ class ProxyConfig:
     hosts: HostPolicy
     session_token: Phantom
     routes: tuple[Route, ...] = ()
+    scopes: tuple[Scope, ...] = ()
+    server_context: Callable[[str], ssl.SSLContext] | None = None  # None: TLS is not intercepted
+    token_post: TokenPost | None = None  # what the routes' credentials fetch tokens through
     port: int = 0  # 0: any free one
     max_connections: int = 256
     head_timeout_s: float = 30.0
@@ -58,6 +67,11 @@ class RunningProxy:
         return len(self._engine.connections)
 
     @property
+    def usage_lines(self) -> list[str]:
+        """What the models of this run have used up, for a person."""
+        return self._engine.usage.summary_lines()
+
+    @property
     def upstream_connections(self) -> int:
         """Busy and resting ones; tunnels are not among them."""
         return len(self._engine.pool.connections)
@@ -70,33 +84,46 @@ async def serve(
     *,
     admits: Admits | None = None,
     resolver: Resolver = system_resolver,
+    approver: Approver | None = None,
+    alarm: Callable[[str], None] = _log.warning,
     listener: socket.socket | None = None,
 ) -> AsyncIterator[RunningProxy]:
     """A proxy on 127.0.0.1 until the block is left.
 
     admits: whether a connection from that (address, port) was made by the child; None admits all, who
     still need the token or a phantom. listener: a bound, listening socket to use (made in another network
-    namespace); it is closed with the proxy. OSError when the port cannot be bound, or a route's tls_ca
-    not be read.
+    namespace); it is closed with the proxy. OSError when the port cannot be bound, or a file
+    of a route's TLS identity not be read.
     """
     bound = listener if listener is not None else _bind(config.port)
     with bound:
         port = bound.getsockname()[1]
         dialer = Dialer(resolver, config.connect_timeout_s)
-        for tls_ca in {route.tls_ca for route in config.routes if route.tls_ca is not None}:
-            dialer.context(tls_ca)
+        for identity in {route.tls for route in config.routes} - {NO_IDENTITY}:
+            dialer.context(identity)
         pool = Pool(idle_timeout_s=config.pool_idle_timeout_s, max_idle_per_key=config.pool_max_idle)
         async with anyio.create_task_group() as tasks:
             engine = Engine(
-                dispatcher=Dispatcher(RouteTable(config.routes), config.hosts, config.session_token, port),
+                dispatcher=Dispatcher(
+                    RouteTable(config.routes, config.scopes),
+                    config.hosts,
+                    config.session_token,
+                    port,
+                    intercepts=config.server_context is not None,
+                ),
                 dialer=dialer,
                 pool=pool,
                 recorder=recorder,
+                preparation=Preparation(config.routes, approver, alarm),
+                usage=UsageLedger(shipped_prices()),
+                server_context=config.server_context or no_authority,
                 spawn=lambda work: tasks.start_soon(_contained, work),
                 head_timeout_s=config.head_timeout_s,
                 idle_timeout_s=config.idle_timeout_s,
                 tunnel_idle_timeout_s=config.tunnel_idle_timeout_s,
             )
+            if config.token_post is not None:
+                config.token_post.bind(engine)
             greeting = _Greeting(engine.connections, config.max_connections, admits)
             server = await asyncio.get_running_loop().create_server(
                 lambda: ClientConnection(engine, greeting), sock=bound

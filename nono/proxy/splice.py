@@ -6,6 +6,7 @@ import asyncio
 from typing import cast
 
 from nono.proxy.connection_set import ConnectionSet
+from nono.proxy.deadline import Deadline
 
 _FLUSH_S = 30.0  # how long an end may take to read the last bytes once the other end is gone
 
@@ -66,6 +67,9 @@ class SpliceEnd(asyncio.Protocol):
         if other.ended:
             other.transport.close()
             return False
+        if not other.transport.can_write_eof():  # TLS, whose end is the end of both directions
+            other.transport.close()
+            return False
         other.transport.write_eof()
         return True
 
@@ -96,3 +100,32 @@ class SpliceEnd(asyncio.Protocol):
     def abort(self) -> None:
         if self.transport is not None:
             self.transport.abort()
+
+
+class TimedEnd(SpliceEnd):
+    """The client's end of a pair that both end when nothing has moved either way for idle_timeout_s."""
+
+    def __init__(self, registry: ConnectionSet, idle_timeout_s: float) -> None:
+        super().__init__(registry)
+        self._idle_timeout_s = idle_timeout_s
+        self._deadline = Deadline(self._overdue)
+
+    def join(self, upstream: SpliceEnd) -> None:
+        """From now on bytes flow, what came early first."""
+        self.other, upstream.other = upstream, self
+        self.last_active = asyncio.get_running_loop().time()
+        self._deadline.set(self._idle_timeout_s)
+        self.begin()
+        upstream.begin()
+
+    def _overdue(self) -> None:
+        # The other end moves last_active and not this deadline.
+        left = self.last_active + self._idle_timeout_s - asyncio.get_running_loop().time()
+        if left > 0:
+            self._deadline.set(left)
+        else:
+            self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._deadline.cancel()
+        super().connection_lost(exc)

@@ -67,8 +67,11 @@ def _decode_unreserved(path: bytes) -> bytes:
     return _ESCAPE.sub(once, path)
 
 
-def canonical(path: bytes) -> bytes:
+def canonical(path: bytes, *, lenient: bool = False) -> bytes:
     """The canonical spelling of a path with its query. MessageError when two parsers could differ.
+
+    lenient: an escaped slash and an empty segment pass, as registries and object stores have them in names.
+    Only where no rule depends on the path; dot segments, also behind an escaped slash, never pass.
 
     Refused rather than repaired, because a repair is where the judged and the sent path part: backslash
     and fragment, an escaped slash, backslash or NUL, an escaped percent sign that hides one of those, an
@@ -80,22 +83,22 @@ def canonical(path: bytes) -> bytes:
     if _QUERY.fullmatch(query) is None:
         raise MessageError("the query holds a character that must be percent-encoded")
     decoded = _decode_unreserved(raw_path)
-    for code in (b"%2F", b"%5C", b"%00", b"%0A", b"%0D"):
+    for code in (b"%5C", b"%00", b"%0A", b"%0D") if lenient else (b"%2F", b"%5C", b"%00", b"%0A", b"%0D"):
         if code in decoded:
             raise MessageError(f"the path holds an encoded separator or control character ({code.decode()})")
     if re.search(rb"%25(2[EeFf]|5[Cc]|00|25)", decoded) is not None:
         raise MessageError("the path is percent-encoded twice")
-    segments = decoded.split(b"/")[1:]
-    if b"" in segments[:-1]:
+    segments = decoded.replace(b"%2F", b"/").split(b"/")[1:]
+    if b"" in (segments[:1] if lenient and len(segments) > 1 else segments[:-1]):
         raise MessageError("the path holds an empty segment")
     if any(segment.partition(b";")[0] in (b".", b"..") for segment in segments):
         raise MessageError("the path holds a dot segment")
     return decoded + mark + query
 
 
-def upstream_target(base_path: str, rest: bytes) -> bytes:
-    """What is sent for rest below base_path (``""`` or ``/v1``). MessageError when it is ambiguous."""
-    return base_path.encode("ascii") + canonical(rest)
+def upstream_target(base_path: str, rest: bytes, *, lenient: bool = False) -> bytes:
+    """What is sent for rest below base_path (``""`` or ``/v1``). MessageError as for canonical."""
+    return base_path.encode("ascii") + canonical(rest, lenient=lenient)
 
 
 def for_record(path: bytes) -> str:

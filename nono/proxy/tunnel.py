@@ -11,12 +11,11 @@ from nono.policy.hostname import HostError, canonical_host
 from nono.policy.network import Refuse
 from nono.proxy import client_hello, recording, refusal
 from nono.proxy.client_hello import Hello, NeedMore, NotTls
-from nono.proxy.deadline import Deadline
 from nono.proxy.dial import DialError
-from nono.proxy.dispatch import Entry, Tunnel
 from nono.proxy.engine import Engine
 from nono.proxy.refusal import Refusal
-from nono.proxy.splice import SpliceEnd
+from nono.proxy.splice import SpliceEnd, TimedEnd
+from nono.proxy.verdict import Entry, Tunnel
 
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 # RFC 8446 section 6: a fatal access_denied alert, so that the client's error says more than "closed".
@@ -107,16 +106,15 @@ class TunnelOpening:
             self._scope.cancel()
 
 
-class TunnelClient(SpliceEnd):
+class TunnelClient(TimedEnd):
     """The client's end: it holds the first bytes back until they are a ClientHello for the CONNECT host."""
 
     def __init__(self, engine: Engine, client: ConnectClient, verdict: Tunnel, upstream: SpliceEnd) -> None:
-        super().__init__(engine.connections)
+        super().__init__(engine.connections, engine.tunnel_idle_timeout_s)
         self._engine = engine
         self._client = client
         self._verdict = verdict
         self._upstream = upstream
-        self._deadline = Deadline(self._overdue)
 
     def take_over(self) -> None:
         """Answer the CONNECT and go on with the client's connection."""
@@ -171,21 +169,13 @@ class TunnelClient(SpliceEnd):
 
     def _splice(self, first: bytes = b"") -> None:
         self.early += first
-        self.last_active = asyncio.get_running_loop().time()
-        self._deadline.set(self._engine.tunnel_idle_timeout_s)
-        self.begin()
-        self._upstream.begin()
+        self.join(self._upstream)
 
     def _overdue(self) -> None:
-        if not self.flowing:
-            self._deny("no ClientHello came in time")
-            return
-        # The other end moves last_active and not this deadline.
-        left = self.last_active + self._engine.tunnel_idle_timeout_s - asyncio.get_running_loop().time()
-        if left > 0:
-            self._deadline.set(left)
+        if self.flowing:
+            super()._overdue()
         else:
-            self.abort()
+            self._deny("no ClientHello came in time")
 
     def eof_received(self) -> bool:
         if not self.flowing:
@@ -194,7 +184,6 @@ class TunnelClient(SpliceEnd):
         return super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._deadline.cancel()
         if not self.flowing:
             self._upstream.abort()
         super().connection_lost(exc)

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol, cast
 
 import httptools
 
+from nono.policy.route_rules import TlsIdentity
 from nono.proxy.message import (
     MAX_HEAD_BYTES,
     MAX_HEADERS,
@@ -29,7 +30,7 @@ class PoolKey(NamedTuple):
     scheme: str
     host: str
     port: int
-    tls_ca: str | None
+    tls: TlsIdentity
 
 
 class ResponseSink(Protocol):
@@ -40,6 +41,10 @@ class ResponseSink(Protocol):
     def response_body(self, piece: bytes) -> None: ...
     def response_flush(self) -> None: ...
     def response_finished(self, fields: Sequence[Header], *, reusable: bool) -> None: ...
+    def response_switched(self, head: ResponseHead) -> None:
+        """A 101 to a request that asked for one; the connection is the sink's to take over."""
+        ...
+
     def upstream_failed(self, reason: str) -> None: ...
     def upstream_writable(self, writable: bool) -> None: ...
 
@@ -63,6 +68,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._sink: ResponseSink | None = None
         self._method = b""
+        self._may_switch = False
+        self._after_switch: bytes | None = None
         self._parser: httptools.HttpResponseParser | None = None
         self._complete = True
         self._excess = False
@@ -98,10 +105,14 @@ class UpstreamConnection(asyncio.Protocol):
         waiting.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
         return not waiting.poll(0)
 
-    def begin(self, sink: ResponseSink, method: bytes) -> None:
-        """The next response answers a request of method and goes to sink."""
+    def begin(self, sink: ResponseSink, method: bytes, *, may_switch: bool = False) -> None:
+        """The next response answers a request of method and goes to sink.
+
+        may_switch: the request asked for another protocol, so 101 is an answer to it.
+        """
         self._sink = sink
         self._method = method
+        self._may_switch = may_switch
         self.heard = self._complete = self._excess = False
         self._interim = 0
         self._forget_head()
@@ -136,6 +147,18 @@ class UpstreamConnection(asyncio.Protocol):
             self._keeper.give(self)
         else:
             self.abort()
+
+    def hand_over(self, successor: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]:
+        """The transport, paused, and what followed the 101; successor replaces this object."""
+        transport, after = self._transport, self._after_switch
+        assert transport is not None
+        assert after is not None
+        self.pause_reading(True)
+        successor.connection_made(transport)
+        self._keeper.lost(self)
+        self._sink = self._transport = self._parser = None
+        transport.set_protocol(successor)
+        return transport, after
 
     def abort(self) -> None:
         self._sink = None
@@ -184,6 +207,9 @@ class UpstreamConnection(asyncio.Protocol):
         self.heard = True
         if not self._feed(sink, data):
             return
+        if self._after_switch is not None and self._head is not None:
+            sink.response_switched(self._head)
+            return
         sink.response_flush()
         # Only now: the sink may start its next request on this connection, and must not do so while
         # bytes of this batch, perhaps a forged second response, are still being parsed.
@@ -206,9 +232,11 @@ class UpstreamConnection(asyncio.Protocol):
                 self._fail(sink, fault)
                 return False
             self._excess = True
-        except httptools.HttpParserUpgrade:
-            self._fail(sink, None)
-            return False
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._head is None or self._head.status != 101:
+                self._fail(sink, None)
+                return False
+            self._after_switch = data[upgrade.args[0] :]
         # llhttp keeps an unfinished field in memory, be it of the head or of the trailers.
         self._unfinished = 0 if self._progress else self._unfinished + len(data)
         if self._unfinished > MAX_HEAD_BYTES and not self._complete:
@@ -264,7 +292,11 @@ class UpstreamConnection(asyncio.Protocol):
             to_method=self._method,
         )
         if head.status == 101:
-            raise MessageError("a switch of protocols that was not asked for")
+            if not self._may_switch:
+                raise MessageError("a switch of protocols that was not asked for")
+            self._head = head
+            self._complete = True
+            return
         if head.is_interim:
             self._interim += 1
             if self._interim > MAX_INTERIM_RESPONSES:

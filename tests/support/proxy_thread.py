@@ -13,7 +13,16 @@ from typing import cast
 import anyio
 
 from nono.audit.event import Event
+from nono.credentials.credential import (
+    Credential,
+    Injected,
+    Injection,
+    LeakWatcher,
+    Outgoing,
+    RequestFacts,
+)
 from nono.policy.network import Allow, Refuse
+from nono.policy.route_rules import Inject, TlsIdentity
 from nono.proxy.dial import Resolver
 from nono.proxy.filter import HostPolicy
 from nono.proxy.route import Origin, Route
@@ -54,11 +63,31 @@ class Hosts:
 
 @dataclass
 class FakeCredential:
+    """A header, which is at hand; a test that needs another kind makes it with nono.credentials."""
+
     header: str = "Authorization"
     content: bytes = field(default=b"Bearer " + REAL_KEY.encode(), repr=False)
+    needs_body: bool = False
+    refused: list[RequestFacts] = field(default_factory=list)  # requests that the upstream answered 401
 
-    def value(self) -> bytes:
-        return self.content
+    @property
+    def header_names(self) -> frozenset[bytes]:
+        return frozenset((self.header.lower().encode(),))
+
+    def inject(self, request: Outgoing) -> Injected:
+        return Injected(request.target, [(self.header.encode(), self.content)])
+
+    def at_hand(self, request: RequestFacts) -> Injection | None:
+        return self
+
+    async def acquire(self, request: RequestFacts) -> Injection:
+        return self
+
+    def rejected(self, request: RequestFacts) -> None:
+        self.refused.append(request)
+
+    def watcher(self) -> LeakWatcher | None:
+        return None
 
 
 def a_route(
@@ -69,20 +98,25 @@ def a_route(
     scheme: str = "http",
     base_path: str = "",
     phantom: str = PHANTOM,
-    credential: FakeCredential | None = None,
+    credential: Credential | None = None,
     loaded: bool = True,
     tls_ca: str | None = None,
+    **changes: object,
 ) -> Route:
+    """A route with a credential; changes are further fields of Route."""
     credential = (credential or FakeCredential()) if loaded else None
-    return Route(
+    header = Inject(header=credential.header if isinstance(credential, FakeCredential) else "Authorization")
+    route = Route(
         service=service,
         origin=Origin(scheme, host, port, base_path),
-        inject_header=credential.header if credential else "Authorization",
+        accept=header,
+        inject=header,
         credential=credential,
         phantom=Secret(phantom) if loaded else None,
         base_url_variable=f"{service.upper()}_BASE_URL",
-        tls_ca=tls_ca,
+        tls=TlsIdentity(ca=tls_ca),
     )
+    return replace(route, **changes)  # type: ignore[arg-type]  # a test names the fields it changes
 
 
 @dataclass
@@ -160,6 +194,7 @@ def proxy(
     names: Names | None = None,
     resolver: Resolver | None = None,
     recording: Recording | None = None,
+    alarm: Callable[[str], None] = print,
     **changes: object,
 ) -> Iterator[ProxyUnderTest]:
     """A running proxy; changes are fields of ProxyConfig. It is gone when the block is left."""
@@ -173,7 +208,8 @@ def proxy(
     async def main() -> None:
         stop = state["stop"] = anyio.Event()
         state["token"] = anyio.lowlevel.current_token()
-        async with serve(config, recording, admits=admits, resolver=resolver or names) as running:
+        parts = {"admits": admits, "resolver": resolver or names, "alarm": alarm}
+        async with serve(config, recording, **parts) as running:
             state["running"] = running
             started.set()
             await stop.wait()

@@ -13,8 +13,10 @@ from nono.cli.resolution import resolve_given
 from nono.errors import ConfigError, UsageError
 from nono.policy.capability import Access
 from nono.policy.filesystem import HostFilesystem
+from nono.policy.host_query import why_host, why_request
 from nono.policy.hostname import HostError, canonical_host, parse_port
-from nono.policy.query import Answer, why_host, why_path
+from nono.policy.query import Answer, why_path
+from nono.policy.resolve import Resolved
 
 DESCRIPTION = "Says whether a path or a host would be allowed under the options given, and why."
 DENIED_STATUS = 1  # with --exit-code
@@ -35,10 +37,32 @@ def run(argv: Sequence[str]) -> int:
     if parsed.path is not None:
         answer = why_path(resolved, parsed.path, Access(parsed.op), HostFilesystem())
     else:
-        host, port = _host_and_port(parsed.host, parsed.port)
-        answer = why_host(resolved, host, port)
+        answer = _answer_of_host(resolved, parsed)
     print(json.dumps(answer.as_json(), indent=2) if parsed.json else "\n".join(_text(answer)))
     return DENIED_STATUS if parsed.exit_code and answer.status == "denied" else 0
+
+
+def _answer_of_host(resolved: Resolved, parsed: argparse.Namespace) -> Answer:
+    """About the host, or about a request when a path stands behind it."""
+    # Imported here: a question about a path needs nothing of the proxy.
+    from nono.proxy.message import MessageError
+    from nono.proxy.target import canonical
+
+    host, port = _host_and_port(parsed.host, parsed.port)
+    path = _path(parsed.host)
+    if not path and parsed.method is None:
+        return why_host(resolved, host, port)
+    try:
+        sent = canonical((path or "/").encode("utf-8", "surrogateescape")).decode("ascii")
+    except MessageError as error:
+        return Answer("denied", "proxy_filtered", details=f"the proxy refuses such a request: {error}")
+    return why_request(resolved, host, port, (parsed.method or "GET").upper(), sent)
+
+
+def _path(text: str) -> str:
+    """The path of a URL without its query; "" for a host."""
+    rest = text.partition("://")[2]
+    return "/" + rest.partition("/")[2].partition("?")[0] if "/" in rest else ""
 
 
 def _check_question(parsed: argparse.Namespace) -> None:
@@ -47,6 +71,8 @@ def _check_question(parsed: argparse.Namespace) -> None:
             "--path or --host is required" if parsed.path is None else "--path and --host are two questions"
         )
         raise ConfigError(which, hint="nono why --path ~/.ssh --op read")
+    if parsed.method is not None and parsed.host is None:
+        raise ConfigError("--method belongs to a question about --host")
     if parsed.path == "":
         raise UsageError("--path: its value is empty.")
 
@@ -60,6 +86,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", metavar="HOST|URL", help="the host in question")
     parser.add_argument("--port", type=options.port, metavar="PORT", help="default: the URL's, or 443")
+    parser.add_argument("--method", metavar="METHOD", help="of the request to the URL; default: GET")
     parser.add_argument("--json", action="store_true", help="answer in JSON")
     parser.add_argument("--exit-code", action="store_true", help="exit 1 when the answer is no")
     for flag in LATER:
@@ -87,7 +114,7 @@ def _host_and_port(text: str, port: int | None) -> tuple[str, int]:
 
 
 def _text(answer: Answer) -> list[str]:
-    lines = [answer.status.upper(), f"  Reason: {answer.reason}"]
+    lines = [answer.status.upper().replace("_", " "), f"  Reason: {answer.reason}"]
     match = answer.matching_capability
     labelled = (
         ("Granted by", answer.granted_path),
@@ -98,4 +125,8 @@ def _text(answer: Answer) -> list[str]:
         ("Closest match", f"{match.path} ({match.access}, {match.source})" if match else None),
         ("Suggested fix", answer.suggested_flag),
     )
-    return lines + [f"  {label}: {value}" for label, value in labelled if value]
+    lines += [f"  {label}: {value}" for label, value in labelled if value]
+    if answer.endpoint_rules:
+        lines.append(f"  Endpoint rules ({len(answer.endpoint_rules)} total):")
+        lines += [f"    {method} {path}" for method, path in answer.endpoint_rules]
+    return lines

@@ -90,3 +90,53 @@ def test_no_two_options_share_a_flag() -> None:
             flag for option in options.options_of(command) for flag in (*option.flags, *option.deprecated)
         ]
         assert len(flags) == len(set(flags))
+
+
+@pytest.mark.parametrize(
+    ("argv", "environ", "dest", "value"),
+    [
+        (["--upstream-proxy", "a:1"], {}, "upstream_proxy", "a:1"),
+        ([], {"NONO_UPSTREAM_PROXY": "a:1"}, "upstream_proxy", "a:1"),
+        ([], {"NONO_EXTERNAL_PROXY": "a:1"}, "upstream_proxy", "a:1"),
+        (["--external-proxy=a:1"], {}, "upstream_proxy", "a:1"),
+        (["--upstream-bypass", "a,b", "--upstream-bypass", "c"], {}, "upstream_bypass", ["a", "b", "c"]),
+        ([], {"NONO_UPSTREAM_BYPASS": "a, b"}, "upstream_bypass", ["a", "b"]),
+        ([], {"NONO_EXTERNAL_PROXY_BYPASS": "a,b"}, "upstream_bypass", ["a", "b"]),
+        (["--proxy-ca-validity", "3"], {}, "proxy_ca_validity", "3"),
+        ([], {"NONO_PROXY_CA_VALIDITY": "3"}, "proxy_ca_validity", "3"),
+        (["--allow-endpoint", "a:GET:/x,y"], {}, "allow_endpoint", ["a:GET:/x,y"]),
+        (["--allow-http2"], {}, "allow_http2", True),
+        (["--record-flows", "f"], {}, "record_flows", "f"),
+        ([], {"NONO_ENV_CREDENTIAL": "a,b"}, "env_credential", "a,b"),
+        (["--env-credential-map", "r", "V"], {}, "env_credential_map", [["r", "V"]]),
+        ([], {"NONO_ALLOW_DOMAIN": "https://x.example/a"}, "allow_domain", ["https://x.example/a"]),
+        ([], {"NONO_ALLOW_NET": "1"}, "allow_net", True),
+        (["--net-allow"], {}, "allow_net", True),
+    ],
+)
+def test_each_option_of_the_proxy_has_its_flag_and_its_variable(
+    argv: list[str], environ: dict[str, str], dest: str, value: object
+) -> None:
+    assert given(argv, environ).values[dest] == value
+
+
+def test_an_empty_half_of_a_pair_is_a_mistake() -> None:
+    assert given(["--env-credential-map", "r", "V"]).pairs("env_credential_map") == (("r", "V"),)
+    for pair in (["", "V"], ["r", ""]):
+        with pytest.raises(UsageError, match="its value is empty"):
+            given(["--env-credential-map", *pair])
+
+
+def test_a_command_without_a_supervisor_has_none_of_the_proxys_options() -> None:
+    for argv in (["--upstream-proxy", "a:1"], ["--allow-http2"], ["--record-flows", "f"]):
+        with pytest.raises(UsageError):
+            given(argv, command="wrap")
+    with pytest.raises(UsageError, match="not available yet"):
+        given(["--env-credential", "a"], command="wrap")
+
+
+def test_the_open_network_is_not_advertised() -> None:
+    parser = options.new_parser("nono run", "")
+    options.add_options(parser, "run", ["--allow-net"])
+    assert "--allow-net" not in parser.format_help()
+    assert "--allow-domain" in parser.format_help()

@@ -6,6 +6,7 @@ import pytest
 
 from nono.cli.parse import parse
 from nono.errors import ConfigError, NonoError
+from nono.policy.request import RunRequest
 
 
 @pytest.mark.parametrize(
@@ -49,3 +50,24 @@ def test_a_sandbox_policy_but_auto_is_refused(policy: str) -> None:
 def test_a_sandbox_policy_is_for_run_only() -> None:
     with pytest.raises(ConfigError, match="only supported by `nono run`"):
         parse("wrap", "", ["--sandbox-policy", "auto", "x"], {})
+
+
+def test_every_option_of_a_request_reaches_it() -> None:
+    argv = [
+        "--allow-endpoint",
+        "s:GET:/",
+        "--upstream-proxy",
+        "a:1",
+        "--upstream-bypass",
+        "b",
+        "--allow-http2",
+    ]
+    argv += ["--proxy-ca-validity", "3", "--record-flows", "f", "--env-credential", "c"]
+    argv += ["--env-credential-map", "d", "E", "--allow-net", "x"]
+    request = parse("run", "", argv, {}).request
+    assert request.allow_endpoint == ("s:GET:/",)
+    assert (request.upstream_proxy, request.upstream_bypass) == ("a:1", ("b",))
+    assert (request.allow_http2, request.allow_net) == (True, True)
+    assert (request.proxy_ca_validity, request.record_flows) == ("3", "f")
+    assert (request.env_credential, request.env_credential_map) == ("c", (("d", "E"),))
+    assert parse("run", "", ["x"], {}).request == RunRequest()

@@ -96,5 +96,8 @@ def test_the_other_schemes_reach_their_sources(with_keyring: dict[str, str], tmp
     assert broker.resolve_credential(f"file://{key}", environ, warnings.append) == Secret("from a file")
     assert broker.resolve_credential("keyring://svc/acct", environ) == Secret("from the keyring")
     assert len(warnings) == 1
-    with pytest.raises(CredentialError, match="not available yet"):
-        broker.resolve_credential("op://v/i/f", environ)
+
+
+def test_a_capture_is_no_credential_before_a_request_comes(environ: dict[str, str]) -> None:
+    with pytest.raises(CredentialError, match=r"cmd://gh: .* for routes only"):
+        broker.resolve_credential("cmd://gh", environ)

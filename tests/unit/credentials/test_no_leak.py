@@ -12,13 +12,21 @@ from pathlib import Path
 import pytest
 
 from nono.credentials import broker
-from nono.credentials.injection import HeaderCredential
+from nono.credentials.injection import (
+    HeaderInjection,
+    HeadersInjection,
+    PathInjection,
+    QueryInjection,
+    injection_of,
+)
 from nono.credentials.load import Loaded, load_services
 from nono.credentials.phantom import Phantom, SessionToken, make_phantom
 from nono.credentials.reference import KeyringReference, parse_reference
 from nono.credentials.sources import keyring
+from nono.credentials.static import StaticCredential
 from nono.credentials.vault import Vault
 from nono.errors import NonoError
+from nono.policy.route_rules import Inject
 from nono.secret import Secret
 from support.fake_keyring import CANARY, Memory
 
@@ -26,7 +34,11 @@ HOLDERS: list[object] = [
     Secret(CANARY),
     Phantom("openai", Secret(CANARY)),
     SessionToken(Secret(CANARY)),
-    HeaderCredential("Authorization", "Bearer {}", Secret(CANARY)),
+    HeaderInjection("Authorization", "Bearer {}", Secret(CANARY)),
+    HeadersInjection([("X-A", Secret(CANARY))]),
+    PathInjection("/bot{}/", "/bot{}/", Secret(CANARY)),
+    QueryInjection("key", Secret(CANARY)),
+    StaticCredential(HeaderInjection("X", "{}", Secret(CANARY)), None),
 ]
 
 
@@ -142,10 +154,14 @@ FAILURES: dict[str, Failure] = {
     "keyring, error while reading": _leaky,
     "keyring, error while writing": _leaky_write,
     "reference that is a key": lambda environ, tmp_path: parse_reference(f"sk-{CANARY}"),
-    "op reference": lambda environ, tmp_path: parse_reference(f"op://{CANARY}/a/b"),
-    "header, line end": lambda environ, tmp_path: HeaderCredential("X", "{}", Secret(f"{CANARY}\n")),
-    "header, not Latin-1": lambda environ, tmp_path: HeaderCredential("X", "{}", Secret(f"{CANARY}€")),
-    "header, bad format": lambda environ, tmp_path: HeaderCredential("X", "", Secret(CANARY)),
+    "op reference": lambda environ, tmp_path: parse_reference(f"op://{CANARY}/a"),
+    "header, line end": lambda environ, tmp_path: HeaderInjection("X", "{}", Secret(f"{CANARY}\n")),
+    "header, not Latin-1": lambda environ, tmp_path: HeaderInjection("X", "{}", Secret(f"{CANARY}€")),
+    "header, bad format": lambda environ, tmp_path: HeaderInjection("X", "", Secret(CANARY)),
+    "basic, no colon": lambda environ, tmp_path: injection_of(Inject("basic_auth"), Secret(CANARY)),
+    "basic, line end": lambda environ, tmp_path: injection_of(Inject("basic_auth"), Secret(f":{CANARY}\n")),
+    "path, slash": lambda environ, tmp_path: PathInjection("/{}", "/{}", Secret(f"{CANARY}/")),
+    "headers, line end": lambda environ, tmp_path: HeadersInjection([("X", Secret(f"{CANARY}\n"))]),
     "stored name that is a key": lambda environ, tmp_path: broker.save(
         f"ghp_{CANARY}", Secret(CANARY), environ
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,12 @@ FULL: dict[str, Any] = {
     "network": {
         "block": False,
         "network_profile": "minimal",
-        "allow_domain": ["github", "*.example.com", "localhost:3000"],
+        "allow_domain": [
+            "github",
+            "*.example.com",
+            "localhost:3000",
+            {"domain": "y.example", "endpoints": [{"method": "GET", "path": "/a/**"}]},
+        ],
         "deny_domain": ["x.example.com:25"],
         "deny_private": True,
         "raw_tunnels": ["git.example:22"],
@@ -52,9 +58,72 @@ FULL: dict[str, Any] = {
                 "upstream": "https://api.corp.example/v2",
                 "credential_key": "corp",
                 "tls_ca": "~/ca.pem",
-            }
+                "tls_client_cert": "~/cert.pem",
+                "tls_client_key": "~/key.pem",
+                "inject_mode": "url_path",
+                "path_pattern": "/bot{}/",
+                "path_replacement": "/b{}/",
+                "proxy": {"inject_mode": "query_param", "query_param_name": "key"},
+                "endpoint_policy": {
+                    "default": {"decision": "approve", "backend": "b", "timeout_secs": 3},
+                    "deny": [{"method": "*", "path": "/admin/**", "reason": "no"}],
+                },
+                "rate_limit": {"requests_per_minute": 10},
+                "limits": {"requests": 5},
+                "tripwire": False,
+                "upgrades": [{"path": "/v1/realtime"}],
+            },
+            "id": {
+                "upstream": "https://id.example",
+                "auth": {"token_url": "https://id.example/t", "client_id": "a", "client_secret": "b"},
+                "endpoint_policy": {"default": "allow"},
+            },
+            "aws": {
+                "upstream": "https://s3.eu-west-1.amazonaws.com",
+                "aws_auth": {"region": "eu-west-1"},
+                "endpoint_rules": [{"method": "GET", "path": "/**"}],
+            },
+            "cmd": {"upstream": "https://*.x.example", "credential_key": "cmd://token", "env_var": "TOKEN"},
         },
+        "allow_http2": True,
+        "no_proxy": ["registry"],
+        "tls_intercept": {"ca_validity": "1d", "leaf_validity": 3600, "ca_env_vars": ["MY_CA"]},
+        "upstream_proxy": {"address": "corp:3128", "auth": "env://CORP_PROXY"},
+        "upstream_bypass": ["*.corp.example"],
     },
+    "env_credentials": {"gh": "GH", "env://A": {"env_var": "B"}},
+    "credential_capture": {
+        "token": {
+            "command": ["get-token"],
+            "timeout_secs": 10,
+            "cache_ttl_secs": 60,
+            "cache_path_regex": "^/(\\w+)",
+            "stdin": "request_json",
+            "output": {"format": "json", "allow_headers": ["Authorization"]},
+        }
+    },
+    "credential_providers": {
+        "p": {
+            "type": "oauth_capture",
+            "token_endpoints": [
+                {
+                    "host": "https://auth.example",
+                    "path": "/oauth/token",
+                    "response_fields": [{"path": "access_token"}, {"path": "id_token", "kind": "jwt"}],
+                    "request_nonce_fields": ["refresh_token"],
+                }
+            ],
+            "api_hosts": ["https://api.example"],
+        }
+    },
+    "credential_routes": [
+        {
+            "name": "login",
+            "provider": "p",
+            "env_var": "LOGIN",
+            "upgrades": [{"origin": "https://api.example", "path": "/ws"}],
+        }
+    ],
     "workdir": {"access": "readwrite"},
     "environment": {"allow_vars": ["A*"], "deny_vars": ["B"], "set_vars": {"C": "d"}},
     "linux": {"sandbox_policy": "auto", "af_unix_mediation": "off"},
@@ -74,7 +143,8 @@ def test_an_empty_profile_has_the_defaults() -> None:
 @pytest.mark.parametrize("path", sorted(NOT_YET))
 def test_a_field_that_is_not_built_yet_is_refused_and_never_ignored(path: str) -> None:
     document: Any = ["x"]
-    key_path = path.replace("custom_credentials.*", "custom_credentials.a").replace("*", "0")
+    named = re.sub(r"(credentials|capture|providers)\.\*", r"\1.a", path)
+    key_path = named.replace("*", "0")
     for step in reversed(key_path.split(".")):
         document = [document] if step == "0" else {step: document}
     assert f"p.json: {key_path}: not available yet" in mistakes(document)
@@ -119,12 +189,121 @@ def test_a_field_that_asks_for_nothing_is_no_mistake() -> None:
         ({"extends": 3}, "p.json: extends: expected a profile name"),
         (
             {"network": {"custom_credentials": {"a": {"upstream": "https://x"}}}},
-            "p.json: network.custom_credentials.a.credential_key: required",
+            "p.json: network.custom_credentials.a.credential_key: exactly one of credential_key, auth",
         ),
     ],
 )
 def test_a_mistake_is_named_by_file_key_and_expectation(document: object, line: str) -> None:
     assert line in mistakes(document)
+
+
+def custom(**fields: object) -> dict[str, Any]:
+    entry = {"upstream": "https://x.example", "credential_key": "corp", **fields}
+    return {"network": {"custom_credentials": {"corp": entry}}}
+
+
+CORP = "p.json: network.custom_credentials.corp"
+
+
+@pytest.mark.parametrize(
+    ("document", "line"),
+    [
+        (custom(inject_mode="cookie"), f"{CORP}.inject_mode: expected 'header', 'url_path'"),
+        (custom(inject_mode="url_path"), f"{CORP}.path_pattern: required for inject_mode url_path"),
+        (custom(auth={"token_url": "https://x"}), f"{CORP}.auth.client_id: required"),
+        (custom(aws_auth={}), f"{CORP}.aws_auth: exactly one of credential_key, auth, aws_auth: "),
+        (custom(proxi={}), f"{CORP}.proxi: no such field (did you mean 'proxy'?)"),
+        (custom(proxy={"inject_hedaer": "x"}), f"{CORP}.proxy.inject_hedaer: no such field (did you mean"),
+        (custom(endpoint_rules=[["GET", "/"]]), f"{CORP}.endpoint_rules.0: expected an object"),
+        (custom(endpoint_rules=[{"method": "GET"}]), f"{CORP}.endpoint_rules.0.path: required"),
+        (
+            custom(endpoint_rules=[{"method": "GET", "path": "/a//b"}]),
+            f"{CORP}.endpoint_rules.0: path '/a//b'",
+        ),
+        (custom(endpoint_policy={"default": "den"}), f"{CORP}.endpoint_policy.default: expected 'allow'"),
+        (custom(endpoint_policy={"default": ["deny"]}), f"{CORP}.endpoint_policy.default: expected an obj"),
+        (
+            custom(endpoint_policy={"default": {"decision": "x"}}),
+            f"{CORP}.endpoint_policy.default.decision: expected 'allow'",
+        ),
+        (
+            custom(endpoint_policy={"default": {"decison": "deny"}}),
+            f"{CORP}.endpoint_policy.default.decison: no such field (did you mean 'decision'?)",
+        ),
+        (custom(rate_limit=10), f"{CORP}.rate_limit: expected an object"),
+        (
+            custom(rate_limit={"requests_per_minute": "x"}),
+            f"{CORP}.rate_limit.requests_per_minute: expected a n",
+        ),
+        (custom(limits={"tokens": 1}), f"{CORP}.limits.tokens: no such field"),
+        (custom(tls_client_cert="/c"), f"{CORP}.tls_client_key: required"),
+        (custom(upgrades=[{"path": "/*?"}]), f"{CORP}.upgrades.0.path: '/*?' is not a plain path"),
+        (
+            {"network": {"allow_domain": [["x.example"]]}},
+            "p.json: network.allow_domain.0: expected an object",
+        ),
+        (
+            {"network": {"allow_domain": [{"domain": "127.1"}]}},
+            "p.json: network.allow_domain.0.domain: '127.1': ",
+        ),
+        (
+            {"network": {"allow_domain": [{"domain": "x", "endpoint": []}]}},
+            "p.json: network.allow_domain.0.endpoint: no such field (did you mean 'endpoints'?)",
+        ),
+        ({"network": {"no_proxy": ["a.b"]}}, "p.json: network.no_proxy: clients take a bare domain"),
+        (
+            {"network": {"upstream_proxy": "corp"}},
+            "p.json: network.upstream_proxy: 'corp': expected host:port",
+        ),
+        ({"network": {"upstream_proxy": {"auth": "x"}}}, "p.json: network.upstream_proxy.address: required"),
+        ({"network": {"upstream_bypass": ["*"]}}, "p.json: network.upstream_bypass: '*' would"),
+        (
+            {"network": {"tls_intercept": {"ca_validity": "1w"}}},
+            "p.json: network.tls_intercept.ca_validity: '1w': expected a duration",
+        ),
+        (
+            {"network": {"tls_intercept": {"ca_env_vars": ["PATH"]}}},
+            "p.json: network.tls_intercept.ca_env_vars: 'PATH' may not",
+        ),
+        ({"env_credentials": {"x": "PATH"}}, "p.json: env_credentials: 'PATH' may not hold a credential"),
+        ({"env_credentials": {"x": ["A"]}}, "p.json: env_credentials.x: expected an object"),
+        ({"credential_capture": {"a": {}}}, "p.json: credential_capture.a.command: required"),
+        (
+            {"credential_capture": {"a": {"command": ["./x"]}}},
+            "p.json: credential_capture.a.command: './x' is neither an absolute path",
+        ),
+        (
+            {"credential_capture": {"a": {"command": ["x"], "output": {"format": "json"}}}},
+            "p.json: credential_capture.a.output.allow_headers: required",
+        ),
+        ({"credential_providers": {"p": {}}}, "p.json: credential_providers.p.type: required"),
+        ({"credential_routes": [{"name": "a"}]}, "p.json: credential_routes.0.provider: required"),
+        ({"credential_routes": {}}, "p.json: credential_routes: expected a list"),
+        (
+            {"network": {"proxy_allow": ["a"], "allow_domain": ["b"]}},
+            "p.json: network.proxy_allow: another name of allow_domain, which is given too",
+        ),
+    ],
+)
+def test_a_mistake_in_a_route_is_named_once(document: object, line: str) -> None:
+    message = mistakes(document)
+    assert line in message
+    assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("alias", "name", "value"),
+    [
+        ("proxy_allow", "allow_domain", ["x.example"]),
+        ("allow_proxy", "allow_domain", ["x.example"]),
+        ("proxy_credentials", "credentials", ["openai"]),
+        ("external_proxy", "upstream_proxy", "corp:3128"),
+        ("external_proxy_bypass", "upstream_bypass", ["x.example"]),
+    ],
+)
+def test_an_old_name_of_a_field_is_the_field(alias: str, name: str, value: object) -> None:
+    assert validate({"network": {alias: value}}, "p.json") == validate({"network": {name: value}}, "p.json")
+    assert validate({"secrets": {"a": "B"}}, "p.json") == validate({"env_credentials": {"a": "B"}}, "p.json")
 
 
 def test_several_mistakes_are_reported_together() -> None:
@@ -257,6 +436,56 @@ def test_a_base_is_a_known_name_and_never_a_path(base: str, expected: str, envir
         ("environment", {"allow_vars": ["A"]}, {"allow_vars": []}, {"allow_vars": ["A"]}),
         ("environment", {"set_vars": {"A": "1"}}, {"set_vars": {"A": "2"}}, {"set_vars": {"A": "2"}}),
         ("meta", {"name": "a", "version": "1"}, {"name": "b"}, {"name": "b"}),
+        ("network", {"allow_http2": True}, {"allow_http2": False}, {"allow_http2": True}),
+        (
+            "network",
+            {"tls_intercept": {"ca_validity": "1h", "ca_env_vars": ["A"]}},
+            {"tls_intercept": {"ca_validity": "2h"}},
+            {"tls_intercept": {"ca_validity": "2h"}},
+        ),
+        ("network", {"upstream_proxy": "a:1"}, {"upstream_proxy": "b:1"}, {"upstream_proxy": "b:1"}),
+        ("network", {"upstream_bypass": ["a"]}, {"upstream_bypass": ["b"]}, {"upstream_bypass": ["a", "b"]}),
+        ("network", {"no_proxy": ["a"]}, {"no_proxy": ["a", "b"]}, {"no_proxy": ["a", "b"]}),
+        (
+            "network",
+            {"custom_credentials": {"a": {"upstream": "x", "env_var": "X"}, "b": {"upstream": "x"}}},
+            {"custom_credentials": {"a": {"upstream": "y"}}},
+            {"custom_credentials": {"a": {"upstream": "y"}, "b": {"upstream": "x"}}},
+        ),
+        (
+            "network",
+            {"allow_domain": ["p", "x", {"domain": "y", "endpoints": [{"method": "GET", "path": "/a"}]}]},
+            {
+                "allow_domain": [
+                    {"domain": "x", "endpoints": [{"method": "GET", "path": "/b"}]},
+                    {"domain": "y", "endpoints": [{"method": "GET", "path": "/c"}]},
+                    "y",
+                ]
+            },
+            {
+                "allow_domain": [
+                    "p",
+                    {"domain": "x", "endpoints": [{"method": "GET", "path": "/b"}]},
+                    {
+                        "domain": "y",
+                        "endpoints": [{"method": "GET", "path": "/a"}, {"method": "GET", "path": "/c"}],
+                    },
+                ]
+            },
+        ),
+        ("env_credentials", {"a": "X", "b": "Y"}, {"c": {"env_var": "X"}}, {"b": "Y", "c": {"env_var": "X"}}),
+        (
+            "credential_capture",
+            {"a": {"command": ["x"], "timeout_secs": 9}, "b": {"command": ["x"]}},
+            {"a": {"command": ["y"]}},
+            {"a": {"command": ["y"]}, "b": {"command": ["x"]}},
+        ),
+        (
+            "credential_providers",
+            {"a": {"type": "oauth_capture", "api_hosts": []}},
+            {"a": {"type": "x"}},
+            {"a": {"type": "x"}},
+        ),
         ("security", {"signal_mode": "isolated"}, {"signal_mode": "allow_all"}, {"signal_mode": "allow_all"}),
     ],
 )
@@ -264,6 +493,11 @@ def test_each_field_merges_by_its_rule(
     section: str, base: dict[str, Any], child: dict[str, Any], merged: dict[str, Any]
 ) -> None:
     assert merge({section: base}, {section: child}) == {section: merged}
+
+
+def test_routes_of_logins_are_concatenated() -> None:
+    one, two = {"credential_routes": [{"name": "a"}]}, {"credential_routes": [{"name": "b"}]}
+    assert merge(one, two) == {"credential_routes": [{"name": "a"}, {"name": "b"}]}
 
 
 def test_merging_changes_neither_side() -> None:

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 
 from nono.policy.capability import Access, Denial, Grant
 from nono.policy.denials import DenyRules
+from nono.policy.host_query import why_host, why_request
 from nono.policy.network import Allow
 from nono.policy.places import Filesystem
+from nono.policy.profile import CustomCredential, Meta, Network, Profile
 from nono.policy.profile import Filesystem as Files
-from nono.policy.profile import Meta, Profile
-from nono.policy.query import why_host, why_path
+from nono.policy.profile_routes import PolicyEntry, RuleEntry
+from nono.policy.query import why_path
 from nono.policy.resolve import Resolved
 
 HOME = "/home/ada"
@@ -126,11 +128,69 @@ def test_a_refused_host_carries_rule_and_flag(run: Resolve) -> None:
     }
 
 
-def test_the_upstream_of_a_credential_is_pointed_to_its_route(run: Resolve) -> None:
-    answer = why_host(run(allow_domain=("x.example",), credential=("openai",)), "api.openai.com", 443)
-    assert answer.status == "denied"
+def test_the_upstream_of_a_credential_is_reached_through_its_route(run: Resolve) -> None:
+    resolved = run(allow_domain=("x.example",), credential=("openai",))
+    answer = why_host(resolved, "API.openai.com.", 443)
+    assert answer.status == "allowed"
     assert answer.details is not None
     assert "OPENAI_BASE_URL" in answer.details
+    assert why_host(resolved, "api.openai.com", 8443).status == "denied"
+    denied = run(deny_domain=("api.openai.com",), credential=("openai",))
+    assert why_host(denied, "api.openai.com", 443).status == "denied"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "flag"),
+    [
+        ("POST", "/v1/chat", "allowed", None),
+        ("GET", "/v1/chat", "denied", "--allow-endpoint openai:GET:/v1/chat"),
+        ("POST", "/v1/files", "denied", "--allow-endpoint openai:POST:/v1/files"),
+    ],
+)
+def test_a_request_of_a_service_is_judged_by_its_rules(
+    run: Resolve, method: str, path: str, status: str, flag: str | None
+) -> None:
+    resolved = run(credential=("openai",), allow_endpoint=("openai:POST:/v1/chat",))
+    answer = why_request(resolved, "api.openai.com", 443, method, path)
+    assert (answer.status, answer.suggested_flag) == (status, flag)
+    assert answer.endpoint_rules == (("POST", "/v1/chat"),)
+
+
+def test_a_request_of_a_host_is_judged_by_its_paths_on_every_port(run: Resolve) -> None:
+    resolved = run(allow_domain=("https://x.example/a", "x.example"))
+    assert why_request(resolved, "x.example", 443, "GET", "/a").status == "allowed"
+    for port in (443, 8443):
+        answer = why_request(resolved, "x.example", port, "GET", "/b")
+        assert (answer.status, answer.reason) == ("denied", "endpoint_restricted")
+        assert answer.suggested_flag == "--allow-domain https://x.example/b"
+    whole = why_host(resolved, "x.example", 443).as_json()
+    assert (whole["reason"], whole["endpoint_rules"]) == (
+        "endpoint_restricted",
+        [{"method": "*", "path": "/a"}],
+    )
+    assert "endpoint_rules" not in why_host(run(allow_domain=("x.example",)), "x.example", 443).as_json()
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/ok", "allowed"), ("/ask", "approval_required"), ("/no", "denied")]
+)
+def test_an_explicit_policy_answers_in_three_ways(run: Resolve, path: str, status: str) -> None:
+    policy = PolicyEntry(approve=(RuleEntry("*", "/ask"),), allow=(RuleEntry("*", "/ok"),))
+    custom = {
+        "corp": CustomCredential("https://x.example", "corp", endpoint_policy=policy),
+        "open": CustomCredential("https://x.example", "open"),
+    }
+    network = Network(custom_credentials=custom, credentials=("corp",))
+    answer = why_request(run(Profile(network=network)), "x.example", 443, "GET", path)
+    assert (answer.status, answer.suggested_flag) == (status, None)
+    both = run(Profile(network=network._replace(credentials=("corp", "open"))))
+    assert why_request(both, "x.example", 443, "GET", "/no").status == "denied"
+
+
+def test_a_request_to_a_refused_host_is_refused_whatever_its_path(run: Resolve) -> None:
+    resolved = run(allow_domain=("https://x.example/a",))
+    assert why_request(resolved, "y.example", 443, "GET", "/a").reason == "proxy_filtered"
+    assert why_request(run(), "y.example", 443, "GET", "/a").reason == "network_allowed"
 
 
 PATHS = st.sampled_from(

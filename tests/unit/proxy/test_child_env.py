@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nono.proxy.child_env import ServiceVariables, base_url_variable, child_env
+from nono.proxy.child_env import ServiceVariables, base_url_variable, child_env, trust_env
 
 URL = "http://nono:tok@127.0.0.1:8080"
 
@@ -49,3 +49,34 @@ def test_every_service_name_gives_a_name_a_shell_accepts(service: str, variable:
 def test_a_service_without_a_name_is_refused(service: str) -> None:
     with pytest.raises(ValueError, match="no variable name"):
         base_url_variable(service)
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        *("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"),
+        *("DENO_CERT", "AWS_CA_BUNDLE", "CARGO_HTTP_CAINFO", "PIP_CERT", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"),
+        *("NIX_SSL_CERT_FILE", "OWN_CA"),
+    ],
+)
+def test_every_way_of_finding_roots_leads_to_the_bundle(variable: str) -> None:
+    variables = trust_env("/run/ca.pem", None, ["OWN_CA", "SSL_CERT_FILE"], {variable: "/elsewhere"})
+    assert variables[variable] == "/run/ca.pem"
+
+
+def test_java_keeps_its_options_and_gets_the_truststore() -> None:
+    inherited = {"JAVA_TOOL_OPTIONS": "-Xmx1g"}
+    assert "JAVA_TOOL_OPTIONS" not in trust_env("/run/ca.pem", None, [], inherited)
+    variables = trust_env("/run/ca.pem", "/run/ca.p12", [], inherited)
+    assert variables["JAVA_TOOL_OPTIONS"].split(" ") == [
+        "-Xmx1g",
+        "-Djavax.net.ssl.trustStore=/run/ca.p12",
+        "-Djavax.net.ssl.trustStoreType=PKCS12",
+        "-Djavax.net.ssl.trustStorePassword=changeit",
+    ]
+    assert trust_env("/run/ca.pem", "/run/ca.p12", [], {})["JAVA_TOOL_OPTIONS"].startswith("-Djavax")
+
+
+def test_a_truststore_whose_path_has_a_blank_is_one_option() -> None:
+    options = trust_env("/b", "/a dir/t.p12", [], {})["JAVA_TOOL_OPTIONS"]
+    assert options.startswith("'-Djavax.net.ssl.trustStore=/a dir/t.p12' -D")

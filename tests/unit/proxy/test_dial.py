@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy.dial import Dialer, DialError, connect_first, interleaved, tls_context
 
 
@@ -108,7 +109,7 @@ def test_a_resolver_that_hangs_is_a_timeout() -> None:
 def test_the_context_verifies_and_writes_no_key_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
     assert ssl.create_default_context().keylog_filename is not None
-    context = tls_context(None)
+    context = tls_context(NO_IDENTITY)
     assert not context.keylog_filename
     assert context.check_hostname
     assert context.verify_mode == ssl.CERT_REQUIRED
@@ -120,4 +121,4 @@ def test_a_ca_file_that_holds_none_is_an_error(tmp_path: Path) -> None:
     empty.write_text("")
     for path in (empty, tmp_path / "missing.pem"):
         with pytest.raises(OSError):  # noqa: PT011  # ssl.SSLError here, FileNotFoundError there
-            tls_context(str(path))
+            tls_context(TlsIdentity(ca=str(path)))

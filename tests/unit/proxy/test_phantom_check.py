@@ -7,7 +7,8 @@ from base64 import b64encode
 import pytest
 
 from nono.proxy.message import Header
-from nono.proxy.phantom_check import check, check_elsewhere, proxy_authorised
+from nono.proxy.phantom_check import Presented, check, check_elsewhere, proxy_authorised
+from nono.proxy.refusal import Refusal
 from nono.proxy.route import RouteTable
 from nono.secret import Secret
 from support.proxy_thread import PHANTOM, TOKEN, FakeCredential, a_route
@@ -23,9 +24,12 @@ def basic(user_and_password: str) -> bytes:
 
 
 def status_of(*headers: Header, target: bytes = b"/v1") -> int:
-    refused = check(ALPHA, headers, target, ROUTES)
-    assert refused is None or refused.category == "authentication_failed"
-    return 200 if refused is None else refused.status
+    verdict = check(ALPHA, headers, target, ROUTES)
+    if isinstance(verdict, Presented):
+        assert verdict == (target, "phantom_header")
+        return 200
+    assert verdict.category == "authentication_failed"
+    return verdict.status
 
 
 def slots(key: str) -> list[Header]:
@@ -101,7 +105,7 @@ def test_a_phantom_in_the_query_is_refused_even_beside_the_header() -> None:
 def test_a_refusal_names_no_key() -> None:
     for key in (PHANTOM, OTHER, "sk-real-looking-key"):
         refused = check(ALPHA, [*slots(key)[:1], (b"X-Api-Key", b"other")], b"/", ROUTES)
-        assert refused is not None
+        assert isinstance(refused, Refusal)
         assert key not in f"{refused.error} {refused.hint} {refused.rule}"
 
 

@@ -92,18 +92,17 @@ def test_basic_with_the_phantom_as_password_is_accepted() -> None:
         pytest.param(
             "/alpha/v1", AUTHORIZED + b"X-Api-Key: sk-own\r\n", 403, "authentication_failed", id="two keys"
         ),
-        pytest.param("/beta/v1", AUTHORIZED, 403, "authentication_failed", id="another service's phantom"),
         pytest.param("/broken/v1", AUTHORIZED, 503, "managed_credential_unavailable", id="no credential"),
         pytest.param("/alpha/../v1", AUTHORIZED, 400, None, id="dot segment"),
         pytest.param("/alpha/%2e%2e/v1", AUTHORIZED, 400, None, id="escaped dot segment"),
         pytest.param("/other/v1", AUTHORIZED, 404, None, id="unknown service"),
         pytest.param(
-            "/alpha/v1", AUTHORIZED + b"Upgrade: websocket\r\nConnection: upgrade\r\n", 501,
-            "unsupported_upgrade", id="WebSocket",
+            "/alpha/v1", AUTHORIZED + b"Upgrade: websocket\r\nConnection: upgrade\r\n", 400, None,
+            id="half a WebSocket handshake",
         ),
         pytest.param(
-            "/alpha/v1", AUTHORIZED + b"Upgrade: h2c\r\nConnection: upgrade, HTTP2-Settings\r\n", 501,
-            "unsupported_upgrade", id="h2c",
+            "/alpha/v1", AUTHORIZED + b"Upgrade: h2c\r\nConnection: upgrade, HTTP2-Settings\r\n", 400, None,
+            id="h2c",
         ),
     ],
 )  # fmt: skip
@@ -130,6 +129,51 @@ def test_a_refused_request_reaches_no_upstream(
             client.send(get())
             assert client.response().status == 200
     assert len(server.requests) == 1
+
+
+def test_a_phantom_at_another_service_freezes_its_own_credential_and_no_other() -> None:
+    beta = b"Authorization: Bearer sk-phantom-of-beta\r\n"
+    with (
+        upstream() as server,
+        proxy(a_route(server.port), a_route(server.port, service="beta", phantom="sk-phantom-of-beta")) as p,
+        Client(p.port) as client,
+    ):
+        client.send(get())
+        assert client.response().status == 200
+        client.send(get("/beta/v1"))
+        response = client.response()
+        assert response.status == 403
+        assert "phantom of 'alpha' was sent to 'beta'" in json.loads(response.body)["error"]
+        client.send(get())
+        response = client.response()
+        assert (response.status, json.loads(response.body)["rule"]) == (403, "tripwire")
+        client.send(get("/beta/v1", beta))
+        assert client.response().status == 200
+    assert [request.target for request in server.requests] == [b"/v1", b"/v1"]
+    assert p.recording.decisions() == [
+        ("allow", None),
+        ("deny", "authentication_failed"),
+        ("deny", "managed_credential_unavailable"),
+        ("allow", None),
+    ]
+
+
+@pytest.mark.parametrize("content", [b"", b"a\r\nb", b" a"], ids=["empty", "line break", "blank"])
+def test_a_credential_that_cannot_be_written_answers_503_and_nothing_is_dialled(content: bytes) -> None:
+    with (
+        upstream() as server,
+        proxy(a_route(server.port, credential=FakeCredential(content=content))) as p,
+        Client(p.port) as client,
+    ):
+        client.send(get())
+        assert client.response().status == 503
+        client.send(get(fields=b""))
+        assert client.response().status == 401
+        assert server.connections == []
+    assert p.recording.decisions() == [
+        ("deny", "managed_credential_unavailable"),
+        ("deny", "authentication_failed"),
+    ]
 
 
 def test_the_event_is_written_before_anything_is_dialled_and_without_it_nothing_is() -> None:

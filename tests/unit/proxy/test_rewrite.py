@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from nono.proxy.message import Header, request_head, response_head
-from nono.proxy.rewrite import request_for_upstream, response_for_client
+from nono.proxy.message import Header, framing_fields, request_head, response_head
+from nono.proxy.rewrite import outgoing, response_for_client
+from nono.proxy.rewrite import request_head as written_head
 from nono.proxy.route import Origin
-from support.proxy_thread import REAL_KEY, FakeCredential
+from support.proxy_thread import REAL_KEY, FakeCredential, a_route
 
 ORIGIN = Origin("https", "api.test", 443)
 
@@ -16,7 +17,9 @@ def rewritten(
     headers: list[Header], credential: FakeCredential | None, origin: Origin = ORIGIN
 ) -> list[bytes]:
     head = request_head(b"GET", b"/ignored", "1.1", [(b"Host", b"127.0.0.1:1"), *headers])
-    written = request_for_upstream(head, b"/v1", origin, credential)
+    route = None if credential is None else a_route(1, credential=credential)
+    request = outgoing(head, b"/v1", origin, route)
+    written = written_head(request, framing_fields(head.body), credential)
     return written.removesuffix(b"\r\n\r\n").split(b"\r\n")
 
 

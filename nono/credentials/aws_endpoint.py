@@ -1,0 +1,59 @@
+"""Which AWS service and region a request is signed for, read from the name of the host it goes to."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_SUFFIXES = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservices.com.cn")
+_REGION = re.compile(r"[a-z]{2,3}-(?:[a-z]+-)?[a-z]+-[0-9]+", re.ASCII)
+
+# The name in the credential scope of a signature, by the first label of an endpoint.
+_SIGNING_NAMES = {
+    "bedrock": "bedrock",
+    "bedrock-agent": "bedrock",
+    "bedrock-agent-runtime": "bedrock",
+    "bedrock-data-automation": "bedrock",
+    "bedrock-data-automation-runtime": "bedrock",
+    "bedrock-runtime": "bedrock",
+    "dynamodb": "dynamodb",
+    "email": "ses",
+    "execute-api": "execute-api",
+    "iam": "iam",
+    "lambda": "lambda",
+    "logs": "logs",
+    "s3": "s3",
+    "s3-accelerate": "s3",
+    "ses": "ses",
+    "sns": "sns",
+    "sqs": "sqs",
+    "sts": "sts",
+}
+# Whose hosts begin with something the customer chose: a bucket, an API.
+_PREFIXED = frozenset({"execute-api", "s3", "s3-accelerate"})
+
+
+class Endpoint(NamedTuple):
+    service: str | None  # the signing name
+    region: str | None
+
+
+def endpoint_of(host: str) -> Endpoint:
+    """What host, canonical and perhaps ``*.suffix``, says; None for what it does not.
+
+    Before the suffix stands ``service.region`` or ``service``, with ``-fips`` and ``dualstack`` variants; for
+    S3 and API Gateway there may be anything in front of the service.
+    """
+    suffix = next((suffix for suffix in _SUFFIXES if host.endswith(suffix)), None)
+    if suffix is None:
+        return Endpoint(None, None)
+    labels = host.removesuffix(suffix).split(".")
+    region = labels.pop() if len(labels) > 1 and _REGION.fullmatch(labels[-1]) else None
+    if region is not None and len(labels) > 1 and labels[-1] == "dualstack":
+        labels.pop()
+    label = labels.pop().removesuffix("-fips")
+    if region is None and label.startswith("s3-") and _REGION.fullmatch(label[3:]):
+        label, region = "s3", label[3:]  # the dash of the oldest S3 regions
+    if labels and label not in _PREFIXED:
+        return Endpoint(None, region)
+    return Endpoint(_SIGNING_NAMES.get(label), region)

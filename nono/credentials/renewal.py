@@ -1,0 +1,120 @@
+"""Something that is fetched when it is first needed and anew before it ends, by one caller at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+import anyio
+
+from nono.credentials.errors import CredentialUnavailable
+
+FIRST_DELAY_S = 1.0  # after one failure; doubled by each further one
+MAX_DELAY_S = 60.0
+FORGET_INTERVAL_S = 60.0
+
+
+class Lease[T](NamedTuple):
+    """What was fetched; both times are seconds from the moment the fetch began."""
+
+    value: T
+    fresh_s: float  # then it is fetched anew
+    valid_s: float  # until then it serves while fetching anew fails
+
+
+class Renewal[T]:
+    """Callers share one fetch, and after a failed one the next waits for a delay that grows.
+
+    Nothing runs in the background: the caller that finds nothing fresh fetches, the others wait for it, and
+    if it is cancelled the next of them begins again. fetch raises CredentialUnavailable. clock is monotonic.
+    """
+
+    def __init__(
+        self, fetch: Callable[[], Awaitable[Lease[T]]], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._lock = anyio.Lock()
+        self._value: T | None = None
+        self._fresh_until = self._valid_until = 0.0
+        self._rounds = 0  # fetches that succeeded
+        self._attempts = 0  # fetches begun since the last that succeeded
+        self._not_before = 0.0
+        self._failure: CredentialUnavailable | None = None
+        self._forgotten_at: float | None = None
+
+    def at_hand(self) -> T | None:
+        """The value if nobody need wait: fresh, or still valid while somebody fetches or nobody may."""
+        now = self._clock()
+        if self._value is None or now >= self._valid_until:
+            return None
+        may_fetch = not self._lock.locked() and now >= self._not_before
+        return None if now >= self._fresh_until and may_fetch else self._value
+
+    async def acquire(self) -> T:
+        """The value, fetched if need be. CredentialUnavailable with the reason of the last failure."""
+        seen = self._rounds
+        async with self._lock:
+            # Even a value that ends at once serves all who waited for it: else each would fetch its own.
+            if self._rounds != seen and self._value is not None:
+                return self._value
+            now = self._clock()
+            if self._value is not None and now < self._fresh_until:
+                return self._value
+            if now >= self._not_before:
+                return await self._renew()
+            if self._value is not None and now < self._valid_until:
+                return self._value
+            raise self._repeated()
+
+    def forget(self) -> bool:
+        """Drop the value, at most once in FORGET_INTERVAL_S; whether it was dropped.
+
+        An upstream decides when this is called. One that refuses whatever it is sent must not cause a fetch
+        with each request, and a late refusal of the value before must not cost the one that replaced it.
+        """
+        now = self._clock()
+        if self._forgotten_at is not None and now - self._forgotten_at < FORGET_INTERVAL_S:
+            return False
+        self._forgotten_at = now
+        self._value = None
+        return True
+
+    async def _renew(self) -> T:
+        began = self._clock()
+        self._attempts += 1
+        try:
+            lease = await self._fetch()
+        except CredentialUnavailable as failure:
+            self._failure = _anew(failure)
+            self._wait(FIRST_DELAY_S * 2 ** min(self._attempts - 1, 16))
+            if self._value is not None and self._clock() < self._valid_until:
+                return self._value
+            raise
+        except BaseException:
+            # A caller that went away says nothing about the source; one that does so again and again must
+            # not make it busy.
+            self._failure = None
+            self._wait(FIRST_DELAY_S * 2 ** min(self._attempts - 2, 16) if self._attempts > 1 else 0.0)
+            raise
+        self._rounds += 1
+        self._attempts = 0
+        self._not_before = 0.0
+        self._value = lease.value
+        self._fresh_until = began + lease.fresh_s
+        self._valid_until = began + lease.valid_s
+        return lease.value
+
+    def _wait(self, delay_s: float) -> None:
+        self._not_before = self._clock() + min(delay_s, MAX_DELAY_S)
+
+    def _repeated(self) -> CredentialUnavailable:
+        if self._failure is None:
+            return CredentialUnavailable("fetching the credential was abandoned; try again in a moment")
+        return _anew(self._failure)
+
+
+def _anew(failure: CredentialUnavailable) -> CredentialUnavailable:
+    """The same to a person, without the traceback, whose frames hold what was being sent."""
+    return type(failure)(failure.message, hint=failure.hint)

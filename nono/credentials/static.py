@@ -1,0 +1,27 @@
+"""A credential that was read before the run and stays the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nono.credentials.credential import Injection, LeakWatcher, RequestFacts
+
+
+@dataclass(frozen=True, slots=True)
+class StaticCredential:
+    """One injection for every request of its route."""
+
+    injection: Injection
+    watches: LeakWatcher | None
+
+    def at_hand(self, request: RequestFacts) -> Injection:
+        return self.injection
+
+    async def acquire(self, request: RequestFacts) -> Injection:
+        return self.injection
+
+    def rejected(self, request: RequestFacts) -> None:
+        """Nothing was cached that could be forgotten."""
+
+    def watcher(self) -> LeakWatcher | None:
+        return self.watches

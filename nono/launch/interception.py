@@ -1,0 +1,67 @@
+"""The certificate authority of one run, and the files through which clients inside come to trust it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from posixpath import join
+from ssl import SSLContext
+
+from nono import paths
+from nono.policy.proxy_settings import ProxySettings
+from nono.proxy.child_env import trust_env
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedAuthority:
+    """A CA that lives in memory, and the files of its public part."""
+
+    server_context: Callable[[str], SSLContext]
+    files: tuple[str, ...]  # what clients inside have to read; canonical
+    variables: Mapping[str, str]
+
+
+@contextmanager
+def trusted_authority(
+    settings: ProxySettings, environ: Mapping[str, str], warn: Callable[[str], None]
+) -> Iterator[TrustedAuthority | None]:
+    """The authority of one run; its files are gone when the block is left.
+
+    None, and a warning, when they cannot be written: credentials then work through their base URLs only.
+    """
+    # Imported here: cryptography is for the runs that intercept something.
+    from nono.proxy.authority import SessionAuthority
+    from nono.proxy.trust_bundle import trust_bundle, wants_truststore
+
+    authority = SessionAuthority.create(
+        validity_s=settings.ca_validity_s, leaf_validity_s=settings.leaf_validity_s
+    )
+    directory = join(paths.state_root(environ), "sessions", f"intercept-{os.getpid()}-{secrets.token_hex(8)}")
+    with ExitStack() as stack:
+        try:
+            bundle = stack.enter_context(
+                trust_bundle(
+                    directory,
+                    authority.certificate_pem,
+                    inherited=environ.get("SSL_CERT_FILE"),
+                    java=wants_truststore(environ),
+                )
+            )
+        except OSError as error:
+            warn(
+                f"TLS is not intercepted, so credentials work through their base URLs only: {directory}: "
+                f"{error.strerror or error}"
+            )
+            yield None
+            return
+        for sentence in bundle.warnings:
+            warn(sentence)
+        written = tuple(os.path.realpath(path) for path in (bundle.pem, bundle.truststore) if path)
+        yield TrustedAuthority(
+            lambda host: authority.server_context(host, http2=settings.allow_http2),
+            written,
+            trust_env(bundle.pem, bundle.truststore, settings.ca_env_vars, environ),
+        )

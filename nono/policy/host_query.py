@@ -1,0 +1,134 @@
+"""Answers `nono why` about hosts and requests, from the functions that also decide what is let through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from nono.policy.capability import NetworkMode
+from nono.policy.endpoint import EndpointPolicy
+from nono.policy.hostname import HostError, canonical_host, ip_literal
+from nono.policy.network import Allow, HostFilter, Refuse
+from nono.policy.query import Answer
+from nono.policy.resolve import Resolved
+from nono.policy.upstream import Upstream
+
+
+def why_host(resolved: Resolved, host: str, port: int) -> Answer:
+    """Whether the child may reach host (a name or an address) on port; resolves nothing."""
+    rules = resolved.host_filter
+    if resolved.capabilities.network is NetworkMode.BLOCKED:
+        return Answer("denied", "network_blocked", details="the network is blocked altogether")
+    if rules is None:
+        return Answer("allowed", "network_allowed")
+    through_route = _through_route(resolved, rules, host, port)
+    if through_route is not None:
+        return through_route
+    verdict = rules.judge_name(host, port)
+    if isinstance(verdict, Allow) and _is_literal(host):
+        verdict = rules.judge_addresses(host, port, [canonical_host(host)])
+    match verdict:
+        case Allow(rule, origin):
+            details = f"allowed by {rule}" if rule else "no allow list was asked for"
+            listed = [rule for policy in _scopes(resolved, host) for rule in policy.allow]
+            return Answer(
+                "allowed",
+                "endpoint_restricted" if listed else "proxy_allowed",
+                source=origin,
+                details=details + ("; on the paths of its endpoint rules only" if listed else ""),
+                endpoint_rules=tuple((rule.method, rule.path) for rule in listed),
+            )
+        case Refuse(reason, rule, origin, hint):
+            return Answer(
+                "denied",
+                "proxy_filtered",
+                details=reason,
+                policy_source=f"{rule} ({origin})" if rule else origin,
+                suggested_flag=hint,
+            )
+
+
+def why_request(resolved: Resolved, host: str, port: int, method: str, path: str) -> Answer:
+    """Whether the child may ask host for path, which is canonical and without its query, with method."""
+    answer = why_host(resolved, host, port)
+    if answer.status != "allowed" or resolved.host_filter is None:
+        return answer
+    name = canonical_host(host)
+    routes = [(service.name, service.upstream, service.endpoints) for service in resolved.services]
+    routes += [(route.name, route.upstream, route.endpoints) for route in resolved.oauth_routes]
+    candidates = [
+        _Candidate(policy, f"--allow-endpoint {service}:{method}:{path}")
+        for service, upstream, policy in routes
+        if upstream.covers(name, port)
+    ] or [
+        _Candidate(scope.endpoints, f"--allow-domain {scope}{path}")
+        for scope in resolved.scopes
+        if scope.covers(name)
+    ]
+    return _judged(candidates, method, path, answer) if candidates else answer
+
+
+class _Candidate(NamedTuple):
+    """Rules that speak about the host of a request, and the flag that would add one for it."""
+
+    policy: EndpointPolicy
+    flag: str
+
+
+def _judged(candidates: Sequence[_Candidate], method: str, path: str, whole_host: Answer) -> Answer:
+    """The verdict of all that speak: an explicit denial, else the most that one of them allows."""
+    rank = {"allow": 0, "approve": 1, "deny": 2}
+    verdicts = [(each.policy.judge(method, path), each) for each in candidates]
+    verdicts.sort(key=lambda judged: rank[judged[0].decision])
+    refused = [each for each in verdicts if each[0].decision == "deny" and each[1].policy.is_explicit]
+    verdict, (policy, flag) = (refused or verdicts)[0]
+    sentence = policy.explain(method, path, verdict)
+    rules = tuple((rule.method, rule.path) for rule in policy.allow)
+    match verdict.decision:
+        case "allow":
+            return whole_host._replace(details=sentence, endpoint_rules=rules)
+        case "approve":
+            return Answer(
+                "approval_required", "endpoint_restricted", details=sentence, policy_source=policy.origin
+            )
+        case "deny":
+            can_be_added = verdict.label == "endpoint_policy.default" and not policy.is_explicit
+            return Answer(
+                "denied",
+                "endpoint_restricted",
+                details=sentence,
+                policy_source=policy.origin,
+                suggested_flag=flag if can_be_added else None,
+                endpoint_rules=rules,
+            )
+
+
+def _scopes(resolved: Resolved, host: str) -> list[EndpointPolicy]:
+    name = canonical_host(host)
+    return [scope.endpoints for scope in resolved.scopes if scope.covers(name)]
+
+
+def _through_route(resolved: Resolved, rules: HostFilter, host: str, port: int) -> Answer | None:
+    """The answer for the upstream of a credential service, which its own route reaches."""
+    for service in resolved.services:
+        if _is_upstream(service.upstream, host, port):
+            narrowed = rules.for_route(host, port, f"service {service.name}")
+            if isinstance(narrowed.judge_name(host, port), Allow):
+                variables = f" ({', '.join(service.base_url_env_vars)})" if service.base_url_env_vars else ""
+                details = f"the credential service {service.name} reaches it through its own route{variables}"
+                return Answer("allowed", "proxy_allowed", source=service.origin, details=details)
+    return None
+
+
+def _is_upstream(upstream: Upstream, host: str, port: int) -> bool:
+    try:
+        return upstream.covers(canonical_host(host), port)
+    except HostError:
+        return False
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        return ip_literal(canonical_host(host)) is not None
+    except HostError:
+        return False

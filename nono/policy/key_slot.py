@@ -1,0 +1,106 @@
+"""Where in a request target a key stands: in a segment of its path, or as a parameter of its query."""
+
+from typing import NamedTuple
+from urllib.parse import unquote_plus
+
+PLACEHOLDER = b"phantom"  # stands in the slot while a path is judged and recorded
+_MAX_PAIRS = 200
+
+
+class AmbiguousQueryError(ValueError):
+    """Two parsers could disagree about which parameter of the query holds the key."""
+
+
+class PathSlot(NamedTuple):
+    """target[start:end] is the key; outer_start and outer_end are the pattern's own borders around it."""
+
+    start: int
+    end: int
+    outer_start: int
+    outer_end: int
+
+
+def find_in_path(pattern: str, target: bytes, begin: int = 0) -> PathSlot | None:
+    """The first place from begin on in the path of target that pattern (``/bot{}/``) fits; None without one.
+
+    Without a text behind "{}" the key runs to the next slash or the end of the path.
+    """
+    before, _, after = pattern.encode("ascii").partition(b"{}")
+    path = target.partition(b"?")[0]
+    outer_start = path.find(before, begin)
+    if outer_start < 0:
+        return None
+    start = outer_start + len(before)
+    end = path.find(after or b"/", start)
+    if end < 0:
+        if after:
+            return None
+        end = len(path)
+    return PathSlot(start, end, outer_start, end + len(after)) if end > start else None
+
+
+def all_in_path(pattern: str, target: bytes) -> list[PathSlot]:
+    """Every place that pattern fits, from left to right; they may share the slash between them."""
+    before = pattern.encode("ascii").partition(b"{}")[0]
+    found: list[PathSlot] = []
+    begin = 0
+    while (at := target.partition(b"?")[0].find(before, begin)) >= 0:
+        slot = find_in_path(pattern, target, at)
+        if slot is not None and slot.outer_start == at:
+            found.append(slot)
+            begin = slot.end
+        else:
+            begin = at + 1
+    return found
+
+
+def fill_path(target: bytes, slot: PathSlot, key: bytes, replacement: str | None = None) -> bytes:
+    """target with key in the slot; with replacement, the text of the whole pattern becomes that one."""
+    if replacement is None:
+        return target[: slot.start] + key + target[slot.end :]
+    before, _, after = replacement.encode("ascii").partition(b"{}")
+    return target[: slot.outer_start] + before + key + after + target[slot.outer_end :]
+
+
+def cut_from_path(target: bytes, slot: PathSlot) -> bytes:
+    """target without the pattern's text; what stood around it is joined by exactly one slash."""
+    head, tail = target[: slot.outer_start].rstrip(b"/"), target[slot.outer_end :].lstrip(b"/")
+    return head + tail if tail.startswith(b"?") and head else head + b"/" + tail
+
+
+def _is_named(pair: bytes, name: str) -> bool:
+    return unquote_plus(pair.partition(b"=")[0].decode("ascii", "replace")) == name
+
+
+def query_values(name: str, target: bytes) -> list[str]:
+    """The decoded values of every parameter of that name. AmbiguousQueryError as for without_query."""
+    pairs = _pairs(name, target)
+    values = [pair.partition(b"=")[2].decode("ascii", "replace") for pair in pairs if _is_named(pair, name)]
+    return [unquote_plus(value) for value in values]
+
+
+def without_query(name: str, target: bytes) -> bytes:
+    """target without any parameter of that name, however its name is written.
+
+    AmbiguousQueryError: one stands behind a semicolon, which some servers take for a separator.
+    """
+    path, mark, _ = target.partition(b"?")
+    kept = [pair for pair in _pairs(name, target) if not _is_named(pair, name)]
+    return path + mark + b"&".join(kept) if kept else path
+
+
+def with_query(name: str, target: bytes, value: bytes) -> bytes:
+    """target with one parameter of that name behind all others; value is percent-encoded already."""
+    bare = without_query(name, target)
+    return bare + (b"&" if b"?" in bare else b"?") + name.encode("ascii") + b"=" + value
+
+
+def _pairs(name: str, target: bytes) -> list[bytes]:
+    query = target.partition(b"?")[2]
+    pairs = query.split(b"&") if query else []
+    if len(pairs) > _MAX_PAIRS:
+        raise AmbiguousQueryError("the query has too many parameters")
+    for pair in pairs:
+        if any(_is_named(part, name) for part in pair.split(b";")[1:]):
+            raise AmbiguousQueryError(f"the query parameter {name!r} stands behind a semicolon")
+    return pairs

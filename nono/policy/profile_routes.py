@@ -1,0 +1,176 @@
+"""The shape of what a profile says about routes: upstreams, rules on their paths, where their secrets are.
+
+Fields are spelled as in the file; nono.policy.credential_service and its neighbours make values of them.
+"""
+
+from typing import Literal, NamedTuple
+
+from nono.policy.route_rules import AwsAuth, InjectMode, OAuth2Client, UpgradeRule, UsageLimits
+
+DecisionWord = Literal["allow", "approve", "deny"]
+
+
+class RuleEntry(NamedTuple):
+    """A method and a pattern of paths; the rest matters in an `approve` list."""
+
+    method: str
+    path: str
+    backend: str | None = None
+    reason: str | None = None
+    timeout_secs: float | None = None
+
+
+class DefaultEntry(NamedTuple):
+    """What becomes of a request that no rule matches."""
+
+    decision: DecisionWord = "deny"
+    backend: str | None = None
+    timeout_secs: float | None = None
+
+
+class PolicyEntry(NamedTuple):
+    """endpoint_policy: deny, then approve, then allow, then default."""
+
+    default: DecisionWord | DefaultEntry = DefaultEntry()
+    deny: tuple[RuleEntry, ...] = ()
+    approve: tuple[RuleEntry, ...] = ()
+    allow: tuple[RuleEntry, ...] = ()
+
+
+class DomainEntry(NamedTuple):
+    """An entry of allow_domain that allows some paths of a host."""
+
+    domain: str
+    endpoints: tuple[RuleEntry, ...] = ()
+
+
+class ProxyEntry(NamedTuple):
+    """How the command presents the phantom; None: as the key is sent upstream."""
+
+    inject_mode: InjectMode | None = None
+    inject_header: str | None = None
+    credential_format: str | None = None
+    path_pattern: str | None = None
+    path_replacement: str | None = None
+    query_param_name: str | None = None
+
+
+class RateLimitEntry(NamedTuple):
+    """A token bucket."""
+
+    requests_per_minute: float
+    burst: int = 5
+    max_delay_secs: float = 5.0
+
+
+class CustomCredential(NamedTuple):
+    """A credential service of the profile's own; its secret has exactly one source."""
+
+    upstream: str
+    credential_key: str | None = None
+    inject_mode: InjectMode = "header"
+    inject_header: str = "Authorization"
+    credential_format: str | None = None  # None: "Bearer {}" in Authorization, "{}" elsewhere
+    env_var: str | None = None  # None: derived from credential_key
+    base_url_env_var: str | None = None  # None: the service's name, upper case, and _BASE_URL
+    tls_ca: str | None = None  # PEM file trusted for this upstream besides the public roots
+    tls_client_cert: str | None = None
+    tls_client_key: str | None = None
+    auth: OAuth2Client | None = None
+    aws_auth: AwsAuth | None = None
+    path_pattern: str | None = None
+    path_replacement: str | None = None  # None: path_pattern
+    query_param_name: str | None = None
+    proxy: ProxyEntry | None = None
+    endpoint_rules: tuple[RuleEntry, ...] = ()
+    endpoint_policy: PolicyEntry | None = None
+    rate_limit: RateLimitEntry | None = None
+    limits: UsageLimits = UsageLimits()
+    tripwire: bool = True  # whether responses are searched for the key
+    upgrades: tuple[UpgradeRule, ...] | None = None  # None: a WebSocket wherever a GET is allowed
+
+
+class CaptureOutput(NamedTuple):
+    """A command that prints ``{"headers": {...}}``, and which headers it may set."""
+
+    format: Literal["json"]
+    allow_headers: tuple[str, ...]
+
+
+class CaptureEntry(NamedTuple):
+    """A command that prints a credential; ``cmd://<its name>`` refers to it."""
+
+    command: tuple[str, ...]
+    timeout_secs: float = 5.0
+    cache_ttl_secs: int | None = None  # None: 900
+    ttl_secs: int | None = None  # another name of cache_ttl_secs
+    cache_path_regex: str = ""
+    stdin: Literal["null", "request_json"] = "null"
+    output: Literal["text"] | CaptureOutput = "text"
+
+
+class ResponseFieldEntry(NamedTuple):
+    """A field of a token endpoint's response that holds a token."""
+
+    path: str  # names joined by dots
+    kind: Literal["opaque", "jwt"] = "opaque"
+
+
+class TokenEndpointEntry(NamedTuple):
+    """Where a login gets its tokens."""
+
+    host: str  # an https origin
+    path: str
+    response_fields: tuple[ResponseFieldEntry, ...]
+    request_body: Literal["auto", "json", "form"] = "auto"
+    request_nonce_fields: tuple[str, ...] = ()
+
+
+class ProviderEntry(NamedTuple):
+    """A provider whose logins are captured: the command holds phantoms of its tokens."""
+
+    type: Literal["oauth_capture"]
+    token_endpoints: tuple[TokenEndpointEntry, ...]
+    api_hosts: tuple[str, ...]  # https origins at which the tokens may be used
+    inject_header: str | None = None  # accepted for portability, as is credential_format:
+    credential_format: str | None = None  # a phantom is replaced wherever it stands
+
+
+class OriginUpgrade(NamedTuple):
+    """A path of one API host on which a WebSocket may be opened."""
+
+    origin: str
+    path: str
+
+
+class ProviderRoute(NamedTuple):
+    """A route to the API hosts of a provider."""
+
+    name: str
+    provider: str
+    env_var: str | None = None
+    base_url_env_var: str | None = None
+    endpoint_policy: PolicyEntry | None = None
+    upgrades: tuple[OriginUpgrade, ...] = ()
+
+
+class TlsIntercept(NamedTuple):
+    """The certificates of intercepted connections. Durations: a number with s, m, h or d; bare: seconds."""
+
+    ca_lifecycle: Literal["session"] = "session"
+    ca_validity: str | int = "24h"
+    leaf_validity: str | int | None = None  # None: as long as the CA
+    ca_env_vars: tuple[str, ...] = ()  # more variables that name the bundle of trusted certificates
+
+
+class UpstreamProxyEntry(NamedTuple):
+    """The proxy behind ours."""
+
+    address: str  # host:port
+    auth: str | None = None  # a credential reference to user:password
+
+
+class EnvCredential(NamedTuple):
+    """The variable that holds a credential itself, without the proxy."""
+
+    env_var: str

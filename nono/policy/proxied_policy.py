@@ -1,0 +1,77 @@
+"""The policy of a run in proxy mode: its hosts, routes, scopes and settings."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from nono.errors import ConfigError
+from nono.policy import builtin, host_rules
+from nono.policy.credential_service import CredentialService, ignored_endpoints, resolve_services
+from nono.policy.endpoint_entry import parse_allow_endpoint, rules_beside
+from nono.policy.endpoint_scope import EndpointScope, scopes_of
+from nono.policy.network import HostFilter
+from nono.policy.network_wish import NetworkWish
+from nono.policy.no_proxy import refuse_overlap
+from nono.policy.oauth_routes import OAuthRoute, oauth_routes
+from nono.policy.places import Places
+from nono.policy.profile import Profile
+from nono.policy.proxy_settings import ProxySettings, proxy_settings
+from nono.policy.request import RunRequest
+
+
+class ProxiedPolicy(NamedTuple):
+    """All that the proxy of a run is told."""
+
+    host_filter: HostFilter
+    services: tuple[CredentialService, ...]
+    scopes: tuple[EndpointScope, ...]
+    oauth_routes: tuple[OAuthRoute, ...]
+    settings: ProxySettings
+    warnings: tuple[str, ...]
+
+
+def proxied_policy(
+    asked: NetworkWish, request: RunRequest, profile: Profile, places: Places
+) -> ProxiedPolicy:
+    """ConfigError for what is unknown, malformed or contradicts itself."""
+    policy = builtin.network_policy()
+    network = profile.network
+    endpoints = [parse_allow_endpoint(text) for text in request.allow_endpoint]
+    services = resolve_services(
+        asked.credentials,
+        network.custom_credentials,
+        policy.services,
+        places,
+        profile.credential_capture,
+        endpoints,
+    )
+    scopes = scopes_of(asked.allow or (), asked.domains)
+    hosts = host_rules.host_filter(asked, policy, scopes)
+    logins = oauth_routes(profile.credential_routes, profile.credential_providers, profile.label)
+    _refuse_shared_prefixes(services, logins)
+    settings = proxy_settings(request, network, profile.label)
+    through_proxy = [(rule.pattern, rule.origin) for rule in hosts.allow or ()]
+    through_proxy += [(service.upstream.host, f"service {service.name}") for service in services]
+    through_proxy += [(route.upstream.host, f"route {route.name}") for route in logins]
+    refuse_overlap(settings.no_proxy, through_proxy)
+    warnings = (*ignored_endpoints(endpoints, network.custom_credentials), *_beside_the_base(services))
+    return ProxiedPolicy(hosts, services, scopes, logins, settings, warnings)
+
+
+def _beside_the_base(services: tuple[CredentialService, ...]) -> list[str]:
+    return [
+        f"endpoint rule '{rule}' of {service.name} matches no request through {variable}, which leads below "
+        f"{service.upstream}; did you mean {service.upstream.base_path}{rule.path}?"
+        for service in services
+        for variable in service.base_url_env_vars[:1]
+        for rule in rules_beside(service.endpoints, service.upstream.base_path)
+    ]
+
+
+def _refuse_shared_prefixes(services: tuple[CredentialService, ...], logins: tuple[OAuthRoute, ...]) -> None:
+    names = {service.name for service in services}
+    for route in logins:
+        if route.name in names:
+            raise ConfigError(
+                f"a credential service and a route of credential_routes are both '{route.name}'."
+            )

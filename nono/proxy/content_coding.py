@@ -1,0 +1,258 @@
+"""Content codings undone piece by piece, in memory that does not depend on how far a body expands.
+
+RFC 9110 section 8.4 names the codings; RFC 1952 (gzip), 1950 and 1951 (deflate), 7932 (br) and 8878 (zstd)
+define them.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Protocol
+
+MAX_OUTPUT_BYTES = 256 * 1024  # of one step; a bomb waits behind the reader of the step before
+_STEP_INPUT_BYTES = 16 * 1024  # what is copied at the end of each member of a body made of tiny ones
+_MAX_EMPTY_MEMBERS = 64  # a body of nothing else would keep the loop busy and deliver nothing
+_ZSTD_WINDOW_LOG = 23  # 8 MiB, the most that RFC 9659 lets a server use
+
+_MEMBER = re.compile(
+    rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:[ \t]*;[ \t]*[qQ]=([01](?:\.[0-9]{0,3})?))?", re.ASCII
+)
+_DECODED = (b"gzip", b"x-gzip", b"deflate", b"br", b"zstd")
+
+
+class ContentCodingError(ValueError):
+    """The body is not what its Content-Encoding says."""
+
+
+class Decoder(Protocol):
+    """One body, decoded."""
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        """Pieces of at most MAX_OUTPUT_BYTES; to be exhausted before the next feed. ContentCodingError."""
+        ...
+
+    def finish(self) -> None:
+        """ContentCodingError: the body was cut off."""
+        ...
+
+
+def decoder(encoding: bytes) -> Decoder | None:
+    """A decoder for the value of Content-Encoding; None for an unknown one or several at once."""
+    match encoding.strip().lower():
+        case b"" | b"identity":
+            return _Identity()
+        case b"gzip" | b"x-gzip":
+            return _Members(_Gzip)
+        case b"deflate":
+            return _Members(_Deflate, most=1)
+        case b"br":
+            return _Members(_Brotli, most=1)
+        case b"zstd":
+            return _Members(_Zstd)
+        case _:
+            return None
+
+
+def accept_encoding(values: Sequence[bytes]) -> bytes:
+    """The Accept-Encoding to send when the response must be decoded here.
+
+    values: the client's own fields. What both understand is kept with its weight, 0 included; "*" stands for
+    each coding known here that is not named (RFC 9110 section 12.5.3). No field at all is ``identity``:
+    such a client does not expect a coded body.
+    """
+    weights = _weights(values)
+    others = weights.pop(b"*", None)
+    if others is not None:
+        # Without x-gzip, which is another name for gzip.
+        weights |= {coding: others for coding in _DECODED if coding not in (*weights, b"x-gzip")}
+    kept = [(coding, weight) for coding, weight in weights.items() if coding in (*_DECODED, b"identity")]
+    return b", ".join(coding + (b";q=" + weight if weight else b"") for coding, weight in kept) or b"identity"
+
+
+def _weights(values: Sequence[bytes]) -> dict[bytes, bytes]:
+    """Coding to its weight as written, in the client's order. Ill-formed members count for nothing."""
+    members = (_MEMBER.fullmatch(member.strip(b" \t")) for member in b",".join(values).split(b","))
+    return {member[1].lower(): member[2] or b"" for member in members if member is not None}
+
+
+class _Identity:
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        for start in range(0, len(piece), MAX_OUTPUT_BYTES):
+            yield piece[start : start + MAX_OUTPUT_BYTES]
+
+    def finish(self) -> None:
+        """Every end is a good end."""
+
+
+class _Member(Protocol):
+    """One stream of a body that may consist of several."""
+
+    @property
+    def ended(self) -> bool: ...
+    @property
+    def unused(self) -> bytes:
+        """What came after the end."""
+        ...
+
+    def decode(self, piece: bytes) -> Iterator[bytes]: ...
+
+
+class _Members:
+    """A body of one or more coded streams, one after the other."""
+
+    def __init__(self, start: Callable[[], _Member], most: int | None = None) -> None:
+        self._start = start
+        self._most = most
+        self._member: _Member | None = None  # none before the first octet and after an end
+        self._ended = 0
+        self._empty = 0  # in a row
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        for start in range(0, len(piece), _STEP_INPUT_BYTES):
+            yield from self._step(piece[start : start + _STEP_INPUT_BYTES])
+
+    def _step(self, rest: bytes) -> Iterator[bytes]:
+        while rest:
+            if self._member is None:
+                self._begin()
+            assert self._member is not None
+            for output in self._member.decode(rest):
+                self._empty = 0
+                yield output
+            if not self._member.ended:
+                return
+            rest = self._member.unused
+            self._member = None
+            self._ended += 1
+            self._empty += 1
+
+    def _begin(self) -> None:
+        if self._ended == self._most:
+            raise ContentCodingError("the coded body goes on after its end")
+        if self._empty > _MAX_EMPTY_MEMBERS:
+            raise ContentCodingError("the coded body consists of empty members")
+        self._member = self._start()
+
+    def finish(self) -> None:
+        if self._member is not None:
+            raise ContentCodingError("the coded body was cut off")
+
+
+class _Gzip:
+    def __init__(self, wbits: int = 16 + zlib.MAX_WBITS) -> None:
+        self._zlib = zlib.decompressobj(wbits)
+
+    @property
+    def ended(self) -> bool:
+        return self._zlib.eof
+
+    @property
+    def unused(self) -> bytes:
+        return self._zlib.unused_data
+
+    def decode(self, piece: bytes) -> Iterator[bytes]:
+        while True:
+            try:
+                output = self._zlib.decompress(piece, MAX_OUTPUT_BYTES)
+            except zlib.error as error:
+                raise ContentCodingError("the body is not what its Content-Encoding says") from error
+            if output:
+                yield output
+            piece = self._zlib.unconsumed_tail
+            # A full step may have left output inside that needs no more input.
+            if self._zlib.eof or (not piece and len(output) < MAX_OUTPUT_BYTES):
+                return
+
+
+class _Deflate:
+    """The zlib format, or the bare deflate data that some servers send under the same name."""
+
+    def __init__(self) -> None:
+        self._head = b""
+        self._stream: _Gzip | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self._stream is not None and self._stream.ended
+
+    @property
+    def unused(self) -> bytes:
+        return b"" if self._stream is None else self._stream.unused
+
+    def decode(self, piece: bytes) -> Iterator[bytes]:
+        if self._stream is None:
+            piece = self._head + piece
+            if len(piece) < 2:
+                self._head = piece
+                return
+            # RFC 1950 section 2.2: method 8, and the two octets are a multiple of 31.
+            zlib_format = piece[0] & 0x0F == 8 and int.from_bytes(piece[:2]) % 31 == 0
+            self._stream = _Gzip(zlib.MAX_WBITS if zlib_format else -zlib.MAX_WBITS)
+        yield from self._stream.decode(piece)
+
+
+class _Brotli:
+    unused = b""  # the library itself refuses what comes after the end
+
+    def __init__(self) -> None:
+        # Imported here: most runs never see such a body.
+        import brotli
+
+        self._error = brotli.error
+        self._brotli = brotli.Decompressor()
+        # The library stops after the block that reached its limit, and blocks double in size.
+        self._process = partial(self._brotli.process, output_buffer_limit=MAX_OUTPUT_BYTES // 4)
+
+    @property
+    def ended(self) -> bool:
+        return bool(self._brotli.is_finished())
+
+    def decode(self, piece: bytes) -> Iterator[bytes]:
+        while True:
+            try:
+                output = self._process(piece)
+            except self._error as error:
+                raise ContentCodingError("the body is not what its Content-Encoding says") from error
+            if output:
+                yield output
+            if self.ended or (not output and self._brotli.can_accept_more_data()):
+                return
+            piece = b""
+
+
+class _Zstd:
+    def __init__(self) -> None:
+        # Imported here: most runs never see such a body.
+        if sys.version_info >= (3, 14):
+            from compression import zstd
+        else:
+            from backports import zstd
+
+        self._error = zstd.ZstdError
+        self._zstd = zstd.ZstdDecompressor(
+            options={zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG}
+        )
+
+    @property
+    def ended(self) -> bool:
+        return self._zstd.eof
+
+    @property
+    def unused(self) -> bytes:
+        return self._zstd.unused_data
+
+    def decode(self, piece: bytes) -> Iterator[bytes]:
+        while True:
+            try:
+                output = self._zstd.decompress(piece, MAX_OUTPUT_BYTES)
+            except self._error as error:
+                raise ContentCodingError("the body is not what its Content-Encoding says") from error
+            if output:
+                yield output
+            if self._zstd.eof or self._zstd.needs_input:
+                return
+            piece = b""

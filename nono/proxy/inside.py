@@ -1,0 +1,75 @@
+"""The verdict on a request inside an intercepted CONNECT, which must be for the host of that CONNECT."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from nono.proxy import phantom_check, refusal, target
+from nono.proxy.judge import Judge, is_below, is_open
+from nono.proxy.message import MessageError, RequestHead
+from nono.proxy.refusal import Refusal
+from nono.proxy.route import Origin, Route
+from nono.proxy.verdict import Entry, Inside, Refused, Verdict
+
+
+def judge_inside(judge: Judge, head: RequestHead, inside: Inside) -> Verdict:
+    """MessageError: the target has no form that is served, or no spelling that everybody reads alike."""
+    host, port = inside.host, inside.port
+    routes, scopes = judge.routes.of_upstream(host, port), judge.routes.scopes_of(host)
+    entry = entry_of(head, inside, head.target, routes)
+    if head.method == b"CONNECT":
+        return Refused(entry, Refusal(501, "a CONNECT inside a CONNECT is not served", closes=True))
+    misdirected = _misdirected(head, inside)
+    if misdirected is not None:
+        return Refused(entry, misdirected)
+    if not head.target.startswith(b"/"):
+        raise MessageError("the target of a request inside a CONNECT begins with a slash")
+    path = target.canonical(head.target, lenient=not scopes and all(is_open(route) for route in routes))
+    entry = entry_of(head, inside, path, routes)
+    presented, has_key = phantom_check.owners(routes, head.headers, path, judge.routes)
+    if len(presented) > 1:
+        names = " and ".join(repr(route.service) for route in presented)
+        error = f"the phantoms of {names} were sent together"
+        return Refused(entry, Refusal(403, error, host, "phantom", category="authentication_failed"))
+    if presented or (has_key and routes):
+        # Without a phantom of this host's: a key of the child's own, or another service's phantom.
+        return _with_route(judge, head, inside, entry, (presented or routes)[0], path)
+    entry = replace(entry, upstream=f"{host}:{port}", credential_active=False)
+    schemes = [route.origin.scheme for route in routes]
+    schemes += [scope.scheme for scope in scopes if scope.port == port]
+    return judge.without_credential(head, entry, Origin(schemes[0], host, port), path)
+
+
+def _with_route(
+    judge: Judge, head: RequestHead, inside: Inside, entry: Entry, route: Route, path: bytes
+) -> Verdict:
+    origin = replace(route.origin, host=inside.host)
+    entry = replace(
+        entry,
+        route_id=route.service,
+        upstream=f"{origin.host}:{origin.port}",
+        credential_active=route.credential is not None,
+    )
+    if not is_below(route, path):
+        error = f"the credential of {route.service!r} is for {origin.base_path}/ and what is below it"
+        return Refused(entry, Refusal(403, error, inside.host, category="endpoint_policy"))
+    return judge.with_credential(head, entry, route, origin, path)
+
+
+def entry_of(head: RequestHead, inside: Inside, path: bytes, routes: Sequence[Route]) -> Entry:
+    """What is known of a request before it is known whose it is."""
+    recorded = target.for_record(phantom_check.without_path_keys(routes, path))
+    return Entry("connect_intercept", inside.host, inside.port, head.method.decode("ascii"), recorded)
+
+
+def _misdirected(head: RequestHead, inside: Inside) -> Refusal | None:
+    """The Host field must name the CONNECT host (RFC 9110 section 7.4), or the two could be told apart."""
+    named = [target.parse_authority(value, 443) for value in head.values(b"host")]
+    if named == [(inside.host, inside.port)]:
+        return None
+    sent = refusal.one_line(b", ".join(head.values(b"host")).decode("latin-1")) or "nothing"
+    return Refusal(
+        421, f"the Host field names {sent} inside a CONNECT to {inside.name}", inside.host,
+        category="host_denied",
+    )  # fmt: skip

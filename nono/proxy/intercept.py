@@ -1,0 +1,122 @@
+"""The TLS of an intercepted CONNECT: it ends here, with a certificate for the host that was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol, cast
+
+from nono.proxy import recording, refusal
+from nono.proxy.engine import Engine
+from nono.proxy.refusal import Refusal
+from nono.proxy.verdict import Entry, Inside, Intercept
+
+_ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+class ConnectClient(Protocol):
+    """The connection the CONNECT came on."""
+
+    def refuse(self, entry: Entry, answer: Refusal) -> None: ...
+    def hand_over(self, successor: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]: ...
+    def inside(self, where: Inside) -> asyncio.Protocol:
+        """A connection for the requests of that CONNECT."""
+        ...
+
+
+class Interception(asyncio.Protocol):
+    """From an allowed CONNECT to a client that speaks HTTP inside; the client's protocol in between.
+
+    A handshake that fails is the end of the connection: never is it passed on as a tunnel.
+    """
+
+    wants_pause = True  # what follows the head is for the handshake
+
+    def __init__(self, engine: Engine, client: ConnectClient, verdict: Intercept) -> None:
+        self._engine = engine
+        self._client = client
+        self._verdict = verdict
+        self._transport: asyncio.Transport | None = None
+
+    def start(self) -> None:
+        """Record, answer 200 and begin the handshake."""
+        if not self._engine.record(recording.allowed(self._verdict.entry)):
+            self._client.refuse(self._verdict.entry, refusal.not_recorded())
+            return
+        transport, leftover = self._client.hand_over(self)
+        transport.write(_ESTABLISHED)
+        self._engine.spawn(lambda: self._handshake(transport, leftover))
+
+    async def _handshake(self, transport: asyncio.Transport, early: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        where = self._verdict.inside
+        inner = self._client.inside(where)
+        try:
+            context = self._engine.server_context(where.host)
+            handshake = loop.start_tls(
+                transport,
+                inner,
+                context,
+                server_side=True,
+                ssl_handshake_timeout=self._engine.head_timeout_s,
+                ssl_shutdown_timeout=1.0,
+            )
+            if early:
+                loop.call_soon(_feed, transport, early)
+            secured = await handshake
+        except (OSError, ValueError) as failure:  # ssl.SSLError is an OSError
+            self._failed(failure)
+            transport.abort()
+            return
+        finally:
+            self._engine.connections.discard(self)
+        assert secured is not None
+        inner.connection_made(secured)
+
+    def _failed(self, failure: Exception) -> None:
+        reason = getattr(failure, "reason", None) or type(failure).__name__
+        host = self._verdict.inside.host
+        answer = Refusal(
+            502,
+            f"the TLS handshake of the client failed: {reason}",
+            host,
+            hint="the client must trust the file in SSL_CERT_FILE, ask for this host by its name and speak "
+            "HTTP/1.1 (or HTTP/2 with --allow-http2)",
+            category="intercept_handshake_failed",
+        )
+        self._engine.record(recording.denied(self._verdict.entry, answer))
+
+    # -- the client, until the handshake has its transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._engine.connections.add(self)
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def request_progress(self) -> None:
+        """A CONNECT has no body."""
+
+    def client_paused(self, paused: bool) -> None:
+        """Nothing is being sent to the client yet."""
+
+    def client_malformed(self, answer: Refusal) -> None:
+        """A CONNECT has no body that could be."""
+
+    def client_lost(self) -> None:
+        """The handshake will notice."""
+
+
+def _feed(transport: asyncio.Transport, early: bytes) -> None:
+    """Give what a hasty client sent right behind its CONNECT to the TLS that now stands behind transport.
+
+    start_tls has no way to take bytes that were read already; its protocol is a BufferedProtocol.
+    """
+    tls = cast(asyncio.BufferedProtocol, transport.get_protocol())
+    while early and not transport.is_closing():
+        room = memoryview(tls.get_buffer(len(early)))
+        taken = min(len(room), len(early))
+        room[:taken] = early[:taken]
+        tls.buffer_updated(taken)
+        early = early[taken:]

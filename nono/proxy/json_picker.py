@@ -1,0 +1,124 @@
+"""A few values picked out of a JSON text as it passes, in memory that does not depend on its size."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection
+
+Path = tuple[str, ...]  # keys from the root on; an array at the root does not count, others are passed over
+
+MAX_VALUE_BYTES = 512  # of a key or of a value; a longer one is none of those asked for
+
+_STRING_REST = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_BRACKET_OR_QUOTE = re.compile(rb'["{}\[\]]')
+_PLAIN = re.compile(rb'[^"{}\[\]:,]+')  # numbers, literals and blanks
+
+
+class JsonPicker:
+    """Fed with one JSON text, keeps the last string or number at each of the paths wanted.
+
+    Nothing is validated: of a text that is no JSON it keeps what looks like such a value, or nothing.
+    """
+
+    __slots__ = ("_depth", "_escaped", "_key", "_keys", "_quoted", "_raw", "_skipped", "_wanted", "values")
+
+    def __init__(self, wanted: Collection[Path]) -> None:
+        self.values: dict[Path, str | int] = {}
+        self._wanted = wanted
+        self._depth = 0  # objects open on the way to what is wanted
+        self._keys: Path = ()  # that lead to the innermost of them
+        self._key: str | None = None  # of the member whose value comes next; None before a key
+        self._skipped = 0  # brackets open inside of a value that nobody asked for
+        self._quoted = False  # inside a string
+        self._escaped = False  # right after a backslash
+        self._raw = bytearray()  # the key or value being read, up to one octet more than may be kept
+
+    def feed(self, piece: bytes) -> None:
+        at = 0
+        while at < len(piece):
+            if self._quoted:
+                at = self._in_string(piece, at)
+            elif self._skipped:
+                at = self._in_skipped(piece, at)
+            elif plain := _PLAIN.match(piece, at):
+                self._keep(plain[0])
+                at = plain.end()
+            else:
+                self._token(piece[at : at + 1])
+                at += 1
+
+    def _in_string(self, piece: bytes, start: int) -> int:
+        at = start + 1 if self._escaped else start
+        self._escaped = False
+        found = _STRING_REST.match(piece, at)
+        at = found.end() if found else at
+        if piece[at : at + 1] == b'"':
+            self._quoted = False
+            at += 1
+        elif at < len(piece):  # the piece ends between a backslash and what it escapes
+            self._escaped = True
+            at += 1
+        if not self._skipped:
+            self._keep(piece[start:at])
+        return at
+
+    def _in_skipped(self, piece: bytes, at: int) -> int:
+        found = _BRACKET_OR_QUOTE.search(piece, at)
+        if found is None:
+            return len(piece)
+        if found[0] == b'"':
+            self._quoted = True
+        else:
+            self._skipped += 1 if found[0] in b"{[" else -1
+        return found.end()
+
+    def _keep(self, raw: bytes) -> None:
+        self._raw += raw[: MAX_VALUE_BYTES + 1 - len(self._raw)]
+
+    def _token(self, token: bytes) -> None:
+        match token:
+            case b'"':
+                self._quoted = True
+                self._raw[:] = token
+            case b":":
+                key = self._taken()
+                self._key = key if isinstance(key, str) else ""
+            case b",":
+                self._end_of_member()
+            case b"{":
+                self._open()
+            case b"[" if self._depth:
+                self._skipped = 1
+            case b"}" if self._depth:
+                self._end_of_member()
+                self._depth -= 1
+                self._keys = self._keys[:-1]
+
+    def _open(self) -> None:
+        path = self._keys if self._key is None else (*self._keys, self._key)
+        if any(wanted[: len(path)] == path for wanted in self._wanted):
+            self._depth += 1
+            self._keys = path
+            self._key = None
+            self._raw.clear()
+        else:
+            self._skipped = 1
+
+    def _end_of_member(self) -> None:
+        value = self._taken()
+        if self._key is not None and value is not None and (*self._keys, self._key) in self._wanted:
+            self.values[*self._keys, self._key] = value
+        self._key = None
+
+    def _taken(self) -> str | int | None:
+        """What was read last, if it is a string or a whole number."""
+        raw = bytes(self._raw)
+        self._raw.clear()
+        if not raw or len(raw) > MAX_VALUE_BYTES:
+            return None
+        try:
+            value: object = json.loads(raw)
+        except (ValueError, RecursionError):
+            return None
+        return value if isinstance(value, str | int) and not isinstance(value, bool) else None

@@ -1,0 +1,195 @@
+"""The verdict on a request whose destination is known: with the credential of its route, or without any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from nono.policy.endpoint import EndpointPolicy, EndpointVerdict
+from nono.policy.network import Refuse
+from nono.proxy import phantom_check, refusal, rewrite, websocket
+from nono.proxy.filter import HostPolicy
+from nono.proxy.message import RequestHead
+from nono.proxy.refusal import Refusal
+from nono.proxy.route import Origin, Phantom, Route, RouteTable, Scope
+from nono.proxy.verdict import Entry, Forward, Refused, Verdict
+
+_LENIENCY = ("allow", "approve", "deny")
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """What every verdict depends on. Paths are canonical and hold the upstream's base path."""
+
+    routes: RouteTable
+    hosts: HostPolicy
+    session_token: Phantom
+    _of_route: Mapping[str, HostPolicy] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        hosts = {
+            route.service: self._new_hosts_of(route, route.origin.host)
+            for route in self.routes.routes
+            if not route.origin.is_wildcard
+        }
+        object.__setattr__(self, "_of_route", hosts)
+
+    def _new_hosts_of(self, route: Route, host: str) -> HostPolicy:
+        return self.hosts.for_route(host, route.origin.port, f"credential route {route.service!r}")
+
+    def hosts_of(self, route: Route, host: str) -> HostPolicy:
+        """The filter of a route: the same denials, and its upstream as the only host allowed."""
+        # Below a wildcard there are as many hosts as a child cares to name, so those are not kept.
+        return self._of_route.get(route.service) or self._new_hosts_of(route, host)
+
+    def with_credential(
+        self, head: RequestHead, entry: Entry, route: Route, origin: Origin, path: bytes
+    ) -> Verdict:
+        """A request for route, however it came there. Authentication comes before anything else."""
+        if route.credential is None:
+            return Refused(entry, refusal.unavailable(route.service, origin.host))
+        shown = phantom_check.check(route, head.headers, path, self.routes)
+        entry = replace(entry, mechanism="phantom_header")
+        if isinstance(shown, Refusal):
+            return Refused(entry, shown)
+        entry = replace(entry, mechanism=shown.mechanism, injection_mode=route.injection_mode)
+        hosts = self.hosts_of(route, origin.host)
+        denied = hosts.judge_name(origin.host, origin.port)
+        if isinstance(denied, Refuse):
+            return Refused(entry, refusal.host_denied(denied, origin.host))
+        if head.method == b"TRACE":
+            return Refused(entry, _trace_refused(origin.host))
+        method, bare = head.method.decode("ascii"), _bare(shown.target)
+        policy, verdict = _most_allowed(self._rules_on(route, origin, bare), method, bare)
+        entry = replace(entry, endpoint_rule=None if policy.allows_all else verdict.label)
+        if verdict.decision == "deny":
+            answer = refusal.endpoint_denied(origin.host, verdict.label, policy.origin, method, bare)
+            return Refused(entry, answer)
+        websocket_key = websocket.key_of(head)
+        if websocket_key is not None and not _may_upgrade(route, bare):
+            return Refused(entry, _upgrade_denied(route, origin.host, bare))
+        return Forward(
+            entry,
+            origin,
+            rewrite.outgoing(head, shown.target, origin, route),
+            hosts,
+            route,
+            approval=verdict if verdict.decision == "approve" else None,
+            websocket_key=websocket_key,
+        )
+
+    def _rules_on(self, route: Route, origin: Origin, path: str) -> list[EndpointPolicy]:
+        scopes = self.routes.scopes_of(origin.host)
+        if route.endpoints.allows_all and scopes:
+            # A credential does not open paths that the host was not granted with.
+            rules = [scope.endpoints for scope in scopes]
+        else:
+            rules = [route.endpoints]
+        siblings = self.routes.of_upstream(origin.host, origin.port)
+        return rules + [
+            sibling.endpoints
+            for sibling in siblings
+            if sibling is not route and sibling.endpoints.is_explicit and is_below(sibling, path.encode())
+        ]
+
+    def without_credential(self, head: RequestHead, entry: Entry, origin: Origin, path: bytes) -> Verdict:
+        """A request without any key: as far as the host filter, and the rules of its host, allow it."""
+        host, port = origin.host, origin.port
+        routes, scopes = self.routes.of_upstream(host, port), self.routes.scopes_of(host)
+        carried = phantom_check.check_elsewhere(
+            head.headers, path, host, self.routes, self.session_token, here=routes
+        )
+        if carried is not None:
+            return Refused(entry, carried)
+        denied = self.hosts.judge_name(host, port)
+        if isinstance(denied, Refuse):
+            is_inside = entry.mode == "connect_intercept"  # where a phantom would have opened the host
+            answer = _keyless(routes, host) if is_inside and routes else refusal.host_denied(denied, host)
+            return Refused(entry, answer)
+        if scopes and not any((scope.scheme, scope.port) == (origin.scheme, port) for scope in scopes):
+            # What was allowed are paths at one port; the same host elsewhere is another place.
+            return Refused(entry, other_port(host, port, scopes))
+        rules = [scope.endpoints for scope in scopes]
+        rules = rules or [route.endpoints for route in routes if not route.endpoints.allows_all]
+        approval = None
+        if rules:
+            method, bare = head.method.decode("ascii"), _bare(path)
+            policy, verdict = _most_allowed(rules, method, bare)
+            entry = replace(entry, endpoint_rule=None if policy.allows_all else verdict.label)
+            if verdict.decision == "deny":
+                answer = refusal.endpoint_denied(host, verdict.label, policy.origin, method, bare)
+                return Refused(entry, answer)
+            approval = verdict if verdict.decision == "approve" else None
+        return Forward(
+            entry,
+            origin,
+            rewrite.outgoing(head, path, origin, None),
+            self.hosts,
+            approval=approval,
+            websocket_key=websocket.key_of(head),
+        )
+
+
+def is_open(route: Route) -> bool:
+    """Whether no rule of route depends on how a path is read, so that odd spellings may pass."""
+    return route.endpoints.allows_all and not route.upgrades
+
+
+def is_below(route: Route, path: bytes) -> bool:
+    """Whether path is the route's base path, or lies below it."""
+    base = route.origin.base_path.encode("ascii")
+    return path.startswith(base) and path[len(base) : len(base) + 1] in (b"", b"/", b"?")
+
+
+def _most_allowed(
+    policies: Sequence[EndpointPolicy], method: str, path: str
+) -> tuple[EndpointPolicy, EndpointVerdict]:
+    """The verdict of all together: an explicit policy's denial, else the most that one of them allows."""
+    verdicts = [(policy, policy.judge(method, path)) for policy in policies]
+    explicit = [each for each in verdicts if each[0].is_explicit and each[1].decision == "deny"]
+    return min(explicit or verdicts, key=lambda each: _LENIENCY.index(each[1].decision))
+
+
+def _bare(path: bytes) -> str:
+    return path.partition(b"?")[0].decode("ascii")
+
+
+def _keyless(routes: Sequence[Route], host: str) -> Refusal:
+    unavailable = next((route for route in routes if route.credential is None), None)
+    if unavailable is not None:
+        return refusal.unavailable(unavailable.service, host)
+    return phantom_check.missing(routes[0])
+
+
+def _may_upgrade(route: Route, path: str) -> bool:
+    return route.upgrades is None or any(rule.path == path for rule in route.upgrades)
+
+
+def _upgrade_denied(route: Route, host: str, path: str) -> Refusal:
+    return Refusal(
+        403,
+        f"a WebSocket on {path} is not allowed on {host}",
+        host,
+        "upgrades",
+        f"credential route {route.service!r}",
+        f"add {path} to its upgrades",
+        category="unsupported_upgrade",
+    )
+
+
+def _trace_refused(host: str) -> Refusal:
+    # RFC 9110 section 9.3.8: the response repeats the request's head, which holds the credential.
+    return Refusal(405, "TRACE would show the credential", host, category="endpoint_policy")
+
+
+def other_port(host: str, port: int, scopes: Sequence[Scope]) -> Refusal:
+    """For a host of which some paths are granted, and not here."""
+    ports = ", ".join(f"{scope.scheme} on port {scope.port}" for scope in scopes)
+    return Refusal(
+        403,
+        f"{host}:{port} is not allowed: its paths are granted for {ports}",
+        host,
+        "endpoints",
+        scopes[0].endpoints.origin or None,
+        category="endpoint_policy",
+    )

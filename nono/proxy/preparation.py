@@ -1,0 +1,159 @@
+"""What must be had before an allowed request is sent: approval, its turn, its credential."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+import anyio
+
+from nono.credentials.credential import Injection, RequestFacts
+from nono.errors import CredentialError
+from nono.policy.endpoint import EndpointVerdict
+from nono.policy.rate_limit import TokenBucket
+from nono.proxy import refusal
+from nono.proxy.refusal import Refusal
+from nono.proxy.route import Route
+from nono.proxy.usage_ledger import UsageLimiter
+from nono.proxy.verdict import Forward
+
+
+class Ready(NamedTuple):
+    """The request may go, with injection written into it."""
+
+    injection: Injection | None
+
+
+class ApprovalRequest(NamedTuple):
+    """What a person is asked to agree to."""
+
+    host: str
+    method: str
+    path: str
+    route: str | None
+    rule: EndpointVerdict
+
+
+class Approver(Protocol):
+    """Whoever may say yes to a request. Anything but True is a no; it may be cancelled at any time."""
+
+    async def __call__(self, request: ApprovalRequest, /) -> bool: ...
+
+
+class RouteState:
+    """What changes about a route during a run."""
+
+    def __init__(self, route: Route) -> None:
+        self.route = route
+        self.bucket = TokenBucket(route.rate_limit, time.monotonic()) if route.rate_limit else None
+        self.limiter = UsageLimiter(route.limits)
+        self.frozen: str | None = None  # why its credential is not used any more
+
+
+class Preparation:
+    """Says whether a request may go now, and waits where it may go later."""
+
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        approver: Approver | None = None,
+        alarm: Callable[[str], None] = lambda sentence: None,
+    ) -> None:
+        self._states = {route.service: RouteState(route) for route in routes}
+        self._approver = approver
+        self._alarm = alarm
+
+    def state(self, route: Route) -> RouteState:
+        return self._states[route.service]
+
+    def freeze(self, service: str, why: str) -> bool:
+        """From now on no request gets this credential. Whether that is new; the person is told then."""
+        state = self._states[service]
+        if state.frozen is not None or not state.route.watched:
+            return False
+        state.frozen = why
+        self._alarm(f"the credential of '{service}' is frozen for the rest of this run: {why}")
+        return True
+
+    def at_once(self, verdict: Forward) -> Ready | Refusal | None:
+        """Without waiting; None when wait must be asked."""
+        route = verdict.route
+        if verdict.approval is not None:
+            return None
+        if route is None:
+            return Ready(None)
+        state = self.state(route)
+        if state.bucket is not None:
+            return None
+        credential = route.credential
+        injection = None if credential is None else credential.at_hand(facts(verdict))
+        return None if injection is None else self._go(state, injection)
+
+    def _go(self, state: RouteState, injection: Injection) -> Ready | Refusal:
+        """Asked last: meanwhile others may have used the route up, or the upstream betrayed its secret."""
+        service = state.route.service
+        if state.frozen is not None:
+            return refusal.frozen(service, state.frozen)
+        reason = state.limiter.start()
+        return Ready(injection) if reason is None else refusal.limit_reached(service, reason)
+
+    async def wait(self, verdict: Forward) -> Ready | Refusal:
+        """In the order that costs least when the answer is no; cancelled when the client goes away."""
+        route = verdict.route
+        state = None if route is None else self.state(route)
+        if state is not None and state.frozen is not None:
+            return refusal.frozen(state.route.service, state.frozen)
+        if verdict.approval is not None and not await self._approved(verdict, verdict.approval):
+            return _not_approved(verdict, verdict.approval)
+        if route is None or state is None:
+            return Ready(None)
+        if state.bucket is not None:
+            delay_s = state.bucket.take(asyncio.get_running_loop().time())
+            if delay_s is None:
+                return refusal.rate_limited(route.service, state.bucket.interval_s)
+            await anyio.sleep(delay_s)
+        if route.credential is None:
+            return refusal.unavailable(route.service, verdict.origin.host)
+        try:
+            injection = await route.credential.acquire(facts(verdict))
+        except (OSError, ValueError, CredentialError):  # the text could hold the secret: not passed on
+            return refusal.unavailable(route.service, verdict.origin.host)
+        return self._go(state, injection)
+
+    async def _approved(self, verdict: Forward, rule: EndpointVerdict) -> bool:
+        if self._approver is None:
+            return False
+        request = ApprovalRequest(
+            verdict.origin.host,
+            verdict.entry.method,
+            verdict.entry.path or "",
+            verdict.entry.route_id,
+            rule,
+        )
+        with anyio.move_on_after(rule.timeout_s or 60.0):
+            try:
+                return await self._approver(request) is True
+            except Exception:
+                return False
+        return False
+
+
+def facts(verdict: Forward) -> RequestFacts:
+    origin, request = verdict.origin, verdict.request
+    path = request.target.decode("ascii")
+    return RequestFacts(
+        origin.host, origin.port, verdict.entry.method, path, verdict.entry.route_id or origin.host
+    )
+
+
+def _not_approved(verdict: Forward, rule: EndpointVerdict) -> Refusal:
+    return Refusal(
+        403,
+        f"{verdict.entry.method} {verdict.entry.path} was not approved",
+        verdict.origin.host,
+        rule.label,
+        hint="answer the question when it is asked, or allow the endpoint in the profile",
+        category="endpoint_policy",
+    )

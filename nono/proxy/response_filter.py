@@ -1,0 +1,111 @@
+"""A response body on its way to the child: decoded where it has to be, searched for the secret, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple, Protocol
+
+from nono.credentials.credential import LeakStream, LeakWatcher
+from nono.proxy.content_coding import Decoder, decoder
+from nono.proxy.message import Body, BodyKind, Header, MessageError, ResponseHead
+
+# What describes the coded body, and would be wrong for the decoded one.
+_OF_THE_CODED_BODY = frozenset((b"content-encoding", b"content-length", b"content-md5", b"digest"))
+_UNTIL_CLOSE = Body(BodyKind.UNTIL_CLOSE)
+
+
+class Tap(Protocol):
+    """Reads a body as it passes, and leaves it as it is."""
+
+    def feed(self, piece: bytes) -> object: ...
+    def finish(self) -> object: ...
+
+
+class Filtered(NamedTuple):
+    """The head to relay, and what the body goes through; None for a body nobody looks at."""
+
+    head: ResponseHead
+    body: BodyFilter | None
+
+
+def filtered(
+    head: ResponseHead,
+    watcher: LeakWatcher | None,
+    taps: Sequence[Tap],
+    on_leak: Callable[[str], None],
+) -> Filtered:
+    """on_leak: told where the secret was found, each time before what held it goes on.
+
+    MessageError: the body is coded in a way in which it cannot be searched.
+    """
+    if watcher is not None:
+        head = replace(head, headers=masked(head.headers, watcher, on_leak))
+    if head.body.kind is BodyKind.NONE or (watcher is None and not taps):
+        return Filtered(head, None)
+    codings = [value for name, value in head.headers if name.lower() == b"content-encoding"]
+    decode = None
+    if codings:
+        decode = decoder(b", ".join(codings))
+        if decode is None:
+            if watcher is not None:
+                raise MessageError("a content coding in which the body cannot be searched for the credential")
+            return Filtered(head, None)
+        kept = tuple(field for field in head.headers if field[0].lower() not in _OF_THE_CODED_BODY)
+        body = head.body if head.body.kind is BodyKind.CHUNKED else _UNTIL_CLOSE
+        head = replace(head, headers=kept, body=body)
+    return Filtered(head, BodyFilter(decode, watcher.stream() if watcher else None, taps, on_leak))
+
+
+def masked(
+    headers: Sequence[Header], watcher: LeakWatcher, on_leak: Callable[[str], None]
+) -> tuple[Header, ...]:
+    """The fields without the secret."""
+    fields = []
+    for name, value in headers:
+        clean = watcher.mask_text(value)
+        if clean is not None:
+            on_leak(f"the response header {name.decode('ascii')}")
+        fields.append((name, value if clean is None else clean))
+    return tuple(fields)
+
+
+class BodyFilter:
+    """One body. Its output is taken piece by piece, so that a body that expands waits for its reader."""
+
+    def __init__(
+        self,
+        decode: Decoder | None,
+        leaks: LeakStream | None,
+        taps: Sequence[Tap],
+        on_leak: Callable[[str], None],
+    ) -> None:
+        self._decode = decode
+        self._leaks = leaks
+        self._taps = taps
+        self._on_leak = on_leak
+        self._told = False
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        """What of it may go on now; nothing happens before it is taken. ContentCodingError."""
+        pieces = (piece,) if self._decode is None else self._decode.feed(piece)
+        for each in pieces:
+            yield from self._passed(each if self._leaks is None else self._leaks.feed(each))
+
+    def finish(self) -> Iterator[bytes]:
+        """The rest. ContentCodingError: the body was cut off."""
+        if self._decode is not None:
+            self._decode.finish()
+        if self._leaks is not None:
+            yield from self._passed(self._leaks.finish())
+        for tap in self._taps:
+            tap.finish()
+
+    def _passed(self, piece: bytes) -> Iterator[bytes]:
+        if self._leaks is not None and self._leaks.found and not self._told:
+            self._told = True
+            self._on_leak("a response body")
+        if piece:
+            for tap in self._taps:
+                tap.feed(piece)
+            yield piece

@@ -1,0 +1,42 @@
+"""A form posted to a token endpoint for a credential, judged and recorded as any request of the proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nono.audit.event import network
+from nono.credentials.credential import Header
+from nono.proxy.engine import Engine
+from nono.proxy.fetch import Fetched, FetchError, OwnRequest, fetch, split_url
+
+
+class TokenPost:
+    """Made before the proxy that it needs, because routes hold credentials and the proxy holds routes."""
+
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+
+    def bind(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def __call__(self, url: str, form: bytes, headers: Sequence[Header]) -> Fetched:
+        """The reply, whatever its status. FetchError, an OSError, when there is none."""
+        engine = self._engine
+        if engine is None:
+            raise FetchError("the proxy does not run")
+        try:
+            origin, target = split_url(url)
+        except ValueError as fault:
+            raise FetchError(f"the token endpoint cannot be asked: {fault}") from None
+        hosts = engine.dispatcher.hosts.for_route(origin.host, origin.port, "token endpoint")
+        event = network(
+            mode="reverse",
+            decision="allow",
+            target=origin.host,
+            port=origin.port,
+            method="POST",
+            path=target.decode("ascii"),
+            reason="token exchange",
+        )
+        request = OwnRequest(b"POST", target, headers, form)
+        return await fetch(engine, origin, request, hosts=hosts, may_begin=lambda: engine.record(event))

@@ -1,0 +1,193 @@
+"""The files in which clients inside find the roots they trusted before, and the session's own CA."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import ssl
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from posixpath import join
+from shutil import which
+from warnings import catch_warnings, simplefilter
+
+from nono.audit.private_dir import open_private_dir
+from nono.credentials.reading import read_at_most
+
+BUNDLE = "intercept-ca.pem"
+TRUSTSTORE = "intercept-ca.p12"
+TRUSTSTORE_PASSWORD = "changeit"  # what Java's own is protected with; all that is in it is public
+
+_MAX_FILE_BYTES = 16 * 1024 * 1024  # distributions ship a quarter of a megabyte
+_ROOT_FILES = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine, Arch
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora
+    "/etc/ssl/ca-bundle.pem",  # openSUSE
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",  # RHEL 7
+    "/etc/ssl/cert.pem",  # Alpine without ca-certificates
+)
+_ROOT_DIRECTORIES = ("/etc/ssl/certs", "/etc/pki/tls/certs")
+_HASHED_NAME = re.compile(r"[0-9a-f]{8}\.[0-9]+", re.ASCII)  # openssl-rehash(1)
+# RFC 7468 section 5.1 and openssl-x509(1); a key in the same file must not reach the child.
+_CERTIFICATE = re.compile(
+    rb"-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----\s[A-Za-z0-9+/=\s]+-----END \1-----", re.ASCII
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TrustBundle:
+    """Absolute paths, and what a person should be told."""
+
+    pem: str
+    truststore: str | None  # PKCS #12, for Java
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RootPlaces:
+    """Where the system's roots are looked for: the first file that has any, or else hashed directories."""
+
+    files: Sequence[str]
+    directories: Sequence[str]
+
+
+def system_places() -> RootPlaces:
+    """OpenSSL's own places first, but not by SSL_CERT_FILE, which stands for the person's file."""
+    compiled_in = ssl.get_default_verify_paths()
+    return RootPlaces(
+        (compiled_in.openssl_cafile, *_ROOT_FILES), (compiled_in.openssl_capath, *_ROOT_DIRECTORIES)
+    )
+
+
+def wants_truststore(environment: Mapping[str, str]) -> bool:
+    """Whether a JVM can be found with environment; other clients have no use for PKCS #12."""
+    return bool(environment.get("JAVA_HOME")) or which("java", path=environment.get("PATH", "")) is not None
+
+
+@contextmanager
+def trust_bundle(
+    directory: str,
+    session_ca_pem: bytes,
+    *,
+    inherited: str | None,
+    java: bool = False,
+    places: RootPlaces | None = None,
+) -> Iterator[TrustBundle]:
+    """The bundle in directory, as long as the block lasts; the directory goes too if nothing else is in it.
+
+    directory: absolute, of this session alone; made with mode 0700 if it is not there. inherited:
+    SSL_CERT_FILE of the person's environment. In the file are, in this order, the certificates of inherited,
+    the system's roots, and the session's. OSError: it cannot be written, directory is not private (as
+    open_private_dir), or no root was found at all: a bundle with the session's CA alone would take away all
+    other trust.
+    """
+    directory_fd = open_private_dir(directory, create=True)
+    try:
+        warnings: list[str] = []
+        own = _inherited_roots(inherited, warnings) if inherited else []
+        roots = list(dict.fromkeys([*own, *_system_roots(places or system_places())]))
+        if not roots:
+            raise FileNotFoundError("no file with the system's root certificates was found (ca-certificates)")
+        certificates = [*roots, session_ca_pem.strip()]
+        _write(directory_fd, BUNDLE, b"\n".join([*certificates, b""]))
+        if java:
+            _write(directory_fd, TRUSTSTORE, _pkcs12(certificates))
+        truststore = join(directory, TRUSTSTORE) if java else None
+        yield TrustBundle(join(directory, BUNDLE), truststore, tuple(warnings))
+    finally:
+        for name in (BUNDLE, TRUSTSTORE):
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=directory_fd)
+        os.close(directory_fd)
+        with suppress(OSError):  # not empty: it is somebody else's as well
+            os.rmdir(directory)
+
+
+def _inherited_roots(path: str, warnings: list[str]) -> list[bytes]:
+    try:
+        roots = _certificates_of(path)
+    except OSError as failure:
+        warnings.append(f"SSL_CERT_FILE {path!r} cannot be read and is left out: {failure.strerror}")
+        return []
+    if not roots:
+        warnings.append(f"SSL_CERT_FILE {path!r} holds no certificate in PEM and is left out")
+    return roots
+
+
+def _system_roots(places: RootPlaces) -> list[bytes]:
+    for path in places.files:
+        with suppress(OSError):
+            if roots := _certificates_of(path):
+                return roots
+    for directory in places.directories:
+        with suppress(OSError):
+            if roots := _hashed_roots(directory):
+                return roots
+    return []
+
+
+def _hashed_roots(directory: str) -> list[bytes]:
+    roots: list[bytes] = []
+    for name in sorted(os.listdir(directory)):
+        if _HASHED_NAME.fullmatch(name):
+            with suppress(OSError):  # a dangling link
+                roots += _certificates_of(join(directory, name))
+    return roots
+
+
+def _certificates_of(path: str) -> list[bytes]:
+    """The PEM blocks of the file, as they are. OSError also for what is not a regular file or too large."""
+    # Not blocking: the path may be a FIFO that nobody writes to.
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        content = read_at_most(fd, _MAX_FILE_BYTES + 1)
+    finally:
+        os.close(fd)
+    if len(content) > _MAX_FILE_BYTES:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
+    return [block.group() for block in _CERTIFICATE.finditer(content)]
+
+
+def _write(directory_fd: int, name: str, content: bytes) -> None:
+    """A new file of mode 0400, in place of what a session that was killed may have left."""
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=directory_fd)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(name, flags, 0o400, dir_fd=directory_fd), "wb") as file:
+        os.fchmod(file.fileno(), 0o400)  # a umask may have taken the owner's own bit away
+        file.write(content)
+
+
+def _pkcs12(pem_blocks: Sequence[bytes]) -> bytes:
+    """A truststore for Java, each certificate under its own alias. ValueError: the last cannot be read."""
+    # Imported late: most runs have no JVM to write this for.
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.serialization import PrivateFormat, pkcs12
+    from cryptography.utils import CryptographyDeprecationWarning
+
+    certificates = [x509.load_pem_x509_certificate(pem_blocks[-1])]
+    with catch_warnings():
+        # Some old roots break RFC 5280 (a serial number of 0), which is no news to anybody here.
+        simplefilter("ignore", CryptographyDeprecationWarning)
+        for block in pem_blocks[:-1]:
+            with suppress(ValueError):  # one that this parser does not take is no reason to lose the others
+                certificates.append(x509.load_pem_x509_certificate(block))
+    entries = [
+        pkcs12.PKCS12Certificate(certificate, b"nono-%d" % number)
+        for number, certificate in enumerate(certificates)
+    ]
+    # One round of the key derivation: the password is known to everybody and the content is public.
+    encryption = (
+        PrivateFormat.PKCS12.encryption_builder()
+        .kdf_rounds(1)
+        .key_cert_algorithm(pkcs12.PBES.PBESv2SHA256AndAES256CBC)
+        .hmac_hash(hashes.SHA256())
+        .build(TRUSTSTORE_PASSWORD.encode("ascii"))
+    )
+    return pkcs12.serialize_java_truststore(entries, encryption)

@@ -1,0 +1,95 @@
+"""What can become of a request: forwarded, tunnelled, intercepted or refused, and what is recorded of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from nono.credentials.credential import Outgoing
+from nono.policy.endpoint import EndpointVerdict
+from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
+from nono.proxy.filter import HostPolicy
+from nono.proxy.refusal import Refusal
+from nono.proxy.route import Origin, Route
+
+Mode = Literal["connect", "connect_intercept", "reverse"]
+Mechanism = Literal["proxy_authorization", "phantom_header", "phantom_path", "phantom_query"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the audit log will say about a request, apart from the decision."""
+
+    mode: Mode
+    target: str  # the host, or on the reverse path the service
+    port: int
+    method: str
+    path: str | None = None  # without the values of its query
+    route_id: str | None = None
+    upstream: str | None = None
+    mechanism: Mechanism | None = None
+    credential_active: bool | None = None
+    injection_mode: str | None = None
+    endpoint_rule: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    entry: Entry
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Send request, then the body, to origin: once approved, with the route's credential written in."""
+
+    entry: Entry
+    origin: Origin
+    request: Outgoing = field(repr=False)
+    hosts: HostPolicy  # vets the addresses
+    route: Route | None = None  # None: no credential goes along
+    approval: EndpointVerdict | None = None  # a person has to agree first
+    websocket_key: bytes | None = None  # the client asks for a WebSocket (RFC 6455 section 4.1)
+
+    @property
+    def credentialed(self) -> bool:
+        return self.route is not None
+
+    @property
+    def tls(self) -> TlsIdentity:
+        return NO_IDENTITY if self.route is None else self.route.tls
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """Connect to host:port once its addresses have been vetted, and pass TLS for that host through."""
+
+    entry: Entry
+    host: str
+    port: int
+    hosts: HostPolicy  # vets the addresses
+    raw: bool  # anything may be spoken, because the profile names this host:port as raw
+
+
+@dataclass(frozen=True, slots=True)
+class Intercept:
+    """End the client's TLS here, and judge each request inside."""
+
+    entry: Entry
+    inside: Inside
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """The host of the CONNECT that a request came through."""
+
+    host: str  # canonical
+    port: int
+
+    @property
+    def name(self) -> str:
+        """As a URL would write it."""
+        return Origin("https", self.host, self.port).authority.decode("ascii")
+
+
+Verdict = Forward | Tunnel | Intercept | Refused
