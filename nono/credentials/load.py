@@ -131,10 +131,8 @@ class Loader:
 
 def _static(service: CredentialService, secret: Secret, warnings: list[str]) -> StaticCredential:
     injection = injection_of(service.inject, secret)
-    if not service.tripwire:
-        return StaticCredential(injection, None)
     is_basic = service.inject.mode == "basic_auth"
     unwatched = unwatched_warning([secret], basic=is_basic)
-    if unwatched is not None:
+    if unwatched is not None and service.tripwire:
         warnings.append(f"'{service.name}': {unwatched}")
     return StaticCredential(injection, leak_watcher([secret], basic=is_basic))

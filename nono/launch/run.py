@@ -54,11 +54,19 @@ class Launch:
         enforcement = enforcement_of(capabilities, facts)
         return Prepared(resolved, facts, enforcement, program, tuple(command))
 
-    def execute(self, prepared: Prepared, *, audit: bool, proxy_port: int, warn: Warn) -> int:
+    def execute(
+        self,
+        prepared: Prepared,
+        *,
+        audit: bool,
+        proxy_port: int,
+        warn: Warn,
+        say: Callable[[list[str]], None],
+    ) -> int:
         """Run the command to its end; its exit code, 128+N when signal N ended it.
 
         proxy_port 0 takes a free port. warn is called with each sentence that a person must hear before
-        the command has the terminal.
+        the command has the terminal, or while it runs; say with the lines of a summary after it has ended.
         """
         launcher, self._launcher = self._unused(), None
         # Before any secret is read: from here on nobody of our uid can look into this process.
@@ -77,7 +85,7 @@ class Launch:
                 if prepared.enforcement.rung is None:
                     exit_code = _run_alone(start)
                 else:
-                    exit_code = _run_proxied(start, log, proxy_port, warn)
+                    exit_code = _run_proxied(start, log, proxy_port, warn, say)
             except NonoError as error:
                 record(event.session_ended(error.exit_code))
                 raise
@@ -127,11 +135,13 @@ def _run_alone(start: Start) -> int:
     return wait(start.child)
 
 
-def _run_proxied(start: Start, log: AuditLog | None, proxy_port: int, warn: Warn) -> int:
+def _run_proxied(
+    start: Start, log: AuditLog | None, proxy_port: int, warn: Warn, say: Callable[[list[str]], None]
+) -> int:
     # Imported here: asyncio, ssl and uvloop are for the runs that have a proxy.
     from nono.launch.proxied import run
 
-    return run(start, log, proxy_port, warn)
+    return run(start, log, proxy_port, warn, say)
 
 
 def record_nothing(_: Event) -> None:

@@ -55,9 +55,8 @@ def _place(document: Any, location: tuple[int | str, ...], kind: str) -> tuple[t
     """
     node, path = document, []
     for position, step in enumerate(location):
-        is_there = (
-            step in node if isinstance(node, dict) else isinstance(node, list) and isinstance(step, int)
-        )
+        in_list = isinstance(node, list) and isinstance(step, int) and step < len(node)
+        is_there = step in node if isinstance(node, dict) else in_list
         if is_there:
             node = node[step]
         elif kind != "missing" or position < len(location) - 1:
@@ -75,7 +74,7 @@ def _lists(shape: Any, node: Any, at: tuple[str, ...]) -> Iterator[tuple[str, ..
             yield at
         for position, value in enumerate(node if item is not None else ()):
             yield from _lists(item, value, (*at, str(position)))
-    elif isinstance(node, dict):
+    elif isinstance(node, dict) and shape is not None:
         for name, value in node.items():
             yield from _lists(_step(shape, name), value, (*at, name))
 
@@ -97,7 +96,7 @@ def _step(shape: Any, name: str) -> Any:
     for member in _members(shape):
         if hasattr(member, "_fields") and name in member._fields:
             return get_type_hints(member)[name]
-        if get_origin(member) is not None and issubclass(get_origin(member), Mapping):
+        if get_origin(member) is Mapping:
             return get_args(member)[1]
         if get_origin(member) is tuple:
             return get_args(member)[0]

@@ -16,6 +16,10 @@ import anyio
 from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
+Alpn = tuple[str, ...]  # protocol names, the preferred one first (RFC 7301)
+
+HTTP1: Alpn = ("http/1.1",)
+HTTP2: Alpn = ("h2", "http/1.1")
 
 _MAX_ADDRESSES = 16
 
@@ -90,7 +94,7 @@ async def connect_first(addresses: Sequence[str], port: int, *, stagger_s: float
     raise failures[-1] if failures else OSError("no address to connect to")
 
 
-def tls_context(identity: TlsIdentity) -> ssl.SSLContext:
+def tls_context(identity: TlsIdentity, alpn: Alpn = HTTP1) -> ssl.SSLContext:
     """A client context that verifies against the system's roots and the identity's, and connects as it.
 
     Built by hand, because ssl.create_default_context() obeys SSLKEYLOGFILE. OSError when one of its files
@@ -98,7 +102,7 @@ def tls_context(identity: TlsIdentity) -> ssl.SSLContext:
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(alpn)
     context.load_default_certs()
     if identity.ca is not None:
         context.load_verify_locations(cafile=identity.ca)
@@ -120,7 +124,7 @@ class Dialer:
 
     resolver: Resolver = system_resolver
     connect_timeout_s: float = 10.0
-    _contexts: dict[TlsIdentity, ssl.SSLContext] = field(default_factory=dict)
+    _contexts: dict[tuple[TlsIdentity, Alpn], ssl.SSLContext] = field(default_factory=dict)
 
     async def resolve(self, host: str, port: int) -> Sequence[str]:
         """The addresses of host, at least one. DialError otherwise."""
@@ -143,6 +147,7 @@ class Dialer:
         *,
         server_name: str | None = None,
         tls: TlsIdentity = NO_IDENTITY,
+        alpn: Alpn = HTTP1,
     ) -> P:
         """A connected protocol; its transport is the caller's to close.
 
@@ -151,7 +156,7 @@ class Dialer:
         try:
             with anyio.fail_after(self.connect_timeout_s):
                 connected = await connect_first(addresses, port)
-                return await self._attach(protocol_factory, connected, server_name, tls)
+                return await self._attach(protocol_factory, connected, server_name, (tls, alpn))
         except TimeoutError:
             raise DialError(f"connecting to port {port} took too long", timed_out=True) from None
         except ssl.SSLCertVerificationError as failure:
@@ -164,11 +169,11 @@ class Dialer:
         protocol_factory: Callable[[], P],
         connected: socket.socket,
         server_name: str | None,
-        tls: TlsIdentity,
+        tls: tuple[TlsIdentity, Alpn],
     ) -> P:
         try:
             # The context is looked up here, so that a route's CA file is read when it is first needed.
-            context = None if server_name is None else self.context(tls)
+            context = None if server_name is None else self.context(*tls)
             _, protocol = await asyncio.get_running_loop().create_connection(
                 protocol_factory,
                 sock=connected,
@@ -182,8 +187,9 @@ class Dialer:
             raise
         return protocol
 
-    def context(self, identity: TlsIdentity) -> ssl.SSLContext:
-        """The one context for identity; loading the system's roots takes milliseconds."""
-        if identity not in self._contexts:
-            self._contexts[identity] = tls_context(identity)
-        return self._contexts[identity]
+    def context(self, identity: TlsIdentity, alpn: Alpn = HTTP1) -> ssl.SSLContext:
+        """The one context for both; loading the system's roots takes milliseconds."""
+        kept = self._contexts.get((identity, alpn))
+        if kept is None:
+            kept = self._contexts[identity, alpn] = tls_context(identity, alpn)
+        return kept

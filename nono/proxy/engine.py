@@ -13,6 +13,7 @@ from nono.proxy.connection_set import ConnectionSet
 from nono.proxy.dial import Dialer
 from nono.proxy.dispatch import Dispatcher
 from nono.proxy.filter import HostPolicy, own_port_refused, reaches_proxy
+from nono.proxy.flow_record import Flow, FlowRecorder
 from nono.proxy.inspection import Inspection
 from nono.proxy.pool import Pool
 from nono.proxy.preparation import Preparation
@@ -40,6 +41,7 @@ class Engine:
     recorder: Recorder
     preparation: Preparation
     usage: UsageLedger
+    flows: FlowRecorder | None
     spawn: Callable[[Callable[[], Awaitable[None]]], object]  # into the proxy's task group
     connections: ConnectionSet = field(default_factory=ConnectionSet)  # of clients, tunnels among them
     tunnel_ends: ConnectionSet = field(default_factory=ConnectionSet)  # the upstream ends of tunnels
@@ -64,10 +66,11 @@ class Engine:
     def inspect(self, verdict: Forward) -> Inspection:
         """What has to be looked at in the exchange of verdict."""
         route = verdict.route
+        flow = None if self.flows is None else _begin_flow(self.flows, verdict)
         if route is None:
-            return Inspection(verdict, ignore, ignore)
+            return Inspection(verdict, flow, ignore, ignore)
         found = partial(self._leaked, route.service, verdict.origin.host)
-        return Inspection(verdict, found, partial(self._used, route))
+        return Inspection(verdict, flow, found, partial(self._used, route))
 
     def _leaked(self, service: str, host: str, where: str) -> None:
         self.freeze(service, f"{host} sent the real secret back in {where}")
@@ -94,3 +97,20 @@ class Engine:
         if any(reaches_proxy(address, port, own_port) for address in addresses):
             return own_port_refused(host)
         return filter_.judge_addresses(host, port, addresses)
+
+
+def _begin_flow(flows: FlowRecorder, verdict: Forward) -> Flow:
+    """The request as it is sent, with a mark where the credential stands."""
+    origin, request, route = verdict.origin, verdict.request, verdict.route
+    headers = [(b"Host", request.authority), *request.headers]
+    if route is not None and route.inject.mode in ("header", "basic_auth"):
+        headers.append((route.inject.header.encode("ascii"), b"[REDACTED]"))
+    return flows.begin(
+        method=request.method,
+        scheme=origin.scheme,
+        host=origin.host,
+        port=origin.port,
+        target=request.target,
+        version=b"1.1",
+        headers=headers,
+    )

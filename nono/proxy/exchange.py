@@ -278,6 +278,8 @@ class Exchange:
         incoming = self._incoming
         if incoming.pieces:
             self._sent_body = True
+            for piece in incoming.pieces:
+                self._relay.request_piece(piece)
             if self._framing.kind is BodyKind.CHUNKED:
                 out += [chunk(piece) for piece in incoming.pieces]
             else:
@@ -320,7 +322,7 @@ class Exchange:
         self._over = True
         if self._scope is not None:
             self._scope.cancel()
-        self._relay.break_off()
+        self._relay.break_off("the client went away")
         self._drop_connection()
 
     def client_paused(self, paused: bool) -> None:
@@ -397,7 +399,7 @@ class Exchange:
         if self._relay.started:
             # The status line is out; only a connection that ends early can tell that the rest is missing.
             self._over = True
-            self._relay.break_off()
+            self._relay.break_off(reason)
             self._client.abort()
         elif connection is not None and not connection.heard and self._may_retry():
             self._retried = True

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+from nono.proxy.flow_record import Flow
 from nono.proxy.message import Header, ResponseHead
-from nono.proxy.response_filter import BodyFilter, filtered, masked
+from nono.proxy.response_filter import BodyFilter, Tap, filtered, masked
 from nono.proxy.usage import Usage, UsageMeter, provider_of
 from nono.proxy.verdict import Forward
 
@@ -13,9 +15,12 @@ from nono.proxy.verdict import Forward
 class Inspection:
     """Of one exchange. on_leak is told where the secret was found; on_usage what the response used up."""
 
+    __slots__ = ("_flow", "_meter", "_on_leak", "_on_usage", "_verdict", "_watcher")
+
     def __init__(
         self,
         verdict: Forward,
+        flow: Flow | None,
         on_leak: Callable[[str], None],
         on_usage: Callable[[Usage | None], None],
     ) -> None:
@@ -24,6 +29,7 @@ class Inspection:
         # Asked for each exchange, because a token that is renewed is another secret.
         self._watcher = None if credential is None else credential.watcher()
         self._verdict = verdict
+        self._flow = flow
         self._on_leak = on_leak
         self._on_usage = on_usage
         self._meter: UsageMeter | None = None
@@ -33,23 +39,59 @@ class Inspection:
         """Whether a body has to come in a coding that can be undone here."""
         return self._watcher is not None
 
+    def request_piece(self, piece: bytes) -> None:
+        if self._flow is not None:
+            self._flow.request_piece(piece)
+
     def clean_fields(self, fields: Sequence[Header]) -> Sequence[Header]:
         """fields without the secret."""
         return fields if self._watcher is None else masked(fields, self._watcher, self._on_leak)
 
     def begin(self, head: ResponseHead) -> tuple[ResponseHead, BodyFilter | None]:
         """The head to relay, and what its body goes through. MessageError: it cannot be searched."""
-        request = self._verdict.request
-        if self._verdict.route is not None and request.method == b"POST" and head.status == 200:
-            provider = provider_of(self._verdict.origin.host, request.target.decode("ascii"))
-            if provider is not None:
-                kinds = [value for name, value in head.headers if name.lower() == b"content-type"]
-                self._meter = UsageMeter(provider, kinds[0] if kinds else b"")
-        taps = [] if self._meter is None else [self._meter]
-        return filtered(head, self._watcher, taps, self._on_leak)
+        taps: list[Tap] = []
+        if self._verdict.route is not None and self._verdict.request.method == b"POST" and head.status == 200:
+            self._meter = self._meter_of(head)
+            taps += [] if self._meter is None else [self._meter]
+        if self._flow is not None:
+            taps.append(_Recorded(self._flow))
+        head, body = filtered(head, self._watcher, taps, self._on_leak)
+        if self._flow is not None:
+            self._flow.response(head.status, head.reason, head.headers)
+        return head, body
+
+    def _meter_of(self, head: ResponseHead) -> UsageMeter | None:
+        path = self._verdict.request.target.decode("ascii")
+        provider = provider_of(self._verdict.origin.host, path)
+        if provider is None:
+            return None
+        kinds = [value for name, value in head.headers if name.lower() == b"content-type"]
+        return UsageMeter(provider, kinds[0] if kinds else b"")
 
     def end(self) -> None:
-        """The response has passed, or broken off."""
+        """The response has passed."""
+        self._count()
+        if self._flow is not None:
+            self._flow.finish()
+
+    def break_off(self, reason: str) -> None:
+        """No response will come, or no more of it."""
+        self._count()
+        if self._flow is not None:
+            self._flow.failed(reason)
+
+    def _count(self) -> None:
         meter, self._meter = self._meter, None
         if meter is not None:
             self._on_usage(meter.usage)
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    flow: Flow
+
+    def feed(self, piece: bytes) -> None:
+        self.flow.response_piece(piece)
+
+    def finish(self) -> None:
+        """The flow ends with the exchange."""

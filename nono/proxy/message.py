@@ -90,6 +90,7 @@ class Body:
 
 
 NO_BODY = Body(BodyKind.NONE)
+_EMPTY_BODY = Body(BodyKind.LENGTH, 0)
 _CHUNKED_BODY = Body(BodyKind.CHUNKED)
 _BODY_UNTIL_CLOSE = Body(BodyKind.UNTIL_CLOSE)
 
@@ -244,6 +245,10 @@ def request_head(method: bytes, target: bytes, version: str, headers: Sequence[H
     body = _framing(seen, raw_version, NO_BODY)
     if method == b"CONNECT" and body.kind is not BodyKind.NONE:
         raise MessageError("CONNECT has no body")
+    wants_upgrade = seen.upgrade or b"upgrade" in _list_members(seen.connection)
+    if wants_upgrade and body != NO_BODY and body != _EMPTY_BODY:
+        # llhttp does not read it as a body: announced and never sent, it would swallow the next request.
+        raise MessageError("a request for another protocol has no body")
     if seen.expectations and [value.lower() for value in seen.expectations] != [b"100-continue"]:
         raise MessageError("the only expectation understood is 100-continue", 417)
     return RequestHead(
@@ -254,7 +259,7 @@ def request_head(method: bytes, target: bytes, version: str, headers: Sequence[H
         body=body,
         keep_alive=_persists(seen, raw_version),
         expects_continue=bool(seen.expectations) and raw_version == b"1.1",
-        wants_upgrade=seen.upgrade or b"upgrade" in _list_members(seen.connection),
+        wants_upgrade=wants_upgrade,
     )
 
 

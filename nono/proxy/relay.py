@@ -109,10 +109,13 @@ class Relay:
             self._outputs.append(self._filter.finish())
         self._take()
 
-    def break_off(self) -> None:
+    def request_piece(self, piece: bytes) -> None:
+        self._inspection.request_piece(piece)
+
+    def break_off(self, reason: str) -> None:
         """No more of the response will come, or be taken."""
         self._outputs.clear()
-        self._inspection.end()
+        self._inspection.break_off(reason)
 
     def pause(self, paused: bool) -> None:
         """What the client's transport says."""
@@ -133,7 +136,7 @@ class Relay:
                     self._client.flush()  # only so does the transport know how much is waiting
         except ContentCodingError:
             # The status line is out; only a connection that ends early can tell that the rest is missing.
-            self._outputs.clear()
+            self.break_off("the body is not what its Content-Encoding says")
             self._client.abort()
             return
         if self._trailers is not None and not self._outputs:

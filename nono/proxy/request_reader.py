@@ -57,6 +57,7 @@ class RequestReader:
     def _forget_head(self) -> None:
         self._target = b""
         self._headers: list[Header] = []
+        self._trailers = 0
         self._fault: MessageError | None = None
 
     def feed(self, data: bytes) -> None:
@@ -115,10 +116,12 @@ class RequestReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.in_head:
             self._headers.append((name, value))
-        elif self._last is not None:
-            if len(self._last.trailers) >= MAX_HEADERS:
+        else:
+            # Not passed on (RFC 9110 section 6.5.1 allows it): aiohttp's parser takes the trailer fields of
+            # one request for header fields of the next, which may be somebody else's.
+            self._trailers += 1
+            if self._trailers > MAX_HEADERS:
                 raise MessageError(f"more than {MAX_HEADERS} trailer fields")
-            self._last.trailers.append((name, value))
 
     def on_headers_complete(self) -> None:
         parser = self._parser

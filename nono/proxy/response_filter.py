@@ -50,7 +50,7 @@ def filtered(
         if decode is None:
             if watcher is not None:
                 raise MessageError("a content coding in which the body cannot be searched for the credential")
-            return Filtered(head, None)
+            return Filtered(head, BodyFilter(None, None, taps, on_leak))
         kept = tuple(field for field in head.headers if field[0].lower() not in _OF_THE_CODED_BODY)
         body = head.body if head.body.kind is BodyKind.CHUNKED else _UNTIL_CLOSE
         head = replace(head, headers=kept, body=body)

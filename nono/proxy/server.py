@@ -20,6 +20,7 @@ from nono.proxy.dial import Dialer, Resolver, system_resolver
 from nono.proxy.dispatch import Dispatcher
 from nono.proxy.engine import Engine, no_authority
 from nono.proxy.filter import HostPolicy
+from nono.proxy.flow_record import FlowRecorder
 from nono.proxy.http1 import ClientConnection
 from nono.proxy.model_prices import shipped_prices
 from nono.proxy.pool import Pool
@@ -86,6 +87,7 @@ async def serve(
     resolver: Resolver = system_resolver,
     approver: Approver | None = None,
     alarm: Callable[[str], None] = _log.warning,
+    flows: FlowRecorder | None = None,
     listener: socket.socket | None = None,
 ) -> AsyncIterator[RunningProxy]:
     """A proxy on 127.0.0.1 until the block is left.
@@ -116,6 +118,7 @@ async def serve(
                 recorder=recorder,
                 preparation=Preparation(config.routes, approver, alarm),
                 usage=UsageLedger(shipped_prices()),
+                flows=flows,
                 server_context=config.server_context or no_authority,
                 spawn=lambda work: tasks.start_soon(_contained, work),
                 head_timeout_s=config.head_timeout_s,

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol, cast
 import httptools
 
 from nono.policy.route_rules import TlsIdentity
+from nono.proxy.chain import Via
 from nono.proxy.message import (
     MAX_HEAD_BYTES,
     MAX_HEADERS,
@@ -31,6 +32,7 @@ class PoolKey(NamedTuple):
     host: str
     port: int
     tls: TlsIdentity
+    via: Via | None = None  # the upstream proxy it goes through
 
 
 class ResponseSink(Protocol):

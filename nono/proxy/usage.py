@@ -20,15 +20,8 @@ _MAX_TOKENS = 10**12  # of one response; more is no count
 
 _OPENAI_CALLS = frozenset(("completions", "embeddings", "responses"))
 _GEMINI_CALLS = (":generateContent", ":streamGenerateContent")
-_COUNTS = re.compile(rb'"usage(?:Metadata)?"\s*:\s*\{')
 _VERSION = re.compile(r"v\d\w*", re.ASCII)
-_MODEL = "unknown"
-_MAX_TOKENS = 10**12  # of one response; more is no count
-
-_CHAT_PATH = re.compile(r".*/chat/completions")
-_OPENAI_PATH = re.compile(r".*/(?:v\d\w*|openai)/(?:.*/)?(?:completions|embeddings|responses)")
-_ANTHROPIC_PATH = re.compile(r".*/v\d\w*/messages")
-_GEMINI_PATH = re.compile(r".*:(?:generateContent|streamGenerateContent)")
+_COUNTS = re.compile(rb'"usage(?:Metadata)?"\s*:\s*\{')
 _MODEL = re.compile(r"[\w./:@+-]{1,100}", re.ASCII)  # it is printed on a terminal
 
 _FIELDS: Mapping[Provider, Mapping[Path, str]] = {
@@ -95,8 +88,8 @@ def provider_of(host: str, path: str) -> Provider | None:
 class UsageMeter:
     """Reads a decoded response body on its way and leaves it as it is.
 
-    Counts in a stream are cumulative, so the last of each wins; the model is the first named. A stream of OpenAI's chat completions says
-    nothing unless the request asked for it with ``stream_options.include_usage``.
+    Counts in a stream are cumulative, so the last of each wins; the model is the first named. A stream of
+    OpenAI's chat completions says nothing unless the request asked with ``stream_options.include_usage``.
     """
 
     def __init__(self, provider: Provider, content_type: bytes) -> None:

@@ -51,6 +51,9 @@ _FIELDS: tuple[tuple[bytes, bytes], ...] = (
     (b"Connection", b"x-a"),
     (b"TE", b"trailers"),
     (b"Expect", b"100-continue"),
+    (b"Connection", b"Upgrade"),
+    (b"Upgrade", b"h2c"),
+    (b"Connection", b"close"),
 )  # fmt: skip
 _TRAILERS: tuple[tuple[bytes, bytes], ...] = (
     (b"X-Sum", b"1"),
@@ -67,7 +70,23 @@ _STATUSES = (
     (b"304", b"Not Modified"),
     (b"301", b"Moved"),
 )
-_ODD = (b" ", b"\t", b"\r", b"\n", b"\r\n", b"\x00", b"\x0b", b"\x7f", b"\xff", b":", b";", b",", b'"', b"0", b"a")
+_ODD = (
+    b" ",
+    b"\t",
+    b"\r",
+    b"\n",
+    b"\r\n",
+    b"\x00",
+    b"\x0b",
+    b"\x7f",
+    b"\xff",
+    b":",
+    b";",
+    b",",
+    b'"',
+    b"0",
+    b"a",
+)
 _BODIES = (b"", b"abc", b"x", _EMBEDDED, _FORGED, b"0\r\n\r\n", b"a\x00\xff\r\n")
 
 

@@ -291,9 +291,7 @@ def h11_response(wire: bytes, method: bytes) -> Reading:
                 return Reading((), "refused")  # it closed without a response
 
 
-def _of_h11(
-    start: tuple[bytes, ...], fields: Iterable[Field], body: bytes, end: Iterable[Field]
-) -> Message:
+def _of_h11(start: tuple[bytes, ...], fields: Iterable[Field], body: bytes, end: Iterable[Field]) -> Message:
     return Message(tuple(bytes(part) for part in start), plain(fields), bytes(body), plain(end))
 
 
@@ -325,7 +323,9 @@ class Aiohttp:
             # What was complete before the fault comes to light only when it was fed by itself.
             single = [wire[at : at + 1] for at in range(len(wire))]
             end, found = self._all_messages(self._request_parser(), single)
-        return self._reading(end, found, lambda head: (head.method.encode(), head.path.encode("utf-8", "surrogateescape")))
+        return self._reading(
+            end, found, lambda head: (head.method.encode(), head.path.encode("utf-8", "surrogateescape"))
+        )
 
     def response(self, wire: bytes, method: bytes) -> Reading:
         parser = self._responses(
@@ -340,7 +340,9 @@ class Aiohttp:
         for read in range(1, len(wire) + 1):
             end, more = self._all_messages(parser, [wire[read - 1 : read]])
             found += more
-            if end != "clean" or (found and found[-1][0].code >= 200 and _body_of(found[-1][1])[1] == "clean"):
+            if end != "clean" or (
+                found and found[-1][0].code >= 200 and _body_of(found[-1][1])[1] == "clean"
+            ):
                 break
         else:
             try:

@@ -25,6 +25,7 @@ from nono.policy.network import Allow, Refuse
 from nono.policy.route_rules import Inject, TlsIdentity
 from nono.proxy.dial import Resolver
 from nono.proxy.filter import HostPolicy
+from nono.proxy.preparation import Approver
 from nono.proxy.route import Origin, Route
 from nono.proxy.server import Admits, ProxyConfig, RunningProxy, serve
 from nono.secret import Secret
@@ -37,13 +38,19 @@ REAL_KEY = "sk-real-key-of-alpha"
 
 @dataclass(frozen=True)
 class Hosts:
-    """Allows every name but those denied, and every address but those denied."""
+    """Allows every name but those denied, and every address but those denied.
+
+    only_routes: names are allowed through credential routes only.
+    """
 
     denied: frozenset[str] = frozenset()
     denied_addresses: frozenset[str] = frozenset()
     raw: frozenset[tuple[str, int]] = frozenset()
+    only_routes: bool = False
 
     def judge_name(self, host: str, port: int) -> Allow | Refuse:
+        if self.only_routes:
+            return Refuse(f"host {host} is not in the allow list", None, "the test", "add it")
         if host in self.denied:
             return Refuse(f"host {host} is in the deny list", host, "the test", "remove it")
         return Allow(None, None)
@@ -58,7 +65,7 @@ class Hosts:
         return (host, port) in self.raw
 
     def for_route(self, host: str, port: int, origin: str) -> HostPolicy:
-        return self
+        return replace(self, only_routes=False)
 
 
 @dataclass
@@ -133,7 +140,7 @@ class Recording:
 
     @property
     def network(self) -> list[dict[str, object]]:
-        return [cast(dict[str, object], event["event"]) for event in self.events]
+        return [cast(dict[str, object], event["event"]) for event in self.events if "event" in event]
 
     def decisions(self) -> list[tuple[object, object]]:
         return [(event["decision"], event.get("denial_category")) for event in self.network]
@@ -195,6 +202,7 @@ def proxy(
     resolver: Resolver | None = None,
     recording: Recording | None = None,
     alarm: Callable[[str], None] = print,
+    approver: Approver | None = None,
     **changes: object,
 ) -> Iterator[ProxyUnderTest]:
     """A running proxy; changes are fields of ProxyConfig. It is gone when the block is left."""
@@ -208,8 +216,10 @@ def proxy(
     async def main() -> None:
         stop = state["stop"] = anyio.Event()
         state["token"] = anyio.lowlevel.current_token()
-        parts = {"admits": admits, "resolver": resolver or names, "alarm": alarm}
-        async with serve(config, recording, **parts) as running:
+        serving = serve(
+            config, recording, admits=admits, resolver=resolver or names, approver=approver, alarm=alarm
+        )
+        async with serving as running:
             state["running"] = running
             started.set()
             await stop.wait()
@@ -257,7 +267,7 @@ class Client:
     """A client connection that writes what it is told and reads one response at a time."""
 
     def __init__(self, port: int, *, receive_buffer: int | None = None) -> None:
-        self.transport = socket.socket()
+        self.transport: socket.socket = socket.socket()
         if receive_buffer is not None:
             self.transport.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.transport.settimeout(TIMEOUT_S)

@@ -41,4 +41,5 @@ def run(argv: Sequence[str]) -> int:
             audit=not given.flag("no_audit"),
             proxy_port=ports[-1] if ports else 0,
             warn=console.warn,
+            say=console.lines,
         )

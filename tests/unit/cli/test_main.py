@@ -83,6 +83,7 @@ def test_a_global_option_to_come_is_refused_by_name(
         (["--path", "/etc", "--host", "a.example"], "--path and --host are two questions"),
         ([], "--path or --host is required"),
         (["--path", ""], "--path: its value is empty."),
+        (["--path", "/etc", "--method", "GET"], "--method belongs to a question about --host"),
         (["--host", ""], "--host ''"),
         (["--host", "http://["], "--host 'http://['"),
         (["--host", "a.example:0"], "--host 'a.example:0'"),
@@ -101,6 +102,30 @@ def test_why_refuses_what_is_not_one_question(
 def test_why_takes_a_host_in_any_spelling_of_a_url(host: str, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = outcome(capsys, "why", "--host", host)
     assert (status, out) == (0, "ALLOWED\n  Reason: network_allowed\n")
+
+
+@pytest.mark.parametrize(
+    ("argv", "status", "lines"),
+    [
+        (["--host", "https://x.example/ok/1?q"], 0, ["ALLOWED", "endpoint_restricted", "* /ok/**"]),
+        (
+            ["--host", "https://x.example/no"],
+            1,
+            ["DENIED", "Suggested fix: --allow-domain https://x.example/no"],
+        ),
+        (["--host", "x.example", "--method", "delete"], 1, ["DELETE / is denied"]),
+        (["--host", "https://x.example/ok/../no"], 1, ["the path holds a dot segment"]),
+        (["--host", "https://x.example/ok/%2e%2e/no"], 1, ["the path holds a dot segment"]),
+        (["--host", "https://y.example/ok/1"], 1, ["proxy_filtered"]),
+    ],
+)
+def test_why_judges_a_url_by_the_rules_for_its_path(
+    argv: list[str], status: int, lines: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    rules = ["--allow-domain", "https://x.example/ok/**", "--exit-code"]
+    got, out, _ = outcome(capsys, "why", *argv, *rules)
+    assert got == status
+    assert all(line in out for line in lines)
 
 
 @pytest.mark.parametrize("words", ["--version", "why --path /etc"])

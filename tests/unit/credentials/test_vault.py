@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from nono.credentials import vault as vault_module
 from nono.credentials.errors import CredentialNotFound, CredentialUnavailable
 from nono.credentials.vault import Vault
 from nono.errors import CredentialError
@@ -157,7 +156,7 @@ def test_a_write_that_fails_leaves_the_old_content_and_no_second_file(
 
 def test_the_leftover_of_a_killed_writer_does_not_stand_in_the_way(vault: Vault) -> None:
     vault.set("openai", Secret("one"))
-    leftover = Path(vault.path).parent / vault_module._NEW
+    leftover = Path(vault.path).parent / "credentials.json.new"
     leftover.write_text("half")
     vault.set("openai", Secret("two"))
     assert vault.get("openai") == Secret("two")

@@ -13,9 +13,10 @@ from nono.policy.credential_service import CredentialService, resolve_services
 from nono.policy.custom_credential import problems_of
 from nono.policy.endpoint import EndpointRule
 from nono.policy.places import Places
-from nono.policy.profile import CustomCredential, Network, Profile
+from nono.policy.profile import Network, Profile
 from nono.policy.profile_routes import (
     CaptureEntry,
+    CustomCredential,
     DefaultEntry,
     PolicyEntry,
     ProxyEntry,

@@ -50,9 +50,9 @@ def test_an_entry_without_a_variable_is_refused_and_not_repeated(entry: str, sen
 
 
 def test_the_map_wins_over_the_list_and_the_list_over_the_profile() -> None:
-    in_profile = {"one": "A", "two": EnvCredential("B"), "three": "C"}
+    in_profile: dict[str, str | EnvCredential] = {"one": "A", "two": EnvCredential("B"), "three": "C"}
     found = env_credentials(in_profile, "env://Z=B, four", [("keyring://s/a", "C")])
-    assert dict((variable, reference) for reference, variable in found) == {
+    assert {variable: reference for reference, variable in found} == {
         "A": "one",
         "B": "env://Z",
         "C": "keyring://s/a",

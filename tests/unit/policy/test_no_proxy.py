@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from nono.errors import ConfigError
 from nono.policy.no_proxy import parse_all, parse_no_proxy
-from nono.policy.profile import CustomCredential, Network, Profile
+from nono.policy.profile import Network, Profile
+from nono.policy.profile_routes import CustomCredential
 from nono.policy.resolve import Resolved
 
 Resolve = Callable[..., Resolved]

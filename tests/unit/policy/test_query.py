@@ -13,9 +13,9 @@ from nono.policy.denials import DenyRules
 from nono.policy.host_query import why_host, why_request
 from nono.policy.network import Allow
 from nono.policy.places import Filesystem
-from nono.policy.profile import CustomCredential, Meta, Network, Profile
 from nono.policy.profile import Filesystem as Files
-from nono.policy.profile_routes import PolicyEntry, RuleEntry
+from nono.policy.profile import Meta, Network, Profile
+from nono.policy.profile_routes import CustomCredential, PolicyEntry, RuleEntry
 from nono.policy.query import why_path
 from nono.policy.resolve import Resolved
 

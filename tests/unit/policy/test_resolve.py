@@ -16,7 +16,6 @@ from nono.policy.grants import accesses, united
 from nono.policy.network import Allow, HostFilter, Refuse
 from nono.policy.places import Filesystem
 from nono.policy.profile import (
-    CustomCredential,
     Environment,
     Groups,
     Meta,
@@ -26,6 +25,7 @@ from nono.policy.profile import (
     Workdir,
 )
 from nono.policy.profile import Filesystem as Files
+from nono.policy.profile_routes import CustomCredential
 from nono.policy.resolve import Resolved
 
 HOME = "/home/ada"

@@ -38,8 +38,12 @@ from support.nginx_server import FIELDS, NGINX, Nginx, Understood, nginx
 from support.proxy_thread import PHANTOM, Client, ProxyUnderTest, a_route, proxy
 
 CORPUS = sorted((Path(__file__).parents[2] / "corpus/http1").glob("*.http"))
-REQUESTS = [pytest.param(path.read_bytes(), id=path.stem) for path in CORPUS if path.stem.startswith("request")]
-RESPONSES = [pytest.param(path.read_bytes(), id=path.stem) for path in CORPUS if path.stem.startswith("response")]
+REQUESTS = [
+    pytest.param(path.read_bytes(), id=path.stem) for path in CORPUS if path.stem.startswith("request")
+]
+RESPONSES = [
+    pytest.param(path.read_bytes(), id=path.stem) for path in CORPUS if path.stem.startswith("response")
+]
 METHODS = [b"GET", b"POST", b"HEAD"]
 SENTINEL = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nsentinel"
 LONG = bool(os.environ.get("NONO_TEST_LONG"))
@@ -74,7 +78,9 @@ def differs(mine: Reading, theirs: Reading, parser: str) -> str | None:
 
 
 def _with_plain_coding(message: Message) -> Message:
-    fields = [(name, value.lower() if name == b"transfer-encoding" else value) for name, value in message.fields]
+    fields = [
+        (name, value.lower() if name == b"transfer-encoding" else value) for name, value in message.fields
+    ]
     return message._replace(fields=tuple(fields))
 
 
@@ -369,7 +375,8 @@ def test_a_client_reads_one_response_for_each_request(
         first = read(answers, method)
         if not first.messages:
             assert not relayed.reading.messages, (parser, answers)
-            assert first.end == "refused", (parser, answers)  # cut off, with no end that looks like one
+            # Cut off, with no end that looks like one; a reset may even take the head with it.
+            assert first.end == "refused" or not answers, (parser, answers)
             continue
         (message,) = first.messages
         if relayed.reading.messages:

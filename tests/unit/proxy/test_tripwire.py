@@ -269,7 +269,7 @@ def test_a_body_that_expands_waits_for_its_reader() -> None:
     outgoing = Outgoing(b"GET", b"/", b"api.test", [])
     verdict = Forward(Entry("reverse", "alpha", 1, "GET"), route.origin, outgoing, Hosts(), route)
     reader, ended = Reader(), list[bool]()
-    inspection = Inspection(verdict, on_leak=print, on_usage=print)
+    inspection = Inspection(verdict, None, on_leak=print, on_usage=print)
     relay = reader.relay = Relay(reader, request, inspection, lambda: ended.append(True))
     relay.start(response_head(200, b"OK", "1.1", fields, to_method=b"GET"), closes=False, credentialed=True)
     relay.body(bomb)

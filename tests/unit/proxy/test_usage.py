@@ -73,7 +73,7 @@ OPENAI_RESPONSE = _json(
     metadata={},
 )
 OPENAI_RESPONSE_STREAM = _events(
-    {"type": "response.created", "response": {"model": "gpt-5.1", "usage": None, "output": []}},
+    {"type": "response.created", "response": {"model": "gpt-5.1-2025-11-13", "usage": None, "output": []}},
     {"type": "response.output_text.delta", "delta": FALSE_USAGE[0]},
     {"type": "response.completed", "response": json.loads(OPENAI_RESPONSE)},
     named=True,

@@ -1,0 +1,203 @@
+"""Puts a proxy together: the policy, the credentials that were loaded, and a CA where one is needed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import (
+    AbstractContextManager,
+    AsyncExitStack,
+    ExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
+from typing import NamedTuple
+
+from nono.audit.event import Recorder
+from nono.credentials.load import Loaded, LoadedService, Loader
+from nono.credentials.mask import mask_of
+from nono.credentials.phantom import SessionToken
+from nono.errors import LaunchError, NonoError
+from nono.launch.interception import TrustedAuthority, trusted_authority
+from nono.policy.credential_service import CredentialService
+from nono.policy.resolve import Resolved
+from nono.policy.upstream import is_loopback
+from nono.proxy.child_env import LOOPBACK_NO_PROXY, ServiceVariables, child_env
+from nono.proxy.dial import tls_context
+from nono.proxy.flow_record import FlowRecorder
+from nono.proxy.route import Origin, Route, Scope
+from nono.proxy.server import Admits, ProxyConfig, RunningProxy, serve
+from nono.proxy.token_post import TokenPost
+
+Warn = Callable[[str], None]
+
+
+class Assembly(NamedTuple):
+    """What there is of a proxy before its loop. The credentials have been read, which may take minutes."""
+
+    resolved: Resolved
+    environ: Mapping[str, str]
+    record: Recorder
+    post: TokenPost
+    services: Sequence[LoadedService]
+    warn: Warn
+
+
+class Assembled(NamedTuple):
+    """A proxy that runs."""
+
+    running: RunningProxy
+    variables: Mapping[str, str]  # through which clients find and trust it
+    files: tuple[str, ...]  # which these name; canonical
+
+
+def assemble(resolved: Resolved, environ: Mapping[str, str], record: Recorder, warn: Warn) -> Assembly:
+    """Reads the credentials. NonoError for what no run could use; one that is missing is warned of."""
+    for wanted in resolved.services:
+        _check_tls_files(wanted)
+    post = TokenPost()
+    services = Loader(environ, post, record).load(resolved.services)
+    for service in services:
+        for sentence in _warnings(service):
+            warn(sentence)
+    return Assembly(resolved, environ, record, post, services, warn)
+
+
+@asynccontextmanager
+async def proxy_of(
+    assembly: Assembly, token: SessionToken, port: int, admits: Admits | None
+) -> AsyncIterator[Assembled]:
+    """The proxy, until the block is left. port 0 takes a free one. NonoError when it cannot start."""
+    async with AsyncExitStack() as stack:
+        authority = stack.enter_context(_authority(assembly))
+        flows = stack.enter_context(_recorder(assembly, token))
+        config = _config(assembly, token, port, authority)
+        proxy = serve(config, assembly.record, admits=admits, alarm=assembly.warn, flows=flows)
+        try:
+            running = await stack.enter_async_context(proxy)
+        except OSError as error:
+            raise NonoError(
+                f"Proxy bind failed on 127.0.0.1:{port}: {error.strerror}",
+                hint="without --proxy-port a free port is taken" if port else None,
+            ) from error
+        services = [_variables(service) for service in assembly.services]
+        variables = child_env(
+            running.port, token.child_value(), services, granted=_granted(assembly.resolved)
+        )
+        if authority is not None:
+            variables |= authority.variables
+        yield Assembled(running, variables, authority.files if authority is not None else ())
+
+
+def _check_tls_files(service: CredentialService) -> None:
+    """NonoError when the certificates of this service's TLS identity cannot be used."""
+    try:
+        tls_context(service.tls)
+    except OSError as error:
+        named = ", ".join(f"'{path}'" for path in service.tls if path is not None)
+        reason = error.strerror or error
+        raise NonoError(f"credential '{service.name}': {named} cannot be used: {reason}") from error
+
+
+def _warnings(loaded: LoadedService) -> list[str]:
+    sentences = list(loaded.warnings)
+    if not isinstance(loaded.outcome, Loaded):
+        missing = loaded.outcome
+        hint = f"\n  hint: {missing.hint}" if missing.hint else ""
+        sentences.append(f"{missing.message}; requests to '{loaded.service.name}' answer 503{hint}")
+    return sentences
+
+
+def _authority(assembly: Assembly) -> AbstractContextManager[TrustedAuthority | None]:
+    """The CA, where a host has to be looked into."""
+    resolved = assembly.resolved
+    if resolved.proxy is None or not (resolved.services or resolved.scopes or resolved.oauth_routes):
+        return nullcontext()
+    return trusted_authority(resolved.proxy, assembly.environ, assembly.warn)
+
+
+@contextmanager
+def _recorder(assembly: Assembly, token: SessionToken) -> Iterator[FlowRecorder | None]:
+    """The recording that --record-flows asks for. NonoError when it cannot be begun."""
+    settings = assembly.resolved.proxy
+    if settings is None or settings.record_flows is None:
+        yield None
+        return
+    loaded = [each.outcome for each in assembly.services if isinstance(each.outcome, Loaded)]
+    mask = mask_of(token, [each.phantom for each in loaded], [each.credential for each in loaded])
+    names = frozenset(each.service.inject.header.lower().encode("ascii") for each in assembly.services)
+    recorder = FlowRecorder(settings.record_flows, mask, names)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(recorder)
+        except OSError as error:
+            raise NonoError(
+                f"--record-flows: '{settings.record_flows}' cannot be made: {error.strerror}",
+                hint="name a file that does not exist yet" if isinstance(error, FileExistsError) else None,
+            ) from error
+        yield recorder
+    if recorder.problem is not None:
+        assembly.warn(recorder.problem)
+
+
+def _config(
+    assembly: Assembly, token: SessionToken, port: int, authority: TrustedAuthority | None
+) -> ProxyConfig:
+    resolved = assembly.resolved
+    hosts = resolved.host_filter
+    if hosts is None:
+        raise LaunchError("a proxy without a host filter")
+    return ProxyConfig(
+        hosts=hosts,
+        session_token=token,
+        routes=tuple(_route(service) for service in assembly.services),
+        scopes=tuple(Scope(each.host, each.port, each.scheme, each.endpoints) for each in resolved.scopes),
+        server_context=authority.server_context if authority is not None else None,
+        token_post=assembly.post,
+        port=port,
+    )
+
+
+def _route(loaded: LoadedService) -> Route:
+    service, outcome = loaded.service, loaded.outcome
+    upstream = service.upstream
+    return Route(
+        service=service.name,
+        origin=Origin(upstream.scheme, upstream.host, upstream.port, upstream.base_path),
+        credential=outcome.credential if isinstance(outcome, Loaded) else None,
+        phantom=outcome.phantom if isinstance(outcome, Loaded) else None,
+        accept=service.accept,
+        inject=service.inject,
+        injection_mode=_injection_mode(service),
+        base_url_variable=next(iter(service.base_url_env_vars), ""),
+        endpoints=service.endpoints,
+        upgrades=service.upgrades,
+        rate_limit=service.rate_limit,
+        limits=service.limits,
+        tls=service.tls,
+        watched=service.tripwire,
+    )
+
+
+def _injection_mode(service: CredentialService) -> str:
+    """As the audit log calls it."""
+    if service.oauth2 is not None:
+        return "o_auth2"
+    return "aws_sig_v4" if service.aws is not None else service.inject.mode
+
+
+def _variables(loaded: LoadedService) -> ServiceVariables:
+    """Where the child finds the service; without its credential there is no phantom to find."""
+    service, outcome = loaded.service, loaded.outcome
+    phantoms = {}
+    if isinstance(outcome, Loaded):
+        phantoms = dict.fromkeys(service.env_vars, outcome.phantom.child_value())
+    return ServiceVariables(service.name, base_urls=service.base_url_env_vars, phantoms=phantoms)
+
+
+def _granted(resolved: Resolved) -> frozenset[str]:
+    """The hosts that are allowed by their very name; of this machine every name, if it has a route."""
+    rules = (resolved.host_filter.allow if resolved.host_filter is not None else None) or ()
+    named = frozenset(rule.pattern for rule in rules if rule.is_exact)
+    has_local_route = any(is_loopback(service.upstream.host) for service in resolved.services)
+    return named | frozenset(LOOPBACK_NO_PROXY) if has_local_route else named
