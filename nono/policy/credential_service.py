@@ -53,18 +53,6 @@ class CredentialService(NamedTuple):
     tripwire: bool = True  # whether responses are searched for the key
 
     @property
-    def inject_header(self) -> str:
-        return self.inject.header
-
-    @property
-    def credential_format(self) -> str:
-        return self.inject.format
-
-    @property
-    def tls_ca(self) -> str | None:
-        return self.tls.ca
-
-    @property
     def references(self) -> tuple[str, ...]:
         """Every credential reference that is read for it."""
         named = (self.credential_key,) if self.credential_key else ()

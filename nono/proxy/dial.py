@@ -148,14 +148,24 @@ class Dialer:
         server_name: str | None = None,
         tls: TlsIdentity = NO_IDENTITY,
         alpn: Alpn = HTTP1,
+        first: Callable[[socket.socket], Awaitable[None]] | None = None,
+        timeout_s: float | None = None,
     ) -> P:
         """A connected protocol; its transport is the caller's to close.
 
-        addresses: vetted. server_name: verify TLS for it; None speaks plain TCP. DialError otherwise.
+        addresses: vetted. server_name: verify TLS for it; None speaks plain TCP. first is awaited with the
+        connected socket, before anything else is sent on it. timeout_s: for all of it, instead of
+        connect_timeout_s. DialError otherwise.
         """
         try:
-            with anyio.fail_after(self.connect_timeout_s):
+            with anyio.fail_after(timeout_s or self.connect_timeout_s):
                 connected = await connect_first(addresses, port)
+                if first is not None:
+                    try:
+                        await first(connected)
+                    except BaseException:
+                        connected.close()
+                        raise
                 return await self._attach(protocol_factory, connected, server_name, (tls, alpn))
         except TimeoutError:
             raise DialError(f"connecting to port {port} took too long", timed_out=True) from None

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
 from nono.audit.event import Event, Recorder, credential_frozen, model_usage
-from nono.policy.network import Allow, Refuse
 from nono.proxy.connection_set import ConnectionSet
-from nono.proxy.dial import Dialer
 from nono.proxy.dispatch import Dispatcher
-from nono.proxy.filter import HostPolicy, own_port_refused, reaches_proxy
 from nono.proxy.flow_record import Flow, FlowRecorder
 from nono.proxy.inspection import Inspection
 from nono.proxy.pool import Pool
 from nono.proxy.preparation import Preparation
+from nono.proxy.reach import Reach
 from nono.proxy.route import Route
 from nono.proxy.usage import Usage
 from nono.proxy.usage_ledger import UsageLedger
@@ -36,7 +34,7 @@ class Engine:
     """The parts that connections and exchanges work with; times are in seconds."""
 
     dispatcher: Dispatcher
-    dialer: Dialer
+    reach: Reach
     pool: Pool
     recorder: Recorder
     preparation: Preparation
@@ -88,15 +86,6 @@ class Engine:
                     output_tokens=usage.output_tokens,
                 )
             )
-
-    def judge_addresses(
-        self, filter_: HostPolicy, host: str, port: int, addresses: Sequence[str]
-    ) -> Allow | Refuse:
-        """The filter's verdict on what host resolved to, after the proxy's own."""
-        own_port = self.dispatcher.own_port
-        if any(reaches_proxy(address, port, own_port) for address in addresses):
-            return own_port_refused(host)
-        return filter_.judge_addresses(host, port, addresses)
 
 
 def _begin_flow(flows: FlowRecorder, verdict: Forward) -> Flow:

@@ -12,9 +12,7 @@ import anyio
 
 from nono.credentials.credential import Injection, Outgoing
 from nono.errors import CredentialError
-from nono.policy.network import Refuse
 from nono.proxy import recording, refusal, rewrite, websocket
-from nono.proxy.dial import DialError
 from nono.proxy.engine import Engine
 from nono.proxy.message import (
     Body,
@@ -182,7 +180,8 @@ class Exchange:
     @property
     def _pool_key(self) -> PoolKey:
         origin = self._verdict.origin
-        return PoolKey(origin.scheme, origin.host, origin.port, self._verdict.tls)
+        via = self._engine.reach.via(origin.host, origin.port)
+        return PoolKey(origin.scheme, origin.host, origin.port, self._verdict.tls, via)
 
     def _record_allowed(self) -> bool:
         if not self._recorded:
@@ -204,34 +203,23 @@ class Exchange:
                 self._scope = None
 
     async def _dial(self) -> None:
+        reached: UpstreamConnection | Refusal | None = None  # stays so when the client goes away meanwhile
         with self._cancellable() as over:
-            if over:
-                return
-            try:
-                connection = await self._connect()
-            except DialError as failure:
-                host = self._verdict.origin.host
-                self._refuse(refusal.upstream_failed(host, failure.reason, timed_out=failure.timed_out))
-                return
-        if connection is not None:
-            self._attach(connection, reused=False)
+            if not over:
+                reached = await self._reach()
+        if isinstance(reached, Refusal):
+            self._refuse(reached)
+        elif reached is not None:
+            self._attach(reached, reused=False)
 
-    async def _connect(self) -> UpstreamConnection | None:
-        """A connection to a vetted address; None when the exchange was refused. DialError otherwise."""
-        origin = self._verdict.origin
-        addresses = await self._engine.dialer.resolve(origin.host, origin.port)
-        vetted = self._engine.judge_addresses(self._verdict.hosts, origin.host, origin.port, addresses)
-        if isinstance(vetted, Refuse):
-            self._refuse(refusal.host_denied(vetted, origin.host))
-            return None
-        if not self._record_allowed():
-            self._refuse(refusal.not_recorded())
-            return None
-        key = self._pool_key
-        return await self._engine.dialer.open(
+    async def _reach(self) -> UpstreamConnection | Refusal:
+        origin, key = self._verdict.origin, self._pool_key
+        return await self._engine.reach.open(
             lambda: UpstreamConnection(key, self._engine.pool),
-            addresses,
+            origin.host,
             origin.port,
+            hosts=self._verdict.hosts,
+            may_begin=self._record_allowed,
             server_name=origin.host if origin.scheme == "https" else None,
             tls=self._verdict.tls,
         )

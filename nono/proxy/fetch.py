@@ -7,13 +7,13 @@ from typing import NamedTuple, Protocol
 
 import anyio
 
-from nono.policy.network import Allow, Refuse
 from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
 from nono.policy.upstream import parse_upstream
 from nono.proxy.content_coding import ContentCodingError, decoder
-from nono.proxy.dial import Dialer, DialError
 from nono.proxy.filter import HostPolicy
 from nono.proxy.message import Header, MessageError, ResponseHead, end_to_end, request_head, serialise
+from nono.proxy.reach import Reach
+from nono.proxy.refusal import Refusal
 from nono.proxy.route import Origin
 from nono.proxy.upstream import Keeper, PoolKey, UpstreamConnection
 
@@ -44,12 +44,9 @@ class Parts(Protocol):
     """What is used of the proxy's engine."""
 
     @property
-    def dialer(self) -> Dialer: ...
+    def reach(self) -> Reach: ...
     @property
     def pool(self) -> Keeper: ...
-    def judge_addresses(
-        self, filter_: HostPolicy, host: str, port: int, addresses: Sequence[str]
-    ) -> Allow | Refuse: ...
 
 
 def split_url(url: str) -> tuple[Origin, bytes]:
@@ -90,8 +87,6 @@ async def fetch(
                 return await _exchange(connection, origin, request, limit_bytes)
             finally:
                 connection.release(reusable=False)
-    except DialError as failure:
-        raise FetchError(failure.reason, timed_out=failure.timed_out) from None
     except TimeoutError:
         raise FetchError(f"{origin.host} did not answer within {timeout_s:g} s", timed_out=True) from None
 
@@ -99,23 +94,19 @@ async def fetch(
 async def _connect(
     parts: Parts, origin: Origin, hosts: HostPolicy, may_begin: Callable[[], bool], tls: TlsIdentity
 ) -> UpstreamConnection:
-    verdict = hosts.judge_name(origin.host, origin.port)
-    if isinstance(verdict, Refuse):
-        raise FetchError(verdict.reason)
-    addresses = await parts.dialer.resolve(origin.host, origin.port)
-    verdict = parts.judge_addresses(hosts, origin.host, origin.port, addresses)
-    if isinstance(verdict, Refuse):
-        raise FetchError(verdict.reason)
-    if not may_begin():
-        raise FetchError("the audit log cannot be written")
-    key = PoolKey(origin.scheme, origin.host, origin.port, tls)
-    return await parts.dialer.open(
+    key = PoolKey(origin.scheme, origin.host, origin.port, tls, parts.reach.via(origin.host, origin.port))
+    reached = await parts.reach.open(
         lambda: UpstreamConnection(key, parts.pool),
-        addresses,
+        origin.host,
         origin.port,
+        hosts=hosts,
+        may_begin=may_begin,
         server_name=origin.host if origin.scheme == "https" else None,
         tls=tls,
     )
+    if isinstance(reached, Refusal):
+        raise FetchError(reached.error, timed_out=reached.status == 504)
+    return reached
 
 
 async def _exchange(

@@ -57,10 +57,6 @@ class _Sending:
         self.heard_all = heard_all  # the peer has ended its side
         self.abandoned = False  # what the peer may still send is for nobody
 
-    @property
-    def is_waiting(self) -> bool:
-        return bool(self.pieces) or self.ending
-
 
 class Session:
     """The frames of one connection. Whoever owns it calls flush after it has been given something to send.
@@ -184,12 +180,8 @@ class Session:
         if sending is None:
             return
         sending.abandoned = True
-        if stream_id not in self._waiting and self._has_ended(stream_id):
+        if sending.ending and stream_id not in self._waiting:
             self.reset(stream_id, ErrorCodes.NO_ERROR)
-
-    def _has_ended(self, stream_id: int) -> bool:
-        sending = self._sending.get(stream_id)
-        return sending is not None and sending.ending
 
     def reset(self, stream_id: int, code: ErrorCodes | int) -> None:
         """End the stream at once; what arrived on it is given back to the connection's window."""
@@ -215,8 +207,12 @@ class Session:
             self._h2.acknowledge_received_data(count, stream_id)
             self.schedule()
 
-    def _forget(self, stream_id: int) -> None:
+    def settle(self, stream_id: int) -> None:
+        """Nobody will pass on what has arrived on the stream: the connection's window gets it back."""
         self.acknowledge(stream_id, self._owed.get(stream_id, 0))
+
+    def _forget(self, stream_id: int) -> None:
+        self.settle(stream_id)
         self._sending.pop(stream_id, None)
         self._waiting.pop(stream_id, None)
 
@@ -270,7 +266,7 @@ class Session:
     def flush(self) -> None:
         """Write what may be written now."""
         self._is_scheduled = False
-        while self._transport is not None:
+        while self._transport is not None and not self._transport.is_closing():
             moved = 0 if self.paused else self._fill()
             written = self._h2.data_to_send()
             if written:
@@ -315,14 +311,14 @@ class Session:
                 sending.pieces[0] = (memoryview(piece)[size:], credit)
                 return 1, size
             sending.pieces.popleft()
-            if credit and sending.source is not None:
+            if sending.source is not None:
                 sending.source.body_sent(credit)
             if is_last and size:
                 self._end_sent(stream_id)
                 return 1, size
         if not sending.pieces:
             self._waiting.pop(stream_id, None)
-            if sending.ending:
+            if sending.ending and self.is_open(stream_id):
                 self._send_end(stream_id, sending)
         return 1, size
 

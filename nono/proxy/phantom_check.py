@@ -48,7 +48,15 @@ def _slot(value: bytes) -> Slot:
         return () if not text or scheme.lower() in ("bearer", "token", "basic") else (text,)
     if scheme.lower() == "basic":
         return _basic(rest.strip())
+    if scheme.upper() == "AWS4-HMAC-SHA256":
+        return (_access_key(rest),)
     return (rest.strip(),)
+
+
+def _access_key(parameters: str) -> str:
+    """The access key of a signed request; its own signature is made anew, so the rest says nothing."""
+    _, found, after = parameters.partition("Credential=")
+    return after.partition("/")[0] if found else parameters
 
 
 def header_slots(headers: Iterable[Header], *names: str) -> list[Slot]:

@@ -1,10 +1,10 @@
-"""The way to an upstream: judged, looked up once, vetted and recorded, then dialled, directly or by a proxy."""
+"""The way to an upstream: judged, looked up once, vetted, recorded, and dialled, if need be by a proxy."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,7 +15,7 @@ from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy import chain as chaining
 from nono.proxy import refusal
 from nono.proxy.chain import MAX_REPLY_BYTES, Chain, Incomplete, Malformed, Reply, Via
-from nono.proxy.dial import Dialer, DialError
+from nono.proxy.dial import HTTP1, Alpn, Dialer, DialError
 from nono.proxy.filter import HostPolicy, own_port_refused, reaches_proxy
 from nono.proxy.refusal import Refusal
 
@@ -46,11 +46,12 @@ class Reach:
         may_begin: Callable[[], bool],
         server_name: str | None = None,
         tls: TlsIdentity = NO_IDENTITY,
+        alpn: Alpn = HTTP1,
     ) -> P | Refusal:
         """A connected protocol, whose transport is the caller's to close, or why there is none.
 
         host is canonical. hosts judges the name before any query leaves, and then every address. may_begin is
-        asked once, before the first connection attempt, and records it. server_name and tls as Dialer.open.
+        asked once, before the first connection attempt, and records it. The others as Dialer.open.
         """
         try:
             addresses = await self._vetted(host, port, hosts)
@@ -58,12 +59,11 @@ class Reach:
                 return refusal.host_denied(addresses, host)
             if not may_begin():
                 return refusal.not_recorded()
+            connect = partial(self.dialer.open, protocol_factory, server_name=server_name, tls=tls, alpn=alpn)
             chain = self._chain_to(host, port)
             if chain is None:
-                return await self.dialer.open(
-                    protocol_factory, addresses, port, server_name=server_name, tls=tls
-                )
-            return await self._open_through(chain, protocol_factory, host, port, server_name, tls)
+                return await connect(addresses, port)
+            return await self._connect_through(chain, connect, host, port)
         except _TunnelRefused as refused:
             return chaining.rejected(host, refused.via, refused.reply)
         except DialError as failure:
@@ -109,26 +109,15 @@ class Reach:
             pass
         return ()
 
-    async def _open_through[P: asyncio.BaseProtocol](
-        self,
-        chain: Chain,
-        protocol_factory: Callable[[], P],
-        host: str,
-        port: int,
-        server_name: str | None,
-        tls: TlsIdentity,
+    async def _connect_through[P](
+        self, chain: Chain, connect: Callable[..., Awaitable[P]], host: str, port: int
     ) -> P:
         # Whoever typed that proxy's address chose it: it may be on loopback, and no rule speaks about it.
         try:
-            return await self.dialer.open(
-                protocol_factory,
-                await self.dialer.resolve(*chain.via),
-                chain.via.port,
-                server_name=server_name,
-                tls=tls,
-                first=partial(_ask_for_tunnel, chain, host, port),
-                timeout_s=_CHAIN_PATIENCE * self.dialer.connect_timeout_s,
-            )
+            addresses = await self.dialer.resolve(*chain.via)
+            ask = partial(_ask_for_tunnel, chain, host, port)
+            timeout_s = _CHAIN_PATIENCE * self.dialer.connect_timeout_s
+            return await connect(addresses, chain.via.port, first=ask, timeout_s=timeout_s)
         except DialError as failure:
             reason = f"through the upstream proxy {chain.via}: {failure.reason}"
             raise DialError(reason, timed_out=failure.timed_out) from None

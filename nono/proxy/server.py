@@ -15,6 +15,7 @@ import anyio
 from nono.audit.event import Recorder
 from nono.policy.route_rules import NO_IDENTITY
 from nono.proxy import refusal
+from nono.proxy.chain import Chain
 from nono.proxy.connection_set import ConnectionSet
 from nono.proxy.dial import Dialer, Resolver, system_resolver
 from nono.proxy.dispatch import Dispatcher
@@ -25,6 +26,7 @@ from nono.proxy.http1 import ClientConnection
 from nono.proxy.model_prices import shipped_prices
 from nono.proxy.pool import Pool
 from nono.proxy.preparation import Approver, Preparation
+from nono.proxy.reach import Reach
 from nono.proxy.refusal import Cut, Refusal
 from nono.proxy.route import Phantom, Route, RouteTable, Scope
 from nono.proxy.token_post import TokenPost
@@ -46,6 +48,7 @@ class ProxyConfig:
     routes: tuple[Route, ...] = ()
     scopes: tuple[Scope, ...] = ()
     server_context: Callable[[str], ssl.SSLContext] | None = None  # None: TLS is not intercepted
+    chain: Chain | None = None  # the proxy behind this one
     token_post: TokenPost | None = None  # what the routes' credentials fetch tokens through
     port: int = 0  # 0: any free one
     max_connections: int = 256
@@ -113,7 +116,7 @@ async def serve(
                     port,
                     intercepts=config.server_context is not None,
                 ),
-                dialer=dialer,
+                reach=Reach(dialer, port, config.chain),
                 pool=pool,
                 recorder=recorder,
                 preparation=Preparation(config.routes, approver, alarm),

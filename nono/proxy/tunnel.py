@@ -8,10 +8,8 @@ from typing import Protocol
 import anyio
 
 from nono.policy.hostname import HostError, canonical_host
-from nono.policy.network import Refuse
 from nono.proxy import client_hello, recording, refusal
 from nono.proxy.client_hello import Hello, NeedMore, NotTls
-from nono.proxy.dial import DialError
 from nono.proxy.engine import Engine
 from nono.proxy.refusal import Refusal
 from nono.proxy.splice import SpliceEnd, TimedEnd
@@ -53,38 +51,34 @@ class TunnelOpening:
         with anyio.CancelScope() as scope:
             self._scope = scope
             try:
-                upstream = None if self._over else await self._connect()
-            except DialError as failure:
-                self._refuse(
-                    refusal.upstream_failed(self._verdict.host, failure.reason, timed_out=failure.timed_out)
-                )
-                return
+                reached = None if self._over else await self._reach()
             except Exception:
                 self._over = True
                 self._client.abort()
                 raise
             finally:
                 self._scope = None
-            if upstream is None:
-                return
-            if self._over:
-                upstream.abort()
-                return
-            self._over = True
-            TunnelClient(self._engine, self._client, self._verdict, upstream).take_over()
+            if isinstance(reached, Refusal):
+                self._refuse(reached)
+            elif reached is not None:
+                self._reached(reached)
 
-    async def _connect(self) -> SpliceEnd | None:
-        host, port = self._verdict.host, self._verdict.port
-        addresses = await self._engine.dialer.resolve(host, port)
-        vetted = self._engine.judge_addresses(self._verdict.hosts, host, port, addresses)
-        if isinstance(vetted, Refuse):
-            self._refuse(refusal.host_denied(vetted, host))
-            return None
-        if not self._engine.record(recording.allowed(self._verdict.entry)):
-            self._refuse(refusal.not_recorded())
-            return None
-        ends = self._engine.tunnel_ends
-        return await self._engine.dialer.open(lambda: SpliceEnd(ends), addresses, port)
+    def _reached(self, upstream: SpliceEnd) -> None:
+        if self._over:
+            upstream.abort()
+            return
+        self._over = True
+        TunnelClient(self._engine, self._client, self._verdict, upstream).take_over()
+
+    async def _reach(self) -> SpliceEnd | Refusal:
+        engine, verdict = self._engine, self._verdict
+        return await engine.reach.open(
+            lambda: SpliceEnd(engine.tunnel_ends),
+            verdict.host,
+            verdict.port,
+            hosts=verdict.hosts,
+            may_begin=lambda: engine.record(recording.allowed(verdict.entry)),
+        )
 
     def _refuse(self, answer: Refusal) -> None:
         if not self._over:

@@ -15,25 +15,81 @@ _FORGED = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
 
 # What stands at the place of a valid token of the kind. Each is what some parser has let pass.
 HOSTILE: dict[str, tuple[bytes, ...]] = {
-    "method": (b"get", b"GE\tT", b" GET", b"", b"CONNECT", b"PRI", b"SOURCE", b"M-SEARCH", b"QUERY", b"TRACE", b"GET\x00", b"\r\nGET"),
-    "target": (b"", b"*", b"/a b", b"/\t", b"/\xff", b"/#f", b"http://b/x", b"b:80", b"//b", b"/\\", b"/%00", b"/\x7f", b"http://[::1]:1/"),
-    "space": (b"", b"  ", b"\t", b" \t", b"\x0b", b"\r", b"\xa0"),
-    "version": (b"HTTP/1.0", b"HTTP/1.2", b"HTTP/0.9", b"HTTP/2.0", b"http/1.1", b"HTTP/1.1 ", b"HTTP/1.10", b"HTTP/01.1", b"HTTP/1.1\t", b"HTTP/1,1", b"ICE/1.0", b"RTSP/1.0", b""),
-    "eol": (b"\n", b"\r", b"\r\r\n", b"\n\r", b"", b" \r\n", b"\r\n ", b"\r\n\t", b"\x00\r\n", b"\x0b\r\n"),
-    "end": (b"\n", b"\r", b"", b"\r\r\n", b" \r\n", b"\n\r\n", b"\x00\r\n"),
-    "name": (b"", b"X ", b" X", b"X\t", b"X\x00", b"X\xff", b"X_Y", b"Content-Length", b"Transfer-Encoding", b"Transfer_Encoding", b"transfer-encodinG", b"Content-Length\x00", b"Host", b"Connection", b"Expect", b"Upgrade", b"Trailer", b"TE", b"Keep-Alive", b"Proxy-Connection", b"Content\rLength"),
-    "colon": (b"", b" :", b"\t:", b"::", b";", b":\r\n ", b":\n", b":\r", b": \t "),
-    "value": (b"", b"\t", b"a\x00b", b"a\rb", b"a\nb", b"a\r\n b", b"a\r\n\tb", b"\x7f", b"\x01", b"\xff\xfe", b"a\x0b", b"\x0c", b"a\x85b", b"a \t", b"close", b"keep-alive", b"upgrade", b"100-continue", b"chunked", b"websocket", b"Content-Length", b"a" * 300),
-    "length": (b"+3", b"-3", b"3, 3", b"3,3", b"3 3", b"3\t", b"\x0b3", b"0x3", b"3;", b"3.0", b"", b"03", b"0003", b"1_0", b"18446744073709551615", b"18446744073709551616", b"99999999999999999999", b"3\r\nContent-Length: 5", b"3\r\nContent-Length: 3", b"3\r\nTransfer-Encoding: chunked", b"3\x003", b"\xd9\xa3"),
-    "coding": (b"Chunked", b"CHUNKED", b"chunked ", b"chunked\t", b"\tchunked", b"\x0bchunked", b"chunked\x0b", b"chunked,", b",chunked", b"chunked, chunked", b"chunked,chunked", b"identity, chunked", b"gzip, chunked", b"chunked, identity", b"identity", b"chunkedx", b"xchunked", b"chunke", b"", b"\"chunked\"", b"chunked;q=1", b"chun\x00ked", b"chunked\r\nTransfer-Encoding: identity", b"chunked\r\nContent-Length: 3", b"chunked\r\n\tidentity", b"\r\n chunked"),
-    "size": (b"0x3", b"+3", b"-3", b"3 ", b" 3", b"3\t", b"", b"03", b"000000000000000000003", b"g", b"ffffffffffffffff", b"10000000000000003", b"fffffffffffffffff", b"3_0", b"7fffffffffffffff", b"3\x00", b"00"),
-    "extension": (b";", b";a", b"; a=b", b" ;a=b", b"\t;a", b";a=\"b\"", b";a=\"\\\"\"", b";a=\"\r\n\"", b";a\r", b";a\n", b";a=b;c=d", b";\x00", b";a=\"b", b";a==b", b";" * 20, b" a", b";a=\xff", b"\n"),
-    "chunk": (b"", b"a", b"abcd", b"abc\r\n", b"\r\n"),
-    "body": (_EMBEDDED, _FORGED, b"\r\n", b"", b"0\r\n\r\n"),
-    "status": (b"101", b"100", b"103", b"199", b"204", b"304", b"205", b"999", b"099", b"000", b"20", b"2000", b"+200", b"0200", b"2 0", b"2OO", b"", b"200\x00"),
-    "reason": (b"", b"O\rK", b"O\nK", b"O\x00K", b"\xff", b"OK\r\nX: 1", b" OK", b"O\tK", b"\x7f", b"O\x0bK"),
-    "before": (b"\r\n", b"\n", b"\r", b"\r\n\r\n", b" ", b"\x00", b"\xef\xbb\xbf", b"junk\r\n"),
-    "after": (b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"x", b"0\r\n\r\n", _EMBEDDED, _FORGED, b"\x00", b" "),
+    "method": (
+        b"get", b"GE\tT", b" GET", b"", b"CONNECT", b"PRI", b"SOURCE", b"M-SEARCH", b"QUERY", b"TRACE",
+        b"GET\x00", b"\r\nGET",
+    ),
+    "target": (
+        b"", b"*", b"/a b", b"/\t", b"/\xff", b"/#f", b"http://b/x", b"b:80", b"//b", b"/\\", b"/%00",
+        b"/\x7f", b"http://[::1]:1/",
+    ),
+    "space": (
+        b"", b"  ", b"\t", b" \t", b"\x0b", b"\r", b"\xa0",
+    ),
+    "version": (
+        b"HTTP/1.0", b"HTTP/1.2", b"HTTP/0.9", b"HTTP/2.0", b"http/1.1", b"HTTP/1.1 ", b"HTTP/1.10",
+        b"HTTP/01.1", b"HTTP/1.1\t", b"HTTP/1,1", b"ICE/1.0", b"RTSP/1.0", b"",
+    ),
+    "eol": (
+        b"\n", b"\r", b"\r\r\n", b"\n\r", b"", b" \r\n", b"\r\n ", b"\r\n\t", b"\x00\r\n", b"\x0b\r\n",
+    ),
+    "end": (
+        b"\n", b"\r", b"", b"\r\r\n", b" \r\n", b"\n\r\n", b"\x00\r\n",
+    ),
+    "name": (
+        b"", b"X ", b" X", b"X\t", b"X\x00", b"X\xff", b"X_Y", b"Content-Length", b"Transfer-Encoding",
+        b"Transfer_Encoding", b"transfer-encodinG", b"Content-Length\x00", b"Host", b"Connection", b"Expect",
+        b"Upgrade", b"Trailer", b"TE", b"Keep-Alive", b"Proxy-Connection", b"Content\rLength",
+    ),
+    "colon": (
+        b"", b" :", b"\t:", b"::", b";", b":\r\n ", b":\n", b":\r", b": \t ",
+    ),
+    "value": (
+        b"", b"\t", b"a\x00b", b"a\rb", b"a\nb", b"a\r\n b", b"a\r\n\tb", b"\x7f", b"\x01", b"\xff\xfe",
+        b"a\x0b", b"\x0c", b"a\x85b", b"a \t", b"close", b"keep-alive", b"upgrade", b"100-continue",
+        b"chunked", b"websocket", b"Content-Length", b"a" * 300,
+    ),
+    "length": (
+        b"+3", b"-3", b"3, 3", b"3,3", b"3 3", b"3\t", b"\x0b3", b"0x3", b"3;", b"3.0", b"", b"03", b"0003",
+        b"1_0", b"18446744073709551615", b"18446744073709551616", b"99999999999999999999",
+        b"3\r\nContent-Length: 5", b"3\r\nContent-Length: 3", b"3\r\nTransfer-Encoding: chunked", b"3\x003",
+        b"\xd9\xa3",
+    ),
+    "coding": (
+        b"Chunked", b"CHUNKED", b"chunked ", b"chunked\t", b"\tchunked", b"\x0bchunked", b"chunked\x0b",
+        b"chunked,", b",chunked", b"chunked, chunked", b"chunked,chunked", b"identity, chunked",
+        b"gzip, chunked", b"chunked, identity", b"identity", b"chunkedx", b"xchunked", b"chunke", b"",
+        b'"chunked"', b"chunked;q=1", b"chun\x00ked", b"chunked\r\nTransfer-Encoding: identity",
+        b"chunked\r\nContent-Length: 3", b"chunked\r\n\tidentity", b"\r\n chunked",
+    ),
+    "size": (
+        b"0x3", b"+3", b"-3", b"3 ", b" 3", b"3\t", b"", b"03", b"000000000000000000003", b"g",
+        b"ffffffffffffffff", b"10000000000000003", b"fffffffffffffffff", b"3_0", b"7fffffffffffffff",
+        b"3\x00", b"00",
+    ),
+    "extension": (
+        b";", b";a", b"; a=b", b" ;a=b", b"\t;a", b';a="b"', b';a="\\""', b';a="\r\n"', b";a\r", b";a\n",
+        b";a=b;c=d", b";\x00", b';a="b', b";a==b", b";" * 20, b" a", b";a=\xff", b"\n",
+    ),
+    "chunk": (
+        b"", b"a", b"abcd", b"abc\r\n", b"\r\n",
+    ),
+    "body": (
+        _EMBEDDED, _FORGED, b"\r\n", b"", b"0\r\n\r\n",
+    ),
+    "status": (
+        b"101", b"100", b"103", b"199", b"204", b"304", b"205", b"999", b"099", b"000", b"20", b"2000",
+        b"+200", b"0200", b"2 0", b"2OO", b"", b"200\x00",
+    ),
+    "reason": (
+        b"", b"O\rK", b"O\nK", b"O\x00K", b"\xff", b"OK\r\nX: 1", b" OK", b"O\tK", b"\x7f", b"O\x0bK",
+    ),
+    "before": (
+        b"\r\n", b"\n", b"\r", b"\r\n\r\n", b" ", b"\x00", b"\xef\xbb\xbf", b"junk\r\n",
+    ),
+    "after": (
+        b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"x", b"0\r\n\r\n", _EMBEDDED, _FORGED, b"\x00", b" ",
+    ),
 }  # fmt: skip
 
 _METHODS = (b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"PATCH")
@@ -205,7 +261,7 @@ def request_streams(
 
 @st.composite
 def response_streams(draw: st.DrawFn) -> bytes:
-    """All bytes an upstream sends for one request until it closes: a response, perhaps with more behind it."""
+    """All bytes an upstream sends for one request until it closes: a response, perhaps more."""
     wire = draw(_with_faults(draw(_response())))
     return wire[: draw(st.integers(0, len(wire)))] if draw(st.integers(0, 9)) == 9 else wire
 

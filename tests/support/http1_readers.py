@@ -104,7 +104,7 @@ def _understood(request: Incoming) -> Message:
 
 
 def sent_by_nono(request: Incoming, authority: bytes) -> tuple[Message, bytes]:
-    """A complete request as the proxy sends it to an upstream without a credential: the sense and the bytes."""
+    """A complete request as the proxy sends it on, without a credential: the sense and the bytes."""
     head, body = request.head, b"".join(request.pieces)
     fields = end_to_end(head.headers, without=frozenset((b"content-length", b"host")))
     framing = framing_fields(head.body)

@@ -66,7 +66,7 @@ def test_a_built_in_service_sets_the_variables_sdks_read(
     service = services(name)[name]
     assert variable in service.env_vars
     assert base_url in service.base_url_env_vars
-    assert service.inject_header == header
+    assert service.inject.header == header
 
 
 def test_every_built_in_variable_is_a_valid_destination() -> None:
@@ -85,14 +85,14 @@ def test_an_unknown_service_names_the_available_ones_and_the_nearest() -> None:
 def test_a_custom_service_has_derived_variables_and_format() -> None:
     service = services("corp", corp=CUSTOM)["corp"]
     assert (service.env_vars, service.base_url_env_vars) == (("CORP_KEY",), ("CORP_BASE_URL",))
-    assert service.credential_format == "Bearer {}"
+    assert service.inject.format == "Bearer {}"
     assert str(service.upstream) == "https://api.corp.example/v2"
 
 
 def test_another_header_takes_the_bare_key() -> None:
     custom = CustomCredential("https://x.example", "env://CORP_KEY", inject_header="X-Key")
     service = services("corp", corp=custom)["corp"]
-    assert (service.credential_format, service.env_vars) == ("{}", ("CORP_KEY",))
+    assert (service.inject.format, service.env_vars) == ("{}", ("CORP_KEY",))
     assert service.source_variables == ("CORP_KEY",)
 
 
@@ -102,7 +102,7 @@ def test_a_profiles_entry_replaces_the_built_in_service() -> None:
 
 def test_a_tls_ca_is_expanded() -> None:
     custom = CustomCredential("https://x.example", "corp", tls_ca="$HOME/ca.pem")
-    assert services("corp", corp=custom)["corp"].tls_ca == "/home/ada/ca.pem"
+    assert services("corp", corp=custom)["corp"].tls.ca == "/home/ada/ca.pem"
 
 
 def test_two_services_may_not_share_a_variable() -> None:

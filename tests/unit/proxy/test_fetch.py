@@ -14,13 +14,12 @@ import pytest
 
 from nono.credentials.credential import Outgoing, RequestFacts
 from nono.credentials.oauth2 import OAuth2Credential, TokenExchangeFailed
-from nono.policy.network import Allow, Refuse
 from nono.policy.route_rules import Inject, TlsIdentity
 from nono.proxy.dial import Dialer
 from nono.proxy.fetch import Fetched, FetchError, OwnRequest, fetch, split_url
-from nono.proxy.filter import HostPolicy
 from nono.proxy.message import Header
 from nono.proxy.pool import Pool
+from nono.proxy.reach import Reach
 from nono.proxy.route import Origin
 from nono.secret import Secret
 from support.http_upstream import Authority, HttpUpstream, Received, upstream
@@ -34,13 +33,8 @@ class Parts:
 
     def __init__(self, names: Names | None = None) -> None:
         self.names = names or Names()
-        self.dialer = Dialer(self.names)
+        self.reach = Reach(Dialer(self.names), own_port=0)
         self.pool = Pool()
-
-    def judge_addresses(
-        self, filter_: HostPolicy, host: str, port: int, addresses: Sequence[str]
-    ) -> Allow | Refuse:
-        return filter_.judge_addresses(host, port, addresses)
 
 
 def run[T](work: Callable[[], Coroutine[object, object, T]]) -> T:

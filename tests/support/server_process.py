@@ -1,0 +1,55 @@
+"""A server program in the foreground, waited for until it accepts connections, and ended with its block."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+TIMEOUT_S = 30.0
+
+
+def _accepts(port: int, process: subprocess.Popen[bytes]) -> bool:
+    deadline = time.monotonic() + TIMEOUT_S
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), TIMEOUT_S).close()
+        except ConnectionRefusedError:
+            time.sleep(0.01)  # such programs announce nowhere that they listen
+        else:
+            return True
+    return False
+
+
+@contextmanager
+def listening(
+    argv: Sequence[str], environment: Mapping[str, str], port: int, log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """argv, once it accepts on 127.0.0.1:port; RuntimeError with what it said when it does not.
+
+    Its output goes to log. It is asked to end with SIGTERM, and killed when it does not.
+    """
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            argv, env=dict(environment), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+    try:
+        if not _accepts(port, process):
+            raise RuntimeError(f"{argv[0]} does not start: {log.read_text(errors='replace')}")
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(5.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def unused_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on right now."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
