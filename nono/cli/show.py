@@ -17,6 +17,7 @@ def show(prepared: Prepared, invocation: Invocation, console: Console) -> None:
     for warning in (*invocation.given.warnings, *resolved.warnings):
         console.warn(warning)
     console.lines(render.summary(resolved.capabilities, resolved.services, resolved.skipped, verbose=verbose))
+    console.lines(render.routes(resolved))
     console.lines(render.enforcement(chosen, prepared.facts, verbose=verbose))
     for note in chosen.notes:
         console.note(note)

@@ -15,6 +15,7 @@ class RequestFacts(NamedTuple):
     method: str
     path: str  # with the query
     route: str
+    presented: tuple[Header, ...] = ()  # the fields that held phantoms, where tokens go into their places
 
 
 class Outgoing(NamedTuple):

@@ -1,15 +1,14 @@
-"""The tokens of captured logins in one run: redeemed where they are admitted, stored when a login gives new ones."""
+"""The tokens of captured logins in one run: redeemed where they are admitted, stored when new ones come."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import anyio
 
-from nono.credentials.credential import Header, LeakWatcher, Outgoing, RequestFacts
+from nono.credentials.credential import LeakWatcher, RequestFacts
 from nono.credentials.errors import CredentialUnavailable
 from nono.credentials.injection import HeadersInjection
 from nono.credentials.leak import leak_watcher
@@ -17,7 +16,7 @@ from nono.credentials.login_answer import Answer
 from nono.credentials.login_phantom import field_with_tokens, nonce_of, nonces_in_field
 from nono.credentials.login_request import LoginRefusedError, as_bytes, redeemed_body
 from nono.credentials.login_store import LoginStore, Tokens
-from nono.policy.oauth_routes import TokenEndpoint
+from nono.policy.oauth_routes import OAuthProvider, OAuthRoute, TokenEndpoint
 from nono.secret import Secret
 
 _MAX_WATCHED = 16  # tokens of one route; a command uses one, and after each refresh another
@@ -53,33 +52,32 @@ class LoginTokens:
             self._stamp = stamp
         return self._tokens
 
-    async def store(self, tokens: Sequence[Secret], consumers: Sequence[str], origins: Sequence[str]) -> list[str]:
+    async def store(
+        self, tokens: Sequence[Secret], consumers: Sequence[str], origins: Sequence[str]
+    ) -> list[str]:
         """A nonce for each, on disk when this returns. CredentialUnavailable: they could not be stored."""
         nonces, self._tokens = await anyio.to_thread.run_sync(self._store.add, tokens, consumers, origins)
         return nonces
 
 
 class Consumer(NamedTuple):
-    """Somebody who may redeem phantoms, and where they are sent then."""
+    """Somebody who may redeem phantoms, and where the tokens are sent then."""
 
     name: str  # `proxy.<route>` or `oauth.<provider>`
-    origin: str  # `https://host` or `https://host:port`
+    origin: str  # `https://host`, with the port unless it is 443
 
 
-@dataclass(frozen=True, slots=True)
 class LoginCredential:
-    """The credential and the phantom of a route on which captured logins are used.
+    """The credential of a route on which captured logins are used, and of their token endpoints.
 
-    Every token that is admitted to the route is its credential; the phantom that a request shows says which.
+    Every token that is admitted there is its credential; the phantom that a request shows says which.
     """
 
-    tokens: LoginTokens
-    consumer: Consumer
-    _used: dict[str, Secret]  # by nonce, the last ones
-
-    @classmethod
-    def create(cls, tokens: LoginTokens, consumer: Consumer) -> LoginCredential:
-        return cls(tokens, consumer, {})
+    def __init__(self, tokens: LoginTokens, consumer: Consumer) -> None:
+        self._tokens = tokens
+        self._consumer = consumer
+        self._used: dict[str, Secret] = {}  # by nonce, the last ones
+        self._watcher: LeakWatcher | None = None
 
     def matches(self, text: str) -> bool:
         """Whether text is a phantom that is redeemed here."""
@@ -87,36 +85,77 @@ class LoginCredential:
         return nonce is not None and self.refusal(nonce) is None
 
     def refusal(self, nonce: str) -> LoginRefusedError | None:
-        """Why the phantom is not redeemed here; None when it is."""
+        """Why its phantom is not redeemed here; None when it is: responses are searched for it from now on."""
         try:
-            self.tokens.find(nonce, *self.consumer)
+            self.token(nonce)
         except LoginRefusedError as refused:
             return refused
         return None
 
+    def token(self, nonce: str) -> Secret:
+        """LoginRefusedError as LoginTokens.find."""
+        token = self._tokens.find(nonce, *self._consumer)
+        if nonce not in self._used:
+            self._used[nonce] = token
+            if len(self._used) > _MAX_WATCHED:
+                del self._used[next(iter(self._used))]
+            self._watcher = leak_watcher(list(self._used.values()))
+        return token
+
     def at_hand(self, request: RequestFacts) -> HeadersInjection | None:
-        return redeemed_fields(self.tokens, self.consumer, request.presented, self._used)
+        try:
+            return self._injection(request)
+        except LoginRefusedError:
+            return None
 
     async def acquire(self, request: RequestFacts) -> HeadersInjection:
-        return redeemed_fields(self.tokens, self.consumer, request.presented, self._used)
+        """LoginRefusedError, a ValueError: a token has expired since the request was judged."""
+        return self._injection(request)
+
+    def _injection(self, request: RequestFacts) -> HeadersInjection:
+        """The presented fields, with tokens in them."""
+        tokens = {
+            nonce: self.token(nonce) for _, value in request.presented for nonce in nonces_in_field(value)
+        }
+        return HeadersInjection(
+            [(name.decode("ascii"), field_with_tokens(value, tokens)) for name, value in request.presented]
+        )
 
     def rejected(self, request: RequestFacts) -> None:
-        """The command will refresh it: it alone knows the refresh token's phantom."""
+        """The command will refresh it: it alone has the refresh token's phantom."""
 
     def watcher(self) -> LeakWatcher | None:
-        return leak_watcher(list(self._used.values()))
+        return self._watcher
 
 
-def redeemed_fields(
-    tokens: LoginTokens, consumer: Consumer, fields: Sequence[Header], used: dict[str, Secret]
-) -> HeadersInjection:
-    """fields with tokens in the place of their phantoms; used learns which. LoginRefusedError as find."""
-    found = {
-        nonce: tokens.find(nonce, *consumer) for _, value in fields for nonce in nonces_in_field(value)
-    }
-    for nonce, secret in found.items():
-        used.pop(nonce, None)
-        used[nonce] = secret
-    while len(used) > _MAX_WATCHED:
-        del used[next(iter(used))]
-    return HeadersInjection([(name.decode("ascii"), field_with_tokens(value, found)) for name, value in fields])
+class ProviderLogin:
+    """A provider whose logins are captured: what its token endpoints are sent, and what they answer."""
+
+    def __init__(self, tokens: LoginTokens, provider: OAuthProvider, routes: Sequence[OAuthRoute]) -> None:
+        """routes: those of this run on which the provider's tokens may be used."""
+        self.provider = provider
+        self._tokens = tokens
+        self._consumers = [provider.consumer, *(route.consumer for route in routes)]
+        upstreams = [endpoint.upstream for endpoint in provider.token_endpoints]
+        upstreams += [route.upstream for route in routes]
+        self._origins = [str(upstream) for upstream in upstreams]
+        self._at = {
+            upstream: LoginCredential(tokens, Consumer(provider.consumer, str(upstream)))
+            for upstream in upstreams
+        }
+
+    def credential(self, endpoint: TokenEndpoint) -> LoginCredential:
+        """What redeems phantoms in requests to endpoint."""
+        return self._at[endpoint.upstream]
+
+    def request_body(self, endpoint: TokenEndpoint, body: bytes) -> tuple[bytes, list[Secret]]:
+        """The body to send, and the tokens in it. LoginRefusedError as redeemed_body."""
+        redeemed = redeemed_body(endpoint, body, self.credential(endpoint).token)
+        return (body, []) if redeemed is None else (as_bytes(redeemed), redeemed.tokens)
+
+    async def captured(self, answer: Answer) -> bytes:
+        """The body for the command. Its tokens are on disk when this returns, or CredentialUnavailable."""
+        if not answer.tokens:
+            return answer.with_phantoms([])
+        nonces = await self._tokens.store(answer.tokens, self._consumers, self._origins)
+        return answer.with_phantoms(nonces)

@@ -14,12 +14,16 @@ from contextlib import (
 from typing import NamedTuple
 
 from nono.audit.event import Recorder
+from nono.credentials.errors import CredentialUnavailable
 from nono.credentials.load import Loaded, LoadedService, Loader
 from nono.credentials.mask import mask_of
 from nono.credentials.phantom import SessionToken
+from nono.credentials.program import find_program
 from nono.errors import LaunchError, NonoError
 from nono.launch.interception import TrustedAuthority, trusted_authority
+from nono.policy import key_reach
 from nono.policy.credential_service import CredentialService
+from nono.policy.filesystem import HostFilesystem
 from nono.policy.resolve import Resolved
 from nono.policy.upstream import is_loopback
 from nono.proxy.child_env import LOOPBACK_NO_PROXY, ServiceVariables, child_env
@@ -55,6 +59,7 @@ def assemble(resolved: Resolved, environ: Mapping[str, str], record: Recorder, w
     """Reads the credentials. NonoError for what no run could use; one that is missing is warned of."""
     for wanted in resolved.services:
         _check_tls_files(wanted)
+        _check_helper(wanted, resolved, environ)
     post = TokenPost()
     services = Loader(environ, post, record).load(resolved.services)
     for service in services:
@@ -97,6 +102,17 @@ def _check_tls_files(service: CredentialService) -> None:
         named = ", ".join(f"'{path}'" for path in service.tls if path is not None)
         reason = error.strerror or error
         raise NonoError(f"credential '{service.name}': {named} cannot be used: {reason}") from error
+
+
+def _check_helper(service: CredentialService, resolved: Resolved, environ: Mapping[str, str]) -> None:
+    """NonoError when the command could replace the program that prints this service's key."""
+    if service.capture is None:
+        return
+    try:
+        program = find_program(service.capture.command[0], environ)
+    except CredentialUnavailable:
+        return  # which the loading will say
+    key_reach.refuse_writable_program(service.name, program, resolved.capabilities.grants, HostFilesystem())
 
 
 def _warnings(loaded: LoadedService) -> list[str]:

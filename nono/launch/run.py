@@ -80,8 +80,9 @@ class Launch:
             record(event.session_started(redact_argv(prepared.argv)))
             for gap in (*prepared.enforcement.gaps, *prepared.enforcement.notes):
                 record(event.not_enforced(gap))
-            start = Start(prepared, launcher, child, self._environ)
             try:
+                handed_out = _handed_out(prepared.resolved, self._environ, warn)
+                start = Start(prepared, launcher, child, self._environ, handed_out)
                 if prepared.enforcement.rung is None:
                     exit_code = _run_alone(start)
                 else:
@@ -105,6 +106,7 @@ class Start(NamedTuple):
     launcher: Launcher
     child: Child
     environ: Mapping[str, str]
+    handed_out: Mapping[str, str]  # credentials that the command itself holds, by variable
 
     def restrict(
         self, added: Mapping[str, str], proxy_port: int | None, *, readable: Sequence[str] = ()
@@ -119,13 +121,22 @@ class Start(NamedTuple):
         plan = draw(capabilities, prepared.facts, prepared.enforcement, proxy_port=proxy_port)
         workdir = prepared.capabilities.workdir
         environment = child_environment(self.environ, prepared.resolved.environment)
-        environment |= {**added, "PWD": workdir}
+        environment |= {**self.handed_out, **added, "PWD": workdir}
         return self.launcher.restrict(plan, Command(prepared.program, prepared.argv, environment, workdir))
 
     def go(self) -> None:
         """Let it execute. LaunchError when it cannot."""
         self.launcher.go()
         self.launcher.wait_for_exec()
+
+
+def _handed_out(resolved: Resolved, environ: Mapping[str, str], warn: Warn) -> Mapping[str, str]:
+    if not resolved.env_credentials:
+        return {}
+    # Imported here: few runs hand out a credential.
+    from nono.credentials.handed_out import read_handed_out
+
+    return read_handed_out(resolved.env_credentials, environ, warn)
 
 
 def _run_alone(start: Start) -> int:

@@ -27,6 +27,18 @@ from nono.policy.route_rules import (
 )
 from nono.policy.upstream import Upstream, parse_upstream
 
+# From which the AWS SDKs take keys of the person's own, or ways to get some.
+_AWS_VARIABLES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+)
+
 
 class CredentialService(NamedTuple):
     """One service whose real key stays with the supervisor. Its key has one source.
@@ -60,8 +72,9 @@ class CredentialService(NamedTuple):
 
     @property
     def source_variables(self) -> tuple[str, ...]:
-        """The variables its env:// references read, which the child must not inherit either."""
-        return tuple(ref.removeprefix("env://") for ref in self.references if ref.startswith("env://"))
+        """The variables its keys come from, which the child must not inherit either."""
+        named = tuple(ref.removeprefix("env://") for ref in self.references if ref.startswith("env://"))
+        return named if self.aws is None else (*named, *_AWS_VARIABLES)
 
     @property
     def source_files(self) -> tuple[str, ...]:
@@ -146,7 +159,7 @@ def _custom(
     name: str, custom: CustomCredential, origin: str, places: Places, captures: Mapping[str, CaptureEntry]
 ) -> CredentialService:
     key = custom.credential_key or ""
-    variable = custom.env_var or derived_variable(key) if key else custom.env_var
+    variables = _variables(custom, key)
     base_url = custom.base_url_env_var or f"{name.upper().replace('-', '_')}_BASE_URL"
     limit = custom.rate_limit
     try:
@@ -157,7 +170,7 @@ def _custom(
             inject=_inject(custom, None),
             accept=_inject(custom, custom.proxy),
             credential_key=key,
-            env_vars=(variable,) if variable else (),
+            env_vars=variables,
             base_url_env_vars=() if upstream.is_wildcard else (base_url,),
             origin=origin,
             oauth2=custom.auth,
@@ -174,6 +187,14 @@ def _custom(
         )
     except (ValueError, HostError) as error:
         raise ConfigError(f"credential service '{name}': {error}.") from error
+
+
+def _variables(custom: CustomCredential, key: str) -> tuple[str, ...]:
+    """Where the phantom goes. The AWS SDKs take a pair of keys, of which one may be anything."""
+    variable = custom.env_var or (derived_variable(key) if key else None)
+    if variable is not None:
+        return (variable,)
+    return ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if custom.aws_auth is not None else ()
 
 
 def _inject(custom: CustomCredential, proxy: ProxyEntry | None) -> Inject:

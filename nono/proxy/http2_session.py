@@ -78,7 +78,7 @@ class Session:
             )
         )
         self._gate = FrameGate(preface=not client_side)
-        self._settings: dict[SettingCodes | int, int] = {
+        self._settings = {
             SettingCodes.MAX_HEADER_LIST_SIZE: MAX_HEAD_BYTES,
             SettingCodes.INITIAL_WINDOW_SIZE: stream_window,
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast
 
 import anyio
 from h2.errors import ErrorCodes
@@ -29,6 +29,9 @@ from nono.proxy.upstream import MAX_INTERIM_RESPONSES
 _STREAM_WINDOW = 1024 * 1024  # what a distant upstream may send before it hears from us
 _CLOSED = "the upstream closed the connection before its response was complete"
 
+# Which requests may be sent once more without being acted on twice (RFC 9110 section 9.2.2).
+Replay = Literal["none", "idempotent", "any"]
+
 
 class Receiver(Protocol):
     """The exchange a response belongs to."""
@@ -42,21 +45,23 @@ class Receiver(Protocol):
     def response_body(self, piece: bytes) -> None: ...
     def response_finished(self, fields: Sequence[Header]) -> None: ...
 
-    def upstream_failed(self, reason: str, code: int | None = None, *, untouched: bool = False) -> None:
-        """code: of the RST_STREAM, if one came. untouched: the request was certainly not acted on."""
+    def upstream_failed(self, reason: str, code: int | None = None, *, replay: Replay = "none") -> None:
+        """code: of the RST_STREAM, if one came. After the end of a response: the rest of the request is lost."""
         ...
 
 
 class UpstreamStream:
     """One request and its response; a Source for the session."""
 
-    def __init__(self, session: Session, receiver: Receiver, method: bytes) -> None:
-        self.stream_id = 0
+    def __init__(self, connection: Http2Upstream, session: Session, receiver: Receiver, method: bytes) -> None:
+        self.stream_id = 0  # not numbered yet
+        self._connection = connection
         self._session = session
         self._receiver: Receiver | None = receiver
         self._method = method
         self._interim = 0
         self._trailers: list[Header] = []
+        self.heard = False  # something came back
         self._ended = False  # the response is complete
 
     # -- what the exchange calls
@@ -76,6 +81,7 @@ class UpstreamStream:
         """Nobody waits for the response any more."""
         self._receiver = None
         self._session.reset(self.stream_id, ErrorCodes.CANCEL)
+        self._connection.forget(self.stream_id)
 
     # -- Source
 
@@ -84,7 +90,8 @@ class UpstreamStream:
             self._receiver.request_sent(credit)
 
     def end_sent(self) -> None:
-        """The exchange knows."""
+        if self._ended:
+            self._connection.forget(self.stream_id)
 
     # -- what the connection calls
 
@@ -92,6 +99,7 @@ class UpstreamStream:
         receiver = self._receiver
         if receiver is None:
             return
+        self.heard = True
         try:
             match event:
                 case ResponseReceived():
@@ -113,8 +121,8 @@ class UpstreamStream:
                         receiver.response_finished(self._trailers)
                 case StreamReset():
                     code = int(event.error_code or 0)
-                    untouched = code == ErrorCodes.REFUSED_STREAM
-                    self.fail(f"the upstream reset the stream ({_name(code)})", code, untouched=untouched)
+                    replay: Replay = "any" if code == ErrorCodes.REFUSED_STREAM else "none"
+                    self.fail(f"the upstream reset the stream ({_name(code)})", code, replay=replay)
         except MessageError as fault:
             self._session.reset(self.stream_id, ErrorCodes.PROTOCOL_ERROR)
             self.fail(f"the upstream's response is not well-formed: {fault.reason}")
@@ -128,10 +136,10 @@ class UpstreamStream:
             raise MessageError("HTTP/2 has no status 101")
         receiver.response_interim(head)
 
-    def fail(self, reason: str, code: int | None = None, *, untouched: bool = False) -> None:
+    def fail(self, reason: str, code: int | None = None, *, replay: Replay = "none") -> None:
         receiver, self._receiver = self._receiver, None
         if receiver is not None:
-            receiver.upstream_failed(reason, code, untouched=untouched)
+            receiver.upstream_failed(reason, code, replay=replay)
 
 
 class Http2Upstream(asyncio.Protocol):
@@ -146,7 +154,9 @@ class Http2Upstream(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._streams: dict[int, UpstreamStream] = {}
         self._settled = anyio.Event()
+        self._served = False  # it has answered before, so that it may just have been closed for its age
         self._leaving = False  # no further stream is opened
+        self._loop = asyncio.get_running_loop()
 
     @property
     def has_room(self) -> bool:
@@ -162,10 +172,16 @@ class Http2Upstream(asyncio.Protocol):
 
     def begin(self, receiver: Receiver, method: bytes, fields: Iterable[Header], *, end: bool) -> UpstreamStream:
         """Send a request head; there must be room. end: no body follows."""
-        stream = UpstreamStream(self._session, receiver, method)
+        stream = UpstreamStream(self, self._session, receiver, method)
         stream.stream_id = self._session.open_outbound(fields, stream, end=end)
         self._streams[stream.stream_id] = stream
         return stream
+
+    def forget(self, stream_id: int) -> None:
+        """The stream is over."""
+        self._streams.pop(stream_id, None)
+        if self._leaving and not self._streams:
+            self._loop.call_soon(self.close)  # what was written last has to leave first
 
     def close(self) -> None:
         """Leave in order; what is still open is cancelled."""
@@ -195,7 +211,7 @@ class Http2Upstream(asyncio.Protocol):
         self._settled.set()
         streams, self._streams = self._streams, {}
         for stream in streams.values():
-            stream.fail(_CLOSED)
+            stream.fail(_CLOSED, replay="idempotent" if self._served and not stream.heard else "none")
 
     def pause_writing(self) -> None:
         self._session.paused = True
@@ -223,20 +239,18 @@ class Http2Upstream(asyncio.Protocol):
             stream = self._streams.get(stream_id or 0)
             if stream is not None and stream_id is not None:
                 stream.handle(event)
+                self._served = True
                 if not self._session.is_open(stream_id):
-                    self._streams.pop(stream_id, None)
+                    self.forget(stream_id)
 
     def _go_away(self, event: GoAway) -> None:
         """RFC 9113 section 6.8: streams above the last one were not looked at, the others go on."""
         self._leaving = True
         for stream_id in [each for each in self._streams if each > event.last_stream_id]:
             self._session.reset(stream_id, ErrorCodes.CANCEL)
-            self._streams.pop(stream_id).fail("the upstream is closing the connection", untouched=True)
-        self._close_if_left()
-
-    def _close_if_left(self) -> None:
-        if self._leaving and not self._streams and self._transport is not None:
-            self._transport.close()
+            self._streams.pop(stream_id).fail("the upstream is closing the connection", replay="any")
+        if not self._streams:
+            self.close()
 
     def _fail(self, reason: str) -> None:
         self._leaving = True
@@ -253,4 +267,7 @@ def _fields(headers: Iterable[tuple[bytes | str, bytes | str]] | None) -> list[H
 
 
 def _name(code: int) -> str:
-    return ErrorCodes(code).name if code in ErrorCodes._value2member_map_ else f"code {code}"
+    try:
+        return ErrorCodes(code).name
+    except ValueError:
+        return f"code {code}"

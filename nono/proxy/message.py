@@ -284,15 +284,20 @@ def response_head(
 def end_to_end(headers: Sequence[Header], *, without: frozenset[bytes] = frozenset()) -> list[Header]:
     """The fields meant for the other end: no hop-by-hop field, none that Connection names, none of without.
 
-    Host stays: what a Connection field may not remove is what routes the message.
+    Host stays: what a Connection field may not remove is what routes the message. A name with underscores
+    counts as the one with hyphens, since behind CGI and its heirs (RFC 3875 section 4.1.18) they are the same.
     """
-    lowered = [name.lower() for name, _ in headers]
-    dropped = HOP_BY_HOP | without
-    if b"connection" in lowered:
-        pairs = zip(lowered, headers, strict=True)
+    names = [_folded(name) for name, _ in headers]
+    dropped = HOP_BY_HOP.union([_folded(name) for name in without])
+    if b"connection" in names:
+        pairs = zip(names, headers, strict=True)
         named = _list_members(value for name, (_, value) in pairs if name == b"connection")
-        dropped |= named - {b"host", b"content-length"}
-    return [field for name, field in zip(lowered, headers, strict=True) if name not in dropped]
+        dropped |= {_folded(name) for name in named} - {b"host", b"content-length"}
+    return [field for name, field in zip(names, headers, strict=True) if name not in dropped]
+
+
+def _folded(name: bytes) -> bytes:
+    return name.lower().replace(b"_", b"-")
 
 
 def trailers(fields: Sequence[Header]) -> list[Header]:

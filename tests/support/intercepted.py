@@ -1,59 +1,64 @@
-"""What the tests of intercepted clients share: a stage for each user, and the run of a client that knows
-its upstream by nothing but the upstream's own URL."""
+"""The stage of the intercepted clients: a service that is reached under its own name, by a user of either kind."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
-from support.client_run import Decision, Stage
-from support.http_upstream import Authority, HttpUpstream
+from support.client_run import Stage
+from support.http_upstream import Authority, HttpUpstream, Received
 from support.nono_run import Ended, nono_run
 
 KEY = "canary-of-the-real-key"
 KEY_SOURCE = "REAL_KEY"
 USERS = ("ordinary user", "root")
-# All that names the bundle; a client without them trusts what it was built with.
-NO_TRUST = (
-    "env",
-    *(
-        f"--unset={name}"
-        for name in (
-            "SSL_CERT_FILE",
-            "REQUESTS_CA_BUNDLE",
-            "PIP_CERT",
-            "CURL_CA_BUNDLE",
-            "GIT_SSL_CAINFO",
-            "CARGO_HTTP_CAINFO",
-            "NODE_EXTRA_CA_CERTS",
-            "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
-            "JAVA_TOOL_OPTIONS",
-        )
-    ),
+OUTSIDE = "localhost:1"  # the right host on a wrong port
+# Without these a client trusts what it was built with.
+TRUST_VARIABLES = (
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "PIP_CERT",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "CARGO_HTTP_CAINFO",
+    "NODE_EXTRA_CA_CERTS",
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+    "JAVA_TOOL_OPTIONS",
 )
+WITHOUT_TRUST = ("env", *(f"--unset={name}" for name in TRUST_VARIABLES))
+_ENVIRONMENT = "environment"
+_KEEP_ENVIRONMENT = ("sh", "-c", f'env > {_ENVIRONMENT}; exec "$@"', "sh")
 
 
 @dataclass(frozen=True, slots=True)
 class Intercepted:
-    """A user, and a service whose upstream is reached under its own name, with the phantom as its key.
+    """A user, and a service whose upstream the client knows by nothing but the upstream's own URL.
 
-    entry: the service's fields in the profile beside upstream, credential_key and tls_ca. key: the real one,
-    which nothing inside may see.
+    variable: the one in which the client finds the key. entry: more fields of the service. key: the real one.
     """
 
     stage: Stage
     server: HttpUpstream
     name: str
-    entry: Mapping[str, object]
+    variable: str
+    entry: Mapping[str, object] = field(default_factory=dict)
     key: str = KEY
 
     @property
+    def authority(self) -> str:
+        return f"localhost:{self.server.port}"
+
+    @property
     def origin(self) -> str:
-        return f"https://localhost:{self.server.port}"
+        return f"https://{self.authority}"
+
+    @property
+    def requests(self) -> list[Received]:
+        return self.server.requests
 
     def run(
         self,
@@ -64,29 +69,44 @@ class Intercepted:
         flags: Sequence[str] = (),
         **more: object,
     ) -> Ended:
-        """`nono run -- argv` to its end. more: over the entry; network: over the section; flags: nono's own."""
+        """`nono run -- argv` to its end. more: over the entry; network: over its section; flags: nono's.
+
+        AssertionError when the real key was inside, or anything but it upstream.
+        """
         service = {
             "upstream": self.origin,
             "credential_key": f"env://{KEY_SOURCE}",
             "tls_ca": self.stage.authority.ca_file,
+            "env_var": self.variable,
             **self.entry,
             **more,
         }
-        section = {"credentials": [self.name], "custom_credentials": {self.name: service}, **(network or {})}
-        return self.stage.runner.run(
-            argv,
+        section = {
+            "allow_domain": [],
+            "credentials": [self.name],
+            "custom_credentials": {self.name: service},
+            **(network or {}),
+        }
+        run = self.stage.runner.run(
+            (*_KEEP_ENVIRONMENT, *argv),
             profile={"network": section},
             flags=flags,
             environment={KEY_SOURCE: self.key, **(environment or {})},
         )
+        self._check_keys(run)
+        return run
 
-    def saw(self, name: bytes) -> set[tuple[bytes, ...]]:
-        """The values of one header field in each request that arrived."""
-        return {tuple(request.values(name)) for request in self.server.requests}
+    def _check_keys(self, run: Ended) -> None:
+        inside = (self.stage.project / _ENVIRONMENT).read_text()
+        phantom = dict(line.split("=", 1) for line in inside.splitlines() if "=" in line)[self.variable]
+        assert self.key not in inside + run.stdout + run.stderr
+        arrived = b"".join(connection.raw for connection in self.server.connections)
+        assert phantom
+        assert phantom.encode() not in arrived
 
-    def arrived(self) -> bytes:
-        """All that arrived upstream."""
-        return b"".join(connection.raw for connection in self.server.connections)
+    def saw(self, name: str) -> set[tuple[bytes, ...]]:
+        """The values of a header field, in each request that arrived."""
+        return {tuple(request.values(name.lower().encode())) for request in self.requests}
 
 
 @contextmanager
@@ -94,16 +114,20 @@ def stage_of(user: str) -> Iterator[Stage]:
     """A stage of one of USERS, gone with all its files when the block is left."""
     as_root = user == "root"
     if as_root and os.geteuid() != 0:
-        pytest.skip("the suite is not run by root")
+        pytest.skip("only root can run nono as root")
     with nono_run(as_root=as_root) as runner:
         yield Stage(runner, Authority(str(runner.project / "ca.pem")))
 
 
-def reached(run: Ended) -> set[Decision]:
-    """(mode, path) of what was let through; a tunnel to be looked into has no path."""
-    return {(event["mode"], event.get("path")) for event in run.allowed}
+def with_key(run: Ended) -> list[object]:
+    """The path of each request that the real key was written into."""
+    return [
+        event["path"]
+        for event in run.allowed
+        if event["mode"] == "connect_intercept" and event.get("managed_credential_active") and event["path"]
+    ]
 
 
 def reasons(run: Ended) -> set[object]:
-    """The categories in which the proxy refused."""
+    """The categories in which requests and tunnels were refused."""
     return {event.get("denial_category") for event in run.denied if event["method"]}

@@ -62,7 +62,7 @@ class Squid:
     def asked(self) -> list[tuple[str, str, int]]:
         """(method, target, status) of what was asked and is over: a tunnel stands here when it has closed."""
         lines = [line.split() for line in self._log.read_text().splitlines()] if self._log.exists() else []
-        return [(method, target, int(status)) for method, target, status in lines]
+        return [(method, target, int(status)) for method, target, status in lines if method != "-"]
 
 
 @contextmanager

@@ -28,6 +28,11 @@ def run(argv: Sequence[str]) -> int:
             "this profile needs the credential proxy, and `nono wrap` has no supervisor to run it.",
             hint="nono run, with the same options",
         )
+    if resolved.env_credentials:
+        raise ConfigError(
+            "this profile hands out credentials (env_credentials), and `nono wrap` reads none.",
+            hint="nono run, with the same options",
+        )
     prepared = wrap.prepare(resolved, invocation.command, environ)
     show(prepared, invocation, console)
     if invocation.given.flag("dry_run"):

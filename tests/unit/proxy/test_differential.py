@@ -416,6 +416,14 @@ def test_a_body_is_not_announced_by_a_request_that_llhttp_reads_without_one(
     assert len(through.received()) == (status == b"200")
 
 
+def test_a_field_that_cgi_takes_for_a_removed_one_is_removed_as_well(through: Through) -> None:
+    fields = b"X_Api_Key: own\r\nContent_Length: 9\r\nTransfer_Encoding: chunked\r\nProxy_Authorization: x\r\n"
+    through.exchange(CALL.removesuffix(b"\r\n") + fields + b"X_Kept: 1\r\nConnection: close\r\n\r\n")
+    (raw,) = through.received()
+    (read,) = h11_requests(raw).messages
+    assert [name for name, _ in read.fields] == [b"host", b"x_kept", b"authorization"]
+
+
 # -- bounds
 
 REQUEST = b"POST / HTTP/1.1\r\nHost: a\r\n"

@@ -1,0 +1,102 @@
+"""The upstream connections of one HTTP/2 client: shared by its streams, in whichever version was negotiated."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import anyio
+
+from nono.proxy.dial import HTTP1, HTTP2, Alpn, DialError
+from nono.proxy.engine import Engine
+from nono.proxy.http2_upstream import Http2Upstream
+from nono.proxy.upstream import PoolKey, UpstreamConnection
+
+Reached = Http2Upstream | UpstreamConnection
+
+
+class Upstreams:
+    """Streams share a connection only when they agree in its key: origin, and whom TLS says we are.
+
+    The connections of HTTP/2 belong to this one client and are closed with it; those of HTTP/1.1 come from
+    the pool, and return to it.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._open: dict[PoolKey, list[Http2Upstream]] = {}
+        self._locks: dict[PoolKey, anyio.Lock] = {}  # one look-up and handshake at a time tells the version
+        self._http1_only: set[PoolKey] = set()
+
+    def at_hand(self, key: PoolKey) -> Reached | None:
+        """A connection that takes one more request now."""
+        if key in self._http1_only:
+            return self._engine.pool.take(key)
+        kept = self._open[key] = [each for each in self._open.get(key, ()) if not each.is_leaving]
+        return next((each for each in kept if each.has_room), None)
+
+    async def reach(self, key: PoolKey, vet: Callable[[Sequence[str]], bool]) -> Reached | None:
+        """A connection that takes one more request; None when vet said no. DialError otherwise.
+
+        vet: asked about the addresses that were found, of which one is dialled when it agrees.
+        """
+        if key not in self._http1_only:
+            async with self._locks.setdefault(key, anyio.Lock()):
+                found = self.at_hand(key)
+                if found is not None:
+                    return found
+                if key not in self._http1_only:
+                    return await self._dial(key, vet, HTTP2)
+        return self.at_hand(key) or await self._dial(key, vet, HTTP1)
+
+    async def _dial(self, key: PoolKey, vet: Callable[[Sequence[str]], bool], alpn: Alpn) -> Reached | None:
+        dialer = self._engine.dialer
+        addresses = await dialer.resolve(key.host, key.port)
+        if not vet(addresses):
+            return None
+        opened = await dialer.open(
+            lambda: _Negotiation(lambda http2: self._made(key, http2=http2)),
+            addresses,
+            key.port,
+            server_name=key.host if key.scheme == "https" else None,
+            tls=key.tls,
+            alpn=alpn,
+        )
+        reached = opened.successor
+        assert reached is not None
+        if isinstance(reached, Http2Upstream):
+            with anyio.move_on_after(dialer.connect_timeout_s):
+                await reached.settled()
+            if not reached.has_room:
+                reached.close()
+                raise DialError("the upstream takes no HTTP/2 request", timed_out=not reached.is_leaving)
+        return reached
+
+    def _made(self, key: PoolKey, *, http2: bool) -> Reached:
+        if not http2:
+            self._http1_only.add(key)
+            return UpstreamConnection(key, self._engine.pool)
+        connection = Http2Upstream(self._engine.pool.connections)
+        self._open.setdefault(key, []).append(connection)
+        return connection
+
+    def close(self) -> None:
+        """The client is gone."""
+        for connections in self._open.values():
+            for connection in connections:
+                connection.close()
+
+
+class _Negotiation(asyncio.Protocol):
+    """The first protocol of a connection; gives way to the one that ALPN (RFC 7301) chose."""
+
+    def __init__(self, choose: Callable[[bool], Reached]) -> None:
+        self._choose = choose
+        self.successor: Reached | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        tls = transport.get_extra_info("ssl_object")
+        self.successor = self._choose(tls is not None and tls.selected_alpn_protocol() == "h2")
+        cast(asyncio.Transport, transport).set_protocol(self.successor)
+        self.successor.connection_made(transport)

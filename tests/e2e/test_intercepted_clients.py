@@ -1,0 +1,250 @@
+"""HTTP libraries and SDKs inside `nono run`, at the provider's own URL: the TLS that they begin ends in nono."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from support import client_programs, intercept_programs
+from support.client_run import PYTHON, Stage
+from support.client_upstream import STREAMED, WHOLE
+from support.http_upstream import upstream
+from support.intercept_upstream import Provider
+from support.intercepted import (
+    KEY,
+    OUTSIDE,
+    USERS,
+    WITHOUT_TRUST,
+    Intercepted,
+    reasons,
+    stage_of,
+    with_key,
+)
+from support.nono_run import Ended
+
+CURL = r"""
+curl -sSN --http1.1 --fail-with-body -H "Authorization: Bearer $OPENAI_API_KEY" -d '{}' \
+    "$OPENAI_BASE_URL/chat/completions" > answer || { echo "refused $(cat answer)" >&2; exit 1; }
+grep -o '"content": "[^"]*"' answer | cut -d '"' -f 4
+"""
+
+# What Node's own fetch is made of; before Node 24 that does not look at the environment.
+NODE = r"""
+const {OPENAI_BASE_URL: base, OPENAI_API_KEY: key} = process.env;
+const headers = {Authorization: `Bearer ${key}`, 'Content-Type': 'application/json'};
+const stream = process.argv[1] === 'streamed';
+(async () => {
+    const response = await fetch(`${base}/chat/completions`,
+        {method: 'POST', headers, body: JSON.stringify({stream})});
+    if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
+    let text = '', asked = false;
+    for await (const piece of response.body.pipeThrough(new TextDecoderStream())) {
+        text += piece;
+        if (stream && !asked) asked = await (await fetch(`${base}/models`, {headers})).json();
+    }
+    console.log([...text.matchAll(/"content": "([^"]*)"/g)].map(match => match[1]).join('|'));
+})().catch(error => {
+    console.error(`refused ${error.message} ${error.cause?.message}`);
+    process.exitCode = 1;
+});
+"""
+UNDICI = "const {fetch, EnvHttpProxyAgent, setGlobalDispatcher} = require('undici');"
+UNDICI += "setGlobalDispatcher(new EnvHttpProxyAgent());"
+
+SERVICES: dict[str, dict[str, object]] = {
+    "openai": {},
+    "anthropic": {"inject_header": "x-api-key"},
+    "gemini": {"inject_header": "x-goog-api-key"},
+}
+INJECTED = {
+    "openai": ("authorization", f"Bearer {KEY}"),
+    "anthropic": ("x-api-key", KEY),
+    "gemini": ("x-goog-api-key", KEY),
+}
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client, and the service whose variables it reads."""
+
+    name: str
+    argv: tuple[str, ...]
+    service: str = "openai"
+    streams: bool = True
+    retries: bool = False  # what looks like a broken line is tried again, after seconds
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def key_variable(self) -> str:
+        return f"{self.service.upper()}_API_KEY"
+
+    @property
+    def base_url(self) -> tuple[str, str]:
+        """The variable, and what stands there behind the origin."""
+        if self.service == "gemini":
+            return "GOOGLE_GEMINI_BASE_URL", ""
+        return f"{self.service.upper()}_BASE_URL", "/v1" if self.service == "openai" else ""
+
+
+def python_client(name: str, service: str = "openai", *, retries: bool = False) -> Client:
+    return Client(name, (*PYTHON, client_programs.__file__, name), service, retries=retries)
+
+
+def other_python_client(name: str, service: str = "openai", *, streams: bool = True) -> Client:
+    return Client(name, (*PYTHON, intercept_programs.__file__, name), service, streams)
+
+
+CLIENTS = [
+    Client("curl", ("sh", "-c", CURL, "curl-client"), streams=False),
+    Client("fetch", ("node", "--eval", NODE)),
+    Client("undici", ("node", "--eval", UNDICI + NODE)),
+    python_client("requests"),
+    python_client("httpx"),
+    other_python_client("aiohttp"),
+    other_python_client("websockets", streams=False),
+    python_client("openai", retries=True),
+    python_client("anthropic", "anthropic", retries=True),
+    other_python_client("google-genai", "gemini"),
+]
+STREAMING = [client for client in CLIENTS if client.streams]
+IMPATIENT = [client for client in CLIENTS if not client.retries]
+
+
+@cache
+def undici() -> Path | None:
+    """The directory of the npm package: Debian's, or one that npm has installed for all."""
+    places = [Path("/usr/share/nodejs/undici"), Path("/usr/lib/node_modules/undici")]
+    return next((place for place in places if (place / "package.json").exists()), None)
+
+
+@cache
+def node_version() -> tuple[int, ...]:
+    printed = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
+    return tuple(map(int, printed.removeprefix("v").split(".")))
+
+
+def skip_if_missing(client: Client) -> None:
+    if shutil.which(client.argv[0]) is None:
+        pytest.skip(f"{client.argv[0]} is not installed")
+    if client.name == "fetch" and not ((22, 21) <= node_version() < (23,) or node_version() >= (24,)):
+        pytest.skip("fetch takes a proxy from the environment in Node 22.21 and from Node 24 on")
+    if client.name == "undici" and undici() is None:
+        pytest.skip("undici is not installed (Debian's node-undici)")
+
+
+@pytest.fixture(scope="module")
+def made(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    with stage_of(request.param) as stage:
+        yield stage
+
+
+as_every_user = pytest.mark.parametrize("made", USERS, indirect=True)
+as_ordinary_user = pytest.mark.parametrize("made", USERS[:1], indirect=True)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A client, and the one service it needs."""
+
+    client: Client
+    service: Intercepted
+
+    def run(
+        self,
+        how: str,
+        *prefix: str,
+        authority: str = "",
+        network: dict[str, object] | None = None,
+        **more: object,
+    ) -> Ended:
+        """prefix: a program that starts the client with another environment; authority: not the service's."""
+        name, path = self.client.base_url
+        url = f"https://{authority or self.service.authority}{path}"
+        start = ("env", f"{name}={url}", f"NODE_PATH={undici() and undici().parent}", *prefix)
+        return self.service.run((*start, *self.client.argv, how), network=network, **more)
+
+    @property
+    def saw_the_key_alone(self) -> bool:
+        seen = [self.service.saw(name) for name in ("authorization", "x-api-key", "x-goog-api-key")]
+        name, value = INJECTED[self.client.service]
+        expected = {(value.encode(),)}
+        return self.service.saw(name) == expected and seen.count({()}) == 2
+
+
+@pytest.fixture
+def scene(made: Stage, client: Client) -> Iterator[Scene]:
+    skip_if_missing(client)
+    with upstream(Provider(), made.authority.server_context("localhost")) as provider:
+        entry = SERVICES[client.service]
+        yield Scene(client, Intercepted(made, provider, client.service, client.key_variable, entry))
+
+
+@as_every_user
+@pytest.mark.parametrize("client", CLIENTS, ids=str)
+def test_the_phantom_becomes_the_key_and_the_answer_comes_back(scene: Scene) -> None:
+    run = scene.run("whole")
+    assert (run.exit_code, run.stdout.strip()) == (0, WHOLE), run
+    assert len(scene.service.requests) == 1
+    assert scene.saw_the_key_alone
+    assert len(with_key(run)) == 1
+    assert reasons(run) <= {"authentication_failed"}, (
+        run.denied
+    )  # of the proxy: some clients wait to be asked
+
+
+@as_ordinary_user
+@pytest.mark.parametrize("client", STREAMING, ids=str)
+def test_the_first_event_of_a_stream_arrives_before_the_last_is_sent(scene: Scene) -> None:
+    run = scene.run("streamed")
+    assert (run.exit_code, run.stdout.strip()) == (0, STREAMED), run
+    assert len(scene.service.requests) == 2
+    assert scene.saw_the_key_alone
+
+
+@as_ordinary_user
+@pytest.mark.parametrize("client", CLIENTS, ids=str)
+def test_with_a_key_of_its_own_nothing_goes_upstream(scene: Scene) -> None:
+    run = scene.run("whole", "env", f"{scene.client.key_variable}=sk-made-up")
+    assert run.exit_code == 1
+    assert re.search("refused .*401", run.stderr), run
+    assert scene.service.requests == []
+    assert with_key(run) == []
+    assert reasons(run) == {"authentication_failed"}
+
+
+@as_ordinary_user
+@pytest.mark.parametrize("client", CLIENTS, ids=str)
+def test_on_a_path_that_is_not_allowed_nothing_goes_upstream(scene: Scene) -> None:
+    run = scene.run("whole", endpoint_rules=[{"method": "*", "path": "/v1/other"}])
+    assert run.exit_code == 1
+    assert re.search("refused .*403", run.stderr), run
+    assert scene.service.requests == []
+    assert with_key(run) == []
+    assert "endpoint_policy" in reasons(run)
+
+
+@as_ordinary_user
+@pytest.mark.parametrize("client", IMPATIENT, ids=str)
+def test_without_the_trust_variables_it_does_not_speak_to_nono(scene: Scene) -> None:
+    run = scene.run("whole", *WITHOUT_TRUST)
+    assert run.exit_code == 1
+    assert scene.service.server.connections == []
+    assert "intercept_handshake_failed" in reasons(run)
+
+
+@as_ordinary_user
+@pytest.mark.parametrize("client", IMPATIENT, ids=str)
+def test_a_host_that_is_not_granted_is_refused(scene: Scene) -> None:
+    run = scene.run("whole", authority=OUTSIDE)
+    assert run.exit_code == 1
+    assert scene.service.server.connections == []
+    assert "host_denied" in reasons(run)
