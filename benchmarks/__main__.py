@@ -17,9 +17,11 @@ from collections.abc import Collection
 from benchmarks import machine
 from benchmarks.budget import Row, Verdict, judge
 from benchmarks.inside_rows import inside_rows
+from benchmarks.intercept_rows import http2_rows, intercept_rows
 from benchmarks.listening_row import listening_row
+from benchmarks.memory_rows import http2_memory_rows, memory_rows
 from benchmarks.peers import Peers, find_peers
-from benchmarks.proxies import trio
+from benchmarks.proxies import proxies
 from benchmarks.proxy_rows import proxy_rows
 from benchmarks.samples import Absent, CannotRunError
 from benchmarks.settings import FULL, QUICK, Settings
@@ -27,8 +29,8 @@ from benchmarks.stage import NONO, Stage, stage
 from benchmarks.start_rows import start_rows
 from benchmarks.table import page
 
-GROUPS = ("start", "listening", "inside", "proxy")
-LIMIT_S = 360  # without the installation of the peers, which happens once
+GROUPS = ("start", "listening", "inside", "proxy", "intercept", "http2")
+LIMIT_S = 900  # without the installation of the peers, which happens once
 PAGE = machine.ROOT / "docs/benchmarks.md"
 HOW = (
     "Each cell is `median [least to most]` over the rounds of one run, in which all that stands in a row "
@@ -75,14 +77,21 @@ def _measure(set_up: Stage, peers: Peers, settings: Settings, groups: Collection
         rows.extend(start_rows(set_up, peers, settings))
     if "listening" in groups:
         rows.append(listening_row(set_up, peers, settings))
-    if not {"inside", "proxy"} & {*groups}:
+    if not {"inside", "proxy", "intercept", "http2"} & {*groups}:
         return rows
     try:
-        with trio(set_up, peers) as workers:
+        with proxies(set_up, peers) as places:
             if "inside" in groups:
-                rows.extend(inside_rows(set_up, workers, settings))
+                rows.extend(inside_rows(set_up, places, settings))
             if "proxy" in groups:
-                rows.extend(proxy_rows(set_up, workers, settings))
+                rows.extend(proxy_rows(set_up, places, settings))
+            if "intercept" in groups:
+                rows.extend(intercept_rows(set_up, places, settings))
+            if {"proxy", "intercept"} & {*groups}:
+                rows.extend(memory_rows(places))
+            if "http2" in groups:
+                rows.extend(http2_rows(set_up, places, settings))
+                rows.extend(http2_memory_rows(places))
     except CannotRunError as error:
         rows.append(Row("the rest, inside `nono run`", "", Absent(str(error))))
     return rows

@@ -7,7 +7,7 @@ from functools import partial
 
 from benchmarks.budget import Budget, Figure, Row, at_most
 from benchmarks.commands import in_turn, rounds_in_turn
-from benchmarks.proxies import Trio
+from benchmarks.proxies import Proxies
 from benchmarks.samples import Absent, CannotRunError, Measured, Samples, percentile
 from benchmarks.settings import Settings
 from benchmarks.stage import SMALL, Stage
@@ -21,26 +21,26 @@ UNTOUCHED = at_most(1.0, noise=0.15)
 FAIR_MS = 1.2
 
 
-def inside_rows(stage: Stage, trio: Trio, settings: Settings) -> list[Row]:
+def inside_rows(stage: Stage, places: Proxies, settings: Settings) -> list[Row]:
     calls, file = settings.calls, stage.ca_file
     find = ["find", TREE, "-name", "no-file-is-called-this"]
     rows = [
-        _beside_bare("open + read + close", "µs", trio, settings, _call(stage, "open", file, calls * 10)),
-        _beside_bare("stat", "µs", trio, settings, _call(stage, "stat", file, calls * 10)),
+        _beside_bare("open + read + close", "µs", places, settings, _call(stage, "open", file, calls * 10)),
+        _beside_bare("stat", "µs", places, settings, _call(stage, "stat", file, calls * 10)),
         _beside_bare(
-            f"find {TREE}", "ms", trio, settings, lambda each: each.ask("spawn", argv=find)[0] * 1e3
+            f"find {TREE}", "ms", places, settings, lambda each: each.ask("spawn", argv=find)[0] * 1e3
         ),
-        _connect_row(stage, trio, settings),
+        _connect_row(stage, places, settings),
     ]
-    return [*rows, *_flood_rows(stage, trio, settings)]
+    return [*rows, *_flood_rows(stage, places, settings)]
 
 
 Measure = Callable[[Worker], float]
 
 
-def _beside_bare(path: str, unit: str, trio: Trio, settings: Settings, measure: Measure) -> Row:
+def _beside_bare(path: str, unit: str, places: Proxies, settings: Settings, measure: Measure) -> Row:
     values = in_turn(
-        settings.rounds, {"nono": lambda: measure(trio.nono), "bare": lambda: measure(trio.bare)}
+        settings.rounds, {"nono": lambda: measure(places.nono), "bare": lambda: measure(places.bare)}
     )
     return Row(f"{path}, inside", unit, values["nono"], "bare", values["bare"], UNTOUCHED)
 
@@ -61,28 +61,28 @@ def _call(stage: Stage, call: str, *arguments: str | int) -> Measure:
     return measure
 
 
-def _connect_row(stage: Stage, trio: Trio, settings: Settings) -> Row:
+def _connect_row(stage: Stage, places: Proxies, settings: Settings) -> Row:
     def measure(each: Worker, port: int) -> float:
         return _call(stage, "connect", port, settings.calls)(each)
 
-    proxy_port = int(trio.nono.ask("proxy_port")[0])
+    proxy_port = int(places.nono.ask("proxy_port")[0])
     values = in_turn(
         settings.rounds,
         {
-            "nono": lambda: measure(trio.nono, proxy_port),
-            "bare": lambda: measure(trio.bare, stage.ports.events),
+            "nono": lambda: measure(places.nono, proxy_port),
+            "bare": lambda: measure(places.bare, stage.ports.events),
         },
     )
     budget = at_most(40, Figure.VALUE)
     return Row("connect() inside, p50", "µs", values["nono"], "bare", values["bare"], budget)
 
 
-def _flood_rows(stage: Stage, trio: Trio, settings: Settings) -> list[Row]:
+def _flood_rows(stage: Stage, places: Proxies, settings: Settings) -> list[Row]:
     """A request on a connection of its own, with and without the flood."""
 
     def seconds_of_requests(processes: int) -> list[float]:
         order = {"service": SMALL, "path": "/small", "seconds": settings.seconds}
-        return trio.nono.ask("latency", probe=_probe(stage), processes=processes, **order)
+        return places.nono.ask("latency", probe=_probe(stage), processes=processes, **order)
 
     kinds = {"flood": FLOODING_PROCESSES, "idle": 0}
     taken = rounds_in_turn(

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import trustme
 
@@ -23,15 +24,19 @@ from benchmarks.samples import CannotRunError
 NONO = str(Path(sys.executable).with_name("nono"))
 START_S = 10.0
 HOST = "localhost"
-# Two services, so that the stream of events has an upstream of its own.
-SMALL, EVENTS = "SMALL", "EVENTS"
+# An upstream for each: the stream of events comes from another server, and what comes from UNWATCHED is
+# not searched for the key.
+SMALL, EVENTS, UNWATCHED = "SMALL", "EVENTS", "UNWATCHED"
 KEY = "sk-a-key-of-the-benchmark"
 # Not contacted: started with only. Its key is in the store of the stage's home.
 BUILT_IN_SERVICE = "openai"
 
 # Left out of the environment of all that is measured: a bytecode cache is what users have, and a key for
-# the benchmark must not end up in somebody's real keyring.
-NOT_INHERITED = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR")
+# the benchmark must not end up in somebody's real keyring. Which roots somebody else trusts is not measured.
+NOT_INHERITED = (
+    "PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR",
+    "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "JAVA_HOME",
+)  # fmt: skip
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 NGINX_CONF = """\
@@ -42,16 +47,20 @@ http {{
   client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
   uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
   ssl_certificate {folder}/server.pem; ssl_certificate_key {folder}/server.pem;
-  server {{ listen 127.0.0.1:{small} ssl; listen 127.0.0.1:{tunnel} ssl; root {folder}/documents; }}
+  http2 on; http2_max_concurrent_streams 512;
+  server {{
+    listen 127.0.0.1:{small} ssl; listen 127.0.0.1:{unwatched} ssl; listen 127.0.0.1:{tunnel} ssl;
+    root {folder}/documents;
+  }}
 }}
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Ports:
+class Ports(NamedTuple):
     small: int  # TLS; small and bulk documents, behind a credential route
     events: int  # TLS; the stream, behind a credential route
     tunnel: int  # TLS; the documents of `small`, for tunnels: a route's upstream is closed to them
+    unwatched: int  # TLS; the documents of `small`, behind a credential route without the tripwire
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +68,8 @@ class Stage:
     folder: Path
     ports: Ports
     probe: str | None  # the compiled probe.c; None where there is no C compiler
-    upstream: str  # what serves `small` and `tunnel`
+    tls_load: str | None  # the compiled tls_load.c; None where there is no OpenSSL to build it with either
+    upstream: str  # what serves `small`, `tunnel` and `unwatched`
     cpus: Cpus
 
     @property
@@ -73,7 +83,7 @@ class Stage:
 
     @property
     def environ(self) -> dict[str, str]:
-        return base_environ(self.folder) | {f"{name}_KEY": KEY for name in (SMALL, EVENTS)}
+        return base_environ(self.folder) | {f"{name}_KEY": KEY for name in self.services}
 
     @property
     def services(self) -> dict[str, str]:
@@ -81,6 +91,7 @@ class Stage:
         return {
             SMALL: f"https://{HOST}:{self.ports.small}/v1",
             EVENTS: f"https://{HOST}:{self.ports.events}/v1",
+            UNWATCHED: f"https://{HOST}:{self.ports.unwatched}/v1",
         }
 
     @property
@@ -88,7 +99,7 @@ class Stage:
         return [sys.executable, "-I", str(PROGRAMS / "worker.py"), str(self.cpus.load)]
 
     def nono_run(self, *command: str) -> list[str]:
-        """`nono run` with both services, and what the worker reads and runs."""
+        """`nono run` with all services, and what the worker reads and runs."""
         granted = dict.fromkeys((sys.prefix, sys.base_prefix, str(PROGRAMS), self.shared))
         reads = [f"--read={path}" for path in granted]
         return [NONO, "--silent", "run", f"--profile={self._profile()}", *reads, "--", *command]
@@ -100,6 +111,7 @@ class Stage:
                 "credential_key": f"env://{name}_KEY",
                 "env_var": f"{name}_KEY",
                 "tls_ca": self.ca_file,
+                "tripwire": name != UNWATCHED,
             }
             for name, url in self.services.items()
         }
@@ -107,6 +119,7 @@ class Stage:
             "allow_domain": [f"{HOST}:{self.ports.tunnel}"],
             "credentials": [*credentials],
             "custom_credentials": credentials,
+            "allow_http2": True,
         }
         file = self.folder / "profile.json"
         file.write_text(json.dumps({"network": network}))
@@ -135,19 +148,22 @@ def stage(cpus: Cpus, bulk_bytes: int) -> Iterator[Stage]:
         _store_key(base_environ(folder))
         certificate = _certify(folder)
         script = [sys.executable, "-I", str(PROGRAMS / "upstream.py")]
-        argv = [*script, str(certificate), str(bulk_bytes), str(cpus.load), "3"]
+        argv = [*script, str(certificate), str(bulk_bytes), str(cpus.load), "4"]
         with _started(argv, cpus.load) as python:
-            small, events, tunnel = json.loads(_first_line(python))
-            probe = _compile(folder / "shared/probe")
-            ports, nginx = Ports(small, events, tunnel), tool("nginx")
+            ports, nginx = Ports(*json.loads(_first_line(python))), tool("nginx")
+            programs = (
+                _compile(folder / "shared/probe", "probe.c"),
+                _compile(folder / "shared/tls_load", "tls_load.c", "-lssl", "-lcrypto"),
+            )
             if nginx is None:
-                yield Stage(folder, ports, probe, "a Python server (uvloop): nginx is not installed", cpus)
+                upstream = "a Python server (uvloop): nginx is not installed"
+                yield Stage(folder, ports, *programs, upstream, cpus)
                 return
-            ports = Ports(free_port(), events, free_port())
+            ports = Ports(free_port(), ports.events, free_port(), free_port())
             _write_documents(folder, ports, bulk_bytes)
             with _started([nginx, "-p", str(folder), "-c", str(folder / "nginx.conf")], cpus.load) as server:
                 _wait_for(ports.small, server)
-                yield Stage(folder, ports, probe, "nginx", cpus)
+                yield Stage(folder, ports, *programs, "nginx", cpus)
 
 
 def _store_key(environ: Mapping[str, str]) -> None:
@@ -170,16 +186,18 @@ def _write_documents(folder: Path, ports: Ports, bulk_bytes: int) -> None:
     with (documents / "bulk").open("wb") as bulk:
         bulk.truncate(bulk_bytes)
     (folder / "nginx.conf").write_text(
-        NGINX_CONF.format(folder=folder, small=ports.small, tunnel=ports.tunnel)
+        NGINX_CONF.format(folder=folder, small=ports.small, tunnel=ports.tunnel, unwatched=ports.unwatched)
     )
 
 
-def _compile(target: Path) -> str | None:
+def _compile(target: Path, source: str, *libraries: str) -> str | None:
+    """Its path; None where it cannot be built."""
     compiler = tool("cc")
     if compiler is None:
         return None
-    subprocess.run([compiler, "-O2", "-o", str(target), str(PROGRAMS / "probe.c")], check=True, timeout=60)
-    return str(target)
+    argv = [compiler, "-O2", "-o", str(target), str(PROGRAMS / source), *libraries]
+    built = subprocess.run(argv, check=not libraries, capture_output=bool(libraries), timeout=60)
+    return None if built.returncode else str(target)
 
 
 @contextmanager

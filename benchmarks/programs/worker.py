@@ -2,8 +2,8 @@
 
 One JSON object per line on stdin, {"job": NAME, ...}; one per line on stdout, {"values": [...]} or
 {"error": TEXT}. It ends with stdin. The environment says where the services are, as it would tell an SDK:
-<SERVICE>_BASE_URL, <SERVICE>_KEY and HTTPS_PROXY. Standard library only, in one file: the sandbox then
-needs to grant no more than this file.
+<SERVICE>_BASE_URL, <SERVICE>_KEY, HTTPS_PROXY, and SSL_CERT_FILE where TLS is intercepted. Standard library
+only, in one file: the sandbox then needs to grant no more than this file.
 """
 
 from __future__ import annotations
@@ -87,9 +87,7 @@ class Service:
         return self._url.port or 443
 
     def request(self, path: str) -> bytes:
-        line = f"GET {self._url.path}{path} HTTP/1.1"
-        fields = (f"Host: {self._url.netloc}", f"Authorization: Bearer {self._key}", "Accept: */*")
-        return "\r\n".join((line, *fields, "", "")).encode()
+        return _get_with_key(self._url.path + path, self._url.netloc, self._key)
 
     def connect(self) -> Link:
         transport = _dial(self._url.hostname or "", self.port)
@@ -105,23 +103,61 @@ def _dial(host: str, port: int) -> socket.socket:
 
 
 def _trusting(ca_file: str | None) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=ca_file)
+    context = ssl.create_default_context(cafile=ca_file)
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # nono's would pass, those of a peer do not
+    return context
+
+
+def _trusted(ca_file: str) -> str:
+    """The roots that a client inside trusts where TLS is intercepted, else ca_file."""
+    return os.environ.get("SSL_CERT_FILE", ca_file)
+
+
+def _connect_head(authority: str) -> tuple[int, bytes]:
+    """The port to dial for authority, and the head that asks for it: empty where there is no proxy."""
+    if "HTTPS_PROXY" not in os.environ:
+        return int(authority.rpartition(":")[2]), b""
+    proxy = urlsplit(os.environ["HTTPS_PROXY"])
+    token = base64.b64encode(f"{proxy.username}:{proxy.password}".encode()).decode()
+    head = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\nProxy-Authorization: Basic {token}\r\n\r\n"
+    return proxy.port or 0, head.encode()
 
 
 def _tunnel(host: str, port: int, tls: ssl.SSLContext) -> Link:
-    """TLS to host:port through the proxy."""
-    proxy = urlsplit(os.environ["HTTPS_PROXY"])
-    transport = _dial(proxy.hostname or "", proxy.port or 0)
-    token = base64.b64encode(f"{proxy.username}:{proxy.password}".encode()).decode()
-    authority = f"{host}:{port}"
-    head = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\nProxy-Authorization: Basic {token}\r\n\r\n"
-    transport.sendall(head.encode())
-    Link(transport).read_head()
+    """TLS to host:port, through the proxy if there is one."""
+    dialled, head = _connect_head(f"{host}:{port}")
+    transport = _dial("127.0.0.1", dialled)
+    if head:
+        transport.sendall(head)
+        Link(transport).read_head()
     return Link(tls.wrap_socket(transport, server_hostname=host))
 
 
 def _get(path: str, host: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+
+
+def _get_with_key(path: str, authority: str, key: str) -> bytes:
+    fields = (f"Host: {authority}", f"Authorization: Bearer {key}", "Accept: */*")
+    return "\r\n".join((f"GET {path} HTTP/1.1", *fields, "", "")).encode()
+
+
+def _get_block(path: str, authority: str, key: str) -> bytes:
+    """The same as a field block of HTTP/2: literals without indexing (RFC 7541 section 6.2.2)."""
+
+    def value(text: str) -> bytes:
+        length, more = len(text), b""
+        if length >= 127:  # section 5.1
+            rest, length = length - 127, 127
+            while rest >= 128:
+                more += bytes([rest % 128 + 128])
+                rest //= 128
+            more += bytes([rest])
+        return bytes([length]) + more + text.encode()
+
+    # By their numbers in the static table: :method GET, :scheme https, :path, :authority, authorization, accept.
+    fields = [b"\x82\x87", b"\x04" + value(path), b"\x01" + value(authority)]
+    return b"".join([*fields, b"\x0f\x08" + value(f"Bearer {key}"), b"\x0f\x04" + value("*/*")])
 
 
 def spawn(argv: list[str]) -> list[float]:
@@ -161,18 +197,80 @@ def wrk(service: str, path: str, wrk: str, connections: int, seconds: float) -> 
     return [answered, failed, answered / float(words[words.index("Requests/sec:") + 1])]
 
 
+def tls_load(
+    program: str,
+    kind: str,
+    host: str,
+    port: int,
+    key: str,
+    path: str,
+    ca_file: str,
+    connections: int,
+    seconds: float,
+    streams: int = 1,
+) -> list[float]:
+    """As load(), over TLS that ends in the proxy; kind is one of tls_load.c, key names the variable."""
+    authority = f"{host}:{port}"
+    dialled, head = _connect_head(authority)
+    request = (_get_block if kind == "h2" else _get_with_key)(path, authority, os.environ[key])
+    argv = [
+        program,
+        kind,
+        str(dialled),
+        str(len(head)),
+        host,
+        _trusted(ca_file),
+        str(connections),
+        str(seconds),
+    ]
+    argv += [str(streams)] if kind == "h2" else []
+    ended = subprocess.run(
+        argv, input=head + request, capture_output=True, timeout=seconds + PATIENCE_S, check=False
+    )
+    if ended.returncode:
+        raise RuntimeError(f"tls_load: {ended.stderr.decode().strip()[-200:]}")
+    return [*map(float, ended.stdout.split()), seconds]
+
+
+def bulk_intercepted(program: str, host: str, port: int, key: str, path: str, ca_file: str) -> list[float]:
+    """Bytes per second of a body, over TLS that ends in the proxy."""
+    authority = f"{host}:{port}"
+    dialled, head = _connect_head(authority)
+    request = _get_with_key(path, authority, os.environ[key])
+    argv = [program, "bulk", str(dialled), str(len(head)), host, _trusted(ca_file)]
+    ended = subprocess.run(argv, input=head + request, capture_output=True, timeout=PATIENCE_S, check=False)
+    if ended.returncode:
+        raise RuntimeError(f"tls_load: {ended.stderr.decode().strip()[-200:]}")
+    size, ns = ended.stdout.split()
+    return [float(size) / float(ns) * 1e9]
+
+
+def first_event_intercepted(
+    host: str, port: int, key: str, path: str, ca_file: str, count: int
+) -> list[float]:
+    """As first_event(), over TLS that ends in the proxy."""
+    tls, taken = _trusting(_trusted(ca_file)), []
+    request = _get_with_key(path, f"{host}:{port}", os.environ[key])
+    for _ in range(count):
+        link = _tunnel(host, port, tls)
+        taken.append(_seconds_to_first_event(link, request))
+    return taken
+
+
+def _seconds_to_first_event(link: Link, request: bytes) -> float:
+    start = time.perf_counter()
+    link.transport.sendall(request)
+    link.read_until(b"data:")
+    seconds = time.perf_counter() - start
+    link.drain()
+    link.close()
+    return seconds
+
+
 def first_event(service: str, path: str, ca_file: str, count: int) -> list[float]:
     """Seconds from a request on a connection just opened to the first event of its stream."""
-    where, taken = Service(service, ca_file), []
-    for _ in range(count):
-        link = where.connect()
-        start = time.perf_counter()
-        link.transport.sendall(where.request(path))
-        link.read_until(b"data:")
-        taken.append(time.perf_counter() - start)
-        link.drain()
-        link.close()
-    return taken
+    where = Service(service, ca_file)
+    return [_seconds_to_first_event(where.connect(), where.request(path)) for _ in range(count)]
 
 
 def tunnels(host: str, port: int, path: str, ca_file: str, count: int) -> list[float]:
@@ -241,7 +339,20 @@ def proxy_port() -> list[float]:
 
 JOBS: dict[str, Callable[..., list[float]]] = {
     job.__name__: job
-    for job in (spawn, load, wrk, first_event, tunnels, bulk_reverse, bulk_tunnel, latency, proxy_port)
+    for job in (
+        spawn,
+        load,
+        wrk,
+        tls_load,
+        first_event,
+        first_event_intercepted,
+        tunnels,
+        bulk_reverse,
+        bulk_tunnel,
+        bulk_intercepted,
+        latency,
+        proxy_port,
+    )  # fmt: skip
 }
 
 

@@ -18,15 +18,17 @@ COMMANDS = {
     "why": "say whether a path or host would be allowed, and by which rule",
     "setup": "check what this machine can enforce (--check-only)",
     "credential": "set, list, remove or test a stored credential",
+    "proxy": "run the credential proxy alone, for programs that you start yourself",
+    "connect-helper": "ssh's ProxyCommand inside the sandbox: HOST PORT",
 }
 
 # The rest of the specification. Known, so that a script learns "not yet" rather than "no such thing".
 # fmt: off
 LATER = frozenset({
     "shell", "learn", "profile", "policy", "ps", "stop", "detach", "pause", "attach", "resume", "logs",
-    "inspect", "prune", "session", "connect", "proxy", "rollback", "audit", "trust", "pull", "remove",
+    "inspect", "prune", "session", "connect", "rollback", "audit", "trust", "pull", "remove",
     "update", "search", "list", "outdated", "pin", "unpin", "platform", "completion", "open-url-helper",
-    "pack-update-hint-helper", "connect-helper", "doctor", "report", "allow", "replay-policy",
+    "pack-update-hint-helper", "doctor", "report", "allow", "replay-policy",
 })
 # fmt: on
 
@@ -147,6 +149,14 @@ def _run(name: str, rest: list[str]) -> int:
             from nono.cli.commands import setup
 
             return setup.run(rest)
+        case "proxy":
+            from nono.cli.commands import proxy
+
+            return proxy.run(rest)
+        case "connect-helper":
+            from nono import connect_helper
+
+            return connect_helper.main(rest)
         case _:
             from nono.cli.commands import credential
 
@@ -154,7 +164,7 @@ def _run(name: str, rest: list[str]) -> int:
 
 
 def _usage() -> str:
-    return USAGE.format(commands="\n".join(f"  {name:<12}{text}" for name, text in COMMANDS.items()))
+    return USAGE.format(commands="\n".join(f"  {name:<16}{text}" for name, text in COMMANDS.items()))
 
 
 def _nearest(name: str) -> str:

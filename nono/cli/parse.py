@@ -16,6 +16,7 @@ class Invocation(NamedTuple):
     given: Given
     silent: bool
     command: tuple[str, ...]  # the program and its arguments
+    standalone_proxy: bool = False
 
     @property
     def request(self) -> RunRequest:
@@ -46,6 +47,7 @@ class Invocation(NamedTuple):
             record_flows=given.value("record_flows"),
             env_credential=given.value("env_credential"),
             env_credential_map=given.pairs("env_credential_map"),
+            standalone_proxy=self.standalone_proxy,
         )
 
 
@@ -69,6 +71,16 @@ def parse(command: str, description: str, argv: Sequence[str], environ: Mapping[
     if policy := given.value("sandbox_policy"):
         _check_sandbox_policy(command, policy)
     return Invocation(given, getattr(parsed, "silent", False), tuple(words))
+
+
+def parse_proxy(description: str, argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
+    """argv of `nono proxy`, behind the subcommand."""
+    parser = options.new_parser("nono proxy", description)
+    options.add_globals(parser)
+    options.add_options(parser, options.PROXY, argv)
+    parsed = parser.parse_args(list(argv))
+    given = options.collect(options.PROXY, parsed, argv, environ)
+    return Invocation(given, getattr(parsed, "silent", False), (), standalone_proxy=True)
 
 
 def _check_sandbox_policy(command: str, policy: str) -> None:

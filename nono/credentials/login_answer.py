@@ -42,6 +42,10 @@ class Answer:
     def tokens(self) -> list[Secret]:
         return [each.token for each in self._found]
 
+    def without_tokens(self) -> bytes:
+        """What else there is in the body."""
+        return self.with_phantoms([""] * len(self._found))
+
     def with_phantoms(self, nonces: Sequence[str]) -> bytes:
         """The body with a phantom for each of tokens, in their order."""
         if not self._found:

@@ -85,7 +85,7 @@ class LoginCredential:
         return nonce is not None and self.refusal(nonce) is None
 
     def refusal(self, nonce: str) -> LoginRefusedError | None:
-        """Why its phantom is not redeemed here; None when it is: responses are searched for it from now on."""
+        """Why its phantom is not redeemed here; None when it is. Responses are searched for it now."""
         try:
             self.token(nonce)
         except LoginRefusedError as refused:
@@ -155,7 +155,7 @@ class ProviderLogin:
 
     async def captured(self, answer: Answer) -> bytes:
         """The body for the command. Its tokens are on disk when this returns, or CredentialUnavailable."""
-        if not answer.tokens:
-            return answer.with_phantoms([])
-        nonces = await self._tokens.store(answer.tokens, self._consumers, self._origins)
+        nonces: list[str] = []
+        if answer.tokens:
+            nonces = await self._tokens.store(answer.tokens, self._consumers, self._origins)
         return answer.with_phantoms(nonces)

@@ -11,7 +11,7 @@ from contextlib import (
     contextmanager,
     nullcontext,
 )
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nono.audit.event import Recorder
 from nono.credentials.errors import CredentialUnavailable
@@ -21,17 +21,24 @@ from nono.credentials.phantom import SessionToken
 from nono.credentials.program import find_program
 from nono.errors import LaunchError, NonoError
 from nono.launch.interception import TrustedAuthority, trusted_authority
+from nono.launch.logins import Logins, load_logins
+from nono.launch.upstream_proxy import chain_of
 from nono.policy import key_reach
 from nono.policy.credential_service import CredentialService
 from nono.policy.filesystem import HostFilesystem
 from nono.policy.resolve import Resolved
 from nono.policy.upstream import is_loopback
+from nono.proxy.chain import Chain
+from nono.proxy.chain import authority as authority_text
 from nono.proxy.child_env import LOOPBACK_NO_PROXY, ServiceVariables, child_env
 from nono.proxy.dial import tls_context
 from nono.proxy.flow_record import FlowRecorder
 from nono.proxy.route import Origin, Route, Scope
 from nono.proxy.server import Admits, ProxyConfig, RunningProxy, serve
 from nono.proxy.token_post import TokenPost
+
+if TYPE_CHECKING:
+    from nono.proxy.authority import SessionAuthority
 
 Warn = Callable[[str], None]
 
@@ -44,7 +51,27 @@ class Assembly(NamedTuple):
     record: Recorder
     post: TokenPost
     services: Sequence[LoadedService]
+    logins: Logins
+    chain: Chain | None
     warn: Warn
+
+
+class Listening(NamedTuple):
+    """Where clients find the proxy, and what it asks of them; as ProxyConfig has it."""
+
+    port: int = 0
+    address: str = "127.0.0.1"
+    require_auth: bool = True
+    own_names: frozenset[str] | None = None
+    max_connections: int = 256
+    close_grace_s: float = 1.0
+    own_authority: SessionAuthority | None = None  # instead of one that is made for this run
+    port_flag: str = "--proxy-port"  # for messages
+
+    @property
+    def client_address(self) -> str:
+        """Where clients on this machine find a listener on every address."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.address, self.address)
 
 
 class Assembled(NamedTuple):
@@ -65,29 +92,37 @@ def assemble(resolved: Resolved, environ: Mapping[str, str], record: Recorder, w
     for service in services:
         for sentence in _warnings(service):
             warn(sentence)
-    return Assembly(resolved, environ, record, post, services, warn)
+    logins = load_logins(resolved.oauth_routes, environ)
+    chain = chain_of(resolved.proxy, environ, warn)
+    return Assembly(resolved, environ, record, post, services, logins, chain, warn)
 
 
 @asynccontextmanager
 async def proxy_of(
-    assembly: Assembly, token: SessionToken, port: int, admits: Admits | None
+    assembly: Assembly, token: SessionToken, listening: Listening, admits: Admits | None
 ) -> AsyncIterator[Assembled]:
-    """The proxy, until the block is left. port 0 takes a free one. NonoError when it cannot start."""
+    """The proxy, until the block is left. NonoError when it cannot start."""
     async with AsyncExitStack() as stack:
-        authority = stack.enter_context(_authority(assembly))
+        authority = stack.enter_context(_authority(assembly, listening.own_authority))
         flows = stack.enter_context(_recorder(assembly, token))
-        config = _config(assembly, token, port, authority)
+        config = _config(assembly, token, listening, authority)
         proxy = serve(config, assembly.record, admits=admits, alarm=assembly.warn, flows=flows)
         try:
             running = await stack.enter_async_context(proxy)
         except OSError as error:
             raise NonoError(
-                f"Proxy bind failed on 127.0.0.1:{port}: {error.strerror}",
-                hint="without --proxy-port a free port is taken" if port else None,
+                f"Proxy bind failed on {authority_text(listening.address, listening.port)}: {error.strerror}",
+                hint=f"without {listening.port_flag} a free port is taken" if listening.port else None,
             ) from error
-        services = [_variables(service) for service in assembly.services]
+        services = [*(_variables(service) for service in assembly.services), *assembly.logins.variables]
+        settings = assembly.resolved.proxy
         variables = child_env(
-            running.port, token.child_value(), services, granted=_granted(assembly.resolved)
+            running.port,
+            token.child_value() if listening.require_auth else None,
+            services,
+            granted=_granted(assembly),
+            no_proxy=settings.no_proxy if settings is not None else (),
+            address=listening.client_address,
         )
         if authority is not None:
             variables |= authority.variables
@@ -124,12 +159,15 @@ def _warnings(loaded: LoadedService) -> list[str]:
     return sentences
 
 
-def _authority(assembly: Assembly) -> AbstractContextManager[TrustedAuthority | None]:
-    """The CA, where a host has to be looked into."""
+def _authority(
+    assembly: Assembly, own: SessionAuthority | None
+) -> AbstractContextManager[TrustedAuthority | None]:
+    """The CA, where a host has to be looked into; a person's own, if there is one."""
     resolved = assembly.resolved
     if resolved.proxy is None or not (resolved.services or resolved.scopes or resolved.oauth_routes):
         return nullcontext()
-    return trusted_authority(resolved.proxy, assembly.environ, assembly.warn)
+    searched = assembly.logins.table.captures
+    return trusted_authority(resolved.proxy, assembly.environ, assembly.warn, own=own, http1_only=searched)
 
 
 @contextmanager
@@ -157,7 +195,7 @@ def _recorder(assembly: Assembly, token: SessionToken) -> Iterator[FlowRecorder 
 
 
 def _config(
-    assembly: Assembly, token: SessionToken, port: int, authority: TrustedAuthority | None
+    assembly: Assembly, token: SessionToken, listening: Listening, authority: TrustedAuthority | None
 ) -> ProxyConfig:
     resolved = assembly.resolved
     hosts = resolved.host_filter
@@ -166,11 +204,18 @@ def _config(
     return ProxyConfig(
         hosts=hosts,
         session_token=token,
-        routes=tuple(_route(service) for service in assembly.services),
+        routes=(*(_route(service) for service in assembly.services), *assembly.logins.routes),
+        logins=assembly.logins.table,
         scopes=tuple(Scope(each.host, each.port, each.scheme, each.endpoints) for each in resolved.scopes),
         server_context=authority.server_context if authority is not None else None,
         token_post=assembly.post,
-        port=port,
+        chain=assembly.chain,
+        address=listening.address,
+        port=listening.port,
+        require_auth=listening.require_auth,
+        own_names=listening.own_names,
+        max_connections=listening.max_connections,
+        close_grace_s=listening.close_grace_s,
     )
 
 
@@ -208,12 +253,19 @@ def _variables(loaded: LoadedService) -> ServiceVariables:
     phantoms = {}
     if isinstance(outcome, Loaded):
         phantoms = dict.fromkeys(service.env_vars, outcome.phantom.child_value())
-    return ServiceVariables(service.name, base_urls=service.base_url_env_vars, phantoms=phantoms)
+    return ServiceVariables(
+        service.name,
+        base_urls=service.base_url_env_vars,
+        is_reverse=not service.upstream.is_wildcard,
+        phantoms=phantoms,
+    )
 
 
-def _granted(resolved: Resolved) -> frozenset[str]:
+def _granted(assembly: Assembly) -> frozenset[str]:
     """The hosts that are allowed by their very name; of this machine every name, if it has a route."""
+    resolved = assembly.resolved
     rules = (resolved.host_filter.allow if resolved.host_filter is not None else None) or ()
     named = frozenset(rule.pattern for rule in rules if rule.is_exact)
     has_local_route = any(is_loopback(service.upstream.host) for service in resolved.services)
+    has_local_route = has_local_route or assembly.logins.is_local
     return named | frozenset(LOOPBACK_NO_PROXY) if has_local_route else named

@@ -9,10 +9,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from posixpath import join
 from ssl import SSLContext
+from typing import TYPE_CHECKING
 
 from nono import paths
 from nono.policy.proxy_settings import ProxySettings
 from nono.proxy.child_env import trust_env
+
+if TYPE_CHECKING:
+    from nono.proxy.authority import SessionAuthority
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +30,23 @@ class TrustedAuthority:
 
 @contextmanager
 def trusted_authority(
-    settings: ProxySettings, environ: Mapping[str, str], warn: Callable[[str], None]
+    settings: ProxySettings,
+    environ: Mapping[str, str],
+    warn: Callable[[str], None],
+    *,
+    own: SessionAuthority | None = None,
+    http1_only: Callable[[str], bool] = lambda host: False,
 ) -> Iterator[TrustedAuthority | None]:
-    """The authority of one run; its files are gone when the block is left.
+    """The authority of one run, or a person's own; its files are gone when the block is left.
 
+    http1_only: whether HTTP/2 is not spoken in the name of a host.
     None, and a warning, when they cannot be written: credentials then work through their base URLs only.
     """
     # Imported here: cryptography is for the runs that intercept something.
     from nono.proxy.authority import SessionAuthority
     from nono.proxy.trust_bundle import trust_bundle, wants_truststore
 
-    authority = SessionAuthority.create(
+    authority = own or SessionAuthority.create(
         validity_s=settings.ca_validity_s, leaf_validity_s=settings.leaf_validity_s
     )
     directory = join(paths.state_root(environ), "sessions", f"intercept-{os.getpid()}-{secrets.token_hex(8)}")
@@ -61,7 +71,7 @@ def trusted_authority(
             warn(sentence)
         written = tuple(os.path.realpath(path) for path in (bundle.pem, bundle.truststore) if path)
         yield TrustedAuthority(
-            lambda host: authority.server_context(host, http2=settings.allow_http2),
+            lambda host: authority.server_context(host, http2=settings.allow_http2 and not http1_only(host)),
             written,
             trust_env(bundle.pem, bundle.truststore, settings.ca_env_vars, environ),
         )

@@ -12,10 +12,12 @@ from nono.audit.event import Recorder
 from nono.audit.folding import FoldingRecorder
 from nono.audit.ledger import AuditLog
 from nono.credentials.phantom import make_session_token
-from nono.errors import NonoError
 from nono.kernel import process
-from nono.launch.assembly import Assembly, Warn, assemble, proxy_of
+from nono.launch.assembly import Assembly, Listening, Warn, assemble, proxy_of
+from nono.launch.cause import cause_of
+from nono.launch.git_ssh import git_ssh
 from nono.launch.run import Start, record_nothing
+from nono.policy.environment import child_environment
 from nono.sandbox.plan import Rung
 from nono.supervisor import loop
 from nono.supervisor.adjudicator import NetworkGrants, loopback
@@ -33,7 +35,7 @@ def run(
     try:
         return anyio.run(_supervise, parts, backend_options={"use_uvloop": True})
     except BaseExceptionGroup as group:
-        raise _cause(group) from group
+        raise cause_of(group) from group
 
 
 class Parts(NamedTuple):
@@ -47,13 +49,6 @@ class Parts(NamedTuple):
     say: Callable[[list[str]], None]
 
 
-def _cause(error: BaseException) -> BaseException:
-    """What went wrong, without the task groups it came through."""
-    while isinstance(error, BaseExceptionGroup):
-        error = next((each for each in error.exceptions if isinstance(each, NonoError)), error.exceptions[0])
-    return error
-
-
 async def _supervise(parts: Parts) -> int:
     start, log, record = parts.start, parts.log, parts.record
     peers = PeerRegistry()
@@ -63,9 +58,14 @@ async def _supervise(parts: Parts) -> int:
         if log is not None:
             tasks.start_soon(loop.keep_written, log, record.flush)
         try:
-            async with proxy_of(parts.assembly, make_session_token(), parts.proxy_port, admits) as proxy:
+            listening = Listening(port=parts.proxy_port)
+            async with proxy_of(parts.assembly, make_session_token(), listening, admits) as proxy:
                 port = proxy.running.port
-                listener = start.restrict(proxy.variables, port, readable=proxy.files)
+                prepared = start.prepared
+                inherited = child_environment(start.environ, prepared.resolved.environment)
+                ssh = git_ssh(inherited, prepared.capabilities.grants)
+                added = {**proxy.variables, **ssh.variables}
+                listener = start.restrict(added, port, readable=(*proxy.files, *ssh.files))
                 listen_ports = frozenset(start.prepared.capabilities.listen_ports)
                 grants = NetworkGrants(loopback(port), listen_ports)
                 with _adjudicator(_take_listener(start, listener), grants, record, peers):

@@ -113,10 +113,10 @@ class Start(NamedTuple):
     ) -> int | None:
         """Have the launcher restrict itself; the number of its listener, if it has one.
 
-        added is laid over what the command inherits. readable: files of nono's own that it may read.
+        added is laid over what the command inherits. readable: what it may read of nono's own.
         """
         prepared = self.prepared
-        own = tuple(Grant(path, Access.READ, False, "system", path) for path in readable)
+        own = tuple(Grant(path, Access.READ, os.path.isdir(path), "system", path) for path in readable)
         capabilities = prepared.capabilities._replace(grants=(*prepared.capabilities.grants, *own))
         plan = draw(capabilities, prepared.facts, prepared.enforcement, proxy_port=proxy_port)
         workdir = prepared.capabilities.workdir

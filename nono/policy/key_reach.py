@@ -16,15 +16,20 @@ def refuse_reach(services: Iterable[CredentialService], grants: tuple[Grant, ...
     """ConfigError when a file with a key, or a program that prints one, lies inside the grants."""
     for service in services:
         for file in service.source_files:
-            for grant in _grants_on(file, grants, fs):
-                raise ConfigError(
-                    f"credential '{service.name}': its key lies in {grant.path}, which is granted "
-                    f"(source: {grant.source}): the command would hold the key itself.",
-                    hint="keep the key outside the grants, or store it: "
-                    f"nono credential set {service.name} (and credential_key: the bare name)",
-                )
+            refuse_readable_key(service.name, file, grants, fs)
         for word in service.capture.command if service.capture is not None else ():
             refuse_writable_program(service.name, word, grants, fs)
+
+
+def refuse_readable_key(name: str, path: str, grants: tuple[Grant, ...], fs: Filesystem) -> None:
+    """ConfigError when the file with the key of name lies inside the grants."""
+    for grant in _grants_on(path, grants, fs):
+        raise ConfigError(
+            f"credential '{name}': its key lies in {grant.path}, which is granted "
+            f"(source: {grant.source}): the command would hold the key itself.",
+            hint="keep the key outside the grants, or store it: "
+            f"nono credential set {name} (and name it by the bare name)",
+        )
 
 
 def refuse_writable_program(name: str, path: str, grants: tuple[Grant, ...], fs: Filesystem) -> None:

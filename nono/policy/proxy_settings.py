@@ -28,6 +28,18 @@ class UpstreamProxy(NamedTuple):
     port: int
     auth: str | None = None  # a credential reference to user:password, for Basic
 
+    @property
+    def source_variable(self) -> str | None:
+        """The variable its password comes from, which the child must not inherit."""
+        auth = self.auth or ""
+        return auth.removeprefix("env://") if auth.startswith("env://") else None
+
+    @property
+    def source_file(self) -> str | None:
+        """The file that holds its password, which must lie outside the grants."""
+        auth = self.auth or ""
+        return auth.removeprefix("file://") if auth.startswith("file://") else None
+
 
 class ProxySettings(NamedTuple):
     """Settings of the proxy that are no rules."""

@@ -29,5 +29,6 @@ class RunRequest(NamedTuple):
     allow_http2: bool = False
     proxy_ca_validity: str | None = None  # days
     record_flows: str | None = None
+    standalone_proxy: bool = False  # a proxy and no command: there is one even if nothing asks for it
     env_credential: str | None = None  # a list with commas
     env_credential_map: tuple[tuple[str, str], ...] = ()  # reference, variable

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nono.policy.network import HostFilter
     from nono.policy.oauth_routes import OAuthRoute
     from nono.policy.proxied_policy import ProxiedPolicy
-    from nono.policy.proxy_settings import ProxySettings
+    from nono.policy.proxy_settings import ProxySettings, UpstreamProxy
 
 
 class Resolved(NamedTuple):
@@ -65,6 +65,8 @@ def resolve(
     places = Places(paths.home(environ), cwd, _workdir(request.workdir, environ, cwd, fs), environ)
     asked = _network_wish(request, settings)
     mode = NetworkMode.ALLOWED if request.allow_net else network_wish.mode_of(asked)
+    if request.standalone_proxy and mode is NetworkMode.ALLOWED:
+        mode = NetworkMode.PROXY
     _refuse_options_of_a_proxy(request, mode, asked)
     proxied: ProxiedPolicy | None = None
     if mode is NetworkMode.PROXY:
@@ -80,6 +82,11 @@ def resolve(
 
         refuse_reach(services, files.grants, fs)
         refuse_key_beside_phantom(services, handed_out)
+    behind = proxied.settings.upstream_proxy if proxied is not None else None
+    if behind is not None and behind.source_file is not None:
+        from nono.policy.key_reach import refuse_readable_key
+
+        refuse_readable_key("upstream_proxy", behind.source_file, files.grants, fs)
     return Resolved(
         capabilities=CapabilitySet(
             grants=files.grants,
@@ -100,7 +107,7 @@ def resolve(
         oauth_routes=proxied.oauth_routes if proxied is not None else (),
         proxy=proxied.settings if proxied is not None else None,
         env_credentials=handed_out,
-        environment=_environment(settings, services, places),
+        environment=_environment(settings, services, behind, places),
         deny_rules=files.deny_rules,
         places=places,
         skipped=files.skipped,
@@ -189,10 +196,12 @@ def _groups(settings: Profile) -> list[Group]:
 
 
 def _environment(
-    settings: Profile, services: tuple[CredentialService, ...], places: Places
+    settings: Profile, services: tuple[CredentialService, ...], behind: UpstreamProxy | None, places: Places
 ) -> EnvironmentRules:
     withheld = {variable for service in services for variable in service.env_vars}
     withheld.update(variable for service in services for variable in service.source_variables)
+    if behind is not None and behind.source_variable is not None:
+        withheld.add(behind.source_variable)
     return EnvironmentRules(
         allow=settings.environment.allow_vars,
         deny=settings.environment.deny_vars,

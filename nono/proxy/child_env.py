@@ -6,6 +6,9 @@ import re
 import shlex
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from nono.policy.no_proxy import NoProxyEntry
 
 LOOPBACK_NO_PROXY = ("localhost", "127.0.0.1")
 
@@ -24,6 +27,7 @@ _BUNDLE_VARIABLES = (
     "GIT_SSL_CAINFO",
     "CARGO_HTTP_CAINFO",
     "NODE_EXTRA_CA_CERTS",
+    "npm_config_cafile",  # a cafile in some npmrc would stand in place of all that Node trusts; yarn, pnpm
     "DENO_CERT",
 )
 
@@ -38,6 +42,7 @@ class ServiceVariables:
 
     service: str
     base_urls: tuple[str, ...] = ()  # beside <SERVICE>_BASE_URL
+    is_reverse: bool = True  # whether there is a base URL; the route of a wildcard upstream has none
     phantoms: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -51,29 +56,37 @@ def base_url_variable(service: str) -> str:
 
 def child_env(
     port: int,
-    session_token: str,
+    session_token: str | None,
     services: Sequence[ServiceVariables],
     *,
     granted: Container[str] = (),
+    no_proxy: Sequence[NoProxyEntry] = (),
+    address: str = "127.0.0.1",
 ) -> dict[str, str]:
     """The variables to lay over the child's environment; they win over inherited ones of the same name.
 
-    session_token: its text, revealed by nono.credentials for the child. granted: the loopback names that
-    the host filter allows; clients must not go around the proxy to those, as the kernel would refuse it.
-    An inherited ALL_PROXY would lead past the proxy, so both cases are set.
+    session_token: its text, revealed by nono.credentials for the child; None where none is asked for.
+    granted: the loopback names that the host filter allows; clients must not go around the proxy to those,
+    as the kernel would refuse it. no_proxy: what clients are told beyond that to reach without it. address:
+    of the proxy. An inherited ALL_PROXY would lead past the proxy, so both cases are set.
     """
-    url = f"http://nono:{session_token}@127.0.0.1:{port}"
-    direct = ",".join(name for name in LOOPBACK_NO_PROXY if name not in granted)
+    authority = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    user = "" if session_token is None else f"nono:{quote(session_token, safe='')}@"
+    url = f"http://{user}{authority}"
+    loopback = [NoProxyEntry(name, is_suffix=False) for name in LOOPBACK_NO_PROXY if name not in granted]
+    direct = list(dict.fromkeys((*loopback, *no_proxy)))
     variables = dict.fromkeys(
         ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY", "all_proxy"), url
     )
-    variables |= dict.fromkeys(("NO_PROXY", "no_proxy", "NONO_NO_PROXY"), direct)
-    variables["NONO_PROXY_TOKEN"] = session_token
+    variables |= dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(entry.emitted for entry in direct))
+    variables["NONO_NO_PROXY"] = ",".join(map(str, direct))
+    if session_token is not None:
+        variables["NONO_PROXY_TOKEN"] = session_token
     variables["NODE_USE_ENV_PROXY"] = "1"  # Node's fetch ignores the proxy variables otherwise
     for service in services:
-        base_url = f"http://127.0.0.1:{port}/{service.service.strip('/')}"
-        for name in (base_url_variable(service.service), *service.base_urls):
-            variables[name] = base_url
+        if service.is_reverse:
+            names = (base_url_variable(service.service), *service.base_urls)
+            variables |= dict.fromkeys(names, f"http://{authority}/{service.service.strip('/')}")
         variables |= service.phantoms
     return variables
 
@@ -95,6 +108,8 @@ def trust_env(
             shlex.quote(f"-Djavax.net.ssl.trustStore={truststore}"),
             "-Djavax.net.ssl.trustStoreType=PKCS12",
             "-Djavax.net.ssl.trustStorePassword=changeit",
+            # Or no Authenticator is asked for the session token, which goes to the proxy in a Basic field.
+            "-Djdk.http.auth.tunneling.disabledSchemes=",
         )
         variables["JAVA_TOOL_OPTIONS"] = " ".join(filter(None, options))
     return variables

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from nono.policy.network import Refuse
-from nono.proxy import phantom_check, refusal, target
+from nono.proxy import login_check, phantom_check, refusal, target
+from nono.proxy.browser_check import check_browser
+from nono.proxy.chain import Chain
 from nono.proxy.filter import HostPolicy, own_port_refused, reaches_proxy
 from nono.proxy.inside import entry_of, judge_inside
 from nono.proxy.judge import Judge, is_open, other_port
 from nono.proxy.message import MessageError, RequestHead
 from nono.proxy.refusal import Refusal
 from nono.proxy.route import Origin, Phantom, Route, RouteTable, Scope
-from nono.proxy.verdict import Entry, Inside, Intercept, Mode, Refused, Tunnel, Verdict
+from nono.proxy.verdict import Entry, Forward, Inside, Intercept, Mechanism, Mode, Refused, Tunnel, Verdict
 
 _HTTPS_TEXT = "https forward-proxying is not supported; use CONNECT for https"
 
@@ -27,6 +29,9 @@ class Dispatcher:
     session_token: Phantom
     own_port: int
     intercepts: bool = False  # whether there is a certificate authority that clients inside trust
+    chain: Chain | None = None  # the proxy behind this one
+    require_auth: bool = True  # whether the session token is asked for where it is due
+    own_names: frozenset[str] | None = None  # the listener's, where browsers can reach it; None: they cannot
     _judge: Judge = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -38,10 +43,15 @@ class Dispatcher:
         inside: the CONNECT that the request came through, when its TLS ends here.
         """
         verdict = self._verdict(head, inside)
-        if isinstance(verdict, Refused) and head.wants_upgrade:
-            # llhttp reads no further: what follows might be the other protocol already.
-            return Refused(verdict.entry, replace(verdict.refusal, closes=True))
-        return verdict
+        if isinstance(verdict, Forward) and self.routes.logins.captures(verdict.origin.host):
+            verdict = login_check.captured(verdict, self.routes)
+        if not isinstance(verdict, Refused):
+            return verdict
+        entry, answer = verdict.entry, verdict.refusal
+        if entry.path is not None:
+            entry = replace(entry, path=phantom_check.without_phantoms(entry.path, self.routes))
+        # After a request for an upgrade llhttp reads no further: the other protocol may have begun.
+        return Refused(entry, replace(answer, closes=answer.closes or head.wants_upgrade))
 
     def _verdict(self, head: RequestHead, inside: Inside | None) -> Verdict:
         try:
@@ -64,19 +74,27 @@ class Dispatcher:
             return Refused(entry_of(head, inside, head.target, routes), answer)
         return Refused(_entry(head), Refusal(400, "the request target has no form this proxy serves"))
 
+    def _is_authorised(self, head: RequestHead) -> bool:
+        return not self.require_auth or phantom_check.proxy_authorised(head.headers, self.session_token)
+
+    @property
+    def _mechanism(self) -> Mechanism | None:
+        return "proxy_authorization" if self.require_auth else None
+
     # -- CONNECT
 
     def _connect(self, head: RequestHead) -> Verdict:
         if head.wants_upgrade:
             return Refused(_entry(head), _upgrade_refused())
         host, port = target.parse_authority(head.target)
-        entry = Entry("connect", host, port, "CONNECT", mechanism="proxy_authorization")
-        if not phantom_check.proxy_authorised(head.headers, self.session_token):
+        mode: Mode = "external" if self.chain is not None and self.chain.carries(host, port) else "connect"
+        entry = Entry(mode, host, port, "CONNECT", mechanism=self._mechanism)
+        if not self._is_authorised(head):
             return Refused(entry, refusal.token_required())
         if reaches_proxy(host, port, self.own_port):
             return Refused(entry, refusal.host_denied(own_port_refused(host), host))
         routes, scopes = self.routes.of_upstream(host, port), self.routes.scopes_of(host)
-        if routes or scopes:
+        if routes or scopes or self.routes.logins.captures(host):
             return self._intercept(entry, host, port, routes, scopes)
         verdict = self.hosts.judge_name(host, port)
         if isinstance(verdict, Refuse):
@@ -87,11 +105,14 @@ class Dispatcher:
         self, entry: Entry, host: str, port: int, routes: Sequence[Route], scopes: Sequence[Scope]
     ) -> Verdict:
         entry = replace(entry, mode="connect_intercept", route_id=routes[0].service if routes else None)
-        if not routes and not any(scope.port == port for scope in scopes):
+        logins = self.routes.logins
+        if scopes and not routes and not any(scope.port == port for scope in scopes):
             return Refused(entry, other_port(host, port, scopes))
         if not self.intercepts:
             return Refused(replace(entry, mode="connect"), _bypass_refused(host, routes))
         hosts = self._judge.hosts_of(routes[0], host) if routes else self.hosts
+        if logins.serves(host, port):
+            hosts = self.hosts.for_route(host, port, "login provider")
         denied = hosts.judge_name(host, port)
         if isinstance(denied, Refuse):
             return Refused(entry, refusal.host_denied(denied, host))
@@ -112,10 +133,10 @@ class Dispatcher:
             _entry(head, parts.path),
             target=host,
             port=port,
-            mechanism="proxy_authorization",
+            mechanism=self._mechanism,
             credential_active=False,
         )
-        if not phantom_check.proxy_authorised(head.headers, self.session_token):
+        if not self._is_authorised(head):
             return Refused(entry, refusal.token_required())
         routes, scopes = self.routes.of_upstream(host, port), self.routes.scopes_of(host)
         if scopes or not all(is_open(route) for route in routes):
@@ -125,6 +146,10 @@ class Dispatcher:
         return self._judge.without_credential(head, entry, Origin("http", host, port), path)
 
     def _reverse(self, head: RequestHead, path: bytes) -> Verdict:
+        if self.own_names is not None:
+            refused = check_browser(head, self.own_names)
+            if refused is not None:
+                return Refused(_entry(head, path), refused)
         service, rest = target.split_service(path)
         route = self.routes.of_service(service)
         if route is None:

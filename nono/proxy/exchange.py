@@ -33,6 +33,7 @@ from nono.proxy.splice import SpliceEnd, TimedEnd
 from nono.proxy.upstream import PoolKey, UpstreamConnection
 from nono.proxy.verdict import Entry, Forward
 
+MAX_WAITING_BYTES = 64 * 1024  # of a request body, before there is a connection to send it on
 MAX_HELD_BYTES = 16 * 1024 * 1024  # of a request body that must be there before the request is sent
 _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))  # RFC 9110 section 9.2.2
 
@@ -250,8 +251,14 @@ class Exchange:
         """Whether more of the request body would have to be held here."""
         if self._held is not None:
             return False
-        stands_still = not self._writable or self._is_hasty
-        return stands_still or (self._connection is None and bool(self._incoming.pieces))
+        if self._is_hasty or not self._writable:
+            return True
+        # Who is not read from cannot be seen to go away, and takes a question to a person with it: a short
+        # body is read to its end before there is anybody to send it to.
+        incoming = self._incoming
+        if self._connection is not None or incoming.complete:
+            return False
+        return sum(map(len, incoming.pieces)) > MAX_WAITING_BYTES
 
     def request_progress(self) -> None:
         """More of the request has arrived."""

@@ -17,7 +17,9 @@ class Http1Stream:
     The receiver's calls are those of an HTTP/2 stream.
     """
 
-    def __init__(self, connection: UpstreamConnection, receiver: Receiver, framing: Body, *, reused: bool) -> None:
+    def __init__(
+        self, connection: UpstreamConnection, receiver: Receiver, framing: Body, *, reused: bool
+    ) -> None:
         self._connection: UpstreamConnection | None = connection
         self._receiver = receiver
         self._chunked = framing.kind is BodyKind.CHUNKED

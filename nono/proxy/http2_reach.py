@@ -1,16 +1,19 @@
-"""The upstream connections of one HTTP/2 client: shared by its streams, in whichever version was negotiated."""
+"""The upstream connections that the streams of one HTTP/2 client share, in the version ALPN chose."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import cast
 
 import anyio
 
-from nono.proxy.dial import HTTP1, HTTP2, Alpn, DialError
+from nono.proxy import refusal
+from nono.proxy.dial import HTTP1, HTTP2, Alpn
 from nono.proxy.engine import Engine
+from nono.proxy.filter import HostPolicy
 from nono.proxy.http2_upstream import Http2Upstream
+from nono.proxy.refusal import Refusal
 from nono.proxy.upstream import PoolKey, UpstreamConnection
 
 Reached = Http2Upstream | UpstreamConnection
@@ -28,6 +31,7 @@ class Upstreams:
         self._open: dict[PoolKey, list[Http2Upstream]] = {}
         self._locks: dict[PoolKey, anyio.Lock] = {}  # one look-up and handshake at a time tells the version
         self._http1_only: set[PoolKey] = set()
+        self._closed = False
 
     def at_hand(self, key: PoolKey) -> Reached | None:
         """A connection that takes one more request now."""
@@ -36,10 +40,12 @@ class Upstreams:
         kept = self._open[key] = [each for each in self._open.get(key, ()) if not each.is_leaving]
         return next((each for each in kept if each.has_room), None)
 
-    async def reach(self, key: PoolKey, vet: Callable[[Sequence[str]], bool]) -> Reached | None:
-        """A connection that takes one more request; None when vet said no. DialError otherwise.
+    async def reach(
+        self, key: PoolKey, hosts: HostPolicy, may_begin: Callable[[], bool]
+    ) -> Reached | Refusal:
+        """A connection that takes one more request, or why there is none.
 
-        vet: asked about the addresses that were found, of which one is dialled when it agrees.
+        hosts judges the addresses when one has to be dialled. may_begin is asked before that, and records.
         """
         if key not in self._http1_only:
             async with self._locks.setdefault(key, anyio.Lock()):
@@ -47,30 +53,33 @@ class Upstreams:
                 if found is not None:
                     return found
                 if key not in self._http1_only:
-                    return await self._dial(key, vet, HTTP2)
-        return self.at_hand(key) or await self._dial(key, vet, HTTP1)
+                    return await self._dial(key, hosts, may_begin, HTTP2)
+        return self.at_hand(key) or await self._dial(key, hosts, may_begin, HTTP1)
 
-    async def _dial(self, key: PoolKey, vet: Callable[[Sequence[str]], bool], alpn: Alpn) -> Reached | None:
-        dialer = self._engine.dialer
-        addresses = await dialer.resolve(key.host, key.port)
-        if not vet(addresses):
-            return None
-        opened = await dialer.open(
+    async def _dial(
+        self, key: PoolKey, hosts: HostPolicy, may_begin: Callable[[], bool], alpn: Alpn
+    ) -> Reached | Refusal:
+        opened = await self._engine.reach.open(
             lambda: _Negotiation(lambda http2: self._made(key, http2=http2)),
-            addresses,
+            key.host,
             key.port,
+            hosts=hosts,
+            may_begin=may_begin,
             server_name=key.host if key.scheme == "https" else None,
             tls=key.tls,
             alpn=alpn,
         )
+        if isinstance(opened, Refusal):
+            return opened
         reached = opened.successor
         assert reached is not None
         if isinstance(reached, Http2Upstream):
-            with anyio.move_on_after(dialer.connect_timeout_s):
+            with anyio.move_on_after(self._engine.reach.dialer.connect_timeout_s) as patience:
                 await reached.settled()
             if not reached.has_room:
                 reached.close()
-                raise DialError("the upstream takes no HTTP/2 request", timed_out=not reached.is_leaving)
+                reason = "the upstream takes no HTTP/2 request"
+                return refusal.upstream_failed(key.host, reason, timed_out=patience.cancelled_caught)
         return reached
 
     def _made(self, key: PoolKey, *, http2: bool) -> Reached:
@@ -79,10 +88,13 @@ class Upstreams:
             return UpstreamConnection(key, self._engine.pool)
         connection = Http2Upstream(self._engine.pool.connections)
         self._open.setdefault(key, []).append(connection)
+        if self._closed:
+            connection.close()
         return connection
 
     def close(self) -> None:
         """The client is gone."""
+        self._closed = True
         for connections in self._open.values():
             for connection in connections:
                 connection.close()

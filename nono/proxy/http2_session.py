@@ -7,6 +7,7 @@ user is here: bodies that wait for the peer's window and for the transport, and 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Protocol
@@ -66,6 +67,8 @@ class Session:
     """
 
     def __init__(self, *, client_side: bool, stream_window: int, max_streams: int | None = None) -> None:
+        # hpack would log every field, the credential among them.
+        logging.getLogger("hpack").setLevel(logging.WARNING)
         # Heads are checked in http2_head, so that one that is malformed ends its own stream only.
         self._h2 = H2Connection(
             H2Configuration(
@@ -134,12 +137,21 @@ class Session:
         """The number of a new stream, with its request head queued."""
         stream_id = self._h2.get_next_available_stream_id()
         self.accept(stream_id, source, heard_all=False)
-        self.head(stream_id, fields, end=end)
+        self._send_head(stream_id, fields, end=end)
         return stream_id
 
     def accept(self, stream_id: int, source: Source | None, *, heard_all: bool) -> None:
         """Keep account of a stream. heard_all: the peer will send nothing more on it."""
         self._sending[stream_id] = _Sending(source, heard_all=heard_all)
+
+    def tracks(self, stream_id: int) -> bool:
+        """Whether one of both sides may still send, as far as the events that were handed out tell."""
+        return stream_id in self._sending
+
+    def heard_all(self, stream_id: int) -> bool:
+        """Whether the peer has ended its side."""
+        sending = self._sending.get(stream_id)
+        return sending is None or sending.heard_all
 
     def is_open(self, stream_id: int) -> bool:
         """Whether anything can be sent on it."""
@@ -147,8 +159,10 @@ class Session:
         return stream is not None and not stream.closed and self._transport is not None
 
     def head(self, stream_id: int, fields: Iterable[Header], *, end: bool = False) -> None:
-        if not self.is_open(stream_id):
-            return
+        if self.is_open(stream_id):
+            self._send_head(stream_id, fields, end=end)
+
+    def _send_head(self, stream_id: int, fields: Iterable[Header], *, end: bool) -> None:
         self._h2.send_headers(stream_id, fields, end_stream=end)
         self._gate.carried()
         if end:

@@ -46,14 +46,16 @@ class Receiver(Protocol):
     def response_finished(self, fields: Sequence[Header]) -> None: ...
 
     def upstream_failed(self, reason: str, code: int | None = None, *, replay: Replay = "none") -> None:
-        """code: of the RST_STREAM, if one came. After the end of a response: the rest of the request is lost."""
+        """code: of the RST_STREAM, if there was one. After a response: the rest of the request is lost."""
         ...
 
 
 class UpstreamStream:
     """One request and its response; a Source for the session."""
 
-    def __init__(self, connection: Http2Upstream, session: Session, receiver: Receiver, method: bytes) -> None:
+    def __init__(
+        self, connection: Http2Upstream, session: Session, receiver: Receiver, method: bytes
+    ) -> None:
         self.stream_id = 0  # not numbered yet
         self._connection = connection
         self._session = session
@@ -170,7 +172,9 @@ class Http2Upstream(asyncio.Protocol):
         """Until the upstream's settings are here, which say how many streams it takes; or it is gone."""
         await self._settled.wait()
 
-    def begin(self, receiver: Receiver, method: bytes, fields: Iterable[Header], *, end: bool) -> UpstreamStream:
+    def begin(
+        self, receiver: Receiver, method: bytes, fields: Iterable[Header], *, end: bool
+    ) -> UpstreamStream:
         """Send a request head; there must be room. end: no body follows."""
         stream = UpstreamStream(self, self._session, receiver, method)
         stream.stream_id = self._session.open_outbound(fields, stream, end=end)
@@ -240,7 +244,7 @@ class Http2Upstream(asyncio.Protocol):
             if stream is not None and stream_id is not None:
                 stream.handle(event)
                 self._served = True
-                if not self._session.is_open(stream_id):
+                if not self._session.tracks(stream_id):
                     self.forget(stream_id)
 
     def _go_away(self, event: GoAway) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from nono.proxy import phantom_check, refusal, target
+from nono.proxy import login_check, phantom_check, refusal, target
 from nono.proxy.judge import Judge, is_below, is_open
 from nono.proxy.message import MessageError, RequestHead
 from nono.proxy.refusal import Refusal
@@ -25,9 +25,15 @@ def judge_inside(judge: Judge, head: RequestHead, inside: Inside) -> Verdict:
         return Refused(entry, misdirected)
     if not head.target.startswith(b"/"):
         raise MessageError("the target of a request inside a CONNECT begins with a slash")
-    path = target.canonical(head.target, lenient=not scopes and all(is_open(route) for route in routes))
+    logins = judge.routes.logins
+    is_open_to_all = not scopes and not logins.captures(host) and all(is_open(route) for route in routes)
+    path = target.canonical(head.target, lenient=is_open_to_all)
     entry = entry_of(head, inside, path, routes)
+    at = logins.endpoint(host, port, path.partition(b"?")[0].decode("ascii"))
+    if at is not None:
+        return judge.at_token_endpoint(head, entry, Origin("https", host, port), path, at)
     presented, has_key = phantom_check.owners(routes, head.headers, path, judge.routes)
+    presented += login_check.owners(routes, head.headers)
     if len(presented) > 1:
         names = " and ".join(repr(route.service) for route in presented)
         error = f"the phantoms of {names} were sent together"
@@ -37,7 +43,7 @@ def judge_inside(judge: Judge, head: RequestHead, inside: Inside) -> Verdict:
         return _with_route(judge, head, inside, entry, (presented or routes)[0], path)
     entry = replace(entry, upstream=f"{host}:{port}", credential_active=False)
     schemes = [route.origin.scheme for route in routes]
-    schemes += [scope.scheme for scope in scopes if scope.port == port]
+    schemes += [scope.scheme for scope in scopes if scope.port == port] or ["https"]
     return judge.without_credential(head, entry, Origin(schemes[0], host, port), path)
 
 

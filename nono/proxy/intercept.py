@@ -49,12 +49,12 @@ class Interception(asyncio.Protocol):
     async def _handshake(self, transport: asyncio.Transport, early: bytes) -> None:
         loop = asyncio.get_running_loop()
         where = self._verdict.inside
-        inner = self._client.inside(where)
+        first = _FirstBytes()
         try:
             context = self._engine.server_context(where.host)
             handshake = loop.start_tls(
                 transport,
-                inner,
+                first,
                 context,
                 server_side=True,
                 ssl_handshake_timeout=self._engine.head_timeout_s,
@@ -70,7 +70,16 @@ class Interception(asyncio.Protocol):
         finally:
             self._engine.connections.discard(self)
         assert secured is not None
-        inner.connection_made(secured)
+        first.give_way(self._successor(secured), secured)
+
+    def _successor(self, secured: asyncio.Transport) -> asyncio.Protocol:
+        """The client's connection from here on, in the protocol that ALPN (RFC 7301) chose."""
+        if secured.get_extra_info("ssl_object").selected_alpn_protocol() == "h2":
+            # Imported when the first such client is there: most runs have none, and it takes 30 ms.
+            from nono.proxy.http2 import Http2Connection
+
+            return Http2Connection(self._engine, self._verdict.inside)
+        return self._client.inside(self._verdict.inside)
 
     def _failed(self, failure: Exception) -> None:
         reason = getattr(failure, "reason", None) or type(failure).__name__
@@ -106,6 +115,28 @@ class Interception(asyncio.Protocol):
 
     def client_lost(self) -> None:
         """The handshake will notice."""
+
+
+class _FirstBytes(asyncio.Protocol):
+    """Keeps what comes with the end of the handshake, until it is known who reads it."""
+
+    def __init__(self) -> None:
+        self._early = bytearray()
+        self._is_lost = False
+
+    def data_received(self, data: bytes) -> None:
+        self._early += data
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._is_lost = True
+
+    def give_way(self, successor: asyncio.Protocol, transport: asyncio.Transport) -> None:
+        if self._is_lost:
+            return
+        transport.set_protocol(successor)
+        successor.connection_made(transport)
+        if self._early:
+            successor.data_received(bytes(self._early))
 
 
 def _feed(transport: asyncio.Transport, early: bytes) -> None:

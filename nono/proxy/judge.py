@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 
 from nono.policy.endpoint import EndpointPolicy, EndpointVerdict
 from nono.policy.network import Refuse
-from nono.proxy import phantom_check, refusal, rewrite, websocket
+from nono.proxy import login_check, phantom_check, refusal, rewrite, websocket
 from nono.proxy.filter import HostPolicy
+from nono.proxy.login_table import LoginEndpoint
 from nono.proxy.message import RequestHead
+from nono.proxy.phantom_check import Presented
 from nono.proxy.refusal import Refusal
 from nono.proxy.route import Origin, Phantom, Route, RouteTable, Scope
-from nono.proxy.verdict import Entry, Forward, Refused, Verdict
+from nono.proxy.verdict import Capture, Entry, Forward, Refused, Verdict
 
 _LENIENCY = ("allow", "approve", "deny")
 
@@ -48,7 +50,7 @@ class Judge:
         """A request for route, however it came there. Authentication comes before anything else."""
         if route.credential is None:
             return Refused(entry, refusal.unavailable(route.service, origin.host))
-        shown = phantom_check.check(route, head.headers, path, self.routes)
+        shown = self._shown(head, route, path)
         entry = replace(entry, mechanism="phantom_header")
         if isinstance(shown, Refusal):
             return Refused(entry, shown)
@@ -76,7 +78,43 @@ class Judge:
             route,
             approval=verdict if verdict.decision == "approve" else None,
             websocket_key=websocket_key,
+            presented=shown.fields,
         )
+
+    def _shown(self, head: RequestHead, route: Route, path: bytes) -> Presented | Refusal:
+        if route.login is not None:
+            return login_check.check(
+                route, route.login, head.headers, path, self.routes, self.session_token
+            )
+        stray = self._stray_login(head, path, route.origin.host)
+        return stray or phantom_check.check(route, head.headers, path, self.routes)
+
+    def _stray_login(self, head: RequestHead, path: bytes, host: str) -> Refusal | None:
+        if not self.routes.logins.logins:
+            return None
+        return login_check.check_elsewhere(head.headers, path, host)
+
+    def at_token_endpoint(
+        self, head: RequestHead, entry: Entry, origin: Origin, path: bytes, at: LoginEndpoint
+    ) -> Verdict:
+        """A request of a login for its tokens: whoever may use the proxy may log in."""
+        name = at.login.provider.name
+        entry = replace(entry, route_id=at.login.provider.consumer, upstream=f"{origin.host}:{origin.port}")
+        fields = login_check.presented(
+            at.credential, head.headers, path, origin.host, self.routes, self.session_token
+        )
+        if isinstance(fields, Refusal):
+            return Refused(entry, fields)
+        hosts = self.hosts.for_route(origin.host, origin.port, f"login provider {name!r}")
+        denied = hosts.judge_name(origin.host, origin.port)
+        if isinstance(denied, Refuse):
+            return Refused(entry, refusal.host_denied(denied, origin.host))
+        if head.method == b"TRACE":
+            return Refused(entry, _trace_refused(origin.host))
+        if websocket.key_of(head) is not None:
+            return Refused(entry, login_check.no_websocket(origin.host))
+        request = rewrite.outgoing(head, path, origin, None)
+        return Capture(Forward(entry, origin, request, hosts, presented=fields), at)
 
     def _rules_on(self, route: Route, origin: Origin, path: str) -> list[EndpointPolicy]:
         scopes = self.routes.scopes_of(origin.host)
@@ -99,6 +137,7 @@ class Judge:
         carried = phantom_check.check_elsewhere(
             head.headers, path, host, self.routes, self.session_token, here=routes
         )
+        carried = carried or self._stray_login(head, path, host)
         if carried is not None:
             return Refused(entry, carried)
         denied = self.hosts.judge_name(host, port)

@@ -285,7 +285,7 @@ def end_to_end(headers: Sequence[Header], *, without: frozenset[bytes] = frozens
     """The fields meant for the other end: no hop-by-hop field, none that Connection names, none of without.
 
     Host stays: what a Connection field may not remove is what routes the message. A name with underscores
-    counts as the one with hyphens, since behind CGI and its heirs (RFC 3875 section 4.1.18) they are the same.
+    counts as the one with hyphens, since for CGI and its heirs (RFC 3875 section 4.1.18) they are the same.
     """
     names = [_folded(name) for name, _ in headers]
     dropped = HOP_BY_HOP.union([_folded(name) for name in without])

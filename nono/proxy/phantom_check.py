@@ -28,6 +28,7 @@ class Presented(NamedTuple):
 
     target: bytes  # with the phantom taken out, or a placeholder where the credential will stand
     mechanism: Mechanism
+    fields: tuple[Header, ...] = ()  # the header fields into which tokens go in the places of phantoms
 
 
 def _basic(encoded: str) -> Slot:
@@ -71,7 +72,7 @@ def _target_slots(route: Route, target: bytes) -> list[Slot]:
     accept = route.accept
     if accept.mode == "url_path":
         slot = _path_slot(route, accept, target)
-        return [] if slot is None else [(target[slot.start : slot.end].decode("ascii", "replace"),)]
+        return [] if slot is None else [(_key(target, slot),)]
     if accept.mode == "query_param":
         return [(value,) for value in key_slot.query_values(accept.query_param, target) if value]
     return []
@@ -86,17 +87,36 @@ def _path_slot(route: Route, side: Inject, target: bytes) -> key_slot.PathSlot |
     return key_slot.find_in_path(side.path_pattern, target, len(route.origin.base_path))
 
 
+def _key(target: bytes, slot: key_slot.PathSlot) -> str:
+    return unquote(target[slot.start : slot.end].decode("ascii", "replace"))
+
+
+def _patterns(routes: Iterable[Route]) -> set[str]:
+    return {side.path_pattern for route in routes for side in (route.accept, route.inject)} - {""}
+
+
 def _target_texts(target: bytes, routes: RouteTable) -> list[str]:
     """Every part of a target that could be a phantom, wherever it was put."""
     path, _, query = target.decode("ascii", "replace").partition("?")
     texts = [unquote(segment) for segment in path.split("/")]
-    for pattern in {route.accept.path_pattern for route in routes.routes if route.accept.path_pattern}:
-        for slot in key_slot.all_in_path(pattern, target):
-            texts.append(unquote(target[slot.start : slot.end].decode("ascii", "replace")))
+    for pattern in _patterns(routes.routes):
+        texts += [_key(target, slot) for slot in key_slot.all_in_path(pattern, target)]
     # A semicolon separates parameters too, for some servers (HTML 4.01 appendix B.2.2).
     for name, _, value in (pair.partition("=") for pair in re.split("[&;]", query)):
         texts += [unquote_plus(name), unquote_plus(value)]
     return [text for text in texts if text]
+
+
+def without_phantoms(recorded: str, routes: RouteTable) -> str:
+    """recorded, the path of a refused request, without any phantom that is a part of it."""
+    target = recorded.encode("ascii", "backslashreplace")
+    for pattern in _patterns(routes.routes):
+        for slot in reversed(key_slot.all_in_path(pattern, target)):
+            if routes.owner_of(_key(target, slot)) is not None:
+                target = key_slot.fill_path(target, slot, key_slot.PLACEHOLDER)
+    parts = re.split("([/?&;=])", target.decode("ascii"))
+    placeholder = key_slot.PLACEHOLDER.decode("ascii")
+    return "".join(part if routes.owner_of(unquote_plus(part)) is None else placeholder for part in parts)
 
 
 def without_path_keys(routes: Iterable[Route], target: bytes) -> bytes:
@@ -104,8 +124,7 @@ def without_path_keys(routes: Iterable[Route], target: bytes) -> bytes:
 
     target need not be canonical, and with or without the base path.
     """
-    patterns = {side.path_pattern for route in routes for side in (route.accept, route.inject)} - {""}
-    for pattern in patterns:
+    for pattern in _patterns(routes):
         for slot in reversed(key_slot.all_in_path(pattern, target)):
             target = key_slot.fill_path(target, slot, key_slot.PLACEHOLDER)
     return target
@@ -141,12 +160,13 @@ def check(route: Route, headers: Sequence[Header], target: bytes, routes: RouteT
     other = _foreign((*(text for slot in slots for text in slot), *strays), routes, route)
     if other is not None:
         return wrong_host(other, repr(route.service), host)
-    if _matches_any(phantom, strays):
+    is_astray = _matches_any(phantom, strays)
+    if not slots:
+        return _misplaced(route) if is_astray else missing(route)
+    if is_astray:
         error = "a phantom was sent in the path or the query string, where this route has no key"
         return _failed(403, error, host, "send it in a header")
     own = [_matches_any(phantom, slot) for slot in slots]
-    if not slots:
-        return missing(route)
     if not any(own):
         error = f"the key that was sent is not the phantom of {route.service!r}"
         return _failed(401, error, host, _hint(route))
@@ -196,6 +216,11 @@ def missing(route: Route) -> Refusal:
     return _failed(401, f"the phantom of {route.service!r} is missing", route.origin.host, _hint(route))
 
 
+def _misplaced(route: Route) -> Refusal:
+    error = f"the phantom of {route.service!r} is in no place for a key"
+    return _failed(401, error, route.origin.host, "send it where the service's own clients send their key")
+
+
 def wrong_host(owner: Route, sent_to: str, host: str) -> Refusal:
     hint = f"send it to the URL in {owner.base_url_variable or owner.service}"
     refusal = _failed(403, f"the phantom of {owner.service!r} was sent to {sent_to}", host, hint)
@@ -208,6 +233,8 @@ def _matches_any(phantom: Phantom, texts: Sequence[str]) -> bool:
 
 
 def _hint(route: Route) -> str:
+    if route.login is not None:
+        return "log in inside the sandbox, and send what the login gave"
     return f"use the key that the variables of {route.service!r} hold inside the sandbox"
 
 
@@ -228,7 +255,7 @@ def check_elsewhere(
     texts += _target_texts(target, routes)
     owner = _foreign(texts, routes, None)
     if owner is not None and any(owner is route for route in here):
-        return _failed(401, f"the phantom of {owner.service!r} is in no place for a key", host, _hint(owner))
+        return _misplaced(owner)
     if owner is not None:
         return wrong_host(owner, host, host)
     if _matches_any(session_token, texts):

@@ -144,7 +144,12 @@ def facts(verdict: Forward) -> RequestFacts:
     origin, request = verdict.origin, verdict.request
     path = request.target.decode("ascii")
     return RequestFacts(
-        origin.host, origin.port, verdict.entry.method, path, verdict.entry.route_id or origin.host
+        origin.host,
+        origin.port,
+        verdict.entry.method,
+        path,
+        verdict.entry.route_id or origin.host,
+        verdict.presented,
     )
 
 

@@ -7,8 +7,8 @@ from nono.proxy.refusal import Refusal, one_line
 from nono.proxy.verdict import Entry
 
 
-def allowed(entry: Entry) -> Event:
-    """The event of a request that is about to be carried out."""
+def allowed(entry: Entry, *, reason: str | None = None) -> Event:
+    """The event of a request that is about to be carried out; reason is what else there is to say of it."""
     return network(
         mode=entry.mode,
         decision="allow",
@@ -16,6 +16,7 @@ def allowed(entry: Entry) -> Event:
         port=entry.port,
         method=entry.method,
         path=entry.path,
+        reason=reason,
         route_id=entry.route_id,
         auth_mechanism=entry.mechanism,
         auth_outcome="succeeded" if entry.mechanism is not None else None,

@@ -51,16 +51,20 @@ def request_head(
     """
     target, headers, added = request.target, request.headers, list[Header]()
     if injection is not None:
-        names = injection.header_names
-        headers = [field for field in headers if field[0].lower() not in names]
-        target, injected = injection.inject(request._replace(headers=headers))
-        added = [(name, checked_value(value)) for name, value in injected]
-        checked_target(target)
+        target, headers, added = injected(request, injection)
     if accept_encoding is not None:
         headers = [field for field in headers if field[0].lower() not in _NOT_SEARCHABLE]
         added.append((b"Accept-Encoding", accept_encoding))
     fields = [(b"Host", request.authority), *headers, *framing, *added]
     return serialise(b"%b %b HTTP/1.1" % (request.method, target), fields)
+
+
+def injected(request: Outgoing, injection: Injection) -> tuple[bytes, list[Header], list[Header]]:
+    """The target, the request's own fields and the credential's. Raises as request_head."""
+    names = injection.header_names
+    headers = [field for field in request.headers if field[0].lower() not in names]
+    target, fields = injection.inject(request._replace(headers=headers))
+    return checked_target(target), headers, [(name, checked_value(value)) for name, value in fields]
 
 
 def response_for_client(

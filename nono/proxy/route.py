@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from nono.credentials.credential import Credential
+from nono.credentials.login_tokens import LoginCredential
 from nono.policy.endpoint import ALLOW_ALL, EndpointPolicy
 from nono.policy.hostname import ip_literal
 from nono.policy.route_rules import (
@@ -19,6 +20,7 @@ from nono.policy.route_rules import (
     UpgradeRule,
     UsageLimits,
 )
+from nono.proxy.login_table import NO_LOGINS, LoginTable
 
 
 class Phantom(Protocol):
@@ -79,6 +81,7 @@ class Route:
     limits: UsageLimits = NO_LIMITS
     tls: TlsIdentity = NO_IDENTITY
     watched: bool = True  # whether responses are searched for the secret
+    login: LoginCredential | None = None  # the credential itself, where it is that of captured logins
 
     def __post_init__(self) -> None:
         if (self.credential is None) != (self.phantom is None):
@@ -110,6 +113,7 @@ class RouteTable:
 
     routes: tuple[Route, ...]
     scopes: tuple[Scope, ...] = ()
+    logins: LoginTable = NO_LOGINS
     _by_service: Mapping[str, Route] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -131,6 +135,10 @@ class RouteTable:
         return [scope for scope in self.scopes if scope.covers(host)]
 
     def owner_of(self, text: str) -> Route | None:
-        """The route whose phantom text is. Every phantom is compared, so time tells nothing about which."""
-        owners = [route for route in self.routes if route.phantom is not None and route.phantom.matches(text)]
+        """The route whose phantom text is. Every phantom is compared, so time tells nothing about which.
+
+        Those of captured logins are none of one route: login_check looks for them.
+        """
+        others = [route for route in self.routes if route.login is None]
+        owners = [route for route in others if route.phantom is not None and route.phantom.matches(text)]
         return owners[0] if owners else None

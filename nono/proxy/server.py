@@ -23,6 +23,7 @@ from nono.proxy.engine import Engine, no_authority
 from nono.proxy.filter import HostPolicy
 from nono.proxy.flow_record import FlowRecorder
 from nono.proxy.http1 import ClientConnection
+from nono.proxy.login_table import NO_LOGINS, LoginTable
 from nono.proxy.model_prices import shipped_prices
 from nono.proxy.pool import Pool
 from nono.proxy.preparation import Approver, Preparation
@@ -47,9 +48,13 @@ class ProxyConfig:
     session_token: Phantom
     routes: tuple[Route, ...] = ()
     scopes: tuple[Scope, ...] = ()
+    logins: LoginTable = NO_LOGINS
     server_context: Callable[[str], ssl.SSLContext] | None = None  # None: TLS is not intercepted
     chain: Chain | None = None  # the proxy behind this one
     token_post: TokenPost | None = None  # what the routes' credentials fetch tokens through
+    require_auth: bool = True  # whether the session token is asked for; a phantom always is
+    own_names: frozenset[str] | None = None  # for a listener that browsers reach: see Dispatcher
+    address: str = "127.0.0.1"  # to listen on
     port: int = 0  # 0: any free one
     max_connections: int = 256
     head_timeout_s: float = 30.0
@@ -93,14 +98,14 @@ async def serve(
     flows: FlowRecorder | None = None,
     listener: socket.socket | None = None,
 ) -> AsyncIterator[RunningProxy]:
-    """A proxy on 127.0.0.1 until the block is left.
+    """A proxy on config.address until the block is left.
 
     admits: whether a connection from that (address, port) was made by the child; None admits all, who
     still need the token or a phantom. listener: a bound, listening socket to use (made in another network
     namespace); it is closed with the proxy. OSError when the port cannot be bound, or a file
     of a route's TLS identity not be read.
     """
-    bound = listener if listener is not None else _bind(config.port)
+    bound = listener if listener is not None else _bind(config.address, config.port)
     with bound:
         port = bound.getsockname()[1]
         dialer = Dialer(resolver, config.connect_timeout_s)
@@ -110,11 +115,14 @@ async def serve(
         async with anyio.create_task_group() as tasks:
             engine = Engine(
                 dispatcher=Dispatcher(
-                    RouteTable(config.routes, config.scopes),
+                    RouteTable(config.routes, config.scopes, config.logins),
                     config.hosts,
                     config.session_token,
                     port,
                     intercepts=config.server_context is not None,
+                    chain=config.chain,
+                    require_auth=config.require_auth,
+                    own_names=config.own_names,
                 ),
                 reach=Reach(dialer, port, config.chain),
                 pool=pool,
@@ -143,11 +151,12 @@ async def serve(
                 tasks.cancel_scope.cancel()
 
 
-def _bind(port: int) -> socket.socket:
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+def _bind(address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(("127.0.0.1", port))
+        bound.bind((address, port))
         bound.listen(512)
         bound.setblocking(False)
     except BaseException:

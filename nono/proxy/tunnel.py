@@ -1,4 +1,4 @@
-"""A CONNECT tunnel: a vetted address, a ClientHello for the host that was asked for, then bytes both ways."""
+"""A CONNECT tunnel: a vetted address, a client that speaks TLS for that host or SSH, then bytes both ways."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 import anyio
 
 from nono.policy.hostname import HostError, canonical_host
-from nono.proxy import client_hello, recording, refusal
+from nono.proxy import client_hello, recording, refusal, ssh_identification
 from nono.proxy.client_hello import Hello, NeedMore, NotTls
 from nono.proxy.engine import Engine
 from nono.proxy.refusal import Refusal
@@ -101,7 +101,10 @@ class TunnelOpening:
 
 
 class TunnelClient(TimedEnd):
-    """The client's end: it holds the first bytes back until they are a ClientHello for the CONNECT host."""
+    """The client's end: it holds the first bytes back until they are a ClientHello for the CONNECT host.
+
+    On the port of SSH they may be the first line of SSH instead.
+    """
 
     def __init__(self, engine: Engine, client: ConnectClient, verdict: Tunnel, upstream: SpliceEnd) -> None:
         super().__init__(engine.connections, engine.tunnel_idle_timeout_s)
@@ -130,6 +133,15 @@ class TunnelClient(TimedEnd):
         if self.other is None:
             return  # denied; what still arrives is for nobody
         self.early += data
+        if self._verdict.port == ssh_identification.PORT:
+            match ssh_identification.parse(self.early):
+                case "more":
+                    return
+                case "ssh":
+                    self._begin_ssh()
+                    return
+                case "other":
+                    pass
         match client_hello.parse(self.early):
             case NeedMore():
                 return
@@ -142,6 +154,13 @@ class TunnelClient(TimedEnd):
                     self._splice()
                 else:
                     self._deny(f"the ClientHello names {refusal.one_line(name)}")
+
+    def _begin_ssh(self) -> None:
+        # SSH names no host, and no front of many hosts takes its connections: there is nothing to compare.
+        if self._engine.record(recording.allowed(self._verdict.entry, reason="SSH is spoken")):
+            self._splice()
+        else:
+            self._deny("the audit log could not be written")
 
     def _names_host(self, name: str) -> bool:
         try:

@@ -239,6 +239,9 @@ class UpstreamConnection(asyncio.Protocol):
                 self._fail(sink, None)
                 return False
             self._after_switch = data[upgrade.args[0] :]
+        if self._after_switch is None and self._head is not None and self._head.status == 101:
+            self._fail(sink, None)  # it lacks Connection or Upgrade, and llhttp goes on reading HTTP
+            return False
         # llhttp keeps an unfinished field in memory, be it of the head or of the trailers.
         self._unfinished = 0 if self._progress else self._unfinished + len(data)
         if self._unfinished > MAX_HEAD_BYTES and not self._complete:

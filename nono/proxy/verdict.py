@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from nono.credentials.credential import Outgoing
+from nono.credentials.credential import Header, Outgoing
 from nono.policy.endpoint import EndpointVerdict
 from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy.filter import HostPolicy
+from nono.proxy.login_table import LoginEndpoint
 from nono.proxy.refusal import Refusal
 from nono.proxy.route import Origin, Route
 
-Mode = Literal["connect", "connect_intercept", "reverse"]
+Mode = Literal["connect", "connect_intercept", "reverse", "external"]
 Mechanism = Literal["proxy_authorization", "phantom_header", "phantom_path", "phantom_query"]
 
 
@@ -50,6 +51,7 @@ class Forward:
     route: Route | None = None  # None: no credential goes along
     approval: EndpointVerdict | None = None  # a person has to agree first
     websocket_key: bytes | None = None  # the client asks for a WebSocket (RFC 6455 section 4.1)
+    presented: tuple[Header, ...] = field(default=(), repr=False)  # the fields that hold a login's phantom
 
     @property
     def credentialed(self) -> bool:
@@ -58,6 +60,14 @@ class Forward:
     @property
     def tls(self) -> TlsIdentity:
         return NO_IDENTITY if self.route is None else self.route.tls
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """As forward says, but the whole answer is searched for tokens of a login before any of it goes on."""
+
+    forward: Forward
+    at: LoginEndpoint | None  # None: another path on the host of a token endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,4 +102,4 @@ class Inside:
         return Origin("https", self.host, self.port).authority.decode("ascii")
 
 
-Verdict = Forward | Tunnel | Intercept | Refused
+Verdict = Forward | Capture | Tunnel | Intercept | Refused

@@ -1,4 +1,4 @@
-"""HTTP libraries and SDKs inside `nono run`, at the provider's own URL: the TLS that they begin ends in nono."""
+"""HTTP libraries and SDKs inside `nono run` at the provider's own URL: their TLS ends in nono."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,6 +58,8 @@ const stream = process.argv[1] === 'streamed';
 """
 UNDICI = "const {fetch, EnvHttpProxyAgent, setGlobalDispatcher} = require('undici');"
 UNDICI += "setGlobalDispatcher(new EnvHttpProxyAgent());"
+
+NODE_MODULES = "/usr/share/nodejs"  # where Debian has them
 
 SERVICES: dict[str, dict[str, object]] = {
     "openai": {},
@@ -120,13 +123,6 @@ IMPATIENT = [client for client in CLIENTS if not client.retries]
 
 
 @cache
-def undici() -> Path | None:
-    """The directory of the npm package: Debian's, or one that npm has installed for all."""
-    places = [Path("/usr/share/nodejs/undici"), Path("/usr/lib/node_modules/undici")]
-    return next((place for place in places if (place / "package.json").exists()), None)
-
-
-@cache
 def node_version() -> tuple[int, ...]:
     printed = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
     return tuple(map(int, printed.removeprefix("v").split(".")))
@@ -137,8 +133,8 @@ def skip_if_missing(client: Client) -> None:
         pytest.skip(f"{client.argv[0]} is not installed")
     if client.name == "fetch" and not ((22, 21) <= node_version() < (23,) or node_version() >= (24,)):
         pytest.skip("fetch takes a proxy from the environment in Node 22.21 and from Node 24 on")
-    if client.name == "undici" and undici() is None:
-        pytest.skip("undici is not installed (Debian's node-undici)")
+    if client.name == "undici" and not Path(NODE_MODULES, "undici").exists():
+        pytest.skip("node-undici is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -158,19 +154,12 @@ class Scene:
     client: Client
     service: Intercepted
 
-    def run(
-        self,
-        how: str,
-        *prefix: str,
-        authority: str = "",
-        network: dict[str, object] | None = None,
-        **more: object,
-    ) -> Ended:
+    def run(self, how: str, *prefix: str, authority: str = "", **more: Any) -> Ended:
         """prefix: a program that starts the client with another environment; authority: not the service's."""
         name, path = self.client.base_url
         url = f"https://{authority or self.service.authority}{path}"
-        start = ("env", f"{name}={url}", f"NODE_PATH={undici() and undici().parent}", *prefix)
-        return self.service.run((*start, *self.client.argv, how), network=network, **more)
+        start = ("env", f"{name}={url}", f"NODE_PATH={NODE_MODULES}", *prefix)
+        return self.service.run((*start, *self.client.argv, how), **more)
 
     @property
     def saw_the_key_alone(self) -> bool:
@@ -192,7 +181,7 @@ def scene(made: Stage, client: Client) -> Iterator[Scene]:
 @pytest.mark.parametrize("client", CLIENTS, ids=str)
 def test_the_phantom_becomes_the_key_and_the_answer_comes_back(scene: Scene) -> None:
     run = scene.run("whole")
-    assert (run.exit_code, run.stdout.strip()) == (0, WHOLE), run
+    assert (run.exit_code, run.stdout.strip()) == (0, WHOLE), run.stderr
     assert len(scene.service.requests) == 1
     assert scene.saw_the_key_alone
     assert len(with_key(run)) == 1
@@ -205,7 +194,7 @@ def test_the_phantom_becomes_the_key_and_the_answer_comes_back(scene: Scene) -> 
 @pytest.mark.parametrize("client", STREAMING, ids=str)
 def test_the_first_event_of_a_stream_arrives_before_the_last_is_sent(scene: Scene) -> None:
     run = scene.run("streamed")
-    assert (run.exit_code, run.stdout.strip()) == (0, STREAMED), run
+    assert (run.exit_code, run.stdout.strip()) == (0, STREAMED), run.stderr
     assert len(scene.service.requests) == 2
     assert scene.saw_the_key_alone
 
@@ -215,18 +204,18 @@ def test_the_first_event_of_a_stream_arrives_before_the_last_is_sent(scene: Scen
 def test_with_a_key_of_its_own_nothing_goes_upstream(scene: Scene) -> None:
     run = scene.run("whole", "env", f"{scene.client.key_variable}=sk-made-up")
     assert run.exit_code == 1
-    assert re.search("refused .*401", run.stderr), run
+    assert re.search(r"\b401\b", run.stderr), run.stderr
     assert scene.service.requests == []
     assert with_key(run) == []
     assert reasons(run) == {"authentication_failed"}
 
 
 @as_ordinary_user
-@pytest.mark.parametrize("client", CLIENTS, ids=str)
+@pytest.mark.parametrize("client", IMPATIENT, ids=str)
 def test_on_a_path_that_is_not_allowed_nothing_goes_upstream(scene: Scene) -> None:
     run = scene.run("whole", endpoint_rules=[{"method": "*", "path": "/v1/other"}])
     assert run.exit_code == 1
-    assert re.search("refused .*403", run.stderr), run
+    assert re.search(r"\b403\b", run.stderr), run.stderr
     assert scene.service.requests == []
     assert with_key(run) == []
     assert "endpoint_policy" in reasons(run)
@@ -237,7 +226,7 @@ def test_on_a_path_that_is_not_allowed_nothing_goes_upstream(scene: Scene) -> No
 def test_without_the_trust_variables_it_does_not_speak_to_nono(scene: Scene) -> None:
     run = scene.run("whole", *WITHOUT_TRUST)
     assert run.exit_code == 1
-    assert scene.service.server.connections == []
+    assert scene.service.connections == []
     assert "intercept_handshake_failed" in reasons(run)
 
 
@@ -246,5 +235,5 @@ def test_without_the_trust_variables_it_does_not_speak_to_nono(scene: Scene) -> 
 def test_a_host_that_is_not_granted_is_refused(scene: Scene) -> None:
     run = scene.run("whole", authority=OUTSIDE)
     assert run.exit_code == 1
-    assert scene.service.server.connections == []
+    assert scene.service.connections == []
     assert "host_denied" in reasons(run)

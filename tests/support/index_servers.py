@@ -83,7 +83,7 @@ def npm_pages(origin: str) -> Pages:
         "versions": {f"{VERSION}.0": {**manifest, "dist": dist}},
     }
     return {
-        "/@canary%2ftiny": ("application/json", json.dumps(document).encode()),
+        "/@canary%2Ftiny": ("application/json", json.dumps(document).encode()),
         file: ("application/octet-stream", tarball),
     }
 

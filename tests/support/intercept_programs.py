@@ -11,6 +11,8 @@ import asyncio
 import json
 import os
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,20 +45,21 @@ async def _aiohttp(*, streamed: bool) -> str:
             async for line in response.content:
                 if line.startswith(b"data: {"):
                     texts.append(json.loads(line[6:])["choices"][0]["delta"]["content"])
-                if len(texts) == 1:
-                    async with session.get(f"{base}/models") as models:
-                        await models.read()
+                    if len(texts) == 1:
+                        async with session.get(f"{base}/models") as models:
+                            await models.read()
     return "|".join(texts)
 
 
 def genai_whole() -> str:
-    return str(_genai().models.generate_content(model="m", contents="hello").text)
+    with _genai() as client:
+        return str(client.models.generate_content(model="m", contents="hello").text)
 
 
 def genai_streamed() -> str:
-    client = _genai()
-    chunks = client.models.generate_content_stream(model="m", contents="hello")
-    return joined((str(chunk.text) for chunk in chunks), client.models.list)
+    with _genai() as client:
+        chunks = client.models.generate_content_stream(model="m", contents="hello")
+        return joined((str(chunk.text) for chunk in chunks), client.models.list)
 
 
 def _genai() -> Any:
@@ -76,7 +79,45 @@ def websockets_whole() -> str:
         return str(socket.recv())
 
 
+def grpc_whole() -> str:
+    """The answer to one message, and a trailer behind it."""
+    import grpc  # type: ignore[import-untyped]  # it ships no types
+
+    with grpc.secure_channel(os.environ["AUTHORITY"], grpc.ssl_channel_credentials()) as channel:
+        say = channel.unary_unary("/canary.Echo/Say")
+        answer, call = say.with_call(b"hello", metadata=_grpc_metadata(), timeout=20)
+        return "|".join([answer.decode(), *_values(call.trailing_metadata())])
+
+
+def grpc_streamed() -> str:
+    """As whole, but the second message is sent when the first one's answer is here."""
+    import grpc
+
+    first_answered = threading.Event()
+
+    def messages() -> Iterator[bytes]:
+        yield b"first"
+        first_answered.wait()
+        yield b"last"
+
+    with grpc.secure_channel(os.environ["AUTHORITY"], grpc.ssl_channel_credentials()) as channel:
+        talk = channel.stream_stream("/canary.Echo/Talk")
+        call = talk(messages(), metadata=_grpc_metadata(), timeout=20)
+        answers = joined((answer.decode() for answer in call), first_answered.set)
+        return "|".join([answers, *_values(call.trailing_metadata())])
+
+
+def _grpc_metadata() -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {os.environ['TOKEN']}"),)
+
+
+def _values(metadata: Any) -> list[str]:
+    return [value for name, value in metadata if name.startswith("canary")]
+
+
 PROGRAMS = {
+    "grpc whole": grpc_whole,
+    "grpc streamed": grpc_streamed,
     "aiohttp whole": aiohttp_whole,
     "aiohttp streamed": aiohttp_streamed,
     "google-genai whole": genai_whole,

@@ -7,7 +7,7 @@ import hashlib
 import json
 
 from support.client_upstream import FIRST, LAST, WHOLE, ModelProvider
-from support.http_upstream import Received
+from support.http_upstream import Gone, Received
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 
@@ -47,6 +47,7 @@ def _speak(request: Received) -> None:
     connection.send(bytes((0x81, len(WHOLE))) + WHOLE.encode())
     code = _read_frame(request)
     connection.send(bytes((0x88, len(code))) + code)
+    raise Gone  # it is the server that closes the connection (section 7.1.1)
 
 
 def _read_frame(request: Received) -> bytes:

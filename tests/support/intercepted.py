@@ -1,4 +1,4 @@
-"""The stage of the intercepted clients: a service that is reached under its own name, by a user of either kind."""
+"""The stage of the intercepted clients: a user, and a service that is reached under its own name."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
 from support.client_run import Stage
-from support.http_upstream import Authority, HttpUpstream, Received
+from support.http_upstream import Authority, Connection, HttpUpstream, Received
+from support.intercept_grpc_server import GrpcServer
 from support.nono_run import Ended, nono_run
 
 KEY = "canary-of-the-real-key"
 KEY_SOURCE = "REAL_KEY"
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"  # what every user can run, and fresh homes do not break
 USERS = ("ordinary user", "root")
-OUTSIDE = "localhost:1"  # the right host on a wrong port
+OUTSIDE = "localhost:444"  # the right host on a wrong port
 # Without these a client trusts what it was built with.
 TRUST_VARIABLES = (
     "SSL_CERT_FILE",
@@ -26,6 +29,7 @@ TRUST_VARIABLES = (
     "GIT_SSL_CAINFO",
     "CARGO_HTTP_CAINFO",
     "NODE_EXTRA_CA_CERTS",
+    "npm_config_cafile",
     "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
     "JAVA_TOOL_OPTIONS",
 )
@@ -42,7 +46,7 @@ class Intercepted:
     """
 
     stage: Stage
-    server: HttpUpstream
+    server: HttpUpstream | GrpcServer
     name: str
     variable: str
     entry: Mapping[str, object] = field(default_factory=dict)
@@ -57,7 +61,15 @@ class Intercepted:
         return f"https://{self.authority}"
 
     @property
+    def connections(self) -> list[Connection]:
+        """Those that reached a server of HTTP/1.1."""
+        assert isinstance(self.server, HttpUpstream)
+        return self.server.connections
+
+    @property
     def requests(self) -> list[Received]:
+        """Those that reached a server of HTTP/1.1."""
+        assert isinstance(self.server, HttpUpstream)
         return self.server.requests
 
     def run(
@@ -67,7 +79,7 @@ class Intercepted:
         environment: Mapping[str, str] | None = None,
         network: Mapping[str, object] | None = None,
         flags: Sequence[str] = (),
-        **more: object,
+        **more: Any,
     ) -> Ended:
         """`nono run -- argv` to its end. more: over the entry; network: over its section; flags: nono's.
 
@@ -100,9 +112,9 @@ class Intercepted:
         inside = (self.stage.project / _ENVIRONMENT).read_text()
         phantom = dict(line.split("=", 1) for line in inside.splitlines() if "=" in line)[self.variable]
         assert self.key not in inside + run.stdout + run.stderr
-        arrived = b"".join(connection.raw for connection in self.server.connections)
         assert phantom
-        assert phantom.encode() not in arrived
+        if isinstance(self.server, HttpUpstream):
+            assert phantom.encode() not in b"".join(connection.raw for connection in self.connections)
 
     def saw(self, name: str) -> set[tuple[bytes, ...]]:
         """The values of a header field, in each request that arrived."""

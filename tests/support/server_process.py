@@ -30,7 +30,7 @@ def listening(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """argv, once it accepts on 127.0.0.1:port; RuntimeError with what it said when it does not.
 
-    Its output goes to log. It is asked to end with SIGTERM, and killed when it does not.
+    Its output goes to log. It is killed, since some take seconds to end when they are asked.
     """
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -41,12 +41,8 @@ def listening(
             raise RuntimeError(f"{argv[0]} does not start: {log.read_text(errors='replace')}")
         yield process
     finally:
-        process.terminate()
-        try:
-            process.wait(5.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.kill()
+        process.wait()
 
 
 def unused_port() -> int:

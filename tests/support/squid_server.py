@@ -33,7 +33,8 @@ memory_pools off
 pinger_enable off
 shutdown_lifetime 0 seconds
 dns_nameservers 127.0.0.1
-dns_v4_first on
+dns_timeout 1 second
+dns_retransmit_interval 1 second
 hosts_file {home}/hosts
 visible_hostname squid.test
 {rules}

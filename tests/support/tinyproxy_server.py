@@ -36,9 +36,7 @@ def tinyproxy(behind: int, *, password: bool = False) -> Iterator[int]:
         port = unused_port()
         rules = f"BasicAuth {USER} {PASSWORD}" if password else ""
         configuration = user.home / "tinyproxy.conf"
-        configuration.write_text(
-            _CONFIGURATION.format(port=port, home=user.home, behind=behind, rules=rules)
-        )
+        configuration.write_text(_CONFIGURATION.format(port=port, home=user.home, behind=behind, rules=rules))
         user.give(configuration)
         argv = user.command([TINYPROXY, "-d", "-c", str(configuration)])
         with listening(argv, user.environment(), port, user.home / "output"):

@@ -3,50 +3,129 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import pytest
 
+from nono.audit.event import Event
 from nono.credentials import broker
-from nono.credentials.load import Loaded, Missing, load_services
+from nono.credentials.aws import AwsCredential
+from nono.credentials.capture import CommandCapture
+from nono.credentials.credential import Injection, Outgoing, RequestFacts
+from nono.credentials.load import Loaded, LoadedService, Loader, Missing
+from nono.credentials.oauth2 import OAuth2Credential
+from nono.credentials.static import StaticCredential
 from nono.errors import CredentialError
+from nono.policy.credential_service import CredentialService
+from nono.policy.route_rules import AwsAuth, Capture, Inject, OAuth2Client
+from nono.policy.upstream import Upstream
 from nono.secret import Secret
 
+HEADER = Inject()
+OPENAI = CredentialService(
+    name="openai",
+    upstream=Upstream("https", "api.test", 443),
+    inject=HEADER,
+    accept=HEADER,
+    credential_key="openai",
+    env_vars=("OPENAI_API_KEY", "OPENAI"),
+    base_url_env_vars=(),
+    origin="--credential",
+)
+ANTHROPIC = OPENAI._replace(
+    name="anthropic",
+    credential_key="env://ANTHROPIC_API_KEY",
+    inject=Inject(header="x-api-key", format="{}"),
+    env_vars=("ANTHROPIC_API_KEY",),
+)
+REQUEST = Outgoing(b"GET", b"/x", b"api.test", [])
 
-@dataclass(frozen=True, slots=True)
-class FakeService:
-    name: str = "openai"
-    credential_key: str = "openai"
-    inject_header: str = "Authorization"
-    credential_format: str = "Bearer {}"
-    env_vars: tuple[str, ...] = ("OPENAI_API_KEY", "OPENAI")
+
+def nothing(event: Event) -> None:
+    raise AssertionError("nothing was asked for")
 
 
-ANTHROPIC = FakeService("anthropic", "env://ANTHROPIC_API_KEY", "x-api-key", "{}", ("ANTHROPIC_API_KEY",))
+async def no_post(*arguments: object, **options: object) -> object:
+    raise AssertionError("nothing is posted before a request comes")
 
 
-def missing(service: FakeService, environ: dict[str, str]) -> Missing:
-    outcome = load_services([service], environ)[0].outcome
+def load(services: Sequence[CredentialService], environ: dict[str, str]) -> list[LoadedService]:
+    return Loader(environ, no_post, nothing).load(services)  # type: ignore[arg-type]  # never called
+
+
+def missing(service: CredentialService, environ: dict[str, str]) -> Missing:
+    outcome = load([service], environ)[0].outcome
     assert isinstance(outcome, Missing)
     return outcome
 
 
+def injection(loaded: LoadedService) -> Injection:
+    assert isinstance(loaded.outcome, Loaded)
+    at_hand = loaded.outcome.credential.at_hand(RequestFacts("api.test", 443, "GET", "/x", "a"))
+    assert at_hand is not None
+    return at_hand
+
+
 def test_a_service_whose_credential_is_there_gets_a_header_and_a_phantom(environ: dict[str, str]) -> None:
     broker.save("openai", Secret("real"), environ)
-    loaded, other = load_services([FakeService(), ANTHROPIC], environ | {"ANTHROPIC_API_KEY": "real too"})
-    assert loaded.service == FakeService()
+    loaded, other = load([OPENAI, ANTHROPIC], environ | {"ANTHROPIC_API_KEY": "real too"})
+    assert loaded.service == OPENAI
+    assert injection(loaded).inject(REQUEST).headers == [(b"Authorization", b"Bearer real")]
     assert isinstance(loaded.outcome, Loaded)
-    assert loaded.outcome.header.value() == b"Bearer real"
     assert loaded.outcome.phantom.child_value().startswith("sk-proj-")
-    assert isinstance(other.outcome, Loaded)
-    assert other.outcome.header.value() == b"real too"
+    assert injection(other).inject(REQUEST).headers == [(b"x-api-key", b"real too")]
+
+
+@pytest.mark.parametrize(
+    ("inject", "expected"),
+    [
+        pytest.param(Inject("basic_auth"), (b"/x", [(b"Authorization", b"Basic dTpw")]), id="basic"),
+        pytest.param(Inject("query_param", query_param="k"), (b"/x?k=u%3Ap", []), id="query"),
+        pytest.param(
+            Inject("url_path", path_pattern="/{}", path_replacement="/{}"), (b"/u:p", []), id="path"
+        ),
+    ],
+)
+def test_the_mode_of_the_service_decides_where_its_key_goes(
+    environ: dict[str, str], inject: Inject, expected: object
+) -> None:
+    (loaded,) = load([ANTHROPIC._replace(inject=inject)], environ | {"ANTHROPIC_API_KEY": "u:p"})
+    assert injection(loaded).inject(REQUEST) == expected
+
+
+def test_responses_are_searched_for_a_key_that_is_long_enough(environ: dict[str, str]) -> None:
+    for service in (ANTHROPIC, ANTHROPIC._replace(tripwire=False)):
+        (loaded,) = load([service], environ | {"ANTHROPIC_API_KEY": "sk-ant-0123456789abcdef0123456789"})
+        assert isinstance(loaded.outcome, Loaded)
+        assert loaded.outcome.credential.watcher() is not None
+        assert loaded.warnings == ()
+        (short,) = load([service], environ | {"ANTHROPIC_API_KEY": "abc"})
+        assert isinstance(short.outcome, Loaded)
+        assert short.outcome.credential.watcher() is None
+        assert len(short.warnings) == service.tripwire  # who wants no tripwire needs no warning
+        assert "abc" not in "".join(short.warnings)
+
+
+def test_a_credential_that_is_fetched_later_has_its_phantom_at_once(environ: dict[str, str]) -> None:
+    client = OAuth2Client("https://login.test/token", "env://ID", "env://SECRET")
+    services = [
+        OPENAI._replace(credential_key="", oauth2=client),
+        OPENAI._replace(credential_key="", aws=AwsAuth()),
+        OPENAI._replace(credential_key="cmd://a", capture=Capture("a", ("/bin/true",))),
+        ANTHROPIC,
+    ]
+    environ |= {"ID": "id", "SECRET": "secret", "ANTHROPIC_API_KEY": "x"}
+    outcomes = [loaded.outcome for loaded in load(services, environ)]
+    kinds = (OAuth2Credential, AwsCredential, CommandCapture, StaticCredential)
+    for outcome, kind in zip(outcomes, kinds, strict=True):
+        assert isinstance(outcome, Loaded)
+        assert isinstance(outcome.credential, kind)
+    without = missing(services[0], {**environ, "SECRET": ""})
+    assert without.code in ("credential_not_found", "credential_unavailable")
 
 
 def test_one_missing_credential_does_not_keep_the_others_from_loading(environ: dict[str, str]) -> None:
-    outcomes = [
-        loaded.outcome
-        for loaded in load_services([FakeService(), ANTHROPIC], environ | {"ANTHROPIC_API_KEY": "x"})
-    ]
+    outcomes = [loaded.outcome for loaded in load([OPENAI, ANTHROPIC], environ | {"ANTHROPIC_API_KEY": "x"})]
     assert isinstance(outcomes[0], Missing)
     assert isinstance(outcomes[1], Loaded)
 
@@ -63,17 +142,17 @@ def test_a_missing_variable_whose_service_is_stored_is_hinted_at(environ: dict[s
 
 
 def test_a_missing_name_is_not_found_where_a_keyring_answers(with_keyring: dict[str, str]) -> None:
-    outcome = missing(FakeService(), with_keyring)
+    outcome = missing(OPENAI, with_keyring)
     assert outcome == Missing("credential_not_found", outcome.message, "nono credential set openai")
 
 
 def test_a_missing_name_is_unavailable_where_no_keyring_answers(environ: dict[str, str]) -> None:
-    assert missing(FakeService(), environ).code == "credential_unavailable"
+    assert missing(OPENAI, environ).code == "credential_unavailable"
 
 
 @pytest.mark.parametrize("variable", ["OPENAI_API_KEY", "OPENAI", "OPENAI_TOKEN"])
 def test_a_missing_name_whose_variable_is_set_is_hinted_at(environ: dict[str, str], variable: str) -> None:
-    hint = missing(FakeService(), environ | {variable: "c4n4ry"}).hint or ""
+    hint = missing(OPENAI, environ | {variable: "c4n4ry"}).hint or ""
     assert f"printenv {variable} | nono credential set openai" in hint
     assert "c4n4ry" not in hint
 
@@ -85,21 +164,21 @@ def test_a_value_that_cannot_stand_in_a_header_is_credential_unavailable(environ
 
 
 def test_a_malformed_reference_is_fatal_before_any_credential_is_read(environ: dict[str, str]) -> None:
-    with pytest.raises(CredentialError, match="not available yet"):
-        load_services([ANTHROPIC, FakeService(credential_key="op://v/i/f")], environ)
+    with pytest.raises(CredentialError):
+        load([ANTHROPIC, OPENAI._replace(credential_key="nosuch://a")], environ)
 
 
 def test_a_malformed_format_is_fatal(environ: dict[str, str]) -> None:
-    broken = FakeService("anthropic", "env://ANTHROPIC_API_KEY", "x-api-key", "no place for it")
+    broken = ANTHROPIC._replace(inject=Inject(format="no place for it"))
     with pytest.raises(CredentialError, match="credential_format"):
-        load_services([broken], environ | {"ANTHROPIC_API_KEY": "x"})
+        load([broken], environ | {"ANTHROPIC_API_KEY": "x"})
 
 
 def test_a_file_that_others_can_read_is_loaded_with_a_warning(environ: dict[str, str]) -> None:
     path = f"{environ['HOME']}/key"
     with open(path, "w") as key:
-        key.write("real\n")
+        key.write("sk-real-0123456789\n")
     os.chmod(path, 0o644)
-    loaded = load_services([FakeService(credential_key=f"file://{path}")], environ)[0]
+    loaded = load([OPENAI._replace(credential_key=f"file://{path}")], environ)[0]
     assert isinstance(loaded.outcome, Loaded)
     assert len(loaded.warnings) == 1

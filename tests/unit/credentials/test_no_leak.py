@@ -6,7 +6,6 @@ import json
 import pickle
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,14 +18,16 @@ from nono.credentials.injection import (
     QueryInjection,
     injection_of,
 )
-from nono.credentials.load import Loaded, load_services
+from nono.credentials.load import Loaded, Loader
 from nono.credentials.phantom import Phantom, SessionToken, make_phantom
 from nono.credentials.reference import KeyringReference, parse_reference
 from nono.credentials.sources import keyring
 from nono.credentials.static import StaticCredential
 from nono.credentials.vault import Vault
 from nono.errors import NonoError
+from nono.policy.credential_service import CredentialService
 from nono.policy.route_rules import Inject
+from nono.policy.upstream import Upstream
 from nono.secret import Secret
 from support.fake_keyring import CANARY, Memory
 
@@ -68,18 +69,18 @@ def test_no_holder_becomes_json(holder: object) -> None:
 
 
 def test_a_loaded_service_does_not_show_its_secret(environ: dict[str, str]) -> None:
-    loaded = load_services([FakeService()], environ | {"A": CANARY})
+    header = Inject()
+    service = CredentialService(
+        "openai", Upstream("https", "api.test", 443), header, header, "env://A", (), (), "--credential"
+    )
+
+    async def post(*arguments: object, **options: object) -> object:
+        raise AssertionError("nothing is posted before a request comes")
+
+    loader = Loader(environ | {"A": CANARY}, post, lambda event: None)  # type: ignore[arg-type]  # never called
+    loaded = loader.load([service])
     assert isinstance(loaded[0].outcome, Loaded)
     assert CANARY not in repr(loaded)
-
-
-@dataclass(frozen=True, slots=True)
-class FakeService:
-    name: str = "openai"
-    credential_key: str = "env://A"
-    inject_header: str = "Authorization"
-    credential_format: str = "Bearer {}"
-    env_vars: tuple[str, ...] = ()
 
 
 Failure = Callable[[dict[str, str], Path], object]

@@ -73,6 +73,7 @@ def test_java_keeps_its_options_and_gets_the_truststore() -> None:
         "-Djavax.net.ssl.trustStore=/run/ca.p12",
         "-Djavax.net.ssl.trustStoreType=PKCS12",
         "-Djavax.net.ssl.trustStorePassword=changeit",
+        "-Djdk.http.auth.tunneling.disabledSchemes=",
     ]
     assert trust_env("/run/ca.pem", "/run/ca.p12", [], {})["JAVA_TOOL_OPTIONS"].startswith("-Djavax")
 

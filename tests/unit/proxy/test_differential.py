@@ -138,12 +138,19 @@ def shown(fields: tuple[tuple[bytes, bytes], ...]) -> dict[str, bytes]:
             joined[name] += (b"; " if name == "cookie" else b", ") + value
         elif name in FIELDS:
             joined[name] = value
-    return {name: value.strip(b" \t") for name, value in joined.items() if value}
+    return _trimmed(joined)
+
+
+def _trimmed(fields: dict[str, bytes]) -> dict[str, bytes]:
+    """fields without the tabs that nginx leaves before a value, which it may have joined to others."""
+    bare = {
+        name: b", ".join(part.strip(b" \t") for part in value.split(b",")) for name, value in fields.items()
+    }
+    return {name: value for name, value in bare.items() if value}
 
 
 def nginx_differs(message: Message, read: Understood) -> bool:
-    fields = {name: value.strip(b" \t") for name, value in read.fields.items()}
-    understood = ((read.method, read.target), fields, read.body)
+    understood = ((read.method, read.target), _trimmed(read.fields), read.body)
     return understood != (message.start, shown(message.fields), message.body)
 
 
@@ -417,7 +424,9 @@ def test_a_body_is_not_announced_by_a_request_that_llhttp_reads_without_one(
 
 
 def test_a_field_that_cgi_takes_for_a_removed_one_is_removed_as_well(through: Through) -> None:
-    fields = b"X_Api_Key: own\r\nContent_Length: 9\r\nTransfer_Encoding: chunked\r\nProxy_Authorization: x\r\n"
+    fields = (
+        b"X_Api_Key: own\r\nContent_Length: 9\r\nTransfer_Encoding: chunked\r\nProxy_Authorization: x\r\n"
+    )
     through.exchange(CALL.removesuffix(b"\r\n") + fields + b"X_Kept: 1\r\nConnection: close\r\n\r\n")
     (raw,) = through.received()
     (read,) = h11_requests(raw).messages
@@ -484,7 +493,7 @@ def read_and_drop(start: bytes, again: bytes, size: int) -> int:
 
 @pytest.mark.parametrize(("start", "again"), ENDLESS.values(), ids=ENDLESS)
 def test_what_never_ends_takes_little_memory(start: bytes, again: bytes) -> None:
-    assert read_and_drop(start, again, 4 << 20) < MAX_MEMORY
+    assert read_and_drop(start, again, 2 << 20) < MAX_MEMORY
 
 
 @pytest.mark.parametrize(("start", "again"), ENDLESS_RESPONSES.values(), ids=ENDLESS_RESPONSES)

@@ -460,10 +460,9 @@ def test_a_request_together_with_the_end_of_the_handshake_is_answered() -> None:
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("rounds", [20])
-def test_a_client_that_goes_away_at_the_end_of_the_handshake_leaves_nothing_behind(rounds: int) -> None:
+def test_a_client_that_goes_away_at_the_end_of_the_handshake_leaves_nothing_behind() -> None:
     with upstream() as server, intercepting(a_route(server.port, host="localhost")) as p:
-        for number in range(rounds):
+        for number in range(20):
             incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
             tls = p.trust.wrap_bio(incoming, outgoing, server_hostname="localhost")
             with handshake_outside(p.port, f"localhost:{server.port}") as client:
@@ -510,9 +509,11 @@ def test_what_is_not_tls_is_recorded_and_never_becomes_a_tunnel(first: bytes) ->
 
 def test_a_client_that_does_not_trust_the_authority_is_recorded() -> None:
     with upstream() as server, intercepting(a_route(server.port, host="localhost")) as p:
-        with handshake_outside(p.port, f"localhost:{server.port}") as client:
-            with pytest.raises(ssl.SSLCertVerificationError):
-                client.start_tls("localhost", ssl.create_default_context())
+        with (
+            handshake_outside(p.port, f"localhost:{server.port}") as client,
+            pytest.raises(ssl.SSLCertVerificationError),
+        ):
+            client.start_tls("localhost", ssl.create_default_context())
         wait_until(lambda: p.running.client_connections == 0)
         assert p.recording.decisions() == [("allow", None), ("deny", "intercept_handshake_failed")]
         assert server.connections == []

@@ -26,7 +26,7 @@ def basic(user_and_password: str) -> bytes:
 def status_of(*headers: Header, target: bytes = b"/v1") -> int:
     verdict = check(ALPHA, headers, target, ROUTES)
     if isinstance(verdict, Presented):
-        assert verdict == (target, "phantom_header")
+        assert verdict[:2] == (target, "phantom_header")
         return 200
     assert verdict.category == "authentication_failed"
     return verdict.status

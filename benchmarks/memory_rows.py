@@ -1,0 +1,35 @@
+"""How much memory the proxies hold after what they have done so far."""
+
+from __future__ import annotations
+
+from benchmarks.budget import Budget, Figure, Row, at_most
+from benchmarks.proxies import Proxies
+from benchmarks.samples import Absent, Measured, Samples
+from benchmarks.workers import Worker
+
+LIMIT_MB = 60
+
+
+def memory_rows(places: Proxies) -> list[Row]:
+    """Before the first client of HTTP/2, with the budget."""
+    budget = at_most(LIMIT_MB, Figure.VALUE)
+    return [
+        *_rows(places, "after HTTP/1.1", "VmRSS", budget),
+        *_rows(places, "at its highest, HTTP/1.1", "VmHWM"),
+    ]
+
+
+def http2_memory_rows(places: Proxies) -> list[Row]:
+    return _rows(places, "after HTTP/2", "VmRSS")
+
+
+def _rows(places: Proxies, when: str, field: str, budget: Budget | None = None) -> list[Row]:
+    path, ours = f"memory of the supervisor, {when}", _memory(places.nono, field)
+    return [
+        Row(path, "MB", ours, "nono-py", _memory(places.nono_py, field), budget),
+        Row(path, "MB", ours, "mitmdump", _memory(places.mitmdump, field)),
+    ]
+
+
+def _memory(place: Worker | Absent, field: str) -> Measured:
+    return place if isinstance(place, Absent) else Samples((place.resident_mb(field),))

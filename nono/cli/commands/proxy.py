@@ -1,0 +1,188 @@
+"""``nono proxy``: the credential proxy alone, in the foreground, for programs that a person starts."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from nono.cli import render
+from nono.cli.console import Console, printable
+from nono.cli.options import Given
+from nono.cli.parse import parse_proxy
+from nono.cli.resolution import resolve_given
+from nono.credentials.content import text_problem
+from nono.credentials.phantom import SessionToken, make_session_token
+from nono.errors import ConfigError, NonoError, UsageError
+from nono.launch.assembly import Listening
+from nono.launch.standalone import Serving, serve_until_signal
+from nono.policy.capability import NetworkMode
+from nono.policy.hostname import HostError, canonical_host, ip_literal
+from nono.policy.resolve import Resolved
+from nono.policy.upstream import is_loopback
+from nono.secret import Secret
+
+if TYPE_CHECKING:
+    from nono.proxy.authority import SessionAuthority
+
+DESCRIPTION = "Runs the proxy without a sandbox, until Ctrl-C."
+_CLOSE_GRACE_S = 10.0
+_MAX_CA_FILE_BYTES = 256 * 1024
+
+
+def run(argv: Sequence[str]) -> int:
+    environ = dict(os.environ)
+    invocation = parse_proxy(DESCRIPTION, argv, environ)
+    given = invocation.given
+    console = Console(silent=invocation.silent, verbosity=given.count("verbose"))
+    token = _token(given, environ)
+    listening = _listening(given)
+    resolved = resolve_given(invocation, environ)
+    if resolved.capabilities.network is NetworkMode.BLOCKED:
+        raise ConfigError("the profile blocks the network, so a proxy has nothing to serve.")
+    own = _own_authority(given, resolved)
+    listening = listening._replace(own_authority=own)
+    for warning in (*given.warnings, *resolved.warnings):
+        console.warn(warning)
+    _warn_of_openness(resolved, listening, console)
+
+    def announce(serving: Serving) -> None:
+        if not invocation.silent:
+            shows = sys.stdout.isatty() or given.flag("print_token")
+            print("\n".join(map(printable, _lines(serving, listening, resolved, shows=shows))), flush=True)
+
+    serve_until_signal(
+        resolved, environ, listening, token, announce=announce, say=console.lines, warn=console.warn
+    )
+    return 0
+
+
+def _token(given: Given, environ: Mapping[str, str]) -> SessionToken:
+    """The person's own password, or a random one. UsageError."""
+    password = given.value("pass")
+    if given.flag("no_auth") and password is not None:
+        raise UsageError("--no-auth and --pass (or NONO_PROXY_PASS) are contradictory.")
+    if password is None:
+        if environ.get("NONO_PROXY_PASS") == "" and not given.flag("no_auth"):
+            # Mostly a variable that was meant to be set: a random password would lock its owner out.
+            raise UsageError("NONO_PROXY_PASS: its value is empty.")
+        return make_session_token()
+    problem = text_problem(password)
+    if problem is not None:
+        raise UsageError(f"--pass: {problem}.")
+    return SessionToken(Secret(password))
+
+
+def _listening(given: Given) -> Listening:
+    """UsageError for an address or a number that is none, and for an open door to the network."""
+    address = given.value("listen") or "127.0.0.1"
+    try:
+        address = "127.0.0.1" if address == "localhost" else canonical_host(address)
+        if ip_literal(address) is None:
+            raise HostError("an IP address is expected")
+    except HostError as error:
+        raise UsageError(f"--listen '{address}': {error}.") from error
+    if given.flag("no_auth") and not is_loopback(address):
+        raise UsageError(
+            "--no-auth is for loopback only: on any other address everybody could use the proxy.",
+            hint="--listen 127.0.0.1",
+        )
+    return Listening(
+        port=_number("--port", given.value("port"), 0, 65535),
+        address=address,
+        require_auth=not given.flag("no_auth"),
+        own_names=frozenset() if is_loopback(address) else _names_of_this_machine(),
+        max_connections=_number("--max-connections", given.value("max_connections"), 256, 1_000_000),
+        close_grace_s=_CLOSE_GRACE_S,
+        port_flag="--port",
+    )
+
+
+def _names_of_this_machine() -> frozenset[str]:
+    names = set()
+    for spelled in (socket.gethostname(), socket.getfqdn()):
+        try:
+            names.add(canonical_host(spelled))
+        except HostError:
+            continue
+    return frozenset(names)
+
+
+def _number(flag: str, text: str | None, default: int, most: int) -> int:
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdecimal() and len(text) <= 7 and int(text) <= most):
+        raise UsageError(f"{flag} '{text}': a number from 0 to {most} is expected.")
+    return int(text)
+
+
+def _own_authority(given: Given, resolved: Resolved) -> SessionAuthority | None:
+    """The CA that the person brings, read and checked now. NonoError: never is it silently replaced."""
+    certificate, key = given.value("proxy_ca_cert"), given.value("proxy_ca_key")
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise UsageError("--proxy-ca-cert and --proxy-ca-key come together.")
+    if given.value("proxy_ca_validity") is not None:
+        raise UsageError("--proxy-ca-validity is for a CA that nono makes; yours has an end of its own.")
+    # Imported here: cryptography is for those who intercept something.
+    from nono.proxy.authority import AuthorityError, SessionAuthority
+
+    assert resolved.proxy is not None
+    pair = (_read("--proxy-ca-cert", certificate), _read("--proxy-ca-key", key))
+    try:
+        return SessionAuthority.from_pem(*pair, leaf_validity_s=resolved.proxy.leaf_validity_s)
+    except AuthorityError as error:
+        raise NonoError(f"--proxy-ca-cert '{certificate}', --proxy-ca-key '{key}': {error}.") from None
+
+
+def _read(flag: str, path: str) -> bytes:
+    try:
+        # Without waiting, should it be a named pipe: the limit is for what has no end.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            return file.read(_MAX_CA_FILE_BYTES)
+    except OSError as error:
+        raise NonoError(f"{flag} '{path}' cannot be read: {error.strerror}.") from error
+
+
+def _warn_of_openness(resolved: Resolved, listening: Listening, console: Console) -> None:
+    """What --silent does not silence either."""
+    if resolved.host_filter is not None and resolved.host_filter.allow is None:
+        console.insist(
+            "this proxy has no allow list: whoever may use it reaches every host that is not refused. "
+            "--allow-domain or --network-profile makes one."
+        )
+    if not listening.require_auth:
+        console.insist("--no-auth: every program on this machine may use this proxy.")
+    if not is_loopback(listening.address):
+        console.insist(
+            f"--listen {listening.address}: the password and the phantoms cross the network in the clear."
+        )
+
+
+def _lines(serving: Serving, listening: Listening, resolved: Resolved, *, shows: bool) -> list[str]:
+    """What is printed once the proxy accepts connections.
+
+    The password is among it on a terminal, which keeps nothing, and where --print-token asks for it.
+    Elsewhere stdout may be a log that others read: the lines then name the file that has it.
+    """
+    bracketed = f"[{listening.address}]" if ":" in listening.address else listening.address
+    url = serving.variables["HTTPS_PROXY"]
+    lines = [f"nono proxy listening on {bracketed}:{serving.port}"]
+    if shows or not listening.require_auth:
+        lines.append(f"proxy URL: {url}")
+        if listening.require_auth:
+            lines.append(f"token: {serving.variables['NONO_PROXY_TOKEN']}")
+        lines += [f"  export HTTP_PROXY={url}", f"  export HTTPS_PROXY={url}"]
+    else:
+        scheme, _, address = url.partition("nono:")[0], *url.partition("@")[1:]
+        lines += [f"proxy URL: {scheme}nono:<token>@{address}", f"token: in {serving.file}"]
+    lines.append(f"  . {serving.file}  # all variables: proxy, services, trust")
+    lines += [f"    key  {service.name} at {service.upstream}" for service in resolved.services]
+    lines += render.routes(resolved)
+    if (bundle := serving.variables.get("SSL_CERT_FILE")) is not None:
+        lines.append(f"trust bundle: {bundle}")
+    lines.append("Press Ctrl-C to stop.")
+    return lines

@@ -1,0 +1,57 @@
+"""The captured logins of a run: the store that is read, and the routes on which its tokens are used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from nono.credentials.login_store import LoginStore
+from nono.credentials.login_tokens import Consumer, LoginCredential, LoginTokens, ProviderLogin
+from nono.policy.oauth_routes import OAuthRoute
+from nono.policy.upstream import is_loopback
+from nono.proxy.child_env import ServiceVariables
+from nono.proxy.login_table import NO_LOGINS, LoginTable
+from nono.proxy.route import Origin, Route
+
+
+class Logins(NamedTuple):
+    """What the proxy is told of them, and through which variables clients find their API hosts."""
+
+    table: LoginTable = NO_LOGINS
+    routes: tuple[Route, ...] = ()
+    variables: tuple[ServiceVariables, ...] = ()
+    is_local: bool = False  # one of their hosts is this machine
+
+
+def load_logins(routes: Sequence[OAuthRoute], environ: Mapping[str, str]) -> Logins:
+    """Blocks while the store is read. CredentialUnavailable: it may not be trusted or is not understood."""
+    if not routes:
+        return Logins()
+    tokens = LoginTokens(LoginStore(environ))
+    of_provider: dict[str, list[OAuthRoute]] = {}
+    for route in routes:
+        of_provider.setdefault(route.provider.name, []).append(route)
+    logins = tuple(ProviderLogin(tokens, own[0].provider, own) for own in of_provider.values())
+    hosts = [route.upstream.host for route in routes]
+    hosts += [endpoint.upstream.host for login in logins for endpoint in login.provider.token_endpoints]
+    return Logins(
+        LoginTable(logins),
+        tuple(_route(route, tokens) for route in routes),
+        tuple(ServiceVariables(route.name, base_urls=route.base_url_env_vars) for route in routes),
+        is_local=any(map(is_loopback, hosts)),
+    )
+
+
+def _route(route: OAuthRoute, tokens: LoginTokens) -> Route:
+    upstream = route.upstream
+    login = LoginCredential(tokens, Consumer(route.consumer, str(upstream)))
+    return Route(
+        service=route.name,
+        origin=Origin(upstream.scheme, upstream.host, upstream.port, upstream.base_path),
+        credential=login,
+        phantom=login,
+        login=login,
+        base_url_variable=next(iter(route.base_url_env_vars), ""),
+        endpoints=route.endpoints,
+        upgrades=route.upgrades,
+    )

@@ -1,0 +1,131 @@
+"""A proxy without a command of its own: from reading its credentials to the signal that ends it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from posixpath import join
+from typing import NamedTuple
+
+import anyio
+
+from nono import paths
+from nono.audit import event
+from nono.audit.folding import FoldingRecorder
+from nono.audit.ledger import AuditLog, new_session_id
+from nono.audit.private_dir import open_private_dir
+from nono.credentials.phantom import SessionToken
+from nono.errors import NonoError
+from nono.kernel import process
+from nono.launch.assembly import Assembly, Listening, Warn, assemble, proxy_of
+from nono.launch.cause import cause_of
+from nono.policy.resolve import Resolved
+from nono.supervisor import loop
+
+
+class Serving(NamedTuple):
+    """A proxy that clients can be told of."""
+
+    port: int
+    variables: Mapping[str, str]  # through which they find and trust it; password and phantoms among them
+    file: str  # the same for a shell to read, mode 0600; gone when the proxy is
+
+
+Announce = Callable[[Serving], None]
+Say = Callable[[list[str]], None]
+
+
+def serve_until_signal(
+    resolved: Resolved,
+    environ: Mapping[str, str],
+    listening: Listening,
+    token: SessionToken,
+    *,
+    announce: Announce,
+    say: Say,
+    warn: Warn,
+) -> None:
+    """Returns when SIGINT, SIGTERM or SIGHUP has come and the running responses have ended, or their time.
+
+    A second signal ends it at once. say is called with the lines of a summary. NonoError when it cannot
+    start.
+    """
+    # Before any secret is read: from here on nobody of our uid can look into this process.
+    process.set_dumpable(False)
+    process.forbid_core_dumps()
+    with _open_log(environ) as log:
+        record = FoldingRecorder(log.record)
+        record(event.session_started(["nono", "proxy"]))
+        assembly = assemble(resolved, environ, record, warn)
+        parts = _Parts(assembly, listening, token, log, record, announce, say)
+        try:
+            anyio.run(_serve, parts, backend_options={"use_uvloop": True})
+        except BaseExceptionGroup as group:
+            raise cause_of(group) from group
+        finally:
+            record.drain()
+            record(event.session_ended(0))
+
+
+class _Parts(NamedTuple):
+    assembly: Assembly
+    listening: Listening
+    token: SessionToken
+    log: AuditLog
+    record: FoldingRecorder
+    announce: Announce
+    say: Say
+
+
+async def _serve(parts: _Parts) -> None:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(loop.keep_written, parts.log, parts.record.flush)
+        async with proxy_of(parts.assembly, parts.token, parts.listening, None) as proxy:
+            with (
+                _file_of(proxy.variables, parts.assembly.environ) as file,
+                anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals,
+            ):
+                parts.announce(Serving(proxy.running.port, proxy.variables, file))
+                async for _ in signals:
+                    break
+                # From here on a signal has its usual effect.
+        parts.say([f"  [nono] used: {line}" for line in proxy.running.usage_lines])
+        tasks.cancel_scope.cancel()
+
+
+@contextmanager
+def _file_of(variables: Mapping[str, str], environ: Mapping[str, str]) -> Iterator[str]:
+    """A file of export lines that this user alone can read, until the block is left."""
+    directory = join(paths.state_root(environ), "sessions")
+    name = f"proxy-{os.getpid()}-{secrets.token_hex(8)}.env"
+    text = "".join(f"export {variable}={shlex.quote(value)}\n" for variable, value in variables.items())
+    try:
+        os.close(open_private_dir(paths.state_root(environ), create=True))
+        directory_fd = open_private_dir(directory, create=True)
+    except OSError as error:
+        raise NonoError(f"'{directory}' cannot be used: {error.strerror}") from error
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(name, flags, 0o600, dir_fd=directory_fd), "w", encoding="utf-8") as file:
+            file.write(text)
+        try:
+            yield join(directory, name)
+        finally:
+            os.unlink(name, dir_fd=directory_fd)
+    finally:
+        os.close(directory_fd)
+
+
+def _open_log(environ: Mapping[str, str]) -> AuditLog:
+    try:
+        return AuditLog(paths.state_root(environ), new_session_id())
+    except OSError as error:
+        raise NonoError(
+            f"the audit log cannot be opened: {error.filename or paths.state_root(environ)}: "
+            f"{error.strerror or error}",
+            hint="a proxy whose requests cannot be recorded is not started",
+        ) from error

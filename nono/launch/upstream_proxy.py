@@ -1,0 +1,29 @@
+"""The proxy behind ours, with the password that a profile refers to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from nono.credentials import broker
+from nono.credentials.proxy_authorization import ProxyAuthorization
+from nono.credentials.reference import parse_reference
+from nono.errors import CredentialError
+from nono.policy.proxy_settings import ProxySettings
+from nono.proxy.chain import Chain, Via
+
+
+def chain_of(
+    settings: ProxySettings | None, environ: Mapping[str, str], warn: Callable[[str], None]
+) -> Chain | None:
+    """None where there is no such proxy. CredentialError: without its password nothing would be reached."""
+    behind = settings.upstream_proxy if settings is not None else None
+    if settings is None or behind is None:
+        return None
+    authorization = None
+    if behind.auth is not None:
+        try:
+            authorization = ProxyAuthorization(broker.read(parse_reference(behind.auth), environ, warn))
+        except CredentialError as error:
+            message = f"the password of the upstream proxy {behind.host}:{behind.port}: {error.message}"
+            raise CredentialError(message, hint=error.hint) from None
+    return Chain(Via(behind.host, behind.port), settings.upstream_bypass, authorization)

@@ -1,0 +1,230 @@
+"""One exchange with a host where logins get their tokens: none of them is in what the command receives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Protocol
+
+import anyio
+
+from nono.credentials.credential import Injection, Outgoing
+from nono.credentials.login_answer import examine, holds_any
+from nono.credentials.login_request import LoginRefusedError
+from nono.errors import CredentialError
+from nono.proxy import recording, refusal, rewrite
+from nono.proxy.engine import Engine
+from nono.proxy.fetch import Fetched, FetchError, OwnRequest, fetch
+from nono.proxy.message import Header, serialise
+from nono.proxy.preparation import Ready, facts
+from nono.proxy.refusal import Refusal
+from nono.proxy.request_reader import Incoming
+from nono.proxy.rewrite import WITHHELD
+from nono.proxy.verdict import Capture, Entry
+from nono.secret import Secret
+
+MAX_REQUEST_BYTES = 1024 * 1024
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+_TIMEOUT_S = 120.0  # of one exchange; device logins are polled for, and do not wait
+# Of the request: what is written anew for the fetch. Of the answer: what described the body as it was sent.
+_NOT_FETCHED = frozenset((b"accept-encoding", b"expect"))
+_NOT_RELAYED = frozenset(
+    (b"content-length", b"content-encoding", b"content-md5", b"digest", b"repr-digest", b"etag")
+)
+
+
+class ClientSide(Protocol):
+    """What the exchange needs of the connection its request came from."""
+
+    def send(self, piece: bytes) -> None: ...
+    def flush(self) -> None: ...
+    def refuse(self, entry: Entry, answer: Refusal) -> None: ...
+    def exchange_over(self, *, closes: bool) -> None: ...
+    def update_reading(self) -> None: ...
+    def abort(self) -> None: ...
+
+    @property
+    def winding_down(self) -> bool: ...
+
+
+class LoginExchange:
+    """From an allowed request to its answer; both are held whole before anything of them is passed on."""
+
+    def __init__(self, engine: Engine, client: ClientSide, incoming: Incoming, verdict: Capture) -> None:
+        self._engine = engine
+        self._client = client
+        self._incoming = incoming
+        self._forward = verdict.forward
+        self._at = verdict.at
+        self._body: bytearray | None = bytearray()  # None: it is complete, or refused
+        self._scope = anyio.CancelScope()
+        self._over = False
+
+    def start(self) -> None:
+        """Begin with the request's body; a large one is refused unread."""
+        head = self._incoming.head
+        if head.body.length > MAX_REQUEST_BYTES:
+            self._refuse(self._too_large())
+            return
+        if head.expects_continue:  # the provider, which nothing has been sent to, cannot say it
+            self._client.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._client.flush()
+        self.request_progress()
+
+    # -- the client
+
+    @property
+    def wants_pause(self) -> bool:
+        """The body is held here as far as it may be."""
+        return False
+
+    def request_progress(self) -> None:
+        """More of the request has arrived."""
+        if self._body is None:
+            return
+        self._body += b"".join(self._incoming.pieces)
+        self._incoming.pieces = []
+        if len(self._body) > MAX_REQUEST_BYTES:
+            self._body = None
+            self._refuse(self._too_large())
+        elif self._incoming.complete:
+            body, self._body = bytes(self._body), None
+            self._engine.spawn(lambda: self._run(body))
+
+    def client_paused(self, paused: bool) -> None:
+        """The answer is written in one piece, and nothing after it."""
+
+    def client_malformed(self, answer: Refusal) -> None:
+        """The rest of the request cannot be understood."""
+        self._body = None
+        self._refuse(answer)
+
+    def client_lost(self) -> None:
+        """The client is gone: nobody would learn the phantoms."""
+        self._over = True
+        self._body = None
+        self._scope.cancel()
+
+    # -- the exchange
+
+    async def _run(self, body: bytes) -> None:
+        try:
+            with self._scope:
+                await self._answer(body)
+        except Exception:
+            self._over = True
+            self._client.abort()
+            raise
+
+    async def _answer(self, body: bytes) -> None:
+        ready = self._engine.preparation.at_once(self._forward)
+        if ready is None:
+            ready = await self._engine.preparation.wait(self._forward)
+        if isinstance(ready, Refusal):
+            self._refuse(ready)
+            return
+        try:
+            request, tokens = self._request(body, ready)
+            fetched = await self._fetch(request)
+            await self._relay(fetched, tokens)
+        except LoginRefusedError as refused:
+            self._refuse(self._refusal(refused))
+        except FetchError as failure:
+            host = self._forward.origin.host
+            self._refuse(refusal.upstream_failed(host, failure.reason, timed_out=failure.timed_out))
+        except (OSError, ValueError, CredentialError):  # the text could hold the secret: not passed on
+            self._refuse(self._refusal(LoginRefusedError("the login could not be carried out", _STORE)))
+
+    def _request(self, body: bytes, ready: Ready) -> tuple[OwnRequest, list[Secret]]:
+        """What is sent, and the tokens in it, of which none may come back."""
+        request, tokens, injection = self._forward.request, list[Secret](), ready.injection
+        if self._at is not None:
+            if any(name.lower() == b"content-encoding" for name, _ in request.headers):
+                raise LoginRefusedError("the body of a request to the token endpoint is compressed")
+            body, tokens = self._at.login.request_body(self._at.endpoint, body)
+            injection = self._redeemed_fields()
+        return _own_request(request._replace(body=body), injection), tokens
+
+    def _redeemed_fields(self) -> Injection | None:
+        if self._at is None or not self._forward.presented:
+            return None
+        return self._at.credential.at_hand(facts(self._forward))
+
+    async def _fetch(self, request: OwnRequest) -> Fetched:
+        forward = self._forward
+        fetched = await fetch(
+            self._engine,
+            forward.origin,
+            request,
+            hosts=forward.hosts,
+            may_begin=lambda: self._engine.record(recording.allowed(forward.entry)),
+            tls=forward.tls,
+            limit_bytes=MAX_ANSWER_BYTES,
+            timeout_s=_TIMEOUT_S,
+        )
+        if fetched.status == 401 and forward.route is not None and forward.route.credential is not None:
+            forward.route.credential.rejected(facts(forward))
+        return fetched
+
+    async def _relay(self, fetched: Fetched, sent: Sequence[Secret]) -> None:
+        at = self._at
+        answer = examine(at.endpoint if at else None, fetched.status, fetched.headers, fetched.body)
+        headers = self._headers(fetched)
+        # Before they are stored: a login that fails leaves nothing behind.
+        if holds_any([*sent, *answer.tokens], headers, answer.without_tokens()):
+            raise LoginRefusedError("the answer has a token in a second place, where none is expected")
+        body = fetched.body if at is None else await at.login.captured(answer)
+        self._send(fetched.status, headers, body)
+
+    def _headers(self, fetched: Fetched) -> list[Header]:
+        # A session cookie would authenticate without any token.
+        withheld = WITHHELD if self._at is not None or self._forward.credentialed else frozenset[bytes]()
+        return [field for field in fetched.headers if field[0].lower() not in _NOT_RELAYED | withheld]
+
+    def _send(self, status: int, headers: list[Header], body: bytes) -> None:
+        if self._over:
+            return
+        self._over = True
+        head = self._incoming.head
+        closes = not head.keep_alive or self._client.winding_down
+        fields = [*headers]
+        has_body = status not in (204, 304)
+        if has_body and head.method != b"HEAD":
+            fields.append((b"Content-Length", b"%d" % len(body)))
+        if closes:
+            fields.append((b"Connection", b"close"))
+        self._client.send(serialise(b"HTTP/1.1 %d %b" % (status, _phrase(status)), fields))
+        if has_body and head.method != b"HEAD":
+            self._client.send(body)
+        self._client.flush()
+        self._client.exchange_over(closes=closes)
+
+    # -- refusals
+
+    def _refuse(self, answer: Refusal) -> None:
+        if not self._over:
+            self._over = True
+            self._client.refuse(self._forward.entry, answer)
+
+    def _refusal(self, refused: LoginRefusedError) -> Refusal:
+        host = self._forward.origin.host
+        return Refusal(502, refused.reason, host, "token_endpoints", hint=refused.hint)
+
+    def _too_large(self) -> Refusal:
+        host = self._forward.origin.host
+        return Refusal(413, "a request to a login's host may have 1 MiB at most", host, closes=True)
+
+
+_STORE = "nono credential logins says what is wrong with the store"
+
+
+def _own_request(request: Outgoing, injection: Injection | None) -> OwnRequest:
+    target, headers, added = request.target, request.headers, list[Header]()
+    if injection is not None:
+        target, headers, added = rewrite.injected(request, injection)
+    kept = [field for field in headers if field[0].lower() not in _NOT_FETCHED]
+    return OwnRequest(request.method, target, [*kept, *added], request.body or b"")
+
+
+def _phrase(status: int) -> bytes:
+    return HTTPStatus(status).phrase.encode("ascii") if status in set(HTTPStatus) else b""

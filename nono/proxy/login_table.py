@@ -1,0 +1,55 @@
+"""The captured logins of a run: their token endpoints, and the hosts whose every answer is searched."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from nono.credentials.login_tokens import LoginCredential, ProviderLogin
+from nono.policy.oauth_routes import TokenEndpoint
+
+
+class LoginEndpoint(NamedTuple):
+    """A token endpoint, and the login it belongs to."""
+
+    login: ProviderLogin
+    endpoint: TokenEndpoint
+
+    @property
+    def credential(self) -> LoginCredential:
+        """What phantoms in its requests are redeemed with."""
+        return self.login.credential(self.endpoint)
+
+
+class LoginTable(NamedTuple):
+    """Of the providers of a run."""
+
+    logins: tuple[ProviderLogin, ...] = ()
+
+    def captures(self, host: str) -> bool:
+        """Whether host, at whatever port, has a token endpoint: what it answers may hold tokens."""
+        return any(each.endpoint.upstream.host == host for each in self._endpoints())
+
+    def serves(self, host: str, port: int) -> bool:
+        """Whether there is a token endpoint at host:port."""
+        return any(each.endpoint.upstream.covers(host, port) for each in self._endpoints())
+
+    def endpoint(self, host: str, port: int, path: str) -> LoginEndpoint | None:
+        """The token endpoint at exactly this place; path is canonical and without a query."""
+        return next(
+            (
+                each
+                for each in self._endpoints()
+                if each.endpoint.upstream.covers(host, port) and each.endpoint.path == path
+            ),
+            None,
+        )
+
+    def _endpoints(self) -> list[LoginEndpoint]:
+        return [
+            LoginEndpoint(login, endpoint)
+            for login in self.logins
+            for endpoint in login.provider.token_endpoints
+        ]
+
+
+NO_LOGINS = LoginTable()

@@ -1,0 +1,134 @@
+"""What the standard libraries of Go and Java make of the environment inside `nono run`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import support
+from support.client_run import Stage
+from support.http_upstream import upstream
+from support.intercepted import (
+    KEY,
+    OUTSIDE,
+    USERS,
+    WITHOUT_TRUST,
+    Intercepted,
+    reasons,
+    stage_of,
+    with_key,
+)
+from support.nono_run import Ended
+
+SOURCES = Path(support.__file__).parent
+LANGUAGES = ("go", "java")
+
+
+def compiled(language: str, directory: Path) -> list[str]:
+    """The argv of the client, built outside the sandbox where it has to be: Go's takes its time for that."""
+    tool = shutil.which(language, path="/usr/local/bin:/usr/bin:/bin")
+    if tool is None:
+        pytest.skip(f"{language} is not installed")
+    if language == "java":
+        if shutil.which("javac") is None:
+            pytest.skip("a JDK is not installed")
+        return [tool, str(SOURCES / "InterceptClient.java")]
+    program = directory / "client"
+    build = [tool, "build", "-o", str(program), str(SOURCES / "intercept_client.go")]
+    subprocess.run(build, check=True, timeout=300, env={**os.environ, "GOTOOLCHAIN": "local"})
+    return [str(program)]
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """Filled when they are needed."""
+    return {"directory": [str(tmp_path_factory.mktemp("programs"))]}
+
+
+@pytest.fixture(scope="module")
+def made(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    with stage_of(request.param) as stage:
+        yield stage
+
+
+as_every_user = pytest.mark.parametrize("made", USERS, indirect=True)
+as_ordinary_user = pytest.mark.parametrize("made", USERS[:1], indirect=True)
+each_language = pytest.mark.parametrize("language", LANGUAGES)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A client, and the one service it needs."""
+
+    argv: list[str]
+    service: Intercepted
+
+    def run(self, *prefix: str, authority: str = "", **more: Any) -> Ended:
+        """prefix: a program that starts the client with another environment; authority: not the service's."""
+        # In capitals: what is called localhost is reached past every proxy by Go.
+        url = f"https://{(authority or self.service.authority).upper()}/v1"
+        return self.service.run((*prefix, *self.argv, url), **more)
+
+
+@pytest.fixture
+def scene(made: Stage, language: str, programs: dict[str, list[str]]) -> Iterator[Scene]:
+    if language not in programs:
+        programs[language] = compiled(language, Path(programs["directory"][0]))
+    argv = programs[language]
+    if language == "go":
+        argv = [shutil.copy(argv[0], str(made.project / "client"))]
+    with upstream(tls=made.authority.server_context("localhost")) as server:
+        yield Scene(argv, Intercepted(made, server, "service", "TOKEN"))
+
+
+@as_every_user
+@each_language
+def test_the_phantom_becomes_the_key_and_the_answer_comes_back(scene: Scene) -> None:
+    run = scene.run()
+    assert (run.exit_code, run.stdout.strip()) == (0, "ok"), run.stderr
+    assert scene.service.saw("authorization") == {(f"Bearer {KEY}".encode(),)}
+    assert with_key(run) == ["/v1"]
+
+
+@as_ordinary_user
+@each_language
+def test_with_a_key_of_its_own_nothing_goes_upstream(scene: Scene) -> None:
+    run = scene.run("env", "TOKEN=made-up")
+    assert run.exit_code == 1
+    assert scene.service.requests == []
+    assert reasons(run) == {"authentication_failed"}
+
+
+@as_ordinary_user
+@each_language
+def test_on_a_path_that_is_not_allowed_nothing_goes_upstream(scene: Scene) -> None:
+    run = scene.run(endpoint_rules=[{"method": "*", "path": "/other"}])
+    assert run.exit_code == 1
+    assert scene.service.requests == []
+    assert reasons(run) == {"endpoint_policy"}
+
+
+@as_ordinary_user
+@each_language
+def test_without_the_trust_variables_it_does_not_speak_to_nono(scene: Scene) -> None:
+    login = "JAVA_TOOL_OPTIONS=-Djdk.http.auth.tunneling.disabledSchemes="  # or it could not ask the proxy
+    run = scene.run(*WITHOUT_TRUST, login)
+    assert run.exit_code == 1
+    assert scene.service.connections == []
+    assert reasons(run) == {"intercept_handshake_failed"}
+
+
+@as_ordinary_user
+@each_language
+def test_a_host_that_is_not_granted_is_refused(scene: Scene) -> None:
+    run = scene.run(authority=OUTSIDE)
+    assert run.exit_code == 1
+    assert scene.service.connections == []
+    assert reasons(run) == {"host_denied"}

@@ -1,0 +1,510 @@
+"""Bodies, trailers and resets of HTTP/2 streams pass as they come, and nobody's slowness fills the memory."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import anyio
+import h2.errors
+import h2.settings
+import pytest
+from hyperframe.frame import GoAwayFrame
+
+from support.h2_client import Http2Client
+from support.h2_server import Stream
+from support.h2_stage import KEY, h1_stage, h2_stage
+from support.http_upstream import Gone, Received
+from support.proxy_thread import TIMEOUT_S, wait_until
+
+BLOCK = bytes(range(256)) * 64  # 16 KiB
+WINDOW = h2.settings.SettingCodes.INITIAL_WINDOW_SIZE
+CANCEL = h2.errors.ErrorCodes.CANCEL
+
+
+@contextmanager
+def bounded_growth(limit_mib: float) -> Iterator[None]:
+    def resident_mib() -> float:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+    before = resident_mib()
+    yield
+    assert resident_mib() - before < limit_mib
+
+
+def test_both_directions_of_a_stream_run_at_the_same_time() -> None:
+    def handler(stream: Stream) -> None:
+        stream.head()
+        for piece in stream.pieces():
+            stream.send(b"<" + piece + b">")
+        stream.end([("x-end", "1")])
+
+    with h2_stage(handler) as (stage, _), stage.client() as client:
+        number = client.request(method="POST", fields=[KEY], end=False)
+        answer = client.answers[number]
+        client.wait_until(lambda: answer.status == 200)
+        for index in range(5):
+            client.send(number, b"%d" % index)
+            client.wait_until(lambda: answer.body.endswith(b"<%d>" % index))  # noqa: B023  # waited for at once
+        client.send(number, b"", end=True)
+        assert client.answer(number).body == b"<0><1><2><3><4>"
+        assert answer.trailers == [("x-end", "1")]
+
+
+def test_trailers_of_a_response_pass_without_those_that_would_change_its_meaning() -> None:
+    def handler(stream: Stream) -> None:
+        stream.head()
+        stream.send(b"x")
+        stream.end([("grpc-status", "0"), ("set-cookie", "s=1"), ("grpc-message", "fine"), ("content-length", "9")])
+
+    with h2_stage(handler) as (stage, _), stage.client() as client:
+        answer = client.get(fields=[KEY])
+    assert answer.trailers == [("grpc-status", "0"), ("grpc-message", "fine")]
+
+
+def test_a_response_of_trailers_only_is_one_frame() -> None:
+    def handler(stream: Stream) -> None:
+        stream.head(200, [("grpc-status", "5"), ("grpc-message", "nothing here")], end=True)
+
+    with h2_stage(handler) as (stage, _), stage.client() as client:
+        answer = client.get(fields=[KEY])
+    assert (answer.values("grpc-status"), answer.body, answer.trailers, answer.ended) == (["5"], b"", [], True)
+
+
+def test_trailers_of_a_request_do_not_pass_a_credential_route() -> None:
+    with h2_stage() as (stage, server), stage.client() as client:
+        number = client.request(method="POST", fields=[KEY], body=b"x", end=False)
+        client.h2.send_headers(number, [("x-sum", "1"), ("authorization", "Bearer other")], end_stream=True)
+        client.flush()
+        assert client.answer(number).status == 200
+    assert server.streams[0].trailers == []
+
+
+def test_interim_responses_pass_those_that_the_client_can_have() -> None:
+    def handler(stream: Stream) -> None:
+        stream.head(103, [("link", "</a>; rel=preload"), ("set-cookie", "s=1")])
+        stream.head(100)
+        stream.respond()
+
+    with h2_stage(handler) as (stage, _), stage.client() as client:
+        answer = client.get(fields=[KEY])
+        assert (answer.status, answer.interim) == (200, [103])
+        number = client.request(method="POST", fields=[KEY, ("expect", "100-continue")], end=False)
+        client.wait_until(lambda: client.answers[number].interim == [103, 100])
+        client.send(number, b"x", end=True)
+        assert client.answer(number).status == 200
+
+
+@pytest.mark.parametrize("count", [16, 17])
+def test_a_flood_of_interim_responses_is_the_end_of_the_stream(count: int) -> None:
+    def handler(stream: Stream) -> None:
+        for _ in range(count):
+            stream.head(103)
+        stream.respond()
+
+    with h2_stage(handler) as (stage, _), stage.client() as client:
+        assert client.get(fields=[KEY]).status == (200 if count == 16 else 502)
+
+
+@pytest.mark.parametrize("code", [0, 8], ids=["NO_ERROR", "CANCEL"])
+def test_a_response_that_overtakes_its_request_ends_both(code: int) -> None:
+    def handler(stream: Stream) -> None:
+        stream.respond(body=b"enough")
+        if stream.path == b"/stops":
+            stream.reset(code)
+        else:
+            stream.read_body()
+
+    with h2_stage(handler) as (stage, server), stage.client() as client:
+        number = client.request("/stops", method="POST", fields=[KEY], body=b"x" * 1000, end=False)
+        answer = client.answers[number]
+        client.wait_until(lambda: answer.reset is not None)
+        assert (answer.status, answer.body, answer.ended, answer.reset) == (200, b"enough", True, 0)
+        number = client.request("/reads", method="POST", fields=[KEY], body=b"x" * 1000, end=False)
+        answer = client.answers[number]
+        client.wait_until(lambda: answer.ended)
+        assert (answer.body, answer.reset) == (b"enough", None)
+        client.send(number, b"y" * 1000, end=True)  # the upstream goes on reading, so the client may send
+        wait_until(lambda: server.streams[1].arrived.empty() and not stage.connections()[0].session._owed)
+        assert client.get(fields=[KEY]).status == 200
+
+
+def test_an_early_response_from_an_upstream_of_http1_stops_the_request() -> None:
+    def handler(request: Received) -> None:
+        request.connection.respond(413, b"too much", [("Connection", "close")])
+        request.connection.wait_gone()
+        raise Gone
+
+    with h1_stage(handler) as (stage, _), stage.client() as client:
+        number = client.request(method="POST", fields=[KEY], body=b"x" * 1000, end=False)
+        answer = client.answers[number]
+        client.wait_until(lambda: answer.reset is not None)
+        assert (answer.status, answer.body, answer.ended, answer.reset) == (413, b"too much", True, 0)
+
+
+def test_a_client_that_resets_its_stream_stops_the_upstream() -> None:
+    def handler(stream: Stream) -> None:
+        if stream.path != b"/after":
+            stream.head()
+            assert stream.reset_by_client.wait(TIMEOUT_S)
+        else:
+            stream.respond()
+
+    with h2_stage(handler) as (stage, server), stage.client() as client:
+        number = client.request(fields=[KEY])
+        client.wait_until(lambda: client.answers[number].status == 200)
+        client.h2.reset_stream(number, CANCEL)
+        client.flush()
+        assert client.get("/after", fields=[KEY]).status == 200
+        assert server.streams[0].reset_by_client.wait(TIMEOUT_S)
+    assert len(server.connections) == 1
+
+
+def test_a_client_that_goes_away_stops_the_upstream() -> None:
+    def handler(stream: Stream) -> None:
+        stream.head()
+        assert isinstance(stream.arrived.get(timeout=TIMEOUT_S), int)  # the stream was reset
+
+    with h2_stage(handler) as (stage, server):
+        with stage.client() as client:
+            number = client.request(method="POST", fields=[KEY], end=False)
+            client.wait_until(lambda: client.answers[number].status == 200)
+        wait_until(lambda: stage.proxy.running.upstream_connections == 0)
+        wait_until(lambda: stage.proxy.running.client_connections == 0)
+        assert server.connections[0].closed.wait(TIMEOUT_S)
+
+
+def test_a_client_that_goes_away_while_the_upstream_is_dialled_leaves_nothing_behind() -> None:
+    asked, proceed = threading.Event(), threading.Event()
+
+    async def resolver(host: str, port: int) -> list[str]:
+        asked.set()
+        await anyio.to_thread.run_sync(proceed.wait, TIMEOUT_S, abandon_on_cancel=True)
+        return ["127.0.0.1"]
+
+    with h2_stage(options={"resolver": resolver}) as (stage, server):
+        with stage.client() as client:
+            client.request(fields=[KEY])
+            assert asked.wait(TIMEOUT_S)
+        wait_until(lambda: stage.proxy.running.client_connections == 0)
+        proceed.set()
+    assert server.streams == []
+
+
+def test_a_stream_that_is_reset_while_it_is_dialled_does_not_disturb_those_that_wait_for_the_same() -> None:
+    asked, proceed = threading.Event(), threading.Event()
+
+    async def resolver(host: str, port: int) -> list[str]:
+        asked.set()
+        await anyio.to_thread.run_sync(proceed.wait, TIMEOUT_S, abandon_on_cancel=True)
+        return ["127.0.0.1"]
+
+    with h2_stage(options={"resolver": resolver}) as (stage, server), stage.client() as client:
+        first = client.request("/first", fields=[KEY])
+        second = client.request("/second", fields=[KEY])
+        assert asked.wait(TIMEOUT_S)
+        client.h2.reset_stream(first, CANCEL)
+        client.ping()
+        proceed.set()
+        assert client.answer(second).status == 200
+    assert [stream.path for stream in server.streams] == [b"/second"]
+
+
+@pytest.mark.parametrize("started", [False, True], ids=["before the head", "after it"])
+def test_an_upstream_that_resets_a_stream_ends_only_that(started: bool) -> None:
+    def handler(stream: Stream) -> None:
+        if stream.path == b"/after":
+            stream.respond()
+            return
+        if started:
+            stream.head()
+            stream.send(b"begun")
+        stream.reset(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
+
+    with h2_stage(handler) as (stage, _), stage.client() as client:
+        answer = client.get(fields=[KEY])
+        if started:
+            assert (answer.status, answer.ended, answer.reset) == (200, False, 11)
+        else:
+            assert (answer.status, answer.ended) == (502, True)
+            assert b"ENHANCE_YOUR_CALM" in answer.body
+        assert client.get("/after", fields=[KEY]).status == 200
+
+
+def test_a_stream_for_which_http1_is_required_is_reset_with_that() -> None:
+    def handler(stream: Stream) -> None:
+        stream.reset(h2.errors.ErrorCodes.HTTP_1_1_REQUIRED)
+
+    with h2_stage(handler) as (stage, _), stage.client() as client:
+        assert client.get(fields=[KEY]).reset == h2.errors.ErrorCodes.HTTP_1_1_REQUIRED
+
+
+@pytest.mark.parametrize("body", [None, b"x"], ids=["without a body", "with one that was sent"])
+def test_a_refused_stream_is_sent_once_more_when_that_is_safe(body: bytes | None) -> None:
+    refused = threading.Event()
+
+    def handler(stream: Stream) -> None:
+        if not refused.is_set():
+            stream.read_body()
+            refused.set()
+            stream.reset(h2.errors.ErrorCodes.REFUSED_STREAM)
+        else:
+            stream.respond()
+
+    with h2_stage(handler) as (stage, server), stage.client() as client:
+        answer = client.answer(client.request(method="POST", fields=[KEY], body=body))
+    assert answer.status == (200 if body is None else 502)
+    assert len(server.streams) == (2 if body is None else 1)
+    assert len(stage.proxy.recording.decisions()) == (2 if body is None else 3)
+
+
+def test_a_refusal_is_not_retried_for_ever() -> None:
+    def handler(stream: Stream) -> None:
+        stream.reset(h2.errors.ErrorCodes.REFUSED_STREAM)
+
+    with h2_stage(handler) as (stage, server), stage.client() as client:
+        assert client.get(fields=[KEY]).status == 502
+    assert len(server.streams) == 2
+
+
+def test_a_goaway_ends_no_stream_that_was_begun_and_moves_on_those_that_were_not() -> None:
+    proceed = threading.Event()
+
+    def handler(stream: Stream) -> None:
+        connection = stream.connection
+        if stream.path == b"/first":
+            stream.head()
+            assert proceed.wait(TIMEOUT_S)
+            stream.send(b"all of it")
+            stream.end()
+        elif stream.path == b"/second" and stream.number != 1:
+            connection.send_raw(GoAwayFrame(0, last_stream_id=1, error_code=0).serialize())
+        else:
+            stream.respond(body=b"elsewhere")
+
+    with h2_stage(handler) as (stage, server), stage.client() as client:
+        first = client.request("/first", fields=[KEY])
+        client.wait_until(lambda: client.answers[first].status == 200)
+        second = client.request("/second", fields=[KEY])
+        assert client.answer(second).body == b"elsewhere"
+        third = client.request("/third", fields=[KEY])
+        assert client.answer(third).body == b"elsewhere"
+        proceed.set()
+        assert client.answer(first).body == b"all of it"
+        assert server.connections[0].closed.wait(TIMEOUT_S)
+    assert len(server.connections) == 2
+
+
+@pytest.mark.parametrize("started", [False, True], ids=["before the head", "after it"])
+def test_an_upstream_that_breaks_off_is_told_apart_from_one_that_ends(started: bool) -> None:
+    def handler(stream: Stream) -> None:
+        if started:
+            stream.head()
+            stream.send(b"begun")
+        stream.connection.transport.shutdown(2)
+
+    with h2_stage(handler) as (stage, _), stage.client() as client:
+        answer = client.get(fields=[KEY])
+        assert (answer.status, answer.reset) == ((200, 2) if started else (502, None))
+
+
+@pytest.mark.parametrize("garbage", [b"\x00" * 64, b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x00\xff\xff\x00\x00\x00\x00\x00\x01"])
+def test_an_upstream_that_speaks_nonsense_is_a_502(garbage: bytes) -> None:
+    def handler(stream: Stream) -> None:
+        stream.connection.send_raw(garbage)
+
+    with h2_stage(handler) as (stage, _), stage.client() as client:
+        assert client.get(fields=[KEY]).status == 502
+
+
+def test_an_upstream_that_takes_one_stream_at_a_time_gets_more_connections() -> None:
+    meet = threading.Barrier(4)
+
+    def handler(stream: Stream) -> None:
+        meet.wait(TIMEOUT_S)
+        stream.respond()
+
+    settings = {h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 1}
+    with h2_stage(handler, settings=settings) as (stage, server), stage.client() as client:
+        numbers = [client.request(fields=[KEY]) for _ in range(4)]
+        assert {client.answer(number).status for number in numbers} == {200}
+    assert len(server.connections) == 4
+    assert [len(connection.streams) for connection in server.connections] == [1, 1, 1, 1]
+
+
+# -- how much is held
+
+
+def test_a_response_that_nobody_reads_is_held_up_and_the_others_go_on() -> None:
+    sent = [0]
+    standing = threading.Event()
+
+    def handler(stream: Stream) -> None:
+        if stream.path != b"/endless":
+            stream.respond(body=b"")
+            return
+        stream.head()
+        while not stream.reset_by_client.is_set():
+            with stream.connection.locked() as h2_connection:
+                room = h2_connection.local_flow_control_window(stream.number)
+            if room < len(BLOCK):
+                standing.set()
+                if stream.reset_by_client.wait(0.05):
+                    return
+                continue
+            stream.send(BLOCK)
+            sent[0] += len(BLOCK)
+
+    with (
+        h2_stage(handler) as (stage, _),
+        stage.client(acknowledges=False, settings={WINDOW: 65535}) as client,
+        bounded_growth(32),
+    ):
+        number = client.request("/endless", fields=[KEY])
+        client.wait_until(lambda: len(client.answers[number].body) == 65535)
+        assert standing.wait(TIMEOUT_S)
+        for _ in range(20):
+            assert client.get("/empty", fields=[KEY]).status == 200
+        assert sent[0] <= 2 * 1024 * 1024
+        client.h2.reset_stream(number, CANCEL)
+        client.flush()
+
+
+def test_an_upload_that_nobody_reads_is_held_up_and_the_others_go_on() -> None:
+    proceed = threading.Event()
+
+    def handler(request: Received) -> None:
+        if request.target == b"/stands":
+            assert proceed.wait(TIMEOUT_S)
+        request.read_body()
+        request.connection.respond()
+
+    with h1_stage(handler) as (stage, _), stage.client() as client, bounded_growth(48):
+        number = client.request("/stands", method="POST", fields=[KEY], end=False)
+        sent = 0
+        while sent < 64 * 1024 * 1024:
+            room = min(client.h2.local_flow_control_window(number), 16384)
+            if room <= 0:
+                client.ping()  # whatever the proxy grants for what it has passed on has come by now
+                client.get("/other", fields=[KEY])
+                if client.h2.local_flow_control_window(number) <= 0:
+                    break
+                continue
+            client.h2.send_data(number, bytes(room))
+            client.flush()
+            sent += room
+        assert sent < 32 * 1024 * 1024
+        proceed.set()
+        client.send(number, b"", end=True)
+        assert client.answer(number).status == 200
+
+
+@pytest.mark.parametrize("version", ["h2", "http/1.1"])
+def test_a_large_body_arrives_whole_both_ways_and_is_not_kept(version: str) -> None:
+    count = 1024  # 16 MiB
+    good: list[bool] = []
+
+    def check(pieces: Iterator[bytes]) -> None:
+        total = 0
+        for piece in pieces:
+            good.append(piece == (BLOCK * 6)[total % 256 :][: len(piece)])
+            total += len(piece)
+        good.append(total == count * len(BLOCK))
+
+    def on_h2(stream: Stream) -> None:
+        check(stream.pieces())
+        stream.head()
+        for _ in range(count):
+            stream.send(BLOCK)
+        stream.end()
+
+    def on_h1(request: Received) -> None:
+        def pieces() -> Iterator[bytes]:
+            for piece in request.pieces():
+                request.body = request.wire_body = b""
+                yield piece
+
+        check(pieces())
+        request.connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (count * len(BLOCK)))
+        for _ in range(count):
+            request.connection.send(BLOCK)
+
+    staged = h2_stage(on_h2) if version == "h2" else h1_stage(on_h1)
+    with staged as (stage, _), stage.client() as client, bounded_growth(24):
+        number = client.request(method="POST", fields=[KEY], end=False)
+        for _ in range(count):
+            client.send(number, BLOCK)
+        client.send(number, b"", end=True)
+        total = download(client, number)
+    assert total == count * len(BLOCK)
+    assert all(good)
+
+
+def download(client: Http2Client, number: int) -> int:
+    """The size of the rest of a body, which is checked and not kept."""
+    answer, total = client.answers[number], 0
+    while not answer.is_over:
+        assert client.receive()
+        body, answer.body = answer.body, b""
+        assert body == (BLOCK * (len(body) // len(BLOCK) + 2))[total % 256 :][: len(body)]
+        total += len(body)
+    return total
+
+
+def test_streams_that_are_given_up_do_not_use_up_the_window_of_the_connection() -> None:
+    def handler(stream: Stream) -> None:
+        if stream.path == b"/after":
+            stream.read_body()
+        else:
+            stream.reset_by_client.wait(TIMEOUT_S)
+        if not stream.reset_by_client.is_set():
+            stream.respond()
+
+    with h2_stage(handler, settings={WINDOW: 1000}) as (stage, server), stage.client() as client:
+        for index in range(100):  # 20 MiB that were sent and not passed on; the window has 16
+            number = client.request("/given-up", method="POST", fields=[KEY], end=False)
+            client.send(number, BLOCK * 13)
+            if index % 10 == 0:
+                client.ping()
+            client.h2.reset_stream(number, CANCEL)
+            client.flush()
+        assert client.post(b"x" * 500_000, "/after", fields=[KEY]).status == 200
+
+
+def test_responses_that_are_given_up_do_not_use_up_the_window_of_the_upstream_connection() -> None:
+    def handler(stream: Stream) -> None:
+        stream.head()
+        for _ in range(20 if stream.path == b"/after" else 60):
+            stream.send(BLOCK)
+        stream.end()
+
+    with h2_stage(handler) as (stage, server), stage.client(settings={WINDOW: 1000}) as client:
+        for _ in range(25):  # of each, nearly a MiB arrives at the proxy; the window has 16
+            number = client.request("/given-up", fields=[KEY])
+            client.wait_until(lambda: client.answers[number].body != b"")  # noqa: B023  # waited for at once
+            client.h2.reset_stream(number, CANCEL)
+            client.flush()
+        assert len(client.get("/after", fields=[KEY]).body) == 20 * len(BLOCK)
+    assert len(server.connections) == 1
+
+
+def test_a_client_with_the_smallest_window_still_gets_everything() -> None:
+    def handler(stream: Stream) -> None:
+        stream.head()
+        stream.send(b"x" * 300)
+        stream.end([("x-end", "1")])
+
+    with h2_stage(handler) as (stage, _), stage.client(settings={WINDOW: 1}, acknowledges=False) as client:
+        number = client.request(fields=[KEY])
+        answer = client.answers[number]
+        while not answer.is_over:
+            seen = len(answer.body)
+            assert client.receive()
+            if len(answer.body) > seen and not answer.is_over:
+                client.h2.increment_flow_control_window(1, number)
+                client.flush()
+    assert (answer.body, answer.trailers) == (b"x" * 300, [("x-end", "1")])
