@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from benchmarks.machine import PROGRAMS
 from benchmarks.peers import Peer, Peers
 from benchmarks.samples import Absent, CannotRunError
-from benchmarks.stage import HOST, KEY, Stage
+from benchmarks.stage import HOST, KEY, Stage, free_port
 from benchmarks.workers import Worker, worker
 
 
@@ -80,7 +80,7 @@ def mitmdump_argv(stage: Stage, *command: str) -> list[str]:
     """The one that nono depends on, with a directory and an authority of its own."""
     confdir = str(stage.folder / "mitmproxy")
     script = str(PROGRAMS / "mitmdump_proxy.py")
-    return [sys.executable, "-I", script, confdir, stage.ca_file, KEY, "--", *command]
+    return [sys.executable, "-I", script, str(free_port()), confdir, stage.ca_file, KEY, "--", *command]
 
 
 def _srt(stage: Stage, peers: Peers) -> list[str] | Absent:

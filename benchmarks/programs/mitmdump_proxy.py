@@ -1,6 +1,6 @@
 """mitmdump's proxy, and a command beside it that is told of it.
 
-Usage: mitmdump_proxy.py CONFDIR CA_FILE KEY -- COMMAND...; KEY is written into each request.
+Usage: mitmdump_proxy.py PORT CONFDIR CA_FILE KEY -- COMMAND...; KEY is written into each request.
 """
 
 from __future__ import annotations
@@ -8,19 +8,38 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 
 from mitmproxy.http import HTTPFlow
 from mitmproxy.options import Options
 from mitmproxy.tools.dump import DumpMaster
 
-BETWEEN_LOOKS_S = 0.01
 
+class Beside:
+    """An addon: the command while the proxy runs, and what nono does with a request in the fewest words.
 
-class InjectAndStream:
-    """What nono does with a request, in the fewest words: without this bodies would be held in memory."""
+    Without streaming, bodies would be held in memory.
+    """
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, master: DumpMaster, key: str, command: Sequence[str]) -> None:
+        self._master = master
         self._value = f"Bearer {key}"
+        self._command = command
+        self._task: asyncio.Task[None] | None = None
+        self.status = 1
+
+    def running(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        options = self._master.options
+        # Called before the addons know whether they could bind: a port that is taken ends mitmproxy.
+        url = f"http://{options.listen_host}:{options.listen_port}"
+        trusted = {"SSL_CERT_FILE": os.path.join(options.confdir, "mitmproxy-ca-cert.pem")}
+        environ = os.environ | trusted | {"HTTPS_PROXY": url, "HTTP_PROXY": url}
+        command = await asyncio.create_subprocess_exec(*self._command, env=environ)
+        self.status = await command.wait()
+        self._master.shutdown()  # type: ignore[no-untyped-call]
 
     def requestheaders(self, flow: HTTPFlow) -> None:
         flow.request.headers["authorization"] = self._value
@@ -33,25 +52,19 @@ class InjectAndStream:
 
 async def main() -> int:
     split = sys.argv.index("--")
-    confdir, ca_file, key = sys.argv[1:split]
+    port, confdir, ca_file, key = sys.argv[1:split]
     options = Options(
-        confdir=confdir, listen_host="127.0.0.1", listen_port=0, ssl_verify_upstream_trusted_ca=ca_file
+        confdir=confdir,
+        listen_host="127.0.0.1",
+        listen_port=int(port),
+        ssl_verify_upstream_trusted_ca=ca_file,
     )
     # Neither log nor dumper: stdout is the command's, and they would be measured too.
     master = DumpMaster(options, with_termlog=False, with_dumper=False)
-    master.addons.add(InjectAndStream(key))
-    async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(master.run())
-        while not (addresses := master.addons.get("proxyserver").listen_addrs()):
-            await asyncio.sleep(BETWEEN_LOOKS_S)
-        url = f"http://{addresses[0][0]}:{addresses[0][1]}"
-        trusted = {"SSL_CERT_FILE": f"{confdir}/mitmproxy-ca-cert.pem"}
-        environ = os.environ | trusted | {"HTTPS_PROXY": url, "HTTP_PROXY": url}
-        command = await asyncio.create_subprocess_exec(*sys.argv[split + 1 :], env=environ)
-        status = await command.wait()
-        master.shutdown()
-        await running
-    return status
+    beside = Beside(master, key, sys.argv[split + 1 :])
+    master.addons.add(beside)  # type: ignore[no-untyped-call]
+    await master.run()
+    return beside.status
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@
  * a process. Prints "answers failures", for bulk the bytes of the body and the ns from the request to its end.
  *
  * keep: as long as the response does not announce the end of the connection; then on a new one. A connection
- * that ends in any other way is a failure. h2: STREAMS requests at a time on each connection (RFC 9113).
+ * that ends in any other way is a failure. h2: STREAMS requests at a time on each connection (RFC 9113). In
+ * both, SECONDS begin when the first connections of all processes are there.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -38,6 +39,13 @@ static char request[2 * REQUEST];
 static size_t connect_length, request_length;
 static SSL_CTX *context;
 static long *good, *bad; /* of this process */
+
+/* Between the processes. */
+static struct {
+	_Atomic long ready;	/* connections that are there, or could not be had */
+	_Atomic long long stop; /* when to end; 0 until all are ready */
+	long counts[PROCESSES][2];
+} *shared;
 
 static long long now_ns(void)
 {
@@ -143,9 +151,19 @@ static long read_response(SSL *tls, int *closes)
 	return total;
 }
 
-static void http1_until(long long stop, int keep)
+/* Until all processes have got here; when to end. */
+static long long together(void)
 {
-	SSL *tls = NULL;
+	shared->ready++;
+	while (!shared->stop)
+		usleep(200);
+	return shared->stop;
+}
+
+static void http1(int keep)
+{
+	SSL *tls = keep ? secured() : NULL;
+	long long stop = together();
 	while (now_ns() < stop) {
 		int closes = 0;
 		if (!tls)
@@ -239,19 +257,26 @@ static int take_frame(SSL *tls)
 	return (kind == HEADERS || kind == DATA) && flags & END_STREAM;
 }
 
-static void http2_until(long long stop, int streams)
+static SSL *greeted(void)
 {
-	SSL *tls = NULL;
+	SSL *tls = secured();
+	if (tls && greet(tls))
+		return tls;
+	end(tls);
+	return NULL;
+}
+
+static void http2(int streams)
+{
+	SSL *tls = greeted();
+	long long stop = together();
 	unsigned next = 1;
 	int missing = streams; /* requests to be sent, so that as many as wanted are on their way */
 	while (now_ns() < stop) {
-		if (!tls && (tls = secured())) {
+		if (!tls) {
+			tls = greeted();
 			next = 1;
 			missing = streams;
-			if (!greet(tls)) {
-				end(tls);
-				tls = NULL;
-			}
 		}
 		int ended = -1;
 		if (tls && ask(tls, &next, missing)) {
@@ -289,30 +314,33 @@ static void bulk(void)
 static void many(const char *kind, int processes, double seconds, int streams)
 {
 	long total[2] = {0, 0};
-	long (*counts)[2] =
-		mmap(NULL, processes * sizeof *counts, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (processes < 1 || processes > PROCESSES || streams > PROCESSES || counts == MAP_FAILED)
+	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
+		err(1, "mmap");
+	if (processes < 1 || processes > PROCESSES || streams > PROCESSES)
 		errx(1, "1 to %d connections and streams", PROCESSES);
-	long long stop = now_ns() + (long long)(seconds * 1e9);
 	for (int me = 0; me < processes; me++) {
 		pid_t pid = fork();
 		if (pid < 0)
 			err(1, "fork");
 		if (pid == 0) {
-			good = &counts[me][0];
-			bad = &counts[me][1];
+			good = &shared->counts[me][0];
+			bad = &shared->counts[me][1];
 			if (streams)
-				http2_until(stop, streams);
+				http2(streams);
 			else
-				http1_until(stop, !strcmp(kind, "keep"));
+				http1(!strcmp(kind, "keep"));
 			_exit(0);
 		}
 	}
+	while (shared->ready < processes && waitpid(-1, NULL, WNOHANG) == 0)
+		usleep(200);
+	shared->stop = now_ns() + (long long)(seconds * 1e9);
 	while (wait(NULL) > 0)
 		;
 	for (int me = 0; me < processes; me++) {
-		total[0] += counts[me][0];
-		total[1] += counts[me][1];
+		total[0] += shared->counts[me][0];
+		total[1] += shared->counts[me][1];
 	}
 	printf("%ld %ld\n", total[0], total[1]);
 }

@@ -155,7 +155,7 @@ def _get_block(path: str, authority: str, key: str) -> bytes:
             more += bytes([rest])
         return bytes([length]) + more + text.encode()
 
-    # By their numbers in the static table: :method GET, :scheme https, :path, :authority, authorization, accept.
+    # By number in the static table: :method GET, :scheme https, :path, :authority, authorization, accept.
     fields = [b"\x82\x87", b"\x04" + value(path), b"\x01" + value(authority)]
     return b"".join([*fields, b"\x0f\x08" + value(f"Bearer {key}"), b"\x0f\x04" + value("*/*")])
 
@@ -352,7 +352,7 @@ JOBS: dict[str, Callable[..., list[float]]] = {
         bulk_intercepted,
         latency,
         proxy_port,
-    )  # fmt: skip
+    )
 }
 
 

@@ -17,7 +17,7 @@ COMMANDS = {
     "wrap": "apply the sandbox to this process and become the command",
     "why": "say whether a path or host would be allowed, and by which rule",
     "setup": "check what this machine can enforce (--check-only)",
-    "credential": "set, list, remove or test a stored credential",
+    "credential": "set, list, remove or test a stored credential; forget logins",
     "proxy": "run the credential proxy alone, for programs that you start yourself",
     "connect-helper": "ssh's ProxyCommand inside the sandbox: HOST PORT",
 }

@@ -21,7 +21,7 @@ from nono.credentials.reference import (
     check_name,
     parse_reference,
 )
-from nono.credentials.sources import bitwarden, environment, file, keyring, onepassword, pass_store, store
+from nono.credentials.sources import environment, file, keyring, store
 from nono.credentials.vault import Vault
 from nono.errors import CredentialError
 from nono.secret import Secret
@@ -61,11 +61,18 @@ def read(reference: CredentialReference, environ: Mapping[str, str], warn: Calla
             return file.read(reference, warn)
         case KeyringReference():
             return keyring.read(reference, environ)
+        # The password managers are imported where one is asked: a run has one of them at most.
         case OnePasswordReference():
+            from nono.credentials.sources import onepassword
+
             return onepassword.read(reference, environ)
         case BitwardenReference():
+            from nono.credentials.sources import bitwarden
+
             return bitwarden.read(reference, environ)
         case PassReference():
+            from nono.credentials.sources import pass_store
+
             return pass_store.read(reference, environ)
         case CaptureReference():
             raise CredentialError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from nono.audit.event import Event
 from nono.credentials import broker
@@ -11,7 +12,6 @@ from nono.credentials.credential import Credential
 from nono.credentials.errors import CredentialNotFound, CredentialUnavailable
 from nono.credentials.injection import injection_of
 from nono.credentials.leak import leak_watcher, unwatched_warning
-from nono.credentials.oauth2 import OAuth2Credential, Post
 from nono.credentials.phantom import Phantom, make_phantom
 from nono.credentials.reference import (
     CredentialReference,
@@ -23,6 +23,9 @@ from nono.credentials.static import StaticCredential
 from nono.policy.credential_service import CredentialService
 from nono.policy.route_rules import AwsAuth, Capture, OAuth2Client
 from nono.secret import Secret
+
+if TYPE_CHECKING:
+    from nono.credentials.oauth2 import Post
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,10 @@ class Loader:
         self, service: CredentialService, references: list[CredentialReference], warnings: list[str]
     ) -> Credential:
         match service.oauth2 or service.aws or service.capture:
+            # Each imported where it is asked for: few runs have one.
             case OAuth2Client() as client:
+                from nono.credentials.oauth2 import OAuth2Credential
+
                 client_id, secret = (self._read(reference, warnings) for reference in references)
                 return OAuth2Credential(
                     client.token_url,
@@ -91,12 +97,10 @@ class Loader:
                     inject=service.inject,
                 )
             case AwsAuth() as auth:
-                # Imported here: botocore belongs to an extra, and is large.
                 from nono.credentials.aws import AwsCredential
 
                 return AwsCredential(auth)
             case Capture() as capture:
-                # Imported here: few runs have one.
                 from nono.credentials.capture import CommandCapture
 
                 return CommandCapture(capture, service.inject, self.environ, self.report)

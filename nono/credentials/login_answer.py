@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from nono.credentials.content import MAX_SECRET_BYTES
-from nono.credentials.credential import Header
+from nono.credentials.credential import Header, LeakWatcher
 from nono.credentials.leak import leak_watcher
 from nono.credentials.login_phantom import jwt_phantom
 from nono.credentials.login_request import LoginRefusedError, unique_names
@@ -41,6 +41,10 @@ class Answer:
     @property
     def tokens(self) -> list[Secret]:
         return [each.token for each in self._found]
+
+    def watcher(self) -> LeakWatcher | None:
+        """Of the tokens: none may be in the answer a second time."""
+        return leak_watcher(self.tokens)
 
     def without_tokens(self) -> bytes:
         """What else there is in the body."""
@@ -76,12 +80,12 @@ def examine(endpoint: TokenEndpoint | None, status: int, headers: Sequence[Heade
     return Answer(body, document[0], found)
 
 
-def holds_any(tokens: Sequence[Secret], headers: Sequence[Header], body: bytes) -> bool:
-    """Whether one of tokens is in what goes to the command, in any usual spelling."""
-    watcher = leak_watcher(tokens)
-    if watcher is None:
-        return False
-    return any(watcher.mask_text(text) is not None for text in (body, *(value for _, value in headers)))
+def holds_secret(watchers: Sequence[LeakWatcher | None], headers: Sequence[Header], body: bytes) -> bool:
+    """Whether what watchers watch for is in what goes to the command, in any usual spelling."""
+    texts = [body, *(value for _, value in headers)]
+    return any(
+        watcher.mask_text(text) is not None for watcher in watchers if watcher is not None for text in texts
+    )
 
 
 def _json(body: bytes) -> tuple[object] | None:

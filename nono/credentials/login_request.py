@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import NamedTuple
 from urllib.parse import quote_plus, unquote_plus
 
 from nono.credentials.login_phantom import MARK, nonce_of
@@ -23,15 +22,8 @@ class LoginRefusedError(ValueError):
         self.hint = hint
 
 
-class Redeemed(NamedTuple):
-    """body holds the tokens and is for the token endpoint alone."""
-
-    body: Secret
-    tokens: list[Secret]
-
-
-def redeemed_body(endpoint: TokenEndpoint, body: bytes, token_of: TokenOf) -> Redeemed | None:
-    """None: there is no phantom in it, so it is sent as it is. LoginRefusedError otherwise than by design.
+def redeemed_body(endpoint: TokenEndpoint, body: bytes, token_of: TokenOf) -> bytes:
+    """body for endpoint alone; as it is when no phantom is in it. LoginRefusedError: one may not be there.
 
     Phantoms are taken back in the named fields only. One anywhere else would be of no use to the provider;
     it is refused, so that the mistake in the profile is found.
@@ -39,14 +31,15 @@ def redeemed_body(endpoint: TokenEndpoint, body: bytes, token_of: TokenOf) -> Re
     document = None if endpoint.request_body == "form" else _json(body)
     if document is None and endpoint.request_body == "json":
         raise LoginRefusedError("the body of a request to the token endpoint is not JSON")
-    tokens: list[Secret] = []
+    redeemed = False
 
     def redeem(value: str) -> str:
+        nonlocal redeemed
         nonce = nonce_of(value)
         if nonce is None:
             raise LoginRefusedError("a field of a request to the token endpoint holds more than a phantom")
-        tokens.append(token_of(nonce))
-        return tokens[-1].reveal()
+        redeemed = True
+        return token_of(nonce).reveal()
 
     if document is not None:
         for path in endpoint.request_nonce_fields:
@@ -60,12 +53,7 @@ def redeemed_body(endpoint: TokenEndpoint, body: bytes, token_of: TokenOf) -> Re
             "a phantom is in no field of the token endpoint's request that takes one",
             "name the field in request_nonce_fields of the provider",
         )
-    return Redeemed(Secret(sent), tokens) if tokens else None
-
-
-def as_bytes(redeemed: Redeemed) -> bytes:
-    """What is written to the token endpoint."""
-    return redeemed.body.reveal().encode("utf-8", "surrogateescape")
+    return sent.encode("utf-8", "surrogateescape") if redeemed else body
 
 
 def _json(body: bytes) -> dict[str, object] | None:

@@ -14,8 +14,9 @@ from nono.credentials.injection import HeadersInjection
 from nono.credentials.leak import leak_watcher
 from nono.credentials.login_answer import Answer
 from nono.credentials.login_phantom import field_with_tokens, nonce_of, nonces_in_field
-from nono.credentials.login_request import LoginRefusedError, as_bytes, redeemed_body
+from nono.credentials.login_request import LoginRefusedError, redeemed_body
 from nono.credentials.login_store import LoginStore, Tokens
+from nono.errors import CredentialError
 from nono.policy.oauth_routes import OAuthProvider, OAuthRoute, TokenEndpoint
 from nono.secret import Secret
 
@@ -104,16 +105,19 @@ class LoginCredential:
 
     def at_hand(self, request: RequestFacts) -> HeadersInjection | None:
         try:
-            return self._injection(request)
-        except LoginRefusedError:
+            return self.injection(request)
+        except (ValueError, CredentialError):
             return None
 
     async def acquire(self, request: RequestFacts) -> HeadersInjection:
-        """LoginRefusedError, a ValueError: a token has expired since the request was judged."""
-        return self._injection(request)
+        return self.injection(request)
 
-    def _injection(self, request: RequestFacts) -> HeadersInjection:
-        """The presented fields, with tokens in them."""
+    def injection(self, request: RequestFacts) -> HeadersInjection:
+        """The presented fields, with tokens in them.
+
+        LoginRefusedError, a ValueError: a token has expired since the request was judged. CredentialError as
+        HeadersInjection.
+        """
         tokens = {
             nonce: self.token(nonce) for _, value in request.presented for nonce in nonces_in_field(value)
         }
@@ -148,10 +152,9 @@ class ProviderLogin:
         """What redeems phantoms in requests to endpoint."""
         return self._at[endpoint.upstream]
 
-    def request_body(self, endpoint: TokenEndpoint, body: bytes) -> tuple[bytes, list[Secret]]:
-        """The body to send, and the tokens in it. LoginRefusedError as redeemed_body."""
-        redeemed = redeemed_body(endpoint, body, self.credential(endpoint).token)
-        return (body, []) if redeemed is None else (as_bytes(redeemed), redeemed.tokens)
+    def request_body(self, endpoint: TokenEndpoint, body: bytes) -> bytes:
+        """The body to send. LoginRefusedError as redeemed_body."""
+        return redeemed_body(endpoint, body, self.credential(endpoint).token)
 
     async def captured(self, answer: Answer) -> bytes:
         """The body for the command. Its tokens are on disk when this returns, or CredentialUnavailable."""

@@ -12,27 +12,39 @@ from typing import NamedTuple
 from nono import connect_helper
 from nono.policy.capability import Grant
 from nono.policy.grants import covering
+from nono.policy.network import HostFilter
+from nono.proxy import ssh_identification
+
+_PASSWD = "/etc/passwd"  # ssh(1) ends at once when its own user has no name; everybody may read it
 
 
 class GitSsh(NamedTuple):
-    """Empty where the person has a command of their own, which must not be replaced."""
+    """Empty where ssh cannot be used, or the person has a command of their own, which is not replaced."""
 
     variables: Mapping[str, str]
-    files: tuple[str, ...]  # files and directories that the helper needs to be read; canonical
+    files: tuple[str, ...]  # files and directories that ssh and the helper have to read; canonical
 
 
-def git_ssh(inherited: Mapping[str, str], grants: Sequence[Grant]) -> GitSsh:
+def git_ssh(inherited: Mapping[str, str], hosts: HostFilter, grants: Sequence[Grant]) -> GitSsh:
     """The variables of git for a child that inherits these; grants are those it has already."""
-    if not sys.executable or any(inherited.get(name) for name in ("GIT_SSH_COMMAND", "GIT_SSH")):
+    if not _may_use_ssh(hosts) or not sys.executable:
+        return GitSsh({}, ())
+    if any(inherited.get(name) for name in ("GIT_SSH_COMMAND", "GIT_SSH")):
         return GitSsh({}, ())
     helper = os.path.realpath(connect_helper.__file__)
     # Not the one of a virtual environment: it is a link, and what it leads to does without the environment.
     python = os.path.realpath(sys.executable)
     command = ssh_command((python, "-I", "-S", "-B", helper))
-    needed = (helper, *_of_python(python))
+    needed = (helper, _PASSWD, *_of_python(python))
     readable = [grant for grant in grants if grant.access.reads]
     missing = tuple(path for path in needed if not covering(readable, path))
-    return GitSsh({"GIT_SSH_COMMAND": command}, missing)
+    return GitSsh({"GIT_SSH_COMMAND": command}, tuple(filter(os.path.exists, missing)))
+
+
+def _may_use_ssh(hosts: HostFilter) -> bool:
+    """Whether a host may be reached where ssh can be spoken; nobody else needs what comes with it."""
+    ports = None if hosts.allow is None else [rule.port for rule in hosts.allow]
+    return ports is None or None in ports or ssh_identification.PORT in ports or bool(hosts.raw_tunnels)
 
 
 def ssh_command(helper: Sequence[str]) -> str:

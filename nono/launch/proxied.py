@@ -63,7 +63,9 @@ async def _supervise(parts: Parts) -> int:
                 port = proxy.running.port
                 prepared = start.prepared
                 inherited = child_environment(start.environ, prepared.resolved.environment)
-                ssh = git_ssh(inherited, prepared.capabilities.grants)
+                hosts = prepared.resolved.host_filter
+                assert hosts is not None  # or there was no proxy
+                ssh = git_ssh(inherited, hosts, prepared.capabilities.grants)
                 added = {**proxy.variables, **ssh.variables}
                 listener = start.restrict(added, port, readable=(*proxy.files, *ssh.files))
                 listen_ports = frozenset(start.prepared.capabilities.listen_ports)

@@ -10,10 +10,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
+from typing import cast
 
 import anyio
 
 from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
+from nono.proxy.handover import Handover
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 Alpn = tuple[str, ...]  # protocol names, the preferred one first (RFC 7301)
@@ -118,6 +120,23 @@ def _reason(failure: OSError) -> str:
     return os.strerror(failure.errno)
 
 
+async def _secured(
+    plain: asyncio.Transport, context: ssl.SSLContext, server_name: str | None
+) -> tuple[asyncio.Transport, Handover]:
+    """TLS on plain. In a step of its own, since uvloop mends nothing when both are cancelled in one."""
+    opening = Handover()
+    try:
+        secured = await asyncio.get_running_loop().start_tls(
+            plain, opening, context, server_hostname=server_name, ssl_shutdown_timeout=1.0
+        )
+    except BaseException:
+        plain.abort()
+        raise
+    assert secured is not None
+    opening.connection_made(secured)
+    return secured, opening
+
+
 @dataclass(slots=True)
 class Dialer:
     """Looks names up and connects, within connect_timeout_s for each of the two."""
@@ -181,20 +200,19 @@ class Dialer:
         server_name: str | None,
         tls: tuple[TlsIdentity, Alpn],
     ) -> P:
+        loop = asyncio.get_running_loop()
         try:
             # The context is looked up here, so that a route's CA file is read when it is first needed.
             context = None if server_name is None else self.context(*tls)
-            _, protocol = await asyncio.get_running_loop().create_connection(
-                protocol_factory,
-                sock=connected,
-                ssl=context,
-                server_hostname=server_name,
-                ssl_shutdown_timeout=None if context is None else 1.0,
-            )
+            transport, opening = await loop.create_connection(Handover, sock=connected)
         except BaseException:
             with suppress(OSError):
                 connected.close()
             raise
+        if context is not None:
+            transport, opening = await _secured(transport, context, server_name)
+        protocol = protocol_factory()
+        opening.give_way(cast(asyncio.Protocol, protocol), transport)
         return protocol
 
     def context(self, identity: TlsIdentity, alpn: Alpn = HTTP1) -> ssl.SSLContext:

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+import anyio
+
 from nono.audit.event import Event, Recorder, credential_frozen, model_usage
 from nono.proxy.connection_set import ConnectionSet
 from nono.proxy.dispatch import Dispatcher
@@ -23,6 +25,9 @@ from nono.proxy.verdict import Forward
 
 def ignore(_: object) -> None:
     """For an exchange without a credential: there is nothing that could be found or counted."""
+
+
+MAX_CAPTURING = 8  # answers of logins' hosts held at once, each of up to 16 MiB and a few copies
 
 
 def no_authority(host: str) -> ssl.SSLContext:
@@ -43,6 +48,7 @@ class Engine:
     spawn: Callable[[Callable[[], Awaitable[None]]], object]  # into the proxy's task group
     connections: ConnectionSet = field(default_factory=ConnectionSet)  # of clients, tunnels among them
     tunnel_ends: ConnectionSet = field(default_factory=ConnectionSet)  # the upstream ends of tunnels
+    capturing: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(MAX_CAPTURING))
     server_context: Callable[[str], ssl.SSLContext] = no_authority  # for a host whose TLS ends here
     head_timeout_s: float = 30.0
     idle_timeout_s: float = 120.0

@@ -18,12 +18,10 @@ from nono.proxy.message import (
     Body,
     BodyKind,
     Header,
-    MessageError,
     ResponseHead,
     chunk,
     framing_fields,
     last_chunk,
-    trailers,
 )
 from nono.proxy.preparation import Ready, facts
 from nono.proxy.refusal import Refusal
@@ -283,18 +281,9 @@ class Exchange:
         if incoming.complete:
             self._request_done = True
             if self._framing.kind is BodyKind.CHUNKED:
-                out.append(last_chunk(self._request_trailers()))
+                out.append(last_chunk())
         if out and self._connection is not None:
             self._connection.write(out)
-
-    def _request_trailers(self) -> list[Header]:
-        # What a trailer holds was not there to be judged when the credential was injected.
-        if self._verdict.credentialed:
-            return []
-        try:
-            return trailers(self._incoming.trailers)
-        except MessageError:
-            return []
 
     def upstream_writable(self, writable: bool) -> None:
         self._writable = writable

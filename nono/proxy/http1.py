@@ -173,6 +173,7 @@ class ClientConnection(asyncio.Protocol):
             case Capture():
                 login = LoginExchange(self._engine, self, request, verdict)
                 self._active = login
+                login.client_paused(self._peer_paused)
                 login.start()
             case Tunnel():
                 opening = TunnelOpening(self._engine, self, verdict)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Protocol, cast
 
 from nono.proxy import recording, refusal
 from nono.proxy.engine import Engine
+from nono.proxy.handover import Handover
 from nono.proxy.refusal import Refusal
 from nono.proxy.verdict import Entry, Inside, Intercept
 
@@ -49,12 +51,12 @@ class Interception(asyncio.Protocol):
     async def _handshake(self, transport: asyncio.Transport, early: bytes) -> None:
         loop = asyncio.get_running_loop()
         where = self._verdict.inside
-        first = _FirstBytes()
+        opening = Handover()
         try:
             context = self._engine.server_context(where.host)
             handshake = loop.start_tls(
                 transport,
-                first,
+                opening,
                 context,
                 server_side=True,
                 ssl_handshake_timeout=self._engine.head_timeout_s,
@@ -70,7 +72,8 @@ class Interception(asyncio.Protocol):
         finally:
             self._engine.connections.discard(self)
         assert secured is not None
-        first.give_way(self._successor(secured), secured)
+        with suppress(ConnectionResetError):
+            opening.give_way(self._successor(secured), secured)
 
     def _successor(self, secured: asyncio.Transport) -> asyncio.Protocol:
         """The client's connection from here on, in the protocol that ALPN (RFC 7301) chose."""
@@ -115,28 +118,6 @@ class Interception(asyncio.Protocol):
 
     def client_lost(self) -> None:
         """The handshake will notice."""
-
-
-class _FirstBytes(asyncio.Protocol):
-    """Keeps what comes with the end of the handshake, until it is known who reads it."""
-
-    def __init__(self) -> None:
-        self._early = bytearray()
-        self._is_lost = False
-
-    def data_received(self, data: bytes) -> None:
-        self._early += data
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._is_lost = True
-
-    def give_way(self, successor: asyncio.Protocol, transport: asyncio.Transport) -> None:
-        if self._is_lost:
-            return
-        transport.set_protocol(successor)
-        successor.connection_made(transport)
-        if self._early:
-            successor.data_received(bytes(self._early))
 
 
 def _feed(transport: asyncio.Transport, early: bytes) -> None:

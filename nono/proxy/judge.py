@@ -83,9 +83,7 @@ class Judge:
 
     def _shown(self, head: RequestHead, route: Route, path: bytes) -> Presented | Refusal:
         if route.login is not None:
-            return login_check.check(
-                route, route.login, head.headers, path, self.routes, self.session_token
-            )
+            return login_check.check(route, route.login, head.headers, path, self.routes, self.session_token)
         stray = self._stray_login(head, path, route.origin.host)
         return stray or phantom_check.check(route, head.headers, path, self.routes)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Protocol
 
 import anyio
 
-from nono.credentials.credential import Injection, Outgoing
-from nono.credentials.login_answer import examine, holds_any
+from nono.credentials.credential import Injection, LeakWatcher, Outgoing
+from nono.credentials.login_answer import examine, holds_secret
 from nono.credentials.login_request import LoginRefusedError
 from nono.errors import CredentialError
 from nono.proxy import recording, refusal, rewrite
@@ -21,7 +20,6 @@ from nono.proxy.refusal import Refusal
 from nono.proxy.request_reader import Incoming
 from nono.proxy.rewrite import WITHHELD
 from nono.proxy.verdict import Capture, Entry
-from nono.secret import Secret
 
 MAX_REQUEST_BYTES = 1024 * 1024
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
@@ -58,6 +56,7 @@ class LoginExchange:
         self._at = verdict.at
         self._body: bytearray | None = bytearray()  # None: it is complete, or refused
         self._scope = anyio.CancelScope()
+        self._client_ready: anyio.Event | None = None  # while the client does not read what it got before
         self._over = False
 
     def start(self) -> None:
@@ -92,7 +91,10 @@ class LoginExchange:
             self._engine.spawn(lambda: self._run(body))
 
     def client_paused(self, paused: bool) -> None:
-        """The answer is written in one piece, and nothing after it."""
+        """An answer is written in one piece, so the next is not fetched before the last was read."""
+        ready, self._client_ready = self._client_ready, anyio.Event() if paused else None
+        if ready is not None:
+            ready.set()
 
     def client_malformed(self, answer: Refusal) -> None:
         """The rest of the request cannot be understood."""
@@ -110,7 +112,10 @@ class LoginExchange:
     async def _run(self, body: bytes) -> None:
         try:
             with self._scope:
-                await self._answer(body)
+                while self._client_ready is not None:
+                    await self._client_ready.wait()
+                async with self._engine.capturing:
+                    await self._answer(body)
         except Exception:
             self._over = True
             self._client.abort()
@@ -124,31 +129,32 @@ class LoginExchange:
             self._refuse(ready)
             return
         try:
-            request, tokens = self._request(body, ready)
-            fetched = await self._fetch(request)
-            await self._relay(fetched, tokens)
+            request = self._request(body, ready)
         except LoginRefusedError as refused:
-            self._refuse(self._refusal(refused))
+            self._refuse(self._refusal(refused, 403))
+            return
+        except (OSError, ValueError, CredentialError):  # the text could hold the secret: not passed on
+            self._refuse(refusal.unavailable(self._forward.entry.route_id or "", self._forward.origin.host))
+            return
+        try:
+            await self._relay(await self._fetch(request))
+        except LoginRefusedError as refused:
+            self._refuse(self._refusal(refused, 502))
         except FetchError as failure:
             host = self._forward.origin.host
             self._refuse(refusal.upstream_failed(host, failure.reason, timed_out=failure.timed_out))
-        except (OSError, ValueError, CredentialError):  # the text could hold the secret: not passed on
-            self._refuse(self._refusal(LoginRefusedError("the login could not be carried out", _STORE)))
+        except (OSError, CredentialError):  # as above
+            self._refuse(self._refusal(LoginRefusedError("the tokens could not be stored", _STORE), 502))
 
-    def _request(self, body: bytes, ready: Ready) -> tuple[OwnRequest, list[Secret]]:
-        """What is sent, and the tokens in it, of which none may come back."""
-        request, tokens, injection = self._forward.request, list[Secret](), ready.injection
+    def _request(self, body: bytes, ready: Ready) -> OwnRequest:
+        request, injection = self._forward.request, ready.injection
         if self._at is not None:
             if any(name.lower() == b"content-encoding" for name, _ in request.headers):
                 raise LoginRefusedError("the body of a request to the token endpoint is compressed")
-            body, tokens = self._at.login.request_body(self._at.endpoint, body)
-            injection = self._redeemed_fields()
-        return _own_request(request._replace(body=body), injection), tokens
-
-    def _redeemed_fields(self) -> Injection | None:
-        if self._at is None or not self._forward.presented:
-            return None
-        return self._at.credential.at_hand(facts(self._forward))
+            body = self._at.login.request_body(self._at.endpoint, body)
+            if self._forward.presented:
+                injection = self._at.credential.injection(facts(self._forward))
+        return _own_request(request._replace(body=body), injection)
 
     async def _fetch(self, request: OwnRequest) -> Fetched:
         forward = self._forward
@@ -166,15 +172,22 @@ class LoginExchange:
             forward.route.credential.rejected(facts(forward))
         return fetched
 
-    async def _relay(self, fetched: Fetched, sent: Sequence[Secret]) -> None:
+    async def _relay(self, fetched: Fetched) -> None:
         at = self._at
         answer = examine(at.endpoint if at else None, fetched.status, fetched.headers, fetched.body)
         headers = self._headers(fetched)
         # Before they are stored: a login that fails leaves nothing behind.
-        if holds_any([*sent, *answer.tokens], headers, answer.without_tokens()):
+        if holds_secret([answer.watcher(), self._watcher()], headers, answer.without_tokens()):
             raise LoginRefusedError("the answer has a token in a second place, where none is expected")
         body = fetched.body if at is None else await at.login.captured(answer)
         self._send(fetched.status, headers, body)
+
+    def _watcher(self) -> LeakWatcher | None:
+        """Of what was sent: it may not come back."""
+        if self._at is not None:
+            return self._at.credential.watcher()
+        route = self._forward.route
+        return None if route is None or route.credential is None else route.credential.watcher()
 
     def _headers(self, fetched: Fetched) -> list[Header]:
         # A session cookie would authenticate without any token.
@@ -206,9 +219,9 @@ class LoginExchange:
             self._over = True
             self._client.refuse(self._forward.entry, answer)
 
-    def _refusal(self, refused: LoginRefusedError) -> Refusal:
+    def _refusal(self, refused: LoginRefusedError, status: int) -> Refusal:
         host = self._forward.origin.host
-        return Refusal(502, refused.reason, host, "token_endpoints", hint=refused.hint)
+        return Refusal(status, refused.reason, host, "token_endpoints", hint=refused.hint)
 
     def _too_large(self) -> Refusal:
         host = self._forward.origin.host

@@ -9,13 +9,22 @@ from urllib.parse import unquote_plus
 from nono.credentials.login_phantom import MARK, PhantomError, nonces_in_field
 from nono.credentials.login_tokens import LoginCredential
 from nono.proxy import phantom_check
-from nono.proxy.message import Header
+from nono.proxy.message import Header, end_to_end
 from nono.proxy.phantom_check import Presented, header_slots, missing
 from nono.proxy.refusal import Refusal
 from nono.proxy.route import Phantom, Route, RouteTable
 from nono.proxy.verdict import Capture, Forward, Refused, Verdict
 
 _HINT = "log in inside the sandbox, and send what the login gave"
+_NOT_SENT_ON = frozenset((b"host", b"content-length", b"expect"))
+# What an upstream may show to others, in a list of sessions for instance; a token there could be read back.
+_DESCRIPTIVE = frozenset(
+    (
+        b"accept accept-charset accept-encoding accept-language baggage content-disposition content-language "
+        b"content-location content-type forwarded from origin referer traceparent tracestate user-agent via "
+        b"x-forwarded-for x-forwarded-host x-request-id x-title"
+    ).split()
+)
 
 
 def owners(candidates: Iterable[Route], headers: Sequence[Header]) -> list[Route]:
@@ -72,12 +81,14 @@ def presented(
         nonces = _nonces(headers)
     except PhantomError as fault:
         return _failed(403, str(fault), host)
+    names = {name.lower() for name, value in _for_upstream(headers) if nonces_in_field(value)}
+    if names & _DESCRIPTIVE:
+        return _failed(403, "the phantom of a login was sent in a header that holds no key", host)
     if len(nonces) > 1:
         return _failed(403, "the phantoms of two tokens were sent together", host)
     refused = [refusal for nonce in nonces if (refusal := login.refusal(nonce))]
     if refused:
         return replace(_failed(401, refused[0].reason, host), hint=refused[0].hint or _HINT)
-    names = {name.lower() for name, value in _for_upstream(headers) if nonces_in_field(value)}
     return tuple(field for field in _for_upstream(headers) if field[0].lower() in names)
 
 
@@ -121,8 +132,8 @@ def _nonces(headers: Sequence[Header]) -> list[str]:
 
 
 def _for_upstream(headers: Sequence[Header]) -> list[Header]:
-    """The fields that are not for the proxy itself."""
-    return [field for field in headers if field[0].lower() != b"proxy-authorization"]
+    """The fields that reach the upstream as they are."""
+    return end_to_end(headers, without=_NOT_SENT_ON)
 
 
 def _shows_phantom(value: bytes) -> bool:

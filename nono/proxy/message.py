@@ -287,16 +287,17 @@ def end_to_end(headers: Sequence[Header], *, without: frozenset[bytes] = frozens
     Host stays: what a Connection field may not remove is what routes the message. A name with underscores
     counts as the one with hyphens, since for CGI and its heirs (RFC 3875 section 4.1.18) they are the same.
     """
-    names = [_folded(name) for name, _ in headers]
-    dropped = HOP_BY_HOP.union([_folded(name) for name in without])
+    names = [folded(name) for name, _ in headers]
+    dropped = HOP_BY_HOP.union([folded(name) for name in without])
     if b"connection" in names:
         pairs = zip(names, headers, strict=True)
         named = _list_members(value for name, (_, value) in pairs if name == b"connection")
-        dropped |= {_folded(name) for name in named} - {b"host", b"content-length"}
+        dropped |= {folded(name) for name in named} - {b"host", b"content-length"}
     return [field for name, field in zip(names, headers, strict=True) if name not in dropped]
 
 
-def _folded(name: bytes) -> bytes:
+def folded(name: bytes) -> bytes:
+    """A field's name as everybody reads it who takes an underscore for a hyphen."""
     return name.lower().replace(b"_", b"-")
 
 

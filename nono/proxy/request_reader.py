@@ -23,7 +23,6 @@ class Incoming:
 
     head: RequestHead
     pieces: list[bytes] = field(default_factory=list)
-    trailers: list[Header] = field(default_factory=list)
     complete: bool = False
     fault: MessageError | None = None  # the body is not well-formed; complete stays False
 

@@ -13,6 +13,7 @@ from nono.proxy.message import (
     checked_target,
     checked_value,
     end_to_end,
+    folded,
     framing_fields,
     serialise,
 )
@@ -61,8 +62,8 @@ def request_head(
 
 def injected(request: Outgoing, injection: Injection) -> tuple[bytes, list[Header], list[Header]]:
     """The target, the request's own fields and the credential's. Raises as request_head."""
-    names = injection.header_names
-    headers = [field for field in request.headers if field[0].lower() not in names]
+    names = frozenset(map(folded, injection.header_names))
+    headers = [field for field in request.headers if folded(field[0]) not in names]
     target, fields = injection.inject(request._replace(headers=headers))
     return checked_target(target), headers, [(name, checked_value(value)) for name, value in fields]
 

@@ -86,5 +86,9 @@ def squid(names: Mapping[str, str], *, password: bool = False) -> Iterator[Squid
             user.give(user.home / name)
         # -N: one process, in the foreground. -n names its shared memory apart from another squid's.
         argv = user.command([SQUID, "-N", "-n", f"nono{port}", "-f", str(user.home / "squid.conf")])
-        with listening(argv, user.environment(), port, user.home / "output"):
-            yield Squid(port, user.home / "access.log")
+        try:
+            with listening(argv, user.environment(), port, user.home / "output"):
+                yield Squid(port, user.home / "access.log")
+        finally:
+            for left in Path("/dev/shm").glob(f"nono{port}-*"):
+                left.unlink()

@@ -1,4 +1,4 @@
-"""``nono credential``: stores, lists, removes and tests the keys that the proxy injects."""
+"""``nono credential``: stores, lists, removes and tests what the proxy injects."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import argparse
 import getpass
 import os
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from nono.cli import options
+from nono.cli.console import printable
 from nono.credentials import broker
+from nono.credentials.login_store import LoginStore, StoredToken
 from nono.credentials.reference import check_name
 from nono.errors import CredentialError
 from nono.secret import Secret
@@ -28,6 +31,8 @@ def run(argv: Sequence[str]) -> int:
             return _list(environ)
         case "remove":
             return _remove(parsed.name, environ)
+        case "logins":
+            return _logins(parsed.purge, environ)
         case _:
             return _test(parsed.name, environ)
 
@@ -44,6 +49,16 @@ def _parser() -> argparse.ArgumentParser:
     for action, help_text in named:
         actions.add_parser(action, help=help_text, allow_abbrev=False).add_argument("name", metavar="NAME")
     actions.add_parser("list", help="names and where each is stored", allow_abbrev=False)
+    logins = actions.add_parser(
+        "logins", help="how many tokens of captured logins are stored, by provider", allow_abbrev=False
+    )
+    logins.add_argument(
+        "--purge",
+        nargs="?",
+        const="",
+        metavar="PROVIDER",
+        help="forget those of PROVIDER, or all; runs that go on stop using them",
+    )
     return parser
 
 
@@ -81,6 +96,27 @@ def _remove(name: str, environ: Mapping[str, str]) -> int:
     for where in broker.remove(name, environ):
         print(f"Removed '{name}' from {_place(where)}.")
     return 0
+
+
+def _logins(purge: str | None, environ: Mapping[str, str]) -> int:
+    """purge: None to list, "" for all providers."""
+    store = LoginStore(environ)
+    if purge is not None:
+        count = store.purge(f"oauth.{purge}" if purge else None)
+        print(f"Removed {count} tokens of captured logins from {store.path}.")
+        return 0
+    count_by_provider = Counter(_provider_of(token) for token in store.read().values())
+    if not count_by_provider:
+        print("No logins are captured. They are made inside a sandbox whose profile names a provider.",
+              file=sys.stderr)  # fmt: skip
+    for provider, count in sorted(count_by_provider.items()):
+        print(f"{provider:<24} {count} tokens in {_place(store.path)}")
+    return 0
+
+
+def _provider_of(token: StoredToken) -> str:
+    names = (name.removeprefix("oauth.") for name in token.consumers if name.startswith("oauth."))
+    return printable(next(names, "(unknown)"))
 
 
 def _test(name: str, environ: Mapping[str, str]) -> int:

@@ -56,7 +56,7 @@ def test_a_service_without_a_name_is_refused(service: str) -> None:
     [
         *("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"),
         *("DENO_CERT", "AWS_CA_BUNDLE", "CARGO_HTTP_CAINFO", "PIP_CERT", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"),
-        *("NIX_SSL_CERT_FILE", "OWN_CA"),
+        *("NIX_SSL_CERT_FILE", "npm_config_cafile", "OWN_CA"),
     ],
 )
 def test_every_way_of_finding_roots_leads_to_the_bundle(variable: str) -> None:

@@ -210,6 +210,7 @@ def test_a_denied_host_is_not_reached_through_its_route_either() -> None:
 
 def test_the_entry_of_a_request_holds_no_query_value_and_no_key() -> None:
     verdict = judged(b"GET", b"/alpha/x?key=" + PHANTOM.encode(), KEY)
+    assert isinstance(verdict, Refused)
     assert PHANTOM not in repr(verdict.entry)
 
 

@@ -105,11 +105,12 @@ def test_a_rule_means_the_same_on_both_ways(method: bytes, path: bytes, expected
     reverse = site.reverse(path, KEY, method=method)
     inside = site.inside(b"/v1" + path, KEY, method=method)
     assert status(reverse) == status(inside) == expected
-    assert reverse.entry.endpoint_rule == inside.entry.endpoint_rule
     if isinstance(reverse, Forward) and isinstance(inside, Forward):
         assert reverse.request == inside.request
+        assert reverse.entry.endpoint_rule == inside.entry.endpoint_rule
         assert reverse.entry.endpoint_rule is not None
     elif isinstance(reverse, Refused) and isinstance(inside, Refused):
+        assert reverse.entry.endpoint_rule == inside.entry.endpoint_rule
         assert reverse.refusal == inside.refusal
         assert reverse.refusal.category == "endpoint_policy"
         assert reverse.refusal.origin == "the test"

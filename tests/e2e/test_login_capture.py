@@ -1,0 +1,139 @@
+"""A command logs in inside `nono run`, works, comes back and refreshes: it never has a real token."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from nono.credentials.login_phantom import MARK, nonce_of
+from support import login_client
+from support.client_run import PYTHON, Stage, stage
+from support.login_provider import CANARY, Running, login_provider
+from support.nono_run import NONO, Ended
+
+STORE = "providers.json"
+PROGRAM = str(Path(login_client.__file__))
+
+
+@dataclass(frozen=True)
+class Scene:
+    stage: Stage
+    running: Running
+
+    def run(self, *actions: str, allow: bool = True, flags: tuple[str, ...] = ()) -> Ended:
+        """The client inside a new `nono run`; afterwards no real token is anywhere but in the store."""
+        running = self.running
+        domains = [f"localhost:{running.auth.port}"] if allow else []
+        ended = self.stage.runner.run(
+            (*PYTHON, PROGRAM, str(running.auth.port), str(running.api.port), *actions),
+            profile={"network": {"allow_domain": domains}, **running.profile},
+            environment={"SSL_CERT_FILE": self.stage.authority.ca_file},
+            flags=flags,
+        )
+        assert CANARY not in ended.stdout + ended.stderr + json.dumps(ended.events)
+        assert {path.name for path in self.files() if CANARY.encode() in path.read_bytes()} <= {STORE}
+        return ended
+
+    def files(self) -> list[Path]:
+        home = self.stage.runner.user.home
+        return [path for path in sorted(home.rglob("*")) if path.is_file() and not path.is_symlink()]
+
+    def stores(self) -> list[Path]:
+        return [path for path in self.files() if path.name == STORE]
+
+    def kept(self) -> dict[str, str]:
+        """What the client has in its file."""
+        content: dict[str, str] = json.loads((self.stage.project / "login.json").read_text())
+        return content
+
+    def nono(self, *arguments: str) -> Ended:
+        return self.stage.runner.bare([*NONO, *arguments])
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    with stage() as prepared, login_provider(prepared.authority) as running:
+        yield Scene(prepared, running)
+
+
+def test_a_command_logs_in_works_comes_back_and_refreshes_with_phantoms_alone(scene: Scene) -> None:
+    first = scene.run("login", "me")
+    assert first.exit_code == 0, first.stdout + first.stderr
+    assert first.stdout.count('200  {"name": "somebody"}') == 2  # its own URL, and the base URL
+    phantoms = scene.kept()
+    assert MARK.fullmatch(phantoms["access_token"])
+    assert MARK.fullmatch(phantoms["refresh_token"])
+    assert nonce_of(phantoms["id_token"]) is not None
+    [store] = scene.stores()
+    assert (store.stat().st_mode & 0o777, store.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+    second = scene.run("me", "refresh", "me")
+    assert second.exit_code == 0, second.stdout + second.stderr
+    assert second.stdout.count('200  {"name": "somebody"}') == 4
+    assert scene.kept()["refresh_token"] != phantoms["refresh_token"]
+    assert len(scene.running.provider.refresh) == 1
+
+    third = scene.run("revoke", "me", "refresh")
+    assert third.exit_code == 0, third.stdout + third.stderr
+    assert third.stdout.count("401") == 2
+    assert "refresh 400" in third.stdout
+    assert scene.running.provider.refresh == set()
+
+    asked = "".join(scene.running.provider.seen)
+    assert "nono_" not in asked
+    assert asked.count(f"Bearer {CANARY}-access-") == 8
+    assert {event.get("route_id") for event in second.allowed if event["path"]} == {"acme", "oauth.acme"}
+
+
+def test_nothing_that_the_command_can_do_shows_it_a_token(scene: Scene) -> None:
+    scene.run("login")
+    attacked = scene.run("attack")
+    assert attacked.exit_code == 0, attacked.stderr
+    assert attacked.stdout.count("refused PermissionError") == 2
+    assert scene.running.api.requests == []
+    used = {token for token in scene.running.provider.given if token in "".join(scene.running.provider.seen)}
+    assert used == {scene.running.provider.given[0]}  # as Bearer, at its own token endpoint
+
+
+def test_a_purge_ends_a_login(scene: Scene) -> None:
+    scene.run("login", "me")
+    listed = scene.nono("credential", "logins")
+    assert listed.stdout.split()[:3] == ["acme", "3", "tokens"]
+    assert CANARY not in listed.stdout
+    assert scene.nono("credential", "logins", "--purge", "other").stdout.startswith("Removed 0 ")
+    assert scene.nono("credential", "logins", "--purge", "acme").stdout.startswith("Removed 3 ")
+    assert CANARY.encode() not in b"".join(path.read_bytes() for path in scene.files())
+    refused = scene.run("me", "refresh")
+    assert refused.stdout.count("log in again inside the sandbox") == 3
+    assert len(scene.running.provider.access) == 1
+
+
+def test_a_run_with_a_broken_store_does_not_start_and_says_what_to_do(scene: Scene) -> None:
+    scene.run("login")
+    [store] = scene.stores()
+    store.write_text("{")
+    ended = scene.stage.runner.run(
+        (sys.executable, "-c", "print('started')"), profile={"network": {}, **scene.running.profile}
+    )
+    assert ended.exit_code == 1
+    assert "started" not in ended.stdout
+    assert "not a store of captured logins" in ended.stderr
+    assert "move the file away" in ended.stderr
+
+
+def test_an_empty_allow_list_leaves_the_login_possible_and_its_host_closed(scene: Scene) -> None:
+    ended = scene.run("login", allow=False)
+    assert ended.exit_code != 0
+    assert "not in the allowlist" in ended.stderr
+    assert [request.target for request in scene.running.auth.requests] == []
+
+
+@pytest.mark.parametrize("flags", [(), ("--allow-http2",)], ids=["plain", "HTTP/2 allowed"])
+def test_the_host_of_a_token_endpoint_speaks_http_1_only(scene: Scene, flags: tuple[str, ...]) -> None:
+    ended = scene.run("alpn", flags=flags)
+    assert ended.stdout == "alpn http/1.1\n", ended.stderr
