@@ -30,6 +30,10 @@ class Secret:
         """Whether candidate is the secret, in time that does not depend on where they differ."""
         return compare_digest(_bytes(self._text), _bytes(candidate))
 
+    def appears_in(self, text: bytes) -> bool:
+        """Whether the secret is a part of text. Not for a text whose author must not learn the answer."""
+        return _bytes(self._text) in text
+
     def __repr__(self) -> str:
         return "Secret(...)"
 

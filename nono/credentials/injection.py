@@ -116,7 +116,8 @@ class PathInjection:
 
     def inject(self, request: Outgoing) -> Injected:
         """ValueError when the path has no place for it."""
-        slot = key_slot.find_in_path(self.pattern, request.target)
+        # What was found on the way in holds the place; the pattern alone may fit earlier, in the base path.
+        slot = key_slot.find_placeholder(self.pattern, request.target)
         if slot is None:
             raise ValueError("the path has no place for the credential")
         key = self.secret.reveal().encode("ascii")

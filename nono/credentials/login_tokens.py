@@ -85,6 +85,10 @@ class LoginCredential:
         nonce = nonce_of(text)
         return nonce is not None and self.refusal(nonce) is None
 
+    def appears_in(self, text: bytes) -> bool:
+        """Never: a login has many phantoms, which nono.proxy.login_check looks for by their mark."""
+        return False
+
     def refusal(self, nonce: str) -> LoginRefusedError | None:
         """Why its phantom is not redeemed here; None when it is. Responses are searched for it now."""
         try:

@@ -20,6 +20,10 @@ class Phantom:
         """Whether candidate is this phantom, in time that does not depend on where they differ."""
         return self.secret.matches(candidate)
 
+    def appears_in(self, text: bytes) -> bool:
+        """Whether this phantom is a part of text, which the child wrote and so may time."""
+        return self.secret.appears_in(text)
+
     def child_value(self) -> str:
         """The phantom itself, for the environment of the child and nothing else."""
         return self.secret.reveal()
@@ -34,6 +38,10 @@ class SessionToken:
     def matches(self, candidate: str) -> bool:
         """Whether candidate is the token, in time that does not depend on where they differ."""
         return self.secret.matches(candidate)
+
+    def appears_in(self, text: bytes) -> bool:
+        """Whether the token is a part of text, which whoever holds it wrote."""
+        return self.secret.appears_in(text)
 
     def child_value(self) -> str:
         """The token itself, for the proxy URL in the environment of the child and nothing else."""

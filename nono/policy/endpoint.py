@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -51,6 +52,9 @@ class EndpointVerdict(NamedTuple):
     reason: str | None = None  # the rule's own words
     backend: str | None = None  # for "approve" only, as is timeout_s
     timeout_s: float | None = None
+
+
+_LENIENCY = ("allow", "approve", "deny")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +115,12 @@ class EndpointPolicy:
 
 
 ALLOW_ALL = EndpointPolicy()
+
+
+def most_allowed(
+    policies: Sequence[EndpointPolicy], method: str, path: str
+) -> tuple[EndpointPolicy, EndpointVerdict]:
+    """The verdict of all rules of a host: an explicit denial, else the most that one of them allows."""
+    verdicts = [(policy, policy.judge(method, path)) for policy in policies]
+    explicit = [each for each in verdicts if each[0].is_explicit and each[1].decision == "deny"]
+    return min(explicit or verdicts, key=lambda each: _LENIENCY.index(each[1].decision))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from nono.policy.capability import NetworkMode
-from nono.policy.endpoint import EndpointPolicy
+from nono.policy.endpoint import EndpointPolicy, most_allowed
 from nono.policy.hostname import HostError, canonical_host, ip_literal
 from nono.policy.network import Allow, HostFilter, Refuse
 from nono.policy.query import Answer
@@ -56,15 +56,17 @@ def why_request(resolved: Resolved, host: str, port: int, method: str, path: str
     name = canonical_host(host)
     routes = [(service.name, service.upstream, service.endpoints) for service in resolved.services]
     routes += [(route.name, route.upstream, route.endpoints) for route in resolved.oauth_routes]
-    candidates = [
-        _Candidate(policy, f"--allow-endpoint {service}:{method}:{path}")
-        for service, upstream, policy in routes
-        if upstream.covers(name, port)
-    ] or [
+    scopes = [
         _Candidate(scope.endpoints, f"--allow-domain {scope}{path}")
         for scope in resolved.scopes
         if scope.covers(name)
     ]
+    candidates = [
+        _Candidate(policy, f"--allow-endpoint {service}:{method}:{path}")
+        for service, upstream, policy in routes
+        # A credential without rules does not open paths that the host was not granted with.
+        if upstream.covers(name, port) and not (policy.allows_all and scopes)
+    ] or scopes
     return _judged(candidates, method, path, answer) if candidates else answer
 
 
@@ -76,12 +78,8 @@ class _Candidate(NamedTuple):
 
 
 def _judged(candidates: Sequence[_Candidate], method: str, path: str, whole_host: Answer) -> Answer:
-    """The verdict of all that speak: an explicit denial, else the most that one of them allows."""
-    rank = {"allow": 0, "approve": 1, "deny": 2}
-    verdicts = [(each.policy.judge(method, path), each) for each in candidates]
-    verdicts.sort(key=lambda judged: rank[judged[0].decision])
-    refused = [each for each in verdicts if each[0].decision == "deny" and each[1].policy.is_explicit]
-    verdict, (policy, flag) = (refused or verdicts)[0]
+    policy, verdict = most_allowed([each.policy for each in candidates], method, path)
+    flag = next(each.flag for each in candidates if each.policy is policy)
     sentence = policy.explain(method, path, verdict)
     rules = tuple((rule.method, rule.path) for rule in policy.allow)
     match verdict.decision:

@@ -54,6 +54,20 @@ def all_in_path(pattern: str, target: bytes) -> list[PathSlot]:
     return found
 
 
+def find_placeholder(pattern: str, target: bytes) -> PathSlot | None:
+    """The place in the path of target that holds PLACEHOLDER, with the text of pattern around it."""
+    before, _, after = pattern.encode("ascii").partition(b"{}")
+    marked = before + PLACEHOLDER + after
+    path = target.partition(b"?")[0]
+    found = path.find(marked)
+    while found >= 0 and not after and path[found + len(marked) :][:1] not in (b"", b"/"):
+        found = path.find(marked, found + 1)
+    if found < 0:
+        return None
+    start = found + len(before)
+    return PathSlot(start, start + len(PLACEHOLDER), found, found + len(marked))
+
+
 def fill_path(target: bytes, slot: PathSlot, key: bytes, replacement: str | None = None) -> bytes:
     """target with key in the slot; with replacement, the text of the whole pattern becomes that one."""
     if replacement is None:

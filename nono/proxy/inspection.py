@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from nono.credentials.credential import LeakWatcher
 from nono.proxy.flow_record import Flow
 from nono.proxy.message import Header, ResponseHead
 from nono.proxy.response_filter import BodyFilter, Tap, filtered, masked
@@ -15,7 +16,7 @@ from nono.proxy.verdict import Forward
 class Inspection:
     """Of one exchange. on_leak is told where the secret was found; on_usage what the response used up."""
 
-    __slots__ = ("_flow", "_meter", "_on_leak", "_on_usage", "_verdict", "_watcher")
+    __slots__ = ("_flow", "_is_armed", "_meter", "_on_leak", "_on_usage", "_verdict", "_watcher")
 
     def __init__(
         self,
@@ -24,20 +25,28 @@ class Inspection:
         on_leak: Callable[[str], None],
         on_usage: Callable[[Usage | None], None],
     ) -> None:
-        route = verdict.route
-        credential = route.credential if route is not None and route.watched else None
-        # Asked for each exchange, because a token that is renewed is another secret.
-        self._watcher = None if credential is None else credential.watcher()
         self._verdict = verdict
         self._flow = flow
         self._on_leak = on_leak
         self._on_usage = on_usage
         self._meter: UsageMeter | None = None
+        self._watcher: LeakWatcher | None = None
+        self._is_armed = False
+
+    @property
+    def _leaks(self) -> LeakWatcher | None:
+        """Asked for each exchange and not before its credential is there: one that is renewed is another."""
+        if not self._is_armed:
+            self._is_armed = True
+            route = self._verdict.route
+            if route is not None and route.watched and route.credential is not None:
+                self._watcher = route.credential.watcher()
+        return self._watcher
 
     @property
     def reads_bodies(self) -> bool:
         """Whether a body has to come in a coding that can be undone here."""
-        return self._watcher is not None
+        return self._leaks is not None
 
     def request_piece(self, piece: bytes) -> None:
         if self._flow is not None:
@@ -45,7 +54,8 @@ class Inspection:
 
     def clean_fields(self, fields: Sequence[Header]) -> Sequence[Header]:
         """fields without the secret."""
-        return fields if self._watcher is None else masked(fields, self._watcher, self._on_leak)
+        watcher = self._leaks
+        return fields if watcher is None else masked(fields, watcher, self._on_leak)
 
     def begin(self, head: ResponseHead) -> tuple[ResponseHead, BodyFilter | None]:
         """The head to relay, and what its body goes through. MessageError: it cannot be searched."""
@@ -55,7 +65,7 @@ class Inspection:
             taps += [] if self._meter is None else [self._meter]
         if self._flow is not None:
             taps.append(_Recorded(self._flow))
-        head, body = filtered(head, self._watcher, taps, self._on_leak)
+        head, body = filtered(head, self._leaks, taps, self._on_leak)
         if self._flow is not None:
             self._flow.response(head.status, head.reason, head.headers)
         return head, body

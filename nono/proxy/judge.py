@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from nono.policy.endpoint import EndpointPolicy, EndpointVerdict
+from nono.policy.endpoint import EndpointPolicy, most_allowed
 from nono.policy.network import Refuse
+from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy import login_check, phantom_check, refusal, rewrite, websocket
 from nono.proxy.filter import HostPolicy
 from nono.proxy.login_table import LoginEndpoint
@@ -15,8 +16,6 @@ from nono.proxy.phantom_check import Presented
 from nono.proxy.refusal import Refusal
 from nono.proxy.route import Origin, Phantom, Route, RouteTable, Scope
 from nono.proxy.verdict import Capture, Entry, Forward, Refused, Verdict
-
-_LENIENCY = ("allow", "approve", "deny")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ class Judge:
         if head.method == b"TRACE":
             return Refused(entry, _trace_refused(origin.host))
         method, bare = head.method.decode("ascii"), _bare(shown.target)
-        policy, verdict = _most_allowed(self._rules_on(route, origin, bare), method, bare)
+        policy, verdict = most_allowed(self._rules_on(route, origin, bare), method, bare)
         entry = replace(entry, endpoint_rule=None if policy.allows_all else verdict.label)
         if verdict.decision == "deny":
             answer = refusal.endpoint_denied(origin.host, verdict.label, policy.origin, method, bare)
@@ -70,10 +69,14 @@ class Judge:
         websocket_key = websocket.key_of(head)
         if websocket_key is not None and not _may_upgrade(route, bare):
             return Refused(entry, _upgrade_denied(route, origin.host, bare))
+        request = rewrite.outgoing(head, shown.target, origin, route)
+        left_over = phantom_check.left_over(request, origin.host, self.routes, self.session_token, (route,))
+        if left_over is not None:
+            return Refused(entry, left_over)
         return Forward(
             entry,
             origin,
-            rewrite.outgoing(head, shown.target, origin, route),
+            request,
             hosts,
             route,
             approval=verdict if verdict.decision == "approve" else None,
@@ -151,17 +154,22 @@ class Judge:
         approval = None
         if rules:
             method, bare = head.method.decode("ascii"), _bare(path)
-            policy, verdict = _most_allowed(rules, method, bare)
+            policy, verdict = most_allowed(rules, method, bare)
             entry = replace(entry, endpoint_rule=None if policy.allows_all else verdict.label)
             if verdict.decision == "deny":
                 answer = refusal.endpoint_denied(host, verdict.label, policy.origin, method, bare)
                 return Refused(entry, answer)
             approval = verdict if verdict.decision == "approve" else None
+        request = rewrite.outgoing(head, path, origin, None)
+        left_over = phantom_check.left_over(request, host, self.routes, self.session_token, routes)
+        if left_over is not None:
+            return Refused(entry, left_over)
         return Forward(
             entry,
             origin,
-            rewrite.outgoing(head, path, origin, None),
+            request,
             self.hosts,
+            trusted=TlsIdentity(ca=routes[0].tls.ca) if routes else NO_IDENTITY,
             approval=approval,
             websocket_key=websocket.key_of(head),
         )
@@ -176,15 +184,6 @@ def is_below(route: Route, path: bytes) -> bool:
     """Whether path is the route's base path, or lies below it."""
     base = route.origin.base_path.encode("ascii")
     return path.startswith(base) and path[len(base) : len(base) + 1] in (b"", b"/", b"?")
-
-
-def _most_allowed(
-    policies: Sequence[EndpointPolicy], method: str, path: str
-) -> tuple[EndpointPolicy, EndpointVerdict]:
-    """The verdict of all together: an explicit policy's denial, else the most that one of them allows."""
-    verdicts = [(policy, policy.judge(method, path)) for policy in policies]
-    explicit = [each for each in verdicts if each[0].is_explicit and each[1].decision == "deny"]
-    return min(explicit or verdicts, key=lambda each: _LENIENCY.index(each[1].decision))
 
 
 def _bare(path: bytes) -> str:

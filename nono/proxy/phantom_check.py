@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import NamedTuple
 from urllib.parse import unquote, unquote_plus
 
+from nono.credentials.credential import Outgoing
 from nono.policy import key_slot
 from nono.policy.route_rules import Inject
 from nono.proxy.message import Header
@@ -259,6 +260,22 @@ def check_elsewhere(
     if owner is not None:
         return wrong_host(owner, host, host)
     if _matches_any(session_token, texts):
+        return _failed(403, f"the proxy's session token was sent to {host}", host, "it is for the proxy only")
+    return None
+
+
+def left_over(
+    request: Outgoing, host: str, routes: RouteTable, session_token: Phantom, here: Sequence[Route]
+) -> Refusal | None:
+    """The refusal when what is about to leave still holds a phantom, be it within another text.
+
+    here: the routes of that very host, whose phantoms have only been put in a wrong place.
+    """
+    text = b"\n".join([request.target, *(value for _, value in request.headers)])
+    for route in routes.routes:
+        if route.phantom is not None and route.phantom.appears_in(text):
+            return _misplaced(route) if any(route is own for own in here) else wrong_host(route, host, host)
+    if session_token.appears_in(text):
         return _failed(403, f"the proxy's session token was sent to {host}", host, "it is for the proxy only")
     return None
 

@@ -30,6 +30,10 @@ class Phantom(Protocol):
         """In time that does not depend on where text differs."""
         ...
 
+    def appears_in(self, text: bytes) -> bool:
+        """Whether it is a part of text."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:

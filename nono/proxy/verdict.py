@@ -49,6 +49,7 @@ class Forward:
     request: Outgoing = field(repr=False)
     hosts: HostPolicy  # vets the addresses
     route: Route | None = None  # None: no credential goes along
+    trusted: TlsIdentity = NO_IDENTITY  # without a route: whom the host's own routes trust, as nobody
     approval: EndpointVerdict | None = None  # a person has to agree first
     websocket_key: bytes | None = None  # the client asks for a WebSocket (RFC 6455 section 4.1)
     presented: tuple[Header, ...] = field(default=(), repr=False)  # the fields that hold a login's phantom
@@ -59,7 +60,7 @@ class Forward:
 
     @property
     def tls(self) -> TlsIdentity:
-        return NO_IDENTITY if self.route is None else self.route.tls
+        return self.trusted if self.route is None else self.route.tls
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,15 +148,21 @@ def test_basic_needs_a_user_and_no_control_character(secret: str) -> None:
 @pytest.mark.parametrize(
     ("inject", "target", "expected"),
     [
-        pytest.param(PATH, b"/botX/send?x=1", b"/bot12:a-b/send?x=1", id="in its segment"),
+        pytest.param(PATH, b"/botphantom/send?x=1", b"/bot12:a-b/send?x=1", id="in its segment"),
         pytest.param(
-            PATH._replace(path_replacement="/v2/{}/"), b"/botX/send", b"/v2/12:a-b/send", id="replaced"
+            PATH._replace(path_replacement="/v2/{}/"), b"/botphantom/send", b"/v2/12:a-b/send", id="replaced"
         ),
         pytest.param(
             PATH._replace(path_pattern="/bot{}", path_replacement="/bot{}"),
-            b"/botX",
+            b"/botphantom",
             b"/bot12:a-b",
             id="at the end",
+        ),
+        pytest.param(
+            PATH._replace(path_pattern="/{}/", path_replacement="/{}/"),
+            b"/v1/phantom/send",
+            b"/v1/12:a-b/send",
+            id="behind a base path that the pattern fits as well",
         ),
         pytest.param(QUERY, b"/x", b"/x?key=12%3Aa-b", id="appended"),
         pytest.param(QUERY, b"/x?a=1", b"/x?a=1&key=12%3Aa-b", id="behind the others"),

@@ -472,3 +472,27 @@ def test_a_scope_in_the_clear_is_served_inside_and_as_absolute_form() -> None:
         ("allow", None),
         ("deny", "endpoint_policy"),
     ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param("Cookie: session={}; theme=dark", id="within a cookie"),
+        pytest.param("Referer: https://elsewhere.test/?key={}", id="within a URL"),
+        pytest.param("X-Trace: a{}b", id="between other letters"),
+    ],
+)
+@pytest.mark.parametrize("whose", ["own", "another service's"])
+def test_a_phantom_within_another_text_does_not_leave(line: str, whose: str) -> None:
+    other = "sk-phantom-of-beta"
+    phantom = PHANTOM if whose == "own" else other
+    with upstream() as server:
+        routes = (a_route(server.port), a_route(server.port, service="beta", phantom=other))
+        with intercepting(*routes) as p, Client(p.port) as client:
+            fields = f"Host: x\r\nAuthorization: Bearer {PHANTOM}\r\n"
+            client.send(f"GET /alpha/x HTTP/1.1\r\n{fields}{line.format(phantom)}\r\n\r\n".encode())
+            assert client.response().status == (401 if whose == "own" else 403)
+            client.send(f"GET /alpha/x HTTP/1.1\r\n{fields}{line.format('sk-phantom-of')}\r\n\r\n".encode())
+            assert client.response().status == 200
+            assert len(server.requests) == 1
+            assert p.recording.decisions() == [("deny", "authentication_failed"), ("allow", None)]
