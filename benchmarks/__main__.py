@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection
+from importlib.metadata import version
 
 from benchmarks import machine
 from benchmarks.budget import Row, Verdict, judge
@@ -53,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     with stage(machine.cpus(), settings.bulk_bytes) as set_up:
         rows = _measure(set_up, peers, settings, options.only or GROUPS)
     signal.alarm(0)
-    facts |= {"nono": _nono_version(), **peers.versions()}
+    facts |= {"nono": _nono_version(), **peers.versions(), "mitmdump": version("mitmproxy")}
     facts["the run took"] = f"{time.monotonic() - started:.0f} s{', --quick' if options.quick else ''}"
     text = page("Budgets, measured", facts, rows, HOW)
     print(text)

@@ -63,7 +63,8 @@ def _keep_alive_rows(stage: Stage, places: Proxies, settings: Settings) -> list[
     path = f"intercepted request, {CONNECTIONS} connections, keep-alive"
     note = (
         "nono-py announces after each response that it closes, so what it is given is new connections. "
-        f"Load: tls_load.c, the same for all; {DIRECT}: it and the upstream share their CPU with nobody."
+        f"Load: tls_load.c, the same for all; {DIRECT}: it and the upstream share their CPU with nobody. The "
+        "clock starts when all connections are open; the CPU of the proxy counts from before that."
     )
     budgets = {NONO_PY: at_least(10.0), MITMDUMP: at_least(15.0)}
     others = (NONO_PY, MITMDUMP, SRT, UNWATCHED, DIRECT)

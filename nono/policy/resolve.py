@@ -107,7 +107,7 @@ def resolve(
         oauth_routes=proxied.oauth_routes if proxied is not None else (),
         proxy=proxied.settings if proxied is not None else None,
         env_credentials=handed_out,
-        environment=_environment(settings, services, behind, places),
+        environment=_environment(settings, proxied, behind, places),
         deny_rules=files.deny_rules,
         places=places,
         skipped=files.skipped,
@@ -196,9 +196,12 @@ def _groups(settings: Profile) -> list[Group]:
 
 
 def _environment(
-    settings: Profile, services: tuple[CredentialService, ...], behind: UpstreamProxy | None, places: Places
+    settings: Profile, proxied: ProxiedPolicy | None, behind: UpstreamProxy | None, places: Places
 ) -> EnvironmentRules:
+    services = proxied.services if proxied is not None else ()
+    logins = proxied.oauth_routes if proxied is not None else ()
     withheld = {variable for service in services for variable in service.env_vars}
+    withheld.update(route.env_var for route in logins if route.env_var is not None)
     withheld.update(variable for service in services for variable in service.source_variables)
     if behind is not None and behind.source_variable is not None:
         withheld.add(behind.source_variable)

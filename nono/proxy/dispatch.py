@@ -49,7 +49,8 @@ class Dispatcher:
             return verdict
         entry, answer = verdict.entry, verdict.refusal
         if entry.path is not None:
-            entry = replace(entry, path=phantom_check.without_phantoms(entry.path, self.routes))
+            path = phantom_check.without_phantoms(entry.path, self.routes, self.session_token)
+            entry = replace(entry, path=path)
         # After a request for an upgrade llhttp reads no further: the other protocol may have begun.
         return Refused(entry, replace(answer, closes=answer.closes or head.wants_upgrade))
 

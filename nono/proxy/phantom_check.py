@@ -108,8 +108,8 @@ def _target_texts(target: bytes, routes: RouteTable) -> list[str]:
     return [text for text in texts if text]
 
 
-def without_phantoms(recorded: str, routes: RouteTable) -> str:
-    """recorded, the path of a refused request, without any phantom that is a part of it."""
+def without_phantoms(recorded: str, routes: RouteTable, session_token: Phantom) -> str:
+    """recorded, the path of a refused request, without what holds a phantom or the session token."""
     target = recorded.encode("ascii", "backslashreplace")
     for pattern in _patterns(routes.routes):
         for slot in reversed(key_slot.all_in_path(pattern, target)):
@@ -117,7 +117,12 @@ def without_phantoms(recorded: str, routes: RouteTable) -> str:
                 target = key_slot.fill_path(target, slot, key_slot.PLACEHOLDER)
     parts = re.split("([/?&;=])", target.decode("ascii"))
     placeholder = key_slot.PLACEHOLDER.decode("ascii")
-    return "".join(part if routes.owner_of(unquote_plus(part)) is None else placeholder for part in parts)
+    secrets = [session_token, *(route.phantom for route in routes.routes if route.phantom is not None)]
+    for index, part in enumerate(parts):
+        text = unquote_plus(part).encode()
+        if any(secret.appears_in(text) for secret in secrets):
+            parts[index] = placeholder
+    return "".join(parts)
 
 
 def without_path_keys(routes: Iterable[Route], target: bytes) -> bytes:

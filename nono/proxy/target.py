@@ -11,6 +11,8 @@ from nono.proxy.message import MessageError
 _PATH = re.compile(rb"/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*")
 _QUERY = re.compile(rb"[A-Za-z0-9\-._~!$&'()*+,;=:@%/?\[\]|^`{}\"<>]*")
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+# Forms that RFC 3629 section 3 forbids, as upper-case escapes.
+_OVERLONG = re.compile(rb"%C[01]%[89AB][0-9A-F]|%E0%[89][0-9A-F]|%F0%8[0-9A-F]")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
@@ -75,7 +77,8 @@ def canonical(path: bytes, *, lenient: bool = False) -> bytes:
 
     Refused rather than repaired, because a repair is where the judged and the sent path part: backslash
     and fragment, an escaped slash, backslash or NUL, an escaped percent sign that hides one of those, an
-    empty segment, and any dot segment, escaped or with a path parameter.
+    empty segment, and any dot segment, escaped or with a path parameter; also overlong UTF-8, which old
+    decoders take for the dot or slash it pads.
     """
     raw_path, mark, query = path.partition(b"?")
     if _PATH.fullmatch(raw_path) is None or _BAD_ESCAPE.search(path) is not None:
@@ -88,6 +91,8 @@ def canonical(path: bytes, *, lenient: bool = False) -> bytes:
             raise MessageError(f"the path holds an encoded separator or control character ({code.decode()})")
     if re.search(rb"%25(2[EeFf]|5[Cc]|00|25)", decoded) is not None:
         raise MessageError("the path is percent-encoded twice")
+    if _OVERLONG.search(decoded) is not None:
+        raise MessageError("the path holds a character in a longer form than UTF-8 has for it")
     segments = decoded.replace(b"%2F", b"/").split(b"/")[1:]
     if b"" in (segments[:1] if lenient and len(segments) > 1 else segments[:-1]):
         raise MessageError("the path holds an empty segment")

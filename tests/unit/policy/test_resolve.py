@@ -25,7 +25,13 @@ from nono.policy.profile import (
     Workdir,
 )
 from nono.policy.profile import Filesystem as Files
-from nono.policy.profile_routes import CustomCredential
+from nono.policy.profile_routes import (
+    CustomCredential,
+    ProviderEntry,
+    ProviderRoute,
+    ResponseFieldEntry,
+    TokenEndpointEntry,
+)
 from nono.policy.resolve import Resolved
 
 HOME = "/home/ada"
@@ -432,6 +438,14 @@ def test_the_variables_of_a_service_and_of_its_source_are_withheld(run: Resolve)
         *("CORP_SOURCE", "CORP_KEY", "OPENAI_API_KEY", "OPENAI")
     }
     assert run().environment.withheld == frozenset()
+
+
+def test_the_variable_of_a_captured_login_is_withheld(run: Resolve) -> None:
+    endpoint = TokenEndpointEntry("https://auth.example", "/token", (ResponseFieldEntry("access_token"),))
+    provider = ProviderEntry("oauth_capture", (endpoint,), ("https://api.example",))
+    route = ProviderRoute("login", "p", env_var="LOGIN_TOKEN")
+    profile = Profile(credential_providers={"p": provider}, credential_routes=(route,))
+    assert run(profile).environment.withheld == {"LOGIN_TOKEN"}
 
 
 def test_a_fixed_value_expands_built_in_variables_only(run: Resolve) -> None:

@@ -1,0 +1,162 @@
+"""Who may use the proxy, by every way: the session token and the phantom, each in its own place only."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+
+import pytest
+
+from support.five_ways import KEY, LOGIN, READABLE, WITH_CREDENTIAL, Fields, Way, five_ways
+from support.proxy_thread import PHANTOM, REAL_KEY, TOKEN, Hosts
+
+
+def basic(text: str) -> str:
+    return "Basic " + b64encode(text.encode()).decode()
+
+
+BAD_LOGINS = {
+    "none": (),
+    "wrong": (basic("nono:wrong"),),
+    "a shorter one": (basic(f"nono:{TOKEN[:-1]}"),),
+    "a longer one": (basic(f"nono:{TOKEN}x"),),
+    "in capitals": (basic(f"nono:{TOKEN.upper()}"),),
+    "as the user": (basic(f"{TOKEN}:"),),
+    "with a colon behind": (basic(f"x:{TOKEN}:"),),
+    "without a scheme": (TOKEN,),
+    "another scheme": (f"Digest {TOKEN}",),
+    "no base64": ("Basic !!!",),
+    "not UTF-8": ("Basic \xff\xfe",),
+    "twice, bad first": (basic("nono:wrong"), LOGIN),
+    "twice, good first": (LOGIN, basic("nono:wrong")),
+    "twice the same": (LOGIN, LOGIN),
+    "a phantom": (basic(f"nono:{PHANTOM}"),),
+}
+GOOD_LOGINS = {
+    "basic": (LOGIN,),
+    "basic, another user": (basic(f"anyone:{TOKEN}"),),
+    "basic, lower case": (LOGIN.replace("Basic", "basic"),),
+    "bearer": (f"Bearer {TOKEN}",),
+    "bearer, two blanks": (f"Bearer  {TOKEN}",),
+}
+WITH_TOKEN = [way for way in Way if way is not Way.REVERSE]
+
+
+@pytest.mark.parametrize("way", WITH_TOKEN)
+def test_without_the_session_token_nothing_is_looked_up_or_reached(way: Way) -> None:
+    with five_ways() as ways:
+        for name, logins in BAD_LOGINS.items():
+            answer = ways.ask(way, logins=logins)
+            assert answer.status == 407, name
+            assert answer.values("proxy-authenticate") == ['Basic realm="nono"']
+        assert ways.proxy.names.asked == []
+        assert ways.is_untouched
+        assert ways.proxy.recording.decisions() == [("deny", "authentication_failed")] * len(BAD_LOGINS)
+        for name, logins in GOOD_LOGINS.items():
+            assert ways.ask(way, logins=logins).status == 200, name
+        assert len(ways.requests) == len(GOOD_LOGINS)
+
+
+@pytest.mark.parametrize("way", WITH_TOKEN)
+@pytest.mark.parametrize(
+    ("name", "value", "status"),
+    [
+        pytest.param("x-folded", f"1\r\n proxy-authorization: {LOGIN}", 400, id="folded"),
+        pytest.param("proxy-authorization ", LOGIN, 400, id="space before the colon"),
+        pytest.param("proxy-authorization", "Basic " + "A" * (1 << 20), 431, id="1 MiB"),
+    ],
+)
+def test_a_token_in_a_malformed_head_is_none(way: Way, name: str, value: str, status: int) -> None:
+    with five_ways() as ways:
+        asking = Way.TUNNEL if way in (Way.INSIDE, Way.HTTP2) else way  # of those it is the CONNECT as well
+        assert ways.ask(asking, logins=(), fields=[(name, value)]).status == status
+        assert ways.is_untouched
+        assert ways.proxy.names.asked == []
+        assert [event["status"] for event in ways.denials] == [status]
+        assert ways.ask(way).status == 200
+
+
+@pytest.mark.parametrize("way", WITH_CREDENTIAL)
+@pytest.mark.parametrize(
+    ("fields", "possible"),
+    [
+        pytest.param([], (401,), id="nothing"),
+        pytest.param([("proxy-authorization", LOGIN)], (401,), id="the session token for the proxy"),
+        pytest.param([("authorization", f"Bearer {TOKEN}")], (401,), id="the session token as a key"),
+        pytest.param([("x-nono-token", TOKEN)], (401, 403), id="the session token in a header of ours"),
+        pytest.param(
+            [("authorization", "Bearer sk-a-key-of-its-own")], (401,), id="a key of the child's own"
+        ),
+        pytest.param([KEY, ("x-api-key", "sk-a-key-of-its-own")], (403,), id="its own beside the phantom"),
+    ],
+)
+def test_only_the_phantom_opens_a_credential_route(
+    way: Way, fields: Fields, possible: tuple[int, ...]
+) -> None:
+    # Where the filter allows the host by itself, a request without any key may pass, and gets none.
+    with five_ways(hosts=Hosts(only_routes=True)) as ways:
+        assert ways.ask(way, key=False, fields=fields).status in possible
+        assert ways.is_untouched
+        assert [event["denial_category"] for event in ways.denials] == ["authentication_failed"]
+        assert ways.ask(way).status == 200
+        assert REAL_KEY.encode() in ways.sent
+
+
+LEAKS = {
+    "authorization": f"Bearer {TOKEN}",
+    "x-api-key": TOKEN,
+    "x-other": TOKEN,
+    "cookie": f"a=b; session={TOKEN}",
+    "referer": f"http://nono:{TOKEN}@127.0.0.1:1234/x",
+    "x-forwarded-url": f"/alpha?k={TOKEN}&x=1",
+}
+
+
+@pytest.mark.parametrize("way", READABLE)
+@pytest.mark.parametrize("name", LEAKS)
+def test_the_session_token_leaves_in_no_field(way: Way, name: str) -> None:
+    with five_ways() as ways:
+        assert ways.ask(way, fields=[(name, LEAKS[name])]).status in (401, 403)
+        assert ways.is_untouched
+        assert [event["denial_category"] for event in ways.denials] == ["authentication_failed"]
+        assert ways.ask(way).status == 200
+
+
+@pytest.mark.parametrize("way", Way)
+def test_what_is_for_the_proxy_does_not_leave(way: Way) -> None:
+    with five_ways() as ways:
+        # Beside the phantom, and on the inside of a CONNECT, it is of no use and no harm.
+        more = () if way in (Way.ABSOLUTE, Way.TUNNEL) else [("proxy-authorization", LOGIN)]
+        assert ways.ask(way, fields=more).status == 200
+        assert TOKEN.encode() not in ways.sent
+        assert LOGIN.encode() not in ways.sent
+        assert b"proxy-authorization" not in ways.sent.lower()
+        assert PHANTOM.encode() not in ways.sent
+
+
+@pytest.mark.parametrize("way", READABLE)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("x-other", PHANTOM),
+        ("cookie", f"a=b; key={PHANTOM}"),
+        ("referer", f"https://api.test/x?key={PHANTOM}&y=1"),
+        ("x-several", f"one, {PHANTOM}, two"),
+    ],
+)
+def test_a_phantom_leaves_in_no_field(way: Way, name: str, value: str) -> None:
+    with five_ways() as ways:
+        assert ways.ask(way, fields=[(name, value)]).status in (401, 403)
+        assert ways.is_untouched
+        assert [event["denial_category"] for event in ways.denials] == ["authentication_failed"]
+        assert ways.ask(way, fields=[(name, "harmless")]).status == 200
+
+
+@pytest.mark.parametrize("way", READABLE)
+@pytest.mark.parametrize("text", [TOKEN, PHANTOM], ids=["token", "phantom"])
+@pytest.mark.parametrize("path", ["/a/{}", "/a/x{}y", "/a?k={}", "/a?{}", "/a?k=1&{}=2"])
+def test_neither_leaves_in_a_target_or_stands_in_the_record(way: Way, text: str, path: str) -> None:
+    with five_ways() as ways:
+        assert ways.ask(way, path.format(text)).status in (401, 403)
+        assert ways.is_untouched
+        assert text not in repr(ways.proxy.recording.events)
+        assert ways.ask(way, path.format("harmless")).status == 200
