@@ -39,7 +39,7 @@ class Beside:
         environ = os.environ | trusted | {"HTTPS_PROXY": url, "HTTP_PROXY": url}
         command = await asyncio.create_subprocess_exec(*self._command, env=environ)
         self.status = await command.wait()
-        self._master.shutdown()  # type: ignore[no-untyped-call]
+        self._master.shutdown()  # type: ignore[no-untyped-call]  # mitmproxy has no types there
 
     def requestheaders(self, flow: HTTPFlow) -> None:
         flow.request.headers["authorization"] = self._value
@@ -62,7 +62,7 @@ async def main() -> int:
     # Neither log nor dumper: stdout is the command's, and they would be measured too.
     master = DumpMaster(options, with_termlog=False, with_dumper=False)
     beside = Beside(master, key, sys.argv[split + 1 :])
-    master.addons.add(beside)  # type: ignore[no-untyped-call]
+    master.addons.add(beside)  # type: ignore[no-untyped-call]  # nor here
     await master.run()
     return beside.status
 

@@ -18,7 +18,7 @@ COMMANDS = {
     "why": "say whether a path or host would be allowed, and by which rule",
     "setup": "check what this machine can enforce (--check-only)",
     "credential": "set, list, remove or test a stored credential; forget logins",
-    "proxy": "run the credential proxy alone, for programs that you start yourself",
+    "proxy": "run the credential proxy alone, in the foreground",
     "connect-helper": "ssh's ProxyCommand inside the sandbox: HOST PORT",
 }
 

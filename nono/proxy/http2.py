@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol, cast
 
 from h2.errors import ErrorCodes
@@ -96,19 +96,25 @@ class Http2Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            for event in self.session.receive(data):
+            for event in self._events(data):
                 if self._is_closing:
                     return
                 self._handle(event)
         except FrameError as fault:
             self._fail(fault.reason, ErrorCodes.ENHANCE_YOUR_CALM)
+        self._update_deadline()
+        self.session.flush()
+
+    def _events(self, data: bytes) -> Iterator[Event | GoAway]:
+        """What data means; where it means nothing, the connection has been ended."""
+        try:
+            yield from self.session.receive(data)
+        except FrameError:
+            raise
         except H2Error as fault:
             self._fail(f"it is not HTTP/2 ({type(fault).__name__})", None)
-        except Exception:  # the h2 and hpack libraries trip over some things that they should refuse
+        except Exception:  # h2 and hpack trip over some things that they should refuse
             self._fail("it is not HTTP/2", ErrorCodes.PROTOCOL_ERROR)
-        else:
-            self._update_deadline()
-            self.session.flush()
 
     @property
     def _is_closing(self) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from hpack import NeverIndexedHeaderTuple
 
 from nono.credentials.credential import Injection, Outgoing
-from nono.proxy import message, refusal
+from nono.proxy import message, refusal, rewrite
 from nono.proxy.message import (
     Body,
     BodyKind,
@@ -20,8 +20,6 @@ from nono.proxy.message import (
     MessageError,
     RequestHead,
     ResponseHead,
-    checked_target,
-    checked_value,
     end_to_end,
 )
 from nono.proxy.refusal import Refusal
@@ -80,13 +78,10 @@ def request_fields(
     """
     target, headers, added = request.target, request.headers, list[Header]()
     if injection is not None:
-        names = injection.header_names
-        headers = [field for field in headers if field[0].lower() not in names]
-        target, injected = injection.inject(request._replace(headers=headers))
-        added = [NeverIndexedHeaderTuple(name.lower(), checked_value(value)) for name, value in injected]
-        checked_target(target)
+        target, headers, fields = rewrite.injected(request, injection)
+        added = [NeverIndexedHeaderTuple(name.lower(), value) for name, value in fields]
     if accept_encoding is not None:
-        headers = [field for field in headers if field[0].lower() != b"accept-encoding"]
+        headers = [field for field in headers if field[0].lower() not in rewrite._NOT_SEARCHABLE]
         added.append((b"accept-encoding", accept_encoding))
     pseudo: list[Header] = [
         (b":method", request.method),

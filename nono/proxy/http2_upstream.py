@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, Protocol, cast
 
 import anyio
@@ -225,13 +225,16 @@ class Http2Upstream(asyncio.Protocol):
         self._session.flush()
 
     def data_received(self, data: bytes) -> None:
+        for event in self._events(data):
+            self._handle(event)
+        self._session.flush()
+
+    def _events(self, data: bytes) -> Iterator[Event | GoAway]:
+        """What data means; where it means nothing, the connection has been ended."""
         try:
-            for event in self._session.receive(data):
-                self._handle(event)
+            yield from self._session.receive(data)
         except Exception:  # whatever h2 or hpack trips over: no byte after it can be trusted
             self._fail("the upstream's HTTP/2 is not well-formed")
-            return
-        self._session.flush()
 
     def _handle(self, event: Event | GoAway) -> None:
         if isinstance(event, GoAway):

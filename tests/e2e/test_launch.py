@@ -375,6 +375,7 @@ ADDED = {
         "PWD",
         *("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY", "all_proxy"),
         *("NO_PROXY", "no_proxy", "NONO_NO_PROXY", "NONO_PROXY_TOKEN", "NODE_USE_ENV_PROXY"),
+        "GIT_SSH_COMMAND",
     },
 }
 

@@ -222,7 +222,11 @@ class FiveWays:
         assert isinstance(client.transport, ssl.SSLSocket)
         one = Http2Client(client.transport, named if named is not None else self.named_by(Way.HTTP2))
         one.start()
-        answer = one.answer(one.request(path, method=method, fields=fields, body=body))
+        number = one.request(path, method=method, fields=fields, body=body)
+        try:
+            answer = one.answer(number)
+        except AssertionError:  # the whole connection ended
+            return Answer(0, is_whole=False)
         return Answer(answer.status, answer.fields, answer.body, is_whole=answer.ended)
 
 

@@ -129,9 +129,7 @@ def h1_stage(
 
 
 @contextmanager
-def routes_stage(
-    port: int, ca: str, routes: Sequence[Route], **options: object
-) -> Iterator[Stage]:
+def routes_stage(port: int, ca: str, routes: Sequence[Route], **options: object) -> Iterator[Stage]:
     """Routes of the test's own."""
     with _stage(port, ca, routes, options) as stage:
         yield stage

@@ -17,7 +17,9 @@ from support.proxy_thread import PHANTOM, REAL_KEY, TIMEOUT_S
 
 
 @contextmanager
-def calls(tmp_path: Path, endpoints: EndpointPolicy | None = None) -> Iterator[tuple[grpc.Channel, EchoServer]]:
+def calls(
+    tmp_path: Path, endpoints: EndpointPolicy | None = None
+) -> Iterator[tuple[grpc.Channel, EchoServer]]:
     ca_file = str(tmp_path / "grpc-ca.pem")
     rules = {} if endpoints is None else {"endpoints": endpoints}
     with echo_server(ca_file) as server:
@@ -46,7 +48,9 @@ def test_every_kind_of_call_passes_with_the_credential(tmp_path: Path) -> None:
 def test_both_sides_of_a_call_take_turns(tmp_path: Path) -> None:
     with calls(tmp_path) as (opened, _):
         said: queue.Queue[bytes | None] = queue.Queue()
-        answers = opened.stream_stream(SERVICE + "Talks")(iter(said.get, None), metadata=KEY, timeout=TIMEOUT_S)
+        answers = opened.stream_stream(SERVICE + "Talks")(
+            iter(said.get, None), metadata=KEY, timeout=TIMEOUT_S
+        )
         for index in range(10):
             said.put(b"%d" % index)
             assert next(answers) == b"<%d>" % index
@@ -58,7 +62,9 @@ def test_both_sides_of_a_call_take_turns(tmp_path: Path) -> None:
 def test_a_status_in_the_middle_of_a_call_reaches_the_client_that_is_still_sending(tmp_path: Path) -> None:
     with calls(tmp_path) as (opened, _):
         said: queue.Queue[bytes | None] = queue.Queue()
-        answers = opened.stream_stream(SERVICE + "Talks")(iter(said.get, None), metadata=KEY, timeout=TIMEOUT_S)
+        answers = opened.stream_stream(SERVICE + "Talks")(
+            iter(said.get, None), metadata=KEY, timeout=TIMEOUT_S
+        )
         said.put(b"one")
         assert next(answers) == b"<one>"
         said.put(b"stop")
@@ -119,6 +125,8 @@ def test_the_rules_of_the_route_hold_for_each_method(tmp_path: Path) -> None:
             opened.stream_unary(SERVICE + "Counts")(iter([b"x"]), metadata=KEY, timeout=TIMEOUT_S)
         assert raised.value.code() is grpc.StatusCode.PERMISSION_DENIED
         with pytest.raises(grpc.RpcError) as raised:
-            opened.unary_unary(SERVICE + "Unary")(b"x", metadata=[("authorization", "Bearer x")], timeout=TIMEOUT_S)
+            opened.unary_unary(SERVICE + "Unary")(
+                b"x", metadata=[("authorization", "Bearer x")], timeout=TIMEOUT_S
+            )
         assert raised.value.code() is grpc.StatusCode.UNAUTHENTICATED
     assert len(server.metadata) == 1

@@ -156,7 +156,9 @@ def test_a_malformed_or_misdirected_request_is_refused_on_its_stream_only(
     paths = [stream.path for stream in server.streams]
     assert paths == ([b"/x", b"/after"] if status == 200 else [b"/after"])
     assert len(stage.proxy.recording.decisions()) == 3
-    assert [event["status"] for event in stage.proxy.recording.network][1] == (None if status == 200 else status)
+    assert [event["status"] for event in stage.proxy.recording.network][1] == (
+        None if status == 200 else status
+    )
 
 
 def test_a_host_field_that_agrees_is_as_good_as_an_authority() -> None:
@@ -164,7 +166,9 @@ def test_a_host_field_that_agrees_is_as_good_as_an_authority() -> None:
         both = client.request(fields=[KEY, ("host", stage.authority)])
         assert client.answer(both).status == 200
         alone = pseudo(server.port, authority=None)
-        assert client.answer(client.request(pseudo=alone, fields=[KEY, ("host", stage.authority)])).status == 200
+        assert (
+            client.answer(client.request(pseudo=alone, fields=[KEY, ("host", stage.authority)])).status == 200
+        )
     for stream in server.streams:
         assert stream.values(b":authority") == [stage.authority.encode()]
         assert stream.values(b"host") == []
@@ -302,7 +306,9 @@ def test_a_session_cookie_stays_behind_and_other_fields_pass() -> None:
     assert answer.values("x-kind") == ["a", "b"]
 
 
-@pytest.mark.parametrize("field", [("connection", "close"), ("X-Upper", "1"), ("te", "gzip")], ids=lambda f: f[0])
+@pytest.mark.parametrize(
+    "field", [("connection", "close"), ("X-Upper", "1"), ("te", "gzip")], ids=lambda f: f[0]
+)
 def test_a_malformed_response_is_not_passed_on(field: tuple[str, str]) -> None:
     def handler(stream: Stream) -> None:
         with stream.connection.locked() as h2_connection:
@@ -419,7 +425,10 @@ def test_a_secret_that_comes_back_is_masked_and_the_credential_frozen() -> None:
     for path in ("/head", "/split", "/trailer"):
         alarms: list[str] = []
         options: dict[str, object] = {"alarm": alarms.append}
-        with h2_stage(handler, credential=credential, options=options) as (stage, _), stage.client() as client:
+        with (
+            h2_stage(handler, credential=credential, options=options) as (stage, _),
+            stage.client() as client,
+        ):
             answer = client.get(path, fields=[KEY])
             assert answer.status == 200
             assert secret not in repr(answer)
@@ -498,11 +507,15 @@ def test_a_client_that_offers_only_http1_still_gets_that() -> None:
 def test_an_upstream_of_http1_is_served_from_the_pool() -> None:
     def handler(request: Received) -> None:
         body = request.read_body()
-        request.connection.respond(201, b"got " + body, [("Set-Cookie", "s=1"), ("X-Kind", "a"), ("Connection", "x-kind")])
+        request.connection.respond(
+            201, b"got " + body, [("Set-Cookie", "s=1"), ("X-Kind", "a"), ("Connection", "x-kind")]
+        )
 
     with h1_stage(handler) as (stage, server), stage.client() as client:
         for index in range(3):
-            answer = client.post(b"hello", f"/{index}?q=1", fields=[KEY, ("content-length", "5"), ("te", "trailers")])
+            answer = client.post(
+                b"hello", f"/{index}?q=1", fields=[KEY, ("content-length", "5"), ("te", "trailers")]
+            )
             assert (answer.status, answer.body) == (201, b"got hello")
             assert answer.fields == [("content-length", "9")]
     assert len(server.connections) == 1
@@ -519,7 +532,9 @@ def test_streams_to_an_upstream_of_http1_run_side_by_side() -> None:
     with h1_stage(lambda request: request.connection.respond(body=request.target)) as (stage, server):
         with stage.client() as client:
             numbers = [client.request(f"/{index}", fields=[KEY]) for index in range(20)]
-            assert [client.answer(number).body for number in numbers] == [b"/%d" % index for index in range(20)]
+            assert [client.answer(number).body for number in numbers] == [
+                b"/%d" % index for index in range(20)
+            ]
     assert len(server.requests) == 20
 
 
@@ -564,7 +579,10 @@ def test_head_204_and_304_have_no_body_from_an_upstream_of_http1() -> None:
     with h1_stage(handler) as (stage, server), stage.client() as client:
         to_head = client.answer(client.request(method="HEAD", fields=[KEY]))
         assert (to_head.status, to_head.values("content-length"), to_head.body) == (200, ["1000"], b"")
-        assert (client.get("/304", fields=[KEY]).status, client.get("/204", fields=[KEY]).status) == (304, 204)
+        assert (client.get("/304", fields=[KEY]).status, client.get("/204", fields=[KEY]).status) == (
+            304,
+            204,
+        )
     assert len(server.connections) == 1
 
 
@@ -643,5 +661,3 @@ def test_curl_speaks_http2_through_the_proxy() -> None:
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert (done.stdout, done.stderr) == ("ok2", "")
     assert server.streams[0].values(b"authorization") == [REAL]
-
-

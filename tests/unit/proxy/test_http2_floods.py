@@ -21,7 +21,17 @@ from support.proxy_thread import TIMEOUT_S
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 CALM, PROTOCOL, REFUSED, CANCEL = 11, 1, 7, 8
-DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 2, 3, 4, 6, 7, 8, 9
+DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    6,
+    7,
+    8,
+    9,
+)
 END_STREAM, END_HEADERS, ACK = 1, 4, 1
 
 
@@ -179,7 +189,9 @@ def test_a_head_that_is_large_only_when_it_is_decoded_ends_the_connection() -> N
 @pytest.mark.parametrize(
     "garbage",
     [
-        frame(DATA, b"x" * 16384, stream=1)[:9].replace(b"\x00\x40\x00", b"\xff\xff\xff", 1),  # only the header
+        frame(DATA, b"x" * 16384, stream=1)[:9].replace(
+            b"\x00\x40\x00", b"\xff\xff\xff", 1
+        ),  # only the header
         frame(PING, b"123"),
         frame(SETTINGS, b"12345"),
         frame(DATA, b"x"),  # on stream 0
@@ -263,7 +275,9 @@ def test_an_allowance_is_spent_refilled_and_earned() -> None:
 
 
 _FRAMES = st.lists(
-    st.tuples(st.sampled_from([DATA, HEADERS, PING, SETTINGS, GOAWAY, 0x77]), st.binary(min_size=8, max_size=40)),
+    st.tuples(
+        st.sampled_from([DATA, HEADERS, PING, SETTINGS, GOAWAY, 0x77]), st.binary(min_size=8, max_size=40)
+    ),
     max_size=20,
 )
 
@@ -274,7 +288,9 @@ def test_every_byte_passes_in_order_but_those_of_a_goaway(
 ) -> None:
     begin = PREFACE if preface else b""
     whole = begin + b"".join(frame(kind, payload, flags=END_HEADERS) for kind, payload in frames)
-    kept = begin + b"".join(frame(kind, payload, flags=END_HEADERS) for kind, payload in frames if kind != GOAWAY)
+    kept = begin + b"".join(
+        frame(kind, payload, flags=END_HEADERS) for kind, payload in frames if kind != GOAWAY
+    )
     gate = FrameGate(preface=preface)
     edges = [0, *sorted(cut for cut in cuts if cut < len(whole)), len(whole)]
     passed, away = b"", list[GoAway]()

@@ -59,7 +59,9 @@ def test_trailers_of_a_response_pass_without_those_that_would_change_its_meaning
     def handler(stream: Stream) -> None:
         stream.head()
         stream.send(b"x")
-        stream.end([("grpc-status", "0"), ("set-cookie", "s=1"), ("grpc-message", "fine"), ("content-length", "9")])
+        stream.end(
+            [("grpc-status", "0"), ("set-cookie", "s=1"), ("grpc-message", "fine"), ("content-length", "9")]
+        )
 
     with h2_stage(handler) as (stage, _), stage.client() as client:
         answer = client.get(fields=[KEY])
@@ -72,7 +74,12 @@ def test_a_response_of_trailers_only_is_one_frame() -> None:
 
     with h2_stage(handler) as (stage, _), stage.client() as client:
         answer = client.get(fields=[KEY])
-    assert (answer.values("grpc-status"), answer.body, answer.trailers, answer.ended) == (["5"], b"", [], True)
+    assert (answer.values("grpc-status"), answer.body, answer.trailers, answer.ended) == (
+        ["5"],
+        b"",
+        [],
+        True,
+    )
 
 
 def test_trailers_of_a_request_do_not_pass_a_credential_route() -> None:
@@ -312,7 +319,9 @@ def test_an_upstream_that_breaks_off_is_told_apart_from_one_that_ends(started: b
         assert (answer.status, answer.reset) == ((200, 2) if started else (502, None))
 
 
-@pytest.mark.parametrize("garbage", [b"\x00" * 64, b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x00\xff\xff\x00\x00\x00\x00\x00\x01"])
+@pytest.mark.parametrize(
+    "garbage", [b"\x00" * 64, b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x00\xff\xff\x00\x00\x00\x00\x00\x01"]
+)
 def test_an_upstream_that_speaks_nonsense_is_a_502(garbage: bytes) -> None:
     def handler(stream: Stream) -> None:
         stream.connection.send_raw(garbage)

@@ -1,0 +1,254 @@
+"""Header fields and secrets, by every way: one credential upstream, none back, none in what nono says."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import logging
+from collections.abc import Callable
+
+import pytest
+
+from nono.credentials.injection import injection_of
+from nono.credentials.leak import leak_watcher
+from nono.credentials.static import StaticCredential
+from nono.policy.route_rules import Inject
+from nono.secret import Secret
+from support.five_ways import KEY, READABLE, WITH_CREDENTIAL, Fields, Way, five_ways
+from support.http_upstream import Received, answer_ok
+from support.proxy_thread import PHANTOM, REAL_KEY
+
+REAL = "sk-canary-8Zq2LmT5vWx7Yb1Nc4Kd"
+
+
+def a_credential(inject: Inject = Inject()) -> StaticCredential:  # noqa: B008  # a frozen value
+    return StaticCredential(injection_of(inject, Secret(REAL)), leak_watcher([Secret(REAL)]))
+
+
+@pytest.mark.parametrize("way", WITH_CREDENTIAL)
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param([KEY], id="the same once more"),
+        pytest.param([("AUTHORIZATION", f"Bearer {PHANTOM}")], id="in capitals"),
+        pytest.param([("x-api-key", PHANTOM)], id="in another slot"),
+        pytest.param([("x-api-key", "")], id="an empty slot"),
+        pytest.param([("private-token", "")], id="another empty slot"),
+    ],
+)
+def test_every_copy_of_a_key_field_goes_and_ours_stands_alone(way: Way, more: Fields) -> None:
+    if way is Way.HTTP2:
+        more = [(name.lower(), value) for name, value in more]
+    with five_ways() as ways:
+        assert ways.ask(way, fields=more).status == 200
+        (request,) = ways.requests
+        assert request.values(b"authorization") == [b"Bearer " + REAL_KEY.encode()]
+        assert not {b"x-api-key", b"private-token", b"x-goog-api-key"} & {name for name, _ in request.fields}
+        assert PHANTOM.encode() not in ways.sent
+
+
+# What CGI and its heirs take for a field that is removed: a blank, an underscore and a hyphen are one to them.
+LOOKALIKES = [
+    "x_api_key",
+    "x-api_key",
+    "x_goog_api_key",
+    "private_token",
+    "proxy_authorization",
+    "content_length",
+]
+
+
+@pytest.mark.parametrize("way", WITH_CREDENTIAL)
+@pytest.mark.parametrize("name", LOOKALIKES)
+def test_a_lookalike_of_a_removed_field_does_not_leave(way: Way, name: str) -> None:
+    with five_ways() as ways:
+        answer = ways.ask(way, fields=[(name, "sk-a-key-of-its-own")])
+        assert b"sk-a-key-of-its-own" not in ways.sent
+        assert answer.status in (200, 400, 401, 403)
+        assert ways.ask(way, fields=[("x-harmless", "kept")]).status == 200
+        assert b"kept" in ways.sent
+
+
+@pytest.mark.parametrize("way", [Way.INSIDE, Way.REVERSE])
+@pytest.mark.parametrize("named", ["authorization", "host", "authorization, close", "AUTHORIZATION,host,x-a"])
+def test_connection_removes_no_field_of_ours(way: Way, named: str) -> None:
+    with five_ways() as ways:
+        assert ways.ask(way, fields=[("connection", named), ("x-a", "1")]).status == 200
+        (request,) = ways.requests
+        assert request.values(b"authorization") == [b"Bearer " + REAL_KEY.encode()]
+        assert request.values(b"host") == [ways.authority_of(way).encode()]
+        assert request.values(b"x-a") == ([] if "x-a" in named else [b"1"])
+
+
+HOP_BY_HOP = [
+    ("te", "gzip"), ("trailer", "x"), ("keep-alive", "timeout=5"), ("proxy-connection", "keep-alive"),
+    ("proxy-authenticate", "Basic"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("way", [Way.ABSOLUTE, Way.INSIDE, Way.REVERSE])
+def test_what_is_for_one_hop_does_not_pass(way: Way) -> None:
+    with five_ways() as ways:
+        assert ways.ask(way, fields=HOP_BY_HOP).status == 200
+        names = {name for name, _ in ways.requests[0].fields}
+        assert not names & {name.encode() for name, _ in HOP_BY_HOP}
+        assert not names & {b"via", b"forwarded", b"x-forwarded-for", b"x-forwarded-host"}
+
+
+@pytest.mark.parametrize("way", WITH_CREDENTIAL)
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        pytest.param(f"key={PHANTOM}", 200, id="once"),
+        pytest.param(f"key={PHANTOM}&key={PHANTOM}", 200, id="twice the same"),
+        pytest.param(f"a=1&k%65y={PHANTOM}", 200, id="encoded name"),
+        pytest.param(f"key={PHANTOM}&key=own", 403, id="another beside it"),
+        pytest.param(f"key=own&key={PHANTOM}", 403, id="another before it"),
+        pytest.param(f"key={PHANTOM}&k%65y=own", 403, id="another with an encoded name"),
+        pytest.param("key=", 401, id="empty"),
+        pytest.param("key", 401, id="no value"),
+        pytest.param("key=own", 401, id="its own"),
+        pytest.param(f"key={PHANTOM}&other={PHANTOM}", 403, id="in another parameter too"),
+        pytest.param(f"a=1;key={PHANTOM}", 0, id="behind a semicolon"),
+        pytest.param(f"key={PHANTOM};key=own", 0, id="with a semicolon behind"),
+        pytest.param(f"key={PHANTOM}%26key=own", 0, id="with an encoded ampersand"),
+    ],
+)
+def test_in_a_query_there_is_one_key_and_it_is_ours(way: Way, query: str, status: int) -> None:
+    inject = Inject("query_param", query_param="key")
+    route: dict[str, object] = {"accept": inject, "inject": inject, "injection_mode": "query_param"}
+    with five_ways(credential=a_credential(inject), **route) as ways:
+        answer = ways.ask(way, f"/x?{query}", key=False)
+        assert answer.status == status or (status == 0 and answer.status in (400, 401, 403))
+        assert PHANTOM.encode() not in ways.sent
+        assert b"own" not in ways.sent
+        assert REAL not in repr(ways.proxy.recording.events)
+        if status == 200:
+            assert ways.requests[0].target.count(REAL.encode()) == 1
+            assert ways.requests[0].target.count(b"key=") == 1
+        else:
+            assert ways.is_untouched
+            assert len(ways.denials) == 1
+
+
+def in_body(request: Received, body: bytes, *fields: tuple[str, str]) -> None:
+    request.read_body()
+    request.connection.respond(body=body, fields=fields)
+
+
+REFLECTIONS: dict[str, Callable[[Received], None]] = {
+    "body": lambda request: in_body(request, b"you sent " + REAL.encode()),
+    "base64": lambda request: in_body(request, base64.b64encode(b"key: " + REAL.encode())),
+    "gzip": lambda request: in_body(
+        request, gzip.compress(REAL.encode() * 2), ("Content-Encoding", "gzip")
+    ),
+    "percent-encoded": lambda request: in_body(request, b"?k=" + REAL.replace("-", "%2D").encode()),
+    "field": lambda request: in_body(request, b"", ("X-Echo", f"Bearer {REAL}")),
+    "redirect": lambda request: request.connection.respond(
+        302, b"", [("Location", f"https://evil.test/?k={REAL}")], "Found"
+    ),
+    "error": lambda request: request.connection.respond(400, REAL.encode(), reason="Bad"),
+    "reason phrase": lambda request: request.connection.respond(200, b"x", reason=f"OK {REAL}"),
+    "interim response": lambda request: request.connection.send(
+        b"HTTP/1.1 103 Early Hints\r\nLink: <https://x/?k=" + REAL.encode() + b">\r\n\r\n"
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    ),
+    "trailer": lambda request: request.connection.send(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n2\r\nok\r\n0\r\nX-T: "
+        + REAL.encode() + b"\r\n\r\n"
+    ),
+    "one byte a piece": lambda request: request.connection.send(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        + b"".join(b"1\r\n%c\r\n" % byte for byte in REAL.encode()) + b"0\r\n\r\n"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WITH_CREDENTIAL)
+@pytest.mark.parametrize("kind", REFLECTIONS)
+def test_a_secret_that_comes_back_is_not_readable_and_freezes_its_credential(way: Way, kind: str) -> None:
+    alarms: list[str] = []
+    options: dict[str, object] = {"alarm": alarms.append}
+    with five_ways(REFLECTIONS[kind], credential=a_credential(), options=options) as ways:
+        answer = ways.ask(way)
+        shown = repr(answer) + repr(gzip_or_same(answer.body))
+        for text in (REAL, base64.b64encode(b"key: " + REAL.encode()).decode(), REAL.replace("-", "%2D")):
+            assert text not in shown
+        assert REAL not in repr(ways.proxy.recording.events)
+        if kind == "reason phrase" and not alarms:
+            return  # it is not relayed, and nobody saw it
+        assert len(alarms) == 1
+        assert REAL not in alarms[0]
+        before = len(ways.requests)
+        assert ways.ask(way).status == 403
+        assert len(ways.requests) == before
+
+
+def gzip_or_same(body: bytes) -> bytes:
+    try:
+        return gzip.decompress(body)
+    except OSError:
+        return body
+
+
+@pytest.mark.parametrize("way", WITH_CREDENTIAL)
+def test_an_answer_without_the_secret_freezes_nothing(way: Way) -> None:
+    alarms: list[str] = []
+    with five_ways(credential=a_credential(), options={"alarm": alarms.append}) as ways:
+        for _ in range(2):
+            assert ways.ask(way).status == 200
+    assert alarms == []
+
+
+@pytest.mark.parametrize("way", WITH_CREDENTIAL)
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed_and_takes_no_key_elsewhere(way: Way, status: int) -> None:
+    def handler(request: Received) -> None:
+        request.connection.respond(status, b"", [("Location", "https://evil.test/x")], "Elsewhere")
+
+    with five_ways(handler) as ways:
+        answer = ways.ask(way)
+        assert (answer.status, answer.values("location")) == (status, ["https://evil.test/x"])
+        assert ways.proxy.names.asked == ["api.test"]
+        assert len(ways.requests) == 1
+
+
+@pytest.mark.parametrize("way", READABLE)
+def test_a_session_cookie_stays_outside_where_there_is_a_credential(way: Way) -> None:
+    def handler(request: Received) -> None:
+        request.connection.send(
+            b"HTTP/1.1 200 OK\r\nSet-Cookie: s=1\r\nset-cookie: t=1\r\nX-Kept: 1\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nSet-Cookie: u=1\r\n\r\n"
+        )
+
+    with five_ways(handler) as ways:
+        answer = ways.ask(way)
+        assert answer.values("x-kept") == ["1"]
+        assert answer.values("set-cookie") == ([] if way in WITH_CREDENTIAL else ["s=1", "t=1"])
+
+
+@pytest.mark.parametrize("way", WITH_CREDENTIAL)
+def test_the_secret_is_in_no_log_and_no_answer_of_ours(way: Way, caplog: pytest.LogCaptureFixture) -> None:
+    def handler(request: Received) -> None:
+        if request.target == b"/gone":
+            request.connection.reset()
+        else:
+            answer_ok(request)
+
+    caplog.set_level(logging.DEBUG)
+    with five_ways(handler, credential=a_credential()) as ways:
+        answers = [ways.ask(way, path) for path in ("/x", "/gone", "/../x")]
+        answers.append(ways.ask(way, fields=[("x-api-key", "own")]))
+        assert [answer.status for answer in answers] == [200, 502, 400, 403]
+        assert REAL.encode() in ways.sent
+        assert REAL not in repr(answers) + repr(ways.proxy.recording.events) + caplog.text
+        assert PHANTOM not in repr(answers) + repr(ways.proxy.recording.events) + caplog.text
+
+
+@pytest.mark.parametrize("way", WITH_CREDENTIAL)
+def test_without_its_credential_a_route_answers_503_and_takes_no_other_key(way: Way) -> None:
+    with five_ways(loaded=False) as ways:
+        for value in (PHANTOM, "sk-a-key-of-its-own"):
+            assert ways.ask(way, key=False, fields=[("authorization", f"Bearer {value}")]).status == 503
+        assert ways.is_untouched
+        assert [event["denial_category"] for event in ways.denials] == ["managed_credential_unavailable"] * 2
