@@ -106,7 +106,7 @@ class LeakMask:
 
     def finish(self) -> bytes:
         """The rest."""
-        return self._pass(self._held, lambda text, start: 0)
+        return self._pass(self._held, lambda text, start: 0) if self._held else b""
 
     def _pass(self, text: bytes, unfinished: Callable[[bytes, int], int]) -> bytes:
         """text masked, without its unfinished end, which is held.

@@ -27,6 +27,7 @@ from nono.policy import key_reach
 from nono.policy.credential_service import CredentialService
 from nono.policy.filesystem import HostFilesystem
 from nono.policy.resolve import Resolved
+from nono.policy.route_rules import NO_IDENTITY
 from nono.policy.upstream import is_loopback
 from nono.proxy.chain import Chain
 from nono.proxy.chain import authority as authority_text
@@ -131,6 +132,8 @@ async def proxy_of(
 
 def _check_tls_files(service: CredentialService) -> None:
     """NonoError when the certificates of this service's TLS identity cannot be used."""
+    if service.tls == NO_IDENTITY:
+        return
     try:
         tls_context(service.tls)
     except OSError as error:

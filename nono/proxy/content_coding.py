@@ -64,6 +64,8 @@ def accept_encoding(values: Sequence[bytes]) -> bytes:
     each coding known here that is not named (RFC 9110 section 12.5.3). No field at all is ``identity``:
     such a client does not expect a coded body.
     """
+    if not values:
+        return b"identity"
     weights = _weights(values)
     others = weights.pop(b"*", None)
     if others is not None:

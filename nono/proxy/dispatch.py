@@ -50,7 +50,7 @@ class Dispatcher:
         entry, answer = verdict.entry, verdict.refusal
         if entry.path is not None:
             path = phantom_check.without_phantoms(entry.path, self.routes, self.session_token)
-            entry = replace(entry, path=path)
+            entry = entry._replace(path=path)
         # After a request for an upgrade llhttp reads no further: the other protocol may have begun.
         return Refused(entry, replace(answer, closes=answer.closes or head.wants_upgrade))
 
@@ -105,12 +105,12 @@ class Dispatcher:
     def _intercept(
         self, entry: Entry, host: str, port: int, routes: Sequence[Route], scopes: Sequence[Scope]
     ) -> Verdict:
-        entry = replace(entry, mode="connect_intercept", route_id=routes[0].service if routes else None)
+        entry = entry._replace(mode="connect_intercept", route_id=routes[0].service if routes else None)
         logins = self.routes.logins
         if scopes and not routes and not any(scope.port == port for scope in scopes):
             return Refused(entry, other_port(host, port, scopes))
         if not self.intercepts:
-            return Refused(replace(entry, mode="connect"), _bypass_refused(host, routes))
+            return Refused(entry._replace(mode="connect"), _bypass_refused(host, routes))
         hosts = self._judge.hosts_of(routes[0], host) if routes else self.hosts
         if logins.serves(host, port):
             hosts = self.hosts.for_route(host, port, "login provider")
@@ -130,8 +130,7 @@ class Dispatcher:
             raise MessageError("the Host field names another host than the target")
         if reaches_proxy(host, port, self.own_port):
             return self._reverse(head, parts.path)
-        entry = replace(
-            _entry(head, parts.path),
+        entry = _entry(head, parts.path)._replace(
             target=host,
             port=port,
             mechanism=self._mechanism,
@@ -154,7 +153,7 @@ class Dispatcher:
         service, rest = target.split_service(path)
         route = self.routes.of_service(service)
         if route is None:
-            entry = replace(_entry(head, path), target=refusal.one_line(service))
+            entry = _entry(head, path)._replace(target=refusal.one_line(service))
             return Refused(entry, _unknown_service(self.routes))
         origin = route.origin
         entry = Entry(
@@ -172,9 +171,9 @@ class Dispatcher:
             sent = target.upstream_target(origin.base_path, rest, lenient=lenient)
             verdict = self._judge.with_credential(head, entry, route, origin, sent)
         except MessageError as fault:
-            return Refused(replace(entry, port=0), Refusal(fault.status, fault.reason, origin.host))
+            return Refused(entry._replace(port=0), Refusal(fault.status, fault.reason, origin.host))
         if isinstance(verdict, Refused):
-            return Refused(replace(verdict.entry, port=0), verdict.refusal)
+            return Refused(verdict.entry._replace(port=0), verdict.refusal)
         return verdict
 
 

@@ -238,6 +238,7 @@ class Exchange:
     def _refuse(self, answer: Refusal) -> None:
         if not self._over:
             self._over = True
+            self._relay.break_off(answer.error)
             # What follows a request for an upgrade may be the other protocol, and is not read as a request.
             closes = answer.closes or self._verdict.websocket_key is not None
             self._client.refuse(self._verdict.entry, replace(answer, closes=closes))

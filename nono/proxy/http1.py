@@ -14,13 +14,12 @@ from nono.proxy.deadline import Deadline
 from nono.proxy.engine import Engine
 from nono.proxy.exchange import Exchange
 from nono.proxy.intercept import Interception
-from nono.proxy.last_verdict import LastVerdict
 from nono.proxy.login_capture import LoginExchange
-from nono.proxy.message import BodyKind, RequestHead
+from nono.proxy.message import BodyKind
 from nono.proxy.refusal import MAX_AUTHENTICATION_FAILURES, Cut, Refusal
 from nono.proxy.request_reader import Incoming, RequestReader, Unreadable
 from nono.proxy.tunnel import TunnelOpening
-from nono.proxy.verdict import Capture, Entry, Forward, Inside, Intercept, Refused, Tunnel, Verdict
+from nono.proxy.verdict import Capture, Entry, Forward, Inside, Intercept, Refused, Tunnel
 
 _DRAINED_BYTES = 64 * 1024  # a refused body up to this length is read and dropped, to keep the connection
 _LINGER_S = 2.0  # how long a client may go on sending what nobody will read
@@ -57,7 +56,6 @@ class ClientConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._reader = RequestReader()
-        self._last_verdict = LastVerdict()
         self._current: Incoming | None = None  # the request that is being answered, or was last
         self._active: Job | None = None  # its execution; None while it is judged, and once it is answered
         self._out: list[bytes] = []
@@ -161,7 +159,7 @@ class ClientConnection(asyncio.Protocol):
         if request.fault is not None:
             self.refuse(recording.malformed_request(), refusal.malformed(400, request.fault.reason))
             return
-        verdict = self._judge(request.head)
+        verdict = self._engine.dispatcher.judge(request.head, self._inside)
         match verdict:
             case Refused(entry, answer):
                 self.refuse(entry, answer)
@@ -183,13 +181,6 @@ class ClientConnection(asyncio.Protocol):
                 interception = Interception(self._engine, self, verdict)
                 self._active = interception
                 interception.start()
-
-    def _judge(self, head: RequestHead) -> Verdict:
-        verdict: Verdict | None = self._last_verdict.recall(head)
-        if verdict is None:
-            verdict = self._engine.dispatcher.judge(head, self._inside)
-            self._last_verdict.keep(head, verdict)
-        return verdict
 
     def inside(self, where: Inside) -> ClientConnection:
         return ClientConnection(self._engine, inside=where)

@@ -17,23 +17,21 @@ def judge_inside(judge: Judge, head: RequestHead, inside: Inside) -> Verdict:
     """MessageError: the target has no form that is served, or no spelling that everybody reads alike."""
     host, port = inside.host, inside.port
     routes, scopes = judge.routes.of_upstream(host, port), judge.routes.scopes_of(host)
-    entry = entry_of(head, inside, head.target, routes)
-    if head.method == b"CONNECT":
-        return Refused(entry, Refusal(501, "a CONNECT inside a CONNECT is not served", closes=True))
-    misdirected = _misdirected(head, inside)
-    if misdirected is not None:
-        return Refused(entry, misdirected)
+    answer = _nested(head) or _misdirected(head, inside)
+    if answer is not None:
+        return Refused(entry_of(head, inside, head.target, routes), answer)
     if not head.target.startswith(b"/"):
         raise MessageError("the target of a request inside a CONNECT begins with a slash")
     logins = judge.routes.logins
     is_open_to_all = not scopes and not logins.captures(host) and all(is_open(route) for route in routes)
     path = target.canonical(head.target, lenient=is_open_to_all)
     entry = entry_of(head, inside, path, routes)
-    at = logins.endpoint(host, port, path.partition(b"?")[0].decode("ascii"))
-    if at is not None:
-        return judge.at_token_endpoint(head, entry, Origin("https", host, port), path, at)
     presented, has_key = phantom_check.owners(routes, head.headers, path, judge.routes)
-    presented += login_check.owners(routes, head.headers)
+    if logins.logins:
+        at = logins.endpoint(host, port, path.partition(b"?")[0].decode("ascii"))
+        if at is not None:
+            return judge.at_token_endpoint(head, entry, Origin("https", host, port), path, at)
+        presented += login_check.owners(routes, head.headers)
     if len(presented) > 1:
         names = " and ".join(repr(route.service) for route in presented)
         error = f"the phantoms of {names} were sent together"
@@ -41,7 +39,7 @@ def judge_inside(judge: Judge, head: RequestHead, inside: Inside) -> Verdict:
     if presented or (has_key and routes):
         # Without a phantom of this host's: a key of the child's own, or another service's phantom.
         return _with_route(judge, head, inside, entry, (presented or routes)[0], path)
-    entry = replace(entry, upstream=f"{host}:{port}", credential_active=False)
+    entry = entry._replace(upstream=f"{host}:{port}", credential_active=False)
     schemes = [route.origin.scheme for route in routes]
     schemes += [scope.scheme for scope in scopes if scope.port == port] or ["https"]
     return judge.without_credential(head, entry, Origin(schemes[0], host, port), path)
@@ -50,9 +48,8 @@ def judge_inside(judge: Judge, head: RequestHead, inside: Inside) -> Verdict:
 def _with_route(
     judge: Judge, head: RequestHead, inside: Inside, entry: Entry, route: Route, path: bytes
 ) -> Verdict:
-    origin = replace(route.origin, host=inside.host)
-    entry = replace(
-        entry,
+    origin = replace(route.origin, host=inside.host) if route.origin.is_wildcard else route.origin
+    entry = entry._replace(
         route_id=route.service,
         upstream=f"{origin.host}:{origin.port}",
         credential_active=route.credential is not None,
@@ -69,13 +66,20 @@ def entry_of(head: RequestHead, inside: Inside, path: bytes, routes: Sequence[Ro
     return Entry("connect_intercept", inside.host, inside.port, head.method.decode("ascii"), recorded)
 
 
+def _nested(head: RequestHead) -> Refusal | None:
+    if head.method != b"CONNECT":
+        return None
+    return Refusal(501, "a CONNECT inside a CONNECT is not served", closes=True)
+
+
 def _misdirected(head: RequestHead, inside: Inside) -> Refusal | None:
     """The Host field must name the CONNECT host (RFC 9110 section 7.4), or the two could be told apart."""
+    if head.values(b"host") == [inside.authority]:
+        return None
     named = [target.parse_authority(value, 443) for value in head.values(b"host")]
     if named == [(inside.host, inside.port)]:
         return None
     sent = refusal.one_line(b", ".join(head.values(b"host")).decode("latin-1")) or "nothing"
-    return Refusal(
-        421, f"the Host field names {sent} inside a CONNECT to {inside.name}", inside.host,
-        category="host_denied",
-    )  # fmt: skip
+    name = inside.authority.decode("ascii")
+    error = f"the Host field names {sent} inside a CONNECT to {name}"
+    return Refusal(421, error, inside.host, category="host_denied")

@@ -70,6 +70,14 @@ class Inspection:
             self._flow.response(head.status, head.reason, head.headers)
         return head, body
 
+    def switched(self, head: ResponseHead) -> Sequence[Header]:
+        """The fields of a 101 without the secret; what follows it is not looked at."""
+        fields = self.clean_fields(head.headers)
+        if self._flow is not None:
+            self._flow.response(head.status, head.reason, fields)
+            self._flow.finish()
+        return fields
+
     def _meter_of(self, head: ResponseHead) -> UsageMeter | None:
         path = self._verdict.request.target.decode("ascii")
         provider = provider_of(self._verdict.origin.host, path)

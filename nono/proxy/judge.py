@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from nono.policy.endpoint import EndpointPolicy, most_allowed
-from nono.policy.network import Refuse
+from nono.policy.network import Allow, Refuse
 from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy import login_check, phantom_check, refusal, rewrite, websocket
 from nono.proxy.filter import HostPolicy
@@ -26,14 +26,17 @@ class Judge:
     hosts: HostPolicy
     session_token: Phantom
     _of_route: Mapping[str, HostPolicy] = field(init=False, repr=False, compare=False)
+    _names: Mapping[str, Allow | Refuse] = field(init=False, repr=False, compare=False)  # of these
 
     def __post_init__(self) -> None:
-        hosts = {
-            route.service: self._new_hosts_of(route, route.origin.host)
-            for route in self.routes.routes
-            if not route.origin.is_wildcard
-        }
+        named = [route for route in self.routes.routes if not route.origin.is_wildcard]
+        hosts = {route.service: self._new_hosts_of(route, route.origin.host) for route in named}
         object.__setattr__(self, "_of_route", hosts)
+        verdicts = {
+            route.service: hosts[route.service].judge_name(route.origin.host, route.origin.port)
+            for route in named
+        }
+        object.__setattr__(self, "_names", verdicts)
 
     def _new_hosts_of(self, route: Route, host: str) -> HostPolicy:
         return self.hosts.for_route(host, route.origin.port, f"credential route {route.service!r}")
@@ -50,19 +53,19 @@ class Judge:
         if route.credential is None:
             return Refused(entry, refusal.unavailable(route.service, origin.host))
         shown = self._shown(head, route, path)
-        entry = replace(entry, mechanism="phantom_header")
+        entry = entry._replace(mechanism="phantom_header")
         if isinstance(shown, Refusal):
             return Refused(entry, shown)
-        entry = replace(entry, mechanism=shown.mechanism, injection_mode=route.injection_mode)
+        entry = entry._replace(mechanism=shown.mechanism, injection_mode=route.injection_mode)
         hosts = self.hosts_of(route, origin.host)
-        denied = hosts.judge_name(origin.host, origin.port)
+        denied = self._names.get(route.service) or hosts.judge_name(origin.host, origin.port)
         if isinstance(denied, Refuse):
             return Refused(entry, refusal.host_denied(denied, origin.host))
         if head.method == b"TRACE":
             return Refused(entry, _trace_refused(origin.host))
         method, bare = head.method.decode("ascii"), _bare(shown.target)
         policy, verdict = most_allowed(self._rules_on(route, origin, bare), method, bare)
-        entry = replace(entry, endpoint_rule=None if policy.allows_all else verdict.label)
+        entry = entry._replace(endpoint_rule=None if policy.allows_all else verdict.label)
         if verdict.decision == "deny":
             answer = refusal.endpoint_denied(origin.host, verdict.label, policy.origin, method, bare)
             return Refused(entry, answer)
@@ -100,7 +103,7 @@ class Judge:
     ) -> Verdict:
         """A request of a login for its tokens: whoever may use the proxy may log in."""
         name = at.login.provider.name
-        entry = replace(entry, route_id=at.login.provider.consumer, upstream=f"{origin.host}:{origin.port}")
+        entry = entry._replace(route_id=at.login.provider.consumer, upstream=f"{origin.host}:{origin.port}")
         fields = login_check.presented(
             at.credential, head.headers, path, origin.host, self.routes, self.session_token
         )
@@ -155,7 +158,7 @@ class Judge:
         if rules:
             method, bare = head.method.decode("ascii"), _bare(path)
             policy, verdict = most_allowed(rules, method, bare)
-            entry = replace(entry, endpoint_rule=None if policy.allows_all else verdict.label)
+            entry = entry._replace(endpoint_rule=None if policy.allows_all else verdict.label)
             if verdict.decision == "deny":
                 answer = refusal.endpoint_denied(host, verdict.label, policy.origin, method, bare)
                 return Refused(entry, answer)

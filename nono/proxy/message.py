@@ -284,11 +284,14 @@ def response_head(
 def end_to_end(headers: Sequence[Header], *, without: frozenset[bytes] = frozenset()) -> list[Header]:
     """The fields meant for the other end: no hop-by-hop field, none that Connection names, none of without.
 
-    Host stays: what a Connection field may not remove is what routes the message. A name with underscores
-    counts as the one with hyphens, since for CGI and its heirs (RFC 3875 section 4.1.18) they are the same.
+    without: folded names. Host stays: what a Connection field may not remove is what routes the message. A
+    name with underscores counts as the one with hyphens, since for CGI and its heirs (RFC 3875 section
+    4.1.18) they are the same.
     """
-    names = [folded(name) for name, _ in headers]
-    dropped = HOP_BY_HOP.union([folded(name) for name in without])
+    names = [name.lower() for name, _ in headers]
+    if any(b"_" in name for name in names):
+        names = [folded(name) for name in names]
+    dropped = HOP_BY_HOP | without
     if b"connection" in names:
         pairs = zip(names, headers, strict=True)
         named = _list_members(value for name, (_, value) in pairs if name == b"connection")

@@ -15,11 +15,8 @@ from nono.policy import key_slot
 from nono.policy.route_rules import Inject
 from nono.proxy.message import Header
 from nono.proxy.refusal import Refusal
-from nono.proxy.route import Phantom, Route, RouteTable
+from nono.proxy.route import KEY_HEADERS, Phantom, Route, RouteTable
 from nono.proxy.verdict import Mechanism
-
-# The last two are GitLab's and Azure's.
-KEY_HEADERS = frozenset((b"authorization", b"x-api-key", b"x-goog-api-key", b"private-token", b"api-key"))
 
 Slot = tuple[str, ...]  # the spellings of one slot, of which one is the key
 
@@ -61,10 +58,9 @@ def _access_key(parameters: str) -> str:
     return after.partition("/")[0] if found else parameters
 
 
-def header_slots(headers: Iterable[Header], *names: str) -> list[Slot]:
-    """Every header a key can be in, in order; those that present nothing are left out."""
-    wanted = KEY_HEADERS.union(name.lower().encode("ascii") for name in names)
-    slots = [_slot(value) for name, value in headers if name.lower() in wanted]
+def header_slots(headers: Iterable[Header], names: frozenset[bytes] = KEY_HEADERS) -> list[Slot]:
+    """Every header of names a key can be in, in order; those that present nothing are left out."""
+    slots = [_slot(value) for name, value in headers if name.lower() in names]
     return [slot for slot in slots if slot]
 
 
@@ -79,8 +75,9 @@ def _target_slots(route: Route, target: bytes) -> list[Slot]:
     return []
 
 
-def _slots(route: Route, headers: Sequence[Header], target: bytes) -> list[Slot]:
-    return [*_target_slots(route, target), *header_slots(headers, route.accept.header, route.inject.header)]
+def slots_of(route: Route, headers: Sequence[Header], target: bytes) -> list[Slot]:
+    """Every place in which the request presents a key to route. AmbiguousQueryError as key_slot says."""
+    return [*_target_slots(route, target), *header_slots(headers, route.key_headers)]
 
 
 def _path_slot(route: Route, side: Inject, target: bytes) -> key_slot.PathSlot | None:
@@ -98,6 +95,8 @@ def _patterns(routes: Iterable[Route]) -> set[str]:
 
 def _target_texts(target: bytes, routes: RouteTable) -> list[str]:
     """Every part of a target that could be a phantom, wherever it was put."""
+    if b"%" not in target and not any(phantom.appears_in(target) for phantom in routes.phantoms):
+        return []  # not even a part of it is one
     path, _, query = target.decode("ascii", "replace").partition("?")
     texts = [unquote(segment) for segment in path.split("/")]
     for pattern in _patterns(routes.routes):
@@ -158,7 +157,7 @@ def check(route: Route, headers: Sequence[Header], target: bytes, routes: RouteT
     if phantom is None:
         return _failed(401, f"no phantom exists for {route.service!r}", host, "check the credential")
     try:
-        slots = _slots(route, headers, target)
+        slots = slots_of(route, headers, target)
         neutral = _neutral(route, target)
     except key_slot.AmbiguousQueryError as fault:
         return Refusal(400, str(fault), host)
@@ -210,7 +209,7 @@ def owners(
     texts: list[str] = []
     for route in candidates:
         try:
-            texts += [text for slot in _slots(route, headers, target) for text in slot]
+            texts += [text for slot in slots_of(route, headers, target) for text in slot]
         except key_slot.AmbiguousQueryError:
             return [], True
     found = [routes.owner_of(text) for text in texts]

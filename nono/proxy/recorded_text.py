@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 from nono.audit.redact import QUERY_KEYS
 from nono.proxy.content_coding import ContentCodingError, decoder
 from nono.proxy.message import Header
-from nono.proxy.phantom_check import KEY_HEADERS
+from nono.proxy.route import KEY_HEADERS
 
 Mask = Callable[[bytes], bytes]
 

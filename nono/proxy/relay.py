@@ -77,7 +77,7 @@ class Relay:
 
     def switched(self, head: ResponseHead) -> bytes:
         """The 101 for the client; what follows it is not looked at."""
-        fields = end_to_end(self._inspection.clean_fields(head.headers), without=WITHHELD)
+        fields = end_to_end(self._inspection.switched(head), without=WITHHELD)
         return serialise(b"HTTP/1.1 101 Switching Protocols", [*fields, *websocket.handshake_fields()])
 
     def start(self, head: ResponseHead, *, closes: bool, credentialed: bool) -> bool:

@@ -40,7 +40,8 @@ def filtered(
     MessageError: the body is coded in a way in which it cannot be searched.
     """
     if watcher is not None:
-        head = replace(head, headers=masked(head.headers, watcher, on_leak))
+        headers = masked(head.headers, watcher, on_leak)
+        head = head if headers is head.headers else replace(head, headers=tuple(headers))
     if head.body.kind is BodyKind.NONE or (watcher is None and not taps):
         return Filtered(head, None)
     codings = [value for name, value in head.headers if name.lower() == b"content-encoding"]
@@ -59,15 +60,18 @@ def filtered(
 
 def masked(
     headers: Sequence[Header], watcher: LeakWatcher, on_leak: Callable[[str], None]
-) -> tuple[Header, ...]:
-    """The fields without the secret."""
+) -> Sequence[Header]:
+    """The fields without the secret; the very same ones when they are clean."""
+    # One search for all of them, since nearly all are clean; one that finds something is made anew.
+    if watcher.mask_text(b"\n".join([value for _, value in headers])) is None:
+        return headers
     fields = []
     for name, value in headers:
         clean = watcher.mask_text(value)
         if clean is not None:
             on_leak(f"the response header {name.decode('ascii')}")
         fields.append((name, value if clean is None else clean))
-    return tuple(fields)
+    return fields
 
 
 class BodyFilter:

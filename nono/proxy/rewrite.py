@@ -17,7 +17,6 @@ from nono.proxy.message import (
     framing_fields,
     serialise,
 )
-from nono.proxy.phantom_check import KEY_HEADERS
 from nono.proxy.route import Origin, Route
 
 # A secret cut in two by ranges would be found in neither part.
@@ -34,8 +33,7 @@ def outgoing(head: RequestHead, target: bytes, origin: Origin, route: Route | No
     """
     without = _WRITTEN_HERE
     if route is not None:
-        names = (route.accept.header, route.inject.header)
-        without |= KEY_HEADERS.union(name.lower().encode("ascii") for name in names)
+        without |= frozenset(map(folded, route.key_headers))
     return Outgoing(head.method, target, origin.authority, end_to_end(head.headers, without=without))
 
 

@@ -22,6 +22,9 @@ from nono.policy.route_rules import (
 )
 from nono.proxy.login_table import NO_LOGINS, LoginTable
 
+# The last two are GitLab's and Azure's.
+KEY_HEADERS = frozenset((b"authorization", b"x-api-key", b"x-goog-api-key", b"private-token", b"api-key"))
+
 
 class Phantom(Protocol):
     """What the child presents in place of the credential."""
@@ -86,8 +89,12 @@ class Route:
     tls: TlsIdentity = NO_IDENTITY
     watched: bool = True  # whether responses are searched for the secret
     login: LoginCredential | None = None  # the credential itself, where it is that of captured logins
+    key_headers: frozenset[bytes] = field(init=False, repr=False)  # lower case: where a key can be here
 
     def __post_init__(self) -> None:
+        names = (self.accept.header, self.inject.header)
+        keys = KEY_HEADERS.union(name.lower().encode("ascii") for name in names)
+        object.__setattr__(self, "key_headers", keys)
         if (self.credential is None) != (self.phantom is None):
             raise ValueError(f"route {self.service!r}: a phantom exists exactly when the credential does")
         address = ip_literal(self.origin.host)
@@ -118,6 +125,7 @@ class RouteTable:
     routes: tuple[Route, ...]
     scopes: tuple[Scope, ...] = ()
     logins: LoginTable = NO_LOGINS
+    phantoms: tuple[Phantom, ...] = field(init=False, repr=False, compare=False)
     _by_service: Mapping[str, Route] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -125,6 +133,8 @@ class RouteTable:
         if len(by_service) != len(self.routes):
             raise ValueError("two routes have the same service name")
         object.__setattr__(self, "_by_service", by_service)
+        phantoms = [route.phantom for route in self.routes if route.phantom is not None]
+        object.__setattr__(self, "phantoms", tuple(phantoms))
 
     def of_service(self, service: str) -> Route | None:
         """The route of a prefix; a wildcard upstream has no one host that a prefix could stand for."""

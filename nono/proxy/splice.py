@@ -24,6 +24,7 @@ class SpliceEnd(asyncio.Protocol):
         self.flowing = False
         self.early = b""  # what came before anything may flow; one read at most
         self.ended = False  # this end has sent its last byte
+        self._flush: asyncio.TimerHandle | None = None  # runs once the other end is gone
         self._registry = registry
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -88,14 +89,22 @@ class SpliceEnd(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._registry.discard(self)
         self.transport = None
+        if self._flush is not None:
+            self._flush.cancel()  # or ended tunnels would be kept until it is due
+            self._flush = None
         other, self.other = self.other, None
         if other is None or other.transport is None:
             return
         if exc is None:
-            other.transport.close()
-            asyncio.get_running_loop().call_later(_FLUSH_S, other.abort)
+            other.close()
         else:
             other.abort()
+
+    def close(self) -> None:
+        """Once what was written last has been read, or its time is over."""
+        if self.transport is not None:
+            self.transport.close()
+            self._flush = asyncio.get_running_loop().call_later(_FLUSH_S, self.abort)
 
     def abort(self) -> None:
         if self.transport is not None:

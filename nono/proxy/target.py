@@ -10,6 +10,8 @@ from nono.proxy.message import MessageError
 
 _PATH = re.compile(rb"/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*")
 _QUERY = re.compile(rb"[A-Za-z0-9\-._~!$&'()*+,;=:@%/?\[\]|^`{}\"<>]*")
+# What nearly all requests ask for: nothing escaped, no segment that is empty or begins with a dot.
+_PLAIN = re.compile(rb"(?:/[A-Za-z0-9_~\-][A-Za-z0-9\-._~]*)+/?(?:\?[A-Za-z0-9\-._~=&]*)?")
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 # Forms that RFC 3629 section 3 forbids, as upper-case escapes.
 _OVERLONG = re.compile(rb"%C[01]%[89AB][0-9A-F]|%E0%[89][0-9A-F]|%F0%8[0-9A-F]")
@@ -80,6 +82,8 @@ def canonical(path: bytes, *, lenient: bool = False) -> bytes:
     empty segment, and any dot segment, escaped or with a path parameter; also overlong UTF-8, which old
     decoders take for the dot or slash it pads.
     """
+    if _PLAIN.fullmatch(path) is not None:
+        return path
     raw_path, mark, query = path.partition(b"?")
     if _PATH.fullmatch(raw_path) is None or _BAD_ESCAPE.search(path) is not None:
         raise MessageError("the path holds a character that must be percent-encoded")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nono.policy.route_rules import UsageLimits
+from nono.policy.route_rules import NO_LIMITS, UsageLimits
 from nono.proxy.model_prices import ModelPrices
 from nono.proxy.usage import UNKNOWN_MODEL, Usage
 
@@ -97,7 +97,7 @@ class UsageLimiter:
 
     def start(self) -> str | None:
         """Counts a request that is about to be sent; or, for a 429, why it must not be."""
-        reason = next(self._exceeded(), None)
+        reason = None if self._limits == NO_LIMITS else next(self._exceeded(), None)
         if reason is None:
             self._requests += 1
         return reason

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from nono.credentials.credential import Header, Outgoing
 from nono.policy.endpoint import EndpointVerdict
@@ -17,8 +17,7 @@ Mode = Literal["connect", "connect_intercept", "reverse", "external"]
 Mechanism = Literal["proxy_authorization", "phantom_header", "phantom_path", "phantom_query"]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What the audit log will say about a request, apart from the decision."""
 
     mode: Mode
@@ -96,11 +95,10 @@ class Inside:
 
     host: str  # canonical
     port: int
+    authority: bytes = field(init=False)  # as the Host field of a request inside writes it
 
-    @property
-    def name(self) -> str:
-        """As a URL would write it."""
-        return Origin("https", self.host, self.port).authority.decode("ascii")
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "authority", Origin("https", self.host, self.port).authority)
 
 
 Verdict = Forward | Capture | Tunnel | Intercept | Refused

@@ -143,6 +143,7 @@ class FiveWays:
         connect_fields: Fields = (),
         authority: str | None = None,
         server_name: str | None = None,
+        trust: ssl.SSLContext | None = None,
     ) -> Iterator[Client]:
         """A connection on which a request can be sent; for HTTP/2 without its preface. RefusedConnect."""
         with Client(self.proxy.port) as client:
@@ -153,7 +154,7 @@ class FiveWays:
                 lines += [f"{name}: {value}" for name, value in connect_fields]
                 client.send("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n")
                 _check_connect(client)
-                trust = self.upstream_ca.client_context() if way is Way.TUNNEL else _session_trust(_ALPN[way])
+                trust = trust or self._trust(way)
                 client.transport = client.start_tls(server_name or self.host_of(way), trust)
             yield client
 
@@ -203,6 +204,9 @@ class FiveWays:
                 return _response(client, method)
         except RefusedConnect as refused:
             return refused.answer
+
+    def _trust(self, way: Way) -> ssl.SSLContext:
+        return self.upstream_ca.client_context() if way is Way.TUNNEL else _session_trust(_ALPN[way])
 
     def raw(self, way: Way, request: bytes) -> bytes:
         """Everything that comes back for these bytes of HTTP/1.1; TimeoutError when there is no end to it."""
@@ -269,18 +273,20 @@ def five_ways(
     hosts: HostPolicy | None = None,
     addresses: Sequence[Sequence[str]] | None = None,
     routes: Sequence[Route] = (),
+    served_with: ssl.SSLContext | None = None,
     options: dict[str, object] | None = None,
     **changes: object,
 ) -> Iterator[FiveWays]:
     """A proxy with the route alpha, and routes beside it.
 
     addresses: what SITE and API resolve to, a list for each look-up, and the last one for all later ones.
-    options: those of proxy; changes: fields of the route alpha.
+    served_with: in place of a certificate that is good for SITE and API. options: those of proxy;
+    changes: fields of the route alpha.
     """
     session_authority()  # now: the proxy and its client, each in a thread, would make one each
     with tempfile.TemporaryDirectory() as folder:
         authority = Authority(str(Path(folder) / "upstream-ca.pem"))
-        secure_context = authority.server_context(SITE, API)
+        secure_context = served_with or authority.server_context(SITE, API)
         with upstream(handler, secure_context) as secure, upstream(handler) as plain:
             alpha = a_route(secure.port, host=API, scheme="https", tls_ca=authority.ca_file, **changes)  # type: ignore[arg-type]  # further fields of Route
             names = Names()

@@ -1,4 +1,4 @@
-"""A gRPC server and channels of the real library, whose messages are bytes; no protobuf is needed for that."""
+"""A gRPC server and channels of the real library; messages are bytes, so that no protobuf is needed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import grpc
+import grpc  # type: ignore[import-untyped]  # it ships none
 import trustme
 
 from support.h2_stage import HOST, Stage
@@ -38,6 +38,7 @@ class EchoServer:
     def fails(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         self._note(context)
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, request.decode())
+        return b""
 
     def sleeps(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         self._note(context)

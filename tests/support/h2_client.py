@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -62,7 +62,7 @@ class Http2Client:
         self.pings_answered = 0
         config = h2.config.H2Configuration(
             client_side=True,
-            header_encoding="latin-1",
+            header_encoding=None,
             validate_outbound_headers=False,
             normalize_outbound_headers=False,
         )
@@ -152,9 +152,9 @@ class Http2Client:
             return
         match event:
             case h2.events.InformationalResponseReceived():
-                answer.interim.append(int(dict(event.headers)[":status"]))  # type: ignore[arg-type,call-overload]
+                answer.interim.append(int(_texts(event.headers)[0][1]))
             case h2.events.ResponseReceived():
-                fields = [(str(name), str(value)) for name, value in event.headers or ()]
+                fields = _texts(event.headers)
                 answer.status = int(fields[0][1])
                 answer.fields = fields[1:]
             case h2.events.DataReceived():
@@ -162,7 +162,7 @@ class Http2Client:
                 if self.acknowledges:
                     self.h2.acknowledge_received_data(event.flow_controlled_length or 0, number)
             case h2.events.TrailersReceived():
-                answer.trailers = [(str(name), str(value)) for name, value in event.headers or ()]
+                answer.trailers = _texts(event.headers)
             case h2.events.StreamEnded():
                 answer.ended = True
             case h2.events.StreamReset():
@@ -196,6 +196,10 @@ class Http2Client:
         """Read to the end; TimeoutError when none comes."""
         while not self.closed:
             self.receive()
+
+
+def _texts(headers: Iterable[tuple[bytes, bytes]] | None) -> list[tuple[str, str]]:
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers or ()]
 
 
 def connect(port: int, authority: str, ca_file: str, alpn: Sequence[str] = ("h2",)) -> ssl.SSLSocket:

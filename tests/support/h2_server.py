@@ -30,7 +30,7 @@ class Stream:
     fields: list[tuple[bytes, bytes]]
     connection: Connection = field(repr=False)
     trailers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    arrived: queue.Queue[bytes | None | int] = field(default_factory=queue.Queue, repr=False)
+    arrived: queue.Queue[bytes | int | None] = field(default_factory=queue.Queue, repr=False)
     reset_by_client: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def values(self, name: bytes) -> list[bytes]:
@@ -152,7 +152,7 @@ class Connection:
     def _handle(self, event: h2.events.Event, begin: Callable[[Stream], None]) -> None:
         if isinstance(event, h2.events.RequestReceived):
             number = event.stream_id or 0
-            stream = self.streams[number] = Stream(number, [*event.headers], self)  # type: ignore[misc,arg-type]
+            stream = self.streams[number] = Stream(number, [*event.headers], self)
             begin(stream)
             return
         number = getattr(event, "stream_id", None) or 0
@@ -164,7 +164,7 @@ class Connection:
                 known.arrived.put(event.data)
             self._h2.acknowledge_received_data(event.flow_controlled_length or 0, number)
         elif isinstance(event, h2.events.TrailersReceived):
-            known.trailers = [*event.headers]  # type: ignore[misc]
+            known.trailers = [*event.headers]
         elif isinstance(event, h2.events.StreamEnded):
             known.arrived.put(None)
         elif isinstance(event, h2.events.StreamReset):

@@ -49,6 +49,10 @@ class Http2Stream:
         self._connection.acknowledge(self.number, credit)
         return piece
 
+    async def wait_lost(self) -> None:
+        """StreamLostError, once it is."""
+        await self._until(lambda: False)
+
     async def respond(self, fields: Fields, *, end: bool = False) -> None:
         with self._connection.state() as state:
             state.send_headers(self.number, fields, end_stream=end)

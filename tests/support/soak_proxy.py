@@ -151,11 +151,11 @@ class _Orders:
         }
 
     async def reset_peak(self) -> int:
-        """From now on the peak is that of what follows (proc_pid_clear_refs(5)); the resident KiB."""
+        """From now on the peak is that of what follows; the resident KiB."""
         gc.collect()
         # What the allocator keeps from before would hide what the next body takes.
         ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")
+        _reset_peak()
         return _status("VmHWM")
 
     async def close(self) -> dict[str, int]:
@@ -170,12 +170,17 @@ def _status(name: str) -> int:
     return next(int(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name}:"))
 
 
+def _reset_peak() -> None:
+    """proc_pid_clear_refs(5)."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
 def _objects() -> dict[str, int]:
     gc.collect()
     counts: Counter[str] = Counter()
     for each in gc.get_objects():
         kind = type(each)
-        if kind.__module__.startswith(_COUNTED):
+        if str(kind.__module__).startswith(_COUNTED):
             counts[f"{kind.__module__}.{kind.__qualname__}"] += 1
     return dict(counts)
 

@@ -62,6 +62,10 @@ class Response(Protocol):
         """End before the end, by the means of the version."""
         ...
 
+    async def wait_gone(self) -> None:
+        """Until nobody waits for the response any more."""
+        ...
+
     async def switch(self, accept: str) -> None:
         """Answer 101 and send back what comes."""
         ...
@@ -142,22 +146,18 @@ class Behaviours:
     async def do_bomb(self, request: Request, response: Response, number: int, size: int) -> None:
         """Zeros, a thousandth of them on the wire."""
         coder = zlib.compressobj(9, zlib.DEFLATED, 31)
+        zeros = bytes(_ZEROS)
         await response.head(200, {"content-encoding": "gzip"}, None)
-        unit = coder.compress(bytes(_ZEROS)) + coder.flush(zlib.Z_FULL_FLUSH)
-        await response.body(unit)
-        again = coder.compress(bytes(_ZEROS)) + coder.flush(zlib.Z_FULL_FLUSH)  # from here on each is alike
-        total = 2 * _ZEROS
-        await response.body(again)
-        while total < size:
-            await response.body(again)
-            total += _ZEROS
-        tail = zlib.compressobj(9, zlib.DEFLATED, -15).flush()
-        checksum = 0
-        for _ in range(total // _ZEROS):
-            checksum = zlib.crc32(bytes(_ZEROS), checksum)
-        await response.body(tail + struct.pack("<II", checksum, total & 0xFFFFFFFF))
+        total = Sum()
+        for count in range(max(2, size // _ZEROS)):
+            if count < 2:  # the first begins with a header; from the second on they are alike
+                unit = coder.compress(zeros) + coder.flush(zlib.Z_FULL_FLUSH)
+            await response.body(unit)
+            total.add(zeros)
+        last_block = zlib.compressobj(9, zlib.DEFLATED, -15).flush()
+        await response.body(last_block + struct.pack("<II", total.crc, total.size & 0xFFFFFFFF))
         await response.end()
-        self._ledger.sent[number] = (total, checksum)
+        self._ledger.sent[number] = total.value
 
     async def do_events(self, request: Request, response: Response, number: int, size: int) -> None:
         async def events() -> AsyncIterator[bytes]:
@@ -194,7 +194,7 @@ class Behaviours:
     async def do_silence(self, request: Request, response: Response, number: int, size: int) -> None:
         async for _ in request.body:
             pass
-        await asyncio.sleep(3600)
+        await response.wait_gone()
 
     async def do_short(self, request: Request, response: Response, number: int, size: int) -> None:
         """Promises twice what it sends."""
@@ -261,6 +261,11 @@ class Http1Response:
         self.closes = True
         self._writer.transport.abort()
 
+    async def wait_gone(self) -> None:
+        self.closes = True
+        while await self._reader.read(65536):
+            pass
+
     async def switch(self, accept: str) -> None:
         self.closes = True
         lines = ["HTTP/1.1 101 Switching Protocols", "connection: Upgrade", "upgrade: websocket"]
@@ -288,6 +293,9 @@ class Http2Response:
 
     def cut(self) -> None:
         self._stream.reset(ErrorCodes.INTERNAL_ERROR)
+
+    async def wait_gone(self) -> None:
+        await self._stream.wait_lost()
 
     async def switch(self, accept: str) -> None:
         raise AssertionError("HTTP/2 has no 101")

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import uvloop
+import anyio
 
 TESTS = Path(__file__).parents[1]
 Order = Callable[..., Awaitable[Any]]
@@ -122,4 +122,4 @@ def run(main: Callable[..., Awaitable[None]]) -> None:
     async def start() -> None:
         await main(**settings)
 
-    uvloop.run(start())
+    anyio.run(start, backend_options={"use_uvloop": True})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from nono.policy.no_proxy import parse_no_proxy
 from nono.proxy.child_env import ServiceVariables, base_url_variable, child_env, trust_env
 
 URL = "http://nono:tok@127.0.0.1:8080"
@@ -81,3 +82,31 @@ def test_java_keeps_its_options_and_gets_the_truststore() -> None:
 def test_a_truststore_whose_path_has_a_blank_is_one_option() -> None:
     options = trust_env("/b", "/a dir/t.p12", [], {})["JAVA_TOOL_OPTIONS"]
     assert options.startswith("'-Djavax.net.ssl.trustStore=/a dir/t.p12' -D")
+
+
+def test_what_a_profile_adds_is_written_as_clients_and_as_nono_write_it() -> None:
+    entries = [parse_no_proxy(text) for text in ("*.corp.example", "Intranet", "[fd00::1]", "localhost")]
+    variables = child_env(8080, "tok", [], no_proxy=entries)
+    expected = "localhost,127.0.0.1,.corp.example,intranet,fd00::1"
+    assert variables["NO_PROXY"] == variables["no_proxy"] == expected
+    assert variables["NONO_NO_PROXY"] == "localhost,127.0.0.1,*.corp.example,intranet,fd00::1"
+
+
+def test_the_route_of_many_hosts_has_a_phantom_and_no_url() -> None:
+    wildcard = ServiceVariables(
+        "many", base_urls=("MANY_URL",), is_reverse=False, phantoms={"MANY_KEY": "ph"}
+    )
+    variables = child_env(8080, "tok", [wildcard])
+    assert variables["MANY_KEY"] == "ph"
+    assert {"MANY_URL", "MANY_BASE_URL"}.isdisjoint(variables)
+
+
+def test_a_proxy_on_another_address_without_a_password_is_found_too() -> None:
+    variables = child_env(8080, None, [ServiceVariables("a")], address="::1")
+    assert variables["HTTPS_PROXY"] == "http://[::1]:8080"
+    assert variables["A_BASE_URL"] == "http://[::1]:8080/a"
+    assert "NONO_PROXY_TOKEN" not in variables
+
+
+def test_a_password_of_a_persons_own_is_escaped_in_the_url() -> None:
+    assert child_env(8080, "a/b@c:d e", [])["HTTP_PROXY"] == "http://nono:a%2Fb%40c%3Ad%20e@127.0.0.1:8080"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import grpc
+import grpc  # type: ignore[import-untyped]  # it ships none
 import pytest
 
 from nono.policy.endpoint import EndpointPolicy, EndpointRule
@@ -21,9 +21,9 @@ def calls(
     tmp_path: Path, endpoints: EndpointPolicy | None = None
 ) -> Iterator[tuple[grpc.Channel, EchoServer]]:
     ca_file = str(tmp_path / "grpc-ca.pem")
-    rules = {} if endpoints is None else {"endpoints": endpoints}
+    rules: dict[str, object] = {} if endpoints is None else {"endpoints": endpoints}
     with echo_server(ca_file) as server:
-        route = a_route_to(server.port, ca_file, **rules)
+        route = a_route_to(server.port, ca_file, None, **rules)
         with routes_stage(server.port, ca_file, [route]) as stage, channel(stage) as opened:
             yield opened, server
 

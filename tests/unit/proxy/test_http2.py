@@ -1,4 +1,4 @@
-"""HTTP/2 inside an intercepted CONNECT: each stream is judged, prepared and recorded as a request of its own."""
+"""HTTP/2 inside an intercepted CONNECT: each stream is judged, prepared and recorded by itself."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from nono.policy.route_rules import Inject
 from nono.proxy.authority import SessionAuthority
 from nono.secret import Secret
 from support.h2_client import Fields, Http2Client, connect
-from support.h2_server import Stream, answer_ok, h2_upstream
+from support.h2_server import Stream, h2_upstream
 from support.h2_stage import (
     HOST,
     KEY,
@@ -42,7 +42,6 @@ from support.proxy_thread import (
     Hosts,
     Names,
     Recording,
-    wait_until,
 )
 
 BETA = "sk-phantom-of-beta"
@@ -493,11 +492,13 @@ def test_the_protocol_is_what_alpn_chose(served: list[str], offered: list[str], 
 
 
 def test_a_client_that_offers_only_http1_still_gets_that() -> None:
-    with h1_stage(lambda request: request.connection.respond()) as (stage, server):
-        with connect(stage.proxy.port, stage.authority, stage.ca_file, ["http/1.1"]) as inside:
-            head = f"GET /x HTTP/1.1\r\nHost: {stage.authority}\r\nAuthorization: Bearer {PHANTOM}\r\n\r\n"
-            inside.sendall(head.encode())
-            assert inside.recv(65536).startswith(b"HTTP/1.1 200 ")
+    with (
+        h1_stage(lambda request: request.connection.respond()) as (stage, server),
+        connect(stage.proxy.port, stage.authority, stage.ca_file, ["http/1.1"]) as inside,
+    ):
+        head = f"GET /x HTTP/1.1\r\nHost: {stage.authority}\r\nAuthorization: Bearer {PHANTOM}\r\n\r\n"
+        inside.sendall(head.encode())
+        assert inside.recv(65536).startswith(b"HTTP/1.1 200 ")
     assert server.requests[0].values(b"authorization") == [REAL]
 
 
@@ -529,12 +530,12 @@ def test_an_upstream_of_http1_is_served_from_the_pool() -> None:
 
 
 def test_streams_to_an_upstream_of_http1_run_side_by_side() -> None:
-    with h1_stage(lambda request: request.connection.respond(body=request.target)) as (stage, server):
-        with stage.client() as client:
-            numbers = [client.request(f"/{index}", fields=[KEY]) for index in range(20)]
-            assert [client.answer(number).body for number in numbers] == [
-                b"/%d" % index for index in range(20)
-            ]
+    def handler(request: Received) -> None:
+        request.connection.respond(body=request.target)
+
+    with h1_stage(handler) as (stage, server), stage.client() as client:
+        numbers = [client.request(f"/{index}", fields=[KEY]) for index in range(20)]
+        assert [client.answer(number).body for number in numbers] == [b"/%d" % index for index in range(20)]
     assert len(server.requests) == 20
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Sequence
 
@@ -70,7 +71,7 @@ def feed_until_closed(client: Http2Client, piece: bytes, most: int) -> None:
     ids=["ping", "ping ack", "settings", "settings with a value", "priority", "window update", "unknown"],
 )
 def test_a_flood_of_frames_that_carry_nothing_ends_the_connection(flood: bytes) -> None:
-    with h2_stage() as (stage, server), stage.client() as client, stage.client() as other:
+    with h2_stage() as (stage, _), stage.client() as client, stage.client() as other:
         assert client.get(fields=[KEY]).status == 200
         client.send_raw(flood * 1000)
         client.ping()  # as many as that are fine
@@ -137,7 +138,7 @@ def test_streams_beyond_the_limit_are_refused_and_the_others_go_on() -> None:
 
 
 def test_ten_thousand_streams_at_once_are_no_trouble_to_another_client() -> None:
-    with h2_stage() as (stage, server), stage.client() as client, stage.client() as other:
+    with h2_stage() as (stage, _), stage.client() as client, stage.client() as other:
         block = request_block(stage)
         for begin in range(0, 10_000, 100):
             try:
@@ -205,7 +206,7 @@ def test_a_head_that_is_large_only_when_it_is_decoded_ends_the_connection() -> N
     ],
 )
 def test_what_is_not_http2_ends_the_connection_at_once(garbage: bytes) -> None:
-    with h2_stage() as (stage, server), stage.client() as client, stage.client() as other:
+    with h2_stage() as (stage, _), stage.client() as client, stage.client() as other:
         client.ping()
         client.send_raw(garbage)
         client.wait_closed()
@@ -294,7 +295,7 @@ def test_every_byte_passes_in_order_but_those_of_a_goaway(
     gate = FrameGate(preface=preface)
     edges = [0, *sorted(cut for cut in cuts if cut < len(whole)), len(whole)]
     passed, away = b"", list[GoAway]()
-    for left, right in zip(edges, edges[1:], strict=False):
+    for left, right in itertools.pairwise(edges):
         piece, seen = gate.feed(whole[left:right], 1.0)
         passed += piece
         away += seen

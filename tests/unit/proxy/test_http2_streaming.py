@@ -473,7 +473,7 @@ def test_streams_that_are_given_up_do_not_use_up_the_window_of_the_connection() 
         if not stream.reset_by_client.is_set():
             stream.respond()
 
-    with h2_stage(handler, settings={WINDOW: 1000}) as (stage, server), stage.client() as client:
+    with h2_stage(handler, settings={WINDOW: 1000}) as (stage, _), stage.client() as client:
         for index in range(100):  # 20 MiB that were sent and not passed on; the window has 16
             number = client.request("/given-up", method="POST", fields=[KEY], end=False)
             client.send(number, BLOCK * 13)

@@ -50,7 +50,7 @@ class Site:
         self, path: bytes, *headers: Header, method: bytes = b"GET", host: str = "api.test", port: int = 443
     ) -> Verdict:
         where = Inside(host, port)
-        head = request_head(method, path, "1.1", [(b"Host", where.name.encode()), *headers])
+        head = request_head(method, path, "1.1", [(b"Host", where.authority), *headers])
         return self.dispatcher.judge(head, where)
 
     def reverse(self, path: bytes, *headers: Header, method: bytes = b"GET") -> Verdict:

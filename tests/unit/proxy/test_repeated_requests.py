@@ -1,4 +1,4 @@
-"""A request that repeats an earlier one is not judged again, and nothing else about it is left out."""
+"""A request that repeats an earlier one is judged, limited, recorded and answered like the first."""
 
 from __future__ import annotations
 

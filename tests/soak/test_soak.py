@@ -1,0 +1,148 @@
+"""Hundreds of clients of every kind of conduct for minutes, and then nothing of them is left.
+
+NONO_SOAK_S is the length in seconds (``make soak``); without it a short one is run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nono.audit.chain import ChainState, record_line
+from support.soak_proxy import KEY, SERVICES
+from support.soak_stage import Stage, soak_stage
+from support.soak_worker import Worker
+
+LENGTH_S = float(os.environ.get("NONO_SOAK_S", "20"))
+IS_LONG = LENGTH_S >= 120
+ACTORS = 200 if IS_LONG else 40
+MOST_PAUSE_S = 2.0 if IS_LONG else 0.5  # between two conducts of an actor
+QUIET_S = 90.0  # how long it may take until nothing is left
+ALLOCATOR_KIB = 16 * 1024  # and a tenth, that the process may grow after it has warmed up
+
+# What comes and goes by itself, and is bounded: worker threads for fdatasync, and timers that have no job.
+_FLUCTUATING = ("uvloop.loop.TimerHandle", "uvloop.loop.UVTimer", "anyio._backends._asyncio.WorkerThread")
+
+
+@pytest.mark.timeout(LENGTH_S + 300)
+def test_nothing_is_left_of_a_crowd_and_no_byte_is_lost() -> None:
+    seed = int(os.environ.get("NONO_SOAK_SEED", random.randrange(1 << 32)))
+    print(f"\nsoak: {ACTORS} actors for {LENGTH_S:.0f} s, seed {seed}")
+    with soak_stage(records_flows=True) as stage, stage.clients(seed) as clients:
+        kinds = clients.ask("once", patience_s=120)
+        _no_faults(clients)
+        idle = _quiet(stage, lambda state: not _open(state))
+        clients.ask("start", actors=ACTORS, most_pause_s=MOST_PAUSE_S)
+        warm_kib, most = _watch(stage, LENGTH_S)
+        clients.ask("stop", patience_s=120)
+        _no_faults(clients)
+        left = _quiet(stage, lambda state: not _grown(idle, state))
+        results, upstream = clients.ask("report"), stage.upstream.ask("report")
+        _print(results, left, most, warm_kib)
+        assert _grown(idle, left) == {}
+        assert left["rss_kib"] <= warm_kib * 1.1 + ALLOCATOR_KIB
+        assert upstream["connections"] == 0
+        assert upstream["faults"] == []
+        assert len(results["done"]) == kinds, "not every conduct took place"
+        _every_byte_arrived(results, upstream)
+        _only_real_keys_arrived(upstream)
+        assert left["alarms"] == 1, "one credential was sent back, and nobody is told of it twice"
+        log = stage.log
+        state_after = stage.proxy.ask("close")
+        assert state_after == {"clients": 0, "upstreams": 0}
+        stage.proxy.end()
+        _everything_is_recorded(log, results, upstream)
+
+
+def _no_faults(clients: Worker) -> None:
+    faults = clients.ask("report")["faults"]
+    assert not faults, "\n\n".join(faults)
+
+
+def _open(state: dict[str, Any]) -> dict[str, int]:
+    """What is open of connections and exchanges."""
+    names = ("clients", "tunnels", "upstreams", "flows")
+    return {name: state["counts"][name] for name in names if state["counts"][name]}
+
+
+def _grown(before: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """Of what there is more than before; garbage has been collected."""
+    grown = {}
+    for part in ("counts", "objects"):
+        for name, count in now[part].items():
+            allowed = before[part].get(name, 0)
+            if name == "threads" or name in _FLUCTUATING:
+                allowed += 4
+            if count > allowed:
+                grown[name] = (allowed, count)
+    return grown
+
+
+def _quiet(stage: Stage, is_quiet: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """The state once it is quiet, or the last one."""
+    deadline = time.monotonic() + QUIET_S
+    while True:
+        state: dict[str, Any] = stage.proxy.ask("state", objects=True)
+        if is_quiet(state) or time.monotonic() > deadline:
+            return state
+        time.sleep(0.2)  # nothing announces it
+
+
+def _watch(stage: Stage, length_s: float) -> tuple[int, dict[str, int]]:
+    """The resident KiB after the first minute (or third), and the most that there was of each count."""
+    begun = time.monotonic()
+    warm_kib, most = 0, dict[str, int]()
+    while (elapsed_s := time.monotonic() - begun) < length_s:
+        time.sleep(min(1.0, length_s - elapsed_s))
+        state = stage.proxy.ask("state", objects=False)
+        for name, count in {**state["counts"], "rss_kib": state["rss_kib"]}.items():
+            most[name] = max(most.get(name, 0), count)
+        if elapsed_s < min(60.0, length_s / 3):
+            warm_kib = state["rss_kib"]
+    return warm_kib, most
+
+
+def _every_byte_arrived(results: dict[str, Any], upstream: dict[str, Any]) -> None:
+    received, sent = results["received"], upstream["sent"]
+    assert received
+    wrong = {number: (total, sent.get(number)) for number, total in received.items()}
+    assert {number: both for number, both in wrong.items() if both[0] != both[1]} == {}
+
+
+def _only_real_keys_arrived(upstream: dict[str, Any]) -> None:
+    """Or none, where none belongs."""
+    assert set(upstream["keys"]) == {"", *(f"Bearer {KEY}{service}" for service in SERVICES)}
+
+
+def _everything_is_recorded(log: Path, results: dict[str, Any], upstream: dict[str, Any]) -> None:
+    """The chain is whole, and what the upstream saw of the proxy's requests stands in it."""
+    state, recorded = ChainState(), set()
+    for line in log.read_bytes().splitlines(keepends=True):
+        written = json.loads(line)
+        expected, state = record_line(state, written["event_json"].encode("utf-8", "backslashreplace"))
+        assert line == expected
+        event = written["event"].get("event", {})
+        path = event.get("path") or ""
+        if event.get("decision") == "allow" and "/v1/" in path:
+            recorded.add(int(path.split("/v1/")[1].split("/")[0]))
+    unseen = set(results["tunnelled"])
+    assert recorded
+    assert set(upstream["seen"]) - unseen <= recorded
+    assert set(map(int, results["received"])) - unseen <= recorded
+
+
+def _print(results: dict[str, Any], left: dict[str, Any], most: dict[str, int], warm_kib: int) -> None:
+    size = sum(total[0] for total in results["received"].values())
+    print(f"  {sum(results['done'].values())} conducts: {results['done']}")
+    print(f"  statuses: {results['statuses']}")
+    print(f"  {len(results['received'])} responses received whole, {size / (1 << 20):.0f} MiB")
+    print(f"  most at a time: {most}")
+    print(f"  left: {left['counts']}")
+    print(f"  resident: {warm_kib} KiB warm, {left['rss_kib']} KiB at the end, peak {left['peak_kib']} KiB")

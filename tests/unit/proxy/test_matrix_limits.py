@@ -1,0 +1,195 @@
+"""Turns, approvals and the record, by every way they apply to: bounded, and in doubt the answer is no."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from nono.policy.endpoint import EndpointPolicy, EndpointRule
+from nono.policy.route_rules import RateLimit, UsageLimits
+from nono.proxy.preparation import ApprovalRequest
+from support.five_ways import KEY, READABLE, WITH_CREDENTIAL, FiveWays, Way, five_ways
+from support.http_upstream import Received
+from support.proxy_thread import Hosts, Recording
+
+ASKS = EndpointPolicy("approve", deny=(EndpointRule("*", "/never"),), allow=(EndpointRule("GET", "/free"),))
+
+
+@pytest.mark.parametrize("way", WITH_CREDENTIAL)
+def test_beyond_the_burst_there_is_a_429_and_refused_requests_take_no_turn(way: Way) -> None:
+    # One request an hour: within a test nothing is earned.
+    limit = RateLimit(requests_per_minute=1 / 60, burst=3, max_delay_s=0)
+    with five_ways(rate_limit=limit, hosts=Hosts(only_routes=True), endpoints=ASKS) as ways:
+        for _ in range(5):
+            assert ways.ask(way, "/free", key=False).status == 401
+            assert ways.ask(way, "/never").status == 403
+        assert [ways.ask(way, "/free").status for _ in range(5)] == [200, 200, 200, 429, 429]
+        assert len(ways.requests) == 3
+        assert [event["status"] for event in ways.denials][-2:] == [429, 429]
+        answer = ways.ask(way, "/free")
+        assert int(answer.values("retry-after")[0]) > 0
+
+
+def test_streams_side_by_side_share_one_limit() -> None:
+    limit = RateLimit(requests_per_minute=1 / 60, burst=4, max_delay_s=0)
+    with five_ways(rate_limit=limit) as ways, ways.http2() as client:
+        numbers = [client.request(fields=[KEY]) for _ in range(20)]
+        answered = [client.answer(number).status for number in numbers]
+        assert sorted(answered) == [200] * 4 + [429] * 16
+        assert len(ways.requests) == 4
+
+
+def test_the_ways_to_one_route_share_its_limit() -> None:
+    limit = RateLimit(requests_per_minute=1 / 60, burst=3, max_delay_s=0)
+    with five_ways(rate_limit=limit, limits=UsageLimits(requests=50)) as ways:
+        assert [ways.ask(way).status for way in WITH_CREDENTIAL] == [200, 200, 200]
+        assert [ways.ask(way).status for way in WITH_CREDENTIAL] == [429, 429, 429]
+        assert len(ways.requests) == 3
+
+
+def test_a_limit_of_requests_holds_for_all_ways_together() -> None:
+    with five_ways(limits=UsageLimits(requests=3)) as ways:
+        assert [ways.ask(way).status for way in WITH_CREDENTIAL] == [200, 200, 200]
+        assert [ways.ask(way).status for way in WITH_CREDENTIAL] == [429, 429, 429]
+
+
+class Person:
+    """Answers as told, and keeps what was asked."""
+
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+        self.asked: list[ApprovalRequest] = []
+
+    async def __call__(self, request: ApprovalRequest, /) -> bool:
+        self.asked.append(request)
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer  # type: ignore[return-value]  # some answers are not what they should be
+
+
+@contextmanager
+def asking(answer: object) -> Iterator[tuple[FiveWays, Person]]:
+    person = Person(answer)
+    options: dict[str, object] = {"approver": person}
+    with five_ways(endpoints=ASKS, options=options, hosts=Hosts(only_routes=True)) as ways:
+        yield ways, person
+
+
+@pytest.mark.parametrize("way", WITH_CREDENTIAL)
+@pytest.mark.parametrize(
+    "answer",
+    [False, None, "yes", 1, OSError("gone"), RuntimeError("broken")],
+    ids=lambda answer: repr(answer),
+)
+def test_whatever_is_not_a_yes_is_a_no(way: Way, answer: object) -> None:
+    with asking(answer) as (ways, person):
+        assert ways.ask(way, "/asks").status == 403
+        assert ways.is_untouched
+        assert [event["denial_category"] for event in ways.denials] == ["endpoint_policy"]
+        assert len(person.asked) == 1
+        assert ways.ask(way, "/free").status == 200
+
+
+@pytest.mark.parametrize("way", WITH_CREDENTIAL)
+def test_a_yes_is_for_one_request_and_for_what_was_asked(way: Way) -> None:
+    with asking(True) as (ways, person):
+        assert ways.ask(way, "/asks?x=1", method="POST", body=b"").status == 200
+        assert ways.ask(way, "/asks").status == 200
+        assert ways.ask(way, "/never").status == 403
+        assert ways.ask(way, "/asks", key=False).status == 401
+        asked = [(request.method, request.path) for request in person.asked]
+        below = "/alpha" if way is Way.REVERSE else ""
+        assert asked == [("POST", f"{below}/asks?x=[REDACTED]"), ("GET", f"{below}/asks")]
+
+
+@pytest.mark.parametrize("way", WITH_CREDENTIAL)
+def test_a_person_is_shown_no_control_character_and_no_secret(way: Way) -> None:
+    with asking(False) as (ways, person):
+        for path in ("/a%1b%5b2J", "/a%0d%0aYes", "/a?k=%1b[2J", "/a%e2%80%aeb", "/a?secret=1234"):
+            ways.ask(way, path)
+        shown = json.dumps([request[:3] for request in person.asked], ensure_ascii=False)
+        assert person.asked
+        assert all(character.isprintable() for character in shown)
+        assert "1234" not in shown
+        assert ways.is_untouched
+
+
+@pytest.mark.parametrize("way", WITH_CREDENTIAL)
+def test_without_anybody_to_ask_the_answer_is_no(way: Way) -> None:
+    with five_ways(endpoints=ASKS) as ways:
+        assert ways.ask(way, "/asks").status == 403
+        assert ways.is_untouched
+        assert len(ways.denials) == 1
+
+
+@pytest.mark.parametrize("way", Way)
+def test_what_cannot_be_recorded_is_not_done(way: Way) -> None:
+    recording = Recording()
+    with five_ways(options={"recording": recording}) as ways:
+        recording.failing = True
+        assert ways.ask(way).status == 503
+        assert ways.is_untouched
+        recording.failing = False
+        assert ways.ask(way).status == 200
+
+
+@pytest.mark.parametrize("way", READABLE)
+def test_the_record_holds_no_control_character_and_no_value_of_a_query(way: Way) -> None:
+    with five_ways() as ways:
+        for path in ("/a%0aforged?password=hunter2&x", "/a%1b[2J", "/\xe2\x80\xae", "/a b", "/a?\x7f=1"):
+            ways.ask(way, path)
+        text = repr(ways.proxy.recording.events)
+        assert text.isprintable()
+        assert "hunter2" not in text
+        assert len(ways.proxy.recording.network) >= 5
+
+
+@pytest.mark.parametrize("way", Way)
+def test_every_refusal_says_why_in_the_answer_and_in_the_record(way: Way) -> None:
+    with five_ways(hosts=Hosts(denied=frozenset(("site.test", "api.test")))) as ways:
+        answer = ways.ask(way)
+        assert answer.values("content-type") == ["application/json"]
+        told = json.loads(answer.body)
+        (event,) = ways.denials
+        assert set(told) == {"error", "host", "rule", "origin", "hint"}
+        assert (told["error"], told["rule"], told["origin"]) == (
+            event["reason"],
+            event["rule"],
+            event["origin"],
+        )
+        assert event["status"] == answer.status == 403
+
+
+@pytest.mark.parametrize("way", Way)
+def test_a_client_beyond_the_limit_is_told_so_and_the_others_are_served(way: Way) -> None:
+    with five_ways(options={"max_connections": 1}) as ways, ways.client(way) as first:
+        assert ways.ask(way).status == 503
+        assert ways.requests == []
+        if way is not Way.HTTP2:
+            first.send(ways.head(way) + b"\r\n")
+            assert first.response().status == 200
+
+
+@pytest.mark.parametrize("way", WITH_CREDENTIAL)
+def test_an_endless_answer_to_one_does_not_hold_up_another(way: Way) -> None:
+    end = threading.Event()
+
+    def handler(request: Received) -> None:
+        if request.target == b"/endless":
+            request.connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            while not end.wait(0.01):
+                request.connection.send(b"7\r\ndata:x\n\r\n")
+        else:
+            request.connection.respond()
+
+    with five_ways(handler) as ways, ways.client(Way.INSIDE) as listening:
+        listening.send(ways.head(Way.INSIDE, "/endless") + b"\r\n")
+        assert listening.head()[0] == 200
+        try:
+            assert [ways.ask(way).status for _ in range(3)] == [200, 200, 200]
+        finally:
+            end.set()
