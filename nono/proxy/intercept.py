@@ -78,7 +78,7 @@ class Interception(asyncio.Protocol):
     def _successor(self, secured: asyncio.Transport) -> asyncio.Protocol:
         """The client's connection from here on, in the protocol that ALPN (RFC 7301) chose."""
         if secured.get_extra_info("ssl_object").selected_alpn_protocol() == "h2":
-            # Imported when the first such client is there: most runs have none, and it takes 30 ms.
+            # Imported when the first such client is there: most runs have none, and pay nothing for h2.
             from nono.proxy.http2 import Http2Connection
 
             return Http2Connection(self._engine, self._verdict.inside)

@@ -53,7 +53,7 @@ def test_the_bundle_can_be_read_and_nothing_about_it_changed(sandbox: NonoRun) -
 
 def test_inherited_variables_lead_nobody_past_the_proxy(sandbox: NonoRun) -> None:
     """B36: whatever the caller's environment says of proxies and roots is replaced or gone, in both cases."""
-    names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "FTP_PROXY")
+    names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
     hostile = {name: "http://evil.test:1" for each in names for name in (each, each.lower())}
     hostile |= dict.fromkeys(("NO_PROXY", "no_proxy"), "*")
     roots = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE")

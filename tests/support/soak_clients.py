@@ -1,4 +1,4 @@
-"""The clients of the soak, in a process of their own: actors by the hundred, each with one conduct after another.
+"""The clients of the soak in a process of their own: many actors, each with one conduct after another.
 
 Usage: soak_worker starts it, with the settings that main takes.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sys
 import traceback
 from collections.abc import Awaitable, Callable
 from itertools import count
@@ -15,7 +14,7 @@ from typing import Any
 
 from support.soak_actors import Actor, Results
 from support.soak_client import LIMIT_S, Clients, Where
-from support.soak_worker import obey, run
+from support.soak_worker import Order, obey, run
 
 _MAX_FAULTS = 20  # that are told of; one is enough to fail
 
@@ -86,9 +85,9 @@ class Crowd:
 
 async def main(where: dict[str, Any], seed: int) -> None:
     crowd = Crowd(Where(**where), seed)
-    orders = {"once": crowd.once, "start": crowd.start, "stop": crowd.stop, "report": crowd.report}
-    await obey("ready", orders)
+    orders: dict[str, Order] = {"once": crowd.once, "start": crowd.start, "stop": crowd.stop}
+    await obey("ready", {**orders, "report": crowd.report})
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    run(main)

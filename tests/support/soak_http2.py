@@ -100,7 +100,12 @@ class Http2Stream:
         self.wake()
 
     def lose(self) -> None:
+        """Nothing more comes or goes; what nobody has read is given back to the connection's window."""
         self._lost = True
+        unread = sum(credit for _, credit in self._arrived)
+        self._arrived.clear()
+        with suppress(StreamLostError):
+            self._connection.acknowledge(self.number, unread)
         self._connection.streams.pop(self.number, None)
         self.wake()
 

@@ -9,7 +9,6 @@ import asyncio
 import ctypes
 import gc
 import os
-import sys
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -186,4 +185,4 @@ def _objects() -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    run(main)

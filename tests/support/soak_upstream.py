@@ -12,7 +12,6 @@ import hashlib
 import random
 import ssl
 import struct
-import sys
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -428,4 +427,4 @@ async def main(certificate: str, key: str) -> None:
 
 if __name__ == "__main__":
     with suppress(asyncio.CancelledError):
-        sys.exit(run(main))
+        run(main)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import select
 import subprocess
@@ -118,6 +119,7 @@ async def obey(ready: Any, orders: Mapping[str, Order]) -> None:
 def run(main: Callable[..., Awaitable[None]]) -> None:
     """main with the settings that the process was started with, on a uvloop."""
     settings: dict[str, Any] = json.loads(sys.argv[1])
+    logging.basicConfig(format=f"{Path(sys.argv[0]).stem}: %(message)s")
 
     async def start() -> None:
         await main(**settings)
