@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from nono.credentials.errors import CredentialNotFound, CredentialUnavailable
 from nono.credentials.reference import (
@@ -29,8 +29,7 @@ from nono.secret import Secret
 SYSTEM_KEYRING = "system keyring"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredName:
+class StoredName(NamedTuple):
     """A stored credential and the place it is in: ``system keyring`` or the path of the embedded store."""
 
     name: str

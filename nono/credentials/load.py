@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nono.audit.event import Event
 from nono.credentials import broker
@@ -28,16 +27,14 @@ if TYPE_CHECKING:
     from nono.credentials.oauth2 import Post
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(NamedTuple):
     """There is a credential: what goes upstream, and what the child holds instead."""
 
     credential: Credential
     phantom: Phantom
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(NamedTuple):
     """There is none. The session starts, the child gets no phantom, and the route answers 503."""
 
     code: str  # "credential_not_found", "credential_unavailable" or a more exact one
@@ -45,15 +42,13 @@ class Missing:
     hint: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedService:
+class LoadedService(NamedTuple):
     service: CredentialService
     outcome: Loaded | Missing
     warnings: tuple[str, ...]  # sentences about a credential that was read and could be kept better
 
 
-@dataclass(frozen=True, slots=True)
-class Loader:
+class Loader(NamedTuple):
     """What the credentials of a run are made with. report records what a credential command was asked for."""
 
     environ: Mapping[str, str]

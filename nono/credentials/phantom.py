@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from nono.credentials.shapes import GENERIC, SHAPES
 from nono.secret import Secret
 
 
-@dataclass(frozen=True, slots=True)
-class Phantom:
+class Phantom(NamedTuple):
     """Stands for the credential of one service in one run. No secret to the child, but to all others."""
 
     service: str
@@ -29,8 +28,7 @@ class Phantom:
         return self.secret.reveal()
 
 
-@dataclass(frozen=True, slots=True)
-class SessionToken:
+class SessionToken(NamedTuple):
     """Admits the child of one run to the proxy; says nothing about credentials."""
 
     secret: Secret

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from nono.credentials.shapes import looks_like_key
 from nono.errors import CredentialError
@@ -42,8 +42,7 @@ STEERING_VARIABLES = frozenset(
 _FOREIGN = frozenset({"apple-password", "apple-passwords"})
 
 
-@dataclass(frozen=True, slots=True)
-class EnvironmentReference:
+class EnvironmentReference(NamedTuple):
     """`env://NAME`: a variable of the environment nono was started with."""
 
     name: str
@@ -52,8 +51,7 @@ class EnvironmentReference:
         return f"env://{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class FileReference:
+class FileReference(NamedTuple):
     """`file:///abs`: the content of a file."""
 
     path: str
@@ -63,8 +61,7 @@ class FileReference:
         return f"file://{directory}/[REDACTED]"
 
 
-@dataclass(frozen=True, slots=True)
-class KeyringReference:
+class KeyringReference(NamedTuple):
     """`keyring://service/account`: an entry of the system keyring, perhaps one of another program."""
 
     service: str
@@ -75,8 +72,7 @@ class KeyringReference:
         return f"keyring://{self.service}/<redacted>" + ("?decode=go-keyring" if self.go_keyring else "")
 
 
-@dataclass(frozen=True, slots=True)
-class StoredReference:
+class StoredReference(NamedTuple):
     """A bare name: what `nono credential set NAME` stored, embedded store or system keyring."""
 
     name: str
@@ -88,8 +84,7 @@ class StoredReference:
         return KeyringReference(KEYRING_SERVICE, self.name)
 
 
-@dataclass(frozen=True, slots=True)
-class OnePasswordReference:
+class OnePasswordReference(NamedTuple):
     """`op://vault/item[/section]/field`: read by 1Password's `op`."""
 
     path: str  # what follows op://
@@ -99,8 +94,7 @@ class OnePasswordReference:
         return f"op://{vault}/{item}/<redacted>"
 
 
-@dataclass(frozen=True, slots=True)
-class BitwardenReference:
+class BitwardenReference(NamedTuple):
     """`bw://item[/field]`: read by Bitwarden's `bw`."""
 
     item: str  # its id, or whatever `bw get` finds one item by
@@ -110,8 +104,7 @@ class BitwardenReference:
         return "bw://<redacted>" + ("" if self.field is None else f"/{self.field}")
 
 
-@dataclass(frozen=True, slots=True)
-class PassReference:
+class PassReference(NamedTuple):
     """`pass://path/to/entry`: the first line of an entry of the standard Unix password manager, pass(1)."""
 
     entry: str
@@ -121,8 +114,7 @@ class PassReference:
         return f"pass://{directory}{slash}<redacted>"
 
 
-@dataclass(frozen=True, slots=True)
-class CaptureReference:
+class CaptureReference(NamedTuple):
     """`cmd://name`: what the command of that name in `credential_capture` prints when a request needs it."""
 
     name: str

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from string import ascii_letters, digits
+from typing import NamedTuple
 
 _BASE62 = ascii_letters + digits
 _URL_SAFE = _BASE62 + "_-"
 
 
-@dataclass(frozen=True, slots=True)
-class TokenShape:
+class TokenShape(NamedTuple):
     """A token is the prefix, then random_chars characters of the alphabet, then the suffix."""
 
     prefix: str

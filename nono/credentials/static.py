@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from nono.credentials.credential import Injection, LeakWatcher, RequestFacts
 
 
-@dataclass(frozen=True, slots=True)
-class StaticCredential:
+class StaticCredential(NamedTuple):
     """One injection for every request of its route."""
 
     injection: Injection

@@ -6,10 +6,9 @@ import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from posixpath import join
 from ssl import SSLContext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nono import paths
 from nono.policy.proxy_settings import ProxySettings
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
     from nono.proxy.authority import SessionAuthority
 
 
-@dataclass(frozen=True, slots=True)
-class TrustedAuthority:
+class TrustedAuthority(NamedTuple):
     """A CA that lives in memory, and the files of its public part."""
 
     server_context: Callable[[str], SSLContext]

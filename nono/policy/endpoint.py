@@ -57,8 +57,7 @@ class EndpointVerdict(NamedTuple):
 _LENIENCY = ("allow", "approve", "deny")
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointPolicy:
+class EndpointPolicy(NamedTuple):
     """The rules of one route or host, in the order deny, approve, allow, default; the first match decides."""
 
     default: Decision = "allow"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_HELLO_BYTES = 16 * 1024  # records and headers together; post-quantum key shares take about 2 KiB
 _HANDSHAKE = 22
@@ -16,13 +17,11 @@ class NeedMore:
     """So far it is the beginning of a ClientHello."""
 
 
-@dataclass(frozen=True, slots=True)
-class NotTls:
+class NotTls(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Hello:
+class Hello(NamedTuple):
     server_name: str | None  # the outer one under encrypted ClientHello
 
 

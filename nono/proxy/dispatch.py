@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from nono.policy.network import Refuse
 from nono.proxy import login_check, phantom_check, refusal, target
@@ -52,7 +52,7 @@ class Dispatcher:
             path = phantom_check.without_phantoms(entry.path, self.routes, self.session_token)
             entry = entry._replace(path=path)
         # After a request for an upgrade llhttp reads no further: the other protocol may have begun.
-        return Refused(entry, replace(answer, closes=answer.closes or head.wants_upgrade))
+        return Refused(entry, answer._replace(closes=answer.closes or head.wants_upgrade))
 
     def _verdict(self, head: RequestHead, inside: Inside | None) -> Verdict:
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Protocol
 
 import anyio
@@ -241,7 +240,7 @@ class Exchange:
             self._relay.break_off(answer.error)
             # What follows a request for an upgrade may be the other protocol, and is not read as a request.
             closes = answer.closes or self._verdict.websocket_key is not None
-            self._client.refuse(self._verdict.entry, replace(answer, closes=closes))
+            self._client.refuse(self._verdict.entry, answer._replace(closes=closes))
 
     # -- the request
 

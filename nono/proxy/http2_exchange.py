@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Protocol
 
 import anyio
@@ -318,7 +317,7 @@ class Http2Exchange:
     def response_interim(self, head: ResponseHead) -> None:
         if head.status == 100 and not self._request.expects_continue:
             return
-        head = replace(head, headers=tuple(self._inspection.clean_fields(head.headers)))
+        head = head._replace(headers=tuple(self._inspection.clean_fields(head.headers)))
         fields = http2_head.response_fields(head, credentialed=self._verdict.credentialed)
         self._client.session.head(self._stream_id, fields)
 

@@ -7,7 +7,6 @@ is refused here: this proxy, and what is behind it, may be the place where that 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from hpack import NeverIndexedHeaderTuple
 
@@ -52,7 +51,7 @@ def request_head(fields: Sequence[Header], *, ended: bool) -> RequestHead:
         raise MessageError("the :scheme is not https")
     head = message.request_head(method, path, "1.1", headers)
     if not ended and head.body.kind is BodyKind.NONE:
-        return replace(head, body=_UNKNOWN_LENGTH)
+        return head._replace(body=_UNKNOWN_LENGTH)
     return head
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from nono.proxy import login_check, phantom_check, refusal, target
 from nono.proxy.judge import Judge, is_below, is_open
@@ -48,7 +47,7 @@ def judge_inside(judge: Judge, head: RequestHead, inside: Inside) -> Verdict:
 def _with_route(
     judge: Judge, head: RequestHead, inside: Inside, entry: Entry, route: Route, path: bytes
 ) -> Verdict:
-    origin = replace(route.origin, host=inside.host) if route.origin.is_wildcard else route.origin
+    origin = route.origin._replace(host=inside.host) if route.origin.is_wildcard else route.origin
     entry = entry._replace(
         route_id=route.service,
         upstream=f"{origin.host}:{origin.port}",

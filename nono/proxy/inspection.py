@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from nono.credentials.credential import LeakWatcher
 from nono.proxy.flow_record import Flow
@@ -104,8 +104,7 @@ class Inspection:
             self._on_usage(meter.usage)
 
 
-@dataclass(frozen=True, slots=True)
-class _Recorded:
+class _Recorded(NamedTuple):
     flow: Flow
 
     def feed(self, piece: bytes) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from urllib.parse import unquote_plus
 
 from nono.credentials.login_phantom import MARK, PhantomError, nonces_in_field
@@ -88,7 +87,7 @@ def presented(
         return _failed(403, "the phantoms of two tokens were sent together", host)
     refused = [refusal for nonce in nonces if (refusal := login.refusal(nonce))]
     if refused:
-        return replace(_failed(401, refused[0].reason, host), hint=refused[0].hint or _HINT)
+        return _failed(401, refused[0].reason, host)._replace(hint=refused[0].hint or _HINT)
     return tuple(field for field in _for_upstream(headers) if field[0].lower() in names)
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 Header = tuple[bytes, bytes]  # the name as it was sent, the value without surrounding blanks
 
@@ -83,8 +83,7 @@ class BodyKind(Enum):
     UNTIL_CLOSE = "until close"
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     kind: BodyKind
     length: int = 0  # bytes, of LENGTH only
 
@@ -95,8 +94,7 @@ _CHUNKED_BODY = Body(BodyKind.CHUNKED)
 _BODY_UNTIL_CLOSE = Body(BodyKind.UNTIL_CLOSE)
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
+class RequestHead(NamedTuple):
     """A request head without fault: one Host at most, one framing, names that are tokens."""
 
     method: bytes
@@ -113,8 +111,7 @@ class RequestHead:
         return [value for field, value in self.headers if field.lower() == name]
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseHead:
+class ResponseHead(NamedTuple):
     status: int
     reason: bytes
     version: bytes

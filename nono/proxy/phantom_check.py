@@ -6,7 +6,7 @@ import re
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from itertools import chain
 from typing import NamedTuple
 from urllib.parse import unquote, unquote_plus
 
@@ -229,7 +229,7 @@ def _misplaced(route: Route) -> Refusal:
 def wrong_host(owner: Route, sent_to: str, host: str) -> Refusal:
     hint = f"send it to the URL in {owner.base_url_variable or owner.service}"
     refusal = _failed(403, f"the phantom of {owner.service!r} was sent to {sent_to}", host, hint)
-    return replace(refusal, freezes=owner.service)
+    return refusal._replace(freezes=owner.service)
 
 
 def _matches_any(phantom: Phantom, texts: Sequence[str]) -> bool:
@@ -275,7 +275,7 @@ def left_over(
 
     here: the routes of that very host, whose phantoms have only been put in a wrong place.
     """
-    text = b"\n".join([request.target, *(value for _, value in request.headers)])
+    text = b"\n".join([request.target, *chain.from_iterable(request.headers)])
     for route in routes.routes:
         if route.phantom is not None and route.phantom.appears_in(text):
             return _misplaced(route) if any(route is own for own in here) else wrong_host(route, host, host)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import httptools
 
@@ -27,8 +28,7 @@ class Incoming:
     fault: MessageError | None = None  # the body is not well-formed; complete stays False
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(NamedTuple):
     """Takes a request's place in the queue when the bytes were none."""
 
     fault: MessageError

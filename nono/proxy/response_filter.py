@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from nono.credentials.credential import LeakStream, LeakWatcher
@@ -41,7 +40,7 @@ def filtered(
     """
     if watcher is not None:
         headers = masked(head.headers, watcher, on_leak)
-        head = head if headers is head.headers else replace(head, headers=tuple(headers))
+        head = head if headers is head.headers else head._replace(headers=tuple(headers))
     if head.body.kind is BodyKind.NONE or (watcher is None and not taps):
         return Filtered(head, None)
     codings = [value for name, value in head.headers if name.lower() == b"content-encoding"]
@@ -54,7 +53,7 @@ def filtered(
             return Filtered(head, BodyFilter(None, None, taps, on_leak))
         kept = tuple(field for field in head.headers if field[0].lower() not in _OF_THE_CODED_BODY)
         body = head.body if head.body.kind is BodyKind.CHUNKED else _UNTIL_CLOSE
-        head = replace(head, headers=kept, body=body)
+        head = head._replace(headers=kept, body=body)
     return Filtered(head, BodyFilter(decode, watcher.stream() if watcher else None, taps, on_leak))
 
 

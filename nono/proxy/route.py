@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from nono.credentials.credential import Credential
 from nono.credentials.login_tokens import LoginCredential
@@ -38,8 +38,7 @@ class Phantom(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a request goes: scheme, canonical host, port and the path everything stays below."""
 
     scheme: str  # "https" or "http"
@@ -103,8 +102,7 @@ class Route:
             raise ValueError(f"route {self.service!r}: a key would cross the network in the clear")
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """A host that is reached without a credential, and on some paths only."""
 
     host: str  # canonical, or "*.suffix"

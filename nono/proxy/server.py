@@ -9,6 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import anyio
 
@@ -40,8 +41,7 @@ Admits = Callable[[tuple[str, int]], bool]
 _OVERLOAD_ALLOWANCE = 64  # connections beyond the limit that may be told so; the rest are cut
 
 
-@dataclass(frozen=True, slots=True)
-class ProxyConfig:
+class ProxyConfig(NamedTuple):
     """One proxy. Times are in seconds; session_token matches the text in the child's proxy URL."""
 
     hosts: HostPolicy

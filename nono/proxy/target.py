@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from nono.policy import hostname
 from nono.proxy.message import MessageError
@@ -19,8 +19,7 @@ _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
-@dataclass(frozen=True, slots=True)
-class AbsoluteTarget:
+class AbsoluteTarget(NamedTuple):
     host: str  # canonical
     port: int
     path: bytes  # origin form, with the query

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from nono.proxy.json_picker import JsonPicker, Path
 
@@ -61,8 +60,7 @@ _INPUT: Mapping[Provider, tuple[str, ...]] = {
 _OUTPUT = ("output", "thoughts")
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """Of one response."""
 
     model: str

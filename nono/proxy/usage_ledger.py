@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from nono.policy.route_rules import NO_LIMITS, UsageLimits
 from nono.proxy.model_prices import ModelPrices
@@ -12,8 +12,7 @@ from nono.proxy.usage import UNKNOWN_MODEL, Usage
 _MAX_MODELS = 200  # of all credentials together; an upstream makes the names up
 
 
-@dataclass(frozen=True, slots=True)
-class UsageTotal:
+class UsageTotal(NamedTuple):
     """Of one model used with one credential."""
 
     credential: str

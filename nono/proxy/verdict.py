@@ -33,8 +33,7 @@ class Entry(NamedTuple):
     endpoint_rule: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(NamedTuple):
     entry: Entry
     refusal: Refusal
 
@@ -62,16 +61,14 @@ class Forward:
         return self.trusted if self.route is None else self.route.tls
 
 
-@dataclass(frozen=True, slots=True)
-class Capture:
+class Capture(NamedTuple):
     """As forward says, but the whole answer is searched for tokens of a login before any of it goes on."""
 
     forward: Forward
     at: LoginEndpoint | None  # None: another path on the host of a token endpoint
 
 
-@dataclass(frozen=True, slots=True)
-class Tunnel:
+class Tunnel(NamedTuple):
     """Connect to host:port once its addresses have been vetted, and pass TLS for that host through."""
 
     entry: Entry
@@ -81,8 +78,7 @@ class Tunnel:
     raw: bool  # anything may be spoken, because the profile names this host:port as raw
 
 
-@dataclass(frozen=True, slots=True)
-class Intercept:
+class Intercept(NamedTuple):
     """End the client's TLS here, and judge each request inside."""
 
     entry: Entry

@@ -209,7 +209,7 @@ def proxy(
     recording = recording or Recording()
     names = names or Names()
     config = ProxyConfig(hosts=hosts or Hosts(), session_token=Secret(TOKEN), routes=routes)
-    config = replace(config, **changes)  # type: ignore[arg-type]  # a test names the fields it changes
+    config = config._replace(**changes)  # type: ignore[arg-type]  # a test names the fields it changes
     started = threading.Event()
     state: dict[str, object] = {}
 

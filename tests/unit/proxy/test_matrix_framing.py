@@ -154,6 +154,24 @@ def test_a_response_that_breaks_off_never_looks_whole_and_has_one_status_line(wa
             assert not answer.is_whole or answer.status == 502, name
 
 
+HANDSHAKE = [
+    ("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13"),
+    ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("way", [Way.INSIDE, Way.REVERSE])
+@pytest.mark.parametrize("ending", [b"", b"\r\n\r\n"], ids=["no end", "an end"])
+def test_an_endless_line_in_the_answer_to_a_handshake_is_a_502(way: Way, ending: bytes) -> None:
+    def handler(request: Received) -> None:
+        request.connection.send(b"HTTP/1.1 101 S\r\nX: " + b"a" * 80_000 + ending)
+        request.connection.wait_gone()
+
+    with five_ways(handler) as ways:
+        assert ways.ask(way, fields=HANDSHAKE).status == 502
+        assert [event["denial_category"] for event in ways.denials] == ["upstream_connect_failed"]
+
+
 @pytest.mark.parametrize("way", READABLE)
 @pytest.mark.parametrize("status", [204, 304])
 def test_a_body_on_a_response_that_has_none_answers_no_other_request(way: Way, status: int) -> None:

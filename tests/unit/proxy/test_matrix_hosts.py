@@ -106,6 +106,16 @@ def test_a_name_without_an_address_is_an_error_and_not_looked_up_again(way: Way)
 
 
 @pytest.mark.parametrize("way", Way)
+def test_a_refused_name_is_not_looked_up(way: Way) -> None:
+    with five_ways(hosts=granting("other.test")) as ways:
+        is_granted = way in WITH_CREDENTIAL  # its route says so, and nothing else does
+        assert ways.ask(way).status == (200 if is_granted else 403)
+        assert ways.proxy.names.asked == ([API] if is_granted else [])
+        assert ways.is_untouched is not is_granted
+        assert [event["denial_category"] for event in ways.denials] == ([] if is_granted else ["host_denied"])
+
+
+@pytest.mark.parametrize("way", Way)
 @pytest.mark.parametrize("grant", ["*", "*.test", "{host}"])
 @pytest.mark.parametrize("denial", ["{host}", "{HOST}.", "*.test", "*"])
 def test_a_denial_beats_every_grant_and_nothing_is_looked_up(way: Way, grant: str, denial: str) -> None:

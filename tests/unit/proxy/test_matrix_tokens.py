@@ -153,6 +153,16 @@ def test_a_phantom_leaves_in_no_field(way: Way, name: str, value: str) -> None:
 
 @pytest.mark.parametrize("way", READABLE)
 @pytest.mark.parametrize("text", [TOKEN, PHANTOM], ids=["token", "phantom"])
+def test_neither_leaves_as_the_name_of_a_field(way: Way, text: str) -> None:
+    with five_ways() as ways:
+        for name in (text, f"x-{text}"):
+            assert ways.ask(way, fields=[(name, "1")]).status in (401, 403)
+        assert ways.is_untouched
+        assert len(ways.denials) == 2
+
+
+@pytest.mark.parametrize("way", READABLE)
+@pytest.mark.parametrize("text", [TOKEN, PHANTOM], ids=["token", "phantom"])
 @pytest.mark.parametrize("path", ["/a/{}", "/a/x{}y", "/a?k={}", "/a?{}", "/a?k=1&{}=2"])
 def test_neither_leaves_in_a_target_or_stands_in_the_record(way: Way, text: str, path: str) -> None:
     with five_ways() as ways:
