@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from nono import paths
 from nono.policy.proxy_settings import ProxySettings
 from nono.proxy.child_env import trust_env
+from nono.proxy.dial import HTTP1, HTTP2, HTTP2_AT_NEED
 
 if TYPE_CHECKING:
     from nono.proxy.authority import SessionAuthority
@@ -68,8 +69,10 @@ def trusted_authority(
         for sentence in bundle.warnings:
             warn(sentence)
         written = tuple(os.path.realpath(path) for path in (bundle.pem, bundle.truststore) if path)
+        # A client that speaks nothing else gets HTTP/2 in any case; others are served faster without.
+        usual = HTTP2 if settings.allow_http2 else HTTP2_AT_NEED
         yield TrustedAuthority(
-            lambda host: authority.server_context(host, http2=settings.allow_http2 and not http1_only(host)),
+            lambda host: authority.server_context(host, HTTP1 if http1_only(host) else usual),
             written,
             trust_env(bundle.pem, bundle.truststore, settings.ca_env_vars, environ),
         )

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from nono.policy.hostname import HostError, canonical_host, ip_literal
+from nono.proxy.dial import HTTP1, Alpn
 
 _COMMON_NAME = "nono-session-ca"
 _MAX_CONTEXTS = 256
@@ -74,7 +75,7 @@ class SessionAuthority:
         self._leaf_key = ec.generate_private_key(ec.SECP256R1())
         self._leaf_key_pem = _private_pem(self._leaf_key)
         self._leaf_extensions = _leaf_extensions(self._leaf_key, certificate)
-        self._minted: OrderedDict[tuple[str, bool], _Minted] = OrderedDict()
+        self._minted: OrderedDict[tuple[str, Alpn], _Minted] = OrderedDict()
 
     @classmethod
     def create(
@@ -116,35 +117,35 @@ class SessionAuthority:
         _check_root(certificate, now())
         return cls(certificate, key, leaf_validity_s=leaf_validity_s, now=now)
 
-    def server_context(self, host: str, *, http2: bool) -> ssl.SSLContext:
+    def server_context(self, host: str, alpn: Alpn = HTTP1) -> ssl.SSLContext:
         """A context whose handshake succeeds for host alone, with the chain [leaf, CA].
 
         host: canonical, and not a pattern. It is kept, among the 256 used last, until its leaf is about to
-        expire. Without http2 the only protocol is http/1.1. AuthorityError: the CA has expired, or host is
-        not a canonical host. OSError: no memory file could be had.
+        expire. alpn: the protocols to choose from, the preferred one first. AuthorityError: the CA has
+        expired, or host is not a canonical host. OSError: no memory file could be had.
 
-        Let client_hello.parse judge the ClientHello before it gets here: a server name that is not ASCII
-        ends the handshake, but not before ssl has written a traceback to stderr.
+        client_hello.parse judges the ClientHello before it gets here: of a server name that is not ASCII ssl
+        writes a traceback to stderr.
         """
         now = self._now()
         if now >= self.not_after:
             raise AuthorityError("the session's CA has expired; start the session anew")
-        kept = self._minted.get((host, http2))
+        kept = self._minted.get((host, alpn))
         if kept is None or kept.is_spent(now):
-            kept = self._minted[host, http2] = self._mint(host, now, http2=http2)
+            kept = self._minted[host, alpn] = self._mint(host, now, alpn)
             if len(self._minted) > _MAX_CONTEXTS:
                 self._minted.popitem(last=False)
-        self._minted.move_to_end((host, http2))
+        self._minted.move_to_end((host, alpn))
         return kept.context
 
-    def _mint(self, host: str, now: datetime, *, http2: bool) -> _Minted:
+    def _mint(self, host: str, now: datetime, alpn: Alpn) -> _Minted:
         leaf = self._leaf(host, now)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         # A handshake is 5 % quicker without, and few clients would resume: curl ends, Python and Go's default
         # transport keep no sessions.
         context.num_tickets = 0
-        context.set_alpn_protocols(["h2", "http/1.1"] if http2 else ["http/1.1"])
+        context.set_alpn_protocols(alpn)
         context.sni_callback = _only_for(host)
         chain = leaf.public_bytes(serialization.Encoding.PEM) + self.certificate_pem
         _load(context, self._leaf_key_pem + chain)

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Connection(Protocol):
     def abort(self) -> None: ...
+
+
+@runtime_checkable
+class WindsDown(Protocol):
+    """A connection that can end what it is doing before it closes."""
+
+    def wind_down(self) -> None: ...
 
 
 class ConnectionSet:

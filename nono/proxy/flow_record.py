@@ -51,7 +51,7 @@ class FlowRecorder:
         """OSError: EEXIST something has this name already, a dangling link included."""
         # Imported before the first flow, and not by runs that record nothing: it takes 0.2 s.
         import mitmproxy.http
-        import mitmproxy.io  # noqa: F401
+        import mitmproxy.io  # noqa: F401 - as above
 
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         self._fd = os.open(self._path, flags, 0o600)

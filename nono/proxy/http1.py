@@ -87,8 +87,7 @@ class ClientConnection(asyncio.Protocol):
             case Refusal():
                 self.refuse(recording.malformed_request(), answer)
             case None:
-                if self._reader.queue:  # over TLS what came with the end of the handshake is here already
-                    self._pump()
+                pass
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._engine.connections.discard(self)

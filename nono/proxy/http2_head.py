@@ -80,7 +80,7 @@ def request_fields(
         target, headers, fields = rewrite.injected(request, injection)
         added = [NeverIndexedHeaderTuple(name.lower(), value) for name, value in fields]
     if accept_encoding is not None:
-        headers = [field for field in headers if field[0].lower() not in rewrite._NOT_SEARCHABLE]
+        headers = [field for field in headers if field[0].lower() not in rewrite.NOT_SEARCHABLE]
         added.append((b"accept-encoding", accept_encoding))
     pseudo: list[Header] = [
         (b":method", request.method),

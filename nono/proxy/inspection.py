@@ -8,7 +8,7 @@ from typing import NamedTuple
 from nono.credentials.credential import LeakWatcher
 from nono.proxy.flow_record import Flow
 from nono.proxy.message import Header, ResponseHead
-from nono.proxy.response_filter import BodyFilter, Tap, filtered, masked
+from nono.proxy.response_filter import BodyFilter, Tap, clean_head, filtered, masked
 from nono.proxy.usage import Usage, UsageMeter, provider_of
 from nono.proxy.verdict import Forward
 
@@ -56,6 +56,11 @@ class Inspection:
         """fields without the secret."""
         watcher = self._leaks
         return fields if watcher is None else masked(fields, watcher, self._on_leak)
+
+    def interim(self, head: ResponseHead) -> ResponseHead:
+        """The head of a 1xx without the secret."""
+        watcher = self._leaks
+        return head if watcher is None else clean_head(head, watcher, self._on_leak)
 
     def begin(self, head: ResponseHead) -> tuple[ResponseHead, BodyFilter | None]:
         """The head to relay, and what its body goes through. MessageError: it cannot be searched."""

@@ -6,12 +6,17 @@ import asyncio
 from contextlib import suppress
 from typing import Protocol, cast
 
-from nono.proxy import recording, refusal
+from nono.policy.hostname import HostError, canonical_host, ip_literal
+from nono.proxy import client_hello, recording, refusal
+from nono.proxy.client_hello import Hello, NeedMore, NotTls
+from nono.proxy.deadline import Deadline
 from nono.proxy.engine import Engine
 from nono.proxy.handover import Handover
 from nono.proxy.refusal import Refusal
 from nono.proxy.verdict import Entry, Inside, Intercept
 
+# RFC 8446 section 6.2: fatal, unrecognized_name.
+_UNRECOGNIZED_NAME = bytes((21, 3, 3, 0, 2, 2, 112))
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
@@ -38,15 +43,80 @@ class Interception(asyncio.Protocol):
         self._client = client
         self._verdict = verdict
         self._transport: asyncio.Transport | None = None
+        self._early = b""  # what came before the TLS stood: a ClientHello, or not even that
+        self._deadline = Deadline(lambda: self._deny("no ClientHello came in time"))
+        self._is_decided = False
 
     def start(self) -> None:
-        """Record, answer 200 and begin the handshake."""
+        """Record, answer 200 and wait for the ClientHello."""
         if not self._engine.record(recording.allowed(self._verdict.entry)):
             self._client.refuse(self._verdict.entry, refusal.not_recorded())
             return
         transport, leftover = self._client.hand_over(self)
         transport.write(_ESTABLISHED)
-        self._engine.spawn(lambda: self._handshake(transport, leftover))
+        self._deadline.set(self._engine.head_timeout_s)
+        transport.resume_reading()
+        if leftover:
+            self.data_received(leftover)
+
+    # -- the ClientHello
+
+    def data_received(self, data: bytes) -> None:
+        # Read here before ssl does: of a server name that it cannot decode ssl writes a traceback to the
+        # person's terminal, and of one that is another's it says no more than that a callback failed.
+        if self._is_decided:
+            return
+        self._early += data
+        match client_hello.parse(self._early):
+            case NeedMore():
+                return
+            case NotTls(reason):
+                self._deny(reason)
+            case Hello(None) if ip_literal(self._verdict.inside.host) is None:
+                self._deny("the ClientHello names no server")
+            case Hello(str(name)) if not self._is_host(name):
+                self._deny(f"the ClientHello names {refusal.one_line(name)}")
+            case Hello():
+                self._begin()
+
+    def _is_host(self, name: str) -> bool:
+        try:
+            return canonical_host(name) == self._verdict.inside.host
+        except HostError:
+            return False
+
+    def _begin(self) -> None:
+        transport, early = self._transport, self._early
+        assert transport is not None
+        self._is_decided = True
+        self._early = b""
+        self._deadline.cancel()
+        transport.pause_reading()
+        self._engine.spawn(lambda: self._handshake(transport, early))
+
+    def _deny(self, reason: str) -> None:
+        if self._is_decided or self._transport is None:
+            return
+        self._is_decided = True
+        self._failed(reason)
+        if self._early:
+            self._early = b""
+            self._transport.write(_UNRECOGNIZED_NAME)
+        self._transport.close()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        # Until the handshake has begun; from then on the transport's protocol is that of ssl.
+        self._engine.connections.discard(self)
+        self._deadline.cancel()
+        if not self._is_decided:
+            self._is_decided = True
+            self._failed("the client went away")
+        self._transport = None
+
+    # -- the handshake
 
     async def _handshake(self, transport: asyncio.Transport, early: bytes) -> None:
         loop = asyncio.get_running_loop()
@@ -62,11 +132,10 @@ class Interception(asyncio.Protocol):
                 ssl_handshake_timeout=self._engine.head_timeout_s,
                 ssl_shutdown_timeout=1.0,
             )
-            if early:
-                loop.call_soon(_feed, transport, early)
+            loop.call_soon(_feed, transport, early)
             secured = await handshake
         except (OSError, ValueError) as failure:  # ssl.SSLError is an OSError
-            self._failed(failure)
+            self._failed(getattr(failure, "reason", None) or type(failure).__name__)
             transport.abort()
             return
         finally:
@@ -84,15 +153,13 @@ class Interception(asyncio.Protocol):
             return Http2Connection(self._engine, self._verdict.inside)
         return self._client.inside(self._verdict.inside)
 
-    def _failed(self, failure: Exception) -> None:
-        reason = getattr(failure, "reason", None) or type(failure).__name__
+    def _failed(self, reason: str) -> None:
         host = self._verdict.inside.host
         answer = Refusal(
             502,
             f"the TLS handshake of the client failed: {reason}",
             host,
-            hint="the client must trust the file in SSL_CERT_FILE, ask for this host by its name and speak "
-            "HTTP/1.1 (or HTTP/2 with --allow-http2)",
+            hint="the client must trust the file in SSL_CERT_FILE, and ask for this host by its name",
             category="intercept_handshake_failed",
         )
         self._engine.record(recording.denied(self._verdict.entry, answer))
@@ -121,7 +188,7 @@ class Interception(asyncio.Protocol):
 
 
 def _feed(transport: asyncio.Transport, early: bytes) -> None:
-    """Give what a hasty client sent right behind its CONNECT to the TLS that now stands behind transport.
+    """Give the ClientHello to the TLS that now stands behind transport.
 
     start_tls has no way to take bytes that were read already; its protocol is a BufferedProtocol.
     """

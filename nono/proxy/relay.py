@@ -64,7 +64,8 @@ class Relay:
         request = self._request
         if request.version != b"1.1" or (head.status == 100 and not request.expects_continue):
             return
-        fields = end_to_end(self._inspection.clean_fields(head.headers), without=_NOT_IN_INTERIM)
+        head = self._inspection.interim(head)
+        fields = end_to_end(head.headers, without=_NOT_IN_INTERIM)
         self._client.send(serialise(b"HTTP/1.1 %d %b" % (head.status, head.reason), fields))
 
     def codings(self, request: Outgoing) -> bytes | None:

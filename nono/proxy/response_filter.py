@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple, Protocol
 
 from nono.credentials.credential import LeakStream, LeakWatcher
@@ -39,8 +40,7 @@ def filtered(
     MessageError: the body is coded in a way in which it cannot be searched.
     """
     if watcher is not None:
-        headers = masked(head.headers, watcher, on_leak)
-        head = head if headers is head.headers else head._replace(headers=tuple(headers))
+        head = clean_head(head, watcher, on_leak)
     if head.body.kind is BodyKind.NONE or (watcher is None and not taps):
         return Filtered(head, None)
     codings = [value for name, value in head.headers if name.lower() == b"content-encoding"]
@@ -57,19 +57,30 @@ def filtered(
     return Filtered(head, BodyFilter(decode, watcher.stream() if watcher else None, taps, on_leak))
 
 
+def clean_head(head: ResponseHead, watcher: LeakWatcher, on_leak: Callable[[str], None]) -> ResponseHead:
+    """head without the secret; the very same one when it is clean."""
+    headers = masked(head.headers, watcher, on_leak)
+    reason = watcher.mask_text(head.reason)
+    if reason is not None:
+        on_leak("the reason phrase of a response")
+        return head._replace(reason=reason, headers=tuple(headers))
+    return head if headers is head.headers else head._replace(headers=tuple(headers))
+
+
 def masked(
     headers: Sequence[Header], watcher: LeakWatcher, on_leak: Callable[[str], None]
 ) -> Sequence[Header]:
     """The fields without the secret; the very same ones when they are clean."""
     # One search for all of them, since nearly all are clean; one that finds something is made anew.
-    if watcher.mask_text(b"\n".join([value for _, value in headers])) is None:
+    if watcher.mask_text(b"\n".join(chain.from_iterable(headers))) is None:
         return headers
     fields = []
     for name, value in headers:
-        clean = watcher.mask_text(value)
-        if clean is not None:
-            on_leak(f"the response header {name.decode('ascii')}")
-        fields.append((name, value if clean is None else clean))
+        found = watcher.mask_text(name), watcher.mask_text(value)
+        clean_name, clean_value = found[0] or name, found[1] or value
+        if any(each is not None for each in found):
+            on_leak(f"the response header {clean_name.decode('ascii')}")
+        fields.append((clean_name, clean_value))
     return fields
 
 

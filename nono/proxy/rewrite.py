@@ -20,7 +20,7 @@ from nono.proxy.message import (
 from nono.proxy.route import Origin, Route
 
 # A secret cut in two by ranges would be found in neither part.
-_NOT_SEARCHABLE = frozenset((b"accept-encoding", b"range", b"if-range"))
+NOT_SEARCHABLE = frozenset((b"accept-encoding", b"range", b"if-range"))
 _WRITTEN_HERE = frozenset((b"content-length", b"host"))
 # A session cookie would outlive the request and authenticate without the credential (attack T15).
 WITHHELD = frozenset((b"set-cookie", b"set-cookie2"))
@@ -52,7 +52,7 @@ def request_head(
     if injection is not None:
         target, headers, added = injected(request, injection)
     if accept_encoding is not None:
-        headers = [field for field in headers if field[0].lower() not in _NOT_SEARCHABLE]
+        headers = [field for field in headers if field[0].lower() not in NOT_SEARCHABLE]
         added.append((b"Accept-Encoding", accept_encoding))
     fields = [(b"Host", request.authority), *headers, *framing, *added]
     return serialise(b"%b %b HTTP/1.1" % (request.method, target), fields)

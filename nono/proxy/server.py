@@ -17,7 +17,7 @@ from nono.audit.event import Recorder
 from nono.policy.route_rules import NO_IDENTITY
 from nono.proxy import refusal
 from nono.proxy.chain import Chain
-from nono.proxy.connection_set import ConnectionSet
+from nono.proxy.connection_set import ConnectionSet, WindsDown
 from nono.proxy.dial import Dialer, Resolver, system_resolver
 from nono.proxy.dispatch import Dispatcher
 from nono.proxy.engine import Engine, no_authority
@@ -196,7 +196,7 @@ async def _close(engine: Engine, grace_s: float) -> None:
     """Let responses under way end, for grace_s at most; idle connections and tunnels close at once."""
     engine.connections.closing = True
     for member in [*engine.connections.members]:
-        if isinstance(member, ClientConnection):
+        if isinstance(member, WindsDown):
             member.wind_down()
         else:
             member.abort()

@@ -6,13 +6,14 @@ import ssl
 import tempfile
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from nono.policy.endpoint import EndpointPolicy
 from nono.proxy.filter import HostPolicy
-from nono.proxy.route import Route
+from nono.proxy.route import Route, Scope
 from support.h2_client import Http2Client
 from support.h2_stage import server_context, session_authority
 from support.http_upstream import Authority, Handler, HttpUpstream, Received, answer_ok, upstream
@@ -43,7 +44,10 @@ TEXTUAL = (Way.ABSOLUTE, Way.INSIDE, Way.REVERSE)  # those of them in HTTP/1.1
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back, from the proxy or through it. status 0: the connection ended without a word."""
+    """What came back, from the proxy or through it. status 0: the connection ended without a word.
+
+    fields: over HTTP/2 with the trailers behind them.
+    """
 
     status: int
     fields: list[tuple[str, str]] = field(default_factory=list)
@@ -152,7 +156,7 @@ class FiveWays:
                 lines = [f"CONNECT {authority} HTTP/1.1", f"host: {authority}"]
                 lines += [f"proxy-authorization: {login}" for login in logins]
                 lines += [f"{name}: {value}" for name, value in connect_fields]
-                client.send("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n")
+                _send(client, "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n")
                 _check_connect(client)
                 trust = trust or self._trust(way)
                 client.transport = client.start_tls(server_name or self.host_of(way), trust)
@@ -200,7 +204,7 @@ class FiveWays:
                 )
                 if body is not None:
                     head += b"content-length: %d\r\n" % len(body)
-                client.send(head + b"\r\n" + (body or b""))
+                _send(client, head + b"\r\n" + (body or b""))
                 return _response(client, method)
         except RefusedConnect as refused:
             return refused.answer
@@ -211,7 +215,7 @@ class FiveWays:
     def raw(self, way: Way, request: bytes) -> bytes:
         """Everything that comes back for these bytes of HTTP/1.1; TimeoutError when there is no end to it."""
         with self.client(way) as client:
-            client.send(request)
+            _send(client, request)
             back = b""
             try:
                 while piece := client.transport.recv(65536):
@@ -231,7 +235,13 @@ class FiveWays:
             answer = one.answer(number)
         except AssertionError:  # the whole connection ended
             return Answer(0, is_whole=False)
-        return Answer(answer.status, answer.fields, answer.body, is_whole=answer.ended)
+        return Answer(answer.status, [*answer.fields, *answer.trailers], answer.body, is_whole=answer.ended)
+
+
+def _send(client: Client, request: bytes) -> None:
+    """All of it, or as much as the proxy took before it closed; its answer is still to be had."""
+    with suppress(ConnectionError):
+        client.send(request)
 
 
 def _check_connect(client: Client) -> None:
@@ -273,6 +283,7 @@ def five_ways(
     hosts: HostPolicy | None = None,
     addresses: Sequence[Sequence[str]] | None = None,
     routes: Sequence[Route] = (),
+    scoped: EndpointPolicy | None = None,
     served_with: ssl.SSLContext | None = None,
     options: dict[str, object] | None = None,
     **changes: object,
@@ -280,6 +291,7 @@ def five_ways(
     """A proxy with the route alpha, and routes beside it.
 
     addresses: what SITE and API resolve to, a list for each look-up, and the last one for all later ones.
+    scoped: the rules of SITE where the absolute form leads to, so that it is granted for some paths only.
     served_with: in place of a certificate that is good for SITE and API. options: those of proxy;
     changes: fields of the route alpha.
     """
@@ -292,6 +304,7 @@ def five_ways(
             names = Names()
             if addresses is not None:
                 names.table = {host: [[*each] for each in addresses] for host in (SITE, API)}
-            more: dict[str, object] = {"server_context": server_context, **(options or {})}
+            scopes = () if scoped is None else (Scope(SITE, plain.port, "http", scoped),)
+            more: dict[str, object] = {"server_context": server_context, "scopes": scopes, **(options or {})}
             with proxy(alpha, *routes, hosts=hosts, names=names, **more) as running:  # type: ignore[arg-type]  # passed on
                 yield FiveWays(running, secure, plain, authority)

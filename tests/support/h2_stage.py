@@ -15,6 +15,7 @@ import h2.settings
 
 from nono.credentials.credential import Credential
 from nono.proxy.authority import SessionAuthority
+from nono.proxy.dial import HTTP1, HTTP2
 from nono.proxy.http2 import Http2Connection
 from nono.proxy.route import Route
 from support.h2_client import Http2Client, h2_client
@@ -77,7 +78,7 @@ class Stage:
 
 
 def server_context(host: str, *, http2: bool = True) -> ssl.SSLContext:
-    return session_authority().server_context(host, http2=http2)
+    return session_authority().server_context(host, HTTP2 if http2 else HTTP1)
 
 
 def a_route_to(port: int, ca: str | None, credential: Credential | None = None, **changes: object) -> Route:

@@ -53,7 +53,7 @@ def intercepting(*routes: Route, **options: object) -> Iterator[Intercepting]:
     trust.load_verify_locations(cadata=authority.certificate_pem.decode())
 
     def server_context(host: str) -> ssl.SSLContext:
-        return authority.server_context(host, http2=False)
+        return authority.server_context(host)
 
     with proxy(*routes, server_context=server_context, **options) as p:  # type: ignore[arg-type]  # passed on
         yield Intercepting(p.running, p.recording, p.names, p._token, trust)

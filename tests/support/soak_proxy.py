@@ -28,6 +28,7 @@ from nono.credentials.phantom import Phantom, make_phantom, make_session_token
 from nono.credentials.static import StaticCredential
 from nono.policy.route_rules import AUTHORIZATION, RateLimit, TlsIdentity
 from nono.proxy.authority import SessionAuthority
+from nono.proxy.dial import HTTP2
 from nono.proxy.flow_record import FlowRecorder
 from nono.proxy.route import Origin, Route
 from nono.proxy.server import ProxyConfig, RunningProxy, serve
@@ -99,7 +100,7 @@ async def main(
             hosts=Hosts(),
             session_token=token,
             routes=tuple(routes),
-            server_context=lambda host: authority.server_context(host, http2=True),
+            server_context=lambda host: authority.server_context(host, HTTP2),
             max_connections=1024,
             pool_idle_timeout_s=pool_idle_s,
             close_grace_s=close_grace_s,

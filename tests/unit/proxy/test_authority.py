@@ -28,6 +28,7 @@ from hypothesis import strategies as st
 
 from nono.policy.hostname import canonical_host
 from nono.proxy.authority import AuthorityError, SessionAuthority
+from nono.proxy.dial import HTTP1, HTTP2, HTTP2_AT_NEED, Alpn
 from support.http_upstream import upstream
 from support.ordinary_user import as_ordinary_user
 
@@ -108,12 +109,10 @@ class Handshake:
         return x509.load_der_x509_certificate(der)
 
 
-def handshake(
-    host: str, server_name: str | None, *, authority: SessionAuthority | None = None, http2: bool = False
-) -> Handshake:
+def handshake(host: str, server_name: str | None, *, authority: SessionAuthority | None = None) -> Handshake:
     authority = authority or SessionAuthority.create()
     return Handshake(
-        authority.server_context(host, http2=http2),
+        authority.server_context(host),
         authority,
         server_name,
         check_hostname=server_name is not None,
@@ -165,7 +164,7 @@ def test_a_client_that_asks_for_anything_else_gets_the_alert_unrecognized_name(
 @pytest.mark.parametrize("name", [b"api.example\x00com", b"api.exam\x1b[m.com", b"api.example..om"])
 def test_a_server_name_that_is_not_a_host_name_gets_the_alert_unrecognized_name(name: bytes) -> None:
     authority = SessionAuthority.create()
-    context = authority.server_context(HOST, http2=False)
+    context = authority.server_context(HOST)
     assert (
         alert(Handshake(context, authority, HOST, replace=(HOST.encode(), name))) == "TLSV1_UNRECOGNIZED_NAME"
     )
@@ -175,7 +174,7 @@ def test_a_server_name_that_is_not_ascii_ends_the_handshake(monkeypatch: pytest.
     reported: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda report: reported.append(report.exc_type))
     authority = SessionAuthority.create()
-    context = authority.server_context(HOST, http2=False)
+    context = authority.server_context(HOST)
     shake = Handshake(context, authority, HOST, replace=(HOST.encode(), b"api.ex\xffmple.com"))
     assert not shake.succeeded
     assert reported == [UnicodeDecodeError]  # by ssl itself, before anybody is asked
@@ -185,7 +184,7 @@ def test_a_server_name_that_is_not_ascii_ends_the_handshake(monkeypatch: pytest.
 @settings(max_examples=60, deadline=None)
 def test_only_spellings_of_the_host_get_through(server_name: str) -> None:
     authority = SessionAuthority.create()
-    context = authority.server_context("a.b", http2=False)
+    context = authority.server_context("a.b")
     try:
         shake = Handshake(context, authority, server_name, check_hostname=False)
     except (ValueError, ssl.SSLError):
@@ -213,7 +212,7 @@ def test_only_spellings_of_the_host_get_through(server_name: str) -> None:
 )
 def test_no_leaf_is_made_for_what_is_not_a_canonical_host(host: str) -> None:
     with pytest.raises(AuthorityError, match="no certificate can be made"):
-        SessionAuthority.create().server_context(host, http2=False)
+        SessionAuthority.create().server_context(host)
 
 
 # What the certificates say
@@ -259,7 +258,7 @@ def test_leaves_share_no_serial_number_and_one_key() -> None:
 
 def test_two_sessions_share_no_key() -> None:
     first, second = SessionAuthority.create(), SessionAuthority.create()
-    shake = Handshake(first.server_context(HOST, http2=False), second, HOST)
+    shake = Handshake(first.server_context(HOST), second, HOST)
     assert shake.error is not None
     assert "CERTIFICATE_VERIFY_FAILED" in str(shake.error)
 
@@ -267,7 +266,7 @@ def test_two_sessions_share_no_key() -> None:
 def test_a_session_within_a_session_is_told_from_it_though_both_have_one_name() -> None:
     outer, inner = SessionAuthority.create(), SessionAuthority.create()
     for serving, other in ((outer, inner), (inner, outer)):
-        context = serving.server_context(HOST, http2=False)
+        context = serving.server_context(HOST)
         shake = Handshake(context, serving, HOST, also_trusted=other.certificate_pem)
         assert shake.succeeded, shake.error
 
@@ -296,7 +295,7 @@ def test_a_leaf_does_not_outlive_its_authority(leaf_validity_s: float | None, li
 @pytest.mark.parametrize("host", [HOST, LONG_HOST, "127.0.0.1", "2001:db8::1"])
 def test_openssl_verify_finds_nothing_to_say_about_a_leaf(host: str, tmp_path: Path) -> None:
     authority = SessionAuthority.create()
-    shake = Handshake(authority.server_context(host, http2=False), authority, host)
+    shake = Handshake(authority.server_context(host), authority, host)
     (tmp_path / "ca.pem").write_bytes(authority.certificate_pem)
     (tmp_path / "leaf.pem").write_bytes(shake.leaf.public_bytes(Encoding.PEM))
     check = "-verify_ip" if ":" in host or host[0].isdigit() else "-verify_hostname"
@@ -317,7 +316,7 @@ def test_openssl_verify_finds_nothing_to_say_about_a_leaf(host: str, tmp_path: P
 def test_the_chain_that_is_sent_is_the_leaf_and_the_authority(tmp_path: Path) -> None:
     authority = SessionAuthority.create()
     (tmp_path / "ca.pem").write_bytes(authority.certificate_pem)
-    with upstream(tls=authority.server_context(HOST, http2=False)) as server:
+    with upstream(tls=authority.server_context(HOST)) as server:
         done = subprocess.run(
             [
                 *("openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", "-servername", HOST),
@@ -339,59 +338,61 @@ def test_the_chain_that_is_sent_is_the_leaf_and_the_authority(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("http2", "offered", "chosen"),
+    ("alpn", "offered", "chosen"),
     [
-        (True, ("h2", "http/1.1"), "h2"),
-        (False, ("h2", "http/1.1"), "http/1.1"),
-        (True, ("http/1.1",), "http/1.1"),
+        pytest.param(HTTP2, ("http/1.1", "h2"), "h2", id="preferred"),
+        pytest.param(HTTP2, ("http/1.1",), "http/1.1", id="preferred, and not spoken"),
+        pytest.param(HTTP2_AT_NEED, ("h2", "http/1.1"), "http/1.1", id="at need, and none"),
+        pytest.param(HTTP2_AT_NEED, ("h2",), "h2", id="at need"),
+        pytest.param(HTTP1, ("h2", "http/1.1"), "http/1.1", id="never"),
     ],
 )
-def test_h2_is_spoken_only_where_it_is_allowed(http2: bool, offered: tuple[str, ...], chosen: str) -> None:
+def test_the_protocol_is_the_first_of_ours_that_the_client_speaks(
+    alpn: Alpn, offered: tuple[str, ...], chosen: str
+) -> None:
     authority = SessionAuthority.create()
-    shake = Handshake(authority.server_context(HOST, http2=http2), authority, HOST, protocols=offered)
+    shake = Handshake(authority.server_context(HOST, alpn), authority, HOST, protocols=offered)
     assert shake.client.selected_alpn_protocol() == chosen
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2])
 def test_tls_1_3_and_1_2_are_spoken(version: ssl.TLSVersion) -> None:
     authority = SessionAuthority.create()
-    shake = Handshake(authority.server_context(HOST, http2=False), authority, HOST, version=version)
+    shake = Handshake(authority.server_context(HOST), authority, HOST, version=version)
     assert shake.client.version() == version.name.replace("v1_", "v1.")
 
 
 def test_nothing_older_than_tls_1_2_is_spoken() -> None:
-    context = SessionAuthority.create().server_context(HOST, http2=False)
+    context = SessionAuthority.create().server_context(HOST)
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
 
 
 def test_a_context_is_made_once_for_a_host_and_a_protocol() -> None:
     authority = SessionAuthority.create()
-    context = authority.server_context(HOST, http2=False)
-    assert authority.server_context(HOST, http2=False) is context
-    assert authority.server_context(HOST, http2=True) is not context
-    assert authority.server_context("other.example.com", http2=False) is not context
+    context = authority.server_context(HOST)
+    assert authority.server_context(HOST) is context
+    assert authority.server_context(HOST, HTTP2) is not context
+    assert authority.server_context("other.example.com") is not context
 
 
 def test_the_256_contexts_used_last_are_kept_and_no_more() -> None:
     authority = SessionAuthority.create()
-    used, unused = (
-        authority.server_context(host, http2=False) for host in ("used.example", "unused.example")
-    )
+    used, unused = (authority.server_context(host) for host in ("used.example", "unused.example"))
     for number in range(255):
-        authority.server_context(f"h{number}.example", http2=False)
-        assert authority.server_context("used.example", http2=False) is used
-    assert authority.server_context("unused.example", http2=False) is not unused
+        authority.server_context(f"h{number}.example")
+        assert authority.server_context("used.example") is used
+    assert authority.server_context("unused.example") is not unused
 
 
 def test_a_leaf_is_replaced_before_it_expires_and_not_long_before() -> None:
     clock = Clock()
     clock.advance(minutes=-56)  # so that the client, which looks at the real one, takes the second leaf
     authority = SessionAuthority.create(leaf_validity_s=3600, now=clock)
-    context = authority.server_context(HOST, http2=False)
+    context = authority.server_context(HOST)
     clock.advance(minutes=54)
-    assert authority.server_context(HOST, http2=False) is context
+    assert authority.server_context(HOST) is context
     clock.advance(minutes=2)
-    renewed = authority.server_context(HOST, http2=False)
+    renewed = authority.server_context(HOST)
     assert renewed is not context
     assert Handshake(renewed, authority, HOST).leaf.not_valid_after_utc > clock.now + timedelta(minutes=59)
 
@@ -399,27 +400,27 @@ def test_a_leaf_is_replaced_before_it_expires_and_not_long_before() -> None:
 def test_a_short_lived_leaf_is_kept_for_most_of_its_life() -> None:
     clock = Clock()
     authority = SessionAuthority.create(leaf_validity_s=30, now=clock)
-    context = authority.server_context(HOST, http2=False)
+    context = authority.server_context(HOST)
     clock.advance(seconds=20)
-    assert authority.server_context(HOST, http2=False) is context
+    assert authority.server_context(HOST) is context
     clock.advance(seconds=9)
-    assert authority.server_context(HOST, http2=False) is not context
+    assert authority.server_context(HOST) is not context
 
 
 def test_an_expired_authority_serves_nobody_not_even_hosts_it_knows() -> None:
     clock = Clock()
     authority = SessionAuthority.create(validity_s=60, now=clock)
-    authority.server_context(HOST, http2=False)
+    authority.server_context(HOST)
     clock.advance(seconds=61)
     with pytest.raises(AuthorityError, match="has expired"):
-        authority.server_context(HOST, http2=False)
+        authority.server_context(HOST)
 
 
 def test_sessions_kept_for_tls_1_2_clients_without_tickets_do_not_pile_up() -> None:
     authority = SessionAuthority.create()
     most = 0
     for _ in range(700):
-        context = authority.server_context(HOST, http2=False)
+        context = authority.server_context(HOST)
         Handshake(context, authority, HOST, version=ssl.TLSVersion.TLSv1_2, without_tickets=True)
         most = max(most, context.session_stats()["number"])
     assert 0 < most <= 513
@@ -435,7 +436,7 @@ def test_no_descriptor_is_left_open_and_nothing_is_written(
     before = sorted(os.listdir("/proc/self/fd"))
     authority = SessionAuthority.create()
     for number in range(5):
-        authority.server_context(f"h{number}.example", http2=False)
+        authority.server_context(f"h{number}.example")
     assert sorted(os.listdir("/proc/self/fd")) == before
     assert os.listdir(tmp_path) == []
 
@@ -449,7 +450,7 @@ def test_a_key_is_loaded_from_memory_that_has_no_name_on_a_disk(monkeypatch: pyt
         load(context, path)
 
     monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", spy)
-    SessionAuthority.create().server_context(HOST, http2=False)
+    SessionAuthority.create().server_context(HOST)
     assert opened == ["/memfd:certificate (deleted)"]
 
 
@@ -458,7 +459,7 @@ def test_an_ordinary_user_who_is_undumpable_gets_a_context() -> None:
         "from nono.kernel.process import set_dumpable\n"
         "from nono.proxy.authority import SessionAuthority\n"
         "set_dumpable(False)\n"
-        "SessionAuthority.create().server_context('api.example.com', http2=False)\n"
+        "SessionAuthority.create().server_context('api.example.com')\n"
         "print('made')\n"
     )
     done = as_ordinary_user([sys.executable, "-c", program], environment={"PYTHONPATH": str(CHECKOUT)})
@@ -467,7 +468,7 @@ def test_an_ordinary_user_who_is_undumpable_gets_a_context() -> None:
 
 def test_no_key_is_in_a_repr() -> None:
     authority = SessionAuthority.create()
-    assert "PRIVATE" not in repr(authority) + repr(authority.server_context(HOST, http2=False))
+    assert "PRIVATE" not in repr(authority) + repr(authority.server_context(HOST))
 
 
 # A person's own authority

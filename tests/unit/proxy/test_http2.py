@@ -21,6 +21,7 @@ from nono.credentials.static import StaticCredential
 from nono.policy.endpoint import EndpointPolicy, EndpointRule
 from nono.policy.route_rules import Inject
 from nono.proxy.authority import SessionAuthority
+from nono.proxy.dial import HTTP2
 from nono.secret import Secret
 from support.h2_client import Fields, Http2Client, connect
 from support.h2_server import Stream, h2_upstream
@@ -472,7 +473,7 @@ def test_the_protocol_is_what_alpn_chose(served: list[str], offered: list[str], 
     own = SessionAuthority.create()
 
     def context(host: str) -> ssl.SSLContext:
-        made = own.server_context(host, http2=True)
+        made = own.server_context(host, HTTP2)
         made.set_alpn_protocols(served)
         return made
 

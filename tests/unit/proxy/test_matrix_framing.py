@@ -199,7 +199,7 @@ def test_a_line_end_in_a_reason_of_an_upstream_writes_no_header(way: Way) -> Non
 
 @pytest.mark.parametrize("way", [Way.TUNNEL, *TEXTUAL])
 def test_a_head_that_never_ends_is_given_up(way: Way) -> None:
-    with five_ways(options={"head_timeout_s": 0.3}) as ways:
+    with five_ways(options={"head_timeout_s": 1.0}) as ways:
         if way is Way.TUNNEL:
             with Client(ways.proxy.port) as client:
                 client.send(b"CONNECT site.test:443 HTTP/1.1\r\nhost:")
@@ -212,7 +212,7 @@ def test_a_head_that_never_ends_is_given_up(way: Way) -> None:
 
 
 def test_a_connection_of_http2_without_a_word_is_given_up() -> None:
-    with five_ways(options={"head_timeout_s": 0.3}) as ways, ways.http2(start=False) as client:
+    with five_ways(options={"head_timeout_s": 1.0}) as ways, ways.http2(start=False) as client:
         client.wait_closed()
         assert ways.is_untouched
 

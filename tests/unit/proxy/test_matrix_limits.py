@@ -14,7 +14,7 @@ from nono.policy.route_rules import RateLimit, UsageLimits
 from nono.proxy.preparation import ApprovalRequest
 from support.five_ways import KEY, READABLE, WITH_CREDENTIAL, FiveWays, Way, five_ways
 from support.http_upstream import Received
-from support.proxy_thread import Hosts, Recording
+from support.proxy_thread import Client, Hosts, Recording
 
 ASKS = EndpointPolicy("approve", deny=(EndpointRule("*", "/never"),), allow=(EndpointRule("GET", "/free"),))
 
@@ -167,7 +167,8 @@ def test_every_refusal_says_why_in_the_answer_and_in_the_record(way: Way) -> Non
 @pytest.mark.parametrize("way", Way)
 def test_a_client_beyond_the_limit_is_told_so_and_the_others_are_served(way: Way) -> None:
     with five_ways(options={"max_connections": 1}) as ways, ways.client(way) as first:
-        assert ways.ask(way).status == 503
+        with Client(ways.proxy.port) as second:
+            assert second.response().status == 503
         assert ways.requests == []
         if way is not Way.HTTP2:
             first.send(ways.head(way) + b"\r\n")

@@ -56,6 +56,25 @@ def test_no_spelling_of_a_path_gets_around_a_rule(way: Way) -> None:
         assert [request.target for request in ways.requests] == [b"/v1/files/x/y"]
 
 
+def test_no_spelling_of_a_path_gets_around_the_rule_of_a_host_in_the_clear() -> None:
+    with five_ways(scoped=RULES) as ways:
+        for name, path in EVASIONS.items():
+            assert ways.ask(Way.ABSOLUTE, "/v1" + path).status in (400, 403), name
+        assert ways.is_untouched
+        assert len(ways.denials) == len(EVASIONS)
+        assert ways.ask(Way.ABSOLUTE, "/v1/files/%78/y").status == 200
+        assert [request.target for request in ways.requests] == [b"/v1/files/x/y"]
+
+
+def test_a_host_that_is_granted_for_some_paths_is_not_tunnelled_to() -> None:
+    with five_ways(scoped=RULES) as ways:
+        assert ways.ask(Way.TUNNEL).status == 403
+        assert ways.is_untouched
+        assert [event["denial_category"] for event in ways.denials] == ["endpoint_policy"]
+    with five_ways() as ways:
+        assert ways.ask(Way.TUNNEL).status == 200
+
+
 @pytest.mark.parametrize("way", WITH_CREDENTIAL)
 def test_what_passes_where_no_rule_is_stays_below_the_base_path(way: Way) -> None:
     below = "" if way is Way.REVERSE else "/v1"

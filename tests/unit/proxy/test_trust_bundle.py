@@ -384,7 +384,7 @@ def test_a_client_trusts_the_session_with_these_variables_and_not_without(
         trust_bundle(
             str(directory), SESSION.certificate_pem, inherited=None, java=name == "java", places=places
         ) as bundle,
-        upstream(tls=SESSION.server_context(host, http2=False)) as server,
+        upstream(tls=SESSION.server_context(host)) as server,
     ):
         assert not succeeds(server, plain)
         assert server.requests == []
