@@ -137,7 +137,8 @@ def _check_tls_files(service: CredentialService) -> None:
     try:
         tls_context(service.tls)
     except OSError as error:
-        named = ", ".join(f"'{path}'" for path in service.tls if path is not None)
+        fields = zip(("tls_ca", "tls_client_cert", "tls_client_key"), service.tls, strict=True)
+        named = " or ".join(f"{field} '{path}'" for field, path in fields if path is not None)
         reason = error.strerror or error
         raise NonoError(f"credential '{service.name}': {named} cannot be used: {reason}") from error
 

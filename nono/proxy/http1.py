@@ -191,7 +191,7 @@ class ClientConnection(asyncio.Protocol):
 
     def flush(self) -> None:
         out, self._out = self._out, []
-        if out and self._transport is not None:
+        if out and self._transport is not None and not self._transport.is_closing():
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))
 
     def refuse(self, entry: Entry, answer: Refusal) -> None:

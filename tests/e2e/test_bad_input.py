@@ -126,9 +126,10 @@ NOT_YET_VARIABLES = [option for option in OPTIONS if option.env and not option.a
 
 @pytest.mark.parametrize("option", NOT_YET_VARIABLES, ids=[option.env for option in NOT_YET_VARIABLES])
 def test_a_variable_whose_option_is_not_there_yet_says_so(somewhere: Place, option: Option) -> None:
-    result = nono(somewhere, "run", *ECHO, **{option.env: "yes"})
+    command = option.commands[0]
+    result = nono(somewhere, command, *ECHO, **{option.env: "yes"})
     assert_refused(result, f"{option.flags[0]}: not available yet.", 2)
-    assert nono(somewhere, "run", *ECHO, **{option.env: ""}).stdout == STARTED
+    assert nono(somewhere, command, *ECHO, **{option.env: ""}).stdout == STARTED
 
 
 VALUES = [

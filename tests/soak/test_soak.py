@@ -58,6 +58,7 @@ def test_nothing_is_left_of_a_crowd_and_no_byte_is_lost() -> None:
         state_after = stage.proxy.ask("close")
         assert state_after == {"clients": 0, "upstreams": 0}
         stage.proxy.end()
+        assert stage.proxy.complaints() == ""
         _everything_is_recorded(log, results, upstream)
 
 

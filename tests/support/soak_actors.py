@@ -77,6 +77,15 @@ class Actor:
     def _status(self, status: int) -> None:
         self._results.statuses[status] = self._results.statuses.get(status, 0) + 1
 
+    async def every_way(self) -> None:
+        """One request to each service by each way that leads there."""
+        ways: list[tuple[Way, str]] = [*HTTP1_WAYS, ("intercepted", LEAKY), ("intercepted", LIMITED)]
+        for way, service in ways:
+            async with self._clients.connect(way, service) as connection:
+                number, path = self._path("length", 1, way)
+                await connection.begin("GET", path)
+                await self._whole(way, number, await connection.answer())
+
     # -- good conduct
 
     async def act_keep_alive(self) -> None:
@@ -132,7 +141,7 @@ class Actor:
         async with self._clients.connect(way, service) as connection:
             for _ in range(self._chance.randint(1, 3)):
                 number, path = self._path("upload", 0, way)
-                sent = await self._upload(connection, path, self._size(), expects=False)
+                sent = await self._upload(connection, path, self._size())
                 await self._uploaded(way, number, await connection.answer(), sent)
 
     async def act_upload_expecting(self) -> None:
@@ -142,22 +151,8 @@ class Actor:
             sent = await self._upload(connection, path, self._size(), expects=True)
             await self._uploaded(way, number, await connection.answer(), sent)
 
-    async def _upload(self, connection: Connection, path: str, size: int, *, expects: bool) -> Sum:
-        is_chunked = self._chance.random() < 0.5
-        fields = {"Transfer-Encoding": "chunked"} if is_chunked else {"Content-Length": str(size)}
-        if expects:
-            fields["Expect"] = "100-continue"
-        await connection.begin("POST", path, fields)
-        if expects:
-            interim = await connection.reader.readuntil(b"\r\n\r\n")
-            assert interim.startswith(b"HTTP/1.1 100 "), interim
-        sent = Sum()
-        async for piece in pattern(size):
-            sent.add(piece)
-            await connection.send(b"%x\r\n%b\r\n" % (len(piece), piece) if is_chunked else piece)
-        if is_chunked:
-            await connection.send(b"0\r\n\r\n")
-        return sent
+    async def _upload(self, connection: Connection, path: str, size: int, *, expects: bool = False) -> Sum:
+        return await upload(connection, path, size, chunked=self._chance.random() < 0.5, expects=expects)
 
     async def _uploaded(self, way: Way, number: int, answer: Answer, sent: Sum) -> None:
         self._status(answer.status)
@@ -317,7 +312,7 @@ class Actor:
         async with self._clients.connect(way, service) as connection:
             _, path = self._path("early", 1000, way)
             try:
-                await self._upload(connection, path, 2_000_000, expects=False)
+                await self._upload(connection, path, 2_000_000)
                 answer = await connection.answer()
                 await summed(answer.body)
             except (OSError, EOFError):
@@ -445,6 +440,29 @@ class Actor:
         """Every act_ method, by the rest of its name."""
         names = [name for name in dir(self) if name.startswith("act_")]
         return {name.removeprefix("act_"): getattr(self, name) for name in names}
+
+
+async def upload(
+    connection: Connection, path: str, size: int, *, chunked: bool, expects: bool = False
+) -> Sum:
+    """A request with a pattern of size bytes, which are summed up; its answer is the caller's to read.
+
+    expects: send the body when the upstream has asked for it (RFC 9110 section 10.1.1).
+    """
+    fields = {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": str(size)}
+    if expects:
+        fields["Expect"] = "100-continue"
+    await connection.begin("POST", path, fields)
+    if expects:
+        interim = await connection.reader.readuntil(b"\r\n\r\n")
+        assert interim.startswith(b"HTTP/1.1 100 "), interim
+    sent = Sum()
+    async for piece in pattern(size):
+        sent.add(piece)
+        await connection.send(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+    if chunked:
+        await connection.send(b"0\r\n\r\n")
+    return sent
 
 
 async def _to_its_end(connection: Connection) -> None:

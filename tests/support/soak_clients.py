@@ -35,12 +35,13 @@ class Crowd:
         return Actor(self._clients, self._results, self._numbers, chance)
 
     async def once(self) -> int:
-        """Every conduct one after the other; how many there are."""
+        """Every way in, and every conduct one after the other; how many of these there are."""
         actor = self._actor(-1)
+        await self._perform("every way", actor.every_way)
         conducts = actor.conducts()
         for name, conduct in conducts.items():
             await self._perform(name, conduct)
-        return len(conducts)
+        return len(self._results.done)
 
     async def start(self, actors: int, most_pause_s: float) -> None:
         """actors of them act until stop; between two conducts each waits up to most_pause_s."""

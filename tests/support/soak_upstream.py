@@ -25,6 +25,7 @@ from support.soak_worker import obey, run
 BLOCK = random.Random(0).randbytes(64 * 1024)
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 _EVENT_PAUSE_S = 0.02
+HALT_BYTES, HALT_S = 16 << 20, 0.05  # how often, and how long, one that halts does not read
 _ZEROS = 1 << 20
 MAX_HEAD_BYTES = 64 * 1024
 
@@ -183,6 +184,16 @@ class Behaviours:
         total = Sum()
         async for piece in request.body:
             total.add(piece)
+        answer = b"%d %d" % total.value
+        await self._send(response, number, _pieces(answer, len(answer)), {}, len(answer))
+
+    async def do_halting_upload(self, request: Request, response: Response, number: int, size: int) -> None:
+        total, halted = Sum(), 0
+        async for piece in request.body:
+            total.add(piece)
+            if total.size - halted > HALT_BYTES:
+                halted = total.size
+                await asyncio.sleep(HALT_S)
         answer = b"%d %d" % total.value
         await self._send(response, number, _pieces(answer, len(answer)), {}, len(answer))
 

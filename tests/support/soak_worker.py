@@ -9,6 +9,7 @@ import os
 import select
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -24,16 +25,18 @@ Order = Callable[..., Awaitable[Any]]
 class Worker:
     """A running ``python -m support.<program>``; a context manager, whose end ends the process.
 
-    ready: what it said when it had started. Its stderr is ours.
+    ready: what it said when it had started.
     """
 
     def __init__(self, program: str, **settings: Any) -> None:
         environment = os.environ | {"PYTHONPATH": f"{TESTS}:{TESTS.parent}"}
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
         self._process = subprocess.Popen(
             [sys.executable, "-m", f"support.{program}", json.dumps(settings)],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=self._errors,
         )
         self._buffer = b""
         self.pid = self._process.pid
@@ -64,9 +67,15 @@ class Worker:
     def _kill(self) -> None:
         self._process.kill()
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
+        sys.stderr.write(self.complaints())
+        for pipe in (self._process.stdin, self._process.stdout, self._errors):
             if pipe is not None:
                 pipe.close()
+
+    def complaints(self) -> str:
+        """What it has written to stderr."""
+        size = os.fstat(self._errors.fileno()).st_size
+        return os.pread(self._errors.fileno(), size, 0).decode(errors="replace")
 
     def ask(self, order: str, *, patience_s: float = 60.0, **arguments: Any) -> Any:
         """What the order returned. AssertionError when it takes too long or the process is gone."""

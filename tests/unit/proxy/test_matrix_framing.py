@@ -6,7 +6,7 @@ import pytest
 
 from support.five_ways import READABLE, TEXTUAL, WITH_CREDENTIAL, FiveWays, Way, five_ways, statuses
 from support.http_upstream import Received, answer_ok
-from support.proxy_thread import Client, wait_until
+from support.proxy_thread import Client, Hosts, wait_until
 
 AMBIGUOUS = {
     "CL and TE": b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -87,6 +87,24 @@ def test_requests_in_a_row_are_as_many_upstream_in_their_order(way: Way) -> None
         assert statuses(ways.raw(way, b"".join(three))) == [200, 200, 200]
         assert [request.target for request in ways.requests] == [b"/1", b"/2", b"/3"]
         assert [request.body for request in ways.requests] == [b"abc", b"abc", b""]
+
+
+@pytest.mark.parametrize("way", TEXTUAL)
+@pytest.mark.parametrize("framing", ["length", "chunked", "expectation"])
+def test_the_body_of_a_refused_request_is_no_request(way: Way, framing: str) -> None:
+    with five_ways(hosts=Hosts(only_routes=True)) as ways:
+        body = ways.head(way, "/smuggled") + b"connection: close\r\n\r\n"
+        refused = ways.head(way, "/refused", method="POST", key=False, logins=())
+        if framing == "chunked":
+            refused += b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+        else:
+            expect = b"expect: 100-continue\r\n" if framing == "expectation" else b""
+            refused += expect + b"content-length: %d\r\n\r\n" % len(body) + body
+        last = ways.head(way, "/last", method="POST", key=False, logins=()) + b"connection: close\r\n\r\n"
+        answered = statuses(ways.raw(way, refused + last))
+        assert answered in ([401, 401], [401], [407, 407], [407])
+        assert ways.is_untouched
+        assert len(ways.denials) == len(answered)
 
 
 def test_a_stream_whose_length_belies_its_body_never_looks_complete() -> None:
@@ -173,8 +191,10 @@ def test_an_endless_line_in_the_answer_to_a_handshake_is_a_502(way: Way, ending:
 
 
 @pytest.mark.parametrize("way", READABLE)
-@pytest.mark.parametrize("status", [204, 304])
-def test_a_body_on_a_response_that_has_none_answers_no_other_request(way: Way, status: int) -> None:
+@pytest.mark.parametrize(("method", "status"), [("GET", 204), ("GET", 304), ("HEAD", 200)])
+def test_a_body_on_a_response_that_has_none_answers_no_other_request(
+    way: Way, method: str, status: int
+) -> None:
     def handler(request: Received) -> None:
         if request.target == b"/bodiless":
             request.connection.send(b"HTTP/1.1 %d X\r\n\r\n" % status + OK.replace(b"ok", b"no"))
@@ -182,7 +202,7 @@ def test_a_body_on_a_response_that_has_none_answers_no_other_request(way: Way, s
             answer_ok(request)
 
     with five_ways(handler) as ways:
-        assert ways.ask(way, "/bodiless").status == status
+        assert ways.ask(way, "/bodiless", method=method).status == status
         assert ways.ask(way).body == b"ok"
 
 
