@@ -188,6 +188,10 @@ def _recorder(assembly: Assembly, token: SessionToken) -> Iterator[FlowRecorder 
     with ExitStack() as stack:
         try:
             stack.enter_context(recorder)
+        except ImportError as error:
+            raise NonoError(
+                "--record-flows needs mitmproxy, which is not installed.", hint="pip install 'nono[flows]'"
+            ) from error
         except OSError as error:
             raise NonoError(
                 f"--record-flows: '{settings.record_flows}' cannot be made: {error.strerror}",

@@ -152,7 +152,10 @@ class Actor:
             await self._uploaded(way, number, await connection.answer(), sent)
 
     async def _upload(self, connection: Connection, path: str, size: int, *, expects: bool = False) -> Sum:
-        return await upload(connection, path, size, chunked=self._chance.random() < 0.5, expects=expects)
+        sent = Sum()
+        is_chunked = self._chance.random() < 0.5
+        await upload(connection, path, size, sent, chunked=is_chunked, expects=expects)
+        return sent
 
     async def _uploaded(self, way: Way, number: int, answer: Answer, sent: Sum) -> None:
         self._status(answer.status)
@@ -443,9 +446,9 @@ class Actor:
 
 
 async def upload(
-    connection: Connection, path: str, size: int, *, chunked: bool, expects: bool = False
-) -> Sum:
-    """A request with a pattern of size bytes, which are summed up; its answer is the caller's to read.
+    connection: Connection, path: str, size: int, sent: Sum, *, chunked: bool, expects: bool = False
+) -> None:
+    """A request with a pattern of size bytes; its answer is the caller's to read. sent: grows with the body.
 
     expects: send the body when the upstream has asked for it (RFC 9110 section 10.1.1).
     """
@@ -456,13 +459,11 @@ async def upload(
     if expects:
         interim = await connection.reader.readuntil(b"\r\n\r\n")
         assert interim.startswith(b"HTTP/1.1 100 "), interim
-    sent = Sum()
     async for piece in pattern(size):
-        sent.add(piece)
         await connection.send(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+        sent.add(piece)
     if chunked:
         await connection.send(b"0\r\n\r\n")
-    return sent
 
 
 async def _to_its_end(connection: Connection) -> None:

@@ -20,12 +20,11 @@ from typing import Any, NamedTuple, Protocol
 from h2.errors import ErrorCodes
 
 from support.soak_http2 import Http2, Http2Stream, StreamLostError
-from support.soak_worker import obey, run
+from support.soak_worker import Order, obey, run
 
 BLOCK = random.Random(0).randbytes(64 * 1024)
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 _EVENT_PAUSE_S = 0.02
-HALT_BYTES, HALT_S = 16 << 20, 0.05  # how often, and how long, one that halts does not read
 _ZEROS = 1 << 20
 MAX_HEAD_BYTES = 64 * 1024
 
@@ -80,6 +79,7 @@ class Ledger:
         self.keys: dict[str, int] = {}  # how often each Authorization came, on /v1/
         self.released = asyncio.Event()
         self.held = 0  # responses that wait for released
+        self.progress = 0  # bytes of response bodies, decoded, so far
 
 
 class Sum:
@@ -122,6 +122,7 @@ class Behaviours:
         async for piece in body:
             await response.body(piece)
             total.add(piece)
+            self._ledger.progress += len(piece)
         await response.end()
         self._ledger.sent[number] = total.value
 
@@ -154,6 +155,7 @@ class Behaviours:
                 unit = coder.compress(zeros) + coder.flush(zlib.Z_FULL_FLUSH)
             await response.body(unit)
             total.add(zeros)
+            self._ledger.progress += _ZEROS
         last_block = zlib.compressobj(9, zlib.DEFLATED, -15).flush()
         await response.body(last_block + struct.pack("<II", total.crc, total.size & 0xFFFFFFFF))
         await response.end()
@@ -187,13 +189,12 @@ class Behaviours:
         answer = b"%d %d" % total.value
         await self._send(response, number, _pieces(answer, len(answer)), {}, len(answer))
 
-    async def do_halting_upload(self, request: Request, response: Response, number: int, size: int) -> None:
-        total, halted = Sum(), 0
+    async def do_held_upload(self, request: Request, response: Response, number: int, size: int) -> None:
+        """Reads the first piece, and the others once they are released."""
+        total = Sum()
         async for piece in request.body:
             total.add(piece)
-            if total.size - halted > HALT_BYTES:
-                halted = total.size
-                await asyncio.sleep(HALT_S)
+            await self._ledger.released.wait()
         answer = b"%d %d" % total.value
         await self._send(response, number, _pieces(answer, len(answer)), {}, len(answer))
 
@@ -421,15 +422,24 @@ async def main(certificate: str, key: str) -> None:
             "connections": server.connections,
         }
 
+    async def hold() -> None:
+        """From now on what can be held is, until release."""
+        ledger.released.clear()
+
     async def release() -> None:
-        """The responses that are held go on."""
         ledger.released.set()
+
+    async def progress() -> int:
+        """Bytes of bodies that were given to the kernel, or wait for it in a buffer that is not full."""
+        return ledger.progress
 
     async def held() -> int:
         return ledger.held
 
     ports = [each.sockets[0].getsockname()[1] for each in (plain, tls)]
-    await obey(ports, {"report": report, "release": release, "held": held})
+    await obey(
+        ports, {"report": report, "hold": hold, "release": release, "held": held, "progress": progress}
+    )
     plain.close()
     tls.close()
     for task in asyncio.all_tasks() - {asyncio.current_task()}:
