@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import (
     AbstractContextManager,
     AsyncExitStack,
-    ExitStack,
     asynccontextmanager,
-    contextmanager,
     nullcontext,
 )
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,6 +20,7 @@ from nono.credentials.program import find_program
 from nono.errors import LaunchError, NonoError
 from nono.launch.interception import TrustedAuthority, trusted_authority
 from nono.launch.logins import Logins, load_logins
+from nono.launch.recording import recording
 from nono.launch.upstream_proxy import chain_of
 from nono.policy import key_reach
 from nono.policy.credential_service import CredentialService
@@ -174,32 +173,14 @@ def _authority(
     return trusted_authority(resolved.proxy, assembly.environ, assembly.warn, own=own, http1_only=searched)
 
 
-@contextmanager
-def _recorder(assembly: Assembly, token: SessionToken) -> Iterator[FlowRecorder | None]:
-    """The recording that --record-flows asks for. NonoError when it cannot be begun."""
+def _recorder(assembly: Assembly, token: SessionToken) -> AbstractContextManager[FlowRecorder | None]:
     settings = assembly.resolved.proxy
     if settings is None or settings.record_flows is None:
-        yield None
-        return
+        return nullcontext()
     loaded = [each.outcome for each in assembly.services if isinstance(each.outcome, Loaded)]
     mask = mask_of(token, [each.phantom for each in loaded], [each.credential for each in loaded])
     names = frozenset(each.service.inject.header.lower().encode("ascii") for each in assembly.services)
-    recorder = FlowRecorder(settings.record_flows, mask, names)
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(recorder)
-        except ImportError as error:
-            raise NonoError(
-                "--record-flows needs mitmproxy, which is not installed.", hint="pip install 'nono[flows]'"
-            ) from error
-        except OSError as error:
-            raise NonoError(
-                f"--record-flows: '{settings.record_flows}' cannot be made: {error.strerror}",
-                hint="name a file that does not exist yet" if isinstance(error, FileExistsError) else None,
-            ) from error
-        yield recorder
-    if recorder.problem is not None:
-        assembly.warn(recorder.problem)
+    return recording(settings.record_flows, mask, names, assembly.warn)
 
 
 def _config(

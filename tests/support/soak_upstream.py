@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Protocol
 from h2.errors import ErrorCodes
 
 from support.soak_http2 import Http2, Http2Stream, StreamLostError
-from support.soak_worker import Order, obey, run
+from support.soak_worker import obey, run
 
 BLOCK = random.Random(0).randbytes(64 * 1024)
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3

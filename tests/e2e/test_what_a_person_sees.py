@@ -1,0 +1,102 @@
+"""What a run with a credential leaves for the person: a recording, a sum of tokens, an alarm."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.http_upstream import HttpUpstream, Received, upstream
+from support.intercepted import KEY, Intercepted, stage_of
+from support.nono_run import Ended
+
+CHAT = {
+    "model": "gpt-4o-2024-08-06",
+    "choices": [],
+    "usage": {"prompt_tokens": 1200, "completion_tokens": 34, "total_tokens": 1234},
+}
+ASK = 'curl -sS "$URL" -H "Authorization: Bearer $TOKEN" --data "{}"'
+
+
+def answer(request: Received) -> None:
+    request.read_body()
+    if request.target.endswith(b"/echo"):
+        request.connection.respond(body=(request.value(b"authorization") or b"nothing"))
+    else:
+        request.connection.respond(body=json.dumps(CHAT).encode())
+
+
+@pytest.fixture
+def service() -> Iterator[Intercepted]:
+    with (
+        stage_of("ordinary user") as stage,
+        upstream(answer, stage.authority.server_context("localhost")) as server,
+    ):
+        yield Intercepted(stage, server, "demo", "TOKEN")
+
+
+def ask(service: Intercepted, path: str, *flags: str, times: int = 1, **more: Any) -> Ended:
+    script = "; ".join([ASK] * times)
+    argv = ("env", f"URL={service.origin}{path}", "sh", "-c", script)
+    return service.run(argv, flags=flags, **more)
+
+
+def requests_of(service: Intercepted) -> int:
+    assert isinstance(service.server, HttpUpstream)
+    return len(service.server.requests)
+
+
+def test_a_recording_opens_in_mitmdump_and_holds_neither_key_nor_phantom(
+    service: Intercepted, tmp_path: Path
+) -> None:
+    flows = service.stage.project / "flows"
+    run = ask(service, "/v1/chat/completions", f"--record-flows={flows}")
+    assert run.exit_code == 0
+    mitmdump = Path(sys.executable).with_name("mitmdump")
+    argv = [str(mitmdump), "--set", f"confdir={tmp_path}", "--set", "flow_detail=3", "-nr", str(flows)]
+    shown = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    assert "/v1/chat/completions" in shown
+    assert "gpt-4o" in shown
+    phantom = (service.stage.project / "environment").read_text().partition("\nTOKEN=")[2].partition("\n")[0]
+    recorded = flows.read_bytes()
+    assert KEY.encode() not in recorded
+    assert phantom.encode() not in recorded
+    assert flows.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_recording_never_overwrites_a_file(service: Intercepted) -> None:
+    flows = service.stage.project / "flows"
+    flows.write_text("mine")
+    service.stage.runner.give(flows)
+    run = service.stage.runner.run(
+        ["true"], profile={"network": {"allow_domain": []}}, flags=[f"--record-flows={flows}"]
+    )
+    assert run.exit_code == 1
+    assert "cannot be made: File exists" in run.stderr
+    assert flows.read_text() == "mine"
+
+
+def test_the_tokens_of_a_run_are_summed_up_at_its_end_and_recorded_one_by_one(service: Intercepted) -> None:
+    run = ask(service, "/v1/chat/completions", times=2)
+    assert "demo, gpt-4o-2024-08-06: 2 responses, 2,400 tokens in, 68 out" in run.stderr
+    counted = [event for event in run.events if event["type"] == "model_usage"]
+    assert [(event["input_tokens"], event["output_tokens"]) for event in counted] == [(1200, 34), (1200, 34)]
+
+
+def test_a_limit_of_tokens_ends_the_use_of_a_key(service: Intercepted) -> None:
+    run = ask(service, "/v1/chat/completions", times=3, limits={"input_tokens": 2000})
+    assert requests_of(service) == 2
+    assert "the limit of 2,000 input tokens for this run is reached (2,400 used)" in run.stdout
+
+
+def test_a_key_that_comes_back_raises_an_alarm_and_is_not_used_again(service: Intercepted) -> None:
+    run = ask(service, "/v1/echo", times=2)
+    assert "*" * len(KEY) in run.stdout
+    assert requests_of(service) == 1
+    assert "the credential of 'demo' is frozen for the rest of this run" in run.stderr
+    assert [event["service"] for event in run.events if event["type"] == "credential_frozen"] == ["demo"]
