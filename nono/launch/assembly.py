@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from nono.audit.event import Recorder
 from nono.credentials.errors import CredentialUnavailable
 from nono.credentials.load import Loaded, LoadedService, Loader
-from nono.credentials.mask import mask_of
 from nono.credentials.phantom import SessionToken
 from nono.credentials.program import find_program
 from nono.errors import LaunchError, NonoError
 from nono.launch.interception import TrustedAuthority, trusted_authority
 from nono.launch.logins import Logins, load_logins
-from nono.launch.recording import recording
 from nono.launch.upstream_proxy import chain_of
 from nono.policy import key_reach
 from nono.policy.credential_service import CredentialService
@@ -32,13 +30,15 @@ from nono.proxy.chain import Chain
 from nono.proxy.chain import authority as authority_text
 from nono.proxy.child_env import LOOPBACK_NO_PROXY, ServiceVariables, child_env
 from nono.proxy.dial import tls_context
-from nono.proxy.flow_record import FlowRecorder
 from nono.proxy.route import Origin, Route, Scope
 from nono.proxy.server import Admits, ProxyConfig, RunningProxy, serve
 from nono.proxy.token_post import TokenPost
 
 if TYPE_CHECKING:
     from nono.proxy.authority import SessionAuthority
+
+if TYPE_CHECKING:
+    from nono.proxy.flow_record import FlowRecorder
 
 Warn = Callable[[str], None]
 
@@ -177,6 +177,10 @@ def _recorder(assembly: Assembly, token: SessionToken) -> AbstractContextManager
     settings = assembly.resolved.proxy
     if settings is None or settings.record_flows is None:
         return nullcontext()
+    # Imported here: few runs are recorded.
+    from nono.credentials.mask import mask_of
+    from nono.launch.recording import recording
+
     loaded = [each.outcome for each in assembly.services if isinstance(each.outcome, Loaded)]
     mask = mask_of(token, [each.phantom for each in loaded], [each.credential for each in loaded])
     names = frozenset(each.service.inject.header.lower().encode("ascii") for each in assembly.services)

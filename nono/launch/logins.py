@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from nono.credentials.login_store import LoginStore
-from nono.credentials.login_tokens import Consumer, LoginCredential, LoginTokens, ProviderLogin
-from nono.policy.oauth_routes import OAuthRoute
 from nono.policy.upstream import is_loopback
 from nono.proxy.child_env import ServiceVariables
 from nono.proxy.login_table import NO_LOGINS, LoginTable
 from nono.proxy.route import Origin, Route
+
+if TYPE_CHECKING:
+    from nono.credentials.login_tokens import LoginTokens
+    from nono.policy.oauth_routes import OAuthRoute
 
 
 class Logins(NamedTuple):
@@ -27,6 +28,10 @@ def load_logins(routes: Sequence[OAuthRoute], environ: Mapping[str, str]) -> Log
     """Blocks while the store is read. CredentialUnavailable: it may not be trusted or is not understood."""
     if not routes:
         return Logins()
+    # Imported here, as below: few runs have one.
+    from nono.credentials.login_store import LoginStore
+    from nono.credentials.login_tokens import LoginTokens, ProviderLogin
+
     tokens = LoginTokens(LoginStore(environ))
     of_provider: dict[str, list[OAuthRoute]] = {}
     for route in routes:
@@ -43,6 +48,8 @@ def load_logins(routes: Sequence[OAuthRoute], environ: Mapping[str, str]) -> Log
 
 
 def _route(route: OAuthRoute, tokens: LoginTokens) -> Route:
+    from nono.credentials.login_tokens import Consumer, LoginCredential
+
     upstream = route.upstream
     login = LoginCredential(tokens, Consumer(route.consumer, str(upstream)))
     return Route(

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from nono.credentials import broker
-from nono.credentials.proxy_authorization import ProxyAuthorization
-from nono.credentials.reference import parse_reference
 from nono.errors import CredentialError
 from nono.policy.proxy_settings import ProxySettings
 from nono.proxy.chain import Chain, Via
@@ -21,6 +18,11 @@ def chain_of(
         return None
     authorization = None
     if behind.auth is not None:
+        # Imported here: few runs have one with a password.
+        from nono.credentials import broker
+        from nono.credentials.proxy_authorization import ProxyAuthorization
+        from nono.credentials.reference import parse_reference
+
         try:
             authorization = ProxyAuthorization(broker.read(parse_reference(behind.auth), environ, warn))
         except CredentialError as error:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from nono.policy.network import Refuse
-from nono.proxy import login_check, phantom_check, refusal, target
+from nono.proxy import phantom_check, refusal, target
 from nono.proxy.browser_check import check_browser
 from nono.proxy.chain import Chain
 from nono.proxy.filter import HostPolicy, own_port_refused, reaches_proxy
@@ -44,6 +44,9 @@ class Dispatcher:
         """
         verdict = self._verdict(head, inside)
         if isinstance(verdict, Forward) and self.routes.logins.captures(verdict.origin.host):
+            # Imported here: few runs have a captured login.
+            from nono.proxy import login_check
+
             verdict = login_check.captured(verdict, self.routes)
         if not isinstance(verdict, Refused):
             return verdict

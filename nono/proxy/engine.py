@@ -6,13 +6,13 @@ import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 
 from nono.audit.event import Event, Recorder, credential_frozen, model_usage
 from nono.proxy.connection_set import ConnectionSet
 from nono.proxy.dispatch import Dispatcher
-from nono.proxy.flow_record import Flow, FlowRecorder
 from nono.proxy.inspection import Inspection
 from nono.proxy.pool import Pool
 from nono.proxy.preparation import Preparation
@@ -21,6 +21,9 @@ from nono.proxy.route import Route
 from nono.proxy.usage import Usage
 from nono.proxy.usage_ledger import UsageLedger
 from nono.proxy.verdict import Forward
+
+if TYPE_CHECKING:
+    from nono.proxy.flow_record import Flow, FlowRecorder
 
 
 def ignore(_: object) -> None:

@@ -6,6 +6,7 @@ It does not know what its transport runs over.
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Callable
 from typing import Protocol, cast
 
@@ -14,7 +15,6 @@ from nono.proxy.deadline import Deadline
 from nono.proxy.engine import Engine
 from nono.proxy.exchange import Exchange
 from nono.proxy.intercept import Interception
-from nono.proxy.login_capture import LoginExchange
 from nono.proxy.message import BodyKind
 from nono.proxy.refusal import MAX_AUTHENTICATION_FAILURES, Cut, Refusal
 from nono.proxy.request_reader import Incoming, RequestReader, Unreadable
@@ -168,6 +168,9 @@ class ClientConnection(asyncio.Protocol):
                 exchange.client_paused(self._peer_paused)
                 exchange.start()
             case Capture():
+                # Imported here: few runs have a captured login.
+                from nono.proxy.login_capture import LoginExchange
+
                 login = LoginExchange(self._engine, self, request, verdict)
                 self._active = login
                 login.client_paused(self._peer_paused)
@@ -277,7 +280,6 @@ class ClientConnection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        self._update_deadline()
         job = self._active
         paused = not self._discarding and (bool(self._reader.queue) or (job is not None and job.wants_pause))
         if paused != self._reading_paused:
@@ -286,6 +288,7 @@ class ClientConnection(asyncio.Protocol):
                 transport.pause_reading()
             else:
                 transport.resume_reading()
+        self._update_deadline()
 
     def wind_down(self) -> None:
         """Close now when nothing is being answered, else after the response."""
@@ -300,11 +303,12 @@ class ClientConnection(asyncio.Protocol):
             return
         if self._active is not None:
             self._head_is_timed = False
-            if self._current is None or self._current.complete or self._active.wants_pause:
+            is_complete = self._current is None or self._current.complete
+            if self._reading_paused or not is_complete:
+                self._deadline.set(self._engine.idle_timeout_s)
+            else:
                 # The upstream's turn, which may last: event streams have long silences.
                 self._deadline.lift()
-            else:
-                self._deadline.set(self._engine.idle_timeout_s)
         elif not self._reader.in_head:
             self._head_is_timed = False
             self._deadline.set(self._engine.idle_timeout_s)
@@ -319,7 +323,9 @@ class ClientConnection(asyncio.Protocol):
     def _overdue(self) -> None:
         if self._transport is None:
             return
-        if self._discarding or self._active is not None:
+        if self._active is not None and self._reading_paused and not _has_left(self._transport):
+            self._deadline.set(self._engine.idle_timeout_s)  # the upstream's turn
+        elif self._discarding or self._active is not None:
             self._transport.abort()
         elif self._reader.in_head:
             self._current = None
@@ -327,3 +333,10 @@ class ClientConnection(asyncio.Protocol):
             self.refuse(recording.malformed_request(), answer)
         else:
             self._transport.close()
+
+
+def _has_left(transport: asyncio.Transport) -> bool:
+    """Whether the client has closed or reset a connection that is not being read, which nobody is told of."""
+    waiting = select.poll()
+    waiting.register(transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+    return bool(waiting.poll(0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nono.proxy import login_check, phantom_check, refusal, target
+from nono.proxy import phantom_check, refusal, target
 from nono.proxy.judge import Judge, is_below, is_open
 from nono.proxy.message import MessageError, RequestHead
 from nono.proxy.refusal import Refusal
@@ -30,6 +30,9 @@ def judge_inside(judge: Judge, head: RequestHead, inside: Inside) -> Verdict:
         at = logins.endpoint(host, port, path.partition(b"?")[0].decode("ascii"))
         if at is not None:
             return judge.at_token_endpoint(head, entry, Origin("https", host, port), path, at)
+        # Imported here: few runs have a captured login.
+        from nono.proxy import login_check
+
         presented += login_check.owners(routes, head.headers)
     if len(presented) > 1:
         names = " and ".join(repr(route.service) for route in presented)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nono.credentials.credential import LeakWatcher
-from nono.proxy.flow_record import Flow
 from nono.proxy.message import Header, ResponseHead
 from nono.proxy.response_filter import BodyFilter, Tap, clean_head, filtered, masked
 from nono.proxy.usage import Usage, UsageMeter, provider_of
 from nono.proxy.verdict import Forward
+
+if TYPE_CHECKING:
+    from nono.proxy.flow_record import Flow
 
 
 class Inspection:

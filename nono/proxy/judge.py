@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from nono.policy.endpoint import EndpointPolicy, most_allowed
 from nono.policy.network import Allow, Refuse
 from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
-from nono.proxy import login_check, phantom_check, refusal, rewrite, websocket
+from nono.proxy import phantom_check, refusal, rewrite, websocket
 from nono.proxy.filter import HostPolicy
 from nono.proxy.login_table import LoginEndpoint
 from nono.proxy.message import RequestHead
@@ -89,6 +89,9 @@ class Judge:
 
     def _shown(self, head: RequestHead, route: Route, path: bytes) -> Presented | Refusal:
         if route.login is not None:
+            # Imported here, as below: few runs have a captured login.
+            from nono.proxy import login_check
+
             return login_check.check(route, route.login, head.headers, path, self.routes, self.session_token)
         stray = self._stray_login(head, path, route.origin.host)
         return stray or phantom_check.check(route, head.headers, path, self.routes)
@@ -96,12 +99,16 @@ class Judge:
     def _stray_login(self, head: RequestHead, path: bytes, host: str) -> Refusal | None:
         if not self.routes.logins.logins:
             return None
+        from nono.proxy import login_check
+
         return login_check.check_elsewhere(head.headers, path, host)
 
     def at_token_endpoint(
         self, head: RequestHead, entry: Entry, origin: Origin, path: bytes, at: LoginEndpoint
     ) -> Verdict:
         """A request of a login for its tokens: whoever may use the proxy may log in."""
+        from nono.proxy import login_check
+
         name = at.login.provider.name
         entry = entry._replace(route_id=at.login.provider.consumer, upstream=f"{origin.host}:{origin.port}")
         fields = login_check.presented(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from nono.credentials.login_tokens import LoginCredential, ProviderLogin
-from nono.policy.oauth_routes import TokenEndpoint
+if TYPE_CHECKING:
+    from nono.credentials.login_tokens import LoginCredential, ProviderLogin
+    from nono.policy.oauth_routes import TokenEndpoint
 
 
 class LoginEndpoint(NamedTuple):

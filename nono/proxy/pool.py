@@ -67,7 +67,9 @@ class Pool:
                     break
                 idle.pop(0).abort()
         self._sweeper = None
-        if any(self._idle.values()):
+        # A child may name as many origins as it likes.
+        self._idle = {key: idle for key, idle in self._idle.items() if idle}
+        if self._idle:
             self._sweeper = loop.call_later(self._trim_after_s, self._sweep)
 
     def close(self) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from nono.credentials.credential import Credential
-from nono.credentials.login_tokens import LoginCredential
 from nono.policy.endpoint import ALLOW_ALL, EndpointPolicy
 from nono.policy.hostname import ip_literal
 from nono.policy.route_rules import (
@@ -21,6 +20,9 @@ from nono.policy.route_rules import (
     UsageLimits,
 )
 from nono.proxy.login_table import NO_LOGINS, LoginTable
+
+if TYPE_CHECKING:
+    from nono.credentials.login_tokens import LoginCredential
 
 # The last two are GitLab's and Azure's.
 KEY_HEADERS = frozenset((b"authorization", b"x-api-key", b"x-goog-api-key", b"private-token", b"api-key"))

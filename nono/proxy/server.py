@@ -9,7 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 
@@ -22,7 +22,6 @@ from nono.proxy.dial import Dialer, Resolver, system_resolver
 from nono.proxy.dispatch import Dispatcher
 from nono.proxy.engine import Engine, no_authority
 from nono.proxy.filter import HostPolicy
-from nono.proxy.flow_record import FlowRecorder
 from nono.proxy.http1 import ClientConnection
 from nono.proxy.login_table import NO_LOGINS, LoginTable
 from nono.proxy.model_prices import shipped_prices
@@ -33,6 +32,9 @@ from nono.proxy.refusal import Cut, Refusal
 from nono.proxy.route import Phantom, Route, RouteTable, Scope
 from nono.proxy.token_post import TokenPost
 from nono.proxy.usage_ledger import UsageLedger
+
+if TYPE_CHECKING:
+    from nono.proxy.flow_record import FlowRecorder
 
 _log = logging.getLogger(__name__)
 

@@ -214,6 +214,17 @@ class Actor:
             await asyncio.sleep(self._chance.uniform(0, 0.5))
             self._leave(connection)
 
+    async def act_leave_behind_a_second(self) -> None:
+        way, service = self._http1_way()
+        async with self._clients.connect(way, service) as connection:
+            behaviour, size = self._chance.choice(
+                (("events", 100_000), ("silence", 0), ("length", 4_000_000))
+            )
+            for path in (self._path(behaviour, size, way)[1], self._path("length", 1, way)[1]):
+                await connection.begin("GET", path)
+            await asyncio.sleep(self._chance.uniform(0, 0.5))
+            self._leave(connection)
+
     async def act_cut_upload(self) -> None:
         way, service = self._http1_way()
         async with self._clients.connect(way, service) as connection:

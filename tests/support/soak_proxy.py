@@ -102,6 +102,7 @@ async def main(
             routes=tuple(routes),
             server_context=lambda host: authority.server_context(host, HTTP2),
             max_connections=1024,
+            idle_timeout_s=10.0,
             pool_idle_timeout_s=pool_idle_s,
             close_grace_s=close_grace_s,
         )

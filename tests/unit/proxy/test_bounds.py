@@ -153,37 +153,38 @@ def test_a_tunnel_that_has_ended_is_not_kept(who: str) -> None:
         ended.set()
 
     before = _tunnel_ends()
-    with upstream(handler) as server:
-        with proxy(hosts=Hosts(raw=frozenset({(HOST, server.port)}))) as p, Client(p.port) as client:
-            client.send(connect(f"{HOST}:{server.port}"))
-            assert client.head()[0] == 200
-            client.send(b"anything\r\n\r\n")
-            assert client.read_exactly(6) == b"answer"
-            if who == "client":
-                client.transport.close()
-            else:
-                assert client.is_closed()
-                client.transport.close()
-            assert ended.wait(TIMEOUT_S)
-            wait_until(lambda: p.running.client_connections == 0)
-            wait_until(lambda: _tunnel_ends() == before)
+    with (
+        upstream(handler) as server,
+        proxy(hosts=Hosts(raw=frozenset({(HOST, server.port)}))) as p,
+        Client(p.port) as client,
+    ):
+        client.send(connect(f"{HOST}:{server.port}"))
+        assert client.head()[0] == 200
+        client.send(b"anything\r\n\r\n")
+        assert client.read_exactly(6) == b"answer"
+        if who == "upstream":
+            assert client.is_closed()
+        client.transport.close()
+        assert ended.wait(TIMEOUT_S)
+        wait_until(lambda: p.running.client_connections == 0)
+        wait_until(lambda: _tunnel_ends() == before)
 
 
 def test_a_pool_keeps_nothing_of_an_origin_whose_connections_are_gone() -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         pool = Pool(idle_timeout_s=0.05, trim_after_s=0.01)
-        accepted = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
-        port = accepted.sockets[0].getsockname()[1]
-        for number in range(20):
-            key = PoolKey("http", f"{number}.test", port, NO_IDENTITY)
-            _, connection = await loop.create_connection(
-                lambda key=key: UpstreamConnection(key, pool), "127.0.0.1", port
-            )
-            pool.give(connection)
-        while pool.connections:
-            await asyncio.sleep(0.01)
-        assert not pool._idle
-        accepted.close()
+        all_gone = asyncio.Event()
+        pool.connections.emptied = all_gone.set
+        listener = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+        async with listener:
+            port = listener.sockets[0].getsockname()[1]
+            for number in range(20):
+                connection = UpstreamConnection(PoolKey("http", f"{number}.test", port, NO_IDENTITY), pool)
+                await loop.create_connection(lambda made=connection: made, "127.0.0.1", port)  # type: ignore[misc]
+                pool.give(connection)
+            await asyncio.wait_for(all_gone.wait(), TIMEOUT_S)
+            assert not pool._idle
+        pool.close()
 
-    asyncio.run(asyncio.wait_for(main(), TIMEOUT_S))
+    asyncio.run(main())
