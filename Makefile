@@ -4,7 +4,7 @@ READY := .venv/.ready
 UV_VERSION := $(shell sed -n '/^name = "uv"$$/{n;s/^version = "\(.*\)"/\1/p;}' uv.lock)
 CODE := nono tests benchmarks
 
-.PHONY: help setup demo test test-kernel test-long check fmt bench freeze-filters clean
+.PHONY: help setup demo test test-kernel test-long soak check fmt bench freeze-filters clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' Makefile
@@ -30,6 +30,9 @@ test-kernel: $(READY) ## run what depends on who you are: kernel, attacks, end t
 
 test-long: $(READY) ## races and fuzzing with the full counts: minutes
 	@NONO_TEST_LONG=1 $(BIN)/python -m pytest -m "slow or not slow" tests/attacks tests/unit
+
+soak: $(READY) ## ten minutes of every kind of client (NONO_SOAK_S), and bodies of 4 GiB
+	@NONO_SOAK_S=$${NONO_SOAK_S:-600} NONO_TEST_LONG=1 $(BIN)/python -m pytest -s tests/soak
 
 check: $(READY) ## what must be clean at every commit
 	@$(BIN)/ruff check --quiet $(CODE)

@@ -52,7 +52,7 @@ _Key = tuple[str, str]  # host and scope
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    injection: Injection
+    captured: Captured
     expires_at: float
 
 
@@ -140,7 +140,19 @@ class CommandCapture:
 
     def _cached(self, key: _Key) -> Injection | None:
         entry = self._entries.get(key)
-        return entry.injection if entry is not None and self._clock() < entry.expires_at else None
+        if entry is None or self._clock() >= entry.expires_at:
+            return None
+        self._watch(entry.captured)
+        return entry.captured.injection
+
+    def _watch(self, captured: Captured) -> None:
+        """What was used last is watched for: a search for all that is cached would be slow to make."""
+        for secret in captured.secrets:
+            if secret in self._watched:
+                self._watched.remove(secret)
+            else:
+                self._watcher = None
+            self._watched.append(secret)
 
     async def _run(self, request: RequestFacts, key: _Key) -> Injection:
         """Runs the command, records that, and keeps what it printed."""
@@ -210,17 +222,14 @@ class CommandCapture:
         )
 
     def _keep(self, key: _Key, captured: Captured, began: float) -> None:
-        new = [secret for secret in captured.secrets if secret not in self._watched]
-        if new:
-            self._watched.extend(new)
-            self._watcher = None
+        self._watch(captured)
         if self._capture.cache_ttl_s == 0:
             return
         now = self._clock()
         self._entries = {kept: entry for kept, entry in self._entries.items() if now < entry.expires_at}
         while len(self._entries) >= MAX_ENTRIES:
             del self._entries[next(iter(self._entries))]  # the oldest
-        self._entries[key] = _Entry(captured.injection, began + self._capture.cache_ttl_s)
+        self._entries[key] = _Entry(captured, began + self._capture.cache_ttl_s)
         recent = now - FORGET_INTERVAL_S
         self._forgotten = {kept: when for kept, when in self._forgotten.items() if when > recent}
 

@@ -100,8 +100,9 @@ class LoginCredential:
     def token(self, nonce: str) -> Secret:
         """LoginRefusedError as LoginTokens.find."""
         token = self._tokens.find(nonce, *self._consumer)
-        if nonce not in self._used:
-            self._used[nonce] = token
+        is_new = self._used.pop(nonce, None) is None
+        self._used[nonce] = token  # to the end: those that are not used any more go first
+        if is_new:
             if len(self._used) > _MAX_WATCHED:
                 del self._used[next(iter(self._used))]
             self._watcher = leak_watcher(list(self._used.values()))

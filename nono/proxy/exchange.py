@@ -226,6 +226,11 @@ class Exchange:
         if self._over:
             connection.release(reusable=False)
             return
+        frozen = self._engine.preparation.frozen(self._verdict)
+        if frozen is not None:
+            self._engine.pool.give(connection)
+            self._refuse(frozen)
+            return
         self._connection = connection
         self._reused = reused
         may_switch = self._verdict.websocket_key is not None

@@ -239,6 +239,7 @@ class ClientConnection(asyncio.Protocol):
         else:
             # Not at once: this may be called while a batch of the upstream's bytes is being read.
             self._loop.call_soon(self._pump)
+            self._update_deadline()  # the one before may be due in this very turn
 
     def _finish(self) -> None:
         """Close once the response is out, without a reset that could overtake it."""

@@ -122,6 +122,7 @@ class Http2Exchange:
             self._refuse(ready)
             return
         self._injection = ready.injection
+        self._inspection.arm()
         if ready.injection is not None and ready.injection.needs_body:
             self._hold_body()
         else:
@@ -195,6 +196,11 @@ class Http2Exchange:
         if self._over or not self._record_allowed():
             self._give_back(reached)
             self._refuse(refusal.not_recorded())
+            return
+        frozen = self._engine.preparation.frozen(self._verdict)
+        if frozen is not None:
+            self._give_back(reached)
+            self._refuse(frozen)
             return
         request, codings = self._outgoing, self._codings(self._outgoing)
         try:

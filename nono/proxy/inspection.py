@@ -35,14 +35,21 @@ class Inspection:
         self._watcher: LeakWatcher | None = None
         self._is_armed = False
 
-    @property
-    def _leaks(self) -> LeakWatcher | None:
-        """Asked for each exchange and not before its credential is there: one that is renewed is another."""
+    def arm(self) -> None:
+        """For each exchange, and not before its credential is there: one that is renewed is another.
+
+        Nor later: while the upstream is being reached so many others may be used that this one is no longer
+        watched for.
+        """
         if not self._is_armed:
             self._is_armed = True
             route = self._verdict.route
             if route is not None and route.watched and route.credential is not None:
                 self._watcher = route.credential.watcher()
+
+    @property
+    def _leaks(self) -> LeakWatcher | None:
+        self.arm()
         return self._watcher
 
     @property

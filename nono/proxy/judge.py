@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from nono.policy.endpoint import EndpointPolicy, most_allowed
+from nono.policy.endpoint import EndpointPolicy, EndpointVerdict, most_allowed
 from nono.policy.network import Allow, Refuse
 from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy import phantom_check, refusal, rewrite, websocket
@@ -64,7 +64,7 @@ class Judge:
         if head.method == b"TRACE":
             return Refused(entry, _trace_refused(origin.host))
         method, bare = head.method.decode("ascii"), _bare(shown.target)
-        policy, verdict = most_allowed(self._rules_on(route, origin, bare), method, bare)
+        policy, verdict = self._by_rules(route, origin, method, bare)
         entry = entry._replace(endpoint_rule=None if policy.allows_all else verdict.label)
         if verdict.decision == "deny":
             answer = refusal.endpoint_denied(origin.host, verdict.label, policy.origin, method, bare)
@@ -127,19 +127,26 @@ class Judge:
         request = rewrite.outgoing(head, path, origin, None)
         return Capture(Forward(entry, origin, request, hosts, presented=fields), at)
 
-    def _rules_on(self, route: Route, origin: Origin, path: str) -> list[EndpointPolicy]:
+    def _by_rules(
+        self, route: Route, origin: Origin, method: str, path: str
+    ) -> tuple[EndpointPolicy, EndpointVerdict]:
+        """By the rules of the route, or of its host; those of a sibling may take from it and add nothing."""
         scopes = self.routes.scopes_of(origin.host)
         if route.endpoints.allows_all and scopes:
             # A credential does not open paths that the host was not granted with.
             rules = [scope.endpoints for scope in scopes]
         else:
             rules = [route.endpoints]
-        siblings = self.routes.of_upstream(origin.host, origin.port)
-        return rules + [
+        own = most_allowed(rules, method, path)
+        if own[1].decision == "deny":
+            return own
+        siblings = [
             sibling.endpoints
-            for sibling in siblings
+            for sibling in self.routes.of_upstream(origin.host, origin.port)
             if sibling is not route and sibling.endpoints.is_explicit and is_below(sibling, path.encode())
         ]
+        judged = [(policy, policy.judge(method, path)) for policy in siblings]
+        return next((each for each in judged if each[1].decision == "deny"), own)
 
     def without_credential(self, head: RequestHead, entry: Entry, origin: Origin, path: bytes) -> Verdict:
         """A request without any key: as far as the host filter, and the rules of its host, allow it."""

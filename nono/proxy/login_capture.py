@@ -137,7 +137,9 @@ class LoginExchange:
             self._refuse(refusal.unavailable(self._forward.entry.route_id or "", self._forward.origin.host))
             return
         try:
-            await self._relay(await self._fetch(request))
+            # Asked for now: meanwhile so many others may be sent that this one is not watched for any more.
+            sent = self._watcher()
+            await self._relay(await self._fetch(request), sent)
         except LoginRefusedError as refused:
             self._refuse(self._refusal(refused, 502))
         except FetchError as failure:
@@ -172,12 +174,12 @@ class LoginExchange:
             forward.route.credential.rejected(facts(forward))
         return fetched
 
-    async def _relay(self, fetched: Fetched) -> None:
+    async def _relay(self, fetched: Fetched, sent: LeakWatcher | None) -> None:
         at = self._at
         answer = examine(at.endpoint if at else None, fetched.status, fetched.headers, fetched.body)
         headers = self._headers(fetched)
         # Before they are stored: a login that fails leaves nothing behind.
-        if holds_secret([answer.watcher(), self._watcher()], headers, answer.without_tokens()):
+        if holds_secret([answer.watcher(), sent], headers, answer.without_tokens()):
             raise LoginRefusedError("the answer has a token in a second place, where none is expected")
         body = fetched.body if at is None else await at.login.captured(answer)
         self._send(fetched.status, headers, body)

@@ -99,12 +99,19 @@ class Preparation:
         reason = state.limiter.start()
         return Ready(injection) if reason is None else refusal.limit_reached(service, reason)
 
+    def frozen(self, verdict: Forward) -> Refusal | None:
+        """Asked again when the request is about to leave: the way to the upstream, or its body, took time."""
+        state = None if verdict.route is None else self.state(verdict.route)
+        if state is None or state.frozen is None:
+            return None
+        return refusal.frozen(state.route.service, state.frozen)
+
     async def wait(self, verdict: Forward) -> Ready | Refusal:
         """In the order that costs least when the answer is no; cancelled when the client goes away."""
         route = verdict.route
         state = None if route is None else self.state(route)
-        if state is not None and state.frozen is not None:
-            return refusal.frozen(state.route.service, state.frozen)
+        if (frozen := self.frozen(verdict)) is not None:
+            return frozen
         if verdict.approval is not None and not await self._approved(verdict, verdict.approval):
             return _not_approved(verdict, verdict.approval)
         if route is None or state is None:

@@ -13,6 +13,7 @@ from nono.proxy.message import Body, BodyKind, Header, MessageError, ResponseHea
 # What describes the coded body, and would be wrong for the decoded one.
 _OF_THE_CODED_BODY = frozenset((b"content-encoding", b"content-length", b"content-md5", b"digest"))
 _UNTIL_CLOSE = Body(BodyKind.UNTIL_CLOSE)
+_SHOWN_BYTES = 64  # of the name of a header, which is the upstream's to choose
 
 
 class Tap(Protocol):
@@ -79,7 +80,8 @@ def masked(
         found = watcher.mask_text(name), watcher.mask_text(value)
         clean_name, clean_value = found[0] or name, found[1] or value
         if any(each is not None for each in found):
-            on_leak(f"the response header {clean_name.decode('ascii')}")
+            shown = clean_name[:_SHOWN_BYTES].decode("ascii")  # on the person's terminal
+            on_leak(f"the response header {shown}")
         fields.append((clean_name, clean_value))
     return fields
 

@@ -188,7 +188,8 @@ class _Greeting:
         if self.limit and open_now > self.limit + _OVERLOAD_ALLOWANCE:
             return Cut()
         if self.admits is not None and not self.admits(peer):
-            return refusal.not_admitted()
+            # Whoever is told so keeps a place for a while, and other users could keep all of them.
+            return Cut() if 0 < self.limit < 2 * open_now else refusal.not_admitted()
         if self.limit and open_now > self.limit:
             return refusal.too_many_connections(self.limit)
         return None

@@ -22,7 +22,7 @@ HTTP1_WAYS: tuple[tuple[Way, str], ...] = (
     ("tunnel", ""),
 )
 _KEY = KEY.encode()
-_SMALL_BUFFER = 4096
+_SMALL_BUFFER = 32 * 1024
 
 
 @dataclass

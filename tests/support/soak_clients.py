@@ -35,12 +35,12 @@ class Crowd:
         return Actor(self._clients, self._results, self._numbers, chance)
 
     async def once(self) -> int:
-        """Every way in, and every conduct one after the other; how many of these there are."""
+        """Every way in, then every conduct at a time; how many kinds there are."""
         actor = self._actor(-1)
-        await self._perform("every way", actor.every_way)
-        conducts = actor.conducts()
-        for name, conduct in conducts.items():
-            await self._perform(name, conduct)
+        await self._perform("every_way", actor.every_way)
+        async with asyncio.TaskGroup() as tasks:
+            for name, conduct in actor.conducts().items():
+                tasks.create_task(self._perform(name, conduct))
         return len(self._results.done)
 
     async def start(self, actors: int, most_pause_s: float) -> None:

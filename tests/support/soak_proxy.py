@@ -102,7 +102,7 @@ async def main(
             routes=tuple(routes),
             server_context=lambda host: authority.server_context(host, HTTP2),
             max_connections=1024,
-            idle_timeout_s=10.0,
+            idle_timeout_s=5.0,
             pool_idle_timeout_s=pool_idle_s,
             close_grace_s=close_grace_s,
         )
@@ -152,7 +152,7 @@ class _Orders:
         }
 
     async def reset_peak(self) -> int:
-        """From now on the peak is that of what follows; the resident KiB."""
+        """Give back what is free. From now on the peak is that of what follows; the resident KiB."""
         gc.collect()
         # What the allocator keeps from before would hide what the next body takes.
         ctypes.CDLL(None).malloc_trim(0)

@@ -29,10 +29,6 @@ class Stage:
         with Worker("soak_clients", where=self.where._asdict(), seed=seed) as clients:
             yield clients
 
-    def counts(self) -> dict[str, int]:
-        counts: dict[str, int] = self.proxy.ask("state", objects=False)["counts"]
-        return counts
-
 
 @contextmanager
 def soak_stage(

@@ -12,6 +12,7 @@ import hashlib
 import random
 import ssl
 import struct
+import traceback
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -78,7 +79,6 @@ class Ledger:
         self.sent: dict[int, tuple[int, int]] = {}
         self.keys: dict[str, int] = {}  # how often each Authorization came, on /v1/
         self.released = asyncio.Event()
-        self.held = 0  # responses that wait for released
         self.progress = 0  # bytes of response bodies, decoded, so far
 
 
@@ -174,7 +174,6 @@ class Behaviours:
 
         async def events() -> AsyncIterator[bytes]:
             yield b"data: first\n\n"
-            self._ledger.held += 1
             await self._ledger.released.wait()
             for count in range(size):
                 yield b"data: %d\n\n" % count
@@ -249,6 +248,9 @@ class Http1Response:
         self._chunked = False
         self.closes = False
 
+    async def proceed(self) -> None:
+        await self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
     async def head(self, status: int, fields: dict[str, str], length: int | None) -> None:
         self._chunked = length is None
         framing = "transfer-encoding: chunked" if length is None else f"content-length: {length}"
@@ -265,6 +267,8 @@ class Http1Response:
             await self._write(b"0\r\n\r\n")
 
     async def _write(self, piece: bytes) -> None:
+        if self._writer.is_closing():  # uvloop raises RuntimeError, or complains in its log
+            raise ConnectionResetError
         self._writer.write(piece)
         await self._writer.drain()
 
@@ -331,7 +335,7 @@ class Server:
         except (OSError, EOFError):
             pass  # whoever asked is gone
         except Exception as fault:
-            self.faults.append(repr(fault))
+            self.faults.append("".join(traceback.format_exception(fault))[-2000:])
         finally:
             self.connections -= 1
             writer.close()
@@ -346,10 +350,10 @@ class Server:
             method, path, _ = lines[0].split(" ")
             pairs = (line.partition(":") for line in lines[1:])
             fields = {name.lower(): value.strip() for name, _, value in pairs}
-            if fields.get("expect") == "100-continue":
-                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request = Request(method, path, fields, http1_body(reader, fields))
             response = Http1Response(reader, writer, method)
+            if fields.get("expect") == "100-continue":
+                await response.proceed()
             await self._behaviours.serve(request, response)
             if response.closes:
                 return
@@ -433,13 +437,8 @@ async def main(certificate: str, key: str) -> None:
         """Bytes of bodies that were given to the kernel, or wait for it in a buffer that is not full."""
         return ledger.progress
 
-    async def held() -> int:
-        return ledger.held
-
     ports = [each.sockets[0].getsockname()[1] for each in (plain, tls)]
-    await obey(
-        ports, {"report": report, "hold": hold, "release": release, "held": held, "progress": progress}
-    )
+    await obey(ports, {"report": report, "hold": hold, "release": release, "progress": progress})
     plain.close()
     tls.close()
     for task in asyncio.all_tasks() - {asyncio.current_task()}:
