@@ -34,14 +34,13 @@ class Crowd:
         chance = random.Random(f"{self._seed}/{index}")
         return Actor(self._clients, self._results, self._numbers, chance)
 
-    async def once(self) -> int:
-        """Every way in, then every conduct at a time; how many kinds there are."""
+    async def once(self) -> None:
+        """Every way in, then every conduct, all at a time."""
         actor = self._actor(-1)
         await self._perform("every_way", actor.every_way)
         async with asyncio.TaskGroup() as tasks:
             for name, conduct in actor.conducts().items():
                 tasks.create_task(self._perform(name, conduct))
-        return len(self._results.done)
 
     async def start(self, actors: int, most_pause_s: float) -> None:
         """actors of them act until stop; between two conducts each waits up to most_pause_s."""

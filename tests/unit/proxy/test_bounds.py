@@ -181,7 +181,7 @@ def test_a_pool_keeps_nothing_of_an_origin_whose_connections_are_gone() -> None:
             port = listener.sockets[0].getsockname()[1]
             for number in range(20):
                 connection = UpstreamConnection(PoolKey("http", f"{number}.test", port, NO_IDENTITY), pool)
-                await loop.create_connection(lambda made=connection: made, "127.0.0.1", port)  # type: ignore[misc]
+                await loop.create_connection(lambda made=connection: made, "127.0.0.1", port)  # type: ignore[misc]  # bound now
                 pool.give(connection)
             await asyncio.wait_for(all_gone.wait(), TIMEOUT_S)
             assert not pool._idle
