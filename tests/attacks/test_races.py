@@ -68,7 +68,8 @@ def test_the_race_is_one_without_nono(mode: str, sandbox: NonoRun, compiled: Cal
         good = unused_port() if mode in ("bind", "listen") else port
         canary.start()
         command = [race, mode, str(TRIES), str(good), str(forbidden_port), ELSEWHERE]
-        counts = sandbox.bare(command).outcomes()
-        assert counts["forbidden"] > 0
+        # On a machine that is busy with other things a few thousand tries may all miss.
+        attempts = (sandbox.bare(command).outcomes()["forbidden"] for _ in range(30))
+        assert any(forbidden > 0 for forbidden in attempts)
         name = "port" if mode == "unmap" else mode
         assert mode in ("bind", "listen") or canary.seen()[name] > 0

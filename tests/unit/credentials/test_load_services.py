@@ -38,7 +38,7 @@ ANTHROPIC = OPENAI._replace(
     inject=Inject(header="x-api-key", format="{}"),
     env_vars=("ANTHROPIC_API_KEY",),
 )
-REQUEST = Outgoing(b"GET", b"/x", b"api.test", [])
+REQUEST = Outgoing(b"GET", b"/phantom", b"api.test", [])
 
 
 def nothing(event: Event) -> None:
@@ -79,8 +79,8 @@ def test_a_service_whose_credential_is_there_gets_a_header_and_a_phantom(environ
 @pytest.mark.parametrize(
     ("inject", "expected"),
     [
-        pytest.param(Inject("basic_auth"), (b"/x", [(b"Authorization", b"Basic dTpw")]), id="basic"),
-        pytest.param(Inject("query_param", query_param="k"), (b"/x?k=u%3Ap", []), id="query"),
+        pytest.param(Inject("basic_auth"), (b"/phantom", [(b"Authorization", b"Basic dTpw")]), id="basic"),
+        pytest.param(Inject("query_param", query_param="k"), (b"/phantom?k=u%3Ap", []), id="query"),
         pytest.param(
             Inject("url_path", path_pattern="/{}", path_replacement="/{}"), (b"/u:p", []), id="path"
         ),
