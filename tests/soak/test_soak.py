@@ -28,8 +28,8 @@ MOST_PAUSE_S = 2.0 if IS_LONG else 0.5  # between two conducts of an actor
 QUIET_S = 90.0  # how long it may take until nothing is left
 ALLOCATOR_KIB = 16 * 1024  # and a tenth, that the process may grow after it has warmed up
 
-# What comes and goes by itself, and is bounded: worker threads for fdatasync, timers without a job, and the flow
-# that was written last, with a response or without.
+# What comes and goes by itself, and is bounded: worker threads for fdatasync, timers without a job, and
+# the flow that was written last, with a response or without.
 _FLUCTUATING = (
     "uvloop.loop.TimerHandle",
     "uvloop.loop.UVTimer",
