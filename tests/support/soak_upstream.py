@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import logging
 import random
 import ssl
 import struct
@@ -407,6 +408,7 @@ async def _exactly(reader: asyncio.StreamReader, size: int) -> AsyncIterator[byt
 
 
 async def main(certificate: str, key: str) -> None:
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # that clients go away is what they are there for
     ledger = Ledger()
     server = Server(Behaviours(ledger))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
