@@ -164,13 +164,12 @@ class Http2Connection(asyncio.Protocol):
             head = http2_head.request_head(fields, ended=ended)
         except MessageError as fault:
             answer = Refusal(fault.status, fault.reason, self._where.host)
-            self._answer(stream_id, self._malformed(), answer, without_body=False, heard_all=ended)
+            self._answer(stream_id, None, self._malformed(), answer, heard_all=ended)
             return
         verdict = self._engine.dispatcher.judge(head, self._where)
         match verdict:
             case Refused(entry, answer):
-                without_body = head.method == b"HEAD"
-                self._answer(stream_id, entry, answer, without_body=without_body, heard_all=ended)
+                self._answer(stream_id, head, entry, answer, heard_all=ended)
             case Forward():
                 exchange = Http2Exchange(self._engine, self, stream_id, head, verdict)
                 self._streams[stream_id] = exchange
@@ -179,8 +178,7 @@ class Http2Connection(asyncio.Protocol):
             case Capture(forward):
                 # ALPN does not offer HTTP/2 on such a host; its answers are searched over HTTP/1.1 only.
                 answer = Refusal(502, "logins get their tokens over HTTP/1.1 only", self._where.host)
-                without_body = head.method == b"HEAD"
-                self._answer(stream_id, forward.entry, answer, without_body=without_body, heard_all=ended)
+                self._answer(stream_id, head, forward.entry, answer, heard_all=ended)
             case Tunnel() | Intercept():
                 raise AssertionError("nothing inside a CONNECT is tunnelled")
 
@@ -193,27 +191,27 @@ class Http2Connection(asyncio.Protocol):
         if stream_id in self._streams:
             heard_all = self.session.heard_all(stream_id)
             self.session.settle(stream_id)
-            self._answer(stream_id, entry, answer, without_body=head.method == b"HEAD", heard_all=heard_all)
+            self._answer(stream_id, head, entry, answer, heard_all=heard_all)
 
     def _answer(
-        self, stream_id: int, entry: Entry, answer: Refusal, *, without_body: bool, heard_all: bool
+        self, stream_id: int, head: RequestHead | None, entry: Entry, answer: Refusal, *, heard_all: bool
     ) -> None:
-        """Record and answer, on that stream only."""
+        """Record and answer, on that stream only. head: None when it could not be read."""
         if not self._engine.record(recording.denied(entry, answer)):
             answer = refusal.not_recorded()
         if answer.freezes is not None:
             self._engine.freeze(answer.freezes, answer.error)
         if answer.category == "authentication_failed":
             self._authentication_failures += 1
-        fields, body = http2_head.refusal_fields(answer, without_body=without_body)
+        fields, body = http2_head.refusal_fields(answer, head)
         refused = _RefusedStream(self, stream_id)
         self._streams[stream_id] = refused
         self.session.accept(stream_id, refused, heard_all=heard_all)
         self.session.abandon(stream_id)
-        self.session.head(stream_id, fields)
+        self.session.head(stream_id, fields, end=not body)
         if body:
             self.session.body(stream_id, body, 0)
-        self.session.end(stream_id)
+            self.session.end(stream_id)
         if self._authentication_failures > MAX_AUTHENTICATION_FAILURES:
             self.wind_down()
 

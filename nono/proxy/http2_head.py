@@ -7,6 +7,7 @@ is refused here: this proxy, and what is behind it, may be the place where that 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from urllib.parse import quote
 
 from hpack import NeverIndexedHeaderTuple
 
@@ -29,6 +30,11 @@ _OF_A_CONNECTION = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"http2-settings")
 )
 _UNKNOWN_LENGTH = Body(BodyKind.CHUNKED)
+# "HTTP to gRPC Status Code Mapping" of the gRPC documentation.
+_GRPC_STATUS = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
+_GRPC_UNKNOWN = 2
+# "gRPC over HTTP2": everything printable but the percent sign stands for itself in a Status-Message.
+_GRPC_MESSAGE_SAFE = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
 
 def request_head(fields: Sequence[Header], *, ended: bool) -> RequestHead:
@@ -105,13 +111,40 @@ def trailer_fields(fields: Sequence[Header]) -> list[Header]:
     return lowered(message.trailers(_regular(fields)))
 
 
-def refusal_fields(answer: Refusal, *, without_body: bool) -> tuple[list[Header], bytes]:
-    """A refusal as fields and body: what HTTP/1.1 would be answered, in the other version."""
+def refusal_fields(answer: Refusal, request: RequestHead | None) -> tuple[list[Header], bytes]:
+    """A refusal as fields and body: what HTTP/1.1 would be answered, in the other version.
+
+    request: None when it could not be read. A call of gRPC gets its own kind of answer.
+    """
+    if request is not None and any(map(_is_grpc, request.values(b"content-type"))):
+        return _grpc_refusal(answer), b""
+    without_body = request is not None and request.method == b"HEAD"
     head, _, body = refusal.response(answer, without_body=without_body).partition(b"\r\n\r\n")
     status_line, *lines = head.split(b"\r\n")
     pairs = [line.partition(b": ") for line in lines]
     fields = [(name.lower(), value) for name, _, value in pairs if name != b"Connection"]
     return [(b":status", status_line.split(b" ")[1]), *fields], body
+
+
+def _is_grpc(content_type: bytes) -> bool:
+    kind = content_type.lower()
+    return kind.startswith(b"application/grpc") and kind[16:17] in (b"", b"+", b";")
+
+
+def _grpc_refusal(answer: Refusal) -> list[Header]:
+    """Trailers only, as "gRPC over HTTP2" has it: a JSON body in their place is a broken message to clients.
+
+    Which of its two halves such a client believes, the status or the body, depends on how they arrive.
+    """
+    explained = answer.error if answer.hint is None else f"{answer.error} ({answer.hint})"
+    said = quote(refusal.one_line(explained), safe=_GRPC_MESSAGE_SAFE).encode("ascii")
+    status = _GRPC_STATUS.get(answer.status, _GRPC_UNKNOWN)
+    return [
+        (b":status", b"200"),
+        (b"content-type", b"application/grpc"),
+        (b"grpc-status", b"%d" % status),
+        (b"grpc-message", said),
+    ]
 
 
 def lowered(fields: Iterable[Header]) -> list[Header]:

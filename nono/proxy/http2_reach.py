@@ -73,24 +73,30 @@ class Upstreams:
             return opened
         reached = opened.successor
         assert reached is not None
-        if isinstance(reached, Http2Upstream):
+        if not isinstance(reached, Http2Upstream):
+            return reached
+        is_shared = False
+        try:
             with anyio.move_on_after(self._engine.reach.dialer.connect_timeout_s) as patience:
                 await reached.settled()
-            if not reached.has_room:
+            is_shared = reached.has_room and not self._closed
+        finally:
+            # Only now, and not when it connected: a stream that began before the settings are here would not
+            # know how much may be sent. If the one that dials is given up meanwhile, so is the connection.
+            if is_shared:
+                self._open.setdefault(key, []).append(reached)
+            else:
                 reached.close()
-                reason = "the upstream takes no HTTP/2 request"
-                return refusal.upstream_failed(key.host, reason, timed_out=patience.cancelled_caught)
+        if not is_shared:
+            reason = "the upstream takes no HTTP/2 request"
+            return refusal.upstream_failed(key.host, reason, timed_out=patience.cancelled_caught)
         return reached
 
     def _made(self, key: PoolKey, *, http2: bool) -> Reached:
         if not http2:
             self._http1_only.add(key)
             return UpstreamConnection(key, self._engine.pool)
-        connection = Http2Upstream(self._engine.pool.connections)
-        self._open.setdefault(key, []).append(connection)
-        if self._closed:
-            connection.close()
-        return connection
+        return Http2Upstream(self._engine.pool.connections)
 
     def close(self) -> None:
         """The client is gone."""

@@ -124,9 +124,24 @@ def test_the_rules_of_the_route_hold_for_each_method(tmp_path: Path) -> None:
         with pytest.raises(grpc.RpcError) as raised:
             opened.stream_unary(SERVICE + "Counts")(iter([b"x"]), metadata=KEY, timeout=TIMEOUT_S)
         assert raised.value.code() is grpc.StatusCode.PERMISSION_DENIED
+        refused = f"POST {SERVICE}Counts is not allowed on api.test"
+        assert raised.value.details() == f"{refused} (allow it with a rule for POST {SERVICE}Counts)"
         with pytest.raises(grpc.RpcError) as raised:
             opened.unary_unary(SERVICE + "Unary")(
                 b"x", metadata=[("authorization", "Bearer x")], timeout=TIMEOUT_S
             )
         assert raised.value.code() is grpc.StatusCode.UNAUTHENTICATED
     assert len(server.metadata) == 1
+
+
+def test_a_refused_call_learns_why_although_it_is_still_sending(tmp_path: Path) -> None:
+    with calls(tmp_path, EndpointPolicy("deny", origin="the test")) as (opened, server):
+        for _ in range(20):
+            said: queue.Queue[bytes | None] = queue.Queue()
+            for _ in range(5):
+                said.put(bytes(10_000))
+            counts = opened.stream_unary(SERVICE + "Counts")
+            call = counts.future(iter(said.get, None), metadata=KEY, timeout=TIMEOUT_S)
+            assert call.code() is grpc.StatusCode.PERMISSION_DENIED
+            said.put(None)
+    assert server.metadata == []
