@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
+from json.encoder import encode_basestring
 from typing import NamedTuple
 
 from nono.audit.event import Event
@@ -17,7 +18,9 @@ _CHAIN_TAG = b"nono.audit.chain.alpha\n"
 _NODE_TAG = b"nono.audit.merkle.alpha\n"
 
 # Made once: json.dumps makes an encoder for each call whose arguments are not the default ones.
-_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+_json = json.JSONEncoder(
+    separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
+).encode
 
 
 def encode_event(event: Event) -> bytes:
@@ -90,7 +93,7 @@ def record_line(state: ChainState, event_json: bytes) -> tuple[bytes, ChainState
     following = state.appended(leaf)
     assert following.head is not None
     previous = f'"{state.head.hex()}"' if state.head is not None else "null"
-    quoted = _json(event_json.decode("utf-8"))
+    quoted = encode_basestring(event_json.decode("utf-8"))
     line = (
         f'{{"sequence":{state.sequence},"prev_chain":{previous},"leaf_hash":"{leaf.hex()}",'
         f'"chain_hash":"{following.head.hex()}","event_json":{quoted},"event":'

@@ -21,6 +21,7 @@ from nono.proxy.route import Route
 from nono.proxy.usage import Usage
 from nono.proxy.usage_ledger import UsageLedger
 from nono.proxy.verdict import Forward
+from nono.proxy.verdict_memo import Judge
 
 if TYPE_CHECKING:
     from nono.proxy.flow_record import Flow, FlowRecorder
@@ -42,6 +43,7 @@ class Engine:
     """The parts that connections and exchanges work with; times are in seconds."""
 
     dispatcher: Dispatcher
+    judge: Judge  # the dispatcher's, or a memo of it
     reach: Reach
     pool: Pool
     recorder: Recorder

@@ -156,12 +156,11 @@ class Exchange:
         """Write the head and take it to the upstream, over a resting connection or a new one."""
         verdict = self._verdict
         self._framing = framing
-        request = verdict.request if body is None else _signable(verdict.request, body)
         fields = framing_fields(framing)
         if verdict.websocket_key is not None:
             fields += websocket.handshake_fields()
         try:
-            self._head = rewrite.request_head(request, fields, self._injection, self._relay.codings(request))
+            self._head = self._written(fields, body)
         except (OSError, ValueError, CredentialError):  # the text could hold the secret: not passed on
             self._refuse(refusal.unavailable(verdict.entry.route_id or "", verdict.origin.host))
             return
@@ -174,6 +173,15 @@ class Exchange:
         else:
             self._engine.pool.give(connection)
             self._refuse(refusal.not_recorded())
+
+    def _written(self, framing: list[Header], body: bytes | None) -> bytes:
+        """The head with the credential. OSError, ValueError or CredentialError when it does not fit."""
+        verdict, searched = self._verdict, self._relay.reads_bodies
+        if body is None:
+            return verdict.writer.head(framing, self._injection, searched=searched)
+        request = _signable(verdict.request, body)
+        codings = rewrite.codings_to_ask_for(request) if searched else None
+        return rewrite.request_head(request, framing, self._injection, codings)
 
     @property
     def _pool_key(self) -> PoolKey:

@@ -158,7 +158,7 @@ class ClientConnection(asyncio.Protocol):
         if request.fault is not None:
             self.refuse(recording.malformed_request(), refusal.malformed(400, request.fault.reason))
             return
-        verdict = self._engine.dispatcher.judge(request.head, self._inside)
+        verdict = self._engine.judge(request.head, self._inside)
         match verdict:
             case Refused(entry, answer):
                 self.refuse(entry, answer)

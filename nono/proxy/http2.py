@@ -166,7 +166,7 @@ class Http2Connection(asyncio.Protocol):
             answer = Refusal(fault.status, fault.reason, self._where.host)
             self._answer(stream_id, None, self._malformed(), answer, heard_all=ended)
             return
-        verdict = self._engine.dispatcher.judge(head, self._where)
+        verdict = self._engine.judge(head, self._where)
         match verdict:
             case Refused(entry, answer):
                 self._answer(stream_id, head, entry, answer, heard_all=ended)

@@ -13,7 +13,7 @@ from h2.errors import ErrorCodes
 from nono.credentials.credential import Injection, Outgoing
 from nono.errors import CredentialError
 from nono.proxy import http2_head, recording, refusal, rewrite
-from nono.proxy.content_coding import ContentCodingError, accept_encoding
+from nono.proxy.content_coding import ContentCodingError
 from nono.proxy.engine import Engine
 from nono.proxy.http2_downgrade import Http1Stream
 from nono.proxy.http2_reach import Reached, Upstreams
@@ -236,8 +236,7 @@ class Http2Exchange:
         """The Accept-Encoding to send instead of the client's own; None: its own is fine."""
         if not self._inspection.reads_bodies:
             return None
-        values = [value for name, value in request.headers if name.lower() == b"accept-encoding"]
-        return accept_encoding(values)
+        return rewrite.codings_to_ask_for(request)
 
     def _refuse(self, answer: Refusal) -> None:
         if not self._over:
@@ -352,8 +351,6 @@ class Http2Exchange:
 
     def response_finished(self, fields: Sequence[Header]) -> None:
         self._ending = http2_head.lowered(self._inspection.clean_fields(fields))
-        if self._filter is not None:
-            self._outputs.append((0, self._filter.finish()))
         self._take()
 
     def _take(self) -> None:
@@ -368,13 +365,18 @@ class Http2Exchange:
                     session.body(stream_id, b"", credit)
                 else:
                     session.body(stream_id, piece, 0)
+            if self._ending is not None and not self._outputs and not self._ended:
+                self._finish(self._ending)
         except ContentCodingError:
             self._break_off(ErrorCodes.INTERNAL_ERROR, "the body is not what its Content-Encoding says")
-            return
-        if self._ending is not None and not self._outputs and not self._ended:
-            self._ended = True
-            self._inspection.end()
-            session.end(stream_id, self._ending)
+
+    def _finish(self, trailers: Sequence[Header]) -> None:
+        rest = b"" if self._filter is None else self._filter.finish()
+        self._ended = True
+        if rest:
+            self._client.session.body(self._stream_id, rest, 0)
+        self._inspection.end()
+        self._client.session.end(self._stream_id, trailers)
 
     def body_sent(self, credit: int) -> None:
         if credit and self._upstream is not None:

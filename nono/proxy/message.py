@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from enum import Enum
+from functools import lru_cache
 from typing import NamedTuple
 
 Header = tuple[bytes, bytes]  # the name as it was sent, the value without surrounding blanks
@@ -286,14 +287,24 @@ def end_to_end(headers: Sequence[Header], *, without: frozenset[bytes] = frozens
     4.1.18) they are the same.
     """
     names = [name.lower() for name, _ in headers]
-    if any(b"_" in name for name in names):
+    if b"_" in b"".join(names):
         names = [folded(name) for name in names]
-    dropped = HOP_BY_HOP | without
+    dropped = _dropped(without)
     if b"connection" in names:
         pairs = zip(names, headers, strict=True)
-        named = _list_members(value for name, (_, value) in pairs if name == b"connection")
-        dropped |= {folded(name) for name in named} - {b"host", b"content-length"}
+        values = [value.lower() for name, (_, value) in pairs if name == b"connection"]
+        if values not in _NAMES_NO_FIELD:
+            named = _list_members(values)
+            dropped |= {folded(name) for name in named} - {b"host", b"content-length"}
     return [field for name, field in zip(names, headers, strict=True) if name not in dropped]
+
+
+_NAMES_NO_FIELD = ([b"keep-alive"], [b"close"])  # which is a hop-by-hop field of its own
+
+
+@lru_cache(16)  # of a few constants
+def _dropped(without: frozenset[bytes]) -> frozenset[bytes]:
+    return HOP_BY_HOP | without
 
 
 def folded(name: bytes) -> bytes:
@@ -308,10 +319,12 @@ def trailers(fields: Sequence[Header]) -> list[Header]:
 
 def serialise(start_line: bytes, headers: Iterable[Header]) -> bytes:
     """The bytes of a head. Every part has passed request_head, response_head or checked_value."""
-    lines = [start_line]
-    lines += [b"%b: %b" % field for field in headers]
-    lines.append(b"\r\n")
-    return b"\r\n".join(lines)
+    return b"%b\r\n%b\r\n" % (start_line, lines(headers))
+
+
+def lines(headers: Iterable[Header]) -> bytes:
+    """The lines of header fields, as serialise writes them."""
+    return b"".join([b"%b: %b\r\n" % field for field in headers])
 
 
 def checked_value(value: bytes) -> bytes:

@@ -6,9 +6,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from nono.credentials.credential import Outgoing
 from nono.proxy import websocket
-from nono.proxy.content_coding import ContentCodingError, accept_encoding
+from nono.proxy.content_coding import ContentCodingError
 from nono.proxy.inspection import Inspection
 from nono.proxy.message import (
     BodyKind,
@@ -68,13 +67,9 @@ class Relay:
         fields = end_to_end(head.headers, without=_NOT_IN_INTERIM)
         self._client.send(serialise(b"HTTP/1.1 %d %b" % (head.status, head.reason), fields))
 
-    def codings(self, request: Outgoing) -> bytes | None:
-        """The Accept-Encoding to send instead of the client's own; None: its own is fine."""
-        if not self._inspection.reads_bodies:
-            return None
-        return accept_encoding(
-            [value for name, value in request.headers if name.lower() == b"accept-encoding"]
-        )
+    @property
+    def reads_bodies(self) -> bool:
+        return self._inspection.reads_bodies
 
     def switched(self, head: ResponseHead) -> bytes:
         """The 101 for the client; what follows it is not looked at."""
@@ -95,19 +90,23 @@ class Relay:
 
     def body(self, piece: bytes) -> None:
         if self._filter is None:
-            self._client.send(chunk(piece) if self._chunked else piece)
-        else:
+            self._send(piece)
+        elif self._filter.expands:
             self._outputs.append(self._filter.feed(piece))
             self._take()
+        else:
+            self._send(self._filter.pass_on(piece))
+
+    def _send(self, piece: bytes) -> None:
+        if piece:
+            self._client.send(chunk(piece) if self._chunked else piece)
 
     def flush(self) -> None:
         self._client.flush()
 
     def end(self, trailers: Sequence[Header]) -> None:
         """The upstream has sent all of it."""
-        self._trailers = self._inspection.clean_fields(trailers)
-        if self._filter is not None:
-            self._outputs.append(self._filter.finish())
+        self._trailers = self._inspection.clean_fields(trailers) if trailers else ()
         self._take()
 
     def request_piece(self, piece: bytes) -> None:
@@ -132,21 +131,25 @@ class Relay:
                 if output is None:
                     self._outputs.popleft()
                     continue
-                self._client.send(chunk(output) if self._chunked else output)
+                self._send(output)
                 if len(output) > _FLUSHED_BYTES:
                     self._client.flush()  # only so does the transport know how much is waiting
+            if self._trailers is not None and not self._outputs:
+                self._finish(self._trailers)
         except ContentCodingError:
             # The status line is out; only a connection that ends early can tell that the rest is missing.
             self.break_off("the body is not what its Content-Encoding says")
             self._client.abort()
-            return
-        if self._trailers is not None and not self._outputs:
-            trailers, self._trailers = self._trailers, None
-            if self._chunked:
-                self._client.send(last_chunk(trailers))
-            self._client.flush()
-            self._inspection.end()
-            self._on_end()
+
+    def _finish(self, trailers: Sequence[Header]) -> None:
+        self._trailers = None
+        if self._filter is not None:
+            self._send(self._filter.finish())
+        if self._chunked:
+            self._client.send(last_chunk(trailers))
+        self._client.flush()
+        self._inspection.end()
+        self._on_end()
 
 
 _FLUSHED_BYTES = 16 * 1024

@@ -102,26 +102,36 @@ class BodyFilter:
         self._on_leak = on_leak
         self._told = False
 
+    @property
+    def expands(self) -> bool:
+        """Whether a body may become larger on its way, and is taken piece by piece, with feed."""
+        return self._decode is not None
+
+    def pass_on(self, piece: bytes) -> bytes:
+        """What of it may go on now, of a body that does not expand."""
+        return self._seen(piece if self._leaks is None else self._leaks.feed(piece))
+
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """What of it may go on now; nothing happens before it is taken. ContentCodingError."""
-        pieces = (piece,) if self._decode is None else self._decode.feed(piece)
-        for each in pieces:
-            yield from self._passed(each if self._leaks is None else self._leaks.feed(each))
+        for each in (piece,) if self._decode is None else self._decode.feed(piece):
+            if passed := self.pass_on(each):
+                yield passed
 
-    def finish(self) -> Iterator[bytes]:
+    def finish(self) -> bytes:
         """The rest. ContentCodingError: the body was cut off."""
         if self._decode is not None:
             self._decode.finish()
-        if self._leaks is not None:
-            yield from self._passed(self._leaks.finish())
+        rest = b"" if self._leaks is None else self._seen(self._leaks.finish())
         for tap in self._taps:
             tap.finish()
+        return rest
 
-    def _passed(self, piece: bytes) -> Iterator[bytes]:
+    def _seen(self, piece: bytes) -> bytes:
+        """piece, once everybody who has to has seen it."""
         if self._leaks is not None and self._leaks.found and not self._told:
             self._told = True
             self._on_leak("a response body")
         if piece:
             for tap in self._taps:
                 tap.feed(piece)
-            yield piece
+        return piece

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from nono.credentials.credential import Injection, Outgoing
+from nono.proxy.content_coding import accept_encoding
 from nono.proxy.message import (
     BodyKind,
     Header,
@@ -15,6 +17,7 @@ from nono.proxy.message import (
     end_to_end,
     folded,
     framing_fields,
+    lines,
     serialise,
 )
 from nono.proxy.route import Origin, Route
@@ -24,6 +27,12 @@ NOT_SEARCHABLE = frozenset((b"accept-encoding", b"range", b"if-range"))
 _WRITTEN_HERE = frozenset((b"content-length", b"host"))
 # A session cookie would outlive the request and authenticate without the credential (attack T15).
 WITHHELD = frozenset((b"set-cookie", b"set-cookie2"))
+_NOT_FOR_THE_CLIENT = {  # by whether a credential went along, and whether the length stays
+    (True, True): WITHHELD,
+    (True, False): WITHHELD | {b"content-length"},
+    (False, True): frozenset[bytes](),
+    (False, False): frozenset((b"content-length",)),
+}
 
 
 def outgoing(head: RequestHead, target: bytes, origin: Origin, route: Route | None) -> Outgoing:
@@ -41,21 +50,70 @@ def request_head(
     request: Outgoing,
     framing: Iterable[Header],
     injection: Injection | None,
-    accept_encoding: bytes | None = None,
+    codings: bytes | None = None,
 ) -> bytes:
-    """The bytes of the head, with the credential written last.
+    """The bytes of the head, with the credential written in after all else has been decided.
 
     After the hop-by-hop fields are gone, so that ``Connection: authorization`` removes the child's copy and
     not ours. OSError, ValueError or CredentialError from the credential when it does not fit.
     """
+    return _framed(_unframed(request, injection, codings), framing)
+
+
+class _Unframed(NamedTuple):
+    """A head, but for the fields between its two halves that announce the body."""
+
+    before: bytes
+    after: bytes
+
+
+def _unframed(request: Outgoing, injection: Injection | None, codings: bytes | None) -> _Unframed:
     target, headers, added = request.target, request.headers, list[Header]()
     if injection is not None:
         target, headers, added = injected(request, injection)
-    if accept_encoding is not None:
+    if codings is not None:
         headers = [field for field in headers if field[0].lower() not in NOT_SEARCHABLE]
-        added.append((b"Accept-Encoding", accept_encoding))
-    fields = [(b"Host", request.authority), *headers, *framing, *added]
-    return serialise(b"%b %b HTTP/1.1" % (request.method, target), fields)
+        added.append((b"Accept-Encoding", codings))
+    start_line = b"%b %b HTTP/1.1\r\n" % (request.method, target)
+    before = lines([(b"Host", request.authority), *headers])
+    return _Unframed(start_line + before, lines(added) + b"\r\n")
+
+
+def _framed(head: _Unframed, framing: Iterable[Header]) -> bytes:
+    return head.before + lines(framing) + head.after
+
+
+class RequestWriter:
+    """Writes the head of one request, and keeps the last: a client that repeats itself gets it at once.
+
+    What it keeps holds the credential, for as long as the credential itself is held.
+    """
+
+    __slots__ = ("_injection", "_request", "_searched", "_written")
+
+    def __init__(self, request: Outgoing) -> None:
+        self._request = request
+        self._injection: Injection | None = None
+        self._searched = False
+        self._written: _Unframed | None = None
+
+    def __repr__(self) -> str:
+        return "RequestWriter(...)"
+
+    def head(self, framing: Iterable[Header], injection: Injection | None, *, searched: bool) -> bytes:
+        """As request_head. searched: the response has to come in a coding that can be undone here."""
+        if self._written is not None and injection is self._injection and searched is self._searched:
+            return _framed(self._written, framing)
+        codings = codings_to_ask_for(self._request) if searched else None
+        written = _unframed(self._request, injection, codings)
+        if injection is None or not injection.needs_body:  # a signature is good for one request
+            self._injection, self._searched, self._written = injection, searched, written
+        return _framed(written, framing)
+
+
+def codings_to_ask_for(request: Outgoing) -> bytes:
+    """The Accept-Encoding to send instead of the client's own, when the response is searched."""
+    return accept_encoding([value for name, value in request.headers if name.lower() == b"accept-encoding"])
 
 
 def injected(request: Outgoing, injection: Injection) -> tuple[bytes, list[Header], list[Header]]:
@@ -74,13 +132,10 @@ def response_for_client(
     closes: the connection ends with this response. A client of HTTP/1.0 gets an unknown length as
     "until close", which the caller must then keep.
     """
-    without = WITHHELD if credentialed else frozenset[bytes]()
     chunked = head.body.kind in (BodyKind.CHUNKED, BodyKind.UNTIL_CLOSE) and to_version == b"1.1"
     # Without a body the length of HEAD and 304 describes what was not sent, and stays.
     keeps_length = head.body.kind is BodyKind.NONE and head.status >= 200 and head.status != 204
-    if not keeps_length:
-        without |= {b"content-length"}
-    fields = end_to_end(head.headers, without=without)
+    fields = end_to_end(head.headers, without=_NOT_FOR_THE_CLIENT[credentialed, keeps_length])
     fields += _client_framing(head, chunked=chunked)
     if closes:
         fields.append((b"Connection", b"close"))

@@ -32,6 +32,7 @@ from nono.proxy.refusal import Cut, Refusal
 from nono.proxy.route import Phantom, Route, RouteTable, Scope
 from nono.proxy.token_post import TokenPost
 from nono.proxy.usage_ledger import UsageLedger
+from nono.proxy.verdict_memo import VerdictMemo
 
 if TYPE_CHECKING:
     from nono.proxy.flow_record import FlowRecorder
@@ -115,17 +116,20 @@ async def serve(
             dialer.context(identity)
         pool = Pool(idle_timeout_s=config.pool_idle_timeout_s, max_idle_per_key=config.pool_max_idle)
         async with anyio.create_task_group() as tasks:
+            dispatcher = Dispatcher(
+                RouteTable(config.routes, config.scopes, config.logins),
+                config.hosts,
+                config.session_token,
+                port,
+                intercepts=config.server_context is not None,
+                chain=config.chain,
+                require_auth=config.require_auth,
+                own_names=config.own_names,
+            )
             engine = Engine(
-                dispatcher=Dispatcher(
-                    RouteTable(config.routes, config.scopes, config.logins),
-                    config.hosts,
-                    config.session_token,
-                    port,
-                    intercepts=config.server_context is not None,
-                    chain=config.chain,
-                    require_auth=config.require_auth,
-                    own_names=config.own_names,
-                ),
+                dispatcher=dispatcher,
+                # Which phantoms of a captured login are good changes during a run.
+                judge=dispatcher.judge if config.logins.logins else VerdictMemo(dispatcher.judge),
                 reach=Reach(dialer, port, config.chain),
                 pool=pool,
                 recorder=recorder,

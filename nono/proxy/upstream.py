@@ -68,6 +68,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.heard = False  # a byte of the current response has arrived
         self._keeper = keeper
         self._transport: asyncio.Transport | None = None
+        self._waiting: select.poll | None = None  # on its socket, once it has been asked
         self._sink: ResponseSink | None = None
         self._method = b""
         self._may_switch = False
@@ -103,9 +104,10 @@ class UpstreamConnection(asyncio.Protocol):
         """
         if self._transport is None:
             return False
-        waiting = select.poll()
-        waiting.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return not waiting.poll(0)
+        if self._waiting is None:
+            self._waiting = select.poll()
+            self._waiting.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not self._waiting.poll(0)
 
     def begin(self, sink: ResponseSink, method: bytes, *, may_switch: bool = False) -> None:
         """The next response answers a request of method and goes to sink.

@@ -11,6 +11,7 @@ from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy.filter import HostPolicy
 from nono.proxy.login_table import LoginEndpoint
 from nono.proxy.refusal import Refusal
+from nono.proxy.rewrite import RequestWriter
 from nono.proxy.route import Origin, Route
 
 Mode = Literal["connect", "connect_intercept", "reverse", "external"]
@@ -51,6 +52,10 @@ class Forward:
     approval: EndpointVerdict | None = None  # a person has to agree first
     websocket_key: bytes | None = None  # the client asks for a WebSocket (RFC 6455 section 4.1)
     presented: tuple[Header, ...] = field(default=(), repr=False)  # the fields that hold a login's phantom
+    writer: RequestWriter = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "writer", RequestWriter(self.request))
 
     @property
     def credentialed(self) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
+from nono.credentials.credential import Injected, Outgoing
 from nono.proxy.message import Header, framing_fields, request_head, response_head
-from nono.proxy.rewrite import outgoing, response_for_client
+from nono.proxy.rewrite import RequestWriter, outgoing, response_for_client
 from nono.proxy.rewrite import request_head as written_head
 from nono.proxy.route import Origin
 from support.proxy_thread import REAL_KEY, FakeCredential, a_route
@@ -109,3 +112,28 @@ def test_an_upstream_session_cookie_is_kept_from_a_credential_route() -> None:
     cookie: list[Header] = [(b"Set-Cookie", b"session=1"), (b"Content-Length", b"0")]
     assert b"Set-Cookie" not in relayed(200, cookie)
     assert b"Set-Cookie: session=1" in relayed(200, cookie, credentialed=False)
+
+
+def test_a_writer_writes_another_head_for_another_credential_framing_or_search() -> None:
+    head = request_head(b"POST", b"/", "1.1", [(b"Host", b"a"), (b"Accept-Encoding", b"gzip, odd")])
+    request = outgoing(head, b"/v1", ORIGIN, a_route(1))
+    first, second = FakeCredential(), FakeCredential(content=b"Bearer another")
+    writer = RequestWriter(request)
+    for credential in (first, first, second, None, first):
+        for framing in ([], [(b"Content-Length", b"3")], [(b"Content-Length", b"4")]):
+            for searched, codings in ((False, None), (True, b"gzip")):
+                expected = written_head(request, framing, credential, codings)
+                assert writer.head(framing, credential, searched=searched) == expected
+
+
+def test_a_writer_signs_each_request_anew_and_shows_nothing() -> None:
+    class Signature(FakeCredential):
+        def inject(self, request: Outgoing) -> Injected:
+            return Injected(request.target, [(b"Authorization", b"signature %d" % next(numbers))])
+
+    numbers = itertools.count()
+    writer = RequestWriter(Outgoing(b"GET", b"/", b"a", []))
+    signature = Signature(needs_body=True)
+    written = [writer.head([], signature, searched=False) for _ in range(2)]
+    assert [b"signature %d" % index in head for index, head in enumerate(written)] == [True, True]
+    assert "signature" not in repr(writer)
