@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, cast
 
 from nono.clock import rfc3339, unix_ms
 
@@ -102,6 +102,13 @@ def network(
         fields["upstream"] = upstream
     fields |= {"port": port, "method": method, "path": path, "status": status, "reason": reason}
     return {"type": "network", "event": fields}
+
+
+def at_this_moment(network_event: Event) -> Event:
+    """The same network event, happening now."""
+    fields = cast(Event, network_event["event"])
+    # The time is there already, so that it keeps its place in front.
+    return {"type": "network", "event": {**fields, "timestamp_unix_ms": unix_ms()}}
 
 
 class CaptureRun(NamedTuple):

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from nono.audit.event import Event, network
+from functools import lru_cache
+
+from nono.audit.event import Event, at_this_moment, network
 from nono.proxy.refusal import Refusal, one_line
 from nono.proxy.verdict import Entry
 
 
 def allowed(entry: Entry, *, reason: str | None = None) -> Event:
     """The event of a request that is about to be carried out; reason is what else there is to say of it."""
+    return at_this_moment(_allowed(entry, reason))
+
+
+@lru_cache(128)  # clients repeat themselves
+def _allowed(entry: Entry, reason: str | None) -> Event:
     return network(
         mode=entry.mode,
         decision="allow",

@@ -11,11 +11,14 @@ import httptools
 from nono.proxy.message import (
     MAX_HEAD_BYTES,
     MAX_HEADERS,
+    BodyKind,
     Header,
     MessageError,
     RequestHead,
     request_head,
 )
+
+MAX_REPEATED_BYTES = 4096  # of a head that is kept, one for each connection
 
 
 @dataclass(slots=True)
@@ -51,6 +54,7 @@ class RequestReader:
         self._last: Incoming | None = None  # the one whose body is being read
         self._unfinished = 0  # bytes of reads in which neither a head nor a piece of a body was completed
         self._progress = False
+        self._repeated: tuple[bytes, RequestHead] | None = None  # the last that came whole
         self._forget_head()
 
     def _forget_head(self) -> None:
@@ -65,9 +69,43 @@ class RequestReader:
             if self._after_connect:
                 self.leftover += data
             return
+        before = self._last
+        is_boundary = not self.in_head and (before is None or (before.complete and before.head.keep_alive))
+        if is_boundary and self._is_repetition(data):
+            return
+        self._parse(self._parser, data)
+        if is_boundary and self._last is not before:
+            self._remember(data)
+
+    def _is_repetition(self, data: bytes) -> bool:
+        """Whether data is, once more, one request whose head has been read: what its bytes mean is known."""
+        if self._repeated is None or not data.startswith(self._repeated[0]):
+            return False
+        raw, head = self._repeated
+        if len(data) != len(raw) + head.body.length:
+            return False
+        self._last = Incoming(head, [data[len(raw) :]] if head.body.length else [], complete=True)
+        self.queue.append(self._last)
+        self._unfinished = 0
+        return True
+
+    def _remember(self, data: bytes) -> None:
+        """Keep the head in data if nothing is in it but that head and its whole body.
+
+        What the parser found must account for each byte of it, however it has read them.
+        """
+        request, end = self._last, data.find(b"\r\n\r\n") + 4
+        if request is None or not request.complete or end < 4 or end > MAX_REPEATED_BYTES:
+            return
+        head = request.head
+        is_plain = head.keep_alive and not head.wants_upgrade and head.method != b"CONNECT"
+        if is_plain and head.body.kind is not BodyKind.CHUNKED and len(data) == end + head.body.length:
+            self._repeated = data[:end], head
+
+    def _parse(self, parser: httptools.HttpRequestParser, data: bytes) -> None:
         self._progress = False
         try:
-            self._parser.feed_data(data)
+            parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self.is_deaf = self._after_connect = True
             self.leftover = data[upgrade.args[0] :]

@@ -12,6 +12,7 @@ from nono.proxy.message import Body, BodyKind, Header, MessageError, ResponseHea
 
 # What describes the coded body, and would be wrong for the decoded one.
 _OF_THE_CODED_BODY = frozenset((b"content-encoding", b"content-length", b"content-md5", b"digest"))
+_CODING = b"content-encoding"
 _UNTIL_CLOSE = Body(BodyKind.UNTIL_CLOSE)
 _SHOWN_BYTES = 64  # of the name of a header, which is the upstream's to choose
 
@@ -44,7 +45,7 @@ def filtered(
         head = clean_head(head, watcher, on_leak)
     if head.body.kind is BodyKind.NONE or (watcher is None and not taps):
         return Filtered(head, None)
-    codings = [value for name, value in head.headers if name.lower() == b"content-encoding"]
+    codings = [value for name, value in head.headers if len(name) == 16 and name.lower() == _CODING]
     decode = None
     if codings:
         decode = decoder(b", ".join(codings))
@@ -60,6 +61,9 @@ def filtered(
 
 def clean_head(head: ResponseHead, watcher: LeakWatcher, on_leak: Callable[[str], None]) -> ResponseHead:
     """head without the secret; the very same one when it is clean."""
+    # One search for all of it, since nearly every head is clean; one that holds something is made anew.
+    if watcher.mask_text(b"\n".join([head.reason, *chain.from_iterable(head.headers)])) is None:
+        return head
     headers = masked(head.headers, watcher, on_leak)
     reason = watcher.mask_text(head.reason)
     if reason is not None:
@@ -72,7 +76,6 @@ def masked(
     headers: Sequence[Header], watcher: LeakWatcher, on_leak: Callable[[str], None]
 ) -> Sequence[Header]:
     """The fields without the secret; the very same ones when they are clean."""
-    # One search for all of them, since nearly all are clean; one that finds something is made anew.
     if watcher.mask_text(b"\n".join(chain.from_iterable(headers))) is None:
         return headers
     fields = []
