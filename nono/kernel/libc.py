@@ -31,6 +31,27 @@ def syscall(number: int, *args: int, tried: str) -> int:
     return result
 
 
+class RepeatedCall:
+    """A system call that is made again and again with much the same arguments.
+
+    Each argument is a c_long whose value is set when it changes: converting seven integers anew takes
+    longer than many a system call. The caller keeps buffers behind addresses alive.
+    """
+
+    __slots__ = ("_all", "_function", "arguments")
+
+    def __init__(self, name: str, *arguments: int) -> None:
+        self._function = _LIBC["syscall"]  # by index: an object of its own, which has no argtypes
+        self._function.restype = ctypes.c_long
+        self.arguments = tuple(map(ctypes.c_long, arguments))
+        self._all = (ctypes.c_long(syscall_number(name)), *self.arguments)
+
+    def __call__(self) -> int:
+        """The result; the errno, negative, when it fails."""
+        result: int = self._function(*self._all)
+        return result if result >= 0 else -ctypes.get_errno()
+
+
 def prctl(option: int, *args: int, tried: str) -> int:
     """The result of prctl(2); arguments left out are zero, as several options insist. OSError as above."""
     padded = (*args, 0, 0, 0, 0)[:4]

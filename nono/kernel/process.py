@@ -12,7 +12,9 @@ import os
 import resource
 
 from nono.kernel import uapi_process as uapi
-from nono.kernel.libc import prctl, syscall, syscall_number
+from nono.kernel.libc import RepeatedCall, os_error, prctl, syscall, syscall_number
+
+PIDFDS_MAX = 64  # threads whose descriptor is kept at hand
 
 
 def no_new_privs() -> None:
@@ -97,6 +99,51 @@ def duplicate_descriptor(tid: int, fd: int) -> int:
         os.close(pidfd)
 
 
+class DescriptorCopier:
+    """Copies descriptors as duplicate_descriptor does, with the pidfds of the last threads kept open.
+
+    Opening and closing a pidfd takes longer than all else. One that was kept cannot mean another thread: a
+    number is given away again only when nobody has it any more, and the old pidfd answers ESRCH from then
+    on. So it means whoever has the number now, or nobody.
+    """
+
+    def __init__(self) -> None:
+        self._pidfds: dict[int, int] = {}  # by tid, the oldest first
+        self._getfd = RepeatedCall("pidfd_getfd", 0, 0, 0)
+
+    def copy(self, tid: int, fd: int) -> int:
+        """A copy, close-on-exec, that the caller closes; OSError as from duplicate_descriptor."""
+        pidfd = self._pidfds.get(tid)
+        if pidfd is not None:
+            of_thread, descriptor, _ = self._getfd.arguments
+            of_thread.value, descriptor.value = pidfd, fd
+            copy = self._getfd()
+            if copy >= 0:
+                return copy
+            if copy != -errno.ESRCH:
+                raise os_error(-copy, f"pidfd_getfd({tid}, {fd})")
+            os.close(self._pidfds.pop(tid))
+        try:
+            pidfd = os.pidfd_open(tid, uapi.PIDFD_THREAD)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            # Before 6.9. A process's pidfd is not kept: its threads come and go, and so do their numbers.
+            return duplicate_descriptor(tid, fd)
+        self._keep(tid, pidfd)
+        return syscall(syscall_number("pidfd_getfd"), pidfd, fd, 0, tried=f"pidfd_getfd({tid}, {fd})")
+
+    def _keep(self, tid: int, pidfd: int) -> None:
+        if len(self._pidfds) >= PIDFDS_MAX:
+            os.close(self._pidfds.pop(next(iter(self._pidfds))))
+        self._pidfds[tid] = pidfd
+
+    def close(self) -> None:
+        """Forget all threads; the next copy looks its thread up anew."""
+        while self._pidfds:
+            os.close(self._pidfds.popitem()[1])
+
+
 class MemoryReader:
     """Reads small pieces of other processes' memory into a buffer of its own (process_vm_readv(2)).
 
@@ -108,9 +155,10 @@ class MemoryReader:
         self._length_max = length_max
         self._buffer = ctypes.create_string_buffer(length_max)
         self._vectors = ctypes.create_string_buffer(2 * uapi.IOVEC.size)
-        self._local = ctypes.addressof(self._vectors)
-        self._remote = self._local + uapi.IOVEC.size
-        self._number = syscall_number("process_vm_readv")
+        local = ctypes.addressof(self._vectors)
+        remote = local + uapi.IOVEC.size
+        self._call = RepeatedCall("process_vm_readv", 0, local, 1, remote, 1, 0)
+        self._tid = self._call.arguments[0]
 
     def read(self, tid: int, address: int, length: int) -> bytes:
         """Up to length bytes at address; fewer when the rest is not mapped there.
@@ -124,8 +172,10 @@ class MemoryReader:
             return b""
         uapi.IOVEC.pack_into(self._vectors, 0, ctypes.addressof(self._buffer), length)
         uapi.IOVEC.pack_into(self._vectors, uapi.IOVEC.size, address, length)
-        tried = "process_vm_readv"
-        count = syscall(self._number, tid, self._local, 1, self._remote, 1, 0, tried=tried)
+        self._tid.value = tid
+        count = self._call()
+        if count < 0:
+            raise os_error(-count, "process_vm_readv")
         return self._buffer.raw[:count]
 
 

@@ -91,6 +91,7 @@ class NotifyLoop:
         self._loop.remove_reader(self._listener)
         for pending in list(self._pending.values()):
             self._forget(pending)
+        self._calls.close()
         os.close(self._listener)
         self._listener = -1
 

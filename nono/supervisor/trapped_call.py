@@ -43,11 +43,15 @@ class HiddenCallerError(Exception):
 
 
 class TrappedCalls:
-    """The look-ups of one listener, which stays its owner's."""
+    """The look-ups of one listener, which stays its owner's; close() ends them."""
 
     def __init__(self, listener: int) -> None:
         self._listener = listener
         self._memory = process.MemoryReader(SOCKADDR_STORAGE_BYTES)
+        self._descriptors = process.DescriptorCopier()
+
+    def close(self) -> None:
+        self._descriptors.close()
 
     def sockaddr(self, call: notify.Notification, pointer: int, length: int) -> bytes:
         """One copy of a socket address of the caller's.
@@ -72,7 +76,7 @@ class TrappedCalls:
         OSError EBADF or ENOTSOCK as the kernel itself would answer.
         """
         try:
-            descriptor = process.duplicate_descriptor(call.tid, call.args[0] & 0xFFFFFFFF)
+            descriptor = self._descriptors.copy(call.tid, call.args[0] & 0xFFFFFFFF)
         except PermissionError as error:
             raise HiddenCallerError from error
         try:

@@ -8,7 +8,10 @@ import mmap
 import os
 import resource
 import signal
+import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,7 +24,7 @@ from nono.kernel.uapi_process import (
     PR_GET_NO_NEW_PRIVS,
     PR_GET_PDEATHSIG,
 )
-from support.forked import child, errno_of, in_child
+from support.forked import Child, child, errno_of, in_child
 
 READER = process.MemoryReader(4096)
 
@@ -175,6 +178,102 @@ def test_a_thread_that_is_gone_is_an_error() -> None:
         assert errno_of(lambda: process.duplicate_descriptor(ended.pid, 0)) == errno.ESRCH
         assert errno_of(lambda: READER.read(ended.pid, 4096, 1)) == errno.ESRCH
         assert errno_of(lambda: process.thread_group_id(ended.pid)) in (errno.ENOENT, errno.ESRCH)
+
+
+@contextmanager
+def copier() -> Iterator[process.DescriptorCopier]:
+    made = process.DescriptorCopier()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def told_apart(copies: process.DescriptorCopier, tid: int, number: int) -> bytes:
+    """What stands in the file that tid has open as number."""
+    copy = copies.copy(tid, number)
+    try:
+        assert not os.get_inheritable(copy)
+        return os.pread(copy, 16, 0)
+    finally:
+        os.close(copy)
+
+
+@contextmanager
+def holder_of(text: bytes, number: int) -> Iterator[Child]:
+    """A child that has this text open under this number, and nothing of ours there."""
+    with tempfile.TemporaryFile() as file:
+        file.write(text)
+        file.flush()
+        ours, theirs = os.pipe()
+
+        def hold() -> None:
+            os.dup2(file.fileno(), number)
+            os.write(theirs, b"!")
+            signal.pause()
+
+        try:
+            with child(hold) as holding:
+                assert os.read(ours, 1) == b"!"
+                yield holding
+        finally:
+            os.close(ours)
+            os.close(theirs)
+
+
+def test_a_thread_is_opened_once_for_all_its_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[int] = []
+    pidfd_open = os.pidfd_open
+
+    def counted(pid: int, flags: int = 0) -> int:
+        opened.append(pid)
+        return pidfd_open(pid, flags)
+
+    monkeypatch.setattr(os, "pidfd_open", counted)
+    with copier() as copies, holder_of(b"one", 100) as one, holder_of(b"two", 100) as two:
+        for _ in range(3):
+            assert told_apart(copies, one.pid, 100) == b"one"
+            assert told_apart(copies, two.pid, 100) == b"two"
+        if opened[1] == two.pid:  # from 6.9 on
+            assert opened == [one.pid, two.pid]
+        with pytest.raises(OSError, match=r"pidfd_getfd\(\d+, 987\): .* \[EBADF\]"):
+            copies.copy(one.pid, 987)
+
+
+def test_a_thread_whose_descriptor_is_kept_is_an_error_once_it_is_gone() -> None:
+    with copier() as copies, holder_of(b"one", 100) as one:
+        assert told_apart(copies, one.pid, 100) == b"one"
+        os.kill(one.pid, signal.SIGKILL)
+        one.wait()
+        assert errno_of(lambda: copies.copy(one.pid, 100)) == errno.ESRCH
+
+
+def test_a_number_that_was_given_away_again_is_its_new_owner() -> None:
+    next_pid = Path("/proc/sys/kernel/ns_last_pid")
+    try:
+        next_pid.write_text(next_pid.read_text())
+    except OSError:
+        pytest.skip("this kernel does not let this user choose the number of the next process")
+    with copier() as copies:
+        for _ in range(50):  # another process of the machine may be quicker
+            with holder_of(b"old", 100) as old:
+                assert told_apart(copies, old.pid, 100) == b"old"
+            next_pid.write_text(str(old.pid - 1))
+            with holder_of(b"new", 100) as new:
+                if new.pid == old.pid:
+                    assert told_apart(copies, new.pid, 100) == b"new"
+                    return
+    pytest.fail("no number was given away again")
+
+
+def test_only_so_many_threads_are_kept_and_none_after_the_end() -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    with copier() as copies:
+        for _ in range(process.PIDFDS_MAX + 5):
+            with child(signal.pause) as each:
+                os.close(copies.copy(each.pid, 0))
+        assert len(os.listdir("/proc/self/fd")) <= before + process.PIDFDS_MAX
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_memory_is_read_up_to_the_first_page_that_is_not_mapped() -> None:

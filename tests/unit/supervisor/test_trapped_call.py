@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import closing
 
 import pytest
 
@@ -16,7 +17,8 @@ LISTENER = -1  # never used: whether the notification still stands is the test's
 def fetch(descriptor: int) -> socket.SocketType | None:
     """The look-up for a call of this very process, whose first argument is descriptor."""
     call = notify.Notification(id=7, tid=os.getpid(), flags=0, nr=0, arch=0, args=(descriptor, 0, 0, 0, 0, 0))
-    return TrappedCalls(LISTENER).socket(call)
+    with closing(TrappedCalls(LISTENER)) as calls:
+        return calls.socket(call)
 
 
 def open_descriptors() -> set[str]:
