@@ -55,7 +55,8 @@ class ClientConnection(asyncio.Protocol):
         self._inside = inside
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._reader = RequestReader()
+        self._reader: RequestReader  # these two are not made for a client that has gone already
+        self._deadline: Deadline
         self._current: Incoming | None = None  # the request that is being answered, or was last
         self._active: Job | None = None  # its execution; None while it is judged, and once it is answered
         self._out: list[bytes] = []
@@ -63,20 +64,21 @@ class ClientConnection(asyncio.Protocol):
         self._reading_paused = False
         self._peer_paused = False
         self._authentication_failures = 0
-        self._deadline = Deadline(self._overdue)
         self._head_is_timed = False
         self.winding_down = False
 
     # -- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
         self._engine.connections.add(self)
-        if self._engine.connections.closing:
-            self._transport.abort()
-            return
         peer = transport.get_extra_info("peername")
         if peer is None:  # it was reset before it was accepted
+            cast(asyncio.Transport, transport).abort()
+            return
+        self._transport = cast(asyncio.Transport, transport)
+        self._reader = RequestReader()
+        self._deadline = Deadline(self._overdue)
+        if self._engine.connections.closing:
             self._transport.abort()
             return
         self._time_head()
@@ -91,6 +93,8 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._engine.connections.discard(self)
+        if self._transport is None:  # its client had gone already
+            return
         self._transport = None
         self._reader.stop()
         self._deadline.cancel()
