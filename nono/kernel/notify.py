@@ -39,16 +39,8 @@ def receive(listener_fd: int) -> Notification:
     """
     buffer = bytearray(uapi.SECCOMP_NOTIF.size)  # zeroed: anything else is EINVAL
     fcntl.ioctl(listener_fd, uapi.SECCOMP_IOCTL_NOTIF_RECV, buffer, True)
-    notification_id, tid, flags, nr, arch, _, *args = uapi.SECCOMP_NOTIF.unpack(buffer)
-    first, second, third, fourth, fifth, sixth = args
-    return Notification(
-        id=notification_id,
-        tid=tid,
-        flags=flags,
-        nr=nr,
-        arch=arch,
-        args=(first, second, third, fourth, fifth, sixth),
-    )
+    notification_id, tid, flags, nr, arch, _, a, b, c, d, e, f = uapi.SECCOMP_NOTIF.unpack(buffer)
+    return Notification(notification_id, tid, flags, nr, arch, (a, b, c, d, e, f))
 
 
 def is_valid(listener_fd: int, notification_id: int) -> bool:

@@ -21,7 +21,7 @@ from ipaddress import ip_address
 from nono.audit.event import Recorder
 from nono.kernel import notify, uapi_process, uapi_seccomp
 from nono.supervisor import adjudicator
-from nono.supervisor.adjudicator import NetworkGrants, Perform, Refuse
+from nono.supervisor.adjudicator import NetworkGrants, Refuse
 from nono.supervisor.peer_registry import PeerAddress
 from nono.supervisor.refusals import refused
 from nono.supervisor.syscall_args import (
@@ -75,7 +75,7 @@ class NotifyLoop:
         self._calls = TrappedCalls(listener)
         # A child connects to the same few addresses again and again. The key is the copy that was read.
         self._judge_connect = lru_cache(JUDGED_MAX)(
-            lambda raw: adjudicator.judge_connect(parse_sockaddr(raw), grants)
+            lambda raw: _as_dialled(adjudicator.judge_connect(parse_sockaddr(raw), grants))
         )
 
     def start(self) -> None:
@@ -127,8 +127,10 @@ class NotifyLoop:
                 self._respond(call, errno_value)
 
     def _respond(self, call: notify.Notification, errno_value: int) -> None:
-        with suppress(FileNotFoundError):  # ENOENT: the caller is gone
+        try:
             notify.respond(self._listener, call.id, errno_value=errno_value)
+        except FileNotFoundError:  # ENOENT: the caller is gone
+            return
 
     def _decide_and_act(self, call: notify.Notification) -> int | None:
         """The errno to answer with, 0 for success; None when the answer comes later."""
@@ -177,9 +179,11 @@ class NotifyLoop:
         duplicate = self._calls.tcp_socket(call)
         if duplicate is None:
             return errno.EACCES
-        return self._start_connect(call, duplicate, verdict)
+        return self._start_connect(call, duplicate, verdict[duplicate.family])
 
-    def _start_connect(self, call: notify.Notification, duplicate: Socket, verdict: Perform) -> int | None:
+    def _start_connect(
+        self, call: notify.Notification, duplicate: Socket, sockaddr: tuple[str, int]
+    ) -> int | None:
         """Connect as the caller would have, without ever blocking the loop. Owns duplicate."""
         blocking = not fcntl.fcntl(duplicate.fileno(), fcntl.F_GETFL) & os.O_NONBLOCK
         keep = False
@@ -187,12 +191,12 @@ class NotifyLoop:
             # The flag belongs to the open file that the child shares, and is put back before it is answered.
             if blocking:
                 duplicate.setblocking(False)
-            result = duplicate.connect_ex(_sockaddr(verdict.address, duplicate.family))
+            result = duplicate.connect_ex(sockaddr)
             self._register(duplicate)
             if blocking and result in CONNECT_IN_PROGRESS:
                 # On loopback the handshake is over by now and the second call says so; only a full accept
                 # queue really makes it wait.
-                result = duplicate.connect_ex(_sockaddr(verdict.address, duplicate.family))
+                result = duplicate.connect_ex(sockaddr)
                 if result in CONNECT_IN_PROGRESS:
                     self._wait_for(_PendingConnect(call, duplicate))
                     keep = True
@@ -207,9 +211,11 @@ class NotifyLoop:
                 release(duplicate)
 
     def _register(self, duplicate: Socket) -> None:
-        with suppress(OSError):
-            host, port = duplicate.getsockname()[:2]
-            self._connected((str(host).removeprefix("::ffff:"), port))
+        try:
+            host, port, *_ = duplicate.getsockname()
+        except OSError:
+            return
+        self._connected((host.removeprefix("::ffff:"), port))
 
     def _wait_for(self, pending: _PendingConnect) -> None:
         self._pending[pending.notification.id] = pending
@@ -266,6 +272,13 @@ class NotifyLoop:
         finally:
             release(duplicate)
         return 0
+
+
+def _as_dialled(verdict: adjudicator.Verdict) -> Refuse | dict[int, tuple[str, int]]:
+    """An address to connect to as the sockets of each family take it."""
+    if isinstance(verdict, Refuse):
+        return verdict
+    return {family: _sockaddr(verdict.address, family) for family in (socket.AF_INET, socket.AF_INET6)}
 
 
 def _sockaddr(address: InetAddress, family: int) -> tuple[str, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 PeerAddress = tuple[str, int]
 
 # Connections that the proxy has not accepted yet. Beyond it the oldest is forgotten and its peer refused,
@@ -17,12 +19,13 @@ class PeerRegistry:
     """
 
     def __init__(self) -> None:
-        self._pending: dict[PeerAddress, None] = {}
+        # Not a dict: the oldest of thousands is found there by walking over all that were forgotten before.
+        self._pending: OrderedDict[PeerAddress, None] = OrderedDict()
 
     def register(self, peer: PeerAddress) -> None:
         self._pending[peer] = None
         if len(self._pending) > PENDING_MAX:
-            del self._pending[next(iter(self._pending))]
+            self._pending.popitem(last=False)
 
     def take(self, peer: PeerAddress) -> bool:
         """Whether this peer is the child's; it is forgotten by the question."""

@@ -20,6 +20,7 @@ Socket = socket.SocketType
 
 
 _LINGER = struct.Struct("@ii")  # l_onoff, l_linger in seconds (socket(7))
+_OFF = _LINGER.pack(0, 0)
 
 
 def release(duplicate: Socket) -> None:
@@ -30,11 +31,9 @@ def release(duplicate: Socket) -> None:
     lives on finds its close no longer waits; the setting that resets the connection (0 seconds) stays.
     """
     with suppress(OSError):
-        enabled, seconds = _LINGER.unpack(
-            duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER.size)
-        )
-        if enabled and seconds:
-            duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER.pack(0, 0))
+        found = duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER.size)
+        if found != _OFF and all(_LINGER.unpack(found)):
+            duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _OFF)
     duplicate.close()
 
 
