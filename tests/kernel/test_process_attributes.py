@@ -8,6 +8,7 @@ import mmap
 import os
 import resource
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -264,6 +265,57 @@ def test_a_number_that_was_given_away_again_is_its_new_owner() -> None:
                     assert told_apart(copies, new.pid, 100) == b"new"
                     return
     pytest.fail("no number was given away again")
+
+
+def test_a_number_that_a_thread_takes_over_by_execve_is_that_thread(tmp_path: Path) -> None:
+    """execve(2) of another thread gives it the number of its leader (de_thread in fs/exec.c)."""
+    new = tmp_path / "new"
+    new.write_bytes(b"new")
+    ours, theirs = os.pipe()
+    again, from_us = os.pipe()
+    program = (
+        f"import os; os.dup2(os.open({str(new)!r}, 0), 100); os.write({theirs}, b'!'); os.read({again}, 1)"
+    )
+
+    def execute() -> None:
+        os.read(again, 1)
+        os.execv(sys.executable, [sys.executable, "-I", "-S", "-c", program])
+
+    def hold() -> None:
+        os.set_inheritable(theirs, True)
+        os.set_inheritable(again, True)
+        os.close(from_us)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 100)
+        threading.Thread(target=execute).start()
+        os.write(theirs, b"!")
+        signal.pause()
+
+    try:
+        with copier() as copies, child(hold) as leader:
+            assert os.read(ours, 1) == b"!"
+            assert told_apart(copies, leader.pid, 100) == b""
+            os.write(from_us, b"!")
+            assert os.read(ours, 1) == b"!"
+            assert told_apart(copies, leader.pid, 100) == b"new"
+    finally:
+        for each in (ours, theirs, again, from_us):
+            os.close(each)
+
+
+def test_a_kernel_without_thread_pidfds_has_none_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process outlives its threads: the number of one may become another's, and the pidfd would not say."""
+    pidfd_open = os.pidfd_open
+
+    def before_6_9(pid: int, flags: int = 0) -> int:
+        if flags:
+            raise OSError(errno.EINVAL, "PIDFD_THREAD")
+        return pidfd_open(pid)
+
+    monkeypatch.setattr(os, "pidfd_open", before_6_9)
+    with copier() as copies, holder_of(b"one", 100) as one:
+        before = len(os.listdir("/proc/self/fd"))
+        assert told_apart(copies, one.pid, 100) == b"one"
+        assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_only_so_many_threads_are_kept_and_none_after_the_end() -> None:
