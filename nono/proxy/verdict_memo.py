@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nono.proxy.message import BodyKind, RequestHead
-from nono.proxy.verdict import Forward, Inside, Verdict
+from nono.proxy.verdict import Inside, Refused, Verdict
 
 MAX_KEPT = 128
 MAX_KEPT_BYTES = 4096  # of a head's target and fields; a child may send as many heads as it likes
@@ -25,7 +25,7 @@ class VerdictMemo:
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
-        self._kept: dict[object, Forward] = {}
+        self._kept: dict[object, Verdict] = {}
 
     def __call__(self, head: RequestHead, inside: Inside | None = None) -> Verdict:
         headers = head.headers
@@ -36,7 +36,7 @@ class VerdictMemo:
         if kept is not None and not head.wants_upgrade:
             return kept
         verdict = self._judge(head, inside)
-        if isinstance(verdict, Forward) and not head.wants_upgrade and _size(head) <= MAX_KEPT_BYTES:
+        if not isinstance(verdict, Refused) and not head.wants_upgrade and _size(head) <= MAX_KEPT_BYTES:
             if len(self._kept) >= MAX_KEPT:
                 del self._kept[next(iter(self._kept))]  # the oldest
             self._kept[key] = verdict

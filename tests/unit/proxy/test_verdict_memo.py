@@ -12,7 +12,7 @@ from nono.policy.endpoint import EndpointPolicy, EndpointRule
 from nono.proxy.dispatch import Dispatcher
 from nono.proxy.message import Header, RequestHead, request_head
 from nono.proxy.route import RouteTable
-from nono.proxy.verdict import Forward, Inside, Refused, Verdict
+from nono.proxy.verdict import Forward, Inside, Intercept, Refused, Tunnel, Verdict
 from nono.proxy.verdict_memo import MAX_KEPT, MAX_KEPT_BYTES, VerdictMemo
 from nono.secret import Secret
 from support.proxy_thread import PHANTOM, TOKEN, Hosts, a_route
@@ -51,6 +51,19 @@ def test_the_same_head_is_judged_once() -> None:
     assert isinstance(first, Forward)
     assert memo(a_head(), INSIDE) is first
     assert judge.asked == 1
+
+
+def test_the_same_connect_is_judged_once_and_only_with_the_token() -> None:
+    judge = CountingJudge()
+    memo = VerdictMemo(judge)
+    for authority, verdict in ((b"api.test:443", Intercept), (b"plain.test:443", Tunnel)):
+        fields = [(b"Host", authority), (b"Proxy-Authorization", b"Bearer " + TOKEN.encode())]
+        head = request_head(b"CONNECT", authority, "1.1", fields)
+        judge.asked = 0
+        assert isinstance(memo(head), verdict)
+        assert memo(head) is memo(head)
+        assert judge.asked == 1
+        assert isinstance(memo(request_head(b"CONNECT", authority, "1.1", fields[:1])), Refused)
 
 
 def test_the_length_of_a_body_makes_no_other_head() -> None:
