@@ -1,5 +1,6 @@
 """``python -m nono`` and the console script."""
 
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -10,6 +11,9 @@ from nono.cli.main import main as run
 
 def main() -> NoReturn:
     """Run the command of sys.argv and end the process with its status."""
+    # What a start makes is there to stay: looking for garbage in it takes a tenth of a start's time. A run
+    # with a loop turns it on again (nono.supervisor.loop).
+    gc.disable()
     status = run()
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, OSError, ValueError):  # None, a reader that is gone, closed

@@ -72,6 +72,7 @@ async def _supervise(parts: Parts) -> int:
                 grants = NetworkGrants(loopback(port), listen_ports)
                 with _adjudicator(_take_listener(start, listener), grants, record, peers):
                     start.go()
+                    loop.begin_collecting()
                     exit_code = await loop.wait(start.child)
             parts.say([f"  [nono] used: {line}" for line in proxy.running.usage_lines])
         finally:

@@ -30,9 +30,12 @@ Warn = Callable[[str], None]
 class Launch:
     """One run. A context manager: leaving the block ends a launcher that was not used."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], *, probes: bool = False) -> None:
+        """probes: whether the kernel is likely to be asked what it can do, which then begins at once."""
         self._environ = environ
         self._launcher: Launcher | None = fork_launcher()
+        if probes:
+            self._launcher.request_facts()
 
     def __enter__(self) -> Launch:
         return self
@@ -46,8 +49,6 @@ class Launch:
         launcher = self._unused()
         capabilities = resolved.capabilities
         needs_listener = capabilities.network is NetworkMode.PROXY or capabilities.elevation
-        if needs_listener:
-            launcher.request_facts()
         search_path = self._environ.get("PATH", os.defpath)
         program = find_program(command[0], search_path, capabilities.workdir)
         facts = launcher.facts() if needs_listener else host.file_system_facts()

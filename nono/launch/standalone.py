@@ -90,6 +90,7 @@ async def _serve(parts: _Parts) -> None:
                 anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals,
             ):
                 parts.announce(Serving(proxy.running.port, proxy.variables, file))
+                loop.begin_collecting()
                 async for _ in signals:
                     break
                 # From here on a signal has its usual effect.

@@ -39,13 +39,18 @@ class Launcher:
     def __init__(self, pid: int, connection: socket.socket) -> None:
         self.pid = pid
         self._connection = connection
+        self._is_probing = False
 
     def request_facts(self) -> None:
         """Have it probe the kernel, while the supervisor goes on with something else."""
         self._send({"probe": True})
+        self._is_probing = True
 
     def facts(self) -> HostFacts:
-        """What the probe that request_facts asked for has found."""
+        """What a probe has found: the one of request_facts, or one made now. Once."""
+        if not self._is_probing:
+            self.request_facts()
+        self._is_probing = False
         found = self._receive()["facts"]
         if not isinstance(found, dict):
             raise LaunchError("the launcher sent no host facts")
@@ -53,6 +58,8 @@ class Launcher:
 
     def restrict(self, plan: SandboxPlan, command: Command) -> int | None:
         """Have the launcher restrict itself. Its listener's number there; None when it has none."""
+        if self._is_probing:
+            self.facts()  # nobody wanted to know; the answer stands before the one that is wanted here
         self._send(
             {
                 "plan": plan.to_message(),

@@ -1,8 +1,9 @@
-"""The event loop's side of supervision: the child's end awaited, the audit log brought to disk."""
+"""The event loop's side of supervision: the end of the child, the audit log on disk, garbage."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from typing import Protocol
 
@@ -18,6 +19,13 @@ class SyncedLog(Protocol):
     def needs_sync(self) -> bool: ...
 
     def sync(self) -> None: ...
+
+
+def begin_collecting() -> None:
+    """Have garbage collected from here on, if the start has put it off; what there is by now is left out."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 async def wait(child: Child) -> int:
