@@ -17,6 +17,7 @@ from nono.credentials.load import Loaded, LoadedService, Loader
 from nono.credentials.phantom import SessionToken
 from nono.credentials.program import find_program
 from nono.errors import LaunchError, NonoError
+from nono.launch.authority_ahead import AuthorityAhead, intercepts
 from nono.launch.interception import TrustedAuthority, trusted_authority
 from nono.launch.logins import Logins, load_logins
 from nono.launch.upstream_proxy import chain_of
@@ -54,6 +55,7 @@ class Assembly(NamedTuple):
     logins: Logins
     chain: Chain | None
     warn: Warn
+    ahead: AuthorityAhead | None  # a CA that is being made elsewhere
 
 
 class Listening(NamedTuple):
@@ -82,7 +84,13 @@ class Assembled(NamedTuple):
     files: tuple[str, ...]  # which these name; canonical
 
 
-def assemble(resolved: Resolved, environ: Mapping[str, str], record: Recorder, warn: Warn) -> Assembly:
+def assemble(
+    resolved: Resolved,
+    environ: Mapping[str, str],
+    record: Recorder,
+    warn: Warn,
+    ahead: AuthorityAhead | None = None,
+) -> Assembly:
     """Reads the credentials. NonoError for what no run could use; one that is missing is warned of."""
     for wanted in resolved.services:
         _check_tls_files(wanted)
@@ -94,7 +102,7 @@ def assemble(resolved: Resolved, environ: Mapping[str, str], record: Recorder, w
             warn(sentence)
     logins = load_logins(resolved.oauth_routes, environ)
     chain = chain_of(resolved.proxy, environ, warn)
-    return Assembly(resolved, environ, record, post, services, logins, chain, warn)
+    return Assembly(resolved, environ, record, post, services, logins, chain, warn, ahead)
 
 
 @asynccontextmanager
@@ -167,10 +175,16 @@ def _authority(
 ) -> AbstractContextManager[TrustedAuthority | None]:
     """The CA, where a host has to be looked into; a person's own, if there is one."""
     resolved = assembly.resolved
-    if resolved.proxy is None or not (resolved.services or resolved.scopes or resolved.oauth_routes):
+    if resolved.proxy is None or not intercepts(resolved):
         return nullcontext()
-    searched = assembly.logins.table.captures
-    return trusted_authority(resolved.proxy, assembly.environ, assembly.warn, own=own, http1_only=searched)
+    return trusted_authority(
+        resolved.proxy,
+        assembly.environ,
+        assembly.warn,
+        own=own,
+        ahead=assembly.ahead.take() if assembly.ahead is not None else None,
+        http1_only=assembly.logins.table.captures,
+    )
 
 
 def _recorder(assembly: Assembly, token: SessionToken) -> AbstractContextManager[FlowRecorder | None]:

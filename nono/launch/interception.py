@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from posixpath import join
 from ssl import SSLContext
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from nono import paths
 from nono.policy.proxy_settings import ProxySettings
@@ -16,7 +16,9 @@ from nono.proxy.child_env import trust_env
 from nono.proxy.dial import HTTP1, HTTP2, HTTP2_AT_NEED
 
 if TYPE_CHECKING:
+    from nono.launch.authority_ahead import MadeAhead
     from nono.proxy.authority import SessionAuthority
+    from nono.proxy.dial import Alpn
 
 
 class TrustedAuthority(NamedTuple):
@@ -27,6 +29,34 @@ class TrustedAuthority(NamedTuple):
     variables: Mapping[str, str]
 
 
+class _Authority(Protocol):
+    @property
+    def certificate_pem(self) -> bytes: ...
+
+    def server_context(self, host: str, alpn: Alpn) -> SSLContext: ...
+
+
+class _MadeElsewhere:
+    """An authority that is built when a host is first intercepted: cryptography takes 30 ms to import."""
+
+    def __init__(self, made: MadeAhead, leaf_validity_s: float | None) -> None:
+        self.certificate_pem = made.certificate_pem
+        self._made = made
+        self._leaf_validity_s = leaf_validity_s
+        self._authority: SessionAuthority | None = None
+
+    def server_context(self, host: str, alpn: Alpn) -> SSLContext:
+        """As SessionAuthority has it."""
+        if self._authority is None:
+            from nono.proxy.authority import SessionAuthority  # here, for the reason above
+
+            made = self._made
+            self._authority = SessionAuthority.from_pem(
+                made.certificate_pem, made.key_pem, leaf_validity_s=self._leaf_validity_s
+            )
+        return self._authority.server_context(host, alpn)
+
+
 @contextmanager
 def trusted_authority(
     settings: ProxySettings,
@@ -34,20 +64,19 @@ def trusted_authority(
     warn: Callable[[str], None],
     *,
     own: SessionAuthority | None = None,
+    ahead: MadeAhead | None = None,
     http1_only: Callable[[str], bool] = lambda host: False,
 ) -> Iterator[TrustedAuthority | None]:
     """The authority of one run, or a person's own; its files are gone when the block is left.
 
+    ahead: what another process has made of it; its leaves are made here all the same.
     http1_only: whether HTTP/2 is not spoken in the name of a host.
     None, and a warning, when they cannot be written: credentials then work through their base URLs only.
     """
-    # Imported here: cryptography is for the runs that intercept something.
-    from nono.proxy.authority import SessionAuthority
+    # Imported here: it is for the runs that intercept something.
     from nono.proxy.trust_bundle import trust_bundle, wants_truststore
 
-    authority = own or SessionAuthority.create(
-        validity_s=settings.ca_validity_s, leaf_validity_s=settings.leaf_validity_s
-    )
+    authority: _Authority = own or _new_authority(settings, ahead)
     directory = join(paths.state_root(environ), "sessions", f"intercept-{os.getpid()}-{secrets.token_hex(8)}")
     with ExitStack() as stack:
         try:
@@ -57,6 +86,7 @@ def trusted_authority(
                     authority.certificate_pem,
                     inherited=environ.get("SSL_CERT_FILE"),
                     java=wants_truststore(environ),
+                    truststore=ahead.truststore if ahead is not None else None,
                 )
             )
         except OSError as error:
@@ -76,3 +106,14 @@ def trusted_authority(
             written,
             trust_env(bundle.pem, bundle.truststore, settings.ca_env_vars, environ),
         )
+
+
+def _new_authority(settings: ProxySettings, ahead: MadeAhead | None) -> _Authority:
+    if ahead is not None:
+        return _MadeElsewhere(ahead, settings.leaf_validity_s)
+    # Imported here: cryptography is for the runs that intercept something.
+    from nono.proxy.authority import SessionAuthority
+
+    return SessionAuthority.create(
+        validity_s=settings.ca_validity_s, leaf_validity_s=settings.leaf_validity_s
+    )

@@ -30,7 +30,7 @@ def run(
 ) -> int:
     """The command's exit code. Credentials are read before there is a loop that a slow keyring could stop."""
     record = FoldingRecorder(log.record if log is not None else record_nothing)
-    assembly = assemble(start.prepared.resolved, start.environ, record, warn)
+    assembly = assemble(start.prepared.resolved, start.environ, record, warn, start.ahead)
     parts = Parts(start, log, record, assembly, proxy_port, say)
     try:
         return anyio.run(_supervise, parts, backend_options={"use_uvloop": True})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from typing import NamedTuple
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import TYPE_CHECKING, NamedTuple
 
 from nono import paths
 from nono.audit import event
@@ -23,6 +23,9 @@ from nono.sandbox.enter import Command
 from nono.sandbox.launcher import Launcher, fork_launcher
 from nono.sandbox.plan import draw
 from nono.supervisor.child import Child, supervise, wait
+
+if TYPE_CHECKING:
+    from nono.launch.authority_ahead import AuthorityAhead
 
 Warn = Callable[[str], None]
 
@@ -81,9 +84,11 @@ class Launch:
             record(event.session_started(redact_argv(prepared.argv)))
             for gap in (*prepared.enforcement.gaps, *prepared.enforcement.notes):
                 record(event.not_enforced(gap))
+            # Before any secret is in memory, as it forks.
+            ahead = stack.enter_context(_authority_ahead(prepared, self._environ))
             try:
                 handed_out = _handed_out(prepared.resolved, self._environ, warn)
-                start = Start(prepared, launcher, child, self._environ, handed_out)
+                start = Start(prepared, launcher, child, self._environ, handed_out, ahead)
                 if prepared.enforcement.rung is None:
                     exit_code = _run_alone(start)
                 else:
@@ -108,6 +113,7 @@ class Start(NamedTuple):
     child: Child
     environ: Mapping[str, str]
     handed_out: Mapping[str, str]  # credentials that the command itself holds, by variable
+    ahead: AuthorityAhead | None  # of a run with a proxy that intercepts
 
     def restrict(
         self, added: Mapping[str, str], proxy_port: int | None, *, readable: Sequence[str] = ()
@@ -129,6 +135,17 @@ class Start(NamedTuple):
         """Let it execute. LaunchError when it cannot."""
         self.launcher.go()
         self.launcher.wait_for_exec()
+
+
+def _authority_ahead(
+    prepared: Prepared, environ: Mapping[str, str]
+) -> AbstractContextManager[AuthorityAhead | None]:
+    if prepared.enforcement.rung is None:
+        return nullcontext()
+    # Imported here: it is for the runs that have a proxy.
+    from nono.launch.authority_ahead import authority_ahead
+
+    return authority_ahead(prepared.resolved, environ)
 
 
 def _handed_out(resolved: Resolved, environ: Mapping[str, str], warn: Warn) -> Mapping[str, str]:

@@ -117,6 +117,10 @@ class SessionAuthority:
         _check_root(certificate, now())
         return cls(certificate, key, leaf_validity_s=leaf_validity_s, now=now)
 
+    def private_key_pem(self) -> bytes:
+        """The CA's own key, for from_pem() in another process."""
+        return _private_pem(self._key)
+
     def server_context(self, host: str, alpn: Alpn = HTTP1) -> ssl.SSLContext:
         """A context whose handshake succeeds for host alone, with the chain [leaf, CA].
 

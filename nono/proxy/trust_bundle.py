@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from posixpath import join
-from shutil import which
 from warnings import catch_warnings, simplefilter
 
 from nono.audit.private_dir import open_private_dir
@@ -64,7 +63,14 @@ def system_places() -> RootPlaces:
 
 def wants_truststore(environment: Mapping[str, str]) -> bool:
     """Whether a JVM can be found with environment; other clients have no use for PKCS #12."""
-    return bool(environment.get("JAVA_HOME")) or which("java", path=environment.get("PATH", "")) is not None
+    if environment.get("JAVA_HOME"):
+        return True
+    folders = environment.get("PATH", "").split(os.pathsep)
+    return any(_is_program(join(folder, "java")) for folder in folders if folder)
+
+
+def _is_program(path: str) -> bool:
+    return os.access(path, os.X_OK) and os.path.isfile(path)
 
 
 @contextmanager
@@ -75,28 +81,28 @@ def trust_bundle(
     inherited: str | None,
     java: bool = False,
     places: RootPlaces | None = None,
+    truststore: bytes | None = None,
 ) -> Iterator[TrustBundle]:
     """The bundle in directory, as long as the block lasts; the directory goes too if nothing else is in it.
 
     directory: absolute, of this session alone; made with mode 0700 if it is not there. inherited:
-    SSL_CERT_FILE of the person's environment. In the file are, in this order, the certificates of inherited,
+    SSL_CERT_FILE of the person's environment. java: whether a truststore is written as well, truststore if
+    that was made already. In the file are, in this order, the certificates of inherited,
     the system's roots, and the session's. OSError: it cannot be written, directory is not private (as
     open_private_dir), or no root was found at all: a bundle with the session's CA alone would take away all
     other trust.
     """
     directory_fd = open_private_dir(directory, create=True)
     try:
-        warnings: list[str] = []
-        own = _inherited_roots(inherited, warnings) if inherited else []
-        roots = list(dict.fromkeys([*own, *_system_roots(places or system_places())]))
+        roots, warnings = trusted_roots(inherited, places)
         if not roots:
             raise FileNotFoundError("no file with the system's root certificates was found (ca-certificates)")
         certificates = [*roots, session_ca_pem.strip()]
         _write(directory_fd, BUNDLE, b"\n".join([*certificates, b""]))
         if java:
-            _write(directory_fd, TRUSTSTORE, _pkcs12(certificates))
-        truststore = join(directory, TRUSTSTORE) if java else None
-        yield TrustBundle(join(directory, BUNDLE), truststore, tuple(warnings))
+            _write(directory_fd, TRUSTSTORE, truststore or truststore_of(certificates))
+        java_file = join(directory, TRUSTSTORE) if java else None
+        yield TrustBundle(join(directory, BUNDLE), java_file, tuple(warnings))
     finally:
         for name in (BUNDLE, TRUSTSTORE):
             with suppress(FileNotFoundError):
@@ -104,6 +110,13 @@ def trust_bundle(
         os.close(directory_fd)
         with suppress(OSError):  # not empty: it is somebody else's as well
             os.rmdir(directory)
+
+
+def trusted_roots(inherited: str | None, places: RootPlaces | None = None) -> tuple[list[bytes], list[str]]:
+    """What clients trusted before, as PEM blocks; and what a person should be told. As for trust_bundle."""
+    warnings: list[str] = []
+    own = _inherited_roots(inherited, warnings) if inherited else []
+    return list(dict.fromkeys([*own, *_system_roots(places or system_places())])), warnings
 
 
 def _inherited_roots(path: str, warnings: list[str]) -> list[bytes]:
@@ -163,7 +176,7 @@ def _write(directory_fd: int, name: str, content: bytes) -> None:
         file.write(content)
 
 
-def _pkcs12(pem_blocks: Sequence[bytes]) -> bytes:
+def truststore_of(pem_blocks: Sequence[bytes]) -> bytes:
     """A truststore for Java, each certificate under its own alias. ValueError: the last cannot be read."""
     # Imported late: most runs have no JVM to write this for.
     from cryptography import x509

@@ -1,0 +1,84 @@
+"""nono.launch.authority_ahead: the CA that a forked process makes is one, and the process leaves nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import pkcs12
+
+from nono.kernel import process
+from nono.launch.authority_ahead import authority_ahead
+from nono.policy.filesystem import HostFilesystem
+from nono.policy.request import RunRequest
+from nono.policy.resolve import Resolved, resolve
+from nono.proxy.authority import SessionAuthority
+
+
+def policy(environ: dict[str, str], request: RunRequest) -> Resolved:
+    return resolve(request, None, environ=environ, cwd=environ["HOME"], fs=HostFilesystem())
+
+
+def intercepting(environ: dict[str, str]) -> Resolved:
+    return policy(environ, RunRequest(credential=("openai",)))
+
+
+def reap() -> None:
+    """As supervise() does."""
+    os.waitpid(-1, 0)
+
+
+def test_what_it_makes_is_an_authority_that_certifies_hosts(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path)}
+    with authority_ahead(intercepting(environ), environ) as ahead:
+        assert ahead is not None
+        made = ahead.take()
+    reap()
+    assert made is not None
+    authority = SessionAuthority.from_pem(made.certificate_pem, made.key_pem)
+    assert authority.certificate_pem == made.certificate_pem
+    authority.server_context("api.openai.com")
+    assert made.truststore is None
+
+
+# Some of the system's old roots have a serial number of 0.
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
+def test_its_truststore_holds_the_authority_where_java_is(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path), "JAVA_HOME": "/opt/jdk"}
+    with authority_ahead(intercepting(environ), environ) as ahead:
+        assert ahead is not None
+        made = ahead.take()
+    reap()
+    assert made is not None
+    assert made.truststore is not None
+    store = pkcs12.load_pkcs12(made.truststore, b"changeit")
+    held = [entry.certificate for entry in store.additional_certs]
+    assert SessionAuthority.from_pem(made.certificate_pem, made.key_pem)._certificate in held
+
+
+def test_a_run_that_intercepts_nothing_makes_none(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path)}
+    resolved = policy(environ, RunRequest(allow_domain=("example.com",)))
+    with authority_ahead(resolved, environ) as ahead:
+        assert ahead is None
+        assert process.child_pids() == []
+
+
+def test_one_that_is_killed_leaves_the_making_to_the_supervisor(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path)}
+    with authority_ahead(intercepting(environ), environ) as ahead:
+        assert ahead is not None
+        for pid in process.child_pids():
+            os.kill(pid, signal.SIGKILL)
+        assert ahead.take() is None
+    reap()
+
+
+def test_it_does_not_outlive_the_block(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path)}
+    with authority_ahead(intercepting(environ), environ):
+        pass
+    reap()
+    assert process.child_pids() == []
