@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from nono.policy.filesystem import HostFilesystem
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
 from nono.proxy.authority import SessionAuthority
+from nono.sandbox import channel
 
 
 def policy(environ: dict[str, str], request: RunRequest) -> Resolved:
@@ -66,19 +68,27 @@ def test_a_run_that_intercepts_nothing_makes_none(tmp_path: Path) -> None:
         assert process.child_pids() == []
 
 
-def test_one_that_is_killed_leaves_the_making_to_the_supervisor(tmp_path: Path) -> None:
+def test_one_that_fails_leaves_the_making_to_the_supervisor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> channel.Message:
+        raise MemoryError
+
+    monkeypatch.setattr("nono.launch.authority_ahead._made", fail)  # which the fork inherits
     environ = {"HOME": str(tmp_path)}
     with authority_ahead(intercepting(environ), environ) as ahead:
         assert ahead is not None
-        for pid in process.child_pids():
-            os.kill(pid, signal.SIGKILL)
         assert ahead.take() is None
     reap()
 
 
-def test_it_does_not_outlive_the_block(tmp_path: Path) -> None:
+def test_it_does_not_outlive_the_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(*_: object) -> channel.Message:
+        time.sleep(60)
+        return {}
+
+    monkeypatch.setattr("nono.launch.authority_ahead._made", hang)
     environ = {"HOME": str(tmp_path)}
     with authority_ahead(intercepting(environ), environ):
         pass
-    reap()
-    assert process.child_pids() == []
+    assert os.waitstatus_to_exitcode(os.waitpid(-1, 0)[1]) == -signal.SIGKILL
