@@ -27,8 +27,6 @@ from nono.policy.filesystem import HostFilesystem
 from nono.policy.resolve import Resolved
 from nono.policy.route_rules import NO_IDENTITY
 from nono.policy.upstream import is_loopback
-from nono.proxy.chain import Chain
-from nono.proxy.chain import authority as authority_text
 from nono.proxy.child_env import LOOPBACK_NO_PROXY, ServiceVariables, child_env
 from nono.proxy.dial import tls_context
 from nono.proxy.route import Origin, Route, Scope
@@ -37,8 +35,7 @@ from nono.proxy.token_post import TokenPost
 
 if TYPE_CHECKING:
     from nono.proxy.authority import SessionAuthority
-
-if TYPE_CHECKING:
+    from nono.proxy.chain import Chain
     from nono.proxy.flow_record import FlowRecorder
 
 Warn = Callable[[str], None]
@@ -118,6 +115,9 @@ async def proxy_of(
         try:
             running = await stack.enter_async_context(proxy)
         except OSError as error:
+            # Imported here: where an address is written for a message only.
+            from nono.proxy.chain import authority as authority_text
+
             raise NonoError(
                 f"Proxy bind failed on {authority_text(listening.address, listening.port)}: {error.strerror}",
                 hint=f"without {listening.port_flag} a free port is taken" if listening.port else None,

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from nono import paths
 from nono.policy.proxy_settings import ProxySettings
+from nono.proxy.alpn import HTTP1, HTTP2, HTTP2_AT_NEED, Alpn
 from nono.proxy.child_env import trust_env
-from nono.proxy.dial import HTTP1, HTTP2, HTTP2_AT_NEED
 
 if TYPE_CHECKING:
     from nono.launch.authority_ahead import MadeAhead
     from nono.proxy.authority import SessionAuthority
-    from nono.proxy.dial import Alpn
 
 
 class TrustedAuthority(NamedTuple):

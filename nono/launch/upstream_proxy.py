@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from nono.errors import CredentialError
 from nono.policy.proxy_settings import ProxySettings
-from nono.proxy.chain import Chain, Via
+
+if TYPE_CHECKING:
+    from nono.proxy.chain import Chain
 
 
 def chain_of(
@@ -16,9 +19,12 @@ def chain_of(
     behind = settings.upstream_proxy if settings is not None else None
     if settings is None or behind is None:
         return None
+    # Imported here: few runs have one.
+    from nono.proxy.chain import Chain, Via
+
     authorization = None
     if behind.auth is not None:
-        # Imported here: few runs have one with a password.
+        # As above: few have one with a password.
         from nono.credentials import broker
         from nono.credentials.proxy_authorization import ProxyAuthorization
         from nono.credentials.reference import parse_reference

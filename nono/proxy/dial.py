@@ -15,14 +15,10 @@ from typing import cast
 import anyio
 
 from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
+from nono.proxy.alpn import HTTP1, Alpn
 from nono.proxy.handover import Handover
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
-Alpn = tuple[str, ...]  # protocol names, the preferred one first (RFC 7301)
-
-HTTP1: Alpn = ("http/1.1",)
-HTTP2: Alpn = ("h2", "http/1.1")
-HTTP2_AT_NEED: Alpn = ("http/1.1", "h2")
 
 _MAX_ADDRESSES = 16
 

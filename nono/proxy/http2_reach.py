@@ -9,7 +9,7 @@ from typing import cast
 import anyio
 
 from nono.proxy import refusal
-from nono.proxy.dial import HTTP1, HTTP2, Alpn
+from nono.proxy.alpn import HTTP1, HTTP2, Alpn
 from nono.proxy.engine import Engine
 from nono.proxy.filter import HostPolicy
 from nono.proxy.http2_upstream import Http2Upstream

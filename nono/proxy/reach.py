@@ -14,8 +14,9 @@ from nono.policy.network import Allow, Refuse
 from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy import chain as chaining
 from nono.proxy import refusal
+from nono.proxy.alpn import HTTP1, Alpn
 from nono.proxy.chain import MAX_REPLY_BYTES, Chain, Incomplete, Malformed, Reply, Via
-from nono.proxy.dial import HTTP1, Alpn, Dialer, DialError
+from nono.proxy.dial import Dialer, DialError
 from nono.proxy.filter import HostPolicy, own_port_refused, reaches_proxy
 from nono.proxy.refusal import Refusal
 

@@ -6,42 +6,31 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 
 from nono.audit.event import Recorder
 from nono.policy.route_rules import NO_IDENTITY
-from nono.proxy import refusal
-from nono.proxy.chain import Chain
-from nono.proxy.connection_set import ConnectionSet, WindsDown
-from nono.proxy.dial import Dialer, Resolver, system_resolver
-from nono.proxy.dispatch import Dispatcher
-from nono.proxy.engine import Engine, no_authority
+from nono.proxy.dial import Resolver, system_resolver
 from nono.proxy.filter import HostPolicy
-from nono.proxy.http1 import ClientConnection
 from nono.proxy.login_table import NO_LOGINS, LoginTable
-from nono.proxy.model_prices import shipped_prices
-from nono.proxy.pool import Pool
-from nono.proxy.preparation import Approver, Preparation
-from nono.proxy.reach import Reach
-from nono.proxy.refusal import Cut, Refusal
 from nono.proxy.route import Phantom, Route, RouteTable, Scope
 from nono.proxy.token_post import TokenPost
-from nono.proxy.usage_ledger import UsageLedger
-from nono.proxy.verdict_memo import VerdictMemo
 
 if TYPE_CHECKING:
+    from nono.proxy.chain import Chain
     from nono.proxy.flow_record import FlowRecorder
+    from nono.proxy.preparation import Approver
+    from nono.proxy.serving import Serving
 
 _log = logging.getLogger(__name__)
 
 Admits = Callable[[tuple[str, int]], bool]
 
-_OVERLOAD_ALLOWANCE = 64  # connections beyond the limit that may be told so; the rest are cut
+_READY_AFTER_S = 0.03  # a command has hardly been loaded by then
 
 
 class ProxyConfig(NamedTuple):
@@ -69,24 +58,42 @@ class ProxyConfig(NamedTuple):
     close_grace_s: float = 1.0  # for responses under way when the block is left
 
 
-@dataclass(frozen=True, slots=True)
 class RunningProxy:
-    port: int
-    _engine: Engine
+    """A proxy that listens. What serves is made when a client comes, or when the start is over."""
+
+    def __init__(self, port: int, make: Callable[[], Serving]) -> None:
+        self.port = port
+        self._make = make
+        self._serving: Serving | None = None
 
     @property
     def client_connections(self) -> int:
-        return len(self._engine.connections)
+        return 0 if self._serving is None else len(self._serving.engine.connections)
 
     @property
     def usage_lines(self) -> list[str]:
         """What the models of this run have used up, for a person."""
-        return self._engine.usage.summary_lines()
+        return [] if self._serving is None else self._serving.engine.usage.summary_lines()
 
     @property
     def upstream_connections(self) -> int:
         """Busy and resting ones; tunnels are not among them."""
-        return len(self._engine.pool.connections)
+        return 0 if self._serving is None else len(self._serving.engine.pool.connections)
+
+    def serving(self) -> Serving:
+        """What serves, made once."""
+        if self._serving is None:
+            self._serving = self._make()
+        return self._serving
+
+    async def get_ready(self) -> None:
+        """Make it while the command is still starting, so that its first connection need not wait."""
+        await anyio.sleep(_READY_AFTER_S)
+        self.serving()
+
+    async def close(self, grace_s: float) -> None:
+        if self._serving is not None:
+            await self._serving.close(grace_s)
 
 
 @asynccontextmanager
@@ -111,49 +118,22 @@ async def serve(
     bound = listener if listener is not None else _bind(config.address, config.port)
     with bound:
         port = bound.getsockname()[1]
-        dialer = Dialer(resolver, config.connect_timeout_s)
-        for identity in {route.tls for route in config.routes} - {NO_IDENTITY}:
-            dialer.context(identity)
-        pool = Pool(idle_timeout_s=config.pool_idle_timeout_s, max_idle_per_key=config.pool_max_idle)
+        table = RouteTable(config.routes, config.scopes, config.logins)
         async with anyio.create_task_group() as tasks:
-            dispatcher = Dispatcher(
-                RouteTable(config.routes, config.scopes, config.logins),
-                config.hosts,
-                config.session_token,
-                port,
-                intercepts=config.server_context is not None,
-                chain=config.chain,
-                require_auth=config.require_auth,
-                own_names=config.own_names,
-            )
-            engine = Engine(
-                dispatcher=dispatcher,
-                # Which phantoms of a captured login are good changes during a run.
-                judge=dispatcher.judge if config.logins.logins else VerdictMemo(dispatcher.judge),
-                reach=Reach(dialer, port, config.chain),
-                pool=pool,
-                recorder=recorder,
-                preparation=Preparation(config.routes, approver, alarm),
-                usage=UsageLedger(shipped_prices()),
-                flows=flows,
-                server_context=config.server_context or no_authority,
-                spawn=lambda work: tasks.start_soon(_contained, work),
-                head_timeout_s=config.head_timeout_s,
-                idle_timeout_s=config.idle_timeout_s,
-                tunnel_idle_timeout_s=config.tunnel_idle_timeout_s,
-            )
-            if config.token_post is not None:
-                config.token_post.bind(engine)
-            greeting = _Greeting(engine.connections, config.max_connections, admits)
+            parts = (recorder, admits, resolver, approver, alarm, flows, tasks)
+            running = RunningProxy(port, lambda: _serving(config, table, port, *parts))
+            if any(route.tls != NO_IDENTITY for route in config.routes):
+                running.serving()  # it reads files, which could not be complained about later
             server = await asyncio.get_running_loop().create_server(
-                lambda: ClientConnection(engine, greeting), sock=bound
+                lambda: running.serving().connection(), sock=bound
             )
+            tasks.start_soon(running.get_ready)
             try:
-                yield RunningProxy(port, engine)
+                yield running
             finally:
                 server.close()
                 with anyio.CancelScope(shield=True):
-                    await _close(engine, config.close_grace_s)
+                    await running.close(config.close_grace_s)
                 tasks.cancel_scope.cancel()
 
 
@@ -171,53 +151,8 @@ def _bind(address: str, port: int) -> socket.socket:
     return bound
 
 
-async def _contained(work: Callable[[], Awaitable[None]]) -> None:
-    """Runs work; a fault in it is that connection's and not the end of the proxy."""
-    try:
-        await work()
-    except Exception:
-        _log.exception("a connection of the proxy failed")
+def _serving(config: ProxyConfig, table: RouteTable, port: int, *parts: Any) -> Serving:
+    # Imported here: it is most of what the proxy imports, and a command is not kept waiting for it.
+    from nono.proxy.serving import Parts, Serving
 
-
-@dataclass(frozen=True, slots=True)
-class _Greeting:
-    """Whether a new connection is served at all."""
-
-    connections: ConnectionSet
-    limit: int
-    admits: Admits | None
-
-    def __call__(self, peer: tuple[str, int]) -> Refusal | Cut | None:
-        open_now = len(self.connections)  # this one included
-        if self.limit and open_now > self.limit + _OVERLOAD_ALLOWANCE:
-            return Cut()
-        if self.admits is not None and not self.admits(peer):
-            # Whoever is told so keeps a place for a while, and other users could keep all of them.
-            return Cut() if 0 < self.limit < 2 * open_now else refusal.not_admitted()
-        if self.limit and open_now > self.limit:
-            return refusal.too_many_connections(self.limit)
-        return None
-
-
-async def _close(engine: Engine, grace_s: float) -> None:
-    """Let responses under way end, for grace_s at most; idle connections and tunnels close at once."""
-    engine.connections.closing = True
-    for member in [*engine.connections.members]:
-        if isinstance(member, WindsDown):
-            member.wind_down()
-        else:
-            member.abort()
-    with anyio.move_on_after(grace_s):
-        await _until_empty(engine.connections)
-    engine.pool.close()
-    for connections in (engine.connections, engine.tunnel_ends, engine.pool.connections):
-        connections.abort()
-        await _until_empty(connections)
-
-
-async def _until_empty(connections: ConnectionSet) -> None:
-    # A transport that was aborted still has to be told so by the loop.
-    emptied = anyio.Event()
-    connections.emptied = emptied.set
-    if connections:
-        await emptied.wait()
+    return Serving(config, table, port, Parts(*parts))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from nono.audit.event import network
 from nono.credentials.credential import Header
-from nono.proxy.engine import Engine
-from nono.proxy.fetch import Fetched, FetchError, OwnRequest, fetch, split_url
+
+if TYPE_CHECKING:
+    from nono.proxy.engine import Engine
+    from nono.proxy.fetch import Fetched
 
 
 class TokenPost:
@@ -21,6 +24,9 @@ class TokenPost:
 
     async def __call__(self, url: str, form: bytes, headers: Sequence[Header]) -> Fetched:
         """The reply, whatever its status. FetchError, an OSError, when there is none."""
+        # Imported here: it is made before the proxy listens, and called when that serves.
+        from nono.proxy.fetch import FetchError, OwnRequest, fetch, split_url
+
         engine = self._engine
         if engine is None:
             raise FetchError("the proxy does not run")

@@ -14,8 +14,8 @@ import anyio
 import h2.settings
 
 from nono.credentials.credential import Credential
+from nono.proxy.alpn import HTTP1, HTTP2
 from nono.proxy.authority import SessionAuthority
-from nono.proxy.dial import HTTP1, HTTP2
 from nono.proxy.http2 import Http2Connection
 from nono.proxy.route import Route
 from support.h2_client import Http2Client, h2_client
@@ -64,7 +64,7 @@ class Stage:
         )
 
     def connections(self) -> list[Http2Connection]:
-        members = self.proxy.running._engine.connections.members
+        members = self.proxy.running.serving().engine.connections.members
         return [member for member in members if isinstance(member, Http2Connection)]
 
     def wind_down(self) -> None:

@@ -27,8 +27,8 @@ from nono.credentials.mask import mask_of
 from nono.credentials.phantom import Phantom, make_phantom, make_session_token
 from nono.credentials.static import StaticCredential
 from nono.policy.route_rules import AUTHORIZATION, RateLimit, TlsIdentity
+from nono.proxy.alpn import HTTP2
 from nono.proxy.authority import SessionAuthority
-from nono.proxy.dial import HTTP2
 from nono.proxy.flow_record import FlowRecorder
 from nono.proxy.route import Origin, Route
 from nono.proxy.server import ProxyConfig, RunningProxy, serve
@@ -134,7 +134,7 @@ class _Orders:
 
     async def state(self, *, objects: bool) -> dict[str, Any]:
         """What is there now; objects by type, garbage collected first, when they are asked for."""
-        engine = self._proxy._engine
+        engine = self._proxy.serving().engine
         return {
             "counts": {
                 "tasks": len(asyncio.all_tasks()),

@@ -27,8 +27,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nono.policy.hostname import canonical_host
+from nono.proxy.alpn import HTTP1, HTTP2, HTTP2_AT_NEED, Alpn
 from nono.proxy.authority import AuthorityError, SessionAuthority
-from nono.proxy.dial import HTTP1, HTTP2, HTTP2_AT_NEED, Alpn
 from support.http_upstream import upstream
 from support.ordinary_user import as_ordinary_user
 

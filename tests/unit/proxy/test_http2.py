@@ -20,8 +20,8 @@ from nono.credentials.leak import leak_watcher
 from nono.credentials.static import StaticCredential
 from nono.policy.endpoint import EndpointPolicy, EndpointRule
 from nono.policy.route_rules import Inject
+from nono.proxy.alpn import HTTP2
 from nono.proxy.authority import SessionAuthority
-from nono.proxy.dial import HTTP2
 from nono.secret import Secret
 from support.h2_client import Fields, Http2Client, connect
 from support.h2_server import Stream, h2_upstream
@@ -447,7 +447,7 @@ def test_a_phantom_on_the_wrong_host_freezes_its_credential() -> None:
         ]
         with routes_stage(server.port, ca.ca_file, routes) as stage, stage.client() as client:
             assert client.get(fields=[("authorization", f"Bearer {BETA}")]).status == 403
-            states = stage.proxy.running._engine.preparation
+            states = stage.proxy.running.serving().engine.preparation
             assert states.state(routes[1]).frozen is not None
             assert client.get(fields=[KEY]).status == 200
 
