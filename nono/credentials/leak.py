@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
 MASK = b"*"  # one for each octet, so that what announced the length of a body stays true
 MIN_WATCHED_CHARACTERS = 8  # a shorter text turns up in bodies that have nothing to do with it
 _SCHEMES = frozenset(("basic", "bearer", "token"))
+# As html.escape() has it, whose module brings all named references along.
+_IN_HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 _GRAM = 4  # bytes at the end of a piece that rule out nearly every beginning of a secret
 
 
@@ -51,13 +52,17 @@ class LeakWatcher:
     def __init__(self, spellings: Sequence[bytes]) -> None:
         """spellings: at least one, none of them empty or with a NUL."""
         self._spellings = spellings
-        self._search: Callable[[bytes], list[tuple[int, int, int]]]
-        self._search = _automaton(spellings).find_matches_as_indexes
+        self._search: Callable[[bytes], list[tuple[int, int, int]]] = self._first_search
         self._beginnings = frozenset(spelling[:n] for spelling in spellings for n in range(1, _GRAM))
         self._grams = b"\0".join(spelling[:-1] for spelling in spellings)
 
     def __repr__(self) -> str:
         return "LeakWatcher(...)"
+
+    def _first_search(self, text: bytes) -> list[tuple[int, int, int]]:
+        """Makes the automaton: a run whose credential is never used need not wait for it."""
+        self._search = _automaton(self._spellings).find_matches_as_indexes
+        return self._search(text)
 
     def stream(self) -> LeakMask:
         return LeakMask(self)
@@ -167,7 +172,7 @@ def _spellings(text: str) -> Iterator[bytes]:
     """text as upstreams echo it: as it is, quoted for JSON, HTML and URLs, in base64 and in hex."""
     yield json.dumps(text)[1:-1].encode()
     yield json.dumps(text).replace("/", "\\/")[1:-1].encode()
-    for written in {text, html.escape(text), json.dumps(text, ensure_ascii=False)[1:-1]}:
+    for written in {text, text.translate(_IN_HTML), json.dumps(text, ensure_ascii=False)[1:-1]}:
         yield from _encodings(written)
     for raw in _encodings(text):
         yield from _percent(raw)

@@ -12,18 +12,14 @@ from contextlib import (
 from typing import TYPE_CHECKING, NamedTuple
 
 from nono.audit.event import Recorder
-from nono.credentials.errors import CredentialUnavailable
 from nono.credentials.load import Loaded, LoadedService, Loader
 from nono.credentials.phantom import SessionToken
-from nono.credentials.program import find_program
 from nono.errors import LaunchError, NonoError
 from nono.launch.authority_ahead import AuthorityAhead, intercepts
 from nono.launch.interception import TrustedAuthority, trusted_authority
 from nono.launch.logins import Logins, load_logins
 from nono.launch.upstream_proxy import chain_of
-from nono.policy import key_reach
 from nono.policy.credential_service import CredentialService
-from nono.policy.filesystem import HostFilesystem
 from nono.policy.resolve import Resolved
 from nono.policy.route_rules import NO_IDENTITY
 from nono.policy.upstream import is_loopback
@@ -154,6 +150,12 @@ def _check_helper(service: CredentialService, resolved: Resolved, environ: Mappi
     """NonoError when the command could replace the program that prints this service's key."""
     if service.capture is None:
         return
+    # Imported here: few runs have one.
+    from nono.credentials.errors import CredentialUnavailable
+    from nono.credentials.program import find_program
+    from nono.policy import key_reach
+    from nono.policy.filesystem import HostFilesystem
+
     try:
         program = find_program(service.capture.command[0], environ)
     except CredentialUnavailable:

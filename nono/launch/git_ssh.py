@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-import sysconfig
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -55,6 +54,11 @@ def ssh_command(helper: Sequence[str]) -> str:
 
 def _of_python(python: str) -> list[str]:
     """What the interpreter reads at its start, where that is not below /usr, as for a build of one's own."""
+    if sys.base_prefix == "/usr":
+        return [python]  # what it reads is granted with the system's programs
+    # Imported here: it reads a large file of build settings.
+    import sysconfig
+
     library = os.path.join(
         sysconfig.get_config_var("LIBDIR") or "", sysconfig.get_config_var("LDLIBRARY") or ""
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import quote
 
 from nono.policy.no_proxy import NoProxyEntry
@@ -32,8 +32,7 @@ _BUNDLE_VARIABLES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceVariables:
+class ServiceVariables(NamedTuple):
     """What one service adds.
 
     phantoms: variable to phantom text, empty when the credential did not load. The texts are revealed by
@@ -43,7 +42,7 @@ class ServiceVariables:
     service: str
     base_urls: tuple[str, ...] = ()  # beside <SERVICE>_BASE_URL
     is_reverse: bool = True  # whether there is a base URL; the route of a wildcard upstream has none
-    phantoms: Mapping[str, str] = field(default_factory=dict, repr=False)
+    phantoms: Mapping[str, str] = {}
 
 
 def base_url_variable(service: str) -> str:

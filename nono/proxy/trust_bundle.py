@@ -9,8 +9,8 @@ import ssl
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from posixpath import join
+from typing import NamedTuple
 from warnings import catch_warnings, simplefilter
 
 from nono.audit.private_dir import open_private_dir
@@ -36,8 +36,7 @@ _CERTIFICATE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TrustBundle:
+class TrustBundle(NamedTuple):
     """Absolute paths, and what a person should be told."""
 
     pem: str
@@ -45,8 +44,7 @@ class TrustBundle:
     warnings: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RootPlaces:
+class RootPlaces(NamedTuple):
     """Where the system's roots are looked for: the first file that has any, or else hashed directories."""
 
     files: Sequence[str]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
 from ipaddress import IPv4Address
+from typing import NamedTuple
 
 from nono.supervisor.syscall_args import (
     AbstractUnixAddress,
@@ -24,23 +24,20 @@ REFUSED_CALL = errno.EPERM
 PROXY_ONLY, LISTEN_PORT, STATIC_FILTER = "network.proxy_only", "network.listen_port", "network.static_filter"
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkGrants:
+class NetworkGrants(NamedTuple):
     """What the child of a proxy-only run may do with sockets."""
 
     proxy: InetAddress
     listen_ports: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Perform:
+class Perform(NamedTuple):
     """Do it for the child, on a duplicate of its socket and with the address that was judged."""
 
     address: InetAddress
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
+class Refuse(NamedTuple):
     """Answer with errno_value. The rest is for the audit log and for whoever asks why."""
 
     errno_value: int
