@@ -1,13 +1,10 @@
 """Every option of the sandbox commands, the ones that are not available yet included."""
 
-import argparse
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from functools import partial
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from nono.errors import ConfigError, UsageError
-from nono.policy.nearest import did_you_mean
 
 
 class Kind(StrEnum):
@@ -22,7 +19,6 @@ class Kind(StrEnum):
 RUN, SHELL, WRAP, WHY, PROXY = "run", "shell", "wrap", "why", "proxy"
 SANDBOX = (RUN, SHELL, WRAP)
 SUPERVISED = (RUN, SHELL)
-HELP_COLUMNS = 80
 TRUE_WORDS = frozenset({"y", "yes", "t", "true", "on", "1"})
 FALSE_WORDS = frozenset({"n", "no", "f", "false", "off", "0", ""})
 
@@ -164,70 +160,13 @@ LEGACY_ENVIRONMENT: Mapping[str, str] = {
 }
 
 
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong as the rest of nono does, where argparse would print its usage and exit."""
-
-    def error(self, message: str) -> NoReturn:
-        _, unrecognised, words = message.partition("unrecognized arguments: ")
-        near = did_you_mean(words.split()[0], self._option_string_actions) if unrecognised else None
-        raise UsageError(message, hint=near or f"{self.prog} --help")
-
-
-def new_parser(prog: str, description: str, usage: str | None = None) -> argparse.ArgumentParser:
-    """An empty parser. Its width is fixed, since argparse would ask shutil for one at each option."""
-    formatter = partial(argparse.HelpFormatter, width=HELP_COLUMNS)
-    return Parser(
-        prog=prog, description=description, usage=usage, allow_abbrev=False, formatter_class=formatter
-    )
-
-
 def options_of(command: str) -> tuple[Option, ...]:
     return tuple(option for option in OPTIONS if command in option.commands)
 
 
-def add_globals(parser: argparse.ArgumentParser) -> None:
-    """The option that may stand before the subcommand as well as behind it."""
-    parser.add_argument(
-        "--silent", "-s", action="store_true", default=argparse.SUPPRESS, help="print nothing of nono's own"
-    )
-
-
-def add_options(parser: argparse.ArgumentParser, command: str, argv: Sequence[str]) -> None:
-    """The options of command. Those that are not available yet are added only where argv has one."""
-    words = {word.partition("=")[0] for word in argv}
-    for option in options_of(command):
-        if not option.available and words.isdisjoint(option.flags):
-            continue
-        is_shown = option.available and option.is_shown
-        _add(parser, option, option.flags, help_text=option.help if is_shown else argparse.SUPPRESS)
-        if option.deprecated:
-            _add(parser, option, option.deprecated, help_text=argparse.SUPPRESS)
-
-
-def _add(parser: argparse.ArgumentParser, option: Option, flags: Sequence[str], help_text: str) -> None:
-    dest, metavar = option.dest, option.metavar or None
-    match option.kind:
-        case Kind.FLAG:
-            parser.add_argument(*flags, dest=dest, action="store_true", default=None, help=help_text)
-        case Kind.COUNT:
-            parser.add_argument(*flags, dest=dest, action="count", default=None, help=help_text)
-        case Kind.VALUE:
-            parser.add_argument(*flags, dest=dest, metavar=metavar, help=help_text)
-        case Kind.LIST:
-            parser.add_argument(*flags, dest=dest, action="append", metavar=metavar, help=help_text)
-        case Kind.PORTS:
-            parser.add_argument(
-                *flags, dest=dest, action="append", type=port, metavar=metavar, help=help_text
-            )
-        case Kind.PAIRS:
-            parser.add_argument(*flags, dest=dest, action="append", nargs=2, metavar=metavar, help=help_text)
-
-
-def port(text: str) -> int:
-    """A TCP port, 1 to 65535, written in plain decimal."""
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a port: a number from 1 to 65535 is expected")
-    return int(text)
+def is_port(text: str) -> bool:
+    """Whether text is a TCP port, 1 to 65535, in plain decimal."""
+    return text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535
 
 
 class Given(NamedTuple):
@@ -261,13 +200,13 @@ class Given(NamedTuple):
 
 
 def collect(
-    command: str, parsed: argparse.Namespace, argv: Sequence[str], environ: Mapping[str, str]
+    command: str, parsed: Mapping[str, object], argv: Sequence[str], environ: Mapping[str, str]
 ) -> Given:
-    """Flags over environment variables. UsageError for an option that is not available yet or empty."""
+    """What was parsed, over environment variables. UsageError: an option not available yet, or empty."""
     environ, warnings = _with_legacy(environ)
     values: dict[str, object] = {}
     for option in options_of(command):
-        value = getattr(parsed, option.dest, None)
+        value = parsed.get(option.dest)
         if value is None and option.env and command != WHY:
             value = _from_environment(option, environ)
         if value is None or value is False:

@@ -1,11 +1,11 @@
 """Parses the arguments of the commands that describe a sandbox, and says what they ask for."""
 
-import argparse
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from nono.cli import options
 from nono.cli.options import Given
+from nono.cli.scan import Scanned, scan
 from nono.errors import ConfigError, NonoError
 from nono.policy.request import RunRequest
 
@@ -51,36 +51,43 @@ class Invocation(NamedTuple):
         )
 
 
-def parser_of(command: str, description: str, argv: Sequence[str]) -> argparse.ArgumentParser:
-    parser = options.new_parser(f"nono {command}", description, "%(prog)s [options] [--] COMMAND ...")
-    options.add_globals(parser)
-    options.add_options(parser, command, argv)
-    return parser
-
-
 def parse(command: str, description: str, argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
     """argv of `nono run` or `nono wrap`, behind the subcommand. Options end at the first other word."""
-    parser = parser_of(command, description, argv)
-    parser.add_argument("command", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
-    parsed = parser.parse_args(list(argv))
-    words = parsed.command[1:] if parsed.command[:1] == ["--"] else parsed.command
-    ours = argv[: len(argv) - len(parsed.command)]
-    given = options.collect(command, parsed, ours, environ)
+    scanned = scan(command, argv) or _with_argparse(command, description, argv)
+    words = scanned.rest[1:] if scanned.rest[:1] == ["--"] else scanned.rest
+    ours = argv[: len(argv) - len(scanned.rest)]
+    given = options.collect(command, scanned.values, ours, environ)
     if not words:
         raise NonoError("No command specified", hint=f"nono {command} [options] -- COMMAND")
     if policy := given.value("sandbox_policy"):
         _check_sandbox_policy(command, policy)
-    return Invocation(given, getattr(parsed, "silent", False), tuple(words))
+    return Invocation(given, scanned.silent, tuple(words))
+
+
+def _with_argparse(command: str, description: str, argv: Sequence[str]) -> Scanned:
+    # Imported here, as below: it is for help and for what scan() does not take.
+    from argparse import REMAINDER, SUPPRESS
+
+    from nono.cli import arguments
+
+    parser = arguments.new_parser(f"nono {command}", description, "%(prog)s [options] [--] COMMAND ...")
+    arguments.add_globals(parser)
+    arguments.add_options(parser, command, argv)
+    parser.add_argument("command", nargs=REMAINDER, help=SUPPRESS)
+    parsed = vars(parser.parse_args(list(argv)))
+    return Scanned(parsed, parsed.get("silent", False), parsed["command"])
 
 
 def parse_proxy(description: str, argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
     """argv of `nono proxy`, behind the subcommand."""
-    parser = options.new_parser("nono proxy", description)
-    options.add_globals(parser)
-    options.add_options(parser, options.PROXY, argv)
-    parsed = parser.parse_args(list(argv))
+    from nono.cli import arguments
+
+    parser = arguments.new_parser("nono proxy", description)
+    arguments.add_globals(parser)
+    arguments.add_options(parser, options.PROXY, argv)
+    parsed = vars(parser.parse_args(list(argv)))
     given = options.collect(options.PROXY, parsed, argv, environ)
-    return Invocation(given, getattr(parsed, "silent", False), (), standalone_proxy=True)
+    return Invocation(given, parsed.get("silent", False), (), standalone_proxy=True)
 
 
 def _check_sandbox_policy(command: str, policy: str) -> None:

@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from nono.cli import options
+from nono.cli import arguments
 from nono.cli.console import printable
 from nono.credentials import broker
 from nono.credentials.login_store import LoginStore, StoredToken
@@ -38,8 +38,8 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = options.new_parser("nono credential", DESCRIPTION)
-    options.add_globals(parser)
+    parser = arguments.new_parser("nono credential", DESCRIPTION)
+    arguments.add_globals(parser)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     named = (
         ("set", "store a credential; its value is asked for, or read from standard input"),

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from nono import __version__
-from nono.cli import options, render
+from nono.cli import arguments, render
 from nono.errors import NonoError, UsageError
 from nono.kernel import landlock_rights
 from nono.policy import builtin
@@ -54,8 +54,8 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = options.new_parser("nono setup", DESCRIPTION)
-    options.add_globals(parser)
+    parser = arguments.new_parser("nono setup", DESCRIPTION)
+    arguments.add_globals(parser)
     parser.add_argument("--check-only", action="store_true", help="look, and change nothing")
     parser.add_argument("--profiles", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--shell-integration", action="store_true", help=argparse.SUPPRESS)

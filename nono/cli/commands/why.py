@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Sequence
 
-from nono.cli import options
+from nono.cli import arguments, options
 from nono.cli.parse import Invocation
 from nono.cli.resolution import resolve_given
 from nono.errors import ConfigError, UsageError
@@ -31,7 +31,7 @@ def run(argv: Sequence[str]) -> int:
         if getattr(parsed, flag.removeprefix("--").replace("-", "_")):
             raise UsageError(f"{flag}: not available yet.")
     _check_question(parsed)
-    given = options.collect(options.WHY, parsed, argv, environ)
+    given = options.collect(options.WHY, vars(parsed), argv, environ)
     invocation = Invocation(given, silent=False, command=())
     resolved = resolve_given(invocation, environ)
     if parsed.path is not None:
@@ -78,14 +78,14 @@ def _check_question(parsed: argparse.Namespace) -> None:
 
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
-    parser = options.new_parser("nono why", DESCRIPTION)
-    options.add_globals(parser)
+    parser = arguments.new_parser("nono why", DESCRIPTION)
+    arguments.add_globals(parser)
     parser.add_argument("--path", metavar="PATH", help="the path in question")
     parser.add_argument(
         "--op", choices=[access.value for access in Access], default="read", help="default: read"
     )
     parser.add_argument("--host", metavar="HOST|URL", help="the host in question")
-    parser.add_argument("--port", type=options.port, metavar="PORT", help="default: the URL's, or 443")
+    parser.add_argument("--port", type=arguments.port, metavar="PORT", help="default: the URL's, or 443")
     parser.add_argument("--method", metavar="METHOD", help="of the request to the URL; default: GET")
     parser.add_argument("--json", action="store_true", help="answer in JSON")
     parser.add_argument("--exit-code", action="store_true", help="exit 1 when the answer is no")
@@ -93,7 +93,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         takes_value = flag != "--self"
         action = "store" if takes_value else "store_true"
         parser.add_argument(flag, action=action, help=argparse.SUPPRESS)
-    options.add_options(parser, options.WHY, argv)
+    arguments.add_options(parser, options.WHY, argv)
     return parser
 
 

@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from nono.cli import options
+from nono.cli import arguments, options
 from nono.cli.options import OPTIONS, Given, Kind
 from nono.errors import ConfigError, UsageError
 
 
 def given(argv: Sequence[str], environ: Mapping[str, str] | None = None, command: str = "run") -> Given:
-    parser = options.new_parser("nono run", "")
-    options.add_options(parser, command, argv)
-    return options.collect(command, parser.parse_args(list(argv)), argv, environ or {})
+    parser = arguments.new_parser("nono run", "")
+    arguments.add_options(parser, command, argv)
+    return options.collect(command, vars(parser.parse_args(list(argv))), argv, environ or {})
 
 
 def test_an_option_left_out_is_not_given() -> None:
@@ -76,12 +76,12 @@ def test_an_option_to_come_is_known_and_refused_by_name(option: options.Option) 
 @pytest.mark.parametrize("text", ["0", "65536", "-1", "+80", "8 0", "٨٠", "http", ""])
 def test_what_is_no_port_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
-        options.port(text)
+        arguments.port(text)
 
 
 @pytest.mark.parametrize("text", ["1", "80", "65535"])
 def test_a_port_is_read(text: str) -> None:
-    assert options.port(text) == int(text)
+    assert arguments.port(text) == int(text)
 
 
 def test_no_two_options_share_a_flag() -> None:
@@ -136,7 +136,7 @@ def test_a_command_without_a_supervisor_has_none_of_the_proxys_options() -> None
 
 
 def test_the_open_network_is_not_advertised() -> None:
-    parser = options.new_parser("nono run", "")
-    options.add_options(parser, "run", ["--allow-net"])
+    parser = arguments.new_parser("nono run", "")
+    arguments.add_options(parser, "run", ["--allow-net"])
     assert "--allow-net" not in parser.format_help()
     assert "--allow-domain" in parser.format_help()
