@@ -4,7 +4,7 @@ READY := .venv/.ready
 UV_VERSION := $(shell sed -n '/^name = "uv"$$/{n;s/^version = "\(.*\)"/\1/p;}' uv.lock)
 CODE := nono tests benchmarks
 
-.PHONY: help setup demo test test-kernel test-long soak check fmt bench freeze-filters clean
+.PHONY: help setup demo test test-kernel test-long soak check fmt bench freeze-filters freeze-policy clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' Makefile
@@ -50,6 +50,9 @@ bench: $(READY) ## measure the budgets beside the peers; writes docs/benchmarks.
 
 freeze-filters: $(READY) ## build the seccomp programs anew with libseccomp
 	@$(BIN)/python -m nono.kernel.filter_build
+
+freeze-policy: $(READY) ## write the shipped groups as a module anew
+	@$(BIN)/python -m nono.policy.freeze
 
 clean: ## remove what the targets above have made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -9,7 +9,6 @@ from nono.cli.parse import Invocation
 from nono.errors import NonoError
 from nono.policy.filesystem import HostFilesystem
 from nono.policy.grants import accesses
-from nono.policy.profile_store import is_path, load_profile
 from nono.policy.resolve import Resolved, resolve
 
 
@@ -22,10 +21,15 @@ def resolve_given(invocation: Invocation, environ: Mapping[str, str]) -> Resolve
             f"the current directory cannot be used: {error.strerror}", hint="cd to one that exists"
         ) from error
     name = invocation.given.value("profile")
-    profile = load_profile(name, environ) if name is not None else None
     fs = HostFilesystem()
+    if name is None:
+        return resolve(invocation.request, None, environ=environ, cwd=cwd, fs=fs)
+    # Imported here: it brings json and re along, which a run without a profile may do without.
+    from nono.policy.profile_store import is_path, load_profile
+
+    profile = load_profile(name, environ)
     resolved = resolve(invocation.request, profile, environ=environ, cwd=cwd, fs=fs)
-    file = fs.canonical(os.path.join(cwd, name)) if name is not None and is_path(name) else None
+    file = fs.canonical(os.path.join(cwd, name)) if is_path(name) else None
     held = accesses(resolved.capabilities.grants, file) if file is not None else None
     if held is None or not held.writes:
         return resolved

@@ -2,8 +2,7 @@
 Nothing here touches the disk; whoever calls brings a Filesystem that does.
 """
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from posixpath import basename, dirname, isabs, join, normpath
 from typing import Literal, NamedTuple, Protocol
 
@@ -16,8 +15,8 @@ Kind = Literal["dir", "file", "device", "socket", "other"]
 CHILD_RELATIVE_DIRECTORIES = ("/proc/self", "/proc/thread-self", "/dev/fd")
 CHILD_RELATIVE_FILES = ("/dev/stdin", "/dev/stdout", "/dev/stderr")
 
-# Patterns are text here: compiling them is left to the runs that use them (docs/adr/0004).
-_VARIABLE = r"\$([A-Za-z_][A-Za-z0-9_]*)"
+
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
 
 
 class Filesystem(Protocol):
@@ -81,18 +80,17 @@ class Places(NamedTuple):
         UnsetVariableError when a name is neither. ``${NAME}`` is not a reference and stays as it is.
         """
 
-        def value(found: re.Match[str]) -> str:
-            name = found.group(1)
+        def value(name: str) -> str:
             known = self.built_in(name) or self.environ.get(name)
             if not known:
                 raise UnsetVariableError(name)
             return known
 
-        return re.sub(_VARIABLE, value, text)
+        return _replaced(text, value)
 
     def expand_built_in(self, text: str) -> str:
         """text with nono's own variables replaced; other references stay, the program may want them."""
-        return re.sub(_VARIABLE, lambda found: self.built_in(found.group(1)) or found.group(), text)
+        return _replaced(text, lambda name: self.built_in(name) or f"${name}")
 
     def of_group(self, text: str) -> str:
         """The absolute path of a group's entry. NonoError when its variable is unset or relative."""
@@ -114,6 +112,24 @@ class Places(NamedTuple):
 
     def _at_home(self, text: str) -> str:
         return self.home + text[1:] if text == "~" or text.startswith("~/") else text
+
+
+def _replaced(text: str, value: Callable[[str], str]) -> str:
+    """text with value(NAME) for every $NAME. By hand, since nothing else on this way imports re."""
+    head, *pieces = text.split("$")
+    parts = [head]
+    for piece in pieces:
+        name = piece[: _name_length(piece)]
+        parts.append(value(name) + piece[len(name) :] if name else f"${piece}")
+    return "".join(parts)
+
+
+def _name_length(text: str) -> int:
+    """How much of the beginning of text is the name of a variable, [A-Za-z_][A-Za-z0-9_]*."""
+    for length, character in enumerate(text):
+        if character not in _LETTERS and (length == 0 or character not in "0123456789"):
+            return length
+    return len(text)
 
 
 def inside(path: str, root: str) -> bool:

@@ -12,7 +12,6 @@ from nono.policy import builtin, network_wish
 from nono.policy.builtin import Group
 from nono.policy.capability import Access, CapabilitySet, NetworkMode, Scopes
 from nono.policy.denials import DenyRules
-from nono.policy.env_credential import EnvCredentials, env_credentials
 from nono.policy.environment import EnvironmentRules
 from nono.policy.file_rules import resolve_files
 from nono.policy.nearest import did_you_mean
@@ -24,6 +23,7 @@ from nono.policy.request import RunRequest as RunRequest
 if TYPE_CHECKING:
     from nono.policy.credential_service import CredentialService
     from nono.policy.endpoint_scope import EndpointScope
+    from nono.policy.env_credential import EnvCredentials
     from nono.policy.network import HostFilter
     from nono.policy.oauth_routes import OAuthRoute
     from nono.policy.proxied_policy import ProxiedPolicy
@@ -75,7 +75,14 @@ def resolve(
 
         proxied = proxied_policy(asked, request, settings, places)
     services = proxied.services if proxied is not None else ()
-    handed_out = env_credentials(settings.env_credentials, request.env_credential, request.env_credential_map)
+    handed_out: EnvCredentials = ()
+    if settings.env_credentials or request.env_credential is not None or request.env_credential_map:
+        # Imported here, as above: few runs hand one out.
+        from nono.policy.env_credential import env_credentials
+
+        handed_out = env_credentials(
+            settings.env_credentials, request.env_credential, request.env_credential_map
+        )
     files = resolve_files(request, profile, _groups(settings), places, fs)
     if services:
         from nono.policy.key_reach import refuse_key_beside_phantom, refuse_reach

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nono.policy import builtin
+from nono.policy import builtin, freeze
 from nono.policy.profile_schema import validate
 from nono.policy.profile_store import load_profile
 
@@ -60,6 +60,12 @@ def test_the_network_profiles_are_made_of_known_groups() -> None:
     assert len(policy.profiles["developer"]) == 6
     assert len(policy.profiles["enterprise"]) == 9
     assert policy.groups["google_cloud"] == ("*.googleapis.com",)
+
+
+def test_the_frozen_groups_are_those_of_the_files() -> None:
+    with open(freeze.TARGET, encoding="utf-8") as module:
+        assert module.read() == freeze.frozen(), "make freeze-policy"
+    assert list(builtin.groups().items()) == list(builtin.groups_of_file().items())
 
 
 @pytest.mark.parametrize("name", builtin.profile_names())

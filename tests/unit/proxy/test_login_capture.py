@@ -919,7 +919,7 @@ def test_plain_http_to_its_host_is_looked_into_as_well(make: Make) -> None:
 
 def test_without_an_authority_its_host_is_not_tunnelled_to(make: Make) -> None:
     with make() as scene:
-        table = scene.p.running._engine.dispatcher.routes.logins
+        table = scene.p.running.serving().engine.dispatcher.routes.logins
         with proxy(logins=table) as bare, Client(bare.port) as client:
             client.send(connect(f"{AUTH}:{scene.auth.port}"))
             assert client.head()[0] == 403
