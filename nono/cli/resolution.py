@@ -12,8 +12,11 @@ from nono.policy.grants import accesses
 from nono.policy.resolve import Resolved, resolve
 
 
-def resolve_given(invocation: Invocation, environ: Mapping[str, str]) -> Resolved:
-    """NonoError when flags, profile and host do not fit together."""
+def resolve_given(invocation: Invocation, environ: Mapping[str, str], *, stays: bool = False) -> Resolved:
+    """NonoError when flags, profile and host do not fit together.
+
+    stays: this process will supervise, and not keep in memory what a profile is validated with.
+    """
     try:
         cwd = os.getcwd()
     except OSError as error:
@@ -25,9 +28,10 @@ def resolve_given(invocation: Invocation, environ: Mapping[str, str]) -> Resolve
     if name is None:
         return resolve(invocation.request, None, environ=environ, cwd=cwd, fs=fs)
     # Imported here: it brings json and re along, which a run without a profile may do without.
+    from nono.policy.profile_apart import load_profile_apart
     from nono.policy.profile_store import is_path, load_profile
 
-    profile = load_profile(name, environ)
+    profile = load_profile_apart(name, environ) if stays else load_profile(name, environ)
     resolved = resolve(invocation.request, profile, environ=environ, cwd=cwd, fs=fs)
     file = fs.canonical(os.path.join(cwd, name)) if is_path(name) else None
     held = accesses(resolved.capabilities.grants, file) if file is not None else None

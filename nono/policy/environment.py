@@ -1,6 +1,5 @@
 """What the child's inherited environment becomes."""
 
-import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -68,12 +67,16 @@ def refusal(name: str, rules: EnvironmentRules) -> str | None:
 
 def check_pattern(pattern: str) -> None:
     """ValueError unless pattern is a name, a prefix and one trailing ``*``, or ``*`` alone."""
+    import re  # here, as in check_fixed_name: for profiles that name variables
+
     if not re.fullmatch(_PATTERN, pattern):
         raise ValueError(f"Invalid pattern '{pattern}': one '*' may stand, at the end")
 
 
 def check_fixed_name(name: str) -> None:
     """ValueError unless environment.set_vars may set name."""
+    import re
+
     if not re.fullmatch(_NAME, name):
         raise ValueError(f"Invalid set_vars key '{name}': not a variable name")
     if name == "PATH" or name.startswith("NONO_"):

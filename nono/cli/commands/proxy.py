@@ -39,7 +39,7 @@ def run(argv: Sequence[str]) -> int:
     console = Console(silent=invocation.silent, verbosity=given.count("verbose"))
     token = _token(given, environ)
     listening = _listening(given)
-    resolved = resolve_given(invocation, environ)
+    resolved = resolve_given(invocation, environ, stays=True)
     if resolved.capabilities.network is NetworkMode.BLOCKED:
         raise ConfigError("the profile blocks the network, so a proxy has nothing to serve.")
     own = _own_authority(given, resolved)

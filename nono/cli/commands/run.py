@@ -27,7 +27,7 @@ def run(argv: Sequence[str]) -> int:
     console = Console(silent=invocation.silent, verbosity=given.count("verbose"))
     # The launcher is forked here, before a profile brings pydantic and a credential brings a secret.
     with Launch(environ, probes=any(map(given.values.get, ASK_FOR_HOSTS))) as launch:
-        resolved = resolve_given(invocation, environ)
+        resolved = resolve_given(invocation, environ, stays=True)
         ports = given.ports("proxy_port")
         if ports and resolved.capabilities.network is not NetworkMode.PROXY:
             raise ConfigError(
