@@ -57,6 +57,7 @@ async def _supervise(parts: Parts) -> int:
     async with anyio.create_task_group() as tasks:
         if log is not None:
             tasks.start_soon(loop.keep_written, log, record.flush)
+        tasks.start_soon(loop.keep_small)
         try:
             listening = Listening(port=parts.proxy_port)
             async with proxy_of(parts.assembly, make_session_token(), listening, admits) as proxy:

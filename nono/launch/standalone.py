@@ -84,6 +84,7 @@ class _Parts(NamedTuple):
 async def _serve(parts: _Parts) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(loop.keep_written, parts.log, parts.record.flush)
+        tasks.start_soon(loop.keep_small)
         async with proxy_of(parts.assembly, parts.token, parts.listening, None) as proxy:
             with (
                 _file_of(proxy.variables, parts.assembly.environ) as file,

@@ -9,9 +9,11 @@ from typing import Protocol
 
 import anyio
 
+from nono.kernel import libc
 from nono.supervisor.child import Child
 
 SYNC_INTERVAL_S = 0.2  # a killed machine loses at most this much of the audit log
+GIVE_BACK_INTERVAL_S = 3.0
 
 
 class SyncedLog(Protocol):
@@ -47,6 +49,13 @@ async def wait(child: Child) -> int:
     if child.exit_code is None:
         raise RuntimeError("a child that ended has no exit code")
     return child.exit_code
+
+
+async def keep_small() -> None:
+    """Run until cancelled: gives back memory that is not used any more; half a millisecond each time."""
+    while True:
+        await anyio.sleep(GIVE_BACK_INTERVAL_S)
+        libc.give_back_free_memory()
 
 
 async def keep_written(log: SyncedLog, flush: Callable[[], None]) -> None:
