@@ -16,6 +16,7 @@ SOURCES = sorted((ROOT / "nono").rglob("*.py"))
 SLOW_TO_IMPORT = {
     "aiohttp",
     "anyio",
+    "argparse",
     "asyncio",
     "cryptography",
     "dataclasses",
@@ -28,12 +29,41 @@ SLOW_TO_IMPORT = {
     "subprocess",
     "uvloop",
 }
+# What a supervisor needs json for, and a wrap without a profile does not.
+NOT_TO_WRAP = {"json", "nono.policy.profile_store", "re", "socket"}
+# What serves is imported once a command is starting; the rest by the runs that use it.
+NOT_TO_LISTEN = {
+    "ahocorasick_rs",
+    "cryptography",
+    "h2",
+    "hpack",
+    "html",
+    "http",
+    "httptools",
+    "keyring",
+    "nono.credentials.aws",
+    "nono.credentials.oauth2",
+    "nono.proxy.authority",
+    "nono.proxy.chain",
+    "nono.proxy.engine",
+    "nono.proxy.http1",
+    "nono.proxy.serving",
+    "nono.proxy.trust_bundle",
+    "pathlib",
+    "pickle",
+    "pydantic",
+    "shutil",
+    "sysconfig",
+    "urllib.request",
+}
+# What the process that makes a CA does without, as the supervisor waits for it.
+NOT_TO_CERTIFY = {"anyio", "asyncio", "logging", "nono.proxy.dial", "subprocess", "uvloop"}
 
 
 def modules_after(statement: str) -> set[str]:
     """What is imported in a fresh interpreter once the statement has run."""
-    code = f"import sys\nbefore = set(sys.modules)\n{statement}\nimport json\n"
-    code += "print(json.dumps(sorted(set(sys.modules) - before)))"
+    code = f"import sys\nbefore = set(sys.modules)\n{statement}\nafter = set(sys.modules)\nimport json\n"
+    code += "print(json.dumps(sorted(after - before)))"
     command = [sys.executable, "-I", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     return set(json.loads(done.stdout.splitlines()[-1]))
@@ -59,6 +89,25 @@ def test_the_text_of_a_secret_is_read_in_credentials_only() -> None:
 )
 def test_the_way_to_an_unsupervised_command_imports_nothing_slow(statement: str) -> None:
     assert modules_after(statement) & SLOW_TO_IMPORT == set()
+
+
+def test_a_wrap_without_a_profile_parses_no_json() -> None:
+    statement = (
+        "from nono.cli.commands import wrap\n"
+        "environ = {'HOME': '/root', 'PATH': '/bin'}\n"
+        "given = wrap.parse('wrap', '', ['--allow-cwd', '-r', '/usr', '--', 'true'], environ)\n"
+        "wrap.wrap.prepare(wrap.resolve_given(given, environ), given.command, environ)"
+    )
+    assert modules_after(statement) & (NOT_TO_WRAP | SLOW_TO_IMPORT) == set()
+
+
+def test_a_proxy_listens_before_what_serves_is_imported() -> None:
+    assert modules_after("import nono.launch.proxied") & NOT_TO_LISTEN == set()
+
+
+def test_the_process_that_makes_a_ca_imports_no_event_loop() -> None:
+    statement = "import nono.launch.authority_ahead, nono.proxy.authority, nono.proxy.trust_bundle"
+    assert modules_after(statement) & NOT_TO_CERTIFY == set()
 
 
 def test_a_run_without_proxy_imports_no_event_loop() -> None:
