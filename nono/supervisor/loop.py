@@ -13,7 +13,7 @@ from nono.kernel import libc
 from nono.supervisor.child import Child
 
 SYNC_INTERVAL_S = 0.2  # a killed machine loses at most this much of the audit log
-GIVE_BACK_INTERVAL_S = 3.0
+GIVE_BACK_INTERVAL_S = 1.0
 
 
 class SyncedLog(Protocol):
