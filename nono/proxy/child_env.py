@@ -44,6 +44,9 @@ class ServiceVariables(NamedTuple):
     is_reverse: bool = True  # whether there is a base URL; the route of a wildcard upstream has none
     phantoms: Mapping[str, str] = {}
 
+    def __repr__(self) -> str:
+        return f"ServiceVariables({self.service!r}, {self.base_urls!r}, {self.is_reverse!r}, ...)"
+
 
 def base_url_variable(service: str) -> str:
     """``google-ai`` → ``GOOGLE_AI_BASE_URL``, ``1x`` → ``_1X_BASE_URL``. ValueError for an empty name."""

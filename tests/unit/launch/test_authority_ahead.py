@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from nono.kernel import process
-from nono.launch.authority_ahead import authority_ahead
+from nono.launch.authority_ahead import AuthorityAhead, authority_ahead
 from nono.policy.filesystem import HostFilesystem
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
@@ -27,17 +29,23 @@ def intercepting(environ: dict[str, str]) -> Resolved:
     return policy(environ, RunRequest(credential=("openai",)))
 
 
-def reap() -> None:
-    """As supervise() does."""
-    os.waitpid(-1, 0)
+@contextmanager
+def begun(environ: dict[str, str], ended: list[int] | None = None) -> Iterator[AuthorityAhead]:
+    """A process at work; it is reaped as supervise() does it, and its wait status goes into ended."""
+    before = set(process.child_pids())
+    with authority_ahead(intercepting(environ), environ) as ahead:
+        assert ahead is not None
+        (pid,) = set(process.child_pids()) - before
+        yield ahead
+    status = os.waitpid(pid, 0)[1]
+    if ended is not None:
+        ended.append(os.waitstatus_to_exitcode(status))
 
 
 def test_what_it_makes_is_an_authority_that_certifies_hosts(tmp_path: Path) -> None:
     environ = {"HOME": str(tmp_path)}
-    with authority_ahead(intercepting(environ), environ) as ahead:
-        assert ahead is not None
+    with begun(environ) as ahead:
         made = ahead.take()
-    reap()
     assert made is not None
     authority = SessionAuthority.from_pem(made.certificate_pem, made.key_pem)
     assert authority.certificate_pem == made.certificate_pem
@@ -49,10 +57,8 @@ def test_what_it_makes_is_an_authority_that_certifies_hosts(tmp_path: Path) -> N
 @pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 def test_its_truststore_holds_the_authority_where_java_is(tmp_path: Path) -> None:
     environ = {"HOME": str(tmp_path), "JAVA_HOME": "/opt/jdk"}
-    with authority_ahead(intercepting(environ), environ) as ahead:
-        assert ahead is not None
+    with begun(environ) as ahead:
         made = ahead.take()
-    reap()
     assert made is not None
     assert made.truststore is not None
     store = pkcs12.load_pkcs12(made.truststore, b"changeit")
@@ -63,9 +69,10 @@ def test_its_truststore_holds_the_authority_where_java_is(tmp_path: Path) -> Non
 def test_a_run_that_intercepts_nothing_makes_none(tmp_path: Path) -> None:
     environ = {"HOME": str(tmp_path)}
     resolved = policy(environ, RunRequest(allow_domain=("example.com",)))
+    before = process.child_pids()
     with authority_ahead(resolved, environ) as ahead:
         assert ahead is None
-        assert process.child_pids() == []
+        assert process.child_pids() == before
 
 
 def test_one_that_fails_leaves_the_making_to_the_supervisor(
@@ -76,10 +83,10 @@ def test_one_that_fails_leaves_the_making_to_the_supervisor(
 
     monkeypatch.setattr("nono.launch.authority_ahead._made", fail)  # which the fork inherits
     environ = {"HOME": str(tmp_path)}
-    with authority_ahead(intercepting(environ), environ) as ahead:
-        assert ahead is not None
+    ended: list[int] = []
+    with begun(environ, ended) as ahead:
         assert ahead.take() is None
-    reap()
+    assert ended == [0]
 
 
 def test_it_does_not_outlive_the_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,6 +96,7 @@ def test_it_does_not_outlive_the_block(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr("nono.launch.authority_ahead._made", hang)
     environ = {"HOME": str(tmp_path)}
-    with authority_ahead(intercepting(environ), environ):
+    ended: list[int] = []
+    with begun(environ, ended):
         pass
-    assert os.waitstatus_to_exitcode(os.waitpid(-1, 0)[1]) == -signal.SIGKILL
+    assert ended == [-signal.SIGKILL]
