@@ -53,7 +53,7 @@ class _Minted:
 
 
 class SessionAuthority:
-    """Makes one leaf for each host, all with one P-256 key; both private keys live in this memory only.
+    """Makes one leaf for each host, all with one P-256 key; neither private key is ever in a file.
 
     For one event loop; it holds no descriptors, so nobody has to close it.
     """
