@@ -7,6 +7,7 @@ from functools import lru_cache
 from nono.audit.event import Event, at_this_moment, network
 from nono.proxy.refusal import Refusal, one_line
 from nono.proxy.verdict import Entry
+from nono.proxy.verdict_memo import MAX_KEPT
 
 
 def allowed(entry: Entry, *, reason: str | None = None) -> Event:
@@ -14,7 +15,7 @@ def allowed(entry: Entry, *, reason: str | None = None) -> Event:
     return at_this_moment(_allowed(entry, reason))
 
 
-@lru_cache(128)  # clients repeat themselves
+@lru_cache(MAX_KEPT)  # clients repeat themselves
 def _allowed(entry: Entry, reason: str | None) -> Event:
     return network(
         mode=entry.mode,

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from nono.audit.chain import ChainState, record_line
+from nono.proxy.verdict_memo import MAX_KEPT
 from support.soak_proxy import KEY, SERVICES
 from support.soak_stage import Stage, soak_stage
 from support.soak_worker import Worker
@@ -36,6 +37,16 @@ _FLUCTUATING = (
     "anyio._backends._asyncio.WorkerThread",
     "nono.proxy.flow_record._Response",
 )
+
+# Of what the memo of verdicts is made; an Entry is also what the memo of records goes by.
+_OF_A_VERDICT = {
+    "nono.credentials.credential.Outgoing": MAX_KEPT,
+    "nono.proxy.rewrite.RequestWriter": MAX_KEPT,
+    "nono.proxy.rewrite._Unframed": MAX_KEPT,
+    "nono.proxy.route.Origin": MAX_KEPT,
+    "nono.proxy.verdict.Entry": 2 * MAX_KEPT,
+    "nono.proxy.verdict.Forward": MAX_KEPT,
+}
 
 
 @pytest.mark.timeout(LENGTH_S + 300)
@@ -94,6 +105,7 @@ def _grown(before: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[int, 
             allowed = before[part].get(name, 0)
             if name == "threads" or name in _FLUCTUATING:
                 allowed += 4
+            allowed += _OF_A_VERDICT.get(name, 0)
             if count > allowed:
                 grown[name] = (allowed, count)
     return grown
