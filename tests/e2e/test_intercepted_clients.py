@@ -59,6 +59,8 @@ const stream = process.argv[1] === 'streamed';
 UNDICI = "const {fetch, EnvHttpProxyAgent, setGlobalDispatcher} = require('undici');"
 UNDICI += "setGlobalDispatcher(new EnvHttpProxyAgent());"
 
+# Debian's is too old for a fetch that takes a proxy from the environment; .ci/run puts a newer one beside it.
+NEW_NODE = shutil.which("node24") or "node"
 NODE_MODULES = "/usr/share/nodejs"  # where Debian has them
 
 SERVICES: dict[str, dict[str, object]] = {
@@ -108,7 +110,7 @@ def other_python_client(name: str, service: str = "openai", *, streams: bool = T
 
 CLIENTS = [
     Client("curl", ("sh", "-c", CURL, "curl-client"), streams=False),
-    Client("fetch", ("node", "--eval", NODE)),
+    Client("fetch", (NEW_NODE, "--eval", NODE)),
     Client("undici", ("node", "--eval", UNDICI + NODE)),
     python_client("requests"),
     python_client("httpx"),
@@ -125,7 +127,7 @@ FEW = [client for client in CLIENTS if client.name in ("curl", "undici", "aiohtt
 
 @cache
 def node_version() -> tuple[int, ...]:
-    printed = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run([NEW_NODE, "--version"], capture_output=True, text=True, check=True).stdout
     return tuple(map(int, printed.removeprefix("v").split(".")))
 
 
