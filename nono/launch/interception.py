@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class TrustedAuthority(NamedTuple):
     """A CA that lives in memory, and the files of its public part."""
 
-    server_context: Callable[[str], SSLContext]
+    server_context: Callable[[str, bool], SSLContext]  # as nono.proxy.engine has it
     files: tuple[str, ...]  # what clients inside have to read; canonical
     variables: Mapping[str, str]
 
@@ -32,7 +32,7 @@ class _Authority(Protocol):
     @property
     def certificate_pem(self) -> bytes: ...
 
-    def server_context(self, host: str, alpn: Alpn) -> SSLContext: ...
+    def server_context(self, host: str, alpn: Alpn, *, x25519: bool) -> SSLContext: ...
 
 
 class _MadeElsewhere:
@@ -44,7 +44,7 @@ class _MadeElsewhere:
         self._leaf_validity_s = leaf_validity_s
         self._authority: SessionAuthority | None = None
 
-    def server_context(self, host: str, alpn: Alpn) -> SSLContext:
+    def server_context(self, host: str, alpn: Alpn, *, x25519: bool) -> SSLContext:
         """As SessionAuthority has it."""
         if self._authority is None:
             from nono.proxy.authority import SessionAuthority  # here, for the reason above
@@ -53,7 +53,7 @@ class _MadeElsewhere:
             self._authority = SessionAuthority.from_pem(
                 made.certificate_pem, made.key_pem, leaf_validity_s=self._leaf_validity_s
             )
-        return self._authority.server_context(host, alpn)
+        return self._authority.server_context(host, alpn, x25519=x25519)
 
 
 @contextmanager
@@ -101,7 +101,9 @@ def trusted_authority(
         # A client that speaks nothing else gets HTTP/2 in any case; others are served faster without.
         usual = HTTP2 if settings.allow_http2 else HTTP2_AT_NEED
         yield TrustedAuthority(
-            lambda host: authority.server_context(host, HTTP1 if http1_only(host) else usual),
+            lambda host, x25519: authority.server_context(
+                host, HTTP1 if http1_only(host) else usual, x25519=x25519
+            ),
             written,
             trust_env(bundle.pem, bundle.truststore, settings.ca_env_vars, environ),
         )

@@ -75,7 +75,7 @@ class SessionAuthority:
         self._leaf_key = ec.generate_private_key(ec.SECP256R1())
         self._leaf_key_pem = _private_pem(self._leaf_key)
         self._leaf_extensions = _leaf_extensions(self._leaf_key, certificate)
-        self._minted: OrderedDict[tuple[str, Alpn], _Minted] = OrderedDict()
+        self._minted: OrderedDict[tuple[str, Alpn, bool], _Minted] = OrderedDict()
 
     @classmethod
     def create(
@@ -121,11 +121,12 @@ class SessionAuthority:
         """The CA's own key, for from_pem() in another process."""
         return _private_pem(self._key)
 
-    def server_context(self, host: str, alpn: Alpn = HTTP1) -> ssl.SSLContext:
+    def server_context(self, host: str, alpn: Alpn = HTTP1, *, x25519: bool = False) -> ssl.SSLContext:
         """A context whose handshake succeeds for host alone, with the chain [leaf, CA].
 
         host: canonical, and not a pattern. It is kept, among the 256 used last, until its leaf is about to
-        expire. alpn: the protocols to choose from, the preferred one first. AuthorityError: the CA has
+        expire. alpn: the protocols to choose from, the preferred one first. x25519: agree on keys by that and
+        by nothing else, for a client that has sent a share for it. AuthorityError: the CA has
         expired, or host is not a canonical host. OSError: no memory file could be had.
 
         client_hello.parse judges the ClientHello before it gets here: of a server name that is not ASCII ssl
@@ -134,12 +135,17 @@ class SessionAuthority:
         now = self._now()
         if now >= self.not_after:
             raise AuthorityError("the session's CA has expired; start the session anew")
-        kept = self._minted.get((host, alpn))
+        key = (host, alpn, x25519)
+        kept = self._minted.get(key)
         if kept is None or kept.is_spent(now):
-            kept = self._minted[host, alpn] = self._mint(host, now, alpn)
+            kept = self._minted[key] = self._mint(host, now, alpn)
+            if x25519:
+                # OpenSSL prefers a post-quantum exchange, which takes half as long again at either end. It is
+                # for the network behind the proxy; between the client and the proxy nobody records.
+                kept.context.set_ecdh_curve("X25519")
             if len(self._minted) > _MAX_CONTEXTS:
                 self._minted.popitem(last=False)
-        self._minted.move_to_end((host, alpn))
+        self._minted.move_to_end(key)
         return kept.context
 
     def _mint(self, host: str, now: datetime, alpn: Alpn) -> _Minted:

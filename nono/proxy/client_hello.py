@@ -9,6 +9,8 @@ MAX_HELLO_BYTES = 16 * 1024  # records and headers together; post-quantum key sh
 _HANDSHAKE = 22
 _CLIENT_HELLO = 1
 _SERVER_NAME = 0  # RFC 6066 section 3
+_KEY_SHARE = 51  # RFC 8446 section 4.2.8
+_X25519 = 29  # of the named groups, RFC 8446 section 4.2.7
 _MAX_RECORD = 16384  # RFC 8446 section 5.1, plaintext
 
 
@@ -23,6 +25,7 @@ class NotTls(NamedTuple):
 
 class Hello(NamedTuple):
     server_name: str | None  # the outer one under encrypted ClientHello
+    has_x25519: bool = False  # a share for it is there, so that no second flight is needed to use it
 
 
 class _TruncatedError(Exception):
@@ -98,19 +101,30 @@ def _server_name(hello: bytes) -> Hello | NotTls:
         if not reader:
             return Hello(None)
         extensions = _Reader(reader.vector(2))
-        names = []
+        names, groups = list[bytes](), list[int]()
         while extensions:
             kind, content = extensions.number(2), extensions.vector(2)
             if kind == _SERVER_NAME:
                 names.append(content)
+            elif kind == _KEY_SHARE:
+                groups += _groups(content)
+        has_x25519 = _X25519 in groups
         if not names:
-            return Hello(None)
+            return Hello(None, has_x25519)
         entries = _Reader(_Reader(names[0]).vector(2))
         if len(names) > 1 or entries.number(1) != 0:
             return NotTls("the server_name extension is not one host name")
         name = entries.vector(2)
         if entries:
             return NotTls("the server_name extension is not one host name")
-        return Hello(name.decode("ascii"))
+        return Hello(name.decode("ascii"), has_x25519)
     except (_TruncatedError, UnicodeDecodeError):
         return NotTls("the ClientHello is not well-formed")
+
+
+def _groups(key_share: bytes) -> list[int]:
+    groups, shares = [], _Reader(_Reader(key_share).vector(2))
+    while shares:
+        groups.append(shares.number(2))
+        shares.vector(2)
+    return groups

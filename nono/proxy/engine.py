@@ -34,7 +34,11 @@ def ignore(_: object) -> None:
 MAX_CAPTURING = 8  # answers of logins' hosts held at once, each of up to 16 MiB and a few copies
 
 
-def no_authority(host: str) -> ssl.SSLContext:
+# For a host whose TLS ends here, and whether its client has sent a key share for X25519.
+ServerContext = Callable[[str, bool], ssl.SSLContext]
+
+
+def no_authority(host: str, has_x25519: bool) -> ssl.SSLContext:
     raise ValueError(f"no certificate can be made for {host}")
 
 
@@ -54,7 +58,7 @@ class Engine:
     connections: ConnectionSet = field(default_factory=ConnectionSet)  # of clients, tunnels among them
     tunnel_ends: ConnectionSet = field(default_factory=ConnectionSet)  # the upstream ends of tunnels
     capturing: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(MAX_CAPTURING))
-    server_context: Callable[[str], ssl.SSLContext] = no_authority  # for a host whose TLS ends here
+    server_context: ServerContext = no_authority
     head_timeout_s: float = 30.0
     idle_timeout_s: float = 120.0
     tunnel_idle_timeout_s: float = 3600.0

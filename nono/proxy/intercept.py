@@ -72,12 +72,12 @@ class Interception(asyncio.Protocol):
                 return
             case NotTls(reason):
                 self._deny(reason)
-            case Hello(None) if ip_literal(self._verdict.inside.host) is None:
+            case Hello(server_name=None) if ip_literal(self._verdict.inside.host) is None:
                 self._deny("the ClientHello names no server")
-            case Hello(str(name)) if not self._is_host(name):
+            case Hello(server_name=str(name)) if not self._is_host(name):
                 self._deny(f"the ClientHello names {refusal.one_line(name)}")
-            case Hello():
-                self._begin()
+            case Hello() as hello:
+                self._begin(hello)
 
     def _is_host(self, name: str) -> bool:
         try:
@@ -85,14 +85,14 @@ class Interception(asyncio.Protocol):
         except HostError:
             return False
 
-    def _begin(self) -> None:
+    def _begin(self, hello: Hello) -> None:
         transport, early = self._transport, self._early
         assert transport is not None
         self._is_decided = True
         self._early = b""
         self._deadline.cancel()
         transport.pause_reading()
-        self._engine.spawn(lambda: self._handshake(transport, early))
+        self._engine.spawn(lambda: self._handshake(transport, early, hello))
 
     def _deny(self, reason: str) -> None:
         if self._is_decided or self._transport is None:
@@ -118,12 +118,12 @@ class Interception(asyncio.Protocol):
 
     # -- the handshake
 
-    async def _handshake(self, transport: asyncio.Transport, early: bytes) -> None:
+    async def _handshake(self, transport: asyncio.Transport, early: bytes, hello: Hello) -> None:
         loop = asyncio.get_running_loop()
         where = self._verdict.inside
         opening = Handover()
         try:
-            context = self._engine.server_context(where.host)
+            context = self._engine.server_context(where.host, hello.has_x25519)
             handshake = loop.start_tls(
                 transport,
                 opening,

@@ -41,7 +41,7 @@ class ProxyConfig(NamedTuple):
     routes: tuple[Route, ...] = ()
     scopes: tuple[Scope, ...] = ()
     logins: LoginTable = NO_LOGINS
-    server_context: Callable[[str], ssl.SSLContext] | None = None  # None: TLS is not intercepted
+    server_context: Callable[[str, bool], ssl.SSLContext] | None = None  # None: TLS is not intercepted
     chain: Chain | None = None  # the proxy behind this one
     token_post: TokenPost | None = None  # what the routes' credentials fetch tokens through
     require_auth: bool = True  # whether the session token is asked for; a phantom always is

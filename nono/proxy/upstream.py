@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import select
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple, Protocol, cast
 
 import httptools
@@ -256,10 +257,10 @@ class UpstreamConnection(asyncio.Protocol):
         assert head is not None
         if self._method == b"HEAD" or head.body.kind is BodyKind.NONE:
             self._parser = None  # llhttp may still be waiting for the body that HEAD does not have
-        try:
-            fields = trailers(self._trailers)
-        except MessageError:
-            fields = []
+        fields: list[Header] = []
+        if self._trailers:
+            with suppress(MessageError):
+                fields = trailers(self._trailers)
         sink.response_finished(fields, reusable=head.keep_alive and not self._excess)
 
     def _fail(self, sink: ResponseSink, fault: httptools.HttpParserError | None) -> None:

@@ -77,8 +77,8 @@ class Stage:
         anyio.from_thread.run_sync(each, token=self.proxy._token)
 
 
-def server_context(host: str, *, http2: bool = True) -> ssl.SSLContext:
-    return session_authority().server_context(host, HTTP2 if http2 else HTTP1)
+def server_context(host: str, has_x25519: bool, *, http2: bool = True) -> ssl.SSLContext:
+    return session_authority().server_context(host, HTTP2 if http2 else HTTP1, x25519=has_x25519)
 
 
 def a_route_to(port: int, ca: str | None, credential: Credential | None = None, **changes: object) -> Route:

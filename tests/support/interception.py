@@ -52,8 +52,8 @@ def intercepting(*routes: Route, **options: object) -> Iterator[Intercepting]:
     trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trust.load_verify_locations(cadata=authority.certificate_pem.decode())
 
-    def server_context(host: str) -> ssl.SSLContext:
-        return authority.server_context(host)
+    def server_context(host: str, has_x25519: bool) -> ssl.SSLContext:
+        return authority.server_context(host, x25519=has_x25519)
 
     with proxy(*routes, server_context=server_context, **options) as p:  # type: ignore[arg-type]  # passed on
         yield Intercepting(p.running, p.recording, p.names, p._token, trust)

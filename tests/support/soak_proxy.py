@@ -100,7 +100,7 @@ async def main(
             hosts=Hosts(),
             session_token=token,
             routes=tuple(routes),
-            server_context=lambda host: authority.server_context(host, HTTP2),
+            server_context=lambda host, x25519: authority.server_context(host, HTTP2, x25519=x25519),
             max_connections=1024,
             idle_timeout_s=5.0,
             pool_idle_timeout_s=pool_idle_s,

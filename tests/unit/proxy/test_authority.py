@@ -256,6 +256,30 @@ def test_leaves_share_no_serial_number_and_one_key() -> None:
     assert len({leaf.public_key().public_numbers() for leaf in leaves}) == 1  # type: ignore[union-attr]  # EC
 
 
+def test_a_context_for_x25519_agrees_by_nothing_else() -> None:
+    authority = SessionAuthority.create()
+    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trust.load_verify_locations(cadata=authority.certificate_pem.decode())
+    trust.set_ecdh_curve("prime256v1")
+    for x25519, succeeds in ((False, True), (True, False)):
+        outcome = shaken(authority.server_context(HOST, x25519=x25519), trust)
+        assert (outcome is None) is succeeds
+
+
+def shaken(serving: ssl.SSLContext, trust: ssl.SSLContext) -> ssl.SSLError | None:
+    """Why a handshake between the two fails, if it does."""
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [serving.wrap_bio(up, down, server_side=True), trust.wrap_bio(down, up, server_hostname=HOST)]
+    for end in ends[::-1] * 3:
+        try:
+            end.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+        except ssl.SSLError as error:
+            return error
+    return None
+
+
 def test_two_sessions_share_no_key() -> None:
     first, second = SessionAuthority.create(), SessionAuthority.create()
     shake = Handshake(first.server_context(HOST), second, HOST)

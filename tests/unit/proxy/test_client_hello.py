@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from nono.proxy.client_hello import MAX_HELLO_BYTES, Hello, NeedMore, NotTls, parse
 
 
-def hello_for(name: str | None) -> bytes:
+def hello_for(name: str | None, curve: str | None = None) -> bytes:
     """What OpenSSL sends first."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if curve is not None:
+        context.set_ecdh_curve(curve)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -45,13 +47,23 @@ def server_name(*names: bytes) -> bytes:
 
 
 def test_the_server_name_is_read() -> None:
-    assert parse(HELLO) == Hello("api.example.com")
+    assert parse(HELLO) == Hello("api.example.com", has_x25519=True)
     assert parse(with_extensions(server_name(b"a.test"))) == Hello("a.test")
 
 
 def test_a_hello_without_a_name_has_none() -> None:
-    assert parse(hello_for(None)) == Hello(None)
+    assert parse(hello_for(None)) == Hello(None, has_x25519=True)
     assert parse(with_extensions(b"")) == Hello(None)
+
+
+def test_only_a_share_for_x25519_is_one() -> None:
+    assert parse(hello_for("a.test", "X25519")) == Hello("a.test", has_x25519=True)
+    assert parse(hello_for("a.test", "prime256v1")) == Hello("a.test", has_x25519=False)
+    shares = b"\x00\x17\x00\x02\x00\x1d"  # of another group, whose share looks like the number of X25519
+    content = len(shares).to_bytes(2, "big") + shares
+    extension = b"\x00\x33" + len(content).to_bytes(2, "big") + content
+    assert parse(with_extensions(server_name(b"a.test") + extension)) == Hello("a.test")
+    assert isinstance(parse(with_extensions(extension[:4] + b"\x00\x09" + shares)), NotTls)
 
 
 def test_every_prefix_of_a_hello_needs_more() -> None:
@@ -60,7 +72,7 @@ def test_every_prefix_of_a_hello_needs_more() -> None:
 
 @given(st.integers(min_value=1, max_value=600))
 def test_a_hello_split_over_records_has_the_same_name(size: int) -> None:
-    assert parse(in_records(HELLO[5:], size)) == Hello("api.example.com")
+    assert parse(in_records(HELLO[5:], size)) == Hello("api.example.com", has_x25519=True)
 
 
 @pytest.mark.parametrize(

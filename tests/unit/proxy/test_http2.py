@@ -472,7 +472,7 @@ def test_the_credential_is_in_no_log_however_much_is_logged(caplog: pytest.LogCa
 def test_the_protocol_is_what_alpn_chose(served: list[str], offered: list[str], chosen: str | None) -> None:
     own = SessionAuthority.create()
 
-    def context(host: str) -> ssl.SSLContext:
+    def context(host: str, _: bool) -> ssl.SSLContext:
         made = own.server_context(host, HTTP2)
         made.set_alpn_protocols(served)
         return made

@@ -107,6 +107,15 @@ def test_over_tls_on_both_sides_the_upstreams_certificate_must_be_its_own(tmp_pa
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("curve", ["X25519", "prime256v1"])
+def test_a_client_is_served_whichever_group_it_has_a_key_share_for(curve: str) -> None:
+    with upstream() as server, intercepting(a_route(server.port, host="localhost")) as p:
+        p.trust.set_ecdh_curve(curve)
+        with p.inside("localhost", server.port) as client:
+            client.send(get(server.port))
+            assert client.response().body == b"ok"
+
+
 @pytest.mark.parametrize("token", [b"", b"Proxy-Authorization: Bearer wrong\r\n"], ids=["none", "wrong"])
 def test_without_the_token_there_is_no_handshake_and_a_retry_with_it_is_heard(token: bytes) -> None:
     with (
