@@ -23,6 +23,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -324,6 +325,7 @@ static void many(const char *kind, int processes, double seconds, int streams)
 		if (pid < 0)
 			err(1, "fork");
 		if (pid == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL); /* who waits for the start would wait for ever */
 			good = &shared->counts[me][0];
 			bad = &shared->counts[me][1];
 			if (streams)
