@@ -22,7 +22,7 @@ from nono.proxy.message import (
     framing_fields,
     last_chunk,
 )
-from nono.proxy.preparation import Ready, facts
+from nono.proxy.preparation import Ready
 from nono.proxy.refusal import Refusal
 from nono.proxy.relay import Relay
 from nono.proxy.request_reader import Incoming
@@ -340,7 +340,7 @@ class Exchange:
     def response_started(self, head: ResponseHead) -> None:
         verdict = self._verdict
         if head.status == 401 and verdict.route is not None and verdict.route.credential is not None:
-            verdict.route.credential.rejected(facts(verdict))
+            verdict.route.credential.rejected(verdict.facts)
         # A response that overtakes its request ends the connection: the rest of the body may never come.
         # So does one to an upgrade: what followed the request was meant for the other protocol.
         closes = (

@@ -28,7 +28,7 @@ from nono.proxy.message import (
     ResponseHead,
     framing_fields,
 )
-from nono.proxy.preparation import Ready, facts
+from nono.proxy.preparation import Ready
 from nono.proxy.refusal import Refusal
 from nono.proxy.response_filter import BodyFilter
 from nono.proxy.upstream import PoolKey
@@ -330,7 +330,7 @@ class Http2Exchange:
         """MessageError: it cannot be looked at."""
         verdict = self._verdict
         if head.status == 401 and verdict.route is not None and verdict.route.credential is not None:
-            verdict.route.credential.rejected(facts(verdict))
+            verdict.route.credential.rejected(verdict.facts)
         head, self._filter = self._inspection.begin(head)
         self._started = True
         fields = http2_head.response_fields(head, credentialed=verdict.credentialed)

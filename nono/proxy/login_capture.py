@@ -15,7 +15,7 @@ from nono.proxy import recording, refusal, rewrite
 from nono.proxy.engine import Engine
 from nono.proxy.fetch import Fetched, FetchError, OwnRequest, fetch
 from nono.proxy.message import Header, serialise
-from nono.proxy.preparation import Ready, facts
+from nono.proxy.preparation import Ready
 from nono.proxy.refusal import Refusal
 from nono.proxy.request_reader import Incoming
 from nono.proxy.rewrite import WITHHELD
@@ -155,7 +155,7 @@ class LoginExchange:
                 raise LoginRefusedError("the body of a request to the token endpoint is compressed")
             body = self._at.login.request_body(self._at.endpoint, body)
             if self._forward.presented:
-                injection = self._at.credential.injection(facts(self._forward))
+                injection = self._at.credential.injection(self._forward.facts)
         return _own_request(request._replace(body=body), injection)
 
     async def _fetch(self, request: OwnRequest) -> Fetched:
@@ -171,7 +171,7 @@ class LoginExchange:
             timeout_s=_TIMEOUT_S,
         )
         if fetched.status == 401 and forward.route is not None and forward.route.credential is not None:
-            forward.route.credential.rejected(facts(forward))
+            forward.route.credential.rejected(forward.facts)
         return fetched
 
     async def _relay(self, fetched: Fetched, sent: LeakWatcher | None) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 import anyio
 
-from nono.credentials.credential import Injection, RequestFacts
+from nono.credentials.credential import Injection
 from nono.errors import CredentialError
 from nono.policy.endpoint import EndpointVerdict
 from nono.policy.rate_limit import TokenBucket
@@ -88,7 +88,7 @@ class Preparation:
         if state.bucket is not None:
             return None
         credential = route.credential
-        injection = None if credential is None else credential.at_hand(facts(verdict))
+        injection = None if credential is None else credential.at_hand(verdict.facts)
         return None if injection is None else self._go(state, injection)
 
     def _go(self, state: RouteState, injection: Injection) -> Ready | Refusal:
@@ -124,7 +124,7 @@ class Preparation:
         if route.credential is None:
             return refusal.unavailable(route.service, verdict.origin.host)
         try:
-            injection = await route.credential.acquire(facts(verdict))
+            injection = await route.credential.acquire(verdict.facts)
         except (OSError, ValueError, CredentialError):  # the text could hold the secret: not passed on
             return refusal.unavailable(route.service, verdict.origin.host)
         return self._go(state, injection)
@@ -145,19 +145,6 @@ class Preparation:
             except Exception:
                 return False
         return False
-
-
-def facts(verdict: Forward) -> RequestFacts:
-    origin, request = verdict.origin, verdict.request
-    path = request.target.decode("ascii")
-    return RequestFacts(
-        origin.host,
-        origin.port,
-        verdict.entry.method,
-        path,
-        verdict.entry.route_id or origin.host,
-        verdict.presented,
-    )
 
 
 def _not_approved(verdict: Forward, rule: EndpointVerdict) -> Refusal:

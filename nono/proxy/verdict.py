@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from nono.credentials.credential import Header, Outgoing
+from nono.credentials.credential import Header, Outgoing, RequestFacts
 from nono.policy.endpoint import EndpointVerdict
 from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy.filter import HostPolicy
@@ -53,9 +53,19 @@ class Forward:
     websocket_key: bytes | None = None  # the client asks for a WebSocket (RFC 6455 section 4.1)
     presented: tuple[Header, ...] = field(default=(), repr=False)  # the fields that hold a login's phantom
     writer: RequestWriter = field(init=False, repr=False, compare=False)
+    facts: RequestFacts = field(init=False, repr=False, compare=False)  # what a credential may depend on
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "writer", RequestWriter(self.request))
+        facts = RequestFacts(
+            self.origin.host,
+            self.origin.port,
+            self.entry.method,
+            self.request.target.decode("ascii"),
+            self.entry.route_id or self.origin.host,
+            self.presented,
+        )
+        object.__setattr__(self, "facts", facts)
 
     @property
     def credentialed(self) -> bool:
