@@ -7,12 +7,12 @@ from benchmarks.proxies import Proxies
 from benchmarks.samples import Absent, Measured, Samples
 from benchmarks.workers import Worker
 
-LIMIT_MB = 60
+LIMIT_MIB = 60
 
 
 def memory_rows(places: Proxies) -> list[Row]:
     """Before the first client of HTTP/2, with the budget."""
-    budget = at_most(LIMIT_MB, Figure.VALUE)
+    budget = at_most(LIMIT_MIB, Figure.VALUE)
     return [
         *_rows(places, "after HTTP/1.1", "VmRSS", budget),
         *_rows(places, "at its highest, HTTP/1.1", "VmHWM"),
@@ -26,10 +26,10 @@ def http2_memory_rows(places: Proxies) -> list[Row]:
 def _rows(places: Proxies, when: str, field: str, budget: Budget | None = None) -> list[Row]:
     path, ours = f"memory of the supervisor, {when}", _memory(places.nono, field)
     return [
-        Row(path, "MB", ours, "nono-py", _memory(places.nono_py, field), budget),
-        Row(path, "MB", ours, "mitmdump", _memory(places.mitmdump, field)),
+        Row(path, "MiB", ours, "nono-py", _memory(places.nono_py, field), budget),
+        Row(path, "MiB", ours, "mitmdump", _memory(places.mitmdump, field)),
     ]
 
 
 def _memory(place: Worker | Absent, field: str) -> Measured:
-    return place if isinstance(place, Absent) else Samples((place.resident_mb(field),))
+    return place if isinstance(place, Absent) else Samples((place.resident_mib(field),))

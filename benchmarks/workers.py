@@ -52,7 +52,7 @@ class Worker:
         values: list[float] = answer["values"]
         return values
 
-    def resident_mb(self, field: str = "VmRSS") -> float:
+    def resident_mib(self, field: str = "VmRSS") -> float:
         """Of the supervisor; "VmHWM" for the most it ever was."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         line = next(line for line in status.splitlines() if line.startswith(field))
