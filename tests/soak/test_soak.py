@@ -41,11 +41,15 @@ _FLUCTUATING = (
 # Of what the memo of verdicts is made; an Entry is also what the memo of records goes by.
 _OF_A_VERDICT = {
     "nono.credentials.credential.Outgoing": MAX_KEPT,
+    "nono.credentials.credential.RequestFacts": MAX_KEPT,
     "nono.proxy.rewrite.RequestWriter": MAX_KEPT,
     "nono.proxy.rewrite._Unframed": MAX_KEPT,
     "nono.proxy.route.Origin": MAX_KEPT,
     "nono.proxy.verdict.Entry": 2 * MAX_KEPT,
     "nono.proxy.verdict.Forward": MAX_KEPT,
+    "nono.proxy.verdict.Inside": MAX_KEPT,
+    "nono.proxy.verdict.Intercept": MAX_KEPT,
+    "nono.proxy.verdict.Tunnel": MAX_KEPT,
 }
 
 
