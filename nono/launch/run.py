@@ -14,6 +14,7 @@ from nono.audit.ledger import AuditLog, new_session_id
 from nono.audit.redact import redact_argv
 from nono.errors import LaunchError, NonoError
 from nono.kernel import process
+from nono.launch import module_path
 from nono.launch.prepare import Prepared, enforcement_of, find_program
 from nono.policy.capability import Access, Grant, NetworkMode
 from nono.policy.environment import child_environment
@@ -56,6 +57,7 @@ class Launch:
         program = find_program(command[0], search_path, capabilities.workdir)
         facts = launcher.facts() if needs_listener else host.file_system_facts()
         enforcement = enforcement_of(capabilities, facts)
+        module_path.withdraw(capabilities.grants)
         return Prepared(resolved, facts, enforcement, program, tuple(command))
 
     def execute(

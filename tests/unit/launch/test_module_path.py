@@ -1,0 +1,87 @@
+"""nono.launch.module_path: what a supervisor imports while the command runs, the command did not write."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nono
+from nono.launch.module_path import withdraw
+from nono.policy.capability import Access, Grant
+
+
+def grant(path: Path, access: Access = Access.READWRITE) -> Grant:
+    return Grant(str(path), access, True, "test", str(path))
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory of a run, which the command may write."""
+    project = tmp_path / "project"
+    (project / "src").mkdir(parents=True)
+    monkeypatch.chdir(project)
+    return project
+
+
+def left(entry: str, *grants: Grant, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether modules are still looked for there."""
+    monkeypatch.setattr(sys, "path", [*sys.path, entry])
+    before = len(sys.path)
+    withdraw(grants)
+    return len(sys.path) == before
+
+
+@pytest.mark.parametrize("entry", ["", ".", "src", "../project", "absent"])
+def test_no_module_is_looked_for_where_the_command_may_write(
+    entry: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not left(entry, grant(project), monkeypatch=monkeypatch)
+    assert left(entry, grant(project, Access.READ), monkeypatch=monkeypatch)
+
+
+def test_nor_behind_a_link_that_it_may_write_or_that_leads_there(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "out").symlink_to(tmp_path)
+    (tmp_path / "in").symlink_to(project)
+    assert not left(str(project / "out"), grant(project), monkeypatch=monkeypatch)
+    assert not left(str(tmp_path / "in"), grant(project), monkeypatch=monkeypatch)
+
+
+def test_nor_where_a_package_could_be_what_it_may_write(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not left(str(tmp_path), grant(project), monkeypatch=monkeypatch)
+    assert left(str(tmp_path / "beside"), grant(project), monkeypatch=monkeypatch)
+
+
+def test_where_nono_and_python_are_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = str(Path(nono.__file__).parent.parent)
+    monkeypatch.setattr(sys, "path", [own, os.path.dirname(os.__file__)])
+    withdraw([grant(Path("/"))])
+    assert sys.path == [own, os.path.dirname(os.__file__)]
+
+
+def test_a_run_looks_for_no_module_in_a_working_directory_that_is_granted(project: Path) -> None:
+    code = (
+        "import os, sys\n"
+        "from nono.launch.run import Launch\n"
+        "from nono.policy.filesystem import HostFilesystem\n"
+        "from nono.policy.request import RunRequest\n"
+        "from nono.policy.resolve import resolve\n"
+        "environ, fs = dict(os.environ), HostFilesystem()\n"
+        "resolved = resolve(RunRequest(allow=('.',)), None, environ=environ, cwd=os.getcwd(), fs=fs)\n"
+        "assert '' in sys.path\n"
+        "with Launch(environ) as launch:\n"
+        "    launch.prepare(resolved, ['true'])\n"
+        "print('' in sys.path)\n"
+    )
+    environ = {"HOME": str(project.parent), "PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=project, env=environ, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
