@@ -78,7 +78,12 @@ class AwsCredential:
 
     def at_hand(self, request: RequestFacts) -> Injection | None:
         keys = self._renewal.at_hand()
-        return None if keys is None else SigV4Injection(keys, *scope_of(self._auth, request.host))
+        if keys is None:
+            return None
+        try:
+            return SigV4Injection(keys, *scope_of(self._auth, request.host))
+        except CredentialUnavailable:  # of a host that the child chose, below a wildcard; acquire says it
+            return None
 
     async def acquire(self, request: RequestFacts) -> Injection:
         """CredentialUnavailable when there are no keys, or the host does not say what to sign for."""

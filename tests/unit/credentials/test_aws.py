@@ -579,6 +579,24 @@ def test_keys_of_the_environment_sign(config: Path, monkeypatch: pytest.MonkeyPa
     run(main)
 
 
+def test_keys_that_are_there_are_not_at_hand_for_a_host_that_names_no_service(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Below a wildcard the child chooses the host; what at_hand raised ended its connection unrecorded."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+
+    async def main() -> None:
+        credential = AwsCredential(AwsAuth())
+        await sign(credential)
+        elsewhere = FACTS._replace(host="other.amazonaws.com")
+        assert credential.at_hand(elsewhere) is None
+        with pytest.raises(CredentialUnavailable, match="service"):
+            await credential.acquire(elsewhere)
+
+    run(main)
+
+
 def test_the_named_profile_is_used_and_no_other(config: Path) -> None:
     (config.parent / "credentials").write_text(
         f"[default]\naws_access_key_id = AKIDOTHER\naws_secret_access_key = other\n"
