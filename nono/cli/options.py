@@ -166,7 +166,8 @@ def options_of(command: str) -> tuple[Option, ...]:
 
 def is_port(text: str) -> bool:
     """Whether text is a TCP port, 1 to 65535, in plain decimal."""
-    return text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535
+    # At most five digits: int() has an error of its own for thousands of them.
+    return text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65535
 
 
 class Given(NamedTuple):
