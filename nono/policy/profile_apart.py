@@ -22,8 +22,10 @@ def load_profile_apart(reference: str, environ: Mapping[str, str]) -> Profile:
     os.close(say)
     with open(said, "rb") as answer:
         pickled = answer.read()
-    os.waitpid(pid, 0)
-    if not pickled:  # a mistake in the profile, mostly: it is found here once more, and complained about
+    _, status = os.waitpid(pid, 0)
+    # A mistake in the profile, mostly: it is found here once more, and complained about. One that was killed
+    # may have said a part.
+    if status or not pickled:
         return load_profile(reference, environ)
     profile = pickle.loads(pickled)  # what this very program wrote, in a process of its own
     assert isinstance(profile, Profile)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from nono.errors import ProfileError
+from nono.policy import profile_apart
 from nono.policy.profile_apart import load_profile_apart
 from nono.policy.profile_store import load_profile
 
@@ -49,6 +52,17 @@ def test_a_mistake_is_the_same_error(environ: dict[str, str], reference: str) ->
     with pytest.raises(ProfileError) as raised:
         load_profile_apart(reference, environ)
     assert (raised.value.message, raised.value.hint) == (expected.value.message, expected.value.hint)
+
+
+def test_a_process_that_is_killed_while_it_answers_is_not_believed(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(reference: str, environ: object, say: int) -> None:
+        os.write(say, b"\x80\x05\x95")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(profile_apart, "_load", load)
+    assert load_profile_apart("mine", environ) == load_profile("mine", environ)
 
 
 def test_pydantic_stays_outside(environ: dict[str, str]) -> None:
