@@ -58,6 +58,7 @@ class Launch:
         facts = launcher.facts() if needs_listener else host.file_system_facts()
         enforcement = enforcement_of(capabilities, facts)
         module_path.withdraw(capabilities.grants)
+        module_path.refuse_libraries(capabilities.grants, self._environ)
         return Prepared(resolved, facts, enforcement, program, tuple(command))
 
     def execute(

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import nono
-from nono.launch.module_path import withdraw
+from nono.errors import ConfigError
+from nono.launch.module_path import refuse_libraries, withdraw
 from nono.policy.capability import Access, Grant
 
 
@@ -66,6 +67,14 @@ def test_where_nono_and_python_are_stays(monkeypatch: pytest.MonkeyPatch) -> Non
     assert sys.path == [own, os.path.dirname(os.__file__)]
 
 
+def test_a_run_is_refused_whose_linker_looks_in_a_working_directory_that_is_granted(project: Path) -> None:
+    environ = {"HOME": str(project.parent), "PATH": os.environ["PATH"], "LD_LIBRARY_PATH": ":/usr/lib"}
+    argv = [sys.executable, "-m", "nono", "run", "--allow", ".", "--", "true"]
+    done = subprocess.run(argv, cwd=project, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "LD_LIBRARY_PATH names '.'" in done.stderr
+
+
 def test_a_run_looks_for_no_module_in_a_working_directory_that_is_granted(project: Path) -> None:
     code = (
         "import os, sys\n"
@@ -85,3 +94,27 @@ def test_a_run_looks_for_no_module_in_a_working_directory_that_is_granted(projec
         [sys.executable, "-c", code], cwd=project, env=environ, capture_output=True, text=True, check=True
     )
     assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("LD_LIBRARY_PATH", ":/usr/lib"),
+        ("LD_LIBRARY_PATH", "/usr/lib;src"),
+        ("LD_LIBRARY_PATH", "/usr/lib:absent"),
+        ("OPENSSL_CONF", "openssl.cnf"),
+        ("OPENSSL_MODULES", "."),
+        ("OPENSSL_ENGINES", "src"),
+    ],
+)
+def test_a_run_whose_libraries_the_command_could_write_is_refused(
+    variable: str, text: str, project: Path
+) -> None:
+    with pytest.raises(ConfigError, match=variable):
+        refuse_libraries([grant(project)], {variable: text})
+    refuse_libraries([grant(project, Access.READ)], {variable: text})
+
+
+def test_libraries_elsewhere_and_an_empty_variable_are_no_matter(project: Path) -> None:
+    for text in ("/usr/lib:/opt/lib", ""):
+        refuse_libraries([grant(project)], {"LD_LIBRARY_PATH": text})
