@@ -6,7 +6,8 @@ from typing import NamedTuple
 from nono.cli import options
 from nono.cli.options import Given
 from nono.cli.scan import Scanned, scan
-from nono.errors import ConfigError, NonoError
+from nono.errors import ConfigError, NonoError, UsageError
+from nono.policy.capability import SandboxPolicy
 from nono.policy.request import RunRequest
 
 
@@ -38,6 +39,7 @@ class Invocation(NamedTuple):
             deny_domain=given.list("deny_domain"),
             credential=given.list("credential"),
             listen_port=given.ports("listen_port"),
+            sandbox_policy=SandboxPolicy(policy) if (policy := given.value("sandbox_policy")) else None,
             capability_elevation=given.flag("capability_elevation"),
             allow_endpoint=given.list("allow_endpoint"),
             upstream_proxy=given.value("upstream_proxy"),
@@ -93,7 +95,7 @@ def parse_proxy(description: str, argv: Sequence[str], environ: Mapping[str, str
 def _check_sandbox_policy(command: str, policy: str) -> None:
     if command != options.RUN:
         raise ConfigError("--sandbox-policy is only supported by `nono run`.")
-    if policy in ("landlock", "external", "netns"):
-        raise ConfigError(f"--sandbox-policy {policy}: not available yet.", hint="--sandbox-policy auto")
-    if policy != "auto":
+    if policy in ("landlock", "external"):
+        raise UsageError(f"--sandbox-policy {policy}: not available yet.", hint="--sandbox-policy auto")
+    if policy not in tuple(SandboxPolicy):
         raise ConfigError(f"--sandbox-policy '{policy}': expected auto, landlock, external or netns.")

@@ -1,16 +1,19 @@
-"""Takes from the command the capabilities that reach around a sandbox (capabilities(7))."""
+"""Takes capabilities from the command: those that reach around a sandbox, or all (capabilities(7))."""
 
 from __future__ import annotations
 
 import ctypes
 import errno
 import struct
+from collections.abc import Iterable
+from contextlib import suppress
 
 from nono.kernel.libc import prctl, syscall, syscall_number
 
 PR_CAPBSET_DROP = 24  # <linux/prctl.h>
 _LINUX_CAPABILITY_VERSION_3 = 0x20080522
 _CAPABILITY_SETS = struct.Struct("=6I")  # effective, permitted, inheritable: low halves, then high halves
+_CAPABILITIES_MAX = 64  # the bits of a set
 
 # <linux/capability.h>. What stays is what root's package managers and compilers use on files and
 # processes of their own: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, NET_BIND_SERVICE ...
@@ -40,14 +43,29 @@ def drop_dangerous() -> None:
     the bounding set allows, and what is ambient as well (capabilities(7)). Container engines before
     CVE-2022-24769 leave the first full; AmbientCapabilities= of a unit gives an ordinary user the second.
     """
-    _drop_from_bounding_set()
+    with suppress(PermissionError):  # a user without CAP_SETPCAP, to whom execve gives nothing of that set
+        _drop_from_bounding_set(DANGEROUS)
+    _keep(~sum(1 << number for number in DANGEROUS))
+
+
+def drop_all() -> None:
+    """Remove every capability from every set, so that execve gives none even to uid 0.
+
+    For a process that has them from a user namespace of its own: they are over what that namespace owns,
+    its network among it, and none of them is the command's.
+    """
+    _drop_from_bounding_set(range(_CAPABILITIES_MAX))
+    _keep(0)
+
+
+def _keep(kept_bits: int) -> None:
+    """Take everything else from the effective, permitted and inheritable sets of this thread."""
     header = struct.pack("=Ii", _LINUX_CAPABILITY_VERSION_3, 0)  # pid 0: this thread
     data = ctypes.create_string_buffer(_CAPABILITY_SETS.size)
     buffer = ctypes.create_string_buffer(header, len(header))
     addresses = ctypes.addressof(buffer), ctypes.addressof(data)
     syscall(syscall_number("capget"), *addresses, tried="capget")
-    dangerous = sum(1 << number for number in DANGEROUS)
-    keep = [~(dangerous >> shift) & 0xFFFFFFFF for shift in (0, 0, 0, 32, 32, 32)]
+    keep = [kept_bits >> shift & 0xFFFFFFFF for shift in (0, 0, 0, 32, 32, 32)]
     held = _CAPABILITY_SETS.unpack(data.raw)
     kept = tuple(word & mask for word, mask in zip(held, keep, strict=True))
     if kept != held:
@@ -56,13 +74,10 @@ def drop_dangerous() -> None:
         syscall(syscall_number("capset"), *addresses, tried="capset")
 
 
-def _drop_from_bounding_set() -> None:
-    """For a user without CAP_SETPCAP there is nothing to remove and nothing happens."""
-    for number in DANGEROUS:
+def _drop_from_bounding_set(numbers: Iterable[int]) -> None:
+    for number in numbers:
         try:
-            prctl(PR_CAPBSET_DROP, number, tried=f"prctl(PR_CAPBSET_DROP, {DANGEROUS[number]})")
+            prctl(PR_CAPBSET_DROP, number, tried=f"prctl(PR_CAPBSET_DROP, {DANGEROUS.get(number, number)})")
         except OSError as error:
-            if error.errno == errno.EPERM:
-                return
             if error.errno != errno.EINVAL:  # EINVAL: this kernel does not know the capability yet
                 raise

@@ -30,6 +30,8 @@ from nono.proxy.server import Admits, ProxyConfig, RunningProxy, serve
 from nono.proxy.token_post import TokenPost
 
 if TYPE_CHECKING:
+    import socket
+
     from nono.proxy.authority import SessionAuthority
     from nono.proxy.chain import Chain
     from nono.proxy.flow_record import FlowRecorder
@@ -62,6 +64,7 @@ class Listening(NamedTuple):
     close_grace_s: float = 1.0
     own_authority: SessionAuthority | None = None  # instead of one that is made for this run
     port_flag: str = "--proxy-port"  # for messages
+    listener: socket.socket | None = None  # one that listens already, instead of port and address
 
     @property
     def client_address(self) -> str:
@@ -107,7 +110,14 @@ async def proxy_of(
         authority = stack.enter_context(_authority(assembly, listening.own_authority))
         flows = stack.enter_context(_recorder(assembly, token))
         config = _config(assembly, token, listening, authority)
-        proxy = serve(config, assembly.record, admits=admits, alarm=assembly.warn, flows=flows)
+        proxy = serve(
+            config,
+            assembly.record,
+            admits=admits,
+            alarm=assembly.warn,
+            flows=flows,
+            listener=listening.listener,
+        )
         try:
             running = await stack.enter_async_context(proxy)
         except OSError as error:

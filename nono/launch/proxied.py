@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -52,14 +53,17 @@ class Parts(NamedTuple):
 async def _supervise(parts: Parts) -> int:
     start, log, record = parts.start, parts.log, parts.record
     peers = PeerRegistry()
-    # On the notify rung the supervisor makes every connection itself, and so knows its own child's.
-    admits = peers.take if start.prepared.enforcement.rung is Rung.NOTIFY else None
+    rung = start.prepared.enforcement.rung
+    # On the notify rung the supervisor makes every connection itself, and so knows its own child's. On netns
+    # nobody else is in the network where the proxy listens.
+    admits = peers.take if rung is Rung.NOTIFY else None
     async with anyio.create_task_group() as tasks:
         if log is not None:
             tasks.start_soon(loop.keep_written, log, record.flush)
         tasks.start_soon(loop.keep_small)
         try:
-            listening = Listening(port=parts.proxy_port)
+            private = _private_listener(start, parts.proxy_port) if rung is Rung.NETNS else None
+            listening = Listening(port=parts.proxy_port, listener=private)
             async with proxy_of(parts.assembly, make_session_token(), listening, admits) as proxy:
                 port = proxy.running.port
                 prepared = start.prepared
@@ -80,6 +84,14 @@ async def _supervise(parts: Parts) -> int:
             record.drain()
         tasks.cancel_scope.cancel()
     return exit_code
+
+
+def _private_listener(start: Start, proxy_port: int) -> socket.socket:
+    """The proxy's listener in the network of the command, for whoever serves it to close."""
+    number = start.launcher.leave_network(proxy_port)
+    listener = socket.socket(fileno=process.duplicate_descriptor(start.launcher.pid, number))
+    listener.setblocking(False)
+    return listener
 
 
 def _take_listener(start: Start, number: int | None) -> int | None:

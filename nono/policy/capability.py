@@ -42,6 +42,13 @@ class Wsl2ProxyPolicy(StrEnum):
     NETNS = "netns"
 
 
+class SandboxPolicy(StrEnum):
+    """How a proxy-only run is to be enforced, if a person says so."""
+
+    AUTO = "auto"  # by the strongest means there is
+    NETNS = "netns"  # by a private network namespace, or not at all
+
+
 class Grant(NamedTuple):
     """Access to one path, and below it when it is a directory."""
 
@@ -81,5 +88,6 @@ class CapabilitySet(NamedTuple):
     scopes: Scopes
     wsl2_proxy_policy: Wsl2ProxyPolicy
     workdir: str  # where the child starts
+    sandbox_policy: SandboxPolicy = SandboxPolicy.AUTO
     listen_ports: tuple[int, ...] = ()  # TCP ports the child may bind; it can bind no other
     elevation: bool = False  # whether a person is to be asked about files beyond the grants

@@ -8,7 +8,7 @@ the specification that is missing here is listed in nono.policy.profile_schema.N
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from nono.policy.capability import Wsl2ProxyPolicy
+from nono.policy.capability import SandboxPolicy, Wsl2ProxyPolicy
 from nono.policy.profile_routes import (
     CaptureEntry,
     CustomCredential,
@@ -98,7 +98,7 @@ class Linux(NamedTuple):
     """Choices that only this platform has."""
 
     af_unix_mediation: Literal["off"] = "off"
-    sandbox_policy: Literal["auto"] = "auto"
+    sandbox_policy: SandboxPolicy = SandboxPolicy.AUTO
 
 
 class Profile(NamedTuple):

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from nono.policy.capability import SandboxPolicy
+
 
 class RunRequest(NamedTuple):
     """The sandbox options of a command line. What was not given is (), None or False."""
@@ -22,6 +24,7 @@ class RunRequest(NamedTuple):
     deny_domain: tuple[str, ...] = ()
     credential: tuple[str, ...] = ()
     listen_port: tuple[int, ...] = ()
+    sandbox_policy: SandboxPolicy | None = None
     capability_elevation: bool = False
     allow_endpoint: tuple[str, ...] = ()  # SERVICE:METHOD:/path
     upstream_proxy: str | None = None

@@ -10,7 +10,7 @@ from nono import paths
 from nono.errors import ConfigError
 from nono.policy import builtin, network_wish
 from nono.policy.builtin import Group
-from nono.policy.capability import Access, CapabilitySet, NetworkMode, Scopes
+from nono.policy.capability import Access, CapabilitySet, NetworkMode, SandboxPolicy, Scopes
 from nono.policy.denials import DenyRules
 from nono.policy.environment import EnvironmentRules
 from nono.policy.file_rules import resolve_files
@@ -105,6 +105,7 @@ def resolve(
             ),
             wsl2_proxy_policy=settings.security.wsl2_proxy_policy,
             workdir=files.start_directory,
+            sandbox_policy=request.sandbox_policy or settings.linux.sandbox_policy,
             listen_ports=request.listen_port,
             elevation=request.capability_elevation or settings.security.capability_elevation,
         ),
@@ -143,6 +144,7 @@ def _refuse_options_of_a_proxy(request: RunRequest, mode: NetworkMode, asked: Ne
     given = (
         ("--proxy-ca-validity", request.proxy_ca_validity is not None),
         ("--record-flows", request.record_flows is not None),
+        ("--sandbox-policy netns", request.sandbox_policy is SandboxPolicy.NETNS),
     )
     for flag, is_given in given:
         if is_given:

@@ -5,12 +5,16 @@ import os
 import signal
 import stat
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nono.errors import LaunchError
 from nono.kernel import capabilities, filters, process, seccomp
+from nono.kernel.uapi_process import AF_UNIX
 from nono.sandbox.apply import restrict
 from nono.sandbox.plan import SandboxPlan, StaticFilter
+
+if TYPE_CHECKING:
+    import socket
 
 FIRST_PRIVATE_DESCRIPTOR = 3
 
@@ -56,15 +60,19 @@ def enter(plan: SandboxPlan, command: Command, *, keep: Collection[int] = ()) ->
     listener_program = filters.load("notify") if plan.listener else None
     process.close_range_from(FIRST_PRIVATE_DESCRIPTOR, keep=set(keep))
     if plan.static_filter is not StaticFilter.OPEN_NET:
-        _refuse_addressable_standard_streams()
+        _check_standard_streams(may_be_network=not plan.private_network)
     os.chdir(command.workdir)
     capabilities.drop_dangerous()
     restrict(plan)
     return None if listener_program is None else seccomp.install_listener(listener_program)
 
 
-def _refuse_addressable_standard_streams() -> None:
-    """A datagram socket is addressed at every send, and the filters only keep new ones from being made."""
+def _check_standard_streams(*, may_be_network: bool) -> None:
+    """LaunchError for a socket that can be addressed: the filters only keep new ones from being made.
+
+    A datagram socket is addressed at every send. A stream can be connected anew, in the network where it was
+    made, which must not be the one outside where the command has one of its own.
+    """
     for descriptor in range(FIRST_PRIVATE_DESCRIPTOR):
         if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
             continue
@@ -77,3 +85,19 @@ def _refuse_addressable_standard_streams() -> None:
                     f"standard stream {descriptor} is a datagram or raw socket, "
                     "which can send to any address; redirect it"
                 )
+            if not may_be_network and not _is_connected_unix(stream):
+                raise LaunchError(
+                    f"standard stream {descriptor} is a socket of the network outside, "
+                    "which can be connected anew from a private network namespace; redirect it"
+                )
+
+
+def _is_connected_unix(stream: "socket.socket") -> bool:
+    """A stream of AF_UNIX that is connected stays so; one that is not reaches abstract sockets outside."""
+    if stream.family != AF_UNIX:
+        return False
+    try:
+        stream.getpeername()
+    except OSError:
+        return False
+    return True

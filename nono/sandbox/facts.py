@@ -13,6 +13,18 @@ class Listener(StrEnum):
     UNAVAILABLE = "unavailable"  # older kernel, or pidfd_getfd refused (Yama scope 2, a container's filter)
 
 
+class NamespaceFacts(NamedTuple):
+    """Why a private network namespace cannot be had, as far as this host says; read only where it cannot."""
+
+    failed: str = ""  # the step that was refused, with its errno
+    apparmor_restricts: bool = False  # kernel.apparmor_restrict_unprivileged_userns (Ubuntu)
+    clone_is_off: bool = False  # kernel.unprivileged_userns_clone is 0 (Debian, Arch)
+    max_user_namespaces: int | None = None  # user.max_user_namespaces; None: not readable
+    max_net_namespaces: int | None = None  # user.max_net_namespaces
+    is_container: bool = False  # an engine's marker file is there
+    is_filtered: bool = False  # what started us has a seccomp filter
+
+
 class HostFacts(NamedTuple):
     """One kernel, seen from an unprivileged process about to be restricted."""
 
@@ -20,15 +32,18 @@ class HostFacts(NamedTuple):
     landlock_abi: int  # 0: none; clamped to the newest ABI this code knows
     listener: Listener
     listener_detail: str  # the failed call and its errno, or "" when available
-    network_namespace: bool  # a user and a network namespace can be made and its loopback brought up
+    network_namespace: bool  # one can be made, its loopback raised, and a listener in it taken by us
     is_wsl2: bool  # words messages and decides nothing
+    namespaces: NamespaceFacts = NamespaceFacts()  # words messages as well
 
     def to_message(self) -> dict[str, object]:
-        return self._asdict()
+        return self._asdict() | {"namespaces": self.namespaces._asdict()}
 
     @classmethod
     def from_message(cls, message: dict[str, object]) -> "HostFacts":
         """The inverse of to_message, across JSON. ValueError when the other side is not this version."""
         if set(message) != set(cls._fields):
             raise ValueError(f"not host facts: {sorted(message)}")
-        return cls(**(message | {"listener": Listener(str(message["listener"]))}))  # type: ignore[arg-type]  # the launcher is this very program
+        namespaces = NamespaceFacts(**message["namespaces"])  # type: ignore[arg-type]  # JSON lost the type
+        known = {"listener": Listener(str(message["listener"])), "namespaces": namespaces}
+        return cls(**(message | known))  # type: ignore[arg-type]  # the launcher is this very program

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 
 from nono.kernel import landlock
-from nono.sandbox.facts import HostFacts, Listener
+from nono.sandbox.facts import HostFacts, Listener, NamespaceFacts
 
 WSL_INTEROP = "/proc/sys/fs/binfmt_misc/WSLInterop"
 VERSION_BYTES_MAX = 4096
+CONTAINER_MARKERS = ("/.dockerenv", "/run/.containerenv")  # of Docker, of Podman
 
 
 def file_system_facts() -> HostFacts:
@@ -33,3 +34,33 @@ def looks_like_wsl2() -> bool:
     except OSError:
         return False
     return "microsoft" in text or "WSL" in text
+
+
+def namespace_facts(failed: str) -> NamespaceFacts:
+    """What this host says about namespaces; failed: the step that it refused."""
+    return NamespaceFacts(
+        failed=failed,
+        apparmor_restricts=_setting("kernel/apparmor_restrict_unprivileged_userns") == 1,
+        clone_is_off=_setting("kernel/unprivileged_userns_clone") == 0,
+        max_user_namespaces=_setting("user/max_user_namespaces"),
+        max_net_namespaces=_setting("user/max_net_namespaces"),
+        is_container=any(map(os.path.exists, CONTAINER_MARKERS)),
+        is_filtered=_is_filtered(),
+    )
+
+
+def _setting(name: str) -> int | None:
+    """A number below /proc/sys; None where it is not there or hidden from us."""
+    try:
+        with open(f"/proc/sys/{name}", encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return None
+
+
+def _is_filtered() -> bool:
+    try:
+        with open("/proc/self/status", "rb") as status:
+            return b"\nSeccomp:\t2\n" in status.read()
+    except OSError:
+        return False

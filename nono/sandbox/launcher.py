@@ -4,6 +4,8 @@ Protocol, each line one message of nono.sandbox.channel:
 
     supervisor → launcher   {"probe": true}                     optional, once
     launcher → supervisor   {"facts": ...}
+    supervisor → launcher   {"private_network": PORT}           on the rung netns: leave this network
+    launcher → supervisor   {"proxy_listener": N}               its number; it is open until the plan comes
     supervisor → launcher   {"plan": ..., "command": ...}
     launcher → supervisor   {"restricted": true, "listener": N} the number of its listener, or null
     supervisor → launcher   {"go": true}                        the listener is taken, the start is recorded
@@ -27,6 +29,7 @@ from nono.sandbox import channel, probe
 from nono.sandbox.enter import Command, default_signals, enter, open_missing_standard_streams
 from nono.sandbox.facts import HostFacts
 from nono.sandbox.plan import SandboxPlan
+from nono.sandbox.private_network import enter_private_network
 
 STATUS_NOT_RESTRICTED = 126
 STATUS_NOT_EXECUTED = 127
@@ -56,10 +59,21 @@ class Launcher:
             raise LaunchError("the launcher sent no host facts")
         return HostFacts.from_message(found)
 
+    def leave_network(self, proxy_port: int) -> int:
+        """Have the launcher move to a network of its own. The number there of a listener for the proxy.
+
+        Only before restrict, which closes it there. proxy_port 0 takes a free one.
+        """
+        self._pass_over_facts()
+        self._send({"private_network": proxy_port})
+        number = self._receive()["proxy_listener"]
+        if not isinstance(number, int):
+            raise LaunchError("the launcher sent no listener")
+        return number
+
     def restrict(self, plan: SandboxPlan, command: Command) -> int | None:
         """Have the launcher restrict itself. Its listener's number there; None when it has none."""
-        if self._is_probing:
-            self.facts()  # nobody wanted to know; the answer stands before the one that is wanted here
+        self._pass_over_facts()
         self._send(
             {
                 "plan": plan.to_message(),
@@ -89,6 +103,10 @@ class Launcher:
         """Close, and wait until the process is gone."""
         self.close()
         os.waitpid(self.pid, 0)
+
+    def _pass_over_facts(self) -> None:
+        if self._is_probing:
+            self.facts()  # nobody wanted to know; the answer stands before the one that is wanted now
 
     def _send(self, message: channel.Message) -> None:
         try:
@@ -144,8 +162,13 @@ def _become_command(connection: socket.socket, supervisor_pid: int) -> NoReturn:
         if request is not None and "probe" in request:
             channel.send(connection.fileno(), {"facts": probe.host_facts().to_message()})
             request = channel.receive(connection.fileno())
+        leaves = request is not None and "private_network" in request
+        if request is not None and leaves:
+            request = _leave_network(connection, request["private_network"])
         if request is not None:
             plan, command = _parse_request(request)
+            if plan.private_network != leaves:
+                raise LaunchError("the plan is for another network than the launcher is in")
             listener = enter(plan, command, keep={connection.fileno()})
             channel.send(connection.fileno(), {"restricted": True, "listener": listener})
             if channel.receive(connection.fileno()) is not None:
@@ -159,6 +182,15 @@ def _become_command(connection: socket.socket, supervisor_pid: int) -> NoReturn:
         _report(connection, f"the launcher failed: {error!r}", status)
     finally:
         os._exit(status)
+
+
+def _leave_network(connection: socket.socket, proxy_port: object) -> channel.Message | None:
+    """The message that follows: by then the supervisor has taken the listener."""
+    if not isinstance(proxy_port, int):
+        raise ValueError("a private network without a port")
+    with enter_private_network(proxy_port) as listener:
+        channel.send(connection.fileno(), {"proxy_listener": listener.fileno()})
+        return channel.receive(connection.fileno())
 
 
 def _leave_supervisor(supervisor_pid: int) -> None:

@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from nono.kernel import landlock_rights, uapi_landlock
-from nono.policy.capability import CapabilitySet, NetworkMode, Wsl2ProxyPolicy
+from nono.policy.capability import CapabilitySet, NetworkMode, SandboxPolicy, Scopes, Wsl2ProxyPolicy
 from nono.sandbox.facts import HostFacts, Listener
 
 EBUSY_ISSUE = "microsoft/WSL#9548"
@@ -19,6 +19,7 @@ class Rung(StrEnum):
     """What holds a proxy-only run to the proxy, strongest first (ARCHITECTURE.md, the ladder)."""
 
     NOTIFY = "notify"  # the supervisor performs connect and bind; the address is exact
+    NETNS = "netns"  # a network namespace in which nothing but the proxy listens; the address is exact
     LANDLOCK = "landlock"  # Landlock TCP rules; the port is checked, the address is not
     NONE = "none"  # nothing; insecure_proxy asked for that
 
@@ -70,6 +71,7 @@ class SandboxPlan(NamedTuple):
     bind_ports: tuple[int, ...]
     static_filter: StaticFilter | None
     listener: bool  # the notify program takes the place of the static filter, which it includes
+    private_network: bool = False  # the launcher has left this network before the plan was drawn
 
     def to_message(self) -> dict[str, object]:
         return self._asdict()
@@ -111,11 +113,15 @@ def _elevation_note(facts: HostFacts) -> str:
 
 
 def _network_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforcement | Refusal:
-    kernel_gaps = (*_file_gaps(facts), *_scope_gaps(capabilities, facts))
+    kernel_gaps = (*_file_gaps(facts), *_scope_gaps(capabilities.scopes, facts))
     if capabilities.network is not NetworkMode.PROXY:
         return Enforcement(rung=None, gaps=(*kernel_gaps, UNIX_SOCKET_GAP))
+    if capabilities.sandbox_policy is SandboxPolicy.NETNS:
+        return _in_private_network(capabilities, facts)
     if facts.listener is Listener.AVAILABLE:
         return Enforcement(rung=Rung.NOTIFY, gaps=kernel_gaps)
+    if capabilities.wsl2_proxy_policy is Wsl2ProxyPolicy.NETNS:
+        return _in_private_network(capabilities, facts)
     if landlock_rights.HANDLED_NET[facts.landlock_abi]:
         warning = (
             "only the port of a connection is checked here, not its address: the sandboxed process can "
@@ -125,6 +131,30 @@ def _network_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enfor
             rung=Rung.LANDLOCK, warnings=(warning,), gaps=(*kernel_gaps, UNIX_SOCKET_GAP, warning)
         )
     return _without_enforcement(capabilities.wsl2_proxy_policy, facts, kernel_gaps)
+
+
+def _in_private_network(capabilities: CapabilitySet, facts: HostFacts) -> Enforcement | Refusal:
+    """Rung 2, taken because a person asked for it: where it cannot be had, nothing takes its place."""
+    if not facts.network_namespace:
+        # Imported here: it is for this refusal.
+        from nono.sandbox.namespace_advice import advice
+
+        cause, remedy = advice(facts.namespaces)
+        where = "WSL2" if facts.is_wsl2 else "this kernel"
+        failed = f" ({facts.namespaces.failed})" if facts.namespaces.failed else ""
+        return Refusal(
+            f"{where}: the private network namespace of netns cannot be had: {cause}{failed}.", hint=remedy
+        )
+    if capabilities.listen_ports:
+        return Refusal(
+            "--listen-port: not available yet on the rung netns, where nobody outside would reach the port.",
+            hint="--sandbox-policy auto, or leave the port out",
+            not_yet=True,
+        )
+    # The namespace holds abstract sockets apart, whatever Landlock knows of them.
+    scopes = capabilities.scopes._replace(abstract_unix_socket=False)
+    gaps = (*_file_gaps(facts), *_scope_gaps(scopes, facts), UNIX_SOCKET_GAP)
+    return Enforcement(rung=Rung.NETNS, gaps=gaps)
 
 
 def _without_enforcement(
@@ -139,11 +169,6 @@ def _without_enforcement(
             "The sandboxed process can bypass the proxy and open arbitrary outbound connections."
         )
         return Enforcement(rung=Rung.NONE, warnings=(warning,), gaps=(*kernel_gaps, UNIX_SOCKET_GAP, warning))
-    if policy is Wsl2ProxyPolicy.NETNS:
-        return Refusal(
-            f'{where}: wsl2_proxy_policy "netns" is not available yet.',
-            hint='use "error" or "insecure_proxy" until it is',
-        )
     because = facts.listener_detail or "seccomp user notification is unavailable"
     issue = f", {EBUSY_ISSUE}" if facts.is_wsl2 and facts.listener is Listener.BUSY else ""
     message = (
@@ -155,8 +180,7 @@ def _without_enforcement(
     )
     if facts.network_namespace:
         message += (
-            '  A private network namespace can be had here: wsl2_proxy_policy: "netns" would enforce it '
-            "(not available yet).\n"
+            '  A private network namespace can be had here: wsl2_proxy_policy: "netns" would enforce it.\n'
         )
     message += (
         'To allow degraded execution, set wsl2_proxy_policy: "insecure_proxy" in your profile\'s '
@@ -172,14 +196,14 @@ def _file_gaps(facts: HostFacts) -> tuple[str, ...]:
     return (f"{what} not restricted: Landlock V{facts.landlock_abi} has no right for it (V3+).",)
 
 
-def _scope_gaps(capabilities: CapabilitySet, facts: HostFacts) -> tuple[str, ...]:
+def _scope_gaps(scopes: Scopes, facts: HostFacts) -> tuple[str, ...]:
     if landlock_rights.SCOPES[facts.landlock_abi]:
         return ()
     wanted = [
         text
         for asked, text in (
-            (capabilities.scopes.signal, "signals to processes outside"),
-            (capabilities.scopes.abstract_unix_socket, "abstract Unix sockets"),
+            (scopes.signal, "signals to processes outside"),
+            (scopes.abstract_unix_socket, "abstract Unix sockets"),
         )
         if asked
     ]
@@ -211,6 +235,7 @@ def draw(
         bind_ports=capabilities.listen_ports if restricts_network else (),
         static_filter=_static_filter(capabilities.network, listener),
         listener=listener,
+        private_network=enforcement.rung is Rung.NETNS,
     )
 
 

@@ -6,10 +6,12 @@ import errno
 import json
 import os
 from collections.abc import Callable
+from typing import NamedTuple
 
-from nono.kernel import filters, landlock, namespaces, process, seccomp, uapi_landlock
+from nono.kernel import filters, landlock, process, seccomp, uapi_landlock
 from nono.sandbox import host
-from nono.sandbox.facts import HostFacts, Listener
+from nono.sandbox.facts import HostFacts, Listener, NamespaceFacts
+from nono.sandbox.private_network import enter_private_network
 
 PROBE_BYTES_MAX = 4096
 
@@ -17,10 +19,12 @@ PROBE_BYTES_MAX = 4096
 def host_facts() -> HostFacts:
     """Probe this host. Two short-lived children; a few milliseconds; nothing of the caller changes."""
     listener, detail = _probe_listener()
+    refused = _attempt_in_child(_open_in_private_network)
     return host.file_system_facts()._replace(
         listener=listener,
         listener_detail=detail,
-        network_namespace=_succeeds_in_child(namespaces.user_and_network_namespace_works),
+        network_namespace=refused is None,
+        namespaces=NamespaceFacts() if refused is None else host.namespace_facts(refused.failed),
     )
 
 
@@ -29,42 +33,68 @@ def _probe_listener() -> tuple[Listener, str]:
 
     Both halves matter: under Yama scope 2 the installation succeeds and pidfd_getfd is refused.
     """
+    refused = _attempt_in_child(_install_listener)
+    if refused is None:
+        return Listener.AVAILABLE, ""
+    if not refused.errno_name:
+        return Listener.UNAVAILABLE, refused.failed
+    busy = refused.errno_name == "EBUSY"
+    failed = f"seccomp user notification returns {refused.errno_name}"
+    return (Listener.BUSY if busy else Listener.UNAVAILABLE), failed
+
+
+def _install_listener() -> int:
+    return seccomp.install_listener(filters.load("notify"))
+
+
+def _open_in_private_network() -> int:
+    return enter_private_network(0).detach()
+
+
+class _Refused(NamedTuple):
+    """What became of an attempt in a child that did not succeed."""
+
+    failed: str
+    errno_name: str = ""  # of the attempt itself; "" when it succeeded and its descriptor could not be taken
+
+
+def _attempt_in_child(attempt: Callable[[], int]) -> _Refused | None:
+    """None when a child can make the descriptor that attempt returns there, and we can take it from it."""
     said, say = os.pipe()
     wait, release = os.pipe()
     child = os.fork()
     if child == 0:
-        _listener_child(say, wait, (said, release))
+        _make_in_child(attempt, say, wait, (said, release))
     os.close(say)
     os.close(wait)
     try:
         answer = json.loads(os.read(said, PROBE_BYTES_MAX) or b"null")
         if not isinstance(answer, dict):
-            return Listener.UNAVAILABLE, "the probe died"
+            return _Refused("the probe died")
         if "fd" not in answer:
-            busy = answer["errno"] == "EBUSY"
-            return (Listener.BUSY if busy else Listener.UNAVAILABLE), str(answer["failed"])
+            return _Refused(str(answer["failed"]), str(answer["errno"]))
         try:
             os.close(process.duplicate_descriptor(child, int(answer["fd"])))
         except OSError as error:
-            return Listener.UNAVAILABLE, f"pidfd_getfd: {error.strerror}"
-        return Listener.AVAILABLE, ""
+            return _Refused(f"pidfd_getfd: {error.strerror}")
+        return None
     finally:
         os.close(said)
         os.close(release)
         os.waitpid(child, 0)
 
 
-def _listener_child(say: int, wait: int, not_mine: tuple[int, ...]) -> None:
-    """In the probe's child: install, report the descriptor's number, stay until the parent is done."""
+def _make_in_child(attempt: Callable[[], int], say: int, wait: int, not_mine: tuple[int, ...]) -> None:
+    """In the probe's child: attempt, report the descriptor's number, stay until the parent is done."""
     try:
         for descriptor in not_mine:
             os.close(descriptor)
         process.set_dumpable(True)
         try:
-            answer: dict[str, object] = {"fd": seccomp.install_listener(filters.load("notify"))}
+            answer: dict[str, object] = {"fd": attempt()}
         except OSError as error:
             name = errno.errorcode.get(error.errno or 0, str(error.errno))
-            answer = {"errno": name, "failed": f"seccomp user notification returns {name}"}
+            answer = {"errno": name, "failed": error.strerror or name}
         os.write(say, json.dumps(answer).encode())
         os.read(wait, 1)
     finally:

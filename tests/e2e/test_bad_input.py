@@ -191,7 +191,14 @@ CONTRADICTIONS = {
         ["--sandbox-policy", "vm"],
         "--sandbox-policy 'vm': expected auto, landlock, external or netns.",
     ),
-    "sandbox policy of later": (["--sandbox-policy", "netns"], "--sandbox-policy netns: not available yet."),
+    "netns without a proxy": (
+        ["--sandbox-policy", "netns"],
+        "--sandbox-policy netns is for a run with a proxy, and nothing asks for one.",
+    ),
+    "netns and block-net": (
+        ["--sandbox-policy", "netns", "--block-net"],
+        "--sandbox-policy netns is for a run with a proxy, and nothing asks for one.",
+    ),
 }
 
 
@@ -199,6 +206,18 @@ CONTRADICTIONS = {
 def test_what_does_not_fit_together_is_refused(somewhere: Place, arguments: list[str], message: str) -> None:
     assert_refused(nono(somewhere, "run", *arguments, *ECHO), CONFIGURATION + message)
     assert_refused(nono(somewhere, "run", "--dry-run", *arguments, *ECHO), CONFIGURATION + message)
+
+
+@pytest.mark.parametrize("policy", ["landlock", "external"])
+def test_a_sandbox_policy_that_is_not_there_yet_says_so(somewhere: Place, policy: str) -> None:
+    result = nono(somewhere, "run", "--sandbox-policy", policy, *ECHO)
+    assert_refused(result, f"--sandbox-policy {policy}: not available yet.", 2)
+
+
+def test_a_port_to_listen_on_is_not_there_yet_in_a_private_network(somewhere: Place) -> None:
+    options = ["--sandbox-policy", "netns", "--allow-domain", "x.example"]
+    message = "--listen-port: not available yet on the rung netns"
+    assert_refused(nono(somewhere, "run", *options, "--listen-port", "8080", *ECHO), message, 2)
 
 
 @pytest.mark.parametrize(

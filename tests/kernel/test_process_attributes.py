@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from nono.kernel import namespaces, process
+from nono.kernel import process
 from nono.kernel.libc import prctl, syscall, syscall_number
 from nono.kernel.uapi_process import (
     PR_GET_CHILD_SUBREAPER,
@@ -376,26 +376,3 @@ def test_an_error_carries_the_kernels_errno_and_what_was_tried() -> None:
 def test_a_system_call_without_a_known_number_is_an_error() -> None:
     with pytest.raises(OSError, match=r"reboot\(2\): number not known on .*\[ENOSYS\]"):
         syscall_number("reboot")
-
-
-def test_a_private_network_is_reported_only_where_its_loopback_can_be_raised() -> None:
-    def probe() -> list[bool]:
-        works = namespaces.user_and_network_namespace_works()
-        flags = Path("/proc/net/dev").read_text().count(":")
-        return [works, flags == 1]
-
-    works, alone = in_child(probe)
-    assert not works or alone  # a namespace of its own shows loopback and nothing else
-
-
-def test_a_private_network_is_not_reported_where_user_namespaces_are_refused() -> None:
-    # A process that reached the limit of nesting stands for a distribution that refuses.
-    def nested() -> bool:
-        try:
-            for _ in range(40):
-                os.unshare(os.CLONE_NEWUSER)
-        except OSError:
-            return namespaces.user_and_network_namespace_works()
-        return True
-
-    assert in_child(nested) is False

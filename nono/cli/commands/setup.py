@@ -15,6 +15,7 @@ from nono.policy import builtin
 from nono.policy.capability import CapabilitySet, NetworkMode, Scopes, Wsl2ProxyPolicy
 from nono.sandbox import probe
 from nono.sandbox.facts import HostFacts, Listener
+from nono.sandbox.namespace_advice import advice
 from nono.sandbox.plan import Refusal, choose_enforcement
 
 DESCRIPTION = "Checks what this machine can enforce."
@@ -91,6 +92,7 @@ def _support(facts: HostFacts) -> list[str]:
     lines += _wsl2(facts)
     lines.append(_tcp_rules(facts))
     lines += _listener(facts)
+    lines += _private_network(facts)
     lines += _proxy_only(facts)
     return lines
 
@@ -113,10 +115,15 @@ def _tcp_rules(facts: HostFacts) -> str:
 def _listener(facts: HostFacts) -> list[str]:
     if facts.listener is Listener.AVAILABLE:
         return ["seccomp notify listener: available"]
-    lines = [f"seccomp notify listener: {facts.listener.value} ({facts.listener_detail})"]
+    return [f"seccomp notify listener: {facts.listener.value} ({facts.listener_detail})"]
+
+
+def _private_network(facts: HostFacts) -> list[str]:
     if facts.network_namespace:
-        lines.append('Private network namespace: available (wsl2_proxy_policy "netns": not available yet)')
-    return lines
+        return ['Private network namespace: available (--sandbox-policy netns, wsl2_proxy_policy "netns")']
+    cause, remedy = advice(facts.namespaces)
+    unavailable = f"Private network namespace: unavailable, {cause} ({facts.namespaces.failed})"
+    return [unavailable, f"  hint: {remedy}"]
 
 
 def _proxy_only(facts: HostFacts) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nono.cli.parse import parse
-from nono.errors import ConfigError, NonoError
+from nono.errors import ConfigError, NonoError, UsageError
+from nono.policy.capability import SandboxPolicy
 from nono.policy.request import RunRequest
 
 
@@ -40,11 +41,20 @@ def test_no_command_is_said() -> None:
         parse("run", "", ["--allow-cwd"], {})
 
 
-@pytest.mark.parametrize("policy", ["landlock", "external", "netns", "bogus"])
-def test_a_sandbox_policy_but_auto_is_refused(policy: str) -> None:
-    with pytest.raises(ConfigError):
+@pytest.mark.parametrize(
+    ("policy", "error"), [("landlock", UsageError), ("external", UsageError), ("bogus", ConfigError)]
+)
+def test_a_sandbox_policy_that_is_none_or_not_there_yet_is_refused(
+    policy: str, error: type[NonoError]
+) -> None:
+    with pytest.raises(error):
         parse("run", "", ["--sandbox-policy", policy, "x"], {})
-    assert parse("run", "", ["--sandbox-policy", "auto", "x"], {}).command == ("x",)
+
+
+@pytest.mark.parametrize("policy", SandboxPolicy)
+def test_a_sandbox_policy_reaches_the_request(policy: SandboxPolicy) -> None:
+    assert parse("run", "", ["--sandbox-policy", policy, "x"], {}).request.sandbox_policy is policy
+    assert parse("run", "", ["x"], {}).request.sandbox_policy is None
 
 
 def test_a_sandbox_policy_is_for_run_only() -> None:

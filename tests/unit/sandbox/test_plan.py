@@ -5,9 +5,18 @@ import json
 import pytest
 
 from nono.kernel import landlock_rights
-from nono.policy.capability import Access, CapabilitySet, Grant, NetworkMode, Scopes, Wsl2ProxyPolicy
-from nono.sandbox.facts import HostFacts, Listener
+from nono.policy.capability import (
+    Access,
+    CapabilitySet,
+    Grant,
+    NetworkMode,
+    SandboxPolicy,
+    Scopes,
+    Wsl2ProxyPolicy,
+)
+from nono.sandbox.facts import HostFacts, Listener, NamespaceFacts
 from nono.sandbox.plan import (
+    UNIX_SOCKET_GAP,
     Enforcement,
     Refusal,
     Rung,
@@ -52,7 +61,7 @@ def test_a_free_listener_enforces_whatever_the_abi(abi: int) -> None:
 
 
 @pytest.mark.parametrize("abi", range(4, 8))
-@pytest.mark.parametrize("policy", Wsl2ProxyPolicy)
+@pytest.mark.parametrize("policy", [Wsl2ProxyPolicy.ERROR, Wsl2ProxyPolicy.INSECURE_PROXY])
 def test_a_busy_listener_with_tcp_rules_checks_the_port_and_says_so(
     abi: int, policy: Wsl2ProxyPolicy
 ) -> None:
@@ -81,6 +90,50 @@ def test_a_refusal_names_wsl2_only_on_wsl2() -> None:
 def test_a_refusal_speaks_of_netns_only_where_it_was_probed_to_work() -> None:
     assert '"netns" would enforce it' in refusal(PROXIED, WSL2).message
     assert "netns" not in refusal(PROXIED, WSL2._replace(network_namespace=False)).message
+
+
+IN_NETNS = PROXIED._replace(wsl2_proxy_policy=Wsl2ProxyPolicy.NETNS)
+ONLY_NETNS = PROXIED._replace(sandbox_policy=SandboxPolicy.NETNS)
+
+
+@pytest.mark.parametrize("abi", range(1, 8))
+def test_a_profile_takes_a_private_network_where_there_is_no_listener_and_nowhere_else(abi: int) -> None:
+    for busy in (WSL2, WSL2._replace(listener=Listener.UNAVAILABLE)):
+        chosen = enforcement(IN_NETNS, busy._replace(landlock_abi=abi))
+        assert (chosen.rung, chosen.warnings) == (Rung.NETNS, ())
+    assert enforcement(IN_NETNS, NATIVE._replace(landlock_abi=abi)).rung is Rung.NOTIFY
+
+
+@pytest.mark.parametrize("facts", [NATIVE, WSL2, WSL2._replace(landlock_abi=6)], ids=["native", "3", "6"])
+def test_a_private_network_that_was_asked_for_is_taken_or_the_run_refused(facts: HostFacts) -> None:
+    assert enforcement(ONLY_NETNS, facts).rung is Rung.NETNS
+    refused = refusal(ONLY_NETNS, facts._replace(network_namespace=False))
+    assert "the private network namespace of netns cannot be had" in refused.message
+    assert not refused.not_yet
+
+
+@pytest.mark.parametrize("abi", range(1, 8))
+def test_a_profile_that_asks_for_a_private_network_gets_nothing_weaker_in_its_place(abi: int) -> None:
+    refused = refusal(IN_NETNS, WSL2._replace(landlock_abi=abi, network_namespace=False))
+    assert refused.message.startswith("WSL2: the private network namespace of netns cannot be had")
+
+
+def test_in_a_private_network_abstract_sockets_are_held_whatever_the_abi_and_paths_are_not() -> None:
+    gaps = enforcement(IN_NETNS, WSL2).gaps
+    assert UNIX_SOCKET_GAP in gaps
+    assert any("signals to processes outside" in gap for gap in gaps)
+    assert not any("abstract" in gap for gap in gaps)
+
+
+def test_a_port_to_listen_on_is_refused_in_a_private_network() -> None:
+    assert refusal(ONLY_NETNS._replace(listen_ports=(8080,)), NATIVE).not_yet
+
+
+def test_a_plan_in_a_private_network_says_so_and_has_a_filter_of_its_own() -> None:
+    plan = draw(ONLY_NETNS, NATIVE, Enforcement(Rung.NETNS), proxy_port=4000)
+    assert (plan.private_network, plan.listener, plan.static_filter) == (True, False, StaticFilter.TCP_ONLY)
+    assert plan.connect_ports == (4000,)
+    assert not draw(PROXIED, NATIVE, Enforcement(Rung.NOTIFY), proxy_port=4000).private_network
 
 
 def test_the_look_of_wsl2_alone_changes_nothing() -> None:
@@ -144,6 +197,7 @@ def test_unix_sockets_are_named_where_nobody_looks_at_them(network: NetworkMode)
         (NetworkMode.ALLOWED, None, StaticFilter.OPEN_NET, False),
         (NetworkMode.BLOCKED, None, StaticFilter.BLOCK_ALL, False),
         (NetworkMode.PROXY, Rung.NOTIFY, None, True),
+        (NetworkMode.PROXY, Rung.NETNS, StaticFilter.TCP_ONLY, False),
         (NetworkMode.PROXY, Rung.LANDLOCK, StaticFilter.TCP_ONLY, False),
         (NetworkMode.PROXY, Rung.NONE, StaticFilter.TCP_ONLY, False),
     ],
@@ -184,7 +238,8 @@ def test_a_plan_survives_the_way_to_the_launcher() -> None:
 
 
 def test_host_facts_survive_the_way_from_the_launcher() -> None:
-    assert HostFacts.from_message(json.loads(json.dumps(WSL2.to_message()))) == WSL2
+    facts = WSL2._replace(namespaces=NamespaceFacts("unshare", max_user_namespaces=0, is_filtered=True))
+    assert HostFacts.from_message(json.loads(json.dumps(facts.to_message()))) == facts
 
 
 def test_a_plan_with_a_field_too_many_is_refused() -> None:

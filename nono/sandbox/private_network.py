@@ -1,0 +1,26 @@
+"""Moves what will be the command to a network of its own, with a listener for the proxy."""
+
+from __future__ import annotations
+
+import socket
+
+from nono.errors import LaunchError
+from nono.kernel import capabilities, namespaces
+
+ADDRESS = "127.0.0.1"
+BACKLOG = 512
+
+
+def enter_private_network(proxy_port: int) -> socket.socket:
+    """The proxy's listener, in the network that this process then has for ever; the caller closes it.
+
+    proxy_port 0 takes a free one. OSError says which step was refused, LaunchError that the port cannot be
+    had: the process must then end.
+    """
+    if namespaces.leave_network():
+        # They came with the user namespace, and with them the command could reconfigure its network.
+        capabilities.drop_all()
+    try:
+        return socket.create_server((ADDRESS, proxy_port), backlog=BACKLOG)
+    except OSError as error:
+        raise LaunchError(f"Proxy bind failed on {ADDRESS}:{proxy_port}: {error.strerror}") from error

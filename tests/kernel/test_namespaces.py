@@ -1,0 +1,148 @@
+"""A network of one's own, and what of capabilities is left in it, against the running kernel."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nono.kernel import capabilities, namespaces, process
+from nono.kernel.libc import prctl
+from nono.kernel.uapi_process import PR_GET_DUMPABLE, PR_GET_PDEATHSIG
+from support.forked import errno_of, in_child
+from support.ordinary_user import UNPRIVILEGED_ID
+
+IS_ROOT = os.geteuid() == 0
+CAPABILITY_SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+
+
+def become_ordinary() -> None:
+    if IS_ROOT:
+        os.setgroups([])
+        os.setresgid(*[UNPRIVILEGED_ID] * 3)
+        os.setresuid(*[UNPRIVILEGED_ID] * 3)
+    process.set_dumpable(True)
+
+
+def as_ordinary_user(work: Callable[[], object]) -> Any:
+    """What work returns in a child without privilege."""
+
+    def attempt() -> object:
+        become_ordinary()
+        return work()
+
+    return in_child(attempt)
+
+
+def held() -> dict[str, int]:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    values = dict(line.split(":\t", 1) for line in lines if line.startswith("Cap"))
+    return {name: int(values[name], 16) for name in CAPABILITY_SETS}
+
+
+def interfaces() -> list[str]:
+    return [name for _, name in socket.if_nameindex()]
+
+
+def test_an_ordinary_user_gets_a_network_with_loopback_alone_and_keeps_its_ids() -> None:
+    def leave() -> list[object]:
+        before = os.getresuid(), os.getresgid()
+        has_user_namespace = namespaces.leave_network()
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            socket.create_connection(server.getsockname(), 5).close()
+        same = (os.getresuid(), os.getresgid()) == before
+        return [has_user_namespace, interfaces(), same, os.stat("/").st_uid]
+
+    assert as_ordinary_user(leave) == [True, ["lo"], True, 65534]
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="not root")
+def test_root_gets_one_without_a_user_namespace_and_sees_owners_as_before() -> None:
+    def leave() -> list[object]:
+        user_namespace = os.readlink("/proc/self/ns/user")
+        has_user_namespace = namespaces.leave_network()
+        same = os.readlink("/proc/self/ns/user") == user_namespace
+        return [has_user_namespace, same, interfaces(), os.stat("/").st_uid]
+
+    assert in_child(leave) == [False, True, ["lo"], 0]
+
+
+def test_what_listens_outside_is_not_reached_from_inside() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = server.getsockname()
+
+        def connect() -> None:
+            socket.create_connection(address, 5).close()
+
+        assert as_ordinary_user(lambda: errno_of(connect)) == 0
+        assert (
+            as_ordinary_user(lambda: namespaces.leave_network() and errno_of(connect)) == errno.ECONNREFUSED
+        )
+
+
+def test_the_death_of_the_parent_is_still_signalled_and_descriptors_can_still_be_taken() -> None:
+    def leave() -> list[int]:
+        process.set_parent_death_signal(signal.SIGKILL)
+        namespaces.leave_network()
+        capabilities.drop_all()
+        number = ctypes.c_int()
+        prctl(PR_GET_PDEATHSIG, ctypes.addressof(number), tried="get")
+        return [number.value, prctl(PR_GET_DUMPABLE, tried="get")]
+
+    assert as_ordinary_user(leave) == [signal.SIGKILL, 1]
+
+
+def test_the_namespace_brings_every_capability_and_none_is_left() -> None:
+    def leave() -> list[dict[str, int]]:
+        namespaces.leave_network()
+        with_them = held()
+        capabilities.drop_all()
+        return [with_them, held()]
+
+    with_them, without = as_ordinary_user(leave)
+    assert with_them["CapEff"] == with_them["CapBnd"] != 0
+    assert without == dict.fromkeys(CAPABILITY_SETS, 0)
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="not root")
+def test_execve_gives_none_back_even_to_uid_0() -> None:
+    def leave() -> list[str]:
+        process.set_dumpable(True)
+        os.unshare(os.CLONE_NEWUSER)
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text("0 0 1")
+        assert held()["CapEff"]
+        capabilities.drop_all()
+        with os.popen("/bin/cat /proc/self/status") as status:
+            return [line.split()[1] for line in status if line.startswith("Cap")]
+
+    assert in_child(leave) == ["0" * 16] * len(CAPABILITY_SETS)
+
+
+def test_dropping_all_without_the_capability_to_do_so_is_an_error() -> None:
+    assert as_ordinary_user(lambda: errno_of(capabilities.drop_all)) == errno.EPERM
+    assert as_ordinary_user(lambda: errno_of(capabilities.drop_dangerous)) == 0
+
+
+def test_where_user_namespaces_are_refused_the_error_says_the_step() -> None:
+    # A process that reached the limit of nesting stands for a host that refuses.
+    def nested() -> str:
+        with suppress(OSError):
+            for _ in range(40):
+                os.unshare(os.CLONE_NEWUSER)
+        capabilities.drop_all()
+        try:
+            namespaces.leave_network()
+        except OSError as error:
+            return str(error)
+        return "no error"
+
+    assert "unshare(CLONE_NEWUSER | CLONE_NEWNET): " in as_ordinary_user(nested)
