@@ -22,7 +22,7 @@ NETWORK = {
 }
 RUNGS = {
     Rung.NOTIFY: "every connection is made by the supervisor, address and port checked",
-    Rung.NETNS: "the command is in a network of its own, where nothing but the proxy listens",
+    Rung.NETNS: "the command has a network of its own, in which only the proxy listens",
     Rung.LANDLOCK: "Landlock checks the port of a connection, not its address",
     Rung.NONE: "NOT enforced: the command may connect anywhere",
 }

@@ -35,7 +35,11 @@ CANNOT = "proxy-only network mode cannot be kernel-enforced."
 
 ON_WSL2 = f"{FAILED}WSL2: {CANNOT}"
 ON_LINUX = f"{FAILED}this kernel: {CANNOT}"
-NO_NETNS_YET = f'{FAILED}WSL2: wsl2_proxy_policy "netns" is not available yet.'
+NO_NETNS = (
+    f"{FAILED}this kernel: the private network namespace of netns cannot be had: a seccomp filter "
+    "of whatever started nono may refuse it (unshare(CLONE_NEWUSER | CLONE_NEWNET): "
+    "Operation not permitted [EPERM])."
+)
 NO_LANDLOCK = f"{FAILED}Landlock not available. Requires Linux kernel 5.13+ with Landlock enabled."
 
 
@@ -46,9 +50,14 @@ class Cell:
     kernel: Kernel
     policy: str | None
     outcome: Rung | str
+    sandbox_policy: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.kernel}-{self.policy or 'default'}"
+        return f"{self.kernel}-{self.policy or 'default'}{'-netns' if self.sandbox_policy else ''}"
+
+    @property
+    def abi(self) -> int:
+        return self.kernel.landlock_abi if self.kernel.landlock_abi is not None else HOST_ABI
 
 
 def wsl2(abi: int) -> Kernel:
@@ -62,7 +71,14 @@ CELLS = [
     Cell(WSL2, None, ON_WSL2),
     Cell(WSL2, ERROR, ON_WSL2),
     Cell(WSL2, INSECURE, Rung.NONE),
-    Cell(WSL2, NETNS, NO_NETNS_YET),
+    *(Cell(wsl2(abi), NETNS, Rung.NETNS) for abi in (3, 4, 6)),
+    Cell(Kernel(notify_busy=True, landlock_abi=3), NETNS, Rung.NETNS),
+    Cell(Kernel(notify_busy=True, landlock_abi=3, no_userns=True), NETNS, NO_NETNS),
+    Cell(Kernel(notify_busy=True, landlock_abi=4, no_userns=True), NETNS, NO_NETNS),
+    Cell(Kernel(landlock_abi=3), NETNS, Rung.NOTIFY),
+    Cell(Kernel(), None, Rung.NETNS, NETNS),
+    Cell(WSL2, ERROR, Rung.NETNS, NETNS),
+    Cell(Kernel(notify_busy=True, no_userns=True, landlock_abi=6), None, NO_NETNS, NETNS),
     *(Cell(wsl2(abi), policy, Rung.LANDLOCK) for abi in (4, 6) for policy in (None, ERROR, INSECURE)),
     Cell(Kernel(landlock_abi=0), None, NO_LANDLOCK),
     *(Cell(Kernel(landlock_abi=abi), None, Rung.NOTIFY) for abi in range(1, 7)),
@@ -80,12 +96,32 @@ KERNELS = list(dict.fromkeys(cell.kernel for cell in CELLS))
 CLOSED_ANYWHERE = {"udp": "EPERM", "mptcp": "EPERM", "private": "EACCES"}
 OPEN_ANYWHERE = {"project": "ok", "credential": "200"}
 REACH: dict[Rung, dict[str, str]] = {
-    Rung.NOTIFY: {"direct": "EACCES", "elsewhere": "EACCES", "unix": "EACCES"},
-    Rung.LANDLOCK: {"direct": "EACCES", "elsewhere": "ok", "unix": "ok"},
-    Rung.NONE: {"direct": "ok", "elsewhere": "ok", "unix": "ok"},
+    Rung.NOTIFY: {"direct": "EACCES", "elsewhere": "EACCES", "unix": "EACCES", "abstract": "EACCES"},
+    Rung.NETNS: {
+        "direct": "ECONNREFUSED",
+        "elsewhere": "ECONNREFUSED",
+        "unix": "ok",
+        "abstract": "ECONNREFUSED",
+    },
+    Rung.LANDLOCK: {"direct": "EACCES", "elsewhere": "ok", "unix": "ok", "abstract": "ok"},
+    Rung.NONE: {"direct": "ok", "elsewhere": "ok", "unix": "ok", "abstract": "ok"},
 }
+
+
+def reach(cell: Cell) -> dict[str, str]:
+    """What the probe finds in this cell, where a newer Landlock holds more than the rung does."""
+    rung = rung_of(cell)
+    found = dict(REACH[rung])
+    if rung is Rung.NETNS and cell.abi >= 4:
+        found["direct"] = "EACCES"
+    if rung is Rung.LANDLOCK and cell.abi >= 6:
+        found["abstract"] = "EPERM"
+    return found
+
+
 RUNG_LINES = {
     Rung.NOTIFY: "  enforced by notify: every connection is made by the supervisor, address and port checked",
+    Rung.NETNS: "  enforced by netns: the command has a network of its own, in which only the proxy listens",
     Rung.LANDLOCK: "  enforced by landlock: Landlock checks the port of a connection, not its address",
     Rung.NONE: "  enforced by none: NOT enforced: the command may connect anywhere",
 }
@@ -134,6 +170,7 @@ def run_probe(stage: Stage, cell: Cell, *more: str, **environment: str) -> Run:
         "run",
         *more,
         *sandboxed(stage, cell.policy),
+        *(("--sandbox-policy", cell.sandbox_policy) if cell.sandbox_policy else ()),
         "--",
         *stage.probe(),
         kernel=cell.kernel,
@@ -152,7 +189,9 @@ def test_outside_a_sandbox_the_probe_reaches_everything(ladder_stage: Stage) -> 
     found = json.loads(ladder_stage.user.run(ladder_stage.probe()).stdout)
     if found.pop("mptcp") != "ok":  # a host may be built without it
         pytest.skip("the host has no MPTCP")
-    assert set(found) == {"direct", "elsewhere", "udp", "unix", "project", "private", "credential"}
+    assert set(found) == {
+        *("direct", "elsewhere", "udp", "unix", "abstract", "project", "private", "credential")
+    }
     assert found.pop("credential") == "absent"
     assert set(found.values()) == {"ok"}
 
@@ -160,7 +199,7 @@ def test_outside_a_sandbox_the_probe_reaches_everything(ladder_stage: Stage) -> 
 @cells(STARTED)
 def test_a_run_that_can_be_held_starts_and_reaches_what_its_rung_leaves_open(ran: Run, cell: Cell) -> None:
     assert ran.result.returncode == 0, ran.result.stderr
-    assert ran.found == REACH[rung_of(cell)] | CLOSED_ANYWHERE | OPEN_ANYWHERE
+    assert ran.found == reach(cell) | CLOSED_ANYWHERE | OPEN_ANYWHERE
 
 
 @cells(STARTED)
@@ -188,8 +227,8 @@ def test_the_audit_log_holds_what_is_not_enforced(ran: Run, cell: Cell) -> None:
     assert ("only the port of a connection" in gaps) == (cell.outcome is Rung.LANDLOCK)
     assert ("open arbitrary outbound connections" in gaps) == (cell.outcome is Rung.NONE)
     assert ("Unix sockets with a path are not checked" in gaps) == (ran.found["unix"] == "ok")
-    abi = cell.kernel.landlock_abi if cell.kernel.landlock_abi is not None else HOST_ABI
-    assert ("has no scopes" in gaps) == (abi < 6)
+    assert ("has no scopes" in gaps) == (cell.abi < 6)
+    assert ("abstract Unix sockets" in gaps) == (cell.abi < 6 and cell.outcome is not Rung.NETNS)
 
 
 @cells(REFUSED)
@@ -336,6 +375,15 @@ MATRIX = """\
   *   Capability elevation (--capability-elevation): unavailable
   *   Note: seccomp user notification returns EBUSY (microsoft/WSL#9548)
 """
+LIMIT_NAMESPACES = """
+import os, sys
+uid, gid = os.getuid(), os.getgid()
+os.unshare(os.CLONE_NEWUSER)
+for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+    open(f"/proc/self/{name}", "w").write(text)
+open("/proc/sys/user/max_user_namespaces", "w").write("0")
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 WSL2_MATRICES = {
     3: MATRIX.format(
         abi=3,
@@ -356,7 +404,7 @@ TCP_FALLBACK = (
 )
 
 
-@cells([cell for cell in CELLS if cell.policy is None])
+@cells([cell for cell in CELLS if cell.policy is cell.sandbox_policy is None])
 def test_setup_foretells_what_becomes_of_a_proxy_only_run(ladder_stage: Stage, cell: Cell) -> None:
     setup = ladder_stage.nono("setup", "--check-only", kernel=cell.kernel)
     lines = setup.stdout.splitlines()
@@ -372,6 +420,41 @@ def test_setup_foretells_what_becomes_of_a_proxy_only_run(ladder_stage: Stage, c
         assert [line[: len(PROXY_ONLY[cell.outcome])] for line in said] == [PROXY_ONLY[cell.outcome]]
     else:
         assert said == [PROXY_ONLY_REFUSED]
+
+
+@pytest.mark.parametrize("kernel", [_param(kernel, kernel) for kernel in KERNELS if kernel.landlock_abi])
+def test_setup_says_whether_a_private_network_can_be_had_or_what_is_in_its_way(
+    ladder_stage: Stage, kernel: Kernel
+) -> None:
+    stdout = ladder_stage.nono("setup", "--check-only", kernel=kernel).stdout
+    available = "  * Private network namespace: available (--sandbox-policy netns, wsl2_proxy_policy"
+    unavailable = (
+        "  * Private network namespace: unavailable, a seccomp filter of whatever started nono may refuse it"
+    )
+    assert (available in stdout) == (not kernel.no_userns)
+    assert (unavailable in stdout) == kernel.no_userns
+
+
+def test_limits_on_user_namespaces_are_named_with_the_setting_that_lifts_them(ladder_stage: Stage) -> None:
+    """The limit is one of the namespace that the user's account is put in, here by the test itself."""
+    limited = [
+        sys.executable,
+        "-I",
+        "-c",
+        LIMIT_NAMESPACES,
+        *(NONO, "run", *sandboxed(ladder_stage), "--sandbox-policy", "netns", "--", *ladder_stage.probe()),
+    ]
+    before = ladder_stage.touched()
+    refused = ladder_stage.user.run(limited, environment={"DEMO_KEY": REAL_KEY}, cwd=ladder_stage.project)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    lines = refused.stderr.strip().splitlines()
+    assert lines == [
+        f"{FAILED}this kernel: the private network namespace of netns cannot be had: "
+        "user.max_user_namespaces is 0 (unshare(CLONE_NEWUSER | CLONE_NEWNET): "
+        "No space left on device [ENOSPC]).",
+        "hint: sudo sysctl -w user.max_user_namespaces=1000",
+    ]
+    assert ladder_stage.touched() == before
 
 
 @pytest.mark.parametrize("kernel", [_param(kernel, kernel) for kernel in KERNELS if kernel.landlock_abi])

@@ -1,7 +1,8 @@
 """Run inside a sandbox by its path: tries what a command might try, prints as JSON what came of each.
 
-The only argument is a JSON object: "tcp" {name: [host, port]}, "udp" [host, port], "unix" path,
-"read" {name: path}. "ok", or the name of the errno.
+The only argument is a JSON object: "tcp" {name: [host, port]}, "udp" [host, port],
+"unix" {name: path}, where "@" stands for the NUL of an abstract address, "read" {name: path}.
+Each comes out as "ok" or the name of the errno.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def main() -> None:
     found = {name: outcome(connect, *address) for name, address in asked["tcp"].items()}
     found["udp"] = outcome(send_datagram, *asked["udp"])
     found["mptcp"] = outcome(make_mptcp_socket)
-    found["unix"] = outcome(connect_unix, asked["unix"])
+    found |= {name: outcome(connect_unix, path) for name, path in asked["unix"].items()}
     found |= {name: outcome(read, path) for name, path in asked["read"].items()}
     found["credential"] = credential()
     print(json.dumps(found))
@@ -56,7 +57,7 @@ def make_mptcp_socket() -> None:
 def connect_unix(path: str) -> None:
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(TIMEOUT_S)
-        client.connect(path)
+        client.connect(path.replace("@", "\0", 1) if path.startswith("@") else path)
         client.recv(1)
 
 

@@ -59,6 +59,7 @@ class Stage:
     direct: Canary  # 127.0.0.1, some port
     elsewhere: Canary  # 127.0.0.2, the port that the proxy has at 127.0.0.1
     unix: Canary
+    abstract: Canary
     datagrams: socket.socket
     datagrams_read: int = 0
 
@@ -100,7 +101,10 @@ class Stage:
                 "elsewhere": self.elsewhere.listener.getsockname(),
             },
             "udp": self.datagrams.getsockname(),
-            "unix": self.unix.listener.getsockname(),
+            "unix": {
+                "unix": self.unix.listener.getsockname(),
+                "abstract": self.abstract.listener.getsockname().replace(b"\0", b"@").decode(),
+            },
             "read": {"project": str(self.project / "note"), "private": str(self.private / "secret")},
         }
         return [os.path.realpath(sys.executable), "-I", "-S", PROBE, json.dumps(asked)]
@@ -134,6 +138,7 @@ class Stage:
             "direct": self.direct.touched,
             "elsewhere": self.elsewhere.touched,
             "unix": self.unix.touched,
+            "abstract": self.abstract.touched,
             "udp": self.datagrams_read,
         }
 
@@ -157,13 +162,16 @@ def stage() -> Iterator[Stage]:
         os.chmod(user.home / "project/socket", 0o777)
         unix_listener.listen()
         direct, elsewhere = Canary(socket.create_server(("127.0.0.1", 0))), Canary(_beside_the_proxy())
-        at_path = Canary(unix_listener)
-        for canary in (direct, elsewhere, at_path):
+        abstract_listener = socket.socket(socket.AF_UNIX)
+        abstract_listener.bind(f"\0nono-ladder-{os.getpid()}")
+        abstract_listener.listen()
+        at_path, abstract = Canary(unix_listener), Canary(abstract_listener)
+        for canary in (direct, elsewhere, at_path, abstract):
             stack.callback(canary.close)
         datagrams = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         datagrams.bind(("127.0.0.1", 0))
         datagrams.setblocking(False)
-        yield Stage(user, server, ca_file, direct, elsewhere, at_path, datagrams)
+        yield Stage(user, server, ca_file, direct, elsewhere, at_path, abstract, datagrams)
 
 
 def _beside_the_proxy() -> socket.socket:
