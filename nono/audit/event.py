@@ -53,6 +53,11 @@ def session_ended(exit_code: int) -> Event:
     return {"type": "session_ended", "ended": rfc3339(), "exit_code": exit_code}
 
 
+def enforced_by(rung: str) -> Event:
+    """What holds a proxy-only run to its proxy: a rung of the ladder in ARCHITECTURE.md."""
+    return {"type": "enforced_by", "rung": rung}
+
+
 def not_enforced(what: str) -> Event:
     """A part of the policy that this kernel does not hold the run to."""
     return {"type": "not_enforced", "what": what}

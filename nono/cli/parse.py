@@ -39,7 +39,7 @@ class Invocation(NamedTuple):
             deny_domain=given.list("deny_domain"),
             credential=given.list("credential"),
             listen_port=given.ports("listen_port"),
-            sandbox_policy=SandboxPolicy(policy) if (policy := given.value("sandbox_policy")) else None,
+            sandbox_policy=_sandbox_policy(given.value("sandbox_policy")),
             capability_elevation=given.flag("capability_elevation"),
             allow_endpoint=given.list("allow_endpoint"),
             upstream_proxy=given.value("upstream_proxy"),
@@ -61,8 +61,8 @@ def parse(command: str, description: str, argv: Sequence[str], environ: Mapping[
     given = options.collect(command, scanned.values, ours, environ)
     if not words:
         raise NonoError("No command specified", hint=f"nono {command} [options] -- COMMAND")
-    if policy := given.value("sandbox_policy"):
-        _check_sandbox_policy(command, policy)
+    if _sandbox_policy(given.value("sandbox_policy")) is not None and command != options.RUN:
+        raise ConfigError("--sandbox-policy is only supported by `nono run`.")
     return Invocation(given, scanned.silent, tuple(words))
 
 
@@ -92,10 +92,9 @@ def parse_proxy(description: str, argv: Sequence[str], environ: Mapping[str, str
     return Invocation(given, parsed.get("silent", False), (), standalone_proxy=True)
 
 
-def _check_sandbox_policy(command: str, policy: str) -> None:
-    if command != options.RUN:
-        raise ConfigError("--sandbox-policy is only supported by `nono run`.")
-    if policy in ("landlock", "external"):
-        raise UsageError(f"--sandbox-policy {policy}: not available yet.", hint="--sandbox-policy auto")
-    if policy not in tuple(SandboxPolicy):
-        raise ConfigError(f"--sandbox-policy '{policy}': expected auto, landlock, external or netns.")
+def _sandbox_policy(text: str | None) -> SandboxPolicy | None:
+    if text is None or text in tuple(SandboxPolicy):
+        return None if text is None else SandboxPolicy(text)
+    if text in ("landlock", "external"):
+        raise UsageError(f"--sandbox-policy {text}: not available yet.", hint="--sandbox-policy auto")
+    raise ConfigError(f"--sandbox-policy '{text}': expected auto, landlock, external or netns.")

@@ -85,6 +85,8 @@ class Launch:
             log = stack.enter_context(_open_log(self._environ)) if audit else None
             record = log.record if log is not None else record_nothing
             record(event.session_started(redact_argv(prepared.argv)))
+            if prepared.enforcement.rung is not None:
+                record(event.enforced_by(prepared.enforcement.rung.value))
             for gap in (*prepared.enforcement.gaps, *prepared.enforcement.notes):
                 record(event.not_enforced(gap))
             # Before any secret is in memory, as it forks.

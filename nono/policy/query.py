@@ -35,6 +35,7 @@ class Answer(NamedTuple):
     matching_capability: MatchingCapability | None = None
     suggested_flag: str | None = None
     endpoint_rules: tuple[tuple[str, str], ...] = ()  # method and path of each rule that allows
+    enforced_by: str | None = None  # the rung that would hold a run to it here, or why none does
 
     def as_json(self) -> dict[str, Any]:
         """For json.dumps: absent fields are left out."""

@@ -13,6 +13,10 @@ UNIX_SOCKET_GAP = (
     "connections to Unix sockets with a path are not checked: the command reaches every service of this "
     "user that listens on one (D-Bus, ssh-agent, containers)."
 )
+ABSTRACT_SOCKETS_NOTE = (
+    'ipc_mode "full" does not reach abstract Unix sockets outside: they belong to the network that the '
+    "command has left"
+)
 
 
 class Rung(StrEnum):
@@ -102,7 +106,11 @@ def choose_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforce
     if facts.listener is Listener.AVAILABLE:
         return Refusal("--capability-elevation: not available yet.", not_yet=True)
     chosen = _network_enforcement(capabilities, facts)
-    return chosen if isinstance(chosen, Refusal) else chosen._replace(notes=(_elevation_note(facts),))
+    return (
+        chosen
+        if isinstance(chosen, Refusal)
+        else chosen._replace(notes=(*chosen.notes, _elevation_note(facts)))
+    )
 
 
 def _elevation_note(facts: HostFacts) -> str:
@@ -154,7 +162,9 @@ def _in_private_network(capabilities: CapabilitySet, facts: HostFacts) -> Enforc
     # The namespace holds abstract sockets apart, whatever Landlock knows of them.
     scopes = capabilities.scopes._replace(abstract_unix_socket=False)
     gaps = (*_file_gaps(facts), *_scope_gaps(scopes, facts), UNIX_SOCKET_GAP)
-    return Enforcement(rung=Rung.NETNS, gaps=gaps)
+    # Asked for with ipc_mode "full", and out of reach all the same.
+    notes = () if capabilities.scopes.abstract_unix_socket else (ABSTRACT_SOCKETS_NOTE,)
+    return Enforcement(rung=Rung.NETNS, gaps=gaps, notes=notes)
 
 
 def _without_enforcement(

@@ -222,6 +222,24 @@ def test_the_weaker_rungs_are_said_without_being_asked(ran: Run, cell: Cell) -> 
 
 
 @cells(STARTED)
+def test_the_audit_log_holds_the_rung(ran: Run, cell: Cell) -> None:
+    enforced = [event["rung"] for event in ran.events if event["type"] == "enforced_by"]
+    assert enforced == [rung_of(cell).value]
+
+
+@cells([cell for cell in CELLS if cell.kernel.landlock_abi != 0])
+def test_why_names_the_rung_that_a_run_would_stand_on(ladder_stage: Stage, cell: Cell) -> None:
+    asked = ["--profile", ladder_stage.profile(cell.policy), "--host", "x.example", "--json"]
+    asked += ["--sandbox-policy", cell.sandbox_policy] if cell.sandbox_policy else []
+    answer = json.loads(ladder_stage.nono("why", *asked, kernel=cell.kernel).stdout)
+    if isinstance(cell.outcome, Rung):
+        assert answer["enforced_by"].startswith(f"{cell.outcome.value}: ")
+    else:
+        refused = cell.outcome.removeprefix(FAILED)
+        assert answer["enforced_by"] == f"nothing, the run is refused: {refused}"
+
+
+@cells(STARTED)
 def test_the_audit_log_holds_what_is_not_enforced(ran: Run, cell: Cell) -> None:
     gaps = " ".join(str(event["what"]) for event in ran.events if event["type"] == "not_enforced")
     assert ("only the port of a connection" in gaps) == (cell.outcome is Rung.LANDLOCK)

@@ -7,16 +7,18 @@ import json
 import os
 from collections.abc import Sequence
 
-from nono.cli import arguments, options
+from nono.cli import arguments, options, render
 from nono.cli.parse import Invocation
 from nono.cli.resolution import resolve_given
 from nono.errors import ConfigError, UsageError
-from nono.policy.capability import Access
+from nono.policy.capability import Access, NetworkMode
 from nono.policy.filesystem import HostFilesystem
 from nono.policy.host_query import why_host, why_request
 from nono.policy.hostname import HostError, canonical_host, parse_port
 from nono.policy.query import Answer, why_path
 from nono.policy.resolve import Resolved
+from nono.sandbox import probe
+from nono.sandbox.plan import Refusal, choose_enforcement
 
 DESCRIPTION = "Says whether a path or a host would be allowed under the options given, and why."
 DENIED_STATUS = 1  # with --exit-code
@@ -37,7 +39,7 @@ def run(argv: Sequence[str]) -> int:
     if parsed.path is not None:
         answer = why_path(resolved, parsed.path, Access(parsed.op), HostFilesystem())
     else:
-        answer = _answer_of_host(resolved, parsed)
+        answer = _answer_of_host(resolved, parsed)._replace(enforced_by=_enforced_by(resolved))
     print(json.dumps(answer.as_json(), indent=2) if parsed.json else "\n".join(_text(answer)))
     return DENIED_STATUS if parsed.exit_code and answer.status == "denied" else 0
 
@@ -57,6 +59,16 @@ def _answer_of_host(resolved: Resolved, parsed: argparse.Namespace) -> Answer:
     except MessageError as error:
         return Answer("denied", "proxy_filtered", details=f"the proxy refuses such a request: {error}")
     return why_request(resolved, host, port, (parsed.method or "GET").upper(), sent)
+
+
+def _enforced_by(resolved: Resolved) -> str | None:
+    """What a run with these options would stand on here, as its summary has it; None without a proxy."""
+    if resolved.capabilities.network is not NetworkMode.PROXY:
+        return None
+    chosen = choose_enforcement(resolved.capabilities, probe.host_facts())
+    if isinstance(chosen, Refusal):
+        return f"nothing, the run is refused: {chosen.message.splitlines()[0]}"
+    return None if chosen.rung is None else f"{chosen.rung.value}: {render.RUNGS[chosen.rung]}"
 
 
 def _path(text: str) -> str:
@@ -122,6 +134,7 @@ def _text(answer: Answer) -> list[str]:
         ("Source", answer.source),
         ("Details", answer.details),
         ("Policy", answer.policy_source),
+        ("Enforced by", answer.enforced_by),
         ("Closest match", f"{match.path} ({match.access}, {match.source})" if match else None),
         ("Suggested fix", answer.suggested_flag),
     )

@@ -16,6 +16,7 @@ from nono.policy.capability import (
 )
 from nono.sandbox.facts import HostFacts, Listener, NamespaceFacts
 from nono.sandbox.plan import (
+    ABSTRACT_SOCKETS_NOTE,
     UNIX_SOCKET_GAP,
     Enforcement,
     Refusal,
@@ -123,6 +124,15 @@ def test_in_a_private_network_abstract_sockets_are_held_whatever_the_abi_and_pat
     assert UNIX_SOCKET_GAP in gaps
     assert any("signals to processes outside" in gap for gap in gaps)
     assert not any("abstract" in gap for gap in gaps)
+
+
+def test_an_open_ipc_mode_does_not_reach_abstract_sockets_outside_and_that_is_said() -> None:
+    open_ipc = ONLY_NETNS._replace(scopes=Scopes(abstract_unix_socket=False))
+    assert enforcement(open_ipc, NATIVE).notes == (ABSTRACT_SOCKETS_NOTE,)
+    assert enforcement(ONLY_NETNS, NATIVE).notes == ()
+    elevated = enforcement(open_ipc._replace(elevation=True), WSL2)
+    assert elevated.notes[0] == ABSTRACT_SOCKETS_NOTE
+    assert "capability elevation disabled" in elevated.notes[1]
 
 
 def test_a_port_to_listen_on_is_refused_in_a_private_network() -> None:
