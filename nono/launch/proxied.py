@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 import anyio
@@ -62,7 +62,7 @@ async def _supervise(parts: Parts) -> int:
             tasks.start_soon(loop.keep_written, log, record.flush)
         tasks.start_soon(loop.keep_small)
         try:
-            private = _private_listener(start, parts.proxy_port) if rung is Rung.NETNS else None
+            private, maker = _leave_network(start, parts.proxy_port) if rung is Rung.NETNS else (None, None)
             listening = Listening(port=parts.proxy_port, listener=private)
             async with proxy_of(parts.assembly, make_session_token(), listening, admits) as proxy:
                 port = proxy.running.port
@@ -75,10 +75,11 @@ async def _supervise(parts: Parts) -> int:
                 listener = start.restrict(added, port, readable=(*proxy.files, *ssh.files))
                 listen_ports = frozenset(start.prepared.capabilities.listen_ports)
                 grants = NetworkGrants(loopback(port), listen_ports)
-                with _adjudicator(_take_listener(start, listener), grants, record, peers):
-                    start.go()
-                    loop.begin_collecting()
-                    exit_code = await loop.wait(start.child)
+                async with _relay(maker, prepared.capabilities.listen_ports):
+                    with _adjudicator(_take_listener(start, listener), grants, record, peers):
+                        start.go()
+                        loop.begin_collecting()
+                        exit_code = await loop.wait(start.child)
             parts.say([f"  [nono] used: {line}" for line in proxy.running.usage_lines])
         finally:
             record.drain()
@@ -86,12 +87,35 @@ async def _supervise(parts: Parts) -> int:
     return exit_code
 
 
-def _private_listener(start: Start, proxy_port: int) -> socket.socket:
-    """The proxy's listener in the network of the command, for whoever serves it to close."""
-    number = start.launcher.leave_network(proxy_port)
-    listener = socket.socket(fileno=process.duplicate_descriptor(start.launcher.pid, number))
+def _leave_network(start: Start, proxy_port: int) -> tuple[socket.socket, socket.socket | None]:
+    """From the network of the command: the proxy's listener, and the channel of a socket maker.
+
+    Whoever uses them closes them. Without a port to listen on nobody outside has to get in, and there is no
+    maker.
+    """
+    makes_sockets = bool(start.prepared.capabilities.listen_ports)
+    number, maker = start.launcher.leave_network(proxy_port, makes_sockets=makes_sockets)
+    listener = _take_socket(start, number)
     listener.setblocking(False)
-    return listener
+    return listener, None if maker is None else _take_socket(start, maker)
+
+
+def _take_socket(start: Start, number: int) -> socket.socket:
+    return socket.socket(fileno=process.duplicate_descriptor(start.launcher.pid, number))
+
+
+@asynccontextmanager
+async def _relay(maker: socket.socket | None, ports: Sequence[int]) -> AsyncIterator[None]:
+    """Relays the ports of this host to those of the private network, if there is one that is listened on."""
+    if maker is None:
+        yield
+        return
+    # Imported here: few runs have one.
+    from nono.supervisor.inbound_relay import relayed
+
+    with maker:
+        async with relayed(ports, maker):
+            yield
 
 
 def _take_listener(start: Start, number: int | None) -> int | None:

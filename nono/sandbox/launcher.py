@@ -4,8 +4,10 @@ Protocol, each line one message of nono.sandbox.channel:
 
     supervisor → launcher   {"probe": true}                     optional, once
     launcher → supervisor   {"facts": ...}
-    supervisor → launcher   {"private_network": PORT}           on the rung netns: leave this network
-    launcher → supervisor   {"proxy_listener": N}               its number; it is open until the plan comes
+    supervisor → launcher   {"private_network": PORT, "makes_sockets": true|false}
+                                                                on the rung netns: leave this network
+    launcher → supervisor   {"proxy_listener": N, "socket_maker": N}
+                                                                numbers, or null; open until the plan comes
     supervisor → launcher   {"plan": ..., "command": ...}
     launcher → supervisor   {"restricted": true, "listener": N} the number of its listener, or null
     supervisor → launcher   {"go": true}                        the listener is taken, the start is recorded
@@ -20,7 +22,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import NoReturn
 
 from nono.errors import LaunchError, NonoError
@@ -30,6 +32,7 @@ from nono.sandbox.enter import Command, default_signals, enter, open_missing_sta
 from nono.sandbox.facts import HostFacts
 from nono.sandbox.plan import SandboxPlan
 from nono.sandbox.private_network import enter_private_network
+from nono.sandbox.socket_maker import fork_socket_maker
 
 STATUS_NOT_RESTRICTED = 126
 STATUS_NOT_EXECUTED = 127
@@ -59,17 +62,19 @@ class Launcher:
             raise LaunchError("the launcher sent no host facts")
         return HostFacts.from_message(found)
 
-    def leave_network(self, proxy_port: int) -> int:
-        """Have the launcher move to a network of its own. The number there of a listener for the proxy.
+    def leave_network(self, proxy_port: int, *, makes_sockets: bool) -> tuple[int, int | None]:
+        """Have the launcher move to a network of its own. Numbers of two descriptors there.
 
-        Only before restrict, which closes it there. proxy_port 0 takes a free one.
+        They are a listener for the proxy, and the channel of a socket maker if one is wanted. Only before
+        restrict, which closes both there. proxy_port 0 takes a free one.
         """
         self._pass_over_facts()
-        self._send({"private_network": proxy_port})
-        number = self._receive()["proxy_listener"]
-        if not isinstance(number, int):
-            raise LaunchError("the launcher sent no listener")
-        return number
+        self._send({"private_network": proxy_port, "makes_sockets": makes_sockets})
+        answer = self._receive()
+        listener, maker = answer["proxy_listener"], answer["socket_maker"]
+        if not isinstance(listener, int) or makes_sockets != isinstance(maker, int):
+            raise LaunchError("the launcher sent no listener, or no socket maker")
+        return listener, maker if isinstance(maker, int) else None
 
     def restrict(self, plan: SandboxPlan, command: Command) -> int | None:
         """Have the launcher restrict itself. Its listener's number there; None when it has none."""
@@ -164,7 +169,7 @@ def _become_command(connection: socket.socket, supervisor_pid: int) -> NoReturn:
             request = channel.receive(connection.fileno())
         leaves = request is not None and "private_network" in request
         if request is not None and leaves:
-            request = _leave_network(connection, request["private_network"])
+            request = _leave_network(connection, request)
         if request is not None:
             plan, command = _parse_request(request)
             if plan.private_network != leaves:
@@ -184,12 +189,19 @@ def _become_command(connection: socket.socket, supervisor_pid: int) -> NoReturn:
         os._exit(status)
 
 
-def _leave_network(connection: socket.socket, proxy_port: object) -> channel.Message | None:
-    """The message that follows: by then the supervisor has taken the listener."""
+def _leave_network(connection: socket.socket, request: channel.Message) -> channel.Message | None:
+    """The message that follows: by then the supervisor has taken what is announced here."""
+    proxy_port = request["private_network"]
     if not isinstance(proxy_port, int):
         raise ValueError("a private network without a port")
-    with enter_private_network(proxy_port) as listener:
-        channel.send(connection.fileno(), {"proxy_listener": listener.fileno()})
+    with ExitStack() as stack:
+        listener = stack.enter_context(enter_private_network(proxy_port))
+        maker = stack.enter_context(fork_socket_maker()) if request["makes_sockets"] else None
+        numbers: channel.Message = {
+            "proxy_listener": listener.fileno(),
+            "socket_maker": None if maker is None else maker.fileno(),
+        }
+        channel.send(connection.fileno(), numbers)
         return channel.receive(connection.fileno())
 
 

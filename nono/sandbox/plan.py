@@ -153,12 +153,6 @@ def _in_private_network(capabilities: CapabilitySet, facts: HostFacts) -> Enforc
         return Refusal(
             f"{where}: the private network namespace of netns cannot be had: {cause}{failed}.", hint=remedy
         )
-    if capabilities.listen_ports:
-        return Refusal(
-            "--listen-port: not available yet on the rung netns, where nobody outside would reach the port.",
-            hint="--sandbox-policy auto, or leave the port out",
-            not_yet=True,
-        )
     # The namespace holds abstract sockets apart, whatever Landlock knows of them.
     scopes = capabilities.scopes._replace(abstract_unix_socket=False)
     gaps = (*_file_gaps(facts), *_scope_gaps(scopes, facts), UNIX_SOCKET_GAP)

@@ -161,7 +161,8 @@ def test_no_process_that_would_keep_the_namespace_is_left_behind(
 ) -> None:
     mark = f"NONO_TEST_MARK={os.getpid()}.{sandbox.user.uid}"
     name, _, value = mark.partition("=")
-    assert sandbox.run(command, flags=NETNS, environment={name: value}).exit_code == code
+    flags = [*NETNS, f"--listen-port={unused_port()}"]  # so that there is a socket maker as well
+    assert sandbox.run(command, flags=flags, environment={name: value}).exit_code == code
     left = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):

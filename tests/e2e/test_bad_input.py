@@ -214,12 +214,6 @@ def test_a_sandbox_policy_that_is_not_there_yet_says_so(somewhere: Place, policy
     assert_refused(result, f"--sandbox-policy {policy}: not available yet.", 2)
 
 
-def test_a_port_to_listen_on_is_not_there_yet_in_a_private_network(somewhere: Place) -> None:
-    options = ["--sandbox-policy", "netns", "--allow-domain", "x.example"]
-    message = "--listen-port: not available yet on the rung netns"
-    assert_refused(nono(somewhere, "run", *options, "--listen-port", "8080", *ECHO), message, 2)
-
-
 @pytest.mark.parametrize(
     "arguments",
     [["--block-net"], ["--block-net", "--deny-domain", "x.example"], ["--sandbox-policy", "auto"]],

@@ -135,14 +135,12 @@ def test_an_open_ipc_mode_does_not_reach_abstract_sockets_outside_and_that_is_sa
     assert "capability elevation disabled" in elevated.notes[1]
 
 
-def test_a_port_to_listen_on_is_refused_in_a_private_network() -> None:
-    assert refusal(ONLY_NETNS._replace(listen_ports=(8080,)), NATIVE).not_yet
-
-
 def test_a_plan_in_a_private_network_says_so_and_has_a_filter_of_its_own() -> None:
     plan = draw(ONLY_NETNS, NATIVE, Enforcement(Rung.NETNS), proxy_port=4000)
     assert (plan.private_network, plan.listener, plan.static_filter) == (True, False, StaticFilter.TCP_ONLY)
     assert plan.connect_ports == (4000,)
+    listens = draw(ONLY_NETNS._replace(listen_ports=(80,)), NATIVE, Enforcement(Rung.NETNS), proxy_port=4000)
+    assert listens.bind_ports == (80,)
     assert not draw(PROXIED, NATIVE, Enforcement(Rung.NOTIFY), proxy_port=4000).private_network
 
 

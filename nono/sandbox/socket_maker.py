@@ -1,0 +1,56 @@
+"""A process that stays in the private network and makes sockets there, which the supervisor then connects."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+
+from nono.kernel import capabilities, process
+
+IPV4, IPV6 = b"4", b"6"  # what is asked for
+FAMILIES = {IPV4: socket.AF_INET, IPV6: socket.AF_INET6}
+REFUSED = b"-"  # the answer without a socket; with one it is what was asked for
+
+
+def fork_socket_maker() -> socket.socket:
+    """The other end of its channel, SOCK_SEQPACKET; the caller closes it. It ends when that is closed.
+
+    It is nobody's child here: the command must neither wait for it nor find it among its own. The next
+    subreaper above, which is the supervisor, reaps it.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    starter = os.fork()
+    if starter == 0:
+        try:
+            if os.fork() == 0:
+                _make_sockets(theirs.fileno())
+        finally:
+            os._exit(0)
+    theirs.close()
+    os.waitpid(starter, 0)
+    return ours
+
+
+def _make_sockets(descriptor: int) -> None:
+    # Of the uid of the command and not in its sandbox: nothing that it holds may be taken from it.
+    process.set_dumpable(False)
+    capabilities.drop_dangerous()
+    process.close_range_from(0, keep={descriptor})
+    with socket.socket(fileno=descriptor) as channel:
+        while asked := channel.recv(1):
+            family = FAMILIES.get(asked)
+            if family is None:
+                return
+            _answer(channel, asked, family)
+
+
+def _answer(channel: socket.socket, asked: bytes, family: socket.AddressFamily) -> None:
+    made = None
+    with suppress(OSError):  # too many of them, or no IPv6 here
+        made = socket.socket(family, socket.SOCK_STREAM)
+    if made is None:
+        channel.send(REFUSED)
+        return
+    with made:
+        socket.send_fds(channel, [asked], [made.fileno()])

@@ -1,0 +1,153 @@
+"""Ports of this host's loopback, relayed to the same ports in the private network of the command."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import struct
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, suppress
+
+import anyio
+
+from nono.errors import LaunchError
+from nono.sandbox.socket_maker import IPV4, IPV6
+
+ADDRESS = "127.0.0.1"
+BACKLOG = 512
+CONNECTIONS_MAX = 256  # for all ports together; who comes then is reset
+BUFFER_BYTES = 64 * 1024
+MAKER_PATIENCE_S = 5.0  # for a socket: the command may stop or kill the process that makes it
+CONNECT_PATIENCE_S = 10.0  # for a server inside whose backlog is full
+ACCEPT_PAUSE_S = 0.1  # after an accept that failed, which it does again at once without descriptors
+
+_LOOPBACKS = {IPV4: "127.0.0.1", IPV6: "::1"}  # where the command may listen, in the order that is tried
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+@asynccontextmanager
+async def relayed(ports: Sequence[int], maker: socket.socket) -> AsyncIterator[None]:
+    """Relay until the block is left. maker: the channel of a socket maker; its caller closes it.
+
+    LaunchError when a port cannot be had on this host.
+    """
+    with ExitStack() as stack:
+        listeners = {port: stack.enter_context(_listen(port)) for port in dict.fromkeys(ports)}
+        relay = _Relay(maker)
+        async with anyio.create_task_group() as tasks:
+            for port, listener in listeners.items():
+                tasks.start_soon(relay.serve, listener, port)
+            try:
+                yield
+            finally:
+                tasks.cancel_scope.cancel()
+
+
+def _listen(port: int) -> socket.socket:
+    try:
+        listener = socket.create_server((ADDRESS, port), backlog=BACKLOG)
+    except OSError as error:
+        raise LaunchError(
+            f"--listen-port {port}: {ADDRESS}:{port} cannot be listened on: {error.strerror}", exit_code=1
+        ) from error
+    listener.setblocking(False)
+    return listener
+
+
+class _Relay:
+    def __init__(self, maker: socket.socket) -> None:
+        self._maker = maker
+        self._maker.setblocking(False)
+        self._asking = anyio.Lock()
+        self._open = 0
+
+    async def serve(self, listener: socket.socket, port: int) -> None:
+        loop = asyncio.get_running_loop()
+        async with anyio.create_task_group() as tasks:
+            while True:
+                try:
+                    client, _ = await loop.sock_accept(listener)
+                except OSError:
+                    await anyio.sleep(ACCEPT_PAUSE_S)
+                    continue
+                client.setblocking(False)
+                if self._open >= CONNECTIONS_MAX:
+                    _reset(client)
+                    continue
+                self._open += 1
+                tasks.start_soon(self._carry, client, port)
+
+    async def _carry(self, client: socket.socket, port: int) -> None:
+        with client:
+            try:
+                server = await self._connect(port)
+                with server:
+                    await _splice(client, server)
+            except (OSError, TimeoutError):
+                _reset(client)
+            finally:
+                self._open -= 1
+
+    async def _connect(self, port: int) -> socket.socket:
+        """A connection to whoever listens on port inside; the caller closes it. OSError when nobody does."""
+        refused = OSError(errno.ECONNREFUSED, "nobody listens")
+        for asked, address in _LOOPBACKS.items():
+            made = await self._make(asked)
+            if made is None:
+                continue
+            try:
+                with anyio.fail_after(CONNECT_PATIENCE_S):
+                    await asyncio.get_running_loop().sock_connect(made, (address, port))
+            except ConnectionRefusedError:
+                made.close()
+                continue
+            except BaseException:
+                made.close()
+                raise
+            return made
+        raise refused
+
+    async def _make(self, asked: bytes) -> socket.socket | None:
+        """A socket of the private network; None when none can be made there.
+
+        An answer that comes too late is taken for the next one: what family it has is said with it.
+        """
+        async with self._asking:
+            with anyio.fail_after(MAKER_PATIENCE_S):
+                self._maker.send(asked)
+                while True:
+                    await anyio.wait_readable(self._maker)
+                    said, descriptors, _, _ = socket.recv_fds(self._maker, 1, 1, socket.MSG_CMSG_CLOEXEC)
+                    if not said:
+                        raise ConnectionResetError(errno.ECONNRESET, "the socket maker has ended")
+                    made = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+                    if made and said != asked:
+                        made[0].close()
+                        continue
+                    if not made:
+                        return None
+                    made[0].setblocking(False)
+                    return made[0]
+
+
+async def _splice(left: socket.socket, right: socket.socket) -> None:
+    async with anyio.create_task_group() as tasks:
+
+        async def pump(source: socket.socket, target: socket.socket) -> None:
+            loop = asyncio.get_running_loop()
+            try:
+                while received := await loop.sock_recv(source, BUFFER_BYTES):
+                    await loop.sock_sendall(target, received)
+                target.shutdown(socket.SHUT_WR)
+            except OSError:  # one end is gone, and so is the connection
+                tasks.cancel_scope.cancel()
+
+        tasks.start_soon(pump, left, right)
+        tasks.start_soon(pump, right, left)
+
+
+def _reset(client: socket.socket) -> None:
+    """What a client would get from a port where nobody listens, as far as that can still be said."""
+    with client, suppress(OSError):
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

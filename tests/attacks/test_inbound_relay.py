@@ -1,0 +1,100 @@
+"""The ports that --listen-port grants, in a private network: reached from this host, and no other is."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from nono.supervisor.inbound_relay import CONNECTIONS_MAX
+from support.canary import unused_port
+from support.nono_run import NonoRun, program
+
+LIMIT_S = 20
+SENT = b"x" * 1_000_000
+
+
+@contextmanager
+def serving(
+    sandbox: NonoRun, address: str, port: int, mode: str, granted: int | None = None
+) -> Iterator[None]:
+    flags = ["--sandbox-policy=netns", f"--listen-port={granted or port}"]
+    with sandbox.started(program("inbound", address, port, mode), flags=flags) as nono:
+        assert nono.stdout is not None
+        assert nono.stdout.readline() == "ready\n"
+        yield
+
+
+def ask(port: int) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), LIMIT_S) as client:
+        client.sendall(SENT)
+        client.shutdown(socket.SHUT_WR)
+        return client.recv(100)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_what_listens_inside_is_reached_on_the_same_port_outside(address: str, sandbox: NonoRun) -> None:
+    port = unused_port()
+    with serving(sandbox, address, port, "count"):
+        assert [ask(port) for _ in range(3)] == [str(len(SENT)).encode()] * 3
+    with socket.socket() as client:
+        assert client.connect_ex(("127.0.0.1", port)) != 0  # it is gone with the run
+
+
+def test_only_loopback_of_this_host_is_listened_on(sandbox: NonoRun) -> None:
+    port = unused_port()
+    with serving(sandbox, "127.0.0.1", port, "count"), socket.socket() as client:
+        assert client.connect_ex(("127.0.0.2", port)) != 0
+
+
+def test_a_granted_port_where_nobody_listens_is_reset(sandbox: NonoRun) -> None:
+    port = unused_port()
+    script = ["sh", "-c", "echo ready; read line; true"]
+    flags = ["--sandbox-policy=netns", f"--listen-port={port}"]
+    with sandbox.started(script, flags=flags) as nono:
+        assert nono.stdout is not None
+        assert nono.stdout.readline() == "ready\n"
+        client = socket.create_connection(("127.0.0.1", port), LIMIT_S)
+        with client, pytest.raises(ConnectionResetError):
+            client.recv(1)
+
+
+def test_no_more_connections_are_held_than_the_limit(sandbox: NonoRun) -> None:
+    port = unused_port()
+    beyond = 5
+    with serving(sandbox, "127.0.0.1", port, "hold"), ExitStack() as stack:
+        clients = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), LIMIT_S))
+            for _ in range(CONNECTIONS_MAX + beyond)
+        ]
+        selector = stack.enter_context(selectors.DefaultSelector())
+        for client in clients:
+            selector.register(client, selectors.EVENT_READ)
+        reset = 0
+        while reset < beyond:  # whichever they are: accepted in order is not promised
+            ready = selector.select(LIMIT_S)
+            assert ready
+            for key, _ in ready:
+                assert isinstance(key.fileobj, socket.socket)
+                with pytest.raises(ConnectionResetError):
+                    key.fileobj.recv(1)
+                selector.unregister(key.fileobj)
+                reset += 1
+        assert reset == beyond
+        assert selector.select(0) == []
+
+
+def test_a_port_that_is_taken_on_this_host_starts_nothing(sandbox: NonoRun) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        flags = ["--sandbox-policy=netns", f"--listen-port={port}"]
+        refused = sandbox.run(["echo", "started"], flags=flags)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert (
+        f"--listen-port {port}: 127.0.0.1:{port} cannot be listened on: Address already in use"
+        in refused.stderr
+    )
+    assert sandbox.run(["echo", "started"], flags=flags).stdout == "started\n"
