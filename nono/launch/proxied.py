@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 import anyio
@@ -62,24 +62,24 @@ async def _supervise(parts: Parts) -> int:
             tasks.start_soon(loop.keep_written, log, record.flush)
         tasks.start_soon(loop.keep_small)
         try:
-            private, maker = _leave_network(start, parts.proxy_port) if rung is Rung.NETNS else (None, None)
-            listening = Listening(port=parts.proxy_port, listener=private)
-            async with proxy_of(parts.assembly, make_session_token(), listening, admits) as proxy:
-                port = proxy.running.port
-                prepared = start.prepared
-                inherited = child_environment(start.environ, prepared.resolved.environment)
-                hosts = prepared.resolved.host_filter
-                assert hosts is not None  # or there was no proxy
-                ssh = git_ssh(inherited, hosts, prepared.capabilities.grants)
-                added = {**proxy.variables, **ssh.variables}
-                listener = start.restrict(added, port, readable=(*proxy.files, *ssh.files))
-                listen_ports = frozenset(start.prepared.capabilities.listen_ports)
-                grants = NetworkGrants(loopback(port), listen_ports)
-                async with _relay(maker, prepared.capabilities.listen_ports):
-                    with _adjudicator(_take_listener(start, listener), grants, record, peers):
-                        start.go()
-                        loop.begin_collecting()
-                        exit_code = await loop.wait(start.child)
+            with _private_network(start, parts.proxy_port) as (private, maker):
+                listening = Listening(port=parts.proxy_port, listener=private)
+                async with proxy_of(parts.assembly, make_session_token(), listening, admits) as proxy:
+                    port = proxy.running.port
+                    prepared = start.prepared
+                    inherited = child_environment(start.environ, prepared.resolved.environment)
+                    hosts = prepared.resolved.host_filter
+                    assert hosts is not None  # or there was no proxy
+                    ssh = git_ssh(inherited, hosts, prepared.capabilities.grants)
+                    added = {**proxy.variables, **ssh.variables}
+                    listener = start.restrict(added, port, readable=(*proxy.files, *ssh.files))
+                    listen_ports = frozenset(start.prepared.capabilities.listen_ports)
+                    grants = NetworkGrants(loopback(port), listen_ports)
+                    async with _relay(maker, prepared.capabilities.listen_ports):
+                        with _adjudicator(_take_listener(start, listener), grants, record, peers):
+                            start.go()
+                            loop.begin_collecting()
+                            exit_code = await loop.wait(start.child)
             parts.say([f"  [nono] used: {line}" for line in proxy.running.usage_lines])
         finally:
             record.drain()
@@ -87,17 +87,23 @@ async def _supervise(parts: Parts) -> int:
     return exit_code
 
 
-def _leave_network(start: Start, proxy_port: int) -> tuple[socket.socket, socket.socket | None]:
-    """From the network of the command: the proxy's listener, and the channel of a socket maker.
+@contextmanager
+def _private_network(
+    start: Start, proxy_port: int
+) -> Iterator[tuple[socket.socket | None, socket.socket | None]]:
+    """From the network of the command, if it gets one: the proxy's listener, the channel of a socket maker.
 
-    Whoever uses them closes them. Without a port to listen on nobody outside has to get in, and there is no
-    maker.
+    Without a port to listen on nobody outside has to get in, and there is no maker.
     """
+    if start.prepared.enforcement.rung is not Rung.NETNS:
+        yield None, None
+        return
     makes_sockets = bool(start.prepared.capabilities.listen_ports)
     number, maker = start.launcher.leave_network(proxy_port, makes_sockets=makes_sockets)
-    listener = _take_socket(start, number)
-    listener.setblocking(False)
-    return listener, None if maker is None else _take_socket(start, maker)
+    with ExitStack() as stack:
+        listener = stack.enter_context(_take_socket(start, number))
+        listener.setblocking(False)
+        yield listener, None if maker is None else stack.enter_context(_take_socket(start, maker))
 
 
 def _take_socket(start: Start, number: int) -> socket.socket:
@@ -113,9 +119,8 @@ async def _relay(maker: socket.socket | None, ports: Sequence[int]) -> AsyncIter
     # Imported here: few runs have one.
     from nono.supervisor.inbound_relay import relayed
 
-    with maker:
-        async with relayed(ports, maker):
-            yield
+    async with relayed(ports, maker):
+        yield
 
 
 def _take_listener(start: Start, number: int | None) -> int | None:
