@@ -1,4 +1,4 @@
-"""K4, K7, K8, K10 and K12 to K14 on the rung netns: out of a network of its own no way leads to the one outside."""
+"""K4, K7, K8, K10, K12 to K14 on the rung netns: no way leads from its network to the one outside."""
 
 from __future__ import annotations
 
