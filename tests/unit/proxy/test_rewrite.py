@@ -118,12 +118,13 @@ def test_a_writer_writes_another_head_for_another_credential_framing_or_search()
     head = request_head(b"POST", b"/", "1.1", [(b"Host", b"a"), (b"Accept-Encoding", b"gzip, odd")])
     request = outgoing(head, b"/v1", ORIGIN, a_route(1))
     first, second = FakeCredential(), FakeCredential(content=b"Bearer another")
-    writer = RequestWriter(request)
-    for credential in (first, first, second, None, first):
-        for framing in ([], [(b"Content-Length", b"3")], [(b"Content-Length", b"4")]):
-            for searched, codings in ((False, None), (True, b"gzip")):
-                expected = written_head(request, framing, credential, codings)
-                assert writer.head(framing, credential, searched=searched) == expected
+    framings: list[list[Header]] = [[], [(b"Content-Length", b"3")], [(b"Content-Length", b"4")]]
+    asked = list(itertools.product(framings, (first, second, None), (False, True)))
+    for before, after in itertools.product(asked, asked):  # each after each, one thing apart or more
+        writer = RequestWriter(request)
+        for framing, credential, searched in (before, after):
+            expected = written_head(request, framing, credential, b"gzip" if searched else None)
+            assert writer.head(framing, credential, searched=searched) == expected
 
 
 def test_a_writer_signs_each_request_anew_and_shows_nothing() -> None:
