@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -58,6 +59,19 @@ def test_a_request_like_one_that_was_refused_is_refused() -> None:
             client.send(post(b"", fields=b""))
             assert client.response().status == 401
         assert server.requests == []
+
+
+def test_each_repetition_is_recorded_with_its_own_time_in_front(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = itertools.count(1)
+    monkeypatch.setattr("nono.audit.event.unix_ms", lambda: next(times))
+    with upstream() as server, proxy(a_route(server.port)) as p, Client(p.port) as client:
+        for _ in range(3):
+            client.send(post(b"", path=b"/alpha/timed"))
+            assert client.response().status == 200
+        recorded = [[*event.items()] for event in p.recording.network]
+    assert [fields[0][0] for fields in recorded] == ["timestamp_unix_ms"] * 3
+    assert recorded[0][0][1] < recorded[1][0][1] < recorded[2][0][1]  # type: ignore[operator]  # numbers
+    assert recorded[0][1:] == recorded[1][1:] == recorded[2][1:]
 
 
 def test_a_person_is_asked_each_time() -> None:
