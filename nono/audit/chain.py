@@ -7,15 +7,19 @@ taken for one of another kind.
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from hashlib import sha256
 from json.encoder import encode_basestring
 from typing import NamedTuple
 
-from nono.audit.event import Event
+from nono.audit.event import TIME, Again, Event, Recurring
 
 _LEAF_TAG = b"nono.audit.event.alpha\n"
 _CHAIN_TAG = b"nono.audit.chain.alpha\n"
 _NODE_TAG = b"nono.audit.merkle.alpha\n"
+
+MAX_KEPT = 256  # recurring events whose text is kept
+_UP_TO_TIME = b'{"type":"network","event":{"%b":' % TIME.encode("ascii")
 
 # Made once: json.dumps makes an encoder for each call whose arguments are not the default ones.
 _json = json.JSONEncoder(
@@ -31,6 +35,43 @@ def encode_event(event: Event) -> bytes:
     TypeError or ValueError: the event holds something JSON has no word for.
     """
     return _json(event).encode("utf-8", "backslashreplace")
+
+
+class Encoded(NamedTuple):
+    """An event as its line holds it: the text of encode_event, and that text as a JSON string."""
+
+    text: bytes
+    quoted: str
+
+    @classmethod
+    def of(cls, text: bytes) -> Encoded:
+        return cls(text, encode_basestring(text.decode("utf-8")))
+
+
+class Encoder:
+    """Encodes events; of those that recur it keeps what stands around their time."""
+
+    def __init__(self) -> None:
+        self._around_time = lru_cache(MAX_KEPT)(_around_time)
+
+    def encoded(self, event: Event) -> Encoded:
+        """TypeError or ValueError as encode_event."""
+        if not isinstance(event, Again):
+            return Encoded.of(encode_event(event))
+        before, after = self._around_time(event.recurring)
+        time = str(event.unix_ms)
+        text = before.text + time.encode("ascii") + after.text
+        return Encoded(text, before.quoted + time + after.quoted)
+
+
+def _around_time(recurring: Recurring) -> tuple[Encoded, Encoded]:
+    """What stands before the time and what behind it."""
+    text = encode_event(recurring.event)
+    assert text.startswith(_UP_TO_TIME)
+    before = Encoded.of(_UP_TO_TIME)
+    after = Encoded.of(text[len(_UP_TO_TIME) :].lstrip(b"0123456789"))
+    # Each has its quotes: those in the middle go.
+    return before._replace(quoted=before.quoted[:-1]), after._replace(quoted=after.quoted[1:])
 
 
 def leaf_hash(event_json: bytes) -> bytes:
@@ -87,19 +128,18 @@ class ChainState(NamedTuple):
         return Integrity(self.sequence, self.head.hex(), self.merkle_root().hex())
 
 
-def record_line(state: ChainState, event_json: bytes) -> tuple[bytes, ChainState]:
+def record_line(state: ChainState, event: Encoded) -> tuple[bytes, ChainState]:
     """The line for an event, newline included, and the state once it is on disk."""
-    leaf = leaf_hash(event_json)
+    leaf = leaf_hash(event.text)
     following = state.appended(leaf)
     assert following.head is not None
     previous = f'"{state.head.hex()}"' if state.head is not None else "null"
-    quoted = encode_basestring(event_json.decode("utf-8"))
     line = (
         f'{{"sequence":{state.sequence},"prev_chain":{previous},"leaf_hash":"{leaf.hex()}",'
-        f'"chain_hash":"{following.head.hex()}","event_json":{quoted},"event":'
+        f'"chain_hash":"{following.head.hex()}","event_json":{event.quoted},"event":'
     )
     # The same bytes a second time, as an object: a reader needs no second parse, a verifier ignores it.
-    return line.encode("utf-8") + event_json + b"}\n", following
+    return line.encode("utf-8") + event.text + b"}\n", following
 
 
 def _node(left: bytes, right: bytes) -> bytes:

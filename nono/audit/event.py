@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, Protocol, cast
 from nono.clock import rfc3339, unix_ms
 
 Event = dict[str, object]
+TIME = "timestamp_unix_ms"  # of a network event, its first field
 
 NetworkEventMode = Literal["connect", "connect_intercept", "reverse", "external"]
 DenialCategory = Literal[
@@ -100,7 +101,7 @@ def network(
         "origin": origin,
         "repeats": repeats,
     }
-    fields: Event = {"timestamp_unix_ms": unix_ms(), "mode": mode, "decision": decision}
+    fields: Event = {TIME: unix_ms(), "mode": mode, "decision": decision}
     fields |= {name: value for name, value in optional.items() if value is not None}
     fields["target"] = target
     if upstream is not None:
@@ -109,11 +110,26 @@ def network(
     return {"type": "network", "event": fields}
 
 
-def at_this_moment(network_event: Event) -> Event:
-    """The same network event, happening now."""
-    fields = cast(Event, network_event["event"])
-    # The time is there already, so that it keeps its place in front.
-    return {"type": "network", "event": {**fields, "timestamp_unix_ms": unix_ms()}}
+class Recurring:
+    """A network event that will be recorded again and again, the same but for its time. A key by identity."""
+
+    __slots__ = ("event",)
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+
+
+class Again(Event):
+    """A recurring event, happening now: an event like any other, of whose text most may be known."""
+
+    __slots__ = ("recurring", "unix_ms")
+
+    def __init__(self, recurring: Recurring) -> None:
+        self.recurring = recurring
+        self.unix_ms = unix_ms()
+        # The time is there already, so that it keeps its place in front.
+        fields = {**cast(Event, recurring.event["event"]), TIME: self.unix_ms}
+        super().__init__(type="network", event=fields)
 
 
 class CaptureRun(NamedTuple):

@@ -8,11 +8,10 @@ from typing import cast
 
 from nono.audit import event
 from nono.audit.coalesce import Coalescer, Folded, Record
-from nono.audit.event import Event, Recorder
+from nono.audit.event import TIME, Event, Recorder
 from nono.clock import unix_ms
 
 SEVERAL = "<several>"  # the target of a record that stands for more kinds of refusals than were kept apart
-_TIME = "timestamp_unix_ms"
 
 Key = tuple[tuple[str, Hashable], ...]  # the fields of a network event but for its time
 
@@ -31,7 +30,7 @@ class FoldingRecorder:
         if not isinstance(fields, dict) or fields.get("decision") != "deny":
             self._recorder(recorded)
             return
-        key = cast(Key, tuple(item for item in fields.items() if item[0] != _TIME))
+        key = cast(Key, tuple(item for item in fields.items() if item[0] != TIME))
         if isinstance(self._coalescer.admit(key, self._clock()), Record):
             self._recorder(recorded)
         self.flush()
@@ -50,7 +49,7 @@ class FoldingRecorder:
 
 
 def _again(key: Key, repeats: int) -> Event:
-    return {"type": "network", "event": {_TIME: unix_ms(), "repeats": repeats, **dict(key)}}
+    return {"type": "network", "event": {TIME: unix_ms(), "repeats": repeats, **dict(key)}}
 
 
 def _several(repeats: int) -> Event:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from posixpath import join
 from typing import Self
 
-from nono.audit.chain import ChainState, Integrity, encode_event, record_line
+from nono.audit.chain import ChainState, Encoder, Integrity, record_line
 from nono.audit.event import Event
 from nono.audit.private_dir import make_private_subdir, open_private_dir
 
@@ -41,6 +41,7 @@ class AuditLog:
         self.session_id = session_id
         self.path = join(state_root, "audit", session_id, EVENT_FILE)
         self._state = ChainState()
+        self._encoder = Encoder()
         self._size = 0
         self._dirty = True  # the directory entries themselves are not on disk yet
         self._failure: str | None = None
@@ -60,7 +61,7 @@ class AuditLog:
         OSError: it is not in the log, the log is as it was before, and a later event takes its number.
         TypeError or ValueError: the event cannot be written as JSON.
         """
-        line, following = record_line(self._state, encode_event(event))
+        line, following = record_line(self._state, self._encoder.encoded(event))
         self._check_usable()
         written = os.write(self._fd, line)
         if written != len(line):

@@ -240,10 +240,11 @@ class ClientConnection(asyncio.Protocol):
             return
         if closes or self.winding_down:
             self._finish()
-        else:
+            return
+        if self._reader.queue or (self._current is not None and not self._current.complete):
             # Not at once: this may be called while a batch of the upstream's bytes is being read.
             self._loop.call_soon(self._pump)
-            self._update_deadline()  # the one before may be due in this very turn
+        self.update_reading()  # the deadline too, which may be due in this very turn
 
     def _finish(self) -> None:
         """Close once the response is out, without a reset that could overtake it."""

@@ -126,11 +126,12 @@ class ResponseHead(NamedTuple):
         return self.status < 200
 
 
-def _checked_fields(headers: Sequence[Header]) -> tuple[Header, ...]:
+def _checked_fields(headers: Sequence[Header]) -> tuple[tuple[Header, ...], list[bytes]]:
+    """The fields without surrounding blanks, and their names in lower case."""
     if len(headers) > MAX_HEADERS:
         raise MessageError(f"more than {MAX_HEADERS} header fields", 431)
     if not headers:
-        return ()
+        return (), []
     fields = tuple([(name, value.strip(b" \t")) for name, value in headers])
     # All names and all values at once: two searches in C instead of two for each field. The separators
     # cannot be a part of what they separate, and are counted.
@@ -145,7 +146,7 @@ def _checked_fields(headers: Sequence[Header]) -> tuple[Header, ...]:
         raise MessageError(f"the head is larger than {MAX_HEAD_BYTES} bytes", 431)
     if total > MAX_LINE_BYTES and any(len(name) + len(value) > MAX_LINE_BYTES for name, value in headers):
         raise MessageError(f"a header line is longer than {MAX_LINE_BYTES} bytes", 431)
-    return fields
+    return fields, names.lower().split(b" ")
 
 
 _STEERING = frozenset(
@@ -172,17 +173,17 @@ class _Steering:
 
     __slots__ = ("connection", "encodings", "expectations", "hosts", "lengths", "upgrade")
 
-    def __init__(self, fields: tuple[Header, ...]) -> None:
+    def __init__(self, fields: tuple[Header, ...], names: list[bytes]) -> None:
         self.lengths: list[bytes] = []
         self.encodings: list[bytes] = []
         self.connection: list[bytes] = []
         self.expectations: list[bytes] = []
         self.hosts = 0
         self.upgrade = False
-        for name, value in fields:
-            lowered = name.lower()
-            if lowered in _STEERING:
-                self._add(lowered, value)
+        if not _STEERING.isdisjoint(names):
+            for name, (_, value) in zip(names, fields, strict=True):
+                if name in _STEERING:
+                    self._add(name, value)
 
     def _add(self, name: bytes, value: bytes) -> None:
         match name:
@@ -236,8 +237,8 @@ def request_head(method: bytes, target: bytes, version: str, headers: Sequence[H
         raise MessageError(f"the request target is longer than {MAX_LINE_BYTES} bytes", 414)
     if _TARGET.fullmatch(target) is None:
         raise MessageError("the request target holds a character that is not visible ASCII")
-    fields = _checked_fields(headers)
-    seen = _Steering(fields)
+    fields, names = _checked_fields(headers)
+    seen = _Steering(fields, names)
     if seen.hosts > 1 or (seen.hosts == 0 and raw_version == b"1.1"):
         raise MessageError("there must be exactly one Host field")
     body = _framing(seen, raw_version, NO_BODY)
@@ -270,8 +271,8 @@ def response_head(
         raise MessageError("not an HTTP/1.x response")
     if _VALUE.fullmatch(reason) is None or len(reason) > MAX_LINE_BYTES:
         raise MessageError("the reason phrase holds a control character")
-    fields = _checked_fields(headers)
-    seen = _Steering(fields)
+    fields, names = _checked_fields(headers)
+    seen = _Steering(fields, names)
     body = _framing(seen, raw_version, _BODY_UNTIL_CLOSE)
     if to_method == b"HEAD" or status < 200 or status in (204, 304):
         body = NO_BODY
@@ -314,7 +315,8 @@ def folded(name: bytes) -> bytes:
 
 def trailers(fields: Sequence[Header]) -> list[Header]:
     """The trailer fields that may be relayed (RFC 9110 section 6.5.1); MessageError when ill-formed."""
-    return [field for field in _checked_fields(fields) if field[0].lower() not in _NEVER_IN_TRAILERS]
+    checked, names = _checked_fields(fields)
+    return [field for name, field in zip(names, checked, strict=True) if name not in _NEVER_IN_TRAILERS]
 
 
 def serialise(start_line: bytes, headers: Iterable[Header]) -> bytes:

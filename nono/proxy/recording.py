@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from nono.audit.event import Event, at_this_moment, network
+from nono.audit.event import Again, Event, Recurring, network
 from nono.proxy.refusal import Refusal, one_line
 from nono.proxy.verdict import Entry
 from nono.proxy.verdict_memo import MAX_KEPT
@@ -12,12 +12,12 @@ from nono.proxy.verdict_memo import MAX_KEPT
 
 def allowed(entry: Entry, *, reason: str | None = None) -> Event:
     """The event of a request that is about to be carried out; reason is what else there is to say of it."""
-    return at_this_moment(_allowed(entry, reason))
+    return Again(_allowed(entry, reason))
 
 
 @lru_cache(MAX_KEPT)  # clients repeat themselves
-def _allowed(entry: Entry, reason: str | None) -> Event:
-    return network(
+def _allowed(entry: Entry, reason: str | None) -> Recurring:
+    event = network(
         mode=entry.mode,
         decision="allow",
         target=entry.target,
@@ -32,6 +32,7 @@ def _allowed(entry: Entry, reason: str | None) -> Event:
         injection_mode=entry.injection_mode,
         upstream=entry.upstream,
     )
+    return Recurring(event)
 
 
 def denied(entry: Entry, refusal: Refusal) -> Event:

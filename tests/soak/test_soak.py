@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from nono.audit.chain import ChainState, record_line
+from nono.audit.chain import ChainState, Encoded, record_line
 from nono.proxy.verdict_memo import MAX_KEPT
 from support.soak_proxy import KEY, SERVICES
 from support.soak_stage import Stage, soak_stage
@@ -166,7 +166,9 @@ def _everything_is_recorded(log: Path, results: dict[str, Any], upstream: dict[s
     state, recorded = ChainState(), set()
     for line in log.read_bytes().splitlines(keepends=True):
         written = json.loads(line)
-        expected, state = record_line(state, written["event_json"].encode("utf-8", "backslashreplace"))
+        expected, state = record_line(
+            state, Encoded.of(written["event_json"].encode("utf-8", "backslashreplace"))
+        )
         assert line == expected
         event = written["event"].get("event", {})
         path = event.get("path") or ""
