@@ -114,7 +114,7 @@ OPTIONS: tuple[Option, ...] = (
            SUPERVISED, ("REFERENCE", "VARIABLE")),
     Option(("--profile", "-p"), Kind.VALUE, "profile: a name, or a file with a slash in its path",
            (*SANDBOX, WHY, PROXY), "NAME", env="NONO_PROFILE"),
-    Option(("--sandbox-policy",), Kind.VALUE, "how the network is enforced: auto, netns",
+    Option(("--sandbox-policy",), Kind.VALUE, "what enforces the network: auto, landlock, external, netns",
            (*SANDBOX, WHY), "POLICY"),
     Option(("--no-diagnostics",), Kind.FLAG, "no hints after a failed run", SANDBOX),
     Option(("--capability-elevation",), Kind.FLAG, "ask about files beyond the grants (not available yet)",

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from nono.cli import options
 from nono.cli.options import Given
 from nono.cli.scan import Scanned, scan
-from nono.errors import ConfigError, NonoError, UsageError
+from nono.errors import ConfigError, NonoError
 from nono.policy.capability import SandboxPolicy
 from nono.policy.request import RunRequest
 
@@ -95,6 +95,4 @@ def parse_proxy(description: str, argv: Sequence[str], environ: Mapping[str, str
 def _sandbox_policy(text: str | None) -> SandboxPolicy | None:
     if text is None or text in tuple(SandboxPolicy):
         return None if text is None else SandboxPolicy(text)
-    if text in ("landlock", "external"):
-        raise UsageError(f"--sandbox-policy {text}: not available yet.", hint="--sandbox-policy auto")
     raise ConfigError(f"--sandbox-policy '{text}': expected auto, landlock, external or netns.")

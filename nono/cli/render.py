@@ -83,6 +83,8 @@ def _grant(grant: Grant, verbose: bool) -> str:
 
 def _network(capabilities: CapabilitySet) -> str:
     text = NETWORK[capabilities.network]
+    if capabilities.is_network_left_open:
+        text += " (not enforced: sandbox policy external)"
     if capabilities.listen_ports:
         text += f", listens on {', '.join(map(str, capabilities.listen_ports))}"
     return text

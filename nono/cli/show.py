@@ -6,7 +6,6 @@ from nono.cli import render
 from nono.cli.console import Console
 from nono.cli.parse import Invocation
 from nono.launch.prepare import Prepared
-from nono.sandbox.plan import Rung
 
 
 def show(prepared: Prepared, invocation: Invocation, console: Console) -> None:
@@ -22,7 +21,7 @@ def show(prepared: Prepared, invocation: Invocation, console: Console) -> None:
     for note in chosen.notes:
         console.note(note)
     for warning in chosen.warnings:
-        if chosen.rung is Rung.NONE:
+        if chosen.is_open:
             console.insist(warning)
         else:
             console.warn(warning)

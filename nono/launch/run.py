@@ -16,7 +16,7 @@ from nono.errors import LaunchError, NonoError
 from nono.kernel import process
 from nono.launch import module_path
 from nono.launch.prepare import Prepared, enforcement_of, find_program
-from nono.policy.capability import Access, Grant, NetworkMode
+from nono.policy.capability import Access, Grant, NetworkMode, SandboxPolicy
 from nono.policy.environment import child_environment
 from nono.policy.resolve import Resolved
 from nono.sandbox import host
@@ -52,10 +52,13 @@ class Launch:
         """Find the program, and what this kernel can do for the run. NonoError when it cannot start."""
         launcher = self._unused()
         capabilities = resolved.capabilities
-        needs_listener = capabilities.network is NetworkMode.PROXY or capabilities.elevation
+        chooses_rung = capabilities.network is NetworkMode.PROXY and capabilities.sandbox_policy in (
+            SandboxPolicy.AUTO,
+            SandboxPolicy.NETNS,
+        )
         search_path = self._environ.get("PATH", os.defpath)
         program = find_program(command[0], search_path, capabilities.workdir)
-        facts = launcher.facts() if needs_listener else host.file_system_facts()
+        facts = launcher.facts() if chooses_rung or capabilities.elevation else host.file_system_facts()
         enforcement = enforcement_of(capabilities, facts)
         module_path.withdraw(capabilities.grants)
         module_path.refuse_libraries(capabilities.grants, self._environ)

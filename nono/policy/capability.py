@@ -43,10 +43,12 @@ class Wsl2ProxyPolicy(StrEnum):
 
 
 class SandboxPolicy(StrEnum):
-    """How a proxy-only run is to be enforced, if a person says so."""
+    """By what a restricted network is to be enforced, if a person says so."""
 
     AUTO = "auto"  # by the strongest means there is
-    NETNS = "netns"  # by a private network namespace, or not at all
+    LANDLOCK = "landlock"  # by Landlock's ports and the static filter, without a listener, or not at all
+    EXTERNAL = "external"  # by nothing of nono's: something around it does that
+    NETNS = "netns"  # a proxy-only run: by a private network namespace, or not at all
 
 
 class Grant(NamedTuple):
@@ -91,3 +93,8 @@ class CapabilitySet(NamedTuple):
     sandbox_policy: SandboxPolicy = SandboxPolicy.AUTO
     listen_ports: tuple[int, ...] = ()  # TCP ports the child may bind; it can bind no other
     elevation: bool = False  # whether a person is to be asked about files beyond the grants
+
+    @property
+    def is_network_left_open(self) -> bool:
+        """Whether nono itself does not hold the network to what was asked for."""
+        return self.sandbox_policy is SandboxPolicy.EXTERNAL and self.network is not NetworkMode.ALLOWED

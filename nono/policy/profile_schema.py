@@ -83,7 +83,6 @@ NOT_YET: Mapping[str, tuple[object, ...]] = dict.fromkeys(
 ) | {
     "network.tls_intercept.ca_lifecycle": ("session",),
     "linux.af_unix_mediation": ("off",),
-    "linux.sandbox_policy": ("auto", "netns"),
 }
 
 # Other names of the same fields, by section ("": the profile itself).

@@ -25,7 +25,7 @@ class Rung(StrEnum):
     NOTIFY = "notify"  # the supervisor performs connect and bind; the address is exact
     NETNS = "netns"  # a network namespace in which nothing but the proxy listens; the address is exact
     LANDLOCK = "landlock"  # Landlock TCP rules; the port is checked, the address is not
-    NONE = "none"  # nothing; insecure_proxy asked for that
+    NONE = "none"  # nothing; insecure_proxy or the sandbox policy external asked for that
 
 
 class StaticFilter(StrEnum):
@@ -43,6 +43,7 @@ class Enforcement(NamedTuple):
     warnings: tuple[str, ...] = ()  # said even without -v: the run is weaker than it looks
     gaps: tuple[str, ...] = ()  # said with -v, in --dry-run and in the audit: what is not enforced
     notes: tuple[str, ...] = ()  # said even to --silent: something that was asked for is switched off
+    is_open: bool = False  # nothing holds the network: the warnings too are said even to --silent
 
 
 class Refusal(NamedTuple):
@@ -122,23 +123,58 @@ def _elevation_note(facts: HostFacts) -> str:
 
 def _network_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforcement | Refusal:
     kernel_gaps = (*_file_gaps(facts), *_scope_gaps(capabilities.scopes, facts))
+    policy = capabilities.sandbox_policy
+    if policy is SandboxPolicy.EXTERNAL and capabilities.network is not NetworkMode.ALLOWED:
+        return _left_to_others(capabilities.network, kernel_gaps)
+    if policy is SandboxPolicy.LANDLOCK and capabilities.network is not NetworkMode.ALLOWED:
+        return _by_landlock_alone(capabilities.network, facts, kernel_gaps)
     if capabilities.network is not NetworkMode.PROXY:
         return Enforcement(rung=None, gaps=(*kernel_gaps, UNIX_SOCKET_GAP))
-    if capabilities.sandbox_policy is SandboxPolicy.NETNS:
+    if policy is SandboxPolicy.NETNS:
         return _in_private_network(capabilities, facts)
     if facts.listener is Listener.AVAILABLE:
         return Enforcement(rung=Rung.NOTIFY, gaps=kernel_gaps)
     if capabilities.wsl2_proxy_policy is Wsl2ProxyPolicy.NETNS:
         return _in_private_network(capabilities, facts)
     if landlock_rights.HANDLED_NET[facts.landlock_abi]:
-        warning = (
-            "only the port of a connection is checked here, not its address: the sandboxed process can "
-            f"reach any host that listens on the proxy's port ({facts.listener_detail})."
-        )
-        return Enforcement(
-            rung=Rung.LANDLOCK, warnings=(warning,), gaps=(*kernel_gaps, UNIX_SOCKET_GAP, warning)
-        )
+        return _ports_only(facts.listener_detail, kernel_gaps)
     return _without_enforcement(capabilities.wsl2_proxy_policy, facts, kernel_gaps)
+
+
+def _ports_only(because: str, kernel_gaps: tuple[str, ...]) -> Enforcement:
+    warning = (
+        "only the port of a connection is checked here, not its address: the sandboxed process can "
+        f"reach any host that listens on the proxy's port ({because})."
+    )
+    return Enforcement(rung=Rung.LANDLOCK, warnings=(warning,), gaps=(*kernel_gaps, UNIX_SOCKET_GAP, warning))
+
+
+def _by_landlock_alone(
+    network: NetworkMode, facts: HostFacts, kernel_gaps: tuple[str, ...]
+) -> Enforcement | Refusal:
+    """Asked for, and so nothing weaker in its place. The static filter stays: TCP rules see no UDP."""
+    if not landlock_rights.HANDLED_NET[facts.landlock_abi]:
+        return Refusal(
+            f"sandbox policy landlock: Landlock ABI V{facts.landlock_abi} lacks network support "
+            "(requires V4+, kernel 6.7+).",
+            hint="--sandbox-policy auto takes other means where there are some",
+        )
+    if network is NetworkMode.PROXY:
+        return _ports_only("sandbox policy landlock", kernel_gaps)
+    return Enforcement(rung=None, gaps=(*kernel_gaps, UNIX_SOCKET_GAP))
+
+
+def _left_to_others(network: NetworkMode, kernel_gaps: tuple[str, ...]) -> Enforcement:
+    asked, escape = "--block-net", "open any connection"
+    if network is NetworkMode.PROXY:
+        asked, escape = "the proxy", "bypass the proxy and open arbitrary outbound connections"
+    warning = (
+        f"sandbox policy external: nono does NOT enforce {asked}. Unless something around it does, the "
+        f"sandboxed process can {escape}."
+    )
+    rung = Rung.NONE if network is NetworkMode.PROXY else None
+    gaps = (*kernel_gaps, UNIX_SOCKET_GAP, warning)
+    return Enforcement(rung=rung, warnings=(warning,), gaps=gaps, is_open=True)
 
 
 def _in_private_network(capabilities: CapabilitySet, facts: HostFacts) -> Enforcement | Refusal:
@@ -172,7 +208,8 @@ def _without_enforcement(
             f"{mode} — credential proxy active but network is NOT\nkernel-enforced. "
             "The sandboxed process can bypass the proxy and open arbitrary outbound connections."
         )
-        return Enforcement(rung=Rung.NONE, warnings=(warning,), gaps=(*kernel_gaps, UNIX_SOCKET_GAP, warning))
+        gaps = (*kernel_gaps, UNIX_SOCKET_GAP, warning)
+        return Enforcement(rung=Rung.NONE, warnings=(warning,), gaps=gaps, is_open=True)
     because = facts.listener_detail or "seccomp user notification is unavailable"
     issue = f", {EBUSY_ISSUE}" if facts.is_wsl2 and facts.listener is Listener.BUSY else ""
     message = (
@@ -224,7 +261,10 @@ def draw(
     if (enforcement.rung is None) != (proxy_port is None):
         raise ValueError("a proxy-only plan, and no other, needs the port of its proxy")
     abi = facts.landlock_abi
-    restricts_network = capabilities.network is not NetworkMode.ALLOWED
+    network = capabilities.network
+    if capabilities.sandbox_policy is SandboxPolicy.EXTERNAL:
+        network = NetworkMode.ALLOWED
+    restricts_network = network is not NetworkMode.ALLOWED
     listener = enforcement.rung is Rung.NOTIFY
     return SandboxPlan(
         landlock_abi=abi,
@@ -235,9 +275,9 @@ def draw(
             PathRule(g.path, g.access.reads, g.access.writes, g.is_dir, required=g.is_users)
             for g in capabilities.grants
         ),
-        connect_ports=() if proxy_port is None else (proxy_port,),
+        connect_ports=(proxy_port,) if restricts_network and proxy_port is not None else (),
         bind_ports=capabilities.listen_ports if restricts_network else (),
-        static_filter=_static_filter(capabilities.network, listener),
+        static_filter=_static_filter(network, listener),
         listener=listener,
         private_network=enforcement.rung is Rung.NETNS,
     )

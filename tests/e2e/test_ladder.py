@@ -16,12 +16,14 @@ import pytest
 import nono
 from nono.kernel import landlock
 from nono.sandbox.plan import Rung
+from support import ladder_probe
 from support.http_upstream import Received
 from support.kernelsim import WSL2, Kernel
 from support.ladder_stage import NONO, REAL_KEY, Stage, audited, sandboxed
 
 HOST_ABI = landlock.abi_version()
 INSECURE, ERROR, NETNS = "insecure_proxy", "error", "netns"
+EXTERNAL, LANDLOCK = "external", "landlock"
 
 INSECURE_WARNING = (
     "[nono] WARNING: WSL2 insecure proxy mode — credential proxy active but network is NOT\n"
@@ -40,6 +42,9 @@ NO_NETNS = (
     "of whatever started nono may refuse it (unshare(CLONE_NEWUSER | CLONE_NEWNET): "
     "Operation not permitted [EPERM])."
 )
+NO_TCP_RULES = (
+    f"{FAILED}sandbox policy landlock: Landlock ABI V3 lacks network support (requires V4+, kernel 6.7+)."
+)
 NO_LANDLOCK = f"{FAILED}Landlock not available. Requires Linux kernel 5.13+ with Landlock enabled."
 
 
@@ -53,7 +58,7 @@ class Cell:
     sandbox_policy: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.kernel}-{self.policy or 'default'}{'-netns' if self.sandbox_policy else ''}"
+        return "-".join(filter(None, (str(self.kernel), self.policy or "default", self.sandbox_policy)))
 
     @property
     def abi(self) -> int:
@@ -79,6 +84,11 @@ CELLS = [
     Cell(Kernel(), None, Rung.NETNS, NETNS),
     Cell(WSL2, ERROR, Rung.NETNS, NETNS),
     Cell(Kernel(notify_busy=True, no_userns=True, landlock_abi=6), None, NO_NETNS, NETNS),
+    Cell(Kernel(landlock_abi=4), None, Rung.LANDLOCK, LANDLOCK),
+    Cell(Kernel(landlock_abi=3), None, NO_TCP_RULES, LANDLOCK),
+    Cell(WSL2, INSECURE, NO_TCP_RULES, LANDLOCK),
+    Cell(Kernel(), None, Rung.NONE, EXTERNAL),
+    Cell(WSL2, ERROR, Rung.NONE, EXTERNAL),
     *(Cell(wsl2(abi), policy, Rung.LANDLOCK) for abi in (4, 6) for policy in (None, ERROR, INSECURE)),
     Cell(Kernel(landlock_abi=0), None, NO_LANDLOCK),
     *(Cell(Kernel(landlock_abi=abi), None, Rung.NOTIFY) for abi in range(1, 7)),
@@ -114,9 +124,18 @@ def reach(cell: Cell) -> dict[str, str]:
     found = dict(REACH[rung])
     if rung is Rung.NETNS and cell.abi >= 4:
         found["direct"] = "EACCES"
-    if rung is Rung.LANDLOCK and cell.abi >= 6:
+    if rung in (Rung.LANDLOCK, Rung.NONE) and cell.abi >= 6:
         found["abstract"] = "EPERM"
     return found
+
+
+# A host may be built without it.
+MPTCP = ladder_probe.outcome(ladder_probe.make_mptcp_socket)
+
+
+def closed(cell: Cell) -> dict[str, str]:
+    """What no run reaches; without any filter of nono's that is files alone."""
+    return CLOSED_ANYWHERE | ({"udp": "ok", "mptcp": MPTCP} if cell.sandbox_policy == EXTERNAL else {})
 
 
 RUNG_LINES = {
@@ -199,7 +218,7 @@ def test_outside_a_sandbox_the_probe_reaches_everything(ladder_stage: Stage) -> 
 @cells(STARTED)
 def test_a_run_that_can_be_held_starts_and_reaches_what_its_rung_leaves_open(ran: Run, cell: Cell) -> None:
     assert ran.result.returncode == 0, ran.result.stderr
-    assert ran.found == reach(cell) | CLOSED_ANYWHERE | OPEN_ANYWHERE
+    assert ran.found == reach(cell) | closed(cell) | OPEN_ANYWHERE
 
 
 @cells(STARTED)
@@ -217,7 +236,10 @@ def test_the_upstream_gets_the_real_key_on_every_rung(ran: Run, cell: Cell) -> N
 def test_the_weaker_rungs_are_said_without_being_asked(ran: Run, cell: Cell) -> None:
     stderr = ran.result.stderr
     assert (RUNG_LINES[rung_of(cell)] in stderr.splitlines()) == (cell.outcome is not Rung.NOTIFY)
-    assert (INSECURE_WARNING in stderr) == (cell.outcome is Rung.NONE)
+    is_external = cell.sandbox_policy == EXTERNAL
+    assert (INSECURE_WARNING in stderr) == (cell.outcome is Rung.NONE and not is_external)
+    assert ("WARNING: sandbox policy external: nono does NOT enforce the proxy" in stderr) == is_external
+    assert ("not enforced: sandbox policy external" in stderr) == is_external
     assert ("only the port of a connection is checked here" in stderr) == (cell.outcome is Rung.LANDLOCK)
 
 
@@ -302,6 +324,9 @@ def test_silent_silences_everything_but_the_warning_that_nothing_is_enforced(lad
     held = run_probe(ladder_stage, Cell(Kernel(), INSECURE, Rung.NOTIFY), "--silent")
     assert held.result.stderr == ""
     assert held.found["direct"] == "EACCES"
+    external = run_probe(ladder_stage, Cell(Kernel(), None, Rung.NONE, EXTERNAL), "--silent")
+    assert external.result.stderr.startswith("  [nono] WARNING: sandbox policy external: nono does NOT")
+    assert external.found["direct"] == "ok"
 
 
 def test_the_name_of_a_distribution_turns_no_native_kernel_into_wsl2(ladder_stage: Stage) -> None:
@@ -341,6 +366,41 @@ def test_block_net_closes_every_network_where_no_proxy_could_be_held(
     assert [after[name] - before[name] for name in ("direct", "elsewhere", "udp")] == [0, 0, 0]
     open_run = ladder_stage.nono(command, *arguments, kernel=kernel)
     assert json.loads(open_run.stdout)["direct"] == "ok"
+
+
+@pytest.mark.parametrize("policy", [LANDLOCK, EXTERNAL])
+def test_a_blocked_network_is_held_by_landlock_and_left_open_by_external(
+    ladder_stage: Stage, policy: str
+) -> None:
+    probe = ["--block-net", "--sandbox-policy", policy, *ladder_stage.grants(), "--", *ladder_stage.probe()]
+    ran = ladder_stage.nono("run", *probe)
+    found = json.loads(ran.stdout)
+    gaps = [event["what"] for event in audited(ladder_stage) if event["type"] == "not_enforced"]
+    names = ("direct", "elsewhere", "udp", "private")
+    is_open = policy == EXTERNAL
+    outcomes = ["ok", "ok", "ok", "EACCES"] if is_open else ["EPERM", "EPERM", "EPERM", "EACCES"]
+    assert [found[name] for name in names] == outcomes
+    assert ("WARNING: sandbox policy external: nono does NOT enforce --block-net" in ran.stderr) == is_open
+    assert any("does NOT enforce --block-net" in str(gap) for gap in gaps) == is_open
+    old = ladder_stage.nono("run", *probe, kernel=Kernel(landlock_abi=3))
+    if is_open:
+        assert json.loads(old.stdout)["direct"] == "ok"
+    else:
+        assert (old.returncode, old.stdout) == (1, "")
+        assert old.stderr.splitlines()[0] == NO_TCP_RULES
+
+
+@pytest.mark.parametrize("policy", [LANDLOCK, EXTERNAL, NETNS])
+def test_wrap_refuses_a_profile_with_a_sandbox_policy_that_run_takes(
+    ladder_stage: Stage, policy: str
+) -> None:
+    profile = ladder_stage.user.home / "policy.json"
+    profile.write_text(json.dumps({"linux": {"sandbox_policy": policy}}))
+    profile.chmod(0o644)
+    refused = ladder_stage.nono("wrap", "-p", str(profile), "--", "echo", "started")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "which is only supported by `nono run`" in refused.stderr
+    assert ladder_stage.nono("run", "-p", str(profile), "--", "echo", "started").stdout == "started\n"
 
 
 ELEVATION_NOTE = (

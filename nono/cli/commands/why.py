@@ -62,9 +62,10 @@ def _answer_of_host(resolved: Resolved, parsed: argparse.Namespace) -> Answer:
 
 
 def _enforced_by(resolved: Resolved) -> str | None:
-    """What a run with these options would stand on here, as its summary has it; None without a proxy."""
-    if resolved.capabilities.network is not NetworkMode.PROXY:
-        return None
+    """What a run with these options would stand on here, as its summary has it; None for other runs."""
+    capabilities = resolved.capabilities
+    if capabilities.network is not NetworkMode.PROXY:
+        return "nothing: sandbox policy external" if capabilities.is_network_left_open else None
     chosen = choose_enforcement(resolved.capabilities, probe.host_facts())
     if isinstance(chosen, Refusal):
         return f"nothing, the run is refused: {chosen.message.splitlines()[0]}"

@@ -12,7 +12,7 @@ from nono.cli.resolution import resolve_given
 from nono.cli.show import show
 from nono.errors import ConfigError
 from nono.launch import wrap
-from nono.policy.capability import NetworkMode
+from nono.policy.capability import NetworkMode, SandboxPolicy
 
 DESCRIPTION = "Applies the sandbox to this process and becomes COMMAND: no supervisor, no proxy, no audit."
 
@@ -26,6 +26,11 @@ def run(argv: Sequence[str]) -> int:
     if resolved.capabilities.network is NetworkMode.PROXY:
         raise ConfigError(
             "this profile needs the credential proxy, and `nono wrap` has no supervisor to run it.",
+            hint="nono run, with the same options",
+        )
+    if resolved.capabilities.sandbox_policy is not SandboxPolicy.AUTO:
+        raise ConfigError(
+            "this profile has a linux.sandbox_policy, which is only supported by `nono run`.",
             hint="nono run, with the same options",
         )
     if resolved.env_credentials:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nono.cli.parse import parse
-from nono.errors import ConfigError, NonoError, UsageError
+from nono.errors import ConfigError, NonoError
 from nono.policy.capability import SandboxPolicy
 from nono.policy.request import RunRequest
 
@@ -41,14 +41,9 @@ def test_no_command_is_said() -> None:
         parse("run", "", ["--allow-cwd"], {})
 
 
-@pytest.mark.parametrize(
-    ("policy", "error"), [("landlock", UsageError), ("external", UsageError), ("bogus", ConfigError)]
-)
-def test_a_sandbox_policy_that_is_none_or_not_there_yet_is_refused(
-    policy: str, error: type[NonoError]
-) -> None:
-    with pytest.raises(error):
-        parse("run", "", ["--sandbox-policy", policy, "x"], {})
+def test_a_sandbox_policy_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match="expected auto, landlock, external or netns"):
+        parse("run", "", ["--sandbox-policy", "bogus", "x"], {})
 
 
 @pytest.mark.parametrize("policy", SandboxPolicy)
@@ -58,8 +53,9 @@ def test_a_sandbox_policy_reaches_the_request(policy: SandboxPolicy) -> None:
 
 
 def test_a_sandbox_policy_is_for_run_only() -> None:
-    with pytest.raises(ConfigError, match="only supported by `nono run`"):
-        parse("wrap", "", ["--sandbox-policy", "auto", "x"], {})
+    for policy in SandboxPolicy:
+        with pytest.raises(ConfigError, match="only supported by `nono run`"):
+            parse("wrap", "", ["--sandbox-policy", policy, "x"], {})
 
 
 def test_every_option_of_a_request_reaches_it() -> None:

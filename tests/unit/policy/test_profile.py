@@ -126,7 +126,7 @@ FULL: dict[str, Any] = {
     ],
     "workdir": {"access": "readwrite"},
     "environment": {"allow_vars": ["A*"], "deny_vars": ["B"], "set_vars": {"C": "d"}},
-    "linux": {"sandbox_policy": "auto", "af_unix_mediation": "off"},
+    "linux": {"sandbox_policy": "external", "af_unix_mediation": "off"},
 }
 
 

@@ -144,6 +144,69 @@ def test_a_plan_in_a_private_network_says_so_and_has_a_filter_of_its_own() -> No
     assert not draw(PROXIED, NATIVE, Enforcement(Rung.NOTIFY), proxy_port=4000).private_network
 
 
+LANDLOCK = PROXIED._replace(sandbox_policy=SandboxPolicy.LANDLOCK)
+EXTERNAL = PROXIED._replace(sandbox_policy=SandboxPolicy.EXTERNAL)
+
+
+@pytest.mark.parametrize("abi", range(4, 8))
+def test_landlock_that_was_asked_for_checks_ports_although_there_is_a_listener(abi: int) -> None:
+    chosen = enforcement(LANDLOCK, NATIVE._replace(landlock_abi=abi))
+    assert chosen.rung is Rung.LANDLOCK
+    assert "only the port of a connection is checked" in chosen.warnings[0]
+    assert "(sandbox policy landlock)" in chosen.warnings[0]
+    assert chosen.warnings[0] in chosen.gaps
+    assert UNIX_SOCKET_GAP in chosen.gaps
+    plan = draw(LANDLOCK, NATIVE._replace(landlock_abi=abi), chosen, proxy_port=4000)
+    assert (plan.listener, plan.static_filter, plan.connect_ports) == (False, StaticFilter.TCP_ONLY, (4000,))
+
+
+@pytest.mark.parametrize("abi", range(1, 4))
+@pytest.mark.parametrize("network", [NetworkMode.PROXY, NetworkMode.BLOCKED])
+@pytest.mark.parametrize("other", Wsl2ProxyPolicy)
+def test_landlock_that_was_asked_for_is_refused_without_tcp_rules(
+    abi: int, network: NetworkMode, other: Wsl2ProxyPolicy
+) -> None:
+    asked = LANDLOCK._replace(network=network, wsl2_proxy_policy=other)
+    for facts in (NATIVE, WSL2):
+        refused = refusal(asked, facts._replace(landlock_abi=abi))
+        assert f"Landlock ABI V{abi} lacks network support (requires V4+" in refused.message
+    unrestricted = asked._replace(network=NetworkMode.ALLOWED)
+    assert enforcement(unrestricted, NATIVE._replace(landlock_abi=abi)).rung is None
+
+
+def test_landlock_blocks_the_network_with_its_rules_and_the_filter() -> None:
+    blocked = LANDLOCK._replace(network=NetworkMode.BLOCKED)
+    plan = draw(blocked, NATIVE, enforcement(blocked, NATIVE))
+    assert (plan.handled_net, plan.connect_ports) == (landlock_rights.HANDLED_NET[6], ())
+    assert plan.static_filter is StaticFilter.BLOCK_ALL
+
+
+@pytest.mark.parametrize("facts", [NATIVE, WSL2, NATIVE._replace(landlock_abi=7)], ids=["6", "wsl2", "7"])
+@pytest.mark.parametrize(
+    ("network", "rung", "what"),
+    [(NetworkMode.PROXY, Rung.NONE, "the proxy"), (NetworkMode.BLOCKED, None, "--block-net")],
+)
+def test_external_leaves_the_network_open_and_insists_on_saying_so(
+    facts: HostFacts, network: NetworkMode, rung: Rung | None, what: str
+) -> None:
+    asked = EXTERNAL._replace(network=network, listen_ports=(80,))
+    chosen = enforcement(asked, facts)
+    assert (chosen.rung, chosen.is_open) == (rung, True)
+    assert chosen.warnings[0].startswith(f"sandbox policy external: nono does NOT enforce {what}.")
+    assert chosen.warnings[0] in chosen.gaps
+    plan = draw(asked, facts, chosen, proxy_port=None if rung is None else 4000)
+    assert (plan.handled_net, plan.connect_ports, plan.bind_ports) == (0, (), ())
+    assert (plan.static_filter, plan.listener) == (StaticFilter.OPEN_NET, False)
+    assert plan.handled_fs == landlock_rights.HANDLED_FS[facts.landlock_abi]
+    assert plan.scoped == landlock_rights.SCOPES[facts.landlock_abi]
+
+
+def test_external_has_nothing_to_say_where_the_network_is_open_anyway() -> None:
+    asked = EXTERNAL._replace(network=NetworkMode.ALLOWED)
+    auto = asked._replace(sandbox_policy=SandboxPolicy.AUTO)
+    assert enforcement(asked, NATIVE) == enforcement(auto, NATIVE)
+
+
 def test_the_look_of_wsl2_alone_changes_nothing() -> None:
     assert enforcement(PROXIED, NATIVE._replace(is_wsl2=True)).rung is Rung.NOTIFY
 
