@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from time import monotonic
-from typing import cast
+from typing import Literal, cast
 
 from nono.audit import event
 from nono.audit.coalesce import Coalescer, Folded, Record
@@ -13,16 +13,20 @@ from nono.clock import unix_ms
 
 SEVERAL = "<several>"  # the target of a record that stands for more kinds of refusals than were kept apart
 
+Decision = Literal["allow", "deny"]
 Key = tuple[tuple[str, Hashable], ...]  # the fields of a network event but for its time
 
 
 class FoldingRecorder:
-    """Everything but a refused network event passes at once. A child repeats those as fast as it can."""
+    """Everything but a refused network event passes at once. A child repeats those as fast as it can.
+
+    What else it can repeat like that is handed to fold() by whoever knows.
+    """
 
     def __init__(self, recorder: Recorder, clock: Callable[[], float] = monotonic) -> None:
         self._recorder = recorder
         self._clock = clock
-        self._coalescer: Coalescer[Key] = Coalescer()
+        self._coalescers: dict[Decision, Coalescer[Key]] = {"deny": Coalescer(), "allow": Coalescer()}
 
     def __call__(self, recorded: Event, /) -> None:
         """OSError when it could not be written; what was only counted has been seen all the same."""
@@ -30,28 +34,40 @@ class FoldingRecorder:
         if not isinstance(fields, dict) or fields.get("decision") != "deny":
             self._recorder(recorded)
             return
+        self.fold(recorded)
+
+    def fold(self, recorded: Event, /) -> None:
+        """A network event, written once in a window however often it is repeated; OSError as above."""
+        fields = cast(Event, recorded["event"])
         key = cast(Key, tuple(item for item in fields.items() if item[0] != TIME))
-        if isinstance(self._coalescer.admit(key, self._clock()), Record):
+        coalescer = self._coalescers[cast(Decision, fields["decision"])]
+        if isinstance(coalescer.admit(key, self._clock()), Record):
             self._recorder(recorded)
         self.flush()
 
     def flush(self) -> None:
         """Write the counts of the windows that have ended."""
-        self._write(self._coalescer.flush(self._clock()))
+        for decision, coalescer in self._coalescers.items():
+            self._write(decision, coalescer.flush(self._clock()))
 
     def drain(self) -> None:
         """The last call of a session: write every count that is still owed."""
-        self._write(self._coalescer.drain())
+        for decision, coalescer in self._coalescers.items():
+            self._write(decision, coalescer.drain())
 
-    def _write(self, folded: list[Folded[Key]]) -> None:
+    def _write(self, decision: Decision, folded: list[Folded[Key]]) -> None:
         for item in folded:
-            self._recorder(_several(item.repeats) if item.key is None else _again(item.key, item.repeats))
+            if item.key is None:
+                self._recorder(_several(decision, item.repeats))
+            else:
+                self._recorder(_again(item.key, item.repeats))
 
 
 def _again(key: Key, repeats: int) -> Event:
     return {"type": "network", "event": {TIME: unix_ms(), "repeats": repeats, **dict(key)}}
 
 
-def _several(repeats: int) -> Event:
-    reason = "further refusals, of more kinds than are kept apart within a window"
-    return event.network(mode="connect", decision="deny", target=SEVERAL, reason=reason, repeats=repeats)
+def _several(decision: Decision, repeats: int) -> Event:
+    what = "refusals" if decision == "deny" else "connections"
+    reason = f"further {what}, of more kinds than are kept apart within a window"
+    return event.network(mode="connect", decision=decision, target=SEVERAL, reason=reason, repeats=repeats)

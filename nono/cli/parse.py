@@ -39,6 +39,8 @@ class Invocation(NamedTuple):
             deny_domain=given.list("deny_domain"),
             credential=given.list("credential"),
             listen_port=given.ports("listen_port"),
+            open_port=given.ports("open_port"),
+            allow_connect_port=given.ports("allow_connect_port"),
             sandbox_policy=_sandbox_policy(given.value("sandbox_policy")),
             capability_elevation=given.flag("capability_elevation"),
             allow_endpoint=given.list("allow_endpoint"),

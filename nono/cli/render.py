@@ -20,6 +20,8 @@ NETWORK = {
     NetworkMode.BLOCKED: "outbound blocked",
     NetworkMode.PROXY: "proxy",
 }
+# What of PortGrants each of its lists is, in its order.
+PORTS = ("listens on", "connects to and listens on localhost at", "connects to any host on")
 RUNGS = {
     Rung.NOTIFY: "every connection is made by the supervisor, address and port checked",
     Rung.NETNS: "the command has a network of its own, in which only the proxy listens",
@@ -82,12 +84,16 @@ def _grant(grant: Grant, verbose: bool) -> str:
 
 
 def _network(capabilities: CapabilitySet) -> str:
-    text = NETWORK[capabilities.network]
+    if not capabilities.restricts_network:
+        return NETWORK[capabilities.network]
+    is_open = capabilities.network is NetworkMode.ALLOWED
+    parts = ["outbound by port"] if is_open else [NETWORK[capabilities.network]]
     if capabilities.is_network_left_open:
-        text += " (not enforced: sandbox policy external)"
-    if capabilities.listen_ports:
-        text += f", listens on {', '.join(map(str, capabilities.listen_ports))}"
-    return text
+        parts[0] += " (not enforced: sandbox policy external)"
+    for ports, what in zip(capabilities.ports, PORTS, strict=True):
+        if ports:
+            parts.append(f"{what} {', '.join(map(str, ports))}")
+    return ", ".join(parts)
 
 
 def enforcement(chosen: Enforcement, facts: HostFacts, *, verbose: bool) -> list[str]:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import anyio
 
-from nono.audit.event import Recorder
 from nono.audit.folding import FoldingRecorder
 from nono.audit.ledger import AuditLog
 from nono.credentials.phantom import make_session_token
@@ -19,6 +18,7 @@ from nono.launch.cause import cause_of
 from nono.launch.git_ssh import git_ssh
 from nono.launch.run import Start, record_nothing
 from nono.policy.environment import child_environment
+from nono.policy.ports import PortRange
 from nono.sandbox.plan import Rung
 from nono.supervisor import loop
 from nono.supervisor.adjudicator import NetworkGrants, loopback
@@ -73,9 +73,9 @@ async def _supervise(parts: Parts) -> int:
                     ssh = git_ssh(inherited, hosts, prepared.capabilities.grants)
                     added = {**proxy.variables, **ssh.variables}
                     listener = start.restrict(added, port, readable=(*proxy.files, *ssh.files))
-                    listen_ports = frozenset(start.prepared.capabilities.listen_ports)
-                    grants = NetworkGrants(loopback(port), listen_ports)
-                    async with _relay(maker, prepared.capabilities.listen_ports):
+                    ports = prepared.capabilities.ports
+                    grants = NetworkGrants(loopback(port), ports)
+                    async with _relay(maker, ports.listen):
                         with _adjudicator(_take_listener(start, listener), grants, record, peers):
                             start.go()
                             loop.begin_collecting()
@@ -98,7 +98,7 @@ def _private_network(
     if start.prepared.enforcement.rung is not Rung.NETNS:
         yield None, None
         return
-    makes_sockets = bool(start.prepared.capabilities.listen_ports)
+    makes_sockets = bool(start.prepared.capabilities.ports.listen)
     number, maker = start.launcher.leave_network(proxy_port, makes_sockets=makes_sockets)
     with ExitStack() as stack:
         listener = stack.enter_context(_take_socket(start, number))
@@ -111,7 +111,7 @@ def _take_socket(start: Start, number: int) -> socket.socket:
 
 
 @asynccontextmanager
-async def _relay(maker: socket.socket | None, ports: Sequence[int]) -> AsyncIterator[None]:
+async def _relay(maker: socket.socket | None, listened: Sequence[PortRange]) -> AsyncIterator[None]:
     """Relays the ports of this host to those of the private network, if there is one that is listened on."""
     if maker is None:
         yield
@@ -119,6 +119,7 @@ async def _relay(maker: socket.socket | None, ports: Sequence[int]) -> AsyncIter
     # Imported here: few runs have one.
     from nono.supervisor.inbound_relay import relayed
 
+    ports = [port for each in listened for port in range(each.first, each.last + 1)]
     async with relayed(ports, maker):
         yield
 
@@ -130,7 +131,7 @@ def _take_listener(start: Start, number: int | None) -> int | None:
 
 @contextmanager
 def _adjudicator(
-    listener: int | None, grants: NetworkGrants, record: Recorder, peers: PeerRegistry
+    listener: int | None, grants: NetworkGrants, record: FoldingRecorder, peers: PeerRegistry
 ) -> Iterator[None]:
     """Serves the listener, if there is one, until the block is left."""
     if listener is None:

@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import NamedTuple
 
+from nono.policy.ports import PortGrants
+
 
 class Access(StrEnum):
     """What a grant allows. The spelling is that of profiles, messages and JSON."""
@@ -91,10 +93,15 @@ class CapabilitySet(NamedTuple):
     wsl2_proxy_policy: Wsl2ProxyPolicy
     workdir: str  # where the child starts
     sandbox_policy: SandboxPolicy = SandboxPolicy.AUTO
-    listen_ports: tuple[int, ...] = ()  # TCP ports the child may bind; it can bind no other
+    ports: PortGrants = PortGrants()  # beside the proxy's; nothing where the network is open
     elevation: bool = False  # whether a person is to be asked about files beyond the grants
+
+    @property
+    def restricts_network(self) -> bool:
+        """Whether the child's network ends anywhere: one port to connect to makes an open network a list."""
+        return self.network is not NetworkMode.ALLOWED or bool(self.ports.connect)
 
     @property
     def is_network_left_open(self) -> bool:
         """Whether nono itself does not hold the network to what was asked for."""
-        return self.sandbox_policy is SandboxPolicy.EXTERNAL and self.network is not NetworkMode.ALLOWED
+        return self.sandbox_policy is SandboxPolicy.EXTERNAL and self.restricts_network

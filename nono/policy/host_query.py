@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ipaddress import IPv4Address
 from typing import NamedTuple
 
-from nono.policy.capability import NetworkMode
 from nono.policy.endpoint import EndpointPolicy, most_allowed
 from nono.policy.hostname import HostError, canonical_host, ip_literal
 from nono.policy.network import Allow, HostFilter, Refuse
+from nono.policy.ports import PortGrants, PortRange
 from nono.policy.query import Answer
 from nono.policy.resolve import Resolved
 from nono.policy.upstream import Upstream
 
+_ANY_HOST = IPv4Address("203.0.113.1")  # of documentation (RFC 5737): nobody is there
+
 
 def why_host(resolved: Resolved, host: str, port: int) -> Answer:
     """Whether the child may reach host (a name or an address) on port; resolves nothing."""
-    rules = resolved.host_filter
-    if resolved.capabilities.network is NetworkMode.BLOCKED:
-        return Answer("denied", "network_blocked", details="the network is blocked altogether")
+    capabilities, rules = resolved.capabilities, resolved.host_filter
+    if capabilities.restricts_network:
+        rule = _past_the_proxy(capabilities.ports, host, port)
+        if rule is not None:
+            return Answer("allowed", "port_granted", source=rule, details=f"a direct connection, by {rule}")
+        if rules is None:
+            return _blocked(capabilities.ports, host, port)
     if rules is None:
         return Answer("allowed", "network_allowed")
     through_route = _through_route(resolved, rules, host, port)
@@ -123,6 +130,23 @@ def _is_upstream(upstream: Upstream, host: str, port: int) -> bool:
         return upstream.covers(canonical_host(host), port)
     except HostError:
         return False
+
+
+def _past_the_proxy(ports: PortGrants, host: str, port: int) -> str | None:
+    """The rule of a direct connection that ports allow; localhost is known, no other name is looked up."""
+    try:
+        name = "127.0.0.1" if host == "localhost" else canonical_host(host)
+    except HostError:
+        return None
+    # A name leads to some address, and that is all that the ports to connect to ask for.
+    return ports.to_connect(ip_literal(name) or _ANY_HOST, port)
+
+
+def _blocked(ports: PortGrants, host: str, port: int) -> Answer:
+    details = f"the network is blocked {'but for the ports that are granted' if any(ports) else 'altogether'}"
+    would_open = _past_the_proxy(PortGrants(open=(PortRange(port, port),)), host, port)
+    flag = f"--open-port {port}" if would_open else f"--allow-connect-port {port}" if any(ports) else None
+    return Answer("denied", "network_blocked", details=details, suggested_flag=flag)
 
 
 def _is_literal(host: str) -> bool:

@@ -56,10 +56,19 @@ def _field(path: str, is_given: bool, base: Any, child: Any) -> Any:
     if base is None or child is None:
         return base if child is None else child
     if isinstance(base, list):
-        return list(dict.fromkeys([*base, *child]))
+        return _once([*base, *child])
     if isinstance(base, Mapping):
         return {**base, **child}
     return child
+
+
+def _once(entries: list[Any]) -> list[Any]:
+    """The entries in order, each once; a range of ports is a list itself."""
+    kept: list[Any] = []
+    for entry in entries:
+        if entry not in kept:
+            kept.append(entry)
+    return kept
 
 
 def _domains(entries: list[Any]) -> list[Any]:

@@ -74,6 +74,10 @@ class Network(NamedTuple):
     raw_tunnels: tuple[str, ...] = ()  # host:port whose CONNECT tunnels may carry something else than TLS
     credentials: tuple[str, ...] = ()
     custom_credentials: Mapping[str, CustomCredential] = {}
+    open_port: tuple[int, ...] = ()  # of loopback: to connect to and to listen on
+    open_port_range: tuple[tuple[int, int], ...] = ()  # first and last, both included
+    connect_port: tuple[int, ...] = ()  # of any host, without the proxy
+    listen_port: tuple[int, ...] = ()
     no_proxy: tuple[str, ...] = ()  # what clients are told to reach without the proxy; grants nothing
     tls_intercept: TlsIntercept = TlsIntercept()
     upstream_proxy: str | UpstreamProxyEntry | None = None  # host:port

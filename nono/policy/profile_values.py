@@ -14,6 +14,7 @@ from nono.policy.hostname import HostError, parse_authority
 from nono.policy.network import parse_rule
 from nono.policy.no_proxy import parse_no_proxy
 from nono.policy.oauth_routes import provider_problems, route_problems
+from nono.policy.ports import PORT_MAX
 from nono.policy.profile import Environment, Filesystem, Network, Profile
 from nono.policy.profile_routes import DomainEntry, UpstreamProxyEntry
 from nono.policy.proxy_settings import parse_bypass, parse_duration, parse_upstream_proxy
@@ -74,8 +75,20 @@ def _hosts(network: Network) -> Iterator[Mistake]:
             yield from _checked("network.deny_domain", _parse_rule, text)
     for text in network.raw_tunnels:
         yield from _checked("network.raw_tunnels", parse_authority, text)
+    yield from _ports(network)
     for text in network.no_proxy:
         yield from _checked("network.no_proxy", parse_no_proxy, text)
+
+
+def _ports(network: Network) -> Iterator[Mistake]:
+    for field in ("open_port", "connect_port", "listen_port"):
+        for port in getattr(network, field):
+            if not 1 <= port <= PORT_MAX:
+                yield f"network.{field}", f"{port} is not a port: a number from 1 to {PORT_MAX} is expected"
+    for first, last in network.open_port_range:
+        if not 1 <= first <= last <= PORT_MAX:
+            what = f"two ports from 1 to {PORT_MAX} are expected, the lower one first"
+            yield "network.open_port_range", f"[{first}, {last}]: {what}"
 
 
 def _proxy(network: Network) -> Iterator[Mistake]:

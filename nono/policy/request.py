@@ -24,6 +24,8 @@ class RunRequest(NamedTuple):
     deny_domain: tuple[str, ...] = ()
     credential: tuple[str, ...] = ()
     listen_port: tuple[int, ...] = ()
+    open_port: tuple[int, ...] = ()
+    allow_connect_port: tuple[int, ...] = ()
     sandbox_policy: SandboxPolicy | None = None
     capability_elevation: bool = False
     allow_endpoint: tuple[str, ...] = ()  # SERVICE:METHOD:/path

@@ -17,7 +17,8 @@ from nono.policy.file_rules import resolve_files
 from nono.policy.nearest import did_you_mean
 from nono.policy.network_wish import NetworkWish
 from nono.policy.places import Filesystem, Places
-from nono.policy.profile import Profile
+from nono.policy.ports import PortGrants, united
+from nono.policy.profile import Network, Profile
 from nono.policy.request import RunRequest as RunRequest
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def resolve(
             wsl2_proxy_policy=settings.security.wsl2_proxy_policy,
             workdir=files.start_directory,
             sandbox_policy=request.sandbox_policy or settings.linux.sandbox_policy,
-            listen_ports=request.listen_port,
+            ports=_ports(request, settings.network),
             elevation=request.capability_elevation or settings.security.capability_elevation,
         ),
         host_filter=proxied.host_filter if proxied is not None else None,
@@ -164,6 +165,7 @@ def _network_wish(request: RunRequest, settings: Profile) -> NetworkWish:
         or request.allow_endpoint
         or request.upstream_proxy is not None
         or request.upstream_bypass
+        or request.allow_connect_port
     ):
         raise ConfigError("--allow-net and the other network options are contradictory: it drops them all.")
     return network_wish.wish(
@@ -176,6 +178,16 @@ def _network_wish(request: RunRequest, settings: Profile) -> NetworkWish:
         credential=request.credential,
         upstream_proxy=request.upstream_proxy,
         has_logins=bool(settings.credential_routes),
+    )
+
+
+def _ports(request: RunRequest, network: Network) -> PortGrants:
+    """--allow-net drops the profile's with all else that it says of the network."""
+    settings = Network() if request.allow_net else network
+    return PortGrants(
+        listen=united((*settings.listen_port, *request.listen_port)),
+        open=united((*settings.open_port, *request.open_port), settings.open_port_range),
+        connect=united((*settings.connect_port, *request.allow_connect_port)),
     )
 
 

@@ -96,7 +96,10 @@ def _is_below_dev(path: str) -> bool:
 def _add_port_rules(ruleset: int, plan: SandboxPlan) -> None:
     if not plan.handled_net:
         return
-    for port in plan.connect_ports:
-        landlock.add_net_port(ruleset, port, uapi_landlock.LANDLOCK_ACCESS_NET_CONNECT_TCP)
-    for port in plan.bind_ports:
-        landlock.add_net_port(ruleset, port, uapi_landlock.LANDLOCK_ACCESS_NET_BIND_TCP)
+    for ports, right in (
+        (plan.connect_ports, uapi_landlock.LANDLOCK_ACCESS_NET_CONNECT_TCP),
+        (plan.bind_ports, uapi_landlock.LANDLOCK_ACCESS_NET_BIND_TCP),
+    ):
+        for first, last in ports:
+            for port in range(first, last + 1):
+                landlock.add_net_port(ruleset, port, right)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from nono.kernel import landlock_rights, uapi_landlock
 from nono.policy.capability import CapabilitySet, NetworkMode, SandboxPolicy, Scopes, Wsl2ProxyPolicy
+from nono.policy.ports import PortGrants, PortRange, united
 from nono.sandbox.facts import HostFacts, Listener
 
 EBUSY_ISSUE = "microsoft/WSL#9548"
@@ -72,8 +73,8 @@ class SandboxPlan(NamedTuple):
     handled_net: int
     scoped: int
     path_rules: tuple[PathRule, ...]
-    connect_ports: tuple[int, ...]
-    bind_ports: tuple[int, ...]
+    connect_ports: tuple[PortRange, ...]
+    bind_ports: tuple[PortRange, ...]
     static_filter: StaticFilter | None
     listener: bool  # the notify program takes the place of the static filter, which it includes
     private_network: bool = False  # the launcher has left this network before the plan was drawn
@@ -88,10 +89,10 @@ class SandboxPlan(NamedTuple):
             raise ValueError(f"not a sandbox plan: {sorted(message)}")
         fields = dict(message)
         fields["path_rules"] = tuple(PathRule(*rule) for rule in message["path_rules"])  # type: ignore[attr-defined]  # JSON lost the type
-        fields["connect_ports"] = tuple(message["connect_ports"])  # type: ignore[arg-type]  # as above
-        fields["bind_ports"] = tuple(message["bind_ports"])  # type: ignore[arg-type]  # as above
-        name = message["static_filter"]
-        fields["static_filter"] = None if name is None else StaticFilter(str(name))
+        for name in ("connect_ports", "bind_ports"):
+            fields[name] = tuple(PortRange(*ports) for ports in message[name])  # type: ignore[attr-defined]  # as above
+        program = message["static_filter"]
+        fields["static_filter"] = None if program is None else StaticFilter(str(program))
         return cls(**fields)  # type: ignore[arg-type]  # the sender is this very program
 
 
@@ -124,12 +125,12 @@ def _elevation_note(facts: HostFacts) -> str:
 def _network_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforcement | Refusal:
     kernel_gaps = (*_file_gaps(facts), *_scope_gaps(capabilities.scopes, facts))
     policy = capabilities.sandbox_policy
-    if policy is SandboxPolicy.EXTERNAL and capabilities.network is not NetworkMode.ALLOWED:
-        return _left_to_others(capabilities.network, kernel_gaps)
-    if policy is SandboxPolicy.LANDLOCK and capabilities.network is not NetworkMode.ALLOWED:
-        return _by_landlock_alone(capabilities.network, facts, kernel_gaps)
+    if capabilities.is_network_left_open:
+        return _left_to_others(capabilities, kernel_gaps)
+    if policy is SandboxPolicy.LANDLOCK and capabilities.restricts_network:
+        return _by_landlock_alone(capabilities, facts, kernel_gaps)
     if capabilities.network is not NetworkMode.PROXY:
-        return Enforcement(rung=None, gaps=(*kernel_gaps, UNIX_SOCKET_GAP))
+        return _without_proxy(capabilities, facts, kernel_gaps)
     if policy is SandboxPolicy.NETNS:
         return _in_private_network(capabilities, facts)
     if facts.listener is Listener.AVAILABLE:
@@ -137,20 +138,21 @@ def _network_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enfor
     if capabilities.wsl2_proxy_policy is Wsl2ProxyPolicy.NETNS:
         return _in_private_network(capabilities, facts)
     if landlock_rights.HANDLED_NET[facts.landlock_abi]:
-        return _ports_only(facts.listener_detail, kernel_gaps)
+        return _ports_only(capabilities.ports, facts.listener_detail, kernel_gaps)
     return _without_enforcement(capabilities.wsl2_proxy_policy, facts, kernel_gaps)
 
 
-def _ports_only(because: str, kernel_gaps: tuple[str, ...]) -> Enforcement:
+def _ports_only(ports: PortGrants, because: str, kernel_gaps: tuple[str, ...]) -> Enforcement:
+    named = f"the proxy's port or on {_listed(ports.open)}" if ports.open else "the proxy's port"
     warning = (
         "only the port of a connection is checked here, not its address: the sandboxed process can "
-        f"reach any host that listens on the proxy's port ({because})."
+        f"reach any host that listens on {named} ({because})."
     )
     return Enforcement(rung=Rung.LANDLOCK, warnings=(warning,), gaps=(*kernel_gaps, UNIX_SOCKET_GAP, warning))
 
 
 def _by_landlock_alone(
-    network: NetworkMode, facts: HostFacts, kernel_gaps: tuple[str, ...]
+    capabilities: CapabilitySet, facts: HostFacts, kernel_gaps: tuple[str, ...]
 ) -> Enforcement | Refusal:
     """Asked for, and so nothing weaker in its place. The static filter stays: TCP rules see no UDP."""
     if not landlock_rights.HANDLED_NET[facts.landlock_abi]:
@@ -159,22 +161,51 @@ def _by_landlock_alone(
             "(requires V4+, kernel 6.7+).",
             hint="--sandbox-policy auto takes other means where there are some",
         )
-    if network is NetworkMode.PROXY:
-        return _ports_only("sandbox policy landlock", kernel_gaps)
-    return Enforcement(rung=None, gaps=(*kernel_gaps, UNIX_SOCKET_GAP))
+    if capabilities.network is NetworkMode.PROXY:
+        return _ports_only(capabilities.ports, "sandbox policy landlock", kernel_gaps)
+    return _without_proxy(capabilities, facts, kernel_gaps)
 
 
-def _left_to_others(network: NetworkMode, kernel_gaps: tuple[str, ...]) -> Enforcement:
-    asked, escape = "--block-net", "open any connection"
-    if network is NetworkMode.PROXY:
-        asked, escape = "the proxy", "bypass the proxy and open arbitrary outbound connections"
+def _left_to_others(capabilities: CapabilitySet, kernel_gaps: tuple[str, ...]) -> Enforcement:
+    is_proxied = capabilities.network is NetworkMode.PROXY
+    escape = (
+        "bypass the proxy and open arbitrary outbound connections" if is_proxied else "open any connection"
+    )
+    asked = {NetworkMode.PROXY: "the proxy", NetworkMode.BLOCKED: "--block-net"}.get(
+        capabilities.network, "--allow-connect-port"
+    )
     warning = (
         f"sandbox policy external: nono does NOT enforce {asked}. Unless something around it does, the "
         f"sandboxed process can {escape}."
     )
-    rung = Rung.NONE if network is NetworkMode.PROXY else None
     gaps = (*kernel_gaps, UNIX_SOCKET_GAP, warning)
-    return Enforcement(rung=rung, warnings=(warning,), gaps=gaps, is_open=True)
+    return Enforcement(rung=Rung.NONE if is_proxied else None, warnings=(warning,), gaps=gaps, is_open=True)
+
+
+def _without_proxy(
+    capabilities: CapabilitySet, facts: HostFacts, kernel_gaps: tuple[str, ...]
+) -> Enforcement | Refusal:
+    """A network that is open, blocked, or open and blocked by port: the last needs Landlock's TCP rules."""
+    gaps = (*kernel_gaps, UNIX_SOCKET_GAP)
+    if not (capabilities.restricts_network and any(capabilities.ports)):
+        return Enforcement(rung=None, gaps=gaps)
+    if not landlock_rights.HANDLED_NET[facts.landlock_abi]:
+        return Refusal(
+            "Network filtering by port was requested, and this kernel's Landlock "
+            f"V{facts.landlock_abi} has no TCP rules (requires V4+, kernel 6.7+).",
+            hint="without ports: --block-net alone, or a run with the proxy, is enforced by seccomp here",
+        )
+    warnings: tuple[str, ...] = ()
+    if capabilities.ports.open:
+        warnings = (
+            "only the port of a connection is checked here, not its address: the sandboxed process can reach "
+            f"any host that listens on {_listed(capabilities.ports.open)}, and be reached there.",
+        )
+    return Enforcement(rung=None, warnings=warnings, gaps=(*gaps, *warnings))
+
+
+def _listed(ports: tuple[PortRange, ...]) -> str:
+    return f"port {', '.join(map(str, ports))}"
 
 
 def _in_private_network(capabilities: CapabilitySet, facts: HostFacts) -> Enforcement | Refusal:
@@ -188,6 +219,13 @@ def _in_private_network(capabilities: CapabilitySet, facts: HostFacts) -> Enforc
         failed = f" ({facts.namespaces.failed})" if facts.namespaces.failed else ""
         return Refusal(
             f"{where}: the private network namespace of netns cannot be had: {cause}{failed}.", hint=remedy
+        )
+    out = (*capabilities.ports.open, *capabilities.ports.connect)
+    if out:
+        return Refusal(
+            f"a private network and {_listed(out)} contradict each other: with netns nothing of this host, "
+            "nor of any other, is in the command's network.",
+            hint="leave out --open-port and --allow-connect-port, or netns; --listen-port is relayed into it",
         )
     # The namespace holds abstract sockets apart, whatever Landlock knows of them.
     scopes = capabilities.scopes._replace(abstract_unix_socket=False)
@@ -261,10 +299,9 @@ def draw(
     if (enforcement.rung is None) != (proxy_port is None):
         raise ValueError("a proxy-only plan, and no other, needs the port of its proxy")
     abi = facts.landlock_abi
-    network = capabilities.network
-    if capabilities.sandbox_policy is SandboxPolicy.EXTERNAL:
-        network = NetworkMode.ALLOWED
-    restricts_network = network is not NetworkMode.ALLOWED
+    restricts_network = capabilities.restricts_network and not capabilities.is_network_left_open
+    ports = capabilities.ports if restricts_network else PortGrants()
+    proxy = () if proxy_port is None or not restricts_network else (PortRange(proxy_port, proxy_port),)
     listener = enforcement.rung is Rung.NOTIFY
     return SandboxPlan(
         landlock_abi=abi,
@@ -275,9 +312,9 @@ def draw(
             PathRule(g.path, g.access.reads, g.access.writes, g.is_dir, required=g.is_users)
             for g in capabilities.grants
         ),
-        connect_ports=(proxy_port,) if restricts_network and proxy_port is not None else (),
-        bind_ports=capabilities.listen_ports if restricts_network else (),
-        static_filter=_static_filter(network, listener),
+        connect_ports=united((), (*proxy, *ports.connected)),
+        bind_ports=ports.bound,
+        static_filter=_static_filter(capabilities, listener),
         listener=listener,
         private_network=enforcement.rung is Rung.NETNS,
     )
@@ -292,13 +329,11 @@ def _scoped(capabilities: CapabilitySet, abi: int) -> int:
     return scoped & landlock_rights.SCOPES[abi]
 
 
-def _static_filter(network: NetworkMode, listener: bool) -> StaticFilter | None:
+def _static_filter(capabilities: CapabilitySet, listener: bool) -> StaticFilter | None:
     if listener:
         return None
-    match network:
-        case NetworkMode.ALLOWED:
-            return StaticFilter.OPEN_NET
-        case NetworkMode.BLOCKED:
-            return StaticFilter.BLOCK_ALL
-        case NetworkMode.PROXY:
-            return StaticFilter.TCP_ONLY
+    if not capabilities.restricts_network or capabilities.is_network_left_open:
+        return StaticFilter.OPEN_NET
+    if capabilities.network is NetworkMode.BLOCKED and not any(capabilities.ports):
+        return StaticFilter.BLOCK_ALL
+    return StaticFilter.TCP_ONLY

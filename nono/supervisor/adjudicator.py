@@ -6,6 +6,7 @@ import errno
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
+from nono.policy.ports import LISTEN_PORT, PortGrants
 from nono.supervisor.syscall_args import (
     AbstractUnixAddress,
     Address,
@@ -21,20 +22,21 @@ REFUSED_ADDRESS = errno.EACCES
 REFUSED_CALL = errno.EPERM
 
 # The rules by name, as they stand in the audit log.
-PROXY_ONLY, LISTEN_PORT, STATIC_FILTER = "network.proxy_only", "network.listen_port", "network.static_filter"
+PROXY_ONLY, STATIC_FILTER = "network.proxy_only", "network.static_filter"
 
 
 class NetworkGrants(NamedTuple):
     """What the child of a proxy-only run may do with sockets."""
 
     proxy: InetAddress
-    listen_ports: frozenset[int] = frozenset()
+    ports: PortGrants = PortGrants()
 
 
 class Perform(NamedTuple):
     """Do it for the child, on a duplicate of its socket and with the address that was judged."""
 
     address: InetAddress
+    rule: str  # what lets it
 
 
 class Refuse(NamedTuple):
@@ -52,19 +54,13 @@ Verdict = Perform | Refuse
 
 
 def judge_connect(address: Address, grants: NetworkGrants) -> Verdict:
-    """connect(2): the proxy and nothing else. A name for it is no name: the address must be the same."""
+    """connect(2): the proxy at its very address, whatever else means it, and the ports granted beside it."""
     match address:
         case InetAddress() if address == grants.proxy:
-            return Perform(address)
+            return Perform(address, PROXY_ONLY)
         case InetAddress():
-            return Refuse(
-                REFUSED_ADDRESS,
-                str(address.host),
-                address.port,
-                f"direct connection to {address}: only the proxy at {grants.proxy} can be reached",
-                PROXY_ONLY,
-                "use HTTP_PROXY and HTTPS_PROXY, and `--allow-domain HOST` when the proxy refuses it",
-            )
+            rule = grants.ports.to_connect(address.host, address.port)
+            return _refuse_connect(address, grants.proxy) if rule is None else Perform(address, rule)
         case UnixAddress():
             reason = "no matching unix_socket capability"
         case AbstractUnixAddress():
@@ -76,20 +72,20 @@ def judge_connect(address: Address, grants: NetworkGrants) -> Verdict:
     return Refuse(REFUSED_ADDRESS, str(address), None, reason, PROXY_ONLY)
 
 
+def _refuse_connect(address: InetAddress, proxy: InetAddress) -> Refuse:
+    hint = "use HTTP_PROXY and HTTPS_PROXY, and `--allow-domain HOST` when the proxy refuses it"
+    if address.host.is_loopback and address.port:
+        hint = f"`--open-port {address.port}` for a service of this host"
+    reason = f"direct connection to {address}: only the proxy at {proxy} can be reached"
+    return Refuse(REFUSED_ADDRESS, str(address.host), address.port, reason, PROXY_ONLY, hint)
+
+
 def judge_bind(address: Address, grants: NetworkGrants) -> Verdict:
-    """bind(2): a granted TCP port on any local address, as Landlock's own rule has it."""
+    """bind(2): a granted TCP port, on any local address or on those of loopback."""
     match address:
-        case InetAddress() if address.port in grants.listen_ports:
-            return Perform(address)
         case InetAddress():
-            return Refuse(
-                REFUSED_ADDRESS,
-                str(address.host),
-                address.port,
-                f"port {address.port} is not granted for listening",
-                LISTEN_PORT,
-                f"--listen-port {address.port}" if address.port else "--listen-port with a fixed port",
-            )
+            rule = grants.ports.to_bind(address.host, address.port)
+            return _refuse_bind(address) if rule is None else Perform(address, rule)
         case UnixAddress():
             reason = "no matching unix_socket_bind capability"
         case AbstractUnixAddress():
@@ -101,11 +97,21 @@ def judge_bind(address: Address, grants: NetworkGrants) -> Verdict:
     return Refuse(REFUSED_ADDRESS, str(address), None, reason, LISTEN_PORT)
 
 
+def _refuse_bind(address: InetAddress) -> Refuse:
+    flag = "--open-port" if address.host.is_loopback else "--listen-port"
+    return Refuse(
+        REFUSED_ADDRESS,
+        str(address.host),
+        address.port,
+        f"port {address.port} is not granted for listening at {address.host}",
+        LISTEN_PORT,
+        f"`{flag} {address.port}`" if address.port else f"`{flag}` with a fixed port",
+    )
+
+
 def judge_listen(local: Address, grants: NetworkGrants) -> Verdict:
     """listen(2): on a socket bound to a granted port. On an unbound one the kernel would pick a port."""
     match local:
-        case InetAddress() if local.port in grants.listen_ports:
-            return Perform(local)
         case InetAddress(port=0):
             return Refuse(
                 REFUSED_ADDRESS,
@@ -116,7 +122,8 @@ def judge_listen(local: Address, grants: NetworkGrants) -> Verdict:
                 "bind the socket to a port given with --listen-port first",
             )
         case InetAddress():
-            reason = f"port {local.port} is not granted for listening"
+            rule = grants.ports.to_bind(local.host, local.port)
+            return _refuse_bind(local) if rule is None else Perform(local, rule)
         case UnixAddress() | AbstractUnixAddress() | UnnamedUnixAddress():
             reason = "no matching unix_socket_bind capability"
         case OtherAddress():

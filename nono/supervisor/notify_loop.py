@@ -17,13 +17,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
+from typing import NamedTuple
 
-from nono.audit.event import Recorder
+from nono.audit.folding import FoldingRecorder
 from nono.kernel import notify, uapi_process, uapi_seccomp
 from nono.supervisor import adjudicator
-from nono.supervisor.adjudicator import NetworkGrants, Refuse
+from nono.supervisor.adjudicator import NetworkGrants, Perform, Refuse
+from nono.supervisor.call_events import performed, refused
 from nono.supervisor.peer_registry import PeerAddress
-from nono.supervisor.refusals import refused
 from nono.supervisor.syscall_args import (
     Address,
     InetAddress,
@@ -36,6 +37,7 @@ from nono.supervisor.trapped_call import HiddenCallerError, Socket, TrappedCalls
 
 JUDGED_MAX = 256  # socket addresses whose verdict is remembered
 SWEEP_INTERVAL_S = 1.0  # how often callers of pending connects are asked whether they still live
+PENDING_MAX = 256  # of those: each holds a descriptor of ours for as long as a silent host likes
 CONNECT_IN_PROGRESS = frozenset({errno.EINPROGRESS, errno.EALREADY})
 
 
@@ -50,15 +52,15 @@ class _PendingConnect:
 class NotifyLoop:
     """One listener on one event loop, from start() until the last filtered process is gone or close().
 
-    connected is called with the local address of every connection that was made for the child, before the
-    loop runs anything else: the proxy's accept callback among it.
+    connected is called with the local address of every connection that was made to the proxy for the child,
+    before the loop runs anything else: the proxy's accept callback among it.
     """
 
     def __init__(
         self,
         listener: int,
         grants: NetworkGrants,
-        recorder: Recorder,
+        recorder: FoldingRecorder,
         connected: Callable[[PeerAddress], None],
     ) -> None:
         self._listener = listener
@@ -173,18 +175,23 @@ class NotifyLoop:
         return refusal.errno_value
 
     def _connect(self, call: notify.Notification) -> int | None:
-        verdict = self._judge_connect(self._calls.sockaddr(call, call.args[1], call.args[2]))
-        if isinstance(verdict, Refuse):
-            return self._refuse(call, verdict)
+        judged = self._judge_connect(self._calls.sockaddr(call, call.args[1], call.args[2]))
+        if isinstance(judged, Refuse):
+            return self._refuse(call, judged)
         duplicate = self._calls.tcp_socket(call)
         if duplicate is None:
             return errno.EACCES
-        return self._start_connect(call, duplicate, verdict[duplicate.family])
+        if judged.verdict.rule != adjudicator.PROXY_ONLY:
+            try:
+                self._recorder.fold(performed(judged.verdict))
+            except OSError:  # what cannot be recorded is not carried out
+                release(duplicate)
+                return errno.EACCES
+        return self._start_connect(call, duplicate, judged)
 
-    def _start_connect(
-        self, call: notify.Notification, duplicate: Socket, sockaddr: tuple[str, int]
-    ) -> int | None:
+    def _start_connect(self, call: notify.Notification, duplicate: Socket, judged: _Dialled) -> int | None:
         """Connect as the caller would have, without ever blocking the loop. Owns duplicate."""
+        sockaddr = judged.sockaddr[duplicate.family]
         blocking = not fcntl.fcntl(duplicate.fileno(), fcntl.F_GETFL) & os.O_NONBLOCK
         keep = False
         try:
@@ -192,12 +199,15 @@ class NotifyLoop:
             if blocking:
                 duplicate.setblocking(False)
             result = duplicate.connect_ex(sockaddr)
-            self._register(duplicate)
+            if judged.verdict.rule == adjudicator.PROXY_ONLY:
+                self._register(duplicate)
             if blocking and result in CONNECT_IN_PROGRESS:
                 # On loopback the handshake is over by now and the second call says so; only a full accept
                 # queue really makes it wait.
                 result = duplicate.connect_ex(sockaddr)
                 if result in CONNECT_IN_PROGRESS:
+                    if len(self._pending) >= PENDING_MAX:
+                        return errno.EAGAIN
                     self._wait_for(_PendingConnect(call, duplicate))
                     keep = True
                     return None
@@ -274,11 +284,18 @@ class NotifyLoop:
         return 0
 
 
-def _as_dialled(verdict: adjudicator.Verdict) -> Refuse | dict[int, tuple[str, int]]:
-    """An address to connect to as the sockets of each family take it."""
+class _Dialled(NamedTuple):
+    """An address that may be connected to, as the sockets of each family take it."""
+
+    verdict: Perform
+    sockaddr: dict[int, tuple[str, int]]
+
+
+def _as_dialled(verdict: adjudicator.Verdict) -> Refuse | _Dialled:
     if isinstance(verdict, Refuse):
         return verdict
-    return {family: _sockaddr(verdict.address, family) for family in (socket.AF_INET, socket.AF_INET6)}
+    families = (socket.AF_INET, socket.AF_INET6)
+    return _Dialled(verdict, {family: _sockaddr(verdict.address, family) for family in families})
 
 
 def _sockaddr(address: InetAddress, family: int) -> tuple[str, int]:

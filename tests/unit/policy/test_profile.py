@@ -509,3 +509,25 @@ def test_merging_changes_neither_side() -> None:
     merge(base, child)
     assert base == {"groups": {"include": ["a"]}}
     assert child == {"groups": {"include": ["b"]}}
+
+
+def test_ports_are_ports_and_ranges_go_upwards() -> None:
+    good = {"network": {"open_port": [5432], "open_port_range": [[3000, 3009]], "connect_port": [22]}}
+    assert validate(good, "p.json")[1].network.open_port_range == ((3000, 3009),)
+    bad = {"network": {"open_port": [0], "open_port_range": [[9, 8], [0, 1]], "listen_port": [65536]}}
+    lines = mistakes(bad).splitlines()
+    assert len(lines) == 4
+    assert "network.open_port: 0 is not a port" in lines[0]
+    assert mistakes({"network": {"open_port_range": [[1, 2, 3]]}})
+    assert mistakes({"network": {"open_port": [True]}})
+
+
+def test_ports_of_a_base_and_its_child_add_up() -> None:
+    base = {"network": {"open_port": [1], "open_port_range": [[3, 4]]}}
+    child = {"network": {"open_port": [2, 1], "open_port_range": [[3, 4], [7, 9]]}}
+    assert merge(base, child)["network"] == {"open_port": [1, 2], "open_port_range": [[3, 4], [7, 9]]}
+
+
+def test_a_port_has_its_old_names() -> None:
+    assert validate({"network": {"allow_port": [1]}}, "p.json")[1].network.open_port == (1,)
+    assert validate({"network": {"port_allow": [1]}}, "p.json")[1].network.open_port == (1,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import ip_address
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from nono.policy.capability import Access, Denial, Grant
 from nono.policy.denials import DenyRules
+from nono.policy.filesystem import HostFilesystem
 from nono.policy.host_query import why_host, why_request
 from nono.policy.network import Allow
 from nono.policy.places import Filesystem
@@ -17,7 +19,10 @@ from nono.policy.profile import Filesystem as Files
 from nono.policy.profile import Meta, Network, Profile
 from nono.policy.profile_routes import CustomCredential, PolicyEntry, RuleEntry
 from nono.policy.query import why_path
-from nono.policy.resolve import Resolved
+from nono.policy.request import RunRequest
+from nono.policy.resolve import Resolved, resolve
+from nono.supervisor.adjudicator import NetworkGrants, Perform, judge_connect, loopback
+from nono.supervisor.syscall_args import InetAddress
 
 HOME = "/home/ada"
 WORK = f"{HOME}/work"
@@ -245,3 +250,44 @@ def test_why_host_agrees_with_the_filter_that_enforces(
     resolved = run(allow_domain=allow, deny_domain=deny)
     enforced = resolved.host_filter is None or isinstance(resolved.host_filter.judge_name(host, port), Allow)
     assert (why_host(resolved, host, port).status == "allowed") == enforced
+
+
+def test_a_port_is_granted_by_the_rule_that_enforcement_asks(run: Resolve) -> None:
+    blocked = run(block_net=True, open_port=(5432,), allow_connect_port=(22,))
+    for host in ("localhost", "127.0.0.1", "::1"):
+        assert why_host(blocked, host, 5432).source == "network.open_port"
+    assert why_host(blocked, "git.example", 22).source == "network.connect_port"
+    refused = why_host(blocked, "127.0.0.1", 5433)
+    assert (refused.reason, refused.suggested_flag) == ("network_blocked", "--open-port 5433")
+    elsewhere = why_host(blocked, "203.0.113.7", 5432)
+    assert (elsewhere.status, elsewhere.suggested_flag) == ("denied", "--allow-connect-port 5432")
+
+
+def test_one_port_to_connect_to_makes_an_open_network_a_list(run: Resolve) -> None:
+    assert why_host(run(open_port=(5432,)), "host.example", 443).reason == "network_allowed"
+    listed = run(allow_connect_port=(22,))
+    assert why_host(listed, "host.example", 22).status == "allowed"
+    assert why_host(listed, "host.example", 443).status == "denied"
+
+
+def test_beside_a_proxy_a_port_opens_what_the_host_filter_refuses(run: Resolve) -> None:
+    proxied = run(allow_domain=("api.example",), open_port=(5432,))
+    assert why_host(proxied, "localhost", 5432).reason == "port_granted"
+    assert why_host(proxied, "localhost", 5433).status == "denied"
+    assert why_host(proxied, "api.example", 443).reason == "proxy_allowed"
+
+
+@given(
+    st.sampled_from(["127.0.0.1", "127.9.9.9", "::1", "0.0.0.0", "203.0.113.7", "2001:db8::1"]),
+    st.integers(1, 8),
+    st.lists(st.integers(1, 8), max_size=3),
+    st.lists(st.integers(1, 8), max_size=3),
+)
+def test_why_and_the_adjudicator_agree_about_ports(
+    host: str, port: int, open_ports: list[int], connect_ports: list[int]
+) -> None:
+    request = RunRequest(block_net=True, open_port=tuple(open_ports), allow_connect_port=tuple(connect_ports))
+    resolved = resolve(request, None, environ={"HOME": "/root"}, cwd="/", fs=HostFilesystem())
+    grants = NetworkGrants(loopback(4000), resolved.capabilities.ports)
+    verdict = judge_connect(InetAddress(ip_address(host), port), grants)
+    assert (why_host(resolved, host, port).status == "allowed") == isinstance(verdict, Perform)

@@ -14,6 +14,7 @@ from nono.policy.capability import (
     Scopes,
     Wsl2ProxyPolicy,
 )
+from nono.policy.ports import PortGrants, united
 from nono.sandbox.facts import HostFacts, Listener, NamespaceFacts
 from nono.sandbox.plan import (
     ABSTRACT_SOCKETS_NOTE,
@@ -138,9 +139,9 @@ def test_an_open_ipc_mode_does_not_reach_abstract_sockets_outside_and_that_is_sa
 def test_a_plan_in_a_private_network_says_so_and_has_a_filter_of_its_own() -> None:
     plan = draw(ONLY_NETNS, NATIVE, Enforcement(Rung.NETNS), proxy_port=4000)
     assert (plan.private_network, plan.listener, plan.static_filter) == (True, False, StaticFilter.TCP_ONLY)
-    assert plan.connect_ports == (4000,)
-    listens = draw(ONLY_NETNS._replace(listen_ports=(80,)), NATIVE, Enforcement(Rung.NETNS), proxy_port=4000)
-    assert listens.bind_ports == (80,)
+    assert plan.connect_ports == united([4000])
+    listening = ONLY_NETNS._replace(ports=PortGrants(listen=united([80])))
+    assert draw(listening, NATIVE, Enforcement(Rung.NETNS), proxy_port=4000).bind_ports == united([80])
     assert not draw(PROXIED, NATIVE, Enforcement(Rung.NOTIFY), proxy_port=4000).private_network
 
 
@@ -157,7 +158,8 @@ def test_landlock_that_was_asked_for_checks_ports_although_there_is_a_listener(a
     assert chosen.warnings[0] in chosen.gaps
     assert UNIX_SOCKET_GAP in chosen.gaps
     plan = draw(LANDLOCK, NATIVE._replace(landlock_abi=abi), chosen, proxy_port=4000)
-    assert (plan.listener, plan.static_filter, plan.connect_ports) == (False, StaticFilter.TCP_ONLY, (4000,))
+    assert (plan.listener, plan.static_filter) == (False, StaticFilter.TCP_ONLY)
+    assert plan.connect_ports == united([4000])
 
 
 @pytest.mark.parametrize("abi", range(1, 4))
@@ -189,7 +191,7 @@ def test_landlock_blocks_the_network_with_its_rules_and_the_filter() -> None:
 def test_external_leaves_the_network_open_and_insists_on_saying_so(
     facts: HostFacts, network: NetworkMode, rung: Rung | None, what: str
 ) -> None:
-    asked = EXTERNAL._replace(network=network, listen_ports=(80,))
+    asked = EXTERNAL._replace(network=network, ports=PortGrants(listen=united([80])))
     chosen = enforcement(asked, facts)
     assert (chosen.rung, chosen.is_open) == (rung, True)
     assert chosen.warnings[0].startswith(f"sandbox policy external: nono does NOT enforce {what}.")
@@ -279,7 +281,7 @@ def test_every_run_gets_one_filter(
     proxy_port = None if rung is None else 4000
     plan = draw(PROXIED._replace(network=network), NATIVE, Enforcement(rung), proxy_port=proxy_port)
     assert (plan.static_filter, plan.listener) == (static_filter, listener)
-    assert plan.connect_ports == (() if rung is None else (4000,))
+    assert plan.connect_ports == (() if rung is None else united([4000]))
     assert bool(plan.handled_net) == (network is not NetworkMode.ALLOWED)
 
 
@@ -322,3 +324,46 @@ def test_a_plan_with_a_field_too_many_is_refused() -> None:
 def test_a_proxy_only_plan_cannot_be_drawn_without_its_port() -> None:
     with pytest.raises(ValueError, match="port of its proxy"):
         draw(PROXIED, NATIVE, Enforcement(Rung.NOTIFY))
+
+
+OPEN = PortGrants(open=united([3000, 3001]))
+ANYWHERE = PortGrants(connect=united([22]))
+
+
+@pytest.mark.parametrize("network", [NetworkMode.BLOCKED, NetworkMode.ALLOWED])
+def test_ports_without_proxy_and_without_tcp_rules_refuse_the_start(network: NetworkMode) -> None:
+    facts = WSL2._replace(landlock_abi=3)
+    refused = refusal(PROXIED._replace(network=network, ports=ANYWHERE), facts)
+    assert "requires V4+" in refused.message
+    assert enforcement(PROXIED._replace(network=network), facts).rung is None
+
+
+def test_an_open_port_that_only_landlock_holds_is_said_to_be_open_everywhere() -> None:
+    blocked = PROXIED._replace(network=NetworkMode.BLOCKED, ports=OPEN)
+    chosen = enforcement(blocked, WSL2._replace(landlock_abi=4))
+    assert "any host that listens on port 3000-3001" in chosen.warnings[0]
+    assert chosen.warnings[0] in chosen.gaps
+    anywhere = enforcement(blocked._replace(ports=ANYWHERE), WSL2._replace(landlock_abi=4))
+    assert anywhere.warnings == ()  # it is what was asked for
+    proxied = enforcement(PROXIED._replace(ports=OPEN), WSL2._replace(landlock_abi=4))
+    assert "the proxy's port or on port 3000-3001" in proxied.warnings[0]
+
+
+def test_an_open_port_alone_changes_nothing_where_the_network_is_open() -> None:
+    plan = draw(PROXIED._replace(network=NetworkMode.ALLOWED, ports=OPEN), NATIVE, Enforcement(None))
+    assert (plan.handled_net, plan.connect_ports, plan.static_filter) == (0, (), StaticFilter.OPEN_NET)
+
+
+@pytest.mark.parametrize("network", [NetworkMode.BLOCKED, NetworkMode.ALLOWED])
+def test_granted_ports_leave_tcp_and_nothing_else(network: NetworkMode) -> None:
+    ports = PortGrants(listen=united([80]), open=united([3000]), connect=united([22]))
+    plan = draw(PROXIED._replace(network=network, ports=ports), NATIVE, Enforcement(None))
+    assert plan.static_filter is StaticFilter.TCP_ONLY
+    assert plan.connect_ports == united([22, 3000])
+    assert plan.bind_ports == united([80, 3000])
+
+
+@pytest.mark.parametrize("ports", [OPEN, ANYWHERE])
+def test_a_private_network_contradicts_ports_that_lead_out_of_it(ports: PortGrants) -> None:
+    assert "contradict each other" in refusal(ONLY_NETNS._replace(ports=ports), NATIVE).message
+    assert enforcement(ONLY_NETNS._replace(ports=PortGrants(listen=united([80]))), NATIVE).rung is Rung.NETNS

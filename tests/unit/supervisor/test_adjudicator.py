@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nono.policy.ports import CONNECT_PORT, LISTEN_PORT, OPEN_PORT, PortGrants, united
 from nono.supervisor.adjudicator import (
+    PROXY_ONLY,
     NetworkGrants,
     Perform,
     Refuse,
@@ -28,7 +30,8 @@ from nono.supervisor.syscall_args import (
 )
 
 PROXY = loopback(4000)
-GRANTS = NetworkGrants(PROXY, frozenset({3000}))
+GRANTS = NetworkGrants(PROXY, PortGrants(listen=united([3000])))
+OPEN = NetworkGrants(PROXY, PortGrants(open=united([], [(5000, 5009)]), connect=united([22])))
 
 
 def inet(host: str, port: int) -> InetAddress:
@@ -45,7 +48,7 @@ addresses: st.SearchStrategy[Address] = st.one_of(
 
 
 def test_the_proxy_is_reached() -> None:
-    assert judge_connect(PROXY, GRANTS) == Perform(PROXY)
+    assert judge_connect(PROXY, GRANTS) == Perform(PROXY, PROXY_ONLY)
 
 
 @pytest.mark.parametrize(
@@ -72,8 +75,55 @@ def test_nothing_beside_the_proxy_is_reached(address: Address) -> None:
 
 
 def test_a_granted_port_is_bound_and_listened_on() -> None:
-    assert judge_bind(inet("0.0.0.0", 3000), GRANTS) == Perform(inet("0.0.0.0", 3000))
-    assert judge_listen(inet("0.0.0.0", 3000), GRANTS) == Perform(inet("0.0.0.0", 3000))
+    performed = Perform(inet("0.0.0.0", 3000), LISTEN_PORT)
+    assert judge_bind(inet("0.0.0.0", 3000), GRANTS) == performed
+    assert judge_listen(inet("0.0.0.0", 3000), GRANTS) == performed
+
+
+LOOPBACK = ["127.0.0.1", "127.255.255.254", "::1", "::ffff:127.0.0.2"]
+NOT_LOOPBACK = [
+    "0.0.0.0",
+    "::",
+    "203.0.113.7",
+    "2001:db8::1",
+    "::127.0.0.1",
+    "::ffff:203.0.113.7",
+    "128.0.0.1",
+]
+
+
+@pytest.mark.parametrize("host", LOOPBACK)
+@pytest.mark.parametrize("port", [5000, 5009])
+def test_an_open_port_is_reached_and_served_on_loopback(host: str, port: int) -> None:
+    address = inet(host, port)
+    assert judge_connect(address, OPEN) == Perform(address, OPEN_PORT)
+    assert judge_bind(address, OPEN) == judge_listen(address, OPEN) == Perform(address, OPEN_PORT)
+    for beside in (4999, 5010):
+        for judge in (judge_connect, judge_bind, judge_listen):
+            assert isinstance(judge(inet(host, beside), OPEN), Refuse)
+
+
+@pytest.mark.parametrize("host", NOT_LOOPBACK)
+def test_an_open_port_is_nothing_at_any_other_address(host: str) -> None:
+    for judge in (judge_connect, judge_bind, judge_listen):
+        assert isinstance(judge(inet(host, 5000), OPEN), Refuse)
+
+
+@pytest.mark.parametrize("host", [*LOOPBACK, *NOT_LOOPBACK])
+def test_a_connect_port_is_reached_at_any_host_and_served_nowhere(host: str) -> None:
+    address = inet(host, 22)
+    assert judge_connect(address, OPEN) == Perform(address, CONNECT_PORT)
+    assert isinstance(judge_bind(address, OPEN), Refuse)
+    assert isinstance(judge_connect(inet(host, 23), OPEN), Refuse)
+
+
+def test_a_refusal_on_loopback_names_the_port_to_open() -> None:
+    verdict = judge_connect(inet("127.0.0.1", 5432), OPEN)
+    assert isinstance(verdict, Refuse)
+    assert verdict.hint == "`--open-port 5432` for a service of this host"
+    bound = judge_bind(inet("0.0.0.0", 5000), OPEN)
+    assert isinstance(bound, Refuse)
+    assert bound.hint == "`--listen-port 5000`"
 
 
 def test_an_unbound_socket_is_not_listened_on_although_a_port_is_granted() -> None:
