@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nono import __version__
@@ -75,6 +75,18 @@ def routes(resolved: Resolved) -> list[str]:
         behind = resolved.proxy.upstream_proxy
         lines.append(f"    via  {behind.host}:{behind.port}")
     return lines
+
+
+def not_inherited(names_by_reason: Mapping[str, Sequence[str]]) -> list[str]:
+    """The variables of the caller that the command does not get: a line for each reason."""
+
+    def shown(name: str) -> str:
+        return name if name.isprintable() else ascii(name)
+
+    return [
+        f"  not inherited ({reason}): {', '.join(map(shown, names))}"
+        for reason, names in names_by_reason.items()
+    ]
 
 
 def _grant(grant: Grant, verbose: bool) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from nono.cli import render
 from nono.cli.console import Console
 from nono.cli.parse import Invocation
 from nono.launch.prepare import Prepared
+from nono.policy.environment import not_inherited
 
 
-def show(prepared: Prepared, invocation: Invocation, console: Console) -> None:
+def show(prepared: Prepared, invocation: Invocation, console: Console, environ: Mapping[str, str]) -> None:
+    """environ is that of nono, which the command inherits in part."""
     resolved, chosen = prepared.resolved, prepared.enforcement
     verbose = console.verbosity > 0
     console.lines(render.workdir_offer(resolved))
@@ -17,6 +21,8 @@ def show(prepared: Prepared, invocation: Invocation, console: Console) -> None:
         console.warn(warning)
     console.lines(render.summary(resolved.capabilities, resolved.services, resolved.skipped, verbose=verbose))
     console.lines(render.routes(resolved))
+    if verbose:
+        console.lines(render.not_inherited(not_inherited(environ, resolved.environment)))
     console.lines(render.enforcement(chosen, prepared.facts, verbose=verbose))
     for note in chosen.notes:
         console.note(note)

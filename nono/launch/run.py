@@ -17,7 +17,7 @@ from nono.kernel import process
 from nono.launch import module_path
 from nono.launch.prepare import Prepared, enforcement_of, find_program
 from nono.policy.capability import Access, Grant, NetworkMode, SandboxPolicy
-from nono.policy.environment import child_environment
+from nono.policy.environment import child_environment, started_in
 from nono.policy.resolve import Resolved
 from nono.sandbox import host
 from nono.sandbox.enter import Command
@@ -136,7 +136,8 @@ class Start(NamedTuple):
         plan = draw(capabilities, prepared.facts, prepared.enforcement, proxy_port=proxy_port)
         workdir = prepared.capabilities.workdir
         environment = child_environment(self.environ, prepared.resolved.environment)
-        environment |= {**self.handed_out, **added, "PWD": workdir}
+        environment = started_in(workdir, environment, prepared.resolved.environment)
+        environment |= {**self.handed_out, **added}
         return self.launcher.restrict(plan, Command(prepared.program, prepared.argv, environment, workdir))
 
     def go(self) -> None:

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from nono.errors import LaunchError
 from nono.launch.prepare import Prepared, enforcement_of, find_program
-from nono.policy.environment import child_environment
+from nono.policy.environment import child_environment, started_in
 from nono.policy.resolve import Resolved
 from nono.sandbox import host
 from nono.sandbox.enter import Command, default_signals, enter, open_missing_standard_streams
@@ -28,9 +28,9 @@ def prepare(resolved: Resolved, command: Sequence[str], environ: Mapping[str, st
 def become(prepared: Prepared, environ: Mapping[str, str]) -> NoReturn:
     """Apply the sandbox to this process and execute the command. An error leaves it restricted: exit then."""
     plan = draw(prepared.capabilities, prepared.facts, prepared.enforcement)
-    environment = child_environment(environ, prepared.resolved.environment)
-    environment["PWD"] = prepared.capabilities.workdir
-    command = Command(prepared.program, prepared.argv, environment, prepared.capabilities.workdir)
+    rules, workdir = prepared.resolved.environment, prepared.capabilities.workdir
+    environment = started_in(workdir, child_environment(environ, rules), rules)
+    command = Command(prepared.program, prepared.argv, environment, workdir)
     open_missing_standard_streams()
     try:
         enter(plan, command)

@@ -2,13 +2,10 @@
 
 import re
 
-# Variables that decide what a program loads or runs.
-FORBIDDEN_DESTINATIONS = frozenset(
-    """LD_PRELOAD LD_LIBRARY_PATH LD_AUDIT DYLD_INSERT_LIBRARIES DYLD_LIBRARY_PATH DYLD_FRAMEWORK_PATH
-    BASH_ENV ENV IFS CDPATH PROMPT_COMMAND NODE_OPTIONS NODE_PATH PYTHONSTARTUP PYTHONPATH PERL5OPT PERL5LIB
-    RUBYOPT RUBYLIB JAVA_TOOL_OPTIONS _JAVA_OPTIONS DOTNET_STARTUP_HOOKS GOFLAGS PATH HOME
-    SHELL""".split()  # noqa: SIM905 - a list of words reads better than one of literals
-)
+from nono.policy.environment import is_dangerous
+
+# Inherited, as they must be, but no place for a credential.
+_FORBIDDEN_DESTINATIONS = frozenset({"PATH", "HOME", "SHELL"})
 
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 
@@ -16,7 +13,7 @@ _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 def is_destination(variable: str) -> bool:
     """Whether a credential may be written to variable."""
     upper = variable.upper()
-    forbidden = upper in FORBIDDEN_DESTINATIONS or upper.startswith(("LD_", "DYLD_", "NONO_"))
+    forbidden = upper in _FORBIDDEN_DESTINATIONS or upper.startswith("NONO_") or is_dangerous(variable)
     return bool(re.fullmatch(_VARIABLE, variable, re.ASCII)) and not forbidden
 
 

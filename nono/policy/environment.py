@@ -5,21 +5,24 @@ from typing import NamedTuple
 
 # Compared in upper case: some programs fold the case, and nobody needs a lower-case twin of these.
 _NEVER_PREFIXES = ("LD_", "DYLD_", "BASH_FUNC_", "OP_SESSION_", "GIT_CONFIG_", "MALLOC_")
-NEVER_INHERITED = frozenset(
+_NEVER_INHERITED = frozenset(
     """BASH_ENV ENV CDPATH GLOBIGNORE PROMPT_COMMAND IFS SHELLOPTS BASHOPTS PS4 ZDOTDIR
-    PYTHONSTARTUP PYTHONPATH PYTHONHOME NODE_OPTIONS NODE_PATH PERL5OPT PERL5LIB PERL5DB
+    PYTHONSTARTUP PYTHONPATH PYTHONHOME PYTHONUSERBASE NODE_OPTIONS NODE_PATH
+    PERL5OPT PERL5LIB PERLLIB PERL5DB
     RUBYOPT RUBYLIB GEM_PATH GEM_HOME JAVA_TOOL_OPTIONS JDK_JAVA_OPTIONS _JAVA_OPTIONS
-    DOTNET_STARTUP_HOOKS GOFLAGS GCONV_PATH GIT_SSH_COMMAND GIT_EXTERNAL_DIFF
+    DOTNET_STARTUP_HOOKS GOFLAGS GCONV_PATH GLIBC_TUNABLES
+    GIT_SSH GIT_SSH_COMMAND GIT_PROXY_COMMAND GIT_EXEC_PATH GIT_EXTERNAL_DIFF
     OP_SERVICE_ACCOUNT_TOKEN OP_CONNECT_TOKEN OP_CONNECT_HOST NONO_CAP_FILE NONO_SUPERVISOR_PATH
     NONO_DETACHED_LAUNCH NONO_DETACHED_SESSION_ID NONO_DETACHED_CWD_PROMPT_RESPONSE
-    NONO_PROXY_TOKEN""".split()  # noqa: SIM905 - a list of words reads better than one of literals
+    NONO_PROXY_TOKEN NONO_PROXY_PASS""".split()  # noqa: SIM905 - a list of words reads better than one of literals
 )
 # Worth inheriting now and then, so an exact entry of allow_vars lets each through: agents that hold keys,
 # certificates and programs of the host, and the secrets of clouds.
-INHERITED_BY_NAME_ONLY = frozenset(
-    """SSH_AUTH_SOCK EDITOR PAGER NODE_EXTRA_CA_CERTS
-    AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AZURE_CLIENT_SECRET
-    GOOGLE_APPLICATION_CREDENTIALS GOOGLE_OAUTH_ACCESS_TOKEN CLOUDSDK_AUTH_ACCESS_TOKEN
+_INHERITED_BY_NAME_ONLY = frozenset(
+    """SSH_AUTH_SOCK EDITOR VISUAL PAGER GIT_EDITOR GIT_PAGER GIT_ASKPASS SSH_ASKPASS NODE_EXTRA_CA_CERTS
+    AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_CONTAINER_AUTHORIZATION_TOKEN
+    AZURE_CLIENT_SECRET ARM_CLIENT_SECRET
+    GOOGLE_APPLICATION_CREDENTIALS GOOGLE_CREDENTIALS GOOGLE_OAUTH_ACCESS_TOKEN CLOUDSDK_AUTH_ACCESS_TOKEN
     DIGITALOCEAN_ACCESS_TOKEN CLOUDFLARE_API_TOKEN HCLOUD_TOKEN""".split()  # noqa: SIM905 - a list of words reads better than one of literals
 )
 
@@ -34,6 +37,7 @@ class EnvironmentRules(NamedTuple):
     deny: tuple[str, ...] = ()
     fixed: tuple[tuple[str, str], ...] = ()
     withheld: frozenset[str] = frozenset()  # where a real key would sit that a phantom stands for
+    left_directory: str | None = None  # where --workdir leads away from, as the caller's shell spells it
 
 
 def child_environment(inherited: Mapping[str, str], rules: EnvironmentRules) -> dict[str, str]:
@@ -41,26 +45,53 @@ def child_environment(inherited: Mapping[str, str], rules: EnvironmentRules) -> 
 
     Names and values are text as os.environ has it; what is not UTF-8 (surrogates) is dropped.
     """
-    kept = {
-        name: value
-        for name, value in inherited.items()
-        if refusal(name, rules) is None and _is_utf8(name) and _is_utf8(value)
-    }
+    kept = {name: value for name, value in inherited.items() if _refusal(name, value, rules) is None}
     return kept | dict(rules.fixed)
 
 
-def refusal(name: str, rules: EnvironmentRules) -> str | None:
-    """Why the variable is not inherited; None when it is."""
+def started_in(directory: str, environment: Mapping[str, str], rules: EnvironmentRules) -> dict[str, str]:
+    """environment for a command that starts in directory: PWD, and OLDPWD where --workdir leads away.
+
+    A pattern that refuses them, or a fixed value, has the last word.
+    """
+    known = {"PWD": directory, "OLDPWD": rules.left_directory}
+    fixed = dict(rules.fixed)
+    return dict(environment) | {
+        name: value
+        for name, value in known.items()
+        if value is not None and name not in fixed and _refusal(name, value, rules) is None
+    }
+
+
+def not_inherited(inherited: Mapping[str, str], rules: EnvironmentRules) -> dict[str, list[str]]:
+    """The names that child_environment leaves out, sorted, by the reason for it."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(inherited):
+        reason = _refusal(name, inherited[name], rules)
+        if reason is not None:
+            found.setdefault(reason, []).append(name)
+    return found
+
+
+def is_dangerous(name: str) -> bool:
+    """Whether name is inherited from nobody and may hold no credential, whatever a profile says."""
     upper = name.upper()
-    if upper in NEVER_INHERITED or upper.startswith(_NEVER_PREFIXES):
-        return "it changes what programs load or run"
+    return upper in _NEVER_INHERITED or upper.startswith(_NEVER_PREFIXES)
+
+
+def _refusal(name: str, value: str, rules: EnvironmentRules) -> str | None:
+    """Why the variable is not inherited; None when it is."""
+    if is_dangerous(name):
+        return "it changes what programs load or run, or is nono's own"
+    if not (_is_utf8(name) and _is_utf8(value)):
+        return "not UTF-8"
     if name in rules.withheld:
         return "a phantom takes the place of the key it may hold"
     if any(_matches(name, pattern) for pattern in rules.deny):
         return "environment.deny_vars"
     if rules.allow is not None and not any(_matches(name, pattern) for pattern in rules.allow):
         return "not in environment.allow_vars"
-    if upper in INHERITED_BY_NAME_ONLY and name not in (rules.allow or ()):
+    if name.upper() in _INHERITED_BY_NAME_ONLY and name not in (rules.allow or ()):
         return "only an exact entry of environment.allow_vars lets it through"
     return None
 

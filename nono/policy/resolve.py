@@ -116,7 +116,9 @@ def resolve(
         oauth_routes=proxied.oauth_routes if proxied is not None else (),
         proxy=proxied.settings if proxied is not None else None,
         env_credentials=handed_out,
-        environment=_environment(settings, proxied, behind, places),
+        environment=_environment(settings, proxied, behind, places)._replace(
+            left_directory=_trusted_pwd(environ, cwd, fs) if request.workdir is not None else None
+        ),
         deny_rules=files.deny_rules,
         places=places,
         skipped=files.skipped,
@@ -198,8 +200,13 @@ def _workdir(given: str | None, environ: Mapping[str, str], cwd: str, fs: Filesy
         if fs.kind(path) != "dir":
             raise ConfigError(f"--workdir '{given}' is not a directory.")
         return path
+    return _trusted_pwd(environ, cwd, fs) or cwd
+
+
+def _trusted_pwd(environ: Mapping[str, str], cwd: str, fs: Filesystem) -> str | None:
+    """$PWD where it does name the current directory; anybody may have set it."""
     spelled = environ.get("PWD", "")
-    return spelled if spelled.startswith("/") and fs.canonical(spelled) == fs.canonical(cwd) else cwd
+    return spelled if spelled.startswith("/") and fs.canonical(spelled) == fs.canonical(cwd) else None
 
 
 def _groups(settings: Profile) -> list[Group]:

@@ -410,6 +410,72 @@ def test_the_working_directory_is_the_callers_the_given_one_or_the_root(here: Pl
     assert moved.stdout.decode().splitlines() == [str(inner)] * 2
 
 
+@ALL
+def test_workdir_moves_pwd_and_keeps_where_it_came_from(here: Place, mode: str) -> None:
+    inner = here.project / "inner"
+    inner.mkdir()
+    here.user.give(inner)
+    profile = here.project / "environment.json"
+    show = ("sh", "-c", 'printf "%s\\n" "$PWD" "$OLDPWD"')
+
+    def seen(pwd: str, *options: str, **environment: object) -> list[str]:
+        profile.write_text(json.dumps({"environment": environment}))
+        given = {"PWD": pwd, "OLDPWD": "/earlier"}
+        flags = ["--profile", str(profile), *options]
+        return here.run(mode, *show, options=flags, environment=given).stdout.decode().splitlines()
+
+    here_now, moves = str(here.project), ("--workdir", "inner")
+    assert seen(here_now, *moves) == [str(inner), here_now]
+    assert seen("/nowhere", *moves) == [str(inner), "/earlier"]  # anybody may have set it
+    assert seen(here_now) == [here_now, "/earlier"]
+    assert seen(here_now, *moves, set_vars={"OLDPWD": "/set"}) == [str(inner), "/set"]
+    assert seen(here_now, *moves, deny_vars=["OLDPWD"]) == [str(inner), ""]
+    profile.unlink()
+    inner.rmdir()
+
+
+TWICE = """
+import ctypes, os, sys
+environ = [b"%s=%s" % pair for pair in os.environb.items()]
+environ += [b"TWICE=first", b"TWICE=second", b"NO_VALUE"]
+libc = ctypes.CDLL(None)
+array = lambda texts: (ctypes.c_char_p * (len(texts) + 1))(*texts)
+libc.execve(os.fsencode(sys.argv[1]), array([os.fsencode(each) for each in sys.argv[1:]]), array(environ))
+"""
+
+
+@ALL
+def test_no_variable_arrives_twice(here: Place, mode: str) -> None:
+    argv = here.argv(mode, ["env", "-0"])
+    given = here.user.environment()
+    result = subprocess.run(
+        [INTERPRETER, "-I", "-c", TWICE, shutil.which(argv[0]) or argv[0], *argv[1:]],
+        env=given, cwd=here.project, capture_output=True, check=True,
+    )  # fmt: skip
+    entries = result.stdout.split(b"\0")[:-1]
+    assert [entry for entry in entries if entry.startswith(b"TWICE=")] == [b"TWICE=first"]
+    names = [entry.partition(b"=")[0] for entry in entries]
+    assert len(names) == len(set(names))
+    assert b"NO_VALUE" not in names
+
+
+@ALL
+def test_what_is_not_inherited_is_said_by_a_verbose_run_and_no_other(here: Place, mode: str) -> None:
+    given = here.user.environment({"LD_PRELOAD": "", "EDITOR": "vi", "PLAIN": "1"})
+
+    def said_by(*options: str) -> str:
+        argv = [word for word in here.argv(mode, ["true"], *options) if word != "-s"]
+        return subprocess.run(argv, env=given, cwd=here.project, capture_output=True, text=True).stderr
+
+    said = said_by("-v")
+    lines = [line for line in said.splitlines() if line.startswith("  not inherited (")]
+    assert any("programs load or run" in line and line.endswith(": LD_PRELOAD") for line in lines)
+    assert any("exact entry" in line and "EDITOR" in line for line in lines)
+    assert not any("PLAIN" in line for line in lines)
+    assert "not inherited" not in said_by()
+    assert "Capabilities:" in said_by()
+
+
 # What a process has from its starter
 
 KERNELS_OWN = {"NoNewPrivs", "Seccomp"}

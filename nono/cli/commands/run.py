@@ -35,7 +35,7 @@ def run(argv: Sequence[str]) -> int:
                 hint="--network-profile, --allow-domain, --deny-domain or --credential does",
             )
         prepared = launch.prepare(resolved, invocation.command)
-        show(prepared, invocation, console)
+        show(prepared, invocation, console, environ)
         if given.flag("dry_run"):
             console.lines(render.dry_run(invocation.command))
             return 0

@@ -39,7 +39,7 @@ def run(argv: Sequence[str]) -> int:
             hint="nono run, with the same options",
         )
     prepared = wrap.prepare(resolved, invocation.command, environ)
-    show(prepared, invocation, console)
+    show(prepared, invocation, console, environ)
     if invocation.given.flag("dry_run"):
         console.lines(render.dry_run(invocation.command))
         return 0

@@ -6,33 +6,65 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.policy.environment import EnvironmentRules, check_fixed_name, check_pattern, child_environment
+from nono.policy.destination import is_destination
+from nono.policy.environment import (
+    EnvironmentRules,
+    check_fixed_name,
+    check_pattern,
+    child_environment,
+    not_inherited,
+    started_in,
+)
 
 KEPT = {"PATH": "/bin", "LANG": "C"}
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *(
-            "LD_PRELOAD",
-            "ld_preload",
-            "DYLD_X",
-            "BASH_FUNC_x%%",
-            "BASH_ENV",
-            "PYTHONPATH",
-            "NODE_OPTIONS",
-            "IFS",
-        ),
-        *("GIT_SSH_COMMAND", "GIT_CONFIG_COUNT", "SHELLOPTS", "OP_SESSION_x", "NONO_CAP_FILE", "GCONV_PATH"),
-    ],
-)
+# The specification's list (policy-data.md 7.1), then what its section 10 and its siblings add.
+STEERS = """
+LD_PRELOAD LD_LIBRARY_PATH LD_AUDIT LD_X DYLD_INSERT_LIBRARIES DYLD_X BASH_FUNC_x%% OP_SESSION_x
+BASH_ENV ENV CDPATH GLOBIGNORE PROMPT_COMMAND IFS PYTHONSTARTUP PYTHONPATH NODE_OPTIONS NODE_PATH
+PERL5OPT PERL5LIB RUBYOPT RUBYLIB GEM_PATH GEM_HOME JAVA_TOOL_OPTIONS _JAVA_OPTIONS DOTNET_STARTUP_HOOKS
+GOFLAGS OP_SERVICE_ACCOUNT_TOKEN OP_CONNECT_TOKEN OP_CONNECT_HOST
+NONO_CAP_FILE NONO_SUPERVISOR_PATH NONO_DETACHED_LAUNCH NONO_DETACHED_SESSION_ID
+NONO_DETACHED_CWD_PROMPT_RESPONSE NONO_PROXY_TOKEN NONO_PROXY_PASS
+GIT_SSH_COMMAND GIT_EXTERNAL_DIFF GIT_CONFIG_COUNT GIT_CONFIG_GLOBAL PYTHONHOME PERL5DB JDK_JAVA_OPTIONS
+SHELLOPTS BASHOPTS PS4 ZDOTDIR MALLOC_CHECK_ GCONV_PATH
+GIT_SSH GIT_PROXY_COMMAND GIT_EXEC_PATH PYTHONUSERBASE PERLLIB GLIBC_TUNABLES
+""".split()  # noqa: SIM905 - as in the module
+BY_NAME_ONLY = """
+SSH_AUTH_SOCK EDITOR VISUAL PAGER GIT_EDITOR GIT_PAGER GIT_ASKPASS SSH_ASKPASS NODE_EXTRA_CA_CERTS
+AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AZURE_CLIENT_SECRET GOOGLE_APPLICATION_CREDENTIALS
+""".split()  # noqa: SIM905 - as in the module
+NEIGHBOURS = [
+    "LDFLAGS",
+    "LD",
+    "BASH",
+    "GIT_AUTHOR_NAME",
+    "GIT_DIR",
+    "PYTHONUNBUFFERED",
+    "NONO_PROFILE",
+    "OPS",
+]
+
+
+@pytest.mark.parametrize("name", [*STEERS, "ld_preload", "Bash_Env", "git_config_count"])
 def test_what_steers_programs_is_dropped_even_when_it_is_allowed(name: str) -> None:
     rules = EnvironmentRules(allow=("*", name))
     assert child_environment({**KEPT, name: "x"}, rules) == KEPT
 
 
-@pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "SSH_AUTH_SOCK", "EDITOR", "NODE_EXTRA_CA_CERTS"])
+@pytest.mark.parametrize("name", STEERS)
+def test_what_steers_programs_holds_no_credential_either(name: str) -> None:
+    assert not is_destination(name)
+    assert not is_destination(name.lower())
+
+
+@pytest.mark.parametrize("name", NEIGHBOURS)
+def test_a_name_that_only_looks_like_one_of_them_passes(name: str) -> None:
+    assert child_environment({name: "x"}, EnvironmentRules()) == {name: "x"}
+
+
+@pytest.mark.parametrize("name", BY_NAME_ONLY)
 def test_secrets_and_agents_of_the_host_pass_by_exact_name_only(name: str) -> None:
     inherited = {name: "x"}
     assert child_environment(inherited, EnvironmentRules()) == {}
@@ -69,6 +101,41 @@ def test_what_is_not_utf8_is_dropped() -> None:
     assert child_environment({"A": "\udcff", "\udcff": "b", "C": "\u00e9"}, EnvironmentRules()) == {
         "C": "\u00e9"
     }
+
+
+def test_what_is_left_out_is_named_with_the_reason() -> None:
+    inherited = {"ld_x": "1", "IFS": " ", "KEY": "k", "B": "1", "C": "2", "D": "\udcff", "PAGER": "less"}
+    rules = EnvironmentRules(("*",), ("B",), withheld=frozenset({"KEY"}))
+    assert not_inherited(inherited, rules) == {
+        "it changes what programs load or run, or is nono's own": ["IFS", "ld_x"],
+        "a phantom takes the place of the key it may hold": ["KEY"],
+        "environment.deny_vars": ["B"],
+        "not UTF-8": ["D"],
+        "only an exact entry of environment.allow_vars lets it through": ["PAGER"],
+    }
+    assert child_environment(inherited, rules) == {"C": "2"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        pytest.param(EnvironmentRules(), {"PWD": "/new"}, id="stays"),
+        pytest.param(EnvironmentRules(left_directory="/old"), {"PWD": "/new", "OLDPWD": "/old"}, id="leaves"),
+        pytest.param(EnvironmentRules(allow=(), left_directory="/old"), {}, id="an empty allow list"),
+        pytest.param(EnvironmentRules(deny=("PWD",), left_directory="/old"), {"OLDPWD": "/old"}, id="deny"),
+        pytest.param(EnvironmentRules(allow=("PWD",), left_directory="/old"), {"PWD": "/new"}, id="allow"),
+        pytest.param(
+            EnvironmentRules(fixed=(("PWD", "/set"),), left_directory="/old"),
+            {"PWD": "/set", "OLDPWD": "/old"},
+            id="set_vars",
+        ),
+        pytest.param(EnvironmentRules(left_directory="/\udcff"), {"PWD": "/new"}, id="not UTF-8"),
+    ],
+)
+def test_the_directory_is_said_unless_a_pattern_or_a_fixed_value_owns_it(
+    rules: EnvironmentRules, expected: dict[str, str]
+) -> None:
+    assert started_in("/new", child_environment({"PWD": "/stale"}, rules), rules) == expected
 
 
 def test_fixed_values_win_over_inherited_ones() -> None:
