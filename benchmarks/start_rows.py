@@ -14,6 +14,7 @@ from benchmarks.stage import BUILT_IN_SERVICE, NONO, Stage, base_environ
 
 TRUE = "/bin/true"
 WRAP, RUN, CREDENTIAL = "nono wrap", "nono run", "nono run --credential"
+NETNS = f"{CREDENTIAL} --sandbox-policy netns"
 
 
 def start_rows(stage: Stage, peers: Peers, settings: Settings) -> list[Row]:
@@ -24,6 +25,7 @@ def start_rows(stage: Stage, peers: Peers, settings: Settings) -> list[Row]:
         WRAP: [NONO, "wrap", "--"],
         RUN: [NONO, "run", "--"],
         CREDENTIAL: [NONO, "run", "--credential", BUILT_IN_SERVICE, "--"],
+        NETNS: [NONO, "run", "--credential", BUILT_IN_SERVICE, "--sandbox-policy", "netns", "--"],
         "bwrap": _command(peers.bwrap),
         "codex": _command(peers.codex),
         "nono-py": _command(peers.nono_py, str(PROGRAMS / "nono_py_exec.py")),
@@ -50,6 +52,7 @@ def _rows(ms: Mapping[str, Measured]) -> list[Row]:
         row(WRAP, "nono-py", "nono-py, apply + exec", 0.25),
         row(RUN, "sandlock", limit=1.0),
         row(CREDENTIAL, "srt", limit=0.5),
+        row(NETNS, CREDENTIAL),
     ]
 
 
