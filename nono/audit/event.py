@@ -21,6 +21,17 @@ DenialCategory = Literal[
     "external_proxy_rejected",
     "unsupported_upgrade",
 ]
+NetworkDecision = Literal[
+    "allow",
+    "deny",
+    "approve_requested",
+    "approve_granted",
+    "approve_denied",
+    "approve_timeout",
+    "approve_error",
+]
+CapabilityDecision = Literal["Requested", "Granted", "Timeout"] | dict[Literal["Denied"], dict[str, str]]
+FileAccess = Literal["Read", "Write", "ReadWrite"]
 CaptureAction = Literal[
     "captured",
     "cache_hit",
@@ -67,7 +78,7 @@ def not_enforced(what: str) -> Event:
 def network(
     *,
     mode: NetworkEventMode,
-    decision: Literal["allow", "deny"],
+    decision: NetworkDecision,
     target: str,
     port: int | None = None,
     method: str | None = None,
@@ -80,6 +91,7 @@ def network(
     managed_credential_active: bool | None = None,
     injection_mode: str | None = None,
     denial_category: DenialCategory | None = None,
+    approval_backend: str | None = None,
     upstream: str | None = None,
     rule: str | None = None,
     origin: str | None = None,
@@ -97,6 +109,7 @@ def network(
         "managed_credential_active": managed_credential_active,
         "injection_mode": injection_mode,
         "denial_category": denial_category,
+        "approval_backend": approval_backend,
         "rule": rule,
         "origin": origin,
         "repeats": repeats,
@@ -130,6 +143,53 @@ class Again(Event):
         # The time is there already, so that it keeps its place in front.
         fields = {**cast(Event, recurring.event["event"]), TIME: self.unix_ms}
         super().__init__(type="network", event=fields)
+
+
+def capability_decision(
+    request: Event, decision: CapabilityDecision, backend: str, duration_ms: int
+) -> Event:
+    """What became of access that the command was not granted: asked for, and answered by backend."""
+    now_ms = unix_ms()
+    entry = {
+        "timestamp": {"secs_since_epoch": now_ms // 1000, "nanos_since_epoch": now_ms % 1000 * 1_000_000},
+        "request": request,
+        "decision": decision,
+        "backend": backend,
+        "duration_ms": duration_ms,
+    }
+    return {"type": "capability_decision", "entry": entry}
+
+
+class Unasked(NamedTuple):
+    """Access to a path that was refused without asking anybody."""
+
+    path: str
+    access: FileAccess
+    reason: str
+
+
+class UnaskedDenial(Event):
+    """Its event: a capability decision whose backend is "policy". repeats as for network."""
+
+    __slots__ = ("denied",)
+
+    def __init__(self, denied: Unasked, repeats: int | None = None) -> None:
+        self.denied = denied
+        request: Event = {
+            "capability_type": "capability",
+            "request_id": "",
+            "path": spelled(denied.path),
+            "access": denied.access,
+            "reason": "the command opens a file beyond its grants",
+        }
+        super().__init__(capability_decision(request, {"Denied": {"reason": denied.reason}}, "policy", 0))
+        if repeats is not None:
+            cast(Event, self["entry"])["repeats"] = repeats
+
+
+def spelled(path: str) -> str:
+    """A path as valid UTF-8: bytes that are none, which Python holds as surrogates, as ``\\xNN``."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 class CaptureRun(NamedTuple):

@@ -12,6 +12,7 @@ from nono.audit.event import TIME, Event, Recorder
 from nono.clock import unix_ms
 
 SEVERAL = "<several>"  # the target of a record that stands for more kinds of refusals than were kept apart
+_FURTHER = "further {}, of more kinds than are kept apart within a window"
 
 Decision = Literal["allow", "deny"]
 Key = tuple[tuple[str, Hashable], ...]  # the fields of a network event but for its time
@@ -27,9 +28,13 @@ class FoldingRecorder:
         self._recorder = recorder
         self._clock = clock
         self._coalescers: dict[Decision, Coalescer[Key]] = {"deny": Coalescer(), "allow": Coalescer()}
+        self._opens: Coalescer[event.Unasked] = Coalescer()
 
     def __call__(self, recorded: Event, /) -> None:
         """OSError when it could not be written; what was only counted has been seen all the same."""
+        if isinstance(recorded, event.UnaskedDenial):
+            self._fold_open(recorded)
+            return
         fields = recorded.get("event")
         if not isinstance(fields, dict) or fields.get("decision") != "deny":
             self._recorder(recorded)
@@ -45,15 +50,22 @@ class FoldingRecorder:
             self._recorder(recorded)
         self.flush()
 
+    def _fold_open(self, recorded: event.UnaskedDenial) -> None:
+        if isinstance(self._opens.admit(recorded.denied, self._clock()), Record):
+            self._recorder(recorded)
+        self.flush()
+
     def flush(self) -> None:
         """Write the counts of the windows that have ended."""
         for decision, coalescer in self._coalescers.items():
             self._write(decision, coalescer.flush(self._clock()))
+        self._write_opens(self._opens.flush(self._clock()))
 
     def drain(self) -> None:
         """The last call of a session: write every count that is still owed."""
         for decision, coalescer in self._coalescers.items():
             self._write(decision, coalescer.drain())
+        self._write_opens(self._opens.drain())
 
     def _write(self, decision: Decision, folded: list[Folded[Key]]) -> None:
         for item in folded:
@@ -62,6 +74,11 @@ class FoldingRecorder:
             else:
                 self._recorder(_again(item.key, item.repeats))
 
+    def _write_opens(self, folded: list[Folded[event.Unasked]]) -> None:
+        for item in folded:
+            denied = item.key or event.Unasked(SEVERAL, "Read", _FURTHER.format("refusals"))
+            self._recorder(event.UnaskedDenial(denied, item.repeats))
+
 
 def _again(key: Key, repeats: int) -> Event:
     return {"type": "network", "event": {TIME: unix_ms(), "repeats": repeats, **dict(key)}}
@@ -69,5 +86,5 @@ def _again(key: Key, repeats: int) -> Event:
 
 def _several(decision: Decision, repeats: int) -> Event:
     what = "refusals" if decision == "deny" else "connections"
-    reason = f"further {what}, of more kinds than are kept apart within a window"
+    reason = _FURTHER.format(what)
     return event.network(mode="connect", decision=decision, target=SEVERAL, reason=reason, repeats=repeats)

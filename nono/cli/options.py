@@ -121,7 +121,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--sandbox-policy",), Kind.VALUE, "what enforces the network: auto, landlock, external, netns",
            (*SANDBOX, WHY), "POLICY"),
     Option(("--no-diagnostics",), Kind.FLAG, "no hints after a failed run", SANDBOX),
-    Option(("--capability-elevation",), Kind.FLAG, "ask about files beyond the grants (not available yet)",
+    Option(("--capability-elevation",), Kind.FLAG, "ask a person about files beyond the grants",
            (RUN,), env="NONO_CAPABILITY_ELEVATION"),
     Option(("--no-audit",), Kind.FLAG, "record nothing", (RUN,)),
     Option(("--verbose", "-v"), Kind.COUNT, "say more; repeat for still more",

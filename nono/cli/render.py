@@ -113,6 +113,8 @@ def enforcement(chosen: Enforcement, facts: HostFacts, *, verbose: bool) -> list
     lines = []
     if chosen.rung is not None and (verbose or chosen.rung is not Rung.NOTIFY):
         lines.append(f"  enforced by {chosen.rung.value}: {RUNGS[chosen.rung]}")
+    if chosen.elevation:
+        lines.append("  elevation: opens of files beyond the grants are asked about on the terminal")
     if verbose:
         lines.append(f"  kernel {facts.kernel_release}, Landlock V{facts.landlock_abi}")
         lines += [f"  not enforced: {gap}" for gap in chosen.gaps if gap not in chosen.warnings]

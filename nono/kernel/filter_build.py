@@ -11,9 +11,9 @@ import os
 import tempfile
 from typing import Any
 
-from nono.kernel.bpf import PROGRAMS, NotNull, Program
+from nono.kernel.bpf import LEGACY, PROGRAMS, NotNull, Program
 from nono.kernel.filters import DIRECTORY, MACHINES
-from nono.kernel.uapi_seccomp import AUDIT_ARCH, SECCOMP_RET_ALLOW
+from nono.kernel.uapi_seccomp import AUDIT_ARCH, SECCOMP_RET_ALLOW, SYSCALL_NUMBERS
 
 VERSION_FILE = os.path.join(DIRECTORY, "libseccomp.version")
 _BINARY_TREE = 2  # SCMP_FLTATR_CTL_OPTIMIZE: search the system calls instead of trying one after another
@@ -36,6 +36,8 @@ def build(program: Program, machine: str) -> bytes:
     syscalls.set_attr(pyseccomp.Attr.ACT_BADARCH, program.refusal)
     syscalls.set_attr(pyseccomp.Attr.CTL_OPTIMIZE, _BINARY_TREE)
     for rule in program.rules:
+        if rule.syscall in LEGACY and rule.syscall not in SYSCALL_NUMBERS[machine]:
+            continue
         comparisons = [_comparison(pyseccomp, comparison) for comparison in rule.comparisons]
         # "Exactly": libseccomp may otherwise weaken a rule that the machine cannot express.
         syscalls.add_rule_exactly(program.refusal, rule.syscall, *comparisons)

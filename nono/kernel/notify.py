@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import os
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -62,9 +63,35 @@ def is_valid(listener_fd: int, notification_id: int) -> bool:
 def respond(listener_fd: int, notification_id: int, value: int = 0, errno_value: int = 0) -> None:
     """Ends the caller's wait: the system call returns value, or fails with errno_value (positive) if given.
 
-    The call itself is not carried out, and there is no function here that lets it be (docs/adr/0001).
+    The call itself is not carried out.
     OSError ENOENT: the caller is gone. EINPROGRESS: already answered.
     """
     # A mutable buffer: the request is read-write by its number, and 24 bytes come back untouched.
     response = bytearray(uapi.SECCOMP_NOTIF_RESP.pack(notification_id, value, -errno_value, 0))
     fcntl.ioctl(listener_fd, uapi.SECCOMP_IOCTL_NOTIF_SEND, response, True)
+
+
+def let_continue(listener_fd: int, notification_id: int) -> None:
+    """The kernel carries the trapped call out after all, with the arguments as they are by then.
+
+    What was read of them may have been changed since (seccomp_unotify(2), NOTES), so this is no permission:
+    only for a call that something else bounds whatever its arguments are (docs/adr/0001).
+    OSError ENOENT: the caller is gone. EINVAL: before Linux 5.5.
+    """
+    answer = uapi.SECCOMP_NOTIF_RESP.pack(notification_id, 0, 0, uapi.SECCOMP_USER_NOTIF_FLAG_CONTINUE)
+    fcntl.ioctl(listener_fd, uapi.SECCOMP_IOCTL_NOTIF_SEND, bytearray(answer), True)
+
+
+def answer_with_descriptor(
+    listener_fd: int, notification_id: int, descriptor: int, *, close_on_exec: bool
+) -> None:
+    """The trapped call returns a new descriptor of the caller's for the open file of ours; ours stays open.
+
+    One step (SECCOMP_ADDFD_FLAG_SEND), so that no caller is left with a descriptor it was not told of.
+    OSError ENOENT: the caller is gone. EMFILE: it has no number left. EINVAL: before Linux 5.14.
+    """
+    flags = os.O_CLOEXEC if close_on_exec else 0
+    request = uapi.SECCOMP_NOTIF_ADDFD.pack(
+        notification_id, uapi.SECCOMP_ADDFD_FLAG_SEND, descriptor, 0, flags
+    )
+    fcntl.ioctl(listener_fd, uapi.SECCOMP_IOCTL_NOTIF_ADDFD, request)

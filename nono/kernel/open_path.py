@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import os
-import struct
 
+from nono.kernel import uapi_open as uapi
 from nono.kernel.libc import syscall, syscall_number
 
-_OPEN_HOW = struct.Struct("=QQQ")  # flags, mode, resolve (<linux/openat2.h>)
-_RESOLVE_NO_SYMLINKS = 0x04
-_AT_FDCWD = -100
+_STATFS_BYTES = 120  # struct statfs of 64-bit machines; f_type is its first word
 
 
 def open_canonical(path: str) -> int:
@@ -18,14 +16,29 @@ def open_canonical(path: str) -> int:
 
     OSError ELOOP: a component of path is a symbolic link. ENOSYS: before Linux 5.6, which had no Landlock.
     """
-    name = ctypes.create_string_buffer(os.fsencode(path))
-    packed = _OPEN_HOW.pack(os.O_PATH | os.O_CLOEXEC, 0, _RESOLVE_NO_SYMLINKS)
+    return open_at(uapi.AT_FDCWD, os.fsencode(path), os.O_PATH, uapi.RESOLVE_NO_SYMLINKS)
+
+
+def open_at(directory: int, path: bytes, flags: int, resolve: int) -> int:
+    """A close-on-exec descriptor of path as openat2(2) finds it from directory; the caller closes it.
+
+    OSError ELOOP: path has a link of a kind that resolve (RESOLVE_*) excludes. Others as in the man page.
+    """
+    name = ctypes.create_string_buffer(path)
+    packed = uapi.OPEN_HOW.pack(flags | os.O_CLOEXEC, 0, resolve)
     how = ctypes.create_string_buffer(packed, len(packed))
     return syscall(
         syscall_number("openat2"),
-        _AT_FDCWD,
+        directory,
         ctypes.addressof(name),
         ctypes.addressof(how),
         len(packed),
-        tried=f"openat2({path})",
+        tried=f"openat2({os.fsdecode(path)})",
     )
+
+
+def is_on_procfs(descriptor: int) -> bool:
+    """Whether an open file, also one opened with O_PATH, is one of proc(5). OSError as fstatfs(2)."""
+    buffer = ctypes.create_string_buffer(_STATFS_BYTES)
+    syscall(syscall_number("fstatfs"), descriptor, ctypes.addressof(buffer), tried="fstatfs")
+    return int.from_bytes(buffer.raw[:8], "little") == uapi.PROC_SUPER_MAGIC

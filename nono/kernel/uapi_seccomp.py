@@ -38,12 +38,15 @@ SECCOMP_DATA = struct.Struct("=iIQ6Q")  # nr, arch, instruction_pointer, args[6]
 SECCOMP_NOTIF = struct.Struct("=QII" + SECCOMP_DATA.format[1:])  # id, pid, flags, data
 SECCOMP_NOTIF_RESP = struct.Struct("=QqiI")  # id, val, error (negative errno), flags
 SECCOMP_NOTIF_ID = struct.Struct("=Q")
+SECCOMP_NOTIF_ADDFD = struct.Struct("=QIIII")  # id, flags, srcfd, newfd, newfd_flags
 
 SECCOMP_USER_NOTIF_FLAG_CONTINUE = 1 << 0  # 5.5
 SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP = 1 << 0  # 6.6
+SECCOMP_ADDFD_FLAG_SEND = 1 << 1  # 5.14
 
 SECCOMP_IOCTL_NOTIF_RECV = 0xC0502100
 SECCOMP_IOCTL_NOTIF_SEND = 0xC0182101
+SECCOMP_IOCTL_NOTIF_ADDFD = 0x40182103  # 5.9
 SECCOMP_IOCTL_NOTIF_SET_FLAGS = 0x40082104  # 6.6
 SECCOMP_IOCTL_NOTIF_ID_VALID = 0x40082102  # 5.17; before, the direction bits were swapped and both are taken
 
@@ -65,6 +68,7 @@ AUDIT_ARCH: dict[str, int] = {"x86_64": AUDIT_ARCH_X86_64, "aarch64": AUDIT_ARCH
 
 SYSCALL_NUMBERS: dict[str, dict[str, int]] = {
     "x86_64": {
+        "open": 2,
         "ioctl": 16,
         "socket": 41,
         "connect": 42,
@@ -73,8 +77,10 @@ SYSCALL_NUMBERS: dict[str, dict[str, int]] = {
         "bind": 49,
         "listen": 50,
         "socketpair": 53,
+        "creat": 85,
         "capget": 125,
         "capset": 126,
+        "fstatfs": 138,
         "openat": 257,
         "signalfd4": 289,
         "prlimit64": 302,
@@ -91,6 +97,7 @@ SYSCALL_NUMBERS: dict[str, dict[str, int]] = {
     },
     "aarch64": {
         "ioctl": 29,
+        "fstatfs": 44,
         "openat": 56,
         "signalfd4": 74,
         "capget": 90,

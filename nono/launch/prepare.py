@@ -4,7 +4,7 @@ import os
 import stat
 from typing import NamedTuple
 
-from nono.errors import NonoError, SandboxError, UsageError
+from nono.errors import NonoError, SandboxError
 from nono.policy.capability import CapabilitySet
 from nono.policy.resolve import Resolved
 from nono.sandbox.facts import HostFacts
@@ -28,8 +28,6 @@ class Prepared(NamedTuple):
 def enforcement_of(capabilities: CapabilitySet, facts: HostFacts) -> Enforcement:
     """As choose_enforcement, with the refusal as the error that ends the command."""
     chosen = choose_enforcement(capabilities, facts)
-    if isinstance(chosen, Refusal) and chosen.not_yet:
-        raise UsageError(chosen.message, hint=chosen.hint)
     if isinstance(chosen, Refusal):
         raise SandboxError(chosen.message, hint=chosen.hint)
     return chosen

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 
@@ -24,6 +24,9 @@ from nono.supervisor import loop
 from nono.supervisor.adjudicator import NetworkGrants, loopback
 from nono.supervisor.notify_loop import NotifyLoop
 from nono.supervisor.peer_registry import PeerRegistry
+
+if TYPE_CHECKING:
+    from nono.supervisor.file_opens import FileOpens
 
 
 def run(
@@ -72,11 +75,12 @@ async def _supervise(parts: Parts) -> int:
                     assert hosts is not None  # or there was no proxy
                     ssh = git_ssh(inherited, hosts, prepared.capabilities.grants)
                     added = {**proxy.variables, **ssh.variables}
-                    listener = start.restrict(added, port, readable=(*proxy.files, *ssh.files))
+                    readable = (*proxy.files, *ssh.files)
+                    listener = _take_listener(start, start.restrict(added, port, readable=readable))
                     ports = prepared.capabilities.ports
                     grants = NetworkGrants(loopback(port), ports)
-                    async with _relay(maker, ports.listen):
-                        with _adjudicator(_take_listener(start, listener), grants, record, peers):
+                    async with _relay(maker, ports.listen), _opens(parts, listener, readable) as opens:
+                        with _adjudicator(listener, grants, record, peers, opens):
                             start.go()
                             loop.begin_collecting()
                             exit_code = await loop.wait(start.child)
@@ -129,15 +133,37 @@ def _take_listener(start: Start, number: int | None) -> int | None:
     return None if number is None else process.duplicate_descriptor(start.launcher.pid, number)
 
 
+@asynccontextmanager
+async def _opens(
+    parts: Parts, listener: int | None, readable: Sequence[str]
+) -> AsyncIterator[FileOpens | None]:
+    """What serves trapped opens, if they are trapped."""
+    if listener is None or not parts.start.prepared.enforcement.elevation:
+        yield None
+        return
+    # Imported here: few runs ask.
+    from nono.launch.elevation import approvals, file_opens
+
+    async with (
+        approvals(parts.record, parts.log) as approver,
+        file_opens(parts.start, listener, readable, approver, parts.record) as opens,
+    ):
+        yield opens
+
+
 @contextmanager
 def _adjudicator(
-    listener: int | None, grants: NetworkGrants, record: FoldingRecorder, peers: PeerRegistry
+    listener: int | None,
+    grants: NetworkGrants,
+    record: FoldingRecorder,
+    peers: PeerRegistry,
+    opens: FileOpens | None,
 ) -> Iterator[None]:
     """Serves the listener, if there is one, until the block is left."""
     if listener is None:
         yield
         return
-    adjudicator = NotifyLoop(listener, grants, record, peers.register)
+    adjudicator = NotifyLoop(listener, grants, record, peers.register, opens)
     adjudicator.start()
     try:
         yield

@@ -97,7 +97,9 @@ class Launch:
             try:
                 handed_out = _handed_out(prepared.resolved, self._environ, warn)
                 start = Start(prepared, launcher, child, self._environ, handed_out, ahead)
-                if prepared.enforcement.rung is None:
+                if prepared.enforcement.rung is None and prepared.enforcement.elevation:
+                    exit_code = _run_elevated(start, log)
+                elif prepared.enforcement.rung is None:
                     exit_code = _run_alone(start)
                 else:
                     exit_code = _run_proxied(start, log, proxy_port, warn, say)
@@ -131,7 +133,7 @@ class Start(NamedTuple):
         added is laid over what the command inherits. readable: what it may read of nono's own.
         """
         prepared = self.prepared
-        own = tuple(Grant(path, Access.READ, os.path.isdir(path), "system", path) for path in readable)
+        own = own_grants(readable)
         capabilities = prepared.capabilities._replace(grants=(*prepared.capabilities.grants, *own))
         plan = draw(capabilities, prepared.facts, prepared.enforcement, proxy_port=proxy_port)
         workdir = prepared.capabilities.workdir
@@ -144,6 +146,11 @@ class Start(NamedTuple):
         """Let it execute. LaunchError when it cannot."""
         self.launcher.go()
         self.launcher.wait_for_exec()
+
+
+def own_grants(readable: Sequence[str]) -> tuple[Grant, ...]:
+    """What the command may read of files that nono makes for it."""
+    return tuple(Grant(path, Access.READ, os.path.isdir(path), "system", path) for path in readable)
 
 
 def _authority_ahead(
@@ -171,6 +178,13 @@ def _run_alone(start: Start) -> int:
     start.restrict({}, None)
     start.go()
     return wait(start.child)
+
+
+def _run_elevated(start: Start, log: AuditLog | None) -> int:
+    # Imported here: the loop is for the runs whose system calls are served.
+    from nono.launch.elevated import run
+
+    return run(start, log)
 
 
 def _run_proxied(

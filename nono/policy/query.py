@@ -5,10 +5,10 @@ from __future__ import annotations
 from posixpath import dirname
 from typing import Any, Literal, NamedTuple
 
-from nono import paths
 from nono.policy.capability import Access, Grant
-from nono.policy.grants import accesses, covering, directory_flag, file_flag
-from nono.policy.places import Filesystem, canonical_as_far, inside, parent_resolved, target
+from nono.policy.grants import covering, directory_flag, file_flag
+from nono.policy.path_verdict import Denied, Granted, NotGranted, Protected, TooWeak, file_policy
+from nono.policy.places import Filesystem, canonical_as_far, parent_resolved, target
 from nono.policy.resolve import Resolved
 
 _BADGES = {Access.READ: "read", Access.WRITE: "write", Access.READWRITE: "read+write"}
@@ -51,40 +51,39 @@ def why_path(resolved: Resolved, path: str, access: Access, fs: Filesystem) -> A
     """Whether the child may have access to path; relative paths and ``~`` are read as on a command line."""
     original = resolved.places.of_flag(path)
     canonical = target(original, fs) or canonical_as_far(original, fs)
-    for root in paths.protected_roots(resolved.places.environ):
-        if inside(canonical, canonical_as_far(root, fs)):
+    verdict = file_policy(resolved, fs).judge((canonical, parent_resolved(original, fs)), access)
+    grants = covering(resolved.capabilities.grants, canonical)
+    match verdict:
+        case Protected(root):
             return Answer(
                 "denied",
                 "sensitive_path",
                 details=f"'{root}' is a protected nono state root; nothing grants it",
                 policy_source="protected_root",
             )
-    rules = resolved.deny_rules
-    denial = rules.covering(canonical) or rules.covering(parent_resolved(original, fs))
-    if denial is not None:
-        is_group = denial.origin.startswith("group:")
-        return Answer(
-            "denied",
-            "sensitive_path" if is_group else "filesystem_deny",
-            details=f"'{denial.original}' is denied by {denial.origin}",
-            policy_source=denial.origin if is_group else "filesystem.deny",
-            suggested_flag=f"{_flag(canonical, access, fs)} --bypass-protection {canonical}",
-        )
-    grants = covering(resolved.capabilities.grants, canonical)
-    if not grants:
-        return Answer(
-            "denied", "path_not_granted", suggested_flag=_suggestion(resolved, canonical, access, fs)
-        )
-    held = accesses(grants, canonical)
-    if held is None or not held.covers(access):
-        nearest = grants[0]
-        return Answer(
-            "denied",
-            "insufficient_access",
-            matching_capability=MatchingCapability(nearest.path, _BADGES[nearest.access], nearest.source),
-            suggested_flag=_suggestion(resolved, canonical, access, fs),
-        )
-    return _granted(grants, access)
+        case Denied(denial):
+            is_group = denial.origin.startswith("group:")
+            return Answer(
+                "denied",
+                "sensitive_path" if is_group else "filesystem_deny",
+                details=f"'{denial.original}' is denied by {denial.origin}",
+                policy_source=denial.origin if is_group else "filesystem.deny",
+                suggested_flag=f"{_flag(canonical, access, fs)} --bypass-protection {canonical}",
+            )
+        case NotGranted():
+            return Answer(
+                "denied", "path_not_granted", suggested_flag=_suggestion(resolved, canonical, access, fs)
+            )
+        case TooWeak():
+            nearest = grants[0]
+            return Answer(
+                "denied",
+                "insufficient_access",
+                matching_capability=MatchingCapability(nearest.path, _BADGES[nearest.access], nearest.source),
+                suggested_flag=_suggestion(resolved, canonical, access, fs),
+            )
+        case Granted():
+            return _granted(grants, access)
 
 
 def _granted(grants: list[Grant], access: Access) -> Answer:

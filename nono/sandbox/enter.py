@@ -57,7 +57,7 @@ def enter(plan: SandboxPlan, command: Command, *, keep: Collection[int] = ()) ->
     LaunchError or OSError when any part of the plan does not hold: the process must then end.
     """
     # Read while files of nono's own can still be opened.
-    listener_program = filters.load("notify") if plan.listener else None
+    listener_program = None if plan.listener is None else filters.load(plan.listener.value)
     process.close_range_from(FIRST_PRIVATE_DESCRIPTOR, keep=set(keep))
     if plan.static_filter is not StaticFilter.OPEN_NET:
         _check_standard_streams(may_be_network=not plan.private_network)

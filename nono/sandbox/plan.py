@@ -37,6 +37,14 @@ class StaticFilter(StrEnum):
     TCP_ONLY = "tcp_only"
 
 
+class NotifyProgram(StrEnum):
+    """A frozen seccomp program with a listener, which the supervisor serves."""
+
+    NOTIFY = "notify"  # sockets; it includes tcp_only
+    NOTIFY_OPENS = "notify_opens"  # sockets and opens
+    OPENS = "opens"  # opens; beside a static filter
+
+
 class Enforcement(NamedTuple):
     """How the network of this run will be held, and what a person must be told about it."""
 
@@ -45,6 +53,7 @@ class Enforcement(NamedTuple):
     gaps: tuple[str, ...] = ()  # said with -v, in --dry-run and in the audit: what is not enforced
     notes: tuple[str, ...] = ()  # said even to --silent: something that was asked for is switched off
     is_open: bool = False  # nothing holds the network: the warnings too are said even to --silent
+    elevation: bool = False  # somebody is asked about files beyond the grants
 
 
 class Refusal(NamedTuple):
@@ -52,7 +61,6 @@ class Refusal(NamedTuple):
 
     message: str
     hint: str | None = None
-    not_yet: bool = False  # this release cannot do it on any kernel
 
 
 class PathRule(NamedTuple):
@@ -76,7 +84,7 @@ class SandboxPlan(NamedTuple):
     connect_ports: tuple[PortRange, ...]
     bind_ports: tuple[PortRange, ...]
     static_filter: StaticFilter | None
-    listener: bool  # the notify program takes the place of the static filter, which it includes
+    listener: NotifyProgram | None
     private_network: bool = False  # the launcher has left this network before the plan was drawn
 
     def to_message(self) -> dict[str, object]:
@@ -93,6 +101,8 @@ class SandboxPlan(NamedTuple):
             fields[name] = tuple(PortRange(*ports) for ports in message[name])  # type: ignore[attr-defined]  # as above
         program = message["static_filter"]
         fields["static_filter"] = None if program is None else StaticFilter(str(program))
+        program = message["listener"]
+        fields["listener"] = None if program is None else NotifyProgram(str(program))
         return cls(**fields)  # type: ignore[arg-type]  # the sender is this very program
 
 
@@ -103,16 +113,12 @@ def choose_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforce
             "Landlock not available. Requires Linux kernel 5.13+ with Landlock enabled.",
             hint="add 'landlock' to the lsm= kernel parameter, or see `nono setup --check-only`",
         )
-    if not capabilities.elevation:
-        return _network_enforcement(capabilities, facts)
-    if facts.listener is Listener.AVAILABLE:
-        return Refusal("--capability-elevation: not available yet.", not_yet=True)
     chosen = _network_enforcement(capabilities, facts)
-    return (
-        chosen
-        if isinstance(chosen, Refusal)
-        else chosen._replace(notes=(*chosen.notes, _elevation_note(facts)))
-    )
+    if isinstance(chosen, Refusal) or not capabilities.elevation:
+        return chosen
+    if facts.listener is Listener.AVAILABLE:
+        return chosen._replace(elevation=True)
+    return chosen._replace(notes=(*chosen.notes, _elevation_note(facts)))
 
 
 def _elevation_note(facts: HostFacts) -> str:
@@ -302,7 +308,7 @@ def draw(
     restricts_network = capabilities.restricts_network and not capabilities.is_network_left_open
     ports = capabilities.ports if restricts_network else PortGrants()
     proxy = () if proxy_port is None or not restricts_network else (PortRange(proxy_port, proxy_port),)
-    listener = enforcement.rung is Rung.NOTIFY
+    listener = _notify_program(enforcement)
     return SandboxPlan(
         landlock_abi=abi,
         handled_fs=landlock_rights.HANDLED_FS[abi],
@@ -329,8 +335,14 @@ def _scoped(capabilities: CapabilitySet, abi: int) -> int:
     return scoped & landlock_rights.SCOPES[abi]
 
 
-def _static_filter(capabilities: CapabilitySet, listener: bool) -> StaticFilter | None:
-    if listener:
+def _notify_program(enforcement: Enforcement) -> NotifyProgram | None:
+    if enforcement.rung is Rung.NOTIFY:
+        return NotifyProgram.NOTIFY_OPENS if enforcement.elevation else NotifyProgram.NOTIFY
+    return NotifyProgram.OPENS if enforcement.elevation else None
+
+
+def _static_filter(capabilities: CapabilitySet, listener: NotifyProgram | None) -> StaticFilter | None:
+    if listener not in (None, NotifyProgram.OPENS):
         return None
     if not capabilities.restricts_network or capabilities.is_network_left_open:
         return StaticFilter.OPEN_NET

@@ -32,6 +32,13 @@ class NetworkGrants(NamedTuple):
     ports: PortGrants = PortGrants()
 
 
+def loopback(port: int) -> InetAddress:
+    return InetAddress(IPv4Address("127.0.0.1"), port)
+
+
+NO_NETWORK = NetworkGrants(loopback(0))  # where no call of a socket is trapped
+
+
 class Perform(NamedTuple):
     """Do it for the child, on a duplicate of its socket and with the address that was judged."""
 
@@ -143,7 +150,3 @@ def judge_send(address: Address) -> Refuse:
 def refuse_call(call: str, reason: str) -> Refuse:
     """A call whose registers alone say no: a socket family, a flag, a foreign system call table."""
     return Refuse(REFUSED_CALL, call, None, reason, STATIC_FILTER)
-
-
-def loopback(port: int) -> InetAddress:
-    return InetAddress(IPv4Address("127.0.0.1"), port)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from nono.audit import event
 from nono.audit.event import Event
+from nono.policy.capability import Access
+from nono.supervisor import file_judge
 from nono.supervisor.adjudicator import Perform, Refuse
+
+_ACCESS: dict[Access, event.FileAccess] = {
+    Access.READ: "Read",
+    Access.WRITE: "Write",
+    Access.READWRITE: "ReadWrite",
+}
 
 
 def refused(refusal: Refuse) -> Event:
@@ -28,3 +36,8 @@ def performed(verdict: Perform) -> Event:
         port=verdict.address.port,
         rule=verdict.rule,
     )
+
+
+def refused_open(refusal: file_judge.Refuse) -> Event:
+    """An open that nobody was asked about."""
+    return event.UnaskedDenial(event.Unasked(refusal.path, _ACCESS[refusal.access], refusal.reason))

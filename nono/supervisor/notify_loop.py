@@ -1,7 +1,7 @@
 """Serves the seccomp listener on the loop: reads each call once, has it judged, carries the verdict out.
 
 Nothing is decided from memory that the child can change afterwards: the address is copied, judged, and then
-used by us on a duplicate of the child's socket. CONTINUE is never answered.
+used by us on a duplicate of the child's socket. CONTINUE is never answered here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nono.audit.folding import FoldingRecorder
 from nono.kernel import notify, uapi_process, uapi_seccomp
@@ -34,6 +34,9 @@ from nono.supervisor.syscall_args import (
     parse_sockaddr,
 )
 from nono.supervisor.trapped_call import HiddenCallerError, Socket, TrappedCalls, release
+
+if TYPE_CHECKING:
+    from nono.supervisor.file_opens import FileOpens
 
 JUDGED_MAX = 256  # socket addresses whose verdict is remembered
 SWEEP_INTERVAL_S = 1.0  # how often callers of pending connects are asked whether they still live
@@ -62,8 +65,11 @@ class NotifyLoop:
         grants: NetworkGrants,
         recorder: FoldingRecorder,
         connected: Callable[[PeerAddress], None],
+        opens: FileOpens | None = None,
     ) -> None:
+        """opens: serves what opens files, if that is trapped; closed with this."""
         self._listener = listener
+        self._opens = opens
         self._grants = grants
         self._recorder = recorder
         self._connected = connected
@@ -94,6 +100,8 @@ class NotifyLoop:
         for pending in list(self._pending.values()):
             self._forget(pending)
         self._calls.close()
+        if self._opens is not None:
+            self._opens.close()
         os.close(self._listener)
         self._listener = -1
 
@@ -140,6 +148,9 @@ class NotifyLoop:
             reason = "a system call of a foreign ABI, which no rule here speaks of"
             return self._refuse(call, adjudicator.refuse_call(f"arch={call.arch:#x} nr={call.nr:#x}", reason))
         match self._names.get(call.nr):
+            case "open" | "creat" | "openat" | "openat2" as name if self._opens is not None:
+                self._opens.serve(call, name)
+                return None
             case "connect":
                 return self._connect(call)
             case "bind":
@@ -166,7 +177,7 @@ class NotifyLoop:
                     call, adjudicator.refuse_call(f"ioctl({call.args[1] & 0xFFFFFFFF:#x})", reason)
                 )
             case name:
-                reason = "it could connect without a system call that is looked at"
+                reason = "it could connect or open files without a system call that is looked at"
                 return self._refuse(call, adjudicator.refuse_call(name or f"nr={call.nr}", reason))
 
     def _refuse(self, call: notify.Notification, refusal: Refuse) -> int:

@@ -198,7 +198,7 @@ def test_a_grant_that_became_a_link_after_it_was_judged_opens_nothing(tmp_path: 
 def _plan(directory: Path) -> SandboxPlan:
     rule = PathRule(str(directory.resolve()), reads=True, writes=False, is_dir=True, required=True)
     abi = landlock.abi_version()
-    return SandboxPlan(abi, HANDLED_FS[abi], 0, 0, (rule,), (), (), StaticFilter.OPEN_NET, False)
+    return SandboxPlan(abi, HANDLED_FS[abi], 0, 0, (rule,), (), (), StaticFilter.OPEN_NET, None)
 
 
 # A socket that is closed while another thread's connect(2) on it is served leaves its last descriptor to the

@@ -50,9 +50,17 @@ class Terminal:
             assert left > 0, f"{text!r} was not shown, but {self.shown!r}"
             assert self._read(left), f"{text!r} was not shown, but {self.shown!r}, and the command ended"
 
+    def wait_for_more(self) -> None:
+        """Returns once anything more has been shown. AssertionError when nothing is."""
+        assert self._read(WAIT_S), f"nothing more was shown than {self.shown!r}"
+
     def end(self) -> int:
         """The command's wait status as Popen has it, and all it has shown in shown."""
-        code = self.process.wait(WAIT_S)
+        # Read while it runs: a terminal that nobody reads stops whoever writes to it.
+        deadline = time.monotonic() + WAIT_S
+        while self.process.poll() is None and time.monotonic() < deadline:
+            self._read(0.05)
+        code = self.process.wait(0.1)
         while self._read(0):
             pass
         return code

@@ -16,8 +16,16 @@ from nono.policy.capability import NetworkMode
 
 DESCRIPTION = "Runs COMMAND in the sandbox, with a supervisor that holds its credentials."
 
-# Options that make a run with a proxy, or may do so.
-ASK_FOR_HOSTS = ("profile", "network_profile", "allow_domain", "deny_domain", "credential", "upstream_proxy")
+# Options of a run whose system calls are served, or may be.
+NEED_THE_LISTENER = (
+    "profile",
+    "network_profile",
+    "allow_domain",
+    "deny_domain",
+    "credential",
+    "upstream_proxy",
+    "capability_elevation",
+)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -26,7 +34,7 @@ def run(argv: Sequence[str]) -> int:
     given = invocation.given
     console = Console(silent=invocation.silent, verbosity=given.count("verbose"))
     # The launcher is forked here, before a profile brings pydantic and a credential brings a secret.
-    with Launch(environ, probes=any(map(given.values.get, ASK_FOR_HOSTS))) as launch:
+    with Launch(environ, probes=any(map(given.values.get, NEED_THE_LISTENER))) as launch:
         resolved = resolve_given(invocation, environ, stays=True)
         ports = given.ports("proxy_port")
         if ports and resolved.capabilities.network is not NetworkMode.PROXY:

@@ -13,7 +13,7 @@ MACHINES = ("x86_64", "aarch64")  # as uname(2) spells them
 
 
 def load(name: str, machine: str | None = None) -> bytes:
-    """The program ``open_net``, ``block_all``, ``tcp_only`` or ``notify`` for a machine; None: this one.
+    """A program of nono.kernel.bpf by its name, such as ``tcp_only``, for a machine; None: this one.
 
     FileNotFoundError: there is none for that machine (or of that name), so nothing can be filtered there.
     """

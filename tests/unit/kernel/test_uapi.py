@@ -14,12 +14,13 @@ from types import ModuleType
 import pyseccomp
 import pytest
 
-from nono.kernel import uapi_landlock, uapi_process, uapi_seccomp
+from nono.kernel import uapi_landlock, uapi_open, uapi_process, uapi_seccomp
 from nono.kernel.uapi_seccomp import AUDIT_ARCH, SYSCALL_NUMBERS
 
 HEADERS: dict[ModuleType, tuple[str, ...]] = {
     uapi_landlock: ("linux/landlock.h",),
     uapi_seccomp: ("linux/ioctl.h", "linux/seccomp.h", "linux/audit.h", "linux/filter.h"),
+    uapi_open: ("linux/fcntl.h", "linux/openat2.h", "linux/limits.h", "linux/magic.h"),
     uapi_process: (
         "sys/socket.h",
         "netinet/in.h",
@@ -32,7 +33,7 @@ HEADERS: dict[ModuleType, tuple[str, ...]] = {
     ),
 }
 # Not in any header that programs may include: the machine's syscall bit, and net.h's mask.
-NOT_EXPORTED = {"X32_SYSCALL_BIT", "SOCK_TYPE_MASK"}
+NOT_EXPORTED = {"X32_SYSCALL_BIT", "SOCK_TYPE_MASK"} | {"AT_FDCWD"}  # negative
 STRUCTS: dict[ModuleType, dict[str, str]] = {
     uapi_landlock: {
         "PATH_BENEATH_ATTR": "struct landlock_path_beneath_attr",
@@ -43,9 +44,11 @@ STRUCTS: dict[ModuleType, dict[str, str]] = {
         "SECCOMP_DATA": "struct seccomp_data",
         "SECCOMP_NOTIF": "struct seccomp_notif",
         "SECCOMP_NOTIF_RESP": "struct seccomp_notif_resp",
+        "SECCOMP_NOTIF_ADDFD": "struct seccomp_notif_addfd",
         "SOCK_FILTER": "struct sock_filter",
         "SOCK_FPROG": "struct sock_fprog",
     },
+    uapi_open: {"OPEN_HOW": "struct open_how"},
     uapi_process: {"IOVEC": "struct iovec", "IFREQ_FLAGS": "struct ifreq"},
 }
 

@@ -20,6 +20,7 @@ from nono.sandbox.plan import (
     ABSTRACT_SOCKETS_NOTE,
     UNIX_SOCKET_GAP,
     Enforcement,
+    NotifyProgram,
     Refusal,
     Rung,
     SandboxPlan,
@@ -111,7 +112,6 @@ def test_a_private_network_that_was_asked_for_is_taken_or_the_run_refused(facts:
     assert enforcement(ONLY_NETNS, facts).rung is Rung.NETNS
     refused = refusal(ONLY_NETNS, facts._replace(network_namespace=False))
     assert "the private network namespace of netns cannot be had" in refused.message
-    assert not refused.not_yet
 
 
 @pytest.mark.parametrize("abi", range(1, 8))
@@ -138,7 +138,7 @@ def test_an_open_ipc_mode_does_not_reach_abstract_sockets_outside_and_that_is_sa
 
 def test_a_plan_in_a_private_network_says_so_and_has_a_filter_of_its_own() -> None:
     plan = draw(ONLY_NETNS, NATIVE, Enforcement(Rung.NETNS), proxy_port=4000)
-    assert (plan.private_network, plan.listener, plan.static_filter) == (True, False, StaticFilter.TCP_ONLY)
+    assert (plan.private_network, plan.listener, plan.static_filter) == (True, None, StaticFilter.TCP_ONLY)
     assert plan.connect_ports == united([4000])
     listening = ONLY_NETNS._replace(ports=PortGrants(listen=united([80])))
     assert draw(listening, NATIVE, Enforcement(Rung.NETNS), proxy_port=4000).bind_ports == united([80])
@@ -158,7 +158,7 @@ def test_landlock_that_was_asked_for_checks_ports_although_there_is_a_listener(a
     assert chosen.warnings[0] in chosen.gaps
     assert UNIX_SOCKET_GAP in chosen.gaps
     plan = draw(LANDLOCK, NATIVE._replace(landlock_abi=abi), chosen, proxy_port=4000)
-    assert (plan.listener, plan.static_filter) == (False, StaticFilter.TCP_ONLY)
+    assert (plan.listener, plan.static_filter) == (None, StaticFilter.TCP_ONLY)
     assert plan.connect_ports == united([4000])
 
 
@@ -198,7 +198,7 @@ def test_external_leaves_the_network_open_and_insists_on_saying_so(
     assert chosen.warnings[0] in chosen.gaps
     plan = draw(asked, facts, chosen, proxy_port=None if rung is None else 4000)
     assert (plan.handled_net, plan.connect_ports, plan.bind_ports) == (0, (), ())
-    assert (plan.static_filter, plan.listener) == (StaticFilter.OPEN_NET, False)
+    assert (plan.static_filter, plan.listener) == (StaticFilter.OPEN_NET, None)
     assert plan.handled_fs == landlock_rights.HANDLED_FS[facts.landlock_abi]
     assert plan.scoped == landlock_rights.SCOPES[facts.landlock_abi]
 
@@ -232,10 +232,29 @@ def test_elevation_is_switched_off_with_a_note_where_the_listener_is_busy() -> N
     assert enforcement(asked._replace(elevation=False), WSL2).notes == ()
 
 
-def test_elevation_is_not_available_yet_where_it_could_be_had() -> None:
-    refused = refusal(PROXIED._replace(elevation=True), NATIVE)
-    assert refused.not_yet
-    assert refused.message == "--capability-elevation: not available yet."
+def test_elevation_is_on_where_it_was_asked_for_and_there_is_a_listener() -> None:
+    assert enforcement(PROXIED._replace(elevation=True), NATIVE).elevation
+    assert not enforcement(PROXIED, NATIVE).elevation
+    assert not enforcement(PROXIED._replace(elevation=True, network=NetworkMode.ALLOWED), WSL2).elevation
+
+
+@pytest.mark.parametrize(
+    ("network", "rung", "static_filter", "listener"),
+    [
+        (NetworkMode.ALLOWED, None, StaticFilter.OPEN_NET, NotifyProgram.OPENS),
+        (NetworkMode.BLOCKED, None, StaticFilter.BLOCK_ALL, NotifyProgram.OPENS),
+        (NetworkMode.PROXY, Rung.NOTIFY, None, NotifyProgram.NOTIFY_OPENS),
+        (NetworkMode.PROXY, Rung.NETNS, StaticFilter.TCP_ONLY, NotifyProgram.OPENS),
+    ],
+)
+def test_an_elevated_run_has_one_listener_whatever_its_network(
+    network: NetworkMode, rung: Rung | None, static_filter: StaticFilter | None, listener: NotifyProgram
+) -> None:
+    chosen = Enforcement(rung, elevation=True)
+    proxy_port = None if rung is None else 4000
+    plan = draw(PROXIED._replace(network=network), NATIVE, chosen, proxy_port=proxy_port)
+    assert (plan.static_filter, plan.listener) == (static_filter, listener)
+    assert SandboxPlan.from_message(json.loads(json.dumps(plan.to_message()))) == plan
 
 
 def test_nothing_runs_without_landlock() -> None:
@@ -267,16 +286,19 @@ def test_unix_sockets_are_named_where_nobody_looks_at_them(network: NetworkMode)
 @pytest.mark.parametrize(
     ("network", "rung", "static_filter", "listener"),
     [
-        (NetworkMode.ALLOWED, None, StaticFilter.OPEN_NET, False),
-        (NetworkMode.BLOCKED, None, StaticFilter.BLOCK_ALL, False),
-        (NetworkMode.PROXY, Rung.NOTIFY, None, True),
-        (NetworkMode.PROXY, Rung.NETNS, StaticFilter.TCP_ONLY, False),
-        (NetworkMode.PROXY, Rung.LANDLOCK, StaticFilter.TCP_ONLY, False),
-        (NetworkMode.PROXY, Rung.NONE, StaticFilter.TCP_ONLY, False),
+        (NetworkMode.ALLOWED, None, StaticFilter.OPEN_NET, None),
+        (NetworkMode.BLOCKED, None, StaticFilter.BLOCK_ALL, None),
+        (NetworkMode.PROXY, Rung.NOTIFY, None, NotifyProgram.NOTIFY),
+        (NetworkMode.PROXY, Rung.NETNS, StaticFilter.TCP_ONLY, None),
+        (NetworkMode.PROXY, Rung.LANDLOCK, StaticFilter.TCP_ONLY, None),
+        (NetworkMode.PROXY, Rung.NONE, StaticFilter.TCP_ONLY, None),
     ],
 )
 def test_every_run_gets_one_filter(
-    network: NetworkMode, rung: Rung | None, static_filter: StaticFilter | None, listener: bool
+    network: NetworkMode,
+    rung: Rung | None,
+    static_filter: StaticFilter | None,
+    listener: NotifyProgram | None,
 ) -> None:
     proxy_port = None if rung is None else 4000
     plan = draw(PROXIED._replace(network=network), NATIVE, Enforcement(rung), proxy_port=proxy_port)

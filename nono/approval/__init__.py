@@ -1,0 +1,1 @@
+"""Asking somebody outside the sandbox whether something may happen."""

@@ -1,0 +1,168 @@
+"""Takes every question of a run: records it, asks once for those that are the same, and in doubt says no."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import anyio
+from anyio.abc import TaskGroup
+
+from nono.approval import recording
+from nono.approval.recording import Question
+from nono.approval.request import Answer, Backend, FileOpen, Request
+from nono.audit.event import Recorder
+from nono.policy.rate_limit import TokenBucket
+from nono.policy.route_rules import RateLimit
+
+# Questions, not opens: what a grant or a rule decides is never held back.
+QUESTIONS = RateLimit(requests_per_minute=600, burst=5, max_delay_s=0.0)
+WAITING_MAX = 16  # questions that are open at a time
+REFUSED_MAX = 4096  # answers of no that are remembered
+WITHDRAWN = Answer("error", "the question was withdrawn")
+
+
+class Patience(NamedTuple):
+    """Which backend is asked when a request names none, and how long anybody has to answer."""
+
+    backend: str
+    timeout_s: float = 60.0
+
+
+@dataclass(slots=True, eq=False)
+class _Asked:
+    """A question that is open, and those who wait for its answer."""
+
+    answered: anyio.Event = field(default_factory=anyio.Event)
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    waiting: int = 0
+    answer: Answer = WITHDRAWN
+
+
+class Desk:
+    """The Approver of a run, inside the block of `desk`.
+
+    The same file open asked for again while the question is open gets the same answer, and after a no that
+    somebody gave, that no. A yes is for those who were waiting for it. Requests to endpoints are each asked
+    about: two of them may differ in what they carry.
+    """
+
+    def __init__(
+        self,
+        backends: Mapping[str, Backend],
+        patience: Patience,
+        record: Recorder,
+        session_id: str,
+        tasks: TaskGroup,
+    ) -> None:
+        self._backends = backends
+        self._patience = patience
+        self._record = record
+        self._session_id = session_id
+        self._tasks = tasks
+        self._bucket = TokenBucket(QUESTIONS, time.monotonic())
+        self._open = 0
+        self._shared: dict[tuple[str, ...], _Asked] = {}
+        self._refused: dict[tuple[str, ...], Answer] = {}
+
+    async def __call__(self, request: Request, /) -> Answer:
+        key = request.identity if isinstance(request, FileOpen) else None
+        if key is not None and (refused := self._refused.get(key)) is not None:
+            return refused
+        asked = self._shared.get(key) if key is not None else None
+        if asked is None:
+            if self._open >= WAITING_MAX or self._bucket.take(time.monotonic()) is None:
+                return self._not_asked(request, "asked for faster than a person can answer (rate limit)")
+            asked = _Asked()
+            self._open += 1
+            if key is not None:
+                self._shared[key] = asked
+            self._tasks.start_soon(self._ask, asked, request, key)
+        asked.waiting += 1
+        try:
+            await asked.answered.wait()
+        finally:
+            asked.waiting -= 1
+            if asked.waiting == 0 and not asked.answered.is_set():
+                self._close(asked, key)  # whoever comes now asks anew
+                asked.scope.cancel()
+        return asked.answer
+
+    async def _ask(self, asked: _Asked, request: Request, key: tuple[str, ...] | None) -> None:
+        try:
+            with asked.scope:
+                asked.answer = await self._answer(request)
+        finally:
+            self._close(asked, key)
+            self._open -= 1
+            if key is not None and asked.answer.is_final and len(self._refused) < REFUSED_MAX:
+                self._refused[key] = asked.answer
+            asked.answered.set()
+
+    def _close(self, asked: _Asked, key: tuple[str, ...] | None) -> None:
+        if key is not None and self._shared.get(key) is asked:
+            del self._shared[key]
+
+    async def _answer(self, request: Request) -> Answer:
+        name, timeout_s = self._whom(request)
+        question = Question(os.urandom(8).hex(), request, self._session_id, name)
+        started = time.monotonic()
+        try:
+            self._record(recording.asked(question))
+        except OSError:
+            return Answer("error", "the question could not be recorded")
+        backend = self._backends.get(name)
+        answer = WITHDRAWN
+        try:
+            if backend is None:
+                answer = Answer("error", f"there is no approval backend '{name}'")
+            else:
+                answer = await self._within(backend, request, timeout_s)
+        finally:
+            duration_ms = int((time.monotonic() - started) * 1000)
+            try:
+                self._record(recording.answered(question, answer, duration_ms))
+            except OSError:  # a yes that cannot be recorded is a no
+                answer = Answer("error", "the answer could not be recorded")
+        return answer
+
+    async def _within(self, backend: Backend, request: Request, timeout_s: float) -> Answer:
+        try:
+            with anyio.fail_after(timeout_s):
+                return await backend.ask(request, timeout_s)
+        except TimeoutError:
+            return Answer("timeout", f"nobody answered within {timeout_s:g} s")
+        except Exception as error:  # whatever is wrong with a backend, it is no yes
+            return Answer("error", f"asking failed: {type(error).__name__}")
+
+    def _whom(self, request: Request) -> tuple[str, float]:
+        """The backend, by name, and the seconds it has."""
+        if isinstance(request, FileOpen):
+            return self._patience
+        rule = request.rule
+        timeout_s = rule.timeout_s if rule.timeout_s is not None else self._patience.timeout_s
+        return rule.backend or self._patience.backend, timeout_s
+
+    def _not_asked(self, request: Request, reason: str) -> Answer:
+        answer = Answer("denied", reason)
+        try:
+            self._record(recording.not_asked(request, reason))
+        except OSError:
+            return Answer("error", "the refusal could not be recorded")
+        return answer
+
+
+@asynccontextmanager
+async def desk(
+    backends: Mapping[str, Backend], patience: Patience, record: Recorder, session_id: str
+) -> AsyncIterator[Desk]:
+    """A Desk; questions that are open when the block is left are withdrawn."""
+    async with anyio.create_task_group() as tasks:
+        try:
+            yield Desk(backends, patience, record, session_id, tasks)
+        finally:
+            tasks.cancel_scope.cancel()

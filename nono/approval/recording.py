@@ -1,0 +1,97 @@
+"""The audit events of questions and answers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from nono.approval.request import Answer, EndpointRequest, FileOpen, Outcome, Request
+from nono.audit import event
+from nono.audit.event import Event
+from nono.policy.capability import Access
+
+_NETWORK: dict[Outcome, event.NetworkDecision] = {
+    "granted": "approve_granted",
+    "denied": "approve_denied",
+    "timeout": "approve_timeout",
+    "error": "approve_error",
+}
+_ACCESS: dict[Access, event.FileAccess] = {
+    Access.READ: "Read",
+    Access.WRITE: "Write",
+    Access.READWRITE: "ReadWrite",
+}
+
+
+class Question(NamedTuple):
+    """One request that somebody is asked about."""
+
+    id: str
+    request: Request
+    session_id: str
+    backend: str
+
+
+def asked(question: Question) -> Event:
+    match question.request:
+        case FileOpen() as request:
+            return event.capability_decision(_capability(question, request), "Requested", question.backend, 0)
+        case EndpointRequest() as request:
+            return _network(request, "approve_requested", question.backend, None)
+
+
+def answered(question: Question, answer: Answer, duration_ms: int) -> Event:
+    backend = answer.backend or question.backend
+    match question.request:
+        case FileOpen() as request:
+            capability = _capability(question, request)
+            return event.capability_decision(capability, _decision(answer), backend, duration_ms)
+        case EndpointRequest() as request:
+            return _network(request, _NETWORK[answer.outcome], backend, answer.reason or None)
+
+
+def not_asked(request: Request, reason: str) -> Event:
+    """Nobody was asked, for that reason."""
+    match request:
+        case FileOpen(path, access):
+            return event.UnaskedDenial(event.Unasked(path, _ACCESS[access], reason))
+        case EndpointRequest():
+            return _network(request, "deny", "policy", reason)
+
+
+def _decision(answer: Answer) -> event.CapabilityDecision:
+    match answer.outcome:
+        case "granted":
+            return "Granted"
+        case "timeout":
+            return "Timeout"
+        case "denied" | "error":
+            return {"Denied": {"reason": answer.reason}}
+
+
+def _capability(question: Question, request: FileOpen) -> Event:
+    what = "truncates and opens" if request.empties else "opens"
+    return {
+        "capability_type": "capability",
+        "request_id": question.id,
+        "path": event.spelled(request.path),
+        "access": _ACCESS[request.access],
+        "reason": f"the command {what} a {request.kind} beyond its grants",
+        "child_pid": request.pid,
+        "session_id": question.session_id,
+    }
+
+
+def _network(
+    request: EndpointRequest, decision: event.NetworkDecision, backend: str, reason: str | None
+) -> Event:
+    return event.network(
+        mode="reverse" if request.route is not None else "connect_intercept",
+        decision=decision,
+        target=request.host,
+        method=request.method,
+        path=request.path,
+        route_id=request.route,
+        rule=request.rule.label,
+        approval_backend=backend,
+        reason=reason if reason is not None else request.rule.reason,
+    )

@@ -1,0 +1,177 @@
+"""Asks on the terminal: in front of whoever sits there, and nobody else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import termios
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+
+import anyio
+
+from nono.approval import wording
+from nono.approval.request import Answer, Request
+
+NO_TERMINAL = "No terminal available for interactive approval"
+IN_BACKGROUND = "nono is not in the terminal's foreground, so nobody can be asked there"
+NOT_STILL = "the command could not be held still, and might have written over the question"
+DISTURBED = "the command ran while the question was shown, and might have written over it"
+TOO_LONG = "what is asked for is too long to be shown to a person"
+
+NAME = "terminal"
+ANSWER_BYTES_MAX = 1024
+SHOWN_S = 0.4  # before a key counts as an answer to what has just appeared
+
+# What the command may have left the terminal in: within an escape sequence (CAN, ST), with another character
+# set (SI, G0), invisible or moved (DECSTR resets attributes, margins, modes), or with pasting marked.
+_RECOVER = b"\x18\x1b\\\x0f\x1b(B\x1b[!p\x1b[0m\x1b[?2004l\r\n"
+_CTRL_C = b"\x03"
+
+# Held: the command and all it has started stand still for the time of the block. What the block gets says at
+# its end whether they did. None: they could not be.
+Hold = Callable[[], AbstractAsyncContextManager[Callable[[], bool] | None]]
+
+
+class Terminal:
+    """A Backend; one question at a time, the others wait."""
+
+    def __init__(self, hold: Hold) -> None:
+        self._hold = hold
+        self._turn = anyio.Lock()
+
+    async def ask(self, request: Request, expires_s: float) -> Answer:
+        shown = wording.lines(request, expires_s)
+        if shown is None:
+            return Answer("denied", TOO_LONG, NAME)
+        if not _stderr_is_terminal():
+            return Answer("denied", NO_TERMINAL, NAME)
+        async with self._turn:
+            try:
+                terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+            except OSError:
+                return Answer("denied", NO_TERMINAL, NAME)
+            try:
+                return await self._ask_on(terminal, shown)
+            except (OSError, termios.error) as error:
+                return Answer("error", f"the terminal could not be used: {error.args[-1]}", NAME)
+            finally:
+                os.close(terminal)
+
+    async def _ask_on(self, terminal: int, shown: list[str]) -> Answer:
+        async with self._hold() as undisturbed:
+            if undisturbed is None:
+                return Answer("denied", NOT_STILL, NAME)
+            with _foreground(terminal) as is_ours:
+                if not is_ours:
+                    return Answer("denied", IN_BACKGROUND, NAME)
+                with _line_mode(terminal):
+                    await _write(terminal, _RECOVER + "\r\n".join([*shown, wording.ask()]).encode())
+                    await anyio.sleep(SHOWN_S)
+                    # What was typed before now was meant for something else.
+                    termios.tcflush(terminal, termios.TCIFLUSH)
+                    is_yes = wording.is_yes(await _read_line(terminal))
+                    if not undisturbed():
+                        await _write(terminal, f"{wording.outcome(False)} {DISTURBED}\r\n".encode())
+                        return Answer("denied", DISTURBED, NAME)
+                    await _write(terminal, f"{wording.outcome(is_yes)}\r\n".encode())
+        if is_yes:
+            return Answer("granted", "", NAME)
+        return Answer("denied", "a person said no", NAME, is_final=True)
+
+
+@asynccontextmanager
+async def nothing_to_hold() -> AsyncIterator[Callable[[], bool] | None]:
+    """The Hold where no command runs."""
+    yield lambda: True
+
+
+def _stderr_is_terminal() -> bool:
+    try:
+        return os.isatty(2)
+    except OSError:
+        return False
+
+
+@contextmanager
+def _foreground(terminal: int) -> Iterator[bool]:
+    """Take the terminal's foreground from a job of the command's; whether it is ours within the block.
+
+    The command may have made itself a process group and put it in front, as shells do. One that is not of
+    our session's job, such as the shell that started us in the background, keeps it.
+    """
+    ours, front = os.getpgrp(), os.tcgetpgrp(terminal)
+    if front == ours:
+        yield True
+        return
+    if not _is_below_us(front):
+        yield False
+        return
+    # From the background this signal would stop us.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
+    try:
+        os.tcsetpgrp(terminal, ours)
+        yield True
+    finally:
+        with suppress(OSError):  # nobody is left in that group
+            os.tcsetpgrp(terminal, front)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _is_below_us(group: int) -> bool:
+    """Whether the leader of a process group descends from us: a group's number is its leader's pid."""
+    pid = group
+    while pid > 1:
+        if pid == os.getpid():
+            return True
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as stat:
+                pid = int(stat.read().rpartition(b")")[2].split()[1])
+        except OSError:
+            return False
+    return False
+
+
+@contextmanager
+def _line_mode(terminal: int) -> Iterator[None]:
+    """Lines, echoed, with keys that are no signals: ^C ends the line, which is then no yes."""
+    before = termios.tcgetattr(terminal)
+    attributes = termios.tcgetattr(terminal)
+    iflag, oflag, _, lflag, _, _, characters = range(7)
+    attributes[iflag] = (attributes[iflag] | termios.ICRNL) & ~(termios.IGNCR | termios.INLCR)
+    attributes[oflag] |= termios.OPOST | termios.ONLCR
+    attributes[lflag] |= termios.ICANON | termios.ECHO | termios.ECHOE | termios.ECHOK
+    attributes[lflag] &= ~(termios.ISIG | termios.ECHONL | termios.TOSTOP)
+    keys = list(attributes[characters])
+    keys[termios.VEOF], keys[termios.VEOL], keys[termios.VERASE] = b"\x04", _CTRL_C, b"\x7f"
+    attributes[characters] = keys
+    # FLUSH: what has been typed so far was meant for the command.
+    termios.tcsetattr(terminal, termios.TCSAFLUSH, attributes)
+    try:
+        yield
+    finally:
+        with suppress(OSError, termios.error):
+            termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
+
+
+async def _write(terminal: int, text: bytes) -> None:
+    while text:
+        try:
+            text = text[os.write(terminal, text) :]
+        except BlockingIOError:  # output is held (^S), or the terminal is slow
+            await anyio.wait_writable(terminal)
+
+
+async def _read_line(terminal: int) -> str:
+    """One line; "" at the end of input."""
+    typed = b""
+    while not typed.endswith((b"\n", _CTRL_C)) and len(typed) < ANSWER_BYTES_MAX:
+        await anyio.wait_readable(terminal)
+        try:
+            piece = os.read(terminal, ANSWER_BYTES_MAX)
+        except BlockingIOError:
+            continue
+        if not piece:
+            return ""
+        typed += piece
+    return typed.decode("utf-8", "replace")

@@ -1,0 +1,47 @@
+"""Approval in a run: who is asked, and the trapped opens that ask."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import anyio
+
+from nono.approval.desk import Desk, Patience, desk
+from nono.approval.terminal import NAME, Terminal, nothing_to_hold
+from nono.audit.event import Recorder
+from nono.audit.ledger import AuditLog
+from nono.launch.run import Start, own_grants
+from nono.policy.filesystem import HostFilesystem
+from nono.policy.path_verdict import file_policy
+from nono.supervisor.caller import open_root, standing
+from nono.supervisor.file_opens import Command, FileOpens
+
+
+@asynccontextmanager
+async def approvals(record: Recorder, log: AuditLog | None) -> AsyncIterator[Desk]:
+    """The desk of a run, until the block is left."""
+    session_id = log.session_id if log is not None else ""
+    backends = {NAME: Terminal(nothing_to_hold)}
+    async with desk(backends, Patience(NAME), record, session_id) as approver:
+        yield approver
+
+
+@asynccontextmanager
+async def file_opens(
+    start: Start, listener: int, readable: Sequence[str], approver: Desk, record: Recorder
+) -> AsyncIterator[FileOpens]:
+    """What serves the trapped opens of a launcher that is restricted and not yet the command.
+
+    readable: what the command may read of files that nono made for it. Closed by the loop that uses it.
+    """
+    policy = file_policy(start.prepared.resolved, HostFilesystem(), own_grants(readable))
+    root = open_root(start.launcher.pid)
+    try:
+        command = Command(root, standing(start.launcher.pid))
+        async with anyio.create_task_group() as tasks:
+            yield FileOpens(listener, command, policy, approver, record, tasks)
+            tasks.cancel_scope.cancel()
+    finally:
+        os.close(root)

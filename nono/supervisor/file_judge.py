@@ -1,0 +1,72 @@
+"""Decides whether an open beyond the grants is for somebody to approve: values in, verdict out."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from nono.approval.request import FileKind
+from nono.kernel import uapi_open as uapi
+from nono.policy.capability import Access
+from nono.policy.path_verdict import Denied, FilePolicy, Granted, NotGranted, Protected, TooWeak
+from nono.supervisor.open_call import OpenCall
+
+
+class Found(NamedTuple):
+    """What a path led to, as far as it matters here."""
+
+    path: str  # canonical
+    kind: FileKind | None  # None: nothing that open(2) opens, such as a socket
+    is_process_entry: bool = False  # below /proc/PID, whoever's
+
+
+class Leave(NamedTuple):
+    """The kernel decides, and Landlock with it: nothing is added to what the command has."""
+
+
+class Ask(NamedTuple):
+    """Somebody has to agree."""
+
+    access: Access
+
+
+class Refuse(NamedTuple):
+    """No, and nobody is asked. The rest is for the audit log and for whoever asks why."""
+
+    path: str
+    access: Access
+    reason: str
+
+
+Verdict = Leave | Ask | Refuse
+
+
+def judge_open(call: OpenCall, found: Found, policy: FilePolicy) -> Verdict:
+    """One open of a file that is there."""
+    access = call.access
+    match policy.judge((found.path,), access):
+        case Granted():
+            return Leave()
+        case Protected(root):
+            return Refuse(found.path, access, f"'{root}' is a protected nono state root; nothing grants it")
+        case Denied(denial):
+            return Refuse(found.path, access, f"'{denial.original}' is denied by {denial.origin}")
+        case TooWeak(held):
+            return Refuse(found.path, access, f"granted for {held.value} only")
+        case NotGranted():
+            pass
+    if _kernel_says_no(call, found):
+        return Leave()
+    if found.is_process_entry:
+        # Some show or change what their reader or writer may, and it would be us who opened them.
+        return Refuse(found.path, access, "entries of a process are not opened on request")
+    root_below = policy.root_below(found.path)
+    if root_below is not None:
+        return Refuse(found.path, access, f"it leads to '{root_below}', a protected nono state root")
+    return Ask(access)
+
+
+def _kernel_says_no(call: OpenCall, found: Found) -> bool:
+    """Whether the open fails for another reason than a missing grant, with an errno that says so."""
+    if found.kind is None or (call.flags & uapi.O_CREAT and call.flags & uapi.O_EXCL):
+        return True  # ENXIO, EEXIST
+    return found.kind == "directory" and (call.access.writes or bool(call.flags & uapi.O_CREAT))  # EISDIR

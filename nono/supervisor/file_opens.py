@@ -1,0 +1,314 @@
+"""Serves trapped opens: leaves granted ones to the kernel, and opens the file itself when somebody said yes.
+
+CONTINUE is answered here, and only here: Landlock judges the open again when the kernel carries it out,
+whatever the path has become by then. So to let a call continue adds nothing to what the command has without
+elevation, and is the answer to all that cannot be judged.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import NamedTuple
+
+import anyio
+from anyio.abc import TaskGroup
+
+from nono.approval.request import Approver, FileKind, FileOpen
+from nono.audit.event import Recorder
+from nono.kernel import capabilities, notify, open_path, process
+from nono.kernel import uapi_open as uapi
+from nono.policy.capability import Access
+from nono.policy.path_verdict import FilePolicy
+from nono.supervisor import open_call
+from nono.supervisor.call_events import refused_open
+from nono.supervisor.caller import Standing, standing
+from nono.supervisor.file_judge import Ask, Found, Leave, Refuse, judge_open
+from nono.supervisor.open_call import OpenCall
+
+WAITING_MAX = 64  # opens that wait for an answer; each holds a descriptor of ours
+SWEEP_INTERVAL_S = 0.5  # how often callers that wait are asked whether they still live
+RACES_MAX = 8  # look-ups given up on because of renames elsewhere (EAGAIN of openat2)
+_PAGE_BYTES = 4096  # or a multiple of it: what is mapped is so by pages
+
+# Of a caller's flags, those that an open of an existing file keeps. O_NOFOLLOW has been obeyed by then.
+_KEPT = (
+    os.O_ACCMODE
+    | os.O_APPEND
+    | os.O_TRUNC
+    | os.O_DIRECTORY
+    | os.O_SYNC
+    | os.O_DSYNC
+    | os.O_DIRECT
+    | os.O_NOATIME
+    | os.O_NONBLOCK
+)
+_MODES = {Access.READ: os.R_OK, Access.WRITE: os.W_OK, Access.READWRITE: os.R_OK | os.W_OK}
+
+
+class Command(NamedTuple):
+    """The command as it was just before it was executed."""
+
+    root: int  # an O_PATH descriptor, owned by whoever made this
+    standing: Standing
+
+
+class _Waiting(NamedTuple):
+    """An open that waits for an answer; the descriptor holds the file that was judged."""
+
+    notification: notify.Notification
+    call: OpenCall
+    path: str
+    descriptor: int
+
+
+class FileOpens:
+    """The trapped opens of one listener, until close(); questions are tasks of the group given."""
+
+    def __init__(
+        self,
+        listener: int,
+        command: Command,
+        policy: FilePolicy,
+        approver: Approver,
+        recorder: Recorder,
+        tasks: TaskGroup,
+    ) -> None:
+        self._listener = listener
+        self._command = command
+        self._policy = policy
+        self._approver = approver
+        self._recorder = recorder
+        self._tasks = tasks
+        self._waiting = 0
+        self._is_closed = False
+        self._memory = process.MemoryReader(uapi.PATH_MAX)
+        # A thread of its own: an open may take its time, and is made without the capabilities that the
+        # command does not have. They are a thread's, and this one never gets them back.
+        self._opener = ThreadPoolExecutor(1, "opener", capabilities.drop_dangerous)
+
+    def close(self) -> None:
+        """Answer nothing more, before the listener is closed; what still waits then fails with it."""
+        self._opener.shutdown()
+        self._is_closed = True
+
+    def serve(self, notification: notify.Notification, name: str) -> None:
+        """Answer an open, creat, openat or openat2; later, if somebody has to be asked."""
+        try:
+            self._serve(notification, name)
+        except (OSError, ValueError):
+            # A path that is not there or not to be read, a caller that is gone or hides its memory,
+            # arguments that are none: the kernel has an errno for each. Bounded by Landlock, as above.
+            self._leave(notification)
+
+    def _serve(self, notification: notify.Notification, name: str) -> None:
+        call = self._call(notification, name)
+        if call.flags & uapi.O_PATH:  # neither reads nor writes; Landlock does not judge it
+            self._leave(notification)
+            return
+        descriptor = self._find(notification.tid, call)
+        keeps = False
+        try:
+            found = _examine(descriptor)
+            verdict = judge_open(call, found, self._policy)
+            if not isinstance(verdict, Leave) and standing(notification.tid) != self._command.standing:
+                # It changed its root, its namespaces or its user: its paths and its rights are others than
+                # those that were granted, so nothing is added to them.
+                verdict = Leave()
+            if isinstance(verdict, Ask) and not os.access(_link(descriptor), _MODES[verdict.access]):
+                verdict = Leave()  # the file's mode says no already
+            match verdict:
+                case Leave():
+                    self._leave(notification)
+                case Refuse():
+                    self._refuse(notification, verdict)
+                case Ask() if self._waiting >= WAITING_MAX:
+                    reason = "too many opens wait for an answer (rate limit)"
+                    self._refuse(notification, Refuse(found.path, verdict.access, reason))
+                case Ask(access):
+                    request = FileOpen(
+                        found.path,
+                        access,
+                        found.kind or "file",
+                        call.empties,
+                        process.thread_group_id(notification.tid),
+                    )
+                    # After the last look-up by tid; the number may have meant somebody else before.
+                    if self._is_there(notification):
+                        waiting = _Waiting(notification, call, found.path, descriptor)
+                        self._waiting += 1
+                        self._tasks.start_soon(self._ask, waiting, request)
+                        keeps = True
+        finally:
+            if not keeps:
+                os.close(descriptor)
+
+    def _call(self, notification: notify.Notification, name: str) -> OpenCall:
+        """Read once what the arguments point to. OSError, ValueError: there is nothing that makes a call."""
+        registers = open_call.registers(name, notification.args)
+        flags, resolve = registers.flags, 0
+        if registers.how is not None:
+            if registers.how_bytes > open_call.OPEN_HOW_BYTES_MAX:
+                raise ValueError("an open_how longer than a page")
+            raw = self._memory.read(notification.tid, registers.how, registers.how_bytes)
+            flags, resolve = open_call.parse_open_how(raw[: registers.how_bytes])
+        return OpenCall(registers.directory, self._path(notification.tid, registers.path), flags, resolve)
+
+    def _path(self, tid: int, address: int) -> bytes:
+        """The bytes up to a NUL, read page by page: behind the end of one, nothing may be mapped."""
+        path = b""
+        while len(path) < uapi.PATH_MAX:
+            to_page_end = _PAGE_BYTES - (address + len(path)) % _PAGE_BYTES
+            piece = self._memory.read(tid, address + len(path), min(to_page_end, uapi.PATH_MAX - len(path)))
+            head, nul, _ = piece.partition(b"\0")
+            path += head
+            if nul:
+                if not path:
+                    raise ValueError("an empty path")
+                return path
+            if len(piece) < to_page_end:
+                break
+        raise ValueError("a path without an end")
+
+    def _find(self, tid: int, call: OpenCall) -> int:
+        """An O_PATH descriptor of what the path leads to, as its caller would find it; for us to close.
+
+        The kernel's own links (/proc/PID/fd/N, cwd, root, exe) are not followed: they lead to what the caller
+        has already, or to what is somebody else's. OSError ELOOP for those.
+        """
+        flags = os.O_PATH | call.flags & (os.O_NOFOLLOW | os.O_DIRECTORY)
+        resolve = call.resolve | uapi.RESOLVE_NO_MAGICLINKS
+        confined = call.resolve & (uapi.RESOLVE_BENEATH | uapi.RESOLVE_IN_ROOT)
+        if call.is_absolute and not confined:
+            return _look_up(self._command.root, call.path, flags, resolve | uapi.RESOLVE_IN_ROOT)
+        start = "cwd" if call.directory == uapi.AT_FDCWD else f"fd/{call.directory}"
+        base = os.open(f"/proc/{tid}/{start}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return _look_up(base, call.path, flags, resolve)
+        finally:
+            os.close(base)
+
+    def _leave(self, notification: notify.Notification) -> None:
+        with suppress(FileNotFoundError):  # ENOENT: the caller is gone
+            notify.let_continue(self._listener, notification.id)
+
+    def _refuse(self, notification: notify.Notification, refusal: Refuse) -> None:
+        with suppress(OSError):  # a refusal that cannot be recorded is a refusal all the same
+            self._recorder(refused_open(refusal))
+        self._fail(notification, errno.EPERM)
+
+    def _fail(self, notification: notify.Notification, errno_value: int) -> None:
+        if not self._is_closed:
+            with suppress(FileNotFoundError):
+                notify.respond(self._listener, notification.id, errno_value=errno_value)
+
+    def _is_there(self, notification: notify.Notification) -> bool:
+        """Whether the caller still waits."""
+        return not self._is_closed and notify.is_valid(self._listener, notification.id)
+
+    async def _ask(self, waiting: _Waiting, request: FileOpen) -> None:
+        errno_value: int | None = errno.EPERM  # the answer, unless what follows earns a better one
+        try:
+            if await self._is_approved(waiting, request):
+                errno_value = await self._open(waiting)
+        finally:
+            self._waiting -= 1
+            os.close(waiting.descriptor)
+            if errno_value is not None:
+                self._fail(waiting.notification, errno_value)
+
+    async def _is_approved(self, waiting: _Waiting, request: FileOpen) -> bool:
+        """False too when the caller is gone, which withdraws the question unless others wait for it."""
+        approved = False
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._cancel_when_gone, waiting.notification, tasks.cancel_scope)
+            approved = (await self._approver(request)).is_granted
+            tasks.cancel_scope.cancel()
+        return approved and self._is_there(waiting.notification)
+
+    async def _cancel_when_gone(self, notification: notify.Notification, scope: anyio.CancelScope) -> None:
+        while True:
+            await anyio.sleep(SWEEP_INTERVAL_S)
+            if not self._is_there(notification):
+                scope.cancel()
+                return
+
+    async def _open(self, waiting: _Waiting) -> int | None:
+        """Open what was judged, for the caller. The errno to answer with; None: it has its descriptor."""
+        from asyncio import get_running_loop
+
+        return await get_running_loop().run_in_executor(self._opener, self._open_and_answer, waiting)
+
+    def _open_and_answer(self, waiting: _Waiting) -> int | None:
+        """In the opener's thread, from beginning to end: its caller may be cancelled meanwhile."""
+        flags = waiting.call.flags
+        try:
+            descriptor = self._open_judged(waiting)
+        except OSError as error:
+            return error.errno or errno.EPERM
+        try:
+            notify.answer_with_descriptor(
+                self._listener,
+                waiting.notification.id,
+                descriptor,
+                close_on_exec=bool(flags & os.O_CLOEXEC),
+            )
+        except OSError as error:
+            return error.errno or errno.EPERM
+        finally:
+            os.close(descriptor)
+        return None
+
+    def _open_judged(self, waiting: _Waiting) -> int:
+        """The file at the judged path, provided it still is the one that was judged; opened for good."""
+        path = os.fsencode(waiting.path)
+        resolve = uapi.RESOLVE_NO_SYMLINKS | uapi.RESOLVE_NO_MAGICLINKS | uapi.RESOLVE_IN_ROOT
+        again = _look_up(self._command.root, path, os.O_PATH, resolve)
+        try:
+            if not os.path.samestat(os.fstat(again), os.fstat(waiting.descriptor)):
+                raise OSError(errno.EPERM, "replaced since it was judged", waiting.path)
+            # By the descriptor that was examined: nothing is looked up by name any more. Without blocking, so
+            # that a FIFO without a peer does not stop us: it is opened as O_NONBLOCK would open it.
+            wanted = waiting.call.flags
+            flags = wanted & _KEPT | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+            opened = os.open(_link(again), flags)
+        finally:
+            os.close(again)
+        if not wanted & os.O_NONBLOCK:
+            fcntl.fcntl(opened, fcntl.F_SETFL, fcntl.fcntl(opened, fcntl.F_GETFL) & ~os.O_NONBLOCK)
+        return opened
+
+
+def _look_up(base: int, path: bytes, flags: int, resolve: int) -> int:
+    for _ in range(RACES_MAX):
+        with suppress(BlockingIOError):
+            return open_path.open_at(base, path, flags, resolve)
+    raise OSError(errno.EAGAIN, "the directories above it are being moved")
+
+
+def _link(descriptor: int) -> str:
+    return f"/proc/self/fd/{descriptor}"
+
+
+def _examine(descriptor: int) -> Found:
+    """What an O_PATH descriptor stands for. OSError when it has no path any more."""
+    state = os.fstat(descriptor)
+    path = os.readlink(_link(descriptor))
+    if not path.startswith("/") or state.st_nlink == 0:
+        raise FileNotFoundError(errno.ENOENT, "no path leads to it", path)
+    is_entry = any(map(str.isdecimal, path.split("/"))) and open_path.is_on_procfs(descriptor)
+    return Found(path, _kind(state.st_mode), is_entry)
+
+
+def _kind(mode: int) -> FileKind | None:
+    if stat.S_ISREG(mode):
+        return "file"
+    if stat.S_ISDIR(mode):
+        return "directory"
+    if stat.S_ISFIFO(mode):
+        return "FIFO"
+    return "device" if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else None

@@ -1,0 +1,82 @@
+"""What a trapped open asks for: its registers and the bytes read once from its caller, as a value."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from nono.kernel import uapi_open as uapi
+from nono.policy.capability import Access
+
+_INT_BITS = 32
+OPEN_HOW_BYTES_MAX = 4096  # openat2(2): a page; longer is E2BIG
+
+
+class OpenCall(NamedTuple):
+    """One open; flags as the caller gave them."""
+
+    directory: int  # a descriptor of the caller's, or AT_FDCWD
+    path: bytes  # as the caller spelled it, without its NUL; never empty
+    flags: int
+    resolve: int = 0  # RESOLVE_* of openat2(2)
+
+    @property
+    def access(self) -> Access:
+        """What the kernel would have to allow. Access mode 3 is for ioctl(2) alone and asks for both."""
+        match self.flags & uapi.O_ACCMODE:
+            case uapi.O_RDONLY:
+                return Access.READWRITE if self.empties else Access.READ
+            case uapi.O_WRONLY:
+                return Access.WRITE
+        return Access.READWRITE
+
+    @property
+    def empties(self) -> bool:
+        return bool(self.flags & uapi.O_TRUNC)
+
+    @property
+    def is_absolute(self) -> bool:
+        return self.path.startswith(b"/")
+
+
+class Registers(NamedTuple):
+    """Where the rest of a trapped open lies in its caller's memory."""
+
+    directory: int
+    path: int
+    flags: int
+    how: int | None = None  # the address of openat2's struct open_how
+    how_bytes: int = 0
+
+
+def registers(name: str, args: tuple[int, ...]) -> Registers:
+    """The registers of open, creat, openat or openat2 by what they mean. ValueError: another call."""
+    match name:
+        case "open":
+            return Registers(uapi.AT_FDCWD, args[0], _unsigned(args[1]))
+        case "creat":
+            return Registers(uapi.AT_FDCWD, args[0], uapi.O_CREAT | uapi.O_WRONLY | uapi.O_TRUNC)
+        case "openat":
+            return Registers(_signed(args[0]), args[1], _unsigned(args[2]))
+        case "openat2":
+            return Registers(_signed(args[0]), args[1], 0, how=args[2], how_bytes=args[3])
+    raise ValueError(f"{name} opens nothing")
+
+
+def parse_open_how(raw: bytes) -> tuple[int, int]:
+    """flags and resolve. ValueError for what the kernel answers EINVAL or E2BIG to by its size alone."""
+    if not uapi.OPEN_HOW_SIZE_VER0 <= len(raw) <= OPEN_HOW_BYTES_MAX:
+        raise ValueError(f"an open_how of {len(raw)} bytes")
+    if any(raw[uapi.OPEN_HOW_SIZE_VER0 :]):
+        raise ValueError("an open_how of a later kernel")
+    flags, _, resolve = uapi.OPEN_HOW.unpack_from(raw)
+    return flags, resolve
+
+
+def _unsigned(register: int) -> int:
+    return register & ((1 << _INT_BITS) - 1)
+
+
+def _signed(register: int) -> int:
+    """An int argument: the kernel does not look at the upper half of its register."""
+    value = _unsigned(register)
+    return value - (1 << _INT_BITS) if value >> (_INT_BITS - 1) else value

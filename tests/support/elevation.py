@@ -1,0 +1,89 @@
+"""Elevated runs with somebody who answers: a person at a terminal, or a backend that a test plays."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from support.ladder_terminal import Terminal, terminal
+from support.nono_run import NONO, PROGRAM_GRANTS, AuditEvent, NonoRun
+
+QUESTION = b"Grant access? [y/N] "
+UNREAD_S = 0.6  # longer than a key takes to count as an answer
+
+
+@dataclass
+class Asked:
+    """An elevated run on a terminal; events are those of its log, once it has ended."""
+
+    person: Terminal
+    run: NonoRun
+    before: set[Path]
+    asked: int = field(default=0)
+
+    def answer(self, keys: bytes) -> None:
+        """Wait for the next question, then for as long as it takes to be read, and type."""
+        self.wait_for_question()
+        time.sleep(UNREAD_S)  # what the person needs to read; earlier keys do not count
+        self.person.type(keys)
+
+    def wait_for_question(self) -> None:
+        self.asked += 1
+        while self.person.shown.count(QUESTION) < self.asked:
+            self.person.wait_for_more()
+
+    def end(self) -> int:
+        return self.person.end()
+
+    @property
+    def events(self) -> tuple[AuditEvent, ...]:
+        return self.run.events_since(self.before)
+
+    @property
+    def decisions(self) -> list[object]:
+        """What became of each file that was asked for, as the log has it."""
+        return [entry["decision"] for entry in self.entries]
+
+    @property
+    def entries(self) -> list[AuditEvent]:
+        return [event["entry"] for event in self.events if event["type"] == "capability_decision"]
+
+
+def elevated(
+    run: NonoRun,
+    command: Sequence[str],
+    *,
+    flags: Sequence[str] = (),
+    profile: dict[str, object] | None = None,
+) -> list[str]:
+    """The argv of an elevated run without restriction of its network, unless profile says otherwise."""
+    file = run.user.home / "elevated.json"
+    file.write_text(json.dumps(profile or {}))
+    nono = [*NONO, "run", f"--profile={file}", "--capability-elevation", f"--allow={run.project}", *flags]
+    return run.user.command([*nono, *PROGRAM_GRANTS, "--", *command])
+
+
+@contextmanager
+def asked(
+    run: NonoRun,
+    command: Sequence[str],
+    *,
+    flags: Sequence[str] = (),
+    profile: dict[str, object] | None = None,
+) -> Iterator[Asked]:
+    """An elevated run on a terminal of its own; killed at the end of the block if it still runs."""
+    before = set(run.logs())
+    environment = run.user.environment({"LC_ALL": "C"})  # other locales have files that are asked about
+    argv = elevated(run, command, flags=flags, profile=profile)
+    with terminal(argv, environment, run.project) as person:
+        yield Asked(person, run, before)
+
+
+def python(text: str, *arguments: str | Path) -> list[str]:
+    """The argv of a small program."""
+    return [sys.executable, "-I", "-S", "-B", "-c", text, *map(str, arguments)]
