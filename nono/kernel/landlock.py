@@ -75,14 +75,15 @@ def add_net_port(ruleset_fd: int, port: int, allowed_access: int) -> None:
     _add_rule(ruleset_fd, uapi.LANDLOCK_RULE_NET_PORT, attr, f"net_port {port}, access={allowed_access:#x}")
 
 
-def restrict_self(ruleset_fd: int) -> None:
+def restrict_self(ruleset_fd: int, flags: int = 0) -> None:
     """Restricts the calling thread, and what it forks or executes, for ever; sets no_new_privs before.
 
-    Other threads of the process stay free, so the caller must have none. OSError E2BIG: 16 are stacked.
+    flags are those of landlock_rights. Other threads of the process stay free, so the caller must have none.
+    OSError E2BIG: 16 are stacked. EINVAL: a flag that the kernel does not know.
     """
     # Here rather than in each caller: root may skip it without an error, and would keep set-uid programs.
     no_new_privs()
-    syscall(uapi.NR_LANDLOCK_RESTRICT_SELF, ruleset_fd, 0, tried="landlock_restrict_self")
+    syscall(uapi.NR_LANDLOCK_RESTRICT_SELF, ruleset_fd, flags, tried=f"landlock_restrict_self({flags:#x})")
 
 
 def _add_rule(ruleset_fd: int, rule_type: int, attr: bytes, what: str) -> None:

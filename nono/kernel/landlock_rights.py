@@ -19,6 +19,15 @@ HANDLED_FS = (0, _FS_1, _FS_2, _FS_3, _FS_3, _FS_5, _FS_5, _FS_5)
 HANDLED_NET = (0, 0, 0, 0, _NET_4, _NET_4, _NET_4, _NET_4)
 SCOPES = (0, 0, 0, 0, 0, 0, _SCOPES_6, _SCOPES_6)
 
+# Flags of landlock_restrict_self(2); an older kernel refuses each of them (EINVAL). The kernel's audit log is
+# the machine's, and the command must not be able to fill it, nor to push out what else is recorded there:
+# - sandboxes that the command makes in its own write nothing (SUBDOMAINS_OFF): it could make them, with
+#   LOG_NEW_EXEC_ON, to have each of a million denials written;
+# - nor does the command itself (no LOG_NEW_EXEC_ON, the kernel's default): agents try what they may not;
+# - what is denied between the restriction and execve is written (no LOG_SAME_EXEC_OFF): it is a bug of ours.
+_RESTRICT_7 = uapi.LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF
+RESTRICT_FLAGS = (0, 0, 0, 0, 0, 0, 0, _RESTRICT_7)
+
 # What the kernel accepts in a rule whose inode is no directory (security/landlock/fs.c, ACCESS_FILE);
 # any other right there is EINVAL.
 FILE_RIGHTS = (

@@ -81,6 +81,8 @@ class Scopes(NamedTuple):
 
     signal: bool = True  # signals stay inside the sandbox
     abstract_unix_socket: bool = True  # so do connections to abstract sockets
+    signal_or_nothing: bool = False  # a kernel that cannot hold signals back is not good enough
+    has_process_info_mode: bool = False  # asked for, and nothing on Linux that it would change
 
 
 class CapabilitySet(NamedTuple):

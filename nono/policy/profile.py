@@ -36,7 +36,7 @@ class Security(NamedTuple):
     """How much of other processes the child reaches."""
 
     signal_mode: Reach = "isolated"
-    process_info_mode: Reach = "isolated"  # accepted for portability: Linux has nothing that would hold it
+    process_info_mode: Reach | None = None  # accepted for portability: Linux has nothing that would hold it
     ipc_mode: Literal["shared_memory_only", "full"] = "shared_memory_only"
     capability_elevation: bool = False
     wsl2_proxy_policy: Wsl2ProxyPolicy = Wsl2ProxyPolicy.ERROR

@@ -103,6 +103,8 @@ def resolve(
             scopes=Scopes(
                 signal=settings.security.signal_mode != "allow_all",
                 abstract_unix_socket=settings.security.ipc_mode == "shared_memory_only",
+                signal_or_nothing=settings.security.signal_mode == "allow_same_sandbox",
+                has_process_info_mode=settings.security.process_info_mode is not None,
             ),
             wsl2_proxy_policy=settings.security.wsl2_proxy_policy,
             workdir=files.start_directory,

@@ -38,7 +38,7 @@ def _apply_landlock(plan: SandboxPlan) -> None:
         for rule in plan.path_rules:
             _add_path_rule(ruleset, rule, plan)
         _add_port_rules(ruleset, plan)
-        landlock.restrict_self(ruleset)
+        landlock.restrict_self(ruleset, landlock_rights.RESTRICT_FLAGS[plan.landlock_abi])
     except OSError as error:
         raise SandboxError(f"Landlock error: {error}") from error
     finally:

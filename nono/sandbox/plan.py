@@ -14,6 +14,10 @@ UNIX_SOCKET_GAP = (
     "connections to Unix sockets with a path are not checked: the command reaches every service of this "
     "user that listens on one (D-Bus, ssh-agent, containers)."
 )
+PROCESS_INFO_GAP = (
+    "process_info_mode has no effect on Linux: what the command can read about other processes is what is "
+    "granted of /proc."
+)
 ABSTRACT_SOCKETS_NOTE = (
     'ipc_mode "full" does not reach abstract Unix sockets outside: they belong to the network that the '
     "command has left"
@@ -112,6 +116,12 @@ def choose_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforce
         return Refusal(
             "Landlock not available. Requires Linux kernel 5.13+ with Landlock enabled.",
             hint="add 'landlock' to the lsm= kernel parameter, or see `nono setup --check-only`",
+        )
+    if capabilities.scopes.signal_or_nothing and not landlock_rights.SCOPES[facts.landlock_abi]:
+        return Refusal(
+            'signal_mode "allow_same_sandbox" requires Landlock ABI V6+ (LANDLOCK_SCOPE_SIGNAL, kernel '
+            f"6.12+), and this kernel has V{facts.landlock_abi}.",
+            hint='signal_mode "isolated" holds signals back where that can be done and says where it cannot',
         )
     chosen = _network_enforcement(capabilities, facts)
     if isinstance(chosen, Refusal) or not capabilities.elevation:
@@ -282,8 +292,9 @@ def _file_gaps(facts: HostFacts) -> tuple[str, ...]:
 
 
 def _scope_gaps(scopes: Scopes, facts: HostFacts) -> tuple[str, ...]:
+    gaps = (PROCESS_INFO_GAP,) if scopes.has_process_info_mode else ()
     if landlock_rights.SCOPES[facts.landlock_abi]:
-        return ()
+        return gaps
     wanted = [
         text
         for asked, text in (
@@ -293,9 +304,9 @@ def _scope_gaps(scopes: Scopes, facts: HostFacts) -> tuple[str, ...]:
         if asked
     ]
     if not wanted:
-        return ()
+        return gaps
     unheld = " and ".join(wanted)
-    return (f"{unheld} are not restricted: Landlock V{facts.landlock_abi} has no scopes (V6+).",)
+    return (f"{unheld} are not restricted: Landlock V{facts.landlock_abi} has no scopes (V6+).", *gaps)
 
 
 def draw(

@@ -16,8 +16,13 @@ from support.nono_run import NonoRun, program
 
 LIMIT_S = 60
 WHILE_NONO_LIVES = {"tcp": "EACCES", "udp": "EPERM", "write": "EACCES"}
-# Nobody listens any more, so a trapped call is answered by the kernel (seccomp_unotify(2)).
-AFTER_NONO = {"tcp": "ENOSYS", "udp": "ENOSYS", "write": "EACCES"}
+# On the rung notify nobody listens any more: the kernel answers a trapped call (seccomp_unotify(2)).
+AFTER_NONO = {
+    "auto": {"tcp": "ENOSYS", "udp": "ENOSYS", "write": "EACCES"},
+    "landlock": WHILE_NONO_LIVES,
+    "netns": WHILE_NONO_LIVES,
+}
+POLICIES = pytest.mark.parametrize("policy", AFTER_NONO)
 UNRESTRICTED = {"tcp": "ok", "udp": "ok", "write": "ok"}
 
 
@@ -40,12 +45,14 @@ def tell(sandbox: NonoRun) -> dict[str, str]:
     return dict(json.loads((sandbox.project / "answer").read_text(encoding="ascii")))
 
 
+@POLICIES
 @pytest.mark.parametrize("ends", ["not yet", "killed with nono"])
-def test_a_daemon_stays_as_restricted_as_it_was_born(ends: str, sandbox: NonoRun) -> None:
+def test_a_daemon_stays_as_restricted_as_it_was_born(ends: str, policy: str, sandbox: NonoRun) -> None:
     before = set(sandbox.logs())
     with Canary() as canary, fifos(sandbox):
         ports = canary.tcp("tcp"), canary.udp("udp")
-        with sandbox.started(program("daemon", *ports, "stay")) as nono:
+        command = program("daemon", *ports, "stay")
+        with sandbox.started(command, flags=[f"--sandbox-policy={policy}"]) as nono:
             assert nono.stdin is not None
             assert nono.stdout is not None
             assert int(nono.stdout.readline()) > 1
@@ -58,18 +65,20 @@ def test_a_daemon_stays_as_restricted_as_it_was_born(ends: str, sandbox: NonoRun
                 nono.stdin.close()
                 assert nono.wait(LIMIT_S) == 0
         assert canary.seen() == {}
-    assert outcomes == (WHILE_NONO_LIVES if ends == "not yet" else AFTER_NONO)
+    assert outcomes == (WHILE_NONO_LIVES if ends == "not yet" else AFTER_NONO[policy])
     denied = [event["event"] for event in sandbox.events_since(before) if event["type"] == "network"]
     expected = {("127.0.0.1", ports[0]), ("socket(family=2, type=2, protocol=0)", None)}
     assert {(event["target"], event["port"]) for event in denied} == (
-        expected if ends == "not yet" else set()
+        expected if ends == "not yet" and policy == "auto" else set()
     )
 
 
-def test_a_daemon_does_not_outlive_the_run(sandbox: NonoRun) -> None:
+@POLICIES
+def test_a_daemon_does_not_outlive_the_run(policy: str, sandbox: NonoRun) -> None:
     with Canary() as canary, fifos(sandbox):
         ports = canary.tcp("tcp"), canary.udp("udp")
-        with sandbox.started(program("daemon", *ports, "leave")) as nono:
+        command = program("daemon", *ports, "leave")
+        with sandbox.started(command, flags=[f"--sandbox-policy={policy}"]) as nono:
             assert nono.stdout is not None
             pid = int(nono.stdout.readline())
             assert nono.wait(LIMIT_S) == 0

@@ -15,6 +15,7 @@ from nono.kernel import landlock
 from nono.kernel.capabilities import DANGEROUS
 from support.canary import Canary, unused_port
 from support.kernelsim import Kernel
+from support.ladder_launch import wait_until
 from support.nono_run import NonoRun, program
 
 NETNS = ("--sandbox-policy=netns",)
@@ -163,9 +164,30 @@ def test_no_process_that_would_keep_the_namespace_is_left_behind(
     name, _, value = mark.partition("=")
     flags = [*NETNS, f"--listen-port={unused_port()}"]  # so that there is a socket maker as well
     assert sandbox.run(command, flags=flags, environment={name: value}).exit_code == code
-    left = []
+    assert marked(mark) == []
+
+
+def marked(mark: str) -> list[Path]:
+    """The processes that have it in their environment."""
+    found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if mark.encode() in (process / "environ").read_bytes().split(b"\0"):
-                left.append(process)
-    assert left == []
+                found.append(process)
+    return found
+
+
+def test_a_supervisor_that_is_killed_leaves_none_either(sandbox: NonoRun) -> None:
+    """K18: the command dies with it, and the maker of sockets ends when nobody asks it any more."""
+    mark = f"NONO_TEST_MARK={os.getpid()}.killed.{sandbox.user.uid}"
+    name, _, value = mark.partition("=")
+    flags = [*NETNS, f"--listen-port={unused_port()}"]
+    with sandbox.started(
+        ["sh", "-c", "echo started; exec cat"], flags=flags, environment={name: value}
+    ) as nono:
+        assert nono.stdout is not None
+        assert nono.stdout.readline() == "started\n"
+        assert len(marked(mark)) >= 2
+        nono.kill()
+        assert nono.stdout.read() == ""
+    assert wait_until(lambda: marked(mark) == [])

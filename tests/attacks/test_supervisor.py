@@ -1,11 +1,17 @@
-"""K12, K13, K14: the command has no way to the process that holds the keys and judges its calls."""
+"""K12, K13, K14, K22: the command has no way to the process that holds the keys and judges its calls."""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
+import resource
+import signal
 import socket
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -18,11 +24,18 @@ SIGNALS = ("kill 0", "kill SIGCONT", "tgkill", "pidfd_send_signal")
 LOOKED = {"ok", "EFAULT"}  # the second of a call that was let through to an address which is not there
 
 
-@pytest.mark.parametrize("profile", [PROXY_ONLY, {}], ids=["proxy-only", "network allowed"])
+POLICIES = ["auto", "landlock", "netns"]
+# Every rung of a proxy-only run, and a run without one.
+HOW = [(PROXY_ONLY, policy) for policy in POLICIES] + [({}, "auto")]
+RUNS = pytest.mark.parametrize(("profile", "policy"), HOW, ids=[*POLICIES, "network allowed"])
+
+
+@RUNS
 def test_the_supervisor_cannot_be_read_traced_or_signalled(
-    profile: Mapping[str, object], sandbox: NonoRun
+    profile: Mapping[str, object], policy: str, sandbox: NonoRun
 ) -> None:
-    outcomes = sandbox.run(program("spy"), profile=profile).outcomes()
+    flags = [f"--sandbox-policy={policy}"]
+    outcomes = sandbox.run(program("spy"), profile=profile, flags=flags).outcomes()
     assert {name: outcomes[name] for name in FILES} == dict.fromkeys(FILES, "EACCES")
     assert {name: outcomes[name] for name in CALLS + SIGNALS} == dict.fromkeys(CALLS + SIGNALS, "EPERM")
     assert outcomes["1 environ"] == outcomes["1 cmdline"] == "EACCES"
@@ -43,9 +56,9 @@ def test_a_parent_that_is_not_nono_can_be(sandbox: NonoRun) -> None:
     assert {outcomes[name] for name in ("process_vm_readv", "pidfd_getfd")} <= LOOKED
 
 
-@pytest.mark.parametrize("network", [PROXY_ONLY, {}], ids=["proxy-only", "network allowed"])
+@RUNS
 def test_the_command_inherits_three_descriptors_and_no_more(
-    network: Mapping[str, object], sandbox: NonoRun
+    profile: Mapping[str, object], policy: str, sandbox: NonoRun
 ) -> None:
     secret = sandbox.user.home / "secret"
     secret.write_text("canary")
@@ -54,7 +67,8 @@ def test_the_command_inherits_three_descriptors_and_no_more(
         with Canary() as canary, socket.socket(type=socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
             tcp.connect(("127.0.0.1", canary.tcp("outside")))
             extra = (file, udp.fileno(), tcp.fileno())
-            run = sandbox.run(program("spy", "descriptors"), profile=network, pass_fds=extra)
+            flags = [f"--sandbox-policy={policy}"]
+            run = sandbox.run(program("spy", "descriptors"), profile=profile, flags=flags, pass_fds=extra)
             bare = sandbox.bare(program("spy", "descriptors"), pass_fds=extra)
     finally:
         os.close(file)
@@ -79,6 +93,49 @@ def test_the_environment_and_command_lines_hold_no_key(sandbox: NonoRun) -> None
     assert key not in run.stdout + run.stderr
     bare = sandbox.bare(["sh", "-c", script], environment={"DEMO_KEY": key})
     assert f"DEMO_KEY={key}" in bare.stdout
+
+
+@contextmanager
+def core_dumps_allowed() -> Iterator[None]:
+    """For what is started in the block."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
+
+
+def crashed(process: subprocess.Popen[str]) -> int:
+    """How a process ended that was sent SIGSEGV: CLD_KILLED, or CLD_DUMPED if there is a core. Not reaped."""
+    process.send_signal(signal.SIGSEGV)
+    ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert ended is not None
+    return ended.si_code
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_supervisor_that_crashes_leaves_no_core(policy: str, sandbox: NonoRun) -> None:
+    """K22: neither the keys nor the phantoms in its memory end on a disk."""
+    command = ["sh", "-c", "echo started; exec cat"]
+    with core_dumps_allowed():
+        hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+        with sandbox.started(command, flags=[f"--sandbox-policy={policy}"]) as nono:
+            assert nono.stdout is not None
+            assert nono.stdout.readline() == "started\n"
+            limits = Path(f"/proc/{nono.pid}/limits").read_text()
+            assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE)
+            assert crashed(nono) == os.CLD_KILLED
+            assert nono.stdout.read() == ""  # the command went with it
+        with sandbox.started(command, sandboxed=False) as bare:
+            assert bare.stdout is not None
+            assert bare.stdout.readline() == "started\n"
+            dumps = crashed(bare) == os.CLD_DUMPED
+    for core in sandbox.project.glob("core*"):
+        assert dumps
+        core.unlink()
+    if hard and Path("/proc/sys/kernel/core_pattern").read_text() == "core\n":
+        assert dumps
 
 
 def test_the_limits_of_the_supervisor_cannot_be_set(sandbox: NonoRun) -> None:

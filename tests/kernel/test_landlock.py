@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 import socket
+import termios
 from pathlib import Path
 
 import pytest
 
 from nono.kernel import landlock
-from nono.kernel.landlock_rights import HANDLED_FS, HANDLED_NET, KNOWN_ABI, SCOPES, access_rights
+from nono.kernel.landlock_rights import (
+    HANDLED_FS,
+    HANDLED_NET,
+    KNOWN_ABI,
+    RESTRICT_FLAGS,
+    SCOPES,
+    access_rights,
+)
 from nono.kernel.libc import prctl
 from nono.kernel.uapi_landlock import (
     LANDLOCK_ACCESS_NET_BIND_TCP,
     LANDLOCK_ACCESS_NET_CONNECT_TCP,
+    LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF,
     LANDLOCK_SCOPE_SIGNAL,
 )
 from nono.kernel.uapi_process import PR_GET_NO_NEW_PRIVS
@@ -195,3 +205,39 @@ def test_a_signal_leaves_the_sandbox_only_without_the_scope(scoped: int, expecte
         return [errno_of(lambda: os.kill(parent, 0)), errno_of(lambda: os.kill(os.getpid(), signal.SIGCONT))]
 
     assert in_child(signal_parent) == [expected, 0]
+
+
+@pytest.mark.parametrize("abi", range(1, KNOWN_ABI + 1))
+def test_the_kernel_takes_the_flags_of_an_abi_and_none_of_a_newer_one(abi: int) -> None:
+    def restrict(flags: int) -> int:
+        ruleset = landlock.create_ruleset(HANDLED_FS[1])
+        return errno_of(lambda: landlock.restrict_self(ruleset, flags))
+
+    newer = RESTRICT_FLAGS[abi] and abi > ABI
+    assert in_child(lambda: restrict(RESTRICT_FLAGS[abi])) == (errno.EINVAL if newer else 0)
+    assert in_child(lambda: restrict(1 << 31)) == errno.EINVAL
+    assert bool(RESTRICT_FLAGS[abi] & LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF) == (abi >= 7)
+
+
+@needs_abi(5)
+@pytest.mark.parametrize(
+    ("abi", "writes", "is_device", "expected"),
+    [
+        pytest.param(5, True, True, errno.ENOTTY, id="granted: the device itself answers"),
+        pytest.param(5, True, False, errno.EACCES, id="not taken for a device"),
+        pytest.param(5, False, True, errno.EACCES, id="granted to read"),
+        pytest.param(4, False, False, errno.ENOTTY, id="V4 does not restrict it"),
+    ],
+)
+def test_ioctl_on_a_device_needs_a_grant_to_write_it(
+    abi: int, writes: bool, is_device: bool, expected: int
+) -> None:
+    def ask_device() -> int:
+        ruleset = landlock.create_ruleset(HANDLED_FS[abi])
+        parent = os.open("/dev/null", os.O_PATH | os.O_CLOEXEC)
+        landlock.add_path_beneath(ruleset, parent, access_rights(True, writes, False, is_device, abi))
+        landlock.restrict_self(ruleset)
+        device = os.open("/dev/null", os.O_RDONLY)
+        return errno_of(lambda: fcntl.ioctl(device, termios.TCGETS, bytes(64)))
+
+    assert in_child(ask_device) == expected

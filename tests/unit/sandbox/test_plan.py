@@ -18,6 +18,7 @@ from nono.policy.ports import PortGrants, united
 from nono.sandbox.facts import HostFacts, Listener, NamespaceFacts
 from nono.sandbox.plan import (
     ABSTRACT_SOCKETS_NOTE,
+    PROCESS_INFO_GAP,
     UNIX_SOCKET_GAP,
     Enforcement,
     NotifyProgram,
@@ -264,6 +265,28 @@ def test_nothing_runs_without_landlock() -> None:
 @pytest.mark.parametrize("network", [NetworkMode.ALLOWED, NetworkMode.BLOCKED])
 def test_a_run_without_proxy_needs_no_listener(network: NetworkMode) -> None:
     assert enforcement(PROXIED._replace(network=network), WSL2).rung is None
+
+
+@pytest.mark.parametrize("abi", range(1, 8))
+def test_signals_that_must_be_held_need_abi_6(abi: int) -> None:
+    strict = PROXIED._replace(scopes=Scopes(signal_or_nothing=True))
+    facts = NATIVE._replace(landlock_abi=abi)
+    for asked in (strict, strict._replace(network=NetworkMode.ALLOWED)):
+        if abi >= 6:
+            assert isinstance(choose_enforcement(asked, facts), Enforcement)
+        else:
+            assert f"V6+ (LANDLOCK_SCOPE_SIGNAL, kernel 6.12+), and this kernel has V{abi}" in (
+                refusal(asked, facts).message
+            )
+    assert enforcement(PROXIED, facts).rung is Rung.NOTIFY
+
+
+@pytest.mark.parametrize("abi", [1, 6, 7])
+def test_a_process_info_mode_is_a_gap_on_every_kernel(abi: int) -> None:
+    asked = PROXIED._replace(scopes=Scopes(has_process_info_mode=True))
+    facts = NATIVE._replace(landlock_abi=abi)
+    assert PROCESS_INFO_GAP in enforcement(asked, facts).gaps
+    assert PROCESS_INFO_GAP not in enforcement(PROXIED, facts).gaps
 
 
 def test_unenforced_scopes_are_named_below_abi_6() -> None:
