@@ -108,6 +108,7 @@ async def main(
         )
         async with anyio.create_task_group() as tasks, AsyncExitStack() as serving:
             tasks.start_soon(loop.keep_written, log, record.flush)
+            tasks.start_soon(loop.keep_small)
             proxy = await serving.enter_async_context(
                 serve(config, record, resolver=_on_this_machine, alarm=alarms.append, flows=flows)
             )
