@@ -49,6 +49,7 @@ class Invocation(NamedTuple):
             allow_http2=given.flag("allow_http2"),
             proxy_ca_validity=given.value("proxy_ca_validity"),
             record_flows=given.value("record_flows"),
+            allow_gpu=given.flag("allow_gpu"),
             env_credential=given.value("env_credential"),
             env_credential_map=given.pairs("env_credential_map"),
             standalone_proxy=self.standalone_proxy,

@@ -80,6 +80,14 @@ def resolve_files(
         else:
             grants.append(grant)
 
+    if request.allow_gpu:
+        # Imported here: few runs use one.
+        from nono.policy.gpu import gpu_grants
+
+        of_gpu = gpu_grants(profile, fs)
+        grants += of_gpu.grants
+        warnings += of_gpu.warnings
+
     workdir = canonical_as_far(places.workdir, fs)
     offer = _workdir_offer(profile, grants, workdir)
     if offer is not None and request.allow_cwd:

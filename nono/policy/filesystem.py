@@ -35,6 +35,12 @@ class HostFilesystem:
             return "socket"
         return "device" if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else "other"
 
+    def names(self, path: str) -> list[str]:
+        try:
+            return sorted(os.listdir(path))
+        except (OSError, ValueError):
+            return []
+
 
 def _canonical(path: str) -> str | None:
     try:

@@ -25,8 +25,8 @@ def _section(section: str, base: Any, child: Any) -> Any:
     if base is None or child is None:
         return base if child is None else child
     match section:
-        case "meta":
-            return child  # a profile speaks for itself only
+        case "meta" | "allow_gpu":
+            return child  # of the first, a profile speaks for itself only
         case "credential_routes":
             return [*base, *child]
         case "credential_capture" | "credential_providers":

@@ -28,6 +28,9 @@ class Filesystem(Protocol):
     def kind(self, path: str) -> Kind | None:
         """What path is, symlinks followed; None when it does not exist or cannot be reached."""
 
+    def names(self, path: str) -> list[str]:
+        """What the directory path holds, sorted; nothing when it is none or cannot be read."""
+
 
 class UnsetVariableError(ValueError):
     """A path names an environment variable that has no value."""

@@ -120,6 +120,7 @@ class Profile(NamedTuple):
     credential_capture: Mapping[str, CaptureEntry] = {}
     credential_providers: Mapping[str, ProviderEntry] = {}
     credential_routes: tuple[ProviderRoute, ...] = ()
+    allow_gpu: bool = False  # whether --allow-gpu may be given with this profile; grants nothing itself
 
     @property
     def label(self) -> str:

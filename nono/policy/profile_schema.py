@@ -32,7 +32,6 @@ NOT_YET: Mapping[str, tuple[object, ...]] = dict.fromkeys(
         "open_urls",
         "allow_launch_services",
         "allow_parent_of_protected",
-        "allow_gpu",
         "interactive",
         "skipdirs",
         "packs",

@@ -35,5 +35,6 @@ class RunRequest(NamedTuple):
     proxy_ca_validity: str | None = None  # days
     record_flows: str | None = None
     standalone_proxy: bool = False  # a proxy and no command: there is one even if nothing asks for it
+    allow_gpu: bool = False
     env_credential: str | None = None  # a list with commas
     env_credential_map: tuple[tuple[str, str], ...] = ()  # reference, variable

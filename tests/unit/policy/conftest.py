@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from posixpath import dirname, join, normpath
+from posixpath import basename, dirname, join, normpath
 
 import pytest
 
@@ -57,8 +57,13 @@ class MemoryFilesystem:
         canonical = self.canonical(path)
         return None if canonical is None else self._kind(canonical)
 
+    def names(self, path: str) -> list[str]:
+        return sorted(basename(each) for each in (*self.directories, *self.files) if dirname(each) == path)
+
     def _kind(self, path: str) -> Kind | None:
-        return "dir" if path in self.directories else "file" if path in self.files else None
+        if path in self.files:
+            return "device" if path.startswith("/dev/") else "file"
+        return "dir" if path in self.directories else None
 
 
 MakeFilesystem = Callable[..., Filesystem]

@@ -127,6 +127,7 @@ FULL: dict[str, Any] = {
     "workdir": {"access": "readwrite"},
     "environment": {"allow_vars": ["A*"], "deny_vars": ["B"], "set_vars": {"C": "d"}},
     "linux": {"sandbox_policy": "external", "af_unix_mediation": "off"},
+    "allow_gpu": True,
 }
 
 
