@@ -70,6 +70,11 @@ def enforced_by(rung: str) -> Event:
     return {"type": "enforced_by", "rung": rung}
 
 
+def masked(path: str, origin: str) -> Event:
+    """A denied path in a granted directory, over which a mount lies; origin: of the denial."""
+    return {"type": "masked", "path": path, "origin": origin}
+
+
 def not_enforced(what: str) -> Event:
     """A part of the policy that this kernel does not hold the run to."""
     return {"type": "not_enforced", "what": what}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nono import __version__
-from nono.policy.capability import Access, CapabilitySet, Grant, NetworkMode
+from nono.policy.capability import Access, CapabilitySet, Grant, Mask, NetworkMode
 from nono.sandbox.facts import HostFacts
 from nono.sandbox.plan import Enforcement, Rung
 
@@ -28,6 +28,7 @@ RUNGS = {
     Rung.LANDLOCK: "Landlock checks the port of a connection, not its address",
     Rung.NONE: "NOT enforced: the command may connect anywhere",
 }
+MASKED = "masked by a mount that cannot be read, written or removed"
 RULE = "  " + "-" * 50
 
 
@@ -58,6 +59,7 @@ def summary(
     lines = ["  Capabilities:", RULE, *(_grant(grant, verbose) for grant in shown)]
     if hidden:
         lines.append(f"        + {hidden} system/group paths (-v to show)")
+    lines += [_mask(mask, verbose) for mask in capabilities.masking.masks]
     lines.append(f"    net  {_network(capabilities)}")
     lines += [f"    key  {service.name} at {service.upstream}" for service in services]
     lines.append(RULE)
@@ -93,6 +95,11 @@ def _grant(grant: Grant, verbose: bool) -> str:
     kind = "dir" if grant.is_dir else "file"
     source = f" [{grant.source}]" if verbose else ""
     return f"    {BADGES[grant.access]:<4} {grant.path} ({kind}){source}"
+
+
+def _mask(mask: Mask, verbose: bool) -> str:
+    origin = f" [{mask.denial.origin}]" if verbose else ""
+    return f"    deny {mask.path} ({mask.kind}), {MASKED}{origin}"
 
 
 def _network(capabilities: CapabilitySet) -> str:

@@ -1,11 +1,11 @@
-"""Leaves the network of this host for a namespace in which there is loopback and nothing else."""
+"""Leaves the network or the mounts of this host for a namespace of the process's own."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from nono.kernel import uapi_process as uapi
@@ -21,25 +21,39 @@ def leave_network() -> bool:
     Only with a single thread, and dumpable. OSError says which step was refused; the process may have moved
     by then.
     """
+    return _leave(uapi.CLONE_NEWNET, "CLONE_NEWNET", _raise_loopback)
+
+
+def leave_mounts() -> bool:
+    """Move this process, for ever, to a mount namespace of its own: what is mounted there shows there alone.
+
+    Returns and needs what leave_network does. Descriptors, and the working directory until it is changed, are
+    still of the mounts outside.
+    """
+    # Imported here, since hardly any run has one.
+    from nono.kernel import mounts
+
+    return _leave(uapi.CLONE_NEWNS, "CLONE_NEWNS", mounts.make_all_private)
+
+
+def _leave(flag: int, name: str, settle: Callable[[], None]) -> bool:
+    """settle is a first use: a distribution that restricts unprivileged user namespaces may let unshare(2)
+    succeed and withhold the capabilities.
+    """
     try:
         # Where it is allowed, as to root: a command of root keeps its view of owners and can change ids, as
         # package managers do, and nothing depends on user namespaces being allowed.
-        _leave(uapi.CLONE_NEWNET, "unshare(CLONE_NEWNET)")
+        with _trying(f"unshare({name})"):
+            os.unshare(flag)
+        settle()
     except PermissionError:
         uid, gid = os.geteuid(), os.getegid()
-        _leave(uapi.CLONE_NEWUSER | uapi.CLONE_NEWNET, "unshare(CLONE_NEWUSER | CLONE_NEWNET)")
+        with _trying(f"unshare(CLONE_NEWUSER | {name})"):
+            os.unshare(uapi.CLONE_NEWUSER | flag)
+        settle()
         _map_onto_themselves(uid, gid)
         return True
     return False
-
-
-def _leave(flags: int, name: str) -> None:
-    """Raising the interface belongs to it: a distribution that restricts unprivileged user namespaces may let
-    unshare(2) succeed and withhold the capabilities.
-    """
-    with _trying(name):
-        os.unshare(flags)
-    _raise_loopback()
 
 
 def _raise_loopback() -> None:

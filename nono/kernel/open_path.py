@@ -11,12 +11,13 @@ from nono.kernel.libc import syscall, syscall_number
 _STATFS_BYTES = 120  # struct statfs of 64-bit machines; f_type is its first word
 
 
-def open_canonical(path: str) -> int:
+def open_canonical(path: str, *, flags: int = 0) -> int:
     """An O_PATH descriptor, close-on-exec, of an absolute path; the caller closes it.
 
+    flags: os.O_NOFOLLOW lets the last component be a link, which is opened as such.
     OSError ELOOP: a component of path is a symbolic link. ENOSYS: before Linux 5.6, which had no Landlock.
     """
-    return open_at(uapi.AT_FDCWD, os.fsencode(path), os.O_PATH, uapi.RESOLVE_NO_SYMLINKS)
+    return open_at(uapi.AT_FDCWD, os.fsencode(path), os.O_PATH | flags, uapi.RESOLVE_NO_SYMLINKS)
 
 
 def open_at(directory: int, path: bytes, flags: int, resolve: int) -> int:

@@ -19,7 +19,7 @@ from nono.launch.prepare import Prepared, enforcement_of, find_program
 from nono.policy.capability import Access, Grant, NetworkMode, SandboxPolicy
 from nono.policy.environment import child_environment, started_in
 from nono.policy.resolve import Resolved
-from nono.sandbox import host
+from nono.sandbox import host, probe
 from nono.sandbox.enter import Command
 from nono.sandbox.launcher import Launcher, fork_launcher
 from nono.sandbox.plan import draw
@@ -59,6 +59,7 @@ class Launch:
         search_path = self._environ.get("PATH", os.defpath)
         program = find_program(command[0], search_path, capabilities.workdir)
         facts = launcher.facts() if chooses_rung or capabilities.elevation else host.file_system_facts()
+        facts = probe.with_masks(facts, capabilities.masking)
         enforcement = enforcement_of(capabilities, facts)
         module_path.withdraw(capabilities.grants)
         module_path.refuse_libraries(capabilities.grants, self._environ)
@@ -90,6 +91,8 @@ class Launch:
             record(event.session_started(redact_argv(prepared.argv)))
             if prepared.enforcement.rung is not None:
                 record(event.enforced_by(prepared.enforcement.rung.value))
+            for mask in prepared.capabilities.masking.masks:
+                record(event.masked(mask.path, mask.denial.origin))
             for gap in (*prepared.enforcement.gaps, *prepared.enforcement.notes):
                 record(event.not_enforced(gap))
             # Before any secret is in memory, as it forks.

@@ -20,6 +20,11 @@ STATUS_NOT_EXECUTED = 127
 def prepare(resolved: Resolved, command: Sequence[str], environ: Mapping[str, str]) -> Prepared:
     """As for a supervised run, without a listener: nobody will be there to serve it."""
     facts = host.file_system_facts()
+    if resolved.capabilities.masking.masks:
+        # Imported here: most runs mask nothing, and nothing else needs a probe.
+        from nono.sandbox import probe
+
+        facts = probe.with_masks(facts, resolved.capabilities.masking)
     enforcement = enforcement_of(resolved.capabilities, facts)
     program = find_program(command[0], environ.get("PATH", os.defpath), resolved.capabilities.workdir)
     return Prepared(resolved, facts, enforcement, program, tuple(command))

@@ -1,7 +1,7 @@
 """What a run may do: the values that every later step reads and none changes."""
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from nono.policy.ports import PortGrants
 
@@ -71,9 +71,47 @@ class Grant(NamedTuple):
 class Denial(NamedTuple):
     """A path that no grant may name or reach, unless filesystem.bypass_protection lifts it."""
 
-    path: str  # canonical as far as the path exists
+    path: str  # canonical as far as the path exists, or the name of a symlink
     original: str
     origin: str  # "group:NAME" or "profile NAME, filesystem.deny"
+
+    @property
+    def is_of_group(self) -> bool:
+        """Whether the shipped policy denies it, which knows nothing of this host, rather than a person."""
+        return self.origin.startswith("group:")
+
+
+class Mask(NamedTuple):
+    """A denied path in a granted directory, to be masked by a mount of the command's own."""
+
+    denial: Denial
+    kind: Literal["dir", "link", "file"]  # of the denied path itself; "file": everything else
+    names: int  # hard links; the others of them are not masked
+    grant: Grant  # one that reaches it
+
+    @property
+    def path(self) -> str:
+        return self.denial.path
+
+
+class Absent(NamedTuple):
+    """A denied path in a granted directory where there is nothing yet that could be masked."""
+
+    denial: Denial
+    grant: Grant
+    is_creatable: bool  # the command may write where it would be
+
+    @property
+    def path(self) -> str:
+        return self.denial.path
+
+
+class Masking(NamedTuple):
+    """What Landlock, which cannot take away below a directory what it gives there, leaves to mounts."""
+
+    masks: tuple[Mask, ...] = ()
+    pinned: tuple[str, ...] = ()  # directories above a mask that the command could rename, outermost first
+    absent: tuple[Absent, ...] = ()
 
 
 class Scopes(NamedTuple):
@@ -97,6 +135,7 @@ class CapabilitySet(NamedTuple):
     sandbox_policy: SandboxPolicy = SandboxPolicy.AUTO
     ports: PortGrants = PortGrants()  # beside the proxy's; nothing where the network is open
     elevation: bool = False  # whether a person is to be asked about files beyond the grants
+    masking: Masking = Masking()  # what is denied below a granted directory
 
     @property
     def restricts_network(self) -> bool:

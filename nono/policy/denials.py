@@ -76,8 +76,8 @@ def refuse_state_roots(grant: Grant, roots: Iterable[str]) -> None:
 def enforceable(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem) -> tuple[list[Grant], list[str]]:
     """The grants that may stand beside rules, and a warning for each group grant that was dropped.
 
-    SandboxError: a person's grant at or below a denied path, or a directory grant above one. Landlock adds
-    rights up and cannot subtract, so the second is refused for group grants too.
+    SandboxError: a person's grant at or below a denied path. A directory grant above one stands: what is
+    denied in it is masked (nono.policy.masking).
     """
     kept: list[Grant] = []
     warnings: list[str] = []
@@ -95,29 +95,7 @@ def enforceable(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem) -> tu
             _listed("Refusing to grant what a deny rule protects.", "refused", refused),
             hint="--bypass-protection PATH lifts the rule for a path that you do grant",
         )
-    _refuse_overlaps(kept, rules.denials)
     return kept, warnings
-
-
-def _refuse_overlaps(grants: Iterable[Grant], denials: Sequence[Denial]) -> None:
-    upward = [(denial.path, ancestry(denial.path)) for denial in denials]
-    conflicts = [
-        f"deny '{path}' overlaps allowed parent '{grant.path}' (source: {grant.source})"
-        for grant in grants
-        for path, above in upward
-        if grant.is_dir and grant.path in above and grant.path != path
-    ]
-    if conflicts:
-        raise SandboxError(
-            _listed(
-                "Landlock deny-overlap is not enforceable on Linux. "
-                "Refusing to start with conflicting policy.",
-                "conflict(s)",
-                conflicts,
-            ),
-            hint="grant the directories the command needs instead of their parent, "
-            "or lift a denial with --bypass-protection PATH",
-        )
 
 
 def _refusal(grant: Grant, denial: Denial) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from nono import paths
 from nono.errors import ConfigError
 from nono.policy.builtin import Group
-from nono.policy.capability import Access, Denial, Grant
+from nono.policy.capability import Access, Denial, Grant, Masking
 from nono.policy.denials import (
     Bypass,
     DenyRules,
@@ -25,6 +25,7 @@ from nono.policy.grants import (
     united,
     without_unsafe_temporary,
 )
+from nono.policy.masking import masking_of
 from nono.policy.places import (
     Filesystem,
     Places,
@@ -51,6 +52,7 @@ class FileRules(NamedTuple):
 
     grants: tuple[Grant, ...]
     deny_rules: DenyRules
+    masking: Masking
     start_directory: str  # the working directory where a grant covers it, else "/"
     skipped: tuple[str, ...]  # asked for by a person, but not there
     warnings: tuple[str, ...]
@@ -102,10 +104,12 @@ def resolve_files(
     bypasses = _bypasses(request, profile, places, fs, warnings)
     deny_rules = with_bypasses(denials, bypasses, grants)
     kept, dropped = enforceable(grants, deny_rules, fs)
+    is_open = accesses(kept, workdir) is not None and deny_rules.covering(workdir) is None
     return FileRules(
         grants=united(kept),
         deny_rules=deny_rules,
-        start_directory=workdir if accesses(kept, workdir) is not None else "/",
+        masking=masking_of(kept, deny_rules, fs),
+        start_directory=workdir if is_open else "/",
         skipped=tuple(dict.fromkeys(skipped)),
         warnings=(*warnings, *dropped),
         workdir_offer=offer,

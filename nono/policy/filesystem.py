@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from nono.policy.places import Kind
+from nono.policy.places import Entry, EntryKind, Kind
 
 
 class HostFilesystem:
@@ -40,6 +40,16 @@ class HostFilesystem:
             return sorted(os.listdir(path))
         except (OSError, ValueError):
             return []
+
+    def entry(self, path: str) -> Entry | None:
+        try:
+            found = os.lstat(path)
+        except (OSError, ValueError):
+            return None
+        kind: EntryKind = "file"
+        if stat.S_ISDIR(found.st_mode) or stat.S_ISLNK(found.st_mode):
+            kind = "dir" if stat.S_ISDIR(found.st_mode) else "link"
+        return Entry(kind, found.st_nlink)
 
 
 def _canonical(path: str) -> str | None:

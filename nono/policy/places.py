@@ -10,6 +10,7 @@ from nono import paths
 from nono.errors import NonoError
 
 Kind = Literal["dir", "file", "device", "socket", "other"]
+EntryKind = Literal["dir", "link", "file"]  # "file": everything else
 
 # These name the process that opens them, so the launcher resolves them again in the child (proc(5)).
 CHILD_RELATIVE_DIRECTORIES = ("/proc/self", "/proc/thread-self", "/dev/fd")
@@ -17,6 +18,13 @@ CHILD_RELATIVE_FILES = ("/dev/stdin", "/dev/stdout", "/dev/stderr")
 
 
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
+
+
+class Entry(NamedTuple):
+    """What a name in a directory stands for, symlinks not followed."""
+
+    kind: EntryKind
+    names: int  # how many names the inode has (hard links)
 
 
 class Filesystem(Protocol):
@@ -30,6 +38,9 @@ class Filesystem(Protocol):
 
     def names(self, path: str) -> list[str]:
         """What the directory path holds, sorted; nothing when it is none or cannot be read."""
+
+    def entry(self, path: str) -> Entry | None:
+        """What stands at path itself; None when nothing does, or it cannot be reached."""
 
 
 class UnsetVariableError(ValueError):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from posixpath import dirname
 from typing import Any, Literal, NamedTuple
 
-from nono.policy.capability import Access, Grant
+from nono.policy.capability import Absent, Access, Grant, Mask
 from nono.policy.grants import covering, directory_flag, file_flag
+from nono.policy.masking import masked_at
 from nono.policy.path_verdict import Denied, Granted, NotGranted, Protected, TooWeak, file_policy
 from nono.policy.places import Filesystem, canonical_as_far, parent_resolved, target
 from nono.policy.resolve import Resolved
@@ -62,7 +63,7 @@ def why_path(resolved: Resolved, path: str, access: Access, fs: Filesystem) -> A
                 policy_source="protected_root",
             )
         case Denied(denial):
-            is_group = denial.origin.startswith("group:")
+            is_group = denial.is_of_group
             return Answer(
                 "denied",
                 "sensitive_path" if is_group else "filesystem_deny",
@@ -84,6 +85,15 @@ def why_path(resolved: Resolved, path: str, access: Access, fs: Filesystem) -> A
             )
         case Granted():
             return _granted(grants, access)
+
+
+def masked_path(resolved: Resolved, path: str, fs: Filesystem) -> Mask | Absent | None:
+    """What becomes of a denied path in a granted directory; path is read as above. None for all others."""
+    original = resolved.places.of_flag(path)
+    masking = resolved.capabilities.masking
+    # A masked link is met before what it leads to.
+    by_name = masked_at(masking, parent_resolved(original, fs))
+    return by_name or masked_at(masking, canonical_as_far(original, fs))
 
 
 def _granted(grants: list[Grant], access: Access) -> Answer:

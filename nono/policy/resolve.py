@@ -99,6 +99,7 @@ def resolve(
         capabilities=CapabilitySet(
             grants=files.grants,
             denials=files.deny_rules.denials,
+            masking=files.masking,
             network=mode,
             scopes=Scopes(
                 signal=settings.security.signal_mode != "allow_all",

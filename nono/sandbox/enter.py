@@ -61,10 +61,31 @@ def enter(plan: SandboxPlan, command: Command, *, keep: Collection[int] = ()) ->
     process.close_range_from(FIRST_PRIVATE_DESCRIPTOR, keep=set(keep))
     if plan.static_filter is not StaticFilter.OPEN_NET:
         _check_standard_streams(may_be_network=not plan.private_network)
+    holds_all = _mask(plan)
     os.chdir(command.workdir)
-    capabilities.drop_dangerous()
+    if holds_all:
+        # They came with the user namespace, and with them the command could take the masks away.
+        capabilities.drop_all()
+    else:
+        capabilities.drop_dangerous()
     restrict(plan)
     return None if listener_program is None else seccomp.install_listener(listener_program)
+
+
+def _mask(plan: SandboxPlan) -> bool:
+    """Lay the masks of plan, if it has any; whether that left this process with every capability.
+
+    What is looked up by its path from now on is looked up beside them. A directory on a standard stream would
+    lead past them, but Python does not start with one.
+    """
+    if not plan.masks:
+        return False
+    # Imported here: most runs mask nothing.
+    from nono.sandbox import mask_mounts
+
+    holds_all = mask_mounts.enter_private_mounts()
+    mask_mounts.mask_paths(plan.masks, plan.pinned)
+    return holds_all
 
 
 def _check_standard_streams(*, may_be_network: bool) -> None:

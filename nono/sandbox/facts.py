@@ -14,15 +14,23 @@ class Listener(StrEnum):
 
 
 class NamespaceFacts(NamedTuple):
-    """Why a private network namespace cannot be had, as far as this host says; read only where it cannot."""
+    """Why a namespace of one's own cannot be had, as far as this host says; read only where it cannot."""
 
     failed: str = ""  # the step that was refused, with its errno
     apparmor_restricts: bool = False  # kernel.apparmor_restrict_unprivileged_userns (Ubuntu)
     clone_is_off: bool = False  # kernel.unprivileged_userns_clone is 0 (Debian, Arch)
     max_user_namespaces: int | None = None  # user.max_user_namespaces; None: not readable
     max_net_namespaces: int | None = None  # user.max_net_namespaces
+    max_mnt_namespaces: int | None = None  # user.max_mnt_namespaces
     is_container: bool = False  # an engine's marker file is there
     is_filtered: bool = False  # what started us has a seccomp filter
+
+
+class MaskFacts(NamedTuple):
+    """What became of a probe that masked denied paths as a run would."""
+
+    failed: str = ""  # what was refused, with its errno; "" where it was a namespace, or nothing
+    namespaces: NamespaceFacts | None = None  # where a mount namespace of one's own could not be had
 
 
 class HostFacts(NamedTuple):
@@ -35,6 +43,7 @@ class HostFacts(NamedTuple):
     network_namespace: bool  # one can be made, its loopback raised, and a listener in it taken by us
     is_wsl2: bool  # words messages and decides nothing
     namespaces: NamespaceFacts = NamespaceFacts()  # words messages as well
+    masks: MaskFacts | None = None  # None: the run masks nothing; found out apart from all else, after it
 
     def to_message(self) -> dict[str, object]:
         return self._asdict() | {"namespaces": self.namespaces._asdict()}

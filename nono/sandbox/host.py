@@ -44,6 +44,7 @@ def namespace_facts(failed: str) -> NamespaceFacts:
         clone_is_off=_setting("kernel/unprivileged_userns_clone") == 0,
         max_user_namespaces=_setting("user/max_user_namespaces"),
         max_net_namespaces=_setting("user/max_net_namespaces"),
+        max_mnt_namespaces=_setting("user/max_mnt_namespaces"),
         is_container=any(map(os.path.exists, CONTAINER_MARKERS)),
         is_filtered=_is_filtered(),
     )

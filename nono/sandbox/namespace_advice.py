@@ -1,6 +1,6 @@
-"""Words why a private network namespace cannot be had, and what would change that."""
+"""Words why a namespace of the command's own cannot be had, and what would change that."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from nono.sandbox.facts import NamespaceFacts
 
@@ -12,8 +12,15 @@ class Advice(NamedTuple):
     remedy: str
 
 
-def advice(facts: NamespaceFacts) -> Advice:
-    """What was found to stand in the way; of several things the one that is looked at first."""
+def advice(facts: NamespaceFacts, kind: Literal["net", "mnt"] = "net") -> Advice:
+    """What was found to stand in the way; of several things the one that is looked at first.
+
+    kind: the namespace that was wanted, beside a user namespace.
+    """
+    flag, option = (
+        ("CLONE_NEWNET", "CONFIG_NET_NS") if kind == "net" else ("CLONE_NEWNS", "CONFIG_NAMESPACES")
+    )
+    limit_of_kind = facts.max_net_namespaces if kind == "net" else facts.max_mnt_namespaces
     if facts.apparmor_restricts:
         return Advice(
             "AppArmor restricts unprivileged user namespaces",
@@ -26,7 +33,7 @@ def advice(facts: NamespaceFacts) -> Advice:
         )
     for name, limit in (
         ("user.max_user_namespaces", facts.max_user_namespaces),
-        ("user.max_net_namespaces", facts.max_net_namespaces),
+        (f"user.max_{kind}_namespaces", limit_of_kind),
     ):
         if limit == 0:
             return Advice(f"{name} is 0", f"sudo sysctl -w {name}=1000")
@@ -34,15 +41,15 @@ def advice(facts: NamespaceFacts) -> Advice:
         return Advice(
             "the container's seccomp profile or capabilities do not allow it",
             "start the container with --security-opt seccomp=FILE, where FILE allows unshare(2) with "
-            "CLONE_NEWUSER and CLONE_NEWNET (seccomp=unconfined allows everything)",
+            f"CLONE_NEWUSER and {flag} (seccomp=unconfined allows everything)",
         )
     if facts.is_filtered:
         return Advice(
             "a seccomp filter of whatever started nono may refuse it",
             "start nono outside of that sandbox, or have its filter allow unshare(2) with CLONE_NEWUSER and "
-            "CLONE_NEWNET",
+            f"{flag}",
         )
     return Advice(
         "this kernel or a security module refuses it",
-        "a kernel with CONFIG_USER_NS and CONFIG_NET_NS, whose policy lets this user have both",
+        f"a kernel with CONFIG_USER_NS and {option}, whose policy lets this user have both",
     )

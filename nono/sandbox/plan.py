@@ -77,6 +77,13 @@ class PathRule(NamedTuple):
     required: bool  # a rule that a person asked for must hold; one of a group may find nothing
 
 
+class MaskRule(NamedTuple):
+    """One path to be masked by a mount."""
+
+    path: str
+    kind: str  # "dir", "link" or "file", as it was when that was decided
+
+
 class SandboxPlan(NamedTuple):
     """Everything the launcher does to itself before execve."""
 
@@ -90,6 +97,8 @@ class SandboxPlan(NamedTuple):
     static_filter: StaticFilter | None
     listener: NotifyProgram | None
     private_network: bool = False  # the launcher has left this network before the plan was drawn
+    masks: tuple[MaskRule, ...] = ()
+    pinned: tuple[str, ...] = ()  # directories on the way to them that may not be moved, outermost first
 
     def to_message(self) -> dict[str, object]:
         return self._asdict()
@@ -101,6 +110,8 @@ class SandboxPlan(NamedTuple):
             raise ValueError(f"not a sandbox plan: {sorted(message)}")
         fields = dict(message)
         fields["path_rules"] = tuple(PathRule(*rule) for rule in message["path_rules"])  # type: ignore[attr-defined]  # JSON lost the type
+        fields["masks"] = tuple(MaskRule(*rule) for rule in message["masks"])  # type: ignore[attr-defined]  # as above
+        fields["pinned"] = tuple(message["pinned"])  # type: ignore[arg-type]  # as above
         for name in ("connect_ports", "bind_ports"):
             fields[name] = tuple(PortRange(*ports) for ports in message[name])  # type: ignore[attr-defined]  # as above
         program = message["static_filter"]
@@ -124,11 +135,18 @@ def choose_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforce
             hint='signal_mode "isolated" holds signals back where that can be done and says where it cannot',
         )
     chosen = _network_enforcement(capabilities, facts)
-    if isinstance(chosen, Refusal) or not capabilities.elevation:
+    if isinstance(chosen, Refusal):
         return chosen
-    if facts.listener is Listener.AVAILABLE:
-        return chosen._replace(elevation=True)
-    return chosen._replace(notes=(*chosen.notes, _elevation_note(facts)))
+    if capabilities.elevation and facts.listener is Listener.AVAILABLE:
+        chosen = chosen._replace(elevation=True)
+    elif capabilities.elevation:
+        chosen = chosen._replace(notes=(*chosen.notes, _elevation_note(facts)))
+    if not capabilities.masking.masks and not capabilities.masking.absent:
+        return chosen
+    # Imported here: most runs deny nothing below what they grant.
+    from nono.sandbox.mask_verdict import with_masks
+
+    return with_masks(chosen, capabilities.masking, facts.masks)
 
 
 def _elevation_note(facts: HostFacts) -> str:
@@ -334,6 +352,8 @@ def draw(
         static_filter=_static_filter(capabilities, listener),
         listener=listener,
         private_network=enforcement.rung is Rung.NETNS,
+        masks=tuple(MaskRule(mask.path, mask.kind) for mask in capabilities.masking.masks),
+        pinned=capabilities.masking.pinned,
     )
 
 

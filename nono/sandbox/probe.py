@@ -8,9 +8,12 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
+from nono.errors import SandboxError
 from nono.kernel import filters, landlock, process, seccomp, uapi_landlock
+from nono.policy.capability import Masking
 from nono.sandbox import host
-from nono.sandbox.facts import HostFacts, Listener, NamespaceFacts
+from nono.sandbox.facts import HostFacts, Listener, MaskFacts, NamespaceFacts
+from nono.sandbox.plan import MaskRule
 from nono.sandbox.private_network import enter_private_network
 
 PROBE_BYTES_MAX = 4096
@@ -26,6 +29,30 @@ def host_facts() -> HostFacts:
         network_namespace=refused is None,
         namespaces=NamespaceFacts() if refused is None else host.namespace_facts(refused.failed),
     )
+
+
+def with_masks(facts: HostFacts, masking: Masking) -> HostFacts:
+    """facts, with what becomes of masking in a short-lived child, where there is something to mask."""
+    if not masking.masks:
+        return facts
+    # Imported here: most runs mask nothing.
+    from nono.sandbox import mask_mounts
+
+    def attempt() -> str:
+        try:
+            mask_mounts.enter_private_mounts()
+        except OSError as error:
+            return f"namespace:{error.strerror}"
+        try:
+            mask_mounts.mask_paths([MaskRule(mask.path, mask.kind) for mask in masking.masks], masking.pinned)
+        except SandboxError as error:
+            return f"masks:{error.message}"
+        return "done"
+
+    step, _, failed = _said_in_child(attempt).partition(":")
+    if step == "namespace":
+        return facts._replace(masks=MaskFacts(namespaces=host.namespace_facts(failed)))
+    return facts._replace(masks=MaskFacts(failed="" if step == "done" else failed or "the probe died"))
 
 
 def _probe_listener() -> tuple[Listener, str]:
@@ -111,6 +138,25 @@ def _succeeds_in_child(attempt: Callable[[], bool]) -> bool:
         finally:
             os._exit(status)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def _said_in_child(attempt: Callable[[], str]) -> str:
+    """What attempt returns in a child, where it may change the process for ever; "" when it died."""
+    said, say = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(said)
+            process.set_dumpable(True)
+            os.write(say, attempt().encode("utf-8", "surrogateescape")[:PROBE_BYTES_MAX])
+        finally:
+            os._exit(0)
+    os.close(say)
+    try:
+        return os.read(said, PROBE_BYTES_MAX).decode("utf-8", "surrogateescape")
+    finally:
+        os.close(said)
+        os.waitpid(child, 0)
 
 
 def network_filter_installs() -> bool:

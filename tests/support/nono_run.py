@@ -96,10 +96,15 @@ class NonoRun:
         stage: Sequence[str] = (),
     ) -> list[str]:
         """The argv of a run. wrapper: an argv prefix that runs nono as the user; stage: before that."""
-        file = self.user.home / "profile.json"
-        file.write_text(json.dumps(profile))
+        file = self.write_profile(profile)
         nono = [*NONO, "run", f"--profile={file}", f"--allow={self.project}", *PROGRAM_GRANTS, *flags, "--"]
         return [*stage, *self.user.command([*wrapper, *nono, *command])]
+
+    def write_profile(self, profile: Mapping[str, object]) -> Path:
+        """The file of a profile; the next one takes its place."""
+        file = self.user.home / "profile.json"
+        file.write_text(json.dumps(profile))
+        return file
 
     def run(
         self,

@@ -11,14 +11,14 @@ from nono.cli import arguments, options, render
 from nono.cli.parse import Invocation
 from nono.cli.resolution import resolve_given
 from nono.errors import ConfigError, UsageError
-from nono.policy.capability import Access, NetworkMode
+from nono.policy.capability import Access, Mask, NetworkMode
 from nono.policy.filesystem import HostFilesystem
 from nono.policy.host_query import why_host, why_request
 from nono.policy.hostname import HostError, canonical_host, parse_port
-from nono.policy.query import Answer, why_path
+from nono.policy.query import Answer, masked_path, why_path
 from nono.policy.resolve import Resolved
 from nono.sandbox import probe
-from nono.sandbox.plan import Refusal, choose_enforcement
+from nono.sandbox.plan import Enforcement, Refusal, choose_enforcement
 
 DESCRIPTION = "Says whether a path or a host would be allowed under the options given, and why."
 DENIED_STATUS = 1  # with --exit-code
@@ -37,11 +37,28 @@ def run(argv: Sequence[str]) -> int:
     invocation = Invocation(given, silent=False, command=())
     resolved = resolve_given(invocation, environ)
     if parsed.path is not None:
-        answer = why_path(resolved, parsed.path, Access(parsed.op), HostFilesystem())
+        answer = _answer_of_path(resolved, parsed)
     else:
         answer = _answer_of_host(resolved, parsed)._replace(enforced_by=_enforced_by(resolved))
     print(json.dumps(answer.as_json(), indent=2) if parsed.json else "\n".join(_text(answer)))
     return DENIED_STATUS if parsed.exit_code and answer.status == "denied" else 0
+
+
+def _answer_of_path(resolved: Resolved, parsed: argparse.Namespace) -> Answer:
+    """With what holds a run to it, where that is not Landlock."""
+    fs = HostFilesystem()
+    answer = why_path(resolved, parsed.path, Access(parsed.op), fs)
+    masked = masked_path(resolved, parsed.path, fs)
+    if masked is None or answer.status != "denied":
+        return answer
+    chosen = _enforcement(resolved)
+    if isinstance(chosen, Refusal):
+        held = _refused(chosen)
+    elif isinstance(masked, Mask):
+        held = f"mask: {masked.path} is {render.MASKED}"
+    else:
+        held = f"nothing: {masked.path} does not exist, and what does not cannot be masked"
+    return answer._replace(enforced_by=held)
 
 
 def _answer_of_host(resolved: Resolved, parsed: argparse.Namespace) -> Answer:
@@ -66,10 +83,19 @@ def _enforced_by(resolved: Resolved) -> str | None:
     capabilities = resolved.capabilities
     if capabilities.network is not NetworkMode.PROXY:
         return "nothing: sandbox policy external" if capabilities.is_network_left_open else None
-    chosen = choose_enforcement(resolved.capabilities, probe.host_facts())
+    chosen = _enforcement(resolved)
     if isinstance(chosen, Refusal):
-        return f"nothing, the run is refused: {chosen.message.splitlines()[0]}"
+        return _refused(chosen)
     return None if chosen.rung is None else f"{chosen.rung.value}: {render.RUNGS[chosen.rung]}"
+
+
+def _enforcement(resolved: Resolved) -> Enforcement | Refusal:
+    facts = probe.with_masks(probe.host_facts(), resolved.capabilities.masking)
+    return choose_enforcement(resolved.capabilities, facts)
+
+
+def _refused(chosen: Refusal) -> str:
+    return f"nothing, the run is refused: {chosen.message.splitlines()[0]}"
 
 
 def _path(text: str) -> str:

@@ -15,14 +15,18 @@ NUMBERS = {
         "process_vm_readv": 310, "process_vm_writev": 311, "sendmmsg": 307, "mount": 165, "bpf": 321,
         "perf_event_open": 298, "open_by_handle_at": 304, "name_to_handle_at": 303, "pidfd_getfd": 438,
         "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "init_module": 175,
-        "kexec_load": 246, "prlimit64": 302, "seccomp": 317, "tgkill": 234,
+        "kexec_load": 246, "prlimit64": 302, "seccomp": 317, "tgkill": 234, "umount2": 166, "pivot_root": 155,
+        "renameat2": 316, "open_tree": 428, "move_mount": 429, "fsopen": 430, "fsconfig": 431, "fsmount": 432,
+        "mount_setattr": 442,
     },
     "aarch64": {
         "socket": 198, "connect": 203, "sendto": 206, "sendmsg": 211, "bind": 200, "listen": 201,
         "ptrace": 117, "process_vm_readv": 270, "process_vm_writev": 271, "sendmmsg": 269, "mount": 40,
         "bpf": 280, "perf_event_open": 241, "open_by_handle_at": 265, "name_to_handle_at": 264,
         "pidfd_getfd": 438, "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427,
-        "init_module": 105, "kexec_load": 104, "prlimit64": 261, "seccomp": 277, "tgkill": 131,
+        "init_module": 105, "kexec_load": 104, "prlimit64": 261, "seccomp": 277, "tgkill": 131, "umount2": 39,
+        "pivot_root": 41, "renameat2": 276, "open_tree": 428, "move_mount": 429, "fsopen": 430,
+        "fsconfig": 431, "fsmount": 432, "mount_setattr": 442,
     },
 }[os.uname().machine]  # fmt: skip
 

@@ -8,7 +8,7 @@ from posixpath import basename, dirname, join, normpath
 
 import pytest
 
-from nono.policy.places import Filesystem, Kind
+from nono.policy.places import Entry, Filesystem, Kind, parent_resolved
 from nono.policy.profile import Profile
 from nono.policy.resolve import Resolved, RunRequest, resolve
 
@@ -59,6 +59,13 @@ class MemoryFilesystem:
 
     def names(self, path: str) -> list[str]:
         return sorted(basename(each) for each in (*self.directories, *self.files) if dirname(each) == path)
+
+    def entry(self, path: str) -> Entry | None:
+        path = parent_resolved(path, self)
+        if path in self.links:
+            return Entry("link", 1)
+        kind = self._kind(path)
+        return None if kind is None else Entry("dir" if kind == "dir" else "file", 1)
 
     def _kind(self, path: str) -> Kind | None:
         if path in self.files:

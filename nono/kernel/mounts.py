@@ -1,0 +1,99 @@
+"""Mounts by descriptor: made, copied, attached to an inode that was opened before (mount_setattr(2) and kin).
+
+Everything here needs CAP_SYS_ADMIN in the user namespace that owns the mount namespace (mount_namespaces(7)).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Mapping
+
+from nono.kernel import uapi_mount as uapi
+from nono.kernel.libc import syscall, syscall_number
+
+UNUSABLE = uapi.MOUNT_ATTR_RDONLY | uapi.MOUNT_ATTR_NOSUID | uapi.MOUNT_ATTR_NODEV | uapi.MOUNT_ATTR_NOEXEC
+
+
+def make_all_private() -> None:
+    """From now on no mount comes in from outside, and none made here shows there.
+
+    OSError EINVAL: ``/`` is no mount, as in a plain chroot(2).
+    """
+    _set_attributes(-1, "/", uapi.AT_RECURSIVE, propagation=uapi.MS_PRIVATE)
+
+
+def new_tmpfs(options: Mapping[str, str]) -> int:
+    """The root of a new tmpfs(5) that is attached nowhere; the caller closes the descriptor.
+
+    The file system is gone with its last mount.
+    """
+    name = ctypes.create_string_buffer(b"tmpfs")
+    context = syscall(
+        syscall_number("fsopen"), ctypes.addressof(name), uapi.FSOPEN_CLOEXEC, tried="fsopen(tmpfs)"
+    )
+    try:
+        for key, value in options.items():
+            _configure(context, uapi.FSCONFIG_SET_STRING, key, value)
+        _configure(context, uapi.FSCONFIG_CMD_CREATE)
+        return syscall(syscall_number("fsmount"), context, uapi.FSMOUNT_CLOEXEC, 0, tried="fsmount(tmpfs)")
+    finally:
+        os.close(context)
+
+
+def make_unusable(mount: int) -> None:
+    """Nothing on it can be written, executed or driven as a device. Copies made afterwards are the same."""
+    _set_attributes(mount, "", uapi.AT_EMPTY_PATH, attributes=UNUSABLE)
+
+
+def copy(directory: int, name: str = "", *, with_submounts: bool = False) -> int:
+    """A bind mount of what directory, or name in it, stands for, attached nowhere; the caller closes it.
+
+    Before Linux 6.15 only of something that is attached in this mount namespace (EINVAL).
+    """
+    path = ctypes.create_string_buffer(os.fsencode(name))
+    flags = uapi.OPEN_TREE_CLONE | uapi.OPEN_TREE_CLOEXEC | (0 if name else uapi.AT_EMPTY_PATH)
+    if with_submounts:
+        flags |= uapi.AT_RECURSIVE
+    return syscall(
+        syscall_number("open_tree"), directory, ctypes.addressof(path), flags, tried="open_tree(CLONE)"
+    )
+
+
+def attach(mount: int, onto: int) -> None:
+    """Mount it over the very inode of an O_PATH descriptor, a symbolic link as such included."""
+    empty = ctypes.create_string_buffer(b"")
+    at = ctypes.addressof(empty)
+    flags = uapi.MOVE_MOUNT_F_EMPTY_PATH | uapi.MOVE_MOUNT_T_EMPTY_PATH
+    syscall(syscall_number("move_mount"), mount, at, onto, at, flags, tried="move_mount")
+
+
+def detach(mount: int) -> None:
+    """Take it from where it is attached. Changes the working directory."""
+    os.fchdir(mount)
+    here = ctypes.create_string_buffer(b".")
+    syscall(syscall_number("umount2"), ctypes.addressof(here), uapi.MNT_DETACH, tried="umount2(MNT_DETACH)")
+
+
+def _configure(context: int, command: int, key: str = "", value: str = "") -> None:
+    key_buffer = ctypes.create_string_buffer(key.encode("ascii"))
+    value_buffer = ctypes.create_string_buffer(value.encode("ascii"))
+    addresses = (ctypes.addressof(key_buffer), ctypes.addressof(value_buffer)) if key else (0, 0)
+    syscall(syscall_number("fsconfig"), context, command, *addresses, tried=f"fsconfig(tmpfs, {key})")
+
+
+def _set_attributes(
+    directory: int, path: str, flags: int, *, attributes: int = 0, propagation: int = 0
+) -> None:
+    name = ctypes.create_string_buffer(path.encode("ascii"))
+    packed = uapi.MOUNT_ATTR.pack(attributes, 0, propagation, 0)
+    buffer = ctypes.create_string_buffer(packed, len(packed))
+    syscall(
+        syscall_number("mount_setattr"),
+        directory,
+        ctypes.addressof(name),
+        flags,
+        ctypes.addressof(buffer),
+        len(packed),
+        tried="mount_setattr",
+    )

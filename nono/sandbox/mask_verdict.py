@@ -1,0 +1,116 @@
+"""What masking denied paths by mounts makes of a run: why it is refused, or what stays open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from posixpath import dirname
+
+from nono.policy.capability import Absent, Mask, Masking
+from nono.sandbox.facts import MaskFacts
+from nono.sandbox.plan import Enforcement, Refusal
+
+LISTED_MAX = 5
+REPLACED_GAP = (
+    "a denied path that is replaced from outside while the command runs is masked no longer: an editor may "
+    "do that when it saves."
+)
+
+
+def with_masks(chosen: Enforcement, masking: Masking, facts: MaskFacts | None) -> Enforcement | Refusal:
+    """chosen, with what masking leaves open; a Refusal where it cannot be done, or would be worth nothing.
+
+    ValueError: something is to be masked, and nobody tried whether it can be.
+    """
+    to_create = [absent for absent in masking.absent if absent.is_creatable and not absent.denial.is_of_group]
+    if to_create:
+        return _not_there(to_create)
+    if masking.masks:
+        if facts is None:
+            raise ValueError("whether paths can be masked was not found out")
+        if facts.failed or facts.namespaces is not None:
+            return _not_to_be_had(masking.masks, facts)
+    warnings = tuple(_open_beside_masks(masking))
+    gaps = [*warnings]
+    if masking.masks:
+        gaps.append(REPLACED_GAP)
+    out_of_reach = [absent.path for absent in masking.absent if not absent.is_creatable]
+    if out_of_reach:
+        gaps.append(
+            f"denied, but not there: {_enumerated(out_of_reach)}. What is made there from outside while the "
+            "command runs is not masked."
+        )
+    return chosen._replace(warnings=(*chosen.warnings, *warnings), gaps=(*chosen.gaps, *gaps))
+
+
+def _not_there(absent: Sequence[Absent]) -> Refusal:
+    """Nothing can be mounted where nothing is, and what the command made there it could also read."""
+    first = absent[0]
+    below = "" if first.path == dirname(first.path) else dirname(first.path)
+    return Refusal(
+        _listed(
+            "A denied path does not exist, and the command could create it.",
+            "such path(s)",
+            [
+                f"'{one.path}' ({one.denial.origin}) in '{one.grant.path}', which may be written "
+                f"(source: {one.grant.source})"
+                for one in absent
+            ],
+        ),
+        hint=f"once it exists it is masked from the command: mkdir -p {below} && touch {first.path} "
+        f"(or mkdir -p {first.path} for a directory)",
+    )
+
+
+def _not_to_be_had(masks: Sequence[Mask], facts: MaskFacts) -> Refusal:
+    """In the words of the specification (sandbox.md, 16.1), with the one change that would help."""
+    conflicts = [
+        f"deny '{mask.path}' overlaps allowed parent '{mask.grant.path}' (source: {mask.grant.source})"
+        for mask in masks
+    ]
+    message = _listed(
+        "Landlock deny-overlap is not enforceable on Linux. Refusing to start with conflicting policy.",
+        "conflict(s)",
+        conflicts,
+    )
+    narrower = (
+        "or grant the directories the command needs instead of their parent, "
+        "or lift a denial with --bypass-protection PATH"
+    )
+    if facts.namespaces is None:
+        return Refusal(
+            f"{message}\nMounts that would mask them cannot be made: {facts.failed}.", narrower[3:]
+        )
+    # Imported here: it is for this refusal.
+    from nono.sandbox.namespace_advice import advice
+
+    cause, remedy = advice(facts.namespaces, "mnt")
+    failed = f" ({facts.namespaces.failed})" if facts.namespaces.failed else ""
+    return Refusal(
+        f"{message}\nMounts that would mask them cannot be made: {cause}{failed}.",
+        hint=f"{remedy}; {narrower}",
+    )
+
+
+def _open_beside_masks(masking: Masking) -> list[str]:
+    warnings = [
+        f"'{mask.path}' is denied and has {mask.names} names (hard links): if another one lies in a granted "
+        "directory, the command can read the file there."
+        for mask in masking.masks
+        if mask.kind == "file" and mask.names > 1
+    ]
+    creatable = [absent.path for absent in masking.absent if absent.is_creatable]
+    if creatable:
+        warnings.append(f"denied, but not there, and the command could create it: {_enumerated(creatable)}.")
+    return warnings
+
+
+def _enumerated(paths: Sequence[str]) -> str:
+    shown = ", ".join(paths[:LISTED_MAX])
+    return shown if len(paths) <= LISTED_MAX else f"{shown} and {len(paths) - LISTED_MAX} more"
+
+
+def _listed(headline: str, noun: str, entries: Sequence[str]) -> str:
+    lines = [headline, f"{len(entries)} {noun}:", *(f"  - {entry}" for entry in entries[:LISTED_MAX])]
+    if len(entries) > LISTED_MAX:
+        lines.append(f"  ... and {len(entries) - LISTED_MAX} more {noun}")
+    return "\n".join(lines)

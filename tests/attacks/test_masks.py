@@ -1,0 +1,317 @@
+"""F3 to F5 and K19: what is denied below a granted directory is out of reach by every name and mount."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nono.kernel.capabilities import DANGEROUS
+from support.canary import Canary, unused_port
+from support.elevation import asked
+from support.nono_run import NONO, PROGRAM_GRANTS, Ended, NonoRun, program
+
+CANARY = "canary behind a mask"
+DENY = ("$WORKDIR/.env", "$WORKDIR/link", "$WORKDIR/keys", "$WORKDIR/sub/deep/key", "$WORKDIR/.git/hooks")
+PROFILE: dict[str, Any] = {"filesystem": {"deny": DENY}, "network": {"block": True}}
+SECRETS = (".env", "keys/id", "sub/deep/key", "sub/deep/target", ".git/hooks/pre-commit")
+# What changes nothing: copies of the tree keep the masks, and roots and directories are the command's own.
+HARMLESS = {
+    "nothing",
+    "chroot",
+    *(f"{what} {name}" for what in ("own", "root of a", "cwd of a") for name in ("root", "cwd", "child")),
+    *(f"whole tree of {path}" for path in (".", ".git", "sub", "sub/deep")),
+}
+OPEN = ("mine", "sub/open", "sub/deep/open", ".git/config")
+
+
+@pytest.fixture
+def stage(sandbox: NonoRun) -> Iterator[Path]:
+    """The project, with denied paths in it."""
+    project = sandbox.project
+    for directory in (".git", ".git/hooks", "sub", "sub/deep", "keys", "other"):
+        (project / directory).mkdir()
+        sandbox.give(project / directory)
+    for name in (*SECRETS, *OPEN):
+        (project / name).write_text(CANARY if name in SECRETS else "open")
+        sandbox.give(project / name)
+    (project / "link").symlink_to("sub/deep/target")
+    yield project
+    for left in project.iterdir():
+        shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
+
+
+def identities(project: Path) -> dict[str, tuple[int, int]]:
+    """Inode and size of everything in the project, by its name."""
+    found = ((path, path.lstat()) for path in project.rglob("*"))
+    return {str(path.relative_to(project)): (status.st_ino, status.st_size) for path, status in found}
+
+
+def masking(network: dict[str, object], deny: Sequence[str] = DENY) -> dict[str, Any]:
+    return {"filesystem": {"deny": list(deny)}, "network": network}
+
+
+def gaps(run: Ended) -> str:
+    return "\n".join(event["what"] for event in run.events if event["type"] == "not_enforced")
+
+
+def test_a_denied_file_cannot_be_read_and_its_sibling_can(sandbox: NonoRun, stage: Path) -> None:
+    run = sandbox.run(["sh", "-c", "cat .env; cat mine; echo new > made; cat made"], profile=PROFILE)
+    assert run.stdout == "opennew\n"
+    assert "cat: .env: Permission denied" in run.stderr
+    masked = {event["path"]: event["origin"] for event in run.events if event["type"] == "masked"}
+    names = (".env", "link", "keys", "sub/deep/key", "sub/deep/target", ".git/hooks")
+    assert masked == {f"{stage}/{name}": "the profile, filesystem.deny" for name in names}
+    assert sandbox.bare(["cat", ".env"]).stdout == CANARY
+
+
+def test_no_name_and_no_mount_leads_to_what_is_denied(sandbox: NonoRun, stage: Path) -> None:
+    before = identities(stage)
+    attempts = sandbox.run(program("masks", CANARY), profile=PROFILE).outcomes()
+    assert {name: tried["leaks"] for name, tried in attempts.items() if tried["leaks"]} == {}
+    done = {name for name, tried in attempts.items() if tried["attempt"] == "ok"}
+    assert done <= HARMLESS | {f"{name}, nested" for name in HARMLESS}
+    assert identities(stage) == before
+
+
+def test_each_of_them_leads_there_without_nono(sandbox: NonoRun, stage: Path) -> None:
+    reading = [f"read {name}" for name in ("link", *SECRETS) if name != "sub/deep/target"]
+    nested = [f"{what} of {path}, nested" for what in ("tree", "whole tree") for path in (".", ".git")]
+    names = ["nothing", "own root", *reading, *nested, "bind ., nested", "handle of ., nested"]
+    attempts = sandbox.bare(program("masks", CANARY, *names)).outcomes()
+    assert {name for name, tried in attempts.items() if not tried["leaks"]} == set()
+    writing = [f"append to {name}" for name in SECRETS if name != "sub/deep/target"]
+    writing += ["create in keys", "mode of .env", "link .env", "move sub/deep/key", "exchange keys"]
+    for name, tried in sandbox.bare(program("masks", CANARY, *writing)).outcomes().items():
+        assert tried["attempt"] == "ok", name
+
+
+SIBLINGS = """
+set -e
+for directory in . sub sub/deep .git other; do
+  echo new > $directory/made; cat $directory/made
+  mv $directory/made $directory/moved; ln $directory/moved $directory/second
+  mkdir $directory/child; mv $directory/child $directory/renamed; rmdir $directory/renamed
+  rm $directory/moved $directory/second
+done
+mv other another; mv sub/open sub/opened; mv another other
+"""
+
+
+def test_whatever_is_beside_a_denied_path_is_free(sandbox: NonoRun, stage: Path) -> None:
+    run = sandbox.run(["sh", "-c", SIBLINGS], profile=PROFILE)
+    assert (run.exit_code, run.stdout) == (0, "new\n" * 5), run.stderr
+    assert (stage / "sub/opened").read_text() == "open"
+
+
+def test_what_is_denied_below_a_directory_that_may_only_be_read_is_masked_as_well(
+    sandbox: NonoRun, stage: Path
+) -> None:
+    profile = masking({"block": True}, [f"{stage}/.env"])
+    flags = [*PROGRAM_GRANTS, f"--read={stage}"]
+    argv = [*NONO, "run", f"--profile={sandbox.write_profile(profile)}", *flags, "--", "cat", ".env", "mine"]
+    run = sandbox.bare(argv)
+    assert (run.exit_code, run.stdout) == (1, "open"), run.stderr
+    assert "cat: .env: Permission denied" in run.stderr
+
+
+@pytest.mark.parametrize("policy", ["auto", "netns"])
+def test_the_proxy_is_reached_past_masks_and_nothing_else(policy: str, sandbox: NonoRun, stage: Path) -> None:
+    """The supervisor looks into a process that is in a user namespace of its own, and may be in two."""
+    with Canary() as canary:
+        stranger, port = canary.tcp("stranger", "127.0.0.2"), unused_port()
+        asked = json.dumps([["tcp", "127.0.0.1", port], ["tcp", "127.0.0.2", stranger]])
+        script = ["sh", "-c", 'cat .env >&2; exec "$@"', "sh", *program("addresses", asked)]
+        flags = [f"--sandbox-policy={policy}", f"--proxy-port={port}"]
+        run = sandbox.run(script, profile=masking({"allow_domain": []}), flags=flags)
+        assert canary.seen() == {}
+    outcomes = run.outcomes()
+    assert outcomes["tcp 127.0.0.1"] == "ok"
+    assert outcomes["tcp 127.0.0.2"] in ("EACCES", "ECONNREFUSED")
+    assert "cat: .env: Permission denied" in run.stderr
+    if policy == "auto":
+        assert ("127.0.0.2", stranger) in run.denied_targets()
+
+
+def test_no_capability_is_left_that_came_with_the_namespace(sandbox: NonoRun, stage: Path) -> None:
+    sets = sandbox.run(program("namespaces", 9), profile=PROFILE).outcomes()["capabilities"]
+    forbidden = sum(1 << number for number in DANGEROUS) if sandbox.user.uid == 0 else ~0
+    assert {name: int(held, 16) & forbidden for name, held in sets.items()} == dict.fromkeys(sets, 0)
+
+
+def test_the_supervisor_of_a_run_with_masks_cannot_be_read_or_traced(sandbox: NonoRun, stage: Path) -> None:
+    outcomes = sandbox.run(program("spy"), profile=PROFILE).outcomes()
+    calls = ("process_vm_readv", "process_vm_writev", "pidfd_getfd", "PTRACE_SEIZE", "PTRACE_ATTACH")
+    assert {name: outcomes[name] for name in calls} == dict.fromkeys(calls, "EPERM")
+    files = ("environ", "fd", "mem")
+    assert {name: outcomes[name] for name in files} == dict.fromkeys(files, "EACCES")
+
+
+@pytest.mark.parametrize("stream", [0, 1, 2])
+def test_a_directory_on_a_standard_stream_would_lead_past_masks_and_python_refuses_it(
+    stream: int, sandbox: NonoRun, stage: Path
+) -> None:
+    argv = sandbox.argv(["cat", f"/proc/self/fd/{stream}/.env"], profile=PROFILE)
+    run = sandbox.bare(["sh", "-c", f'exec "$@" {stream}< .', "sh", *argv])
+    assert run.exit_code == 1
+    assert CANARY not in run.stdout
+    assert "irectory" in run.stderr or stream == 2
+
+
+def test_nothing_is_mounted_outside_while_the_command_runs(sandbox: NonoRun, stage: Path) -> None:
+    with open("/proc/self/mountinfo", encoding="ascii") as mounts:
+        before = mounts.read()
+    file = sandbox.write_profile(PROFILE)
+    argv = [*NONO, "run", f"--profile={file}", f"--allow={stage}", "--", "sh", "-c", "cat .env; echo; read x"]
+    with sandbox.started(argv, sandboxed=False) as nono:
+        assert nono.stdout is not None
+        assert nono.stdout.readline() == "\n"
+        with open("/proc/self/mountinfo", encoding="ascii") as mounts:
+            assert mounts.read() == before
+        assert (stage / ".env").read_text() == CANARY
+        nono.communicate("\n")
+
+
+def test_a_file_with_another_name_is_masked_by_its_own_and_the_other_is_told(
+    sandbox: NonoRun, stage: Path
+) -> None:
+    """F4. Which names an inode has is not to be found out."""
+    (stage / "other/name").hardlink_to(stage / ".env")
+    run = sandbox.run(["cat", ".env", "other/name"], profile=PROFILE)
+    assert run.stdout == CANARY  # by the other name
+    assert "cat: .env: Permission denied" in run.stderr
+    assert f"'{stage}/.env' is denied and has 2 names (hard links)" in " ".join(run.stderr.split())
+    assert f"'{stage}/.env' is denied and has 2 names" in gaps(run)
+    (stage / "other/name").unlink()
+    assert "names (hard links)" not in sandbox.run(["true"], profile=PROFILE).stderr
+
+
+def test_a_denied_path_that_the_command_could_create_is_a_reason_not_to_start_until_it_is_there(
+    sandbox: NonoRun, stage: Path
+) -> None:
+    profile = masking({"block": True}, ["$WORKDIR/new/.env"])
+    refused = sandbox.run(["true"], profile=profile)
+    assert refused.exit_code != 0
+    said = " ".join(refused.stderr.split())
+    assert f"'{stage}/new/.env' (the profile, filesystem.deny) in '{stage}'" in said
+    remedy = f"mkdir -p {stage}/new && touch {stage}/new/.env"
+    assert remedy in said
+    assert sandbox.bare(["sh", "-c", remedy]).exit_code == 0
+    held = sandbox.run(["sh", "-c", "(echo x > new/.env); mv new newer"], profile=profile)
+    assert "new/.env: Permission denied" in held.stderr
+    assert "cannot move 'new'" in held.stderr
+
+
+def test_a_denied_path_that_only_others_could_create_is_told(sandbox: NonoRun, stage: Path) -> None:
+    flags = [f"--read={stage}", *PROGRAM_GRANTS]
+    file = sandbox.write_profile(masking({"block": True}, ["$WORKDIR/new"]))
+    said = sandbox.bare([*NONO, "run", f"--profile={file}", *flags, "-v", "--", "sh", "-c", "echo x > new"])
+    assert f"not enforced: denied, but not there: {stage}/new." in " ".join(said.stderr.split())
+    assert not (stage / "new").exists()
+
+
+def test_what_groups_deny_is_masked_below_a_granted_parent_and_what_is_not_there_is_told(
+    sandbox: NonoRun, stage: Path
+) -> None:
+    config = sandbox.user.home / ".config"
+    for directory in (config, config / "gcloud"):
+        directory.mkdir(exist_ok=True)
+        sandbox.give(directory)
+    (config / "gcloud/key").write_text(CANARY)
+    run = sandbox.run(
+        ["cat", f"{config}/gcloud/key"], profile=masking({"block": True}, []), flags=[f"--allow={config}"]
+    )
+    assert run.stdout == ""
+    assert run.exit_code == 1
+    said = " ".join(run.stderr.split())
+    assert f"deny {config}/gcloud (dir)" in said
+    assert f"could create it: {config}/BraveSoftware" in said
+    assert "could create it" in gaps(run)
+
+
+def test_an_ssh_directory_that_is_a_link_below_a_granted_one_is_masked_where_it_is(
+    sandbox: NonoRun, stage: Path
+) -> None:
+    """The name itself is in the home, of which nothing is granted."""
+    link = sandbox.user.home / ".ssh"
+    link.symlink_to(stage / "keys")
+    try:
+        profile = masking({"block": True}, [])
+        run = sandbox.run(["sh", "-c", f"cat keys/id; ls keys; cat {link}/id; cat mine"], profile=profile)
+    finally:
+        link.unlink()
+    assert run.stdout == "open"
+    assert f"deny {stage}/keys (dir)" in run.stderr
+
+
+def test_why_and_dry_run_name_the_mask(sandbox: NonoRun, stage: Path) -> None:
+    file = sandbox.write_profile(PROFILE)
+    options = [f"--profile={file}", f"--allow={stage}"]
+    why = [*NONO, "why", *options, "--json", "--path"]
+    for name, path in ((".env", ".env"), ("keys", "keys/id"), ("link", "link")):
+        answer = sandbox.bare([*why, path]).outcomes()
+        assert answer["status"] == "denied"
+        assert answer["enforced_by"].startswith(f"mask: {stage}/{name} is masked by a mount")
+    assert "enforced_by" not in sandbox.bare([*why, "mine"]).outcomes()
+    told = sandbox.bare([*NONO, "run", *options, "--dry-run", "--", "true"]).stderr
+    assert f"deny {stage}/.env (file), masked by a mount that cannot be read, written or removed" in told
+
+
+@pytest.mark.parametrize("limit", ["mnt", "user"])
+def test_without_a_mount_namespace_the_run_is_refused_with_what_would_help(
+    limit: str, sandbox: NonoRun, stage: Path
+) -> None:
+    inside = f"echo 0 > /proc/sys/user/max_{limit}_namespaces; exec setpriv --bounding-set=-all "
+    inside += '--inh-caps=-all "$@"' if limit == "user" else '"$@"'
+    wrapper = ["unshare", "--user", "--map-root-user", "sh", "-c", inside, "sh"]
+    run = sandbox.run(["cat", ".env"], profile=PROFILE, wrapper=wrapper)
+    said = " ".join(run.stderr.split())
+    assert run.stdout == ""
+    assert run.exit_code == 1
+    assert "Landlock deny-overlap is not enforceable on Linux" in said
+    assert f"deny '{stage}/.env' overlaps allowed parent '{stage}' (source: user)" in said
+    assert f"user.max_{limit}_namespaces is 0" in said
+    assert f"sudo sysctl -w user.max_{limit}_namespaces=1000" in said
+
+
+def test_a_wrapped_command_is_held_as_well(sandbox: NonoRun, stage: Path) -> None:
+    file = sandbox.write_profile(PROFILE)
+    argv = [*NONO, "wrap", f"--profile={file}", f"--allow={stage}", "--", "cat", ".env", "mine"]
+    run = sandbox.bare(argv)
+    assert (run.exit_code, run.stdout) == (1, "open"), run.stderr
+    assert "cat: .env: Permission denied" in run.stderr
+
+
+def test_the_command_ends_with_a_supervisor_that_is_killed(sandbox: NonoRun, stage: Path) -> None:
+    """K18: a user namespace of its own must not lose it its parent's death signal."""
+    file = sandbox.write_profile(PROFILE)
+    argv = [*NONO, "run", f"--profile={file}", f"--allow={stage}", "--", "sh", "-c", "cat .env; echo; read x"]
+    with sandbox.started(argv, sandboxed=False) as nono:
+        assert nono.stdout is not None
+        assert nono.stdout.readline() == "\n"
+        nono.kill()
+        assert nono.stdout.read() == ""  # which the command held open, waiting for a line
+
+
+def test_nobody_is_asked_about_a_masked_path_and_an_approved_file_is_given_beside_masks(
+    sandbox: NonoRun, stage: Path
+) -> None:
+    """Elevation opens for the command what it sees itself, in its own mounts."""
+    outside = sandbox.user.home / "outside"
+    outside.write_text("approved")
+    sandbox.give(outside)
+    command = ["sh", "-c", f"cat .env keys/id; cat {outside}"]
+    with asked(sandbox, command, profile={"filesystem": {"deny": list(DENY)}}) as run:
+        run.answer(b"y\n")
+        assert run.end() == 0
+    assert b"approved" in run.person.shown
+    assert CANARY.encode() not in run.person.shown
+    assert [entry["request"]["path"] for entry in run.entries if entry["decision"] == "Granted"] == [
+        str(outside)
+    ]
+    refused = {entry["request"]["path"] for entry in run.entries if "Denied" in entry["decision"]}
+    assert f"{stage}/.env" in refused

@@ -1,0 +1,178 @@
+"""Mounts of one's own over denied paths, against the running kernel."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nono.errors import SandboxError
+from nono.kernel import capabilities, mounts, namespaces, process
+from nono.kernel.libc import prctl
+from nono.kernel.uapi_process import PR_GET_DUMPABLE, PR_GET_PDEATHSIG
+from nono.sandbox import mask_mounts
+from nono.sandbox.plan import MaskRule
+from support.forked import errno_of, in_child
+from support.ordinary_user import ordinary_user
+
+IS_ROOT = os.geteuid() == 0
+WHO = [False, True] if IS_ROOT else [False]
+
+
+@pytest.fixture(params=WHO, ids=lambda as_root: "root" if as_root else "user")
+def inside(request: pytest.FixtureRequest) -> Iterator[tuple[Path, Callable[[Callable[[], object]], Any]]]:
+    """A directory of a user's, and what runs work in a child of that user's with mounts of its own."""
+    with ordinary_user() as user:
+        place = user.home / "place"
+        for directory in (place, place / "sub", place / "sub/deep", place / "keys"):
+            directory.mkdir()
+            user.give(directory)
+        for file in ("file", "keys/id", "sub/deep/key", "open"):
+            (place / file).write_text("text")
+            user.give(place / file)
+        (place / "link").symlink_to("open")
+
+        def run(work: Callable[[], object]) -> Any:
+            def attempt() -> object:
+                if IS_ROOT and not request.param:
+                    os.setgroups([])
+                    os.setresgid(*[user.gid] * 3)
+                    os.setresuid(*[user.uid] * 3)
+                process.set_dumpable(True)
+                os.chdir("/")
+                mask_mounts.enter_private_mounts()
+                return work()
+
+            return in_child(attempt)
+
+        yield place, run
+
+
+Inside = tuple[Path, Callable[[Callable[[], object]], Any]]
+
+
+def masked(place: Path, *masks: tuple[str, str], pinned: tuple[str, ...] = ()) -> str:
+    """What became of masking; "" when it is done."""
+    rules = [MaskRule(str(place / name), kind) for name, kind in masks]
+    try:
+        mask_mounts.mask_paths(rules, [str(place / name) for name in pinned])
+    except SandboxError as error:
+        return error.message.removeprefix(f"{SandboxError('').message}").replace(str(place), "PLACE")
+    return ""
+
+
+@pytest.mark.parametrize("as_root", WHO)
+def test_a_user_namespace_is_made_only_where_one_is_needed_and_ids_stay(as_root: bool) -> None:
+    def leave() -> list[object]:
+        if IS_ROOT and not as_root:
+            os.setresgid(62000, 62000, 62000)
+            os.setresuid(62000, 62000, 62000)
+        process.set_dumpable(True)
+        process.set_parent_death_signal(signal.SIGKILL)
+        before = os.getresuid(), os.getresgid()
+        has_user_namespace = namespaces.leave_mounts()
+        if has_user_namespace:
+            capabilities.drop_all()
+        number = ctypes.c_int()
+        prctl(PR_GET_PDEATHSIG, ctypes.addressof(number), tried="get")
+        same = (os.getresuid(), os.getresgid()) == before
+        return [has_user_namespace, same, number.value, prctl(PR_GET_DUMPABLE, tried="get")]
+
+    assert in_child(leave) == [not as_root, True, signal.SIGKILL, 1]
+
+
+def test_no_mount_is_shared_with_those_outside(inside: Inside) -> None:
+    _, run = inside
+    mountinfo = run(lambda: Path("/proc/self/mountinfo").read_text())
+    assert "shared:" not in mountinfo
+    assert "master:" not in mountinfo
+
+
+def test_what_is_masked_cannot_be_used_in_any_way_and_keeps_its_kind(inside: Inside) -> None:
+    place, run = inside
+
+    def work() -> list[object]:
+        done = masked(place, ("file", "file"), ("keys", "dir"), ("link", "link"))
+        flags = [os.statvfs(place / name).f_flag for name in ("file", "keys", "link")]
+        outcomes = [
+            errno_of(lambda: (place / "file").read_text()),
+            errno_of(lambda: (place / "link").read_text()),
+            errno_of(lambda: (place / "file").unlink()),
+            errno_of(lambda: (place / "keys").rename(place / "taken")),
+            errno_of(lambda: (place / "keys/new").write_text("")),
+            errno_of(lambda: (place / "keys").chmod(0o777)),
+            errno_of(lambda: (place / "open").read_text()),
+        ]
+        return [done, flags, outcomes, (place / "keys").is_dir()]
+
+    done, flags, outcomes, is_directory = run(work)
+    assert (done, is_directory) == ("", True)
+    unusable = os.ST_RDONLY | os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC
+    assert all(flag & unusable == unusable for flag in flags)
+    # Capabilities that came with the namespace are still held here: the device is refused all the same.
+    assert outcomes == [
+        errno.EACCES, errno.EACCES, errno.EBUSY, errno.EBUSY, errno.EROFS, errno.EROFS, 0
+    ]  # fmt: skip
+    assert (place / "file").read_text() == "text"
+
+
+def test_a_pinned_directory_stays_where_it_is_and_shows_what_is_mounted_in_it(inside: Inside) -> None:
+    place, run = inside
+
+    def work() -> list[object]:
+        (place / "sub/mounted").mkdir()
+        tmpfs, onto = mounts.new_tmpfs({"mode": "0777"}), os.open(place / "sub/mounted", os.O_PATH)
+        mounts.attach(tmpfs, onto)
+        (place / "sub/mounted/file").write_text("mounted")
+        done = masked(place, ("sub/deep/key", "file"), pinned=("sub", "sub/deep"))
+        return [
+            done,
+            (place / "sub/mounted/file").read_text(),
+            errno_of(lambda: (place / "sub").rename(place / "taken")),
+            errno_of(lambda: (place / "sub/deep").rename(place / "sub/taken")),
+            errno_of(lambda: (place / "sub/deep/key").read_text()),
+            errno_of(lambda: (place / "sub/deep/new").write_text("")),
+        ]
+
+    assert run(work) == ["", "mounted", errno.EBUSY, errno.EBUSY, errno.EACCES, 0]
+
+
+@pytest.mark.parametrize(
+    ("mask", "reason"),
+    [
+        (("link", "file"), "'PLACE/link' has been replaced since it was looked up."),
+        (("file", "link"), "'PLACE/file' has been replaced since it was looked up."),
+        (("file", "dir"), "'PLACE/file' has been replaced since it was looked up."),
+        (("keys", "file"), "'PLACE/keys' has been replaced since it was looked up."),
+        (("gone", "file"), "[ENOENT]"),
+        (("aside/deep/key", "file"), "[ELOOP]"),
+    ],
+)
+def test_what_was_exchanged_since_it_was_judged_is_an_error(
+    mask: tuple[str, str], reason: str, inside: Inside
+) -> None:
+    place, run = inside
+    (place / "aside").symlink_to("sub")
+    assert reason in run(lambda: masked(place, mask))
+    assert run(lambda: masked(place, ("sub/deep/key", "file"))) == ""
+
+
+def test_masks_leave_nothing_else_mounted(inside: Inside) -> None:
+    place, run = inside
+
+    def mounted() -> Counter[str]:
+        return Counter(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+
+    def work() -> list[str]:
+        before = mounted()
+        masked(place, ("file", "file"), ("keys", "dir"), ("sub/deep/key", "file"), pinned=("sub",))
+        return sorted((mounted() - before).elements())
+
+    assert run(work) == [str(place / name) for name in ("file", "keys", "sub", "sub/deep/key")]
