@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import termios
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 
 import anyio
 
@@ -24,8 +24,9 @@ ANSWER_BYTES_MAX = 1024
 SHOWN_S = 0.4  # before a key counts as an answer to what has just appeared
 
 # What the command may have left the terminal in: within an escape sequence (CAN, ST), with another character
-# set (SI, G0), invisible or moved (DECSTR resets attributes, margins, modes), or with pasting marked.
-_RECOVER = b"\x18\x1b\\\x0f\x1b(B\x1b[!p\x1b[0m\x1b[?2004l\r\n"
+# set (SI, G0), invisible or moved (DECSTR resets attributes, margins, modes), with pasting marked, or with
+# what is shown held back (2026).
+_RECOVER = b"\x18\x1b\\\x0f\x1b(B\x1b[!p\x1b[0m\x1b[?2004l\x1b[?2026l\n"
 _CTRL_C = b"\x03"
 
 # Held: the command and all it has started stand still for the time of the block. What the block gets says at
@@ -65,25 +66,38 @@ class Terminal:
             with _foreground(terminal) as is_ours:
                 if not is_ours:
                     return Answer("denied", IN_BACKGROUND, NAME)
+                answer = Answer("error", "the question was withdrawn", NAME)
                 with _line_mode(terminal):
-                    await _write(terminal, _RECOVER + "\r\n".join([*shown, wording.ask()]).encode())
-                    await anyio.sleep(SHOWN_S)
-                    # What was typed before now was meant for something else.
-                    termios.tcflush(terminal, termios.TCIFLUSH)
-                    is_yes = wording.is_yes(await _read_line(terminal))
-                    if not undisturbed():
-                        await _write(terminal, f"{wording.outcome(False)} {DISTURBED}\r\n".encode())
-                        return Answer("denied", DISTURBED, NAME)
-                    await _write(terminal, f"{wording.outcome(is_yes)}\r\n".encode())
-        if is_yes:
-            return Answer("granted", "", NAME)
-        return Answer("denied", "a person said no", NAME, is_final=True)
+                    try:
+                        is_yes = await _yes_or_no(terminal, shown)
+                        if not undisturbed():
+                            answer = Answer("denied", DISTURBED, NAME)
+                        elif is_yes:
+                            answer = Answer("granted", "", NAME)
+                        else:
+                            answer = Answer("denied", "a person said no", NAME, is_final=True)
+                    finally:
+                        # Without waiting: also when nobody has answered in time.
+                        with suppress(OSError):
+                            os.write(terminal, _conclusion(answer))
+                return answer
 
 
-@asynccontextmanager
-async def nothing_to_hold() -> AsyncIterator[Callable[[], bool] | None]:
-    """The Hold where no command runs."""
-    yield lambda: True
+def _conclusion(answer: Answer) -> bytes:
+    line = wording.outcome(answer.is_granted)
+    if answer.outcome == "error":
+        line = f"\n{line} Nobody has answered in time, or who asked is gone."
+    elif not answer.is_final and not answer.is_granted:
+        line = f"{line} {answer.reason[0].upper()}{answer.reason[1:]}."
+    return f"{line}\n".encode()
+
+
+async def _yes_or_no(terminal: int, shown: list[str]) -> bool:
+    await _write(terminal, _RECOVER + "\n".join([*shown, wording.ask()]).encode())
+    await anyio.sleep(SHOWN_S)
+    # What was typed before now was meant for something else.
+    termios.tcflush(terminal, termios.TCIFLUSH)
+    return wording.is_yes(await _read_line(terminal))
 
 
 def _stderr_is_terminal() -> bool:
@@ -145,13 +159,14 @@ def _line_mode(terminal: int) -> Iterator[None]:
     keys = list(attributes[characters])
     keys[termios.VEOF], keys[termios.VEOL], keys[termios.VERASE] = b"\x04", _CTRL_C, b"\x7f"
     attributes[characters] = keys
-    # FLUSH: what has been typed so far was meant for the command.
-    termios.tcsetattr(terminal, termios.TCSAFLUSH, attributes)
+    # NOW: the others wait until all output is shown, which whoever holds the terminal can put off for ever.
+    termios.tcsetattr(terminal, termios.TCSANOW, attributes)
     try:
         yield
     finally:
         with suppress(OSError, termios.error):
-            termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
+            termios.tcflush(terminal, termios.TCIFLUSH)  # keys for the question are none for the command
+            termios.tcsetattr(terminal, termios.TCSANOW, before)
 
 
 async def _write(terminal: int, text: bytes) -> None:

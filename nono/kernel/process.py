@@ -86,6 +86,11 @@ def thread_group_id(tid: int) -> int:
     raise ProcessLookupError(errno.ESRCH, f"/proc/{tid}/status: no Tgid")
 
 
+def signal_thread(pid: int, tid: int, number: int) -> None:
+    """Send a signal to one thread of a process (tgkill(2)). OSError ESRCH: the thread is gone."""
+    syscall(syscall_number("tgkill"), pid, tid, number, tried=f"tgkill({pid}, {tid}, {number})")
+
+
 def duplicate_descriptor(tid: int, fd: int) -> int:
     """A copy of a descriptor of another thread, close-on-exec; the caller closes it.
 

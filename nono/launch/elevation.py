@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import anyio
 
 from nono.approval.desk import Desk, Patience, desk
-from nono.approval.terminal import NAME, Terminal, nothing_to_hold
+from nono.approval.terminal import NAME, Terminal
 from nono.audit.event import Recorder
 from nono.audit.ledger import AuditLog
 from nono.launch.run import Start, own_grants
@@ -17,13 +17,14 @@ from nono.policy.filesystem import HostFilesystem
 from nono.policy.path_verdict import file_policy
 from nono.supervisor.caller import open_root, standing
 from nono.supervisor.file_opens import Command, FileOpens
+from nono.supervisor.stillness import held_still
 
 
 @asynccontextmanager
 async def approvals(record: Recorder, log: AuditLog | None) -> AsyncIterator[Desk]:
     """The desk of a run, until the block is left."""
     session_id = log.session_id if log is not None else ""
-    backends = {NAME: Terminal(nothing_to_hold)}
+    backends = {NAME: Terminal(held_still)}
     async with desk(backends, Patience(NAME), record, session_id) as approver:
         yield approver
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support.elevation import asked
+from nono.approval.terminal import DISTURBED, NO_TERMINAL
+from support.elevation import QUESTION, UNREAD_S, asked, python
 from support.nono_run import NonoRun
 
 CANARY = "canary of a file outside"
@@ -47,3 +51,130 @@ def test_anything_else_is_a_no_and_is_recorded(sandbox: NonoRun, outside: Path, 
     assert CANARY.encode() not in run.person.shown
     assert b"Operation not permitted" in run.person.shown
     assert run.decisions == ["Requested", {"Denied": {"reason": "a person said no"}}]
+
+
+# -- the terminal
+
+
+MALLOC_READS = ["--read-file=/proc/sys/vm/overcommit_memory"]  # when a thread gives memory back
+WRITES_WITHOUT_END = """
+import os, sys, threading
+def write():
+    while True:
+        os.write(1, b"SPOOF ")
+threading.Thread(target=write, daemon=True).start()
+content = open(sys.argv[1]).read()
+os.write(1, f"GOT {content}".encode())
+os._exit(0)
+"""
+
+
+def test_the_command_stands_still_while_the_question_is_shown(sandbox: NonoRun, outside: Path) -> None:
+    with asked(sandbox, python(WRITES_WITHOUT_END, outside), flags=MALLOC_READS) as run:
+        run.answer(b"y\n")
+        assert run.end() == 0
+    question = run.person.shown.partition(b"is requesting")[2].partition(b"Access granted.")[0]
+    assert QUESTION in question
+    assert b"SPOOF" not in question
+    assert b"SPOOF" in run.person.shown
+    assert f"GOT {CANARY}".encode() in run.person.shown
+    assert run.decisions == ["Requested", "Granted"]
+
+
+# timer_create(2) with a sigevent whose signal is SIGCONT: it arrives in a process that is stopped.
+CONTINUES_ITSELF = (
+    """
+import ctypes, os, signal, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+timer = ctypes.c_void_p()
+event = ctypes.create_string_buffer(struct.pack("QiiQ", 0, signal.SIGCONT, 0, 0), 64)
+assert libc.timer_create(1, event, ctypes.byref(timer)) == 0
+spec = ctypes.create_string_buffer(struct.pack("qqqq", 0, 200_000_000, 0, 200_000_000))
+assert libc.timer_settime(timer, 0, spec, None) == 0
+"""
+    + WRITES_WITHOUT_END
+)
+
+
+def test_a_yes_to_a_question_that_the_command_may_have_written_over_is_no_yes(
+    sandbox: NonoRun, outside: Path
+) -> None:
+    with asked(sandbox, python(CONTINUES_ITSELF, outside), flags=MALLOC_READS) as run:
+        run.answer(b"y\n")
+        assert run.end() != 0
+    assert CANARY.encode() not in run.person.shown
+    assert run.decisions == ["Requested", {"Denied": {"reason": DISTURBED}}]
+
+
+def test_what_was_typed_before_the_question_answers_nothing(sandbox: NonoRun, outside: Path) -> None:
+    waits = 'echo ready; read line; exec cat "$1"'
+    with asked(sandbox, ["sh", "-c", waits, "sh", str(outside)]) as run:
+        run.person.wait_for(b"ready")
+        run.person.type(b"go\ny\ny\n")
+        run.wait_for_question()
+        run.person.type(b"y\n")  # too soon: nobody has read it yet
+        time.sleep(UNREAD_S)
+        run.person.type(b"n\n")
+        assert run.end() != 0
+    assert CANARY.encode() not in run.person.shown
+    assert run.decisions == ["Requested", {"Denied": {"reason": "a person said no"}}]
+
+
+NAMES = {
+    "escape": ("\x1b[2J\x1b]0;t\x07", "\\x1b[2J\\x1b]0;t\\x07"),
+    "line": ("\n[nono]   Path: harmless", "\\x0a[nono] \\x20\\x20Path: harmless"),
+    "bidi": ("\u202egpj", "\\u202egpj"),
+    "blank": ("a" + " " * 60 + "b", "a " + "\\x20" * 3),
+    "backslash": ("\\x41", "\\\\x41"),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_cannot_pass_for_anything_else(sandbox: NonoRun, outside: Path, name: str) -> None:
+    spelled, shown = NAMES[name]
+    file = outside.with_name(spelled)
+    file.write_text(CANARY)
+    sandbox.give(file)
+    with asked(sandbox, ["cat", str(file)]) as run:
+        run.answer(b"n\n")
+        assert run.end() == 1
+    question = run.person.shown.partition(b"is requesting")[2].partition(QUESTION)[0].decode()
+    assert all(line.startswith("[nono]") for line in question.split("\r\n")[1:-1])
+    joined = "".join(line.removeprefix("[nono]") for line in question.split("\r\n")).replace(" ", "")
+    assert shown.replace(" ", "") in joined
+    assert f"outside/{spelled}" not in joined
+    assert run.entries[-1]["request"]["path"] == str(file)
+
+
+def test_a_name_that_is_not_utf_8_can_be_asked_about_and_opened(sandbox: NonoRun, outside: Path) -> None:
+    file = outside.with_name(os.fsdecode(b"caf\xe9"))
+    file.write_text(CANARY)
+    sandbox.give(file)
+    with asked(sandbox, ["cat", str(file)]) as run:
+        run.answer(b"y\n")
+        assert run.end() == 0
+    assert b"caf\\xe9" in run.person.shown
+    assert CANARY.encode() in run.person.shown
+    assert run.entries[-1]["request"]["path"] == str(outside.with_name("caf\\xe9"))
+
+
+def test_without_a_terminal_the_answer_is_no(sandbox: NonoRun, outside: Path) -> None:
+    ended = sandbox.run(["cat", str(outside)], profile={}, flags=["--capability-elevation"])
+    assert ended.exit_code == 1
+    assert "Operation not permitted" in ended.stderr
+    decisions = [
+        event["entry"]["decision"] for event in ended.events if event["type"] == "capability_decision"
+    ]
+    assert {"Denied": {"reason": NO_TERMINAL}} in decisions
+
+
+def test_a_caller_that_is_killed_takes_its_question_along(sandbox: NonoRun, outside: Path) -> None:
+    with asked(sandbox, ["sh", "-c", 'cat "$1"; echo ended $?', "sh", str(outside)]) as run:
+        run.wait_for_question()
+        # Both stand still now, and whoever is outside kills the one that waits.
+        [caller] = {entry["request"]["child_pid"] for entry in run.entries}
+        os.kill(caller, signal.SIGKILL)
+        run.person.wait_for(b"Nobody has answered in time")
+        assert run.end() == 0
+    assert b"ended 137" in run.person.shown
+    assert run.decisions == ["Requested", {"Denied": {"reason": "the question was withdrawn"}}]
