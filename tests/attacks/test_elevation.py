@@ -178,3 +178,49 @@ def test_a_caller_that_is_killed_takes_its_question_along(sandbox: NonoRun, outs
         assert run.end() == 0
     assert b"ended 137" in run.person.shown
     assert run.decisions == ["Requested", {"Denied": {"reason": "the question was withdrawn"}}]
+
+
+# -- what nobody is asked about
+
+
+def test_a_denied_path_stays_denied_and_nobody_is_asked(sandbox: NonoRun, outside: Path) -> None:
+    """One in a granted directory, which is masked by a mount; one beside it; and one that is asked about."""
+    masked = sandbox.project / ".env"
+    masked.write_text(CANARY)
+    sandbox.give(masked)
+    beside = outside.with_name("denied")
+    beside.write_text(CANARY)
+    sandbox.give(beside)
+    profile: dict[str, object] = {"filesystem": {"deny": [str(masked), str(beside)]}}
+    command = ["sh", "-c", 'cat "$1" "$2"; cat "$3"', "sh", str(masked), str(beside), str(outside)]
+    with asked(sandbox, command, profile=profile) as run:
+        run.answer(b"y\n")
+        assert run.end() == 0
+    masked.unlink()
+    assert run.asked == 1
+    assert run.person.shown.count(CANARY.encode()) == 1
+    requested = [entry["request"]["path"] for entry in run.entries if entry["decision"] == "Requested"]
+    assert requested == [str(outside)]
+    refused = {entry["request"]["path"]: entry for entry in run.entries if entry["backend"] == "policy"}
+    assert set(refused) == {str(masked), str(beside)}
+    assert all("filesystem.deny" in entry["decision"]["Denied"]["reason"] for entry in refused.values())
+
+
+def test_a_grant_that_is_too_weak_is_refused_and_nobody_is_asked(sandbox: NonoRun, outside: Path) -> None:
+    flags = [f"--read-file={outside}"]
+    with asked(sandbox, ["sh", "-c", 'cat "$1"; echo x >"$1"', "sh", str(outside)], flags=flags) as run:
+        assert run.end() == 2
+    assert run.person.shown.count(CANARY.encode()) == 1
+    assert run.decisions == [{"Denied": {"reason": "granted for read only"}}]
+
+
+def test_nonos_own_state_is_refused_and_nobody_is_asked(sandbox: NonoRun) -> None:
+    state = sandbox.user.home / ".local/state/nono"
+    commands = 'cat "$1"/audit/*/*; ls "$1" "$1"/.. ; ls "$2"; echo x >"$1"/audit/x'
+    with asked(sandbox, ["sh", "-c", commands, "sh", str(state), str(sandbox.user.home)]) as run:
+        run.end()
+    assert b"session_started" not in run.person.shown
+    assert run.asked == 0
+    reasons = [decision["Denied"]["reason"] for decision in run.decisions]
+    assert all("protected nono state root" in reason for reason in reasons)
+    assert len(reasons) >= 3

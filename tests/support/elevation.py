@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from support.ladder_terminal import Terminal, terminal
 from support.nono_run import NONO, PROGRAM_GRANTS, AuditEvent, NonoRun
@@ -45,7 +46,7 @@ class Asked:
         return self.run.events_since(self.before)
 
     @property
-    def decisions(self) -> list[object]:
+    def decisions(self) -> list[Any]:
         """What became of each file that was asked for, as the log has it."""
         return [entry["decision"] for entry in self.entries]
 
