@@ -100,12 +100,14 @@ def network(
     upstream: str | None = None,
     rule: str | None = None,
     origin: str | None = None,
+    hint: str | None = None,
     repeats: int | None = None,
 ) -> Event:
     """One network decision. Optional fields are left out when None; the last five are always there.
 
-    rule and origin name what decided and where it was written; repeats counts identical refusals that
-    were folded into this line because a child repeated them faster than a person could read.
+    rule and origin name what decided and where it was written, hint the smallest grant that would change it;
+    repeats counts identical refusals that were folded into this line because a child repeated them faster
+    than a person could read.
     """
     optional: Event = {
         "route_id": route_id,
@@ -117,6 +119,7 @@ def network(
         "approval_backend": approval_backend,
         "rule": rule,
         "origin": origin,
+        "hint": hint,
         "repeats": repeats,
     }
     fields: Event = {TIME: unix_ms(), "mode": mode, "decision": decision}

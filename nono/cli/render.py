@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nono import __version__
 from nono.policy.capability import Access, CapabilitySet, Grant, Mask, NetworkMode
+from nono.policy.socket_grant import SocketGrant, SocketScope
 from nono.sandbox.facts import HostFacts
 from nono.sandbox.plan import Enforcement, Rung
 
@@ -22,6 +23,11 @@ NETWORK = {
 }
 # What of PortGrants each of its lists is, in its order.
 PORTS = ("listens on", "connects to and listens on localhost at", "connects to any host on")
+SOCKETS = {
+    SocketScope.FILE: "socket",
+    SocketScope.DIR_CHILDREN: "sockets in it",
+    SocketScope.DIR_SUBTREE: "sockets below it",
+}
 RUNGS = {
     Rung.NOTIFY: "every connection is made by the supervisor, address and port checked",
     Rung.NETNS: "the command has a network of its own, in which only the proxy listens",
@@ -60,6 +66,7 @@ def summary(
     if hidden:
         lines.append(f"        + {hidden} system/group paths (-v to show)")
     lines += [_mask(mask, verbose) for mask in capabilities.masking.masks]
+    lines += [_socket(socket, verbose) for socket in capabilities.sockets]
     lines.append(f"    net  {_network(capabilities)}")
     lines += [f"    key  {service.name} at {service.upstream}" for service in services]
     lines.append(RULE)
@@ -100,6 +107,12 @@ def _grant(grant: Grant, verbose: bool) -> str:
 def _mask(mask: Mask, verbose: bool) -> str:
     origin = f" [{mask.denial.origin}]" if verbose else ""
     return f"    deny {mask.path} ({mask.kind}), {MASKED}{origin}"
+
+
+def _socket(grant: SocketGrant, verbose: bool) -> str:
+    kind = SOCKETS[grant.scope]
+    source = f" [{grant.source}]" if verbose else ""
+    return f"    {'sock+' if grant.binds else 'sock':<5} {grant.path} ({kind}){source}"
 
 
 def _network(capabilities: CapabilitySet) -> str:

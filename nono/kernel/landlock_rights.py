@@ -64,3 +64,12 @@ def access_rights(access_reads: bool, access_writes: bool, is_dir: bool, is_devi
     if not is_dir:
         rights &= FILE_RIGHTS
     return rights & HANDLED_FS[abi]
+
+
+def socket_directory_rights(makes: bool) -> int:
+    """The allowed_access of a directory for its Unix sockets, at every ABI: to list it, and to make them.
+
+    A server removes what an earlier one has left, and the right to do that is not one for sockets only.
+    """
+    made = uapi.LANDLOCK_ACCESS_FS_MAKE_SOCK | uapi.LANDLOCK_ACCESS_FS_REMOVE_FILE
+    return uapi.LANDLOCK_ACCESS_FS_READ_DIR | (made if makes else 0)

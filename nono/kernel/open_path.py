@@ -1,4 +1,4 @@
-"""Opens a path that was judged before, and none that has become a symbolic link since (openat2(2))."""
+"""Opens paths to be examined before anything is done with what they name (openat2(2))."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from nono.kernel import uapi_open as uapi
 from nono.kernel.libc import syscall, syscall_number
 
 _STATFS_BYTES = 120  # struct statfs of 64-bit machines; f_type is its first word
+_RACES_MAX = 16  # look-ups that something was renamed under
 
 
 def open_canonical(path: str, *, flags: int = 0) -> int:
@@ -18,6 +19,22 @@ def open_canonical(path: str, *, flags: int = 0) -> int:
     OSError ELOOP: a component of path is a symbolic link. ENOSYS: before Linux 5.6, which had no Landlock.
     """
     return open_at(uapi.AT_FDCWD, os.fsencode(path), os.O_PATH | flags, uapi.RESOLVE_NO_SYMLINKS)
+
+
+def open_in_root(root: int, path: bytes, *, directory: bool = False) -> int:
+    """An O_PATH descriptor, close-on-exec, of what path names to whose root directory is root.
+
+    The caller closes it. Symbolic links are followed, the last one too; a magic link of /proc is ELOOP: it
+    would say what it means to this process. OSError EAGAIN: something on the way is renamed all the time.
+    """
+    flags = os.O_PATH | (os.O_DIRECTORY if directory else 0)
+    for left in reversed(range(_RACES_MAX)):
+        try:
+            return open_at(root, path, flags, uapi.RESOLVE_IN_ROOT | uapi.RESOLVE_NO_MAGICLINKS)
+        except BlockingIOError:
+            if not left:
+                raise
+    raise AssertionError("the last try returns or raises")
 
 
 def open_at(directory: int, path: bytes, flags: int, resolve: int) -> int:

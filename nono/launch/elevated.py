@@ -37,7 +37,7 @@ async def _supervise(start: Start, log: AuditLog | None) -> int:
                 approvals(record, log) as approver,
                 file_opens(start, listener, (), approver, record) as opens,
             ):
-                adjudicator = NotifyLoop(listener, NO_NETWORK, record, lambda _: None, opens)
+                adjudicator = NotifyLoop(listener, NO_NETWORK, record, lambda _: None, opens=opens)
                 adjudicator.start()
                 try:
                     start.go()

@@ -22,6 +22,7 @@ from nono.policy.ports import PortRange
 from nono.sandbox.plan import Rung
 from nono.supervisor import loop
 from nono.supervisor.adjudicator import NetworkGrants, loopback
+from nono.supervisor.caller_paths import CallerPaths
 from nono.supervisor.notify_loop import NotifyLoop
 from nono.supervisor.peer_registry import PeerRegistry
 
@@ -78,9 +79,9 @@ async def _supervise(parts: Parts) -> int:
                     readable = (*proxy.files, *ssh.files)
                     listener = _take_listener(start, start.restrict(added, port, readable=readable))
                     ports = prepared.capabilities.ports
-                    grants = NetworkGrants(loopback(port), ports)
+                    grants = NetworkGrants(loopback(port), ports, prepared.resolved.unix_sockets)
                     async with _relay(maker, ports.listen), _opens(parts, listener, readable) as opens:
-                        with _adjudicator(listener, grants, record, peers, opens):
+                        with _adjudicator(start, listener, grants, record, peers, opens):
                             start.go()
                             loop.begin_collecting()
                             exit_code = await loop.wait(start.child)
@@ -153,6 +154,7 @@ async def _opens(
 
 @contextmanager
 def _adjudicator(
+    start: Start,
     listener: int | None,
     grants: NetworkGrants,
     record: FoldingRecorder,
@@ -163,7 +165,8 @@ def _adjudicator(
     if listener is None:
         yield
         return
-    adjudicator = NotifyLoop(listener, grants, record, peers.register, opens)
+    paths = CallerPaths(start.launcher.pid)
+    adjudicator = NotifyLoop(listener, grants, record, peers.register, paths, opens)
     adjudicator.start()
     try:
         yield

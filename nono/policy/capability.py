@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from nono.policy.ports import PortGrants
+from nono.policy.socket_grant import SocketDirectory, SocketGrant
 
 
 class Access(StrEnum):
@@ -134,8 +135,15 @@ class CapabilitySet(NamedTuple):
     workdir: str  # where the child starts
     sandbox_policy: SandboxPolicy = SandboxPolicy.AUTO
     ports: PortGrants = PortGrants()  # beside the proxy's; nothing where the network is open
+    sockets: tuple[SocketGrant, ...] = ()  # Unix sockets with a path
+    socket_directories: tuple[SocketDirectory, ...] = ()  # what that means for files
     elevation: bool = False  # whether a person is to be asked about files beyond the grants
     masking: Masking = Masking()  # what is denied below a granted directory
+
+    @property
+    def mediates_unix_sockets(self) -> bool:
+        """Whether Unix sockets with a path need a grant, wherever there is a supervisor that sees them."""
+        return self.network is NetworkMode.PROXY
 
     @property
     def restricts_network(self) -> bool:

@@ -36,6 +36,9 @@ from nono.policy.places import (
 )
 from nono.policy.profile import Profile
 from nono.policy.request import RunRequest
+from nono.policy.socket_grant import SocketDirectory
+from nono.policy.socket_rules import as_files, socket_directories, socket_grants
+from nono.policy.unix_sockets import UnixSocketRules
 
 _LISTS: tuple[tuple[str, Access, Wanted], ...] = (
     ("allow", Access.READWRITE, "dir"),
@@ -51,6 +54,8 @@ class FileRules(NamedTuple):
     """What the child may do with files."""
 
     grants: tuple[Grant, ...]
+    sockets: UnixSocketRules
+    socket_directories: tuple[SocketDirectory, ...]
     deny_rules: DenyRules
     masking: Masking
     start_directory: str  # the working directory where a grant covers it, else "/"
@@ -98,15 +103,20 @@ def resolve_files(
     elif request.allow_cwd and accesses(grants, workdir) is None:
         warnings.append("--allow-cwd grants nothing: the profile's workdir.access is none.")
 
+    sockets = socket_grants(request, profile, places, fs, roots, skipped)
+    named = as_files(sockets)
     for grant in grants:
         refuse_state_roots(grant, (*roots, *links) if grant.access.writes else roots)
     denials = [*group_denials(groups, places, fs), *_profile_denials(profile, places, fs)]
     bypasses = _bypasses(request, profile, places, fs, warnings)
-    deny_rules = with_bypasses(denials, bypasses, grants)
+    deny_rules = with_bypasses(denials, bypasses, (*grants, *named))
+    enforceable(named, deny_rules, fs)
     kept, dropped = enforceable(grants, deny_rules, fs)
     is_open = accesses(kept, workdir) is not None and deny_rules.covering(workdir) is None
     return FileRules(
         grants=united(kept),
+        sockets=UnixSocketRules(sockets, deny_rules, roots),
+        socket_directories=socket_directories(sockets, deny_rules.denials, roots, places, fs),
         deny_rules=deny_rules,
         masking=masking_of(kept, deny_rules, fs),
         start_directory=workdir if is_open else "/",

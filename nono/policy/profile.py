@@ -58,6 +58,12 @@ class Filesystem(NamedTuple):
     allow_file: tuple[str, ...] = ()
     read_file: tuple[str, ...] = ()
     write_file: tuple[str, ...] = ()
+    unix_socket: tuple[str, ...] = ()  # to connect to
+    unix_socket_bind: tuple[str, ...] = ()  # to connect to and to listen on, as each _bind
+    unix_socket_dir: tuple[str, ...] = ()  # those directly in a directory
+    unix_socket_dir_bind: tuple[str, ...] = ()
+    unix_socket_subtree: tuple[str, ...] = ()  # those anywhere below it
+    unix_socket_subtree_bind: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
     bypass_protection: tuple[str, ...] = ()
 

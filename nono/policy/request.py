@@ -14,6 +14,12 @@ class RunRequest(NamedTuple):
     allow_file: tuple[str, ...] = ()
     read_file: tuple[str, ...] = ()
     write_file: tuple[str, ...] = ()
+    allow_unix_socket: tuple[str, ...] = ()
+    allow_unix_socket_bind: tuple[str, ...] = ()
+    allow_unix_socket_dir: tuple[str, ...] = ()
+    allow_unix_socket_dir_bind: tuple[str, ...] = ()
+    allow_unix_socket_subtree: tuple[str, ...] = ()
+    allow_unix_socket_subtree_bind: tuple[str, ...] = ()
     bypass_protection: tuple[str, ...] = ()
     allow_cwd: bool = False
     workdir: str | None = None

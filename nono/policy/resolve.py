@@ -20,6 +20,7 @@ from nono.policy.places import Filesystem, Places
 from nono.policy.ports import PortGrants, united
 from nono.policy.profile import Network, Profile
 from nono.policy.request import RunRequest as RunRequest
+from nono.policy.unix_sockets import UnixSocketRules
 
 if TYPE_CHECKING:
     from nono.policy.credential_service import CredentialService
@@ -43,6 +44,7 @@ class Resolved(NamedTuple):
     env_credentials: EnvCredentials  # what the command itself gets to hold
     environment: EnvironmentRules
     deny_rules: DenyRules  # capabilities.denials, and the bypasses that pierce them
+    unix_sockets: UnixSocketRules
     places: Places
     skipped: tuple[str, ...]  # grants that a person asked for and whose path does not exist
     warnings: tuple[str, ...]
@@ -111,6 +113,8 @@ def resolve(
             workdir=files.start_directory,
             sandbox_policy=request.sandbox_policy or settings.linux.sandbox_policy,
             ports=_ports(request, settings.network),
+            sockets=files.sockets.grants,
+            socket_directories=files.socket_directories,
             elevation=request.capability_elevation or settings.security.capability_elevation,
         ),
         host_filter=proxied.host_filter if proxied is not None else None,
@@ -123,6 +127,7 @@ def resolve(
             left_directory=_trusted_pwd(environ, cwd, fs) if request.workdir is not None else None
         ),
         deny_rules=files.deny_rules,
+        unix_sockets=files.sockets,
         places=places,
         skipped=files.skipped,
         warnings=(

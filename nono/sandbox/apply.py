@@ -65,6 +65,8 @@ def _add_path_rule(ruleset: int, rule: PathRule, plan: SandboxPlan) -> None:
             is_device=stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or _is_below_dev(rule.path),
             abi=plan.landlock_abi,
         )
+        if rule.lists:
+            rights |= landlock_rights.socket_directory_rights(rule.makes_sockets)
         landlock.add_path_beneath(ruleset, descriptor, rights)
     except OSError as error:
         if rule.required or error.errno not in TOLERATED:

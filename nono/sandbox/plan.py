@@ -75,6 +75,8 @@ class PathRule(NamedTuple):
     writes: bool
     is_dir: bool
     required: bool  # a rule that a person asked for must hold; one of a group may find nothing
+    lists: bool = False  # reads the names in it and no file
+    makes_sockets: bool = False  # makes and removes sockets in it
 
 
 class MaskRule(NamedTuple):
@@ -346,6 +348,10 @@ def draw(
         path_rules=tuple(
             PathRule(g.path, g.access.reads, g.access.writes, g.is_dir, required=g.is_users)
             for g in capabilities.grants
+        )
+        + tuple(
+            PathRule(d.path, False, False, is_dir=True, required=True, lists=True, makes_sockets=d.makes)
+            for d in capabilities.socket_directories
         ),
         connect_ports=united((), (*proxy, *ports.connected)),
         bind_ports=ports.bound,

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address
 from typing import NamedTuple
 
 from nono.policy.ports import LISTEN_PORT, PortGrants
+from nono.policy.unix_sockets import UNIX_SOCKET, UNIX_SOCKET_BIND, UnixSocketRules, shown
 from nono.supervisor.syscall_args import (
     AbstractUnixAddress,
     Address,
@@ -30,6 +31,7 @@ class NetworkGrants(NamedTuple):
 
     proxy: InetAddress
     ports: PortGrants = PortGrants()
+    unix: UnixSocketRules = UnixSocketRules()
 
 
 def loopback(port: int) -> InetAddress:
@@ -46,6 +48,13 @@ class Perform(NamedTuple):
     rule: str  # what lets it
 
 
+class PerformUnix(NamedTuple):
+    """As Perform, on the very file that was examined."""
+
+    path: str  # canonical
+    rule: str
+
+
 class Refuse(NamedTuple):
     """Answer with errno_value. The rest is for the audit log and for whoever asks why."""
 
@@ -58,6 +67,11 @@ class Refuse(NamedTuple):
 
 
 Verdict = Perform | Refuse
+NOT_EXAMINED = "what its path leads to was not examined"
+FOREIGN_VIEW = (
+    "the caller has another root, other namespaces or other rights than the command: "
+    "its paths would mean something else"
+)
 
 
 def judge_connect(address: Address, grants: NetworkGrants) -> Verdict:
@@ -69,11 +83,9 @@ def judge_connect(address: Address, grants: NetworkGrants) -> Verdict:
             rule = grants.ports.to_connect(address.host, address.port)
             return _refuse_connect(address, grants.proxy) if rule is None else Perform(address, rule)
         case UnixAddress():
-            reason = "no matching unix_socket capability"
-        case AbstractUnixAddress():
-            reason = "abstract namespace is not covered by pathname capabilities"
-        case UnnamedUnixAddress():
-            reason = "no pathname to authorize"
+            return refuse_unix(address, NOT_EXAMINED)
+        case AbstractUnixAddress() | UnnamedUnixAddress():
+            return refuse_unix(address, _unnamed(address))
         case OtherAddress():
             reason = f"address family {address.family} is not one that a proxy-only run connects to"
     return Refuse(REFUSED_ADDRESS, str(address), None, reason, PROXY_ONLY)
@@ -94,11 +106,9 @@ def judge_bind(address: Address, grants: NetworkGrants) -> Verdict:
             rule = grants.ports.to_bind(address.host, address.port)
             return _refuse_bind(address) if rule is None else Perform(address, rule)
         case UnixAddress():
-            reason = "no matching unix_socket_bind capability"
-        case AbstractUnixAddress():
-            reason = "abstract namespace is not covered by pathname capabilities"
-        case UnnamedUnixAddress():
-            reason = "no pathname to authorize"
+            return refuse_unix(address, NOT_EXAMINED)
+        case AbstractUnixAddress() | UnnamedUnixAddress():
+            return refuse_unix(address, _unnamed(address))
         case OtherAddress():
             reason = f"address family {address.family} is not one that a proxy-only run binds"
     return Refuse(REFUSED_ADDRESS, str(address), None, reason, LISTEN_PORT)
@@ -116,7 +126,7 @@ def _refuse_bind(address: InetAddress) -> Refuse:
     )
 
 
-def judge_listen(local: Address, grants: NetworkGrants) -> Verdict:
+def judge_listen(local: Address, grants: NetworkGrants) -> Verdict | PerformUnix:
     """listen(2): on a socket bound to a granted port. On an unbound one the kernel would pick a port."""
     match local:
         case InetAddress(port=0):
@@ -131,11 +141,38 @@ def judge_listen(local: Address, grants: NetworkGrants) -> Verdict:
         case InetAddress():
             rule = grants.ports.to_bind(local.host, local.port)
             return _refuse_bind(local) if rule is None else Perform(local, rule)
-        case UnixAddress() | AbstractUnixAddress() | UnnamedUnixAddress():
-            reason = "no matching unix_socket_bind capability"
+        case UnixAddress():
+            # It has that path from us, or from whoever handed it in through a socket that was granted.
+            return PerformUnix(str(local), UNIX_SOCKET_BIND)
+        case AbstractUnixAddress() | UnnamedUnixAddress():
+            return refuse_unix(local, _unnamed(local))
         case OtherAddress():
             reason = f"address family {local.family} is not one that a proxy-only run listens on"
     return Refuse(REFUSED_ADDRESS, str(local), None, reason, LISTEN_PORT)
+
+
+def judge_unix(
+    path: str, rules: UnixSocketRules, *, binds: bool, is_resolved: bool = True
+) -> PerformUnix | Refuse:
+    """connect(2) to a Unix socket, or bind(2) of one: path is what the kernel calls the file that was opened.
+
+    Of what is not there it is as much as could be resolved, and the rest as it was spelled.
+    """
+    verdict = rules.judge(path, binds=binds, is_resolved=is_resolved)
+    rule = UNIX_SOCKET_BIND if binds else UNIX_SOCKET
+    if verdict.granted is not None:
+        return PerformUnix(path, rule)
+    return Refuse(REFUSED_ADDRESS, f"unix:{shown(path)}", None, verdict.reason, rule, verdict.hint)
+
+
+def refuse_unix(address: Address, reason: str) -> Refuse:
+    return Refuse(REFUSED_ADDRESS, str(address), None, reason, UNIX_SOCKET)
+
+
+def _unnamed(address: AbstractUnixAddress | UnnamedUnixAddress) -> str:
+    if isinstance(address, AbstractUnixAddress):
+        return "abstract namespace is not covered by pathname capabilities"
+    return "no pathname to authorize"
 
 
 def judge_send(address: Address) -> Refuse:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from nono.audit import event
 from nono.audit.event import Event
 from nono.policy.capability import Access
+from nono.policy.unix_sockets import shown
 from nono.supervisor import file_judge
-from nono.supervisor.adjudicator import Perform, Refuse
+from nono.supervisor.adjudicator import Perform, PerformUnix, Refuse
 
 _ACCESS: dict[Access, event.FileAccess] = {
     Access.READ: "Read",
@@ -24,11 +25,15 @@ def refused(refusal: Refuse) -> Event:
         reason=refusal.reason,
         denial_category="host_denied",
         rule=refusal.rule,
+        hint=refusal.hint,
     )
 
 
-def performed(verdict: Perform) -> Event:
-    """A connection past the proxy, which leaves no other trace."""
+def performed(verdict: Perform | PerformUnix) -> Event:
+    """A connection past the proxy, or a Unix socket, which leave no other trace."""
+    if isinstance(verdict, PerformUnix):
+        target = f"unix:{shown(verdict.path)}"
+        return event.network(mode="connect", decision="allow", target=target, rule=verdict.rule)
     return event.network(
         mode="connect",
         decision="allow",

@@ -13,7 +13,7 @@ import os
 import select
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
@@ -24,8 +24,11 @@ from nono.kernel import notify, uapi_process, uapi_seccomp
 from nono.supervisor import adjudicator
 from nono.supervisor.adjudicator import NetworkGrants, Perform, Refuse
 from nono.supervisor.call_events import performed, refused
+from nono.supervisor.caller_paths import CallerPaths
+from nono.supervisor.never_wait import interrupted, interruptible
 from nono.supervisor.peer_registry import PeerAddress
 from nono.supervisor.syscall_args import (
+    AbstractUnixAddress,
     Address,
     InetAddress,
     OtherAddress,
@@ -33,7 +36,8 @@ from nono.supervisor.syscall_args import (
     UnnamedUnixAddress,
     parse_sockaddr,
 )
-from nono.supervisor.trapped_call import HiddenCallerError, Socket, TrappedCalls, release
+from nono.supervisor.trapped_call import HiddenCallerError, Socket, TrappedCalls, release, send_timeout_s
+from nono.supervisor.unix_calls import UnixCalls
 
 if TYPE_CHECKING:
     from nono.supervisor.file_opens import FileOpens
@@ -41,7 +45,7 @@ if TYPE_CHECKING:
 JUDGED_MAX = 256  # socket addresses whose verdict is remembered
 SWEEP_INTERVAL_S = 1.0  # how often callers of pending connects are asked whether they still live
 PENDING_MAX = 256  # of those: each holds a descriptor of ours for as long as a silent host likes
-CONNECT_IN_PROGRESS = frozenset({errno.EINPROGRESS, errno.EALREADY})
+CONNECT_IN_PROGRESS = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EINTR})
 
 
 @dataclass(slots=True)
@@ -50,6 +54,7 @@ class _PendingConnect:
 
     notification: notify.Notification
     duplicate: Socket
+    timer: asyncio.TimerHandle | None = None  # of the caller's SO_SNDTIMEO
 
 
 class NotifyLoop:
@@ -65,9 +70,13 @@ class NotifyLoop:
         grants: NetworkGrants,
         recorder: FoldingRecorder,
         connected: Callable[[PeerAddress], None],
+        paths: CallerPaths | None = None,
         opens: FileOpens | None = None,
     ) -> None:
-        """opens: serves what opens files, if that is trapped; closed with this."""
+        """paths: of the command, where its sockets are trapped; opens: serves what opens files, if that is.
+
+        Both are closed with this.
+        """
         self._listener = listener
         self._opens = opens
         self._grants = grants
@@ -75,20 +84,23 @@ class NotifyLoop:
         self._connected = connected
         self._pending: dict[int, _PendingConnect] = {}
         self._sweeper: asyncio.TimerHandle | None = None
+        self._while_serving = ExitStack()
         self._poll = select.poll()
         self._poll.register(listener, select.POLLIN)
         machine = os.uname().machine
         self._arch = uapi_seccomp.AUDIT_ARCH[machine]
         self._names = {number: name for name, number in uapi_seccomp.SYSCALL_NUMBERS[machine].items()}
         self._calls = TrappedCalls(listener)
+        self._unix: UnixCalls | None = None
+        if paths is not None:
+            self._unix = UnixCalls(paths, grants.unix, self._calls, recorder, self._respond)
         # A child connects to the same few addresses again and again. The key is the copy that was read.
-        self._judge_connect = lru_cache(JUDGED_MAX)(
-            lambda raw: _as_dialled(adjudicator.judge_connect(parse_sockaddr(raw), grants))
-        )
+        self._judge_connect = lru_cache(JUDGED_MAX)(lambda raw: _judged(parse_sockaddr(raw), grants))
 
     def start(self) -> None:
         """Serve from now on. The listener becomes ours: close() closes it."""
         self._loop = asyncio.get_running_loop()
+        self._while_serving.enter_context(interruptible())
         notify.wake_on_the_same_cpu(self._listener)
         self._loop.add_reader(self._listener, self._on_readable)
 
@@ -99,6 +111,9 @@ class NotifyLoop:
         self._loop.remove_reader(self._listener)
         for pending in list(self._pending.values()):
             self._forget(pending)
+        self._while_serving.close()
+        if self._unix is not None:
+            self._unix.close()
         self._calls.close()
         if self._opens is not None:
             self._opens.close()
@@ -187,6 +202,8 @@ class NotifyLoop:
 
     def _connect(self, call: notify.Notification) -> int | None:
         judged = self._judge_connect(self._calls.sockaddr(call, call.args[1], call.args[2]))
+        if isinstance(judged, UnixAddress):  # a path is judged by what it leads to, each time anew
+            return self._on_path(call, judged, binds=False)
         if isinstance(judged, Refuse):
             return self._refuse(call, judged)
         duplicate = self._calls.tcp_socket(call)
@@ -207,15 +224,16 @@ class NotifyLoop:
         keep = False
         try:
             # The flag belongs to the open file that the child shares, and is put back before it is answered.
-            if blocking:
-                duplicate.setblocking(False)
-            result = duplicate.connect_ex(sockaddr)
+            duplicate.setblocking(False)
+            with interrupted():
+                result = duplicate.connect_ex(sockaddr)
             if judged.verdict.rule == adjudicator.PROXY_ONLY:
                 self._register(duplicate)
             if blocking and result in CONNECT_IN_PROGRESS:
                 # On loopback the handshake is over by now and the second call says so; only a full accept
                 # queue really makes it wait.
-                result = duplicate.connect_ex(sockaddr)
+                with interrupted():
+                    result = duplicate.connect_ex(sockaddr)
                 if result in CONNECT_IN_PROGRESS:
                     if len(self._pending) >= PENDING_MAX:
                         return errno.EAGAIN
@@ -241,6 +259,9 @@ class NotifyLoop:
     def _wait_for(self, pending: _PendingConnect) -> None:
         self._pending[pending.notification.id] = pending
         self._loop.add_writer(pending.duplicate.fileno(), self._on_connected, pending)
+        patience_s = send_timeout_s(pending.duplicate)
+        if patience_s is not None:
+            pending.timer = self._loop.call_later(patience_s, self._on_timeout, pending)
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(SWEEP_INTERVAL_S, self._sweep)
 
@@ -250,8 +271,14 @@ class NotifyLoop:
         self._forget(pending)
         self._respond(call, result)
 
+    def _on_timeout(self, pending: _PendingConnect) -> None:
+        self._forget(pending)
+        self._respond(pending.notification, errno.EINPROGRESS)
+
     def _forget(self, pending: _PendingConnect) -> None:
         del self._pending[pending.notification.id]
+        if pending.timer is not None:
+            pending.timer.cancel()
         self._loop.remove_writer(pending.duplicate.fileno())
         with suppress(OSError):
             pending.duplicate.setblocking(True)
@@ -266,8 +293,16 @@ class NotifyLoop:
         if self._pending:
             self._sweeper = self._loop.call_later(SWEEP_INTERVAL_S, self._sweep)
 
-    def _bind(self, call: notify.Notification) -> int:
+    def _on_path(self, call: notify.Notification, address: UnixAddress, *, binds: bool) -> int | None:
+        if self._unix is None:
+            return self._refuse(call, adjudicator.refuse_unix(address, adjudicator.NOT_EXAMINED))
+        answer = self._unix.bind(call, address) if binds else self._unix.connect(call, address)
+        return self._refuse(call, answer) if isinstance(answer, Refuse) else answer
+
+    def _bind(self, call: notify.Notification) -> int | None:
         address = parse_sockaddr(self._calls.sockaddr(call, call.args[1], call.args[2]))
+        if isinstance(address, UnixAddress):
+            return self._on_path(call, address, binds=True)
         verdict = adjudicator.judge_bind(address, self._grants)
         if isinstance(verdict, Refuse):
             return self._refuse(call, verdict)
@@ -302,7 +337,10 @@ class _Dialled(NamedTuple):
     sockaddr: dict[int, tuple[str, int]]
 
 
-def _as_dialled(verdict: adjudicator.Verdict) -> Refuse | _Dialled:
+def _judged(address: Address, grants: NetworkGrants) -> Refuse | _Dialled | UnixAddress:
+    if isinstance(address, UnixAddress):
+        return address
+    verdict = adjudicator.judge_connect(address, grants)
     if isinstance(verdict, Refuse):
         return verdict
     families = (socket.AF_INET, socket.AF_INET6)
@@ -322,5 +360,7 @@ def _local_address(duplicate: Socket) -> Address:
     if duplicate.family in (socket.AF_INET, socket.AF_INET6):
         return InetAddress(ip_address(name[0].partition("%")[0]), name[1])
     if duplicate.family == socket.AF_UNIX:
+        if isinstance(name, bytes):
+            return AbstractUnixAddress(name[1:])
         return UnixAddress(os.fsencode(name)) if name else UnnamedUnixAddress()
     return OtherAddress(duplicate.family)

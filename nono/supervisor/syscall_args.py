@@ -6,6 +6,8 @@ import struct
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
+from nono.policy.unix_sockets import shown
+
 # linux/socket.h, include/uapi/linux/un.h, include/uapi/linux/in6.h
 AF_UNIX, AF_INET, AF_INET6 = 1, 2, 10
 SA_FAMILY_BYTES = 2
@@ -33,7 +35,7 @@ class UnixAddress:
     path: bytes
 
     def __str__(self) -> str:
-        return "unix:" + self.path.decode("utf-8", "backslashreplace")
+        return "unix:" + shown(self.path.decode("utf-8", "surrogateescape"))
 
 
 @dataclass(frozen=True, slots=True)

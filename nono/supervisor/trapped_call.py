@@ -20,7 +20,16 @@ Socket = socket.SocketType
 
 
 _LINGER = struct.Struct("@ii")  # l_onoff, l_linger in seconds (socket(7))
+_TIMEVAL = struct.Struct("@ll")  # tv_sec, tv_usec
 _OFF = _LINGER.pack(0, 0)
+
+
+def send_timeout_s(duplicate: Socket) -> float | None:
+    """How long a connect of the socket waits (SO_SNDTIMEO, socket(7)); None for as long as it takes."""
+    seconds, microseconds = _TIMEVAL.unpack(
+        duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.size)
+    )
+    return seconds + microseconds / 1e6 or None
 
 
 def release(duplicate: Socket) -> None:
@@ -89,6 +98,10 @@ class TrappedCalls:
             return duplicate
         release(duplicate)
         return None
+
+    def is_valid(self, call: notify.Notification) -> bool:
+        """Whether the caller still waits for its answer."""
+        return notify.is_valid(self._listener, call.id)
 
     def tcp_socket(self, call: notify.Notification) -> Socket | None:
         """As above, for TCP only: a socket of another kind was not made here, and is not acted on."""

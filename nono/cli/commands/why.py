@@ -21,6 +21,7 @@ from nono.sandbox import probe
 from nono.sandbox.plan import Enforcement, Refusal, choose_enforcement
 
 DESCRIPTION = "Says whether a path or a host would be allowed under the options given, and why."
+SOCKET_OPERATIONS = ("connect", "bind")
 DENIED_STATUS = 1  # with --exit-code
 LATER = ("--command", "--caller", "--scope", "--self")
 
@@ -36,7 +37,9 @@ def run(argv: Sequence[str]) -> int:
     given = options.collect(options.WHY, vars(parsed), argv, environ)
     invocation = Invocation(given, silent=False, command=())
     resolved = resolve_given(invocation, environ)
-    if parsed.path is not None:
+    if parsed.path is not None and parsed.op in SOCKET_OPERATIONS:
+        answer = _answer_of_socket(resolved, parsed)
+    elif parsed.path is not None:
         answer = _answer_of_path(resolved, parsed)
     else:
         answer = _answer_of_host(resolved, parsed)._replace(enforced_by=_enforced_by(resolved))
@@ -59,6 +62,14 @@ def _answer_of_path(resolved: Resolved, parsed: argparse.Namespace) -> Answer:
     else:
         held = f"nothing: {masked.path} does not exist, and what does not cannot be masked"
     return answer._replace(enforced_by=held)
+
+
+def _answer_of_socket(resolved: Resolved, parsed: argparse.Namespace) -> Answer:
+    # Imported here: other questions have no use for it.
+    from nono.policy.socket_query import why_socket
+
+    answer = why_socket(resolved, parsed.path, HostFilesystem(), binds=parsed.op == "bind")
+    return answer._replace(enforced_by=_enforced_by(resolved))
 
 
 def _answer_of_host(resolved: Resolved, parsed: argparse.Namespace) -> Answer:
@@ -121,7 +132,10 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     arguments.add_globals(parser)
     parser.add_argument("--path", metavar="PATH", help="the path in question")
     parser.add_argument(
-        "--op", choices=[access.value for access in Access], default="read", help="default: read"
+        "--op",
+        choices=[*(access.value for access in Access), *SOCKET_OPERATIONS],
+        default="read",
+        help="default: read; connect and bind are for Unix sockets",
     )
     parser.add_argument("--host", metavar="HOST|URL", help="the host in question")
     parser.add_argument("--port", type=arguments.port, metavar="PORT", help="default: the URL's, or 443")

@@ -69,6 +69,8 @@ class MemoryFilesystem:
 
     def _kind(self, path: str) -> Kind | None:
         if path in self.files:
+            if path.endswith(".sock"):
+                return "socket"
             return "device" if path.startswith("/dev/") else "file"
         return "dir" if path in self.directories else None
 

@@ -136,14 +136,16 @@ def test_an_unbound_socket_is_not_listened_on_although_a_port_is_granted() -> No
 def test_without_grants_nothing_is_bound_or_listened_on(address: Address) -> None:
     grants = NetworkGrants(PROXY)
     assert isinstance(judge_bind(address, grants), Refuse)
-    assert isinstance(judge_listen(address, grants), Refuse)
+    # A socket has a path from an earlier bind, which had a verdict of its own.
+    assert isinstance(judge_listen(address, grants), Refuse) != isinstance(address, UnixAddress)
 
 
 @given(addresses)
 def test_a_verdict_to_act_carries_the_very_address_that_was_judged(address: Address) -> None:
     for judge in (judge_connect, judge_bind, judge_listen):
         verdict = judge(address, GRANTS)
-        assert isinstance(verdict, Refuse) or verdict.address == address
+        if isinstance(verdict, Perform):
+            assert verdict.address == address
 
 
 @given(addresses)

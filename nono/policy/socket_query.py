@@ -1,0 +1,30 @@
+"""Answers `nono why` about Unix sockets, from the rules that also decide what is let through."""
+
+from __future__ import annotations
+
+from nono.policy.places import Filesystem, canonical_as_far
+from nono.policy.query import Answer
+from nono.policy.resolve import Resolved
+
+
+def why_socket(resolved: Resolved, path: str, fs: Filesystem, *, binds: bool) -> Answer:
+    """Whether the child may connect to the Unix socket at path, or bind one there."""
+    canonical = canonical_as_far(resolved.places.of_flag(path), fs)
+    if not resolved.capabilities.mediates_unix_sockets:
+        return Answer(
+            "allowed",
+            "unix_socket_not_mediated",
+            details="this run does not look at Unix sockets with a path; files and their modes decide",
+        )
+    verdict = resolved.unix_sockets.judge(canonical, binds=binds)
+    if verdict.granted is None:
+        return Answer(
+            "denied", "unix_socket_not_granted", details=verdict.reason, suggested_flag=verdict.hint
+        )
+    return Answer(
+        "allowed",
+        "granted_unix_socket",
+        granted_path=verdict.granted.path,
+        access="connect+bind" if verdict.granted.binds else "connect",
+        source=verdict.granted.source,
+    )

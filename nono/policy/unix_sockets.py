@@ -1,0 +1,56 @@
+"""The verdict on a Unix socket with a path that the command would connect to or bind."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from nono.policy.denials import DenyRules
+from nono.policy.places import inside
+from nono.policy.socket_grant import SocketGrant
+
+# The rules by name, as they stand in the audit log.
+UNIX_SOCKET, UNIX_SOCKET_BIND = "filesystem.unix_socket", "filesystem.unix_socket_bind"
+UNRESOLVED = "target could not be canonicalized"
+
+
+class SocketVerdict(NamedTuple):
+    """Whether a path may be used, with the reason and, where a grant would change it, its flag."""
+
+    granted: SocketGrant | None
+    reason: str
+    hint: str | None = None
+
+
+class UnixSocketRules(NamedTuple):
+    """All that the verdict on a path depends on. Denials and nono's own state beat every grant."""
+
+    grants: tuple[SocketGrant, ...] = ()
+    deny_rules: DenyRules = DenyRules()
+    state_roots: tuple[str, ...] = ()
+
+    def judge(self, path: str, *, binds: bool, is_resolved: bool = True) -> SocketVerdict:
+        """path is canonical; where its last components are not there, as far as they are (is_resolved)."""
+        for root in self.state_roots:
+            if inside(path, root):
+                return SocketVerdict(None, f"'{root}' is a protected nono state root; nothing grants it")
+        denial = self.deny_rules.covering(path)
+        if denial is not None:
+            return SocketVerdict(None, f"'{denial.original}' is denied by {denial.origin}")
+        for grant in self.grants:
+            if grant.covers(path) and (grant.binds or not binds):
+                return SocketVerdict(grant, f"granted by {grant.source}: {grant.original}")
+        capability, flag = (
+            ("unix_socket_bind", "--allow-unix-socket-bind")
+            if binds
+            else ("unix_socket", "--allow-unix-socket")
+        )
+        reason = f"no matching {capability} capability"
+        if not is_resolved:
+            reason += f"; {UNRESOLVED}"
+        return SocketVerdict(None, reason, f"{flag} {shown(path)}")
+
+
+def shown(path: str) -> str:
+    """path as it can be printed and recorded, whatever bytes the command has put into it."""
+    text = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

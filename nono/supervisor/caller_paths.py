@@ -1,0 +1,104 @@
+"""Resolves a path that a trapped caller has given, once, to a descriptor of what it names."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from nono.kernel import open_path
+from nono.supervisor.caller import open_root, standing
+from nono.supervisor.trapped_call import HiddenCallerError
+
+_DESCRIPTORS = "/proc/self/fd"
+
+
+class ForeignViewError(Exception):
+    """The caller is of another standing than the command was when it started (nono.supervisor.caller)."""
+
+
+class Named(NamedTuple):
+    """What a path led to. All that is done is done to the descriptor (O_PATH), which its owner closes."""
+
+    descriptor: int
+    path: str  # canonical, as the kernel calls it
+    is_socket: bool
+    is_deleted: bool  # path then says so behind the name, and means nothing
+
+    @property
+    def address(self) -> str:
+        """A short path that the kernel resolves to this very inode."""
+        return f"{_DESCRIPTORS}/{self.descriptor}"
+
+
+class CallerPaths:
+    """The file system as the command saw it when it started; close() ends it.
+
+    Paths are resolved from the root that the command had then, in its mount namespace, and judged by what the
+    kernel calls the result. A caller that has moved on is refused: in a namespace of its own another file can
+    stand at a path that was granted. One with other ids would act with ours.
+    """
+
+    def __init__(self, pid: int) -> None:
+        """pid: the command, restricted and not yet executed. OSError: it cannot be looked into."""
+        self._standing = standing(pid)
+        self._root = open_root(pid)
+
+    def close(self) -> None:
+        os.close(self._root)
+
+    @contextmanager
+    def resolved(self, tid: int, path: bytes) -> Iterator[Named]:
+        """What path leads to, links followed, open until the block is left.
+
+        ForeignViewError, HiddenCallerError; OSError as the kernel itself would answer, and ELOOP for a magic
+        link of /proc, which would mean something to us that it does not mean to the caller.
+        """
+        descriptor = open_path.open_in_root(self._root, self._absolute(tid, path))
+        try:
+            yield _named(descriptor)
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def parent(self, tid: int, path: bytes) -> Iterator[tuple[Named, bytes]]:
+        """The directory in which path names something, or would, and that name; otherwise as resolved()."""
+        head, _, name = self._absolute(tid, path).rpartition(b"/")
+        if name in (b"", b".", b".."):
+            raise OSError(errno.EADDRINUSE, "the path of a directory")
+        descriptor = open_path.open_in_root(self._root, head or b"/", directory=True)
+        try:
+            yield _named(descriptor), name
+        finally:
+            os.close(descriptor)
+
+    def _absolute(self, tid: int, path: bytes) -> bytes:
+        try:
+            if standing(tid) != self._standing:
+                raise ForeignViewError
+            if path.startswith(b"/"):
+                return path
+            directory = os.readlink(b"/proc/%d/cwd" % tid)
+        except PermissionError as error:
+            raise HiddenCallerError from error
+        if not directory.startswith(b"/"):
+            raise FileNotFoundError(errno.ENOENT, "the working directory cannot be reached")
+        return directory + b"/" + path
+
+
+def umask_of(tid: int) -> int:
+    """The file mode creation mask of a thread (proc_pid_status(5)). OSError: it cannot be looked into."""
+    with open(f"/proc/{tid}/status", "rb") as status:
+        for line in status:
+            if line.startswith(b"Umask:"):
+                return int(line[6:], 8)
+    return 0o777  # before Linux 4.7, which has no Landlock
+
+
+def _named(descriptor: int) -> Named:
+    found = os.fstat(descriptor)
+    path = os.readlink(f"{_DESCRIPTORS}/{descriptor}")
+    return Named(descriptor, path, stat.S_ISSOCK(found.st_mode), is_deleted=found.st_nlink == 0)

@@ -1,0 +1,251 @@
+"""Performs connect(2) and bind(2) on Unix sockets with a path: on the file that was judged, by descriptor."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nono.policy.unix_sockets import UnixSocketRules
+from nono.supervisor import adjudicator
+from nono.supervisor.adjudicator import PerformUnix, Refuse
+from nono.supervisor.call_events import performed
+from nono.supervisor.caller_paths import CallerPaths, ForeignViewError, Named, umask_of
+from nono.supervisor.never_wait import interrupted
+from nono.supervisor.syscall_args import UnixAddress
+from nono.supervisor.trapped_call import Socket, TrappedCalls, release, send_timeout_s
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from nono.audit.folding import FoldingRecorder
+    from nono.kernel.notify import Notification
+
+# A listener whose backlog is full cannot be waited for: poll(2) calls an unconnected Unix socket writable.
+RETRY_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)  # then the last one again and again
+WAITING_MAX = 256  # callers that wait for such listeners: each holds two descriptors of ours
+_CONNECTION_ORIENTED = (socket.SOCK_STREAM, socket.SOCK_SEQPACKET)
+_UNRESOLVED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EAGAIN)
+
+Answer = int | Refuse | None  # the errno, 0 for success; None when it comes later
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A blocking connect to a listener whose backlog is full."""
+
+    call: Notification
+    duplicate: Socket
+    file: int  # of the socket's inode, O_PATH
+    deadline_s: float | None  # of the caller's SO_SNDTIMEO, on the loop's clock
+    tries: int = 0
+
+
+class UnixCalls:
+    """The Unix sockets of one listener. close() gives up on callers that still wait."""
+
+    def __init__(
+        self,
+        paths: CallerPaths,
+        rules: UnixSocketRules,
+        calls: TrappedCalls,
+        recorder: FoldingRecorder,
+        answer: Callable[[Notification, int], None],
+    ) -> None:
+        """answer: sends the errno of a call whose answer came later. paths becomes ours to close."""
+        self._paths = paths
+        self._rules = rules
+        self._calls = calls
+        self._recorder = recorder
+        self._answer = answer
+        self._waiting: dict[int, tuple[_Waiting, asyncio.TimerHandle]] = {}
+        self._binder: ThreadPoolExecutor | None = None
+
+    def close(self) -> None:
+        for waiting, timer in list(self._waiting.values()):
+            timer.cancel()
+            self._forget(waiting)
+        if self._binder is not None:
+            self._binder.shutdown()
+        self._paths.close()
+
+    def connect(self, call: Notification, address: UnixAddress) -> Answer:
+        """OSError and HiddenCallerError as for every trapped call."""
+        try:
+            with self._paths.resolved(call.tid, address.path) as named:
+                if named.is_deleted:
+                    return errno.ECONNREFUSED
+                verdict = adjudicator.judge_unix(named.path, self._rules, binds=False)
+                if isinstance(verdict, Refuse):
+                    return verdict
+                if not named.is_socket:
+                    return errno.ECONNREFUSED
+                return self._connect(call, named, verdict)
+        except ForeignViewError:
+            return adjudicator.refuse_unix(address, adjudicator.FOREIGN_VIEW)
+        except OSError as error:
+            if error.errno not in _UNRESOLVED:
+                raise
+            return self._unresolved(call, address, error.errno)
+
+    def bind(self, call: Notification, address: UnixAddress) -> Answer:
+        """As connect. The file gets the mode and the owner that the caller would have given it."""
+        try:
+            with self._paths.parent(call.tid, address.path) as (directory, name):
+                if directory.is_deleted:
+                    return errno.ENOENT
+                verdict = adjudicator.judge_unix(_below(directory.path, name), self._rules, binds=True)
+                if isinstance(verdict, Refuse):
+                    return verdict
+                return self._bind(call, directory, name, verdict)
+        except ForeignViewError:
+            return adjudicator.refuse_unix(address, adjudicator.FOREIGN_VIEW)
+        except OSError as error:
+            if error.errno not in _UNRESOLVED:
+                raise
+            return self._as_spelled(address, error.errno, binds=True)
+
+    def _unresolved(self, call: Notification, address: UnixAddress, errno_value: int) -> Answer:
+        """What is not there may be asked for where it would be granted: a client waits for its server so."""
+        try:
+            with self._paths.parent(call.tid, address.path) as (directory, name):
+                resolved = UnixAddress(os.fsencode(_below(directory.path, name)))
+                return self._as_spelled(resolved, errno_value, binds=False)
+        except (OSError, ForeignViewError):
+            return self._as_spelled(address, errno_value, binds=False)
+
+    def _as_spelled(self, address: UnixAddress, errno_value: int, *, binds: bool) -> Answer:
+        """For a path that leads nowhere: the kernel's own errno, or a refusal. Nothing is done with it."""
+        path = os.fsdecode(address.path)
+        verdict = adjudicator.judge_unix(path, self._rules, binds=binds, is_resolved=False)
+        return verdict if isinstance(verdict, Refuse) else errno_value
+
+    def _connect(self, call: Notification, named: Named, verdict: PerformUnix) -> int | None:
+        duplicate = self._stream(call)
+        if duplicate is None:
+            return errno.EACCES
+        if not self._record(verdict):
+            release(duplicate)
+            return errno.EACCES
+        blocking = not fcntl.fcntl(duplicate.fileno(), fcntl.F_GETFL) & os.O_NONBLOCK
+        try:
+            result = _try_to_connect(duplicate, named.address, blocking)
+            waits = blocking and result == errno.EAGAIN and len(self._waiting) < WAITING_MAX
+            if waits:
+                file = os.dup(named.descriptor)
+                patience_s = send_timeout_s(duplicate)
+                deadline_s = None if patience_s is None else _now_s() + patience_s
+                self._wait(_Waiting(call, duplicate, file, deadline_s))
+                return None
+        except BaseException:
+            release(duplicate)
+            raise
+        release(duplicate)
+        return result
+
+    def _wait(self, waiting: _Waiting) -> None:
+        pause = RETRY_S[min(waiting.tries, len(RETRY_S) - 1)]
+        timer = asyncio.get_running_loop().call_later(pause, self._try_again, waiting)
+        self._waiting[waiting.call.id] = waiting, timer
+
+    def _try_again(self, waiting: _Waiting) -> None:
+        waiting.tries += 1
+        if not self._calls.is_valid(waiting.call):  # the caller was killed
+            self._forget(waiting)
+            return
+        try:
+            result = _try_to_connect(waiting.duplicate, f"/proc/self/fd/{waiting.file}", blocking=True)
+        except OSError as error:
+            result = error.errno or errno.EACCES
+        late = waiting.deadline_s is not None and _now_s() >= waiting.deadline_s
+        if result == errno.EAGAIN and not late:
+            self._wait(waiting)
+            return
+        self._forget(waiting)
+        self._answer(waiting.call, result)
+
+    def _forget(self, waiting: _Waiting) -> None:
+        self._waiting.pop(waiting.call.id, None)
+        os.close(waiting.file)
+        release(waiting.duplicate)
+
+    def _bind(self, call: Notification, directory: Named, name: bytes, verdict: PerformUnix) -> int:
+        umask = umask_of(call.tid)
+        duplicate = self._stream(call)
+        if duplicate is None:
+            return errno.EACCES
+        try:
+            if not self._record(verdict):
+                return errno.EACCES
+            if self._binder is None:
+                # Imported here: few commands bind a Unix socket.
+                from concurrent.futures import ThreadPoolExecutor
+
+                self._binder = ThreadPoolExecutor(1, "nono-bind", _own_directory_and_umask)
+            self._binder.submit(_bind_in, duplicate, directory.descriptor, name, umask).result()
+        except OSError as error:
+            return error.errno or errno.EACCES
+        finally:
+            release(duplicate)
+        return 0
+
+    def _record(self, verdict: PerformUnix) -> bool:
+        """Whether it could be recorded: what cannot be is not carried out."""
+        with suppress(OSError):
+            self._recorder.fold(performed(verdict))
+            return True
+        return False
+
+    def _stream(self, call: Notification) -> Socket | None:
+        """The caller's socket, if it is one that connects by path and keeps its peer then."""
+        duplicate = self._calls.socket(call)
+        if duplicate is None:
+            return None
+        if duplicate.family == socket.AF_UNIX and duplicate.type in _CONNECTION_ORIENTED:
+            return duplicate
+        release(duplicate)
+        return None
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _below(directory: str, name: bytes) -> str:
+    return f"{directory.rstrip('/')}/{os.fsdecode(name)}"
+
+
+def _try_to_connect(duplicate: Socket, path: str, blocking: bool) -> int:
+    """The errno of a connect that does not wait; EAGAIN when the backlog of the listener is full."""
+    # The flag belongs to the open file that the child shares: it is put back at once.
+    duplicate.setblocking(False)
+    try:
+        with interrupted():
+            result = duplicate.connect_ex(path)
+        return errno.EAGAIN if result == errno.EINTR else result
+    finally:
+        if blocking:
+            duplicate.setblocking(True)
+
+
+def _own_directory_and_umask() -> None:
+    """Gives the calling thread a working directory and a umask that no other thread has (CLONE_FS)."""
+    os.unshare(os.CLONE_FS)
+
+
+def _bind_in(duplicate: Socket, directory: int, name: bytes, umask: int) -> None:
+    """In a thread of its own, which may change its directory: bind(2) takes no descriptor, and a path through
+    /proc/self/fd would be the name of the socket for ever.
+    """
+    os.umask(umask)
+    os.fchdir(directory)
+    try:
+        duplicate.bind(name)
+    finally:
+        os.chdir("/")

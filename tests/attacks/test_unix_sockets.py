@@ -1,0 +1,319 @@
+"""K8, K9: a Unix socket that is granted is reached, whatever its path is spelled like, and no other one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from socket import AF_INET, AF_UNIX, SOCK_SEQPACKET, SOCK_STREAM
+
+import pytest
+
+from support.canary import Canary
+from support.nono_run import Ended, NonoRun, program
+
+LONG = bool(os.environ.get("NONO_TEST_LONG"))
+TRIES = 100_000 if LONG else 2_000
+
+
+@pytest.fixture
+def place(sandbox: NonoRun) -> Iterator[Path]:
+    """A directory of the user's, outside the project."""
+    directory = sandbox.user.home / "sockets"
+    directory.mkdir()
+    sandbox.give(directory)
+    yield directory
+    shutil.rmtree(directory)
+
+
+@contextmanager
+def listening(*paths: Path) -> Iterator[Canary]:
+    with Canary() as canary:
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            canary.unix(path.name, path, SOCK_SEQPACKET if "seqpacket" in path.name else SOCK_STREAM)
+        canary.start()
+        yield canary
+
+
+def ask(sandbox: NonoRun, asked: Sequence[tuple[str, Path | str]], *flags: str) -> Ended:
+    command = program("unix_sockets", json.dumps([[what, str(path)] for what, path in asked]))
+    return sandbox.run(command, flags=flags)
+
+
+def test_a_granted_socket_is_reached_by_every_spelling_of_its_path(sandbox: NonoRun, place: Path) -> None:
+    granted, packet, beside = place / "granted", place / "seqpacket", place / "beside"
+    link, loop = sandbox.project / "link", sandbox.project / "loop"
+    link.symlink_to(granted)
+    loop.symlink_to(loop)
+    relative = os.path.relpath(granted, sandbox.project)
+    crooked = f"{place}/../sockets//./granted"
+    good = [("connect", path) for path in (granted, link, "link", relative, crooked)]
+    magic = (f"/proc/self/cwd/{link.name}", f"/proc/self/root{granted}")
+    bad = [("connect", path) for path in (beside, loop, *magic)]
+    try:
+        with listening(granted, packet, beside) as canary:
+            asked = [*good, *bad, ("seqpacket", packet), ("in directory", granted), ("in directory", beside)]
+            run = ask(sandbox, asked, f"--allow-unix-socket={granted}", f"--allow-unix-socket={packet}")
+            seen = canary.seen()
+    finally:
+        link.unlink()
+        loop.unlink()
+    outcomes = run.outcomes()
+    assert {outcomes[f"{what} {path}"] for what, path in good} == {"ok"}
+    assert {outcomes[f"{what} {path}"] for what, path in bad} == {"EACCES"}
+    assert outcomes[f"seqpacket {packet}"] == outcomes[f"in directory {granted}"] == "ok"
+    assert outcomes[f"in directory {beside}"] == "EACCES"
+    assert seen == {"granted": len(good) + 1, "seqpacket": 1}
+    refused = [event for event in run.denied if event["target"] == f"unix:{beside}"]
+    assert {event["reason"] for event in refused} == {"no matching unix_socket capability"}
+    assert {event["hint"] for event in refused} == {f"--allow-unix-socket {beside}"}
+    assert {event["rule"] for event in run.allowed} == {"filesystem.unix_socket"}
+    assert {event["target"] for event in run.allowed} == {f"unix:{granted}", f"unix:{packet}"}
+
+
+def test_a_directory_grant_ends_where_its_name_says(sandbox: NonoRun, place: Path) -> None:
+    child, nested, beside = place / "in/child", place / "in/further/nested", place / "in2"
+    paths = (child, nested, beside)
+    asked = [("connect", path) for path in paths]
+    with listening(*paths):
+        children = ask(sandbox, asked, f"--allow-unix-socket-dir={place / 'in'}").outcomes()
+        subtree = ask(sandbox, asked, f"--allow-unix-socket-subtree={place / 'in'}").outcomes()
+    assert list(children.values()) == ["ok", "EACCES", "EACCES"]
+    assert list(subtree.values()) == ["ok", "ok", "EACCES"]
+
+
+@pytest.mark.parametrize("name", ["new\nline", "\udcff\udcfe", "gone (deleted)", "%s{}$HOME", "\x1b[31m"])
+def test_a_path_of_odd_bytes_is_itself_and_is_recorded_in_print(
+    sandbox: NonoRun, place: Path, name: str
+) -> None:
+    granted, beside = place / name, place / f"{name}x"
+    with listening(granted, beside) as canary:
+        run = ask(sandbox, [("connect", granted), ("connect", beside)], f"--allow-unix-socket={granted}")
+        seen = canary.seen()
+    assert list(run.outcomes().values()) == ["ok", "EACCES"]
+    assert seen == {name: 1}
+    assert all(event["target"].isprintable() for event in (*run.denied, *run.allowed))
+
+
+def test_a_path_that_fills_the_address_has_no_nul_behind_it(sandbox: NonoRun, place: Path) -> None:
+    granted = place / ("p" * (107 - len(str(place))))
+    beside = place / ("q" * (107 - len(str(place))))
+    assert len(str(granted)) == 108
+    directory = os.open(place, os.O_PATH)
+    try:
+        with listening() as canary:
+            for path in (granted, beside):
+                canary.unix(path.name, Path(f"/proc/self/fd/{directory}/{path.name}"))
+            asked = [("in full", granted), ("in full", beside)]
+            run = ask(sandbox, asked, f"--allow-unix-socket={granted}")
+            seen = canary.seen()
+    finally:
+        os.close(directory)
+    assert list(run.outcomes().values()) == ["ok", "EACCES"]
+    assert seen == {granted.name: 1}
+
+
+def test_what_is_not_there_is_missing_where_it_would_be_granted_and_refused_elsewhere(
+    sandbox: NonoRun, place: Path
+) -> None:
+    (place / "file").write_text("no socket")
+    (place / "in").mkdir()
+    asked = [("connect", place / name) for name in ("in/missing", "missing", "file/below", "nowhere/at/all")]
+    run = ask(sandbox, asked, f"--allow-unix-socket-dir={place / 'in'}")
+    assert list(run.outcomes().values()) == ["ENOENT", "EACCES", "EACCES", "EACCES"]
+    reasons = {event["reason"] for event in run.denied}
+    assert reasons == {"no matching unix_socket capability; target could not be canonicalized"}
+    file = ask(sandbox, [("connect", place / "file")], f"--allow-unix-socket-dir={place}")
+    assert list(file.outcomes().values()) == ["ECONNREFUSED"]
+
+
+def test_a_denied_path_beats_the_grant_of_its_directory(sandbox: NonoRun, place: Path) -> None:
+    open_, denied = place / "open", place / "denied"
+    profile: Mapping[str, object] = {
+        "network": {"allow_domain": []},
+        "filesystem": {"deny": [str(denied)], "unix_socket_dir": [str(place)]},
+    }
+    command = program("unix_sockets", json.dumps([["connect", str(open_)], ["connect", str(denied)]]))
+    with listening(open_, denied) as canary:
+        run = sandbox.run(command, profile=profile)
+        assert canary.seen() == {"open": 1}
+        named = sandbox.run(command, profile=profile, flags=[f"--allow-unix-socket={denied}"])
+    assert list(run.outcomes().values()) == ["ok", "EACCES"]
+    assert f"'{denied}' is denied by" in run.denied[0]["reason"]
+    assert named.exit_code == 1
+    assert "--bypass-protection" in named.stderr
+
+
+def test_a_socket_is_bound_where_it_is_granted_with_the_mode_of_the_caller(
+    sandbox: NonoRun, place: Path
+) -> None:
+    granted, beside, within = place / "granted", place / "beside", place / "in/child"
+    within.parent.mkdir()
+    sandbox.give(within.parent)
+    asked: list[tuple[str, Path | str]] = [
+        ("bind", granted),
+        ("bind privately", granted),
+        ("bind seqpacket", granted),
+        ("bind", within),
+        ("bind", beside),
+        ("bind", within.parent / "no/such"),
+        ("bind", "/"),
+        ("bind", f"{place}/.."),
+    ]
+    flags = (f"--allow-unix-socket-bind={granted}", f"--allow-unix-socket-dir-bind={within.parent}")
+    run = ask(sandbox, asked, *flags)
+    assert list(run.outcomes().values()) == [
+        *("ok 755 True", "ok 700 True", "ok 755 True", "ok 755 True"),
+        *("EACCES", "EACCES", "EADDRINUSE", "EADDRINUSE"),
+    ]
+    refused = [event for event in run.denied if event["target"] == f"unix:{beside}"]
+    assert refused[0]["reason"] == "no matching unix_socket_bind capability"
+    assert refused[0]["hint"] == f"--allow-unix-socket-bind {beside}"
+    assert not beside.exists()
+
+
+def test_a_grant_to_connect_is_none_to_bind(sandbox: NonoRun, place: Path) -> None:
+    run = ask(sandbox, [("bind", place / "s")], f"--allow-unix-socket-dir={place}")
+    assert list(run.outcomes().values()) == ["EACCES"]
+    assert not (place / "s").exists()
+
+
+def test_a_caller_with_another_view_of_the_file_system_is_refused(sandbox: NonoRun, place: Path) -> None:
+    granted = place / "granted"
+    views = ("new root", "new mounts", "new user namespace")
+    with listening(granted) as canary:
+        asked = [("connect", granted), *((view, granted) for view in views)]
+        run = ask(sandbox, asked, f"--allow-unix-socket={granted}")
+        assert canary.seen() == {"granted": 1}
+    outcomes = run.outcomes()
+    assert outcomes[f"connect {granted}"] == "ok"
+    assert {outcomes[f"{view} {granted}"] for view in views} == {"EACCES"}
+    assert sum("another root, other namespaces" in event["reason"] for event in run.denied) == len(views)
+
+
+@pytest.mark.parametrize("mode", ["symlink", "path"])
+def test_what_a_path_means_is_flipped_and_nothing_forbidden_is_reached(
+    mode: str, sandbox: NonoRun, place: Path, compiled: Callable[[str], str]
+) -> None:
+    race = compiled("unix_race")
+    (place / "bad..sock").symlink_to("bad.sock")
+    with listening(place / "good.sock", place / "bad.sock") as canary:
+        flags = [f"--allow-unix-socket={place / 'good.sock'}", f"--allow={place}"]
+        run = sandbox.run([race, mode, str(TRIES), str(place)], flags=flags, timeout_s=600)
+        seen = canary.seen()
+    counts = run.outcomes()
+    assert counts["forbidden"] == 0
+    assert set(seen) == {"good.sock"}
+    assert counts["permitted"] > TRIES // 100
+    assert run.denied
+
+
+@pytest.mark.parametrize("mode", ["parent", "name"])
+def test_where_a_path_leads_is_flipped_and_nothing_is_bound_elsewhere(
+    mode: str, sandbox: NonoRun, place: Path, compiled: Callable[[str], str]
+) -> None:
+    race = compiled("unix_race")
+    for name in ("good", "bad"):
+        (place / name).mkdir()
+        sandbox.give(place / name)
+    flags = [f"--allow-unix-socket-dir-bind={place / 'good'}", f"--allow={place}"]
+    counts = sandbox.run([race, mode, str(TRIES), str(place)], flags=flags, timeout_s=600).outcomes()
+    assert counts["forbidden"] == 0
+    assert counts["permitted"] > TRIES // 100
+
+
+@pytest.mark.parametrize("mode", ["symlink", "path", "parent", "name"])
+def test_those_are_races_without_nono(
+    mode: str, sandbox: NonoRun, place: Path, compiled: Callable[[str], str]
+) -> None:
+    race = compiled("unix_race")
+    (place / "bad..sock").symlink_to("bad.sock")
+    for name in ("good", "bad"):
+        (place / name).mkdir()
+        sandbox.give(place / name)
+    with listening(place / "good.sock", place / "bad.sock"):
+        attempts = (sandbox.bare([race, mode, "20000", str(place)]).outcomes() for _ in range(30))
+        assert any(counts["forbidden"] > 0 < counts["permitted"] for counts in attempts)
+
+
+@pytest.mark.parametrize("family", ["unix", "tcp"])
+def test_a_full_backlog_stops_nobody_but_its_caller(family: str, sandbox: NonoRun, place: Path) -> None:
+    """Nor does a caller that takes O_NONBLOCK away under the supervisor's hands."""
+    with socket.socket(AF_UNIX if family == "unix" else AF_INET) as full, Canary() as canary:
+        if family == "unix":
+            full.bind(str(place / "full"))
+            (place / "full").chmod(0o777)
+            canary.unix("other", place / "other")
+            names = [str(place / "full"), str(place / "other")]
+            flags = [f"--allow-unix-socket={name}" for name in names]
+        else:
+            full.bind(("127.0.0.1", 0))
+            names = [str(full.getsockname()[1]), str(canary.tcp("other"))]
+            flags = [f"--open-port={name}" for name in names]
+        full.listen(1)
+        canary.start()
+        with sandbox.started(program("full_backlog", family, *names), flags=flags) as run:
+            assert run.stdin is not None
+            assert run.stdout is not None
+            lines = [json.loads(run.stdout.readline()) for _ in range(3)]
+            assert lines[1:] == [{"timed": True}, {"other": "ok"}], lines
+            assert lines[0]["filled"] < 10
+            full.settimeout(0.5)
+            accepted = 0
+            with suppress(TimeoutError):
+                while True:
+                    full.accept()[0].close()
+                    accepted += 1
+            run.stdin.write("\n")
+            run.stdin.flush()
+            assert json.loads(run.stdout.readline()) == {"waited": "ok"}
+        if family == "unix":  # all but the one that would have had to wait, and the one that did
+            assert accepted == lines[0]["filled"]
+
+
+@pytest.mark.skipif(shutil.which("ssh-agent") is None, reason="there is no ssh-agent")
+def test_a_real_agent_is_asked_when_it_is_granted_and_only_then(sandbox: NonoRun, place: Path) -> None:
+    agent, key = place / "agent.sock", place / "key"
+    make_key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "canary", "-f", str(key)]
+    subprocess.run(make_key, check=True, timeout=60)  # by who runs the suite: the user has no passwd entry
+    sandbox.give(key)
+    environment = {"SSH_AUTH_SOCK": str(agent)}
+    serve = sandbox.user.command(["ssh-agent", "-D", "-a", str(agent)])
+    served = subprocess.Popen(serve, stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(500):
+            if agent.exists():
+                break
+            time.sleep(0.01)
+        added = sandbox.bare(["ssh-add", "-q", str(key)], environment=environment)
+        assert added.exit_code == 0, added.stderr
+        profile: Mapping[str, object] = {
+            "network": {"allow_domain": []},
+            "filesystem": {"unix_socket": ["$SSH_AUTH_SOCK"]},
+        }
+        command = ["env", f"SSH_AUTH_SOCK={agent}", "ssh-add", "-L"]  # not inherited unless it is named
+        granted = sandbox.run(command, profile=profile, environment=environment)
+        refused = sandbox.run(command)
+    finally:
+        served.kill()
+        served.wait()
+    assert "canary" in granted.stdout
+    assert (refused.stdout, refused.exit_code) == ("", 2)
+    assert refused.denied[0]["hint"] == f"--allow-unix-socket {agent}"
+
+
+def test_a_container_engine_is_out_of_reach_although_its_directory_is_granted(
+    sandbox: NonoRun, place: Path
+) -> None:
+    """Where files are granted, the sockets among them are not."""
+    with listening(place / "docker.sock") as canary:
+        run = ask(sandbox, [("connect", place / "docker.sock")], f"--allow={place}")
+        assert canary.seen() == {}
+    assert list(run.outcomes().values()) == ["EACCES"]
