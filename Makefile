@@ -4,7 +4,7 @@ READY := .venv/.ready
 UV_VERSION := $(shell sed -n '/^name = "uv"$$/{n;s/^version = "\(.*\)"/\1/p;}' uv.lock)
 CODE := nono tests benchmarks
 
-.PHONY: help setup demo test test-kernel test-long soak check fmt bench freeze-filters freeze-policy clean
+.PHONY: help setup demo test test-kernel test-kernels test-long soak check fmt bench freeze-filters freeze-policy clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' Makefile
@@ -27,6 +27,9 @@ test: $(READY) ## run the whole suite, as root or as an ordinary user
 
 test-kernel: $(READY) ## run what depends on who you are: kernel, attacks, end to end
 	@$(BIN)/python -m pytest tests/kernel tests/attacks tests/e2e
+
+test-kernels: $(READY) ## run kernel, attack and ladder tests on real kernels under qemu, old and new (KERNELS, SELECTION)
+	@PYTHONPATH=tests $(BIN)/python -m guest --selection $${SELECTION:-full} $(KERNELS)
 
 test-long: $(READY) ## races and fuzzing with the full counts: minutes
 	@NONO_TEST_LONG=1 $(BIN)/python -m pytest -m "slow or not slow" tests/attacks tests/unit
@@ -55,4 +58,4 @@ freeze-policy: $(READY) ## write the shipped groups as a module anew
 	@$(BIN)/python -m nono.policy.freeze
 
 clean: ## remove what the targets above have made
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .guest

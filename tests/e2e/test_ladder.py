@@ -97,6 +97,8 @@ CELLS = [
 ]
 if HOST_ABI >= 4:
     CELLS.append(Cell(Kernel(notify_busy=True), None, Rung.LANDLOCK))
+elif HOST_ABI >= 1:
+    CELLS.append(Cell(Kernel(notify_busy=True), None, ON_LINUX))
 STARTED = [cell for cell in CELLS if isinstance(cell.outcome, Rung)]
 REFUSED = [cell for cell in CELLS if not isinstance(cell.outcome, Rung)]
 KERNELS = list(dict.fromkeys(cell.kernel for cell in CELLS))

@@ -1,0 +1,122 @@
+"""The file system of a guest: this Python, the packages the tests need, this checkout, a few programs.
+
+Everything lies where it lies on this machine, so that the virtual environment works as it does here.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+from shutil import which
+
+from guest.cpio import Archive
+
+ROOT = Path(__file__).parents[2]
+NEEDED = ("nono", "pytest", "pytest-timeout", "hypothesis", "trustme")  # and whatever these need
+PROGRAMS = ("cat", "cp", "echo", "env", "false", "id", "ls", "mkdir", "mv", "rm", "sh", "sleep", "true")
+UNUSED = {"test", "idlelib", "tkinter", "turtledemo", "ensurepip", "dist-packages", "site-packages"}
+ETC = {
+    "passwd": "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n",
+    "group": "root:x:0:\nuser:x:1000:\n",
+    "hosts": "127.0.0.1 localhost\n::1 localhost\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+}
+CA_FILE = Path("/etc/ssl/certs/ca-certificates.crt")
+ATTACKS = ROOT / "tests/support/attack_programs"
+BUILT = Path("/usr/lib/nono-attacks")  # where a guest finds them compiled; it has no compiler
+INIT = """#!{python} -IS
+import sys
+sys.path.insert(0, {tests!r})
+from guest.init import main
+main()
+"""
+
+
+def build(target: Path, work: Path) -> None:
+    """Write the archive. work: an empty directory for what is compiled, the caller's to remove."""
+    python = Path(sys.executable).resolve()
+    programs = [Path(found) for name in PROGRAMS if (found := which(name))]
+    files = [*_standard_library(), *_packages(), *_checkout()]
+    built = list(_attack_programs(work))
+    binaries = [python, *programs, *built, *(path for path in files if ".so" in path.suffixes)]
+    with Archive(target) as archive:
+        for directory in (Path("/bin"), Path("/sbin"), Path("/lib"), Path("/lib64")):
+            if directory.is_symlink():
+                archive.symlink(str(directory), str(directory.readlink()))
+        for path in [python, *programs, *_libraries(binaries), *files, CA_FILE]:
+            if path.exists():
+                archive.copy(path)
+        for program in built:
+            archive.copy(program, BUILT / program.name)
+        for name, content in ETC.items():
+            archive.text(f"/etc/{name}", content)
+        for name in ("/proc", "/sys", "/dev", "/root", "/run", "/home"):
+            archive.directory(name)
+        for name in ("/tmp", "/var/tmp"):
+            archive.directory(name, 0o1777)
+        archive.text("/init", INIT.format(python=python, tests=str(ROOT / "tests")), 0o755)
+
+
+def _standard_library() -> Iterator[Path]:
+    for folder in {Path(sysconfig.get_path("stdlib")), Path(sysconfig.get_path("platstdlib"))}:
+        yield from _below(folder, UNUSED)
+
+
+def _packages() -> Iterator[Path]:
+    """The files of NEEDED and of what they depend on, and the virtual environment's own."""
+    waiting, seen = list(NEEDED), set[str]()
+    while waiting:
+        name = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
+        if name in seen:
+            continue
+        seen.add(name)
+        try:
+            found = metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            continue  # for another platform or Python
+        wanted = [line for line in found.requires or [] if "extra ==" not in line]
+        waiting += [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in wanted]
+        paths = [Path(str(found.locate_file(file))).resolve() for file in found.files or []]
+        yield from (path for path in paths if path.exists() and path.is_relative_to(sys.prefix))
+        for cached in {path.parent / "__pycache__" for path in paths if path.suffix == ".py"}:
+            yield from cached.glob("*.pyc")
+    environment = Path(sys.prefix)
+    yield environment / "pyvenv.cfg"
+    yield from environment.glob("bin/python*")
+    yield from (Path(sysconfig.get_path("purelib"))).glob("*.pth")
+
+
+def _checkout() -> Iterator[Path]:
+    for name in ("nono", "tests", "profiles"):
+        yield from _below(ROOT / name, set())
+    yield ROOT / "pyproject.toml"
+
+
+def _below(folder: Path, unused: set[str]) -> Iterator[Path]:
+    for directory, names, files in folder.walk():
+        names[:] = [name for name in names if name not in unused]
+        yield from (directory / file for file in files)
+
+
+def _attack_programs(work: Path) -> Iterator[Path]:
+    compiler = which("cc")
+    if compiler is None:
+        return
+    for source in ATTACKS.glob("*.c"):
+        program = work / source.stem
+        command = [compiler, "-O2", "-pthread", "-o", str(program), str(source)]
+        subprocess.run(command, check=True, timeout=60)
+        yield program
+
+
+def _libraries(binaries: Sequence[Path]) -> list[Path]:
+    """The shared libraries of all of them, as ldd(1) finds them."""
+    listed = subprocess.run(
+        ["ldd", *map(str, binaries)], capture_output=True, text=True, timeout=60, check=False
+    ).stdout
+    return [Path(path) for path in sorted(set(re.findall(r"(?:=> |^\s)(/\S+) \(0x", listed, re.MULTILINE)))]

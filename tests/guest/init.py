@@ -1,0 +1,122 @@
+"""The first process of a guest: sets the machine up, runs a selection of the tests as a user, switches off.
+
+What it has to tell goes to the second serial port, a JSON object a line; the first is the console.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from guest.selection import SELECTIONS
+
+ROOT = Path(__file__).parents[2]
+PYTHON = str(ROOT / ".venv/bin/python")
+USER = 1000
+TEST_LIMIT_S = 300  # instead of the two minutes of a machine that is not emulated
+REPORTS = "/dev/ttyS1"
+MOUNTS = (
+    ("proc", "/proc"),
+    ("sysfs", "/sys"),
+    ("devtmpfs", "/dev"),
+    ("tmpfs", "/dev/shm"),
+    ("devpts", "/dev/pts"),
+)
+RB_AUTOBOOT = 0x1234567  # reboot(2); the guest is started with -no-reboot
+LANDLOCK_CREATE_RULESET, LANDLOCK_CREATE_RULESET_VERSION = 444, 1
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
+ENVIRONMENT = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "HOME": "/home/user",
+    "LANG": "C.UTF-8",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONPATH": str(ROOT / "tests"),
+    "NONO_TEST_TRIES": "1000",
+}
+
+
+def main() -> None:
+    """Never returns: the machine ends with it, whatever happens."""
+    try:
+        _prepare()
+        _run(dict(word.split("=", 1) for word in Path("/proc/cmdline").read_text().split() if "=" in word))
+    finally:
+        sys.stderr.flush()
+        ctypes.CDLL(None).reboot(RB_AUTOBOOT)
+
+
+def _prepare() -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    for kind, place in MOUNTS:
+        os.makedirs(place, exist_ok=True)
+        if libc.mount(kind.encode(), place.encode(), kind.encode(), 0, None) != 0:
+            raise OSError(ctypes.get_errno(), f"mount {place}")
+    for name, target in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
+        os.symlink(f"/proc/self/fd{target}", f"/dev/{name}")
+    os.chmod("/dev/shm", 0o1777)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
+    os.mkdir("/home/user", 0o700)
+    os.chown("/home/user", USER, USER)
+    os.chmod(REPORTS, 0o666)
+
+
+def _run(boot: Mapping[str, str]) -> None:
+    selection = SELECTIONS[boot["nono.selection"]]
+    if scope := boot.get("nono.ptrace_scope"):
+        Path("/proc/sys/kernel/yama/ptrace_scope").write_text(scope)
+    _tell({"kernel": os.uname().release, **_what_nono_finds()})
+    began = time.monotonic()
+    pytest = [PYTHON, "-m", "pytest", "-p", "guest.reporting", "-p", "no:cacheprovider"]
+    command = [*pytest, f"--timeout={TEST_LIMIT_S}", *selection.arguments]
+    try:
+        ended = _as_user(command, timeout_s=selection.limit_s).returncode
+    except subprocess.TimeoutExpired:
+        ended = -1
+    _tell({"ended": ended, "seconds": round(time.monotonic() - began, 1)})
+
+
+def _what_nono_finds() -> dict[str, object]:
+    # Asked of the kernel itself: nono knows no version above its own.
+    abi = ctypes.CDLL(None).syscall(
+        LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), LANDLOCK_CREATE_RULESET_VERSION
+    )
+    wanted = ("--allow-domain", "x.example", "--host", "x.example", "--json")
+    why = _as_user([PYTHON, "-I", "-m", "nono", "why", *wanted], timeout_s=60, captured=True)
+    try:
+        rung = str(json.loads(why.stdout)["enforced_by"]).partition(":")[0]
+    except (ValueError, KeyError):
+        rung = "refused"
+    return {"abi": max(abi, 0), "rung": rung, "said": why.stderr}
+
+
+def _as_user(
+    command: list[str], *, timeout_s: float, captured: bool = False
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        user=USER,
+        group=USER,
+        extra_groups=[],
+        stdin=subprocess.DEVNULL,
+        capture_output=captured,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+def _tell(told: Mapping[str, object]) -> None:
+    with open(REPORTS, "w", encoding="utf-8") as reports:
+        reports.write(json.dumps(told) + "\n")

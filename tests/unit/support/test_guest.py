@@ -1,0 +1,80 @@
+"""What guests are given and what is made of their reports; the guests themselves run by make test-kernels."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from guest.cpio import Archive
+from guest.debian import RELEASES
+from guest.matrix import read, table
+
+RELEASE = next(release for release in RELEASES if release.version == "6.12")
+STARTED = {"kernel": "6.12.1-test", "abi": 6, "rung": "notify", "said": ""}
+PASSED = {"test": "t.py::test_a", "outcome": "passed", "took_s": 0.1, "why": ""}
+ENDED = {"ended": 0, "seconds": 3}
+
+
+def lines(*told: object) -> list[str]:
+    return [json.dumps(each) for each in told]
+
+
+def test_a_guest_that_did_everything_has_no_complaints() -> None:
+    report = read(RELEASE, 9.6, lines(STARTED, PASSED, ENDED))
+    assert report.complaints == []
+    assert table([report]).splitlines()[1].split() == ["6.12.1-test", "6", "notify", "1", "0", "0", "10"]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        pytest.param(lines(), id="it said nothing"),
+        pytest.param([*lines(STARTED, PASSED), '{"ended": 0, "sec'], id="the last line is cut"),
+        pytest.param(lines(STARTED, ENDED), id="no test has run"),
+        pytest.param(lines(STARTED, PASSED), id="it ended early"),
+        pytest.param(lines(STARTED, PASSED, ENDED | {"ended": -1}), id="it took too long"),
+        pytest.param(lines(STARTED, PASSED, ENDED | {"ended": 4}), id="pytest did not know a test"),
+        pytest.param(lines(STARTED | {"abi": 5}, PASSED, ENDED), id="another ABI"),
+        pytest.param(lines(STARTED | {"rung": "landlock"}, PASSED, ENDED), id="another rung"),
+        pytest.param(lines(STARTED, PASSED, PASSED | {"outcome": "failed"}, ENDED), id="a test failed"),
+    ],
+)
+def test_whatever_is_missing_is_a_complaint(told: list[str]) -> None:
+    assert read(RELEASE, 1, told).complaints
+
+
+def entries_of(archive: bytes) -> dict[str, tuple[int, bytes]]:
+    """Mode and content by name, as init/initramfs.c reads them."""
+    found, at = dict[str, tuple[int, bytes]](), 0
+    while True:
+        assert archive[at : at + 6] == b"070701"
+        fields = [int(archive[at + 6 + 8 * each : at + 14 + 8 * each], 16) for each in range(13)]
+        mode, size, name_size = fields[1], fields[6], fields[11]
+        name = archive[at + 110 : at + 109 + name_size].decode()
+        if name == "TRAILER!!!":
+            return found
+        at += 110 + name_size + -(110 + name_size) % 4
+        found[name] = mode, archive[at : at + size]
+        at += size + -size % 4
+
+
+def test_the_archive_holds_what_was_put_into_it_below_directories_of_its_own(tmp_path: Path) -> None:
+    source = tmp_path / "program"
+    source.write_text("content")
+    source.chmod(0o700)
+    with Archive(tmp_path / "archive") as archive:
+        archive.directory("/tmp", 0o1777)
+        archive.text("/etc/hosts", "127.0.0.1 localhost\n")
+        archive.symlink("/lib", "usr/lib")
+        archive.copy(source, Path("/bin/program"))
+    assert entries_of((tmp_path / "archive").read_bytes()) == {
+        "tmp": (stat.S_IFDIR | 0o1777, b""),
+        "etc": (stat.S_IFDIR | 0o755, b""),
+        "etc/hosts": (stat.S_IFREG | 0o644, b"127.0.0.1 localhost\n"),
+        "lib": (stat.S_IFLNK | 0o777, b"usr/lib"),
+        "bin": (stat.S_IFDIR | 0o755, b""),
+        "bin/program": (stat.S_IFREG | 0o744, b"content"),
+    }
