@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import anyio
 from anyio.abc import TaskGroup
 
 from nono.approval import recording
-from nono.approval.recording import Question
-from nono.approval.request import Answer, Backend, FileOpen, Request
+from nono.approval.backends import Backends
+from nono.approval.request import Answer, FileOpen, Question, Request
 from nono.audit.event import Recorder
 from nono.policy.rate_limit import TokenBucket
 from nono.policy.route_rules import RateLimit
@@ -24,13 +23,6 @@ QUESTIONS = RateLimit(requests_per_minute=600, burst=5, max_delay_s=0.0)
 WAITING_MAX = 16  # questions that are open at a time
 REFUSED_MAX = 4096  # answers of no that are remembered
 WITHDRAWN = Answer("error", "the question was withdrawn")
-
-
-class Patience(NamedTuple):
-    """Which backend is asked when a request names none, and how long anybody has to answer."""
-
-    backend: str
-    timeout_s: float = 60.0
 
 
 @dataclass(slots=True, eq=False)
@@ -53,14 +45,12 @@ class Desk:
 
     def __init__(
         self,
-        backends: Mapping[str, Backend],
-        patience: Patience,
+        backends: Backends,
         record: Recorder,
         session_id: str,
         tasks: TaskGroup,
     ) -> None:
         self._backends = backends
-        self._patience = patience
         self._record = record
         self._session_id = session_id
         self._tasks = tasks
@@ -115,13 +105,9 @@ class Desk:
             self._record(recording.asked(question))
         except OSError:
             return Answer("error", "the question could not be recorded")
-        backend = self._backends.get(name)
         answer = WITHDRAWN
         try:
-            if backend is None:
-                answer = Answer("error", f"there is no approval backend '{name}'")
-            else:
-                answer = await self._within(backend, request, timeout_s)
+            answer = await self._backends.ask(name, question, timeout_s)
         finally:
             duration_ms = int((time.monotonic() - started) * 1000)
             try:
@@ -130,22 +116,13 @@ class Desk:
                 answer = Answer("error", "the answer could not be recorded")
         return answer
 
-    async def _within(self, backend: Backend, request: Request, timeout_s: float) -> Answer:
-        try:
-            with anyio.fail_after(timeout_s):
-                return await backend.ask(request, timeout_s)
-        except TimeoutError:
-            return Answer("timeout", f"nobody answered within {timeout_s:g} s")
-        except Exception as error:  # whatever is wrong with a backend, it is no yes
-            return Answer("error", f"asking failed: {type(error).__name__}")
-
     def _whom(self, request: Request) -> tuple[str, float]:
-        """The backend, by name, and the seconds it has."""
+        """The backend, by name, and the seconds it has: a rule speaks before the profile's defaults."""
         if isinstance(request, FileOpen):
-            return self._patience
-        rule = request.rule
-        timeout_s = rule.timeout_s if rule.timeout_s is not None else self._patience.timeout_s
-        return rule.backend or self._patience.backend, timeout_s
+            return self._backends.default, self._backends.timeout_s(self._backends.default)
+        name = request.rule.backend or self._backends.default
+        timeout_s = request.rule.timeout_s
+        return name, self._backends.timeout_s(name) if timeout_s is None else timeout_s
 
     def _not_asked(self, request: Request, reason: str) -> Answer:
         answer = Answer("denied", reason)
@@ -157,12 +134,10 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(
-    backends: Mapping[str, Backend], patience: Patience, record: Recorder, session_id: str
-) -> AsyncIterator[Desk]:
+async def desk(backends: Backends, record: Recorder, session_id: str) -> AsyncIterator[Desk]:
     """A Desk; questions that are open when the block is left are withdrawn."""
     async with anyio.create_task_group() as tasks:
         try:
-            yield Desk(backends, patience, record, session_id, tasks)
+            yield Desk(backends, record, session_id, tasks)
         finally:
             tasks.cancel_scope.cancel()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-from nono.approval.request import Answer, EndpointRequest, FileOpen, Outcome, Request
+from nono.approval.request import Answer, EndpointRequest, FileOpen, Outcome, Question, Request
 from nono.audit import event
 from nono.audit.event import Event
 from nono.policy.capability import Access
@@ -22,19 +20,10 @@ _ACCESS: dict[Access, event.FileAccess] = {
 }
 
 
-class Question(NamedTuple):
-    """One request that somebody is asked about."""
-
-    id: str
-    request: Request
-    session_id: str
-    backend: str
-
-
 def asked(question: Question) -> Event:
     match question.request:
         case FileOpen() as request:
-            return event.capability_decision(_capability(question, request), "Requested", question.backend, 0)
+            return event.capability_decision(capability(question, request), "Requested", question.backend, 0)
         case EndpointRequest() as request:
             return _network(request, "approve_requested", question.backend, None)
 
@@ -43,8 +32,8 @@ def answered(question: Question, answer: Answer, duration_ms: int) -> Event:
     backend = answer.backend or question.backend
     match question.request:
         case FileOpen() as request:
-            capability = _capability(question, request)
-            return event.capability_decision(capability, _decision(answer), backend, duration_ms)
+            about = capability(question, request)
+            return event.capability_decision(about, _decision(answer), backend, duration_ms)
         case EndpointRequest() as request:
             return _network(request, _NETWORK[answer.outcome], backend, answer.reason or None)
 
@@ -68,7 +57,8 @@ def _decision(answer: Answer) -> event.CapabilityDecision:
             return {"Denied": {"reason": answer.reason}}
 
 
-def _capability(question: Question, request: FileOpen) -> Event:
+def capability(question: Question, request: FileOpen) -> Event:
+    """The request of a capability decision, which a webhook is sent as well."""
     what = "truncates and opens" if request.empties else "opens"
     return {
         "capability_type": "capability",

@@ -39,6 +39,15 @@ class EndpointRequest(NamedTuple):
 Request = FileOpen | EndpointRequest
 
 
+class Question(NamedTuple):
+    """One request that somebody is asked about."""
+
+    id: str  # of this run, never reused
+    request: Request
+    session_id: str  # "" where nothing is recorded
+    backend: str
+
+
 class Answer(NamedTuple):
     """Anything but "granted" is a no."""
 
@@ -61,5 +70,5 @@ class Approver(Protocol):
 class Backend(Protocol):
     """One way to reach somebody who answers."""
 
-    async def ask(self, request: Request, expires_s: float) -> Answer:
+    async def ask(self, question: Question, expires_s: float) -> Answer:
         """The answer; expires_s: when the question is withdrawn, which whoever is asked should know."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import termios
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 
 import anyio
 
 from nono.approval import wording
-from nono.approval.request import Answer, Request
+from nono.approval.request import Answer, Question
+from nono.policy.approval import TERMINAL
 
 NO_TERMINAL = "No terminal available for interactive approval"
 IN_BACKGROUND = "nono is not in the terminal's foreground, so nobody can be asked there"
@@ -19,7 +20,7 @@ NOT_STILL = "the command could not be held still, and might have written over th
 DISTURBED = "the command ran while the question was shown, and might have written over it"
 TOO_LONG = "what is asked for is too long to be shown to a person"
 
-NAME = "terminal"
+NAME = TERMINAL
 ANSWER_BYTES_MAX = 1024
 SHOWN_S = 0.4  # before a key counts as an answer to what has just appeared
 
@@ -41,8 +42,8 @@ class Terminal:
         self._hold = hold
         self._turn = anyio.Lock()
 
-    async def ask(self, request: Request, expires_s: float) -> Answer:
-        shown = wording.lines(request, expires_s)
+    async def ask(self, question: Question, expires_s: float) -> Answer:
+        shown = wording.lines(question.request, expires_s)
         if shown is None:
             return Answer("denied", TOO_LONG, NAME)
         if not _stderr_is_terminal():
@@ -98,6 +99,12 @@ async def _yes_or_no(terminal: int, shown: list[str]) -> bool:
     # What was typed before now was meant for something else.
     termios.tcflush(terminal, termios.TCIFLUSH)
     return wording.is_yes(await _read_line(terminal))
+
+
+@asynccontextmanager
+async def nothing_to_hold() -> AsyncIterator[Callable[[], bool] | None]:
+    """The Hold where no command shares the terminal."""
+    yield lambda: True
 
 
 def _stderr_is_terminal() -> bool:

@@ -134,7 +134,7 @@ OPTIONS: tuple[Option, ...] = (
            (*SANDBOX, WHY), "POLICY"),
     Option(("--no-diagnostics",), Kind.FLAG, "no hints after a failed run", SANDBOX),
     Option(("--capability-elevation",), Kind.FLAG, "ask a person about files beyond the grants",
-           (RUN,), env="NONO_CAPABILITY_ELEVATION"),
+           (RUN, WHY), env="NONO_CAPABILITY_ELEVATION"),
     Option(("--no-audit",), Kind.FLAG, "record nothing", (RUN,)),
     Option(("--verbose", "-v"), Kind.COUNT, "say more; repeat for still more",
            (*SANDBOX, PROXY)),

@@ -98,6 +98,18 @@ def not_inherited(names_by_reason: Mapping[str, Sequence[str]]) -> list[str]:
     ]
 
 
+def approval(resolved: Resolved, chosen: Enforcement) -> list[str]:
+    """What somebody is asked about, and how."""
+    if resolved.approval is None:
+        return []
+    policies = [each.endpoints for each in resolved.services]
+    policies += [each.endpoints for each in resolved.scopes]
+    lines = [f"    ask  {rule}, {resolved.approval}" for policy in policies for rule in policy.approve]
+    if chosen.elevation:
+        lines.insert(0, f"    ask  files beyond the grants, {resolved.approval}")
+    return lines
+
+
 def _grant(grant: Grant, verbose: bool) -> str:
     kind = "dir" if grant.is_dir else "file"
     source = f" [{grant.source}]" if verbose else ""
@@ -133,8 +145,6 @@ def enforcement(chosen: Enforcement, facts: HostFacts, *, verbose: bool) -> list
     lines = []
     if chosen.rung is not None and (verbose or chosen.rung is not Rung.NOTIFY):
         lines.append(f"  enforced by {chosen.rung.value}: {RUNGS[chosen.rung]}")
-    if chosen.elevation:
-        lines.append("  elevation: opens of files beyond the grants are asked about on the terminal")
     if verbose:
         lines.append(f"  kernel {facts.kernel_release}, Landlock V{facts.landlock_abi}")
         lines += [f"  not enforced: {gap}" for gap in chosen.gaps if gap not in chosen.warnings]

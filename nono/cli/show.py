@@ -21,6 +21,7 @@ def show(prepared: Prepared, invocation: Invocation, console: Console, environ: 
         console.warn(warning)
     console.lines(render.summary(resolved.capabilities, resolved.services, resolved.skipped, verbose=verbose))
     console.lines(render.routes(resolved))
+    console.lines(render.approval(resolved, chosen))
     if verbose:
         console.lines(render.not_inherited(not_inherited(environ, resolved.environment)))
     console.lines(render.enforcement(chosen, prepared.facts, verbose=verbose))

@@ -32,6 +32,7 @@ from nono.proxy.token_post import TokenPost
 if TYPE_CHECKING:
     import socket
 
+    from nono.approval.request import Approver
     from nono.proxy.authority import SessionAuthority
     from nono.proxy.chain import Chain
     from nono.proxy.flow_record import FlowRecorder
@@ -103,9 +104,13 @@ def assemble(
 
 @asynccontextmanager
 async def proxy_of(
-    assembly: Assembly, token: SessionToken, listening: Listening, admits: Admits | None
+    assembly: Assembly,
+    token: SessionToken,
+    listening: Listening,
+    admits: Admits | None,
+    approver: Approver | None = None,
 ) -> AsyncIterator[Assembled]:
-    """The proxy, until the block is left. NonoError when it cannot start."""
+    """The proxy, until the block is left. NonoError when it cannot start. approver None: nobody approves."""
     async with AsyncExitStack() as stack:
         authority = stack.enter_context(_authority(assembly, listening.own_authority))
         flows = stack.enter_context(_recorder(assembly, token))
@@ -114,6 +119,7 @@ async def proxy_of(
             config,
             assembly.record,
             admits=admits,
+            approver=approver,
             alarm=assembly.warn,
             flows=flows,
             listener=listening.listener,

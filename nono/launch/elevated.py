@@ -13,6 +13,7 @@ from nono.launch.run import Start, record_nothing
 from nono.supervisor import loop
 from nono.supervisor.adjudicator import NO_NETWORK
 from nono.supervisor.notify_loop import NotifyLoop
+from nono.supervisor.stillness import held_still
 
 
 def run(start: Start, log: AuditLog | None) -> int:
@@ -31,10 +32,12 @@ async def _supervise(start: Start, log: AuditLog | None) -> int:
         tasks.start_soon(loop.keep_small)
         try:
             number = start.restrict({}, None)
+            approval = start.prepared.resolved.approval
             assert number is not None  # or there was no elevation
+            assert approval is not None
             listener = process.duplicate_descriptor(start.launcher.pid, number)
             async with (
-                approvals(record, log) as approver,
+                approvals(approval, record, log, held_still) as approver,
                 file_opens(start, listener, (), approver, record) as opens,
             ):
                 adjudicator = NotifyLoop(listener, NO_NETWORK, record, lambda _: None, opens=opens)

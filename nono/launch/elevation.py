@@ -8,24 +8,40 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-from nono.approval.desk import Desk, Patience, desk
-from nono.approval.terminal import NAME, Terminal
+from nono.approval.backends import Backends
+from nono.approval.desk import Desk, desk
+from nono.approval.request import Backend
+from nono.approval.terminal import Hold, Terminal
 from nono.audit.event import Recorder
 from nono.audit.ledger import AuditLog
 from nono.launch.run import Start, own_grants
+from nono.policy.approval import Approval, ChainBackend, TerminalBackend, WebhookBackend
 from nono.policy.filesystem import HostFilesystem
 from nono.policy.path_verdict import file_policy
 from nono.supervisor.caller import open_root, standing
 from nono.supervisor.file_opens import Command, FileOpens
-from nono.supervisor.stillness import held_still
 
 
 @asynccontextmanager
-async def approvals(record: Recorder, log: AuditLog | None) -> AsyncIterator[Desk]:
-    """The desk of a run, until the block is left."""
+async def approvals(
+    approval: Approval, record: Recorder, log: AuditLog | None, hold: Hold
+) -> AsyncIterator[Desk]:
+    """The desk of a run, until the block is left. hold: as a terminal needs it."""
+    terminal = Terminal(hold)  # one, whatever it is called: its questions come one after another
+    reached: dict[str, Backend] = {}
+    for name, backend in approval.backends.items():
+        match backend.way:
+            case TerminalBackend():
+                reached[name] = terminal
+            case WebhookBackend() as where:
+                # Imported here: it brings ssl, which few runs without a proxy need.
+                from nono.approval.webhook import Webhook
+
+                reached[name] = Webhook(where)
+            case ChainBackend():
+                pass
     session_id = log.session_id if log is not None else ""
-    backends = {NAME: Terminal(held_still)}
-    async with desk(backends, Patience(NAME), record, session_id) as approver:
+    async with desk(Backends(approval, reached), record, session_id) as approver:
         yield approver
 
 

@@ -27,6 +27,7 @@ from nono.supervisor.notify_loop import NotifyLoop
 from nono.supervisor.peer_registry import PeerRegistry
 
 if TYPE_CHECKING:
+    from nono.approval.desk import Desk
     from nono.supervisor.file_opens import FileOpens
 
 
@@ -68,7 +69,10 @@ async def _supervise(parts: Parts) -> int:
         try:
             with _private_network(start, parts.proxy_port) as (private, maker):
                 listening = Listening(port=parts.proxy_port, listener=private)
-                async with proxy_of(parts.assembly, make_session_token(), listening, admits) as proxy:
+                async with (
+                    _approver(parts) as approver,
+                    proxy_of(parts.assembly, make_session_token(), listening, admits, approver) as proxy,
+                ):
                     port = proxy.running.port
                     prepared = start.prepared
                     inherited = child_environment(start.environ, prepared.resolved.environment)
@@ -80,7 +84,10 @@ async def _supervise(parts: Parts) -> int:
                     listener = _take_listener(start, start.restrict(added, port, readable=readable))
                     ports = prepared.capabilities.ports
                     grants = NetworkGrants(loopback(port), ports, prepared.resolved.unix_sockets)
-                    async with _relay(maker, ports.listen), _opens(parts, listener, readable) as opens:
+                    async with (
+                        _relay(maker, ports.listen),
+                        _opens(parts, listener, readable, approver) as opens,
+                    ):
                         with _adjudicator(start, listener, grants, record, peers, opens):
                             start.go()
                             loop.begin_collecting()
@@ -135,20 +142,32 @@ def _take_listener(start: Start, number: int | None) -> int | None:
 
 
 @asynccontextmanager
-async def _opens(
-    parts: Parts, listener: int | None, readable: Sequence[str]
-) -> AsyncIterator[FileOpens | None]:
-    """What serves trapped opens, if they are trapped."""
-    if listener is None or not parts.start.prepared.enforcement.elevation:
+async def _approver(parts: Parts) -> AsyncIterator[Desk | None]:
+    """Who is asked, if anything may need approval."""
+    approval = parts.start.prepared.resolved.approval
+    if approval is None:
         yield None
         return
     # Imported here: few runs ask.
-    from nono.launch.elevation import approvals, file_opens
+    from nono.launch.elevation import approvals
+    from nono.supervisor.stillness import held_still
 
-    async with (
-        approvals(parts.record, parts.log) as approver,
-        file_opens(parts.start, listener, readable, approver, parts.record) as opens,
-    ):
+    async with approvals(approval, parts.record, parts.log, held_still) as approver:
+        yield approver
+
+
+@asynccontextmanager
+async def _opens(
+    parts: Parts, listener: int | None, readable: Sequence[str], approver: Desk | None
+) -> AsyncIterator[FileOpens | None]:
+    """What serves trapped opens, if they are trapped."""
+    if listener is None or approver is None or not parts.start.prepared.enforcement.elevation:
+        yield None
+        return
+    # Imported here: few runs ask.
+    from nono.launch.elevation import file_opens
+
+    async with file_opens(parts.start, listener, readable, approver, parts.record) as opens:
         yield opens
 
 

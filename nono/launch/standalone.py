@@ -6,10 +6,10 @@ import os
 import secrets
 import shlex
 import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from posixpath import join
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 
@@ -25,6 +25,9 @@ from nono.launch.assembly import Assembly, Listening, Warn, assemble, proxy_of
 from nono.launch.cause import cause_of
 from nono.policy.resolve import Resolved
 from nono.supervisor import loop
+
+if TYPE_CHECKING:
+    from nono.approval.desk import Desk
 
 
 class Serving(NamedTuple):
@@ -85,7 +88,10 @@ async def _serve(parts: _Parts) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(loop.keep_written, parts.log, parts.record.flush)
         tasks.start_soon(loop.keep_small)
-        async with proxy_of(parts.assembly, parts.token, parts.listening, None) as proxy:
+        async with (
+            _approver(parts) as approver,
+            proxy_of(parts.assembly, parts.token, parts.listening, None, approver) as proxy,
+        ):
             with (
                 _file_of(proxy.variables, parts.assembly.environ) as file,
                 anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals,
@@ -97,6 +103,21 @@ async def _serve(parts: _Parts) -> None:
                 # From here on a signal has its usual effect.
         parts.say([f"  [nono] used: {line}" for line in proxy.running.usage_lines])
         tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _approver(parts: _Parts) -> AsyncIterator[Desk | None]:
+    """Who is asked, if anything may need approval."""
+    approval = parts.assembly.resolved.approval
+    if approval is None:
+        yield None
+        return
+    # Imported here: few proxies ask.
+    from nono.approval.terminal import nothing_to_hold
+    from nono.launch.elevation import approvals
+
+    async with approvals(approval, parts.record, parts.log, nothing_to_hold) as approver:
+        yield approver
 
 
 @contextmanager

@@ -51,6 +51,8 @@ def _field(path: str, is_given: bool, base: Any, child: Any) -> Any:
             return _domains([*base, *child])
         case "network.credentials" if child == []:
             return []
+        case "security.approval_defaults" if child is not None:
+            return child  # a backend and its time belong together
         case "workdir.access" if child == "none":
             return base
     if base is None or child is None:

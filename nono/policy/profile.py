@@ -32,6 +32,23 @@ class Meta(NamedTuple):
     author: str | None = None
 
 
+class ApprovalBackendEntry(NamedTuple):
+    """A way to ask somebody for approval."""
+
+    type: Literal["terminal", "webhook", "chain"]
+    url: str | None = None  # of a webhook
+    timeout_secs: float | None = None
+    mode: Literal["all", "any"] | None = None  # of a chain; None: all
+    backends: tuple[str, ...] = ()  # of a chain
+
+
+class ApprovalDefaults(NamedTuple):
+    """Which backend is asked when nothing names one, and how long it has."""
+
+    backend: str | None = None
+    timeout_secs: float | None = None
+
+
 class Security(NamedTuple):
     """How much of other processes the child reaches."""
 
@@ -39,6 +56,8 @@ class Security(NamedTuple):
     process_info_mode: Reach | None = None  # accepted for portability: Linux has nothing that would hold it
     ipc_mode: Literal["shared_memory_only", "full"] = "shared_memory_only"
     capability_elevation: bool = False
+    approval_backends: Mapping[str, ApprovalBackendEntry] = {}
+    approval_defaults: ApprovalDefaults | None = None
     wsl2_proxy_policy: Wsl2ProxyPolicy = Wsl2ProxyPolicy.ERROR
 
 

@@ -40,8 +40,6 @@ NOT_YET: Mapping[str, tuple[object, ...]] = dict.fromkeys(
         "brokered_commands",
         "unsafe_macos_seatbelt_rules",
         "policy",
-        "security.approval_backends",
-        "security.approval_defaults",
         "security.groups",
         "security.allowed_commands",
         "groups.include.*.when",

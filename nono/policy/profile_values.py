@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from nono.policy import builtin
+from nono.policy.approval import approval_mistakes
 from nono.policy.capture_entry import capture_problems
 from nono.policy.custom_credential import problems_of
 from nono.policy.destination import is_destination
@@ -27,6 +28,7 @@ def mistaken_values(profile: Profile) -> Iterator[Mistake]:
     yield from _filesystem(profile.filesystem)
     yield from _hosts(profile.network)
     yield from _proxy(profile.network)
+    yield from _below("security", approval_mistakes(profile.security))
     for name, custom in profile.network.custom_credentials.items():
         yield from _below(f"network.custom_credentials.{name}", problems_of(name, custom))
     for name, capture in profile.credential_capture.items():

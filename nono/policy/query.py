@@ -8,8 +8,16 @@ from typing import Any, Literal, NamedTuple
 from nono.policy.capability import Absent, Access, Grant, Mask
 from nono.policy.grants import covering, directory_flag, file_flag
 from nono.policy.masking import masked_at
-from nono.policy.path_verdict import Denied, Granted, NotGranted, Protected, TooWeak, file_policy
-from nono.policy.places import Filesystem, canonical_as_far, parent_resolved, target
+from nono.policy.path_verdict import (
+    Denied,
+    FilePolicy,
+    Granted,
+    NotGranted,
+    Protected,
+    TooWeak,
+    file_policy,
+)
+from nono.policy.places import Filesystem, canonical_as_far, inside, parent_resolved, target
 from nono.policy.resolve import Resolved
 
 _BADGES = {Access.READ: "read", Access.WRITE: "write", Access.READWRITE: "read+write"}
@@ -52,7 +60,8 @@ def why_path(resolved: Resolved, path: str, access: Access, fs: Filesystem) -> A
     """Whether the child may have access to path; relative paths and ``~`` are read as on a command line."""
     original = resolved.places.of_flag(path)
     canonical = target(original, fs) or canonical_as_far(original, fs)
-    verdict = file_policy(resolved, fs).judge((canonical, parent_resolved(original, fs)), access)
+    policy = file_policy(resolved, fs)
+    verdict = policy.judge((canonical, parent_resolved(original, fs)), access)
     grants = covering(resolved.capabilities.grants, canonical)
     match verdict:
         case Protected(root):
@@ -70,6 +79,13 @@ def why_path(resolved: Resolved, path: str, access: Access, fs: Filesystem) -> A
                 details=f"'{denial.original}' is denied by {denial.origin}",
                 policy_source=denial.origin if is_group else "filesystem.deny",
                 suggested_flag=f"{_flag(canonical, access, fs)} --bypass-protection {canonical}",
+            )
+        case NotGranted() if _is_asked_about(resolved, policy, canonical, fs):
+            return Answer(
+                "approval_required",
+                "path_not_granted",
+                details=f"whoever answers {resolved.approval} is asked when it is opened",
+                suggested_flag=_suggestion(resolved, canonical, access, fs),
             )
         case NotGranted():
             return Answer(
@@ -94,6 +110,14 @@ def masked_path(resolved: Resolved, path: str, fs: Filesystem) -> Mask | Absent 
     # A masked link is met before what it leads to.
     by_name = masked_at(masking, parent_resolved(original, fs))
     return by_name or masked_at(masking, canonical_as_far(original, fs))
+
+
+def _is_asked_about(resolved: Resolved, policy: FilePolicy, path: str, fs: Filesystem) -> bool:
+    """As the supervisor has it: not what does not exist, leads to nono's own state or lies in /proc/PID."""
+    kind = fs.kind(path)
+    if not resolved.capabilities.elevation or kind in (None, "socket") or policy.root_below(path) is not None:
+        return False
+    return not (inside(path, "/proc") and any(map(str.isdecimal, path.split("/"))))
 
 
 def _granted(grants: list[Grant], access: Access) -> Answer:

@@ -23,6 +23,7 @@ from nono.policy.request import RunRequest as RunRequest
 from nono.policy.unix_sockets import UnixSocketRules
 
 if TYPE_CHECKING:
+    from nono.policy.approval import Approval
     from nono.policy.credential_service import CredentialService
     from nono.policy.endpoint_scope import EndpointScope
     from nono.policy.env_credential import EnvCredentials
@@ -49,6 +50,7 @@ class Resolved(NamedTuple):
     skipped: tuple[str, ...]  # grants that a person asked for and whose path does not exist
     warnings: tuple[str, ...]
     workdir_offer: Access | None  # what --allow-cwd would add; None: nothing, or it was given
+    approval: Approval | None = None  # where something needs approval
 
 
 def resolve(
@@ -136,7 +138,24 @@ def resolve(
             *(f"the command itself gets to read a credential, in {variable}" for _, variable in handed_out),
         ),
         workdir_offer=files.workdir_offer,
+        approval=_approval(request, settings, proxied),
     )
+
+
+def _approval(request: RunRequest, settings: Profile, proxied: ProxiedPolicy | None) -> Approval | None:
+    security = settings.security
+    policies = [each.endpoints for each in proxied.services] if proxied is not None else []
+    policies += [each.endpoints for each in proxied.scopes] if proxied is not None else []
+    asks = any(policy.approve or policy.default == "approve" for policy in policies)
+    elevates = request.capability_elevation or security.capability_elevation
+    if not (asks or elevates or security.approval_backends or security.approval_defaults):
+        return None
+    # Imported here: few runs ask.
+    from nono.policy.approval import approval_of
+
+    rules = [rule for policy in policies for rule in policy.approve]
+    named = [rule.backend for rule in rules] + [policy.default_backend for policy in policies]
+    return approval_of(security, filter(None, named), settings.label)
 
 
 def _refuse_options_of_a_proxy(request: RunRequest, mode: NetworkMode, asked: NetworkWish) -> None:

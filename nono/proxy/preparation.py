@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import anyio
 
+from nono.approval.request import Answer, Approver, EndpointRequest
 from nono.credentials.credential import Injection
 from nono.errors import CredentialError
 from nono.policy.endpoint import EndpointVerdict
@@ -24,22 +25,6 @@ class Ready(NamedTuple):
     """The request may go, with injection written into it."""
 
     injection: Injection | None
-
-
-class ApprovalRequest(NamedTuple):
-    """What a person is asked to agree to."""
-
-    host: str
-    method: str
-    path: str
-    route: str | None
-    rule: EndpointVerdict
-
-
-class Approver(Protocol):
-    """Whoever may say yes to a request. Anything but True is a no; it may be cancelled at any time."""
-
-    async def __call__(self, request: ApprovalRequest, /) -> bool: ...
 
 
 class RouteState:
@@ -112,8 +97,10 @@ class Preparation:
         state = None if route is None else self.state(route)
         if (frozen := self.frozen(verdict)) is not None:
             return frozen
-        if verdict.approval is not None and not await self._approved(verdict, verdict.approval):
-            return _not_approved(verdict, verdict.approval)
+        if verdict.approval is not None:
+            answer = await self._answer(verdict, verdict.approval)
+            if not answer.is_granted:
+                return _not_approved(verdict, verdict.approval, answer)
         if route is None or state is None:
             return Ready(None)
         if state.bucket is not None:
@@ -129,28 +116,28 @@ class Preparation:
             return refusal.unavailable(route.service, verdict.origin.host)
         return self._go(state, injection)
 
-    async def _approved(self, verdict: Forward, rule: EndpointVerdict) -> bool:
+    async def _answer(self, verdict: Forward, rule: EndpointVerdict) -> Answer:
+        """Within the time that the approver gives itself."""
         if self._approver is None:
-            return False
-        request = ApprovalRequest(
+            return Answer("error", "there is nobody to ask")
+        request = EndpointRequest(
             verdict.origin.host,
             verdict.entry.method,
             verdict.entry.path or "",
             verdict.entry.route_id,
             rule,
         )
-        with anyio.move_on_after(rule.timeout_s or 60.0):
-            try:
-                return await self._approver(request) is True
-            except Exception:
-                return False
-        return False
+        try:
+            return Answer(*await self._approver(request))  # TypeError for whatever is no answer
+        except Exception:
+            return Answer("error", "asking failed")
 
 
-def _not_approved(verdict: Forward, rule: EndpointVerdict) -> Refusal:
+def _not_approved(verdict: Forward, rule: EndpointVerdict, answer: Answer) -> Refusal:
+    because = f": {answer.reason}" if answer.reason else ""
     return Refusal(
         403,
-        f"{verdict.entry.method} {verdict.entry.path} was not approved",
+        f"{verdict.entry.method} {verdict.entry.path} was not approved{because}",
         verdict.origin.host,
         rule.label,
         hint="answer the question when it is asked, or allow the endpoint in the profile",

@@ -21,9 +21,9 @@ from nono.proxy.route import Phantom, Route, RouteTable, Scope
 from nono.proxy.token_post import TokenPost
 
 if TYPE_CHECKING:
+    from nono.approval.request import Approver
     from nono.proxy.chain import Chain
     from nono.proxy.flow_record import FlowRecorder
-    from nono.proxy.preparation import Approver
     from nono.proxy.serving import Serving
 
 _log = logging.getLogger(__name__)

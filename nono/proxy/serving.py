@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import anyio
 from anyio.abc import TaskGroup
 
+from nono.approval.request import Approver
 from nono.audit.event import Recorder
 from nono.policy.route_rules import NO_IDENTITY
 from nono.proxy import refusal
@@ -23,7 +24,7 @@ from nono.proxy.engine import Engine, no_authority
 from nono.proxy.http1 import ClientConnection
 from nono.proxy.model_prices import shipped_prices
 from nono.proxy.pool import Pool
-from nono.proxy.preparation import Approver, Preparation
+from nono.proxy.preparation import Preparation
 from nono.proxy.reach import Reach
 from nono.proxy.refusal import Cut, Refusal
 from nono.proxy.usage_ledger import UsageLedger

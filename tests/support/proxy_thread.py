@@ -12,6 +12,7 @@ from typing import cast
 
 import anyio
 
+from nono.approval.request import Approver
 from nono.audit.event import Event
 from nono.credentials.credential import (
     Credential,
@@ -25,7 +26,6 @@ from nono.policy.network import Allow, Refuse
 from nono.policy.route_rules import Inject, TlsIdentity
 from nono.proxy.dial import Resolver
 from nono.proxy.filter import HostPolicy
-from nono.proxy.preparation import Approver
 from nono.proxy.route import Origin, Route
 from nono.proxy.server import Admits, ProxyConfig, RunningProxy, serve
 from nono.secret import Secret

@@ -50,6 +50,9 @@ def run(argv: Sequence[str]) -> int:
 def _answer_of_path(resolved: Resolved, parsed: argparse.Namespace) -> Answer:
     """With what holds a run to it, where that is not Landlock."""
     fs = HostFilesystem()
+    if resolved.capabilities.elevation and not _elevates(resolved):
+        capabilities = resolved.capabilities._replace(elevation=False)
+        resolved = resolved._replace(capabilities=capabilities)
     answer = why_path(resolved, parsed.path, Access(parsed.op), fs)
     masked = masked_path(resolved, parsed.path, fs)
     if masked is None or answer.status != "denied":
@@ -103,6 +106,12 @@ def _enforced_by(resolved: Resolved) -> str | None:
 def _enforcement(resolved: Resolved) -> Enforcement | Refusal:
     facts = probe.with_masks(probe.host_facts(), resolved.capabilities.masking)
     return choose_enforcement(resolved.capabilities, facts)
+
+
+def _elevates(resolved: Resolved) -> bool:
+    """Whether a run would ask here, as it needs a listener for."""
+    chosen = _enforcement(resolved)
+    return not isinstance(chosen, Refusal) and chosen.elevation
 
 
 def _refused(chosen: Refusal) -> str:

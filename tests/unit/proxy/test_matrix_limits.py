@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from nono.approval.request import Answer, EndpointRequest, Request
 from nono.policy.endpoint import EndpointPolicy, EndpointRule
 from nono.policy.route_rules import RateLimit, UsageLimits
-from nono.proxy.preparation import ApprovalRequest
 from support.five_ways import KEY, READABLE, WITH_CREDENTIAL, FiveWays, Way, five_ways
 from support.http_upstream import Received
 from support.proxy_thread import Client, Hosts, Recording
@@ -62,9 +62,10 @@ class Person:
 
     def __init__(self, answer: object) -> None:
         self.answer = answer
-        self.asked: list[ApprovalRequest] = []
+        self.asked: list[EndpointRequest] = []
 
-    async def __call__(self, request: ApprovalRequest, /) -> bool:
+    async def __call__(self, request: Request, /) -> Answer:
+        assert isinstance(request, EndpointRequest)
         self.asked.append(request)
         if isinstance(self.answer, BaseException):
             raise self.answer
@@ -82,7 +83,7 @@ def asking(answer: object) -> Iterator[tuple[FiveWays, Person]]:
 @pytest.mark.parametrize("way", WITH_CREDENTIAL)
 @pytest.mark.parametrize(
     "answer",
-    [False, None, "yes", 1, OSError("gone"), RuntimeError("broken")],
+    [Answer("denied"), Answer("timeout"), None, "yes", True, OSError("gone"), RuntimeError("broken")],
     ids=lambda answer: repr(answer),
 )
 def test_whatever_is_not_a_yes_is_a_no(way: Way, answer: object) -> None:
@@ -96,7 +97,7 @@ def test_whatever_is_not_a_yes_is_a_no(way: Way, answer: object) -> None:
 
 @pytest.mark.parametrize("way", WITH_CREDENTIAL)
 def test_a_yes_is_for_one_request_and_for_what_was_asked(way: Way) -> None:
-    with asking(True) as (ways, person):
+    with asking(Answer("granted")) as (ways, person):
         assert ways.ask(way, "/asks?x=1", method="POST", body=b"").status == 200
         assert ways.ask(way, "/asks").status == 200
         assert ways.ask(way, "/never").status == 403
@@ -108,7 +109,7 @@ def test_a_yes_is_for_one_request_and_for_what_was_asked(way: Way) -> None:
 
 @pytest.mark.parametrize("way", WITH_CREDENTIAL)
 def test_a_person_is_shown_no_control_character_and_no_secret(way: Way) -> None:
-    with asking(False) as (ways, person):
+    with asking(Answer("denied")) as (ways, person):
         for path in ("/a%1b%5b2J", "/a%0d%0aYes", "/a?k=%1b[2J", "/a%e2%80%aeb", "/a?secret=1234"):
             ways.ask(way, path)
         shown = json.dumps([request[:3] for request in person.asked], ensure_ascii=False)

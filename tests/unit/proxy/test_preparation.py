@@ -9,16 +9,21 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import cast
 
 import pytest
 
+from nono.approval.backends import Backends
+from nono.approval.desk import desk
+from nono.approval.request import Answer, EndpointRequest, Question, Request
+from nono.audit.event import Event
 from nono.credentials.credential import Injected, Injection, LeakWatcher, Outgoing, RequestFacts
 from nono.credentials.errors import CredentialUnavailable
 from nono.errors import CredentialError
+from nono.policy.approval import TERMINAL, Approval
 from nono.policy.endpoint import EndpointPolicy, EndpointRule
 from nono.policy.route_rules import RateLimit
 from nono.proxy.exchange import MAX_HELD_BYTES
-from nono.proxy.preparation import ApprovalRequest
 from support.http_upstream import Received, upstream
 from support.interception import intercepting
 from support.proxy_thread import (
@@ -151,6 +156,8 @@ def test_a_client_that_goes_away_while_it_waits_reaches_nothing() -> None:
 
 # -- approval
 
+GRANTED, DENIED = Answer("granted"), Answer("denied", "not today")
+
 
 def approving(timeout_s: float | None = None) -> EndpointPolicy:
     rule = EndpointRule("POST", "/v1/pay", reason="it costs money", timeout_s=timeout_s)
@@ -162,9 +169,10 @@ class Person:
     """Answers what it is told to, and keeps what it was asked."""
 
     answer: Callable[[], object]
-    asked: list[ApprovalRequest] = field(default_factory=list)
+    asked: list[EndpointRequest] = field(default_factory=list)
 
-    async def __call__(self, request: ApprovalRequest, /) -> bool:
+    async def __call__(self, request: Request, /) -> Answer:
+        assert isinstance(request, EndpointRequest)
         self.asked.append(request)
         return self.answer()  # type: ignore[return-value]  # anything may come back from a backend
 
@@ -173,7 +181,7 @@ PAY = get("/alpha/v1/pay?order=1", BEARER + b"Content-Length: 2\r\n", method="PO
 
 
 def test_a_request_that_is_granted_goes_and_each_one_is_asked_about() -> None:
-    person = Person(lambda: True)
+    person = Person(lambda: GRANTED)
     with (
         upstream() as server,
         proxy(a_route(server.port, endpoints=approving()), approver=person) as p,
@@ -195,7 +203,7 @@ def test_a_request_that_is_granted_goes_and_each_one_is_asked_about() -> None:
 
 
 def test_inside_a_connect_the_same_rule_asks() -> None:
-    person = Person(lambda: False)
+    person = Person(lambda: DENIED)
     with (
         upstream() as server,
         intercepting(a_route(server.port, host="localhost", endpoints=approving()), approver=person) as p,
@@ -204,7 +212,7 @@ def test_inside_a_connect_the_same_rule_asks() -> None:
         request = PAY.replace(b"/alpha", b"").replace(b"127.0.0.1", b"localhost:%d" % server.port)
         client.send(request)
         assert client.response().status == 403
-        person.answer = lambda: True
+        person.answer = lambda: GRANTED
         client.send(request)
         assert client.response().status == 200
     assert len(server.requests) == 1
@@ -217,7 +225,10 @@ def fail() -> object:
 @pytest.mark.parametrize(
     "answer",
     [
-        pytest.param(lambda: False, id="denied"),
+        pytest.param(lambda: DENIED, id="denied"),
+        pytest.param(lambda: Answer("timeout"), id="too late"),
+        pytest.param(lambda: Answer("error"), id="failed"),
+        pytest.param(lambda: True, id="a truth"),
         pytest.param(lambda: None, id="no answer"),
         pytest.param(lambda: "yes", id="a word"),
         pytest.param(lambda: 1, id="a number"),
@@ -253,29 +264,39 @@ def test_where_nobody_can_be_asked_the_answer_is_no() -> None:
 
 def test_a_person_who_does_not_answer_in_time_has_said_no() -> None:
     gate = Gate()
+    events: list[Event] = []
 
-    async def hang(request: ApprovalRequest, /) -> bool:
-        await gate.passed()
-        return True
+    class Silent:
+        async def ask(self, question: Question, expires_s: float) -> Answer:
+            await gate.passed()
+            return GRANTED
+
+    async def asks(request: Request, /) -> Answer:
+        async with desk(Backends(Approval(), {TERMINAL: Silent()}), events.append, "") as approver:
+            return await approver(request)
 
     with (
         upstream() as server,
-        proxy(a_route(server.port, endpoints=approving(timeout_s=0.05)), approver=hang) as p,
+        proxy(a_route(server.port, endpoints=approving(timeout_s=0.05)), approver=asks) as p,
         Client(p.port) as client,
     ):
         client.send(PAY)
-        assert client.response().status == 403
+        response = client.response()
+        assert response.status == 403
+        assert b"nobody has answered within 0.05 s" in response.body
         assert gate.cancelled.is_set()
     assert server.connections == []
+    decisions = [cast(Event, event["event"])["decision"] for event in events]
+    assert decisions == ["approve_requested", "approve_timeout"]
 
 
 @pytest.mark.parametrize("inside", [False, True], ids=["reverse", "inside"])
 def test_a_client_that_goes_away_takes_its_question_with_it(inside: bool) -> None:
     gate = Gate()
 
-    async def hang(request: ApprovalRequest, /) -> bool:
+    async def hang(request: Request, /) -> Answer:
         await gate.passed()
-        return True
+        return GRANTED
 
     with (
         upstream() as server,
@@ -296,7 +317,7 @@ def test_a_client_that_goes_away_takes_its_question_with_it(inside: bool) -> Non
 
 
 def test_who_has_no_phantom_or_asks_for_a_denied_path_asks_nobody() -> None:
-    person = Person(lambda: True)
+    person = Person(lambda: GRANTED)
     with (
         upstream() as server,
         proxy(a_route(server.port, endpoints=approving()), approver=person) as p,
@@ -313,9 +334,9 @@ def test_who_has_no_phantom_or_asks_for_a_denied_path_asks_nobody() -> None:
 def test_a_pending_question_does_not_hold_up_others() -> None:
     gate = Gate()
 
-    async def later(request: ApprovalRequest, /) -> bool:
+    async def later(request: Request, /) -> Answer:
         await gate.passed()
-        return True
+        return GRANTED
 
     with (
         upstream() as server,
@@ -335,9 +356,9 @@ def test_a_pending_question_does_not_hold_up_others() -> None:
 def test_the_proxy_ends_while_a_question_is_pending() -> None:
     gate = Gate()
 
-    async def hang(request: ApprovalRequest, /) -> bool:
+    async def hang(request: Request, /) -> Answer:
         await gate.passed()
-        return True
+        return GRANTED
 
     with upstream() as server:
         route = a_route(server.port, endpoints=approving())
@@ -667,9 +688,9 @@ def test_only_a_request_that_may_be_done_twice_is_sent_again_over_a_new_connecti
 def test_a_request_that_was_asked_about_before_the_freeze_gets_no_credential_after_it() -> None:
     gate, told = Gate(), list[str]()
 
-    async def later(request: ApprovalRequest, /) -> bool:
+    async def later(request: Request, /) -> Answer:
         await gate.passed()
-        return True
+        return GRANTED
 
     with upstream() as server:
         routes = (

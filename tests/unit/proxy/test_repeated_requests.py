@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
+from nono.approval.request import Answer, Request
 from nono.policy.endpoint import EndpointPolicy
 from nono.policy.route_rules import RateLimit, UsageLimits
-from nono.proxy.preparation import ApprovalRequest
 from nono.proxy.route import Route
 from support.http_upstream import upstream
 from support.proxy_thread import PHANTOM, Client, a_route, proxy
@@ -75,9 +75,9 @@ def test_each_repetition_is_recorded_with_its_own_time_in_front(monkeypatch: pyt
 
 
 def test_a_person_is_asked_each_time() -> None:
-    answers = [True, False, True]
+    answers = [Answer("granted"), Answer("denied"), Answer("granted")]
 
-    async def approver(request: ApprovalRequest) -> bool:
+    async def approver(request: Request) -> Answer:
         return answers.pop(0)
 
     endpoints = EndpointPolicy(default="approve")

@@ -1,0 +1,67 @@
+"""The ways to ask that a profile names, chains of them among these; whatever goes wrong with one is a no."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import anyio
+
+from nono.approval.request import Answer, Backend, Question
+from nono.policy.approval import Approval, ChainBackend
+
+
+class Backends:
+    """By name. reached: those that are no chains."""
+
+    def __init__(self, approval: Approval, reached: Mapping[str, Backend]) -> None:
+        self._approval = approval
+        self._reached = reached
+
+    @property
+    def default(self) -> str:
+        return self._approval.default
+
+    def timeout_s(self, name: str) -> float:
+        """How long a backend has, if the question does not say it."""
+        backend = self._approval.backends.get(name)
+        own = backend.timeout_s if backend is not None else None
+        return self._approval.timeout_s if own is None else own
+
+    async def ask(self, name: str, question: Question, timeout_s: float) -> Answer:
+        """The answer of one, whatever it takes it from; at the latest after timeout_s. Nothing is raised."""
+        backend = self._approval.backends.get(name)
+        try:
+            with anyio.fail_after(timeout_s):
+                if backend is not None and isinstance(backend.way, ChainBackend):
+                    return await self._ask_chain(backend.way, question, timeout_s)
+                answer = await self._reached[name].ask(question, timeout_s)
+                return answer._replace(backend=name)
+        except TimeoutError:
+            return Answer("timeout", f"nobody has answered within {timeout_s:g} s", name)
+        except KeyError:
+            return Answer("error", f"there is no approval backend '{name}'", name)
+        except Exception as error:  # it may be anything, and none of it is a yes
+            return Answer("error", f"asking failed ({type(error).__name__})", name)
+
+    async def _ask_chain(self, chain: ChainBackend, question: Question, timeout_s: float) -> Answer:
+        """In the order they are named where all must agree; at once where one is enough."""
+        answers: list[Answer] = []
+
+        async def ask(name: str) -> None:
+            own_s = min(self.timeout_s(name), timeout_s)
+            answers.append(await self.ask(name, question, own_s))
+            if chain.mode == "any" and answers[-1].is_granted:
+                tasks.cancel_scope.cancel()
+
+        if chain.mode == "all":
+            answer = Answer("error", "the chain names nobody")
+            for name in chain.backends:
+                answer = await self.ask(name, question, min(self.timeout_s(name), timeout_s))
+                if not answer.is_granted:
+                    break
+            return answer
+        async with anyio.create_task_group() as tasks:
+            for name in chain.backends:
+                tasks.start_soon(ask, name)
+        granted = [answer for answer in answers if answer.is_granted]
+        return granted[0] if granted else answers[-1]

@@ -1,0 +1,98 @@
+"""Asks an HTTP endpoint: one POST on one connection, no redirect followed."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from contextlib import suppress
+
+import httptools
+
+from nono import __version__
+from nono.approval import webhook_message
+from nono.approval.request import Answer, Question
+from nono.policy.approval import WebhookBackend
+from nono.policy.upstream import Upstream
+
+_READ_BYTES = 16 * 1024
+_HEAD_BYTES_MAX = 64 * 1024
+
+
+class Webhook:
+    """A Backend. Whoever asks it bounds the time."""
+
+    def __init__(self, where: WebhookBackend) -> None:
+        self._upstream = where.upstream
+        self._target = where.target
+        # Made once: it reads the host's roots.
+        self._tls = ssl.create_default_context() if where.upstream.scheme == "https" else None
+
+    async def ask(self, question: Question, expires_s: float) -> Answer:
+        body = webhook_message.body(question, expires_s)
+        try:
+            status, reply = await self._post(body)
+        except ssl.SSLCertVerificationError as error:
+            return Answer("error", f"the webhook's certificate is not trusted: {error.verify_message}")
+        except OSError as error:
+            return Answer("error", f"the webhook cannot be reached: {error.strerror or type(error).__name__}")
+        except (httptools.HttpParserError, ValueError):
+            return Answer("error", "the webhook's reply is not HTTP, or too long")
+        return webhook_message.answer(question, status, reply)
+
+    async def _post(self, body: bytes) -> tuple[int, bytes]:
+        """Status and body of the reply. OSError, HttpParserError; ValueError when it is too long."""
+        upstream = self._upstream
+        server_name = upstream.host if self._tls is not None else None
+        reader, writer = await asyncio.open_connection(
+            upstream.host, upstream.port, ssl=self._tls, server_hostname=server_name
+        )
+        try:
+            head = (
+                f"POST {self._target} HTTP/1.1\r\nHost: {_authority(upstream)}\r\n"
+                f"User-Agent: nono/{__version__}\r\nContent-Type: application/json\r\n"
+                f"Accept: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            )
+            writer.write(head.encode("ascii") + body)
+            reply = _Reply()
+            while not reply.is_complete:
+                piece = await reader.read(_READ_BYTES)
+                if not piece:
+                    raise ConnectionError("it ended too early")
+                reply.feed(piece)
+            return reply.status, bytes(reply.body)
+        finally:
+            writer.close()
+            with suppress(OSError):
+                writer.transport.abort()
+
+
+class _Reply:
+    """A response as far as it has been read."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.body = bytearray()
+        self.is_complete = False
+        self._fed = 0
+        self._parser = httptools.HttpResponseParser(self)
+
+    def feed(self, piece: bytes) -> None:
+        self._fed += len(piece)
+        if self._fed > _HEAD_BYTES_MAX + webhook_message.RESPONSE_BYTES_MAX:
+            raise ValueError("a reply without an end")
+        self._parser.feed_data(piece)
+
+    def on_headers_complete(self) -> None:
+        self.status = self._parser.get_status_code()
+
+    def on_body(self, piece: bytes) -> None:
+        self.body += piece
+        if len(self.body) > webhook_message.RESPONSE_BYTES_MAX:
+            raise ValueError("a reply that is too long")
+
+    def on_message_complete(self) -> None:
+        self.is_complete = self.status >= 200  # not an interim response
+
+
+def _authority(upstream: Upstream) -> str:
+    return str(upstream._replace(base_path="")).partition("://")[2]

@@ -1,0 +1,59 @@
+"""What a webhook is sent, and what its reply means."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from nono.approval.recording import capability
+from nono.approval.request import Answer, EndpointRequest, FileOpen, Question
+
+RESPONSE_BYTES_MAX = 64 * 1024
+
+_YES = ("grant", "granted", "approve", "approved", "allow", "allowed")
+_NO = ("deny", "denied", "reject", "rejected", "block", "blocked")
+
+
+def body(question: Question, expires_s: float) -> bytes:
+    """The JSON that is posted: which backend is asked, and about what."""
+    match question.request:
+        case FileOpen() as request:
+            about: dict[str, Any] = capability(question, request)
+        case EndpointRequest(host, method, path, route, rule):
+            about = {
+                "capability_type": "endpoint",
+                "request_id": question.id,
+                "route_id": route,
+                "upstream": host,
+                "method": method,
+                "path": path,
+                "rule_label": rule.label,
+                "reason": rule.reason,
+                "child_pid": 0,
+                "session_id": question.session_id,
+            }
+    about |= {"scope": "once", "expires_secs": expires_s}
+    document = {"backend": question.backend, "request": about}
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def answer(question: Question, status: int, reply: bytes) -> Answer:
+    """What the reply says. A word that is not known is no denial but an error, and as little a yes."""
+    if not 200 <= status < 300:
+        return Answer("denied", f"the webhook answered with status {status}")
+    try:
+        document = json.loads(reply)
+    except (ValueError, RecursionError):
+        return Answer("error", "the webhook's reply is not JSON")
+    if not isinstance(document, dict) or not isinstance(document.get("decision"), str):
+        return Answer("error", "the webhook's reply has no decision")
+    if document.get("request_id", question.id) != question.id:
+        return Answer("error", "the webhook's reply is to another request")
+    word = document["decision"].lower()
+    if word in _YES:
+        return Answer("granted")
+    if word in _NO:
+        return Answer("denied", "the webhook said no", is_final=True)
+    if word == "timeout":
+        return Answer("timeout", "nobody has answered the webhook")
+    return Answer("error", "the webhook's decision is a word that is not known")

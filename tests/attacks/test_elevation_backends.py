@@ -1,0 +1,157 @@
+"""Elevation in a run with a proxy, answered by a webhook: one listener serves sockets and opens together."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.elevation import python
+from support.http_upstream import upstream
+from support.nono_run import Ended, NonoRun
+from support.webhook_server import WebhookServer, saying, webhook_server
+
+CANARY = "canary of a file outside"
+
+# Opens in a thread, and meanwhile asks the proxy for a host that it refuses.
+BOTH = """
+import os, socket, sys, threading, urllib.parse
+proxy = urllib.parse.urlsplit(os.environ["HTTPS_PROXY"])
+def read():
+    try:
+        print("file:", open(sys.argv[1]).read(), flush=True)
+    except OSError as error:
+        print("file:", error.strerror, flush=True)
+thread = threading.Thread(target=read)
+thread.start()
+def ask():
+    with socket.create_connection((proxy.hostname, proxy.port)) as client:
+        client.sendall(b"CONNECT elsewhere.example:443 HTTP/1.1\\r\\nHost: elsewhere.example:443\\r\\n\\r\\n")
+        return client.recv(100).split()[1].decode()
+print("proxy:", ask(), flush=True)
+sys.stdin.readline()
+print("proxy:", ask(), flush=True)
+thread.join()
+"""
+
+
+@pytest.fixture
+def outside(sandbox: NonoRun) -> Iterator[Path]:
+    file = sandbox.user.home / "outside"
+    file.write_text(CANARY)
+    sandbox.give(file)
+    yield file
+    file.unlink()
+
+
+def profile_of(server: WebhookServer, **more: object) -> dict[str, Any]:
+    backends = {"phone": {"type": "webhook", "url": server.url}}
+    return {
+        "security": {"capability_elevation": True, "approval_backends": backends} | more,
+        "network": {"allow_domain": []},
+    }
+
+
+def run(sandbox: NonoRun, server: WebhookServer, command: list[str], **more: object) -> Ended:
+    environment = {"SSL_CERT_FILE": str(server.ca_file), "LC_ALL": "C"}
+    return sandbox.run(command, profile=profile_of(server, **more), environment=environment)
+
+
+def decisions(ended: Ended) -> list[Any]:
+    return [
+        (event["entry"]["backend"], event["entry"]["decision"])
+        for event in ended.events
+        if event["type"] == "capability_decision"
+    ]
+
+
+def test_a_webhook_grants_a_file_without_a_terminal(sandbox: NonoRun, outside: Path) -> None:
+    with webhook_server(saying("grant"), sandbox.user.home) as server:
+        ended = run(sandbox, server, ["cat", str(outside)])
+    assert (ended.exit_code, ended.stdout) == (0, CANARY)
+    assert decisions(ended) == [("phone", "Requested"), ("phone", "Granted")]
+    [question] = server.asked
+    assert question["request"]["path"] == str(outside)
+    assert "ask  files beyond the grants, through the webhook 'phone' at localhost" in ended.stderr
+
+
+def test_a_webhook_that_says_no_or_is_not_there_grants_nothing(sandbox: NonoRun, outside: Path) -> None:
+    with webhook_server(saying("deny"), sandbox.user.home) as server:
+        said_no = run(sandbox, server, ["cat", str(outside)])
+    assert (said_no.exit_code, said_no.stdout) == (1, "")
+    assert decisions(said_no)[1] == ("phone", {"Denied": {"reason": "the webhook said no"}})
+    gone = run(sandbox, server, ["cat", str(outside)])
+    assert (gone.exit_code, gone.stdout) == (1, "")
+    assert "cannot be reached" in decisions(gone)[1][1]["Denied"]["reason"]
+
+
+def test_the_proxy_goes_on_serving_while_a_question_is_open(sandbox: NonoRun, outside: Path) -> None:
+    with webhook_server(saying("grant"), sandbox.user.home, holds=True) as server:
+        environment = {"SSL_CERT_FILE": str(server.ca_file), "LC_ALL": "C"}
+        with subprocess.Popen(
+            sandbox.argv(python(BOTH, outside), profile=profile_of(server)),
+            env=sandbox.user.environment(environment),
+            cwd=sandbox.project,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdin is not None
+            assert process.stdout.readline() == "proxy: 407\n"
+            assert server.began.wait(20)
+            process.stdin.write("go\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "proxy: 407\n"
+            server.may.set()
+            assert process.stdout.readline() == f"file: {CANARY}\n"
+        assert process.returncode == 0
+
+
+PAY = """
+import os, urllib.error, urllib.request
+headers = {"Authorization": "Bearer " + os.environ["SHOP_KEY"]}
+request = urllib.request.Request(os.environ["SHOP_BASE_URL"] + "/pay", b"{}", headers)
+try:
+    print(urllib.request.urlopen(request).status)
+except urllib.error.HTTPError as error:
+    print(error.code, error.read().decode())
+"""
+
+
+@pytest.mark.parametrize("word", ["grant", "deny"])
+def test_a_request_to_an_endpoint_is_asked_about_in_the_same_way(sandbox: NonoRun, word: str) -> None:
+    with upstream() as shop, webhook_server(saying(word), sandbox.user.home) as server:
+        profile = profile_of(server, capability_elevation=False)
+        profile["network"]["credentials"] = ["shop"]
+        profile["network"]["custom_credentials"] = {
+            "shop": {
+                "upstream": f"http://127.0.0.1:{shop.port}",
+                "credential_key": "env://SHOP_KEY",
+                "endpoint_policy": {
+                    "approve": [{"method": "POST", "path": "/pay", "reason": "it costs money"}]
+                },
+            }
+        }
+        environment = {"SSL_CERT_FILE": str(server.ca_file), "SHOP_KEY": "the-real-key", "LC_ALL": "C"}
+        ended = sandbox.run(python(PAY), profile=profile, environment=environment)
+    [question] = [each["request"] for each in server.asked]
+    assert (question["method"], question["path"], question["reason"]) == (
+        "POST",
+        "/shop/pay",
+        "it costs money",
+    )
+    approvals = [event["decision"] for event in ended.network if event["decision"].startswith("approve")]
+    if word == "grant":
+        assert ended.stdout == "200\n"
+        assert [b"Bearer the-real-key" in request.head for request in shop.requests] == [True]
+        assert approvals == ["approve_requested", "approve_granted"]
+    else:
+        assert ended.stdout.startswith("403 ")
+        assert "was not approved: the webhook said no" in ended.stdout
+        assert shop.requests == []
+        assert approvals == ["approve_requested", "approve_denied"]

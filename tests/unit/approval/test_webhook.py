@@ -1,0 +1,120 @@
+"""A webhook is posted each question over TLS, and nothing but a clear yes of it is one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from nono.approval.request import Answer, EndpointRequest, FileOpen, Question
+from nono.approval.webhook import Webhook
+from nono.policy.approval import WebhookBackend
+from nono.policy.capability import Access
+from nono.policy.endpoint import EndpointVerdict
+from nono.policy.upstream import parse_upstream
+from support.webhook_server import Reply, ok, saying, webhook_server
+
+FILE = FileOpen("/outside/caf\udce9", Access.READWRITE, "file", empties=True, pid=4)
+PAY = EndpointRequest("api", "POST", "/pay", "alpha", EndpointVerdict("approve", "rule", "it costs money"))
+
+
+def asked(
+    reply: Reply,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: FileOpen | EndpointRequest = FILE,
+    *,
+    trusted: bool = True,
+) -> tuple[Answer, list[dict[str, object]], list[bytes]]:
+    with webhook_server(reply, tmp_path, trusted=trusted) as server:
+        monkeypatch.setenv("SSL_CERT_FILE", str(server.ca_file))
+        webhook = Webhook(WebhookBackend(parse_upstream(server.url), "/ask/"))
+        answer = anyio.run(webhook.ask, Question("12ab", request, "s1", "phone"), 60.0)
+        return answer, server.asked, server.heads
+
+
+@pytest.mark.parametrize("word", ["grant", "approve", "allow", "allowed", "Granted", "APPROVED"])
+def test_a_yes_is_one_of_a_few_words(word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer, questions, heads = asked(saying(word), tmp_path, monkeypatch)
+    assert answer.is_granted
+    assert questions == [
+        {
+            "backend": "phone",
+            "request": {
+                "capability_type": "capability",
+                "request_id": "12ab",
+                "path": "/outside/caf\\xe9",
+                "access": "ReadWrite",
+                "reason": "the command truncates and opens a file beyond its grants",
+                "child_pid": 4,
+                "session_id": "s1",
+                "scope": "once",
+                "expires_secs": 60.0,
+            },
+        }
+    ]
+    assert heads[0].startswith(b"POST /ask/ HTTP/1.1\r\nHost: localhost:")
+
+
+def test_an_endpoint_is_asked_about_with_its_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer, [question], _ = asked(saying("allow"), tmp_path, monkeypatch, PAY)
+    assert answer.is_granted
+    about = question["request"]
+    assert isinstance(about, dict)
+    assert (about["capability_type"], about["route_id"], about["method"]) == ("endpoint", "alpha", "POST")
+    assert (about["upstream"], about["path"], about["reason"]) == ("api", "/pay", "it costs money")
+
+
+def status(code: int, more: str = "") -> Reply:
+    body = b'{"decision": "grant"}'
+    head = f"HTTP/1.1 {code} Whatever\r\n{more}Content-Length: {len(body)}\r\n\r\n"
+    return lambda question: head.encode() + body
+
+
+NO: dict[str, tuple[Reply, str]] = {
+    "deny": (saying("deny"), "denied"),
+    "rejected": (saying("rejected"), "denied"),
+    "blocked": (saying("Blocked"), "denied"),
+    "timeout": (saying("timeout"), "timeout"),
+    "another word": (saying("y"), "error"),
+    "nearly": (saying("grant "), "error"),
+    "no word": (lambda question: ok({"decision": True}), "error"),
+    "no decision": (lambda question: ok({"granted": "grant"}), "error"),
+    "a list": (lambda question: ok(["grant"]), "error"),
+    "another request": (lambda question: ok({"decision": "grant", "request_id": "0"}), "error"),
+    "no JSON": (lambda question: b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ngrant", "error"),
+    "deep JSON": (
+        lambda question: b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n" + b"[" * 60000,
+        "error",
+    ),
+    "404": (status(404), "denied"),
+    "500": (status(500), "denied"),
+    "redirect": (status(302, "Location: https://localhost:1/\r\n"), "denied"),
+    "too long": (lambda question: ok({"decision": "grant", "more": "x" * 65536}), "error"),
+    "endless head": (lambda question: b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 40000, "error"),
+    "no HTTP": (lambda question: b"grant", "error"),
+    "cut": (lambda question: ok({"decision": "grant"})[:-1], "error"),
+    "nothing": (lambda question: b"", "error"),
+}
+
+
+@pytest.mark.parametrize("name", NO)
+def test_everything_else_is_a_no(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reply, outcome = NO[name]
+    answer, questions, _ = asked(reply, tmp_path, monkeypatch)
+    assert answer.outcome == outcome
+    assert len(questions) == 1
+
+
+def test_one_with_a_certificate_of_somebody_else_is_asked_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer, questions, _ = asked(saying("grant"), tmp_path, monkeypatch, trusted=False)
+    assert (answer.outcome, questions) == ("error", [])
+    assert "certificate" in answer.reason
+
+
+def test_one_that_is_not_there_is_a_no() -> None:
+    webhook = Webhook(WebhookBackend(parse_upstream("http://127.0.0.1:1"), "/"))
+    assert anyio.run(webhook.ask, Question("1", FILE, "", "phone"), 1.0).outcome == "error"
