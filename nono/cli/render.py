@@ -9,7 +9,7 @@ from nono import __version__
 from nono.policy.capability import Access, CapabilitySet, Grant, Mask, NetworkMode
 from nono.policy.socket_grant import SocketGrant, SocketScope
 from nono.sandbox.facts import HostFacts
-from nono.sandbox.plan import Enforcement, Rung
+from nono.sandbox.plan import Enforcement, NotifyProgram, Rung
 
 if TYPE_CHECKING:
     from nono.policy.credential_service import CredentialService
@@ -35,6 +35,11 @@ RUNGS = {
     Rung.NONE: "NOT enforced: the command may connect anywhere",
 }
 MASKED = "masked by a mount that cannot be read, written or removed"
+SERVED = {
+    NotifyProgram.PORTS: "every connection is made by it, address and port checked",
+    NotifyProgram.NOTIFY: "every connection is made by it, address, port and Unix sockets checked",
+    NotifyProgram.UNIX_PATHS: "Unix sockets are connected and bound by it",
+}
 RULE = "  " + "-" * 50
 
 
@@ -145,6 +150,8 @@ def enforcement(chosen: Enforcement, facts: HostFacts, *, verbose: bool) -> list
     lines = []
     if chosen.rung is not None and (verbose or chosen.rung is not Rung.NOTIFY):
         lines.append(f"  enforced by {chosen.rung.value}: {RUNGS[chosen.rung]}")
+    if chosen.sockets is not None:
+        lines.append(f"  enforced by the supervisor: {SERVED[chosen.sockets]}")
     if verbose:
         lines.append(f"  kernel {facts.kernel_release}, Landlock V{facts.landlock_abi}")
         lines += [f"  not enforced: {gap}" for gap in chosen.gaps if gap not in chosen.warnings]

@@ -126,13 +126,15 @@ _ONLY_UNIX_AND_TCP = (
 # address of a sendmsg lies in memory that another thread may change after it was read. So the sockets are
 # trapped, by register, and sendmsg stays free. A pair of them can be addressed elsewhere like any other.
 _DATAGRAM_OR_RAW = Masked(1, uapi.SOCK_TYPE_MASK & ~1, uapi.SOCK_DGRAM)
+_UNIX_DATAGRAMS = tuple(
+    Rule(call, (Masked(0, _INT_MASK, uapi.AF_UNIX), _DATAGRAM_OR_RAW)) for call in ("socket", "socketpair")
+)
 _ADDRESSES = (
     Rule("connect"),
     Rule("bind"),
     Rule("listen"),  # without a bind it takes a port by itself
     Rule("sendto", (NotNull(4),)),
-    Rule("socket", (Masked(0, _INT_MASK, uapi.AF_UNIX), _DATAGRAM_OR_RAW)),
-    Rule("socketpair", (Masked(0, _INT_MASK, uapi.AF_UNIX), _DATAGRAM_OR_RAW)),
+    *_UNIX_DATAGRAMS,
 )
 
 # Whatever opens a file by its path to read or write it. O_PATH does neither, and Landlock does not judge it;
@@ -157,7 +159,19 @@ NOTIFY = Program("notify", SECCOMP_RET_USER_NOTIF, (*_ONLY_UNIX_AND_TCP, *_ALWAY
 OPENS = Program("opens", SECCOMP_RET_USER_NOTIF, (*_OPENS, *_IO_URING))
 NOTIFY_OPENS = Program("notify_opens", SECCOMP_RET_USER_NOTIF, (*NOTIFY.rules, *_OPENS))
 
-PROGRAMS = (OPEN_NET, BLOCK_ALL, TCP_ONLY, NOTIFY, OPENS, NOTIFY_OPENS)
+# Without a proxy, beside a static program whose refusals win. PORTS has the addresses of TCP checked, and so
+# every connect passes through the supervisor, whatever its family. UNIX_PATHS has Unix sockets checked; on an
+# open network nothing else is.
+_NAMES = (Rule("connect"), Rule("bind"))
+PORTS = Program("ports", SECCOMP_RET_USER_NOTIF, (*_NAMES, Rule("listen"), *_IO_URING))
+UNIX_PATHS = Program("unix_paths", SECCOMP_RET_USER_NOTIF, (*_NAMES, *_UNIX_DATAGRAMS, *_IO_URING))
+PORTS_OPENS = Program("ports_opens", SECCOMP_RET_USER_NOTIF, (*PORTS.rules, *_OPENS))
+UNIX_PATHS_OPENS = Program("unix_paths_opens", SECCOMP_RET_USER_NOTIF, (*UNIX_PATHS.rules, *_OPENS))
+
+PROGRAMS = (
+    *(OPEN_NET, BLOCK_ALL, TCP_ONLY, NOTIFY, OPENS, NOTIFY_OPENS),
+    *(PORTS, UNIX_PATHS, PORTS_OPENS, UNIX_PATHS_OPENS),
+)
 
 # Calls that not every machine has ever had.
 LEGACY = frozenset({"open", "creat"})

@@ -58,7 +58,8 @@ class Launch:
         )
         search_path = self._environ.get("PATH", os.defpath)
         program = find_program(command[0], search_path, capabilities.workdir)
-        facts = launcher.facts() if chooses_rung or capabilities.elevation else host.file_system_facts()
+        may_need_listener = chooses_rung or capabilities.elevation or capabilities.wants_sockets_served
+        facts = launcher.facts() if may_need_listener else host.file_system_facts()
         facts = probe.with_masks(facts, capabilities.masking)
         enforcement = enforcement_of(capabilities, facts)
         module_path.withdraw(capabilities.grants)
@@ -100,8 +101,8 @@ class Launch:
             try:
                 handed_out = _handed_out(prepared.resolved, self._environ, warn)
                 start = Start(prepared, launcher, child, self._environ, handed_out, ahead)
-                if prepared.enforcement.rung is None and prepared.enforcement.elevation:
-                    exit_code = _run_elevated(start, log)
+                if prepared.enforcement.is_served:
+                    exit_code = _run_served(start, log)
                 elif prepared.enforcement.rung is None:
                     exit_code = _run_alone(start)
                 else:
@@ -183,9 +184,9 @@ def _run_alone(start: Start) -> int:
     return wait(start.child)
 
 
-def _run_elevated(start: Start, log: AuditLog | None) -> int:
+def _run_served(start: Start, log: AuditLog | None) -> int:
     # Imported here: the loop is for the runs whose system calls are served.
-    from nono.launch.elevated import run
+    from nono.launch.served import run
 
     return run(start, log)
 

@@ -135,6 +135,7 @@ class CapabilitySet(NamedTuple):
     workdir: str  # where the child starts
     sandbox_policy: SandboxPolicy = SandboxPolicy.AUTO
     ports: PortGrants = PortGrants()  # beside the proxy's; nothing where the network is open
+    af_unix_mediation: bool = False  # Unix sockets need grants, in a run without a proxy too
     sockets: tuple[SocketGrant, ...] = ()  # Unix sockets with a path
     socket_directories: tuple[SocketDirectory, ...] = ()  # what that means for files
     elevation: bool = False  # whether a person is to be asked about files beyond the grants
@@ -143,7 +144,13 @@ class CapabilitySet(NamedTuple):
     @property
     def mediates_unix_sockets(self) -> bool:
         """Whether Unix sockets with a path need a grant, wherever there is a supervisor that sees them."""
-        return self.network is NetworkMode.PROXY
+        return self.network is NetworkMode.PROXY or self.af_unix_mediation
+
+    @property
+    def wants_sockets_served(self) -> bool:
+        """Whether a run without proxy has sockets for a supervisor to look at."""
+        by_port = self.restricts_network and any(self.ports) and self.sandbox_policy is SandboxPolicy.AUTO
+        return self.af_unix_mediation or by_port
 
     @property
     def restricts_network(self) -> bool:

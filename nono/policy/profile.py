@@ -126,7 +126,7 @@ class Environment(NamedTuple):
 class Linux(NamedTuple):
     """Choices that only this platform has."""
 
-    af_unix_mediation: Literal["off"] = "off"
+    af_unix_mediation: Literal["off", "pathname"] = "off"  # beside the proxy they are always mediated
     sandbox_policy: SandboxPolicy = SandboxPolicy.AUTO
 
 

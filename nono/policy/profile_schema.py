@@ -67,7 +67,6 @@ NOT_YET: Mapping[str, tuple[object, ...]] = dict.fromkeys(
     (),
 ) | {
     "network.tls_intercept.ca_lifecycle": ("session",),
-    "linux.af_unix_mediation": ("off",),
 }
 
 # Other names of the same fields, by section ("": the profile itself).

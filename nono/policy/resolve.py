@@ -115,6 +115,7 @@ def resolve(
             workdir=files.start_directory,
             sandbox_policy=request.sandbox_policy or settings.linux.sandbox_policy,
             ports=_ports(request, settings.network),
+            af_unix_mediation=settings.linux.af_unix_mediation == "pathname",
             sockets=files.sockets.grants,
             socket_directories=files.socket_directories,
             elevation=request.capability_elevation or settings.security.capability_elevation,

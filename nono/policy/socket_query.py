@@ -17,14 +17,14 @@ def why_socket(resolved: Resolved, path: str, fs: Filesystem, *, binds: bool) ->
             details="this run does not look at Unix sockets with a path; files and their modes decide",
         )
     verdict = resolved.unix_sockets.judge(canonical, binds=binds)
-    if verdict.granted is None:
+    if verdict.grant is None:
         return Answer(
             "denied", "unix_socket_not_granted", details=verdict.reason, suggested_flag=verdict.hint
         )
     return Answer(
         "allowed",
         "granted_unix_socket",
-        granted_path=verdict.granted.path,
-        access="connect+bind" if verdict.granted.binds else "connect",
-        source=verdict.granted.source,
+        granted_path=verdict.grant.path,
+        access="connect+bind" if verdict.grant.binds else "connect",
+        source=verdict.grant.source,
     )

@@ -46,7 +46,11 @@ class NotifyProgram(StrEnum):
 
     NOTIFY = "notify"  # sockets; it includes tcp_only
     NOTIFY_OPENS = "notify_opens"  # sockets and opens
-    OPENS = "opens"  # opens; beside a static filter
+    OPENS = "opens"  # opens; as those below, beside a static filter
+    PORTS = "ports"  # addresses of connections, in a network of a few ports
+    PORTS_OPENS = "ports_opens"
+    UNIX_PATHS = "unix_paths"  # Unix sockets
+    UNIX_PATHS_OPENS = "unix_paths_opens"
 
 
 class Enforcement(NamedTuple):
@@ -58,6 +62,12 @@ class Enforcement(NamedTuple):
     notes: tuple[str, ...] = ()  # said even to --silent: something that was asked for is switched off
     is_open: bool = False  # nothing holds the network: the warnings too are said even to --silent
     elevation: bool = False  # somebody is asked about files beyond the grants
+    sockets: NotifyProgram | None = None  # what the supervisor of a run without proxy does with sockets
+
+    @property
+    def is_served(self) -> bool:
+        """Whether a run without proxy has a listener all the same, and so an event loop."""
+        return self.rung is None and (self.elevation or self.sockets is not None)
 
 
 class Refusal(NamedTuple):
@@ -161,6 +171,10 @@ def _elevation_note(facts: HostFacts) -> str:
 def _network_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforcement | Refusal:
     kernel_gaps = (*_file_gaps(facts), *_scope_gaps(capabilities.scopes, facts))
     policy = capabilities.sandbox_policy
+    if capabilities.af_unix_mediation:
+        refused = _refuse_mediation(policy, facts)
+        if refused is not None:
+            return refused
     if capabilities.is_network_left_open:
         return _left_to_others(capabilities, kernel_gaps)
     if policy is SandboxPolicy.LANDLOCK and capabilities.restricts_network:
@@ -218,13 +232,37 @@ def _left_to_others(capabilities: CapabilitySet, kernel_gaps: tuple[str, ...]) -
     return Enforcement(rung=Rung.NONE if is_proxied else None, warnings=(warning,), gaps=gaps, is_open=True)
 
 
+def _refuse_mediation(policy: SandboxPolicy, facts: HostFacts) -> Refusal | None:
+    if policy is not SandboxPolicy.AUTO:
+        return Refusal(
+            f'linux.af_unix_mediation "pathname" and sandbox policy {policy.value} are contradictory: by the '
+            "first the supervisor makes connections, by the second something else holds them.",
+            hint="leave one of them out",
+        )
+    if facts.listener is Listener.AVAILABLE:
+        return None
+    where = "WSL2: " if facts.is_wsl2 else ""
+    issue = f", {EBUSY_ISSUE}" if facts.is_wsl2 and facts.listener is Listener.BUSY else ""
+    return Refusal(
+        f'{where}linux.af_unix_mediation "pathname" needs a seccomp listener, which is not to be had here '
+        f"({facts.listener_detail or 'there is no supervisor'}{issue}).",
+        hint='set it to "off", or run on native Linux and not inside another sandbox',
+    )
+
+
 def _without_proxy(
     capabilities: CapabilitySet, facts: HostFacts, kernel_gaps: tuple[str, ...]
 ) -> Enforcement | Refusal:
-    """A network that is open, blocked, or open and blocked by port: the last needs Landlock's TCP rules."""
+    """A network that is open, blocked, or open and blocked by port: the last has addresses to be checked."""
     gaps = (*kernel_gaps, UNIX_SOCKET_GAP)
-    if not (capabilities.restricts_network and any(capabilities.ports)):
+    is_by_port = capabilities.restricts_network and any(capabilities.ports)
+    if capabilities.af_unix_mediation:
+        program = NotifyProgram.NOTIFY if is_by_port else NotifyProgram.UNIX_PATHS
+        return Enforcement(rung=None, gaps=kernel_gaps, sockets=program)
+    if not is_by_port:
         return Enforcement(rung=None, gaps=gaps)
+    if facts.listener is Listener.AVAILABLE and capabilities.sandbox_policy is SandboxPolicy.AUTO:
+        return Enforcement(rung=None, gaps=gaps, sockets=NotifyProgram.PORTS)
     if not landlock_rights.HANDLED_NET[facts.landlock_abi]:
         return Refusal(
             "Network filtering by port was requested, and this kernel's Landlock "
@@ -372,14 +410,21 @@ def _scoped(capabilities: CapabilitySet, abi: int) -> int:
     return scoped & landlock_rights.SCOPES[abi]
 
 
+_WITH_OPENS = {
+    None: NotifyProgram.OPENS,
+    NotifyProgram.NOTIFY: NotifyProgram.NOTIFY_OPENS,
+    NotifyProgram.PORTS: NotifyProgram.PORTS_OPENS,
+    NotifyProgram.UNIX_PATHS: NotifyProgram.UNIX_PATHS_OPENS,
+}
+
+
 def _notify_program(enforcement: Enforcement) -> NotifyProgram | None:
-    if enforcement.rung is Rung.NOTIFY:
-        return NotifyProgram.NOTIFY_OPENS if enforcement.elevation else NotifyProgram.NOTIFY
-    return NotifyProgram.OPENS if enforcement.elevation else None
+    sockets = NotifyProgram.NOTIFY if enforcement.rung is Rung.NOTIFY else enforcement.sockets
+    return _WITH_OPENS[sockets] if enforcement.elevation else sockets
 
 
 def _static_filter(capabilities: CapabilitySet, listener: NotifyProgram | None) -> StaticFilter | None:
-    if listener not in (None, NotifyProgram.OPENS):
+    if listener in (NotifyProgram.NOTIFY, NotifyProgram.NOTIFY_OPENS):
         return None
     if not capabilities.restricts_network or capabilities.is_network_left_open:
         return StaticFilter.OPEN_NET

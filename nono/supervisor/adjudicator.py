@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import errno
 from ipaddress import IPv4Address
+from sys import byteorder
 from typing import NamedTuple
 
 from nono.policy.ports import LISTEN_PORT, PortGrants
 from nono.policy.unix_sockets import UNIX_SOCKET, UNIX_SOCKET_BIND, UnixSocketRules, shown
 from nono.supervisor.syscall_args import (
+    AF_INET,
+    AF_INET6,
+    AF_NETLINK,
     AbstractUnixAddress,
     Address,
     InetAddress,
@@ -23,22 +27,21 @@ REFUSED_ADDRESS = errno.EACCES
 REFUSED_CALL = errno.EPERM
 
 # The rules by name, as they stand in the audit log.
-PROXY_ONLY, STATIC_FILTER = "network.proxy_only", "network.static_filter"
+PROXY_ONLY, BLOCKED, STATIC_FILTER = "network.proxy_only", "network.block", "network.static_filter"
 
 
 class NetworkGrants(NamedTuple):
-    """What the child of a proxy-only run may do with sockets."""
+    """What the child may do with sockets, where the supervisor makes its connections."""
 
-    proxy: InetAddress
+    proxy: InetAddress | None = None
     ports: PortGrants = PortGrants()
     unix: UnixSocketRules = UnixSocketRules()
+    is_open: bool = False  # the network is not restricted, and only Unix sockets are looked at
+    reaches_abstract: bool = False  # abstract Unix sockets too, whoever listens on them
 
 
 def loopback(port: int) -> InetAddress:
     return InetAddress(IPv4Address("127.0.0.1"), port)
-
-
-NO_NETWORK = NetworkGrants(loopback(0))  # where no call of a socket is trapped
 
 
 class Perform(NamedTuple):
@@ -67,6 +70,9 @@ class Refuse(NamedTuple):
 
 
 Verdict = Perform | Refuse
+# Of those that remain where only Unix sockets are looked at. Others can ask for what the supervisor of root
+# may do and root's command may not.
+OPEN_FAMILIES = frozenset({AF_INET, AF_INET6, AF_NETLINK})
 NOT_EXAMINED = "what its path leads to was not examined"
 FOREIGN_VIEW = (
     "the caller has another root, other namespaces or other rights than the command: "
@@ -81,7 +87,7 @@ def judge_connect(address: Address, grants: NetworkGrants) -> Verdict:
             return Perform(address, PROXY_ONLY)
         case InetAddress():
             rule = grants.ports.to_connect(address.host, address.port)
-            return _refuse_connect(address, grants.proxy) if rule is None else Perform(address, rule)
+            return _refuse_connect(address, grants) if rule is None else Perform(address, rule)
         case UnixAddress():
             return refuse_unix(address, NOT_EXAMINED)
         case AbstractUnixAddress() | UnnamedUnixAddress():
@@ -91,12 +97,16 @@ def judge_connect(address: Address, grants: NetworkGrants) -> Verdict:
     return Refuse(REFUSED_ADDRESS, str(address), None, reason, PROXY_ONLY)
 
 
-def _refuse_connect(address: InetAddress, proxy: InetAddress) -> Refuse:
+def _refuse_connect(address: InetAddress, grants: NetworkGrants) -> Refuse:
     hint = "use HTTP_PROXY and HTTPS_PROXY, and `--allow-domain HOST` when the proxy refuses it"
+    reason = f"direct connection to {address}: only the proxy at {grants.proxy} can be reached"
+    rule = PROXY_ONLY
+    if grants.proxy is None:
+        hint = f"`--allow-connect-port {address.port}`"
+        reason, rule = f"connection to {address}: neither the port nor the address is granted", BLOCKED
     if address.host.is_loopback and address.port:
         hint = f"`--open-port {address.port}` for a service of this host"
-    reason = f"direct connection to {address}: only the proxy at {proxy} can be reached"
-    return Refuse(REFUSED_ADDRESS, str(address.host), address.port, reason, PROXY_ONLY, hint)
+    return Refuse(REFUSED_ADDRESS, str(address.host), address.port, reason, rule, hint)
 
 
 def judge_bind(address: Address, grants: NetworkGrants) -> Verdict:
@@ -144,6 +154,8 @@ def judge_listen(local: Address, grants: NetworkGrants) -> Verdict | PerformUnix
         case UnixAddress():
             # It has that path from us, or from whoever handed it in through a socket that was granted.
             return PerformUnix(str(local), UNIX_SOCKET_BIND)
+        case AbstractUnixAddress() | UnnamedUnixAddress() if grants.unix.files is not None:
+            return PerformUnix(str(local), UNIX_SOCKET_BIND)  # not mediated; without a name it is EINVAL
         case AbstractUnixAddress() | UnnamedUnixAddress():
             return refuse_unix(local, _unnamed(local))
         case OtherAddress():
@@ -160,9 +172,42 @@ def judge_unix(
     """
     verdict = rules.judge(path, binds=binds, is_resolved=is_resolved)
     rule = UNIX_SOCKET_BIND if binds else UNIX_SOCKET
-    if verdict.granted is not None:
+    if verdict.is_allowed:
         return PerformUnix(path, rule)
     return Refuse(REFUSED_ADDRESS, f"unix:{shown(path)}", None, verdict.reason, rule, verdict.hint)
+
+
+def judge_unix_name(
+    address: AbstractUnixAddress | UnnamedUnixAddress, grants: NetworkGrants, *, binds: bool
+) -> PerformUnix | Refuse:
+    """A Unix socket without a path: out of reach where such are mediated, and outside Landlock's scope.
+
+    The scope is the command's and does not hold the supervisor, which cannot tell who listens on a name.
+    """
+    if grants.unix.files is not None and (binds or grants.reaches_abstract):
+        return PerformUnix(str(address), UNIX_SOCKET_BIND if binds else UNIX_SOCKET)
+    return refuse_unix(address, _unnamed(address))
+
+
+def judge_family(family: int) -> Refuse | None:
+    """A socket of a network that is not restricted: None where its calls can be made for the child."""
+    if family in OPEN_FAMILIES:
+        return None
+    reason = f"sockets of family {family} cannot be served while Unix sockets are mediated"
+    return Refuse(REFUSED_ADDRESS, f"family={family}", None, reason, STATIC_FILTER)
+
+
+def judge_netlink(sockaddr: bytes, *, binds: bool, is_root: bool) -> Refuse | None:
+    """connect(2) or bind(2) of an open network: None unless it would use what root's command has lost.
+
+    struct sockaddr_nl (netlink(7)): family, padding, port, groups. What is sent to groups, and to or from
+    ports other than the kernel's, is for CAP_NET_ADMIN, which the supervisor still has.
+    """
+    family, others = int.from_bytes(sockaddr[:2], byteorder), sockaddr[8 if binds else 4 : 12]
+    if not (is_root and family == AF_NETLINK and any(others)):
+        return None
+    reason = "the groups of netlink are for CAP_NET_ADMIN, which the command does not have"
+    return Refuse(REFUSED_CALL, f"family={family}", None, reason, STATIC_FILTER)
 
 
 def refuse_unix(address: Address, reason: str) -> Refuse:

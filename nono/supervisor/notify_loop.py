@@ -12,15 +12,16 @@ import fcntl
 import os
 import select
 import socket
+import struct
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, NamedTuple
 
 from nono.audit.folding import FoldingRecorder
-from nono.kernel import notify, uapi_process, uapi_seccomp
+from nono.kernel import notify, socket_names, uapi_process, uapi_seccomp
 from nono.supervisor import adjudicator
 from nono.supervisor.adjudicator import NetworkGrants, Perform, Refuse
 from nono.supervisor.call_events import performed, refused
@@ -42,6 +43,8 @@ from nono.supervisor.unix_calls import UnixCalls
 if TYPE_CHECKING:
     from nono.supervisor.file_opens import FileOpens
 
+UnixName = UnixAddress | AbstractUnixAddress | UnnamedUnixAddress
+_UNIX_FAMILY = struct.pack("=H", socket.AF_UNIX)
 JUDGED_MAX = 256  # socket addresses whose verdict is remembered
 SWEEP_INTERVAL_S = 1.0  # how often callers of pending connects are asked whether they still live
 PENDING_MAX = 256  # of those: each holds a descriptor of ours for as long as a silent host likes
@@ -201,9 +204,12 @@ class NotifyLoop:
         return refusal.errno_value
 
     def _connect(self, call: notify.Notification) -> int | None:
-        judged = self._judge_connect(self._calls.sockaddr(call, call.args[1], call.args[2]))
-        if isinstance(judged, UnixAddress):  # a path is judged by what it leads to, each time anew
-            return self._on_path(call, judged, binds=False)
+        raw = self._calls.sockaddr(call, call.args[1], call.args[2])
+        if self._grants.is_open:
+            return self._connect_anywhere(call, raw)
+        judged = self._judge_connect(raw)
+        if isinstance(judged, UnixName):  # a path is judged by what it leads to, each time anew
+            return self._on_unix(call, judged, raw, binds=False)
         if isinstance(judged, Refuse):
             return self._refuse(call, judged)
         duplicate = self._calls.tcp_socket(call)
@@ -215,25 +221,44 @@ class NotifyLoop:
             except OSError:  # what cannot be recorded is not carried out
                 release(duplicate)
                 return errno.EACCES
-        return self._start_connect(call, duplicate, judged)
+        connect = partial(duplicate.connect_ex, judged.sockaddr[duplicate.family])
+        return self._start_connect(
+            call, duplicate, connect, to_proxy=judged.verdict.rule == adjudicator.PROXY_ONLY
+        )
 
-    def _start_connect(self, call: notify.Notification, duplicate: Socket, judged: _Dialled) -> int | None:
+    def _connect_anywhere(self, call: notify.Notification, raw: bytes) -> int | None:
+        """On a network that is open: Unix sockets are judged, all others connected as they were told to."""
+        address = parse_sockaddr(raw) if raw[:2] == _UNIX_FAMILY else None
+        if isinstance(address, UnixName):
+            return self._on_unix(call, address, raw, binds=False)
+        duplicate = self._calls.socket(call)
+        if duplicate is None:
+            return errno.EACCES
+        failed = self._refuse_family(call, duplicate, raw, binds=False)
+        if failed is not None:
+            release(duplicate)
+            return failed
+        connect = partial(socket_names.connect, duplicate.fileno(), raw)
+        return self._start_connect(call, duplicate, connect, to_proxy=False)
+
+    def _start_connect(
+        self, call: notify.Notification, duplicate: Socket, connect: Callable[[], int], *, to_proxy: bool
+    ) -> int | None:
         """Connect as the caller would have, without ever blocking the loop. Owns duplicate."""
-        sockaddr = judged.sockaddr[duplicate.family]
         blocking = not fcntl.fcntl(duplicate.fileno(), fcntl.F_GETFL) & os.O_NONBLOCK
         keep = False
         try:
             # The flag belongs to the open file that the child shares, and is put back before it is answered.
             duplicate.setblocking(False)
             with interrupted():
-                result = duplicate.connect_ex(sockaddr)
-            if judged.verdict.rule == adjudicator.PROXY_ONLY:
+                result = connect()
+            if to_proxy:
                 self._register(duplicate)
             if blocking and result in CONNECT_IN_PROGRESS:
                 # On loopback the handshake is over by now and the second call says so; only a full accept
                 # queue really makes it wait.
                 with interrupted():
-                    result = duplicate.connect_ex(sockaddr)
+                    result = connect()
                 if result in CONNECT_IN_PROGRESS:
                     if len(self._pending) >= PENDING_MAX:
                         return errno.EAGAIN
@@ -293,16 +318,26 @@ class NotifyLoop:
         if self._pending:
             self._sweeper = self._loop.call_later(SWEEP_INTERVAL_S, self._sweep)
 
-    def _on_path(self, call: notify.Notification, address: UnixAddress, *, binds: bool) -> int | None:
+    def _on_unix(
+        self, call: notify.Notification, address: UnixName, raw: bytes, *, binds: bool
+    ) -> int | None:
         if self._unix is None:
             return self._refuse(call, adjudicator.refuse_unix(address, adjudicator.NOT_EXAMINED))
+        if not isinstance(address, UnixAddress):
+            verdict = adjudicator.judge_unix_name(address, self._grants, binds=binds)
+            if isinstance(verdict, Refuse):
+                return self._refuse(call, verdict)
+            return self._unix.perform_by_name(call, raw, binds=binds)
         answer = self._unix.bind(call, address) if binds else self._unix.connect(call, address)
         return self._refuse(call, answer) if isinstance(answer, Refuse) else answer
 
     def _bind(self, call: notify.Notification) -> int | None:
-        address = parse_sockaddr(self._calls.sockaddr(call, call.args[1], call.args[2]))
-        if isinstance(address, UnixAddress):
-            return self._on_path(call, address, binds=True)
+        raw = self._calls.sockaddr(call, call.args[1], call.args[2])
+        address = parse_sockaddr(raw) if raw[:2] == _UNIX_FAMILY or not self._grants.is_open else None
+        if isinstance(address, UnixName):
+            return self._on_unix(call, address, raw, binds=True)
+        if address is None:
+            return self._bind_anywhere(call, raw)
         verdict = adjudicator.judge_bind(address, self._grants)
         if isinstance(verdict, Refuse):
             return self._refuse(call, verdict)
@@ -314,6 +349,29 @@ class NotifyLoop:
         finally:
             release(duplicate)
         return 0
+
+    def _bind_anywhere(self, call: notify.Notification, raw: bytes) -> int:
+        duplicate = self._calls.socket(call)
+        if duplicate is None:
+            return errno.EACCES
+        try:
+            failed = self._refuse_family(call, duplicate, raw, binds=True)
+            if failed is not None:
+                return failed
+            return socket_names.bind(duplicate.fileno(), raw)
+        finally:
+            release(duplicate)
+
+    def _refuse_family(
+        self, call: notify.Notification, duplicate: Socket, raw: bytes, *, binds: bool
+    ) -> int | None:
+        """On an open network: the errno for a socket that is not acted on; None for all others."""
+        if duplicate.family == socket.AF_UNIX:
+            return errno.EINVAL  # its address is of another family, as in AF_UNSPEC
+        is_root = os.geteuid() == 0
+        refusal = adjudicator.judge_family(duplicate.family)
+        refusal = refusal or adjudicator.judge_netlink(raw, binds=binds, is_root=is_root)
+        return None if refusal is None else self._refuse(call, refusal)
 
     def _listen(self, call: notify.Notification) -> int:
         duplicate = self._calls.socket(call)
@@ -337,8 +395,8 @@ class _Dialled(NamedTuple):
     sockaddr: dict[int, tuple[str, int]]
 
 
-def _judged(address: Address, grants: NetworkGrants) -> Refuse | _Dialled | UnixAddress:
-    if isinstance(address, UnixAddress):
+def _judged(address: Address, grants: NetworkGrants) -> Refuse | _Dialled | UnixName:
+    if isinstance(address, UnixName):
         return address
     verdict = adjudicator.judge_connect(address, grants)
     if isinstance(verdict, Refuse):

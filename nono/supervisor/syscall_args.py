@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 from nono.policy.unix_sockets import shown
 
 # linux/socket.h, include/uapi/linux/un.h, include/uapi/linux/in6.h
-AF_UNIX, AF_INET, AF_INET6 = 1, 2, 10
+AF_UNIX, AF_INET, AF_INET6, AF_NETLINK = 1, 2, 10, 16
 SA_FAMILY_BYTES = 2
 SOCKADDR_IN_BYTES = 8  # family, port, address; the padding behind them is not looked at
 SOCKADDR_IN6_BYTES = 24  # SIN6_LEN_RFC2133: everything but the scope id

@@ -10,8 +10,10 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+from nono.kernel import socket_names
 from nono.policy.unix_sockets import UnixSocketRules
 from nono.supervisor import adjudicator
 from nono.supervisor.adjudicator import PerformUnix, Refuse
@@ -111,6 +113,18 @@ class UnixCalls:
                 raise
             return self._as_spelled(address, error.errno, binds=True)
 
+    def perform_by_name(self, call: Notification, sockaddr: bytes, *, binds: bool) -> int:
+        """Connect or bind by an abstract name, or none, which nobody can change: a full backlog is EAGAIN."""
+        duplicate = self._stream(call)
+        if duplicate is None:
+            return errno.EACCES
+        if binds:
+            result = socket_names.bind(duplicate.fileno(), sockaddr)
+        else:
+            result = _try_to_connect(duplicate, partial(socket_names.connect, duplicate.fileno(), sockaddr))
+        release(duplicate)
+        return result
+
     def _unresolved(self, call: Notification, address: UnixAddress, errno_value: int) -> Answer:
         """What is not there may be asked for where it would be granted: a client waits for its server so."""
         try:
@@ -133,9 +147,9 @@ class UnixCalls:
         if not self._record(verdict):
             release(duplicate)
             return errno.EACCES
-        blocking = not fcntl.fcntl(duplicate.fileno(), fcntl.F_GETFL) & os.O_NONBLOCK
+        blocking = _is_blocking(duplicate)
         try:
-            result = _try_to_connect(duplicate, named.address, blocking)
+            result = _try_to_connect(duplicate, partial(duplicate.connect_ex, named.address))
             waits = blocking and result == errno.EAGAIN and len(self._waiting) < WAITING_MAX
             if waits:
                 file = os.dup(named.descriptor)
@@ -160,7 +174,8 @@ class UnixCalls:
             self._forget(waiting)
             return
         try:
-            result = _try_to_connect(waiting.duplicate, f"/proc/self/fd/{waiting.file}", blocking=True)
+            connect = partial(waiting.duplicate.connect_ex, f"/proc/self/fd/{waiting.file}")
+            result = _try_to_connect(waiting.duplicate, connect)
         except OSError as error:
             result = error.errno or errno.EACCES
         late = waiting.deadline_s is not None and _now_s() >= waiting.deadline_s
@@ -196,7 +211,9 @@ class UnixCalls:
         return 0
 
     def _record(self, verdict: PerformUnix) -> bool:
-        """Whether it could be recorded: what cannot be is not carried out."""
+        """Whether it could be recorded, or need not be: what cannot is not carried out."""
+        if self._rules.files is not None:
+            return True
         with suppress(OSError):
             self._recorder.fold(performed(verdict))
             return True
@@ -207,7 +224,9 @@ class UnixCalls:
         duplicate = self._calls.socket(call)
         if duplicate is None:
             return None
-        if duplicate.family == socket.AF_UNIX and duplicate.type in _CONNECTION_ORIENTED:
+        is_mediated = self._rules.files is None
+        is_served = duplicate.type in _CONNECTION_ORIENTED or not is_mediated
+        if duplicate.family == socket.AF_UNIX and is_served:
             return duplicate
         release(duplicate)
         return None
@@ -221,13 +240,18 @@ def _below(directory: str, name: bytes) -> str:
     return f"{directory.rstrip('/')}/{os.fsdecode(name)}"
 
 
-def _try_to_connect(duplicate: Socket, path: str, blocking: bool) -> int:
+def _is_blocking(duplicate: Socket) -> bool:
+    return not fcntl.fcntl(duplicate.fileno(), fcntl.F_GETFL) & os.O_NONBLOCK
+
+
+def _try_to_connect(duplicate: Socket, connect: Callable[[], int]) -> int:
     """The errno of a connect that does not wait; EAGAIN when the backlog of the listener is full."""
+    blocking = _is_blocking(duplicate)
     # The flag belongs to the open file that the child shares: it is put back at once.
     duplicate.setblocking(False)
     try:
         with interrupted():
-            result = duplicate.connect_ex(path)
+            result = connect()
         return errno.EAGAIN if result == errno.EINTR else result
     finally:
         if blocking:

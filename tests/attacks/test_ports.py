@@ -12,7 +12,9 @@ from support.canary import Canary, unused_port
 from support.nono_run import PROXY_ONLY, NonoRun, program
 from support.private_network import PRIVATE_ADDRESS, private_network
 
+BLOCKED: Mapping[str, object] = {"network": {"block": True}}
 OPEN: Mapping[str, object] = {}
+restricted = pytest.mark.parametrize("profile", [PROXY_ONLY, BLOCKED], ids=["with the proxy", "blocked"])
 
 
 def hosts() -> dict[str, str]:
@@ -23,7 +25,7 @@ def hosts() -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("profile", [PROXY_ONLY], ids=["beside the proxy"])
+@restricted
 def test_an_open_port_is_reached_on_loopback_and_on_no_other_address(
     sandbox: NonoRun, profile: Mapping[str, object]
 ) -> None:
@@ -48,7 +50,8 @@ def test_an_open_port_is_reached_on_loopback_and_on_no_other_address(
     assert rules == {"network.open_port"}
 
 
-def test_a_connect_port_is_reached_on_every_address(sandbox: NonoRun) -> None:
+@pytest.mark.parametrize("profile", [PROXY_ONLY, BLOCKED, OPEN], ids=["with the proxy", "blocked", "open"])
+def test_a_connect_port_is_reached_on_every_address(sandbox: NonoRun, profile: Mapping[str, object]) -> None:
     with private_network(), Canary() as canary:
         port = canary.tcp("127.0.0.1")
         beside = canary.tcp("beside")
@@ -57,8 +60,9 @@ def test_a_connect_port_is_reached_on_every_address(sandbox: NonoRun) -> None:
         asked = [[*name.split(), port] for name in hosts()] + [["tcp", "localhost", beside]]
         canary.start()
         flags = [f"--allow-connect-port={port}"]
-        run = sandbox.run(program("addresses", json.dumps(asked)), flags=flags)
-        served = sandbox.run(program("serve_ports", json.dumps([["127.0.0.3", port]])), flags=flags)
+        run = sandbox.run(program("addresses", json.dumps(asked)), flags=flags, profile=profile)
+        serve = program("serve_ports", json.dumps([["127.0.0.3", port]]))
+        served = sandbox.run(serve, flags=flags, profile=profile)
         seen = canary.seen()
     outcomes = run.outcomes()
     assert {outcomes[name] for name in hosts()} == {"ok"}
@@ -68,11 +72,14 @@ def test_a_connect_port_is_reached_on_every_address(sandbox: NonoRun) -> None:
     assert served.outcomes() == {f"127.0.0.3 {port}": "EACCES"}
 
 
-def test_an_open_port_is_served_on_loopback_and_a_listen_port_everywhere(sandbox: NonoRun) -> None:
+@restricted
+def test_an_open_port_is_served_on_loopback_and_a_listen_port_everywhere(
+    sandbox: NonoRun, profile: Mapping[str, object]
+) -> None:
     opened, listened, beside = unused_port(), unused_port(), unused_port()
     asked = [[host, port] for host in ("127.0.0.1", "::1", "0.0.0.0", "::") for port in (opened, listened)]
     command = program("serve_ports", json.dumps([*asked, ["127.0.0.1", beside]]))
-    run = sandbox.run(command, flags=[f"--open-port={opened}", f"--listen-port={listened}"])
+    run = sandbox.run(command, profile=profile, flags=[f"--open-port={opened}", f"--listen-port={listened}"])
     outcomes = run.outcomes()
     refused = {f"0.0.0.0 {opened}", f":: {opened}", f"127.0.0.1 {beside}"}
     assert {name for name, outcome in outcomes.items() if outcome == "EACCES"} == refused

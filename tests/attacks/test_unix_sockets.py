@@ -16,10 +16,20 @@ from socket import AF_INET, AF_UNIX, SOCK_SEQPACKET, SOCK_STREAM
 import pytest
 
 from support.canary import Canary
-from support.nono_run import Ended, NonoRun, program
+from support.nono_run import NONO, PROGRAM_GRANTS, PROXY_ONLY, Ended, NonoRun, program
 
 LONG = bool(os.environ.get("NONO_TEST_LONG"))
-TRIES = 100_000 if LONG else 2_000
+TRIES = 100_000 if LONG else 1_000
+
+
+MEDIATED: Mapping[str, object] = {"linux": {"af_unix_mediation": "pathname"}}
+PROFILES: Mapping[str, Mapping[str, object]] = {
+    "with the proxy": PROXY_ONLY,
+    "on an open network": MEDIATED,
+    "without network": {**MEDIATED, "network": {"block": True}},
+    "with a port": {**MEDIATED, "network": {"block": True, "open_port": [9]}},
+}
+mediated = pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
 
 
 @pytest.fixture
@@ -42,12 +52,20 @@ def listening(*paths: Path) -> Iterator[Canary]:
         yield canary
 
 
-def ask(sandbox: NonoRun, asked: Sequence[tuple[str, Path | str]], *flags: str) -> Ended:
+def ask(
+    sandbox: NonoRun,
+    asked: Sequence[tuple[str, Path | str]],
+    *flags: str,
+    profile: Mapping[str, object] = PROXY_ONLY,
+) -> Ended:
     command = program("unix_sockets", json.dumps([[what, str(path)] for what, path in asked]))
-    return sandbox.run(command, flags=flags)
+    return sandbox.run(command, flags=flags, profile=profile)
 
 
-def test_a_granted_socket_is_reached_by_every_spelling_of_its_path(sandbox: NonoRun, place: Path) -> None:
+@mediated
+def test_a_granted_socket_is_reached_by_every_spelling_of_its_path(
+    sandbox: NonoRun, place: Path, profile: Mapping[str, object]
+) -> None:
     granted, packet, beside = place / "granted", place / "seqpacket", place / "beside"
     link, loop = sandbox.project / "link", sandbox.project / "loop"
     link.symlink_to(granted)
@@ -60,7 +78,13 @@ def test_a_granted_socket_is_reached_by_every_spelling_of_its_path(sandbox: Nono
     try:
         with listening(granted, packet, beside) as canary:
             asked = [*good, *bad, ("seqpacket", packet), ("in directory", granted), ("in directory", beside)]
-            run = ask(sandbox, asked, f"--allow-unix-socket={granted}", f"--allow-unix-socket={packet}")
+            run = ask(
+                sandbox,
+                asked,
+                f"--allow-unix-socket={granted}",
+                f"--allow-unix-socket={packet}",
+                profile=profile,
+            )
             seen = canary.seen()
     finally:
         link.unlink()
@@ -151,8 +175,9 @@ def test_a_denied_path_beats_the_grant_of_its_directory(sandbox: NonoRun, place:
     assert "--bypass-protection" in named.stderr
 
 
+@mediated
 def test_a_socket_is_bound_where_it_is_granted_with_the_mode_of_the_caller(
-    sandbox: NonoRun, place: Path
+    sandbox: NonoRun, place: Path, profile: Mapping[str, object]
 ) -> None:
     granted, beside, within = place / "granted", place / "beside", place / "in/child"
     within.parent.mkdir()
@@ -168,7 +193,7 @@ def test_a_socket_is_bound_where_it_is_granted_with_the_mode_of_the_caller(
         ("bind", f"{place}/.."),
     ]
     flags = (f"--allow-unix-socket-bind={granted}", f"--allow-unix-socket-dir-bind={within.parent}")
-    run = ask(sandbox, asked, *flags)
+    run = ask(sandbox, asked, *flags, profile=profile)
     assert list(run.outcomes().values()) == [
         *("ok 755 True", "ok 700 True", "ok 755 True", "ok 755 True"),
         *("EACCES", "EACCES", "EADDRINUSE", "EADDRINUSE"),
@@ -185,12 +210,15 @@ def test_a_grant_to_connect_is_none_to_bind(sandbox: NonoRun, place: Path) -> No
     assert not (place / "s").exists()
 
 
-def test_a_caller_with_another_view_of_the_file_system_is_refused(sandbox: NonoRun, place: Path) -> None:
+@mediated
+def test_a_caller_with_another_view_of_the_file_system_is_refused(
+    sandbox: NonoRun, place: Path, profile: Mapping[str, object]
+) -> None:
     granted = place / "granted"
     views = ("new root", "new mounts", "new user namespace")
     with listening(granted) as canary:
         asked = [("connect", granted), *((view, granted) for view in views)]
-        run = ask(sandbox, asked, f"--allow-unix-socket={granted}")
+        run = ask(sandbox, asked, f"--allow-unix-socket={granted}", profile=profile)
         assert canary.seen() == {"granted": 1}
     outcomes = run.outcomes()
     assert outcomes[f"connect {granted}"] == "ok"
@@ -198,15 +226,16 @@ def test_a_caller_with_another_view_of_the_file_system_is_refused(sandbox: NonoR
     assert sum("another root, other namespaces" in event["reason"] for event in run.denied) == len(views)
 
 
+@mediated
 @pytest.mark.parametrize("mode", ["symlink", "path"])
 def test_what_a_path_means_is_flipped_and_nothing_forbidden_is_reached(
-    mode: str, sandbox: NonoRun, place: Path, compiled: Callable[[str], str]
+    mode: str, sandbox: NonoRun, place: Path, compiled: Callable[[str], str], profile: Mapping[str, object]
 ) -> None:
     race = compiled("unix_race")
     (place / "bad..sock").symlink_to("bad.sock")
     with listening(place / "good.sock", place / "bad.sock") as canary:
         flags = [f"--allow-unix-socket={place / 'good.sock'}", f"--allow={place}"]
-        run = sandbox.run([race, mode, str(TRIES), str(place)], flags=flags, timeout_s=600)
+        run = sandbox.run([race, mode, str(TRIES), str(place)], profile=profile, flags=flags, timeout_s=600)
         seen = canary.seen()
     counts = run.outcomes()
     assert counts["forbidden"] == 0
@@ -215,16 +244,19 @@ def test_what_a_path_means_is_flipped_and_nothing_forbidden_is_reached(
     assert run.denied
 
 
+@mediated
 @pytest.mark.parametrize("mode", ["parent", "name"])
 def test_where_a_path_leads_is_flipped_and_nothing_is_bound_elsewhere(
-    mode: str, sandbox: NonoRun, place: Path, compiled: Callable[[str], str]
+    mode: str, sandbox: NonoRun, place: Path, compiled: Callable[[str], str], profile: Mapping[str, object]
 ) -> None:
     race = compiled("unix_race")
     for name in ("good", "bad"):
         (place / name).mkdir()
         sandbox.give(place / name)
     flags = [f"--allow-unix-socket-dir-bind={place / 'good'}", f"--allow={place}"]
-    counts = sandbox.run([race, mode, str(TRIES), str(place)], flags=flags, timeout_s=600).outcomes()
+    counts = sandbox.run(
+        [race, mode, str(TRIES), str(place)], profile=profile, flags=flags, timeout_s=600
+    ).outcomes()
     assert counts["forbidden"] == 0
     assert counts["permitted"] > TRIES // 100
 
@@ -239,7 +271,7 @@ def test_those_are_races_without_nono(
         (place / name).mkdir()
         sandbox.give(place / name)
     with listening(place / "good.sock", place / "bad.sock"):
-        attempts = (sandbox.bare([race, mode, "20000", str(place)]).outcomes() for _ in range(30))
+        attempts = (sandbox.bare([race, mode, "5000", str(place)]).outcomes() for _ in range(30))
         assert any(counts["forbidden"] > 0 < counts["permitted"] for counts in attempts)
 
 
@@ -317,3 +349,44 @@ def test_a_container_engine_is_out_of_reach_although_its_directory_is_granted(
         run = ask(sandbox, [("connect", place / "docker.sock")], f"--allow={place}")
         assert canary.seen() == {}
     assert list(run.outcomes().values()) == ["EACCES"]
+
+
+@pytest.mark.parametrize("profile", [MEDIATED], ids=["on an open network"])
+def test_where_only_unix_sockets_are_looked_at_the_network_stays_as_it_is(
+    sandbox: NonoRun, profile: Mapping[str, object]
+) -> None:
+    command = program("open_network")
+    bare = sandbox.bare(command).outcomes()
+    assert set(bare.values()) == {"ok"}
+    run = sandbox.run(command, profile=profile)
+    refused = {"datagram", "datagram pair", "abstract", "abstract bind", "autobind", "io_uring"}
+    assert {name for name, outcome in run.outcomes().items() if outcome != "ok"} == refused
+    assert {"EACCES", "EPERM"} >= {run.outcomes()[name] for name in refused}
+    assert run.denied
+
+
+def test_without_mediation_a_network_of_ports_leaves_unix_sockets_as_files_leave_them(
+    sandbox: NonoRun, place: Path
+) -> None:
+    socket_, new = place / "socket", sandbox.project / "new"
+    profile: Mapping[str, object] = {"network": {"block": True, "open_port": [9]}}
+    with listening(socket_) as canary:
+        asked = [("connect", socket_), ("bind", new), ("bind", place / "new"), ("connect", place / "missing")]
+        run = ask(sandbox, asked, profile=profile)
+        assert canary.seen() == {"socket": 1}
+    assert list(run.outcomes().values()) == ["ok", "ok 755 True", "EACCES", "ENOENT"]
+    assert {event["reason"] for event in run.denied} == {f"'{place}' may not be written"}
+
+
+def test_mediation_is_refused_where_it_cannot_be_had(sandbox: NonoRun) -> None:
+    checkout = Path(__file__).parents[2]
+    outer = [*NONO, "run", "--silent", "--allow-domain=x.example", f"--allow={sandbox.project}"]
+    outer += [f"--read={checkout}", *PROGRAM_GRANTS]
+    profile = sandbox.user.home / "mediated.json"
+    profile.write_text(json.dumps(MEDIATED))
+    inner = [*NONO, "run", f"--profile={profile}", "--no-audit", "--", "true"]
+    busy = sandbox.bare([*outer, f"--read-file={profile}", "--", *inner])
+    assert busy.exit_code == 1
+    assert "needs a seccomp listener" in busy.stderr
+    wrapped = sandbox.bare([*NONO, "wrap", f"--profile={profile}", "--", "true"])
+    assert (wrapped.exit_code, "no supervisor" in wrapped.stderr) == (1, True)

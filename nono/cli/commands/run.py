@@ -25,6 +25,8 @@ NEED_THE_LISTENER = (
     "credential",
     "upstream_proxy",
     "capability_elevation",
+    "open_port",
+    "allow_connect_port",
 )
 
 

@@ -33,6 +33,12 @@ def run(argv: Sequence[str]) -> int:
             "this profile has a linux.sandbox_policy, which is only supported by `nono run`.",
             hint="nono run, with the same options",
         )
+    if resolved.capabilities.af_unix_mediation:
+        raise ConfigError(
+            'this profile mediates Unix sockets (linux.af_unix_mediation "pathname"), and `nono wrap` has no '
+            "supervisor to do it.",
+            hint="nono run, with the same options",
+        )
     if resolved.env_credentials:
         raise ConfigError(
             "this profile hands out credentials (env_credentials), and `nono wrap` reads none.",

@@ -25,3 +25,31 @@ from nono.cli.resolution import resolve_given
 def test_paths_and_the_proxy_behind_are_shown(argv: list[str], lines: list[str], tmp_path: Path) -> None:
     resolved = resolve_given(parse("run", "", [*argv, "true"], {}), {"HOME": str(tmp_path)})
     assert render.routes(resolved) == lines
+
+
+@pytest.mark.parametrize(
+    ("argv", "net"),
+    [
+        ([], "outbound allowed"),
+        (["--open-port", "3000"], "outbound allowed"),
+        (["--block-net"], "outbound blocked"),
+        (
+            ["--block-net", "--open-port", "3000", "--open-port", "3001"],
+            "outbound blocked, connects to and listens on localhost at 3000-3001",
+        ),
+        (["--allow-connect-port", "22"], "outbound by port, connects to any host on 22"),
+        (["--allow-domain", "x.example", "--listen-port", "80"], "proxy, listens on 80"),
+    ],
+)
+def test_the_summary_says_how_far_the_network_reaches(argv: list[str], net: str, tmp_path: Path) -> None:
+    resolved = resolve_given(parse("run", "", [*argv, "true"], {}), {"HOME": str(tmp_path)})
+    lines = render.summary(resolved.capabilities, (), (), verbose=False)
+    assert f"    net  {net}" in lines
+
+
+def test_the_summary_names_the_sockets_and_what_they_are_for(tmp_path: Path) -> None:
+    argv = ["--allow-unix-socket-dir", str(tmp_path), "--allow-unix-socket-bind", str(tmp_path / "s"), "true"]
+    resolved = resolve_given(parse("run", "", argv, {}), {"HOME": "/home/of-nobody"})
+    lines = render.summary(resolved.capabilities, (), (), verbose=True)
+    assert f"    sock  {tmp_path} (sockets in it) [user]" in lines
+    assert f"    sock+ {tmp_path}/s (socket) [user]" in lines

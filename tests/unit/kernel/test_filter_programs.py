@@ -23,6 +23,7 @@ REFUSAL = {
     "notify": NOTIFICATION,
     "opens": NOTIFICATION,
     "notify_opens": NOTIFICATION,
+    **dict.fromkeys(["ports", "ports_opens", "unix_paths", "unix_paths_opens"], NOTIFICATION),
 }
 FOREIGN = {"i386": 0x40000003, "arm": 0x40000028, "x86_64": 0xC000003E, "aarch64": 0xC00000B7, "zero": 0}
 
@@ -52,9 +53,23 @@ def traps_open(call: str, args: Sequence[int]) -> bool:
 
 def refused(name: str, call: str, args: Sequence[int]) -> bool:
     """What a program must do with a native call."""
-    if name in ("opens", "notify_opens") and traps_open(call, args):
+    if name.endswith("opens") and traps_open(call, args):
         return True
+    if name.startswith(("ports", "unix_paths")):
+        return refused_beside_a_static_program(name.removesuffix("_opens"), call, args)
     return name != "opens" and refused_whatever_opens(name.removesuffix("_opens"), call, args)
+
+
+def refused_beside_a_static_program(name: str, call: str, args: Sequence[int]) -> bool:
+    family, kind = args[0] & 0xFFFFFFFF, args[1] & 0xF
+    match call:
+        case "connect" | "bind" | "io_uring_setup" | "io_uring_enter" | "io_uring_register":
+            return True
+        case "listen":
+            return name == "ports"
+        case "socket" | "socketpair":
+            return name == "unix_paths" and family == AF_UNIX and kind in (SOCK_DGRAM, SOCK_RAW)
+    return False
 
 
 def refused_whatever_opens(name: str, call: str, args: Sequence[int]) -> bool:

@@ -52,16 +52,16 @@ def test_a_scope_covers_what_its_name_says(scope: SocketScope, covered: set[str]
 def test_grants_name_what_links_lead_to(run: Resolve) -> None:
     resolved = run(allow_unix_socket=("/var/run/docker.sock", "/run/one/link.sock"))
     assert [grant.path for grant in resolved.capabilities.sockets] == ["/run/docker.sock", "/run/one/a.sock"]
-    assert resolved.unix_sockets.judge("/run/docker.sock", binds=False).granted
-    assert not resolved.unix_sockets.judge("/var/run/docker.sock", binds=False).granted
+    assert resolved.unix_sockets.judge("/run/docker.sock", binds=False).is_allowed
+    assert not resolved.unix_sockets.judge("/var/run/docker.sock", binds=False).is_allowed
 
 
 def test_a_grant_to_bind_is_one_to_connect_and_not_the_other_way_round(run: Resolve) -> None:
     rules = run(
         allow_unix_socket=("/run/one/a.sock",), allow_unix_socket_bind=("/run/new.sock",)
     ).unix_sockets
-    assert rules.judge("/run/new.sock", binds=True).granted
-    assert rules.judge("/run/new.sock", binds=False).granted
+    assert rules.judge("/run/new.sock", binds=True).is_allowed
+    assert rules.judge("/run/new.sock", binds=False).is_allowed
     refused = rules.judge("/run/one/a.sock", binds=True)
     assert refused.reason == "no matching unix_socket_bind capability"
     assert refused.hint == "--allow-unix-socket-bind /run/one/a.sock"
@@ -121,14 +121,14 @@ def test_a_denied_socket_is_refused_at_the_start_and_lifted_by_name(run: Resolve
     with pytest.raises(SandboxError, match="Refusing to grant what a deny rule protects"):
         run(allow_unix_socket=(agent,))
     lifted = run(allow_unix_socket=(agent,), bypass_protection=(agent,))
-    assert lifted.unix_sockets.judge(agent, binds=False).granted
+    assert lifted.unix_sockets.judge(agent, binds=False).is_allowed
 
 
 def test_denials_and_nonos_state_beat_the_grant_of_a_directory_above(run: Resolve) -> None:
     rules = run(allow_unix_socket_subtree_bind=(HOME,)).unix_sockets
-    assert rules.judge(f"{WORK}/a.sock", binds=True).granted
+    assert rules.judge(f"{WORK}/a.sock", binds=True).is_allowed
     for path in (f"{HOME}/.ssh/agent.sock", f"{HOME}/.local/state/nono/control.sock"):
-        assert not rules.judge(path, binds=False).granted
+        assert not rules.judge(path, binds=False).is_allowed
     with pytest.raises(NonoError, match="protected nono state root"):
         run(allow_unix_socket_bind=(f"{HOME}/.nono/x.sock",))
 

@@ -412,3 +412,63 @@ def test_granted_ports_leave_tcp_and_nothing_else(network: NetworkMode) -> None:
 def test_a_private_network_contradicts_ports_that_lead_out_of_it(ports: PortGrants) -> None:
     assert "contradict each other" in refusal(ONLY_NETNS._replace(ports=ports), NATIVE).message
     assert enforcement(ONLY_NETNS._replace(ports=PortGrants(listen=united([80]))), NATIVE).rung is Rung.NETNS
+
+
+MEDIATED = PROXIED._replace(network=NetworkMode.ALLOWED, af_unix_mediation=True)
+
+
+@pytest.mark.parametrize(
+    ("network", "ports", "program", "static_filter"),
+    [
+        (NetworkMode.ALLOWED, PortGrants(), NotifyProgram.UNIX_PATHS, StaticFilter.OPEN_NET),
+        (NetworkMode.ALLOWED, OPEN, NotifyProgram.UNIX_PATHS, StaticFilter.OPEN_NET),
+        (NetworkMode.BLOCKED, PortGrants(), NotifyProgram.UNIX_PATHS, StaticFilter.BLOCK_ALL),
+        (NetworkMode.ALLOWED, ANYWHERE, NotifyProgram.NOTIFY, None),
+        (NetworkMode.BLOCKED, OPEN, NotifyProgram.NOTIFY, None),
+        (NetworkMode.PROXY, OPEN, NotifyProgram.NOTIFY, None),
+    ],
+)
+def test_unix_sockets_are_mediated_beside_whatever_holds_the_network(
+    network: NetworkMode, ports: PortGrants, program: NotifyProgram, static_filter: StaticFilter | None
+) -> None:
+    asked = MEDIATED._replace(network=network, ports=ports)
+    chosen = enforcement(asked, NATIVE)
+    assert UNIX_SOCKET_GAP not in chosen.gaps
+    proxy_port = 4000 if network is NetworkMode.PROXY else None
+    plan = draw(asked, NATIVE, chosen, proxy_port=proxy_port)
+    assert (plan.listener, plan.static_filter) == (program, static_filter)
+    with_opens = draw(asked, NATIVE, chosen._replace(elevation=True), proxy_port=proxy_port)
+    assert with_opens.listener == f"{program}_opens"
+    assert with_opens.static_filter is static_filter
+
+
+def test_mediation_without_a_listener_is_refused_in_the_words_for_this_kernel() -> None:
+    for network in NetworkMode:
+        message = refusal(MEDIATED._replace(network=network), WSL2).message
+        assert message.startswith('WSL2: linux.af_unix_mediation "pathname" needs a seccomp listener')
+        assert "EBUSY, microsoft/WSL#9548" in message
+
+
+@pytest.mark.parametrize("policy", [policy for policy in SandboxPolicy if policy is not SandboxPolicy.AUTO])
+def test_mediation_contradicts_a_policy_that_has_something_else_hold_connections(
+    policy: SandboxPolicy,
+) -> None:
+    asked = MEDIATED._replace(network=NetworkMode.PROXY, sandbox_policy=policy)
+    assert "are contradictory" in refusal(asked, NATIVE).message
+
+
+@pytest.mark.parametrize("network", [NetworkMode.BLOCKED, NetworkMode.ALLOWED])
+@pytest.mark.parametrize("abi", [3, 6])
+def test_with_a_listener_the_addresses_of_ports_are_checked_whatever_the_abi(
+    network: NetworkMode, abi: int
+) -> None:
+    asked = PROXIED._replace(network=network, ports=PortGrants(open=OPEN.open, connect=ANYWHERE.connect))
+    facts = NATIVE._replace(landlock_abi=abi)
+    chosen = enforcement(asked, facts)
+    assert (chosen.rung, chosen.sockets, chosen.is_served) == (None, NotifyProgram.PORTS, True)
+    assert chosen.warnings == ()
+    plan = draw(asked, facts, chosen)
+    assert (plan.listener, plan.static_filter) == (NotifyProgram.PORTS, StaticFilter.TCP_ONLY)
+    assert plan.connect_ports == united([22, 3000, 3001])
+    by_landlock = enforcement(asked._replace(sandbox_policy=SandboxPolicy.LANDLOCK), NATIVE)
+    assert (by_landlock.sockets, len(by_landlock.warnings)) == (None, 1)

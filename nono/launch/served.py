@@ -1,0 +1,90 @@
+"""The run without a proxy some of whose system calls are served: adjudicator and child on a loop."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import anyio
+
+from nono.audit.folding import FoldingRecorder
+from nono.audit.ledger import AuditLog
+from nono.kernel import process
+from nono.launch.cause import cause_of
+from nono.launch.run import Start, record_nothing
+from nono.supervisor import loop
+from nono.supervisor.adjudicator import NetworkGrants
+from nono.supervisor.caller_paths import CallerPaths
+from nono.supervisor.notify_loop import NotifyLoop
+
+if TYPE_CHECKING:
+    from nono.supervisor.file_opens import FileOpens
+
+
+def run(start: Start, log: AuditLog | None) -> int:
+    """The command's exit code."""
+    try:
+        return anyio.run(_supervise, start, log, backend_options={"use_uvloop": True})
+    except BaseExceptionGroup as group:
+        raise cause_of(group) from group
+
+
+async def _supervise(start: Start, log: AuditLog | None) -> int:
+    record = FoldingRecorder(log.record if log is not None else record_nothing)
+    async with anyio.create_task_group() as tasks:
+        if log is not None:
+            tasks.start_soon(loop.keep_written, log, record.flush)
+        tasks.start_soon(loop.keep_small)
+        try:
+            number = start.restrict({}, None)
+            assert number is not None  # or there was nothing to serve
+            listener = process.duplicate_descriptor(start.launcher.pid, number)
+            async with _opens(start, listener, record, log) as opens:
+                paths = CallerPaths(start.launcher.pid)
+                adjudicator = NotifyLoop(listener, _grants(start), record, lambda _: None, paths, opens)
+                adjudicator.start()
+                try:
+                    start.go()
+                    loop.begin_collecting()
+                    exit_code = await loop.wait(start.child)
+                finally:
+                    adjudicator.close()
+        finally:
+            record.drain()
+        tasks.cancel_scope.cancel()
+    return exit_code
+
+
+def _grants(start: Start) -> NetworkGrants:
+    """What the supervisor does with sockets; where none of their calls is trapped, nobody asks."""
+    resolved, capabilities = start.prepared.resolved, start.prepared.capabilities
+    unix = resolved.unix_sockets
+    if not capabilities.mediates_unix_sockets:
+        unix = unix._replace(files=capabilities.grants)
+    return NetworkGrants(
+        ports=capabilities.ports,
+        unix=unix,
+        is_open=not capabilities.restricts_network,
+        reaches_abstract=not capabilities.scopes.abstract_unix_socket,
+    )
+
+
+@asynccontextmanager
+async def _opens(
+    start: Start, listener: int, record: FoldingRecorder, log: AuditLog | None
+) -> AsyncIterator[FileOpens | None]:
+    """What serves trapped opens, if they are trapped."""
+    approval = start.prepared.resolved.approval
+    if approval is None or not start.prepared.enforcement.elevation:
+        yield None
+        return
+    # Imported here: few runs ask.
+    from nono.launch.elevation import approvals, file_opens
+    from nono.supervisor.stillness import held_still
+
+    async with (
+        approvals(approval, record, log, held_still) as approver,
+        file_opens(start, listener, (), approver, record) as opens,
+    ):
+        yield opens
