@@ -37,6 +37,7 @@ class EnvironmentRules(NamedTuple):
     deny: tuple[str, ...] = ()
     fixed: tuple[tuple[str, str], ...] = ()
     withheld: frozenset[str] = frozenset()  # where a real key would sit that a phantom stands for
+    granted: frozenset[str] = frozenset()  # inherited by name only, and what they lead to was granted
     left_directory: str | None = None  # where --workdir leads away from, as the caller's shell spells it
 
 
@@ -91,7 +92,8 @@ def _refusal(name: str, value: str, rules: EnvironmentRules) -> str | None:
         return "environment.deny_vars"
     if rules.allow is not None and not any(_matches(name, pattern) for pattern in rules.allow):
         return "not in environment.allow_vars"
-    if name.upper() in _INHERITED_BY_NAME_ONLY and name not in (rules.allow or ()):
+    by_name = (*(rules.allow or ()), *rules.granted)
+    if name.upper() in _INHERITED_BY_NAME_ONLY and name not in by_name:
         return "only an exact entry of environment.allow_vars lets it through"
     return None
 

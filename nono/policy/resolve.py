@@ -16,7 +16,7 @@ from nono.policy.environment import EnvironmentRules
 from nono.policy.file_rules import resolve_files
 from nono.policy.nearest import did_you_mean
 from nono.policy.network_wish import NetworkWish
-from nono.policy.places import Filesystem, Places
+from nono.policy.places import Filesystem, Places, canonical_as_far
 from nono.policy.ports import PortGrants, united
 from nono.policy.profile import Network, Profile
 from nono.policy.request import RunRequest as RunRequest
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from nono.policy.oauth_routes import OAuthRoute
     from nono.policy.proxied_policy import ProxiedPolicy
     from nono.policy.proxy_settings import ProxySettings, UpstreamProxy
+
+SSH_AGENT = "SSH_AUTH_SOCK"
 
 
 class Resolved(NamedTuple):
@@ -127,7 +129,8 @@ def resolve(
         proxy=proxied.settings if proxied is not None else None,
         env_credentials=handed_out,
         environment=_environment(settings, proxied, behind, places)._replace(
-            left_directory=_trusted_pwd(environ, cwd, fs) if request.workdir is not None else None
+            granted=_granted_variables(environ, files.sockets, fs),
+            left_directory=_trusted_pwd(environ, cwd, fs) if request.workdir is not None else None,
         ),
         deny_rules=files.deny_rules,
         unix_sockets=files.sockets,
@@ -249,6 +252,17 @@ def _groups(settings: Profile) -> list[Group]:
         raise ConfigError(f"Cannot exclude required groups: {listed}")
     names = dict.fromkeys((*builtin.default_group_names(), *settings.groups.include))
     return [known[name] for name in names if name not in settings.groups.exclude and known[name].applies]
+
+
+def _granted_variables(
+    environ: Mapping[str, str], sockets: UnixSocketRules, fs: Filesystem
+) -> frozenset[str]:
+    """Whoever grants the socket of the ssh agent wants it to be found."""
+    path = environ.get(SSH_AGENT, "")
+    if not path.startswith("/"):
+        return frozenset()
+    verdict = sockets.judge(canonical_as_far(path, fs), binds=False)
+    return frozenset() if verdict.granted is None else frozenset({SSH_AGENT})
 
 
 def _environment(

@@ -330,9 +330,9 @@ def test_a_real_agent_is_asked_when_it_is_granted_and_only_then(sandbox: NonoRun
             "network": {"allow_domain": []},
             "filesystem": {"unix_socket": ["$SSH_AUTH_SOCK"]},
         }
-        command = ["env", f"SSH_AUTH_SOCK={agent}", "ssh-add", "-L"]  # not inherited unless it is named
-        granted = sandbox.run(command, profile=profile, environment=environment)
-        refused = sandbox.run(command)
+        granted = sandbox.run(["ssh-add", "-L"], profile=profile, environment=environment)
+        # The variable is not inherited without the grant.
+        refused = sandbox.run(["env", f"SSH_AUTH_SOCK={agent}", "ssh-add", "-L"])
     finally:
         served.kill()
         served.wait()

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nono.errors import NonoError, SandboxError
+from nono.policy.environment import child_environment
 from nono.policy.filesystem import HostFilesystem
 from nono.policy.places import Filesystem
 from nono.policy.profile import Filesystem as Files
@@ -65,6 +66,23 @@ def test_a_grant_to_bind_is_one_to_connect_and_not_the_other_way_round(run: Reso
     refused = rules.judge("/run/one/a.sock", binds=True)
     assert refused.reason == "no matching unix_socket_bind capability"
     assert refused.hint == "--allow-unix-socket-bind /run/one/a.sock"
+
+
+@pytest.mark.parametrize(
+    ("granted", "path", "inherits"),
+    [
+        pytest.param("/run/one/a.sock", "/run/one/a.sock", True, id="its socket"),
+        pytest.param("/run/one/a.sock", "/run/one/link.sock", True, id="a link to it"),
+        pytest.param("/run/docker.sock", "/run/one/a.sock", False, id="another socket"),
+        pytest.param("/run/one/a.sock", "one/a.sock", False, id="a path that depends on the directory"),
+    ],
+)
+def test_where_the_ssh_agent_is_can_be_inherited_if_its_socket_is_granted(
+    run: Resolve, granted: str, path: str, inherits: bool
+) -> None:
+    environ = {"SSH_AUTH_SOCK": path}
+    resolved = run(environ=environ, allow_unix_socket=(granted,))
+    assert child_environment(environ, resolved.environment) == (environ if inherits else {})
 
 
 def test_modes_of_one_path_and_scope_are_united() -> None:
