@@ -262,7 +262,7 @@ def _granted_variables(
     if not path.startswith("/"):
         return frozenset()
     verdict = sockets.judge(canonical_as_far(path, fs), binds=False)
-    return frozenset() if verdict.granted is None else frozenset({SSH_AGENT})
+    return frozenset() if verdict.grant is None else frozenset({SSH_AGENT})
 
 
 def _environment(
