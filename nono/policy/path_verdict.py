@@ -39,6 +39,9 @@ class Protected(NamedTuple):
     root: str
 
 
+# What the C library looks at by itself, in any program, and does without: nobody is bothered with these.
+PROBED = frozenset({"/etc/locale.alias", "/proc/sys/vm/overcommit_memory"})
+
 PathVerdict = Granted | TooWeak | NotGranted | Denied | Protected
 
 

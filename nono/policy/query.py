@@ -9,6 +9,7 @@ from nono.policy.capability import Absent, Access, Grant, Mask
 from nono.policy.grants import covering, directory_flag, file_flag
 from nono.policy.masking import masked_at
 from nono.policy.path_verdict import (
+    PROBED,
     Denied,
     FilePolicy,
     Granted,
@@ -84,7 +85,7 @@ def why_path(resolved: Resolved, path: str, access: Access, fs: Filesystem) -> A
             return Answer(
                 "approval_required",
                 "path_not_granted",
-                details=f"whoever answers {resolved.approval} is asked when it is opened",
+                details=f"somebody is asked {resolved.approval} when it is opened",
                 suggested_flag=_suggestion(resolved, canonical, access, fs),
             )
         case NotGranted():
@@ -115,7 +116,9 @@ def masked_path(resolved: Resolved, path: str, fs: Filesystem) -> Mask | Absent 
 def _is_asked_about(resolved: Resolved, policy: FilePolicy, path: str, fs: Filesystem) -> bool:
     """As the supervisor has it: not what does not exist, leads to nono's own state or lies in /proc/PID."""
     kind = fs.kind(path)
-    if not resolved.capabilities.elevation or kind in (None, "socket") or policy.root_below(path) is not None:
+    if not resolved.capabilities.elevation or kind in (None, "socket") or path in PROBED:
+        return False
+    if policy.root_below(path) is not None:
         return False
     return not (inside(path, "/proc") and any(map(str.isdecimal, path.split("/"))))
 

@@ -7,7 +7,15 @@ from typing import NamedTuple
 from nono.approval.request import FileKind
 from nono.kernel import uapi_open as uapi
 from nono.policy.capability import Access
-from nono.policy.path_verdict import Denied, FilePolicy, Granted, NotGranted, Protected, TooWeak
+from nono.policy.path_verdict import (
+    PROBED,
+    Denied,
+    FilePolicy,
+    Granted,
+    NotGranted,
+    Protected,
+    TooWeak,
+)
 from nono.supervisor.open_call import OpenCall
 
 
@@ -54,7 +62,7 @@ def judge_open(call: OpenCall, found: Found, policy: FilePolicy) -> Verdict:
             return Refuse(found.path, access, f"granted for {held.value} only")
         case NotGranted():
             pass
-    if _kernel_says_no(call, found):
+    if found.path in PROBED or _kernel_says_no(call, found):
         return Leave()
     if found.is_process_entry:
         # Some show or change what their reader or writer may, and it would be us who opened them.

@@ -47,6 +47,17 @@ _KEPT = (
     | os.O_NOATIME
     | os.O_NONBLOCK
 )
+_KNOWN = (
+    _KEPT
+    | os.O_CREAT
+    | os.O_EXCL
+    | os.O_NOCTTY
+    | os.O_NOFOLLOW
+    | os.O_CLOEXEC
+    | os.O_PATH
+    | os.O_TMPFILE
+    | os.O_ASYNC
+)
 _MODES = {Access.READ: os.R_OK, Access.WRITE: os.W_OK, Access.READWRITE: os.R_OK | os.W_OK}
 
 
@@ -155,7 +166,12 @@ class FileOpens:
             if registers.how_bytes > open_call.OPEN_HOW_BYTES_MAX:
                 raise ValueError("an open_how longer than a page")
             raw = self._memory.read(notification.tid, registers.how, registers.how_bytes)
-            flags, resolve = open_call.parse_open_how(raw[: registers.how_bytes])
+            if len(raw) < registers.how_bytes:
+                raise ValueError("an open_how that is partly unmapped")
+            flags, mode, resolve = open_call.parse_open_how(raw)
+            # Unlike the older calls openat2 refuses what it does not know.
+            if flags & ~_KNOWN or (mode and not flags & (os.O_CREAT | os.O_TMPFILE & ~os.O_DIRECTORY)):
+                raise ValueError("an open_how that the kernel refuses")
         return OpenCall(registers.directory, self._path(notification.tid, registers.path), flags, resolve)
 
     def _path(self, tid: int, address: int) -> bytes:

@@ -62,14 +62,21 @@ def registers(name: str, args: tuple[int, ...]) -> Registers:
     raise ValueError(f"{name} opens nothing")
 
 
-def parse_open_how(raw: bytes) -> tuple[int, int]:
-    """flags and resolve. ValueError for what the kernel answers EINVAL or E2BIG to by its size alone."""
+class OpenHow(NamedTuple):
+    """struct open_how of openat2(2)."""
+
+    flags: int
+    mode: int
+    resolve: int
+
+
+def parse_open_how(raw: bytes) -> OpenHow:
+    """ValueError for what the kernel answers EINVAL or E2BIG to by its size alone."""
     if not uapi.OPEN_HOW_SIZE_VER0 <= len(raw) <= OPEN_HOW_BYTES_MAX:
         raise ValueError(f"an open_how of {len(raw)} bytes")
     if any(raw[uapi.OPEN_HOW_SIZE_VER0 :]):
         raise ValueError("an open_how of a later kernel")
-    flags, _, resolve = uapi.OPEN_HOW.unpack_from(raw)
-    return flags, resolve
+    return OpenHow(*uapi.OPEN_HOW.unpack_from(raw))
 
 
 def _unsigned(register: int) -> int:

@@ -32,10 +32,9 @@ def outside(sandbox: NonoRun) -> Iterator[Path]:
     directory.rmdir()
 
 
-@pytest.mark.parametrize("yes", [b"y\n", b"YES\n"])
-def test_a_yes_gives_the_file_and_is_recorded(sandbox: NonoRun, outside: Path, yes: bytes) -> None:
+def test_a_yes_gives_the_file_and_is_recorded(sandbox: NonoRun, outside: Path) -> None:
     with asked(sandbox, ["cat", str(outside)]) as run:
-        run.answer(yes)
+        run.answer(b"y\n")
         assert run.end() == 0
     assert CANARY.encode() in run.person.shown
     assert run.decisions == ["Requested", "Granted"]
@@ -43,7 +42,7 @@ def test_a_yes_gives_the_file_and_is_recorded(sandbox: NonoRun, outside: Path, y
     assert {entry["request"]["access"] for entry in run.entries} == {"Read"}
 
 
-@pytest.mark.parametrize("no", [b"n\n", b"\n", b"yo\n", b"\x04", b"\x03"], ids=repr)
+@pytest.mark.parametrize("no", [b"\n", b"\x04", b"\x03"], ids=repr)
 def test_anything_else_is_a_no_and_is_recorded(sandbox: NonoRun, outside: Path, no: bytes) -> None:
     with asked(sandbox, ["cat", str(outside)]) as run:
         run.answer(no)
@@ -56,7 +55,6 @@ def test_anything_else_is_a_no_and_is_recorded(sandbox: NonoRun, outside: Path, 
 # -- the terminal
 
 
-MALLOC_READS = ["--read-file=/proc/sys/vm/overcommit_memory"]  # when a thread gives memory back
 WRITES_WITHOUT_END = """
 import os, sys, threading
 def write():
@@ -70,7 +68,7 @@ os._exit(0)
 
 
 def test_the_command_stands_still_while_the_question_is_shown(sandbox: NonoRun, outside: Path) -> None:
-    with asked(sandbox, python(WRITES_WITHOUT_END, outside), flags=MALLOC_READS) as run:
+    with asked(sandbox, python(WRITES_WITHOUT_END, outside)) as run:
         run.answer(b"y\n")
         assert run.end() == 0
     question = run.person.shown.partition(b"is requesting")[2].partition(b"Access granted.")[0]
@@ -85,6 +83,7 @@ def test_the_command_stands_still_while_the_question_is_shown(sandbox: NonoRun, 
 CONTINUES_ITSELF = (
     """
 import ctypes, os, signal, struct, sys
+signal.signal(signal.SIGCONT, lambda number, frame: None)  # an ignored one ends the timer (Linux 6.13)
 libc = ctypes.CDLL(None, use_errno=True)
 timer = ctypes.c_void_p()
 event = ctypes.create_string_buffer(struct.pack("QiiQ", 0, signal.SIGCONT, 0, 0), 64)
@@ -99,7 +98,7 @@ assert libc.timer_settime(timer, 0, spec, None) == 0
 def test_a_yes_to_a_question_that_the_command_may_have_written_over_is_no_yes(
     sandbox: NonoRun, outside: Path
 ) -> None:
-    with asked(sandbox, python(CONTINUES_ITSELF, outside), flags=MALLOC_READS) as run:
+    with asked(sandbox, python(CONTINUES_ITSELF, outside)) as run:
         run.answer(b"y\n")
         assert run.end() != 0
     assert CANARY.encode() not in run.person.shown
@@ -120,29 +119,19 @@ def test_what_was_typed_before_the_question_answers_nothing(sandbox: NonoRun, ou
     assert run.decisions == ["Requested", {"Denied": {"reason": "a person said no"}}]
 
 
-NAMES = {
-    "escape": ("\x1b[2J\x1b]0;t\x07", "\\x1b[2J\\x1b]0;t\\x07"),
-    "line": ("\n[nono]   Path: harmless", "\\x0a[nono] \\x20\\x20Path: harmless"),
-    "bidi": ("\u202egpj", "\\u202egpj"),
-    "blank": ("a" + " " * 60 + "b", "a " + "\\x20" * 3),
-    "backslash": ("\\x41", "\\\\x41"),
-}
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_name_cannot_pass_for_anything_else(sandbox: NonoRun, outside: Path, name: str) -> None:
-    spelled, shown = NAMES[name]
-    file = outside.with_name(spelled)
+def test_a_name_cannot_pass_for_anything_else(sandbox: NonoRun, outside: Path) -> None:
+    """More names in unit/approval/test_wording.py."""
+    file = outside.with_name("\x1b[2J\n[nono]   Path: harmless")
     file.write_text(CANARY)
     sandbox.give(file)
     with asked(sandbox, ["cat", str(file)]) as run:
         run.answer(b"n\n")
         assert run.end() == 1
     question = run.person.shown.partition(b"is requesting")[2].partition(QUESTION)[0].decode()
+    assert "\x1b" not in question
+    joined = "".join(line.removeprefix("[nono]").strip() for line in question.split("\r\n"))
+    assert "\\x1b[2J\\x0a[nono] \\x20\\x20Path:" in joined
     assert all(line.startswith("[nono]") for line in question.split("\r\n")[1:-1])
-    joined = "".join(line.removeprefix("[nono]") for line in question.split("\r\n")).replace(" ", "")
-    assert shown.replace(" ", "") in joined
-    assert f"outside/{spelled}" not in joined
     assert run.entries[-1]["request"]["path"] == str(file)
 
 

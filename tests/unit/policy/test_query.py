@@ -14,6 +14,7 @@ from nono.policy.denials import DenyRules
 from nono.policy.filesystem import HostFilesystem
 from nono.policy.host_query import why_host, why_request
 from nono.policy.network import Allow
+from nono.policy.path_verdict import file_policy
 from nono.policy.places import Filesystem
 from nono.policy.profile import Filesystem as Files
 from nono.policy.profile import Meta, Network, Profile
@@ -22,6 +23,8 @@ from nono.policy.query import why_path
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
 from nono.supervisor.adjudicator import NetworkGrants, Perform, judge_connect, loopback
+from nono.supervisor.file_judge import Ask, Found, Leave, Refuse, judge_open
+from nono.supervisor.open_call import OpenCall
 from nono.supervisor.syscall_args import InetAddress
 
 HOME = "/home/ada"
@@ -291,3 +294,42 @@ def test_why_and_the_adjudicator_agree_about_ports(
     grants = NetworkGrants(loopback(4000), resolved.capabilities.ports)
     verdict = judge_connect(InetAddress(ip_address(host), port), grants)
     assert (why_host(resolved, host, port).status == "allowed") == isinstance(verdict, Perform)
+
+
+OUTSIDE = st.sampled_from(
+    [
+        *(f"{WORK}/main.py", WORK, HOME, "/", "/etc/hosts", "/etc/shadow", "/data/vault", "/usr/lib"),
+        *(f"{HOME}/.ssh/id_rsa", f"{HOME}/.local/state/nono", f"{HOME}/.local/state"),
+        *("/proc/77/status", "/nowhere"),
+    ]
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(path=OUTSIDE, access=st.sampled_from(Access), elevated=st.booleans(), reads=st.booleans())
+def test_why_says_of_every_file_what_the_supervisor_does_with_its_open(
+    run: Resolve, fs: Filesystem, path: str, access: Access, elevated: bool, reads: bool
+) -> None:
+    resolved = run(capability_elevation=elevated, read=(".",) if reads else ())
+    answer = why_path(resolved, path, access, fs)
+    if not elevated:
+        assert answer.status != "approval_required"
+        return
+    kind = fs.kind(path)
+    if kind is None or (kind == "dir" and access.writes):  # nothing that open(2) opens like this
+        return
+    flags = {Access.READ: 0, Access.WRITE: 1, Access.READWRITE: 2}[access]
+    found = Found(path, "directory" if kind == "dir" else "file", path.startswith("/proc/77"))
+    verdict = judge_open(OpenCall(-100, path.encode(), flags), found, file_policy(resolved, fs))
+    assert answer.status == {Leave: "allowed", Ask: "approval_required", Refuse: "denied"}[type(verdict)]
+
+
+def test_what_somebody_is_asked_about_is_said_with_whom(run: Resolve, fs: Filesystem) -> None:
+    asked = run(capability_elevation=True)
+    assert why_path(asked, "/data/vault", Access.READ, fs).as_json() == {
+        "status": "approval_required",
+        "reason": "path_not_granted",
+        "details": "somebody is asked on the terminal when it is opened",
+        "suggested_flag": "--read /data/vault",
+    }
+    assert why_path(run(), "/data/vault", Access.READ, fs).status == "denied"

@@ -1,0 +1,194 @@
+"""Every way to open a file, with somebody who says yes to all that is asked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.nono_run import Ended, NonoRun, program
+from support.webhook_server import WebhookServer, saying, webhook_server
+
+LONG = bool(os.environ.get("NONO_TEST_LONG"))
+CANARY = "canary of a file outside"
+FILES = ("file", "emptied", "longer", "shorter")
+ODD = os.fsdecode(b"caf\xe9 \x1b")
+
+
+@pytest.fixture
+def outside(sandbox: NonoRun) -> Iterator[Path]:
+    """A directory beside the project with one of each."""
+    directory = sandbox.user.home / "outside"
+    directory.mkdir()
+    for name in (*FILES, ODD, "closed", "secret"):
+        (directory / name).write_text(CANARY)
+    (directory / "link").symlink_to("file")
+    os.mkfifo(directory / "fifo")
+    for made in (directory, *directory.iterdir()):
+        sandbox.give(made)
+    (directory / "closed").chmod(0)
+    yield directory
+    for left in directory.iterdir():
+        left.unlink()
+    directory.rmdir()
+
+
+def profile_of(server: WebhookServer, *denied: Path) -> dict[str, Any]:
+    backends = {"phone": {"type": "webhook", "url": server.url}}
+    return {
+        "security": {"capability_elevation": True, "approval_backends": backends},
+        "filesystem": {"deny": [str(path) for path in denied]},
+    }
+
+
+def run(sandbox: NonoRun, server: WebhookServer, command: list[str], *denied: Path) -> Ended:
+    environment = {"SSL_CERT_FILE": str(server.ca_file), "LC_ALL": "C"}
+    return sandbox.run(command, profile=profile_of(server, *denied), environment=environment)
+
+
+def test_every_spelling_leads_to_the_file_and_every_flag_is_obeyed(sandbox: NonoRun, outside: Path) -> None:
+    with webhook_server(saying("grant"), sandbox.user.home) as server:
+        ended = run(sandbox, server, program("opens", str(outside), "spellings"))
+    found = ended.outcomes()
+    special = {
+        "creat": "3",
+        "append": "9",
+        "truncate": "5",
+        "directory": "O_CLOEXEC",
+        "flags kept": "O_RDWR O_APPEND O_NONBLOCK O_CLOEXEC",
+        "flags not added": "O_RDWR",
+        "FIFO to read": "",
+    }
+    assert found == {name: special.get(name, CANARY) for name in found}
+    assert (outside / "longer").read_text() == f"{CANARY} and more"
+    assert (outside / "shorter").read_text() == "short"
+    if "creat" in found:
+        assert (outside / "emptied").read_text() == "new"
+    asked = [question["request"]["path"] for question in server.asked]
+    assert set(asked) == {
+        str(outside / name) for name in (*FILES, "fifo", "caf\\xe9 \x1b")
+    } | {str(outside)}  # fmt: skip
+    granted = [
+        event["entry"]["request"]["path"]
+        for event in ended.events
+        if event["type"] == "capability_decision" and event["entry"]["decision"] == "Granted"
+    ]
+    assert granted == asked
+
+
+def test_what_fails_anyhow_fails_as_the_kernel_has_it(sandbox: NonoRun, outside: Path) -> None:
+    """Beside the same program without nono: each errno is the kernel's own, or Landlock's for a new file."""
+    with webhook_server(saying("grant"), sandbox.user.home) as server:
+        found = run(sandbox, server, program("opens", str(outside), "answered")).outcomes()
+    assert not (outside / "missing").exists()
+    bare = sandbox.bare(program("opens", str(outside), "answered")).outcomes()
+    (outside / "missing").unlink()
+    landlocks = {"missing, to be made": "EACCES", "temporary": "EACCES"}
+    assert found == bare | landlocks
+
+
+def test_no_yes_opens_what_belongs_to_a_process_or_to_another_view(sandbox: NonoRun, outside: Path) -> None:
+    with webhook_server(saying("grant"), sandbox.user.home) as server:
+        ended = run(sandbox, server, program("opens", str(outside), "refused"))
+    found = ended.outcomes()
+    assert set(found.values()) <= {"EPERM", "EACCES"}, found
+    refused = [
+        event["entry"]["request"]["path"]
+        for event in ended.events
+        if event["type"] == "capability_decision" and event["entry"]["backend"] == "policy"
+    ]
+    assert sum(path.endswith("/environ") for path in refused) >= 2
+    assert not any("/proc" in question["request"]["path"] for question in server.asked)
+
+
+# -- races
+
+
+@pytest.fixture
+def pair(sandbox: NonoRun) -> Iterator[tuple[Path, Path, Path]]:
+    """Files of equally long paths: a granted one, one that is asked about, one that is never given."""
+    found = []
+    for name, text in (("granted", "good"), ("asked__", "good"), ("secret_", "secret")):
+        directory = (sandbox.project if name == "granted" else sandbox.user.home) / f"race-{name}"
+        directory.mkdir()
+        sandbox.give(directory)
+        file = directory / "file"
+        file.write_text(text)
+        sandbox.give(file)
+        found.append(file)
+    yield found[0], found[1], found[2]
+    for file in found:
+        file.unlink()
+        file.parent.rmdir()
+    (sandbox.project / "flip").unlink(missing_ok=True)
+    (sandbox.project / "flip-new").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("mode", ["path", "how", "link", "step"])
+def test_what_is_opened_is_flipped_while_it_is_judged_and_nothing_else_is_read(
+    sandbox: NonoRun, compiled: Callable[[str], str], pair: tuple[Path, Path, Path], mode: str
+) -> None:
+    """Between a granted file and one that is refused; the kernel goes on with what it then finds."""
+    granted, _, secret = pair
+    tries = 100_000 if LONG else 1_500
+    # Paths of one length, since it is their bytes that are flipped.
+    slashes = "/" * (1 + len(str(granted)) - len(str(secret)))
+    command = [compiled("race_open"), mode, str(tries), "0", str(granted)]
+    command.append(f"{secret.parent}{slashes}{secret.name}")
+    with webhook_server(saying("deny"), sandbox.user.home) as server:
+        found = run(sandbox, server, command).outcomes()
+        assert found["otherwise"] == 0
+        assert found["as_meant"] > tries / 100
+        assert {question["request"]["path"] for question in server.asked} <= {str(secret)}
+
+
+@pytest.mark.parametrize("mode", ["path", "how", "link", "step"] if LONG else ["path", "step"])
+def test_what_was_shown_is_opened_whatever_the_path_is_by_then(
+    sandbox: NonoRun, compiled: Callable[[str], str], pair: tuple[Path, Path, Path], mode: str
+) -> None:
+    """Between a file to which the answer is yes and one to which it is no."""
+    _, granted, secret = pair
+    tries = 400 if LONG else 8
+    command = [compiled("race_open"), mode, str(tries), "110000", str(granted), str(secret)]
+
+    def answer(question: dict[str, Any]) -> bytes:
+        return saying("grant" if question["request"]["path"] == str(granted) else "deny")(question)
+
+    with webhook_server(answer, sandbox.user.home) as server:
+        found = run(sandbox, server, command).outcomes()
+        asked = [question["request"]["path"] for question in server.asked]
+    assert found["otherwise"] == 0
+    assert found["as_meant"] > 0
+    assert str(granted) in asked
+
+
+@pytest.mark.parametrize("change", ["replaced", "made a link", "directory moved"])
+def test_what_has_changed_while_it_was_asked_about_is_not_opened(
+    sandbox: NonoRun, pair: tuple[Path, Path, Path], change: str
+) -> None:
+    _, file, secret = pair
+
+    def answer(question: dict[str, Any]) -> bytes:
+        match change:
+            case "replaced":
+                (file.parent / "new").write_text("other")
+                os.chmod(file.parent / "new", 0o644)
+                (file.parent / "new").rename(file)
+            case "made a link":
+                file.unlink()
+                file.symlink_to(secret)
+            case "directory moved":
+                file.parent.rename(file.parent.with_name("moved"))
+                file.parent.symlink_to(secret.parent)
+        return saying("grant")(question)
+
+    with webhook_server(answer, sandbox.user.home) as server:
+        ended = run(sandbox, server, ["cat", str(file)])
+        assert len(server.asked) == 1
+    if change == "directory moved":
+        file.parent.unlink()
+        file.parent.with_name("moved").rename(file.parent)
+    assert (ended.exit_code, ended.stdout) == (1, "")

@@ -1,0 +1,112 @@
+"""A question is shown whole, and nothing in it passes for another line, for other text or for a command."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nono.approval import wording
+from nono.approval.request import EndpointRequest, FileOpen
+from nono.policy.capability import Access
+from nono.policy.endpoint import EndpointVerdict
+
+
+def file(path: str, access: Access = Access.READ, *, empties: bool = False) -> FileOpen:
+    return FileOpen(path, access, "file", empties, 1)
+
+
+def shown(request: FileOpen | EndpointRequest) -> list[str]:
+    lines = wording.lines(request, 60)
+    assert lines is not None
+    return lines
+
+
+def test_a_question_about_a_file() -> None:
+    assert shown(file("/outside/file")) == [
+        "",
+        "[nono] The sandboxed process is requesting additional access:",
+        "[nono]   Path:    /outside/file",
+        "[nono]   Access:  read-only",
+        "[nono]   Reason:  an intercepted file open",
+        "[nono]   Scope:   this one open, usable until it is closed",
+        "[nono]   Expires: without an answer within 60 s",
+        "[nono]",
+    ]
+    assert wording.ask() == "[nono] Grant access? [y/N] "
+
+
+def test_a_question_about_a_request() -> None:
+    rule = EndpointVerdict("approve", "endpoint_policy.approve[POST /pay]", "it costs\nmoney")
+    lines = shown(EndpointRequest("api.example", "POST", "/shop/pay", "shop", rule))
+    assert "[nono]   Upstream: api.example" in lines
+    assert "[nono]   Reason:   it costs\\x0amoney" in lines
+    assert "[nono]   Scope:    this one request" in lines
+
+
+@pytest.mark.parametrize(
+    ("access", "empties", "words"),
+    [
+        (Access.READ, False, "read-only"),
+        (Access.WRITE, False, "write-only"),
+        (Access.WRITE, True, "write-only, emptied first"),
+        (Access.READWRITE, False, "read+write"),
+    ],
+)
+def test_the_access_is_said(access: Access, empties: bool, words: str) -> None:
+    assert f"[nono]   Access:  {words}" in shown(file("/f", access, empties=empties))
+
+
+@pytest.mark.parametrize(
+    ("text", "harmless"),
+    [
+        ("/plain/name-1.2_~+@", "/plain/name-1.2_~+@"),
+        ("/Größe/日本", "/Größe/日本"),
+        ("/a b", "/a b"),
+        ("/a   b ", "/a \\x20\\x20b "),
+        ("\x1b[2J\x1b]0;t\x07", "\\x1b[2J\\x1b]0;t\\x07"),
+        ("\n[nono] Path: x\r", "\\x0a[nono] Path: x\\x0d"),
+        ("\u202egpj.\u2066", "\\u202egpj.\\u2066"),
+        ("\u05d0\u0627", "\\u05d0\\u0627"),
+        ("\u200b\u00ad\ufeff", "\\u200b\\xad\\ufeff"),
+        ("\u3164\u2800\u00a0\u2003", "\\u3164\\u2800\\xa0\\u2003"),
+        ("e\u0301", "e\\u0301"),
+        ("\U000e0041", "\\U000e0041"),
+        ("\udce9", "\\xe9"),
+        ("\\x41", "\\\\x41"),
+        ("\x9b2J\x7f", "\\x9b2J\\x7f"),
+    ],
+)
+def test_what_a_terminal_or_an_eye_might_mistake_is_spelled_out(text: str, harmless: str) -> None:
+    assert wording.harmless(text) == harmless
+
+
+@given(st.text(max_size=300))
+def test_no_name_makes_or_leaves_a_line(name: str) -> None:
+    lines = wording.lines(file("/" + name), 60)
+    if lines is not None:
+        assert all(line.isprintable() and line.startswith("[nono]") for line in lines[1:])
+        assert len([line for line in lines if line.startswith("[nono]   Path:")]) == 1
+        assert all(len(line) <= wording.COLUMNS + 20 for line in lines)
+
+
+@given(st.text(max_size=20), st.text(max_size=20))
+def test_two_names_are_shown_as_two(one: str, other: str) -> None:
+    assert (wording.harmless(one) == wording.harmless(other)) is (one == other)
+
+
+def test_what_does_not_fit_is_not_shown_at_all() -> None:
+    assert wording.lines(file("/" + "x" * 60 * 11), 60) is not None
+    assert wording.lines(file("/" + "x" * 60 * 12), 60) is None
+
+
+@pytest.mark.parametrize("line", ["y", "Y", "yes", " YES \n", "y\r\n"])
+def test_a_yes(line: str) -> None:
+    assert wording.is_yes(line)
+
+
+@pytest.mark.parametrize(
+    "line", ["", "n", "no", "yy", "ye", "y\x03", "yes please", "j", "1", "true", "\x1b[y"]
+)
+def test_anything_else_is_a_no(line: str) -> None:
+    assert not wording.is_yes(line)
