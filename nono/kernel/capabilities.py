@@ -58,6 +58,11 @@ def drop_all() -> None:
     _keep(0)
 
 
+def drop_all_but(numbers: Iterable[int]) -> None:
+    """Take every other one from the effective, permitted and inheritable sets. For what executes nothing."""
+    _keep(sum(1 << number for number in numbers))
+
+
 def _keep(kept_bits: int) -> None:
     """Take everything else from the effective, permitted and inheritable sets of this thread."""
     header = struct.pack("=Ii", _LINUX_CAPABILITY_VERSION_3, 0)  # pid 0: this thread

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from nono.kernel import uapi_mount as uapi
 from nono.kernel.libc import syscall, syscall_number
@@ -73,6 +74,31 @@ def detach(mount: int) -> None:
     os.fchdir(mount)
     here = ctypes.create_string_buffer(b".")
     syscall(syscall_number("umount2"), ctypes.addressof(here), uapi.MNT_DETACH, tried="umount2(MNT_DETACH)")
+
+
+class Seen(NamedTuple):
+    """What a path leads to, the last component not followed (statx(2))."""
+
+    is_mount_root: bool
+    mode: int
+    device: tuple[int, int]  # of a device node: major, minor
+
+
+def look(path: str) -> Seen:
+    """OSError ENOENT: nothing is there."""
+    name = ctypes.create_string_buffer(os.fsencode(path))
+    buffer = ctypes.create_string_buffer(uapi.STATX.size)
+    syscall(
+        syscall_number("statx"),
+        -1,
+        ctypes.addressof(name),
+        uapi.AT_SYMLINK_NOFOLLOW,
+        uapi.STATX_TYPE | uapi.STATX_MODE,
+        ctypes.addressof(buffer),
+        tried="statx",
+    )
+    attributes, mode, major, minor = uapi.STATX.unpack(buffer.raw)
+    return Seen(bool(attributes & uapi.STATX_ATTR_MOUNT_ROOT), mode, (major, minor))
 
 
 def _configure(context: int, command: int, key: str = "", value: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Mirror of <linux/mount.h> and of the flags of <linux/fcntl.h> that its system calls take.
+"""Mirror of <linux/mount.h>, and of what of <linux/fcntl.h> and <linux/stat.h> goes with it.
 
 Layouts and values as Linux 6.12 has them; the comment beside a flag is the first kernel that takes it.
 """
@@ -9,6 +9,7 @@ import struct
 
 # <linux/fcntl.h>
 AT_EMPTY_PATH = 0x1000  # 2.6.39
+AT_SYMLINK_NOFOLLOW = 0x100  # 2.6.16
 AT_RECURSIVE = 0x8000  # 5.2
 
 # <linux/mount.h>
@@ -27,3 +28,9 @@ MOUNT_ATTR_NOSUID = 0x00000002  # 5.2
 MOUNT_ATTR_NODEV = 0x00000004  # 5.2
 MOUNT_ATTR_NOEXEC = 0x00000008  # 5.2
 MOUNT_ATTR = struct.Struct("=QQQQ")  # 5.12: attr_set, attr_clr, propagation, userns_fd
+
+# <linux/stat.h>
+STATX_TYPE = 0x00000001  # 4.11
+STATX_MODE = 0x00000002  # 4.11
+STATX_ATTR_MOUNT_ROOT = 0x00002000  # 5.8
+STATX = struct.Struct("=8xQ12xH98x2I120x")  # stx_attributes, stx_mode, stx_rdev_major, stx_rdev_minor

@@ -113,6 +113,7 @@ class Masking(NamedTuple):
     masks: tuple[Mask, ...] = ()
     pinned: tuple[str, ...] = ()  # directories above a mask that the command could rename, outermost first
     absent: tuple[Absent, ...] = ()
+    watched: tuple[str, ...] = ()  # directories where one of their names may be given to another file
 
 
 class Scopes(NamedTuple):

@@ -40,7 +40,8 @@ def masking_of(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem) -> Mas
             writing = next((g for g in writable if g.path in upward), None)
             absent.append(Absent(denial, writing or grant, is_creatable=writing is not None))
     _refuse_pierced(masks, rules)
-    return Masking(tuple(masks), _pinned(masks, writable), tuple(absent))
+    paths = [*(mask.path for mask in masks), *(gap.path for gap in absent)]
+    return Masking(tuple(masks), _pinned(masks, writable), tuple(absent), _watched(paths, directories))
 
 
 def _pinned(masks: Iterable[Mask], writable: Iterable[Grant]) -> tuple[str, ...]:
@@ -52,6 +53,13 @@ def _pinned(masks: Iterable[Mask], writable: Iterable[Grant]) -> tuple[str, ...]
     above = {directory for mask in masks for directory in ancestry(dirname(mask.path))}
     movable = (path for path in above if path != "/" and not roots.isdisjoint(ancestry(dirname(path))))
     return tuple(sorted(movable))
+
+
+def _watched(paths: Iterable[str], granted: Iterable[Grant]) -> tuple[str, ...]:
+    """The directories on the way to paths, as far as they are granted."""
+    roots = {grant.path for grant in granted}
+    above = {directory for path in paths for directory in ancestry(dirname(path))}
+    return tuple(sorted(path for path in above if not roots.isdisjoint(ancestry(path))))
 
 
 def _refuse_pierced(masks: Iterable[Mask], rules: DenyRules) -> None:

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Collection
 from typing import TYPE_CHECKING, NamedTuple
 
-from nono.errors import LaunchError
+from nono.errors import LaunchError, SandboxError
 from nono.kernel import capabilities, filters, process, seccomp
 from nono.kernel.uapi_process import AF_UNIX
 from nono.sandbox.apply import restrict
@@ -81,10 +81,14 @@ def _mask(plan: SandboxPlan) -> bool:
     if not plan.masks:
         return False
     # Imported here: most runs mask nothing.
-    from nono.sandbox import mask_mounts
+    from nono.sandbox import mask_keeper, mask_mounts
 
     holds_all = mask_mounts.enter_private_mounts()
-    mask_mounts.mask_paths(plan.masks, plan.pinned)
+    try:
+        mask_mounts.mask_paths(plan.masks, plan.pinned)
+        mask_keeper.fork_mask_keeper(plan)
+    except mask_mounts.MaskError as error:
+        raise SandboxError(f"{error}.") from error
     return holds_all
 
 

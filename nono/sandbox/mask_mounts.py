@@ -7,12 +7,16 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from nono.errors import SandboxError
 from nono.kernel import mounts, namespaces, open_path
 from nono.sandbox.plan import MaskRule
 
-TMPFS = {"mode": "0000", "size": "4k", "nr_inodes": "8"}  # its root, and the two inodes that masks show
+UNUSABLE = os.ST_RDONLY | os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC
+TMPFS = {"mode": "0700", "size": "4k", "nr_inodes": "8"}  # its root, and the two inodes that masks show
 DIRECTORY, FILE = "dir", "file"
+
+
+class MaskError(Exception):
+    """A denied path cannot be kept out of reach, in a sentence."""
 
 
 def enter_private_mounts() -> bool:
@@ -26,7 +30,7 @@ def enter_private_mounts() -> bool:
 def mask_paths(masks: Sequence[MaskRule], pinned: Sequence[str]) -> None:
     """Lay a mount over each mask, and a directory over itself where it is not to be moved, outermost first.
 
-    Changes the working directory. Directories that are open lead past the masks. SandboxError when one cannot
+    Changes the working directory. Directories that are open lead past the masks. MaskError when one cannot
     be laid, or is not what its path leads to when all are done; the process must then end.
     """
     with _empty_inodes() as tmpfs:
@@ -36,14 +40,24 @@ def mask_paths(masks: Sequence[MaskRule], pinned: Sequence[str]) -> None:
                 _attach(mounts.copy(directory, with_submounts=True), directory)
         for mask in masks:
             with _laying(mask.path), _opened(mask.path, os.O_NOFOLLOW) as target:
-                if _kind(os.fstat(target).st_mode) != mask.kind:
-                    raise SandboxError(f"'{mask.path}' has been replaced since it was looked up.")
-                _attach(mounts.copy(tmpfs, DIRECTORY if mask.kind == "dir" else FILE), target)
-        device = os.fstat(tmpfs).st_dev
-        for mask in masks:
-            with _laying(mask.path):
-                if os.lstat(mask.path).st_dev != device:
-                    raise SandboxError(f"'{mask.path}' has been replaced while it was being masked.")
+                kind = _kind(os.fstat(target).st_mode)
+                if mask.kind not in (kind, None):
+                    raise MaskError(f"'{mask.path}' has been replaced since it was looked up")
+                _attach(mounts.copy(tmpfs, DIRECTORY if kind == "dir" else FILE), target)
+    for mask in masks:
+        if not is_masked(mask.path):
+            raise MaskError(f"'{mask.path}' has been replaced while it was being masked")
+
+
+def is_masked(path: str) -> bool:
+    """Whether a mask is what path leads to. MaskError: nothing is there."""
+    with _laying(path):
+        seen = mounts.look(path)
+        if not seen.is_mount_root or stat.S_IMODE(seen.mode) != 0:
+            return False
+        if stat.S_ISCHR(seen.mode):
+            return seen.device == (0, 0)
+        return stat.S_ISDIR(seen.mode) and os.statvfs(path).f_flag & UNUSABLE == UNUSABLE
 
 
 @contextmanager
@@ -52,7 +66,7 @@ def _empty_inodes() -> Iterator[int]:
     try:
         tmpfs = mounts.new_tmpfs(TMPFS)
     except OSError as error:
-        raise SandboxError(f"no file system can be made for masks: {error}") from error
+        raise MaskError(f"no file system can be made for masks: {error}") from error
     try:
         os.mkdir(DIRECTORY, 0, dir_fd=tmpfs)
         # The device that overlayfs calls a whiteout, and anybody may make. Where devices are not allowed
@@ -66,7 +80,7 @@ def _empty_inodes() -> Iterator[int]:
         yield tmpfs
         mounts.detach(tmpfs)
     except OSError as error:
-        raise SandboxError(f"no masks can be made: {error}") from error
+        raise MaskError(f"no masks can be made: {error}") from error
     finally:
         os.close(tmpfs)
 
@@ -92,7 +106,7 @@ def _laying(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SandboxError(f"'{path}' cannot be masked: {error}") from error
+        raise MaskError(f"'{path}' cannot be masked: {error}") from error
 
 
 def _kind(mode: int) -> str:

@@ -11,8 +11,8 @@ from nono.sandbox.plan import Enforcement, Refusal
 
 LISTED_MAX = 5
 REPLACED_GAP = (
-    "a denied path that is replaced from outside while the command runs is masked no longer: an editor may "
-    "do that when it saves."
+    "what takes the place of a denied path while the command runs, as when an editor outside saves, is "
+    "masked at once, but not in the same instant: a command that lies in wait for it may read it."
 )
 
 
@@ -37,7 +37,7 @@ def with_masks(chosen: Enforcement, masking: Masking, facts: MaskFacts | None) -
     if out_of_reach:
         gaps.append(
             f"denied, but not there: {_enumerated(out_of_reach)}. What is made there from outside while the "
-            "command runs is not masked."
+            f"command runs is {_then(masking)}."
         )
     return chosen._replace(warnings=(*chosen.warnings, *warnings), gaps=(*chosen.gaps, *gaps))
 
@@ -77,16 +77,14 @@ def _not_to_be_had(masks: Sequence[Mask], facts: MaskFacts) -> Refusal:
         "or lift a denial with --bypass-protection PATH"
     )
     if facts.namespaces is None:
-        return Refusal(
-            f"{message}\nMounts that would mask them cannot be made: {facts.failed}.", narrower[3:]
-        )
+        return Refusal(f"{message}\nThey cannot be masked by mounts: {facts.failed}.", narrower[3:])
     # Imported here: it is for this refusal.
     from nono.sandbox.namespace_advice import advice
 
     cause, remedy = advice(facts.namespaces, "mnt")
     failed = f" ({facts.namespaces.failed})" if facts.namespaces.failed else ""
     return Refusal(
-        f"{message}\nMounts that would mask them cannot be made: {cause}{failed}.",
+        f"{message}\nThey cannot be masked by mounts: {cause}{failed}.",
         hint=f"{remedy}; {narrower}",
     )
 
@@ -100,8 +98,16 @@ def _open_beside_masks(masking: Masking) -> list[str]:
     ]
     creatable = [absent.path for absent in masking.absent if absent.is_creatable]
     if creatable:
-        warnings.append(f"denied, but not there, and the command could create it: {_enumerated(creatable)}.")
+        warnings.append(
+            f"denied, but not there, and the command could create it: {_enumerated(creatable)}. "
+            f"What it makes there is {_then(masking)}."
+        )
     return warnings
+
+
+def _then(masking: Masking) -> str:
+    """What happens to a path that appears later: a run that masks others anyway masks it too."""
+    return "masked once it is there" if masking.masks else "not masked"
 
 
 def _enumerated(paths: Sequence[str]) -> str:

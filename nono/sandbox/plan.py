@@ -93,7 +93,7 @@ class MaskRule(NamedTuple):
     """One path to be masked by a mount."""
 
     path: str
-    kind: str  # "dir", "link" or "file", as it was when that was decided
+    kind: str | None  # "dir", "link" or "file", as it was when that was decided; None: whatever it is
 
 
 class SandboxPlan(NamedTuple):
@@ -111,6 +111,8 @@ class SandboxPlan(NamedTuple):
     private_network: bool = False  # the launcher has left this network before the plan was drawn
     masks: tuple[MaskRule, ...] = ()
     pinned: tuple[str, ...] = ()  # directories on the way to them that may not be moved, outermost first
+    unmasked: tuple[str, ...] = ()  # paths to be masked once something is there
+    watched: tuple[str, ...] = ()  # directories where what is masked may be given another file
 
     def to_message(self) -> dict[str, object]:
         return self._asdict()
@@ -123,7 +125,8 @@ class SandboxPlan(NamedTuple):
         fields = dict(message)
         fields["path_rules"] = tuple(PathRule(*rule) for rule in message["path_rules"])  # type: ignore[attr-defined]  # JSON lost the type
         fields["masks"] = tuple(MaskRule(*rule) for rule in message["masks"])  # type: ignore[attr-defined]  # as above
-        fields["pinned"] = tuple(message["pinned"])  # type: ignore[arg-type]  # as above
+        for name in ("pinned", "unmasked", "watched"):
+            fields[name] = tuple(message[name])  # type: ignore[arg-type]  # as above
         for name in ("connect_ports", "bind_ports"):
             fields[name] = tuple(PortRange(*ports) for ports in message[name])  # type: ignore[attr-defined]  # as above
         program = message["static_filter"]
@@ -374,6 +377,7 @@ def draw(
     if (enforcement.rung is None) != (proxy_port is None):
         raise ValueError("a proxy-only plan, and no other, needs the port of its proxy")
     abi = facts.landlock_abi
+    masking = capabilities.masking
     restricts_network = capabilities.restricts_network and not capabilities.is_network_left_open
     ports = capabilities.ports if restricts_network else PortGrants()
     proxy = () if proxy_port is None or not restricts_network else (PortRange(proxy_port, proxy_port),)
@@ -396,8 +400,10 @@ def draw(
         static_filter=_static_filter(capabilities, listener),
         listener=listener,
         private_network=enforcement.rung is Rung.NETNS,
-        masks=tuple(MaskRule(mask.path, mask.kind) for mask in capabilities.masking.masks),
-        pinned=capabilities.masking.pinned,
+        masks=tuple(MaskRule(mask.path, mask.kind) for mask in masking.masks),
+        pinned=masking.pinned,
+        unmasked=tuple(absent.path for absent in masking.absent),
+        watched=masking.watched,
     )
 
 

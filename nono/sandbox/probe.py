@@ -8,8 +8,7 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
-from nono.errors import SandboxError
-from nono.kernel import filters, landlock, process, seccomp, uapi_landlock
+from nono.kernel import filters, inotify, landlock, process, seccomp, uapi_landlock
 from nono.policy.capability import Masking
 from nono.sandbox import host
 from nono.sandbox.facts import HostFacts, Listener, MaskFacts, NamespaceFacts
@@ -36,7 +35,7 @@ def with_masks(facts: HostFacts, masking: Masking) -> HostFacts:
     if not masking.masks:
         return facts
     # Imported here: most runs mask nothing.
-    from nono.sandbox import mask_mounts
+    from nono.sandbox import mask_keeper, mask_mounts
 
     def attempt() -> str:
         try:
@@ -45,8 +44,11 @@ def with_masks(facts: HostFacts, masking: Masking) -> HostFacts:
             return f"namespace:{error.strerror}"
         try:
             mask_mounts.mask_paths([MaskRule(mask.path, mask.kind) for mask in masking.masks], masking.pinned)
-        except SandboxError as error:
-            return f"masks:{error.message}"
+            mask_keeper.watch(inotify.new_queue(), masking.watched)
+        except mask_mounts.MaskError as error:
+            return f"masks:{error}"
+        except OSError as error:
+            return f"masks:{mask_keeper.cannot_watch(error)}"
         return "done"
 
     step, _, failed = _said_in_child(attempt).partition(":")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nono.kernel import landlock
 from nono.kernel.capabilities import DANGEROUS
 from support.canary import Canary, unused_port
 from support.elevation import asked
@@ -315,3 +318,134 @@ def test_nobody_is_asked_about_a_masked_path_and_an_approved_file_is_given_besid
     ]
     refused = {entry["request"]["path"] for entry in run.entries if "Denied" in entry["decision"]}
     assert f"{stage}/.env" in refused
+
+
+def renamed_over(stage: Path) -> str:
+    (stage / "saved").write_text(CANARY)
+    (stage / "saved").rename(stage / ".env")
+    return ".env"
+
+
+def removed_and_made(stage: Path) -> str:
+    (stage / ".env").unlink()
+    (stage / ".env").write_text(CANARY)
+    return ".env"
+
+
+def moved_away_and_made(stage: Path) -> str:
+    (stage / ".env").rename(stage / ".env~")
+    (stage / ".env").write_text(CANARY)
+    return ".env"
+
+
+def exchanged_with_a_link(stage: Path) -> str:
+    (stage / "saved").symlink_to("mine")
+    (stage / "saved").rename(stage / ".env")
+    return ".env"
+
+
+def directory_made_anew(stage: Path) -> str:
+    shutil.rmtree(stage / "keys")
+    (stage / "keys").mkdir()
+    (stage / "keys/id").write_text(CANARY)
+    return "keys"
+
+
+def directory_above_made_anew(stage: Path) -> str:
+    (stage / "sub").rename(stage / "old")
+    (stage / "sub/deep").mkdir(parents=True)
+    (stage / "sub/deep/key").write_text(CANARY)
+    return "sub/deep/key"
+
+
+REPLACED = (
+    renamed_over,
+    removed_and_made,
+    moved_away_and_made,
+    exchanged_with_a_link,
+    directory_made_anew,
+    directory_above_made_anew,
+)
+
+
+@contextmanager
+def waiting(sandbox: NonoRun, verb: str, *flags: str) -> Iterator[Callable[[str], object]]:
+    """A run, or a wrapped command, that tells about each path it is given whether it is masked soon."""
+    file = sandbox.write_profile(PROFILE)
+    grants = [f"--allow={sandbox.project}", *PROGRAM_GRANTS, *flags]
+    argv = [*NONO, verb, f"--profile={file}", *grants, "--", *program("mask_waits")]
+    with sandbox.started(argv, sandboxed=False) as nono:
+
+        def ask(line: str) -> object:
+            assert nono.stdin is not None
+            assert nono.stdout is not None
+            nono.stdin.write(f"{line}\n")
+            nono.stdin.flush()
+            return json.loads(nono.stdout.readline())
+
+        assert nono.stdout is not None
+        assert json.loads(nono.stdout.readline()) == "ready"
+        yield ask
+        ended = nono.communicate()
+        assert nono.returncode == 0, ended
+
+
+MASKED = {"masked": True, "removal": "EBUSY"}
+
+
+@pytest.mark.parametrize("verb", ["run", "wrap"])
+def test_what_takes_the_place_of_a_denied_path_is_masked_as_well(
+    verb: str, sandbox: NonoRun, stage: Path
+) -> None:
+    """By whoever is outside: the kernel takes a mount away with the file that it was on."""
+    with waiting(sandbox, verb) as ask:
+        for replace in (*REPLACED, *REPLACED[:2]):
+            path = replace(stage)
+            for directory in (stage / path).parents:
+                if directory.is_relative_to(stage):
+                    sandbox.give(directory)  # so that nothing but the mount keeps it from being removed
+            assert ask(path) == MASKED, replace
+
+
+def test_what_is_denied_and_made_only_now_is_masked_when_it_is_there(sandbox: NonoRun, stage: Path) -> None:
+    config = sandbox.user.home / ".config"
+    config.mkdir(exist_ok=True)
+    sandbox.give(config)
+    shutil.rmtree(config / "chromium", ignore_errors=True)
+    with waiting(sandbox, "run", f"--allow={config}") as ask:
+        assert ask(f"mkdir {config}/chromium") == MASKED
+    shutil.rmtree(config / "chromium")
+
+
+def test_what_keeps_masks_is_nobodys_child_inside_cannot_be_killed_and_ends_with_the_command(
+    sandbox: NonoRun, stage: Path
+) -> None:
+    file = sandbox.write_profile(PROFILE)
+    options = [f"--profile={file}", f"--allow={stage}", *PROGRAM_GRANTS]
+    argv = [*NONO, "run", *options, "--", *program("mask_waits")]
+    with sandbox.started(argv, sandboxed=False) as nono:
+        assert nono.stdin is not None
+        assert nono.stdout is not None
+        assert json.loads(nono.stdout.readline()) == "ready"
+        children = Path(f"/proc/{nono.pid}/task/{nono.pid}/children").read_text().split()
+        assert len(children) == 2
+        for child in children:
+            assert Path(f"/proc/{child}/task/{child}/children").read_text() == ""
+        keeper = next(child for child in children if os.getsid(int(child)) == int(child))
+        if landlock.abi_version() >= 6:
+            nono.stdin.write(f"kill {keeper}\n")
+            nono.stdin.flush()
+            assert json.loads(nono.stdout.readline()) == "EPERM"
+        nono.communicate()
+        assert nono.returncode == 0
+        assert not Path(f"/proc/{keeper}").exists()
+
+
+def test_without_watches_the_run_is_refused_with_what_would_help(sandbox: NonoRun, stage: Path) -> None:
+    inside = 'echo 0 > /proc/sys/user/max_inotify_instances; exec "$@"'
+    wrapper = ["unshare", "--user", "--map-root-user", "sh", "-c", inside, "sh"]
+    run = sandbox.run(["cat", ".env"], profile=PROFILE, wrapper=wrapper)
+    said = " ".join(run.stderr.split())
+    assert (run.exit_code, run.stdout) == (1, "")
+    assert "denied paths cannot be watched" in said
+    assert "fs.inotify.max_user_instances" in said

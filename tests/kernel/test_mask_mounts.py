@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from nono.errors import SandboxError
 from nono.kernel import capabilities, mounts, namespaces, process
 from nono.kernel.libc import prctl
 from nono.kernel.uapi_process import PR_GET_DUMPABLE, PR_GET_PDEATHSIG
 from nono.sandbox import mask_mounts
+from nono.sandbox.mask_mounts import MaskError
 from nono.sandbox.plan import MaskRule
 from support.forked import errno_of, in_child
 from support.ordinary_user import ordinary_user
@@ -63,8 +63,8 @@ def masked(place: Path, *masks: tuple[str, str], pinned: tuple[str, ...] = ()) -
     rules = [MaskRule(str(place / name), kind) for name, kind in masks]
     try:
         mask_mounts.mask_paths(rules, [str(place / name) for name in pinned])
-    except SandboxError as error:
-        return error.message.removeprefix(f"{SandboxError('').message}").replace(str(place), "PLACE")
+    except MaskError as error:
+        return str(error).replace(str(place), "PLACE")
     return ""
 
 
@@ -147,10 +147,10 @@ def test_a_pinned_directory_stays_where_it_is_and_shows_what_is_mounted_in_it(in
 @pytest.mark.parametrize(
     ("mask", "reason"),
     [
-        (("link", "file"), "'PLACE/link' has been replaced since it was looked up."),
-        (("file", "link"), "'PLACE/file' has been replaced since it was looked up."),
-        (("file", "dir"), "'PLACE/file' has been replaced since it was looked up."),
-        (("keys", "file"), "'PLACE/keys' has been replaced since it was looked up."),
+        (("link", "file"), "'PLACE/link' has been replaced since it was looked up"),
+        (("file", "link"), "'PLACE/file' has been replaced since it was looked up"),
+        (("file", "dir"), "'PLACE/file' has been replaced since it was looked up"),
+        (("keys", "file"), "'PLACE/keys' has been replaced since it was looked up"),
         (("gone", "file"), "[ENOENT]"),
         (("aside/deep/key", "file"), "[ELOOP]"),
     ],

@@ -14,12 +14,13 @@ from types import ModuleType
 import pyseccomp
 import pytest
 
-from nono.kernel import uapi_landlock, uapi_mount, uapi_open, uapi_process, uapi_seccomp
+from nono.kernel import uapi_inotify, uapi_landlock, uapi_mount, uapi_open, uapi_process, uapi_seccomp
 from nono.kernel.uapi_seccomp import AUDIT_ARCH, SYSCALL_NUMBERS
 
 HEADERS: dict[ModuleType, tuple[str, ...]] = {
     uapi_landlock: ("linux/landlock.h",),
-    uapi_mount: ("sys/mount.h", "linux/mount.h", "linux/fcntl.h"),
+    uapi_inotify: ("linux/inotify.h",),
+    uapi_mount: ("sys/mount.h", "linux/mount.h", "linux/fcntl.h", "linux/stat.h"),
     uapi_seccomp: ("linux/ioctl.h", "linux/seccomp.h", "linux/audit.h", "linux/filter.h"),
     uapi_open: ("linux/fcntl.h", "linux/openat2.h", "linux/limits.h", "linux/magic.h"),
     uapi_process: (
@@ -50,7 +51,8 @@ STRUCTS: dict[ModuleType, dict[str, str]] = {
         "SOCK_FPROG": "struct sock_fprog",
     },
     uapi_open: {"OPEN_HOW": "struct open_how"},
-    uapi_mount: {"MOUNT_ATTR": "struct mount_attr"},
+    uapi_inotify: {"EVENT": "struct inotify_event"},
+    uapi_mount: {"MOUNT_ATTR": "struct mount_attr", "STATX": "struct statx"},
     uapi_process: {"IOVEC": "struct iovec", "IFREQ_FLAGS": "struct ifreq"},
 }
 

@@ -141,3 +141,12 @@ def test_the_names_of_a_file_are_counted(tmp_path: Path) -> None:
     }
     links = {"link": Entry("link", 1), "dangling": Entry("link", 1)}
     assert entries == {**links, "one": Entry("file", 2), "no": None}
+
+
+def test_the_granted_directories_on_the_way_are_watched(run: Resolve, project: Filesystem) -> None:
+    def watched(**grants: tuple[str, ...]) -> tuple[str, ...]:
+        return run(denying("sub/deep/key", "new"), fs=project, **grants).capabilities.masking.watched
+
+    assert watched(read=(".",)) == (WORK, f"{WORK}/sub", f"{WORK}/sub/deep")
+    assert watched(read=("sub",)) == (f"{WORK}/sub", f"{WORK}/sub/deep")
+    assert watched(read=(".cache",)) == ()

@@ -50,7 +50,7 @@ def test_masks_that_cannot_be_laid_refuse_the_run_in_the_words_of_the_specificat
     assert lines[2] == "  - deny '/work/0' overlaps allowed parent '/work' (source: user)"
     assert len([line for line in lines if line.startswith("  - ")]) == 5
     assert lines[-2] == "  ... and 2 more conflict(s)"
-    assert lines[-1].endswith("cannot be made: kernel.unprivileged_userns_clone is 0 (unshare: EPERM).")
+    assert lines[-1].endswith("masked by mounts: kernel.unprivileged_userns_clone is 0 (unshare: EPERM).")
     assert "sudo sysctl -w kernel.unprivileged_userns_clone=1" in str(refusal.hint)
 
 

@@ -1,0 +1,51 @@
+"""Reads paths from stdin, and says of each whether it is masked soon and whether it can be taken away then.
+
+"mkdir PATH" makes a directory with something in it first; "kill PID" only sends that signal.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+
+from support.attack_programs.outcome import outcome, report
+
+LIMIT_S = 20.0
+
+
+def is_refused(path: str) -> bool:
+    """A directory that is masked has nothing in it, whoever asks."""
+    try:
+        if os.path.isdir(path):
+            return not os.listdir(path)
+        os.close(os.open(path, os.O_RDONLY))
+    except PermissionError:
+        return True
+    except FileNotFoundError:  # not there yet
+        return False
+    return False
+
+
+def main() -> None:
+    report("ready")
+    for line in sys.stdin:
+        verb, _, path = line.rstrip().rpartition(" ")
+        if verb == "kill":
+            report(outcome(lambda pid=int(path): os.kill(pid, signal.SIGKILL)))  # type: ignore[misc]  # bound
+            continue
+        if verb == "mkdir":
+            os.mkdir(path)
+            with suppress(OSError):  # it is masked already
+                open(f"{path}/something", "w").close()
+        ends = time.monotonic() + LIMIT_S
+        while not (refused := is_refused(path)) and time.monotonic() < ends:
+            time.sleep(0.001)
+        removal = outcome(lambda path=path: os.rmdir(path) if os.path.isdir(path) else os.unlink(path))  # type: ignore[misc]  # bound
+        report({"masked": refused, "removal": removal})
+
+
+if __name__ == "__main__":
+    main()
