@@ -11,7 +11,7 @@ from nono.errors import LaunchError, SandboxError
 from nono.kernel import capabilities, filters, process, seccomp
 from nono.kernel.uapi_process import AF_UNIX
 from nono.sandbox.apply import restrict
-from nono.sandbox.plan import SandboxPlan, StaticFilter
+from nono.sandbox.plan import NotifyProgram, SandboxPlan, StaticFilter
 
 if TYPE_CHECKING:
     import socket
@@ -61,6 +61,8 @@ def enter(plan: SandboxPlan, command: Command, *, keep: Collection[int] = ()) ->
     process.close_range_from(FIRST_PRIVATE_DESCRIPTOR, keep=set(keep))
     if plan.static_filter is not StaticFilter.OPEN_NET:
         _check_standard_streams(may_be_network=not plan.private_network)
+    elif plan.listener in (NotifyProgram.UNIX_PATHS, NotifyProgram.UNIX_PATHS_OPENS):
+        _check_standard_streams(may_be_network=True, only_unix=True)
     holds_all = _mask(plan)
     os.chdir(command.workdir)
     if holds_all:
@@ -92,7 +94,7 @@ def _mask(plan: SandboxPlan) -> bool:
     return holds_all
 
 
-def _check_standard_streams(*, may_be_network: bool) -> None:
+def _check_standard_streams(*, may_be_network: bool, only_unix: bool = False) -> None:
     """LaunchError for a socket that can be addressed: the filters only keep new ones from being made.
 
     A datagram socket is addressed at every send. A stream can be connected anew, in the network where it was
@@ -105,6 +107,8 @@ def _check_standard_streams(*, may_be_network: bool) -> None:
 
         copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST_PRIVATE_DESCRIPTOR)
         with socket.socket(fileno=copy) as stream:
+            if only_unix and stream.family != AF_UNIX:
+                continue
             if stream.type not in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET):
                 raise LaunchError(
                     f"standard stream {descriptor} is a datagram or raw socket, "

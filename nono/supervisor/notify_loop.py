@@ -250,14 +250,14 @@ class NotifyLoop:
         try:
             # The flag belongs to the open file that the child shares, and is put back before it is answered.
             duplicate.setblocking(False)
-            with interrupted():
+            with interrupted:
                 result = connect()
             if to_proxy:
                 self._register(duplicate)
             if blocking and result in CONNECT_IN_PROGRESS:
                 # On loopback the handshake is over by now and the second call says so; only a full accept
                 # queue really makes it wait.
-                with interrupted():
+                with interrupted:
                     result = connect()
                 if result in CONNECT_IN_PROGRESS:
                     if len(self._pending) >= PENDING_MAX:

@@ -250,7 +250,7 @@ def _try_to_connect(duplicate: Socket, connect: Callable[[], int]) -> int:
     # The flag belongs to the open file that the child shares: it is put back at once.
     duplicate.setblocking(False)
     try:
-        with interrupted():
+        with interrupted:
             result = connect()
         return errno.EAGAIN if result == errno.EINTR else result
     finally:

@@ -82,14 +82,15 @@ int main(int argc, char **argv) {
     strcpy(bad, is("parent") ? "bad" : binds ? "bad//s" : "bad..sock");
     pid_t flipper = 0;
     pthread_t thread;
-    if (is("symlink") || is("parent")) {
-        strcpy(target.sun_path, is("parent") ? "way/s" : "link");
+    strcpy(target.sun_path, is("parent") ? "way/s" : is("symlink") ? "link" : good);
+    if (is("symlink") || is("parent"))
         symlink(good, link);
+    permitted += try_once() > 0; /* before the race: what is permitted works, however it goes on */
+    if (is("symlink") || is("parent")) {
         flipper = fork();
         if (flipper == 0)
             flip_link(link);
     } else {
-        strcpy(target.sun_path, good);
         pthread_create(&thread, NULL, flip_bytes, NULL);
     }
     for (long i = 0; i < tries; i++) {

@@ -199,3 +199,12 @@ def test_why_and_the_adjudicator_agree_about_sockets(path: str, binds: bool) -> 
     assert (answer.status == "allowed") == isinstance(verdict, PerformUnix)
     if isinstance(verdict, Refuse):
         assert (answer.details, answer.suggested_flag) == (verdict.reason, verdict.hint)
+
+
+def test_the_agents_variable_passes_with_its_socket_and_not_without(run: Resolve) -> None:
+    environ = {"SSH_AUTH_SOCK": "/run/one/link.sock"}
+    granted = run(environ=environ, allow_unix_socket_dir=("/run/one",)).environment
+    assert child_environment(environ, granted) == environ
+    assert child_environment(environ, run(environ=environ).environment) == {}
+    beside = run(environ=environ, allow_unix_socket=("/run/docker.sock",)).environment
+    assert child_environment(environ, beside) == {}

@@ -23,7 +23,7 @@ def test_a_connect_whose_flag_was_taken_away_is_ended_and_others_are_not(tmp_pat
                 client.setblocking(False)
                 flags = fcntl.fcntl(client, fcntl.F_GETFL)
                 fcntl.fcntl(client, fcntl.F_SETFL, flags & ~os.O_NONBLOCK)  # as the command would
-                with interrupted():
+                with interrupted:
                     assert client.connect_ex(path) == expected
         assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
     assert signal.getsignal(signal.SIGALRM) == before
