@@ -49,6 +49,7 @@ def test_what_is_flipped_during_a_call_reaches_nothing_forbidden(
         command = [race, mode, str(TRIES), str(good), str(forbidden_port), ELSEWHERE]
         run = sandbox.run(command, flags=[f"--proxy-port={port}", f"--listen-port={listen_port}"])
         counts = run.outcomes()
+        print(mode, TRIES, counts)  # shown by pytest -rP
         assert canary.seen() == {}
     assert counts["forbidden"] == 0
     # The same program, the same loop: what was permitted did get through in between.

@@ -1,0 +1,101 @@
+"""K4 to K6 and K15 wherever no supervisor judges a call: the same ways, closed by what is left."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from nono.kernel import landlock
+from support.attack_programs.odd_sockets import FAMILIES, PERMITTED
+from support.canary import Canary
+from support.kernelsim import Kernel
+from support.nono_run import NonoRun, program
+
+RINGS = ("io_uring_setup", "io_uring_enter", "io_uring_register")
+CALLS = ("sendto", "sendmsg", "sendmmsg")
+GATES = ("native", "i386", "socketcall", "x32")
+# Their paths are not judged in these modes, which is said; so their kind is not either.
+UNIX = ("unix datagram", "unix raw")
+X86_ONLY = pytest.mark.skipif(os.uname().machine != "x86_64", reason="gates of x86-64")
+HAS_TCP_RULES = landlock.abi_version() >= 4
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """How a proxy-only run is held without a listener of nono's."""
+
+    kernel: Kernel
+    rung: str
+    flags: tuple[str, ...] = ()
+
+    @property
+    def wrapper(self) -> Sequence[str]:
+        return () if self.kernel == Kernel() else self.kernel.command([])
+
+
+BUSY = Kernel(notify_busy=True)
+NETNS = ("--sandbox-policy=netns",)
+MODES = {
+    "busy": Mode(BUSY, "landlock"),
+    "busy, no user namespaces": Mode(Kernel(notify_busy=True, no_userns=True), "landlock"),
+    "netns": Mode(Kernel(), "netns", NETNS),
+    "netns, busy, Landlock V3": Mode(Kernel(notify_busy=True, landlock_abi=3), "netns", NETNS),
+}
+
+
+@pytest.fixture(params=MODES)
+def mode(request: pytest.FixtureRequest) -> Mode:
+    chosen = MODES[request.param]
+    if chosen.rung == "landlock" and not HAS_TCP_RULES:
+        pytest.skip("Landlock has no TCP rules on this kernel")
+    return chosen
+
+
+def test_the_mode_is_the_one_that_is_meant(mode: Mode, sandbox: NonoRun) -> None:
+    run = sandbox.run(["true"], flags=mode.flags, wrapper=mode.wrapper)
+    assert [event["rung"] for event in run.events if event["type"] == "enforced_by"] == [mode.rung]
+
+
+@X86_ONLY
+def test_no_system_call_table_leads_to_a_stranger(
+    mode: Mode, sandbox: NonoRun, compiled: Callable[[str], str]
+) -> None:
+    """K5. The native one is judged by its port, or finds nobody; the others are not there."""
+    each = f'for gate in {" ".join(GATES)}; do "$0" "$gate" "$1"; done'
+    with Canary() as canary:
+        command = ["sh", "-c", each, compiled("foreign_abi"), str(canary.tcp("stranger"))]
+        ended = sandbox.run(command, flags=mode.flags, wrapper=mode.wrapper)
+        assert canary.seen() == {}
+    native, *foreign = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert native["socket"] > 0
+    assert native["connect"] in (-errno.EACCES, -errno.ECONNREFUSED)
+    assert foreign == [{"socket": -errno.EPERM, "connect": -errno.EPERM}] * 3
+
+
+def test_a_send_reaches_nobody(mode: Mode, sandbox: NonoRun) -> None:
+    """K6."""
+    with Canary() as canary:
+        command = program("sends", canary.tcp("tcp"), canary.udp("udp"))
+        outcomes = sandbox.run(command, flags=mode.flags, wrapper=mode.wrapper).outcomes()
+        assert canary.seen() == {}
+    fast_open = {name: outcome for name, outcome in outcomes.items() if "(MSG_FASTOPEN)" in name}
+    assert len(fast_open) == 12
+    assert set(fast_open.values()) == {"EPERM"}
+    assert {outcomes[f"{call} on udp"] for call in CALLS} == {"EPERM"}
+    assert outcomes["connect with TCP_FASTOPEN_CONNECT"] in ("EACCES", "ECONNREFUSED")
+    assert outcomes["connect to the proxy with TCP_FASTOPEN_CONNECT"] == "ok"
+
+
+def test_sockets_and_rings_are_refused(mode: Mode, sandbox: NonoRun) -> None:
+    """K4."""
+    run = sandbox.run(program("odd_sockets", "harmless"), flags=mode.flags, wrapper=mode.wrapper)
+    outcomes = run.outcomes()
+    closed = [name for name in FAMILIES if name not in UNIX]
+    assert {name: outcomes[name] for name in closed} == dict.fromkeys(closed, "EPERM")
+    assert {name: outcomes[name] for name in RINGS} == dict.fromkeys(RINGS, "EPERM")
+    assert {name: outcomes[name] for name in PERMITTED} == dict.fromkeys(PERMITTED, "ok")
