@@ -32,6 +32,7 @@ from nono.policy.places import (
     UnsetVariableError,
     ancestry,
     canonical_as_far,
+    inside,
     parent_resolved,
 )
 from nono.policy.profile import Profile
@@ -39,6 +40,8 @@ from nono.policy.request import RunRequest
 from nono.policy.socket_grant import SocketDirectory
 from nono.policy.socket_rules import as_files, socket_directories, socket_grants
 from nono.policy.unix_sockets import UnixSocketRules
+
+OWN_PROFILES = "nono's own profiles"
 
 _LISTS: tuple[tuple[str, Access, Wanted], ...] = (
     ("allow", Access.READWRITE, "dir"),
@@ -107,7 +110,11 @@ def resolve_files(
     named = as_files(sockets)
     for grant in grants:
         refuse_state_roots(grant, (*roots, *links) if grant.access.writes else roots)
-    denials = [*group_denials(groups, places, fs), *_profile_denials(profile, places, fs)]
+    denials = [
+        *group_denials(groups, places, fs),
+        *_profile_denials(profile, places, fs),
+        *_own_denials(grants, places, fs),
+    ]
     bypasses = _bypasses(request, profile, places, fs, warnings)
     deny_rules = with_bypasses(denials, bypasses, (*grants, *named))
     enforceable(named, deny_rules, fs)
@@ -159,6 +166,19 @@ def _profile_denials(profile: Profile | None, places: Places, fs: Filesystem) ->
         except UnsetVariableError as unset:  # skipping it would leave open what was to be closed
             raise ConfigError(f"{origin}: '{text}': {unset}.") from unset
         yield from denials_of(path, origin, fs)
+
+
+def _own_denials(grants: Sequence[Grant], places: Places, fs: Filesystem) -> Iterator[Denial]:
+    """nono's own profiles, where a grant would let the command write what holds it the next time.
+
+    Reading them changes nothing, so that a grant to read is left alone.
+    """
+    for denial in denials_of(paths.config_dir(places.environ), OWN_PROFILES, fs):
+        if any(
+            grant.access.writes and (inside(grant.path, denial.path) or inside(denial.path, grant.path))
+            for grant in grants
+        ):
+            yield denial
 
 
 def _bypasses(

@@ -50,5 +50,7 @@ def test_no_case_is_left_out() -> None:
         *(f"H{number}" for number in range(1, 11)),
         *(f"T{number}" for number in range(1, 22)),
         *(f"D{number}" for number in range(1, 5)),
+        *(f"K{number}" for number in range(1, 23)),
+        *(f"F{number}" for number in range(1, 11)),
     }
     assert numbered <= set(cases)

@@ -6,6 +6,7 @@ import argparse
 import compileall
 import os
 import platform
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -38,6 +39,7 @@ def main(argv: Sequence[str]) -> int:
     chosen = [
         release for release in debian.RELEASES if not given.versions or release.version in given.versions
     ]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by the way that ends guests and removes files
     try:
         _install_what_is_missing()
         CACHE.mkdir(exist_ok=True)

@@ -1,0 +1,115 @@
+"""F6 to F8: the command changes nothing that decides how a later run is held, nor does what it was given."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.nono_run import NonoRun
+
+# What a checked-out repository may hold: whatever name a program might look for.
+NAMES = (
+    ".nono.json",
+    "nono.json",
+    ".nono/profile.json",
+    ".nono/profiles/default.json",
+    "default.json",
+    "repo.json",
+)
+WIDE = {"filesystem": {"allow": ["~/outside"]}, "network": {"allow_domain": ["*"]}}
+WRITE = 'for each in "$@"; do (: >> "$each"); done; echo ended'
+WITHOUT = "import sys; sys.modules[sys.argv.pop(1)] = None;from nono.__main__ import main; sys.exit(main())"
+
+
+@pytest.fixture
+def profiles(sandbox: NonoRun) -> Iterator[Path]:
+    """The user's profiles, with one in them."""
+    folder = sandbox.user.home / ".config/nono/profiles"
+    folder.mkdir(parents=True)
+    (folder / "mine.json").write_text("{}")
+    for made in (folder, folder.parent, folder.parents[1], folder / "mine.json"):
+        sandbox.give(made)
+    yield folder
+    (folder / "mine.json").unlink()
+    for made in (folder, folder.parent, folder.parents[1]):
+        made.rmdir()
+
+
+def test_a_profile_cannot_be_changed_or_added_by_whoever_may_write_around_it(
+    sandbox: NonoRun, profiles: Path
+) -> None:
+    beside = profiles.parents[1] / "beside"
+    written = [str(profiles / "mine.json"), str(profiles / "new.json"), str(beside)]
+    for flags in ((), (f"--allow={profiles.parents[1]}",)):
+        run = sandbox.run(["sh", "-c", WRITE, "sh", *written], flags=flags)
+        assert run.stdout == "ended\n", run.stderr
+        assert [path.name for path in profiles.iterdir()] == ["mine.json"]
+        assert (profiles / "mine.json").read_text() == "{}"
+        assert beside.exists() == bool(flags)
+    beside.unlink()
+
+
+@pytest.mark.parametrize("name", ["", "profiles", "profiles/mine.json"])
+def test_a_grant_to_write_profiles_has_to_be_meant(name: str, sandbox: NonoRun, profiles: Path) -> None:
+    place = profiles.parent / name
+    flag = f"--{'allow-file' if place.is_file() else 'allow'}={place}"
+    refused = sandbox.run(["true"], flags=[flag])
+    assert refused.exit_code == 1
+    assert "nono's own profiles" in refused.stderr
+    meant = sandbox.run(
+        ["sh", "-c", WRITE, "sh", str(profiles / "mine.json")], flags=[flag, f"--bypass-protection={place}"]
+    )
+    assert (meant.exit_code, meant.stdout) == (0, "ended\n"), meant.stderr
+
+
+def test_profiles_can_be_granted_to_be_read(sandbox: NonoRun, profiles: Path) -> None:
+    run = sandbox.run(["cat", str(profiles / "mine.json")], flags=[f"--read={profiles.parents[1]}"])
+    assert run.stdout == "{}"
+
+
+def test_where_there_are_no_profiles_yet_none_can_be_made(sandbox: NonoRun) -> None:
+    folder = sandbox.user.home / ".config"
+    folder.mkdir()
+    sandbox.give(folder)
+    run = sandbox.run(["mkdir", str(folder / "nono")], flags=[f"--allow={folder}"])
+    assert run.exit_code == 1
+    assert f"mkdir -p {folder}/nono" in run.stderr
+    folder.rmdir()
+
+
+def test_nothing_in_the_working_directory_is_taken_for_a_profile(sandbox: NonoRun) -> None:
+    """F7."""
+
+    def said(*flags: str) -> tuple[int, str]:
+        run = sandbox.run(["true"], flags=["--dry-run", "-v", *flags])
+        return run.exit_code, run.stderr
+
+    before, unknown = said(), said("--profile=repo")
+    made = [sandbox.project / name for name in NAMES]
+    for path in made:
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_text(json.dumps(WIDE))
+    try:
+        assert said() == before
+        assert before[0] == 0
+        assert said("--profile=repo") == unknown
+        assert unknown[0] != 0
+        assert said("--profile=./repo.json")[1] != before[1]  # by its path it is one
+    finally:
+        for path in made:
+            path.unlink()
+
+
+def test_without_what_it_needs_nothing_is_started(sandbox: NonoRun) -> None:
+    """F8."""
+    argv = sandbox.argv(["echo", "started"])
+    rest = argv[argv.index("run") :]
+    for module in ("uvloop", "nono.kernel.landlock", "nono.supervisor.notify_loop", "nobody_needs_this"):
+        ended = sandbox.bare([sys.executable, "-I", "-c", WITHOUT, module, *rest])
+        is_needed = module != "nobody_needs_this"
+        assert (ended.exit_code != 0) == is_needed
+        assert ended.stdout == ("" if is_needed else "started\n")
