@@ -10,7 +10,7 @@ from shutil import copy, which
 import pytest
 
 from support.canary import Canary
-from support.nono_run import NonoRun, program
+from support.nono_run import SANDBOX_POLICIES, NonoRun, program
 
 WORKS = {"what may be, in memory", "what may be, by the loader"}
 CONNECTS = "a shell in memory that connects"
@@ -35,7 +35,7 @@ def ask(outside: Path, port: int) -> list[str]:
     return program("exec_ways", str(outside), sys.executable, port)
 
 
-@pytest.mark.parametrize("policy", ["auto", "landlock", "netns"])
+@pytest.mark.parametrize("policy", SANDBOX_POLICIES)
 def test_no_way_of_executing_leads_out(policy: str, sandbox: NonoRun, outside: Path) -> None:
     with Canary() as canary:
         command = ask(outside, canary.tcp("stranger"))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from nono.kernel import landlock
 from support.attack_programs.files import reaches
 from support.nono_run import NonoRun, program
 
@@ -38,8 +39,13 @@ def outside(sandbox: NonoRun) -> Iterator[Path]:
 
 def test_what_is_outside_the_grants_cannot_be_read_changed_or_moved(sandbox: NonoRun, outside: Path) -> None:
     home = sandbox.user.home
-    outcomes = sandbox.run(program("files", str(home))).outcomes()
+    run = sandbox.run(program("files", str(home)))
+    outcomes = run.outcomes()
     refused = {name: outcome for name, outcome in outcomes.items() if name in reaches("")}
+    if landlock.abi_version() < 3:  # the gap that the audit log names
+        assert refused.pop("truncate") == "ok"
+        assert any("truncate(2)" in event["what"] for event in run.events if event["type"] == "not_enforced")
+        (outside / "victim").write_text(CANARY)
     # EXDEV is how Landlock refuses a move between directories of different rights (landlock(7)).
     assert {name for name, outcome in refused.items() if outcome not in ("EACCES", "EXDEV")} == set()
     assert {name for name, outcome in refused.items() if outcome == "EXDEV"} <= LINKS

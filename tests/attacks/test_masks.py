@@ -221,7 +221,7 @@ def test_what_groups_deny_is_masked_below_a_granted_parent_and_what_is_not_there
     sandbox: NonoRun, stage: Path
 ) -> None:
     config = sandbox.user.home / ".config"
-    for directory in (config, config / "gcloud"):
+    for directory in (config, config / "gcloud", config / "nono"):
         directory.mkdir(exist_ok=True)
         sandbox.give(directory)
     (config / "gcloud/key").write_text(CANARY)

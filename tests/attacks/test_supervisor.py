@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from support.canary import Canary
-from support.nono_run import PROXY_ONLY, NonoRun, program
+from support.nono_run import PROXY_ONLY, SANDBOX_POLICIES, NonoRun, program
 
 FILES = ("environ", "maps", "cmdline", "auxv", "cgroup", "fd", "fd/0", "mem")
 CALLS = ("process_vm_readv", "process_vm_writev", "pidfd_getfd", "PTRACE_SEIZE", "PTRACE_ATTACH")
@@ -24,7 +24,7 @@ SIGNALS = ("kill 0", "kill SIGCONT", "tgkill", "pidfd_send_signal")
 LOOKED = {"ok", "EFAULT"}  # the second of a call that was let through to an address which is not there
 
 
-POLICIES = ["auto", "landlock", "netns"]
+POLICIES = SANDBOX_POLICIES
 # Every rung of a proxy-only run, and a run without one.
 HOW = [(PROXY_ONLY, policy) for policy in POLICIES] + [({}, "auto")]
 RUNS = pytest.mark.parametrize(("profile", "policy"), HOW, ids=[*POLICIES, "network allowed"])

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nono.kernel import landlock
 from support.ordinary_user import UNPRIVILEGED_ID, OrdinaryUser
 
 NONO = (sys.executable, "-I", "-m", "nono")
@@ -30,6 +31,9 @@ PROGRAM_GRANTS = tuple(
 
 # A run in proxy-only mode whose proxy lets nothing through.
 PROXY_ONLY: Mapping[str, object] = {"network": {"allow_domain": []}}
+
+# Each takes another rung; that of Landlock needs TCP rules.
+SANDBOX_POLICIES = ("auto", "netns", *(["landlock"] if landlock.abi_version() >= 4 else []))
 
 AuditEvent = dict[str, Any]
 
