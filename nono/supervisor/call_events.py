@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from nono.audit import event
 from nono.audit.event import Event
 from nono.policy.capability import Access
 from nono.policy.unix_sockets import shown
-from nono.supervisor import file_judge
 from nono.supervisor.adjudicator import Perform, PerformUnix, Refuse
+
+if TYPE_CHECKING:
+    from nono.supervisor import file_judge
 
 _ACCESS: dict[Access, event.FileAccess] = {
     Access.READ: "Read",

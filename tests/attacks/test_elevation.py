@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from nono.approval.terminal import DISTURBED, NO_TERMINAL
-from support.elevation import QUESTION, UNREAD_S, asked, python
+from nono.approval.terminal import DISTURBED, IN_BACKGROUND, NO_TERMINAL
+from support.elevation import QUESTION, UNREAD_S, asked, elevated, python
+from support.ladder_terminal import terminal
 from support.nono_run import NonoRun
 
 CANARY = "canary of a file outside"
@@ -67,8 +68,27 @@ os._exit(0)
 """
 
 
-def test_the_command_stands_still_while_the_question_is_shown(sandbox: NonoRun, outside: Path) -> None:
-    with asked(sandbox, python(WRITES_WITHOUT_END, outside)) as run:
+# As above, by a daemon that has left the session of its parents and has been orphaned by them.
+DAEMON_WRITES = WRITES_WITHOUT_END.replace(
+    "threading.Thread(target=write, daemon=True).start()",
+    """
+import time
+if os.fork() == 0:
+    if os.fork() == 0:
+        os.setsid()
+        write()
+    os._exit(0)
+os.wait()
+time.sleep(0.2)
+""",
+)
+
+
+@pytest.mark.parametrize("writer", [WRITES_WITHOUT_END, DAEMON_WRITES], ids=["thread", "daemon"])
+def test_the_command_stands_still_while_the_question_is_shown(
+    sandbox: NonoRun, outside: Path, writer: str
+) -> None:
+    with asked(sandbox, python(writer, outside)) as run:
         run.answer(b"y\n")
         assert run.end() == 0
     question = run.person.shown.partition(b"is requesting")[2].partition(b"Access granted.")[0]
@@ -180,7 +200,7 @@ def test_a_denied_path_stays_denied_and_nobody_is_asked(sandbox: NonoRun, outsid
     beside = outside.with_name("denied")
     beside.write_text(CANARY)
     sandbox.give(beside)
-    profile: dict[str, object] = {"filesystem": {"deny": [str(masked), str(beside)]}}
+    profile = {"filesystem": {"deny": [str(masked), str(beside)]}}
     command = ["sh", "-c", 'cat "$1" "$2"; cat "$3"', "sh", str(masked), str(beside), str(outside)]
     with asked(sandbox, command, profile=profile) as run:
         run.answer(b"y\n")
@@ -213,3 +233,63 @@ def test_nonos_own_state_is_refused_and_nobody_is_asked(sandbox: NonoRun) -> Non
     reasons = [decision["Denied"]["reason"] for decision in run.decisions]
     assert all("protected nono state root" in reason for reason in reasons)
     assert len(reasons) >= 3
+
+
+# -- who has the terminal
+
+
+def test_a_question_that_nobody_answers_in_time_is_a_no_and_the_command_goes_on(
+    sandbox: NonoRun, outside: Path
+) -> None:
+    profile = {"security": {"approval_defaults": {"timeout_secs": 1}}}
+    command = ["sh", "-c", 'cat "$1"; echo went on', "sh", str(outside)]
+    with asked(sandbox, command, profile=profile) as run:
+        run.wait_for_question()
+        assert run.end() == 0
+    assert b"without an answer within 1 s" in run.person.shown
+    assert b"Access denied. Nobody has answered in time" in run.person.shown
+    assert b"went on" in run.person.shown
+    assert run.decisions == ["Requested", "Timeout"]
+
+
+# A job of the command's in front of the terminal, as a shell puts it there; then reads a line itself.
+JOB = """
+import os, signal, sys
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+os.setpgid(0, 0)
+terminal = os.open("/dev/tty", os.O_RDWR)
+os.tcsetpgrp(terminal, os.getpgrp())
+print(open(sys.argv[1]).read(), flush=True)
+print("still in front:", os.tcgetpgrp(terminal) == os.getpgrp(), flush=True)
+print("read:", sys.stdin.readline(), flush=True)
+"""
+
+
+def test_a_job_in_front_of_the_terminal_gives_way_and_gets_it_back(sandbox: NonoRun, outside: Path) -> None:
+    command = ["sh", "-c", '"$@"; exit $?', "sh", *python(JOB, outside)]
+    with asked(sandbox, command) as run:
+        run.answer(b"y\n")
+        run.person.wait_for(b"still in front: True")
+        run.person.type(b"a line\n")
+        run.person.wait_for(b"read: a line")
+        run.end()
+    assert CANARY.encode() in run.person.shown
+    assert run.decisions == ["Requested", "Granted"]
+
+
+def test_nobody_is_asked_on_a_terminal_that_nono_is_in_the_background_of(
+    sandbox: NonoRun, outside: Path
+) -> None:
+    """Started by a shell as a background job: the shell keeps the terminal, and what is typed there."""
+    argv = elevated(sandbox, ["cat", str(outside)])
+    before = set(sandbox.logs())
+    shell = ["/bin/bash", "--norc", "-i", "-m", "-c", '"$@" & wait $!; echo ended $?', "bash", *argv]
+    environment = sandbox.user.environment({"LC_ALL": "C"})
+    with terminal(shell, environment, sandbox.project) as person:
+        person.wait_for(b"ended 1")
+        person.end()
+    assert QUESTION not in person.shown
+    entries = [
+        event["entry"] for event in sandbox.events_since(before) if event["type"] == "capability_decision"
+    ]
+    assert entries[-1]["decision"] == {"Denied": {"reason": IN_BACKGROUND}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from support.elevation import python
+from support.elevation import asked, python
 from support.http_upstream import upstream
-from support.nono_run import Ended, NonoRun
+from support.nono_run import NONO, Ended, NonoRun
 from support.webhook_server import WebhookServer, saying, webhook_server
 
 CANARY = "canary of a file outside"
@@ -155,3 +156,52 @@ def test_a_request_to_an_endpoint_is_asked_about_in_the_same_way(sandbox: NonoRu
         assert "was not approved: the webhook said no" in ended.stdout
         assert shop.requests == []
         assert approvals == ["approve_requested", "approve_denied"]
+
+
+@pytest.mark.parametrize(("keys", "status"), [(b"y\n", b"200"), (b"n\n", b"403")])
+def test_a_request_is_asked_about_on_the_terminal_of_the_command(
+    sandbox: NonoRun, keys: bytes, status: bytes
+) -> None:
+    """The command stands still meanwhile; its request waits in the proxy."""
+    with upstream() as shop:
+        custom = {
+            "upstream": f"http://127.0.0.1:{shop.port}",
+            "credential_key": "env://SHOP_KEY",
+            "endpoint_policy": {"approve": [{"method": "*", "path": "/pay"}]},
+        }
+        profile = {"network": {"credentials": ["shop"], "custom_credentials": {"shop": custom}}}
+        environment = {"SHOP_KEY": "the-real-key"}
+        with asked(sandbox, python(PAY), profile=profile, elevates=False, environment=environment) as run:
+            run.answer(keys)
+            run.end()
+        assert len(shop.requests) == (1 if keys == b"y\n" else 0)
+    assert b"[nono]   Upstream: 127.0.0.1" in run.person.shown
+    assert b"ask  * /pay, on the terminal" in run.person.shown
+    assert b"\n" + status in run.person.shown
+
+
+def test_what_is_asked_about_is_said_before_the_start_and_by_why(sandbox: NonoRun, outside: Path) -> None:
+    dry = sandbox.run(["true"], profile={}, flags=["--capability-elevation", "--dry-run"])
+    assert "ask  files beyond the grants, on the terminal" in dry.stderr
+    assert "ask  " not in sandbox.run(["true"], profile={}, flags=["--dry-run"]).stderr
+    why = [*NONO, "why", "--json", "--path", str(outside)]
+    asked_about = sandbox.user.run([*why, "--capability-elevation"])
+    assert json.loads(asked_about.stdout)["status"] == "approval_required"
+    assert json.loads(sandbox.user.run(why).stdout)["status"] == "denied"
+
+
+MISTAKES = {
+    "cycle": ({"a": {"type": "chain", "backends": ["a"]}}, None, "the chain leads back to itself"),
+    "url": ({"a": {"type": "webhook", "url": "http://phone.example"}}, None, "http is for loopback only"),
+    "type": ({"a": {"type": "telephone"}}, None, "approval_backends.a.type"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_backends_that_cannot_be_asked_keep_the_run_from_starting(sandbox: NonoRun, name: str) -> None:
+    backends, defaults, message = MISTAKES[name]
+    security: dict[str, object] = {"approval_backends": backends, "approval_defaults": defaults}
+    ended = sandbox.run(["echo", "ran"], profile={"security": security}, flags=["--capability-elevation"])
+    assert ended.exit_code != 0
+    assert ended.stdout == ""
+    assert message in ended.stderr

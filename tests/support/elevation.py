@@ -60,13 +60,16 @@ def elevated(
     command: Sequence[str],
     *,
     flags: Sequence[str] = (),
-    profile: dict[str, object] | None = None,
+    profile: dict[str, Any] | None = None,
+    elevates: bool = True,
 ) -> list[str]:
     """The argv of an elevated run without restriction of its network, unless profile says otherwise."""
     file = run.user.home / "elevated.json"
     file.write_text(json.dumps(profile or {}))
-    nono = [*NONO, "run", f"--profile={file}", "--capability-elevation", f"--allow={run.project}", *flags]
-    return run.user.command([*nono, *PROGRAM_GRANTS, "--", *command])
+    nono = [*NONO, "run", f"--profile={file}", f"--allow={run.project}", *flags, *PROGRAM_GRANTS]
+    if elevates:
+        nono.append("--capability-elevation")
+    return run.user.command([*nono, "--", *command])
 
 
 @contextmanager
@@ -75,13 +78,16 @@ def asked(
     command: Sequence[str],
     *,
     flags: Sequence[str] = (),
-    profile: dict[str, object] | None = None,
+    profile: dict[str, Any] | None = None,
+    elevates: bool = True,
+    environment: dict[str, str] | None = None,
 ) -> Iterator[Asked]:
     """An elevated run on a terminal of its own; killed at the end of the block if it still runs."""
     before = set(run.logs())
-    environment = run.user.environment({"LC_ALL": "C"})  # other locales have files that are asked about
-    argv = elevated(run, command, flags=flags, profile=profile)
-    with terminal(argv, environment, run.project) as person:
+    # Other locales have files that are asked about.
+    variables = run.user.environment({"LC_ALL": "C", **(environment or {})})
+    argv = elevated(run, command, flags=flags, profile=profile, elevates=elevates)
+    with terminal(argv, variables, run.project) as person:
         yield Asked(person, run, before)
 
 
