@@ -58,6 +58,7 @@ _KNOWN = (
     | os.O_TMPFILE
     | os.O_ASYNC
 )
+_OWN_ENTRIES = (b"/proc/self/", b"/proc/thread-self/")
 _MODES = {Access.READ: os.R_OK, Access.WRITE: os.W_OK, Access.READWRITE: os.R_OK | os.W_OK}
 
 
@@ -118,7 +119,9 @@ class FileOpens:
 
     def _serve(self, notification: notify.Notification, name: str) -> None:
         call = self._call(notification, name)
-        if call.flags & uapi.O_PATH:  # neither reads nor writes; Landlock does not judge it
+        # O_PATH neither reads nor writes, and Landlock does not judge it. The caller's own entries in /proc
+        # are for its grants alone (docs/adr/0005); looked up by us they would be ours.
+        if call.flags & uapi.O_PATH or call.path.startswith(_OWN_ENTRIES):
             self._leave(notification)
             return
         descriptor = self._find(notification.tid, call)
