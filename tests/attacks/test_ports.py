@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Mapping
+from contextlib import suppress
 
 import pytest
 
 from support.canary import Canary, unused_port
+from support.kernelsim import Kernel
 from support.nono_run import PROXY_ONLY, NonoRun, program
 from support.private_network import PRIVATE_ADDRESS, private_network
 
@@ -85,3 +88,62 @@ def test_an_open_port_is_served_on_loopback_and_a_listen_port_everywhere(
     assert {name for name, outcome in outcomes.items() if outcome == "EACCES"} == refused
     assert {outcomes[name] for name in outcomes if name not in refused} == {"ok"}
     assert {("0.0.0.0", opened), ("::", opened), ("127.0.0.1", beside)} <= run.denied_targets()
+
+
+KERNELS = {
+    # Who checks: the supervisor, whatever the ABI; Landlock, which sees ports; or nobody.
+    "listener": Kernel(landlock_abi=3),
+    "landlock": Kernel(notify_busy=True, landlock_abi=4),
+    "neither": Kernel(notify_busy=True, landlock_abi=3),
+}
+
+
+@pytest.mark.parametrize("by", KERNELS)
+def test_ports_without_a_proxy_are_held_by_what_this_kernel_has(sandbox: NonoRun, by: str) -> None:
+    with private_network(), Canary() as canary:
+        port = canary.tcp("127.0.0.1")
+        beside = canary.tcp("beside")
+        asked = [["tcp", "127.0.0.1", port], ["tcp", "localhost", beside]]
+        if os.geteuid() == 0:
+            canary.tcp("elsewhere", PRIVATE_ADDRESS, port)
+            asked.append(["tcp", PRIVATE_ADDRESS, port])
+        canary.start()
+        command = program("addresses", json.dumps(asked))
+        flags = [f"--open-port={port}"]
+        run = sandbox.run(command, profile=BLOCKED, flags=flags, wrapper=KERNELS[by].command([]))
+        seen = canary.seen()
+    if by == "neither":
+        assert (run.exit_code, run.stdout, seen) == (1, "", {})
+        assert "requires V4+" in run.stderr
+        return
+    outcomes = run.outcomes()
+    assert (outcomes["tcp 127.0.0.1"], outcomes["tcp localhost"]) == ("ok", "EACCES")
+    # Landlock lets every host be reached on that port, and that is said before the start.
+    assert seen.get("elsewhere", 0) == (1 if by == "landlock" and os.geteuid() == 0 else 0)
+    assert ("only the port of a connection is checked" in run.stderr) == (by == "landlock")
+
+
+@pytest.mark.parametrize("to", ["an open port", "the proxy"])
+def test_who_connected_to_an_open_port_is_not_admitted_to_the_proxy(sandbox: NonoRun, to: str) -> None:
+    """A stranger takes over the source port of a connection that is gone: only the proxy's own are known."""
+    source, proxy_port = unused_port(), unused_port()
+    with Canary() as canary:
+        opened = canary.tcp("open")
+        canary.start()
+        port = proxy_port if to == "the proxy" else opened
+        flags = [f"--open-port={opened}", f"--listen-port={source}", f"--proxy-port={proxy_port}"]
+        with sandbox.started(program("reused_port", port, source), flags=flags) as run:
+            assert run.stdout is not None
+            said = json.loads(run.stdout.readline())
+            with socket.socket() as stranger:
+                stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                stranger.bind(("127.0.0.1", source))
+                stranger.connect(tuple(said["proxy"]))
+                stranger.settimeout(5)
+                with suppress(ConnectionError):
+                    stranger.sendall(b"GET http://x.example/ HTTP/1.1\r\nHost: x.example\r\n\r\n")
+                answer = b""
+                with suppress(ConnectionError):
+                    answer = stranger.recv(64)
+    # Whoever comes from an address that was connected to the proxy is taken for the command.
+    assert answer.startswith(b"HTTP/1.1 407 " if to == "the proxy" else b"HTTP/1.1 403 Forbidden: this conn")
