@@ -29,6 +29,7 @@ SHOWN_S = 0.4  # before a key counts as an answer to what has just appeared
 # what is shown held back (2026).
 _RECOVER = b"\x18\x1b\\\x0f\x1b(B\x1b[!p\x1b[0m\x1b[?2004l\x1b[?2026l\n"
 _CTRL_C = b"\x03"
+_NO_KEY = b"\0"  # _POSIX_VDISABLE
 
 # Held: the command and all it has started stand still for the time of the block. What the block gets says at
 # its end whether they did. None: they could not be.
@@ -165,6 +166,9 @@ def _line_mode(terminal: int) -> Iterator[None]:
     attributes[lflag] &= ~(termios.ISIG | termios.ECHONL | termios.TOSTOP)
     keys = list(attributes[characters])
     keys[termios.VEOF], keys[termios.VEOL], keys[termios.VERASE] = b"\x04", _CTRL_C, b"\x7f"
+    # What a terminal says of itself, asked by the command, comes as keys: none of it takes others back.
+    for editing in (termios.VKILL, termios.VWERASE, termios.VREPRINT, termios.VLNEXT, termios.VEOL2):
+        keys[editing] = _NO_KEY
     attributes[characters] = keys
     # NOW: the others wait until all output is shown, which whoever holds the terminal can put off for ever.
     termios.tcsetattr(terminal, termios.TCSANOW, attributes)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from support.elevation import python
 from support.nono_run import Ended, NonoRun, program
 from support.webhook_server import WebhookServer, saying, webhook_server
 
@@ -102,6 +103,31 @@ def test_no_yes_opens_what_belongs_to_a_process_or_to_another_view(sandbox: Nono
     ]
     assert sum(path.endswith("/environ") for path in refused) >= 2
     assert not any("/proc" in question["request"]["path"] for question in server.asked)
+
+
+OWN = """
+import os
+for path in ("/dev/fd", "/proc/self/fd", "/etc/mtab", "/proc/mounts", "/dev/stdin", "/proc/self/status"):
+    try:
+        os.close(os.open(path, os.O_RDONLY))
+        print(path, "ok")
+    except OSError as error:
+        print(path, error.strerror)
+reader, writer = os.pipe()
+os.write(writer, b"through a link of the kernel")
+print(os.read(os.open(f"/dev/fd/{reader}", os.O_RDONLY), 100).decode())
+"""
+
+
+def test_elevation_takes_nothing_from_what_the_command_has_of_its_own(sandbox: NonoRun) -> None:
+    with webhook_server(saying("deny"), sandbox.user.home) as server:
+        elevated = run(sandbox, server, python(OWN))
+        asked = [question["request"]["path"] for question in server.asked]
+    usual = sandbox.run(python(OWN), profile={})
+    assert elevated.stdout == usual.stdout
+    assert "/dev/fd ok" in usual.stdout
+    assert usual.stdout.endswith("through a link of the kernel\n")
+    assert asked == []
 
 
 # -- races

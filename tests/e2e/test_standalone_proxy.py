@@ -23,6 +23,7 @@ from support.connect_proxy import connect_proxy
 from support.http_upstream import Received, upstream
 from support.nono_run import NONO, AuditEvent
 from support.proxy_thread import Client, wait_until
+from support.webhook_server import saying, webhook_server
 
 TIMEOUT_S = 30.0
 REAL_KEY = "sk-canary-of-alpha"
@@ -84,10 +85,11 @@ def running(
     made: Stage,
     *flags: str,
     network: Mapping[str, object] | None = None,
+    security: Mapping[str, object] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Standalone]:
     """Ended when the block is left, unless a test did it before."""
-    profile = None if network is None else {"network": network}
+    profile = None if network is None else {"network": network, "security": security or {}}
     process = subprocess.Popen(
         argv_of(made, flags, profile),
         env=made.runner.user.environment(environment),
@@ -278,6 +280,24 @@ def test_a_key_is_for_who_holds_the_phantom(made: Stage, flags: Sequence[str]) -
             f"Bearer {REAL_KEY}".encode()
         ]
         assert REAL_KEY not in ours.file.read_text() + "\n".join(ours.lines)
+
+
+@pytest.mark.parametrize(("word", "status"), [("grant", 200), ("deny", 403)])
+def test_somebody_is_asked_about_what_needs_approval(made: Stage, word: str, status: int) -> None:
+    policy = {"approve": [{"method": "GET", "path": "/x"}]}
+    with (
+        upstream(tls=made.authority.server_context("localhost")) as server,
+        webhook_server(saying(word), made.project) as webhook,
+        running(
+            made,
+            network=alpha(made, server.port, endpoint_policy=policy),
+            security={"approval_backends": {"phone": {"type": "webhook", "url": webhook.url}}},
+            environment={"REAL": REAL_KEY, "SSL_CERT_FILE": str(webhook.ca_file)},
+        ) as ours,
+    ):
+        assert status_of(ours, reverse(ours.variables()["ALPHA_KEY"])) == status
+    assert [question["request"]["path"] for question in webhook.asked] == ["/alpha/x"]
+    assert len(server.requests) == (1 if word == "grant" else 0)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from nono.policy.approval import (
     approval_mistakes,
     approval_of,
 )
+from nono.policy.merge import merge
 from nono.policy.profile import ApprovalBackendEntry as Entry
 from nono.policy.profile import ApprovalDefaults, Security
 
@@ -111,3 +112,17 @@ def test_an_entry_that_makes_no_sense_is_a_mistake(entry: Entry, path: str) -> N
 
 def test_http_is_for_loopback() -> None:
     assert not list(approval_mistakes(security(x=Entry("webhook", url="http://127.0.0.1:8080/ask"))))
+
+
+def test_a_child_profile_adds_backends_by_name_and_replaces_the_defaults_whole() -> None:
+    terminals = {"a": {"type": "terminal"}, "b": {"type": "terminal"}}
+    defaults = {"backend": "a", "timeout_secs": 5}
+    base = {"security": {"approval_backends": terminals, "approval_defaults": defaults}}
+    child = {
+        "security": {"approval_backends": {"b": {"type": "chain"}}, "approval_defaults": {"backend": "b"}}
+    }
+    assert merge(base, child)["security"] == {
+        "approval_backends": {"a": {"type": "terminal"}, "b": {"type": "chain"}},
+        "approval_defaults": {"backend": "b"},
+    }
+    assert merge(base, {"security": {}})["security"] == base["security"]
