@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 import anyio
 
 from nono.approval import wording
-from nono.approval.request import Answer, Question
+from nono.approval.request import Answer, FileOpen, Question
 from nono.policy.approval import TERMINAL
 
 NO_TERMINAL = "No terminal available for interactive approval"
@@ -32,8 +32,8 @@ _CTRL_C = b"\x03"
 _NO_KEY = b"\0"  # _POSIX_VDISABLE
 
 # Held: the command and all it has started stand still for the time of the block. What the block gets says at
-# its end whether they did. None: they could not be.
-Hold = Callable[[], AbstractAsyncContextManager[Callable[[], bool] | None]]
+# its end whether they did. None: they could not be. Told is whether a system call waits for the answer.
+Hold = Callable[[bool], AbstractAsyncContextManager[Callable[[], bool] | None]]
 
 
 class Terminal:
@@ -55,14 +55,14 @@ class Terminal:
             except OSError:
                 return Answer("denied", NO_TERMINAL, NAME)
             try:
-                return await self._ask_on(terminal, shown)
+                return await self._ask_on(terminal, shown, isinstance(question.request, FileOpen))
             except (OSError, termios.error) as error:
                 return Answer("error", f"the terminal could not be used: {error.args[-1]}", NAME)
             finally:
                 os.close(terminal)
 
-    async def _ask_on(self, terminal: int, shown: list[str]) -> Answer:
-        async with self._hold() as undisturbed:
+    async def _ask_on(self, terminal: int, shown: list[str], call_waits: bool) -> Answer:
+        async with self._hold(call_waits) as undisturbed:
             if undisturbed is None:
                 return Answer("denied", NOT_STILL, NAME)
             with _foreground(terminal) as is_ours:
@@ -103,7 +103,7 @@ async def _yes_or_no(terminal: int, shown: list[str]) -> bool:
 
 
 @asynccontextmanager
-async def nothing_to_hold() -> AsyncIterator[Callable[[], bool] | None]:
+async def nothing_to_hold(_: bool) -> AsyncIterator[Callable[[], bool] | None]:
     """The Hold where no command shares the terminal."""
     yield lambda: True
 

@@ -18,6 +18,9 @@ PROCESS_INFO_GAP = (
     "process_info_mode has no effect on Linux: what the command can read about other processes is what is "
     "granted of /proc."
 )
+# The first kernels with SECCOMP_ADDFD_FLAG_SEND, and with SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, without
+# which the signal that stops the command for a question ends the call that the question is about.
+HANDS_OVER, WAITS_KILLABLE = (5, 14), (5, 19)
 ABSTRACT_SOCKETS_NOTE = (
     'ipc_mode "full" does not reach abstract Unix sockets outside: they belong to the network that the '
     "command has left"
@@ -152,10 +155,12 @@ def choose_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforce
     chosen = _network_enforcement(capabilities, facts)
     if isinstance(chosen, Refusal):
         return chosen
-    if capabilities.elevation and facts.listener is Listener.AVAILABLE:
-        chosen = chosen._replace(elevation=True)
-    elif capabilities.elevation:
-        chosen = chosen._replace(notes=(*chosen.notes, _elevation_note(facts)))
+    if capabilities.elevation:
+        note = _elevation_note(facts)
+        chosen = chosen._replace(
+            elevation=facts.listener is Listener.AVAILABLE and _release(facts) >= HANDS_OVER,
+            notes=chosen.notes if note is None else (*chosen.notes, note),
+        )
     if not capabilities.masking.masks and not capabilities.masking.absent:
         return chosen
     # Imported here: most runs deny nothing below what they grant.
@@ -164,7 +169,23 @@ def choose_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforce
     return with_masks(chosen, capabilities.masking, facts.masks)
 
 
-def _elevation_note(facts: HostFacts) -> str:
+def _release(facts: HostFacts) -> tuple[int, int]:
+    """Major and minor number of the kernel; (0, 0) when it has none."""
+    numbers = [digits for digits in facts.kernel_release.replace("-", ".").split(".") if digits.isdecimal()]
+    return (int(numbers[0]), int(numbers[1])) if len(numbers) > 1 else (0, 0)
+
+
+def _elevation_note(facts: HostFacts) -> str | None:
+    """What is missing of elevation here, if anything is."""
+    if facts.listener is Listener.AVAILABLE:
+        if _release(facts) < HANDS_OVER:
+            return "capability elevation disabled (Linux 5.14 is needed to hand an opened file over)"
+        if _release(facts) < WAITS_KILLABLE:
+            return (
+                "before Linux 5.19 nobody can be asked about files on a terminal, and the answer there is "
+                "no; security.approval_backends names other ways"
+            )
+        return None
     where = "WSL2: " if facts.is_wsl2 else ""
     issue = f", {EBUSY_ISSUE}" if facts.is_wsl2 and facts.listener is Listener.BUSY else ""
     because = facts.listener_detail or "there is no supervisor to ask"

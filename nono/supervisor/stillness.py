@@ -42,15 +42,15 @@ Switches = dict[tuple[int, int], tuple[int, int]]  # (pid, tid) -> (state, conte
 
 
 @asynccontextmanager
-async def held_still() -> AsyncIterator[Callable[[], bool] | None]:
+async def held_still(call_waits: bool) -> AsyncIterator[Callable[[], bool] | None]:
     """Stop the command and all it has started until the block is left.
 
     Gives a question to be asked at the end: whether none of it has run since. None: it cannot be stopped, or
-    must not: up to Linux 5.18 the signal would end the very call that waits for the answer.
+    must not: up to Linux 5.18 the signal would end the very call that waits for the answer, if one does.
     """
     held: list[_Held] = []
     try:
-        if _waits_killable():
+        if not call_waits or _waits_killable():
             before = await anyio.to_thread.run_sync(_hold, held)
             yield None if before is None else lambda: _switches(held) == before
         else:

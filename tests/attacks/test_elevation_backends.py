@@ -205,3 +205,17 @@ def test_backends_that_cannot_be_asked_keep_the_run_from_starting(sandbox: NonoR
     assert ended.exit_code != 0
     assert ended.stdout == ""
     assert message in ended.stderr
+
+
+@pytest.mark.parametrize("policy", ["netns", "landlock"])
+def test_it_is_the_same_on_the_other_rungs(sandbox: NonoRun, outside: Path, policy: str) -> None:
+    with webhook_server(saying("grant"), sandbox.user.home) as server:
+        ended = sandbox.run(
+            ["cat", str(outside)],
+            profile=profile_of(server),
+            flags=[f"--sandbox-policy={policy}"],
+            environment={"SSL_CERT_FILE": str(server.ca_file), "LC_ALL": "C"},
+        )
+    assert (ended.exit_code, ended.stdout) == (0, CANARY), ended.stderr
+    assert {"type": "enforced_by", "rung": policy} in ended.events
+    assert decisions(ended) == [("phone", "Requested"), ("phone", "Granted")]

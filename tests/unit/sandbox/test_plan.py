@@ -240,6 +240,24 @@ def test_elevation_is_on_where_it_was_asked_for_and_there_is_a_listener() -> Non
 
 
 @pytest.mark.parametrize(
+    ("release", "is_on", "note"),
+    [
+        ("5.13.19-arch1", False, "Linux 5.14 is needed"),
+        ("5.14.0-503.el9", True, "before Linux 5.19"),
+        ("5.19.17", True, None),
+        ("6.1-rc3", True, None),
+        ("10.0.1", True, None),
+        ("unknown", False, "Linux 5.14 is needed"),
+    ],
+)
+def test_elevation_needs_what_younger_kernels_have(release: str, is_on: bool, note: str | None) -> None:
+    chosen = enforcement(PROXIED._replace(elevation=True), NATIVE._replace(kernel_release=release))
+    assert chosen.elevation is is_on
+    assert len(chosen.notes) == (0 if note is None else 1)
+    assert note is None or note in chosen.notes[0]
+
+
+@pytest.mark.parametrize(
     ("network", "rung", "static_filter", "listener"),
     [
         (NetworkMode.ALLOWED, None, StaticFilter.OPEN_NET, NotifyProgram.OPENS),
