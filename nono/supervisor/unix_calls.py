@@ -259,17 +259,25 @@ def _try_to_connect(duplicate: Socket, connect: Callable[[], int]) -> int:
 
 
 def _own_directory_and_umask() -> None:
-    """Gives the calling thread a working directory and a umask that no other thread has (CLONE_FS)."""
-    os.unshare(os.CLONE_FS)
+    """Gives the calling thread a working directory and a umask that no other thread has.
+
+    Where unshare(2) is refused, as by container engines, both are everybody's for the time of a bind: what
+    nono makes itself meanwhile has a mode of its own and an absolute path.
+    """
+    with suppress(OSError):
+        os.unshare(os.CLONE_FS)
 
 
 def _bind_in(duplicate: Socket, directory: int, name: bytes, umask: int) -> None:
-    """In a thread of its own, which may change its directory: bind(2) takes no descriptor, and a path through
-    /proc/self/fd would be the name of the socket for ever.
+    """Bind to name in a directory. In a thread that has a working directory of its own, since bind(2) takes no
+    descriptor, and a path through /proc/self/fd would be the name of the socket for ever.
     """
-    os.umask(umask)
-    os.fchdir(directory)
+    home = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    previous = os.umask(umask)
     try:
+        os.fchdir(directory)
         duplicate.bind(name)
     finally:
-        os.chdir("/")
+        os.umask(previous)
+        os.fchdir(home)
+        os.close(home)
