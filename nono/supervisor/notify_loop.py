@@ -8,25 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import fcntl
 import os
 import select
 import socket
 import struct
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
-from functools import lru_cache, partial
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from nono.audit.folding import FoldingRecorder
-from nono.kernel import notify, socket_names, uapi_process, uapi_seccomp
+from nono.kernel import notify, uapi_process, uapi_seccomp
 from nono.supervisor import adjudicator
-from nono.supervisor.adjudicator import NetworkGrants, Perform, Refuse
-from nono.supervisor.call_events import performed, refused
+from nono.supervisor.adjudicator import NetworkGrants, Refuse
+from nono.supervisor.call_events import refused
 from nono.supervisor.caller_paths import CallerPaths
-from nono.supervisor.never_wait import interrupted, interruptible
+from nono.supervisor.inet_calls import InetCalls
+from nono.supervisor.never_wait import interruptible
 from nono.supervisor.peer_registry import PeerAddress
 from nono.supervisor.syscall_args import (
     AbstractUnixAddress,
@@ -37,27 +35,13 @@ from nono.supervisor.syscall_args import (
     UnnamedUnixAddress,
     parse_sockaddr,
 )
-from nono.supervisor.trapped_call import HiddenCallerError, Socket, TrappedCalls, release, send_timeout_s
+from nono.supervisor.trapped_call import HiddenCallerError, Socket, TrappedCalls, release
 from nono.supervisor.unix_calls import UnixCalls
 
 if TYPE_CHECKING:
     from nono.supervisor.file_opens import FileOpens
 
-UnixName = UnixAddress | AbstractUnixAddress | UnnamedUnixAddress
 _UNIX_FAMILY = struct.pack("=H", socket.AF_UNIX)
-JUDGED_MAX = 256  # socket addresses whose verdict is remembered
-SWEEP_INTERVAL_S = 1.0  # how often callers of pending connects are asked whether they still live
-PENDING_MAX = 256  # of those: each holds a descriptor of ours for as long as a silent host likes
-CONNECT_IN_PROGRESS = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EINTR})
-
-
-@dataclass(slots=True)
-class _PendingConnect:
-    """A blocking connect whose answer is outstanding; the duplicate is non-blocking meanwhile."""
-
-    notification: notify.Notification
-    duplicate: Socket
-    timer: asyncio.TimerHandle | None = None  # of the caller's SO_SNDTIMEO
 
 
 class NotifyLoop:
@@ -84,9 +68,6 @@ class NotifyLoop:
         self._opens = opens
         self._grants = grants
         self._recorder = recorder
-        self._connected = connected
-        self._pending: dict[int, _PendingConnect] = {}
-        self._sweeper: asyncio.TimerHandle | None = None
         self._while_serving = ExitStack()
         self._poll = select.poll()
         self._poll.register(listener, select.POLLIN)
@@ -94,11 +75,10 @@ class NotifyLoop:
         self._arch = uapi_seccomp.AUDIT_ARCH[machine]
         self._names = {number: name for name, number in uapi_seccomp.SYSCALL_NUMBERS[machine].items()}
         self._calls = TrappedCalls(listener)
+        self._inet = InetCalls(grants, self._calls, recorder, connected, self._respond)
         self._unix: UnixCalls | None = None
         if paths is not None:
             self._unix = UnixCalls(paths, grants.unix, self._calls, recorder, self._respond)
-        # A child connects to the same few addresses again and again. The key is the copy that was read.
-        self._judge_connect = lru_cache(JUDGED_MAX)(lambda raw: _judged(parse_sockaddr(raw), grants))
 
     def start(self) -> None:
         """Serve from now on. The listener becomes ours: close() closes it."""
@@ -112,8 +92,7 @@ class NotifyLoop:
         if self._listener < 0:
             return
         self._loop.remove_reader(self._listener)
-        for pending in list(self._pending.values()):
-            self._forget(pending)
+        self._inet.close()
         self._while_serving.close()
         if self._unix is not None:
             self._unix.close()
@@ -205,173 +184,32 @@ class NotifyLoop:
 
     def _connect(self, call: notify.Notification) -> int | None:
         raw = self._calls.sockaddr(call, call.args[1], call.args[2])
-        if self._grants.is_open:
-            return self._connect_anywhere(call, raw)
-        judged = self._judge_connect(raw)
-        if isinstance(judged, UnixName):  # a path is judged by what it leads to, each time anew
-            return self._on_unix(call, judged, raw, binds=False)
-        if isinstance(judged, Refuse):
-            return self._refuse(call, judged)
-        duplicate = self._calls.tcp_socket(call)
-        if duplicate is None:
-            return errno.EACCES
-        if judged.verdict.rule != adjudicator.PROXY_ONLY:
-            try:
-                self._recorder.fold(performed(judged.verdict))
-            except OSError:  # what cannot be recorded is not carried out
-                release(duplicate)
-                return errno.EACCES
-        connect = partial(duplicate.connect_ex, judged.sockaddr[duplicate.family])
-        return self._start_connect(
-            call, duplicate, connect, to_proxy=judged.verdict.rule == adjudicator.PROXY_ONLY
-        )
-
-    def _connect_anywhere(self, call: notify.Notification, raw: bytes) -> int | None:
-        """On a network that is open: Unix sockets are judged, all others connected as they were told to."""
-        address = parse_sockaddr(raw) if raw[:2] == _UNIX_FAMILY else None
-        if isinstance(address, UnixName):
-            return self._on_unix(call, address, raw, binds=False)
-        duplicate = self._calls.socket(call)
-        if duplicate is None:
-            return errno.EACCES
-        failed = self._refuse_family(call, duplicate, raw, binds=False)
-        if failed is not None:
-            release(duplicate)
-            return failed
-        connect = partial(socket_names.connect, duplicate.fileno(), raw)
-        return self._start_connect(call, duplicate, connect, to_proxy=False)
-
-    def _start_connect(
-        self, call: notify.Notification, duplicate: Socket, connect: Callable[[], int], *, to_proxy: bool
-    ) -> int | None:
-        """Connect as the caller would have, without ever blocking the loop. Owns duplicate."""
-        blocking = not fcntl.fcntl(duplicate.fileno(), fcntl.F_GETFL) & os.O_NONBLOCK
-        keep = False
-        try:
-            # The flag belongs to the open file that the child shares, and is put back before it is answered.
-            duplicate.setblocking(False)
-            with interrupted:
-                result = connect()
-            if to_proxy:
-                self._register(duplicate)
-            if blocking and result in CONNECT_IN_PROGRESS:
-                # On loopback the handshake is over by now and the second call says so; only a full accept
-                # queue really makes it wait.
-                with interrupted:
-                    result = connect()
-                if result in CONNECT_IN_PROGRESS:
-                    if len(self._pending) >= PENDING_MAX:
-                        return errno.EAGAIN
-                    self._wait_for(_PendingConnect(call, duplicate))
-                    keep = True
-                    return None
-                if result == errno.EISCONN:
-                    result = 0
-            return result
-        finally:
-            if not keep:
-                if blocking:
-                    duplicate.setblocking(True)
-                release(duplicate)
-
-    def _register(self, duplicate: Socket) -> None:
-        try:
-            host, port, *_ = duplicate.getsockname()
-        except OSError:
-            return
-        self._connected((host.removeprefix("::ffff:"), port))
-
-    def _wait_for(self, pending: _PendingConnect) -> None:
-        self._pending[pending.notification.id] = pending
-        self._loop.add_writer(pending.duplicate.fileno(), self._on_connected, pending)
-        patience_s = send_timeout_s(pending.duplicate)
-        if patience_s is not None:
-            pending.timer = self._loop.call_later(patience_s, self._on_timeout, pending)
-        if self._sweeper is None:
-            self._sweeper = self._loop.call_later(SWEEP_INTERVAL_S, self._sweep)
-
-    def _on_connected(self, pending: _PendingConnect) -> None:
-        result = pending.duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        call = pending.notification
-        self._forget(pending)
-        self._respond(call, result)
-
-    def _on_timeout(self, pending: _PendingConnect) -> None:
-        self._forget(pending)
-        self._respond(pending.notification, errno.EINPROGRESS)
-
-    def _forget(self, pending: _PendingConnect) -> None:
-        del self._pending[pending.notification.id]
-        if pending.timer is not None:
-            pending.timer.cancel()
-        self._loop.remove_writer(pending.duplicate.fileno())
-        with suppress(OSError):
-            pending.duplicate.setblocking(True)
-        release(pending.duplicate)
-
-    def _sweep(self) -> None:
-        """A caller that was killed leaves its entry behind; nothing else tells us."""
-        self._sweeper = None
-        for pending in list(self._pending.values()):
-            if not notify.is_valid(self._listener, pending.notification.id):
-                self._forget(pending)
-        if self._pending:
-            self._sweeper = self._loop.call_later(SWEEP_INTERVAL_S, self._sweep)
-
-    def _on_unix(
-        self, call: notify.Notification, address: UnixName, raw: bytes, *, binds: bool
-    ) -> int | None:
-        if self._unix is None:
-            return self._refuse(call, adjudicator.refuse_unix(address, adjudicator.NOT_EXAMINED))
-        if not isinstance(address, UnixAddress):
-            verdict = adjudicator.judge_unix_name(address, self._grants, binds=binds)
-            if isinstance(verdict, Refuse):
-                return self._refuse(call, verdict)
-            return self._unix.perform_by_name(call, raw, binds=binds)
-        answer = self._unix.bind(call, address) if binds else self._unix.connect(call, address)
-        return self._refuse(call, answer) if isinstance(answer, Refuse) else answer
+        if raw[:2] == _UNIX_FAMILY:
+            return self._on_unix(call, raw, binds=False)
+        return self._unless_refused(call, self._inet.connect(call, raw))
 
     def _bind(self, call: notify.Notification) -> int | None:
         raw = self._calls.sockaddr(call, call.args[1], call.args[2])
-        address = parse_sockaddr(raw) if raw[:2] == _UNIX_FAMILY or not self._grants.is_open else None
-        if isinstance(address, UnixName):
-            return self._on_unix(call, address, raw, binds=True)
-        if address is None:
-            return self._bind_anywhere(call, raw)
-        verdict = adjudicator.judge_bind(address, self._grants)
+        if raw[:2] == _UNIX_FAMILY:
+            return self._on_unix(call, raw, binds=True)
+        return self._unless_refused(call, self._inet.bind(call, raw))
+
+    def _unless_refused(self, call: notify.Notification, answer: int | Refuse | None) -> int | None:
+        return self._refuse(call, answer) if isinstance(answer, Refuse) else answer
+
+    def _on_unix(self, call: notify.Notification, raw: bytes, *, binds: bool) -> int | None:
+        """A path is judged by what it leads to, each time anew."""
+        address = parse_sockaddr(raw)
+        assert isinstance(address, UnixAddress | AbstractUnixAddress | UnnamedUnixAddress)  # by its family
+        if self._unix is None:
+            return self._refuse(call, adjudicator.refuse_unix(address, adjudicator.NOT_EXAMINED))
+        if isinstance(address, UnixAddress):
+            answer = self._unix.bind(call, address) if binds else self._unix.connect(call, address)
+            return self._unless_refused(call, answer)
+        verdict = adjudicator.judge_unix_name(address, self._grants, binds=binds)
         if isinstance(verdict, Refuse):
             return self._refuse(call, verdict)
-        duplicate = self._calls.tcp_socket(call)
-        if duplicate is None:
-            return errno.EACCES
-        try:
-            duplicate.bind(_sockaddr(verdict.address, duplicate.family))
-        finally:
-            release(duplicate)
-        return 0
-
-    def _bind_anywhere(self, call: notify.Notification, raw: bytes) -> int:
-        duplicate = self._calls.socket(call)
-        if duplicate is None:
-            return errno.EACCES
-        try:
-            failed = self._refuse_family(call, duplicate, raw, binds=True)
-            if failed is not None:
-                return failed
-            return socket_names.bind(duplicate.fileno(), raw)
-        finally:
-            release(duplicate)
-
-    def _refuse_family(
-        self, call: notify.Notification, duplicate: Socket, raw: bytes, *, binds: bool
-    ) -> int | None:
-        """On an open network: the errno for a socket that is not acted on; None for all others."""
-        if duplicate.family == socket.AF_UNIX:
-            return errno.EINVAL  # its address is of another family, as in AF_UNSPEC
-        is_root = os.geteuid() == 0
-        refusal = adjudicator.judge_family(duplicate.family)
-        refusal = refusal or adjudicator.judge_netlink(raw, binds=binds, is_root=is_root)
-        return None if refusal is None else self._refuse(call, refusal)
+        return self._unix.perform_by_name(call, raw, binds=binds)
 
     def _listen(self, call: notify.Notification) -> int:
         duplicate = self._calls.socket(call)
@@ -386,30 +224,6 @@ class NotifyLoop:
         finally:
             release(duplicate)
         return 0
-
-
-class _Dialled(NamedTuple):
-    """An address that may be connected to, as the sockets of each family take it."""
-
-    verdict: Perform
-    sockaddr: dict[int, tuple[str, int]]
-
-
-def _judged(address: Address, grants: NetworkGrants) -> Refuse | _Dialled | UnixName:
-    if isinstance(address, UnixName):
-        return address
-    verdict = adjudicator.judge_connect(address, grants)
-    if isinstance(verdict, Refuse):
-        return verdict
-    families = (socket.AF_INET, socket.AF_INET6)
-    return _Dialled(verdict, {family: _sockaddr(verdict.address, family) for family in families})
-
-
-def _sockaddr(address: InetAddress, family: int) -> tuple[str, int]:
-    """The address in the shape that a socket of this family takes."""
-    if family == socket.AF_INET6 and address.host.version == 4:
-        return f"::ffff:{address.host}", address.port
-    return str(address.host), address.port
 
 
 def _local_address(duplicate: Socket) -> Address:

@@ -269,8 +269,8 @@ def _own_directory_and_umask() -> None:
 
 
 def _bind_in(duplicate: Socket, directory: int, name: bytes, umask: int) -> None:
-    """Bind to name in a directory. In a thread that has a working directory of its own, since bind(2) takes no
-    descriptor, and a path through /proc/self/fd would be the name of the socket for ever.
+    """In a thread that has a working directory of its own: bind(2) takes no descriptor, and a path through
+    /proc/self/fd would be the name of the socket for ever.
     """
     home = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     previous = os.umask(umask)

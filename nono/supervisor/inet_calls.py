@@ -1,0 +1,236 @@
+"""Performs connect(2) and bind(2) on sockets of IP: to the address that was judged, and without waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from nono.kernel import socket_names
+from nono.supervisor import adjudicator
+from nono.supervisor.adjudicator import NetworkGrants, Perform, Refuse
+from nono.supervisor.call_events import performed
+from nono.supervisor.never_wait import interrupted
+from nono.supervisor.syscall_args import InetAddress, parse_sockaddr
+from nono.supervisor.trapped_call import Socket, TrappedCalls, release, send_timeout_s
+
+if TYPE_CHECKING:
+    from nono.audit.folding import FoldingRecorder
+    from nono.kernel.notify import Notification
+    from nono.supervisor.peer_registry import PeerAddress
+
+JUDGED_MAX = 256  # socket addresses whose verdict is remembered
+SWEEP_INTERVAL_S = 1.0  # how often callers of pending connects are asked whether they still live
+PENDING_MAX = 256  # of those: each holds a descriptor of ours for as long as a silent host likes
+CONNECT_IN_PROGRESS = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EINTR})
+
+Answer = int | Refuse | None  # the errno, 0 for success; None when it comes later
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A blocking connect whose answer is outstanding; the duplicate is non-blocking meanwhile."""
+
+    call: Notification
+    duplicate: Socket
+    timer: asyncio.TimerHandle | None = None  # of the caller's SO_SNDTIMEO
+
+
+class InetCalls:
+    """The calls of one listener on sockets that are not Unix sockets. close() gives up on those that wait."""
+
+    def __init__(
+        self,
+        grants: NetworkGrants,
+        calls: TrappedCalls,
+        recorder: FoldingRecorder,
+        connected: Callable[[PeerAddress], None],
+        answer: Callable[[Notification, int], None],
+    ) -> None:
+        """connected: is told of each connection to the proxy; answer: sends the errno of a later answer."""
+        self._grants = grants
+        self._calls = calls
+        self._recorder = recorder
+        self._connected = connected
+        self._answer = answer
+        self._pending: dict[int, _Pending] = {}
+        self._sweeper: asyncio.TimerHandle | None = None
+        # A child connects to the same few addresses again and again. The key is the copy that was read.
+        self._judged = lru_cache(JUDGED_MAX)(partial(_judged, grants))
+
+    def close(self) -> None:
+        for pending in list(self._pending.values()):
+            self._forget(pending)
+
+    def connect(self, call: Notification, sockaddr: bytes) -> Answer:
+        """OSError, HiddenCallerError and ValueError as for every trapped call."""
+        if self._grants.is_open:
+            return self._connect_anywhere(call, sockaddr)
+        judged = self._judged(sockaddr)
+        if isinstance(judged, Refuse):
+            return judged
+        duplicate = self._calls.tcp_socket(call)
+        if duplicate is None:
+            return errno.EACCES
+        to_proxy = judged.verdict.rule == adjudicator.PROXY_ONLY
+        if not to_proxy:
+            try:
+                self._recorder.fold(performed(judged.verdict))
+            except OSError:  # what cannot be recorded is not carried out
+                release(duplicate)
+                return errno.EACCES
+        connect = partial(duplicate.connect_ex, judged.sockaddr[duplicate.family])
+        return self._start_connect(call, duplicate, connect, to_proxy=to_proxy)
+
+    def bind(self, call: Notification, sockaddr: bytes) -> Answer:
+        """As connect."""
+        if self._grants.is_open:
+            return self._bind_anywhere(call, sockaddr)
+        verdict = adjudicator.judge_bind(parse_sockaddr(sockaddr), self._grants)
+        if isinstance(verdict, Refuse):
+            return verdict
+        duplicate = self._calls.tcp_socket(call)
+        if duplicate is None:
+            return errno.EACCES
+        try:
+            duplicate.bind(_sockaddr(verdict.address, duplicate.family))
+        finally:
+            release(duplicate)
+        return 0
+
+    def _connect_anywhere(self, call: Notification, sockaddr: bytes) -> Answer:
+        """On a network that is open: as the caller was told to, with the bytes that were copied."""
+        duplicate = self._calls.socket(call)
+        if duplicate is None:
+            return errno.EACCES
+        refused = _refused(duplicate, sockaddr, binds=False)
+        if refused is not None:
+            release(duplicate)
+            return refused
+        connect = partial(socket_names.connect, duplicate.fileno(), sockaddr)
+        return self._start_connect(call, duplicate, connect, to_proxy=False)
+
+    def _bind_anywhere(self, call: Notification, sockaddr: bytes) -> Answer:
+        duplicate = self._calls.socket(call)
+        if duplicate is None:
+            return errno.EACCES
+        try:
+            refused = _refused(duplicate, sockaddr, binds=True)
+            return socket_names.bind(duplicate.fileno(), sockaddr) if refused is None else refused
+        finally:
+            release(duplicate)
+
+    def _start_connect(
+        self, call: Notification, duplicate: Socket, connect: Callable[[], int], *, to_proxy: bool
+    ) -> int | None:
+        """Connect as the caller would have, without ever blocking the loop. Owns duplicate."""
+        blocking = not fcntl.fcntl(duplicate.fileno(), fcntl.F_GETFL) & os.O_NONBLOCK
+        keep = False
+        try:
+            # The flag belongs to the open file that the child shares, and is put back before it is answered.
+            duplicate.setblocking(False)
+            with interrupted:
+                result = connect()
+            if to_proxy:
+                self._register(duplicate)
+            if blocking and result in CONNECT_IN_PROGRESS:
+                # On loopback the handshake is over by now and the second call says so; only a full accept
+                # queue really makes it wait.
+                with interrupted:
+                    result = connect()
+                if result in CONNECT_IN_PROGRESS:
+                    if len(self._pending) >= PENDING_MAX:
+                        return errno.EAGAIN
+                    self._wait_for(_Pending(call, duplicate))
+                    keep = True
+                    return None
+                if result == errno.EISCONN:
+                    result = 0
+            return result
+        finally:
+            if not keep:
+                if blocking:
+                    duplicate.setblocking(True)
+                release(duplicate)
+
+    def _register(self, duplicate: Socket) -> None:
+        try:
+            host, port, *_ = duplicate.getsockname()
+        except OSError:
+            return
+        self._connected((host.removeprefix("::ffff:"), port))
+
+    def _wait_for(self, pending: _Pending) -> None:
+        loop = asyncio.get_running_loop()
+        self._pending[pending.call.id] = pending
+        loop.add_writer(pending.duplicate.fileno(), self._on_connected, pending)
+        patience_s = send_timeout_s(pending.duplicate)
+        if patience_s is not None:
+            pending.timer = loop.call_later(patience_s, self._on_timeout, pending)
+        if self._sweeper is None:
+            self._sweeper = loop.call_later(SWEEP_INTERVAL_S, self._sweep)
+
+    def _on_connected(self, pending: _Pending) -> None:
+        result = pending.duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        self._forget(pending)
+        self._answer(pending.call, result)
+
+    def _on_timeout(self, pending: _Pending) -> None:
+        self._forget(pending)
+        self._answer(pending.call, errno.EINPROGRESS)
+
+    def _forget(self, pending: _Pending) -> None:
+        del self._pending[pending.call.id]
+        if pending.timer is not None:
+            pending.timer.cancel()
+        asyncio.get_running_loop().remove_writer(pending.duplicate.fileno())
+        with suppress(OSError):
+            pending.duplicate.setblocking(True)
+        release(pending.duplicate)
+
+    def _sweep(self) -> None:
+        """A caller that was killed leaves its entry behind; nothing else tells us."""
+        self._sweeper = None
+        for pending in list(self._pending.values()):
+            if not self._calls.is_valid(pending.call):
+                self._forget(pending)
+        if self._pending:
+            self._sweeper = asyncio.get_running_loop().call_later(SWEEP_INTERVAL_S, self._sweep)
+
+
+class _Dialled(NamedTuple):
+    """An address that may be connected to, as the sockets of each family take it."""
+
+    verdict: Perform
+    sockaddr: dict[int, tuple[str, int]]
+
+
+def _judged(grants: NetworkGrants, sockaddr: bytes) -> Refuse | _Dialled:
+    verdict = adjudicator.judge_connect(parse_sockaddr(sockaddr), grants)
+    if isinstance(verdict, Refuse):
+        return verdict
+    families = (socket.AF_INET, socket.AF_INET6)
+    return _Dialled(verdict, {family: _sockaddr(verdict.address, family) for family in families})
+
+
+def _sockaddr(address: InetAddress, family: int) -> tuple[str, int]:
+    """The address in the shape that a socket of this family takes."""
+    if family == socket.AF_INET6 and address.host.version == 4:
+        return f"::ffff:{address.host}", address.port
+    return str(address.host), address.port
+
+
+def _refused(duplicate: Socket, sockaddr: bytes, *, binds: bool) -> Refuse | int | None:
+    """On an open network: what a socket is answered that is not acted on; None for all others."""
+    if duplicate.family == socket.AF_UNIX:
+        return errno.EINVAL  # its address is of another family, as in AF_UNSPEC
+    is_root = os.geteuid() == 0
+    refusal = adjudicator.judge_family(duplicate.family)
+    return refusal or adjudicator.judge_netlink(sockaddr, binds=binds, is_root=is_root)
