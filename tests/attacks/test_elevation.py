@@ -16,6 +16,8 @@ from support.ladder_terminal import terminal
 from support.nono_run import NonoRun
 
 CANARY = "canary of a file outside"
+# What does not depend on who runs it is tried once.
+as_user = pytest.mark.parametrize("sandbox", ["user"], indirect=True)
 
 
 @pytest.fixture
@@ -43,6 +45,7 @@ def test_a_yes_gives_the_file_and_is_recorded(sandbox: NonoRun, outside: Path) -
     assert {entry["request"]["access"] for entry in run.entries} == {"Read"}
 
 
+@as_user
 @pytest.mark.parametrize("no", [b"\n", b"\x04", b"\x03"], ids=repr)
 def test_anything_else_is_a_no_and_is_recorded(sandbox: NonoRun, outside: Path, no: bytes) -> None:
     with asked(sandbox, ["cat", str(outside)]) as run:
@@ -115,6 +118,7 @@ assert libc.timer_settime(timer, 0, spec, None) == 0
 )
 
 
+@as_user
 def test_a_yes_to_a_question_that_the_command_may_have_written_over_is_no_yes(
     sandbox: NonoRun, outside: Path
 ) -> None:
@@ -125,6 +129,7 @@ def test_a_yes_to_a_question_that_the_command_may_have_written_over_is_no_yes(
     assert run.decisions == ["Requested", {"Denied": {"reason": DISTURBED}}]
 
 
+@as_user
 def test_what_was_typed_before_the_question_answers_nothing(sandbox: NonoRun, outside: Path) -> None:
     waits = 'echo ready; read line; exec cat "$1"'
     with asked(sandbox, ["sh", "-c", waits, "sh", str(outside)]) as run:
@@ -139,6 +144,7 @@ def test_what_was_typed_before_the_question_answers_nothing(sandbox: NonoRun, ou
     assert run.decisions == ["Requested", {"Denied": {"reason": "a person said no"}}]
 
 
+@as_user
 def test_a_name_cannot_pass_for_anything_else(sandbox: NonoRun, outside: Path) -> None:
     """More names in unit/approval/test_wording.py."""
     file = outside.with_name("\x1b[2J\n[nono]   Path: harmless")
@@ -155,6 +161,7 @@ def test_a_name_cannot_pass_for_anything_else(sandbox: NonoRun, outside: Path) -
     assert run.entries[-1]["request"]["path"] == str(file)
 
 
+@as_user
 def test_a_name_that_is_not_utf_8_can_be_asked_about_and_opened(sandbox: NonoRun, outside: Path) -> None:
     file = outside.with_name(os.fsdecode(b"caf\xe9"))
     file.write_text(CANARY)
@@ -177,6 +184,7 @@ def test_without_a_terminal_the_answer_is_no(sandbox: NonoRun, outside: Path) ->
     assert {"Denied": {"reason": NO_TERMINAL}} in decisions
 
 
+@as_user
 def test_a_caller_that_is_killed_takes_its_question_along(sandbox: NonoRun, outside: Path) -> None:
     with asked(sandbox, ["sh", "-c", 'cat "$1"; echo ended $?', "sh", str(outside)]) as run:
         run.wait_for_question()
@@ -238,6 +246,7 @@ def test_nonos_own_state_is_refused_and_nobody_is_asked(sandbox: NonoRun) -> Non
 # -- who has the terminal
 
 
+@as_user
 def test_a_question_that_nobody_answers_in_time_is_a_no_and_the_command_goes_on(
     sandbox: NonoRun, outside: Path
 ) -> None:
@@ -265,6 +274,7 @@ print("read:", sys.stdin.readline(), flush=True)
 """
 
 
+@as_user
 def test_a_job_in_front_of_the_terminal_gives_way_and_gets_it_back(sandbox: NonoRun, outside: Path) -> None:
     command = ["sh", "-c", '"$@"; exit $?', "sh", *python(JOB, outside)]
     with asked(sandbox, command) as run:
@@ -277,6 +287,7 @@ def test_a_job_in_front_of_the_terminal_gives_way_and_gets_it_back(sandbox: Nono
     assert run.decisions == ["Requested", "Granted"]
 
 
+@as_user
 def test_nobody_is_asked_on_a_terminal_that_nono_is_in_the_background_of(
     sandbox: NonoRun, outside: Path
 ) -> None:

@@ -16,6 +16,8 @@ from support.nono_run import NONO, Ended, NonoRun
 from support.webhook_server import WebhookServer, saying, webhook_server
 
 CANARY = "canary of a file outside"
+# What does not depend on who runs it is tried once.
+as_user = pytest.mark.parametrize("sandbox", ["user"], indirect=True)
 
 # Opens in a thread, and meanwhile asks the proxy for a host that it refuses.
 BOTH = """
@@ -79,6 +81,7 @@ def test_a_webhook_grants_a_file_without_a_terminal(sandbox: NonoRun, outside: P
     assert "ask  files beyond the grants, through the webhook 'phone' at localhost" in ended.stderr
 
 
+@as_user
 def test_a_webhook_that_says_no_or_is_not_there_grants_nothing(sandbox: NonoRun, outside: Path) -> None:
     with webhook_server(saying("deny"), sandbox.user.home) as server:
         said_no = run(sandbox, server, ["cat", str(outside)])
@@ -124,6 +127,7 @@ except urllib.error.HTTPError as error:
 """
 
 
+@as_user
 @pytest.mark.parametrize("word", ["grant", "deny"])
 def test_a_request_to_an_endpoint_is_asked_about_in_the_same_way(sandbox: NonoRun, word: str) -> None:
     with upstream() as shop, webhook_server(saying(word), sandbox.user.home) as server:
@@ -158,6 +162,7 @@ def test_a_request_to_an_endpoint_is_asked_about_in_the_same_way(sandbox: NonoRu
         assert approvals == ["approve_requested", "approve_denied"]
 
 
+@as_user
 @pytest.mark.parametrize(("keys", "status"), [(b"y\n", b"200"), (b"n\n", b"403")])
 def test_a_request_is_asked_about_on_the_terminal_of_the_command(
     sandbox: NonoRun, keys: bytes, status: bytes
@@ -180,6 +185,7 @@ def test_a_request_is_asked_about_on_the_terminal_of_the_command(
     assert b"\n" + status in run.person.shown
 
 
+@as_user
 def test_what_is_asked_about_is_said_before_the_start_and_by_why(sandbox: NonoRun, outside: Path) -> None:
     dry = sandbox.run(["true"], profile={}, flags=["--capability-elevation", "--dry-run"])
     assert "ask  files beyond the grants, on the terminal" in dry.stderr
@@ -197,6 +203,7 @@ MISTAKES = {
 }
 
 
+@as_user
 @pytest.mark.parametrize("name", MISTAKES)
 def test_backends_that_cannot_be_asked_keep_the_run_from_starting(sandbox: NonoRun, name: str) -> None:
     backends, defaults, message = MISTAKES[name]

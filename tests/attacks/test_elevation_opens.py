@@ -15,6 +15,8 @@ from support.webhook_server import WebhookServer, saying, webhook_server
 
 LONG = bool(os.environ.get("NONO_TEST_LONG"))
 CANARY = "canary of a file outside"
+# What does not depend on who runs it is tried once.
+as_user = pytest.mark.parametrize("sandbox", ["user"], indirect=True)
 FILES = ("file", "emptied", "longer", "shorter")
 ODD = os.fsdecode(b"caf\xe9 \x1b")
 
@@ -171,6 +173,7 @@ def test_what_is_opened_is_flipped_while_it_is_judged_and_nothing_else_is_read(
         assert {question["request"]["path"] for question in server.asked} <= {str(secret)}
 
 
+@as_user
 @pytest.mark.parametrize("mode", ["path", "how", "link", "step"] if LONG else ["path", "step"])
 def test_what_was_shown_is_opened_whatever_the_path_is_by_then(
     sandbox: NonoRun, compiled: Callable[[str], str], pair: tuple[Path, Path, Path], mode: str
@@ -191,6 +194,7 @@ def test_what_was_shown_is_opened_whatever_the_path_is_by_then(
     assert str(granted) in asked
 
 
+@as_user
 @pytest.mark.parametrize("change", ["replaced", "made a link", "directory moved"])
 def test_what_has_changed_while_it_was_asked_about_is_not_opened(
     sandbox: NonoRun, pair: tuple[Path, Path, Path], change: str
