@@ -17,7 +17,7 @@ from nono.kernel import socket_names
 from nono.supervisor import adjudicator
 from nono.supervisor.adjudicator import NetworkGrants, Perform, Refuse
 from nono.supervisor.call_events import performed
-from nono.supervisor.never_wait import interrupted
+from nono.supervisor.never_wait import NeverWait
 from nono.supervisor.syscall_args import InetAddress, parse_sockaddr
 from nono.supervisor.trapped_call import Socket, TrappedCalls, release, send_timeout_s
 
@@ -53,6 +53,7 @@ class InetCalls:
         recorder: FoldingRecorder,
         connected: Callable[[PeerAddress], None],
         answer: Callable[[Notification, int], None],
+        never_wait: NeverWait,
     ) -> None:
         """connected: is told of each connection to the proxy; answer: sends the errno of a later answer."""
         self._grants = grants
@@ -60,6 +61,7 @@ class InetCalls:
         self._recorder = recorder
         self._connected = connected
         self._answer = answer
+        self._never_wait = never_wait
         self._pending: dict[int, _Pending] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         # A child connects to the same few addresses again and again. The key is the copy that was read.
@@ -136,15 +138,14 @@ class InetCalls:
         try:
             # The flag belongs to the open file that the child shares, and is put back before it is answered.
             duplicate.setblocking(False)
-            with interrupted:
-                result = connect()
+            self._never_wait.arm()
+            result = connect()
             if to_proxy:
                 self._register(duplicate)
             if blocking and result in CONNECT_IN_PROGRESS:
                 # On loopback the handshake is over by now and the second call says so; only a full accept
                 # queue really makes it wait.
-                with interrupted:
-                    result = connect()
+                result = connect()
                 if result in CONNECT_IN_PROGRESS:
                     if len(self._pending) >= PENDING_MAX:
                         return errno.EAGAIN

@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 STUCK_S = 0.05  # no call that does not wait takes that long
+IDLE_S = 1.0  # after the last such call the timer goes on for so long, or twice that
 
 
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Within it `interrupted` works. Only in the main thread; SIGALRM is taken for it."""
-    previous = signal.signal(signal.SIGALRM, lambda *_: None)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGALRM, previous)
+class NeverWait:
+    """From start() to close(), a call of the main thread that waits after arm() fails with EINTR.
 
+    O_NONBLOCK belongs to the open file, which the command shares: another of its threads can take the flag
+    off between our setting it and our connect, and would so stop the loop for as long as it likes. The
+    socket must have been told setblocking(False), or Python itself waits once more.
 
-class _Interrupted:
-    def __enter__(self) -> None:
-        signal.setitimer(signal.ITIMER_REAL, STUCK_S)
+    SIGALRM comes every STUCK_S while there are such calls: setting a timer before and after each of them
+    would take as long as the call.
+    """
 
-    def __exit__(self, *_: object) -> None:
+    def __init__(self) -> None:
+        self._is_armed = self._is_used = False
+        self._idle: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Only in the main thread, within a running loop. SIGALRM is taken."""
+        self._loop = asyncio.get_running_loop()
+        self._previous = signal.signal(signal.SIGALRM, lambda *_: None)
+
+    def arm(self) -> None:
+        self._is_used = True
+        if not self._is_armed:
+            self._is_armed = True
+            signal.setitimer(signal.ITIMER_REAL, STUCK_S, STUCK_S)
+            self._idle = self._loop.call_later(IDLE_S, self._rest)
+
+    def close(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
         signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, self._previous)
 
-
-# A call that waits within it fails with EINTR. O_NONBLOCK belongs to the open file, which the command shares:
-# another of its threads can take the flag off between our setting it and our connect, and would so stop the
-# loop for as long as it likes. The socket must have been told setblocking(False), or Python waits once more.
-# An object and no generator: it is on the way of every connection.
-interrupted = _Interrupted()
+    def _rest(self) -> None:
+        if self._is_used:
+            self._is_used = False
+            self._idle = self._loop.call_later(IDLE_S, self._rest)
+        else:
+            self._is_armed = False
+            self._idle = None
+            signal.setitimer(signal.ITIMER_REAL, 0)

@@ -13,7 +13,7 @@ import select
 import socket
 import struct
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from nono.supervisor.adjudicator import NetworkGrants, Refuse
 from nono.supervisor.call_events import refused
 from nono.supervisor.caller_paths import CallerPaths
 from nono.supervisor.inet_calls import InetCalls
-from nono.supervisor.never_wait import interruptible
+from nono.supervisor.never_wait import NeverWait
 from nono.supervisor.peer_registry import PeerAddress
 from nono.supervisor.syscall_args import (
     AbstractUnixAddress,
@@ -68,22 +68,22 @@ class NotifyLoop:
         self._opens = opens
         self._grants = grants
         self._recorder = recorder
-        self._while_serving = ExitStack()
         self._poll = select.poll()
         self._poll.register(listener, select.POLLIN)
         machine = os.uname().machine
         self._arch = uapi_seccomp.AUDIT_ARCH[machine]
         self._names = {number: name for name, number in uapi_seccomp.SYSCALL_NUMBERS[machine].items()}
         self._calls = TrappedCalls(listener)
-        self._inet = InetCalls(grants, self._calls, recorder, connected, self._respond)
+        self._never_wait = NeverWait()
+        self._inet = InetCalls(grants, self._calls, recorder, connected, self._respond, self._never_wait)
         self._unix: UnixCalls | None = None
         if paths is not None:
-            self._unix = UnixCalls(paths, grants.unix, self._calls, recorder, self._respond)
+            self._unix = UnixCalls(paths, grants.unix, self._calls, recorder, self._respond, self._never_wait)
 
     def start(self) -> None:
         """Serve from now on. The listener becomes ours: close() closes it."""
         self._loop = asyncio.get_running_loop()
-        self._while_serving.enter_context(interruptible())
+        self._never_wait.start()
         notify.wake_on_the_same_cpu(self._listener)
         self._loop.add_reader(self._listener, self._on_readable)
 
@@ -93,7 +93,7 @@ class NotifyLoop:
             return
         self._loop.remove_reader(self._listener)
         self._inet.close()
-        self._while_serving.close()
+        self._never_wait.close()
         if self._unix is not None:
             self._unix.close()
         self._calls.close()

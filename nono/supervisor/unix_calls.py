@@ -19,7 +19,7 @@ from nono.supervisor import adjudicator
 from nono.supervisor.adjudicator import PerformUnix, Refuse
 from nono.supervisor.call_events import performed
 from nono.supervisor.caller_paths import CallerPaths, ForeignViewError, Named, umask_of
-from nono.supervisor.never_wait import interrupted
+from nono.supervisor.never_wait import NeverWait
 from nono.supervisor.syscall_args import UnixAddress
 from nono.supervisor.trapped_call import Socket, TrappedCalls, release, send_timeout_s
 
@@ -59,6 +59,7 @@ class UnixCalls:
         calls: TrappedCalls,
         recorder: FoldingRecorder,
         answer: Callable[[Notification, int], None],
+        never_wait: NeverWait,
     ) -> None:
         """answer: sends the errno of a call whose answer came later. paths becomes ours to close."""
         self._paths = paths
@@ -66,6 +67,7 @@ class UnixCalls:
         self._calls = calls
         self._recorder = recorder
         self._answer = answer
+        self._never_wait = never_wait
         self._waiting: dict[int, tuple[_Waiting, asyncio.TimerHandle]] = {}
         self._binder: ThreadPoolExecutor | None = None
 
@@ -121,6 +123,7 @@ class UnixCalls:
         if binds:
             result = socket_names.bind(duplicate.fileno(), sockaddr)
         else:
+            self._never_wait.arm()
             result = _try_to_connect(duplicate, partial(socket_names.connect, duplicate.fileno(), sockaddr))
         release(duplicate)
         return result
@@ -149,6 +152,7 @@ class UnixCalls:
             return errno.EACCES
         blocking = _is_blocking(duplicate)
         try:
+            self._never_wait.arm()
             result = _try_to_connect(duplicate, partial(duplicate.connect_ex, named.address))
             waits = blocking and result == errno.EAGAIN and len(self._waiting) < WAITING_MAX
             if waits:
@@ -175,6 +179,7 @@ class UnixCalls:
             return
         try:
             connect = partial(waiting.duplicate.connect_ex, f"/proc/self/fd/{waiting.file}")
+            self._never_wait.arm()
             result = _try_to_connect(waiting.duplicate, connect)
         except OSError as error:
             result = error.errno or errno.EACCES
@@ -250,8 +255,7 @@ def _try_to_connect(duplicate: Socket, connect: Callable[[], int]) -> int:
     # The flag belongs to the open file that the child shares: it is put back at once.
     duplicate.setblocking(False)
     try:
-        with interrupted:
-            result = connect()
+        result = connect()
         return errno.EAGAIN if result == errno.EINTR else result
     finally:
         if blocking:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import fcntl
 import os
@@ -9,21 +10,39 @@ import signal
 import socket
 from pathlib import Path
 
-from nono.supervisor.never_wait import interrupted, interruptible
+import pytest
+
+from nono.supervisor import never_wait
+from nono.supervisor.never_wait import NeverWait
 
 
-def test_a_connect_whose_flag_was_taken_away_is_ended_and_others_are_not(tmp_path: Path) -> None:
+def test_a_connect_whose_flag_was_taken_away_is_ended_and_others_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(never_wait, "IDLE_S", 0.1)
     path = str(tmp_path / "s")
     before = signal.getsignal(signal.SIGALRM)
-    with socket.socket(socket.AF_UNIX) as full, interruptible():
-        full.bind(path)
-        full.listen(0)
-        with socket.socket(socket.AF_UNIX) as first, socket.socket(socket.AF_UNIX) as second:
-            for client, expected in ((first, 0), (second, errno.EINTR)):
-                client.setblocking(False)
-                flags = fcntl.fcntl(client, fcntl.F_GETFL)
-                fcntl.fcntl(client, fcntl.F_SETFL, flags & ~os.O_NONBLOCK)  # as the command would
-                with interrupted:
+
+    async def connect_twice() -> None:
+        ends = NeverWait()
+        ends.start()
+        with socket.socket(socket.AF_UNIX) as full:
+            full.bind(path)
+            full.listen(0)
+            with socket.socket(socket.AF_UNIX) as first, socket.socket(socket.AF_UNIX) as second:
+                for client, expected in ((first, 0), (second, errno.EINTR)):
+                    client.setblocking(False)
+                    flags = fcntl.fcntl(client, fcntl.F_GETFL)
+                    fcntl.fcntl(client, fcntl.F_SETFL, flags & ~os.O_NONBLOCK)  # as the command would
+                    ends.arm()
                     assert client.connect_ex(path) == expected
+        assert signal.getitimer(signal.ITIMER_REAL) != (0.0, 0.0)
+        await asyncio.sleep(0.5)  # several times the time after which it rests
         assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+        ends.arm()
+        assert signal.getitimer(signal.ITIMER_REAL) != (0.0, 0.0)
+        ends.close()
+
+    asyncio.run(connect_twice())
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
     assert signal.getsignal(signal.SIGALRM) == before
