@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from functools import partial
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from nono.cli.options import Kind, Option, is_port, options_of
 from nono.errors import UsageError
@@ -16,17 +16,41 @@ class Parser(argparse.ArgumentParser):
     """Says what is wrong as the rest of nono does, where argparse would print its usage and exit."""
 
     def error(self, message: str) -> NoReturn:
-        _, unrecognised, words = message.partition("unrecognized arguments: ")
-        near = did_you_mean(words.split()[0], self._option_string_actions) if unrecognised else None
-        raise UsageError(message, hint=near or f"{self.prog} --help")
+        raise UsageError(message, hint=self._nearest(message) or f"{self.prog} --help")
+
+    def _nearest(self, message: str) -> str | None:
+        _, found, words = message.partition("unrecognized arguments: ")
+        if found:
+            return did_you_mean(words.split()[0], self._option_string_actions)
+        _, found, rest = message.partition("invalid choice: ")
+        if not found or self._subparsers is None:
+            return None
+        known = [name for action in self._subparsers._group_actions for name in action.choices or ()]
+        return did_you_mean(rest.split()[0].strip("'"), known)
 
 
 def new_parser(prog: str, description: str, usage: str | None = None) -> argparse.ArgumentParser:
     """An empty parser. Its width is fixed, since argparse would ask shutil for one at each option."""
-    formatter = partial(argparse.HelpFormatter, width=HELP_COLUMNS)
     return Parser(
-        prog=prog, description=description, usage=usage, allow_abbrev=False, formatter_class=formatter
+        prog=prog, description=description, usage=usage, allow_abbrev=False, formatter_class=_formatter()
     )
+
+
+def _formatter() -> Any:
+    return partial(argparse.HelpFormatter, width=HELP_COLUMNS)
+
+
+def add_action(actions: Any, name: str, help_text: str) -> argparse.ArgumentParser:
+    """The parser of one action of a command that has several; actions: from add_subparsers."""
+    parser: argparse.ArgumentParser = actions.add_parser(
+        name,
+        help=help_text,
+        description=f"{help_text[0].upper()}{help_text[1:]}.",
+        allow_abbrev=False,
+        formatter_class=_formatter(),
+    )
+    add_globals(parser)
+    return parser
 
 
 def add_globals(parser: argparse.ArgumentParser) -> None:

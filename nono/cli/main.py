@@ -15,6 +15,7 @@ from nono.errors import NonoError, UsageError
 COMMANDS = {
     "run": "run a command in the sandbox, supervised",
     "wrap": "apply the sandbox to this process and become the command",
+    "profile": "list, show, compare, check and write profiles",
     "why": "say whether a path or host would be allowed, and by which rule",
     "setup": "check what this machine can enforce (--check-only)",
     "credential": "set, list, remove or test a stored credential; forget logins",
@@ -25,7 +26,7 @@ COMMANDS = {
 # The rest of the specification. Known, so that a script learns "not yet" rather than "no such thing".
 # fmt: off
 LATER = frozenset({
-    "shell", "learn", "profile", "policy", "ps", "stop", "detach", "pause", "attach", "resume", "logs",
+    "shell", "learn", "policy", "ps", "stop", "detach", "pause", "attach", "resume", "logs",
     "inspect", "prune", "session", "connect", "rollback", "audit", "trust", "pull", "remove",
     "update", "search", "list", "outdated", "pin", "unpin", "platform", "completion", "open-url-helper",
     "pack-update-hint-helper", "doctor", "report", "allow", "replay-policy",
@@ -145,6 +146,10 @@ def _run(name: str, rest: list[str]) -> int:
             from nono.cli.commands import why
 
             return why.run(rest)
+        case "profile":
+            from nono.cli.commands import profile
+
+            return profile.run(rest)
         case "setup":
             from nono.cli.commands import setup
 

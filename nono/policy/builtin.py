@@ -25,6 +25,7 @@ class Group(NamedTuple):
     readwrite: tuple[str, ...]
     deny: tuple[str, ...]
     commands: tuple[str, ...]
+    unlink: bool  # no deletion anywhere; has no effect on Linux
 
     @property
     def applies(self) -> bool:
@@ -101,6 +102,7 @@ def _group(name: str, entry: Mapping[str, Any]) -> Group:
         readwrite=tuple(allow.get("readwrite", ())),
         deny=tuple(deny.get("access", ())),
         commands=tuple(deny.get("commands", ())),
+        unlink=deny.get("unlink", False),
     )
 
 

@@ -32,6 +32,11 @@ def load_profile(reference: str, environ: Mapping[str, str]) -> Profile:
     return _Loader(environ).load(reference)
 
 
+def own_document(reference: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    """What the file of that profile itself says, its bases left out. ProfileError as for load_profile."""
+    return _Loader(environ).own(reference)
+
+
 def user_profile_names(environ: Mapping[str, str]) -> list[str]:
     """The names of the files in the user's profile directory, sorted."""
     try:
@@ -54,15 +59,18 @@ class _Loader:
         self.is_shipped = True
 
     def load(self, reference: str) -> Profile:
-        document = self._file(reference) if is_path(reference) else self._named(reference)
-        if document is None:
-            raise self._not_found(reference)
-        merged = self._with_bases(document, (reference,))
+        merged = self._with_bases(self.own(reference), (reference,))
         if self.is_shipped:
             return from_shipped(merged)
         from nono.policy.profile_schema import validate
 
         return validate(merged, reference)[1]
+
+    def own(self, reference: str) -> dict[str, Any]:
+        document = self._file(reference) if is_path(reference) else self._named(reference)
+        if document is None:
+            raise self._not_found(reference)
+        return document
 
     def _with_bases(self, document: Mapping[str, Any], chain: tuple[str, ...]) -> dict[str, Any]:
         extends = document.get("extends") or ()

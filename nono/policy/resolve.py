@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nono import paths
 from nono.errors import ConfigError
-from nono.policy import builtin, network_wish
-from nono.policy.builtin import Group
+from nono.policy import network_wish
 from nono.policy.capability import Access, CapabilitySet, NetworkMode, SandboxPolicy, Scopes
 from nono.policy.denials import DenyRules
 from nono.policy.environment import EnvironmentRules
 from nono.policy.file_rules import resolve_files
-from nono.policy.nearest import did_you_mean
+from nono.policy.group_choice import groups_in_force
 from nono.policy.network_wish import NetworkWish
 from nono.policy.places import Filesystem, Places, canonical_as_far
 from nono.policy.ports import PortGrants, united
@@ -90,7 +89,7 @@ def resolve(
         handed_out = env_credentials(
             settings.env_credentials, request.env_credential, request.env_credential_map
         )
-    files = resolve_files(request, profile, _groups(settings), places, fs)
+    files = resolve_files(request, profile, groups_in_force(settings), places, fs)
     if services:
         from nono.policy.key_reach import refuse_key_beside_phantom, refuse_reach
 
@@ -238,20 +237,6 @@ def _trusted_pwd(environ: Mapping[str, str], cwd: str, fs: Filesystem) -> str | 
     """$PWD where it does name the current directory; anybody may have set it."""
     spelled = environ.get("PWD", "")
     return spelled if spelled.startswith("/") and fs.canonical(spelled) == fs.canonical(cwd) else None
-
-
-def _groups(settings: Profile) -> list[Group]:
-    """The groups in force on this platform: the default ones and the profile's, less those it excludes."""
-    known = builtin.groups()
-    for name in settings.groups.include:
-        if name not in known:
-            raise ConfigError(f"Unknown policy group: '{name}'", hint=did_you_mean(name, known))
-    required = [name for name in settings.groups.exclude if name in known and known[name].required]
-    if required:
-        listed = ", ".join(f"'{name}'" for name in required)
-        raise ConfigError(f"Cannot exclude required groups: {listed}")
-    names = dict.fromkeys((*builtin.default_group_names(), *settings.groups.include))
-    return [known[name] for name in names if name not in settings.groups.exclude and known[name].applies]
 
 
 def _granted_variables(

@@ -1,0 +1,71 @@
+"""The actions of ``nono profile`` that print what there is: profiles and groups."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+
+from nono import paths
+from nono.cli import profile_text
+from nono.errors import ConfigError
+from nono.policy import builtin
+from nono.policy.group_choice import group_names
+from nono.policy.nearest import did_you_mean
+from nono.policy.places import Places
+from nono.policy.profile_catalog import catalog, extends_of, profile_directory
+from nono.policy.profile_dump import as_document
+from nono.policy.profile_store import load_profile, own_document
+
+
+def list_profiles(environ: Mapping[str, str], *, as_json: bool) -> int:
+    listed = catalog(environ)
+    if as_json:
+        print_json([profile_text.listed_json(each) for each in listed])
+    else:
+        print_lines(profile_text.catalog_lines(listed, profile_directory(environ)))
+    return 0
+
+
+def show(reference: str, environ: Mapping[str, str], *, as_json: bool, raw: bool) -> int:
+    if raw:
+        print_json(own_document(reference, environ))
+        return 0
+    profile = load_profile(reference, environ)
+    document = as_document(profile, extends_of(reference, environ), group_names(profile))
+    if as_json:
+        print_json(document)
+    else:
+        print_lines(profile_text.profile_lines(document))
+    return 0
+
+
+def groups(name: str | None, environ: Mapping[str, str], *, as_json: bool, all_platforms: bool) -> int:
+    known = builtin.groups()
+    if name is None:
+        shown = [group for group in known.values() if all_platforms or group.applies]
+        if as_json:
+            print_json([profile_text.group_json(group) for group in shown])
+        else:
+            print_lines(profile_text.group_list_lines(shown))
+        return 0
+    if name not in known:
+        raise ConfigError(
+            f"Unknown policy group: '{name}'", hint=did_you_mean(name, known) or "nono profile groups"
+        )
+    cwd = os.getcwd()
+    places = Places(paths.home(environ), cwd, cwd, environ)
+    detail = profile_text.group_detail(known[name], places)
+    if as_json:
+        print_json(detail)
+    else:
+        print_lines(profile_text.group_lines(known[name], detail))
+    return 0
+
+
+def print_json(value: object) -> None:
+    print(json.dumps(value, indent=2))
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    print("\n".join(lines))

@@ -1,0 +1,71 @@
+"""Text in lines that a terminal of 80 columns shows whole; a word that is longer stays in one piece."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from textwrap import TextWrapper
+from typing import Any
+
+from nono.cli.console import printable
+
+COLUMNS = 80
+
+
+def wrapped(text: str, indent: str = "", hanging: str | None = None) -> list[str]:
+    """text behind indent; from the second line on behind hanging, or indent where that is None."""
+    return TextWrapper(
+        width=COLUMNS,
+        initial_indent=indent,
+        subsequent_indent=indent if hanging is None else hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ).wrap(printable(text))
+
+
+def described(entries: Iterable[tuple[str, str]], name_columns: int = 22) -> list[str]:
+    """A name with what is to be said of it on each line, which goes on in the same column."""
+    hanging = " " * (name_columns + 4)
+    lines = []
+    for name, text in entries:
+        shown = printable(name)
+        if len(shown) > name_columns:
+            lines += [f"  {shown}", *wrapped(text, hanging)]
+        else:
+            lines += wrapped(text or "-", f"  {shown:<{name_columns}}  ", hanging)
+    return lines
+
+
+def outline(document: Mapping[str, Any], indent: str = "") -> list[str]:
+    """A JSON document as an indented text, without what is empty in it."""
+    lines = []
+    for name, value in document.items():
+        if value in (None, "", [], {}):
+            continue
+        if isinstance(value, Mapping):
+            inner = outline(value, indent + "  ")
+            lines += [f"{indent}{printable(name)}:", *inner] if inner else []
+        elif isinstance(value, list) and not all(map(_is_word, value)):
+            lines.append(f"{indent}{printable(name)}:")
+            lines += [line for item in value for line in _item(item, indent + "  ")]
+        else:
+            lines += wrapped(_inline(value), f"{indent}{printable(name)}: ", indent + "  ")
+    return lines
+
+
+def _item(item: Any, indent: str) -> list[str]:
+    if not isinstance(item, Mapping):
+        return wrapped(_inline(item), f"{indent}- ", indent + "  ")
+    first, *rest = outline(item, indent + "  ") or [f"{indent}  {{}}"]
+    return [f"{indent}- {first.lstrip()}", *rest]
+
+
+def _is_word(item: Any) -> bool:
+    return not isinstance(item, (Mapping, list)) and not set(str(item)) & {" ", ","}
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_inline, value))
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
