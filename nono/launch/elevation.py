@@ -17,7 +17,7 @@ from nono.audit.ledger import AuditLog
 from nono.launch.run import Start, own_grants
 from nono.policy.approval import Approval, ChainBackend, TerminalBackend, WebhookBackend
 from nono.policy.filesystem import HostFilesystem
-from nono.policy.path_verdict import file_policy
+from nono.policy.rulebook import rulebook_of
 from nono.supervisor.caller import open_root, standing
 from nono.supervisor.file_opens import Command, FileOpens
 
@@ -53,7 +53,8 @@ async def file_opens(
 
     readable: what the command may read of files that nono made for it. Closed by the loop that uses it.
     """
-    policy = file_policy(start.prepared.resolved, HostFilesystem(), own_grants(readable))
+    own = own_grants((*start.readable, *readable))
+    policy = rulebook_of(start.prepared.resolved, HostFilesystem(), own).files
     root = open_root(start.launcher.pid)
     try:
         command = Command(root, standing(start.launcher.pid))

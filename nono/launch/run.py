@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,9 +16,13 @@ from nono.errors import LaunchError, NonoError
 from nono.kernel import process
 from nono.launch import module_path
 from nono.launch.prepare import Prepared, enforcement_of, find_program
+from nono.launch.state import VARIABLE, State, state_of
+from nono.launch.state_file import StateFile, identity, state_file
 from nono.policy.capability import Access, Grant, NetworkMode, SandboxPolicy
 from nono.policy.environment import child_environment, started_in
+from nono.policy.filesystem import HostFilesystem
 from nono.policy.resolve import Resolved
+from nono.policy.rulebook import rulebook_of
 from nono.sandbox import host, probe
 from nono.sandbox.enter import Command
 from nono.sandbox.launcher import Launcher, fork_launcher
@@ -99,8 +103,9 @@ class Launch:
             # Before any secret is in memory, as it forks.
             ahead = stack.enter_context(_authority_ahead(prepared, self._environ))
             try:
+                state = stack.enter_context(state_file(self._environ, warn))
                 handed_out = _handed_out(prepared.resolved, self._environ, warn)
-                start = Start(prepared, launcher, child, self._environ, handed_out, ahead)
+                start = Start(prepared, launcher, child, self._environ, handed_out, ahead, state)
                 if prepared.enforcement.is_served:
                     exit_code = _run_served(start, log)
                 elif prepared.enforcement.rung is None:
@@ -128,23 +133,36 @@ class Start(NamedTuple):
     environ: Mapping[str, str]
     handed_out: Mapping[str, str]  # credentials that the command itself holds, by variable
     ahead: AuthorityAhead | None  # of a run with a proxy that intercepts
+    state: StateFile | None  # for the command, about itself
+
+    @property
+    def readable(self) -> tuple[str, ...]:
+        """What every command may read of nono's own."""
+        return () if self.state is None else (self.state.path,)
 
     def restrict(
         self, added: Mapping[str, str], proxy_port: int | None, *, readable: Sequence[str] = ()
     ) -> int | None:
         """Have the launcher restrict itself; the number of its listener, if it has one.
 
-        added is laid over what the command inherits. readable: what it may read of nono's own.
+        added is laid over what the command inherits. readable: what else it may read of nono's own.
         """
         prepared = self.prepared
-        own = own_grants(readable)
+        own = own_grants((*self.readable, *readable))
         capabilities = prepared.capabilities._replace(grants=(*prepared.capabilities.grants, *own))
         plan = draw(capabilities, prepared.facts, prepared.enforcement, proxy_port=proxy_port)
         workdir = prepared.capabilities.workdir
         environment = child_environment(self.environ, prepared.resolved.environment)
         environment = started_in(workdir, environment, prepared.resolved.environment)
         environment |= {**self.handed_out, **added}
+        if self.state is not None and self.state.write(self._own_state(own)):
+            environment[VARIABLE] = self.state.path
         return self.launcher.restrict(plan, Command(prepared.program, prepared.argv, environment, workdir))
+
+    def _own_state(self, own: Iterable[Grant]) -> State:
+        prepared = self.prepared
+        rules = rulebook_of(prepared.resolved, HostFilesystem(), own)
+        return state_of(rules, prepared.enforcement, prepared.facts.landlock_abi, identity)
 
     def go(self) -> None:
         """Let it execute. LaunchError when it cannot."""

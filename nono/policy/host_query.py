@@ -11,33 +11,33 @@ from nono.policy.hostname import HostError, canonical_host, ip_literal
 from nono.policy.network import Allow, HostFilter, Refuse
 from nono.policy.ports import PortGrants, PortRange
 from nono.policy.query import Answer
-from nono.policy.resolve import Resolved
+from nono.policy.rulebook import Rulebook
 from nono.policy.upstream import Upstream
 
 _ANY_HOST = IPv4Address("203.0.113.1")  # of documentation (RFC 5737): nobody is there
 
 
-def why_host(resolved: Resolved, host: str, port: int) -> Answer:
+def why_host(rules: Rulebook, host: str, port: int) -> Answer:
     """Whether the child may reach host (a name or an address) on port; resolves nothing."""
-    capabilities, rules = resolved.capabilities, resolved.host_filter
+    capabilities, hosts = rules.capabilities, rules.hosts
     if capabilities.restricts_network:
         rule = _past_the_proxy(capabilities.ports, host, port)
         if rule is not None:
             return Answer("allowed", "port_granted", source=rule, details=f"a direct connection, by {rule}")
-        if rules is None:
+        if hosts is None:
             return _blocked(capabilities.ports, host, port)
-    if rules is None:
+    if hosts is None:
         return Answer("allowed", "network_allowed")
-    through_route = _through_route(resolved, rules, host, port)
+    through_route = _through_route(rules, hosts, host, port)
     if through_route is not None:
         return through_route
-    verdict = rules.judge_name(host, port)
+    verdict = hosts.judge_name(host, port)
     if isinstance(verdict, Allow) and _is_literal(host):
-        verdict = rules.judge_addresses(host, port, [canonical_host(host)])
+        verdict = hosts.judge_addresses(host, port, [canonical_host(host)])
     match verdict:
         case Allow(rule, origin):
             details = f"allowed by {rule}" if rule else "no allow list was asked for"
-            listed = [rule for policy in _scopes(resolved, host) for rule in policy.allow]
+            listed = [rule for policy in _scopes(rules, host) for rule in policy.allow]
             return Answer(
                 "allowed",
                 "endpoint_restricted" if listed else "proxy_allowed",
@@ -55,24 +55,22 @@ def why_host(resolved: Resolved, host: str, port: int) -> Answer:
             )
 
 
-def why_request(resolved: Resolved, host: str, port: int, method: str, path: str) -> Answer:
+def why_request(rules: Rulebook, host: str, port: int, method: str, path: str) -> Answer:
     """Whether the child may ask host for path, which is canonical and without its query, with method."""
-    answer = why_host(resolved, host, port)
-    if answer.status != "allowed" or resolved.host_filter is None:
+    answer = why_host(rules, host, port)
+    if answer.status != "allowed" or rules.hosts is None:
         return answer
     name = canonical_host(host)
-    routes = [(service.name, service.upstream, service.endpoints) for service in resolved.services]
-    routes += [(route.name, route.upstream, route.endpoints) for route in resolved.oauth_routes]
     scopes = [
         _Candidate(scope.endpoints, f"--allow-domain {scope}{path}")
-        for scope in resolved.scopes
+        for scope in rules.scopes
         if scope.covers(name)
     ]
     candidates = [
-        _Candidate(policy, f"--allow-endpoint {service}:{method}:{path}")
-        for service, upstream, policy in routes
+        _Candidate(route.endpoints, f"--allow-endpoint {route.name}:{method}:{path}")
+        for route in rules.routes
         # A credential without rules does not open paths that the host was not granted with.
-        if upstream.covers(name, port) and not (policy.allows_all and scopes)
+        if route.upstream.covers(name, port) and not (route.endpoints.allows_all and scopes)
     ] or scopes
     return _judged(candidates, method, path, answer) if candidates else answer
 
@@ -108,20 +106,20 @@ def _judged(candidates: Sequence[_Candidate], method: str, path: str, whole_host
             )
 
 
-def _scopes(resolved: Resolved, host: str) -> list[EndpointPolicy]:
+def _scopes(rules: Rulebook, host: str) -> list[EndpointPolicy]:
     name = canonical_host(host)
-    return [scope.endpoints for scope in resolved.scopes if scope.covers(name)]
+    return [scope.endpoints for scope in rules.scopes if scope.covers(name)]
 
 
-def _through_route(resolved: Resolved, rules: HostFilter, host: str, port: int) -> Answer | None:
+def _through_route(rules: Rulebook, hosts: HostFilter, host: str, port: int) -> Answer | None:
     """The answer for the upstream of a credential service, which its own route reaches."""
-    for service in resolved.services:
-        if _is_upstream(service.upstream, host, port):
-            narrowed = rules.for_route(host, port, f"service {service.name}")
+    for route in rules.routes:
+        if not route.is_login and _is_upstream(route.upstream, host, port):
+            narrowed = hosts.for_route(host, port, f"service {route.name}")
             if isinstance(narrowed.judge_name(host, port), Allow):
-                variables = f" ({', '.join(service.base_url_env_vars)})" if service.base_url_env_vars else ""
-                details = f"the credential service {service.name} reaches it through its own route{variables}"
-                return Answer("allowed", "proxy_allowed", source=service.origin, details=details)
+                variables = f" ({', '.join(route.base_url_env_vars)})" if route.base_url_env_vars else ""
+                details = f"the credential service {route.name} reaches it through its own route{variables}"
+                return Answer("allowed", "proxy_allowed", source=route.origin, details=details)
     return None
 
 

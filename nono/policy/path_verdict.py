@@ -6,11 +6,9 @@ from collections.abc import Iterable
 from posixpath import dirname
 from typing import NamedTuple
 
-from nono import paths
 from nono.policy.capability import Access, Denial, Grant
 from nono.policy.denials import DenyRules
-from nono.policy.places import Filesystem, canonical_as_far, inside
-from nono.policy.resolve import Resolved
+from nono.policy.places import inside
 
 
 class Granted(NamedTuple):
@@ -97,13 +95,3 @@ class FilePolicy(NamedTuple):
     def root_below(self, path: str) -> str | None:
         """The protected root that a directory leads to; None when it leads to none."""
         return next((spelled for spelled, root in self.roots if inside(root, path)), None)
-
-
-def file_policy(resolved: Resolved, fs: Filesystem, handed_out: Iterable[Grant] = ()) -> FilePolicy:
-    """The policy of a run about files. handed_out: grants on files that the run itself makes."""
-    return FilePolicy(
-        GrantTable(resolved.capabilities.grants),
-        resolved.deny_rules,
-        tuple((root, canonical_as_far(root, fs)) for root in paths.protected_roots(resolved.places.environ)),
-        GrantTable(handed_out),
-    )

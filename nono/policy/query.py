@@ -16,10 +16,9 @@ from nono.policy.path_verdict import (
     NotGranted,
     Protected,
     TooWeak,
-    file_policy,
 )
-from nono.policy.places import Filesystem, canonical_as_far, inside, parent_resolved, target
-from nono.policy.resolve import Resolved
+from nono.policy.places import Filesystem, Places, canonical_as_far, inside, parent_resolved, target
+from nono.policy.rulebook import Rulebook
 
 _BADGES = {Access.READ: "read", Access.WRITE: "write", Access.READWRITE: "read+write"}
 
@@ -46,6 +45,7 @@ class Answer(NamedTuple):
     suggested_flag: str | None = None
     endpoint_rules: tuple[tuple[str, str], ...] = ()  # method and path of each rule that allows
     enforced_by: str | None = None  # the rung that would hold a run to it here, or why none does
+    warning: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """For json.dumps: absent fields are left out."""
@@ -57,13 +57,13 @@ class Answer(NamedTuple):
         return {name: value for name, value in document.items() if value is not None}
 
 
-def why_path(resolved: Resolved, path: str, access: Access, fs: Filesystem) -> Answer:
+def why_path(rules: Rulebook, places: Places, path: str, access: Access, fs: Filesystem) -> Answer:
     """Whether the child may have access to path; relative paths and ``~`` are read as on a command line."""
-    original = resolved.places.of_flag(path)
+    original = places.of_flag(path)
     canonical = target(original, fs) or canonical_as_far(original, fs)
-    policy = file_policy(resolved, fs)
+    policy = rules.files
     verdict = policy.judge((canonical, parent_resolved(original, fs)), access)
-    grants = covering(resolved.capabilities.grants, canonical)
+    grants = covering(rules.grants, canonical)
     match verdict:
         case Protected(root):
             return Answer(
@@ -81,16 +81,16 @@ def why_path(resolved: Resolved, path: str, access: Access, fs: Filesystem) -> A
                 policy_source=denial.origin if is_group else "filesystem.deny",
                 suggested_flag=f"{_flag(canonical, access, fs)} --bypass-protection {canonical}",
             )
-        case NotGranted() if _is_asked_about(resolved, policy, canonical, fs):
+        case NotGranted() if _is_asked_about(rules, policy, canonical, fs):
             return Answer(
                 "approval_required",
                 "path_not_granted",
-                details=f"somebody is asked {resolved.approval} when it is opened",
-                suggested_flag=_suggestion(resolved, canonical, access, fs),
+                details=f"somebody is asked {rules.asked} when it is opened",
+                suggested_flag=_suggestion(places, canonical, access, fs),
             )
         case NotGranted():
             return Answer(
-                "denied", "path_not_granted", suggested_flag=_suggestion(resolved, canonical, access, fs)
+                "denied", "path_not_granted", suggested_flag=_suggestion(places, canonical, access, fs)
             )
         case TooWeak():
             nearest = grants[0]
@@ -98,25 +98,50 @@ def why_path(resolved: Resolved, path: str, access: Access, fs: Filesystem) -> A
                 "denied",
                 "insufficient_access",
                 matching_capability=MatchingCapability(nearest.path, _BADGES[nearest.access], nearest.source),
-                suggested_flag=_suggestion(resolved, canonical, access, fs),
+                suggested_flag=_suggestion(places, canonical, access, fs),
             )
         case Granted():
             return _granted(grants, access)
 
 
-def masked_path(resolved: Resolved, path: str, fs: Filesystem) -> Mask | Absent | None:
+def why_path_since(
+    rules: Rulebook, places: Places, path: str, access: Access, fs: Filesystem, stale: frozenset[str]
+) -> Answer:
+    """As why_path, for a command that runs already.
+
+    stale: paths of grants where another file stands now, or none: the kernel holds a grant on a file.
+    """
+    answer = why_path(rules, places, path, access, fs)
+    original = places.of_flag(path)
+    canonical = target(original, fs) or canonical_as_far(original, fs)
+    gone = [grant for grant in covering(rules.grants, canonical) if grant.path in stale]
+    if answer.status != "allowed" or not gone:
+        return answer
+    left = why_path(rules.without(stale), places, path, access, fs)
+    replaced = f"'{gone[0].path}' was replaced or removed since the start; the grant holds on what was there"
+    if left.status == "allowed":
+        return left._replace(warning=replaced)
+    return Answer(
+        left.status,
+        "stale_file_grant",
+        details=f"{replaced}. A new run grants what is there now",
+        matching_capability=MatchingCapability(gone[0].path, _BADGES[gone[0].access], gone[0].source),
+    )
+
+
+def masked_path(rules: Rulebook, places: Places, path: str, fs: Filesystem) -> Mask | Absent | None:
     """What becomes of a denied path in a granted directory; path is read as above. None for all others."""
-    original = resolved.places.of_flag(path)
-    masking = resolved.capabilities.masking
+    original = places.of_flag(path)
+    masking = rules.capabilities.masking
     # A masked link is met before what it leads to.
     by_name = masked_at(masking, parent_resolved(original, fs))
     return by_name or masked_at(masking, canonical_as_far(original, fs))
 
 
-def _is_asked_about(resolved: Resolved, policy: FilePolicy, path: str, fs: Filesystem) -> bool:
+def _is_asked_about(rules: Rulebook, policy: FilePolicy, path: str, fs: Filesystem) -> bool:
     """As the supervisor has it: not what does not exist, leads to nono's own state or lies in /proc/PID."""
     kind = fs.kind(path)
-    if not resolved.capabilities.elevation or kind in (None, "socket") or path in PROBED:
+    if not rules.capabilities.elevation or kind in (None, "socket") or path in PROBED:
         return False
     if policy.root_below(path) is not None:
         return False
@@ -145,12 +170,11 @@ def _granted(grants: list[Grant], access: Access) -> Answer:
     )
 
 
-def _suggestion(resolved: Resolved, path: str, access: Access, fs: Filesystem) -> str | None:
+def _suggestion(places: Places, path: str, access: Access, fs: Filesystem) -> str | None:
     """The flag that would grant path: for a missing one its parent, unless that is far too much."""
     if fs.kind(path) is not None:
         return _flag(path, access, fs)
     parent = dirname(path)
-    places = resolved.places
     bases = (
         places.built_in(name)
         for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from nono.policy.places import Filesystem, canonical_as_far
+from nono.policy.places import Filesystem, Places, canonical_as_far
 from nono.policy.query import Answer
-from nono.policy.resolve import Resolved
+from nono.policy.rulebook import Rulebook
 
 
-def why_socket(resolved: Resolved, path: str, fs: Filesystem, *, binds: bool) -> Answer:
+def why_socket(rules: Rulebook, places: Places, path: str, fs: Filesystem, *, binds: bool) -> Answer:
     """Whether the child may connect to the Unix socket at path, or bind one there."""
-    canonical = canonical_as_far(resolved.places.of_flag(path), fs)
-    if not resolved.capabilities.mediates_unix_sockets:
+    canonical = canonical_as_far(places.of_flag(path), fs)
+    if not rules.capabilities.mediates_unix_sockets:
         return Answer(
             "allowed",
             "unix_socket_not_mediated",
             details="this run does not look at Unix sockets with a path; files and their modes decide",
         )
-    verdict = resolved.unix_sockets.judge(canonical, binds=binds)
+    verdict = rules.unix_sockets.judge(canonical, binds=binds)
     if verdict.grant is None:
         return Answer(
             "denied", "unix_socket_not_granted", details=verdict.reason, suggested_flag=verdict.hint

@@ -27,19 +27,20 @@ from nono.kernel.uapi_seccomp import (
     SECCOMP_RET_USER_NOTIF,
     SYSCALL_NUMBERS,
 )
+from nono.launch.state import state_of
+from nono.launch.state_file import identity
 from nono.policy.capability import Access
 from nono.policy.filesystem import HostFilesystem
-from nono.policy.host_query import why_host
-from nono.policy.path_verdict import file_policy
 from nono.policy.places import inside
 from nono.policy.profile import Filesystem as Files
 from nono.policy.profile import Meta, Profile
-from nono.policy.query import why_path
+from nono.policy.query import why_path_since
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
+from nono.policy.rulebook import rulebook_of
 from nono.sandbox import apply
 from nono.sandbox.facts import HostFacts, Listener, MaskFacts
-from nono.sandbox.plan import Refusal, SandboxPlan, choose_enforcement, draw
+from nono.sandbox.plan import Enforcement, Refusal, SandboxPlan, choose_enforcement, draw
 from nono.supervisor.adjudicator import (
     NetworkGrants,
     Perform,
@@ -52,7 +53,8 @@ from nono.supervisor.file_judge import Found, Leave, judge_open
 from nono.supervisor.open_call import OpenCall
 from nono.supervisor.syscall_args import InetAddress
 from support.bpf_interpreter import decode, run
-from support.forked import in_child
+from support.forked import child, in_child
+from support.questions import why_host, why_path
 
 MACHINE = os.uname().machine
 ABI = landlock.abi_version()
@@ -154,7 +156,7 @@ def test_files_are_granted_alike_by_why_the_plan_and_the_supervisor(
     is_granted = why_path(resolved, path, access, FS).status == "allowed"
     assert is_granted == (rights_on(plan, path) & RIGHTS[access] == RIGHTS[access])
     call = OpenCall(-100, os.fsencode(path), OPEN_FLAGS[access])
-    verdict = judge_open(call, Found(path, "file"), file_policy(resolved, FS))
+    verdict = judge_open(call, Found(path, "file"), rulebook_of(resolved, FS).files)
     assert is_granted == isinstance(verdict, Leave)
 
 
@@ -176,6 +178,48 @@ def test_the_kernel_opens_what_why_says_and_nothing_else(home: Path, request: di
         return [opens(path, OPEN_FLAGS[access]) for path, access in cases]
 
     assert in_child(opened) == said
+
+
+@settings(parent=quietly, max_examples=20)
+@given(grants_of_files, some(FILES))
+@example({"read_file": ("a/x",)}, ("a/x",))
+@example({"read": ("a",), "read_file": ("a/x",)}, ("a/x",))
+def test_the_kernel_opens_what_why_says_inside_although_files_were_replaced(
+    home: Path, request: dict[str, object], replaced: tuple[str, ...]
+) -> None:
+    """Another process does it, once the plan restricts; the state is that of the start."""
+    resolved = policy(home, request)
+    assert resolved is not None
+    plan = drawn(resolved)
+    assert plan is not None
+    state = state_of(rulebook_of(resolved, FS), Enforcement(rung=None), ABI, identity)
+    cases = [(str(home / file), access) for file in FILES for access in Access]
+    go, went = os.pipe(), os.pipe()
+
+    def opened() -> list[bool]:
+        apply.restrict(plan)
+        os.write(go[1], b"!")
+        os.read(went[0], 1)
+        return [opens(path, OPEN_FLAGS[access]) for path, access in cases]
+
+    try:
+        with child(opened) as started:
+            os.read(go[0], 1)
+            for file in replaced:
+                new = home / f"{file}.new"
+                new.write_text("content")
+                new.replace(home / file)
+            os.write(went[1], b"!")
+            seen = started.result()
+    finally:
+        for end in (*go, *went):
+            os.close(end)
+    stale = state.stale(identity)
+    said = [
+        why_path_since(state.rules, resolved.places, path, access, FS, stale).status == "allowed"
+        for path, access in cases
+    ]
+    assert seen == said
 
 
 def opens(path: str, flags: int) -> bool:

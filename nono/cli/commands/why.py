@@ -5,59 +5,101 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from nono.cli import arguments, options, render
+from nono.cli.console import printable
 from nono.cli.parse import Invocation
-from nono.cli.resolution import resolve_given
+from nono.cli.subject import Held, Subject, around, described
 from nono.errors import ConfigError, UsageError
+from nono.launch.state import VARIABLE
+from nono.launch.state_file import read_own_state
 from nono.policy.capability import Access, Mask, NetworkMode
 from nono.policy.filesystem import HostFilesystem
 from nono.policy.host_query import why_host, why_request
 from nono.policy.hostname import HostError, canonical_host, parse_port
-from nono.policy.query import Answer, masked_path, why_path
-from nono.policy.resolve import Resolved
-from nono.sandbox import probe
-from nono.sandbox.plan import Enforcement, Refusal, choose_enforcement
+from nono.policy.query import Answer, masked_path, why_path_since
+from nono.sandbox.plan import Refusal
+from nono.sandbox.scope_query import SCOPES, ScopeAnswer, scope_answer
+
+if TYPE_CHECKING:
+    from nono.policy.rulebook import Rulebook
 
 DESCRIPTION = "Says whether a path or a host would be allowed under the options given, and why."
 SOCKET_OPERATIONS = ("connect", "bind")
 DENIED_STATUS = 1  # with --exit-code
-LATER = ("--command", "--caller", "--scope", "--self")
+QUESTIONS = ("command", "path", "host", "scope")
+NOT_SANDBOXED = "Not running inside a nono sandbox"
+NO_STATE = f"  {NOT_SANDBOXED}: {VARIABLE} is not set (nono wrap does not set it)"
 
 
 def run(argv: Sequence[str]) -> int:
     environ = dict(os.environ)
-    parser = _parser(argv)
-    parsed = parser.parse_args(list(argv))
-    for flag in LATER:
-        if getattr(parsed, flag.removeprefix("--").replace("-", "_")):
-            raise UsageError(f"{flag}: not available yet.")
+    # What stands behind `--` are the arguments of --command.
+    own = list(argv[: argv.index("--")] if "--" in argv else argv)
+    parser = _parser(own)
+    parsed = parser.parse_args(own)
     _check_question(parsed)
-    given = options.collect(options.WHY, vars(parsed), argv, environ)
-    invocation = Invocation(given, silent=False, command=())
-    resolved = resolve_given(invocation, environ)
-    if parsed.path is not None and parsed.op in SOCKET_OPERATIONS:
-        answer = _answer_of_socket(resolved, parsed)
-    elif parsed.path is not None:
-        answer = _answer_of_path(resolved, parsed)
+    subject = _subject(parsed, own, environ)
+    if subject is None:
+        _say(parsed, {"status": "not_sandboxed", "message": NOT_SANDBOXED}, ["NOT SANDBOXED", NO_STATE])
+        return 0
+    answer = _answer(subject, parsed)
+    _say(parsed, answer.as_json(), _text(answer))
+    is_no = answer.is_open if isinstance(answer, ScopeAnswer) else answer.status == "denied"
+    return DENIED_STATUS if parsed.exit_code and is_no else 0
+
+
+def _say(parsed: argparse.Namespace, document: Mapping[str, object], lines: Sequence[str]) -> None:
+    if parsed.json:
+        print(json.dumps(document, indent=2))
     else:
-        answer = _answer_of_host(resolved, parsed)._replace(enforced_by=_enforced_by(resolved))
-    print(json.dumps(answer.as_json(), indent=2) if parsed.json else "\n".join(_text(answer)))
-    return DENIED_STATUS if parsed.exit_code and answer.status == "denied" else 0
+        for line in lines:
+            print(printable(line).replace("\n", "\\n"))  # a path may hold what looks like a line of ours
 
 
-def _answer_of_path(resolved: Resolved, parsed: argparse.Namespace) -> Answer:
+def _subject(parsed: argparse.Namespace, argv: Sequence[str], environ: Mapping[str, str]) -> Subject | None:
+    """The run that is asked about; None where --self finds none."""
+    given = options.collect(options.WHY, vars(parsed), argv, environ)
+    if not parsed.self:
+        if environ.get(VARIABLE) and not given.values:
+            print("hint: --self asks about the sandbox around this shell", file=sys.stderr)
+        return described(Invocation(given, silent=False, command=()), environ)
+    if given.values:
+        raise ConfigError("--self is about the run around it, whose options are known; leave out all others.")
+    state = read_own_state(environ)
+    return None if state is None else around(state, environ)
+
+
+def _answer(subject: Subject, parsed: argparse.Namespace) -> Answer | ScopeAnswer:
+    if parsed.command is not None:
+        return Answer(
+            "denied",
+            "command_policy_unavailable",
+            details="there are no command_policies; what a command may do is what its run is granted",
+        )
+    if parsed.path is not None and parsed.op in SOCKET_OPERATIONS:
+        return _answer_of_socket(subject, parsed)
+    if parsed.path is not None:
+        return _answer_of_path(subject, parsed)
+    if parsed.scope is not None:
+        chosen, landlock_abi = subject.held()
+        return scope_answer(parsed.scope, subject.rules.capabilities, chosen, landlock_abi)
+    return _answer_of_host(subject.rules, parsed)._replace(enforced_by=_enforced_by(subject))
+
+
+def _answer_of_path(subject: Subject, parsed: argparse.Namespace) -> Answer:
     """With what holds a run to it, where that is not Landlock."""
-    fs = HostFilesystem()
-    if resolved.capabilities.elevation and not _elevates(resolved):
-        capabilities = resolved.capabilities._replace(elevation=False)
-        resolved = resolved._replace(capabilities=capabilities)
-    answer = why_path(resolved, parsed.path, Access(parsed.op), fs)
-    masked = masked_path(resolved, parsed.path, fs)
+    fs, rules = HostFilesystem(), subject.rules
+    if rules.capabilities.elevation and not _elevates(subject.held()):
+        rules = rules._replace(capabilities=rules.capabilities._replace(elevation=False))
+    answer = why_path_since(rules, subject.places, parsed.path, Access(parsed.op), fs, subject.stale)
+    masked = masked_path(rules, subject.places, parsed.path, fs)
     if masked is None or answer.status != "denied":
         return answer
-    chosen = _enforcement(resolved)
+    chosen = subject.held().chosen
     if isinstance(chosen, Refusal):
         held = _refused(chosen)
     elif isinstance(masked, Mask):
@@ -67,15 +109,16 @@ def _answer_of_path(resolved: Resolved, parsed: argparse.Namespace) -> Answer:
     return answer._replace(enforced_by=held)
 
 
-def _answer_of_socket(resolved: Resolved, parsed: argparse.Namespace) -> Answer:
+def _answer_of_socket(subject: Subject, parsed: argparse.Namespace) -> Answer:
     # Imported here: other questions have no use for it.
     from nono.policy.socket_query import why_socket
 
-    answer = why_socket(resolved, parsed.path, HostFilesystem(), binds=parsed.op == "bind")
-    return answer._replace(enforced_by=_enforced_by(resolved))
+    binds = parsed.op == "bind"
+    answer = why_socket(subject.rules, subject.places, parsed.path, HostFilesystem(), binds=binds)
+    return answer._replace(enforced_by=_enforced_by(subject))
 
 
-def _answer_of_host(resolved: Resolved, parsed: argparse.Namespace) -> Answer:
+def _answer_of_host(rules: Rulebook, parsed: argparse.Namespace) -> Answer:
     """About the host, or about a request when a path stands behind it."""
     # Imported here: a question about a path needs nothing of the proxy.
     from nono.proxy.message import MessageError
@@ -84,34 +127,28 @@ def _answer_of_host(resolved: Resolved, parsed: argparse.Namespace) -> Answer:
     host, port = _host_and_port(parsed.host, parsed.port)
     path = _path(parsed.host)
     if not path and parsed.method is None:
-        return why_host(resolved, host, port)
+        return why_host(rules, host, port)
     try:
         sent = canonical((path or "/").encode("utf-8", "surrogateescape")).decode("ascii")
     except MessageError as error:
         return Answer("denied", "proxy_filtered", details=f"the proxy refuses such a request: {error}")
-    return why_request(resolved, host, port, (parsed.method or "GET").upper(), sent)
+    return why_request(rules, host, port, (parsed.method or "GET").upper(), sent)
 
 
-def _enforced_by(resolved: Resolved) -> str | None:
-    """What a run with these options would stand on here, as its summary has it; None for other runs."""
-    capabilities = resolved.capabilities
+def _enforced_by(subject: Subject) -> str | None:
+    """What the run stands on, as its summary has it; None for other runs."""
+    capabilities = subject.rules.capabilities
     if capabilities.network is not NetworkMode.PROXY:
         return "nothing: sandbox policy external" if capabilities.is_network_left_open else None
-    chosen = _enforcement(resolved)
+    chosen = subject.held().chosen
     if isinstance(chosen, Refusal):
         return _refused(chosen)
     return None if chosen.rung is None else f"{chosen.rung.value}: {render.RUNGS[chosen.rung]}"
 
 
-def _enforcement(resolved: Resolved) -> Enforcement | Refusal:
-    facts = probe.with_masks(probe.host_facts(), resolved.capabilities.masking)
-    return choose_enforcement(resolved.capabilities, facts)
-
-
-def _elevates(resolved: Resolved) -> bool:
-    """Whether a run would ask here, as it needs a listener for."""
-    chosen = _enforcement(resolved)
-    return not isinstance(chosen, Refusal) and chosen.elevation
+def _elevates(held: Held) -> bool:
+    """Whether somebody is asked there, as that needs a listener."""
+    return not isinstance(held.chosen, Refusal) and held.chosen.elevation
 
 
 def _refused(chosen: Refusal) -> str:
@@ -125,13 +162,17 @@ def _path(text: str) -> str:
 
 
 def _check_question(parsed: argparse.Namespace) -> None:
-    if (parsed.path is None) == (parsed.host is None):
+    asked = [f"--{name}" for name in QUESTIONS if getattr(parsed, name) is not None]
+    if len(asked) != 1:
         which = (
-            "--path or --host is required" if parsed.path is None else "--path and --host are two questions"
+            f"{' and '.join(asked)} are several questions; ask one"
+            if asked
+            else "--command, --path, --host, or --scope is required"
         )
         raise ConfigError(which, hint="nono why --path ~/.ssh --op read")
-    if parsed.method is not None and parsed.host is None:
-        raise ConfigError("--method belongs to a question about --host")
+    for name, question in (("method", "host"), ("caller", "command")):
+        if getattr(parsed, name) is not None and getattr(parsed, question) is None:
+            raise ConfigError(f"--{name} belongs to a question about --{question}")
     if parsed.path == "":
         raise UsageError("--path: its value is empty.")
 
@@ -151,10 +192,10 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--method", metavar="METHOD", help="of the request to the URL; default: GET")
     parser.add_argument("--json", action="store_true", help="answer in JSON")
     parser.add_argument("--exit-code", action="store_true", help="exit 1 when the answer is no")
-    for flag in LATER:
-        takes_value = flag != "--self"
-        action = "store" if takes_value else "store_true"
-        parser.add_argument(flag, action=action, help=argparse.SUPPRESS)
+    parser.add_argument("--scope", choices=SCOPES, help="whether such a thing is held inside the sandbox")
+    parser.add_argument("--command", metavar="COMMAND", help="the command in question")
+    parser.add_argument("--caller", metavar="NAME", help="who would start it; default: session")
+    parser.add_argument("--self", action="store_true", help="ask about the sandbox around this process")
     arguments.add_options(parser, options.WHY, argv)
     return parser
 
@@ -175,7 +216,9 @@ def _host_and_port(text: str, port: int | None) -> tuple[str, int]:
     return (host if has_port else authority), port or given or (80 if scheme == "http" else 443)
 
 
-def _text(answer: Answer) -> list[str]:
+def _text(answer: Answer | ScopeAnswer) -> list[str]:
+    if isinstance(answer, ScopeAnswer):
+        return _text_of_scope(answer)
     lines = [answer.status.upper().replace("_", " "), f"  Reason: {answer.reason}"]
     match = answer.matching_capability
     labelled = (
@@ -187,9 +230,26 @@ def _text(answer: Answer) -> list[str]:
         ("Enforced by", answer.enforced_by),
         ("Closest match", f"{match.path} ({match.access}, {match.source})" if match else None),
         ("Suggested fix", answer.suggested_flag),
+        ("Warning", answer.warning),
     )
     lines += [f"  {label}: {value}" for label, value in labelled if value]
     if answer.endpoint_rules:
         lines.append(f"  Endpoint rules ({len(answer.endpoint_rules)} total):")
         lines += [f"    {method} {path}" for method, path in answer.endpoint_rules]
     return lines
+
+
+def _text_of_scope(answer: ScopeAnswer) -> list[str]:
+    fields = answer.as_json()
+    return [
+        "SCOPE",
+        *(
+            f"  {name.replace('_', ' ').capitalize()}: {_word(fields[name])}"
+            for name in fields
+            if name != "status"
+        ),
+    ]
+
+
+def _word(value: object) -> object:
+    return {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -80,9 +82,12 @@ def test_a_global_option_to_come_is_refused_by_name(
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        (["--path", "/etc", "--host", "a.example"], "--path and --host are two questions"),
-        ([], "--path or --host is required"),
+        (["--path", "/etc", "--host", "a.example"], "--path and --host are several questions"),
+        ([], "--command, --path, --host, or --scope is required"),
         (["--path", ""], "--path: its value is empty."),
+        (["--scope", "signal", "--command", "git"], "--command and --scope are several questions"),
+        (["--path", "/etc", "--caller", "git"], "--caller belongs to a question about --command"),
+        (["--path", "/etc", "--self", "--read", "/etc"], "--self is about the run around it"),
         (["--path", "/etc", "--method", "GET"], "--method belongs to a question about --host"),
         (["--host", ""], "--host ''"),
         (["--host", "http://["], "--host 'http://['"),
@@ -96,6 +101,29 @@ def test_why_refuses_what_is_not_one_question(
     status, out, err = outcome(capsys, "why", *argv)
     assert (status != 0, out) == (True, "")
     assert sentence in err
+
+
+def test_why_says_that_no_policy_decides_about_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ("why", "--json", "--command", "git", "--caller", "npm", "--exit-code", "--", "push", "--force")
+    status, out, _ = outcome(capsys, *argv)
+    assert (status, json.loads(out)["reason"]) == (1, "command_policy_unavailable")
+    assert outcome(capsys, *(word for word in argv if word != "--exit-code"))[0] == 0
+
+
+def test_why_prints_a_path_on_one_line_whatever_it_holds(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "x\nALLOWED\x1b[2J"
+    file.touch()
+    _, out, _ = outcome(capsys, "why", "--path", str(file), "--read-file", str(file))
+    assert out.startswith("ALLOWED\n  Reason: granted_path\n  Granted by: ")
+    assert "\nALLOWED" not in out
+    assert out.replace("\n", "").isprintable()
+
+
+def test_why_says_whether_scopes_are_held(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = outcome(capsys, "why", "--scope", "signal")
+    assert out.startswith("SCOPE\n  Scope: signal\n  State: ")
 
 
 @pytest.mark.parametrize("host", ["a.example", "a.example:80", "[::1]:443", "::1", "https://[::1]/x"])

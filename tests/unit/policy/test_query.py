@@ -12,20 +12,19 @@ from hypothesis import strategies as st
 from nono.policy.capability import Access, Denial, Grant
 from nono.policy.denials import DenyRules
 from nono.policy.filesystem import HostFilesystem
-from nono.policy.host_query import why_host, why_request
 from nono.policy.network import Allow
-from nono.policy.path_verdict import file_policy
 from nono.policy.places import Filesystem
 from nono.policy.profile import Filesystem as Files
 from nono.policy.profile import Meta, Network, Profile
 from nono.policy.profile_routes import CustomCredential, PolicyEntry, RuleEntry
-from nono.policy.query import why_path
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
+from nono.policy.rulebook import rulebook_of
 from nono.supervisor.adjudicator import NetworkGrants, Perform, judge_connect, loopback
 from nono.supervisor.file_judge import Ask, Found, Leave, Refuse, judge_open
 from nono.supervisor.open_call import OpenCall
 from nono.supervisor.syscall_args import InetAddress
+from support.questions import why_host, why_path, why_request
 
 HOME = "/home/ada"
 WORK = f"{HOME}/work"
@@ -320,7 +319,7 @@ def test_why_says_of_every_file_what_the_supervisor_does_with_its_open(
         return
     flags = {Access.READ: 0, Access.WRITE: 1, Access.READWRITE: 2}[access]
     found = Found(path, "directory" if kind == "dir" else "file", path.startswith("/proc/77"))
-    verdict = judge_open(OpenCall(-100, path.encode(), flags), found, file_policy(resolved, fs))
+    verdict = judge_open(OpenCall(-100, path.encode(), flags), found, rulebook_of(resolved, fs).files)
     assert answer.status == {Leave: "allowed", Ask: "approval_required", Refuse: "denied"}[type(verdict)]
 
 

@@ -17,9 +17,9 @@ from nono.policy.profile import Profile
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
 from nono.policy.socket_grant import SocketDirectory, SocketGrant, SocketScope, united
-from nono.policy.socket_query import why_socket
 from nono.policy.unix_sockets import shown
 from nono.supervisor.adjudicator import PerformUnix, Refuse, judge_unix
+from support.questions import why_socket
 
 Resolve = Callable[..., Resolved]
 MakeFilesystem = Callable[..., Filesystem]

@@ -1,0 +1,105 @@
+"""What a run tells its own command about itself, so that `nono why --self` can answer inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from nono.policy.capability import NetworkMode
+from nono.policy.rulebook import Rulebook
+from nono.policy.strict_json import document_of, value_of
+from nono.sandbox.plan import Enforcement
+
+VARIABLE = "NONO_CAP_FILE"
+
+Identity = tuple[int, int]  # device and inode
+Identify = Callable[[str], Identity | None]  # None: there is nothing at the path, or nothing that stays
+
+
+class FileGrant(NamedTuple):
+    """A grant, and the very file that the kernel holds it on."""
+
+    original: str
+    path: str
+    access: str
+    is_file: bool
+    source: str
+    dev: int | None
+    ino: int | None
+
+
+class DomainEndpoints(NamedTuple):
+    """What may be requested of a host."""
+
+    domain: str
+    endpoints: tuple[str, ...]  # METHOD /path
+
+
+class State(NamedTuple):
+    """The state file; its fields up to domain_endpoints are those that other programs may read."""
+
+    fs: tuple[FileGrant, ...]
+    net_blocked: bool
+    allowed_commands: tuple[str, ...]
+    blocked_commands: tuple[str, ...]
+    bypass_protection_paths: tuple[str, ...]
+    deny_paths: tuple[str, ...]
+    allowed_domains: tuple[str, ...]
+    domain_endpoints: tuple[DomainEndpoints, ...]
+    rules: Rulebook
+    enforcement: Enforcement
+    landlock_abi: int
+
+    def stale(self, identify: Identify) -> frozenset[str]:
+        """The paths of grants where another file stands now, which the kernel does not let through."""
+        return frozenset(
+            each.path
+            for each in self.fs
+            if each.ino is not None and identify(each.path) != (each.dev, each.ino)
+        )
+
+
+def state_of(rules: Rulebook, enforcement: Enforcement, landlock_abi: int, identify: Identify) -> State:
+    """The state of a run that is about to start."""
+    grants = []
+    for grant in rules.grants:
+        dev, ino = identify(grant.path) or (None, None)
+        grants.append(
+            FileGrant(grant.original, grant.path, grant.access, not grant.is_dir, grant.source, dev, ino)
+        )
+    capabilities = rules.capabilities._replace(elevation=enforcement.elevation)
+    allowed = (rules.hosts.allow or ()) if rules.hosts is not None else ()
+    return State(
+        fs=tuple(grants),
+        net_blocked=capabilities.network is NetworkMode.BLOCKED,
+        allowed_commands=(),
+        blocked_commands=(),
+        bypass_protection_paths=rules.bypassed,
+        deny_paths=tuple(denial.path for denial in capabilities.denials),
+        allowed_domains=tuple(map(str, allowed)),
+        domain_endpoints=tuple(
+            DomainEndpoints(str(scope), tuple(map(str, scope.endpoints.allow))) for scope in rules.scopes
+        ),
+        rules=rules._replace(capabilities=capabilities),
+        enforcement=enforcement,
+        landlock_abi=landlock_abi,
+    )
+
+
+def state_document(state: State) -> object:
+    """For json.dumps."""
+    return document_of(state)
+
+
+def parse_state(document: object) -> State:
+    """The inverse of state_document. ValueError says what does not fit: another version has written it."""
+    # Imported here: they are for runs with a proxy, and for whoever reads what one has written.
+    from nono.policy.endpoint import EndpointPolicy
+    from nono.policy.endpoint_scope import EndpointScope
+    from nono.policy.network import HostFilter
+    from nono.policy.upstream import Upstream
+
+    names = {each.__name__: each for each in (EndpointPolicy, EndpointScope, HostFilter, Upstream)}
+    state = value_of(document, State, names, "state")
+    assert isinstance(state, State)
+    return state

@@ -1,0 +1,115 @@
+"""The state file of a run, which its command may read and not write."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from posixpath import basename, join
+
+from nono import paths
+from nono.audit.private_dir import open_private_dir
+from nono.errors import NonoError
+from nono.launch.state import VARIABLE, Identity, State, parse_state, state_document
+from nono.policy.places import CHILD_RELATIVE_DIRECTORIES, CHILD_RELATIVE_FILES, inside
+
+MAX_BYTES = 8 * 1024 * 1024
+
+
+class StateFile:
+    """The place of the file, until it is written and after."""
+
+    def __init__(self, directory_fd: int, path: str, warn: Callable[[str], None]) -> None:
+        self.path = path  # canonical
+        self._directory_fd = directory_fd
+        self._warn = warn
+
+    def write(self, state: State) -> bool:
+        """Write it, once. False, and a warning, when it cannot be: the command then does without."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        content = json.dumps(state_document(state)).encode("ascii")
+        try:
+            with open(os.open(basename(self.path), flags, 0o600, dir_fd=self._directory_fd), "wb") as file:
+                os.fchmod(file.fileno(), 0o600)  # a umask may have taken the owner's bits away
+                file.write(content)
+        except OSError as error:
+            self._warn(_without(self.path, error))
+            return False
+        return True
+
+
+@contextmanager
+def state_file(environ: Mapping[str, str], warn: Callable[[str], None]) -> Iterator[StateFile | None]:
+    """A place in nono's own state, where no grant reaches. The file is gone when the block is left.
+
+    None, and a warning, when there can be none.
+    """
+    directory = join(paths.state_root(environ), "sessions")
+    try:
+        os.close(open_private_dir(paths.state_root(environ), create=True))
+        directory_fd = open_private_dir(directory, create=True)
+    except OSError as error:
+        warn(_without(directory, error))
+        yield None
+        return
+    name = f".nono-{os.urandom(8).hex()}.json"
+    try:
+        yield StateFile(directory_fd, join(os.path.realpath(directory), name), warn)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=directory_fd)
+        os.close(directory_fd)
+
+
+def read_own_state(environ: Mapping[str, str]) -> State | None:
+    """The state of the run that this process is in; None outside. NonoError: it is not what a run writes."""
+    path = environ.get(VARIABLE)
+    if not path:
+        return None
+    try:
+        return parse_state(json.loads(_read(path), parse_constant=_refuse_constant))
+    except OSError as error:
+        raise _invalid(path, error.strerror or str(error)) from None
+    except (ValueError, RecursionError) as error:
+        raise _invalid(path, str(error)) from None
+
+
+def identity(path: str) -> Identity | None:
+    """What stands at path; None for nothing, and for what names whoever opens it (`/proc/self`)."""
+    if any(inside(path, own) for own in (*CHILD_RELATIVE_DIRECTORIES, *CHILD_RELATIVE_FILES)):
+        return None
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _read(path: str) -> bytes:
+    """OSError, or ValueError when it is no file of this user's alone."""
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("not a regular file")
+        if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) != 0o600:
+            raise ValueError("it must belong to this user and have mode 0600")
+        if found.st_size > MAX_BYTES:
+            raise NonoError(f"Capability state file too large: {path}: {found.st_size} bytes")
+        return file.read(MAX_BYTES)
+
+
+def _refuse_constant(word: str) -> object:
+    raise ValueError(f"{word} is not JSON")
+
+
+def _without(directory: str, error: OSError) -> str:
+    return f"`nono why --self` will not work inside: {directory}: {error.strerror or error}"
+
+
+def _invalid(path: str, problem: str) -> NonoError:
+    return NonoError(
+        f"Capability state file validation failed: {path}: {problem}",
+        hint=f"{VARIABLE} names the file of another run, or of another version of nono",
+    )

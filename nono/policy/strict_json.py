@@ -1,0 +1,75 @@
+"""The records of nono.policy as JSON and back; what is read has exactly the shape that is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+
+def document_of(value: Any) -> Any:
+    """value for json.dumps: records as objects of their fields, tuples as arrays, enums by value."""
+    fields = _fields(type(value))
+    if fields is not None:
+        return {name: document_of(getattr(value, name)) for name in fields}
+    if isinstance(value, tuple):
+        return [document_of(each) for each in value]
+    return value.value if isinstance(value, Enum) else value
+
+
+def value_of(document: object, kind: Any, names: Mapping[str, Any], place: str) -> Any:
+    """The inverse of document_of for a value annotated with kind. ValueError says where it does not fit.
+
+    names: what annotations mean that their modules import for type checkers only.
+    """
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is UnionType:
+        (inner,) = (part for part in parts if part is not NoneType)
+        return None if document is None else value_of(document, inner, names, place)
+    if origin is tuple:
+        return _tuple(document, parts, names, place)
+    if origin is Literal or issubclass(kind, Enum):
+        words = parts if origin is Literal else [each.value for each in kind]
+        if document not in words:
+            raise _mistake(document, f"one of {', '.join(map(str, words))}", place)
+        return document if origin is Literal else kind(document)
+    fields = _fields(kind)
+    if fields is not None:
+        return _record(document, kind, fields, names, place)
+    accepted = (int, float) if kind is float else kind
+    if not isinstance(document, accepted) or (isinstance(document, bool) and kind is not bool):
+        raise _mistake(document, kind.__name__, place)
+    return document
+
+
+def _fields(kind: type) -> tuple[str, ...] | None:
+    """Those that make a record: of a named tuple, or of a dataclass those of its constructor."""
+    by_position = "__match_args__" if hasattr(kind, "__dataclass_fields__") else "_fields"
+    names: tuple[str, ...] | None = getattr(kind, by_position, None)
+    return names
+
+
+def _tuple(document: object, parts: tuple[Any, ...], names: Mapping[str, Any], place: str) -> tuple[Any, ...]:
+    if not isinstance(document, list):
+        raise _mistake(document, "an array", place)
+    kinds = [parts[0]] * len(document) if parts[1:] == (...,) else list(parts)
+    if len(kinds) != len(document):
+        raise _mistake(document, f"an array of {len(kinds)}", place)
+    pairs = enumerate(zip(document, kinds, strict=True))
+    return tuple(value_of(item, kind, names, f"{place}[{index}]") for index, (item, kind) in pairs)
+
+
+def _record(
+    document: object, kind: Any, fields: tuple[str, ...], names: Mapping[str, Any], place: str
+) -> Any:
+    if not isinstance(document, dict):
+        raise _mistake(document, "an object", place)
+    if wrong := set(document) ^ set(fields):
+        raise ValueError(f"{place}: missing or unknown: {', '.join(sorted(wrong))}")
+    hints = get_type_hints(kind, localns=dict(names))
+    return kind(**{name: value_of(document[name], hints[name], names, f"{place}.{name}") for name in fields})
+
+
+def _mistake(document: object, expected: str, place: str) -> ValueError:
+    return ValueError(f"{place}: {expected} is expected, not {type(document).__name__}")
