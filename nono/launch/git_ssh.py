@@ -14,8 +14,6 @@ from nono.policy.grants import covering
 from nono.policy.network import HostFilter
 from nono.proxy import ssh_identification
 
-_PASSWD = "/etc/passwd"  # ssh(1) ends at once when its own user has no name; everybody may read it
-
 
 class GitSsh(NamedTuple):
     """Empty where ssh cannot be used, or the person has a command of their own, which is not replaced."""
@@ -34,7 +32,7 @@ def git_ssh(inherited: Mapping[str, str], hosts: HostFilter, grants: Sequence[Gr
     # Not the one of a virtual environment: it is a link, and what it leads to does without the environment.
     python = os.path.realpath(sys.executable)
     command = ssh_command((python, "-I", "-S", "-B", helper))
-    needed = (helper, _PASSWD, *_of_python(python))
+    needed = (helper, *_of_python(python))
     readable = [grant for grant in grants if grant.access.reads]
     missing = tuple(path for path in needed if not covering(readable, path))
     return GitSsh({"GIT_SSH_COMMAND": command}, tuple(filter(os.path.exists, missing)))

@@ -67,6 +67,7 @@ def default_group_names() -> tuple[str, ...]:
 def profile_names() -> tuple[str, ...]:
     return (
         "default",
+        "claude-code",
         "linux-host-compat",
         "mise-dev",
         "python-dev",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from support import private_hosts
+from support import private_mounts
 from support.canary import Canary
 from support.dns_server import Questions, dns_server
 from support.nono_run import Ended, NonoRun
@@ -83,7 +83,12 @@ def _place(sandbox: NonoRun, tmp_path: Path) -> Iterator[Place]:
             if name != "loopback":
                 canary.tcp(name, address, port)
         canary.start()
-        yield Place(canary, port, questions, private_hosts.stage(hosts, resolv_conf))
+        yield Place(
+            canary,
+            port,
+            questions,
+            private_mounts.stage({"/etc/hosts": hosts, "/etc/resolv.conf": resolv_conf}),
+        )
 
 
 def ask(

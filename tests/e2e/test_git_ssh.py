@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nono import connect_helper
 from support.client_run import Stage, let_through, refused_by_proxy, stage
 from support.connect_proxy import connect_proxy
 from support.git_server import ENVIRONMENT
@@ -140,25 +141,23 @@ def test_a_port_that_is_granted_for_tls_carries_no_ssh(made: Stage, server: Sshd
     assert not readme(made).exists()
 
 
-def git_ssh_command(
-    made: Stage, allowed: Sequence[str], *, fixed: Mapping[str, str] | None = None, git_ssh: str = ""
-) -> str:
+def git_ssh_command(made: Stage, allowed: Sequence[str], *, fixed: Mapping[str, str] | None = None) -> str:
     """What git finds in the sandbox; fixed: variables of the profile."""
     profile = {"network": {"allow_domain": allowed}, "environment": {"set_vars": fixed or {}}}
     argv = ["sh", "-c", 'echo "$GIT_SSH_COMMAND"']
-    return made.runner.run(argv, profile=profile, environment={"GIT_SSH": git_ssh}).stdout.strip()
+    return made.runner.run(argv, profile=profile).stdout.strip()
 
 
 def test_a_command_of_the_persons_own_is_left_alone(made: Stage) -> None:
     assert "connect_helper.py %h %p" in git_ssh_command(made, [HOST])
     assert git_ssh_command(made, [HOST], fixed={"GIT_SSH_COMMAND": "my-ssh -x"}) == "my-ssh -x"
-    assert git_ssh_command(made, [HOST], git_ssh="/my/ssh") == ""
+    assert git_ssh_command(made, [HOST], fixed={"GIT_SSH": "/my/ssh"}) == ""
 
 
 def test_where_ssh_can_be_spoken_nowhere_nothing_of_it_is_granted(made: Stage) -> None:
     assert git_ssh_command(made, [f"{HOST}:443"]) == ""
     assert git_ssh_command(made, [f"{HOST}:22"]) != ""
-    read = ["cat", "/etc/passwd"]
+    read = ["cat", connect_helper.__file__]
     assert made.runner.run(read, profile={"network": {"allow_domain": [f"{HOST}:443"]}}).exit_code == 1
     assert made.runner.run(read, profile={"network": {"allow_domain": [HOST]}}).exit_code == 0
 

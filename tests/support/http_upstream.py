@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import trustme
 
 TIMEOUT_S = 20.0
+LOOPBACK = ("127.0.0.1", 0)  # and any free port
 
 
 class Authority:
@@ -201,13 +202,18 @@ def answer_ok(request: Received) -> None:
 class HttpUpstream:
     """The server: its port, the requests it got and the connections it accepted, in order."""
 
-    def __init__(self, handler: Handler = answer_ok, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        handler: Handler = answer_ok,
+        tls: ssl.SSLContext | None = None,
+        address: tuple[str, int] = LOOPBACK,
+    ) -> None:
         self.handler = handler
         self.requests: list[Received] = []
         self.connections: list[Connection] = []
         self.faults: list[BaseException] = []
         self._tls = tls
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self._listener = socket.create_server(address, backlog=512)
         self.port: int = self._listener.getsockname()[1]
         self._threads: list[threading.Thread] = []
         self._closing = False
@@ -282,9 +288,11 @@ class HttpUpstream:
 
 
 @contextmanager
-def upstream(handler: Handler = answer_ok, tls: ssl.SSLContext | None = None) -> Iterator[HttpUpstream]:
+def upstream(
+    handler: Handler = answer_ok, tls: ssl.SSLContext | None = None, address: tuple[str, int] = LOOPBACK
+) -> Iterator[HttpUpstream]:
     """A running server; a fault in a handler fails the test when the block is left."""
-    server = HttpUpstream(handler, tls)
+    server = HttpUpstream(handler, tls, address)
     server.start()
     try:
         yield server

@@ -11,16 +11,20 @@ from nono.policy.profile_store import load_profile
 ENVIRON = {"HOME": "/nonexistent"}
 
 
-def test_the_specified_groups_and_one_more_are_known() -> None:
+OWN = {"deny_credentials_more", "deny_agent_logins", "system_identity"}  # not in the specification
+
+
+def test_the_specified_groups_and_a_few_more_are_known() -> None:
     groups = builtin.groups()
-    assert len(groups) == 43
-    assert "deny_credentials_more" in groups
+    assert len(groups) == 42 + len(OWN)
+    assert groups.keys() >= OWN
     assert {"codex_macos", "vscode_macos", "go_runtime_macos", "deny_macos_private"} <= groups.keys()
 
 
 def test_the_list_of_sensitive_paths_is_complete() -> None:
-    counts = {name: len(group.deny) for name, group in builtin.groups().items() if group.deny}
-    del counts["deny_credentials_more"]
+    counts = {
+        name: len(group.deny) for name, group in builtin.groups().items() if group.deny and name not in OWN
+    }
     assert counts == {
         "deny_credentials": 20,
         "deny_keychains_linux": 4,

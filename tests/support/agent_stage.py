@@ -1,0 +1,146 @@
+"""Where a real coding agent works under a shipped profile: a person's home, and a fake of its provider.
+
+The agent is run as the person would run it, `nono run --profile NAME --allow-cwd -- AGENT`. Neither the
+profile nor its services are changed for the test: the provider has its real name and port, in a network
+namespace of the test's own. The user of the agent finds the name in /etc/hosts, and trusts its
+authority by SSL_CERT_FILE.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from support import private_mounts
+from support.http_upstream import Authority, Handler, HttpUpstream, upstream
+from support.nono_run import NONO, Ended, NonoRun, nono_run
+from support.private_network import PRIVATE_ADDRESS, private_network
+
+TIMEOUT_S = 120.0
+LOGIN = "canary-of-a-secret-file"
+# What the model has the agent do: show what it holds, write where it may, and try where it may not.
+TASK = """
+env > environment; echo made > made
+for secret in .ssh/id $LOGIN; do cat "$HOME/$secret" 2>/dev/null && echo "read $secret"; done
+{ echo > "$HOME/outside"; } 2>/dev/null
+echo tried
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStage:
+    """A person with a project; host is what the provider is called."""
+
+    runner: NonoRun
+    provider: HttpUpstream
+    prefix: Sequence[str]
+    login: str
+
+    @property
+    def home(self) -> Path:
+        return self.runner.user.home
+
+    @property
+    def project(self) -> Path:
+        return self.runner.project
+
+    def directory(self, path: str) -> Path:
+        """A directory below the home and those above it, made as the person's."""
+        return _directories(self.runner, path)
+
+    def made(self) -> str:
+        """What the agent's command left in the project."""
+        return (self.project / "made").read_text()
+
+    def held(self) -> str:
+        """The environment of the agent's command."""
+        return (self.project / "environment").read_text()
+
+    def run(
+        self,
+        profile: str,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        flags: Sequence[str] = (),
+    ) -> Ended:
+        """nono run --profile ... -- command, to its end."""
+        before = set(self.runner.logs())
+        nono = (*NONO, "run", "--profile", profile, "--allow-cwd", *flags, "--")
+        ended = self.person([*nono, *command], environment=environment)
+        return Ended(ended.returncode, ended.stdout, ended.stderr, self.runner.events_since(before))
+
+    def person(
+        self, argv: Sequence[str], *, environment: Mapping[str, str] | None = None, stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """What the person runs, with nothing of the suite's environment."""
+        own = {
+            "PATH": f"{self.home}/.local/bin:/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(self.home),
+            "USER": "person",
+            "SHELL": "/bin/bash",
+            "LANG": "C.UTF-8",
+            "TERM": "dumb",
+            "LOGIN": self.login,
+            "SSL_CERT_FILE": str(self.home / "ca.pem"),
+        }
+        return subprocess.run(
+            [*self.prefix, *self.runner.user.command(argv)],
+            env={**own, **(environment or {})},
+            cwd=self.project,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+
+
+@contextmanager
+def agent_stage(
+    host: str, handler: Handler, *, mounts: Mapping[str, Path], login: str
+) -> Iterator[AgentStage]:
+    """Gone, with all its files, when the block is left. Only root can make one.
+
+    mounts: what is seen at paths below the home, as installed programs. login: a file there with a login.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a provider its own name")
+    with nono_run() as runner, private_network():
+        home = runner.user.home
+        authority = Authority(str(home / "ca.pem"))
+        ids = f"{runner.user.uid}:{runner.user.gid}"
+        files = {
+            "hosts": f"127.0.0.1 localhost\n{PRIVATE_ADDRESS} {host}\n",
+            "resolv.conf": "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",  # nobody is there
+            "passwd": f"root:x:0:0::/root:/bin/sh\nperson:x:{ids}::{home}:/bin/bash\n",
+        }
+        sources: dict[str | Path, Path] = {"/tmp": home / "tmp"}
+        for name, content in files.items():
+            sources[f"/etc/{name}"] = home / name
+            (home / name).write_text(content)
+            (home / name).chmod(0o644)
+        for target, source in mounts.items():
+            sources[_directories(runner, target)] = source
+        for secret in (Path(".ssh/id"), Path(login)):
+            file = _directories(runner, str(secret.parent)) / secret.name
+            file.write_text(f"{LOGIN}\n")
+            runner.give(file)
+        with upstream(handler, authority.server_context(host), (PRIVATE_ADDRESS, 443)) as provider:
+            yield AgentStage(runner, provider, private_mounts.stage(sources), login)
+
+
+def _directories(runner: NonoRun, path: str) -> Path:
+    """A directory below the home and those above it, made as the person's."""
+    made = runner.user.home
+    for part in Path(path).parts:
+        made = made / part
+        made.mkdir(exist_ok=True)
+        runner.give(made)
+    return made
