@@ -17,6 +17,7 @@ from importlib.metadata import version
 
 from benchmarks import machine
 from benchmarks.budget import Row, Verdict, judge
+from benchmarks.crowd_rows import crowd_rows
 from benchmarks.inside_rows import inside_rows
 from benchmarks.intercept_rows import http2_rows, intercept_rows
 from benchmarks.listening_row import listening_row
@@ -30,7 +31,7 @@ from benchmarks.stage import NONO, Stage, stage
 from benchmarks.start_rows import start_rows
 from benchmarks.table import page
 
-GROUPS = ("start", "listening", "inside", "proxy", "intercept", "http2")
+GROUPS = ("start", "listening", "inside", "crowd", "proxy", "intercept", "http2")
 LIMIT_S = 900  # without the installation of the peers, which happens once
 PAGE = machine.ROOT / "docs/benchmarks.md"
 HOW = (
@@ -78,12 +79,14 @@ def _measure(set_up: Stage, peers: Peers, settings: Settings, groups: Collection
         rows.extend(start_rows(set_up, peers, settings))
     if "listening" in groups:
         rows.append(listening_row(set_up, peers, settings))
-    if not {"inside", "proxy", "intercept", "http2"} & {*groups}:
+    if not {"inside", "crowd", "proxy", "intercept", "http2"} & {*groups}:
         return rows
     try:
         with proxies(set_up, peers) as places:
             if "inside" in groups:
                 rows.extend(inside_rows(set_up, places, settings))
+            if "crowd" in groups:
+                rows.extend(crowd_rows(set_up, places, settings))
             if "proxy" in groups:
                 rows.extend(proxy_rows(set_up, places, settings))
             if "intercept" in groups:

@@ -91,10 +91,12 @@ def _connect_row(stage: Stage, places: Proxies, settings: Settings) -> Row:
 
 def _flood_rows(stage: Stage, places: Proxies, settings: Settings) -> list[Row]:
     """A request on a connection of its own, with and without the flood."""
+    port = int(places.nono.ask("proxy_port")[0])
 
     def seconds_of_requests(processes: int) -> list[float]:
         order = {"service": SMALL, "path": "/small", "seconds": settings.seconds}
-        return places.nono.ask("latency", probe=_probe(stage), processes=processes, **order)
+        crowd = [_probe(stage), "flood", str(port), str(processes), str(settings.seconds)]
+        return places.nono.ask("latency", crowd=crowd if processes else [], **order)
 
     kinds = {"flood": FLOODING_PROCESSES, "idle": 0}
     taken = rounds_in_turn(
@@ -102,14 +104,14 @@ def _flood_rows(stage: Stage, places: Proxies, settings: Settings) -> list[Row]:
     )
 
     def row(name: str, share: float, budget: Budget | None) -> Row:
-        flood, idle = (_percentiles(taken[kind], share) for kind in kinds)
+        flood, idle = (percentiles(taken[kind], share) for kind in kinds)
         path = f"request latency while {FLOODING_PROCESSES} processes flood connect(), {name}"
         return Row(path, "ms", flood, "without the flood", idle, budget)
 
     return [row("p50", 0.5, at_most(FAIR_MS, Figure.VALUE)), row("p99", 0.99, None)]
 
 
-def _percentiles(rounds: list[list[float]] | Absent, share: float) -> Measured:
+def percentiles(rounds: list[list[float]] | Absent, share: float) -> Measured:
     """ms, one per round."""
     if isinstance(rounds, Absent):
         return rounds

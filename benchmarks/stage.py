@@ -69,7 +69,9 @@ class Stage:
     ports: Ports
     probe: str | None  # the compiled probe.c; None where there is no C compiler
     tls_load: str | None  # the compiled tls_load.c; None where there is no OpenSSL to build it with either
+    crowd: str | None  # the compiled crowd.c
     upstream: str  # what serves `small`, `tunnel` and `unwatched`
+    upstream_pid: int
     cpus: Cpus
 
     @property
@@ -98,11 +100,11 @@ class Stage:
     def worker(self) -> list[str]:
         return [sys.executable, "-I", str(PROGRAMS / "worker.py"), str(self.cpus.load)]
 
-    def nono_run(self, *command: str) -> list[str]:
+    def nono_run(self, *command: str, flags: Sequence[str] = ()) -> list[str]:
         """`nono run` with all services, and what the worker reads and runs."""
         granted = dict.fromkeys((sys.prefix, sys.base_prefix, str(PROGRAMS), self.shared))
         reads = [f"--read={path}" for path in granted]
-        return [NONO, "--silent", "run", f"--profile={self._profile()}", *reads, "--", *command]
+        return [NONO, "--silent", "run", f"--profile={self._profile()}", *reads, *flags, "--", *command]
 
     def _profile(self) -> Path:
         credentials = {
@@ -154,16 +156,17 @@ def stage(cpus: Cpus, bulk_bytes: int) -> Iterator[Stage]:
             programs = (
                 _compile(folder / "shared/probe", "probe.c"),
                 _compile(folder / "shared/tls_load", "tls_load.c", "-lssl", "-lcrypto"),
+                _compile(folder / "shared/crowd", "crowd.c"),
             )
             if nginx is None:
                 upstream = "a Python server (uvloop): nginx is not installed"
-                yield Stage(folder, ports, *programs, upstream, cpus)
+                yield Stage(folder, ports, *programs, upstream, python.pid, cpus)
                 return
             ports = Ports(free_port(), ports.events, free_port(), free_port())
             _write_documents(folder, ports, bulk_bytes)
             with _started([nginx, "-p", str(folder), "-c", str(folder / "nginx.conf")], cpus.load) as server:
                 _wait_for(ports.small, server)
-                yield Stage(folder, ports, *programs, "nginx", cpus)
+                yield Stage(folder, ports, *programs, "nginx", server.pid, cpus)
 
 
 def _store_key(environ: Mapping[str, str]) -> None:

@@ -307,30 +307,39 @@ def _rate(link: Link, request: bytes) -> float:
     return size / taken
 
 
-def latency(service: str, path: str, probe: str, processes: int, seconds: float) -> list[float]:
-    """Seconds of each request on one connection while processes flood the proxy with connect()."""
+def latency(
+    service: str, path: str, crowd: list[str], seconds: float, pause_s: float = 0.0, urgent: bool = False
+) -> list[float]:
+    """Seconds of each request on one connection while a crowd, if there is one, is busy.
+
+    urgent: we run whenever we can, whatever the crowd does, so that what is measured is not our own waiting.
+    """
     where, taken = Service(service, None), []
     link = where.connect()
-    flood = _flood(probe, where.port, processes, seconds) if processes else None
+    running = _started(crowd) if crowd else None
+    if urgent:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     end = time.perf_counter() + seconds
     while (start := time.perf_counter()) < end:
         link.transport.sendall(where.request(path))
         link.read_body(link.read_head())
         taken.append(time.perf_counter() - start)
+        time.sleep(pause_s)
+    if urgent:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     link.close()
-    if flood is not None:
-        connects = flood.communicate(timeout=PATIENCE_S)[0].split()
-        if flood.returncode or not float(connects[0]):
-            raise RuntimeError("the flood did not connect")
+    if running is not None:
+        done = running.communicate(timeout=PATIENCE_S)[0].split()
+        if running.returncode or not float(done[0]):
+            raise RuntimeError("the crowd did nothing")
     return taken
 
 
-def _flood(probe: str, port: int, processes: int, seconds: float) -> subprocess.Popen[str]:
-    argv = [probe, "flood", str(port), str(processes), str(seconds)]
-    flood = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
-    assert flood.stdout is not None
-    flood.stdout.readline()  # "started"
-    return flood
+def _started(crowd: list[str]) -> subprocess.Popen[str]:
+    running = subprocess.Popen(crowd, stdout=subprocess.PIPE, text=True)
+    assert running.stdout is not None
+    running.stdout.readline()  # "started"
+    return running
 
 
 def proxy_port() -> list[float]:

@@ -89,6 +89,7 @@ async def _supervise(parts: Parts) -> int:
                         _opens(parts, listener, readable, approver) as opens,
                     ):
                         with _adjudicator(start, listener, grants, record, peers, opens):
+                            start.child.give_way()
                             start.go()
                             loop.begin_collecting()
                             exit_code = await loop.wait(start.child)

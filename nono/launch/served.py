@@ -45,6 +45,7 @@ async def _supervise(start: Start, log: AuditLog | None) -> int:
                 adjudicator = NotifyLoop(listener, _grants(start), record, lambda _: None, paths, opens)
                 adjudicator.start()
                 try:
+                    start.child.give_way()
                     start.go()
                     loop.begin_collecting()
                     exit_code = await loop.wait(start.child)

@@ -14,6 +14,9 @@ from nono.kernel import process, signals
 # SIGTSTP and SIGCONT are not here: the terminal stops and continues both of us together.
 FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
+NICER_BY = 10  # than us, a command that waits for us: as much as nice(1) says by itself (docs/adr/0017)
+NICE_MAX = 19
+
 ORPHAN_GRACE_S = 1.0  # for what ends by itself soon after the command
 KILLING_S = 5.0  # for what forks faster than it can be killed; it is left alone then
 
@@ -45,6 +48,14 @@ class Child:
         if self.exit_code is None:
             with suppress(ProcessLookupError):  # it ended; SIGCHLD is on its way
                 signal.pidfd_send_signal(self._pidfd, number)
+
+    def give_way(self) -> None:
+        """Have the command, and all that it will start, leave us the CPU when all want it; before it starts.
+
+        What answers its calls and requests would otherwise wait behind as many processes as it likes.
+        """
+        nice = os.getpriority(os.PRIO_PROCESS, 0) + NICER_BY
+        os.setpriority(os.PRIO_PROCESS, self.pid, min(nice, NICE_MAX))
 
     def _reap(self) -> None:
         while True:

@@ -83,3 +83,30 @@ def test_connections_beyond_the_proxys_limit_do_not_fill_the_log(sandbox: NonoRu
     run = sandbox.run(program("flood", "proxy", 900))
     assert run.outcomes() == {"proxy": "ok"}
     assert len(run.denial_lines) < 50
+
+
+@pytest.mark.parametrize("flags", [[], ["--capability-elevation"]], ids=["sockets", "and opens"])
+def test_the_proxy_answers_every_request_while_sixty_four_processes_make_calls(
+    flags: list[str], sandbox: NonoRun
+) -> None:
+    processes, requests = 64, 50
+    with Canary() as canary:
+        port = canary.tcp("elsewhere", "127.0.0.2")
+        run = sandbox.run(program("crowd", "calls", port, processes, requests), flags=flags)
+        assert canary.seen() == {}
+    crowd = run.outcomes()
+    assert (crowd["answers"], crowd["unready"], crowd["failed"]) == ({"403": requests}, 0, 0)
+    # The requests of some do not keep the calls of others from being answered.
+    assert min(crowd["rounds"]) > 0
+    calls = [event for event in run.denied if event["target"] == "127.0.0.2"]
+    assert len(calls) == 2 * (processes + sum(crowd["rounds"]))
+    assert sum(event["target"] == "nobody.invalid" for event in run.denied) == requests
+    assert len(run.denial_lines) < 4 * requests
+
+
+def test_the_proxy_answers_every_request_while_a_fork_bomb_leaves_orphans(sandbox: NonoRun) -> None:
+    processes, requests = 16, 50
+    run = sandbox.run(program("crowd", "bomb", 1, processes, requests))
+    crowd = run.outcomes()
+    assert (crowd["answers"], crowd["unready"], crowd["failed"]) == ({"403": requests}, 0, 0)
+    assert min(crowd["rounds"]) > 0

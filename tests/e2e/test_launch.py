@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -488,20 +489,31 @@ def with_changed_limits(argv: list[str | bytes]) -> list[str | bytes]:
 
 @ALL
 def test_the_command_inherits_what_it_would_without_nono(here: Place, mode: str) -> None:
-    def report(argv: list[str | bytes]) -> dict[str, object]:
+    def report(argv: list[str | bytes]) -> dict[str, Any]:
         changed = with_changed_limits(argv)
         result = subprocess.run(
             changed, env=here.user.environment(), cwd=here.project, capture_output=True, check=True
         )
-        seen: dict[str, object] = json.loads(result.stdout)
+        seen: dict[str, Any] = json.loads(result.stdout)
         return {name: value for name, value in seen.items() if name not in KERNELS_OWN}
 
     command = [INTERPRETER, "-I", "-S", REPORT]
     held = report(here.argv(mode, command))
     bare = report([*here.user.command(command)])
+    nice = held.pop("nice"), bare.pop("nice")
     assert held == bare
-    assert (held["umask"], held["nice"]) == (0o027, 7 + os.getpriority(os.PRIO_PROCESS, 0))
+    assert (held["umask"], nice[1]) == (0o027, 7 + os.getpriority(os.PRIO_PROCESS, 0))
+    # Whom a supervisor answers is nicer than it.
+    assert nice[0] == nice[1] + (10 if mode == PROXIED else 0)
     assert held["group"] == os.getpgrp()
+
+
+@pytest.mark.parametrize("options", [["--allow-domain", "x.example"], ["--capability-elevation"]])
+def test_a_command_that_is_served_is_as_nice_as_can_be_at_most(here: Place, options: list[str]) -> None:
+    argv = ["nice", "-n", "12", *here.argv(ALONE, ["nice"], *options)]
+    environ = here.user.environment()
+    result = subprocess.run(argv, env=environ, cwd=here.project, capture_output=True, check=True)
+    assert result.stdout == b"19\n"
 
 
 @ALL

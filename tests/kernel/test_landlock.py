@@ -207,6 +207,7 @@ def test_a_signal_leaves_the_sandbox_only_without_the_scope(scoped: int, expecte
     assert in_child(signal_parent) == [expected, 0]
 
 
+@needs_abi(1)
 @pytest.mark.parametrize("abi", range(1, KNOWN_ABI + 1))
 def test_the_kernel_takes_the_flags_of_an_abi_and_none_of_a_newer_one(abi: int) -> None:
     def restrict(flags: int) -> int:
