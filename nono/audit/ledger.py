@@ -11,7 +11,7 @@ from typing import Self
 
 from nono.audit.chain import ChainState, Encoder, Integrity, record_line
 from nono.audit.event import Event
-from nono.audit.private_dir import make_private_subdir, open_private_dir
+from nono.private_dir import make_private_subdir, open_private_dir
 
 EVENT_FILE = "audit-events.ndjson"
 SYNC_INTERVAL_S = 0.2  # what a power cut may cost; a killed supervisor loses nothing that was written

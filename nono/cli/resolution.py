@@ -28,17 +28,26 @@ def resolve_given(invocation: Invocation, environ: Mapping[str, str], *, stays: 
     if name is None:
         return resolve(invocation.request, None, environ=environ, cwd=cwd, fs=fs)
     # Imported here: it brings json and re along, which a run without a profile may do without.
-    from nono.policy.profile_apart import load_profile_apart
-    from nono.policy.profile_store import is_path, load_profile
+    from nono.policy.profile_inert import without_effect
+    from nono.policy.profile_store import load
 
-    profile = load_profile_apart(name, environ) if stays else load_profile(name, environ)
-    resolved = resolve(invocation.request, profile, environ=environ, cwd=cwd, fs=fs)
-    file = fs.canonical(os.path.join(cwd, name)) if is_path(name) else None
-    held = accesses(resolved.capabilities.grants, file) if file is not None else None
+    loaded = load(name, environ, apart=stays)
+    resolved = resolve(invocation.request, loaded.profile, environ=environ, cwd=cwd, fs=fs)
+    warnings = (_writable(file, resolved, fs, cwd) for file in loaded.files)
+    inert = without_effect(loaded.profile)
+    return resolved._replace(
+        warnings=(*inert, *resolved.warnings, *(text for text in warnings if text)),
+        deprecations=loaded.warnings,
+    )
+
+
+def _writable(file: str, resolved: Resolved, fs: HostFilesystem, cwd: str) -> str | None:
+    """What is to be said of a file that decides about the next run, where the command may write it."""
+    path = fs.canonical(os.path.join(cwd, file))
+    held = accesses(resolved.capabilities.grants, path) if path is not None else None
     if held is None or not held.writes:
-        return resolved
-    warning = (
-        f"the command may write its own profile, {file}: whatever it grants itself there holds from the "
+        return None
+    return (
+        f"the command may write its own profile, {path}: whatever it grants itself there holds from the "
         "next run on. Keep the profile outside the grants."
     )
-    return resolved._replace(warnings=(*resolved.warnings, warning))

@@ -17,6 +17,7 @@ def show(prepared: Prepared, invocation: Invocation, console: Console, environ: 
     verbose = console.verbosity > 0
     console.lines(render.workdir_offer(resolved))
     console.lines(render.banner())
+    console.lines(resolved.deprecations)
     for warning in (*invocation.given.warnings, *resolved.warnings):
         console.warn(warning)
     console.lines(render.summary(resolved.capabilities, resolved.services, resolved.skipped, verbose=verbose))

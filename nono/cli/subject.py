@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from nono import paths
+from nono.cli.console import Console
 from nono.cli.parse import Invocation
 from nono.cli.resolution import resolve_given
 from nono.errors import NonoError
@@ -39,6 +40,7 @@ class Subject(NamedTuple):
 def described(invocation: Invocation, environ: Mapping[str, str]) -> Subject:
     """The run that options would start here. NonoError when they would start none."""
     resolved = resolve_given(invocation, environ)
+    Console(silent=False, verbosity=0).lines(resolved.deprecations)
     rules = rulebook_of(resolved, HostFilesystem())
     return Subject(rules, resolved.places, lambda: _would_be_held(rules.capabilities))
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from posixpath import join
 
-from nono.audit.private_dir import open_private_dir
 from nono.credentials.errors import CredentialUnavailable
 from nono.credentials.reading import read_at_most
+from nono.private_dir import open_private_dir
 
 LOCK_WAIT_S = 5.0  # the longest that another nono needs for its write is a few fsync(2)
 _LOCK_PAUSE_S = 0.02

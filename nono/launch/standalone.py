@@ -17,13 +17,13 @@ from nono import paths
 from nono.audit import event
 from nono.audit.folding import FoldingRecorder
 from nono.audit.ledger import AuditLog, new_session_id
-from nono.audit.private_dir import open_private_dir
 from nono.credentials.phantom import SessionToken
 from nono.errors import NonoError
 from nono.kernel import process
 from nono.launch.assembly import Assembly, Listening, Warn, assemble, proxy_of
 from nono.launch.cause import cause_of
 from nono.policy.resolve import Resolved
+from nono.private_dir import open_private_dir
 from nono.supervisor import loop
 
 if TYPE_CHECKING:

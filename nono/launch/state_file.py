@@ -10,10 +10,10 @@ from contextlib import contextmanager, suppress
 from posixpath import basename, join
 
 from nono import paths
-from nono.audit.private_dir import open_private_dir
 from nono.errors import NonoError
 from nono.launch.state import VARIABLE, Identity, State, parse_state, state_document
 from nono.policy.places import CHILD_RELATIVE_DIRECTORIES, CHILD_RELATIVE_FILES, inside
+from nono.private_dir import open_private_dir
 
 MAX_BYTES = 8 * 1024 * 1024
 

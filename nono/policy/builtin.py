@@ -79,15 +79,27 @@ def profile_names() -> tuple[str, ...]:
     )
 
 
-def profile_document(name: str) -> dict[str, Any]:
-    """The parsed file of a shipped profile, before inheritance. KeyError when none has that name."""
+def profile_bytes(name: str) -> bytes:
+    """The file of a shipped profile, before inheritance. KeyError when none has that name."""
     if name not in profile_names():
         raise KeyError(name)
     package = dirname(dirname(__file__))
-    try:
-        return _read(join(package, "profiles", f"{name}.json"))
-    except FileNotFoundError:  # a checkout keeps profiles/ beside the package; only a wheel moves it inside
-        return _read(join(dirname(package), "profiles", f"{name}.json"))
+    # A checkout keeps profiles/ beside the package; only a wheel moves it inside.
+    for directory in (package, dirname(package)):
+        try:
+            with open(join(directory, "profiles", f"{name}.json"), "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            continue
+    raise KeyError(name)
+
+
+def profile_document(name: str) -> dict[str, Any]:
+    """profile_bytes, parsed."""
+    import json  # here, as every other run does without
+
+    document: dict[str, Any] = json.loads(profile_bytes(name))
+    return document
 
 
 def _group(name: str, entry: Mapping[str, Any]) -> Group:

@@ -6,37 +6,83 @@ that is null (clear) differ there and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 Document = Mapping[str, Any]
+
+# What only this profile itself is about.
+_OWN = ("extends", "replace", "$schema")
+
+# Fields whose inherited value a profile may drop with `replace`. No denial is among them, nor what makes a
+# list of an open network by being there (connect_port, deny_domain): taking that away would grant.
+REPLACEABLE = tuple(
+    """commands.allow diagnostics.suppress_system_services
+    filesystem.allow filesystem.read filesystem.write
+    filesystem.allow_file filesystem.read_file filesystem.write_file
+    filesystem.unix_socket filesystem.unix_socket_dir filesystem.unix_socket_subtree
+    filesystem.unix_socket_bind filesystem.unix_socket_dir_bind filesystem.unix_socket_subtree_bind
+    filesystem.bypass_protection filesystem.suppress_save_prompt
+    network.allow_domain network.raw_tunnels network.credentials network.custom_credentials
+    network.open_port network.open_port_range network.listen_port network.listen_port_range
+    network.no_proxy network.tls_intercept network.upstream_proxy network.upstream_bypass
+    env_credentials environment.allow_vars environment.set_vars
+    credential_capture credential_providers credential_routes
+    workdir.access hooks session_hooks rollback.exclude_patterns rollback.exclude_globs
+    open_urls skipdirs packs binary command_args""".split()  # noqa: SIM905 - a list of words reads better
+)
+# Without these lists everything is allowed, so that one of them is replaced by an empty one.
+_ALL_WITHOUT = ("network.allow_domain", "environment.allow_vars")
 
 
 def merge(base: Document, child: Document) -> dict[str, Any]:
     """child over base, section by section. Both are valid documents; `extends` is consumed."""
     merged: dict[str, Any] = {}
     for section in [*base, *(name for name in child if name not in base)]:
-        if section not in ("extends", "$schema"):
+        if section not in _OWN:
             merged[section] = _section(section, base.get(section), child.get(section))
     return {section: value for section, value in merged.items() if value is not None}
+
+
+def without(document: Document, replaced: Iterable[str]) -> dict[str, Any]:
+    """document less the fields of REPLACEABLE that the profile over it replaces."""
+    left = {**document}
+    for path in replaced:
+        section, _, field = path.partition(".")
+        if not field:
+            left.pop(section, None)
+        elif field in left.get(section, {}):
+            fields = {name: value for name, value in left[section].items() if name != field}
+            left[section] = {**fields, field: []} if path in _ALL_WITHOUT else fields
+    return left
 
 
 def _section(section: str, base: Any, child: Any) -> Any:
     if base is None or child is None:
         return base if child is None else child
     match section:
-        case "meta" | "allow_gpu":
+        case "meta" | "open_urls":
             return child  # of the first, a profile speaks for itself only
-        case "credential_routes":
-            return [*base, *child]
-        case "credential_capture" | "credential_providers":
-            return {**base, **child}
+        case "interactive":
+            return base or child
+        case "credential_capture" | "credential_providers" | "hooks" | "session_hooks":
+            return {**base, **{name: each for name, each in child.items() if each is not None}}
+        case "platform_overrides":
+            return {name: _override(base.get(name), child.get(name)) for name in {**base, **child}}
         case "env_credentials":
             return _handed_out(base, child)
+    if isinstance(base, list):
+        return _once([*base, *child])
+    if not isinstance(base, Mapping):
+        return child
     names = [*base, *(name for name in child if name not in base)]
     return {
         name: _field(f"{section}.{name}", name in child, base.get(name), child.get(name)) for name in names
     }
+
+
+def _override(base: Document | None, child: Document | None) -> Document:
+    return merge(base or {}, child or {})
 
 
 def _field(path: str, is_given: bool, base: Any, child: Any) -> Any:
@@ -76,9 +122,13 @@ def _once(entries: list[Any]) -> list[Any]:
 def _domains(entries: list[Any]) -> list[Any]:
     """Each domain once; where some entries have endpoints, those of all of them together."""
     merged: dict[str, list[Any]] = {}
+    spellings: dict[str, str] = {}
     for entry in entries:
         is_object = isinstance(entry, Mapping)
-        endpoints = merged.setdefault(entry["domain"] if is_object else entry, [])
+        domain = entry["domain"] if is_object else entry
+        # Another spelling of a host whose paths are limited must not open all of it.
+        spelling = spellings.setdefault(domain.lower().rstrip("."), domain)
+        endpoints = merged.setdefault(spelling, [])
         if is_object:
             endpoints += [each for each in entry.get("endpoints", ()) if each not in endpoints]
     return [

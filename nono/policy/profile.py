@@ -6,18 +6,34 @@ the specification that is missing here is listed in nono.policy.profile_schema.N
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from nono.policy.capability import SandboxPolicy, Wsl2ProxyPolicy
 from nono.policy.profile_routes import (
     CaptureEntry,
-    CustomCredential,
     DomainEntry,
-    EnvCredential,
+    EnvTarget,
     ProviderEntry,
     ProviderRoute,
+    ServiceEntry,
     TlsIntercept,
     UpstreamProxyEntry,
+)
+from nono.policy.profile_rules import (
+    CAPTURES,
+    SERVICES,
+    SET_VARS,
+    DirectoryName,
+    GroupName,
+    Origin,
+    PackName,
+    Path,
+    Port,
+    PortRange,
+    Says,
+    Seconds,
+    Text,
+    VariablePattern,
 )
 
 Reach = Literal["isolated", "allow_same_sandbox", "allow_all"]
@@ -37,7 +53,7 @@ class ApprovalBackendEntry(NamedTuple):
 
     type: Literal["terminal", "webhook", "chain"]
     url: str | None = None  # of a webhook
-    timeout_secs: float | None = None
+    timeout_secs: Seconds | None = None
     mode: Literal["all", "any"] | None = None  # of a chain; None: all
     backends: tuple[str, ...] = ()  # of a chain
 
@@ -46,7 +62,7 @@ class ApprovalDefaults(NamedTuple):
     """Which backend is asked when nothing names one, and how long it has."""
 
     backend: str | None = None
-    timeout_secs: float | None = None
+    timeout_secs: Seconds | None = None
 
 
 class Security(NamedTuple):
@@ -64,27 +80,35 @@ class Security(NamedTuple):
 class Groups(NamedTuple):
     """Policy groups on top of, or taken from, those of the profile 'default'."""
 
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
+    include: tuple[GroupName, ...] = ()
+    exclude: tuple[GroupName, ...] = ()
+
+
+class Commands(NamedTuple):
+    """Programs that may, or may not, be what is started; deprecated, as it holds nobody."""
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
 
 
 class Filesystem(NamedTuple):
     """Paths granted and denied; `~`, $NAME and paths relative to the working directory are expanded."""
 
-    allow: tuple[str, ...] = ()
-    read: tuple[str, ...] = ()
-    write: tuple[str, ...] = ()
-    allow_file: tuple[str, ...] = ()
-    read_file: tuple[str, ...] = ()
-    write_file: tuple[str, ...] = ()
-    unix_socket: tuple[str, ...] = ()  # to connect to
-    unix_socket_bind: tuple[str, ...] = ()  # to connect to and to listen on, as each _bind
-    unix_socket_dir: tuple[str, ...] = ()  # those directly in a directory
-    unix_socket_dir_bind: tuple[str, ...] = ()
-    unix_socket_subtree: tuple[str, ...] = ()  # those anywhere below it
-    unix_socket_subtree_bind: tuple[str, ...] = ()
-    deny: tuple[str, ...] = ()
-    bypass_protection: tuple[str, ...] = ()
+    allow: tuple[Path, ...] = ()
+    read: tuple[Path, ...] = ()
+    write: tuple[Path, ...] = ()
+    allow_file: tuple[Path, ...] = ()
+    read_file: tuple[Path, ...] = ()
+    write_file: tuple[Path, ...] = ()
+    unix_socket: tuple[Path, ...] = ()  # to connect to
+    unix_socket_bind: tuple[Path, ...] = ()  # to connect to and to listen on, as each _bind
+    unix_socket_dir: tuple[Path, ...] = ()  # those directly in a directory
+    unix_socket_dir_bind: tuple[Path, ...] = ()
+    unix_socket_subtree: tuple[Path, ...] = ()  # those anywhere below it
+    unix_socket_subtree_bind: tuple[Path, ...] = ()
+    deny: tuple[Path, ...] = ()
+    bypass_protection: tuple[Path, ...] = ()
+    suppress_save_prompt: tuple[Path, ...] = ()
 
 
 class Network(NamedTuple):
@@ -98,15 +122,22 @@ class Network(NamedTuple):
     deny_private: bool = False  # refuse names that resolve to RFC 1918, RFC 4193 or RFC 6598 addresses
     raw_tunnels: tuple[str, ...] = ()  # host:port whose CONNECT tunnels may carry something else than TLS
     credentials: tuple[str, ...] = ()
-    custom_credentials: Mapping[str, CustomCredential] = {}
-    open_port: tuple[int, ...] = ()  # of loopback: to connect to and to listen on
-    open_port_range: tuple[tuple[int, int], ...] = ()  # first and last, both included
-    connect_port: tuple[int, ...] = ()  # of any host, without the proxy
-    listen_port: tuple[int, ...] = ()
+    custom_credentials: Annotated[Mapping[str, ServiceEntry], SERVICES] = {}
+    open_port: tuple[Port, ...] = ()  # of loopback: to connect to and to listen on
+    open_port_range: tuple[PortRange, ...] = ()  # first and last, both included
+    connect_port: tuple[Port, ...] = ()  # of any host, without the proxy
+    listen_port: tuple[Port, ...] = ()
+    listen_port_range: tuple[PortRange, ...] = ()
     no_proxy: tuple[str, ...] = ()  # what clients are told to reach without the proxy; grants nothing
     tls_intercept: TlsIntercept = TlsIntercept()
     upstream_proxy: str | UpstreamProxyEntry | None = None  # host:port
     upstream_bypass: tuple[str, ...] = ()
+
+
+class Diagnostics(NamedTuple):
+    """What the notes after a run leave out."""
+
+    suppress_system_services: tuple[str, ...] = ()
 
 
 class Workdir(NamedTuple):
@@ -118,9 +149,9 @@ class Workdir(NamedTuple):
 class Environment(NamedTuple):
     """Which variables the child inherits. Patterns are a name, or a prefix and one trailing `*`."""
 
-    allow_vars: tuple[str, ...] | None = None  # None: all; (): none
-    deny_vars: tuple[str, ...] = ()
-    set_vars: Mapping[str, str] = {}
+    allow_vars: tuple[VariablePattern, ...] | None = None  # None: all; (): none
+    deny_vars: tuple[VariablePattern, ...] = ()
+    set_vars: Annotated[Mapping[str, Text], SET_VARS] = {}
 
 
 class Linux(NamedTuple):
@@ -130,48 +161,74 @@ class Linux(NamedTuple):
     sandbox_policy: SandboxPolicy = SandboxPolicy.AUTO
 
 
+class Hook(NamedTuple):
+    """A hook of the agent's own; nono runs none."""
+
+    event: str | None = None
+    matcher: str | None = None
+    script: str | None = None
+
+
+class SessionHook(NamedTuple):
+    """A program of the person's that runs outside the sandbox."""
+
+    script: Annotated[str, Says({"pattern": "^/"})]
+    timeout_secs: Annotated[int, Says({"exclusiveMinimum": 0})] | None = None
+
+
+class SessionHooks(NamedTuple):
+    """What runs before and after the command."""
+
+    before: SessionHook | None = None
+    after: SessionHook | None = None
+
+
+class Rollback(NamedTuple):
+    """What snapshots leave out."""
+
+    exclude_patterns: tuple[str, ...] = ()
+    exclude_globs: tuple[str, ...] = ()
+
+
+class OpenUrls(NamedTuple):
+    """Which pages the command may have opened in the person's browser."""
+
+    allow_origins: tuple[Origin, ...] = ()
+    allow_localhost: bool = False
+
+
 class Profile(NamedTuple):
     """One profile with its bases merged in."""
 
     meta: Meta = Meta()
     security: Security = Security()
     groups: Groups = Groups()
+    commands: Commands = Commands()
     filesystem: Filesystem = Filesystem()
     network: Network = Network()
-    workdir: Workdir = Workdir()
-    environment: Environment = Environment()
+    diagnostics: Diagnostics = Diagnostics()
     linux: Linux = Linux()
-    env_credentials: Mapping[str, str | EnvCredential] = {}  # credential reference -> variable
-    credential_capture: Mapping[str, CaptureEntry] = {}
+    env_credentials: Mapping[str, EnvTarget] = {}  # credential reference -> variable
+    environment: Environment = Environment()
+    credential_capture: Annotated[Mapping[str, CaptureEntry], CAPTURES] = {}
     credential_providers: Mapping[str, ProviderEntry] = {}
     credential_routes: tuple[ProviderRoute, ...] = ()
+    workdir: Workdir = Workdir()
+    hooks: Mapping[str, Hook] = {}
+    session_hooks: SessionHooks = SessionHooks()
+    rollback: Rollback = Rollback()
+    open_urls: OpenUrls | None = None
+    allow_launch_services: bool | None = None  # macOS
+    allow_parent_of_protected: bool | None = None  # macOS
     allow_gpu: bool = False  # whether --allow-gpu may be given with this profile; grants nothing itself
+    interactive: bool = False  # without effect
+    skipdirs: tuple[DirectoryName, ...] = ()
+    packs: tuple[PackName, ...] = ()
+    binary: Annotated[str, Says({"minLength": 1})] | None = None  # what runs when no command is given
+    command_args: tuple[Text, ...] = ()  # behind the command
+    unsafe_macos_seatbelt_rules: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
         """How messages name it."""
         return f"profile {self.meta.name}" if self.meta.name else "the profile"
-
-
-SECTIONS: Mapping[str, type[Any]] = {
-    "meta": Meta,
-    "security": Security,
-    "groups": Groups,
-    "filesystem": Filesystem,
-    "network": Network,
-    "workdir": Workdir,
-    "environment": Environment,
-    "linux": Linux,
-}
-
-
-def from_shipped(document: Mapping[str, Any]) -> Profile:
-    """The Profile of a merged document that nono itself ships; a user's goes through profile_schema.
-
-    TypeError when it has a field that Profile lacks. Values are taken as they are.
-    """
-    return Profile(**{name: SECTIONS[name](**_tuples(section)) for name, section in document.items()})
-
-
-def _tuples(section: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in section.items()}

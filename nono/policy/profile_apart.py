@@ -1,42 +1,42 @@
-"""Loads a user's profile in a process that ends: a supervisor would keep 12 MB of pydantic for hours."""
+"""Validates a profile in a process that ends: a supervisor would keep 12 MB of pydantic for hours."""
 
 from __future__ import annotations
 
+import json
 import os
-import pickle
-from collections.abc import Mapping
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from nono.policy.profile import Profile
-from nono.policy.profile_store import is_path, load_profile, user_profile_names
+from nono.policy.profile_files import Found
+from nono.policy.profile_when import Host
 
 
-def load_profile_apart(reference: str, environ: Mapping[str, str]) -> Profile:
-    """As load_profile, errors included. Call it before a thread runs; it waits for the process."""
-    if not is_path(reference) and reference not in user_profile_names(environ):
-        return load_profile(reference, environ)  # a shipped one is not validated
+def validated_apart(found: Found, host: Host) -> dict[str, Any]:
+    """As nono.policy.profile_check.validated, errors included. Call it before a thread runs; it waits."""
     said, say = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _load(reference, environ, say)
+        _validate(found, host, say)
     os.close(say)
     with open(said, "rb") as answer:
-        pickled = answer.read()
+        entry = answer.read()
     _, status = os.waitpid(pid, 0)
-    # A mistake in the profile, mostly: it is found here once more, and complained about. One that was killed
-    # may have said a part.
-    if status or not pickled:
-        return load_profile(reference, environ)
-    profile = pickle.loads(pickled)  # what this very program wrote, in a process of its own
-    assert isinstance(profile, Profile)
-    return profile
+    # A mistake in the profile, mostly: it is found here once more, and complained about. A process that was
+    # killed may have said a part.
+    if status or not entry:
+        from nono.policy.profile_check import validated
+
+        return validated(found, host)
+    document: dict[str, Any] = json.loads(entry)
+    return document
 
 
-def _load(reference: str, environ: Mapping[str, str], say: int) -> NoReturn:
+def _validate(found: Found, host: Host, say: int) -> NoReturn:
     """The whole life of the process; it says nothing where it fails."""
     try:
-        pickled = pickle.dumps(load_profile(reference, environ))
+        from nono.policy.profile_check import validated
+
+        entry = json.dumps(validated(found, host)).encode()
         with open(say, "wb") as answer:
-            answer.write(pickled)
+            answer.write(entry)
     finally:
         os._exit(0)

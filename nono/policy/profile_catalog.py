@@ -9,7 +9,8 @@ from typing import NamedTuple
 from nono import paths
 from nono.errors import NonoError
 from nono.policy import builtin
-from nono.policy.profile_store import is_path, load_profile, own_document, user_profile_names
+from nono.policy.profile_files import is_path, user_profile_names
+from nono.policy.profile_store import load_profile, own_document
 
 BUILT_IN, USER, OVERRIDING, FILE = "built-in", "user", "user (overrides built-in)", "file"
 

@@ -3,8 +3,25 @@
 Fields are spelled as in the file; nono.policy.credential_service and its neighbours make values of them.
 """
 
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
+from nono.policy.profile_rules import (
+    NOT_NEGATIVE,
+    CacheSeconds,
+    Command,
+    Duration,
+    DurationS,
+    Format,
+    Header,
+    HttpsOrigin,
+    PathPart,
+    QueryName,
+    Says,
+    Seconds,
+    Variable,
+    When,
+    one_of,
+)
 from nono.policy.route_rules import AwsAuth, InjectMode, OAuth2Client, UpgradeRule, UsageLimits
 
 DecisionWord = Literal["allow", "approve", "deny"]
@@ -13,11 +30,11 @@ DecisionWord = Literal["allow", "approve", "deny"]
 class RuleEntry(NamedTuple):
     """A method and a pattern of paths; the rest matters in an `approve` list."""
 
-    method: str
-    path: str
+    method: Annotated[str, Says({"minLength": 1})]
+    path: Annotated[str, Says({"pattern": "^/"})]
     backend: str | None = None
     reason: str | None = None
-    timeout_secs: float | None = None
+    timeout_secs: Seconds | None = None
 
 
 class DefaultEntry(NamedTuple):
@@ -25,7 +42,7 @@ class DefaultEntry(NamedTuple):
 
     decision: DecisionWord = "deny"
     backend: str | None = None
-    timeout_secs: float | None = None
+    timeout_secs: Seconds | None = None
 
 
 class PolicyEntry(NamedTuple):
@@ -48,39 +65,39 @@ class ProxyEntry(NamedTuple):
     """How the command presents the phantom; None: as the key is sent upstream."""
 
     inject_mode: InjectMode | None = None
-    inject_header: str | None = None
-    credential_format: str | None = None
-    path_pattern: str | None = None
-    path_replacement: str | None = None
-    query_param_name: str | None = None
+    inject_header: Header | None = None
+    credential_format: Format | None = None
+    path_pattern: PathPart | None = None
+    path_replacement: PathPart | None = None
+    query_param_name: QueryName | None = None
 
 
 class RateLimitEntry(NamedTuple):
     """A token bucket."""
 
-    requests_per_minute: float
-    burst: int = 5
-    max_delay_secs: float = 5.0
+    requests_per_minute: Annotated[float, NOT_NEGATIVE]
+    burst: Annotated[int, NOT_NEGATIVE] = 5
+    max_delay_secs: Annotated[float, NOT_NEGATIVE] = 5.0
 
 
 class CustomCredential(NamedTuple):
     """A credential service of the profile's own; its secret has exactly one source."""
 
-    upstream: str
-    credential_key: str | None = None
+    upstream: Annotated[str, Says({"pattern": "^https?://"})]
+    credential_key: Annotated[str, Says({"pattern": "^([A-Za-z0-9_]+$|[a-z-]+://)"})] | None = None
     inject_mode: InjectMode = "header"
-    inject_header: str = "Authorization"
-    credential_format: str | None = None  # None: "Bearer {}" in Authorization, "{}" elsewhere
-    env_var: str | None = None  # None: derived from credential_key
-    base_url_env_var: str | None = None  # None: the service's name, upper case, and _BASE_URL
+    inject_header: Header = "Authorization"
+    credential_format: Format | None = None  # None: "Bearer {}" in Authorization, "{}" elsewhere
+    env_var: Variable | None = None  # None: derived from credential_key
+    base_url_env_var: Variable | None = None  # None: the service's name, upper case, and _BASE_URL
     tls_ca: str | None = None  # PEM file trusted for this upstream besides the public roots
     tls_client_cert: str | None = None
     tls_client_key: str | None = None
     auth: OAuth2Client | None = None
     aws_auth: AwsAuth | None = None
-    path_pattern: str | None = None
-    path_replacement: str | None = None  # None: path_pattern
-    query_param_name: str | None = None
+    path_pattern: PathPart | None = None
+    path_replacement: PathPart | None = None  # None: path_pattern
+    query_param_name: QueryName | None = None
     proxy: ProxyEntry | None = None
     endpoint_rules: tuple[RuleEntry, ...] = ()
     endpoint_policy: PolicyEntry | None = None
@@ -90,21 +107,24 @@ class CustomCredential(NamedTuple):
     upgrades: tuple[UpgradeRule, ...] | None = None  # None: a WebSocket wherever a GET is allowed
 
 
+ServiceEntry = Annotated[CustomCredential, one_of("credential_key", "auth", "aws_auth", "spiffe")]
+
+
 class CaptureOutput(NamedTuple):
     """A command that prints ``{"headers": {...}}``, and which headers it may set."""
 
     format: Literal["json"]
-    allow_headers: tuple[str, ...]
+    allow_headers: Annotated[tuple[Header, ...], Says({"minItems": 1})]
 
 
 class CaptureEntry(NamedTuple):
     """A command that prints a credential; ``cmd://<its name>`` refers to it."""
 
-    command: tuple[str, ...]
-    timeout_secs: float = 5.0
-    cache_ttl_secs: int | None = None  # None: 900
-    ttl_secs: int | None = None  # another name of cache_ttl_secs
-    cache_path_regex: str = ""
+    command: Command
+    timeout_secs: Annotated[float, Says({"minimum": 1, "maximum": 300})] = 5.0
+    cache_ttl_secs: CacheSeconds | None = None  # None: 900
+    ttl_secs: CacheSeconds | None = None  # another name of cache_ttl_secs
+    cache_path_regex: Annotated[str, Says({"maxLength": 256, "format": "regex"})] = ""
     stdin: Literal["null", "request_json"] = "null"
     output: Literal["text"] | CaptureOutput = "text"
 
@@ -119,9 +139,9 @@ class ResponseFieldEntry(NamedTuple):
 class TokenEndpointEntry(NamedTuple):
     """Where a login gets its tokens."""
 
-    host: str  # an https origin
-    path: str
-    response_fields: tuple[ResponseFieldEntry, ...]
+    host: HttpsOrigin
+    path: Annotated[str, Says({"pattern": "^/"})]
+    response_fields: Annotated[tuple[ResponseFieldEntry, ...], Says({"minItems": 1})]
     request_body: Literal["auto", "json", "form"] = "auto"
     request_nonce_fields: tuple[str, ...] = ()
 
@@ -130,8 +150,10 @@ class ProviderEntry(NamedTuple):
     """A provider whose logins are captured: the command holds phantoms of its tokens."""
 
     type: Literal["oauth_capture"]
-    token_endpoints: tuple[TokenEndpointEntry, ...]
-    api_hosts: tuple[str, ...]  # https origins at which the tokens may be used
+    token_endpoints: Annotated[tuple[TokenEndpointEntry, ...], Says({"minItems": 1})]
+    api_hosts: Annotated[
+        tuple[HttpsOrigin, ...], Says({"minItems": 1})
+    ]  # https origins at which the tokens may be used
     inject_header: str | None = None  # accepted for portability, as is credential_format:
     credential_format: str | None = None  # a phantom is replaced wherever it stands
 
@@ -139,17 +161,17 @@ class ProviderEntry(NamedTuple):
 class OriginUpgrade(NamedTuple):
     """A path of one API host on which a WebSocket may be opened."""
 
-    origin: str
-    path: str
+    origin: HttpsOrigin
+    path: Annotated[str, Says({"pattern": "^/"})]
 
 
 class ProviderRoute(NamedTuple):
     """A route to the API hosts of a provider."""
 
-    name: str
+    name: Annotated[str, Says({"pattern": "^[A-Za-z0-9_-]*[A-Za-z0-9][A-Za-z0-9_-]*$"})]
     provider: str
-    env_var: str | None = None
-    base_url_env_var: str | None = None
+    env_var: Variable | None = None
+    base_url_env_var: Variable | None = None
     endpoint_policy: PolicyEntry | None = None
     upgrades: tuple[OriginUpgrade, ...] = ()
 
@@ -157,10 +179,10 @@ class ProviderRoute(NamedTuple):
 class TlsIntercept(NamedTuple):
     """The certificates of intercepted connections. Durations: a number with s, m, h or d; bare: seconds."""
 
-    ca_lifecycle: Literal["session"] = "session"
-    ca_validity: str | int = "24h"
-    leaf_validity: str | int | None = None  # None: as long as the CA
-    ca_env_vars: tuple[str, ...] = ()  # more variables that name the bundle of trusted certificates
+    ca_lifecycle: Literal["session", "trusted"] = "session"
+    ca_validity: Duration | DurationS = "24h"
+    leaf_validity: Duration | DurationS | None = None  # None: as long as the CA
+    ca_env_vars: tuple[Variable, ...] = ()  # more variables that name the bundle of trusted certificates
 
 
 class UpstreamProxyEntry(NamedTuple):
@@ -173,4 +195,8 @@ class UpstreamProxyEntry(NamedTuple):
 class EnvCredential(NamedTuple):
     """The variable that holds a credential itself, without the proxy."""
 
-    env_var: str
+    env_var: Variable
+    when: When | None = None  # decided when the file is read, and never set afterwards
+
+
+EnvTarget = Variable | EnvCredential

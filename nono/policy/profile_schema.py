@@ -1,4 +1,4 @@
-"""From a parsed profile file to a valid document and a Profile, or to one line per mistake.
+"""From a profile file to a valid document and a Profile, or to every mistake in it.
 
 The only module of the policy that imports pydantic.
 """
@@ -6,153 +6,160 @@ The only module of the policy that imports pydantic.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from copy import deepcopy
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from nono.errors import ProfileError
+from nono.policy.jsonc import Node, Path
 from nono.policy.profile import Profile
-from nono.policy.profile_complaints import Mistake, complaints, lists_for_objects
-from nono.policy.profile_values import mistaken_values
+from nono.policy.profile_complaints import complaints, lists_for_objects
+from nono.policy.profile_legacy import drain_legacy, rename_aliases
+from nono.policy.profile_settle import Settler
+from nono.policy.profile_shape import build
+from nono.policy.profile_source import Mistake, ProfileMistakesError, Source, fixed_in
+from nono.policy.profile_values import mistaken_replacements, mistaken_values
+from nono.policy.profile_when import Host
 
-# Fields of the specification whose function is not built yet, by key path ("*": every name or position),
-# with the values that are available all the same. What asks for nothing (null, false, [], {}) passes.
-NOT_YET: Mapping[str, tuple[object, ...]] = dict.fromkeys(
-    [
-        "platform_overrides",
-        "commands",
-        "diagnostics",
-        "command_policies",
-        "hooks",
-        "session_hooks",
-        "rollback",
-        "undo",
-        "open_urls",
-        "allow_launch_services",
-        "allow_parent_of_protected",
-        "interactive",
-        "skipdirs",
-        "packs",
-        "binary",
-        "command_args",
-        "brokered_commands",
-        "unsafe_macos_seatbelt_rules",
-        "policy",
-        "security.groups",
-        "security.allowed_commands",
-        "groups.include.*.when",
-        "groups.exclude.*.when",
-        "filesystem.suppress_save_prompt",
-        "filesystem.ignore",
-        "filesystem.allow.*.when",
-        "filesystem.read.*.when",
-        "filesystem.write.*.when",
-        "filesystem.allow_file.*.when",
-        "filesystem.read_file.*.when",
-        "filesystem.write_file.*.when",
-        "filesystem.deny.*.when",
-        "filesystem.bypass_protection.*.when",
-        "network.listen_port_range",
-        "network.custom_credentials.*.spiffe",
-        "network.custom_credentials.*.auth.client_assertion",
-        "network.custom_credentials.*.auth.extra_params",
-        "env_credentials.*.when",
-        "credential_capture.*.provider",
-        "credential_capture.*.interaction",
-        "credential_providers.*.credential_store",
-        "credential_providers.*.helpers",
-    ],
-    (),
-) | {
-    "network.tls_intercept.ca_lifecycle": ("session",),
-}
-
-# Other names of the same fields, by section ("": the profile itself).
-ALIASES: Mapping[str, Mapping[str, str]] = {
-    "": {"secrets": "env_credentials"},
-    "network": {
-        "proxy_allow": "allow_domain",
-        "allow_proxy": "allow_domain",
-        "proxy_credentials": "credentials",
-        "port_allow": "open_port",
-        "allow_port": "open_port",
-        "external_proxy": "upstream_proxy",
-        "external_proxy_bypass": "upstream_bypass",
-    },
-}
+OVERRIDES = "platform_overrides"
+PLATFORMS = ("linux", "macos", "windows")
+BESIDE_A_PROFILE = ("extends", "replace", OVERRIDES)  # what a file says beside the fields of Profile
 
 
-def validate(document: object, file: str) -> tuple[dict[str, Any], Profile]:
-    """The document reduced to what is available now, and the same as a Profile without its bases.
+class Checked(NamedTuple):
+    """A valid file."""
 
-    `extends` becomes a list. ProfileError names every mistake, one line each.
-    """
-    if not isinstance(document, dict):
-        raise ProfileError(f"Profile parse error: {file}: expected an object")
-    document = {name: value for name, value in deepcopy(document).items() if name != "$schema"}
-    mistakes = [*_rename_aliases(document), *_take_not_yet(document)]
-    extends = document.pop("extends", None) or []
-    extends = [extends] if isinstance(extends, str) else extends
-    if not isinstance(extends, list) or not all(isinstance(name, str) for name in extends):
-        mistakes.append(("extends", "expected a profile name or a list of names"))
-    mistakes += lists_for_objects(document)
-    profile = None
+    document: dict[str, Any]  # with `extends` and `replace` as lists, legacy names and conditions resolved
+    profile: Profile  # without its bases
+    warnings: tuple[str, ...]
+
+
+def validate(source: Source, host: Host, known: Iterable[Mistake] = ()) -> Checked:
+    """ProfileMistakesError names every mistake, known ones too. Changes the tree of source."""
+    root = source.root
+    assert isinstance(root.value, dict)
+    root.value.pop("$schema", None)
+    extends = _names(root.value.pop("extends", None))
+    replace = _names(root.value.pop("replace", None))
+    overrides = root.value.pop(OVERRIDES, None)
+    mistakes = [*extends.mistakes, *replace.mistakes, *mistaken_replacements(replace.names), *known]
+    warnings, document, found = _checked(root, host, BESIDE_A_PROFILE)
+    mistakes += found
+    fragments = {}
+    for name, node in _fragments(overrides, mistakes).items():
+        said, fragments[name], found = _checked(node, host, ())
+        warnings += said
+        mistakes += found
+    if overrides is not None:
+        root.value[OVERRIDES] = overrides
+    for name, given in (("extends", extends), ("replace", replace)):
+        if given.node is not None:
+            root.value[name] = given.node
+    if mistakes or source.flaws:
+        # What stands where a flaw was read over is not what the person wrote.
+        read_over = {flaw.path for flaw in source.flaws}
+        told = (each for each in mistakes if each.path not in read_over)
+        raise ProfileMistakesError(source.located((*source.flaws, *told)))
+    profile = build(Profile, document)
+    document |= {"extends": extends.names, "replace": replace.names}
+    if fragments:
+        document[OVERRIDES] = fragments
+    return Checked(document, profile, tuple(warnings))
+
+
+class _Names(NamedTuple):
+    node: Node | None
+    names: list[str]
+    mistakes: list[Mistake]
+
+
+def _names(node: Node | None) -> _Names:
+    """A name or a list of names."""
+    if node is None or node.value is None:
+        return _Names(node, [], [])
+    if isinstance(node.value, str):
+        return _Names(node, [node.value], [])
+    entries = node.value if isinstance(node.value, list) else [node]
+    names = [each.value for each in entries if isinstance(each.value, str)]
+    mistakes = [
+        Mistake(each.path, "expected a name, or a list of names", at=each.start)
+        for each in entries
+        if not isinstance(each.value, str)
+    ]
+    return _Names(node, names, mistakes)
+
+
+def _fragments(overrides: Node | None, mistakes: list[Mistake]) -> dict[str, Node]:
+    if overrides is None or overrides.value is None:
+        return {}
+    if not isinstance(overrides.value, dict):
+        mistakes.append(Mistake((OVERRIDES,), "expected an object"))
+        return {}
+    found = {}
+    for name, node in overrides.value.items():
+        if name not in PLATFORMS:
+            what = f"no such field (there are {', '.join(PLATFORMS)})"
+            mistakes.append(Mistake((OVERRIDES, name), what, at_key=True))
+        elif isinstance(node.value, dict):
+            found[name] = node
+        elif node.value is not None:
+            mistakes.append(Mistake((OVERRIDES, name), "expected an object"))
+    return found
+
+
+def _checked(root: Node, host: Host, beside: tuple[str, ...]) -> tuple[list[str], Any, list[Mistake]]:
+    """Warnings, the document, and mistakes, of a profile or a fragment of one."""
+    mistakes = [*rename_aliases(root)]
+    warnings, found = drain_legacy(root)
+    mistakes += found
+    settler = Settler(host)
+    settler.settle(Profile, root)
+    mistakes += settler.mistakes
+    for node, shape in settler.set_aside:
+        wrong = [*_shape_mistakes(shape, node.plain())]
+        mistakes += (fixed_in(node, each) for each in wrong)
+        if not wrong and node.value not in (None, False, [], {}):
+            mistakes.append(Mistake(node.path, "not available yet", at=node.key))
+    document = root.plain()
+    wrong = [*_shape_mistakes(Profile, document, beside)]
+    if wrong:
+        mistakes += [fixed_in(root, each) for each in wrong]
+        # What is right about the rest can still be said, and by its own places.
+        _prune(root, [each.path for each in wrong])
+        document = root.plain()
+        if [*_shape_mistakes(Profile, document)]:
+            return warnings, document, mistakes
+    mistakes += [fixed_in(root, each) for each in mistaken_values(build(Profile, document))]
+    return warnings, document, mistakes
+
+
+def _prune(root: Node, paths: Iterable[Path]) -> None:
+    """Takes what stands at each path out of the tree; where something is missing, what misses it."""
+    unwanted = {id(root.nearest(path)) for path in paths} - {id(root)}
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node.value, dict):
+            for name in [name for name, each in node.value.items() if id(each) in unwanted]:
+                del node.value[name]
+            waiting += node.value.values()
+        elif isinstance(node.value, list):
+            node.value[:] = [each for each in node.value if id(each) not in unwanted]
+            waiting += node.value
+
+
+def _shape_mistakes(shape: Any, document: Any, beside: tuple[str, ...] = ()) -> Iterator[Mistake]:
+    lists = lists_for_objects(shape, document)
+    yield from lists
     try:
         # As JSON, where a list is a tuple and a string a member of an enum; strict, so "yes" is no boolean.
-        profile = TypeAdapter(Profile).validate_json(json.dumps(document), strict=True)
+        TypeAdapter(shape).validate_json(json.dumps(document), strict=True)
     except ValidationError as error:
         # Below a list that stands for an object there is nothing more to say.
-        known = tuple(path for path, what in mistakes if what == "expected an object")
-        found = complaints(document, error.errors(include_url=False, include_input=False))
-        mistakes += [(path, what) for path, what in found if not path.startswith(known)]
-    else:
-        mistakes += mistaken_values(profile)
-    if profile is None or mistakes:
-        lines = (f"{file}: {path}: {what}" if path else f"{file}: {what}" for path, what in mistakes)
-        raise ProfileError("Profile parse error: " + "\n".join(lines))
-    return document | {"extends": extends}, profile
+        found = complaints(shape, document, error.errors(include_url=False, include_input=False), beside)
+        known = [each.path for each in lists]
+        yield from (each for each in found if not _is_below(each.path, known))
 
 
-def _rename_aliases(document: dict[str, Any]) -> Iterator[Mistake]:
-    for section, names in ALIASES.items():
-        node: Any = document.get(section) if section else document
-        for alias, name in names.items():
-            if isinstance(node, dict) and alias in node:
-                value = node.pop(alias)
-                if name in node:
-                    where = f"{section}." if section else ""
-                    yield f"{where}{alias}", f"another name of {name}, which is given too"
-                else:
-                    node[name] = value
-
-
-def _take_not_yet(document: dict[str, Any]) -> Iterator[Mistake]:
-    for path, available in NOT_YET.items():
-        yield from _take(document, path.split("."), (), available)
-
-
-def _take(
-    node: Any, pattern: list[str], at: tuple[str, ...], available: tuple[object, ...]
-) -> Iterator[Mistake]:
-    """Removes what pattern names below node, so that the schema does not complain about it once more."""
-    name, rest = pattern[0], pattern[1:]
-    if name == "*":
-        if isinstance(node, list) and rest:
-            for position in reversed(range(len(node))):
-                if isinstance(node[position], dict) and rest[0] in node[position]:
-                    yield ".".join((*at, str(position), *rest)), "not available yet"
-                    del node[position]
-        elif isinstance(node, dict):
-            for key, value in node.items():
-                yield from _take(value, rest, (*at, key), available)
-    elif isinstance(node, dict) and name in node:
-        if rest:
-            yield from _take(node[name], rest, (*at, name), available)
-        elif not node[name] and not available:
-            del node[name]
-        elif node[name] not in available:
-            value = f" ({node[name]!r})" if available else ""
-            del node[name]
-            yield ".".join((*at, name)), f"not available yet{value}"
+def _is_below(path: Path, roots: list[Path]) -> bool:
+    return any(path[: len(root)] == root for root in roots)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from nono.policy import builtin
 from nono.policy.approval import approval_mistakes
@@ -12,115 +13,190 @@ from nono.policy.destination import is_destination
 from nono.policy.endpoint_entry import rule_problems
 from nono.policy.environment import check_fixed_name, check_pattern
 from nono.policy.hostname import HostError, parse_authority
+from nono.policy.jsonc import Path
+from nono.policy.merge import REPLACEABLE
+from nono.policy.nearest import did_you_mean
 from nono.policy.network import parse_rule
 from nono.policy.no_proxy import parse_no_proxy
 from nono.policy.oauth_routes import provider_problems, route_problems
 from nono.policy.ports import PORT_MAX
-from nono.policy.profile import Environment, Filesystem, Network, Profile
+from nono.policy.profile import Commands, Environment, Filesystem, Groups, Network, Profile, SessionHooks
 from nono.policy.profile_routes import DomainEntry, UpstreamProxyEntry
+from nono.policy.profile_source import Mistake
 from nono.policy.proxy_settings import parse_bypass, parse_duration, parse_upstream_proxy
 
-Mistake = tuple[str, str]  # key path, what is wrong
+_PACK_NAME = r"[^/@\s]+/[^/@\s]+"
+_ORIGIN = r"https?://[^/?#@\s]+/?"
 
 
 def mistaken_values(profile: Profile) -> Iterator[Mistake]:
     yield from _environment(profile.environment)
+    yield from _groups(profile.groups)
     yield from _filesystem(profile.filesystem)
     yield from _hosts(profile.network)
     yield from _proxy(profile.network)
-    yield from _below("security", approval_mistakes(profile.security))
+    yield from _below(("security",), approval_mistakes(profile.security))
     for name, custom in profile.network.custom_credentials.items():
-        yield from _below(f"network.custom_credentials.{name}", problems_of(name, custom))
+        yield from _below(("network", "custom_credentials", name), problems_of(name, custom))
     for name, capture in profile.credential_capture.items():
-        yield from _below(f"credential_capture.{name}", capture_problems(name, capture))
+        yield from _below(("credential_capture", name), capture_problems(name, capture))
     for name, provider in profile.credential_providers.items():
-        yield from _below(f"credential_providers.{name}", provider_problems(provider))
+        yield from _below(("credential_providers", name), provider_problems(provider))
     for position, route in enumerate(profile.credential_routes):
-        yield from _below(f"credential_routes.{position}", route_problems(route))
-    for target in profile.env_credentials.values():
+        yield from _below(("credential_routes", position), route_problems(route))
+    for reference, target in profile.env_credentials.items():
         variable = target if isinstance(target, str) else target.env_var
         if not is_destination(variable):
-            yield "env_credentials", f"{variable!r} may not hold a credential"
+            yield Mistake(("env_credentials", reference), f"{variable!r} may not hold a credential")
+    yield from _session(profile)
+    yield from _programs(profile)
+
+
+def mistaken_replacements(names: Sequence[str]) -> Iterator[Mistake]:
+    for position, name in enumerate(names):
+        if name not in REPLACEABLE:
+            hint = did_you_mean(name, REPLACEABLE)
+            what = f"'{name}' is no field whose inherited value can be replaced"
+            yield Mistake(("replace", position), what + (f" ({hint})" if hint else ""))
 
 
 def _environment(environment: Environment) -> Iterator[Mistake]:
-    for name in environment.set_vars:
-        yield from _checked("environment.set_vars", check_fixed_name, name)
     for name, value in environment.set_vars.items():
+        where = ("environment", "set_vars", name)
+        yield from _checked(where, check_fixed_name, name)
         if "\0" in value:
-            yield f"environment.set_vars.{name}", "a value may not hold a NUL byte"
+            yield Mistake(where, "a value may not hold a NUL byte")
     for name in ("allow_vars", "deny_vars"):
-        for pattern in getattr(environment, name) or ():
-            yield from _checked(f"environment.{name}", check_pattern, pattern)
+        yield from _each(("environment", name), check_pattern, getattr(environment, name) or ())
+
+
+def _groups(groups: Groups) -> Iterator[Mistake]:
+    known = builtin.groups()
+    for position, name in enumerate(groups.include):
+        if name not in known:
+            hint = did_you_mean(name, known)
+            what = f"Unknown policy group: '{name}'" + (f" ({hint})" if hint else "")
+            yield Mistake(("groups", "include", position), what)
+    for position, name in enumerate(groups.exclude):
+        if name in known and known[name].required:
+            yield Mistake(("groups", "exclude", position), f"Cannot exclude required groups: '{name}'")
 
 
 def _filesystem(filesystem: Filesystem) -> Iterator[Mistake]:
     for name, paths in filesystem._asdict().items():
-        for path in paths:
+        for position, path in enumerate(paths):
+            where = ("filesystem", name, position)
             if not path or "\0" in path:
-                yield f"filesystem.{name}", f"{path!r} is not a path"
+                yield Mistake(where, f"{path!r} is not a path")
             elif "*" in path:
-                yield f"filesystem.{name}", f"'{path}': patterns are not available yet"
+                yield Mistake(where, f"'{path}': patterns are not available yet")
 
 
 def _hosts(network: Network) -> Iterator[Mistake]:
-    groups = builtin.network_policy().groups
+    policy = builtin.network_policy()
+    if network.network_profile is not None and network.network_profile not in policy.profiles:
+        hint = did_you_mean(network.network_profile, policy.profiles)
+        what = f"Network profile '{network.network_profile}' not found in policy"
+        yield Mistake(("network", "network_profile"), what + (f" ({hint})" if hint else ""))
     for position, entry in enumerate(network.allow_domain or ()):
-        where = f"network.allow_domain.{position}"
+        where = ("network", "allow_domain", position)
         if isinstance(entry, DomainEntry):
-            yield from _checked(f"{where}.domain", _parse_rule, entry.domain)
-            yield from rule_problems(f"{where}.endpoints", entry.endpoints)
-        elif entry not in groups:
-            yield from _checked("network.allow_domain", _parse_rule, entry)
-    for text in network.deny_domain:
-        if text not in groups:
-            yield from _checked("network.deny_domain", _parse_rule, text)
-    for text in network.raw_tunnels:
-        yield from _checked("network.raw_tunnels", parse_authority, text)
+            yield from _checked((*where, "domain"), _parse_rule, entry.domain)
+            yield from _below(where, rule_problems("endpoints", entry.endpoints))
+        elif entry not in policy.groups:
+            yield from _checked(where, _parse_rule, entry)
+    hosts = [text if text not in policy.groups else "x" for text in network.deny_domain]
+    yield from _each(("network", "deny_domain"), _parse_rule, hosts)
+    yield from _each(("network", "raw_tunnels"), parse_authority, network.raw_tunnels)
     yield from _ports(network)
-    for text in network.no_proxy:
-        yield from _checked("network.no_proxy", parse_no_proxy, text)
+    yield from _each(("network", "no_proxy"), parse_no_proxy, network.no_proxy)
 
 
 def _ports(network: Network) -> Iterator[Mistake]:
     for field in ("open_port", "connect_port", "listen_port"):
-        for port in getattr(network, field):
+        for position, port in enumerate(getattr(network, field)):
             if not 1 <= port <= PORT_MAX:
-                yield f"network.{field}", f"{port} is not a port: a number from 1 to {PORT_MAX} is expected"
-    for first, last in network.open_port_range:
-        if not 1 <= first <= last <= PORT_MAX:
-            what = f"two ports from 1 to {PORT_MAX} are expected, the lower one first"
-            yield "network.open_port_range", f"[{first}, {last}]: {what}"
+                what = f"{port} is not a port: a number from 1 to {PORT_MAX} is expected"
+                yield Mistake(("network", field, position), what)
+    for field in ("open_port_range", "listen_port_range"):
+        for position, (first, last) in enumerate(getattr(network, field)):
+            if not 1 <= first <= last <= PORT_MAX:
+                what = f"two ports from 1 to {PORT_MAX} are expected, the lower one first"
+                yield Mistake(("network", field, position), f"[{first}, {last}]: {what}")
 
 
 def _proxy(network: Network) -> Iterator[Mistake]:
     intercept, upstream = network.tls_intercept, network.upstream_proxy
+    where: Path = ("network", "tls_intercept")
+    if intercept.ca_lifecycle != "session":
+        yield Mistake((*where, "ca_lifecycle"), f"not available yet ({intercept.ca_lifecycle!r})")
     for field, value in (("ca_validity", intercept.ca_validity), ("leaf_validity", intercept.leaf_validity)):
         if value is not None:
-            yield from _checked(f"network.tls_intercept.{field}", parse_duration, str(value))
-    for variable in intercept.ca_env_vars:
+            yield from _checked((*where, field), parse_duration, str(value))
+    for position, variable in enumerate(intercept.ca_env_vars):
         if not is_destination(variable):
-            yield "network.tls_intercept.ca_env_vars", f"{variable!r} may not name a file of certificates"
+            what = f"{variable!r} may not name a file of certificates"
+            yield Mistake((*where, "ca_env_vars", position), what)
     if upstream is not None:
         address = upstream.address if isinstance(upstream, UpstreamProxyEntry) else upstream
-        yield from _checked("network.upstream_proxy", parse_upstream_proxy, address)
-    for text in network.upstream_bypass:
-        yield from _checked("network.upstream_bypass", parse_bypass, text)
+        yield from _checked(("network", "upstream_proxy"), parse_upstream_proxy, address)
+    yield from _each(("network", "upstream_bypass"), parse_bypass, network.upstream_bypass)
+
+
+def _session(profile: Profile) -> Iterator[Mistake]:
+    for name in SessionHooks._fields:
+        hook = getattr(profile.session_hooks, name)
+        if hook is not None and not hook.script.startswith("/"):
+            yield Mistake(("session_hooks", name, "script"), f"'{hook.script}': expected an absolute path")
+        if hook is not None and hook.timeout_secs is not None and hook.timeout_secs <= 0:
+            yield Mistake(("session_hooks", name, "timeout_secs"), "expected seconds, more than 0")
+    for position, name in enumerate(profile.skipdirs):
+        if not name or "/" in name or "\0" in name or name in (".", ".."):
+            yield Mistake(("skipdirs", position), f"{name!r} is not the name of a directory")
+    for position, pack in enumerate(profile.packs):
+        what = "not available yet" if re.fullmatch(_PACK_NAME, pack) else f"{pack!r}: expected namespace/name"
+        yield Mistake(("packs", position), what)
+    for position, origin in enumerate(profile.open_urls.allow_origins if profile.open_urls else ()):
+        if not re.fullmatch(_ORIGIN, origin):
+            what = f"{origin!r}: expected http:// or https:// and a host, as in https://github.com"
+            yield Mistake(("open_urls", "allow_origins", position), what)
+
+
+def _programs(profile: Profile) -> Iterator[Mistake]:
+    for section in ("commands", "binary", "command_args"):
+        if getattr(profile, section) not in (None, (), Commands()):
+            yield Mistake((section,), "not available yet", at_key=True)
+    if profile.binary is not None and (not profile.binary or "\0" in profile.binary):
+        yield Mistake(("binary",), f"{profile.binary!r} is not a program")
+    for position, word in enumerate(profile.command_args):
+        if "\0" in word:
+            yield Mistake(("command_args", position), "an argument may not hold a NUL byte")
+    for field in ("allow", "deny"):
+        for position, name in enumerate(getattr(profile.commands, field)):
+            if not name or "/" in name or "\0" in name:
+                what = f"{name!r}: expected the name of a program, without a directory"
+                yield Mistake(("commands", field, position), what)
 
 
 def _parse_rule(text: str) -> object:
     return parse_rule(text, "")
 
 
-def _below(where: str, problems: Iterator[Mistake]) -> Iterator[Mistake]:
+def _below(where: Path, problems: Iterable[tuple[str, str]]) -> Iterator[Mistake]:
     for field, what in problems:
-        yield where + (f".{field}" if field else ""), what
+        steps = (int(step) if step.isdecimal() else step for step in field.split(".") if step)
+        yield Mistake((*where, *steps), what)
 
 
-def _checked(path: str, check: Callable[[str], object], text: str) -> Iterator[Mistake]:
+def _each(where: Path, check: Callable[[str], object], texts: Iterable[str]) -> Iterator[Mistake]:
+    for position, text in enumerate(texts):
+        yield from _checked((*where, position), check, text)
+
+
+def _checked(path: Path, check: Callable[[str], object], text: str) -> Iterator[Mistake]:
     try:
         check(text)
     except HostError as error:
-        yield path, f"'{text}': {error}"
+        yield Mistake(path, f"'{text}': {error}")
     except ValueError as error:
-        yield path, str(error)
+        yield Mistake(path, str(error))

@@ -52,6 +52,7 @@ class Resolved(NamedTuple):
     warnings: tuple[str, ...]
     workdir_offer: Access | None  # what --allow-cwd would add; None: nothing, or it was given
     approval: Approval | None = None  # where something needs approval
+    deprecations: tuple[str, ...] = ()  # old names in the profile, a line for each
 
 
 def resolve(
@@ -217,7 +218,7 @@ def _ports(request: RunRequest, network: Network) -> PortGrants:
     """--allow-net drops the profile's with all else that it says of the network."""
     settings = Network() if request.allow_net else network
     return PortGrants(
-        listen=united((*settings.listen_port, *request.listen_port)),
+        listen=united((*settings.listen_port, *request.listen_port), settings.listen_port_range),
         open=united((*settings.open_port, *request.open_port), settings.open_port_range),
         connect=united((*settings.connect_port, *request.allow_connect_port)),
     )

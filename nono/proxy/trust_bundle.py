@@ -13,8 +13,8 @@ from posixpath import join
 from typing import NamedTuple
 from warnings import catch_warnings, simplefilter
 
-from nono.audit.private_dir import open_private_dir
 from nono.credentials.reading import read_at_most
+from nono.private_dir import open_private_dir
 
 BUNDLE = "intercept-ca.pem"
 TRUSTSTORE = "intercept-ca.p12"

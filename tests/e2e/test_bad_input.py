@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -282,6 +283,7 @@ def write(place: Place, content: object) -> str:
 class Mistake:
     content: object
     said: str
+    place: str = r"1:\d+"
 
 
 PROFILES = {
@@ -302,14 +304,14 @@ PROFILES = {
         {"security": {"wsl2_proxy_policy": "insecure"}},
         "security.wsl2_proxy_policy: expected 'error', 'insecure_proxy' or 'netns'",
     ),
-    "field of later": Mistake({"hooks": {"before": "x"}}, "hooks: not available yet"),
-    "not JSON": Mistake('{\n  "network": {,}\n}', "line 2, column 15: "),
-    "comment": Mistake("{\n// no\n}", "line 2, column 1: "),
-    "empty": Mistake("", "line 1, column 1: "),
-    "cut off": Mistake('{"network": {', "line 1, column 14: "),
-    "key twice": Mistake('{"network": {}, "network": {}}', "duplicate field 'network'"),
+    "field of later": Mistake({"packs": ["a/b"]}, "packs.0: not available yet"),
+    "not JSON": Mistake('{\n  "network": {,}\n}', "network: expected a key in double quotes", "2:15"),
+    "comment without end": Mistake("{\n/* no\n}", "a comment has no end: expected '*/'", "2:1"),
+    "empty": Mistake("", "expected a value", "1:1"),
+    "cut off": Mistake('{"network": {', "network: expected '}' for what begins in line 1, column 13", "1:14"),
+    "key twice": Mistake('{"network": {},\n"network": {}}', "network: duplicate field 'network'", "2:1"),
     "not an object": Mistake("[]", "expected an object"),
-    "malformed host": Mistake({"network": {"deny_domain": ["a b"]}}, "network.deny_domain: 'a b': "),
+    "malformed host": Mistake({"network": {"deny_domain": ["a b"]}}, "network.deny_domain.0: 'a b': "),
     "malformed reference": Mistake(
         {
             "network": {
@@ -333,7 +335,9 @@ def test_a_mistake_in_a_profile_is_named_with_its_place(here: Place, command: st
     profile = write(here, mistake.content)
     result = nono(here, command, "-p", profile, *ECHO)
     Path(profile).unlink()
-    assert_refused(result, f"Profile parse error: {profile}: {mistake.said}")
+    place = re.search(rf"{re.escape(profile)}:({mistake.place}): ", result.stderr)
+    assert place is not None, result.stderr
+    assert_refused(result, f"Profile parse error: {profile}:{place[1]}: {mistake.said}")
 
 
 def test_every_mistake_of_a_profile_is_named_at_once(here: Place) -> None:
@@ -343,7 +347,7 @@ def test_every_mistake_of_a_profile_is_named_at_once(here: Place) -> None:
     assert result.returncode == 1
     assert len(result.stderr.strip().splitlines()) == 3
     for path in ("netwrok", "workdir.access", "network.block"):
-        assert f"{profile}: {path}: " in result.stderr
+        assert re.search(rf"{re.escape(profile)}:1:\d+: {path}: ", result.stderr)
 
 
 @pytest.mark.parametrize(

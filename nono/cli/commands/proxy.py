@@ -44,6 +44,7 @@ def run(argv: Sequence[str]) -> int:
         raise ConfigError("the profile blocks the network, so a proxy has nothing to serve.")
     own = _own_authority(given, resolved)
     listening = listening._replace(own_authority=own)
+    console.lines(resolved.deprecations)
     for warning in (*given.warnings, *resolved.warnings):
         console.warn(warning)
     _warn_of_openness(resolved, listening, console)

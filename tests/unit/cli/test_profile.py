@@ -138,7 +138,7 @@ def test_raw_is_the_file_without_its_bases(profiles: Path, capsys: pytest.Captur
     path = write(profiles, "mine", {"extends": "go-dev", "workdir": {"access": "read"}})
     for reference in ("mine", str(path)):
         shown = Asked(capsys, "show", reference, "--raw").json
-        assert shown == {"extends": ["go-dev"], "workdir": {"access": "read"}}
+        assert shown == {"extends": "go-dev", "workdir": {"access": "read"}}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,9 @@ import pytest
 
 from nono.policy import builtin, freeze
 from nono.policy.profile_schema import validate
+from nono.policy.profile_source import read_source
 from nono.policy.profile_store import load_profile
+from nono.policy.profile_when import Host
 
 ENVIRON = {"HOME": "/nonexistent"}
 
@@ -75,7 +77,7 @@ def test_the_frozen_groups_are_those_of_the_files() -> None:
 @pytest.mark.parametrize("name", builtin.profile_names())
 def test_a_shipped_profile_is_valid_and_read_the_same_without_pydantic(name: str) -> None:
     assert load_profile(name, ENVIRON).meta.name == name
-    document, validated = validate(builtin.profile_document(name), name)
+    document, validated, _ = validate(read_source(builtin.profile_bytes(name), name), Host())
     assert validated.meta == load_profile(name, ENVIRON).meta
     assert document["groups"]["include"] == list(validated.groups.include)
 

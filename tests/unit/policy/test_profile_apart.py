@@ -1,4 +1,4 @@
-"""nono.policy.profile_apart: a user's profile is what load_profile says, and pydantic is not left behind."""
+"""nono.policy.profile_apart: a profile is what it is otherwise, and pydantic is not left behind."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ import pytest
 
 from nono.errors import ProfileError
 from nono.policy import profile_apart
-from nono.policy.profile_apart import load_profile_apart
-from nono.policy.profile_store import load_profile
+from nono.policy.profile_store import load, load_profile
 
 DOCUMENT = {
     "extends": "python-dev",
@@ -38,11 +37,11 @@ def environ(tmp_path: Path) -> dict[str, str]:
 @pytest.mark.parametrize("by_path", [False, True])
 def test_it_is_the_same_profile(environ: dict[str, str], by_path: bool) -> None:
     reference = f"{environ['HOME']}/.config/nono/profiles/mine.json" if by_path else "mine"
-    assert load_profile_apart(reference, environ) == load_profile(reference, environ)
+    assert load(reference, environ, apart=True).profile == load_profile(reference, environ)
 
 
 def test_a_shipped_one_is_the_same(environ: dict[str, str]) -> None:
-    assert load_profile_apart("python-dev", environ) == load_profile("python-dev", environ)
+    assert load("python-dev", environ, apart=True).profile == load_profile("python-dev", environ)
 
 
 @pytest.mark.parametrize("reference", ["wrong", "absent", "./absent.json"])
@@ -50,25 +49,25 @@ def test_a_mistake_is_the_same_error(environ: dict[str, str], reference: str) ->
     with pytest.raises(ProfileError) as expected:
         load_profile(reference, environ)
     with pytest.raises(ProfileError) as raised:
-        load_profile_apart(reference, environ)
+        load(reference, environ, apart=True)
     assert (raised.value.message, raised.value.hint) == (expected.value.message, expected.value.hint)
 
 
 def test_a_process_that_is_killed_while_it_answers_is_not_believed(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def load(reference: str, environ: object, say: int) -> None:
-        os.write(say, b"\x80\x05\x95")
+    def validate(found: object, host: object, say: int) -> None:
+        os.write(say, b'{"document": {')
         os.kill(os.getpid(), signal.SIGKILL)
 
-    monkeypatch.setattr(profile_apart, "_load", load)
-    assert load_profile_apart("mine", environ) == load_profile("mine", environ)
+    monkeypatch.setattr(profile_apart, "_validate", validate)
+    assert load("mine", environ, apart=True).profile == load_profile("mine", environ)
 
 
 def test_pydantic_stays_outside(environ: dict[str, str]) -> None:
     code = (
-        "import sys; from nono.policy.profile_apart import load_profile_apart as load; "
-        f"load('mine', {environ!r}); print('pydantic' in sys.modules)"
+        "import sys; from nono.policy.profile_store import load; "
+        f"load('mine', {environ!r}, apart=True); print('pydantic' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

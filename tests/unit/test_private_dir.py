@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nono.audit.private_dir import open_private_dir
+from nono.private_dir import open_private_dir
 
 
 def mode(path: Path) -> int:
