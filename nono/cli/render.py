@@ -156,15 +156,3 @@ def enforcement(chosen: Enforcement, facts: HostFacts, *, verbose: bool) -> list
         lines.append(f"  kernel {facts.kernel_release}, Landlock V{facts.landlock_abi}")
         lines += [f"  not enforced: {gap}" for gap in chosen.gaps if gap not in chosen.warnings]
     return lines
-
-
-def dry_run(argv: Sequence[str]) -> list[str]:
-    # Imported here, since no other run needs them.
-    import shlex
-
-    from nono.audit.redact import redact_argv
-
-    return [
-        "  dry-run sandbox would be applied with above capabilities",
-        f"  $ {shlex.join(redact_argv(argv))}",
-    ]

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from nono.cli.parse import Invocation
 from nono.errors import NonoError
+from nono.policy.capability import Access
 from nono.policy.filesystem import HostFilesystem
 from nono.policy.grants import accesses
+from nono.policy.profile import Profile
+from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
 
+Ask = Callable[[str, Access], bool]  # whether a directory may be shared for an access
 
-def resolve_given(invocation: Invocation, environ: Mapping[str, str], *, stays: bool = False) -> Resolved:
+
+def resolve_given(
+    invocation: Invocation, environ: Mapping[str, str], *, stays: bool = False, ask: Ask | None = None
+) -> Resolved:
     """NonoError when flags, profile and host do not fit together.
 
-    stays: this process will supervise, and not keep in memory what a profile is validated with.
+    stays: this process will supervise, and not keep in memory what a profile is validated with. ask: a person
+    who is there to share the working directory.
     """
     try:
         cwd = os.getcwd()
@@ -26,13 +34,13 @@ def resolve_given(invocation: Invocation, environ: Mapping[str, str], *, stays: 
     name = invocation.given.value("profile")
     fs = HostFilesystem()
     if name is None:
-        return resolve(invocation.request, None, environ=environ, cwd=cwd, fs=fs)
+        return _shared(invocation.request, None, environ, cwd, fs, ask)
     # Imported here: it brings json and re along, which a run without a profile may do without.
     from nono.policy.profile_inert import without_effect
     from nono.policy.profile_store import load
 
     loaded = load(name, environ, apart=stays)
-    resolved = resolve(invocation.request, loaded.profile, environ=environ, cwd=cwd, fs=fs)
+    resolved = _shared(invocation.request, loaded.profile, environ, cwd, fs, ask)
     warnings = (_writable(file, resolved, fs, cwd) for file in loaded.files)
     inert = without_effect(loaded.profile)
     return resolved._replace(
@@ -51,3 +59,23 @@ def _writable(file: str, resolved: Resolved, fs: HostFilesystem, cwd: str) -> st
         f"the command may write its own profile, {path}: whatever it grants itself there holds from the "
         "next run on. Keep the profile outside the grants."
     )
+
+
+def _shared(
+    request: RunRequest,
+    profile: Profile | None,
+    environ: Mapping[str, str],
+    cwd: str,
+    fs: HostFilesystem,
+    ask: Ask | None,
+) -> Resolved:
+    """The policy with the working directory in it, where that is wanted and ask says yes."""
+    resolved = resolve(request, profile, environ=environ, cwd=cwd, fs=fs)
+    if resolved.workdir_offer is None or ask is None:
+        return resolved
+    try:
+        with_it = resolve(request._replace(allow_cwd=True), profile, environ=environ, cwd=cwd, fs=fs)
+    except NonoError as error:
+        warning = f"the working directory cannot be shared: {error.message}"
+        return resolved._replace(warnings=(*resolved.warnings, warning))
+    return with_it if ask(resolved.places.workdir, resolved.workdir_offer) else resolved

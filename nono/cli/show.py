@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nono.cli import render
-from nono.cli.console import Console
+from nono.cli.console import Console, printable
 from nono.cli.parse import Invocation
 from nono.launch.prepare import Prepared
 from nono.policy.environment import not_inherited
@@ -15,7 +15,10 @@ def show(prepared: Prepared, invocation: Invocation, console: Console, environ: 
     """environ is that of nono, which the command inherits in part."""
     resolved, chosen = prepared.resolved, prepared.enforcement
     verbose = console.verbosity > 0
-    console.lines(render.workdir_offer(resolved))
+    not_shared = render.workdir_offer(resolved)
+    if console.silent and not_shared and invocation.given.value("profile") is not None:
+        console.note(printable(not_shared[0].strip()))  # the profile has asked for it
+    console.lines(not_shared)
     console.lines(render.banner())
     console.lines(resolved.deprecations)
     for warning in (*invocation.given.warnings, *resolved.warnings):
@@ -25,7 +28,8 @@ def show(prepared: Prepared, invocation: Invocation, console: Console, environ: 
     console.lines(render.approval(resolved, chosen))
     if verbose:
         console.lines(render.not_inherited(not_inherited(environ, resolved.environment)))
-    console.lines(render.enforcement(chosen, prepared.facts, verbose=verbose))
+    in_full = verbose or invocation.given.flag("dry_run")
+    console.lines(render.enforcement(chosen, prepared.facts, verbose=in_full))
     for note in chosen.notes:
         console.note(note)
     for warning in chosen.warnings:

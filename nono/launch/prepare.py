@@ -17,7 +17,7 @@ class Prepared(NamedTuple):
     resolved: Resolved
     facts: HostFacts
     enforcement: Enforcement
-    program: str
+    program: str | None  # None: it was not looked for, as nothing will be started
     argv: tuple[str, ...]
 
     @property

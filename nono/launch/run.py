@@ -52,7 +52,7 @@ class Launch:
         if self._launcher is not None:
             self._launcher.abandon()
 
-    def prepare(self, resolved: Resolved, command: Sequence[str]) -> Prepared:
+    def prepare(self, resolved: Resolved, command: Sequence[str], *, needs_program: bool = True) -> Prepared:
         """Find the program, and what this kernel can do for the run. NonoError when it cannot start."""
         launcher = self._unused()
         capabilities = resolved.capabilities
@@ -61,7 +61,7 @@ class Launch:
             SandboxPolicy.NETNS,
         )
         search_path = self._environ.get("PATH", os.defpath)
-        program = find_program(command[0], search_path, capabilities.workdir)
+        program = find_program(command[0], search_path, capabilities.workdir) if needs_program else None
         may_need_listener = chooses_rung or capabilities.elevation or capabilities.wants_sockets_served
         facts = launcher.facts() if may_need_listener else host.file_system_facts()
         facts = probe.with_masks(facts, capabilities.masking)
@@ -157,6 +157,7 @@ class Start(NamedTuple):
         environment |= {**self.handed_out, **added}
         if self.state is not None and self.state.write(self._own_state(own)):
             environment[VARIABLE] = self.state.path
+        assert prepared.program is not None  # or it was a dry run
         return self.launcher.restrict(plan, Command(prepared.program, prepared.argv, environment, workdir))
 
     def _own_state(self, own: Iterable[Grant]) -> State:

@@ -17,7 +17,9 @@ from nono.sandbox.plan import draw
 STATUS_NOT_EXECUTED = 127
 
 
-def prepare(resolved: Resolved, command: Sequence[str], environ: Mapping[str, str]) -> Prepared:
+def prepare(
+    resolved: Resolved, command: Sequence[str], environ: Mapping[str, str], *, needs_program: bool = True
+) -> Prepared:
     """As for a supervised run, without a listener: nobody will be there to serve it."""
     facts = host.file_system_facts()
     if resolved.capabilities.masking.masks:
@@ -26,7 +28,9 @@ def prepare(resolved: Resolved, command: Sequence[str], environ: Mapping[str, st
 
         facts = probe.with_masks(facts, resolved.capabilities.masking)
     enforcement = enforcement_of(resolved.capabilities, facts)
-    program = find_program(command[0], environ.get("PATH", os.defpath), resolved.capabilities.workdir)
+    program = None
+    if needs_program:
+        program = find_program(command[0], environ.get("PATH", os.defpath), resolved.capabilities.workdir)
     return Prepared(resolved, facts, enforcement, program, tuple(command))
 
 
@@ -35,6 +39,7 @@ def become(prepared: Prepared, environ: Mapping[str, str]) -> NoReturn:
     plan = draw(prepared.capabilities, prepared.facts, prepared.enforcement)
     rules, workdir = prepared.resolved.environment, prepared.capabilities.workdir
     environment = started_in(workdir, child_environment(environ, rules), rules)
+    assert prepared.program is not None  # or it was a dry run
     command = Command(prepared.program, prepared.argv, environment, workdir)
     open_missing_standard_streams()
     try:

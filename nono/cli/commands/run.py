@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from nono.cli import render
+from nono.cli import prompt
 from nono.cli.console import Console
 from nono.cli.parse import parse
 from nono.cli.resolution import resolve_given
@@ -37,18 +37,23 @@ def run(argv: Sequence[str]) -> int:
     console = Console(silent=invocation.silent, verbosity=given.count("verbose"))
     # The launcher is forked here, before a profile brings pydantic and a credential brings a secret.
     with Launch(environ, probes=any(map(given.values.get, NEED_THE_LISTENER))) as launch:
-        resolved = resolve_given(invocation, environ, stays=True)
+        is_dry = given.flag("dry_run")
+        asks = not invocation.silent and not is_dry and prompt.can_ask()
+        ask = prompt.share_workdir if asks else None
+        resolved = resolve_given(invocation, environ, stays=True, ask=ask)
         ports = given.ports("proxy_port")
         if ports and resolved.capabilities.network is not NetworkMode.PROXY:
             raise ConfigError(
                 "--proxy-port is for a run with a proxy, and nothing asks for one.",
                 hint="--network-profile, --allow-domain, --deny-domain or --credential does",
             )
-        prepared = launch.prepare(resolved, invocation.command)
+        prepared = launch.prepare(resolved, invocation.command, needs_program=not is_dry)
         show(prepared, invocation, console, environ)
-        if given.flag("dry_run"):
-            console.lines(render.dry_run(invocation.command))
-            return 0
+        if is_dry:
+            # Imported here: other runs have no use for it.
+            from nono.cli.dry_run import conclude
+
+            return conclude(prepared, console, environ)
         return launch.execute(
             prepared,
             audit=not given.flag("no_audit"),

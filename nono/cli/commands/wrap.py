@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from nono.cli import render
+from nono.cli import prompt
 from nono.cli.console import Console
 from nono.cli.parse import parse
 from nono.cli.resolution import resolve_given
@@ -22,7 +22,9 @@ def run(argv: Sequence[str]) -> int:
     environ = dict(os.environ)
     invocation = parse("wrap", DESCRIPTION, argv, environ)
     console = Console(silent=invocation.silent, verbosity=invocation.given.count("verbose"))
-    resolved = resolve_given(invocation, environ)
+    is_dry = invocation.given.flag("dry_run")
+    asks = not invocation.silent and not is_dry and prompt.can_ask()
+    resolved = resolve_given(invocation, environ, ask=prompt.share_workdir if asks else None)
     if resolved.capabilities.network is NetworkMode.PROXY:
         raise ConfigError(
             "this profile needs the credential proxy, and `nono wrap` has no supervisor to run it.",
@@ -44,10 +46,12 @@ def run(argv: Sequence[str]) -> int:
             "this profile hands out credentials (env_credentials), and `nono wrap` reads none.",
             hint="nono run, with the same options",
         )
-    prepared = wrap.prepare(resolved, invocation.command, environ)
+    prepared = wrap.prepare(resolved, invocation.command, environ, needs_program=not is_dry)
     show(prepared, invocation, console, environ)
-    if invocation.given.flag("dry_run"):
-        console.lines(render.dry_run(invocation.command))
-        return 0
+    if is_dry:
+        # Imported here: other runs have no use for it.
+        from nono.cli.dry_run import conclude
+
+        return conclude(prepared, console, environ)
     console.lines(["  Applying sandbox..."])
     return wrap.become(prepared, environ)

@@ -1,0 +1,39 @@
+"""Ends a dry run: says what else a run would do, and whether its program is there."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator, Mapping
+
+from nono.audit.redact import redact_argv
+from nono.cli.console import Console
+from nono.launch.prepare import Prepared, find_program
+
+
+def conclude(prepared: Prepared, console: Console, environ: Mapping[str, str]) -> int:
+    """The exit code. NonoError when the program is not there: a run would end with that."""
+    console.lines(_injected(prepared))
+    program = find_program(prepared.argv[0], environ.get("PATH", os.defpath), prepared.capabilities.workdir)
+    console.lines(
+        [
+            f"  program {program}",
+            "  dry-run sandbox would be applied with above capabilities",
+            f"  $ {shlex.join(redact_argv(prepared.argv))}",
+        ]
+    )
+    return 0
+
+
+def _injected(prepared: Prepared) -> Iterator[str]:
+    """What the command would hold: credentials, and phantoms of others. Nothing is read for that."""
+    resolved = prepared.resolved
+    if resolved.env_credentials:
+        variables = ", ".join(variable for _, variable in resolved.env_credentials)
+        count = len(resolved.env_credentials)
+        yield f"  Would inject {count} credential(s) as environment variables: {variables}"
+    phantoms = [(service.name, service.env_vars) for service in resolved.services]
+    phantoms += [(route.name, (route.env_var,)) for route in resolved.oauth_routes if route.env_var]
+    for name, names in phantoms:
+        if names:
+            yield f"  Would inject a phantom of {name} as {', '.join(names)}"
