@@ -8,6 +8,7 @@ from nono.clock import rfc3339, unix_ms
 
 Event = dict[str, object]
 TIME = "timestamp_unix_ms"  # of a network event, its first field
+SEVERAL = "<several>"  # the target of a record that stands for more kinds of refusals than were kept apart
 
 NetworkEventMode = Literal["connect", "connect_intercept", "reverse", "external"]
 DenialCategory = Literal[

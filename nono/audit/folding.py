@@ -8,10 +8,9 @@ from typing import Literal, cast
 
 from nono.audit import event
 from nono.audit.coalesce import Coalescer, Folded, Record
-from nono.audit.event import TIME, Event, Recorder
+from nono.audit.event import SEVERAL, TIME, Event, Recorder
 from nono.clock import unix_ms
 
-SEVERAL = "<several>"  # the target of a record that stands for more kinds of refusals than were kept apart
 _FURTHER = "further {}, of more kinds than are kept apart within a window"
 
 Decision = Literal["allow", "deny"]

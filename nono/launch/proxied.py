@@ -16,7 +16,7 @@ from nono.kernel import process
 from nono.launch.assembly import Assembly, Listening, Warn, assemble, proxy_of
 from nono.launch.cause import cause_of
 from nono.launch.git_ssh import git_ssh
-from nono.launch.run import Start, record_nothing
+from nono.launch.run import Start
 from nono.policy.environment import child_environment
 from nono.policy.ports import PortRange
 from nono.sandbox.plan import Rung
@@ -35,7 +35,7 @@ def run(
     start: Start, log: AuditLog | None, proxy_port: int, warn: Warn, say: Callable[[list[str]], None]
 ) -> int:
     """The command's exit code. Credentials are read before there is a loop that a slow keyring could stop."""
-    record = FoldingRecorder(log.record if log is not None else record_nothing)
+    record = FoldingRecorder(start.record)
     assembly = assemble(start.prepared.resolved, start.environ, record, warn, start.ahead)
     parts = Parts(start, log, record, assembly, proxy_port, say)
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nono import paths
 from nono.audit import event
-from nono.audit.event import Event
+from nono.audit.event import Event, Recorder
 from nono.audit.ledger import AuditLog, new_session_id
 from nono.audit.redact import redact_argv
 from nono.errors import LaunchError, NonoError
@@ -78,11 +78,13 @@ class Launch:
         proxy_port: int,
         warn: Warn,
         say: Callable[[list[str]], None],
+        watch: Callable[[Event], None],
     ) -> int:
         """Run the command to its end; its exit code, 128+N when signal N ended it.
 
         proxy_port 0 takes a free port. warn is called with each sentence that a person must hear before
-        the command has the terminal, or while it runs; say with the lines of a summary after it has ended.
+        the command has the terminal, or while it runs; say with the lines of a summary after it has ended;
+        watch with every event of the audit log, whether one is kept or not.
         """
         launcher, self._launcher = self._unused(), None
         # Before any secret is read: from here on nobody of our uid can look into this process.
@@ -92,7 +94,7 @@ class Launch:
             child = stack.enter_context(supervise(launcher.pid))
             stack.callback(launcher.close)
             log = stack.enter_context(_open_log(self._environ)) if audit else None
-            record = log.record if log is not None else record_nothing
+            record = watched(log.record if log is not None else record_nothing, watch)
             record(event.session_started(redact_argv(prepared.argv)))
             if prepared.enforcement.rung is not None:
                 record(event.enforced_by(prepared.enforcement.rung.value))
@@ -105,7 +107,7 @@ class Launch:
             try:
                 state = stack.enter_context(state_file(self._environ, warn))
                 handed_out = _handed_out(prepared.resolved, self._environ, warn)
-                start = Start(prepared, launcher, child, self._environ, handed_out, ahead, state)
+                start = Start(prepared, launcher, child, self._environ, handed_out, ahead, state, record)
                 if prepared.enforcement.is_served:
                     exit_code = _run_served(start, log)
                 elif prepared.enforcement.rung is None:
@@ -134,6 +136,7 @@ class Start(NamedTuple):
     handed_out: Mapping[str, str]  # credentials that the command itself holds, by variable
     ahead: AuthorityAhead | None  # of a run with a proxy that intercepts
     state: StateFile | None  # for the command, about itself
+    record: Recorder
 
     @property
     def readable(self) -> tuple[str, ...]:
@@ -217,6 +220,16 @@ def _run_proxied(
     from nono.launch.proxied import run
 
     return run(start, log, proxy_port, warn, say)
+
+
+def watched(record: Recorder, watch: Callable[[Event], None]) -> Recorder:
+    """record, with watch told of what it is to record."""
+
+    def recorded(event: Event, /) -> None:
+        watch(event)
+        record(event)
+
+    return recorded
 
 
 def record_nothing(_: Event) -> None:

@@ -12,7 +12,7 @@ from nono.audit.folding import FoldingRecorder
 from nono.audit.ledger import AuditLog
 from nono.kernel import process
 from nono.launch.cause import cause_of
-from nono.launch.run import Start, record_nothing
+from nono.launch.run import Start
 from nono.supervisor import loop
 from nono.supervisor.adjudicator import NetworkGrants
 from nono.supervisor.caller_paths import CallerPaths
@@ -31,7 +31,7 @@ def run(start: Start, log: AuditLog | None) -> int:
 
 
 async def _supervise(start: Start, log: AuditLog | None) -> int:
-    record = FoldingRecorder(log.record if log is not None else record_nothing)
+    record = FoldingRecorder(start.record)
     async with anyio.create_task_group() as tasks:
         if log is not None:
             tasks.start_soon(loop.keep_written, log, record.flush)

@@ -54,6 +54,7 @@ def denied(entry: Entry, refusal: Refusal) -> Event:
         upstream=entry.upstream,
         rule=refusal.rule,
         origin=refusal.origin,
+        hint=refusal.hint,
     )
 
 

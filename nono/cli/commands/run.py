@@ -11,6 +11,7 @@ from nono.cli.parse import parse
 from nono.cli.resolution import resolve_given
 from nono.cli.show import show
 from nono.errors import ConfigError
+from nono.launch.denials import Denials
 from nono.launch.run import Launch
 from nono.policy.capability import NetworkMode
 
@@ -54,10 +55,18 @@ def run(argv: Sequence[str]) -> int:
             from nono.cli.dry_run import conclude
 
             return conclude(prepared, console, environ)
-        return launch.execute(
+        denials = Denials()
+        exit_code = launch.execute(
             prepared,
             audit=not given.flag("no_audit"),
             proxy_port=ports[-1] if ports else 0,
             warn=console.warn,
             say=console.lines,
+            watch=denials.note,
         )
+    if exit_code or denials.listed():
+        # Imported here: most runs end well.
+        from nono.cli.after_run import report
+
+        report(exit_code, denials, prepared, invocation, console)
+    return exit_code

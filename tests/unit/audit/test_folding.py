@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nono.audit import event
-from nono.audit.event import Event
-from nono.audit.folding import SEVERAL, FoldingRecorder
+from nono.audit.event import SEVERAL, Event
+from nono.audit.folding import FoldingRecorder
 
 
 class Clock:

@@ -1,0 +1,123 @@
+"""What a run was denied, gathered from its audit events for whoever reads on after it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple, cast
+
+from nono.audit.event import SEVERAL, Event
+
+KEPT_MAX = 100  # kinds; a command can make up any number
+
+
+class Kind(StrEnum):
+    PATH = "path"
+    SOCKET = "unix_socket"
+    NETWORK = "network"
+
+
+class Denied(NamedTuple):
+    """One thing that was denied, however often."""
+
+    kind: Kind
+    target: str  # a path, or a host
+    reason: str
+    access: str | None = None  # of a path: Read, Write or ReadWrite
+    port: int | None = None
+    method: str | None = None  # of a request, as is path
+    path: str | None = None
+    route: str | None = None  # the credential route that it came by
+    rule: str | None = None
+    origin: str | None = None
+    hint: str | None = None
+    by: str | None = None  # who was asked; None: nobody, the policy decided
+    timed_out: bool = False
+
+
+_UNIX = "unix:"
+# What the C library looks for by itself, in any program, and does without.
+_PROBED = ("/run/nscd/", "/var/run/nscd/", "/run/systemd/userdb/", "/run/systemd/resolve/")
+# Refusals that no grant would change, or that are failures of others.
+_NO_DENIALS = ("upstream_connect_failed", "intercept_handshake_failed", "external_proxy_rejected")
+_DECISIONS = ("deny", "approve_denied", "approve_timeout", "approve_error")
+
+
+class Denials:
+    """Those of a run, each once, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Denied, None] = {}
+        self.is_complete = True  # otherwise there were more kinds than are kept
+
+    def note(self, event: Event) -> None:
+        """Takes an event of the audit log; most are no denial."""
+        denied = _denied(event)
+        if denied is None or denied in self._kept:
+            return
+        if denied.kind is Kind.SOCKET and denied.target.startswith(_PROBED):
+            return
+        if len(self._kept) == KEPT_MAX or denied.target == SEVERAL:
+            self.is_complete = False
+        else:
+            self._kept[denied] = None
+
+    def listed(self) -> tuple[Denied, ...]:
+        return tuple(self._kept)
+
+
+def _denied(event: Event) -> Denied | None:
+    match event.get("type"):
+        case "network":
+            return _of_network(cast(Event, event["event"]))
+        case "capability_decision":
+            return _of_file(cast(Event, event["entry"]))
+        case _:
+            return None
+
+
+def _of_network(fields: Event) -> Denied | None:
+    if fields["decision"] not in _DECISIONS or fields.get("denial_category") in _NO_DENIALS:
+        return None
+    target = str(fields["target"])
+    is_socket = target.startswith(_UNIX)
+    return Denied(
+        Kind.SOCKET if is_socket else Kind.NETWORK,
+        target.removeprefix(_UNIX),
+        str(fields["reason"] or fields.get("denial_category") or "denied"),
+        port=_number(fields["port"]),
+        method=_text(fields["method"]),
+        path=_text(fields["path"]),
+        route=_text(fields.get("route_id")),
+        rule=_text(fields.get("rule")),
+        origin=_text(fields.get("origin")),
+        hint=_text(fields.get("hint")),
+        by=_text(fields.get("approval_backend")),
+        timed_out=fields["decision"] == "approve_timeout",
+    )
+
+
+def _of_file(entry: Event) -> Denied | None:
+    request, decision = cast(Event, entry["request"]), entry["decision"]
+    if decision == "Timeout":
+        reason = "nobody answered in time"
+    elif isinstance(decision, dict):
+        reason = str(decision["Denied"]["reason"])
+    else:
+        return None
+    backend = str(entry["backend"])
+    return Denied(
+        Kind.PATH,
+        str(request["path"]),
+        reason,
+        access=str(request["access"]),
+        by=None if backend == "policy" else backend,
+        timed_out=decision == "Timeout",
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) else None

@@ -1,0 +1,99 @@
+"""What a person is told after a run: only what was seen, with the rule and the flag, and nothing forged."""
+
+from __future__ import annotations
+
+import json
+
+from support.nono_run import NonoRun
+
+TITLE = "NONO DIAGNOSTIC"
+BLOCKED = {"network": {"block": True}}
+CURL = "curl -sS --max-time 20 -o /dev/null"
+
+
+def test_each_denial_is_named_with_its_rule_and_the_flag_that_would_change_it(sandbox: NonoRun) -> None:
+    script = (
+        f"{CURL} https://evil.example/; {CURL} --noproxy '*' http://127.0.0.1:9/;"
+        f"{CURL} --unix-socket /run/x.sock http://x/; {CURL} http://y.example/no; exit 3"
+    )
+    run = sandbox.run(["sh", "-c", script], flags=["--allow-domain=http://y.example/yes"])
+    assert run.exit_code == 3
+    _, _, told = run.stderr.partition(TITLE)
+    lines = [line.strip() for line in told.splitlines()]
+    assert "Command exited with code 3." in lines
+    assert "fix: --allow-domain evil.example" in lines
+    assert "fix: --open-port 9" in lines
+    assert "fix: --allow-unix-socket /run/x.sock" in lines
+    assert "fix: --allow-domain http://y.example/no" in lines
+    assert "rule: network.proxy_only" in lines
+    assert {event["target"] for event in run.denied} >= {
+        "evil.example",
+        "127.0.0.1",
+        "unix:/run/x.sock",
+        "y.example",
+    }
+    assert max(map(len, told.splitlines())) <= 80
+
+
+def test_an_opened_file_that_nobody_was_asked_about_is_named(sandbox: NonoRun) -> None:
+    key = sandbox.user.home / ".ssh"
+    key.mkdir(exist_ok=True)
+    sandbox.give(key)
+    run = sandbox.run(["cat", str(key)], flags=["--capability-elevation"], profile=BLOCKED)
+    assert f"{key} (Read)" in run.stderr
+    assert f"fix: --read {key} --bypass-protection {key}" in run.stderr
+    key.rmdir()
+
+
+def test_a_run_that_fails_for_its_own_reasons_is_not_said_to_be_denied_anything(sandbox: NonoRun) -> None:
+    run = sandbox.run(["false"], profile=BLOCKED)
+    assert "Command exited with code 1." in run.stderr
+    assert "No denial was seen." in run.stderr
+    assert "fix:" not in run.stderr
+
+
+def test_nothing_is_told_after_a_run_that_ends_well(sandbox: NonoRun) -> None:
+    assert TITLE not in sandbox.run(["true"], profile=BLOCKED).stderr
+
+
+def test_nothing_is_told_to_who_does_not_want_to_hear_it(sandbox: NonoRun) -> None:
+    for flag in ("--silent", "--no-diagnostics"):
+        run = sandbox.run(["false"], flags=[flag], profile=BLOCKED)
+        assert (run.exit_code, TITLE in run.stderr) == (1, False)
+
+
+def test_a_signal_is_named(sandbox: NonoRun) -> None:
+    run = sandbox.run(["sh", "-c", "kill -KILL $$"], profile=BLOCKED)
+    assert (run.exit_code, "killed by signal 9 (SIGKILL)" in run.stderr) == (137, True)
+
+
+def test_a_command_writes_no_line_of_the_diagnostic(sandbox: NonoRun) -> None:
+    """It chooses the host and the path of what is refused."""
+    forged = "http://evil.example/%0a%1b[2J/a\\x1b[2Jb"
+    run = sandbox.run(
+        ["sh", "-c", f"{CURL} --globoff '{forged}'; false"], flags=["--allow-domain=x.example"], profile={}
+    )
+    assert TITLE in run.stderr
+    assert "\x1b" not in run.stderr
+
+
+def test_the_same_is_had_as_json(sandbox: NonoRun) -> None:
+    script = f"{CURL} https://evil.example/; {CURL} --unix-socket /run/x.sock http://x/; exit 4"
+    run = sandbox.run(["sh", "-c", script], flags=["--silent", "--diagnostics-json"])
+    document = json.loads(run.stderr[run.stderr.index("{\n") :])
+    session = document["session"]
+    assert session["exit_code"] == 4
+    assert session["ipc_denials"] == [
+        {
+            "target": "/run/x.sock",
+            "operation": "connect",
+            "reason": "UnixSocketDenied",
+            "remediation": "grant_unix_socket",
+            "suggested_flag": "--allow-unix-socket /run/x.sock",
+        }
+    ]
+    assert [each["code"] for each in session["diagnostics"]] == [
+        "sandbox_denied_network",
+        "sandbox_denied_unix_socket",
+    ]
+    assert document["proxy"][0]["hint"] == "--allow-domain evil.example"
