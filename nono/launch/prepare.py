@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from nono.errors import NonoError, SandboxError
@@ -31,6 +32,20 @@ def enforcement_of(capabilities: CapabilitySet, facts: HostFacts) -> Enforcement
     if isinstance(chosen, Refusal):
         raise SandboxError(chosen.message, hint=chosen.hint)
     return chosen
+
+
+def make_directories(missing: Iterable[str]) -> None:
+    """The command's own state directories, for its user alone. NonoError when one cannot be made."""
+    for path in missing:
+        try:
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            # It was not there when the policy was made: what is there now may lead anywhere.
+            os.mkdir(path, 0o700)
+        except OSError as error:
+            raise NonoError(
+                f"the state directory '{path}' cannot be made: {error.strerror}",
+                hint=f"mkdir -p {path}",
+            ) from error
 
 
 def find_program(name: str, search_path: str, workdir: str) -> str:

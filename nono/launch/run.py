@@ -15,7 +15,7 @@ from nono.audit.redact import redact_argv
 from nono.errors import LaunchError, NonoError
 from nono.kernel import process
 from nono.launch import module_path
-from nono.launch.prepare import Prepared, enforcement_of, find_program
+from nono.launch.prepare import Prepared, enforcement_of, find_program, make_directories
 from nono.launch.state import VARIABLE, State, state_of
 from nono.launch.state_file import StateFile, identity, state_file
 from nono.policy.capability import Access, Grant, NetworkMode, SandboxPolicy
@@ -86,6 +86,7 @@ class Launch:
         the command has the terminal, or while it runs; say with the lines of a summary after it has ended;
         watch with every event of the audit log, whether one is kept or not.
         """
+        make_directories(prepared.resolved.to_make)
         launcher, self._launcher = self._unused(), None
         # Before any secret is read: from here on nobody of our uid can look into this process.
         process.set_dumpable(False)

@@ -67,7 +67,10 @@ def default_group_names() -> tuple[str, ...]:
 def profile_names() -> tuple[str, ...]:
     return (
         "default",
+        "coding-agent",
         "claude-code",
+        "codex",
+        "gemini-cli",
         "linux-host-compat",
         "mise-dev",
         "python-dev",

@@ -100,6 +100,7 @@ class Filesystem(NamedTuple):
     allow_file: tuple[Path, ...] = ()
     read_file: tuple[Path, ...] = ()
     write_file: tuple[Path, ...] = ()
+    state_dir: tuple[Path, ...] = ()  # as allow, and made at the start of a run where it is missing
     unix_socket: tuple[Path, ...] = ()  # to connect to
     unix_socket_bind: tuple[Path, ...] = ()  # to connect to and to listen on, as each _bind
     unix_socket_dir: tuple[Path, ...] = ()  # those directly in a directory

@@ -48,6 +48,7 @@ class Resolved(NamedTuple):
     deny_rules: DenyRules  # capabilities.denials, and the bypasses that pierce them
     unix_sockets: UnixSocketRules
     places: Places
+    to_make: tuple[str, ...]  # granted directories that the start makes
     skipped: tuple[str, ...]  # grants that a person asked for and whose path does not exist
     warnings: tuple[str, ...]
     workdir_offer: Access | None  # what --allow-cwd would add; None: nothing, or it was given
@@ -135,6 +136,7 @@ def resolve(
         deny_rules=files.deny_rules,
         unix_sockets=files.sockets,
         places=places,
+        to_make=files.to_make,
         skipped=files.skipped,
         warnings=(
             *files.warnings,

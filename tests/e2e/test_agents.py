@@ -2,58 +2,173 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from support.agent_programs import npm_agent
-from support.agent_stage import TASK, AgentStage, agent_stage
+from support.agent_programs import ARCHITECTURE, npm_agent
+from support.agent_stage import LOGIN, TASK, AgentStage, agent_stage
 from support.fake_anthropic import FakeAnthropic
-from support.nono_run import Ended
+from support.fake_gemini import FakeGemini
+from support.fake_openai import FakeOpenAi
+from support.nono_run import NONO, Ended, nono_run
 
 KEY = "canary-of-the-real-key"
+PACKAGES = ".nvm/versions/node/v24.0.0/lib/node_modules"
+MUSL = f"vendor/{os.uname().machine}-unknown-linux-musl/bin"
 
 
-def check(scene: AgentStage, run: Ended, results: list[str], phantom_variable: str) -> None:
-    """The task is done and told to the model, the key was upstream only, and nothing else was written."""
-    assert run.exit_code == 0, run.stdout + run.stderr
-    assert results == ["tried"]
-    assert scene.made() == "made\n"
-    outside = scene.home / "outside"
-    assert not outside.exists()
-    phantom = dict(line.split("=", 1) for line in scene.held().splitlines() if "=" in line)[phantom_variable]
-    assert phantom
-    assert KEY not in scene.held() + run.stdout + run.stderr
-    arrived = b"".join(connection.raw for connection in scene.provider.connections)
-    assert KEY.encode() in arrived
-    assert phantom.encode() not in arrived
-    bare = scene.person(["sh", "-c", TASK])  # the task is not held by anything else
-    assert bare.stdout.splitlines()[1::2] == ["read .ssh/id", f"read {scene.login}"], bare
-    assert outside.exists()
-    left = [path for path in scene.home.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
-    assert left == []
+def codex_api() -> FakeOpenAi:
+    """Newer models run programs of JavaScript, which call the tools; older ones call them themselves."""
+
+    def script(command: str) -> str:
+        return f"text((await tools.exec_command({json.dumps({'cmd': command})})).output);"
+
+    return FakeOpenAi(TASK, {"exec": script, "exec_command": lambda command: {"cmd": command}})
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A shipped profile and the agent that it is for.
+
+    program: in the package, which is seen at the place `at` below the home. hosts: the API's first, which
+    alone gets the key, as the header says. login: where the agent keeps one.
+    """
+
+    profile: str
+    argv: tuple[str, ...]
+    program: str
+    hosts: tuple[str, ...]
+    header: tuple[str, str]
+    login: str
+    api: Callable[[], FakeAnthropic | FakeOpenAi | FakeGemini]
+    phantom: str
+    at: str = PACKAGES
+    key: str | None = None  # its name in nono's store; None: it is in the variable phantom
+
+    def __str__(self) -> str:
+        return self.profile
+
+
+AGENTS = [
+    Agent(
+        profile="claude-code",
+        argv=("claude", "--print", "Do it.", "--allowedTools", "Bash"),
+        program="claude",
+        at=".local/share/claude/versions",
+        hosts=("api.anthropic.com",),
+        header=("x-api-key", KEY),
+        login=".claude/.credentials.json",
+        api=lambda: FakeAnthropic(TASK),
+        phantom="ANTHROPIC_API_KEY",
+    ),
+    Agent(
+        profile="codex",
+        argv=(
+            "codex",
+            "exec",
+            "--dangerously-bypass-approvals-and-sandbox",
+            "--skip-git-repo-check",
+            "Do it.",
+        ),
+        program=f"{MUSL}/codex",
+        at=f"{PACKAGES}/@openai/codex-linux-{ARCHITECTURE}",
+        hosts=("api.openai.com", "chatgpt.com"),
+        header=("authorization", f"Bearer {KEY}"),
+        login=".codex/auth.json",
+        api=codex_api,
+        phantom="CODEX_API_KEY",
+        key="openai",
+    ),
+    Agent(
+        profile="gemini-cli",
+        argv=("gemini", "--yolo", "--skip-trust", "--model", "gemini-2.5-pro", "--prompt", "Do it."),
+        program="bundle/gemini.js",
+        at=f"{PACKAGES}/@google/gemini-cli",
+        hosts=("generativelanguage.googleapis.com",),
+        header=("x-goog-api-key", KEY),
+        login=".gemini/oauth_creds.json",
+        api=lambda: FakeGemini(TASK),
+        phantom="GEMINI_API_KEY",
+        key="gemini",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Scene:
+    agent: Agent
+    stage: AgentStage
+    results: list[str]  # what the agent told the model of its command
+
+    def run(self) -> Ended:
+        environment: Mapping[str, str] = {}
+        if self.agent.key is None:
+            environment = {self.agent.phantom: KEY}
+        else:
+            self.stage.nono("credential", "set", self.agent.key, stdin=KEY)
+        return self.stage.run(self.agent.profile, self.agent.argv, environment=environment)
 
 
 @pytest.fixture
-def claude() -> Iterator[tuple[AgentStage, FakeAnthropic]]:
-    fake = FakeAnthropic(TASK)
-    versions = ".local/share/claude/versions"
-    with agent_stage(
-        "api.anthropic.com",
-        fake,
-        mounts={versions: npm_agent("claude-code")},
-        login=".claude/.credentials.json",
-    ) as scene:
-        (scene.directory(".local/bin") / "claude").symlink_to(scene.home / versions / "claude")
-        yield scene, fake
+def scene(agent: Agent) -> Iterator[Scene]:
+    api = agent.api()
+    mounts = {agent.at: npm_agent(agent.profile)}
+    with agent_stage(agent.hosts, api, mounts=mounts, login=agent.login) as stage:
+        stage.install(agent.argv[0], Path(agent.at, agent.program))
+        yield Scene(agent, stage, api.results)
 
 
-def test_claude_code_works_in_its_profile(claude: tuple[AgentStage, FakeAnthropic]) -> None:
-    scene, fake = claude
-    run = scene.run(
-        "claude-code",
-        ["claude", "--print", "Do it.", "--allowedTools", "Bash"],
-        environment={"ANTHROPIC_API_KEY": KEY},
-    )
-    check(scene, run, fake.results, "ANTHROPIC_API_KEY")
-    assert {request.value(b"x-api-key") for request in scene.provider.requests} == {KEY.encode()}
+@pytest.mark.parametrize("agent", AGENTS, ids=str)
+def test_an_agent_does_its_work_in_its_profile_and_no_more(scene: Scene) -> None:
+    run = scene.run()
+    assert run.exit_code == 0, run.stdout + run.stderr
+    [told] = scene.results
+    assert "tried" in told
+    assert "read" not in told
+    assert (scene.stage.project / "made").read_text() == "made\n"
+    assert not scene.stage.outside.exists()
+    keys_are_where_they_belong(scene, run)
+    the_task_is_held_by_nothing_else(scene)
+
+
+def keys_are_where_they_belong(scene: Scene, run: Ended) -> None:
+    held = (scene.stage.project / "environment").read_text()
+    phantom = dict(line.split("=", 1) for line in held.splitlines() if "=" in line)[scene.agent.phantom]
+    assert phantom
+    assert KEY not in held + run.stdout + run.stderr
+    name, value = (text.encode() for text in scene.agent.header)
+    asked = [request for request in scene.stage.provider.requests if request.method == b"POST"]
+    assert [request.values(name) for request in asked] == [[value]] * len(asked)
+    for request in scene.stage.provider.requests:
+        of_the_api = request.value(b"host") == scene.agent.hosts[0].encode()
+        assert (KEY if not of_the_api else phantom).encode() not in request.head + request.body
+    stored = Path(scene.stage.home, ".local/state/nono")
+    left = [path for path in scene.stage.home.rglob("*") if path.is_file() and stored not in path.parents]
+    assert [path for path in left if KEY.encode() in path.read_bytes()] == []
+
+
+def the_task_is_held_by_nothing_else(scene: Scene) -> None:
+    bare = scene.stage.person(["sh", "-c", TASK])
+    assert bare.stdout.splitlines() == [LOGIN, "read .ssh/id", LOGIN, f"read {scene.agent.login}", "tried"]
+    assert scene.stage.outside.exists()
+
+
+@pytest.mark.parametrize("how", ["run", "wrap"])
+def test_a_state_directory_is_made_when_the_command_starts_and_not_before(how: str) -> None:
+    with nono_run() as runner:
+        profile = runner.write_profile({"filesystem": {"state_dir": ["~/.agent"]}})
+        command = (*NONO, how, "--profile", str(profile))
+        write = ("--", "sh", "-c", 'echo kept > "$HOME/.agent/file"')
+        assert runner.bare([*command, "--dry-run", *write]).exit_code == 0
+        state = runner.user.home / ".agent"
+        assert not state.exists()
+        for _ in range(2):
+            ended = runner.bare([*command, *write])
+            assert ended.exit_code == 0, ended.stderr
+            assert (state / "file").read_text() == "kept\n"
+            assert state.stat().st_mode & 0o777 == 0o700

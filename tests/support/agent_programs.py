@@ -19,6 +19,8 @@ ARCHITECTURE = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), pla
 # of JavaScript, and without their programs for other machines.
 NPM_PACKAGES = {
     "claude-code": f"@anthropic-ai/claude-code-linux-{ARCHITECTURE}@2.1.332",
+    "codex": f"@openai/codex@0.169.0-linux-{ARCHITECTURE}",
+    "gemini-cli": "@google/gemini-cli@0.61.0",
 }
 
 

@@ -9,6 +9,7 @@ authority by SSL_CERT_FILE.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from support.nono_run import NONO, Ended, NonoRun, nono_run
 from support.private_network import PRIVATE_ADDRESS, private_network
 
 TIMEOUT_S = 120.0
+NODE = shutil.which("node24") or shutil.which("node")
 LOGIN = "canary-of-a-secret-file"
 # What the model has the agent do: show what it holds, write where it may, and try where it may not.
 TASK = """
@@ -54,13 +56,19 @@ class AgentStage:
         """A directory below the home and those above it, made as the person's."""
         return _directories(self.runner, path)
 
-    def made(self) -> str:
-        """What the agent's command left in the project."""
-        return (self.project / "made").read_text()
+    @property
+    def outside(self) -> Path:
+        """What the task tries to write."""
+        return self.home / "outside"
 
-    def held(self) -> str:
-        """The environment of the agent's command."""
-        return (self.project / "environment").read_text()
+    def install(self, name: str, program: Path) -> None:
+        """Have name mean a program below the home."""
+        (self.directory(".local/bin") / name).symlink_to(self.home / program)
+
+    def nono(self, *arguments: str, stdin: str = "") -> None:
+        """A command of nono's that succeeds."""
+        ended = self.person([*NONO, *arguments], stdin=stdin)
+        assert ended.returncode == 0, ended.stderr
 
     def run(
         self,
@@ -81,7 +89,7 @@ class AgentStage:
     ) -> subprocess.CompletedProcess[str]:
         """What the person runs, with nothing of the suite's environment."""
         own = {
-            "PATH": f"{self.home}/.local/bin:/usr/local/bin:/usr/bin:/bin",
+            "PATH": f"{self.home}/.local/bin:/usr/bin:/bin",
             "HOME": str(self.home),
             "USER": "person",
             "SHELL": "/bin/bash",
@@ -104,11 +112,12 @@ class AgentStage:
 
 @contextmanager
 def agent_stage(
-    host: str, handler: Handler, *, mounts: Mapping[str, Path], login: str
+    hosts: Sequence[str], handler: Handler, *, mounts: Mapping[str, Path], login: str
 ) -> Iterator[AgentStage]:
     """Gone, with all its files, when the block is left. Only root can make one.
 
-    mounts: what is seen at paths below the home, as installed programs. login: a file there with a login.
+    hosts: the provider's names. mounts: what is seen at paths below the home, as installed programs.
+    login: a file there with a login.
     """
     if os.geteuid() != 0:
         pytest.skip("only root can give a provider its own name")
@@ -117,7 +126,7 @@ def agent_stage(
         authority = Authority(str(home / "ca.pem"))
         ids = f"{runner.user.uid}:{runner.user.gid}"
         files = {
-            "hosts": f"127.0.0.1 localhost\n{PRIVATE_ADDRESS} {host}\n",
+            "hosts": f"127.0.0.1 localhost\n{PRIVATE_ADDRESS} {' '.join(hosts)}\n",
             "resolv.conf": "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",  # nobody is there
             "passwd": f"root:x:0:0::/root:/bin/sh\nperson:x:{ids}::{home}:/bin/bash\n",
         }
@@ -126,13 +135,15 @@ def agent_stage(
             sources[f"/etc/{name}"] = home / name
             (home / name).write_text(content)
             (home / name).chmod(0o644)
+        if NODE is not None:
+            (_directories(runner, ".local/bin") / "node").symlink_to(NODE)
         for target, source in mounts.items():
             sources[_directories(runner, target)] = source
         for secret in (Path(".ssh/id"), Path(login)):
             file = _directories(runner, str(secret.parent)) / secret.name
             file.write_text(f"{LOGIN}\n")
             runner.give(file)
-        with upstream(handler, authority.server_context(host), (PRIVATE_ADDRESS, 443)) as provider:
+        with upstream(handler, authority.server_context(*hosts), (PRIVATE_ADDRESS, 443)) as provider:
             yield AgentStage(runner, provider, private_mounts.stage(sources), login)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nono.errors import NonoError
-from nono.launch.prepare import find_program
+from nono.launch.prepare import find_program, make_directories
 
 
 def executable(path: Path) -> str:
@@ -45,3 +45,23 @@ def test_an_empty_or_relative_part_of_the_path_is_not_searched(
 def test_what_cannot_be_executed_is_not_found(name: str) -> None:
     with pytest.raises(NonoError, match="Command execution failed"):
         find_program(name, "/usr/bin:/bin", "/")
+
+
+def test_state_directories_are_made_for_their_user_alone(tmp_path: Path) -> None:
+    outer, inner = tmp_path / "a/state", tmp_path / "a/state/inner"
+    make_directories([str(outer), str(inner)])
+    assert [path.stat().st_mode & 0o777 for path in (outer, inner)] == [0o700, 0o700]
+
+
+def test_what_appeared_in_the_place_of_a_state_directory_is_not_used(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "state").symlink_to("elsewhere")
+    with pytest.raises(NonoError, match="cannot be made: File exists") as caught:
+        make_directories([str(tmp_path / "state")])
+    assert caught.value.hint == f"mkdir -p {tmp_path}/state"
+
+
+def test_a_state_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NonoError, match="file/state' cannot be made: File exists"):
+        make_directories([str(tmp_path / "file/state")])

@@ -109,6 +109,30 @@ def test_a_grant_follows_a_symlink_and_remembers_its_name(run: Resolve, make_fs:
     assert grant.original == f"{HOME}/link"
 
 
+def test_a_state_directory_is_granted_and_made_where_it_is_missing(run: Resolve) -> None:
+    resolved = run(files(state_dir=("~/.agent/tmp", "~/.agent", "~/work", "$UNSET/x")))
+    for path in (f"{HOME}/.agent/tmp/file", f"{WORK}/file"):
+        assert access_to(resolved, path) is Access.READWRITE
+    assert access_to(resolved, f"{HOME}/.agents") is None
+    assert resolved.to_make == (f"{HOME}/.agent", f"{HOME}/.agent/tmp")
+    assert resolved.skipped == ("$UNSET/x ($UNSET is not set)",)
+    assert run(files(allow=("~/.agent",))).to_make == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("~/work/main.py", "is not a directory"),
+        ("~/.local/state/nono/agent", "overlaps protected nono state root"),
+        ("~/.ssh/agent", "deny_credentials"),
+        ("~/.aws", "deny_credentials"),
+    ],
+)
+def test_a_state_directory_may_not_be_where_no_grant_may(run: Resolve, path: str, reason: str) -> None:
+    with pytest.raises(NonoError, match=reason):
+        run(files(state_dir=(path,)))
+
+
 def test_what_does_not_exist_is_skipped_and_reported(run: Resolve) -> None:
     resolved = run(files(read=("~/gone", "$UNSET/x")), read=("missing",))
     assert set(resolved.skipped) == {f"{HOME}/gone", f"{WORK}/missing", "$UNSET/x ($UNSET is not set)"}
@@ -419,7 +443,7 @@ def test_the_variables_of_a_service_and_of_its_source_are_withheld(run: Resolve)
     corp = CustomCredential("https://x.example", "env://CORP_SOURCE", env_var="CORP_KEY")
     profile = Profile(network=Network(credentials=("corp",), custom_credentials={"corp": corp}))
     assert run(profile, credential=("openai",)).environment.withheld == {
-        *("CORP_SOURCE", "CORP_KEY", "OPENAI_API_KEY", "OPENAI")
+        *("CORP_SOURCE", "CORP_KEY", "OPENAI_API_KEY", "CODEX_API_KEY", "OPENAI")
     }
     assert run().environment.withheld == frozenset()
 
