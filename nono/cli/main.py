@@ -14,6 +14,7 @@ from nono.errors import NonoError, UsageError
 # Commands by name: what help says of them, and the module in nono.cli.commands that has run(argv) -> int.
 COMMANDS = {
     "run": "run a command in the sandbox, supervised",
+    "learn": "watch a command, and write the least profile for it",
     "wrap": "apply the sandbox to this process and become the command",
     "profile": "list, show, compare, check and write profiles",
     "why": "say whether a path or host would be allowed, and by which rule",
@@ -26,7 +27,7 @@ COMMANDS = {
 # The rest of the specification. Known, so that a script learns "not yet" rather than "no such thing".
 # fmt: off
 LATER = frozenset({
-    "shell", "learn", "policy", "ps", "stop", "detach", "pause", "attach", "resume", "logs",
+    "shell", "policy", "ps", "stop", "detach", "pause", "attach", "resume", "logs",
     "inspect", "prune", "session", "connect", "rollback", "audit", "trust", "pull", "remove",
     "update", "search", "list", "outdated", "pin", "unpin", "platform", "completion", "open-url-helper",
     "pack-update-hint-helper", "doctor", "report", "allow", "replay-policy",
@@ -138,6 +139,10 @@ def _run(name: str, rest: list[str]) -> int:
             from nono.cli.commands import run
 
             return run.run(rest)
+        case "learn":
+            from nono.cli.commands import learn
+
+            return learn.run(rest)
         case "wrap":
             from nono.cli.commands import wrap
 

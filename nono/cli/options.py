@@ -16,9 +16,9 @@ class Kind(StrEnum):
     PAIRS = "pairs"
 
 
-RUN, SHELL, WRAP, WHY, PROXY = "run", "shell", "wrap", "why", "proxy"
-SANDBOX = (RUN, SHELL, WRAP)
-SUPERVISED = (RUN, SHELL)
+RUN, SHELL, WRAP, WHY, PROXY, LEARN = "run", "shell", "wrap", "why", "proxy", "learn"
+SANDBOX = (RUN, SHELL, WRAP, LEARN)
+SUPERVISED = (RUN, SHELL, LEARN)
 TRUE_WORDS = frozenset({"y", "yes", "t", "true", "on", "1"})
 FALSE_WORDS = frozenset({"n", "no", "f", "false", "off", "0", ""})
 
@@ -136,7 +136,11 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--diagnostics-json",), Kind.FLAG, "what was denied, as JSON on stderr after the run", (RUN,)),
     Option(("--capability-elevation",), Kind.FLAG, "ask a person about files beyond the grants",
            (RUN, WHY), env="NONO_CAPABILITY_ELEVATION"),
-    Option(("--no-audit",), Kind.FLAG, "record nothing", (RUN,)),
+    Option(("--no-audit",), Kind.FLAG, "record nothing", (RUN, LEARN)),
+    Option(("--output", "-o"), Kind.VALUE, "profile to write or to add to: a name, or a file with a slash",
+           (LEARN,), "NAME"),
+    Option(("--watch",), Kind.FLAG, "let COMMAND do what it is watched doing, without being asked", (LEARN,)),
+    Option(("--yes", "-y"), Kind.FLAG, "the same, and write the profile without being asked", (LEARN,)),
     Option(("--verbose", "-v"), Kind.COUNT, "say more; repeat for still more",
            (*SANDBOX, PROXY)),
     Option(("--dry-run",), Kind.FLAG, "show what would be granted and enforced, start nothing", SANDBOX),

@@ -168,10 +168,25 @@ UNIX_PATHS = Program("unix_paths", SECCOMP_RET_USER_NOTIF, (*_NAMES, *_UNIX_DATA
 PORTS_OPENS = Program("ports_opens", SECCOMP_RET_USER_NOTIF, (*PORTS.rules, *_OPENS))
 UNIX_PATHS_OPENS = Program("unix_paths_opens", SECCOMP_RET_USER_NOTIF, (*UNIX_PATHS.rules, *_OPENS))
 
+# With `nono learn`: whatever Landlock judges by a path is seen, and left to it. For execve(2) the kernel
+# opens files itself, so that is seen too. Unix sockets are made by bind(2).
+_PATHS = (
+    *_OPENS,
+    *map(
+        Rule,
+        (
+            *("execve", "execveat", "truncate", "mkdir", "mkdirat", "mknod", "mknodat", "rmdir", "unlink"),
+            *("unlinkat", "rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat"),
+        ),
+    ),
+)
+PATHS = Program("paths", SECCOMP_RET_USER_NOTIF, (*_PATHS, *_IO_URING))
+NOTIFY_PATHS = Program("notify_paths", SECCOMP_RET_USER_NOTIF, (*NOTIFY.rules, *_PATHS))
+
 PROGRAMS = (
     *(OPEN_NET, BLOCK_ALL, TCP_ONLY, NOTIFY, OPENS, NOTIFY_OPENS),
-    *(PORTS, UNIX_PATHS, PORTS_OPENS, UNIX_PATHS_OPENS),
+    *(PORTS, UNIX_PATHS, PORTS_OPENS, UNIX_PATHS_OPENS, PATHS, NOTIFY_PATHS),
 )
 
 # Calls that not every machine has ever had.
-LEGACY = frozenset({"open", "creat"})
+LEGACY = frozenset({"open", "creat", "mkdir", "mknod", "rmdir", "unlink", "rename", "link", "symlink"})

@@ -33,8 +33,11 @@ if TYPE_CHECKING:
     import socket
 
     from nono.approval.request import Approver
+    from nono.policy.network import HostFilter
+    from nono.policy.proxy_settings import ProxySettings
     from nono.proxy.authority import SessionAuthority
     from nono.proxy.chain import Chain
+    from nono.proxy.filter import HostPolicy
     from nono.proxy.flow_record import FlowRecorder
 
 Warn = Callable[[str], None]
@@ -227,7 +230,8 @@ def _config(
     if hosts is None:
         raise LaunchError("a proxy without a host filter")
     return ProxyConfig(
-        hosts=hosts,
+        hosts=_hosts(hosts, resolved.proxy),
+        intercepts_all=resolved.proxy is not None and resolved.proxy.learns,
         session_token=token,
         routes=(*(_route(service) for service in assembly.services), *assembly.logins.routes),
         logins=assembly.logins.table,
@@ -242,6 +246,15 @@ def _config(
         max_connections=listening.max_connections,
         close_grace_s=listening.close_grace_s,
     )
+
+
+def _hosts(hosts: HostFilter, settings: ProxySettings | None) -> HostPolicy:
+    if settings is None or not settings.learns:
+        return hosts
+    # Imported here: few runs learn.
+    from nono.policy.learning_hosts import learning_hosts
+
+    return learning_hosts(hosts)
 
 
 def _route(loaded: LoadedService) -> Route:

@@ -52,7 +52,9 @@ class AuthorityAhead:
 
 def intercepts(resolved: Resolved) -> bool:
     """Whether a run looks into TLS, for which it needs a CA."""
-    return resolved.proxy is not None and bool(resolved.services or resolved.scopes or resolved.oauth_routes)
+    if resolved.proxy is None:
+        return False
+    return bool(resolved.proxy.learns or resolved.services or resolved.scopes or resolved.oauth_routes)
 
 
 @contextmanager

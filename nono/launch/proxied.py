@@ -28,7 +28,7 @@ from nono.supervisor.peer_registry import PeerRegistry
 
 if TYPE_CHECKING:
     from nono.approval.desk import Desk
-    from nono.supervisor.file_opens import FileOpens
+    from nono.supervisor.notify_loop import PathCalls
 
 
 def run(
@@ -90,7 +90,7 @@ async def _supervise(parts: Parts) -> int:
                     ):
                         with _adjudicator(start, listener, grants, record, peers, opens):
                             start.child.give_way()
-                            start.go()
+                            await loop.go(start.go, is_watched=start.observation is not None)
                             loop.begin_collecting()
                             exit_code = await loop.wait(start.child)
             parts.say([f"  [nono] used: {line}" for line in proxy.running.usage_lines])
@@ -160,8 +160,15 @@ async def _approver(parts: Parts) -> AsyncIterator[Desk | None]:
 @asynccontextmanager
 async def _opens(
     parts: Parts, listener: int | None, readable: Sequence[str], approver: Desk | None
-) -> AsyncIterator[FileOpens | None]:
+) -> AsyncIterator[PathCalls | None]:
     """What serves trapped opens, if they are trapped."""
+    if listener is not None and parts.start.observation is not None:
+        # Imported here: few runs are watched.
+        from nono.launch.watching import path_watch
+
+        with path_watch(parts.start, listener, readable, parts.start.observation) as watch:
+            yield watch
+        return
     if listener is None or approver is None or not parts.start.prepared.enforcement.elevation:
         yield None
         return
@@ -179,7 +186,7 @@ def _adjudicator(
     grants: NetworkGrants,
     record: FoldingRecorder,
     peers: PeerRegistry,
-    opens: FileOpens | None,
+    opens: PathCalls | None,
 ) -> Iterator[None]:
     """Serves the listener, if there is one, until the block is left."""
     if listener is None:

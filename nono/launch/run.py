@@ -31,6 +31,7 @@ from nono.supervisor.child import Child, supervise, wait
 
 if TYPE_CHECKING:
     from nono.launch.authority_ahead import AuthorityAhead
+    from nono.policy.observation import Observation
 
 Warn = Callable[[str], None]
 
@@ -62,8 +63,8 @@ class Launch:
         )
         search_path = self._environ.get("PATH", os.defpath)
         program = find_program(command[0], search_path, capabilities.workdir) if needs_program else None
-        may_need_listener = chooses_rung or capabilities.elevation or capabilities.wants_sockets_served
-        facts = launcher.facts() if may_need_listener else host.file_system_facts()
+        is_served = capabilities.elevation or capabilities.learns or capabilities.wants_sockets_served
+        facts = launcher.facts() if chooses_rung or is_served else host.file_system_facts()
         facts = probe.with_masks(facts, capabilities.masking)
         enforcement = enforcement_of(capabilities, facts)
         module_path.withdraw(capabilities.grants)
@@ -79,12 +80,14 @@ class Launch:
         warn: Warn,
         say: Callable[[list[str]], None],
         watch: Callable[[Event], None],
+        observation: Observation | None = None,
     ) -> int:
         """Run the command to its end; its exit code, 128+N when signal N ended it.
 
         proxy_port 0 takes a free port. warn is called with each sentence that a person must hear before
         the command has the terminal, or while it runs; say with the lines of a summary after it has ended;
-        watch with every event of the audit log, whether one is kept or not.
+        watch with every event of the audit log, whether one is kept or not. observation: is told what
+        the command does with files, where that is watched.
         """
         make_directories(prepared.resolved.to_make)
         launcher, self._launcher = self._unused(), None
@@ -108,7 +111,9 @@ class Launch:
             try:
                 state = stack.enter_context(state_file(self._environ, warn))
                 handed_out = _handed_out(prepared.resolved, self._environ, warn)
-                start = Start(prepared, launcher, child, self._environ, handed_out, ahead, state, record)
+                start = Start(
+                    prepared, launcher, child, self._environ, handed_out, ahead, state, record, observation
+                )
                 if prepared.enforcement.is_served:
                     exit_code = _run_served(start, log)
                 elif prepared.enforcement.rung is None:
@@ -138,6 +143,7 @@ class Start(NamedTuple):
     ahead: AuthorityAhead | None  # of a run with a proxy that intercepts
     state: StateFile | None  # for the command, about itself
     record: Recorder
+    observation: Observation | None  # of a run that is watched
 
     @property
     def readable(self) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from nono.supervisor.caller_paths import CallerPaths
 from nono.supervisor.notify_loop import NotifyLoop
 
 if TYPE_CHECKING:
-    from nono.supervisor.file_opens import FileOpens
+    from nono.supervisor.notify_loop import PathCalls
 
 
 def run(start: Start, log: AuditLog | None) -> int:
@@ -46,7 +46,7 @@ async def _supervise(start: Start, log: AuditLog | None) -> int:
                 adjudicator.start()
                 try:
                     start.child.give_way()
-                    start.go()
+                    await loop.go(start.go, is_watched=start.observation is not None)
                     loop.begin_collecting()
                     exit_code = await loop.wait(start.child)
                 finally:
@@ -74,8 +74,15 @@ def _grants(start: Start) -> NetworkGrants:
 @asynccontextmanager
 async def _opens(
     start: Start, listener: int, record: FoldingRecorder, log: AuditLog | None
-) -> AsyncIterator[FileOpens | None]:
+) -> AsyncIterator[PathCalls | None]:
     """What serves trapped opens, if they are trapped."""
+    if start.observation is not None:
+        # Imported here: few runs are watched.
+        from nono.launch.watching import path_watch
+
+        with path_watch(start, listener, (), start.observation) as watch:
+            yield watch
+        return
     approval = start.prepared.resolved.approval
     if approval is None or not start.prepared.enforcement.elevation:
         yield None

@@ -141,6 +141,9 @@ class CapabilitySet(NamedTuple):
     socket_directories: tuple[SocketDirectory, ...] = ()  # what that means for files
     elevation: bool = False  # whether a person is to be asked about files beyond the grants
     masking: Masking = Masking()  # what is denied below a granted directory
+    learns: bool = (
+        False  # whether what the command does with files is watched, for a profile to be made of it
+    )
 
     @property
     def mediates_unix_sockets(self) -> bool:

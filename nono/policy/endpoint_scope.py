@@ -66,6 +66,16 @@ def split_url(text: str) -> UrlEntry | None:
     return UrlEntry(scheme.lower(), authority, "" if path == "/" else path)
 
 
+def split_domain(text: str) -> tuple[str | None, str]:
+    """Scheme (None: it is assumed) and host of an entry with endpoints. ConfigError: it has a path."""
+    url = split_url(text)
+    if url is None:
+        return None, text
+    if url.path:
+        raise ConfigError(f"'{printable(text)}': the path belongs into its endpoints.")
+    return url.scheme, url.authority
+
+
 def scopes_of(urls: Iterable[Entry], domains: Iterable[tuple[DomainEntry, str]]) -> tuple[EndpointScope, ...]:
     """The scopes of URLs with a path and of a profile's entries with endpoints; those of one host add up.
 
@@ -74,7 +84,8 @@ def scopes_of(urls: Iterable[Entry], domains: Iterable[tuple[DomainEntry, str]])
     found: dict[tuple[str, int, str], EndpointScope] = {}
     for entry, origin in domains:
         if entry.endpoints:
-            _add(found, None, entry.domain, _rules(entry, origin), origin)
+            scheme, authority = split_domain(entry.domain)
+            _add(found, scheme, authority, _rules(entry, origin), origin)
     for text, origin in urls:
         url = split_url(text)
         if url is not None and url.path:

@@ -19,7 +19,7 @@ MAX_PROFILE_BYTES = 1024 * 1024
 MAX_DEPTH = 10
 SUFFIXES = (".jsonc", ".json")  # in the order of precedence
 
-_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+NAME = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _PATH_STARTS = ("./", "../", "/", "~/")
 
 
@@ -72,6 +72,11 @@ def find(reference: str, environ: Mapping[str, str], extends: Sequence[str] = ()
     return finder.with_flags(found, extends) if extends else found
 
 
+def find_as(raw: bytes, file: str, environ: Mapping[str, str]) -> Found:
+    """What find would make of file if it held raw."""
+    return _Finder(environ).of_raw(file, file, raw)
+
+
 def user_profile_names(environ: Mapping[str, str]) -> list[str]:
     """The names of the files in the user's profile directory, sorted."""
     try:
@@ -83,6 +88,7 @@ def user_profile_names(environ: Mapping[str, str]) -> list[str]:
 
 
 def user_directory(environ: Mapping[str, str]) -> str:
+    """Where the profiles of this user are."""
     return join(paths.config_dir(environ), "profiles")
 
 
@@ -106,7 +112,7 @@ class _Finder:
         self.known: dict[str | None, dict[str, Found]] = {}  # by file and name, once their bases are found
 
     def named(self, name: str) -> Found | None:
-        if not re.fullmatch(_NAME, name):
+        if not re.fullmatch(NAME, name):
             raise ProfileError(
                 f"Profile parse error: Invalid profile name '{name}': must be alphanumeric with hyphens only"
             )
@@ -119,6 +125,9 @@ class _Finder:
             raw = _read(path)
             known[name] = self._with_bases(name, path, raw, _extends(raw), chain)
         return known[name]
+
+    def of_raw(self, name: str, path: str, raw: bytes) -> Found:
+        return self._with_bases(name, path, raw, _extends(raw), ())
 
     def with_flags(self, found: Found, extends: Sequence[str]) -> Found:
         """found with further bases of the command line in front of its own."""
@@ -180,7 +189,7 @@ class _Finder:
             if not exists(path):
                 raise _NowhereError(f"base profile '{name}' not found")
             return self.file(name, path, chain)
-        if not re.fullmatch(_NAME, name):
+        if not re.fullmatch(NAME, name):
             hint = f"a file is named with its directory: ./{name}" if is_path(name) else None
             raise _NowhereError(f"invalid base profile name '{name}'", hint)
         # What nono ships extends what nono ships: a file of the same name must not get in between.

@@ -27,6 +27,18 @@ def load_profile(reference: str, environ: Mapping[str, str], extends: Sequence[s
     return load(reference, environ, extends).profile
 
 
+def profile_of(document: Mapping[str, Any], file: str, environ: Mapping[str, str]) -> Profile:
+    """The profile that file would be if it held document. ProfileError as for load."""
+    # Imported here: json and pydantic are for those who write profiles.
+    import json
+
+    from nono.policy.profile_check import validated
+    from nono.policy.profile_files import find_as
+
+    found = find_as(json.dumps(document).encode(), file, environ)
+    return build(Profile, validated(found, this_host())["document"])  # type: ignore[no-any-return]  # of Any
+
+
 def own_document(reference: str, environ: Mapping[str, str]) -> dict[str, Any]:
     """What the file of that profile itself says, its bases left out. ProfileError as for load."""
     found = find(reference, environ)

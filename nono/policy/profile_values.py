@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from nono.errors import ConfigError
 from nono.policy import builtin
 from nono.policy.approval import approval_mistakes
 from nono.policy.capture_entry import capture_problems
 from nono.policy.custom_credential import problems_of
 from nono.policy.destination import is_destination
 from nono.policy.endpoint_entry import rule_problems
+from nono.policy.endpoint_scope import split_domain
 from nono.policy.environment import check_fixed_name, check_pattern
 from nono.policy.hostname import HostError, parse_authority
 from nono.policy.jsonc import Path
@@ -101,7 +103,7 @@ def _hosts(network: Network) -> Iterator[Mistake]:
     for position, entry in enumerate(network.allow_domain or ()):
         where = ("network", "allow_domain", position)
         if isinstance(entry, DomainEntry):
-            yield from _checked((*where, "domain"), _parse_rule, entry.domain)
+            yield from _checked((*where, "domain"), _parse_domain, entry.domain)
             yield from _below(where, rule_problems("endpoints", entry.endpoints))
         elif entry not in policy.groups:
             yield from _checked(where, _parse_rule, entry)
@@ -180,6 +182,13 @@ def _programs(profile: Profile) -> Iterator[Mistake]:
 
 def _parse_rule(text: str) -> object:
     return parse_rule(text, "")
+
+
+def _parse_domain(text: str) -> object:
+    try:
+        return _parse_rule(split_domain(text)[1])
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
 
 
 def _below(where: Path, problems: Iterable[tuple[str, str]]) -> Iterator[Mistake]:

@@ -52,6 +52,7 @@ class ProxySettings(NamedTuple):
     upstream_bypass: tuple[HostRule, ...]  # hosts that are reached without it
     no_proxy: tuple[NoProxyEntry, ...]  # the profile's own; the proxy adds localhost where that is right
     record_flows: str | None  # a file to be written, as it was typed
+    learns: bool = False  # every public host is reached, and its TLS looked into
 
 
 def proxy_settings(request: RunRequest, network: Network, label: str) -> ProxySettings:
@@ -77,6 +78,7 @@ def proxy_settings(request: RunRequest, network: Network, label: str) -> ProxySe
         upstream_bypass=bypass,
         no_proxy=parse_all(network.no_proxy, f"{where}.no_proxy"),
         record_flows=request.record_flows,
+        learns=request.learns,
     )
 
 

@@ -42,5 +42,6 @@ class RunRequest(NamedTuple):
     record_flows: str | None = None
     standalone_proxy: bool = False  # a proxy and no command: there is one even if nothing asks for it
     allow_gpu: bool = False
+    learns: bool = False  # watched, with a proxy that lets it reach hosts that nobody has granted yet
     env_credential: str | None = None  # a list with commas
     env_credential_map: tuple[tuple[str, str], ...] = ()  # reference, variable

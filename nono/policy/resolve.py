@@ -73,7 +73,7 @@ def resolve(
     places = Places(paths.home(environ), cwd, _workdir(request.workdir, environ, cwd, fs), environ)
     asked = _network_wish(request, settings)
     mode = NetworkMode.ALLOWED if request.allow_net else network_wish.mode_of(asked)
-    if request.standalone_proxy and mode is NetworkMode.ALLOWED:
+    if (request.standalone_proxy or request.learns) and mode is NetworkMode.ALLOWED:
         mode = NetworkMode.PROXY
     _refuse_options_of_a_proxy(request, mode, asked)
     proxied: ProxiedPolicy | None = None
@@ -91,6 +91,7 @@ def resolve(
         handed_out = env_credentials(
             settings.env_credentials, request.env_credential, request.env_credential_map
         )
+    asks_about_files = request.capability_elevation or settings.security.capability_elevation
     files = resolve_files(request, profile, groups_in_force(settings), places, fs)
     if services:
         from nono.policy.key_reach import refuse_key_beside_phantom, refuse_reach
@@ -121,7 +122,9 @@ def resolve(
             af_unix_mediation=settings.linux.af_unix_mediation == "pathname",
             sockets=files.sockets.grants,
             socket_directories=files.socket_directories,
-            elevation=request.capability_elevation or settings.security.capability_elevation,
+            # Whoever is watched is asked about nothing: what would be asked about is what is to be learned.
+            elevation=not request.learns and asks_about_files,
+            learns=request.learns,
         ),
         host_filter=proxied.host_filter if proxied is not None else None,
         services=services,

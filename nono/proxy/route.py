@@ -125,6 +125,7 @@ class RouteTable:
     routes: tuple[Route, ...]
     scopes: tuple[Scope, ...] = ()
     logins: LoginTable = NO_LOGINS
+    intercepts_all: bool = False  # the TLS of a host that none of them is about, too
     phantoms: tuple[Phantom, ...] = field(init=False, repr=False, compare=False)
     _by_service: Mapping[str, Route] = field(init=False, repr=False, compare=False)
 

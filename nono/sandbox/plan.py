@@ -54,6 +54,8 @@ class NotifyProgram(StrEnum):
     PORTS_OPENS = "ports_opens"
     UNIX_PATHS = "unix_paths"  # Unix sockets
     UNIX_PATHS_OPENS = "unix_paths_opens"
+    PATHS = "paths"  # whatever names a file by its path, to be watched; beside a static filter
+    NOTIFY_PATHS = "notify_paths"  # that and sockets
 
 
 class Enforcement(NamedTuple):
@@ -66,11 +68,12 @@ class Enforcement(NamedTuple):
     is_open: bool = False  # nothing holds the network: the warnings too are said even to --silent
     elevation: bool = False  # somebody is asked about files beyond the grants
     sockets: NotifyProgram | None = None  # what the supervisor of a run without proxy does with sockets
+    learns: bool = False  # what the command does with files is watched
 
     @property
     def is_served(self) -> bool:
         """Whether a run without proxy has a listener all the same, and so an event loop."""
-        return self.rung is None and (self.elevation or self.sockets is not None)
+        return self.rung is None and (self.elevation or self.learns or self.sockets is not None)
 
 
 class Refusal(NamedTuple):
@@ -155,6 +158,11 @@ def choose_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforce
     chosen = _network_enforcement(capabilities, facts)
     if isinstance(chosen, Refusal):
         return chosen
+    if capabilities.learns:
+        learning = _learning(chosen, facts)
+        if isinstance(learning, Refusal):
+            return learning
+        chosen = learning
     if capabilities.elevation:
         note = _elevation_note(facts)
         chosen = chosen._replace(
@@ -167,6 +175,25 @@ def choose_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforce
     from nono.sandbox.mask_verdict import with_masks
 
     return with_masks(chosen, capabilities.masking, facts.masks)
+
+
+def _learning(chosen: Enforcement, facts: HostFacts) -> Enforcement | Refusal:
+    """Files are watched by a listener or not at all: a profile of what was not seen would be none."""
+    if facts.listener is not Listener.AVAILABLE:
+        where = "WSL2: " if facts.is_wsl2 else ""
+        issue = f", {EBUSY_ISSUE}" if facts.is_wsl2 and facts.listener is Listener.BUSY else ""
+        because = facts.listener_detail or "there is no supervisor that could watch"
+        return Refusal(
+            f"{where}nothing can be learned here: what a command does with files is seen by a seccomp "
+            f"listener, which is not to be had ({because}{issue}).",
+            hint="learn the profile on native Linux and not inside another sandbox; it holds here as well",
+        )
+    if chosen.sockets is not None:
+        return Refusal(
+            "ports or Unix sockets beside a blocked network are not learned.",
+            hint="leave --block-net out, and the proxy sees what is reached",
+        )
+    return chosen._replace(learns=True)
 
 
 def _release(facts: HostFacts) -> tuple[int, int]:
@@ -447,11 +474,13 @@ _WITH_OPENS = {
 
 def _notify_program(enforcement: Enforcement) -> NotifyProgram | None:
     sockets = NotifyProgram.NOTIFY if enforcement.rung is Rung.NOTIFY else enforcement.sockets
+    if enforcement.learns:
+        return NotifyProgram.PATHS if sockets is None else NotifyProgram.NOTIFY_PATHS
     return _WITH_OPENS[sockets] if enforcement.elevation else sockets
 
 
 def _static_filter(capabilities: CapabilitySet, listener: NotifyProgram | None) -> StaticFilter | None:
-    if listener in (NotifyProgram.NOTIFY, NotifyProgram.NOTIFY_OPENS):
+    if listener in (NotifyProgram.NOTIFY, NotifyProgram.NOTIFY_OPENS, NotifyProgram.NOTIFY_PATHS):
         return None
     if not capabilities.restricts_network or capabilities.is_network_left_open:
         return StaticFilter.OPEN_NET

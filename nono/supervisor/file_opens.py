@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import stat
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import NamedTuple
@@ -18,22 +17,20 @@ from typing import NamedTuple
 import anyio
 from anyio.abc import TaskGroup
 
-from nono.approval.request import Approver, FileKind, FileOpen
+from nono.approval.request import Approver, FileOpen
 from nono.audit.event import Recorder
-from nono.kernel import capabilities, notify, open_path, process
+from nono.kernel import capabilities, notify, process
 from nono.kernel import uapi_open as uapi
 from nono.policy.capability import Access
 from nono.policy.path_verdict import FilePolicy
-from nono.supervisor import open_call
 from nono.supervisor.call_events import refused_open
 from nono.supervisor.caller import Standing, standing
 from nono.supervisor.file_judge import Ask, Found, Leave, Refuse, judge_open
 from nono.supervisor.open_call import OpenCall
+from nono.supervisor.path_arguments import OWN_ENTRIES, PathArguments, examine, link, look_up
 
 WAITING_MAX = 64  # opens that wait for an answer; each holds a descriptor of ours
 SWEEP_INTERVAL_S = 0.5  # how often callers that wait are asked whether they still live
-RACES_MAX = 8  # look-ups given up on because of renames elsewhere (EAGAIN of openat2)
-_PAGE_BYTES = 4096  # or a multiple of it: what is mapped is so by pages
 
 # Of a caller's flags, those that an open of an existing file keeps. O_NOFOLLOW has been obeyed by then.
 _KEPT = (
@@ -47,18 +44,6 @@ _KEPT = (
     | os.O_NOATIME
     | os.O_NONBLOCK
 )
-_KNOWN = (
-    _KEPT
-    | os.O_CREAT
-    | os.O_EXCL
-    | os.O_NOCTTY
-    | os.O_NOFOLLOW
-    | os.O_CLOEXEC
-    | os.O_PATH
-    | os.O_TMPFILE
-    | os.O_ASYNC
-)
-_OWN_ENTRIES = (b"/proc/self/", b"/proc/thread-self/")
 _MODES = {Access.READ: os.R_OK, Access.WRITE: os.W_OK, Access.READWRITE: os.R_OK | os.W_OK}
 
 
@@ -98,7 +83,7 @@ class FileOpens:
         self._tasks = tasks
         self._waiting = 0
         self._is_closed = False
-        self._memory = process.MemoryReader(uapi.PATH_MAX)
+        self._arguments = PathArguments(command.root)
         # A thread of its own: an open may take its time, and is made without the capabilities that the
         # command does not have. They are a thread's, and this one never gets them back.
         self._opener = ThreadPoolExecutor(1, "opener", capabilities.drop_dangerous)
@@ -118,16 +103,16 @@ class FileOpens:
             self._leave(notification)
 
     def _serve(self, notification: notify.Notification, name: str) -> None:
-        call = self._call(notification, name)
+        call = self._arguments.open_call(notification, name)
         # O_PATH neither reads nor writes, and Landlock does not judge it. The caller's own entries in /proc
         # are for its grants alone (docs/adr/0005); looked up by us they would be ours.
-        if call.flags & uapi.O_PATH or call.path.startswith(_OWN_ENTRIES):
+        if call.flags & uapi.O_PATH or call.path.startswith(OWN_ENTRIES):
             self._leave(notification)
             return
-        descriptor = self._find(notification.tid, call)
+        descriptor = self._arguments.find(notification.tid, call)
         keeps = False
         try:
-            found = _examine(descriptor)
+            found = examine(descriptor)
             verdict = judge_open(call, found, self._policy)
             if isinstance(verdict, Refuse) and _may_be_the_callers_own(call, found):
                 verdict = Leave()
@@ -135,7 +120,7 @@ class FileOpens:
                 # It changed its root, its namespaces or its user: its paths and its rights are others than
                 # those that were granted, so nothing is added to them.
                 verdict = Leave()
-            if isinstance(verdict, Ask) and not os.access(_link(descriptor), _MODES[verdict.access]):
+            if isinstance(verdict, Ask) and not os.access(link(descriptor), _MODES[verdict.access]):
                 verdict = Leave()  # the file's mode says no already
             match verdict:
                 case Leave():
@@ -162,56 +147,6 @@ class FileOpens:
         finally:
             if not keeps:
                 os.close(descriptor)
-
-    def _call(self, notification: notify.Notification, name: str) -> OpenCall:
-        """Read once what the arguments point to. OSError, ValueError: there is nothing that makes a call."""
-        registers = open_call.registers(name, notification.args)
-        flags, resolve = registers.flags, 0
-        if registers.how is not None:
-            if registers.how_bytes > open_call.OPEN_HOW_BYTES_MAX:
-                raise ValueError("an open_how longer than a page")
-            raw = self._memory.read(notification.tid, registers.how, registers.how_bytes)
-            if len(raw) < registers.how_bytes:
-                raise ValueError("an open_how that is partly unmapped")
-            flags, mode, resolve = open_call.parse_open_how(raw)
-            # Unlike the older calls openat2 refuses what it does not know.
-            if flags & ~_KNOWN or (mode and not flags & (os.O_CREAT | os.O_TMPFILE & ~os.O_DIRECTORY)):
-                raise ValueError("an open_how that the kernel refuses")
-        return OpenCall(registers.directory, self._path(notification.tid, registers.path), flags, resolve)
-
-    def _path(self, tid: int, address: int) -> bytes:
-        """The bytes up to a NUL, read page by page: behind the end of one, nothing may be mapped."""
-        path = b""
-        while len(path) < uapi.PATH_MAX:
-            to_page_end = _PAGE_BYTES - (address + len(path)) % _PAGE_BYTES
-            piece = self._memory.read(tid, address + len(path), min(to_page_end, uapi.PATH_MAX - len(path)))
-            head, nul, _ = piece.partition(b"\0")
-            path += head
-            if nul:
-                if not path:
-                    raise ValueError("an empty path")
-                return path
-            if len(piece) < to_page_end:
-                break
-        raise ValueError("a path without an end")
-
-    def _find(self, tid: int, call: OpenCall) -> int:
-        """An O_PATH descriptor of what the path leads to, as its caller would find it; for us to close.
-
-        The kernel's own links (/proc/PID/fd/N, cwd, root, exe) are not followed: they lead to what the caller
-        has already, or to what is somebody else's. OSError ELOOP for those.
-        """
-        flags = os.O_PATH | call.flags & (os.O_NOFOLLOW | os.O_DIRECTORY)
-        resolve = call.resolve | uapi.RESOLVE_NO_MAGICLINKS
-        confined = call.resolve & (uapi.RESOLVE_BENEATH | uapi.RESOLVE_IN_ROOT)
-        if call.is_absolute and not confined:
-            return _look_up(self._command.root, call.path, flags, resolve | uapi.RESOLVE_IN_ROOT)
-        start = "cwd" if call.directory == uapi.AT_FDCWD else f"fd/{call.directory}"
-        base = os.open(f"/proc/{tid}/{start}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            return _look_up(base, call.path, flags, resolve)
-        finally:
-            os.close(base)
 
     def _leave(self, notification: notify.Notification) -> None:
         with suppress(FileNotFoundError):  # ENOENT: the caller is gone
@@ -288,7 +223,7 @@ class FileOpens:
         """The file at the judged path, provided it still is the one that was judged; opened for good."""
         path = os.fsencode(waiting.path)
         resolve = uapi.RESOLVE_NO_SYMLINKS | uapi.RESOLVE_NO_MAGICLINKS | uapi.RESOLVE_IN_ROOT
-        again = _look_up(self._command.root, path, os.O_PATH, resolve)
+        again = look_up(self._command.root, path, os.O_PATH, resolve)
         try:
             if not os.path.samestat(os.fstat(again), os.fstat(waiting.descriptor)):
                 raise OSError(errno.EPERM, "replaced since it was judged", waiting.path)
@@ -296,7 +231,7 @@ class FileOpens:
             # that a FIFO without a peer does not stop us: it is opened as O_NONBLOCK would open it.
             wanted = waiting.call.flags
             flags = wanted & _KEPT | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-            opened = os.open(_link(again), flags)
+            opened = os.open(link(again), flags)
         finally:
             os.close(again)
         if not wanted & os.O_NONBLOCK:
@@ -304,38 +239,7 @@ class FileOpens:
         return opened
 
 
-def _look_up(base: int, path: bytes, flags: int, resolve: int) -> int:
-    for _ in range(RACES_MAX):
-        with suppress(BlockingIOError):
-            return open_path.open_at(base, path, flags, resolve)
-    raise OSError(errno.EAGAIN, "the directories above it are being moved")
-
-
 def _may_be_the_callers_own(call: OpenCall, found: Found) -> bool:
     """Whether a link on the way, /etc/mtab or /dev/fd, means the caller's own entries and led us to ours."""
     ours = str(os.getpid())
     return found.is_process_entry and ours in found.path.split("/") and ours.encode() not in call.path
-
-
-def _link(descriptor: int) -> str:
-    return f"/proc/self/fd/{descriptor}"
-
-
-def _examine(descriptor: int) -> Found:
-    """What an O_PATH descriptor stands for. OSError when it has no path any more."""
-    state = os.fstat(descriptor)
-    path = os.readlink(_link(descriptor))
-    if not path.startswith("/") or state.st_nlink == 0:
-        raise FileNotFoundError(errno.ENOENT, "no path leads to it", path)
-    is_entry = any(map(str.isdecimal, path.split("/"))) and open_path.is_on_procfs(descriptor)
-    return Found(path, _kind(state.st_mode), is_entry)
-
-
-def _kind(mode: int) -> FileKind | None:
-    if stat.S_ISREG(mode):
-        return "file"
-    if stat.S_ISDIR(mode):
-        return "directory"
-    if stat.S_ISFIFO(mode):
-        return "FIFO"
-    return "device" if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else None

@@ -30,6 +30,14 @@ def begin_collecting() -> None:
         gc.enable()
 
 
+async def go(execute: Callable[[], None], *, is_watched: bool) -> None:
+    """Have the command executed: execute returns when it is, which for a watched one the loop must serve."""
+    if is_watched:
+        await anyio.to_thread.run_sync(execute)
+    else:
+        execute()
+
+
 async def wait(child: Child) -> int:
     """The command's exit code, once it has ended; its signals are served meanwhile."""
     ended = asyncio.Event()

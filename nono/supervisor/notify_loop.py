@@ -15,7 +15,7 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from nono.audit.folding import FoldingRecorder
 from nono.kernel import notify, uapi_process, uapi_seccomp
@@ -25,6 +25,7 @@ from nono.supervisor.call_events import refused
 from nono.supervisor.caller_paths import CallerPaths
 from nono.supervisor.inet_calls import InetCalls
 from nono.supervisor.never_wait import NeverWait
+from nono.supervisor.path_call import PATH_CALLS
 from nono.supervisor.peer_registry import PeerAddress
 from nono.supervisor.syscall_args import (
     AbstractUnixAddress,
@@ -38,10 +39,15 @@ from nono.supervisor.syscall_args import (
 from nono.supervisor.trapped_call import HiddenCallerError, Socket, TrappedCalls, release
 from nono.supervisor.unix_calls import UnixCalls
 
-if TYPE_CHECKING:
-    from nono.supervisor.file_opens import FileOpens
-
 _UNIX_FAMILY = struct.pack("=H", socket.AF_UNIX)
+
+
+class PathCalls(Protocol):
+    """Who answers the calls that name files."""
+
+    def serve(self, notification: notify.Notification, name: str) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class NotifyLoop:
@@ -58,7 +64,7 @@ class NotifyLoop:
         recorder: FoldingRecorder,
         connected: Callable[[PeerAddress], None],
         paths: CallerPaths | None = None,
-        opens: FileOpens | None = None,
+        opens: PathCalls | None = None,
     ) -> None:
         """paths: of the command, where its sockets are trapped; opens: serves what opens files, if that is.
 
@@ -145,7 +151,7 @@ class NotifyLoop:
             reason = "a system call of a foreign ABI, which no rule here speaks of"
             return self._refuse(call, adjudicator.refuse_call(f"arch={call.arch:#x} nr={call.nr:#x}", reason))
         match self._names.get(call.nr):
-            case "open" | "creat" | "openat" | "openat2" as name if self._opens is not None:
+            case str(name) if self._opens is not None and name in PATH_CALLS:
                 self._opens.serve(call, name)
                 return None
             case "connect":

@@ -56,9 +56,9 @@ def registers(name: str, args: tuple[int, ...]) -> Registers:
         case "creat":
             return Registers(uapi.AT_FDCWD, args[0], uapi.O_CREAT | uapi.O_WRONLY | uapi.O_TRUNC)
         case "openat":
-            return Registers(_signed(args[0]), args[1], _unsigned(args[2]))
+            return Registers(signed(args[0]), args[1], _unsigned(args[2]))
         case "openat2":
-            return Registers(_signed(args[0]), args[1], 0, how=args[2], how_bytes=args[3])
+            return Registers(signed(args[0]), args[1], 0, how=args[2], how_bytes=args[3])
     raise ValueError(f"{name} opens nothing")
 
 
@@ -83,7 +83,7 @@ def _unsigned(register: int) -> int:
     return register & ((1 << _INT_BITS) - 1)
 
 
-def _signed(register: int) -> int:
+def signed(register: int) -> int:
     """An int argument: the kernel does not look at the upper half of its register."""
     value = _unsigned(register)
     return value - (1 << _INT_BITS) if value >> (_INT_BITS - 1) else value

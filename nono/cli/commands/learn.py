@@ -1,0 +1,118 @@
+"""``nono learn``: watches one command, and writes the smallest profile that it can run with."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from nono.cli import question
+from nono.cli.console import Console
+from nono.cli.parse import Invocation, parse
+from nono.cli.show import show
+from nono.errors import ConfigError, NonoError
+from nono.launch.run import Launch
+from nono.policy.capability import Access
+from nono.policy.filesystem import HostFilesystem
+from nono.policy.learning_keys import services_with_keys
+from nono.policy.profile import Profile, Workdir
+from nono.policy.request import RunRequest
+from nono.policy.resolve import Resolved, resolve
+
+if TYPE_CHECKING:
+    from nono.cli.profile_target import Target
+
+DESCRIPTION = (
+    "Runs COMMAND with a wider sandbox than it is to have, watches what it does, and writes a profile with "
+    "which it can do that again and nothing else. What is sensitive it may not do while it is watched either."
+)
+UNANSWERED = "nobody can be asked whether the command may be watched doing what no profile grants it yet."
+
+
+def run(argv: Sequence[str]) -> int:
+    environ = dict(os.environ)
+    invocation = parse("learn", DESCRIPTION, argv, environ)
+    given = invocation.given
+    console = Console(silent=invocation.silent, verbosity=given.count("verbose"))
+    if given.flag("allow_net"):
+        raise ConfigError("--allow-net opens the network, and then nobody sees which hosts are reached.")
+    with Launch(environ, probes=True) as launch:
+        # Imported here, behind the fork: a user's profile brings pydantic.
+        from nono.cli import render_learned
+        from nono.cli.dry_run import conclude
+        from nono.cli.profile_target import target_of
+        from nono.launch.learning import learning
+        from nono.launch.lesson import lesson_of
+
+        target = target_of(given.value("output"), given.value("profile"), environ)
+        fs = HostFilesystem()
+        base, asked = _resolved(invocation, target.profile, environ, fs)
+        lesson = learning(base, asked, fs)
+        is_dry = given.flag("dry_run")
+        prepared = launch.prepare(lesson.resolved, invocation.command, needs_program=not is_dry)
+        show(prepared, invocation, console, environ)
+        scope = render_learned.scope(lesson)
+        if is_dry:
+            console.lines(scope)
+            return conclude(prepared, console, environ)
+        if given.flag("yes") or given.flag("watch"):
+            console.lines(scope)
+        elif not question.is_interactive():
+            raise NonoError(UNANSWERED, hint="--watch allows it; --yes allows it and writes the profile")
+        elif not question.ask(scope, "  [nono] Watch the command doing that?"):
+            return 1
+        exit_code = launch.execute(
+            prepared,
+            audit=not given.flag("no_audit"),
+            proxy_port=0,
+            warn=console.warn,
+            say=console.lines,
+            watch=lesson.observation.recorded,
+            observation=lesson.observation,
+        )
+    learned = lesson_of(lesson, target.document, target.file, is_new=target.is_new, cwd=os.getcwd())
+    console.lines(render_learned.seen(learned, lesson.bounds.home))
+    return _write(learned.document, target, given.flag("yes"), console) or exit_code
+
+
+def _resolved(
+    invocation: Invocation, profile: Profile | None, environ: Mapping[str, str], fs: HostFilesystem
+) -> tuple[Resolved, Resolved]:
+    """The policy of the profile alone, and that of the run that is asked for."""
+    cwd = os.getcwd()
+    request = invocation.request._replace(allow_cwd=True, learns=True)
+    begins_with = profile or Profile()
+    base = resolve(
+        RunRequest(allow_cwd=True, workdir=request.workdir), begins_with, environ=environ, cwd=cwd, fs=fs
+    )
+    if not (request.block_net or begins_with.network.block):
+        services = services_with_keys(environ, known=(*begins_with.network.credentials, *request.credential))
+        request = request._replace(credential=(*request.credential, *services))
+    writable = begins_with._replace(workdir=Workdir(Access.READWRITE.value))
+    return base, resolve(request, writable, environ=environ, cwd=cwd, fs=fs)
+
+
+def _write(document: Mapping[str, object], target: Target, is_agreed: bool, console: Console) -> int:
+    """1 when a profile that was to be written was not."""
+    text = json.dumps(document, indent=2) + "\n"
+    if target.path is None:
+        print(text, end="")
+        return 0
+    difference = target.difference(text)
+    if not difference:
+        console.lines([f"  [nono] {target.path} grants all of it already."])
+        return 0
+    if is_agreed:
+        console.lines(difference)
+    elif not question.is_interactive():
+        print(text, end="")
+        console.lines([f"  [nono] Nothing is written without --yes: {target.path}"])
+        return 0
+    elif not question.ask(difference, f"  [nono] Write {target.path}?"):
+        console.lines(["  [nono] Nothing was written."])
+        return 1
+    target.write(text)
+    command = f"nono run --profile {target.reference} --allow-cwd -- COMMAND"
+    console.lines([f"  [nono] Written. To run with it: {command}"])
+    return 0

@@ -1,0 +1,66 @@
+"""What a command is watched with, and what was seen, as lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from nono.launch.learning import Learning
+from nono.launch.lesson import Lesson
+from nono.policy.capability import NetworkMode
+from nono.policy.observation import Refused
+from nono.policy.places import inside
+
+LISTED_MAX = 20
+SHOWN_MAX = 200  # characters of one path
+
+
+def scope(learning: Learning) -> list[str]:
+    """What a person agrees to."""
+    places = learning.resolved.places
+    home = learning.bounds.home
+    at_home = [grant for grant in learning.watched if inside(grant.path, home)]
+    kept_out = sum(inside(denial.path, home) for denial in learning.kept_out)
+    lines = [
+        "  [nono] The command is watched with a wider sandbox than it is to have. It may",
+        "  [nono]   read   programs and settings of this machine that everybody may read,",
+        f"  [nono]          and the hidden files in {places.home} ({len(at_home)} of them or",
+        f"  [nono]          of their parts): not {kept_out} sensitive ones, ~/.ssh among them;",
+        f"  [nono]   write  {places.workdir} and {learning.bounds.temporary};",
+    ]
+    if learning.resolved.capabilities.network is NetworkMode.PROXY:
+        lines.append("  [nono]   reach  every public host through the proxy, which looks into TLS, and")
+        lines.append("  [nono]          nothing of this machine or its private networks;")
+    if learning.inherited:
+        lines.append(f"  [nono]   know   from its environment {', '.join(learning.inherited)};")
+    lines.append("  [nono] beside what was granted above. What it does is what the profile will allow.")
+    return lines
+
+
+def seen(lesson: Lesson, home: str) -> list[str]:
+    """What there is to know beside the profile itself. home: canonical, and shown as ``~``."""
+    lines = ["", *_listed("Tried, and refused while it was watched as well:", lesson.refused, home)]
+    lines += _listed("Done, and not in the profile:", lesson.left_out, home)
+    if lesson.dropped:
+        lines.append(f"  [nono] {lesson.dropped} more calls were not kept: the profile may not be complete.")
+    if not lesson.added:
+        lines.append("  [nono] Nothing was seen that is not granted already.")
+    return lines
+
+
+def _listed(headline: str, refused: Sequence[Refused], home: str) -> Iterable[str]:
+    if not refused:
+        return []
+    lines = [f"  [nono] {headline}"]
+    lines += [
+        f"    {_shortened(each.what, home)} ({each.access}): {each.reason}" for each in refused[:LISTED_MAX]
+    ]
+    if len(refused) > LISTED_MAX:
+        lines.append(f"    ... and {len(refused) - LISTED_MAX} more")
+    return lines
+
+
+def _shortened(text: str, home: str) -> str:
+    """One line of it: a name may have lines of its own, which would look like ours."""
+    text = f"~{text[len(home) :]}" if home != "/" and inside(text, home) else text
+    shown = text.encode("unicode_escape").decode("ascii") if not text.isprintable() else text
+    return shown if len(shown) <= SHOWN_MAX else f"{shown[:SHOWN_MAX]}..."

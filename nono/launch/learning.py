@@ -1,0 +1,130 @@
+"""What a command is watched with: its grants, and beyond them what holds nothing sensitive."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from nono import paths
+from nono.policy import builtin
+from nono.policy.capability import Access, Denial, Grant
+from nono.policy.denials import DenyRules, group_denials
+from nono.policy.environment import child_environment
+from nono.policy.filesystem import HostFilesystem
+from nono.policy.generalise import Bounds, includable
+from nono.policy.grants import united
+from nono.policy.learning_keys import inherited_secrets, withheld_variables
+from nono.policy.learning_scope import (
+    SOURCE,
+    SYSTEM,
+    home_roots,
+    is_secret_name,
+    too_wide,
+    without_holes,
+)
+from nono.policy.observation import Observation
+from nono.policy.places import Filesystem, Places, canonical_as_far, inside
+from nono.policy.resolve import Resolved
+from nono.policy.rulebook import rulebook_of
+
+SEARCHED_MAX = 100_000  # entries of the home directory whose names are looked at
+SEARCHED_DEPTH = 3  # directories below it
+ETC_DEPTH = 16
+READABLE_BY_ALL = {True: stat.S_IROTH | stat.S_IXOTH, False: stat.S_IROTH}  # of directories and of files
+
+
+class Learning(NamedTuple):
+    """One run to be watched."""
+
+    resolved: Resolved  # its policy
+    base: Resolved  # that of the profile it begins with, and nothing else
+    observation: Observation
+    bounds: Bounds
+    groups: tuple[builtin.Group, ...]  # that may be included
+    watched: tuple[Grant, ...]  # what it may do with files beyond what was asked for
+    kept_out: tuple[Denial, ...]  # what it may not
+    inherited: tuple[str, ...]  # variables that it gets, and that seem to hold secrets
+
+
+def learning(base: Resolved, asked: Resolved, fs: HostFilesystem) -> Learning:
+    """base: what the profile grants; asked: what profile and flags grant, with RunRequest.learns."""
+    places = asked.places
+    rules = asked.deny_rules
+    known = builtin.groups().values()
+    # The groups that a profile leaves out are left out for its own grants, and not for what is tried here.
+    sensitive = (*rules.denials, *group_denials((group for group in known if group.applies), places, fs))
+    found = tuple(_private(places, fs))
+    denials = tuple(dict.fromkeys((*sensitive, *found)))
+    deny_rules = DenyRules(denials, rules.bypassed)
+    roots = [canonical_as_far(root, fs) for root in paths.protected_roots(places.environ)]
+    keys = [canonical_as_far(file, fs) for service in asked.services for file in service.source_files]
+    wide = too_wide(places, fs)
+    holes = [*(denial.path for denial in denials), *roots, *keys]
+    system = [canonical for path in SYSTEM if (canonical := fs.canonical(path)) is not None]
+    watched = without_holes([*home_roots(places, fs), *system], holes, wide, fs)
+    temporary = canonical_as_far(places.tmpdir, fs)
+    home = canonical_as_far(places.home, fs)
+    if fs.kind(temporary) == "dir" and not any(inside(path, temporary) for path in (home, *holes)):
+        watched = (*watched, Grant(temporary, Access.READWRITE, True, SOURCE, temporary))
+    grants = united((*asked.capabilities.grants, *watched))
+    resolved = asked._replace(
+        capabilities=asked.capabilities._replace(grants=grants),
+        deny_rules=deny_rules,
+        environment=asked.environment._replace(withheld=asked.environment.withheld | withheld_variables()),
+        scopes=(),  # every host is looked into, and its other paths are what may be learned
+    )
+    workdir = canonical_as_far(places.workdir, fs)
+    observation = Observation(
+        granted=rulebook_of(base, fs).files,
+        allowed=rulebook_of(resolved, fs).files,
+        whole=[path for path in (workdir, temporary) if _is_granted(path, grants)],
+    )
+    directories = tuple(grant for grant in (*watched, *asked.capabilities.grants) if grant.is_dir)
+    bounds = Bounds(directories, home, workdir, temporary, deny_rules)
+    groups = includable(known, wide, deny_rules, places, fs)
+    inherited = inherited_secrets(child_environment(places.environ, resolved.environment))
+    return Learning(resolved, base, observation, bounds, groups, watched, denials, inherited)
+
+
+def _is_granted(path: str, grants: Iterable[Grant]) -> bool:
+    return any(grant.path == path and grant.is_dir for grant in grants)
+
+
+def _private(places: Places, fs: Filesystem) -> Iterator[Denial]:
+    """What no list of ours names: by its name in the home directory, by its mode in /etc."""
+    left = SEARCHED_MAX
+    for root in home_roots(places, fs):
+        for entry in _entries(root, SEARCHED_DEPTH):
+            left -= 1
+            if is_secret_name(entry.name) and not entry.is_symlink():
+                yield Denial(entry.path, entry.path, "by its name")
+            if left == 0:
+                return
+        if is_secret_name(os.path.basename(root)):
+            yield Denial(root, root, "by its name")
+    for entry in _entries("/etc", ETC_DEPTH):
+        if not entry.is_symlink() and not _is_readable_by_all(entry):
+            yield Denial(entry.path, entry.path, "not everybody may read it")
+
+
+def _entries(directory: str, depth: int) -> Iterator[os.DirEntry[str]]:
+    """What lies in a directory and below it, links not followed; nothing where that cannot be read."""
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                yield entry
+                if depth > 1 and entry.is_dir(follow_symlinks=False):
+                    yield from _entries(entry.path, depth - 1)
+    except OSError:
+        return
+
+
+def _is_readable_by_all(entry: os.DirEntry[str]) -> bool:
+    try:
+        found = entry.stat(follow_symlinks=False)
+    except OSError:
+        return False
+    wanted = READABLE_BY_ALL[stat.S_ISDIR(found.st_mode)]
+    return found.st_mode & wanted == wanted

@@ -1,0 +1,66 @@
+"""What was seen, made a profile of, and that profile held against what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from nono.launch.learning import Learning
+from nono.policy.capability import NetworkMode
+from nono.policy.filesystem import HostFilesystem
+from nono.policy.generalise import generalise
+from nono.policy.host_query import why_request
+from nono.policy.learned_profile import laid_over, learned_document
+from nono.policy.observation import Need, Refused, Site
+from nono.policy.path_verdict import Granted
+from nono.policy.profile_store import profile_of
+from nono.policy.request import RunRequest
+from nono.policy.resolve import resolve
+from nono.policy.rulebook import Rulebook, rulebook_of
+
+
+class Lesson(NamedTuple):
+    """What there is to tell, and the file that would hold it."""
+
+    document: dict[str, Any]
+    added: dict[str, Any]  # the part of document that is new
+    left_out: tuple[Refused, ...]  # seen, and not granted by it
+    refused: tuple[Refused, ...]  # tried, and not let either
+    dropped: int  # what was seen and not kept
+
+
+def lesson_of(learning: Learning, own: Mapping[str, Any], file: str, *, is_new: bool, cwd: str) -> Lesson:
+    """own: what file says before. NonoError where what comes of it is no profile."""
+    fs = HostFilesystem()  # the command may have changed what is where
+    seen = learning.observation.learned()
+    places = learning.base.places
+    additions = generalise(seen.needs, learning.bounds, learning.groups, places, fs)
+    known = rulebook_of(learning.base, fs)
+    sites = {site: asked for site, asked in seen.sites.items() if not _is_known(known, site, asked)}
+    services = seen.services - {service.name for service in learning.base.services}
+    added = learned_document(additions, sites, services)
+    if is_new and not sites and not services and known.capabilities.network is NetworkMode.ALLOWED:
+        added["network"] = {"block": True}  # it used none
+    document = laid_over(dict(own), added)
+    profile = profile_of(document, file, places.environ)
+    request = RunRequest(allow_cwd=True, workdir=places.workdir)
+    rules = rulebook_of(resolve(request, profile, environ=places.environ, cwd=cwd, fs=fs), fs)
+    named = {refused.what for refused in additions.left_out}
+    missing = tuple(
+        Refused(need.path, need.access.value, "no grant of a profile reaches it")
+        for need in seen.needs
+        if need.path not in named and not _is_granted(rules, need)
+    )
+    return Lesson(document, added, (*additions.left_out, *missing), seen.refused, seen.dropped)
+
+
+def _is_granted(rules: Rulebook, need: Need) -> bool:
+    return isinstance(rules.files.judge((need.path,), need.access), Granted)
+
+
+def _is_known(rules: Rulebook, site: Site, requests: frozenset[tuple[str, str]]) -> bool:
+    """Whether the profile allows all of it already; one that leaves the network open has named nothing."""
+    if rules.hosts is None or rules.hosts.allow is None:
+        return False
+    answers = (why_request(rules, site.host, site.port, method, path) for method, path in requests)
+    return all(answer.status == "allowed" for answer in answers)

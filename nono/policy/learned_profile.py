@@ -1,0 +1,68 @@
+"""What was learned as a profile, laid over the one that it began with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nono.policy.capability import Access
+from nono.policy.endpoint_template import templates
+from nono.policy.generalise import Additions
+from nono.policy.merge import merge
+from nono.policy.observation import TUNNELLED, Site
+from nono.policy.upstream import is_loopback
+
+Document = dict[str, Any]
+DEFAULT_PORTS = {"https": 443, "http": 80}
+_LISTS = ("allow", "read", "write", "allow_file", "read_file", "write_file")
+
+
+def learned_document(
+    additions: Additions, sites: Mapping[Site, frozenset[tuple[str, str]]], services: frozenset[str]
+) -> Document:
+    """The fields of a profile that say it, and no others."""
+    document: Document = {}
+    if additions.groups:
+        document["groups"] = {"include": list(additions.groups)}
+    if additions.workdir is not None:
+        document["workdir"] = {"access": additions.workdir.value}
+    lists = {name: list(paths) for name in _LISTS if (paths := getattr(additions, name))}
+    if lists:
+        document["filesystem"] = lists
+    network: Document = {}
+    domains = [entry for site in sorted(sites) for entry in _entries(site, sites[site])]
+    if domains:
+        network["allow_domain"] = domains
+    if services:
+        network.setdefault("allow_domain", [])  # a credential alone leaves every other host open
+        network["credentials"] = sorted(services)
+    if network:
+        document["network"] = network
+    return document
+
+
+def _entries(site: Site, requests: frozenset[tuple[str, str]]) -> list[str | Document]:
+    host = f"[{site.host}]" if ":" in site.host else site.host
+    authority = host if site.port == DEFAULT_PORTS[site.scheme] else f"{host}:{site.port}"
+    if TUNNELLED in requests:
+        return [f"{host}:{site.port}"]  # a tunnel, into which nobody looks
+    assumed = "http" if is_loopback(site.host) else "https"
+    domain = authority if site.scheme == assumed else f"{site.scheme}://{authority}"
+    return [
+        {
+            "domain": domain,
+            "endpoints": [{"method": method, "path": path} for method, path in templates(requests)],
+        }
+    ]
+
+
+def laid_over(existing: Document, learned: Document) -> Document:
+    """existing, an unmerged file, with what was learned added to its own fields."""
+    document = {name: value for name, value in existing.items() if name in ("$schema", "extends")}
+    document |= merge(existing, learned)
+    before = existing.get("workdir", {}).get("access", "none")
+    after = learned.get("workdir", {}).get("access")
+    if after is not None:
+        access = Access(after) if before == "none" else Access(after).united(Access(before))
+        document["workdir"] = {"access": access.value}
+    return document

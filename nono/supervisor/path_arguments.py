@@ -1,0 +1,134 @@
+"""What a trapped call names by a path: the bytes fetched once from its caller, and what they lead to."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+
+from nono.approval.request import FileKind
+from nono.kernel import notify, open_path, process
+from nono.kernel import uapi_open as uapi
+from nono.supervisor import open_call
+from nono.supervisor.file_judge import Found
+from nono.supervisor.open_call import OpenCall
+
+RACES_MAX = 8  # look-ups given up on because of renames elsewhere (EAGAIN of openat2)
+# The caller's own entries in /proc: for its grants alone (docs/adr/0005); looked up by us they would be ours.
+OWN_ENTRIES = (b"/proc/self/", b"/proc/thread-self/")
+_PAGE_BYTES = 4096  # or a multiple of it: what is mapped is so by pages
+
+_KNOWN = (
+    os.O_ACCMODE
+    | os.O_APPEND
+    | os.O_TRUNC
+    | os.O_DIRECTORY
+    | os.O_SYNC
+    | os.O_DSYNC
+    | os.O_DIRECT
+    | os.O_NOATIME
+    | os.O_NONBLOCK
+    | os.O_CREAT
+    | os.O_EXCL
+    | os.O_NOCTTY
+    | os.O_NOFOLLOW
+    | os.O_CLOEXEC
+    | os.O_PATH
+    | os.O_TMPFILE
+    | os.O_ASYNC
+)
+
+
+class PathArguments:
+    """Reads and resolves the paths of callers that see the files below root, an O_PATH descriptor."""
+
+    def __init__(self, root: int) -> None:
+        self._root = root
+        self._memory = process.MemoryReader(uapi.PATH_MAX)
+
+    def open_call(self, notification: notify.Notification, name: str) -> OpenCall:
+        """Read once what the arguments point to. OSError, ValueError: there is nothing that makes a call."""
+        registers = open_call.registers(name, notification.args)
+        flags, resolve = registers.flags, 0
+        if registers.how is not None:
+            if registers.how_bytes > open_call.OPEN_HOW_BYTES_MAX:
+                raise ValueError("an open_how longer than a page")
+            raw = self._memory.read(notification.tid, registers.how, registers.how_bytes)
+            if len(raw) < registers.how_bytes:
+                raise ValueError("an open_how that is partly unmapped")
+            flags, mode, resolve = open_call.parse_open_how(raw)
+            # Unlike the older calls openat2 refuses what it does not know.
+            if flags & ~_KNOWN or (mode and not flags & (os.O_CREAT | os.O_TMPFILE & ~os.O_DIRECTORY)):
+                raise ValueError("an open_how that the kernel refuses")
+        return OpenCall(registers.directory, self.path(notification.tid, registers.path), flags, resolve)
+
+    def path(self, tid: int, address: int) -> bytes:
+        """The bytes up to a NUL, read page by page: behind the end of one, nothing may be mapped.
+
+        OSError, ValueError: there is no path, or an empty one.
+        """
+        path = b""
+        while len(path) < uapi.PATH_MAX:
+            to_page_end = _PAGE_BYTES - (address + len(path)) % _PAGE_BYTES
+            piece = self._memory.read(tid, address + len(path), min(to_page_end, uapi.PATH_MAX - len(path)))
+            head, nul, _ = piece.partition(b"\0")
+            path += head
+            if nul:
+                if not path:
+                    raise ValueError("an empty path")
+                return path
+            if len(piece) < to_page_end:
+                break
+        raise ValueError("a path without an end")
+
+    def find(self, tid: int, call: OpenCall) -> int:
+        """An O_PATH descriptor of what the path leads to, as its caller would find it; for you to close.
+
+        The kernel's own links (/proc/PID/fd/N, cwd, root, exe) are not followed: they lead to what the caller
+        has already, or to what is somebody else's. OSError ELOOP for those.
+        """
+        flags = os.O_PATH | call.flags & (os.O_NOFOLLOW | os.O_DIRECTORY)
+        resolve = call.resolve | uapi.RESOLVE_NO_MAGICLINKS
+        confined = call.resolve & (uapi.RESOLVE_BENEATH | uapi.RESOLVE_IN_ROOT)
+        if call.is_absolute and not confined:
+            return look_up(self._root, call.path, flags, resolve | uapi.RESOLVE_IN_ROOT)
+        start = "cwd" if call.directory == uapi.AT_FDCWD else f"fd/{call.directory}"
+        base = os.open(f"/proc/{tid}/{start}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return look_up(base, call.path, flags, resolve)
+        finally:
+            os.close(base)
+
+
+def look_up(base: int, path: bytes, flags: int, resolve: int) -> int:
+    """As open_path.open_at, tried again a few times while directories above are being moved."""
+    for _ in range(RACES_MAX):
+        with suppress(BlockingIOError):
+            return open_path.open_at(base, path, flags, resolve)
+    raise OSError(errno.EAGAIN, "the directories above it are being moved")
+
+
+def link(descriptor: int) -> str:
+    """A path that leads to the very inode of a descriptor of ours."""
+    return f"/proc/self/fd/{descriptor}"
+
+
+def examine(descriptor: int) -> Found:
+    """What an O_PATH descriptor stands for. OSError when it has no path any more."""
+    state = os.fstat(descriptor)
+    path = os.readlink(link(descriptor))
+    if not path.startswith("/") or state.st_nlink == 0:
+        raise FileNotFoundError(errno.ENOENT, "no path leads to it", path)
+    is_entry = any(map(str.isdecimal, path.split("/"))) and open_path.is_on_procfs(descriptor)
+    return Found(path, _kind(state.st_mode), is_entry)
+
+
+def _kind(mode: int) -> FileKind | None:
+    if stat.S_ISREG(mode):
+        return "file"
+    if stat.S_ISDIR(mode):
+        return "directory"
+    if stat.S_ISFIFO(mode):
+        return "FIFO"
+    return "device" if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else None

@@ -1,0 +1,185 @@
+"""Sees what the command does with files, for `nono learn`, and leaves every call to the kernel.
+
+Nothing is decided here: Landlock holds the command to what a person let it be watched with, whatever its
+arguments have become by the time the kernel reads them. A command that changes them in between is seen doing
+what it did not do, and gains a line in a profile that a person reads before it is written.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Protocol
+
+from nono.kernel import notify
+from nono.kernel import uapi_open as uapi
+from nono.policy.capability import Access
+from nono.supervisor import path_call
+from nono.supervisor.caller import Standing, standing
+from nono.supervisor.open_call import OpenCall
+from nono.supervisor.path_arguments import OWN_ENTRIES, PathArguments, examine, link
+from nono.supervisor.path_call import Deed, PathUse
+
+SCRIPT_HEAD_BYTES = 256  # BINPRM_BUF_SIZE
+SCRIPTS_MAX = 5  # one that names another as its interpreter, and so on (execve(2))
+_MODES = {Access.READ: os.R_OK, Access.WRITE: os.W_OK, Access.READWRITE: os.R_OK | os.W_OK}
+
+
+class Watcher(Protocol):
+    """Who is told. Paths are canonical; bytes that are not UTF-8 are surrogates."""
+
+    def used(self, path: str, access: Access, *, is_dir: bool) -> None:
+        """A file or directory that is there was opened, listed, executed, or had its entries changed."""
+        ...
+
+    def made(self, path: str) -> None:
+        """Something that was not there."""
+        ...
+
+
+class PathWatch:
+    """The calls of one listener that name files, until close(). root is closed by whoever opened it."""
+
+    def __init__(self, listener: int, root: int, command: Standing, watcher: Watcher) -> None:
+        """root, command: of the command just before it was executed."""
+        self._listener = listener
+        self._root = root
+        self._command = command
+        self._watcher = watcher
+        self._arguments = PathArguments(root)
+
+    def close(self) -> None:
+        """There is nothing that would still be answered."""
+
+    def serve(self, notification: notify.Notification, name: str) -> None:
+        """See the call, and leave it to the kernel."""
+        try:
+            # A caller that is gone or hides its memory, a path that leads nowhere: the kernel has an errno
+            # for each, and Landlock judges what it does find.
+            with suppress(OSError, ValueError):
+                if standing(notification.tid) == self._command:
+                    self._see(notification, name)
+        finally:
+            with suppress(FileNotFoundError):  # ENOENT: the caller is gone
+                notify.let_continue(self._listener, notification.id)
+
+    def _see(self, notification: notify.Notification, name: str) -> None:
+        tid = notification.tid
+        if name in path_call.OPENS:
+            self._opened(tid, self._arguments.open_call(notification, name))
+            return
+        uses = path_call.uses_of(name, notification.args)
+        if [use.deed for use in uses] == [Deed.LINKED, Deed.MADE]:
+            self._linked(tid, *uses)
+            return
+        for use in uses:
+            path = self._path(tid, use)
+            if use.deed is Deed.EXECUTED:
+                self._executed(tid, OpenCall(use.directory, path, 0))
+            elif use.deed is Deed.TRUNCATED:
+                self._used(tid, OpenCall(use.directory, path, 0), Access.WRITE)
+            else:
+                self._entry(tid, use.directory, path, use.deed)
+
+    def _path(self, tid: int, use: PathUse) -> bytes:
+        try:
+            return self._arguments.path(tid, use.address)
+        except ValueError:
+            if use.deed is not Deed.EXECUTED or use.directory == uapi.AT_FDCWD:
+                raise
+        # fexecve(3): the empty path means the descriptor itself.
+        return os.fsencode(os.readlink(f"/proc/{tid}/fd/{use.directory}"))
+
+    def _opened(self, tid: int, call: OpenCall) -> None:
+        if call.flags & uapi.O_PATH or call.path.startswith(OWN_ENTRIES):
+            return  # which is judged by nobody, or for its own grants alone (docs/adr/0005)
+        access = call.access
+        if call.flags & os.O_TMPFILE == os.O_TMPFILE:
+            self._used(tid, call._replace(flags=os.O_DIRECTORY), access)
+            return
+        try:
+            self._used(tid, call, access)
+        except FileNotFoundError:
+            if call.flags & uapi.O_CREAT:
+                self._entry(tid, call.directory, call.path, Deed.MADE, access)
+
+    def _executed(self, tid: int, call: OpenCall) -> None:
+        """With the interpreters of scripts, which the kernel opens by itself."""
+        for _ in range(SCRIPTS_MAX):
+            self._used(tid, call, Access.READ)
+            interpreter = path_call.interpreter_of(self._head(tid, call))
+            if interpreter is None:
+                return
+            call = OpenCall(uapi.AT_FDCWD, interpreter, 0)
+
+    def _head(self, tid: int, call: OpenCall) -> bytes:
+        descriptor = self._arguments.find(tid, call)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return b""
+            with open(os.open(link(descriptor), os.O_RDONLY | os.O_CLOEXEC), "rb", buffering=0) as file:
+                return file.read(SCRIPT_HEAD_BYTES)
+        finally:
+            os.close(descriptor)
+
+    def _used(self, tid: int, call: OpenCall, access: Access) -> None:
+        """What is there already."""
+        descriptor = self._arguments.find(tid, call)
+        try:
+            found = examine(descriptor)
+            makes = bool(call.flags & uapi.O_CREAT)
+            if (makes and call.flags & uapi.O_EXCL) or found.kind is None or found.is_process_entry:
+                return  # EEXIST, ENXIO; and /proc is for its own grants alone
+            is_dir = found.kind == "directory"
+            if is_dir and call.flags & uapi.O_ACCMODE != uapi.O_RDONLY and not call.flags & os.O_DIRECTORY:
+                return  # EISDIR
+            if os.access(link(descriptor), _MODES[access]):  # or the file's mode says no already
+                self._watcher.used(found.path, access, is_dir=is_dir)
+        finally:
+            os.close(descriptor)
+
+    def _entry(
+        self, tid: int, directory: int, path: bytes, deed: Deed, access: Access = Access.WRITE
+    ) -> None:
+        """A name in a directory that is made, removed or replaced: access to that directory."""
+        with self._parent(tid, directory, path) as (parent, name):
+            try:
+                os.stat(name, dir_fd=parent, follow_symlinks=False)
+            except FileNotFoundError:
+                if deed is Deed.REMOVED:
+                    return
+            else:
+                if deed is Deed.MADE:
+                    return  # EEXIST
+            found = os.readlink(link(parent))
+            if not os.access(link(parent), os.W_OK | os.X_OK):
+                return
+            if deed is not Deed.REMOVED:
+                self._watcher.made(os.path.join(found, os.fsdecode(name)))
+            self._watcher.used(found, access.united(Access.WRITE), is_dir=True)
+
+    def _linked(self, tid: int, old: PathUse, new: PathUse) -> None:
+        """A further name in the same directory asks nothing of the one that is there."""
+        old_path, new_path = self._path(tid, old), self._path(tid, new)
+        with (
+            self._parent(tid, old.directory, old_path) as (old_parent, _),
+            self._parent(tid, new.directory, new_path) as (new_parent, _),
+        ):
+            if not os.path.samestat(os.fstat(old_parent), os.fstat(new_parent)):
+                self._watcher.used(os.readlink(link(old_parent)), Access.WRITE, is_dir=True)
+        self._entry(tid, new.directory, new_path, Deed.MADE)
+
+    @contextmanager
+    def _parent(self, tid: int, directory: int, path: bytes) -> Iterator[tuple[int, bytes]]:
+        """The directory in which path names something, or would, and that name. ValueError: it names none."""
+        head, slash, name = path.rstrip(b"/").rpartition(b"/")
+        if name in (b"", b".", b".."):
+            raise ValueError("the path of a directory")
+        above = head + slash or b"."
+        descriptor = self._arguments.find(tid, OpenCall(directory, above, os.O_DIRECTORY))
+        try:
+            yield descriptor, name
+        finally:
+            os.close(descriptor)
