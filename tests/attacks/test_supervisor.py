@@ -15,12 +15,15 @@ from pathlib import Path
 
 import pytest
 
+from nono.kernel import landlock
 from support.canary import Canary
 from support.nono_run import PROXY_ONLY, SANDBOX_POLICIES, NonoRun, program
 
 FILES = ("environ", "maps", "cmdline", "auxv", "cgroup", "fd", "fd/0", "mem")
 CALLS = ("process_vm_readv", "process_vm_writev", "pidfd_getfd", "PTRACE_SEIZE", "PTRACE_ATTACH")
 SIGNALS = ("kill 0", "kill SIGCONT", "tgkill", "pidfd_send_signal")
+# Landlock holds signals back from V6 on; before that it is said that they are not (_scope_gaps of the plan).
+SIGNALLED = "EPERM" if landlock.abi_version() >= 6 else "ok"
 LOOKED = {"ok", "EFAULT"}  # the second of a call that was let through to an address which is not there
 
 
@@ -37,7 +40,8 @@ def test_the_supervisor_cannot_be_read_traced_or_signalled(
     flags = [f"--sandbox-policy={policy}"]
     outcomes = sandbox.run(program("spy"), profile=profile, flags=flags).outcomes()
     assert {name: outcomes[name] for name in FILES} == dict.fromkeys(FILES, "EACCES")
-    assert {name: outcomes[name] for name in CALLS + SIGNALS} == dict.fromkeys(CALLS + SIGNALS, "EPERM")
+    assert {name: outcomes[name] for name in CALLS} == dict.fromkeys(CALLS, "EPERM")
+    assert {name: outcomes[name] for name in SIGNALS} == dict.fromkeys(SIGNALS, SIGNALLED)
     assert outcomes["1 environ"] == outcomes["1 cmdline"] == "EACCES"
     assert outcomes["own environ"] == "ok"
 
