@@ -30,8 +30,9 @@ from benchmarks.settings import FULL, QUICK, Settings
 from benchmarks.stage import NONO, Stage, stage
 from benchmarks.start_rows import start_rows
 from benchmarks.table import page
+from benchmarks.tree_rows import tree_rows
 
-GROUPS = ("start", "listening", "inside", "crowd", "proxy", "intercept", "http2")
+GROUPS = ("start", "listening", "inside", "crowd", "tree", "proxy", "intercept", "http2")
 LIMIT_S = 900  # without the installation of the peers, which happens once
 PAGE = machine.ROOT / "docs/benchmarks.md"
 HOW = (
@@ -79,6 +80,8 @@ def _measure(set_up: Stage, peers: Peers, settings: Settings, groups: Collection
         rows.extend(start_rows(set_up, peers, settings))
     if "listening" in groups:
         rows.append(listening_row(set_up, peers, settings))
+    if "tree" in groups:
+        rows.extend(tree_rows(set_up, settings))
     if not {"inside", "crowd", "proxy", "intercept", "http2"} & {*groups}:
         return rows
     try:

@@ -100,13 +100,13 @@ class Stage:
     def worker(self) -> list[str]:
         return [sys.executable, "-I", str(PROGRAMS / "worker.py"), str(self.cpus.load)]
 
-    def nono_run(self, *command: str, flags: Sequence[str] = ()) -> list[str]:
-        """`nono run` with all services, and what the worker reads and runs."""
+    def nono_run(self, *command: str, flags: Sequence[str] = (), denied: Sequence[str] = ()) -> list[str]:
+        """`nono run` with all services, and what the worker reads and runs. denied: files, if any."""
         granted = dict.fromkeys((sys.prefix, sys.base_prefix, str(PROGRAMS), self.shared))
         reads = [f"--read={path}" for path in granted]
-        return [NONO, "--silent", "run", f"--profile={self._profile()}", *reads, *flags, "--", *command]
+        return [NONO, "--silent", "run", f"--profile={self._profile(denied)}", *reads, *flags, "--", *command]
 
-    def _profile(self) -> Path:
+    def _profile(self, denied: Sequence[str]) -> Path:
         credentials = {
             name.lower(): {
                 "upstream": url,
@@ -123,8 +123,8 @@ class Stage:
             "custom_credentials": credentials,
             "allow_http2": True,
         }
-        file = self.folder / "profile.json"
-        file.write_text(json.dumps({"network": network}))
+        file = self.folder / ("profile-denies.json" if denied else "profile.json")
+        file.write_text(json.dumps({"network": network, "filesystem": {"deny": [*denied]}}))
         return file
 
 
