@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, NamedTuple, Protocol, cast
 
 from nono.clock import rfc3339, unix_ms
@@ -57,9 +58,10 @@ class Recorder(Protocol):
     def __call__(self, event: Event, /) -> None: ...
 
 
-def session_started(command: list[str]) -> Event:
-    """command: argv, already redacted."""
-    return {"type": "session_started", "started": rfc3339(), "command": command}
+def session_started(command: list[str], redaction_policy: Mapping[str, list[str]] = {}) -> Event:
+    """command: argv, already redacted. redaction_policy: how that differed from the usual, if it did."""
+    started: Event = {"type": "session_started", "started": rfc3339(), "command": command}
+    return {**started, "redaction_policy": dict(redaction_policy)} if redaction_policy else started
 
 
 def session_ended(exit_code: int) -> Event:

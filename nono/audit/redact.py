@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from nono.settings.user_config import RedactionNames
 
 REDACTED = "[REDACTED]"
 
@@ -24,41 +28,94 @@ ENV_NAMES = (
 )  # fmt: skip
 
 
-def redact_argv(argv: Sequence[str]) -> list[str]:
+class Redaction(NamedTuple):
+    """The names of what holds a secret."""
+
+    flags: tuple[str, ...] = FLAGS
+    headers: tuple[str, ...] = HEADERS
+    query_keys: tuple[str, ...] = QUERY_KEYS
+    env_names: tuple[str, ...] = ENV_NAMES
+
+    def difference(self) -> dict[str, list[str]]:
+        """What was added to the names above and what removed from them, as the audit log has it."""
+        found = {}
+        for field, names in self._asdict().items():
+            usual = self._field_defaults[field]
+            found[f"added_{field}"] = [name for name in names if name not in usual]
+            found[f"removed_{field}"] = [name for name in usual if name not in names]
+        return {title: names for title, names in found.items() if names}
+
+
+USUAL = Redaction()
+
+
+def redaction_of(names: RedactionNames) -> Redaction:
+    """The usual names, and those that a person adds or takes away."""
+    return Redaction(
+        *(
+            _changed(usual, getattr(names, f"add_{field}"), getattr(names, f"remove_{field}"))
+            for field, usual in USUAL._asdict().items()
+        )
+    )
+
+
+def _changed(usual: tuple[str, ...], added: Sequence[str], removed: Sequence[str]) -> tuple[str, ...]:
+    gone = {name.strip().lower() for name in removed}
+    names = {name.lower(): name for name in usual if name.lower() not in gone}
+    for name in map(str.strip, added):
+        names.setdefault(name.lower(), name)
+    return tuple(names.values())
+
+
+def redact_argv(argv: Sequence[str], redaction: Redaction = USUAL) -> list[str]:
     """The command line with each secret it names replaced by ``[REDACTED]``; as many arguments as before.
 
     An argument is searched as text too, because `sh -c '...'` carries a whole command line in one.
     """
+    flags = {flag.lower() for flag in redaction.flags}
     redacted: list[str] = []
     value_follows = False
     for argument in argv:
-        redacted.append(REDACTED if value_follows else _redact_argument(argument))
-        value_follows = not value_follows and argument.lower() in FLAGS
+        redacted.append(REDACTED if value_follows else _redact_argument(argument, flags, redaction))
+        value_follows = not value_follows and argument.lower() in flags
     return redacted
 
 
-def _redact_argument(argument: str) -> str:
+def _redact_argument(argument: str, flags: Set[str], redaction: Redaction) -> str:
     flag, equals, _ = argument.partition("=")
-    if equals and flag.lower() in FLAGS:
+    if equals and flag.lower() in flags:
         return f"{flag}={REDACTED}"  # to the end of the argument, blanks and all
-    return redact_text(argument)
+    return redact_text(argument, redaction)
 
 
-def redact_text(text: str) -> str:
+def redact_text(text: str, redaction: Redaction = USUAL) -> str:
     """The same for free text: URLs, `Name: value` headers, `NAME=value` assignments and flags."""
     if not any(mark in text for mark in _MARKS):
         return text  # most arguments; compiling the patterns takes longer than many a command
     text = re.sub(_USERINFO, rf"\g<1>{REDACTED}@", text)
-    for pattern in (_QUERY, _HEADER, _ASSIGNMENT, _FLAG):
+    for pattern in _patterns(redaction):
         text = re.sub(pattern, rf"\g<1>{REDACTED}", text, flags=re.IGNORECASE)
     return text
 
 
+def _patterns(redaction: Redaction) -> Iterator[str]:
+    """Each keeps what stands before the secret as its first group."""
+    flags, headers, query_keys, env_names = map(_any_of, redaction)
+    # RFC 3986 section 3.4; `;` separates pairs as well, and implicit OAuth replies use the fragment.
+    yield rf"([?&;#]{query_keys}=)[^\s&;#\"']+"
+    # To the end of the line or of the quoted word: a Cookie's value holds blanks.
+    # curl takes -HName:value too.
+    yield rf"((?:(?<![\w-])|(?<=-H)){headers}\s*:[ \t]*)[^\r\n\"']+"
+    yield rf"((?<!\w){env_names}=){_WORD}"
+    yield rf"((?<![\w-]){flags}(?:=|\s+)){_WORD}"
+
+
 def _any_of(names: Iterable[str]) -> str:
-    return "(?:" + "|".join(re.escape(name) for name in names) + ")"
+    """A pattern for one of names; for nothing at all when there is none."""
+    return "(?:" + ("|".join(re.escape(name) for name in names) or r"(?!)") + ")"
 
 
-# Every pattern below asks for one of these, or for a blank.
+# Every pattern asks for one of these, or for a blank.
 _MARKS = (":", "=", "@", " ", "\t", "\n", "\r", "\v", "\f")
 
 # A shell word: quoted as a whole, or up to the next blank or quote.
@@ -67,9 +124,3 @@ _WORD = r"""(?:"[^"]*"?|'[^']*'?|[^\s"']+)"""
 # RFC 3986 section 3.2.1. Everything up to the last @ before the path: `u:p@ss@host` is written that way too.
 # The scheme itself is not looked at: a pattern that begins with it is quadratic in a long argument.
 _USERINFO = r"(://)[^\s/?#\"']*@"
-# RFC 3986 section 3.4; `;` separates pairs as well, and implicit OAuth replies use the fragment.
-_QUERY = rf"([?&;#]{_any_of(QUERY_KEYS)}=)[^\s&;#\"']+"
-# To the end of the line or of the quoted word: a Cookie's value holds blanks. curl takes -HName:value too.
-_HEADER = rf"((?:(?<![\w-])|(?<=-H)){_any_of(HEADERS)}\s*:[ \t]*)[^\r\n\"']+"
-_ASSIGNMENT = rf"((?<!\w){_any_of(ENV_NAMES)}=){_WORD}"
-_FLAG = rf"((?<![\w-]){_any_of(FLAGS)}(?:=|\s+)){_WORD}"

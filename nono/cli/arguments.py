@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, NoReturn
 
-from nono.cli.options import Kind, Option, is_port, options_of
+from nono.cli.options import GLOBALS, Kind, Option, is_port, own_options_of
 from nono.errors import UsageError
 from nono.policy.nearest import did_you_mean
 
@@ -54,16 +54,20 @@ def add_action(actions: Any, name: str, help_text: str) -> argparse.ArgumentPars
 
 
 def add_globals(parser: argparse.ArgumentParser) -> None:
-    """The option that may stand before the subcommand as well as behind it."""
+    """The options that may stand before the subcommand as well as behind it."""
     parser.add_argument(
         "--silent", "-s", action="store_true", default=argparse.SUPPRESS, help="print nothing of nono's own"
     )
+    for option in GLOBALS:
+        parser.add_argument(
+            *option.flags, default=argparse.SUPPRESS, metavar=option.metavar, help=option.help
+        )
 
 
 def add_options(parser: argparse.ArgumentParser, command: str, argv: Sequence[str]) -> None:
     """The options of command. Those that are not available yet are added only where argv has one."""
     words = {word.partition("=")[0] for word in argv}
-    for option in options_of(command):
+    for option in own_options_of(command):
         if not option.available and words.isdisjoint(option.flags):
             continue
         is_shown = option.available and option.is_shown

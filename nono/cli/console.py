@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from typing import Protocol
 
 
 def printable(text: str) -> str:
@@ -14,17 +15,26 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\t\n" else ascii(c)[1:-1] for c in text)
 
 
+class Log(Protocol):
+    """A file that lines are appended to."""
+
+    def write(self, level: str, line: str) -> None: ...
+
+
 class Console:
     """Warnings about weaker enforcement go through even when silent is what the person asked for."""
 
-    def __init__(self, *, silent: bool, verbosity: int) -> None:
+    def __init__(self, *, silent: bool, verbosity: int, log: Log | None = None) -> None:
+        """log: where what is said is written down as well, unless silent."""
         self.silent = silent
         self.verbosity = 0 if silent else verbosity
+        self._log = None if silent else log
 
     def lines(self, lines: Iterable[str]) -> None:
         if not self.silent:
             for line in lines:
                 print(printable(line), file=sys.stderr)
+                self.log("INFO", line)
             sys.stderr.flush()
 
     def warn(self, text: str) -> None:
@@ -33,8 +43,17 @@ class Console:
 
     def note(self, text: str) -> None:
         """What --silent does not silence either: something that was asked for is switched off."""
-        print(f"  [nono] {text}", file=sys.stderr, flush=True)
+        self._warned(f"  [nono] {printable(text)}")
 
     def insist(self, text: str) -> None:
         """A warning that --silent does not silence: the run is weaker than it looks."""
-        print(f"  [nono] WARNING: {printable(text)}", file=sys.stderr, flush=True)
+        self._warned(f"  [nono] WARNING: {printable(text)}")
+
+    def log(self, level: str, text: str) -> None:
+        """Write it down, where there is a log, and say nothing: a person hears of it in another way."""
+        if self._log is not None and (level != "INFO" or self.verbosity > 0):
+            self._log.write(level, text)
+
+    def _warned(self, line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+        self.log("WARN", line.strip())

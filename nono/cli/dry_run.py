@@ -6,12 +6,12 @@ import os
 import shlex
 from collections.abc import Iterator, Mapping
 
-from nono.audit.redact import redact_argv
+from nono.audit.redact import Redaction, redact_argv
 from nono.cli.console import Console
 from nono.launch.prepare import Prepared, find_program
 
 
-def conclude(prepared: Prepared, console: Console, environ: Mapping[str, str]) -> int:
+def conclude(prepared: Prepared, console: Console, environ: Mapping[str, str], redaction: Redaction) -> int:
     """The exit code. NonoError when the program is not there: a run would end with that."""
     console.lines(_injected(prepared))
     program = find_program(prepared.argv[0], environ.get("PATH", os.defpath), prepared.capabilities.workdir)
@@ -19,7 +19,7 @@ def conclude(prepared: Prepared, console: Console, environ: Mapping[str, str]) -
         [
             f"  program {program}",
             "  dry-run sandbox would be applied with above capabilities",
-            f"  $ {shlex.join(redact_argv(prepared.argv))}",
+            f"  $ {shlex.join(redact_argv(prepared.argv, redaction))}",
         ]
     )
     return 0

@@ -17,6 +17,7 @@ COMMANDS = {
     "learn": "watch a command, and write the least profile for it",
     "wrap": "apply the sandbox to this process and become the command",
     "profile": "list, show, compare, check and write profiles",
+    "completion": "print a script that completes nono's words in your shell",
     "why": "say whether a path or host would be allowed, and by which rule",
     "setup": "check what this machine can enforce (--check-only)",
     "credential": "set, list, remove or test a stored credential; forget logins",
@@ -29,13 +30,13 @@ COMMANDS = {
 LATER = frozenset({
     "shell", "policy", "ps", "stop", "detach", "pause", "attach", "resume", "logs",
     "inspect", "prune", "session", "connect", "rollback", "audit", "trust", "pull", "remove",
-    "update", "search", "list", "outdated", "pin", "unpin", "platform", "completion", "open-url-helper",
+    "update", "search", "list", "outdated", "pin", "unpin", "platform", "open-url-helper",
     "pack-update-hint-helper", "doctor", "report", "allow", "replay-policy",
 })
 # fmt: on
 
 USAGE = """\
-usage: nono [-s] [-h] [-V] COMMAND ...
+usage: nono [-s] [--log-file FILE] [-h] [-V] COMMAND ...
 
 Runs a program so that the kernel holds it to what you granted, and so that it
 never holds a real API key.
@@ -51,7 +52,7 @@ example:
 """
 
 GLOBAL_FLAGS = frozenset({"-s", "--silent"})
-LATER_GLOBALS = frozenset({"--theme", "--log-file"})
+GLOBAL_VALUES = frozenset({"--theme", "--log-file"})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -125,10 +126,16 @@ def _dispatch(arguments: list[str]) -> int:
 def _take_globals(arguments: list[str]) -> list[str]:
     """Remove the global options in front of the command; they are handed to it instead."""
     taken: list[str] = []
-    while arguments and arguments[0] in GLOBAL_FLAGS:
-        taken.append(arguments.pop(0))
-    if arguments and (flag := arguments[0].partition("=")[0]) in LATER_GLOBALS:
-        raise UsageError(f"{flag}: not available yet.")
+    while arguments:
+        if arguments[0] in GLOBAL_FLAGS or arguments[0].partition("=")[0] in GLOBAL_VALUES:
+            flag = arguments.pop(0)
+        else:
+            break
+        taken.append(flag)
+        if flag in GLOBAL_VALUES:
+            if not arguments:
+                raise UsageError(f"{flag}: a value is expected.")
+            taken.append(arguments.pop(0))
     return taken
 
 
@@ -155,6 +162,10 @@ def _run(name: str, rest: list[str]) -> int:
             from nono.cli.commands import profile
 
             return profile.run(rest)
+        case "completion":
+            from nono.cli.commands import completion
+
+            return completion.run(rest)
         case "setup":
             from nono.cli.commands import setup
 

@@ -144,8 +144,6 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--verbose", "-v"), Kind.COUNT, "say more; repeat for still more",
            (*SANDBOX, PROXY)),
     Option(("--dry-run",), Kind.FLAG, "show what would be granted and enforced, start nothing", SANDBOX),
-    _later("--theme", Kind.VALUE, (*SANDBOX, WHY)),  # NONO_THEME is ignored: there is no colour yet
-    _later("--log-file", Kind.VALUE, (*SANDBOX, WHY), env="NONO_LOG_FILE"),
     _later("--suppress-save-prompt --ignore-denied", Kind.LIST),
     _later("--env-credential", Kind.VALUE, (WRAP,), env="NONO_ENV_CREDENTIAL"),
     _later("--env-credential-map", Kind.PAIRS, (WRAP,)),
@@ -164,6 +162,13 @@ OPTIONS: tuple[Option, ...] = (
     _later("--shell", Kind.VALUE, (SHELL,)),
 )  # fmt: skip
 
+# Of every command, and understood in front of its name as well; --silent is the third.
+GLOBALS: tuple[Option, ...] = (
+    Option(("--theme",), Kind.VALUE, "colours; accepted, nono prints none yet", (), "NAME", env="NONO_THEME"),
+    Option(("--log-file",), Kind.VALUE, "append a log of nono's own lines to it", (), "FILE",
+           env="NONO_LOG_FILE"),
+)  # fmt: skip
+
 # Old spellings of environment variables (cli.md section 1.2); each is read only when the new one is unset.
 LEGACY_ENVIRONMENT: Mapping[str, str] = {
     "NONO_NET_BLOCK": "NONO_BLOCK_NET",
@@ -177,6 +182,11 @@ LEGACY_ENVIRONMENT: Mapping[str, str] = {
 
 
 def options_of(command: str) -> tuple[Option, ...]:
+    """All that it takes, with those of every command behind its own."""
+    return (*own_options_of(command), *GLOBALS)
+
+
+def own_options_of(command: str) -> tuple[Option, ...]:
     return tuple(option for option in OPTIONS if command in option.commands)
 
 

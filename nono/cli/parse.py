@@ -1,7 +1,9 @@
 """Parses the arguments of the commands that describe a sandbox, and says what they ask for."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nono.cli import options
 from nono.cli.options import Given
@@ -9,6 +11,9 @@ from nono.cli.scan import Scanned, scan
 from nono.errors import ConfigError, NonoError
 from nono.policy.capability import SandboxPolicy
 from nono.policy.request import RunRequest
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
 
 
 class Invocation(NamedTuple):
@@ -76,6 +81,12 @@ def parse(command: str, description: str, argv: Sequence[str], environ: Mapping[
 
 
 def _with_argparse(command: str, description: str, argv: Sequence[str]) -> Scanned:
+    parsed = vars(sandbox_parser(command, description, argv).parse_args(list(argv)))
+    return Scanned(parsed, parsed.get("silent", False), parsed["command"])
+
+
+def sandbox_parser(command: str, description: str, argv: Sequence[str] = ()) -> ArgumentParser:
+    """The parser of a command that starts another one."""
     # Imported here, as below: it is for help and for what scan() does not take.
     from argparse import REMAINDER, SUPPRESS
 
@@ -85,20 +96,24 @@ def _with_argparse(command: str, description: str, argv: Sequence[str]) -> Scann
     arguments.add_globals(parser)
     arguments.add_options(parser, command, argv)
     parser.add_argument("command", nargs=REMAINDER, help=SUPPRESS)
-    parsed = vars(parser.parse_args(list(argv)))
-    return Scanned(parsed, parsed.get("silent", False), parsed["command"])
+    return parser
 
 
 def parse_proxy(description: str, argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
     """argv of `nono proxy`, behind the subcommand."""
+    parsed = vars(proxy_parser(description, argv).parse_args(list(argv)))
+    given = options.collect(options.PROXY, parsed, argv, environ)
+    return Invocation(given, parsed.get("silent", False), (), standalone_proxy=True)
+
+
+def proxy_parser(description: str, argv: Sequence[str] = ()) -> ArgumentParser:
+    """The parser of `nono proxy`."""
     from nono.cli import arguments
 
     parser = arguments.new_parser("nono proxy", description)
     arguments.add_globals(parser)
     arguments.add_options(parser, options.PROXY, argv)
-    parsed = vars(parser.parse_args(list(argv)))
-    given = options.collect(options.PROXY, parsed, argv, environ)
-    return Invocation(given, parsed.get("silent", False), (), standalone_proxy=True)
+    return parser
 
 
 def _sandbox_policy(text: str | None) -> SandboxPolicy | None:

@@ -11,6 +11,7 @@ from nono.errors import NonoError
 from nono.policy.builtin import Group
 from nono.policy.places import Places
 from nono.policy.profile_catalog import BUILT_IN, OVERRIDING, Listed
+from nono.policy.profile_diff import changes
 
 ACCESSES = ("read", "write", "readwrite")
 ANY_PLATFORM = "cross-platform"
@@ -50,6 +51,17 @@ def profile_lines(document: Mapping[str, Any]) -> list[str]:
         inner = outline(section, "  ") if isinstance(section, Mapping) else []
         lines += ["", f"{name}:", *inner] if inner else []
     return lines
+
+
+def difference_lines(compared: Mapping[str, Any]) -> list[str]:
+    """A comparison of nono.policy.profile_diff: + and - below the field, changed values beside it."""
+    lines, above = [], None
+    for path, sign, text in changes(compared):
+        if sign and path != above:
+            lines += wrapped(f"{path}:")
+        lines += wrapped(text, f"  {sign} ", "    ") if sign else wrapped(f"{path}: {text}", "", "  ")
+        above = path if sign else None
+    return lines or ["Nothing differs."]
 
 
 def group_json(group: Group) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from functools import partial
 import anyio
 
 from nono.audit import event
-from nono.audit.redact import redact_argv, redact_text
+from nono.audit.redact import USUAL, Redaction, redact_argv, redact_text
 from nono.credentials.capture_output import Captured, Unusable, check, read_output
 from nono.credentials.command import helper_environment, run_helper
 from nono.credentials.credential import Injection, LeakWatcher, RequestFacts
@@ -72,6 +72,7 @@ class CommandCapture:
         report: Callable[[event.Event], None],
         *,
         clock: Callable[[], float] = time.monotonic,
+        redaction: Redaction = USUAL,
     ) -> None:
         """environ: nono's own. report: records each attempt; what raises OSError there is not used.
         clock: monotonic.
@@ -90,6 +91,7 @@ class CommandCapture:
         self._environ = helper_environment(environ, *_VARIABLES)
         self._report = report
         self._clock = clock
+        self._redaction = redaction
         self._limiter = anyio.CapacityLimiter(MAX_RUNNING)
         self._entries: dict[_Key, _Entry] = {}
         self._flights = SingleFlight[_Key, Injection]()
@@ -209,7 +211,7 @@ class CommandCapture:
             action=action,
             name=self._capture.name,
             command=self._argv[0],
-            argv=tuple(redact_argv(self._capture.command)),  # before variables were put in
+            argv=tuple(redact_argv(self._capture.command, self._redaction)),  # before variables were put in
             cache_scope=key[1],
             output_format="text" if self._capture.allow_headers is None else "json",
             stdin_mode=self._capture.stdin,
@@ -217,7 +219,7 @@ class CommandCapture:
             upstream=request.host,
             port=request.port,
             method=request.method,
-            path=redact_text(request.path),
+            path=redact_text(request.path, self._redaction),
             run=run,
         )
 

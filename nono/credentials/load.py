@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from nono.audit.event import Event
+from nono.audit.redact import USUAL, Redaction
 from nono.credentials import broker
 from nono.credentials.credential import Credential
 from nono.credentials.errors import CredentialNotFound, CredentialUnavailable
@@ -54,6 +55,7 @@ class Loader(NamedTuple):
     environ: Mapping[str, str]
     post: Post
     report: Callable[[Event], None]
+    redaction: Redaction = USUAL
 
     def load(self, services: Sequence[CredentialService]) -> list[LoadedService]:
         """One result for each service, in their order. Blocks as broker.resolve_credential does.
@@ -98,7 +100,9 @@ class Loader(NamedTuple):
             case Capture() as capture:
                 from nono.credentials.capture import CommandCapture
 
-                return CommandCapture(capture, service.inject, self.environ, self.report)
+                return CommandCapture(
+                    capture, service.inject, self.environ, self.report, redaction=self.redaction
+                )
             case None:
                 return _static(service, self._read(references[0], warnings), warnings)
 

@@ -12,6 +12,7 @@ from contextlib import (
 from typing import TYPE_CHECKING, NamedTuple
 
 from nono.audit.event import Recorder
+from nono.audit.redact import USUAL, Redaction
 from nono.credentials.load import Loaded, LoadedService, Loader
 from nono.credentials.phantom import SessionToken
 from nono.errors import LaunchError, NonoError
@@ -90,13 +91,14 @@ def assemble(
     record: Recorder,
     warn: Warn,
     ahead: AuthorityAhead | None = None,
+    redaction: Redaction = USUAL,
 ) -> Assembly:
     """Reads the credentials. NonoError for what no run could use; one that is missing is warned of."""
     for wanted in resolved.services:
         _check_tls_files(wanted)
         _check_helper(wanted, resolved, environ)
     post = TokenPost()
-    services = Loader(environ, post, record).load(resolved.services)
+    services = Loader(environ, post, record, redaction).load(resolved.services)
     for service in services:
         for sentence in _warnings(service):
             warn(sentence)

@@ -11,7 +11,7 @@ from nono import paths
 from nono.audit import event
 from nono.audit.event import Event, Recorder
 from nono.audit.ledger import AuditLog, new_session_id
-from nono.audit.redact import redact_argv
+from nono.audit.redact import USUAL, Redaction, redact_argv
 from nono.errors import LaunchError, NonoError
 from nono.kernel import process
 from nono.launch import module_path
@@ -81,6 +81,7 @@ class Launch:
         say: Callable[[list[str]], None],
         watch: Callable[[Event], None],
         observation: Observation | None = None,
+        redaction: Redaction = USUAL,
     ) -> int:
         """Run the command to its end; its exit code, 128+N when signal N ended it.
 
@@ -99,7 +100,7 @@ class Launch:
             stack.callback(launcher.close)
             log = stack.enter_context(_open_log(self._environ)) if audit else None
             record = watched(log.record if log is not None else record_nothing, watch)
-            record(event.session_started(redact_argv(prepared.argv)))
+            record(event.session_started(redact_argv(prepared.argv, redaction), redaction.difference()))
             if prepared.enforcement.rung is not None:
                 record(event.enforced_by(prepared.enforcement.rung.value))
             for mask in prepared.capabilities.masking.masks:
@@ -112,7 +113,16 @@ class Launch:
                 state = stack.enter_context(state_file(self._environ, warn))
                 handed_out = _handed_out(prepared.resolved, self._environ, warn)
                 start = Start(
-                    prepared, launcher, child, self._environ, handed_out, ahead, state, record, observation
+                    prepared,
+                    launcher,
+                    child,
+                    self._environ,
+                    handed_out,
+                    ahead,
+                    state,
+                    record,
+                    observation,
+                    redaction,
                 )
                 if prepared.enforcement.is_served:
                     exit_code = _run_served(start, log)
@@ -144,6 +154,7 @@ class Start(NamedTuple):
     state: StateFile | None  # for the command, about itself
     record: Recorder
     observation: Observation | None  # of a run that is watched
+    redaction: Redaction
 
     @property
     def readable(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from nono import paths
 from nono.audit import event
 from nono.audit.folding import FoldingRecorder
 from nono.audit.ledger import AuditLog, new_session_id
+from nono.audit.redact import USUAL, Redaction
 from nono.credentials.phantom import SessionToken
 from nono.errors import NonoError
 from nono.kernel import process
@@ -51,6 +52,7 @@ def serve_until_signal(
     announce: Announce,
     say: Say,
     warn: Warn,
+    redaction: Redaction = USUAL,
 ) -> None:
     """Returns when SIGINT, SIGTERM or SIGHUP has come and the running responses have ended, or their time.
 
@@ -62,8 +64,8 @@ def serve_until_signal(
     process.forbid_core_dumps()
     with _open_log(environ) as log:
         record = FoldingRecorder(log.record)
-        record(event.session_started(["nono", "proxy"]))
-        assembly = assemble(resolved, environ, record, warn)
+        record(event.session_started(["nono", "proxy"], redaction.difference()))
+        assembly = assemble(resolved, environ, record, warn, redaction=redaction)
         parts = _Parts(assembly, listening, token, log, record, announce, say)
         try:
             anyio.run(_serve, parts, backend_options={"use_uvloop": True})

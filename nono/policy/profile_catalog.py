@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from posixpath import exists, join
 from typing import NamedTuple
 
-from nono import paths
 from nono.errors import NonoError
 from nono.policy import builtin
-from nono.policy.profile_files import is_path, user_profile_names
+from nono.policy.profile_files import SUFFIXES, is_path, user_directory, user_profile_names
 from nono.policy.profile_store import load_profile, own_document
 
 BUILT_IN, USER, OVERRIDING, FILE = "built-in", "user", "user (overrides built-in)", "file"
@@ -47,17 +46,12 @@ def extends_of(reference: str, environ: Mapping[str, str]) -> tuple[str, ...]:
     return (extends,) if isinstance(extends, str) else tuple(extends)
 
 
-def profile_directory(environ: Mapping[str, str]) -> str:
-    """Where the user's profiles are."""
-    return join(paths.config_dir(environ), "profiles")
-
-
 def file_of(reference: str, environ: Mapping[str, str]) -> str | None:
     """The file of a profile that is a path or one of the user's; None for the others."""
     if is_path(reference):
         return reference
-    stem = join(profile_directory(environ), reference)
-    return next((path for path in (f"{stem}.jsonc", f"{stem}.json") if exists(path)), None)
+    stem = join(user_directory(environ), reference)
+    return next((stem + suffix for suffix in SUFFIXES if exists(stem + suffix)), None)
 
 
 def _listed(name: str, environ: Mapping[str, str]) -> Listed:

@@ -9,6 +9,7 @@ from nono.policy.profile import Profile
 
 # Always shown; the rest of a profile where it says anything.
 ALWAYS = frozenset({"security", "groups", "commands", "filesystem", "network", "workdir", "rollback"})
+HEAD = ("name", "description")
 
 
 def as_document(profile: Profile, extends: Sequence[str], groups: Sequence[str]) -> dict[str, Any]:
@@ -29,21 +30,22 @@ def as_document(profile: Profile, extends: Sequence[str], groups: Sequence[str])
     return document
 
 
-HEAD = ("name", "description")
-
-
 def _section(value: Any) -> Any:
     if hasattr(value, "_asdict"):
-        return {name: _plain(field) for name, field in value._asdict().items()}
-    return _plain(value)
+        return {name.removesuffix("_"): plain(field) for name, field in value._asdict().items()}
+    return plain(value)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """value as JSON has it. What is left out of an object was left out of the profile."""
     if hasattr(value, "_asdict"):
-        return {name: _plain(field) for name, field in value._asdict().items() if field is not None}
+        return {
+            name.removesuffix("_"): plain(field)
+            for name, field in value._asdict().items()
+            if field is not None
+        }
     if isinstance(value, Mapping):
-        return {name: _plain(field) for name, field in value.items()}
+        return {name: plain(field) for name, field in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value

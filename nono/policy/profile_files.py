@@ -92,6 +92,14 @@ def user_directory(environ: Mapping[str, str]) -> str:
     return join(paths.config_dir(environ), "profiles")
 
 
+def check_name(name: str) -> None:
+    """ProfileError when no profile can have that name."""
+    if not re.fullmatch(NAME, name):
+        raise ProfileError(
+            f"Profile parse error: Invalid profile name '{name}': must be alphanumeric with hyphens only"
+        )
+
+
 def is_path(reference: str) -> bool:
     """Whether a reference means a file, rather than a name to look up."""
     return "/" in reference or reference.endswith(SUFFIXES)
@@ -112,17 +120,14 @@ class _Finder:
         self.known: dict[str | None, dict[str, Found]] = {}  # by file and name, once their bases are found
 
     def named(self, name: str) -> Found | None:
-        if not re.fullmatch(NAME, name):
-            raise ProfileError(
-                f"Profile parse error: Invalid profile name '{name}': must be alphanumeric with hyphens only"
-            )
+        check_name(name)
         path = _file_of(user_directory(self.environ), name)
         return self.file(name, path, ()) if path is not None else self._shipped(name, ())
 
     def file(self, name: str, path: str, chain: _Chain) -> Found:
         known = self.known.setdefault(path, {})
         if name not in known:
-            raw = _read(path)
+            raw = read_file(path)
             known[name] = self._with_bases(name, path, raw, _extends(raw), chain)
         return known[name]
 
@@ -248,7 +253,8 @@ def _extends(raw: bytes) -> list[str]:
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
-def _read(path: str) -> bytes:
+def read_file(path: str) -> bytes:
+    """The content of a profile. ProfileError: it is not there, no file, or too large for one."""
     try:
         # O_NONBLOCK: a FIFO in the place of a profile must not hold nono up for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)

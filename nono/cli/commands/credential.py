@@ -22,7 +22,7 @@ INPUT_BYTES_MAX = 64 * 1024
 
 
 def run(argv: Sequence[str]) -> int:
-    parsed = _parser().parse_args(list(argv))
+    parsed = parser().parse_args(list(argv))
     environ = dict(os.environ)
     match parsed.action:
         case "set":
@@ -37,7 +37,8 @@ def run(argv: Sequence[str]) -> int:
             return _test(parsed.name, environ)
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """For these words, for help and completion."""
     parser = arguments.new_parser("nono credential", DESCRIPTION)
     arguments.add_globals(parser)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -47,10 +48,10 @@ def _parser() -> argparse.ArgumentParser:
         ("test", "read a credential, or a reference such as env://NAME, and say only whether it worked"),
     )
     for action, help_text in named:
-        actions.add_parser(action, help=help_text, allow_abbrev=False).add_argument("name", metavar="NAME")
-    actions.add_parser("list", help="names and where each is stored", allow_abbrev=False)
-    logins = actions.add_parser(
-        "logins", help="how many tokens of captured logins are stored, by provider", allow_abbrev=False
+        arguments.add_action(actions, action, help_text).add_argument("name", metavar="NAME")
+    arguments.add_action(actions, "list", "names and where each is stored")
+    logins = arguments.add_action(
+        actions, "logins", "how many tokens of captured logins are stored, by provider"
     )
     logins.add_argument(
         "--purge",

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from nono.cli import question
 from nono.cli.console import Console
-from nono.cli.parse import Invocation, parse
+from nono.cli.log_file import console_of
+from nono.cli.parse import Invocation, parse, sandbox_parser
+from nono.cli.preferences import preferences, redaction
 from nono.cli.show import show
 from nono.errors import ConfigError, NonoError
 from nono.launch.run import Launch
@@ -21,6 +23,8 @@ from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
     from nono.cli.profile_target import Target
 
 DESCRIPTION = (
@@ -30,11 +34,16 @@ DESCRIPTION = (
 UNANSWERED = "nobody can be asked whether the command may be watched doing what no profile grants it yet."
 
 
+def parser() -> ArgumentParser:
+    """For help and completion."""
+    return sandbox_parser("learn", DESCRIPTION)
+
+
 def run(argv: Sequence[str]) -> int:
     environ = dict(os.environ)
     invocation = parse("learn", DESCRIPTION, argv, environ)
     given = invocation.given
-    console = Console(silent=invocation.silent, verbosity=given.count("verbose"))
+    console = console_of(given, silent=invocation.silent)
     if given.flag("allow_net"):
         raise ConfigError("--allow-net opens the network, and then nobody sees which hosts are reached.")
     with Launch(environ, probes=True) as launch:
@@ -45,6 +54,7 @@ def run(argv: Sequence[str]) -> int:
         from nono.launch.learning import learning
         from nono.launch.lesson import lesson_of
 
+        config = preferences(given, environ, console, stays=True)
         target = target_of(given.value("output"), given.value("profile"), environ)
         fs = HostFilesystem()
         base, asked = _resolved(invocation, target.profile, environ, fs)
@@ -55,7 +65,7 @@ def run(argv: Sequence[str]) -> int:
         scope = render_learned.scope(lesson)
         if is_dry:
             console.lines(scope)
-            return conclude(prepared, console, environ)
+            return conclude(prepared, console, environ, redaction(config))
         if given.flag("yes") or given.flag("watch"):
             console.lines(scope)
         elif not question.is_interactive():
@@ -70,6 +80,7 @@ def run(argv: Sequence[str]) -> int:
             say=console.lines,
             watch=lesson.observation.recorded,
             observation=lesson.observation,
+            redaction=redaction(config),
         )
     learned = lesson_of(lesson, target.document, target.file, is_new=target.is_new, cwd=os.getcwd())
     console.lines(render_learned.seen(learned, lesson.bounds.home))

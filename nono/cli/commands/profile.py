@@ -7,29 +7,49 @@ import os
 from collections.abc import Sequence
 
 from nono.cli import arguments
-from nono.cli.commands import profile_look
+from nono.cli.commands import profile_look, profile_write
 
 DESCRIPTION = "Lists, shows, compares, checks and writes profiles."
 
 
 def run(argv: Sequence[str]) -> int:
-    parsed = _parser().parse_args(list(argv))
+    parsed = parser().parse_args(list(argv))
     environ = dict(os.environ)
     match parsed.action:
         case "list":
             return profile_look.list_profiles(environ, as_json=parsed.json)
         case "show":
             return profile_look.show(parsed.profile, environ, as_json=parsed.json, raw=parsed.raw)
+        case "init":
+            return profile_write.init(_wish(parsed), environ)
+        case "promote":
+            return profile_write.promote(parsed.name, environ, only_diff=parsed.diff, yes=parsed.yes)
+        case "diff":
+            return profile_look.diff(parsed.old, parsed.new, environ, as_json=parsed.json)
         case _:
             return profile_look.groups(
                 parsed.name, environ, as_json=parsed.json, all_platforms=parsed.all_platforms
             )
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """For these words, for help and completion."""
     parser = arguments.new_parser("nono profile", DESCRIPTION)
     arguments.add_globals(parser)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    init = arguments.add_action(actions, "init", "write a profile to begin with")
+    init.add_argument("name", metavar="NAME")
+    init.add_argument(
+        "--extends", action="append", default=[], metavar="PROFILE", help="a base; may be repeated"
+    )
+    init.add_argument(
+        "--groups", action="append", default=[], metavar="GROUPS", help="groups to include, with commas"
+    )
+    init.add_argument("--description", metavar="TEXT", help="what it is for")
+    init.add_argument("--full", action="store_true", help="with most fields there are, empty")
+    init.add_argument("--output", "-o", metavar="FILE", help="write it there, not in your profiles")
+    init.add_argument("--force", action="store_true", help="overwrite what is there")
 
     listing = arguments.add_action(actions, "list", "name every profile that there is")
     _json(listing)
@@ -39,11 +59,29 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--raw", action="store_true", help="only what its own file says")
     _json(show)
 
+    diff = arguments.add_action(actions, "diff", "say what one profile says that another does not")
+    diff.add_argument("old", metavar="PROFILE", help="a name, or a file with a slash in its path")
+    diff.add_argument("new", metavar="OTHER", help="the one it is compared with")
+    _json(diff)
+
     groups = arguments.add_action(actions, "groups", "name the groups of paths, or print one")
     groups.add_argument("name", metavar="GROUP", nargs="?", help="print this one")
+    promote = arguments.add_action(actions, "promote", "make a draft your profile of that name")
+    promote.add_argument("name", metavar="NAME")
+    which = promote.add_mutually_exclusive_group()
+    which.add_argument("--diff", action="store_true", help="only show what would change")
+    which.add_argument("--yes", action="store_true", help="ask nothing")
+
     groups.add_argument("--all-platforms", action="store_true", help="those of other systems too")
     _json(groups)
     return parser
+
+
+def _wish(parsed: argparse.Namespace) -> profile_write.Wish:
+    groups = [name.strip() for names in parsed.groups for name in names.split(",") if name.strip()]
+    return profile_write.Wish(
+        parsed.name, parsed.extends, parsed.description, groups, parsed.full, parsed.output, parsed.force
+    )
 
 
 def _json(parser: argparse.ArgumentParser) -> None:

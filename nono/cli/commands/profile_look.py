@@ -13,8 +13,10 @@ from nono.policy import builtin
 from nono.policy.group_choice import group_names
 from nono.policy.nearest import did_you_mean
 from nono.policy.places import Places
-from nono.policy.profile_catalog import catalog, extends_of, profile_directory
+from nono.policy.profile_catalog import catalog, extends_of
+from nono.policy.profile_diff import difference
 from nono.policy.profile_dump import as_document
+from nono.policy.profile_files import user_directory
 from nono.policy.profile_store import load_profile, own_document
 
 
@@ -23,7 +25,7 @@ def list_profiles(environ: Mapping[str, str], *, as_json: bool) -> int:
     if as_json:
         print_json([profile_text.listed_json(each) for each in listed])
     else:
-        print_lines(profile_text.catalog_lines(listed, profile_directory(environ)))
+        print_lines(profile_text.catalog_lines(listed, user_directory(environ)))
     return 0
 
 
@@ -37,6 +39,16 @@ def show(reference: str, environ: Mapping[str, str], *, as_json: bool, raw: bool
         print_json(document)
     else:
         print_lines(profile_text.profile_lines(document))
+    return 0
+
+
+def diff(old: str, new: str, environ: Mapping[str, str], *, as_json: bool) -> int:
+    before, after = load_profile(old, environ), load_profile(new, environ)
+    compared = difference(before, after, group_names(before), group_names(after))
+    if as_json:
+        print_json(compared)
+    else:
+        print_lines(profile_text.difference_lines(compared))
     return 0
 
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from nono.cli import render
 from nono.cli.console import Console, printable
+from nono.cli.log_file import console_of
 from nono.cli.options import Given
-from nono.cli.parse import parse_proxy
+from nono.cli.parse import parse_proxy, proxy_parser
+from nono.cli.preferences import preferences, redaction
 from nono.cli.resolution import resolve_given
 from nono.credentials.content import text_problem
 from nono.credentials.phantom import SessionToken, make_session_token
@@ -25,6 +27,8 @@ from nono.policy.upstream import is_loopback
 from nono.secret import Secret
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
     from nono.proxy.authority import SessionAuthority
 
 DESCRIPTION = "Runs the proxy without a sandbox, until Ctrl-C."
@@ -32,13 +36,19 @@ _CLOSE_GRACE_S = 10.0
 _MAX_CA_FILE_BYTES = 256 * 1024
 
 
+def parser() -> ArgumentParser:
+    """For help and completion."""
+    return proxy_parser(DESCRIPTION)
+
+
 def run(argv: Sequence[str]) -> int:
     environ = dict(os.environ)
     invocation = parse_proxy(DESCRIPTION, argv, environ)
     given = invocation.given
-    console = Console(silent=invocation.silent, verbosity=given.count("verbose"))
+    console = console_of(given, silent=invocation.silent)
     token = _token(given, environ)
     listening = _listening(given)
+    config = preferences(given, environ, console, stays=True)
     resolved = resolve_given(invocation, environ, stays=True)
     if resolved.capabilities.network is NetworkMode.BLOCKED:
         raise ConfigError("the profile blocks the network, so a proxy has nothing to serve.")
@@ -55,7 +65,14 @@ def run(argv: Sequence[str]) -> int:
             print("\n".join(map(printable, _lines(serving, listening, resolved, shows=shows))), flush=True)
 
     serve_until_signal(
-        resolved, environ, listening, token, announce=announce, say=console.lines, warn=console.warn
+        resolved,
+        environ,
+        listening,
+        token,
+        announce=announce,
+        say=console.lines,
+        warn=console.warn,
+        redaction=redaction(config),
     )
     return 0
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from nono.cli import prompt
 from nono.cli.console import Console
-from nono.cli.parse import parse
+from nono.cli.log_file import console_of
+from nono.cli.parse import Invocation, parse, sandbox_parser
+from nono.cli.preferences import preferences, redaction
 from nono.cli.resolution import resolve_given
 from nono.cli.show import show
-from nono.errors import ConfigError
+from nono.errors import ConfigError, NonoError
 from nono.launch.denials import Denials
 from nono.launch.run import Launch
 from nono.policy.capability import NetworkMode
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
 
 DESCRIPTION = "Runs COMMAND in the sandbox, with a supervisor that holds its credentials."
 
@@ -31,13 +37,30 @@ NEED_THE_LISTENER = (
 )
 
 
+def parser() -> ArgumentParser:
+    """For help and completion."""
+    return sandbox_parser("run", DESCRIPTION)
+
+
 def run(argv: Sequence[str]) -> int:
     environ = dict(os.environ)
     invocation = parse("run", DESCRIPTION, argv, environ)
     given = invocation.given
-    console = Console(silent=invocation.silent, verbosity=given.count("verbose"))
+    console = console_of(given, silent=invocation.silent)
+    try:
+        exit_code = _run(invocation, console, environ)
+    except NonoError as error:
+        console.log("ERROR", error.message)
+        raise
+    console.log("INFO", f"ended with exit code {exit_code}")
+    return exit_code
+
+
+def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -> int:
+    given = invocation.given
     # The launcher is forked here, before a profile brings pydantic and a credential brings a secret.
     with Launch(environ, probes=any(map(given.values.get, NEED_THE_LISTENER))) as launch:
+        config = preferences(given, environ, console, stays=True)
         is_dry = given.flag("dry_run")
         asks = not invocation.silent and not is_dry and prompt.can_ask()
         ask = prompt.share_workdir if asks else None
@@ -54,7 +77,7 @@ def run(argv: Sequence[str]) -> int:
             # Imported here: other runs have no use for it.
             from nono.cli.dry_run import conclude
 
-            return conclude(prepared, console, environ)
+            return conclude(prepared, console, environ, redaction(config))
         denials = Denials()
         exit_code = launch.execute(
             prepared,
@@ -63,6 +86,7 @@ def run(argv: Sequence[str]) -> int:
             warn=console.warn,
             say=console.lines,
             watch=denials.note,
+            redaction=redaction(config),
         )
     if exit_code or denials.listed():
         # Imported here: most runs end well.

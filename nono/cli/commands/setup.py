@@ -36,7 +36,7 @@ NO_LANDLOCK_STEPS = (
 
 
 def run(argv: Sequence[str]) -> int:
-    parsed = _parser().parse_args(list(argv))
+    parsed = parser().parse_args(list(argv))
     if parsed.profiles or parsed.shell_integration or not parsed.check_only:
         raise UsageError(
             "`nono setup` without --check-only is not available yet.", hint="nono setup --check-only"
@@ -54,7 +54,8 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """For these words, for help and completion."""
     parser = arguments.new_parser("nono setup", DESCRIPTION)
     arguments.add_globals(parser)
     parser.add_argument("--check-only", action="store_true", help="look, and change nothing")

@@ -39,8 +39,7 @@ def run(argv: Sequence[str]) -> int:
     environ = dict(os.environ)
     # What stands behind `--` are the arguments of --command.
     own = list(argv[: argv.index("--")] if "--" in argv else argv)
-    parser = _parser(own)
-    parsed = parser.parse_args(own)
+    parsed = parser(own).parse_args(own)
     _check_question(parsed)
     subject = _subject(parsed, own, environ)
     if subject is None:
@@ -177,7 +176,8 @@ def _check_question(parsed: argparse.Namespace) -> None:
         raise UsageError("--path: its value is empty.")
 
 
-def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """For these words, for help and completion. argv: what is asked, if anything is."""
     parser = arguments.new_parser("nono why", DESCRIPTION)
     arguments.add_globals(parser)
     parser.add_argument("--path", metavar="PATH", help="the path in question")

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from nono.cli import prompt
-from nono.cli.console import Console
-from nono.cli.parse import parse
+from nono.cli.log_file import console_of
+from nono.cli.parse import parse, sandbox_parser
 from nono.cli.resolution import resolve_given
 from nono.cli.show import show
 from nono.errors import ConfigError
 from nono.launch import wrap
 from nono.policy.capability import NetworkMode, SandboxPolicy
 
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
 DESCRIPTION = "Applies the sandbox to this process and becomes COMMAND: no supervisor, no proxy, no audit."
+
+
+def parser() -> ArgumentParser:
+    """For help and completion."""
+    return sandbox_parser("wrap", DESCRIPTION)
 
 
 def run(argv: Sequence[str]) -> int:
     """Returns after a dry run only."""
     environ = dict(os.environ)
     invocation = parse("wrap", DESCRIPTION, argv, environ)
-    console = Console(silent=invocation.silent, verbosity=invocation.given.count("verbose"))
+    console = console_of(invocation.given, silent=invocation.silent)
     is_dry = invocation.given.flag("dry_run")
     asks = not invocation.silent and not is_dry and prompt.can_ask()
     resolved = resolve_given(invocation, environ, ask=prompt.share_workdir if asks else None)
@@ -49,9 +58,11 @@ def run(argv: Sequence[str]) -> int:
     prepared = wrap.prepare(resolved, invocation.command, environ, needs_program=not is_dry)
     show(prepared, invocation, console, environ)
     if is_dry:
-        # Imported here: other runs have no use for it.
+        # Imported here: a wrap that becomes the command has no use for either.
         from nono.cli.dry_run import conclude
+        from nono.cli.preferences import preferences, redaction
 
-        return conclude(prepared, console, environ)
+        config = preferences(invocation.given, environ, console)
+        return conclude(prepared, console, environ, redaction(config))
     console.lines(["  Applying sandbox..."])
     return wrap.become(prepared, environ)

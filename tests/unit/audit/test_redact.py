@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.audit.redact import ENV_NAMES, FLAGS, HEADERS, QUERY_KEYS, redact_argv, redact_text
+from nono.audit.redact import (
+    ENV_NAMES,
+    FLAGS,
+    HEADERS,
+    QUERY_KEYS,
+    Redaction,
+    redact_argv,
+    redact_text,
+    redaction_of,
+)
+from nono.settings.user_config import RedactionNames
 
 R = "[REDACTED]"
 
@@ -77,3 +87,41 @@ def test_redaction_keeps_the_number_of_arguments(argv: list[str]) -> None:
 def test_text_without_a_listed_name_or_userinfo_is_left_alone(text: str) -> None:
     if "://" not in text:
         assert redact_text(text) == text
+
+
+def test_names_that_a_person_adds_are_looked_for_too() -> None:
+    own = redaction_of(
+        RedactionNames(
+            add_flags=("--Pin",), add_headers=("X-Mine",), add_query_keys=("sig",), add_env_names=("MY_KEY",)
+        )
+    )
+    argv = ["x", "--pin", "1", "--PIN=2", "-HX-MINE: 3", "https://h/?sig=4", "MY_KEY=5", "--token", "6"]
+    redacted = ["x", "--pin", R, f"--PIN={R}", f"-HX-MINE: {R}", f"https://h/?sig={R}", f"MY_KEY={R}"]
+    assert redact_argv(argv, own) == [*redacted, "--token", R]
+    assert redact_argv(argv)[:7] == argv[:7]
+    assert own.difference() == {
+        "added_flags": ["--Pin"],
+        "added_headers": ["X-Mine"],
+        "added_query_keys": ["sig"],
+        "added_env_names": ["MY_KEY"],
+    }
+
+
+def test_a_name_that_is_removed_is_no_longer_looked_for_and_the_others_are() -> None:
+    less = redaction_of(RedactionNames(remove_flags=("--AUTH",), add_headers=("Cookie",)))
+    assert redact_argv(["--auth", "a", "--token", "b"], less) == ["--auth", "a", "--token", R]
+    assert less.difference() == {"removed_flags": ["--auth"]}
+
+
+def test_no_names_at_all_hide_nothing_but_what_a_url_says() -> None:
+    none = Redaction((), (), (), ())
+    assert (
+        redact_text("=1 : 2 --token x https://u:p@h/?key=1", none) == f"=1 : 2 --token x https://{R}@h/?key=1"
+    )
+
+
+@given(st.lists(st.text(min_size=1), max_size=3), st.text())
+def test_added_names_are_text_and_no_pattern(names: list[str], text: str) -> None:
+    own = redaction_of(RedactionNames(add_flags=tuple(names), add_query_keys=tuple(names)))
+    redact_argv([text], own)
+    assert redact_text("a.b=c x", redaction_of(RedactionNames(add_env_names=("a+b", "a|b")))) == "a.b=c x"

@@ -69,14 +69,27 @@ def test_an_unknown_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize(
-    "argv", [["--theme", "x", "run"], ["--log-file=x", "why"], ["run", "--log-file", "x"]]
+    "argv", [["--theme", "latte", "run"], ["--theme=x", "run"], ["--log-file", "x", "-s", "run"]]
 )
-def test_a_global_option_to_come_is_refused_by_name(
+def test_options_of_every_command_stand_in_front_as_well(
     argv: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     status, _, err = outcome(capsys, *argv)
-    flag = next(word.partition("=")[0] for word in argv if word.startswith("--"))
-    assert (status, err) == (2, f"nono: {flag}: not available yet.\n")
+    assert (status, err.splitlines()[0]) == (1, "nono: No command specified")
+
+
+@pytest.mark.parametrize("argv", [["--theme"], ["--log-file"]])
+def test_an_option_in_front_needs_its_value(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = outcome(capsys, *argv)
+    assert (status, err) == (2, f"nono: {argv[0]}: a value is expected.\n")
+
+
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"connect-helper"}))
+def test_every_command_takes_the_options_of_every_command(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, _ = outcome(capsys, "-s", "--theme", "latte", "--log-file", "x", command, "--help")
+    assert (status, "--log-file FILE" in out) == (0, True)
 
 
 @pytest.mark.parametrize(

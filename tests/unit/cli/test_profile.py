@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +190,8 @@ def test_a_group_is_shown_as_written_and_as_it_is_here(
 ) -> None:
     detail = Asked(capsys, "groups", "deny_credentials", "--json").json
     assert {"raw": "~/.ssh", "expanded": f"{tmp_path}/.ssh"} in detail["deny"]["access"]
-    assert f"~/.ssh  ({tmp_path}/.ssh)" in Asked(capsys, "groups", "deny_credentials").out
+    shown = Asked(capsys, "groups", "deny_credentials").out.split()
+    assert shown[shown.index("~/.ssh") + 1] == f"({tmp_path}/.ssh)"
 
 
 def test_groups_are_listed_without_a_home_but_not_shown(
@@ -220,3 +223,191 @@ def test_a_mistake_is_one_sentence(
     asked = Asked(capsys, *argv)
     assert (asked.status, asked.out) == (status, "")
     assert said in asked.err
+
+
+def test_diff_names_what_was_added_and_what_was_removed(
+    profiles: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compared = Asked(capsys, "diff", "go-dev", "python-dev", "--json").json
+    assert compared["groups"] == {
+        "added": ["python_runtime"],
+        "removed": ["go_runtime", "go_runtime_linux", "go_runtime_macos"],
+    }
+    assert compared["security"]["ipc_mode"] == {"from": "shared_memory_only", "to": "full", "changed": True}
+    assert compared["capability_elevation"] == {"from": False, "to": False, "changed": False}
+    assert compared["filesystem"]["read"] == {"added": [], "removed": []}
+    text = Asked(capsys, "diff", "go-dev", "python-dev")
+    assert text.out.splitlines()[:3] == ["groups:", "  - go_runtime", "  - go_runtime_linux"]
+    assert "  + python_runtime\n" in text.out
+    assert "security.ipc_mode: shared_memory_only -> full\n" in text.out
+
+
+def test_diff_looks_at_every_field(profiles: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(profiles, "wide", WIDE)
+    compared = Asked(capsys, "diff", "default", "wide", "--json").json
+    assert {*Profile._fields} - {"meta"} <= compared.keys()
+    assert compared["environment"]["set_vars"]["added"] == {"A": "1"}
+    assert compared["network"]["custom_credentials"]["added"].keys() == {"s"}
+    assert compared["network"]["allow_domain"] == {"from": None, "to": ALLOWED, "changed": True}
+    back = Asked(capsys, "diff", "wide", "default").out
+    assert "environment.set_vars:\n  - A: 1\n" in back
+    assert "filesystem.read:\n  - /srv/a b\n  - /srv/c\n" in back
+    assert [line for line in back.splitlines() if len(line) > 80 and " " in line.strip()] == []
+
+
+def test_the_same_differs_in_nothing_and_another_order_is_said(
+    profiles: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(profiles, "ab", {"filesystem": {"read": ["/a", "/b"]}, "environment": {"set_vars": {"A": "1"}}})
+    write(profiles, "ba", {"filesystem": {"read": ["/b", "/a"]}, "environment": {"set_vars": {"A": "+2"}}})
+    assert Asked(capsys, "diff", "ab", "ab").out == "Nothing differs.\n"
+    lines = Asked(capsys, "diff", "ab", "ba").out.splitlines()
+    assert lines == ["filesystem.read: the same in another order", "environment.set_vars.A: 1 -> +2"]
+
+
+def test_init_writes_a_profile_that_is_valid_and_grants_nothing_more(
+    profiles: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = Asked(capsys, "init", "mine", "--extends", "go-dev", "--groups", "git_config,user_caches_linux")
+    assert (made.status, made.out) == (0, "")
+    assert made.err.splitlines()[:2] == [
+        f"Created {profiles}/mine.json",
+        "Validate with: nono profile validate mine",
+    ]
+    document = json.loads((profiles / "mine.json").read_text())
+    assert list(document) == ["extends", "meta", "groups", "workdir", "filesystem"]
+    compared = Asked(capsys, "diff", "go-dev", "mine").out
+    assert compared == "groups:\n  + git_config\n  + user_caches_linux\n"
+
+
+@pytest.mark.parametrize("extends", [(), ("--extends", "go-dev")], ids=["alone", "extending"])
+def test_a_full_one_changes_nothing_either(
+    extends: tuple[str, ...], profiles: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert Asked(capsys, "init", "all", "--full", *extends).status == 0
+    base = extends[-1] if extends else "default"
+    differs = Asked(capsys, "diff", base, "all").out
+    assert differs == ("Nothing differs.\n" if extends else "workdir.access: none -> readwrite\n")
+
+
+def test_init_overwrites_only_by_force(
+    profiles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = write(profiles, "mine", {"workdir": {"access": "read"}})
+    asked = Asked(capsys, "init", "mine")
+    assert asked.status == 1
+    assert asked.err == f"nono: Profile file already exists: {kept}\nhint: Use --force to overwrite\n"
+    assert json.loads(kept.read_text()) == {"workdir": {"access": "read"}}
+    kept.rename(profiles / "mine.jsonc")
+    assert Asked(capsys, "init", "mine").status == 1
+    assert Asked(capsys, "init", "mine", "--force").status == 0
+    assert sorted(profiles.iterdir()) == [profiles / "mine.jsonc"]  # the one that is read
+    elsewhere = tmp_path / "new/deep/p.json"
+    assert Asked(capsys, "init", "mine", "-o", str(elsewhere)).status == 0
+    assert json.loads(elsewhere.read_text())["meta"] == {"name": "mine"}
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["go-dev"], "Try: nono profile init go-dev-local --extends go-dev"),
+        (["ns/pack@1"], "Try: nono profile init pack-local"),
+        (["a_b"], "Invalid profile name 'a_b'"),
+        (["x", "--extends", "go-de"], "Profile not found: go-de\nhint: did you mean 'go-dev'?"),
+        (["x", "--groups", "git_confg"], "Unknown security group 'git_confg'. Use `nono profile groups`"),
+        (["x", "-o", "/dev/null/d/x.json"], "Failed to write config to /dev/null/d/x.json: Not a directory"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_init_refuses_what_would_be_no_profile(
+    argv: list[str], said: str, profiles: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = Asked(capsys, "init", *argv)
+    assert (asked.status, asked.out) == (1, "")
+    assert said in asked.err
+    assert list(profiles.iterdir()) == []
+
+
+class Drafts:
+    """A draft of the profile 'mine'."""
+
+    def __init__(self, profiles: Path) -> None:
+        self.directory = profiles.parent / "profile-drafts"
+        self.directory.mkdir()
+        self.target = profiles / "mine.json"
+
+    def draft(self, document: object, based_on: Path | None = None) -> Path:
+        if based_on is not None:
+            digest = sha256(based_on.read_bytes()).hexdigest()
+            (self.directory / "mine.base").write_text(digest + "\n")
+        return write(self.directory, "mine", document)
+
+
+@pytest.fixture
+def drafts(profiles: Path) -> Drafts:
+    return Drafts(profiles)
+
+
+DRAFT = {"meta": {"name": "mine"}, "filesystem": {"read": ["/srv/new"]}}
+
+
+def test_a_draft_is_promoted_when_somebody_agrees(drafts: Drafts, capsys: pytest.CaptureFixture[str]) -> None:
+    draft = drafts.draft(DRAFT)
+    looked = Asked(capsys, "promote", "mine", "--diff")
+    assert looked.status == 0
+    assert looked.out == "mine, compared with default:\nfilesystem.read:\n  + /srv/new\n"
+    assert not drafts.target.exists()
+    asked = Asked(capsys, "promote", "mine")  # stdin is no terminal
+    assert (asked.status, asked.err.count("--yes")) == (1, 1)
+    assert draft.exists()
+    assert Asked(capsys, "promote", "mine", "--yes").status == 0
+    assert json.loads(drafts.target.read_text()) == DRAFT
+    assert list(drafts.directory.iterdir()) == []
+    assert list(drafts.target.parent.iterdir()) == [drafts.target]
+
+
+def test_a_draft_takes_the_place_of_what_it_was_made_from_and_of_nothing_else(
+    drafts: Drafts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = write(drafts.target.parent, "mine", {"meta": {"name": "mine"}})
+    drafts.draft(DRAFT)
+    assert "has changed since its draft was made" in Asked(capsys, "promote", "mine", "--yes").err
+    drafts.draft(DRAFT, based_on=old)
+    old.write_text(old.read_text() + " ")
+    assert Asked(capsys, "promote", "mine", "--yes").status == 1
+    assert json.loads(old.read_text()) == {"meta": {"name": "mine"}}
+    drafts.draft(DRAFT, based_on=old)
+    promoted = Asked(capsys, "promote", "mine", "--yes")
+    assert (promoted.status, promoted.out.splitlines()[0]) == (0, "Changes to mine:")
+    assert json.loads(old.read_text()) == DRAFT
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({**DRAFT, "meta": {"name": "other"}}, "its meta.name is 'other', not 'mine'"),
+        ({**DRAFT, "groups": {"include": ["nonesuch"]}}, "Unknown policy group: 'nonesuch'"),
+        ({**DRAFT, "groups": {"exclude": ["deny_credentials"]}}, "Cannot exclude required groups"),
+        ({**DRAFT, "filesystm": {}}, "filesystm: no such field"),
+        ("{", "profile-drafts/mine.json"),
+    ],
+    ids=["another name", "unknown group", "required group", "unknown field", "no JSON"],
+)
+def test_a_draft_that_is_no_profile_is_not_promoted(
+    document: object, said: str, drafts: Drafts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draft = drafts.draft(document)
+    asked = Asked(capsys, "promote", "mine", "--yes")
+    assert (asked.status, said in asked.err) == (1, True)
+    assert draft.exists()
+    assert list(drafts.target.parent.iterdir()) == []
+
+
+def test_a_draft_hides_no_built_in_profile_and_one_has_to_be_there(
+    drafts: Drafts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(drafts.directory, "go-dev", {"meta": {"name": "go-dev"}})
+    assert "'go-dev' is a built-in profile" in Asked(capsys, "promote", "go-dev", "--yes").err
+    assert "there is no draft" in Asked(capsys, "promote", "mine", "--yes").err
+    os.mkfifo(drafts.directory / "mine.json")
+    assert "not a regular file" in Asked(capsys, "promote", "mine", "--yes").err

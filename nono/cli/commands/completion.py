@@ -1,0 +1,80 @@
+"""``nono completion``: a script that completes nono's command line in a shell."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from importlib import import_module
+
+from nono.cli import arguments, completion_bash, completion_fish, completion_zsh
+from nono.cli.completion_tree import Choice, Node, node_of
+from nono.errors import UsageError
+from nono.policy import builtin
+from nono.policy.capability import SandboxPolicy
+from nono.settings.theme import THEMES
+
+DESCRIPTION = "Prints a completion script for a shell."
+EPILOG = """\
+bash:  eval "$(nono completion bash)"    in ~/.bashrc
+zsh:   nono completion zsh > DIR/_nono   where DIR is in $fpath
+fish:  nono completion fish > ~/.config/fish/completions/nono.fish
+"""
+SCRIPTS = {
+    "bash": completion_bash.script,
+    "zsh": completion_zsh.script,
+    "fish": completion_fish.script,
+}
+# For programs, and so for nobody to complete.
+UNSEEN = frozenset({"connect-helper"})
+
+
+def run(argv: Sequence[str]) -> int:
+    shell = parser().parse_args(list(argv)).shell
+    if shell == "powershell":
+        raise UsageError("there is no completion for powershell, only for bash, zsh and fish.")
+    print(SCRIPTS[shell](tree(), builtin.profile_names()), end="")
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """For these words, for help and completion."""
+    parser = arguments.new_parser("nono completion", DESCRIPTION)
+    parser.epilog = EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    arguments.add_globals(parser)
+    parser.add_argument("shell", metavar="SHELL", choices=(*SCRIPTS, "powershell"), help="bash, zsh or fish")
+    return parser
+
+
+def tree() -> Node:
+    """All that can stand on nono's command line."""
+    # Imported here, as they are many: a shell asks for the script once.
+    from nono.cli.main import COMMANDS
+
+    network = builtin.network_policy()
+    groups = tuple(name for name, group in builtin.groups().items() if group.applies)
+    words = {
+        "--network-profile": tuple(network.profiles),
+        "--credential": tuple(network.services),
+        "--sandbox-policy": tuple(SandboxPolicy),
+        "--theme": THEMES,
+        "--groups": groups,
+        "GROUP": groups,
+        "SHELL": tuple(SCRIPTS),
+    }
+    nodes = [
+        node_of(_parser_of(name), (name,), about, words)
+        for name, about in COMMANDS.items()
+        if name not in UNSEEN
+    ]
+    root = arguments.new_parser("nono", "")
+    arguments.add_globals(root)
+    own = node_of(root, (), "", words)
+    version = Choice(("--version", "-V"), "print the version and exit")
+    return own._replace(nodes=tuple(nodes), options=(*own.options, version))
+
+
+def _parser_of(command: str) -> argparse.ArgumentParser:
+    module = import_module(f"nono.cli.commands.{command.replace('-', '_')}")
+    parser: argparse.ArgumentParser = module.parser()
+    return parser

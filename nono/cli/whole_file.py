@@ -1,0 +1,50 @@
+"""Files that a person will find as they were or as they should be, never a part of either."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from posixpath import dirname, realpath
+from secrets import token_hex
+
+
+def create(path: str, content: bytes) -> None:
+    """A new file, and the directories to it. FileExistsError when the name is taken."""
+    _make_directory(path)
+    temporary = _temporary(path, content)
+    try:
+        os.link(temporary, path)
+    finally:
+        os.unlink(temporary)
+
+
+def replace(path: str, content: bytes) -> None:
+    """A file in the place of another, if there is one; where path is a symlink, of what it leads to."""
+    target = realpath(path)
+    _make_directory(target)
+    temporary = _temporary(target, content)
+    try:
+        os.replace(temporary, target)
+    except OSError:
+        os.unlink(temporary)
+        raise
+
+
+def _make_directory(path: str) -> None:
+    if directory := dirname(path):
+        os.makedirs(directory, exist_ok=True)
+
+
+def _temporary(path: str, content: bytes) -> str:
+    """A new file beside path, synchronised."""
+    temporary = f"{path}.{token_hex(8)}.new"
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    return temporary

@@ -1,0 +1,1 @@
+"""What a person has set for every run: config.toml and the variables beside it."""

@@ -1,0 +1,48 @@
+"""What config.toml says of redaction decides what the audit log of a real run holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def run(home: Path, *argv: str) -> tuple[subprocess.CompletedProcess[str], list[dict[str, Any]]]:
+    """The run, and the events of its audit log."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-m", "nono", "run", "--", *argv],
+        env={"HOME": str(home), "PATH": os.defpath},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    logs = sorted((home / ".local/state/nono").rglob("audit-events.ndjson"))
+    events = [json.loads(line)["event"] for log in logs for line in log.read_text().splitlines()]
+    return done, events
+
+
+@pytest.mark.parametrize("has_file", [False, True])
+def test_added_names_are_redacted_and_the_log_says_so(tmp_path: Path, has_file: bool) -> None:
+    (tmp_path / ".config/nono").mkdir(parents=True)
+    if has_file:
+        (tmp_path / ".config/nono/config.toml").write_text('[redaction]\nadd_flags = ["--pin"]\n')
+    done, events = run(tmp_path, "true", "--pin", "c4n4ry", "--token", "t0k3n")
+    assert done.returncode == 0
+    started = events[0]
+    pin = "[REDACTED]" if has_file else "c4n4ry"
+    assert started["command"] == ["true", "--pin", pin, "--token", "[REDACTED]"]
+    assert started.get("redaction_policy") == ({"added_flags": ["--pin"]} if has_file else None)
+
+
+def test_a_mistake_in_it_starts_nothing(tmp_path: Path) -> None:
+    (tmp_path / ".config/nono").mkdir(parents=True)
+    (tmp_path / ".config/nono/config.toml").write_text('[redaction]\nadd_flag = ["--pin"]\n')
+    done, events = run(tmp_path, "touch", str(tmp_path / "started"))
+    assert (done.returncode, events) == (1, [])
+    assert "config.toml: redaction.add_flag: no such key (did you mean 'add_flags'?)" in done.stderr

@@ -1,0 +1,149 @@
+"""config.toml: what it says holds where no variable says otherwise, and a mistake in it has its place."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nono.errors import ConfigError, NonoError
+from nono.settings.file import config_path, user_config
+from nono.settings.user_config import RedactionNames, Rollback, Ui, Updates, UserConfig
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / ".config/nono").mkdir(parents=True)
+    return {"HOME": str(tmp_path)}
+
+
+def write(environ: dict[str, str], text: str | bytes) -> Path:
+    path = Path(config_path(environ))
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+WHOLE = """
+[ui]
+theme = "latte"
+detach_sequence = "ctrl-a esc"
+[undo]
+max_sessions = 3
+max_storage_gb = 1
+stale_grace_hours = 0
+[updates]
+check = false
+[redaction]
+add_flags = ["--pin"]
+remove_flags = ["--auth"]
+unsafe_redaction_overrides = true
+"""
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_a_file_is_laid_over_the_defaults(environ: dict[str, str], stays: bool) -> None:
+    assert user_config(environ, stays=stays) == UserConfig()
+    write(environ, WHOLE)
+    assert user_config(environ, stays=stays) == UserConfig(
+        ui=Ui("latte", "ctrl-a esc"),
+        rollback=Rollback(max_sessions=3, max_storage_gb=1.0, max_snapshots=100, stale_grace_hours=0),
+        updates=Updates(check=False),
+        redaction=RedactionNames(
+            add_flags=("--pin",), remove_flags=("--auth",), unsafe_redaction_overrides=True
+        ),
+    )
+
+
+@pytest.mark.parametrize("text", [None, "", '[ui]\ntheme = "latte"\n[updates]\ncheck = true'])
+def test_a_variable_goes_before_the_file(environ: dict[str, str], text: str | None) -> None:
+    if text is not None:
+        write(environ, text)
+    said = user_config({**environ, "NONO_THEME": "frappe", "NONO_NO_UPDATE_CHECK": ""})
+    assert (said.ui.theme, said.updates.check) == ("frappe", False)
+    assert said.ui.detach_sequence == "ctrl-] d"
+    unsaid = user_config({**environ, "NONO_THEME": ""})
+    assert (unsaid.ui.theme, unsaid.updates.check) == ("latte" if text else "mocha", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[ui]\ntheme latte", "line 2, column 7: Expected '=' after a key in a key/value pair"),
+        ("[ui]\n\ntheme =", "line 3, at its end: Invalid value"),
+        ('[ui]\ntheme = "a"\ntheme = "b"', "line 3, "),
+        (b'[ui]\ntheme = "\xff"', "byte 14 is not UTF-8."),
+        ('[ui]\nthem = "a"', "ui.them: no such key (did you mean 'theme'?)"),
+        ("[uii]", "uii: no such key (did you mean 'ui'?)"),
+        ("[nothing-like-it]", "nothing-like-it: no such key"),
+        ("ui = 3", "ui: expected a table"),
+        ('ui = ["a", "b"]', "ui: expected a table"),
+        ("[ui]\ntheme = 3", "ui.theme: expected a string"),
+        ('[ui]\ndetach_sequence = "x"', "ui.detach_sequence: 'x': at least 2 keys are expected"),
+        ('[ui]\ndetach_sequence = "ctrl-! d"', "'ctrl-!' is no key"),
+        ("[rollback]\nmax_sessions = 1.5", "rollback.max_sessions: expected a whole number"),
+        ("[rollback]\nmax_storage_gb = -1", "rollback.max_storage_gb: -1.0 is not a number from 0 on"),
+        ("[rollback]\nmax_storage_gb = nan", "rollback.max_storage_gb: nan is not a number from 0 on"),
+        ("[rollback]\n[undo]", "undo: another name of rollback, which is given too"),
+        ('[updates]\ncheck = "perhaps"', "updates.check: expected true or false"),
+        ('[redaction]\nadd_flags = "--x"', "redaction.add_flags: expected a list"),
+        ('[redaction]\nadd_flags = [""]', "redaction.add_flags: a name is empty"),
+        (
+            '[redaction]\nremove_headers = ["cookie"]',
+            "redaction.remove_headers: needs unsafe_redaction_overrides = true beside it",
+        ),
+    ],
+)
+@pytest.mark.parametrize("stays", [False, True])
+def test_a_mistake_is_said_with_its_place(
+    environ: dict[str, str], text: str | bytes, complaint: str, stays: bool
+) -> None:
+    path = write(environ, text)
+    with pytest.raises(ConfigError) as raised:
+        user_config(environ, stays=stays)
+    assert raised.value.message.startswith(f"Configuration parse error: {path}: ")
+    assert complaint in raised.value.message
+
+
+def test_every_mistake_is_said(environ: dict[str, str]) -> None:
+    path = write(environ, "[ui]\ntheme = 3\n[updates]\nchek = true\n[x]")
+    with pytest.raises(ConfigError) as raised:
+        user_config(environ)
+    lines = raised.value.message.removeprefix("Configuration parse error: ").splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith(f"{path}: ") for line in lines)
+
+
+def test_what_is_no_file_does_not_hold_nono_up(environ: dict[str, str]) -> None:
+    path = Path(config_path(environ))
+    os.mkfifo(path)
+    with pytest.raises(NonoError, match="not a regular file"):
+        user_config(environ)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(NonoError, match="not a regular file"):
+        user_config(environ)
+    path.rmdir()
+    path.symlink_to("nowhere")
+    with pytest.raises(NonoError, match="No such file"):
+        user_config(environ)
+
+
+@pytest.mark.parametrize("has_file", [False, True])
+def test_pydantic_is_imported_for_a_file_only_and_does_not_stay(
+    environ: dict[str, str], has_file: bool
+) -> None:
+    if has_file:
+        write(environ, WHOLE)
+    program = (
+        "import os, sys; from nono.settings.file import user_config;"
+        "config = user_config(dict(os.environ), stays=True);"
+        "slow = {'pydantic', 'pydantic_settings', 'tomllib'} & set(sys.modules);"
+        "print(config.ui.theme, sorted(slow))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True
+    )
+    assert said.stdout == ("latte []\n" if has_file else "mocha []\n")
