@@ -10,7 +10,7 @@ from nono.policy.capability import NetworkMode
 from nono.policy.observation import Refused
 from nono.policy.places import inside
 
-LISTED_MAX = 20
+LISTED_MAX, FLAGS_MAX = 20, 5
 SHOWN_MAX = 200  # characters of one path
 
 
@@ -39,6 +39,9 @@ def scope(learning: Learning) -> list[str]:
 def seen(lesson: Lesson, home: str) -> list[str]:
     """What there is to know beside the profile itself. home: canonical, and shown as ``~``."""
     lines = ["", *_listed("Tried, and refused while it was watched as well:", lesson.refused, home)]
+    if lesson.flags:
+        lines.append("  [nono] To have it watched there too (directories have to exist), add:")
+        lines += [f"    {flag}" for flag in lesson.flags[:FLAGS_MAX]]
     lines += _listed("Done, and not in the profile:", lesson.left_out, home)
     if lesson.dropped:
         lines.append(f"  [nono] {lesson.dropped} more calls were not kept: the profile may not be complete.")

@@ -45,6 +45,7 @@ class Learning(NamedTuple):
     groups: tuple[builtin.Group, ...]  # that may be included
     watched: tuple[Grant, ...]  # what it may do with files beyond what was asked for
     kept_out: tuple[Denial, ...]  # what it may not
+    wide: frozenset[str]  # directories that no profile should be granted
     inherited: tuple[str, ...]  # variables that it gets, and that seem to hold secrets
 
 
@@ -80,12 +81,13 @@ def learning(base: Resolved, asked: Resolved, fs: HostFilesystem) -> Learning:
         granted=rulebook_of(base, fs).files,
         allowed=rulebook_of(resolved, fs).files,
         whole=[path for path in (workdir, temporary) if _is_granted(path, grants)],
+        ports=asked.capabilities.ports,
     )
     directories = tuple(grant for grant in (*watched, *asked.capabilities.grants) if grant.is_dir)
     bounds = Bounds(directories, home, workdir, temporary, deny_rules)
     groups = includable(known, wide, deny_rules, places, fs)
     inherited = inherited_secrets(child_environment(places.environ, resolved.environment))
-    return Learning(resolved, base, observation, bounds, groups, watched, denials, inherited)
+    return Learning(resolved, base, observation, bounds, groups, watched, denials, wide, inherited)
 
 
 def _is_granted(path: str, grants: Iterable[Grant]) -> bool:

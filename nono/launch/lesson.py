@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from nono.launch.learning import Learning
-from nono.policy.capability import NetworkMode
+from nono.policy.capability import Access, NetworkMode
 from nono.policy.filesystem import HostFilesystem
 from nono.policy.generalise import generalise
+from nono.policy.grants import directory_flag, file_flag
 from nono.policy.host_query import why_request
 from nono.policy.learned_profile import laid_over, learned_document
 from nono.policy.observation import Need, Refused, Site
 from nono.policy.path_verdict import Granted
+from nono.policy.places import inside
 from nono.policy.profile_store import profile_of
 from nono.policy.request import RunRequest
 from nono.policy.resolve import resolve
@@ -26,6 +29,7 @@ class Lesson(NamedTuple):
     added: dict[str, Any]  # the part of document that is new
     left_out: tuple[Refused, ...]  # seen, and not granted by it
     refused: tuple[Refused, ...]  # tried, and not let either
+    flags: tuple[str, ...]  # with which more of it would be watched
     dropped: int  # what was seen and not kept
 
 
@@ -38,9 +42,16 @@ def lesson_of(learning: Learning, own: Mapping[str, Any], file: str, *, is_new: 
     known = rulebook_of(learning.base, fs)
     sites = {site: asked for site, asked in seen.sites.items() if not _is_known(known, site, asked)}
     services = seen.services - {service.name for service in learning.base.services}
-    added = learned_document(additions, sites, services)
+    ports = known.capabilities.ports
+    added = learned_document(
+        additions,
+        sites,
+        services,
+        open_ports=[port for port in seen.open_ports if not any(port in each for each in ports.open)],
+        listen_ports=[port for port in seen.listen_ports if not any(port in each for each in ports.listen)],
+    )
     if is_new and not sites and not services and known.capabilities.network is NetworkMode.ALLOWED:
-        added["network"] = {"block": True}  # it used none
+        added["network"] = {"block": True, **added.get("network", {})}  # it reached no host
     document = laid_over(dict(own), added)
     profile = profile_of(document, file, places.environ)
     request = RunRequest(allow_cwd=True, workdir=places.workdir)
@@ -51,7 +62,27 @@ def lesson_of(learning: Learning, own: Mapping[str, Any], file: str, *, is_new: 
         for need in seen.needs
         if need.path not in named and not _is_granted(rules, need)
     )
-    return Lesson(document, added, (*additions.left_out, *missing), seen.refused, seen.dropped)
+    flags = _flags(seen.refused, learning.wide, fs)
+    return Lesson(document, added, (*additions.left_out, *missing), seen.refused, flags, seen.dropped)
+
+
+def _flags(refused: Iterable[Refused], wide: frozenset[str], fs: HostFilesystem) -> tuple[str, ...]:
+    """For what was refused only because nobody had named it, outer directories first."""
+    wanted: dict[str, Access] = {}
+    for each in sorted(refused):
+        if each.may_be_asked and each.what.isprintable() and each.what not in wide:
+            access = Access(each.access)
+            wanted[each.what] = access.united(wanted.get(each.what, access))
+    flags = []
+    for path, access in wanted.items():
+        if any(
+            inside(path, other) and path != other and held.covers(access) for other, held in wanted.items()
+        ):
+            continue
+        is_file = fs.kind(path) not in ("dir", None)
+        flag = file_flag(access) if is_file else directory_flag(access.united(Access.READ))
+        flags.append(f"{flag} {shlex.quote(path)}")
+    return tuple(flags)
 
 
 def _is_granted(rules: Rulebook, need: Need) -> bool:

@@ -18,7 +18,7 @@ from nono.launch.cause import cause_of
 from nono.launch.git_ssh import git_ssh
 from nono.launch.run import Start
 from nono.policy.environment import child_environment
-from nono.policy.ports import PortRange
+from nono.policy.ports import PortPolicy, PortRange
 from nono.sandbox.plan import Rung
 from nono.supervisor import loop
 from nono.supervisor.adjudicator import NetworkGrants, loopback
@@ -83,7 +83,7 @@ async def _supervise(parts: Parts) -> int:
                     readable = (*proxy.files, *ssh.files)
                     listener = _take_listener(start, start.restrict(added, port, readable=readable))
                     ports = prepared.capabilities.ports
-                    grants = NetworkGrants(loopback(port), ports, prepared.resolved.unix_sockets)
+                    grants = NetworkGrants(loopback(port), _ports(start), prepared.resolved.unix_sockets)
                     async with (
                         _relay(maker, ports.listen),
                         _opens(parts, listener, readable, approver) as opens,
@@ -135,6 +135,11 @@ async def _relay(maker: socket.socket | None, listened: Sequence[PortRange]) -> 
     ports = [port for each in listened for port in range(each.first, each.last + 1)]
     async with relayed(ports, maker):
         yield
+
+
+def _ports(start: Start) -> PortPolicy:
+    """What there is beside the proxy."""
+    return start.prepared.capabilities.ports if start.observation is None else start.observation.ports
 
 
 def _take_listener(start: Start, number: int | None) -> int | None:
@@ -193,7 +198,8 @@ def _adjudicator(
         yield
         return
     paths = CallerPaths(start.launcher.pid)
-    adjudicator = NotifyLoop(listener, grants, record, peers.register, paths, opens)
+    bound = None if start.observation is None else start.observation.ports.bound
+    adjudicator = NotifyLoop(listener, grants, record, peers.register, paths, opens, bound)
     adjudicator.start()
     try:
         yield

@@ -52,8 +52,6 @@ def _is_rule(rule: Request) -> bool:
 
 
 def _template(path: str) -> str:
-    if path == "/**":
-        return path
     return "/".join("*" if segment and is_variable(segment) else segment for segment in path.split("/"))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from nono.policy.capability import Access
@@ -18,7 +18,11 @@ _LISTS = ("allow", "read", "write", "allow_file", "read_file", "write_file")
 
 
 def learned_document(
-    additions: Additions, sites: Mapping[Site, frozenset[tuple[str, str]]], services: frozenset[str]
+    additions: Additions,
+    sites: Mapping[Site, frozenset[tuple[str, str]]] = {},
+    services: Collection[str] = (),
+    open_ports: Collection[int] = (),
+    listen_ports: Collection[int] = (),
 ) -> Document:
     """The fields of a profile that say it, and no others."""
     document: Document = {}
@@ -36,6 +40,10 @@ def learned_document(
     if services:
         network.setdefault("allow_domain", [])  # a credential alone leaves every other host open
         network["credentials"] = sorted(services)
+    if open_ports:
+        network["open_port"] = sorted(open_ports)
+    if listen_ports:
+        network["listen_port"] = sorted(listen_ports)
     if network:
         document["network"] = network
     return document
@@ -60,6 +68,10 @@ def laid_over(existing: Document, learned: Document) -> Document:
     """existing, an unmerged file, with what was learned added to its own fields."""
     document = {name: value for name, value in existing.items() if name in ("$schema", "extends")}
     document |= merge(existing, learned)
+    network = document.get("network", {})
+    if network.get("block") and not {"allow_domain", "credentials"}.isdisjoint(learned.get("network", {})):
+        # It used no network before.
+        document["network"] = {name: value for name, value in network.items() if name != "block"}
     before = existing.get("workdir", {}).get("access", "none")
     after = learned.get("workdir", {}).get("access")
     if after is not None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from posixpath import dirname
-from typing import Any, NamedTuple
+from posixpath import dirname, join
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nono.policy.capability import Access
+from nono.policy.learning_ports import LearningPorts
 from nono.policy.path_verdict import (
     PROBED,
     Denied,
@@ -18,12 +19,16 @@ from nono.policy.path_verdict import (
     TooWeak,
 )
 from nono.policy.places import inside
+from nono.policy.ports import LISTEN_PORT, OPEN_PORT, PortGrants
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
 
 NEEDS_MAX = 20_000  # paths that are kept apart; of more than that, directories
 REFUSED_MAX = 500
+PORTS_MAX = 50
 PATH_MAX = 1000  # characters of a request's path
-EVERY_PATH = "/**"
-TUNNELLED = ("*", EVERY_PATH)  # nobody looked into it
+TUNNELLED = ("*", "/**")  # nobody looked into it, or a rule for its paths would refuse what was seen
 REQUESTS_MAX = 5_000  # methods and paths, of all hosts together
 
 
@@ -41,6 +46,7 @@ class Refused(NamedTuple):
     what: str  # a path, or a host and port
     access: str  # "read", "write", "readwrite"; of the network "connect" or "listen"
     reason: str
+    may_be_asked: bool = False  # nothing speaks against watching it, if a person says so
 
 
 class Site(NamedTuple):
@@ -57,6 +63,8 @@ class Learned(NamedTuple):
     needs: tuple[Need, ...]
     refused: tuple[Refused, ...]
     sites: Mapping[Site, frozenset[tuple[str, str]]]  # methods and paths, without queries
+    open_ports: frozenset[int]  # of loopback: listened on, or reached
+    listen_ports: frozenset[int]  # at any address
     services: frozenset[str]  # whose credential was used
     dropped: int  # what was seen and not kept
 
@@ -64,17 +72,26 @@ class Learned(NamedTuple):
 class Observation:
     """Collects it. The order of calls is that of the command; nothing here looks anything up."""
 
-    def __init__(self, granted: FilePolicy, allowed: FilePolicy, whole: Iterable[str]) -> None:
-        """granted: by the profile; allowed: in this run; whole: directories that are granted as one."""
+    def __init__(
+        self,
+        granted: FilePolicy,
+        allowed: FilePolicy,
+        whole: Iterable[str],
+        ports: PortGrants,
+    ) -> None:
+        """granted: by the profile; allowed: in this run, as ports; whole: directories granted as one."""
+        self.ports = LearningPorts(ports, self._listens)
         self._granted = granted
         self._allowed = allowed
         self._whole = tuple(whole)
         self._ignored: tuple[str, ...] = ()
         self._needs: dict[tuple[str, bool], Access] = {}
         self._made: set[str] = set()
-        self._refused: dict[tuple[str, str], str] = {}
+        self._refused: dict[tuple[str, str], Refused] = {}
         self._sites: dict[Site, set[tuple[str, str]]] = {}
         self._services: set[str] = set()
+        self._open_ports: set[int] = set()
+        self._listen_ports: set[int] = set()
         self._requests = 0
         self._dropped = 0
 
@@ -83,32 +100,43 @@ class Observation:
         self._ignored += tuple(paths)
 
     def used(self, path: str, access: Access, *, is_dir: bool) -> None:
-        """A file, or a directory: listed to read it, and to write it changed by a name."""
-        if any(inside(path, ignored) for ignored in self._ignored):
+        """A file, or a directory that was listed or that a nameless file was made in."""
+        self._judge(path, access, is_dir, seen=path)
+
+    def changed(self, directory: str, name: str, access: Access, *, is_made: bool) -> None:
+        """A name in a directory, which is held by its directory's grants.
+
+        What is done with what the command has made itself is so too, from then on.
+        """
+        path = join(directory, name)
+        if not self._judge(directory, access, True, seen=path) or not is_made:
             return
+        if any(inside(path, root) for root in self._whole):
+            return
+        if len(self._made) < NEEDS_MAX:
+            self._made.add(path)
+        else:
+            self._dropped += 1
+
+    def _judge(self, path: str, access: Access, is_dir: bool, *, seen: str) -> bool:
+        """Whether it is let, and noted where no grant of the profile lets it. seen: what to call it."""
+        if any(inside(path, ignored) for ignored in self._ignored):
+            return True
         known = self._granted.judge((path,), access)
         if isinstance(known, Granted) or path in PROBED:
-            return
+            return True
         verdict = self._allowed.judge((path,), access)
         if not isinstance(verdict, Granted):
-            self._refuse(path, access.value, _reason(verdict))
-            return
+            may_be_asked = isinstance(verdict, NotGranted | TooWeak)
+            self._refuse(Refused(seen, access.value, _reason(verdict), may_be_asked))
+            return False
         whole = next((root for root in self._whole if inside(path, root)), None)
         if whole is not None:
             path, is_dir = whole, True
         if isinstance(known, TooWeak):  # what it lacks; Landlock adds up what two grants give
             access = Access.READ if known.held is Access.WRITE else Access.WRITE
         self._need(path, access, is_dir)
-
-    def made(self, path: str) -> None:
-        """A name that was not there: a grant for what is done with it is one on its directory."""
-        is_writable = isinstance(self._allowed.judge((dirname(path),), Access.WRITE), Granted)
-        if not is_writable or any(inside(path, root) for root in self._whole):
-            return
-        if len(self._made) < NEEDS_MAX:
-            self._made.add(path)
-        else:
-            self._dropped += 1
+        return True
 
     def recorded(self, event: Mapping[str, Any]) -> None:
         """An event of the audit log; those of the network are looked at."""
@@ -129,11 +157,22 @@ class Observation:
             needs[key] = needs[key].united(access) if key in needs else access
         return Learned(
             needs=tuple(Need(path, access, is_dir) for (path, is_dir), access in needs.items()),
-            refused=tuple(Refused(what, how, reason) for (what, how), reason in self._refused.items()),
+            refused=tuple(self._refused.values()),
             sites={site: frozenset(requests) for site, requests in self._sites.items()},
+            open_ports=frozenset(self._open_ports),
+            listen_ports=frozenset(self._listen_ports),
             services=frozenset(self._services),
             dropped=self._dropped,
         )
+
+    def _listens(self, host: IPv4Address | IPv6Address, port: int) -> None:
+        self._add_port(self._open_ports if host.is_loopback else self._listen_ports, port)
+
+    def _add_port(self, ports: set[int], port: int) -> None:
+        if len(ports) < PORTS_MAX:
+            ports.add(port)
+        else:
+            self._dropped += 1
 
     def _need(self, path: str, access: Access, is_dir: bool) -> None:
         key = (path, is_dir)
@@ -155,28 +194,29 @@ class Observation:
             path = dirname(path)
         return place
 
-    def _refuse(self, what: str, access: str, reason: str) -> None:
-        if (what, access) in self._refused:
-            return
+    def _refuse(self, refused: Refused) -> None:
         if len(self._refused) >= REFUSED_MAX:
             self._dropped += 1
             return
-        self._refused[what, access] = reason
+        self._refused.setdefault((refused.what, refused.access), refused)
 
     def _refuse_host(self, fields: Mapping[str, Any]) -> None:
         target, port = fields["target"], fields["port"]
         what = f"{target}:{port}" if port else str(target)
         hint = fields.get("hint")
         reason = str(fields["reason"])
-        self._refuse(what, "connect", f"{reason} ({hint})" if hint else reason)
+        access = "listen" if fields.get("rule") == LISTEN_PORT else "connect"
+        self._refuse(Refused(what, access, f"{reason} ({hint})" if hint else reason))
 
     def _reached(self, fields: Mapping[str, Any]) -> None:
         service = fields.get("route_id")
         if service is not None and fields.get("managed_credential_active"):
             self._services.add(service)
             return
+        if fields.get("rule") == OPEN_PORT and fields["port"] is not None:
+            self._add_port(self._open_ports, fields["port"])
         if fields.get("rule") is not None or fields["method"] is None:
-            return  # past the proxy, by a grant of its own
+            return  # past the proxy
         path, port = fields["path"], fields["port"]
         is_tunnel = fields["method"] == "CONNECT"
         # An intercepted CONNECT is followed by the requests inside it.
@@ -184,7 +224,8 @@ class Observation:
             return
         scheme = "https" if is_tunnel or fields["mode"] == "connect_intercept" else "http"
         site = Site(scheme, fields["target"], port)
-        request = TUNNELLED if is_tunnel else (fields["method"], _bare(path))
+        bare = "" if is_tunnel else path.partition("?")[0]
+        request = TUNNELLED if is_tunnel or _has_no_rule(bare) else (fields["method"], bare)
         if request in self._sites.get(site, ()):
             return
         if self._requests >= REQUESTS_MAX:
@@ -194,10 +235,9 @@ class Observation:
         self._sites.setdefault(site, set()).add(request)
 
 
-def _bare(path: str) -> str:
-    """Without its query; one that is too long for any pattern stands for all others too."""
-    bare = path.partition("?")[0]
-    return bare if len(bare) <= PATH_MAX else EVERY_PATH
+def _has_no_rule(path: str) -> bool:
+    """Where there are rules for paths, nono.proxy.target refuses what two servers could read differently."""
+    return len(path) > PATH_MAX or "%2F" in path or "//" in path
 
 
 def _reason(verdict: PathVerdict) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
@@ -36,6 +36,14 @@ def united(ports: Iterable[int], ranges: Iterable[Sequence[int]] = ()) -> tuple[
         else:
             joined.append(PortRange(first, last))
     return tuple(joined)
+
+
+class PortPolicy(Protocol):
+    """Which rule lets a socket be connected or bound; None: there is none."""
+
+    def to_connect(self, host: IPv4Address | IPv6Address, port: int) -> str | None: ...
+
+    def to_bind(self, host: IPv4Address | IPv6Address, port: int) -> str | None: ...
 
 
 class PortGrants(NamedTuple):

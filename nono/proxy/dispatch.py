@@ -142,7 +142,7 @@ class Dispatcher:
         if not self._is_authorised(head):
             return Refused(entry, refusal.token_required())
         routes, scopes = self.routes.of_upstream(host, port), self.routes.scopes_of(host)
-        if scopes or self.routes.intercepts_all or not all(is_open(route) for route in routes):
+        if scopes or not all(is_open(route) for route in routes):
             path = target.canonical(parts.path)  # a rule may depend on how it is read
         else:
             path = parts.path

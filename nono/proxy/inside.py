@@ -23,8 +23,7 @@ def judge_inside(judge: Judge, head: RequestHead, inside: Inside) -> Verdict:
         raise MessageError("the target of a request inside a CONNECT begins with a slash")
     logins = judge.routes.logins
     is_open_to_all = not scopes and not logins.captures(host) and all(is_open(route) for route in routes)
-    # What is learned of a path becomes a rule, which the strict spelling is for.
-    path = target.canonical(head.target, lenient=is_open_to_all and not judge.routes.intercepts_all)
+    path = target.canonical(head.target, lenient=is_open_to_all)
     entry = entry_of(head, inside, path, routes)
     presented, has_key = phantom_check.owners(routes, head.headers, path, judge.routes)
     if logins.logins:

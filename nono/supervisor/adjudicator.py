@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 from sys import byteorder
 from typing import NamedTuple
 
-from nono.policy.ports import LISTEN_PORT, PortGrants
+from nono.policy.ports import LISTEN_PORT, PortGrants, PortPolicy
 from nono.policy.unix_sockets import UNIX_SOCKET, UNIX_SOCKET_BIND, UnixSocketRules, shown
 from nono.supervisor.syscall_args import (
     AF_INET,
@@ -34,7 +34,7 @@ class NetworkGrants(NamedTuple):
     """What the child may do with sockets, where the supervisor makes its connections."""
 
     proxy: InetAddress | None = None
-    ports: PortGrants = PortGrants()
+    ports: PortPolicy = PortGrants()
     unix: UnixSocketRules = UnixSocketRules()
     is_open: bool = False  # the network is not restricted, and only Unix sockets are looked at
     reaches_abstract: bool = False  # abstract Unix sockets too, whoever listens on them

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from nono.kernel import socket_names
 from nono.supervisor import adjudicator
@@ -22,6 +22,8 @@ from nono.supervisor.syscall_args import InetAddress, parse_sockaddr
 from nono.supervisor.trapped_call import Socket, TrappedCalls, release, send_timeout_s
 
 if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
+
     from nono.audit.folding import FoldingRecorder
     from nono.kernel.notify import Notification
     from nono.supervisor.peer_registry import PeerAddress
@@ -32,6 +34,12 @@ PENDING_MAX = 256  # of those: each holds a descriptor of ours for as long as a 
 CONNECT_IN_PROGRESS = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EINTR})
 
 Answer = int | Refuse | None  # the errno, 0 for success; None when it comes later
+
+
+class Bound(Protocol):
+    """Who is told that a socket listens, or will; is_shared: others may on the same port."""
+
+    def __call__(self, host: IPv4Address | IPv6Address, port: int, *, is_shared: bool) -> None: ...
 
 
 @dataclass(slots=True)
@@ -54,14 +62,19 @@ class InetCalls:
         connected: Callable[[PeerAddress], None],
         answer: Callable[[Notification, int], None],
         never_wait: NeverWait,
+        bound: Bound | None = None,
     ) -> None:
-        """connected: is told of each connection to the proxy; answer: sends the errno of a later answer."""
+        """connected: is told of each connection to the proxy; answer: sends the errno of a later answer.
+
+        bound: is told of each address that a socket got.
+        """
         self._grants = grants
         self._calls = calls
         self._recorder = recorder
         self._connected = connected
         self._answer = answer
         self._never_wait = never_wait
+        self._bound = bound
         self._pending: dict[int, _Pending] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         # A child connects to the same few addresses again and again. The key is the copy that was read.
@@ -103,6 +116,10 @@ class InetCalls:
             return errno.EACCES
         try:
             duplicate.bind(_sockaddr(verdict.address, duplicate.family))
+            if self._bound is not None:
+                is_shared = bool(duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT))
+                self._bound(verdict.address.host, verdict.address.port, is_shared=is_shared)
+                self._judged.cache_clear()  # it may be connected to from now on
         finally:
             release(duplicate)
         return 0

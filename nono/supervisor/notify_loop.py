@@ -23,7 +23,7 @@ from nono.supervisor import adjudicator
 from nono.supervisor.adjudicator import NetworkGrants, Refuse
 from nono.supervisor.call_events import refused
 from nono.supervisor.caller_paths import CallerPaths
-from nono.supervisor.inet_calls import InetCalls
+from nono.supervisor.inet_calls import Bound, InetCalls
 from nono.supervisor.never_wait import NeverWait
 from nono.supervisor.path_call import PATH_CALLS
 from nono.supervisor.peer_registry import PeerAddress
@@ -65,6 +65,7 @@ class NotifyLoop:
         connected: Callable[[PeerAddress], None],
         paths: CallerPaths | None = None,
         opens: PathCalls | None = None,
+        bound: Bound | None = None,
     ) -> None:
         """paths: of the command, where its sockets are trapped; opens: serves what opens files, if that is.
 
@@ -81,7 +82,9 @@ class NotifyLoop:
         self._names = {number: name for name, number in uapi_seccomp.SYSCALL_NUMBERS[machine].items()}
         self._calls = TrappedCalls(listener)
         self._never_wait = NeverWait()
-        self._inet = InetCalls(grants, self._calls, recorder, connected, self._respond, self._never_wait)
+        self._inet = InetCalls(
+            grants, self._calls, recorder, connected, self._respond, self._never_wait, bound
+        )
         self._unix: UnixCalls | None = None
         if paths is not None:
             self._unix = UnixCalls(paths, grants.unix, self._calls, recorder, self._respond, self._never_wait)

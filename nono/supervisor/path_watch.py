@@ -31,11 +31,11 @@ class Watcher(Protocol):
     """Who is told. Paths are canonical; bytes that are not UTF-8 are surrogates."""
 
     def used(self, path: str, access: Access, *, is_dir: bool) -> None:
-        """A file or directory that is there was opened, listed, executed, or had its entries changed."""
+        """A file or directory that is there was opened, listed or executed."""
         ...
 
-    def made(self, path: str) -> None:
-        """Something that was not there."""
+    def changed(self, directory: str, name: str, access: Access, *, is_made: bool) -> None:
+        """A name in a directory was given to something (is_made) or taken away."""
         ...
 
 
@@ -153,22 +153,21 @@ class PathWatch:
             else:
                 if deed is Deed.MADE:
                     return  # EEXIST
-            found = os.readlink(link(parent))
-            if not os.access(link(parent), os.W_OK | os.X_OK):
-                return
-            if deed is not Deed.REMOVED:
-                self._watcher.made(os.path.join(found, os.fsdecode(name)))
-            self._watcher.used(found, access.united(Access.WRITE), is_dir=True)
+            if os.access(link(parent), os.W_OK | os.X_OK):
+                found, is_made = os.readlink(link(parent)), deed is not Deed.REMOVED
+                access = access.united(Access.WRITE)
+                self._watcher.changed(found, os.fsdecode(name), access, is_made=is_made)
 
     def _linked(self, tid: int, old: PathUse, new: PathUse) -> None:
         """A further name in the same directory asks nothing of the one that is there."""
         old_path, new_path = self._path(tid, old), self._path(tid, new)
         with (
-            self._parent(tid, old.directory, old_path) as (old_parent, _),
+            self._parent(tid, old.directory, old_path) as (old_parent, name),
             self._parent(tid, new.directory, new_path) as (new_parent, _),
         ):
             if not os.path.samestat(os.fstat(old_parent), os.fstat(new_parent)):
-                self._watcher.used(os.readlink(link(old_parent)), Access.WRITE, is_dir=True)
+                found = os.readlink(link(old_parent))
+                self._watcher.changed(found, os.fsdecode(name), Access.WRITE, is_made=False)
         self._entry(tid, new.directory, new_path, Deed.MADE)
 
     @contextmanager

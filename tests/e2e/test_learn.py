@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import socket
+import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support.client_run import Stage, stage
+from support.client_run import Stage, service, stage
 from support.git_server import ENVIRONMENT, git_server
+from support.http_upstream import answer_ok, upstream
+from support.index_servers import Index, basic, python_pages
 from support.learning import Learner
-from support.nono_run import nono_run
+from support.nono_run import PROGRAM_GRANTS, nono_run
 
+PYTHON = (sys.executable, "-I", "-S", "-B", "-c")
 WHO = ["user", "root"] if os.geteuid() == 0 else ["user"]
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
@@ -28,6 +35,12 @@ def learner(request: pytest.FixtureRequest) -> Iterator[Learner]:
 def made() -> Iterator[Stage]:
     with stage() as made:
         yield made
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
 
 
 def write(learner: Learner, path: str, text: str) -> Path:
@@ -110,3 +123,148 @@ def test_what_is_sensitive_is_neither_read_nor_learned(learner: Learner) -> None
     }
     for path, reason in reasons.items():
         assert f"~/{path} (read): {reason}" in learned.stderr
+
+
+def test_a_directory_of_the_home_is_written_where_a_person_has_named_it(learner: Learner) -> None:
+    home = learner.runner.user.home
+    write(learner, ".cache/tool/index", "seen")
+    command = [
+        "sh",
+        "-c",
+        "cat ~/.cache/tool/index; d=$(mktemp -d ~/.cache/tool/XXXX) && echo x > $d/y && cat $d/y",
+    ]
+    refused = learner.learn(command)
+    assert refused.exit_code == 1
+    assert "~/.cache/tool/" in refused.stderr
+    learned = learner.learn(command, flags=("--yes", f"--allow={home}/.cache/tool"))
+    assert learned.exit_code == 0, learned.stderr
+    assert learner.granted("allow") == {"$XDG_CACHE_HOME/tool"}
+    again = learner.again(command)
+    assert (again.exit_code, again.stdout) == (0, "seenx\n"), again.stderr
+    elsewhere = learner.again(["sh", "-c", "echo x > ~/.cache/other"])
+    assert "Permission denied" in elsewhere.stderr
+
+
+def test_what_was_learned_is_added_to_by_learning_again(learner: Learner) -> None:
+    write(learner, ".one", "1")
+    write(learner, ".two", "2")
+    assert learner.learn(["sh", "-c", "cat ~/.one"]).exit_code == 0
+    more = learner.learn(["sh", "-c", "cat ~/.two > out"])
+    assert more.exit_code == 0, more.stderr
+    assert learner.granted("read_file") == {"~/.one", "~/.two"}
+    assert learner.profile["workdir"] == {"access": "write"}
+    assert '+      "~/.two"' in more.stderr
+    same = learner.learn(["sh", "-c", "cat ~/.two > out"])
+    assert "grants all of it already" in same.stderr
+
+
+SERVE = """
+import socket, sys, threading
+host, port = sys.argv[1], int(sys.argv[2])
+with socket.create_server((host, port)) as server:
+    threading.Thread(target=lambda: server.accept()[0].sendall(b"served")).start()
+    with socket.create_connection(("127.0.0.1", port), 5) as client:
+        print(client.recv(10).decode())
+"""
+
+
+def test_ports_are_learned_by_the_address_they_are_listened_on(learner: Learner) -> None:
+    port = free_port()
+    command = [*PYTHON, SERVE, "127.0.0.1", str(port)]
+    learned = learner.learn(command)
+    assert (learned.exit_code, learned.stdout) == (0, "served\n"), learned.stderr
+    assert learner.profile["network"] == {"block": True, "open_port": [port]}
+    again = learner.again(command, flags=PROGRAM_GRANTS)
+    assert (again.exit_code, again.stdout) == (0, "served\n"), again.stderr
+    refused = learner.again([*PYTHON, SERVE, "127.0.0.1", str(free_port())], flags=PROGRAM_GRANTS)
+    assert "Permission denied" in refused.stderr
+
+
+def test_a_service_of_this_machine_is_not_reached_while_a_command_is_watched(learner: Learner) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        port = service.getsockname()[1]
+        command = [*PYTHON, SERVE, "127.0.0.1", str(port)]
+        refused = learner.learn(command)
+        assert "Address already in use" in refused.stderr
+        connect = f"import socket; socket.create_connection(('127.0.0.1', {port}), 5)"
+        refused = learner.learn([*PYTHON, connect])
+        assert "Permission denied" in refused.stderr
+        assert f"127.0.0.1:{port} (connect)" in refused.stderr
+        assert "open_port" not in learner.profile["network"]
+        named = learner.learn([*PYTHON, connect], flags=("--yes", f"--open-port={port}"))
+        assert named.exit_code == 0, named.stderr
+        assert learner.profile["network"]["open_port"] == [port]
+
+
+SHOP = """
+fetch() { curl -sS --fail-with-body "$@" -H "Authorization: Bearer $SHOP_KEY" "https://$HOST$1"; }
+fetch /v1/things/4711 && fetch /v1/things/4712 -d '{}' && fetch /
+"""
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_a_credential_is_learned_by_its_service_and_the_profile_extends_its_base(made: Stage) -> None:
+    learner = Learner(made.runner)
+    with upstream(answer_ok, made.authority.server_context("localhost")) as server:
+        shop = service(server.port, "REAL_KEY", made.authority, env_var="SHOP_KEY")
+        base = {"network": {"allow_domain": [], "custom_credentials": {"shop": shop}}}
+        write(learner, ".config/nono/profiles/base.json", json.dumps(base))
+        environment = {"REAL_KEY": "canary", "HOST": f"localhost:{server.port}"}
+        command = ["sh", "-c", SHOP]
+        flags = ("--yes", "--profile=base", "--credential=shop")
+        learned = learner.learn(command, flags=flags, environment=environment)
+        assert learned.exit_code == 0, learned.stderr
+        assert learner.profile["extends"] == "base"
+        assert learner.profile["network"] == {"allow_domain": [], "credentials": ["shop"]}
+        again = learner.again(command, environment=environment)
+        assert again.exit_code == 0, again.stderr
+        assert {request.value(b"authorization") for request in server.requests} == {b"Bearer canary"}
+        assert "canary" not in learned.stdout + learned.stderr + again.stdout + learner.file.read_text()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_requests_are_learned_by_method_and_what_varies_of_the_path(made: Stage) -> None:
+    learner = Learner(made.runner)
+    with upstream(answer_ok, made.authority.server_context("localhost")) as server:
+        environment = {"SSL_CERT_FILE": made.authority.ca_file, "U": f"https://localhost:{server.port}"}
+        flags = ("--yes", f"--allow-domain=localhost:{server.port}")
+        fetch = "curl -sS --fail-with-body"
+        command = [
+            "sh",
+            "-c",
+            f"{fetch} $U/v1/users/123?token=secret && {fetch} -X DELETE $U/v1/users/77/keys/1",
+        ]
+        learned = learner.learn(command, flags=flags, environment=environment)
+        assert learned.exit_code == 0, learned.stderr
+        assert learner.endpoints == {
+            f"https://localhost:{server.port}": {
+                ("GET", "/v1/users/*"),
+                ("DELETE", "/v1/users/*/keys/*"),
+            }
+        }
+        other = ["sh", "-c", f"{fetch} $U/v1/users/456"]
+        assert learner.again(other, environment=environment).exit_code == 0
+        refused = learner.again(["sh", "-c", f"{fetch} -X DELETE $U/v1/users/456"], environment=environment)
+        assert refused.exit_code == 22
+        assert "secret" not in learner.file.read_text()
+
+
+def test_a_package_is_installed_again_from_the_index_that_was_seen(made: Stage) -> None:
+    learner = Learner(made.runner)
+    index = Index(python_pages, basic("x:key"))
+    with upstream(index, made.authority.server_context("localhost")) as server:
+        url = f"https://x:key@localhost:{server.port}/simple/"
+        pip = f"PYTHONPATH={sysconfig.get_path('purelib')} {sys.executable} -S -m pip install --quiet"
+        install = f"{pip} --disable-pip-version-check --no-compile --index-url {url} --target packages"
+        command = ["sh", "-c", f"{install} tiny-canary"]
+        environment = {"SSL_CERT_FILE": made.authority.ca_file, "PIP_CONFIG_FILE": "/dev/null"}
+        flags = ("--yes", f"--allow-domain=localhost:{server.port}")
+        learned = learner.learn(command, flags=flags, environment=environment)
+        assert learned.exit_code == 0, learned.stderr
+        shutil.rmtree(made.project / "packages")
+        again = learner.again(command, environment=environment)
+        assert again.exit_code == 0, again.stderr
+        assert [*(made.project / "packages").glob("tiny_canary*")]
+        refused = learner.again(["sh", "-c", f"{install} other-package"], environment=environment)
+        assert refused.exit_code != 0
+        assert ("GET", "/simple/other-package/") in {(e["method"], e["path"]) for e in refused.denied}

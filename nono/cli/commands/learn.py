@@ -57,7 +57,7 @@ def run(argv: Sequence[str]) -> int:
         config = preferences(given, environ, console, stays=True)
         target = target_of(given.value("output"), given.value("profile"), environ)
         fs = HostFilesystem()
-        base, asked = _resolved(invocation, target.profile, environ, fs)
+        base, asked = _resolved(invocation, target, environ, fs)
         lesson = learning(base, asked, fs)
         is_dry = given.flag("dry_run")
         prepared = launch.prepare(lesson.resolved, invocation.command, needs_program=not is_dry)
@@ -84,23 +84,28 @@ def run(argv: Sequence[str]) -> int:
         )
     learned = lesson_of(lesson, target.document, target.file, is_new=target.is_new, cwd=os.getcwd())
     console.lines(render_learned.seen(learned, lesson.bounds.home))
+    if exit_code:
+        console.lines([f"  [nono] It ended with {exit_code}: what it would have done next was not seen."])
     return _write(learned.document, target, given.flag("yes"), console) or exit_code
 
 
 def _resolved(
-    invocation: Invocation, profile: Profile | None, environ: Mapping[str, str], fs: HostFilesystem
+    invocation: Invocation, target: Target, environ: Mapping[str, str], fs: HostFilesystem
 ) -> tuple[Resolved, Resolved]:
     """The policy of the profile alone, and that of the run that is asked for."""
     cwd = os.getcwd()
     request = invocation.request._replace(allow_cwd=True, learns=True)
-    begins_with = profile or Profile()
+    begins_with = target.profile or Profile()
     base = resolve(
         RunRequest(allow_cwd=True, workdir=request.workdir), begins_with, environ=environ, cwd=cwd, fs=fs
     )
-    if not (request.block_net or begins_with.network.block):
-        services = services_with_keys(environ, known=(*begins_with.network.credentials, *request.credential))
+    network = begins_with.network
+    if target.document.get("network", {}).get("block"):
+        network = network._replace(block=False)  # which learning has written there, or may change
+    if not (request.block_net or network.block):
+        services = services_with_keys(environ, known=(*network.credentials, *request.credential))
         request = request._replace(credential=(*request.credential, *services))
-    writable = begins_with._replace(workdir=Workdir(Access.READWRITE.value))
+    writable = begins_with._replace(network=network, workdir=Workdir(Access.READWRITE.value))
     return base, resolve(request, writable, environ=environ, cwd=cwd, fs=fs)
 
 

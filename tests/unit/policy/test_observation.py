@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import ip_address
 
 import pytest
 
@@ -12,6 +13,7 @@ from nono.policy.capability import Access, Denial, Grant
 from nono.policy.denials import DenyRules
 from nono.policy.observation import Need, Observation, Refused, Site
 from nono.policy.path_verdict import FilePolicy, GrantTable
+from nono.policy.ports import PortGrants
 
 
 def policy(*grants: tuple[str, Access]) -> FilePolicy:
@@ -30,7 +32,7 @@ def watched() -> Observation:
         ("/home/out", Access.READWRITE),
         ("/work", Access.READWRITE),
     )
-    return Observation(granted, allowed, whole=("/work", "/tmp"))
+    return Observation(granted, allowed, whole=("/work", "/tmp"), ports=PortGrants())
 
 
 def needs(watched: Observation) -> set[Need]:
@@ -57,24 +59,32 @@ def test_only_what_a_grant_lacks_is_a_need(watched: Observation) -> None:
 def test_the_working_directory_is_one_need(watched: Observation) -> None:
     for number in range(100):
         watched.used(f"/work/{number}", Access.READ, is_dir=False)
-    watched.used("/work/made", Access.WRITE, is_dir=True)
+    watched.changed("/work/d", "made", Access.WRITE, is_made=True)
     assert needs(watched) == {Need("/work", Access.READWRITE, True)}
 
 
 def test_what_the_command_made_itself_is_a_need_of_the_directory_it_is_in(watched: Observation) -> None:
-    watched.made("/home/out/session-1")
-    watched.used("/home/out", Access.WRITE, is_dir=True)
-    watched.made("/home/out/session-1/log")
-    watched.used("/home/out/session-1", Access.WRITE, is_dir=True)
+    watched.changed("/home/out", "session-1", Access.WRITE, is_made=True)
+    watched.changed("/home/out/session-1", "log", Access.WRITE, is_made=True)
     watched.used("/home/out/session-1/log", Access.READ, is_dir=False)
     assert needs(watched) == {Need("/home/out", Access.READWRITE, True)}
 
 
 def test_what_it_could_not_have_made_is_not_its_own(watched: Observation) -> None:
-    """It tries to make a file beside one that it reads, to be granted the directory."""
-    watched.made("/home/.toolrc")
+    """It tries to make a file where it may not, to be granted the directory."""
+    watched.changed("/home", ".toolrc", Access.WRITE, is_made=True)
     watched.used("/home/.toolrc", Access.READ, is_dir=False)
     assert needs(watched) == {Need("/home/.toolrc", Access.READ, False)}
+    assert watched.learned().refused == (Refused("/home/.toolrc", "write", "watched for read only", True),)
+
+
+def test_what_it_removed_is_not_what_it_made(watched: Observation) -> None:
+    watched.changed("/home/out", "old", Access.WRITE, is_made=False)
+    watched.used("/home/out/old/log", Access.READ, is_dir=False)
+    assert needs(watched) == {
+        Need("/home/out", Access.WRITE, True),
+        Need("/home/out/old/log", Access.READ, False),
+    }
 
 
 @pytest.mark.parametrize(
@@ -90,7 +100,8 @@ def test_what_was_not_let_is_listed_with_its_reason(
     watched: Observation, path: str, access: Access, reason: str
 ) -> None:
     watched.used(path, access, is_dir=False)
-    assert watched.learned().refused == (Refused(path, access.value, reason),)
+    may_be_asked = "watched" in reason
+    assert watched.learned().refused == (Refused(path, access.value, reason, may_be_asked),)
     assert needs(watched) == set()
 
 
@@ -137,6 +148,8 @@ def request(**fields: object) -> event.Event:
 @pytest.mark.parametrize(
     ("fields", "site", "seen"),
     [
+        ({"path": "/@scope%2Fname"}, Site("https", "api.example", 443), ("*", "/**")),
+        ({"path": "/" + "a" * 2000}, Site("https", "api.example", 443), ("*", "/**")),
         ({}, Site("https", "api.example", 443), ("GET", "/a")),
         ({"mode": "reverse", "port": 80}, Site("http", "api.example", 80), ("GET", "/a")),
         (
@@ -169,6 +182,27 @@ def test_other_events_are_no_requests(watched: Observation, make: Callable[[], e
 def test_a_request_with_a_credential_is_a_use_of_its_service(watched: Observation) -> None:
     watched.recorded(request(route_id="openai", managed_credential_active=True))
     assert (watched.learned().services, watched.learned().sites) == (frozenset({"openai"}), {})
+
+
+def test_ports_are_kept_by_where_they_are_listened_on_or_reached(watched: Observation) -> None:
+    watched.ports.bound(ip_address("127.0.0.1"), 8000, is_shared=False)
+    watched.ports.bound(ip_address("0.0.0.0"), 9000, is_shared=False)
+    reached = {"mode": "connect", "method": None, "path": None, "target": "127.0.0.1"}
+    watched.recorded(request(**reached, port=9000, rule="network.open_port"))
+    watched.recorded(request(**reached, port=5432, rule="network.connect_port"))
+    learned = watched.learned()
+    assert (sorted(learned.open_ports), sorted(learned.listen_ports)) == ([8000, 9000], [9000])
+
+
+def test_a_port_that_may_not_be_listened_on_is_listed_as_such(watched: Observation) -> None:
+    watched.recorded(request(decision="deny", target="::1", port=80, reason="no", rule="network.listen_port"))
+    assert watched.learned().refused == (Refused("::1:80", "listen", "no"),)
+
+
+def test_ports_are_bounded(watched: Observation) -> None:
+    for port in range(2000, 4000):
+        watched.ports.bound(ip_address("127.0.0.1"), port, is_shared=False)
+    assert len(watched.learned().open_ports) == observation.PORTS_MAX
 
 
 def test_a_refused_host_is_listed(watched: Observation) -> None:
