@@ -73,6 +73,16 @@ def enforced_by(rung: str) -> Event:
     return {"type": "enforced_by", "rung": rung}
 
 
+def resource_limits(memory_bytes: int | None, max_processes: int | None) -> Event:
+    """What the command and all it starts may have together; None: no limit."""
+    return {"type": "resource_limits", "memory_bytes": memory_bytes, "max_processes": max_processes}
+
+
+def limit_reached(limit: Literal["memory", "processes"], times: int) -> Event:
+    """times: how many processes the kernel killed for memory, or did not start."""
+    return {"type": "limit_reached", "limit": limit, "times": times}
+
+
 def masked(path: str, origin: str) -> Event:
     """A denied path in a granted directory, over which a mount lies; origin: of the denial."""
     return {"type": "masked", "path": path, "origin": origin}

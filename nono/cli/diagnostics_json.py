@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nono.cli.aftermath import Finding, headline, what
 from nono.launch.denials import Denied, Kind
+
+if TYPE_CHECKING:
+    from nono.supervisor.limit_story import Story
 
 _CODES = {
     Kind.PATH: "sandbox_denied_path",
@@ -16,11 +19,11 @@ _CODES = {
 _REMEDIES = {Kind.PATH: "grant_path", Kind.SOCKET: "grant_unix_socket", Kind.NETWORK: "grant_network"}
 
 
-def document(exit_code: int, found: Sequence[Finding]) -> dict[str, Any]:
-    """For json.dumps."""
+def document(exit_code: int, found: Sequence[Finding], stories: Sequence[Story] = ()) -> dict[str, Any]:
+    """For json.dumps. stories: limits that ended the command."""
     of = {kind: [each for each in found if each.denied.kind is kind] for kind in Kind}
-    diagnostics = [_diagnostic(each) for each in found]
-    if exit_code and not found:
+    diagnostics = [*map(_limit, stories), *map(_diagnostic, found)]
+    if exit_code and not diagnostics:
         diagnostics.append(
             {"code": "command_failed_application", "severity": "error", "message": headline(exit_code)}
         )
@@ -36,6 +39,14 @@ def document(exit_code: int, found: Sequence[Finding]) -> dict[str, Any]:
     }
     proxy = [_present(each.denied) for each in of[Kind.NETWORK]]
     return {"session": session} | ({"proxy": proxy} if proxy else {})
+
+
+def _limit(story: Story) -> dict[str, Any]:
+    rows = dict(story.rows)
+    hint = rows.pop("hint")
+    detail = ", ".join(f"{name}: {text}" for name, text in rows.items())
+    fields = {"code": story.code, "severity": "error", "message": story.title}
+    return fields | {"hint": hint, "detail": detail}
 
 
 def _reason(denied: Denied) -> str:

@@ -61,6 +61,8 @@ class Invocation(NamedTuple):
             proxy_ca_validity=given.value("proxy_ca_validity"),
             record_flows=given.value("record_flows"),
             allow_gpu=given.flag("allow_gpu"),
+            memory=given.value("memory"),
+            max_processes=given.value("max_processes"),
             env_credential=given.value("env_credential"),
             env_credential_map=given.pairs("env_credential_map"),
             standalone_proxy=self.standalone_proxy,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nono import __version__
-from nono.policy.capability import Access, CapabilitySet, Grant, Mask, NetworkMode
+from nono.policy.capability import Access, CapabilitySet, Grant, Limits, Mask, NetworkMode
 from nono.policy.socket_grant import SocketGrant, SocketScope
 from nono.sandbox.facts import HostFacts
 from nono.sandbox.plan import Enforcement, NotifyProgram, Rung
@@ -67,7 +67,8 @@ def summary(
     """What the command is granted: a line for each grant a person gave, all of them when verbose."""
     shown = [grant for grant in capabilities.grants if verbose or grant.is_users]
     hidden = len(capabilities.grants) - len(shown)
-    lines = ["  Capabilities:", RULE, *(_grant(grant, verbose) for grant in shown)]
+    lines = ["  Capabilities:", RULE, *_limits(capabilities.limits)]
+    lines += [_grant(grant, verbose) for grant in shown]
     if hidden:
         lines.append(f"        + {hidden} system/group paths (-v to show)")
     lines += [_mask(mask, verbose) for mask in capabilities.masking.masks]
@@ -115,6 +116,20 @@ def approval(resolved: Resolved, chosen: Enforcement) -> list[str]:
     return lines
 
 
+def _limits(limits: Limits) -> list[str]:
+    if not limits.is_set:
+        return []
+    # Imported here: few runs have limits.
+    from nono.policy.limits import shown_size
+
+    parts = []
+    if limits.memory_bytes is not None:
+        parts.append(f"memory={shown_size(limits.memory_bytes)}")
+    if limits.max_processes is not None:
+        parts.append(f"processes={limits.max_processes} (threads count as well)")
+    return [f"    resources {', '.join(parts)}", "              for the command and all it starts, together"]
+
+
 def _grant(grant: Grant, verbose: bool) -> str:
     kind = "dir" if grant.is_dir else "file"
     source = f" [{grant.source}]" if verbose else ""
@@ -146,13 +161,16 @@ def _network(capabilities: CapabilitySet) -> str:
 
 
 def enforcement(chosen: Enforcement, facts: HostFacts, *, verbose: bool) -> list[str]:
-    """How the kernel will hold it: the rung, and with verbose what is not held."""
+    """How the kernel will hold it: the rung, and that something is not held; with verbose what that is."""
     lines = []
     if chosen.rung is not None and (verbose or chosen.rung is not Rung.NOTIFY):
         lines.append(f"  enforced by {chosen.rung.value}: {RUNGS[chosen.rung]}")
     if chosen.sockets is not None:
         lines.append(f"  enforced by the supervisor: {SERVED[chosen.sockets]}")
+    gaps = [gap for gap in chosen.gaps if gap not in chosen.warnings]  # which are said in any case
     if verbose:
         lines.append(f"  kernel {facts.kernel_release}, Landlock V{facts.landlock_abi}")
-        lines += [f"  not enforced: {gap}" for gap in chosen.gaps if gap not in chosen.warnings]
+        lines += [f"  not enforced: {gap}" for gap in gaps]
+    elif gaps:
+        lines.append(f"  not enforced: {len(gaps)} {'thing' if len(gaps) == 1 else 'things'} (-v to show)")
     return lines

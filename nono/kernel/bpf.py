@@ -1,8 +1,8 @@
 """Decides what the seccomp programs refuse: each program as a list of rules over registers.
 
 A refusal is any rule that matches; what none matches is allowed, as is, by the program. Calls of a foreign
-architecture and of x32 are refused whole, before any rule. libseccomp turns these rules into BPF
-(filter_build), and the results ship frozen (filters).
+architecture and of x32 are refused whole, before any rule, unless a program leaves them to another.
+libseccomp turns these rules into BPF (filter_build), and the results ship frozen (filters).
 
 Arguments that the kernel reads as int are compared in their low 32 bits, whatever a caller leaves above
 them. libseccomp orders 64-bit values only, so "none of these" is spelled as masks that cover all the others.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from errno import EPERM
+from errno import ENOSYS, EPERM
 
 from nono.kernel import uapi_process as uapi
 from nono.kernel.uapi_open import O_PATH
@@ -56,6 +56,7 @@ class Program:
     name: str
     refusal: int
     rules: tuple[Rule, ...]
+    passes_foreign: bool = False  # calls of other architectures are left to the program it stands beside
 
 
 def other_values(argument: int, allowed: Collection[int], bits: int) -> tuple[Masked, ...]:
@@ -183,9 +184,13 @@ _PATHS = (
 PATHS = Program("paths", SECCOMP_RET_USER_NOTIF, (*_PATHS, *_IO_URING))
 NOTIFY_PATHS = Program("notify_paths", SECCOMP_RET_USER_NOTIF, (*NOTIFY.rules, *_PATHS))
 
+# With limits, beside any other. CLONE_INTO_CGROUP takes a directory of cgroups, which O_PATH opens without
+# Landlock being asked, and lies in memory. The C library falls back to clone(2), which has no such flag.
+NO_CLONE3 = Program("no_clone3", SECCOMP_RET_ERRNO | ENOSYS, (Rule("clone3"),), passes_foreign=True)
+
 PROGRAMS = (
     *(OPEN_NET, BLOCK_ALL, TCP_ONLY, NOTIFY, OPENS, NOTIFY_OPENS),
-    *(PORTS, UNIX_PATHS, PORTS_OPENS, UNIX_PATHS_OPENS, PATHS, NOTIFY_PATHS),
+    *(PORTS, UNIX_PATHS, PORTS_OPENS, UNIX_PATHS_OPENS, PATHS, NOTIFY_PATHS, NO_CLONE3),
 )
 
 # Calls that not every machine has ever had.

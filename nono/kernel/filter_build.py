@@ -33,7 +33,8 @@ def build(program: Program, machine: str) -> bytes:
     if audit_arch != pyseccomp.system_arch():
         syscalls.remove_arch(pyseccomp.system_arch())
         syscalls.add_arch(audit_arch)
-    syscalls.set_attr(pyseccomp.Attr.ACT_BADARCH, program.refusal)
+    foreign = SECCOMP_RET_ALLOW if program.passes_foreign else program.refusal
+    syscalls.set_attr(pyseccomp.Attr.ACT_BADARCH, foreign)
     syscalls.set_attr(pyseccomp.Attr.CTL_OPTIMIZE, _BINARY_TREE)
     for rule in program.rules:
         if rule.syscall in LEGACY and rule.syscall not in SYSCALL_NUMBERS[machine]:

@@ -55,6 +55,8 @@ async def file_opens(
     """
     own = own_grants((*start.readable, *readable))
     policy = rulebook_of(start.prepared.resolved, HostFilesystem(), own).files
+    if start.prepared.cgroups is not None:
+        policy = policy._replace(limits=start.prepared.cgroups.mounted)
     root = open_root(start.launcher.pid)
     try:
         command = Command(root, standing(start.launcher.pid))

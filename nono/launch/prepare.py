@@ -2,14 +2,17 @@
 
 import os
 import stat
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
 from nono.errors import NonoError, SandboxError
 from nono.policy.capability import CapabilitySet
 from nono.policy.resolve import Resolved
 from nono.sandbox.facts import HostFacts
 from nono.sandbox.plan import Enforcement, Refusal, choose_enforcement
+
+if TYPE_CHECKING:
+    from nono.supervisor.cgroup_place import Place
 
 
 class Prepared(NamedTuple):
@@ -20,6 +23,7 @@ class Prepared(NamedTuple):
     enforcement: Enforcement
     program: str | None  # None: it was not looked for, as nothing will be started
     argv: tuple[str, ...]
+    cgroups: "Place | None" = None  # where its limits will be held, if it has any
 
     @property
     def capabilities(self) -> CapabilitySet:
@@ -46,6 +50,27 @@ def make_directories(missing: Iterable[str]) -> None:
                 f"the state directory '{path}' cannot be made: {error.strerror}",
                 hint=f"mkdir -p {path}",
             ) from error
+
+
+def place_of_limits(capabilities: CapabilitySet, ours: Collection[int]) -> "Place":
+    """Where a cgroup for the command can be made. SandboxError: nowhere.
+
+    ours: this process, and those of its own that are no part of the command yet.
+    """
+    # Imported here: few runs have limits.
+    from nono.policy.limits import refuse_lifting
+    from nono.supervisor import cgroup, cgroup_place
+
+    limits = capabilities.limits
+    place = cgroup_place.choose(cgroup.look(ours), limits.controllers)
+    if isinstance(place, cgroup_place.Unavailable):
+        raise SandboxError(
+            f"limits (--memory, --max-processes) need a cgroup v2 of nono's own: {place.cause}.",
+            hint=place.remedy,
+        )
+    for mounted in place.mounted:
+        refuse_lifting(limits, capabilities.grants, mounted)
+    return place
 
 
 def find_program(name: str, search_path: str, workdir: str) -> str:

@@ -15,10 +15,16 @@ from nono.audit.redact import USUAL, Redaction, redact_argv
 from nono.errors import LaunchError, NonoError
 from nono.kernel import process
 from nono.launch import module_path
-from nono.launch.prepare import Prepared, enforcement_of, find_program, make_directories
+from nono.launch.prepare import (
+    Prepared,
+    enforcement_of,
+    find_program,
+    make_directories,
+    place_of_limits,
+)
 from nono.launch.state import VARIABLE, State, state_of
 from nono.launch.state_file import StateFile, identity, state_file
-from nono.policy.capability import Access, Grant, NetworkMode, SandboxPolicy
+from nono.policy.capability import Access, Grant, Limits, NetworkMode, SandboxPolicy
 from nono.policy.environment import child_environment, started_in
 from nono.policy.filesystem import HostFilesystem
 from nono.policy.resolve import Resolved
@@ -32,6 +38,8 @@ from nono.supervisor.child import Child, supervise, wait
 if TYPE_CHECKING:
     from nono.launch.authority_ahead import AuthorityAhead
     from nono.policy.observation import Observation
+    from nono.supervisor.cgroup import Cgroup
+    from nono.supervisor.limit_story import Story
 
 Warn = Callable[[str], None]
 
@@ -67,9 +75,13 @@ class Launch:
         facts = launcher.facts() if chooses_rung or is_served else host.file_system_facts()
         facts = probe.with_masks(facts, capabilities.masking)
         enforcement = enforcement_of(capabilities, facts)
+        cgroups = None
+        if capabilities.limits.is_set:
+            launcher.settle()  # what it has forked would be in our cgroup as well
+            cgroups = place_of_limits(capabilities, (os.getpid(), launcher.pid))
         module_path.withdraw(capabilities.grants)
         module_path.refuse_libraries(capabilities.grants, self._environ)
-        return Prepared(resolved, facts, enforcement, program, tuple(command))
+        return Prepared(resolved, facts, enforcement, program, tuple(command), cgroups)
 
     def execute(
         self,
@@ -80,6 +92,7 @@ class Launch:
         warn: Warn,
         say: Callable[[list[str]], None],
         watch: Callable[[Event], None],
+        explain: Callable[[Story], None],
         observation: Observation | None = None,
         redaction: Redaction = USUAL,
     ) -> int:
@@ -87,22 +100,27 @@ class Launch:
 
         proxy_port 0 takes a free port. warn is called with each sentence that a person must hear before
         the command has the terminal, or while it runs; say with the lines of a summary after it has ended;
-        watch with every event of the audit log, whether one is kept or not. observation: is told what
-        the command does with files, where that is watched.
+        watch with every event of the audit log, whether one is kept or not; explain with the limit that ended
+        the command, if one did. observation: is told what the command does with files, where that is watched.
         """
         make_directories(prepared.resolved.to_make)
-        launcher, self._launcher = self._unused(), None
+        launcher = self._unused()
         # Before any secret is read: from here on nobody of our uid can look into this process.
         process.set_dumpable(False)
         process.forbid_core_dumps()
         with ExitStack() as stack:
-            child = stack.enter_context(supervise(launcher.pid))
+            cgroup = stack.enter_context(_limited(prepared, launcher, warn))
+            self._launcher = None
+            child = stack.enter_context(supervise(launcher.pid, cgroup.kill if cgroup else None))
             stack.callback(launcher.close)
             log = stack.enter_context(_open_log(self._environ)) if audit else None
             record = watched(log.record if log is not None else record_nothing, watch)
             record(event.session_started(redact_argv(prepared.argv, redaction), redaction.difference()))
             if prepared.enforcement.rung is not None:
                 record(event.enforced_by(prepared.enforcement.rung.value))
+            limits = prepared.capabilities.limits
+            if limits.is_set:
+                record(event.resource_limits(limits.memory_bytes, limits.max_processes))
             for mask in prepared.capabilities.masking.masks:
                 record(event.masked(mask.path, mask.denial.origin))
             for gap in (*prepared.enforcement.gaps, *prepared.enforcement.notes):
@@ -123,6 +141,7 @@ class Launch:
                     record,
                     observation,
                     redaction,
+                    cgroup,
                 )
                 if prepared.enforcement.is_served:
                     exit_code = _run_served(start, log)
@@ -133,6 +152,8 @@ class Launch:
             except NonoError as error:
                 record(event.session_ended(error.exit_code))
                 raise
+            if cgroup is not None:
+                _tell_of_limits(limits, cgroup, exit_code, record, explain)
             record(event.session_ended(exit_code))
             return exit_code
 
@@ -155,6 +176,7 @@ class Start(NamedTuple):
     record: Recorder
     observation: Observation | None  # of a run that is watched
     redaction: Redaction
+    cgroup: Cgroup | None  # of a run with limits
 
     @property
     def readable(self) -> tuple[str, ...]:
@@ -187,7 +209,10 @@ class Start(NamedTuple):
         return state_of(rules, prepared.enforcement, prepared.facts.landlock_abi, identity)
 
     def go(self) -> None:
-        """Let it execute. LaunchError when it cannot."""
+        """Let it execute, under its limits. LaunchError when it cannot."""
+        if self.cgroup is not None:
+            # Here, as what it has forked for nono until now is not to count.
+            self.cgroup.take(self.launcher.pid)
         self.launcher.go()
         self.launcher.wait_for_exec()
 
@@ -195,6 +220,28 @@ class Start(NamedTuple):
 def own_grants(readable: Sequence[str]) -> tuple[Grant, ...]:
     """What the command may read of files that nono makes for it."""
     return tuple(Grant(path, Access.READ, os.path.isdir(path), "system", path) for path in readable)
+
+
+def _limited(prepared: Prepared, launcher: Launcher, warn: Warn) -> AbstractContextManager[Cgroup | None]:
+    if prepared.cgroups is None:
+        return nullcontext()
+    # Imported here: few runs have limits.
+    from nono.supervisor.cgroup import limited
+
+    return limited(prepared.cgroups, prepared.capabilities.limits, (os.getpid(), launcher.pid), warn)
+
+
+def _tell_of_limits(
+    limits: Limits, cgroup: Cgroup, exit_code: int, record: Recorder, explain: Callable[[Story], None]
+) -> None:
+    # Imported here, as above.
+    from nono.supervisor.limit_story import reached, story
+
+    figures = cgroup.figures()
+    for each in reached(limits, figures):
+        record(each)
+    if (told := story(limits, figures, exit_code)) is not None:
+        explain(told)
 
 
 def _authority_ahead(

@@ -125,6 +125,23 @@ class Scopes(NamedTuple):
     has_process_info_mode: bool = False  # asked for, and nothing on Linux that it would change
 
 
+class Limits(NamedTuple):
+    """What a command and all that it starts may have together (cgroup v2). None: no limit."""
+
+    memory_bytes: int | None = None
+    max_processes: int | None = None  # threads count as well
+
+    @property
+    def is_set(self) -> bool:
+        return bool(self.controllers)
+
+    @property
+    def controllers(self) -> frozenset[str]:
+        """The controllers of cgroup v2 that hold it."""
+        by_controller = {"memory": self.memory_bytes, "pids": self.max_processes}
+        return frozenset(name for name, limit in by_controller.items() if limit is not None)
+
+
 class CapabilitySet(NamedTuple):
     """The resolved policy of one run: validated, united, with nothing left to look up."""
 
@@ -141,6 +158,7 @@ class CapabilitySet(NamedTuple):
     socket_directories: tuple[SocketDirectory, ...] = ()  # what that means for files
     elevation: bool = False  # whether a person is to be asked about files beyond the grants
     masking: Masking = Masking()  # what is denied below a granted directory
+    limits: Limits = Limits()
     learns: bool = (
         False  # whether what the command does with files is watched, for a profile to be made of it
     )

@@ -73,6 +73,7 @@ class FilePolicy(NamedTuple):
     deny_rules: DenyRules
     roots: tuple[tuple[str, str], ...]  # a protected root as it is spelled, and its canonical path
     handed_out: GrantTable  # what this run itself put there for the command, inside a root perhaps
+    limits: tuple[str, ...] = ()  # directories in which a write could lift the limits of this run
 
     def judge(self, names: Iterable[str], access: Access) -> PathVerdict:
         """names: the canonical path, then any other spelling of it under which a deny rule may know it."""

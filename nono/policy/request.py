@@ -43,5 +43,7 @@ class RunRequest(NamedTuple):
     standalone_proxy: bool = False  # a proxy and no command: there is one even if nothing asks for it
     allow_gpu: bool = False
     learns: bool = False  # watched, with a proxy that lets it reach hosts that nobody has granted yet
+    memory: str | None = None  # a size, such as 512M
+    max_processes: str | None = None
     env_credential: str | None = None  # a list with commas
     env_credential_map: tuple[tuple[str, str], ...] = ()  # reference, variable

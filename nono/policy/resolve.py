@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from nono import paths
 from nono.errors import ConfigError
 from nono.policy import network_wish
-from nono.policy.capability import Access, CapabilitySet, NetworkMode, SandboxPolicy, Scopes
+from nono.policy.capability import Access, CapabilitySet, Limits, NetworkMode, SandboxPolicy, Scopes
 from nono.policy.denials import DenyRules
 from nono.policy.environment import EnvironmentRules
 from nono.policy.file_rules import resolve_files
@@ -93,6 +93,13 @@ def resolve(
         )
     asks_about_files = request.capability_elevation or settings.security.capability_elevation
     files = resolve_files(request, profile, groups_in_force(settings), places, fs)
+    limits = Limits()
+    if request.memory is not None or request.max_processes is not None:
+        # Imported here, as above: few runs have limits.
+        from nono.policy.limits import limits_of, refuse_lifting
+
+        limits = limits_of(request.memory, request.max_processes)
+        refuse_lifting(limits, files.grants)
     if services:
         from nono.policy.key_reach import refuse_key_beside_phantom, refuse_reach
 
@@ -125,6 +132,7 @@ def resolve(
             # Whoever is watched is asked about nothing: what would be asked about is what is to be learned.
             elevation=not request.learns and asks_about_files,
             learns=request.learns,
+            limits=limits,
         ),
         host_filter=proxied.host_filter if proxied is not None else None,
         services=services,

@@ -19,10 +19,13 @@ TOLERATED = frozenset({errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENXIO, err
 def restrict(plan: SandboxPlan) -> None:
     """Restrict this thread and all it will ever start. SandboxError when any part does not hold."""
     # Read first: behind Landlock nono's own files are out of reach.
-    program = None if plan.static_filter is None else filters.load(plan.static_filter.value)
+    names = ["no_clone3"] if plan.stays_in_cgroup else []
+    # The last one that is installed is heard where two refuse with an errno each.
+    names += [] if plan.static_filter is None else [plan.static_filter.value]
+    programs = [filters.load(name) for name in names]
     process.no_new_privs()
     _apply_landlock(plan)
-    if program is not None:
+    for program in programs:
         try:
             seccomp.install_filter(program)
         except OSError as error:

@@ -62,13 +62,18 @@ class Launcher:
             raise LaunchError("the launcher sent no host facts")
         return HostFacts.from_message(found)
 
+    def settle(self) -> None:
+        """Let a probe come to its end that nobody wants to know of: its children, and what it has to say."""
+        if self._is_probing:
+            self.facts()
+
     def leave_network(self, proxy_port: int, *, makes_sockets: bool) -> tuple[int, int | None]:
         """Have the launcher move to a network of its own. Numbers of two descriptors there.
 
         They are a listener for the proxy, and the channel of a socket maker if one is wanted. Only before
         restrict, which closes both there. proxy_port 0 takes a free one.
         """
-        self._pass_over_facts()
+        self.settle()
         self._send({"private_network": proxy_port, "makes_sockets": makes_sockets})
         answer = self._receive()
         listener, maker = answer["proxy_listener"], answer["socket_maker"]
@@ -78,7 +83,7 @@ class Launcher:
 
     def restrict(self, plan: SandboxPlan, command: Command) -> int | None:
         """Have the launcher restrict itself. Its listener's number there; None when it has none."""
-        self._pass_over_facts()
+        self.settle()
         self._send(
             {
                 "plan": plan.to_message(),
@@ -108,10 +113,6 @@ class Launcher:
         """Close, and wait until the process is gone."""
         self.close()
         os.waitpid(self.pid, 0)
-
-    def _pass_over_facts(self) -> None:
-        if self._is_probing:
-            self.facts()  # nobody wanted to know; the answer stands before the one that is wanted now
 
     def _send(self, message: channel.Message) -> None:
         try:

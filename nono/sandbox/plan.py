@@ -63,7 +63,7 @@ class Enforcement(NamedTuple):
 
     rung: Rung | None  # None: the run is not proxy-only
     warnings: tuple[str, ...] = ()  # said even without -v: the run is weaker than it looks
-    gaps: tuple[str, ...] = ()  # said with -v, in --dry-run and in the audit: what is not enforced
+    gaps: tuple[str, ...] = ()  # counted in the summary, said with -v and in the audit: what is not enforced
     notes: tuple[str, ...] = ()  # said even to --silent: something that was asked for is switched off
     is_open: bool = False  # nothing holds the network: the warnings too are said even to --silent
     elevation: bool = False  # somebody is asked about files beyond the grants
@@ -119,6 +119,7 @@ class SandboxPlan(NamedTuple):
     pinned: tuple[str, ...] = ()  # directories on the way to them that may not be moved, outermost first
     unmasked: tuple[str, ...] = ()  # paths to be masked once something is there
     watched: tuple[str, ...] = ()  # directories where what is masked may be given another file
+    stays_in_cgroup: bool = False  # nothing it starts may be born elsewhere
 
     def to_message(self) -> dict[str, object]:
         return self._asdict()
@@ -452,6 +453,7 @@ def draw(
         pinned=masking.pinned,
         unmasked=tuple(absent.path for absent in masking.absent),
         watched=masking.watched,
+        stays_in_cgroup=capabilities.limits.is_set,
     )
 
 

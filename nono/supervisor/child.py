@@ -6,7 +6,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from nono.kernel import process, signals
@@ -71,10 +71,11 @@ class Child:
 
 
 @contextmanager
-def supervise(pid: int) -> Iterator[Child]:
+def supervise(pid: int, kill_at_once: Callable[[], None] | None = None) -> Iterator[Child]:
     """Take charge of a child that has not been reaped.
 
-    Leaving the block kills it if it still runs, and ends whatever it has left running.
+    Leaving the block kills it if it still runs, and ends whatever it has left running. kill_at_once: kills
+    most of that together, however fast it forks.
     """
     process.become_subreaper()
     pidfd = os.pidfd_open(pid)
@@ -88,10 +89,10 @@ def supervise(pid: int) -> Iterator[Child]:
             os.waitpid(pid, 0)
         os.close(signal_descriptor)
         os.close(pidfd)
-        _end_descendants()
+        _end_descendants(kill_at_once)
 
 
-def _end_descendants() -> None:
+def _end_descendants(kill_at_once: Callable[[], None] | None) -> None:
     """Wait a moment for what the command left running, then kill it: nobody would answer its calls any more.
 
     The moment is for `tee` behind a shell's >(...), which ends by itself once its input does. A subreaper
@@ -104,6 +105,8 @@ def _end_descendants() -> None:
         if patience_s > 0:
             signal.sigtimedwait({signal.SIGCHLD}, patience_s)
             continue
+        if kill_at_once is not None:
+            kill_at_once()
         for descendant in process.child_pids():
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(descendant, signal.SIGKILL)  # a child that was not reaped keeps its number

@@ -16,6 +16,7 @@ from nono.policy.path_verdict import (
     Protected,
     TooWeak,
 )
+from nono.policy.places import inside
 from nono.supervisor.open_call import OpenCall
 
 
@@ -67,6 +68,8 @@ def judge_open(call: OpenCall, found: Found, policy: FilePolicy) -> Verdict:
     if found.is_process_entry:
         # Some show or change what their reader or writer may, and it would be us who opened them.
         return Refuse(found.path, access, "entries of a process are not opened on request")
+    if access.writes and any(inside(found.path, held) for held in policy.limits):
+        return Refuse(found.path, access, "the limits of this run are held there")
     root_below = policy.root_below(found.path)
     if root_below is not None:
         return Refuse(found.path, access, f"it leads to '{root_below}', a protected nono state root")

@@ -192,6 +192,9 @@ CONTRADICTIONS = {
         ["--sandbox-policy", "vm"],
         "--sandbox-policy 'vm': expected auto, landlock, external or netns.",
     ),
+    "a size with decimals": (["--memory", "1.5G"], "--memory '1.5G' is not a size"),
+    "a size without a unit": (["--memory", "512"], "--memory '512' is less than 1 MiB"),
+    "no processes": (["--max-processes", "0"], "--max-processes '0' is not a number from 1 to 4194304."),
     "netns without a proxy": (
         ["--sandbox-policy", "netns"],
         "--sandbox-policy netns is for a run with a proxy, and nothing asks for one.",
@@ -261,6 +264,23 @@ def test_a_profile_that_needs_the_proxy_is_refused_by_wrap(here: Place) -> None:
     Path(profile).unlink()
     assert_refused(wrapped, f"{CONFIGURATION}this profile needs the credential proxy")
     assert supervised.stdout == STARTED
+
+
+@pytest.mark.parametrize("limit", ["--memory=1G", "--max-processes=9"])
+def test_limits_are_refused_by_wrap(somewhere: Place, limit: str) -> None:
+    wrapped = nono(somewhere, "wrap", limit, *ECHO)
+    assert_refused(wrapped, f"{CONFIGURATION}--memory and --max-processes need a supervisor")
+    assert "\nhint: nono run, " in wrapped.stderr
+    assert limit.partition("=")[0] not in nono(somewhere, "wrap", "--help").stdout
+    assert limit.partition("=")[0] in nono(somewhere, "run", "--help").stdout
+
+
+@pytest.mark.parametrize("path", ["/sys", "/sys/fs/cgroup"])
+def test_a_grant_to_write_cgroups_is_refused_beside_limits(somewhere: Place, path: str) -> None:
+    granted = [f"--allow={path}"]
+    refused = nono(somewhere, "run", "--memory=1G", *granted, *ECHO)
+    assert_refused(refused, f"Sandbox initialization failed: the grant to write '{path}'")
+    assert nono(somewhere, "run", *granted, *ECHO).stdout == STARTED
 
 
 def test_a_missing_path_is_no_mistake_but_it_is_said(somewhere: Place) -> None:

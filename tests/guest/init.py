@@ -27,6 +27,7 @@ REPORTS = "/dev/ttyS1"
 MOUNTS = (
     ("proc", "/proc"),
     ("sysfs", "/sys"),
+    ("cgroup2", "/sys/fs/cgroup"),
     ("devtmpfs", "/dev"),
     ("tmpfs", "/dev/shm"),
     ("devpts", "/dev/pts"),
@@ -41,7 +42,11 @@ ENVIRONMENT = {
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONPATH": str(ROOT / "tests"),
     "NONO_TEST_TRIES": "1000",
+    "NONO_TEST_CGROUPS": "1",  # they are delegated, and tests of them need not be skipped
 }
+CGROUPS = Path("/sys/fs/cgroup")
+MANAGER = CGROUPS / f"user.slice/user-{USER}.slice/user@{USER}.service"  # as systemd has it
+DELEGATED = ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control")
 
 
 def main() -> None:
@@ -65,9 +70,22 @@ def _prepare() -> None:
     os.chmod("/dev/shm", 0o1777)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
+    _delegate_cgroups()
     os.mkdir("/home/user", 0o700)
     os.chown("/home/user", USER, USER)
     os.chmod(REPORTS, 0o666)
+
+
+def _delegate_cgroups() -> None:
+    """As a login to a system with systemd does it; this process and all that follow are in a scope there."""
+    scope = MANAGER / "tests.scope"
+    scope.mkdir(parents=True)
+    for directory in (CGROUPS, *reversed(MANAGER.relative_to(CGROUPS).parents[:-1]), MANAGER):
+        (CGROUPS / directory / "cgroup.subtree_control").write_text("+memory +pids")
+    for directory in (MANAGER, scope):
+        for name in DELEGATED:
+            os.chown(directory / name, USER, USER)
+    (scope / "cgroup.procs").write_text("0")
 
 
 def _run(boot: Mapping[str, str]) -> None:

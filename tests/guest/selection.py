@@ -6,6 +6,14 @@ from dataclasses import dataclass
 
 LISTENER = ("tests/kernel/test_listener.py", "tests/kernel/test_notify_releases.py")
 LADDER = "tests/e2e/test_ladder.py::test_a_run_that_can_be_held_starts_and_reaches_what_its_rung_leaves_open"
+LIMITS = tuple(
+    f"tests/attacks/test_limits.py::test_{name}"
+    for name in (
+        "a_command_that_takes_more_memory_than_it_may_is_killed[user-auto]",
+        "nothing_gets_out_from_under_its_limits[user-auto]",
+        "one_process_or_thread_more_than_there_may_be_is_not_started[user-threads]",
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +30,7 @@ ATTACKS = (
     "files",
     "foreign_calls",
     "lifetimes",
+    "limits",
     "private_network",
     "races",
     "sends",
@@ -30,7 +39,7 @@ ATTACKS = (
 )
 SELECTIONS = {
     "short": Selection(
-        (*LISTENER, *(f"{LADDER}[{cell}]" for cell in ("host-default", "host-default-netns"))), 200
+        (*LISTENER, *LIMITS, *(f"{LADDER}[{cell}]" for cell in ("host-default", "host-default-netns"))), 300
     ),
     "full": Selection(
         (

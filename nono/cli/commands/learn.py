@@ -79,6 +79,7 @@ def run(argv: Sequence[str]) -> int:
             warn=console.warn,
             say=console.lines,
             watch=lesson.observation.recorded,
+            explain=lambda story: console.lines(story.lines()),
             observation=lesson.observation,
             redaction=redaction(config),
         )

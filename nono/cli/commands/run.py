@@ -20,6 +20,7 @@ from nono.policy.capability import NetworkMode
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+    from nono.supervisor.limit_story import Story
 
 DESCRIPTION = "Runs COMMAND in the sandbox, with a supervisor that holds its credentials."
 
@@ -79,6 +80,7 @@ def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -
 
             return conclude(prepared, console, environ, redaction(config))
         denials = Denials()
+        stories: list[Story] = []
         exit_code = launch.execute(
             prepared,
             audit=not given.flag("no_audit"),
@@ -87,10 +89,11 @@ def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -
             say=console.lines,
             watch=denials.note,
             redaction=redaction(config),
+            explain=stories.append,
         )
     if exit_code or denials.listed():
         # Imported here: most runs end well.
         from nono.cli.after_run import report
 
-        report(exit_code, denials, prepared, invocation, console)
+        report(exit_code, denials, stories, prepared, invocation, console)
     return exit_code

@@ -17,6 +17,7 @@ from nono.sandbox import probe
 from nono.sandbox.facts import HostFacts, Listener
 from nono.sandbox.namespace_advice import advice
 from nono.sandbox.plan import Refusal, choose_enforcement
+from nono.supervisor import cgroup, cgroup_place
 
 DESCRIPTION = "Checks what this machine can enforce."
 FEATURES = (
@@ -95,6 +96,7 @@ def _support(facts: HostFacts) -> list[str]:
     lines += _listener(facts)
     lines += _private_network(facts)
     lines += _proxy_only(facts)
+    lines += _limits()
     return lines
 
 
@@ -135,6 +137,18 @@ def _proxy_only(facts: HostFacts) -> list[str]:
         return ["Proxy-only network (--credential, --network-profile): refused by default on this kernel"]
     lines = [f"Proxy-only network: enforced by {chosen.rung.value} ({render.RUNGS[chosen.rung]})"]
     return lines + [f"Not enforced: {gap}" for gap in chosen.gaps]
+
+
+def _limits() -> list[str]:
+    lines = []
+    seen = cgroup.look((os.getpid(),))
+    for flag, controller in (("--memory", "memory"), ("--max-processes", "pids")):
+        place = cgroup_place.choose(seen, {controller})
+        if isinstance(place, cgroup_place.Unavailable):
+            lines += [f"Limits, {flag}: unavailable, {place.cause}", f"  hint: {place.remedy}"]
+        else:
+            lines.append(f"Limits, {flag}: available (cgroup v2, {place.parent})")
+    return lines
 
 
 def _wsl2(facts: HostFacts) -> list[str]:

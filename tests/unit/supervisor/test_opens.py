@@ -107,6 +107,19 @@ def test_what_a_rule_decides_is_refused_without_asking(path: str, flags: int, re
     assert refused.reason == reason
 
 
+def test_beside_limits_nobody_is_asked_about_writing_what_holds_them() -> None:
+    def judged(path: str, flags: int) -> object:
+        policy = POLICY._replace(limits=("/sys/fs/cgroup",))
+        return judge_open(OpenCall(3, b"x", flags), Found(path, "file"), policy)
+
+    inside = "/sys/fs/cgroup/x.scope/nono.7/memory.max"
+    for flags, access in ((os.O_WRONLY, Access.WRITE), (os.O_RDWR, Access.READWRITE)):
+        assert judged(inside, flags) == Refuse(inside, access, "the limits of this run are held there")
+    assert judged(inside, os.O_RDONLY) == Ask(Access.READ)
+    assert judged("/sys/fs/cgroups", os.O_WRONLY) == Ask(Access.WRITE)
+    assert verdict(inside, os.O_WRONLY) == Ask(Access.WRITE)
+
+
 @pytest.mark.parametrize("path", ["/", "/home", "/home/ada/.local/state"])
 def test_a_directory_that_leads_to_nonos_state_is_refused(path: str) -> None:
     refused = verdict(path, kind="directory")

@@ -1,0 +1,81 @@
+"""How much memory and how many processes a command and all it starts may have together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nono.errors import ConfigError, SandboxError
+from nono.policy.capability import Grant, Limits
+from nono.policy.places import inside
+
+CGROUP_ROOT = "/sys/fs/cgroup"
+MEMORY_MIN = 1 << 20  # bytes; less than any program needs, and mostly a forgotten unit
+MEMORY_MAX = (1 << 63) - 1  # what the kernel takes for "no limit" begins here
+PROCESSES_MAX = 1 << 22  # PID_MAX_LIMIT: no Linux has more, and pids.max takes no higher number
+DIGITS_MAX = 19  # of MEMORY_MAX
+
+PREFIXES = tuple(enumerate("KMGT", start=1))
+# By what stands behind a number, in upper case: bytes.
+UNITS: dict[str, int] = (
+    {"": 1, "B": 1}
+    | {f"{letter}{ending}": 1024**power for power, letter in PREFIXES for ending in ("", "I", "IB")}
+    | {f"{letter}B": 1000**power for power, letter in PREFIXES}
+)
+
+
+def limits_of(memory: str | None, max_processes: str | None) -> Limits:
+    """What --memory and --max-processes say; None: not given. ConfigError: not a size, or not a number."""
+    return Limits(
+        None if memory is None else memory_size(memory),
+        None if max_processes is None else process_count(max_processes),
+    )
+
+
+def memory_size(text: str) -> int:
+    """Bytes of a size such as 512M: a whole number and a unit, in upper or lower case. ConfigError."""
+    digits = text.rstrip("BIKMGTbikmgt")
+    unit = UNITS.get(text[len(digits) :].upper())
+    if not (digits.isascii() and digits.isdecimal()) or unit is None:
+        raise ConfigError(
+            f"--memory '{text}' is not a size: a whole number and a unit are expected.",
+            hint="K, M, G and T (or KiB, MiB, ...) count in 1024s; KB, MB, GB and TB in 1000s: --memory 512M",
+        )
+    if len(digits.lstrip("0")) > DIGITS_MAX or (size := int(digits) * unit) > MEMORY_MAX:
+        raise ConfigError(f"--memory '{text}' is more than any machine can have.")
+    if size < MEMORY_MIN:
+        hint = f"did you mean {int(digits)}M?" if size else "leave --memory out for no limit"
+        raise ConfigError(f"--memory '{text}' is less than 1 MiB, in which nothing runs.", hint=hint)
+    return size
+
+
+def process_count(text: str) -> int:
+    """ConfigError: not a number from 1 to PROCESSES_MAX."""
+    is_number = text.isascii() and text.isdecimal() and len(text.lstrip("0")) <= len(str(PROCESSES_MAX))
+    if not is_number or not 1 <= int(text) <= PROCESSES_MAX:
+        raise ConfigError(f"--max-processes '{text}' is not a number from 1 to {PROCESSES_MAX}.")
+    return int(text)
+
+
+def shown_size(size: int) -> str:
+    """Bytes as a person reads them, e.g. "512 MiB"; what is no whole number of a unit is rounded down."""
+    for power, letter in reversed(PREFIXES):
+        if size >= 1024**power:
+            whole, tenth = divmod(size * 10 // 1024**power, 10)
+            return f"{whole}.{tenth} {letter}iB" if tenth else f"{whole} {letter}iB"
+    return f"{size} bytes"
+
+
+def refuse_lifting(limits: Limits, grants: Iterable[Grant], cgroups: str = CGROUP_ROOT) -> None:
+    """SandboxError where limits are set and a grant would let the command write what holds them.
+
+    cgroups: where cgroups are mounted.
+    """
+    if not limits.is_set:
+        return
+    for grant in grants:
+        if grant.access.writes and (inside(grant.path, cgroups) or inside(cgroups, grant.path)):
+            raise SandboxError(
+                f"the grant to write '{grant.original}' (source: {grant.source}) reaches {cgroups}, where "
+                "the command could lift its own limits.",
+                hint="grant it for reading, leave it out, or leave out --memory and --max-processes",
+            )

@@ -1,0 +1,156 @@
+"""Chooses where a cgroup with limits can be made, or says why it cannot and what would change that."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from posixpath import dirname, join
+from typing import NamedTuple
+
+from nono.policy.places import inside
+
+FILE_SYSTEM = "cgroup2"
+SCOPE = "systemd-run {}--scope -p Delegate=yes nono run ..."
+
+
+class Mount(NamedTuple):
+    """One place where cgroup v2 is mounted."""
+
+    root: str  # the cgroup that is seen there
+    place: str  # the directory where it is seen
+
+
+class Level(NamedTuple):
+    """One cgroup as this process finds it."""
+
+    path: str  # its directory
+    available: frozenset[str]  # controllers that it may hand down
+    enabled: frozenset[str]  # those that it does hand down
+    is_writable: bool  # cgroups can be made in it, and processes moved into and out of it
+    is_root: bool  # of the whole machine: it may have processes and hand down controllers
+    is_vacated: bool  # nobody would be in it any more if we left
+
+
+class CgroupFacts(NamedTuple):
+    """What this host says about cgroups."""
+
+    levels: tuple[Level, ...] = ()  # our own, then those above it; none: there is no cgroup v2
+    mounted: tuple[str, ...] = ()  # every directory that shows cgroups
+    on_v1: frozenset[str] = frozenset()  # controllers that an older hierarchy holds
+    is_container: bool = False
+    is_wsl2: bool = False
+    is_root: bool = False  # we are
+
+
+class Place(NamedTuple):
+    """Where the cgroup is to be made."""
+
+    parent: str
+    mounted: tuple[str, ...]  # every directory that shows cgroups
+    to_enable: frozenset[str]  # controllers
+    is_left: bool  # we are in it: leave it first, as a cgroup with processes hands nothing down
+
+
+class Unavailable(NamedTuple):
+    """Both parts as parts of a sentence."""
+
+    cause: str
+    remedy: str
+
+
+def own_path(proc_self_cgroup: str) -> str | None:
+    """Our cgroup of version 2, from /proc/self/cgroup; None when there is none (cgroups(7))."""
+    for line in proc_self_cgroup.splitlines():
+        if line.startswith("0::/"):
+            return line.removeprefix("0::")
+    return None
+
+
+def held_by_v1(proc_self_cgroup: str) -> frozenset[str]:
+    """The controllers of the lines that have some."""
+    fields = [line.split(":", 2) for line in proc_self_cgroup.splitlines()]
+    return frozenset(name for each in fields if len(each) == 3 for name in each[1].split(",") if name)
+
+
+def mounts(mountinfo: str) -> tuple[Mount, ...]:
+    """Where /proc/self/mountinfo has cgroup v2 (proc_pid_mountinfo(5))."""
+    found = []
+    for line in mountinfo.splitlines():
+        before, _, behind = line.partition(" - ")
+        fields = before.split(" ")
+        if behind.split(" ")[0] == FILE_SYSTEM and len(fields) > 4:
+            found.append(Mount(_unescaped(fields[3]), _unescaped(fields[4])))
+    return tuple(found)
+
+
+def _unescaped(field: str) -> str:
+    """Spaces and such are written in octal there."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
+
+
+def directories(path: str | None, mounted: Iterable[Mount], uid: int) -> tuple[str, ...]:
+    """The directories of our own cgroup, at path, and of those above it that could be ours.
+
+    They end at the user's manager of systemd, if we are below one: above it nothing is delegated. Root may
+    write everywhere, and so only its own cgroup counts where there is no such manager.
+    """
+    for mount in mounted:
+        if path is None or not inside(path, mount.root):
+            continue
+        below = path[len(mount.root.rstrip("/")) :].strip("/")
+        found = [join(mount.place, below).rstrip("/")]
+        manager = f"/user@{uid}.service"
+        while found[-1] != mount.place and not found[-1].endswith(manager):
+            found.append(dirname(found[-1]))
+        return tuple(found) if uid != 0 or found[-1].endswith(manager) else (found[0],)
+    return ()
+
+
+def choose(facts: CgroupFacts, wanted: Iterable[str]) -> Place | Unavailable:
+    """The parent of a cgroup that has the wanted controllers.
+
+    Our own cgroup comes first: whatever limits it has hold for the new one as well. The nearest one above
+    it that already hands the controllers down is next.
+    """
+    controllers = frozenset(wanted)
+    for level in facts.levels[:1]:
+        can_hand_down = level.is_root or level.is_vacated
+        if level.is_writable and can_hand_down and controllers <= level.available:
+            to_enable = controllers - level.enabled
+            return Place(level.path, facts.mounted, to_enable, is_left=not level.is_root)
+    for level in facts.levels:
+        if level.is_writable and controllers <= level.enabled:
+            return Place(level.path, facts.mounted, frozenset(), is_left=False)
+    return _unavailable(facts, controllers)
+
+
+def _unavailable(facts: CgroupFacts, controllers: frozenset[str]) -> Unavailable:
+    names = " and ".join(sorted(controllers & facts.on_v1)) or "the controllers"
+    if not facts.levels or controllers & facts.on_v1:
+        cause = f"cgroup v1 holds {names} here" if facts.on_v1 else "cgroup v2 is not mounted here"
+        if facts.is_wsl2:
+            return Unavailable(cause, "in .wslconfig: [wsl2] kernelCommandLine=cgroup_no_v1=all")
+        if facts.is_container:
+            return Unavailable(cause, "a host with cgroup v2, and a container that sees it")
+        return Unavailable(
+            cause, "start the system with the kernel parameter systemd.unified_cgroup_hierarchy=1"
+        )
+    own = facts.levels[0]
+    if facts.is_container:
+        if not own.is_writable:
+            return Unavailable(
+                "the container may not write its cgroup",
+                "start it with --cgroupns=private and --security-opt unmask=/sys/fs/cgroup (Podman) or "
+                "writable-cgroups=true (Docker; where that is not known: --privileged)",
+            )
+        return Unavailable(
+            "other processes are in the container's cgroup", "make `nono run ...` the container's command"
+        )
+    if own.is_writable and not controllers <= own.available:
+        missing = " and ".join(sorted(controllers - own.available))
+        return Unavailable(
+            f"{missing} is not handed down to this cgroup ({own.path})",
+            SCOPE.format("" if facts.is_root else "--user "),
+        )
+    cause = "other processes are in this cgroup" if own.is_writable else "this cgroup is not delegated to you"
+    return Unavailable(f"{cause} ({own.path})", SCOPE.format("" if facts.is_root else "--user "))
