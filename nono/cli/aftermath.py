@@ -58,7 +58,9 @@ def headline(exit_code: int) -> str:
         return "Command exited with code 0, and something was denied."
     number = exit_code - 128
     if number in signal.valid_signals():
-        return f"Command killed by signal {number} ({signal.Signals(number).name})."
+        names = {int(each): each.name for each in signal.Signals}  # most real-time signals have none
+        named = f" ({names[number]})" if number in names else ""
+        return f"Command killed by signal {number}{named}."
     return f"Command exited with code {exit_code}."
 
 
