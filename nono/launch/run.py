@@ -121,6 +121,9 @@ class Launch:
             limits = prepared.capabilities.limits
             if limits.is_set:
                 record(event.resource_limits(limits.memory_bytes, limits.max_processes))
+            if cgroup is not None and cgroup.gap is not None:
+                warn(cgroup.gap)
+                record(event.not_enforced(cgroup.gap))
             for mask in prepared.capabilities.masking.masks:
                 record(event.masked(mask.path, mask.denial.origin))
             for gap in (*prepared.enforcement.gaps, *prepared.enforcement.notes):

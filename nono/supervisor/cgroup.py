@@ -19,6 +19,10 @@ from nono.sandbox import host
 from nono.supervisor import cgroup_place
 from nono.supervisor.cgroup_place import CgroupFacts, Level, Place
 
+SWAP_GAP = (
+    "this kernel does not count swap (boot it with swapaccount=1): what the command has beyond --memory may "
+    "be swapped out instead of ending it."
+)
 NAME = "nono."  # and the pid of the supervisor
 FILE_BYTES_MAX = 1 << 20
 REMOVAL_TRIES, REMOVAL_WAIT_S = 50, 0.01  # what was killed leaves its cgroup a moment later
@@ -85,6 +89,11 @@ class Cgroup:
             name: self._open(name, os.O_RDONLY)
             for name in ("memory.events", "memory.peak", "pids.events", "pids.peak")
         }
+
+    @property
+    def gap(self) -> str | None:
+        """What of the limits does not hold here, if anything does not."""
+        return None if self._limits_swap else SWAP_GAP
 
     def _open(self, name: str, flags: int) -> int | None:
         try:

@@ -20,6 +20,7 @@ from nono.policy.capability import NetworkMode
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+
     from nono.supervisor.limit_story import Story
 
 DESCRIPTION = "Runs COMMAND in the sandbox, with a supervisor that holds its credentials."
