@@ -71,6 +71,8 @@ def profile_names() -> tuple[str, ...]:
         "claude-code",
         "codex",
         "gemini-cli",
+        "opencode",
+        "aider",
         "linux-host-compat",
         "mise-dev",
         "python-dev",

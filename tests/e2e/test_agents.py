@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.agent_programs import ARCHITECTURE, npm_agent
+from support.agent_programs import ARCHITECTURE, installed
 from support.agent_stage import LOGIN, TASK, AgentStage, agent_stage
 from support.fake_anthropic import FakeAnthropic
 from support.fake_gemini import FakeGemini
@@ -48,6 +48,7 @@ class Agent:
     api: Callable[[], FakeAnthropic | FakeOpenAi | FakeGemini]
     phantom: str
     at: str = PACKAGES
+    typed: str = ""
     key: str | None = None  # its name in nono's store; None: it is in the variable phantom
 
     def __str__(self) -> str:
@@ -96,6 +97,36 @@ AGENTS = [
         phantom="GEMINI_API_KEY",
         key="gemini",
     ),
+    Agent(
+        profile="opencode",
+        argv=("opencode", "run", "--model", "anthropic/claude-sonnet-4-5", "Do it."),
+        program="opencode",
+        at=".opencode/bin",
+        hosts=("api.anthropic.com", "models.opencode.ai", "registry.npmjs.org"),
+        header=("x-api-key", KEY),
+        login=".local/share/opencode/auth.json",
+        api=lambda: FakeAnthropic(TASK, "bash"),
+        phantom="ANTHROPIC_API_KEY",
+    ),
+    Agent(
+        profile="aider",
+        argv=(
+            "aider",
+            "--model=openai/gpt-4o",
+            "--no-git",
+            "--no-show-model-warnings",
+            "--no-show-release-notes",
+        ),
+        program="bin/aider",
+        at=".local/share/uv/tools/aider-chat",
+        hosts=("api.openai.com", "raw.githubusercontent.com"),
+        header=("authorization", f"Bearer {KEY}"),
+        login=".aider/oauth-keys.env",
+        api=lambda: FakeOpenAi("sh task"),
+        phantom="OPENAI_API_KEY",
+        key="openai",
+        typed="Do it.\ny\ny\nWhat came of it?\n",  # it may run the command, and tell what it printed
+    ),
 ]
 
 
@@ -111,13 +142,16 @@ class Scene:
             environment = {self.agent.phantom: KEY}
         else:
             self.stage.nono("credential", "set", self.agent.key, stdin=KEY)
-        return self.stage.run(self.agent.profile, self.agent.argv, environment=environment)
+        (self.stage.project / "task").write_text(TASK)  # for those that run one line at a time
+        return self.stage.run(
+            self.agent.profile, self.agent.argv, environment=environment, stdin=self.agent.typed
+        )
 
 
 @pytest.fixture
 def scene(agent: Agent) -> Iterator[Scene]:
     api = agent.api()
-    mounts = {agent.at: npm_agent(agent.profile)}
+    mounts = {agent.at: installed(agent.profile)}
     with agent_stage(agent.hosts, api, mounts=mounts, login=agent.login) as stage:
         stage.install(agent.argv[0], Path(agent.at, agent.program))
         yield Scene(agent, stage, api.results)

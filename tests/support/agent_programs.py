@@ -8,6 +8,8 @@ import platform
 import shutil
 import stat
 import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -21,20 +23,32 @@ NPM_PACKAGES = {
     "claude-code": f"@anthropic-ai/claude-code-linux-{ARCHITECTURE}@2.1.332",
     "codex": f"@openai/codex@0.169.0-linux-{ARCHITECTURE}",
     "gemini-cli": "@google/gemini-cli@0.61.0",
+    "opencode": f"opencode-linux-{ARCHITECTURE}{'-baseline' if ARCHITECTURE == 'x64' else ''}@1.18.33",
 }
+# Of those in opencode's, the directory with the program.
+INSIDE = {"opencode": "bin"}
+PYTHON_PACKAGES = {"aider": "aider-chat==0.86.2"}
+PYTHONS = ("python3.12", "python3.11", "python3.10")  # what aider runs on
 
 
-def npm_agent(name: str) -> Path:
+def installed(name: str) -> Path:
     """The directory of the agent's package. Skips the test where its registry cannot be reached."""
-    package = NPM_PACKAGES[name]
-    folder, version = package.rsplit("@", 1)
-    installed = _cache() / f"{name}-{version}"
+    if name in NPM_PACKAGES:
+        folder, version = NPM_PACKAGES[name].rsplit("@", 1)
+        return _kept(name, version, _npm(NPM_PACKAGES[name])) / "node_modules" / folder / INSIDE.get(name, "")
+    package = PYTHON_PACKAGES[name]
+    return _kept(name, package.rpartition("=")[2], _uv(package))
+
+
+def _kept(name: str, version: str, commands: Sequence[Sequence[str]]) -> Path:
+    target = _cache() / f"{name}-{version}"
     with open(_cache() / f"{name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another test run may be getting it
-        if not installed.exists():
-            _remove_other_versions(name)
-            _install(package, installed)
-    return installed / "node_modules" / folder
+        if not target.exists():
+            for other in _cache().glob(f"{name}-*"):
+                shutil.rmtree(other)
+            _install(commands, target)
+    return target
 
 
 def _cache() -> Path:
@@ -47,31 +61,43 @@ def _cache() -> Path:
     return cache
 
 
-def _remove_other_versions(name: str) -> None:
-    for other in _cache().glob(f"{name}-*"):
-        shutil.rmtree(other)
-
-
-def _install(package: str, target: Path) -> None:
+def _npm(package: str) -> Sequence[Sequence[str]]:
     """No script of the package is run: that would be outside any sandbox, as root."""
+    options = ("--ignore-scripts", "--no-save", "--no-audit", "--no-fund", "--no-update-notifier")
+    return [("npm", "install", *options, "--prefix", ".", package)]
+
+
+def _uv(package: str) -> Sequence[Sequence[str]]:
+    """Wheels only, for the same reason."""
+    python = next(
+        filter(None, (shutil.which(name, path="/usr/local/bin:/usr/bin") for name in PYTHONS)), None
+    )
+    if python is None:
+        pytest.skip(f"none of {', '.join(PYTHONS)} is installed")
+    uv = str(Path(sys.prefix, "bin/uv"))
+    install = ("pip", "install", "--quiet", "--only-binary", ":all:", "--link-mode", "copy")
+    return [
+        (uv, "venv", "--quiet", "--relocatable", "--allow-existing", "--python", python, "."),
+        (uv, *install, "--python", "bin/python", package),
+    ]
+
+
+def _install(commands: Sequence[Sequence[str]], target: Path) -> None:
     unfinished = target.with_name(f"{target.name}.part")
     unfinished.mkdir(mode=0o755)
-    options = ("--ignore-scripts", "--no-save", "--no-audit", "--no-fund", "--no-update-notifier")
     try:
-        ended = subprocess.run(
-            ("npm", "install", *options, "--prefix", unfinished, package),
-            cwd=unfinished,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_S,
-            check=False,
-        )
-        if ended.returncode == 0:
-            unfinished.rename(target)
-            return
-        reason = ended.stderr.strip()
-    except (FileNotFoundError, subprocess.TimeoutExpired) as failure:
-        reason = str(failure)
-    shutil.rmtree(unfinished)
-    pytest.skip(f"{package} cannot be got: {reason}")
+        for command in commands:
+            subprocess.run(
+                command,
+                cwd=unfinished,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=LIMIT_S,
+                check=True,
+            )
+        unfinished.rename(target)
+    except (OSError, subprocess.SubprocessError) as failure:
+        shutil.rmtree(unfinished)
+        said = getattr(failure, "stderr", None) or ""
+        pytest.skip(f"{target.name} cannot be got: {failure} {said}")

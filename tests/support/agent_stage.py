@@ -76,12 +76,12 @@ class AgentStage:
         command: Sequence[str],
         *,
         environment: Mapping[str, str] | None = None,
-        flags: Sequence[str] = (),
+        stdin: str = "",
     ) -> Ended:
         """nono run --profile ... -- command, to its end."""
         before = set(self.runner.logs())
-        nono = (*NONO, "run", "--profile", profile, "--allow-cwd", *flags, "--")
-        ended = self.person([*nono, *command], environment=environment)
+        nono = (*NONO, "run", "--profile", profile, "--allow-cwd", "--")
+        ended = self.person([*nono, *command], environment=environment, stdin=stdin)
         return Ended(ended.returncode, ended.stdout, ended.stderr, self.runner.events_since(before))
 
     def person(

@@ -21,11 +21,14 @@ USAGE = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
 
 
 class FakeOpenAi:
-    """The handler of an upstream. tools: the agents' own for shell commands; results: what they reported."""
+    """The handler of an upstream. results: what the agent reported.
 
-    def __init__(self, command: str, tools: Arguments) -> None:
+    tools: the agents' own for shell commands; without any, the command is a block of shell in what is said.
+    """
+
+    def __init__(self, command: str, tools: Arguments | None = None) -> None:
         self.command = command
-        self.tools = tools
+        self.tools = tools or {}
         self.results: list[str] = []
 
     def __call__(self, request: Received) -> None:
@@ -68,7 +71,7 @@ class FakeOpenAi:
         call: dict[str, Any] | None = None
         if name is not None and not results:
             call = {"name": name, "arguments": json.dumps(self.tools[name](self.command))}
-        text = None if call else self._told(results)
+        text = None if call else self._told(results) if self.tools else self._said(asked)
         completion = {"id": "c_1", "model": asked["model"], "created": 0}
         if asked.get("stream"):
             stream(request, _completion_events(completion, text, call))
@@ -82,6 +85,12 @@ class FakeOpenAi:
 
     def _tool(self, offered: set[Any]) -> str | None:
         return next((name for name in self.tools if name in offered), None)
+
+    def _said(self, asked: dict[str, Any]) -> str:
+        """To an agent without tools: it says in a message what it ran, and what came of it."""
+        said = [message["content"] for message in asked["messages"] if message["role"] == "user"]
+        results = [text for text in said if self.command in text]
+        return self._told(results) if results else f"Run it:\n\n```bash\n{self.command}\n```\n"
 
     def _told(self, results: list[Any]) -> str:
         if not results:
