@@ -17,6 +17,7 @@ COMMANDS = {
     "learn": "watch a command, and write the least profile for it",
     "wrap": "apply the sandbox to this process and become the command",
     "profile": "list, show, compare, check and write profiles",
+    "policy": "old name of what `nono profile` does",
     "completion": "print a script that completes nono's words in your shell",
     "why": "say whether a path or host would be allowed, and by which rule",
     "setup": "check what this machine can enforce (--check-only)",
@@ -28,7 +29,7 @@ COMMANDS = {
 # The rest of the specification. Known, so that a script learns "not yet" rather than "no such thing".
 # fmt: off
 LATER = frozenset({
-    "shell", "policy", "ps", "stop", "detach", "pause", "attach", "resume", "logs",
+    "shell", "ps", "stop", "detach", "pause", "attach", "resume", "logs",
     "inspect", "prune", "session", "connect", "rollback", "audit", "trust", "pull", "remove",
     "update", "search", "list", "outdated", "pin", "unpin", "platform", "open-url-helper",
     "pack-update-hint-helper", "doctor", "report", "allow", "replay-policy",
@@ -162,6 +163,10 @@ def _run(name: str, rest: list[str]) -> int:
             from nono.cli.commands import profile
 
             return profile.run(rest)
+        case "policy":
+            from nono.cli.commands import policy
+
+            return policy.run(rest)
         case "completion":
             from nono.cli.commands import completion
 

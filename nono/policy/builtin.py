@@ -107,6 +107,12 @@ def profile_document(name: str) -> dict[str, Any]:
     return document
 
 
+def profile_guide() -> str:
+    """How a profile is written, as lines of at most 80 columns."""
+    with open(join(dirname(__file__), "data", "profile_guide.txt"), encoding="utf-8") as file:
+        return file.read()
+
+
 def _group(name: str, entry: Mapping[str, Any]) -> Group:
     allow = entry.get("allow", {})
     deny = entry.get("deny", {})

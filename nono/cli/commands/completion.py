@@ -24,8 +24,8 @@ SCRIPTS = {
     "zsh": completion_zsh.script,
     "fish": completion_fish.script,
 }
-# For programs, and so for nobody to complete.
-UNSEEN = frozenset({"connect-helper"})
+# For programs, or of the past: nobody is to type them.
+UNSEEN = frozenset({"connect-helper", "policy"})
 
 
 def run(argv: Sequence[str]) -> int:

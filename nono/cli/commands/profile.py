@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 
 from nono.cli import arguments
-from nono.cli.commands import profile_look, profile_write
+from nono.cli.commands import profile_look, profile_validate, profile_write
 
 DESCRIPTION = "Lists, shows, compares, checks and writes profiles."
 
@@ -24,6 +24,14 @@ def run(argv: Sequence[str]) -> int:
             return profile_write.init(_wish(parsed), environ)
         case "promote":
             return profile_write.promote(parsed.name, environ, only_diff=parsed.diff, yes=parsed.yes)
+        case "validate":
+            return profile_validate.validate(
+                parsed.file, environ, is_draft=parsed.draft, as_json=parsed.json, strict=parsed.strict
+            )
+        case "schema":
+            return profile_look.print_schema(parsed.output)
+        case "guide":
+            return profile_look.print_guide()
         case "diff":
             return profile_look.diff(parsed.old, parsed.new, environ, as_json=parsed.json)
         case _:
@@ -63,6 +71,17 @@ def parser() -> argparse.ArgumentParser:
     diff.add_argument("old", metavar="PROFILE", help="a name, or a file with a slash in its path")
     diff.add_argument("new", metavar="OTHER", help="the one it is compared with")
     _json(diff)
+
+    validate = arguments.add_action(actions, "validate", "say all that is wrong with a profile")
+    validate.add_argument("file", metavar="PROFILE", help="a file, or the name of a profile")
+    validate.add_argument("--draft", action="store_true", help="the draft of that name")
+    validate.add_argument("--strict", action="store_true", help="exit 2 where a key has an old name")
+    _json(validate)
+
+    schema = arguments.add_action(actions, "schema", "print the JSON Schema of profiles, for editors")
+    schema.add_argument("--output", "-o", metavar="FILE", help="write it there")
+
+    arguments.add_action(actions, "guide", "say how a profile is written")
 
     groups = arguments.add_action(actions, "groups", "name the groups of paths, or print one")
     groups.add_argument("name", metavar="GROUP", nargs="?", help="print this one")

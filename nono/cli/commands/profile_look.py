@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterable, Mapping
 
 from nono import paths
-from nono.cli import profile_text
-from nono.errors import ConfigError
+from nono.cli import profile_text, whole_file
+from nono.cli.console import printable
+from nono.errors import ConfigError, NonoError
 from nono.policy import builtin
 from nono.policy.group_choice import group_names
 from nono.policy.nearest import did_you_mean
 from nono.policy.places import Places
+from nono.policy.profile import Profile
 from nono.policy.profile_catalog import catalog, extends_of
 from nono.policy.profile_diff import difference
 from nono.policy.profile_dump import as_document
 from nono.policy.profile_files import user_directory
-from nono.policy.profile_store import load_profile, own_document
+from nono.policy.profile_store import Loaded, load, own_document
 
 
 def list_profiles(environ: Mapping[str, str], *, as_json: bool) -> int:
@@ -33,7 +36,7 @@ def show(reference: str, environ: Mapping[str, str], *, as_json: bool, raw: bool
     if raw:
         print_json(own_document(reference, environ))
         return 0
-    profile = load_profile(reference, environ)
+    profile = _loaded(reference, environ)
     document = as_document(profile, extends_of(reference, environ), group_names(profile))
     if as_json:
         print_json(document)
@@ -43,7 +46,7 @@ def show(reference: str, environ: Mapping[str, str], *, as_json: bool, raw: bool
 
 
 def diff(old: str, new: str, environ: Mapping[str, str], *, as_json: bool) -> int:
-    before, after = load_profile(old, environ), load_profile(new, environ)
+    before, after = _loaded(old, environ), _loaded(new, environ)
     compared = difference(before, after, group_names(before), group_names(after))
     if as_json:
         print_json(compared)
@@ -72,6 +75,38 @@ def groups(name: str | None, environ: Mapping[str, str], *, as_json: bool, all_p
         print_json(detail)
     else:
         print_lines(profile_text.group_lines(known[name], detail))
+    return 0
+
+
+def _loaded(reference: str, environ: Mapping[str, str]) -> Profile:
+    loaded = load(reference, environ)
+    warn_of_old_names(loaded)
+    return loaded.profile
+
+
+def warn_of_old_names(loaded: Loaded) -> None:
+    """--silent does not silence it: the profile stops working one day."""
+    for warning in loaded.warnings:
+        print(printable(warning), file=sys.stderr)
+
+
+def print_schema(output: str | None) -> int:
+    # Imported here: nothing else needs it.
+    from nono.policy.profile_json_schema import schema
+
+    if output is None:
+        print_json(schema())
+        return 0
+    try:
+        whole_file.replace(output, (json.dumps(schema(), indent=2) + "\n").encode())
+    except OSError as error:
+        raise NonoError(f"{output} cannot be written: {error.strerror}") from error
+    print(printable(f"Wrote {output}"), file=sys.stderr)
+    return 0
+
+
+def print_guide() -> int:
+    print(builtin.profile_guide(), end="")
     return 0
 
 

@@ -1,0 +1,30 @@
+"""``nono policy``: what ``nono profile`` was called once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from nono.cli.commands import profile
+from nono.errors import UsageError
+from nono.policy.nearest import did_you_mean
+
+# Old actions, and what they are called today.
+ACTIONS = {"groups": "groups", "profiles": "list", "show": "show", "diff": "diff", "validate": "validate"}
+
+
+def run(argv: Sequence[str]) -> int:
+    words = [*argv]
+    position = next((at for at, word in enumerate(words) if word in ACTIONS), None)
+    if position is None and {"-h", "--help"} & set(words):
+        return profile.run(words)
+    if position is None:
+        word = next((word for word in words if not word.startswith("-")), "")
+        near = did_you_mean(word, ACTIONS) or "nono profile --help"
+        raise UsageError(f"nono policy: expected {', '.join(ACTIONS)}.", hint=near)
+    old, new = words[position], ACTIONS[words[position]]
+    words[position] = new
+    if not {"-s", "--silent"} & set(words):
+        warning = f"`nono policy {old}` is deprecated; use `nono profile {new}` instead."
+        print(f"  [nono] Warning: {warning} Will be removed in v1.0.0.", file=sys.stderr)
+    return profile.run(words)
