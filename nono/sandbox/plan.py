@@ -14,6 +14,11 @@ UNIX_SOCKET_GAP = (
     "connections to Unix sockets with a path are not checked: the command reaches every service of this "
     "user that listens on one (D-Bus, ssh-agent, containers)."
 )
+# listen(2) without bind(2) takes a port by itself. A filter cannot tell such a socket from one of Unix.
+UNBOUND_GAP = (
+    "a socket that was not bound listens all the same, on a port that the kernel chooses: whoever reaches "
+    "this host reaches the command there."
+)
 PROCESS_INFO_GAP = (
     "process_info_mode has no effect on Linux: what the command can read about other processes is what is "
     "granted of /proc."
@@ -250,7 +255,8 @@ def _ports_only(ports: PortGrants, because: str, kernel_gaps: tuple[str, ...]) -
         "only the port of a connection is checked here, not its address: the sandboxed process can "
         f"reach any host that listens on {named} ({because})."
     )
-    return Enforcement(rung=Rung.LANDLOCK, warnings=(warning,), gaps=(*kernel_gaps, UNIX_SOCKET_GAP, warning))
+    gaps = (*kernel_gaps, UNIX_SOCKET_GAP, UNBOUND_GAP, warning)
+    return Enforcement(rung=Rung.LANDLOCK, warnings=(warning,), gaps=gaps)
 
 
 def _by_landlock_alone(
@@ -327,7 +333,7 @@ def _without_proxy(
             "only the port of a connection is checked here, not its address: the sandboxed process can reach "
             f"any host that listens on {_listed(capabilities.ports.open)}, and be reached there.",
         )
-    return Enforcement(rung=None, warnings=warnings, gaps=(*gaps, *warnings))
+    return Enforcement(rung=None, warnings=warnings, gaps=(*gaps, UNBOUND_GAP, *warnings))
 
 
 def _listed(ports: tuple[PortRange, ...]) -> str:

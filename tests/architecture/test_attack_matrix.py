@@ -52,5 +52,6 @@ def test_no_case_is_left_out() -> None:
         *(f"D{number}" for number in range(1, 5)),
         *(f"K{number}" for number in range(1, 23)),
         *(f"F{number}" for number in range(1, 11)),
+        *(f"A{number}" for number in range(1, 6)),
     }
     assert numbered <= set(cases)

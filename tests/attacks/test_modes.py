@@ -5,15 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import pytest
 
-from nono.kernel import landlock
 from support.attack_programs.odd_sockets import FAMILIES, PERMITTED
 from support.canary import Canary
-from support.kernelsim import Kernel
+from support.modes import MODES, Mode, available
 from support.nono_run import NonoRun, program
 
 RINGS = ("io_uring_setup", "io_uring_enter", "io_uring_register")
@@ -21,37 +19,20 @@ CALLS = ("sendto", "sendmsg", "sendmmsg")
 GATES = ("native", "i386", "socketcall", "x32")
 # Their paths are not judged in these modes, which is said; so their kind is not either.
 UNIX = ("unix datagram", "unix raw")
+DETOURS = (
+    "dup2 over a connected socket",
+    "dup2 over a high number",
+    "SCM_RIGHTS",
+    "own descriptor table",
+    "vfork",
+)
 X86_ONLY = pytest.mark.skipif(os.uname().machine != "x86_64", reason="gates of x86-64")
-HAS_TCP_RULES = landlock.abi_version() >= 4
-
-
-@dataclass(frozen=True, slots=True)
-class Mode:
-    """How a proxy-only run is held without a listener of nono's."""
-
-    kernel: Kernel
-    rung: str
-    flags: tuple[str, ...] = ()
-
-    @property
-    def wrapper(self) -> Sequence[str]:
-        return () if self.kernel == Kernel() else self.kernel.command([])
-
-
-BUSY = Kernel(notify_busy=True)
-NETNS = ("--sandbox-policy=netns",)
-MODES = {
-    "busy": Mode(BUSY, "landlock"),
-    "busy, no user namespaces": Mode(Kernel(notify_busy=True, no_userns=True), "landlock"),
-    "netns": Mode(Kernel(), "netns", NETNS),
-    "netns, busy, Landlock V3": Mode(Kernel(notify_busy=True, landlock_abi=3), "netns", NETNS),
-}
 
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> Mode:
     chosen = MODES[request.param]
-    if chosen.rung == "landlock" and not HAS_TCP_RULES:
+    if not available(chosen):
         pytest.skip("Landlock has no TCP rules on this kernel")
     return chosen
 
@@ -99,3 +80,19 @@ def test_sockets_and_rings_are_refused(mode: Mode, sandbox: NonoRun) -> None:
     assert {name: outcomes[name] for name in closed} == dict.fromkeys(closed, "EPERM")
     assert {name: outcomes[name] for name in RINGS} == dict.fromkeys(RINGS, "EPERM")
     assert {name: outcomes[name] for name in PERMITTED} == dict.fromkeys(PERMITTED, "ok")
+
+
+def test_no_detour_reaches_a_stranger(mode: Mode, sandbox: NonoRun) -> None:
+    """K11. A socket that is not bound listens all the same, on a port of its own: the plan says so."""
+    with Canary() as canary:
+        command = program("socket_calls", canary.tcp("stranger"))
+        run = sandbox.run(command, flags=mode.flags, wrapper=mode.wrapper)
+        assert canary.seen() == {}
+    outcomes = run.outcomes()
+    to_proxy = {name: outcome for name, outcome in outcomes.items() if name.endswith(", to the proxy")}
+    assert len(to_proxy) == 4
+    assert set(to_proxy.values()) == {"ok"}
+    assert {outcomes[name] for name in DETOURS} <= {"EACCES", "ECONNREFUSED"}
+    gaps = [event["what"] for event in run.events if event["type"] == "not_enforced"]
+    is_said = any("listens all the same" in gap for gap in gaps)
+    assert (outcomes["listen unbound"], is_said) == ("ok", mode.rung == "landlock")

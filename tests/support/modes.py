@@ -1,0 +1,44 @@
+"""The ways in which a proxy-only run is held without a listener of nono's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nono.kernel import landlock
+from support.kernelsim import Kernel
+
+HAS_TCP_RULES = landlock.abi_version() >= 4
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """One of them. flags are options of `nono run`."""
+
+    kernel: Kernel
+    rung: str
+    flags: tuple[str, ...] = ()
+
+    @property
+    def has_port_rules(self) -> bool:
+        """Of Landlock, whatever else holds the run."""
+        return HAS_TCP_RULES and (self.kernel.landlock_abi is None or self.kernel.landlock_abi >= 4)
+
+    @property
+    def wrapper(self) -> Sequence[str]:
+        return () if self.kernel == Kernel() else self.kernel.command([])
+
+
+BUSY = Kernel(notify_busy=True)
+NETNS = ("--sandbox-policy=netns",)
+MODES = {
+    "busy": Mode(BUSY, "landlock"),
+    "busy, no user namespaces": Mode(Kernel(notify_busy=True, no_userns=True), "landlock"),
+    "netns": Mode(Kernel(), "netns", NETNS),
+    "netns, busy, Landlock V3": Mode(Kernel(notify_busy=True, landlock_abi=3), "netns", NETNS),
+}
+
+
+def available(mode: Mode) -> bool:
+    """Whether this kernel can hold a run in that way."""
+    return mode.rung != "landlock" or HAS_TCP_RULES
