@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import termios
 from collections.abc import Iterable
@@ -12,7 +13,8 @@ from nono.cli.console import printable
 
 ANSWER_BYTES_MAX = 1024
 # What a command may have left the terminal in, ended by another character set, colours, margins or pasting.
-_RECOVER = b"\x18\x1b\\\x0f\x1b(B\x1b[!p\x1b[0m\x1b[?1049l\x1b[?2004l\x1b[?2026l\n"
+_RECOVER = b"\x18\x1b\\\x0f\x1b(B\x1b[!p\x1b[0m\x1b[?1047l\x1b[?2004l\x1b[?2026l\n"
+_CTRL_C, _NO_KEY = b"\x03", b"\0"
 _YES = frozenset({"y", "yes"})
 
 
@@ -32,30 +34,40 @@ def is_interactive() -> bool:
 
 def ask(lines: Iterable[str], question: str) -> bool:
     """Whether a person says yes, to what the lines say; no is what everything else means."""
+    # A run has blocked them, to hand them on to its command.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT})
     try:
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        _line_mode(terminal)
+        _line_mode(terminal, signals=False)
         os.write(terminal, _RECOVER)
         for line in lines:
             os.write(terminal, f"{printable(line)}\n".encode("utf-8", "replace"))
         termios.tcflush(terminal, termios.TCIFLUSH)  # what was typed before was meant for something else
         os.write(terminal, f"{question} [y/N] ".encode())
         typed = os.read(terminal, ANSWER_BYTES_MAX)
-    except (OSError, termios.error, KeyboardInterrupt):
+        if not typed.endswith(b"\n"):
+            os.write(terminal, b"\n")
+    except (OSError, termios.error):
         return False
     finally:
+        _line_mode(terminal, signals=True)
         os.close(terminal)
     return typed.decode("utf-8", "replace").strip().lower() in _YES
 
 
-def _line_mode(terminal: int) -> None:
-    """Lines, echoed, with keys that are signals: as a shell expects its terminal back."""
+def _line_mode(terminal: int, *, signals: bool) -> None:
+    """Lines, echoed, as a shell expects its terminal; without signals ^C ends one, which is then no yes."""
     with suppress(termios.error):
         attributes = termios.tcgetattr(terminal)
-        attributes[0] |= termios.ICRNL
-        attributes[1] |= termios.OPOST | termios.ONLCR
-        attributes[3] |= termios.ICANON | termios.ECHO | termios.ISIG
+        iflag, oflag, _, lflag, _, _, characters = range(7)
+        attributes[iflag] = (attributes[iflag] | termios.ICRNL) & ~(termios.IGNCR | termios.INLCR)
+        attributes[oflag] |= termios.OPOST | termios.ONLCR
+        attributes[lflag] |= termios.ICANON | termios.ECHO | termios.ECHOE | termios.ECHOK
+        attributes[lflag] = attributes[lflag] | termios.ISIG if signals else attributes[lflag] & ~termios.ISIG
+        keys = list(attributes[characters])
+        keys[termios.VEOL] = _NO_KEY if signals else _CTRL_C
+        attributes[characters] = keys
         termios.tcsetattr(terminal, termios.TCSANOW, attributes)

@@ -138,6 +138,10 @@ class Observation:
         self._need(path, access, is_dir)
         return True
 
+    def missed(self) -> None:
+        """Something was done with a path that could not be read or resolved."""
+        self._dropped += 1
+
     def recorded(self, event: Mapping[str, Any]) -> None:
         """An event of the audit log; those of the network are looked at."""
         fields = event.get("event")

@@ -38,6 +38,10 @@ class Watcher(Protocol):
         """A name in a directory was given to something (is_made) or taken away."""
         ...
 
+    def missed(self) -> None:
+        """Something was done that could not be seen."""
+        ...
+
 
 class PathWatch:
     """The calls of one listener that name files, until close(). root is closed by whoever opened it."""
@@ -56,14 +60,25 @@ class PathWatch:
     def serve(self, notification: notify.Notification, name: str) -> None:
         """See the call, and leave it to the kernel."""
         try:
-            # A caller that is gone or hides its memory, a path that leads nowhere: the kernel has an errno
-            # for each, and Landlock judges what it does find.
-            with suppress(OSError, ValueError):
-                if standing(notification.tid) == self._command:
+            if self._can_be_followed(notification.tid):
+                # A caller that is gone, a path that leads nowhere: the kernel has an errno for each, and
+                # Landlock judges what it does find.
+                with suppress(OSError, ValueError):
                     self._see(notification, name)
+            else:
+                self._watcher.missed()
         finally:
             with suppress(FileNotFoundError):  # ENOENT: the caller is gone
                 notify.let_continue(self._listener, notification.id)
+
+    def _can_be_followed(self, tid: int) -> bool:
+        """Not into another root, other namespaces or rights, nor into a process that hides its memory."""
+        try:
+            return standing(tid) == self._command
+        except PermissionError:
+            return False
+        except OSError:
+            return True  # it is gone
 
     def _see(self, notification: notify.Notification, name: str) -> None:
         tid = notification.tid

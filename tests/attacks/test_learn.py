@@ -182,3 +182,15 @@ def test_nobody_is_watched_unasked(learner: Learner) -> None:
     assert (learner.runner.project / "ran").exists()
     assert json.loads(watched.stdout)["workdir"] == {"access": "write"}
     assert not learner.file.exists()  # which only --yes or an answer writes
+
+
+def test_what_cannot_be_seen_is_counted(learner: Learner) -> None:
+    """A process that hides its memory is let, and the profile said not to be complete."""
+    if learner.runner.user.uid == 0:
+        pytest.skip("root's supervisor looks into every process")
+    hidden = "import ctypes; ctypes.CDLL(None).prctl(4, 0); open('/etc/hostname').read()"  # PR_SET_DUMPABLE
+    learned = learner.learn(python(hidden))
+    assert learned.exit_code == 0, learned.stderr
+    assert "the profile may not be complete" in learned.stderr
+    seen = learner.learn(python("open('/etc/hostname').read()"))
+    assert "the profile may not be complete" not in seen.stderr

@@ -142,3 +142,28 @@ def test_a_denied_host_stays_denied_whatever_path_is_allowed(run: Resolve) -> No
 def test_text_without_two_slashes_is_no_url() -> None:
     assert split_url("x.example:443") is None
     assert split_url("http://x.example/") == ("http", "x.example", "")
+
+
+@pytest.mark.parametrize(
+    ("domain", "scheme", "port"),
+    [
+        ("api.x.example", "https", 443),
+        ("http://api.x.example", "http", 80),
+        ("localhost:8080", "http", 8080),
+        ("https://localhost:8443", "https", 8443),
+        ("https://api.x.example/", "https", 443),
+    ],
+)
+def test_an_entry_with_endpoints_may_say_its_scheme(
+    run: Resolve, domain: str, scheme: str, port: int
+) -> None:
+    resolved = run(profile(DomainEntry(domain, (RuleEntry("GET", "/a"),))))
+    assert [(scope.scheme, scope.port) for scope in resolved.scopes] == [(scheme, port)]
+
+
+@pytest.mark.parametrize(
+    "domain", ["https://api.x.example/v1", "ftp://api.x.example", "https://u@api.x.example"]
+)
+def test_an_entry_with_endpoints_is_a_host_and_no_more(run: Resolve, domain: str) -> None:
+    with pytest.raises(ConfigError):
+        run(profile(DomainEntry(domain, (RuleEntry("GET", "/a"),))))

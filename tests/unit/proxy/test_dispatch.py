@@ -13,7 +13,7 @@ from nono.proxy.filter import HostPolicy
 from nono.proxy.message import Header, request_head
 from nono.proxy.refusal import Refusal
 from nono.proxy.route import Origin, Route, RouteTable
-from nono.proxy.verdict import Forward, Refused, Tunnel, Verdict
+from nono.proxy.verdict import Forward, Intercept, Refused, Tunnel, Verdict
 from nono.secret import Secret
 from support.proxy_thread import PHANTOM, REAL_KEY, TOKEN, FakeCredential, Hosts, a_route
 
@@ -236,3 +236,20 @@ def test_a_route_has_a_phantom_exactly_when_it_has_a_credential() -> None:
 def test_two_routes_cannot_share_a_service_name() -> None:
     with pytest.raises(ValueError, match="same service"):
         RouteTable((ROUTE, ROUTE))
+
+
+def connected(target: bytes, *, intercepts: bool = True) -> Verdict:
+    """A CONNECT of a run that looks into all TLS."""
+    table = RouteTable((ROUTE,), intercepts_all=True)
+    hosts = Hosts(denied=frozenset(("denied.test",)))
+    dispatcher = Dispatcher(table, hosts, Secret(TOKEN), OWN_PORT, intercepts=intercepts)
+    return dispatcher.judge(request_head(b"CONNECT", target, "1.1", [(b"Host", target), PROXY_AUTHORIZATION]))
+
+
+def test_a_run_that_looks_into_all_tls_tunnels_to_no_host() -> None:
+    assert isinstance(connected(b"other.test:443"), Intercept)
+    assert isinstance(
+        judged(b"CONNECT", b"other.test:443", PROXY_AUTHORIZATION, host=b"other.test:443"), Tunnel
+    )
+    assert refusal_of(connected(b"denied.test:443")).category == "host_denied"
+    assert refusal_of(connected(b"other.test:443", intercepts=False)).category == "connect_bypasses_l7"

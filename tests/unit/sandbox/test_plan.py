@@ -491,3 +491,35 @@ def test_with_a_listener_the_addresses_of_ports_are_checked_whatever_the_abi(
     assert plan.connect_ports == united([22, 3000, 3001])
     by_landlock = enforcement(asked._replace(sandbox_policy=SandboxPolicy.LANDLOCK), NATIVE)
     assert (by_landlock.sockets, len(by_landlock.warnings)) == (None, 1)
+
+
+LEARNING = PROXIED._replace(learns=True)
+
+
+@pytest.mark.parametrize(
+    ("network", "program", "static"),
+    [
+        (NetworkMode.PROXY, NotifyProgram.NOTIFY_PATHS, None),
+        (NetworkMode.BLOCKED, NotifyProgram.PATHS, StaticFilter.BLOCK_ALL),
+    ],
+)
+def test_a_run_that_is_watched_has_its_paths_trapped(
+    network: NetworkMode, program: NotifyProgram, static: StaticFilter | None
+) -> None:
+    capabilities = LEARNING._replace(network=network)
+    chosen = enforcement(capabilities, NATIVE)
+    plan = draw(capabilities, NATIVE, chosen, proxy_port=None if chosen.rung is None else 4000)
+    assert (plan.listener, plan.static_filter) == (program, static)
+    assert chosen.is_served is (network is NetworkMode.BLOCKED)
+
+
+@pytest.mark.parametrize("facts", [WSL2, NATIVE._replace(listener=Listener.BUSY)])
+def test_nothing_is_learned_without_a_listener(facts: HostFacts) -> None:
+    capabilities = LEARNING._replace(wsl2_proxy_policy=Wsl2ProxyPolicy.INSECURE_PROXY)
+    assert "nothing can be learned here" in refusal(capabilities, facts).message
+    assert isinstance(choose_enforcement(capabilities._replace(learns=False), facts), Enforcement)
+
+
+def test_sockets_beside_a_blocked_network_are_not_learned() -> None:
+    blocked = LEARNING._replace(network=NetworkMode.BLOCKED, ports=PortGrants(open=united((80,))))
+    assert "are not learned" in refusal(blocked, NATIVE).message
