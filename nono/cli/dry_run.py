@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 
 from nono.audit.redact import Redaction, redact_argv
 from nono.cli.console import Console
-from nono.launch.prepare import Prepared, find_program
+from nono.launch.prepare import Prepared, program_of
 
 
 def conclude(prepared: Prepared, console: Console, environ: Mapping[str, str], redaction: Redaction) -> int:
     """The exit code. NonoError when the program is not there: a run would end with that."""
     console.lines(_injected(prepared))
-    program = find_program(prepared.argv[0], environ.get("PATH", os.defpath), prepared.capabilities.workdir)
+    program = program_of(prepared.resolved, prepared.argv[0], environ.get("PATH", os.defpath))
     console.lines(
         [
             f"  program {program}",

@@ -60,6 +60,8 @@ class Invocation(NamedTuple):
             allow_http2=given.flag("allow_http2"),
             proxy_ca_validity=given.value("proxy_ca_validity"),
             record_flows=given.value("record_flows"),
+            allow_command=given.list("allow_command"),
+            block_command=given.list("block_command"),
             allow_gpu=given.flag("allow_gpu"),
             memory=given.value("memory"),
             max_processes=given.value("max_processes"),
@@ -75,8 +77,8 @@ def parse(command: str, description: str, argv: Sequence[str], environ: Mapping[
     words = scanned.rest[1:] if scanned.rest[:1] == ["--"] else scanned.rest
     ours = argv[: len(argv) - len(scanned.rest)]
     given = options.collect(command, scanned.values, ours, environ)
-    if not words:
-        raise NonoError("No command specified", hint=f"nono {command} [options] -- COMMAND")
+    if not words and not (command == options.RUN and given.value("profile")):  # which may name one
+        raise no_command(command)
     if _sandbox_policy(given.value("sandbox_policy")) is not None and command != options.RUN:
         raise ConfigError("--sandbox-policy is only supported by `nono run`.")
     return Invocation(given, scanned.silent, tuple(words))
@@ -99,6 +101,10 @@ def sandbox_parser(command: str, description: str, argv: Sequence[str] = ()) -> 
     arguments.add_options(parser, command, argv)
     parser.add_argument("command", nargs=REMAINDER, help=SUPPRESS)
     return parser
+
+
+def no_command(command: str) -> NonoError:
+    return NonoError("No command specified", hint=f"nono {command} [options] -- COMMAND")
 
 
 def parse_proxy(description: str, argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
-from nono.cli.parse import Invocation
-from nono.errors import NonoError
+from nono.cli.options import RUN
+from nono.cli.parse import Invocation, no_command
+from nono.errors import NonoError, UsageError
 from nono.policy.capability import Access
 from nono.policy.filesystem import HostFilesystem
 from nono.policy.grants import accesses
@@ -31,15 +32,17 @@ def resolve_given(
         raise NonoError(
             f"the current directory cannot be used: {error.strerror}", hint="cd to one that exists"
         ) from error
-    name = invocation.given.value("profile")
+    name, extends = invocation.given.value("profile"), invocation.given.list("extends")
     fs = HostFilesystem()
     if name is None:
+        if extends:
+            raise UsageError("--extends needs --profile.", hint="--profile default --extends ...")
         return _shared(invocation.request, None, environ, cwd, fs, ask)
     # Imported here: it brings json and re along, which a run without a profile may do without.
     from nono.policy.profile_inert import without_effect
     from nono.policy.profile_store import load
 
-    loaded = load(name, environ, apart=stays)
+    loaded = load(name, environ, extends, apart=stays)
     resolved = _shared(invocation.request, loaded.profile, environ, cwd, fs, ask)
     warnings = (_writable(file, resolved, fs, cwd) for file in loaded.files)
     inert = without_effect(loaded.profile)
@@ -47,6 +50,18 @@ def resolve_given(
         warnings=(*inert, *resolved.warnings, *(text for text in warnings if text)),
         deprecations=loaded.warnings,
     )
+
+
+def command_of(invocation: Invocation, resolved: Resolved) -> tuple[tuple[str, ...], str | None]:
+    """The program to run with its arguments, and what a person should hear about that. NonoError: none."""
+    typed, warning = invocation.command, None
+    if resolved.binary is not None:
+        if typed:
+            warning = f"the profile's binary, {resolved.binary}, runs; the command typed is ignored."
+        typed = (resolved.binary,)
+    if not typed:
+        raise no_command(RUN)
+    return (*typed, *resolved.command_args), warning
 
 
 def _writable(file: str, resolved: Resolved, fs: HostFilesystem, cwd: str) -> str | None:
@@ -70,11 +85,13 @@ def _shared(
     ask: Ask | None,
 ) -> Resolved:
     """The policy with the working directory in it, where that is wanted and ask says yes."""
-    resolved = resolve(request, profile, environ=environ, cwd=cwd, fs=fs)
+    resolved = resolve(request, profile, environ=environ, cwd=cwd, fs=fs, uid=os.getuid())
     if resolved.workdir_offer is None or ask is None:
         return resolved
     try:
-        with_it = resolve(request._replace(allow_cwd=True), profile, environ=environ, cwd=cwd, fs=fs)
+        with_it = resolve(
+            request._replace(allow_cwd=True), profile, environ=environ, cwd=cwd, fs=fs, uid=os.getuid()
+        )
     except NonoError as error:
         warning = f"the working directory cannot be shared: {error.message}"
         return resolved._replace(warnings=(*resolved.warnings, warning))

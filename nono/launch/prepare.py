@@ -73,6 +73,12 @@ def place_of_limits(capabilities: CapabilitySet, ours: Collection[int]) -> "Plac
     return place
 
 
+def program_of(resolved: Resolved, name: str, search_path: str) -> str:
+    """find_program, unless nono has been told not to start one of that name."""
+    resolved.commands.refuse(name)
+    return find_program(name, search_path, resolved.capabilities.workdir)
+
+
 def find_program(name: str, search_path: str, workdir: str) -> str:
     """The absolute path that execvp(3) would execute. NonoError when there is none."""
     if "/" in name:

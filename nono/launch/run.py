@@ -18,9 +18,9 @@ from nono.launch import module_path
 from nono.launch.prepare import (
     Prepared,
     enforcement_of,
-    find_program,
     make_directories,
     place_of_limits,
+    program_of,
 )
 from nono.launch.state import VARIABLE, State, state_of
 from nono.launch.state_file import StateFile, identity, state_file
@@ -70,7 +70,7 @@ class Launch:
             SandboxPolicy.NETNS,
         )
         search_path = self._environ.get("PATH", os.defpath)
-        program = find_program(command[0], search_path, capabilities.workdir) if needs_program else None
+        program = program_of(resolved, command[0], search_path) if needs_program else None
         is_served = capabilities.elevation or capabilities.learns or capabilities.wants_sockets_served
         facts = launcher.facts() if chooses_rung or is_served else host.file_system_facts()
         facts = probe.with_masks(facts, capabilities.masking)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from nono.errors import LaunchError
-from nono.launch.prepare import Prepared, enforcement_of, find_program, make_directories
+from nono.launch.prepare import Prepared, enforcement_of, make_directories, program_of
 from nono.policy.environment import child_environment, started_in
 from nono.policy.resolve import Resolved
 from nono.sandbox import host
@@ -30,7 +30,7 @@ def prepare(
     enforcement = enforcement_of(resolved.capabilities, facts)
     program = None
     if needs_program:
-        program = find_program(command[0], environ.get("PATH", os.defpath), resolved.capabilities.workdir)
+        program = program_of(resolved, command[0], environ.get("PATH", os.defpath))
     return Prepared(resolved, facts, enforcement, program, tuple(command))
 
 

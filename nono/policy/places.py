@@ -58,6 +58,7 @@ class Places(NamedTuple):
     cwd: str  # where nono was started: command-line paths hang on it
     workdir: str  # what $WORKDIR says: a profile's relative paths hang on it
     environ: Mapping[str, str]
+    uid: int | None = None
 
     @property
     def tmpdir(self) -> str:
@@ -72,12 +73,16 @@ class Places(NamedTuple):
         match name:
             case "HOME":
                 return self.home
+            case "UID":
+                return None if self.uid is None else str(self.uid)
             case "WORKDIR":
                 return self.workdir
             case "TMPDIR":
                 return self.tmpdir
             case "NONO_CONFIG":
                 return paths.config_dir(self.environ)
+            case "NONO_PACKAGES":
+                return join(paths.config_dir(self.environ), "packages")
             case "XDG_CONFIG_HOME":
                 return paths.xdg(self.environ, name, ".config")
             case "XDG_DATA_HOME":
@@ -105,6 +110,10 @@ class Places(NamedTuple):
     def expand_built_in(self, text: str) -> str:
         """text with nono's own variables replaced; other references stay, the program may want them."""
         return _replaced(text, lambda name: self.built_in(name) or f"${name}")
+
+    def expand_program(self, text: str) -> str:
+        """A profile's program: the path of a file, or a name to be looked for on PATH."""
+        return self._at_home(self.expand_built_in(text))
 
     def of_group(self, text: str) -> str:
         """The absolute path of a group's entry. NonoError when its variable is unset or relative."""

@@ -22,7 +22,7 @@ from nono.policy.network import parse_rule
 from nono.policy.no_proxy import parse_no_proxy
 from nono.policy.oauth_routes import provider_problems, route_problems
 from nono.policy.ports import PORT_MAX
-from nono.policy.profile import Commands, Environment, Filesystem, Groups, Network, Profile, SessionHooks
+from nono.policy.profile import Environment, Filesystem, Groups, Network, Profile, SessionHooks
 from nono.policy.profile_routes import DomainEntry, UpstreamProxyEntry
 from nono.policy.profile_source import Mistake
 from nono.policy.proxy_settings import parse_bypass, parse_duration, parse_upstream_proxy
@@ -165,9 +165,6 @@ def _session(profile: Profile) -> Iterator[Mistake]:
 
 
 def _programs(profile: Profile) -> Iterator[Mistake]:
-    for section in ("commands", "binary", "command_args"):
-        if getattr(profile, section) not in (None, (), Commands()):
-            yield Mistake((section,), "not available yet", at_key=True)
     if profile.binary is not None and (not profile.binary or "\0" in profile.binary):
         yield Mistake(("binary",), f"{profile.binary!r} is not a program")
     for position, word in enumerate(profile.command_args):
@@ -178,6 +175,8 @@ def _programs(profile: Profile) -> Iterator[Mistake]:
             if not name or "/" in name or "\0" in name:
                 what = f"{name!r}: expected the name of a program, without a directory"
                 yield Mistake(("commands", field, position), what)
+            elif field == "allow" and name in profile.commands.deny:
+                yield Mistake(("commands", field, position), f"'{name}' stands in commands.deny as well")
 
 
 def _parse_rule(text: str) -> object:

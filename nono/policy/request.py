@@ -45,5 +45,7 @@ class RunRequest(NamedTuple):
     learns: bool = False  # watched, with a proxy that lets it reach hosts that nobody has granted yet
     memory: str | None = None  # a size, such as 512M
     max_processes: str | None = None
+    allow_command: tuple[str, ...] = ()
+    block_command: tuple[str, ...] = ()
     env_credential: str | None = None  # a list with commas
     env_credential_map: tuple[tuple[str, str], ...] = ()  # reference, variable

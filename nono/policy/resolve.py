@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from posixpath import join
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +10,7 @@ from nono import paths
 from nono.errors import ConfigError
 from nono.policy import network_wish
 from nono.policy.capability import Access, CapabilitySet, Limits, NetworkMode, SandboxPolicy, Scopes
+from nono.policy.command_rules import DEPRECATED, CommandRules, command_rules
 from nono.policy.denials import DenyRules
 from nono.policy.environment import EnvironmentRules
 from nono.policy.file_rules import resolve_files
@@ -53,6 +54,9 @@ class Resolved(NamedTuple):
     warnings: tuple[str, ...]
     workdir_offer: Access | None  # what --allow-cwd would add; None: nothing, or it was given
     approval: Approval | None = None  # where something needs approval
+    commands: CommandRules = CommandRules()
+    binary: str | None = None  # of a profile: what runs when no command is given
+    command_args: tuple[str, ...] = ()  # of a profile: behind the command
     deprecations: tuple[str, ...] = ()  # old names in the profile, a line for each
 
 
@@ -63,14 +67,15 @@ def resolve(
     environ: Mapping[str, str],
     cwd: str,
     fs: Filesystem,
+    uid: int | None = None,
 ) -> Resolved:
-    """The policy that request and profile make together. cwd is absolute and canonical.
+    """The policy that request and profile make together. cwd is absolute and canonical; uid is $UID.
 
     Reads the data nono ships and, through fs, the disk. Raises a NonoError that says what is wrong:
     ConfigError for contradictions and unknown names, SandboxError for what the kernel could not hold.
     """
     settings = profile or Profile()
-    places = Places(paths.home(environ), cwd, _workdir(request.workdir, environ, cwd, fs), environ)
+    places = Places(paths.home(environ), cwd, _workdir(request.workdir, environ, cwd, fs), environ, uid)
     asked = _network_wish(request, settings)
     mode = NetworkMode.ALLOWED if request.allow_net else network_wish.mode_of(asked)
     if (request.standalone_proxy or request.learns) and mode is NetworkMode.ALLOWED:
@@ -92,7 +97,8 @@ def resolve(
             settings.env_credentials, request.env_credential, request.env_credential_map
         )
     asks_about_files = request.capability_elevation or settings.security.capability_elevation
-    files = resolve_files(request, profile, groups_in_force(settings), places, fs)
+    groups = groups_in_force(settings)
+    files = resolve_files(request, profile, groups, places, fs)
     limits = Limits()
     if request.memory is not None or request.max_processes is not None:
         # Imported here, as above: few runs have limits.
@@ -149,7 +155,11 @@ def resolve(
         places=places,
         to_make=files.to_make,
         skipped=files.skipped,
+        commands=command_rules(request, settings, groups),
+        binary=places.expand_program(settings.binary) if settings.binary is not None else None,
+        command_args=tuple(map(places.expand_built_in, settings.command_args)),
         warnings=(
+            *_deprecated_flags(request),
             *files.warnings,
             *(proxied.warnings if proxied is not None else ()),
             *(f"the command itself gets to read a credential, in {variable}" for _, variable in handed_out),
@@ -157,6 +167,12 @@ def resolve(
         workdir_offer=files.workdir_offer,
         approval=_approval(request, settings, proxied),
     )
+
+
+def _deprecated_flags(request: RunRequest) -> Iterator[str]:
+    for flag, names in (("allow", request.allow_command), ("block", request.block_command)):
+        if names:
+            yield f"--{flag}-command: {DEPRECATED}."
 
 
 def _approval(request: RunRequest, settings: Profile, proxied: ProxiedPolicy | None) -> Approval | None:

@@ -209,7 +209,7 @@ def test_a_password_of_ones_own_is_the_password(made: Stage) -> None:
         pytest.param((), {"NONO_PROXY_MAX_CONNECTIONS": "-1"}, "--max-connections '-1'", id="negative"),
         pytest.param(("--upstream-bypass", "a.b"), {}, "needs an upstream proxy", id="bypass"),
         pytest.param(("--allow-endpoint", "a:GET:/"), {}, "needs a credential service", id="endpoint"),
-        pytest.param(("--extends", "x"), {}, "--extends: not available yet", id="later"),
+        pytest.param(("--extends", "x"), {}, "--extends needs --profile.", id="extends without profile"),
         pytest.param(("--proxy-ca-cert", "x"), {}, "come together", id="half a CA"),
         pytest.param(("words",), {}, "unrecognized arguments", id="a command"),
     ],

@@ -11,7 +11,7 @@ from nono.cli.console import Console
 from nono.cli.log_file import console_of
 from nono.cli.parse import Invocation, parse, sandbox_parser
 from nono.cli.preferences import preferences, redaction
-from nono.cli.resolution import resolve_given
+from nono.cli.resolution import command_of, resolve_given
 from nono.cli.show import show
 from nono.errors import ConfigError, NonoError
 from nono.launch.denials import Denials
@@ -73,8 +73,11 @@ def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -
                 "--proxy-port is for a run with a proxy, and nothing asks for one.",
                 hint="--network-profile, --allow-domain, --deny-domain or --credential does",
             )
-        prepared = launch.prepare(resolved, invocation.command, needs_program=not is_dry)
+        command, warning = command_of(invocation, resolved)
+        prepared = launch.prepare(resolved, command, needs_program=not is_dry)
         show(prepared, invocation, console, environ)
+        if warning is not None:
+            console.warn(warning)
         if is_dry:
             # Imported here: other runs have no use for it.
             from nono.cli.dry_run import conclude

@@ -62,6 +62,8 @@ def run(argv: Sequence[str]) -> int:
         )
     prepared = wrap.prepare(resolved, invocation.command, environ, needs_program=not is_dry)
     show(prepared, invocation, console, environ)
+    if resolved.binary is not None or resolved.command_args:
+        console.warn("`nono wrap` runs what was typed: the profile's binary and command_args have no effect.")
     if is_dry:
         # Imported here: a wrap that becomes the command has no use for either.
         from nono.cli.dry_run import conclude

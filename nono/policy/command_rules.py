@@ -1,0 +1,47 @@
+"""Which programs may not be what a run starts, by their name.
+
+Deprecated, and no boundary: what is started may start anything that it may execute. It keeps a person from a
+slip of the tongue.
+"""
+
+from collections.abc import Iterable, Mapping
+from posixpath import basename
+from typing import NamedTuple
+
+from nono.errors import ConfigError, NonoError
+from nono.policy.builtin import Group
+from nono.policy.profile import Profile
+from nono.policy.request import RunRequest
+
+DEPRECATED = "Command blocking is deprecated in v0.33.0, as it looks at a name only"
+
+
+class CommandRules(NamedTuple):
+    """The names that are blocked, each with what blocks it."""
+
+    blocked: Mapping[str, str] = {}
+
+    def refuse(self, program: str) -> None:
+        """NonoError when program, a name or a path, is blocked."""
+        name = basename(program)
+        if name in self.blocked:
+            raise NonoError(
+                f"Command '{name}' is blocked: {DEPRECATED} ({self.blocked[name]}).",
+                hint=f"--allow-command {name}",
+            )
+
+
+def command_rules(request: RunRequest, profile: Profile, groups: Iterable[Group]) -> CommandRules:
+    """A flag has the last word, then what the profile blocks, then what it allows, then the groups.
+
+    ConfigError: a flag allows what another one blocks.
+    """
+    both = [name for name in request.allow_command if name in request.block_command]
+    if both:
+        raise ConfigError(f"--allow-command and --block-command are contradictory: '{both[0]}'.")
+    of_groups = {name: f"group {group.name}" for group in groups for name in group.commands}
+    of_profile = dict.fromkeys(profile.commands.deny, f"commands.deny of {profile.label}")
+    blocked = {name: origin for name, origin in of_groups.items() if name not in profile.commands.allow}
+    blocked |= of_profile
+    blocked = {name: origin for name, origin in blocked.items() if name not in request.allow_command}
+    return CommandRules(blocked | dict.fromkeys(request.block_command, "--block-command"))

@@ -1,0 +1,61 @@
+"""nono.policy.command_rules: names that are not started, and who has the last word about them."""
+
+from __future__ import annotations
+
+import pytest
+
+from nono.errors import ConfigError, NonoError
+from nono.policy.command_rules import command_rules
+from nono.policy.group_choice import groups_in_force
+from nono.policy.profile import Commands, Profile
+from nono.policy.request import RunRequest
+
+
+def refusal(
+    program: str,
+    profile: Profile,
+    *,
+    allow_command: tuple[str, ...] = (),
+    block_command: tuple[str, ...] = (),
+) -> str | None:
+    request = RunRequest(allow_command=allow_command, block_command=block_command)
+    rules = command_rules(request, profile, groups_in_force(profile))
+    try:
+        rules.refuse(program)
+    except NonoError as error:
+        return f"{error.message} {error.hint}"
+    return None
+
+
+PLAIN = Profile()
+ALLOWS = Profile(commands=Commands(allow=("rm",)))
+DENIES = Profile(commands=Commands(deny=("git",)))
+
+
+def test_a_dangerous_name_is_blocked_and_another_is_not() -> None:
+    said = refusal("/bin/rm", PLAIN)
+    assert said is not None
+    assert said.startswith("Command 'rm' is blocked: Command blocking is deprecated in v0.33.0")
+    assert said.endswith("(group dangerous_commands). --allow-command rm")
+    assert refusal("/bin/rmx", PLAIN) is None
+    assert refusal("rm/ls", PLAIN) is None
+
+
+def test_a_profile_lifts_a_groups_name_and_blocks_another() -> None:
+    assert refusal("rm", ALLOWS) is None
+    assert refusal("mv", ALLOWS) is not None
+    assert "commands.deny of the profile" in str(refusal("git", DENIES))
+    assert refusal("git", PLAIN) is None
+
+
+def test_a_profile_that_allows_does_not_lift_what_one_of_its_bases_denies() -> None:
+    both = Profile(commands=Commands(allow=("git",), deny=("git",)))
+    assert refusal("git", both) is not None
+
+
+def test_a_flag_has_the_last_word() -> None:
+    assert refusal("rm", PLAIN, allow_command=("rm",)) is None
+    assert refusal("git", DENIES, allow_command=("git",)) is None
+    assert "(--block-command)" in str(refusal("rm", ALLOWS, block_command=("rm",)))
+    with pytest.raises(ConfigError):
+        refusal("rm", PLAIN, block_command=("rm",), allow_command=("rm",))
