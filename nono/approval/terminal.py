@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
 import termios
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 import anyio
 
 from nono.approval import wording
 from nono.approval.request import Answer, FileOpen, Question
+from nono.approval.tty import CTRL_C, RECOVER, SHOWN_S, foreground, line_mode
 from nono.policy.approval import TERMINAL
 
 NO_TERMINAL = "No terminal available for interactive approval"
@@ -22,14 +22,7 @@ TOO_LONG = "what is asked for is too long to be shown to a person"
 
 NAME = TERMINAL
 ANSWER_BYTES_MAX = 1024
-SHOWN_S = 0.4  # before a key counts as an answer to what has just appeared
 
-# What the command may have left the terminal in: within an escape sequence (CAN, ST), with another character
-# set (SI, G0), invisible or moved (DECSTR resets attributes, margins, modes), with pasting marked, or with
-# what is shown held back (2026).
-_RECOVER = b"\x18\x1b\\\x0f\x1b(B\x1b[!p\x1b[0m\x1b[?2004l\x1b[?2026l\n"
-_CTRL_C = b"\x03"
-_NO_KEY = b"\0"  # _POSIX_VDISABLE
 
 # Held: the command and all it has started stand still for the time of the block. What the block gets says at
 # its end whether they did. None: they could not be. Told is whether a system call waits for the answer.
@@ -65,11 +58,11 @@ class Terminal:
         async with self._hold(call_waits) as undisturbed:
             if undisturbed is None:
                 return Answer("denied", NOT_STILL, NAME)
-            with _foreground(terminal) as is_ours:
+            with foreground(terminal) as is_ours:
                 if not is_ours:
                     return Answer("denied", IN_BACKGROUND, NAME)
                 answer = Answer("error", "the question was withdrawn", NAME)
-                with _line_mode(terminal):
+                with line_mode(terminal):
                     try:
                         is_yes = await _yes_or_no(terminal, shown)
                         if not undisturbed():
@@ -95,7 +88,7 @@ def _conclusion(answer: Answer) -> bytes:
 
 
 async def _yes_or_no(terminal: int, shown: list[str]) -> bool:
-    await _write(terminal, _RECOVER + "\n".join([*shown, wording.ask()]).encode())
+    await _write(terminal, RECOVER + "\n".join([*shown, wording.ask()]).encode())
     await anyio.sleep(SHOWN_S)
     # What was typed before now was meant for something else.
     termios.tcflush(terminal, termios.TCIFLUSH)
@@ -115,71 +108,6 @@ def _stderr_is_terminal() -> bool:
         return False
 
 
-@contextmanager
-def _foreground(terminal: int) -> Iterator[bool]:
-    """Take the terminal's foreground from a job of the command's; whether it is ours within the block.
-
-    The command may have made itself a process group and put it in front, as shells do. One that is not of
-    our session's job, such as the shell that started us in the background, keeps it.
-    """
-    ours, front = os.getpgrp(), os.tcgetpgrp(terminal)
-    if front == ours:
-        yield True
-        return
-    if not _is_below_us(front):
-        yield False
-        return
-    # From the background this signal would stop us.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
-    try:
-        os.tcsetpgrp(terminal, ours)
-        yield True
-    finally:
-        with suppress(OSError):  # nobody is left in that group
-            os.tcsetpgrp(terminal, front)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _is_below_us(group: int) -> bool:
-    """Whether the leader of a process group descends from us: a group's number is its leader's pid."""
-    pid = group
-    while pid > 1:
-        if pid == os.getpid():
-            return True
-        try:
-            with open(f"/proc/{pid}/stat", "rb") as stat:
-                pid = int(stat.read().rpartition(b")")[2].split()[1])
-        except OSError:
-            return False
-    return False
-
-
-@contextmanager
-def _line_mode(terminal: int) -> Iterator[None]:
-    """Lines, echoed, with keys that are no signals: ^C ends the line, which is then no yes."""
-    before = termios.tcgetattr(terminal)
-    attributes = termios.tcgetattr(terminal)
-    iflag, oflag, _, lflag, _, _, characters = range(7)
-    attributes[iflag] = (attributes[iflag] | termios.ICRNL) & ~(termios.IGNCR | termios.INLCR)
-    attributes[oflag] |= termios.OPOST | termios.ONLCR
-    attributes[lflag] |= termios.ICANON | termios.ECHO | termios.ECHOE | termios.ECHOK
-    attributes[lflag] &= ~(termios.ISIG | termios.ECHONL | termios.TOSTOP)
-    keys = list(attributes[characters])
-    keys[termios.VEOF], keys[termios.VEOL], keys[termios.VERASE] = b"\x04", _CTRL_C, b"\x7f"
-    # What a terminal says of itself, asked by the command, comes as keys: none of it takes others back.
-    for editing in (termios.VKILL, termios.VWERASE, termios.VREPRINT, termios.VLNEXT, termios.VEOL2):
-        keys[editing] = _NO_KEY
-    attributes[characters] = keys
-    # NOW: the others wait until all output is shown, which whoever holds the terminal can put off for ever.
-    termios.tcsetattr(terminal, termios.TCSANOW, attributes)
-    try:
-        yield
-    finally:
-        with suppress(OSError, termios.error):
-            termios.tcflush(terminal, termios.TCIFLUSH)  # keys for the question are none for the command
-            termios.tcsetattr(terminal, termios.TCSANOW, before)
-
-
 async def _write(terminal: int, text: bytes) -> None:
     while text:
         try:
@@ -191,7 +119,7 @@ async def _write(terminal: int, text: bytes) -> None:
 async def _read_line(terminal: int) -> str:
     """One line; "" at the end of input."""
     typed = b""
-    while not typed.endswith((b"\n", _CTRL_C)) and len(typed) < ANSWER_BYTES_MAX:
+    while not typed.endswith((b"\n", CTRL_C)) and len(typed) < ANSWER_BYTES_MAX:
         await anyio.wait_readable(terminal)
         try:
             piece = os.read(terminal, ANSWER_BYTES_MAX)

@@ -1,22 +1,29 @@
-"""Says after a run what was denied in it."""
+"""Says after a run what was denied in it, and offers to save what would have allowed it."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nono.cli import aftermath
+from nono.cli.aftermath import Finding
 from nono.cli.console import Console
 from nono.cli.parse import Invocation
+from nono.errors import NonoError
 from nono.launch.denials import Denials
 from nono.launch.prepare import Prepared
 from nono.policy.filesystem import HostFilesystem
+from nono.policy.grants import accesses
+from nono.policy.places import UnsetVariableError
 from nono.policy.rulebook import rulebook_of
 
 if TYPE_CHECKING:
     from nono.supervisor.limit_story import Story
+
+STOPPED = range(129, 144)  # a signal that asks it to end: whoever sent that is not there to be asked
 
 
 def report(
@@ -26,13 +33,15 @@ def report(
     prepared: Prepared,
     invocation: Invocation,
     console: Console,
+    environ: Mapping[str, str],
 ) -> None:
     """On stderr; as JSON where that is asked for. stories: why it ended, where that is known."""
     fs, resolved = HostFilesystem(), prepared.resolved
     capabilities = resolved.capabilities._replace(elevation=False)  # what would do without a question
     rules = rulebook_of(resolved._replace(capabilities=capabilities), fs)
     found = aftermath.findings(denials, rules, resolved.places, fs)
-    if not invocation.given.flag("no_diagnostics"):
+    is_told = not (console.silent or invocation.given.flag("no_diagnostics"))
+    if is_told:
         told = [line for story in stories for line in story.lines()]
         console.lines(told or aftermath.footer(exit_code, found, is_complete=denials.is_complete))
     if invocation.given.flag("diagnostics_json"):
@@ -40,3 +49,44 @@ def report(
         from nono.cli.diagnostics_json import document
 
         print(json.dumps(document(exit_code, found, stories), indent=2), file=sys.stderr, flush=True)
+    if is_told and exit_code not in STOPPED and found and not stories:
+        _offer(found, prepared, invocation, environ)
+
+
+def _offer(
+    found: Sequence[Finding], prepared: Prepared, invocation: Invocation, environ: Mapping[str, str]
+) -> None:
+    # Imported here: it reads and writes profiles, as most runs do not.
+    from nono.cli import save_prompt
+    from nono.policy.saving import additions, without_suppressed
+
+    places, reference = prepared.resolved.places, invocation.given.value("profile")
+    offered = additions((each.flag for each in found if each.flag is not None), places.home)
+    if not offered or not save_prompt.is_wanted(environ):
+        return
+    suppressed = [places.of_flag(path) for path in invocation.given.list("suppress_save_prompt")]
+    if reference is not None:
+        try:
+            suppressed += _suppressed_by(reference, prepared, environ)
+        except (NonoError, UnsetVariableError):
+            return  # it has changed since the start: nobody knows into what
+    offered = without_suppressed(offered, suppressed, places.home)
+    hosts = prepared.resolved.host_filter
+    if hosts is not None and hosts.allow is None:
+        # One entry would make a list of what was open.
+        offered = [each for each in offered if not each.names_host]
+    if offered:
+        save_prompt.offer(offered, reference, prepared.argv[0], environ)
+
+
+def _suppressed_by(reference: str, prepared: Prepared, environ: Mapping[str, str]) -> list[str]:
+    """What the profile suppresses. NonoError: it cannot be loaded, or the command may have written it."""
+    from nono.policy.profile_store import load
+
+    loaded, fs = load(reference, environ), HostFilesystem()
+    for file in loaded.files:
+        held = accesses(prepared.capabilities.grants, fs.canonical(os.path.abspath(file)) or file)
+        if held is not None and held.writes:
+            raise NonoError(f"the command may write {file}")
+    places = prepared.resolved.places
+    return [places.of_profile(path) for path in loaded.profile.filesystem.suppress_save_prompt]

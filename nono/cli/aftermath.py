@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Sequence
-from textwrap import wrap
 from typing import NamedTuple
 
 from nono.cli import render
 from nono.launch.denials import Denials, Denied, Kind
-from nono.policy import remedy
 from nono.policy.capability import Access
 from nono.policy.places import Filesystem, Places
 from nono.policy.rulebook import Rulebook
@@ -92,6 +90,9 @@ def _finding(finding: Finding) -> Iterator[str]:
 
 
 def _wrapped(text: str) -> list[str]:
+    # Imported here, as below: most runs that fail were denied nothing.
+    from textwrap import wrap
+
     return wrap(
         shown(text), COLUMNS, initial_indent=INDENT, subsequent_indent=INDENT, break_long_words=False,
         break_on_hyphens=False,
@@ -108,6 +109,8 @@ def _next_steps(found: Sequence[Finding]) -> Iterator[str]:
 
 
 def _flag(denied: Denied, rules: Rulebook, places: Places, fs: Filesystem) -> str | None:
+    from nono.policy import remedy
+
     if denied.kind is Kind.PATH:
         return remedy.of_path(rules, places, denied.target, ACCESS[str(denied.access)], fs)
     named = remedy.in_hint(denied.hint) if denied.hint is not None else None

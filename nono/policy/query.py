@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from posixpath import dirname
+from shlex import quote
 from typing import Any, Literal, NamedTuple
 
 from nono.policy.capability import Absent, Access, Grant, Mask
@@ -79,7 +80,7 @@ def why_path(rules: Rulebook, places: Places, path: str, access: Access, fs: Fil
                 "sensitive_path" if is_group else "filesystem_deny",
                 details=f"'{denial.original}' is denied by {denial.origin}",
                 policy_source=denial.origin if is_group else "filesystem.deny",
-                suggested_flag=f"{_flag(canonical, access, fs)} --bypass-protection {canonical}",
+                suggested_flag=f"{_flag(canonical, access, fs)} --bypass-protection {quote(canonical)}",
             )
         case NotGranted() if _is_asked_about(rules, policy, canonical, fs):
             return Answer(
@@ -179,9 +180,9 @@ def _suggestion(places: Places, path: str, access: Access, fs: Filesystem) -> st
         places.built_in(name)
         for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
     )
-    return None if parent in ("/", places.home, *bases) else f"{directory_flag(access)} {parent}"
+    return None if parent in ("/", places.home, *bases) else f"{directory_flag(access)} {quote(parent)}"
 
 
 def _flag(path: str, access: Access, fs: Filesystem) -> str:
     flag = directory_flag(access) if fs.kind(path) == "dir" else file_flag(access)
-    return f"{flag} {path}"
+    return f"{flag} {quote(path)}"

@@ -370,10 +370,10 @@ def test_a_command_sees_its_name_as_it_was_typed(here: Place, mode: str) -> None
 
 
 ADDED = {
-    ALONE: {"PWD"},
+    ALONE: {"PWD", "NONO_CAP_FILE"},
     WRAPPED: {"PWD"},
     PROXIED: {
-        "PWD",
+        *("PWD", "NONO_CAP_FILE"),
         *("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY", "all_proxy"),
         *("NO_PROXY", "no_proxy", "NONO_NO_PROXY", "NONO_PROXY_TOKEN", "NODE_USE_ENV_PROXY"),
         "GIT_SSH_COMMAND",

@@ -84,8 +84,8 @@ def asked(
 ) -> Iterator[Asked]:
     """An elevated run on a terminal of its own; killed at the end of the block if it still runs."""
     before = set(run.logs())
-    # Other locales have files that are asked about.
-    variables = run.user.environment({"LC_ALL": "C", **(environment or {})})
+    # Other locales have files that are asked about; questions after the run are for other tests.
+    variables = run.user.environment({"LC_ALL": "C", "NONO_NO_SAVE_PROMPT": "1", **(environment or {})})
     argv = elevated(run, command, flags=flags, profile=profile, elevates=elevates)
     with terminal(argv, variables, run.project) as person:
         yield Asked(person, run, before)

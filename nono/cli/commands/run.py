@@ -99,5 +99,5 @@ def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -
         # Imported here: most runs end well.
         from nono.cli.after_run import report
 
-        report(exit_code, denials, stories, prepared, invocation, console)
+        report(exit_code, denials, stories, prepared, invocation, console, environ)
     return exit_code

@@ -1,0 +1,206 @@
+"""After a denial a person may have the profile changed, and nobody else can."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.elevation import UNREAD_S
+from support.ladder_terminal import Terminal, terminal
+from support.nono_run import NONO, NonoRun, nono_run
+
+HOSTS = ("sh", "-c", "curl -sS -o /dev/null https://evil.example/; exit 5")
+OFFER, NAME = b"/ [Enter] skip: ", b"User profile name ["
+ALLOWED = {"network": {"allow_domain": ["x.example"]}, "workdir": {"access": "none"}}
+
+
+@pytest.fixture
+def sandbox() -> Iterator[NonoRun]:
+    with nono_run() as runner:
+        for directory in (".config", ".config/nono", ".config/nono/profiles"):
+            (runner.user.home / directory).mkdir(exist_ok=True)
+            runner.give(runner.user.home / directory)
+        yield runner
+
+
+def profile_file(sandbox: NonoRun, name: str) -> Path:
+    return sandbox.user.home / f".config/nono/profiles/{name}.json"
+
+
+def write(sandbox: NonoRun, name: str, text: str) -> Path:
+    file = profile_file(sandbox, name)
+    file.write_text(text)
+    return sandbox.give(file)
+
+
+def read(sandbox: NonoRun, name: str) -> Any:
+    return json.loads(profile_file(sandbox, name).read_text())
+
+
+@contextmanager
+def run(
+    sandbox: NonoRun, *flags: str, command: Sequence[str] = HOSTS, environment: dict[str, str] | None = None
+) -> Iterator[Terminal]:
+    argv = sandbox.user.command([*NONO, "run", *flags, "--", *command])
+    with terminal(argv, sandbox.user.environment(environment), sandbox.project) as person:
+        yield person
+
+
+def answer(person: Terminal, question: bytes, keys: bytes, times: int = 1) -> None:
+    while person.shown.count(question) < times:
+        person.wait_for_more()
+    time.sleep(UNREAD_S)
+    person.type(keys)
+
+
+def test_what_was_denied_is_granted_in_the_profile_in_use(sandbox: NonoRun) -> None:
+    write(sandbox, "mine", json.dumps(ALLOWED | {"meta": {"description": "kept"}}))
+    with run(sandbox, "--profile=mine") as person:
+        answer(person, OFFER, b"g\n")
+        assert person.end() == 5
+    assert b"network.allow_domain: evil.example" in person.shown
+    assert b"Update user profile 'mine'? [g] grant" in person.shown
+    assert b"saved: " in person.shown
+    changed = read(sandbox, "mine")
+    assert changed["network"]["allow_domain"] == ["x.example", "evil.example"]
+    assert changed["meta"] == {"description": "kept"}
+    # What was saved is what the next run grants.
+    why = [*NONO, "why", "--json", "--profile=mine", "--host=evil.example"]
+    assert json.loads(sandbox.user.run(why).stdout)["status"] == "allowed"
+
+
+@pytest.mark.parametrize("keys", [b"\n", b"n\n", b"\x03", b"\x04", b"gg\n"], ids=repr)
+def test_all_but_a_clear_answer_saves_nothing(sandbox: NonoRun, keys: bytes) -> None:
+    before = write(sandbox, "mine", json.dumps(ALLOWED)).read_text()
+    with run(sandbox, "--profile=mine") as person:
+        answer(person, OFFER, keys)
+        assert person.end() == 5
+    assert profile_file(sandbox, "mine").read_text() == before
+
+
+def test_what_the_command_leaves_on_the_terminal_is_no_answer(sandbox: NonoRun) -> None:
+    """Neither what was typed while it ran, nor its own echo of an offer."""
+    before = write(sandbox, "mine", json.dumps(ALLOWED)).read_text()
+    script = "stty -echo raw; printf 'Update? [g] / [Enter] skip: '; sleep 1; " + HOSTS[2]
+    with run(sandbox, "--profile=mine", command=("sh", "-c", script)) as person:
+        person.wait_for(OFFER)
+        person.type(b"g\n")
+        answer(person, OFFER, b"\n", times=2)
+        assert person.end() == 5
+    assert profile_file(sandbox, "mine").read_text() == before
+
+
+def test_a_new_profile_extends_the_one_in_use_and_has_a_name_that_is_free(sandbox: NonoRun) -> None:
+    write(sandbox, "taken", "{}")
+    with run(sandbox, "--profile=node-dev", "--allow-cwd") as person:
+        answer(person, OFFER, b"g\n")
+        answer(person, NAME, b"taken\n")
+        answer(person, NAME, b"node-dev\n", times=2)
+        answer(person, NAME, b"\n", times=3)
+        assert person.end() == 5
+    assert b"there is a profile 'taken' already" in person.shown
+    assert b"'node-dev' is a built-in profile" in person.shown
+    assert read(sandbox, "node-dev-local") == {
+        "extends": "node-dev",
+        "meta": {"name": "node-dev-local"},
+        "network": {"allow_domain": ["evil.example"]},
+    }
+    assert read(sandbox, "taken") == {}
+
+
+def test_a_run_without_a_profile_offers_a_new_one_and_takes_skip(sandbox: NonoRun) -> None:
+    flags = ("--allow-cwd", "--allow-domain=x.example")
+    with run(sandbox, *flags) as person:
+        answer(person, OFFER, b"g\n")
+        answer(person, NAME, b"skip\n")
+        assert person.end() == 5
+    assert list(profile_file(sandbox, "x").parent.iterdir()) == []
+    with run(sandbox, *flags) as person:
+        answer(person, OFFER, b"g\n")
+        answer(person, NAME, b"\n")
+        assert person.end() == 5
+    assert read(sandbox, "sh") == {
+        "meta": {"name": "sh"},
+        "workdir": {"access": "read"},
+        "network": {"allow_domain": ["evil.example"]},
+    }
+
+
+@pytest.mark.parametrize(("word", "is_granted"), [(b"override\n", True), (b"yes\n", False)])
+def test_a_protected_path_needs_the_word(sandbox: NonoRun, word: bytes, is_granted: bool) -> None:
+    key = sandbox.user.home / ".ssh"
+    key.mkdir()
+    sandbox.give(key)
+    write(sandbox, "mine", json.dumps({"network": {"block": True}}))
+    with run(sandbox, "--profile=mine", "--capability-elevation", command=("cat", str(key))) as person:
+        answer(person, OFFER, b"g\n")
+        answer(person, b"type 'override'", word)
+        person.end()
+    granted = {"read": ["~/.ssh"], "bypass_protection": ["~/.ssh"]}
+    assert read(sandbox, "mine").get("filesystem") == (granted if is_granted else None)
+
+
+def test_a_path_can_be_left_out_for_ever(sandbox: NonoRun) -> None:
+    key = sandbox.user.home / ".ssh"
+    key.mkdir()
+    sandbox.give(key)
+    write(sandbox, "mine", json.dumps({"network": {"block": True}}))
+    flags = ("--profile=mine", "--capability-elevation")
+    with run(sandbox, *flags, command=("cat", str(key))) as person:
+        answer(person, OFFER, b"s\n")
+        person.end()
+    assert read(sandbox, "mine")["filesystem"] == {"suppress_save_prompt": ["~/.ssh"]}
+    with run(sandbox, *flags, command=("cat", str(key))) as person:
+        person.end()
+    assert OFFER not in person.shown
+
+
+def test_a_file_that_would_lose_its_comments_is_left_as_it_is(sandbox: NonoRun) -> None:
+    text = f"// by hand\n{json.dumps(ALLOWED)}"
+    write(sandbox, "mine", text)
+    with run(sandbox, "--profile=mine") as person:
+        answer(person, OFFER, b"g\n")
+        assert person.end() == 5
+    assert b"cannot be rewritten without loss" in person.shown
+    assert profile_file(sandbox, "mine").read_text() == text
+
+
+def test_nobody_is_asked_who_does_not_want_to_be_or_is_not_there(sandbox: NonoRun) -> None:
+    write(sandbox, "mine", json.dumps(ALLOWED))
+    for flags, environment in (
+        (["--silent"], {}),
+        (["--no-diagnostics"], {}),
+        ([], {"NONO_NO_SAVE_PROMPT": "1"}),
+    ):
+        with run(sandbox, "--profile=mine", *flags, environment=environment) as person:
+            assert person.end() == 5
+        assert OFFER not in person.shown
+    argv = [*NONO, "run", "--profile=mine", "--", *HOSTS]
+    alone = sandbox.user.run(argv)
+    assert alone.returncode == 5
+    assert "skip: " not in alone.stderr
+    assert "fix: --allow-domain evil.example" in alone.stderr
+
+
+def test_a_run_that_was_denied_nothing_offers_nothing(sandbox: NonoRun) -> None:
+    write(sandbox, "mine", json.dumps(ALLOWED))
+    with run(sandbox, "--profile=mine", command=("false",)) as person:
+        assert person.end() == 1
+    assert OFFER not in person.shown
+
+
+def test_a_profile_that_the_command_may_write_is_not_rewritten(sandbox: NonoRun) -> None:
+    """It could have put a link in its place, or anything else."""
+    file = sandbox.project / "mine.json"
+    file.write_text(json.dumps(ALLOWED | {"workdir": {"access": "readwrite"}}))
+    sandbox.give(file)
+    with run(sandbox, f"--profile={file}", "--allow-cwd") as person:
+        assert person.end() == 5
+    assert OFFER not in person.shown
+    assert b"fix: --allow-domain evil.example" in person.shown
