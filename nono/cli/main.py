@@ -20,7 +20,7 @@ COMMANDS = {
     "policy": "old name of what `nono profile` does",
     "completion": "print a script that completes nono's words in your shell",
     "why": "say whether a path or host would be allowed, and by which rule",
-    "setup": "check what this machine can enforce (--check-only)",
+    "setup": "check what this machine can enforce; write example profiles",
     "credential": "set, list, remove or test a stored credential; forget logins",
     "proxy": "run the credential proxy alone, in the foreground",
     "connect-helper": "ssh's ProxyCommand inside the sandbox: HOST PORT",

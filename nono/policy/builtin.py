@@ -107,6 +107,15 @@ def profile_document(name: str) -> dict[str, Any]:
     return document
 
 
+def example_profiles() -> dict[str, bytes]:
+    """What the files of the example profiles hold, by name."""
+    found = {}
+    for name in ("example-agent", "offline-build", "data-processing"):
+        with open(join(dirname(__file__), "data", "examples", f"{name}.json"), "rb") as file:
+            found[name] = file.read()
+    return found
+
+
 def profile_guide() -> str:
     """How a profile is written, as lines of at most 80 columns."""
     with open(join(dirname(__file__), "data", "profile_guide.txt"), encoding="utf-8") as file:

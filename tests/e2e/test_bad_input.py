@@ -516,11 +516,9 @@ def network_event(event: dict[str, object]) -> dict[str, object] | None:
 @pytest.mark.parametrize(
     ("arguments", "message", "code"),
     [
-        (["why"], f"{CONFIGURATION}--path or --host is required", 1),
+        (["why"], f"{CONFIGURATION}--command, --path, --host, or --scope is required", 1),
         (["why", "--host", "x.example:0"], f"{CONFIGURATION}--host 'x.example:0': ", 1),
-        (["why", "--self"], "--self: not available yet.", 2),
-        (["setup"], "`nono setup` without --check-only is not available yet.", 2),
-        (["setup", "--profiles", "--check-only"], "`nono setup` without --check-only is not", 2),
+        (["setup", "--profiles", "--check-only"], "--check-only changes nothing", 2),
         (["credential", "set", "a/b"], "a credential's name has 1 to 64 letters", 1),
         (["credential", "test", "absent"], "credential 'absent' is not in the embedded store", 1),
         (["credential", "remove", "absent"], "credential 'absent'", 1),
@@ -536,7 +534,7 @@ def test_the_other_commands_say_what_is_wrong(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["credential"], ["credential", "get", "x"], ["why", "--op", "execute", "--path", "/"]],
+    [["credential"], ["credential", "fetch", "x"], ["why", "--op", "execute", "--path", "/"]],
     ids=repr,
 )
 def test_the_other_commands_have_usage_errors(somewhere: Place, arguments: list[str]) -> None:

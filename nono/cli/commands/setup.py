@@ -1,25 +1,30 @@
-"""``nono setup --check-only``: what this machine can enforce, found out by trying."""
+"""``nono setup``: what this machine can enforce, found out by trying, and help to begin."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from nono import __version__
 from nono.cli import arguments, render
+from nono.cli.console import printable
+from nono.cli.examples import write_examples
+from nono.cli.layout import wrapped
+from nono.cli.shell_advice import shell_advice
 from nono.errors import NonoError, UsageError
 from nono.kernel import landlock_rights
 from nono.policy import builtin
 from nono.policy.capability import CapabilitySet, NetworkMode, Scopes, Wsl2ProxyPolicy
+from nono.policy.profile_store import load_profile
 from nono.sandbox import probe
 from nono.sandbox.facts import HostFacts, Listener
 from nono.sandbox.namespace_advice import advice
 from nono.sandbox.plan import Refusal, choose_enforcement
 from nono.supervisor import cgroup, cgroup_place
 
-DESCRIPTION = "Checks what this machine can enforce."
+DESCRIPTION = "Checks what this machine can enforce; with its options, helps to begin."
 FEATURES = (
     (1, "Basic filesystem access control"),
     (2, "File rename across directories (Refer)"),
@@ -29,6 +34,7 @@ FEATURES = (
     (6, "Signal and abstract UNIX socket scoping"),
 )
 COMMANDS_SHOWN = 8
+NOBODY = {"HOME": "/nonexistent"}  # with whose profiles no shipped one is overridden
 NO_LANDLOCK_STEPS = (
     "  1. Use Linux 5.13 or newer, built with CONFIG_SECURITY_LANDLOCK=y.",
     "  2. Add 'landlock' to the lsm= kernel parameter, e.g. lsm=landlock,lockdown,yama,integrity,apparmor",
@@ -38,21 +44,29 @@ NO_LANDLOCK_STEPS = (
 
 def run(argv: Sequence[str]) -> int:
     parsed = parser().parse_args(list(argv))
-    if parsed.profiles or parsed.shell_integration or not parsed.check_only:
-        raise UsageError(
-            "`nono setup` without --check-only is not available yet.", hint="nono setup --check-only"
-        )
+    if parsed.check_only and (parsed.profiles or parsed.shell_integration):
+        raise UsageError("--check-only changes nothing, and --profiles and --shell-integration do.")
+    environ = dict(os.environ)
+    total = 4 + parsed.profiles + parsed.shell_integration
     facts = probe.host_facts()
-    for title, lines in _phases(facts):
-        print(title)
-        for line in lines:
-            print(f"  * {line}")
-        print()
+    for number, (title, lines) in enumerate(_phases(facts), 1):
+        _phase(number, total, title, lines)
     if facts.landlock_abi == 0:
         steps = "\n".join(NO_LANDLOCK_STEPS)
         raise NonoError(f"Setup error: Landlock is not available: this kernel does not offer it.\n{steps}")
-    print("Installation verified!")
+    if parsed.profiles:
+        _phase(5, total, "Setting up example profiles", write_examples(environ))
+    if parsed.shell_integration:
+        _phase(total, total, "Shell integration", shell_advice(environ))
+    print("Installation verified!" if parsed.check_only else "Setup complete!")
     return 0
+
+
+def _phase(number: int, total: int, title: str, lines: Iterable[str]) -> None:
+    print(f"[{number}/{total}] {title}...")
+    for line in lines:
+        print(f"  * {printable(line)}")
+    print()
 
 
 def parser() -> argparse.ArgumentParser:
@@ -60,19 +74,31 @@ def parser() -> argparse.ArgumentParser:
     parser = arguments.new_parser("nono setup", DESCRIPTION)
     arguments.add_globals(parser)
     parser.add_argument("--check-only", action="store_true", help="look, and change nothing")
-    parser.add_argument("--profiles", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--shell-integration", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--profiles", action="store_true", help="write example profiles among yours")
+    parser.add_argument(
+        "--shell-integration", action="store_true", help="say what completes nono in your shell"
+    )
     parser.add_argument("--verbose", "-v", action="count", default=0, help="say more")
     return parser
 
 
 def _phases(facts: HostFacts) -> list[tuple[str, list[str]]]:
     return [
-        ("[1/4] Checking installation...", _installation()),
-        ("[2/4] Testing sandbox support...", _support(facts)),
-        ("[3/4] Default protections...", _protections()),
-        ("[4/4] Built-in profiles...", list(builtin.profile_names())),
+        ("Checking installation", _installation()),
+        ("Testing sandbox support", _support(facts)),
+        ("Default protections", _protections()),
+        ("Built-in profiles", list(map(_about, builtin.profile_names()))),
     ]
+
+
+def _about(name: str) -> str:
+    profile = load_profile(name, NOBODY)
+    network = profile.network
+    reach = "blocked" if network.block else "allowed"
+    if network.network_profile is not None or network.allow_domain is not None:
+        reach = "through the proxy"
+    text = f"{name} - {profile.meta.description} (network {reach})"
+    return "\n".join(wrapped(text, "    ")).lstrip()
 
 
 def _installation() -> list[str]:
