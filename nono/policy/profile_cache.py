@@ -30,7 +30,7 @@ Entry = dict[str, Any]
 def key_of(found: Found, host: Host) -> str:
     """The name of the entry for a profile."""
     digest = sha256()
-    for part in (__version__, *_code(), *host, *_files(found)):
+    for part in (__version__, *code_stamp(dirname(__file__)), *host, *_files(found)):
         raw = part if isinstance(part, bytes) else repr(part).encode("utf-8", "surrogateescape")
         digest.update(len(raw).to_bytes(8) + raw)
     return digest.hexdigest()
@@ -81,9 +81,9 @@ def _files(found: Found) -> list[object]:
     return listed
 
 
-def _code() -> list[tuple[str, int, int]]:
+def code_stamp(directory: str) -> list[tuple[str, int, int]]:
     """What tells this code from another that may see the files differently; in a checkout it changes."""
-    with os.scandir(dirname(__file__)) as entries:
+    with os.scandir(directory) as entries:
         modules = [(entry.name, entry.stat()) for entry in entries if entry.name.endswith(".py")]
     return sorted((name, status.st_size, status.st_mtime_ns) for name, status in modules)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from posixpath import join
+from hashlib import sha256
+from posixpath import dirname, join
 
-from nono import paths
+from nono import __version__, paths
 from nono.errors import ConfigError, NonoError
-from nono.settings.user_config import UserConfig, from_environment, without_file
+from nono.settings.user_config import UserConfig, as_document, from_document, from_environment, without_file
 
 MAX_BYTES = 256 * 1024
 
@@ -21,30 +22,51 @@ def config_path(environ: Mapping[str, str]) -> str:
 def user_config(environ: Mapping[str, str], *, stays: bool = False) -> UserConfig:
     """The settings: a variable before config.toml, that before the default.
 
-    stays: this process will supervise, and not keep in memory what the file is validated with. NonoError:
-    the file cannot be read; ConfigError names it and every mistake in it.
+    What a file came to is kept, so that only a new one is validated. stays: this process will supervise, and
+    not keep in memory what that takes. NonoError: the file cannot be read; ConfigError names it and every
+    mistake in it.
     """
     path = config_path(environ)
     if not os.path.lexists(path):
         return without_file(environ)
-    if stays:
-        # Imported here: without a file nothing needs it.
-        from nono.apart import found_apart
+    # Imported here, as few people have a file.
+    from nono.policy.profile_cache import keep, kept
 
-        found = found_apart(lambda: _load(path, environ))
-        if found is not None:
-            return found
-    return _load(path, environ)  # where it failed apart, it complains here
+    raw = _read(path)
+    key = _key(raw, environ)
+    entry = kept(key, environ)
+    if entry is not None:
+        return from_document(entry)
+    config = _apart(path, raw, environ) if stays else None
+    config = config or _validated(path, raw, environ)  # where it failed apart, it complains here
+    keep(key, as_document(config), environ)
+    return config
 
 
-def _load(path: str, environ: Mapping[str, str]) -> UserConfig:
-    # Imported here, as few people have a file: pydantic takes long.
+def _key(raw: bytes, environ: Mapping[str, str]) -> str:
+    """The name under which is kept what follows from the file, the variables and this code."""
+    from nono.policy.profile_cache import code_stamp
+
+    digest = sha256(sha256(raw).digest())  # of one length, or a file could end like what follows
+    for part in (__version__, *code_stamp(dirname(__file__)), *from_environment(environ).items()):
+        digest.update(repr(part).encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _apart(path: str, raw: bytes, environ: Mapping[str, str]) -> UserConfig | None:
+    from nono.apart import found_apart
+
+    return found_apart(lambda: _validated(path, raw, environ))
+
+
+def _validated(path: str, raw: bytes, environ: Mapping[str, str]) -> UserConfig:
+    # Imported here, for a file that was not seen before: pydantic takes a third of a second.
     import tomllib
 
     from nono.settings.validation import MistakesError, validate
 
     try:
-        text = _read(path).decode("utf-8")
+        text = raw.decode("utf-8")
         document = tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: byte {error.start} is not UTF-8.") from error

@@ -74,6 +74,22 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     return said
 
 
+def as_document(config: UserConfig) -> dict[str, Any]:
+    """config as JSON has it."""
+    return {section: value._asdict() for section, value in config._asdict().items()}
+
+
+def from_document(document: Mapping[str, Any]) -> UserConfig:
+    """What as_document was made of."""
+
+    def section(shape: Any, fields: Mapping[str, Any]) -> Any:
+        listed = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+        return shape(**listed)
+
+    default = UserConfig()
+    return UserConfig(**{name: section(type(getattr(default, name)), document[name]) for name in document})
+
+
 def without_file(environ: Mapping[str, str]) -> UserConfig:
     """The settings where there is no config.toml."""
     config, said = UserConfig(), from_environment(environ)

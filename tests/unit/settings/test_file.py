@@ -147,3 +147,28 @@ def test_pydantic_is_imported_for_a_file_only_and_does_not_stay(
         [sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True
     )
     assert said.stdout == ("latte []\n" if has_file else "mocha []\n")
+
+
+def test_a_file_that_was_seen_before_is_not_validated_again(environ: dict[str, str]) -> None:
+    write(environ, WHOLE)
+    program = (
+        "import os, sys; from nono.settings.file import user_config; config = user_config(dict(os.environ));"
+        "print('pydantic' in sys.modules, config)"
+    )
+
+    def said(**variables: str) -> tuple[str, str]:
+        argv = [sys.executable, "-c", program]
+        done = subprocess.run(argv, env={**environ, **variables}, capture_output=True, text=True, check=True)
+        imported, _, config = done.stdout.partition(" ")
+        return imported, config
+
+    first, second = said(), said()
+    assert (first[0], second[0]) == ("True", "False")
+    assert first[1] == second[1]
+    assert "theme='frappe'" in said(NONO_THEME="frappe")[1]
+    write(environ, WHOLE.replace("latte", "macchiato"))
+    assert "theme='macchiato'" in said()[1]
+    write(environ, "[ui]\nthem = 1")
+    for _ in range(2):  # a mistake is not kept
+        with pytest.raises(ConfigError):
+            user_config(environ)
