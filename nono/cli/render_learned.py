@@ -18,13 +18,12 @@ def scope(learning: Learning) -> list[str]:
     """What a person agrees to."""
     places = learning.resolved.places
     home = learning.bounds.home
-    at_home = [grant for grant in learning.watched if inside(grant.path, home)]
-    kept_out = sum(inside(denial.path, home) for denial in learning.kept_out)
+    kept_out = sum(inside(path, home) for path in learning.kept_out)
     lines = [
         "  [nono] The command is watched with a wider sandbox than it is to have. It may",
         "  [nono]   read   programs and settings of this machine that everybody may read,",
-        f"  [nono]          and the hidden files in {places.home} ({len(at_home)} of them or",
-        f"  [nono]          of their parts): not {kept_out} sensitive ones, ~/.ssh among them;",
+        f"  [nono]          and the hidden files in {places.home}, but not {kept_out} paths",
+        "  [nono]          that are sensitive or look like it, ~/.ssh among them;",
         f"  [nono]   write  {places.workdir} and {learning.bounds.temporary};",
     ]
     if learning.resolved.capabilities.network is NetworkMode.PROXY:
@@ -55,7 +54,8 @@ def _listed(headline: str, refused: Sequence[Refused], home: str) -> Iterable[st
         return []
     lines = [f"  [nono] {headline}"]
     lines += [
-        f"    {_shortened(each.what, home)} ({each.access}): {each.reason}" for each in refused[:LISTED_MAX]
+        f"    {_shortened(each.what, home)} ({each.access}): {_shortened(each.reason, '/')}"
+        for each in refused[:LISTED_MAX]
     ]
     if len(refused) > LISTED_MAX:
         lines.append(f"    ... and {len(refused) - LISTED_MAX} more")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from nono import paths
 from nono.policy import builtin
-from nono.policy.capability import Access, Denial, Grant
+from nono.policy.capability import Access, Grant
 from nono.policy.denials import DenyRules, group_denials
 from nono.policy.environment import child_environment
 from nono.policy.filesystem import HostFilesystem
@@ -32,6 +32,7 @@ from nono.policy.rulebook import rulebook_of
 SEARCHED_MAX = 100_000  # entries of the home directory whose names are looked at
 SEARCHED_DEPTH = 3  # directories below it
 ETC_DEPTH = 16
+BY_NAME, BY_MODE = "by its name", "not everybody may read it"
 READABLE_BY_ALL = {True: stat.S_IROTH | stat.S_IXOTH, False: stat.S_IROTH}  # of directories and of files
 
 
@@ -44,7 +45,7 @@ class Learning(NamedTuple):
     bounds: Bounds
     groups: tuple[builtin.Group, ...]  # that may be included
     watched: tuple[Grant, ...]  # what it may do with files beyond what was asked for
-    kept_out: tuple[Denial, ...]  # what it may not
+    kept_out: tuple[str, ...]  # paths that it may not
     wide: frozenset[str]  # directories that no profile should be granted
     inherited: tuple[str, ...]  # variables that it gets, and that seem to hold secrets
 
@@ -56,13 +57,12 @@ def learning(base: Resolved, asked: Resolved, fs: HostFilesystem) -> Learning:
     known = builtin.groups().values()
     # The groups that a profile leaves out are left out for its own grants, and not for what is tried here.
     sensitive = (*rules.denials, *group_denials((group for group in known if group.applies), places, fs))
-    found = tuple(_private(places, fs))
-    denials = tuple(dict.fromkeys((*sensitive, *found)))
-    deny_rules = DenyRules(denials, rules.bypassed)
+    private = dict(_private(places, fs))
+    deny_rules = DenyRules(tuple(dict.fromkeys(sensitive)), rules.bypassed)
     roots = [canonical_as_far(root, fs) for root in paths.protected_roots(places.environ)]
     keys = [canonical_as_far(file, fs) for service in asked.services for file in service.source_files]
     wide = too_wide(places, fs)
-    holes = [*(denial.path for denial in denials), *roots, *keys]
+    holes = [*(denial.path for denial in deny_rules.denials), *private, *roots, *keys]
     system = [canonical for path in SYSTEM if (canonical := fs.canonical(path)) is not None]
     watched = without_holes([*home_roots(places, fs), *system], holes, wide, fs)
     temporary = canonical_as_far(places.tmpdir, fs)
@@ -82,33 +82,35 @@ def learning(base: Resolved, asked: Resolved, fs: HostFilesystem) -> Learning:
         allowed=rulebook_of(resolved, fs).files,
         whole=[path for path in (workdir, temporary) if _is_granted(path, grants)],
         ports=asked.capabilities.ports,
+        private=private,
     )
     directories = tuple(grant for grant in (*watched, *asked.capabilities.grants) if grant.is_dir)
     bounds = Bounds(directories, home, workdir, temporary, deny_rules)
     groups = includable(known, wide, deny_rules, places, fs)
+    kept_out = tuple({*(denial.path for denial in deny_rules.denials), *private})
     inherited = inherited_secrets(child_environment(places.environ, resolved.environment))
-    return Learning(resolved, base, observation, bounds, groups, watched, denials, wide, inherited)
+    return Learning(resolved, base, observation, bounds, groups, watched, kept_out, wide, inherited)
 
 
 def _is_granted(path: str, grants: Iterable[Grant]) -> bool:
     return any(grant.path == path and grant.is_dir for grant in grants)
 
 
-def _private(places: Places, fs: Filesystem) -> Iterator[Denial]:
-    """What no list of ours names: by its name in the home directory, by its mode in /etc."""
+def _private(places: Places, fs: Filesystem) -> Iterator[tuple[str, str]]:
+    """What no list of ours names, and by what it is known: its name in the home directory, its mode in /etc."""
     left = SEARCHED_MAX
     for root in home_roots(places, fs):
         for entry in _entries(root, SEARCHED_DEPTH):
             left -= 1
             if is_secret_name(entry.name) and not entry.is_symlink():
-                yield Denial(entry.path, entry.path, "by its name")
+                yield entry.path, BY_NAME
             if left == 0:
                 return
         if is_secret_name(os.path.basename(root)):
-            yield Denial(root, root, "by its name")
+            yield root, BY_NAME
     for entry in _entries("/etc", ETC_DEPTH):
         if not entry.is_symlink() and not _is_readable_by_all(entry):
-            yield Denial(entry.path, entry.path, "not everybody may read it")
+            yield entry.path, BY_MODE
 
 
 def _entries(directory: str, depth: int) -> Iterator[os.DirEntry[str]]:

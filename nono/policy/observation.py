@@ -18,7 +18,7 @@ from nono.policy.path_verdict import (
     Protected,
     TooWeak,
 )
-from nono.policy.places import inside
+from nono.policy.places import ancestry, inside
 from nono.policy.ports import LISTEN_PORT, OPEN_PORT, PortGrants
 
 if TYPE_CHECKING:
@@ -78,8 +78,13 @@ class Observation:
         allowed: FilePolicy,
         whole: Iterable[str],
         ports: PortGrants,
+        private: Mapping[str, str],
     ) -> None:
-        """granted: by the profile; allowed: in this run, as ports; whole: directories granted as one."""
+        """granted: by the profile; allowed: in this run, as ports; whole: directories granted as one.
+
+        private: paths that are left out of what is watched, and why.
+        """
+        self._private = private
         self.ports = LearningPorts(ports, self._listens)
         self._granted = granted
         self._allowed = allowed
@@ -127,8 +132,7 @@ class Observation:
             return True
         verdict = self._allowed.judge((path,), access)
         if not isinstance(verdict, Granted):
-            may_be_asked = isinstance(verdict, NotGranted | TooWeak)
-            self._refuse(Refused(seen, access.value, _reason(verdict), may_be_asked))
+            self._refuse(self._refusal(seen, access, verdict))
             return False
         whole = next((root for root in self._whole if inside(path, root)), None)
         if whole is not None:
@@ -177,6 +181,14 @@ class Observation:
             ports.add(port)
         else:
             self._dropped += 1
+
+    def _refusal(self, path: str, access: Access, verdict: PathVerdict) -> Refused:
+        if isinstance(verdict, NotGranted):
+            private = self._private.keys() & ancestry(path)
+            if private:
+                return Refused(path, access.value, f"sensitive ({self._private[private.pop()]})")
+        may_be_asked = isinstance(verdict, NotGranted | TooWeak)
+        return Refused(path, access.value, _reason(verdict), may_be_asked)
 
     def _need(self, path: str, access: Access, is_dir: bool) -> None:
         key = (path, is_dir)

@@ -15,6 +15,8 @@ from nono.policy.observation import Need, Observation, Refused, Site
 from nono.policy.path_verdict import FilePolicy, GrantTable
 from nono.policy.ports import PortGrants
 
+PRIVATE = {"/srv/app/auth.json": "by its name"}
+
 
 def policy(*grants: tuple[str, Access]) -> FilePolicy:
     table = GrantTable(Grant(path, access, True, "user", path) for path, access in grants)
@@ -32,7 +34,7 @@ def watched() -> Observation:
         ("/home/out", Access.READWRITE),
         ("/work", Access.READWRITE),
     )
-    return Observation(granted, allowed, whole=("/work", "/tmp"), ports=PortGrants())
+    return Observation(granted, allowed, whole=("/work", "/tmp"), ports=PortGrants(), private=PRIVATE)
 
 
 def needs(watched: Observation) -> set[Need]:
@@ -92,6 +94,7 @@ def test_what_it_removed_is_not_what_it_made(watched: Observation) -> None:
     [
         ("/home/.ssh/id", Access.READ, "sensitive (group:deny_credentials)"),
         ("/home/.nono/state", Access.READ, "nono's own state"),
+        ("/srv/app/auth.json", Access.READ, "sensitive (by its name)"),
         ("/srv/x", Access.READ, "outside what was watched"),
         ("/home/.toolrc", Access.WRITE, "watched for read only"),
     ],
