@@ -153,6 +153,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--no-audit",), Kind.FLAG, "record nothing", (RUN, LEARN)),
     Option(("--output", "-o"), Kind.VALUE, "profile to write or to add to: a name, or a file with a slash",
            (LEARN,), "NAME"),
+    Option(("--tunnel",), Kind.LIST, "host whose TLS is not looked into, and which is granted as a whole",
+           (LEARN,), "HOST"),
     Option(("--watch",), Kind.FLAG, "let COMMAND do what it is watched doing, without being asked", (LEARN,)),
     Option(("--yes", "-y"), Kind.FLAG, "the same, and write the profile without being asked", (LEARN,)),
     Option(("--verbose", "-v"), Kind.COUNT, "say more; repeat for still more",

@@ -62,6 +62,7 @@ class Invocation(NamedTuple):
             record_flows=given.value("record_flows"),
             allow_command=given.list("allow_command"),
             block_command=given.list("block_command"),
+            tunnel=given.list("tunnel"),
             allow_gpu=given.flag("allow_gpu"),
             memory=given.value("memory"),
             max_processes=given.value("max_processes"),

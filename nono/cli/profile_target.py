@@ -6,9 +6,10 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from posixpath import basename, dirname, join
+from posixpath import basename, join
 from typing import Any, NamedTuple
 
+from nono.cli import whole_file
 from nono.errors import ConfigError, NonoError
 from nono.policy import builtin
 from nono.policy.profile import Profile
@@ -45,27 +46,12 @@ class Target(NamedTuple):
         """Old content or new content, and nothing else. NonoError: it changed meanwhile, or cannot be."""
         assert self.path is not None
         try:
-            self._swap(self.path, text.encode("utf-8"))
+            if os.path.realpath(self.path) != self.path or _read(self.path) != self.before:
+                raise NonoError(f"{self.path} has changed while the command ran; nothing was written.")
+            write = whole_file.create if self.before is None else whole_file.replace
+            write(self.path, text.encode("utf-8"))
         except OSError as error:
             raise NonoError(f"{self.path} could not be written: {error.strerror or error}") from error
-
-    def _swap(self, path: str, content: bytes) -> None:
-        directory = dirname(path)
-        os.makedirs(directory, mode=0o700, exist_ok=True)
-        if os.path.realpath(path) != path or _read(path) != self.before:
-            raise NonoError(f"{path} has changed while the command ran; nothing was written.")
-        new = join(directory, f".{basename(path)}.{os.getpid()}.new")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            with open(os.open(new, flags, 0o600), "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.rename(new, path)
-        except BaseException:
-            if os.path.lexists(new):
-                os.unlink(new)
-            raise
 
 
 def target_of(output: str | None, profile: str | None, environ: Mapping[str, str]) -> Target:

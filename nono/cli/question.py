@@ -1,4 +1,4 @@
-"""Asks a person on the terminal, where the command has ended and nothing else writes any more."""
+"""Asks a person on the terminal, where no command runs that could write over the question."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ import signal
 import sys
 import termios
 from collections.abc import Iterable
-from contextlib import suppress
 
+from nono.approval.tty import RECOVER, foreground, line_mode
 from nono.cli.console import printable
 
 ANSWER_BYTES_MAX = 1024
-# What a command may have left the terminal in, ended by another character set, colours, margins or pasting.
-_RECOVER = b"\x18\x1b\\\x0f\x1b(B\x1b[!p\x1b[0m\x1b[?1047l\x1b[?2004l\x1b[?2026l\n"
-_CTRL_C, _NO_KEY = b"\x03", b"\0"
+LEAVE_SCREEN = b"\x1b[?1047l"  # the other one, in which what is shown would be lost with it
 _YES = frozenset({"y", "yes"})
 
 
@@ -25,7 +23,8 @@ def is_interactive() -> bool:
     except OSError:
         return False
     try:
-        return os.isatty(sys.stderr.fileno()) and os.tcgetpgrp(terminal) == os.getpgrp()
+        with foreground(terminal) as is_ours:
+            return is_ours and os.isatty(sys.stderr.fileno())
     except OSError:
         return False
     finally:
@@ -41,33 +40,25 @@ def ask(lines: Iterable[str], question: str) -> bool:
     except OSError:
         return False
     try:
-        _line_mode(terminal, signals=False)
-        os.write(terminal, _RECOVER)
-        for line in lines:
-            os.write(terminal, f"{printable(line)}\n".encode("utf-8", "replace"))
-        termios.tcflush(terminal, termios.TCIFLUSH)  # what was typed before was meant for something else
-        os.write(terminal, f"{question} [y/N] ".encode())
-        typed = os.read(terminal, ANSWER_BYTES_MAX)
-        if not typed.endswith(b"\n"):
-            os.write(terminal, b"\n")
+        with foreground(terminal) as is_ours, line_mode(terminal):
+            return is_ours and _ask(terminal, lines, question)
     except (OSError, termios.error):
         return False
     finally:
-        _line_mode(terminal, signals=True)
         os.close(terminal)
+
+
+def _ask(terminal: int, lines: Iterable[str], question: str) -> bool:
+    text = "".join(f"{printable(line)}\n" for line in lines)
+    _write(terminal, LEAVE_SCREEN + RECOVER + text.encode("utf-8", "replace"))
+    termios.tcflush(terminal, termios.TCIFLUSH)  # what was typed before was meant for something else
+    _write(terminal, f"{question} [y/N] ".encode())
+    typed = os.read(terminal, ANSWER_BYTES_MAX)
+    if not typed.endswith(b"\n"):
+        _write(terminal, b"\n")
     return typed.decode("utf-8", "replace").strip().lower() in _YES
 
 
-def _line_mode(terminal: int, *, signals: bool) -> None:
-    """Lines, echoed, as a shell expects its terminal; without signals ^C ends one, which is then no yes."""
-    with suppress(termios.error):
-        attributes = termios.tcgetattr(terminal)
-        iflag, oflag, _, lflag, _, _, characters = range(7)
-        attributes[iflag] = (attributes[iflag] | termios.ICRNL) & ~(termios.IGNCR | termios.INLCR)
-        attributes[oflag] |= termios.OPOST | termios.ONLCR
-        attributes[lflag] |= termios.ICANON | termios.ECHO | termios.ECHOE | termios.ECHOK
-        attributes[lflag] = attributes[lflag] | termios.ISIG if signals else attributes[lflag] & ~termios.ISIG
-        keys = list(attributes[characters])
-        keys[termios.VEOL] = _NO_KEY if signals else _CTRL_C
-        attributes[characters] = keys
-        termios.tcsetattr(terminal, termios.TCSANOW, attributes)
+def _write(terminal: int, text: bytes) -> None:
+    while text:
+        text = text[os.write(terminal, text) :]

@@ -233,7 +233,7 @@ def _config(
         raise LaunchError("a proxy without a host filter")
     return ProxyConfig(
         hosts=_hosts(hosts, resolved.proxy),
-        intercepts_all=resolved.proxy is not None and resolved.proxy.learns,
+        looks_into=_looks_into(resolved.proxy),
         session_token=token,
         routes=(*(_route(service) for service in assembly.services), *assembly.logins.routes),
         logins=assembly.logins.table,
@@ -248,6 +248,13 @@ def _config(
         max_connections=listening.max_connections,
         close_grace_s=listening.close_grace_s,
     )
+
+
+def _looks_into(settings: ProxySettings | None) -> Callable[[str], bool] | None:
+    """Which hosts have their TLS looked into although no rule is about their paths; None: none has."""
+    if settings is None or not settings.learns:
+        return None
+    return lambda host: host not in settings.tunnels
 
 
 def _hosts(hosts: HostFilter, settings: ProxySettings | None) -> HostPolicy:

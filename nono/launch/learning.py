@@ -32,6 +32,7 @@ from nono.policy.rulebook import rulebook_of
 SEARCHED_MAX = 100_000  # entries of the home directory whose names are looked at
 SEARCHED_DEPTH = 3  # directories below it
 ETC_DEPTH = 16
+NO_SETTINGS = ("/sys/fs", "/sys/kernel")  # but what goes on: control groups, traces
 BY_NAME, BY_MODE = "by its name", "not everybody may read it"
 READABLE_BY_ALL = {True: stat.S_IROTH | stat.S_IXOTH, False: stat.S_IROTH}  # of directories and of files
 
@@ -62,7 +63,7 @@ def learning(base: Resolved, asked: Resolved, fs: HostFilesystem) -> Learning:
     roots = [canonical_as_far(root, fs) for root in paths.protected_roots(places.environ)]
     keys = [canonical_as_far(file, fs) for service in asked.services for file in service.source_files]
     wide = too_wide(places, fs)
-    holes = [*(denial.path for denial in deny_rules.denials), *private, *roots, *keys]
+    holes = [*NO_SETTINGS, *(denial.path for denial in deny_rules.denials), *private, *roots, *keys]
     system = [canonical for path in SYSTEM if (canonical := fs.canonical(path)) is not None]
     watched = without_holes([*home_roots(places, fs), *system], holes, wide, fs)
     temporary = canonical_as_far(places.tmpdir, fs)
@@ -97,7 +98,7 @@ def _is_granted(path: str, grants: Iterable[Grant]) -> bool:
 
 
 def _private(places: Places, fs: Filesystem) -> Iterator[tuple[str, str]]:
-    """What no list of ours names, and by what it is known: its name in the home directory, its mode in /etc."""
+    """What no list of ours names, and what tells: its name in the home directory, its mode in /etc."""
     left = SEARCHED_MAX
     for root in home_roots(places, fs):
         for entry in _entries(root, SEARCHED_DEPTH):

@@ -187,7 +187,8 @@ class Observation:
             private = self._private.keys() & ancestry(path)
             if private:
                 return Refused(path, access.value, f"sensitive ({self._private[private.pop()]})")
-        may_be_asked = isinstance(verdict, NotGranted | TooWeak)
+        is_of_kernel = any(inside(path, root) for root in ("/proc", "/sys", "/dev"))
+        may_be_asked = isinstance(verdict, NotGranted | TooWeak) and not is_of_kernel
         return Refused(path, access.value, _reason(verdict), may_be_asked)
 
     def _need(self, path: str, access: Access, is_dir: bool) -> None:
@@ -221,6 +222,8 @@ class Observation:
         what = f"{target}:{port}" if port else str(target)
         hint = fields.get("hint")
         reason = str(fields["reason"])
+        if fields.get("denial_category") == "intercept_handshake_failed":
+            hint = f"`--tunnel {target}`, if it trusts no other certificates"
         access = "listen" if fields.get("rule") == LISTEN_PORT else "connect"
         self._refuse(Refused(what, access, f"{reason} ({hint})" if hint else reason))
 

@@ -53,6 +53,7 @@ class ProxySettings(NamedTuple):
     no_proxy: tuple[NoProxyEntry, ...]  # the profile's own; the proxy adds localhost where that is right
     record_flows: str | None  # a file to be written, as it was typed
     learns: bool = False  # every public host is reached, and its TLS looked into
+    tunnels: frozenset[str] = frozenset()  # but not that of these; canonical
 
 
 def proxy_settings(request: RunRequest, network: Network, label: str) -> ProxySettings:
@@ -79,6 +80,7 @@ def proxy_settings(request: RunRequest, network: Network, label: str) -> ProxySe
         no_proxy=parse_all(network.no_proxy, f"{where}.no_proxy"),
         record_flows=request.record_flows,
         learns=request.learns,
+        tunnels=frozenset(_read("--tunnel", canonical_host, text) for text in request.tunnel),
     )
 
 

@@ -43,6 +43,7 @@ class RunRequest(NamedTuple):
     standalone_proxy: bool = False  # a proxy and no command: there is one even if nothing asks for it
     allow_gpu: bool = False
     learns: bool = False  # watched, with a proxy that lets it reach hosts that nobody has granted yet
+    tunnel: tuple[str, ...] = ()  # hosts whose TLS is not looked into then
     memory: str | None = None  # a size, such as 512M
     max_processes: str | None = None
     allow_command: tuple[str, ...] = ()

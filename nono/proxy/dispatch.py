@@ -98,7 +98,8 @@ class Dispatcher:
         if reaches_proxy(host, port, self.own_port):
             return Refused(entry, refusal.host_denied(own_port_refused(host), host))
         routes, scopes = self.routes.of_upstream(host, port), self.routes.scopes_of(host)
-        if routes or scopes or self.routes.intercepts_all or self.routes.logins.captures(host):
+        is_looked_into = self.routes.looks_into is not None and self.routes.looks_into(host)
+        if routes or scopes or is_looked_into or self.routes.logins.captures(host):
             return self._intercept(entry, host, port, routes, scopes)
         verdict = self.hosts.judge_name(host, port)
         if isinstance(verdict, Refuse):

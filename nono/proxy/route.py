@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -125,7 +125,7 @@ class RouteTable:
     routes: tuple[Route, ...]
     scopes: tuple[Scope, ...] = ()
     logins: LoginTable = NO_LOGINS
-    intercepts_all: bool = False  # the TLS of a host that none of them is about, too
+    looks_into: Callable[[str], bool] | None = None  # whether into a host that none of them is about
     phantoms: tuple[Phantom, ...] = field(init=False, repr=False, compare=False)
     _by_service: Mapping[str, Route] = field(init=False, repr=False, compare=False)
 

@@ -40,7 +40,7 @@ class ProxyConfig(NamedTuple):
     session_token: Phantom
     routes: tuple[Route, ...] = ()
     scopes: tuple[Scope, ...] = ()
-    intercepts_all: bool = False  # also hosts without a route or scope
+    looks_into: Callable[[str], bool] | None = None  # which hosts beside those with a route or scope
     logins: LoginTable = NO_LOGINS
     server_context: Callable[[str, bool], ssl.SSLContext] | None = None  # None: TLS is not intercepted
     chain: Chain | None = None  # the proxy behind this one
@@ -119,7 +119,7 @@ async def serve(
     bound = listener if listener is not None else _bind(config.address, config.port)
     with bound:
         port = bound.getsockname()[1]
-        table = RouteTable(config.routes, config.scopes, config.logins, config.intercepts_all)
+        table = RouteTable(config.routes, config.scopes, config.logins, config.looks_into)
         async with anyio.create_task_group() as tasks:
             parts = (recorder, admits, resolver, approver, alarm, flows, tasks)
             running = RunningProxy(port, lambda: _serving(config, table, port, *parts))

@@ -268,3 +268,19 @@ def test_a_package_is_installed_again_from_the_index_that_was_seen(made: Stage) 
         refused = learner.again(["sh", "-c", f"{install} other-package"], environment=environment)
         assert refused.exit_code != 0
         assert ("GET", "/simple/other-package/") in {(e["method"], e["path"]) for e in refused.denied}
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_a_host_that_trusts_nobody_else_is_learned_as_a_whole(made: Stage) -> None:
+    learner = Learner(made.runner)
+    with upstream(answer_ok, made.authority.server_context("localhost")) as server:
+        host = f"localhost:{server.port}"
+        command = ["curl", "-sS", "--cacert", made.authority.ca_file, f"https://{host}/a"]
+        refused = learner.learn(command, flags=("--yes", f"--allow-domain={host}"))
+        assert refused.exit_code == 60
+        assert f"{host} (connect)" in refused.stderr
+        assert "--tunnel localhost" in refused.stderr
+        learned = learner.learn(command, flags=("--yes", f"--allow-domain={host}", "--tunnel=localhost"))
+        assert learned.exit_code == 0, learned.stderr
+        assert learner.profile["network"]["allow_domain"] == [host]
+        assert learner.again(command).exit_code == 0

@@ -12,6 +12,7 @@ from nono.cli.console import Console
 from nono.cli.log_file import console_of
 from nono.cli.parse import Invocation, parse, sandbox_parser
 from nono.cli.preferences import preferences, redaction
+from nono.cli.resolution import command_of
 from nono.cli.show import show
 from nono.errors import ConfigError, NonoError
 from nono.launch.run import Launch
@@ -44,6 +45,8 @@ def run(argv: Sequence[str]) -> int:
     invocation = parse("learn", DESCRIPTION, argv, environ)
     given = invocation.given
     console = console_of(given, silent=invocation.silent)
+    if given.list("extends"):
+        raise ConfigError("--extends is not for `nono learn`: -o writes a profile that extends --profile.")
     if given.flag("allow_net"):
         raise ConfigError("--allow-net opens the network, and then nobody sees which hosts are reached.")
     with Launch(environ, probes=True) as launch:
@@ -58,9 +61,12 @@ def run(argv: Sequence[str]) -> int:
         target = target_of(given.value("output"), given.value("profile"), environ)
         fs = HostFilesystem()
         base, asked = _resolved(invocation, target, environ, fs)
+        command, warning = command_of(invocation, asked)
+        if warning is not None:
+            console.warn(warning)
         lesson = learning(base, asked, fs)
         is_dry = given.flag("dry_run")
-        prepared = launch.prepare(lesson.resolved, invocation.command, needs_program=not is_dry)
+        prepared = launch.prepare(lesson.resolved, command, needs_program=not is_dry)
         show(prepared, invocation, console, environ)
         scope = render_learned.scope(lesson)
         if is_dry:

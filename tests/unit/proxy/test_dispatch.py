@@ -240,16 +240,17 @@ def test_two_routes_cannot_share_a_service_name() -> None:
 
 def connected(target: bytes, *, intercepts: bool = True) -> Verdict:
     """A CONNECT of a run that looks into all TLS."""
-    table = RouteTable((ROUTE,), intercepts_all=True)
+    table = RouteTable((ROUTE,), looks_into=lambda host: host != "left.test")
     hosts = Hosts(denied=frozenset(("denied.test",)))
     dispatcher = Dispatcher(table, hosts, Secret(TOKEN), OWN_PORT, intercepts=intercepts)
     return dispatcher.judge(request_head(b"CONNECT", target, "1.1", [(b"Host", target), PROXY_AUTHORIZATION]))
 
 
-def test_a_run_that_looks_into_all_tls_tunnels_to_no_host() -> None:
+def test_a_run_that_looks_into_all_tls_tunnels_to_no_host_but_those_left_out() -> None:
     assert isinstance(connected(b"other.test:443"), Intercept)
     assert isinstance(
         judged(b"CONNECT", b"other.test:443", PROXY_AUTHORIZATION, host=b"other.test:443"), Tunnel
     )
+    assert isinstance(connected(b"left.test:443"), Tunnel)
     assert refusal_of(connected(b"denied.test:443")).category == "host_denied"
     assert refusal_of(connected(b"other.test:443", intercepts=False)).category == "connect_bypasses_l7"
