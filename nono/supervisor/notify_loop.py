@@ -119,8 +119,9 @@ class NotifyLoop:
             if events & select.POLLIN:
                 with suppress(FileNotFoundError):  # ENOENT: killed between poll and RECV
                     self._serve(notify.receive(self._listener))
-            elif events & (select.POLLHUP | select.POLLERR):
+            elif events & select.POLLHUP:
                 self._loop.remove_reader(self._listener)
+            # POLLERR alone: a signal came while the kernel waited for the listener's lock; it is asked again.
 
     def _serve(self, call: notify.Notification) -> None:
         errno_value: int | None = errno.EACCES  # the answer, unless what follows earns a better one

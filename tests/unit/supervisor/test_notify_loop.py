@@ -1,0 +1,32 @@
+"""What the notify loop makes of what poll(2) reports; a pipe reports the same as a listener does."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import pytest
+
+from nono.audit.folding import FoldingRecorder
+from nono.supervisor.adjudicator import NetworkGrants, loopback
+from nono.supervisor.notify_loop import NotifyLoop
+
+
+@pytest.mark.parametrize(("is_gone", "goes_on"), [(False, True), (True, False)], ids=["POLLERR", "POLLHUP"])
+def test_only_a_listener_that_is_gone_is_no_longer_served(is_gone: bool, goes_on: bool) -> None:
+    """The kernel reports POLLERR when a signal comes while it waits for the listener's lock."""
+    reading, writing = os.pipe()
+    listener, other = (reading, writing) if is_gone else (writing, reading)
+    os.close(other)
+
+    async def is_served_afterwards() -> bool:
+        served = NotifyLoop(
+            listener, NetworkGrants(loopback(1)), FoldingRecorder(lambda _: None), lambda _: None
+        )
+        served.start()
+        served._on_readable()
+        still = asyncio.get_running_loop().remove_reader(listener)
+        served.close()
+        return still
+
+    assert asyncio.run(is_served_afterwards()) == goes_on
