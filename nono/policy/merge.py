@@ -18,7 +18,7 @@ _OWN = ("extends", "replace", "$schema")
 # list of an open network by being there (connect_port, deny_domain): taking that away would grant.
 REPLACEABLE = tuple(
     """commands.allow diagnostics.suppress_system_services
-    filesystem.allow filesystem.read filesystem.write
+    filesystem.allow filesystem.read filesystem.write filesystem.state_dir
     filesystem.allow_file filesystem.read_file filesystem.write_file
     filesystem.unix_socket filesystem.unix_socket_dir filesystem.unix_socket_subtree
     filesystem.unix_socket_bind filesystem.unix_socket_dir_bind filesystem.unix_socket_subtree_bind

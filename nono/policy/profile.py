@@ -23,6 +23,7 @@ from nono.policy.profile_rules import (
     CAPTURES,
     SERVICES,
     SET_VARS,
+    AbsolutePath,
     DirectoryName,
     GroupName,
     Origin,
@@ -173,7 +174,7 @@ class Hook(NamedTuple):
 class SessionHook(NamedTuple):
     """A program of the person's that runs outside the sandbox."""
 
-    script: Annotated[str, Says({"pattern": "^/"})]
+    script: AbsolutePath
     timeout_secs: Annotated[int, Says({"exclusiveMinimum": 0})] | None = None
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from nono.policy.profile_rules import (
     NOT_NEGATIVE,
+    AbsolutePath,
     CacheSeconds,
     Command,
     Duration,
@@ -14,6 +15,7 @@ from nono.policy.profile_rules import (
     Format,
     Header,
     HttpsOrigin,
+    NotNegative,
     PathPart,
     QueryName,
     Says,
@@ -31,7 +33,7 @@ class RuleEntry(NamedTuple):
     """A method and a pattern of paths; the rest matters in an `approve` list."""
 
     method: Annotated[str, Says({"minLength": 1})]
-    path: Annotated[str, Says({"pattern": "^/"})]
+    path: AbsolutePath
     backend: str | None = None
     reason: str | None = None
     timeout_secs: Seconds | None = None
@@ -76,7 +78,7 @@ class RateLimitEntry(NamedTuple):
     """A token bucket."""
 
     requests_per_minute: Annotated[float, NOT_NEGATIVE]
-    burst: Annotated[int, NOT_NEGATIVE] = 5
+    burst: NotNegative = 5
     max_delay_secs: Annotated[float, NOT_NEGATIVE] = 5.0
 
 
@@ -140,7 +142,7 @@ class TokenEndpointEntry(NamedTuple):
     """Where a login gets its tokens."""
 
     host: HttpsOrigin
-    path: Annotated[str, Says({"pattern": "^/"})]
+    path: AbsolutePath
     response_fields: Annotated[tuple[ResponseFieldEntry, ...], Says({"minItems": 1})]
     request_body: Literal["auto", "json", "form"] = "auto"
     request_nonce_fields: tuple[str, ...] = ()
@@ -162,7 +164,7 @@ class OriginUpgrade(NamedTuple):
     """A path of one API host on which a WebSocket may be opened."""
 
     origin: HttpsOrigin
-    path: Annotated[str, Says({"pattern": "^/"})]
+    path: AbsolutePath
 
 
 class ProviderRoute(NamedTuple):

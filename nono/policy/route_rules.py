@@ -5,6 +5,8 @@ Named tuples, because the quick ways through nono build policies without importi
 
 from typing import Literal, NamedTuple
 
+from nono.policy.profile_rules import AbsolutePath, NotNegative
+
 InjectMode = Literal["header", "url_path", "query_param", "basic_auth"]
 
 
@@ -37,9 +39,9 @@ class RateLimit(NamedTuple):
 class UsageLimits(NamedTuple):
     """What one run may use up on a route; None is no limit."""
 
-    requests: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+    requests: NotNegative | None = None
+    input_tokens: NotNegative | None = None
+    output_tokens: NotNegative | None = None
 
 
 NO_LIMITS = UsageLimits()
@@ -62,7 +64,7 @@ NO_IDENTITY = TlsIdentity()
 class UpgradeRule(NamedTuple):
     """One path, canonical and without a pattern, on which a WebSocket may be opened."""
 
-    path: str
+    path: AbsolutePath
 
 
 class OAuth2Client(NamedTuple):
