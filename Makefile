@@ -4,7 +4,7 @@ READY := .venv/.ready
 UV_VERSION := $(shell sed -n '/^name = "uv"$$/{n;s/^version = "\(.*\)"/\1/p;}' uv.lock)
 CODE := nono tests benchmarks
 
-.PHONY: help setup demo test test-kernel test-kernels test-long soak check fmt bench freeze-filters freeze-policy clean
+.PHONY: help setup demo test test-kernel test-kernels test-long soak check fmt bench freeze-filters freeze-policy golden clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' Makefile
@@ -56,6 +56,9 @@ freeze-filters: $(READY) ## build the seccomp programs anew with libseccomp
 
 freeze-policy: $(READY) ## write the shipped groups as a module anew
 	@$(BIN)/python -m nono.policy.freeze
+
+golden: $(READY) ## write down anew what the shipped profiles come to; look at the difference
+	@PYTHONPATH=tests $(BIN)/python -m support.golden_profiles
 
 clean: ## remove what the targets above have made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .guest

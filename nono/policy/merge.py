@@ -94,7 +94,7 @@ def _field(path: str, is_given: bool, base: Any, child: Any) -> Any:
         case "network.tls_intercept" if is_given and child is not None:
             return child
         case "network.allow_domain" if base and child:
-            return _domains([*base, *child])
+            return domains([*base, *child])
         case "network.credentials" if child == []:
             return []
         case "security.approval_defaults" if child is not None:
@@ -119,7 +119,7 @@ def _once(entries: list[Any]) -> list[Any]:
     return kept
 
 
-def _domains(entries: list[Any]) -> list[Any]:
+def domains(entries: list[Any]) -> list[Any]:
     """Each domain once; where some entries have endpoints, those of all of them together."""
     merged: dict[str, list[Any]] = {}
     spellings: dict[str, str] = {}

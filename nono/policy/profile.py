@@ -2,7 +2,7 @@
 
 Named tuples on purpose: a run without a profile file builds them without importing pydantic (or dataclasses,
 see docs/adr/0004), and nono.policy.profile_schema validates files against the same annotations. A field of
-the specification that is missing here is listed in nono.policy.profile_schema.NOT_YET.
+the specification that is missing here is in nono.policy.profile_later.
 """
 
 from collections.abc import Mapping

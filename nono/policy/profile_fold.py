@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nono.policy.merge import merge, without
+from nono.policy.merge import domains, merge, without
 from nono.policy.profile_files import Found
 
 PLATFORM = "linux"
@@ -21,6 +21,9 @@ def fold(found: Found, document_of: Callable[[Found], Mapping[str, Any]]) -> Doc
     merged = merge(folded, override)
     if "command_args" in merged:
         merged["command_args"] = [word for _, *words in merged["command_args"] for word in words]
+    hosts = merged.get("network", {}).get("allow_domain")
+    if hosts:
+        merged["network"] = {**merged["network"], "allow_domain": domains(hosts)}
     return merged
 
 
