@@ -62,8 +62,8 @@ def _offer(
 
     places, reference = prepared.resolved.places, invocation.given.value("profile")
     offered = additions((each.flag for each in found if each.flag is not None), places.home)
-    if not offered or not save_prompt.is_wanted(environ):
-        return
+    if not offered or not save_prompt.is_wanted(environ) or invocation.given.value("config") is not None:
+        return  # what a manifest says was worked out by somebody else than this person
     suppressed = [places.of_flag(path) for path in invocation.given.list("suppress_save_prompt")]
     if reference is not None:
         try:

@@ -136,6 +136,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--max-processes",), Kind.VALUE, "", (WRAP,), "N", is_shown=False),
     Option(("--profile", "-p"), Kind.VALUE, "profile: a name, or a file with a slash in its path",
            (*SANDBOX, WHY, PROXY), "NAME", env="NONO_PROFILE"),
+    Option(("--config", "-c"), Kind.VALUE, "capability manifest, in the place of a profile and of grants",
+           (*SANDBOX, WHY), "FILE"),
     Option(("--extends",), Kind.LIST, "further profile under the one of --profile", (*SANDBOX, WHY, PROXY),
            "NAME"),
     Option(("--allow-command",), Kind.LIST, "deprecated: start a program whose name is blocked", SANDBOX,
@@ -162,7 +164,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--dry-run",), Kind.FLAG, "show what would be granted and enforced, start nothing", SANDBOX),
     _later("--env-credential", Kind.VALUE, (WRAP,), env="NONO_ENV_CREDENTIAL"),
     _later("--env-credential-map", Kind.PAIRS, (WRAP,)),
-    _later("--config -c", Kind.VALUE),
+
     _later("--allow-launch-services"),
     _later("--detached", commands=(RUN,)), _later("--detach-timeout", Kind.VALUE, (RUN,)),
     _later("--rollback", commands=(RUN,)), _later("--no-rollback", commands=(RUN,)),
@@ -181,6 +183,16 @@ GLOBALS: tuple[Option, ...] = (
     Option(("--log-file",), Kind.VALUE, "append a log of nono's own lines to it", (), "FILE",
            env="NONO_LOG_FILE"),
 )  # fmt: skip
+
+# What a manifest says, and so nothing else may say beside --config.
+SAID_BY_MANIFEST = frozenset(
+    """allow read write allow_file read_file write_file allow_unix_socket allow_unix_socket_bind
+    allow_unix_socket_dir allow_unix_socket_dir_bind allow_unix_socket_subtree
+    allow_unix_socket_subtree_bind bypass_protection suppress_save_prompt allow_cwd block_net allow_net
+    network_profile allow_domain listen_port open_port allow_connect_port upstream_proxy proxy_port
+    allow_http2 credential allow_endpoint env_credential env_credential_map allow_command block_command
+    profile extends allow_gpu memory max_processes""".split()  # noqa: SIM905 - a list of words reads better than one of literals
+)
 
 # Old spellings of environment variables (cli.md section 1.2); each is read only when the new one is unset.
 LEGACY_ENVIRONMENT: Mapping[str, str] = {

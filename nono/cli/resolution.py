@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
-from nono.cli.options import RUN
+from nono.cli.options import OPTIONS, RUN, SAID_BY_MANIFEST, Given
 from nono.cli.parse import Invocation, no_command
-from nono.errors import NonoError, UsageError
+from nono.errors import ConfigError, NonoError, UsageError
 from nono.policy.capability import Access
 from nono.policy.filesystem import HostFilesystem
 from nono.policy.grants import accesses
@@ -34,6 +34,10 @@ def resolve_given(
         ) from error
     name, extends = invocation.given.value("profile"), invocation.given.list("extends")
     fs = HostFilesystem()
+    manifest = invocation.given.value("config")
+    if manifest is not None:
+        _refuse_beside_manifest(invocation.given)
+        return _of_manifest(manifest, invocation.request, environ, cwd, fs, stays=stays)
     if name is None:
         if extends:
             raise UsageError("--extends needs --profile.", hint="--profile default --extends ...")
@@ -50,6 +54,37 @@ def resolve_given(
         warnings=(*inert, *resolved.warnings, *(text for text in warnings if text)),
         deprecations=loaded.warnings,
     )
+
+
+def _refuse_beside_manifest(given: Given) -> None:
+    both = [option for option in OPTIONS if option.dest in given.values and option.dest in SAID_BY_MANIFEST]
+    if both:
+        origin = f" (or {both[0].env})" if both[0].env else ""
+        raise ConfigError(
+            f"--config and {both[0].flags[0]}{origin} are contradictory: a manifest says it all.",
+            hint="leave one of them out",
+        )
+
+
+def _of_manifest(
+    file: str, request: RunRequest, environ: Mapping[str, str], cwd: str, fs: HostFilesystem, *, stays: bool
+) -> Resolved:
+    # Imported here, as below: few runs have one.
+    from nono.policy.manifest import MODES
+    from nono.policy.manifest_file import load_manifest
+    from nono.policy.profile_inert import without_effect
+
+    manifest = load_manifest(file, apart=stays)
+    resolved = resolve(request, manifest.profile, environ=environ, cwd=cwd, fs=fs, uid=os.getuid())
+    if manifest.mode not in (None, resolved.capabilities.network):
+        raise ConfigError(
+            f"{file}: network.mode is '{MODES[manifest.mode]}', and what stands beside it makes it "
+            f"'{MODES[resolved.capabilities.network]}'.",
+            hint="leave it out, or what contradicts it",
+        )
+    writable = _writable(file, resolved, fs, cwd)
+    inert = without_effect(manifest.profile)
+    return resolved._replace(warnings=(*inert, *resolved.warnings, *filter(None, (writable,))))
 
 
 def command_of(invocation: Invocation, resolved: Resolved) -> tuple[tuple[str, ...], str | None]:

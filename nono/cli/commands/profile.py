@@ -19,6 +19,8 @@ def run(argv: Sequence[str]) -> int:
         case "list":
             return profile_look.list_profiles(environ, as_json=parsed.json)
         case "show":
+            if parsed.format == "manifest":
+                return profile_look.show_manifest(parsed.profile, environ)
             return profile_look.show(parsed.profile, environ, as_json=parsed.json, raw=parsed.raw)
         case "init":
             return profile_write.init(_wish(parsed), environ)
@@ -65,6 +67,12 @@ def parser() -> argparse.ArgumentParser:
     show = arguments.add_action(actions, "show", "print a profile with what it inherits")
     show.add_argument("profile", metavar="PROFILE", help="a name, or a file with a slash in its path")
     show.add_argument("--raw", action="store_true", help="only what its own file says")
+    show.add_argument(
+        "--format",
+        choices=("profile", "manifest"),
+        default="profile",
+        help="manifest: what --config takes, with the paths that it would have here",
+    )
     _json(show)
 
     diff = arguments.add_action(actions, "diff", "say what one profile says that another does not")

@@ -45,6 +45,16 @@ def show(reference: str, environ: Mapping[str, str], *, as_json: bool, raw: bool
     return 0
 
 
+def show_manifest(reference: str, environ: Mapping[str, str]) -> int:
+    """With the paths of here and now: $WORKDIR is the current directory."""
+    # Imported here: nothing else needs it.
+    from nono.policy.manifest import manifest_of
+
+    cwd = os.getcwd()
+    print_json(manifest_of(_loaded(reference, environ), Places(paths.home(environ), cwd, cwd, environ)))
+    return 0
+
+
 def diff(old: str, new: str, environ: Mapping[str, str], *, as_json: bool) -> int:
     before, after = _loaded(old, environ), _loaded(new, environ)
     compared = difference(before, after, group_names(before), group_names(after))

@@ -28,6 +28,7 @@ DESCRIPTION = "Runs COMMAND in the sandbox, with a supervisor that holds its cre
 # Options of a run whose system calls are served, or may be.
 NEED_THE_LISTENER = (
     "profile",
+    "config",
     "network_profile",
     "allow_domain",
     "deny_domain",

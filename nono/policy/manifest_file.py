@@ -1,0 +1,38 @@
+"""Reads a capability manifest."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from nono.apart import found_apart
+from nono.errors import ProfileError
+from nono.policy.capability import NetworkMode
+from nono.policy.manifest import to_profile
+from nono.policy.profile import Profile
+from nono.policy.profile_files import read_file
+from nono.policy.profile_host import this_host
+from nono.policy.profile_source import read_source
+
+
+class Manifest(NamedTuple):
+    """One that could be read."""
+
+    profile: Profile  # that says the same
+    mode: NetworkMode | None  # of the network, where it is given
+
+
+def load_manifest(path: str, *, apart: bool = False) -> Manifest:
+    """ProfileError names every mistake with its place. apart: as nono.policy.profile_store.load."""
+    found = found_apart(lambda: _load(path)) if apart else None
+    return found or _load(path)  # a mistake is found here once more, and complained about
+
+
+def _load(path: str) -> Manifest:
+    from nono.policy.profile_schema import validate
+
+    try:
+        source = read_source(read_file(path), path)
+        mode, mistakes = to_profile(source)
+        return Manifest(validate(source, this_host(), mistakes).profile, mode)
+    except ProfileError as error:
+        raise ProfileError(error.message.replace("Profile ", "Manifest ", 1), hint=error.hint) from error
