@@ -90,7 +90,8 @@ def test_nothing_forbidden_is_reached_either_where_nobody_judges_the_call(
         command = [compiled("race"), mode, str(UNJUDGED), str(good), str(forbidden_port), ELSEWHERE]
         flags = [f"--proxy-port={port}", *([f"--listen-port={listen_port}"] if mode == "bind" else [])]
         flags += held.flags
-        counts = sandbox.run(command, flags=flags, wrapper=held.wrapper).outcomes()
+        run = sandbox.run(command, flags=flags, wrapper=held.wrapper, timeout_s=max(90, UNJUDGED / 250))
+        counts = run.outcomes()
         print(rung, mode, UNJUDGED, counts)  # shown by pytest -rP
         assert canary.seen() == {}
     assert counts["forbidden"] == 0
