@@ -75,7 +75,9 @@ class NotifyLoop:
         self._opens = opens
         self._grants = grants
         self._recorder = recorder
-        self._poll = select.poll()
+        # Between the listener and the loop: libuv gives up for good what it sees POLLERR of, and a listener
+        # reports it when a signal comes while the kernel waits for its lock. An epoll is only ever readable.
+        self._poll = select.epoll()
         self._poll.register(listener, select.POLLIN)
         machine = os.uname().machine
         self._arch = uapi_seccomp.AUDIT_ARCH[machine]
@@ -94,13 +96,13 @@ class NotifyLoop:
         self._loop = asyncio.get_running_loop()
         self._never_wait.start()
         notify.wake_on_the_same_cpu(self._listener)
-        self._loop.add_reader(self._listener, self._on_readable)
+        self._loop.add_reader(self._poll.fileno(), self._on_readable)
 
     def close(self) -> None:
         """Stop serving: calls of whoever is left answer ENOSYS from now on, which is a refusal too."""
         if self._listener < 0:
             return
-        self._loop.remove_reader(self._listener)
+        self._loop.remove_reader(self._poll.fileno())
         self._inet.close()
         self._never_wait.close()
         if self._unix is not None:
@@ -108,6 +110,7 @@ class NotifyLoop:
         self._calls.close()
         if self._opens is not None:
             self._opens.close()
+        self._poll.close()
         os.close(self._listener)
         self._listener = -1
 
@@ -120,7 +123,7 @@ class NotifyLoop:
                 with suppress(FileNotFoundError):  # ENOENT: killed between poll and RECV
                     self._serve(notify.receive(self._listener))
             elif events & select.POLLHUP:
-                self._loop.remove_reader(self._listener)
+                self._loop.remove_reader(self._poll.fileno())
             # POLLERR alone: a signal came while the kernel waited for the listener's lock; it is asked again.
 
     def _serve(self, call: notify.Notification) -> None:

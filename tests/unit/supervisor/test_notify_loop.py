@@ -25,7 +25,7 @@ def test_only_a_listener_that_is_gone_is_no_longer_served(is_gone: bool, goes_on
         )
         served.start()
         served._on_readable()
-        still = asyncio.get_running_loop().remove_reader(listener)
+        still = asyncio.get_running_loop().remove_reader(served._poll.fileno())
         served.close()
         return still
 
