@@ -14,8 +14,13 @@ def console_of(given: Given, *, silent: bool) -> Console:
     """What a command speaks through. A log that cannot be opened is said on stderr, and the run goes on."""
     plain = Console(silent=silent, verbosity=given.count("verbose"))
     path = given.value("log_file")
-    if path is None or silent:
-        return plain
+    console = plain if path is None or silent else _logging(plain, path)
+    for warning in given.insisted:
+        console.insist(warning)
+    return console
+
+
+def _logging(plain: Console, path: str) -> Console:
     try:
         return Console(silent=False, verbosity=plain.verbosity, log=LogFile(path))
     except OSError as error:

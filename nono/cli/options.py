@@ -226,6 +226,7 @@ class Given(NamedTuple):
 
     values: Mapping[str, object]
     warnings: tuple[str, ...]
+    insisted: tuple[str, ...] = ()  # warnings that --silent does not silence
 
     def flag(self, dest: str) -> bool:
         return bool(self.values.get(dest))
@@ -256,6 +257,7 @@ def collect(
 ) -> Given:
     """What was parsed, over environment variables. UsageError: an option not available yet, or empty."""
     environ, warnings = _with_legacy(environ)
+    insisted: list[str] = []
     values: dict[str, object] = {}
     for option in options_of(command):
         value = parsed.get(option.dest)
@@ -271,8 +273,9 @@ def collect(
         if option.splits_commas and isinstance(value, list):
             value = [part.strip() for item in value for part in item.split(",") if part.strip()]
         values[option.dest] = value
-        warnings += _deprecations(option, argv)
-    return Given(values, tuple(warnings))
+        # What lifts a protection stops working one day, and then nothing may come as a surprise.
+        (insisted if option.dest == "bypass_protection" else warnings).extend(_deprecations(option, argv))
+    return Given(values, tuple(warnings), tuple(insisted))
 
 
 def _pair(value: object) -> list[object]:

@@ -253,6 +253,10 @@ def _extends(raw: bytes) -> list[str]:
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
 def read_file(path: str) -> bytes:
     """The content of a profile. ProfileError: it is not there, no file, or too large for one."""
     try:
@@ -261,7 +265,7 @@ def read_file(path: str) -> bytes:
     except FileNotFoundError as error:
         raise ProfileError(f"Profile read error at {path}: profile file not found") from error
     except (OSError, ValueError) as error:
-        raise ProfileError(f"Profile read error at {path}: {error}") from error
+        raise ProfileError(f"Profile read error at {path}: {_reason(error)}") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise ProfileError(f"Profile read error at {path}: not a regular file")

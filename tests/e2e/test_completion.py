@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from nono.cli.commands.completion import UNSEEN
 from nono.cli.main import COMMANDS
 from support.shell_completion import SHELLS
 
@@ -51,7 +52,7 @@ def script(shell: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("nono ", set(COMMANDS) - {"connect-helper"}),
+        ("nono ", set(COMMANDS) - UNSEEN),
         ("nono ru", {"run"}),
         ("nono -s --theme latte profile sh", {"show"}),
         ("nono profile show --js", {"--json"}),
@@ -62,7 +63,7 @@ def script(shell: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("nono profile init x --groups git", {"git_config"}),
         ("nono why --op re", {"read", "readwrite"}),
         ("nono completion ", {"bash", "fish", "zsh"}),
-        ("nono run --env-credential-map env://A B --block", {"--block-net"}),
+        ("nono run --env-credential-map env://A B --block-n", {"--block-net"}),
         ("nono run --allow /tmp -- trunca", {"truncate"}),
         ("nono run --allow /tmp trunca", {"truncate"}),
         ("nono wrap -- cat date", {"date.txt"}),

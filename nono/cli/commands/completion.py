@@ -29,9 +29,9 @@ UNSEEN = frozenset({"connect-helper", "policy"})
 
 
 def run(argv: Sequence[str]) -> int:
-    shell = parser().parse_args(list(argv)).shell
-    if shell == "powershell":
+    if "powershell" in argv:
         raise UsageError("there is no completion for powershell, only for bash, zsh and fish.")
+    shell = parser().parse_args(list(argv)).shell
     print(SCRIPTS[shell](tree(), builtin.profile_names()), end="")
     return 0
 
@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     arguments.add_globals(parser)
-    parser.add_argument("shell", metavar="SHELL", choices=(*SCRIPTS, "powershell"), help="bash, zsh or fish")
+    parser.add_argument("shell", metavar="SHELL", choices=tuple(SCRIPTS), help="bash, zsh or fish")
     return parser
 
 

@@ -25,13 +25,16 @@ def run(argv: Sequence[str]) -> int:
         case "init":
             return profile_write.init(_wish(parsed), environ)
         case "promote":
-            return profile_write.promote(parsed.name, environ, only_diff=parsed.diff, yes=parsed.yes)
+            silent = _is_silent(parsed)
+            return profile_write.promote(
+                parsed.name, environ, only_diff=parsed.diff, yes=parsed.yes, silent=silent
+            )
         case "validate":
             return profile_validate.validate(
                 parsed.file, environ, is_draft=parsed.draft, as_json=parsed.json, strict=parsed.strict
             )
         case "schema":
-            return profile_look.print_schema(parsed.output)
+            return profile_look.print_schema(parsed.output, silent=_is_silent(parsed))
         case "guide":
             return profile_look.print_guide()
         case "diff":
@@ -107,8 +110,19 @@ def parser() -> argparse.ArgumentParser:
 def _wish(parsed: argparse.Namespace) -> profile_write.Wish:
     groups = [name.strip() for names in parsed.groups for name in names.split(",") if name.strip()]
     return profile_write.Wish(
-        parsed.name, parsed.extends, parsed.description, groups, parsed.full, parsed.output, parsed.force
+        parsed.name,
+        parsed.extends,
+        parsed.description,
+        groups,
+        full=parsed.full,
+        output=parsed.output,
+        force=parsed.force,
+        silent=_is_silent(parsed),
     )
+
+
+def _is_silent(parsed: argparse.Namespace) -> bool:
+    return getattr(parsed, "silent", False)
 
 
 def _json(parser: argparse.ArgumentParser) -> None:

@@ -100,7 +100,7 @@ def warn_of_old_names(loaded: Loaded) -> None:
         print(printable(warning), file=sys.stderr)
 
 
-def print_schema(output: str | None) -> int:
+def print_schema(output: str | None, *, silent: bool) -> int:
     # Imported here: nothing else needs it.
     from nono.policy.profile_json_schema import schema
 
@@ -111,7 +111,8 @@ def print_schema(output: str | None) -> int:
         whole_file.replace(output, (json.dumps(schema(), indent=2) + "\n").encode())
     except OSError as error:
         raise NonoError(f"{output} cannot be written: {error.strerror}") from error
-    print(printable(f"Wrote {output}"), file=sys.stderr)
+    if not silent:
+        print(printable(f"Wrote {output}"), file=sys.stderr)
     return 0
 
 

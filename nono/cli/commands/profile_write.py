@@ -34,6 +34,7 @@ class Wish(NamedTuple):
     full: bool
     output: str | None  # None: the user's directory
     force: bool
+    silent: bool
 
 
 def init(wish: Wish, environ: Mapping[str, str]) -> int:
@@ -55,10 +56,14 @@ def init(wish: Wish, environ: Mapping[str, str]) -> int:
         raise NonoError(f"Failed to write config to {path}: {error.strerror}") from error
     reference = wish.name if wish.output is None else path
     for line in (
-        f"Created {path}",
-        f"Validate with: nono profile validate {reference}",
-        "For completion in an editor: nono profile schema -o FILE, and FILE as",
-        'the "$schema" of the profile.',
+        ()
+        if wish.silent
+        else (
+            f"Created {path}",
+            f"Validate with: nono profile validate {reference}",
+            "For completion in an editor: nono profile schema -o FILE, and FILE as",
+            'the "$schema" of the profile.',
+        )
     ):
         print(printable(line), file=sys.stderr)
     return 0
@@ -88,7 +93,7 @@ def _check_wish(wish: Wish, environ: Mapping[str, str]) -> None:
             )
 
 
-def promote(name: str, environ: Mapping[str, str], *, only_diff: bool, yes: bool) -> int:
+def promote(name: str, environ: Mapping[str, str], *, only_diff: bool, yes: bool, silent: bool) -> int:
     """Makes the draft of that name the user's profile."""
     check_name(name)
     if name in builtin.profile_names():
@@ -120,7 +125,8 @@ def promote(name: str, environ: Mapping[str, str], *, only_diff: bool, yes: bool
     whole_file.replace(target, content)
     for path in (draft, f"{draft.removesuffix('.json')}.base"):
         _remove(path)
-    print(printable(f"Promoted to {target}"), file=sys.stderr)
+    if not silent:
+        print(printable(f"Promoted to {target}"), file=sys.stderr)
     return 0
 
 

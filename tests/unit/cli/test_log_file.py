@@ -69,3 +69,11 @@ def test_what_is_logged_forges_no_line(tmp_path: Path) -> None:
 def test_a_full_disk_stops_no_run(tmp_path: Path, full: str) -> None:
     done = nono(tmp_path, "run", "-v", f"--log-file={full}", "--dry-run", "--", "true")
     assert (done.returncode, "dry-run sandbox would be applied" in done.stderr) == (0, True)
+
+
+def test_an_old_spelling_that_lifts_a_protection_is_always_said(tmp_path: Path) -> None:
+    done = nono(tmp_path, "-s", "run", "--override-deny", "/nowhere", "--net-block", "--", "true")
+    assert "`--override-deny` is deprecated; use `--bypass-protection` instead." in done.stderr
+    assert "--net-block" not in done.stderr
+    own = nono(tmp_path, "run", "--dry-run", "--", "echo", "--override-deny", "--net-block")
+    assert "deprecated" not in own.stderr

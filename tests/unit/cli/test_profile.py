@@ -268,12 +268,15 @@ def test_the_same_differs_in_nothing_and_another_order_is_said(
 def test_init_writes_a_profile_that_is_valid_and_grants_nothing_more(
     profiles: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = Asked(capsys, "init", "mine", "--extends", "go-dev", "--groups", "git_config,user_caches_linux")
+    made_of = ("--extends", "go-dev", "--groups", "git_config,user_caches_linux")
+    made = Asked(capsys, "init", "mine", *made_of)
     assert (made.status, made.out) == (0, "")
     assert made.err.splitlines()[:2] == [
         f"Created {profiles}/mine.json",
         "Validate with: nono profile validate mine",
     ]
+    assert Asked(capsys, "-s", "init", "mine", "--force", "--extends", "go-dev").err == ""
+    assert Asked(capsys, "init", "mine", "--force", *made_of).status == 0
     document = json.loads((profiles / "mine.json").read_text())
     assert list(document) == ["extends", "meta", "groups", "workdir", "filesystem"]
     compared = Asked(capsys, "diff", "go-dev", "mine").out
