@@ -63,7 +63,7 @@ def script(shell: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("nono profile init x --groups git", {"git_config"}),
         ("nono why --op re", {"read", "readwrite"}),
         ("nono completion ", {"bash", "fish", "zsh"}),
-        ("nono run --env-credential-map env://A B --block-n", {"--block-net"}),
+        ("nono run --env-credential-map env://A B --block-ne", {"--block-net"}),
         ("nono run --allow /tmp -- trunca", {"truncate"}),
         ("nono run --allow /tmp trunca", {"truncate"}),
         ("nono wrap -- cat date", {"date.txt"}),
