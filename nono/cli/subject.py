@@ -51,7 +51,7 @@ def around(state: State, environ: Mapping[str, str]) -> Subject:
         cwd = os.getcwd()
     except OSError as error:
         raise NonoError(f"the current directory cannot be used: {error.strerror}") from error
-    places = Places(paths.home(environ), cwd, cwd, environ)
+    places = Places(paths.home(environ), cwd, cwd, environ, os.getuid())
     held = Held(state.enforcement, state.landlock_abi)
     return Subject(state.rules, places, lambda: held, state.stale(identity))
 

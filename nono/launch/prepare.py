@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from nono.errors import NonoError, SandboxError
-from nono.policy.capability import CapabilitySet
+from nono.policy.capability import CapabilitySet, Grant
 from nono.policy.resolve import Resolved
 from nono.sandbox.facts import HostFacts
 from nono.sandbox.plan import Enforcement, Refusal, choose_enforcement
@@ -38,18 +38,34 @@ def enforcement_of(capabilities: CapabilitySet, facts: HostFacts) -> Enforcement
     return chosen
 
 
-def make_directories(missing: Iterable[str]) -> None:
-    """The command's own state directories, for its user alone. NonoError when one cannot be made."""
-    for path in missing:
+def ready_state_directories(grants: Iterable[Grant]) -> None:
+    """Made where they are missing, outer ones first, for their user alone.
+
+    NonoError when one cannot be made, or may lead to where somebody else wants the command.
+    """
+    for grant in grants:
         try:
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            # It was not there when the policy was made: what is there now may lead anywhere.
-            os.mkdir(path, 0o700)
+            if not os.path.lexists(grant.path):
+                os.makedirs(grant.path, mode=0o700)
+            found = os.lstat(grant.path)
+            # The path was canonical when the policy was made: a link is somebody's, and leads anywhere.
+            if not stat.S_ISDIR(found.st_mode) or _may_be_of_somebody_else(grant.original):
+                raise NonoError(
+                    f"the state directory '{grant.original}' is not a directory of your own.",
+                    hint="remove it, and nono makes another",
+                )
         except OSError as error:
             raise NonoError(
-                f"the state directory '{path}' cannot be made: {error.strerror}",
-                hint=f"mkdir -p {path}",
+                f"the state directory '{grant.path}' cannot be made: {error.strerror}",
+                hint=f"mkdir -p {grant.path}",
             ) from error
+
+
+def _may_be_of_somebody_else(path: str) -> bool:
+    """Whether everybody may make entries beside path (in /tmp), and it is not ours, or a link."""
+    found, beside = os.lstat(path), os.stat(os.path.dirname(path))
+    is_own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    return bool(beside.st_mode & 0o002) and not is_own
 
 
 def place_of_limits(capabilities: CapabilitySet, ours: Collection[int]) -> "Place":

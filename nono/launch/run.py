@@ -18,9 +18,9 @@ from nono.launch import module_path
 from nono.launch.prepare import (
     Prepared,
     enforcement_of,
-    make_directories,
     place_of_limits,
     program_of,
+    ready_state_directories,
 )
 from nono.launch.state import VARIABLE, State, state_of
 from nono.launch.state_file import StateFile, identity, state_file
@@ -103,7 +103,7 @@ class Launch:
         watch with every event of the audit log, whether one is kept or not; explain with the limit that ended
         the command, if one did. observation: is told what the command does with files, where that is watched.
         """
-        make_directories(prepared.resolved.to_make)
+        ready_state_directories(prepared.resolved.state_directories)
         launcher = self._unused()
         # Before any secret is read: from here on nobody of our uid can look into this process.
         process.set_dumpable(False)

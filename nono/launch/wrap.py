@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from nono.errors import LaunchError
-from nono.launch.prepare import Prepared, enforcement_of, make_directories, program_of
+from nono.launch.prepare import Prepared, enforcement_of, program_of, ready_state_directories
 from nono.policy.environment import child_environment, started_in
 from nono.policy.resolve import Resolved
 from nono.sandbox import host
@@ -36,7 +36,7 @@ def prepare(
 
 def become(prepared: Prepared, environ: Mapping[str, str]) -> NoReturn:
     """Apply the sandbox to this process and execute the command. An error leaves it restricted: exit then."""
-    make_directories(prepared.resolved.to_make)
+    ready_state_directories(prepared.resolved.state_directories)
     plan = draw(prepared.capabilities, prepared.facts, prepared.enforcement)
     rules, workdir = prepared.resolved.environment, prepared.capabilities.workdir
     environment = started_in(workdir, child_environment(environ, rules), rules)

@@ -73,6 +73,7 @@ def profile_names() -> tuple[str, ...]:
         "gemini-cli",
         "opencode",
         "aider",
+        "openclaw",
         "linux-host-compat",
         "mise-dev",
         "python-dev",

@@ -62,7 +62,7 @@ class FileRules(NamedTuple):
     deny_rules: DenyRules
     masking: Masking
     start_directory: str  # the working directory where a grant covers it, else "/"
-    to_make: tuple[str, ...]  # granted directories that are not there yet, outer ones first
+    state_directories: tuple[Grant, ...]  # among grants; outer ones first, and some not there yet
     skipped: tuple[str, ...]  # asked for by a person, but not there
     warnings: tuple[str, ...]
     workdir_offer: Access | None  # what --allow-cwd would add; None: nothing, or it was given
@@ -90,8 +90,8 @@ def resolve_files(
             refuse_state_roots(Grant(path, access, wanted != "file", source, original), roots)
         else:
             grants.append(grant)
-    of_state, to_make = _state_directories(profile, places, fs, skipped)
-    grants += of_state
+    state_directories = _state_directories(profile, places, fs, skipped)
+    grants += state_directories
 
     if request.allow_gpu:
         # Imported here: few runs use one.
@@ -130,7 +130,7 @@ def resolve_files(
         deny_rules=deny_rules,
         masking=masking_of(kept, deny_rules, fs),
         start_directory=workdir if is_open else "/",
-        to_make=tuple(sorted(set(to_make))),
+        state_directories=tuple(sorted(state_directories, key=lambda grant: grant.path)),
         skipped=tuple(dict.fromkeys(skipped)),
         warnings=(*warnings, *dropped),
         workdir_offer=offer,
@@ -154,10 +154,9 @@ def _wishes(
 
 def _state_directories(
     profile: Profile | None, places: Places, fs: Filesystem, skipped: list[str]
-) -> tuple[list[Grant], list[str]]:
-    """The grants of state_dir, and the paths of those that are to be made."""
+) -> list[Grant]:
+    """Those of state_dir, whether they are there or not."""
     grants: list[Grant] = []
-    to_make: list[str] = []
     for text in profile.filesystem.state_dir if profile else ():
         try:
             original = places.of_profile(text)
@@ -167,11 +166,10 @@ def _state_directories(
         grant = requested_grant(original, Access.READWRITE, "any", "profile", fs)
         if grant is None:
             grant = Grant(canonical_as_far(original, fs), Access.READWRITE, True, "profile", original)
-            to_make.append(grant.path)
         elif not grant.is_dir:
             raise ConfigError(f"filesystem.state_dir: '{original}' is not a directory.")
         grants.append(grant)
-    return grants, to_make
+    return grants
 
 
 def _links_on_the_way(targets: Iterable[str], fs: Filesystem) -> tuple[str, ...]:

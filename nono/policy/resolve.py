@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from nono import paths
 from nono.errors import ConfigError
 from nono.policy import network_wish
-from nono.policy.capability import Access, CapabilitySet, Limits, NetworkMode, SandboxPolicy, Scopes
+from nono.policy.capability import Access, CapabilitySet, Grant, Limits, NetworkMode, SandboxPolicy, Scopes
 from nono.policy.command_rules import DEPRECATED, CommandRules, command_rules
 from nono.policy.denials import DenyRules
 from nono.policy.environment import EnvironmentRules
@@ -49,7 +49,7 @@ class Resolved(NamedTuple):
     deny_rules: DenyRules  # capabilities.denials, and the bypasses that pierce them
     unix_sockets: UnixSocketRules
     places: Places
-    to_make: tuple[str, ...]  # granted directories that the start makes
+    state_directories: tuple[Grant, ...]  # which the start makes where they are missing
     skipped: tuple[str, ...]  # grants that a person asked for and whose path does not exist
     warnings: tuple[str, ...]
     workdir_offer: Access | None  # what --allow-cwd would add; None: nothing, or it was given
@@ -153,7 +153,7 @@ def resolve(
         deny_rules=files.deny_rules,
         unix_sockets=files.sockets,
         places=places,
-        to_make=files.to_make,
+        state_directories=files.state_directories,
         skipped=files.skipped,
         commands=command_rules(request, settings, groups),
         binary=places.expand_program(settings.binary) if settings.binary is not None else None,

@@ -31,6 +31,13 @@ def codex_api() -> FakeOpenAi:
     return FakeOpenAi(TASK, {"exec": script, "exec_command": lambda command: {"cmd": command}})
 
 
+def openclaw_api() -> FakeOpenAi:
+    """Its one tool runs programs of JavaScript too."""
+    return FakeOpenAi(
+        TASK, {"exec": lambda command: {"code": f"return await exec({json.dumps({'command': command})});"}}
+    )
+
+
 @dataclass(frozen=True)
 class Agent:
     """A shipped profile and the agent that it is for.
@@ -49,6 +56,7 @@ class Agent:
     phantom: str
     at: str = PACKAGES
     typed: str = ""
+    node: str | None = None  # in the package, where it needs one of its own
     key: str | None = None  # its name in nono's store; None: it is in the variable phantom
 
     def __str__(self) -> str:
@@ -127,7 +135,21 @@ AGENTS = [
         key="openai",
         typed="Do it.\ny\ny\nWhat came of it?\n",  # it may run the command, and tell what it printed
     ),
+    Agent(
+        profile="openclaw",
+        argv=("openclaw", "agent", "--local", "--session-id", "one", "--message", "Do it."),
+        program="openclaw/openclaw.mjs",
+        hosts=("api.openai.com",),
+        header=("authorization", f"Bearer {KEY}"),
+        login=".openclaw/credentials/oauth.json",
+        api=openclaw_api,
+        phantom="OPENAI_API_KEY",
+        key="openai",
+        node=f"node-linux-{ARCHITECTURE}/bin/node",
+    ),
 ]
+SLOW = ("openclaw",)  # it takes a minute to get, and half a minute to run
+PATIENTLY = (pytest.mark.slow, pytest.mark.timeout(600))
 
 
 @dataclass(frozen=True)
@@ -154,10 +176,16 @@ def scene(agent: Agent) -> Iterator[Scene]:
     mounts = {agent.at: installed(agent.profile)}
     with agent_stage(agent.hosts, api, mounts=mounts, login=agent.login) as stage:
         stage.install(agent.argv[0], Path(agent.at, agent.program))
+        if agent.node is not None:
+            stage.install("node", Path(agent.at, agent.node))
         yield Scene(agent, stage, api.results)
 
 
-@pytest.mark.parametrize("agent", AGENTS, ids=str)
+@pytest.mark.parametrize(
+    "agent",
+    [pytest.param(each, marks=PATIENTLY if each.profile in SLOW else ()) for each in AGENTS],
+    ids=str,
+)
 def test_an_agent_does_its_work_in_its_profile_and_no_more(scene: Scene) -> None:
     run = scene.run()
     assert run.exit_code == 0, run.stdout + run.stderr

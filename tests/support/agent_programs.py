@@ -14,19 +14,35 @@ from pathlib import Path
 
 import pytest
 
+from support.nono_run import NONO
+
 LIMIT_S = 300.0
 # How npm calls this machine.
 ARCHITECTURE = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+OPENCODE = f"opencode-linux-{ARCHITECTURE}{'-baseline' if ARCHITECTURE == 'x64' else ''}"
 # What the agents were tried with (docs/agents.md). Those that are one program are got without their wrapper
 # of JavaScript, and without their programs for other machines.
 NPM_PACKAGES = {
     "claude-code": f"@anthropic-ai/claude-code-linux-{ARCHITECTURE}@2.1.332",
     "codex": f"@openai/codex@0.169.0-linux-{ARCHITECTURE}",
     "gemini-cli": "@google/gemini-cli@0.61.0",
-    "opencode": f"opencode-linux-{ARCHITECTURE}{'-baseline' if ARCHITECTURE == 'x64' else ''}@1.18.33",
+    "openclaw": "openclaw@2026.9.6",
+    "opencode": f"{OPENCODE}@1.18.33",
 }
-# Of those in opencode's, the directory with the program.
-INSIDE = {"opencode": "bin"}
+# Where in node_modules an agent is, if not in the directory of its package: its libraries are beside it.
+INSIDE = {"opencode": f"{OPENCODE}/bin", "openclaw": ""}
+# OpenClaw wants a newer Node than the tests.
+BESIDE = {"openclaw": [f"node-linux-{ARCHITECTURE}@24.21.0"]}
+# What has to be run of a package, and is run where it can write nothing but itself.
+SCRIPTS = {
+    "openclaw": [
+        (
+            *(*NONO, "wrap", "--silent", "--allow", ".", "--block-net", "--"),
+            f"node_modules/node-linux-{ARCHITECTURE}/bin/node",
+            "node_modules/openclaw/scripts/postinstall-bundled-plugins.mjs",
+        )
+    ]
+}
 PYTHON_PACKAGES = {"aider": "aider-chat==0.86.2"}
 PYTHONS = ("python3.12", "python3.11", "python3.10")  # what aider runs on
 
@@ -35,7 +51,8 @@ def installed(name: str) -> Path:
     """The directory of the agent's package. Skips the test where its registry cannot be reached."""
     if name in NPM_PACKAGES:
         folder, version = NPM_PACKAGES[name].rsplit("@", 1)
-        return _kept(name, version, _npm(NPM_PACKAGES[name])) / "node_modules" / folder / INSIDE.get(name, "")
+        commands = [_npm(NPM_PACKAGES[name], *BESIDE.get(name, ())), *SCRIPTS.get(name, ())]
+        return _kept(name, version, commands) / "node_modules" / INSIDE.get(name, folder)
     package = PYTHON_PACKAGES[name]
     return _kept(name, package.rpartition("=")[2], _uv(package))
 
@@ -61,10 +78,10 @@ def _cache() -> Path:
     return cache
 
 
-def _npm(package: str) -> Sequence[Sequence[str]]:
+def _npm(*packages: str) -> Sequence[str]:
     """No script of the package is run: that would be outside any sandbox, as root."""
     options = ("--ignore-scripts", "--no-save", "--no-audit", "--no-fund", "--no-update-notifier")
-    return [("npm", "install", *options, "--prefix", ".", package)]
+    return ("npm", "install", *options, "--prefix", ".", *packages)
 
 
 def _uv(package: str) -> Sequence[Sequence[str]]:

@@ -23,11 +23,12 @@ from support.http_upstream import Authority, Handler, HttpUpstream, upstream
 from support.nono_run import NONO, Ended, NonoRun, nono_run
 from support.private_network import PRIVATE_ADDRESS, private_network
 
-TIMEOUT_S = 120.0
+TIMEOUT_S = 300.0
 NODE = shutil.which("node24") or shutil.which("node")
 LOGIN = "canary-of-a-secret-file"
 # What the model has the agent do: show what it holds, write where it may, and try where it may not.
 TASK = """
+cd "$PROJECT" || exit
 env > environment; echo made > made
 for secret in .ssh/id $LOGIN; do cat "$HOME/$secret" 2>/dev/null && echo "read $secret"; done
 { echo > "$HOME/outside"; } 2>/dev/null
@@ -63,7 +64,9 @@ class AgentStage:
 
     def install(self, name: str, program: Path) -> None:
         """Have name mean a program below the home."""
-        (self.directory(".local/bin") / name).symlink_to(self.home / program)
+        link = self.directory(".local/bin") / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(self.home / program)
 
     def nono(self, *arguments: str, stdin: str = "") -> None:
         """A command of nono's that succeeds."""
@@ -96,6 +99,7 @@ class AgentStage:
             "LANG": "C.UTF-8",
             "TERM": "dumb",
             "LOGIN": self.login,
+            "PROJECT": str(self.project),
             "SSL_CERT_FILE": str(self.home / "ca.pem"),
         }
         return subprocess.run(

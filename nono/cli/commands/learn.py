@@ -104,7 +104,12 @@ def _resolved(
     request = invocation.request._replace(allow_cwd=True, learns=True)
     begins_with = target.profile or Profile()
     base = resolve(
-        RunRequest(allow_cwd=True, workdir=request.workdir), begins_with, environ=environ, cwd=cwd, fs=fs
+        RunRequest(allow_cwd=True, workdir=request.workdir),
+        begins_with,
+        environ=environ,
+        cwd=cwd,
+        fs=fs,
+        uid=os.getuid(),
     )
     network = begins_with.network
     if target.document.get("network", {}).get("block"):
@@ -113,7 +118,7 @@ def _resolved(
         services = services_with_keys(environ, known=(*network.credentials, *request.credential))
         request = request._replace(credential=(*request.credential, *services))
     writable = begins_with._replace(network=network, workdir=Workdir(Access.READWRITE.value))
-    return base, resolve(request, writable, environ=environ, cwd=cwd, fs=fs)
+    return base, resolve(request, writable, environ=environ, cwd=cwd, fs=fs, uid=os.getuid())
 
 
 def _write(document: Mapping[str, object], target: Target, is_agreed: bool, console: Console) -> int:

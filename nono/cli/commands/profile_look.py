@@ -51,7 +51,9 @@ def show_manifest(reference: str, environ: Mapping[str, str]) -> int:
     from nono.policy.manifest import manifest_of
 
     cwd = os.getcwd()
-    print_json(manifest_of(_loaded(reference, environ), Places(paths.home(environ), cwd, cwd, environ)))
+    print_json(
+        manifest_of(_loaded(reference, environ), Places(paths.home(environ), cwd, cwd, environ, os.getuid()))
+    )
     return 0
 
 
@@ -79,7 +81,7 @@ def groups(name: str | None, environ: Mapping[str, str], *, as_json: bool, all_p
             f"Unknown policy group: '{name}'", hint=did_you_mean(name, known) or "nono profile groups"
         )
     cwd = os.getcwd()
-    places = Places(paths.home(environ), cwd, cwd, environ)
+    places = Places(paths.home(environ), cwd, cwd, environ, os.getuid())
     detail = profile_text.group_detail(known[name], places)
     if as_json:
         print_json(detail)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from nono.errors import NonoError
-from nono.launch.prepare import find_program, make_directories
+from nono.launch.prepare import find_program, ready_state_directories
+from nono.policy.capability import Access, Grant
 
 
 def executable(path: Path) -> str:
@@ -47,21 +49,46 @@ def test_what_cannot_be_executed_is_not_found(name: str) -> None:
         find_program(name, "/usr/bin:/bin", "/")
 
 
+def state(path: Path, original: Path | None = None) -> Grant:
+    return Grant(str(path), Access.READWRITE, True, "profile", str(original or path))
+
+
 def test_state_directories_are_made_for_their_user_alone(tmp_path: Path) -> None:
     outer, inner = tmp_path / "a/state", tmp_path / "a/state/inner"
-    make_directories([str(outer), str(inner)])
-    assert [path.stat().st_mode & 0o777 for path in (outer, inner)] == [0o700, 0o700]
+    for _ in range(2):
+        ready_state_directories([state(outer), state(inner)])
+        assert [path.stat().st_mode & 0o777 for path in (outer, inner)] == [0o700, 0o700]
+
+
+def test_a_link_to_a_state_directory_is_followed_where_nobody_else_can_make_one(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    granted = state(tmp_path / "real", tmp_path / "link")
+    ready_state_directories([granted])
+    tmp_path.chmod(0o1777)
+    with pytest.raises(NonoError, match="link' is not a directory of your own"):
+        ready_state_directories([granted])
 
 
 def test_what_appeared_in_the_place_of_a_state_directory_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "state").symlink_to("elsewhere")
-    with pytest.raises(NonoError, match="cannot be made: File exists") as caught:
-        make_directories([str(tmp_path / "state")])
-    assert caught.value.hint == f"mkdir -p {tmp_path}/state"
+    with pytest.raises(NonoError, match="state' is not a directory of your own"):
+        ready_state_directories([state(tmp_path / "state")])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a directory somebody else's")
+def test_a_state_directory_that_somebody_else_made_is_not_used(tmp_path: Path) -> None:
+    tmp_path.chmod(0o1777)
+    (tmp_path / "state").mkdir(mode=0o777)
+    ready_state_directories([state(tmp_path / "state")])
+    os.chown(tmp_path / "state", 1, 1)
+    with pytest.raises(NonoError, match="state' is not a directory of your own"):
+        ready_state_directories([state(tmp_path / "state")])
 
 
 def test_a_state_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(NonoError, match="file/state' cannot be made: File exists"):
-        make_directories([str(tmp_path / "file/state")])
+    with pytest.raises(NonoError, match="file/state' cannot be made: Not a directory") as caught:
+        ready_state_directories([state(tmp_path / "file/state")])
+    assert caught.value.hint == f"mkdir -p {tmp_path}/file/state"

@@ -70,7 +70,7 @@ def resolved(home: Path, profile: Any) -> Resolved:
 
 def places(home: Path) -> Places:
     work = str(home / "work")
-    return Places(str(home), work, work, environ(home))
+    return Places(str(home), work, work, environ(home), 1000)
 
 
 def written(home: Path, document: object) -> str:

@@ -110,13 +110,14 @@ def test_a_grant_follows_a_symlink_and_remembers_its_name(run: Resolve, make_fs:
 
 
 def test_a_state_directory_is_granted_and_made_where_it_is_missing(run: Resolve) -> None:
-    resolved = run(files(state_dir=("~/.agent/tmp", "~/.agent", "~/work", "$UNSET/x")))
+    resolved = run(files(state_dir=("~/.agent/tmp", "~/.agent", "~/work", "/tmp/agent", "$UNSET/x")))
     for path in (f"{HOME}/.agent/tmp/file", f"{WORK}/file"):
         assert access_to(resolved, path) is Access.READWRITE
     assert access_to(resolved, f"{HOME}/.agents") is None
-    assert resolved.to_make == (f"{HOME}/.agent", f"{HOME}/.agent/tmp")
+    made = [f"{HOME}/.agent", f"{HOME}/.agent/tmp", "/tmp/agent", WORK]
+    assert [grant.path for grant in resolved.state_directories] == sorted(made)
     assert resolved.skipped == ("$UNSET/x ($UNSET is not set)",)
-    assert run(files(allow=("~/.agent",))).to_make == ()
+    assert run(files(allow=("~/.agent",))).state_directories == ()
 
 
 @pytest.mark.parametrize(
