@@ -14,6 +14,7 @@ from math import isinf
 from typing import Any, NamedTuple, NoReturn
 
 MAX_DEPTH = 64
+MAX_FLAWS = 100  # nobody reads more, and finding the line of each takes a while
 MAX_NUMBER = 40  # characters; no field takes a number that needs as many
 
 Path = tuple[str | int, ...]
@@ -220,6 +221,8 @@ class _Reader:
 
     def _note(self, at: int, path: Path, what: str) -> None:
         self.flaws.append(Flaw(at, path, what))
+        if len(self.flaws) == MAX_FLAWS:
+            self._give_up(path, f"that was the {MAX_FLAWS}th mistake; the rest was not read")
 
     def _give_up(self, path: Path, what: str) -> NoReturn:
         raise _UnreadableError(Flaw(self.at, path, what))

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nono.policy.jsonc import Node
+from nono.policy.nearest import did_you_mean
 from nono.policy.profile_source import Mistake
 
 # Lists that move into the list of today's name, behind what that has already.
@@ -70,9 +71,13 @@ def drain_legacy(document: Node) -> tuple[list[str], list[Mistake]]:
         if node.value:
             warnings.append(_deprecation(f"{section}.{old}", f"{target}.{new}"))
             _append(document, target, new, node)
-    policy = document.value.get("policy") if isinstance(document.value, dict) else None
-    if policy is not None and policy.value == {}:
-        _object(document).pop("policy")
+    # All that belongs there has left; the section itself is none of today's.
+    for name, node in (_fields(document, "policy") or {}).items():
+        hint = did_you_mean(name, [old for section, old in LEGACY if section == "policy"])
+        what = "no such field" + (f" ({hint})" if hint else "")
+        mistakes.append(Mistake(node.path, what, at=node.key))
+    if _fields(document, "policy") is not None:
+        del _object(document)["policy"]
     return warnings, mistakes
 
 

@@ -14,10 +14,13 @@ class Conditional(NamedTuple):
     key: str
 
 
-class Says(NamedTuple):
-    """More of a field's schema than its type."""
+class Says:
+    """More of a field's schema than its type. Hashed by identity, which typing does a lot."""
 
-    schema: Mapping[str, Any]
+    __slots__ = ("schema",)
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self.schema = schema
 
 
 _PATH = Says({"minLength": 1, "pattern": "^[^\\u0000]+$"})

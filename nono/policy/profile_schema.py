@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
@@ -23,6 +24,7 @@ from nono.policy.profile_when import Host
 
 OVERRIDES = "platform_overrides"
 PLATFORMS = ("linux", "macos", "windows")
+MAX_MISTAKES = 100  # of each kind: nobody reads more, and a hint for each takes a while
 BESIDE_A_PROFILE = ("extends", "replace", OVERRIDES)  # what a file says beside the fields of Profile
 
 
@@ -123,13 +125,14 @@ def _checked(root: Node, host: Host, beside: tuple[str, ...]) -> tuple[list[str]
     document = root.plain()
     wrong = [*_shape_mistakes(Profile, document, beside)]
     if wrong:
-        mistakes += [fixed_in(root, each) for each in wrong]
+        mistakes += [fixed_in(root, each) for each in wrong[:MAX_MISTAKES]]
         # What is right about the rest can still be said, and by its own places.
         _prune(root, [each.path for each in wrong])
         document = root.plain()
         if [*_shape_mistakes(Profile, document)]:
             return warnings, document, mistakes
-    mistakes += [fixed_in(root, each) for each in mistaken_values(build(Profile, document))]
+    values = islice(mistaken_values(build(Profile, document)), MAX_MISTAKES)
+    mistakes += [fixed_in(root, each) for each in values]
     return warnings, document, mistakes
 
 
@@ -149,7 +152,7 @@ def _prune(root: Node, paths: Iterable[Path]) -> None:
 
 
 def _shape_mistakes(shape: Any, document: Any, beside: tuple[str, ...] = ()) -> Iterator[Mistake]:
-    lists = lists_for_objects(shape, document)
+    lists = lists_for_objects(shape, document)[:MAX_MISTAKES]
     yield from lists
     try:
         # As JSON, where a list is a tuple and a string a member of an enum; strict, so "yes" is no boolean.
@@ -158,7 +161,7 @@ def _shape_mistakes(shape: Any, document: Any, beside: tuple[str, ...] = ()) -> 
         # Below a list that stands for an object there is nothing more to say.
         found = complaints(shape, document, error.errors(include_url=False, include_input=False), beside)
         known = [each.path for each in lists]
-        yield from (each for each in found if not _is_below(each.path, known))
+        yield from islice((each for each in found if not _is_below(each.path, known)), MAX_MISTAKES)
 
 
 def _is_below(path: Path, roots: list[Path]) -> bool:

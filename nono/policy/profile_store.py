@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from nono.policy import profile_cache
 from nono.policy.profile import Profile
 from nono.policy.profile_files import find
 from nono.policy.profile_fold import fold, shipped
-from nono.policy.profile_host import this_host
 from nono.policy.profile_shape import build
 
 
@@ -34,6 +32,7 @@ def profile_of(document: Mapping[str, Any], file: str, environ: Mapping[str, str
 
     from nono.policy.profile_check import validated
     from nono.policy.profile_files import find_as
+    from nono.policy.profile_host import this_host
 
     found = find_as(json.dumps(document).encode(), file, environ)
     return build(Profile, validated(found, this_host())["document"])  # type: ignore[no-any-return]  # of Any
@@ -45,6 +44,7 @@ def own_document(reference: str, environ: Mapping[str, str]) -> dict[str, Any]:
     if found.file is None:
         return shipped(found)
     from nono.policy.profile_check import own_document as checked_document
+    from nono.policy.profile_host import this_host
 
     return checked_document(found, this_host())
 
@@ -63,6 +63,10 @@ def load(
     if found.is_shipped:
         document = fold(found, shipped)
         return Loaded(build(Profile, document), (), (), document)
+    # Imported here: a shipped profile needs neither digest nor host, and hashlib brings OpenSSL.
+    from nono.policy import profile_cache
+    from nono.policy.profile_host import this_host
+
     host = this_host()
     key = profile_cache.key_of(found, host)
     entry = profile_cache.kept(key, environ)
