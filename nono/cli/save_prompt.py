@@ -84,13 +84,17 @@ def _offer(
     person: _Person, found: Sequence[Addition], target: Target, program: str, environ: Mapping[str, str]
 ) -> None:
     person.say(["  [nono] This would have allowed what was denied:"])
-    person.say(f"    {_text(addition)}" for addition in found)
+    person.say(f"    {number}. {_text(addition)}" for number, addition in enumerate(found, 1))
+    if len(found) > 1:
+        person.say(["  'g' takes all of them, 'g 1 3' those two"])
     where = f"Update user profile '{target.label}'" if target.file is not None else "Save to a user profile"
     answer = person.ask(f"  {where}? [g] grant / [s] suppress / [Enter] skip: ").lower()
-    if answer in ("g", "grant"):
-        chosen = list(_confirmed(person, found))
-    elif answer in ("s", "suppress"):
-        chosen = suppressing(found)
+    word, _, numbers = answer.partition(" ")
+    picked = _picked(found, numbers)
+    if word in ("g", "grant"):
+        chosen = list(_confirmed(person, picked))
+    elif word in ("s", "suppress"):
+        chosen = suppressing(picked)
     else:
         return
     if not chosen:
@@ -108,6 +112,15 @@ def _offer(
         person.say([f"  [nono] not saved: {target.file}: {error.strerror}"])
     else:
         person.say([f"  [nono] saved: {target.file}", f"  next time: nono run --profile {target.label}"])
+
+
+def _picked(found: Sequence[Addition], numbers: str) -> list[Addition]:
+    """Those with the numbers that were typed, all without any; none where one of them is wrong."""
+    words = numbers.replace(",", " ").split()
+    by_number = {str(number): addition for number, addition in enumerate(found, 1)}
+    if not all(word in by_number for word in words):
+        return []
+    return [by_number[word] for word in words] or list(found)
 
 
 def _text(addition: Addition) -> str:

@@ -84,6 +84,19 @@ def test_all_but_a_clear_answer_saves_nothing(sandbox: NonoRun, keys: bytes) -> 
     assert profile_file(sandbox, "mine").read_text() == before
 
 
+@pytest.mark.parametrize(
+    ("keys", "granted"),
+    [(b"g 2\n", ["b.example"]), (b"g 1,3\n", ["a.example", "c.example"]), (b"g 1 4\n", [])],
+)
+def test_some_of_it_is_granted_by_number(sandbox: NonoRun, keys: bytes, granted: list[str]) -> None:
+    write(sandbox, "mine", json.dumps(ALLOWED))
+    asked = "; ".join(f"curl -sS -o /dev/null https://{name}.example/" for name in "abc")
+    with run(sandbox, "--profile=mine", command=("sh", "-c", f"{asked}; exit 5")) as person:
+        answer(person, OFFER, keys)
+        assert person.end() == 5
+    assert read(sandbox, "mine")["network"]["allow_domain"] == ["x.example", *granted]
+
+
 def test_what_the_command_leaves_on_the_terminal_is_no_answer(sandbox: NonoRun) -> None:
     """Neither what was typed while it ran, nor its own echo of an offer."""
     before = write(sandbox, "mine", json.dumps(ALLOWED)).read_text()
