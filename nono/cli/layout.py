@@ -68,4 +68,4 @@ def _inline(value: Any) -> str:
         return ", ".join(map(_inline, value))
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value)
+    return str(value).replace("\n", "\\n")

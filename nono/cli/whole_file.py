@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from posixpath import dirname, realpath
+from posixpath import dirname, exists, isfile, realpath
 from secrets import token_hex
 
 
@@ -19,7 +19,14 @@ def create(path: str, content: bytes) -> None:
 
 
 def replace(path: str, content: bytes) -> None:
-    """A file in the place of another, if there is one; where path is a symlink, of what it leads to."""
+    """A file in the place of another, if there is one; where path is a symlink, of what it leads to.
+
+    What is there and no file, a device or a pipe, stays what it is and is written to.
+    """
+    if exists(path) and not isfile(path):
+        with open(path, "wb") as file:
+            file.write(content)
+        return
     target = realpath(path)
     _make_directory(target)
     temporary = _temporary(target, content)
@@ -31,7 +38,8 @@ def replace(path: str, content: bytes) -> None:
 
 
 def _make_directory(path: str) -> None:
-    if directory := dirname(path):
+    directory = dirname(path)
+    if directory and not exists(directory):
         os.makedirs(directory, exist_ok=True)
 
 

@@ -97,4 +97,4 @@ def _word(value: Any) -> str:
         return "[" + ", ".join(map(_word, value)) + "]"
     if isinstance(value, bool):
         return "true" if value else "false"
-    return "none" if value is None else str(value)
+    return "none" if value is None else str(value).replace("\n", "\\n")

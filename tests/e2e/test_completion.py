@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from nono.cli.commands.completion import UNSEEN
 from nono.cli.main import COMMANDS
-from support.shell_completion import SHELLS
+from support.shell_completion import SHELLS, Offers, interactive
 
 pytestmark = pytest.mark.skipif(
     not all(map(shutil.which, SHELLS)), reason="needs bash, fish and zsh, which .ci/run installs"
@@ -49,6 +50,12 @@ def script(shell: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def offers(shell: str, script: Path, home: Path) -> Iterator[Offers]:
+    with SHELLS[shell](script, home) as offers:
+        yield offers
+
+
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
@@ -69,37 +76,43 @@ def script(shell: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("nono wrap -- cat date", {"date.txt"}),
     ],
 )
-def test_what_can_stand_there_is_offered(
-    line: str, offered: set[str], shell: str, script: Path, home: Path
-) -> None:
-    assert set(SHELLS[shell](line, script, home)) == offered
+def test_what_can_stand_there_is_offered(line: str, offered: set[str], offers: Offers) -> None:
+    assert set(offers(line)) == offered
 
 
-def test_options_are_those_of_the_place(shell: str, script: Path, home: Path) -> None:
-    of_run = SHELLS[shell]("nono run --", script, home)
+def test_options_are_those_of_the_place(offers: Offers) -> None:
+    of_run = offers("nono run --")
     assert {"--allow", "--credential", "--network-profile"} <= set(of_run)
     assert not {"--max-connections", "--exit-code", "--extends-none"} & set(of_run)
-    assert "--max-connections" in SHELLS[shell]("nono proxy --m", script, home)
+    assert "--max-connections" in offers("nono proxy --m")
 
 
 @pytest.mark.parametrize("line", ["nono run --allow da", "nono run -a da", "nono run --allow=da"])
-def test_a_directory_is_asked_for_where_one_belongs(line: str, shell: str, script: Path, home: Path) -> None:
-    names = {
-        name.removeprefix("--allow=").rstrip("/").replace("\\ ", " ")
-        for name in SHELLS[shell](line, script, home)
-    }
+def test_a_directory_is_asked_for_where_one_belongs(line: str, offers: Offers) -> None:
+    names = {name.removeprefix("--allow=").rstrip("/").replace("\\ ", " ") for name in offers(line)}
     assert names == {"data", "data two"}
 
 
 @pytest.mark.parametrize("line", ["nono run --profile go", "nono run -p go", "nono profile show go"])
-def test_the_users_profiles_are_offered_with_the_shipped_ones(
-    line: str, shell: str, script: Path, home: Path
-) -> None:
-    assert set(SHELLS[shell](line, script, home)) == {"go-dev", "gobi", "gopher"}
+def test_the_users_profiles_are_offered_with_the_shipped_ones(line: str, offers: Offers) -> None:
+    assert set(offers(line)) == {"go-dev", "gobi", "gopher"}
 
 
-def test_names_in_a_directory_are_never_executed(shell: str, script: Path, home: Path) -> None:
-    offered = SHELLS[shell]("nono run --profile ", script, home)
+def test_names_in_a_directory_are_never_executed(offers: Offers, home: Path) -> None:
+    offered = offers("nono run --profile ")
     assert {"gopher", "default"} <= set(offered)
     assert not [name for name in offered if "touch" in name]
     assert not (home / "pwned").exists()
+
+
+def test_a_person_at_a_bash_completes_with_tab(home: Path, tmp_path: Path) -> None:
+    rc = tmp_path / "rc"
+    rc.write_text(
+        f'eval "$({sys.executable} -I -m nono completion bash)"\n'
+        "nono() { printf '<%s>' \"$@\" done; }; PS1='> '; echo ready\n"
+    )
+    with interactive(["bash", "--noprofile", "--rcfile", str(rc), "-i"], home) as terminal:
+        terminal.until(lambda: "ready" in terminal.seen)
+        terminal.type("nono profile sh\tgob\t--js\t\n")
+        terminal.until(lambda: "<done>" in terminal.seen)
+    assert "<profile><show><gobi><--json><done>" in terminal.seen

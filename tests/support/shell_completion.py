@@ -8,8 +8,8 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 # The words as readline cuts them: it knows `=` as a boundary.
@@ -30,52 +30,93 @@ compadd() {{
     print -rl -- $hits >> {directory}/hits
     builtin compadd "$@"
 }}
-complete-and-tell() {{ zle complete-word; print > {directory}/done }}
+complete-and-tell() {{ zle complete-word; zle kill-whole-line; print > {directory}/done }}
 zle -N complete-and-tell; bindkey '^T' complete-and-tell
 print > {directory}/ready
 """
 _WAIT_S = 20.0
 
-
-def bash(line: str, script: Path, home: Path) -> list[str]:
-    words = []
-    for word in line.split(" "):
-        flag, sign, value = word.partition("=")
-        words += [flag, sign, *([value] if value else [])] if sign else [word]
-    argv = ["bash", "--norc", "-c", _BASH, "bash", str(script), *words]
-    return _offered(argv, home)
+Offers = Callable[[str], list[str]]  # a line, and what can stand at its end
 
 
-def fish(line: str, script: Path, home: Path) -> list[str]:
-    argv = ["fish", "--no-config", "-c", f'source {script}; complete -C "$argv[1]"', line]
-    return _offered(argv, home)
+@contextmanager
+def bash(script: Path, home: Path) -> Iterator[Offers]:
+    def offers(line: str) -> list[str]:
+        words = []
+        for word in line.split(" "):
+            flag, sign, value = word.partition("=")
+            words += [flag, sign, *([value] if value else [])] if sign else [word]
+        return _offered(["bash", "--norc", "-c", _BASH, "bash", str(script), *words], home)
+
+    yield offers
 
 
-def zsh(line: str, script: Path, home: Path) -> list[str]:
-    """Its completion needs its line editor, and that a terminal."""
+@contextmanager
+def fish(script: Path, home: Path) -> Iterator[Offers]:
+    program = f'source {script}; complete -C "$argv[1]"'
+    yield lambda line: _offered(["fish", "--no-config", "-c", program, line], home)
+
+
+@contextmanager
+def zsh(script: Path, home: Path) -> Iterator[Offers]:
+    """Its completion needs its line editor, and that a terminal: one shell answers all questions."""
     directory = home / "zsh"
-    directory.mkdir(exist_ok=True)
-    for name in ("hits", "done", "ready"):
-        (directory / name).unlink(missing_ok=True)
+    directory.mkdir()
+    hits, done = directory / "hits", directory / "done"
     (directory / "_nono").write_bytes(script.read_bytes())
     (home / ".zshrc").write_text(_ZSHRC.format(directory=directory))
-    pid, terminal = pty.fork()
+    with interactive(["zsh", "-i"], home) as terminal:
+        terminal.until((directory / "ready").exists)
+
+        def offers(line: str) -> list[str]:
+            hits.write_text("")
+            terminal.type(f"{line}\x14")
+            terminal.until(done.exists)
+            done.unlink()
+            return sorted(set(hits.read_text().splitlines()) - {""})
+
+        yield offers
+
+
+SHELLS: Mapping[str, Callable[[Path, Path], AbstractContextManager[Offers]]] = {
+    "bash": bash,
+    "fish": fish,
+    "zsh": zsh,
+}
+
+
+class Terminal:
+    """What a person at the terminal of a shell types and sees."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.seen = ""
+
+    def type(self, text: str) -> None:
+        os.write(self._descriptor, text.encode())
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Reads what the shell writes meanwhile, or it would stop when the terminal's buffer is full."""
+        end = time.monotonic() + _WAIT_S
+        while not condition():
+            assert time.monotonic() < end, f"the shell does not get there: {self.seen}"
+            if select.select([self._descriptor], [], [], 0.02)[0]:
+                with suppress(OSError):
+                    self.seen += os.read(self._descriptor, 65536).decode("utf-8", "replace")
+
+
+@contextmanager
+def interactive(argv: list[str], home: Path) -> Iterator[Terminal]:
+    pid, descriptor = pty.fork()
     if pid == 0:
         os.chdir(home)
-        os.execvpe("zsh", ["zsh", "-i"], {**_environ(home), "TERM": "dumb"})
+        os.execvpe(argv[0], argv, {**_environ(home), "TERM": "dumb"})
     try:
-        _until((directory / "ready").exists, terminal)
-        os.write(terminal, line.encode() + b"\x14")
-        _until((directory / "done").exists, terminal)
+        yield Terminal(descriptor)
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-        os.close(terminal)
-    hits = directory / "hits"
-    return sorted(set(hits.read_text().splitlines()) - {""}) if hits.exists() else []
-
-
-SHELLS: Mapping[str, Callable[[str, Path, Path], list[str]]] = {"bash": bash, "fish": fish, "zsh": zsh}
+        os.close(descriptor)
 
 
 def _environ(home: Path) -> dict[str, str]:
@@ -88,13 +129,3 @@ def _offered(argv: list[str], home: Path) -> list[str]:
     )
     assert done.stderr == ""
     return sorted({line.partition("\t")[0] for line in done.stdout.splitlines()} - {""})
-
-
-def _until(condition: Callable[[], bool], terminal: int) -> None:
-    """Reads what the shell writes meanwhile, or it would stop when the terminal's buffer is full."""
-    end = time.monotonic() + _WAIT_S
-    while not condition():
-        assert time.monotonic() < end, "the shell does not get there"
-        if select.select([terminal], [], [], 0.02)[0]:
-            with suppress(OSError):
-                os.read(terminal, 65536)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from posixpath import exists, join
+from secrets import token_hex
 from typing import NamedTuple
 
 from nono import paths
@@ -105,7 +106,7 @@ def promote(name: str, environ: Mapping[str, str], *, only_diff: bool, yes: bool
     content = read_file(draft)
     _check_base(name, target, f"{draft.removesuffix('.json')}.base")
     # Judged under another name and then written: what stands in the draft meanwhile is of no account.
-    judged = f"{target}.{os.getpid()}.json"
+    judged = f"{target}.{token_hex(8)}.json"
     try:
         whole_file.create(judged, content)
         lines = _judge(name, judged, exists(target), environ)
