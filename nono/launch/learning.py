@@ -31,7 +31,8 @@ from nono.policy.rulebook import rulebook_of
 
 SEARCHED_MAX = 100_000  # entries of the home directory whose names are looked at
 SEARCHED_DEPTH = 3  # directories below it
-ETC_DEPTH = 16
+# Where services have settings that only they and root may read, and how many directories down.
+SETTINGS = (("/etc", 16), ("/usr/local/etc", 16), ("/opt", 3))
 NO_SETTINGS = ("/sys/fs", "/sys/kernel")  # but what goes on: control groups, traces
 BY_NAME, BY_MODE = "by its name", "not everybody may read it"
 READABLE_BY_ALL = {True: stat.S_IROTH | stat.S_IXOTH, False: stat.S_IROTH}  # of directories and of files
@@ -98,7 +99,7 @@ def _is_granted(path: str, grants: Iterable[Grant]) -> bool:
 
 
 def _private(places: Places, fs: Filesystem) -> Iterator[tuple[str, str]]:
-    """What no list of ours names, and what tells: its name in the home directory, its mode in /etc."""
+    """What no list of ours names, and what tells: its name in the home directory, its mode elsewhere."""
     left = SEARCHED_MAX
     for root in home_roots(places, fs):
         for entry in _entries(root, SEARCHED_DEPTH):
@@ -109,9 +110,10 @@ def _private(places: Places, fs: Filesystem) -> Iterator[tuple[str, str]]:
                 return
         if is_secret_name(os.path.basename(root)):
             yield root, BY_NAME
-    for entry in _entries("/etc", ETC_DEPTH):
-        if not entry.is_symlink() and not _is_readable_by_all(entry):
-            yield entry.path, BY_MODE
+    for directory, depth in SETTINGS:
+        for entry in _entries(directory, depth):
+            if not entry.is_symlink() and not _is_readable_by_all(entry):
+                yield entry.path, BY_MODE
 
 
 def _entries(directory: str, depth: int) -> Iterator[os.DirEntry[str]]:
