@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from nono.launch.learning import Learning
 from nono.policy.capability import Access, NetworkMode
 from nono.policy.filesystem import HostFilesystem
-from nono.policy.generalise import generalise
+from nono.policy.generalise import can_be_spelled, generalise, spelled
 from nono.policy.grants import directory_flag, file_flag
 from nono.policy.host_query import why_request
 from nono.policy.learned_profile import laid_over, learned_document
@@ -43,11 +43,17 @@ def lesson_of(learning: Learning, own: Mapping[str, Any], file: str, *, is_new: 
     sites = {site: asked for site, asked in seen.sites.items() if not _is_known(known, site, asked)}
     services = seen.services - {service.name for service in learning.base.services}
     ports = known.capabilities.ports
+    sockets = {
+        spelled(path, learning.bounds, places, fs): is_bound
+        for path, is_bound in seen.sockets.items()
+        if can_be_spelled(path) and not known.unix_sockets.judge(path, binds=is_bound).is_allowed
+    }
     added = learned_document(
         additions,
         sites,
         services,
         open_ports=[port for port in seen.open_ports if not any(port in each for each in ports.open)],
+        sockets=sockets,
         listen_ports=[port for port in seen.listen_ports if not any(port in each for each in ports.listen)],
     )
     if is_new and not sites and not services and known.capabilities.network is NetworkMode.ALLOWED:

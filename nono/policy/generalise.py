@@ -72,19 +72,19 @@ def generalise(
     if temporary is not None:
         found[bounds.temporary, True] = temporary
 
-    def spelled(access: Access, *, is_dir: bool) -> tuple[str, ...]:
+    def listed(access: Access, *, is_dir: bool) -> tuple[str, ...]:
         chosen = (path for (path, kind), held in found.items() if held is access and kind is is_dir)
-        return tuple(sorted(_spelled(path, bounds, places, fs) for path in chosen))
+        return tuple(sorted(spelled(path, bounds, places, fs) for path in chosen))
 
     return Additions(
         groups=tuple(sorted(included)),
         workdir=workdir,
-        allow=spelled(Access.READWRITE, is_dir=True),
-        read=spelled(Access.READ, is_dir=True),
-        write=spelled(Access.WRITE, is_dir=True),
-        allow_file=spelled(Access.READWRITE, is_dir=False),
-        read_file=spelled(Access.READ, is_dir=False),
-        write_file=spelled(Access.WRITE, is_dir=False),
+        allow=listed(Access.READWRITE, is_dir=True),
+        read=listed(Access.READ, is_dir=True),
+        write=listed(Access.WRITE, is_dir=True),
+        allow_file=listed(Access.READWRITE, is_dir=False),
+        read_file=listed(Access.READ, is_dir=False),
+        write_file=listed(Access.WRITE, is_dir=False),
         left_out=tuple(sorted(left_out)),
     )
 
@@ -129,7 +129,7 @@ def _covers(grants: Sequence[Grant], need: Need) -> bool:
 def _unfit(need: Need, bounds: Bounds, fs: Filesystem) -> str | None:
     """Why a profile cannot name the path; None when it can."""
     path = need.path
-    if not path.isprintable() or not _PATTERN_CHARACTERS.isdisjoint(path):
+    if not can_be_spelled(path):
         return "its name cannot be written in a profile"
     if bounds.deny_rules.covering(path) is not None:
         return "sensitive"
@@ -140,6 +140,11 @@ def _unfit(need: Need, bounds: Bounds, fs: Filesystem) -> str | None:
     if need.is_dir and not _may_be_granted(path, need.access, bounds):
         return "too wide to be granted as a whole"
     return None
+
+
+def can_be_spelled(path: str) -> bool:
+    """Whether a profile can name path at all."""
+    return path.isprintable() and _PATTERN_CHARACTERS.isdisjoint(path)
 
 
 def _may_be_granted(directory: str, access: Access, bounds: Bounds) -> bool:
@@ -205,7 +210,7 @@ def _collapsed(node: _Node, path: str, access: Access, bounds: Bounds) -> Iterat
     yield from below
 
 
-def _spelled(path: str, bounds: Bounds, places: Places, fs: Filesystem) -> str:
+def spelled(path: str, bounds: Bounds, places: Places, fs: Filesystem) -> str:
     """path as it means the same for another user, and where directories have been moved."""
     if path == bounds.temporary:
         return "$TMPDIR"

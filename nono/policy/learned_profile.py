@@ -23,14 +23,18 @@ def learned_document(
     services: Collection[str] = (),
     open_ports: Collection[int] = (),
     listen_ports: Collection[int] = (),
+    sockets: Mapping[str, bool] = {},
 ) -> Document:
-    """The fields of a profile that say it, and no others."""
+    """The fields of a profile that say it, and no others. sockets: by path, whether it is listened on."""
     document: Document = {}
     if additions.groups:
         document["groups"] = {"include": list(additions.groups)}
     if additions.workdir is not None:
         document["workdir"] = {"access": additions.workdir.value}
     lists = {name: list(paths) for name in _LISTS if (paths := getattr(additions, name))}
+    for field, binds in (("unix_socket", False), ("unix_socket_bind", True)):
+        paths = sorted(path for path, is_bound in sockets.items() if is_bound is binds)
+        lists |= {field: paths} if paths else {}
     if lists:
         document["filesystem"] = lists
     network: Document = {}

@@ -20,6 +20,7 @@ from nono.policy.path_verdict import (
 )
 from nono.policy.places import ancestry, inside
 from nono.policy.ports import LISTEN_PORT, OPEN_PORT, PortGrants
+from nono.policy.unix_sockets import UNIX_SOCKET, UNIX_SOCKET_BIND
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 NEEDS_MAX = 20_000  # paths that are kept apart; of more than that, directories
 REFUSED_MAX = 500
 PORTS_MAX = 50
+SOCKETS_MAX = 50
 PATH_MAX = 1000  # characters of a request's path
 TUNNELLED = ("*", "/**")  # nobody looked into it, or a rule for its paths would refuse what was seen
 REQUESTS_MAX = 5_000  # methods and paths, of all hosts together
@@ -63,6 +65,7 @@ class Learned(NamedTuple):
     needs: tuple[Need, ...]
     refused: tuple[Refused, ...]
     sites: Mapping[Site, frozenset[tuple[str, str]]]  # methods and paths, without queries
+    sockets: Mapping[str, bool]  # Unix sockets that somebody has granted; whether they were listened on
     open_ports: frozenset[int]  # of loopback: listened on, or reached
     listen_ports: frozenset[int]  # at any address
     services: frozenset[str]  # whose credential was used
@@ -95,6 +98,7 @@ class Observation:
         self._refused: dict[tuple[str, str], Refused] = {}
         self._sites: dict[Site, set[tuple[str, str]]] = {}
         self._services: set[str] = set()
+        self._sockets: dict[str, bool] = {}
         self._open_ports: set[int] = set()
         self._listen_ports: set[int] = set()
         self._requests = 0
@@ -167,6 +171,7 @@ class Observation:
             needs=tuple(Need(path, access, is_dir) for (path, is_dir), access in needs.items()),
             refused=tuple(self._refused.values()),
             sites={site: frozenset(requests) for site, requests in self._sites.items()},
+            sockets=dict(self._sockets),
             open_ports=frozenset(self._open_ports),
             listen_ports=frozenset(self._listen_ports),
             services=frozenset(self._services),
@@ -232,9 +237,13 @@ class Observation:
         if service is not None and fields.get("managed_credential_active"):
             self._services.add(service)
             return
-        if fields.get("rule") == OPEN_PORT and fields["port"] is not None:
+        rule, target = fields.get("rule"), fields["target"]
+        if rule in (UNIX_SOCKET, UNIX_SOCKET_BIND) and len(self._sockets) < SOCKETS_MAX:
+            path = target.removeprefix("unix:")
+            self._sockets[path] = rule == UNIX_SOCKET_BIND or self._sockets.get(path, False)
+        if rule == OPEN_PORT and fields["port"] is not None:
             self._add_port(self._open_ports, fields["port"])
-        if fields.get("rule") is not None or fields["method"] is None:
+        if rule is not None or fields["method"] is None:
             return  # past the proxy
         path, port = fields["path"], fields["port"]
         is_tunnel = fields["method"] == "CONNECT"
@@ -242,7 +251,7 @@ class Observation:
         if is_tunnel and fields["mode"] == "connect_intercept":
             return
         scheme = "https" if is_tunnel or fields["mode"] == "connect_intercept" else "http"
-        site = Site(scheme, fields["target"], port)
+        site = Site(scheme, target, port)
         bare = "" if is_tunnel else path.partition("?")[0]
         request = TUNNELLED if is_tunnel or _has_no_rule(bare) else (fields["method"], bare)
         if request in self._sites.get(site, ()):

@@ -284,3 +284,34 @@ def test_a_host_that_trusts_nobody_else_is_learned_as_a_whole(made: Stage) -> No
         assert learned.exit_code == 0, learned.stderr
         assert learner.profile["network"]["allow_domain"] == [host]
         assert learner.again(command).exit_code == 0
+
+
+TALK = """
+import os, socket
+home = os.path.expanduser("~")
+with socket.socket(socket.AF_UNIX) as server:
+    server.bind(f"{home}/run/own.sock")
+    server.listen()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(f"{home}/run/theirs.sock")
+os.remove(f"{home}/run/own.sock")
+print("talked")
+"""
+
+
+def test_unix_sockets_that_were_named_are_learned(learner: Learner) -> None:
+    home = learner.runner.user.home
+    with socket.socket(socket.AF_UNIX) as theirs:
+        theirs.bind(str(home / "run/theirs.sock"))
+        theirs.listen()
+        learner.runner.give(home / "run/theirs.sock")
+        refused = learner.learn([*PYTHON, TALK])
+        assert "run/own.sock" in refused.stderr
+        flags = [f"--allow-unix-socket-bind={home}/run/own.sock"]
+        flags += [f"--allow-unix-socket={home}/run/theirs.sock"]
+        learned = learner.learn([*PYTHON, TALK], flags=("--yes", *flags))
+        assert (learned.exit_code, learned.stdout) == (0, "talked\n"), learned.stderr
+        assert learner.granted("unix_socket") == {"~/run/theirs.sock"}
+        assert learner.granted("unix_socket_bind") == {"~/run/own.sock"}
+        again = learner.again([*PYTHON, TALK], flags=PROGRAM_GRANTS)
+        assert (again.exit_code, again.stdout) == (0, "talked\n"), again.stderr
