@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from nono.errors import ProfileError
-from nono.policy import profile_apart
 from nono.policy.profile_store import load, load_profile
 
 DOCUMENT = {
@@ -51,17 +48,6 @@ def test_a_mistake_is_the_same_error(environ: dict[str, str], reference: str) ->
     with pytest.raises(ProfileError) as raised:
         load(reference, environ, apart=True)
     assert (raised.value.message, raised.value.hint) == (expected.value.message, expected.value.hint)
-
-
-def test_a_process_that_is_killed_while_it_answers_is_not_believed(
-    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def validate(found: object, host: object, say: int) -> None:
-        os.write(say, b'{"document": {')
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    monkeypatch.setattr(profile_apart, "_validate", validate)
-    assert load("mine", environ, apart=True).profile == load_profile("mine", environ)
 
 
 def test_pydantic_stays_outside(environ: dict[str, str]) -> None:
