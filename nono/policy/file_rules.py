@@ -33,6 +33,7 @@ from nono.policy.places import (
     ancestry,
     canonical_as_far,
     inside,
+    is_pattern,
     parent_resolved,
 )
 from nono.policy.profile import Profile
@@ -81,7 +82,7 @@ def resolve_files(
     links = _links_on_the_way(paths.protected_roots(places.environ), fs)
     grants, warnings = without_unsafe_temporary(group_grants(groups, places, fs), places, guarded, fs)
     skipped: list[str] = []
-    for original, access, wanted, source in _wishes(request, profile, places, skipped):
+    for original, access, wanted, source in _wishes(request, profile, places, fs, skipped):
         grant = requested_grant(original, access, wanted, source, fs)
         if grant is None:
             skipped.append(original)
@@ -118,6 +119,9 @@ def resolve_files(
         *_profile_denials(profile, places, fs),
         *_own_denials(grants, places, fs),
     ]
+    if profile is not None:
+        for text in filter(is_pattern, profile.filesystem.deny):
+            warnings.append(f"filesystem.deny '{text}' covers what is there now, and not what comes later.")
     bypasses = _bypasses(request, profile, places, fs, warnings)
     deny_rules = with_bypasses(denials, bypasses, (*grants, *named))
     enforceable(named, deny_rules, fs)
@@ -138,14 +142,18 @@ def resolve_files(
 
 
 def _wishes(
-    request: RunRequest, profile: Profile | None, places: Places, skipped: list[str]
+    request: RunRequest, profile: Profile | None, places: Places, fs: Filesystem, skipped: list[str]
 ) -> Iterator[tuple[str, Access, Wanted, str]]:
     for name, access, wanted in _LISTS:
         for text in getattr(profile.filesystem, name) if profile else ():
             try:
                 # A directory field of a profile takes a file too: one profile serves many machines.
                 kind: Wanted = "any" if wanted == "dir" else wanted
-                yield places.of_profile(text), access, kind, "profile"
+                found = _of_profile(text, places, fs, stays_inside=True)
+                if not found:
+                    skipped.append(f"{text} (nothing matches)")
+                for path in found:
+                    yield path, access, kind, "profile"
             except UnsetVariableError as unset:
                 skipped.append(f"{text} ({unset})")
         for text in getattr(request, name):
@@ -189,7 +197,21 @@ def _profile_denials(profile: Profile | None, places: Places, fs: Filesystem) ->
             path = places.of_profile(text)
         except UnsetVariableError as unset:  # skipping it would leave open what was to be closed
             raise ConfigError(f"{origin}: '{text}': {unset}.") from unset
-        yield from denials_of(path, origin, fs)
+        for each in _matching(path, fs, stays_inside=False) if is_pattern(text) else (path,):
+            yield from denials_of(each, origin, fs)
+
+
+def _of_profile(text: str, places: Places, fs: Filesystem, *, stays_inside: bool) -> tuple[str, ...]:
+    """The paths of a profile's entry; UnsetVariableError as for Places.expand."""
+    path = places.of_profile(text)
+    return _matching(path, fs, stays_inside=stays_inside) if is_pattern(text) else (path,)
+
+
+def _matching(pattern: str, fs: Filesystem, *, stays_inside: bool) -> tuple[str, ...]:
+    # Imported here: few profiles have patterns.
+    from nono.policy.path_patterns import matches
+
+    return matches(normpath(pattern), fs, stays_inside=stays_inside)
 
 
 def _own_denials(grants: Sequence[Grant], places: Places, fs: Filesystem) -> Iterator[Denial]:
@@ -209,16 +231,16 @@ def _bypasses(
     request: RunRequest, profile: Profile | None, places: Places, fs: Filesystem, warnings: list[str]
 ) -> list[Bypass]:
     """The paths to lift; a profile's that does not exist is passed over with a warning."""
-    originals = []
+    originals = list[str]()
     for text in profile.filesystem.bypass_protection if profile else ():
         try:
-            original = places.of_profile(text)
+            found = _of_profile(text, places, fs, stays_inside=True)
         except UnsetVariableError:
-            original = None
-        if original is None or fs.canonical(original) is None:
+            found = ()
+        there = [path for path in found if fs.canonical(path) is not None]
+        if not there:
             warnings.append(f"filesystem.bypass_protection: '{text}' does not exist and is ignored.")
-        else:
-            originals.append(original)
+        originals += there
     originals += (places.of_flag(text) for text in request.bypass_protection)
     return [(canonical_as_far(original, fs), parent_resolved(original, fs)) for original in originals]
 

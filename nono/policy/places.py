@@ -155,6 +155,11 @@ def _name_length(text: str) -> int:
     return len(text)
 
 
+def is_pattern(text: str) -> bool:
+    """Whether an entry of a profile means every path that fits it (nono.policy.path_patterns)."""
+    return "*" in text
+
+
 def inside(path: str, root: str) -> bool:
     """Whether path is root or lies below it, component by component."""
     return path == root or path.startswith(root.rstrip("/") + "/")

@@ -21,12 +21,15 @@ from nono.policy.nearest import did_you_mean
 from nono.policy.network import parse_rule
 from nono.policy.no_proxy import parse_no_proxy
 from nono.policy.oauth_routes import provider_problems, route_problems
+from nono.policy.path_patterns import NOT_IN_PATTERNS
+from nono.policy.places import is_pattern
 from nono.policy.ports import PORT_MAX
 from nono.policy.profile import Environment, Filesystem, Groups, Network, Profile, SessionHooks
 from nono.policy.profile_routes import DomainEntry, UpstreamProxyEntry
 from nono.policy.profile_source import Mistake
 from nono.policy.proxy_settings import parse_bypass, parse_duration, parse_upstream_proxy
 
+WITH_PATTERNS = ("allow", "read", "write", "deny", "bypass_protection")  # of filesystem
 _PACK_NAME = r"[^/@\s]+/[^/@\s]+"
 _ORIGIN = r"https?://[^/?#@\s]+/?"
 
@@ -90,8 +93,10 @@ def _filesystem(filesystem: Filesystem) -> Iterator[Mistake]:
             where = ("filesystem", name, position)
             if not path or "\0" in path:
                 yield Mistake(where, f"{path!r} is not a path")
-            elif "*" in path:
-                yield Mistake(where, f"'{path}': patterns are not available yet")
+            elif is_pattern(path) and name not in WITH_PATTERNS:
+                yield Mistake(where, f"'{path}': no pattern is expected here, but one path")
+            elif is_pattern(path) and any(mark in path for mark in NOT_IN_PATTERNS):
+                yield Mistake(where, f"'{path}': of a pattern, only * and ** are known")
 
 
 def _hosts(network: Network) -> Iterator[Mistake]:

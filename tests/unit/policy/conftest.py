@@ -58,7 +58,8 @@ class MemoryFilesystem:
         return None if canonical is None else self._kind(canonical)
 
     def names(self, path: str) -> list[str]:
-        return sorted(basename(each) for each in (*self.directories, *self.files) if dirname(each) == path)
+        everything = (*self.directories, *self.files, *self.links)
+        return sorted(basename(each) for each in everything if dirname(each) == path)
 
     def entry(self, path: str) -> Entry | None:
         path = parent_resolved(path, self)

@@ -94,8 +94,12 @@ def test_a_field_that_asks_for_nothing_is_no_mistake() -> None:
         ),
         ({"workdir": 3}, "p.json: workdir: expected an object"),
         (
-            {"filesystem": {"allow": ["src/*"]}},
-            "p.json: filesystem.allow.0: 'src/*': patterns are not available yet",
+            {"filesystem": {"allow": ["src/*", "src/**/[a]*"]}},
+            "p.json: filesystem.allow.1: 'src/**/[a]*': of a pattern, only * and ** are known",
+        ),
+        (
+            {"filesystem": {"read_file": ["src/*"]}},
+            "p.json: filesystem.read_file.0: 'src/*': no pattern is expected here, but one path",
         ),
         ({"filesystem": {"read": [""]}}, "p.json: filesystem.read.0: '' is not a path"),
         (
