@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import stat
@@ -15,6 +16,9 @@ from nono.launch.state import VARIABLE, Identity, State, parse_state, state_docu
 from nono.policy.places import CHILD_RELATIVE_DIRECTORIES, CHILD_RELATIVE_FILES, inside
 from nono.private_dir import open_private_dir
 
+_PREFIX, _SUFFIX = ".nono-", ".json"
+_UNFINISHED = ".new"  # before the name, as long as it is not written and locked
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MAX_BYTES = 8 * 1024 * 1024
 
 
@@ -25,19 +29,34 @@ class StateFile:
         self.path = path  # canonical
         self._directory_fd = directory_fd
         self._warn = warn
+        self._fd = -1
 
     def write(self, state: State) -> bool:
         """Write it, once. False, and a warning, when it cannot be: the command then does without."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        name = basename(self.path)
         content = json.dumps(state_document(state)).encode("ascii")
         try:
-            with open(os.open(basename(self.path), flags, 0o600, dir_fd=self._directory_fd), "wb") as file:
-                os.fchmod(file.fileno(), 0o600)  # a umask may have taken the owner's bits away
+            self._fd = os.open(_UNFINISHED + name, flags, 0o600, dir_fd=self._directory_fd)
+            with open(self._fd, "wb", closefd=False) as file:
+                os.fchmod(self._fd, 0o600)  # a umask may have taken the owner's bits away
                 file.write(content)
+            # Held to the end, so that what a supervisor leaves that was killed is known by it. Named last, or
+            # another run could take it for that.
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.rename(_UNFINISHED + name, name, src_dir_fd=self._directory_fd, dst_dir_fd=self._directory_fd)
         except OSError as error:
             self._warn(_without(self.path, error))
             return False
         return True
+
+    def remove(self) -> None:
+        """Whatever there is of it."""
+        for name in (basename(self.path), _UNFINISHED + basename(self.path)):
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=self._directory_fd)
+        if self._fd >= 0:
+            os.close(self._fd)
 
 
 @contextmanager
@@ -54,13 +73,32 @@ def state_file(environ: Mapping[str, str], warn: Callable[[str], None]) -> Itera
         warn(_without(directory, error))
         yield None
         return
-    name = f".nono-{os.urandom(8).hex()}.json"
     try:
-        yield StateFile(directory_fd, join(os.path.realpath(directory), name), warn)
+        _sweep(directory_fd)
+        name = f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}"
+        file = StateFile(directory_fd, join(os.path.realpath(directory), name), warn)
+        try:
+            yield file
+        finally:
+            file.remove()
     finally:
-        with suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=directory_fd)
         os.close(directory_fd)
+
+
+def _sweep(directory_fd: int) -> None:
+    """Remove the files of runs whose supervisor was killed."""
+    for name in os.listdir(directory_fd):
+        if not (name.startswith(_PREFIX) and name.endswith(_SUFFIX)):
+            continue
+        with suppress(OSError):  # it is gone, or its run is not
+            fd = os.open(
+                name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory_fd
+            )
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(name, dir_fd=directory_fd)
+            finally:
+                os.close(fd)
 
 
 def read_own_state(environ: Mapping[str, str]) -> State | None:
@@ -89,7 +127,7 @@ def identity(path: str) -> Identity | None:
 
 def _read(path: str) -> bytes:
     """OSError, or ValueError when it is no file of this user's alone."""
-    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+    with open(os.open(path, _READ), "rb") as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise ValueError("not a regular file")

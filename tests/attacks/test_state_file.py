@@ -83,6 +83,32 @@ def test_the_file_is_the_users_alone_cannot_be_written_by_the_command_and_does_n
     assert not list((sandbox.user.home / ".local/state/nono/sessions").iterdir())
 
 
+def test_what_a_killed_supervisor_leaves_is_removed_by_the_next_run_and_what_another_uses_is_not(
+    sandbox: NonoRun,
+) -> None:
+    def files() -> list[Path]:
+        return sorted((sandbox.user.home / ".local/state/nono/sessions").glob(".*"))
+
+    script = 'echo up; read line; head -c 8 "$NONO_CAP_FILE"'
+    with sandbox.started(["sh", "-c", script]) as killed:
+        assert killed.stdout is not None
+        assert killed.stdout.readline() == "up\n"
+        killed.kill()
+    (left,) = files()
+    with sandbox.started(["sh", "-c", script]) as running:
+        assert running.stdout is not None
+        assert running.stdin is not None
+        assert running.stdout.readline() == "up\n"
+        (used,) = files()
+        assert used != left
+        assert sandbox.run(["true"], profile=BLOCKED).exit_code == 0
+        assert files() == [used]
+        running.stdin.write("\n")
+        running.stdin.close()
+        assert running.stdout.read() == '{"fs": ['
+    assert files() == []
+
+
 def test_no_secret_is_in_it(sandbox: NonoRun) -> None:
     """A reference names where a key is; neither that nor the key is the command's."""
     canary = "canary-4d1fa9"
