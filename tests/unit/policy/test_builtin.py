@@ -68,6 +68,21 @@ def test_the_network_profiles_are_made_of_known_groups() -> None:
     assert policy.groups["google_cloud"] == ("*.googleapis.com",)
 
 
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("claude-code", "api.anthropic.com"),
+        ("codex", "api.openai.com"),
+        ("gemini-cli", "generativelanguage.googleapis.com"),
+    ],
+)
+def test_an_agent_of_one_provider_reaches_no_other_providers_api_and_no_login(name: str, own: str) -> None:
+    policy = builtin.network_policy()
+    reached = {host for group in policy.profiles[name] for host in policy.groups[group]}
+    assert reached & set(policy.groups["llm_apis"]) == {own}
+    assert not {"claude.ai", "platform.claude.com", "auth.openai.com", "accounts.google.com"} & reached
+
+
 def test_the_frozen_groups_are_those_of_the_files() -> None:
     with open(freeze.TARGET, encoding="utf-8") as module:
         assert module.read() == freeze.frozen(), "make freeze-policy"

@@ -109,6 +109,16 @@ def test_a_grant_follows_a_symlink_and_remembers_its_name(run: Resolve, make_fs:
     assert grant.original == f"{HOME}/link"
 
 
+def test_who_the_users_are_may_be_read_and_not_changed_unless_that_is_excluded(
+    run: Resolve, make_fs: MakeFilesystem
+) -> None:
+    fs = make_fs(files=("/etc/passwd", "/etc/group"))
+    for path in ("/etc/passwd", "/etc/group"):
+        assert access_to(run(fs=fs), path) is Access.READ
+        assert access_to(run(Profile(groups=Groups(exclude=("system_identity",))), fs=fs), path) is None
+    assert access_to(run(fs=fs), "/etc/shadow") is None
+
+
 def test_a_state_directory_is_granted_and_made_where_it_is_missing(run: Resolve) -> None:
     resolved = run(files(state_dir=("~/.agent/tmp", "~/.agent", "~/work", "/tmp/agent", "$UNSET/x")))
     for path in (f"{HOME}/.agent/tmp/file", f"{WORK}/file"):
