@@ -42,7 +42,7 @@ def not_asked(request: Request, reason: str) -> Event:
     """Nobody was asked, for that reason."""
     match request:
         case FileOpen(path, access):
-            return event.UnaskedDenial(event.Unasked(path, _ACCESS[access], reason))
+            return event.UnaskedDecision(event.Unasked(path, _ACCESS[access], reason))
         case EndpointRequest():
             return _network(request, "deny", "policy", reason)
 

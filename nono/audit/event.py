@@ -182,28 +182,33 @@ def capability_decision(
 
 
 class Unasked(NamedTuple):
-    """Access to a path that was refused without asking anybody."""
+    """Access to a path beyond the grants, decided without asking anybody."""
 
     path: str
     access: FileAccess
-    reason: str
+    reason: str  # for the refusal; if granted, what for
+    is_granted: bool = False
 
 
-class UnaskedDenial(Event):
+class UnaskedDecision(Event):
     """Its event: a capability decision whose backend is "policy". repeats as for network."""
 
-    __slots__ = ("denied",)
+    __slots__ = ("unasked",)
 
-    def __init__(self, denied: Unasked, repeats: int | None = None) -> None:
-        self.denied = denied
+    def __init__(self, unasked: Unasked, repeats: int | None = None) -> None:
+        self.unasked = unasked
+        decision: CapabilityDecision = {"Denied": {"reason": unasked.reason}}
+        why = "the command opens a file beyond its grants"
+        if unasked.is_granted:
+            decision, why = "Granted", unasked.reason
         request: Event = {
             "capability_type": "capability",
             "request_id": "",
-            "path": spelled(denied.path),
-            "access": denied.access,
-            "reason": "the command opens a file beyond its grants",
+            "path": spelled(unasked.path),
+            "access": unasked.access,
+            "reason": why,
         }
-        super().__init__(capability_decision(request, {"Denied": {"reason": denied.reason}}, "policy", 0))
+        super().__init__(capability_decision(request, decision, "policy", 0))
         if repeats is not None:
             cast(Event, self["entry"])["repeats"] = repeats
 

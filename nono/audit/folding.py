@@ -18,7 +18,9 @@ Key = tuple[tuple[str, Hashable], ...]  # the fields of a network event but for 
 
 
 class FoldingRecorder:
-    """Everything but a refused network event passes at once. A child repeats those as fast as it can.
+    """Everything passes at once but refused network events and what was decided about opens without asking.
+
+    A child repeats those as fast as it can.
 
     What else it can repeat like that is handed to fold() by whoever knows.
     """
@@ -27,11 +29,12 @@ class FoldingRecorder:
         self._recorder = recorder
         self._clock = clock
         self._coalescers: dict[Decision, Coalescer[Key]] = {"deny": Coalescer(), "allow": Coalescer()}
-        self._opens: Coalescer[event.Unasked] = Coalescer()
+        # By whether they were granted.
+        self._opens: dict[bool, Coalescer[event.Unasked]] = {False: Coalescer(), True: Coalescer()}
 
     def __call__(self, recorded: Event, /) -> None:
         """OSError when it could not be written; what was only counted has been seen all the same."""
-        if isinstance(recorded, event.UnaskedDenial):
+        if isinstance(recorded, event.UnaskedDecision):
             self._fold_open(recorded)
             return
         fields = recorded.get("event")
@@ -49,8 +52,9 @@ class FoldingRecorder:
             self._recorder(recorded)
         self.flush()
 
-    def _fold_open(self, recorded: event.UnaskedDenial) -> None:
-        if isinstance(self._opens.admit(recorded.denied, self._clock()), Record):
+    def _fold_open(self, recorded: event.UnaskedDecision) -> None:
+        unasked = recorded.unasked
+        if isinstance(self._opens[unasked.is_granted].admit(unasked, self._clock()), Record):
             self._recorder(recorded)
         self.flush()
 
@@ -58,13 +62,15 @@ class FoldingRecorder:
         """Write the counts of the windows that have ended."""
         for decision, coalescer in self._coalescers.items():
             self._write(decision, coalescer.flush(self._clock()))
-        self._write_opens(self._opens.flush(self._clock()))
+        for is_granted, opens in self._opens.items():
+            self._write_opens(opens.flush(self._clock()), is_granted=is_granted)
 
     def drain(self) -> None:
         """The last call of a session: write every count that is still owed."""
         for decision, coalescer in self._coalescers.items():
             self._write(decision, coalescer.drain())
-        self._write_opens(self._opens.drain())
+        for is_granted, opens in self._opens.items():
+            self._write_opens(opens.drain(), is_granted=is_granted)
 
     def _write(self, decision: Decision, folded: list[Folded[Key]]) -> None:
         for item in folded:
@@ -73,10 +79,11 @@ class FoldingRecorder:
             else:
                 self._recorder(_again(item.key, item.repeats))
 
-    def _write_opens(self, folded: list[Folded[event.Unasked]]) -> None:
+    def _write_opens(self, folded: list[Folded[event.Unasked]], *, is_granted: bool) -> None:
+        what = _FURTHER.format("opened files" if is_granted else "refusals")
         for item in folded:
-            denied = item.key or event.Unasked(SEVERAL, "Read", _FURTHER.format("refusals"))
-            self._recorder(event.UnaskedDenial(denied, item.repeats))
+            unasked = item.key or event.Unasked(SEVERAL, "Read", what, is_granted)
+            self._recorder(event.UnaskedDecision(unasked, item.repeats))
 
 
 def _again(key: Key, repeats: int) -> Event:

@@ -167,6 +167,9 @@ def enforcement(chosen: Enforcement, facts: HostFacts, *, verbose: bool) -> list
         lines.append(f"  enforced by {chosen.rung.value}: {RUNGS[chosen.rung]}")
     if chosen.sockets is not None:
         lines.append(f"  enforced by the supervisor: {SERVED[chosen.sockets]}")
+    if chosen.names_threads:
+        lines.append("  NVIDIA: the driver names its threads through the supervisor; for that every")
+        lines.append("          open of a file is looked at, and takes longer")
     gaps = [gap for gap in chosen.gaps if gap not in chosen.warnings]  # which are said in any case
     if verbose:
         lines.append(f"  kernel {facts.kernel_release}, Landlock V{facts.landlock_abi}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -18,8 +17,7 @@ from nono.launch.run import Start, own_grants
 from nono.policy.approval import Approval, ChainBackend, TerminalBackend, WebhookBackend
 from nono.policy.filesystem import HostFilesystem
 from nono.policy.rulebook import rulebook_of
-from nono.supervisor.caller import open_root, standing
-from nono.supervisor.file_opens import Command, FileOpens
+from nono.supervisor.file_opens import FileOpens, command_of
 
 
 @asynccontextmanager
@@ -57,11 +55,7 @@ async def file_opens(
     policy = rulebook_of(start.prepared.resolved, HostFilesystem(), own).files
     if start.prepared.cgroups is not None:
         policy = policy._replace(limits=start.prepared.cgroups.mounted)
-    root = open_root(start.launcher.pid)
-    try:
-        command = Command(root, standing(start.launcher.pid))
+    with command_of(start.launcher.pid) as command:
         async with anyio.create_task_group() as tasks:
             yield FileOpens(listener, command, policy, approver, record, tasks)
             tasks.cancel_scope.cancel()
-    finally:
-        os.close(root)

@@ -17,6 +17,7 @@ from nono.launch.assembly import Assembly, Listening, Warn, assemble, proxy_of
 from nono.launch.cause import cause_of
 from nono.launch.git_ssh import git_ssh
 from nono.launch.run import Start
+from nono.launch.thread_naming import with_thread_names
 from nono.policy.environment import child_environment
 from nono.policy.ports import PortPolicy, PortRange
 from nono.sandbox.plan import Rung
@@ -86,9 +87,12 @@ async def _supervise(parts: Parts) -> int:
                     grants = NetworkGrants(loopback(port), _ports(start), prepared.resolved.unix_sockets)
                     async with (
                         _relay(maker, ports.listen),
-                        _opens(parts, listener, readable, approver) as opens,
+                        _opens(parts, listener, readable, approver) as others,
                     ):
-                        with _adjudicator(start, listener, grants, record, peers, opens):
+                        with (
+                            with_thread_names(start, listener, record, others) as opens,
+                            _adjudicator(start, listener, grants, record, peers, opens),
+                        ):
                             start.child.give_way()
                             await loop.go(start.go, is_watched=start.observation is not None)
                             loop.begin_collecting()
@@ -166,7 +170,7 @@ async def _approver(parts: Parts) -> AsyncIterator[Desk | None]:
 async def _opens(
     parts: Parts, listener: int | None, readable: Sequence[str], approver: Desk | None
 ) -> AsyncIterator[PathCalls | None]:
-    """What serves trapped opens, if they are trapped."""
+    """What watches trapped opens or asks about them, if anything does."""
     if listener is not None and parts.start.observation is not None:
         # Imported here: few runs are watched.
         from nono.launch.watching import path_watch

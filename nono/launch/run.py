@@ -71,7 +71,8 @@ class Launch:
         )
         search_path = self._environ.get("PATH", os.defpath)
         program = program_of(resolved, command[0], search_path) if needs_program else None
-        is_served = capabilities.elevation or capabilities.learns or capabilities.wants_sockets_served
+        traps_opens = capabilities.elevation or capabilities.learns or capabilities.names_threads
+        is_served = traps_opens or capabilities.wants_sockets_served
         facts = launcher.facts() if chooses_rung or is_served else host.file_system_facts()
         facts = probe.with_masks(facts, capabilities.masking)
         enforcement = enforcement_of(capabilities, facts)

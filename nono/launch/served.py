@@ -13,6 +13,7 @@ from nono.audit.ledger import AuditLog
 from nono.kernel import process
 from nono.launch.cause import cause_of
 from nono.launch.run import Start
+from nono.launch.thread_naming import with_thread_names
 from nono.supervisor import loop
 from nono.supervisor.adjudicator import NetworkGrants
 from nono.supervisor.caller_paths import CallerPaths
@@ -40,17 +41,18 @@ async def _supervise(start: Start, log: AuditLog | None) -> int:
             number = start.restrict({}, None)
             assert number is not None  # or there was nothing to serve
             listener = process.duplicate_descriptor(start.launcher.pid, number)
-            async with _opens(start, listener, record, log) as opens:
-                paths = CallerPaths(start.launcher.pid)
-                adjudicator = NotifyLoop(listener, _grants(start), record, lambda _: None, paths, opens)
-                adjudicator.start()
-                try:
-                    start.child.give_way()
-                    await loop.go(start.go, is_watched=start.observation is not None)
-                    loop.begin_collecting()
-                    exit_code = await loop.wait(start.child)
-                finally:
-                    adjudicator.close()
+            async with _opens(start, listener, record, log) as others:
+                with with_thread_names(start, listener, record, others) as opens:
+                    paths = CallerPaths(start.launcher.pid)
+                    adjudicator = NotifyLoop(listener, _grants(start), record, lambda _: None, paths, opens)
+                    adjudicator.start()
+                    try:
+                        start.child.give_way()
+                        await loop.go(start.go, is_watched=start.observation is not None)
+                        loop.begin_collecting()
+                        exit_code = await loop.wait(start.child)
+                    finally:
+                        adjudicator.close()
         finally:
             record.drain()
         tasks.cancel_scope.cancel()
@@ -75,7 +77,7 @@ def _grants(start: Start) -> NetworkGrants:
 async def _opens(
     start: Start, listener: int, record: FoldingRecorder, log: AuditLog | None
 ) -> AsyncIterator[PathCalls | None]:
-    """What serves trapped opens, if they are trapped."""
+    """What watches trapped opens or asks about them, if anything does."""
     if start.observation is not None:
         # Imported here: few runs are watched.
         from nono.launch.watching import path_watch

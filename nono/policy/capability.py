@@ -159,6 +159,7 @@ class CapabilitySet(NamedTuple):
     elevation: bool = False  # whether a person is to be asked about files beyond the grants
     masking: Masking = Masking()  # what is denied below a granted directory
     limits: Limits = Limits()
+    names_threads: bool = False  # whether the command may write to the names of its threads in /proc
     learns: bool = (
         False  # whether what the command does with files is watched, for a profile to be made of it
     )

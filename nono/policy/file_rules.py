@@ -67,6 +67,7 @@ class FileRules(NamedTuple):
     skipped: tuple[str, ...]  # asked for by a person, but not there
     warnings: tuple[str, ...]
     workdir_offer: Access | None  # what --allow-cwd would add; None: nothing, or it was given
+    names_threads: bool  # with a GPU of NVIDIA's
 
 
 def resolve_files(
@@ -94,13 +95,14 @@ def resolve_files(
     state_directories = _state_directories(profile, places, fs, skipped)
     grants += state_directories
 
+    names_threads = False
     if request.allow_gpu:
         # Imported here: few runs use one.
         from nono.policy.gpu import gpu_grants
 
         of_gpu = gpu_grants(profile, fs)
         grants += of_gpu.grants
-        warnings += of_gpu.warnings
+        names_threads = of_gpu.names_threads
 
     workdir = canonical_as_far(places.workdir, fs)
     offer = _workdir_offer(profile, grants, workdir)
@@ -138,6 +140,7 @@ def resolve_files(
         skipped=tuple(dict.fromkeys(skipped)),
         warnings=(*warnings, *dropped),
         workdir_offer=offer,
+        names_threads=names_threads,
     )
 
 

@@ -22,19 +22,16 @@ DEVICES = (
 NUMBERED = (("/dev/dri", "renderD"), ("/dev", "nvidia"))  # a directory, and what stands before the number
 NVIDIA_CAPABILITIES = "/dev/nvidia-caps"  # one node for each capability, and for each partition of a MIG
 LIBRARIES = ("/usr/lib/wsl/lib", "/usr/share/vulkan", "/etc/vulkan", "/sys/class/drm")
-# What /proc/self/task would add is granted with /proc/self.
+# What /proc/self/task would add is granted with /proc/self. The driver names its threads there from version
+# 570 on, by writing: those names are opened by the supervisor (nono.supervisor.thread_names).
 OF_NVIDIA = ("/proc/driver/nvidia", "/proc/driver/nvidia-uvm", "/proc/self")
-NVIDIA_WARNING = (
-    "NVIDIA GPU: the command cannot name its threads (/proc/self/task/*/comm), for which the driver needs "
-    "mediation that is not available yet; versions from 570 on may fail for it."
-)
 
 
 class GpuGrants(NamedTuple):
-    """What is granted, and what a person should hear about it."""
+    """What is granted."""
 
     grants: tuple[Grant, ...]
-    warnings: tuple[str, ...]
+    names_threads: bool  # whether a driver of NVIDIA has to name its threads
 
 
 def gpu_grants(profile: Profile | None, fs: Filesystem) -> GpuGrants:
@@ -59,7 +56,7 @@ def gpu_grants(profile: Profile | None, fs: Filesystem) -> GpuGrants:
             *(Grant(path, Access.READWRITE, False, "user", path) for path in devices),
             *(Grant(_named(path, fs), Access.READ, True, "user", path) for path in directories),
         ),
-        warnings=(NVIDIA_WARNING,) if is_nvidia else (),
+        names_threads=is_nvidia,
     )
 
 

@@ -139,6 +139,7 @@ def resolve(
             elevation=not request.learns and asks_about_files,
             learns=request.learns,
             limits=limits,
+            names_threads=files.names_threads,
         ),
         host_filter=proxied.host_filter if proxied is not None else None,
         services=services,

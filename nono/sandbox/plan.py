@@ -74,11 +74,17 @@ class Enforcement(NamedTuple):
     elevation: bool = False  # somebody is asked about files beyond the grants
     sockets: NotifyProgram | None = None  # what the supervisor of a run without proxy does with sockets
     learns: bool = False  # what the command does with files is watched
+    names_threads: bool = False  # the supervisor opens the names of the command's threads for it
 
     @property
     def is_served(self) -> bool:
         """Whether a run without proxy has a listener all the same, and so an event loop."""
-        return self.rung is None and (self.elevation or self.learns or self.sockets is not None)
+        return self.rung is None and (self.traps_opens or self.sockets is not None)
+
+    @property
+    def traps_opens(self) -> bool:
+        """Whether every open of a file comes to the supervisor."""
+        return self.elevation or self.learns or self.names_threads
 
 
 class Refusal(NamedTuple):
@@ -169,6 +175,10 @@ def choose_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforce
         if isinstance(learning, Refusal):
             return learning
         chosen = learning
+    if capabilities.names_threads:
+        if facts.listener is not Listener.AVAILABLE or _release(facts) < HANDS_OVER:
+            return _refuse_naming_threads(facts)
+        chosen = chosen._replace(names_threads=True)
     if capabilities.elevation:
         note = _elevation_note(facts)
         chosen = chosen._replace(
@@ -181,6 +191,20 @@ def choose_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforce
     from nono.sandbox.mask_verdict import with_masks
 
     return with_masks(chosen, capabilities.masking, facts.masks)
+
+
+def _refuse_naming_threads(facts: HostFacts) -> Refusal:
+    """A driver that may not name its threads fails with an error that says nothing of it."""
+    where = "WSL2: " if facts.is_wsl2 else ""
+    issue = f", {EBUSY_ISSUE}" if facts.is_wsl2 and facts.listener is Listener.BUSY else ""
+    because = facts.listener_detail or "there is no supervisor that could open them"
+    if facts.listener is Listener.AVAILABLE:
+        because = "Linux 5.14 is needed to hand an opened file over"
+    return Refusal(
+        f"{where}NVIDIA GPU thread-name mediation is not to be had here ({because}{issue}), and without it "
+        "the driver fails from version 570 on.",
+        hint="leave --allow-gpu out, or run it on native Linux and not inside another sandbox",
+    )
 
 
 def _learning(chosen: Enforcement, facts: HostFacts) -> Enforcement | Refusal:
@@ -484,7 +508,7 @@ def _notify_program(enforcement: Enforcement) -> NotifyProgram | None:
     sockets = NotifyProgram.NOTIFY if enforcement.rung is Rung.NOTIFY else enforcement.sockets
     if enforcement.learns:
         return NotifyProgram.PATHS if sockets is None else NotifyProgram.NOTIFY_PATHS
-    return _WITH_OPENS[sockets] if enforcement.elevation else sockets
+    return _WITH_OPENS[sockets] if enforcement.traps_opens else sockets
 
 
 def _static_filter(capabilities: CapabilitySet, listener: NotifyProgram | None) -> StaticFilter | None:

@@ -49,4 +49,10 @@ def performed(verdict: Perform | PerformUnix) -> Event:
 
 def refused_open(refusal: file_judge.Refuse) -> Event:
     """An open that nobody was asked about."""
-    return event.UnaskedDenial(event.Unasked(refusal.path, _ACCESS[refusal.access], refusal.reason))
+    return event.UnaskedDecision(event.Unasked(refusal.path, _ACCESS[refusal.access], refusal.reason))
+
+
+def named_thread(path: str, access: Access) -> Event:
+    """The name of one of its own threads was opened for the command."""
+    reason = "the command names one of its threads"
+    return event.UnaskedDecision(event.Unasked(path, _ACCESS[access], reason, is_granted=True))

@@ -1,8 +1,8 @@
 """Serves trapped opens: leaves granted ones to the kernel, and opens the file itself when somebody said yes.
 
-CONTINUE is answered here, and only here: Landlock judges the open again when the kernel carries it out,
-whatever the path has become by then. So to let a call continue adds nothing to what the command has without
-elevation, and is the answer to all that cannot be judged.
+CONTINUE is answered to calls that name files and to no others: Landlock judges the open again when the
+kernel carries it out, whatever the path has become by then. So to let a call continue adds nothing to what
+the command has without elevation, and is the answer to all that cannot be judged.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 import anyio
@@ -24,7 +25,7 @@ from nono.kernel import uapi_open as uapi
 from nono.policy.capability import Access
 from nono.policy.path_verdict import FilePolicy
 from nono.supervisor.call_events import refused_open
-from nono.supervisor.caller import Standing, standing
+from nono.supervisor.caller import Standing, open_root, standing
 from nono.supervisor.file_judge import Ask, Found, Leave, Refuse, judge_open
 from nono.supervisor.open_call import OpenCall
 from nono.supervisor.path_arguments import OWN_ENTRIES, PathArguments, examine, link, look_up
@@ -52,6 +53,16 @@ class Command(NamedTuple):
 
     root: int  # an O_PATH descriptor, owned by whoever made this
     standing: Standing
+
+
+@contextmanager
+def command_of(pid: int) -> Iterator[Command]:
+    """Until the block is left. pid: restricted and not yet executed. OSError: it cannot be looked into."""
+    root = open_root(pid)
+    try:
+        yield Command(root, standing(pid))
+    finally:
+        os.close(root)
 
 
 class _Waiting(NamedTuple):

@@ -1,21 +1,24 @@
 """--allow-gpu with device nodes that stand for GPUs: they are opened and driven, their neighbours are not.
 
 There is no GPU here. The nodes have the number of /dev/null, in a /dev of their own mount namespace. What
-a driver needs beyond opening its nodes and ioctl on them is not shown.
+a driver needs beyond opening its nodes, ioctl on them and naming threads is not shown.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from support.nono_run import NonoRun, program
+from support.nono_run import NONO, SUPPORT, Ended, NonoRun, program
 
 GPUS = ("dri/renderD128", "nvidia0", "nvidiactl", "nvidia-uvm", "nvidia-caps/nvidia-cap1", "kfd", "dxg")
 OTHERS = ("dri/card0", "nvidia-modeset", "dri/controlD64", "mem0")
 PLAIN = ("null", "zero", "full", "random", "urandom", "tty")
+LONG = bool(os.environ.get("NONO_TEST_LONG"))
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes device nodes")
 
 # sh -c SETUP sh DIRECTORY COMMAND...: the command in a mount namespace where DIRECTORY is /dev.
@@ -46,7 +49,7 @@ def test_gpus_are_opened_and_driven_and_their_neighbours_are_not(
     gpus = "ok" if flags else "EACCES"
     expected = {f"/dev/{name}": gpus for name in GPUS} | {f"/dev/{name}": "EACCES" for name in OTHERS}
     assert run.outcomes() == expected
-    assert ("the command cannot name its threads" in run.stderr) == bool(flags)
+    assert ("NVIDIA: the driver names its threads through the supervisor" in run.stderr) == bool(flags)
     assert ("    r+w  /dev/dxg (file)" in run.stderr.splitlines()) == bool(flags)
 
 
@@ -59,3 +62,95 @@ def test_without_a_gpu_nothing_starts(sandbox: NonoRun) -> None:
     gated = sandbox.run(["echo", "started"], profile={}, flags=("--allow-gpu",))
     assert "does not set allow_gpu" in gated.stderr
     assert sandbox.run(["echo", "started"], profile={}).stdout == "started\n"
+
+
+# -- names of threads
+
+ELEVATED = {"security": {"capability_elevation": True}, "network": {"allow_domain": []}}
+
+
+def names(sandbox: NonoRun, directory: Path, *flags: str, **profile: object) -> Ended:
+    link = sandbox.project / "comm"
+    run = sandbox.run(
+        program("thread_names", str(link)),
+        profile={"allow_gpu": True, **profile},
+        flags=("--read=/proc/self", *flags),
+        stage=stage(directory),
+    )
+    link.unlink()
+    return run
+
+
+@NEEDS_ROOT
+@pytest.mark.parametrize("profile", [{}, ELEVATED], ids=["open network", "proxy and elevation"])
+def test_the_command_names_its_own_threads_and_opens_nothing_else(
+    profile: dict[str, object], sandbox: NonoRun, tmp_path: Path
+) -> None:
+    """Beside the same run without the flag: what is no name of an own thread fails with the same errno."""
+    run = names(sandbox, tmp_path, "--allow-gpu", **profile)
+    found, usual = run.outcomes(), names(sandbox, tmp_path, **profile).outcomes()
+    assert {way: name for way, (_, name) in found["named"].items()} == {
+        way: name for way, (name, _) in found["named"].items()
+    }
+    assert (found["thread-self"], found["of a child"]) == ("ok", "ok")
+    assert {name for _, name in usual["named"].values()} <= {"EACCES", "EPERM"}
+    assert {usual["thread-self"], usual["of a child"]} <= {"EACCES", "EPERM"}
+    assert found["others"] == usual["others"]
+    opened = {name for name, answer in found["others"].items() if answer == "ok"}
+    assert opened == {"read", "seen", "mode 3"}  # which write nothing
+    assert found["of another namespace"] == "EACCES"
+    # The kernel's own answer to a write from another process.
+    assert (found["passed on"], found["unchanged"]) == ("EINVAL", True)
+
+    granted = [
+        event["entry"]
+        for event in run.events
+        if event["type"] == "capability_decision" and event["entry"]["decision"] == "Granted"
+    ]
+    path = f"/proc/{found['pid']}/task/{found['tid']}/comm"
+    of_sibling = [entry for entry in granted if entry["request"]["path"] == path]
+    assert {entry["request"]["access"] for entry in of_sibling} == {"Write", "ReadWrite"}
+    assert {entry["backend"] for entry in of_sibling} == {"policy"}
+    assert sum(entry.get("repeats", 1) for entry in of_sibling) >= 300
+    assert len(granted) < 30  # folded
+
+
+@NEEDS_ROOT
+def test_a_path_that_changes_while_it_is_judged_opens_no_name_but_an_own(
+    sandbox: NonoRun, tmp_path: Path
+) -> None:
+    tries = 100_000 if LONG else 3000
+    command = program("thread_names", "race", tries)
+    flags = ("--allow-gpu",)
+    found = sandbox.run(command, profile={"allow_gpu": True}, flags=flags, stage=stage(tmp_path)).outcomes()
+    assert found["other"] == 0
+    assert found["mine"] > tries / 100
+    assert found["refused"] > tries / 100
+
+
+@NEEDS_ROOT
+def test_without_a_listener_a_gpu_of_nvidia_is_refused_and_another_is_not(
+    sandbox: NonoRun, tmp_path: Path
+) -> None:
+    simulated = (sys.executable, "-P", "-m", "support.kernelsim", "--wsl2", "--notify-busy", "--")
+    there = [*stage(tmp_path), "env", f"PYTHONPATH={SUPPORT.parent}"]
+    profile, flags = {"allow_gpu": True}, ("--allow-gpu",)
+    run = sandbox.run(["echo", "started"], profile=profile, flags=flags, stage=there, wrapper=simulated)
+    assert (run.exit_code, run.stdout) == (1, "")
+    assert "WSL2: NVIDIA GPU thread-name mediation is not to be had here" in run.stderr
+    assert "leave --allow-gpu out" in run.stderr
+    only_wsl2 = [*there, "sh", "-c", 'rm -r /dev/nvidia*; exec "$@"', "sh"]
+    run = sandbox.run(["echo", "started"], profile=profile, flags=flags, stage=only_wsl2, wrapper=simulated)
+    assert (run.exit_code, run.stdout) == (0, "started\n"), run.stderr
+
+
+@NEEDS_ROOT
+def test_wrap_has_nobody_who_could_name_threads(sandbox: NonoRun, tmp_path: Path) -> None:
+    file = sandbox.write_profile({"allow_gpu": True})
+    wrap = [*NONO, "wrap", f"--profile={file}", "--allow-gpu", "--", "echo", "started"]
+    argv = [*stage(tmp_path), *sandbox.user.command(wrap)]
+    environment = sandbox.user.environment()
+    ended = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "NVIDIA GPU thread-name mediation needs a supervisor" in ended.stderr
+    assert "nono run, with the same options" in ended.stderr

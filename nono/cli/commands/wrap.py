@@ -50,6 +50,11 @@ def run(argv: Sequence[str]) -> int:
             "supervisor to do it.",
             hint="nono run, with the same options",
         )
+    if resolved.capabilities.names_threads:
+        raise ConfigError(
+            "--allow-gpu: NVIDIA GPU thread-name mediation needs a supervisor, and `nono wrap` has none.",
+            hint="nono run, with the same options",
+        )
     if resolved.capabilities.limits.is_set:
         raise ConfigError(
             "--memory and --max-processes need a supervisor, and `nono wrap` has none.",

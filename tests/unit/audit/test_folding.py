@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,6 +57,33 @@ def test_refusals_that_differ_in_one_thing_are_two_refusals() -> None:
     recorder(denied("a", 443))
     recorder(denied("a", 80))
     assert len(written) == 2
+
+
+def test_opens_are_folded_whether_they_were_granted_or_not() -> None:
+    written: list[Event] = []
+    recorder = FoldingRecorder(written.append, Clock())
+    granted = event.Unasked("/proc/7/task/8/comm", "Write", "the command names one of its threads", True)
+    for unasked in (granted, granted, granted._replace(is_granted=False), granted):
+        recorder(event.UnaskedDecision(unasked))
+    recorder.drain()
+    entries = [cast(dict[str, Any], each["entry"]) for each in written]
+    refused = {"Denied": {"reason": granted.reason}}
+    assert [(entry["decision"], entry.get("repeats")) for entry in entries] == [
+        ("Granted", None),
+        (refused, None),
+        ("Granted", 2),
+    ]
+
+
+def test_granted_opens_of_too_many_files_end_in_a_line_that_says_so() -> None:
+    written: list[Event] = []
+    recorder = FoldingRecorder(written.append, Clock())
+    for thread in range(5000):
+        recorder(event.UnaskedDecision(event.Unasked(f"/{thread}", "Write", "why", True)))
+    recorder.drain()
+    assert len(written) < 1100
+    last = cast(dict[str, Any], written[-1]["entry"])
+    assert (last["request"]["path"], last["decision"]) == (SEVERAL, "Granted")
 
 
 def test_what_is_allowed_is_never_folded() -> None:

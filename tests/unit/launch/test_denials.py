@@ -41,7 +41,7 @@ def asked_about(path: str, decision: event.CapabilityDecision, backend: str = "t
             Denied(Kind.NETWORK, "x", "no", method="POST", path="/a", by="terminal", timed_out=True),
         ),
         (
-            event.UnaskedDenial(event.Unasked("/etc/shadow", "Read", "denied by x")),
+            event.UnaskedDecision(event.Unasked("/etc/shadow", "Read", "denied by x")),
             Denied(Kind.PATH, "/etc/shadow", "denied by x", access="Read"),
         ),
         (

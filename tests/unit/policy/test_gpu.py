@@ -8,7 +8,7 @@ import pytest
 
 from nono.errors import ConfigError, SandboxError
 from nono.policy.capability import Access
-from nono.policy.gpu import NVIDIA_WARNING, gpu_grants
+from nono.policy.gpu import gpu_grants
 from nono.policy.places import Filesystem
 from nono.policy.profile import Meta, Profile
 from nono.policy.resolve import Resolved
@@ -63,7 +63,7 @@ def test_the_nodes_of_gpus_are_granted_and_their_neighbours_are_not(
     assert not any(grant.is_dir for grant in found.grants if grant.access is Access.READWRITE)
     assert read == {*LIBRARIES, *(NVIDIA_READS if is_nvidia else ())}
     assert all(grant.is_users for grant in found.grants)
-    assert found.warnings == ((NVIDIA_WARNING,) if is_nvidia else ())
+    assert found.names_threads == is_nvidia
 
 
 def test_what_is_not_there_is_not_granted(make_fs: MakeFilesystem) -> None:

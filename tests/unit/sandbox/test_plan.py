@@ -277,6 +277,32 @@ def test_an_elevated_run_has_one_listener_whatever_its_network(
     assert SandboxPlan.from_message(json.loads(json.dumps(plan.to_message()))) == plan
 
 
+@pytest.mark.parametrize("network", NetworkMode)
+def test_threads_are_named_through_the_one_listener_of_the_run(network: NetworkMode) -> None:
+    asked = PROXIED._replace(network=network, names_threads=True)
+    chosen = enforcement(asked, NATIVE)
+    assert (chosen.names_threads, chosen.elevation) == (True, False)
+    assert chosen.is_served is (network is not NetworkMode.PROXY)
+    plan = draw(asked, NATIVE, chosen, proxy_port=None if chosen.rung is None else 4000)
+    expected = NotifyProgram.OPENS if chosen.rung is None else NotifyProgram.NOTIFY_OPENS
+    assert plan.listener is expected
+    assert not enforcement(asked._replace(names_threads=False), NATIVE).names_threads
+
+
+def test_threads_that_cannot_be_named_keep_a_run_from_starting() -> None:
+    asked = PROXIED._replace(network=NetworkMode.ALLOWED, names_threads=True)
+    found = refusal(asked, WSL2)
+    assert found.message == (
+        "WSL2: NVIDIA GPU thread-name mediation is not to be had here (seccomp user notification returns "
+        "EBUSY, microsoft/WSL#9548), and without it the driver fails from version 570 on."
+    )
+    assert found.hint == "leave --allow-gpu out, or run it on native Linux and not inside another sandbox"
+    older = refusal(asked, NATIVE._replace(kernel_release="5.13.0")).message
+    assert "Linux 5.14 is needed" in older
+    assert "EBUSY" not in older
+    assert isinstance(choose_enforcement(asked._replace(names_threads=False), WSL2), Enforcement)
+
+
 def test_nothing_runs_without_landlock() -> None:
     assert "Landlock not available" in refusal(PROXIED, NATIVE._replace(landlock_abi=0)).message
 

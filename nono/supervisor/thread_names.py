@@ -1,0 +1,146 @@
+"""Opens the names of a command's own threads for it, as the driver of NVIDIA wants; all else stays as it is.
+
+Landlock's grant of /proc/self is for reading, and for the command itself: what it starts has a directory of
+its own. Nothing of a path is followed here: it is compared, and what is opened is the entry that the numbers
+of the kernel lead to, /proc/PROCESS/task/THREAD/comm of the very process that waits. So whatever a caller
+does to its path, its directories or its threads, it gets a name of its own, which it may set by prctl(2) as
+well. The kernel takes no name from another process, so a descriptor passed on changes nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from nono.audit.event import Recorder
+from nono.kernel import notify, open_path, process
+from nono.kernel import uapi_open as uapi
+from nono.supervisor import open_call
+from nono.supervisor.call_events import named_thread
+from nono.supervisor.caller import standing
+from nono.supervisor.file_opens import Command
+from nono.supervisor.open_call import OpenCall
+from nono.supervisor.path_arguments import PathArguments
+from nono.supervisor.path_call import OPENS
+from nono.supervisor.thread_name import thread_named
+
+if TYPE_CHECKING:
+    from nono.supervisor.notify_loop import PathCalls
+
+# With any of these the open means something else, or fails with an errno of its own.
+_LEFT = os.O_PATH | os.O_DIRECTORY | os.O_EXCL | os.O_DIRECT | os.O_NOATIME | os.O_ASYNC
+# What matters for a file that can neither be made nor emptied.
+_KEPT = os.O_ACCMODE | os.O_APPEND | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_SYNC
+_NO_DETOUR = (
+    uapi.RESOLVE_BENEATH | uapi.RESOLVE_NO_XDEV | uapi.RESOLVE_NO_SYMLINKS | uapi.RESOLVE_NO_MAGICLINKS
+)
+
+
+class ThreadNames:
+    """The trapped calls of one listener that name files, until close()."""
+
+    def __init__(
+        self,
+        listener: int,
+        command: Command,
+        recorder: Recorder,
+        others: PathCalls | None,
+    ) -> None:
+        """others: serves what is no name of a thread, and is closed with this; None: the kernel does.
+
+        OSError: the command has no /proc.
+        """
+        self._listener = listener
+        self._command = command
+        self._recorder = recorder
+        self._others = others
+        self._arguments = PathArguments(command.root)
+        self._proc = open_path.open_in_root(command.root, b"/proc", directory=True)
+
+    def close(self) -> None:
+        if self._others is not None:
+            self._others.close()
+        os.close(self._proc)
+
+    def serve(self, notification: notify.Notification, name: str) -> None:
+        """Answer a call that names a file, or have it answered."""
+        try:
+            is_answered = name in OPENS and self._serve(notification, name)
+        except (OSError, ValueError):
+            # A path that is not to be read, a thread that is not there, a record that cannot be written: as
+            # without us.
+            is_answered = False
+        if is_answered:
+            return
+        if self._others is not None:
+            self._others.serve(notification, name)
+            return
+        # Landlock judges the open again (nono.supervisor.file_opens).
+        with suppress(FileNotFoundError):  # ENOENT: the caller is gone
+            notify.let_continue(self._listener, notification.id)
+
+    def _serve(self, notification: notify.Notification, name: str) -> bool:
+        """Whether it is answered. OSError, ValueError: it is not."""
+        registers = open_call.registers(name, notification.args)
+        if registers.how is None and not _writes(registers.flags):
+            return False  # most opens; nothing is read of their callers
+        call = self._arguments.open_call(notification, name)
+        if not _writes(call.flags) or call.resolve or not call.path.endswith(b"comm"):
+            return False
+        group = process.thread_group_id(notification.tid)
+        thread = thread_named(_absolute(notification.tid, call), group, notification.tid)
+        if thread is None or standing(notification.tid) != self._command.standing:
+            return False  # another process's, or the caller may see another /proc under that path
+        descriptor = self._open(notification, group, thread, call)
+        if descriptor is None:
+            return False
+        try:
+            self._recorder(named_thread(f"/proc/{group}/task/{thread}/comm", call.access))
+            self._hand_over(notification, descriptor, call)
+        finally:
+            os.close(descriptor)
+        return True
+
+    def _open(self, notification: notify.Notification, group: int, thread: int, call: OpenCall) -> int | None:
+        """The name of a thread of the caller's; None: the caller is gone. OSError: it has no such thread."""
+        directory = open_path.open_at(self._proc, b"%d" % group, os.O_PATH | os.O_DIRECTORY, _NO_DETOUR)
+        try:
+            # After the last look-up by number: from here on the directory stands for the caller's process and
+            # for no other, also when it has ended. A thread is looked up among those of that process.
+            if not notify.is_valid(self._listener, notification.id):
+                return None
+            entry = b"task/%d/comm" % thread
+            return open_path.open_at(directory, entry, call.flags & _KEPT, _NO_DETOUR)
+        finally:
+            os.close(directory)
+
+    def _hand_over(self, notification: notify.Notification, descriptor: int, call: OpenCall) -> None:
+        close_on_exec = bool(call.flags & os.O_CLOEXEC)
+        try:
+            notify.answer_with_descriptor(
+                self._listener, notification.id, descriptor, close_on_exec=close_on_exec
+            )
+        except OSError as error:
+            with suppress(FileNotFoundError):
+                errno_value = error.errno or errno.EACCES
+                notify.respond(self._listener, notification.id, errno_value=errno_value)
+
+
+def _writes(flags: int) -> bool:
+    return flags & os.O_ACCMODE in (os.O_WRONLY, os.O_RDWR) and not flags & _LEFT
+
+
+def _absolute(tid: int, call: OpenCall) -> bytes:
+    """The path behind that of the directory it starts from. OSError, ValueError: it names no thread."""
+    if call.is_absolute:
+        return call.path
+    start = b"cwd" if call.directory == uapi.AT_FDCWD else b"fd/%d" % call.directory
+    base = os.open(b"/proc/%d/%b" % (tid, start), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if not open_path.is_on_procfs(base):
+            raise ValueError("it starts from elsewhere")
+        return os.readlink(b"/proc/self/fd/%d" % base) + b"/" + call.path
+    finally:
+        os.close(base)
