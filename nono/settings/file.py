@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from hashlib import sha256
 from posixpath import dirname, join
 
 from nono import __version__, paths
@@ -45,6 +44,8 @@ def user_config(environ: Mapping[str, str], *, stays: bool = False) -> UserConfi
 
 def _key(raw: bytes, environ: Mapping[str, str]) -> str:
     """The name under which is kept what follows from the file, the variables and this code."""
+    from hashlib import sha256  # brings OpenSSL along, which a start without a file does without
+
     from nono.policy.profile_cache import code_stamp
 
     digest = sha256(sha256(raw).digest())  # of one length, or a file could end like what follows
