@@ -18,13 +18,14 @@ def scope(learning: Learning) -> list[str]:
     """What a person agrees to."""
     places = learning.resolved.places
     home = learning.bounds.home
+    written = [places.workdir, *(grant.path for grant in learning.watched if grant.access.writes)]
     kept_out = sum(inside(path, home) for path in learning.kept_out)
     lines = [
         "  [nono] The command is watched with a wider sandbox than it is to have. It may",
         "  [nono]   read   programs and settings of this machine that everybody may read,",
         f"  [nono]          and the hidden files in {places.home}, but not {kept_out} paths",
         "  [nono]          that are sensitive or look like it, ~/.ssh among them;",
-        f"  [nono]   write  {places.workdir} and {learning.bounds.temporary};",
+        f"  [nono]   write  {' and '.join(written)};",
     ]
     if learning.resolved.capabilities.network is NetworkMode.PROXY:
         lines.append("  [nono]   reach  every public host through the proxy, which looks into TLS, and")

@@ -194,3 +194,11 @@ def test_what_cannot_be_seen_is_counted(learner: Learner) -> None:
     assert "the profile may not be complete" in learned.stderr
     seen = learner.learn(python("open('/etc/hostname').read()"))
     assert "the profile may not be complete" not in seen.stderr
+
+
+@pytest.mark.parametrize("workdir", ["..", "/"])
+def test_the_home_directory_is_not_lent_as_the_working_directory(learner: Learner, workdir: str) -> None:
+    refused = learner.learn(["touch", "ran"], flags=("--yes", f"--workdir={workdir}"))
+    assert refused.exit_code == 1
+    assert "--workdir DIR" in refused.stderr
+    assert not (home(learner) / "ran").exists()

@@ -102,6 +102,13 @@ def _resolved(
     """The policy of the profile alone, and that of the run that is asked for."""
     cwd = os.getcwd()
     request = invocation.request._replace(allow_cwd=True, learns=True)
+    workdir = os.path.realpath(os.path.join(cwd, request.workdir or ""))
+    if os.path.commonpath((workdir, os.path.realpath(environ.get("HOME", "/")))) == workdir:
+        raise ConfigError(
+            f"The command may write the working directory while it is watched, and in {workdir} your home "
+            "directory lies.",
+            hint="cd to a directory for what it works on, or --workdir DIR",
+        )
     begins_with = target.profile or Profile()
     base = resolve(
         RunRequest(allow_cwd=True, workdir=request.workdir),
