@@ -263,7 +263,10 @@ def read_file(path: str) -> bytes:
         # O_NONBLOCK: a FIFO in the place of a profile must not hold nono up for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError as error:
-        raise ProfileError(f"Profile read error at {path}: profile file not found") from error
+        # namespace/name is how a pack is named; ./x/y is a file and nothing else.
+        is_pack = re.fullmatch(r"[^/.~][^/]*/[^/]+", path) and not path.endswith(SUFFIXES)
+        hint = f"a file: ./{path}; packs are not available yet" if is_pack else None
+        raise ProfileError(f"Profile read error at {path}: profile file not found", hint=hint) from error
     except (OSError, ValueError) as error:
         raise ProfileError(f"Profile read error at {path}: {_reason(error)}") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
