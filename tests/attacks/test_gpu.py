@@ -129,6 +129,23 @@ def test_a_path_that_changes_while_it_is_judged_opens_no_name_but_an_own(
 
 
 @NEEDS_ROOT
+def test_a_name_that_cannot_be_recorded_is_not_opened(sandbox: NonoRun, tmp_path: Path) -> None:
+    """Processes name themselves one after the other, until the audit log is full."""
+    run = sandbox.run(
+        program("thread_names", "children", 40),
+        profile={"allow_gpu": True},
+        flags=("--allow-gpu",),
+        stage=stage(tmp_path),
+        wrapper=("prlimit", "--fsize=12000"),
+    )
+    outcomes = run.outcomes()
+    opened = outcomes.count("ok")
+    assert 0 < opened < 40
+    assert outcomes == ["ok"] * opened + ["EACCES"] * (40 - opened)
+    assert sum(event["type"] == "capability_decision" for event in run.events) == opened
+
+
+@NEEDS_ROOT
 def test_without_a_listener_a_gpu_of_nvidia_is_refused_and_another_is_not(
     sandbox: NonoRun, tmp_path: Path
 ) -> None:

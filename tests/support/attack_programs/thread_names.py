@@ -1,6 +1,7 @@
 """Names of threads, set through /proc: thread_names LINK; LINK is to lead to /proc/self/task/SIBLING/comm.
 
 With "race" and a number: opens a path that another thread changes meanwhile to that of another process.
+With "children" and a number: so many processes name themselves, one after the other.
 
 Prints what came of every way to name a sibling thread, and the name that it then has; of everything beside
 those ways; and of a descriptor that another process was given.
@@ -259,4 +260,10 @@ def main(link: str) -> None:
 
 
 if __name__ == "__main__":
-    race(int(sys.argv[2])) if sys.argv[1] == "race" else main(sys.argv[1])
+    match sys.argv[1:]:
+        case ["race", tries]:
+            race(int(tries))
+        case ["children", count]:
+            report([in_child(own_name) for _ in range(int(count))])
+        case [link]:
+            main(link)
