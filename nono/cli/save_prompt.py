@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import select
 import termios
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from nono.approval.tty import CTRL_C, RECOVER, SHOWN_S, foreground, line_mode
-from nono.cli.console import printable
+from nono.cli.question import Person, somebody
 from nono.cli.saved_profile import Target, rewritten, save, target_of
 from nono.errors import NonoError
 from nono.policy.saving import Addition, suppressing
 
 OFFERED_MAX = 20  # what is offered is shown, and what is shown is read
-ANSWER_BYTES_MAX = 256
 NAMES_ASKED_MAX = 3
 NO_PROMPT = "NONO_NO_SAVE_PROMPT"
 YES_WORDS = ("1", "true", "yes")
-# What a program that was ended may leave behind beside what approval knows of: its own screen, no cursor.
-_LEAVE_SCREEN = b"\x1b[?1049l\x1b[?25h"
 
 
 def is_wanted(environ: Mapping[str, str]) -> bool:
@@ -33,55 +26,15 @@ def offer(found: Sequence[Addition], profile: str | None, program: str, environ:
     profile: the reference by which this run's was given. program: what ran, for the name of a new one.
     """
     try:
-        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError:
-        return
-    try:
-        with foreground(terminal) as is_ours:
-            if not is_ours:
-                return  # somebody else's now
-            with line_mode(terminal):
-                os.write(terminal, _LEAVE_SCREEN + RECOVER)
-                person = _Person(terminal)
+        with somebody() as person:
+            if person is not None:
                 _offer(person, found[:OFFERED_MAX], target_of(profile, environ), program, environ)
     except (OSError, termios.error):
         return  # the terminal went away
-    finally:
-        os.close(terminal)
-
-
-class _Person:
-    """Somebody at the terminal."""
-
-    def __init__(self, terminal: int) -> None:
-        self._terminal = terminal
-
-    def say(self, lines: Iterable[str]) -> None:
-        self._write("".join(f"{printable(line)}\n" for line in lines).encode())
-
-    def ask(self, question: str) -> str:
-        """One line, typed after the question was shown; "" for none, and for ^C."""
-        self._write(printable(question).encode())
-        time.sleep(SHOWN_S)
-        termios.tcflush(self._terminal, termios.TCIFLUSH)  # what was typed before was for the command
-        typed = b""
-        while not typed.endswith((b"\n", CTRL_C)) and len(typed) < ANSWER_BYTES_MAX:
-            select.select([self._terminal], [], [])
-            piece = os.read(self._terminal, ANSWER_BYTES_MAX)
-            if not piece:
-                break
-            typed += piece
-        if not typed.endswith(b"\n"):
-            self.say([""])
-        return "" if CTRL_C in typed else typed.decode("utf-8", "replace").strip()
-
-    def _write(self, text: bytes) -> None:
-        while text:
-            text = text[os.write(self._terminal, text) :]
 
 
 def _offer(
-    person: _Person, found: Sequence[Addition], target: Target, program: str, environ: Mapping[str, str]
+    person: Person, found: Sequence[Addition], target: Target, program: str, environ: Mapping[str, str]
 ) -> None:
     person.say(["  [nono] This would have allowed what was denied:"])
     person.say(f"    {number}. {_text(addition)}" for number, addition in enumerate(found, 1))
@@ -127,7 +80,7 @@ def _text(addition: Addition) -> str:
     return " + ".join(map(str, addition.entries)) + ("   (protected)" if addition.is_sensitive else "")
 
 
-def _confirmed(person: _Person, found: Sequence[Addition]) -> Iterator[Addition]:
+def _confirmed(person: Person, found: Sequence[Addition]) -> Iterator[Addition]:
     for addition in found:
         if not addition.is_sensitive:
             yield addition
@@ -137,7 +90,7 @@ def _confirmed(person: _Person, found: Sequence[Addition]) -> Iterator[Addition]
             yield addition
 
 
-def _name(person: _Person, suggestion: str, environ: Mapping[str, str]) -> str | None:
+def _name(person: Person, suggestion: str, environ: Mapping[str, str]) -> str | None:
     """The name of a new profile; None when the person would rather not."""
     for _ in range(NAMES_ASKED_MAX):
         name = person.ask(f"  User profile name [{suggestion}] (skip: none): ") or suggestion

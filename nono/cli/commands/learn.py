@@ -76,7 +76,7 @@ def run(argv: Sequence[str]) -> int:
             console.lines(scope)
         elif not question.is_interactive():
             raise NonoError(UNANSWERED, hint="--watch allows it; --yes allows it and writes the profile")
-        elif not question.ask(scope, "  [nono] Watch the command doing that?"):
+        elif not question.agrees(scope, "  [nono] Watch the command doing that?"):
             return 1
         exit_code = launch.execute(
             prepared,
@@ -144,7 +144,7 @@ def _write(document: Mapping[str, object], target: Target, is_agreed: bool, cons
         print(text, end="")
         console.lines([f"  [nono] Nothing is written without --yes: {target.path}"])
         return 0
-    elif not question.ask(difference, f"  [nono] Write {target.path}?"):
+    elif not question.agrees(difference, f"  [nono] Write {target.path}?"):
         console.lines(["  [nono] Nothing was written."])
         return 1
     target.write(text)
