@@ -153,3 +153,11 @@ def test_the_map_and_the_contract_agree_on_what_decides() -> None:
     (decides,) = (c for c in contracts["contracts"] if c["name"] == "what decides does not act")
     on_the_map = {name for name, kind in modules_on_the_map().items() if kind == "P"}
     assert on_the_map == set(decides["source_modules"])
+
+
+def test_every_decision_has_a_number_of_its_own() -> None:
+    records = sorted((ROOT / "docs/adr").glob("*.md"))
+    numbers = [int(path.name[:4]) for path in records]
+    assert numbers == list(range(1, len(records) + 1))
+    for number, path in zip(numbers, records, strict=True):
+        assert path.read_text(encoding="utf-8").startswith(f"# {number}. "), path.name
