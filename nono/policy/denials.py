@@ -1,12 +1,21 @@
 """Deny beats grant: which paths are denied, and which grants that makes impossible."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from posixpath import normpath
 from typing import NamedTuple
 
 from nono.errors import NonoError, SandboxError
 from nono.policy.builtin import Group
 from nono.policy.capability import Denial, Grant
-from nono.policy.places import Filesystem, Places, ancestry, canonical_as_far, inside, parent_resolved
+from nono.policy.places import (
+    CHILD_RELATIVE_DIRECTORIES,
+    Filesystem,
+    Places,
+    ancestry,
+    canonical_as_far,
+    inside,
+    parent_resolved,
+)
 
 MAX_LISTED = 5
 
@@ -34,7 +43,17 @@ def group_denials(groups: Iterable[Group], places: Places, fs: Filesystem) -> It
 
 
 def denials_of(original: str, origin: str, fs: Filesystem) -> Iterator[Denial]:
-    """One denial for the name and, where the name is a symlink, one for what it leads to."""
+    """One denial for the name and, where the name is a symlink, one for what it leads to.
+
+    SandboxError: it is another file for each process that opens it.
+    """
+    spelled = "/" + normpath(original).lstrip("/")
+    for directory in CHILD_RELATIVE_DIRECTORIES:
+        if spelled != directory and inside(spelled, directory):
+            raise SandboxError(
+                f"'{original}' ({origin}) cannot be denied: each process finds a file of its own there.",
+                hint=f"deny {directory} as a whole",
+            )
     name = parent_resolved(original, fs)
     yield Denial(name, original, origin)
     leads_to = canonical_as_far(original, fs)

@@ -260,6 +260,22 @@ def test_a_profiles_denial_binds_the_command_line_and_the_groups(run: Resolve) -
     assert any("/etc/hosts" in warning for warning in resolved.warnings)
 
 
+@pytest.mark.parametrize(
+    "path", ["/proc/self/task", "/proc/./self/mem", "/proc/thread-self/comm", "/dev/fd/0"]
+)
+def test_what_is_another_file_for_each_process_is_denied_as_a_whole_or_not_at_all(
+    run: Resolve, path: str
+) -> None:
+    with pytest.raises(
+        SandboxError, match="cannot be denied: each process finds a file of its own"
+    ) as refused:
+        run(files(deny=(path,)))
+    whole = str(refused.value.hint).split()[1]
+    granted = [grant.path for grant in run(files(deny=(whole,))).capabilities.grants]
+    assert whole not in granted
+    assert whole == "/proc/thread-self" or whole in [grant.path for grant in run().capabilities.grants]
+
+
 def test_a_denial_that_does_not_expand_is_an_error(run: Resolve) -> None:
     with pytest.raises(ConfigError, match=r"\$UNSET is not set"):
         run(files(deny=("$UNSET/x",)))
