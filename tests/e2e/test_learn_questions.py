@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from support.elevation import UNREAD_S
 from support.ladder_terminal import Terminal, terminal
 from support.learning import NAME, Learner
 from support.nono_run import NONO, nono_run
@@ -34,6 +36,12 @@ def person(learner: Learner, request: pytest.FixtureRequest) -> Iterator[Termina
         yield person
 
 
+def answer_to(person: Terminal, question: bytes, keys: bytes) -> None:
+    person.wait_for(question)
+    time.sleep(UNREAD_S)
+    person.type(keys)
+
+
 def has_run(learner: Learner) -> bool:
     return (learner.runner.project / "ran").exists()
 
@@ -42,20 +50,19 @@ def test_a_yes_to_both_writes_the_diff_that_was_shown(learner: Learner, person: 
     person.wait_for(WATCH)
     assert not has_run(learner)
     assert b"every public host" in person.shown
-    person.type(b"y\n")
+    answer_to(person, WATCH, b"y\n")
     person.wait_for(WRITE)
     assert has_run(learner)
     assert not learner.file.exists()
     assert b'+    "access": "write"' in person.shown
-    person.type(b"yes\n")
+    answer_to(person, WRITE, b"yes\n")
     assert person.end() == 0, person.shown
     assert learner.profile["workdir"] == {"access": "write"}
 
 
 @pytest.mark.parametrize("answer", [b"\n", b"n\n", b"yep\n", b"\x03", b"\x04"])
 def test_nothing_is_run_unless_the_answer_is_yes(learner: Learner, person: Terminal, answer: bytes) -> None:
-    person.wait_for(WATCH)
-    person.type(answer)
+    answer_to(person, WATCH, answer)
     assert person.end() in (1, 130), person.shown
     assert not has_run(learner)
     assert not learner.file.exists()
@@ -65,10 +72,8 @@ def test_nothing_is_run_unless_the_answer_is_yes(learner: Learner, person: Termi
 def test_nothing_is_written_unless_the_answer_is_yes(
     learner: Learner, person: Terminal, answer: bytes
 ) -> None:
-    person.wait_for(WATCH)
-    person.type(b"y\n")
-    person.wait_for(WRITE)
-    person.type(answer)
+    answer_to(person, WATCH, b"y\n")
+    answer_to(person, WRITE, answer)
     assert person.end() in (1, 130), person.shown
     assert has_run(learner)
     assert not learner.file.exists()
@@ -76,12 +81,10 @@ def test_nothing_is_written_unless_the_answer_is_yes(
 
 @pytest.mark.parametrize("person", ["touch ran; echo typ''ing; sleep 1"], indirect=True)
 def test_what_was_typed_before_the_question_is_no_answer(learner: Learner, person: Terminal) -> None:
-    person.wait_for(WATCH)
-    person.type(b"y\n")
+    answer_to(person, WATCH, b"y\n")
     person.wait_for(b"typing")
     person.type(b"y\ny\n")
-    person.wait_for(WRITE)
-    person.type(b"n\n")
+    answer_to(person, WRITE, b"n\n")
     assert person.end() == 1, person.shown
     assert not learner.file.exists()
 
@@ -90,12 +93,11 @@ def test_what_was_typed_before_the_question_is_no_answer(learner: Learner, perso
 def test_a_command_that_leaves_the_terminal_in_disorder_cannot_hide_the_diff(
     learner: Learner, person: Terminal
 ) -> None:
-    person.wait_for(WATCH)
-    person.type(b"y\n")
+    answer_to(person, WATCH, b"y\n")
     person.wait_for(WRITE)
     after = person.shown.rpartition(b"\x1b[8m")[2]
     assert after.index(b"\x1b[?1047l") < after.index(b'"access": "write"')
     assert after.index(b"\x1b[0m") < after.index(b'"access": "write"')
-    person.type(b"n\n")
+    answer_to(person, WRITE, b"n\n")
     assert person.end() == 1, person.shown
     assert b"n\r\n" in person.shown.rpartition(WRITE)[2]  # echoed, in lines
