@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from nono.audit import chain
 from nono.audit.chain import ChainState, Encoded, record_line
 from nono.proxy.verdict_memo import MAX_KEPT
 from support.soak_proxy import KEY, SERVICES
@@ -38,8 +39,10 @@ _FLUCTUATING = (
     "nono.proxy.flow_record._Response",
 )
 
-# Of what the memo of verdicts is made; an Entry is also what the memo of records goes by.
-_OF_A_VERDICT = {
+# Of what the memos of verdicts and of records are made; an Entry is what both go by.
+_KEPT = {
+    "nono.audit.chain.Encoded": 2 * chain.MAX_KEPT,
+    "nono.audit.event.Recurring": chain.MAX_KEPT,
     "nono.credentials.credential.Outgoing": MAX_KEPT,
     "nono.credentials.credential.RequestFacts": MAX_KEPT,
     "nono.proxy.rewrite.RequestWriter": MAX_KEPT,
@@ -109,7 +112,7 @@ def _grown(before: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[int, 
             allowed = before[part].get(name, 0)
             if name == "threads" or name in _FLUCTUATING:
                 allowed += 4
-            allowed += _OF_A_VERDICT.get(name, 0)
+            allowed += _KEPT.get(name, 0)
             if count > allowed:
                 grown[name] = (allowed, count)
     return grown

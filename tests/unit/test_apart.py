@@ -13,8 +13,10 @@ from nono.apart import found_apart
 
 def test_what_is_found_comes_back_and_the_process_is_gone() -> None:
     assert found_apart(lambda: {"pid": [os.getppid()]}) == {"pid": [os.getpid()]}
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    gone = found_apart(os.getpid)
+    assert gone is not None
+    with pytest.raises(ProcessLookupError):
+        os.kill(gone, 0)
 
 
 def test_more_than_a_pipe_holds_comes_back_whole() -> None:
