@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 
+from nono.audit import event
 from nono.audit.folding import FoldingRecorder
 from nono.audit.ledger import AuditLog
 from nono.credentials.phantom import make_session_token
@@ -19,7 +20,7 @@ from nono.launch.git_ssh import git_ssh
 from nono.launch.run import Start
 from nono.launch.thread_naming import with_thread_names
 from nono.policy.environment import child_environment
-from nono.policy.ports import PortPolicy, PortRange
+from nono.policy.ports import OPEN_PORT, PortGrants, PortPolicy, PortRange
 from nono.sandbox.plan import Rung
 from nono.supervisor import loop
 from nono.supervisor.adjudicator import NetworkGrants, loopback
@@ -86,7 +87,7 @@ async def _supervise(parts: Parts) -> int:
                     ports = prepared.capabilities.ports
                     grants = NetworkGrants(loopback(port), _ports(start), prepared.resolved.unix_sockets)
                     async with (
-                        _relay(maker, ports.listen),
+                        _relay(maker, ports, record),
                         _opens(parts, listener, readable, approver) as others,
                     ):
                         with (
@@ -110,12 +111,13 @@ def _private_network(
 ) -> Iterator[tuple[socket.socket | None, socket.socket | None]]:
     """From the network of the command, if it gets one: the proxy's listener, the channel of a socket maker.
 
-    Without a port to listen on nobody outside has to get in, and there is no maker.
+    Without a port that is granted nothing has to get in or out, and there is no maker.
     """
     if start.prepared.enforcement.rung is not Rung.NETNS:
         yield None, None
         return
-    makes_sockets = bool(start.prepared.capabilities.ports.listen)
+    ports = start.prepared.capabilities.ports
+    makes_sockets = bool(ports.listen or ports.open)
     number, maker = start.launcher.leave_network(proxy_port, makes_sockets=makes_sockets)
     with ExitStack() as stack:
         listener = stack.enter_context(_take_socket(start, number))
@@ -128,17 +130,25 @@ def _take_socket(start: Start, number: int) -> socket.socket:
 
 
 @asynccontextmanager
-async def _relay(maker: socket.socket | None, listened: Sequence[PortRange]) -> AsyncIterator[None]:
-    """Relays the ports of this host to those of the private network, if there is one that is listened on."""
+async def _relay(
+    maker: socket.socket | None, ports: PortGrants, record: FoldingRecorder
+) -> AsyncIterator[None]:
+    """Relays granted ports between this host and the private network, if there is one that has some."""
     if maker is None:
         yield
         return
     # Imported here: few runs have one.
-    from nono.supervisor.inbound_relay import relayed
+    from nono.supervisor.port_relay import ADDRESS, relayed
 
-    ports = [port for each in listened for port in range(each.first, each.last + 1)]
-    async with relayed(ports, maker):
+    def reached(port: int) -> None:
+        record(event.network(mode="connect", decision="allow", target=ADDRESS, port=port, rule=OPEN_PORT))
+
+    async with relayed(_each(ports.listen), _each(ports.open), maker, reached):
         yield
+
+
+def _each(ranges: Sequence[PortRange]) -> list[int]:
+    return [port for each in ranges for port in range(each.first, each.last + 1)]
 
 
 def _ports(start: Start) -> PortPolicy:

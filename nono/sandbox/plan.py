@@ -376,19 +376,26 @@ def _in_private_network(capabilities: CapabilitySet, facts: HostFacts) -> Enforc
         return Refusal(
             f"{where}: the private network namespace of netns cannot be had: {cause}{failed}.", hint=remedy
         )
-    out = (*capabilities.ports.open, *capabilities.ports.connect)
-    if out:
+    ports = capabilities.ports
+    if ports.connect:
         return Refusal(
-            f"a private network and {_listed(out)} contradict each other: with netns nothing of this host, "
-            "nor of any other, is in the command's network.",
-            hint="leave out --open-port and --allow-connect-port, or netns; --listen-port is relayed into it",
+            f"a private network and {_listed(ports.connect)} contradict each other: with netns no other host "
+            "is in the command's network.",
+            hint="leave out --allow-connect-port, or netns; --open-port is relayed to this host",
+        )
+    if any(ours.first <= own.last and own.first <= ours.last for ours in ports.open for own in ports.listen):
+        return Refusal(
+            f"with netns {_listed(ports.open)} is a port of this host, and none that the command can serve.",
+            hint="--open-port for what the command connects to, --listen-port for what it serves",
         )
     # The namespace holds abstract sockets apart, whatever Landlock knows of them.
     scopes = capabilities.scopes._replace(abstract_unix_socket=False)
     gaps = (*_file_gaps(facts), *_scope_gaps(scopes, facts), UNIX_SOCKET_GAP)
     # Asked for with ipc_mode "full", and out of reach all the same.
-    notes = () if capabilities.scopes.abstract_unix_socket else (ABSTRACT_SOCKETS_NOTE,)
-    return Enforcement(rung=Rung.NETNS, gaps=gaps, notes=notes)
+    notes = [] if capabilities.scopes.abstract_unix_socket else [ABSTRACT_SOCKETS_NOTE]
+    if ports.open:
+        notes.append(f"{_listed(ports.open)} leads to loopback of this host; the command cannot serve it")
+    return Enforcement(rung=Rung.NETNS, gaps=gaps, notes=tuple(notes))
 
 
 def _without_enforcement(

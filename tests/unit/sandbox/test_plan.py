@@ -453,10 +453,18 @@ def test_granted_ports_leave_tcp_and_nothing_else(network: NetworkMode) -> None:
     assert plan.bind_ports == united([80, 3000])
 
 
-@pytest.mark.parametrize("ports", [OPEN, ANYWHERE])
-def test_a_private_network_contradicts_ports_that_lead_out_of_it(ports: PortGrants) -> None:
-    assert "contradict each other" in refusal(ONLY_NETNS._replace(ports=ports), NATIVE).message
+def test_a_private_network_contradicts_ports_of_other_hosts() -> None:
+    assert "contradict each other" in refusal(ONLY_NETNS._replace(ports=ANYWHERE), NATIVE).message
+    assert enforcement(ONLY_NETNS._replace(ports=OPEN), NATIVE).rung is Rung.NETNS
     assert enforcement(ONLY_NETNS._replace(ports=PortGrants(listen=united([80]))), NATIVE).rung is Rung.NETNS
+
+
+def test_a_port_is_relayed_out_of_a_private_network_or_into_it() -> None:
+    both = PortGrants(listen=united([80, 3000]), open=united([], [(2999, 3001)]))
+    assert "none that the command can serve" in refusal(ONLY_NETNS._replace(ports=both), NATIVE).message
+    apart = both._replace(listen=united([80]))
+    notes = enforcement(ONLY_NETNS._replace(ports=apart), NATIVE).notes
+    assert "port 2999-3001 leads to loopback of this host; the command cannot serve it" in notes
 
 
 MEDIATED = PROXIED._replace(network=NetworkMode.ALLOWED, af_unix_mediation=True)

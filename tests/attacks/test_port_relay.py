@@ -1,15 +1,18 @@
-"""The ports that --listen-port grants, in a private network: reached from this host, and no other is."""
+"""Granted ports of a private network: what it serves is reached from here, what is open here from inside."""
 
 from __future__ import annotations
 
 import selectors
 import socket
+import socketserver
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from nono.supervisor.inbound_relay import CONNECTIONS_MAX
+from nono.supervisor.port_relay import CONNECTIONS_MAX
 from support.canary import unused_port
 from support.nono_run import NonoRun, program
 
@@ -98,3 +101,60 @@ def test_a_port_that_is_taken_on_this_host_starts_nothing(sandbox: NonoRun) -> N
         in refused.stderr
     )
     assert sandbox.run(["echo", "started"], flags=flags).stdout == "started\n"
+
+
+@contextmanager
+def counting_server(address: str) -> Iterator[int]:
+    """The port of a server of this host that says how many bytes its client sent."""
+
+    class Count(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.wfile.write(str(len(self.rfile.read())).encode())
+
+    class Server(socketserver.ThreadingTCPServer):
+        address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+
+    with Server((address, 0), Count) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+ASK = """
+import socket, sys
+for port in map(int, sys.argv[1:]):
+    try:
+        with socket.create_connection(("127.0.0.1", port), 20) as server:
+            server.sendall(b"x" * 1_000_000)
+            server.shutdown(socket.SHUT_WR)
+            print(port, server.recv(100).decode() or "nothing")
+    except OSError as error:
+        print(port, type(error).__name__)
+"""
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_an_open_port_of_this_host_is_reached_from_inside_and_its_neighbour_is_not(
+    address: str, sandbox: NonoRun
+) -> None:
+    with counting_server(address) as port, counting_server(address) as closed:
+        flags = ["--sandbox-policy=netns", f"--open-port={port}"]
+        run = sandbox.run([sys.executable, "-I", "-S", "-c", ASK, str(port), str(closed)], flags=flags)
+    said = run.stdout.splitlines()
+    assert said[0] == f"{port} {len(SENT)}", run.stderr
+    assert said[1].split()[1] in ("ConnectionRefusedError", "PermissionError")
+    reached = [event for event in run.network if event["port"] == port]
+    assert [(each["decision"], each["target"], each["rule"]) for each in reached] == [
+        ("allow", "127.0.0.1", "network.open_port")
+    ]
+
+
+def test_an_open_port_where_nobody_listens_is_reset(sandbox: NonoRun) -> None:
+    port = unused_port()
+    flags = ["--sandbox-policy=netns", f"--open-port={port}"]
+    run = sandbox.run([sys.executable, "-I", "-S", "-c", ASK, str(port)], flags=flags)
+    assert run.stdout.split()[1] in ("ConnectionResetError", "BrokenPipeError"), run.stderr

@@ -1,4 +1,4 @@
-"""Ports of this host's loopback, relayed to the same ports in the private network of the command."""
+"""Ports of loopback, relayed between this host and the private network of the command."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import errno
 import socket
 import struct
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 
 import anyio
@@ -22,22 +22,39 @@ MAKER_PATIENCE_S = 5.0  # for a socket: the command may stop or kill the process
 CONNECT_PATIENCE_S = 10.0  # for a server inside whose backlog is full
 ACCEPT_PAUSE_S = 0.1  # after an accept that failed, which it does again at once without descriptors
 
-_LOOPBACKS = {IPV4: "127.0.0.1", IPV6: "::1"}  # where the command may listen, in the order that is tried
+_LOOPBACKS = {IPV4: "127.0.0.1", IPV6: "::1"}  # where a server may listen, in the order that is tried
+_FAMILIES = {IPV4: socket.AF_INET, IPV6: socket.AF_INET6}
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 @asynccontextmanager
-async def relayed(ports: Sequence[int], maker: socket.socket) -> AsyncIterator[None]:
+async def relayed(
+    inward: Sequence[int], outward: Sequence[int], maker: socket.socket, reached: Callable[[int], None]
+) -> AsyncIterator[None]:
     """Relay until the block is left. maker: the channel of a socket maker; its caller closes it.
 
-    LaunchError when a port cannot be had on this host.
+    inward: ports on which this host reaches the command. outward: ports of this host that the command reaches
+    on the same ones of its own; reached is told of each connection before it is made, and no connection
+    is made when it raises OSError. LaunchError when a port cannot be had.
     """
+    inside = _PrivateNetwork(maker)
+    relay = _Relay()
+
+    async def connect_inside(port: int) -> socket.socket:
+        return await _connect(port, inside.make)
+
+    async def connect_here(port: int) -> socket.socket:
+        reached(port)
+        return await _connect(port, _make_here)
+
     with ExitStack() as stack:
-        listeners = {port: stack.enter_context(_listen(port)) for port in dict.fromkeys(ports)}
-        relay = _Relay(maker)
+        here = {port: stack.enter_context(_listen(port)) for port in dict.fromkeys(inward)}
+        there = {port: stack.enter_context(await inside.listen(port)) for port in dict.fromkeys(outward)}
         async with anyio.create_task_group() as tasks:
-            for port, listener in listeners.items():
-                tasks.start_soon(relay.serve, listener, port)
+            for port, listener in here.items():
+                tasks.start_soon(relay.serve, listener, port, connect_inside)
+            for port, listener in there.items():
+                tasks.start_soon(relay.serve, listener, port, connect_here)
             try:
                 yield
             finally:
@@ -56,13 +73,12 @@ def _listen(port: int) -> socket.socket:
 
 
 class _Relay:
-    def __init__(self, maker: socket.socket) -> None:
-        self._maker = maker
-        self._maker.setblocking(False)
-        self._asking = anyio.Lock()
+    def __init__(self) -> None:
         self._open = 0
 
-    async def serve(self, listener: socket.socket, port: int) -> None:
+    async def serve(
+        self, listener: socket.socket, port: int, connect: Callable[[int], Awaitable[socket.socket]]
+    ) -> None:
         loop = asyncio.get_running_loop()
         async with anyio.create_task_group() as tasks:
             while True:
@@ -76,12 +92,14 @@ class _Relay:
                     _reset(client)
                     continue
                 self._open += 1
-                tasks.start_soon(self._carry, client, port)
+                tasks.start_soon(self._carry, client, port, connect)
 
-    async def _carry(self, client: socket.socket, port: int) -> None:
+    async def _carry(
+        self, client: socket.socket, port: int, connect: Callable[[int], Awaitable[socket.socket]]
+    ) -> None:
         with client:
             try:
-                server = await self._connect(port)
+                server = await connect(port)
                 with server:
                     await _splice(client, server)
             except (OSError, TimeoutError):
@@ -89,26 +107,62 @@ class _Relay:
             finally:
                 self._open -= 1
 
-    async def _connect(self, port: int) -> socket.socket:
-        """A connection to whoever listens on port inside; the caller closes it. OSError when nobody does."""
-        refused = OSError(errno.ECONNREFUSED, "nobody listens")
-        for asked, address in _LOOPBACKS.items():
-            made = await self._make(asked)
-            if made is None:
-                continue
-            try:
-                with anyio.fail_after(CONNECT_PATIENCE_S):
-                    await asyncio.get_running_loop().sock_connect(made, (address, port))
-            except ConnectionRefusedError:
-                made.close()
-                continue
-            except BaseException:
-                made.close()
-                raise
-            return made
-        raise refused
 
-    async def _make(self, asked: bytes) -> socket.socket | None:
+async def _connect(port: int, make: Callable[[bytes], Awaitable[socket.socket | None]]) -> socket.socket:
+    """A connection to whoever listens on port of loopback; the caller closes it. OSError when nobody does."""
+    for asked, address in _LOOPBACKS.items():
+        made = await make(asked)
+        if made is None:
+            continue
+        try:
+            with anyio.fail_after(CONNECT_PATIENCE_S):
+                await asyncio.get_running_loop().sock_connect(made, (address, port))
+        except ConnectionRefusedError:
+            made.close()
+            continue
+        except BaseException:
+            made.close()
+            raise
+        return made
+    raise OSError(errno.ECONNREFUSED, "nobody listens")
+
+
+async def _make_here(asked: bytes) -> socket.socket | None:
+    try:
+        made = socket.socket(_FAMILIES[asked], socket.SOCK_STREAM)
+    except OSError:  # no IPv6 on this host
+        return None
+    made.setblocking(False)
+    return made
+
+
+class _PrivateNetwork:
+    """Sockets of the network of the command, as its socket maker sends them."""
+
+    def __init__(self, maker: socket.socket) -> None:
+        self._maker = maker
+        self._maker.setblocking(False)
+        self._asking = anyio.Lock()
+
+    async def listen(self, port: int) -> socket.socket:
+        """A listener there; the caller closes it. LaunchError when it cannot be had."""
+        made = await self.make(IPV4)
+        if made is None:
+            raise LaunchError(f"--open-port {port}: the private network has no socket for it", exit_code=1)
+        try:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind((ADDRESS, port))
+            made.listen(BACKLOG)
+        except OSError as error:
+            made.close()
+            raise LaunchError(
+                f"--open-port {port}: {ADDRESS}:{port} of the private network cannot be listened on: "
+                f"{error.strerror}",
+                exit_code=1,
+            ) from error
+        return made
+
+    async def make(self, asked: bytes) -> socket.socket | None:
         """A socket of the private network; None when none can be made there.
 
         An answer that comes too late is taken for the next one: what family it has is said with it.
