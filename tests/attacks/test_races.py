@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -19,11 +19,17 @@ TRIES = int(os.environ.get("NONO_TEST_TRIES") or (LONG_TRIES if os.environ.get("
 UNJUDGED = TRIES if TRIES >= LONG_TRIES else TRIES // 10  # where the kernel alone reads what is flipped
 MAX_RECORDS = max(100, TRIES // 100)  # in the audit log, for so many refusals: repeats are folded
 ELSEWHERE = "127.0.0.2"
+ATTEMPTS = 10  # at a race, which is none where only one of two threads is given a CPU
 
 
 def sockaddr_as_path(port: int) -> bytes:
     """The sockaddr of 127.0.0.1:port read as a sockaddr_un: what stands before its first NUL."""
     return struct.pack("!HB", port, 127)
+
+
+def is_race(mode: str, counts: Mapping[str, int], tries: int) -> bool:
+    """Whether both got their turn: on a busy machine one of them may hardly get any."""
+    return mode == "unmap" or counts["permitted"] > tries // 100
 
 
 def listen_elsewhere(canary: Canary, project: Path) -> int:
@@ -50,13 +56,17 @@ def test_what_is_flipped_during_a_call_reaches_nothing_forbidden(
         good = listen_port if mode in ("bind", "listen") else port
         canary.start()
         command = [race, mode, str(TRIES), str(good), str(forbidden_port), ELSEWHERE]
-        run = sandbox.run(command, flags=[f"--proxy-port={port}", f"--listen-port={listen_port}"])
-        counts = run.outcomes()
-        print(mode, TRIES, counts)  # shown by pytest -rP
-        assert canary.seen() == {}
-    assert counts["forbidden"] == 0
+        flags = [f"--proxy-port={port}", f"--listen-port={listen_port}"]
+        for _ in range(ATTEMPTS):
+            run = sandbox.run(command, flags=flags)
+            counts = run.outcomes()
+            print(mode, TRIES, counts)  # shown by pytest -rP
+            assert canary.seen() == {}
+            assert counts["forbidden"] == 0
+            if is_race(mode, counts, TRIES):
+                break
     # The same program, the same loop: what was permitted did get through in between.
-    assert mode == "unmap" or counts["permitted"] > TRIES // 100
+    assert is_race(mode, counts, TRIES)
     refusals = [event for event in run.denial_lines if "rule" in event]  # the proxy's own come without
     assert refusals
     assert sum(event.get("repeats", 1) for event in refusals) <= TRIES
@@ -90,12 +100,15 @@ def test_nothing_forbidden_is_reached_either_where_nobody_judges_the_call(
         command = [compiled("race"), mode, str(UNJUDGED), str(good), str(forbidden_port), ELSEWHERE]
         flags = [f"--proxy-port={port}", *([f"--listen-port={listen_port}"] if mode == "bind" else [])]
         flags += held.flags
-        run = sandbox.run(command, flags=flags, wrapper=held.wrapper, timeout_s=max(90, UNJUDGED / 250))
-        counts = run.outcomes()
-        print(rung, mode, UNJUDGED, counts)  # shown by pytest -rP
-        assert canary.seen() == {}
-    assert counts["forbidden"] == 0
-    assert mode == "unmap" or counts["permitted"] > UNJUDGED // 100
+        for _ in range(ATTEMPTS):
+            run = sandbox.run(command, flags=flags, wrapper=held.wrapper, timeout_s=max(90, UNJUDGED / 250))
+            counts = run.outcomes()
+            print(rung, mode, UNJUDGED, counts)  # shown by pytest -rP
+            assert canary.seen() == {}
+            assert counts["forbidden"] == 0
+            if is_race(mode, counts, UNJUDGED):
+                break
+    assert is_race(mode, counts, UNJUDGED)
 
 
 @pytest.mark.parametrize("mode", ["port", "address", "family", "unmap", "bind", "listen"])
