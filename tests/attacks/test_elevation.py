@@ -61,10 +61,12 @@ def test_anything_else_is_a_no_and_is_recorded(sandbox: NonoRun, outside: Path, 
 
 WRITES_WITHOUT_END = """
 import os, sys, threading
+began = threading.Event()
 def write():
     while True:
         os.write(1, b"SPOOF ")
-threading.Thread(target=write, daemon=True).start()
+        began.set()
+threading.Thread(target=write, daemon=True).start(); began.wait()
 content = open(sys.argv[1]).read()
 os.write(1, f"GOT {content}".encode())
 os._exit(0)
@@ -73,7 +75,7 @@ os._exit(0)
 
 # As above, by a daemon that has left the session of its parents and has been orphaned by them.
 DAEMON_WRITES = WRITES_WITHOUT_END.replace(
-    "threading.Thread(target=write, daemon=True).start()",
+    "threading.Thread(target=write, daemon=True).start(); began.wait()",
     """
 import time
 if os.fork() == 0:
