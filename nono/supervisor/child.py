@@ -14,7 +14,7 @@ from nono.kernel import process, signals
 # SIGTSTP and SIGCONT are not here: the terminal stops and continues both of us together.
 FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
-NICER_BY = 10  # than us, a command that waits for us: as much as nice(1) says by itself (docs/adr/0017)
+NICER_BY = 15  # than us, a command that waits for us (docs/adr/0017)
 NICE_MAX = 19
 
 ORPHAN_GRACE_S = 1.0  # for what ends by itself soon after the command

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from nono.supervisor.child import NICER_BY
 from support.ladder_launch import INTERPRETER, PYTHON, REPORT, Place, children, place, wait_until
 from support.ladder_terminal import terminal
 
@@ -484,7 +485,7 @@ KERNELS_OWN = {"NoNewPrivs", "Seccomp"}
 
 def with_changed_limits(argv: list[str | bytes]) -> list[str | bytes]:
     """argv under a umask, a priority and limits that are nobody's default."""
-    return ["sh", "-c", 'umask 027; ulimit -Sn 321; ulimit -Sc 0; exec nice -n 7 "$@"', "sh", *argv]
+    return ["sh", "-c", 'umask 027; ulimit -Sn 321; ulimit -Sc 0; exec nice -n 2 "$@"', "sh", *argv]
 
 
 @ALL
@@ -502,9 +503,9 @@ def test_the_command_inherits_what_it_would_without_nono(here: Place, mode: str)
     bare = report([*here.user.command(command)])
     nice = held.pop("nice"), bare.pop("nice")
     assert held == bare
-    assert (held["umask"], nice[1]) == (0o027, 7 + os.getpriority(os.PRIO_PROCESS, 0))
+    assert (held["umask"], nice[1]) == (0o027, 2 + os.getpriority(os.PRIO_PROCESS, 0))
     # Whom a supervisor answers is nicer than it.
-    assert nice[0] == nice[1] + (10 if mode == PROXIED else 0)
+    assert nice[0] == nice[1] + (NICER_BY if mode == PROXIED else 0)
     assert held["group"] == os.getpgrp()
 
 
