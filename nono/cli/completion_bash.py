@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nono.cli.completion_tree import Choice, Kind, Node, Value
+from nono.cli.completion_tree import Choice, Kind, Node, Value, filled
 
 _FRAME = r"""# bash completion for nono: eval "$(nono completion bash)"
 
@@ -114,18 +114,11 @@ def script(root: Node, profiles: tuple[str, ...]) -> str:
     nodes = [*root.all()]
     parts = {
         "PROFILES": " ".join(profiles),
-        "OPTIONS": "\n".join(f'        "{_place(node)}") echo "{_flags(node)}" ;;' for node in nodes),
+        "OPTIONS": "\n".join(f'        "{node.words}") echo "{_flags(node)}" ;;' for node in nodes),
         "VALUES": "\n".join(line for node in nodes for line in _values(node)),
         "OPERANDS": "\n".join(line for node in nodes for line in _operands(node)),
     }
-    text = _FRAME
-    for name, part in parts.items():
-        text = text.replace(f"@{name}@", part)
-    return text
-
-
-def _place(node: Node) -> str:
-    return " ".join(("nono", *node.path))
+    return filled(_FRAME, parts)
 
 
 def _flags(node: Node) -> str:
@@ -137,7 +130,7 @@ def _values(node: Node) -> list[str]:
 
 
 def _value_line(node: Node, option: Choice) -> str:
-    patterns = "|".join(f'"{_place(node)} {flag}"' for flag in option.flags)
+    patterns = "|".join(f'"{node.words} {flag}"' for flag in option.flags)
     kinds = ",".join(value.kind for value in option.values)
     return f"        {patterns}) kind={kinds}{_words(option.values[0])} ;;"
 
@@ -145,9 +138,9 @@ def _value_line(node: Node, option: Choice) -> str:
 def _operands(node: Node) -> list[str]:
     if node.nodes:
         names = " ".join(each.path[-1] for each in node.nodes)
-        return [f'        "{_place(node)} 0") kind=node words="{names}" ;;']
+        return [f'        "{node.words} 0") kind=node words="{names}" ;;']
     return [
-        f'        "{_place(node)} {position}") kind={value.kind}{_words(value)} ;;'
+        f'        "{node.words} {position}") kind={value.kind}{_words(value)} ;;'
         for position, value in enumerate(node.operands)
     ]
 

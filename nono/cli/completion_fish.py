@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nono.cli.completion_tree import Choice, Kind, Node, Value
+from nono.cli.completion_tree import Choice, Kind, Node, Value, filled
 
 _FRAME = r"""# fish completion for nono: nono completion fish > ~/.config/fish/completions/nono.fish
 
@@ -89,36 +89,29 @@ def script(root: Node, profiles: tuple[str, ...]) -> str:
     parts = {
         "PROFILES": " ".join(profiles),
         "VALUES": "\n".join(line for node in nodes for line in _values(node)),
-        "WITH_NODES": " ".join(f"'{_place(node)}'" for node in nodes if node.nodes),
-        "WITH_COMMAND": " ".join(f"'{_place(node)}'" for node in with_command),
+        "WITH_NODES": " ".join(f"'{node.words}'" for node in nodes if node.nodes),
+        "WITH_COMMAND": " ".join(f"'{node.words}'" for node in with_command),
         "LINES": "\n".join(line for node in nodes for line in _lines(node)),
     }
-    text = _FRAME
-    for name, part in parts.items():
-        text = text.replace(f"@{name}@", part)
-    return text
-
-
-def _place(node: Node) -> str:
-    return " ".join(("nono", *node.path))
+    return filled(_FRAME, parts)
 
 
 def _values(node: Node) -> Iterator[str]:
     for option in node.options:
         if option.values:
-            flags = " ".join(f"'{_place(node)} {flag}'" for flag in option.flags)
+            flags = " ".join(f"'{node.words} {flag}'" for flag in option.flags)
             yield f"        case {flags}"
             yield f"            echo {len(option.values)}; return"
 
 
 def _lines(node: Node) -> Iterator[str]:
-    place = f"-n '__nono_at \"{_place(node)}\"'"
+    place = f"-n '__nono_at \"{node.words}\"'"
     for option in node.options:
         yield f"complete -c nono {place} {_flags(option)} {_behind(option)}-d {_quoted(option.help)}"
     for each in node.nodes:
         yield f"complete -c nono {place} -a {each.path[-1]} -d {_quoted(each.help)}"
     for position, value in enumerate(node.operands):
-        at = f"-n '__nono_at \"{_place(node)}\" {position}'"
+        at = f"-n '__nono_at \"{node.words}\" {position}'"
         if value.kind is Kind.COMMAND:
             yield f"complete -c nono {at} -a '(__fish_complete_command)'"
         elif filled := _filled(value):

@@ -45,11 +45,23 @@ class Node(NamedTuple):
     nodes: tuple[Node, ...] = ()
     operands: tuple[Value, ...] = ()
 
+    @property
+    def words(self) -> str:
+        """How it is typed."""
+        return " ".join(("nono", *self.path))
+
     def all(self) -> Iterator[Node]:
         """It and everything below."""
         yield self
         for node in self.nodes:
             yield from node.all()
+
+
+def filled(frame: str, parts: Mapping[str, str]) -> str:
+    """A script whose @NAME@ are what parts has under that name."""
+    for name, part in parts.items():
+        frame = frame.replace(f"@{name}@", part)
+    return frame
 
 
 _KINDS = {

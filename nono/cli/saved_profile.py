@@ -13,11 +13,9 @@ from nono.cli import whole_file
 from nono.errors import ProfileError
 from nono.policy import builtin
 from nono.policy.profile_catalog import file_of
-from nono.policy.profile_files import user_directory
+from nono.policy.profile_files import NAME, user_directory
 from nono.policy.profile_store import load_profile
 from nono.policy.saving import Addition, added
-
-_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?", re.ASCII)
 
 
 class Target(NamedTuple):
@@ -39,7 +37,7 @@ class Target(NamedTuple):
     @staticmethod
     def problem_with(name: str, environ: Mapping[str, str]) -> str | None:
         """Why a new profile cannot be called that."""
-        if not _NAME.fullmatch(name):
+        if not re.fullmatch(NAME, name):
             return f"Invalid profile name '{name}': must be alphanumeric with hyphens only"
         if name in builtin.profile_names():
             return f"'{name}' is a built-in profile; yours needs a name of its own"

@@ -43,23 +43,24 @@ def group_denials(groups: Iterable[Group], places: Places, fs: Filesystem) -> It
 
 
 def denials_of(original: str, origin: str, fs: Filesystem) -> Iterator[Denial]:
-    """One denial for the name and, where the name is a symlink, one for what it leads to.
-
-    SandboxError: it is another file for each process that opens it.
-    """
-    spelled = "/" + normpath(original).lstrip("/")
-    for directory in CHILD_RELATIVE_DIRECTORIES:
-        if spelled != directory and inside(spelled, directory):
-            raise SandboxError(
-                f"'{original}' ({origin}) cannot be denied: each process finds a file of its own there.",
-                hint=f"deny {directory} as a whole",
-            )
+    """One denial for the name and, where the name is a symlink, one for what it leads to."""
     name = parent_resolved(original, fs)
     yield Denial(name, original, origin)
     leads_to = canonical_as_far(original, fs)
     # The Nix store is world-readable and granted as a whole; a link into it would conflict for nothing.
     if leads_to != name and not inside(leads_to, "/nix/store"):
         yield Denial(leads_to, original, origin)
+
+
+def refuse_child_relative(path: str, origin: str) -> None:
+    """SandboxError for a path that is another file for each process that opens it."""
+    spelled = "/" + normpath(path).lstrip("/")
+    for directory in CHILD_RELATIVE_DIRECTORIES:
+        if spelled != directory and inside(spelled, directory):
+            raise SandboxError(
+                f"'{path}' ({origin}) cannot be denied: each process finds a file of its own there.",
+                hint=f"deny {directory} as a whole",
+            )
 
 
 def with_bypasses(

@@ -14,6 +14,7 @@ from nono.policy.denials import (
     denials_of,
     enforceable,
     group_denials,
+    refuse_child_relative,
     refuse_state_roots,
     with_bypasses,
 )
@@ -201,6 +202,7 @@ def _profile_denials(profile: Profile | None, places: Places, fs: Filesystem) ->
         except UnsetVariableError as unset:  # skipping it would leave open what was to be closed
             raise ConfigError(f"{origin}: '{text}': {unset}.") from unset
         for each in _matching(path, fs, stays_inside=False) if is_pattern(text) else (path,):
+            refuse_child_relative(each, origin)
             yield from denials_of(each, origin, fs)
 
 

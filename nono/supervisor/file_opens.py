@@ -28,23 +28,11 @@ from nono.supervisor.call_events import refused_open
 from nono.supervisor.caller import Standing, open_root, standing
 from nono.supervisor.file_judge import Ask, Found, Leave, Refuse, judge_open
 from nono.supervisor.open_call import OpenCall
-from nono.supervisor.path_arguments import OWN_ENTRIES, PathArguments, examine, link, look_up
+from nono.supervisor.path_arguments import KEPT, OWN_ENTRIES, PathArguments, examine, link, look_up
 
 WAITING_MAX = 64  # opens that wait for an answer; each holds a descriptor of ours
 SWEEP_INTERVAL_S = 0.5  # how often callers that wait are asked whether they still live
 
-# Of a caller's flags, those that an open of an existing file keeps. O_NOFOLLOW has been obeyed by then.
-_KEPT = (
-    os.O_ACCMODE
-    | os.O_APPEND
-    | os.O_TRUNC
-    | os.O_DIRECTORY
-    | os.O_SYNC
-    | os.O_DSYNC
-    | os.O_DIRECT
-    | os.O_NOATIME
-    | os.O_NONBLOCK
-)
 _MODES = {Access.READ: os.R_OK, Access.WRITE: os.W_OK, Access.READWRITE: os.R_OK | os.W_OK}
 
 
@@ -241,7 +229,7 @@ class FileOpens:
             # By the descriptor that was examined: nothing is looked up by name any more. Without blocking, so
             # that a FIFO without a peer does not stop us: it is opened as O_NONBLOCK would open it.
             wanted = waiting.call.flags
-            flags = wanted & _KEPT | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+            flags = wanted & KEPT | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
             opened = os.open(link(again), flags)
         finally:
             os.close(again)

@@ -19,7 +19,8 @@ RACES_MAX = 8  # look-ups given up on because of renames elsewhere (EAGAIN of op
 OWN_ENTRIES = (b"/proc/self/", b"/proc/thread-self/")
 _PAGE_BYTES = 4096  # or a multiple of it: what is mapped is so by pages
 
-_KNOWN = (
+# Of a caller's flags, those that an open of an existing file keeps. O_NOFOLLOW has been obeyed by then.
+KEPT = (
     os.O_ACCMODE
     | os.O_APPEND
     | os.O_TRUNC
@@ -29,6 +30,9 @@ _KNOWN = (
     | os.O_DIRECT
     | os.O_NOATIME
     | os.O_NONBLOCK
+)
+_KNOWN = (
+    KEPT
     | os.O_CREAT
     | os.O_EXCL
     | os.O_NOCTTY
