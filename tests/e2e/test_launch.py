@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 
-from nono.supervisor.child import NICER_BY
 from support.ladder_launch import INTERPRETER, PYTHON, REPORT, Place, children, place, wait_until
 from support.ladder_terminal import terminal
 
@@ -505,7 +504,7 @@ def test_the_command_inherits_what_it_would_without_nono(here: Place, mode: str)
     assert held == bare
     assert (held["umask"], nice[1]) == (0o027, 2 + os.getpriority(os.PRIO_PROCESS, 0))
     # Whom a supervisor answers is nicer than it.
-    assert nice[0] == nice[1] + (NICER_BY if mode == PROXIED else 0)
+    assert nice[0] == nice[1] + (15 if mode == PROXIED else 0)
     assert held["group"] == os.getpgrp()
 
 

@@ -15,6 +15,7 @@ from support.learning import NAME, Learner
 from support.nono_run import NONO, nono_run
 
 WATCH, WRITE = b"Watch the command doing that? [y/N] ", b"learned.json? [y/N] "
+TOO_SOON_S = 0.1  # after it was shown: nobody has read it yet
 # Leaves the terminal without echo, in its other screen, writing what cannot be seen.
 DISTURB = r"stty raw -echo; printf '\033[?1049h\033[8m\033(0'; touch ran"
 
@@ -87,6 +88,17 @@ def test_what_was_typed_before_the_question_is_no_answer(learner: Learner, perso
     answer_to(person, WRITE, b"n\n")
     assert person.end() == 1, person.shown
     assert not learner.file.exists()
+
+
+def test_a_key_that_nobody_can_have_meant_for_the_question_is_no_answer(
+    learner: Learner, person: Terminal
+) -> None:
+    person.wait_for(WATCH)
+    time.sleep(TOO_SOON_S)
+    person.type(b"y\n")
+    answer_to(person, WATCH, b"n\n")
+    assert person.end() == 1, person.shown
+    assert not has_run(learner)
 
 
 @pytest.mark.parametrize("person", [DISTURB], indirect=True)

@@ -135,6 +135,12 @@ def test_a_name_that_a_profile_cannot_spell_is_listed_and_not_granted(
     assert [refused.what for refused in found.left_out] == [path]
 
 
+def test_what_is_sensitive_is_listed_and_not_granted_whoever_saw_it(home: Filesystem) -> None:
+    found = learned(home, (f"{HOME}/.netrc", "read"), (f"{HOME}/.toolrc", "read"))
+    assert found._replace(left_out=()) == Additions(read_file=("~/.toolrc",))
+    assert [(each.what, each.reason) for each in found.left_out] == [(f"{HOME}/.netrc", "sensitive")]
+
+
 def test_what_has_been_replaced_by_a_link_meanwhile_is_not_granted(make_fs: MakeFilesystem) -> None:
     seen = f"{HOME}/.tool2/file"
     before = make_fs(files=(seen,))
