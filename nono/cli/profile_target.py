@@ -13,8 +13,9 @@ from nono.cli import whole_file
 from nono.errors import ConfigError, NonoError
 from nono.policy import builtin
 from nono.policy.profile import Profile
-from nono.policy.profile_files import NAME, is_path, user_directory
+from nono.policy.profile_files import MAX_PROFILE_BYTES, NAME, is_path, user_directory
 from nono.policy.profile_store import load, own_document
+from nono.regular_file import read_regular_file
 
 
 class Target(NamedTuple):
@@ -109,8 +110,7 @@ def _user_file(name: str, environ: Mapping[str, str]) -> str:
 
 def _read(path: str) -> bytes | None:
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
-            return file.read()
+        return read_regular_file(path, MAX_PROFILE_BYTES)
     except FileNotFoundError:
         return None
     except OSError as error:

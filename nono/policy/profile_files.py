@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import stat
 from collections.abc import Iterable, Mapping, Sequence
 from posixpath import dirname, exists, join, realpath
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from nono import paths
 from nono.errors import ProfileError
 from nono.policy import builtin
 from nono.policy.nearest import did_you_mean
+from nono.regular_file import read_regular_file
 
 MAX_PROFILE_BYTES = 1024 * 1024
 MAX_DEPTH = 10
@@ -260,8 +260,7 @@ def _reason(error: OSError | ValueError) -> str:
 def read_file(path: str) -> bytes:
     """The content of a profile. ProfileError: it is not there, no file, or too large for one."""
     try:
-        # O_NONBLOCK: a FIFO in the place of a profile must not hold nono up for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        return read_regular_file(path, MAX_PROFILE_BYTES)
     except FileNotFoundError as error:
         # namespace/name is how a pack is named; ./x/y is a file and nothing else.
         is_pack = re.fullmatch(r"[^/.~][^/]*/[^/]+", path) and not path.endswith(SUFFIXES)
@@ -269,11 +268,3 @@ def read_file(path: str) -> bytes:
         raise ProfileError(f"Profile read error at {path}: profile file not found", hint=hint) from error
     except (OSError, ValueError) as error:
         raise ProfileError(f"Profile read error at {path}: {_reason(error)}") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise ProfileError(f"Profile read error at {path}: not a regular file")
-    with open(descriptor, "rb") as file:
-        raw = file.read(MAX_PROFILE_BYTES + 1)
-    if len(raw) > MAX_PROFILE_BYTES:
-        raise ProfileError(f"Profile read error at {path}: larger than {MAX_PROFILE_BYTES} bytes")
-    return raw

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Mapping
 from posixpath import dirname, join
 
 from nono import __version__, paths
 from nono.errors import ConfigError, NonoError
+from nono.regular_file import read_regular_file
 from nono.settings.user_config import UserConfig, as_document, from_document, from_environment, without_file
 
 MAX_BYTES = 256 * 1024
@@ -84,15 +84,6 @@ def _validated(path: str, raw: bytes, environ: Mapping[str, str]) -> UserConfig:
 
 def _read(path: str) -> bytes:
     try:
-        # O_NONBLOCK: a FIFO in its place must not hold nono up for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        return read_regular_file(path, MAX_BYTES)
     except OSError as error:
         raise NonoError(f"Failed to read config at {path}: {error.strerror}") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise NonoError(f"Failed to read config at {path}: not a regular file")
-    with open(descriptor, "rb") as file:
-        raw = file.read(MAX_BYTES + 1)
-    if len(raw) > MAX_BYTES:
-        raise NonoError(f"Failed to read config at {path}: larger than {MAX_BYTES} bytes")
-    return raw

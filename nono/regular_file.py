@@ -1,0 +1,21 @@
+"""A small file of somebody's, read whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+
+def read_regular_file(path: str, max_bytes: int) -> bytes:
+    """Its content. OSError, whose strerror is the reason: also no regular file, or more than max_bytes."""
+    # O_NONBLOCK: a FIFO in its place must not hold nono up for ever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    with open(descriptor, "rb") as file:
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise OSError(errno.EFBIG, f"larger than {max_bytes} bytes", path)
+    return content
