@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import termios
 from contextlib import suppress
 
 from nono.cli.console import printable
@@ -35,6 +34,8 @@ def share_workdir(workdir: str, access: Access) -> bool:
 
 def _line() -> str:
     """What is typed from now on: what was typed before was meant for something else."""
+    import termios  # here, as most runs ask nothing
+
     with suppress(termios.error):
         termios.tcflush(0, termios.TCIFLUSH)
     typed = os.read(0, LINE_BYTES_MAX)
