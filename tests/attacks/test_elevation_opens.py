@@ -14,6 +14,7 @@ from support.nono_run import Ended, NonoRun, program
 from support.webhook_server import WebhookServer, saying, webhook_server
 
 LONG = bool(os.environ.get("NONO_TEST_LONG"))
+ATTEMPTS = 10  # at a race, which is none where only one of two threads is given a CPU
 CANARY = "canary of a file outside"
 # What does not depend on who runs it is tried once.
 as_user = pytest.mark.parametrize("sandbox", ["user"], indirect=True)
@@ -167,10 +168,15 @@ def test_what_is_opened_is_flipped_while_it_is_judged_and_nothing_else_is_read(
     command = [compiled("race_open"), mode, str(tries), "0", str(granted)]
     command.append(f"{secret.parent}{slashes}{secret.name}")
     with webhook_server(saying("deny"), sandbox.user.home) as server:
-        found = run(sandbox, server, command).outcomes()
-        assert found["otherwise"] == 0
-        assert found["as_meant"] > tries / 100
-        assert {question["request"]["path"] for question in server.asked} <= {str(secret)}
+        as_meant = 0
+        for _ in range(ATTEMPTS):
+            found = run(sandbox, server, command).outcomes()
+            assert found["otherwise"] == 0
+            assert {question["request"]["path"] for question in server.asked} <= {str(secret)}
+            as_meant += found["as_meant"]
+            if as_meant > tries / 100:
+                return
+        pytest.fail(f"the granted file was opened {as_meant} times in {ATTEMPTS} x {tries}")
 
 
 @as_user
