@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 from nono.policy.endpoint import EndpointVerdict
 

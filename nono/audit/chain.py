@@ -10,9 +10,9 @@ import json
 from functools import lru_cache
 from hashlib import sha256
 from json.encoder import encode_basestring
-from typing import NamedTuple
 
 from nono.audit.event import TIME, Again, Event, Recurring
+from nono.named_tuple import NamedTuple
 
 _LEAF_TAG = b"nono.audit.event.alpha\n"
 _CHAIN_TAG = b"nono.audit.chain.alpha\n"

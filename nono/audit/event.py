@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple, Protocol, cast
+from typing import Literal, Protocol, cast
 
 from nono.clock import rfc3339, unix_ms
+from nono.named_tuple import NamedTuple
 
 Event = dict[str, object]
 TIME = "timestamp_unix_ms"  # of a network event, its first field

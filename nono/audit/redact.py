@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence, Set
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from nono.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from nono.settings.user_config import RedactionNames

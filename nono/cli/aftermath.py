@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from nono.cli import render
 from nono.launch.denials import Denials, Denied, Kind
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 from nono.policy.places import Filesystem, Places
 from nono.policy.rulebook import Rulebook

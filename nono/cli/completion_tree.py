@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import NamedTuple
+
+from nono.named_tuple import NamedTuple
 
 
 class Kind(StrEnum):

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import NamedTuple
 
 from nono.errors import ConfigError, UsageError
+from nono.named_tuple import NamedTuple
 
 
 class Kind(StrEnum):

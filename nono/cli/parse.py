@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from nono.cli import options
 from nono.cli.options import Given
 from nono.cli.scan import Scanned, scan
 from nono.errors import ConfigError, NonoError
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import SandboxPolicy
 from nono.policy.request import RunRequest
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from nono.cli.layout import wrapped
 from nono.errors import NonoError
+from nono.named_tuple import NamedTuple
 from nono.policy.profile_source import Located, ProfileMistakesError, read_source
 
 SYNTAX, MEANING, INHERITANCE = "JSON syntax error", "Profile error", "Inheritance error"

@@ -7,10 +7,11 @@ import os
 import re
 from collections.abc import Mapping
 from posixpath import basename, join
-from typing import Any, NamedTuple
+from typing import Any
 
 from nono.cli import whole_file
 from nono.errors import ConfigError, NonoError
+from nono.named_tuple import NamedTuple
 from nono.policy import builtin
 from nono.policy.profile import Profile
 from nono.policy.profile_files import MAX_PROFILE_BYTES, NAME, is_path, user_directory

@@ -7,10 +7,11 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from posixpath import basename, join
-from typing import Any, NamedTuple
+from typing import Any
 
 from nono.cli import whole_file
 from nono.errors import ProfileError
+from nono.named_tuple import NamedTuple
 from nono.policy import builtin
 from nono.policy.profile_catalog import file_of
 from nono.policy.profile_files import NAME, user_directory

@@ -5,9 +5,9 @@ there is one place that complains.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from nono.cli.options import Kind, Option, is_port, options_of
+from nono.named_tuple import NamedTuple
 
 
 class Scanned(NamedTuple):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from nono import paths
 from nono.cli.console import Console
@@ -13,6 +12,7 @@ from nono.cli.resolution import resolve_given
 from nono.errors import NonoError
 from nono.launch.state import State
 from nono.launch.state_file import identity
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet
 from nono.policy.filesystem import HostFilesystem
 from nono.policy.places import Places

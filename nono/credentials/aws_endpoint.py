@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+
+from nono.named_tuple import NamedTuple
 
 _SUFFIXES = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservices.com.cn")
 _REGION = re.compile(r"[a-z]{2,3}-(?:[a-z]+-)?[a-z]+-[0-9]+", re.ASCII)

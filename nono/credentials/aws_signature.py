@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 from urllib.parse import quote, unquote_plus, unquote_to_bytes
 
 from nono.credentials.credential import Header, Injected, Outgoing
+from nono.named_tuple import NamedTuple
 from nono.secret import Secret
 
 # These sign the path as one percent-encoding of the key, and every other service an encoding of what is sent.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import NamedTuple
 
 from nono.credentials.errors import CredentialNotFound, CredentialUnavailable
 from nono.credentials.reference import (
@@ -24,6 +23,7 @@ from nono.credentials.reference import (
 from nono.credentials.sources import environment, file, keyring, store
 from nono.credentials.vault import Vault
 from nono.errors import CredentialError
+from nono.named_tuple import NamedTuple
 from nono.secret import Secret
 
 SYSTEM_KEYRING = "system keyring"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
 
 from nono.audit.event import CaptureAction
 from nono.credentials.content import text_problem
 from nono.credentials.credential import Injection
 from nono.credentials.injection import HeadersInjection, injection_of
 from nono.errors import CredentialError
+from nono.named_tuple import NamedTuple
 from nono.policy.route_rules import Capture, Inject
 from nono.secret import Secret
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from nono.audit.event import Event
 from nono.audit.redact import USUAL, Redaction
@@ -20,6 +20,7 @@ from nono.credentials.reference import (
     parse_reference,
 )
 from nono.credentials.static import StaticCredential
+from nono.named_tuple import NamedTuple
 from nono.policy.credential_service import CredentialService
 from nono.policy.route_rules import AwsAuth, Capture, OAuth2Client
 from nono.secret import Secret

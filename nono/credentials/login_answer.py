@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from nono.credentials.content import MAX_SECRET_BYTES
 from nono.credentials.credential import Header, LeakWatcher
 from nono.credentials.leak import leak_watcher
 from nono.credentials.login_phantom import jwt_phantom
 from nono.credentials.login_request import LoginRefusedError, unique_names
+from nono.named_tuple import NamedTuple
 from nono.policy.oauth_routes import ResponseField, TokenEndpoint
 from nono.secret import Secret
 

@@ -7,11 +7,11 @@ import secrets
 import time
 from collections.abc import Collection, Mapping, Sequence
 from posixpath import join
-from typing import NamedTuple
 
 from nono.credentials.errors import CredentialUnavailable
 from nono.credentials.login_phantom import MARK
 from nono.credentials.private_file import PrivateFile, Stamp
+from nono.named_tuple import NamedTuple
 from nono.paths import state_root
 from nono.secret import Secret
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import anyio
 
@@ -17,6 +16,7 @@ from nono.credentials.login_phantom import field_with_tokens, nonce_of, nonces_i
 from nono.credentials.login_request import LoginRefusedError, redeemed_body
 from nono.credentials.login_store import LoginStore, Tokens
 from nono.errors import CredentialError
+from nono.named_tuple import NamedTuple
 from nono.policy.oauth_routes import OAuthProvider, OAuthRoute, TokenEndpoint
 from nono.secret import Secret
 

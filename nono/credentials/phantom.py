@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from typing import NamedTuple
 
 from nono.credentials.shapes import GENERIC, SHAPES
+from nono.named_tuple import NamedTuple
 from nono.secret import Secret
 
 

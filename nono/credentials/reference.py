@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from nono.credentials.shapes import looks_like_key
 from nono.errors import CredentialError
+from nono.named_tuple import NamedTuple
 
 KEYRING_SERVICE = "nono"  # under which bare names are kept in the system keyring
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
 
 import anyio
 
 from nono.credentials.errors import CredentialUnavailable
+from nono.named_tuple import NamedTuple
 
 FIRST_DELAY_S = 1.0  # after one failure; doubled by each further one
 MAX_DELAY_S = 60.0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from string import ascii_letters, digits
-from typing import NamedTuple
+
+from nono.named_tuple import NamedTuple
 
 _BASE62 = ascii_letters + digits
 _URL_SAFE = _BASE62 + "_-"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from nono.credentials.credential import Injection, LeakWatcher, RequestFacts
+from nono.named_tuple import NamedTuple
 
 
 class StaticCredential(NamedTuple):

@@ -8,10 +8,10 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from nono.kernel import uapi_mount as uapi
 from nono.kernel.libc import syscall, syscall_number
+from nono.named_tuple import NamedTuple
 
 UNUSABLE = uapi.MOUNT_ATTR_RDONLY | uapi.MOUNT_ATTR_NOSUID | uapi.MOUNT_ATTR_NODEV | uapi.MOUNT_ATTR_NOEXEC
 

@@ -6,9 +6,9 @@ import errno
 import fcntl
 import os
 from contextlib import suppress
-from typing import NamedTuple
 
 from nono.kernel import uapi_seccomp as uapi
+from nono.named_tuple import NamedTuple
 
 
 class Notification(NamedTuple):

@@ -7,9 +7,9 @@ import os
 import signal
 import struct
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from nono.kernel.libc import syscall, syscall_number
+from nono.named_tuple import NamedTuple
 
 SIGSET_BYTES = 8  # the kernel's sigset_t, not the C library's
 # struct signalfd_siginfo (include/uapi/linux/signalfd.h, 128 bytes): signo, errno, code, pid lead it.

@@ -9,7 +9,7 @@ from contextlib import (
     asynccontextmanager,
     nullcontext,
 )
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from nono.audit.event import Recorder
 from nono.audit.redact import USUAL, Redaction
@@ -20,6 +20,7 @@ from nono.launch.authority_ahead import AuthorityAhead, intercepts
 from nono.launch.interception import TrustedAuthority, trusted_authority
 from nono.launch.logins import Logins, load_logins
 from nono.launch.upstream_proxy import chain_of
+from nono.named_tuple import NamedTuple
 from nono.policy.credential_service import CredentialService
 from nono.policy.resolve import Resolved
 from nono.policy.route_rules import NO_IDENTITY

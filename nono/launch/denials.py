@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple, cast
+from typing import cast
 
 from nono.audit.event import SEVERAL, Event
+from nono.named_tuple import NamedTuple
 
 KEPT_MAX = 100  # kinds; a command can make up any number
 

@@ -6,9 +6,9 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from nono import connect_helper
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import Grant
 from nono.policy.grants import covering
 from nono.policy.network import HostFilter

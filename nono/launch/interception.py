@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from posixpath import join
 from ssl import SSLContext
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from nono import paths
+from nono.named_tuple import NamedTuple
 from nono.policy.proxy_settings import ProxySettings
 from nono.proxy.alpn import HTTP1, HTTP2, HTTP2_AT_NEED, Alpn
 from nono.proxy.child_env import trust_env

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from nono import paths
+from nono.named_tuple import NamedTuple
 from nono.policy import builtin
 from nono.policy.capability import Access, Grant
 from nono.policy.denials import DenyRules, group_denials

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from nono.launch.learning import Learning
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access, NetworkMode
 from nono.policy.filesystem import HostFilesystem
 from nono.policy.generalise import can_be_spelled, generalise, spelled

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from nono.named_tuple import NamedTuple
 from nono.policy.upstream import is_loopback
 from nono.proxy.child_env import ServiceVariables
 from nono.proxy.login_table import NO_LOGINS, LoginTable

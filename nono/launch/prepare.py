@@ -3,9 +3,10 @@
 import os
 import stat
 from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from nono.errors import NonoError, SandboxError
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet, Grant
 from nono.policy.resolve import Resolved
 from nono.sandbox.facts import HostFacts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -19,6 +19,7 @@ from nono.launch.cause import cause_of
 from nono.launch.git_ssh import git_ssh
 from nono.launch.run import Start
 from nono.launch.thread_naming import with_thread_names
+from nono.named_tuple import NamedTuple
 from nono.policy.environment import child_environment
 from nono.policy.ports import OPEN_PORT, PortGrants, PortPolicy, PortRange
 from nono.sandbox.plan import Rung

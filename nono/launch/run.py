@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from nono import paths
 from nono.audit import event
@@ -24,6 +24,7 @@ from nono.launch.prepare import (
 )
 from nono.launch.state import VARIABLE, State, state_of
 from nono.launch.state_file import StateFile, identity, state_file
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access, Grant, Limits, NetworkMode, SandboxPolicy
 from nono.policy.environment import child_environment, started_in
 from nono.policy.filesystem import HostFilesystem

@@ -9,7 +9,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from posixpath import join
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -23,6 +23,7 @@ from nono.errors import NonoError
 from nono.kernel import process
 from nono.launch.assembly import Assembly, Listening, Warn, assemble, proxy_of
 from nono.launch.cause import cause_of
+from nono.named_tuple import NamedTuple
 from nono.policy.resolve import Resolved
 from nono.private_dir import open_private_dir
 from nono.supervisor import loop

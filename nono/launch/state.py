@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import NetworkMode
 from nono.policy.rulebook import Rulebook
 from nono.policy.strict_json import document_of, value_of

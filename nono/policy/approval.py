@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from nono.errors import ConfigError
+from nono.named_tuple import NamedTuple
 from nono.policy.nearest import did_you_mean
 from nono.policy.profile import ApprovalBackendEntry, ApprovalDefaults, Security
 from nono.policy.upstream import Upstream, parse_upstream

@@ -6,8 +6,9 @@ which every run needs, are frozen as a module: importing json and parsing them t
 
 from collections.abc import Mapping
 from posixpath import dirname, join
-from typing import Any, NamedTuple
+from typing import Any
 
+from nono.named_tuple import NamedTuple
 from nono.policy import frozen_groups
 
 PLATFORM = "linux"

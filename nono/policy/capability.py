@@ -1,8 +1,9 @@
 """What a run may do: the values that every later step reads and none changes."""
 
 from enum import StrEnum
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from nono.named_tuple import NamedTuple
 from nono.policy.ports import PortGrants
 from nono.policy.socket_grant import SocketDirectory, SocketGrant
 

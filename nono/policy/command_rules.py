@@ -6,9 +6,9 @@ slip of the tongue.
 
 from collections.abc import Iterable, Mapping
 from posixpath import basename
-from typing import NamedTuple
 
 from nono.errors import ConfigError, NonoError
+from nono.named_tuple import NamedTuple
 from nono.policy.builtin import Group
 from nono.policy.profile import Profile
 from nono.policy.request import RunRequest

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from posixpath import isabs
-from typing import Any, NamedTuple
+from typing import Any
 
 from nono.errors import ConfigError
+from nono.named_tuple import NamedTuple
 from nono.policy.capture_entry import capture_of
 from nono.policy.destination import derived_variable
 from nono.policy.endpoint import ALLOW_ALL, EndpointPolicy, EndpointRule

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from posixpath import normpath
-from typing import NamedTuple
 
 from nono.errors import NonoError, SandboxError
+from nono.named_tuple import NamedTuple
 from nono.policy.builtin import Group
 from nono.policy.capability import Denial, Grant
 from nono.policy.places import (
@@ -33,7 +33,10 @@ class DenyRules(NamedTuple):
         upward = ancestry(path)
         if any(bypass in upward for bypass in self.bypassed):
             return None
-        return next((denial for denial in self.denials if denial.path in upward), None)
+        for denial in self.denials:  # a loop, since this is asked of every grant
+            if denial.path in upward:
+                return denial
+        return None
 
 
 def group_denials(groups: Iterable[Group], places: Places, fs: Filesystem) -> Iterator[Denial]:
@@ -103,7 +106,10 @@ def enforceable(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem) -> tu
     warnings: list[str] = []
     refused: list[str] = []
     for grant in grants:
-        denial = rules.covering(grant.path) or rules.covering(parent_resolved(grant.original, fs))
+        spelled = parent_resolved(grant.original, fs)
+        denial = rules.covering(grant.path)
+        if denial is None and spelled != grant.path:
+            denial = rules.covering(spelled)
         if denial is None:
             kept.append(grant)
         elif grant.is_users:

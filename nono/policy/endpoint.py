@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from nono.named_tuple import NamedTuple
 from nono.policy.path_glob import PathGlob, compile_glob, exact, loose
 
 Decision = Literal["allow", "approve", "deny"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from nono.errors import ConfigError
+from nono.named_tuple import NamedTuple
 from nono.policy.endpoint import EndpointPolicy, EndpointRule
 from nono.policy.endpoint_entry import allow_list, rule_of
 from nono.policy.hostname import HostError

@@ -1,7 +1,8 @@
 """What the child's inherited environment becomes."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+
+from nono.named_tuple import NamedTuple
 
 # Compared in upper case: some programs fold the case, and nobody needs a lower-case twin of these.
 _NEVER_PREFIXES = ("LD_", "DYLD_", "BASH_FUNC_", "OP_SESSION_", "GIT_CONFIG_", "MALLOC_")

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from posixpath import normpath
-from typing import NamedTuple
 
 from nono import paths
 from nono.errors import ConfigError
+from nono.named_tuple import NamedTuple
 from nono.policy.builtin import Group
 from nono.policy.capability import Access, Denial, Grant, Masking
 from nono.policy.denials import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from posixpath import join
-from typing import NamedTuple
 
+from nono.named_tuple import NamedTuple
 from nono.policy.builtin import Group
 from nono.policy.capability import Access, Grant
 from nono.policy.denials import DenyRules

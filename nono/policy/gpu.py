@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from posixpath import join
-from typing import NamedTuple
 
 from nono.errors import ConfigError, SandboxError
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access, Grant
 from nono.policy.places import Filesystem
 from nono.policy.profile import Profile

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from ipaddress import IPv4Address
-from typing import NamedTuple
 
+from nono.named_tuple import NamedTuple
 from nono.policy.endpoint import EndpointPolicy, most_allowed
 from nono.policy.hostname import HostError, canonical_host, ip_literal
 from nono.policy.network import Allow, HostFilter, Refuse

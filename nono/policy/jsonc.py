@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterator
 from json import loads
 from math import isinf
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
+
+from nono.named_tuple import NamedTuple
 
 MAX_DEPTH = 64
 MAX_FLAWS = 100  # nobody reads more, and finding the line of each takes a while

@@ -1,7 +1,8 @@
 """Where in a request target a key stands: in a segment of its path, or as a parameter of its query."""
 
-from typing import NamedTuple
 from urllib.parse import unquote_plus
+
+from nono.named_tuple import NamedTuple
 
 PLACEHOLDER = b"phantom"  # stands in the slot while a path is judged and recorded
 _MAX_PAIRS = 200

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from nono.named_tuple import NamedTuple
 from nono.policy.network import Allow, HostFilter, Refuse
 
 ORIGIN = "nono learn"

@@ -6,8 +6,9 @@ Reading makes a profile of one, so that default groups, denials and protected ro
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
+from nono.named_tuple import NamedTuple
 from nono.policy import builtin
 from nono.policy.capability import NetworkMode
 from nono.policy.group_choice import group_names

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from nono.apart import found_apart
 from nono.errors import ProfileError
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import NetworkMode
 from nono.policy.manifest import to_profile
 from nono.policy.profile import Profile

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from ipaddress import ip_address
-from typing import NamedTuple
 
+from nono.named_tuple import NamedTuple
 from nono.policy.address import METADATA_HOSTS, classify, describe
 from nono.policy.hostname import HostError as HostError
 from nono.policy.hostname import IpAddress, ip_literal, split_optional_port

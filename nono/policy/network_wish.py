@@ -1,9 +1,9 @@
 """What flags and a profile's network section ask for together, and the network mode that makes."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from nono.errors import ConfigError
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import NetworkMode
 from nono.policy.profile import Network
 from nono.policy.profile_routes import DomainEntry

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import ip_address
-from typing import NamedTuple
 
 from nono.errors import ConfigError
+from nono.named_tuple import NamedTuple
 from nono.policy.address import METADATA_ADDRESSES, METADATA_HOSTS, classify
 from nono.policy.hostname import HostError, canonical_host, ip_literal
 

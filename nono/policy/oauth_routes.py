@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from nono.errors import ConfigError
+from nono.named_tuple import NamedTuple
 from nono.policy.custom_credential import policy_problems, upgrade_problems
 from nono.policy.destination import is_destination
 from nono.policy.endpoint import EndpointPolicy, EndpointRule

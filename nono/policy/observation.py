@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from posixpath import dirname, join
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 from nono.policy.learning_ports import LearningPorts
 from nono.policy.path_verdict import (

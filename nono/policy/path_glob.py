@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple
+
+from nono.named_tuple import NamedTuple
 
 MAX_LENGTH = 1024  # characters of a pattern
 MAX_BRANCHES = 64  # texts that its braces stand for

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from posixpath import dirname
-from typing import NamedTuple
 
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access, Denial, Grant
 from nono.policy.denials import DenyRules
 from nono.policy.places import inside

@@ -4,10 +4,11 @@ Nothing here touches the disk; whoever calls brings a Filesystem that does.
 
 from collections.abc import Callable, Mapping
 from posixpath import basename, dirname, isabs, join, normpath
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 from nono import paths
 from nono.errors import NonoError
+from nono.named_tuple import NamedTuple
 
 Kind = Literal["dir", "file", "device", "socket", "other"]
 EntryKind = Literal["dir", "link", "file"]  # "file": everything else
@@ -166,11 +167,14 @@ def inside(path: str, root: str) -> bool:
 
 
 def ancestry(path: str) -> frozenset[str]:
-    """path and every directory above it: path is inside each of them and inside nothing else."""
-    upward = {path}
-    while path not in ("", "/"):
-        path = dirname(path)
-        upward.add(path)
+    """path and every directory above it: path is inside each of them and inside nothing else.
+
+    path is absolute and normal.
+    """
+    upward = {path, "/"}
+    while above := path.rpartition("/")[0]:
+        upward.add(above)
+        path = above
     return frozenset(upward)
 
 

@@ -6,8 +6,9 @@ the specification that is missing here is in nono.policy.profile_later.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import SandboxPolicy, Wsl2ProxyPolicy
 from nono.policy.profile_routes import (
     CaptureEntry,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from posixpath import exists, join
-from typing import NamedTuple
 
 from nono.errors import NonoError
+from nono.named_tuple import NamedTuple
 from nono.policy import builtin
 from nono.policy.profile_files import SUFFIXES, is_path, user_directory, user_profile_names
 from nono.policy.profile_store import load_profile, own_document

@@ -1,8 +1,9 @@
 """The shape of command_policies: rules for the programs that a command starts."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
+from nono.named_tuple import NamedTuple
 from nono.policy.profile import ApprovalBackendEntry, ApprovalDefaults, OpenUrls
 from nono.policy.profile_routes import DecisionWord, DefaultEntry, PolicyEntry
 from nono.policy.profile_rules import (

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
+from nono.named_tuple import NamedTuple
 from nono.policy.profile import Profile
 from nono.policy.profile_dump import plain
 

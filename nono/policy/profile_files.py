@@ -7,10 +7,11 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from posixpath import dirname, exists, join, realpath
-from typing import Any, NamedTuple
+from typing import Any
 
 from nono import paths
 from nono.errors import ProfileError
+from nono.named_tuple import NamedTuple
 from nono.policy import builtin
 from nono.policy.nearest import did_you_mean
 from nono.regular_file import read_regular_file

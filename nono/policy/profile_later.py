@@ -4,8 +4,9 @@ Checked like everything else, so that a file is right on the day that it is.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
+from nono.named_tuple import NamedTuple
 from nono.policy.profile import Profile
 from nono.policy.profile_commands import CommandPolicies
 from nono.policy.profile_routes import CaptureEntry, CustomCredential, ProviderEntry

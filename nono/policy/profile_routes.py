@@ -3,8 +3,9 @@
 Fields are spelled as in the file; nono.policy.credential_service and its neighbours make values of them.
 """
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
+from nono.named_tuple import NamedTuple
 from nono.policy.profile_rules import (
     NOT_NEGATIVE,
     AbsolutePath,

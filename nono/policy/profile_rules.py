@@ -5,7 +5,9 @@ nono.policy.profile_values, in sentences; a test holds the two together, mutant 
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
+
+from nono.named_tuple import NamedTuple
 
 
 class Conditional(NamedTuple):

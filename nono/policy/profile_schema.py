@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from nono.named_tuple import NamedTuple
 from nono.policy.jsonc import Node, Path
 from nono.policy.profile import Profile
 from nono.policy.profile_complaints import complaints, lists_for_objects

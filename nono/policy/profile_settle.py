@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
+from nono.named_tuple import NamedTuple
 from nono.policy.jsonc import Node
 from nono.policy.nearest import did_you_mean
 from nono.policy.profile_later import later

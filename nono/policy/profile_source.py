@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from nono.errors import ProfileError
+from nono.named_tuple import NamedTuple
 from nono.policy.jsonc import Node, Path, line_and_column, parse
 
 MAX_SHOWN = 30

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from nono.named_tuple import NamedTuple
 from nono.policy.profile import Profile
 from nono.policy.profile_files import find
 from nono.policy.profile_fold import fold, shipped

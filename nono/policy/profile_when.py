@@ -7,7 +7,8 @@ or debian-like for everything that says so of itself. A word for an OS that is n
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+
+from nono.named_tuple import NamedTuple
 
 OS = "linux"
 _SEGMENTS = {"linux": 4, "macos": 2, "windows": 3}

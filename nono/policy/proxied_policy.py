@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from nono.errors import ConfigError
+from nono.named_tuple import NamedTuple
 from nono.policy import builtin, host_rules
 from nono.policy.credential_service import CredentialService, ignored_endpoints, resolve_services
 from nono.policy.endpoint_entry import parse_allow_endpoint, rules_beside

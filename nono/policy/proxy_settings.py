@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
 
 from nono.errors import ConfigError
+from nono.named_tuple import NamedTuple
 from nono.policy.hostname import HostError, canonical_host, split_optional_port
 from nono.policy.network import HostRule, parse_rule, printable
 from nono.policy.no_proxy import NoProxyEntry, parse_all

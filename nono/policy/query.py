@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from posixpath import dirname
 from shlex import quote
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import Absent, Access, Grant, Mask
 from nono.policy.grants import covering, directory_flag, file_flag
 from nono.policy.masking import masked_at

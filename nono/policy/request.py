@@ -1,7 +1,6 @@
 """What a command line asks for, before it meets a profile."""
 
-from typing import NamedTuple
-
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import SandboxPolicy
 
 

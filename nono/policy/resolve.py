@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from posixpath import join
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from nono import paths
 from nono.errors import ConfigError
+from nono.named_tuple import NamedTuple
 from nono.policy import network_wish
 from nono.policy.capability import Access, CapabilitySet, Grant, Limits, NetworkMode, SandboxPolicy, Scopes
 from nono.policy.command_rules import DEPRECATED, CommandRules, command_rules

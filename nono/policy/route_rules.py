@@ -3,8 +3,9 @@
 Named tuples, because the quick ways through nono build policies without importing dataclasses.
 """
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from nono.named_tuple import NamedTuple
 from nono.policy.profile_rules import AbsolutePath, NotNegative
 
 InjectMode = Literal["header", "url_path", "query_param", "basic_auth"]

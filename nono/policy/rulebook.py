@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from nono import paths
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet, Grant
 from nono.policy.denials import DenyRules
 from nono.policy.path_verdict import FilePolicy, GrantTable

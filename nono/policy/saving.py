@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
-from typing import Any, NamedTuple
+from typing import Any
 
+from nono.named_tuple import NamedTuple
 from nono.policy.places import inside
 
 LONGEST = 400  # characters of a value that a person would still read

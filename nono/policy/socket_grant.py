@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 from posixpath import dirname
-from typing import NamedTuple
 
+from nono.named_tuple import NamedTuple
 from nono.policy.places import inside
 
 

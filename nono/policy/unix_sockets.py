@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from posixpath import dirname
-from typing import NamedTuple
 
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import Grant
 from nono.policy.denials import DenyRules
 from nono.policy.grants import accesses

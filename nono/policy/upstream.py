@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
+from nono.named_tuple import NamedTuple
 from nono.policy.hostname import HostError, canonical_host, ip_literal, split_optional_port
 
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@-]*)*", re.ASCII)  # RFC 3986, without percent-encoding

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from nono.named_tuple import NamedTuple
 from nono.policy.network import HostRule
 from nono.policy.upstream import is_loopback
 from nono.proxy.message import Header

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Container, Mapping, Sequence
-from typing import NamedTuple
 from urllib.parse import quote
 
+from nono.named_tuple import NamedTuple
 from nono.policy.no_proxy import NoProxyEntry
 
 LOOPBACK_NO_PROXY = ("localhost", "127.0.0.1")

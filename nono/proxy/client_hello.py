@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+
+from nono.named_tuple import NamedTuple
 
 MAX_HELLO_BYTES = 16 * 1024  # records and headers together; post-quantum key shares take about 2 KiB
 _HANDSHAKE = 22

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import anyio
 
+from nono.named_tuple import NamedTuple
 from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
 from nono.policy.upstream import parse_upstream
 from nono.proxy.content_coding import ContentCodingError, decoder

@@ -9,8 +9,9 @@ import threading
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
+from nono.named_tuple import NamedTuple
 from nono.proxy.message import Header
 from nono.proxy.recorded_text import (
     MAX_KEPT_BYTES,

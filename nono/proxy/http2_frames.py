@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import NamedTuple
+
+from nono.named_tuple import NamedTuple
 
 MAX_FRAME_BYTES = 16 * 1024  # SETTINGS_MAX_FRAME_SIZE, at the value the protocol begins with
 MAX_HEAD_BYTES = 64 * 1024  # of one header block as it is encoded

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from nono.credentials.credential import LeakWatcher
+from nono.named_tuple import NamedTuple
 from nono.proxy.message import Header, ResponseHead
 from nono.proxy.response_filter import BodyFilter, Tap, clean_head, filtered, masked
 from nono.proxy.usage import Usage, UsageMeter, provider_of

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from enum import Enum
 from functools import lru_cache
-from typing import NamedTuple
+
+from nono.named_tuple import NamedTuple
 
 Header = tuple[bytes, bytes]  # the name as it was sent, the value without surrounding blanks
 

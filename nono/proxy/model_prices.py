@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from posixpath import dirname, join
-from typing import NamedTuple
 
 import nono.policy
+from nono.named_tuple import NamedTuple
 
 
 class Price(NamedTuple):

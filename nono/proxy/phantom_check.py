@@ -7,11 +7,11 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import NamedTuple
 from urllib.parse import unquote, unquote_plus
 
 from nono.credentials.credential import Outgoing
 from nono.credentials.login_phantom import MARK
+from nono.named_tuple import NamedTuple
 from nono.policy import key_slot
 from nono.policy.route_rules import Inject
 from nono.proxy.message import Header

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import anyio
 
 from nono.approval.request import Answer, Approver, EndpointRequest
 from nono.credentials.credential import Injection
 from nono.errors import CredentialError
+from nono.named_tuple import NamedTuple
 from nono.policy.endpoint import EndpointVerdict
 from nono.policy.rate_limit import TokenBucket
 from nono.proxy import refusal

@@ -6,7 +6,9 @@ import json
 import re
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from nono.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from nono.audit.event import DenialCategory

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import httptools
 
+from nono.named_tuple import NamedTuple
 from nono.proxy.message import (
     MAX_HEAD_BYTES,
     MAX_HEADERS,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from nono.credentials.credential import Injection, Outgoing
+from nono.named_tuple import NamedTuple
 from nono.proxy.content_coding import accept_encoding
 from nono.proxy.message import (
     BodyKind,

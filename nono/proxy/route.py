@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from nono.credentials.credential import Credential
+from nono.named_tuple import NamedTuple
 from nono.policy.endpoint import ALLOW_ALL, EndpointPolicy
 from nono.policy.hostname import ip_literal
 from nono.policy.route_rules import (

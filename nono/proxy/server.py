@@ -8,11 +8,12 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from nono.audit.event import Recorder
+from nono.named_tuple import NamedTuple
 from nono.policy.route_rules import NO_IDENTITY
 from nono.proxy.dial import Resolver, system_resolver
 from nono.proxy.filter import HostPolicy

@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio.abc import TaskGroup
 
 from nono.approval.request import Approver
 from nono.audit.event import Recorder
+from nono.named_tuple import NamedTuple
 from nono.policy.route_rules import NO_IDENTITY
 from nono.proxy import refusal
 from nono.proxy.connection_set import ConnectionSet, WindsDown

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
+from nono.named_tuple import NamedTuple
 from nono.policy import hostname
 from nono.proxy.message import MessageError
 

@@ -10,10 +10,10 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from posixpath import join
-from typing import NamedTuple
 from warnings import catch_warnings, simplefilter
 
 from nono.credentials.reading import read_at_most
+from nono.named_tuple import NamedTuple
 from nono.private_dir import open_private_dir
 
 BUNDLE = "intercept-ca.pem"

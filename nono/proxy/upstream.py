@@ -6,10 +6,11 @@ import asyncio
 import select
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple, Protocol, cast
+from typing import Protocol, cast
 
 import httptools
 
+from nono.named_tuple import NamedTuple
 from nono.policy.route_rules import TlsIdentity
 from nono.proxy.chain import Via
 from nono.proxy.message import (

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from nono.named_tuple import NamedTuple
 from nono.proxy.json_picker import JsonPicker, Path
 
 Provider = Literal["openai", "anthropic", "gemini"]

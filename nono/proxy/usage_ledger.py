@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from nono.named_tuple import NamedTuple
 from nono.policy.route_rules import NO_LIMITS, UsageLimits
 from nono.proxy.model_prices import ModelPrices
 from nono.proxy.usage import UNKNOWN_MODEL, Usage

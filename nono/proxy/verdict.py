@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from nono.credentials.credential import Header, Outgoing, RequestFacts
+from nono.named_tuple import NamedTuple
 from nono.policy.endpoint import EndpointVerdict
 from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy.filter import HostPolicy

@@ -5,11 +5,12 @@ import os
 import signal
 import stat
 from collections.abc import Collection
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from nono.errors import LaunchError, SandboxError
 from nono.kernel import capabilities, filters, process, seccomp
 from nono.kernel.uapi_process import AF_UNIX
+from nono.named_tuple import NamedTuple
 from nono.sandbox.apply import restrict
 from nono.sandbox.plan import NotifyProgram, SandboxPlan, StaticFilter
 

@@ -1,7 +1,8 @@
 """What this kernel can do for us, as found out by trying."""
 
 from enum import StrEnum
-from typing import NamedTuple
+
+from nono.named_tuple import NamedTuple
 
 
 class Listener(StrEnum):

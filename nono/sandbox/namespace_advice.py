@@ -1,7 +1,8 @@
 """Words why a namespace of the command's own cannot be had, and what would change that."""
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from nono.named_tuple import NamedTuple
 from nono.sandbox.facts import NamespaceFacts
 
 

@@ -1,9 +1,9 @@
 """Draws the kernel state of one run from its capabilities and the host's facts."""
 
 from enum import StrEnum
-from typing import NamedTuple
 
 from nono.kernel import landlock_rights, uapi_landlock
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet, NetworkMode, SandboxPolicy, Scopes, Wsl2ProxyPolicy
 from nono.policy.ports import PortGrants, PortRange, united
 from nono.sandbox.facts import HostFacts, Listener

@@ -6,9 +6,9 @@ import errno
 import json
 import os
 from collections.abc import Callable
-from typing import NamedTuple
 
 from nono.kernel import filters, inotify, landlock, process, seccomp, uapi_landlock
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import Masking
 from nono.sandbox import host
 from nono.sandbox.facts import HostFacts, Listener, MaskFacts, NamespaceFacts

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from nono.kernel import landlock_rights, uapi_landlock
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet
 from nono.sandbox.plan import Enforcement, NotifyProgram, Refusal, Rung
 

@@ -6,7 +6,9 @@ Named tuples, as in nono.policy.profile: where there is no file, nothing imports
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+from nono.named_tuple import NamedTuple
 
 DEFAULT_THEME = "mocha"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 from ipaddress import IPv4Address
 from sys import byteorder
-from typing import NamedTuple
 
+from nono.named_tuple import NamedTuple
 from nono.policy.ports import LISTEN_PORT, PortGrants, PortPolicy
 from nono.policy.unix_sockets import UNIX_SOCKET, UNIX_SOCKET_BIND, UnixSocketRules, shown
 from nono.supervisor.syscall_args import (

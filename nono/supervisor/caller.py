@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+
+from nono.named_tuple import NamedTuple
 
 _STATUS_LINES = (b"Uid:", b"Gid:", b"Groups:", b"CapEff:")
 

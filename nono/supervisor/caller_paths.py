@@ -7,9 +7,9 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from nono.kernel import open_path
+from nono.named_tuple import NamedTuple
 from nono.supervisor.caller import open_root, standing
 from nono.supervisor.trapped_call import HiddenCallerError
 

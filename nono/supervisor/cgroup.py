@@ -11,9 +11,9 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import NamedTuple
 
 from nono.errors import LaunchError, SandboxError
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import Limits
 from nono.sandbox import host
 from nono.supervisor import cgroup_place

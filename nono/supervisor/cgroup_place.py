@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from posixpath import dirname, join
-from typing import NamedTuple
 
+from nono.named_tuple import NamedTuple
 from nono.policy.places import inside
 
 FILE_SYSTEM = "cgroup2"

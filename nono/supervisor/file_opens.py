@@ -13,7 +13,6 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
 
 import anyio
 from anyio.abc import TaskGroup
@@ -22,6 +21,7 @@ from nono.approval.request import Approver, FileOpen
 from nono.audit.event import Recorder
 from nono.kernel import capabilities, notify, process
 from nono.kernel import uapi_open as uapi
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 from nono.policy.path_verdict import FilePolicy
 from nono.supervisor.call_events import refused_open

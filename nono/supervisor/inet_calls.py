@@ -11,9 +11,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from nono.kernel import socket_names
+from nono.named_tuple import NamedTuple
 from nono.supervisor import adjudicator
 from nono.supervisor.adjudicator import NetworkGrants, Perform, Refuse
 from nono.supervisor.call_events import performed

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from nono.audit import event
+from nono.named_tuple import NamedTuple
 from nono.policy.limits import shown_size
 
 if TYPE_CHECKING:

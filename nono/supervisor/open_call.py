@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from nono.kernel import uapi_open as uapi
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 
 _INT_BITS = 32

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
 
 from nono.kernel import uapi_open as uapi
+from nono.named_tuple import NamedTuple
 from nono.supervisor.open_call import signed
 
 

@@ -13,11 +13,11 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
-from typing import NamedTuple
 
 import anyio
 
 from nono.kernel.process import signal_thread
+from nono.named_tuple import NamedTuple
 
 PROCESSES_MAX = 512  # more are not held: each takes a descriptor
 PATIENCE_S = 2.0  # for a command that forks as fast as it is stopped

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from posixpath import exists, join
 from secrets import token_hex
-from typing import NamedTuple
 
 from nono import paths
 from nono.cli import profile_text, whole_file
 from nono.cli.console import printable
 from nono.errors import NonoError, ProfileError
+from nono.named_tuple import NamedTuple
 from nono.policy import builtin
 from nono.policy.group_choice import group_names, groups_in_force
 from nono.policy.nearest import did_you_mean

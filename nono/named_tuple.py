@@ -1,0 +1,64 @@
+"""`typing.NamedTuple` for a tenth of its price: a constructor is compiled when it is first called (ADR 4)."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # a type checker's own constant, without importing typing
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, NamedTuple  # noqa: TID251 - what this module stands in for
+
+    __all__ = ["NamedTuple"]
+else:
+    from collections import _tuplegetter  # how namedtuple's fields are read, in C
+
+    class _Values(tuple):
+        """What every named tuple inherits; the names and what they do are those of collections.namedtuple."""
+
+        __slots__ = ()
+
+        def __new__(cls, *values: Any, **named: Any) -> Any:
+            names = "".join(f"{field}, " for field in cls._fields)
+            constructor = eval(f"lambda _cls, {names}: _tuple(_cls, ({names}))", {"_tuple": tuple.__new__})
+            constructor.__qualname__ = f"{cls.__name__}.__new__"  # as Python names it to who calls it wrongly
+            constructor.__defaults__ = tuple(cls._field_defaults.values())
+            cls.__new__ = constructor
+            return constructor(cls, *values, **named)
+
+        @classmethod
+        def _make(cls, values: Iterable[Any]) -> Any:
+            made = tuple.__new__(cls, values)
+            if len(made) != len(cls._fields):
+                raise TypeError(f"Expected {len(cls._fields)} arguments, got {len(made)}")
+            return made
+
+        def _replace(self, /, **changes: Any) -> Any:
+            made = self._make(map(changes.pop, self._fields, self))
+            if changes:
+                raise TypeError(f"Got unexpected field names: {list(changes)!r}")
+            return made
+
+        __replace__ = _replace
+
+        def _asdict(self) -> dict[str, Any]:
+            return dict(zip(self._fields, self, strict=True))
+
+        def __repr__(self) -> str:
+            fields = (f"{name}={value!r}" for name, value in self._asdict().items())
+            return f"{type(self).__name__}({', '.join(fields)})"
+
+        def __getnewargs__(self) -> tuple[Any, ...]:
+            return tuple(self)
+
+    class _Maker(type):
+        """Makes a plain subclass of tuple of a class body, as `typing.NamedTuple` does."""
+
+        def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any]) -> Any:
+            made: Any = type(name, (_Values,), {"__slots__": (), **body})
+            made._fields = made.__match_args__ = tuple(made.__annotations__)
+            made._field_defaults = {field: body[field] for field in made._fields if field in body}
+            for index, field in enumerate(made._fields):
+                setattr(made, field, _tuplegetter(index, ""))
+            return made
+
+    # Past its metaclass, so that the first class which that sees is one below this one.
+    NamedTuple = type.__new__(_Maker, "NamedTuple", (), {"__module__": __name__})
