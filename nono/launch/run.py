@@ -203,10 +203,14 @@ class Start(NamedTuple):
         environment = child_environment(self.environ, prepared.resolved.environment)
         environment = started_in(workdir, environment, prepared.resolved.environment)
         environment |= {**self.handed_out, **added}
-        if self.state is not None and self.state.write(self._own_state(own)):
-            environment[VARIABLE] = self.state.path
+        state = self.state if self.state is not None and self.state.create() else None
+        if state is not None:
+            environment[VARIABLE] = state.path
         assert prepared.program is not None  # or it was a dry run
-        return self.launcher.restrict(plan, Command(prepared.program, prepared.argv, environment, workdir))
+        self.launcher.begin_restrict(plan, Command(prepared.program, prepared.argv, environment, workdir))
+        if state is not None:
+            state.write(self._own_state(own))
+        return self.launcher.end_restrict()
 
     def _own_state(self, own: Iterable[Grant]) -> State:
         prepared = self.prepared

@@ -17,13 +17,13 @@ from nono.policy.places import CHILD_RELATIVE_DIRECTORIES, CHILD_RELATIVE_FILES,
 from nono.private_dir import open_private_dir
 
 _PREFIX, _SUFFIX = ".nono-", ".json"
-_UNFINISHED = ".new"  # before the name, as long as it is not written and locked
+_UNFINISHED = ".new"  # before the name, as long as it is not locked
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MAX_BYTES = 8 * 1024 * 1024
 
 
 class StateFile:
-    """The place of the file, until it is written and after."""
+    """The place of the file, until it is made and after."""
 
     def __init__(self, directory_fd: int, path: str, warn: Callable[[str], None]) -> None:
         self.path = path  # canonical
@@ -31,16 +31,13 @@ class StateFile:
         self._warn = warn
         self._fd = -1
 
-    def write(self, state: State) -> bool:
-        """Write it, once. False, and a warning, when it cannot be: the command then does without."""
+    def create(self) -> bool:
+        """Make it, empty, once. False, and a warning, when it cannot be: the command then does without."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         name = basename(self.path)
-        content = json.dumps(state_document(state)).encode("ascii")
         try:
             self._fd = os.open(_UNFINISHED + name, flags, 0o600, dir_fd=self._directory_fd)
-            with open(self._fd, "wb", closefd=False) as file:
-                os.fchmod(self._fd, 0o600)  # a umask may have taken the owner's bits away
-                file.write(content)
+            os.fchmod(self._fd, 0o600)  # a umask may have taken the owner's bits away
             # Held to the end, so that what a supervisor leaves that was killed is known by it. Named last, or
             # another run could take it for that.
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -50,13 +47,26 @@ class StateFile:
             return False
         return True
 
+    def write(self, state: State) -> None:
+        """Fill it, once, before the command runs. A warning, and an empty place, when it cannot be."""
+        content = json.dumps(state_document(state)).encode("ascii")
+        try:
+            with open(self._fd, "wb", closefd=False) as file:
+                file.write(content)
+        except OSError as error:
+            self._warn(_without(self.path, error))
+            self._unlink()
+
     def remove(self) -> None:
         """Whatever there is of it."""
+        self._unlink()
+        if self._fd >= 0:
+            os.close(self._fd)
+
+    def _unlink(self) -> None:
         for name in (basename(self.path), _UNFINISHED + basename(self.path)):
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=self._directory_fd)
-        if self._fd >= 0:
-            os.close(self._fd)
 
 
 @contextmanager

@@ -81,8 +81,8 @@ class Launcher:
             raise LaunchError("the launcher sent no listener, or no socket maker")
         return listener, maker if isinstance(maker, int) else None
 
-    def restrict(self, plan: SandboxPlan, command: Command) -> int | None:
-        """Have the launcher restrict itself. Its listener's number there; None when it has none."""
+    def begin_restrict(self, plan: SandboxPlan, command: Command) -> None:
+        """Have the launcher restrict itself, while the supervisor goes on with something else."""
         self.settle()
         self._send(
             {
@@ -90,6 +90,9 @@ class Launcher:
                 "command": [command.program, list(command.argv), command.environment, command.workdir],
             }
         )
+
+    def end_restrict(self) -> int | None:
+        """Returns once it is restricted: its listener's number there; None when it has none."""
         number = self._receive()["listener"]
         return number if isinstance(number, int) else None
 

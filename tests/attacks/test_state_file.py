@@ -195,6 +195,17 @@ def test_a_run_whose_state_cannot_be_kept_says_so_and_goes_on(sandbox: NonoRun) 
     assert "`nono why --self` will not work inside" in run.stderr
 
 
+def test_a_run_whose_state_finds_no_room_says_so_and_leaves_nothing_half_written(sandbox: NonoRun) -> None:
+    command = ["sh", "-c", 'cat "$NONO_CAP_FILE"']
+    told = [
+        sandbox.run(command, flags=("--no-audit",), profile=BLOCKED, wrapper=("prlimit", f"--fsize={size}"))
+        for size in (1000, "unlimited")
+    ]
+    assert [run.exit_code for run in told] == [1, 0]
+    assert "No such file" in told[0].stderr
+    assert ["File too large" in run.stderr for run in told] == [True, False]
+
+
 @pytest.mark.parametrize(
     ("content", "mode", "problem"),
     [
