@@ -53,7 +53,8 @@ else:
         """Makes a plain subclass of tuple of a class body, as `typing.NamedTuple` does."""
 
         def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any]) -> Any:
-            made: Any = type(name, (_Values,), {"__slots__": (), **body})
+            others = (base for base in bases if type(base) is not _Maker)  # Generic, at most
+            made: Any = type(name, (_Values, *others), {"__slots__": (), **body})
             made._fields = made.__match_args__ = tuple(made.__annotations__)
             made._field_defaults = {field: body[field] for field in made._fields if field in body}
             for index, field in enumerate(made._fields):

@@ -8,25 +8,15 @@ as long, so that even a scan that never ends costs a bounded number of records p
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+
+from nono.named_tuple import NamedTuple
 
 MAX_KEYS = 1024
 WINDOW_S = 1.0
 MAX_WINDOW_S = 256.0
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """Write this refusal now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Skip:
-    """It was counted and will be part of a Folded."""
-
-
-@dataclass(frozen=True, slots=True)
-class Folded[Key: Hashable]:
+class Folded[Key: Hashable](NamedTuple):
     """Refusals that were only counted. key None: those beyond the keys that one window keeps apart."""
 
     key: Key | None
@@ -49,19 +39,19 @@ class Coalescer[Key: Hashable]:
         """When flush next has something to do, None while no window is open."""
         return self._end_s
 
-    def admit(self, key: Key, now_s: float) -> Record | Skip:
-        """Whether this refusal is written at once or counted."""
+    def admit(self, key: Key, now_s: float) -> bool:
+        """Whether this refusal is written at once; False: it was counted, and will be part of a Folded."""
         self._finish(now_s)
         if self._end_s is None:
             self._end_s = now_s + self._length_s
         if key in self._repeats:
             self._repeats[key] += 1
-            return Skip()
+            return False
         if len(self._repeats) >= self._max_keys:
             self._beyond += 1
-            return Skip()
+            return False
         self._repeats[key] = 0
-        return Record()
+        return True
 
     def flush(self, now_s: float) -> list[Folded[Key]]:
         """The counts of the windows that have ended, each exactly once."""

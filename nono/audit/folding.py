@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Literal, cast
 
 from nono.audit import event
-from nono.audit.coalesce import Coalescer, Folded, Record
+from nono.audit.coalesce import Coalescer, Folded
 from nono.audit.event import SEVERAL, TIME, Event, Recorder
 from nono.clock import unix_ms
 
@@ -48,13 +48,13 @@ class FoldingRecorder:
         fields = cast(Event, recorded["event"])
         key = cast(Key, tuple(item for item in fields.items() if item[0] != TIME))
         coalescer = self._coalescers[cast(Decision, fields["decision"])]
-        if isinstance(coalescer.admit(key, self._clock()), Record):
+        if coalescer.admit(key, self._clock()):
             self._recorder(recorded)
         self.flush()
 
     def _fold_open(self, recorded: event.UnaskedDecision) -> None:
         unasked = recorded.unasked
-        if isinstance(self._opens[unasked.is_granted].admit(unasked, self._clock()), Record):
+        if self._opens[unasked.is_granted].admit(unasked, self._clock()):
             self._recorder(recorded)
         self.flush()
 

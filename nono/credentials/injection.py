@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
 from urllib.parse import quote
 
 from nono.credentials.content import text_problem
@@ -43,106 +42,107 @@ def injection_of(inject: Inject, secret: Secret) -> Injection:
             return QueryInjection(inject.query_param, secret)
 
 
-@dataclass(frozen=True, slots=True)
 class HeaderInjection:
     """One header field with the secret in it."""
 
-    header: str
-    format: str  # exactly one `{}` stands for the secret
-    secret: Secret
+    __slots__ = ("_format", "_header", "_secret")
 
     needs_body = False
 
-    def __post_init__(self) -> None:
-        _check_header(self.header)
-        if self.format.count("{}") != 1:
+    def __init__(self, header: str, format: str, secret: Secret) -> None:
+        """In format, exactly one `{}` stands for the secret."""
+        _check_header(header)
+        if format.count("{}") != 1:
             raise CredentialError("credential_format must contain '{}' once, where the credential goes")
-        problem = _field_problem(self.format.replace("{}", "x"))
+        problem = _field_problem(format.replace("{}", "x"))
         if problem is not None:
             raise CredentialError(f"credential_format: {problem}")
-        _check_field(self.header, self.secret)
+        _check_field(header, secret)
+        self._header = header
+        self._format = format
+        self._secret = secret
 
     @property
     def header_names(self) -> frozenset[bytes]:
-        return frozenset((self.header.lower().encode("ascii"),))
+        return frozenset((self._header.lower().encode("ascii"),))
 
     def inject(self, request: Outgoing) -> Injected:
-        value = self.format.replace("{}", self.secret.reveal()).encode("latin-1")
-        return Injected(request.target, [(self.header.encode("ascii"), value)])
+        value = self._format.replace("{}", self._secret.reveal()).encode("latin-1")
+        return Injected(request.target, [(self._header.encode("ascii"), value)])
 
 
-@dataclass(frozen=True, slots=True)
 class HeadersInjection:
     """Header fields that a credential helper named itself."""
 
-    headers: Sequence[tuple[str, Secret]]
+    __slots__ = ("_headers",)
 
     needs_body = False
 
-    def __post_init__(self) -> None:
-        for name, value in self.headers:
+    def __init__(self, headers: Sequence[tuple[str, Secret]]) -> None:
+        for name, value in headers:
             _check_header(name)
             _check_field(name, value)
+        self._headers = headers
 
     @property
     def header_names(self) -> frozenset[bytes]:
-        return frozenset(name.lower().encode("ascii") for name, _ in self.headers)
+        return frozenset(name.lower().encode("ascii") for name, _ in self._headers)
 
     def inject(self, request: Outgoing) -> Injected:
-        fields = [(name.encode("ascii"), value.reveal().encode("latin-1")) for name, value in self.headers]
+        fields = [(name.encode("ascii"), value.reveal().encode("latin-1")) for name, value in self._headers]
         return Injected(request.target, fields)
 
 
-@dataclass(frozen=True, slots=True)
 class PathInjection:
     """The secret in a segment of the path, in the place of what the child put there."""
 
-    pattern: str
-    replacement: str
-    secret: Secret
+    __slots__ = ("_pattern", "_replacement", "_secret")
 
     needs_body = False
     header_names: frozenset[bytes] = frozenset()
 
-    def __post_init__(self) -> None:
-        if self.pattern.count("{}") != 1 or self.replacement.count("{}") != 1:
+    def __init__(self, pattern: str, replacement: str, secret: Secret) -> None:
+        if pattern.count("{}") != 1 or replacement.count("{}") != 1:
             raise CredentialError("path_pattern and path_replacement must contain '{}' once")
-        text = self.secret.reveal()
+        text = secret.reveal()
         # Percent-encoding would be another key to the upstream; a slash would be another path.
         if not _PATH_SEGMENT.fullmatch(text) or text in (".", ".."):
             raise CredentialUnavailable(
                 "the value has characters that a path cannot carry", hint="store the credential again"
             )
+        self._pattern = pattern
+        self._replacement = replacement
+        self._secret = secret
 
     def inject(self, request: Outgoing) -> Injected:
         """ValueError when the path has no place for it."""
         # What was found on the way in holds the place; the pattern alone may fit earlier, in the base path.
-        slot = key_slot.find_placeholder(self.pattern, request.target)
+        slot = key_slot.find_placeholder(self._pattern, request.target)
         if slot is None:
             raise ValueError("the path has no place for the credential")
-        key = self.secret.reveal().encode("ascii")
-        return Injected(key_slot.fill_path(request.target, slot, key, self.replacement), [])
+        key = self._secret.reveal().encode("ascii")
+        return Injected(key_slot.fill_path(request.target, slot, key, self._replacement), [])
 
 
-@dataclass(frozen=True, slots=True)
 class QueryInjection:
     """The secret as the one parameter of its name in the query."""
 
-    name: str
-    secret: Secret
+    __slots__ = ("_name", "_secret")
 
     needs_body = False
     header_names: frozenset[bytes] = frozenset()
 
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9_-]+", self.name, re.ASCII):
-            raise CredentialError(f"query_param_name {self.name!r} is no name of a parameter")
-        if not self.secret.reveal():
+    def __init__(self, name: str, secret: Secret) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", name, re.ASCII):
+            raise CredentialError(f"query_param_name {name!r} is no name of a parameter")
+        if not secret.reveal():
             raise CredentialUnavailable("the value is empty", hint="store the credential again")
+        self._name = name
+        self._secret = secret
 
     def inject(self, request: Outgoing) -> Injected:
-        value = quote(self.secret.reveal(), safe="").encode("ascii")
-        return Injected(key_slot.with_query(self.name, request.target, value), [])
+        value = quote(self._secret.reveal(), safe="").encode("ascii")
+        return Injected(key_slot.with_query(self._name, request.target, value), [])
 
 
 def _basic(secret: Secret) -> Secret:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
+from nono.named_tuple import NamedTuple
 from nono.policy.unix_sockets import shown
 
 # linux/socket.h, include/uapi/linux/un.h, include/uapi/linux/in6.h
@@ -17,8 +17,7 @@ SOCKADDR_UN_BYTES = 110
 SOCKADDR_STORAGE_BYTES = 128
 
 
-@dataclass(frozen=True, slots=True)
-class InetAddress:
+class InetAddress(NamedTuple):
     """A TCP destination or local address. IPv4-mapped IPv6 is kept as the IPv4 address it means."""
 
     host: IPv4Address | IPv6Address
@@ -28,8 +27,7 @@ class InetAddress:
         return f"[{self.host}]:{self.port}" if self.host.version == 6 else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class UnixAddress:
+class UnixAddress(NamedTuple):
     """A pathname socket, as the child spelled it: bytes, possibly relative to its directory."""
 
     path: bytes
@@ -38,8 +36,7 @@ class UnixAddress:
         return "unix:" + shown(self.path.decode("utf-8", "surrogateescape"))
 
 
-@dataclass(frozen=True, slots=True)
-class AbstractUnixAddress:
+class AbstractUnixAddress(NamedTuple):
     """A socket in the abstract namespace; the name comes without its leading NUL."""
 
     name: bytes
@@ -48,16 +45,14 @@ class AbstractUnixAddress:
         return "unix:<abstract>"
 
 
-@dataclass(frozen=True, slots=True)
-class UnnamedUnixAddress:
+class UnnamedUnixAddress(NamedTuple):
     """AF_UNIX without a name: binding to it picks an abstract one (autobind)."""
 
     def __str__(self) -> str:
         return "unix:<unnamed>"
 
 
-@dataclass(frozen=True, slots=True)
-class OtherAddress:
+class OtherAddress(NamedTuple):
     """A family that no rule speaks of, AF_UNSPEC (dissolve the association) among them."""
 
     family: int
