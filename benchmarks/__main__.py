@@ -38,7 +38,8 @@ PAGE = machine.ROOT / "docs/benchmarks.md"
 HOW = (
     "Each cell is `median [least to most]` over the rounds of one run, in which all that stands in a row "
     "takes turns. Times drift by a quarter on a shared machine: compare ratios, and those of one page only. "
-    "Traffic stays on loopback. The load and the upstream share a CPU that the proxy is not on.",
+    "Traffic stays on loopback. The load and the upstream share a CPU that the proxy is not on; "
+    "the load has the lowest priority in every place.",
     "Written by `make bench`.",
 )
 
