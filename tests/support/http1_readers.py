@@ -136,42 +136,47 @@ class _Relay:
         self.fields: Sequence[Header] = ()
         self.end: End = "unfinished"
         self.reusable = False
+        self.faults: list[str] = []  # an exception here would be taken for one of the upstream's
         self._chunked = False
 
     def response_interim(self, head: ResponseHead) -> None:
-        assert self.head is None
+        self._expect(self.head is None, "an interim response behind the final one")
         self.interim.append(head.status)
 
     def response_started(self, head: ResponseHead) -> None:
-        assert self.head is None
+        self._expect(self.head is None, "a second response")
         self.head = head
         self.wire, self._chunked = response_for_client(
             head, to_version=b"1.1", closes=False, credentialed=False
         )
 
     def response_body(self, piece: bytes) -> None:
-        assert piece
-        assert self.head is not None
-        assert self.end == "unfinished"
+        self._expect(bool(piece), "an empty piece")
+        self._expect(self.head is not None, "a body before its head")
+        self._expect(self.end == "unfinished", "a body behind its end")
         self.body += piece
         self.wire += chunk(piece) if self._chunked else piece
 
     def response_flush(self) -> None: ...
 
     def response_finished(self, fields: Sequence[Header], *, reusable: bool) -> None:
-        assert self.end == "unfinished"
+        self._expect(self.end == "unfinished", "a second end")
         self.fields, self.reusable, self.end = fields, reusable, "clean"
         if self._chunked:
             self.wire += last_chunk(fields)
 
     def response_switched(self, head: ResponseHead) -> None:
-        raise AssertionError("nobody asked for another protocol")
+        self._expect(False, "a switch that nobody asked for")
 
     def upstream_failed(self, reason: str) -> None:
-        assert self.end == "unfinished"
+        self._expect(self.end == "unfinished", "a second end")
         self.end = "refused"
 
     def upstream_writable(self, writable: bool) -> None: ...
+
+    def _expect(self, holds: bool, fault: str) -> None:
+        if not holds:
+            self.faults.append(fault)
 
 
 class _Wire(asyncio.Transport):
@@ -207,6 +212,7 @@ def nono_response(pieces: Iterable[bytes], method: bytes) -> Relayed:
     if not transport.is_closing():
         connection.eof_received()
         connection.connection_lost(None)
+    assert relay.faults == []
     head = relay.head
     if head is None:
         return Relayed(Reading((), relay.end), b"", tuple(relay.interim), False)

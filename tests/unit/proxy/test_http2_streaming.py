@@ -517,3 +517,19 @@ def test_a_client_with_the_smallest_window_still_gets_everything() -> None:
                 client.h2.increment_flow_control_window(1, number)
                 client.flush()
     assert (answer.body, answer.trailers) == (b"x" * 300, [("x-end", "1")])
+
+
+@pytest.mark.parametrize("first", ["nothing", "interim"])
+def test_a_body_before_its_head_is_a_502_and_none_of_it_passes(first: str) -> None:
+    def handler(stream: Stream) -> None:
+        if first == "interim":
+            stream.head(103)
+        if stream.path.endswith(b"/forged"):
+            stream.send(b"forged")
+        stream.respond(body=b"ok")
+
+    with h2_stage(handler) as (stage, _), stage.client() as client:
+        answers = [client.get(path, fields=[KEY]) for path in ("/v1/forged", "/v1/x")]
+    assert [answer.status for answer in answers] == [502, 200]
+    assert b"forged" not in answers[0].body
+    assert answers[1].body == b"ok"

@@ -122,11 +122,17 @@ def test_a_stream_whose_length_belies_its_body_never_looks_complete() -> None:
 
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+FORGED = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
 BAD_RESPONSES = {
     "CL twice": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc",
     "CL and TE": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "another coding": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nabc",
     "status 999": b"HTTP/1.1 999 X\r\nContent-Length: 0\r\n\r\n",
+    "a body of an interim response": b"HTTP/1.1 199 OK\r\nContent-Length: 44\r\n\r\n" + FORGED,
+    "chunks of an interim response": b"HTTP/1.1 199 OK\r\nTransfer-Encoding: chunked\r\n\r\n2c\r\n" + FORGED,
+    "trailers of an interim response": (
+        b"HTTP/1.1 199 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Forged: 1\r\n\r\n" + OK
+    ),
     "flood of interim responses": b"HTTP/1.1 103 Early Hints\r\n\r\n" * 17 + OK,
     "head without end": b"HTTP/1.1 200 OK\r\nX: " + b"a" * 80_000,
     "too many fields": b"HTTP/1.1 200 OK\r\n" + b"X: 1\r\n" * 101 + b"Content-Length: 0\r\n\r\n",
