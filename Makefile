@@ -22,7 +22,7 @@ $(READY): pyproject.toml uv.lock
 demo: $(READY) ## show the main job without keys or Internet
 	@$(BIN)/python -m tests.demo
 
-test: $(READY) ## run the whole suite, as root or as an ordinary user
+test: $(READY) ## run the suite, as root or as an ordinary user; what is marked slow is for test-long
 	@$(BIN)/python -m pytest
 
 test-kernel: $(READY) ## run what depends on who you are: kernel, attacks, end to end

@@ -48,7 +48,7 @@ class StateFile:
         return True
 
     def write(self, state: State) -> None:
-        """Fill it, once, before the command runs. A warning, and an empty place, when it cannot be."""
+        """Fill it, once, before the command runs. When it cannot be: a warning, and the file is gone."""
         content = json.dumps(state_document(state)).encode("ascii")
         try:
             with open(self._fd, "wb", closefd=False) as file:

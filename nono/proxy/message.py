@@ -276,7 +276,8 @@ def response_head(
     seen = _Steering(fields, names)
     body = _framing(seen, raw_version, _BODY_UNTIL_CLOSE)
     if status < 200 and body not in (_BODY_UNTIL_CLOSE, _EMPTY_BODY):
-        # It has none (RFC 9112 section 6.3), but llhttp would read one, and a client what is in it as a head.
+        # It has none (RFC 9112 section 6.3), but llhttp reads one behind a status that it does not know (104,
+        # 199), and a client would read what is in it as a head.
         raise MessageError("a body of an interim response")
     if to_method == b"HEAD" or status < 200 or status in (204, 304):
         body = NO_BODY
