@@ -75,6 +75,7 @@ class Http2Exchange:
         self._held: bytearray | None = None  # its body, while it is collected before anything is sent
         self._trailers: list[Header] = []
         self._complete = head.body.kind is BodyKind.NONE
+        self._unseen = head.body.length  # of a body whose length was announced
         self._sent_body = False
         self._sent_end = False
         self._recorded = False
@@ -138,7 +139,7 @@ class Http2Exchange:
             self._client.session.head(self._stream_id, [(b":status", b"100")])
         pieces, self._pieces = self._pieces, []
         for piece in pieces:
-            self.request_body(piece)
+            self._take_request(piece)
         if self._complete:
             self._body_is_held()
 
@@ -247,6 +248,10 @@ class Http2Exchange:
     # -- the request
 
     def request_body(self, piece: bytes) -> None:
+        self._unseen -= len(piece)
+        self._take_request(piece)
+
+    def _take_request(self, piece: bytes) -> None:
         if self._over:
             self._client.session.acknowledge(self._stream_id, len(piece))
         elif self._held is not None:
@@ -268,6 +273,11 @@ class Http2Exchange:
         self._trailers = [] if self._verdict.credentialed else checked
 
     def request_ended(self) -> None:
+        if self._request.body.kind is BodyKind.LENGTH and self._unseen:
+            # h2 compares the lengths at the end of DATA only, and trailers may be the end. To an upstream of
+            # HTTP/1.1 the next request on its connection would be the rest of this one.
+            self._break_off(ErrorCodes.PROTOCOL_ERROR, "the body of the request is shorter than announced")
+            return
         self._complete = True
         if self._held is not None:
             self._body_is_held()

@@ -56,6 +56,8 @@ def request_head(fields: Sequence[Header], *, ended: bool) -> RequestHead:
     if scheme != b"https":
         raise MessageError("the :scheme is not https")
     head = message.request_head(method, path, "1.1", headers)
+    if ended and head.body.length:
+        raise MessageError("a body was announced, and none follows")
     if not ended and head.body.kind is BodyKind.NONE:
         return head._replace(body=_UNKNOWN_LENGTH)
     return head

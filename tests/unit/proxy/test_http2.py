@@ -38,6 +38,7 @@ from support.http_upstream import Received
 from support.proxy_thread import (
     PHANTOM,
     REAL_KEY,
+    TIMEOUT_S,
     TOKEN,
     FakeCredential,
     Hosts,
@@ -567,6 +568,43 @@ def test_a_body_that_belies_its_length_never_looks_complete_to_an_upstream_of_ht
     assert client.goaway == h2.errors.ErrorCodes.PROTOCOL_ERROR
     assert [request.body_complete for request in server.requests] in ([], [False])
     assert all(connection.raw.count(b"HTTP/1.1") == 1 for connection in server.connections)
+
+
+@pytest.mark.parametrize(
+    ("sent", "announced"),
+    [(b"", 0), (b"", 60), (b"abc", 3), (b"abc", 60)],
+    ids=["none", "none of 60", "three", "three of 60"],
+)
+def test_a_body_that_ends_before_its_length_takes_nothing_of_the_next_request(
+    sent: bytes, announced: int
+) -> None:
+    """As of an upstream that answers before it has read the body, and reads the rest of it afterwards."""
+    has_all = threading.Event()
+
+    def handler(request: Received) -> None:
+        has_all.wait(TIMEOUT_S)
+        request.connection.respond()
+        request.read_body()
+
+    agrees = announced == len(sent)
+    with h1_stage(handler) as (stage, server), stage.client() as client:
+        head: Fields = [KEY, ("content-length", str(announced))]
+        number = client.request(method="POST", fields=head, body=sent or None, end=not sent)
+        if sent:
+            client.h2.send_headers(number, [("x-end", "1")], end_stream=True)
+        client.ping()
+        has_all.set()
+        answer = client.answer(number)
+        assert client.get("/after", fields=[KEY, ("x-text", "DELETE /denied")]).status == 200
+    if agrees:
+        assert (answer.status, answer.reset) == (200, None)
+    elif sent:
+        assert answer.reset == h2.errors.ErrorCodes.PROTOCOL_ERROR
+    else:
+        assert answer.status == 400
+    assert server.requests[-1].request_line == b"GET /after HTTP/1.1"
+    refused = [event["status"] for event in stage.proxy.recording.network if event["decision"] == "deny"]
+    assert refused == ([400] if not sent and not agrees else [])
 
 
 def test_head_204_and_304_have_no_body_from_an_upstream_of_http1() -> None:
