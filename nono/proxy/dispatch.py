@@ -171,7 +171,9 @@ class Dispatcher:
             credential_active=route.credential is not None,
         )
         try:
-            lenient = is_open(route) and not self.routes.scopes_of(origin.host)
+            # Rules of its siblings hold here as well, and depend on how the path is read.
+            siblings = self.routes.of_upstream(origin.host, origin.port)
+            lenient = all(map(is_open, (route, *siblings))) and not self.routes.scopes_of(origin.host)
             sent = target.upstream_target(origin.base_path, rest, lenient=lenient)
             verdict = self._judge.with_credential(head, entry, route, origin, sent)
         except MessageError as fault:

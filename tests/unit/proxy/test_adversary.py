@@ -245,6 +245,25 @@ def test_a_key_is_not_used_where_only_the_policy_of_its_sibling_allows_it() -> N
     assert judged(narrow, OPEN_BUT_FOR_ADMIN, "/b")[0] == "Refused"
 
 
+@pytest.mark.parametrize("is_held", [False, True], ids=["free", "denied"])
+@pytest.mark.parametrize("spelled", [b"/v1//admin", b"/v1%2Fadmin", b"/v1/admin%2Fx"])
+def test_no_spelling_of_a_path_gets_around_the_policy_of_a_sibling(spelled: bytes, is_held: bool) -> None:
+    rules = (EndpointRule("*", "/v1/admin"), EndpointRule("*", "/v1/admin/**"))
+    denies = EndpointPolicy("allow", deny=rules if is_held else (), is_explicit=True)
+    with upstream() as server:
+        beta = a_route(server.port, service="beta", phantom=BETA, endpoints=denies)
+        with proxy(a_route(server.port), beta) as p, Client(p.port) as client:
+            client.send(get(b"/alpha/v1/other"))
+            assert client.response().status == 200
+            client.send(get(b"/alpha" + spelled))
+            assert client.response().status == (400 if is_held else 200)
+            assert [event["status"] for event in p.recording.network if event["decision"] == "deny"] == (
+                [400] if is_held else []
+            )
+    arrived = [request.target for request in server.requests]
+    assert arrived == ([b"/v1/other"] if is_held else [b"/v1/other", spelled])
+
+
 @pytest.mark.parametrize("is_explicit", [True, False])
 def test_a_person_is_asked_although_the_policy_of_a_sibling_allows_it(is_explicit: bool) -> None:
     asks = EndpointPolicy("allow", approve=(EndpointRule("GET", "/pay"),), is_explicit=is_explicit)
