@@ -232,7 +232,9 @@ def request_head(method: bytes, target: bytes, version: str, headers: Sequence[H
     raw_version = version.encode("ascii")
     if raw_version not in (b"1.1", b"1.0"):
         raise MessageError("not an HTTP/1.0 or HTTP/1.1 request", 505)
-    if _TOKEN.fullmatch(method) is None or method in _FOREIGN_METHODS:
+    # In lower case, as HTTP/2 alone lets them through to here, they are others (RFC 9110 section 9.1), and to
+    # many servers the same: a TRACE or HEAD that is not treated as one here.
+    if _TOKEN.fullmatch(method) is None or method in _FOREIGN_METHODS or method != method.upper():
         raise MessageError("not an HTTP method")
     if len(target) > MAX_LINE_BYTES:
         raise MessageError(f"the request target is longer than {MAX_LINE_BYTES} bytes", 414)
