@@ -48,10 +48,10 @@ class Http1Stream:
             self._unsent += len(piece)
 
     def finish(self, fields: Sequence[Header]) -> None:
-        """The request is complete; trailers fit into a chunked body only."""
+        """The request is complete. Its trailers stay here, as those of a client of HTTP/1.1 do."""
         self._request_done = True
         if self._chunked and self._connection is not None:
-            self._connection.write([last_chunk(fields)])
+            self._connection.write([last_chunk()])
 
     def taken(self, count: int) -> None:
         """count bytes of the response have been passed on."""

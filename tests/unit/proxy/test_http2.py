@@ -610,6 +610,20 @@ def test_a_body_that_ends_before_its_length_takes_nothing_of_the_next_request(
     assert refused == ([400] if not sent and not agrees else [])
 
 
+@pytest.mark.parametrize("fields", [[], [KEY]], ids=["without a key", "with the phantom"])
+def test_trailers_of_a_request_do_not_reach_an_upstream_of_http1(fields: Fields) -> None:
+    def handler(request: Received) -> None:
+        request.read_body()
+        request.connection.respond()
+
+    with h1_stage(handler) as (stage, server), stage.client() as client:
+        number = client.request(method="POST", fields=fields, body=b"abc", end=False)
+        client.h2.send_headers(number, [("x-admin", "1")], end_stream=True)
+        client.flush()
+        assert client.answer(number).status == 200
+    assert server.requests[0].wire_body == b"3\r\nabc\r\n0\r\n\r\n"
+
+
 def test_head_204_and_304_have_no_body_from_an_upstream_of_http1() -> None:
     def handler(request: Received) -> None:
         if request.method == b"HEAD":
