@@ -23,7 +23,7 @@ from nono.proxy import http2_head
 from nono.proxy.connection_set import ConnectionSet
 from nono.proxy.http2_frames import GoAway
 from nono.proxy.http2_session import Session
-from nono.proxy.message import Header, MessageError, ResponseHead
+from nono.proxy.message import BodyKind, Header, MessageError, ResponseHead
 from nono.proxy.upstream import MAX_INTERIM_RESPONSES
 
 _STREAM_WINDOW = 1024 * 1024  # what a distant upstream may send before it hears from us
@@ -64,6 +64,7 @@ class UpstreamStream:
         self._interim = 0
         self._trailers: list[Header] = []
         self.heard = False  # something came back
+        self._has_body = True  # the response may have one
         self._ended = False  # the response is complete
 
     # -- what the exchange calls
@@ -108,13 +109,13 @@ class UpstreamStream:
                     head = http2_head.response_head(_fields(event.headers), to_method=self._method)
                     if head.is_interim:
                         raise MessageError("an interim status at the end of a response")
+                    self._has_body = head.body.kind is not BodyKind.NONE
                     self._ended = event.stream_ended is not None
                     receiver.response_started(head, ended=self._ended)
                 case InformationalResponseReceived():
                     self._handle_interim(receiver, _fields(event.headers))
                 case DataReceived():
-                    if event.data:
-                        receiver.response_body(bytes(event.data))
+                    self._handle_data(receiver, bytes(event.data or b""))
                 case TrailersReceived():
                     self._trailers = http2_head.trailer_fields(_fields(event.headers))
                 case StreamEnded():
@@ -137,6 +138,13 @@ class UpstreamStream:
         if head.status == 101:
             raise MessageError("HTTP/2 has no status 101")
         receiver.response_interim(head)
+
+    def _handle_data(self, receiver: Receiver, piece: bytes) -> None:
+        if piece and not self._has_body:
+            # h2 lets it pass with a 204 or 304; with such a head nobody searches what follows it.
+            raise MessageError("a body of a response that has none")
+        if piece:
+            receiver.response_body(piece)
 
     def fail(self, reason: str, code: int | None = None, *, replay: Replay = "none") -> None:
         receiver, self._receiver = self._receiver, None

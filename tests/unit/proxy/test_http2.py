@@ -443,6 +443,27 @@ def test_a_secret_that_comes_back_is_masked_and_the_credential_frozen() -> None:
             assert answer.body.endswith(b" after")
 
 
+@pytest.mark.parametrize("has_body", [False, True], ids=["without", "with"])
+@pytest.mark.parametrize("status", [200, 204, 304])
+def test_a_body_of_a_response_that_has_none_does_not_pass_unsearched(status: int, has_body: bool) -> None:
+    credential = StaticCredential(injection_of(Inject(), Secret(REAL_KEY)), leak_watcher([Secret(REAL_KEY)]))
+
+    def handler(stream: Stream) -> None:
+        stream.head(status)
+        if has_body:
+            stream.send(REAL)
+        stream.end()
+
+    with h2_stage(handler, credential=credential) as (stage, _), stage.client() as client:
+        answer = client.get(fields=[KEY])
+        assert client.get("/another", fields=[("x-other", "1")]).is_over  # the connection goes on
+    if has_body and status != 200:
+        assert (answer.body, answer.reset) == (b"", h2.errors.ErrorCodes.INTERNAL_ERROR)
+    else:
+        masked = b"Bearer " + b"*" * len(REAL_KEY)
+        assert (answer.status, answer.body, answer.reset) == (status, masked if has_body else b"", None)
+
+
 def test_a_phantom_on_the_wrong_host_freezes_its_credential() -> None:
     with authority() as ca, h2_upstream(ca.server_context(HOST)) as server:
         routes = [
