@@ -19,6 +19,7 @@ from nono.secret import Secret
 _HINT = "name the field in response_fields of the provider's token endpoint"
 _TOKEN_TEXT = re.compile(r"[\x21-\x7e]+", re.ASCII)  # RFC 6749 appendix A.12
 _WORD = r"(?:access|refresh|\bid)(?:[_-]|%5f|\\u005f)?token"
+_WORDS = re.compile(r"[A-Za-z]{1,16}(?:[_.-][A-Za-z]{1,16}){0,3}", re.ASCII)
 _NAMED = re.compile(_WORD.encode(), re.IGNORECASE)
 # In text that was meant for people the words alone say nothing: "the refresh_token is invalid".
 _ASSIGNED = re.compile(_WORD + r"\W{0,4}(?:[:=]|%3[ad])\W{0,4}[\w.~+/-]{8}", re.IGNORECASE | re.ASCII)
@@ -120,9 +121,9 @@ def _examine_document(document: object, found: Sequence[_Found]) -> None:
         if (id(holder), name) in captured:
             continue
         if _names_token(name) and value and isinstance(value, str | list | dict):
-            raise LoginRefusedError(f"the answer has a token in the field {name[:40]!r}", _HINT)
+            raise LoginRefusedError(f"the answer has a token in {_shown('field', name)}", _HINT)
         if isinstance(value, str) and _ASSIGNED.search(value):
-            raise LoginRefusedError(f"the answer has a token in the text of the field {name[:40]!r}", _HINT)
+            raise LoginRefusedError(f"the answer has a token in the text of {_shown('field', name)}", _HINT)
 
 
 def _members(document: object) -> Iterator[tuple[object, str, object]]:
@@ -143,11 +144,16 @@ def _names_token(name: str) -> bool:
     return letters == "idtoken" or letters.endswith(("accesstoken", "refreshtoken"))
 
 
+def _shown(kind: str, name: str) -> str:
+    """What the command and the record are told of a name: the provider chose it, and it may be the token."""
+    return f"the {kind} {name!r}" if _WORDS.fullmatch(name) else f"a {kind}"
+
+
 def _examine_headers(headers: Sequence[Header]) -> None:
     for name, value in headers:
         shown = name.decode("ascii", "replace").lower()
         if _names_token(shown):
-            raise LoginRefusedError(f"the answer has a token in the header {shown}")
+            raise LoginRefusedError(f"the answer has a token in {_shown('header', shown)}")
         if _ASSIGNED.search(value.decode("latin-1")):
             # Of a redirect for instance (RFC 6749 section 4.2.2): the command would follow it, and read it.
-            raise LoginRefusedError(f"the answer has a token in the text of the header {shown}")
+            raise LoginRefusedError(f"the answer has a token in the text of {_shown('header', shown)}")
