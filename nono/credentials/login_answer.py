@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Literal
 
 from nono.credentials.content import MAX_SECRET_BYTES
@@ -83,8 +84,11 @@ def examine(endpoint: TokenEndpoint | None, status: int, headers: Sequence[Heade
 
 
 def holds_secret(watchers: Sequence[LeakWatcher | None], headers: Sequence[Header], body: bytes) -> bool:
-    """Whether what watchers watch for is in what goes to the command, in any usual spelling."""
-    texts = [body, *(value for _, value in headers)]
+    """Whether what watchers watch for is in what goes to the command, in any usual spelling.
+
+    The name of a header field is the provider's to choose as well.
+    """
+    texts = [body, *chain.from_iterable(headers)]
     return any(
         watcher.mask_text(text) is not None for watcher in watchers if watcher is not None for text in texts
     )

@@ -373,6 +373,11 @@ LEAKS: dict[str, Answer] = {
     "the same inside a text": json_answer({**GRANTED, "note": f"use {ACCESS} now"}),
     "the same in base64": json_answer({**GRANTED, "note": b64encode(ACCESS.encode()).decode()}),
     "the same in a header": (200, DICT.encode(), [("X-Session", ACCESS)]),
+    "the same as the name of a header": (
+        200,
+        json.dumps({**GRANTED, "access_token": "d2l0aG91dC13b3Jkcw"}).encode(),
+        [("X-d2l0aG91dC13b3Jkcw", "1")],
+    ),
     "in the name of a field": json_answer({**GRANTED, ACCESS: "7"}),
     "beside a field of its name": json_answer({**GRANTED, ACCESS: "access_token=123456789"}),
     "in the name of a header": (200, DICT.encode(), [(f"X-{ACCESS}", "1")]),
