@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -16,8 +17,15 @@ if TYPE_CHECKING:
 MASK = b"*"  # one for each octet, so that what announced the length of a body stays true
 MIN_WATCHED_CHARACTERS = 8  # a shorter text turns up in bodies that have nothing to do with it
 _SCHEMES = frozenset(("basic", "bearer", "token"))
-# As html.escape() has it, whose module brings all named references along.
-_IN_HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
+# Quotes, as servers write them in HTML: html.escape() and Django; Go and Jinja; Ruby, Java and lodash; PHP.
+_QUOTES_IN_HTML = (("&quot;", "&#x27;"), ("&#34;", "&#39;"), ("&quot;", "&#39;"), ("&quot;", "&#039;"))
+# html.escape() itself is in a module that brings all named references along.
+_IN_HTML = [
+    str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': double, "'": single})
+    for double, single in _QUOTES_IN_HTML
+]
+_FOR_PAGES = str.maketrans({"&": "\\u0026", "<": "\\u003c", ">": "\\u003e"})  # Go and Rails, in JSON
+_NOT_IN_DOTNET = re.compile("[^ -~]|[\"&'+<>`]")  # which its System.Text.Json escapes, in upper-case digits
 _GRAM = 4  # bytes at the end of a piece that rule out nearly every beginning of a secret
 
 
@@ -181,12 +189,24 @@ def _spellings(text: str) -> Iterator[bytes]:
     """text as upstreams echo it: as it is, quoted for JSON, HTML and URLs, in base64 and in hex."""
     yield json.dumps(text)[1:-1].encode()
     yield json.dumps(text).replace("/", "\\/")[1:-1].encode()
-    for written in {text, text.translate(_IN_HTML), json.dumps(text, ensure_ascii=False)[1:-1]}:
+    yield _as_in_dotnet(text).encode()
+    in_json = json.dumps(text, ensure_ascii=False)[1:-1]
+    for written in {text, in_json, in_json.translate(_FOR_PAGES), *map(text.translate, _IN_HTML)}:
         yield from _encodings(written)
     for raw in _encodings(text):
         yield from _percent(raw)
         yield from _base64(raw)
         yield from (raw.hex().encode(), raw.hex().upper().encode())
+
+
+def _as_in_dotnet(text: str) -> str:
+    """In UTF-16, as all of JSON's \\u is."""
+
+    def escaped(found: re.Match[str]) -> str:
+        units = found[0].encode("utf-16-be", "surrogatepass").hex().upper()
+        return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+    return _NOT_IN_DOTNET.sub(escaped, text.replace("\\", "\\\\"))
 
 
 def _encodings(text: str) -> set[bytes]:

@@ -44,7 +44,17 @@ SPELLED: dict[str, Callable[[str], str]] = {
     "JSON": lambda text: json.dumps(text)[1:-1],
     "JSON in UTF-8": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
     "JSON as PHP writes it": lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
+    "JSON as Go and Rails write it": lambda text: _replaced(
+        json.dumps(text, ensure_ascii=False)[1:-1], {"&": "\\u0026", "<": "\\u003c", ">": "\\u003e"}
+    ),
+    "JSON as .NET writes it": lambda text: "".join(
+        f"\\u{ord(each):04X}" if each in "\"&'+<>`" or ord(each) > 126 else each.replace("\\", "\\\\")
+        for each in text
+    ),
     "HTML": html.escape,
+    "HTML as Go and Jinja write it": lambda text: _html(text, "&#34;", "&#39;"),
+    "HTML as Ruby and Java write it": lambda text: _html(text, "&quot;", "&#39;"),
+    "HTML as PHP writes it": lambda text: _html(text, "&quot;", "&#039;"),
     "query": lambda text: quote(text, safe=""),
     "path": quote,
     "form": quote_plus,
@@ -56,6 +66,14 @@ SPELLED: dict[str, Callable[[str], str]] = {
     "base64": lambda text: base64.b64encode(text.encode()).decode().rstrip("="),
     "base64url": lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
 }
+
+
+def _replaced(text: str, characters: dict[str, str]) -> str:
+    return "".join(characters.get(character, character) for character in text)
+
+
+def _html(text: str, double: str, single: str) -> str:
+    return html.escape(text).replace("&quot;", double).replace("&#x27;", single)
 
 
 def _lower(escaped: str) -> str:
