@@ -72,7 +72,8 @@ class Judge:
         websocket_key = websocket.key_of(head)
         if websocket_key is not None and not _may_upgrade(route, bare):
             return Refused(entry, _upgrade_denied(route, origin.host, bare))
-        request = rewrite.outgoing(head, shown.target, origin, route)
+        by_rules = self._has_rules(route, origin)
+        request = rewrite.outgoing(head, shown.target, origin, route, by_rules=by_rules)
         left_over = phantom_check.left_over(request, origin.host, self.routes, self.session_token, (route,))
         if left_over is not None:
             return Refused(entry, left_over)
@@ -148,6 +149,10 @@ class Judge:
         judged = [(policy, policy.judge(method, path)) for policy in siblings]
         return next((each for each in judged if each[1].decision == "deny"), own)
 
+    def _has_rules(self, route: Route, origin: Origin) -> bool:
+        routes, scopes = self.routes.of_upstream(origin.host, origin.port), self.routes.scopes_of(origin.host)
+        return bool(scopes) or any(not each.endpoints.allows_all for each in (route, *routes))
+
     def without_credential(self, head: RequestHead, entry: Entry, origin: Origin, path: bytes) -> Verdict:
         """A request without any key: as far as the host filter, and the rules of its host, allow it."""
         host, port = origin.host, origin.port
@@ -177,7 +182,7 @@ class Judge:
                 answer = refusal.endpoint_denied(host, verdict.label, policy.origin, method, bare)
                 return Refused(entry, answer)
             approval = verdict if verdict.decision == "approve" else None
-        request = rewrite.outgoing(head, path, origin, None)
+        request = rewrite.outgoing(head, path, origin, None, by_rules=bool(rules))
         left_over = phantom_check.left_over(request, host, self.routes, self.session_token, routes)
         if left_over is not None:
             return Refused(entry, left_over)

@@ -152,14 +152,30 @@ def test_a_rule_for_get_is_none_for_any_other_method(way: Way) -> None:
         assert ways.ask(way, "/v1/files/x").status == 200
 
 
+METHOD_OVERRIDES = ["x-http-method-override", "x-http-method", "x-method-override", "x_http_method_override"]
+PATH_OVERRIDES = ["x-original-url", "x-rewrite-url"]
+
+
 @pytest.mark.parametrize("way", WITH_CREDENTIAL)
-@pytest.mark.parametrize("name", ["x-http-method-override", "x-http-method", "x-method-override"])
+@pytest.mark.parametrize("name", METHOD_OVERRIDES)
 def test_the_method_is_that_of_the_request_line(way: Way, name: str) -> None:
     with five_ways(endpoints=RULES) as ways:
         assert ways.ask(way, "/v1/files/x", method="DELETE", fields=[(name, "GET")]).status == 403
         assert ways.is_untouched
         assert ways.ask(way, "/v1/files/x", fields=[(name, "DELETE")]).status == 200
         assert [request.method for request in ways.requests] == [b"GET"]
+
+
+@pytest.mark.parametrize("has_rules", [True, False], ids=["rules", "none"])
+@pytest.mark.parametrize("way", WITH_CREDENTIAL)
+@pytest.mark.parametrize("name", [*METHOD_OVERRIDES, *PATH_OVERRIDES])
+def test_no_field_makes_another_request_of_one_that_was_judged(way: Way, name: str, has_rules: bool) -> None:
+    value = "/v1/files/secret/x" if name in PATH_OVERRIDES else "DELETE"
+    with five_ways(endpoints=RULES if has_rules else EndpointPolicy()) as ways:
+        assert ways.ask(way, "/v1/files/x", fields=[(name, value), ("x-other", "1")]).status == 200
+        (arrived,) = ways.requests
+    assert arrived.values(b"x-other") == [b"1"]
+    assert arrived.values(name.encode()) == ([] if has_rules else [value.encode()])
 
 
 @pytest.mark.parametrize("way", READABLE)
