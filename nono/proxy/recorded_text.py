@@ -43,10 +43,13 @@ def masked_target(target: bytes, mask: Mask) -> bytes:
 
 
 def masked_headers(headers: Iterable[Header], mask: Mask, secret_names: frozenset[bytes]) -> list[Header]:
-    """headers with the same names in the same order. secret_names: lower case, beside the usual ones."""
+    """headers in the same order, of whose names only a secret is taken out, which an upstream may choose.
+
+    secret_names: lower case, beside the usual ones.
+    """
     secret_names |= _SECRET_HEADERS
     return [
-        (name, REDACTED if name.lower() in secret_names else masked_target(value, mask))
+        (mask(name), REDACTED if name.lower() in secret_names else masked_target(value, mask))
         for name, value in headers
     ]
 

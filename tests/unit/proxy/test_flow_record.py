@@ -170,7 +170,7 @@ def test_secrets_in_a_target_are_masked_and_other_parameters_are_not(
 
 
 def test_no_known_secret_is_anywhere_in_the_file(recording: Path) -> None:
-    leaking = [(b"X-Echo", b"your key " + SECRET), JSON]
+    leaking = [(b"X-Echo", b"your key " + SECRET), (b"X-" + SECRET, b"1"), JSON]
     body = b'{"key": "' + SECRET + b'", "phantom": "' + PHANTOM + b'"}'
     with FlowRecorder(str(recording), _mask) as recorder:
         flow = _begin(recorder, *leaking, target=b"/?q=" + SECRET)
