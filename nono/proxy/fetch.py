@@ -71,6 +71,7 @@ async def fetch(
     *,
     hosts: HostPolicy,
     may_begin: Callable[[], bool],
+    check_again: Callable[[], None] = lambda: None,
     tls: TlsIdentity = NO_IDENTITY,
     limit_bytes: int = 64 * 1024,
     timeout_s: float = 30.0,
@@ -78,13 +79,15 @@ async def fetch(
     """The response, whatever its status; redirects are not followed. FetchError when there is none.
 
     hosts judges the name before it is looked up, and its addresses. may_begin is asked once, before the first
-    connection attempt, and records it. limit_bytes holds for the body as it is sent and for what it decodes
-    to; timeout_s for all of it together.
+    connection attempt, and records it. check_again is called when there is a connection, which took time, and
+    what it raises is raised here, with nothing sent. limit_bytes holds for the body as it is sent and for
+    what it decodes to; timeout_s for all of it together.
     """
     try:
         with anyio.fail_after(timeout_s):
             connection = await _connect(parts, origin, hosts, may_begin, tls)
             try:
+                check_again()
                 return await _exchange(connection, origin, request, limit_bytes)
             finally:
                 connection.release(reusable=False)

@@ -45,6 +45,14 @@ class ClientSide(Protocol):
     def winding_down(self) -> bool: ...
 
 
+class _FrozenError(Exception):
+    """The credential may not be used any more."""
+
+    def __init__(self, answer: Refusal) -> None:
+        super().__init__(answer.error)
+        self.answer = answer
+
+
 class LoginExchange:
     """From an allowed request to its answer; both are held whole before anything of them is passed on."""
 
@@ -142,6 +150,8 @@ class LoginExchange:
             await self._relay(await self._fetch(request), sent)
         except LoginRefusedError as refused:
             self._refuse(self._refusal(refused, 502))
+        except _FrozenError as frozen:
+            self._refuse(frozen.answer)
         except FetchError as failure:
             host = self._forward.origin.host
             self._refuse(refusal.upstream_failed(host, failure.reason, timed_out=failure.timed_out))
@@ -166,6 +176,7 @@ class LoginExchange:
             request,
             hosts=forward.hosts,
             may_begin=lambda: self._engine.record(recording.allowed(forward.entry)),
+            check_again=self._check_frozen,
             tls=forward.tls,
             limit_bytes=MAX_ANSWER_BYTES,
             timeout_s=_TIMEOUT_S,
@@ -173,6 +184,10 @@ class LoginExchange:
         if fetched.status == 401 and forward.route is not None and forward.route.credential is not None:
             forward.route.credential.rejected(forward.facts)
         return fetched
+
+    def _check_frozen(self) -> None:
+        if (frozen := self._engine.preparation.frozen(self._forward)) is not None:
+            raise _FrozenError(frozen)
 
     async def _relay(self, fetched: Fetched, sent: LeakWatcher | None) -> None:
         at = self._at

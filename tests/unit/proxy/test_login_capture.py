@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from nono.credentials.login_phantom import MARK, jwt_phantom, nonce_of
@@ -30,9 +32,11 @@ from support.http_upstream import Authority, Handler, HttpUpstream, Received, an
 from support.interception import Inside, Intercepting, connect, intercepting
 from support.proxy_thread import (
     PHANTOM,
+    TIMEOUT_S,
     TOKEN,
     Client,
     Hosts,
+    Names,
     Response,
     a_route,
     proxy,
@@ -839,6 +843,39 @@ def test_an_api_on_the_host_of_the_token_endpoint_gets_its_token_and_is_searched
         assert scene.auth.requests[-1].values(b"authorization") == [f"Bearer {ACCESS}".encode()]
         scene.provider.answer = json_answer({"refresh_token": REFRESH})
         assert scene.ask(AUTH, path="/userinfo", fields=bearer(phantom)).status == 502
+
+
+@pytest.mark.parametrize("is_frozen", [False, True])
+def test_a_credential_that_is_frozen_while_its_host_is_reached_stays_here(
+    make: Make, monkeypatch: pytest.MonkeyPatch, is_frozen: bool
+) -> None:
+    asked, release, answers = threading.Event(), threading.Event(), list[Response]()
+
+    async def slow(names: Names, host: str, port: int) -> Sequence[str]:
+        asked.set()
+        await anyio.to_thread.run_sync(release.wait, TIMEOUT_S)
+        return ["127.0.0.1"]
+
+    def beta(servers: Mapping[str, HttpUpstream]) -> Sequence[Route]:
+        return [a_route(servers[AUTH].port, service="beta", host=AUTH, scheme="https", phantom="sk-beta")]
+
+    monkeypatch.setattr(Names, "__call__", slow)
+    with make(more=beta) as scene:
+        scene.provider.answer = json_answer({"name": "somebody"})
+        asking = threading.Thread(
+            target=lambda: answers.append(scene.ask(AUTH, path="/me", fields=bearer("sk-beta")))
+        )
+        asking.start()
+        assert asked.wait(TIMEOUT_S)
+        if is_frozen:
+            freeze = scene.p.running.serving().engine.freeze
+            anyio.from_thread.run_sync(freeze, "beta", "the test", token=scene.p._token)
+        release.set()
+        asking.join(TIMEOUT_S)
+        assert [answer.status for answer in answers] == [403 if is_frozen else 200]
+        assert len(scene.auth.requests) == (0 if is_frozen else 1)
+        denied = [event["rule"] for event in scene.p.recording.network if event["decision"] == "deny"]
+        assert denied == (["tripwire"] if is_frozen else [])
 
 
 def test_the_reverse_path_does_not_lead_to_the_token_endpoint(make: Make) -> None:
