@@ -10,15 +10,18 @@ import anyio
 
 from nono.approval.request import Answer, Approver, EndpointRequest
 from nono.credentials.credential import Injection
+from nono.credentials.errors import CredentialNotFound, CredentialUnavailable
 from nono.errors import CredentialError
 from nono.named_tuple import NamedTuple
 from nono.policy.endpoint import EndpointVerdict
 from nono.policy.rate_limit import TokenBucket
 from nono.proxy import refusal
-from nono.proxy.refusal import Refusal
+from nono.proxy.refusal import Refusal, one_line
 from nono.proxy.route import Route
 from nono.proxy.usage_ledger import UsageLimiter
 from nono.proxy.verdict import Forward
+
+MAX_REASONS_TOLD = 8  # of one route; a command's failure may depend on the path, which the child chooses
 
 
 class Ready(NamedTuple):
@@ -35,6 +38,7 @@ class RouteState:
         self.bucket = TokenBucket(route.rate_limit, time.monotonic()) if route.rate_limit else None
         self.limiter = UsageLimiter(route.limits)
         self.frozen: str | None = None  # why its credential is not used any more
+        self.told: set[str] = set()  # why its credential could not be had, as the person knows
 
 
 class Preparation:
@@ -112,9 +116,21 @@ class Preparation:
             return refusal.unavailable(route.service, verdict.origin.host)
         try:
             injection = await route.credential.acquire(verdict.facts)
+        except (CredentialNotFound, CredentialUnavailable) as failure:
+            self._tell(state, failure)
+            return refusal.unavailable(route.service, verdict.origin.host)
         except (OSError, ValueError, CredentialError):  # the text could hold the secret: not passed on
             return refusal.unavailable(route.service, verdict.origin.host)
         return self._go(state, injection)
+
+    def _tell(self, state: RouteState, failure: CredentialNotFound | CredentialUnavailable) -> None:
+        """To the person, who alone can mend it, and not to the client: it may say where keys are kept."""
+        reason = one_line(failure.message)
+        if reason in state.told or len(state.told) == MAX_REASONS_TOLD:
+            return
+        state.told.add(reason)
+        hint = f"\n  hint: {failure.hint}" if failure.hint else ""
+        self._alarm(f"{reason}; requests to '{state.route.service}' answer 503{hint}")
 
     async def _answer(self, verdict: Forward, rule: EndpointVerdict) -> Answer:
         """Within the time that the approver gives itself."""

@@ -24,6 +24,7 @@ from nono.policy.approval import TERMINAL, Approval
 from nono.policy.endpoint import EndpointPolicy, EndpointRule
 from nono.policy.route_rules import RateLimit
 from nono.proxy.exchange import MAX_HELD_BYTES
+from nono.proxy.preparation import MAX_REASONS_TOLD
 from support.http_upstream import Received, upstream
 from support.interception import intercepting
 from support.proxy_thread import (
@@ -446,6 +447,51 @@ def test_a_credential_that_cannot_be_fetched_answers_503_without_its_text(failur
     assert len(server.requests) == 1
     assert p.recording.decisions() == [("deny", "managed_credential_unavailable"), ("allow", None)]
     assert REAL_KEY not in json.dumps(p.recording.events)
+
+
+def test_the_person_is_told_each_reason_once_and_the_client_none() -> None:
+    told: list[str] = []
+    credential = SlowCredential()
+    reasons = ["idp.test answered 400", "idp.test answered 400", "idp.test\x1b[2J did not answer"]
+    with (
+        upstream() as server,
+        proxy(a_route(server.port, credential=credential), alarm=told.append) as p,
+        Client(p.port) as client,
+    ):
+        for reason in reasons:
+            credential.failure = CredentialUnavailable(reason, hint="look at client_id")
+            client.send(get())
+            response = client.response()
+            assert response.status == 503
+            assert b"idp.test" not in response.body
+            assert b"standard error" in response.body
+        credential.failure = ValueError("whose words are not nono's")
+        client.send(get())
+        assert client.response().status == 503
+        credential.failure = None
+        client.send(get())
+        assert client.response().status == 200
+    assert told == [
+        "idp.test answered 400; requests to 'alpha' answer 503\n  hint: look at client_id",
+        "idp.test [2J did not answer; requests to 'alpha' answer 503\n  hint: look at client_id",
+    ]
+    refused = ("deny", "managed_credential_unavailable")
+    assert p.recording.decisions() == [refused] * 4 + [("allow", None)]
+
+
+def test_a_child_that_can_make_a_credential_fail_in_many_ways_does_not_fill_the_terminal() -> None:
+    told: list[str] = []
+    credential = SlowCredential()
+    with (
+        upstream() as server,
+        proxy(a_route(server.port, credential=credential), alarm=told.append) as p,
+        Client(p.port) as client,
+    ):
+        for number in range(20):
+            credential.failure = CredentialUnavailable(f"exit status {number}")
+            client.send(get())
+            assert client.response().status == 503
+    assert len(told) == MAX_REASONS_TOLD
 
 
 def test_a_bug_in_a_credential_ends_its_own_connection_only(caplog: pytest.LogCaptureFixture) -> None:
