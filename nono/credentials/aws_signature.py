@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote_plus, unquote_to_bytes
 
 from nono.credentials.credential import Header, Injected, Outgoing
+from nono.credentials.errors import RequestUnfit
 from nono.named_tuple import NamedTuple
 from nono.secret import Secret
 
@@ -47,7 +48,7 @@ class SigV4Injection:
     header_names = _WRITTEN_HERE
 
     def inject(self, request: Outgoing) -> Injected:
-        """ValueError when the request carries a signature of its own, or something that cannot be signed."""
+        """RequestUnfit when it carries a signature of its own, or something that cannot be signed."""
         # Lazy, because it is an optional extra that takes a tenth of a second to import. Whoever has keys has
         # imported it.
         from botocore.auth import S3SigV4Auth, SigV4Auth  # type: ignore[import-untyped]  # it ships no types
@@ -88,7 +89,7 @@ def _canonical_target(target: bytes, *, s3_like: bool) -> tuple[str, str]:
         name, mark, value = pair.partition(b"=")
         text = unquote_plus(name.decode("ascii")).lower()
         if text.startswith("x-amz-") or text in ("awsaccesskeyid", "signature"):
-            raise ValueError("the query carries a signature of its own, which is not replaced")
+            raise RequestUnfit("the query carries a signature of its own, which is not replaced")
         if name or mark:
             pairs.append(f"{_encoded(name)}={_encoded(value)}")
     if s3_like:
@@ -108,7 +109,8 @@ def _signed_fields(headers: Sequence[Header]) -> Iterator[tuple[str, str]]:
         if lowered in (b"content-type", b"content-md5") or lowered.startswith(b"x-amz-"):
             # What counts as a blank, and how the rest is encoded, is written down for ASCII only.
             if _VALUE.fullmatch(value) is None:
-                raise ValueError(f"the header {lowered.decode('ascii')} has characters that cannot be signed")
+                name_text = lowered.decode("ascii")
+                raise RequestUnfit(f"the header {name_text} has characters that cannot be signed")
             yield lowered.decode("ascii"), value.decode("ascii")
 
 
@@ -118,14 +120,14 @@ def _is_aws_chunked(headers: Sequence[Header]) -> bool:
 
 
 def _check_chunks(headers: Sequence[Header], body: bytes, *, s3_like: bool) -> None:
-    """ValueError unless the chunks are unsigned and followed by a checksum, as SDKs upload over TLS.
+    """RequestUnfit unless the chunks are unsigned and followed by a checksum, as SDKs upload over TLS.
 
     Signed chunks carry signatures with the phantom, one in each. For the others the signature of the head is
     all there is (STREAMING-UNSIGNED-PAYLOAD-TRAILER).
     """
     has_trailer = any(name.lower() == b"x-amz-trailer" for name, _ in headers)
     if not s3_like or not has_trailer or b";" in body.partition(b"\r\n")[0]:
-        raise ValueError("a body of signed aws-chunked pieces cannot be signed anew; send it in one piece")
+        raise RequestUnfit("a body of signed aws-chunked pieces cannot be signed anew; send it in one piece")
 
 
 def _added_fields(signed: Sequence[tuple[str, str]]) -> Iterator[Header]:

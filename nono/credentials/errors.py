@@ -7,6 +7,10 @@ from typing import ClassVar
 from nono.errors import CredentialError
 
 
+class RequestUnfit(ValueError):  # noqa: N818  # it is about the request, not about the credential
+    """A request that cannot carry the credential. Its text is for the client: it holds no secret."""
+
+
 class CredentialNotFound(CredentialError):  # noqa: N818  # the code it carries names it
     """The source answered, and holds nothing under that name."""
 

@@ -10,6 +10,7 @@ from typing import Protocol
 import anyio
 
 from nono.credentials.credential import Injection, Outgoing
+from nono.credentials.errors import RequestUnfit
 from nono.errors import CredentialError
 from nono.proxy import recording, refusal, rewrite, websocket
 from nono.proxy.engine import Engine
@@ -161,6 +162,9 @@ class Exchange:
             fields += websocket.handshake_fields()
         try:
             self._head = self._written(fields, body)
+        except RequestUnfit as fault:
+            self._refuse(refusal.unfit(verdict.entry.route_id or "", verdict.origin.host, str(fault)))
+            return
         except (OSError, ValueError, CredentialError):  # the text could hold the secret: not passed on
             self._refuse(refusal.unavailable(verdict.entry.route_id or "", verdict.origin.host))
             return

@@ -11,6 +11,7 @@ import anyio
 from h2.errors import ErrorCodes
 
 from nono.credentials.credential import Injection, Outgoing
+from nono.credentials.errors import RequestUnfit
 from nono.errors import CredentialError
 from nono.proxy import http2_head, recording, refusal, rewrite
 from nono.proxy.content_coding import ContentCodingError
@@ -213,6 +214,11 @@ class Http2Exchange:
                 stream = Http1Stream(reached, self, self._framing, reused=reused)
                 self._upstream = stream
                 stream.begin(self._request.method, head)
+        except RequestUnfit as fault:
+            self._give_back(reached)
+            entry, host = self._verdict.entry, self._verdict.origin.host
+            self._refuse(refusal.unfit(entry.route_id or "", host, str(fault)))
+            return
         except (OSError, ValueError, CredentialError):  # the text could hold the secret: not passed on
             self._give_back(reached)
             self._refuse(refusal.unavailable(self._verdict.entry.route_id or "", self._verdict.origin.host))

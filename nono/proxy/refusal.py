@@ -165,6 +165,18 @@ def unavailable(service: str, host: str) -> Refusal:
     )
 
 
+def unfit(service: str, host: str, reason: str) -> Refusal:
+    """The credential is there, and this request cannot carry it: asking again in the same way is no use."""
+    return Refusal(
+        400,
+        reason,
+        host,
+        f"credential route {service!r}",
+        hint=f"send it unsigned, with the phantom of {service!r} alone",
+        category="managed_credential_unavailable",
+    )
+
+
 def too_many_connections(limit: int) -> Refusal:
     return Refusal(503, f"the proxy already serves {limit} connections", closes=True)
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
+from nono.credentials.aws_signature import Keys, SigV4Injection
 from nono.credentials.injection import injection_of
 from nono.credentials.leak import leak_watcher
 from nono.credentials.static import StaticCredential
@@ -48,6 +49,37 @@ def test_every_copy_of_a_key_field_goes_and_ours_stands_alone(way: Way, more: Fi
         assert request.values(b"authorization") == [b"Bearer " + REAL_KEY.encode()]
         assert not {b"x-api-key", b"private-token", b"x-goog-api-key"} & {name for name, _ in request.fields}
         assert PHANTOM.encode() not in ways.sent
+
+
+CHUNKS = [
+    ("content-encoding", "aws-chunked"),
+    ("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"),
+    ("content-type", "text/plain"),
+]
+
+
+@pytest.mark.parametrize("way", WITH_CREDENTIAL)
+@pytest.mark.parametrize(
+    ("path", "more", "body", "why"),
+    [
+        pytest.param("/k?X-Amz-Signature=00", [], b"", "a signature of its own", id="presigned"),
+        pytest.param("/k", CHUNKS, b"1;chunk-signature=00\r\na\r\n0\r\n\r\n", "one piece", id="chunks"),
+        pytest.param("/k", [("x-amz-meta-a", "a\tb")], b"", "cannot be signed", id="an unclear field"),
+    ],
+)
+def test_a_request_that_cannot_be_signed_is_the_clients_mistake_and_says_so(
+    way: Way, path: str, more: Fields, body: bytes, why: str
+) -> None:
+    signing = SigV4Injection(Keys("AKIDEXAMPLE", Secret(REAL), None), "s3", "us-east-1")
+    with five_ways(credential=StaticCredential(signing, None)) as ways:
+        answer = ways.ask(way, path, method="PUT", fields=more, body=body)
+        assert answer.status == 400
+        assert why in answer.body.decode()
+        assert ways.requests == []
+        (refused,) = ways.denials
+        assert (refused["denial_category"], refused["status"]) == ("managed_credential_unavailable", 400)
+        assert why in str(refused["reason"])
+        assert ways.ask(way, "/k", method="PUT", body=b"a").status == 200
 
 
 # To CGI and its heirs an underscore and a hyphen are one.
