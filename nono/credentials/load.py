@@ -92,6 +92,7 @@ class Loader(NamedTuple):
                     secret,
                     post=self.post,
                     scope=client.scope,
+                    auth_method=client.auth_method,
                     inject=service.inject,
                 )
             case AwsAuth() as auth:

@@ -13,14 +13,13 @@ from nono.credentials.injection import injection_of
 from nono.credentials.leak import leak_watcher
 from nono.credentials.renewal import Lease, Renewal
 from nono.credentials.token_endpoint import (
-    AuthMethod,
     Granted,
     NotGranted,
     TokenReply,
     TokenRequest,
     read_reply,
 )
-from nono.policy.route_rules import Inject
+from nono.policy.route_rules import AuthMethod, Inject
 from nono.secret import Secret
 
 Post = Callable[[str, bytes, Sequence[Header]], Awaitable[TokenReply]]

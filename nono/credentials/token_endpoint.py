@@ -6,13 +6,12 @@ import json
 import re
 from base64 import b64encode
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 from urllib.parse import quote_plus, urlencode
 
 from nono.credentials.credential import Header
+from nono.policy.route_rules import AuthMethod
 from nono.secret import Secret
-
-AuthMethod = Literal["client_secret_post", "client_secret_basic"]
 
 DEFAULT_LIFETIME_S = 3600.0
 SHORT_LIFETIME_S = 30.0

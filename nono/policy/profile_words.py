@@ -146,6 +146,7 @@ _BY_OBJECT: Mapping[str, Mapping[str, str]] = {
         "client_id": "A credential reference.",
         "client_secret": "A credential reference.",
         "scope": "The scope that is asked for.",
+        "auth_method": "Whether id and secret are sent in the form or as Basic authentication.",
         "client_assertion": "A token of the workload API in the place of id and secret.",
         "extra_params": "Further parameters of the request.",
     },

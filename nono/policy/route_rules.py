@@ -68,6 +68,10 @@ class UpgradeRule(NamedTuple):
     path: AbsolutePath
 
 
+# How a client says who it is (RFC 6749 section 2.3.1), by the names of RFC 7591 section 2.
+AuthMethod = Literal["client_secret_post", "client_secret_basic"]
+
+
 class OAuth2Client(NamedTuple):
     """The client credentials grant (RFC 6749 section 4.4); id and secret are credential references."""
 
@@ -75,6 +79,7 @@ class OAuth2Client(NamedTuple):
     client_id: str
     client_secret: str
     scope: str = ""
+    auth_method: AuthMethod = "client_secret_post"
 
 
 class AwsAuth(NamedTuple):

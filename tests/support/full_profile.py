@@ -56,7 +56,12 @@ FULL: dict[str, Any] = {
             },
             "id": {
                 "upstream": "https://id.example",
-                "auth": {"token_url": "https://id.example/t", "client_id": "a", "client_secret": "b"},
+                "auth": {
+                    "token_url": "https://id.example/t",
+                    "client_id": "a",
+                    "client_secret": "b",
+                    "auth_method": "client_secret_basic",
+                },
                 "endpoint_policy": {"default": "allow"},
             },
             "aws": {

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
+from base64 import b64encode
 from collections.abc import Sequence
+from typing import NamedTuple
 
+import anyio
 import pytest
 
 from nono.audit.event import Event
 from nono.credentials import broker
 from nono.credentials.aws import AwsCredential
 from nono.credentials.capture import CommandCapture
-from nono.credentials.credential import Injection, Outgoing, RequestFacts
+from nono.credentials.credential import Header, Injection, Outgoing, RequestFacts
 from nono.credentials.load import Loaded, LoadedService, Loader, Missing
 from nono.credentials.oauth2 import OAuth2Credential
 from nono.credentials.static import StaticCredential
 from nono.errors import CredentialError
 from nono.policy.credential_service import CredentialService
-from nono.policy.route_rules import AwsAuth, Capture, Inject, OAuth2Client
+from nono.policy.route_rules import AuthMethod, AwsAuth, Capture, Inject, OAuth2Client
 from nono.policy.upstream import Upstream
 from nono.secret import Secret
 
@@ -122,6 +125,30 @@ def test_a_credential_that_is_fetched_later_has_its_phantom_at_once(environ: dic
         assert isinstance(outcome.credential, kind)
     without = missing(services[0], {**environ, "SECRET": ""})
     assert without.code in ("credential_not_found", "credential_unavailable")
+
+
+class Reply(NamedTuple):
+    status: int
+    body: bytes
+
+
+@pytest.mark.parametrize("auth_method", ["client_secret_post", "client_secret_basic"])
+def test_an_oauth2_client_identifies_itself_as_the_profile_says(auth_method: AuthMethod) -> None:
+    posted: list[tuple[bytes, Sequence[Header]]] = []
+
+    async def post(url: str, form: bytes, headers: Sequence[Header]) -> Reply:
+        posted.append((form, headers))
+        return Reply(200, b'{"access_token": "at-canary"}')
+
+    client = OAuth2Client("https://id.test/token", "env://ID", "env://SECRET", auth_method=auth_method)
+    service = OPENAI._replace(credential_key="", oauth2=client)
+    (loaded,) = Loader({"ID": "me", "SECRET": "s-canary"}, post, nothing).load([service])
+    assert isinstance(loaded.outcome, Loaded)
+    anyio.run(loaded.outcome.credential.acquire, RequestFacts("api.test", 443, "GET", "/x", "a"))
+    ((form, headers),) = posted
+    in_form = b"client_secret=s-canary" in form
+    in_field = (b"Authorization", b"Basic " + b64encode(b"me:s-canary")) in headers
+    assert (in_form, in_field) == (auth_method == "client_secret_post", auth_method == "client_secret_basic")
 
 
 def test_one_missing_credential_does_not_keep_the_others_from_loading(environ: dict[str, str]) -> None:

@@ -25,14 +25,13 @@ from nono.credentials.token_endpoint import (
     DEFAULT_LIFETIME_S,
     MAX_LIFETIME_S,
     SHORT_LIFETIME_S,
-    AuthMethod,
     Granted,
     NotGranted,
     TokenRequest,
     read_reply,
 )
 from nono.errors import CredentialError
-from nono.policy.route_rules import Inject
+from nono.policy.route_rules import AuthMethod, Inject
 from nono.secret import Secret
 from support.fake_keyring import CANARY
 

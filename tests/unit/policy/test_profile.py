@@ -123,6 +123,7 @@ def custom(**fields: object) -> dict[str, Any]:
     return {"network": {"custom_credentials": {"corp": entry}}}
 
 
+OAUTH = {"token_url": "https://x", "client_id": "a", "client_secret": "b", "auth_method": "basic"}
 CORP = "p.json: network.custom_credentials.corp"
 
 
@@ -132,6 +133,10 @@ CORP = "p.json: network.custom_credentials.corp"
         (custom(inject_mode="cookie"), f"{CORP}.inject_mode: expected 'header', 'url_path'"),
         (custom(inject_mode="url_path"), f"{CORP}.path_pattern: required for inject_mode url_path"),
         (custom(auth={"token_url": "https://x", "client_id": "a"}), f"{CORP}.auth.client_secret: required"),
+        (
+            {"network": {"custom_credentials": {"corp": {"upstream": "https://x.example", "auth": OAUTH}}}},
+            f"{CORP}.auth.auth_method: expected 'client_secret_post' or 'client_secret_basic'",
+        ),
         (custom(aws_auth={}), f"{CORP}.aws_auth: exactly one of credential_key, auth, aws_auth: "),
         (custom(proxi={}), f"{CORP}.proxi: no such field (did you mean 'proxy'?)"),
         (custom(proxy={"inject_hedaer": "x"}), f"{CORP}.proxy.inject_hedaer: no such field (did you mean"),
