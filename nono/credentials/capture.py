@@ -71,11 +71,12 @@ class CommandCapture:
         environ: Mapping[str, str],
         report: Callable[[event.Event], None],
         *,
+        session_id: str = "",
         clock: Callable[[], float] = time.monotonic,
         redaction: Redaction = USUAL,
     ) -> None:
         """environ: nono's own. report: records each attempt; what raises OSError there is not used.
-        clock: monotonic.
+        session_id: of the audit log, "" without one. clock: monotonic.
 
         CredentialUnavailable: the program is not there or not to be trusted, or a variable is not set.
         CredentialError: the configuration fits no output.
@@ -90,6 +91,7 @@ class CommandCapture:
         self._argv = [_find(command[0], capture, environ), *command[1:]]
         self._environ = helper_environment(environ, *_VARIABLES)
         self._report = report
+        self._session_id = session_id
         self._clock = clock
         self._redaction = redaction
         self._limiter = anyio.CapacityLimiter(MAX_RUNNING)
@@ -177,6 +179,7 @@ class CommandCapture:
 
     def _facts(self, request: RequestFacts, key: _Key) -> dict[str, str]:
         return {
+            "session_id": self._session_id,
             "request_host": request.host,
             "request_path": request.path,
             "request_method": request.method,

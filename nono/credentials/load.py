@@ -57,6 +57,7 @@ class Loader(NamedTuple):
     post: Post
     report: Callable[[Event], None]
     redaction: Redaction = USUAL
+    session_id: str = ""  # which such a command is told
 
     def load(self, services: Sequence[CredentialService]) -> list[LoadedService]:
         """One result for each service, in their order. Blocks as broker.resolve_credential does.
@@ -103,7 +104,12 @@ class Loader(NamedTuple):
                 from nono.credentials.capture import CommandCapture
 
                 return CommandCapture(
-                    capture, service.inject, self.environ, self.report, redaction=self.redaction
+                    capture,
+                    service.inject,
+                    self.environ,
+                    self.report,
+                    session_id=self.session_id,
+                    redaction=self.redaction,
                 )
             case None:
                 return _static(service, self._read(references[0], warnings), warnings)

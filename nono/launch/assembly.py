@@ -93,13 +93,17 @@ def assemble(
     warn: Warn,
     ahead: AuthorityAhead | None = None,
     redaction: Redaction = USUAL,
+    session_id: str = "",
 ) -> Assembly:
-    """Reads the credentials. NonoError for what no run could use; one that is missing is warned of."""
+    """Reads the credentials. NonoError for what no run could use; one that is missing is warned of.
+
+    session_id: of the audit log, "" without one.
+    """
     for wanted in resolved.services:
         _check_tls_files(wanted)
         _check_helper(wanted, resolved, environ)
     post = TokenPost()
-    services = Loader(environ, post, record, redaction).load(resolved.services)
+    services = Loader(environ, post, record, redaction, session_id).load(resolved.services)
     for service in services:
         for sentence in _warnings(service):
             warn(sentence)

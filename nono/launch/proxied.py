@@ -39,7 +39,10 @@ def run(
 ) -> int:
     """The command's exit code. Credentials are read before there is a loop that a slow keyring could stop."""
     record = FoldingRecorder(start.record)
-    assembly = assemble(start.prepared.resolved, start.environ, record, warn, start.ahead, start.redaction)
+    session_id = log.session_id if log is not None else ""
+    assembly = assemble(
+        start.prepared.resolved, start.environ, record, warn, start.ahead, start.redaction, session_id
+    )
     parts = Parts(start, log, record, assembly, proxy_port, say)
     try:
         return anyio.run(_supervise, parts, backend_options={"use_uvloop": True})

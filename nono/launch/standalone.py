@@ -66,7 +66,7 @@ def serve_until_signal(
     with _open_log(environ) as log:
         record = FoldingRecorder(log.record)
         record(event.session_started(["nono", "proxy"], redaction.difference()))
-        assembly = assemble(resolved, environ, record, warn, redaction=redaction)
+        assembly = assemble(resolved, environ, record, warn, redaction=redaction, session_id=log.session_id)
         parts = _Parts(assembly, listening, token, log, record, announce, say)
         try:
             anyio.run(_serve, parts, backend_options={"use_uvloop": True})

@@ -45,7 +45,14 @@ class Stage:
         return self.of(settings, inject)
 
     def of(self, settings: Capture, inject: Inject | None = None) -> CommandCapture:
-        return CommandCapture(settings, inject or Inject(), ENVIRON, self._report, clock=lambda: self.now)
+        return CommandCapture(
+            settings,
+            inject or Inject(),
+            ENVIRON,
+            self._report,
+            session_id="a-session",
+            clock=lambda: self.now,
+        )
 
     def _report(self, event: Event) -> None:
         if self.report_error is not None:
@@ -261,6 +268,7 @@ def test_what_cannot_be_recorded_is_not_used(stage: Stage) -> None:
 def test_the_command_learns_of_the_request(stage: Stage, tmp_path: Path) -> None:
     script = f"env | grep -E '^(NONO_|HTTP)' | sort > {tmp_path}/env; cat > {tmp_path}/stdin; echo {CANARY}"
     facts = {
+        "session_id": "a-session",
         "request_host": "api.example",
         "request_path": "/repos/a/b?x=1",
         "request_method": "GET",
