@@ -35,6 +35,7 @@ from nono.errors import CredentialError
 from nono.policy.route_rules import Capture, Inject
 from nono.secret import Secret
 
+PROTOCOL = "nono.credential-provider.v1"
 MAX_RUNNING = 4  # at a time; the child chooses paths, and with them how many scopes ask at once
 MAX_ENTRIES = 256
 MAX_WATCHED = 16  # the last secrets that are looked for in responses
@@ -161,11 +162,11 @@ class CommandCapture:
     async def _run(self, request: RequestFacts, key: _Key) -> Injection:
         """Runs the command, records that, and keeps what it printed."""
         facts = self._facts(request, key)
-        as_json = json.dumps(facts).encode("ascii") if self._capture.stdin == "request_json" else None
+        stdin = self._stdin(facts)
         environ = self._environ | {f"NONO_{name.upper()}": value for name, value in facts.items()}
         async with self._limiter:
             began = self._clock()
-            outcome = await run_helper(self._argv, environ, timeout_s=self._capture.timeout_s, stdin=as_json)
+            outcome = await run_helper(self._argv, environ, timeout_s=self._capture.timeout_s, stdin=stdin)
             took_s = self._clock() - began
         verdict = self._judge(outcome)
         action = "captured" if isinstance(verdict, Captured) else verdict.action
@@ -187,6 +188,14 @@ class CommandCapture:
             "capture_credential": self._capture.name,
             "capture_route": request.route,
         }
+
+    def _stdin(self, facts: Mapping[str, str]) -> bytes | None:
+        config = self._capture.provider_config
+        if config is not None:
+            # Nothing is granted of what a provider might do with the person: it has no terminal, no browser.
+            message = {"protocol": PROTOCOL, **facts, "config": json.loads(config), "interaction": {}}
+            return json.dumps(message).encode("ascii")
+        return json.dumps(facts).encode("ascii") if self._capture.stdin == "request_json" else None
 
     def _judge(self, outcome: Outcome) -> Captured | Unusable:
         match outcome:
@@ -210,14 +219,15 @@ class CommandCapture:
         action: event.CaptureAction,
         run: event.CaptureRun | None = None,
     ) -> event.Event:
+        is_provider = self._capture.provider_config is not None
         return event.credential_capture(
             action=action,
             name=self._capture.name,
             command=self._argv[0],
             argv=tuple(redact_argv(self._capture.command, self._redaction)),  # before variables were put in
             cache_scope=key[1],
-            output_format="text" if self._capture.allow_headers is None else "json",
-            stdin_mode=self._capture.stdin,
+            output_format="json" if is_provider or self._capture.allow_headers is not None else "text",
+            stdin_mode="request_json" if is_provider else self._capture.stdin,
             route_id=request.route,
             upstream=request.host,
             port=request.port,

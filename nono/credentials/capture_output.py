@@ -43,14 +43,35 @@ def check(capture: Capture, inject: Inject) -> None:
 
 
 def read_output(stdout: Secret, capture: Capture, inject: Inject) -> Captured | Unusable:
-    """The credential in stdout: one line of text, or ``{"headers": {name: value}}``."""
+    """The credential in stdout: one line of text, or ``{"headers": {name: value}}``.
+
+    Of a provider: ``{"material": {"type": "secret", "value": text}}``, or one of type headers, with headers.
+    """
     text = stdout.reveal().rstrip("\r\n")
     if not text:
         return Unusable("empty_stdout", "it printed nothing")
     if any("\ud800" <= character <= "\udfff" for character in text):
         return Unusable("non_utf8_stdout", "what it printed is not UTF-8 text")
+    if capture.provider_config is not None:
+        return _material(text, capture, inject)
     if capture.allow_headers is not None:
-        return _headers(text, capture.allow_headers)
+        match _parsed(text):
+            case _Pairs([("headers", headers)]):
+                return _headers(headers, capture.allow_headers)
+        return _NO_HEADERS
+    return _secret(text, inject)
+
+
+def _material(text: str, capture: Capture, inject: Inject) -> Captured | Unusable:
+    match _parsed(text):
+        case _Pairs([("material", _Pairs([("type", "secret"), ("value", str(value))]))]):
+            return _secret(value, inject)
+        case _Pairs([("material", _Pairs([("type", "headers"), ("headers", headers)]))]):
+            return _headers(headers, capture.allow_headers or ())
+    return Unusable("invalid_json_output", 'it did not print {"material": {"type": ..., ...}}')
+
+
+def _secret(text: str, inject: Inject) -> Captured | Unusable:
     if (problem := text_problem(text)) is not None:
         return Unusable("collect_failed", problem)
     secret = Secret(text)
@@ -60,10 +81,13 @@ def read_output(stdout: Secret, capture: Capture, inject: Inject) -> Captured | 
         return Unusable("collect_failed", error.message)
 
 
-def _headers(text: str, allowed: tuple[str, ...]) -> Captured | Unusable:
-    fields = _parse_headers(text)
+_NO_HEADERS = Unusable("invalid_json_output", 'it did not print {"headers": {"name": "value"}}')
+
+
+def _headers(printed: object, allowed: tuple[str, ...]) -> Captured | Unusable:
+    fields = _fields(printed)
     if fields is None:
-        return Unusable("invalid_json_output", 'it did not print {"headers": {"name": "value"}}')
+        return _NO_HEADERS
     lower = [name.lower() for name, _ in fields]
     # Names come first, and unquoted: a helper that swaps name and value must not have its secret shown.
     if not {name.lower() for name in allowed}.issuperset(lower):
@@ -77,21 +101,21 @@ def _headers(text: str, allowed: tuple[str, ...]) -> Captured | Unusable:
     return Captured(injection, tuple(value for _, value in fields), tuple(lower))
 
 
-def _parse_headers(text: str) -> list[tuple[str, Secret]] | None:
-    """The pairs as printed, repeated ones too; None for every other shape.
+def _fields(printed: object) -> list[tuple[str, Secret]] | None:
+    """The pairs as printed, repeated ones too; None for every other shape."""
+    if not isinstance(printed, _Pairs) or not printed.content:
+        return None
+    fields = [(name, Secret(value)) for name, value in printed.content if isinstance(value, str)]
+    return fields if len(fields) == len(printed.content) else None
 
-    A decoder's error carries the text, so it ends here.
-    """
+
+def _parsed(text: str) -> object:
+    """What the text is in JSON, or None. A decoder's error carries the text, so it ends here."""
     try:
         # Objects stay lists of pairs, because a dict would silently keep the last of two equal names.
-        document = json.loads(text, object_pairs_hook=_Pairs)
+        return json.loads(text, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
         return None
-    match document:
-        case _Pairs([("headers", _Pairs() as pairs)]) if pairs.content:
-            fields = [(name, Secret(value)) for name, value in pairs.content if isinstance(value, str)]
-            return fields if len(fields) == len(pairs.content) else None
-    return None
 
 
 class _Pairs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from posixpath import isabs
@@ -28,7 +29,7 @@ def capture_problems(name: str, entry: CaptureEntry) -> Iterator[tuple[str, str]
     """(field, what is wrong) for every mistake of an entry. Its program is looked for at the start."""
     if not _NAME.fullmatch(name):
         yield "", "a capture's name holds letters, digits and '_'"
-    yield from _command(entry)
+    yield from _source(entry)
     if not 1 <= entry.timeout_secs <= MAX_TIMEOUT_S:
         yield "timeout_secs", f"expected seconds from 1 to {MAX_TIMEOUT_S}"
     yield from _cache(entry)
@@ -43,25 +44,39 @@ def capture_problems(name: str, entry: CaptureEntry) -> Iterator[tuple[str, str]
 
 def capture_of(name: str, entry: CaptureEntry) -> Capture:
     """The command of a valid entry."""
+    provider = entry.provider
     given = [ttl for ttl in (entry.cache_ttl_secs, entry.ttl_secs) if ttl is not None]
     return Capture(
         name=name,
-        command=entry.command,
+        command=(entry.command or ()) if provider is None else provider.command,
         timeout_s=entry.timeout_secs,
         cache_ttl_s=given[0] if given else DEFAULT_CACHE_TTL_S,
         cache_path_regex=entry.cache_path_regex,
         stdin=entry.stdin,
         allow_headers=None if entry.output == "text" else entry.output.allow_headers,
+        provider_config=None if provider is None else json.dumps(provider.config),
     )
 
 
-def _command(entry: CaptureEntry) -> Iterator[tuple[str, str]]:
-    if not entry.command or not entry.command[0]:
-        yield "command", "expected a program and its arguments"
-    elif "/" in entry.command[0] and not isabs(entry.command[0]) and not entry.command[0].startswith("$"):
-        yield "command", f"{entry.command[0]!a} is neither an absolute path nor a name to look up in PATH"
-    if any("\0" in word for word in entry.command):
-        yield "command", "an argument may not hold a NUL byte"
+def _source(entry: CaptureEntry) -> Iterator[tuple[str, str]]:
+    provider = entry.provider
+    if provider is None and entry.command is None:
+        yield "command", "exactly one of command, provider: none is given"
+    elif provider is None:
+        yield from _command("command", entry.command or ())
+    elif entry.command is None:
+        yield from _command("provider.command", provider.command)
+    else:
+        yield "provider", "exactly one of command, provider: both are given"
+
+
+def _command(field: str, command: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    if not command or not command[0]:
+        yield field, "expected a program and its arguments"
+    elif "/" in command[0] and not isabs(command[0]) and not command[0].startswith("$"):
+        yield field, f"{command[0]!a} is neither an absolute path nor a name to look up in PATH"
+    if any("\0" in word for word in command):
+        yield field, "an argument may not hold a NUL byte"
 
 
 def _cache(entry: CaptureEntry) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import SandboxPolicy, Wsl2ProxyPolicy
 from nono.policy.profile_routes import (
-    CaptureEntry,
+    CaptureSource,
     DomainEntry,
     EnvTarget,
     ProviderEntry,
@@ -213,7 +213,7 @@ class Profile(NamedTuple):
     linux: Linux = Linux()
     env_credentials: Mapping[str, EnvTarget] = {}  # credential reference -> variable
     environment: Environment = Environment()
-    credential_capture: Annotated[Mapping[str, CaptureEntry], CAPTURES] = {}
+    credential_capture: Annotated[Mapping[str, CaptureSource], CAPTURES] = {}
     credential_providers: Mapping[str, ProviderEntry] = {}
     credential_routes: tuple[ProviderRoute, ...] = ()
     workdir: Workdir = Workdir()

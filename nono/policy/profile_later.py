@@ -10,7 +10,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.profile import Profile
 from nono.policy.profile_commands import CommandPolicies
 from nono.policy.profile_routes import CaptureEntry, CustomCredential, ProviderEntry
-from nono.policy.profile_rules import Command, Format, Header, Text
+from nono.policy.profile_rules import Format, Header, Text
 from nono.policy.route_rules import OAuth2Client
 
 
@@ -32,13 +32,6 @@ class ClientAssertion(NamedTuple):
     workload_api_socket: str
     audience: tuple[str, ...]
     svid_hint: str | None = None
-
-
-class CaptureProvider(NamedTuple):
-    """A command that is handed a configuration."""
-
-    command: Command
-    config: Mapping[str, Any] = {}
 
 
 class CaptureInteraction(NamedTuple):
@@ -73,7 +66,6 @@ LATER: Mapping[tuple[type, str], Any] = {
     (CustomCredential, "spiffe"): SpiffeEntry,
     (OAuth2Client, "client_assertion"): ClientAssertion,
     (OAuth2Client, "extra_params"): Mapping[str, str],
-    (CaptureEntry, "provider"): CaptureProvider,
     (CaptureEntry, "interaction"): CaptureInteraction,
     (ProviderEntry, "credential_store"): CredentialStore,
     (ProviderEntry, "helpers"): ProviderHelpers,

@@ -3,7 +3,8 @@
 Fields are spelled as in the file; nono.policy.credential_service and its neighbours make values of them.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from nono.named_tuple import NamedTuple
 from nono.policy.profile_rules import (
@@ -120,16 +121,27 @@ class CaptureOutput(NamedTuple):
     allow_headers: Annotated[tuple[Header, ...], Says({"minItems": 1})]
 
 
+class CaptureProvider(NamedTuple):
+    """A command that is handed a configuration, and speaks a protocol of its own on both ends."""
+
+    command: Command
+    config: Mapping[str, Any] = {}
+
+
 class CaptureEntry(NamedTuple):
     """A command that prints a credential; ``cmd://<its name>`` refers to it."""
 
-    command: Command
+    command: Command | None = None
     timeout_secs: Annotated[float, Says({"minimum": 1, "maximum": 300})] = 5.0
     cache_ttl_secs: CacheSeconds | None = None  # None: 900
     ttl_secs: CacheSeconds | None = None  # another name of cache_ttl_secs
     cache_path_regex: Annotated[str, Says({"maxLength": 256, "format": "regex"})] = ""
     stdin: Literal["null", "request_json"] = "null"
     output: Literal["text"] | CaptureOutput = "text"
+    provider: CaptureProvider | None = None  # instead of command
+
+
+CaptureSource = Annotated[CaptureEntry, one_of("command", "provider")]
 
 
 class ResponseFieldEntry(NamedTuple):

@@ -220,6 +220,10 @@ _BY_OBJECT: Mapping[str, Mapping[str, str]] = {
         "provider": "A command that is handed a configuration.",
         "interaction": "What it may do with the person.",
     },
+    "CaptureProvider": {
+        "command": "The program and its arguments.",
+        "config": "What it is told beside the request.",
+    },
     "CaptureOutput": {
         "format": "It prints {\"headers\": {...}}.",
         "allow_headers": "The headers that it may set.",

@@ -100,3 +100,4 @@ class Capture(NamedTuple):
     cache_path_regex: str = ""  # what of the path a cached value belongs to; empty: the host
     stdin: Literal["null", "request_json"] = "null"
     allow_headers: tuple[str, ...] | None = None  # None: prints text; else JSON with these headers at most
+    provider_config: str | None = None  # JSON; given: it speaks the protocol of credential providers

@@ -86,7 +86,8 @@ FULL: dict[str, Any] = {
             "cache_path_regex": "^/(\\w+)",
             "stdin": "request_json",
             "output": {"format": "json", "allow_headers": ["Authorization"]},
-        }
+        },
+        "vault": {"provider": {"command": ["vault-token"], "config": {"role": {"names": ["agent", 1]}}}},
     },
     "credential_providers": {
         "p": {

@@ -507,3 +507,73 @@ def test_json_headers_reach_the_request_and_their_names_the_record(stage: Stage)
     assert watcher is not None
     assert watcher.mask_text(f"token={CANARY}".encode()) is not None
     assert watcher.mask_text(b"something else") is None
+
+
+def test_a_provider_is_handed_its_configuration_with_the_request(stage: Stage, tmp_path: Path) -> None:
+    printed = json.dumps({"material": {"type": "secret", "value": CANARY}})
+    credential = stage.capture(
+        f"cat > {tmp_path}/stdin; echo '{printed}'", provider_config='{"role": "agent"}'
+    )
+    assert acquired(credential) == [(b"Authorization", f"Bearer {CANARY}".encode())]
+    assert json.loads((tmp_path / "stdin").read_text()) == {
+        "protocol": "nono.credential-provider.v1",
+        "session_id": "a-session",
+        "request_host": "api.example",
+        "request_path": "/repos/a/b?x=1",
+        "request_method": "GET",
+        "cache_scope": "api.example",
+        "capture_credential": "helper",
+        "capture_route": "gh",
+        "config": {"role": "agent"},
+        "interaction": {},
+    }
+    (event,) = stage.recorded()
+    assert event["credential_capture_output_format"] == "json"
+    assert event["credential_capture_stdin_mode"] == "request_json"
+
+
+PROVIDER = Capture("helper", ("sh",), provider_config="{}")
+
+
+def test_a_provider_gives_a_secret_or_the_headers_that_are_allowed() -> None:
+    printed = json.dumps({"material": {"type": "secret", "value": CANARY}})
+    secret = read_output(Secret(printed), PROVIDER, Inject("query_param", query_param="k"))
+    assert isinstance(secret, Captured)
+    assert secret.header_names == ()
+    assert CANARY.encode() in secret.injection.inject(Outgoing(b"GET", b"/", b"api.example", [])).target
+    printed = json.dumps({"material": {"type": "headers", "headers": {"X-Key": CANARY}}})
+    headers = read_output(Secret(printed), PROVIDER._replace(allow_headers=("x-key",)), Inject())
+    assert isinstance(headers, Captured)
+    assert sent(headers.injection) == [(b"X-Key", CANARY.encode())]
+    assert headers.header_names == ("x-key",)
+    refused = read_output(Secret(printed), PROVIDER, Inject())
+    assert isinstance(refused, Unusable)
+    assert "allow_headers" in refused.problem
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        CANARY,
+        "[]",
+        "{}",
+        f'{{"headers": {{"Authorization": "{CANARY}"}}}}',
+        f'{{"material": "{CANARY}"}}',
+        f'{{"material": {{"type": "secret", "value": ["{CANARY}"]}}}}',
+        f'{{"material": {{"type": "secret", "value": "{CANARY}", "value": "x"}}}}',
+        f'{{"material": {{"type": "secret", "value": "{CANARY}", "more": 1}}}}',
+        f'{{"material": {{"type": "token", "value": "{CANARY}"}}}}',
+        f'{{"material": {{"value": "{CANARY}"}}}}',
+        f'{{"material": {{"type": "headers", "headers": {{"Cookie": "{CANARY}"}}}}}}',
+        '{"material": {"type": "headers", "headers": {}}}',
+        '{"material": {"type": "secret", "value": ""}}',
+        f'{{"material": {{"type": "secret", "value": "{CANARY}\\n"}}}}',
+        f'{{"material": {{"type": "secret", "value": "{CANARY}\\ud800"}}}}',
+        "[" * 60000,
+    ],
+)
+def test_other_material_is_refused_without_being_quoted(printed: str) -> None:
+    refused = read_output(Secret(printed), PROVIDER._replace(allow_headers=("authorization",)), Inject())
+    assert isinstance(refused, Unusable)
+    assert refused.action in ("invalid_json_output", "collect_failed")
+    assert CANARY not in refused.problem

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nono.policy.capture_entry import capture_of, capture_problems
-from nono.policy.profile_routes import CaptureEntry, CaptureOutput
+from nono.policy.profile_routes import CaptureEntry, CaptureOutput, CaptureProvider
 from nono.policy.route_rules import Capture
 
 GOOD = CaptureEntry(("get-token", "--json"))
@@ -15,6 +15,10 @@ GOOD = CaptureEntry(("get-token", "--json"))
     ("change", "field"),
     [
         ({"command": ()}, "command"),
+        ({"command": None}, "command"),
+        ({"provider": CaptureProvider(("x",))}, "provider"),
+        ({"command": None, "provider": CaptureProvider(())}, "provider.command"),
+        ({"command": None, "provider": CaptureProvider(("./x",))}, "provider.command"),
         ({"command": ("",)}, "command"),
         ({"command": ("bin/x",)}, "command"),
         ({"command": ("x", "a\0b")}, "command"),
@@ -53,3 +57,12 @@ def test_an_entry_becomes_a_capture_with_its_defaults() -> None:
     as_json = GOOD._replace(output=CaptureOutput("json", ("X-Key",)), stdin="request_json")
     assert capture_of("a", as_json).allow_headers == ("X-Key",)
     assert capture_of("a", as_json).stdin == "request_json"
+
+
+def test_a_provider_is_a_command_with_its_configuration() -> None:
+    entry = CaptureEntry(provider=CaptureProvider(("vault", "x"), {"role": "agent", "paths": ("a", "b")}))
+    assert list(capture_problems("a", entry)) == []
+    capture = capture_of("a", entry)
+    assert capture.command == ("vault", "x")
+    assert capture.provider_config == '{"role": "agent", "paths": ["a", "b"]}'
+    assert capture_of("a", GOOD).provider_config is None

@@ -48,10 +48,6 @@ NOT_YET: list[tuple[dict[str, Any], str]] = [
     ({"packs": ["a/b"]}, "packs.0"),
     ({"network": {"tls_intercept": {"ca_lifecycle": "trusted"}}}, "network.tls_intercept.ca_lifecycle"),
     (
-        {"credential_capture": {"a": {"command": ["x"], "provider": {"command": ["x"]}}}},
-        "credential_capture.a.prov",
-    ),
-    (
         {"credential_capture": {"a": {"command": ["x"], "interaction": {"stdin": True}}}},
         "credential_capture.a.inte",
     ),
@@ -194,7 +190,14 @@ CORP = "p.json: network.custom_credentials.corp"
         ),
         ({"env_credentials": {"x": "PATH"}}, "p.json: env_credentials.x: 'PATH' may not hold a credential"),
         ({"env_credentials": {"x": ["A"]}}, "p.json: env_credentials.x: expected an object"),
-        ({"credential_capture": {"a": {}}}, "p.json: credential_capture.a.command: required"),
+        (
+            {"credential_capture": {"a": {}}},
+            "p.json: credential_capture.a.command: exactly one of command, provider: none is given",
+        ),
+        (
+            {"credential_capture": {"a": {"command": ["x"], "provider": {"command": ["x"]}}}},
+            "p.json: credential_capture.a.provider: exactly one of command, provider: both are given",
+        ),
         (
             {"credential_capture": {"a": {"command": ["./x"]}}},
             "p.json: credential_capture.a.command: './x' is neither an absolute path",
