@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import pytest
+from anyio.abc import TaskGroup
 
-from nono.approval.request import Answer, EndpointRequest, Request
+from nono.approval import desk
+from nono.approval.backends import Backends
+from nono.approval.request import Answer, EndpointRequest, Question, Request
+from nono.audit.event import Event
+from nono.policy.approval import TERMINAL, Approval
 from nono.policy.endpoint import EndpointPolicy, EndpointRule
 from nono.policy.route_rules import RateLimit, UsageLimits
 from support.five_ways import KEY, READABLE, WITH_CREDENTIAL, FiveWays, Way, five_ways
@@ -117,6 +124,42 @@ def test_a_person_is_shown_no_control_character_and_no_secret(way: Way) -> None:
         assert all(character.isprintable() for character in shown)
         assert "1234" not in shown
         assert ways.is_untouched
+
+
+class Spawned:
+    """A task group as wide as the loop that it is used on."""
+
+    def __init__(self) -> None:
+        self.tasks: set[asyncio.Future[object]] = set()
+
+    def start_soon(self, work: Callable[..., Coroutine[object, object, object]], *args: object) -> None:
+        self.tasks.add(asyncio.ensure_future(work(*args)))
+
+
+class Phone:
+    """A backend that says yes to each question, and keeps them."""
+
+    def __init__(self) -> None:
+        self.asked: list[Question] = []
+
+    async def ask(self, question: Question, expires_s: float) -> Answer:
+        self.asked.append(question)
+        return Answer("granted")
+
+
+@pytest.mark.parametrize("way", WITH_CREDENTIAL)
+def test_of_a_flood_of_questions_most_are_refused_unasked(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    # One question an hour: within a test nothing is earned.
+    monkeypatch.setattr(desk, "QUESTIONS", RateLimit(requests_per_minute=1 / 60, burst=3, max_delay_s=0))
+    phone, events = Phone(), list[Event]()
+    backends = Backends(Approval(), {TERMINAL: phone})
+    approver = desk.Desk(backends, events.append, "", cast(TaskGroup, Spawned()))
+    with five_ways(endpoints=ASKS, options={"approver": approver}) as ways:
+        assert [ways.ask(way, "/asks").status for _ in range(8)] == [200] * 3 + [403] * 5
+        assert len(phone.asked) == len(ways.requests) == 3
+        assert [event["denial_category"] for event in ways.denials] == ["endpoint_policy"] * 5
+        assert "rate limit" in str(ways.denials[0]["reason"])
+        assert ways.ask(way, "/free").status == 200
 
 
 @pytest.mark.parametrize("way", WITH_CREDENTIAL)
