@@ -225,7 +225,10 @@ def missing(route: Route) -> Refusal:
 
 def _misplaced(route: Route) -> Refusal:
     error = f"the phantom of {route.service!r} is in no place for a key"
-    return _failed(401, error, route.origin.host, "send it where the service's own clients send their key")
+    # What names an http host itself passes without a credential: plain http is not intercepted.
+    to = f"to the URL in {route.base_url_variable}, " if route.origin.scheme == "http" else ""
+    hint = f"send it {to}where the service's own clients send their key"
+    return _failed(401, error, route.origin.host, hint)
 
 
 def wrong_host(owner: Route, sent_to: str, host: str) -> Refusal:
