@@ -59,7 +59,7 @@ def read(reference: CredentialReference, environ: Mapping[str, str], warn: Calla
         case FileReference():
             return file.read(reference, warn)
         case KeyringReference():
-            return keyring.read(reference, environ)
+            return keyring.read(reference, environ, warn)
         # The password managers are imported where one is asked: a run has one of them at most.
         case OnePasswordReference():
             from nono.credentials.sources import onepassword
@@ -79,7 +79,7 @@ def read(reference: CredentialReference, environ: Mapping[str, str], warn: Calla
                 hint="name it as the credential_key of a custom credential",
             )
         case StoredReference():
-            return _read_stored(reference, environ)
+            return _read_stored(reference, environ, warn)
 
 
 def save(name: str, secret: Secret, environ: Mapping[str, str]) -> str:
@@ -136,14 +136,16 @@ def where(name: str, environ: Mapping[str, str]) -> str | None:
     return next((entry.where for entry in names(environ) if entry.name == name), None)
 
 
-def _read_stored(reference: StoredReference, environ: Mapping[str, str]) -> Secret:
+def _read_stored(
+    reference: StoredReference, environ: Mapping[str, str], warn: Callable[[str], None]
+) -> Secret:
     """The embedded store first: it answers at once, and holds only what no keyring took."""
     try:
         return store.read(reference, environ)
     except CredentialNotFound as error:
         hint = error.hint
     try:
-        return keyring.read(reference.in_keyring(), environ)
+        return keyring.read(reference.in_keyring(), environ, warn)
     except CredentialNotFound:
         message = f"credential '{reference.name}' is neither in the embedded store nor in the system keyring"
         raise CredentialNotFound(message, hint=hint) from None

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
 AVAILABILITY_TIMEOUT_S = 2.0  # for a daemon to say that it is there
-UNLOCK_TIMEOUT_S = 120.0  # for a person to unlock it, unless NONO_KEYRING_TIMEOUT_SECS says otherwise
+UNLOCK_TIMEOUT_S = 120.0  # for a person to unlock it, unless the variable says otherwise
+_UNLOCK_VARIABLE = "NONO_KEYRING_TIMEOUT_SECS"
 _MAX_DUPLICATES = 16
 
 # Named here rather than found by keyring.get_keyring(): that would read keyringrc.cfg from the configuration
@@ -39,13 +40,20 @@ _NO_DAEMON_HINT = (
 )
 
 
-def read(reference: KeyringReference, environ: Mapping[str, str]) -> Secret:
+def read(
+    reference: KeyringReference,
+    environ: Mapping[str, str],
+    warn: Callable[[str], None] = lambda sentence: None,
+) -> Secret:
     """The entry's value, after asking for the keyring to be unlocked where it is locked.
 
+    warn: told of a time limit in environ that is none.
     CredentialNotFound: no such entry. CredentialUnavailable: no keyring answers, it stayed locked, several
     entries answer to the name, or the value is no credential.
     """
     shown = reference.redacted()
+    if environ.get(_UNLOCK_VARIABLE) and not _is_seconds(environ[_UNLOCK_VARIABLE]):
+        warn(f"{_UNLOCK_VARIABLE} is no number of seconds; the keyring is given {UNLOCK_TIMEOUT_S:g} s")
     backend = _backend(environ)
 
     def get() -> str | int | None:
@@ -150,10 +158,12 @@ def _choose(environ: Mapping[str, str]) -> KeyringBackend | None:
 
 def _unlock_timeout_s(environ: Mapping[str, str]) -> float | None:
     """None: wait for ever. A value that is no number of seconds counts as not given."""
-    text = environ.get("NONO_KEYRING_TIMEOUT_SECS", "")
-    if not (text.isascii() and text.isdigit()) or len(text) > 9:
-        return UNLOCK_TIMEOUT_S
-    return float(text) or None
+    text = environ.get(_UNLOCK_VARIABLE, "")
+    return (float(text) or None) if _is_seconds(text) else UNLOCK_TIMEOUT_S
+
+
+def _is_seconds(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 9
 
 
 def _within[T](timeout_s: float | None, shown: str, work: Callable[[], T]) -> T:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from nono.credentials import broker
 from nono.credentials.content import MAX_SECRET_BYTES, decode_go_keyring, secret_from_bytes
 from nono.credentials.errors import CredentialNotFound, CredentialUnavailable
 from nono.credentials.reference import EnvironmentReference, FileReference, KeyringReference
@@ -218,6 +219,18 @@ def test_a_message_bus_that_accepts_and_never_speaks_is_given_up(tmp_path: Path)
 )
 def test_the_unlock_time_comes_from_the_environment(text: str, expected: float | None) -> None:
     assert keyring._unlock_timeout_s({"NONO_KEYRING_TIMEOUT_SECS": text}) == expected
+
+
+@pytest.mark.parametrize(("text", "is_told"), [("30s", True), ("-1", True), ("7", False), ("0", False)])
+def test_an_unlock_time_that_is_no_number_is_told(
+    with_keyring: dict[str, str], text: str, is_told: bool
+) -> None:
+    told: list[str] = []
+    Memory.entries["svc", "acct"] = "s3cret"
+    environ = with_keyring | {"NONO_KEYRING_TIMEOUT_SECS": text}
+    broker.resolve_credential("keyring://svc/acct", environ, told.append)
+    expected = "NONO_KEYRING_TIMEOUT_SECS is no number of seconds; the keyring is given 120 s"
+    assert told == ([expected] if is_told else [])
 
 
 def test_the_keyring_configuration_file_is_not_consulted(tmp_path: Path) -> None:
