@@ -80,7 +80,12 @@ def child_env(
     variables = dict.fromkeys(
         ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY", "all_proxy"), url
     )
-    variables |= dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(entry.emitted for entry in direct))
+    emitted = [entry.emitted for entry in direct]
+    if address not in emitted:
+        # Clients that tunnel plain http too, as Node does, would have the proxy connect to itself.
+        # Those that know no ports here ask it for its paths in absolute form, which it serves as well.
+        emitted.append(authority)
+    variables |= dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(emitted))
     variables["NONO_NO_PROXY"] = ",".join(map(str, direct))
     if session_token is not None:
         variables["NONO_PROXY_TOKEN"] = session_token

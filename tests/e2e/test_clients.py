@@ -102,6 +102,8 @@ def python_client(name: str, service: str = "openai", *, streams: bool = True) -
 CLIENTS = [
     Client("curl", "openai", ("sh", "-c", CURL, "curl-client")),
     Client("node", "openai", ("node", "--input-type=module", "--eval", NODE)),
+    # From this version on fetch obeys the proxy variables, and asks for a tunnel for plain http as well.
+    Client("node24", "openai", ("node24", "--input-type=module", "--eval", NODE)),
     python_client("openai"),
     python_client("anthropic", "anthropic"),
     python_client("anthropic-bearer", "anthropic", streams=False),
@@ -195,6 +197,11 @@ def test_the_phantom_does_not_leave_to_another_host(scene: Scene, client: Client
     run = scene.run(client, "whole", "env", base_url)
     assert run.exit_code == 1
     assert scene.elsewhere.requests == []
+    assert b"".join(each.raw for each in scene.elsewhere.connections) == b""
+    if client.name == "node24":  # it asks for a tunnel, in which plain http is nothing that passes
+        assert let_through(run) == [("connect", "localhost")]
+        assert refused_by_proxy(run) == [("host_denied", "localhost")]
+        return
     assert scene.elsewhere.connections == []
     assert let_through(run) == []
     if client.name == "node" and refused_connects(

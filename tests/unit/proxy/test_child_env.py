@@ -24,6 +24,24 @@ def test_a_loopback_name_goes_to_the_proxy_once_it_is_granted_there() -> None:
     assert variables["no_proxy"] == variables["NONO_NO_PROXY"] == variables["NO_PROXY"] == "127.0.0.1"
 
 
+@pytest.mark.parametrize(
+    ("address", "granted", "expected"),
+    [
+        ("127.0.0.1", {"localhost", "127.0.0.1"}, "127.0.0.1:8080"),
+        ("127.0.0.1", {"127.0.0.1"}, "localhost,127.0.0.1:8080"),
+        ("::1", set(), "localhost,127.0.0.1,[::1]:8080"),
+        ("192.0.2.7", set(), "localhost,127.0.0.1,192.0.2.7:8080"),
+    ],
+)
+def test_the_base_urls_are_asked_for_without_a_tunnel_whatever_is_granted(
+    address: str, granted: set[str], expected: str
+) -> None:
+    """Node asks for one for plain http too, and the proxy does not connect to itself."""
+    variables = child_env(8080, "tok", [], granted=granted, address=address)
+    assert variables["NO_PROXY"] == variables["no_proxy"] == expected
+    assert "8080" not in variables["NONO_NO_PROXY"]
+
+
 def test_a_service_without_its_credential_gets_a_url_and_no_phantom() -> None:
     loaded = ServiceVariables("google-ai", base_urls=("GEMINI_URL",), phantoms={"GEMINI_API_KEY": "ph"})
     missing = ServiceVariables("openai")
