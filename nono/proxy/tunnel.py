@@ -146,7 +146,12 @@ class TunnelClient(TimedEnd):
             case NeedMore():
                 return
             case NotTls(reason):
-                self._deny(f"{reason}, and {self._verdict.host}:{self._verdict.port} is not a raw tunnel")
+                # Imported here: where an address is written for a message only.
+                from nono.proxy.chain import authority
+
+                where = authority(self._verdict.host, self._verdict.port)
+                hint = f'network.raw_tunnels: ["{where}"]'
+                self._deny(f"{reason}, and {where} is not a raw tunnel", hint)
             case Hello(None):
                 self._deny("the ClientHello names no server")
             case Hello(str(name)):
@@ -168,8 +173,8 @@ class TunnelClient(TimedEnd):
         except HostError:
             return False
 
-    def _deny(self, reason: str) -> None:
-        answer = Refusal(403, reason, self._verdict.host, "server name", category="host_denied")
+    def _deny(self, reason: str, hint: str | None = None) -> None:
+        answer = Refusal(403, reason, self._verdict.host, "server name", hint=hint, category="host_denied")
         # Whether or not it could be recorded, the tunnel ends here.
         self._engine.record(recording.denied(self._verdict.entry, answer))
         self.early = b""

@@ -148,6 +148,7 @@ def test_what_is_not_tls_ends_the_tunnel_unless_it_is_raw(first: bytes) -> None:
                 assert client.rest() == bytes((21, 3, 3, 0, 2, 2, 49))
             assert server.everything == b""
             assert p.recording.decisions() == [("allow", None), ("deny", "host_denied")]
+            assert p.recording.network[-1]["hint"] == f'network.raw_tunnels: ["api.test:{server.port}"]'
             with opened(p, f"raw.test:{server.port}") as client:
                 client.send(first)
                 assert client.read_exactly(len(first)) == first
