@@ -23,7 +23,7 @@ from nono.launch.upstream_proxy import chain_of
 from nono.named_tuple import NamedTuple
 from nono.policy.credential_service import CredentialService
 from nono.policy.resolve import Resolved
-from nono.policy.route_rules import NO_IDENTITY
+from nono.policy.route_rules import TlsIdentity
 from nono.policy.upstream import is_loopback
 from nono.proxy.child_env import LOOPBACK_NO_PROXY, ServiceVariables, child_env
 from nono.proxy.dial import tls_context
@@ -161,15 +161,35 @@ async def proxy_of(
 
 def _check_tls_files(service: CredentialService) -> None:
     """NonoError when the certificates of this service's TLS identity cannot be used."""
-    if service.tls == NO_IDENTITY:
+    # One by one, because what OpenSSL says names no file.
+    ca, cert, key = service.tls
+    if ca is not None:
+        _check_tls(f"credential '{service.name}': tls_ca '{ca}'", ca, TlsIdentity(ca), _NO_CERTIFICATE)
+    if cert is None or key is None:
         return
+    cert_name = f"credential '{service.name}': tls_client_cert '{cert}'"
+    key_name = f"tls_client_key '{key}'"
+    _check_tls(cert_name, cert, TlsIdentity(cert), _NO_CERTIFICATE)  # readable as a CA, so it holds one
     try:
-        tls_context(service.tls)
+        _check_tls(f"credential '{service.name}': {key_name}", key, TlsIdentity(None, cert, key), _NO_KEY)
+    except NonoError as error:
+        if getattr(error.__cause__, "reason", None) != "KEY_VALUES_MISMATCH":
+            raise
+        raise NonoError(f"{cert_name} and {key_name} do not belong together") from error
+
+
+_NO_CERTIFICATE = "it holds no certificate in PEM"
+_NO_KEY = "it holds no key in PEM, or one with a passphrase"
+
+
+def _check_tls(named: str, path: str, identity: TlsIdentity, unusable: str) -> None:
+    try:
+        open(path, "rb").close()
+        tls_context(identity)
     except OSError as error:
-        fields = zip(("tls_ca", "tls_client_cert", "tls_client_key"), service.tls, strict=True)
-        named = " or ".join(f"{field} '{path}'" for field, path in fields if path is not None)
-        reason = error.strerror or error
-        raise NonoError(f"credential '{service.name}': {named} cannot be used: {reason}") from error
+        # An error of OpenSSL's is an OSError as well, with a reason of its own.
+        reason = unusable if hasattr(error, "reason") else error.strerror
+        raise NonoError(f"{named} cannot be used: {reason}") from error
 
 
 def _check_helper(service: CredentialService, resolved: Resolved, environ: Mapping[str, str]) -> None:

@@ -106,7 +106,8 @@ def tls_context(identity: TlsIdentity, alpn: Alpn = HTTP1) -> ssl.SSLContext:
     if identity.ca is not None:
         context.load_verify_locations(cafile=identity.ca)
     if identity.cert is not None:
-        context.load_cert_chain(identity.cert, identity.key)
+        # Without a passphrase OpenSSL would ask for one on the terminal, and again in the middle of a run.
+        context.load_cert_chain(identity.cert, identity.key, password="")
     return context
 
 

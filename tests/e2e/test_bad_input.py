@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import trustme
+from cryptography.hazmat.primitives import serialization
 
 from nono.cli.main import LATER
 from nono.cli.options import OPTIONS, RUN, WRAP, Kind, Option
@@ -453,7 +456,50 @@ def test_certificates_that_cannot_be_used_start_nothing(here: Place, content: st
     result = nono(here, "run", "-s", "-p", profile, *ECHO, DEMO_KEY=REAL_KEY)
     Path(profile).unlink()
     ca_file.unlink(missing_ok=True)
-    assert_refused(result, f"credential 'demo': tls_ca '{ca_file}' cannot be used: ")
+    why = "No such file or directory" if content is None else "it holds no certificate in PEM"
+    assert_refused(result, f"credential 'demo': tls_ca '{ca_file}' cannot be used: {why}")
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        ("cert", "tls_client_cert '{cert}' cannot be used: it holds no certificate in PEM"),
+        ("key", "tls_client_key '{key}' cannot be used: it holds no key in PEM, or one with a"),
+        ("pair", "tls_client_cert '{cert}' and tls_client_key '{key}' do not belong together"),
+        (
+            "passphrase",
+            "tls_client_key '{key}' cannot be used: it holds no key in PEM, or one with a passphrase",
+        ),
+        ("missing", "tls_client_key '{key}' cannot be used: No such file or directory"),
+    ],
+)
+def test_a_client_certificate_that_cannot_be_used_starts_nothing_and_is_named(
+    here: Place, broken: str, message: str
+) -> None:
+    files = {name: here.user.home / f"client.{name}" for name in ("cert", "key")}
+    one, other = (trustme.CA().issue_cert("client.test") for _ in range(2))
+    pem = {
+        "cert": one.cert_chain_pems[0].bytes(),
+        "key": (other if broken == "pair" else one).private_key_pem.bytes(),
+    }
+    if broken in pem:
+        pem[broken] = b"no PEM"
+    if broken == "passphrase":
+        key = serialization.load_pem_private_key(pem["key"], None)
+        encryption = serialization.BestAvailableEncryption(b"open sesame")
+        form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
+        pem["key"] = key.private_bytes(*form, encryption)
+    for name, content in pem.items():
+        files[name].write_bytes(content)
+        os.chown(files[name], here.user.home.stat().st_uid, -1)
+        files[name].chmod(0o600)
+    if broken == "missing":
+        files["key"].unlink()
+    profile = write(here, service(tls_client_cert=str(files["cert"]), tls_client_key=str(files["key"])))
+    result = nono(here, "run", "-s", "-p", profile, *ECHO, DEMO_KEY=REAL_KEY)
+    for path in (Path(profile), *files.values()):
+        path.unlink(missing_ok=True)
+    assert_refused(result, f"credential 'demo': {message.format(**files)}")
 
 
 def test_a_port_that_is_taken_starts_nothing(here: Place) -> None:
