@@ -21,6 +21,7 @@ from nono.proxy.message import (
     ResponseHead,
     chunk,
     framing_fields,
+    is_surely_read,
     last_chunk,
 )
 from nono.proxy.preparation import Ready
@@ -364,7 +365,8 @@ class Exchange:
             self._connection.pause_reading(self._relay.is_behind)
 
     def response_finished(self, fields: Sequence[Header], *, reusable: bool) -> None:
-        self._upstream_reusable = reusable and self._request_done
+        is_read = is_surely_read(self._incoming.head.method, self._framing)
+        self._upstream_reusable = reusable and self._request_done and is_read
         self._relay.end(fields)
 
     def _relayed(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nono.proxy.http2_upstream import Receiver
-from nono.proxy.message import Body, BodyKind, Header, ResponseHead, chunk, last_chunk
+from nono.proxy.message import Body, BodyKind, Header, ResponseHead, chunk, is_surely_read, last_chunk
 from nono.proxy.upstream import UpstreamConnection
 
 _AHEAD_BYTES = 256 * 1024  # of the response, read and not passed on
@@ -22,7 +22,9 @@ class Http1Stream:
     ) -> None:
         self._connection: UpstreamConnection | None = connection
         self._receiver = receiver
+        self._framing = framing
         self._chunked = framing.kind is BodyKind.CHUNKED
+        self._is_read = True  # the request, by an upstream that has answered it
         self._reused = reused
         self._writable = True
         self._unsent = 0  # bytes of the request that the transport has not taken yet
@@ -32,6 +34,7 @@ class Http1Stream:
 
     def begin(self, method: bytes, head: bytes) -> None:
         """Send the head of the request."""
+        self._is_read = is_surely_read(method, self._framing)
         if self._connection is not None:
             self._connection.begin(self, method)
             self._connection.write([head])
@@ -87,7 +90,7 @@ class Http1Stream:
     def response_finished(self, fields: Sequence[Header], *, reusable: bool) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.release(reusable=reusable and self._request_done)
+            connection.release(reusable=reusable and self._request_done and self._is_read)
         if not self._ended:
             self._receiver.response_finished(fields)
         if not self._request_done:

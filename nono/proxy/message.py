@@ -287,6 +287,16 @@ def response_head(
     return ResponseHead(status, reason, raw_version, fields, body, persists)
 
 
+# RFC 9110 sections 9.3.1, 9.3.2 and 9.3.5: a body has no meaning to them, and servers that do not read it are
+# known; it would stand before the next request.
+_BODY_MAY_STAY_UNREAD = frozenset((b"GET", b"HEAD", b"DELETE"))
+
+
+def is_surely_read(method: bytes, body: Body) -> bool:
+    """Whether an upstream that has answered a request of method with body has read all of it, or closes."""
+    return method not in _BODY_MAY_STAY_UNREAD or body.kind is BodyKind.NONE or body == _EMPTY_BODY
+
+
 def end_to_end(headers: Sequence[Header], *, without: frozenset[bytes] = frozenset()) -> list[Header]:
     """The fields meant for the other end: no hop-by-hop field, none that Connection names, none of without.
 

@@ -645,6 +645,24 @@ def test_trailers_of_a_request_do_not_reach_an_upstream_of_http1(fields: Fields)
     assert server.requests[0].wire_body == b"3\r\nabc\r\n0\r\n\r\n"
 
 
+@pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
+def test_a_body_that_an_upstream_of_http1_may_leave_unread_stands_before_no_request(method: str) -> None:
+    def handler(request: Received) -> None:
+        request.body_complete = method != "POST"
+        request.connection.respond()
+
+    unread = b"GET /smuggled HTTP/1.1\r\nHost: x\r\nX-Rest: "
+    with h1_stage(handler) as (stage, server), stage.client() as client:
+        assert client.get("/to-learn-the-version", fields=[KEY]).status == 200
+        head: Fields = [KEY, ("content-length", str(len(unread)))]
+        asked = client.request("/first", method=method, fields=head, body=unread)
+        assert client.answer(asked).status == 200
+        assert client.get("/second", fields=[KEY]).status == 200
+    _, first, second = server.requests
+    assert (first.target, second.target) == (b"/first", b"/second")
+    assert (first.connection is second.connection) is (method == "POST")
+
+
 def test_head_204_and_304_have_no_body_from_an_upstream_of_http1() -> None:
     def handler(request: Received) -> None:
         if request.method == b"HEAD":

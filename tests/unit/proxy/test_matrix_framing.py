@@ -107,6 +107,36 @@ def test_the_body_of_a_refused_request_is_no_request(way: Way, framing: str) -> 
         assert len(ways.denials) == len(answered)
 
 
+UNREAD = b"GET /smuggled HTTP/1.1\r\nHost: x\r\nX-Rest: "
+
+
+def answer_unread(request: Received) -> None:
+    """As servers do that take a request without a meaning for its body to have none."""
+    request.body_complete = True
+    request.connection.respond()
+
+
+@pytest.mark.parametrize("way", TEXTUAL)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
+def test_a_body_that_an_upstream_may_leave_unread_stands_before_no_request(way: Way, method: str) -> None:
+    with five_ways(answer_unread) as ways:
+        assert ways.ask(way, "/first", method=method, body=UNREAD).status == 200
+        assert ways.ask(way, "/second").status == 200
+        assert [request.target for request in ways.requests] == [b"/first", b"/second"]
+
+
+@pytest.mark.parametrize("way", TEXTUAL)
+@pytest.mark.parametrize(("method", "body"), [("POST", UNREAD), ("GET", None), ("DELETE", b"")])
+def test_behind_every_other_request_the_connection_is_used_again(
+    way: Way, method: str, body: bytes | None
+) -> None:
+    with five_ways() as ways:
+        assert ways.ask(way, "/first", method=method, body=body).status == 200
+        assert ways.ask(way, "/second").status == 200
+        first, second = ways.requests
+        assert first.connection is second.connection
+
+
 def test_a_stream_whose_length_belies_its_body_never_looks_complete() -> None:
     complete: list[bytes] = []
 
