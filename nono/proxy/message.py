@@ -247,7 +247,11 @@ def request_head(method: bytes, target: bytes, version: str, headers: Sequence[H
     body = _framing(seen, raw_version, NO_BODY)
     if method == b"CONNECT" and body.kind is not BodyKind.NONE:
         raise MessageError("CONNECT has no body")
-    wants_upgrade = seen.upgrade or b"upgrade" in _list_members(seen.connection)
+    options = _list_members(seen.connection) - {b""}
+    if any(_TOKEN.fullmatch(option) is None for option in options):
+        # nginx looks for the letters: of ": close" it hears close, and drops what is pipelined behind it.
+        raise MessageError("Connection names something that is no token")
+    wants_upgrade = seen.upgrade or b"upgrade" in options
     if wants_upgrade and body != NO_BODY and body != _EMPTY_BODY:
         # llhttp does not read it as a body: announced and never sent, it would swallow the next request.
         raise MessageError("a request for another protocol has no body")

@@ -72,6 +72,8 @@ def test_an_unambiguous_framing_is_accepted(headers: list[Header], body: Body) -
         pytest.param([(b"X", b"a\x00b")], id="NUL in value"),
         pytest.param([(b"X", b"a\x7fb")], id="DEL in value"),
         pytest.param([(b"Host", b"b")], id="second Host"),
+        pytest.param([(b"Connection", b": close")], id="Connection with no token"),
+        pytest.param([(b"Connection", b"keep-alive, a b")], id="Connection with a blank"),
     ],
 )
 def test_a_head_that_two_parsers_could_read_differently_is_refused(headers: list[Header]) -> None:
@@ -140,6 +142,7 @@ def test_http_1_1_needs_a_host_and_connect_no_body() -> None:
     [
         pytest.param([], "1.1", True, id="1.1"),
         pytest.param([(b"Connection", b"foo, Close")], "1.1", False, id="close in a list"),
+        pytest.param([(b"Connection", b", keep-alive ,")], "1.1", True, id="with empty members"),
         pytest.param([(b"Proxy-Connection", b"close")], "1.1", False, id="Proxy-Connection"),
         pytest.param([], "1.0", False, id="1.0"),
     ],
