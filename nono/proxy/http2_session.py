@@ -311,8 +311,9 @@ class Session:
         if sending.pieces:
             piece, credit = sending.pieces[0]
             window = self._h2.local_flow_control_window(stream_id)
-            size = min(len(piece), window, self._h2.max_outbound_frame_size)
-            if size <= 0 < len(piece):
+            # RFC 9113 section 6.9.2: a setting of the peer can make the window negative.
+            size = max(min(len(piece), window, self._h2.max_outbound_frame_size), 0)
+            if not size and piece:
                 return 0, 0
             whole = size == len(piece)
             is_last = whole and sending.ending and not sending.trailers and len(sending.pieces) == 1

@@ -14,6 +14,11 @@ import h2.settings
 import pytest
 from hyperframe.frame import GoAwayFrame
 
+from nono.credentials.injection import injection_of
+from nono.credentials.leak import leak_watcher
+from nono.credentials.static import StaticCredential
+from nono.policy.route_rules import Inject
+from nono.secret import Secret
 from support.h2_client import Http2Client
 from support.h2_server import Stream
 from support.h2_stage import KEY, h1_stage, h2_stage
@@ -533,3 +538,40 @@ def test_a_body_before_its_head_is_a_502_and_none_of_it_passes(first: str) -> No
     assert [answer.status for answer in answers] == [502, 200]
     assert b"forged" not in answers[0].body
     assert answers[1].body == b"ok"
+
+
+@pytest.mark.parametrize("window", [100, 50], ids=["none", "less than none"])
+def test_a_window_that_a_setting_makes_negative_only_holds_the_stream_up(window: int) -> None:
+    """RFC 9113 section 6.9.2. What is held back of a body leaves a mark of nothing in the queue."""
+    secret = "sk-canary-8Zq2LmT5vWx7Yb1Nc4Kd"
+    credential = StaticCredential(injection_of(Inject(), Secret(secret)), leak_watcher([Secret(secret)]))
+    is_shut, has_begun, is_seen = threading.Event(), threading.Event(), threading.Event()
+
+    def handler(stream: Stream) -> None:
+        if stream.path == b"/held":
+            stream.head()
+            stream.send(b"x" * 100)
+            assert is_shut.wait(TIMEOUT_S)
+            stream.send(secret[:5].encode())
+            has_begun.set()
+            assert is_seen.wait(TIMEOUT_S)
+            stream.send(b" and no more of it")
+            stream.end()
+        else:
+            assert has_begun.wait(TIMEOUT_S)
+            stream.respond()
+
+    with (
+        h2_stage(handler, credential=credential) as (stage, _),
+        stage.client(settings={WINDOW: 200}, acknowledges=False) as client,
+    ):
+        held = client.request("/held", fields=[KEY])
+        client.wait_until(lambda: len(client.answers[held].body) == 100)
+        client.h2.update_settings({WINDOW: window})
+        client.ping()
+        is_shut.set()
+        assert client.get("/other", fields=[KEY]).body == b"ok"
+        client.h2.update_settings({WINDOW: 1000})
+        client.ping()
+        is_seen.set()
+        assert client.answer(held).body == b"x" * 100 + secret[:5].encode() + b" and no more of it"
