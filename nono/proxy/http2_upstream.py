@@ -64,8 +64,8 @@ class UpstreamStream:
         self._interim = 0
         self._trailers: list[Header] = []
         self.heard = False  # something came back
-        self._has_body = True  # the response may have one
         self._ended = False  # the response is complete
+        self._unseen: int | None = None  # bytes of its body that are still to come, where that is known
 
     # -- what the exchange calls
 
@@ -106,20 +106,17 @@ class UpstreamStream:
         try:
             match event:
                 case ResponseReceived():
-                    head = http2_head.response_head(_fields(event.headers), to_method=self._method)
-                    if head.is_interim:
-                        raise MessageError("an interim status at the end of a response")
-                    self._has_body = head.body.kind is not BodyKind.NONE
-                    self._ended = event.stream_ended is not None
-                    receiver.response_started(head, ended=self._ended)
+                    fields = _fields(event.headers)
+                    self._handle_head(receiver, fields, ended=event.stream_ended is not None)
                 case InformationalResponseReceived():
                     self._handle_interim(receiver, _fields(event.headers))
                 case DataReceived():
-                    self._handle_data(receiver, bytes(event.data or b""))
+                    self._handle_body(receiver, bytes(event.data or b""))
                 case TrailersReceived():
                     self._trailers = http2_head.trailer_fields(_fields(event.headers))
                 case StreamEnded():
                     if not self._ended:
+                        self._check_whole()
                         self._ended = True
                         receiver.response_finished(self._trailers)
                 case StreamReset():
@@ -130,6 +127,17 @@ class UpstreamStream:
             self._session.reset(self.stream_id, ErrorCodes.PROTOCOL_ERROR)
             self.fail(f"the upstream's response is not well-formed: {fault.reason}")
 
+    def _handle_head(self, receiver: Receiver, fields: Sequence[Header], *, ended: bool) -> None:
+        head = http2_head.response_head(fields, to_method=self._method)
+        if head.is_interim:
+            raise MessageError("an interim status at the end of a response")
+        if head.body.kind in (BodyKind.NONE, BodyKind.LENGTH):
+            self._unseen = head.body.length
+        self._ended = ended
+        if ended:
+            self._check_whole()
+        receiver.response_started(head, ended=ended)
+
     def _handle_interim(self, receiver: Receiver, fields: Sequence[Header]) -> None:
         self._interim += 1
         if self._interim > MAX_INTERIM_RESPONSES:
@@ -139,12 +147,19 @@ class UpstreamStream:
             raise MessageError("HTTP/2 has no status 101")
         receiver.response_interim(head)
 
-    def _handle_data(self, receiver: Receiver, piece: bytes) -> None:
-        if piece and not self._has_body:
-            # h2 lets it pass with a 204 or 304; with such a head nobody searches what follows it.
-            raise MessageError("a body of a response that has none")
+    def _handle_body(self, receiver: Receiver, piece: bytes) -> None:
+        if self._unseen is not None:
+            self._unseen -= len(piece)
+            if self._unseen < 0:
+                # h2 lets it pass with a 204 or 304; with such a head nobody searches what follows it.
+                raise MessageError("a body longer than announced")
         if piece:
             receiver.response_body(piece)
+
+    def _check_whole(self) -> None:
+        # h2 compares the lengths at the end of DATA only; fields may be the end.
+        if self._unseen:
+            raise MessageError("a body shorter than announced")
 
     def fail(self, reason: str, code: int | None = None, *, replay: Replay = "none") -> None:
         receiver, self._receiver = self._receiver, None

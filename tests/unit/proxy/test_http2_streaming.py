@@ -575,3 +575,40 @@ def test_a_window_that_a_setting_makes_negative_only_holds_the_stream_up(window:
         client.ping()
         is_seen.set()
         assert client.answer(held).body == b"x" * 100 + secret[:5].encode() + b" and no more of it"
+
+
+@pytest.mark.parametrize(
+    ("body", "announced"),
+    [(b"", 0), (b"", 60), (b"abc", 3), (b"abc", 60)],
+    ids=["nothing", "nothing of 60", "three", "three of 60"],
+)
+def test_a_response_that_ends_before_its_length_does_not_look_complete(body: bytes, announced: int) -> None:
+    """The end may come with fields, behind which h2 does not compare the lengths."""
+
+    def handler(stream: Stream) -> None:
+        stream.head(200, [("content-length", str(announced))], end=not body)
+        if body:
+            stream.send(body)
+            stream.end([("x-end", "1")])
+
+    with h2_stage(handler) as (stage, _), stage.client() as client:
+        answer = client.get(fields=[KEY])
+    if announced == len(body):
+        assert (answer.status, answer.body, answer.ended) == (200, body, True)
+    elif body:
+        assert (answer.status, answer.ended) == (200, False)
+    else:
+        assert answer.status == 502
+
+
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 304), ("GET", 200)])
+def test_a_length_of_what_is_not_sent_passes_where_it_says_no_more(method: str, status: int) -> None:
+    def handler(stream: Stream) -> None:
+        stream.head(status, [("content-length", "60")], end=True)
+
+    with h2_stage(handler) as (stage, _), stage.client() as client:
+        answer = client.answer(client.request(method=method, fields=[KEY]))
+    if (method, status) == ("GET", 200):
+        assert answer.status == 502
+    else:
+        assert (answer.status, answer.values("content-length"), answer.ended) == (status, ["60"], True)
