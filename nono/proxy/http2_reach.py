@@ -18,6 +18,8 @@ from nono.proxy.upstream import PoolKey, UpstreamConnection
 
 Reached = Http2Upstream | UpstreamConnection
 
+_OF_THE_WAY = ("upstream_connect_failed", "external_proxy_rejected")  # whoever wanted to go it
+
 
 class Upstreams:
     """Streams share a connection only when they agree in its key: origin, and whom TLS says we are.
@@ -30,6 +32,7 @@ class Upstreams:
         self._engine = engine
         self._open: dict[PoolKey, list[Http2Upstream]] = {}
         self._locks: dict[PoolKey, anyio.Lock] = {}  # one look-up and handshake at a time tells the version
+        self._failures: dict[PoolKey, Refusal] = {}  # why the last that was dialled was not reached
         self._http1_only: set[PoolKey] = set()
         self._closed = False
 
@@ -48,13 +51,23 @@ class Upstreams:
         hosts judges the addresses when one has to be dialled. may_begin is asked before that, and records.
         """
         if key not in self._http1_only:
+            before = self._failures.get(key)
             async with self._locks.setdefault(key, anyio.Lock()):
                 found = self.at_hand(key)
                 if found is not None:
                     return found
+                failure = self._failures.get(key)
+                if failure is not None and failure is not before:
+                    return failure  # of one that was waited for: to fail in turn takes too long
                 if key not in self._http1_only:
-                    return await self._dial(key, hosts, may_begin, HTTP2)
+                    return self._noted(key, await self._dial(key, hosts, may_begin, HTTP2))
         return self.at_hand(key) or await self._dial(key, hosts, may_begin, HTTP1)
+
+    def _noted(self, key: PoolKey, reached: Reached | Refusal) -> Reached | Refusal:
+        self._failures.pop(key, None)
+        if isinstance(reached, Refusal) and reached.category in _OF_THE_WAY:
+            self._failures[key] = reached
+        return reached
 
     async def _dial(
         self, key: PoolKey, hosts: HostPolicy, may_begin: Callable[[], bool], alpn: Alpn

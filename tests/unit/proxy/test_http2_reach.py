@@ -8,12 +8,15 @@ from types import SimpleNamespace
 from typing import cast
 
 import anyio
+import pytest
 
 from nono.policy.route_rules import NO_IDENTITY
+from nono.proxy import refusal
 from nono.proxy.connection_set import ConnectionSet
 from nono.proxy.engine import Engine
 from nono.proxy.filter import HostPolicy
 from nono.proxy.http2_reach import Upstreams
+from nono.proxy.refusal import Refusal
 from nono.proxy.upstream import PoolKey
 
 KEY = PoolKey("https", "api.example", 443, NO_IDENTITY)
@@ -63,3 +66,34 @@ def test_no_stream_begins_before_the_settings_are_here_and_a_connection_given_up
 
     anyio.run(run)
     assert transport.closed
+
+
+@pytest.mark.parametrize("is_of_the_way", [True, False])
+def test_streams_that_wait_for_the_same_handshake_share_its_failure_and_those_after_it_do_not(
+    is_of_the_way: bool,
+) -> None:
+    """With a failure of one's own, such as a record that could not be written, it ends for that one only."""
+
+    async def run() -> list[str]:
+        async def opened(*_: object, **__: object) -> Refusal:
+            await anyio.wait_all_tasks_blocked()
+            attempts.append(f"attempt {len(attempts) + 1}")
+            answer = refusal.upstream_failed("api.test", attempts[-1], timed_out=True)
+            return answer if is_of_the_way else answer._replace(category=None)
+
+        async def reach() -> None:
+            answer = await upstreams.reach(KEY, cast(HostPolicy, None), lambda: True)
+            assert isinstance(answer, Refusal)
+            answers.append(answer.error)
+
+        attempts: list[str] = []
+        answers: list[str] = []
+        upstreams = Upstreams(cast(Engine, SimpleNamespace(reach=SimpleNamespace(open=opened))))
+        for waiting in (3, 2):
+            async with anyio.create_task_group() as tasks:
+                for _ in range(waiting):
+                    tasks.start_soon(reach)
+        return answers
+
+    shared = ["attempt 1"] * 3 + ["attempt 2"] * 2
+    assert anyio.run(run) == (shared if is_of_the_way else [f"attempt {number}" for number in range(1, 6)])
