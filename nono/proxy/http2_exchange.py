@@ -272,17 +272,29 @@ class Http2Exchange:
     def request_trailers(self, fields: Sequence[Header]) -> None:
         try:
             checked = http2_head.trailer_fields(fields)
-        except MessageError:
-            self._break_off(ErrorCodes.PROTOCOL_ERROR, "the trailers of the request are not well-formed")
+        except MessageError as fault:
+            self._malformed(f"the trailers of the request: {fault.reason}")
             return
         # What a trailer holds was not there to be judged when the credential was injected.
         self._trailers = [] if self._verdict.credentialed else checked
+
+    def _malformed(self, reason: str) -> None:
+        """No part of the request may look complete upstream. FrameError when it is one too many."""
+        if self._over:
+            return
+        if self._started:
+            self._break_off(ErrorCodes.PROTOCOL_ERROR, reason)
+        else:
+            self._drop(reason)
+            self._refuse(refusal.malformed(400, reason))
+        # It ends before its time and has cost as much as one that the client resets (CVE-2025-8671).
+        self._client.session.stream_reset()
 
     def request_ended(self) -> None:
         if self._request.body.kind is BodyKind.LENGTH and self._unseen:
             # h2 compares the lengths at the end of DATA only, and trailers may be the end. To an upstream of
             # HTTP/1.1 the next request on its connection would be the rest of this one.
-            self._break_off(ErrorCodes.PROTOCOL_ERROR, "the body of the request is shorter than announced")
+            self._malformed("the body of the request is shorter than announced")
             return
         self._complete = True
         if self._held is not None:

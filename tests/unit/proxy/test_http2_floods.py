@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 
 import h2.errors
 import h2.settings
@@ -110,6 +111,23 @@ def test_streams_that_are_reset_as_soon_as_they_are_opened_end_the_connection() 
         client.wait_closed()
         assert other.get(fields=[KEY]).status == 200
     assert client.goaway in (CALM, None)
+    assert len(server.streams) < 600
+
+
+def test_streams_that_the_proxy_has_to_break_off_count_as_those_that_are_reset() -> None:
+    """CVE-2025-8671: the same, by way of what the other end cannot but end a stream for."""
+    upper = b"\x00\x05X-Bad\x011"  # a field that is none, since its name is not in lower case
+    with h2_stage() as (stage, server), stage.client() as client, stage.client() as other:
+        assert client.get(fields=[KEY]).status == 200  # so that there is an upstream connection
+        block = request_block(stage)
+        for number in range(3, 4000, 2):
+            begin = frame(HEADERS, block, flags=END_HEADERS, stream=number)
+            with suppress(OSError):
+                client.send_raw(begin + frame(HEADERS, upper, flags=END_HEADERS | END_STREAM, stream=number))
+        with suppress(ConnectionError):
+            while client.transport.recv(65536):
+                pass
+        assert other.get(fields=[KEY]).status == 200
     assert len(server.streams) < 600
 
 

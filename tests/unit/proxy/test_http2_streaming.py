@@ -96,6 +96,44 @@ def test_trailers_of_a_request_do_not_pass_a_credential_route() -> None:
     assert server.streams[0].trailers == []
 
 
+@pytest.mark.parametrize("name", ["x-end", "X-End"])
+@pytest.mark.parametrize("started", [False, True], ids=["before the response", "behind its head"])
+def test_malformed_trailers_of_a_request_never_let_it_look_complete(name: str, started: bool) -> None:
+    is_well_formed = name.islower()
+    ends: list[bytes | None] = []
+
+    def handler(stream: Stream) -> None:
+        if started:
+            stream.head()
+        try:
+            ends.append(stream.read_body())
+        except Gone:
+            ends.append(None)
+            raise
+        if not started:
+            stream.head()
+        stream.end()
+
+    with h2_stage(handler) as (stage, server), stage.client() as client:
+        number = client.request(method="POST", fields=[KEY], body=b"x", end=False)
+        server.received(1)
+        answer = client.answers[number]
+        if started:
+            client.wait_until(lambda: answer.status == 200)
+        client.h2.send_headers(number, [(name, "1")], end_stream=True)
+        client.flush()
+        client.answer(number)
+        wait_until(lambda: len(ends) == 1)
+        denied = [event["status"] for event in stage.proxy.recording.network if event["decision"] == "deny"]
+    if is_well_formed:
+        assert (answer.status, answer.ended, ends, denied) == (200, True, [b"x"], [])
+    elif started:
+        reset = h2.errors.ErrorCodes.PROTOCOL_ERROR
+        assert (answer.status, answer.reset, ends, denied) == (200, reset, [None], [])
+    else:
+        assert (answer.status, answer.ended, ends, denied) == (400, True, [None], [400])
+
+
 def test_interim_responses_pass_those_that_the_client_can_have() -> None:
     def handler(stream: Stream) -> None:
         stream.head(103, [("link", "</a>; rel=preload"), ("set-cookie", "s=1")])
