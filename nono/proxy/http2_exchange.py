@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
@@ -83,7 +82,8 @@ class Http2Exchange:
         self._retried = False
         # the response
         self._filter: BodyFilter | None = None
-        self._outputs: deque[tuple[int, Iterator[bytes]]] = deque()  # with the bytes each was made of
+        self._coded = bytearray()  # of its body, not decoded yet
+        self._output: tuple[int, Iterator[bytes]] | None = None  # being decoded, with the bytes it is made of
         self._started = False
         self._ending: Sequence[Header] | None = None  # its trailers, once it is complete
         self._ended = False  # nothing more will be queued
@@ -334,7 +334,8 @@ class Http2Exchange:
         if upstream is not None:
             upstream.drop()
         self._pieces.clear()
-        self._outputs.clear()
+        self._coded.clear()
+        self._output = None
 
     def _break_off(self, code: ErrorCodes | int, reason: str) -> None:
         """Only a reset can tell the client that the rest is missing."""
@@ -373,9 +374,11 @@ class Http2Exchange:
     def response_body(self, piece: bytes) -> None:
         if self._filter is None:
             self._client.session.body(self._stream_id, piece, len(piece))
-        else:
-            self._outputs.append((len(piece), self._filter.feed(piece)))
+        elif self._filter.expands:
+            self._coded += piece
             self._take()
+        else:
+            self._client.session.body(self._stream_id, self._filter.pass_on(piece), len(piece))
 
     def response_finished(self, fields: Sequence[Header]) -> None:
         self._ending = http2_head.lowered(self._inspection.clean_fields(fields))
@@ -385,18 +388,25 @@ class Http2Exchange:
         """Queue what the filter lets go, as far as the client takes it."""
         session, stream_id = self._client.session, self._stream_id
         try:
-            while self._outputs and session.pending(stream_id) < _AHEAD_BYTES:
-                credit, pieces = self._outputs[0]
+            while session.pending(stream_id) < _AHEAD_BYTES and (output := self._decoding()) is not None:
+                credit, pieces = output
                 piece = next(pieces, None)
                 if piece is None:
-                    self._outputs.popleft()
+                    self._output = None
                     session.body(stream_id, b"", credit)
                 else:
                     session.body(stream_id, piece, 0)
-            if self._ending is not None and not self._outputs and not self._ended:
+            if self._ending is not None and self._decoding() is None and not self._ended:
                 self._finish(self._ending)
         except ContentCodingError:
             self._break_off(ErrorCodes.INTERNAL_ERROR, "the body is not what its Content-Encoding says")
+
+    def _decoding(self) -> tuple[int, Iterator[bytes]] | None:
+        """What is being decoded; all that has arrived meanwhile is the next."""
+        if self._output is None and self._coded and self._filter is not None:
+            self._output = len(self._coded), self._filter.feed(bytes(self._coded))
+            self._coded.clear()
+        return self._output
 
     def _finish(self, trailers: Sequence[Header]) -> None:
         rest = b"" if self._filter is None else self._filter.finish()
@@ -409,7 +419,7 @@ class Http2Exchange:
     def body_sent(self, credit: int) -> None:
         if credit and self._upstream is not None:
             self._upstream.taken(credit)
-        if self._outputs:
+        if self._decoding() is not None:
             self._take()
 
     def end_sent(self) -> None:

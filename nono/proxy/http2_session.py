@@ -174,7 +174,12 @@ class Session:
         sending = self._sending.get(stream_id)
         if sending is None:
             return
-        sending.pieces.append((piece, credit))
+        last, owed = sending.pieces[-1] if sending.pieces else (None, 0)
+        if isinstance(last, bytes) and len(last) + len(piece) <= _SUBSTANTIAL_BYTES:
+            # Of a body in frames of one byte what is kept of each is a hundred times as large.
+            sending.pieces[-1] = (last + piece, owed + credit)
+        else:
+            sending.pieces.append((piece, credit))
         sending.size += len(piece)
         self._waiting[stream_id] = sending
         self.schedule()

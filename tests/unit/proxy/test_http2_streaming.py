@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import threading
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import anyio
 import h2.errors
 import h2.settings
 import pytest
-from hyperframe.frame import GoAwayFrame
+from hyperframe.frame import DataFrame, GoAwayFrame
 
 from nono.credentials.injection import injection_of
 from nono.credentials.leak import leak_watcher
@@ -424,6 +425,39 @@ def test_a_response_that_nobody_reads_is_held_up_and_the_others_go_on() -> None:
         assert sent[0] <= 2 * 1024 * 1024
         client.h2.reset_stream(number, CANCEL)
         client.flush()
+
+
+@pytest.mark.parametrize("coding", [None, "gzip"])
+@pytest.mark.parametrize("is_searched", [False, True], ids=["passed on", "searched"])
+def test_a_response_in_frames_of_one_byte_is_kept_no_larger_than_it_is(
+    is_searched: bool, coding: str | None
+) -> None:
+    """Of each frame a few hundred bytes were kept, up to a window of them on every stream."""
+    body = gzip.compress(os.urandom(100_000), 0) if coding else b"x" * 100_000
+    secret = Secret("sk-canary-8Zq2LmT5vWx7Yb1Nc4Kd")
+    searched = StaticCredential(injection_of(Inject(), secret), leak_watcher([secret]))
+    has_sent = threading.Event()
+
+    def handler(stream: Stream) -> None:
+        if stream.path == b"/tiny":
+            stream.head(200, [("content-encoding", coding)] if coding else [])
+            for start in range(0, len(body), 1000):
+                pieces = [body[at : at + 1] for at in range(start, min(start + 1000, len(body)))]
+                frames = [DataFrame(stream.number, piece).serialize() for piece in pieces]
+                stream.connection.send_raw(b"".join(frames))
+            has_sent.set()
+        else:
+            assert stream.path == b"/warm" or has_sent.wait(TIMEOUT_S)
+            stream.respond(204, b"")
+
+    with (
+        h2_stage(handler, credential=searched if is_searched else None) as (stage, _),
+        stage.client(settings={WINDOW: 0}) as client,
+    ):
+        assert client.get("/warm", fields=[KEY]).status == 204
+        with bounded_growth(6):
+            client.request("/tiny", fields=[KEY])
+            assert client.get("/behind", fields=[KEY]).status == 204
 
 
 def test_an_upload_that_nobody_reads_is_held_up_and_the_others_go_on() -> None:
