@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, Protocol, cast
 
@@ -185,11 +186,20 @@ class Http2Upstream(asyncio.Protocol):
 
     @property
     def has_room(self) -> bool:
-        return not self._leaving and self._transport is not None and self._session.room > 0
+        return not self.is_leaving and self._session.room > 0 and not self._has_ended
 
     @property
     def is_leaving(self) -> bool:
-        return self._leaving or self._transport is None
+        return self._leaving or self._transport is None or self._transport.is_closing()
+
+    @property
+    def _has_ended(self) -> bool:
+        """Whether the upstream has closed it, which the loop may not have read yet: what is sent is lost."""
+        if self._transport is None:
+            return True
+        waiting = select.poll()
+        waiting.register(self._transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+        return bool(waiting.poll(0))
 
     async def settled(self) -> None:
         """Until the upstream's settings are here, which say how many streams it takes; or it is gone."""

@@ -94,6 +94,7 @@ class Http2Client:
         body: bytes | None = None,
         end: bool = True,
         pseudo: Fields | None = None,
+        flush: bool = True,
     ) -> int:
         """Begin a request; the number of its stream. end: nothing follows head and body."""
         number = self.h2.get_next_available_stream_id()
@@ -103,7 +104,8 @@ class Http2Client:
             ]  # fmt: skip
         self.answers[number] = Answer()
         self.h2.send_headers(number, [*pseudo, *fields], end_stream=end and body is None)
-        self.flush()
+        if flush:
+            self.flush()
         if body is not None:
             self.send(number, body, end=end)
         return number

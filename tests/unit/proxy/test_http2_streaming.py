@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import gzip
 import os
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import anyio
 import h2.errors
 import h2.settings
 import pytest
-from hyperframe.frame import DataFrame, GoAwayFrame
+from hyperframe.frame import DataFrame, GoAwayFrame, PingFrame
 
 from nono.credentials.injection import injection_of
 from nono.credentials.leak import leak_watcher
@@ -387,6 +388,34 @@ def test_an_upstream_that_takes_one_stream_at_a_time_gets_more_connections() -> 
         assert {client.answer(number).status for number in numbers} == {200}
     assert len(server.connections) == 4
     assert [len(connection.streams) for connection in server.connections] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("last_word", ["goaway", "end", "ping"])
+def test_no_request_is_lost_on_an_upstream_connection_whose_end_has_arrived(last_word: str) -> None:
+    """The end is here before the request, whose body cannot be sent twice."""
+
+    def post(client: Http2Client) -> int:
+        number = client.request(method="POST", fields=[KEY], end=False, flush=False)
+        client.h2.send_data(number, b"x", end_stream=True)
+        client.flush()  # all of it in one piece, to be read at once
+        return client.answer(number).status
+
+    with h2_stage() as (stage, server), stage.client() as client:
+        statuses = []
+        for _ in range(10):
+            statuses.append(post(client))
+            last = server.connections[-1]
+            match last_word:
+                case "goaway":
+                    last.send_raw(GoAwayFrame(0, last_stream_id=max(last.streams)).serialize())
+                case "end":
+                    with suppress(OSError):
+                        last.transport.shutdown(socket.SHUT_RDWR)
+                case "ping":
+                    last.send_raw(PingFrame(0, b"12345678").serialize())
+    assert statuses == [200] * 10
+    if last_word != "ping":
+        assert len(server.connections) == 10
 
 
 # -- how much is held
