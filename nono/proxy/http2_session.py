@@ -96,6 +96,7 @@ class Session:
         self._waiting: dict[int, _Sending] = {}  # those of them that have something to send
         self._owed: dict[int, int] = {}  # bytes that arrived and are not acknowledged
         self._is_scheduled = False
+        self._is_broken = False  # h2 has given the connection up, and takes nothing more to send
         self.paused = False  # the transport holds enough for now
 
     def start(self, transport: asyncio.Transport) -> None:
@@ -156,7 +157,8 @@ class Session:
     def is_open(self, stream_id: int) -> bool:
         """Whether anything can be sent on it."""
         stream = self._h2.streams.get(stream_id)
-        return stream is not None and not stream.closed and self._transport is not None
+        is_there = stream is not None and not stream.closed
+        return is_there and self._transport is not None and not self._is_broken
 
     def head(self, stream_id: int, fields: Iterable[Header], *, end: bool = False) -> None:
         if self.is_open(stream_id):
@@ -244,13 +246,20 @@ class Session:
         """
         for start in range(0, len(data), _SLICE_BYTES):
             allowed, away = self._gate.feed(data[start : start + _SLICE_BYTES], self._loop.time())
-            for event in self._h2.receive_data(allowed) if allowed else ():
+            for event in self._taken_in(allowed) if allowed else ():
                 self._note(event)
                 yield event
             yield from away
         transport = self._transport
         if transport is not None and transport.get_write_buffer_size() > _UNREAD_BYTES:
             raise FrameError("the peer asks and does not read")
+
+    def _taken_in(self, data: bytes) -> Iterable[Event]:
+        try:
+            return self._h2.receive_data(data)
+        except Exception:
+            self._is_broken = True
+            raise
 
     def _note(self, event: Event) -> None:
         if isinstance(event, DataReceived):

@@ -35,6 +35,7 @@ DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONT
     9,
 )
 END_STREAM, END_HEADERS, ACK = 1, 4, 1
+WINDOW = h2.settings.SettingCodes.INITIAL_WINDOW_SIZE
 
 
 def frame(kind: int, payload: bytes = b"", *, flags: int = 0, stream: int = 0) -> bytes:
@@ -229,6 +230,23 @@ def test_what_is_not_http2_ends_the_connection_at_once(garbage: bytes) -> None:
         client.send_raw(garbage)
         client.wait_closed()
         assert other.get(fields=[KEY]).status == 200
+
+
+@pytest.mark.parametrize("has_more_to_send", [False, True])
+def test_what_is_not_http2_is_said_to_its_sender_and_nothing_to_the_person(
+    has_more_to_send: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    def handler(stream: Stream) -> None:
+        stream.respond(body=b"x" * 100)
+
+    with h2_stage(handler) as (stage, _), stage.client(settings={WINDOW: 10}, acknowledges=False) as client:
+        number = client.request(fields=[KEY])
+        client.wait_until(lambda: len(client.answers[number].body) == 10)
+        more = frame(WINDOW_UPDATE, struct.pack(">I", 100), stream=number)
+        client.send_raw((more if has_more_to_send else b"") + frame(DATA, b"x", stream=0))
+        client.wait_closed()
+    assert client.goaway == PROTOCOL
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_without_the_preface_nothing_is_read() -> None:
