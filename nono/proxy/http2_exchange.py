@@ -13,10 +13,10 @@ from nono.credentials.credential import Injection, Outgoing
 from nono.credentials.errors import RequestUnfit
 from nono.errors import CredentialError
 from nono.proxy import http2_head, recording, refusal, rewrite
-from nono.proxy.content_coding import ContentCodingError
 from nono.proxy.engine import Engine
 from nono.proxy.http2_downgrade import Http1Stream
 from nono.proxy.http2_reach import Reached, Upstreams
+from nono.proxy.http2_relay import Http2Relay
 from nono.proxy.http2_session import Session
 from nono.proxy.http2_upstream import Http2Upstream, Replay, UpstreamStream
 from nono.proxy.message import (
@@ -30,12 +30,10 @@ from nono.proxy.message import (
 )
 from nono.proxy.preparation import Ready
 from nono.proxy.refusal import Refusal
-from nono.proxy.response_filter import BodyFilter
 from nono.proxy.upstream import PoolKey
 from nono.proxy.verdict import Entry, Forward
 
 _MAX_HELD_BYTES = 16 * 1024 * 1024  # of a request body that must be there before the request is sent
-_AHEAD_BYTES = 64 * 1024  # of a response, decoded before the client takes it
 _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))  # RFC 9110 section 9.2.2
 
 
@@ -81,12 +79,7 @@ class Http2Exchange:
         self._recorded = False
         self._retried = False
         # the response
-        self._filter: BodyFilter | None = None
-        self._coded = bytearray()  # of its body, not decoded yet
-        self._output: tuple[int, Iterator[bytes]] | None = None  # being decoded, with the bytes it is made of
-        self._started = False
-        self._ending: Sequence[Header] | None = None  # its trailers, once it is complete
-        self._ended = False  # nothing more will be queued
+        self._relay = Http2Relay(client.session, stream_id, self._inspection, self._undecodable)
         self._answered = False  # all of it has left
         self._over = False
 
@@ -282,7 +275,7 @@ class Http2Exchange:
         """No part of the request may look complete upstream. FrameError when it is one too many."""
         if self._over:
             return
-        if self._started:
+        if self._relay.started:
             self._break_off(ErrorCodes.PROTOCOL_ERROR, reason)
         else:
             self._drop(reason)
@@ -334,8 +327,7 @@ class Http2Exchange:
         if upstream is not None:
             upstream.drop()
         self._pieces.clear()
-        self._coded.clear()
-        self._output = None
+        self._relay.stop()
 
     def _break_off(self, code: ErrorCodes | int, reason: str) -> None:
         """Only a reset can tell the client that the rest is missing."""
@@ -349,78 +341,29 @@ class Http2Exchange:
     # -- the response
 
     def response_interim(self, head: ResponseHead) -> None:
-        if head.status == 100 and not self._request.expects_continue:
-            return
-        head = head._replace(headers=tuple(self._inspection.clean_fields(head.headers)))
-        fields = http2_head.response_fields(head, credentialed=self._verdict.credentialed)
-        self._client.session.head(self._stream_id, fields)
+        if head.status != 100 or self._request.expects_continue:
+            self._relay.interim(head, credentialed=self._verdict.credentialed)
 
     def response_started(self, head: ResponseHead, *, ended: bool) -> None:
         """MessageError: it cannot be looked at."""
         verdict = self._verdict
         if head.status == 401 and verdict.route is not None and verdict.route.credential is not None:
             verdict.route.credential.rejected(verdict.facts)
-        head, self._filter = self._inspection.begin(head)
-        self._started = True
-        fields = http2_head.response_fields(head, credentialed=verdict.credentialed)
-        at_once = ended and self._filter is None
-        self._ended = at_once
-        if at_once:
-            self._inspection.end()
-        self._client.session.head(self._stream_id, fields, end=at_once)
-        if ended and not at_once:
-            self.response_finished(())
+        self._relay.start(head, ended=ended, credentialed=verdict.credentialed)
 
     def response_body(self, piece: bytes) -> None:
-        if self._filter is None:
-            self._client.session.body(self._stream_id, piece, len(piece))
-        elif self._filter.expands:
-            self._coded += piece
-            self._take()
-        else:
-            self._client.session.body(self._stream_id, self._filter.pass_on(piece), len(piece))
+        self._relay.body(piece)
 
     def response_finished(self, fields: Sequence[Header]) -> None:
-        self._ending = http2_head.lowered(self._inspection.clean_fields(fields))
-        self._take()
+        self._relay.finish(fields)
 
-    def _take(self) -> None:
-        """Queue what the filter lets go, as far as the client takes it."""
-        session, stream_id = self._client.session, self._stream_id
-        try:
-            while session.pending(stream_id) < _AHEAD_BYTES and (output := self._decoding()) is not None:
-                credit, pieces = output
-                piece = next(pieces, None)
-                if piece is None:
-                    self._output = None
-                    session.body(stream_id, b"", credit)
-                else:
-                    session.body(stream_id, piece, 0)
-            if self._ending is not None and self._decoding() is None and not self._ended:
-                self._finish(self._ending)
-        except ContentCodingError:
-            self._break_off(ErrorCodes.INTERNAL_ERROR, "the body is not what its Content-Encoding says")
-
-    def _decoding(self) -> tuple[int, Iterator[bytes]] | None:
-        """What is being decoded; all that has arrived meanwhile is the next."""
-        if self._output is None and self._coded and self._filter is not None:
-            self._output = len(self._coded), self._filter.feed(bytes(self._coded))
-            self._coded.clear()
-        return self._output
-
-    def _finish(self, trailers: Sequence[Header]) -> None:
-        rest = b"" if self._filter is None else self._filter.finish()
-        self._ended = True
-        if rest:
-            self._client.session.body(self._stream_id, rest, 0)
-        self._inspection.end()
-        self._client.session.end(self._stream_id, trailers)
+    def _undecodable(self, reason: str) -> None:
+        self._break_off(ErrorCodes.INTERNAL_ERROR, reason)
 
     def body_sent(self, credit: int) -> None:
         if credit and self._upstream is not None:
             self._upstream.taken(credit)
-        if self._decoding() is not None:
-            self._take()
+        self._relay.go_on()
 
     def end_sent(self) -> None:
         self._answered = True
@@ -436,14 +379,14 @@ class Http2Exchange:
         self._upstream = None
         if self._over:
             return
-        if self._started and (self._ended or self._ending is not None):
+        if self._relay.is_complete:
             # The response was complete; only the rest of the request is lost.
             self._complete = True
             self._pieces.clear()
             self._client.session.settle(self._stream_id)
             self._client.session.abandon(self._stream_id)
             self._check_over()
-        elif self._started or code == ErrorCodes.HTTP_1_1_REQUIRED:
+        elif self._relay.started or code == ErrorCodes.HTTP_1_1_REQUIRED:
             self._break_off(code or ErrorCodes.INTERNAL_ERROR, reason)
         elif self._may_replay(replay):
             self._retried = True
