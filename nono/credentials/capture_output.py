@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from operator import itemgetter
 
 from nono.audit.event import CaptureAction
 from nono.credentials.content import text_problem
@@ -64,10 +65,12 @@ def read_output(stdout: Secret, capture: Capture, inject: Inject) -> Captured | 
 
 def _material(text: str, capture: Capture, inject: Inject) -> Captured | Unusable:
     match _parsed(text):
-        case _Pairs([("material", _Pairs([("type", "secret"), ("value", str(value))]))]):
-            return _secret(value, inject)
-        case _Pairs([("material", _Pairs([("type", "headers"), ("headers", headers)]))]):
-            return _headers(headers, capture.allow_headers or ())
+        case _Pairs([("material", _Pairs(members))]):
+            match sorted(members, key=itemgetter(0)):  # an object is the same in every order
+                case [("type", "secret"), ("value", str(value))]:
+                    return _secret(value, inject)
+                case [("headers", headers), ("type", "headers")]:
+                    return _headers(headers, capture.allow_headers or ())
     return Unusable("invalid_json_output", 'it did not print {"material": {"type": ..., ...}}')
 
 

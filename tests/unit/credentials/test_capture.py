@@ -552,6 +552,22 @@ def test_a_provider_gives_a_secret_or_the_headers_that_are_allowed() -> None:
 
 
 @pytest.mark.parametrize(
+    "material",
+    [
+        {"value": CANARY, "type": "secret"},
+        {"headers": {"Authorization": f"Bearer {CANARY}"}, "type": "headers"},
+    ],
+    ids=["secret", "headers"],
+)
+def test_a_provider_prints_its_material_in_any_order(material: dict[str, object]) -> None:
+    """Go, and whatever else sorts names, has headers before type."""
+    capture = PROVIDER._replace(allow_headers=("authorization",))
+    captured = read_output(Secret(json.dumps({"material": material})), capture, Inject())
+    assert isinstance(captured, Captured)
+    assert sent(captured.injection) == [(b"Authorization", f"Bearer {CANARY}".encode())]
+
+
+@pytest.mark.parametrize(
     "printed",
     [
         CANARY,
@@ -562,6 +578,7 @@ def test_a_provider_gives_a_secret_or_the_headers_that_are_allowed() -> None:
         f'{{"material": {{"type": "secret", "value": ["{CANARY}"]}}}}',
         f'{{"material": {{"type": "secret", "value": "{CANARY}", "value": "x"}}}}',
         f'{{"material": {{"type": "secret", "value": "{CANARY}", "more": 1}}}}',
+        f'{{"material": {{"type": "secret", "type": "headers", "value": "{CANARY}"}}}}',
         f'{{"material": {{"type": "token", "value": "{CANARY}"}}}}',
         f'{{"material": {{"value": "{CANARY}"}}}}',
         f'{{"material": {{"type": "headers", "headers": {{"Cookie": "{CANARY}"}}}}}}',
