@@ -81,9 +81,10 @@ def child_env(
         ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY", "all_proxy"), url
     )
     emitted = [entry.emitted for entry in direct]
-    if address not in emitted:
+    if address not in emitted and ":" not in address:
         # Clients that tunnel plain http too, as Node does, would have the proxy connect to itself.
         # Those that know no ports here ask it for its paths in absolute form, which it serves as well.
+        # An entry in brackets is an error to all clients that are made with httpx.
         emitted.append(authority)
     variables |= dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(emitted))
     variables["NONO_NO_PROXY"] = ",".join(map(str, direct))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
 from nono.policy.no_proxy import parse_no_proxy
@@ -29,7 +30,6 @@ def test_a_loopback_name_goes_to_the_proxy_once_it_is_granted_there() -> None:
     [
         ("127.0.0.1", {"localhost", "127.0.0.1"}, "127.0.0.1:8080"),
         ("127.0.0.1", {"127.0.0.1"}, "localhost,127.0.0.1:8080"),
-        ("::1", set(), "localhost,127.0.0.1,[::1]:8080"),
         ("192.0.2.7", set(), "localhost,127.0.0.1,192.0.2.7:8080"),
     ],
 )
@@ -40,6 +40,18 @@ def test_the_base_urls_are_asked_for_without_a_tunnel_whatever_is_granted(
     variables = child_env(8080, "tok", [], granted=granted, address=address)
     assert variables["NO_PROXY"] == variables["no_proxy"] == expected
     assert "8080" not in variables["NONO_NO_PROXY"]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "192.0.2.7", "::1"])
+def test_clients_of_httpx_can_read_the_variables_wherever_the_proxy_listens(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    """It raises InvalidURL over an entry in brackets, and with it the SDKs of OpenAI and Anthropic."""
+    variables = child_env(8080, "tok", [], granted={"127.0.0.1"}, address=address)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    httpx.Client().close()
+    assert variables["NO_PROXY"] == "localhost" + ("" if ":" in address else f",{address}:8080")
 
 
 def test_a_service_without_its_credential_gets_a_url_and_no_phantom() -> None:
