@@ -173,11 +173,16 @@ def _check_tls_files(service: CredentialService) -> None:
     try:
         _check_tls(f"credential '{service.name}': {key_name}", key, TlsIdentity(None, cert, key), _NO_KEY)
     except NonoError as error:
-        if getattr(error.__cause__, "reason", None) != "KEY_VALUES_MISMATCH":
+        reason = getattr(error.__cause__, "reason", None)
+        if reason is None:  # whatever OpenSSL finds in a file that is no key
             raise
-        raise NonoError(f"{cert_name} and {key_name} do not belong together") from error
+        if reason in _OF_TWO_PAIRS:
+            raise NonoError(f"{cert_name} and {key_name} do not belong together") from error
+        raise NonoError(f"{cert_name} cannot be used: {reason.replace('_', ' ').lower()}") from error
 
 
+# The last of them where one is of RSA and the other is not.
+_OF_TWO_PAIRS = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 _NO_CERTIFICATE = "it holds no certificate in PEM"
 _NO_KEY = "it holds no key in PEM, or one with a passphrase"
 

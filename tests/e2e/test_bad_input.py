@@ -9,11 +9,14 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import trustme
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from nono.cli.main import LATER
 from nono.cli.options import OPTIONS, RUN, WRAP, Kind, Option
@@ -460,12 +463,25 @@ def test_certificates_that_cannot_be_used_start_nothing(here: Place, content: st
     assert_refused(result, f"credential 'demo': tls_ca '{ca_file}' cannot be used: {why}")
 
 
+def weak_pair() -> tuple[bytes, bytes]:
+    """A certificate with a key that OpenSSL finds too short, and that key."""
+    key = rsa.generate_private_key(65537, 1024)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "client.test")])
+    begin = datetime(2020, 1, 1, tzinfo=UTC)
+    unsigned = x509.CertificateBuilder(name, name, key.public_key(), 1, begin, begin + timedelta(days=9999))
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    certificate = unsigned.sign(key, hashes.SHA256())
+    return certificate.public_bytes(serialization.Encoding.PEM), key.private_bytes(*form)
+
+
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
         ("cert", "tls_client_cert '{cert}' cannot be used: it holds no certificate in PEM"),
         ("key", "tls_client_key '{key}' cannot be used: it holds no key in PEM, or one with a"),
         ("pair", "tls_client_cert '{cert}' and tls_client_key '{key}' do not belong together"),
+        ("kinds", "tls_client_cert '{cert}' and tls_client_key '{key}' do not belong together"),
+        ("weak", "tls_client_cert '{cert}' cannot be used: ee key too small"),
         (
             "passphrase",
             "tls_client_key '{key}' cannot be used: it holds no key in PEM, or one with a passphrase",
@@ -477,11 +493,16 @@ def test_a_client_certificate_that_cannot_be_used_starts_nothing_and_is_named(
     here: Place, broken: str, message: str
 ) -> None:
     files = {name: here.user.home / f"client.{name}" for name in ("cert", "key")}
-    one, other = (trustme.CA().issue_cert("client.test") for _ in range(2))
+    issue = trustme.CA().issue_cert
+    one, other = (issue("client.test", key_type=trustme.KeyType.ECDSA) for _ in range(2))
+    if broken == "kinds":
+        other = issue("client.test", key_type=trustme.KeyType.RSA)
     pem = {
         "cert": one.cert_chain_pems[0].bytes(),
-        "key": (other if broken == "pair" else one).private_key_pem.bytes(),
+        "key": (other if broken in ("pair", "kinds") else one).private_key_pem.bytes(),
     }
+    if broken == "weak":
+        pem["cert"], pem["key"] = weak_pair()
     if broken in pem:
         pem[broken] = b"no PEM"
     if broken == "passphrase":
