@@ -125,7 +125,7 @@ class Judge:
             return Refused(entry, _trace_refused(origin.host))
         if websocket.key_of(head) is not None:
             return Refused(entry, login_check.no_websocket(origin.host))
-        request = rewrite.outgoing(head, path, origin, None)
+        request = rewrite.outgoing(head, path, origin, None, by_rules=True)
         return Capture(Forward(entry, origin, request, hosts, presented=fields), at)
 
     def _by_rules(

@@ -303,6 +303,17 @@ def test_a_phantom_in_a_header_is_redeemed_at_the_token_endpoint_too(scene: Scen
     assert scene.auth.requests[-1].values(b"authorization") == [f"Bearer {ACCESS}".encode()]
 
 
+@pytest.mark.parametrize("name", ["X-HTTP-Method-Override", "X-Original-URL", "X_Rewrite_Url", "X-Other"])
+def test_no_field_takes_the_token_of_a_login_to_another_place_than_its_endpoint(
+    scene: Scene, name: str
+) -> None:
+    phantom = scene.phantoms()["refresh_token"]
+    assert scene.log_in(f"refresh_token={phantom}".encode(), f"{name}: /echo\r\n").status == 200
+    request = scene.auth.requests[-1]
+    assert request.body == f"refresh_token={REFRESH}".encode()
+    assert request.values(name.lower().encode()) == ([b"/echo"] if name == "X-Other" else [])
+
+
 def test_client_authentication_at_the_token_endpoint_passes_as_it_is(scene: Scene) -> None:
     basic = "Basic " + b64encode(b"client-id:client-secret").decode()
     assert scene.log_in(fields=f"Authorization: {basic}\r\n").status == 200
