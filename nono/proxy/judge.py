@@ -151,7 +151,7 @@ class Judge:
 
     def _has_rules(self, route: Route, origin: Origin) -> bool:
         routes, scopes = self.routes.of_upstream(origin.host, origin.port), self.routes.scopes_of(origin.host)
-        return bool(scopes) or any(not each.endpoints.allows_all for each in (route, *routes))
+        return bool(scopes) or not all(map(is_open, (route, *routes)))
 
     def without_credential(self, head: RequestHead, entry: Entry, origin: Origin, path: bytes) -> Verdict:
         """A request without any key: as far as the host filter, and the rules of its host, allow it."""

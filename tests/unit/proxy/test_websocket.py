@@ -297,6 +297,20 @@ def test_a_socket_opens_on_the_listed_paths_only(way: str) -> None:
 
 
 @WAYS
+@pytest.mark.parametrize("is_listed", [True, False], ids=["of a list", "of any path"])
+def test_no_field_makes_a_socket_on_another_path_of_one_that_is_listed(way: str, is_listed: bool) -> None:
+    with websocket_server(echo) as (port, seen):
+        route = a_route(port, host="localhost", upgrades=(UpgradeRule("/live"),) if is_listed else None)
+        fields = {"X-Api-Key": PHANTOM, "X-Original-URL": "/other", "X-Other": "1"}
+        with intercepting(route) as p, dialled(p, way, port, additional_headers=fields):
+            pass
+    assert seen[0].request is not None
+    arrived = seen[0].request.headers
+    assert arrived["X-Other"] == "1"
+    assert arrived.get("X-Original-URL") == (None if is_listed else "/other")
+
+
+@WAYS
 def test_the_endpoint_rules_hold_for_a_handshake(way: str) -> None:
     with websocket_server(echo) as (port, seen):
         for path, opens in (("/live", True), ("/other", False)):
