@@ -291,9 +291,9 @@ def response_head(
     return ResponseHead(status, reason, raw_version, fields, body, persists)
 
 
-# RFC 9110 sections 9.3.1, 9.3.2 and 9.3.5: a body has no meaning to them, and servers that do not read it are
-# known; it would stand before the next request.
-_BODY_MAY_STAY_UNREAD = frozenset((b"GET", b"HEAD", b"DELETE"))
+# RFC 9110 sections 9.3.1, 9.3.2, 9.3.5 and 9.3.7: a body has no meaning to them, and servers that do not read
+# it are known; it would stand before the next request.
+_BODY_MAY_STAY_UNREAD = frozenset((b"GET", b"HEAD", b"DELETE", b"OPTIONS"))
 
 
 def is_surely_read(method: bytes, body: Body) -> bool:

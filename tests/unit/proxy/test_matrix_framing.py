@@ -117,7 +117,7 @@ def answer_unread(request: Received) -> None:
 
 
 @pytest.mark.parametrize("way", TEXTUAL)
-@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "OPTIONS"])
 def test_a_body_that_an_upstream_may_leave_unread_stands_before_no_request(way: Way, method: str) -> None:
     with five_ways(answer_unread) as ways:
         assert ways.ask(way, "/first", method=method, body=UNREAD).status == 200
