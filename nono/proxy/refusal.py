@@ -160,7 +160,7 @@ def unavailable(service: str, host: str) -> Refusal:
         f"the credential of {service!r} is not available",
         host,
         f"credential route {service!r}",
-        hint="nono said why on its own standard error",
+        hint="nono says why on its own standard error, unless it is --silent",
         category="managed_credential_unavailable",
     )
 

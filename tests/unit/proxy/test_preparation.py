@@ -464,7 +464,7 @@ def test_the_person_is_told_each_reason_once_and_the_client_none() -> None:
             response = client.response()
             assert response.status == 503
             assert b"idp.test" not in response.body
-            assert b"standard error" in response.body
+            assert b"on its own standard error, unless it is --silent" in response.body
         credential.failure = ValueError("whose words are not nono's")
         client.send(get())
         assert client.response().status == 503
