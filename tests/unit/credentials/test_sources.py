@@ -221,14 +221,15 @@ def test_the_unlock_time_comes_from_the_environment(text: str, expected: float |
     assert keyring._unlock_timeout_s({"NONO_KEYRING_TIMEOUT_SECS": text}) == expected
 
 
+@pytest.mark.parametrize("reference", ["keyring://svc/acct", "by_name"])
 @pytest.mark.parametrize(("text", "is_told"), [("30s", True), ("-1", True), ("7", False), ("0", False)])
 def test_an_unlock_time_that_is_no_number_is_told(
-    with_keyring: dict[str, str], text: str, is_told: bool
+    with_keyring: dict[str, str], text: str, is_told: bool, reference: str
 ) -> None:
     told: list[str] = []
-    Memory.entries["svc", "acct"] = "s3cret"
+    Memory.entries["svc", "acct"] = Memory.entries["nono", "by_name"] = "s3cret"
     environ = with_keyring | {"NONO_KEYRING_TIMEOUT_SECS": text}
-    broker.resolve_credential("keyring://svc/acct", environ, told.append)
+    broker.resolve_credential(reference, environ, told.append)
     expected = "NONO_KEYRING_TIMEOUT_SECS is no number of seconds; the keyring is given 120 s"
     assert told == ([expected] if is_told else [])
 
