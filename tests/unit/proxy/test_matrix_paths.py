@@ -7,7 +7,8 @@ from urllib.parse import unquote
 import pytest
 
 from nono.policy.endpoint import EndpointPolicy, EndpointRule
-from support.five_ways import READABLE, TEXTUAL, WITH_CREDENTIAL, Way, five_ways, statuses
+from nono.proxy.route import Scope
+from support.five_ways import API, READABLE, TEXTUAL, WITH_CREDENTIAL, Way, five_ways, statuses
 
 RULES = EndpointPolicy(
     "deny",
@@ -176,6 +177,22 @@ def test_no_field_makes_another_request_of_one_that_was_judged(way: Way, name: s
         (arrived,) = ways.requests
     assert arrived.values(b"x-other") == [b"1"]
     assert arrived.values(name.encode()) == ([] if has_rules else [value.encode()])
+
+
+@pytest.mark.parametrize("has_rules", [True, False], ids=["rules", "none"])
+@pytest.mark.parametrize("way", READABLE)
+def test_no_field_makes_another_request_of_one_that_the_rules_of_its_host_allow(
+    way: Way, has_rules: bool
+) -> None:
+    at_api: dict[str, object] | None = None
+    if has_rules and way in WITH_CREDENTIAL:
+        at_api = {"scopes": (Scope(API, 443, "https", RULES),)}
+    with five_ways(scoped=RULES if has_rules else None, options=at_api) as ways:
+        fields = [("x-original-url", "/v1/files/secret/x"), ("x-other", "1")]
+        assert ways.ask(way, "/v1/files/x", fields=fields).status == 200
+        (arrived,) = ways.requests
+    assert arrived.values(b"x-other") == [b"1"]
+    assert arrived.values(b"x-original-url") == ([] if has_rules else [b"/v1/files/secret/x"])
 
 
 @pytest.mark.parametrize("way", READABLE)
