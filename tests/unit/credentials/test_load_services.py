@@ -151,6 +151,19 @@ def test_an_oauth2_client_identifies_itself_as_the_profile_says(auth_method: Aut
     assert (in_form, in_field) == (auth_method == "client_secret_post", auth_method == "client_secret_basic")
 
 
+def test_a_command_is_told_which_session_asks_for_its_credential(environ: dict[str, str]) -> None:
+    script = 'echo "canary-of-$NONO_SESSION_ID"'
+    service = OPENAI._replace(credential_key="cmd://a", capture=Capture("a", ("/bin/sh", "-c", script)))
+    events: list[Event] = []
+    loader = Loader(environ, no_post, events.append, session_id="a-session")  # type: ignore[arg-type]  # never called
+    (loaded,) = loader.load([service])
+    assert isinstance(loaded.outcome, Loaded)
+    facts = RequestFacts("api.test", 443, "GET", "/x", "a")
+    acquired = anyio.run(loaded.outcome.credential.acquire, facts)
+    sent = acquired.inject(REQUEST)
+    assert sent.headers == [(b"Authorization", b"Bearer canary-of-a-session")]
+
+
 def test_one_missing_credential_does_not_keep_the_others_from_loading(environ: dict[str, str]) -> None:
     outcomes = [loaded.outcome for loaded in load([OPENAI, ANTHROPIC], environ | {"ANTHROPIC_API_KEY": "x"})]
     assert isinstance(outcomes[0], Missing)
