@@ -97,10 +97,14 @@ class Http2Relay:
             self._on_undecodable("the body is not what its Content-Encoding says")
 
     def _decoding(self) -> tuple[int, Iterator[bytes]] | None:
-        """What is being decoded; all that has arrived meanwhile is the next."""
+        """What is being decoded; a part of what has arrived meanwhile is the next.
+
+        All of it would give nothing back to the upstream's window before its end: the upstream would wait.
+        """
         if self._output is None and self._coded and self._filter is not None:
-            self._output = len(self._coded), self._filter.feed(bytes(self._coded))
-            self._coded.clear()
+            piece = bytes(self._coded[:_AHEAD_BYTES])
+            del self._coded[:_AHEAD_BYTES]
+            self._output = len(piece), self._filter.feed(piece)
         return self._output
 
     def _end(self, trailers: Sequence[Header]) -> None:

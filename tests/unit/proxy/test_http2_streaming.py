@@ -489,6 +489,37 @@ def test_a_response_in_frames_of_one_byte_is_kept_no_larger_than_it_is(
             assert client.get("/behind", fields=[KEY]).status == 204
 
 
+def test_a_coded_response_goes_on_arriving_while_the_first_of_it_is_taken() -> None:
+    """Or its upstream would stand still for a round trip behind each window of it."""
+    body, window = gzip.compress(os.urandom(1_200_000), 0), 1 << 20  # of the upstream
+    secret = Secret("sk-canary-8Zq2LmT5vWx7Yb1Nc4Kd")
+    searched = StaticCredential(injection_of(Inject(), secret), leak_watcher([secret]))
+    is_full, has_sent = threading.Event(), threading.Event()
+
+    def handler(stream: Stream) -> None:
+        stream.head(200, [("content-encoding", "gzip")])
+        stream.send(body[:window])
+        is_full.set()
+        stream.send(body[window:])
+        has_sent.set()
+        stream.end()
+
+    with (
+        h2_stage(handler, credential=searched) as (stage, _),
+        stage.client(settings={WINDOW: 0}, acknowledges=False) as client,
+    ):
+        number = client.request(fields=[KEY])
+        assert is_full.wait(TIMEOUT_S)
+        client.h2.increment_flow_control_window(2_000_000)
+        client.h2.increment_flow_control_window(800_000, number)
+        client.flush()
+        client.wait_until(lambda: len(client.answers[number].body) == 800_000)
+        assert has_sent.wait(TIMEOUT_S)
+        client.h2.increment_flow_control_window(800_000, number)
+        client.flush()
+        assert len(client.answer(number).body) == 1_200_000
+
+
 def test_an_upload_that_nobody_reads_is_held_up_and_the_others_go_on() -> None:
     proceed = threading.Event()
 
