@@ -11,7 +11,7 @@ from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy import phantom_check, refusal, rewrite, websocket
 from nono.proxy.filter import HostPolicy
 from nono.proxy.login_table import LoginEndpoint
-from nono.proxy.message import RequestHead
+from nono.proxy.message import RequestHead, folded
 from nono.proxy.phantom_check import Presented
 from nono.proxy.refusal import Refusal
 from nono.proxy.route import Origin, Phantom, Route, RouteTable, Scope
@@ -72,8 +72,9 @@ class Judge:
         websocket_key = websocket.key_of(head)
         if websocket_key is not None and not _may_upgrade(route, bare):
             return Refused(entry, _upgrade_denied(route, origin.host, bare))
-        by_rules = self._has_rules(route, origin)
-        request = rewrite.outgoing(head, shown.target, origin, route, by_rules=by_rules)
+        if self._has_rules(route, origin) and (overriding := _overriding(head)) is not None:
+            return Refused(entry, _override_refused(origin.host, overriding))
+        request = rewrite.outgoing(head, shown.target, origin, route)
         left_over = phantom_check.left_over(request, origin.host, self.routes, self.session_token, (route,))
         if left_over is not None:
             return Refused(entry, left_over)
@@ -125,7 +126,9 @@ class Judge:
             return Refused(entry, _trace_refused(origin.host))
         if websocket.key_of(head) is not None:
             return Refused(entry, login_check.no_websocket(origin.host))
-        request = rewrite.outgoing(head, path, origin, None, by_rules=True)
+        if (overriding := _overriding(head)) is not None:
+            return Refused(entry, _override_refused(origin.host, overriding))
+        request = rewrite.outgoing(head, path, origin, None)
         return Capture(Forward(entry, origin, request, hosts, presented=fields), at)
 
     def _by_rules(
@@ -181,8 +184,10 @@ class Judge:
             if verdict.decision == "deny":
                 answer = refusal.endpoint_denied(host, verdict.label, policy.origin, method, bare)
                 return Refused(entry, answer)
+            if (overriding := _overriding(head)) is not None:
+                return Refused(entry, _override_refused(host, overriding))
             approval = verdict if verdict.decision == "approve" else None
-        request = rewrite.outgoing(head, path, origin, None, by_rules=bool(rules))
+        request = rewrite.outgoing(head, path, origin, None)
         left_over = phantom_check.left_over(request, host, self.routes, self.session_token, routes)
         if left_over is not None:
             return Refused(entry, left_over)
@@ -195,6 +200,29 @@ class Judge:
             approval=approval,
             websocket_key=websocket.key_of(head),
         )
+
+
+# To some servers the method and the path of a request are what these say (Google's APIs, Rack; Symfony, IIS).
+_OVERRIDES = frozenset(
+    (b"x-http-method", b"x-http-method-override", b"x-method-override", b"x-original-url", b"x-rewrite-url")
+)
+
+
+def _overriding(head: RequestHead) -> bytes | None:
+    """The name of a field that may make another request of one whose method and path were judged."""
+    return next((name for name, _ in head.headers if folded(name) in _OVERRIDES), None)
+
+
+def _override_refused(host: str, name: bytes) -> Refusal:
+    # Without the field it would be another request as well, which its sender did not mean.
+    text = name.decode("ascii")
+    return Refusal(
+        403,
+        f"{text} makes another request of one that is judged by its method and path",
+        host,
+        hint=f"send the request that is meant, without {text}",
+        category="endpoint_policy",
+    )
 
 
 def is_open(route: Route) -> bool:

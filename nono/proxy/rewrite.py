@@ -25,10 +25,6 @@ from nono.proxy.route import Origin, Route
 # A secret cut in two by ranges would be found in neither part.
 NOT_SEARCHABLE = frozenset((b"accept-encoding", b"range", b"if-range"))
 _WRITTEN_HERE = frozenset((b"content-length", b"host"))
-# To some servers the method and the path of a request are what these say (Google's APIs, Rack; Symfony, IIS).
-_OVERRIDES = frozenset(
-    (b"x-http-method", b"x-http-method-override", b"x-method-override", b"x-original-url", b"x-rewrite-url")
-)
 # A session cookie would outlive the request and authenticate without the credential (attack T15).
 WITHHELD = frozenset((b"set-cookie", b"set-cookie2"))
 _NOT_FOR_THE_CLIENT = {  # by whether a credential went along, and whether the length stays
@@ -39,15 +35,12 @@ _NOT_FOR_THE_CLIENT = {  # by whether a credential went along, and whether the l
 }
 
 
-def outgoing(
-    head: RequestHead, target: bytes, origin: Origin, route: Route | None, *, by_rules: bool = False
-) -> Outgoing:
+def outgoing(head: RequestHead, target: bytes, origin: Origin, route: Route | None) -> Outgoing:
     """The request as the upstream will receive it, without its credential; target is in origin form.
 
-    On a route every copy of a key header goes, so that none of the child's own is sent beside ours. by_rules:
-    its method and path were judged, and nothing goes along that would make others of them.
+    On a route every copy of a key header goes, so that none of the child's own is sent beside ours.
     """
-    without = _WRITTEN_HERE | _OVERRIDES if by_rules else _WRITTEN_HERE
+    without = _WRITTEN_HERE
     if route is not None:
         without |= frozenset(map(folded, route.key_headers))
     return Outgoing(head.method, target, origin.authority, end_to_end(head.headers, without=without))
