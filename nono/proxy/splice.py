@@ -24,6 +24,7 @@ class SpliceEnd(asyncio.Protocol):
         self.flowing = False
         self.early = b""  # what came before anything may flow; one read at most
         self.ended = False  # this end has sent its last byte
+        self.is_full = False  # this end does not read what has been written to it, so no more is read for it
         self._flush: asyncio.TimerHandle | None = None  # runs once the other end is gone
         self._registry = registry
 
@@ -42,7 +43,7 @@ class SpliceEnd(asyncio.Protocol):
             other.transport.write(early)
         if self.ended:
             self._pass_end_on()
-        elif not self.transport.is_closing():
+        elif not other.is_full and not self.transport.is_closing():
             self.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
@@ -75,11 +76,13 @@ class SpliceEnd(asyncio.Protocol):
         return True
 
     def pause_writing(self) -> None:
+        self.is_full = True
         other = self.other
         if other is not None and other.transport is not None and not other.transport.is_closing():
             other.transport.pause_reading()
 
     def resume_writing(self) -> None:
+        self.is_full = False
         other = self.other
         if other is None or other.transport is None or other.transport.is_closing():
             return

@@ -193,6 +193,15 @@ class ProxyUnderTest:
             thread.join(TIMEOUT_S)
 
 
+def narrow_listener() -> socket.socket:
+    """For a proxy of whose answers the kernel holds a few kilobytes: of a client that does not read much
+    (receive_buffer) the rest is the proxy's own to keep."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # what it accepts has the same
+    listener.setblocking(False)
+    return listener
+
+
 @contextmanager
 def proxy(
     *routes: Route,
@@ -203,6 +212,7 @@ def proxy(
     recording: Recording | None = None,
     alarm: Callable[[str], None] = print,
     approver: Approver | None = None,
+    listener: socket.socket | None = None,
     **changes: object,
 ) -> Iterator[ProxyUnderTest]:
     """A running proxy; changes are fields of ProxyConfig. It is gone when the block is left."""
@@ -217,7 +227,13 @@ def proxy(
         stop = state["stop"] = anyio.Event()
         state["token"] = anyio.lowlevel.current_token()
         serving = serve(
-            config, recording, admits=admits, resolver=resolver or names, approver=approver, alarm=alarm
+            config,
+            recording,
+            admits=admits,
+            resolver=resolver or names,
+            approver=approver,
+            alarm=alarm,
+            listener=listener,
         )
         async with serving as running:
             state["running"] = running

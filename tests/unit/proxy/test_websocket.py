@@ -26,7 +26,16 @@ from nono.proxy.message import Header, MessageError, request_head, response_head
 from nono.secret import Secret
 from support.http_upstream import Gone, Handler, HttpUpstream, Received, upstream
 from support.interception import Intercepting, intercepting
-from support.proxy_thread import PHANTOM, REAL_KEY, TIMEOUT_S, Client, Recording, a_route, wait_until
+from support.proxy_thread import (
+    PHANTOM,
+    REAL_KEY,
+    TIMEOUT_S,
+    Client,
+    Recording,
+    a_route,
+    narrow_listener,
+    wait_until,
+)
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455 section 1.3
 ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -387,6 +396,36 @@ def test_what_came_too_early_on_either_side_is_the_first_that_arrives(way: str) 
         client.send(b", and more")
         assert client.read_exactly(len(b"from the server, and more")) == b"from the server, and more"
     assert early == [b"from the client, and more"]
+
+
+def test_a_client_that_does_not_read_stops_an_upstream_that_spoke_with_its_first_bytes() -> None:
+    def handler(request: Received) -> None:
+        assert asked.wait(TIMEOUT_S)
+        request.connection.send(switching(request) + b"x" * 200_000)
+        spoken.set()
+        request.connection.transport.settimeout(1.0)
+        with suppress(TimeoutError):
+            while sum(taken) < 64 << 20:
+                taken.append(request.connection.transport.send(b"x" * 262_144))
+        full.set()
+
+    taken: list[int] = []
+    asked, spoken, full = threading.Event(), threading.Event(), threading.Event()
+    with (
+        raw(handler, listener=narrow_listener()) as (server, p),
+        Client(p.port, receive_buffer=4096) as client,
+    ):
+        client.send(handshake("/alpha/live"))
+        wait_until(lambda: len(server.requests) == 1)
+        with p.standing_still():
+            asked.set()
+            assert spoken.wait(TIMEOUT_S)
+        assert full.wait(TIMEOUT_S)
+        assert sum(taken) < 32 << 20
+        assert client.head()[0] == 101
+        more = 200_000 + sum(taken)
+        while more:  # and goes on once it does
+            more -= len(client.read_exactly(min(more, 65_536)))
 
 
 @WAYS
