@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+# How long an end of TLS may take to fetch what was written last, and to say that it has: uvloop drops what is
+# left then. Who closes sets a shorter time for an end that has all of it already.
+FLUSH_S = 30.0
+
 
 class Deadline:
     """Calls expired once the time set last has passed; cancel before it is dropped.

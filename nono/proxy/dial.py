@@ -16,6 +16,7 @@ import anyio
 
 from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy.alpn import HTTP1, Alpn
+from nono.proxy.deadline import FLUSH_S
 from nono.proxy.handover import Handover
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -125,7 +126,7 @@ async def _secured(
     opening = Handover()
     try:
         secured = await asyncio.get_running_loop().start_tls(
-            plain, opening, context, server_hostname=server_name, ssl_shutdown_timeout=1.0
+            plain, opening, context, server_hostname=server_name, ssl_shutdown_timeout=FLUSH_S
         )
     except BaseException:
         plain.abort()

@@ -24,6 +24,7 @@ from nono.proxy.verdict import Capture, Entry, Forward, Inside, Intercept, Refus
 _DRAINED_BYTES = 64 * 1024  # a refused body up to this length is read and dropped, to keep the connection
 _LINGER_S = 2.0  # how long a client may go on sending what nobody will read
 _CLOSE_S = 30.0  # how long a client may take to fetch the end of its response
+_GOODBYE_S = 1.0  # how long one that has it all may take to end its TLS when the proxy ends
 
 
 class Job(Protocol):
@@ -300,7 +301,9 @@ class ClientConnection(asyncio.Protocol):
         """Close now when nothing is being answered, else after the response."""
         self.winding_down = True
         if self._active is None and self._transport is not None:
+            self._discarding = True
             self._transport.close()
+            self._deadline.set(_CLOSE_S if self._transport.get_write_buffer_size() else _GOODBYE_S)
 
     # -- deadlines
 

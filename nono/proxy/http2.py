@@ -32,6 +32,7 @@ from nono.proxy.verdict import Capture, Entry, Forward, Inside, Intercept, Refus
 _MAX_STREAMS = 128
 _STREAM_WINDOW = 256 * 1024  # the client is on this machine, so little is ever on its way
 _CLOSE_S = 10.0  # how long a client may take to fetch what was written last
+_GOODBYE_S = 1.0  # how long one that has it all may take to end its TLS
 
 
 class Stream(Protocol):
@@ -246,7 +247,7 @@ class Http2Connection(asyncio.Protocol):
         if self._transport is not None:
             self.session.flush()
             self._transport.close()
-            self._deadline.set(_CLOSE_S)
+            self._deadline.set(_CLOSE_S if self._transport.get_write_buffer_size() else _GOODBYE_S)
 
     def _fail(self, reason: str, code: ErrorCodes | None) -> None:
         """End the connection. code: of the GOAWAY; None where h2 has written one itself."""

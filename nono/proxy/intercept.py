@@ -9,7 +9,7 @@ from typing import Protocol, cast
 from nono.policy.hostname import HostError, canonical_host, ip_literal
 from nono.proxy import client_hello, recording, refusal
 from nono.proxy.client_hello import Hello, NeedMore, NotTls
-from nono.proxy.deadline import Deadline
+from nono.proxy.deadline import FLUSH_S, Deadline
 from nono.proxy.engine import Engine
 from nono.proxy.handover import Handover
 from nono.proxy.refusal import Refusal
@@ -130,7 +130,7 @@ class Interception(asyncio.Protocol):
                 context,
                 server_side=True,
                 ssl_handshake_timeout=self._engine.head_timeout_s,
-                ssl_shutdown_timeout=1.0,
+                ssl_shutdown_timeout=FLUSH_S,
             )
             loop.call_soon(_feed, transport, early)
             secured = await handshake

@@ -23,8 +23,16 @@ def connect(authority: str) -> bytes:
 class Inside(Client):
     """A client whose bytes go through a CONNECT that the proxy intercepts."""
 
-    def __init__(self, port: int, authority: str, server_name: str, trust: ssl.SSLContext) -> None:
-        super().__init__(port)
+    def __init__(
+        self,
+        port: int,
+        authority: str,
+        server_name: str,
+        trust: ssl.SSLContext,
+        *,
+        receive_buffer: int | None = None,
+    ) -> None:
+        super().__init__(port, receive_buffer=receive_buffer)
         try:
             self.send(connect(authority))
             status, reason, _ = self.head()
@@ -41,8 +49,11 @@ class Intercepting(ProxyUnderTest):
 
     trust: ssl.SSLContext
 
-    def inside(self, host: str, port: int, *, server_name: str | None = None) -> Inside:
-        return Inside(self.port, f"{host}:{port}", server_name or host, self.trust)
+    def inside(
+        self, host: str, port: int, *, server_name: str | None = None, receive_buffer: int | None = None
+    ) -> Inside:
+        authority = f"{host}:{port}"
+        return Inside(self.port, authority, server_name or host, self.trust, receive_buffer=receive_buffer)
 
 
 @contextmanager

@@ -6,7 +6,9 @@ import json
 import socket
 import ssl
 import threading
+import time
 from base64 import b64encode
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,7 @@ from support.proxy_thread import (
     Names,
     Recording,
     a_route,
+    narrow_listener,
     proxy,
     wait_until,
 )
@@ -748,3 +751,34 @@ def test_a_denied_endpoint_is_refused_inside_with_the_rule_that_did() -> None:
         assert client.response().status == 403
     assert [request.target for request in server.requests] == [b"/v1/models"]
     assert p.recording.decisions()[1:] == [("allow", None)] + [("deny", "endpoint_policy")] * 2
+
+
+@pytest.mark.parametrize("field", [b"Connection: close\r\n", b""], ids=["that is closed", "that is kept"])
+def test_a_client_that_reads_slowly_gets_all_of_a_response_on_a_connection(field: bytes) -> None:
+    body = b"x" * 400_000  # more than the kernel holds here, and less than stops the upstream
+
+    def handler(request: Received) -> None:
+        request.connection.respond(body=body)
+        answered.set()
+
+    answered = threading.Event()
+    with (
+        upstream(handler) as server,
+        intercepting(a_route(server.port, host="localhost"), listener=narrow_listener()) as p,
+        p.inside("localhost", server.port, receive_buffer=4096) as client,
+    ):
+        client.send(get(server.port, fields=BEARER + field))
+        assert answered.wait(TIMEOUT_S)
+        threading.Event().wait(1.5)  # longer than a client that has it all is waited for
+        assert client.response().body == body
+
+
+def test_a_client_that_does_not_answer_the_goodbye_holds_nobody_up() -> None:
+    for field in (b"Connection: close\r\n", b""):
+        with upstream() as server, ExitStack() as clients:
+            with intercepting(a_route(server.port, host="localhost"), close_grace_s=TIMEOUT_S) as p:
+                client = clients.enter_context(p.inside("localhost", server.port))
+                client.send(get(server.port, fields=BEARER + field))
+                assert client.response().status == 200
+                began = time.monotonic()
+            assert time.monotonic() - began < TIMEOUT_S / 2
