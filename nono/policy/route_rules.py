@@ -44,6 +44,11 @@ class UsageLimits(NamedTuple):
     input_tokens: NotNegative | None = None
     output_tokens: NotNegative | None = None
 
+    @property
+    def count_tokens(self) -> bool:
+        """Whether a response that does not say what it used cannot be held against them."""
+        return self.input_tokens is not None or self.output_tokens is not None
+
 
 NO_LIMITS = UsageLimits()
 

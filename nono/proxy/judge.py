@@ -72,6 +72,8 @@ class Judge:
         websocket_key = websocket.key_of(head)
         if websocket_key is not None and not _may_upgrade(route, bare):
             return Refused(entry, _upgrade_denied(route, origin.host, bare))
+        if websocket_key is not None and route.limits.count_tokens:
+            return Refused(entry, _uncounted(route, origin.host))
         if self._has_rules(route, origin) and (overriding := _overriding(head)) is not None:
             return Refused(entry, _override_refused(origin.host, overriding))
         request = rewrite.outgoing(head, shown.target, origin, route)
@@ -259,6 +261,19 @@ def _upgrade_denied(route: Route, host: str, path: str) -> Refusal:
         "upgrades",
         f"credential route {route.service!r}",
         f"add {path} to its upgrades",
+        category="unsupported_upgrade",
+    )
+
+
+def _uncounted(route: Route, host: str) -> Refusal:
+    # Models are spoken to over WebSockets as well, and one could go on for the whole of a run.
+    return Refusal(
+        403,
+        "nobody counts the tokens of a WebSocket, so the limit of tokens could not be kept",
+        host,
+        "limits",
+        f"credential route {route.service!r}",
+        "use the same API over HTTP, or limit requests only",
         category="unsupported_upgrade",
     )
 

@@ -118,7 +118,7 @@ class UsageLimiter:
         ):
             if most is not None and used >= most:
                 yield f"the limit of {most:,} {what} for this run is reached ({used:,} used)"
-        if self._unmetered and (limits.input_tokens is not None or limits.output_tokens is not None):
+        if self._unmetered and limits.count_tokens:
             yield (
                 "a response did not say how many tokens it used, so the limit of tokens cannot be kept"
                 " (for OpenAI streams ask with stream_options.include_usage)"

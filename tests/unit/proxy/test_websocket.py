@@ -20,7 +20,7 @@ from websockets.sync.server import ServerConnection, serve
 from nono.credentials.injection import injection_of
 from nono.credentials.static import StaticCredential
 from nono.policy.endpoint import EndpointPolicy, EndpointRule
-from nono.policy.route_rules import Inject, UpgradeRule
+from nono.policy.route_rules import Inject, UpgradeRule, UsageLimits
 from nono.proxy import websocket
 from nono.proxy.message import Header, MessageError, request_head, response_head
 from nono.secret import Secret
@@ -322,6 +322,26 @@ def test_no_field_makes_a_socket_on_another_path_of_one_that_is_listed(way: str,
         denials = [event for event in p.recording.network if event["decision"] == "deny"]
         assert [event["denial_category"] for event in denials] == ["endpoint_policy"] * is_listed
     assert len(seen) == (0 if is_listed else 1)
+
+
+@WAYS
+def test_a_socket_opens_on_no_route_with_a_limit_of_tokens_which_nobody_could_count(way: str) -> None:
+    with websocket_server(echo) as (port, seen):
+        for limits, opens in (
+            (UsageLimits(requests=1), True),
+            (UsageLimits(requests=1, input_tokens=1000), False),
+            (UsageLimits(output_tokens=1000), False),
+        ):
+            route = a_route(port, host="localhost", limits=limits, upgrades=(UpgradeRule("/live"),))
+            with intercepting(route) as p:
+                if opens:
+                    with dialled(p, way, port):
+                        pass
+                else:
+                    with pytest.raises(Exception, match="HTTP 403"), dialled(p, way, port):
+                        pass
+                    assert p.recording.decisions()[-1] == ("deny", "unsupported_upgrade")
+    assert len(seen) == 1
 
 
 @WAYS
