@@ -60,7 +60,9 @@ class SpliceEnd(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Pass the half-close on; True keeps the direction that is still open."""
         self.ended = True
-        return self._pass_end_on() if self.flowing else True
+        goes_on = self._pass_end_on() if self.flowing else True
+        # Over TLS both directions end together: uvloop takes no True, and says so on the person's terminal.
+        return goes_on and self.transport is not None and self.transport.can_write_eof()
 
     def _pass_end_on(self) -> bool:
         other = self.other

@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from hashlib import sha1
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from nono.policy.route_rules import Inject, UpgradeRule, UsageLimits
 from nono.proxy import websocket
 from nono.proxy.message import Header, MessageError, request_head, response_head
 from nono.secret import Secret
-from support.http_upstream import Gone, Handler, HttpUpstream, Received, upstream
+from support.http_upstream import Authority, Gone, Handler, HttpUpstream, Received, upstream
 from support.interception import Intercepting, intercepting
 from support.proxy_thread import (
     PHANTOM,
@@ -446,6 +447,37 @@ def test_a_client_that_does_not_read_stops_an_upstream_that_spoke_with_its_first
         more = 200_000 + sum(taken)
         while more:  # and goes on once it does
             more -= len(client.read_exactly(min(more, 65_536)))
+
+
+@pytest.mark.parametrize("ends", ["the client", "the upstream"])
+def test_a_socket_whose_tls_ends_in_order_is_ended_without_a_word(
+    ends: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def handler(request: Received) -> None:
+        request.connection.send(switching(request))
+        if ends == "the upstream":
+            with suppress(OSError):
+                request.connection.transport.unwrap()  # type: ignore[attr-defined]  # a socket of ssl
+        request.connection.wait_gone()
+        gone.set()
+
+    gone = threading.Event()
+    ca = Authority(str(tmp_path / "ca.pem"))
+    tls = ca.server_context("localhost") if ends == "the upstream" else None
+    with upstream(handler, tls) as server:
+        scheme = "http" if tls is None else "https"
+        route = a_route(server.port, host="localhost", scheme=scheme, tls_ca=ca.ca_file)
+        way = "inside" if ends == "the client" else "reverse"
+        with intercepting(route) as p, client_on(way, server, p) as (client, request):
+            client.send(request())
+            assert client.head()[0] == 101
+            if ends == "the client":
+                client.transport.unwrap()  # type: ignore[attr-defined]  # as above
+            else:
+                assert client.is_closed()
+            assert gone.wait(TIMEOUT_S)
+            wait_until(lambda: p.running.client_connections == 0)
+    assert caplog.messages == []  # it would stand on the person's terminal
 
 
 @WAYS
