@@ -24,7 +24,7 @@ from nono.proxy.verdict import Capture, Entry, Forward, Inside, Intercept, Refus
 _DRAINED_BYTES = 64 * 1024  # a refused body up to this length is read and dropped, to keep the connection
 _LINGER_S = 2.0  # how long a client may go on sending what nobody will read
 _CLOSE_S = 30.0  # how long a client may take to fetch the end of its response
-_GOODBYE_S = 1.0  # how long one that has it all may take to end its TLS when the proxy ends
+_GOODBYE_S = 1.0  # how long one that has it all may take to end its TLS
 
 
 class Job(Protocol):
@@ -301,9 +301,13 @@ class ClientConnection(asyncio.Protocol):
         """Close now when nothing is being answered, else after the response."""
         self.winding_down = True
         if self._active is None and self._transport is not None:
-            self._discarding = True
-            self._transport.close()
-            self._deadline.set(_CLOSE_S if self._transport.get_write_buffer_size() else _GOODBYE_S)
+            self._leave(self._transport)
+
+    def _leave(self, transport: asyncio.Transport) -> None:
+        """Close a connection on which nothing is being answered."""
+        self._discarding = True
+        transport.close()
+        self._deadline.set(_CLOSE_S if transport.get_write_buffer_size() else _GOODBYE_S)
 
     # -- deadlines
 
@@ -340,8 +344,10 @@ class ClientConnection(asyncio.Protocol):
             self._current = None
             answer = refusal.malformed(408, "the request head took too long")
             self.refuse(recording.malformed_request(), answer)
+        elif self._transport.get_write_buffer_size():
+            self._deadline.set(self._engine.idle_timeout_s)  # it has not read its last response yet
         else:
-            self._transport.close()
+            self._leave(self._transport)
 
 
 def _has_left(transport: asyncio.Transport) -> bool:

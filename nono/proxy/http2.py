@@ -283,6 +283,8 @@ class Http2Connection(asyncio.Protocol):
             self.abort()
         elif self._waits_for_head:
             self._fail("a head took too long", ErrorCodes.ENHANCE_YOUR_CALM)
+        elif self._transport is not None and self._transport.get_write_buffer_size():
+            self._deadline.set(self._engine.idle_timeout_s)  # it has not read its last response yet
         else:
             self.wind_down()
 

@@ -773,6 +773,30 @@ def test_a_client_that_reads_slowly_gets_all_of_a_response_on_a_connection(field
         assert client.response().body == body
 
 
+def test_a_client_that_still_has_a_response_to_read_is_not_idle() -> None:
+    body = b"x" * 400_000
+
+    def handler(request: Received) -> None:
+        request.connection.respond(body=body if request.target == b"/large" else b"ok")
+        answered.set()
+
+    answered = threading.Event()
+    with (
+        upstream(handler) as server,
+        intercepting(
+            a_route(server.port, host="localhost"), listener=narrow_listener(), idle_timeout_s=0.5
+        ) as p,
+        p.inside("localhost", server.port, receive_buffer=4096) as client,
+    ):
+        client.send(get(server.port, "/large"))
+        assert answered.wait(TIMEOUT_S)
+        threading.Event().wait(1.2)
+        assert client.response().body == body
+        client.send(get(server.port))
+        assert client.response().body == b"ok"
+        wait_until(lambda: p.running.client_connections == 0)  # now it is
+
+
 def test_a_client_that_does_not_answer_the_goodbye_holds_nobody_up() -> None:
     for field in (b"Connection: close\r\n", b""):
         with upstream() as server, ExitStack() as clients:
