@@ -51,7 +51,7 @@ def _is_host(text: str) -> bool:
 
 
 def _is_port(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535
+    return text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65535
 
 
 def _open_tunnel(host: str, port: int) -> tuple[socket.socket, bytes]:

@@ -73,6 +73,7 @@ def test_it_asks_with_the_token_of_the_url(words: Sequence[str], target: bytes) 
         ("git.test", "22", "more"),
         ("git.test", "0"),
         ("git.test", "65536"),
+        ("git.test", "9" * 5000),
         ("git.test", "+22"),
         ("a b", "22"),
         ("a\r\nX: 1", "22"),
