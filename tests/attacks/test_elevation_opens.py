@@ -191,11 +191,13 @@ def test_what_was_shown_is_opened_whatever_the_path_is_by_then(
         return saying("grant" if question["request"]["path"] == str(granted) else "deny")(question)
 
     with webhook_server(answer, sandbox.user.home) as server:
-        found = run(sandbox, server, command).outcomes()
-        asked = [question["request"]["path"] for question in server.asked]
-    assert found["otherwise"] == 0
-    assert found["as_meant"] > 0
-    assert str(granted) in asked
+        for _ in range(ATTEMPTS):  # of a few tries all may meet the one that is refused
+            found = run(sandbox, server, command).outcomes()
+            assert found["otherwise"] == 0
+            if found["as_meant"]:
+                assert str(granted) in [question["request"]["path"] for question in server.asked]
+                return
+    pytest.fail(f"of {tries} times the granted file was opened not once, at last")
 
 
 @as_user
