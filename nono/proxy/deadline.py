@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable
 
 # How long an end of TLS may take to fetch what was written last, and to say that it has: uvloop drops what is
-# left then. Who closes sets a shorter time for an end that has all of it already.
+# left then.
 FLUSH_S = 30.0
+GOODBYE_S = 1.0  # how long a client that has all of it already may take to end its TLS
 
 
 class Deadline:

@@ -171,9 +171,7 @@ class Dispatcher:
             credential_active=route.credential is not None,
         )
         try:
-            # Rules of its siblings hold here as well, and depend on how the path is read.
-            siblings = self.routes.of_upstream(origin.host, origin.port)
-            lenient = all(map(is_open, (route, *siblings))) and not self.routes.scopes_of(origin.host)
+            lenient = not self._judge.has_rules(route, origin)
             sent = target.upstream_target(origin.base_path, rest, lenient=lenient)
             verdict = self._judge.with_credential(head, entry, route, origin, sent)
         except MessageError as fault:

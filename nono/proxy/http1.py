@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from nono.proxy import recording, refusal
-from nono.proxy.deadline import Deadline
+from nono.proxy.deadline import GOODBYE_S, Deadline
 from nono.proxy.engine import Engine
 from nono.proxy.exchange import Exchange
 from nono.proxy.intercept import Interception
@@ -24,7 +24,6 @@ from nono.proxy.verdict import Capture, Entry, Forward, Inside, Intercept, Refus
 _DRAINED_BYTES = 64 * 1024  # a refused body up to this length is read and dropped, to keep the connection
 _LINGER_S = 2.0  # how long a client may go on sending what nobody will read
 _CLOSE_S = 30.0  # how long a client may take to fetch the end of its response
-_GOODBYE_S = 1.0  # how long one that has it all may take to end its TLS
 
 
 class Job(Protocol):
@@ -307,7 +306,7 @@ class ClientConnection(asyncio.Protocol):
         """Close a connection on which nothing is being answered."""
         self._discarding = True
         transport.close()
-        self._deadline.set(_CLOSE_S if transport.get_write_buffer_size() else _GOODBYE_S)
+        self._deadline.set(_CLOSE_S if transport.get_write_buffer_size() else GOODBYE_S)
 
     # -- deadlines
 

@@ -19,7 +19,7 @@ from h2.events import (
 from h2.exceptions import H2Error
 
 from nono.proxy import http2_head, recording, refusal
-from nono.proxy.deadline import Deadline
+from nono.proxy.deadline import GOODBYE_S, Deadline
 from nono.proxy.engine import Engine
 from nono.proxy.http2_exchange import Http2Exchange
 from nono.proxy.http2_frames import FrameError, GoAway
@@ -32,7 +32,6 @@ from nono.proxy.verdict import Capture, Entry, Forward, Inside, Intercept, Refus
 _MAX_STREAMS = 128
 _STREAM_WINDOW = 256 * 1024  # the client is on this machine, so little is ever on its way
 _CLOSE_S = 10.0  # how long a client may take to fetch what was written last
-_GOODBYE_S = 1.0  # how long one that has it all may take to end its TLS
 
 
 class Stream(Protocol):
@@ -247,7 +246,7 @@ class Http2Connection(asyncio.Protocol):
         if self._transport is not None:
             self.session.flush()
             self._transport.close()
-            self._deadline.set(_CLOSE_S if self._transport.get_write_buffer_size() else _GOODBYE_S)
+            self._deadline.set(_CLOSE_S if self._transport.get_write_buffer_size() else GOODBYE_S)
 
     def _fail(self, reason: str, code: ErrorCodes | None) -> None:
         """End the connection. code: of the GOAWAY; None where h2 has written one itself."""

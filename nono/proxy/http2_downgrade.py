@@ -18,13 +18,19 @@ class Http1Stream:
     """
 
     def __init__(
-        self, connection: UpstreamConnection, receiver: Receiver, framing: Body, *, reused: bool
+        self,
+        connection: UpstreamConnection,
+        receiver: Receiver,
+        method: bytes,
+        framing: Body,
+        *,
+        reused: bool,
     ) -> None:
         self._connection: UpstreamConnection | None = connection
         self._receiver = receiver
-        self._framing = framing
+        self._method = method
         self._chunked = framing.kind is BodyKind.CHUNKED
-        self._is_read = True  # the request, by an upstream that has answered it
+        self._is_read = is_surely_read(method, framing)  # by an upstream that has answered it
         self._reused = reused
         self._writable = True
         self._unsent = 0  # bytes of the request that the transport has not taken yet
@@ -32,11 +38,10 @@ class Http1Stream:
         self._request_done = False
         self._ended = False
 
-    def begin(self, method: bytes, head: bytes) -> None:
+    def begin(self, head: bytes) -> None:
         """Send the head of the request."""
-        self._is_read = is_surely_read(method, self._framing)
         if self._connection is not None:
-            self._connection.begin(self, method)
+            self._connection.begin(self, self._method)
             self._connection.write([head])
 
     # -- what the exchange calls

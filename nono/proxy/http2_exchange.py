@@ -204,9 +204,9 @@ class Http2Exchange:
             else:
                 framing = framing_fields(self._framing)
                 head = rewrite.request_head(request, framing, self._injection, codings)
-                stream = Http1Stream(reached, self, self._framing, reused=reused)
+                stream = Http1Stream(reached, self, self._request.method, self._framing, reused=reused)
                 self._upstream = stream
-                stream.begin(self._request.method, head)
+                stream.begin(head)
         except RequestUnfit as fault:
             self._give_back(reached)
             entry, host = self._verdict.entry, self._verdict.origin.host

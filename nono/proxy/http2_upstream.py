@@ -178,6 +178,7 @@ class Http2Upstream(asyncio.Protocol):
         self._registry = registry
         self._session = Session(client_side=True, stream_window=_STREAM_WINDOW)
         self._transport: asyncio.Transport | None = None
+        self._waiting: select.poll | None = None  # on its socket, once it has been asked
         self._streams: dict[int, UpstreamStream] = {}
         self._settled = anyio.Event()
         self._served = False  # it has answered before, so that it may just have been closed for its age
@@ -197,9 +198,10 @@ class Http2Upstream(asyncio.Protocol):
         """Whether the upstream has closed it, which the loop may not have read yet: what is sent is lost."""
         if self._transport is None:
             return True
-        waiting = select.poll()
-        waiting.register(self._transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
-        return bool(waiting.poll(0))
+        if self._waiting is None:
+            self._waiting = select.poll()
+            self._waiting.register(self._transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+        return bool(self._waiting.poll(0))
 
     async def settled(self) -> None:
         """Until the upstream's settings are here, which say how many streams it takes; or it is gone."""

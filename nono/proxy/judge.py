@@ -74,7 +74,7 @@ class Judge:
             return Refused(entry, _upgrade_denied(route, origin.host, bare))
         if websocket_key is not None and route.limits.count_tokens:
             return Refused(entry, _uncounted(route, origin.host))
-        if self._has_rules(route, origin) and (overriding := _overriding(head)) is not None:
+        if self.has_rules(route, origin) and (overriding := _overriding(head)) is not None:
             return Refused(entry, _override_refused(origin.host, overriding))
         request = rewrite.outgoing(head, shown.target, origin, route)
         left_over = phantom_check.left_over(request, origin.host, self.routes, self.session_token, (route,))
@@ -154,7 +154,8 @@ class Judge:
         judged = [(policy, policy.judge(method, path)) for policy in siblings]
         return next((each for each in judged if each[1].decision == "deny"), own)
 
-    def _has_rules(self, route: Route, origin: Origin) -> bool:
+    def has_rules(self, route: Route, origin: Origin) -> bool:
+        """Whether a rule of the route, of its siblings or of the host depends on how a request is read."""
         routes, scopes = self.routes.of_upstream(origin.host, origin.port), self.routes.scopes_of(origin.host)
         return bool(scopes) or not all(map(is_open, (route, *routes)))
 
