@@ -124,6 +124,11 @@ def profile_guide() -> str:
         return file.read()
 
 
+def model_prices_document() -> dict[str, Any]:
+    """The list prices of language models, as shipped: `as_of`, and three prices a model."""
+    return _shipped("model_prices.json")
+
+
 def _group(name: str, entry: Mapping[str, Any]) -> Group:
     allow = entry.get("allow", {})
     deny = entry.get("deny", {})

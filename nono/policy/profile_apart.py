@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nono.apart import found_apart
-from nono.policy.profile_files import Found
+from nono.policy.profile_found import Found
 from nono.policy.profile_when import Host
 
 

@@ -16,7 +16,7 @@ from posixpath import dirname, join
 from typing import Any
 
 from nono import __version__, paths
-from nono.policy.profile_files import Found
+from nono.policy.profile_found import Found
 from nono.policy.profile_when import Host
 from nono.private_dir import open_private_dir
 

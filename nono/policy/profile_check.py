@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from nono.policy.profile_files import Found
 from nono.policy.profile_fold import fold, shipped
+from nono.policy.profile_found import Found
 from nono.policy.profile_schema import Checked, validate
 from nono.policy.profile_source import Located, Mistake, ProfileMistakesError, read_source
 from nono.policy.profile_when import Host

@@ -11,9 +11,9 @@ from typing import Any
 
 from nono import paths
 from nono.errors import ProfileError
-from nono.named_tuple import NamedTuple
 from nono.policy import builtin
 from nono.policy.nearest import did_you_mean
+from nono.policy.profile_found import BadBase, Found
 from nono.regular_file import read_regular_file
 
 MAX_PROFILE_BYTES = 1024 * 1024
@@ -22,41 +22,6 @@ SUFFIXES = (".jsonc", ".json")  # in the order of precedence
 
 NAME = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _PATH_STARTS = ("./", "../", "/", "~/")
-
-
-class BadBase(NamedTuple):
-    """An entry of `extends` that leads nowhere."""
-
-    position: int
-    what: str
-    hint: str | None = None
-
-
-class Found(NamedTuple):
-    """One profile, and those it extends."""
-
-    name: str  # as it was asked for
-    file: str | None  # None: nono ships it
-    raw: bytes  # what the file holds
-    bases: tuple[Found, ...]
-    bad_bases: tuple[BadBase, ...]
-    height: int  # 0 without bases
-
-    is_shipped: bool  # no file of the user's takes part
-
-    def all(self) -> list[Found]:
-        """It and its bases, each once, those that count more before those that they are laid over."""
-        reached, waiting = dict[tuple[str, str | None], Found](), [self]
-        while waiting:
-            found = waiting.pop()
-            if found.key not in reached:
-                reached[found.key] = found
-                waiting += found.bases
-        return [*reached.values()]
-
-    @property
-    def key(self) -> tuple[str, str | None]:
-        return self.name, self.file
 
 
 def find(reference: str, environ: Mapping[str, str], extends: Sequence[str] = ()) -> Found:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nono.policy.merge import domains, merge, without
-from nono.policy.profile_files import Found
+from nono.policy.profile_found import Found
 
 PLATFORM = "linux"
 

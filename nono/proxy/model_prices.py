@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from posixpath import dirname, join
 
-import nono.policy
 from nono.named_tuple import NamedTuple
+from nono.policy import builtin
 
 
 class Price(NamedTuple):
@@ -36,8 +34,6 @@ class ModelPrices(NamedTuple):
 
 
 def shipped_prices() -> ModelPrices:
-    path = join(dirname(str(nono.policy.__file__)), "data", "model_prices.json")
-    with open(path, encoding="utf-8") as file:
-        document = json.load(file)
+    document = builtin.model_prices_document()
     entries = document["models"].items()
     return ModelPrices(document["as_of"], {name: Price(*price) if price else None for name, price in entries})
