@@ -21,10 +21,6 @@ def recording(
     with ExitStack() as stack:
         try:
             stack.enter_context(recorder)
-        except ImportError as error:
-            raise NonoError(
-                "--record-flows needs mitmproxy, which is not installed.", hint="pip install 'nono[flows]'"
-            ) from error
         except OSError as error:
             raise NonoError(
                 f"--record-flows: '{path}' cannot be made: {error.strerror}",

@@ -41,6 +41,7 @@ NOT_TO_LISTEN = {
     "http",
     "httptools",
     "keyring",
+    "mitmproxy",
     "nono.credentials.aws",
     "nono.credentials.oauth2",
     "nono.proxy.authority",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.parser
+import re
 import subprocess
 import sys
 import tarfile
@@ -16,6 +17,8 @@ import nono
 
 ROOT = Path(__file__).parents[2]
 LICENCE_FILES = ("LICENSE", "NOTICE")
+# What works at run time without an extra being named.
+INSTALLED_WITH_IT = {"anyio", "keyring", "mitmproxy", "pydantic-settings", "pyseccomp", "uvloop"}
 
 
 def build(source: Path, kind: str, target: Path) -> Path:
@@ -114,6 +117,12 @@ def test_the_metadata_names_the_least_python_that_is_required(wheel: Path) -> No
 
 def test_the_version_of_the_wheel_is_that_of_the_code(wheel: Path) -> None:
     assert metadata_in(wheel)["Version"] == nono.__version__
+
+
+def test_a_plain_install_brings_what_works_at_run_time(wheel: Path) -> None:
+    required = metadata_in(wheel).get_all("Requires-Dist") or []
+    plain = {re.split("[<>=~ ]", each, maxsplit=1)[0] for each in required if "extra ==" not in each}
+    assert plain >= INSTALLED_WITH_IT
 
 
 def test_the_sdist_builds_the_same_wheel(unpacked_sdist: Path, wheel: Path, tmp_path: Path) -> None:
