@@ -1,34 +1,33 @@
-"""Builds the frozen seccomp programs from their rules, with libseccomp; ``python -m`` this to refreeze them.
+"""Builds seccomp programs from their rules, with libseccomp.
 
-Nothing that runs a command imports this module. Freezing also writes the version of libseccomp beside the
-programs: another version may order the same decisions differently.
+A run imports this only where no frozen program is shipped for its machine (nono.kernel.filters).
 """
 
 from __future__ import annotations
 
 import ctypes
+import ctypes.util
 import os
-import tempfile
 from typing import Any
 
-from nono.kernel.bpf import LEGACY, PROGRAMS, NotNull, Program
-from nono.kernel.filters import DIRECTORY, MACHINES
+from nono.kernel.bpf import LEGACY, NotNull, Program
 from nono.kernel.uapi_seccomp import AUDIT_ARCH, SECCOMP_RET_ALLOW, SYSCALL_NUMBERS
 
-VERSION_FILE = os.path.join(DIRECTORY, "libseccomp.version")
+LIBRARY = "libseccomp.so.2"
+NOT_INSTALLED = "libseccomp is not installed (Debian, Ubuntu: apt install libseccomp2)"
 _BINARY_TREE = 2  # SCMP_FLTATR_CTL_OPTIMIZE: search the system calls instead of trying one after another
 _API_LEVEL = 7  # what libseccomp may assume of the kernel; it would ask the one we build on
 
 
 def build(program: Program, machine: str) -> bytes:
-    """The BPF of a program for a machine, which need not be this one. KeyError: machine is not known here.
+    """Return the BPF of a program for a machine, which need not be this one.
 
-    ImportError, RuntimeError: pyseccomp or libseccomp is not installed. OSError: a rule was not taken.
+    KeyError: the machine is not known here. ImportError: pyseccomp or libseccomp is not installed.
+    OSError: libseccomp did not take a rule.
     """
-    import pyseccomp  # late: it starts processes to find its library
-
-    pyseccomp.set_api(_API_LEVEL)
     audit_arch = AUDIT_ARCH[machine]
+    pyseccomp = _pyseccomp()
+    pyseccomp.set_api(_API_LEVEL)
     syscalls = pyseccomp.SyscallFilter(SECCOMP_RET_ALLOW)
     if audit_arch != pyseccomp.system_arch():
         syscalls.remove_arch(pyseccomp.system_arch())
@@ -42,41 +41,46 @@ def build(program: Program, machine: str) -> bytes:
         comparisons = [_comparison(pyseccomp, comparison) for comparison in rule.comparisons]
         # "Exactly": libseccomp may otherwise weaken a rule that the machine cannot express.
         syscalls.add_rule_exactly(program.refusal, rule.syscall, *comparisons)
-    with tempfile.TemporaryFile() as exported:
+    # In memory: a file in TMPDIR would lie where the command of another run may write.
+    with open(os.memfd_create("seccomp program"), "w+b") as exported:
         syscalls.export_bpf(exported)
         exported.seek(0)
         return exported.read()
 
 
 def libseccomp_version() -> str:
-    """The version of the library that build uses, e.g. "2.6.0" (seccomp_version(3))."""
-    import pyseccomp
+    """Return the version of the library that build uses, e.g. "2.6.0" (seccomp_version(3)).
+
+    ImportError: it is not installed.
+    """
 
     class Version(ctypes.Structure):
         _fields_ = (("major", ctypes.c_uint), ("minor", ctypes.c_uint), ("micro", ctypes.c_uint))
 
-    function = pyseccomp._libseccomp.seccomp_version
+    function = _pyseccomp()._libseccomp.seccomp_version
     function.restype = ctypes.POINTER(Version)
     version = function().contents
     return f"{version.major}.{version.minor}.{version.micro}"
 
 
-def freeze() -> None:
-    """Writes every program for every machine where filters.load reads it."""
-    for machine in MACHINES:
-        os.makedirs(os.path.join(DIRECTORY, machine), exist_ok=True)
-        for program in PROGRAMS:
-            with open(os.path.join(DIRECTORY, machine, f"{program.name}.bpf"), "wb") as file:
-                file.write(build(program, machine))
-    with open(VERSION_FILE, "w", encoding="ascii") as file:
-        file.write(libseccomp_version() + "\n")
+def _pyseccomp() -> Any:
+    """Import pyseccomp. ImportError says that it or libseccomp is not installed.
+
+    It finds its library through ctypes.util.find_library, which starts ldconfig and then whatever compiler
+    is first on PATH, where a command may have laid its own. The dynamic linker finds it by its name.
+    """
+    find_library = ctypes.util.find_library
+    ctypes.util.find_library = lambda name: LIBRARY if name == "seccomp" else None
+    try:
+        import pyseccomp
+    except OSError as error:
+        raise ImportError(NOT_INSTALLED) from error
+    finally:
+        ctypes.util.find_library = find_library
+    return pyseccomp
 
 
 def _comparison(pyseccomp: Any, comparison: Any) -> Any:
     if isinstance(comparison, NotNull):
         return pyseccomp.Arg(comparison.argument, pyseccomp.NE, 0)
     return pyseccomp.Arg(comparison.argument, pyseccomp.MASKED_EQ, comparison.mask, comparison.value)
-
-
-if __name__ == "__main__":
-    freeze()

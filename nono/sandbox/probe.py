@@ -19,7 +19,10 @@ PROBE_BYTES_MAX = 4096
 
 
 def host_facts() -> HostFacts:
-    """Probe this host. Two short-lived children; a few milliseconds; nothing of the caller changes."""
+    """Probe this host. Two short-lived children; a few milliseconds; nothing of the caller changes.
+
+    SandboxError: no seccomp program is shipped for this machine, and none can be built.
+    """
     listener, detail = _probe_listener()
     refused = _attempt_in_child(_open_in_private_network)
     return host.file_system_facts()._replace(
@@ -62,7 +65,8 @@ def _probe_listener() -> tuple[Listener, str]:
 
     Both halves matter: under Yama scope 2 the installation succeeds and pidfd_getfd is refused.
     """
-    refused = _attempt_in_child(_install_listener)
+    program = filters.load("notify")
+    refused = _attempt_in_child(lambda: seccomp.install_listener(program))
     if refused is None:
         return Listener.AVAILABLE, ""
     if not refused.errno_name:
@@ -70,10 +74,6 @@ def _probe_listener() -> tuple[Listener, str]:
     busy = refused.errno_name == "EBUSY"
     failed = f"seccomp user notification returns {refused.errno_name}"
     return (Listener.BUSY if busy else Listener.UNAVAILABLE), failed
-
-
-def _install_listener() -> int:
-    return seccomp.install_listener(filters.load("notify"))
 
 
 def _open_in_private_network() -> int:

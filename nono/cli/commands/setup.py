@@ -15,6 +15,7 @@ from nono.cli.layout import wrapped
 from nono.cli.shell_advice import shell_advice
 from nono.errors import NonoError, UsageError
 from nono.kernel import landlock_rights
+from nono.kernel.filter_freeze import Comparison, compare
 from nono.policy import builtin
 from nono.policy.capability import CapabilitySet, NetworkMode, Scopes, Wsl2ProxyPolicy
 from nono.policy.profile_store import load_profile
@@ -49,11 +50,18 @@ def run(argv: Sequence[str]) -> int:
     environ = dict(os.environ)
     total = 4 + parsed.profiles + parsed.shell_integration
     facts = probe.host_facts()
-    for number, (title, lines) in enumerate(_phases(facts), 1):
+    programs = _compare_programs()
+    for number, (title, lines) in enumerate(_phases(facts, programs), 1):
         _phase(number, total, title, lines)
     if facts.landlock_abi == 0:
         steps = "\n".join(NO_LANDLOCK_STEPS)
         raise NonoError(f"Setup error: Landlock is not available: this kernel does not offer it.\n{steps}")
+    if isinstance(programs, Comparison) and programs.is_tampered:
+        raise NonoError(
+            f"Setup error: not the seccomp programs that libseccomp {programs.built_with} builds: "
+            f"{', '.join(programs.different)}. The files of nono were changed after it was built.",
+            hint="install nono anew",
+        )
     if parsed.profiles:
         _phase(5, total, "Setting up example profiles", write_examples(environ))
     if parsed.shell_integration:
@@ -82,10 +90,10 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _phases(facts: HostFacts) -> list[tuple[str, list[str]]]:
+def _phases(facts: HostFacts, programs: Comparison | str) -> list[tuple[str, list[str]]]:
     return [
         ("Checking installation", _installation()),
-        ("Testing sandbox support", _support(facts)),
+        ("Testing sandbox support", [*_support(facts), _about_programs(programs)]),
         ("Default protections", _protections()),
         ("Built-in profiles", list(map(_about, builtin.profile_names()))),
     ]
@@ -107,6 +115,34 @@ def _installation() -> list[str]:
         f"Version: {__version__}",
         "Platform: Linux (Landlock sandbox)",
     ]
+
+
+def _compare_programs() -> Comparison | str:
+    """Build the seccomp programs anew and compare them; the reason if they cannot be built."""
+    try:
+        return compare(os.uname().machine)
+    except ImportError as error:
+        return str(error)
+    except OSError as error:
+        return f"libseccomp refused a rule ({error.strerror})"
+
+
+def _about_programs(found: Comparison | str) -> str:
+    if isinstance(found, str):
+        return f"Seccomp programs: not verified, {found}"
+    built = f"libseccomp {found.built_with}"
+    names = ", ".join(found.different)
+    if found.is_tampered:
+        return f"Seccomp programs: DIFFERENT from what {built} builds: {names}"
+    if found.missing:
+        return f"Seccomp programs: {len(found.missing)} not shipped; {built} builds them at each start"
+    if not found.different:
+        return f"Seccomp programs: all {found.total} verified against a build by {built}"
+    same = found.total - len(found.different)
+    return (
+        f"Seccomp programs: {same} of {found.total} verified; {built} orders the others differently than "
+        f"{found.frozen_with or 'the version'}, with which they were frozen ({names})"
+    )
 
 
 def _support(facts: HostFacts) -> list[str]:

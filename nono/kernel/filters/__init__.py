@@ -1,21 +1,49 @@
 """Reads the frozen seccomp programs, ``<machine>/<name>.bpf``: struct sock_filter after struct sock_filter.
 
-``python -m nono.kernel.filter_build`` makes them from the rules in nono/kernel/bpf.py. They are read rather
-than built at start because loading libseccomp costs more than everything else a short run does.
+``python -m nono.kernel.filter_freeze`` makes them from the rules in nono/kernel/bpf.py. They are read rather
+than built at start because loading libseccomp costs more than everything else a short run does. Only where
+one is missing is it built, in memory: no file that a command could have written stands in for it.
 """
 
 from __future__ import annotations
 
 import os
 
+from nono.errors import SandboxError
+
 DIRECTORY = os.path.dirname(__file__)
 MACHINES = ("x86_64", "aarch64")  # as uname(2) spells them
 
 
 def load(name: str, machine: str | None = None) -> bytes:
-    """A program of nono.kernel.bpf by its name, such as ``tcp_only``, for a machine; None: this one.
+    """Return a program of nono.kernel.bpf by its name, such as ``tcp_only``, for a machine; None: this one.
 
-    FileNotFoundError: there is none for that machine (or of that name), so nothing can be filtered there.
+    SandboxError: none is frozen for that machine, and libseccomp cannot build it here.
     """
-    with open(os.path.join(DIRECTORY, machine or os.uname().machine, f"{name}.bpf"), "rb") as file:
+    machine = machine or os.uname().machine
+    try:
+        return frozen(name, machine)
+    except FileNotFoundError:
+        return _built(name, machine)
+
+
+def frozen(name: str, machine: str) -> bytes:
+    """Read a program as it is shipped. FileNotFoundError: it is not."""
+    with open(os.path.join(DIRECTORY, machine, f"{name}.bpf"), "rb") as file:
         return file.read()
+
+
+def _built(name: str, machine: str) -> bytes:
+    # Imported here: a machine with frozen programs never needs it.
+    from nono.kernel import bpf, filter_build
+
+    (program,) = (program for program in bpf.PROGRAMS if program.name == name)
+    try:
+        return filter_build.build(program, machine)
+    except KeyError:
+        reason = "nono does not know the system calls of this machine"
+    except ImportError as error:
+        reason = str(error)
+    except OSError as error:
+        reason = f"libseccomp refused a rule ({error.strerror})"
+    raise SandboxError(f"no seccomp filter for {machine} is shipped, and none can be built: {reason}.")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
+from nono.cli.commands import setup as command
 from nono.cli.main import main
+from nono.kernel import filter_build, filters
+from nono.kernel.filter_freeze import Comparison
 from nono.policy import builtin
 
 
@@ -100,3 +104,65 @@ def test_a_check_changes_nothing(home: Path, capsys: pytest.CaptureFixture[str])
     assert main(["setup", "--check-only", "--profiles"]) == 2
     assert capsys.readouterr().err.startswith("nono: --check-only changes nothing, and --profiles")
     assert not (home / ".config").exists()
+
+
+VERIFIED = Comparison(13, (), (), "2.6.0", "2.6.0")
+
+
+def test_the_seccomp_programs_are_verified(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = [line for line in setup(capsys, "--check-only") if "Seccomp programs: " in line]
+    assert len(said) == 1
+    assert " verified" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        pytest.param(VERIFIED, "all 13 verified against a build by libseccomp 2.6.0", id="equal"),
+        pytest.param(
+            VERIFIED._replace(different=("notify", "opens"), built_with="2.5.5"),
+            "11 of 13 verified; libseccomp 2.5.5 orders the others differently than 2.6.0, with which they "
+            "were frozen (notify, opens)",
+            id="another version",
+        ),
+        pytest.param(
+            VERIFIED._replace(missing=("notify",)),
+            "1 not shipped; libseccomp 2.6.0 builds them at each start",
+            id="missing",
+        ),
+        pytest.param("libseccomp is not installed", "not verified, libseccomp is not installed", id="none"),
+    ],
+)
+def test_programs_that_could_not_be_verified_are_said(
+    found: Comparison | str,
+    said: str,
+    home: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(command, "_compare_programs", lambda: found)
+    assert f"  * Seccomp programs: {said}" in setup(capsys, "--check-only")
+
+
+def test_a_tampered_seccomp_program_fails_the_check(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "_compare_programs", lambda: VERIFIED._replace(different=("notify",)))
+    assert main(["setup", "--check-only"]) == 1
+    out, err = capsys.readouterr()
+    assert "  * Seccomp programs: DIFFERENT from what libseccomp 2.6.0 builds: notify\n" in out
+    assert "Installation verified!" not in out
+    assert err.startswith("nono: Setup error: not the seccomp programs that libseccomp 2.6.0 builds: notify.")
+    assert err.endswith("hint: install nono anew\n")
+
+
+def test_a_machine_without_any_programs_fails_in_a_sentence(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filters, "DIRECTORY", str(home / "none"))
+    monkeypatch.setattr(filter_build, "LIBRARY", "libseccomp.so.none")
+    monkeypatch.delitem(sys.modules, "pyseccomp", raising=False)
+    assert main(["setup", "--check-only"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("nono: Sandbox initialization failed: no seccomp filter for ")
