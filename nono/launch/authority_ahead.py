@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import os
 import signal
-from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import NoReturn
 
+from nono.forked import Answer, Reply, answer_pipe, fork_child
 from nono.kernel import process
 from nono.policy.resolve import Resolved
-from nono.sandbox import channel
 
 FIRST_PRIVATE_DESCRIPTOR = 3
+MADE_BYTES_MAX = 8 * 1024 * 1024  # a truststore of the system's roots has a fortieth of that
+_BETWEEN = b"\0"  # is in no PEM; the truststore, which may have it, comes last
 
 
 class MadeAhead:
@@ -33,21 +33,18 @@ class MadeAhead:
 
 
 class AuthorityAhead:
-    """The reading end. It is reaped with whatever else the supervisor has for a child."""
+    """The reading end. The process is reaped with whatever else the supervisor has for a child."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
 
     def take(self) -> MadeAhead | None:
-        """Waits for it, once. None when the process has failed: make the CA here then."""
-        try:
-            message = channel.receive(self._descriptor)
-        except ValueError:
+        """Wait for it, once. None when the process has failed: make the CA here then."""
+        made = self._answer.read(MADE_BYTES_MAX)
+        if made is None:
             return None
-        if message is None:
-            return None
-        certificate, key, truststore = (str(message[name]) for name in ("certificate", "key", "truststore"))
-        return MadeAhead(certificate.encode(), key.encode(), b64decode(truststore) or None)
+        certificate, key, truststore = made.split(_BETWEEN, 2)
+        return MadeAhead(certificate, key, truststore or None)
 
 
 def intercepts(resolved: Resolved) -> bool:
@@ -66,34 +63,30 @@ def authority_ahead(resolved: Resolved, environ: Mapping[str, str]) -> Iterator[
     if resolved.proxy is None or not intercepts(resolved):
         yield None
         return
-    ours, theirs = os.pipe()
-    supervisor_pid = os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        _make(theirs, supervisor_pid, resolved.proxy.ca_validity_s, environ)
-    os.close(theirs)
+    answer, reply = answer_pipe()
+    validity_s = resolved.proxy.ca_validity_s
+    pid = fork_child(
+        lambda: _make(reply, validity_s, environ),
+        set_death_signal=lambda: process.set_parent_death_signal(signal.SIGKILL),
+    )
+    reply.close()
     pidfd = os.pidfd_open(pid)
     try:
-        yield AuthorityAhead(ours)
+        yield AuthorityAhead(answer)
     finally:
-        os.close(ours)
+        answer.close()
         with suppress(ProcessLookupError):  # it has ended, as it should
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         os.close(pidfd)
 
 
-def _make(descriptor: int, supervisor_pid: int, validity_s: float, environ: Mapping[str, str]) -> NoReturn:
+def _make(reply: Reply, validity_s: float, environ: Mapping[str, str]) -> None:
     """The whole life of the process. Whatever goes wrong is left for the supervisor to meet and to say."""
-    try:
-        process.set_parent_death_signal(signal.SIGKILL)
-        if os.getppid() == supervisor_pid:
-            process.close_range_from(FIRST_PRIVATE_DESCRIPTOR, keep={descriptor})
-            channel.send(descriptor, _made(validity_s, environ))
-    finally:
-        os._exit(0)
+    process.close_range_from(FIRST_PRIVATE_DESCRIPTOR, keep={reply.fileno()})
+    reply.send(_made(validity_s, environ))
 
 
-def _made(validity_s: float, environ: Mapping[str, str]) -> channel.Message:
+def _made(validity_s: float, environ: Mapping[str, str]) -> bytes:
     # Imported here: it is for the forked process alone.
     from nono.proxy.authority import SessionAuthority
     from nono.proxy.trust_bundle import trusted_roots, truststore_of, wants_truststore
@@ -103,8 +96,4 @@ def _made(validity_s: float, environ: Mapping[str, str]) -> channel.Message:
     if wants_truststore(environ):
         roots, _ = trusted_roots(environ.get("SSL_CERT_FILE"))
         truststore = truststore_of([*roots, authority.certificate_pem])
-    return {
-        "certificate": authority.certificate_pem.decode("ascii"),
-        "key": authority.private_key_pem().decode("ascii"),
-        "truststore": b64encode(truststore).decode("ascii"),
-    }
+    return _BETWEEN.join((authority.certificate_pem, authority.private_key_pem(), truststore))

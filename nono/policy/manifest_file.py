@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nono.apart import found_apart
 from nono.errors import ProfileError
+from nono.forked import call_in_fork
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import NetworkMode
 from nono.policy.manifest import to_profile
@@ -22,7 +22,7 @@ class Manifest(NamedTuple):
 
 def load_manifest(path: str, *, apart: bool = False) -> Manifest:
     """ProfileError names every mistake with its place. apart: as nono.policy.profile_store.load."""
-    found = found_apart(lambda: _load(path)) if apart else None
+    found = call_in_fork(lambda: _load(path)) if apart else None
     return found or _load(path)  # a mistake is found here once more, and complained about
 
 

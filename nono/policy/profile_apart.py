@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from nono.apart import found_apart
+from nono.forked import call_in_fork
 from nono.policy.profile_found import Found
 from nono.policy.profile_when import Host
 
 
 def validated_apart(found: Found, host: Host) -> dict[str, Any]:
     """As nono.policy.profile_check.validated, errors included. Call it before a thread runs; it waits."""
-    entry = found_apart(lambda: _validated(found, host))
+    entry = call_in_fork(lambda: _validated(found, host))
     # A mistake in the profile, mostly: it is found here once more, and complained about.
     return _validated(found, host) if entry is None else entry
 

@@ -13,8 +13,8 @@ import select
 import signal
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import NoReturn
 
+from nono.forked import Reply, answer_pipe, fork_orphan
 from nono.kernel import capabilities, inotify, mounts, process
 from nono.sandbox.mask_mounts import MaskError, is_masked, mask_paths
 from nono.sandbox.plan import MaskRule, SandboxPlan
@@ -31,29 +31,20 @@ UNWATCHABLE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP}
 def fork_mask_keeper(plan: SandboxPlan) -> None:
     """Start the keeper for this process, which is to become the command; it ends when that does.
 
-    Returns once everything is watched and masked. It is nobody's child here, as the command must neither wait
-    for it nor find it among its own; the next subreaper above reaps it. MaskError: it could not start.
+    Returns once everything is watched and masked. MaskError: it could not start.
     """
     command = os.pidfd_open(os.getpid())
-    said, say = os.pipe()
+    answer, reply = answer_pipe()
     try:
-        starter = os.fork()
-        if starter == 0:
-            try:
-                if os.fork() == 0:
-                    _keep(plan, command, say)
-            finally:
-                os._exit(0)
-        os.waitpid(starter, 0)
-        os.close(say)
-        say = -1
-        answer = os.read(said, SAID_BYTES_MAX)
+        fork_orphan(lambda: _keep(plan, command, reply))
+        reply.close()
+        said = answer.read(SAID_BYTES_MAX)
     finally:
-        for descriptor in (command, said, say):
-            if descriptor >= 0:
-                os.close(descriptor)
-    if answer != READY:
-        raise MaskError(answer.decode("utf-8", "replace") or "what keeps denied paths masked has died")
+        os.close(command)
+        answer.close()
+        reply.close()
+    if said != READY:
+        raise MaskError((said or b"").decode("utf-8", "replace") or "what keeps denied paths masked has died")
 
 
 def cannot_watch(error: OSError) -> MaskError:
@@ -64,7 +55,7 @@ def cannot_watch(error: OSError) -> MaskError:
     )
 
 
-def _keep(plan: SandboxPlan, command: int, say: int) -> NoReturn:
+def _keep(plan: SandboxPlan, command: int, reply: Reply) -> None:
     """The keeper's whole life. Signals of the terminal are for the command."""
     try:
         os.setsid()
@@ -74,16 +65,15 @@ def _keep(plan: SandboxPlan, command: int, say: int) -> NoReturn:
         process.set_dumpable(False)
         process.no_new_privs()
         capabilities.drop_all_but(NEEDED)
-        process.close_range_from(0, keep={command, say})
+        process.close_range_from(0, keep={command, reply.fileno()})
         queue = inotify.new_queue()
         _watch_and_mask(plan, queue)
-        os.write(say, READY)
-        os.close(say)
-        _serve(plan, queue, command)
     except OSError as error:
-        os.write(say, str(cannot_watch(error)).encode("utf-8", "replace")[:SAID_BYTES_MAX])
-    finally:
-        os._exit(0)
+        reply.send(str(cannot_watch(error)).encode("utf-8", "replace")[:SAID_BYTES_MAX])
+        return
+    reply.send(READY)
+    reply.close()
+    _serve(plan, queue, command)
 
 
 def _serve(plan: SandboxPlan, queue: int, command: int) -> None:

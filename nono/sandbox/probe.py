@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 from collections.abc import Callable
 
+from nono.forked import Reply, answering, bytes_from_fork
 from nono.kernel import filters, inotify, landlock, process, seccomp, uapi_landlock
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Masking
@@ -16,6 +16,7 @@ from nono.sandbox.plan import MaskRule
 from nono.sandbox.private_network import enter_private_network
 
 PROBE_BYTES_MAX = 4096
+MADE = "made"  # a descriptor, whose number follows; the name of an errno otherwise, and what failed
 
 
 def host_facts() -> HostFacts:
@@ -41,6 +42,7 @@ def with_masks(facts: HostFacts, masking: Masking) -> HostFacts:
     from nono.sandbox import mask_keeper, mask_mounts
 
     def attempt() -> str:
+        process.set_dumpable(True)
         try:
             mask_mounts.enter_private_mounts()
         except OSError as error:
@@ -54,7 +56,8 @@ def with_masks(facts: HostFacts, masking: Masking) -> HostFacts:
             return f"masks:{mask_keeper.cannot_watch(error)}"
         return "done"
 
-    step, _, failed = _said_in_child(attempt).partition(":")
+    said = bytes_from_fork(lambda: _encoded(attempt()), PROBE_BYTES_MAX) or b""
+    step, _, failed = said.decode("utf-8", "surrogateescape").partition(":")
     if step == "namespace":
         return facts._replace(masks=MaskFacts(namespaces=host.namespace_facts(failed)))
     return facts._replace(masks=MaskFacts(failed="" if step == "done" else failed or "the probe died"))
@@ -89,86 +92,44 @@ class _Refused(NamedTuple):
 
 def _attempt_in_child(attempt: Callable[[], int]) -> _Refused | None:
     """None when a child can make the descriptor that attempt returns there, and we can take it from it."""
-    said, say = os.pipe()
-    wait, release = os.pipe()
-    child = os.fork()
-    if child == 0:
-        _make_in_child(attempt, say, wait, (said, release))
-    os.close(say)
-    os.close(wait)
-    try:
-        answer = json.loads(os.read(said, PROBE_BYTES_MAX) or b"null")
-        if not isinstance(answer, dict):
+    with answering(lambda reply: _make_in_child(attempt, reply)) as child:
+        answer = child.answer.read(PROBE_BYTES_MAX)
+        if answer is None:
             return _Refused("the probe died")
-        if "fd" not in answer:
-            return _Refused(str(answer["failed"]), str(answer["errno"]))
+        step, _, said = answer.decode("utf-8", "surrogateescape").partition(":")
+        if step != MADE:
+            return _Refused(said, step)
         try:
-            os.close(process.duplicate_descriptor(child, int(answer["fd"])))
+            os.close(process.duplicate_descriptor(child.pid, int(said)))
         except OSError as error:
             return _Refused(f"pidfd_getfd: {error.strerror}")
         return None
-    finally:
-        os.close(said)
-        os.close(release)
-        os.waitpid(child, 0)
 
 
-def _make_in_child(attempt: Callable[[], int], say: int, wait: int, not_mine: tuple[int, ...]) -> None:
+def _make_in_child(attempt: Callable[[], int], reply: Reply) -> None:
     """In the probe's child: attempt, report the descriptor's number, stay until the parent is done."""
+    process.set_dumpable(True)
     try:
-        for descriptor in not_mine:
-            os.close(descriptor)
-        process.set_dumpable(True)
-        try:
-            answer: dict[str, object] = {"fd": attempt()}
-        except OSError as error:
-            name = errno.errorcode.get(error.errno or 0, str(error.errno))
-            answer = {"errno": name, "failed": error.strerror or name}
-        os.write(say, json.dumps(answer).encode())
-        os.read(wait, 1)
-    finally:
-        os._exit(0)
+        said = f"{MADE}:{attempt()}"
+    except OSError as error:
+        name = errno.errorcode.get(error.errno or 0, str(error.errno))
+        said = f"{name}:{error.strerror or name}"
+    reply.send(_encoded(said))
+    reply.wait_until_closed()
 
 
-def _succeeds_in_child(attempt: Callable[[], bool]) -> bool:
-    """What attempt answers in a child, where it may change the process for ever; an exception is a no."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            status = 0 if attempt() else 1
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-
-
-def _said_in_child(attempt: Callable[[], str]) -> str:
-    """What attempt returns in a child, where it may change the process for ever; "" when it died."""
-    said, say = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.close(said)
-            process.set_dumpable(True)
-            os.write(say, attempt().encode("utf-8", "surrogateescape")[:PROBE_BYTES_MAX])
-        finally:
-            os._exit(0)
-    os.close(say)
-    try:
-        return os.read(said, PROBE_BYTES_MAX).decode("utf-8", "surrogateescape")
-    finally:
-        os.close(said)
-        os.waitpid(child, 0)
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")[:PROBE_BYTES_MAX]
 
 
 def network_filter_installs() -> bool:
     """Whether the block-all filter can be installed: the fallback where Landlock has no TCP rules."""
 
-    def install() -> bool:
+    def install() -> bytes:
         seccomp.install_filter(filters.load("block_all"))
-        return True
+        return b"installed"
 
-    return _succeeds_in_child(install)
+    return bytes_from_fork(install, PROBE_BYTES_MAX) is not None
 
 
 def landlock_tcp_rules_work() -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from contextlib import suppress
 
+from nono.forked import fork_orphan
 from nono.kernel import capabilities, process
 
 IPV4, IPV6 = b"4", b"6"  # what is asked for
@@ -14,21 +14,10 @@ REFUSED = b"-"  # the answer without a socket; with one it is what was asked for
 
 
 def fork_socket_maker() -> socket.socket:
-    """The other end of its channel, SOCK_SEQPACKET; the caller closes it. It ends when that is closed.
-
-    It is nobody's child here: the command must neither wait for it nor find it among its own. The next
-    subreaper above, which is the supervisor, reaps it.
-    """
+    """Fork it. Returns the other end of its channel, SOCK_SEQPACKET; it ends when the caller closes that."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    starter = os.fork()
-    if starter == 0:
-        try:
-            if os.fork() == 0:
-                _make_sockets(theirs.fileno())
-        finally:
-            os._exit(0)
-    theirs.close()
-    os.waitpid(starter, 0)
+    with theirs:
+        fork_orphan(lambda: _make_sockets(theirs.fileno()))
     return ours
 
 

@@ -55,9 +55,9 @@ def _key(raw: bytes, environ: Mapping[str, str]) -> str:
 
 
 def _apart(path: str, raw: bytes, environ: Mapping[str, str]) -> UserConfig | None:
-    from nono.apart import found_apart
+    from nono.forked import call_in_fork
 
-    return found_apart(lambda: _validated(path, raw, environ))
+    return call_in_fork(lambda: _validated(path, raw, environ))
 
 
 def _validated(path: str, raw: bytes, environ: Mapping[str, str]) -> UserConfig:

@@ -102,6 +102,11 @@ def test_a_wrap_without_a_profile_parses_no_json() -> None:
     assert modules_after(statement) & (NOT_TO_WRAP | SLOW_TO_IMPORT) == set()
 
 
+def test_what_masks_paths_and_probes_the_kernel_parses_no_json() -> None:
+    forking = modules_after("import nono.sandbox.probe, nono.sandbox.mask_keeper")
+    assert forking & {"json", "pickle", "subprocess"} == set()
+
+
 def test_a_proxy_listens_before_what_serves_is_imported() -> None:
     assert modules_after("import nono.launch.proxied") & NOT_TO_LISTEN == set()
 

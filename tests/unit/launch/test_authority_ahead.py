@@ -18,7 +18,6 @@ from nono.policy.filesystem import HostFilesystem
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
 from nono.proxy.authority import SessionAuthority
-from nono.sandbox import channel
 
 
 def policy(environ: dict[str, str], request: RunRequest) -> Resolved:
@@ -78,7 +77,7 @@ def test_a_run_that_intercepts_nothing_makes_none(tmp_path: Path) -> None:
 def test_one_that_fails_leaves_the_making_to_the_supervisor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> channel.Message:
+    def fail(*_: object) -> bytes:
         raise MemoryError
 
     monkeypatch.setattr("nono.launch.authority_ahead._made", fail)  # which the fork inherits
@@ -86,13 +85,13 @@ def test_one_that_fails_leaves_the_making_to_the_supervisor(
     ended: list[int] = []
     with begun(environ, ended) as ahead:
         assert ahead.take() is None
-    assert ended == [0]
+    assert ended == [1]
 
 
 def test_it_does_not_outlive_the_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def hang(*_: object) -> channel.Message:
+    def hang(*_: object) -> bytes:
         time.sleep(60)
-        return {}
+        return b""
 
     monkeypatch.setattr("nono.launch.authority_ahead._made", hang)
     environ = {"HOME": str(tmp_path)}

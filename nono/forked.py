@@ -1,0 +1,185 @@
+"""Runs a function in a forked process and reads what it answers.
+
+An answer is one piece of bytes behind its length, over a pipe: a process that dies while it writes has
+answered nothing. The process has every descriptor of the one that forked it, and closes those it must not
+have itself; it ends with os._exit(), so that neither an exception nor a return leads it into the code that
+forked it. Fork before a thread runs: the copy would have whatever locks other threads held.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from nono.named_tuple import NamedTuple
+
+_LENGTH_BYTES = 8
+PICKLED_BYTES_MAX = 64 * 1024 * 1024
+
+
+class _End:
+    """One end of the pipe of an answer."""
+
+    __slots__ = ("_descriptor",)
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def close(self) -> None:
+        """Close this end; a second time does nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class Reply(_End):
+    """The end on which a process answers."""
+
+    __slots__ = ()
+
+    def send(self, answer: bytes) -> None:
+        """Answer, once. OSError EPIPE: nobody reads any more."""
+        remaining = memoryview(len(answer).to_bytes(_LENGTH_BYTES, "little") + answer)
+        while remaining:
+            remaining = remaining[os.write(self._descriptor, remaining) :]
+
+    def wait_until_closed(self) -> None:
+        """Wait until the reader has closed its end or is gone.
+
+        For an answer that names something of this process, which must not end before it was looked at.
+        """
+        poll = select.poll()
+        poll.register(self._descriptor, 0)  # POLLERR is told unasked
+        poll.poll()
+
+
+class Answer(_End):
+    """The end from which the answer is read."""
+
+    __slots__ = ()
+
+    def read(self, bytes_max: int) -> bytes | None:
+        """Wait for the answer. None: the process ended without one, or it has more than bytes_max bytes."""
+        header = self._read_exactly(_LENGTH_BYTES)
+        if header is None:
+            return None
+        length = int.from_bytes(header, "little")
+        return self._read_exactly(length) if length <= bytes_max else None
+
+    def _read_exactly(self, length: int) -> bytes | None:
+        parts = bytearray()
+        while len(parts) < length:
+            part = os.read(self._descriptor, length - len(parts))
+            if not part:
+                return None
+            parts += part
+        return bytes(parts)
+
+
+def answer_pipe() -> tuple[Answer, Reply]:
+    """Make the pipe of one answer. Close the Reply once the process is forked, or its death goes unseen."""
+    ours, theirs = os.pipe()
+    return Answer(ours), Reply(theirs)
+
+
+def fork_child(life: Callable[[], object], *, set_death_signal: Callable[[], object] | None = None) -> int:
+    """Fork a child that calls life and ends: with status 0 when life returns, 1 when it raises.
+
+    Returns its pid; the caller reaps it.
+
+    set_death_signal: Called first in the child, to tie it to the thread that forked it (PR_SET_PDEATHSIG,
+        which is nono.kernel's). No signal comes of a parent that has died by then: such a child ends at once.
+    """
+    parent = os.getpid()
+    is_child = False
+    status = 1
+    # The fork stands inside: a signal may raise in the child before anything else is executed there.
+    try:
+        pid = os.fork()
+        is_child = pid == 0
+        if is_child:
+            if set_death_signal is not None:
+                set_death_signal()
+            if set_death_signal is None or os.getppid() == parent:
+                life()
+            status = 0
+    finally:
+        if is_child or os.getpid() != parent:
+            os._exit(status)
+    return pid
+
+
+def fork_orphan(life: Callable[[], object]) -> None:
+    """Fork a process as fork_child does that is nobody's child here.
+
+    The command, which this process may become, must neither wait for it nor find it among its own; the next
+    subreaper above reaps it. OSError: it could not be forked.
+    """
+    starter = fork_child(lambda: fork_child(life))
+    if _reap(starter) not in (0, None):
+        raise OSError("fork(2): no process for a helper")
+
+
+class Child(NamedTuple):
+    """A child that answers; valid inside the block that gave it."""
+
+    pid: int
+    answer: Answer
+
+
+@contextmanager
+def answering(life: Callable[[Reply], object]) -> Iterator[Child]:
+    """Fork a child that answers; it is waited for when the block is left."""
+    answer, reply = answer_pipe()
+
+    def answer_and_end() -> None:
+        answer.close()
+        life(reply)
+
+    try:
+        pid = fork_child(answer_and_end)
+        reply.close()
+        try:
+            yield Child(pid, answer)
+        finally:
+            answer.close()
+            _reap(pid)
+    finally:
+        answer.close()
+        reply.close()
+
+
+def bytes_from_fork(work: Callable[[], bytes], bytes_max: int) -> bytes | None:
+    """Return what work returns in a child, where it may change the process for good.
+
+    None when it raised, was killed, or returned more than bytes_max bytes.
+    """
+    with answering(lambda reply: reply.send(work())) as child:
+        return child.answer.read(bytes_max)
+
+
+def call_in_fork[Value](work: Callable[[], Value]) -> Value | None:
+    """Return what work returns in a child: what it imports and builds there leaves the memory again.
+
+    The value is pickled. None when work raised, was killed, or returned more than PICKLED_BYTES_MAX.
+    """
+    # Imported here: what probes the kernel has no use for it.
+    import pickle
+
+    pickled = bytes_from_fork(lambda: pickle.dumps(work()), PICKLED_BYTES_MAX)
+    if pickled is None:
+        return None
+    value: Value = pickle.loads(pickled)  # what this very program wrote, in a process of its own
+    return value
+
+
+def _reap(pid: int) -> int | None:
+    """Wait for a child; its wait status. None: the caller ignores SIGCHLD, and the kernel has reaped it."""
+    with suppress(ChildProcessError):
+        return os.waitpid(pid, 0)[1]
+    return None
