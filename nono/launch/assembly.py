@@ -26,9 +26,10 @@ from nono.policy.resolve import Resolved
 from nono.policy.route_rules import TlsIdentity
 from nono.policy.upstream import is_loopback
 from nono.proxy.child_env import LOOPBACK_NO_PROXY, ServiceVariables, child_env
+from nono.proxy.config import Admits, ProxyConfig
 from nono.proxy.dial import tls_context
 from nono.proxy.route import Origin, Route, Scope
-from nono.proxy.server import Admits, ProxyConfig, RunningProxy, serve
+from nono.proxy.server import RunningProxy, serve
 from nono.proxy.token_post import TokenPost
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -13,51 +12,19 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from nono.audit.event import Recorder
-from nono.named_tuple import NamedTuple
 from nono.policy.route_rules import NO_IDENTITY
+from nono.proxy.config import Admits, ProxyConfig
 from nono.proxy.dial import Resolver, system_resolver
-from nono.proxy.filter import HostPolicy
-from nono.proxy.login_table import NO_LOGINS, LoginTable
-from nono.proxy.route import Phantom, Route, RouteTable, Scope
-from nono.proxy.token_post import TokenPost
+from nono.proxy.route import RouteTable
 
 if TYPE_CHECKING:
     from nono.approval.request import Approver
-    from nono.proxy.chain import Chain
     from nono.proxy.flow_record import FlowRecorder
     from nono.proxy.serving import Serving
 
 _log = logging.getLogger(__name__)
 
-Admits = Callable[[tuple[str, int]], bool]
-
 _READY_AFTER_S = 0.03  # a command has hardly been loaded by then
-
-
-class ProxyConfig(NamedTuple):
-    """One proxy. Times are in seconds; session_token matches the text in the child's proxy URL."""
-
-    hosts: HostPolicy
-    session_token: Phantom
-    routes: tuple[Route, ...] = ()
-    scopes: tuple[Scope, ...] = ()
-    looks_into: Callable[[str], bool] | None = None  # which hosts beside those with a route or scope
-    logins: LoginTable = NO_LOGINS
-    server_context: Callable[[str, bool], ssl.SSLContext] | None = None  # None: TLS is not intercepted
-    chain: Chain | None = None  # the proxy behind this one
-    token_post: TokenPost | None = None  # what the routes' credentials fetch tokens through
-    require_auth: bool = True  # whether the session token is asked for; a phantom always is
-    own_names: frozenset[str] | None = None  # for a listener that browsers reach: see Dispatcher
-    address: str = "127.0.0.1"  # to listen on
-    port: int = 0  # 0: any free one
-    max_connections: int = 256
-    head_timeout_s: float = 30.0
-    idle_timeout_s: float = 120.0  # between requests, and while a request body stands still
-    tunnel_idle_timeout_s: float = 3600.0
-    connect_timeout_s: float = 10.0
-    pool_idle_timeout_s: float = 90.0
-    pool_max_idle: int = 4  # per upstream and TLS identity
-    close_grace_s: float = 1.0  # for responses under way when the block is left
 
 
 class RunningProxy:

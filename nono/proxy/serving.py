@@ -32,9 +32,9 @@ from nono.proxy.usage_ledger import UsageLedger
 from nono.proxy.verdict_memo import VerdictMemo
 
 if TYPE_CHECKING:
+    from nono.proxy.config import Admits, ProxyConfig
     from nono.proxy.flow_record import FlowRecorder
     from nono.proxy.route import RouteTable
-    from nono.proxy.server import Admits, ProxyConfig
 
 _log = logging.getLogger(__name__)
 

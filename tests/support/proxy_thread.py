@@ -24,10 +24,11 @@ from nono.credentials.credential import (
 )
 from nono.policy.network import Allow, Refuse
 from nono.policy.route_rules import Inject, TlsIdentity
+from nono.proxy.config import Admits, ProxyConfig
 from nono.proxy.dial import Resolver
 from nono.proxy.filter import HostPolicy
 from nono.proxy.route import Origin, Route
-from nono.proxy.server import Admits, ProxyConfig, RunningProxy, serve
+from nono.proxy.server import RunningProxy, serve
 from nono.secret import Secret
 
 TIMEOUT_S = 20.0

@@ -29,9 +29,10 @@ from nono.credentials.static import StaticCredential
 from nono.policy.route_rules import AUTHORIZATION, RateLimit, TlsIdentity
 from nono.proxy.alpn import HTTP2
 from nono.proxy.authority import SessionAuthority
+from nono.proxy.config import ProxyConfig
 from nono.proxy.flow_record import FlowRecorder
 from nono.proxy.route import Origin, Route
-from nono.proxy.server import ProxyConfig, RunningProxy, serve
+from nono.proxy.server import RunningProxy, serve
 from nono.secret import Secret
 from nono.supervisor import loop
 from support.proxy_thread import Hosts

@@ -9,7 +9,8 @@ import threading
 import anyio
 import pytest
 
-from nono.proxy.server import ProxyConfig, serve
+from nono.proxy.config import ProxyConfig
+from nono.proxy.server import serve
 from nono.secret import Secret
 from support.http_upstream import Received, upstream
 from support.proxy_thread import PHANTOM, TIMEOUT_S, Client, Hosts, Recording, a_route, proxy, wait_until
