@@ -11,14 +11,13 @@ from contextlib import (
 )
 from typing import TYPE_CHECKING
 
-from nono.audit.event import Recorder
-from nono.audit.redact import USUAL, Redaction
 from nono.credentials.load import Loaded, LoadedService, Loader
 from nono.credentials.phantom import SessionToken
 from nono.errors import LaunchError, NonoError
 from nono.launch.authority_ahead import AuthorityAhead, intercepts
 from nono.launch.interception import TrustedAuthority, trusted_authority
 from nono.launch.logins import Logins, load_logins
+from nono.launch.session import Session
 from nono.launch.upstream_proxy import chain_of
 from nono.named_tuple import NamedTuple
 from nono.policy.credential_service import CredentialService
@@ -43,20 +42,16 @@ if TYPE_CHECKING:
     from nono.proxy.filter import HostPolicy
     from nono.proxy.flow_record import FlowRecorder
 
-Warn = Callable[[str], None]
-
 
 class Assembly(NamedTuple):
-    """What there is of a proxy before its loop. The credentials have been read, which may take minutes."""
+    """Everything about a proxy before its loop. The credentials have been read, which may take minutes."""
 
     resolved: Resolved
-    environ: Mapping[str, str]
-    record: Recorder
+    session: Session
     post: TokenPost
     services: Sequence[LoadedService]
     logins: Logins
     chain: Chain | None
-    warn: Warn
     ahead: AuthorityAhead | None  # a CA that is being made elsewhere
 
 
@@ -87,30 +82,21 @@ class Assembled(NamedTuple):
     files: tuple[str, ...]  # which these name; canonical
 
 
-def assemble(
-    resolved: Resolved,
-    environ: Mapping[str, str],
-    record: Recorder,
-    warn: Warn,
-    ahead: AuthorityAhead | None = None,
-    redaction: Redaction = USUAL,
-    session_id: str = "",
-) -> Assembly:
-    """Reads the credentials. NonoError for what no run could use; one that is missing is warned of.
-
-    session_id: of the audit log, "" without one.
-    """
+def assemble(resolved: Resolved, session: Session, ahead: AuthorityAhead | None = None) -> Assembly:
+    """Read the credentials. Warns of one that is missing; raises NonoError for what no run could use."""
+    environ = session.environ
     for wanted in resolved.services:
         _check_tls_files(wanted)
         _check_helper(wanted, resolved, environ)
     post = TokenPost()
-    services = Loader(environ, post, record, redaction, session_id).load(resolved.services)
+    loader = Loader(environ, post, session.record, session.redaction, session.session_id)
+    services = loader.load(resolved.services)
     for service in services:
         for sentence in _warnings(service):
-            warn(sentence)
+            session.warn(sentence)
     logins = load_logins(resolved.oauth_routes, environ)
-    chain = chain_of(resolved.proxy, environ, warn)
-    return Assembly(resolved, environ, record, post, services, logins, chain, warn, ahead)
+    chain = chain_of(resolved.proxy, environ, session.warn)
+    return Assembly(resolved, session, post, services, logins, chain, ahead)
 
 
 @asynccontextmanager
@@ -128,10 +114,10 @@ async def proxy_of(
         config = _config(assembly, token, listening, authority)
         proxy = serve(
             config,
-            assembly.record,
+            assembly.session.record,
             admits=admits,
             approver=approver,
-            alarm=assembly.warn,
+            alarm=assembly.session.warn,
             flows=flows,
             listener=listening.listener,
         )
@@ -233,8 +219,8 @@ def _authority(
         return nullcontext()
     return trusted_authority(
         resolved.proxy,
-        assembly.environ,
-        assembly.warn,
+        assembly.session.environ,
+        assembly.session.warn,
         own=own,
         ahead=assembly.ahead.take() if assembly.ahead is not None else None,
         http1_only=assembly.logins.table.captures,
@@ -252,7 +238,7 @@ def _recorder(assembly: Assembly, token: SessionToken) -> AbstractContextManager
     loaded = [each.outcome for each in assembly.services if isinstance(each.outcome, Loaded)]
     mask = mask_of(token, [each.phantom for each in loaded], [each.credential for each in loaded])
     names = frozenset(each.service.inject.header.lower().encode("ascii") for each in assembly.services)
-    return recording(settings.record_flows, mask, names, assembly.warn)
+    return recording(settings.record_flows, mask, names, assembly.session.warn)
 
 
 def _config(

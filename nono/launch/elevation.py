@@ -13,7 +13,7 @@ from nono.approval.request import Backend
 from nono.approval.terminal import Hold, Terminal
 from nono.audit.event import Recorder
 from nono.audit.ledger import AuditLog
-from nono.launch.run import Start, own_grants
+from nono.launch.start import RunContext, own_grants
 from nono.policy.approval import Approval, ChainBackend, TerminalBackend, WebhookBackend
 from nono.policy.filesystem import HostFilesystem
 from nono.policy.rulebook import rulebook_of
@@ -45,7 +45,7 @@ async def approvals(
 
 @asynccontextmanager
 async def file_opens(
-    start: Start, listener: int, readable: Sequence[str], approver: Desk, record: Recorder
+    start: RunContext, listener: int, readable: Sequence[str], approver: Desk, record: Recorder
 ) -> AsyncIterator[FileOpens]:
     """What serves the trapped opens of a launcher that is restricted and not yet the command.
 

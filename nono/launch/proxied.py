@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,15 +11,13 @@ import anyio
 
 from nono.audit import event
 from nono.audit.folding import FoldingRecorder
-from nono.audit.ledger import AuditLog
 from nono.credentials.phantom import make_session_token
 from nono.kernel import process
-from nono.launch.assembly import Assembly, Listening, Warn, assemble, proxy_of
+from nono.launch.assembly import Assembly, Listening, assemble, proxy_of
 from nono.launch.cause import cause_of
 from nono.launch.git_ssh import git_ssh
-from nono.launch.run import Start
+from nono.launch.start import RunContext
 from nono.launch.thread_naming import with_thread_names
-from nono.named_tuple import NamedTuple
 from nono.policy.environment import child_environment
 from nono.policy.ports import OPEN_PORT, PortGrants, PortPolicy, PortRange
 from nono.sandbox.plan import Rung
@@ -34,35 +32,19 @@ if TYPE_CHECKING:
     from nono.supervisor.notify_loop import PathCalls
 
 
-def run(
-    start: Start, log: AuditLog | None, proxy_port: int, warn: Warn, say: Callable[[list[str]], None]
-) -> int:
+def run(start: RunContext) -> int:
     """The command's exit code. Credentials are read before there is a loop that a slow keyring could stop."""
-    record = FoldingRecorder(start.record)
-    session_id = log.session_id if log is not None else ""
-    assembly = assemble(
-        start.prepared.resolved, start.environ, record, warn, start.ahead, start.redaction, session_id
-    )
-    parts = Parts(start, log, record, assembly, proxy_port, say)
+    record = FoldingRecorder(start.session.record)
+    start = start.recorded_by(record)
+    assembly = assemble(start.prepared.resolved, start.session, start.ahead)
     try:
-        return anyio.run(_supervise, parts, backend_options={"use_uvloop": True})
+        return anyio.run(_supervise, start, record, assembly, backend_options={"use_uvloop": True})
     except BaseExceptionGroup as group:
         raise cause_of(group) from group
 
 
-class Parts(NamedTuple):
-    """What there is before the loop."""
-
-    start: Start
-    log: AuditLog | None
-    record: FoldingRecorder
-    assembly: Assembly
-    proxy_port: int
-    say: Callable[[list[str]], None]
-
-
-async def _supervise(parts: Parts) -> int:
-    start, log, record = parts.start, parts.log, parts.record
+async def _supervise(start: RunContext, record: FoldingRecorder, assembly: Assembly) -> int:
+    log = start.session.log
     peers = PeerRegistry()
     rung = start.prepared.enforcement.rung
     # On the notify rung the supervisor makes every connection itself, and so knows its own child's. On netns
@@ -73,15 +55,15 @@ async def _supervise(parts: Parts) -> int:
             tasks.start_soon(loop.keep_written, log, record.flush)
         tasks.start_soon(loop.keep_small)
         try:
-            with _private_network(start, parts.proxy_port) as (private, maker):
-                listening = Listening(port=parts.proxy_port, listener=private)
+            with _private_network(start) as (private, maker):
+                listening = Listening(port=start.proxy_port, listener=private)
                 async with (
-                    _approver(parts) as approver,
-                    proxy_of(parts.assembly, make_session_token(), listening, admits, approver) as proxy,
+                    _approver(start) as approver,
+                    proxy_of(assembly, make_session_token(), listening, admits, approver) as proxy,
                 ):
                     port = proxy.running.port
                     prepared = start.prepared
-                    inherited = child_environment(start.environ, prepared.resolved.environment)
+                    inherited = child_environment(start.session.environ, prepared.resolved.environment)
                     hosts = prepared.resolved.host_filter
                     assert hosts is not None  # or there was no proxy
                     ssh = git_ssh(inherited, hosts, prepared.capabilities.grants)
@@ -92,7 +74,7 @@ async def _supervise(parts: Parts) -> int:
                     grants = NetworkGrants(loopback(port), _ports(start), prepared.resolved.unix_sockets)
                     async with (
                         _relay(maker, ports, record),
-                        _opens(parts, listener, readable, approver) as others,
+                        _opens(start, listener, readable, approver) as others,
                     ):
                         with (
                             with_thread_names(start, listener, record, others) as opens,
@@ -102,7 +84,7 @@ async def _supervise(parts: Parts) -> int:
                             await loop.go(start.go, is_watched=start.observation is not None)
                             loop.begin_collecting()
                             exit_code = await loop.wait(start.child)
-            parts.say([f"  [nono] used: {line}" for line in proxy.running.usage_lines])
+            start.session.say([f"  [nono] used: {line}" for line in proxy.running.usage_lines])
         finally:
             record.drain()
         tasks.cancel_scope.cancel()
@@ -111,7 +93,7 @@ async def _supervise(parts: Parts) -> int:
 
 @contextmanager
 def _private_network(
-    start: Start, proxy_port: int
+    start: RunContext,
 ) -> Iterator[tuple[socket.socket | None, socket.socket | None]]:
     """From the network of the command, if it gets one: the proxy's listener, the channel of a socket maker.
 
@@ -122,14 +104,14 @@ def _private_network(
         return
     ports = start.prepared.capabilities.ports
     makes_sockets = bool(ports.listen or ports.open)
-    number, maker = start.launcher.leave_network(proxy_port, makes_sockets=makes_sockets)
+    number, maker = start.launcher.leave_network(start.proxy_port, makes_sockets=makes_sockets)
     with ExitStack() as stack:
         listener = stack.enter_context(_take_socket(start, number))
         listener.setblocking(False)
         yield listener, None if maker is None else stack.enter_context(_take_socket(start, maker))
 
 
-def _take_socket(start: Start, number: int) -> socket.socket:
+def _take_socket(start: RunContext, number: int) -> socket.socket:
     return socket.socket(fileno=process.duplicate_descriptor(start.launcher.pid, number))
 
 
@@ -155,20 +137,20 @@ def _each(ranges: Sequence[PortRange]) -> list[int]:
     return [port for each in ranges for port in range(each.first, each.last + 1)]
 
 
-def _ports(start: Start) -> PortPolicy:
+def _ports(start: RunContext) -> PortPolicy:
     """What there is beside the proxy."""
     return start.prepared.capabilities.ports if start.observation is None else start.observation.ports
 
 
-def _take_listener(start: Start, number: int | None) -> int | None:
+def _take_listener(start: RunContext, number: int | None) -> int | None:
     """A descriptor of the launcher's listener; by pidfd_getfd, since sending it would be trapped by it."""
     return None if number is None else process.duplicate_descriptor(start.launcher.pid, number)
 
 
 @asynccontextmanager
-async def _approver(parts: Parts) -> AsyncIterator[Desk | None]:
+async def _approver(start: RunContext) -> AsyncIterator[Desk | None]:
     """Who is asked, if anything may need approval."""
-    approval = parts.start.prepared.resolved.approval
+    approval = start.prepared.resolved.approval
     if approval is None:
         yield None
         return
@@ -176,35 +158,35 @@ async def _approver(parts: Parts) -> AsyncIterator[Desk | None]:
     from nono.launch.elevation import approvals
     from nono.supervisor.stillness import held_still
 
-    async with approvals(approval, parts.record, parts.log, held_still) as approver:
+    async with approvals(approval, start.session.record, start.session.log, held_still) as approver:
         yield approver
 
 
 @asynccontextmanager
 async def _opens(
-    parts: Parts, listener: int | None, readable: Sequence[str], approver: Desk | None
+    start: RunContext, listener: int | None, readable: Sequence[str], approver: Desk | None
 ) -> AsyncIterator[PathCalls | None]:
     """What watches trapped opens or asks about them, if anything does."""
-    if listener is not None and parts.start.observation is not None:
+    if listener is not None and start.observation is not None:
         # Imported here: few runs are watched.
         from nono.launch.watching import path_watch
 
-        with path_watch(parts.start, listener, readable, parts.start.observation) as watch:
+        with path_watch(start, listener, readable, start.observation) as watch:
             yield watch
         return
-    if listener is None or approver is None or not parts.start.prepared.enforcement.elevation:
+    if listener is None or approver is None or not start.prepared.enforcement.elevation:
         yield None
         return
     # Imported here: few runs ask.
     from nono.launch.elevation import file_opens
 
-    async with file_opens(parts.start, listener, readable, approver, parts.record) as opens:
+    async with file_opens(start, listener, readable, approver, start.session.record) as opens:
         yield opens
 
 
 @contextmanager
 def _adjudicator(
-    start: Start,
+    start: RunContext,
     listener: int | None,
     grants: NetworkGrants,
     record: FoldingRecorder,

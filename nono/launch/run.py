@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING
 
-from nono import paths
 from nono.audit import event
 from nono.audit.event import Event, Recorder
-from nono.audit.ledger import AuditLog, new_session_id
 from nono.audit.redact import USUAL, Redaction, redact_argv
 from nono.errors import LaunchError, NonoError
 from nono.kernel import process
@@ -22,19 +20,14 @@ from nono.launch.prepare import (
     program_of,
     ready_state_directories,
 )
-from nono.launch.state import VARIABLE, State, state_of
-from nono.launch.state_file import StateFile, identity, state_file
-from nono.named_tuple import NamedTuple
-from nono.policy.capability import Access, Grant, Limits, NetworkMode, SandboxPolicy
-from nono.policy.environment import child_environment, started_in
-from nono.policy.filesystem import HostFilesystem
+from nono.launch.session import Say, Session, Warn, open_log, record_nothing
+from nono.launch.start import RunContext
+from nono.launch.state_file import state_file
+from nono.policy.capability import Limits, NetworkMode, SandboxPolicy
 from nono.policy.resolve import Resolved
-from nono.policy.rulebook import rulebook_of
 from nono.sandbox import host, probe
-from nono.sandbox.enter import Command
 from nono.sandbox.launcher import Launcher, fork_launcher
-from nono.sandbox.plan import draw
-from nono.supervisor.child import Child, supervise, wait
+from nono.supervisor.child import supervise, wait
 
 if TYPE_CHECKING:
     from nono.launch.authority_ahead import AuthorityAhead
@@ -42,7 +35,7 @@ if TYPE_CHECKING:
     from nono.supervisor.cgroup import Cgroup
     from nono.supervisor.limit_story import Story
 
-Warn = Callable[[str], None]
+_UNRECORDED = "a run that cannot be recorded is not started; --no-audit starts it all the same"
 
 
 class Launch:
@@ -92,7 +85,7 @@ class Launch:
         audit: bool,
         proxy_port: int,
         warn: Warn,
-        say: Callable[[list[str]], None],
+        say: Say,
         watch: Callable[[Event], None],
         explain: Callable[[Story], None],
         observation: Observation | None = None,
@@ -115,8 +108,9 @@ class Launch:
             self._launcher = None
             child = stack.enter_context(supervise(launcher.pid, cgroup.kill if cgroup else None))
             stack.callback(launcher.close)
-            log = stack.enter_context(_open_log(self._environ)) if audit else None
+            log = stack.enter_context(open_log(self._environ, hint=_UNRECORDED)) if audit else None
             record = watched(log.record if log is not None else record_nothing, watch)
+            session = Session(self._environ, log, record, warn, say, redaction)
             record(event.session_started(redact_argv(prepared.argv, redaction), redaction.difference()))
             if prepared.enforcement.rung is not None:
                 record(event.enforced_by(prepared.enforcement.rung.value))
@@ -135,25 +129,24 @@ class Launch:
             try:
                 state = stack.enter_context(state_file(self._environ, warn))
                 handed_out = _handed_out(prepared.resolved, self._environ, warn)
-                start = Start(
+                run = RunContext(
                     prepared,
+                    session,
                     launcher,
                     child,
-                    self._environ,
                     handed_out,
                     ahead,
                     state,
-                    record,
                     observation,
-                    redaction,
                     cgroup,
+                    proxy_port,
                 )
                 if prepared.enforcement.is_served:
-                    exit_code = _run_served(start, log)
+                    exit_code = _run_served(run)
                 elif prepared.enforcement.rung is None:
-                    exit_code = _run_alone(start)
+                    exit_code = _run_alone(run)
                 else:
-                    exit_code = _run_proxied(start, log, proxy_port, warn, say)
+                    exit_code = _run_proxied(run)
             except NonoError as error:
                 record(event.session_ended(error.exit_code))
                 raise
@@ -166,69 +159,6 @@ class Launch:
         if self._launcher is None:
             raise LaunchError("this launch was used before")
         return self._launcher
-
-
-class Start(NamedTuple):
-    """A launcher that waits for its plan, and what it is to become."""
-
-    prepared: Prepared
-    launcher: Launcher
-    child: Child
-    environ: Mapping[str, str]
-    handed_out: Mapping[str, str]  # credentials that the command itself holds, by variable
-    ahead: AuthorityAhead | None  # of a run with a proxy that intercepts
-    state: StateFile | None  # for the command, about itself
-    record: Recorder
-    observation: Observation | None  # of a run that is watched
-    redaction: Redaction
-    cgroup: Cgroup | None  # of a run with limits
-
-    @property
-    def readable(self) -> tuple[str, ...]:
-        """What every command may read of nono's own."""
-        return () if self.state is None else (self.state.path,)
-
-    def restrict(
-        self, added: Mapping[str, str], proxy_port: int | None, *, readable: Sequence[str] = ()
-    ) -> int | None:
-        """Have the launcher restrict itself; the number of its listener, if it has one.
-
-        added is laid over what the command inherits. readable: what else it may read of nono's own.
-        """
-        prepared = self.prepared
-        own = own_grants((*self.readable, *readable))
-        capabilities = prepared.capabilities._replace(grants=(*prepared.capabilities.grants, *own))
-        plan = draw(capabilities, prepared.facts, prepared.enforcement, proxy_port=proxy_port)
-        workdir = prepared.capabilities.workdir
-        environment = child_environment(self.environ, prepared.resolved.environment)
-        environment = started_in(workdir, environment, prepared.resolved.environment)
-        environment |= {**self.handed_out, **added}
-        state = self.state if self.state is not None and self.state.create() else None
-        if state is not None:
-            environment[VARIABLE] = state.path
-        assert prepared.program is not None  # or it was a dry run
-        self.launcher.begin_restrict(plan, Command(prepared.program, prepared.argv, environment, workdir))
-        if state is not None:
-            state.write(self._own_state(own))
-        return self.launcher.end_restrict()
-
-    def _own_state(self, own: Iterable[Grant]) -> State:
-        prepared = self.prepared
-        rules = rulebook_of(prepared.resolved, HostFilesystem(), own)
-        return state_of(rules, prepared.enforcement, prepared.facts.landlock_abi, identity)
-
-    def go(self) -> None:
-        """Let it execute, under its limits. LaunchError when it cannot."""
-        if self.cgroup is not None:
-            # Here, as what it has forked for nono until now is not to count.
-            self.cgroup.take(self.launcher.pid)
-        self.launcher.go()
-        self.launcher.wait_for_exec()
-
-
-def own_grants(readable: Sequence[str]) -> tuple[Grant, ...]:
-    """What the command may read of files that nono makes for it."""
-    return tuple(Grant(path, Access.READ, os.path.isdir(path), "system", path) for path in readable)
 
 
 def _limited(prepared: Prepared, launcher: Launcher, warn: Warn) -> AbstractContextManager[Cgroup | None]:
@@ -273,27 +203,25 @@ def _handed_out(resolved: Resolved, environ: Mapping[str, str], warn: Warn) -> M
     return read_handed_out(resolved.env_credentials, environ, warn)
 
 
-def _run_alone(start: Start) -> int:
-    """A run that serves nothing: without an event loop, whose import would take longer than the command."""
-    start.restrict({}, None)
-    start.go()
-    return wait(start.child)
+def _run_alone(run: RunContext) -> int:
+    """Run without an event loop, whose import would take longer than the command: nothing is served."""
+    run.restrict({}, None)
+    run.go()
+    return wait(run.child)
 
 
-def _run_served(start: Start, log: AuditLog | None) -> int:
+def _run_served(run: RunContext) -> int:
     # Imported here: the loop is for the runs whose system calls are served.
-    from nono.launch.served import run
+    from nono.launch import served
 
-    return run(start, log)
+    return served.run(run)
 
 
-def _run_proxied(
-    start: Start, log: AuditLog | None, proxy_port: int, warn: Warn, say: Callable[[list[str]], None]
-) -> int:
+def _run_proxied(run: RunContext) -> int:
     # Imported here: asyncio, ssl and uvloop are for the runs that have a proxy.
-    from nono.launch.proxied import run
+    from nono.launch import proxied
 
-    return run(start, log, proxy_port, warn, say)
+    return proxied.run(run)
 
 
 def watched(record: Recorder, watch: Callable[[Event], None]) -> Recorder:
@@ -304,18 +232,3 @@ def watched(record: Recorder, watch: Callable[[Event], None]) -> Recorder:
         record(event)
 
     return recorded
-
-
-def record_nothing(_: Event) -> None:
-    """The recorder of --no-audit."""
-
-
-def _open_log(environ: Mapping[str, str]) -> AuditLog:
-    try:
-        return AuditLog(paths.state_root(environ), new_session_id())
-    except OSError as error:
-        raise NonoError(
-            f"the audit log cannot be opened: {error.filename or paths.state_root(environ)}: "
-            f"{error.strerror or error}",
-            hint="a run that cannot be recorded is not started; --no-audit starts it all the same",
-        ) from error

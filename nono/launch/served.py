@@ -12,7 +12,7 @@ from nono.audit.folding import FoldingRecorder
 from nono.audit.ledger import AuditLog
 from nono.kernel import process
 from nono.launch.cause import cause_of
-from nono.launch.run import Start
+from nono.launch.start import RunContext
 from nono.launch.thread_naming import with_thread_names
 from nono.supervisor import loop
 from nono.supervisor.adjudicator import NetworkGrants
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from nono.supervisor.notify_loop import PathCalls
 
 
-def run(start: Start, log: AuditLog | None) -> int:
+def run(start: RunContext) -> int:
     """The command's exit code."""
     try:
-        return anyio.run(_supervise, start, log, backend_options={"use_uvloop": True})
+        return anyio.run(_supervise, start, backend_options={"use_uvloop": True})
     except BaseExceptionGroup as group:
         raise cause_of(group) from group
 
 
-async def _supervise(start: Start, log: AuditLog | None) -> int:
-    record = FoldingRecorder(start.record)
+async def _supervise(start: RunContext) -> int:
+    log, record = start.session.log, FoldingRecorder(start.session.record)
     async with anyio.create_task_group() as tasks:
         if log is not None:
             tasks.start_soon(loop.keep_written, log, record.flush)
@@ -59,7 +59,7 @@ async def _supervise(start: Start, log: AuditLog | None) -> int:
     return exit_code
 
 
-def _grants(start: Start) -> NetworkGrants:
+def _grants(start: RunContext) -> NetworkGrants:
     """What the supervisor does with sockets; where none of their calls is trapped, nobody asks."""
     resolved, capabilities = start.prepared.resolved, start.prepared.capabilities
     unix = resolved.unix_sockets
@@ -75,7 +75,7 @@ def _grants(start: Start) -> NetworkGrants:
 
 @asynccontextmanager
 async def _opens(
-    start: Start, listener: int, record: FoldingRecorder, log: AuditLog | None
+    start: RunContext, listener: int, record: FoldingRecorder, log: AuditLog | None
 ) -> AsyncIterator[PathCalls | None]:
     """What watches trapped opens or asks about them, if anything does."""
     if start.observation is not None:

@@ -16,13 +16,14 @@ import anyio
 from nono import paths
 from nono.audit import event
 from nono.audit.folding import FoldingRecorder
-from nono.audit.ledger import AuditLog, new_session_id
+from nono.audit.ledger import AuditLog
 from nono.audit.redact import USUAL, Redaction
 from nono.credentials.phantom import SessionToken
 from nono.errors import NonoError
 from nono.kernel import process
-from nono.launch.assembly import Assembly, Listening, Warn, assemble, proxy_of
+from nono.launch.assembly import Assembly, Listening, assemble, proxy_of
 from nono.launch.cause import cause_of
+from nono.launch.session import Say, Session, Warn, open_log
 from nono.named_tuple import NamedTuple
 from nono.policy.resolve import Resolved
 from nono.private_dir import open_private_dir
@@ -41,7 +42,6 @@ class Serving(NamedTuple):
 
 
 Announce = Callable[[Serving], None]
-Say = Callable[[list[str]], None]
 
 
 def serve_until_signal(
@@ -63,11 +63,11 @@ def serve_until_signal(
     # Before any secret is read: from here on nobody of our uid can look into this process.
     process.set_dumpable(False)
     process.forbid_core_dumps()
-    with _open_log(environ) as log:
+    with open_log(environ, hint="a proxy whose requests cannot be recorded is not started") as log:
         record = FoldingRecorder(log.record)
+        session = Session(environ, log, record, warn, say, redaction)
         record(event.session_started(["nono", "proxy"], redaction.difference()))
-        assembly = assemble(resolved, environ, record, warn, redaction=redaction, session_id=log.session_id)
-        parts = _Parts(assembly, listening, token, log, record, announce, say)
+        parts = _Parts(assemble(resolved, session), listening, token, log, record, announce)
         try:
             anyio.run(_serve, parts, backend_options={"use_uvloop": True})
         except BaseExceptionGroup as group:
@@ -84,10 +84,10 @@ class _Parts(NamedTuple):
     log: AuditLog
     record: FoldingRecorder
     announce: Announce
-    say: Say
 
 
 async def _serve(parts: _Parts) -> None:
+    session = parts.assembly.session
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(loop.keep_written, parts.log, parts.record.flush)
         tasks.start_soon(loop.keep_small)
@@ -96,7 +96,7 @@ async def _serve(parts: _Parts) -> None:
             proxy_of(parts.assembly, parts.token, parts.listening, None, approver) as proxy,
         ):
             with (
-                _file_of(proxy.variables, parts.assembly.environ) as file,
+                _file_of(proxy.variables, session.environ) as file,
                 anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals,
             ):
                 parts.announce(Serving(proxy.running.port, proxy.variables, file))
@@ -104,7 +104,7 @@ async def _serve(parts: _Parts) -> None:
                 async for _ in signals:
                     break
                 # From here on a signal has its usual effect.
-        parts.say([f"  [nono] used: {line}" for line in proxy.running.usage_lines])
+        session.say([f"  [nono] used: {line}" for line in proxy.running.usage_lines])
         tasks.cancel_scope.cancel()
 
 
@@ -144,14 +144,3 @@ def _file_of(variables: Mapping[str, str], environ: Mapping[str, str]) -> Iterat
             os.unlink(name, dir_fd=directory_fd)
     finally:
         os.close(directory_fd)
-
-
-def _open_log(environ: Mapping[str, str]) -> AuditLog:
-    try:
-        return AuditLog(paths.state_root(environ), new_session_id())
-    except OSError as error:
-        raise NonoError(
-            f"the audit log cannot be opened: {error.filename or paths.state_root(environ)}: "
-            f"{error.strerror or error}",
-            hint="a proxy whose requests cannot be recorded is not started",
-        ) from error

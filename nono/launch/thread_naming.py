@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nono.audit.event import Recorder
-from nono.launch.run import Start
+from nono.launch.start import RunContext
 
 if TYPE_CHECKING:
     from nono.supervisor.notify_loop import PathCalls
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def with_thread_names(
-    start: Start, listener: int | None, record: Recorder, others: PathCalls | None
+    start: RunContext, listener: int | None, record: Recorder, others: PathCalls | None
 ) -> Iterator[PathCalls | None]:
     """What serves the trapped opens of a launcher that is restricted and not yet the command.
 

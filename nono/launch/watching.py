@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from nono.launch.run import Start
+from nono.launch.start import RunContext
 from nono.policy.observation import Observation
 from nono.supervisor.caller import open_root, standing
 from nono.supervisor.path_watch import PathWatch
@@ -14,7 +14,7 @@ from nono.supervisor.path_watch import PathWatch
 
 @contextmanager
 def path_watch(
-    start: Start, listener: int, readable: Sequence[str], observation: Observation
+    start: RunContext, listener: int, readable: Sequence[str], observation: Observation
 ) -> Iterator[PathWatch]:
     """Of a launcher that is not the command yet; readable: what it may read of files that are nono's."""
     observation.ignore((*start.readable, *readable))

@@ -1,0 +1,46 @@
+"""The log of one session and the ways to reach its person, shared by every part of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from nono import paths
+from nono.audit.event import Event, Recorder
+from nono.audit.ledger import AuditLog, new_session_id
+from nono.audit.redact import USUAL, Redaction
+from nono.errors import NonoError
+from nono.named_tuple import NamedTuple
+
+Warn = Callable[[str], None]
+Say = Callable[[list[str]], None]
+
+
+class Session(NamedTuple):
+    """Made once for a run, or for a proxy without a command, and handed on whole."""
+
+    environ: Mapping[str, str]
+    log: AuditLog | None  # None: --no-audit
+    record: Recorder
+    warn: Warn  # takes a sentence that a person must hear before the command has the terminal, or meanwhile
+    say: Say  # takes the lines of a summary after it has ended
+    redaction: Redaction = USUAL
+
+    @property
+    def session_id(self) -> str:
+        """The id of the audit log; "" without one."""
+        return self.log.session_id if self.log is not None else ""
+
+
+def open_log(environ: Mapping[str, str], *, hint: str) -> AuditLog:
+    """Open the audit log of a new session. Raises NonoError, with hint, when it cannot be opened."""
+    root = paths.state_root(environ)
+    try:
+        return AuditLog(root, new_session_id())
+    except OSError as error:
+        raise NonoError(
+            f"the audit log cannot be opened: {error.filename or root}: {error.strerror or error}", hint=hint
+        ) from error
+
+
+def record_nothing(_: Event) -> None:
+    """Drop the event, for --no-audit."""

@@ -1,0 +1,93 @@
+"""The context of one run: a launcher that waits for its plan, and everything it will be given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from nono.audit.event import Recorder
+from nono.launch.prepare import Prepared
+from nono.launch.session import Session
+from nono.launch.state import VARIABLE, State, state_of
+from nono.launch.state_file import StateFile, identity
+from nono.named_tuple import NamedTuple
+from nono.policy.capability import Access, Grant
+from nono.policy.environment import child_environment, started_in
+from nono.policy.filesystem import HostFilesystem
+from nono.policy.rulebook import rulebook_of
+from nono.sandbox.enter import Command
+from nono.sandbox.launcher import Launcher
+from nono.sandbox.plan import draw
+from nono.supervisor.child import Child
+
+if TYPE_CHECKING:
+    from nono.launch.authority_ahead import AuthorityAhead
+    from nono.policy.observation import Observation
+    from nono.supervisor.cgroup import Cgroup
+
+
+class RunContext(NamedTuple):
+    """A launcher that waits for its plan, and what it is to become."""
+
+    prepared: Prepared
+    session: Session
+    launcher: Launcher
+    child: Child
+    handed_out: Mapping[str, str]  # credentials that the command itself holds, by variable
+    ahead: AuthorityAhead | None  # of a run with a proxy that intercepts
+    state: StateFile | None  # for the command, about itself
+    observation: Observation | None  # of a run that is watched
+    cgroup: Cgroup | None  # of a run with limits
+    proxy_port: int  # where its proxy listens, if it has one; 0: any free port
+
+    @property
+    def readable(self) -> tuple[str, ...]:
+        """The files of nono's own that every command may read."""
+        return () if self.state is None else (self.state.path,)
+
+    def recorded_by(self, record: Recorder) -> RunContext:
+        """Return the same run, recorded by another."""
+        return self._replace(session=self.session._replace(record=record))
+
+    def restrict(
+        self, added: Mapping[str, str], proxy_port: int | None, *, readable: Sequence[str] = ()
+    ) -> int | None:
+        """Make the launcher restrict itself. Returns the number of its listener, if it has one.
+
+        added is laid over the inherited environment. readable: further files that nono made for the command.
+        """
+        prepared = self.prepared
+        own = own_grants((*self.readable, *readable))
+        capabilities = prepared.capabilities._replace(grants=(*prepared.capabilities.grants, *own))
+        plan = draw(capabilities, prepared.facts, prepared.enforcement, proxy_port=proxy_port)
+        workdir = prepared.capabilities.workdir
+        environment = child_environment(self.session.environ, prepared.resolved.environment)
+        environment = started_in(workdir, environment, prepared.resolved.environment)
+        environment |= {**self.handed_out, **added}
+        state = self.state if self.state is not None and self.state.create() else None
+        if state is not None:
+            environment[VARIABLE] = state.path
+        assert prepared.program is not None  # or it was a dry run
+        self.launcher.begin_restrict(plan, Command(prepared.program, prepared.argv, environment, workdir))
+        if state is not None:
+            state.write(self._own_state(own))
+        return self.launcher.end_restrict()
+
+    def _own_state(self, own: Iterable[Grant]) -> State:
+        prepared = self.prepared
+        rules = rulebook_of(prepared.resolved, HostFilesystem(), own)
+        return state_of(rules, prepared.enforcement, prepared.facts.landlock_abi, identity)
+
+    def go(self) -> None:
+        """Start the command, under its limits. Raises LaunchError when it cannot be executed."""
+        if self.cgroup is not None:
+            # Here, as what it has forked for nono until now is not to count.
+            self.cgroup.take(self.launcher.pid)
+        self.launcher.go()
+        self.launcher.wait_for_exec()
+
+
+def own_grants(readable: Sequence[str]) -> tuple[Grant, ...]:
+    """Grant the command to read files that nono makes for it."""
+    return tuple(Grant(path, Access.READ, os.path.isdir(path), "system", path) for path in readable)
