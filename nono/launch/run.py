@@ -141,12 +141,7 @@ class Launch:
                     cgroup,
                     proxy_port,
                 )
-                if prepared.enforcement.is_served:
-                    exit_code = _run_served(run)
-                elif prepared.enforcement.rung is None:
-                    exit_code = _run_alone(run)
-                else:
-                    exit_code = _run_proxied(run)
+                exit_code = _run(run)
             except NonoError as error:
                 record(event.session_ended(error.exit_code))
                 raise
@@ -203,25 +198,24 @@ def _handed_out(resolved: Resolved, environ: Mapping[str, str], warn: Warn) -> M
     return read_handed_out(resolved.env_credentials, environ, warn)
 
 
-def _run_alone(run: RunContext) -> int:
-    """Run without an event loop, whose import would take longer than the command: nothing is served."""
+def _run(run: RunContext) -> int:
+    """Run the command to its end. Returns its exit code."""
+    enforcement = run.prepared.enforcement
+    if enforcement.rung is not None:
+        # Imported here: asyncio, ssl and uvloop are for the runs that have a proxy.
+        from nono.launch import supervised
+        from nono.launch.run_proxy import with_proxy
+
+        return supervised.supervise(run, with_proxy)
+    if enforcement.is_served:
+        # Imported here: the loop is for the runs whose system calls are served.
+        from nono.launch import supervised
+
+        return supervised.supervise(run, supervised.without_proxy)
+    # Without an event loop, whose import would take longer than the command: nothing is served.
     run.restrict({}, None)
     run.go()
     return wait(run.child)
-
-
-def _run_served(run: RunContext) -> int:
-    # Imported here: the loop is for the runs whose system calls are served.
-    from nono.launch import served
-
-    return served.run(run)
-
-
-def _run_proxied(run: RunContext) -> int:
-    # Imported here: asyncio, ssl and uvloop are for the runs that have a proxy.
-    from nono.launch import proxied
-
-    return proxied.run(run)
 
 
 def watched(record: Recorder, watch: Callable[[Event], None]) -> Recorder:

@@ -22,7 +22,6 @@ from nono.credentials.phantom import SessionToken
 from nono.errors import NonoError
 from nono.kernel import process
 from nono.launch.assembly import Assembly, Listening, assemble, proxy_of
-from nono.launch.cause import cause_of
 from nono.launch.session import Say, Session, Warn, open_log
 from nono.named_tuple import NamedTuple
 from nono.policy.resolve import Resolved
@@ -69,9 +68,7 @@ def serve_until_signal(
         record(event.session_started(["nono", "proxy"], redaction.difference()))
         parts = _Parts(assemble(resolved, session), listening, token, log, record, announce)
         try:
-            anyio.run(_serve, parts, backend_options={"use_uvloop": True})
-        except BaseExceptionGroup as group:
-            raise cause_of(group) from group
+            loop.run(_serve, parts)
         finally:
             record.drain()
             record(event.session_ended(0))

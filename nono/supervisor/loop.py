@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import anyio
 
+from nono.errors import NonoError
 from nono.kernel import libc
 from nono.supervisor.child import Child
 
@@ -21,6 +22,21 @@ class SyncedLog(Protocol):
     def needs_sync(self) -> bool: ...
 
     def sync(self) -> None: ...
+
+
+def run[*Args, T](main: Callable[[*Args], Awaitable[T]], *args: *Args) -> T:
+    """Run main on uvloop. Raises the one error that ended it, without the task groups it came through."""
+    try:
+        return anyio.run(main, *args, backend_options={"use_uvloop": True})
+    except BaseExceptionGroup as group:
+        raise unwrap_group(group) from group
+
+
+def unwrap_group(error: BaseException) -> BaseException:
+    """Return the one exception to raise for a group: one that a person was meant to read, else the first."""
+    while isinstance(error, BaseExceptionGroup):
+        error = next((each for each in error.exceptions if isinstance(each, NonoError)), error.exceptions[0])
+    return error
 
 
 def begin_collecting() -> None:

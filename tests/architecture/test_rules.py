@@ -108,7 +108,7 @@ def test_what_masks_paths_and_probes_the_kernel_parses_no_json() -> None:
 
 
 def test_a_proxy_listens_before_what_serves_is_imported() -> None:
-    assert modules_after("import nono.launch.proxied") & NOT_TO_LISTEN == set()
+    assert modules_after("import nono.launch.run_proxy") & NOT_TO_LISTEN == set()
 
 
 def test_the_process_that_makes_a_ca_imports_no_event_loop() -> None:

@@ -1,0 +1,108 @@
+"""The proxy of one run: its credentials, its listener, and the ports relayed beside it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    ExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
+
+from nono.audit import event
+from nono.audit.event import Recorder
+from nono.credentials.phantom import make_session_token
+from nono.kernel import process
+from nono.launch.assembly import Assembly, Listening, assemble, proxy_of
+from nono.launch.git_ssh import git_ssh
+from nono.launch.start import RunContext
+from nono.launch.supervised import Network, approver_of
+from nono.policy.environment import child_environment
+from nono.policy.ports import OPEN_PORT, PortGrants, PortRange
+from nono.sandbox.plan import Rung
+from nono.supervisor.adjudicator import NetworkGrants, loopback
+from nono.supervisor.peer_registry import PeerRegistry
+
+
+def with_proxy(run: RunContext) -> AbstractAsyncContextManager[Network]:
+    """Read the credentials now, and start the proxy when the block is entered."""
+    return _network(run, assemble(run.prepared.resolved, run.session, run.ahead))
+
+
+@asynccontextmanager
+async def _network(run: RunContext, assembly: Assembly) -> AsyncIterator[Network]:
+    capabilities, resolved = run.prepared.capabilities, run.prepared.resolved
+    peers = PeerRegistry()
+    # On the notify rung the supervisor makes every connection itself, and so knows its own child's. On netns
+    # nobody else is in the network where the proxy listens.
+    admits = peers.take if run.prepared.enforcement.rung is Rung.NOTIFY else None
+    with _private_network(run) as (private, maker):
+        listening = Listening(port=run.proxy_port, listener=private)
+        async with (
+            approver_of(run) as approver,
+            proxy_of(assembly, make_session_token(), listening, admits, approver) as proxy,
+        ):
+            port = proxy.running.port
+            inherited = child_environment(run.session.environ, resolved.environment)
+            hosts = resolved.host_filter
+            assert hosts is not None  # or there was no proxy
+            ssh = git_ssh(inherited, hosts, capabilities.grants)
+            watched = None if run.observation is None else run.observation.ports
+            ports = capabilities.ports if watched is None else watched
+            yield Network(
+                NetworkGrants(loopback(port), ports, resolved.unix_sockets),
+                approver,
+                port,
+                {**proxy.variables, **ssh.variables},
+                (*proxy.files, *ssh.files),
+                _relayed(maker, capabilities.ports, run.session.record),
+                peers.register,
+                None if watched is None else watched.bound,
+            )
+    run.session.say([f"  [nono] used: {line}" for line in proxy.running.usage_lines])
+
+
+@contextmanager
+def _private_network(
+    run: RunContext,
+) -> Iterator[tuple[socket.socket | None, socket.socket | None]]:
+    """From the network of the command, if it gets one: the proxy's listener, the channel of a socket maker.
+
+    Without a port that is granted nothing has to get in or out, and there is no maker.
+    """
+    if run.prepared.enforcement.rung is not Rung.NETNS:
+        yield None, None
+        return
+    ports = run.prepared.capabilities.ports
+    makes_sockets = bool(ports.listen or ports.open)
+    number, maker = run.launcher.leave_network(run.proxy_port, makes_sockets=makes_sockets)
+    with ExitStack() as stack:
+        listener = stack.enter_context(_take_socket(run, number))
+        listener.setblocking(False)
+        yield listener, None if maker is None else stack.enter_context(_take_socket(run, maker))
+
+
+def _take_socket(run: RunContext, number: int) -> socket.socket:
+    return socket.socket(fileno=process.duplicate_descriptor(run.launcher.pid, number))
+
+
+def _relayed(
+    maker: socket.socket | None, ports: PortGrants, record: Recorder
+) -> AbstractAsyncContextManager[None]:
+    """Relay granted ports between this host and the private network, if there is one that has some."""
+    if maker is None:
+        return nullcontext()
+    # Imported here: few runs have one.
+    from nono.supervisor.port_relay import ADDRESS, relayed
+
+    def reached(port: int) -> None:
+        record(event.network(mode="connect", decision="allow", target=ADDRESS, port=port, rule=OPEN_PORT))
+
+    return relayed(_each(ports.listen), _each(ports.open), maker, reached)
+
+
+def _each(ranges: Sequence[PortRange]) -> list[int]:
+    return [port for each in ranges for port in range(each.first, each.last + 1)]

@@ -1,0 +1,159 @@
+"""Supervise a run on one event loop: its command, the system calls that are served for it, and its proxy."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+import anyio
+
+from nono.audit.folding import FoldingRecorder
+from nono.kernel import process
+from nono.launch.start import RunContext
+from nono.launch.thread_naming import with_thread_names
+from nono.named_tuple import NamedTuple
+from nono.supervisor import loop
+from nono.supervisor.adjudicator import NetworkGrants
+from nono.supervisor.caller_paths import CallerPaths
+from nono.supervisor.notify_loop import NotifyLoop
+
+if TYPE_CHECKING:
+    from nono.approval.desk import Desk
+    from nono.supervisor.inet_calls import Bound
+    from nono.supervisor.notify_loop import PathCalls
+    from nono.supervisor.peer_registry import PeerAddress
+
+
+def _not_kept(_: PeerAddress) -> None:
+    """Forget a connection: without a proxy nobody asks whose it was."""
+
+
+class Network(NamedTuple):
+    """The network of one command, with a proxy or without."""
+
+    grants: NetworkGrants  # for calls that are trapped
+    approver: Desk | None  # asked for approval; None: nothing may need it
+    proxy_port: int | None = None
+    variables: Mapping[str, str] = {}  # through which clients find and trust the proxy
+    readable: Sequence[str] = ()  # files that these name; canonical
+    relayed: AbstractAsyncContextManager[None] = nullcontext()  # ports into and out of a private network
+    connected: Callable[[PeerAddress], None] = _not_kept  # takes each connection made to the proxy
+    bound: Bound | None = None  # told of sockets that listen, in a run that is watched
+
+
+def supervise(run: RunContext, network: Callable[[RunContext], AbstractAsyncContextManager[Network]]) -> int:
+    """Run the command to its end. Returns its exit code.
+
+    network is called before there is a loop, which a slow keyring could stop, and entered on it.
+    """
+    record = FoldingRecorder(run.session.record)
+    run = run.recorded_by(record)
+    return loop.run(_supervise, run, record, network(run))
+
+
+async def _supervise(
+    run: RunContext, record: FoldingRecorder, network: AbstractAsyncContextManager[Network]
+) -> int:
+    log = run.session.log
+    async with anyio.create_task_group() as tasks:
+        if log is not None:
+            tasks.start_soon(loop.keep_written, log, record.flush)
+        tasks.start_soon(loop.keep_small)
+        try:
+            async with network as entered:
+                exit_code = await _run_command(run, record, entered)
+        finally:
+            record.drain()
+        tasks.cancel_scope.cancel()
+    return exit_code
+
+
+async def _run_command(run: RunContext, record: FoldingRecorder, network: Network) -> int:
+    number = run.restrict(network.variables, network.proxy_port, readable=network.readable)
+    # By pidfd_getfd: sending the descriptor would be trapped by it.
+    listener = None if number is None else process.duplicate_descriptor(run.launcher.pid, number)
+    async with network.relayed, _opens(run, listener, network) as others:
+        with (
+            with_thread_names(run, listener, record, others) as opens,
+            _adjudicator(run, listener, network, record, opens),
+        ):
+            run.child.give_way()
+            await loop.go(run.go, is_watched=run.observation is not None)
+            loop.begin_collecting()
+            return await loop.wait(run.child)
+
+
+@asynccontextmanager
+async def without_proxy(run: RunContext) -> AsyncIterator[Network]:
+    """The network of a run some of whose system calls are served, and that has no proxy."""
+    resolved, capabilities = run.prepared.resolved, run.prepared.capabilities
+    unix = resolved.unix_sockets
+    if not capabilities.mediates_unix_sockets:
+        unix = unix._replace(files=capabilities.grants)
+    # Where no call of sockets is trapped, nobody asks for these.
+    grants = NetworkGrants(
+        ports=capabilities.ports,
+        unix=unix,
+        is_open=not capabilities.restricts_network,
+        reaches_abstract=not capabilities.scopes.abstract_unix_socket,
+    )
+    asks = run.prepared.enforcement.elevation and run.observation is None
+    async with approver_of(run) if asks else nullcontext() as approver:
+        yield Network(grants, approver)
+
+
+@asynccontextmanager
+async def approver_of(run: RunContext) -> AsyncIterator[Desk | None]:
+    """The desk where questions of a run are asked, until the block is left; None: it has none."""
+    approval = run.prepared.resolved.approval
+    if approval is None:
+        yield None
+        return
+    # Imported here: few runs ask.
+    from nono.launch.elevation import approvals
+    from nono.supervisor.stillness import held_still
+
+    async with approvals(approval, run.session.record, run.session.log, held_still) as approver:
+        yield approver
+
+
+@asynccontextmanager
+async def _opens(run: RunContext, listener: int | None, network: Network) -> AsyncIterator[PathCalls | None]:
+    """What watches trapped opens or asks about them, if anything does."""
+    if listener is not None and run.observation is not None:
+        # Imported here: few runs are watched.
+        from nono.launch.watching import path_watch
+
+        with path_watch(run, listener, network.readable, run.observation) as watch:
+            yield watch
+        return
+    if listener is None or network.approver is None or not run.prepared.enforcement.elevation:
+        yield None
+        return
+    # Imported here: few runs ask.
+    from nono.launch.elevation import file_opens
+
+    async with file_opens(run, listener, network.readable, network.approver, run.session.record) as opens:
+        yield opens
+
+
+@contextmanager
+def _adjudicator(
+    run: RunContext,
+    listener: int | None,
+    network: Network,
+    record: FoldingRecorder,
+    opens: PathCalls | None,
+) -> Iterator[None]:
+    """Serve the listener, if there is one, until the block is left."""
+    if listener is None:
+        yield
+        return
+    paths = CallerPaths(run.launcher.pid)
+    adjudicator = NotifyLoop(listener, network.grants, record, network.connected, paths, opens, network.bound)
+    adjudicator.start()
+    try:
+        yield
+    finally:
+        adjudicator.close()
