@@ -53,25 +53,7 @@ class Assembly(NamedTuple):
     logins: Logins
     chain: Chain | None
     ahead: AuthorityAhead | None  # a CA that is being made elsewhere
-
-
-class Listening(NamedTuple):
-    """Where clients find the proxy, and what it asks of them; as ProxyConfig has it."""
-
-    port: int = 0
-    address: str = "127.0.0.1"
-    require_auth: bool = True
-    own_names: frozenset[str] | None = None
-    max_connections: int = 256
-    close_grace_s: float = 1.0
-    own_authority: SessionAuthority | None = None  # instead of one that is made for this run
-    port_flag: str = "--proxy-port"  # for messages
-    listener: socket.socket | None = None  # one that listens already, instead of port and address
-
-    @property
-    def client_address(self) -> str:
-        """Where clients on this machine find a listener on every address."""
-        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.address, self.address)
+    own_authority: SessionAuthority | None  # a person's, instead of one that is made for this run
 
 
 class Assembled(NamedTuple):
@@ -82,7 +64,13 @@ class Assembled(NamedTuple):
     files: tuple[str, ...]  # which these name; canonical
 
 
-def assemble(resolved: Resolved, session: Session, ahead: AuthorityAhead | None = None) -> Assembly:
+def assemble(
+    resolved: Resolved,
+    session: Session,
+    *,
+    ahead: AuthorityAhead | None = None,
+    own_authority: SessionAuthority | None = None,
+) -> Assembly:
     """Read the credentials. Warns of one that is missing; raises NonoError for what no run could use."""
     environ = session.environ
     for wanted in resolved.services:
@@ -96,30 +84,55 @@ def assemble(resolved: Resolved, session: Session, ahead: AuthorityAhead | None 
             session.warn(sentence)
     logins = load_logins(resolved.oauth_routes, environ)
     chain = chain_of(resolved.proxy, environ, session.warn)
-    return Assembly(resolved, session, post, services, logins, chain, ahead)
+    return Assembly(resolved, session, post, services, logins, chain, ahead, own_authority)
+
+
+def config_of(resolved: Resolved, token: SessionToken) -> ProxyConfig:
+    """Return the rules of a proxy; its caller adds where it listens. Raises LaunchError without a proxy."""
+    hosts = resolved.host_filter
+    if hosts is None:
+        raise LaunchError("a proxy without a host filter")
+    return ProxyConfig(
+        hosts=_hosts(hosts, resolved.proxy),
+        looks_into=_looks_into(resolved.proxy),
+        session_token=token,
+        scopes=tuple(Scope(each.host, each.port, each.scheme, each.endpoints) for each in resolved.scopes),
+    )
 
 
 @asynccontextmanager
 async def proxy_of(
     assembly: Assembly,
+    config: ProxyConfig,
     token: SessionToken,
-    listening: Listening,
-    admits: Admits | None,
+    *,
+    admits: Admits | None = None,
     approver: Approver | None = None,
+    listener: socket.socket | None = None,
+    port_flag: str = "--proxy-port",
 ) -> AsyncIterator[Assembled]:
-    """The proxy, until the block is left. NonoError when it cannot start. approver None: nobody approves."""
+    """Run the proxy until the block is left. Raises NonoError when it cannot start.
+
+    config and token: as config_of made one with the other. approver None: nobody approves. listener: as for
+    serve. port_flag names the option that chose the port.
+    """
     async with AsyncExitStack() as stack:
-        authority = stack.enter_context(_authority(assembly, listening.own_authority))
+        authority = stack.enter_context(_authority(assembly))
         flows = stack.enter_context(_recorder(assembly, token))
-        config = _config(assembly, token, listening, authority)
         proxy = serve(
-            config,
+            config._replace(
+                routes=(*(_route(service) for service in assembly.services), *assembly.logins.routes),
+                logins=assembly.logins.table,
+                server_context=authority.server_context if authority is not None else None,
+                token_post=assembly.post,
+                chain=assembly.chain,
+            ),
             assembly.session.record,
             admits=admits,
             approver=approver,
             alarm=assembly.session.warn,
             flows=flows,
-            listener=listening.listener,
+            listener=listener,
         )
         try:
             running = await stack.enter_async_context(proxy)
@@ -128,18 +141,18 @@ async def proxy_of(
             from nono.proxy.chain import authority as authority_text
 
             raise NonoError(
-                f"Proxy bind failed on {authority_text(listening.address, listening.port)}: {error.strerror}",
-                hint=f"without {listening.port_flag} a free port is taken" if listening.port else None,
+                f"Proxy bind failed on {authority_text(config.address, config.port)}: {error.strerror}",
+                hint=f"without {port_flag} a free port is taken" if config.port else None,
             ) from error
         services = [*(_variables(service) for service in assembly.services), *assembly.logins.variables]
         settings = assembly.resolved.proxy
         variables = child_env(
             running.port,
-            token.child_value() if listening.require_auth else None,
+            token.child_value() if config.require_auth else None,
             services,
             granted=_granted(assembly),
             no_proxy=settings.no_proxy if settings is not None else (),
-            address=listening.client_address,
+            address=config.client_address,
         )
         if authority is not None:
             variables |= authority.variables
@@ -210,9 +223,7 @@ def _warnings(loaded: LoadedService) -> list[str]:
     return sentences
 
 
-def _authority(
-    assembly: Assembly, own: SessionAuthority | None
-) -> AbstractContextManager[TrustedAuthority | None]:
+def _authority(assembly: Assembly) -> AbstractContextManager[TrustedAuthority | None]:
     """The CA, where a host has to be looked into; a person's own, if there is one."""
     resolved = assembly.resolved
     if resolved.proxy is None or not intercepts(resolved):
@@ -221,7 +232,7 @@ def _authority(
         resolved.proxy,
         assembly.session.environ,
         assembly.session.warn,
-        own=own,
+        own=assembly.own_authority,
         ahead=assembly.ahead.take() if assembly.ahead is not None else None,
         http1_only=assembly.logins.table.captures,
     )
@@ -239,32 +250,6 @@ def _recorder(assembly: Assembly, token: SessionToken) -> AbstractContextManager
     mask = mask_of(token, [each.phantom for each in loaded], [each.credential for each in loaded])
     names = frozenset(each.service.inject.header.lower().encode("ascii") for each in assembly.services)
     return recording(settings.record_flows, mask, names, assembly.session.warn)
-
-
-def _config(
-    assembly: Assembly, token: SessionToken, listening: Listening, authority: TrustedAuthority | None
-) -> ProxyConfig:
-    resolved = assembly.resolved
-    hosts = resolved.host_filter
-    if hosts is None:
-        raise LaunchError("a proxy without a host filter")
-    return ProxyConfig(
-        hosts=_hosts(hosts, resolved.proxy),
-        looks_into=_looks_into(resolved.proxy),
-        session_token=token,
-        routes=(*(_route(service) for service in assembly.services), *assembly.logins.routes),
-        logins=assembly.logins.table,
-        scopes=tuple(Scope(each.host, each.port, each.scheme, each.endpoints) for each in resolved.scopes),
-        server_context=authority.server_context if authority is not None else None,
-        token_post=assembly.post,
-        chain=assembly.chain,
-        address=listening.address,
-        port=listening.port,
-        require_auth=listening.require_auth,
-        own_names=listening.own_names,
-        max_connections=listening.max_connections,
-        close_grace_s=listening.close_grace_s,
-    )
 
 
 def _looks_into(settings: ProxySettings | None) -> Callable[[str], bool] | None:

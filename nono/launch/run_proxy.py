@@ -16,7 +16,7 @@ from nono.audit import event
 from nono.audit.event import Recorder
 from nono.credentials.phantom import make_session_token
 from nono.kernel import process
-from nono.launch.assembly import Assembly, Listening, assemble, proxy_of
+from nono.launch.assembly import Assembly, assemble, config_of, proxy_of
 from nono.launch.git_ssh import git_ssh
 from nono.launch.start import RunContext
 from nono.launch.supervised import Network, approver_of
@@ -29,7 +29,7 @@ from nono.supervisor.peer_registry import PeerRegistry
 
 def with_proxy(run: RunContext) -> AbstractAsyncContextManager[Network]:
     """Read the credentials now, and start the proxy when the block is entered."""
-    return _network(run, assemble(run.prepared.resolved, run.session, run.ahead))
+    return _network(run, assemble(run.prepared.resolved, run.session, ahead=run.ahead))
 
 
 @asynccontextmanager
@@ -40,10 +40,11 @@ async def _network(run: RunContext, assembly: Assembly) -> AsyncIterator[Network
     # nobody else is in the network where the proxy listens.
     admits = peers.take if run.prepared.enforcement.rung is Rung.NOTIFY else None
     with _private_network(run) as (private, maker):
-        listening = Listening(port=run.proxy_port, listener=private)
+        token = make_session_token()
+        config = config_of(resolved, token)._replace(port=run.proxy_port)
         async with (
             approver_of(run) as approver,
-            proxy_of(assembly, make_session_token(), listening, admits, approver) as proxy,
+            proxy_of(assembly, config, token, admits=admits, approver=approver, listener=private) as proxy,
         ):
             port = proxy.running.port
             inherited = child_environment(run.session.environ, resolved.environment)

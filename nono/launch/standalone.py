@@ -16,12 +16,11 @@ import anyio
 from nono import paths
 from nono.audit import event
 from nono.audit.folding import FoldingRecorder
-from nono.audit.ledger import AuditLog
 from nono.audit.redact import USUAL, Redaction
 from nono.credentials.phantom import SessionToken
 from nono.errors import NonoError
 from nono.kernel import process
-from nono.launch.assembly import Assembly, Listening, assemble, proxy_of
+from nono.launch.assembly import Assembly, assemble, proxy_of
 from nono.launch.session import Say, Session, Warn, open_log
 from nono.named_tuple import NamedTuple
 from nono.policy.resolve import Resolved
@@ -30,6 +29,8 @@ from nono.supervisor import loop
 
 if TYPE_CHECKING:
     from nono.approval.desk import Desk
+    from nono.proxy.authority import SessionAuthority
+    from nono.proxy.config import ProxyConfig
 
 
 class Serving(NamedTuple):
@@ -46,9 +47,10 @@ Announce = Callable[[Serving], None]
 def serve_until_signal(
     resolved: Resolved,
     environ: Mapping[str, str],
-    listening: Listening,
+    config: ProxyConfig,
     token: SessionToken,
     *,
+    own_authority: SessionAuthority | None,
     announce: Announce,
     say: Say,
     warn: Warn,
@@ -56,8 +58,8 @@ def serve_until_signal(
 ) -> None:
     """Returns when SIGINT, SIGTERM or SIGHUP has come and the running responses have ended, or their time.
 
-    A second signal ends it at once. say is called with the lines of a summary. NonoError when it cannot
-    start.
+    A second signal ends it at once. config and token: as config_of made one with the other. say is called
+    with the lines of a summary. Raises NonoError when it cannot start.
     """
     # Before any secret is read: from here on nobody of our uid can look into this process.
     process.set_dumpable(False)
@@ -66,49 +68,39 @@ def serve_until_signal(
         record = FoldingRecorder(log.record)
         session = Session(environ, log, record, warn, say, redaction)
         record(event.session_started(["nono", "proxy"], redaction.difference()))
-        parts = _Parts(assemble(resolved, session), listening, token, log, record, announce)
+        assembly = assemble(resolved, session, own_authority=own_authority)
         try:
-            loop.run(_serve, parts)
+            loop.run(_serve, assembly, config, token, record, announce)
         finally:
             record.drain()
             record(event.session_ended(0))
 
 
-class _Parts(NamedTuple):
-    assembly: Assembly
-    listening: Listening
-    token: SessionToken
-    log: AuditLog
-    record: FoldingRecorder
-    announce: Announce
-
-
-async def _serve(parts: _Parts) -> None:
-    session = parts.assembly.session
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(loop.keep_written, parts.log, parts.record.flush)
-        tasks.start_soon(loop.keep_small)
+async def _serve(
+    assembly: Assembly, config: ProxyConfig, token: SessionToken, record: FoldingRecorder, announce: Announce
+) -> None:
+    session = assembly.session
+    async with loop.housekeeping(session.log, record.flush):
         async with (
-            _approver(parts) as approver,
-            proxy_of(parts.assembly, parts.token, parts.listening, None, approver) as proxy,
+            _approver(assembly) as approver,
+            proxy_of(assembly, config, token, approver=approver, port_flag="--port") as proxy,
         ):
             with (
                 _file_of(proxy.variables, session.environ) as file,
                 anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals,
             ):
-                parts.announce(Serving(proxy.running.port, proxy.variables, file))
+                announce(Serving(proxy.running.port, proxy.variables, file))
                 loop.begin_collecting()
                 async for _ in signals:
                     break
                 # From here on a signal has its usual effect.
         session.say([f"  [nono] used: {line}" for line in proxy.running.usage_lines])
-        tasks.cancel_scope.cancel()
 
 
 @asynccontextmanager
-async def _approver(parts: _Parts) -> AsyncIterator[Desk | None]:
+async def _approver(assembly: Assembly) -> AsyncIterator[Desk | None]:
     """Who is asked, if anything may need approval."""
-    approval = parts.assembly.resolved.approval
+    approval = assembly.resolved.approval
     if approval is None:
         yield None
         return
@@ -116,8 +108,8 @@ async def _approver(parts: _Parts) -> AsyncIterator[Desk | None]:
     from nono.approval.terminal import nothing_to_hold
     from nono.launch.elevation import approvals
 
-    async with approvals(approval, parts.record, parts.log, nothing_to_hold) as approver:
-        yield approver
+    async with approvals(approval, assembly.session.record, assembly.session.log, nothing_to_hold) as desk:
+        yield desk
 
 
 @contextmanager

@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-import anyio
-
 from nono.audit.folding import FoldingRecorder
 from nono.kernel import process
 from nono.launch.start import RunContext
@@ -55,18 +53,12 @@ def supervise(run: RunContext, network: Callable[[RunContext], AbstractAsyncCont
 async def _supervise(
     run: RunContext, record: FoldingRecorder, network: AbstractAsyncContextManager[Network]
 ) -> int:
-    log = run.session.log
-    async with anyio.create_task_group() as tasks:
-        if log is not None:
-            tasks.start_soon(loop.keep_written, log, record.flush)
-        tasks.start_soon(loop.keep_small)
+    async with loop.housekeeping(run.session.log, record.flush):
         try:
             async with network as entered:
-                exit_code = await _run_command(run, record, entered)
+                return await _run_command(run, record, entered)
         finally:
             record.drain()
-        tasks.cancel_scope.cancel()
-    return exit_code
 
 
 async def _run_command(run: RunContext, record: FoldingRecorder, network: Network) -> int:

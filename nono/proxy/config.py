@@ -20,10 +20,10 @@ Admits = Callable[[tuple[str, int]], bool]
 
 
 class ProxyConfig(NamedTuple):
-    """One proxy. Times are in seconds; session_token matches the text in the child's proxy URL."""
+    """Where a proxy listens, whom it serves and how. Times are in seconds."""
 
     hosts: HostPolicy
-    session_token: Phantom
+    session_token: Phantom  # matches the text in the child's proxy URL
     routes: tuple[Route, ...] = ()
     scopes: tuple[Scope, ...] = ()
     looks_into: Callable[[str], bool] | None = None  # which hosts beside those with a route or scope
@@ -43,3 +43,8 @@ class ProxyConfig(NamedTuple):
     pool_idle_timeout_s: float = 90.0
     pool_max_idle: int = 4  # per upstream and TLS identity
     close_grace_s: float = 1.0  # for responses under way when the block is left
+
+    @property
+    def client_address(self) -> str:
+        """Where clients on this machine find a listener on every address."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.address, self.address)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 import anyio
@@ -75,14 +76,25 @@ async def wait(child: Child) -> int:
     return child.exit_code
 
 
-async def keep_small() -> None:
+@asynccontextmanager
+async def housekeeping(log: SyncedLog | None, flush: Callable[[], None]) -> AsyncIterator[None]:
+    """Keep memory small, and the log on disk if there is one, until the block is left."""
+    async with anyio.create_task_group() as tasks:
+        if log is not None:
+            tasks.start_soon(_keep_written, log, flush)
+        tasks.start_soon(_keep_small)
+        yield
+        tasks.cancel_scope.cancel()
+
+
+async def _keep_small() -> None:
     """Run until cancelled: gives back memory that is not used any more; half a millisecond each time."""
     while True:
         await anyio.sleep(GIVE_BACK_INTERVAL_S)
         libc.give_back_free_memory()
 
 
-async def keep_written(log: SyncedLog, flush: Callable[[], None]) -> None:
+async def _keep_written(log: SyncedLog, flush: Callable[[], None]) -> None:
     """Run until cancelled: writes what flush still holds back, and brings all of it to disk.
 
     An OSError of either ends the run: what cannot be recorded must not go on happening.

@@ -16,8 +16,6 @@ from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any
 
-import anyio
-
 from nono.audit.folding import FoldingRecorder
 from nono.audit.ledger import AuditLog
 from nono.credentials.credential import Credential
@@ -107,9 +105,7 @@ async def main(
             pool_idle_timeout_s=pool_idle_s,
             close_grace_s=close_grace_s,
         )
-        async with anyio.create_task_group() as tasks, AsyncExitStack() as serving:
-            tasks.start_soon(loop.keep_written, log, record.flush)
-            tasks.start_soon(loop.keep_small)
+        async with loop.housekeeping(log, record.flush), AsyncExitStack() as serving:
             proxy = await serving.enter_async_context(
                 serve(config, record, resolver=_on_this_machine, alarm=alarms.append, flows=flows)
             )
@@ -122,7 +118,6 @@ async def main(
                 "log": log.path,
             }
             await obey(ready, {"state": orders.state, "reset_peak": orders.reset_peak, "close": orders.close})
-            tasks.cancel_scope.cancel()
 
 
 class _Orders:

@@ -18,7 +18,7 @@ from nono.cli.resolution import resolve_given
 from nono.credentials.content import text_problem
 from nono.credentials.phantom import SessionToken, make_session_token
 from nono.errors import ConfigError, NonoError, UsageError
-from nono.launch.assembly import Listening
+from nono.launch.assembly import config_of
 from nono.launch.standalone import Serving, serve_until_signal
 from nono.policy.capability import NetworkMode
 from nono.policy.hostname import HostError, canonical_host, ip_literal
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
 
     from nono.proxy.authority import SessionAuthority
+    from nono.proxy.config import ProxyConfig
 
 DESCRIPTION = "Runs the proxy without a sandbox, until Ctrl-C."
 _CLOSE_GRACE_S = 10.0
@@ -47,32 +48,42 @@ def run(argv: Sequence[str]) -> int:
     given = invocation.given
     console = console_of(given, silent=invocation.silent)
     token = _token(given, environ)
-    listening = _listening(given)
-    config = preferences(given, environ, console, stays=True)
+    address = _address(given)
+    port = _number("--port", given.value("port"), 0, 65535)
+    max_connections = _number("--max-connections", given.value("max_connections"), 256, 1_000_000)
+    settings = preferences(given, environ, console, stays=True)
     resolved = resolve_given(invocation, environ, stays=True)
     if resolved.capabilities.network is NetworkMode.BLOCKED:
         raise ConfigError("the profile blocks the network, so a proxy has nothing to serve.")
-    own = _own_authority(given, resolved)
-    listening = listening._replace(own_authority=own)
+    own_authority = _own_authority(given, resolved)
+    config = config_of(resolved, token)._replace(
+        port=port,
+        address=address,
+        require_auth=not given.flag("no_auth"),
+        own_names=frozenset() if is_loopback(address) else _names_of_this_machine(),
+        max_connections=max_connections,
+        close_grace_s=_CLOSE_GRACE_S,
+    )
     console.lines(resolved.deprecations)
     for warning in (*given.warnings, *resolved.warnings):
         console.warn(warning)
-    _warn_of_openness(resolved, listening, console)
+    _warn_of_openness(resolved, config, console)
 
     def announce(serving: Serving) -> None:
         if not invocation.silent:
             shows = sys.stdout.isatty() or given.flag("print_token")
-            print("\n".join(map(printable, _lines(serving, listening, resolved, shows=shows))), flush=True)
+            print("\n".join(map(printable, _lines(serving, config, resolved, shows=shows))), flush=True)
 
     serve_until_signal(
         resolved,
         environ,
-        listening,
+        config,
         token,
+        own_authority=own_authority,
         announce=announce,
         say=console.lines,
         warn=console.warn,
-        redaction=redaction(config),
+        redaction=redaction(settings),
     )
     return 0
 
@@ -93,8 +104,8 @@ def _token(given: Given, environ: Mapping[str, str]) -> SessionToken:
     return SessionToken(Secret(password))
 
 
-def _listening(given: Given) -> Listening:
-    """UsageError for an address or a number that is none, and for an open door to the network."""
+def _address(given: Given) -> str:
+    """Return the address to listen on. UsageError: it is none, or an open door to the network."""
     address = given.value("listen") or "127.0.0.1"
     try:
         address = "127.0.0.1" if address == "localhost" else canonical_host(address)
@@ -107,15 +118,7 @@ def _listening(given: Given) -> Listening:
             "--no-auth is for loopback only: on any other address everybody could use the proxy.",
             hint="--listen 127.0.0.1",
         )
-    return Listening(
-        port=_number("--port", given.value("port"), 0, 65535),
-        address=address,
-        require_auth=not given.flag("no_auth"),
-        own_names=frozenset() if is_loopback(address) else _names_of_this_machine(),
-        max_connections=_number("--max-connections", given.value("max_connections"), 256, 1_000_000),
-        close_grace_s=_CLOSE_GRACE_S,
-        port_flag="--port",
-    )
+    return address
 
 
 def _names_of_this_machine() -> frozenset[str]:
@@ -165,33 +168,33 @@ def _read(flag: str, path: str) -> bytes:
         raise NonoError(f"{flag} '{path}' cannot be read: {error.strerror}.") from error
 
 
-def _warn_of_openness(resolved: Resolved, listening: Listening, console: Console) -> None:
+def _warn_of_openness(resolved: Resolved, config: ProxyConfig, console: Console) -> None:
     """What --silent does not silence either."""
     if resolved.host_filter is not None and resolved.host_filter.allow is None:
         console.insist(
             "this proxy has no allow list: whoever may use it reaches every host that is not refused. "
             "--allow-domain or --network-profile makes one."
         )
-    if not listening.require_auth:
+    if not config.require_auth:
         console.insist("--no-auth: every program on this machine may use this proxy.")
-    if not is_loopback(listening.address):
+    if not is_loopback(config.address):
         console.insist(
-            f"--listen {listening.address}: the password and the phantoms cross the network in the clear."
+            f"--listen {config.address}: the password and the phantoms cross the network in the clear."
         )
 
 
-def _lines(serving: Serving, listening: Listening, resolved: Resolved, *, shows: bool) -> list[str]:
+def _lines(serving: Serving, config: ProxyConfig, resolved: Resolved, *, shows: bool) -> list[str]:
     """What is printed once the proxy accepts connections.
 
     The password is among it on a terminal, which keeps nothing, and where --print-token asks for it.
     Elsewhere stdout may be a log that others read: the lines then name the file that has it.
     """
-    bracketed = f"[{listening.address}]" if ":" in listening.address else listening.address
+    bracketed = f"[{config.address}]" if ":" in config.address else config.address
     url = serving.variables["HTTPS_PROXY"]
     lines = [f"nono proxy listening on {bracketed}:{serving.port}"]
-    if shows or not listening.require_auth:
+    if shows or not config.require_auth:
         lines.append(f"proxy URL: {url}")
-        if listening.require_auth:
+        if config.require_auth:
             lines.append(f"token: {serving.variables['NONO_PROXY_TOKEN']}")
         lines += [f"  export HTTP_PROXY={url}", f"  export HTTPS_PROXY={url}"]
     else:
