@@ -6,50 +6,41 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from nono.cli import aftermath
 from nono.cli.aftermath import Finding
 from nono.cli.console import Console
 from nono.cli.parse import Invocation
 from nono.errors import NonoError
-from nono.launch.denials import Denials
 from nono.launch.prepare import Prepared
+from nono.launch.run import Outcome
 from nono.policy.filesystem import HostFilesystem
 from nono.policy.grants import accesses
 from nono.policy.places import UnsetVariableError
 from nono.policy.rulebook import rulebook_of
 
-if TYPE_CHECKING:
-    from nono.supervisor.limit_story import Story
-
 STOPPED = range(129, 144)  # a signal that asks it to end: whoever sent that is not there to be asked
 
 
 def report(
-    exit_code: int,
-    denials: Denials,
-    stories: Sequence[Story],
-    prepared: Prepared,
-    invocation: Invocation,
-    console: Console,
-    environ: Mapping[str, str],
+    outcome: Outcome, prepared: Prepared, invocation: Invocation, console: Console, environ: Mapping[str, str]
 ) -> None:
-    """On stderr; as JSON where that is asked for. stories: why it ended, where that is known."""
+    """Tell what was denied, or the limit that ended the command; on stderr, as JSON if asked for."""
     fs, resolved = HostFilesystem(), prepared.resolved
     capabilities = resolved.capabilities._replace(elevation=False)  # what would do without a question
     rules = rulebook_of(resolved._replace(capabilities=capabilities), fs)
+    exit_code, denials, limit = outcome
     found = aftermath.findings(denials, rules, resolved.places, fs)
     is_told = not (console.silent or invocation.given.flag("no_diagnostics"))
     if is_told:
-        told = [line for story in stories for line in story.lines()]
+        told = [] if limit is None else limit.lines()
         console.lines(told or aftermath.footer(exit_code, found, is_complete=denials.is_complete))
     if invocation.given.flag("diagnostics_json"):
         # Imported here: for those who ask.
         from nono.cli.diagnostics_json import document
 
-        print(json.dumps(document(exit_code, found, stories), indent=2), file=sys.stderr, flush=True)
-    if is_told and exit_code not in STOPPED and found and not stories:
+        print(json.dumps(document(exit_code, found, limit), indent=2), file=sys.stderr, flush=True)
+    if is_told and exit_code not in STOPPED and found and limit is None:
         _offer(found, prepared, invocation, environ)
 
 

@@ -19,10 +19,12 @@ _CODES = {
 _REMEDIES = {Kind.PATH: "grant_path", Kind.SOCKET: "grant_unix_socket", Kind.NETWORK: "grant_network"}
 
 
-def document(exit_code: int, found: Sequence[Finding], stories: Sequence[Story] = ()) -> dict[str, Any]:
-    """For json.dumps. stories: limits that ended the command."""
+def document(exit_code: int, found: Sequence[Finding], limit: Story | None = None) -> dict[str, Any]:
+    """For json.dumps. limit: the one that ended the command."""
     of = {kind: [each for each in found if each.denied.kind is kind] for kind in Kind}
-    diagnostics = [*map(_limit, stories), *map(_diagnostic, found)]
+    diagnostics = [*map(_diagnostic, found)]
+    if limit is not None:
+        diagnostics.insert(0, _limit(limit))
     if exit_code and not diagnostics:
         diagnostics.append(
             {"code": "command_failed_application", "severity": "error", "message": headline(exit_code)}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING
 
 from nono.audit import event
-from nono.audit.event import Event, Recorder
+from nono.audit.event import Recorder
 from nono.audit.redact import USUAL, Redaction, redact_argv
 from nono.errors import LaunchError, NonoError
 from nono.kernel import process
 from nono.launch import module_path
+from nono.launch.denials import Denials
 from nono.launch.prepare import (
     Prepared,
     enforcement_of,
@@ -20,9 +21,10 @@ from nono.launch.prepare import (
     program_of,
     ready_state_directories,
 )
-from nono.launch.session import Say, Session, Warn, open_log, record_nothing
+from nono.launch.session import Say, Session, Warn, open_log, recorder_of
 from nono.launch.start import RunContext
 from nono.launch.state_file import state_file
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import Limits, NetworkMode, SandboxPolicy
 from nono.policy.resolve import Resolved
 from nono.sandbox import host, probe
@@ -34,6 +36,15 @@ if TYPE_CHECKING:
     from nono.policy.observation import Observation
     from nono.supervisor.cgroup import Cgroup
     from nono.supervisor.limit_story import Story
+
+
+class Outcome(NamedTuple):
+    """How a run ended."""
+
+    exit_code: int  # of the command; 128+N when signal N ended it
+    denials: Denials
+    limit: Story | None  # the limit that ended the command, if one did
+
 
 _UNRECORDED = "a run that cannot be recorded is not started; --no-audit starts it all the same"
 
@@ -86,17 +97,14 @@ class Launch:
         proxy_port: int,
         warn: Warn,
         say: Say,
-        watch: Callable[[Event], None],
-        explain: Callable[[Story], None],
         observation: Observation | None = None,
         redaction: Redaction = USUAL,
-    ) -> int:
-        """Run the command to its end; its exit code, 128+N when signal N ended it.
+    ) -> Outcome:
+        """Run the command to its end.
 
         proxy_port 0 takes a free port. warn is called with each sentence that a person must hear before
-        the command has the terminal, or while it runs; say with the lines of a summary after it has ended;
-        watch with every event of the audit log, whether one is kept or not; explain with the limit that ended
-        the command, if one did. observation: is told what the command does with files, where that is watched.
+        the command has the terminal, or while it runs; say with the lines of a summary after it has ended.
+        observation is told what the command does with files, and of every event of the audit log.
         """
         ready_state_directories(prepared.resolved.state_directories)
         launcher = self._unused()
@@ -109,7 +117,9 @@ class Launch:
             child = stack.enter_context(supervise(launcher.pid, cgroup.kill if cgroup else None))
             stack.callback(launcher.close)
             log = stack.enter_context(open_log(self._environ, hint=_UNRECORDED)) if audit else None
-            record = watched(log.record if log is not None else record_nothing, watch)
+            denials = Denials()
+            observers = (denials.note,) if observation is None else (denials.note, observation.recorded)
+            record = recorder_of(log, *observers)
             session = Session(self._environ, log, record, warn, say, redaction)
             record(event.session_started(redact_argv(prepared.argv, redaction), redaction.difference()))
             if prepared.enforcement.rung is not None:
@@ -145,10 +155,9 @@ class Launch:
             except NonoError as error:
                 record(event.session_ended(error.exit_code))
                 raise
-            if cgroup is not None:
-                _tell_of_limits(limits, cgroup, exit_code, record, explain)
+            limit = None if cgroup is None else _limit_reached(limits, cgroup, exit_code, record)
             record(event.session_ended(exit_code))
-            return exit_code
+            return Outcome(exit_code, denials, limit)
 
     def _unused(self) -> Launcher:
         if self._launcher is None:
@@ -165,17 +174,15 @@ def _limited(prepared: Prepared, launcher: Launcher, warn: Warn) -> AbstractCont
     return limited(prepared.cgroups, prepared.capabilities.limits, (os.getpid(), launcher.pid), warn)
 
 
-def _tell_of_limits(
-    limits: Limits, cgroup: Cgroup, exit_code: int, record: Recorder, explain: Callable[[Story], None]
-) -> None:
+def _limit_reached(limits: Limits, cgroup: Cgroup, exit_code: int, record: Recorder) -> Story | None:
+    """Record the limits that were reached. Returns the story of the one that ended the command."""
     # Imported here, as above.
     from nono.supervisor.limit_story import reached, story
 
     figures = cgroup.figures()
     for each in reached(limits, figures):
         record(each)
-    if (told := story(limits, figures, exit_code)) is not None:
-        explain(told)
+    return story(limits, figures, exit_code)
 
 
 def _authority_ahead(
@@ -216,13 +223,3 @@ def _run(run: RunContext) -> int:
     run.restrict({}, None)
     run.go()
     return wait(run.child)
-
-
-def watched(record: Recorder, watch: Callable[[Event], None]) -> Recorder:
-    """record, with watch told of what it is to record."""
-
-    def recorded(event: Event, /) -> None:
-        watch(event)
-        record(event)
-
-    return recorded

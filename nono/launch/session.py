@@ -13,6 +13,7 @@ from nono.named_tuple import NamedTuple
 
 Warn = Callable[[str], None]
 Say = Callable[[list[str]], None]
+Observer = Callable[[Event], None]
 
 
 class Session(NamedTuple):
@@ -42,5 +43,13 @@ def open_log(environ: Mapping[str, str], *, hint: str) -> AuditLog:
         ) from error
 
 
-def record_nothing(_: Event) -> None:
-    """Drop the event, for --no-audit."""
+def recorder_of(log: AuditLog | None, *observers: Observer) -> Recorder:
+    """Return the recorder of a run: observers hear of each event before it is written."""
+
+    def record(event: Event, /) -> None:
+        for observe in observers:
+            observe(event)
+        if log is not None:
+            log.record(event)
+
+    return record

@@ -78,17 +78,18 @@ def run(argv: Sequence[str]) -> int:
             raise NonoError(UNANSWERED, hint="--watch allows it; --yes allows it and writes the profile")
         elif not question.agrees(scope, "  [nono] Watch the command doing that?"):
             return 1
-        exit_code = launch.execute(
+        outcome = launch.execute(
             prepared,
             audit=not given.flag("no_audit"),
             proxy_port=0,
             warn=console.warn,
             say=console.lines,
-            watch=lesson.observation.recorded,
-            explain=lambda story: console.lines(story.lines()),
             observation=lesson.observation,
             redaction=redaction(config),
         )
+    if outcome.limit is not None:
+        console.lines(outcome.limit.lines())
+    exit_code = outcome.exit_code
     learned = lesson_of(lesson, target.document, target.file, is_new=target.is_new, cwd=os.getcwd())
     console.lines(render_learned.seen(learned, lesson.bounds.home))
     if exit_code:

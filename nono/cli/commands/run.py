@@ -14,14 +14,11 @@ from nono.cli.preferences import preferences, redaction
 from nono.cli.resolution import command_of, resolve_given
 from nono.cli.show import show
 from nono.errors import ConfigError, NonoError
-from nono.launch.denials import Denials
 from nono.launch.run import Launch
 from nono.policy.capability import NetworkMode
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
-
-    from nono.supervisor.limit_story import Story
 
 DESCRIPTION = "Runs COMMAND in the sandbox, with a supervisor that holds its credentials."
 
@@ -84,21 +81,17 @@ def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -
             from nono.cli.dry_run import conclude
 
             return conclude(prepared, console, environ, redaction(config))
-        denials = Denials()
-        stories: list[Story] = []
-        exit_code = launch.execute(
+        outcome = launch.execute(
             prepared,
             audit=not given.flag("no_audit"),
             proxy_port=ports[-1] if ports else 0,
             warn=console.warn,
             say=console.lines,
-            watch=denials.note,
             redaction=redaction(config),
-            explain=stories.append,
         )
-    if exit_code or denials.listed():
+    if outcome.exit_code or outcome.denials.listed():
         # Imported here: most runs end well.
         from nono.cli.after_run import report
 
-        report(exit_code, denials, stories, prepared, invocation, console, environ)
-    return exit_code
+        report(outcome, prepared, invocation, console, environ)
+    return outcome.exit_code
