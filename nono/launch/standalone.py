@@ -106,9 +106,9 @@ async def _approver(assembly: Assembly) -> AsyncIterator[Desk | None]:
         return
     # Imported here: few proxies ask.
     from nono.approval.terminal import nothing_to_hold
-    from nono.launch.elevation import approvals
+    from nono.launch.approvals import approvals
 
-    async with approvals(approval, assembly.session.record, assembly.session.log, nothing_to_hold) as desk:
+    async with approvals(approval, assembly.session, nothing_to_hold) as desk:
         yield desk
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from nono.audit.folding import FoldingRecorder
 from nono.kernel import process
+from nono.launch.opens import trapped_opens
 from nono.launch.start import RunContext
-from nono.launch.thread_naming import with_thread_names
 from nono.named_tuple import NamedTuple
 from nono.supervisor import loop
 from nono.supervisor.adjudicator import NetworkGrants
@@ -19,7 +19,6 @@ from nono.supervisor.notify_loop import NotifyLoop
 if TYPE_CHECKING:
     from nono.approval.desk import Desk
     from nono.supervisor.inet_calls import Bound
-    from nono.supervisor.notify_loop import PathCalls
     from nono.supervisor.peer_registry import PeerAddress
 
 
@@ -65,15 +64,11 @@ async def _run_command(run: RunContext, record: FoldingRecorder, network: Networ
     number = run.restrict(network.variables, network.proxy_port, readable=network.readable)
     # By pidfd_getfd: sending the descriptor would be trapped by it.
     listener = None if number is None else process.duplicate_descriptor(run.launcher.pid, number)
-    async with network.relayed, _opens(run, listener, network) as others:
-        with (
-            with_thread_names(run, listener, record, others) as opens,
-            _adjudicator(run, listener, network, record, opens),
-        ):
-            run.child.give_way()
-            await loop.go(run.go, is_watched=run.observation is not None)
-            loop.begin_collecting()
-            return await loop.wait(run.child)
+    async with network.relayed, _served(run, listener, network, record):
+        run.child.give_way()
+        await loop.go(run.go, is_watched=run.observation is not None)
+        loop.begin_collecting()
+        return await loop.wait(run.child)
 
 
 @asynccontextmanager
@@ -103,49 +98,28 @@ async def approver_of(run: RunContext) -> AsyncIterator[Desk | None]:
         yield None
         return
     # Imported here: few runs ask.
-    from nono.launch.elevation import approvals
+    from nono.launch.approvals import approvals
     from nono.supervisor.stillness import held_still
 
-    async with approvals(approval, run.session.record, run.session.log, held_still) as approver:
+    async with approvals(approval, run.session, held_still) as approver:
         yield approver
 
 
 @asynccontextmanager
-async def _opens(run: RunContext, listener: int | None, network: Network) -> AsyncIterator[PathCalls | None]:
-    """What watches trapped opens or asks about them, if anything does."""
-    if listener is not None and run.observation is not None:
-        # Imported here: few runs are watched.
-        from nono.launch.watching import path_watch
-
-        with path_watch(run, listener, network.readable, run.observation) as watch:
-            yield watch
-        return
-    if listener is None or network.approver is None or not run.prepared.enforcement.elevation:
-        yield None
-        return
-    # Imported here: few runs ask.
-    from nono.launch.elevation import file_opens
-
-    async with file_opens(run, listener, network.readable, network.approver, run.session.record) as opens:
-        yield opens
-
-
-@contextmanager
-def _adjudicator(
-    run: RunContext,
-    listener: int | None,
-    network: Network,
-    record: FoldingRecorder,
-    opens: PathCalls | None,
-) -> Iterator[None]:
-    """Serve the listener, if there is one, until the block is left."""
+async def _served(
+    run: RunContext, listener: int | None, network: Network, record: FoldingRecorder
+) -> AsyncIterator[None]:
+    """Answer the calls that are trapped, if any are, until the block is left."""
     if listener is None:
         yield
         return
-    paths = CallerPaths(run.launcher.pid)
-    adjudicator = NotifyLoop(listener, network.grants, record, network.connected, paths, opens, network.bound)
-    adjudicator.start()
-    try:
-        yield
-    finally:
-        adjudicator.close()
+    async with trapped_opens(run, listener, network.readable, network.approver) as opens:
+        paths = CallerPaths(run.launcher.pid)
+        adjudicator = NotifyLoop(
+            listener, network.grants, record, network.connected, paths, opens, network.bound
+        )
+        adjudicator.start()
+        try:
+            yield
+        finally:
+            adjudicator.close()

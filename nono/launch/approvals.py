@@ -1,0 +1,33 @@
+"""The desk of a session: who is asked for approval, and in which way."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from nono.approval.backends import Backends
+from nono.approval.desk import Desk, desk
+from nono.approval.request import Backend
+from nono.approval.terminal import Hold, Terminal
+from nono.launch.session import Session
+from nono.policy.approval import Approval, ChainBackend, TerminalBackend, WebhookBackend
+
+
+@asynccontextmanager
+async def approvals(approval: Approval, session: Session, hold: Hold) -> AsyncIterator[Desk]:
+    """Keep the desk open until the block is left. hold: as a terminal needs it."""
+    terminal = Terminal(hold)  # one, whatever it is called: its questions come one after another
+    reached: dict[str, Backend] = {}
+    for name, backend in approval.backends.items():
+        match backend.way:
+            case TerminalBackend():
+                reached[name] = terminal
+            case WebhookBackend() as where:
+                # Imported here: it brings ssl, which few runs without a proxy need.
+                from nono.approval.webhook import Webhook
+
+                reached[name] = Webhook(where)
+            case ChainBackend():
+                pass
+    async with desk(Backends(approval, reached), session.record, session.session_id) as approver:
+        yield approver

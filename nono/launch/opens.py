@@ -1,0 +1,90 @@
+"""Serve the trapped opens of a run: watch them, ask about them, or open the names of threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+from nono.launch.start import RunContext, own_grants
+from nono.policy.filesystem import HostFilesystem
+from nono.policy.rulebook import rulebook_of
+
+if TYPE_CHECKING:
+    from nono.approval.desk import Desk
+    from nono.policy.observation import Observation
+    from nono.supervisor.file_opens import FileOpens
+    from nono.supervisor.notify_loop import PathCalls
+    from nono.supervisor.path_watch import PathWatch
+
+
+@asynccontextmanager
+async def trapped_opens(
+    run: RunContext, listener: int, readable: Sequence[str], approver: Desk | None
+) -> AsyncIterator[PathCalls | None]:
+    """Serve the opens of a launcher that is restricted and not yet the command; None: the kernel does.
+
+    readable: files that the command may read because nono made them for it. Closed by the loop that uses it.
+    """
+    async with _watched_or_asked(run, listener, readable, approver) as others:
+        if not run.prepared.enforcement.names_threads:
+            yield others
+            return
+        # Imported here: few runs name threads.
+        from nono.supervisor.file_opens import command_of
+        from nono.supervisor.thread_names import ThreadNames
+
+        with command_of(run.launcher.pid) as command:
+            yield ThreadNames(listener, command, run.session.record, others)
+
+
+@asynccontextmanager
+async def _watched_or_asked(
+    run: RunContext, listener: int, readable: Sequence[str], approver: Desk | None
+) -> AsyncIterator[PathCalls | None]:
+    if run.observation is not None:
+        with _watched(run, listener, readable, run.observation) as watch:
+            yield watch
+    elif approver is not None and run.prepared.enforcement.elevation:
+        async with _asked(run, listener, readable, approver) as opens:
+            yield opens
+    else:
+        yield None
+
+
+@contextmanager
+def _watched(
+    run: RunContext, listener: int, readable: Sequence[str], observation: Observation
+) -> Iterator[PathWatch]:
+    """Note what the command does with files, for `nono learn`."""
+    # Imported here: few runs are watched.
+    from nono.supervisor.caller import open_root, standing
+    from nono.supervisor.path_watch import PathWatch
+
+    observation.ignore((*run.readable, *readable))
+    root = open_root(run.launcher.pid)
+    try:
+        yield PathWatch(listener, root, standing(run.launcher.pid), observation)
+    finally:
+        os.close(root)
+
+
+@asynccontextmanager
+async def _asked(
+    run: RunContext, listener: int, readable: Sequence[str], approver: Desk
+) -> AsyncIterator[FileOpens]:
+    """Ask about opens that nothing grants."""
+    # Imported here: few runs ask.
+    import anyio
+
+    from nono.supervisor.file_opens import FileOpens, command_of
+
+    own = own_grants((*run.readable, *readable))
+    policy = rulebook_of(run.prepared.resolved, HostFilesystem(), own).files
+    if run.prepared.cgroups is not None:
+        policy = policy._replace(limits=run.prepared.cgroups.mounted)
+    with command_of(run.launcher.pid) as command:
+        async with anyio.create_task_group() as tasks:
+            yield FileOpens(listener, command, policy, approver, run.session.record, tasks)
+            tasks.cancel_scope.cancel()
