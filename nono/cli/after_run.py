@@ -17,7 +17,6 @@ from nono.launch.run import Outcome
 from nono.policy.filesystem import HostFilesystem
 from nono.policy.grants import accesses
 from nono.policy.places import UnsetVariableError
-from nono.policy.rulebook import rulebook_of
 
 STOPPED = range(129, 144)  # a signal that asks it to end: whoever sent that is not there to be asked
 
@@ -26,11 +25,12 @@ def report(
     outcome: Outcome, prepared: Prepared, invocation: Invocation, console: Console, environ: Mapping[str, str]
 ) -> None:
     """Tell what was denied, or the limit that ended the command; on stderr, as JSON if asked for."""
-    fs, resolved = HostFilesystem(), prepared.resolved
-    capabilities = resolved.capabilities._replace(elevation=False)  # what would do without a question
-    rules = rulebook_of(resolved._replace(capabilities=capabilities), fs)
-    exit_code, denials, limit = outcome
-    found = aftermath.findings(denials, rules, resolved.places, fs)
+    exit_code, denials, limit, in_effect = outcome
+    rules = in_effect()
+    rules = rules._replace(
+        capabilities=rules.capabilities._replace(elevation=False)
+    )  # as if nobody was asked
+    found = aftermath.findings(denials, rules, prepared.resolved.places, HostFilesystem())
     is_told = not (console.silent or invocation.given.flag("no_diagnostics"))
     if is_told:
         told = [] if limit is None else limit.lines()

@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from nono.launch.start import RunContext, own_grants
-from nono.policy.filesystem import HostFilesystem
-from nono.policy.rulebook import rulebook_of
 
 if TYPE_CHECKING:
     from nono.approval.desk import Desk
@@ -81,7 +79,7 @@ async def _asked(
     from nono.supervisor.file_opens import FileOpens, command_of
 
     own = own_grants((*run.readable, *readable))
-    policy = rulebook_of(run.prepared.resolved, HostFilesystem(), own).files
+    policy = run.rules()._replace(handed_out=own).files
     if run.prepared.cgroups is not None:
         policy = policy._replace(limits=run.prepared.cgroups.mounted)
     with command_of(run.launcher.pid) as command:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import cache
 from typing import TYPE_CHECKING
 
 from nono.audit import event
@@ -26,7 +27,10 @@ from nono.launch.start import RunContext
 from nono.launch.state_file import state_file
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Limits, NetworkMode, SandboxPolicy
+from nono.policy.environment import child_environment
+from nono.policy.filesystem import HostFilesystem
 from nono.policy.resolve import Resolved
+from nono.policy.rulebook import Rulebook, rulebook_of
 from nono.sandbox import host, probe
 from nono.sandbox.launcher import Launcher, fork_launcher
 from nono.supervisor.child import supervise, wait
@@ -44,6 +48,7 @@ class Outcome(NamedTuple):
     exit_code: int  # of the command; 128+N when signal N ended it
     denials: Denials
     limit: Story | None  # the limit that ended the command, if one did
+    rules: Callable[[], Rulebook]  # the policy that was in effect
 
 
 _UNRECORDED = "a run that cannot be recorded is not started; --no-audit starts it all the same"
@@ -134,6 +139,7 @@ class Launch:
                 record(event.masked(mask.path, mask.denial.origin))
             for gap in (*prepared.enforcement.gaps, *prepared.enforcement.notes):
                 record(event.not_enforced(gap))
+            rules = cache(lambda: rulebook_of(prepared.resolved, HostFilesystem()))
             # Before any secret is in memory, as it forks.
             ahead = stack.enter_context(_authority_ahead(prepared, self._environ))
             try:
@@ -150,6 +156,8 @@ class Launch:
                     observation,
                     cgroup,
                     proxy_port,
+                    child_environment(self._environ, prepared.resolved.environment),
+                    rules,
                 )
                 exit_code = _run(run)
             except NonoError as error:
@@ -157,7 +165,7 @@ class Launch:
                 raise
             limit = None if cgroup is None else _limit_reached(limits, cgroup, exit_code, record)
             record(event.session_ended(exit_code))
-            return Outcome(exit_code, denials, limit)
+            return Outcome(exit_code, denials, limit, rules)
 
     def _unused(self) -> Launcher:
         if self._launcher is None:

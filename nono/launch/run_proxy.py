@@ -20,7 +20,6 @@ from nono.launch.assembly import Assembly, assemble, config_of, proxy_of
 from nono.launch.git_ssh import git_ssh
 from nono.launch.start import RunContext
 from nono.launch.supervised import Network, approver_of
-from nono.policy.environment import child_environment
 from nono.policy.ports import OPEN_PORT, PortGrants, PortRange
 from nono.sandbox.plan import Rung
 from nono.supervisor.adjudicator import NetworkGrants, loopback
@@ -47,10 +46,9 @@ async def _network(run: RunContext, assembly: Assembly) -> AsyncIterator[Network
             proxy_of(assembly, config, token, admits=admits, approver=approver, listener=private) as proxy,
         ):
             port = proxy.running.port
-            inherited = child_environment(run.session.environ, resolved.environment)
             hosts = resolved.host_filter
             assert hosts is not None  # or there was no proxy
-            ssh = git_ssh(inherited, hosts, capabilities.grants)
+            ssh = git_ssh(run.inherited, hosts, capabilities.grants)
             watched = None if run.observation is None else run.observation.ports
             ports = capabilities.ports if watched is None else watched
             yield Network(

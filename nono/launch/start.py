@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nono.audit.event import Recorder
@@ -13,9 +13,7 @@ from nono.launch.state import VARIABLE, State, state_of
 from nono.launch.state_file import StateFile, identity
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access, Grant
-from nono.policy.environment import child_environment, started_in
-from nono.policy.filesystem import HostFilesystem
-from nono.policy.rulebook import rulebook_of
+from nono.policy.environment import started_in
 from nono.sandbox.enter import Command
 from nono.sandbox.launcher import Launcher
 from nono.sandbox.plan import draw
@@ -24,6 +22,7 @@ from nono.supervisor.child import Child
 if TYPE_CHECKING:
     from nono.launch.authority_ahead import AuthorityAhead
     from nono.policy.observation import Observation
+    from nono.policy.rulebook import Rulebook
     from nono.supervisor.cgroup import Cgroup
 
 
@@ -40,6 +39,8 @@ class RunContext(NamedTuple):
     observation: Observation | None  # of a run that is watched
     cgroup: Cgroup | None  # of a run with limits
     proxy_port: int  # where its proxy listens, if it has one; 0: any free port
+    inherited: Mapping[str, str]  # the variables that the command inherits, or that are fixed for it
+    rules: Callable[[], Rulebook]  # the policy in effect; asks the disk at the first call only
 
     @property
     def readable(self) -> tuple[str, ...]:
@@ -62,8 +63,7 @@ class RunContext(NamedTuple):
         capabilities = prepared.capabilities._replace(grants=(*prepared.capabilities.grants, *own))
         plan = draw(capabilities, prepared.facts, prepared.enforcement, proxy_port=proxy_port)
         workdir = prepared.capabilities.workdir
-        environment = child_environment(self.session.environ, prepared.resolved.environment)
-        environment = started_in(workdir, environment, prepared.resolved.environment)
+        environment = started_in(workdir, self.inherited, prepared.resolved.environment)
         environment |= {**self.handed_out, **added}
         state = self.state if self.state is not None and self.state.create() else None
         if state is not None:
@@ -75,8 +75,7 @@ class RunContext(NamedTuple):
         return self.launcher.end_restrict()
 
     def _own_state(self, own: Iterable[Grant]) -> State:
-        prepared = self.prepared
-        rules = rulebook_of(prepared.resolved, HostFilesystem(), own)
+        prepared, rules = self.prepared, self.rules()._replace(handed_out=tuple(own))
         return state_of(rules, prepared.enforcement, prepared.facts.landlock_abi, identity)
 
     def go(self) -> None:
