@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cache
 from typing import TYPE_CHECKING
 
 from nono.audit import event
-from nono.audit.event import Recorder
 from nono.audit.redact import USUAL, Redaction, redact_argv
 from nono.errors import LaunchError, NonoError
 from nono.kernel import process
@@ -26,7 +25,7 @@ from nono.launch.session import Say, Session, Warn, open_log, recorder_of
 from nono.launch.start import RunContext
 from nono.launch.state_file import state_file
 from nono.named_tuple import NamedTuple
-from nono.policy.capability import Limits, NetworkMode, SandboxPolicy
+from nono.policy.capability import NetworkMode, SandboxPolicy
 from nono.policy.environment import child_environment
 from nono.policy.filesystem import HostFilesystem
 from nono.policy.resolve import Resolved
@@ -116,56 +115,37 @@ class Launch:
         # Before any secret is read: from here on nobody of our uid can look into this process.
         process.set_dumpable(False)
         process.forbid_core_dumps()
+        denials = Denials()
         with ExitStack() as stack:
             cgroup = stack.enter_context(_limited(prepared, launcher, warn))
             self._launcher = None
             child = stack.enter_context(supervise(launcher.pid, cgroup.kill if cgroup else None))
             stack.callback(launcher.close)
             log = stack.enter_context(open_log(self._environ, hint=_UNRECORDED)) if audit else None
-            denials = Denials()
             observers = (denials.note,) if observation is None else (denials.note, observation.recorded)
-            record = recorder_of(log, *observers)
-            session = Session(self._environ, log, record, warn, say, redaction)
-            record(event.session_started(redact_argv(prepared.argv, redaction), redaction.difference()))
-            if prepared.enforcement.rung is not None:
-                record(event.enforced_by(prepared.enforcement.rung.value))
-            limits = prepared.capabilities.limits
-            if limits.is_set:
-                record(event.resource_limits(limits.memory_bytes, limits.max_processes))
-            if cgroup is not None and cgroup.gap is not None:
-                warn(cgroup.gap)
-                record(event.not_enforced(cgroup.gap))
-            for mask in prepared.capabilities.masking.masks:
-                record(event.masked(mask.path, mask.denial.origin))
-            for gap in (*prepared.enforcement.gaps, *prepared.enforcement.notes):
-                record(event.not_enforced(gap))
-            rules = cache(lambda: rulebook_of(prepared.resolved, HostFilesystem()))
+            session = Session(self._environ, log, recorder_of(log, *observers), warn, say, redaction)
+            _record_start(session, prepared, cgroup)
             # Before any secret is in memory, as it forks.
             ahead = stack.enter_context(_authority_ahead(prepared, self._environ))
-            try:
-                state = stack.enter_context(state_file(self._environ, warn))
-                handed_out = _handed_out(prepared.resolved, self._environ, warn)
+            with _end_recorded(session):
                 run = RunContext(
                     prepared,
                     session,
                     launcher,
                     child,
-                    handed_out,
                     ahead,
-                    state,
                     observation,
                     cgroup,
                     proxy_port,
-                    child_environment(self._environ, prepared.resolved.environment),
-                    rules,
+                    state=stack.enter_context(state_file(self._environ, warn)),
+                    handed_out=_handed_out(prepared.resolved, self._environ, warn),
+                    inherited=child_environment(self._environ, prepared.resolved.environment),
+                    rules=cache(lambda: rulebook_of(prepared.resolved, HostFilesystem())),
                 )
                 exit_code = _run(run)
-            except NonoError as error:
-                record(event.session_ended(error.exit_code))
-                raise
-            limit = None if cgroup is None else _limit_reached(limits, cgroup, exit_code, record)
-            record(event.session_ended(exit_code))
-            return Outcome(exit_code, denials, limit, rules)
+            limit = _limit_reached(run, exit_code)
+            session.record(event.session_ended(exit_code))
+            return Outcome(exit_code, denials, limit, run.rules)
 
     def _unused(self) -> Launcher:
         if self._launcher is None:
@@ -182,15 +162,45 @@ def _limited(prepared: Prepared, launcher: Launcher, warn: Warn) -> AbstractCont
     return limited(prepared.cgroups, prepared.capabilities.limits, (os.getpid(), launcher.pid), warn)
 
 
-def _limit_reached(limits: Limits, cgroup: Cgroup, exit_code: int, record: Recorder) -> Story | None:
+def _limit_reached(run: RunContext, exit_code: int) -> Story | None:
     """Record the limits that were reached. Returns the story of the one that ended the command."""
+    if run.cgroup is None:
+        return None
     # Imported here, as above.
     from nono.supervisor.limit_story import reached, story
 
-    figures = cgroup.figures()
+    limits, figures = run.prepared.capabilities.limits, run.cgroup.figures()
     for each in reached(limits, figures):
-        record(each)
+        run.session.record(each)
     return story(limits, figures, exit_code)
+
+
+def _record_start(session: Session, prepared: Prepared, cgroup: Cgroup | None) -> None:
+    """Record what is run, what holds it, and what does not."""
+    record, redaction = session.record, session.redaction
+    record(event.session_started(redact_argv(prepared.argv, redaction), redaction.difference()))
+    if prepared.enforcement.rung is not None:
+        record(event.enforced_by(prepared.enforcement.rung.value))
+    limits = prepared.capabilities.limits
+    if limits.is_set:
+        record(event.resource_limits(limits.memory_bytes, limits.max_processes))
+    if cgroup is not None and cgroup.gap is not None:
+        session.warn(cgroup.gap)
+        record(event.not_enforced(cgroup.gap))
+    for mask in prepared.capabilities.masking.masks:
+        record(event.masked(mask.path, mask.denial.origin))
+    for gap in (*prepared.enforcement.gaps, *prepared.enforcement.notes):
+        record(event.not_enforced(gap))
+
+
+@contextmanager
+def _end_recorded(session: Session) -> Iterator[None]:
+    """Record the end of a session that an error ends."""
+    try:
+        yield
+    except NonoError as error:
+        session.record(event.session_ended(error.exit_code))
+        raise
 
 
 def _authority_ahead(

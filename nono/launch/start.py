@@ -33,12 +33,12 @@ class RunContext(NamedTuple):
     session: Session
     launcher: Launcher
     child: Child
-    handed_out: Mapping[str, str]  # credentials that the command itself holds, by variable
     ahead: AuthorityAhead | None  # of a run with a proxy that intercepts
-    state: StateFile | None  # for the command, about itself
     observation: Observation | None  # of a run that is watched
     cgroup: Cgroup | None  # of a run with limits
     proxy_port: int  # where its proxy listens, if it has one; 0: any free port
+    state: StateFile | None  # for the command, about itself
+    handed_out: Mapping[str, str]  # credentials that the command itself holds, by variable
     inherited: Mapping[str, str]  # the variables that the command inherits, or that are fixed for it
     rules: Callable[[], Rulebook]  # the policy in effect; asks the disk at the first call only
 
