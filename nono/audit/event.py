@@ -120,7 +120,7 @@ def network(
     """One network decision. Optional fields are left out when None; the last five are always there.
 
     rule and origin name what decided and where it was written, hint the smallest grant that would change it;
-    repeats counts identical refusals that were folded into this line because a child repeated them faster
+    repeats counts identical refusals that this line stands for because a child repeated them faster
     than a person could read.
     """
     optional: Event = {

@@ -15,7 +15,7 @@ import anyio
 
 from nono import paths
 from nono.audit import event
-from nono.audit.folding import FoldingRecorder
+from nono.audit.dedup import DedupRecorder
 from nono.audit.redact import USUAL, Redaction
 from nono.credentials.phantom import SessionToken
 from nono.errors import NonoError
@@ -65,7 +65,7 @@ def serve_until_signal(
     process.set_dumpable(False)
     process.forbid_core_dumps()
     with open_log(environ, hint="a proxy whose requests cannot be recorded is not started") as log:
-        record = FoldingRecorder(log.record)
+        record = DedupRecorder(log.record)
         session = Session(environ, log, record, warn, say, redaction)
         record(event.session_started(["nono", "proxy"], redaction.difference()))
         assembly = assemble(resolved, session, own_authority=own_authority)
@@ -77,7 +77,7 @@ def serve_until_signal(
 
 
 async def _serve(
-    assembly: Assembly, config: ProxyConfig, token: SessionToken, record: FoldingRecorder, announce: Announce
+    assembly: Assembly, config: ProxyConfig, token: SessionToken, record: DedupRecorder, announce: Announce
 ) -> None:
     session = assembly.session
     async with loop.housekeeping(session.log, record.flush):

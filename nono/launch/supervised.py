@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from nono.audit.folding import FoldingRecorder
+from nono.audit.dedup import DedupRecorder
 from nono.kernel import process
 from nono.launch.opens import trapped_opens
 from nono.launch.start import RunContext
@@ -44,13 +44,13 @@ def supervise(run: RunContext, network: Callable[[RunContext], AbstractAsyncCont
 
     network is called before there is a loop, which a slow keyring could stop, and entered on it.
     """
-    record = FoldingRecorder(run.session.record)
+    record = DedupRecorder(run.session.record)
     run = run.recorded_by(record)
     return loop.run(_supervise, run, record, network(run))
 
 
 async def _supervise(
-    run: RunContext, record: FoldingRecorder, network: AbstractAsyncContextManager[Network]
+    run: RunContext, record: DedupRecorder, network: AbstractAsyncContextManager[Network]
 ) -> int:
     async with loop.housekeeping(run.session.log, record.flush):
         try:
@@ -60,7 +60,7 @@ async def _supervise(
             record.drain()
 
 
-async def _run_command(run: RunContext, record: FoldingRecorder, network: Network) -> int:
+async def _run_command(run: RunContext, record: DedupRecorder, network: Network) -> int:
     number = run.restrict(network.variables, network.proxy_port, readable=network.readable)
     # By pidfd_getfd: sending the descriptor would be trapped by it.
     listener = None if number is None else process.duplicate_descriptor(run.launcher.pid, number)
@@ -107,7 +107,7 @@ async def approver_of(run: RunContext) -> AsyncIterator[Desk | None]:
 
 @asynccontextmanager
 async def _served(
-    run: RunContext, listener: int | None, network: Network, record: FoldingRecorder
+    run: RunContext, listener: int | None, network: Network, record: DedupRecorder
 ) -> AsyncIterator[None]:
     """Answer the calls that are trapped, if any are, until the block is left."""
     if listener is None:

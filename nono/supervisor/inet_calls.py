@@ -25,7 +25,7 @@ from nono.supervisor.trapped_call import Socket, TrappedCalls, release, send_tim
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
 
-    from nono.audit.folding import FoldingRecorder
+    from nono.audit.dedup import DedupRecorder
     from nono.kernel.notify import Notification
     from nono.supervisor.peer_registry import PeerAddress
 
@@ -59,7 +59,7 @@ class InetCalls:
         self,
         grants: NetworkGrants,
         calls: TrappedCalls,
-        recorder: FoldingRecorder,
+        recorder: DedupRecorder,
         connected: Callable[[PeerAddress], None],
         answer: Callable[[Notification, int], None],
         never_wait: NeverWait,
@@ -98,7 +98,7 @@ class InetCalls:
         to_proxy = judged.verdict.rule == adjudicator.PROXY_ONLY
         if not to_proxy:
             try:
-                self._recorder.fold(performed(judged.verdict))
+                self._recorder.dedup(performed(judged.verdict))
             except OSError:  # what cannot be recorded is not carried out
                 release(duplicate)
                 return errno.EACCES

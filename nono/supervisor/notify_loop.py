@@ -17,7 +17,7 @@ from contextlib import suppress
 from ipaddress import ip_address
 from typing import Protocol
 
-from nono.audit.folding import FoldingRecorder
+from nono.audit.dedup import DedupRecorder
 from nono.kernel import notify, uapi_process, uapi_seccomp
 from nono.supervisor import adjudicator
 from nono.supervisor.adjudicator import NetworkGrants, Refuse
@@ -61,7 +61,7 @@ class NotifyLoop:
         self,
         listener: int,
         grants: NetworkGrants,
-        recorder: FoldingRecorder,
+        recorder: DedupRecorder,
         connected: Callable[[PeerAddress], None],
         paths: CallerPaths | None = None,
         opens: PathCalls | None = None,

@@ -26,7 +26,7 @@ from nono.supervisor.trapped_call import Socket, TrappedCalls, release, send_tim
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-    from nono.audit.folding import FoldingRecorder
+    from nono.audit.dedup import DedupRecorder
     from nono.kernel.notify import Notification
 
 # A listener whose backlog is full cannot be waited for: poll(2) calls an unconnected Unix socket writable.
@@ -57,7 +57,7 @@ class UnixCalls:
         paths: CallerPaths,
         rules: UnixSocketRules,
         calls: TrappedCalls,
-        recorder: FoldingRecorder,
+        recorder: DedupRecorder,
         answer: Callable[[Notification, int], None],
         never_wait: NeverWait,
     ) -> None:
@@ -220,7 +220,7 @@ class UnixCalls:
         if self._rules.files is not None:
             return True
         with suppress(OSError):
-            self._recorder.fold(performed(verdict))
+            self._recorder.dedup(performed(verdict))
             return True
         return False
 

@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any
 
-from nono.audit.folding import FoldingRecorder
+from nono.audit.dedup import DedupRecorder
 from nono.audit.ledger import AuditLog
 from nono.credentials.credential import Credential
 from nono.credentials.injection import injection_of
@@ -89,7 +89,7 @@ async def main(
     alarms: list[str] = []
     with ExitStack() as stack:
         log = stack.enter_context(AuditLog(state_root, "soak"))
-        record = FoldingRecorder(log.record)
+        record = DedupRecorder(log.record)
         stack.callback(record.drain)
         flows = None
         if records_flows:

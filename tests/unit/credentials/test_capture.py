@@ -12,8 +12,8 @@ from pathlib import Path
 import anyio
 import pytest
 
+from nono.audit.dedup import DedupRecorder
 from nono.audit.event import Event
-from nono.audit.folding import FoldingRecorder
 from nono.credentials import capture as capture_module
 from nono.credentials.capture import CommandCapture
 from nono.credentials.capture_output import Captured, Unusable, read_output
@@ -424,12 +424,12 @@ def test_the_record_says_what_ran_and_how_it_went(stage: Stage) -> None:
     ]
 
 
-def test_a_failure_passes_the_recorder_that_folds_refusals(stage: Stage) -> None:
+def test_a_failure_passes_the_recorder_that_deduplicates_refusals(stage: Stage) -> None:
     credential = stage.capture("exit 1")
     with pytest.raises(CredentialUnavailable):
         acquired(credential)
     written: list[Event] = []
-    recorder = FoldingRecorder(written.append, lambda: 0.0)
+    recorder = DedupRecorder(written.append, lambda: 0.0)
     for _ in range(2):
         recorder(stage.events[0])
     recorder.drain()

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from nono.audit.folding import FoldingRecorder
+from nono.audit.dedup import DedupRecorder
 from nono.supervisor.adjudicator import NetworkGrants, loopback
 from nono.supervisor.notify_loop import NotifyLoop
 
@@ -21,7 +21,7 @@ def test_only_a_listener_that_is_gone_is_no_longer_served(is_gone: bool, goes_on
 
     async def is_served_afterwards() -> bool:
         served = NotifyLoop(
-            listener, NetworkGrants(loopback(1)), FoldingRecorder(lambda _: None), lambda _: None
+            listener, NetworkGrants(loopback(1)), DedupRecorder(lambda _: None), lambda _: None
         )
         served.start()
         served._on_readable()
