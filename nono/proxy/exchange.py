@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
 
 import anyio
 
@@ -13,6 +11,7 @@ from nono.credentials.credential import Injection, Outgoing
 from nono.credentials.errors import RequestUnfit
 from nono.errors import CredentialError
 from nono.proxy import recording, refusal, rewrite, websocket
+from nono.proxy.client_side import Hijackable
 from nono.proxy.engine import Engine
 from nono.proxy.message import (
     Body,
@@ -30,36 +29,11 @@ from nono.proxy.relay import Relay
 from nono.proxy.request_reader import Incoming
 from nono.proxy.splice import SpliceEnd, TimedEnd
 from nono.proxy.upstream import PoolKey, UpstreamConnection
-from nono.proxy.verdict import Entry, Forward
+from nono.proxy.verdict import Forward
 
 MAX_WAITING_BYTES = 64 * 1024  # of a request body, before there is a connection to send it on
 MAX_HELD_BYTES = 16 * 1024 * 1024  # of a request body that must be there before the request is sent
 _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))  # RFC 9110 section 9.2.2
-
-
-class ClientSide(Protocol):
-    """What an exchange needs of the connection its request came from, whatever that runs over."""
-
-    def send(self, piece: bytes) -> None:
-        """Queue bytes of the response; they leave with flush."""
-        ...
-
-    def flush(self) -> None: ...
-
-    def refuse(self, entry: Entry, answer: Refusal) -> None:
-        """Record and answer; ends the exchange. Only before the first byte of a response."""
-        ...
-
-    def exchange_over(self, *, closes: bool) -> None: ...
-
-    def update_reading(self) -> None: ...
-
-    def abort(self) -> None: ...
-
-    def hand_over(self, successor: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]: ...
-
-    @property
-    def winding_down(self) -> bool: ...
 
 
 class Exchange:
@@ -71,7 +45,7 @@ class Exchange:
         "_scope", "_sent_body", "_upstream_reusable", "_verdict", "_writable",
     )  # fmt: skip
 
-    def __init__(self, engine: Engine, client: ClientSide, incoming: Incoming, verdict: Forward) -> None:
+    def __init__(self, engine: Engine, client: Hijackable, incoming: Incoming, verdict: Forward) -> None:
         self._engine = engine
         self._client = client
         self._incoming = incoming

@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Protocol, cast
+from typing import cast
 
 from nono.policy.hostname import HostError, canonical_host, ip_literal
 from nono.proxy import client_hello, recording, refusal
 from nono.proxy.client_hello import Hello, NeedMore, NotTls
+from nono.proxy.client_side import ESTABLISHED, Hijackable
 from nono.proxy.deadline import FLUSH_S, Deadline
 from nono.proxy.engine import Engine
 from nono.proxy.handover import Handover
 from nono.proxy.refusal import Refusal
-from nono.proxy.verdict import Entry, Inside, Intercept
+from nono.proxy.verdict import Intercept
 
 # RFC 8446 section 6.2: fatal, unrecognized_name.
 _UNRECOGNIZED_NAME = bytes((21, 3, 3, 0, 2, 2, 112))
-_ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
-
-
-class ConnectClient(Protocol):
-    """The connection the CONNECT came on."""
-
-    def refuse(self, entry: Entry, answer: Refusal) -> None: ...
-    def hand_over(self, successor: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]: ...
-    def inside(self, where: Inside) -> asyncio.Protocol:
-        """A connection for the requests of that CONNECT."""
-        ...
 
 
 class Interception(asyncio.Protocol):
@@ -38,7 +28,7 @@ class Interception(asyncio.Protocol):
 
     wants_pause = True  # what follows the head is for the handshake
 
-    def __init__(self, engine: Engine, client: ConnectClient, verdict: Intercept) -> None:
+    def __init__(self, engine: Engine, client: Hijackable, verdict: Intercept) -> None:
         self._engine = engine
         self._client = client
         self._verdict = verdict
@@ -53,7 +43,7 @@ class Interception(asyncio.Protocol):
             self._client.refuse(self._verdict.entry, refusal.not_recorded())
             return
         transport, leftover = self._client.hand_over(self)
-        transport.write(_ESTABLISHED)
+        transport.write(ESTABLISHED)
         self._deadline.set(self._engine.head_timeout_s)
         transport.resume_reading()
         if leftover:

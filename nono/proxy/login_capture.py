@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Protocol
 
 import anyio
 
@@ -12,6 +11,7 @@ from nono.credentials.login_answer import examine, holds_secret
 from nono.credentials.login_request import LoginRefusedError
 from nono.errors import CredentialError
 from nono.proxy import recording, refusal, rewrite
+from nono.proxy.client_side import ClientSide
 from nono.proxy.engine import Engine
 from nono.proxy.fetch import Fetched, FetchError, OwnRequest, fetch
 from nono.proxy.message import Header, serialise
@@ -19,7 +19,7 @@ from nono.proxy.preparation import Ready
 from nono.proxy.refusal import Refusal
 from nono.proxy.request_reader import Incoming
 from nono.proxy.rewrite import WITHHELD
-from nono.proxy.verdict import Capture, Entry
+from nono.proxy.verdict import Capture
 
 MAX_REQUEST_BYTES = 1024 * 1024
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
@@ -29,20 +29,6 @@ _NOT_FETCHED = frozenset((b"accept-encoding", b"expect"))
 _NOT_RELAYED = frozenset(
     (b"content-length", b"content-encoding", b"content-md5", b"digest", b"repr-digest", b"etag")
 )
-
-
-class ClientSide(Protocol):
-    """What the exchange needs of the connection its request came from."""
-
-    def send(self, piece: bytes) -> None: ...
-    def flush(self) -> None: ...
-    def refuse(self, entry: Entry, answer: Refusal) -> None: ...
-    def exchange_over(self, *, closes: bool) -> None: ...
-    def update_reading(self) -> None: ...
-    def abort(self) -> None: ...
-
-    @property
-    def winding_down(self) -> bool: ...
 
 
 class _FrozenError(Exception):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
 
 from nono.proxy import websocket
+from nono.proxy.client_side import ClientSide
 from nono.proxy.content_coding import ContentCodingError
 from nono.proxy.inspection import Inspection
 from nono.proxy.message import (
@@ -25,14 +25,6 @@ from nono.proxy.rewrite import WITHHELD, response_for_client
 _NOT_IN_INTERIM = frozenset((b"content-length", b"set-cookie"))
 
 
-class Receiver(Protocol):
-    """The client's connection, as far as a response is concerned."""
-
-    def send(self, piece: bytes) -> None: ...
-    def flush(self) -> None: ...
-    def abort(self) -> None: ...
-
-
 class Relay:
     """Writes the one response of a request.
 
@@ -41,7 +33,7 @@ class Relay:
     """
 
     def __init__(
-        self, client: Receiver, request: RequestHead, inspection: Inspection, on_end: Callable[[], None]
+        self, client: ClientSide, request: RequestHead, inspection: Inspection, on_end: Callable[[], None]
     ) -> None:
         self._client = client
         self._request = request

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Protocol
-
 import anyio
 
 from nono.policy.hostname import HostError, canonical_host
 from nono.proxy import client_hello, recording, refusal, ssh_identification
 from nono.proxy.client_hello import Hello, NeedMore, NotTls
+from nono.proxy.client_side import ESTABLISHED, Hijackable
 from nono.proxy.engine import Engine
 from nono.proxy.refusal import Refusal
 from nono.proxy.splice import SpliceEnd, TimedEnd
-from nono.proxy.verdict import Entry, Tunnel
+from nono.proxy.verdict import Tunnel
 
-_ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 # RFC 8446 section 6: a fatal access_denied alert, so that the client's error says more than "closed".
 _ACCESS_DENIED = bytes((21, 3, 3, 0, 2, 2, 49))
-
-
-class ConnectClient(Protocol):
-    """The connection the CONNECT came on."""
-
-    def refuse(self, entry: Entry, answer: Refusal) -> None: ...
-    def abort(self) -> None: ...
-    def hand_over(self, successor: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]: ...
 
 
 class TunnelOpening:
@@ -37,7 +26,7 @@ class TunnelOpening:
 
     wants_pause = True  # what follows the head is for the tunnel
 
-    def __init__(self, engine: Engine, client: ConnectClient, verdict: Tunnel) -> None:
+    def __init__(self, engine: Engine, client: Hijackable, verdict: Tunnel) -> None:
         self._engine = engine
         self._client = client
         self._verdict = verdict
@@ -106,7 +95,7 @@ class TunnelClient(TimedEnd):
     On the port of SSH they may be the first line of SSH instead.
     """
 
-    def __init__(self, engine: Engine, client: ConnectClient, verdict: Tunnel, upstream: SpliceEnd) -> None:
+    def __init__(self, engine: Engine, client: Hijackable, verdict: Tunnel, upstream: SpliceEnd) -> None:
         super().__init__(engine.connections, engine.tunnel_idle_timeout_s)
         self._engine = engine
         self._client = client
@@ -116,7 +105,7 @@ class TunnelClient(TimedEnd):
     def take_over(self) -> None:
         """Answer the CONNECT and go on with the client's connection."""
         transport, leftover = self._client.hand_over(self)
-        transport.write(_ESTABLISHED)
+        transport.write(ESTABLISHED)
         self.other, self._upstream.other = self._upstream, self
         if self._verdict.raw:
             self._splice(leftover)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import cast
 
 import brotli
 import pytest
@@ -19,6 +20,7 @@ from nono.credentials.injection import injection_of
 from nono.credentials.leak import leak_watcher
 from nono.credentials.static import StaticCredential
 from nono.policy.route_rules import Inject
+from nono.proxy.client_side import ClientSide
 from nono.proxy.inspection import Inspection
 from nono.proxy.message import request_head, response_head
 from nono.proxy.relay import Relay
@@ -244,7 +246,7 @@ def test_a_phantom_at_another_service_freezes_its_own_credential_only() -> None:
 
 
 class Reader:
-    """A client's connection that stops reading after each piece."""
+    """A client's connection that stops reading after each piece; what a response needs of a ClientSide."""
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
@@ -270,7 +272,7 @@ def test_a_body_that_expands_waits_for_its_reader() -> None:
     verdict = Forward(Entry("reverse", "alpha", 1, "GET"), route.origin, outgoing, Hosts(), route)
     reader, ended = Reader(), list[bool]()
     inspection = Inspection(verdict, None, on_leak=print, on_usage=print)
-    relay = reader.relay = Relay(reader, request, inspection, lambda: ended.append(True))
+    relay = reader.relay = Relay(cast(ClientSide, reader), request, inspection, lambda: ended.append(True))
     relay.start(response_head(200, b"OK", "1.1", fields, to_method=b"GET"), closes=False, credentialed=True)
     relay.body(bomb)
     relay.end(())
