@@ -11,8 +11,7 @@ from urllib.parse import quote
 
 from hpack import NeverIndexedHeaderTuple
 
-from nono.credentials.credential import Injection, Outgoing
-from nono.proxy import message, refusal, rewrite
+from nono.proxy import message, refusal
 from nono.proxy.message import (
     Body,
     BodyKind,
@@ -23,7 +22,7 @@ from nono.proxy.message import (
     end_to_end,
 )
 from nono.proxy.refusal import Refusal
-from nono.proxy.rewrite import WITHHELD
+from nono.proxy.rewrite import WITHHELD, Completed
 
 # RFC 9113 section 8.2.2: a message that holds one of them is malformed.
 _OF_A_CONNECTION = frozenset(
@@ -72,24 +71,11 @@ def response_head(fields: Sequence[Header], *, to_method: bytes) -> ResponseHead
     return message.response_head(int(status), b"", "1.1", _regular(regular), to_method=to_method)
 
 
-def request_fields(
-    request: Outgoing,
-    scheme: str,
-    framing: Iterable[Header],
-    injection: Injection | None,
-    accept_encoding: bytes | None = None,
-) -> list[Header]:
-    """The fields to send, with the credential written last; it enters no compression table (RFC 7541 7.1.3).
-
-    OSError, ValueError or CredentialError from the credential when it does not fit.
-    """
-    target, headers, added = request.target, request.headers, list[Header]()
-    if injection is not None:
-        target, headers, fields = rewrite.injected(request, injection)
-        added = [NeverIndexedHeaderTuple(name.lower(), value) for name, value in fields]
-    if accept_encoding is not None:
-        headers = [field for field in headers if field[0].lower() not in rewrite.NOT_SEARCHABLE]
-        added.append((b"accept-encoding", accept_encoding))
+def request_fields(written: Completed, scheme: str, framing: Iterable[Header]) -> list[Header]:
+    """The fields to send, with the credential last; it enters no compression table (RFC 7541 7.1.3)."""
+    request, target, headers, added, codings = written
+    secret = [NeverIndexedHeaderTuple(name.lower(), value) for name, value in added]
+    asked = [] if codings is None else [(b"accept-encoding", codings)]
     pseudo: list[Header] = [
         (b":method", request.method),
         (b":scheme", scheme.encode("ascii")),
@@ -97,7 +83,7 @@ def request_fields(
         # Where the path holds the credential, it is as secret as a header.
         (b":path", target) if target == request.target else NeverIndexedHeaderTuple(b":path", target),
     ]
-    return [*pseudo, *lowered([*headers, *framing]), *added]
+    return [*pseudo, *lowered([*headers, *framing]), *secret, *asked]
 
 
 def response_fields(head: ResponseHead, *, credentialed: bool) -> list[Header]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import select
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, Protocol, cast
+from typing import Protocol, cast
 
 import anyio
 from h2.errors import ErrorCodes
@@ -25,13 +25,10 @@ from nono.proxy.connection_set import ConnectionSet
 from nono.proxy.http2_frames import GoAway
 from nono.proxy.http2_session import Session
 from nono.proxy.message import BodyKind, Header, MessageError, ResponseHead
-from nono.proxy.upstream import MAX_INTERIM_RESPONSES
+from nono.proxy.upstream import MAX_INTERIM_RESPONSES, Replay
 
 _STREAM_WINDOW = 1024 * 1024  # what a distant upstream may send before it hears from us
 _CLOSED = "the upstream closed the connection before its response was complete"
-
-# Which requests may be sent once more without being acted on twice (RFC 9110 section 9.2.2).
-Replay = Literal["none", "idempotent", "any"]
 
 
 class Receiver(Protocol):

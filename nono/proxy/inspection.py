@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Inspection:
     """Of one exchange. on_leak is told where the secret was found; on_usage what the response used up."""
 
-    __slots__ = ("_flow", "_is_armed", "_meter", "_on_leak", "_on_usage", "_verdict", "_watcher")
+    __slots__ = ("_flow", "_meter", "_on_leak", "_on_usage", "_verdict", "_watcher")
 
     def __init__(
         self,
@@ -33,30 +33,21 @@ class Inspection:
         self._on_leak = on_leak
         self._on_usage = on_usage
         self._meter: UsageMeter | None = None
-        self._watcher: LeakWatcher | None = None
-        self._is_armed = False
+        # Not there before arm: nothing passes unsearched because that was forgotten.
+        self._watcher: LeakWatcher | None
 
     def arm(self) -> None:
-        """For each exchange, and not before its credential is there: one that is renewed is another.
-
-        Nor later: while the upstream is being reached so many others may be used that this one is no longer
-        watched for.
-        """
-        if not self._is_armed:
-            self._is_armed = True
-            route = self._verdict.route
-            if route is not None and route.watched and route.credential is not None:
-                self._watcher = route.credential.watcher()
-
-    @property
-    def _leaks(self) -> LeakWatcher | None:
-        self.arm()
-        return self._watcher
+        """Watch for the credential that the route has now; called before anything of the exchange passes."""
+        route = self._verdict.route
+        if route is None or not route.watched or route.credential is None:
+            self._watcher = None
+        else:
+            self._watcher = route.credential.watcher()
 
     @property
     def reads_bodies(self) -> bool:
         """Whether a body has to come in a coding that can be undone here."""
-        return self._leaks is not None
+        return self._watcher is not None
 
     def request_piece(self, piece: bytes) -> None:
         if self._flow is not None:
@@ -64,12 +55,12 @@ class Inspection:
 
     def clean_fields(self, fields: Sequence[Header]) -> Sequence[Header]:
         """fields without the secret."""
-        watcher = self._leaks
+        watcher = self._watcher
         return fields if watcher is None else masked(fields, watcher, self._on_leak)
 
     def interim(self, head: ResponseHead) -> ResponseHead:
         """The head of a 1xx without the secret."""
-        watcher = self._leaks
+        watcher = self._watcher
         return head if watcher is None else clean_head(head, watcher, self._on_leak)
 
     def begin(self, head: ResponseHead) -> tuple[ResponseHead, BodyFilter | None]:
@@ -80,7 +71,7 @@ class Inspection:
             taps += [] if self._meter is None else [self._meter]
         if self._flow is not None:
             taps.append(_Recorded(self._flow))
-        head, body = filtered(head, self._leaks, taps, self._on_leak)
+        head, body = filtered(head, self._watcher, taps, self._on_leak)
         if self._flow is not None:
             self._flow.response(head.status, head.reason, head.headers)
         return head, body

@@ -10,7 +10,8 @@ from nono.credentials.credential import Injection, LeakWatcher, Outgoing
 from nono.credentials.login_answer import examine, holds_secret
 from nono.credentials.login_request import LoginRefusedError
 from nono.errors import CredentialError
-from nono.proxy import recording, refusal, rewrite
+from nono.proxy import refusal, rewrite
+from nono.proxy.attempt import WRITING_ERRORS, Attempt
 from nono.proxy.client_side import ClientSide
 from nono.proxy.engine import Engine
 from nono.proxy.fetch import Fetched, FetchError, OwnRequest, fetch
@@ -39,19 +40,16 @@ class _FrozenError(Exception):
         self.answer = answer
 
 
-class LoginExchange:
+class LoginExchange(Attempt):
     """From an allowed request to its answer; both are held whole before anything of them is passed on."""
 
     def __init__(self, engine: Engine, client: ClientSide, incoming: Incoming, verdict: Capture) -> None:
-        self._engine = engine
+        super().__init__(engine, verdict.forward)
         self._client = client
         self._incoming = incoming
-        self._forward = verdict.forward
         self._at = verdict.at
         self._body: bytearray | None = bytearray()  # None: it is complete, or refused
-        self._scope = anyio.CancelScope()
         self._client_ready: anyio.Event | None = None  # while the client does not read what it got before
-        self._over = False
 
     def start(self) -> None:
         """Begin with the request's body; a large one is refused unread."""
@@ -99,36 +97,33 @@ class LoginExchange:
         """The client is gone: nobody would learn the phantoms."""
         self._over = True
         self._body = None
-        self._scope.cancel()
+        self._cancel()
 
     # -- the exchange
 
     async def _run(self, body: bytes) -> None:
-        try:
-            with self._scope:
-                while self._client_ready is not None:
-                    await self._client_ready.wait()
-                async with self._engine.capturing:
-                    await self._answer(body)
-        except Exception:
-            self._over = True
-            self._client.abort()
-            raise
+        with self._cancellable() as over:
+            if over:
+                return
+            while self._client_ready is not None:
+                await self._client_ready.wait()
+            async with self._engine.capturing:
+                await self._carry_out(body)
 
-    async def _answer(self, body: bytes) -> None:
-        ready = self._engine.preparation.at_once(self._forward)
+    async def _carry_out(self, body: bytes) -> None:
+        ready = self._engine.preparation.at_once(self._verdict)
         if ready is None:
-            ready = await self._engine.preparation.wait(self._forward)
+            ready = await self._engine.preparation.wait(self._verdict)
         if isinstance(ready, Refusal):
             self._refuse(ready)
             return
         try:
-            request = self._request(body, ready)
+            request = self._own_request(body, ready)
         except LoginRefusedError as refused:
             self._refuse(self._refusal(refused, 403))
             return
-        except (OSError, ValueError, CredentialError):  # the text could hold the secret: not passed on
-            self._refuse(refusal.unavailable(self._forward.entry.route_id or "", self._forward.origin.host))
+        except WRITING_ERRORS as failure:
+            self._refuse(self._refusal_of(failure))
             return
         try:
             # Asked for now: meanwhile so many others may be sent that this one is not watched for any more.
@@ -139,40 +134,40 @@ class LoginExchange:
         except _FrozenError as frozen:
             self._refuse(frozen.answer)
         except FetchError as failure:
-            host = self._forward.origin.host
+            host = self._verdict.origin.host
             self._refuse(refusal.upstream_failed(host, failure.reason, timed_out=failure.timed_out))
-        except (OSError, CredentialError):  # as above
+        except (OSError, CredentialError):  # the text could hold the secret: not passed on
             self._refuse(self._refusal(LoginRefusedError("the tokens could not be stored", _STORE), 502))
 
-    def _request(self, body: bytes, ready: Ready) -> OwnRequest:
-        request, injection = self._forward.request, ready.injection
+    def _own_request(self, body: bytes, ready: Ready) -> OwnRequest:
+        request, injection = self._verdict.request, ready.injection
         if self._at is not None:
             if any(name.lower() == b"content-encoding" for name, _ in request.headers):
                 raise LoginRefusedError("the body of a request to the token endpoint is compressed")
             body = self._at.login.request_body(self._at.endpoint, body)
-            if self._forward.presented:
-                injection = self._at.credential.injection(self._forward.facts)
-        return _own_request(request._replace(body=body), injection)
+            if self._verdict.presented:
+                injection = self._at.credential.injection(self._verdict.facts)
+        return _to_fetch(request._replace(body=body), injection)
 
     async def _fetch(self, request: OwnRequest) -> Fetched:
-        forward = self._forward
+        forward = self._verdict
         fetched = await fetch(
             self._engine,
             forward.origin,
             request,
             hosts=forward.hosts,
-            may_begin=lambda: self._engine.record(recording.allowed(forward.entry)),
+            may_begin=self._record,
             check_again=self._check_frozen,
             tls=forward.tls,
             limit_bytes=MAX_ANSWER_BYTES,
             timeout_s=_TIMEOUT_S,
         )
-        if fetched.status == 401 and forward.route is not None and forward.route.credential is not None:
-            forward.route.credential.rejected(forward.facts)
+        if fetched.status == 401:
+            self._rejected()
         return fetched
 
     def _check_frozen(self) -> None:
-        if (frozen := self._engine.preparation.frozen(self._forward)) is not None:
+        if (frozen := self._engine.preparation.frozen(self._verdict)) is not None:
             raise _FrozenError(frozen)
 
     async def _relay(self, fetched: Fetched, sent: LeakWatcher | None) -> None:
@@ -189,12 +184,12 @@ class LoginExchange:
         """Of what was sent: it may not come back."""
         if self._at is not None:
             return self._at.credential.watcher()
-        route = self._forward.route
+        route = self._verdict.route
         return None if route is None or route.credential is None else route.credential.watcher()
 
     def _headers(self, fetched: Fetched) -> list[Header]:
         # A session cookie would authenticate without any token.
-        withheld = WITHHELD if self._at is not None or self._forward.credentialed else frozenset[bytes]()
+        withheld = WITHHELD if self._at is not None or self._verdict.credentialed else frozenset[bytes]()
         return [field for field in fetched.headers if field[0].lower() not in _NOT_RELAYED | withheld]
 
     def _send(self, status: int, headers: list[Header], body: bytes) -> None:
@@ -217,27 +212,27 @@ class LoginExchange:
 
     # -- refusals
 
-    def _refuse(self, answer: Refusal) -> None:
-        if not self._over:
-            self._over = True
-            self._client.refuse(self._forward.entry, answer)
+    def _answer(self, answer: Refusal) -> None:
+        self._client.refuse(self._verdict.entry, answer)
+
+    def _fault(self) -> None:
+        self._over = True
+        self._client.abort()
 
     def _refusal(self, refused: LoginRefusedError, status: int) -> Refusal:
-        host = self._forward.origin.host
+        host = self._verdict.origin.host
         return Refusal(status, refused.reason, host, "token_endpoints", hint=refused.hint)
 
     def _too_large(self) -> Refusal:
-        host = self._forward.origin.host
+        host = self._verdict.origin.host
         return Refusal(413, "a request to a login's host may have 1 MiB at most", host, closes=True)
 
 
 _STORE = "nono credential logins says what is wrong with the store"
 
 
-def _own_request(request: Outgoing, injection: Injection | None) -> OwnRequest:
-    target, headers, added = request.target, request.headers, list[Header]()
-    if injection is not None:
-        target, headers, added = rewrite.injected(request, injection)
+def _to_fetch(request: Outgoing, injection: Injection | None) -> OwnRequest:
+    target, headers, added = rewrite.injected(request, injection)
     kept = [field for field in headers if field[0].lower() not in _NOT_FETCHED]
     return OwnRequest(request.method, target, [*kept, *added], request.body or b"")
 

@@ -29,16 +29,22 @@ class Relay:
     """Writes the one response of a request.
 
     on_end is called once all of it is written; not at once where the client reads more slowly than a coded
-    body expands.
+    body expands. on_undecodable is told why a body that has begun cannot be passed on to its end.
     """
 
     def __init__(
-        self, client: ClientSide, request: RequestHead, inspection: Inspection, on_end: Callable[[], None]
+        self,
+        client: ClientSide,
+        request: RequestHead,
+        inspection: Inspection,
+        on_end: Callable[[], None],
+        on_undecodable: Callable[[str], None],
     ) -> None:
         self._client = client
         self._request = request
         self._inspection = inspection
         self._on_end = on_end
+        self._on_undecodable = on_undecodable
         self._filter: BodyFilter | None = None
         self._outputs: deque[Iterator[bytes]] = deque()  # of the filter, not taken yet
         self._trailers: Sequence[Header] | None = None  # given once the body is complete
@@ -58,10 +64,6 @@ class Relay:
         head = self._inspection.interim(head)
         fields = end_to_end(head.headers, without=_NOT_IN_INTERIM)
         self._client.send(serialise(b"HTTP/1.1 %d %b" % (head.status, head.reason), fields))
-
-    @property
-    def reads_bodies(self) -> bool:
-        return self._inspection.reads_bodies
 
     def switched(self, head: ResponseHead) -> bytes:
         """The 101 for the client; what follows it is not looked at."""
@@ -101,13 +103,9 @@ class Relay:
         self._trailers = self._inspection.clean_fields(trailers) if trailers else ()
         self._take()
 
-    def request_piece(self, piece: bytes) -> None:
-        self._inspection.request_piece(piece)
-
-    def break_off(self, reason: str) -> None:
-        """No more of the response will come, or be taken."""
+    def stop(self) -> None:
+        """Nobody waits for the rest."""
         self._outputs.clear()
-        self._inspection.break_off(reason)
 
     def pause(self, paused: bool) -> None:
         """What the client's transport says."""
@@ -129,9 +127,7 @@ class Relay:
             if self._trailers is not None and not self._outputs:
                 self._finish(self._trailers)
         except ContentCodingError:
-            # The status line is out; only a connection that ends early can tell that the rest is missing.
-            self.break_off("the body is not what its Content-Encoding says")
-            self._client.abort()
+            self._on_undecodable("the body is not what its Content-Encoding says")
 
     def _finish(self, trailers: Sequence[Header]) -> None:
         self._trailers = None

@@ -23,7 +23,7 @@ from nono.proxy.message import (
 from nono.proxy.route import Origin, Route
 
 # A secret cut in two by ranges would be found in neither part.
-NOT_SEARCHABLE = frozenset((b"accept-encoding", b"range", b"if-range"))
+_NOT_SEARCHABLE = frozenset((b"accept-encoding", b"range", b"if-range"))
 _WRITTEN_HERE = frozenset((b"content-length", b"host"))
 # A session cookie would outlive the request and authenticate without the credential (attack T15).
 WITHHELD = frozenset((b"set-cookie", b"set-cookie2"))
@@ -46,18 +46,33 @@ def outgoing(head: RequestHead, target: bytes, origin: Origin, route: Route | No
     return Outgoing(head.method, target, origin.authority, end_to_end(head.headers, without=without))
 
 
-def request_head(
-    request: Outgoing,
-    framing: Iterable[Header],
-    injection: Injection | None,
-    codings: bytes | None = None,
-) -> bytes:
-    """The bytes of the head, with the credential written in after all else has been decided.
+class Completed(NamedTuple):
+    """A request with its credential, for either version of HTTP to write."""
+
+    request: Outgoing  # without it
+    target: bytes
+    headers: list[Header]  # the request's own
+    added: list[Header]  # the credential's
+    codings: bytes | None  # the Accept-Encoding to send instead of the client's own; None: its own is fine
+
+
+def completed(request: Outgoing, injection: Injection | None, *, searched: bool) -> Completed:
+    """Write the credential in, after all else has been decided.
 
     After the hop-by-hop fields are gone, so that ``Connection: authorization`` removes the child's copy and
     not ours. OSError, ValueError or CredentialError from the credential when it does not fit.
+    searched: the response has to come in a coding that can be undone here.
     """
-    return _framed(_unframed(request, injection, codings), framing)
+    target, headers, added = injected(request, injection)
+    if not searched:
+        return Completed(request, target, headers, added, None)
+    kept = [field for field in headers if field[0].lower() not in _NOT_SEARCHABLE]
+    return Completed(request, target, kept, added, _codings_to_ask_for(request))
+
+
+def request_head(written: Completed, framing: Iterable[Header]) -> bytes:
+    """The bytes of the head for HTTP/1.1."""
+    return _framed(_unframed(written), framing)
 
 
 class _Unframed(NamedTuple):
@@ -67,13 +82,10 @@ class _Unframed(NamedTuple):
     after: bytes
 
 
-def _unframed(request: Outgoing, injection: Injection | None, codings: bytes | None) -> _Unframed:
-    target, headers, added = request.target, request.headers, list[Header]()
-    if injection is not None:
-        target, headers, added = injected(request, injection)
+def _unframed(written: Completed) -> _Unframed:
+    request, target, headers, added, codings = written
     if codings is not None:
-        headers = [field for field in headers if field[0].lower() not in NOT_SEARCHABLE]
-        added.append((b"Accept-Encoding", codings))
+        added = [*added, (b"Accept-Encoding", codings)]
     start_line = b"%b %b HTTP/1.1\r\n" % (request.method, target)
     before = lines([(b"Host", request.authority), *headers])
     return _Unframed(start_line + before, lines(added) + b"\r\n")
@@ -101,23 +113,23 @@ class RequestWriter:
         return "RequestWriter(...)"
 
     def head(self, framing: Iterable[Header], injection: Injection | None, *, searched: bool) -> bytes:
-        """As request_head. searched: the response has to come in a coding that can be undone here."""
+        """As request_head, of what completed returns. Raises as that."""
         if self._written is not None and injection is self._injection and searched is self._searched:
             return _framed(self._written, framing)
-        codings = codings_to_ask_for(self._request) if searched else None
-        written = _unframed(self._request, injection, codings)
+        written = _unframed(completed(self._request, injection, searched=searched))
         if injection is None or not injection.needs_body:  # a signature is good for one request
             self._injection, self._searched, self._written = injection, searched, written
         return _framed(written, framing)
 
 
-def codings_to_ask_for(request: Outgoing) -> bytes:
-    """The Accept-Encoding to send instead of the client's own, when the response is searched."""
+def _codings_to_ask_for(request: Outgoing) -> bytes:
     return accept_encoding([value for name, value in request.headers if name.lower() == b"accept-encoding"])
 
 
-def injected(request: Outgoing, injection: Injection) -> tuple[bytes, list[Header], list[Header]]:
-    """The target, the request's own fields and the credential's. Raises as request_head."""
+def injected(request: Outgoing, injection: Injection | None) -> tuple[bytes, list[Header], list[Header]]:
+    """The target, the request's own fields and the credential's. Raises as completed."""
+    if injection is None:
+        return request.target, request.headers, []
     names = frozenset(map(folded, injection.header_names))
     headers = [field for field in request.headers if folded(field[0]) not in names]
     target, fields = injection.inject(request._replace(headers=headers))

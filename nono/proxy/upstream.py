@@ -6,7 +6,7 @@ import asyncio
 import select
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast
 
 import httptools
 
@@ -25,6 +25,9 @@ from nono.proxy.message import (
 )
 
 MAX_INTERIM_RESPONSES = 16
+
+# Which requests may be sent once more without being acted on twice (RFC 9110 section 9.2.2).
+Replay = Literal["none", "idempotent", "any"]
 
 
 class PoolKey(NamedTuple):

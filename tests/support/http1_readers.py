@@ -24,7 +24,7 @@ from nono.proxy.message import (
     last_chunk,
 )
 from nono.proxy.request_reader import Incoming, RequestReader
-from nono.proxy.rewrite import request_head, response_for_client
+from nono.proxy.rewrite import completed, request_head, response_for_client
 from nono.proxy.upstream import PoolKey, UpstreamConnection
 
 Field = tuple[bytes, bytes]  # the name in lower case, the value without blanks around it
@@ -108,7 +108,8 @@ def sent_by_nono(request: Incoming, authority: bytes) -> tuple[Message, bytes]:
     head, body = request.head, b"".join(request.pieces)
     fields = end_to_end(head.headers, without=frozenset((b"content-length", b"host")))
     framing = framing_fields(head.body)
-    wire = request_head(Outgoing(head.method, head.target, authority, fields), framing, None)
+    sent = Outgoing(head.method, head.target, authority, fields)
+    wire = request_head(completed(sent, None, searched=False), framing)
     if head.body.kind is BodyKind.CHUNKED:
         wire += b"".join(chunk(piece) for piece in request.pieces) + last_chunk()
     else:

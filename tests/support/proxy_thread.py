@@ -27,6 +27,7 @@ from nono.policy.route_rules import Inject, TlsIdentity
 from nono.proxy.config import Admits, ProxyConfig
 from nono.proxy.dial import Resolver
 from nono.proxy.filter import HostPolicy
+from nono.proxy.flow_record import FlowRecorder
 from nono.proxy.route import Origin, Route
 from nono.proxy.server import RunningProxy, serve
 from nono.secret import Secret
@@ -213,6 +214,7 @@ def proxy(
     recording: Recording | None = None,
     alarm: Callable[[str], None] = print,
     approver: Approver | None = None,
+    flows: FlowRecorder | None = None,
     listener: socket.socket | None = None,
     **changes: object,
 ) -> Iterator[ProxyUnderTest]:
@@ -234,6 +236,7 @@ def proxy(
             resolver=resolver or names,
             approver=approver,
             alarm=alarm,
+            flows=flows,
             listener=listener,
         )
         async with serving as running:

@@ -15,6 +15,8 @@ from typing import Any
 import anyio
 import pytest
 
+from nono.credentials.credential import Injected, Outgoing
+from nono.credentials.errors import RequestUnfit
 from nono.credentials.login_phantom import MARK, jwt_phantom, nonce_of
 from nono.credentials.login_store import LoginStore
 from nono.credentials.login_tokens import Consumer, LoginCredential, LoginTokens, ProviderLogin
@@ -35,6 +37,7 @@ from support.proxy_thread import (
     TIMEOUT_S,
     TOKEN,
     Client,
+    FakeCredential,
     Hosts,
     Names,
     Response,
@@ -889,6 +892,20 @@ def test_a_credential_that_is_frozen_while_its_host_is_reached_stays_here(
         assert len(scene.auth.requests) == (0 if is_frozen else 1)
         denied = [event["rule"] for event in scene.p.recording.network if event["decision"] == "deny"]
         assert denied == (["tripwire"] if is_frozen else [])
+
+
+def test_a_request_that_cannot_carry_its_credential_is_told_why_on_its_host_as_well(make: Make) -> None:
+    class Unfit(FakeCredential):
+        def inject(self, request: Outgoing) -> Injected:
+            raise RequestUnfit("it is signed already")
+
+    def more(servers: Mapping[str, HttpUpstream]) -> list[Route]:
+        return [a_route(servers[AUTH].port, host=AUTH, scheme="https", credential=Unfit())]
+
+    with make(more=more) as scene:
+        answer = scene.ask(AUTH, path="/v1/x", fields=bearer(PHANTOM))
+        assert (answer.status, json.loads(answer.body)["error"]) == (400, "it is signed already")
+        assert scene.auth.connections == []
 
 
 def test_the_reverse_path_does_not_lead_to_the_token_endpoint(make: Make) -> None:

@@ -23,7 +23,7 @@ from nono.errors import CredentialError
 from nono.policy.approval import TERMINAL, Approval
 from nono.policy.endpoint import EndpointPolicy, EndpointRule
 from nono.policy.route_rules import RateLimit
-from nono.proxy.exchange import MAX_HELD_BYTES
+from nono.proxy.attempt import MAX_HELD_BYTES
 from nono.proxy.preparation import MAX_REASONS_TOLD
 from support.http_upstream import Received, upstream
 from support.interception import intercepting

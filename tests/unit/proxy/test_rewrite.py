@@ -8,7 +8,7 @@ import pytest
 
 from nono.credentials.credential import Injected, Outgoing
 from nono.proxy.message import Header, framing_fields, request_head, response_head
-from nono.proxy.rewrite import RequestWriter, outgoing, response_for_client
+from nono.proxy.rewrite import RequestWriter, completed, outgoing, response_for_client
 from nono.proxy.rewrite import request_head as written_head
 from nono.proxy.route import Origin
 from support.proxy_thread import REAL_KEY, FakeCredential, a_route
@@ -22,7 +22,7 @@ def rewritten(
     head = request_head(b"GET", b"/ignored", "1.1", [(b"Host", b"127.0.0.1:1"), *headers])
     route = None if credential is None else a_route(1, credential=credential)
     request = outgoing(head, b"/v1", origin, route)
-    written = written_head(request, framing_fields(head.body), credential)
+    written = written_head(completed(request, credential, searched=False), framing_fields(head.body))
     return written.removesuffix(b"\r\n\r\n").split(b"\r\n")
 
 
@@ -123,7 +123,9 @@ def test_a_writer_writes_another_head_for_another_credential_framing_or_search()
     for before, after in itertools.product(asked, asked):  # each after each, one thing apart or more
         writer = RequestWriter(request)
         for framing, credential, searched in (before, after):
-            expected = written_head(request, framing, credential, b"gzip" if searched else None)
+            whole = completed(request, credential, searched=searched)
+            assert whole.codings == (b"gzip" if searched else None)
+            expected = written_head(whole, framing)
             assert writer.head(framing, credential, searched=searched) == expected
 
 
