@@ -40,7 +40,7 @@ class Http2Relay:
         return self._ended or self._trailers is not None
 
     def interim(self, head: ResponseHead, *, credentialed: bool) -> None:
-        head = head._replace(headers=tuple(self._inspection.clean_fields(head.headers)))
+        head = self._inspection.interim(head)
         self._session.head(self._stream_id, http2_head.response_fields(head, credentialed=credentialed))
 
     def start(self, head: ResponseHead, *, ended: bool, credentialed: bool) -> None:

@@ -22,7 +22,7 @@ from nono.proxy.message import (
 from nono.proxy.response_filter import BodyFilter
 from nono.proxy.rewrite import WITHHELD, response_for_client
 
-_NOT_IN_INTERIM = frozenset((b"content-length", b"set-cookie"))
+_NOT_IN_INTERIM = WITHHELD | {b"content-length"}
 
 
 class Relay:

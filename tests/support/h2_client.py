@@ -29,6 +29,7 @@ class Answer:
     body: bytes = b""
     trailers: list[tuple[str, str]] = field(default_factory=list)
     interim: list[int] = field(default_factory=list)
+    interim_fields: list[tuple[str, str]] = field(default_factory=list)  # of all of them together
     ended: bool = False
     reset: int | None = None
 
@@ -154,7 +155,9 @@ class Http2Client:
             return
         match event:
             case h2.events.InformationalResponseReceived():
-                answer.interim.append(int(_texts(event.headers)[0][1]))
+                fields = _texts(event.headers)
+                answer.interim.append(int(fields[0][1]))
+                answer.interim_fields += fields[1:]
             case h2.events.ResponseReceived():
                 fields = _texts(event.headers)
                 answer.status = int(fields[0][1])

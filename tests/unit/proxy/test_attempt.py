@@ -192,6 +192,38 @@ def test_nothing_passes_an_inspection_that_was_not_armed() -> None:
         use()
 
 
+@every_way
+def test_a_secret_in_the_reason_phrase_of_an_interim_response_freezes_its_credential(way: Way) -> None:
+    def handler(request: Received) -> None:
+        request.connection.send(b"HTTP/1.1 103 " + SECRET.encode() + b"\r\nLink: </a>\r\n\r\n")
+        request.connection.respond()
+
+    with five_ways(handler, credential=Rotating(needs_body=False)) as ways:
+        assert ways.ask(way).status == 200
+        assert ways.ask(way).status == 403
+
+
+@every_way
+@pytest.mark.parametrize("name", ["Set-Cookie", "Set-Cookie2"])
+def test_an_interim_response_sets_no_cookie(way: Way, name: str) -> None:
+    def handler(request: Received) -> None:
+        head = f"HTTP/1.1 103 Early Hints\r\n{name}: session=1\r\nLink: </a>\r\n\r\n"
+        request.connection.send(head.encode())
+        request.connection.respond()
+
+    with five_ways(handler) as ways:
+        if way is Way.HTTP2:
+            with ways.http2() as http2:
+                fields = http2.answer(http2.request(fields=[KEY])).interim_fields
+        else:
+            with ways.client(way) as client:
+                client.send(ways.head(way) + b"\r\n")
+                status, _, fields = client.head()
+                assert status == 103
+                assert client.response().status == 200
+        assert [field_name for field_name, _ in fields] == ["link"]
+
+
 # -- sending it once more
 
 
