@@ -1,4 +1,4 @@
-"""The settings of one proxy, as its listener and what serves read them."""
+"""The settings and collaborators of one proxy, as its listener and what serves read them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,14 @@ from nono.proxy.login_table import NO_LOGINS, LoginTable
 if TYPE_CHECKING:
     import ssl
 
+    from anyio.abc import TaskGroup
+
+    from nono.approval.request import Approver
+    from nono.audit.event import Recorder
     from nono.proxy.chain import Chain
+    from nono.proxy.dial import Resolver
     from nono.proxy.filter import HostPolicy
+    from nono.proxy.flow_record import FlowRecorder
     from nono.proxy.route import Phantom, Route, Scope
     from nono.proxy.token_post import TokenPost
 
@@ -48,3 +54,15 @@ class ProxyConfig(NamedTuple):
     def client_address(self) -> str:
         """Where clients on this machine find a listener on every address."""
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.address, self.address)
+
+
+class Parts(NamedTuple):
+    """The collaborators a proxy is given besides its config, as serve() takes them."""
+
+    recorder: Recorder
+    admits: Admits | None
+    resolver: Resolver
+    approver: Approver | None
+    alarm: Callable[[str], None]
+    flows: FlowRecorder | None
+    tasks: TaskGroup

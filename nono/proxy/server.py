@@ -7,17 +7,18 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
 
 from nono.audit.event import Recorder
 from nono.policy.route_rules import NO_IDENTITY
-from nono.proxy.config import Admits, ProxyConfig
+from nono.proxy.config import Admits, Parts, ProxyConfig
 from nono.proxy.dial import Resolver, system_resolver
 from nono.proxy.route import RouteTable
 
 if TYPE_CHECKING:
+
     from nono.approval.request import Approver
     from nono.proxy.flow_record import FlowRecorder
     from nono.proxy.serving import Serving
@@ -89,8 +90,8 @@ async def serve(
         port = bound.getsockname()[1]
         table = RouteTable(config.routes, config.scopes, config.logins, config.looks_into)
         async with anyio.create_task_group() as tasks:
-            parts = (recorder, admits, resolver, approver, alarm, flows, tasks)
-            running = RunningProxy(port, lambda: _serving(config, table, port, *parts))
+            parts = Parts(recorder, admits, resolver, approver, alarm, flows, tasks)
+            running = RunningProxy(port, lambda: _serving(config, table, port, parts))
             if any(route.tls != NO_IDENTITY for route in config.routes):
                 running.serving()  # it reads files, which could not be complained about later
             server = await asyncio.get_running_loop().create_server(
@@ -120,8 +121,8 @@ def _bind(address: str, port: int) -> socket.socket:
     return bound
 
 
-def _serving(config: ProxyConfig, table: RouteTable, port: int, *parts: Any) -> Serving:
+def _serving(config: ProxyConfig, table: RouteTable, port: int, parts: Parts) -> Serving:
     # Imported here: it is most of what the proxy imports, and a command is not kept waiting for it.
-    from nono.proxy.serving import Parts, Serving
+    from nono.proxy.serving import Serving
 
-    return Serving(config, table, port, Parts(*parts))
+    return Serving(config, table, port, parts)

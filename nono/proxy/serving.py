@@ -11,15 +11,11 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import anyio
-from anyio.abc import TaskGroup
 
-from nono.approval.request import Approver
-from nono.audit.event import Recorder
-from nono.named_tuple import NamedTuple
 from nono.policy.route_rules import NO_IDENTITY
 from nono.proxy import refusal
 from nono.proxy.connection_set import ConnectionSet, WindsDown
-from nono.proxy.dial import Dialer, Resolver
+from nono.proxy.dial import Dialer
 from nono.proxy.dispatch import Dispatcher
 from nono.proxy.engine import Engine, no_authority
 from nono.proxy.http1 import ClientConnection
@@ -32,25 +28,12 @@ from nono.proxy.usage_ledger import UsageLedger
 from nono.proxy.verdict_memo import VerdictMemo
 
 if TYPE_CHECKING:
-    from nono.proxy.config import Admits, ProxyConfig
-    from nono.proxy.flow_record import FlowRecorder
+    from nono.proxy.config import Admits, Parts, ProxyConfig
     from nono.proxy.route import RouteTable
 
 _log = logging.getLogger(__name__)
 
 _OVERLOAD_ALLOWANCE = 64  # connections beyond the limit that may be told so; the rest are cut
-
-
-class Parts(NamedTuple):
-    """What a proxy is made with besides its config; as serve() has it."""
-
-    recorder: Recorder
-    admits: Admits | None
-    resolver: Resolver
-    approver: Approver | None
-    alarm: Callable[[str], None]
-    flows: FlowRecorder | None
-    tasks: TaskGroup
 
 
 class Serving:
