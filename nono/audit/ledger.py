@@ -14,7 +14,6 @@ from nono.audit.event import Event
 from nono.private_dir import make_private_subdir, open_private_dir
 
 EVENT_FILE = "audit-events.ndjson"
-SYNC_INTERVAL_S = 0.2  # what a power cut may cost; a killed supervisor loses nothing that was written
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 

@@ -14,6 +14,7 @@ import resource
 from nono.kernel import uapi_process as uapi
 from nono.kernel.libc import RepeatedCall, os_error, prctl, syscall, syscall_number
 
+FIRST_PRIVATE_DESCRIPTOR = 3  # those below it are stdin, stdout and stderr
 PIDFDS_MAX = 64  # threads whose descriptor is kept at hand
 
 

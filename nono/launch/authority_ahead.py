@@ -16,7 +16,6 @@ from nono.forked import Answer, Reply, answer_pipe, fork_child
 from nono.kernel import process
 from nono.policy.resolve import Resolved
 
-FIRST_PRIVATE_DESCRIPTOR = 3
 MADE_BYTES_MAX = 8 * 1024 * 1024  # a truststore of the system's roots has a fortieth of that
 _BETWEEN = b"\0"  # is in no PEM; the truststore, which may have it, comes last
 
@@ -82,7 +81,7 @@ def authority_ahead(resolved: Resolved, environ: Mapping[str, str]) -> Iterator[
 
 def _make(reply: Reply, validity_s: float, environ: Mapping[str, str]) -> None:
     """The whole life of the process. Whatever goes wrong is left for the supervisor to meet and to say."""
-    process.close_range_from(FIRST_PRIVATE_DESCRIPTOR, keep={reply.fileno()})
+    process.close_range_from(process.FIRST_PRIVATE_DESCRIPTOR, keep={reply.fileno()})
     reply.send(_made(validity_s, environ))
 
 

@@ -18,7 +18,6 @@ from nono.proxy.dial import Resolver, system_resolver
 from nono.proxy.route import RouteTable
 
 if TYPE_CHECKING:
-
     from nono.approval.request import Approver
     from nono.proxy.flow_record import FlowRecorder
     from nono.proxy.serving import Serving

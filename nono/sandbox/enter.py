@@ -17,8 +17,6 @@ from nono.sandbox.plan import NotifyProgram, SandboxPlan, StaticFilter
 if TYPE_CHECKING:
     import socket
 
-FIRST_PRIVATE_DESCRIPTOR = 3
-
 
 class Command(NamedTuple):
     """What is executed: program is an absolute path, argv[0] is what it sees as its name."""
@@ -45,7 +43,7 @@ def open_missing_standard_streams() -> None:
     """A closed 0, 1 or 2 would be handed to the next socket, which the command would then inherit."""
     while True:
         descriptor = os.open(os.devnull, os.O_RDWR)
-        if descriptor >= FIRST_PRIVATE_DESCRIPTOR:
+        if descriptor >= process.FIRST_PRIVATE_DESCRIPTOR:
             os.close(descriptor)
             return
         os.set_inheritable(descriptor, True)
@@ -59,7 +57,7 @@ def enter(plan: SandboxPlan, command: Command, *, keep: Collection[int] = ()) ->
     """
     # Read while files of nono's own can still be opened.
     listener_program = None if plan.listener is None else filters.load(plan.listener.value)
-    process.close_range_from(FIRST_PRIVATE_DESCRIPTOR, keep=set(keep))
+    process.close_range_from(process.FIRST_PRIVATE_DESCRIPTOR, keep=set(keep))
     if plan.static_filter is not StaticFilter.OPEN_NET:
         _check_standard_streams(may_be_network=not plan.private_network)
     elif plan.listener in (NotifyProgram.UNIX_PATHS, NotifyProgram.UNIX_PATHS_OPENS):
@@ -101,12 +99,12 @@ def _check_standard_streams(*, may_be_network: bool, only_unix: bool = False) ->
     A datagram socket is addressed at every send. A stream can be connected anew, in the network where it was
     made, which must not be the one outside where the command has one of its own.
     """
-    for descriptor in range(FIRST_PRIVATE_DESCRIPTOR):
+    for descriptor in range(process.FIRST_PRIVATE_DESCRIPTOR):
         if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
             continue
         import socket  # here, since hardly any run has a socket for a standard stream
 
-        copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST_PRIVATE_DESCRIPTOR)
+        copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, process.FIRST_PRIVATE_DESCRIPTOR)
         with socket.socket(fileno=copy) as stream:
             if only_unix and stream.family != AF_UNIX:
                 continue
