@@ -169,7 +169,8 @@ class ClientConnection(asyncio.Protocol):
             case Forward():
                 exchange = Exchange(self._engine, self, request, verdict)
                 self._active = exchange
-                exchange.client_paused(self._peer_paused)
+                if self._peer_paused:
+                    exchange.client_paused(True)
                 exchange.start()
             case Capture():
                 # Imported here: few runs have a captured login.
