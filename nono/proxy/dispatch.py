@@ -13,6 +13,7 @@ from nono.proxy.filter import HostPolicy, own_port_refused, reaches_proxy
 from nono.proxy.inside import entry_of, judge_inside
 from nono.proxy.judge import Judge, is_open, other_port
 from nono.proxy.message import MessageError, RequestHead
+from nono.proxy.phantom_check import Slots
 from nono.proxy.refusal import Refusal
 from nono.proxy.route import Origin, Phantom, Route, RouteTable, Scope
 from nono.proxy.verdict import Entry, Forward, Inside, Intercept, Mechanism, Mode, Refused, Tunnel, Verdict
@@ -173,7 +174,7 @@ class Dispatcher:
         try:
             lenient = not self._judge.has_rules(route, origin)
             sent = target.upstream_target(origin.base_path, rest, lenient=lenient)
-            verdict = self._judge.with_credential(head, entry, route, origin, sent)
+            verdict = self._judge.with_credential(head, entry, route, origin, Slots(head.headers, sent))
         except MessageError as fault:
             return Refused(entry._replace(port=0), Refusal(fault.status, fault.reason, origin.host))
         if isinstance(verdict, Refused):

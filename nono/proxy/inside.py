@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from nono.proxy import phantom_check, refusal, target
 from nono.proxy.judge import Judge, is_below, is_open
 from nono.proxy.message import MessageError, RequestHead
+from nono.proxy.phantom_check import Slots
 from nono.proxy.refusal import Refusal
 from nono.proxy.route import Origin, Route
 from nono.proxy.verdict import Entry, Inside, Refused, Verdict
@@ -25,7 +26,8 @@ def judge_inside(judge: Judge, head: RequestHead, inside: Inside) -> Verdict:
     is_open_to_all = not scopes and not logins.captures(host) and all(is_open(route) for route in routes)
     path = target.canonical(head.target, lenient=is_open_to_all)
     entry = entry_of(head, inside, path, routes)
-    presented, has_key = phantom_check.owners(routes, head.headers, path, judge.routes)
+    slots = Slots(head.headers, path)
+    presented, has_key = phantom_check.owners(routes, slots, judge.routes)
     if logins.logins:
         at = logins.endpoint(host, port, path.partition(b"?")[0].decode("ascii"))
         if at is not None:
@@ -40,7 +42,7 @@ def judge_inside(judge: Judge, head: RequestHead, inside: Inside) -> Verdict:
         return Refused(entry, Refusal(403, error, host, "phantom", category="authentication_failed"))
     if presented or (has_key and routes):
         # Without a phantom of this host's: a key of the child's own, or another service's phantom.
-        return _with_route(judge, head, inside, entry, (presented or routes)[0], path)
+        return _with_route(judge, head, inside, entry, (presented or routes)[0], slots)
     entry = entry._replace(upstream=f"{host}:{port}", credential_active=False)
     schemes = [route.origin.scheme for route in routes]
     schemes += [scope.scheme for scope in scopes if scope.port == port] or ["https"]
@@ -48,7 +50,7 @@ def judge_inside(judge: Judge, head: RequestHead, inside: Inside) -> Verdict:
 
 
 def _with_route(
-    judge: Judge, head: RequestHead, inside: Inside, entry: Entry, route: Route, path: bytes
+    judge: Judge, head: RequestHead, inside: Inside, entry: Entry, route: Route, slots: Slots
 ) -> Verdict:
     origin = route.origin._replace(host=inside.host) if route.origin.is_wildcard else route.origin
     entry = entry._replace(
@@ -56,10 +58,10 @@ def _with_route(
         upstream=f"{origin.host}:{origin.port}",
         credential_active=route.credential is not None,
     )
-    if not is_below(route, path):
+    if not is_below(route, slots.target):
         error = f"the credential of {route.service!r} is for {origin.base_path}/ and what is below it"
         return Refused(entry, Refusal(403, error, inside.host, category="endpoint_policy"))
-    return judge.with_credential(head, entry, route, origin, path)
+    return judge.with_credential(head, entry, route, origin, slots)
 
 
 def entry_of(head: RequestHead, inside: Inside, path: bytes, routes: Sequence[Route]) -> Entry:

@@ -11,8 +11,8 @@ from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy import phantom_check, refusal, rewrite, websocket
 from nono.proxy.filter import HostPolicy
 from nono.proxy.login_table import LoginEndpoint
-from nono.proxy.message import RequestHead, folded
-from nono.proxy.phantom_check import Presented
+from nono.proxy.message import Header, RequestHead, folded
+from nono.proxy.phantom_check import Presented, Slots
 from nono.proxy.refusal import Refusal
 from nono.proxy.route import Origin, Phantom, Route, RouteTable, Scope
 from nono.proxy.verdict import Capture, Entry, Forward, Refused, Verdict
@@ -47,12 +47,12 @@ class Judge:
         return self._of_route.get(route.service) or self._new_hosts_of(route, host)
 
     def with_credential(
-        self, head: RequestHead, entry: Entry, route: Route, origin: Origin, path: bytes
+        self, head: RequestHead, entry: Entry, route: Route, origin: Origin, slots: Slots
     ) -> Verdict:
         """A request for route, however it came there. Authentication comes before anything else."""
         if route.credential is None:
             return Refused(entry, refusal.unavailable(route.service, origin.host))
-        shown = self._shown(head, route, path)
+        shown = self._shown(route, slots)
         entry = entry._replace(mechanism="phantom_header")
         if isinstance(shown, Refusal):
             return Refused(entry, shown)
@@ -91,21 +91,23 @@ class Judge:
             presented=shown.fields,
         )
 
-    def _shown(self, head: RequestHead, route: Route, path: bytes) -> Presented | Refusal:
+    def _shown(self, route: Route, slots: Slots) -> Presented | Refusal:
         if route.login is not None:
             # Imported here, as below: few runs have a captured login.
             from nono.proxy import login_check
 
-            return login_check.check(route, route.login, head.headers, path, self.routes, self.session_token)
-        stray = self._stray_login(head, path, route.origin.host)
-        return stray or phantom_check.check(route, head.headers, path, self.routes)
+            return login_check.check(
+                route, route.login, slots.headers, slots.target, self.routes, self.session_token
+            )
+        stray = self._stray_login(slots.headers, slots.target, route.origin.host)
+        return stray or phantom_check.check(route, slots, self.routes)
 
-    def _stray_login(self, head: RequestHead, path: bytes, host: str) -> Refusal | None:
+    def _stray_login(self, headers: Sequence[Header], path: bytes, host: str) -> Refusal | None:
         if not self.routes.logins.logins:
             return None
         from nono.proxy import login_check
 
-        return login_check.check_elsewhere(head.headers, path, host)
+        return login_check.check_elsewhere(headers, path, host)
 
     def at_token_endpoint(
         self, head: RequestHead, entry: Entry, origin: Origin, path: bytes, at: LoginEndpoint
@@ -166,7 +168,7 @@ class Judge:
         carried = phantom_check.check_elsewhere(
             head.headers, path, host, self.routes, self.session_token, here=routes
         )
-        carried = carried or self._stray_login(head, path, host)
+        carried = carried or self._stray_login(head.headers, path, host)
         if carried is not None:
             return Refused(entry, carried)
         denied = self.hosts.judge_name(host, port)

@@ -76,9 +76,23 @@ def _target_slots(route: Route, target: bytes) -> list[Slot]:
     return []
 
 
-def slots_of(route: Route, headers: Sequence[Header], target: bytes) -> list[Slot]:
-    """Every place in which the request presents a key to route. AmbiguousQueryError as key_slot says."""
-    return [*_target_slots(route, target), *header_slots(headers, route.key_headers)]
+class Slots:
+    """Where one request presents keys, looked up once for each route. target is canonical."""
+
+    __slots__ = ("_found", "headers", "target")
+
+    def __init__(self, headers: Sequence[Header], target: bytes) -> None:
+        self.headers = headers
+        self.target = target
+        self._found: dict[str, list[Slot]] = {}  # by service
+
+    def of(self, route: Route) -> list[Slot]:
+        """Every place in which a key is presented to route. AmbiguousQueryError as key_slot says."""
+        found = self._found.get(route.service)
+        if found is None:
+            found = [*_target_slots(route, self.target), *header_slots(self.headers, route.key_headers)]
+            self._found[route.service] = found
+        return found
 
 
 def _path_slot(route: Route, side: Inject, target: bytes) -> key_slot.PathSlot | None:
@@ -148,8 +162,8 @@ def _failed(status: int, error: str, host: str, hint: str) -> Refusal:
     return Refusal(status, error, host, "phantom", None, hint, category="authentication_failed")
 
 
-def check(route: Route, headers: Sequence[Header], target: bytes, routes: RouteTable) -> Presented | Refusal:
-    """Whether the phantom of route, and no other key, is presented; target is canonical.
+def check(route: Route, presented: Slots, routes: RouteTable) -> Presented | Refusal:
+    """Whether the phantom of route, and no other key, is presented.
 
     The same phantom in several slots is one key. A second value beside it, the phantom of another
     service, or a key of the child's own is refused: which one was meant is not for the proxy to guess.
@@ -159,8 +173,8 @@ def check(route: Route, headers: Sequence[Header], target: bytes, routes: RouteT
     if phantom is None:
         return _failed(401, f"no phantom exists for {route.service!r}", host, "check the credential")
     try:
-        slots = slots_of(route, headers, target)
-        neutral = _neutral(route, target)
+        slots = presented.of(route)
+        neutral = _neutral(route, presented.target)
     except key_slot.AmbiguousQueryError as fault:
         return Refusal(400, str(fault), host)
     strays = _target_texts(neutral, routes)
@@ -204,14 +218,12 @@ def _neutral(route: Route, target: bytes) -> bytes:
     return target
 
 
-def owners(
-    candidates: Sequence[Route], headers: Sequence[Header], target: bytes, routes: RouteTable
-) -> tuple[list[Route], bool]:
+def owners(candidates: Sequence[Route], presented: Slots, routes: RouteTable) -> tuple[list[Route], bool]:
     """Whose phantoms a request on the candidates' host presents, and whether it presents any key at all."""
     texts: list[str] = []
     for route in candidates:
         try:
-            texts += [text for slot in slots_of(route, headers, target) for text in slot]
+            texts += [text for slot in presented.of(route) for text in slot]
         except key_slot.AmbiguousQueryError:
             return [], True
     found = [routes.owner_of(text) for text in texts]

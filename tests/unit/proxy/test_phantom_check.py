@@ -7,7 +7,7 @@ from base64 import b64encode
 import pytest
 
 from nono.proxy.message import Header
-from nono.proxy.phantom_check import Presented, check, check_elsewhere, proxy_authorised
+from nono.proxy.phantom_check import Presented, Slots, check, check_elsewhere, proxy_authorised
 from nono.proxy.refusal import Refusal
 from nono.proxy.route import RouteTable
 from nono.secret import Secret
@@ -24,7 +24,7 @@ def basic(user_and_password: str) -> bytes:
 
 
 def status_of(*headers: Header, target: bytes = b"/v1") -> int:
-    verdict = check(ALPHA, headers, target, ROUTES)
+    verdict = check(ALPHA, Slots(headers, target), ROUTES)
     if isinstance(verdict, Presented):
         assert verdict[:2] == (target, "phantom_header")
         return 200
@@ -104,7 +104,7 @@ def test_a_phantom_in_the_query_is_refused_even_beside_the_header() -> None:
 
 def test_a_refusal_names_no_key() -> None:
     for key in (PHANTOM, OTHER, "sk-real-looking-key"):
-        refused = check(ALPHA, [*slots(key)[:1], (b"X-Api-Key", b"other")], b"/", ROUTES)
+        refused = check(ALPHA, Slots([*slots(key)[:1], (b"X-Api-Key", b"other")], b"/"), ROUTES)
         assert isinstance(refused, Refusal)
         assert key not in f"{refused.error} {refused.hint} {refused.rule}"
 
