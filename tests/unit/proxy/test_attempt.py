@@ -105,8 +105,8 @@ def test_a_request_that_cannot_carry_its_credential_is_refused_before_it_is_reco
         assert answer.status == status
         assert SECRET.encode() not in answer.body
         assert ways.is_untouched
-        events = [event for event in ways.proxy.recording.network if event.get("path") != "/"]
-        assert [event["decision"] for event in events if event["target"] and event["path"]] == ["deny"]
+        events = ways.proxy.recording.network
+        assert [event["decision"] for event in events if event["method"] == "GET"] == ["deny"]
         assert SECRET not in json.dumps(events)
 
 
@@ -222,6 +222,34 @@ def test_an_interim_response_sets_no_cookie(way: Way, name: str) -> None:
                 assert status == 103
                 assert client.response().status == 200
         assert [field_name for field_name, _ in fields] == ["link"]
+
+
+# -- between the dial and the first byte
+
+
+@every_way
+def test_a_credential_that_is_frozen_during_the_dial_does_not_leave(way: Way) -> None:
+    async def resolver(host: str, port: int) -> list[str]:
+        ways.proxy.running.serving().engine.freeze("alpha", "the test says so")
+        return ["127.0.0.1"]
+
+    with five_ways(options={"resolver": resolver}) as ways:
+        answer = ways.ask(way)
+        assert (answer.status, json.loads(answer.body)["rule"]) == (403, "tripwire")
+        assert ways.sent == b""
+        events = ways.proxy.recording.network
+        assert [event["decision"] for event in events if event["method"] == "GET"] == ["allow", "deny"]
+
+
+@every_way
+def test_nothing_is_dialled_that_cannot_be_recorded_by_then(way: Way) -> None:
+    async def resolver(host: str, port: int) -> list[str]:
+        ways.proxy.recording.failing = True
+        return ["127.0.0.1"]
+
+    with five_ways(options={"resolver": resolver}) as ways:
+        assert ways.ask(way).status == 503
+        assert ways.is_untouched
 
 
 # -- sending it once more
