@@ -1,4 +1,4 @@
-"""The table of commands and the way from sys.argv to one of them."""
+"""The way from sys.argv to a command, and from its errors to one sentence."""
 
 from __future__ import annotations
 
@@ -8,33 +8,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from nono import __version__
+from nono.cli.command_table import COMMANDS, LATER
 from nono.cli.console import printable
 from nono.errors import NonoError, UsageError
-
-# Commands by name: what help says of them, and the module in nono.cli.commands that has run(argv) -> int.
-COMMANDS = {
-    "run": "run a command in the sandbox, supervised",
-    "learn": "watch a command, and write the least profile for it",
-    "wrap": "apply the sandbox to this process and become the command",
-    "profile": "list, show, compare, check and write profiles",
-    "policy": "old name of what `nono profile` does",
-    "completion": "print a script that completes nono's words in your shell",
-    "why": "say whether a path or host would be allowed, and by which rule",
-    "setup": "check what this machine can enforce; write example profiles",
-    "credential": "set, list, remove or test a stored credential; forget logins",
-    "proxy": "run the credential proxy alone, in the foreground",
-    "connect-helper": "ssh's ProxyCommand inside the sandbox: HOST PORT",
-}
-
-# The rest of the specification. Known, so that a script learns "not yet" rather than "no such thing".
-# fmt: off
-LATER = frozenset({
-    "shell", "ps", "stop", "detach", "pause", "attach", "resume", "logs",
-    "inspect", "prune", "session", "connect", "rollback", "audit", "trust", "pull", "remove",
-    "update", "search", "list", "outdated", "pin", "unpin", "platform", "open-url-helper",
-    "pack-update-hint-helper", "doctor", "report", "allow", "replay-policy",
-})
-# fmt: on
 
 USAGE = """\
 usage: nono [-s] [--log-file FILE] [-h] [-V] COMMAND ...
@@ -116,7 +92,7 @@ def _dispatch(arguments: list[str]) -> int:
         print(f"nono {__version__}")
         return 0
     if name in COMMANDS:
-        return _run(name, rest)
+        return COMMANDS[name].load().run(rest)
     if name in LATER:
         raise UsageError(f"`nono {name}` is not available yet.")
     raise UsageError(
@@ -140,57 +116,10 @@ def _take_globals(arguments: list[str]) -> list[str]:
     return taken
 
 
-def _run(name: str, rest: list[str]) -> int:
-    # One command is imported per run: `nono wrap` must not pay for what `nono credential` needs.
-    match name:
-        case "run":
-            from nono.cli.commands import run
-
-            return run.run(rest)
-        case "learn":
-            from nono.cli.commands import learn
-
-            return learn.run(rest)
-        case "wrap":
-            from nono.cli.commands import wrap
-
-            return wrap.run(rest)
-        case "why":
-            from nono.cli.commands import why
-
-            return why.run(rest)
-        case "profile":
-            from nono.cli.commands import profile
-
-            return profile.run(rest)
-        case "policy":
-            from nono.cli.commands import policy
-
-            return policy.run(rest)
-        case "completion":
-            from nono.cli.commands import completion
-
-            return completion.run(rest)
-        case "setup":
-            from nono.cli.commands import setup
-
-            return setup.run(rest)
-        case "proxy":
-            from nono.cli.commands import proxy
-
-            return proxy.run(rest)
-        case "connect-helper":
-            from nono import connect_helper
-
-            return connect_helper.main(rest)
-        case _:
-            from nono.cli.commands import credential
-
-            return credential.run(rest)
-
-
 def _usage() -> str:
-    return USAGE.format(commands="\n".join(f"  {name:<16}{text}" for name, text in COMMANDS.items()))
+    return USAGE.format(
+        commands="\n".join(f"  {name:<16}{command.help}" for name, command in COMMANDS.items())
+    )
 
 
 def _nearest(name: str) -> str:

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nono.cli.commands.completion import UNSEEN
-from nono.cli.main import COMMANDS
+from nono.cli.command_table import COMMANDS
 from support.shell_completion import SHELLS, Offers, interactive
 
 pytestmark = pytest.mark.skipif(
@@ -59,7 +58,7 @@ def offers(shell: str, script: Path, home: Path) -> Iterator[Offers]:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("nono ", set(COMMANDS) - UNSEEN),
+        ("nono ", set(COMMANDS) - {"connect-helper", "policy"}),
         ("nono ru", {"run"}),
         ("nono -s --theme latte profile sh", {"show"}),
         ("nono profile show --js", {"--json"}),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from importlib import import_module
+from collections.abc import Iterable, Sequence
 
 from nono.cli import arguments, completion_bash, completion_fish, completion_zsh
 from nono.cli.completion_tree import Choice, Node, node_of
@@ -24,15 +23,16 @@ SCRIPTS = {
     "zsh": completion_zsh.script,
     "fish": completion_fish.script,
 }
-# For programs, or of the past: nobody is to type them.
-UNSEEN = frozenset({"connect-helper", "policy"})
+
+# Name, help and parser of each command to be completed.
+Commands = Iterable[tuple[str, str, argparse.ArgumentParser]]
 
 
-def run(argv: Sequence[str]) -> int:
+def run(argv: Sequence[str], commands: Commands) -> int:
     if "powershell" in argv:
         raise UsageError("there is no completion for powershell, only for bash, zsh and fish.")
     shell = parser().parse_args(list(argv)).shell
-    print(SCRIPTS[shell](tree(), builtin.profile_names()), end="")
+    print(SCRIPTS[shell](tree(commands), builtin.profile_names()), end="")
     return 0
 
 
@@ -46,11 +46,8 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def tree() -> Node:
-    """All that can stand on nono's command line."""
-    # Imported here, as they are many: a shell asks for the script once.
-    from nono.cli.main import COMMANDS
-
+def tree(commands: Commands) -> Node:
+    """Build everything that can stand on nono's command line."""
     network = builtin.network_policy()
     groups = tuple(name for name, group in builtin.groups().items() if group.applies)
     words = {
@@ -62,19 +59,9 @@ def tree() -> Node:
         "GROUP": groups,
         "SHELL": tuple(SCRIPTS),
     }
-    nodes = [
-        node_of(_parser_of(name), (name,), about, words)
-        for name, about in COMMANDS.items()
-        if name not in UNSEEN
-    ]
+    nodes = [node_of(parser, (name,), about, words) for name, about, parser in commands]
     root = arguments.new_parser("nono", "")
     arguments.add_globals(root)
     own = node_of(root, (), "", words)
     version = Choice(("--version", "-V"), "print the version and exit")
     return own._replace(nodes=tuple(nodes), options=(*own.options, version))
-
-
-def _parser_of(command: str) -> argparse.ArgumentParser:
-    module = import_module(f"nono.cli.commands.{command.replace('-', '_')}")
-    parser: argparse.ArgumentParser = module.parser()
-    return parser

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from nono import __version__
+from nono.cli.command_table import COMMANDS, LATER
 from nono.cli.console import printable
-from nono.cli.main import COMMANDS, LATER, main
+from nono.cli.main import main
 
 
 def outcome(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
@@ -34,6 +35,13 @@ def test_help_fits_a_narrow_terminal(capsys: pytest.CaptureFixture[str]) -> None
     for argv in (["--help"], *([command, "--help"] for command in COMMANDS)):
         _, out, _ = outcome(capsys, *argv)
         assert [line for line in out.splitlines() if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"connect-helper", "policy"}))
+def test_a_row_of_the_table_loads_the_command_of_its_name(command: str) -> None:
+    parser = COMMANDS[command].load().parser
+    assert parser is not None
+    assert parser().prog == f"nono {command}"
 
 
 def test_no_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:

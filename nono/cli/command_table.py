@@ -1,0 +1,129 @@
+"""The table of nono's commands: what help says of each, and how it is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from nono.named_tuple import NamedTuple
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+
+class Loaded(NamedTuple):
+    """A command once its module is imported."""
+
+    run: Callable[[Sequence[str]], int]  # the arguments behind its name to an exit status
+    parser: Callable[[], ArgumentParser] | None = None  # None: not offered by completion
+
+
+class Command(NamedTuple):
+    """One row of the table."""
+
+    help: str
+    load: Callable[[], Loaded]
+
+
+# The loaders. One command is imported per run: `nono wrap` must not pay for what `nono credential` needs.
+
+
+def _run() -> Loaded:
+    from nono.cli.commands import run
+
+    return Loaded(run.run, run.parser)
+
+
+def _learn() -> Loaded:
+    from nono.cli.commands import learn
+
+    return Loaded(learn.run, learn.parser)
+
+
+def _wrap() -> Loaded:
+    from nono.cli.commands import wrap
+
+    return Loaded(wrap.run, wrap.parser)
+
+
+def _profile() -> Loaded:
+    from nono.cli.commands import profile
+
+    return Loaded(profile.run, profile.parser)
+
+
+def _policy() -> Loaded:
+    from nono.cli.commands import policy
+
+    return Loaded(policy.run)
+
+
+def _completion() -> Loaded:
+    from nono.cli.commands import completion
+
+    # The script covers the other commands; handing them over keeps completion from importing this table.
+    return Loaded(lambda argv: completion.run(argv, offered_parsers()), completion.parser)
+
+
+def _why() -> Loaded:
+    from nono.cli.commands import why
+
+    return Loaded(why.run, why.parser)
+
+
+def _setup() -> Loaded:
+    from nono.cli.commands import setup
+
+    return Loaded(setup.run, setup.parser)
+
+
+def _credential() -> Loaded:
+    from nono.cli.commands import credential
+
+    return Loaded(credential.run, credential.parser)
+
+
+def _proxy() -> Loaded:
+    from nono.cli.commands import proxy
+
+    return Loaded(proxy.run, proxy.parser)
+
+
+def _connect_helper() -> Loaded:
+    from nono import connect_helper
+
+    return Loaded(connect_helper.main)
+
+
+# In the order in which help lists them.
+COMMANDS = {
+    "run": Command("run a command in the sandbox, supervised", _run),
+    "learn": Command("watch a command, and write the least profile for it", _learn),
+    "wrap": Command("apply the sandbox to this process and become the command", _wrap),
+    "profile": Command("list, show, compare, check and write profiles", _profile),
+    "policy": Command("old name of what `nono profile` does", _policy),
+    "completion": Command("print a script that completes nono's words in your shell", _completion),
+    "why": Command("say whether a path or host would be allowed, and by which rule", _why),
+    "setup": Command("check what this machine can enforce; write example profiles", _setup),
+    "credential": Command("set, list, remove or test a stored credential; forget logins", _credential),
+    "proxy": Command("run the credential proxy alone, in the foreground", _proxy),
+    "connect-helper": Command("ssh's ProxyCommand inside the sandbox: HOST PORT", _connect_helper),
+}
+
+# Planned commands. Known by name, so that a script learns "not yet" rather than "no such thing".
+# fmt: off
+LATER = frozenset({
+    "shell", "ps", "stop", "detach", "pause", "attach", "resume", "logs",
+    "inspect", "prune", "session", "connect", "rollback", "audit", "trust", "pull", "remove",
+    "update", "search", "list", "outdated", "pin", "unpin", "platform", "open-url-helper",
+    "pack-update-hint-helper", "doctor", "report", "allow", "replay-policy",
+})
+# fmt: on
+
+
+def offered_parsers() -> Iterator[tuple[str, str, ArgumentParser]]:
+    """Name, help and parser of each command that completion offers; imports all of them."""
+    for name, command in COMMANDS.items():
+        parser = command.load().parser
+        if parser is not None:
+            yield name, command.help, parser()
