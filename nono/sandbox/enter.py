@@ -12,7 +12,8 @@ from nono.kernel import capabilities, filters, process, seccomp
 from nono.kernel.uapi_process import AF_UNIX
 from nono.named_tuple import NamedTuple
 from nono.sandbox.apply import restrict
-from nono.sandbox.plan import NotifyProgram, SandboxPlan, StaticFilter
+from nono.sandbox.enforcement import NotifyProgram, StaticFilter
+from nono.sandbox.plan import SandboxPlan
 
 if TYPE_CHECKING:
     import socket

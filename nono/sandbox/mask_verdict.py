@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from posixpath import dirname
 
 from nono.policy.capability import Absent, Mask, Masking
+from nono.sandbox.enforcement import Enforcement, Refusal
 from nono.sandbox.facts import MaskFacts
-from nono.sandbox.plan import Enforcement, Refusal
 
 LISTED_MAX = 5
 REPLACED_GAP = (

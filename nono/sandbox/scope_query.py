@@ -7,7 +7,7 @@ from typing import Any, Literal
 from nono.kernel import landlock_rights, uapi_landlock
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet
-from nono.sandbox.plan import Enforcement, NotifyProgram, Refusal, Rung
+from nono.sandbox.enforcement import Enforcement, NotifyProgram, Refusal, Rung
 
 SIGNAL, ABSTRACT_UNIX_SOCKET = "signal", "abstract-unix-socket"
 SCOPES = (SIGNAL, ABSTRACT_UNIX_SOCKET)

@@ -16,7 +16,7 @@ from nono.policy.places import Filesystem
 from nono.policy.query import Answer
 from nono.policy.resolve import Resolved
 from nono.policy.rulebook import Rulebook, rulebook_of
-from nono.sandbox.plan import Enforcement
+from nono.sandbox.enforcement import Enforcement
 
 
 def told_inside(rules: Rulebook) -> Rulebook:

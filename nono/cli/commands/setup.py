@@ -20,9 +20,10 @@ from nono.policy import builtin
 from nono.policy.capability import CapabilitySet, NetworkMode, Scopes, Wsl2ProxyPolicy
 from nono.policy.profile_store import load_profile
 from nono.sandbox import probe
+from nono.sandbox.enforcement import Refusal
 from nono.sandbox.facts import HostFacts, Listener
+from nono.sandbox.ladder import choose_enforcement
 from nono.sandbox.namespace_advice import advice
-from nono.sandbox.plan import Refusal, choose_enforcement
 from nono.supervisor import cgroup, cgroup_place
 
 DESCRIPTION = "Checks what this machine can enforce; with its options, helps to begin."

@@ -21,7 +21,7 @@ from nono.policy.filesystem import HostFilesystem
 from nono.policy.host_query import why_host, why_request
 from nono.policy.hostname import HostError, canonical_host, parse_port
 from nono.policy.query import Answer, masked_path, why_path_since
-from nono.sandbox.plan import Refusal
+from nono.sandbox.enforcement import Refusal
 from nono.sandbox.scope_query import SCOPES, ScopeAnswer, scope_answer
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Which rung a run stands on, and what its plan then holds."""
+"""nono.sandbox.plan: the kernel state that a plan asks for, and its way to the launcher."""
 
 import json
 
@@ -15,21 +15,9 @@ from nono.policy.capability import (
     Wsl2ProxyPolicy,
 )
 from nono.policy.ports import PortGrants, united
-from nono.sandbox.facts import HostFacts, Listener, NamespaceFacts
-from nono.sandbox.plan import (
-    ABSTRACT_SOCKETS_NOTE,
-    PROCESS_INFO_GAP,
-    UNBOUND_GAP,
-    UNIX_SOCKET_GAP,
-    Enforcement,
-    NotifyProgram,
-    Refusal,
-    Rung,
-    SandboxPlan,
-    StaticFilter,
-    choose_enforcement,
-    draw,
-)
+from nono.sandbox.enforcement import Enforcement, NotifyProgram, Rung, StaticFilter
+from nono.sandbox.facts import HostFacts, Listener
+from nono.sandbox.plan import SandboxPlan, draw
 
 NATIVE = HostFacts("6.12.0", 6, Listener.AVAILABLE, "", True, False)
 WSL2 = HostFacts("6.6.87-microsoft", 3, Listener.BUSY, "seccomp user notification returns EBUSY", True, True)
@@ -44,98 +32,8 @@ PROXIED = CapabilitySet(
     wsl2_proxy_policy=Wsl2ProxyPolicy.ERROR,
     workdir="/work",
 )
-
-
-def enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforcement:
-    chosen = choose_enforcement(capabilities, facts)
-    assert isinstance(chosen, Enforcement)
-    return chosen
-
-
-def refusal(capabilities: CapabilitySet, facts: HostFacts) -> Refusal:
-    chosen = choose_enforcement(capabilities, facts)
-    assert isinstance(chosen, Refusal)
-    return chosen
-
-
-@pytest.mark.parametrize("abi", range(1, 8))
-def test_a_free_listener_enforces_whatever_the_abi(abi: int) -> None:
-    chosen = enforcement(PROXIED, NATIVE._replace(landlock_abi=abi))
-    assert chosen.rung is Rung.NOTIFY
-    assert chosen.warnings == ()
-
-
-@pytest.mark.parametrize("abi", range(4, 8))
-@pytest.mark.parametrize("policy", [Wsl2ProxyPolicy.ERROR, Wsl2ProxyPolicy.INSECURE_PROXY])
-def test_a_busy_listener_with_tcp_rules_checks_the_port_and_says_so(
-    abi: int, policy: Wsl2ProxyPolicy
-) -> None:
-    chosen = enforcement(PROXIED._replace(wsl2_proxy_policy=policy), WSL2._replace(landlock_abi=abi))
-    assert chosen.rung is Rung.LANDLOCK
-    assert "only the port" in chosen.warnings[0]
-
-
-@pytest.mark.parametrize("abi", range(1, 4))
-def test_without_listener_and_tcp_rules_the_run_is_refused(abi: int) -> None:
-    refused = refusal(PROXIED, WSL2._replace(landlock_abi=abi))
-    assert refused.message.startswith("WSL2: proxy-only network mode cannot be kernel-enforced.")
-    assert "EBUSY" in refused.message
-    assert refused.message.endswith(
-        "To allow degraded execution, set "
-        'wsl2_proxy_policy: "insecure_proxy" in your profile\'s security config.'
-    )
-
-
-def test_a_refusal_names_wsl2_only_on_wsl2() -> None:
-    refused = refusal(PROXIED, WSL2._replace(is_wsl2=False))
-    assert refused.message.startswith("this kernel: proxy-only network mode cannot be kernel-enforced.")
-    assert "WSL#9548" not in refused.message
-
-
-def test_a_refusal_speaks_of_netns_only_where_it_was_probed_to_work() -> None:
-    assert '"netns" would enforce it' in refusal(PROXIED, WSL2).message
-    assert "netns" not in refusal(PROXIED, WSL2._replace(network_namespace=False)).message
-
-
-IN_NETNS = PROXIED._replace(wsl2_proxy_policy=Wsl2ProxyPolicy.NETNS)
 ONLY_NETNS = PROXIED._replace(sandbox_policy=SandboxPolicy.NETNS)
-
-
-@pytest.mark.parametrize("abi", range(1, 8))
-def test_a_profile_takes_a_private_network_where_there_is_no_listener_and_nowhere_else(abi: int) -> None:
-    for busy in (WSL2, WSL2._replace(listener=Listener.UNAVAILABLE)):
-        chosen = enforcement(IN_NETNS, busy._replace(landlock_abi=abi))
-        assert (chosen.rung, chosen.warnings) == (Rung.NETNS, ())
-    assert enforcement(IN_NETNS, NATIVE._replace(landlock_abi=abi)).rung is Rung.NOTIFY
-
-
-@pytest.mark.parametrize("facts", [NATIVE, WSL2, WSL2._replace(landlock_abi=6)], ids=["native", "3", "6"])
-def test_a_private_network_that_was_asked_for_is_taken_or_the_run_refused(facts: HostFacts) -> None:
-    assert enforcement(ONLY_NETNS, facts).rung is Rung.NETNS
-    refused = refusal(ONLY_NETNS, facts._replace(network_namespace=False))
-    assert "the private network namespace of netns cannot be had" in refused.message
-
-
-@pytest.mark.parametrize("abi", range(1, 8))
-def test_a_profile_that_asks_for_a_private_network_gets_nothing_weaker_in_its_place(abi: int) -> None:
-    refused = refusal(IN_NETNS, WSL2._replace(landlock_abi=abi, network_namespace=False))
-    assert refused.message.startswith("WSL2: the private network namespace of netns cannot be had")
-
-
-def test_in_a_private_network_abstract_sockets_are_held_whatever_the_abi_and_paths_are_not() -> None:
-    gaps = enforcement(IN_NETNS, WSL2).gaps
-    assert UNIX_SOCKET_GAP in gaps
-    assert any("signals to processes outside" in gap for gap in gaps)
-    assert not any("abstract" in gap for gap in gaps)
-
-
-def test_an_open_ipc_mode_does_not_reach_abstract_sockets_outside_and_that_is_said() -> None:
-    open_ipc = ONLY_NETNS._replace(scopes=Scopes(abstract_unix_socket=False))
-    assert enforcement(open_ipc, NATIVE).notes == (ABSTRACT_SOCKETS_NOTE,)
-    assert enforcement(ONLY_NETNS, NATIVE).notes == ()
-    elevated = enforcement(open_ipc._replace(elevation=True), WSL2)
-    assert elevated.notes[0] == ABSTRACT_SOCKETS_NOTE
-    assert "capability elevation disabled" in elevated.notes[1]
+OPEN = PortGrants(open=united([3000, 3001]))
 
 
 def test_a_plan_in_a_private_network_says_so_and_has_a_filter_of_its_own() -> None:
@@ -145,117 +43,6 @@ def test_a_plan_in_a_private_network_says_so_and_has_a_filter_of_its_own() -> No
     listening = ONLY_NETNS._replace(ports=PortGrants(listen=united([80])))
     assert draw(listening, NATIVE, Enforcement(Rung.NETNS), proxy_port=4000).bind_ports == united([80])
     assert not draw(PROXIED, NATIVE, Enforcement(Rung.NOTIFY), proxy_port=4000).private_network
-
-
-LANDLOCK = PROXIED._replace(sandbox_policy=SandboxPolicy.LANDLOCK)
-EXTERNAL = PROXIED._replace(sandbox_policy=SandboxPolicy.EXTERNAL)
-
-
-@pytest.mark.parametrize("abi", range(4, 8))
-def test_landlock_that_was_asked_for_checks_ports_although_there_is_a_listener(abi: int) -> None:
-    chosen = enforcement(LANDLOCK, NATIVE._replace(landlock_abi=abi))
-    assert chosen.rung is Rung.LANDLOCK
-    assert "only the port of a connection is checked" in chosen.warnings[0]
-    assert "(sandbox policy landlock)" in chosen.warnings[0]
-    assert {chosen.warnings[0], UNIX_SOCKET_GAP, UNBOUND_GAP} <= set(chosen.gaps)
-    assert UNBOUND_GAP not in enforcement(PROXIED, NATIVE._replace(landlock_abi=abi)).gaps
-    plan = draw(LANDLOCK, NATIVE._replace(landlock_abi=abi), chosen, proxy_port=4000)
-    assert (plan.listener, plan.static_filter) == (None, StaticFilter.TCP_ONLY)
-    assert plan.connect_ports == united([4000])
-
-
-@pytest.mark.parametrize("abi", range(1, 4))
-@pytest.mark.parametrize("network", [NetworkMode.PROXY, NetworkMode.BLOCKED])
-@pytest.mark.parametrize("other", Wsl2ProxyPolicy)
-def test_landlock_that_was_asked_for_is_refused_without_tcp_rules(
-    abi: int, network: NetworkMode, other: Wsl2ProxyPolicy
-) -> None:
-    asked = LANDLOCK._replace(network=network, wsl2_proxy_policy=other)
-    for facts in (NATIVE, WSL2):
-        refused = refusal(asked, facts._replace(landlock_abi=abi))
-        assert f"Landlock ABI V{abi} lacks network support (requires V4+" in refused.message
-    unrestricted = asked._replace(network=NetworkMode.ALLOWED)
-    assert enforcement(unrestricted, NATIVE._replace(landlock_abi=abi)).rung is None
-
-
-def test_landlock_blocks_the_network_with_its_rules_and_the_filter() -> None:
-    blocked = LANDLOCK._replace(network=NetworkMode.BLOCKED)
-    plan = draw(blocked, NATIVE, enforcement(blocked, NATIVE))
-    assert (plan.handled_net, plan.connect_ports) == (landlock_rights.HANDLED_NET[6], ())
-    assert plan.static_filter is StaticFilter.BLOCK_ALL
-
-
-@pytest.mark.parametrize("facts", [NATIVE, WSL2, NATIVE._replace(landlock_abi=7)], ids=["6", "wsl2", "7"])
-@pytest.mark.parametrize(
-    ("network", "rung", "what"),
-    [(NetworkMode.PROXY, Rung.NONE, "the proxy"), (NetworkMode.BLOCKED, None, "--block-net")],
-)
-def test_external_leaves_the_network_open_and_insists_on_saying_so(
-    facts: HostFacts, network: NetworkMode, rung: Rung | None, what: str
-) -> None:
-    asked = EXTERNAL._replace(network=network, ports=PortGrants(listen=united([80])))
-    chosen = enforcement(asked, facts)
-    assert (chosen.rung, chosen.is_open) == (rung, True)
-    assert chosen.warnings[0].startswith(f"sandbox policy external: nono does NOT enforce {what}.")
-    assert chosen.warnings[0] in chosen.gaps
-    plan = draw(asked, facts, chosen, proxy_port=None if rung is None else 4000)
-    assert (plan.handled_net, plan.connect_ports, plan.bind_ports) == (0, (), ())
-    assert (plan.static_filter, plan.listener) == (StaticFilter.OPEN_NET, None)
-    assert plan.handled_fs == landlock_rights.HANDLED_FS[facts.landlock_abi]
-    assert plan.scoped == landlock_rights.SCOPES[facts.landlock_abi]
-
-
-def test_external_has_nothing_to_say_where_the_network_is_open_anyway() -> None:
-    asked = EXTERNAL._replace(network=NetworkMode.ALLOWED)
-    auto = asked._replace(sandbox_policy=SandboxPolicy.AUTO)
-    assert enforcement(asked, NATIVE) == enforcement(auto, NATIVE)
-
-
-def test_the_look_of_wsl2_alone_changes_nothing() -> None:
-    assert enforcement(PROXIED, NATIVE._replace(is_wsl2=True)).rung is Rung.NOTIFY
-
-
-def test_insecure_proxy_runs_with_the_owners_warning() -> None:
-    insecure = PROXIED._replace(wsl2_proxy_policy=Wsl2ProxyPolicy.INSECURE_PROXY)
-    chosen = enforcement(insecure, WSL2)
-    assert chosen.rung is Rung.NONE
-    assert chosen.warnings == (
-        "WSL2 insecure proxy mode — credential proxy active but network is NOT\n"
-        "kernel-enforced. The sandboxed process can bypass the proxy and open arbitrary outbound "
-        "connections.",
-    )
-
-
-def test_elevation_is_switched_off_with_a_note_where_the_listener_is_busy() -> None:
-    asked = PROXIED._replace(elevation=True, network=NetworkMode.ALLOWED)
-    assert enforcement(asked, WSL2).notes == (
-        "WSL2: capability elevation disabled (seccomp user notification returns EBUSY, microsoft/WSL#9548)",
-    )
-    assert enforcement(asked._replace(elevation=False), WSL2).notes == ()
-
-
-def test_elevation_is_on_where_it_was_asked_for_and_there_is_a_listener() -> None:
-    assert enforcement(PROXIED._replace(elevation=True), NATIVE).elevation
-    assert not enforcement(PROXIED, NATIVE).elevation
-    assert not enforcement(PROXIED._replace(elevation=True, network=NetworkMode.ALLOWED), WSL2).elevation
-
-
-@pytest.mark.parametrize(
-    ("release", "is_on", "note"),
-    [
-        ("5.13.19-arch1", False, "Linux 5.14 is needed"),
-        ("5.14.0-503.el9", True, "before Linux 5.19"),
-        ("5.19.17", True, None),
-        ("6.1-rc3", True, None),
-        ("10.0.1", True, None),
-        ("unknown", False, "Linux 5.14 is needed"),
-    ],
-)
-def test_elevation_needs_what_younger_kernels_have(release: str, is_on: bool, note: str | None) -> None:
-    chosen = enforcement(PROXIED._replace(elevation=True), NATIVE._replace(kernel_release=release))
-    assert chosen.elevation is is_on
-    assert len(chosen.notes) == (0 if note is None else 1)
-    assert note is None or note in chosen.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -275,80 +62,6 @@ def test_an_elevated_run_has_one_listener_whatever_its_network(
     plan = draw(PROXIED._replace(network=network), NATIVE, chosen, proxy_port=proxy_port)
     assert (plan.static_filter, plan.listener) == (static_filter, listener)
     assert SandboxPlan.from_message(json.loads(json.dumps(plan.to_message()))) == plan
-
-
-@pytest.mark.parametrize("network", NetworkMode)
-def test_threads_are_named_through_the_one_listener_of_the_run(network: NetworkMode) -> None:
-    asked = PROXIED._replace(network=network, names_threads=True)
-    chosen = enforcement(asked, NATIVE)
-    assert (chosen.names_threads, chosen.elevation) == (True, False)
-    assert chosen.is_served is (network is not NetworkMode.PROXY)
-    plan = draw(asked, NATIVE, chosen, proxy_port=None if chosen.rung is None else 4000)
-    expected = NotifyProgram.OPENS if chosen.rung is None else NotifyProgram.NOTIFY_OPENS
-    assert plan.listener is expected
-    assert not enforcement(asked._replace(names_threads=False), NATIVE).names_threads
-
-
-def test_threads_that_cannot_be_named_keep_a_run_from_starting() -> None:
-    asked = PROXIED._replace(network=NetworkMode.ALLOWED, names_threads=True)
-    found = refusal(asked, WSL2)
-    assert found.message == (
-        "WSL2: NVIDIA GPU thread-name mediation is not to be had here (seccomp user notification returns "
-        "EBUSY, microsoft/WSL#9548), and without it the driver fails from version 570 on."
-    )
-    assert found.hint == "leave --allow-gpu out, or run it on native Linux and not inside another sandbox"
-    older = refusal(asked, NATIVE._replace(kernel_release="5.13.0")).message
-    assert "Linux 5.14 is needed" in older
-    assert "EBUSY" not in older
-    assert isinstance(choose_enforcement(asked._replace(names_threads=False), WSL2), Enforcement)
-
-
-def test_nothing_runs_without_landlock() -> None:
-    assert "Landlock not available" in refusal(PROXIED, NATIVE._replace(landlock_abi=0)).message
-
-
-@pytest.mark.parametrize("network", [NetworkMode.ALLOWED, NetworkMode.BLOCKED])
-def test_a_run_without_proxy_needs_no_listener(network: NetworkMode) -> None:
-    assert enforcement(PROXIED._replace(network=network), WSL2).rung is None
-
-
-@pytest.mark.parametrize("abi", range(1, 8))
-def test_signals_that_must_be_held_need_abi_6(abi: int) -> None:
-    strict = PROXIED._replace(scopes=Scopes(signal_or_nothing=True))
-    facts = NATIVE._replace(landlock_abi=abi)
-    for asked in (strict, strict._replace(network=NetworkMode.ALLOWED)):
-        if abi >= 6:
-            assert isinstance(choose_enforcement(asked, facts), Enforcement)
-        else:
-            assert f"V6+ (LANDLOCK_SCOPE_SIGNAL, kernel 6.12+), and this kernel has V{abi}" in (
-                refusal(asked, facts).message
-            )
-    assert enforcement(PROXIED, facts).rung is Rung.NOTIFY
-
-
-@pytest.mark.parametrize("abi", [1, 6, 7])
-def test_a_process_info_mode_is_a_gap_on_every_kernel(abi: int) -> None:
-    asked = PROXIED._replace(scopes=Scopes(has_process_info_mode=True))
-    facts = NATIVE._replace(landlock_abi=abi)
-    assert PROCESS_INFO_GAP in enforcement(asked, facts).gaps
-    assert PROCESS_INFO_GAP not in enforcement(PROXIED, facts).gaps
-
-
-def test_unenforced_scopes_are_named_below_abi_6() -> None:
-    assert "signals" in enforcement(PROXIED, NATIVE._replace(landlock_abi=5)).gaps[0]
-    assert enforcement(PROXIED, NATIVE).gaps == ()
-
-
-@pytest.mark.parametrize(("abi", "is_named"), [(1, True), (2, True), (3, False)])
-def test_truncation_is_named_where_landlock_cannot_refuse_it(abi: int, is_named: bool) -> None:
-    facts = NATIVE._replace(landlock_abi=abi)
-    assert any("truncate(2)" in gap for gap in enforcement(PROXIED, facts).gaps) is is_named
-
-
-@pytest.mark.parametrize("network", [NetworkMode.ALLOWED, NetworkMode.BLOCKED])
-def test_unix_sockets_are_named_where_nobody_looks_at_them(network: NetworkMode) -> None:
-    assert any("Unix sockets" in gap for gap in enforcement(PROXIED._replace(network=network), NATIVE).gaps)
-    assert not any("Unix sockets" in gap for gap in enforcement(PROXIED, NATIVE).gaps)
 
 
 @pytest.mark.parametrize(
@@ -400,11 +113,6 @@ def test_a_plan_survives_the_way_to_the_launcher() -> None:
     assert SandboxPlan.from_message(json.loads(json.dumps(plan.to_message()))) == plan
 
 
-def test_host_facts_survive_the_way_from_the_launcher() -> None:
-    facts = WSL2._replace(namespaces=NamespaceFacts("unshare", max_user_namespaces=0, is_filtered=True))
-    assert HostFacts.from_message(json.loads(json.dumps(facts.to_message()))) == facts
-
-
 def test_a_plan_with_a_field_too_many_is_refused() -> None:
     message = draw(PROXIED, NATIVE, Enforcement(Rung.NOTIFY), proxy_port=1).to_message()
     with pytest.raises(ValueError, match="not a sandbox plan"):
@@ -414,29 +122,6 @@ def test_a_plan_with_a_field_too_many_is_refused() -> None:
 def test_a_proxy_only_plan_cannot_be_drawn_without_its_port() -> None:
     with pytest.raises(ValueError, match="port of its proxy"):
         draw(PROXIED, NATIVE, Enforcement(Rung.NOTIFY))
-
-
-OPEN = PortGrants(open=united([3000, 3001]))
-ANYWHERE = PortGrants(connect=united([22]))
-
-
-@pytest.mark.parametrize("network", [NetworkMode.BLOCKED, NetworkMode.ALLOWED])
-def test_ports_without_proxy_and_without_tcp_rules_refuse_the_start(network: NetworkMode) -> None:
-    facts = WSL2._replace(landlock_abi=3)
-    refused = refusal(PROXIED._replace(network=network, ports=ANYWHERE), facts)
-    assert "requires V4+" in refused.message
-    assert enforcement(PROXIED._replace(network=network), facts).rung is None
-
-
-def test_an_open_port_that_only_landlock_holds_is_said_to_be_open_everywhere() -> None:
-    blocked = PROXIED._replace(network=NetworkMode.BLOCKED, ports=OPEN)
-    chosen = enforcement(blocked, WSL2._replace(landlock_abi=4))
-    assert "any host that listens on port 3000-3001" in chosen.warnings[0]
-    assert chosen.warnings[0] in chosen.gaps
-    anywhere = enforcement(blocked._replace(ports=ANYWHERE), WSL2._replace(landlock_abi=4))
-    assert anywhere.warnings == ()  # it is what was asked for
-    proxied = enforcement(PROXIED._replace(ports=OPEN), WSL2._replace(landlock_abi=4))
-    assert "the proxy's port or on port 3000-3001" in proxied.warnings[0]
 
 
 def test_an_open_port_alone_changes_nothing_where_the_network_is_open() -> None:
@@ -451,109 +136,3 @@ def test_granted_ports_leave_tcp_and_nothing_else(network: NetworkMode) -> None:
     assert plan.static_filter is StaticFilter.TCP_ONLY
     assert plan.connect_ports == united([22, 3000])
     assert plan.bind_ports == united([80, 3000])
-
-
-def test_a_private_network_contradicts_ports_of_other_hosts() -> None:
-    assert "contradict each other" in refusal(ONLY_NETNS._replace(ports=ANYWHERE), NATIVE).message
-    assert enforcement(ONLY_NETNS._replace(ports=OPEN), NATIVE).rung is Rung.NETNS
-    assert enforcement(ONLY_NETNS._replace(ports=PortGrants(listen=united([80]))), NATIVE).rung is Rung.NETNS
-
-
-def test_a_port_is_relayed_out_of_a_private_network_or_into_it() -> None:
-    both = PortGrants(listen=united([80, 3000]), open=united([], [(2999, 3001)]))
-    assert "none that the command can serve" in refusal(ONLY_NETNS._replace(ports=both), NATIVE).message
-    apart = both._replace(listen=united([80]))
-    notes = enforcement(ONLY_NETNS._replace(ports=apart), NATIVE).notes
-    assert "port 2999-3001 leads to loopback of this host; the command cannot serve it" in notes
-
-
-MEDIATED = PROXIED._replace(network=NetworkMode.ALLOWED, af_unix_mediation=True)
-
-
-@pytest.mark.parametrize(
-    ("network", "ports", "program", "static_filter"),
-    [
-        (NetworkMode.ALLOWED, PortGrants(), NotifyProgram.UNIX_PATHS, StaticFilter.OPEN_NET),
-        (NetworkMode.ALLOWED, OPEN, NotifyProgram.UNIX_PATHS, StaticFilter.OPEN_NET),
-        (NetworkMode.BLOCKED, PortGrants(), NotifyProgram.UNIX_PATHS, StaticFilter.BLOCK_ALL),
-        (NetworkMode.ALLOWED, ANYWHERE, NotifyProgram.NOTIFY, None),
-        (NetworkMode.BLOCKED, OPEN, NotifyProgram.NOTIFY, None),
-        (NetworkMode.PROXY, OPEN, NotifyProgram.NOTIFY, None),
-    ],
-)
-def test_unix_sockets_are_mediated_beside_whatever_holds_the_network(
-    network: NetworkMode, ports: PortGrants, program: NotifyProgram, static_filter: StaticFilter | None
-) -> None:
-    asked = MEDIATED._replace(network=network, ports=ports)
-    chosen = enforcement(asked, NATIVE)
-    assert UNIX_SOCKET_GAP not in chosen.gaps
-    proxy_port = 4000 if network is NetworkMode.PROXY else None
-    plan = draw(asked, NATIVE, chosen, proxy_port=proxy_port)
-    assert (plan.listener, plan.static_filter) == (program, static_filter)
-    with_opens = draw(asked, NATIVE, chosen._replace(elevation=True), proxy_port=proxy_port)
-    assert with_opens.listener == f"{program}_opens"
-    assert with_opens.static_filter is static_filter
-
-
-def test_mediation_without_a_listener_is_refused_in_the_words_for_this_kernel() -> None:
-    for network in NetworkMode:
-        message = refusal(MEDIATED._replace(network=network), WSL2).message
-        assert message.startswith('WSL2: linux.af_unix_mediation "pathname" needs a seccomp listener')
-        assert "EBUSY, microsoft/WSL#9548" in message
-
-
-@pytest.mark.parametrize("policy", [policy for policy in SandboxPolicy if policy is not SandboxPolicy.AUTO])
-def test_mediation_contradicts_a_policy_that_has_something_else_hold_connections(
-    policy: SandboxPolicy,
-) -> None:
-    asked = MEDIATED._replace(network=NetworkMode.PROXY, sandbox_policy=policy)
-    assert "are contradictory" in refusal(asked, NATIVE).message
-
-
-@pytest.mark.parametrize("network", [NetworkMode.BLOCKED, NetworkMode.ALLOWED])
-@pytest.mark.parametrize("abi", [3, 6])
-def test_with_a_listener_the_addresses_of_ports_are_checked_whatever_the_abi(
-    network: NetworkMode, abi: int
-) -> None:
-    asked = PROXIED._replace(network=network, ports=PortGrants(open=OPEN.open, connect=ANYWHERE.connect))
-    facts = NATIVE._replace(landlock_abi=abi)
-    chosen = enforcement(asked, facts)
-    assert (chosen.rung, chosen.sockets, chosen.is_served) == (None, NotifyProgram.PORTS, True)
-    assert chosen.warnings == ()
-    plan = draw(asked, facts, chosen)
-    assert (plan.listener, plan.static_filter) == (NotifyProgram.PORTS, StaticFilter.TCP_ONLY)
-    assert plan.connect_ports == united([22, 3000, 3001])
-    by_landlock = enforcement(asked._replace(sandbox_policy=SandboxPolicy.LANDLOCK), NATIVE)
-    assert (by_landlock.sockets, len(by_landlock.warnings)) == (None, 1)
-
-
-LEARNING = PROXIED._replace(learns=True)
-
-
-@pytest.mark.parametrize(
-    ("network", "program", "static"),
-    [
-        (NetworkMode.PROXY, NotifyProgram.NOTIFY_PATHS, None),
-        (NetworkMode.BLOCKED, NotifyProgram.PATHS, StaticFilter.BLOCK_ALL),
-    ],
-)
-def test_a_run_that_is_watched_has_its_paths_trapped(
-    network: NetworkMode, program: NotifyProgram, static: StaticFilter | None
-) -> None:
-    capabilities = LEARNING._replace(network=network)
-    chosen = enforcement(capabilities, NATIVE)
-    plan = draw(capabilities, NATIVE, chosen, proxy_port=None if chosen.rung is None else 4000)
-    assert (plan.listener, plan.static_filter) == (program, static)
-    assert chosen.is_served is (network is NetworkMode.BLOCKED)
-
-
-@pytest.mark.parametrize("facts", [WSL2, NATIVE._replace(listener=Listener.BUSY)])
-def test_nothing_is_learned_without_a_listener(facts: HostFacts) -> None:
-    capabilities = LEARNING._replace(wsl2_proxy_policy=Wsl2ProxyPolicy.INSECURE_PROXY)
-    assert "nothing can be learned here" in refusal(capabilities, facts).message
-    assert isinstance(choose_enforcement(capabilities._replace(learns=False), facts), Enforcement)
-
-
-def test_sockets_beside_a_blocked_network_are_not_learned() -> None:
-    blocked = LEARNING._replace(network=NetworkMode.BLOCKED, ports=PortGrants(open=united((80,))))
-    assert "are not learned" in refusal(blocked, NATIVE).message

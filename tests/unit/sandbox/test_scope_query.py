@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from nono.kernel import uapi_landlock
 from nono.policy.capability import CapabilitySet, NetworkMode, SandboxPolicy, Scopes, Wsl2ProxyPolicy
+from nono.sandbox.enforcement import Enforcement, NotifyProgram, Refusal, Rung
 from nono.sandbox.facts import HostFacts, Listener
-from nono.sandbox.plan import Enforcement, NotifyProgram, Refusal, Rung, choose_enforcement, draw
+from nono.sandbox.ladder import choose_enforcement
+from nono.sandbox.plan import draw
 from nono.sandbox.scope_query import ABSTRACT_UNIX_SOCKET, SCOPES, SIGNAL, scope_answer
 
 BITS = {

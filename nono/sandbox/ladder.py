@@ -1,0 +1,332 @@
+"""Chooses the rung of the ladder that a run stands on, from its capabilities and the host's facts."""
+
+from nono.kernel import landlock_rights, uapi_landlock
+from nono.policy.capability import CapabilitySet, NetworkMode, SandboxPolicy, Scopes, Wsl2ProxyPolicy
+from nono.policy.ports import PortGrants, PortRange
+from nono.sandbox.enforcement import Enforcement, NotifyProgram, Refusal, Rung
+from nono.sandbox.facts import HostFacts, Listener
+
+EBUSY_ISSUE = "microsoft/WSL#9548"
+# Only the supervisor sees where a Unix socket leads; Landlock does not check connect(2) to one (ABI 1 to 7).
+UNIX_SOCKET_GAP = (
+    "connections to Unix sockets with a path are not checked: the command reaches every service of this "
+    "user that listens on one (D-Bus, ssh-agent, containers)."
+)
+# listen(2) without bind(2) takes a port by itself. A filter cannot tell such a socket from one of Unix.
+UNBOUND_GAP = (
+    "a socket that was not bound listens all the same, on a port that the kernel chooses: whoever reaches "
+    "this host reaches the command there."
+)
+PROCESS_INFO_GAP = (
+    "process_info_mode has no effect on Linux: what the command can read about other processes is what is "
+    "granted of /proc."
+)
+# The first kernels with SECCOMP_ADDFD_FLAG_SEND, and with SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, without
+# which the signal that stops the command for a question ends the call that the question is about.
+HANDS_OVER, WAITS_KILLABLE = (5, 14), (5, 19)
+ABSTRACT_SOCKETS_NOTE = (
+    'ipc_mode "full" does not reach abstract Unix sockets outside: they belong to the network that the '
+    "command has left"
+)
+
+
+def choose_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforcement | Refusal:
+    """The rung this run stands on. Only what a probe could install counts; WSL2 words the message."""
+    if facts.landlock_abi == 0:
+        return Refusal(
+            "Landlock not available. Requires Linux kernel 5.13+ with Landlock enabled.",
+            hint="add 'landlock' to the lsm= kernel parameter, or see `nono setup --check-only`",
+        )
+    if capabilities.scopes.signal_or_nothing and not landlock_rights.SCOPES[facts.landlock_abi]:
+        return Refusal(
+            'signal_mode "allow_same_sandbox" requires Landlock ABI V6+ (LANDLOCK_SCOPE_SIGNAL, kernel '
+            f"6.12+), and this kernel has V{facts.landlock_abi}.",
+            hint='signal_mode "isolated" holds signals back where that can be done and says where it cannot',
+        )
+    chosen = _network_enforcement(capabilities, facts)
+    if isinstance(chosen, Refusal):
+        return chosen
+    if capabilities.learns:
+        learning = _learning(chosen, facts)
+        if isinstance(learning, Refusal):
+            return learning
+        chosen = learning
+    if capabilities.names_threads:
+        if facts.listener is not Listener.AVAILABLE or _release(facts) < HANDS_OVER:
+            return _refuse_naming_threads(facts)
+        chosen = chosen._replace(names_threads=True)
+    if capabilities.elevation:
+        note = _elevation_note(facts)
+        chosen = chosen._replace(
+            elevation=facts.listener is Listener.AVAILABLE and _release(facts) >= HANDS_OVER,
+            notes=chosen.notes if note is None else (*chosen.notes, note),
+        )
+    if not capabilities.masking.masks and not capabilities.masking.absent:
+        return chosen
+    # Imported here: most runs deny nothing below what they grant.
+    from nono.sandbox.mask_verdict import with_masks
+
+    return with_masks(chosen, capabilities.masking, facts.masks)
+
+
+def _refuse_naming_threads(facts: HostFacts) -> Refusal:
+    """A driver that may not name its threads fails with an error that says nothing of it."""
+    where = "WSL2: " if facts.is_wsl2 else ""
+    issue = f", {EBUSY_ISSUE}" if facts.is_wsl2 and facts.listener is Listener.BUSY else ""
+    because = facts.listener_detail or "there is no supervisor that could open them"
+    if facts.listener is Listener.AVAILABLE:
+        because = "Linux 5.14 is needed to hand an opened file over"
+    return Refusal(
+        f"{where}NVIDIA GPU thread-name mediation is not to be had here ({because}{issue}), and without it "
+        "the driver fails from version 570 on.",
+        hint="leave --allow-gpu out, or run it on native Linux and not inside another sandbox",
+    )
+
+
+def _learning(chosen: Enforcement, facts: HostFacts) -> Enforcement | Refusal:
+    """Files are watched by a listener or not at all: a profile of what was not seen would be none."""
+    if facts.listener is not Listener.AVAILABLE:
+        where = "WSL2: " if facts.is_wsl2 else ""
+        issue = f", {EBUSY_ISSUE}" if facts.is_wsl2 and facts.listener is Listener.BUSY else ""
+        because = facts.listener_detail or "there is no supervisor that could watch"
+        return Refusal(
+            f"{where}nothing can be learned here: what a command does with files is seen by a seccomp "
+            f"listener, which is not to be had ({because}{issue}).",
+            hint="learn the profile on native Linux and not inside another sandbox; it holds here as well",
+        )
+    if chosen.sockets is not None:
+        return Refusal(
+            "ports or Unix sockets beside a blocked network are not learned.",
+            hint="leave --block-net out, and the proxy sees what is reached",
+        )
+    return chosen._replace(learns=True)
+
+
+def _release(facts: HostFacts) -> tuple[int, int]:
+    """Major and minor number of the kernel; (0, 0) when it has none."""
+    numbers = [digits for digits in facts.kernel_release.replace("-", ".").split(".") if digits.isdecimal()]
+    return (int(numbers[0]), int(numbers[1])) if len(numbers) > 1 else (0, 0)
+
+
+def _elevation_note(facts: HostFacts) -> str | None:
+    """What is missing of elevation here, if anything is."""
+    if facts.listener is Listener.AVAILABLE:
+        if _release(facts) < HANDS_OVER:
+            return "capability elevation disabled (Linux 5.14 is needed to hand an opened file over)"
+        if _release(facts) < WAITS_KILLABLE:
+            return (
+                "before Linux 5.19 nobody can be asked about files on a terminal, and the answer there is "
+                "no; security.approval_backends names other ways"
+            )
+        return None
+    where = "WSL2: " if facts.is_wsl2 else ""
+    issue = f", {EBUSY_ISSUE}" if facts.is_wsl2 and facts.listener is Listener.BUSY else ""
+    because = facts.listener_detail or "there is no supervisor to ask"
+    return f"{where}capability elevation disabled ({because}{issue})"
+
+
+def _network_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforcement | Refusal:
+    kernel_gaps = (*_file_gaps(facts), *_scope_gaps(capabilities.scopes, facts))
+    policy = capabilities.sandbox_policy
+    if capabilities.af_unix_mediation:
+        refused = _refuse_mediation(policy, facts)
+        if refused is not None:
+            return refused
+    if capabilities.is_network_left_open:
+        return _left_to_others(capabilities, kernel_gaps)
+    if policy is SandboxPolicy.LANDLOCK and capabilities.restricts_network:
+        return _by_landlock_alone(capabilities, facts, kernel_gaps)
+    if capabilities.network is not NetworkMode.PROXY:
+        return _without_proxy(capabilities, facts, kernel_gaps)
+    if policy is SandboxPolicy.NETNS:
+        return _in_private_network(capabilities, facts)
+    if facts.listener is Listener.AVAILABLE:
+        return Enforcement(rung=Rung.NOTIFY, gaps=kernel_gaps)
+    if capabilities.wsl2_proxy_policy is Wsl2ProxyPolicy.NETNS:
+        return _in_private_network(capabilities, facts)
+    if landlock_rights.HANDLED_NET[facts.landlock_abi]:
+        return _ports_only(capabilities.ports, facts.listener_detail, kernel_gaps)
+    return _without_enforcement(capabilities.wsl2_proxy_policy, facts, kernel_gaps)
+
+
+def _ports_only(ports: PortGrants, because: str, kernel_gaps: tuple[str, ...]) -> Enforcement:
+    named = f"the proxy's port or on {_listed(ports.open)}" if ports.open else "the proxy's port"
+    warning = (
+        "only the port of a connection is checked here, not its address: the sandboxed process can "
+        f"reach any host that listens on {named} ({because})."
+    )
+    gaps = (*kernel_gaps, UNIX_SOCKET_GAP, UNBOUND_GAP, warning)
+    return Enforcement(rung=Rung.LANDLOCK, warnings=(warning,), gaps=gaps)
+
+
+def _by_landlock_alone(
+    capabilities: CapabilitySet, facts: HostFacts, kernel_gaps: tuple[str, ...]
+) -> Enforcement | Refusal:
+    """Asked for, and so nothing weaker in its place. The static filter stays: TCP rules see no UDP."""
+    if not landlock_rights.HANDLED_NET[facts.landlock_abi]:
+        return Refusal(
+            f"sandbox policy landlock: Landlock ABI V{facts.landlock_abi} lacks network support "
+            "(requires V4+, kernel 6.7+).",
+            hint="--sandbox-policy auto takes other means where there are some",
+        )
+    if capabilities.network is NetworkMode.PROXY:
+        return _ports_only(capabilities.ports, "sandbox policy landlock", kernel_gaps)
+    return _without_proxy(capabilities, facts, kernel_gaps)
+
+
+def _left_to_others(capabilities: CapabilitySet, kernel_gaps: tuple[str, ...]) -> Enforcement:
+    is_proxied = capabilities.network is NetworkMode.PROXY
+    escape = (
+        "bypass the proxy and open arbitrary outbound connections" if is_proxied else "open any connection"
+    )
+    asked = {NetworkMode.PROXY: "the proxy", NetworkMode.BLOCKED: "--block-net"}.get(
+        capabilities.network, "--allow-connect-port"
+    )
+    warning = (
+        f"sandbox policy external: nono does NOT enforce {asked}. Unless something around it does, the "
+        f"sandboxed process can {escape}."
+    )
+    gaps = (*kernel_gaps, UNIX_SOCKET_GAP, warning)
+    return Enforcement(rung=Rung.NONE if is_proxied else None, warnings=(warning,), gaps=gaps, is_open=True)
+
+
+def _refuse_mediation(policy: SandboxPolicy, facts: HostFacts) -> Refusal | None:
+    if policy is not SandboxPolicy.AUTO:
+        return Refusal(
+            f'linux.af_unix_mediation "pathname" and sandbox policy {policy.value} are contradictory: by the '
+            "first the supervisor makes connections, by the second something else holds them.",
+            hint="leave one of them out",
+        )
+    if facts.listener is Listener.AVAILABLE:
+        return None
+    where = "WSL2: " if facts.is_wsl2 else ""
+    issue = f", {EBUSY_ISSUE}" if facts.is_wsl2 and facts.listener is Listener.BUSY else ""
+    return Refusal(
+        f'{where}linux.af_unix_mediation "pathname" needs a seccomp listener, which is not to be had here '
+        f"({facts.listener_detail or 'there is no supervisor'}{issue}).",
+        hint='set it to "off", or run on native Linux and not inside another sandbox',
+    )
+
+
+def _without_proxy(
+    capabilities: CapabilitySet, facts: HostFacts, kernel_gaps: tuple[str, ...]
+) -> Enforcement | Refusal:
+    """A network that is open, blocked, or open and blocked by port: the last has addresses to be checked."""
+    gaps = (*kernel_gaps, UNIX_SOCKET_GAP)
+    is_by_port = capabilities.restricts_network and any(capabilities.ports)
+    if capabilities.af_unix_mediation:
+        program = NotifyProgram.NOTIFY if is_by_port else NotifyProgram.UNIX_PATHS
+        return Enforcement(rung=None, gaps=kernel_gaps, sockets=program)
+    if not is_by_port:
+        return Enforcement(rung=None, gaps=gaps)
+    if facts.listener is Listener.AVAILABLE and capabilities.sandbox_policy is SandboxPolicy.AUTO:
+        return Enforcement(rung=None, gaps=gaps, sockets=NotifyProgram.PORTS)
+    if not landlock_rights.HANDLED_NET[facts.landlock_abi]:
+        return Refusal(
+            "Network filtering by port was requested, and this kernel's Landlock "
+            f"V{facts.landlock_abi} has no TCP rules (requires V4+, kernel 6.7+).",
+            hint="without ports: --block-net alone, or a run with the proxy, is enforced by seccomp here",
+        )
+    warnings: tuple[str, ...] = ()
+    if capabilities.ports.open:
+        warnings = (
+            "only the port of a connection is checked here, not its address: the sandboxed process can reach "
+            f"any host that listens on {_listed(capabilities.ports.open)}, and be reached there.",
+        )
+    return Enforcement(rung=None, warnings=warnings, gaps=(*gaps, UNBOUND_GAP, *warnings))
+
+
+def _listed(ports: tuple[PortRange, ...]) -> str:
+    return f"port {', '.join(map(str, ports))}"
+
+
+def _in_private_network(capabilities: CapabilitySet, facts: HostFacts) -> Enforcement | Refusal:
+    """Rung 2, taken because a person asked for it: where it cannot be had, nothing takes its place."""
+    if not facts.network_namespace:
+        # Imported here: it is for this refusal.
+        from nono.sandbox.namespace_advice import advice
+
+        cause, remedy = advice(facts.namespaces)
+        where = "WSL2" if facts.is_wsl2 else "this kernel"
+        failed = f" ({facts.namespaces.failed})" if facts.namespaces.failed else ""
+        return Refusal(
+            f"{where}: the private network namespace of netns cannot be had: {cause}{failed}.", hint=remedy
+        )
+    ports = capabilities.ports
+    if ports.connect:
+        return Refusal(
+            f"a private network and {_listed(ports.connect)} contradict each other: with netns no other host "
+            "is in the command's network.",
+            hint="leave out --allow-connect-port, or netns; --open-port is relayed to this host",
+        )
+    if any(ours.first <= own.last and own.first <= ours.last for ours in ports.open for own in ports.listen):
+        return Refusal(
+            f"with netns {_listed(ports.open)} is a port of this host, and none that the command can serve.",
+            hint="--open-port for what the command connects to, --listen-port for what it serves",
+        )
+    # The namespace holds abstract sockets apart, whatever Landlock knows of them.
+    scopes = capabilities.scopes._replace(abstract_unix_socket=False)
+    gaps = (*_file_gaps(facts), *_scope_gaps(scopes, facts), UNIX_SOCKET_GAP)
+    # Asked for with ipc_mode "full", and out of reach all the same.
+    notes = [] if capabilities.scopes.abstract_unix_socket else [ABSTRACT_SOCKETS_NOTE]
+    if ports.open:
+        notes.append(f"{_listed(ports.open)} leads to loopback of this host; the command cannot serve it")
+    return Enforcement(rung=Rung.NETNS, gaps=gaps, notes=tuple(notes))
+
+
+def _without_enforcement(
+    policy: Wsl2ProxyPolicy, facts: HostFacts, kernel_gaps: tuple[str, ...]
+) -> Enforcement | Refusal:
+    """Rung 4: no listener and no TCP rules. The words are those of the owner's page on WSL2."""
+    where = "WSL2" if facts.is_wsl2 else "this kernel"
+    if policy is Wsl2ProxyPolicy.INSECURE_PROXY:
+        mode = "WSL2 insecure proxy mode" if facts.is_wsl2 else "insecure proxy mode"
+        warning = (
+            f"{mode} — credential proxy active but network is NOT\nkernel-enforced. "
+            "The sandboxed process can bypass the proxy and open arbitrary outbound connections."
+        )
+        gaps = (*kernel_gaps, UNIX_SOCKET_GAP, warning)
+        return Enforcement(rung=Rung.NONE, warnings=(warning,), gaps=gaps, is_open=True)
+    because = facts.listener_detail or "seccomp user notification is unavailable"
+    issue = f", {EBUSY_ISSUE}" if facts.is_wsl2 and facts.listener is Listener.BUSY else ""
+    message = (
+        f"{where}: proxy-only network mode cannot be kernel-enforced.\n"
+        f"  The listener that would check each connection is not to be had ({because}{issue}), and Landlock "
+        f"V{facts.landlock_abi} has no TCP rules (V4+, kernel 6.7+).\n"
+        "  Without either, the sandboxed process could bypass the proxy and open arbitrary outbound "
+        "connections.\n"
+    )
+    if facts.network_namespace:
+        message += (
+            '  A private network namespace can be had here: wsl2_proxy_policy: "netns" would enforce it.\n'
+        )
+    message += (
+        'To allow degraded execution, set wsl2_proxy_policy: "insecure_proxy" in your profile\'s '
+        "security config."
+    )
+    return Refusal(message, hint="--block-net is kernel-enforced here, for a command that needs no network")
+
+
+def _file_gaps(facts: HostFacts) -> tuple[str, ...]:
+    if landlock_rights.HANDLED_FS[facts.landlock_abi] & uapi_landlock.LANDLOCK_ACCESS_FS_TRUNCATE:
+        return ()
+    what = "truncate(2) of files outside the grants, nono's own state among them, is"
+    return (f"{what} not restricted: Landlock V{facts.landlock_abi} has no right for it (V3+).",)
+
+
+def _scope_gaps(scopes: Scopes, facts: HostFacts) -> tuple[str, ...]:
+    gaps = (PROCESS_INFO_GAP,) if scopes.has_process_info_mode else ()
+    if landlock_rights.SCOPES[facts.landlock_abi]:
+        return gaps
+    wanted = [
+        text
+        for asked, text in (
+            (scopes.signal, "signals to processes outside"),
+            (scopes.abstract_unix_socket, "abstract Unix sockets"),
+        )
+        if asked
+    ]
+    if not wanted:
+        return gaps
+    unheld = " and ".join(wanted)
+    return (f"{unheld} are not restricted: Landlock V{facts.landlock_abi} has no scopes (V6+).", *gaps)
