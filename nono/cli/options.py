@@ -1,6 +1,6 @@
 """Every option of the sandbox commands, the ones that are not available yet included."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 
 from nono.errors import ConfigError, UsageError
@@ -36,6 +36,9 @@ class Option(NamedTuple):
     available: bool = True
     is_shown: bool = True  # in the help
     deprecated: tuple[str, ...] = ()  # old spellings, still understood, with a warning
+    in_request: bool = True  # it becomes the field of RunRequest that has its name
+    in_manifest: bool = False  # a manifest says it, so it may not stand beside --config
+    may_need_listener: bool = False  # system calls of a run that has it may be served
 
     @property
     def dest(self) -> str:
@@ -49,119 +52,145 @@ def _later(
     metavar: str = "VALUE",
     env: str = "",
 ) -> Option:
-    """An option of the specification whose function is not there yet: known, and refused by name."""
+    """A planned option: known, and refused by name."""
     return Option(
-        tuple(flags.split()), kind, "not available yet", commands, metavar=metavar, env=env, available=False
+        tuple(flags.split()),
+        kind,
+        "not available yet",
+        commands,
+        metavar=metavar,
+        env=env,
+        available=False,
+        in_request=False,
     )
 
 
 OPTIONS: tuple[Option, ...] = (
     Option(("--allow", "-a"), Kind.LIST, "directory to read and write, recursively", (*SANDBOX, WHY), "DIR",
-           env="NONO_ALLOW", splits_commas=True),
-    Option(("--read", "-r"), Kind.LIST, "directory to read, recursively", (*SANDBOX, WHY), "DIR"),
-    Option(("--write", "-w"), Kind.LIST, "directory to write, recursively", (*SANDBOX, WHY), "DIR"),
-    Option(("--allow-file",), Kind.LIST, "single file to read and write", (*SANDBOX, WHY), "FILE"),
-    Option(("--read-file",), Kind.LIST, "single file to read", (*SANDBOX, WHY), "FILE"),
-    Option(("--write-file",), Kind.LIST, "single file to write", (*SANDBOX, WHY), "FILE"),
-    Option(("--allow-unix-socket",), Kind.LIST, "Unix socket to connect to", (*SANDBOX, WHY), "SOCKET"),
+           env="NONO_ALLOW", splits_commas=True, in_manifest=True),
+    Option(("--read", "-r"), Kind.LIST, "directory to read, recursively", (*SANDBOX, WHY), "DIR",
+           in_manifest=True),
+    Option(("--write", "-w"), Kind.LIST, "directory to write, recursively", (*SANDBOX, WHY), "DIR",
+           in_manifest=True),
+    Option(("--allow-file",), Kind.LIST, "single file to read and write", (*SANDBOX, WHY), "FILE",
+           in_manifest=True),
+    Option(("--read-file",), Kind.LIST, "single file to read", (*SANDBOX, WHY), "FILE", in_manifest=True),
+    Option(("--write-file",), Kind.LIST, "single file to write", (*SANDBOX, WHY), "FILE", in_manifest=True),
+    Option(("--allow-unix-socket",), Kind.LIST, "Unix socket to connect to", (*SANDBOX, WHY), "SOCKET",
+           in_manifest=True),
     Option(("--allow-unix-socket-bind",), Kind.LIST, "Unix socket to connect to and to listen on",
-           (*SANDBOX, WHY), "SOCKET"),
+           (*SANDBOX, WHY), "SOCKET", in_manifest=True),
     Option(("--allow-unix-socket-dir",), Kind.LIST, "Unix sockets directly in a directory to connect to",
-           (*SANDBOX, WHY), "DIR"),
+           (*SANDBOX, WHY), "DIR", in_manifest=True),
     Option(("--allow-unix-socket-dir-bind",), Kind.LIST, "the same, and to listen on",
-           (*SANDBOX, WHY), "DIR"),
+           (*SANDBOX, WHY), "DIR", in_manifest=True),
     Option(("--allow-unix-socket-subtree",), Kind.LIST, "Unix sockets below a directory to connect to",
-           (*SANDBOX, WHY), "DIR"),
+           (*SANDBOX, WHY), "DIR", in_manifest=True),
     Option(("--allow-unix-socket-subtree-bind",), Kind.LIST, "the same, and to listen on",
-           (*SANDBOX, WHY), "DIR"),
-    Option(("--allow-gpu",), Kind.FLAG, "grant the GPUs; a profile must say allow_gpu", (*SANDBOX, WHY)),
-    Option(("--allow-cwd",), Kind.FLAG, "grant the working directory", (*SANDBOX, WHY)),
+           (*SANDBOX, WHY), "DIR", in_manifest=True),
+    Option(("--allow-gpu",), Kind.FLAG, "grant the GPUs; a profile must say allow_gpu", (*SANDBOX, WHY),
+           in_manifest=True),
+    Option(("--allow-cwd",), Kind.FLAG, "grant the working directory", (*SANDBOX, WHY), in_manifest=True),
     Option(("--workdir",), Kind.VALUE, "working directory of the command", (*SANDBOX, WHY), "DIR"),
     Option(("--bypass-protection",), Kind.LIST, "lift the protection of a sensitive path that is granted",
-           (*SANDBOX, WHY), "PATH", deprecated=("--override-deny",)),
+           (*SANDBOX, WHY), "PATH", deprecated=("--override-deny",), in_manifest=True),
     Option(("--block-net",), Kind.FLAG, "no network at all", (*SANDBOX, WHY), env="NONO_BLOCK_NET",
-           deprecated=("--net-block",)),
+           deprecated=("--net-block",), in_manifest=True),
     Option(("--allow-net",), Kind.FLAG, "", (*SUPERVISED, WHY), env="NONO_ALLOW_NET", is_shown=False,
-           deprecated=("--net-allow",)),
+           deprecated=("--net-allow",), in_manifest=True),
     Option(("--network-profile",), Kind.VALUE, "hosts of a named profile, through the proxy",
-           (*SUPERVISED, WHY, PROXY), "NAME", env="NONO_NETWORK_PROFILE"),
+           (*SUPERVISED, WHY, PROXY), "NAME", env="NONO_NETWORK_PROFILE", in_manifest=True,
+           may_need_listener=True),
     Option(("--allow-domain",), Kind.LIST, "host, *.suffix, group or URL with a path to allow",
            (*SUPERVISED, WHY, PROXY), "HOST", env="NONO_ALLOW_DOMAIN",
-           deprecated=("--allow-proxy", "--proxy-allow")),
+           deprecated=("--allow-proxy", "--proxy-allow"), in_manifest=True, may_need_listener=True),
     Option(("--deny-domain",), Kind.LIST, "host, *.suffix or group to refuse", (*SUPERVISED, WHY, PROXY),
-           "HOST", env="NONO_DENY_DOMAIN"),
+           "HOST", env="NONO_DENY_DOMAIN", may_need_listener=True),
     Option(("--listen-port",), Kind.PORTS, "TCP port the command may listen on", (*SANDBOX, WHY), "PORT",
-           deprecated=("--allow-bind",)),
+           deprecated=("--allow-bind",), in_manifest=True),
     Option(("--open-port",), Kind.PORTS, "TCP port of loopback to connect to and to listen on",
-           (*SANDBOX, WHY), "PORT", deprecated=("--allow-port",)),
+           (*SANDBOX, WHY), "PORT", deprecated=("--allow-port",), in_manifest=True, may_need_listener=True),
     Option(("--allow-connect-port",), Kind.PORTS, "TCP port to connect to, on any host and past the proxy",
-           (*SANDBOX, WHY), "PORT"),
+           (*SANDBOX, WHY), "PORT", in_manifest=True, may_need_listener=True),
     Option(("--credential",), Kind.LIST, "service whose key the proxy injects", (*SUPERVISED, WHY, PROXY),
-           "SERVICE", env="NONO_CREDENTIAL", deprecated=("--proxy-credential",)),
-    Option(("--proxy-port",), Kind.PORTS, "port of the proxy instead of a free one", SUPERVISED, "PORT"),
+           "SERVICE", env="NONO_CREDENTIAL", deprecated=("--proxy-credential",), in_manifest=True,
+           may_need_listener=True),
+    Option(("--proxy-port",), Kind.PORTS, "port of the proxy instead of a free one", SUPERVISED, "PORT",
+           in_manifest=True, in_request=False),
     Option(("--allow-endpoint",), Kind.LIST, "request a service may be asked: SERVICE:METHOD:/path",
-           (*SUPERVISED, WHY, PROXY), "RULE"),
+           (*SUPERVISED, WHY, PROXY), "RULE", in_manifest=True),
     Option(("--upstream-proxy",), Kind.VALUE, "proxy behind nono's own", (*SUPERVISED, WHY, PROXY),
-           "HOST:PORT", env="NONO_UPSTREAM_PROXY", deprecated=("--external-proxy",)),
+           "HOST:PORT", env="NONO_UPSTREAM_PROXY", deprecated=("--external-proxy",), in_manifest=True,
+           may_need_listener=True),
     Option(("--upstream-bypass",), Kind.LIST, "host or *.suffix that is reached without it",
            (*SUPERVISED, WHY, PROXY), "HOST", env="NONO_UPSTREAM_BYPASS", splits_commas=True,
            deprecated=("--external-proxy-bypass",)),
     Option(("--allow-http2",), Kind.FLAG, "offer HTTP/2 on intercepted connections",
-           (*SUPERVISED, PROXY)),
+           (*SUPERVISED, PROXY), in_manifest=True),
     Option(("--proxy-ca-validity",), Kind.VALUE, "days that its certificates are valid, 1 to 365",
            (*SUPERVISED, PROXY), "DAYS", env="NONO_PROXY_CA_VALIDITY"),
-    Option(("--listen",), Kind.VALUE, "address to listen on (127.0.0.1)", (PROXY,), "ADDRESS"),
-    Option(("--port",), Kind.VALUE, "port to listen on (0: any free one)", (PROXY,), "PORT"),
+    Option(("--listen",), Kind.VALUE, "address to listen on (127.0.0.1)", (PROXY,), "ADDRESS",
+           in_request=False),
+    Option(("--port",), Kind.VALUE, "port to listen on (0: any free one)", (PROXY,), "PORT",
+           in_request=False),
     Option(("--pass",), Kind.VALUE, "password of the proxy instead of a random one; better in the variable",
-           (PROXY,), "PASSWORD", env="NONO_PROXY_PASS"),
-    Option(("--no-auth",), Kind.FLAG, "ask for no password; on loopback only", (PROXY,)),
-    Option(("--print-token",), Kind.FLAG, "print the password although stdout is no terminal", (PROXY,)),
+           (PROXY,), "PASSWORD", env="NONO_PROXY_PASS", in_request=False),
+    Option(("--no-auth",), Kind.FLAG, "ask for no password; on loopback only", (PROXY,), in_request=False),
+    Option(("--print-token",), Kind.FLAG, "print the password although stdout is no terminal", (PROXY,),
+           in_request=False),
     Option(("--max-connections",), Kind.VALUE, "connections served at a time (256); 0: any number", (PROXY,),
-           "N", env="NONO_PROXY_MAX_CONNECTIONS"),
+           "N", env="NONO_PROXY_MAX_CONNECTIONS", in_request=False),
     Option(("--proxy-ca-cert",), Kind.VALUE, "certificate of a CA of your own, PEM", (PROXY,), "FILE",
-           env="NONO_PROXY_CA_CERT"),
+           env="NONO_PROXY_CA_CERT", in_request=False),
     Option(("--proxy-ca-key",), Kind.VALUE, "its P-256 key, PKCS #8 in PEM", (PROXY,), "FILE",
-           env="NONO_PROXY_CA_KEY"),
+           env="NONO_PROXY_CA_KEY", in_request=False),
     Option(("--record-flows",), Kind.VALUE, "write intercepted exchanges, in mitmproxy's format", (RUN,),
            "FILE"),
     Option(("--env-credential",), Kind.VALUE, "credentials the command itself gets: name,env://X,op://...=VAR",
-           SUPERVISED, "LIST", env="NONO_ENV_CREDENTIAL"),
+           SUPERVISED, "LIST", env="NONO_ENV_CREDENTIAL", in_manifest=True),
     Option(("--env-credential-map",), Kind.PAIRS, "a credential reference and the variable that gets it",
-           SUPERVISED, ("REFERENCE", "VARIABLE")),
+           SUPERVISED, ("REFERENCE", "VARIABLE"), in_manifest=True),
     Option(("--memory",), Kind.VALUE, "memory of the command and all it starts, together: 512M, 4G",
-           SUPERVISED, "SIZE"),
+           SUPERVISED, "SIZE", in_manifest=True),
     Option(("--max-processes",), Kind.VALUE, "how many processes and threads there may be of them",
-           SUPERVISED, "N"),
-    Option(("--memory",), Kind.VALUE, "", (WRAP,), "SIZE", is_shown=False),
-    Option(("--max-processes",), Kind.VALUE, "", (WRAP,), "N", is_shown=False),
+           SUPERVISED, "N", in_manifest=True),
+    Option(("--memory",), Kind.VALUE, "", (WRAP,), "SIZE", is_shown=False, in_manifest=True),
+    Option(("--max-processes",), Kind.VALUE, "", (WRAP,), "N", is_shown=False, in_manifest=True),
     Option(("--profile", "-p"), Kind.VALUE, "profile: a name, or a file with a slash in its path",
-           (*SANDBOX, WHY, PROXY), "NAME", env="NONO_PROFILE"),
+           (*SANDBOX, WHY, PROXY), "NAME", env="NONO_PROFILE", in_manifest=True, may_need_listener=True,
+           in_request=False),
     Option(("--config", "-c"), Kind.VALUE, "capability manifest, in the place of a profile and of grants",
-           (*SANDBOX, WHY), "FILE"),
+           (*SANDBOX, WHY), "FILE", may_need_listener=True, in_request=False),
     Option(("--extends",), Kind.LIST, "further profile under the one of --profile", (*SANDBOX, WHY, PROXY),
-           "NAME"),
+           "NAME", in_manifest=True, in_request=False),
     Option(("--allow-command",), Kind.LIST, "deprecated: start a program whose name is blocked", SANDBOX,
-           "NAME"),
+           "NAME", in_manifest=True),
     Option(("--block-command",), Kind.LIST, "deprecated: do not start a program of that name", SANDBOX,
-           "NAME"),
+           "NAME", in_manifest=True),
     Option(("--sandbox-policy",), Kind.VALUE, "what enforces the network: auto, landlock, external, netns",
            (*SANDBOX, WHY), "POLICY"),
-    Option(("--no-diagnostics",), Kind.FLAG, "nothing about denials after the run", SANDBOX),
+    Option(("--no-diagnostics",), Kind.FLAG, "nothing about denials after the run", SANDBOX,
+           in_request=False),
     Option(("--suppress-save-prompt", "--ignore-denied"), Kind.LIST,
-           "path that is never offered to be saved in a profile", SANDBOX, "PATH"),
-    Option(("--diagnostics-json",), Kind.FLAG, "what was denied, as JSON on stderr after the run", (RUN,)),
+           "path that is never offered to be saved in a profile", SANDBOX, "PATH", in_manifest=True,
+           in_request=False),
+    Option(("--diagnostics-json",), Kind.FLAG, "what was denied, as JSON on stderr after the run", (RUN,),
+           in_request=False),
     Option(("--capability-elevation",), Kind.FLAG, "ask a person about files beyond the grants",
-           (RUN, WHY), env="NONO_CAPABILITY_ELEVATION"),
-    Option(("--no-audit",), Kind.FLAG, "record nothing", (RUN, LEARN)),
+           (RUN, WHY), env="NONO_CAPABILITY_ELEVATION", may_need_listener=True),
+    Option(("--no-audit",), Kind.FLAG, "record nothing", (RUN, LEARN), in_request=False),
     Option(("--output", "-o"), Kind.VALUE, "profile to write or to add to: a name, or a file with a slash",
-           (LEARN,), "NAME"),
+           (LEARN,), "NAME", in_request=False),
     Option(("--tunnel",), Kind.LIST, "host whose TLS is not looked into, and which is granted as a whole",
            (LEARN,), "HOST"),
-    Option(("--watch",), Kind.FLAG, "let COMMAND do what it is watched doing, without being asked", (LEARN,)),
-    Option(("--yes", "-y"), Kind.FLAG, "the same, and write the profile without being asked", (LEARN,)),
+    Option(("--watch",), Kind.FLAG, "let COMMAND do what it is watched doing, without being asked", (LEARN,),
+           in_request=False),
+    Option(("--yes", "-y"), Kind.FLAG, "the same, and write the profile without being asked", (LEARN,),
+           in_request=False),
     Option(("--verbose", "-v"), Kind.COUNT, "say more; repeat for still more",
-           (*SANDBOX, PROXY)),
-    Option(("--dry-run",), Kind.FLAG, "show what would be granted and enforced, start nothing", SANDBOX),
+           (*SANDBOX, PROXY), in_request=False),
+    Option(("--dry-run",), Kind.FLAG, "show what would be granted and enforced, start nothing", SANDBOX,
+           in_request=False),
     _later("--env-credential", Kind.VALUE, (WRAP,), env="NONO_ENV_CREDENTIAL"),
     _later("--env-credential-map", Kind.PAIRS, (WRAP,)),
 
@@ -184,17 +213,7 @@ GLOBALS: tuple[Option, ...] = (
            env="NONO_LOG_FILE"),
 )  # fmt: skip
 
-# What a manifest says, and so nothing else may say beside --config.
-SAID_BY_MANIFEST = frozenset(
-    """allow read write allow_file read_file write_file allow_unix_socket allow_unix_socket_bind
-    allow_unix_socket_dir allow_unix_socket_dir_bind allow_unix_socket_subtree
-    allow_unix_socket_subtree_bind bypass_protection suppress_save_prompt allow_cwd block_net allow_net
-    network_profile allow_domain listen_port open_port allow_connect_port upstream_proxy proxy_port
-    allow_http2 credential allow_endpoint env_credential env_credential_map allow_command block_command
-    profile extends allow_gpu memory max_processes""".split()  # noqa: SIM905 - a list of words reads better than one of literals
-)
-
-# Old spellings of environment variables (cli.md section 1.2); each is read only when the new one is unset.
+# Old spellings of environment variables; each is read only when the new one is unset.
 LEGACY_ENVIRONMENT: Mapping[str, str] = {
     "NONO_NET_BLOCK": "NONO_BLOCK_NET",
     "NONO_ALLOW_PROXY": "NONO_ALLOW_DOMAIN",
@@ -250,6 +269,27 @@ class Given(NamedTuple):
     def ports(self, dest: str) -> tuple[int, ...]:
         value = self.values.get(dest)
         return tuple(int(item) for item in value) if isinstance(value, list) else ()
+
+    def of(self, option: Option) -> object:
+        """Return the value in the type that belongs to the option's kind."""
+        match option.kind:
+            case Kind.FLAG:
+                return self.flag(option.dest)
+            case Kind.COUNT:
+                return self.count(option.dest)
+            case Kind.VALUE:
+                return self.value(option.dest)
+            case Kind.LIST:
+                return self.list(option.dest)
+            case Kind.PORTS:
+                return self.ports(option.dest)
+            case Kind.PAIRS:
+                return self.pairs(option.dest)
+
+    @property
+    def options(self) -> Iterator[Option]:
+        """Those of OPTIONS that were given, in its order."""
+        return (option for option in OPTIONS if option.dest in self.values)
 
 
 def collect(

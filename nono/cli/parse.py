@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nono.cli import options
 from nono.cli.options import Given
@@ -27,50 +27,9 @@ class Invocation(NamedTuple):
 
     @property
     def request(self) -> RunRequest:
-        given = self.given
-        return RunRequest(
-            allow=given.list("allow"),
-            read=given.list("read"),
-            write=given.list("write"),
-            allow_file=given.list("allow_file"),
-            read_file=given.list("read_file"),
-            write_file=given.list("write_file"),
-            allow_unix_socket=given.list("allow_unix_socket"),
-            allow_unix_socket_bind=given.list("allow_unix_socket_bind"),
-            allow_unix_socket_dir=given.list("allow_unix_socket_dir"),
-            allow_unix_socket_dir_bind=given.list("allow_unix_socket_dir_bind"),
-            allow_unix_socket_subtree=given.list("allow_unix_socket_subtree"),
-            allow_unix_socket_subtree_bind=given.list("allow_unix_socket_subtree_bind"),
-            bypass_protection=given.list("bypass_protection"),
-            allow_cwd=given.flag("allow_cwd"),
-            workdir=given.value("workdir"),
-            block_net=given.flag("block_net"),
-            allow_net=given.flag("allow_net"),
-            network_profile=given.value("network_profile"),
-            allow_domain=given.list("allow_domain"),
-            deny_domain=given.list("deny_domain"),
-            credential=given.list("credential"),
-            listen_port=given.ports("listen_port"),
-            open_port=given.ports("open_port"),
-            allow_connect_port=given.ports("allow_connect_port"),
-            sandbox_policy=_sandbox_policy(given.value("sandbox_policy")),
-            capability_elevation=given.flag("capability_elevation"),
-            allow_endpoint=given.list("allow_endpoint"),
-            upstream_proxy=given.value("upstream_proxy"),
-            upstream_bypass=given.list("upstream_bypass"),
-            allow_http2=given.flag("allow_http2"),
-            proxy_ca_validity=given.value("proxy_ca_validity"),
-            record_flows=given.value("record_flows"),
-            allow_command=given.list("allow_command"),
-            block_command=given.list("block_command"),
-            tunnel=given.list("tunnel"),
-            allow_gpu=given.flag("allow_gpu"),
-            memory=given.value("memory"),
-            max_processes=given.value("max_processes"),
-            env_credential=given.value("env_credential"),
-            env_credential_map=given.pairs("env_credential_map"),
-            standalone_proxy=self.standalone_proxy,
-        )
+        asked: dict[str, Any] = {o.dest: self.given.of(o) for o in self.given.options if o.in_request}
+        asked["sandbox_policy"] = _sandbox_policy(self.given.value("sandbox_policy"))
+        return RunRequest(**asked, standalone_proxy=self.standalone_proxy)
 
 
 def parse(command: str, description: str, argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:

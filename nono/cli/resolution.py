@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
-from nono.cli.options import OPTIONS, RUN, SAID_BY_MANIFEST, Given
+from nono.cli.options import RUN, Given
 from nono.cli.parse import Invocation, no_command
 from nono.errors import ConfigError, NonoError, UsageError
 from nono.policy.capability import Access
@@ -57,7 +57,7 @@ def resolve_given(
 
 
 def _refuse_beside_manifest(given: Given) -> None:
-    both = [option for option in OPTIONS if option.dest in given.values and option.dest in SAID_BY_MANIFEST]
+    both = [option for option in given.options if option.in_manifest]
     if both:
         origin = f" (or {both[0].env})" if both[0].env else ""
         raise ConfigError(

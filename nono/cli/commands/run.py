@@ -22,20 +22,6 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "Runs COMMAND in the sandbox, with a supervisor that holds its credentials."
 
-# Options of a run whose system calls are served, or may be.
-NEED_THE_LISTENER = (
-    "profile",
-    "config",
-    "network_profile",
-    "allow_domain",
-    "deny_domain",
-    "credential",
-    "upstream_proxy",
-    "capability_elevation",
-    "open_port",
-    "allow_connect_port",
-)
-
 
 def parser() -> ArgumentParser:
     """For help and completion."""
@@ -59,7 +45,7 @@ def run(argv: Sequence[str]) -> int:
 def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -> int:
     given = invocation.given
     # The launcher is forked here, before a profile brings pydantic and a credential brings a secret.
-    with Launch(environ, probes=any(map(given.values.get, NEED_THE_LISTENER))) as launch:
+    with Launch(environ, probes=any(option.may_need_listener for option in given.options)) as launch:
         config = preferences(given, environ, console, stays=True)
         is_dry = given.flag("dry_run")
         asks = not invocation.silent and not is_dry and prompt.can_ask()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from nono.cli.options import OPTIONS, Kind, Option
 from nono.cli.parse import parse
 from nono.errors import ConfigError, NonoError
 from nono.policy.capability import SandboxPolicy
@@ -58,22 +59,31 @@ def test_a_sandbox_policy_is_for_run_only() -> None:
             parse("wrap", "", ["--sandbox-policy", policy, "x"], {})
 
 
-def test_every_option_of_a_request_reaches_it() -> None:
-    argv = [
-        "--allow-endpoint",
-        "s:GET:/",
-        "--upstream-proxy",
-        "a:1",
-        "--upstream-bypass",
-        "b",
-        "--allow-http2",
-    ]
-    argv += ["--proxy-ca-validity", "3", "--record-flows", "f", "--env-credential", "c"]
-    argv += ["--env-credential-map", "d", "E", "--allow-net", "x"]
-    request = parse("run", "", argv, {}).request
-    assert request.allow_endpoint == ("s:GET:/",)
-    assert (request.upstream_proxy, request.upstream_bypass) == ("a:1", ("b",))
-    assert (request.allow_http2, request.allow_net) == (True, True)
-    assert (request.proxy_ca_validity, request.record_flows) == ("3", "f")
-    assert (request.env_credential, request.env_credential_map) == ("c", (("d", "E"),))
+IN_REQUEST = [option for option in OPTIONS if option.in_request]
+# What is typed for an option of a kind, and the field that a request then has.
+TYPED = {
+    Kind.FLAG: ([], True, bool),
+    Kind.VALUE: (["a"], "a", str | None),
+    Kind.LIST: (["a"], ("a",), tuple[str, ...]),
+    Kind.PORTS: (["80"], (80,), tuple[int, ...]),
+    Kind.PAIRS: (["a", "B"], (("a", "B"),), tuple[tuple[str, str], ...]),
+}
+
+
+def test_a_request_has_a_field_for_each_of_its_options_and_no_other() -> None:
+    by_the_command = {"standalone_proxy", "learns"}
+    assert {option.dest for option in IN_REQUEST} == set(RunRequest._fields) - by_the_command
+
+
+@pytest.mark.parametrize(
+    "option", [o for o in IN_REQUEST if o.dest != "sandbox_policy"], ids=lambda o: o.flags[0]
+)
+def test_an_option_of_a_request_reaches_its_field(option: Option) -> None:
+    words, value, annotation = TYPED[option.kind]
+    request = parse(option.commands[0], "", [option.flags[0], *words, "x"], {}).request
+    assert request._asdict() == RunRequest()._asdict() | {option.dest: value}
+    assert RunRequest.__annotations__[option.dest] == annotation
+
+
+def test_what_is_left_out_is_not_in_the_request() -> None:
     assert parse("run", "", ["x"], {}).request == RunRequest()
