@@ -21,7 +21,8 @@ class Parser(argparse.ArgumentParser):
     def _nearest(self, message: str) -> str | None:
         _, found, words = message.partition("unrecognized arguments: ")
         if found:
-            return did_you_mean(words.split()[0], self._option_string_actions)
+            first, *_ = words.split() or [""]  # an empty word is one too
+            return did_you_mean(first, self._option_string_actions)
         _, found, rest = message.partition("invalid choice: ")
         if not found or self._subparsers is None:
             return None

@@ -76,6 +76,11 @@ def test_an_unknown_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) 
     assert err == "nono: unrecognized arguments: --alow\nhint: did you mean '--allow'?\n"
 
 
+def test_an_empty_word_too_many_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = outcome(capsys, "proxy", "--no-auth", "")
+    assert (status, err) == (2, "nono: unrecognized arguments: \nhint: nono proxy --help\n")
+
+
 @pytest.mark.parametrize(
     "argv", [["--theme", "latte", "run"], ["--theme=x", "run"], ["--log-file", "x", "-s", "run"]]
 )
