@@ -10,8 +10,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 import anyio
 
 from nono.approval import wording
+from nono.approval.ask import Dialog, Wait
 from nono.approval.request import Answer, FileOpen, Question
-from nono.approval.tty import CTRL_C, RECOVER, SHOWN_S, foreground, line_mode
+from nono.approval.tty import RECOVER, SHOWN_S, controlling_terminal, foreground, line_mode
 from nono.policy.approval import TERMINAL
 
 NO_TERMINAL = "No terminal available for interactive approval"
@@ -21,7 +22,6 @@ DISTURBED = "the command ran while the question was shown, and might have writte
 TOO_LONG = "what is asked for is too long to be shown to a person"
 
 NAME = TERMINAL
-ANSWER_BYTES_MAX = 1024
 
 
 # Held: the command and all it has started stand still for the time of the block. What the block gets says at
@@ -44,15 +44,12 @@ class Terminal:
             return Answer("denied", NO_TERMINAL, NAME)
         async with self._turn:
             try:
-                terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
-            except OSError:
-                return Answer("denied", NO_TERMINAL, NAME)
-            try:
-                return await self._ask_on(terminal, shown, isinstance(question.request, FileOpen))
+                with controlling_terminal() as terminal:
+                    if terminal is None:
+                        return Answer("denied", NO_TERMINAL, NAME)
+                    return await self._ask_on(terminal, shown, isinstance(question.request, FileOpen))
             except (OSError, termios.error) as error:
                 return Answer("error", f"the terminal could not be used: {error.args[-1]}", NAME)
-            finally:
-                os.close(terminal)
 
     async def _ask_on(self, terminal: int, shown: list[str], call_waits: bool) -> Answer:
         async with self._hold(call_waits) as undisturbed:
@@ -88,11 +85,16 @@ def _conclusion(answer: Answer) -> bytes:
 
 
 async def _yes_or_no(terminal: int, shown: list[str]) -> bool:
-    await _write(terminal, RECOVER + "\n".join([*shown, wording.ask()]).encode())
-    await anyio.sleep(SHOWN_S)
-    # What was typed before now was meant for something else.
-    termios.tcflush(terminal, termios.TCIFLUSH)
-    return wording.is_yes(await _read_line(terminal))
+    dialog = Dialog(terminal, RECOVER + "\n".join([*shown, wording.ask()]).encode())
+    for wait in dialog:
+        match wait:
+            case Wait.WRITABLE:
+                await anyio.wait_writable(terminal)
+            case Wait.READABLE:
+                await anyio.wait_readable(terminal)
+            case Wait.SHOWN:
+                await anyio.sleep(SHOWN_S)
+    return dialog.is_yes
 
 
 @asynccontextmanager
@@ -106,26 +108,3 @@ def _stderr_is_terminal() -> bool:
         return os.isatty(2)
     except OSError:
         return False
-
-
-async def _write(terminal: int, text: bytes) -> None:
-    while text:
-        try:
-            text = text[os.write(terminal, text) :]
-        except BlockingIOError:  # output is held (^S), or the terminal is slow
-            await anyio.wait_writable(terminal)
-
-
-async def _read_line(terminal: int) -> str:
-    """One line; "" at the end of input."""
-    typed = b""
-    while not typed.endswith((b"\n", CTRL_C)) and len(typed) < ANSWER_BYTES_MAX:
-        await anyio.wait_readable(terminal)
-        try:
-            piece = os.read(terminal, ANSWER_BYTES_MAX)
-        except BlockingIOError:
-            continue
-        if not piece:
-            return ""
-        typed += piece
-    return typed.decode("utf-8", "replace")

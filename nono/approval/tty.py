@@ -20,6 +20,20 @@ _NO_KEY = b"\0"  # _POSIX_VDISABLE
 
 
 @contextmanager
+def controlling_terminal() -> Iterator[int | None]:
+    """A descriptor of it that does not block, closed with the block; None if this process has none."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        yield None
+        return
+    try:
+        yield terminal
+    finally:
+        os.close(terminal)
+
+
+@contextmanager
 def foreground(terminal: int) -> Iterator[bool]:
     """Take the terminal's foreground from a job of the command's; whether it is ours within the block.
 
@@ -59,15 +73,17 @@ def _is_below_us(group: int) -> bool:
 
 
 @contextmanager
-def line_mode(terminal: int) -> Iterator[None]:
-    """Lines, echoed, with keys that are no signals: ^C ends the line, which is then no yes."""
+def line_mode(terminal: int, *, has_signals: bool = False) -> Iterator[None]:
+    """Read echoed lines within the block. Unless has_signals, ^C ends the line, which is then no yes."""
     before = termios.tcgetattr(terminal)
     attributes = termios.tcgetattr(terminal)
     iflag, oflag, _, lflag, _, _, characters = range(7)
     attributes[iflag] = (attributes[iflag] | termios.ICRNL) & ~(termios.IGNCR | termios.INLCR)
     attributes[oflag] |= termios.OPOST | termios.ONLCR
     attributes[lflag] |= termios.ICANON | termios.ECHO | termios.ECHOE | termios.ECHOK
-    attributes[lflag] &= ~(termios.ISIG | termios.ECHONL | termios.TOSTOP)
+    attributes[lflag] &= ~(termios.ECHONL | termios.TOSTOP)
+    if not has_signals:
+        attributes[lflag] &= ~termios.ISIG
     keys = list(attributes[characters])
     keys[termios.VEOF], keys[termios.VEOL], keys[termios.VERASE] = b"\x04", CTRL_C, b"\x7f"
     # What a terminal says of itself, asked by the command, comes as keys: none of it takes others back.

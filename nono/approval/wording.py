@@ -38,10 +38,6 @@ def outcome(is_granted: bool) -> str:
     return f"{PREFIX} Access {'granted' if is_granted else 'denied'}."
 
 
-def is_yes(line: str) -> bool:
-    return line.strip().lower() in ("y", "yes")
-
-
 def _fields(request: Request) -> list[tuple[str, str]]:
     match request:
         case FileOpen():

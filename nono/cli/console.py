@@ -6,13 +6,7 @@ import sys
 from collections.abc import Iterable
 from typing import Protocol
 
-
-def printable(text: str) -> str:
-    """text with its control characters spelled out: a directory's name may hold a terminal's commands."""
-    if text.isprintable():
-        return text
-    # Format characters (category Cf) are spelled out too: some of them reorder what a person reads.
-    return "".join(c if c.isprintable() or c in "\t\n" else ascii(c)[1:-1] for c in text)
+from nono.printable import printable
 
 
 class Log(Protocol):

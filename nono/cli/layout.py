@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from textwrap import TextWrapper
 from typing import Any
 
-from nono.cli.console import printable
+from nono.printable import printable
 
 COLUMNS = 80
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from nono.cli.console import Console, printable
+from nono.cli.console import Console
 from nono.cli.options import Given
 from nono.clock import rfc3339
+from nono.printable import printable
 
 
 def console_of(given: Given, *, silent: bool) -> Console:

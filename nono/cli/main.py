@@ -9,8 +9,8 @@ from contextlib import suppress
 
 from nono import __version__
 from nono.cli.command_table import COMMANDS, LATER
-from nono.cli.console import printable
 from nono.errors import NonoError, UsageError
+from nono.printable import printable
 
 USAGE = """\
 usage: nono [-s] [--log-file FILE] [-h] [-V] COMMAND ...

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from nono.cli.console import printable
 from nono.cli.layout import COLUMNS, described, outline, wrapped
 from nono.errors import NonoError
 from nono.policy.builtin import Group
 from nono.policy.places import Places
 from nono.policy.profile_catalog import BUILT_IN, OVERRIDING, Listed
 from nono.policy.profile_diff import changes
+from nono.printable import printable
 
 ACCESSES = ("read", "write", "readwrite")
 ANY_PLATFORM = "cross-platform"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import termios
 from collections.abc import Iterator, Mapping, Sequence
 
-from nono.cli.question import Person, somebody
+from nono.approval.ask import TerminalPrompt, open_terminal
 from nono.cli.saved_profile import Target, rewritten, save, target_of
 from nono.errors import NonoError
 from nono.policy.saving import Addition, suppressing
@@ -26,26 +26,30 @@ def offer(found: Sequence[Addition], profile: str | None, program: str, environ:
     profile: the reference by which this run's was given. program: what ran, for the name of a new one.
     """
     try:
-        with somebody() as person:
-            if person is not None:
-                _offer(person, found[:OFFERED_MAX], target_of(profile, environ), program, environ)
+        with open_terminal() as prompt:
+            if prompt is not None:
+                _offer(prompt, found[:OFFERED_MAX], target_of(profile, environ), program, environ)
     except (OSError, termios.error):
         return  # the terminal went away
 
 
 def _offer(
-    person: Person, found: Sequence[Addition], target: Target, program: str, environ: Mapping[str, str]
+    prompt: TerminalPrompt,
+    found: Sequence[Addition],
+    target: Target,
+    program: str,
+    environ: Mapping[str, str],
 ) -> None:
-    person.say(["  [nono] This would have allowed what was denied:"])
-    person.say(f"    {number}. {_text(addition)}" for number, addition in enumerate(found, 1))
+    prompt.say(["  [nono] This would have allowed what was denied:"])
+    prompt.say(f"    {number}. {_text(addition)}" for number, addition in enumerate(found, 1))
     if len(found) > 1:
-        person.say(["  'g' takes all of them, 'g 1 3' those two"])
+        prompt.say(["  'g' takes all of them, 'g 1 3' those two"])
     where = f"Update user profile '{target.label}'" if target.file is not None else "Save to a user profile"
-    answer = person.ask(f"  {where}? [g] grant / [s] suppress / [Enter] skip: ").lower()
-    word, _, numbers = answer.partition(" ")
+    answer = prompt.ask(f"  {where}? [g] grant / [s] suppress / [Enter] skip: ") or ""
+    word, _, numbers = answer.lower().partition(" ")
     picked = _picked(found, numbers)
     if word in ("g", "grant"):
-        chosen = list(_confirmed(person, picked))
+        chosen = list(_confirmed(prompt, picked))
     elif word in ("s", "suppress"):
         chosen = suppressing(picked)
     else:
@@ -53,18 +57,18 @@ def _offer(
     if not chosen:
         return
     if target.file is None:
-        name = _name(person, target.suggestion(program), environ)
+        name = _name(prompt, target.suggestion(program), environ)
         if name is None:
             return
         target = target.named(name, environ)
     try:
         save(target, rewritten(target, chosen), environ)
     except NonoError as error:
-        person.say([f"  [nono] not saved: {error.message}", *([f"  {error.hint}"] if error.hint else [])])
+        prompt.say([f"  [nono] not saved: {error.message}", *([f"  {error.hint}"] if error.hint else [])])
     except OSError as error:
-        person.say([f"  [nono] not saved: {target.file}: {error.strerror}"])
+        prompt.say([f"  [nono] not saved: {target.file}: {error.strerror}"])
     else:
-        person.say([f"  [nono] saved: {target.file}", f"  next time: nono run --profile {target.label}"])
+        prompt.say([f"  [nono] saved: {target.file}", f"  next time: nono run --profile {target.label}"])
 
 
 def _picked(found: Sequence[Addition], numbers: str) -> list[Addition]:
@@ -80,24 +84,25 @@ def _text(addition: Addition) -> str:
     return " + ".join(map(str, addition.entries)) + ("   (protected)" if addition.is_sensitive else "")
 
 
-def _confirmed(person: Person, found: Sequence[Addition]) -> Iterator[Addition]:
+def _confirmed(prompt: TerminalPrompt, found: Sequence[Addition]) -> Iterator[Addition]:
     for addition in found:
         if not addition.is_sensitive:
             yield addition
             continue
         question = f"  {addition.path} is protected; type 'override' to grant it all the same: "
-        if person.ask(question) == "override":
+        if prompt.ask(question) == "override":
             yield addition
 
 
-def _name(person: Person, suggestion: str, environ: Mapping[str, str]) -> str | None:
+def _name(prompt: TerminalPrompt, suggestion: str, environ: Mapping[str, str]) -> str | None:
     """The name of a new profile; None when the person would rather not."""
     for _ in range(NAMES_ASKED_MAX):
-        name = person.ask(f"  User profile name [{suggestion}] (skip: none): ") or suggestion
-        if name == "skip":
+        answer = prompt.ask(f"  User profile name [{suggestion}] (skip: none): ")
+        if answer is None or answer == "skip":
             return None
+        name = answer or suggestion
         problem = Target.problem_with(name, environ)
         if problem is None:
             return name
-        person.say([f"  {problem}"])
+        prompt.say([f"  {problem}"])
     return None

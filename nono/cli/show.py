@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nono.cli import render
-from nono.cli.console import Console, printable
+from nono.cli.console import Console
 from nono.cli.parse import Invocation
 from nono.launch.prepare import Prepared
 from nono.policy.environment import not_inherited
+from nono.printable import printable
 
 
 def show(prepared: Prepared, invocation: Invocation, console: Console, environ: Mapping[str, str]) -> None:

@@ -127,6 +127,15 @@ def test_a_new_profile_extends_the_one_in_use_and_has_a_name_that_is_free(sandbo
     assert read(sandbox, "taken") == {}
 
 
+@pytest.mark.parametrize("keys", [b"\x03", b"\x04", b"mine\x03"], ids=repr)
+def test_a_name_that_is_broken_off_saves_nothing(sandbox: NonoRun, keys: bytes) -> None:
+    with run(sandbox, "--allow-cwd", "--allow-domain=x.example") as person:
+        answer(person, OFFER, b"g\n")
+        answer(person, NAME, keys)
+        assert person.end() == 5
+    assert list(profile_file(sandbox, "x").parent.iterdir()) == []
+
+
 def test_a_run_without_a_profile_offers_a_new_one_and_takes_skip(sandbox: NonoRun) -> None:
     flags = ("--allow-cwd", "--allow-domain=x.example")
     with run(sandbox, *flags) as person:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from support.elevation import UNREAD_S
 from support.ladder_terminal import Terminal, terminal
 from support.nono_run import NONO, NonoRun, nono_run
 
-SHOWN_S = 0.3  # until what the question flushes has been flushed
 QUESTION = b"[y/N] "
 
 
@@ -42,7 +42,7 @@ def typed(
 
 def answered(person: Terminal, keys: bytes) -> tuple[int, str]:
     person.wait_for(QUESTION)
-    time.sleep(SHOWN_S)
+    time.sleep(UNREAD_S)
     person.type(keys)
     return person.end(), person.shown.decode()
 

@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from nono.cli import arguments
-from nono.cli.console import printable
 from nono.credentials import broker
 from nono.credentials.login_store import LoginStore, StoredToken
 from nono.credentials.reference import check_name
 from nono.errors import CredentialError
+from nono.printable import printable
 from nono.secret import Secret
 
 DESCRIPTION = "Keeps credentials in the system keyring, or in a private file where no keyring answers."

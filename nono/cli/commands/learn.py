@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from nono.cli import question
+from nono.approval import ask
 from nono.cli.console import Console
 from nono.cli.log_file import console_of
 from nono.cli.parse import Invocation, parse, sandbox_parser
@@ -74,9 +74,9 @@ def run(argv: Sequence[str]) -> int:
             return conclude(prepared, console, environ, redaction(config))
         if given.flag("yes") or given.flag("watch"):
             console.lines(scope)
-        elif not question.is_interactive():
+        elif not ask.is_interactive():
             raise NonoError(UNANSWERED, hint="--watch allows it; --yes allows it and writes the profile")
-        elif not question.agrees(scope, "  [nono] Watch the command doing that?"):
+        elif not ask.confirm(scope, "  [nono] Watch the command doing that? [y/N] "):
             return 1
         outcome = launch.execute(
             prepared,
@@ -141,11 +141,11 @@ def _write(document: Mapping[str, object], target: Target, is_agreed: bool, cons
         return 0
     if is_agreed:
         console.lines(difference)
-    elif not question.is_interactive():
+    elif not ask.is_interactive():
         print(text, end="")
         console.lines([f"  [nono] Nothing is written without --yes: {target.path}"])
         return 0
-    elif not question.agrees(difference, f"  [nono] Write {target.path}?"):
+    elif not ask.confirm(difference, f"  [nono] Write {target.path}? [y/N] "):
         console.lines(["  [nono] Nothing was written."])
         return 1
     target.write(text)

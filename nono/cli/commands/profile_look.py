@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 
 from nono import paths
 from nono.cli import profile_text, whole_file
-from nono.cli.console import printable
 from nono.errors import ConfigError, NonoError
 from nono.policy import builtin
 from nono.policy.group_choice import group_names
@@ -21,6 +20,7 @@ from nono.policy.profile_diff import difference
 from nono.policy.profile_dump import as_document
 from nono.policy.profile_files import user_directory
 from nono.policy.profile_store import Loaded, load, own_document
+from nono.printable import printable
 
 
 def list_profiles(environ: Mapping[str, str], *, as_json: bool) -> int:

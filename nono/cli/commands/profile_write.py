@@ -12,7 +12,6 @@ from secrets import token_hex
 
 from nono import paths
 from nono.cli import profile_text, whole_file
-from nono.cli.console import printable
 from nono.errors import NonoError, ProfileError
 from nono.named_tuple import NamedTuple
 from nono.policy import builtin
@@ -23,6 +22,7 @@ from nono.policy.profile_diff import difference
 from nono.policy.profile_files import check_name, read_file, user_directory
 from nono.policy.profile_skeleton import skeleton
 from nono.policy.profile_store import load_profile
+from nono.printable import printable
 
 
 class Wish(NamedTuple):

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nono.cli import render
-from nono.cli.console import Console, printable
+from nono.cli.console import Console
 from nono.cli.log_file import console_of
 from nono.cli.options import Given
 from nono.cli.parse import parse_proxy, proxy_parser
@@ -24,6 +24,7 @@ from nono.policy.capability import NetworkMode
 from nono.policy.hostname import HostError, canonical_host, ip_literal
 from nono.policy.resolve import Resolved
 from nono.policy.upstream import is_loopback
+from nono.printable import printable
 from nono.secret import Secret
 
 if TYPE_CHECKING:

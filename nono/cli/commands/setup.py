@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 
 from nono import __version__
 from nono.cli import arguments, render
-from nono.cli.console import printable
 from nono.cli.examples import write_examples
 from nono.cli.layout import wrapped
 from nono.cli.shell_advice import shell_advice
@@ -19,6 +18,7 @@ from nono.kernel.filter_freeze import Comparison, compare
 from nono.policy import builtin
 from nono.policy.capability import CapabilitySet, NetworkMode, Scopes, Wsl2ProxyPolicy
 from nono.policy.profile_store import load_profile
+from nono.printable import printable
 from nono.sandbox import probe
 from nono.sandbox.enforcement import Refusal
 from nono.sandbox.facts import HostFacts, Listener

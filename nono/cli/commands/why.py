@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nono.cli import arguments, options, render
-from nono.cli.console import printable
 from nono.cli.parse import Invocation
 from nono.cli.subject import Held, Subject, around, described
 from nono.errors import ConfigError, UsageError
@@ -21,6 +20,7 @@ from nono.policy.filesystem import HostFilesystem
 from nono.policy.host_query import why_host, why_request
 from nono.policy.hostname import HostError, canonical_host, parse_port
 from nono.policy.query import Answer, masked_path, why_path_since
+from nono.printable import printable
 from nono.sandbox.enforcement import Refusal
 from nono.sandbox.scope_query import SCOPES, ScopeAnswer, scope_answer
 

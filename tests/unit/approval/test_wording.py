@@ -98,15 +98,3 @@ def test_two_names_are_shown_as_two(one: str, other: str) -> None:
 def test_what_does_not_fit_is_not_shown_at_all() -> None:
     assert wording.lines(file("/" + "x" * 60 * 11), 60) is not None
     assert wording.lines(file("/" + "x" * 60 * 12), 60) is None
-
-
-@pytest.mark.parametrize("line", ["y", "Y", "yes", " YES \n", "y\r\n"])
-def test_a_yes(line: str) -> None:
-    assert wording.is_yes(line)
-
-
-@pytest.mark.parametrize(
-    "line", ["", "n", "no", "yy", "ye", "y\x03", "yes please", "j", "1", "true", "\x1b[y"]
-)
-def test_anything_else_is_a_no(line: str) -> None:
-    assert not wording.is_yes(line)

@@ -11,8 +11,8 @@ import pytest
 
 from nono import __version__
 from nono.cli.command_table import COMMANDS, LATER
-from nono.cli.console import printable
 from nono.cli.main import main
+from nono.printable import printable
 
 
 def outcome(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
