@@ -13,7 +13,7 @@ from nono.policy.filesystem import HostFilesystem
 from nono.policy.grants import accesses
 from nono.policy.profile import Profile
 from nono.policy.request import RunRequest
-from nono.policy.resolve import Resolved, resolve
+from nono.policy.resolve import Resolved, asked_for, resolve
 
 Ask = Callable[[str, Access], bool]  # whether a directory may be shared for an access
 
@@ -119,14 +119,13 @@ def _shared(
     fs: HostFilesystem,
     ask: Ask | None,
 ) -> Resolved:
-    """The policy with the working directory in it, where that is wanted and ask says yes."""
-    resolved = resolve(request, profile, environ=environ, cwd=cwd, fs=fs, uid=os.getuid())
+    """Resolve the policy, with the working directory in it if it is offered and ask says yes."""
+    asked = asked_for(request, profile, environ=environ, cwd=cwd, fs=fs, uid=os.getuid())
+    resolved = asked.policy(shares_workdir=request.allow_cwd)
     if resolved.workdir_offer is None or ask is None:
         return resolved
     try:
-        with_it = resolve(
-            request._replace(allow_cwd=True), profile, environ=environ, cwd=cwd, fs=fs, uid=os.getuid()
-        )
+        with_it = asked.policy(shares_workdir=True)  # before the question: nobody is asked what must fail
     except NonoError as error:
         warning = f"the working directory cannot be shared: {error.message}"
         return resolved._replace(warnings=(*resolved.warnings, warning))

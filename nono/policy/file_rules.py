@@ -39,7 +39,7 @@ from nono.policy.places import (
 )
 from nono.policy.profile import Profile
 from nono.policy.request import RunRequest
-from nono.policy.socket_grant import SocketDirectory
+from nono.policy.socket_grant import SocketDirectory, SocketGrant
 from nono.policy.socket_rules import as_files, socket_directories, socket_grants
 from nono.policy.unix_sockets import UnixSocketRules
 
@@ -55,6 +55,33 @@ _LISTS: tuple[tuple[str, Access, Wanted], ...] = (
 )
 
 
+class _OwnState(NamedTuple):
+    """Where nono keeps its state, all canonical."""
+
+    roots: tuple[str, ...]
+    links: tuple[str, ...]  # symlinks on the way there
+
+    def refuse(self, grant: Grant) -> None:
+        """Raise NonoError if grant overlaps them."""
+        refuse_state_roots(grant, (*self.roots, *self.links) if grant.access.writes else self.roots)
+
+
+class WantedFiles(NamedTuple):
+    """What groups, profile and request ask for, before denials are held against grants."""
+
+    grants: tuple[Grant, ...]  # with those of state_dir and of a GPU, without the working directory
+    sockets: tuple[SocketGrant, ...]
+    denials: tuple[Denial, ...]
+    bypasses: tuple[Bypass, ...]
+    state_directories: tuple[Grant, ...]  # among grants; some not there yet
+    workdir: str  # canonical
+    workdir_offer: Grant | None  # what --allow-cwd adds; None: nothing
+    own_state: _OwnState
+    skipped: tuple[str, ...]  # asked for by a person, but not there
+    warnings: tuple[str, ...]
+    names_threads: bool  # with a GPU of NVIDIA's
+
+
 class FileRules(NamedTuple):
     """What the child may do with files."""
 
@@ -64,38 +91,23 @@ class FileRules(NamedTuple):
     deny_rules: DenyRules
     masking: Masking
     start_directory: str  # the working directory where a grant covers it, else "/"
-    state_directories: tuple[Grant, ...]  # among grants; outer ones first, and some not there yet
-    skipped: tuple[str, ...]  # asked for by a person, but not there
-    warnings: tuple[str, ...]
-    workdir_offer: Access | None  # what --allow-cwd would add; None: nothing, or it was given
-    names_threads: bool  # with a GPU of NVIDIA's
+    warnings: tuple[str, ...]  # those of WantedFiles among them
 
 
-def resolve_files(
+def wanted_files(
     request: RunRequest, profile: Profile | None, groups: Sequence[Group], places: Places, fs: Filesystem
-) -> FileRules:
-    """The rules of groups, profile (None: none was named) and request together.
+) -> WantedFiles:
+    """Collect what groups, profile (None: none was named) and request ask for.
 
-    NonoError: a path that does not expand, is of the wrong kind or overlaps nono's state. SandboxError: a
-    grant that meets a denial.
+    NonoError: a path that does not expand, is of the wrong kind or overlaps nono's state.
     """
-    roots = tuple(canonical_as_far(root, fs) for root in paths.protected_roots(places.environ))
-    guarded = (canonical_as_far(places.home, fs), *roots)
-    links = _links_on_the_way(paths.protected_roots(places.environ), fs)
+    own_state = _own_state(places, fs)
+    guarded = (canonical_as_far(places.home, fs), *own_state.roots)
     grants, warnings = without_unsafe_temporary(group_grants(groups, places, fs), places, guarded, fs)
     skipped: list[str] = []
-    for original, access, wanted, source in _wishes(request, profile, places, fs, skipped):
-        grant = requested_grant(original, access, wanted, source, fs)
-        if grant is None:
-            skipped.append(original)
-            # Not there yet, but a later run would find it: what may never be granted is refused today.
-            path = canonical_as_far(original, fs)
-            refuse_state_roots(Grant(path, access, wanted != "file", source, original), roots)
-        else:
-            grants.append(grant)
+    grants += _requested_grants(request, profile, places, fs, own_state.roots, skipped)
     state_directories = _state_directories(profile, places, fs, skipped)
     grants += state_directories
-
     names_threads = False
     if request.allow_gpu:
         # Imported here: few runs use one.
@@ -104,45 +116,85 @@ def resolve_files(
         of_gpu = gpu_grants(profile, fs)
         grants += of_gpu.grants
         names_threads = of_gpu.names_threads
-
     workdir = canonical_as_far(places.workdir, fs)
-    offer = _workdir_offer(profile, grants, workdir)
-    if offer is not None and request.allow_cwd:
-        grants.append(Grant(workdir, offer, True, "user", places.workdir))
-        offer = None
-    elif request.allow_cwd and accesses(grants, workdir) is None:
+    offer = _workdir_offer(profile, grants, workdir, places)
+    if request.allow_cwd and offer is None and accesses(grants, workdir) is None:
         warnings.append("--allow-cwd grants nothing: the profile's workdir.access is none.")
-
-    sockets = socket_grants(request, profile, places, fs, roots, skipped)
-    named = as_files(sockets)
-    for grant in grants:
-        refuse_state_roots(grant, (*roots, *links) if grant.access.writes else roots)
-    denials = [
-        *group_denials(groups, places, fs),
-        *_profile_denials(profile, places, fs),
-        *_own_denials(grants, places, fs),
-    ]
+    sockets = socket_grants(request, profile, places, fs, own_state.roots, skipped)
+    for grant in (*grants, offer) if offer is not None and request.allow_cwd else grants:
+        own_state.refuse(grant)
+    denials = (*group_denials(groups, places, fs), *_profile_denials(profile, places, fs))
     if profile is not None:
         for text in filter(is_pattern, profile.filesystem.deny):
             warnings.append(f"filesystem.deny '{text}' covers what is there now, and not what comes later.")
     bypasses = _bypasses(request, profile, places, fs, warnings)
-    deny_rules = with_bypasses(denials, bypasses, (*grants, *named))
-    enforceable(named, deny_rules, fs)
-    kept, dropped = enforceable(grants, deny_rules, fs)
-    is_open = accesses(kept, workdir) is not None and deny_rules.covering(workdir) is None
-    return FileRules(
-        grants=united(kept),
-        sockets=UnixSocketRules(sockets, deny_rules, roots),
-        socket_directories=socket_directories(sockets, deny_rules.denials, roots, places, fs),
-        deny_rules=deny_rules,
-        masking=masking_of(kept, deny_rules, fs),
-        start_directory=workdir if is_open else "/",
+    return WantedFiles(
+        grants=tuple(grants),
+        sockets=sockets,
+        denials=denials,
+        bypasses=tuple(bypasses),
         state_directories=tuple(sorted(state_directories, key=lambda grant: grant.path)),
-        skipped=tuple(dict.fromkeys(skipped)),
-        warnings=(*warnings, *dropped),
+        workdir=workdir,
         workdir_offer=offer,
+        own_state=own_state,
+        skipped=tuple(dict.fromkeys(skipped)),
+        warnings=tuple(warnings),
         names_threads=names_threads,
     )
+
+
+def file_rules(wanted: WantedFiles, places: Places, fs: Filesystem, *, shares_workdir: bool) -> FileRules:
+    """Hold denials against the grants wanted; shares_workdir: with the working directory, if it is offered.
+
+    NonoError: the working directory overlaps nono's state. SandboxError: a grant that meets a denial.
+    """
+    grants = wanted.grants
+    if shares_workdir and wanted.workdir_offer is not None:
+        wanted.own_state.refuse(wanted.workdir_offer)
+        grants = (*grants, wanted.workdir_offer)
+    named = as_files(wanted.sockets)
+    denials = (*wanted.denials, *_own_denials(grants, places, fs))
+    deny_rules = with_bypasses(denials, wanted.bypasses, (*grants, *named))
+    enforceable(named, deny_rules, fs)
+    kept, dropped = enforceable(grants, deny_rules, fs)
+    is_open = accesses(kept, wanted.workdir) is not None and deny_rules.covering(wanted.workdir) is None
+    roots = wanted.own_state.roots
+    return FileRules(
+        grants=united(kept),
+        sockets=UnixSocketRules(wanted.sockets, deny_rules, roots),
+        socket_directories=socket_directories(wanted.sockets, deny_rules.denials, roots, places, fs),
+        deny_rules=deny_rules,
+        masking=masking_of(kept, deny_rules, fs),
+        start_directory=wanted.workdir if is_open else "/",
+        warnings=(*wanted.warnings, *dropped),
+    )
+
+
+def _own_state(places: Places, fs: Filesystem) -> _OwnState:
+    protected = paths.protected_roots(places.environ)
+    return _OwnState(
+        tuple(canonical_as_far(root, fs) for root in protected), _links_on_the_way(protected, fs)
+    )
+
+
+def _requested_grants(
+    request: RunRequest,
+    profile: Profile | None,
+    places: Places,
+    fs: Filesystem,
+    roots: tuple[str, ...],
+    skipped: list[str],
+) -> Iterator[Grant]:
+    """The grants of profile and request; what does not exist is added to skipped."""
+    for original, access, wanted, source in _wishes(request, profile, places, fs, skipped):
+        grant = requested_grant(original, access, wanted, source, fs)
+        if grant is not None:
+            yield grant
+            continue
+        skipped.append(original)
+        # Not there yet, but a later run would find it: what may never be granted is refused today.
+        path = canonical_as_far(original, fs)
+        refuse_state_roots(Grant(path, access, wanted != "file", source, original), roots)
 
 
 def _wishes(
@@ -250,10 +302,13 @@ def _bypasses(
     return [(canonical_as_far(original, fs), parent_resolved(original, fs)) for original in originals]
 
 
-def _workdir_offer(profile: Profile | None, grants: list[Grant], workdir: str) -> Access | None:
+def _workdir_offer(
+    profile: Profile | None, grants: Sequence[Grant], workdir: str, places: Places
+) -> Grant | None:
     wanted = profile.workdir.access if profile else "read"
     if wanted == "none":
         return None
     access = Access(wanted)
     held = accesses(grants, workdir)
-    return None if held is not None and held.covers(access) else access
+    is_granted = held is not None and held.covers(access)
+    return None if is_granted else Grant(workdir, access, True, "user", places.workdir)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from posixpath import join
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from nono.policy.capability import Access, CapabilitySet, Grant, Limits, Network
 from nono.policy.command_rules import DEPRECATED, CommandRules, command_rules
 from nono.policy.denials import DenyRules
 from nono.policy.environment import EnvironmentRules
-from nono.policy.file_rules import resolve_files
+from nono.policy.file_rules import FileRules, WantedFiles, file_rules, wanted_files
 from nono.policy.group_choice import groups_in_force
 from nono.policy.network_wish import NetworkWish
 from nono.policy.places import Filesystem, Places, canonical_as_far
@@ -25,6 +25,7 @@ from nono.policy.unix_sockets import UnixSocketRules
 
 if TYPE_CHECKING:
     from nono.policy.approval import Approval
+    from nono.policy.builtin import Group
     from nono.policy.credential_service import CredentialService
     from nono.policy.endpoint_scope import EndpointScope
     from nono.policy.env_credential import EnvCredentials
@@ -61,6 +62,109 @@ class Resolved(NamedTuple):
     deprecations: tuple[str, ...] = ()  # old names in the profile, a line for each
 
 
+class Asked(NamedTuple):
+    """What a request and a profile ask for, before it is known if the working directory is shared."""
+
+    request: RunRequest
+    settings: Profile
+    places: Places
+    fs: Filesystem
+    mode: NetworkMode
+    proxied: ProxiedPolicy | None  # in proxy mode only
+    env_credentials: EnvCredentials
+    groups: Sequence[Group]
+    files: WantedFiles
+
+    def policy(self, *, shares_workdir: bool) -> Resolved:
+        """Decide the policy; shares_workdir: with the working directory, if it is offered.
+
+        Raises as resolve does.
+        """
+        request, settings, places, fs = self.request, self.settings, self.places, self.fs
+        files = file_rules(self.files, places, fs, shares_workdir=shares_workdir)
+        limits = _limits(request, files.grants)
+        proxied = self.proxied
+        behind = proxied.settings.upstream_proxy if proxied is not None else None
+        self._refuse_reach(files.grants, behind)
+        offer = None if shares_workdir else self.files.workdir_offer
+        return Resolved(
+            capabilities=self._capabilities(files, limits),
+            host_filter=proxied.host_filter if proxied is not None else None,
+            services=proxied.services if proxied is not None else (),
+            scopes=proxied.scopes if proxied is not None else (),
+            oauth_routes=proxied.oauth_routes if proxied is not None else (),
+            proxy=proxied.settings if proxied is not None else None,
+            env_credentials=self.env_credentials,
+            environment=_environment(settings, proxied, behind, places)._replace(
+                granted=_granted_variables(places.environ, files.sockets, fs),
+                left_directory=(
+                    _trusted_pwd(places.environ, places.cwd, fs) if request.workdir is not None else None
+                ),
+            ),
+            deny_rules=files.deny_rules,
+            unix_sockets=files.sockets,
+            places=places,
+            state_directories=self.files.state_directories,
+            skipped=self.files.skipped,
+            commands=command_rules(request, settings, self.groups),
+            binary=places.expand_program(settings.binary) if settings.binary is not None else None,
+            command_args=tuple(map(places.expand_built_in, settings.command_args)),
+            warnings=(
+                *_deprecated_flags(request),
+                *files.warnings,
+                *(proxied.warnings if proxied is not None else ()),
+                *(
+                    f"the command itself gets to read a credential, in {variable}"
+                    for _, variable in self.env_credentials
+                ),
+            ),
+            workdir_offer=offer.access if offer is not None else None,
+            approval=_approval(request, settings, proxied),
+        )
+
+    def _refuse_reach(self, grants: tuple[Grant, ...], behind: UpstreamProxy | None) -> None:
+        """Raise ConfigError if the command could read a key that it is not to have."""
+        services = self.proxied.services if self.proxied is not None else ()
+        if services:
+            # Imported here: many runs have no key.
+            from nono.policy.key_reach import refuse_key_beside_phantom, refuse_reach
+
+            refuse_reach(services, grants, self.fs)
+            refuse_key_beside_phantom(services, self.env_credentials)
+        if behind is not None and behind.source_file is not None:
+            from nono.policy.key_reach import refuse_readable_key
+
+            refuse_readable_key("upstream_proxy", behind.source_file, grants, self.fs)
+
+    def _capabilities(self, files: FileRules, limits: Limits) -> CapabilitySet:
+        request, security, linux = self.request, self.settings.security, self.settings.linux
+        asks_about_files = request.capability_elevation or security.capability_elevation
+        return CapabilitySet(
+            grants=files.grants,
+            denials=files.deny_rules.denials,
+            masking=files.masking,
+            network=self.mode,
+            scopes=Scopes(
+                signal=security.signal_mode != "allow_all",
+                abstract_unix_socket=security.ipc_mode == "shared_memory_only",
+                signal_or_nothing=security.signal_mode == "allow_same_sandbox",
+                has_process_info_mode=security.process_info_mode is not None,
+            ),
+            wsl2_proxy_policy=security.wsl2_proxy_policy,
+            workdir=files.start_directory,
+            sandbox_policy=request.sandbox_policy or linux.sandbox_policy,
+            ports=_ports(request, self.settings.network),
+            af_unix_mediation=linux.af_unix_mediation == "pathname",
+            sockets=files.sockets.grants,
+            socket_directories=files.socket_directories,
+            # Whoever is watched is asked about nothing: what would be asked about is what is to be learned.
+            elevation=not request.learns and asks_about_files,
+            learns=request.learns,
+            limits=limits,
+            names_threads=self.files.names_threads,
+        )
+
+
 def resolve(
     request: RunRequest,
     profile: Profile | None,
@@ -70,10 +174,31 @@ def resolve(
     fs: Filesystem,
     uid: int | None = None,
 ) -> Resolved:
-    """The policy that request and profile make together. cwd is absolute and canonical; uid is $UID.
+    """Decide the policy that request and profile make together.
 
-    Reads the data nono ships and, through fs, the disk. Raises a NonoError that says what is wrong:
-    ConfigError for contradictions and unknown names, SandboxError for what the kernel could not hold.
+    environ, cwd, fs, uid: as for asked_for. Raises as it does, and SandboxError for what the kernel could
+    not hold.
+    """
+    asked = asked_for(request, profile, environ=environ, cwd=cwd, fs=fs, uid=uid)
+    return asked.policy(shares_workdir=request.allow_cwd)
+
+
+def asked_for(
+    request: RunRequest,
+    profile: Profile | None,
+    *,
+    environ: Mapping[str, str],
+    cwd: str,
+    fs: Filesystem,
+    uid: int | None = None,
+) -> Asked:
+    """Collect what request and profile ask for.
+
+    cwd: absolute and canonical.
+    fs: through which the disk is read, beside the data that nono ships.
+    uid: $UID.
+
+    Raises a NonoError that says what is wrong: ConfigError for contradictions and unknown names.
     """
     settings = profile or Profile()
     places = Places(paths.home(environ), cwd, _workdir(request.workdir, environ, cwd, fs), environ, uid)
@@ -88,7 +213,6 @@ def resolve(
         from nono.policy.proxied_policy import proxied_policy
 
         proxied = proxied_policy(asked, request, settings, places)
-    services = proxied.services if proxied is not None else ()
     handed_out: EnvCredentials = ()
     if settings.env_credentials or request.env_credential is not None or request.env_credential_map:
         # Imported here, as above: few runs hand one out.
@@ -97,78 +221,21 @@ def resolve(
         handed_out = env_credentials(
             settings.env_credentials, request.env_credential, request.env_credential_map
         )
-    asks_about_files = request.capability_elevation or settings.security.capability_elevation
     groups = groups_in_force(settings)
-    files = resolve_files(request, profile, groups, places, fs)
-    limits = Limits()
-    if request.memory is not None or request.max_processes is not None:
-        # Imported here, as above: few runs have limits.
-        from nono.policy.limits import limits_of, refuse_lifting
+    files = wanted_files(request, profile, groups, places, fs)
+    return Asked(request, settings, places, fs, mode, proxied, handed_out, groups, files)
 
-        limits = limits_of(request.memory, request.max_processes)
-        refuse_lifting(limits, files.grants)
-    if services:
-        from nono.policy.key_reach import refuse_key_beside_phantom, refuse_reach
 
-        refuse_reach(services, files.grants, fs)
-        refuse_key_beside_phantom(services, handed_out)
-    behind = proxied.settings.upstream_proxy if proxied is not None else None
-    if behind is not None and behind.source_file is not None:
-        from nono.policy.key_reach import refuse_readable_key
+def _limits(request: RunRequest, grants: tuple[Grant, ...]) -> Limits:
+    """ConfigError: a limit that is none, or that the grants would let the command lift."""
+    if request.memory is None and request.max_processes is None:
+        return Limits()
+    # Imported here: few runs have limits.
+    from nono.policy.limits import limits_of, refuse_lifting
 
-        refuse_readable_key("upstream_proxy", behind.source_file, files.grants, fs)
-    return Resolved(
-        capabilities=CapabilitySet(
-            grants=files.grants,
-            denials=files.deny_rules.denials,
-            masking=files.masking,
-            network=mode,
-            scopes=Scopes(
-                signal=settings.security.signal_mode != "allow_all",
-                abstract_unix_socket=settings.security.ipc_mode == "shared_memory_only",
-                signal_or_nothing=settings.security.signal_mode == "allow_same_sandbox",
-                has_process_info_mode=settings.security.process_info_mode is not None,
-            ),
-            wsl2_proxy_policy=settings.security.wsl2_proxy_policy,
-            workdir=files.start_directory,
-            sandbox_policy=request.sandbox_policy or settings.linux.sandbox_policy,
-            ports=_ports(request, settings.network),
-            af_unix_mediation=settings.linux.af_unix_mediation == "pathname",
-            sockets=files.sockets.grants,
-            socket_directories=files.socket_directories,
-            # Whoever is watched is asked about nothing: what would be asked about is what is to be learned.
-            elevation=not request.learns and asks_about_files,
-            learns=request.learns,
-            limits=limits,
-            names_threads=files.names_threads,
-        ),
-        host_filter=proxied.host_filter if proxied is not None else None,
-        services=services,
-        scopes=proxied.scopes if proxied is not None else (),
-        oauth_routes=proxied.oauth_routes if proxied is not None else (),
-        proxy=proxied.settings if proxied is not None else None,
-        env_credentials=handed_out,
-        environment=_environment(settings, proxied, behind, places)._replace(
-            granted=_granted_variables(environ, files.sockets, fs),
-            left_directory=_trusted_pwd(environ, cwd, fs) if request.workdir is not None else None,
-        ),
-        deny_rules=files.deny_rules,
-        unix_sockets=files.sockets,
-        places=places,
-        state_directories=files.state_directories,
-        skipped=files.skipped,
-        commands=command_rules(request, settings, groups),
-        binary=places.expand_program(settings.binary) if settings.binary is not None else None,
-        command_args=tuple(map(places.expand_built_in, settings.command_args)),
-        warnings=(
-            *_deprecated_flags(request),
-            *files.warnings,
-            *(proxied.warnings if proxied is not None else ()),
-            *(f"the command itself gets to read a credential, in {variable}" for _, variable in handed_out),
-        ),
-        workdir_offer=files.workdir_offer,
-        approval=_approval(request, settings, proxied),
-    )
+    limits = limits_of(request.memory, request.max_processes)
+    refuse_lifting(limits, grants)
+    return limits
 
 
 def _deprecated_flags(request: RunRequest) -> Iterator[str]:

@@ -32,7 +32,7 @@ from nono.policy.profile_routes import (
     ResponseFieldEntry,
     TokenEndpointEntry,
 )
-from nono.policy.resolve import Resolved
+from nono.policy.resolve import Resolved, RunRequest, asked_for, resolve
 
 HOME = "/home/ada"
 WORK = f"{HOME}/work"
@@ -345,6 +345,29 @@ def test_allow_cwd_grants_what_the_profile_says(
     assert access_to(with_flag, WORK) is access
     assert without.capabilities.workdir == "/"
     assert with_flag.capabilities.workdir == (WORK if access else "/")
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        None,
+        Profile(workdir=Workdir("readwrite")),
+        Profile(workdir=Workdir("none")),
+        Profile(workdir=Workdir("read"), network=Network(allow_domain=("a.example",))),
+        Profile(workdir=Workdir("write"), filesystem=Files(deny=(f"{WORK}/main.py",))),
+    ],
+    ids=["no profile", "read and write", "no access", "a proxy", "a denial inside"],
+)
+def test_a_directory_that_is_shared_when_asked_about_is_shared_as_by_the_flag(
+    fs: Filesystem, profile: Profile | None
+) -> None:
+    request, environ = RunRequest(read=("/etc",)), {"HOME": HOME}
+    asked = asked_for(request, profile, environ=environ, cwd=WORK, fs=fs)
+    for shares in (True, False):
+        flagged = request._replace(allow_cwd=shares)
+        expected = resolve(flagged, profile, environ=environ, cwd=WORK, fs=fs)
+        without = expected._replace(warnings=())  # the flag alone warns where it grants nothing
+        assert asked.policy(shares_workdir=shares)._replace(warnings=()) == without
 
 
 def test_a_workdir_that_is_granted_already_is_not_offered(run: Resolve) -> None:
