@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from posixpath import join
 
 from nono.credentials.errors import CredentialUnavailable
-from nono.credentials.reading import read_at_most
 from nono.private_dir import open_private_dir
+from nono.regular_file import read_at_most
 
 LOCK_WAIT_S = 5.0  # the longest that another nono needs for its write is a few fsync(2)
 _LOCK_PAUSE_S = 0.02

@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 from posixpath import join
 from warnings import catch_warnings, simplefilter
 
-from nono.credentials.reading import read_at_most
 from nono.named_tuple import NamedTuple
 from nono.private_dir import open_private_dir
+from nono.regular_file import read_at_most
 
 BUNDLE = "intercept-ca.pem"
 TRUSTSTORE = "intercept-ca.p12"
