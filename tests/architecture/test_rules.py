@@ -6,9 +6,9 @@ import json
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -138,27 +138,42 @@ def test_an_ignored_rule_carries_its_reason() -> None:
     assert offenders == []
 
 
-def modules_on_the_map() -> dict[str, str]:
-    """P or E by module, from the tree in ARCHITECTURE.md."""
-    package, found = "", {}
-    for line in (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").splitlines():
-        if folder := re.match(r"nono/(?:(\w+)/)?(?:  |$)", line):
-            package = f"{folder[1]}." if folder[1] else ""
-        elif entry := re.match(r"  ([\w/]+)\.py +([PE])  \S", line):
-            found[f"nono.{package}{entry[1].replace('/', '.')}"] = entry[2]
+def circles(graph: grimp.ImportGraph) -> list[set[str]]:
+    """The modules that reach each other, in groups (Tarjan's strongly connected components)."""
+    found, stack = list[set[str]](), list[str]()
+    index, lowest = dict[str, int](), dict[str, int]()
+
+    def visit(module: str) -> None:
+        index[module] = lowest[module] = len(index)
+        stack.append(module)
+        for imported in graph.find_modules_directly_imported_by(module):
+            if imported not in index:
+                visit(imported)
+                lowest[module] = min(lowest[module], lowest[imported])
+            elif imported in stack:
+                lowest[module] = min(lowest[module], index[imported])
+        if lowest[module] == index[module]:
+            group = set(stack[stack.index(module) :])
+            del stack[stack.index(module) :]
+            if len(group) > 1:
+                found.append(group)
+
+    for module in graph.modules:
+        if module not in index:
+            visit(module)
     return found
 
 
-def test_the_map_names_every_module_and_no_other() -> None:
-    modules = {path.relative_to(ROOT).with_suffix("") for path in SOURCES if path.name != "__init__.py"}
-    assert sorted(modules_on_the_map()) == sorted(".".join(path.parts) for path in modules)
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    # Imports inside functions and under TYPE_CHECKING count: a reader follows them as well.
+    assert circles(grimp.build_graph("nono", cache_dir=None)) == []
 
 
-def test_the_map_and_the_contract_agree_on_what_decides() -> None:
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
-    (decides,) = (c for c in contracts["contracts"] if c["name"] == "what decides does not act")
-    on_the_map = {name for name, kind in modules_on_the_map().items() if kind == "P"}
-    assert on_the_map == set(decides["source_modules"])
+def test_a_circle_of_a_late_import_is_found() -> None:
+    graph = grimp.ImportGraph()
+    for importer, imported in (("a", "b"), ("b", "c"), ("c", "b"), ("c", "d")):
+        graph.add_import(importer=importer, imported=imported)
+    assert circles(graph) == [{"b", "c"}]
 
 
 def test_every_decision_has_a_number_of_its_own() -> None:
