@@ -14,9 +14,10 @@ import pytest
 
 from nono.kernel import landlock
 from nono.kernel.capabilities import DANGEROUS
-from support.canary import Canary, unused_port
+from support.canary import Canary
 from support.elevation import asked
 from support.nono_run import NONO, PROGRAM_GRANTS, Ended, NonoRun, program
+from support.ports import unused_port
 
 CANARY = "canary behind a mask"
 DENY = ("$WORKDIR/.env", "$WORKDIR/link", "$WORKDIR/keys", "$WORKDIR/sub/deep/key", "$WORKDIR/.git/hooks")

@@ -13,8 +13,8 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from nono.supervisor.port_relay import CONNECTIONS_MAX
-from support.canary import unused_port
 from support.nono_run import NonoRun, program
+from support.ports import unused_port
 
 LIMIT_S = 20
 SENT = b"x" * 1_000_000

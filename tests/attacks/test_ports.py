@@ -10,9 +10,10 @@ from contextlib import suppress
 
 import pytest
 
-from support.canary import Canary, unused_port
+from support.canary import Canary
 from support.kernelsim import Kernel
 from support.nono_run import PROXY_ONLY, NonoRun, program
+from support.ports import unused_port
 from support.private_network import PRIVATE_ADDRESS, private_network
 
 ATTEMPTS = 20  # at what depends on who of two is sooner

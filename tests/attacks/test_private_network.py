@@ -13,10 +13,11 @@ import pytest
 
 from nono.kernel import landlock
 from nono.kernel.capabilities import DANGEROUS
-from support.canary import Canary, unused_port
+from support.canary import Canary
 from support.kernelsim import Kernel
 from support.ladder_launch import children, wait_until
 from support.nono_run import NonoRun, program
+from support.ports import unused_port
 
 NETNS = ("--sandbox-policy=netns",)
 # With Landlock's TCP rules beside the namespace, and without: then it is the namespace alone that holds.

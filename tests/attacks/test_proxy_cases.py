@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from support.canary import Canary, unused_port
+from support.canary import Canary
 from support.http_upstream import HttpUpstream, upstream
 from support.nono_run import NonoRun, program
+from support.ports import unused_port
 from support.wire import AUTHORISED, connect, get, head, play, request
 
 KEY = "canary-of-the-real-key-Zq81"

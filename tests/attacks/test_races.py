@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from support.canary import Canary, unused_port
+from support.canary import Canary
 from support.modes import MODES, available
 from support.nono_run import NonoRun
+from support.ports import unused_port
 
 # At least a hundred thousand with NONO_TEST_LONG; fewer where everything is emulated.
 LONG_TRIES = 100_000

@@ -8,8 +8,9 @@ import socket
 import pytest
 
 from nono.kernel.uapi_process import PIDFD_THREAD
-from support.canary import Canary, unused_port
+from support.canary import Canary
 from support.nono_run import NonoRun, program
+from support.ports import unused_port
 
 REFUSED = {
     "listen unbound": "EACCES",

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.canary import Canary, unused_port
+from support.canary import Canary
 from support.http_upstream import HttpUpstream, upstream
 from support.nono_run import NonoRun, program
+from support.ports import unused_port
 from support.wire import AUTHORISED, Steps, connect, get, head, play, request, send
 
 ACCESS_DENIED = bytes((21, 3, 3, 0, 2, 2, 49))  # a fatal TLS alert, RFC 8446 section 6

@@ -19,6 +19,7 @@ from support.http_upstream import answer_ok, upstream
 from support.index_servers import Index, basic, python_pages
 from support.learning import Learner
 from support.nono_run import PROGRAM_GRANTS, nono_run
+from support.ports import unused_port
 
 PYTHON = (sys.executable, "-I", "-S", "-B", "-c")
 WHO = ["user", "root"] if os.geteuid() == 0 else ["user"]
@@ -35,12 +36,6 @@ def learner(request: pytest.FixtureRequest) -> Iterator[Learner]:
 def made() -> Iterator[Stage]:
     with stage() as made:
         yield made
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def write(learner: Learner, path: str, text: str) -> Path:
@@ -169,14 +164,14 @@ with socket.create_server((host, port)) as server:
 
 
 def test_ports_are_learned_by_the_address_they_are_listened_on(learner: Learner) -> None:
-    port = free_port()
+    port = unused_port()
     command = [*PYTHON, SERVE, "127.0.0.1", str(port)]
     learned = learner.learn(command)
     assert (learned.exit_code, learned.stdout) == (0, "served\n"), learned.stderr
     assert learner.profile["network"] == {"block": True, "open_port": [port]}
     again = learner.again(command, flags=PROGRAM_GRANTS)
     assert (again.exit_code, again.stdout) == (0, "served\n"), again.stderr
-    refused = learner.again([*PYTHON, SERVE, "127.0.0.1", str(free_port())], flags=PROGRAM_GRANTS)
+    refused = learner.again([*PYTHON, SERVE, "127.0.0.1", str(unused_port())], flags=PROGRAM_GRANTS)
     assert "Permission denied" in refused.stderr
 
 

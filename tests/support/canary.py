@@ -7,7 +7,6 @@ import selectors
 import socket
 import threading
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -112,10 +111,3 @@ class Canary:
             pass
         self._seen[name] += 1
         return True
-
-
-def unused_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on right now."""
-    with suppress(OSError), socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-    raise RuntimeError("no free port")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support.ordinary_user import ordinary_user
+from support.ports import unused_port
 
 TIMEOUT_S = 20.0
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
@@ -122,13 +123,6 @@ class Nginx:
         return self.entries()
 
 
-def _unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def _accepts(port: int, process: subprocess.Popen[bytes]) -> bool:
     deadline = time.monotonic() + TIMEOUT_S
     while process.poll() is None and time.monotonic() < deadline:
@@ -156,7 +150,7 @@ def nginx() -> Iterator[Nginx]:
     """A server of its own; it and its files are gone when the block is left."""
     assert NGINX is not None
     with ordinary_user() as user:
-        port = _unused_port()
+        port = unused_port()
         configuration = user.home / "nginx.conf"
         configuration.write_text(_CONFIGURATION.format(home=user.home, port=port, format=_format()))
         os.chmod(configuration, 0o644)

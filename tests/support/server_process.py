@@ -43,9 +43,3 @@ def listening(
     finally:
         process.kill()
         process.wait()
-
-
-def unused_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on right now."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support.ordinary_user import ordinary_user
-from support.server_process import listening, unused_port
+from support.ports import unused_port
+from support.server_process import listening
 
 SQUID = shutil.which("squid", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 # Debian's directory of helpers.

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from support.git_server import git
 from support.ordinary_user import OrdinaryUser
-from support.server_process import listening, unused_port
+from support.ports import unused_port
+from support.server_process import listening
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
 # A program that sees another /etc/passwd: this, the file, and the program's argv.

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from support.ordinary_user import ordinary_user
-from support.server_process import listening, unused_port
+from support.ports import unused_port
+from support.server_process import listening
 
 TINYPROXY = shutil.which("tinyproxy")
 USER, PASSWORD = "nono", "tiny-password"
