@@ -122,7 +122,7 @@ class Connection:
         self.transport = transport
         self.number = number
         self.raw = b""  # everything that arrived on it
-        self._buffer = b""
+        self._buffer = bytearray()
 
     def _receive(self) -> None:
         try:
@@ -138,9 +138,7 @@ class Connection:
     def read_until(self, mark: bytes) -> bytes:
         while mark not in self._buffer:
             self._receive()
-        end = self._buffer.index(mark) + len(mark)
-        taken, self._buffer = self._buffer[:end], self._buffer[end:]
-        return taken
+        return self._take(self._buffer.index(mark) + len(mark))
 
     def read_line(self) -> bytes:
         return self.read_until(b"\r\n")
@@ -148,13 +146,16 @@ class Connection:
     def read_some(self, most: int) -> bytes:
         if not self._buffer:
             self._receive()
-        taken, self._buffer = self._buffer[:most], self._buffer[most:]
-        return taken
+        return self._take(min(most, len(self._buffer)))
 
     def read_exactly(self, count: int) -> bytes:
         while len(self._buffer) < count:
             self._receive()
-        taken, self._buffer = self._buffer[:count], self._buffer[count:]
+        return self._take(count)
+
+    def _take(self, count: int) -> bytes:
+        taken = bytes(memoryview(self._buffer)[:count])
+        del self._buffer[:count]
         return taken
 
     def send(self, piece: bytes) -> None:

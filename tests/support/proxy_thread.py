@@ -293,7 +293,7 @@ class Client:
         self.transport.settimeout(TIMEOUT_S)
         self.transport.connect(("127.0.0.1", port))
         self.transport.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._buffer = b""
+        self._buffer = bytearray()  # bytes would be copied with every piece
 
     def __enter__(self) -> Client:
         return self
@@ -313,14 +313,16 @@ class Client:
     def read_until(self, mark: bytes) -> bytes:
         while mark not in self._buffer:
             assert self.receive(), f"the connection ended after {self._buffer!r}"
-        end = self._buffer.index(mark) + len(mark)
-        taken, self._buffer = self._buffer[:end], self._buffer[end:]
-        return taken
+        return self._take(self._buffer.index(mark) + len(mark))
 
     def read_exactly(self, count: int) -> bytes:
         while len(self._buffer) < count:
             assert self.receive(), f"the connection ended after {self._buffer!r}"
-        taken, self._buffer = self._buffer[:count], self._buffer[count:]
+        return self._take(count)
+
+    def _take(self, count: int) -> bytes:
+        taken = bytes(memoryview(self._buffer)[:count])
+        del self._buffer[:count]
         return taken
 
     def head(self) -> tuple[int, str, list[tuple[str, str]]]:
@@ -367,8 +369,7 @@ class Client:
     def rest(self) -> bytes:
         while self.receive():
             pass
-        taken, self._buffer = self._buffer, b""
-        return taken
+        return self._take(len(self._buffer))
 
     def is_closed(self) -> bool:
         """Whether the other end closes without sending anything more. Blocks until it does either."""
