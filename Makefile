@@ -3,6 +3,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 UV_VERSION := $(shell sed -n '/^name = "uv"$$/{n;s/^version = "\(.*\)"/\1/p;}' uv.lock)
 CODE := nono tests benchmarks
+# How many workers is tests/conftest.py's to say; PYTEST_XDIST_AUTO_NUM_WORKERS overrides it.
+SIDE_BY_SIDE := --numprocesses=auto --dist=worksteal -rs
+unexport PYTHONDONTWRITEBYTECODE # each worker would compile all tests anew
+CHECKS := check-types check-style check-imports check-rules
 
 .PHONY: help setup demo test test-kernel test-kernels test-long soak check fmt bench freeze-filters freeze-policy golden clean
 
@@ -22,11 +26,11 @@ $(READY): pyproject.toml uv.lock
 demo: $(READY) ## show the main job without keys or Internet
 	@$(BIN)/python -m tests.demo
 
-test: $(READY) ## run the suite, as root or as an ordinary user; what is marked slow is for test-long
-	@$(BIN)/python -m pytest
+test: $(READY) ## run the suite side by side, as root or as an ordinary user; what is marked slow is for test-long
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 test-kernel: $(READY) ## run what depends on who you are: kernel, attacks, end to end
-	@$(BIN)/python -m pytest tests/kernel tests/attacks tests/e2e
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/kernel tests/attacks tests/e2e
 
 test-kernels: $(READY) ## run kernel, attack and ladder tests on real kernels under qemu, old and new (KERNELS, SELECTION)
 	@PYTHONPATH=tests $(BIN)/python -m guest --selection $${SELECTION:-full} $(KERNELS)
@@ -38,10 +42,17 @@ soak: $(READY) ## ten minutes of every kind of client (NONO_SOAK_S), and bodies 
 	@NONO_SOAK_S=$${NONO_SOAK_S:-600} NONO_TEST_LONG=1 $(BIN)/python -m pytest -s tests/soak
 
 check: $(READY) ## what must be clean at every commit
+	@$(MAKE) --no-print-directory --jobs --keep-going --output-sync $(CHECKS)
+
+.PHONY: $(CHECKS)
+check-types:
+	@$(BIN)/mypy --no-error-summary
+check-style:
 	@$(BIN)/ruff check --quiet $(CODE)
 	@$(BIN)/ruff format --quiet --check $(CODE)
-	@$(BIN)/mypy --no-error-summary
+check-imports:
 	@$(BIN)/lint-imports --no-logo >/dev/null || $(BIN)/lint-imports
+check-rules:
 	@$(BIN)/python -m pytest -q tests/architecture
 
 fmt: $(READY) ## format
