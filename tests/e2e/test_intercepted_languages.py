@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 import support
+from support.builds import Builds
 from support.client_run import Stage
 from support.http_upstream import upstream
 from support.intercepted import (
     KEY,
     OUTSIDE,
+    SYSTEM_PATH,
     USERS,
     WITHOUT_TRUST,
     Intercepted,
@@ -31,25 +33,26 @@ SOURCES = Path(support.__file__).parent
 LANGUAGES = ("go", "java")
 
 
-def compiled(language: str, directory: Path) -> list[str]:
-    """The argv of the client, built outside the sandbox where it has to be: Go's takes its time for that."""
-    tool = shutil.which(language, path="/usr/local/bin:/usr/bin:/bin")
-    if tool is None:
-        pytest.skip(f"{language} is not installed")
-    if language == "java":
-        if shutil.which("javac") is None:
-            pytest.skip("a JDK is not installed")
-        return [tool, str(SOURCES / "InterceptClient.java")]
-    program = directory / "client"
-    build = [tool, "build", "-o", str(program), str(SOURCES / "intercept_client.go")]
-    subprocess.run(build, check=True, timeout=300, env={**os.environ, "GOTOOLCHAIN": "local"})
-    return [str(program)]
+def build_go(program: Path) -> None:
+    command = ["go", "build", "-o", str(program), str(SOURCES / "intercept_client.go")]
+    subprocess.run(command, check=True, timeout=300, env={**os.environ, "GOTOOLCHAIN": "local"})
 
 
-@pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """Filled when they are needed."""
-    return {"directory": [str(tmp_path_factory.mktemp("programs"))]}
+def build_java(classes: Path) -> None:
+    command = ["javac", "-d", str(classes), str(SOURCES / "InterceptClient.java")]
+    subprocess.run(command, check=True, timeout=120)
+
+
+def compiled(language: str, project: Path, builds: Builds) -> list[str]:
+    """The argv of the client, built outside the sandbox: that takes its time, and is done once for all."""
+    for tool in (language, "javac" if language == "java" else language):
+        if shutil.which(tool, path=SYSTEM_PATH) is None:
+            pytest.skip(f"{tool} is not installed")
+    if language == "go":
+        return [shutil.copy(builds.get("intercept_client", build_go), str(project / "client"))]
+    classes = builds.get("intercept_client_java", build_java)
+    shutil.copytree(classes, project / "classes", dirs_exist_ok=True)
+    return ["java", "-cp", str(project / "classes"), "InterceptClient"]
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +81,8 @@ class Scene:
 
 
 @pytest.fixture
-def scene(made: Stage, language: str, programs: dict[str, list[str]]) -> Iterator[Scene]:
-    if language not in programs:
-        programs[language] = compiled(language, Path(programs["directory"][0]))
-    argv = programs[language]
-    if language == "go":
-        argv = [shutil.copy(argv[0], str(made.project / "client"))]
+def scene(made: Stage, language: str, builds: Builds) -> Iterator[Scene]:
+    argv = compiled(language, made.project, builds)
     with upstream(tls=made.authority.server_context("localhost")) as server:
         yield Scene(argv, Intercepted(made, server, "service", "TOKEN"))
 
