@@ -7,7 +7,7 @@ import signal
 
 from hypothesis import settings
 
-pytest_plugins = ("support.side_by_side",)
+pytest_plugins = ("support.side_by_side", "support.races")
 
 # No database: an ordinary user may run the suite in a checkout that is not theirs to write.
 settings.register_profile("nono", database=None, deadline=None)

@@ -13,6 +13,7 @@ from support.canary import Canary
 from support.modes import MODES, available
 from support.nono_run import NonoRun
 from support.ports import unused_port
+from support.races import ATTEMPTS, Attempts
 
 # At least a hundred thousand with NONO_TEST_LONG; fewer where everything is emulated.
 LONG_TRIES = 100_000
@@ -20,7 +21,6 @@ TRIES = int(os.environ.get("NONO_TEST_TRIES") or (LONG_TRIES if os.environ.get("
 UNJUDGED = TRIES if TRIES >= LONG_TRIES else TRIES // 10  # where the kernel alone reads what is flipped
 MAX_RECORDS = max(100, TRIES // 100)  # in the audit log, for so many refusals: repeats are folded
 ELSEWHERE = "127.0.0.2"
-ATTEMPTS = 10  # at a race, which is none where only one of two threads is given a CPU
 
 
 def sockaddr_as_path(port: int) -> bytes:
@@ -48,7 +48,7 @@ def listen_elsewhere(canary: Canary, project: Path) -> int:
 
 @pytest.mark.parametrize("mode", ["port", "address", "family", "unmap", "bind", "listen"])
 def test_what_is_flipped_during_a_call_reaches_nothing_forbidden(
-    mode: str, sandbox: NonoRun, compiled: Callable[[str], str]
+    mode: str, sandbox: NonoRun, compiled: Callable[[str], str], attempts: Attempts
 ) -> None:
     race, listen_port = compiled("race"), unused_port()
     with Canary() as canary:
@@ -58,7 +58,7 @@ def test_what_is_flipped_during_a_call_reaches_nothing_forbidden(
         canary.start()
         command = [race, mode, str(TRIES), str(good), str(forbidden_port), ELSEWHERE]
         flags = [f"--proxy-port={port}", f"--listen-port={listen_port}"]
-        for _ in range(ATTEMPTS):
+        for _ in attempts(ATTEMPTS):
             run = sandbox.run(command, flags=flags)
             counts = run.outcomes()
             print(mode, TRIES, counts)  # shown by pytest -rP
@@ -89,7 +89,7 @@ def unjudged_races() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("mode", "rung"), unjudged_races())
 def test_nothing_forbidden_is_reached_either_where_nobody_judges_the_call(
-    mode: str, rung: str, sandbox: NonoRun, compiled: Callable[[str], str]
+    mode: str, rung: str, sandbox: NonoRun, compiled: Callable[[str], str], attempts: Attempts
 ) -> None:
     """By what is left: Landlock's ports, or a network with nobody else in it."""
     held, listen_port = MODES[rung], unused_port()
@@ -101,7 +101,7 @@ def test_nothing_forbidden_is_reached_either_where_nobody_judges_the_call(
         command = [compiled("race"), mode, str(UNJUDGED), str(good), str(forbidden_port), ELSEWHERE]
         flags = [f"--proxy-port={port}", *([f"--listen-port={listen_port}"] if mode == "bind" else [])]
         flags += held.flags
-        for _ in range(ATTEMPTS):
+        for _ in attempts(ATTEMPTS):
             run = sandbox.run(command, flags=flags, wrapper=held.wrapper, timeout_s=max(90, UNJUDGED / 250))
             counts = run.outcomes()
             print(rung, mode, UNJUDGED, counts)  # shown by pytest -rP

@@ -1,0 +1,83 @@
+"""A plugin of pytest: attempts at races that came to nothing are counted, and too many of them fail the run.
+
+A race is none if one of the two hardly gets a turn, as happens on a busy machine, and is tried again. Without
+the count nobody would see a change that makes it rarer for good.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+ATTEMPTS = 10  # at one race
+PROPERTY = "attempts at the race"
+RETRIES_MAX = 0.3  # of the attempts of a run
+RACES_MIN = 10  # in a run: of fewer the share says little
+EMULATED = "NONO_TEST_TRIES" in os.environ  # there may be no second CPU for the second of the two
+
+Attempts = Callable[[int], Iterator[int]]
+
+
+@pytest.fixture
+def attempts(record_property: Callable[[str, object], None]) -> Attempts:
+    """attempts(most) yields 1, 2, ... for a loop that is left with the first that was a race."""
+
+    def each(most: int) -> Iterator[int]:
+        number = 0
+        try:
+            for number in range(1, most + 1):
+                yield number
+        finally:
+            record_property(PROPERTY, number)
+
+    return each
+
+
+class Tally:
+    """The attempts at each race of a run, in all of its processes."""
+
+    def __init__(self) -> None:
+        self.attempts: dict[str, int] = {}
+
+    @property
+    def retries(self) -> int:
+        return sum(self.attempts.values()) - len(self.attempts)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether too many attempts came to nothing."""
+        enough = len(self.attempts) >= RACES_MIN
+        return enough and self.retries > RETRIES_MAX * sum(self.attempts.values())
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call":
+            for name, value in report.user_properties:
+                if name == PROPERTY and isinstance(value, int):
+                    self.attempts[report.nodeid] = value
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.is_over and not EMULATED and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if not self.attempts:
+            return
+        tries = sum(self.attempts.values())
+        terminalreporter.section("races")
+        for race, number in sorted(self.attempts.items()):
+            if number > 1:
+                terminalreporter.line(f"{number} attempts: {race}")
+        terminalreporter.line(
+            f"{len(self.attempts)} races in {tries} attempts, {self.retries} of them retries"
+        )
+        if self.is_over:
+            terminalreporter.line(
+                f"more than {RETRIES_MAX:.0%} retries: look whether these are races still", red=True
+            )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Tally())
