@@ -1,4 +1,4 @@
-"""Connects from SOURCE to PORT of loopback, resets that, says so, and waits for the end of input."""
+"""For each line of input: connects from SOURCE to PORT of loopback, resets that, and says so."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from support.attack_programs.outcome import proxy, report
 
 
 def main(port: int, source: int) -> None:
-    with socket.socket() as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        client.bind(("127.0.0.1", source))
-        client.connect(("127.0.0.1", port))
-    report({"proxy": proxy()})
-    sys.stdin.read()
+    for _ in sys.stdin:
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.bind(("127.0.0.1", source))
+            client.connect(("127.0.0.1", port))
+        report({"proxy": proxy()})
 
 
 if __name__ == "__main__":

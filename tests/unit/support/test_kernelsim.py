@@ -301,6 +301,7 @@ def test_threads_start_where_user_namespaces_are_refused(caller: Caller) -> None
 # --- cost -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.alone
 def test_a_start_takes_at_most_150_ms(caller: Caller) -> None:
     kernel = Kernel(wsl2=True, notify_busy=True, no_userns=True)
     starts = []
