@@ -63,7 +63,7 @@ bench: $(READY) ## measure the budgets beside the peers; writes docs/benchmarks.
 	@$(BIN)/python -m benchmarks
 
 freeze-filters: $(READY) ## build the seccomp programs anew with libseccomp
-	@$(BIN)/python -m nono.kernel.filter_freeze
+	@$(BIN)/python -m nono.kernel.filters.freeze
 
 freeze-policy: $(READY) ## write the shipped groups as a module anew
 	@$(BIN)/python -m nono.policy.freeze

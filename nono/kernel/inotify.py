@@ -6,8 +6,8 @@ import ctypes
 import os
 from collections.abc import Iterator
 
-from nono.kernel import uapi_inotify as uapi
 from nono.kernel.libc import syscall, syscall_number
+from nono.kernel.uapi import inotify as uapi
 
 READ_BYTES = 65536
 _NAMES_CHANGE = uapi.IN_CREATE | uapi.IN_DELETE | uapi.IN_MOVED_FROM | uapi.IN_MOVED_TO

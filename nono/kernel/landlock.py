@@ -5,10 +5,10 @@ from __future__ import annotations
 import ctypes
 import errno
 
-from nono.kernel import uapi_landlock as uapi
 from nono.kernel.landlock_rights import KNOWN_ABI
 from nono.kernel.libc import syscall
 from nono.kernel.process import no_new_privs
+from nono.kernel.uapi import landlock as uapi
 
 
 def abi_version() -> int:

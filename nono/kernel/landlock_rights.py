@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nono.kernel import uapi_landlock as uapi
+from nono.kernel.uapi import landlock as uapi
 
 KNOWN_ABI = 7
 

@@ -9,7 +9,7 @@ import ctypes
 import errno
 import os
 
-from nono.kernel.uapi_seccomp import SYSCALL_NUMBERS
+from nono.kernel.uapi.seccomp import SYSCALL_NUMBERS
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _SYSCALL = _LIBC.syscall

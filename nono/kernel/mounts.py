@@ -9,8 +9,8 @@ import ctypes
 import os
 from collections.abc import Mapping
 
-from nono.kernel import uapi_mount as uapi
 from nono.kernel.libc import syscall, syscall_number
+from nono.kernel.uapi import mount as uapi
 from nono.named_tuple import NamedTuple
 
 UNUSABLE = uapi.MOUNT_ATTR_RDONLY | uapi.MOUNT_ATTR_NOSUID | uapi.MOUNT_ATTR_NODEV | uapi.MOUNT_ATTR_NOEXEC

@@ -8,8 +8,8 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from nono.kernel import uapi_process as uapi
 from nono.kernel.libc import os_error
+from nono.kernel.uapi import process as uapi
 
 
 def leave_network() -> bool:

@@ -7,7 +7,7 @@ import fcntl
 import os
 from contextlib import suppress
 
-from nono.kernel import uapi_seccomp as uapi
+from nono.kernel.uapi import seccomp as uapi
 from nono.named_tuple import NamedTuple
 
 

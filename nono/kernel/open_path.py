@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 
-from nono.kernel import uapi_open as uapi
 from nono.kernel.libc import syscall, syscall_number
+from nono.kernel.uapi import open as uapi
 
 _STATFS_BYTES = 120  # struct statfs of 64-bit machines; f_type is its first word
 _RACES_MAX = 16  # look-ups that something was renamed under

@@ -11,8 +11,8 @@ import errno
 import os
 import resource
 
-from nono.kernel import uapi_process as uapi
 from nono.kernel.libc import RepeatedCall, os_error, prctl, syscall, syscall_number
+from nono.kernel.uapi import process as uapi
 
 FIRST_PRIVATE_DESCRIPTOR = 3  # those below it are stdin, stdout and stderr
 PIDFDS_MAX = 64  # threads whose descriptor is kept at hand

@@ -9,9 +9,9 @@ from __future__ import annotations
 import ctypes
 import errno
 
-from nono.kernel import uapi_seccomp as uapi
 from nono.kernel.libc import syscall, syscall_number
 from nono.kernel.process import no_new_privs
+from nono.kernel.uapi import seccomp as uapi
 
 
 def install_filter(program: bytes) -> None:

@@ -7,7 +7,8 @@ import os
 import stat
 
 from nono.errors import SandboxError
-from nono.kernel import filters, landlock, landlock_rights, open_path, process, seccomp, uapi_landlock
+from nono.kernel import filters, landlock, landlock_rights, open_path, process, seccomp
+from nono.kernel.uapi import landlock as uapi_landlock
 from nono.policy.places import CHILD_RELATIVE_DIRECTORIES, CHILD_RELATIVE_FILES, inside
 from nono.sandbox.plan import PathRule, SandboxPlan
 

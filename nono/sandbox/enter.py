@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nono.errors import LaunchError, SandboxError
 from nono.kernel import capabilities, filters, process, seccomp
-from nono.kernel.uapi_process import AF_UNIX
+from nono.kernel.uapi.process import AF_UNIX
 from nono.named_tuple import NamedTuple
 from nono.sandbox.apply import restrict
 from nono.sandbox.enforcement import NotifyProgram, StaticFilter

@@ -1,6 +1,7 @@
 """Chooses the rung of the ladder that a run stands on, from its capabilities and the host's facts."""
 
-from nono.kernel import landlock_rights, uapi_landlock
+from nono.kernel import landlock_rights
+from nono.kernel.uapi import landlock as uapi_landlock
 from nono.policy.capability import CapabilitySet, NetworkMode, SandboxPolicy, Scopes, Wsl2ProxyPolicy
 from nono.policy.ports import PortGrants, PortRange
 from nono.sandbox.enforcement import Enforcement, NotifyProgram, Refusal, Rung

@@ -1,6 +1,7 @@
 """Draws the kernel state of one run from its capabilities and the enforcement chosen for it."""
 
-from nono.kernel import landlock_rights, uapi_landlock
+from nono.kernel import landlock_rights
+from nono.kernel.uapi import landlock as uapi_landlock
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet, NetworkMode
 from nono.policy.ports import PortGrants, PortRange, united

@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable
 
 from nono.forked import Reply, answering, bytes_from_fork
-from nono.kernel import filters, inotify, landlock, process, seccomp, uapi_landlock
+from nono.kernel import filters, inotify, landlock, process, seccomp
+from nono.kernel.uapi import landlock as uapi_landlock
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Masking
 from nono.sandbox import host

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from nono.kernel import landlock_rights, uapi_landlock
+from nono.kernel import landlock_rights
+from nono.kernel.uapi import landlock as uapi_landlock
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet
 from nono.sandbox.enforcement import Enforcement, NotifyProgram, Refusal, Rung

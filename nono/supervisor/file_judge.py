@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nono.approval.request import FileKind
-from nono.kernel import uapi_open as uapi
+from nono.kernel.uapi import open as uapi
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 from nono.policy.path_verdict import (

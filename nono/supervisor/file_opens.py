@@ -20,7 +20,7 @@ from anyio.abc import TaskGroup
 from nono.approval.request import Approver, FileOpen
 from nono.audit.event import Recorder
 from nono.kernel import capabilities, notify, process
-from nono.kernel import uapi_open as uapi
+from nono.kernel.uapi import open as uapi
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 from nono.policy.path_verdict import FilePolicy

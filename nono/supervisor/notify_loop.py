@@ -18,7 +18,9 @@ from ipaddress import ip_address
 from typing import Protocol
 
 from nono.audit.dedup import DedupRecorder
-from nono.kernel import notify, uapi_process, uapi_seccomp
+from nono.kernel import notify
+from nono.kernel.uapi import process as uapi_process
+from nono.kernel.uapi import seccomp as uapi_seccomp
 from nono.supervisor import adjudicator
 from nono.supervisor.adjudicator import NetworkGrants, Refuse
 from nono.supervisor.call_events import refused

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nono.kernel import uapi_open as uapi
+from nono.kernel.uapi import open as uapi
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 

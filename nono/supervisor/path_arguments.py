@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from nono.approval.request import FileKind
 from nono.kernel import notify, open_path, process
-from nono.kernel import uapi_open as uapi
+from nono.kernel.uapi import open as uapi
 from nono.supervisor import open_call
 from nono.supervisor.file_judge import Found
 from nono.supervisor.open_call import OpenCall

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from nono.kernel import uapi_open as uapi
+from nono.kernel.uapi import open as uapi
 from nono.named_tuple import NamedTuple
 from nono.supervisor.open_call import signed
 

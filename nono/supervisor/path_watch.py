@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from nono.kernel import notify
-from nono.kernel import uapi_open as uapi
+from nono.kernel.uapi import open as uapi
 from nono.policy.capability import Access
 from nono.supervisor import path_call
 from nono.supervisor.caller import Standing, standing

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from nono.audit.event import Recorder
 from nono.kernel import notify, open_path, process
-from nono.kernel import uapi_open as uapi
+from nono.kernel.uapi import open as uapi
 from nono.supervisor import open_call
 from nono.supervisor.call_events import named_thread
 from nono.supervisor.caller import standing

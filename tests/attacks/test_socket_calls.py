@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from nono.kernel.uapi_process import PIDFD_THREAD
+from nono.kernel.uapi.process import PIDFD_THREAD
 from support.canary import Canary
 from support.nono_run import NonoRun, program
 from support.ports import unused_port

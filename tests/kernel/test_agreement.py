@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from nono.errors import NonoError
 from nono.kernel import filters, landlock, landlock_rights
-from nono.kernel import uapi_landlock as uapi
-from nono.kernel.uapi_seccomp import (
+from nono.kernel.uapi import landlock as uapi
+from nono.kernel.uapi.seccomp import (
     AUDIT_ARCH,
     SECCOMP_RET_ALLOW,
     SECCOMP_RET_USER_NOTIF,

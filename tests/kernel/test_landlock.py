@@ -22,13 +22,13 @@ from nono.kernel.landlock_rights import (
     access_rights,
 )
 from nono.kernel.libc import prctl
-from nono.kernel.uapi_landlock import (
+from nono.kernel.uapi.landlock import (
     LANDLOCK_ACCESS_NET_BIND_TCP,
     LANDLOCK_ACCESS_NET_CONNECT_TCP,
     LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF,
     LANDLOCK_SCOPE_SIGNAL,
 )
-from nono.kernel.uapi_process import PR_GET_NO_NEW_PRIVS
+from nono.kernel.uapi.process import PR_GET_NO_NEW_PRIVS
 from support.forked import errno_of, in_child
 
 ABI = landlock.abi_version()

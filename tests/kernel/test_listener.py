@@ -13,8 +13,8 @@ import pytest
 
 from nono.kernel import filters, notify, process, seccomp
 from nono.kernel.libc import syscall
-from nono.kernel.uapi_process import MSG_FASTOPEN
-from nono.kernel.uapi_seccomp import AUDIT_ARCH, SYSCALL_NUMBERS
+from nono.kernel.uapi.process import MSG_FASTOPEN
+from nono.kernel.uapi.seccomp import AUDIT_ARCH, SYSCALL_NUMBERS
 from support.forked import errno_of, in_child, supervised
 
 MACHINE = os.uname().machine

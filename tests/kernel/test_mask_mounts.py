@@ -15,7 +15,7 @@ import pytest
 
 from nono.kernel import capabilities, landlock, mounts, namespaces, process
 from nono.kernel.libc import prctl
-from nono.kernel.uapi_process import PR_GET_DUMPABLE, PR_GET_PDEATHSIG
+from nono.kernel.uapi.process import PR_GET_DUMPABLE, PR_GET_PDEATHSIG
 from nono.sandbox import mask_mounts
 from nono.sandbox.mask_mounts import MaskError
 from nono.sandbox.plan import MaskRule

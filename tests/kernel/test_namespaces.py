@@ -16,7 +16,7 @@ import pytest
 
 from nono.kernel import capabilities, namespaces, process
 from nono.kernel.libc import prctl
-from nono.kernel.uapi_process import PR_GET_DUMPABLE, PR_GET_PDEATHSIG
+from nono.kernel.uapi.process import PR_GET_DUMPABLE, PR_GET_PDEATHSIG
 from support.forked import errno_of, in_child
 from support.ordinary_user import UNPRIVILEGED_ID
 

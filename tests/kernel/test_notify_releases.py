@@ -14,9 +14,9 @@ import signal
 import threading
 
 from nono.kernel import filters, notify, process, seccomp
-from nono.kernel import uapi_seccomp as uapi
 from nono.kernel.libc import syscall, syscall_number
-from nono.kernel.uapi_process import PIDFD_THREAD
+from nono.kernel.uapi import seccomp as uapi
+from nono.kernel.uapi.process import PIDFD_THREAD
 from support.forked import Supervised, child, errno_of, in_child, supervised
 
 RELEASE = tuple(int(part) for part in os.uname().release.split("-")[0].split(".")[:2])

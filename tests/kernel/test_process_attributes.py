@@ -19,7 +19,7 @@ import pytest
 
 from nono.kernel import process
 from nono.kernel.libc import prctl, syscall, syscall_number
-from nono.kernel.uapi_process import (
+from nono.kernel.uapi.process import (
     PR_GET_CHILD_SUBREAPER,
     PR_GET_DUMPABLE,
     PR_GET_NO_NEW_PRIVS,

@@ -14,7 +14,7 @@ import pytest
 
 from nono.kernel import filters, process, seccomp
 from nono.kernel.libc import prctl, syscall, syscall_number
-from nono.kernel.uapi_process import MSG_FASTOPEN, PR_GET_NO_NEW_PRIVS
+from nono.kernel.uapi.process import MSG_FASTOPEN, PR_GET_NO_NEW_PRIVS
 from support.forked import child, errno_of, in_child
 
 SOCK_FLAGS = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC

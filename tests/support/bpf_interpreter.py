@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nono.kernel.uapi_seccomp import SECCOMP_DATA, SOCK_FILTER
+from nono.kernel.uapi.seccomp import SECCOMP_DATA, SOCK_FILTER
 
 _WORD = 0xFFFFFFFF
 

@@ -14,7 +14,7 @@ from nono.cli.layout import wrapped
 from nono.cli.shell_advice import shell_advice
 from nono.errors import NonoError, UsageError
 from nono.kernel import landlock_rights
-from nono.kernel.filter_freeze import Comparison, compare
+from nono.kernel.filters.freeze import Comparison, compare
 from nono.policy import builtin
 from nono.policy.capability import CapabilitySet, NetworkMode, Scopes, Wsl2ProxyPolicy
 from nono.policy.profile_store import load_profile

@@ -1,7 +1,8 @@
 """Reads the frozen seccomp programs, ``<machine>/<name>.bpf``: struct sock_filter after struct sock_filter.
 
-``python -m nono.kernel.filter_freeze`` makes them from the rules in nono/kernel/bpf.py. They are read rather
-than built at start because loading libseccomp costs more than everything else a short run does. Only where
+``python -m nono.kernel.filters.freeze`` makes them from the rules in nono/kernel/filters/bpf.py. They are
+read rather than built at start because loading libseccomp costs more than everything else a short run does.
+Only where
 one is missing is it built, in memory: no file that a command could have written stands in for it.
 """
 
@@ -16,7 +17,8 @@ MACHINES = ("x86_64", "aarch64")  # as uname(2) spells them
 
 
 def load(name: str, machine: str | None = None) -> bytes:
-    """Return a program of nono.kernel.bpf by its name, such as ``tcp_only``, for a machine; None: this one.
+    """Return a program of nono.kernel.filters.bpf by its name, such as ``tcp_only``, for a machine; None:
+    this one.
 
     SandboxError: none is frozen for that machine, and libseccomp cannot build it here.
     """
@@ -35,11 +37,11 @@ def frozen(name: str, machine: str) -> bytes:
 
 def _built(name: str, machine: str) -> bytes:
     # Imported here: a machine with frozen programs never needs it.
-    from nono.kernel import bpf, filter_build
+    from nono.kernel.filters import bpf, build
 
     (program,) = (program for program in bpf.PROGRAMS if program.name == name)
     try:
-        return filter_build.build(program, machine)
+        return build.build(program, machine)
     except KeyError:
         reason = "nono does not know the system calls of this machine"
     except ImportError as error:

@@ -10,8 +10,9 @@ import pytest
 
 from nono.cli.commands import setup as command
 from nono.cli.main import main
-from nono.kernel import filter_build, filters
-from nono.kernel.filter_freeze import Comparison
+from nono.kernel import filters
+from nono.kernel.filters import build
+from nono.kernel.filters.freeze import Comparison
 from nono.policy import builtin
 
 
@@ -160,7 +161,7 @@ def test_a_machine_without_any_programs_fails_in_a_sentence(
     home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(filters, "DIRECTORY", str(home / "none"))
-    monkeypatch.setattr(filter_build, "LIBRARY", "libseccomp.so.none")
+    monkeypatch.setattr(build, "LIBRARY", "libseccomp.so.none")
     monkeypatch.delitem(sys.modules, "pyseccomp", raising=False)
     assert main(["setup", "--check-only"]) == 1
     out, err = capsys.readouterr()

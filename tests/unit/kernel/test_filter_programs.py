@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.kernel.bpf import PROGRAMS
-from nono.kernel.filter_build import build, libseccomp_version
-from nono.kernel.filter_freeze import frozen_with
 from nono.kernel.filters import MACHINES, load
-from nono.kernel.uapi_seccomp import AUDIT_ARCH, SYSCALL_NUMBERS
+from nono.kernel.filters.bpf import PROGRAMS
+from nono.kernel.filters.build import build, libseccomp_version
+from nono.kernel.filters.freeze import frozen_with
+from nono.kernel.uapi.seccomp import AUDIT_ARCH, SYSCALL_NUMBERS
 from support.bpf_interpreter import Instruction, decode, run
 
 ALLOW = 0x7FFF0000

@@ -14,8 +14,25 @@ from types import ModuleType
 import pyseccomp
 import pytest
 
-from nono.kernel import uapi_inotify, uapi_landlock, uapi_mount, uapi_open, uapi_process, uapi_seccomp
-from nono.kernel.uapi_seccomp import AUDIT_ARCH, SYSCALL_NUMBERS
+from nono.kernel.uapi import (
+    inotify as uapi_inotify,
+)
+from nono.kernel.uapi import (
+    landlock as uapi_landlock,
+)
+from nono.kernel.uapi import (
+    mount as uapi_mount,
+)
+from nono.kernel.uapi import (
+    open as uapi_open,
+)
+from nono.kernel.uapi import (
+    process as uapi_process,
+)
+from nono.kernel.uapi import (
+    seccomp as uapi_seccomp,
+)
+from nono.kernel.uapi.seccomp import AUDIT_ARCH, SYSCALL_NUMBERS
 
 HEADERS: dict[ModuleType, tuple[str, ...]] = {
     uapi_landlock: ("linux/landlock.h",),
@@ -183,4 +200,4 @@ def test_the_hot_path_imports_no_heavy_module() -> None:
     assert heavy & set(ast.literal_eval(output)) == set()
 
 
-ROOT = Path(uapi_seccomp.__file__).parents[2]
+ROOT = Path(uapi_seccomp.__file__).parents[3]

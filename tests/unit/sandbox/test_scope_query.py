@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.kernel import uapi_landlock
+from nono.kernel.uapi import landlock as uapi_landlock
 from nono.policy.capability import CapabilitySet, NetworkMode, SandboxPolicy, Scopes, Wsl2ProxyPolicy
 from nono.sandbox.enforcement import Enforcement, NotifyProgram, Refusal, Rung
 from nono.sandbox.facts import HostFacts, Listener

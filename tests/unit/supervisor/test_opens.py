@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from nono.kernel import uapi_open as uapi
+from nono.kernel.uapi import open as uapi
 from nono.policy.capability import Access, Denial, Grant
 from nono.policy.denials import DenyRules
 from nono.policy.path_verdict import PROBED, FilePolicy, GrantTable

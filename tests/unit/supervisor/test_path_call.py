@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nono.kernel.bpf import NOTIFY_PATHS, PATHS
+from nono.kernel.filters.bpf import NOTIFY_PATHS, PATHS
 from nono.supervisor.path_call import PATH_CALLS, Deed, PathUse, interpreter_of, uses_of
 
 CWD = -100

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from nono.errors import SandboxError
-from nono.kernel import filter_build, filter_freeze, filters
-from nono.kernel.bpf import PROGRAMS, Program
-from nono.kernel.filter_freeze import compare
+from nono.kernel import filters
+from nono.kernel.filters import build, freeze
+from nono.kernel.filters.bpf import PROGRAMS, Program
+from nono.kernel.filters.freeze import compare
 from nono.sandbox import probe
 from support.forked import in_child
 
@@ -27,17 +28,17 @@ def shipped_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def without_libseccomp(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filter_build, "LIBRARY", "libseccomp.so.none")
+    monkeypatch.setattr(build, "LIBRARY", "libseccomp.so.none")
     monkeypatch.delitem(sys.modules, "pyseccomp", raising=False)
 
 
 @pytest.fixture
 def frozen_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The programs of this machine, frozen by the libseccomp of this machine."""
-    for module in (filters, filter_freeze):
+    for module in (filters, freeze):
         monkeypatch.setattr(module, "DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(filter_freeze, "VERSION_FILE", str(tmp_path / "libseccomp.version"))
-    filter_freeze.freeze()
+    monkeypatch.setattr(freeze, "VERSION_FILE", str(tmp_path / "libseccomp.version"))
+    freeze.freeze()
     return tmp_path / MACHINE
 
 
@@ -50,7 +51,7 @@ def refusal(call: Callable[[], object]) -> str:
 @pytest.mark.usefixtures("shipped_nowhere")
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
 def test_a_missing_program_is_built(program: Program) -> None:
-    assert filters.load(program.name) == filter_build.build(program, MACHINE)
+    assert filters.load(program.name) == build.build(program, MACHINE)
 
 
 @pytest.mark.usefixtures("shipped_nowhere")
@@ -73,7 +74,7 @@ def test_a_machine_with_frozen_programs_loads_no_library() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=20
     )
-    assert {"pyseccomp", "nono.kernel.bpf", "ctypes.util"} & set(done.stdout.split()) == set()
+    assert {"pyseccomp", "nono.kernel.filters.bpf", "ctypes.util"} & set(done.stdout.split()) == set()
 
 
 @pytest.mark.usefixtures("shipped_nowhere", "without_libseccomp")
@@ -97,7 +98,7 @@ def test_no_compiler_on_the_path_is_started(tmp_path: Path, monkeypatch: pytest.
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ImportError, match="libseccomp is not installed"):
-        filter_build.libseccomp_version()
+        build.libseccomp_version()
     assert not (tmp_path / "started").exists()
 
 
@@ -124,6 +125,6 @@ def test_a_removed_program_is_found(frozen_here: Path) -> None:
 
 def test_another_order_of_another_libseccomp_is_no_change(frozen_here: Path) -> None:
     (frozen_here / "notify.bpf").write_bytes(b"arranged otherwise")
-    Path(filter_freeze.VERSION_FILE).write_text("2.5.0\n")
+    Path(freeze.VERSION_FILE).write_text("2.5.0\n")
     found = compare(MACHINE)
     assert (found.different, found.is_tampered) == (("notify",), False)

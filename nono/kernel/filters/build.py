@@ -10,8 +10,8 @@ import ctypes.util
 import os
 from typing import Any
 
-from nono.kernel.bpf import LEGACY, NotNull, Program
-from nono.kernel.uapi_seccomp import AUDIT_ARCH, SECCOMP_RET_ALLOW, SYSCALL_NUMBERS
+from nono.kernel.filters.bpf import LEGACY, NotNull, Program
+from nono.kernel.uapi.seccomp import AUDIT_ARCH, SECCOMP_RET_ALLOW, SYSCALL_NUMBERS
 
 LIBRARY = "libseccomp.so.2"
 NOT_INSTALLED = "libseccomp is not installed (Debian, Ubuntu: apt install libseccomp2)"

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 
-from nono.kernel.bpf import PROGRAMS
-from nono.kernel.filter_build import build, libseccomp_version
 from nono.kernel.filters import DIRECTORY, MACHINES, frozen
+from nono.kernel.filters.bpf import PROGRAMS
+from nono.kernel.filters.build import build, libseccomp_version
 from nono.named_tuple import NamedTuple
 
 VERSION_FILE = os.path.join(DIRECTORY, "libseccomp.version")

@@ -14,9 +14,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from errno import ENOSYS, EPERM
 
-from nono.kernel import uapi_process as uapi
-from nono.kernel.uapi_open import O_PATH
-from nono.kernel.uapi_seccomp import SECCOMP_RET_ERRNO, SECCOMP_RET_USER_NOTIF
+from nono.kernel.uapi import process as uapi
+from nono.kernel.uapi.open import O_PATH
+from nono.kernel.uapi.seccomp import SECCOMP_RET_ERRNO, SECCOMP_RET_USER_NOTIF
 
 _INT_BITS = 32
 _INT_MASK = (1 << _INT_BITS) - 1
