@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from nono import __version__
 from nono.policy.capability import Access, CapabilitySet, Grant, Limits, Mask, NetworkMode
 from nono.policy.socket_grant import SocketGrant, SocketScope
-from nono.sandbox.enforcement import Enforcement, NotifyProgram, Rung
-from nono.sandbox.facts import HostFacts
+from nono.sandbox.plan.enforcement import Enforcement, NotifyProgram, Rung
+from nono.sandbox.plan.facts import HostFacts
 
 if TYPE_CHECKING:
     from nono.policy.credential_service import CredentialService

@@ -18,8 +18,8 @@ from nono.policy.filesystem import HostFilesystem
 from nono.policy.places import Places
 from nono.policy.rulebook import Rulebook, rulebook_of
 from nono.sandbox import probe
-from nono.sandbox.enforcement import Enforcement, Refusal
-from nono.sandbox.ladder import choose_enforcement
+from nono.sandbox.plan.enforcement import Enforcement, Refusal
+from nono.sandbox.plan.ladder import choose_enforcement
 
 
 class Held(NamedTuple):

@@ -9,9 +9,9 @@ from nono.errors import NonoError, SandboxError
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet, Grant
 from nono.policy.resolve import Resolved
-from nono.sandbox.enforcement import Enforcement, Refusal
-from nono.sandbox.facts import HostFacts
-from nono.sandbox.ladder import choose_enforcement
+from nono.sandbox.plan.enforcement import Enforcement, Refusal
+from nono.sandbox.plan.facts import HostFacts
+from nono.sandbox.plan.ladder import choose_enforcement
 
 if TYPE_CHECKING:
     from nono.supervisor.cgroup_place import Place

@@ -21,7 +21,7 @@ from nono.launch.git_ssh import git_ssh
 from nono.launch.start import RunContext
 from nono.launch.supervised import Network, approver_of
 from nono.policy.ports import OPEN_PORT, PortGrants, PortRange
-from nono.sandbox.enforcement import Rung
+from nono.sandbox.plan.enforcement import Rung
 from nono.supervisor.adjudicator import NetworkGrants, loopback
 from nono.supervisor.peer_registry import PeerRegistry
 

@@ -16,7 +16,7 @@ from nono.policy.capability import Access, Grant
 from nono.policy.environment import started_in
 from nono.sandbox.enter import Command
 from nono.sandbox.launcher import Launcher
-from nono.sandbox.plan import draw
+from nono.sandbox.plan.plan import draw
 from nono.supervisor.child import Child
 
 if TYPE_CHECKING:

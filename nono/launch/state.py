@@ -8,7 +8,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.capability import NetworkMode
 from nono.policy.rulebook import Rulebook
 from nono.policy.strict_json import document_of, value_of
-from nono.sandbox.enforcement import Enforcement
+from nono.sandbox.plan.enforcement import Enforcement
 
 VARIABLE = "NONO_CAP_FILE"
 

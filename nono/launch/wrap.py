@@ -12,7 +12,7 @@ from nono.policy.environment import child_environment, started_in
 from nono.policy.resolve import Resolved
 from nono.sandbox import host
 from nono.sandbox.enter import Command, default_signals, enter, open_missing_standard_streams
-from nono.sandbox.plan import draw
+from nono.sandbox.plan.plan import draw
 
 STATUS_NOT_EXECUTED = 127
 

@@ -1,1 +1,7 @@
-"""From capabilities to kernel state: probe the host, draw the plan, apply it, execute the command."""
+"""From capabilities to kernel state.
+
+`probe` tries what this kernel can do; `plan` chooses what enforces and draws the plan; `launcher`, forked
+early, receives it and becomes the command: `enter` takes the steps, `apply` installs Landlock and the
+static filter. `mask_mounts` and `mask_keeper` hide denied paths; `private_network` and `socket_maker`
+serve the rung `netns`.
+"""

@@ -12,8 +12,8 @@ from nono.kernel import capabilities, filters, process, seccomp
 from nono.kernel.uapi.process import AF_UNIX
 from nono.named_tuple import NamedTuple
 from nono.sandbox.apply import restrict
-from nono.sandbox.enforcement import NotifyProgram, StaticFilter
-from nono.sandbox.plan import SandboxPlan
+from nono.sandbox.plan.enforcement import NotifyProgram, StaticFilter
+from nono.sandbox.plan.plan import SandboxPlan
 
 if TYPE_CHECKING:
     import socket

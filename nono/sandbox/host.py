@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from nono.kernel import landlock
-from nono.sandbox.facts import HostFacts, Listener, NamespaceFacts
+from nono.sandbox.plan.facts import HostFacts, Listener, NamespaceFacts
 
 WSL_INTEROP = "/proc/sys/fs/binfmt_misc/WSLInterop"
 VERSION_BYTES_MAX = 4096

@@ -29,8 +29,8 @@ from nono.errors import LaunchError, NonoError
 from nono.kernel import process
 from nono.sandbox import channel, probe
 from nono.sandbox.enter import Command, default_signals, enter, open_missing_standard_streams
-from nono.sandbox.facts import HostFacts
-from nono.sandbox.plan import SandboxPlan
+from nono.sandbox.plan.facts import HostFacts
+from nono.sandbox.plan.plan import SandboxPlan
 from nono.sandbox.private_network import enter_private_network
 from nono.sandbox.socket_maker import fork_socket_maker
 

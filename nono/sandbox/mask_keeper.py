@@ -17,7 +17,7 @@ from contextlib import suppress
 from nono.forked import Reply, answer_pipe, fork_orphan
 from nono.kernel import capabilities, inotify, mounts, process
 from nono.sandbox.mask_mounts import MaskError, is_masked, mask_paths
-from nono.sandbox.plan import MaskRule, SandboxPlan
+from nono.sandbox.plan.plan import MaskRule, SandboxPlan
 
 READY = b"!"
 SAID_BYTES_MAX = 4096

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from nono.kernel import mounts, namespaces, open_path
-from nono.sandbox.plan import MaskRule
+from nono.sandbox.plan.plan import MaskRule
 
 UNUSABLE = os.ST_RDONLY | os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC
 TMPFS = {"mode": "0700", "size": "4k", "nr_inodes": "8"}  # its root, and the two inodes that masks show

@@ -12,8 +12,8 @@ from nono.kernel.uapi import landlock as uapi_landlock
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Masking
 from nono.sandbox import host
-from nono.sandbox.facts import HostFacts, Listener, MaskFacts, NamespaceFacts
-from nono.sandbox.plan import MaskRule
+from nono.sandbox.plan.facts import HostFacts, Listener, MaskFacts, NamespaceFacts
+from nono.sandbox.plan.plan import MaskRule
 from nono.sandbox.private_network import enter_private_network
 
 PROBE_BYTES_MAX = 4096

@@ -16,8 +16,8 @@ from nono.errors import SandboxError
 from nono.kernel import landlock
 from nono.kernel.landlock_rights import HANDLED_FS
 from nono.sandbox.apply import restrict
-from nono.sandbox.enforcement import StaticFilter
-from nono.sandbox.plan import PathRule, SandboxPlan
+from nono.sandbox.plan.enforcement import StaticFilter
+from nono.sandbox.plan.plan import PathRule, SandboxPlan
 from support.forked import in_child
 from support.nono_run import NONO, PROXY_ONLY, NonoRun
 

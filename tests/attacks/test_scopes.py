@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from nono.kernel import landlock
-from nono.sandbox.ladder import PROCESS_INFO_GAP
+from nono.sandbox.plan.ladder import PROCESS_INFO_GAP
 from support.kernelsim import Kernel
 from support.nono_run import PROXY_ONLY, NonoRun, program
 

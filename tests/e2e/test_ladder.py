@@ -15,7 +15,7 @@ import pytest
 
 import nono
 from nono.kernel import landlock
-from nono.sandbox.enforcement import Rung
+from nono.sandbox.plan.enforcement import Rung
 from support import ladder_probe
 from support.http_upstream import Received
 from support.kernelsim import WSL2, Kernel

@@ -39,10 +39,10 @@ from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
 from nono.policy.rulebook import rulebook_of
 from nono.sandbox import apply
-from nono.sandbox.enforcement import Enforcement, Refusal
-from nono.sandbox.facts import HostFacts, Listener, MaskFacts
-from nono.sandbox.ladder import choose_enforcement
-from nono.sandbox.plan import SandboxPlan, draw
+from nono.sandbox.plan.enforcement import Enforcement, Refusal
+from nono.sandbox.plan.facts import HostFacts, Listener, MaskFacts
+from nono.sandbox.plan.ladder import choose_enforcement
+from nono.sandbox.plan.plan import SandboxPlan, draw
 from nono.supervisor.adjudicator import (
     NetworkGrants,
     Perform,

@@ -18,7 +18,7 @@ from nono.kernel.libc import prctl
 from nono.kernel.uapi.process import PR_GET_DUMPABLE, PR_GET_PDEATHSIG
 from nono.sandbox import mask_mounts
 from nono.sandbox.mask_mounts import MaskError
-from nono.sandbox.plan import MaskRule
+from nono.sandbox.plan.plan import MaskRule
 from support.forked import errno_of, in_child
 from support.ordinary_user import ordinary_user
 

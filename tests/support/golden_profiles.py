@@ -19,9 +19,9 @@ from nono.policy.profile import Profile
 from nono.policy.profile_store import load
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
-from nono.sandbox.enforcement import Refusal
-from nono.sandbox.facts import HostFacts, Listener, MaskFacts
-from nono.sandbox.ladder import choose_enforcement
+from nono.sandbox.plan.enforcement import Refusal
+from nono.sandbox.plan.facts import HostFacts, Listener, MaskFacts
+from nono.sandbox.plan.ladder import choose_enforcement
 
 DIRECTORY = Path(__file__).parents[1] / "golden" / "profiles"
 HOME = "/home/ada"

@@ -16,7 +16,7 @@ from nono.policy.places import Filesystem
 from nono.policy.query import Answer
 from nono.policy.resolve import Resolved
 from nono.policy.rulebook import Rulebook, rulebook_of
-from nono.sandbox.enforcement import Enforcement
+from nono.sandbox.plan.enforcement import Enforcement
 
 
 def told_inside(rules: Rulebook) -> Rulebook:

@@ -20,10 +20,10 @@ from nono.policy.capability import CapabilitySet, NetworkMode, Scopes, Wsl2Proxy
 from nono.policy.profile_store import load_profile
 from nono.printable import printable
 from nono.sandbox import probe
-from nono.sandbox.enforcement import Refusal
-from nono.sandbox.facts import HostFacts, Listener
-from nono.sandbox.ladder import choose_enforcement
-from nono.sandbox.namespace_advice import advice
+from nono.sandbox.plan.enforcement import Refusal
+from nono.sandbox.plan.facts import HostFacts, Listener
+from nono.sandbox.plan.ladder import choose_enforcement
+from nono.sandbox.plan.namespace_advice import advice
 from nono.supervisor import cgroup, cgroup_place
 
 DESCRIPTION = "Checks what this machine can enforce; with its options, helps to begin."

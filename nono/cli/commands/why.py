@@ -21,8 +21,8 @@ from nono.policy.host_query import why_host, why_request
 from nono.policy.hostname import HostError, canonical_host, parse_port
 from nono.policy.query import Answer, masked_path, why_path_since
 from nono.printable import printable
-from nono.sandbox.enforcement import Refusal
-from nono.sandbox.scope_query import SCOPES, ScopeAnswer, scope_answer
+from nono.sandbox.plan.enforcement import Refusal
+from nono.sandbox.plan.scope_query import SCOPES, ScopeAnswer, scope_answer
 
 if TYPE_CHECKING:
     from nono.policy.rulebook import Rulebook

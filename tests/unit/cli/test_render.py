@@ -9,8 +9,8 @@ import pytest
 from nono.cli import render
 from nono.cli.parse import parse
 from nono.cli.resolution import resolve_given
-from nono.sandbox.enforcement import Enforcement
-from nono.sandbox.facts import HostFacts, Listener
+from nono.sandbox.plan.enforcement import Enforcement
+from nono.sandbox.plan.facts import HostFacts, Listener
 
 
 @pytest.mark.parametrize(

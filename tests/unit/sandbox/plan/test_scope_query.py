@@ -1,4 +1,4 @@
-"""nono.sandbox.scope_query: what is said of scopes is what the plan holds."""
+"""nono.sandbox.plan.scope_query: what is said of scopes is what the plan holds."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from nono.kernel.uapi import landlock as uapi_landlock
 from nono.policy.capability import CapabilitySet, NetworkMode, SandboxPolicy, Scopes, Wsl2ProxyPolicy
-from nono.sandbox.enforcement import Enforcement, NotifyProgram, Refusal, Rung
-from nono.sandbox.facts import HostFacts, Listener
-from nono.sandbox.ladder import choose_enforcement
-from nono.sandbox.plan import draw
-from nono.sandbox.scope_query import ABSTRACT_UNIX_SOCKET, SCOPES, SIGNAL, scope_answer
+from nono.sandbox.plan.enforcement import Enforcement, NotifyProgram, Refusal, Rung
+from nono.sandbox.plan.facts import HostFacts, Listener
+from nono.sandbox.plan.ladder import choose_enforcement
+from nono.sandbox.plan.plan import draw
+from nono.sandbox.plan.scope_query import ABSTRACT_UNIX_SOCKET, SCOPES, SIGNAL, scope_answer
 
 BITS = {
     SIGNAL: uapi_landlock.LANDLOCK_SCOPE_SIGNAL,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from posixpath import dirname
 
 from nono.policy.capability import Absent, Mask, Masking
-from nono.sandbox.enforcement import Enforcement, Refusal
-from nono.sandbox.facts import MaskFacts
+from nono.sandbox.plan.enforcement import Enforcement, Refusal
+from nono.sandbox.plan.facts import MaskFacts
 
 LISTED_MAX = 5
 REPLACED_GAP = (
@@ -79,7 +79,7 @@ def _not_to_be_had(masks: Sequence[Mask], facts: MaskFacts) -> Refusal:
     if facts.namespaces is None:
         return Refusal(f"{message}\nThey cannot be masked by mounts: {facts.failed}.", narrower[3:])
     # Imported here: it is for this refusal.
-    from nono.sandbox.namespace_advice import advice
+    from nono.sandbox.plan.namespace_advice import advice
 
     cause, remedy = advice(facts.namespaces, "mnt")
     failed = f" ({facts.namespaces.failed})" if facts.namespaces.failed else ""

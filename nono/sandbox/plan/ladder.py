@@ -4,8 +4,8 @@ from nono.kernel import landlock_rights
 from nono.kernel.uapi import landlock as uapi_landlock
 from nono.policy.capability import CapabilitySet, NetworkMode, SandboxPolicy, Scopes, Wsl2ProxyPolicy
 from nono.policy.ports import PortGrants, PortRange
-from nono.sandbox.enforcement import Enforcement, NotifyProgram, Refusal, Rung
-from nono.sandbox.facts import HostFacts, Listener
+from nono.sandbox.plan.enforcement import Enforcement, NotifyProgram, Refusal, Rung
+from nono.sandbox.plan.facts import HostFacts, Listener
 
 EBUSY_ISSUE = "microsoft/WSL#9548"
 # Only the supervisor sees where a Unix socket leads; Landlock does not check connect(2) to one (ABI 1 to 7).
@@ -65,7 +65,7 @@ def choose_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforce
     if not capabilities.masking.masks and not capabilities.masking.absent:
         return chosen
     # Imported here: most runs deny nothing below what they grant.
-    from nono.sandbox.mask_verdict import with_masks
+    from nono.sandbox.plan.mask_verdict import with_masks
 
     return with_masks(chosen, capabilities.masking, facts.masks)
 
@@ -245,7 +245,7 @@ def _in_private_network(capabilities: CapabilitySet, facts: HostFacts) -> Enforc
     """Rung 2, taken because a person asked for it: where it cannot be had, nothing takes its place."""
     if not facts.network_namespace:
         # Imported here: it is for this refusal.
-        from nono.sandbox.namespace_advice import advice
+        from nono.sandbox.plan.namespace_advice import advice
 
         cause, remedy = advice(facts.namespaces)
         where = "WSL2" if facts.is_wsl2 else "this kernel"

@@ -13,16 +13,16 @@ from nono.policy.capability import (
     Wsl2ProxyPolicy,
 )
 from nono.policy.ports import PortGrants, united
-from nono.sandbox.enforcement import Enforcement, NotifyProgram, Refusal, Rung, StaticFilter
-from nono.sandbox.facts import HostFacts, Listener
-from nono.sandbox.ladder import (
+from nono.sandbox.plan.enforcement import Enforcement, NotifyProgram, Refusal, Rung, StaticFilter
+from nono.sandbox.plan.facts import HostFacts, Listener
+from nono.sandbox.plan.ladder import (
     ABSTRACT_SOCKETS_NOTE,
     PROCESS_INFO_GAP,
     UNBOUND_GAP,
     UNIX_SOCKET_GAP,
     choose_enforcement,
 )
-from nono.sandbox.plan import draw
+from nono.sandbox.plan.plan import draw
 
 NATIVE = HostFacts("6.12.0", 6, Listener.AVAILABLE, "", True, False)
 WSL2 = HostFacts("6.6.87-microsoft", 3, Listener.BUSY, "seccomp user notification returns EBUSY", True, True)

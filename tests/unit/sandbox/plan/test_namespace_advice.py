@@ -2,8 +2,8 @@
 
 import pytest
 
-from nono.sandbox.facts import NamespaceFacts
-from nono.sandbox.namespace_advice import advice
+from nono.sandbox.plan.facts import NamespaceFacts
+from nono.sandbox.plan.namespace_advice import advice
 
 CASES = {
     "AppArmor": (

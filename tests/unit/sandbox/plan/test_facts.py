@@ -1,8 +1,8 @@
-"""nono.sandbox.facts: what the launcher found out, as the message it sends."""
+"""nono.sandbox.plan.facts: what the launcher found out, as the message it sends."""
 
 import json
 
-from nono.sandbox.facts import HostFacts, Listener, NamespaceFacts
+from nono.sandbox.plan.facts import HostFacts, Listener, NamespaceFacts
 
 WSL2 = HostFacts("6.6.87-microsoft", 3, Listener.BUSY, "seccomp user notification returns EBUSY", True, True)
 

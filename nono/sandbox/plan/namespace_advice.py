@@ -3,7 +3,7 @@
 from typing import Literal
 
 from nono.named_tuple import NamedTuple
-from nono.sandbox.facts import NamespaceFacts
+from nono.sandbox.plan.facts import NamespaceFacts
 
 
 class Advice(NamedTuple):

@@ -1,4 +1,4 @@
-"""nono.sandbox.plan: the kernel state that a plan asks for, and its way to the launcher."""
+"""nono.sandbox.plan.plan: the kernel state that a plan asks for, and its way to the launcher."""
 
 import json
 
@@ -15,9 +15,9 @@ from nono.policy.capability import (
     Wsl2ProxyPolicy,
 )
 from nono.policy.ports import PortGrants, united
-from nono.sandbox.enforcement import Enforcement, NotifyProgram, Rung, StaticFilter
-from nono.sandbox.facts import HostFacts, Listener
-from nono.sandbox.plan import SandboxPlan, draw
+from nono.sandbox.plan.enforcement import Enforcement, NotifyProgram, Rung, StaticFilter
+from nono.sandbox.plan.facts import HostFacts, Listener
+from nono.sandbox.plan.plan import SandboxPlan, draw
 
 NATIVE = HostFacts("6.12.0", 6, Listener.AVAILABLE, "", True, False)
 WSL2 = HostFacts("6.6.87-microsoft", 3, Listener.BUSY, "seccomp user notification returns EBUSY", True, True)

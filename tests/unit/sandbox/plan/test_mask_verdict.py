@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from nono.policy.capability import Absent, Access, Denial, Grant, Mask, Masking
-from nono.sandbox.enforcement import Enforcement, Refusal
-from nono.sandbox.facts import MaskFacts, NamespaceFacts
-from nono.sandbox.mask_verdict import REPLACED_GAP, with_masks
+from nono.sandbox.plan.enforcement import Enforcement, Refusal
+from nono.sandbox.plan.facts import MaskFacts, NamespaceFacts
+from nono.sandbox.plan.mask_verdict import REPLACED_GAP, with_masks
 
 CHOSEN = Enforcement(rung=None, warnings=("a warning",), gaps=("a gap",))
 WORK = Grant("/work", Access.READWRITE, True, "user", "/work")

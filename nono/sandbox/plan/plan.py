@@ -5,8 +5,8 @@ from nono.kernel.uapi import landlock as uapi_landlock
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet, NetworkMode
 from nono.policy.ports import PortGrants, PortRange, united
-from nono.sandbox.enforcement import Enforcement, NotifyProgram, Rung, StaticFilter
-from nono.sandbox.facts import HostFacts
+from nono.sandbox.plan.enforcement import Enforcement, NotifyProgram, Rung, StaticFilter
+from nono.sandbox.plan.facts import HostFacts
 
 
 class PathRule(NamedTuple):

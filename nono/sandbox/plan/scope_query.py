@@ -8,7 +8,7 @@ from nono.kernel import landlock_rights
 from nono.kernel.uapi import landlock as uapi_landlock
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet
-from nono.sandbox.enforcement import Enforcement, NotifyProgram, Refusal, Rung
+from nono.sandbox.plan.enforcement import Enforcement, NotifyProgram, Refusal, Rung
 
 SIGNAL, ABSTRACT_UNIX_SOCKET = "signal", "abstract-unix-socket"
 SCOPES = (SIGNAL, ABSTRACT_UNIX_SOCKET)
