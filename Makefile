@@ -66,7 +66,7 @@ freeze-filters: $(READY) ## build the seccomp programs anew with libseccomp
 	@$(BIN)/python -m nono.kernel.filters.freeze
 
 freeze-policy: $(READY) ## write the shipped groups as a module anew
-	@$(BIN)/python -m nono.policy.freeze
+	@$(BIN)/python -m nono.policy.builtin.freeze
 
 golden: $(READY) ## write down anew what the shipped profiles come to; look at the difference
 	@PYTHONPATH=tests $(BIN)/python -m support.golden_profiles

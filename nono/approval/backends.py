@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import anyio
 
 from nono.approval.request import Answer, Backend, Question
-from nono.policy.approval import Approval, ChainBackend
+from nono.policy.services.approval import Approval, ChainBackend
 
 
 class Backends:

@@ -15,8 +15,8 @@ from nono.approval import recording
 from nono.approval.backends import Backends
 from nono.approval.request import Answer, FileOpen, Question, Request
 from nono.audit.event import Recorder
-from nono.policy.rate_limit import TokenBucket
-from nono.policy.route_rules import RateLimit
+from nono.policy.schema.route_rules import RateLimit
+from nono.policy.services.rate_limit import TokenBucket
 
 # Questions, not opens: what a grant or a rule decides is never held back.
 QUESTIONS = RateLimit(requests_per_minute=600, burst=5, max_delay_s=0.0)

@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
-from nono.policy.endpoint import EndpointVerdict
+from nono.policy.endpoints.policy import EndpointVerdict
 
 FileKind = Literal["file", "directory", "device", "FIFO"]
 Outcome = Literal["granted", "denied", "timeout", "error"]

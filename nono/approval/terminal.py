@@ -13,7 +13,7 @@ from nono.approval import wording
 from nono.approval.ask import Dialog, Wait
 from nono.approval.request import Answer, FileOpen, Question
 from nono.approval.tty import RECOVER, SHOWN_S, controlling_terminal, foreground, line_mode
-from nono.policy.approval import TERMINAL
+from nono.policy.services.approval import TERMINAL
 
 NO_TERMINAL = "No terminal available for interactive approval"
 IN_BACKGROUND = "nono is not in the terminal's foreground, so nobody can be asked there"

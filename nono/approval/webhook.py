@@ -11,8 +11,8 @@ import httptools
 from nono import __version__
 from nono.approval import webhook_message
 from nono.approval.request import Answer, Question
-from nono.policy.approval import WebhookBackend
-from nono.policy.upstream import Upstream
+from nono.policy.hosts.upstream import Upstream
+from nono.policy.services.approval import WebhookBackend
 
 _READ_BYTES = 16 * 1024
 _HEAD_BYTES_MAX = 64 * 1024

@@ -14,9 +14,9 @@ from nono.cli.parse import Invocation
 from nono.errors import NonoError
 from nono.launch.prepare import Prepared
 from nono.launch.run import Outcome
-from nono.policy.filesystem import HostFilesystem
-from nono.policy.grants import accesses
-from nono.policy.places import UnsetVariableError
+from nono.policy.files.grants import accesses
+from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.path_expansion import UnsetVariableError
 
 STOPPED = range(129, 144)  # a signal that asks it to end: whoever sent that is not there to be asked
 
@@ -49,7 +49,7 @@ def _offer(
 ) -> None:
     # Imported here: it reads and writes profiles, as most runs do not.
     from nono.cli import save_prompt
-    from nono.policy.saving import additions, without_suppressed
+    from nono.policy.why.saving import additions, without_suppressed
 
     places, reference = prepared.resolved.places, invocation.given.value("profile")
     offered = additions((each.flag for each in found if each.flag is not None), places.home)
@@ -72,7 +72,7 @@ def _offer(
 
 def _suppressed_by(reference: str, prepared: Prepared, environ: Mapping[str, str]) -> list[str]:
     """What the profile suppresses. NonoError: it cannot be loaded, or the command may have written it."""
-    from nono.policy.profile_store import load
+    from nono.policy.profile.store import load
 
     loaded, fs = load(reference, environ), HostFilesystem()
     for file in loaded.files:

@@ -9,9 +9,9 @@ from nono.cli import render
 from nono.launch.denials import Denials, Denied, Kind
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
-from nono.policy.places import Filesystem, Places
-from nono.policy.rulebook import Rulebook
-from nono.policy.unix_sockets import shown
+from nono.policy.effective_policy import Rulebook
+from nono.policy.files.unix_sockets import shown
+from nono.policy.path_expansion import Filesystem, Places
 
 TITLE = "  NONO DIAGNOSTIC"
 LISTED_MAX = 10
@@ -109,7 +109,7 @@ def _next_steps(found: Sequence[Finding]) -> Iterator[str]:
 
 
 def _flag(denied: Denied, rules: Rulebook, places: Places, fs: Filesystem) -> str | None:
-    from nono.policy import remedy
+    from nono.policy.why import remedy
 
     if denied.kind is Kind.PATH:
         return remedy.of_path(rules, places, denied.target, ACCESS[str(denied.access)], fs)

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from nono.cli.options import GLOBALS, Kind, Option, is_port, own_options_of
 from nono.errors import UsageError
-from nono.policy.nearest import did_you_mean
+from nono.policy.suggestions import did_you_mean
 
 HELP_COLUMNS = 80
 

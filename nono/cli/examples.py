@@ -7,15 +7,15 @@ from posixpath import exists, join
 
 from nono.cli import whole_file
 from nono.errors import NonoError
-from nono.policy import builtin
-from nono.policy.profile_files import read_file, user_directory
+from nono.policy.builtin import shipped
+from nono.policy.profile.files import read_file, user_directory
 
 KEPT = ".old"  # no suffix of a profile, so that it is none
 
 
 def write_examples(environ: Mapping[str, str]) -> Iterator[str]:
     """A line about each as it is written. NonoError when it cannot be."""
-    for name, content in builtin.example_profiles().items():
+    for name, content in shipped.example_profiles().items():
         path = join(user_directory(environ), f"{name}.json")
         old = read_file(path) if exists(path) else None
         if old == content:

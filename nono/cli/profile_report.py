@@ -8,7 +8,7 @@ from typing import Any
 from nono.cli.layout import wrapped
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
-from nono.policy.profile_source import Located, ProfileMistakesError, read_source
+from nono.policy.document.source import Located, ProfileMistakesError, read_source
 
 SYNTAX, MEANING, INHERITANCE = "JSON syntax error", "Profile error", "Inheritance error"
 # What a message begins with, and the label that says as much.

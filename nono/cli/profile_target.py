@@ -12,10 +12,10 @@ from typing import Any
 from nono.cli import whole_file
 from nono.errors import ConfigError, NonoError
 from nono.named_tuple import NamedTuple
-from nono.policy import builtin
-from nono.policy.profile import Profile
-from nono.policy.profile_files import MAX_PROFILE_BYTES, NAME, is_path, user_directory
-from nono.policy.profile_store import load, own_document
+from nono.policy.builtin import shipped
+from nono.policy.profile.files import MAX_PROFILE_BYTES, NAME, is_path, user_directory
+from nono.policy.profile.store import load, own_document
+from nono.policy.schema.profile import Profile
 from nono.regular_file import read_regular_file
 
 
@@ -102,7 +102,7 @@ def _user_file(name: str, environ: Mapping[str, str]) -> str:
             f"-o '{name}': a profile's name is alphanumeric with hyphens.",
             hint="a file has a slash in its path",
         )
-    if name in builtin.profile_names():
+    if name in shipped.profile_names():
         raise ConfigError(
             f"-o {name}: a shipped profile has that name.", hint=f"-o {name}-local --profile {name}"
         )

@@ -7,10 +7,10 @@ from typing import Any
 
 from nono.cli.layout import COLUMNS, described, outline, wrapped
 from nono.errors import NonoError
-from nono.policy.builtin import Group
-from nono.policy.places import Places
-from nono.policy.profile_catalog import BUILT_IN, OVERRIDING, Listed
-from nono.policy.profile_diff import changes
+from nono.policy.builtin.shipped import Group
+from nono.policy.export.diff import changes
+from nono.policy.path_expansion import Places
+from nono.policy.profile.catalog import BUILT_IN, OVERRIDING, Listed
 from nono.printable import printable
 
 ACCESSES = ("read", "write", "readwrite")
@@ -44,7 +44,7 @@ def _about(listed: Listed) -> str:
 
 
 def profile_lines(document: Mapping[str, Any]) -> list[str]:
-    """A document of nono.policy.profile_dump; what it leaves empty is left out."""
+    """A document of nono.policy.export.dump; what it leaves empty is left out."""
     head = {name: value for name, value in document.items() if not isinstance(value, Mapping)}
     lines = outline(head)
     for name, section in document.items():
@@ -54,7 +54,7 @@ def profile_lines(document: Mapping[str, Any]) -> list[str]:
 
 
 def difference_lines(compared: Mapping[str, Any]) -> list[str]:
-    """A comparison of nono.policy.profile_diff: + and - below the field, changed values beside it."""
+    """A comparison of nono.policy.export.diff: + and - below the field, changed values beside it."""
     lines, above = [], None
     for path, sign, text in changes(compared):
         if sign and path != above:

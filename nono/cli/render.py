@@ -12,7 +12,7 @@ from nono.sandbox.plan.enforcement import Enforcement, NotifyProgram, Rung
 from nono.sandbox.plan.facts import HostFacts
 
 if TYPE_CHECKING:
-    from nono.policy.credential_service import CredentialService
+    from nono.policy.services.credential_service import CredentialService
 from nono.policy.resolve import Resolved
 
 BADGES = {Access.READ: "r", Access.WRITE: "w", Access.READWRITE: "r+w"}

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from nono.launch.learning import Learning
 from nono.launch.lesson import Lesson
 from nono.policy.capability import NetworkMode
-from nono.policy.observation import Refused
-from nono.policy.places import inside
+from nono.policy.learning.observation import Refused
+from nono.policy.path_expansion import inside
 
 LISTED_MAX, FLAGS_MAX = 20, 5
 SHOWN_MAX = 200  # characters of one path

@@ -9,11 +9,11 @@ from nono.cli.options import RUN, Given
 from nono.cli.parse import Invocation, no_command
 from nono.errors import ConfigError, NonoError, UsageError
 from nono.policy.capability import Access
-from nono.policy.filesystem import HostFilesystem
-from nono.policy.grants import accesses
-from nono.policy.profile import Profile
+from nono.policy.files.grants import accesses
+from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, asked_for, resolve
+from nono.policy.schema.profile import Profile
 
 Ask = Callable[[str, Access], bool]  # whether a directory may be shared for an access
 
@@ -43,8 +43,8 @@ def resolve_given(
             raise UsageError("--extends needs --profile.", hint="--profile default --extends ...")
         return _shared(invocation.request, None, environ, cwd, fs, ask)
     # Imported here: it brings json and re along, which a run without a profile may do without.
-    from nono.policy.profile_inert import without_effect
-    from nono.policy.profile_store import load
+    from nono.policy.export.no_effect import without_effect
+    from nono.policy.profile.store import load
 
     loaded = load(name, environ, extends, apart=stays)
     resolved = _shared(invocation.request, loaded.profile, environ, cwd, fs, ask)
@@ -70,9 +70,9 @@ def _of_manifest(
     file: str, request: RunRequest, environ: Mapping[str, str], cwd: str, fs: HostFilesystem, *, stays: bool
 ) -> Resolved:
     # Imported here, as below: few runs have one.
-    from nono.policy.manifest import MODES
-    from nono.policy.manifest_file import load_manifest
-    from nono.policy.profile_inert import without_effect
+    from nono.policy.export.manifest import MODES
+    from nono.policy.export.no_effect import without_effect
+    from nono.policy.profile.manifest_file import load_manifest
 
     manifest = load_manifest(file, apart=stays)
     resolved = resolve(request, manifest.profile, environ=environ, cwd=cwd, fs=fs, uid=os.getuid())

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from nono.approval.ask import TerminalPrompt, open_terminal
 from nono.cli.saved_profile import Target, rewritten, save, target_of
 from nono.errors import NonoError
-from nono.policy.saving import Addition, suppressing
+from nono.policy.why.saving import Addition, suppressing
 
 OFFERED_MAX = 20  # what is offered is shown, and what is shown is read
 NAMES_ASKED_MAX = 3

@@ -12,11 +12,11 @@ from typing import Any
 from nono.cli import whole_file
 from nono.errors import ProfileError
 from nono.named_tuple import NamedTuple
-from nono.policy import builtin
-from nono.policy.profile_catalog import file_of
-from nono.policy.profile_files import NAME, user_directory
-from nono.policy.profile_store import load_profile
-from nono.policy.saving import Addition, added
+from nono.policy.builtin import shipped
+from nono.policy.profile.catalog import file_of
+from nono.policy.profile.files import NAME, user_directory
+from nono.policy.profile.store import load_profile
+from nono.policy.why.saving import Addition, added
 
 
 class Target(NamedTuple):
@@ -40,7 +40,7 @@ class Target(NamedTuple):
         """Why a new profile cannot be called that."""
         if not re.fullmatch(NAME, name):
             return f"Invalid profile name '{name}': must be alphanumeric with hyphens only"
-        if name in builtin.profile_names():
+        if name in shipped.profile_names():
             return f"'{name}' is a built-in profile; yours needs a name of its own"
         if file_of(name, environ) is not None:
             return f"there is a profile '{name}' already, which was not used in this run"

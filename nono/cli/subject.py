@@ -14,9 +14,9 @@ from nono.launch.state import State
 from nono.launch.state_file import identity
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet
-from nono.policy.filesystem import HostFilesystem
-from nono.policy.places import Places
-from nono.policy.rulebook import Rulebook, rulebook_of
+from nono.policy.effective_policy import Rulebook, rulebook_of
+from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.path_expansion import Places
 from nono.sandbox import probe
 from nono.sandbox.plan.enforcement import Enforcement, Refusal
 from nono.sandbox.plan.ladder import choose_enforcement

@@ -19,7 +19,7 @@ from nono.credentials.credential import Injection, LeakWatcher, RequestFacts
 from nono.credentials.errors import CredentialUnavailable
 from nono.credentials.leak import leak_watcher
 from nono.credentials.renewal import Lease, Renewal
-from nono.policy.route_rules import AwsAuth
+from nono.policy.schema.route_rules import AwsAuth
 from nono.secret import Secret
 
 LOAD_TIMEOUT_S = 30.0

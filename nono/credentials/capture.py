@@ -32,7 +32,7 @@ from nono.credentials.leak import leak_watcher
 from nono.credentials.program import find_program
 from nono.credentials.single_flight import SingleFlight
 from nono.errors import CredentialError
-from nono.policy.route_rules import Capture, Inject
+from nono.policy.schema.route_rules import Capture, Inject
 from nono.secret import Secret
 
 PROTOCOL = "nono.credential-provider.v1"

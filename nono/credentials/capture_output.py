@@ -11,7 +11,7 @@ from nono.credentials.credential import Injection
 from nono.credentials.injection import HeadersInjection, injection_of
 from nono.errors import CredentialError
 from nono.named_tuple import NamedTuple
-from nono.policy.route_rules import Capture, Inject
+from nono.policy.schema.route_rules import Capture, Inject
 from nono.secret import Secret
 
 

@@ -11,8 +11,8 @@ from nono.credentials.content import text_problem
 from nono.credentials.credential import Injected, Injection, Outgoing
 from nono.credentials.errors import CredentialUnavailable
 from nono.errors import CredentialError
-from nono.policy import key_slot
-from nono.policy.route_rules import Inject
+from nono.policy.schema.route_rules import Inject
+from nono.policy.services import key_slot
 from nono.secret import Secret
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110 section 5.6.2

@@ -21,8 +21,8 @@ from nono.credentials.reference import (
 )
 from nono.credentials.static import StaticCredential
 from nono.named_tuple import NamedTuple
-from nono.policy.credential_service import CredentialService
-from nono.policy.route_rules import AwsAuth, Capture, OAuth2Client
+from nono.policy.schema.route_rules import AwsAuth, Capture, OAuth2Client
+from nono.policy.services.credential_service import CredentialService
 from nono.secret import Secret
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from nono.credentials.leak import leak_watcher
 from nono.credentials.login_phantom import jwt_phantom
 from nono.credentials.login_request import LoginRefusedError, unique_names
 from nono.named_tuple import NamedTuple
-from nono.policy.oauth_routes import ResponseField, TokenEndpoint
+from nono.policy.services.oauth_routes import ResponseField, TokenEndpoint
 from nono.secret import Secret
 
 _HINT = "name the field in response_fields of the provider's token endpoint"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from urllib.parse import quote_plus, unquote_plus
 
 from nono.credentials.login_phantom import MARK, nonce_of
-from nono.policy.oauth_routes import TokenEndpoint
+from nono.policy.services.oauth_routes import TokenEndpoint
 from nono.secret import Secret
 
 TokenOf = Callable[[str], Secret]  # by nonce; LoginRefusedError: it may not be redeemed

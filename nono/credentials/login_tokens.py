@@ -17,7 +17,7 @@ from nono.credentials.login_request import LoginRefusedError, redeemed_body
 from nono.credentials.login_store import LoginStore, Tokens
 from nono.errors import CredentialError
 from nono.named_tuple import NamedTuple
-from nono.policy.oauth_routes import OAuthProvider, OAuthRoute, TokenEndpoint
+from nono.policy.services.oauth_routes import OAuthProvider, OAuthRoute, TokenEndpoint
 from nono.secret import Secret
 
 _MAX_WATCHED = 16  # tokens of one route; a command uses one, and after each refresh another

@@ -19,7 +19,7 @@ from nono.credentials.token_endpoint import (
     TokenRequest,
     read_reply,
 )
-from nono.policy.route_rules import AuthMethod, Inject
+from nono.policy.schema.route_rules import AuthMethod, Inject
 from nono.secret import Secret
 
 Post = Callable[[str, bytes, Sequence[Header]], Awaitable[TokenReply]]

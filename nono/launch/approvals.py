@@ -10,7 +10,7 @@ from nono.approval.desk import Desk, desk
 from nono.approval.request import Backend
 from nono.approval.terminal import Hold, Terminal
 from nono.launch.session import Session
-from nono.policy.approval import Approval, ChainBackend, TerminalBackend, WebhookBackend
+from nono.policy.services.approval import Approval, ChainBackend, TerminalBackend, WebhookBackend
 
 
 @asynccontextmanager

@@ -20,10 +20,10 @@ from nono.launch.logins import Logins, load_logins
 from nono.launch.session import Session
 from nono.launch.upstream_proxy import chain_of
 from nono.named_tuple import NamedTuple
-from nono.policy.credential_service import CredentialService
+from nono.policy.hosts.upstream import is_loopback
 from nono.policy.resolve import Resolved
-from nono.policy.route_rules import TlsIdentity
-from nono.policy.upstream import is_loopback
+from nono.policy.schema.route_rules import TlsIdentity
+from nono.policy.services.credential_service import CredentialService
 from nono.proxy.child_env import LOOPBACK_NO_PROXY, ServiceVariables, child_env
 from nono.proxy.config import Admits, ProxyConfig
 from nono.proxy.dial import tls_context
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     import socket
 
     from nono.approval.request import Approver
-    from nono.policy.network import HostFilter
-    from nono.policy.proxy_settings import ProxySettings
+    from nono.policy.hosts.host_filter import HostFilter
+    from nono.policy.hosts.proxy_settings import ProxySettings
     from nono.proxy.authority import SessionAuthority
     from nono.proxy.chain import Chain
     from nono.proxy.filter import HostPolicy
@@ -204,8 +204,8 @@ def _check_helper(service: CredentialService, resolved: Resolved, environ: Mappi
     # Imported here: few runs have one.
     from nono.credentials.errors import CredentialUnavailable
     from nono.credentials.program import find_program
-    from nono.policy import key_reach
-    from nono.policy.filesystem import HostFilesystem
+    from nono.policy.host_filesystem import HostFilesystem
+    from nono.policy.services import key_reach
 
     try:
         program = find_program(service.capture.command[0], environ)
@@ -263,7 +263,7 @@ def _hosts(hosts: HostFilter, settings: ProxySettings | None) -> HostPolicy:
     if settings is None or not settings.learns:
         return hosts
     # Imported here: few runs learn.
-    from nono.policy.learning_hosts import learning_hosts
+    from nono.policy.learning.hosts import learning_hosts
 
     return learning_hosts(hosts)
 

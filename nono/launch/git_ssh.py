@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from nono import connect_helper
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Grant
-from nono.policy.grants import covering
-from nono.policy.network import HostFilter
+from nono.policy.files.grants import covering
+from nono.policy.hosts.host_filter import HostFilter
 from nono.proxy import ssh_identification
 
 

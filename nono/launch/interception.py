@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from nono import paths
 from nono.named_tuple import NamedTuple
-from nono.policy.proxy_settings import ProxySettings
+from nono.policy.hosts.proxy_settings import ProxySettings
 from nono.proxy.alpn import HTTP1, HTTP2, HTTP2_AT_NEED, Alpn
 from nono.proxy.child_env import trust_env
 

@@ -8,15 +8,17 @@ from collections.abc import Iterable, Iterator
 
 from nono import paths
 from nono.named_tuple import NamedTuple
-from nono.policy import builtin
+from nono.policy.builtin import shipped
 from nono.policy.capability import Access, Grant
-from nono.policy.denials import DenyRules, group_denials
+from nono.policy.effective_policy import rulebook_of
 from nono.policy.environment import child_environment
-from nono.policy.filesystem import HostFilesystem
-from nono.policy.generalise import Bounds, includable
-from nono.policy.grants import united
-from nono.policy.learning_keys import inherited_secrets, withheld_variables
-from nono.policy.learning_scope import (
+from nono.policy.files.denials import DenyRules, group_denials
+from nono.policy.files.grants import united
+from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.learning.generalise import Bounds, includable
+from nono.policy.learning.keys import inherited_secrets, withheld_variables
+from nono.policy.learning.observation import Observation
+from nono.policy.learning.scope import (
     SOURCE,
     SYSTEM,
     home_roots,
@@ -24,10 +26,8 @@ from nono.policy.learning_scope import (
     too_wide,
     without_holes,
 )
-from nono.policy.observation import Observation
-from nono.policy.places import Filesystem, Places, canonical_as_far, inside
+from nono.policy.path_expansion import Filesystem, Places, canonical_as_far, inside
 from nono.policy.resolve import Resolved
-from nono.policy.rulebook import rulebook_of
 
 SEARCHED_MAX = 100_000  # entries of the home directory whose names are looked at
 SEARCHED_DEPTH = 3  # directories below it
@@ -45,7 +45,7 @@ class Learning(NamedTuple):
     base: Resolved  # that of the profile it begins with, and nothing else
     observation: Observation
     bounds: Bounds
-    groups: tuple[builtin.Group, ...]  # that may be included
+    groups: tuple[shipped.Group, ...]  # that may be included
     watched: tuple[Grant, ...]  # what it may do with files beyond what was asked for
     kept_out: tuple[str, ...]  # paths that it may not
     wide: frozenset[str]  # directories that no profile should be granted
@@ -56,7 +56,7 @@ def learning(base: Resolved, asked: Resolved, fs: HostFilesystem) -> Learning:
     """base: what the profile grants; asked: what profile and flags grant, with RunRequest.learns."""
     places = asked.places
     rules = asked.deny_rules
-    known = builtin.groups().values()
+    known = shipped.groups().values()
     # The groups that a profile leaves out are left out for its own grants, and not for what is tried here.
     sensitive = (*rules.denials, *group_denials((group for group in known if group.applies), places, fs))
     private = dict(_private(places, fs))

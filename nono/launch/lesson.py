@@ -9,18 +9,18 @@ from typing import Any
 from nono.launch.learning import Learning
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access, NetworkMode
-from nono.policy.filesystem import HostFilesystem
-from nono.policy.generalise import can_be_spelled, generalise, spelled
-from nono.policy.grants import directory_flag, file_flag
-from nono.policy.host_query import why_request
-from nono.policy.learned_profile import laid_over, learned_document
-from nono.policy.observation import Need, Refused, Site
-from nono.policy.path_verdict import Granted
-from nono.policy.places import inside
-from nono.policy.profile_store import profile_of
+from nono.policy.effective_policy import Rulebook, rulebook_of
+from nono.policy.files.grants import directory_flag, file_flag
+from nono.policy.files.path_verdict import Granted
+from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.learning.generalise import can_be_spelled, generalise, spelled
+from nono.policy.learning.learned_profile import laid_over, learned_document
+from nono.policy.learning.observation import Need, Refused, Site
+from nono.policy.path_expansion import inside
+from nono.policy.profile.store import profile_of
 from nono.policy.request import RunRequest
 from nono.policy.resolve import resolve
-from nono.policy.rulebook import Rulebook, rulebook_of
+from nono.policy.why.hosts import why_request
 
 
 class Lesson(NamedTuple):

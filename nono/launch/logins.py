@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nono.named_tuple import NamedTuple
-from nono.policy.upstream import is_loopback
+from nono.policy.hosts.upstream import is_loopback
 from nono.proxy.child_env import ServiceVariables
 from nono.proxy.login_table import NO_LOGINS, LoginTable
 from nono.proxy.route import Origin, Route
 
 if TYPE_CHECKING:
     from nono.credentials.login_tokens import LoginTokens
-    from nono.policy.oauth_routes import OAuthRoute
+    from nono.policy.services.oauth_routes import OAuthRoute
 
 
 class Logins(NamedTuple):

@@ -11,9 +11,9 @@ from posixpath import join
 
 from nono.errors import ConfigError
 from nono.policy.capability import Grant
-from nono.policy.filesystem import HostFilesystem
-from nono.policy.grants import covering
-from nono.policy.places import Filesystem, canonical_as_far, inside, parent_resolved
+from nono.policy.files.grants import covering
+from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.path_expansion import Filesystem, canonical_as_far, inside, parent_resolved
 
 # Where the dynamic linker (ld.so(8)) and OpenSSL (openssl-env(7)) look once more with each library.
 _SEARCHED = ("LD_LIBRARY_PATH", "OPENSSL_CONF", "OPENSSL_MODULES", "OPENSSL_ENGINES")

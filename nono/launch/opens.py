@@ -11,7 +11,7 @@ from nono.launch.start import RunContext, own_grants
 
 if TYPE_CHECKING:
     from nono.approval.desk import Desk
-    from nono.policy.observation import Observation
+    from nono.policy.learning.observation import Observation
     from nono.supervisor.file_opens import FileOpens
     from nono.supervisor.notify_loop import PathCalls
     from nono.supervisor.path_watch import PathWatch

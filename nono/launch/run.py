@@ -26,17 +26,17 @@ from nono.launch.start import RunContext
 from nono.launch.state_file import state_file
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import NetworkMode, SandboxPolicy
+from nono.policy.effective_policy import Rulebook, rulebook_of
 from nono.policy.environment import child_environment
-from nono.policy.filesystem import HostFilesystem
+from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.resolve import Resolved
-from nono.policy.rulebook import Rulebook, rulebook_of
 from nono.sandbox import host, probe
 from nono.sandbox.launcher import Launcher, fork_launcher
 from nono.supervisor.child import supervise, wait
 
 if TYPE_CHECKING:
     from nono.launch.authority_ahead import AuthorityAhead
-    from nono.policy.observation import Observation
+    from nono.policy.learning.observation import Observation
     from nono.supervisor.cgroup import Cgroup
     from nono.supervisor.limit_story import Story
 

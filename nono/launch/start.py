@@ -21,8 +21,8 @@ from nono.supervisor.child import Child
 
 if TYPE_CHECKING:
     from nono.launch.authority_ahead import AuthorityAhead
-    from nono.policy.observation import Observation
-    from nono.policy.rulebook import Rulebook
+    from nono.policy.effective_policy import Rulebook
+    from nono.policy.learning.observation import Observation
     from nono.supervisor.cgroup import Cgroup
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import NetworkMode
-from nono.policy.rulebook import Rulebook
-from nono.policy.strict_json import document_of, value_of
+from nono.policy.effective_policy import Rulebook
+from nono.policy.why.strict_json import document_of, value_of
 from nono.sandbox.plan.enforcement import Enforcement
 
 VARIABLE = "NONO_CAP_FILE"
@@ -94,10 +94,10 @@ def state_document(state: State) -> object:
 def parse_state(document: object) -> State:
     """The inverse of state_document. ValueError says what does not fit: another version has written it."""
     # Imported here: they are for runs with a proxy, and for whoever reads what one has written.
-    from nono.policy.endpoint import EndpointPolicy
-    from nono.policy.endpoint_scope import EndpointScope
-    from nono.policy.network import HostFilter
-    from nono.policy.upstream import Upstream
+    from nono.policy.endpoints.policy import EndpointPolicy
+    from nono.policy.hosts.endpoint_scope import EndpointScope
+    from nono.policy.hosts.host_filter import HostFilter
+    from nono.policy.hosts.upstream import Upstream
 
     names = {each.__name__: each for each in (EndpointPolicy, EndpointScope, HostFilter, Upstream)}
     state = value_of(document, State, names, "state")

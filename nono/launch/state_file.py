@@ -13,7 +13,7 @@ from posixpath import basename, join
 from nono import paths
 from nono.errors import NonoError
 from nono.launch.state import VARIABLE, Identity, State, parse_state, state_document
-from nono.policy.places import CHILD_RELATIVE_DIRECTORIES, CHILD_RELATIVE_FILES, inside
+from nono.policy.path_expansion import CHILD_RELATIVE_DIRECTORIES, CHILD_RELATIVE_FILES, inside
 from nono.private_dir import open_private_dir
 
 _PREFIX, _SUFFIX = ".nono-", ".json"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from nono.errors import CredentialError
-from nono.policy.proxy_settings import ProxySettings
+from nono.policy.hosts.proxy_settings import ProxySettings
 
 if TYPE_CHECKING:
     from nono.proxy.chain import Chain

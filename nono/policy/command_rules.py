@@ -9,9 +9,9 @@ from posixpath import basename
 
 from nono.errors import ConfigError, NonoError
 from nono.named_tuple import NamedTuple
-from nono.policy.builtin import Group
-from nono.policy.profile import Profile
+from nono.policy.builtin.shipped import Group
 from nono.policy.request import RunRequest
+from nono.policy.schema.profile import Profile
 
 DEPRECATED = "Command blocking is deprecated in v0.33.0, as it looks at a name only"
 

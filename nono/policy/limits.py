@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from nono.errors import ConfigError, SandboxError
 from nono.policy.capability import Grant, Limits
-from nono.policy.places import inside
+from nono.policy.path_expansion import inside
 
 CGROUP_ROOT = "/sys/fs/cgroup"
 MEMORY_MIN = 1 << 20  # bytes; less than any program needs, and mostly a forgotten unit

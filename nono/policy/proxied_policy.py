@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from nono.errors import ConfigError
 from nono.named_tuple import NamedTuple
-from nono.policy import builtin, host_rules
-from nono.policy.credential_service import CredentialService, ignored_endpoints, resolve_services
-from nono.policy.endpoint_entry import parse_allow_endpoint, rules_beside
-from nono.policy.endpoint_scope import EndpointScope, scopes_of
-from nono.policy.network import HostFilter
-from nono.policy.network_wish import NetworkWish
-from nono.policy.no_proxy import refuse_overlap
-from nono.policy.oauth_routes import OAuthRoute, oauth_routes
-from nono.policy.places import Places
-from nono.policy.profile import Profile
-from nono.policy.proxy_settings import ProxySettings, proxy_settings
+from nono.policy.builtin import shipped
+from nono.policy.endpoints.entry import parse_allow_endpoint, rules_beside
+from nono.policy.hosts import host_rules
+from nono.policy.hosts.endpoint_scope import EndpointScope, scopes_of
+from nono.policy.hosts.host_filter import HostFilter
+from nono.policy.hosts.network_request import NetworkWish
+from nono.policy.hosts.no_proxy import refuse_overlap
+from nono.policy.hosts.proxy_settings import ProxySettings, proxy_settings
+from nono.policy.path_expansion import Places
 from nono.policy.request import RunRequest
+from nono.policy.schema.profile import Profile
+from nono.policy.services.credential_service import CredentialService, ignored_endpoints, resolve_services
+from nono.policy.services.oauth_routes import OAuthRoute, oauth_routes
 
 
 class ProxiedPolicy(NamedTuple):
@@ -33,7 +34,7 @@ def proxied_policy(
     asked: NetworkWish, request: RunRequest, profile: Profile, places: Places
 ) -> ProxiedPolicy:
     """ConfigError for what is unknown, malformed or contradicts itself."""
-    policy = builtin.network_policy()
+    policy = shipped.network_policy()
     network = profile.network
     endpoints = [parse_allow_endpoint(text) for text in request.allow_endpoint]
     services = resolve_services(

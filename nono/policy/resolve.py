@@ -9,30 +9,30 @@ from typing import TYPE_CHECKING
 from nono import paths
 from nono.errors import ConfigError
 from nono.named_tuple import NamedTuple
-from nono.policy import network_wish
 from nono.policy.capability import Access, CapabilitySet, Grant, Limits, NetworkMode, SandboxPolicy, Scopes
 from nono.policy.command_rules import DEPRECATED, CommandRules, command_rules
-from nono.policy.denials import DenyRules
 from nono.policy.environment import EnvironmentRules
-from nono.policy.file_rules import FileRules, WantedFiles, file_rules, wanted_files
-from nono.policy.group_choice import groups_in_force
-from nono.policy.network_wish import NetworkWish
-from nono.policy.places import Filesystem, Places, canonical_as_far
+from nono.policy.files.active_groups import groups_in_force
+from nono.policy.files.denials import DenyRules
+from nono.policy.files.resolve_files import FileRules, WantedFiles, file_rules, wanted_files
+from nono.policy.files.unix_sockets import UnixSocketRules
+from nono.policy.hosts import network_request
+from nono.policy.hosts.network_request import NetworkWish
+from nono.policy.path_expansion import Filesystem, Places, canonical_as_far
 from nono.policy.ports import PortGrants, united
-from nono.policy.profile import Network, Profile
 from nono.policy.request import RunRequest as RunRequest
-from nono.policy.unix_sockets import UnixSocketRules
+from nono.policy.schema.profile import Network, Profile
 
 if TYPE_CHECKING:
-    from nono.policy.approval import Approval
-    from nono.policy.builtin import Group
-    from nono.policy.credential_service import CredentialService
-    from nono.policy.endpoint_scope import EndpointScope
-    from nono.policy.env_credential import EnvCredentials
-    from nono.policy.network import HostFilter
-    from nono.policy.oauth_routes import OAuthRoute
+    from nono.policy.builtin.shipped import Group
+    from nono.policy.hosts.endpoint_scope import EndpointScope
+    from nono.policy.hosts.host_filter import HostFilter
+    from nono.policy.hosts.proxy_settings import ProxySettings, UpstreamProxy
     from nono.policy.proxied_policy import ProxiedPolicy
-    from nono.policy.proxy_settings import ProxySettings, UpstreamProxy
+    from nono.policy.services.approval import Approval
+    from nono.policy.services.credential_service import CredentialService
+    from nono.policy.services.env_credential import EnvCredentials
+    from nono.policy.services.oauth_routes import OAuthRoute
 
 SSH_AGENT = "SSH_AUTH_SOCK"
 
@@ -127,12 +127,12 @@ class Asked(NamedTuple):
         services = self.proxied.services if self.proxied is not None else ()
         if services:
             # Imported here: many runs have no key.
-            from nono.policy.key_reach import refuse_key_beside_phantom, refuse_reach
+            from nono.policy.services.key_reach import refuse_key_beside_phantom, refuse_reach
 
             refuse_reach(services, grants, self.fs)
             refuse_key_beside_phantom(services, self.env_credentials)
         if behind is not None and behind.source_file is not None:
-            from nono.policy.key_reach import refuse_readable_key
+            from nono.policy.services.key_reach import refuse_readable_key
 
             refuse_readable_key("upstream_proxy", behind.source_file, grants, self.fs)
 
@@ -203,7 +203,7 @@ def asked_for(
     settings = profile or Profile()
     places = Places(paths.home(environ), cwd, _workdir(request.workdir, environ, cwd, fs), environ, uid)
     asked = _network_wish(request, settings)
-    mode = NetworkMode.ALLOWED if request.allow_net else network_wish.mode_of(asked)
+    mode = NetworkMode.ALLOWED if request.allow_net else network_request.mode_of(asked)
     if (request.standalone_proxy or request.learns) and mode is NetworkMode.ALLOWED:
         mode = NetworkMode.PROXY
     _refuse_options_of_a_proxy(request, mode, asked)
@@ -216,7 +216,7 @@ def asked_for(
     handed_out: EnvCredentials = ()
     if settings.env_credentials or request.env_credential is not None or request.env_credential_map:
         # Imported here, as above: few runs hand one out.
-        from nono.policy.env_credential import env_credentials
+        from nono.policy.services.env_credential import env_credentials
 
         handed_out = env_credentials(
             settings.env_credentials, request.env_credential, request.env_credential_map
@@ -253,7 +253,7 @@ def _approval(request: RunRequest, settings: Profile, proxied: ProxiedPolicy | N
     if not (asks or elevates or security.approval_backends or security.approval_defaults):
         return None
     # Imported here: few runs ask.
-    from nono.policy.approval import approval_of
+    from nono.policy.services.approval import approval_of
 
     rules = [rule for policy in policies for rule in policy.approve]
     named = [rule.backend for rule in rules] + [policy.default_backend for policy in policies]
@@ -299,7 +299,7 @@ def _network_wish(request: RunRequest, settings: Profile) -> NetworkWish:
         or request.allow_connect_port
     ):
         raise ConfigError("--allow-net and the other network options are contradictory: it drops them all.")
-    return network_wish.wish(
+    return network_request.wish(
         settings.network,
         settings.label,
         block_net=request.block_net,

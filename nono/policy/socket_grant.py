@@ -7,7 +7,7 @@ from enum import StrEnum
 from posixpath import dirname
 
 from nono.named_tuple import NamedTuple
-from nono.policy.places import inside
+from nono.policy.path_expansion import inside
 
 
 class SocketScope(StrEnum):

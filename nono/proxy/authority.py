@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from nono.policy.hostname import HostError, canonical_host, ip_literal
+from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
 from nono.proxy.alpn import HTTP1, Alpn
 
 _COMMON_NAME = "nono-session-ca"

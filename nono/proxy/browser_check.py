@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from nono.policy.hostname import ip_literal
+from nono.policy.hosts.hostname import ip_literal
 from nono.proxy import refusal, target
 from nono.proxy.message import MessageError, RequestHead
 from nono.proxy.refusal import Refusal

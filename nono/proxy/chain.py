@@ -8,8 +8,8 @@ from http import HTTPStatus
 from typing import Protocol
 
 from nono.named_tuple import NamedTuple
-from nono.policy.network import HostRule
-from nono.policy.upstream import is_loopback
+from nono.policy.hosts.host_filter import HostRule
+from nono.policy.hosts.upstream import is_loopback
 from nono.proxy.message import Header
 from nono.proxy.refusal import Refusal
 

@@ -8,7 +8,7 @@ from collections.abc import Container, Mapping, Sequence
 from urllib.parse import quote
 
 from nono.named_tuple import NamedTuple
-from nono.policy.no_proxy import NoProxyEntry
+from nono.policy.hosts.no_proxy import NoProxyEntry
 
 LOOPBACK_NO_PROXY = ("localhost", "127.0.0.1")
 

@@ -14,7 +14,7 @@ from typing import cast
 
 import anyio
 
-from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
+from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy.alpn import HTTP1, Alpn
 from nono.proxy.deadline import FLUSH_S
 from nono.proxy.handover import Handover

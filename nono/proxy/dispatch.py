@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from nono.policy.network import Refuse
+from nono.policy.hosts.host_filter import Refuse
 from nono.proxy import phantom_check, refusal, target
 from nono.proxy.browser_check import check_browser
 from nono.proxy.chain import Chain

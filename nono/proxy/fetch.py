@@ -8,8 +8,8 @@ from typing import Protocol
 import anyio
 
 from nono.named_tuple import NamedTuple
-from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
-from nono.policy.upstream import parse_upstream
+from nono.policy.hosts.upstream import parse_upstream
+from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy.content_coding import ContentCodingError, decoder
 from nono.proxy.filter import HostPolicy
 from nono.proxy.message import Header, MessageError, ResponseHead, end_to_end, request_head, serialise

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from nono.policy.hostname import ip_literal
-from nono.policy.network import Allow, Refuse
+from nono.policy.hosts.host_filter import Allow, Refuse
+from nono.policy.hosts.hostname import ip_literal
 
 
 class HostPolicy(Protocol):
-    """The part of nono.policy.network.HostFilter that the proxy needs. Hosts are canonical."""
+    """The part of nono.policy.hosts.host_filter.HostFilter that the proxy needs. Hosts are canonical."""
 
     def judge_name(self, host: str, port: int) -> Allow | Refuse:
         """Before any DNS query leaves."""

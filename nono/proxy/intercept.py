@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import cast
 
-from nono.policy.hostname import HostError, canonical_host, ip_literal
+from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
 from nono.proxy import client_hello, recording, refusal
 from nono.proxy.client_hello import Hello, NeedMore, NotTls
 from nono.proxy.client_side import ESTABLISHED, Hijackable

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from nono.policy.endpoint import EndpointPolicy, EndpointVerdict, most_allowed
-from nono.policy.network import Allow, Refuse
-from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
+from nono.policy.endpoints.policy import EndpointPolicy, EndpointVerdict, most_allowed
+from nono.policy.hosts.host_filter import Allow, Refuse
+from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy import phantom_check, refusal, rewrite, websocket
 from nono.proxy.filter import HostPolicy
 from nono.proxy.login_table import LoginEndpoint

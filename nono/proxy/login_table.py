@@ -8,7 +8,7 @@ from nono.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from nono.credentials.login_tokens import LoginCredential, ProviderLogin
-    from nono.policy.oauth_routes import TokenEndpoint
+    from nono.policy.services.oauth_routes import TokenEndpoint
 
 
 class LoginEndpoint(NamedTuple):

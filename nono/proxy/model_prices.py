@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nono.named_tuple import NamedTuple
-from nono.policy import builtin
+from nono.policy.builtin import shipped
 
 
 class Price(NamedTuple):
@@ -34,6 +34,6 @@ class ModelPrices(NamedTuple):
 
 
 def shipped_prices() -> ModelPrices:
-    document = builtin.model_prices_document()
+    document = shipped.model_prices_document()
     entries = document["models"].items()
     return ModelPrices(document["as_of"], {name: Price(*price) if price else None for name, price in entries})

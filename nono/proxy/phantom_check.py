@@ -12,8 +12,8 @@ from urllib.parse import unquote, unquote_plus
 from nono.credentials.credential import Outgoing
 from nono.credentials.login_phantom import MARK
 from nono.named_tuple import NamedTuple
-from nono.policy import key_slot
-from nono.policy.route_rules import Inject
+from nono.policy.schema.route_rules import Inject
+from nono.policy.services import key_slot
 from nono.proxy.message import Header
 from nono.proxy.refusal import Refusal
 from nono.proxy.route import KEY_HEADERS, Phantom, Route, RouteTable

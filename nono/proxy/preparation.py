@@ -13,8 +13,8 @@ from nono.credentials.credential import Injection
 from nono.credentials.errors import CredentialNotFound, CredentialUnavailable
 from nono.errors import CredentialError
 from nono.named_tuple import NamedTuple
-from nono.policy.endpoint import EndpointVerdict
-from nono.policy.rate_limit import TokenBucket
+from nono.policy.endpoints.policy import EndpointVerdict
+from nono.policy.services.rate_limit import TokenBucket
 from nono.proxy import refusal
 from nono.proxy.refusal import Refusal, one_line
 from nono.proxy.route import Route

@@ -10,8 +10,8 @@ from functools import partial
 
 import anyio
 
-from nono.policy.network import Allow, Refuse
-from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
+from nono.policy.hosts.host_filter import Allow, Refuse
+from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy import chain as chaining
 from nono.proxy import refusal
 from nono.proxy.alpn import HTTP1, Alpn

@@ -12,7 +12,7 @@ from nono.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from nono.audit.event import DenialCategory
-    from nono.policy.network import Refuse
+    from nono.policy.hosts.host_filter import Refuse
 
 MAX_AUTHENTICATION_FAILURES = 5  # on one connection; a client that has not learned by then is closed
 

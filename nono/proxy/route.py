@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from nono.credentials.credential import Credential
 from nono.named_tuple import NamedTuple
-from nono.policy.endpoint import ALLOW_ALL, EndpointPolicy
-from nono.policy.hostname import ip_literal
-from nono.policy.route_rules import (
+from nono.policy.endpoints.policy import ALLOW_ALL, EndpointPolicy
+from nono.policy.hosts.hostname import ip_literal
+from nono.policy.schema.route_rules import (
     AUTHORIZATION,
     NO_IDENTITY,
     NO_LIMITS,

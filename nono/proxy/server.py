@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from nono.audit.event import Recorder
-from nono.policy.route_rules import NO_IDENTITY
+from nono.policy.schema.route_rules import NO_IDENTITY
 from nono.proxy.config import Admits, Parts, ProxyConfig
 from nono.proxy.dial import Resolver, system_resolver
 from nono.proxy.route import RouteTable

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from nono.policy.route_rules import NO_IDENTITY
+from nono.policy.schema.route_rules import NO_IDENTITY
 from nono.proxy import refusal
 from nono.proxy.connection_set import ConnectionSet, WindsDown
 from nono.proxy.dial import Dialer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from nono.named_tuple import NamedTuple
-from nono.policy import hostname
+from nono.policy.hosts import hostname
 from nono.proxy.message import MessageError
 
 _PATH = re.compile(rb"/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anyio
 
-from nono.policy.hostname import HostError, canonical_host
+from nono.policy.hosts.hostname import HostError, canonical_host
 from nono.proxy import client_hello, recording, refusal, ssh_identification
 from nono.proxy.client_hello import Hello, NeedMore, NotTls
 from nono.proxy.client_side import ESTABLISHED, Hijackable

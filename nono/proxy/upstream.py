@@ -11,7 +11,7 @@ from typing import Literal, Protocol, cast
 import httptools
 
 from nono.named_tuple import NamedTuple
-from nono.policy.route_rules import TlsIdentity
+from nono.policy.schema.route_rules import TlsIdentity
 from nono.proxy.chain import Via
 from nono.proxy.message import (
     MAX_HEAD_BYTES,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nono.named_tuple import NamedTuple
-from nono.policy.route_rules import NO_LIMITS, UsageLimits
+from nono.policy.schema.route_rules import NO_LIMITS, UsageLimits
 from nono.proxy.model_prices import ModelPrices
 from nono.proxy.usage import UNKNOWN_MODEL, Usage
 

@@ -7,8 +7,8 @@ from typing import Literal
 
 from nono.credentials.credential import Header, Outgoing, RequestFacts
 from nono.named_tuple import NamedTuple
-from nono.policy.endpoint import EndpointVerdict
-from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
+from nono.policy.endpoints.policy import EndpointVerdict
+from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy.filter import HostPolicy
 from nono.proxy.login_table import LoginEndpoint
 from nono.proxy.refusal import Refusal

@@ -9,7 +9,7 @@ import stat
 from nono.errors import SandboxError
 from nono.kernel import filters, landlock, landlock_rights, open_path, process, seccomp
 from nono.kernel.uapi import landlock as uapi_landlock
-from nono.policy.places import CHILD_RELATIVE_DIRECTORIES, CHILD_RELATIVE_FILES, inside
+from nono.policy.path_expansion import CHILD_RELATIVE_DIRECTORIES, CHILD_RELATIVE_FILES, inside
 from nono.sandbox.plan.plan import PathRule, SandboxPlan
 
 # What a rule of a shipped group may run into without that being anybody's mistake: the path went away,

@@ -29,7 +29,7 @@ def user_config(environ: Mapping[str, str], *, stays: bool = False) -> UserConfi
     if not os.path.lexists(path):
         return without_file(environ)
     # Imported here, as few people have a file.
-    from nono.policy.profile_cache import keep, kept
+    from nono.policy.profile.cache import keep, kept
 
     raw = _read(path)
     key = _key(raw, environ)
@@ -46,7 +46,7 @@ def _key(raw: bytes, environ: Mapping[str, str]) -> str:
     """The name under which is kept what follows from the file, the variables and this code."""
     from hashlib import sha256  # brings OpenSSL along, which a start without a file does without
 
-    from nono.policy.profile_cache import code_stamp
+    from nono.policy.profile.cache import code_stamp
 
     digest = sha256(sha256(raw).digest())  # of one length, or a file could end like what follows
     for part in (__version__, *code_stamp(dirname(__file__)), *from_environment(environ).items()):

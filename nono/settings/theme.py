@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nono.policy.nearest import did_you_mean
+from nono.policy.suggestions import did_you_mean
 from nono.settings.user_config import DEFAULT_THEME
 
 THEMES = ("mocha", "latte", "frappe", "macchiato", "tokyo-night", "minimal")

@@ -1,6 +1,6 @@
 """The shape of config.toml, and the one home of its defaults.
 
-Named tuples, as in nono.policy.profile: where there is no file, nothing imports pydantic.
+Named tuples, as in nono.policy.schema.profile: where there is no file, nothing imports pydantic.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from nono.policy.nearest import did_you_mean
+from nono.policy.suggestions import did_you_mean
 from nono.settings.keys import parse_keys
 from nono.settings.user_config import ALIASES, RedactionNames, Rollback, Ui, Updates, UserConfig
 

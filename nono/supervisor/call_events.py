@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nono.audit import event
 from nono.audit.event import Event
 from nono.policy.capability import Access
-from nono.policy.unix_sockets import shown
+from nono.policy.files.unix_sockets import shown
 from nono.supervisor.adjudicator import Perform, PerformUnix, Refuse
 
 if TYPE_CHECKING:

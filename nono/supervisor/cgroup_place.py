@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from posixpath import dirname, join
 
 from nono.named_tuple import NamedTuple
-from nono.policy.places import inside
+from nono.policy.path_expansion import inside
 
 FILE_SYSTEM = "cgroup2"
 SCOPE = "systemd-run {}--scope -p Delegate=yes nono run ..."

@@ -6,7 +6,7 @@ from nono.approval.request import FileKind
 from nono.kernel.uapi import open as uapi
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
-from nono.policy.path_verdict import (
+from nono.policy.files.path_verdict import (
     PROBED,
     Denied,
     FilePolicy,
@@ -15,7 +15,7 @@ from nono.policy.path_verdict import (
     Protected,
     TooWeak,
 )
-from nono.policy.places import inside
+from nono.policy.path_expansion import inside
 from nono.supervisor.open_call import OpenCall
 
 

@@ -23,7 +23,7 @@ from nono.kernel import capabilities, notify, process
 from nono.kernel.uapi import open as uapi
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
-from nono.policy.path_verdict import FilePolicy
+from nono.policy.files.path_verdict import FilePolicy
 from nono.supervisor.call_events import refused_open
 from nono.supervisor.caller import Standing, open_root, standing
 from nono.supervisor.file_judge import Ask, Found, Leave, Refuse, judge_open

@@ -6,7 +6,7 @@ import struct
 from ipaddress import IPv4Address, IPv6Address
 
 from nono.named_tuple import NamedTuple
-from nono.policy.unix_sockets import shown
+from nono.policy.files.unix_sockets import shown
 
 # linux/socket.h, include/uapi/linux/un.h, include/uapi/linux/in6.h
 AF_UNIX, AF_INET, AF_INET6, AF_NETLINK = 1, 2, 10, 16

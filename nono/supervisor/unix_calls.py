@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from nono.kernel import socket_names
-from nono.policy.unix_sockets import UnixSocketRules
+from nono.policy.files.unix_sockets import UnixSocketRules
 from nono.supervisor import adjudicator
 from nono.supervisor.adjudicator import PerformUnix, Refuse
 from nono.supervisor.call_events import performed

@@ -30,7 +30,7 @@ SLOW_TO_IMPORT = {
     "uvloop",
 }
 # What a supervisor needs json for, and a wrap without a profile does not.
-NOT_TO_WRAP = {"json", "nono.policy.profile_store", "re", "socket"}
+NOT_TO_WRAP = {"json", "nono.policy.profile.store", "re", "socket"}
 # What serves is imported once a command is starting; the rest by the runs that use it.
 NOT_TO_LISTEN = {
     "ahocorasick_rs",

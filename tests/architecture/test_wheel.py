@@ -66,9 +66,9 @@ def test_the_wheel_carries_what_the_code_reads(wheel: Path) -> None:
 def test_the_unpacked_wheel_finds_its_own_files(wheel: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path)
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import nono; from nono.policy import builtin; "
+        "import sys; sys.path.insert(0, sys.argv[1]); import nono; from nono.policy.builtin import shipped; "
         "from nono.kernel import filters; assert nono.__file__.startswith(sys.argv[1]); "
-        "builtin.profile_document('python-dev'); builtin.groups(); print(len(filters.load('notify')) > 100)"
+        "shipped.profile_document('python-dev'); shipped.groups(); print(len(filters.load('notify')) > 100)"
     )
     done = subprocess.run(
         [sys.executable, "-I", "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=20, cwd="/"

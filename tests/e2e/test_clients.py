@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from nono.policy.builtin import network_policy
+from nono.policy.builtin.shipped import network_policy
 from support import client_programs
 from support.client_run import (
     PYTHON,

@@ -30,14 +30,14 @@ from nono.kernel.uapi.seccomp import (
 from nono.launch.state import state_of
 from nono.launch.state_file import identity
 from nono.policy.capability import Access
-from nono.policy.filesystem import HostFilesystem
-from nono.policy.places import inside
-from nono.policy.profile import Filesystem as Files
-from nono.policy.profile import Meta, Profile
-from nono.policy.query import why_path_since
+from nono.policy.effective_policy import rulebook_of
+from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.path_expansion import inside
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
-from nono.policy.rulebook import rulebook_of
+from nono.policy.schema.profile import Filesystem as Files
+from nono.policy.schema.profile import Meta, Profile
+from nono.policy.why.paths import why_path_since
 from nono.sandbox import apply
 from nono.sandbox.plan.enforcement import Enforcement, Refusal
 from nono.sandbox.plan.facts import HostFacts, Listener, MaskFacts

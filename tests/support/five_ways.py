@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from nono.policy.endpoint import EndpointPolicy
+from nono.policy.endpoints.policy import EndpointPolicy
 from nono.proxy.filter import HostPolicy
 from nono.proxy.route import Route, Scope
 from support.h2_client import Http2Client

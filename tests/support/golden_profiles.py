@@ -13,12 +13,12 @@ from pathlib import Path
 from posixpath import normpath
 from typing import Any
 
-from nono.policy import builtin
-from nono.policy.places import Entry, Kind
-from nono.policy.profile import Profile
-from nono.policy.profile_store import load
+from nono.policy.builtin import shipped
+from nono.policy.path_expansion import Entry, Kind
+from nono.policy.profile.store import load
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
+from nono.policy.schema.profile import Profile
 from nono.sandbox.plan.enforcement import Refusal
 from nono.sandbox.plan.facts import HostFacts, Listener, MaskFacts
 from nono.sandbox.plan.ladder import choose_enforcement
@@ -115,7 +115,7 @@ def main() -> None:
     DIRECTORY.mkdir(parents=True, exist_ok=True)
     for old in DIRECTORY.glob("*.json"):
         old.unlink()
-    for name in builtin.profile_names():
+    for name in shipped.profile_names():
         (DIRECTORY / f"{name}.json").write_text(golden(name), encoding="utf-8")
 
 

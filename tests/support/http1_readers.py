@@ -13,7 +13,7 @@ import h11
 from aiohttp import http_exceptions, http_parser
 
 from nono.credentials.credential import Outgoing
-from nono.policy.route_rules import TlsIdentity
+from nono.policy.schema.route_rules import TlsIdentity
 from nono.proxy.message import (
     BodyKind,
     Header,

@@ -22,8 +22,8 @@ from nono.credentials.credential import (
     Outgoing,
     RequestFacts,
 )
-from nono.policy.network import Allow, Refuse
-from nono.policy.route_rules import Inject, TlsIdentity
+from nono.policy.hosts.host_filter import Allow, Refuse
+from nono.policy.schema.route_rules import Inject, TlsIdentity
 from nono.proxy.config import Admits, ProxyConfig
 from nono.proxy.dial import Resolver
 from nono.proxy.filter import HostPolicy

@@ -9,13 +9,13 @@ import json
 from collections.abc import Callable
 
 from nono.launch.state import parse_state, state_document, state_of
-from nono.policy import host_query, query, socket_query
 from nono.policy.capability import Access
-from nono.policy.filesystem import HostFilesystem
-from nono.policy.places import Filesystem
-from nono.policy.query import Answer
+from nono.policy.effective_policy import Rulebook, rulebook_of
+from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.path_expansion import Filesystem
 from nono.policy.resolve import Resolved
-from nono.policy.rulebook import Rulebook, rulebook_of
+from nono.policy.why import hosts, paths, sockets
+from nono.policy.why.paths import Answer
 from nono.sandbox.plan.enforcement import Enforcement
 
 
@@ -27,22 +27,22 @@ def told_inside(rules: Rulebook) -> Rulebook:
 
 
 def why_path(resolved: Resolved, path: str, access: Access, fs: Filesystem) -> Answer:
-    return _asked(resolved, fs, lambda rules: query.why_path(rules, resolved.places, path, access, fs))
+    return _asked(resolved, fs, lambda rules: paths.why_path(rules, resolved.places, path, access, fs))
 
 
 def why_socket(resolved: Resolved, path: str, fs: Filesystem, *, binds: bool) -> Answer:
     return _asked(
-        resolved, fs, lambda rules: socket_query.why_socket(rules, resolved.places, path, fs, binds=binds)
+        resolved, fs, lambda rules: sockets.why_socket(rules, resolved.places, path, fs, binds=binds)
     )
 
 
 def why_host(resolved: Resolved, host: str, port: int) -> Answer:
-    return _asked(resolved, HostFilesystem(), lambda rules: host_query.why_host(rules, host, port))
+    return _asked(resolved, HostFilesystem(), lambda rules: hosts.why_host(rules, host, port))
 
 
 def why_request(resolved: Resolved, host: str, port: int, method: str, path: str) -> Answer:
     return _asked(
-        resolved, HostFilesystem(), lambda rules: host_query.why_request(rules, host, port, method, path)
+        resolved, HostFilesystem(), lambda rules: hosts.why_request(rules, host, port, method, path)
     )
 
 

@@ -24,7 +24,7 @@ from nono.credentials.leak import leak_watcher
 from nono.credentials.mask import mask_of
 from nono.credentials.phantom import Phantom, make_phantom, make_session_token
 from nono.credentials.static import StaticCredential
-from nono.policy.route_rules import AUTHORIZATION, RateLimit, TlsIdentity
+from nono.policy.schema.route_rules import AUTHORIZATION, RateLimit, TlsIdentity
 from nono.proxy.alpn import HTTP2
 from nono.proxy.authority import SessionAuthority
 from nono.proxy.config import ProxyConfig

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from nono.cli import arguments, completion_bash, completion_fish, completion_zsh
 from nono.cli.completion_tree import Choice, Node, node_of
 from nono.errors import UsageError
-from nono.policy import builtin
+from nono.policy.builtin import shipped
 from nono.policy.capability import SandboxPolicy
 from nono.settings.theme import THEMES
 
@@ -32,7 +32,7 @@ def run(argv: Sequence[str], commands: Commands) -> int:
     if "powershell" in argv:
         raise UsageError("there is no completion for powershell, only for bash, zsh and fish.")
     shell = parser().parse_args(list(argv)).shell
-    print(SCRIPTS[shell](tree(commands), builtin.profile_names()), end="")
+    print(SCRIPTS[shell](tree(commands), shipped.profile_names()), end="")
     return 0
 
 
@@ -48,8 +48,8 @@ def parser() -> argparse.ArgumentParser:
 
 def tree(commands: Commands) -> Node:
     """Build everything that can stand on nono's command line."""
-    network = builtin.network_policy()
-    groups = tuple(name for name, group in builtin.groups().items() if group.applies)
+    network = shipped.network_policy()
+    groups = tuple(name for name, group in shipped.groups().items() if group.applies)
     words = {
         "--network-profile": tuple(network.profiles),
         "--credential": tuple(network.services),

@@ -17,11 +17,11 @@ from nono.cli.show import show
 from nono.errors import ConfigError, NonoError
 from nono.launch.run import Launch
 from nono.policy.capability import Access
-from nono.policy.filesystem import HostFilesystem
-from nono.policy.learning_keys import services_with_keys
-from nono.policy.profile import Profile, Workdir
+from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.learning.keys import services_with_keys
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
+from nono.policy.schema.profile import Profile, Workdir
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from nono.cli.commands import profile
 from nono.errors import UsageError
-from nono.policy.nearest import did_you_mean
+from nono.policy.suggestions import did_you_mean
 
 # Old actions, and what they are called today.
 ACTIONS = {"groups": "groups", "profiles": "list", "show": "show", "diff": "diff", "validate": "validate"}

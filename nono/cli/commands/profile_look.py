@@ -10,16 +10,16 @@ from collections.abc import Iterable, Mapping
 from nono import paths
 from nono.cli import profile_text, whole_file
 from nono.errors import ConfigError, NonoError
-from nono.policy import builtin
-from nono.policy.group_choice import group_names
-from nono.policy.nearest import did_you_mean
-from nono.policy.places import Places
-from nono.policy.profile import Profile
-from nono.policy.profile_catalog import catalog, extends_of
-from nono.policy.profile_diff import difference
-from nono.policy.profile_dump import as_document
-from nono.policy.profile_files import user_directory
-from nono.policy.profile_store import Loaded, load, own_document
+from nono.policy.builtin import shipped
+from nono.policy.export.diff import difference
+from nono.policy.export.dump import as_document
+from nono.policy.files.active_groups import group_names
+from nono.policy.path_expansion import Places
+from nono.policy.profile.catalog import catalog, extends_of
+from nono.policy.profile.files import user_directory
+from nono.policy.profile.store import Loaded, load, own_document
+from nono.policy.schema.profile import Profile
+from nono.policy.suggestions import did_you_mean
 from nono.printable import printable
 
 
@@ -48,7 +48,7 @@ def show(reference: str, environ: Mapping[str, str], *, as_json: bool, raw: bool
 def show_manifest(reference: str, environ: Mapping[str, str]) -> int:
     """With the paths of here and now: $WORKDIR is the current directory."""
     # Imported here: nothing else needs it.
-    from nono.policy.manifest import manifest_of
+    from nono.policy.export.manifest import manifest_of
 
     cwd = os.getcwd()
     print_json(
@@ -68,7 +68,7 @@ def diff(old: str, new: str, environ: Mapping[str, str], *, as_json: bool) -> in
 
 
 def groups(name: str | None, environ: Mapping[str, str], *, as_json: bool, all_platforms: bool) -> int:
-    known = builtin.groups()
+    known = shipped.groups()
     if name is None:
         shown = [group for group in known.values() if all_platforms or group.applies]
         if as_json:
@@ -104,7 +104,7 @@ def warn_of_old_names(loaded: Loaded) -> None:
 
 def print_schema(output: str | None, *, silent: bool) -> int:
     # Imported here: nothing else needs it.
-    from nono.policy.profile_json_schema import schema
+    from nono.policy.export.json_schema import schema
 
     if output is None:
         print_json(schema())
@@ -119,7 +119,7 @@ def print_schema(output: str | None, *, silent: bool) -> int:
 
 
 def print_guide() -> int:
-    print(builtin.profile_guide(), end="")
+    print(shipped.profile_guide(), end="")
     return 0
 
 

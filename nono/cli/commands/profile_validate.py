@@ -11,11 +11,11 @@ from nono import paths
 from nono.cli.commands.profile_look import print_json, print_lines, warn_of_old_names
 from nono.cli.profile_report import Report, deprecations_line, labelled
 from nono.errors import NonoError, ProfileError
-from nono.policy import builtin
-from nono.policy.filesystem import HostFilesystem
-from nono.policy.profile_files import check_name, find, is_path
-from nono.policy.profile_inert import without_effect
-from nono.policy.profile_store import load
+from nono.policy.builtin import shipped
+from nono.policy.export.no_effect import without_effect
+from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.profile.files import check_name, find, is_path
+from nono.policy.profile.store import load
 from nono.policy.resolve import RunRequest, resolve
 
 DEPRECATED_STATUS = 2  # with --strict
@@ -53,7 +53,7 @@ def _report(reference: str, environ: Mapping[str, str]) -> Report:
         return Report(file, errors=labelled(error, raw, file))
     warn_of_old_names(loaded)
     profile = loaded.profile
-    known = builtin.groups()
+    known = shipped.groups()
     good = ["the file and what it extends say nothing wrong"]
     warnings = [
         f"groups.exclude: no group is called '{name}'" for name in profile.groups.exclude if name not in known

@@ -14,14 +14,14 @@ from nono import paths
 from nono.cli import profile_text, whole_file
 from nono.errors import NonoError, ProfileError
 from nono.named_tuple import NamedTuple
-from nono.policy import builtin
-from nono.policy.group_choice import group_names, groups_in_force
-from nono.policy.nearest import did_you_mean
-from nono.policy.profile_catalog import file_of
-from nono.policy.profile_diff import difference
-from nono.policy.profile_files import check_name, read_file, user_directory
-from nono.policy.profile_skeleton import skeleton
-from nono.policy.profile_store import load_profile
+from nono.policy.builtin import shipped
+from nono.policy.export.diff import difference
+from nono.policy.export.skeleton import skeleton
+from nono.policy.files.active_groups import group_names, groups_in_force
+from nono.policy.profile.catalog import file_of
+from nono.policy.profile.files import check_name, read_file, user_directory
+from nono.policy.profile.store import load_profile
+from nono.policy.suggestions import did_you_mean
 from nono.printable import printable
 
 
@@ -71,7 +71,7 @@ def init(wish: Wish, environ: Mapping[str, str]) -> int:
 
 
 def _check_wish(wish: Wish, environ: Mapping[str, str]) -> None:
-    if wish.name in builtin.profile_names():
+    if wish.name in shipped.profile_names():
         raise ProfileError(
             f"'{wish.name}' is a built-in profile; yours needs a name of its own.",
             hint=f"Try: nono profile init {wish.name}-local --extends {wish.name}",
@@ -85,7 +85,7 @@ def _check_wish(wish: Wish, environ: Mapping[str, str]) -> None:
     for base in wish.extends:
         check_name(base)
         load_profile(base, environ)
-    known = builtin.groups()
+    known = shipped.groups()
     for group in wish.groups:
         if group not in known:
             raise NonoError(
@@ -97,7 +97,7 @@ def _check_wish(wish: Wish, environ: Mapping[str, str]) -> None:
 def promote(name: str, environ: Mapping[str, str], *, only_diff: bool, yes: bool, silent: bool) -> int:
     """Makes the draft of that name the user's profile."""
     check_name(name)
-    if name in builtin.profile_names():
+    if name in shipped.profile_names():
         raise ProfileError(f"'{name}' is a built-in profile; a draft may not take its place.")
     draft = join(paths.config_dir(environ), "profile-drafts", f"{name}.json")
     target = file_of(name, environ) or join(user_directory(environ), f"{name}.json")

@@ -21,9 +21,9 @@ from nono.errors import ConfigError, NonoError, UsageError
 from nono.launch.assembly import config_of
 from nono.launch.standalone import Serving, serve_until_signal
 from nono.policy.capability import NetworkMode
-from nono.policy.hostname import HostError, canonical_host, ip_literal
+from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
+from nono.policy.hosts.upstream import is_loopback
 from nono.policy.resolve import Resolved
-from nono.policy.upstream import is_loopback
 from nono.printable import printable
 from nono.secret import Secret
 

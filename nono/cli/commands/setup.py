@@ -15,9 +15,9 @@ from nono.cli.shell_advice import shell_advice
 from nono.errors import NonoError, UsageError
 from nono.kernel import landlock_rights
 from nono.kernel.filters.freeze import Comparison, compare
-from nono.policy import builtin
+from nono.policy.builtin import shipped
 from nono.policy.capability import CapabilitySet, NetworkMode, Scopes, Wsl2ProxyPolicy
-from nono.policy.profile_store import load_profile
+from nono.policy.profile.store import load_profile
 from nono.printable import printable
 from nono.sandbox import probe
 from nono.sandbox.plan.enforcement import Refusal
@@ -96,7 +96,7 @@ def _phases(facts: HostFacts, programs: Comparison | str) -> list[tuple[str, lis
         ("Checking installation", _installation()),
         ("Testing sandbox support", [*_support(facts), _about_programs(programs)]),
         ("Default protections", _protections()),
-        ("Built-in profiles", list(map(_about, builtin.profile_names()))),
+        ("Built-in profiles", list(map(_about, shipped.profile_names()))),
     ]
 
 
@@ -242,7 +242,7 @@ def _wsl2(facts: HostFacts) -> list[str]:
 
 
 def _protections() -> list[str]:
-    in_force = [group for group in builtin.groups().values() if group.applies]
+    in_force = [group for group in shipped.groups().values() if group.applies]
     paths = sum(len(group.deny) for group in in_force)
     commands = sorted({name for group in in_force for name in group.commands})
     sample = ", ".join(commands[:COMMANDS_SHOWN])

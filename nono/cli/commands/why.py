@@ -16,16 +16,16 @@ from nono.errors import ConfigError, UsageError
 from nono.launch.state import VARIABLE
 from nono.launch.state_file import read_own_state
 from nono.policy.capability import Access, Mask, NetworkMode
-from nono.policy.filesystem import HostFilesystem
-from nono.policy.host_query import why_host, why_request
-from nono.policy.hostname import HostError, canonical_host, parse_port
-from nono.policy.query import Answer, masked_path, why_path_since
+from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.hosts.hostname import HostError, canonical_host, parse_port
+from nono.policy.why.hosts import why_host, why_request
+from nono.policy.why.paths import Answer, masked_path, why_path_since
 from nono.printable import printable
 from nono.sandbox.plan.enforcement import Refusal
 from nono.sandbox.plan.scope_query import SCOPES, ScopeAnswer, scope_answer
 
 if TYPE_CHECKING:
-    from nono.policy.rulebook import Rulebook
+    from nono.policy.effective_policy import Rulebook
 
 DESCRIPTION = "Says whether a path or a host would be allowed under the options given, and why."
 SOCKET_OPERATIONS = ("connect", "bind")
@@ -110,7 +110,7 @@ def _answer_of_path(subject: Subject, parsed: argparse.Namespace) -> Answer:
 
 def _answer_of_socket(subject: Subject, parsed: argparse.Namespace) -> Answer:
     # Imported here: other questions have no use for it.
-    from nono.policy.socket_query import why_socket
+    from nono.policy.why.sockets import why_socket
 
     binds = parsed.op == "bind"
     answer = why_socket(subject.rules, subject.places, parsed.path, HostFilesystem(), binds=binds)

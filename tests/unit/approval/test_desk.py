@@ -12,9 +12,9 @@ from nono.approval.backends import Backends
 from nono.approval.desk import WAITING_MAX, Desk, desk
 from nono.approval.request import Answer, EndpointRequest, FileOpen, Question, Request
 from nono.audit.event import Event
-from nono.policy.approval import TERMINAL, Approval, ApprovalBackend, ChainBackend, TerminalBackend
 from nono.policy.capability import Access
-from nono.policy.endpoint import EndpointVerdict
+from nono.policy.endpoints.policy import EndpointVerdict
+from nono.policy.services.approval import TERMINAL, Approval, ApprovalBackend, ChainBackend, TerminalBackend
 
 FILE = FileOpen("/outside/file", Access.READ, "file", empties=False, pid=4)
 PAY = EndpointRequest("api", "POST", "/pay", "alpha", EndpointVerdict("approve", "endpoint_policy.default"))

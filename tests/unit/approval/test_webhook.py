@@ -9,10 +9,10 @@ import pytest
 
 from nono.approval.request import Answer, EndpointRequest, FileOpen, Question
 from nono.approval.webhook import Webhook
-from nono.policy.approval import WebhookBackend
 from nono.policy.capability import Access
-from nono.policy.endpoint import EndpointVerdict
-from nono.policy.upstream import parse_upstream
+from nono.policy.endpoints.policy import EndpointVerdict
+from nono.policy.hosts.upstream import parse_upstream
+from nono.policy.services.approval import WebhookBackend
 from support.webhook_server import Reply, ok, saying, webhook_server
 
 FILE = FileOpen("/outside/caf\udce9", Access.READWRITE, "file", empties=True, pid=4)

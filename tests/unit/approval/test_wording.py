@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nono.approval import wording
 from nono.approval.request import EndpointRequest, FileOpen
 from nono.policy.capability import Access
-from nono.policy.endpoint import EndpointVerdict
+from nono.policy.endpoints.policy import EndpointVerdict
 
 
 def file(path: str, access: Access = Access.READ, *, empties: bool = False) -> FileOpen:

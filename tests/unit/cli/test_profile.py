@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from nono.cli.main import main
-from nono.policy import builtin
-from nono.policy.profile import Profile
+from nono.policy.builtin import shipped
+from nono.policy.schema.profile import Profile
 
 ALLOWED = ["a.example", {"domain": "b.example", "endpoints": [{"method": "GET", "path": "/**"}]}]
 WIDE = {
@@ -72,7 +72,7 @@ def test_every_profile_is_listed_with_where_it_is_from(
     write(profiles, "wide", WIDE)
     write(profiles, "go-dev", {"meta": {"name": "go-dev", "description": "Mine"}, "extends": "default"})
     listed = {each["name"]: each for each in Asked(capsys, "list", "--json").json}
-    assert set(builtin.profile_names()) | {"wide"} == set(listed)
+    assert set(shipped.profile_names()) | {"wide"} == set(listed)
     assert listed["default"] == {
         "name": "default",
         "source": "built-in",
@@ -173,7 +173,7 @@ def test_groups_are_those_of_this_platform_unless_all_are_asked_for(
     here = {each["name"]: each for each in Asked(capsys, "groups", "--json").json}
     everywhere = {each["name"] for each in Asked(capsys, "groups", "--json", "--all-platforms").json}
     assert "codex_macos" not in here
-    assert everywhere == set(builtin.groups())
+    assert everywhere == set(shipped.groups())
     assert here["deny_credentials"] == {
         "name": "deny_credentials",
         "description": "Keys, tokens and cloud credentials",

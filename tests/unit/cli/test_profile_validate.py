@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from nono.cli.main import main
-from nono.policy import builtin
-from nono.policy.profile_json_schema import schema
+from nono.policy.builtin import shipped
+from nono.policy.export.json_schema import schema
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def write(path: Path, document: object) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", builtin.profile_names())
+@pytest.mark.parametrize("name", shipped.profile_names())
 def test_a_built_in_profile_is_valid(name: str, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = asked(capsys, "profile", "validate", name, "--json")
     found = json.loads(out)

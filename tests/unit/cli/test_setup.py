@@ -13,7 +13,7 @@ from nono.cli.main import main
 from nono.kernel import filters
 from nono.kernel.filters import build
 from nono.kernel.filters.freeze import Comparison
-from nono.policy import builtin
+from nono.policy.builtin import shipped
 
 
 @pytest.fixture
@@ -58,14 +58,14 @@ def test_profiles_are_named_with_what_they_reach(home: Path, capsys: pytest.Capt
     lines = setup(capsys, "--check-only")
     assert "  * go-dev - Go development (network through the proxy)" in lines
     shown = lines[lines.index("[4/4] Built-in profiles...") : -1]
-    assert sum(line.startswith("  * ") for line in shown) == len(builtin.profile_names())
+    assert sum(line.startswith("  * ") for line in shown) == len(shipped.profile_names())
     assert [line for line in shown if len(line) > 80] == []
 
 
 def test_the_example_profiles_are_valid(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     setup(capsys, "--profiles")
     files = {path.stem for path in (home / ".config/nono/profiles").iterdir()}
-    assert files == set(builtin.example_profiles()) == {"example-agent", "offline-build", "data-processing"}
+    assert files == set(shipped.example_profiles()) == {"example-agent", "offline-build", "data-processing"}
     for name in files:
         assert main(["profile", "validate", name, "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["errors"] == []
@@ -79,7 +79,7 @@ def test_what_a_person_made_of_an_example_is_kept(home: Path, capsys: pytest.Cap
     lines = setup(capsys, "--profiles")
     assert f"  * {mine} (what was different is now offline-build.json.old)" in lines
     assert mine.with_name("offline-build.json.old").read_text() == "{}"
-    assert mine.read_bytes() == builtin.example_profiles()["offline-build"]
+    assert mine.read_bytes() == shipped.example_profiles()["offline-build"]
     assert main(["profile", "list"]) == 0
     assert ".old" not in capsys.readouterr().out
 

@@ -10,7 +10,7 @@ from nono.credentials.capture import MAX_WATCHED, CommandCapture
 from nono.credentials.credential import RequestFacts
 from nono.credentials.login_store import LoginStore
 from nono.credentials.login_tokens import Consumer, LoginCredential, LoginTokens
-from nono.policy.route_rules import Capture, Inject
+from nono.policy.schema.route_rules import Capture, Inject
 from nono.secret import Secret
 
 ORIGIN = "https://api.test"

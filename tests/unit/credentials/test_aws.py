@@ -28,7 +28,7 @@ from nono.credentials.aws_endpoint import Endpoint, endpoint_of
 from nono.credentials.aws_signature import Keys, SigV4Injection
 from nono.credentials.credential import Header, Outgoing, RequestFacts
 from nono.credentials.errors import CredentialUnavailable
-from nono.policy.route_rules import AwsAuth
+from nono.policy.schema.route_rules import AwsAuth
 from nono.secret import Secret
 from support.fake_keyring import CANARY
 from support.http_upstream import Received, upstream

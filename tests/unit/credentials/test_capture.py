@@ -20,7 +20,7 @@ from nono.credentials.capture_output import Captured, Unusable, read_output
 from nono.credentials.credential import Injection, Outgoing, RequestFacts
 from nono.credentials.errors import CredentialUnavailable
 from nono.errors import CredentialError
-from nono.policy.route_rules import Capture, Inject
+from nono.policy.schema.route_rules import Capture, Inject
 from nono.secret import Secret
 
 CANARY = "c4n4ryC4N4RYc4n4ry0123456789"

@@ -12,7 +12,7 @@ from nono.credentials.credential import Outgoing
 from nono.credentials.errors import CredentialUnavailable
 from nono.credentials.injection import HeaderInjection, HeadersInjection, QueryInjection, injection_of
 from nono.errors import CredentialError
-from nono.policy.route_rules import Inject
+from nono.policy.schema.route_rules import Inject
 from nono.secret import Secret
 
 PATH = Inject("url_path", path_pattern="/bot{}/", path_replacement="/bot{}/")

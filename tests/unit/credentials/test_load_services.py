@@ -19,9 +19,9 @@ from nono.credentials.load import Loaded, LoadedService, Loader, Missing
 from nono.credentials.oauth2 import OAuth2Credential
 from nono.credentials.static import StaticCredential
 from nono.errors import CredentialError
-from nono.policy.credential_service import CredentialService
-from nono.policy.route_rules import AuthMethod, AwsAuth, Capture, Inject, OAuth2Client
-from nono.policy.upstream import Upstream
+from nono.policy.hosts.upstream import Upstream
+from nono.policy.schema.route_rules import AuthMethod, AwsAuth, Capture, Inject, OAuth2Client
+from nono.policy.services.credential_service import CredentialService
 from nono.secret import Secret
 
 HEADER = Inject()

@@ -25,9 +25,9 @@ from nono.credentials.sources import keyring
 from nono.credentials.static import StaticCredential
 from nono.credentials.vault import Vault
 from nono.errors import NonoError
-from nono.policy.credential_service import CredentialService
-from nono.policy.route_rules import Inject
-from nono.policy.upstream import Upstream
+from nono.policy.hosts.upstream import Upstream
+from nono.policy.schema.route_rules import Inject
+from nono.policy.services.credential_service import CredentialService
 from nono.secret import Secret
 from support.fake_keyring import CANARY, Memory
 

@@ -31,7 +31,7 @@ from nono.credentials.token_endpoint import (
     read_reply,
 )
 from nono.errors import CredentialError
-from nono.policy.route_rules import AuthMethod, Inject
+from nono.policy.schema.route_rules import AuthMethod, Inject
 from nono.secret import Secret
 from support.fake_keyring import CANARY
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from nono.kernel import process
 from nono.launch.authority_ahead import AuthorityAhead, authority_ahead
-from nono.policy.filesystem import HostFilesystem
+from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
 from nono.proxy.authority import SessionAuthority

@@ -12,7 +12,7 @@ import pytest
 
 from nono.launch.git_ssh import git_ssh, ssh_command
 from nono.policy.capability import Access, Grant
-from nono.policy.network import HostFilter, parse_rule
+from nono.policy.hosts.host_filter import HostFilter, parse_rule
 
 OPEN = HostFilter(None)
 EVERYTHING = Grant("/", Access.READ, True, "system", "/")

@@ -79,7 +79,7 @@ def test_a_run_looks_for_no_module_in_a_working_directory_that_is_granted(projec
     code = (
         "import os, sys\n"
         "from nono.launch.run import Launch\n"
-        "from nono.policy.filesystem import HostFilesystem\n"
+        "from nono.policy.host_filesystem import HostFilesystem\n"
         "from nono.policy.request import RunRequest\n"
         "from nono.policy.resolve import resolve\n"
         "environ, fs = dict(os.environ), HostFilesystem()\n"

@@ -8,9 +8,9 @@ from posixpath import basename, dirname, join, normpath
 
 import pytest
 
-from nono.policy.places import Entry, Filesystem, Kind, parent_resolved
-from nono.policy.profile import Profile
+from nono.policy.path_expansion import Entry, Filesystem, Kind, parent_resolved
 from nono.policy.resolve import Resolved, RunRequest, resolve
+from nono.policy.schema.profile import Profile
 
 HOME = "/home/ada"
 DIRECTORIES = (

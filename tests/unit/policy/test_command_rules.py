@@ -6,9 +6,9 @@ import pytest
 
 from nono.errors import ConfigError, NonoError
 from nono.policy.command_rules import command_rules
-from nono.policy.group_choice import groups_in_force
-from nono.policy.profile import Commands, Profile
+from nono.policy.files.active_groups import groups_in_force
 from nono.policy.request import RunRequest
+from nono.policy.schema.profile import Commands, Profile
 
 
 def refusal(

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.policy.destination import is_destination
 from nono.policy.environment import (
     EnvironmentRules,
     check_fixed_name,
@@ -15,6 +14,7 @@ from nono.policy.environment import (
     not_inherited,
     started_in,
 )
+from nono.policy.services.env_names import is_destination
 
 KEPT = {"PATH": "/bin", "LANG": "C"}
 

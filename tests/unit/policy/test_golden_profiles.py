@@ -9,25 +9,25 @@ from pathlib import Path
 
 import pytest
 
-from nono.policy import builtin
+from nono.policy.builtin import shipped
 from support.golden_profiles import DIRECTORY, WSL2, golden
 
 ROOT = Path(__file__).parents[3]
 KERNELSIM = ROOT / "tests/support/kernelsim.py"
 
 
-@pytest.mark.parametrize("name", builtin.profile_names())
+@pytest.mark.parametrize("name", shipped.profile_names())
 def test_a_shipped_profile_comes_to_what_was_written_down(name: str) -> None:
     expected = (DIRECTORY / f"{name}.json").read_text(encoding="utf-8")
     assert golden(name) == expected, "look at the difference, then: make golden"
 
 
 def test_nothing_is_written_down_for_a_profile_that_is_gone() -> None:
-    assert {path.stem for path in DIRECTORY.glob("*.json")} == set(builtin.profile_names())
+    assert {path.stem for path in DIRECTORY.glob("*.json")} == set(shipped.profile_names())
 
 
 def test_no_shipped_profile_runs_unenforced_on_wsl2() -> None:
-    for name in builtin.profile_names():
+    for name in shipped.profile_names():
         shown = json.loads(golden(name))
         assert shown["policy"]["network"] != "proxy" or "refused" in shown["wsl2"], name
 

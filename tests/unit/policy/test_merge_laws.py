@@ -1,4 +1,4 @@
-"""nono.policy.merge: what holds for every two profiles, and every three."""
+"""nono.policy.document.merge: what holds for every two profiles, and every three."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nono.policy.merge import REPLACEABLE, merge, without
+from nono.policy.document.merge import REPLACEABLE, merge, without
 
 Document = dict[str, Any]
 

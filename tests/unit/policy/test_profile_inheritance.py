@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from nono.errors import ProfileError
-from nono.policy.group_choice import group_names
-from nono.policy.profile_check import validated
-from nono.policy.profile_files import find
-from nono.policy.profile_store import load_profile
-from nono.policy.profile_when import Host, holds
+from nono.policy.document.check import validated
+from nono.policy.document.when import Host, holds
+from nono.policy.files.active_groups import group_names
+from nono.policy.profile.files import find
+from nono.policy.profile.store import load_profile
 
 UBUNTU = Host(id="ubuntu", id_like=("debian",), version="24.04", variant="server")
 ROLLING = Host(id="arch")

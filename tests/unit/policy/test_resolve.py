@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from nono.errors import ConfigError, NonoError, SandboxError
 from nono.policy.capability import Access, Grant, NetworkMode
-from nono.policy.grants import accesses, united
-from nono.policy.network import Allow, HostFilter, Refuse
-from nono.policy.places import Filesystem
-from nono.policy.profile import (
+from nono.policy.files.grants import accesses, united
+from nono.policy.hosts.host_filter import Allow, HostFilter, Refuse
+from nono.policy.path_expansion import Filesystem
+from nono.policy.resolve import Resolved, RunRequest, asked_for, resolve
+from nono.policy.schema.profile import (
     Environment,
     Groups,
     Meta,
@@ -24,15 +25,14 @@ from nono.policy.profile import (
     Security,
     Workdir,
 )
-from nono.policy.profile import Filesystem as Files
-from nono.policy.profile_routes import (
+from nono.policy.schema.profile import Filesystem as Files
+from nono.policy.schema.routes import (
     CustomCredential,
     ProviderEntry,
     ProviderRoute,
     ResponseFieldEntry,
     TokenEndpointEntry,
 )
-from nono.policy.resolve import Resolved, RunRequest, asked_for, resolve
 
 HOME = "/home/ada"
 WORK = f"{HOME}/work"
@@ -535,9 +535,9 @@ def test_resolving_loads_neither_pydantic_nor_asyncio() -> None:
     code = f"""
 import sys
 from nono.policy.resolve import RunRequest, resolve
-from nono.policy.profile_store import load_profile
-from nono.policy.filesystem import HostFilesystem
-from nono.policy import query
+from nono.policy.profile.store import load_profile
+from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.why import paths
 environ = {{"HOME": "/nonexistent"}}
 profile = load_profile("python-dev", environ)
 resolve(RunRequest(), profile, environ=environ, cwd="/", fs=HostFilesystem())

@@ -16,8 +16,8 @@ from nono.credentials.credential import LeakWatcher
 from nono.credentials.injection import injection_of
 from nono.credentials.leak import leak_watcher
 from nono.credentials.static import StaticCredential
-from nono.policy.endpoint import EndpointPolicy, EndpointRule, EndpointVerdict
-from nono.policy.route_rules import Inject
+from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule, EndpointVerdict
+from nono.policy.schema.route_rules import Inject
 from nono.proxy.dispatch import Dispatcher
 from nono.proxy.login_table import NO_LOGINS
 from nono.proxy.message import request_head

@@ -26,7 +26,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nono.policy.hostname import canonical_host
+from nono.policy.hosts.hostname import canonical_host
 from nono.proxy.alpn import HTTP1, HTTP2, HTTP2_AT_NEED, Alpn
 from nono.proxy.authority import AuthorityError, SessionAuthority
 from support.http_upstream import upstream

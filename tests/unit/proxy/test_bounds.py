@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from nono.policy.route_rules import NO_IDENTITY
+from nono.policy.schema.route_rules import NO_IDENTITY
 from nono.proxy.pool import Pool
 from nono.proxy.splice import SpliceEnd
 from nono.proxy.upstream import PoolKey, UpstreamConnection

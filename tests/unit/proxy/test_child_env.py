@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from nono.policy.no_proxy import parse_no_proxy
+from nono.policy.hosts.no_proxy import parse_no_proxy
 from nono.proxy.child_env import ServiceVariables, base_url_variable, child_env, trust_env
 
 URL = "http://nono:tok@127.0.0.1:8080"

@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
+from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy.dial import Dialer, DialError, connect_first, interleaved, tls_context
 
 

@@ -7,7 +7,7 @@ from base64 import b64encode
 import pytest
 
 from nono.credentials.credential import Outgoing
-from nono.policy.network import HostFilter, parse_rule
+from nono.policy.hosts.host_filter import HostFilter, parse_rule
 from nono.proxy.dispatch import Dispatcher
 from nono.proxy.filter import HostPolicy
 from nono.proxy.message import Header, request_head

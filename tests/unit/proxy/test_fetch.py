@@ -14,7 +14,7 @@ import pytest
 
 from nono.credentials.credential import Outgoing, RequestFacts
 from nono.credentials.oauth2 import OAuth2Credential, TokenExchangeFailed
-from nono.policy.route_rules import Inject, TlsIdentity
+from nono.policy.schema.route_rules import Inject, TlsIdentity
 from nono.proxy.dial import Dialer
 from nono.proxy.fetch import Fetched, FetchError, OwnRequest, fetch, split_url
 from nono.proxy.message import Header

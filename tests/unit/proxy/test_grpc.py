@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc  # type: ignore[import-untyped]  # it ships none
 import pytest
 
-from nono.policy.endpoint import EndpointPolicy, EndpointRule
+from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from support.grpc_peers import KEY, SERVICE, EchoServer, channel, echo_server
 from support.h2_stage import a_route_to, routes_stage
 from support.proxy_thread import PHANTOM, REAL_KEY, TIMEOUT_S

@@ -9,7 +9,7 @@ from typing import cast
 import anyio
 import pytest
 
-from nono.policy.route_rules import TlsIdentity
+from nono.policy.schema.route_rules import TlsIdentity
 from nono.proxy.dial import Dialer
 from nono.proxy.handover import Handover
 from support.http_upstream import Authority, HttpUpstream, upstream

@@ -18,8 +18,8 @@ from nono.credentials.credential import Injected, Outgoing, RequestFacts
 from nono.credentials.injection import injection_of
 from nono.credentials.leak import leak_watcher
 from nono.credentials.static import StaticCredential
-from nono.policy.endpoint import EndpointPolicy, EndpointRule
-from nono.policy.route_rules import Inject
+from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
+from nono.policy.schema.route_rules import Inject
 from nono.proxy.alpn import HTTP2
 from nono.proxy.authority import SessionAuthority
 from nono.secret import Secret

@@ -10,7 +10,7 @@ from typing import cast
 import anyio
 import pytest
 
-from nono.policy.route_rules import NO_IDENTITY
+from nono.policy.schema.route_rules import NO_IDENTITY
 from nono.proxy import refusal
 from nono.proxy.connection_set import ConnectionSet
 from nono.proxy.engine import Engine

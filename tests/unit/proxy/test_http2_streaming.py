@@ -19,7 +19,7 @@ from hyperframe.frame import DataFrame, GoAwayFrame, PingFrame
 from nono.credentials.injection import injection_of
 from nono.credentials.leak import leak_watcher
 from nono.credentials.static import StaticCredential
-from nono.policy.route_rules import Inject
+from nono.policy.schema.route_rules import Inject
 from nono.secret import Secret
 from support.h2_client import Http2Client
 from support.h2_server import Stream

@@ -12,8 +12,8 @@ import pytest
 
 from nono.credentials.injection import injection_of
 from nono.credentials.static import StaticCredential
-from nono.policy.endpoint import EndpointPolicy, EndpointRule
-from nono.policy.route_rules import Inject
+from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
+from nono.policy.schema.route_rules import Inject
 from nono.proxy.route import Origin, Route
 from nono.secret import Secret
 from support.http_upstream import HttpUpstream, upstream

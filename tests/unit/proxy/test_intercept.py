@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from nono.policy.endpoint import EndpointPolicy, EndpointRule
+from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from support.http_upstream import Authority, Received, upstream
 from support.interception import connect, intercepting
 from support.proxy_thread import (

@@ -6,9 +6,9 @@ from base64 import b64encode
 
 import pytest
 
-from nono.policy.endpoint import ALLOW_ALL, EndpointPolicy, EndpointRule
-from nono.policy.network import HostFilter
-from nono.policy.route_rules import UpgradeRule
+from nono.policy.endpoints.policy import ALLOW_ALL, EndpointPolicy, EndpointRule
+from nono.policy.hosts.host_filter import HostFilter
+from nono.policy.schema.route_rules import UpgradeRule
 from nono.proxy.dispatch import Dispatcher
 from nono.proxy.filter import HostPolicy
 from nono.proxy.message import Header, request_head

@@ -20,11 +20,11 @@ from nono.credentials.errors import RequestUnfit
 from nono.credentials.login_phantom import MARK, jwt_phantom, nonce_of
 from nono.credentials.login_store import LoginStore
 from nono.credentials.login_tokens import Consumer, LoginCredential, LoginTokens, ProviderLogin
-from nono.policy.endpoint import ALLOW_ALL, EndpointPolicy, EndpointRule
-from nono.policy.network import HostFilter, parse_rule
-from nono.policy.oauth_routes import OAuthProvider, OAuthRoute, ResponseField, TokenEndpoint
-from nono.policy.route_rules import UpgradeRule
-from nono.policy.upstream import Upstream
+from nono.policy.endpoints.policy import ALLOW_ALL, EndpointPolicy, EndpointRule
+from nono.policy.hosts.host_filter import HostFilter, parse_rule
+from nono.policy.hosts.upstream import Upstream
+from nono.policy.schema.route_rules import UpgradeRule
+from nono.policy.services.oauth_routes import OAuthProvider, OAuthRoute, ResponseField, TokenEndpoint
 from nono.proxy.engine import MAX_CAPTURING
 from nono.proxy.filter import HostPolicy
 from nono.proxy.login_table import LoginTable

@@ -15,7 +15,7 @@ from nono.credentials.aws_signature import Keys, SigV4Injection
 from nono.credentials.injection import injection_of
 from nono.credentials.leak import leak_watcher
 from nono.credentials.static import StaticCredential
-from nono.policy.route_rules import Inject
+from nono.policy.schema.route_rules import Inject
 from nono.secret import Secret
 from support.five_ways import KEY, READABLE, WITH_CREDENTIAL, Fields, Way, five_ways
 from support.http_upstream import Received, answer_ok

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from nono.policy.network import Allow, HostFilter, HostRule, Refuse, parse_rule
+from nono.policy.hosts.host_filter import Allow, HostFilter, HostRule, Refuse, parse_rule
 from support.five_ways import API, CONNECTS, SITE, WITH_CREDENTIAL, Way, five_ways
 
 NEVER = {

@@ -16,9 +16,9 @@ from nono.approval import desk
 from nono.approval.backends import Backends
 from nono.approval.request import Answer, EndpointRequest, Question, Request
 from nono.audit.event import Event
-from nono.policy.approval import TERMINAL, Approval
-from nono.policy.endpoint import EndpointPolicy, EndpointRule
-from nono.policy.route_rules import RateLimit, UsageLimits
+from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
+from nono.policy.schema.route_rules import RateLimit, UsageLimits
+from nono.policy.services.approval import TERMINAL, Approval
 from support.five_ways import KEY, READABLE, WITH_CREDENTIAL, FiveWays, Way, five_ways
 from support.http_upstream import Received
 from support.proxy_thread import Client, Hosts, Recording

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from nono.policy.endpoint import EndpointPolicy, EndpointRule
+from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from nono.proxy.route import Scope
 from support.five_ways import (
     API,

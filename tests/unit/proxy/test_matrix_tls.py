@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from nono.policy.route_rules import NO_IDENTITY, TlsIdentity
+from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
 from support.five_ways import API, SITE, WITH_CREDENTIAL, RefusedConnect, Way, five_ways
 from support.http_upstream import Received
 from support.proxy_thread import a_route

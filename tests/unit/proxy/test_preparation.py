@@ -20,9 +20,9 @@ from nono.audit.event import Event
 from nono.credentials.credential import Injected, Injection, LeakWatcher, Outgoing, RequestFacts
 from nono.credentials.errors import CredentialUnavailable
 from nono.errors import CredentialError
-from nono.policy.approval import TERMINAL, Approval
-from nono.policy.endpoint import EndpointPolicy, EndpointRule
-from nono.policy.route_rules import RateLimit
+from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
+from nono.policy.schema.route_rules import RateLimit
+from nono.policy.services.approval import TERMINAL, Approval
 from nono.proxy.attempt import MAX_HELD_BYTES
 from nono.proxy.preparation import MAX_REASONS_TOLD
 from support.http_upstream import Received, upstream

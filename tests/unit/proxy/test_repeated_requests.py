@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from nono.approval.request import Answer, Request
-from nono.policy.endpoint import EndpointPolicy
-from nono.policy.route_rules import RateLimit, UsageLimits
+from nono.policy.endpoints.policy import EndpointPolicy
+from nono.policy.schema.route_rules import RateLimit, UsageLimits
 from nono.proxy.route import Route
 from support.http_upstream import upstream
 from support.proxy_thread import PHANTOM, Client, a_route, proxy

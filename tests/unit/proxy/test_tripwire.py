@@ -19,7 +19,7 @@ from nono.credentials.credential import Outgoing
 from nono.credentials.injection import injection_of
 from nono.credentials.leak import leak_watcher
 from nono.credentials.static import StaticCredential
-from nono.policy.route_rules import Inject
+from nono.policy.schema.route_rules import Inject
 from nono.proxy.client_side import ClientSide
 from nono.proxy.inspection import Inspection
 from nono.proxy.message import request_head, response_head

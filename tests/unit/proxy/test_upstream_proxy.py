@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from nono.credentials.errors import CredentialUnavailable
 from nono.credentials.proxy_authorization import ProxyAuthorization
-from nono.policy.network import HostFilter, parse_rule
+from nono.policy.hosts.host_filter import HostFilter, parse_rule
 from nono.proxy import chain as chaining
 from nono.proxy.chain import Chain, Incomplete, Malformed, Reply, Via, parse_reply
 from nono.secret import Secret

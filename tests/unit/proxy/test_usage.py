@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.policy.route_rules import UsageLimits
+from nono.policy.schema.route_rules import UsageLimits
 from nono.proxy.json_picker import JsonPicker
 from nono.proxy.model_prices import ModelPrices, Price, shipped_prices
 from nono.proxy.usage import Provider, Usage, UsageMeter, provider_of

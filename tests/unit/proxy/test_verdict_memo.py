@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.policy.endpoint import EndpointPolicy, EndpointRule
+from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from nono.proxy.dispatch import Dispatcher
 from nono.proxy.message import Header, RequestHead, request_head
 from nono.proxy.route import RouteTable

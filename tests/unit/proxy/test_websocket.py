@@ -20,8 +20,8 @@ from websockets.sync.server import ServerConnection, serve
 
 from nono.credentials.injection import injection_of
 from nono.credentials.static import StaticCredential
-from nono.policy.endpoint import EndpointPolicy, EndpointRule
-from nono.policy.route_rules import Inject, UpgradeRule, UsageLimits
+from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
+from nono.policy.schema.route_rules import Inject, UpgradeRule, UsageLimits
 from nono.proxy import websocket
 from nono.proxy.message import Header, MessageError, request_head, response_head
 from nono.secret import Secret

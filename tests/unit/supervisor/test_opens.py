@@ -10,8 +10,8 @@ import pytest
 
 from nono.kernel.uapi import open as uapi
 from nono.policy.capability import Access, Denial, Grant
-from nono.policy.denials import DenyRules
-from nono.policy.path_verdict import PROBED, FilePolicy, GrantTable
+from nono.policy.files.denials import DenyRules
+from nono.policy.files.path_verdict import PROBED, FilePolicy, GrantTable
 from nono.supervisor.file_judge import Ask, Found, Leave, Refuse, judge_open
 from nono.supervisor.open_call import OpenCall, parse_open_how, registers
 

@@ -1,0 +1,1 @@
+"""The policy data that nono ships, read from nono/policy/data and the profiles folder."""

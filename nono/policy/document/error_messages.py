@@ -1,0 +1,87 @@
+"""What pydantic has against a profile, as key paths and sentences for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from nono.policy.document.jsonc import Path
+from nono.policy.document.source import Mistake
+from nono.policy.schema.annotations import fields, is_list, is_object, step
+from nono.policy.suggestions import did_you_mean
+
+_EXPECTED = {
+    "bool_type": "expected true or false",
+    "string_type": "expected a string",
+    "tuple_type": "expected a list",
+    "dict_type": "expected an object",
+    "named_tuple_type": "expected an object",
+    "arguments_type": "expected an object",
+    "int_type": "expected a whole number",
+    "float_type": "expected a number",
+    "missing": "required",
+}
+_UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
+
+
+def lists_for_objects(shape: Any, document: Any) -> list[Mistake]:
+    """Every list that stands where an object belongs: it would be read as the object's fields in order."""
+    return [Mistake(at, "expected an object") for at in _lists(shape, document, ())]
+
+
+def complaints(
+    shape: Any, document: Any, errors: Iterable[Mapping[str, Any]], more: Iterable[str] = ()
+) -> Iterator[Mistake]:
+    """A mistake for each error, but one for each place, and none about other branches of a choice.
+
+    more are names that stand beside shape's own fields.
+    """
+    seen = set()
+    for error in errors:
+        path, is_other_branch = _place(document, error["loc"], error["type"])
+        if path not in seen and not is_other_branch:
+            seen.add(path)
+            yield _mistake(shape, path, error["type"], error.get("ctx", {}), more)
+
+
+def _mistake(shape: Any, path: Path, kind: str, context: Mapping[str, Any], more: Iterable[str]) -> Mistake:
+    if kind in _UNKNOWN:
+        for name in path[:-1]:
+            shape = step(shape, name)
+        known = fields(shape) + (list(more) if len(path) == 1 else [])
+        hint = did_you_mean(str(path[-1]), known)
+        return Mistake(path, "no such field" + (f" ({hint})" if hint else ""), at_key=True)
+    if kind in ("literal_error", "enum"):
+        return Mistake(path, f"expected {context['expected']}")
+    return Mistake(path, _EXPECTED.get(kind, kind.replace("_", " ")))
+
+
+def _place(document: Any, location: tuple[int | str, ...], kind: str) -> tuple[Path, bool]:
+    """The key path of an error, and whether it is about a branch of a choice that the value is not of.
+
+    Steps that the document does not have name such branches: a class for objects, a type for the rest.
+    """
+    node, path = document, list[str | int]()
+    for position, name in enumerate(location):
+        in_list = isinstance(node, list) and isinstance(name, int) and name < len(node)
+        is_there = name in node if isinstance(node, dict) else in_list
+        if is_there:
+            node = node[name]
+        elif kind != "missing" or position < len(location) - 1:
+            if isinstance(node, dict) != str(name)[:1].isupper():
+                return (), True
+            continue
+        path.append(name)
+    return tuple(path), False
+
+
+def _lists(shape: Any, node: Any, at: Path) -> Iterator[Path]:
+    if isinstance(node, list):
+        item = step(shape, 0) if is_list(shape) else None
+        if item is None and is_object(shape):
+            yield at
+        for position, value in enumerate(node if item is not None else ()):
+            yield from _lists(item, value, (*at, position))
+    elif isinstance(node, dict) and shape is not None:
+        for name, value in node.items():
+            yield from _lists(step(shape, name), value, (*at, name))

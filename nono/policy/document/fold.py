@@ -1,0 +1,60 @@
+"""Folds a profile and its bases, from left to right and itself last, to one document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nono.policy.document.found import Found
+from nono.policy.document.merge import domains, merge, without
+
+PLATFORM = "linux"
+
+Document = dict[str, Any]
+
+
+def fold(found: Found, document_of: Callable[[Found], Mapping[str, Any]]) -> Document:
+    """The merged document. document_of has that of one file: valid, with `extends` and `replace` as lists."""
+    folded = _Fold(document_of).of(found)
+    override = folded.pop("platform_overrides", {}).get(PLATFORM, {})
+    merged = merge(folded, override)
+    if "command_args" in merged:
+        merged["command_args"] = [word for _, *words in merged["command_args"] for word in words]
+    hosts = merged.get("network", {}).get("allow_domain")
+    if hosts:
+        merged["network"] = {**merged["network"], "allow_domain": domains(hosts)}
+    return merged
+
+
+def shipped(found: Found) -> Document:
+    """The document of a file that nono ships, and was validated when it was built."""
+    document: Document = json.loads(found.raw)
+    return document
+
+
+class _Fold:
+    def __init__(self, document_of: Callable[[Found], Mapping[str, Any]]) -> None:
+        self.document_of = document_of
+        self.known: dict[tuple[str, str | None], Document] = {}
+
+    def of(self, found: Found) -> Document:
+        if found.key not in self.known:
+            bases: Document = {}
+            for base in found.bases:
+                bases = merge(bases, self.of(base))
+            own = _as_block(self.document_of(found), found)
+            self.known[found.key] = merge(without(bases, own.get("replace", ())), own)
+        return {**self.known[found.key]}
+
+
+def _as_block(document: Mapping[str, Any], found: Found) -> Document:
+    """The arguments of one file stay together: each once, however many ways lead to that file."""
+    own = {**document}
+    if own.get("command_args"):
+        own["command_args"] = [[found.file or found.name, *own["command_args"]]]
+    override = own.get("platform_overrides", {}).get(PLATFORM, {})
+    if override.get("command_args"):
+        block = [[found.file or found.name, *override["command_args"]]]
+        own["platform_overrides"] = {PLATFORM: {**override, "command_args": block}}
+    return own

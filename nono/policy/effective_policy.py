@@ -1,0 +1,94 @@
+"""What questions about a run are answered from: of its policy, the part that decides what is let through."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
+
+from nono import paths
+from nono.named_tuple import NamedTuple
+from nono.policy.capability import CapabilitySet, Grant
+from nono.policy.files.denials import DenyRules
+from nono.policy.files.path_verdict import FilePolicy, GrantTable
+from nono.policy.files.unix_sockets import UnixSocketRules
+from nono.policy.path_expansion import Filesystem, canonical_as_far
+from nono.policy.resolve import Resolved
+
+if TYPE_CHECKING:
+    from nono.policy.endpoints.policy import EndpointPolicy
+    from nono.policy.hosts.endpoint_scope import EndpointScope
+    from nono.policy.hosts.host_filter import HostFilter
+    from nono.policy.hosts.upstream import Upstream
+
+
+class Route(NamedTuple):
+    """A credential's own way to its upstream."""
+
+    name: str
+    upstream: Upstream
+    endpoints: EndpointPolicy
+    origin: str
+    base_url_env_vars: tuple[str, ...]
+    is_login: bool  # of a captured login rather than of a service
+
+
+class Rulebook(NamedTuple):
+    """The rules of one run, with nothing left to look up and nothing secret in them."""
+
+    capabilities: CapabilitySet
+    bypassed: tuple[str, ...]  # paths lifted out of wider denials
+    roots: tuple[tuple[str, str], ...]  # protected: as it is spelled, and its canonical path
+    hosts: HostFilter | None = None  # in proxy mode only
+    routes: tuple[Route, ...] = ()
+    scopes: tuple[EndpointScope, ...] = ()
+    asked: str | None = None  # in which way somebody is asked for approval
+    handed_out: tuple[Grant, ...] = ()  # on files that the run itself makes, inside a root perhaps
+
+    @property
+    def grants(self) -> tuple[Grant, ...]:
+        """Those of the policy and those of the run."""
+        return (*self.capabilities.grants, *self.handed_out)
+
+    def without(self, granted: Collection[str]) -> Rulebook:
+        """The same without the grants on these paths."""
+        kept = tuple(grant for grant in self.capabilities.grants if grant.path not in granted)
+        own = tuple(grant for grant in self.handed_out if grant.path not in granted)
+        return self._replace(capabilities=self.capabilities._replace(grants=kept), handed_out=own)
+
+    @property
+    def deny_rules(self) -> DenyRules:
+        return DenyRules(self.capabilities.denials, self.bypassed)
+
+    @property
+    def unix_sockets(self) -> UnixSocketRules:
+        roots = tuple(root for _, root in self.roots)
+        return UnixSocketRules(self.capabilities.sockets, self.deny_rules, roots)
+
+    @property
+    def files(self) -> FilePolicy:
+        return FilePolicy(
+            GrantTable(self.capabilities.grants), self.deny_rules, self.roots, GrantTable(self.handed_out)
+        )
+
+
+def rulebook_of(resolved: Resolved, fs: Filesystem, handed_out: Iterable[Grant] = ()) -> Rulebook:
+    """The rules of a run. handed_out: grants on files that it makes for its command."""
+    roots = paths.protected_roots(resolved.places.environ)
+    services = (
+        Route(each.name, each.upstream, each.endpoints, each.origin, each.base_url_env_vars, is_login=False)
+        for each in resolved.services
+    )
+    logins = (
+        Route(each.name, each.upstream, each.endpoints, each.origin, each.base_url_env_vars, is_login=True)
+        for each in resolved.oauth_routes
+    )
+    return Rulebook(
+        capabilities=resolved.capabilities._replace(denials=resolved.deny_rules.denials),
+        bypassed=resolved.deny_rules.bypassed,
+        roots=tuple((root, canonical_as_far(root, fs)) for root in roots),
+        hosts=resolved.host_filter,
+        routes=(*services, *logins),
+        scopes=resolved.scopes,
+        asked=None if resolved.approval is None else str(resolved.approval),
+        handed_out=tuple(handed_out),
+    )

@@ -1,0 +1,1 @@
+"""Methods and paths that may be requested of a host. Pure."""

@@ -1,0 +1,126 @@
+"""Whether a method and a path may be asked of an upstream: denied, for a person to approve, or allowed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from nono.named_tuple import NamedTuple
+from nono.policy.endpoints.path_glob import PathGlob, compile_glob, exact, loose
+
+Decision = Literal["allow", "approve", "deny"]
+
+_METHOD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)  # token, RFC 9110 section 5.6.2
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRule:
+    """One entry of a list. ValueError: its method is none, or its path a pattern that could match nothing."""
+
+    method: str  # "*": every method; compared without regard to case
+    path: str  # a pattern of nono.policy.endpoints.path_glob
+    backend: str | None = None  # who is asked, for a rule of the approve list
+    reason: str | None = None  # what that person is told
+    timeout_s: float | None = None  # how long they have
+    _glob: PathGlob = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not _METHOD.fullmatch(self.method):
+            raise ValueError(f"{self.method!a} is not a method")
+        try:
+            glob = compile_glob(self.path)
+        except ValueError as error:
+            raise ValueError(f"path {self.path!a}: {error}") from None
+        object.__setattr__(self, "_glob", glob)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    def matches(self, method: str, *readings: list[str]) -> bool:
+        """Whether the rule speaks about method and one of the readings of a path."""
+        if self.method != "*" and self.method.upper() != method.upper():
+            return False
+        return any(self._glob.matches(segments) for segments in readings)
+
+
+class EndpointVerdict(NamedTuple):
+    """What becomes of one request; label says which rule decided."""
+
+    decision: Decision
+    label: str  # endpoint_policy.<list>[METHOD PATH] or endpoint_policy.default
+    reason: str | None = None  # the rule's own words
+    backend: str | None = None  # for "approve" only, as is timeout_s
+    timeout_s: float | None = None
+
+
+_LENIENCY = ("allow", "approve", "deny")
+
+
+class EndpointPolicy(NamedTuple):
+    """The rules of one route or host, in the order deny, approve, allow, default; the first match decides."""
+
+    default: Decision = "allow"
+    deny: tuple[EndpointRule, ...] = ()
+    approve: tuple[EndpointRule, ...] = ()
+    allow: tuple[EndpointRule, ...] = ()
+    default_backend: str | None = None
+    default_timeout_s: float | None = None
+    origin: str = ""  # the flag or profile field that asked for it
+    is_explicit: bool = False  # an endpoint_policy: what it denies, no sibling route may allow
+
+    @property
+    def allows_all(self) -> bool:
+        return self.default == "allow" and not self.deny and not self.approve
+
+    def judge(self, method: str, path: str) -> EndpointVerdict:
+        """path is canonical (nono.proxy.target), below the upstream's base path and without its query.
+
+        A rule that holds back is also matched against the path as a lenient server reads it: with the
+        escapes of reserved characters undone and without path parameters, or `/admin;x` would pass `/admin`.
+        """
+        bare = path.partition("?")[0]
+        sent = exact(bare)
+        readings = (sent, loose(bare)) if "%" in bare or ";" in bare else (sent,)
+        for rule in self.deny:
+            if rule.matches(method, *readings):
+                return EndpointVerdict("deny", f"endpoint_policy.deny[{rule}]", rule.reason)
+        for rule in self.approve:
+            if rule.matches(method, *readings):
+                return self._ask(f"endpoint_policy.approve[{rule}]", rule)
+        for rule in self.allow:
+            if rule.matches(method, sent):
+                return EndpointVerdict("allow", f"endpoint_policy.allow[{rule}]", rule.reason)
+        if self.default == "approve":
+            return self._ask("endpoint_policy.default", None)
+        return EndpointVerdict(self.default, "endpoint_policy.default")
+
+    def explain(self, method: str, path: str, verdict: EndpointVerdict) -> str:
+        """The verdict as a sentence, the same for the client, the audit log and `nono why`."""
+        words = {"allow": "allowed", "deny": "denied", "approve": "for a person to approve"}
+        because = f": {verdict.reason}" if verdict.reason else ""
+        return f"{method} {path} is {words[verdict.decision]} by {verdict.label}{because}"
+
+    def _ask(self, label: str, rule: EndpointRule | None) -> EndpointVerdict:
+        backend = rule.backend if rule is not None else None
+        timeout_s = rule.timeout_s if rule is not None else None
+        return EndpointVerdict(
+            "approve",
+            label,
+            rule.reason if rule is not None else None,
+            backend or self.default_backend,
+            timeout_s if timeout_s is not None else self.default_timeout_s,
+        )
+
+
+ALLOW_ALL = EndpointPolicy()
+
+
+def most_allowed(
+    policies: Sequence[EndpointPolicy], method: str, path: str
+) -> tuple[EndpointPolicy, EndpointVerdict]:
+    """The verdict of all rules of a host: an explicit denial, else the most that one of them allows."""
+    verdicts = [(policy, policy.judge(method, path)) for policy in policies]
+    explicit = [each for each in verdicts if each[0].is_explicit and each[1].decision == "deny"]
+    return min(explicit or verdicts, key=lambda each: _LENIENCY.index(each[1].decision))

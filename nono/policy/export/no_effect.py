@@ -1,0 +1,14 @@
+"""What a profile says that has no effect, or none yet: a person should not count on it."""
+
+from nono.policy.schema.profile import Profile, SessionHooks
+
+
+def without_effect(profile: Profile) -> tuple[str, ...]:
+    """A sentence for each such field."""
+    said = (
+        (bool(profile.hooks), "hooks: in-profile hooks were removed; nono runs none of them."),
+        (profile.session_hooks != SessionHooks(), "session_hooks: not available yet, none of them runs."),
+        (profile.open_urls is not None, "open_urls: not available yet, the command opens no pages."),
+        (any(profile.rollback), "rollback: not available yet, there are no snapshots."),
+    )
+    return tuple(f"{profile.label}, {sentence}" for is_said, sentence in said if is_said)

@@ -1,0 +1,28 @@
+"""Which groups of paths a profile has in force."""
+
+from __future__ import annotations
+
+from nono.errors import ConfigError
+from nono.policy.builtin import shipped
+from nono.policy.builtin.shipped import Group
+from nono.policy.schema.profile import Profile
+from nono.policy.suggestions import did_you_mean
+
+
+def group_names(profile: Profile) -> tuple[str, ...]:
+    """The default ones and the profile's, less those it excludes; those of other platforms too."""
+    names = dict.fromkeys((*shipped.default_group_names(), *profile.groups.include))
+    return tuple(name for name in names if name not in profile.groups.exclude)
+
+
+def groups_in_force(profile: Profile) -> list[Group]:
+    """Those of this platform. ConfigError: one is unknown, or may not be excluded."""
+    known = shipped.groups()
+    for name in profile.groups.include:
+        if name not in known:
+            raise ConfigError(f"Unknown policy group: '{name}'", hint=did_you_mean(name, known))
+    required = [name for name in profile.groups.exclude if name in known and known[name].required]
+    if required:
+        listed = ", ".join(f"'{name}'" for name in required)
+        raise ConfigError(f"Cannot exclude required groups: {listed}")
+    return [known[name] for name in group_names(profile) if known[name].applies]

@@ -1,0 +1,142 @@
+"""Deny beats grant: which paths are denied, and which grants that makes impossible."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from posixpath import normpath
+
+from nono.errors import NonoError, SandboxError
+from nono.named_tuple import NamedTuple
+from nono.policy.builtin.shipped import Group
+from nono.policy.capability import Denial, Grant
+from nono.policy.path_expansion import (
+    CHILD_RELATIVE_DIRECTORIES,
+    Filesystem,
+    Places,
+    ancestry,
+    canonical_as_far,
+    inside,
+    parent_resolved,
+)
+
+MAX_LISTED = 5
+
+Bypass = tuple[str, str]  # canonical, and with the name of a symlink as it is spelled
+
+
+class DenyRules(NamedTuple):
+    """The denials in force, and the paths that --bypass-protection lifted out of wider ones."""
+
+    denials: tuple[Denial, ...] = ()
+    bypassed: tuple[str, ...] = ()
+
+    def covering(self, path: str) -> Denial | None:
+        """The denial that path is, or lies below; None when there is none or a bypass exempts path."""
+        upward = ancestry(path)
+        if any(bypass in upward for bypass in self.bypassed):
+            return None
+        for denial in self.denials:  # a loop, since this is asked of every grant
+            if denial.path in upward:
+                return denial
+        return None
+
+
+def group_denials(groups: Iterable[Group], places: Places, fs: Filesystem) -> Iterator[Denial]:
+    for group in groups:
+        for text in group.deny:
+            yield from denials_of(places.of_group(text), f"group:{group.name}", fs)
+
+
+def denials_of(original: str, origin: str, fs: Filesystem) -> Iterator[Denial]:
+    """One denial for the name and, where the name is a symlink, one for what it leads to."""
+    name = parent_resolved(original, fs)
+    yield Denial(name, original, origin)
+    leads_to = canonical_as_far(original, fs)
+    # The Nix store is world-readable and granted as a whole; a link into it would conflict for nothing.
+    if leads_to != name and not inside(leads_to, "/nix/store"):
+        yield Denial(leads_to, original, origin)
+
+
+def refuse_child_relative(path: str, origin: str) -> None:
+    """SandboxError for a path that is another file for each process that opens it."""
+    spelled = "/" + normpath(path).lstrip("/")
+    for directory in CHILD_RELATIVE_DIRECTORIES:
+        if spelled != directory and inside(spelled, directory):
+            raise SandboxError(
+                f"'{path}' ({origin}) cannot be denied: each process finds a file of its own there.",
+                hint=f"deny {directory} as a whole",
+            )
+
+
+def with_bypasses(
+    denials: Iterable[Denial], bypasses: Iterable[Bypass], granted: Sequence[Grant]
+) -> DenyRules:
+    """denials without those at or below a bypass. SandboxError when no person's grant covers a bypass.
+
+    A wider denial stays in force for everything but the bypass itself.
+    """
+    lifted: list[str] = []
+    for bypass, spelled in bypasses:
+        if not any(grant.path == bypass or _reaches(grant, bypass) for grant in granted if grant.is_users):
+            raise SandboxError(
+                f"bypass_protection '{spelled}' has no matching grant.",
+                hint="it lifts a denial and grants nothing: name the path in a grant as well",
+            )
+        lifted += (bypass, spelled)
+    kept = (denial for denial in denials if not any(inside(denial.path, path) for path in lifted))
+    return DenyRules(tuple(dict.fromkeys(kept)), tuple(dict.fromkeys(lifted)))
+
+
+def refuse_state_roots(grant: Grant, roots: Iterable[str]) -> None:
+    """NonoError when grant lies inside a protected state root, or is a directory above one."""
+    for root in roots:
+        if inside(grant.path, root) or _reaches(grant, root):
+            raise NonoError(
+                f"Refusing to grant '{grant.path}' (source: {grant.source}) because it overlaps protected "
+                f"nono state root '{root}'.",
+                hint="grant the directories inside it that the command needs",
+            )
+
+
+def enforceable(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem) -> tuple[list[Grant], list[str]]:
+    """The grants that may stand beside rules, and a warning for each group grant that was dropped.
+
+    SandboxError: a person's grant at or below a denied path. A directory grant above one stands: what is
+    denied in it is masked (nono.policy.files.masking).
+    """
+    kept: list[Grant] = []
+    warnings: list[str] = []
+    refused: list[str] = []
+    for grant in grants:
+        spelled = parent_resolved(grant.original, fs)
+        denial = rules.covering(grant.path)
+        if denial is None and spelled != grant.path:
+            denial = rules.covering(spelled)
+        if denial is None:
+            kept.append(grant)
+        elif grant.is_users:
+            refused.append(_refusal(grant, denial))
+        else:
+            warnings.append(f"{grant.path} is not granted ({grant.source}): denied by {denial.origin}.")
+    if refused:
+        raise SandboxError(
+            _listed("Refusing to grant what a deny rule protects.", "refused", refused),
+            hint="--bypass-protection PATH lifts the rule for a path that you do grant",
+        )
+    return kept, warnings
+
+
+def _refusal(grant: Grant, denial: Denial) -> str:
+    return (
+        f"'{grant.original}' (source: {grant.source}) is denied by '{denial.original}' ({denial.origin}); "
+        f"--bypass-protection {grant.original} would lift it"
+    )
+
+
+def _listed(headline: str, noun: str, entries: Sequence[str]) -> str:
+    lines = [headline, f"{len(entries)} {noun}:", *(f"  - {entry}" for entry in entries[:MAX_LISTED])]
+    if len(entries) > MAX_LISTED:
+        lines.append(f"  ... and {len(entries) - MAX_LISTED} more {noun}")
+    return "\n".join(lines)
+
+
+def _reaches(grant: Grant, path: str) -> bool:
+    return grant.is_dir and inside(path, grant.path)

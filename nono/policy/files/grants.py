@@ -1,0 +1,129 @@
+"""From paths that groups, a profile and the command line ask for to the grants of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from posixpath import normpath
+from typing import Literal
+
+from nono.errors import ConfigError, NonoError
+from nono.policy.builtin.shipped import Group
+from nono.policy.capability import Access, Grant
+from nono.policy.path_expansion import (
+    CHILD_RELATIVE_DIRECTORIES,
+    CHILD_RELATIVE_FILES,
+    Filesystem,
+    Places,
+    canonical_as_far,
+    inside,
+    target,
+)
+
+Wanted = Literal["dir", "file", "any"]
+
+# Groups whose directories are shared temporary ones: where HOME lies in them they would grant all of it.
+_TEMPORARY_GROUPS = ("system_write_linux", "linux_temp_read")
+
+
+def group_grants(groups: Iterable[Group], places: Places, fs: Filesystem) -> Iterator[Grant]:
+    """What groups allow, as far as it exists. NonoError when an entry does not expand."""
+    for group in groups:
+        lists = ((group.read, Access.READ), (group.write, Access.WRITE), (group.readwrite, Access.READWRITE))
+        for texts, access in lists:
+            for text in texts:
+                grant = _grant(places.of_group(text), access, f"group:{group.name}", fs)
+                if grant is not None:
+                    yield grant
+
+
+def without_unsafe_temporary(
+    grants: Iterable[Grant], places: Places, guarded: tuple[str, ...], fs: Filesystem
+) -> tuple[list[Grant], list[str]]:
+    """grants, less the shared temporary directories that hold one of the guarded paths; and warnings."""
+    temporary = {canonical_as_far(path, fs) for path in ("/tmp", places.tmpdir)}
+    sources = {f"group:{name}" for name in _TEMPORARY_GROUPS}
+    kept, warnings = [], []
+    for grant in grants:
+        held = [path for path in guarded if inside(path, grant.path)]
+        if grant.source in sources and grant.path in temporary and held:
+            warnings.append(f"{grant.path} is not granted ({grant.source}): {held[0]} lies inside it.")
+        else:
+            kept.append(grant)
+    return kept, warnings
+
+
+def requested_grant(
+    original: str, access: Access, wanted: Wanted, source: str, fs: Filesystem
+) -> Grant | None:
+    """The grant of one path that a person named, None when it does not exist.
+
+    original is absolute. wanted says what it must be: "dir" for the directory flags, "file" for the file
+    flags and fields, "any" for a profile's directory fields. ConfigError or NonoError when it is the other.
+    """
+    grant = _grant(original, access, source, fs)
+    if grant is None:
+        return None
+    if wanted == "dir" and not grant.is_dir:
+        raise ConfigError(
+            f"CLI path '{original}' is not a directory. Use --allow-file for single files.",
+            hint=f"{file_flag(access)} {original}",
+        )
+    if wanted == "file" and grant.is_dir:
+        raise NonoError(
+            f"Expected a file but got a directory: {original}", hint=f"{directory_flag(access)} {original}"
+        )
+    return grant
+
+
+def united(grants: Iterable[Grant]) -> tuple[Grant, ...]:
+    """One grant per path with the union of what was granted, in the order of first mention.
+
+    A person's grant never narrows a group's on the same path, and gives the union its source.
+    """
+    by_path: dict[tuple[str, bool], Grant] = {}
+    for grant in grants:
+        key = (grant.path, grant.is_dir)
+        known = by_path.get(key)
+        if known is None:
+            by_path[key] = grant
+            continue
+        survivor = grant if _rank(grant) < _rank(known) else known
+        by_path[key] = survivor._replace(access=known.access.united(grant.access))
+    return tuple(by_path.values())
+
+
+def accesses(grants: Iterable[Grant], path: str) -> Access | None:
+    """What grants allow on path together, as Landlock would add it up; None for nothing."""
+    total: Access | None = None
+    for grant in covering(grants, path):
+        total = grant.access if total is None else total.united(grant.access)
+    return total
+
+
+def covering(grants: Iterable[Grant], path: str) -> list[Grant]:
+    """The grants that speak about path, the most specific first."""
+    found = [grant for grant in grants if grant.path == path or (grant.is_dir and inside(path, grant.path))]
+    return sorted(found, key=lambda grant: len(grant.path), reverse=True)
+
+
+def directory_flag(access: Access) -> str:
+    return {Access.READ: "--read", Access.WRITE: "--write", Access.READWRITE: "--allow"}[access]
+
+
+def file_flag(access: Access) -> str:
+    return f"{directory_flag(access)}-file"
+
+
+def _grant(original: str, access: Access, source: str, fs: Filesystem) -> Grant | None:
+    path = target(original, fs)
+    if path in CHILD_RELATIVE_DIRECTORIES or path in CHILD_RELATIVE_FILES:
+        # Whether they exist is for the child to find out: nono's own descriptors are others.
+        return Grant(path, access, path in CHILD_RELATIVE_DIRECTORIES, source, path)
+    kind = None if path is None else fs.kind(path)
+    if path is None or kind is None:
+        return None
+    return Grant(path, access, kind == "dir", source, "/" + normpath(original).lstrip("/"))
+
+
+def _rank(grant: Grant) -> int:
+    return {"user": 0, "profile": 1}.get(grant.source, 2)

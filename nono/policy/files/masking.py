@@ -1,0 +1,81 @@
+"""Which denied paths lie below granted directories, and what it takes to keep them out of reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from posixpath import dirname
+
+from nono.errors import SandboxError
+from nono.policy.capability import Absent, Grant, Mask, Masking
+from nono.policy.files.denials import DenyRules
+from nono.policy.path_expansion import Filesystem, ancestry, inside
+
+
+def masking_of(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem) -> Masking:
+    """What is to be masked beside grants, each of which may stand beside rules by itself.
+
+    SandboxError: a bypass lies below a path that has to be masked, and would be masked with it.
+    """
+    directories = [grant for grant in grants if grant.is_dir]
+    writable = [grant for grant in directories if grant.access.writes]
+    masks: list[Mask] = []
+    absent: list[Absent] = []
+    dealt_with: set[str] = set()
+    dealt_with_for_groups: set[str] = set()
+    # Outer paths first: what lies below a masked directory is masked with it, and what would lie below one
+    # that is not there yet comes with it. Of the same path a person's denial first: it is held harder.
+    for denial in sorted(rules.denials, key=lambda denial: (denial.path, denial.is_of_group)):
+        upward = ancestry(denial.path)
+        grant = next((g for g in directories if g.path in upward and g.path != denial.path), None)
+        known = dealt_with_for_groups if denial.is_of_group else dealt_with
+        if grant is None or not known.isdisjoint(upward):
+            continue
+        entry = fs.entry(denial.path)
+        dealt_with_for_groups.add(denial.path)
+        if entry is not None or not denial.is_of_group:
+            dealt_with.add(denial.path)
+        if entry is not None:
+            masks.append(Mask(denial, entry.kind, entry.names, grant))
+        else:
+            writing = next((g for g in writable if g.path in upward), None)
+            absent.append(Absent(denial, writing or grant, is_creatable=writing is not None))
+    _refuse_pierced(masks, rules)
+    paths = [*(mask.path for mask in masks), *(gap.path for gap in absent)]
+    return Masking(tuple(masks), _pinned(masks, writable), tuple(absent), _watched(paths, directories))
+
+
+def _pinned(masks: Iterable[Mask], writable: Iterable[Grant]) -> tuple[str, ...]:
+    """The directories above masks that could be moved away, and a new path be made in their place.
+
+    A mount goes with the directory it is in; a name stays where it is only if something is mounted on it.
+    """
+    roots = {grant.path for grant in writable}
+    above = {directory for mask in masks for directory in ancestry(dirname(mask.path))}
+    movable = (path for path in above if path != "/" and not roots.isdisjoint(ancestry(dirname(path))))
+    return tuple(sorted(movable))
+
+
+def _watched(paths: Iterable[str], granted: Iterable[Grant]) -> tuple[str, ...]:
+    """The directories on the way to paths, as far as they are granted."""
+    roots = {grant.path for grant in granted}
+    above = {directory for path in paths for directory in ancestry(dirname(path))}
+    return tuple(sorted(path for path in above if not roots.isdisjoint(ancestry(path))))
+
+
+def _refuse_pierced(masks: Iterable[Mask], rules: DenyRules) -> None:
+    for mask in masks:
+        for bypass in rules.bypassed:
+            if inside(bypass, mask.path):
+                raise SandboxError(
+                    f"'{bypass}' cannot be reached through the denied '{mask.path}' ({mask.denial.origin}): "
+                    f"it has to be masked as a whole, since '{mask.grant.path}' is granted "
+                    f"(source: {mask.grant.source}).",
+                    hint=f"lift the denial itself with --bypass-protection {mask.path}, "
+                    f"or grant the directories the command needs instead of {mask.grant.path}",
+                )
+
+
+def masked_at(masking: Masking, path: str) -> Mask | Absent | None:
+    """What becomes of path: the mask over it, or over a directory above, or why there is none."""
+    mask = next((mask for mask in masking.masks if inside(path, mask.path)), None)
+    return mask or next((absent for absent in masking.absent if inside(path, absent.path)), None)

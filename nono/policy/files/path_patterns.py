@@ -1,0 +1,90 @@
+"""The paths that a pattern means on this disk: `*` within a name, `**` for any number of directories.
+
+Looked up once, at the start: what comes later is not covered.
+"""
+
+from collections.abc import Iterator
+from posixpath import join
+
+from nono.errors import ConfigError
+from nono.policy.path_expansion import Filesystem, inside, is_pattern
+
+MAX_LOOKED_AT = 50_000  # names: a home directory full of sources has more, and a start must not read them all
+NOT_IN_PATTERNS = "?[]"
+
+
+def matches(pattern: str, fs: Filesystem, *, stays_inside: bool) -> tuple[str, ...]:
+    """The paths that match an absolute pattern, sorted. Directories behind symlinks are not searched.
+
+    stays_inside: without those that are a symlink to outside of where the search began. ConfigError: it would
+    take long.
+    """
+    segments = [segment for segment in pattern.split("/") if segment]
+    first = next(position for position, segment in enumerate(segments) if is_pattern(segment))
+    root = "/" + "/".join(segments[:first])
+    found = sorted(set(_Search(pattern, fs).below(root, segments[first:])))
+    if not stays_inside:
+        return tuple(found)
+    home = fs.canonical(root)
+    kept = ((path, fs.canonical(path)) for path in found)
+    return tuple(path for path, real in kept if home is not None and real is not None and inside(real, home))
+
+
+class _Search:
+    def __init__(self, pattern: str, fs: Filesystem) -> None:
+        self.pattern = pattern
+        self.fs = fs
+        self.looked_at = 0
+
+    def below(self, directory: str, segments: list[str]) -> Iterator[str]:
+        """What matches segments in a directory that exists, or does not."""
+        segment, rest = segments[0], segments[1:]
+        if segment == "**":
+            yield from self.below(directory, rest) if rest else ()
+            for path, is_directory in self._entries(directory):
+                if not rest:
+                    yield path
+                if is_directory:
+                    yield from self.below(path, segments)
+        elif not is_pattern(segment):
+            path = join(directory, segment)
+            entry = self.fs.entry(path)
+            if entry is not None and not rest:
+                yield path
+            elif entry is not None and entry.kind == "dir":
+                yield from self.below(path, rest)
+        else:
+            for path, is_directory in self._entries(directory):
+                if not _fits(path.rpartition("/")[2], segment):
+                    continue
+                if not rest:
+                    yield path
+                elif is_directory:
+                    yield from self.below(path, rest)
+
+    def _entries(self, directory: str) -> Iterator[tuple[str, bool]]:
+        names = self.fs.names(directory)
+        self.looked_at += len(names)
+        if self.looked_at > MAX_LOOKED_AT:
+            raise ConfigError(
+                f"the pattern '{self.pattern}' leads through more than {MAX_LOOKED_AT} files.",
+                hint="name the directory further down, or fewer `**`",
+            )
+        for name in names:
+            path = join(directory, name)
+            entry = self.fs.entry(path)
+            if entry is not None:
+                yield path, entry.kind == "dir"
+
+
+def _fits(name: str, segment: str) -> bool:
+    """Whether name is segment, in which each `*` stands for any text."""
+    head, *middle, tail = segment.split("*")
+    if len(name) < len(head) + len(tail) or not (name.startswith(head) and name.endswith(tail)):
+        return False
+    rest = name[len(head) : len(name) - len(tail)]
+    for part in middle:
+        _, is_there, rest = rest.partition(part) if part else ("", "x", rest)
+        if not is_there:
+            return False
+    return True

@@ -1,0 +1,98 @@
+"""What the policy says about one access to one path: the same answer for enforcement and for `nono why`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from posixpath import dirname
+
+from nono.named_tuple import NamedTuple
+from nono.policy.capability import Access, Denial, Grant
+from nono.policy.files.denials import DenyRules
+from nono.policy.path_expansion import inside
+
+
+class Granted(NamedTuple):
+    """The grants on the path cover the access."""
+
+
+class TooWeak(NamedTuple):
+    """The path is granted, for another access than this one."""
+
+    held: Access
+
+
+class NotGranted(NamedTuple):
+    """No grant speaks about the path, and nothing forbids one."""
+
+
+class Denied(NamedTuple):
+    """A deny rule covers the path."""
+
+    denial: Denial
+
+
+class Protected(NamedTuple):
+    """The path lies in a state root of nono's own."""
+
+    root: str
+
+
+# What the C library looks at by itself, in any program, and does without: nobody is bothered with these.
+PROBED = frozenset({"/etc/locale.alias", "/proc/sys/vm/overcommit_memory"})
+
+PathVerdict = Granted | TooWeak | NotGranted | Denied | Protected
+
+
+class GrantTable:
+    """Grants by path, so that a path is looked up by its ancestors and not by trying all grants."""
+
+    def __init__(self, grants: Iterable[Grant]) -> None:
+        self._files: dict[str, Access] = {}
+        self._directories: dict[str, Access] = {}
+        for grant in grants:
+            table = self._directories if grant.is_dir else self._files
+            held = table.get(grant.path)
+            table[grant.path] = grant.access if held is None else held.united(grant.access)
+
+    def accesses(self, path: str) -> Access | None:
+        """What the grants allow on path together, as Landlock adds it up; None for nothing."""
+        total = self._files.get(path)
+        while True:
+            held = self._directories.get(path)
+            if held is not None:
+                total = held if total is None else total.united(held)
+            if path in ("/", ""):
+                return total
+            path = dirname(path)
+
+
+class FilePolicy(NamedTuple):
+    """What is granted, denied and protected, with nothing left to look up."""
+
+    grants: GrantTable
+    deny_rules: DenyRules
+    roots: tuple[tuple[str, str], ...]  # a protected root as it is spelled, and its canonical path
+    handed_out: GrantTable  # what this run itself put there for the command, inside a root perhaps
+    limits: tuple[str, ...] = ()  # directories in which a write could lift the limits of this run
+
+    def judge(self, names: Iterable[str], access: Access) -> PathVerdict:
+        """names: the canonical path, then any other spelling of it under which a deny rule may know it."""
+        path, *others = names
+        own = self.handed_out.accesses(path)
+        if own is not None and own.covers(access):
+            return Granted()
+        for spelled, root in self.roots:
+            if inside(path, root):
+                return Protected(spelled)
+        for name in (path, *others):
+            denial = self.deny_rules.covering(name)
+            if denial is not None:
+                return Denied(denial)
+        held = self.grants.accesses(path)
+        if held is None:
+            return NotGranted()
+        return Granted() if held.covers(access) else TooWeak(held)
+
+    def root_below(self, path: str) -> str | None:
+        """The protected root that a directory leads to; None when it leads to none."""
+        return next((spelled for spelled, root in self.roots if inside(root, path)), None)

@@ -1,0 +1,314 @@
+"""From the paths of flags, profile and groups to the grants and denials of a run."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from posixpath import normpath
+
+from nono import paths
+from nono.errors import ConfigError
+from nono.named_tuple import NamedTuple
+from nono.policy.builtin.shipped import Group
+from nono.policy.capability import Access, Denial, Grant, Masking
+from nono.policy.files.denials import (
+    Bypass,
+    DenyRules,
+    denials_of,
+    enforceable,
+    group_denials,
+    refuse_child_relative,
+    refuse_state_roots,
+    with_bypasses,
+)
+from nono.policy.files.grants import (
+    Wanted,
+    accesses,
+    group_grants,
+    requested_grant,
+    united,
+    without_unsafe_temporary,
+)
+from nono.policy.files.masking import masking_of
+from nono.policy.files.socket_rules import as_files, socket_directories, socket_grants
+from nono.policy.files.unix_sockets import UnixSocketRules
+from nono.policy.path_expansion import (
+    Filesystem,
+    Places,
+    UnsetVariableError,
+    ancestry,
+    canonical_as_far,
+    inside,
+    is_pattern,
+    parent_resolved,
+)
+from nono.policy.request import RunRequest
+from nono.policy.schema.profile import Profile
+from nono.policy.socket_grant import SocketDirectory, SocketGrant
+
+OWN_PROFILES = "nono's own profiles"
+
+_LISTS: tuple[tuple[str, Access, Wanted], ...] = (
+    ("allow", Access.READWRITE, "dir"),
+    ("read", Access.READ, "dir"),
+    ("write", Access.WRITE, "dir"),
+    ("allow_file", Access.READWRITE, "file"),
+    ("read_file", Access.READ, "file"),
+    ("write_file", Access.WRITE, "file"),
+)
+
+
+class _OwnState(NamedTuple):
+    """Where nono keeps its state, all canonical."""
+
+    roots: tuple[str, ...]
+    links: tuple[str, ...]  # symlinks on the way there
+
+    def refuse(self, grant: Grant) -> None:
+        """Raise NonoError if grant overlaps them."""
+        refuse_state_roots(grant, (*self.roots, *self.links) if grant.access.writes else self.roots)
+
+
+class WantedFiles(NamedTuple):
+    """What groups, profile and request ask for, before denials are held against grants."""
+
+    grants: tuple[Grant, ...]  # with those of state_dir and of a GPU, without the working directory
+    sockets: tuple[SocketGrant, ...]
+    denials: tuple[Denial, ...]
+    bypasses: tuple[Bypass, ...]
+    state_directories: tuple[Grant, ...]  # among grants; some not there yet
+    workdir: str  # canonical
+    workdir_offer: Grant | None  # what --allow-cwd adds; None: nothing
+    own_state: _OwnState
+    skipped: tuple[str, ...]  # asked for by a person, but not there
+    warnings: tuple[str, ...]
+    names_threads: bool  # with a GPU of NVIDIA's
+
+
+class FileRules(NamedTuple):
+    """What the child may do with files."""
+
+    grants: tuple[Grant, ...]
+    sockets: UnixSocketRules
+    socket_directories: tuple[SocketDirectory, ...]
+    deny_rules: DenyRules
+    masking: Masking
+    start_directory: str  # the working directory where a grant covers it, else "/"
+    warnings: tuple[str, ...]  # those of WantedFiles among them
+
+
+def wanted_files(
+    request: RunRequest, profile: Profile | None, groups: Sequence[Group], places: Places, fs: Filesystem
+) -> WantedFiles:
+    """Collect what groups, profile (None: none was named) and request ask for.
+
+    NonoError: a path that does not expand, is of the wrong kind or overlaps nono's state.
+    """
+    own_state = _own_state(places, fs)
+    guarded = (canonical_as_far(places.home, fs), *own_state.roots)
+    grants, warnings = without_unsafe_temporary(group_grants(groups, places, fs), places, guarded, fs)
+    skipped: list[str] = []
+    grants += _requested_grants(request, profile, places, fs, own_state.roots, skipped)
+    state_directories = _state_directories(profile, places, fs, skipped)
+    grants += state_directories
+    names_threads = False
+    if request.allow_gpu:
+        # Imported here: few runs use one.
+        from nono.policy.files.gpu import gpu_grants
+
+        of_gpu = gpu_grants(profile, fs)
+        grants += of_gpu.grants
+        names_threads = of_gpu.names_threads
+    workdir = canonical_as_far(places.workdir, fs)
+    offer = _workdir_offer(profile, grants, workdir, places)
+    if request.allow_cwd and offer is None and accesses(grants, workdir) is None:
+        warnings.append("--allow-cwd grants nothing: the profile's workdir.access is none.")
+    sockets = socket_grants(request, profile, places, fs, own_state.roots, skipped)
+    for grant in (*grants, offer) if offer is not None and request.allow_cwd else grants:
+        own_state.refuse(grant)
+    denials = (*group_denials(groups, places, fs), *_profile_denials(profile, places, fs))
+    if profile is not None:
+        for text in filter(is_pattern, profile.filesystem.deny):
+            warnings.append(f"filesystem.deny '{text}' covers what is there now, and not what comes later.")
+    bypasses = _bypasses(request, profile, places, fs, warnings)
+    return WantedFiles(
+        grants=tuple(grants),
+        sockets=sockets,
+        denials=denials,
+        bypasses=tuple(bypasses),
+        state_directories=tuple(sorted(state_directories, key=lambda grant: grant.path)),
+        workdir=workdir,
+        workdir_offer=offer,
+        own_state=own_state,
+        skipped=tuple(dict.fromkeys(skipped)),
+        warnings=tuple(warnings),
+        names_threads=names_threads,
+    )
+
+
+def file_rules(wanted: WantedFiles, places: Places, fs: Filesystem, *, shares_workdir: bool) -> FileRules:
+    """Hold denials against the grants wanted; shares_workdir: with the working directory, if it is offered.
+
+    NonoError: the working directory overlaps nono's state. SandboxError: a grant that meets a denial.
+    """
+    grants = wanted.grants
+    if shares_workdir and wanted.workdir_offer is not None:
+        wanted.own_state.refuse(wanted.workdir_offer)
+        grants = (*grants, wanted.workdir_offer)
+    named = as_files(wanted.sockets)
+    denials = (*wanted.denials, *_own_denials(grants, places, fs))
+    deny_rules = with_bypasses(denials, wanted.bypasses, (*grants, *named))
+    enforceable(named, deny_rules, fs)
+    kept, dropped = enforceable(grants, deny_rules, fs)
+    is_open = accesses(kept, wanted.workdir) is not None and deny_rules.covering(wanted.workdir) is None
+    roots = wanted.own_state.roots
+    return FileRules(
+        grants=united(kept),
+        sockets=UnixSocketRules(wanted.sockets, deny_rules, roots),
+        socket_directories=socket_directories(wanted.sockets, deny_rules.denials, roots, places, fs),
+        deny_rules=deny_rules,
+        masking=masking_of(kept, deny_rules, fs),
+        start_directory=wanted.workdir if is_open else "/",
+        warnings=(*wanted.warnings, *dropped),
+    )
+
+
+def _own_state(places: Places, fs: Filesystem) -> _OwnState:
+    protected = paths.protected_roots(places.environ)
+    return _OwnState(
+        tuple(canonical_as_far(root, fs) for root in protected), _links_on_the_way(protected, fs)
+    )
+
+
+def _requested_grants(
+    request: RunRequest,
+    profile: Profile | None,
+    places: Places,
+    fs: Filesystem,
+    roots: tuple[str, ...],
+    skipped: list[str],
+) -> Iterator[Grant]:
+    """The grants of profile and request; what does not exist is added to skipped."""
+    for original, access, wanted, source in _wishes(request, profile, places, fs, skipped):
+        grant = requested_grant(original, access, wanted, source, fs)
+        if grant is not None:
+            yield grant
+            continue
+        skipped.append(original)
+        # Not there yet, but a later run would find it: what may never be granted is refused today.
+        path = canonical_as_far(original, fs)
+        refuse_state_roots(Grant(path, access, wanted != "file", source, original), roots)
+
+
+def _wishes(
+    request: RunRequest, profile: Profile | None, places: Places, fs: Filesystem, skipped: list[str]
+) -> Iterator[tuple[str, Access, Wanted, str]]:
+    for name, access, wanted in _LISTS:
+        for text in getattr(profile.filesystem, name) if profile else ():
+            try:
+                # A directory field of a profile takes a file too: one profile serves many machines.
+                kind: Wanted = "any" if wanted == "dir" else wanted
+                found = _of_profile(text, places, fs, stays_inside=True)
+                if not found:
+                    skipped.append(f"{text} (nothing matches)")
+                for path in found:
+                    yield path, access, kind, "profile"
+            except UnsetVariableError as unset:
+                skipped.append(f"{text} ({unset})")
+        for text in getattr(request, name):
+            yield places.of_flag(text), access, wanted, "user"
+
+
+def _state_directories(
+    profile: Profile | None, places: Places, fs: Filesystem, skipped: list[str]
+) -> list[Grant]:
+    """Those of state_dir, whether they are there or not."""
+    grants: list[Grant] = []
+    for text in profile.filesystem.state_dir if profile else ():
+        try:
+            original = places.of_profile(text)
+        except UnsetVariableError as unset:
+            skipped.append(f"{text} ({unset})")
+            continue
+        grant = requested_grant(original, Access.READWRITE, "any", "profile", fs)
+        if grant is None:
+            grant = Grant(canonical_as_far(original, fs), Access.READWRITE, True, "profile", original)
+        elif not grant.is_dir:
+            raise ConfigError(f"filesystem.state_dir: '{original}' is not a directory.")
+        grants.append(grant)
+    return grants
+
+
+def _links_on_the_way(targets: Iterable[str], fs: Filesystem) -> tuple[str, ...]:
+    """The symlinks that targets lead through: whoever may replace one decides where the next run looks."""
+    names = {path for target in targets for path in ancestry(normpath(target))}
+    return tuple(sorted(parent_resolved(name, fs) for name in names if _is_link(name, fs)))
+
+
+def _is_link(name: str, fs: Filesystem) -> bool:
+    return fs.canonical(name) not in (None, parent_resolved(name, fs))
+
+
+def _profile_denials(profile: Profile | None, places: Places, fs: Filesystem) -> Iterator[Denial]:
+    for text in profile.filesystem.deny if profile else ():
+        origin = f"{profile.label}, filesystem.deny" if profile else ""
+        try:
+            path = places.of_profile(text)
+        except UnsetVariableError as unset:  # skipping it would leave open what was to be closed
+            raise ConfigError(f"{origin}: '{text}': {unset}.") from unset
+        for each in _matching(path, fs, stays_inside=False) if is_pattern(text) else (path,):
+            refuse_child_relative(each, origin)
+            yield from denials_of(each, origin, fs)
+
+
+def _of_profile(text: str, places: Places, fs: Filesystem, *, stays_inside: bool) -> tuple[str, ...]:
+    """The paths of a profile's entry; UnsetVariableError as for Places.expand."""
+    path = places.of_profile(text)
+    return _matching(path, fs, stays_inside=stays_inside) if is_pattern(text) else (path,)
+
+
+def _matching(pattern: str, fs: Filesystem, *, stays_inside: bool) -> tuple[str, ...]:
+    # Imported here: few profiles have patterns.
+    from nono.policy.files.path_patterns import matches
+
+    return matches(normpath(pattern), fs, stays_inside=stays_inside)
+
+
+def _own_denials(grants: Sequence[Grant], places: Places, fs: Filesystem) -> Iterator[Denial]:
+    """nono's own profiles, where a grant would let the command write what holds it the next time.
+
+    Reading them changes nothing, so that a grant to read is left alone.
+    """
+    for denial in denials_of(paths.config_dir(places.environ), OWN_PROFILES, fs):
+        if any(
+            grant.access.writes and (inside(grant.path, denial.path) or inside(denial.path, grant.path))
+            for grant in grants
+        ):
+            yield denial
+
+
+def _bypasses(
+    request: RunRequest, profile: Profile | None, places: Places, fs: Filesystem, warnings: list[str]
+) -> list[Bypass]:
+    """The paths to lift; a profile's that does not exist is passed over with a warning."""
+    originals = list[str]()
+    for text in profile.filesystem.bypass_protection if profile else ():
+        try:
+            found = _of_profile(text, places, fs, stays_inside=True)
+        except UnsetVariableError:
+            found = ()
+        there = [path for path in found if fs.canonical(path) is not None]
+        if not there:
+            warnings.append(f"filesystem.bypass_protection: '{text}' does not exist and is ignored.")
+        originals += there
+    originals += (places.of_flag(text) for text in request.bypass_protection)
+    return [(canonical_as_far(original, fs), parent_resolved(original, fs)) for original in originals]
+
+
+def _workdir_offer(
+    profile: Profile | None, grants: Sequence[Grant], workdir: str, places: Places
+) -> Grant | None:
+    wanted = profile.workdir.access if profile else "read"
+    if wanted == "none":
+        return None
+    access = Access(wanted)
+    held = accesses(grants, workdir)
+    is_granted = held is not None and held.covers(access)
+    return None if is_granted else Grant(workdir, access, True, "user", places.workdir)

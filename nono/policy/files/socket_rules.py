@@ -1,0 +1,139 @@
+"""From the Unix sockets that flags and a profile name to their grants, and to what those imply for files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from posixpath import basename, dirname, normpath
+
+from nono.errors import NonoError
+from nono.policy.capability import Access, Denial, Grant
+from nono.policy.files.denials import refuse_state_roots
+from nono.policy.path_expansion import (
+    Filesystem,
+    Places,
+    UnsetVariableError,
+    canonical_as_far,
+    inside,
+    parent_resolved,
+)
+from nono.policy.request import RunRequest
+from nono.policy.schema.profile import Profile
+from nono.policy.socket_grant import SocketDirectory, SocketGrant, SocketScope, united
+
+# Fields of a profile; with "allow_" before it each is the name of a flag.
+_LISTS: tuple[tuple[str, SocketScope, bool], ...] = (
+    ("unix_socket", SocketScope.FILE, False),
+    ("unix_socket_bind", SocketScope.FILE, True),
+    ("unix_socket_dir", SocketScope.DIR_CHILDREN, False),
+    ("unix_socket_dir_bind", SocketScope.DIR_CHILDREN, True),
+    ("unix_socket_subtree", SocketScope.DIR_SUBTREE, False),
+    ("unix_socket_subtree_bind", SocketScope.DIR_SUBTREE, True),
+)
+_BASES = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
+
+
+def socket_grants(
+    request: RunRequest,
+    profile: Profile | None,
+    places: Places,
+    fs: Filesystem,
+    roots: tuple[str, ...],
+    skipped: list[str],
+) -> tuple[SocketGrant, ...]:
+    """The grants of profile and request; what does not exist is added to skipped.
+
+    NonoError: a path of the wrong kind, a link to nothing, the root directory, or inside one of the protected
+    roots, even if it is not there today.
+    """
+    found: list[SocketGrant] = []
+    for original, scope, binds, source in _wishes(request, profile, places, skipped):
+        path = _resolved(original, scope, binds, fs)
+        refuse_state_roots(
+            Grant(path or canonical_as_far(original, fs), Access.READ, False, source, original), roots
+        )
+        if path is None:
+            skipped.append(original)
+        else:
+            found.append(SocketGrant(path, scope, binds, source, "/" + normpath(original).lstrip("/")))
+    return united(found)
+
+
+def _wishes(
+    request: RunRequest, profile: Profile | None, places: Places, skipped: list[str]
+) -> Iterator[tuple[str, SocketScope, bool, str]]:
+    for name, scope, binds in _LISTS:
+        for text in getattr(profile.filesystem, name) if profile else ():
+            try:
+                yield places.of_profile(text), scope, binds, "profile"
+            except UnsetVariableError as unset:
+                skipped.append(f"{text} ({unset})")
+        for text in getattr(request, f"allow_{name}"):
+            yield places.of_flag(text), scope, binds, "user"
+
+
+def _resolved(original: str, scope: SocketScope, binds: bool, fs: Filesystem) -> str | None:
+    canonical = fs.canonical(original)
+    kind = None if canonical is None else fs.kind(canonical)
+    if scope is not SocketScope.FILE:
+        if canonical == "/":
+            raise NonoError("Refusing to grant every Unix socket below '/'.", hint="name a directory")
+        if kind is not None and kind != "dir":
+            raise NonoError(
+                f"Expected a directory but got a file: {original}", hint=f"--allow-unix-socket {original}"
+            )
+        return canonical
+    if kind == "socket":
+        return canonical
+    if canonical is not None:
+        hint = f"--allow-unix-socket-dir {original} grants the sockets in it" if kind == "dir" else None
+        raise NonoError(f"Expected a pathname Unix socket: {original}", hint=hint)
+    if not binds:
+        return None
+    name = parent_resolved(original, fs)
+    entry = fs.entry(name)
+    if entry is not None and entry.kind == "link":
+        raise NonoError(
+            f"Expected a pathname Unix socket: {original} is a link to what does not exist",
+            hint="name what it leads to",
+        )
+    return name if fs.kind(dirname(name)) == "dir" and basename(name) not in ("", ".", "..") else None
+
+
+def as_files(sockets: Iterable[SocketGrant]) -> list[Grant]:
+    """The paths that sockets name, as grants of files: for the checks that those have to pass.
+
+    A directory among them stands for itself and not for what is in it: a socket below it that is denied is
+    refused when it is used (nono.policy.files.unix_sockets).
+    """
+    return [
+        Grant(each.path, Access.READWRITE if each.binds else Access.READ, False, each.source, each.original)
+        for each in sockets
+    ]
+
+
+def socket_directories(
+    sockets: tuple[SocketGrant, ...],
+    denials: Iterable[Denial],
+    roots: Iterable[str],
+    places: Places,
+    fs: Filesystem,
+) -> tuple[SocketDirectory, ...]:
+    """Where the command lists the sockets that were granted, or makes them and removes old ones.
+
+    Landlock's right to remove is one for every file, and holds below the directory too. So there is none
+    where it would reach far beyond the socket: in /, in the home directory and its bases, nor around what is
+    denied or nono's own. A server that is started there a second time finds its old socket in the way.
+    """
+    if not sockets:
+        return ()
+    bases = {canonical_as_far(base, fs) for name in _BASES if (base := places.built_in(name))}
+    guarded = (*roots, *(denial.path for denial in denials))
+    binds: dict[str, bool] = {}
+    for socket in sockets:
+        is_file = socket.scope is SocketScope.FILE
+        directory = dirname(socket.path) if is_file else socket.path
+        is_narrow = directory != "/" and directory not in bases
+        is_near = any(inside(path, directory) or inside(directory, path) for path in guarded)
+        if (socket.binds or not is_file) and is_narrow and not is_near:
+            binds[directory] = binds.get(directory, False) or socket.binds
+    return tuple(SocketDirectory(directory, makes) for directory, makes in binds.items())

@@ -1,0 +1,75 @@
+"""The disk of this host, asked the few questions a policy has."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from nono.policy.path_expansion import Entry, EntryKind, Kind
+
+
+class HostFilesystem:
+    """Answers nono.policy.path_expansion.Filesystem with the calling process's view and permissions.
+
+    A path's canonical form is looked up once: a policy asks for the same directories again and again.
+    """
+
+    def __init__(self) -> None:
+        self._canonical: dict[str, str | None] = {}
+
+    def canonical(self, path: str) -> str | None:
+        if path not in self._canonical:
+            self._canonical[path] = _canonical(path)
+        return self._canonical[path]
+
+    def kind(self, path: str) -> Kind | None:
+        try:
+            mode = os.stat(path).st_mode
+        except (OSError, ValueError):
+            return None
+        if stat.S_ISDIR(mode):
+            return "dir"
+        if stat.S_ISREG(mode):
+            return "file"
+        if stat.S_ISSOCK(mode):
+            return "socket"
+        return "device" if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else "other"
+
+    def names(self, path: str) -> list[str]:
+        try:
+            return sorted(os.listdir(path))
+        except (OSError, ValueError):
+            return []
+
+    def entry(self, path: str) -> Entry | None:
+        try:
+            found = os.lstat(path)
+        except (OSError, ValueError):
+            return None
+        kind: EntryKind = "file"
+        if stat.S_ISDIR(found.st_mode) or stat.S_ISLNK(found.st_mode):
+            kind = "dir" if stat.S_ISDIR(found.st_mode) else "link"
+        return Entry(kind, found.st_nlink)
+
+
+def _canonical(path: str) -> str | None:
+    try:
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except (OSError, ValueError):  # ValueError: a NUL byte in the path
+        return None
+    try:
+        # The kernel's own answer, in two calls rather than one for each component.
+        name = os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:  # no /proc here
+        name = ""
+    finally:
+        os.close(descriptor)
+    # What was deleted meanwhile, or is out of reach, has no path any more; realpath says so in its own way.
+    return name if name.startswith("/") and not name.endswith(" (deleted)") else _realpath(path)
+
+
+def _realpath(path: str) -> str | None:
+    try:
+        return os.path.realpath(path, strict=True)
+    except OSError:
+        return None

@@ -1,0 +1,130 @@
+"""Hosts of an allow list of which some paths only may be requested."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nono.errors import ConfigError
+from nono.named_tuple import NamedTuple
+from nono.policy.endpoints.entry import allow_list, rule_of
+from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
+from nono.policy.hosts.host_filter import HostRule, parse_rule, printable
+from nono.policy.hosts.hostname import HostError
+from nono.policy.hosts.network_request import Entry
+from nono.policy.hosts.upstream import Upstream, is_loopback
+from nono.policy.schema.routes import DomainEntry
+
+
+class EndpointScope(NamedTuple):
+    """A host that is reached without a credential, on some paths; its rules hold on every port and scheme."""
+
+    host: str  # canonical, or "*.suffix"
+    port: int  # the only one that the entry lets through the host filter
+    scheme: str  # "https", or "http"
+    endpoints: EndpointPolicy
+    origin: str  # of the first entry for this host
+
+    def __str__(self) -> str:
+        return str(Upstream(self.scheme, self.host, self.port))
+
+    def covers(self, host: str) -> bool:
+        """Whether a canonical host is this one, or lies below its wildcard."""
+        return host.endswith(self.host[1:]) if self.host.startswith("*.") else host == self.host
+
+    @property
+    def host_rule(self) -> HostRule:
+        return HostRule(self.host, self.port, self.origin)
+
+
+class UrlEntry(NamedTuple):
+    """An entry of an allow list that was written as a URL."""
+
+    scheme: str
+    authority: str
+    path: str  # "" for the whole host
+
+
+def split_url(text: str) -> UrlEntry | None:
+    """The parts of an http or https URL; None when text is none (``host:443`` is a host with a port).
+
+    ConfigError: another scheme, user info, a query or a fragment, which no rule could hold anybody to.
+    """
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return None
+    if scheme.lower() not in ("http", "https"):
+        raise ConfigError(f"'{printable(text)}': only http and https URLs name a host.")
+    end = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
+    authority, path = rest[:end], rest[end:]
+    if "@" in authority:
+        raise ConfigError(f"'{printable(text)}': user info has no place in a rule.")
+    if "?" in path or "#" in path:
+        raise ConfigError(
+            f"'{printable(text)}': a rule is about a path; a query or a fragment cannot be part of it.",
+            hint=f"--allow-domain {scheme}://{printable(rest.partition('?')[0].partition('#')[0])}",
+        )
+    return UrlEntry(scheme.lower(), authority, "" if path == "/" else path)
+
+
+def split_domain(text: str) -> tuple[str | None, str]:
+    """Scheme (None: it is assumed) and host of an entry with endpoints. ConfigError: it has a path."""
+    url = split_url(text)
+    if url is None:
+        return None, text
+    if url.path:
+        raise ConfigError(f"'{printable(text)}': the path belongs into its endpoints.")
+    return url.scheme, url.authority
+
+
+def scopes_of(urls: Iterable[Entry], domains: Iterable[tuple[DomainEntry, str]]) -> tuple[EndpointScope, ...]:
+    """The scopes of URLs with a path and of a profile's entries with endpoints; those of one host add up.
+
+    Entries that allow a whole host are passed over. ConfigError: a host or a path that is none.
+    """
+    found: dict[tuple[str, int, str], EndpointScope] = {}
+    for entry, origin in domains:
+        if entry.endpoints:
+            scheme, authority = split_domain(entry.domain)
+            _add(found, scheme, authority, _rules(entry, origin), origin)
+    for text, origin in urls:
+        url = split_url(text)
+        if url is not None and url.path:
+            _add(found, url.scheme, url.authority, [_rule(url.path, text, origin)], origin)
+    return tuple(found.values())
+
+
+def _add(
+    found: dict[tuple[str, int, str], EndpointScope],
+    scheme: str | None,
+    authority: str,
+    rules: list[EndpointRule],
+    origin: str,
+) -> None:
+    try:
+        parsed = parse_rule(authority, origin)
+    except HostError as error:
+        raise ConfigError(f"{origin}: '{printable(authority)}' is not a host: {error}.") from error
+    host = parsed.pattern
+    if host == "*":
+        raise ConfigError(f"{origin}: rules for a path need a host, and '*' is every host.")
+    scheme = scheme or ("http" if is_loopback(host) else "https")
+    port = parsed.port or (443 if scheme == "https" else 80)
+    before = found.get((host, port, scheme))
+    known = before.endpoints.allow if before is not None else ()
+    first = before.origin if before is not None else origin
+    policy = allow_list(dict.fromkeys((*known, *rules)), first)
+    found[host, port, scheme] = EndpointScope(host, port, scheme, policy, first)
+
+
+def _rules(entry: DomainEntry, origin: str) -> list[EndpointRule]:
+    try:
+        return [rule_of(each) for each in entry.endpoints]
+    except ValueError as error:
+        raise ConfigError(f"{origin}: '{printable(entry.domain)}': {error}.") from error
+
+
+def _rule(path: str, text: str, origin: str) -> EndpointRule:
+    try:
+        return EndpointRule("*", path)
+    except ValueError as error:
+        raise ConfigError(f"{origin}: '{printable(text)}': {error}.") from error

@@ -1,0 +1,195 @@
+"""Which hosts a run reaches: decided once for the name, before DNS, and once for every resolved address."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+
+from nono.named_tuple import NamedTuple
+from nono.policy.hosts.address import METADATA_HOSTS, classify, describe
+from nono.policy.hosts.hostname import HostError as HostError
+from nono.policy.hosts.hostname import IpAddress, ip_literal, split_optional_port
+from nono.policy.hosts.hostname import canonical_host as canonical_host
+from nono.policy.hosts.hostname import parse_authority as parse_authority
+
+BUILT_IN = "built in"
+
+
+class Allow(NamedTuple):
+    """The host may be reached; rule is what said so, None where no allow list was asked for."""
+
+    rule: str | None
+    origin: str | None
+
+
+class Refuse(NamedTuple):
+    """The host may not be reached."""
+
+    reason: str  # one sentence, free of control characters
+    rule: str | None  # the entry that decided; None: no entry allowed it
+    origin: str | None  # the flag, profile or group the entry came from
+    hint: str | None  # the smallest grant that would change the answer; None: nothing would
+
+
+class HostRule(NamedTuple):
+    """One entry of an allow or deny list."""
+
+    pattern: str  # a canonical host, "*.suffix" (never the suffix itself) or "*"
+    port: int | None  # None: every port
+    origin: str  # "--allow-domain", "profile NAME, network.deny_domain", "... (group github)"
+
+    def __str__(self) -> str:
+        host = f"[{self.pattern}]" if ":" in self.pattern else self.pattern
+        return host if self.port is None else f"{host}:{self.port}"
+
+    @property
+    def is_exact(self) -> bool:
+        return not self.pattern.startswith("*")
+
+    def matches(self, host: str, port: int) -> bool:
+        """Whether the rule speaks about a canonical host and port."""
+        if self.port not in (None, port):
+            return False
+        if self.is_exact:
+            return host == self.pattern
+        return self.pattern == "*" or host.endswith(self.pattern[1:])
+
+
+def parse_rule(text: str, origin: str) -> HostRule:
+    """An entry of a list: host, IP address, ``*.suffix`` or ``*``, each with an optional port.
+
+    HostError says what is wrong with it.
+    """
+    host, port = split_optional_port(text)
+    if host == "*":
+        return HostRule("*", port, origin)
+    if host.startswith("*."):
+        suffix = canonical_host(host[2:])
+        if ip_literal(suffix):
+            raise HostError("an IP address has no subdomains")
+        return HostRule(f"*.{suffix}", port, origin)
+    if "*" in host:
+        raise HostError("'*' may only stand for the leftmost labels, as in *.example.com")
+    return HostRule(canonical_host(host), port, origin)
+
+
+class HostFilter(NamedTuple):
+    """The host rules of one run. Deny rules come first; an empty allow list allows nothing."""
+
+    allow: tuple[HostRule, ...] | None  # None: no allow list was asked for, every name is allowed
+    deny: tuple[HostRule, ...] = ()
+    raw_tunnels: tuple[HostRule, ...] = ()
+    deny_private: bool = False
+    deny_private_origin: str | None = None
+
+    def judge_name(self, host: str, port: int) -> Allow | Refuse:
+        """The verdict on what the client asked for, before any name is resolved."""
+        try:
+            name = canonical_host(host)
+        except HostError as error:
+            return Refuse(f"host {printable(host)} is malformed: {error}", None, BUILT_IN, None)
+        if name in METADATA_HOSTS:
+            return Refuse(f"host {name} is in the deny list", name, BUILT_IN, None)
+        denied = _first(self.deny, name, port)
+        if denied is not None:
+            return _denied(f"host {name} is in the deny list", denied)
+        literal = ip_literal(name)
+        if self.allow is None and literal is None:
+            return Allow(None, None)
+        allowed = _exact_or_wildcard(self.allow or (), name, port, exact_only=literal is not None)
+        if allowed is not None:
+            return Allow(str(allowed), allowed.origin)
+        return Refuse(f"host {name} is not in the allowlist", None, None, self._hint(name, port))
+
+    def judge_addresses(self, host: str, port: int, addresses: Sequence[str]) -> Allow | Refuse:
+        """The verdict on every address the name resolved to; one bad address refuses them all.
+
+        host is judged again, so no caller can forget to; for an IP literal, addresses holds that address.
+        Dial only addresses that were passed here (DNS rebinding).
+        """
+        verdict = self.judge_name(host, port)
+        if isinstance(verdict, Refuse):
+            return verdict
+        if not addresses:
+            return Refuse(f"host {canonical_host(host)} resolved to no address", None, None, None)
+        name = canonical_host(host)
+        for text in addresses:
+            refusal = self._judge_address(name, port, text)
+            if refusal is not None:
+                return refusal
+        return verdict
+
+    def allows_raw(self, host: str, port: int) -> bool:
+        """Whether a CONNECT tunnel to host and port may carry something else than TLS."""
+        try:
+            return _first(self.raw_tunnels, canonical_host(host), port) is not None
+        except HostError:
+            return False
+
+    def for_route(self, host: str, port: int, origin: str) -> HostFilter:
+        """The filter of a credential's own route: its upstream alone, under the same denials.
+
+        HostError when host is malformed.
+        """
+        return self._replace(allow=(HostRule(canonical_host(host), port, origin),), raw_tunnels=())
+
+    def _judge_address(self, name: str, port: int, text: str) -> Refuse | None:
+        try:
+            address = ip_address(text)
+        except ValueError:
+            return Refuse(f"resolved IP {printable(text)} is malformed", None, BUILT_IN, None)
+        if getattr(address, "scope_id", None) is not None:
+            return Refuse(f"resolved IP {printable(text)} has a zone id", None, BUILT_IN, None)
+        denied = _first(self.deny, str(address), port) if name != str(address) else None
+        if denied is not None and denied.is_exact:
+            return _denied(f"resolved IP {address} is in the deny list", denied)
+        return self._judge_class(name, port, address)
+
+    def _judge_class(self, name: str, port: int, address: IpAddress) -> Refuse | None:
+        kind = classify(address)
+        may_be_local = self._is_granted_local(name, port)
+        if kind == "private" and self.deny_private:
+            lift = f"remove network.deny_private from {self.deny_private_origin}"
+            return Refuse(describe(address, kind), "deny_private", self.deny_private_origin, lift)
+        if kind == "loopback" and may_be_local:
+            return None
+        if name == "localhost" and kind != "loopback":
+            return Refuse(f"localhost resolved to {address}, which is not loopback", None, BUILT_IN, None)
+        if kind in (None, "private"):
+            return None
+        hint = f"--allow-domain {_spelled(str(address), port)}" if kind == "loopback" else None
+        return Refuse(describe(address, kind), kind, BUILT_IN, hint)
+
+    def _is_granted_local(self, name: str, port: int) -> bool:
+        """Loopback is for 'localhost' or an address that an entry spells out, never for other names."""
+        if name != "localhost" and ip_literal(name) is None:
+            return False
+        return any(rule.is_exact and rule.matches(name, port) for rule in self.allow or ())
+
+    def _hint(self, name: str, port: int) -> str:
+        knows_host = any(rule.is_exact and rule.pattern == name for rule in self.allow or ())
+        return f"--allow-domain {_spelled(name, port if knows_host else None)}"
+
+
+def printable(text: str) -> str:
+    """text for a message: what could move a cursor or end a line is written as an escape."""
+    return text.encode("unicode_escape").decode("ascii")[:300]
+
+
+def _spelled(host: str, port: int | None) -> str:
+    return str(HostRule(host, port, ""))
+
+
+def _first(rules: Sequence[HostRule], host: str, port: int) -> HostRule | None:
+    return next((rule for rule in rules if rule.matches(host, port)), None)
+
+
+def _exact_or_wildcard(
+    rules: Sequence[HostRule], host: str, port: int, *, exact_only: bool
+) -> HostRule | None:
+    exact = _first([rule for rule in rules if rule.is_exact], host, port)
+    return exact if exact or exact_only else _first(rules, host, port)
+
+
+def _denied(reason: str, rule: HostRule) -> Refuse:
+    return Refuse(reason, str(rule), rule.origin, f"remove {rule} from {rule.origin}")

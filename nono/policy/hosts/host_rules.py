@@ -1,0 +1,75 @@
+"""From what was asked of the network to the host filter of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from nono.errors import ConfigError
+from nono.policy.builtin.shipped import NetworkPolicy
+from nono.policy.hosts.endpoint_scope import EndpointScope, split_url
+from nono.policy.hosts.host_filter import HostFilter, HostRule, parse_rule, printable
+from nono.policy.hosts.hostname import HostError
+from nono.policy.hosts.network_request import Entry, NetworkWish
+from nono.policy.suggestions import did_you_mean
+
+
+def host_filter(
+    asked: NetworkWish, policy: NetworkPolicy, scopes: Iterable[EndpointScope] = ()
+) -> HostFilter:
+    """The rules of a run in proxy mode. ConfigError: unknown network profile, or an entry that is no host.
+
+    scopes are the hosts of the allow list that have rules for their paths.
+    """
+    allow: tuple[HostRule, ...] | None = None
+    if asked.network_profile is not None or asked.allow is not None or asked.is_strict:
+        allow = (
+            *_profile_rules(asked.network_profile, policy),
+            *_rules(asked.allow or (), policy, has_scopes=True),
+            *(scope.host_rule for scope in scopes),
+        )
+    return HostFilter(
+        allow=allow,
+        deny=tuple(_rules(asked.deny, policy)),
+        raw_tunnels=tuple(_rules(asked.raw_tunnels, policy)),
+        deny_private=asked.deny_private is not None,
+        deny_private_origin=asked.deny_private,
+    )
+
+
+def _profile_rules(chosen: Entry | None, policy: NetworkPolicy) -> Iterator[HostRule]:
+    if chosen is None:
+        return
+    name, origin = chosen
+    if name not in policy.profiles:
+        raise ConfigError(
+            f"Network profile '{name}' not found in policy (it has {', '.join(policy.profiles)}).",
+            hint=did_you_mean(name, policy.profiles),
+        )
+    for group in policy.profiles[name]:
+        yield from _group_rules(group, f"{origin} {name}", policy)
+
+
+def _rules(
+    entries: Iterable[Entry], policy: NetworkPolicy, *, has_scopes: bool = False
+) -> Iterator[HostRule]:
+    for text, origin in entries:
+        if text in policy.groups:
+            yield from _group_rules(text, origin, policy)
+            continue
+        url = split_url(text)
+        if url is not None and url.path:
+            if has_scopes:
+                continue  # it became one of them
+            raise ConfigError(
+                f"{origin}: '{printable(text)}': a path can be allowed, and not refused here.",
+                hint="endpoint_policy.deny of a credential service refuses paths",
+            )
+        try:
+            yield parse_rule(text if url is None else url.authority, origin)
+        except HostError as error:
+            raise ConfigError(f"{origin}: '{printable(text)}' is not a host: {error}.") from error
+
+
+def _group_rules(group: str, origin: str, policy: NetworkPolicy) -> Iterator[HostRule]:
+    for pattern in policy.groups[group]:
+        yield parse_rule(pattern, f"{origin} (group {group})")

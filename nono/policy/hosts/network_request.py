@@ -1,0 +1,107 @@
+"""What flags and a profile's network section ask for together, and the network mode that makes."""
+
+from collections.abc import Sequence
+
+from nono.errors import ConfigError
+from nono.named_tuple import NamedTuple
+from nono.policy.capability import NetworkMode
+from nono.policy.schema.profile import Network
+from nono.policy.schema.routes import DomainEntry
+
+Entry = tuple[str, str]  # what was written, and where
+
+
+class NetworkWish(NamedTuple):
+    """What flags and profile together ask of the network, each entry with where it was written."""
+
+    block: str | None  # where it was asked for; None: it was not
+    network_profile: Entry | None
+    allow: tuple[Entry, ...] | None  # None: no allow list was asked for
+    domains: tuple[tuple[DomainEntry, str], ...]  # the entries of allow that have endpoints
+    deny: tuple[Entry, ...]
+    raw_tunnels: tuple[Entry, ...]
+    deny_private: str | None  # as block
+    credentials: tuple[Entry, ...]
+    upstream_proxy: str | None  # as block
+    logins: str | None  # as block: where routes of captured logins are asked for
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether a profile blocks the network and names denials: a proxy that refuses everything."""
+        return self.block not in (None, "--block-net") and bool(self.deny)
+
+
+def wish(
+    network: Network,
+    label: str,
+    *,
+    block_net: bool,
+    network_profile: str | None,
+    allow_domain: tuple[str, ...],
+    deny_domain: tuple[str, ...],
+    credential: tuple[str, ...],
+    upstream_proxy: str | None = None,
+    has_logins: bool = False,
+) -> NetworkWish:
+    """The command line laid over the profile: lists add up, a network profile replaces the profile's.
+
+    label names the profile in messages.
+    """
+
+    def both(field: str, flag: str, given: tuple[str, ...]) -> tuple[Entry, ...]:
+        written = getattr(network, field) or ()
+        in_profile = ((text, f"{label}, network.{field}") for text in written if isinstance(text, str))
+        return (*in_profile, *((text, flag) for text in given))
+
+    profile = (network.network_profile, f"{label}, network.network_profile")
+    if network_profile is not None:
+        profile = (network_profile, "--network-profile")
+    in_profile = f"{label}, network."
+    origin = f"{in_profile}allow_domain"
+    objects = [entry for entry in network.allow_domain or () if isinstance(entry, DomainEntry)]
+    whole = [(entry.domain, origin) for entry in objects if not entry.endpoints]
+    allow = (*both("allow_domain", "--allow-domain", allow_domain), *whole)
+    behind = "--upstream-proxy" if upstream_proxy is not None else None
+    if behind is None and network.upstream_proxy is not None:
+        behind = f"{in_profile}upstream_proxy"
+    return NetworkWish(
+        block="--block-net" if block_net else f"{in_profile}block" if network.block else None,
+        network_profile=(profile[0], profile[1]) if profile[0] is not None else None,
+        allow=allow if allow or network.allow_domain is not None else None,
+        domains=tuple((entry, origin) for entry in objects if entry.endpoints),
+        deny=both("deny_domain", "--deny-domain", deny_domain),
+        raw_tunnels=both("raw_tunnels", "", ()),
+        deny_private=f"{in_profile}deny_private" if network.deny_private else None,
+        credentials=both("credentials", "--credential", credential),
+        upstream_proxy=behind,
+        logins=f"{label}, credential_routes" if has_logins else None,
+    )
+
+
+def mode_of(asked: NetworkWish) -> NetworkMode:
+    """The mode of the child's network. ConfigError when block meets what needs a network.
+
+    Deny rules do not contradict block; where a profile has both, the proxy runs and answers for itself.
+    """
+    needs = (
+        ("--network-profile", asked.network_profile[1] if asked.network_profile else None),
+        ("--allow-domain", _origin(asked.allow) or _origin(asked.domains)),
+        ("--credential", _origin(asked.credentials)),
+        ("--upstream-proxy", asked.upstream_proxy),
+        ("credential_routes", asked.logins),
+    )
+    if asked.block is not None:
+        for flag, origin in needs:
+            if origin is not None:
+                raise ConfigError(
+                    f"--block-net and {flag} are contradictory: the first lets nothing out, the second "
+                    f"needs the proxy (asked for by {asked.block} and {origin}).",
+                    hint="leave one of them out",
+                )
+        return NetworkMode.PROXY if asked.is_strict else NetworkMode.BLOCKED
+    has_rules = asked.allow is not None or asked.deny or asked.deny_private is not None
+    return NetworkMode.PROXY if has_rules or any(origin for _, origin in needs) else NetworkMode.ALLOWED
+
+
+def _origin(entries: Sequence[tuple[object, str]] | None) -> str | None:
+    return entries[0][1] if entries else None

@@ -1,0 +1,125 @@
+"""Which hosts clients are told to reach without the proxy, as clients themselves understand the list.
+
+Such an entry grants nothing: the kernel still refuses the connection unless something else grants it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import ip_address
+
+from nono.errors import ConfigError
+from nono.named_tuple import NamedTuple
+from nono.policy.hosts.address import METADATA_ADDRESSES, METADATA_HOSTS, classify
+from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
+
+_METADATA_NAMES = METADATA_HOSTS | {str(address) for address in METADATA_ADDRESSES}
+
+
+class NoProxyEntry(NamedTuple):
+    """A single-label name, an IP address or a suffix, each in its canonical form."""
+
+    name: str  # without brackets, star and leading dot
+    is_suffix: bool
+
+    def __str__(self) -> str:
+        """As nono writes it, in NONO_NO_PROXY."""
+        return f"*.{self.name}" if self.is_suffix else self.name
+
+    @property
+    def emitted(self) -> str:
+        """As clients read it, in NO_PROXY."""
+        return f".{self.name}" if self.is_suffix else self.name
+
+    def covers(self, host: str) -> bool:
+        """Whether some client takes a canonical host for one of the entry's: they all match suffixes."""
+        if ip_literal(self.name) is not None:
+            return host == self.name
+        return host == self.name or host.endswith(f".{self.name}")
+
+    def overlaps(self, pattern: str) -> bool:
+        """Whether the entry and the pattern of a host rule have a host in common."""
+        if pattern == "*":
+            return ip_literal(self.name) is None  # "*" allows no address
+        if pattern.startswith("*."):
+            suffix = pattern[2:]
+            return self.covers(suffix) or (ip_literal(self.name) is None and self.name.endswith(f".{suffix}"))
+        return self.covers(pattern)
+
+
+def parse_no_proxy(text: str) -> NoProxyEntry:
+    """An entry of network.no_proxy. ValueError says what is wrong with it."""
+    problem = _problem(text)
+    if problem is not None:
+        raise ValueError(problem)
+    is_suffix = text.startswith((".", "*."))
+    bare = text.removeprefix("*").removeprefix(".") if is_suffix else text
+    try:
+        name = canonical_host(bare)
+        address = ip_literal(name)
+    except HostError as error:
+        raise ValueError(str(error)) from error
+    if any(known == name or known.endswith(f".{name}") for known in _METADATA_NAMES):
+        raise ValueError("it would cover the metadata service of a cloud")
+    if address is not None:
+        if is_suffix:
+            raise ValueError("an IP address has no subdomains")
+        if classify(address) in ("link-local", "metadata"):
+            raise ValueError("link-local and metadata addresses are never reached without the proxy")
+    elif "." in name and not is_suffix:
+        raise ValueError(f"clients take a bare domain for a suffix: write '*.{name}', or a single label")
+    return NoProxyEntry(name, is_suffix)
+
+
+def parse_all(texts: Iterable[str], origin: str) -> tuple[NoProxyEntry, ...]:
+    """The entries, each once. ConfigError names the one that is wrong."""
+    found: dict[str, NoProxyEntry] = {}
+    for text in texts:
+        try:
+            entry = parse_no_proxy(text)
+        except ValueError as error:
+            raise ConfigError(f"{origin}: {text!a}: {error}.") from error
+        found.setdefault(entry.name, entry)
+    return tuple(found.values())
+
+
+def refuse_overlap(entries: Iterable[NoProxyEntry], patterns: Iterable[tuple[str, str]]) -> None:
+    """ConfigError when an entry takes a host past the proxy that a (pattern, origin) leads through it."""
+    listed = list(patterns)
+    for entry in entries:
+        for pattern, origin in listed:
+            if entry.overlaps(pattern):
+                raise ConfigError(
+                    f"network.no_proxy: '{entry}' overlaps {pattern} ({origin}): what is allowed through the "
+                    "proxy must go through the proxy.",
+                    hint="leave one of them out",
+                )
+
+
+def _problem(text: str) -> str | None:
+    """What the shape of text is wrong about, before it is read as a host."""
+    if not text or text != text.strip() or any(not c.isprintable() or c.isspace() for c in text):
+        return "it is empty, or holds a space or a control character"
+    for mark, what in ((",", "a comma"), ("://", "a scheme"), ("@", "user info")):
+        if mark in text:
+            return f"it holds {what}"
+    if any(mark in text for mark in "/?#"):
+        return "it holds a path, a query or a fragment"
+    bare = text.removeprefix("*.")
+    if "*" in bare:
+        return "'*' may only stand for the leftmost labels, as in *.example.com"
+    if ".." in text or bare in ("", "."):
+        return "it has an empty label"
+    return "it holds a port" if _has_port(bare) else None
+
+
+def _has_port(text: str) -> bool:
+    if text.startswith("["):
+        return not text.endswith("]")
+    if ":" not in text:
+        return False
+    try:
+        ip_address(text)
+    except ValueError:
+        return True
+    return False

@@ -1,0 +1,158 @@
+"""How the proxy of a run reaches upstreams, and which certificates it shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from nono.errors import ConfigError
+from nono.named_tuple import NamedTuple
+from nono.policy.hosts.host_filter import HostRule, parse_rule, printable
+from nono.policy.hosts.hostname import HostError, canonical_host, split_optional_port
+from nono.policy.hosts.no_proxy import NoProxyEntry, parse_all
+from nono.policy.request import RunRequest
+from nono.policy.schema.profile import Network
+from nono.policy.schema.routes import UpstreamProxyEntry
+
+DAY_S = 86_400
+MAX_VALIDITY_DAYS = 365
+
+_UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": DAY_S}
+_DURATION = re.compile(r"([0-9]{1,9})([smhd]?)", re.ASCII)
+
+
+class UpstreamProxy(NamedTuple):
+    """The proxy behind ours, spoken to with CONNECT over plain http."""
+
+    host: str  # canonical
+    port: int
+    auth: str | None = None  # a credential reference to user:password, for Basic
+
+    @property
+    def source_variable(self) -> str | None:
+        """The variable its password comes from, which the child must not inherit."""
+        auth = self.auth or ""
+        return auth.removeprefix("env://") if auth.startswith("env://") else None
+
+    @property
+    def source_file(self) -> str | None:
+        """The file that holds its password, which must lie outside the grants."""
+        auth = self.auth or ""
+        return auth.removeprefix("file://") if auth.startswith("file://") else None
+
+
+class ProxySettings(NamedTuple):
+    """Settings of the proxy that are no rules."""
+
+    allow_http2: bool
+    ca_validity_s: int
+    leaf_validity_s: int  # a leaf never outlives its CA, whatever this says
+    ca_env_vars: tuple[str, ...]  # further variables that name the bundle of trusted certificates
+    upstream_proxy: UpstreamProxy | None
+    upstream_bypass: tuple[HostRule, ...]  # hosts that are reached without it
+    no_proxy: tuple[NoProxyEntry, ...]  # the profile's own; the proxy adds localhost where that is right
+    record_flows: str | None  # a file to be written, as it was typed
+    learns: bool = False  # every public host is reached, and its TLS looked into
+    tunnels: frozenset[str] = frozenset()  # but not that of these; canonical
+
+
+def proxy_settings(request: RunRequest, network: Network, label: str) -> ProxySettings:
+    """The flags laid over the profile's network section, which label names. ConfigError for what is none."""
+    intercept, where = network.tls_intercept, f"{label}, network"
+    if request.proxy_ca_validity is not None:
+        ca_validity_s = _read("--proxy-ca-validity", _days, request.proxy_ca_validity) * DAY_S
+    else:
+        ca_validity_s = _read(
+            f"{where}.tls_intercept.ca_validity", parse_duration, str(intercept.ca_validity)
+        )
+    leaf_validity_s = ca_validity_s
+    if intercept.leaf_validity is not None:
+        leaf = str(intercept.leaf_validity)
+        leaf_validity_s = _read(f"{where}.tls_intercept.leaf_validity", parse_duration, leaf)
+    upstream, bypass = _upstream(request, network, where)
+    return ProxySettings(
+        allow_http2=request.allow_http2 or network.allow_http2,
+        ca_validity_s=ca_validity_s,
+        leaf_validity_s=leaf_validity_s,
+        ca_env_vars=tuple(dict.fromkeys(intercept.ca_env_vars)),
+        upstream_proxy=upstream,
+        upstream_bypass=bypass,
+        no_proxy=parse_all(network.no_proxy, f"{where}.no_proxy"),
+        record_flows=request.record_flows,
+        learns=request.learns,
+        tunnels=frozenset(_read("--tunnel", canonical_host, text) for text in request.tunnel),
+    )
+
+
+def parse_duration(text: str) -> int:
+    """Seconds of ``30s``, ``15m``, ``24h``, ``1d`` or a plain number of them, up to a year. ValueError."""
+    found = _DURATION.fullmatch(text)
+    seconds = int(found[1]) * _UNITS_S[found[2]] if found is not None else 0
+    if not 1 <= seconds <= MAX_VALIDITY_DAYS * DAY_S:
+        raise ValueError(f"{text!a}: expected a duration like 24h, 15m or 1d, up to a year")
+    return seconds
+
+
+def parse_upstream_proxy(text: str) -> tuple[str, int]:
+    """The host and port of an upstream proxy. ValueError."""
+    rest = text.removeprefix("http://").removesuffix("/")
+    if "@" in rest:
+        raise ValueError("a password has no place here; a profile's upstream_proxy takes {address, auth}")
+    try:
+        host, port = split_optional_port(rest)
+        if port is None:
+            raise HostError("the port is missing")
+        return canonical_host(host), port
+    except HostError as error:
+        raise ValueError(f"'{printable(text)}': expected host:port: {error}") from error
+
+
+def parse_bypass(text: str) -> HostRule:
+    """An exact host or ``*.suffix``. ValueError."""
+    try:
+        rule = parse_rule(text, "network.upstream_bypass")
+    except HostError as error:
+        raise ValueError(f"'{printable(text)}' is not a host: {error}") from error
+    if rule.pattern == "*":
+        raise ValueError("'*' would leave nothing for the upstream proxy")
+    return rule
+
+
+def _upstream(
+    request: RunRequest, network: Network, where: str
+) -> tuple[UpstreamProxy | None, tuple[HostRule, ...]]:
+    given = network.upstream_proxy
+    in_profile: tuple[str, ...] = network.upstream_bypass
+    proxy = None
+    if request.upstream_proxy is not None:
+        proxy = UpstreamProxy(*_read("--upstream-proxy", parse_upstream_proxy, request.upstream_proxy))
+        in_profile = ()  # they were chosen for the proxy that this one replaces
+    elif given is not None:
+        entry = given if isinstance(given, UpstreamProxyEntry) else UpstreamProxyEntry(given)
+        address = _read(f"{where}.upstream_proxy", parse_upstream_proxy, entry.address)
+        proxy = UpstreamProxy(*address, entry.auth)
+    bypass = (
+        *(_read(f"{where}.upstream_bypass", parse_bypass, text) for text in in_profile),
+        *(_read("--upstream-bypass", parse_bypass, text) for text in request.upstream_bypass),
+    )
+    if bypass and proxy is None:
+        raise ConfigError(
+            f"{where}.upstream_bypass: there is no upstream proxy to bypass.",
+            hint="--upstream-proxy HOST:PORT",
+        )
+    return proxy, bypass
+
+
+def _days(text: str) -> int:
+    days = int(text) if text.isascii() and text.isdecimal() and len(text) <= 3 else 0
+    if not 1 <= days <= MAX_VALIDITY_DAYS:
+        raise ValueError(f"'{printable(text)}': expected a number of days, 1 to {MAX_VALIDITY_DAYS}")
+    return days
+
+
+def _read[T](origin: str, parse: Callable[[str], T], text: str) -> T:
+    """What parse makes of text; its ValueError as a ConfigError that begins with origin."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise ConfigError(f"{origin}: {error}.") from error

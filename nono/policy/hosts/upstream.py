@@ -1,0 +1,76 @@
+"""Where the requests of a route go: an origin, and the path they stay below."""
+
+from __future__ import annotations
+
+import re
+
+from nono.named_tuple import NamedTuple
+from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal, split_optional_port
+
+_PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@-]*)*", re.ASCII)  # RFC 3986, without percent-encoding
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+
+
+class Upstream(NamedTuple):
+    """An origin and a base path."""
+
+    scheme: str  # "https"; "http" to a loopback host only
+    host: str  # canonical, or "*.suffix": every host below it, which has no reverse route
+    port: int
+    base_path: str = ""  # no trailing slash; "" for none
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}"
+        return f"{self.scheme}://{host}{port}{self.base_path}"
+
+    @property
+    def is_wildcard(self) -> bool:
+        return self.host.startswith("*.")
+
+    def covers(self, host: str, port: int) -> bool:
+        """Whether a canonical host and a port are this upstream's, or lie below its wildcard."""
+        if port != self.port:
+            return False
+        return host.endswith(self.host[1:]) if self.is_wildcard else host == self.host
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a canonical host is this machine by its very spelling."""
+    literal = None if host.startswith("*.") else ip_literal(host)
+    return host == "localhost" or (literal is not None and literal.is_loopback)
+
+
+def parse_upstream(text: str) -> Upstream:
+    """An upstream URL without user info, query or fragment. ValueError says what is wrong with it."""
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme not in _DEFAULT_PORTS:
+        raise ValueError("an https:// URL is expected")
+    authority, slash, path = rest.partition("/")
+    raw_host, port = split_optional_port(authority)
+    host = _host(raw_host)
+    if scheme == "http" and not is_loopback(host):
+        raise ValueError("http is for loopback only: a key would cross the network in the clear")
+    base_path = (slash + path).rstrip("/")
+    if not _PATH.fullmatch(base_path) or any(part in (".", "..") for part in base_path.split("/")):
+        raise ValueError("its path is not plain (no query, fragment, dot segment or percent-encoding)")
+    if "//" in base_path:
+        raise ValueError("its path has an empty segment")
+    return Upstream(scheme, host, port or _DEFAULT_PORTS[scheme], base_path)
+
+
+def parse_origin(text: str) -> Upstream:
+    """An https origin of one host: no path. ValueError otherwise."""
+    upstream = parse_upstream(text)
+    if upstream.scheme != "https" or upstream.base_path or upstream.is_wildcard:
+        raise ValueError("an https:// URL of one host, without a path, is expected")
+    return upstream
+
+
+def _host(raw: str) -> str:
+    if not raw.startswith("*."):
+        return canonical_host(raw)
+    suffix = canonical_host(raw[2:])
+    if ip_literal(suffix):
+        raise HostError("an IP address has no subdomains")
+    return f"*.{suffix}"

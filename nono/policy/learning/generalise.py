@@ -1,0 +1,224 @@
+"""From the paths that were seen to few grants, none wider than what the command was watched with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from posixpath import join
+
+from nono.named_tuple import NamedTuple
+from nono.policy.builtin.shipped import Group
+from nono.policy.capability import Access, Grant
+from nono.policy.files.denials import DenyRules
+from nono.policy.files.grants import accesses, group_grants
+from nono.policy.learning.observation import Need, Refused
+from nono.policy.path_expansion import Filesystem, Places, canonical_as_far, inside
+
+DEPTH_MAX = 64  # names of one path
+ALIKE_MIN = 3  # files or directories of one directory that make a grant of it
+_XDG = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
+_PATTERN_CHARACTERS = frozenset("*?[]{}\\$")
+
+
+class Bounds(NamedTuple):
+    """What may be granted at all."""
+
+    directories: tuple[Grant, ...]  # no grant of a directory lies above one of these
+    home: str  # canonical, as the next two
+    workdir: str
+    temporary: str
+    deny_rules: DenyRules  # and whatever they cover is not granted either
+
+
+class Additions(NamedTuple):
+    """What a profile needs on top of what it extends."""
+
+    groups: tuple[str, ...] = ()
+    workdir: Access | None = None
+    allow: tuple[str, ...] = ()  # paths, as a profile spells them
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+    allow_file: tuple[str, ...] = ()
+    read_file: tuple[str, ...] = ()
+    write_file: tuple[str, ...] = ()
+    left_out: tuple[Refused, ...] = ()  # seen, and nothing that a profile could grant
+
+
+def generalise(
+    needs: Iterable[Need], bounds: Bounds, groups: Sequence[Group], places: Places, fs: Filesystem
+) -> Additions:
+    """The smallest grants that a person would write for needs. groups: shipped ones that may be included."""
+    workdir: Access | None = None
+    temporary: Access | None = None
+    others: list[Need] = []
+    for need in needs:
+        if inside(need.path, bounds.workdir):
+            workdir = need.access.united(workdir or need.access)
+        elif inside(need.path, bounds.temporary):
+            temporary = need.access.united(temporary or need.access)
+        else:
+            others.append(need)
+    included, others = _by_groups(others, bounds, groups, places, fs)
+    if temporary is Access.READ and bounds.temporary == "/tmp":
+        included.append("linux_temp_read")
+        temporary = None
+    kept, left_out = [], []
+    for need in others:
+        reason = _unfit(need, bounds, fs)
+        if reason is None:
+            kept.append(need)
+        else:
+            left_out.append(Refused(need.path, need.access.value, reason))
+    found = _grants(kept, bounds)
+    if temporary is not None:
+        found[bounds.temporary, True] = temporary
+
+    def listed(access: Access, *, is_dir: bool) -> tuple[str, ...]:
+        chosen = (path for (path, kind), held in found.items() if held is access and kind is is_dir)
+        return tuple(sorted(spelled(path, bounds, places, fs) for path in chosen))
+
+    return Additions(
+        groups=tuple(sorted(included)),
+        workdir=workdir,
+        allow=listed(Access.READWRITE, is_dir=True),
+        read=listed(Access.READ, is_dir=True),
+        write=listed(Access.WRITE, is_dir=True),
+        allow_file=listed(Access.READWRITE, is_dir=False),
+        read_file=listed(Access.READ, is_dir=False),
+        write_file=listed(Access.WRITE, is_dir=False),
+        left_out=tuple(sorted(left_out)),
+    )
+
+
+def includable(
+    groups: Iterable[Group], wide: frozenset[str], deny_rules: DenyRules, places: Places, fs: Filesystem
+) -> tuple[Group, ...]:
+    """The groups that may stand for what was seen: of one runtime or tool, with nothing sensitive in them."""
+
+    def fits(grant: Grant) -> bool:
+        is_narrow = grant.path not in wide and not inside("/tmp", grant.path) and grant.path != "/run"
+        return is_narrow and not any(inside(denial.path, grant.path) for denial in deny_rules.denials)
+
+    return tuple(
+        group
+        for group in groups
+        if group.applies
+        and not group.deny
+        and (grants := list(group_grants([group], places, fs)))
+        and all(map(fits, grants))
+    )
+
+
+def _by_groups(
+    needs: list[Need], bounds: Bounds, groups: Sequence[Group], places: Places, fs: Filesystem
+) -> tuple[list[str], list[Need]]:
+    """The groups that cover some of needs, and the needs that none covers."""
+    included: list[str] = []
+    for group in groups:
+        grants = list(group_grants([group], places, fs))
+        left = [need for need in needs if not _covers(grants, need)]
+        if len(left) < len(needs):
+            included.append(group.name)
+            needs = left
+    return included, needs
+
+
+def _covers(grants: Sequence[Grant], need: Need) -> bool:
+    return accesses(grants, need.path) is need.access  # one that grants more is not what was seen
+
+
+def _unfit(need: Need, bounds: Bounds, fs: Filesystem) -> str | None:
+    """Why a profile cannot name the path; None when it can."""
+    path = need.path
+    if not can_be_spelled(path):
+        return "its name cannot be written in a profile"
+    if bounds.deny_rules.covering(path) is not None:
+        return "sensitive"
+    if fs.canonical(path) != path or (fs.kind(path) == "dir") is not need.is_dir:
+        return "it is not there any more, or something else is"
+    if path.count("/") > DEPTH_MAX:
+        return "it lies too deep"
+    if need.is_dir and not _may_be_granted(path, need.access, bounds):
+        return "too wide to be granted as a whole"
+    return None
+
+
+def can_be_spelled(path: str) -> bool:
+    """Whether a profile can name path at all."""
+    return path.isprintable() and _PATTERN_CHARACTERS.isdisjoint(path)
+
+
+def _may_be_granted(directory: str, access: Access, bounds: Bounds) -> bool:
+    held = accesses((grant for grant in bounds.directories if grant.is_dir), directory)
+    return held is not None and held.covers(access)
+
+
+def _grants(needs: Iterable[Need], bounds: Bounds) -> dict[tuple[str, bool], Access]:
+    """What is read and what is written by themselves, so that neither widens the other."""
+    found: dict[tuple[str, bool], Access] = {}
+    kept = list(needs)
+    for access in (Access.READ, Access.WRITE):
+        wanted = (
+            (need.path, need.is_dir)
+            for need in kept
+            if (need.access.reads if access is Access.READ else need.access.writes)
+        )
+        for place in _gathered(wanted, access, bounds):
+            found[place] = access.united(found.get(place, access))
+    return found
+
+
+class _Node:
+    """A name in the tree of all that was used."""
+
+    __slots__ = ("below", "is_file", "is_whole")
+
+    def __init__(self) -> None:
+        self.below: dict[str, _Node] = {}
+        self.is_file = False
+        self.is_whole = False  # the directory itself was listed, or its names changed
+
+
+def _gathered(places: Iterable[tuple[str, bool]], access: Access, bounds: Bounds) -> list[tuple[str, bool]]:
+    """Paths, and whether each is a directory: a directory for several that lie in it."""
+    root = _Node()
+    for path, is_dir in places:
+        node = root
+        for name in path.split("/")[1:]:
+            node = node.below.setdefault(name, _Node())
+        if is_dir:
+            node.is_whole = True
+        else:
+            node.is_file = True
+    return list(_collapsed(root, "/", access, bounds))
+
+
+def _collapsed(node: _Node, path: str, access: Access, bounds: Bounds) -> Iterator[tuple[str, bool]]:
+    if node.is_whole:
+        yield path, True
+        return
+    if node.is_file:
+        yield path, False
+        return
+    below = [
+        place
+        for name, child in node.below.items()
+        for place in _collapsed(child, join(path, name), access, bounds)
+    ]
+    if len(below) >= ALIKE_MIN and _may_be_granted(path, access, bounds):
+        yield path, True
+        return
+    yield from below
+
+
+def spelled(path: str, bounds: Bounds, places: Places, fs: Filesystem) -> str:
+    """path as it means the same for another user, and where directories have been moved."""
+    if path == bounds.temporary:
+        return "$TMPDIR"
+    for name in _XDG:
+        base = places.built_in(name)
+        if base and places.environ.get(name) and inside(path, canonical_as_far(base, fs)):
+            return f"${name}" + path[len(canonical_as_far(base, fs)) :]
+    home = canonical_as_far(places.home, fs)
+    if home != "/" and inside(path, home):
+        return "~" + path[len(home) :]
+    return path

@@ -1,0 +1,33 @@
+"""Which keys of the environment a watched command finds as phantoms, and which not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from nono.policy.builtin import shipped
+from nono.policy.learning.scope import is_secret_name
+
+_VARIABLE = "env://"
+
+
+def services_with_keys(environ: Mapping[str, str], known: Collection[str]) -> tuple[str, ...]:
+    """The shipped services whose key is in the environment, beside those that are asked for anyway."""
+    services = shipped.network_policy().services
+    return tuple(
+        name
+        for name, fields in services.items()
+        if name not in known
+        and fields["credential_key"].startswith(_VARIABLE)
+        and environ.get(fields["credential_key"].removeprefix(_VARIABLE))
+    )
+
+
+def withheld_variables() -> frozenset[str]:
+    """Where the clients of shipped services look for a key; a phantom is put there all the same."""
+    services = shipped.network_policy().services
+    return frozenset(variable for fields in services.values() for variable in fields["env_vars"])
+
+
+def inherited_secrets(names: Collection[str]) -> tuple[str, ...]:
+    """Of the variables that a command inherits, those whose names say that they hold a secret."""
+    return tuple(sorted(name for name in names if is_secret_name(name)))

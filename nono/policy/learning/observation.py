@@ -1,0 +1,281 @@
+"""What a watched command did, as far as the profile it began with does not grant it: bounded, and by path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from posixpath import dirname, join
+from typing import TYPE_CHECKING, Any
+
+from nono.named_tuple import NamedTuple
+from nono.policy.capability import Access
+from nono.policy.files.path_verdict import (
+    PROBED,
+    Denied,
+    FilePolicy,
+    Granted,
+    NotGranted,
+    PathVerdict,
+    Protected,
+    TooWeak,
+)
+from nono.policy.files.unix_sockets import UNIX_SOCKET, UNIX_SOCKET_BIND
+from nono.policy.learning.ports import LearningPorts
+from nono.policy.path_expansion import ancestry, inside
+from nono.policy.ports import LISTEN_PORT, OPEN_PORT, PortGrants
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
+
+NEEDS_MAX = 20_000  # paths that are kept apart; of more than that, directories
+REFUSED_MAX = 500
+PORTS_MAX = 50
+SOCKETS_MAX = 50
+PATH_MAX = 1000  # characters of a request's path
+TUNNELLED = ("*", "/**")  # nobody looked into it, or a rule for its paths would refuse what was seen
+REQUESTS_MAX = 5_000  # methods and paths, of all hosts together
+
+
+class Need(NamedTuple):
+    """Access to a path that the profile does not grant."""
+
+    path: str  # canonical
+    access: Access
+    is_dir: bool
+
+
+class Refused(NamedTuple):
+    """What the command tried, and may not even while it is watched."""
+
+    what: str  # a path, or a host and port
+    access: str  # "read", "write", "readwrite"; of the network "connect" or "listen"
+    reason: str
+    may_be_asked: bool = False  # nothing speaks against watching it, if a person says so
+
+
+class Site(NamedTuple):
+    """A host as it was reached."""
+
+    scheme: str  # "https", or "http"
+    host: str
+    port: int
+
+
+class Learned(NamedTuple):
+    """All that there was to see."""
+
+    needs: tuple[Need, ...]
+    refused: tuple[Refused, ...]
+    sites: Mapping[Site, frozenset[tuple[str, str]]]  # methods and paths, without queries
+    sockets: Mapping[str, bool]  # Unix sockets that somebody has granted; whether they were listened on
+    open_ports: frozenset[int]  # of loopback: listened on, or reached
+    listen_ports: frozenset[int]  # at any address
+    services: frozenset[str]  # whose credential was used
+    dropped: int  # what was seen and not kept
+
+
+class Observation:
+    """Collects it. The order of calls is that of the command; nothing here looks anything up."""
+
+    def __init__(
+        self,
+        granted: FilePolicy,
+        allowed: FilePolicy,
+        whole: Iterable[str],
+        ports: PortGrants,
+        private: Mapping[str, str],
+    ) -> None:
+        """granted: by the profile; allowed: in this run, as ports; whole: directories granted as one.
+
+        private: paths that are left out of what is watched, and why.
+        """
+        self._private = private
+        self.ports = LearningPorts(ports, self._listens)
+        self._granted = granted
+        self._allowed = allowed
+        self._whole = tuple(whole)
+        self._ignored: tuple[str, ...] = ()
+        self._needs: dict[tuple[str, bool], Access] = {}
+        self._made: set[str] = set()
+        self._refused: dict[tuple[str, str], Refused] = {}
+        self._sites: dict[Site, set[tuple[str, str]]] = {}
+        self._services: set[str] = set()
+        self._sockets: dict[str, bool] = {}
+        self._open_ports: set[int] = set()
+        self._listen_ports: set[int] = set()
+        self._requests = 0
+        self._dropped = 0
+
+    def ignore(self, paths: Iterable[str]) -> None:
+        """What the run itself puts there for the command, and the next run will put there too."""
+        self._ignored += tuple(paths)
+
+    def used(self, path: str, access: Access, *, is_dir: bool) -> None:
+        """A file, or a directory that was listed or that a nameless file was made in."""
+        self._judge(path, access, is_dir, seen=path)
+
+    def changed(self, directory: str, name: str, access: Access, *, is_made: bool) -> None:
+        """A name in a directory, which is held by its directory's grants.
+
+        What is done with what the command has made itself is so too, from then on.
+        """
+        path = join(directory, name)
+        if not self._judge(directory, access, True, seen=path) or not is_made:
+            return
+        if any(inside(path, root) for root in self._whole):
+            return
+        if len(self._made) < NEEDS_MAX:
+            self._made.add(path)
+        else:
+            self._dropped += 1
+
+    def _judge(self, path: str, access: Access, is_dir: bool, *, seen: str) -> bool:
+        """Whether it is let, and noted where no grant of the profile lets it. seen: what to call it."""
+        if any(inside(path, ignored) for ignored in self._ignored):
+            return True
+        known = self._granted.judge((path,), access)
+        if isinstance(known, Granted) or path in PROBED:
+            return True
+        verdict = self._allowed.judge((path,), access)
+        if not isinstance(verdict, Granted):
+            self._refuse(self._refusal(seen, access, verdict))
+            return False
+        whole = next((root for root in self._whole if inside(path, root)), None)
+        if whole is not None:
+            path, is_dir = whole, True
+        if isinstance(known, TooWeak):  # what it lacks; Landlock adds up what two grants give
+            access = Access.READ if known.held is Access.WRITE else Access.WRITE
+        self._need(path, access, is_dir)
+        return True
+
+    def missed(self) -> None:
+        """Something was done with a path that could not be read or resolved."""
+        self._dropped += 1
+
+    def recorded(self, event: Mapping[str, Any]) -> None:
+        """An event of the audit log; those of the network are looked at."""
+        fields = event.get("event")
+        if event.get("type") != "network" or not isinstance(fields, Mapping):
+            return
+        if fields["decision"] == "deny":
+            self._refuse_host(fields)
+        elif fields["decision"] == "allow":
+            self._reached(fields)
+
+    def learned(self) -> Learned:
+        """As it is by now."""
+        needs: dict[tuple[str, bool], Access] = {}
+        for (path, is_dir), access in self._needs.items():
+            place = self._place_of_made(path)
+            key = (path, is_dir) if place is None else (place, True)
+            needs[key] = needs[key].united(access) if key in needs else access
+        return Learned(
+            needs=tuple(Need(path, access, is_dir) for (path, is_dir), access in needs.items()),
+            refused=tuple(self._refused.values()),
+            sites={site: frozenset(requests) for site, requests in self._sites.items()},
+            sockets=dict(self._sockets),
+            open_ports=frozenset(self._open_ports),
+            listen_ports=frozenset(self._listen_ports),
+            services=frozenset(self._services),
+            dropped=self._dropped,
+        )
+
+    def _listens(self, host: IPv4Address | IPv6Address, port: int) -> None:
+        self._add_port(self._open_ports if host.is_loopback else self._listen_ports, port)
+
+    def _add_port(self, ports: set[int], port: int) -> None:
+        if len(ports) < PORTS_MAX:
+            ports.add(port)
+        else:
+            self._dropped += 1
+
+    def _refusal(self, path: str, access: Access, verdict: PathVerdict) -> Refused:
+        if isinstance(verdict, NotGranted):
+            private = self._private.keys() & ancestry(path)
+            if private:
+                return Refused(path, access.value, f"sensitive ({self._private[private.pop()]})")
+        is_of_kernel = any(inside(path, root) for root in ("/proc", "/sys", "/dev"))
+        may_be_asked = isinstance(verdict, NotGranted | TooWeak) and not is_of_kernel
+        return Refused(path, access.value, _reason(verdict), may_be_asked)
+
+    def _need(self, path: str, access: Access, is_dir: bool) -> None:
+        key = (path, is_dir)
+        held = self._needs.get(key)
+        if held is None and len(self._needs) >= NEEDS_MAX:
+            key = (dirname(path), True)
+            held = self._needs.get(key)
+            if held is None:
+                self._dropped += 1
+                return
+        self._needs[key] = access if held is None else held.united(access)
+
+    def _place_of_made(self, path: str) -> str | None:
+        """The directory in which the command made path, or the outermost of what it made above it."""
+        place = None
+        while path != "/":
+            if path in self._made:
+                place = dirname(path)
+            path = dirname(path)
+        return place
+
+    def _refuse(self, refused: Refused) -> None:
+        if len(self._refused) >= REFUSED_MAX:
+            self._dropped += 1
+            return
+        self._refused.setdefault((refused.what, refused.access), refused)
+
+    def _refuse_host(self, fields: Mapping[str, Any]) -> None:
+        target, port = fields["target"], fields["port"]
+        what = f"{target}:{port}" if port else str(target)
+        hint = fields.get("hint")
+        reason = str(fields["reason"])
+        if fields.get("denial_category") == "intercept_handshake_failed":
+            hint = f"`--tunnel {target}`, if it trusts no other certificates"
+        access = "listen" if fields.get("rule") == LISTEN_PORT else "connect"
+        self._refuse(Refused(what, access, f"{reason} ({hint})" if hint else reason))
+
+    def _reached(self, fields: Mapping[str, Any]) -> None:
+        service = fields.get("route_id")
+        if service is not None and fields.get("managed_credential_active"):
+            self._services.add(service)
+            return
+        rule, target = fields.get("rule"), fields["target"]
+        if rule in (UNIX_SOCKET, UNIX_SOCKET_BIND) and len(self._sockets) < SOCKETS_MAX:
+            path = target.removeprefix("unix:")
+            self._sockets[path] = rule == UNIX_SOCKET_BIND or self._sockets.get(path, False)
+        if rule == OPEN_PORT and fields["port"] is not None:
+            self._add_port(self._open_ports, fields["port"])
+        if rule is not None or fields["method"] is None:
+            return  # past the proxy
+        path, port = fields["path"], fields["port"]
+        is_tunnel = fields["method"] == "CONNECT"
+        # An intercepted CONNECT is followed by the requests inside it.
+        if is_tunnel and fields["mode"] == "connect_intercept":
+            return
+        scheme = "https" if is_tunnel or fields["mode"] == "connect_intercept" else "http"
+        site = Site(scheme, target, port)
+        bare = "" if is_tunnel else path.partition("?")[0]
+        request = TUNNELLED if is_tunnel or _has_no_rule(bare) else (fields["method"], bare)
+        if request in self._sites.get(site, ()):
+            return
+        if self._requests >= REQUESTS_MAX:
+            self._dropped += 1
+            return
+        self._requests += 1
+        self._sites.setdefault(site, set()).add(request)
+
+
+def _has_no_rule(path: str) -> bool:
+    """Where there are rules for paths, nono.proxy.target refuses what two servers could read differently."""
+    return len(path) > PATH_MAX or "%2F" in path or "//" in path
+
+
+def _reason(verdict: PathVerdict) -> str:
+    match verdict:
+        case Protected():
+            return "nono's own state"
+        case Denied(denial):
+            return f"sensitive ({denial.origin})"
+        case TooWeak(held):
+            return f"watched for {held.value} only"
+        case NotGranted() | Granted():
+            return "outside what was watched"

@@ -1,0 +1,98 @@
+"""What a command may be watched with: directories that hold nothing sensitive, as large as they can be.
+
+A directory that is too wide to be granted to a profile (the home directory, ~/.config, /usr) is never one of
+them, so that whatever is seen to work can be granted by a path at or below one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from posixpath import dirname, join
+
+from nono.policy.capability import Access, Grant
+from nono.policy.path_expansion import Filesystem, Places, ancestry, canonical_as_far, inside
+
+SOURCE = "nono learn"
+# Where programs keep what everybody may read. Of /etc what not everybody may read is left out (the holes).
+SYSTEM = ("/usr", "/opt", "/etc", "/nix", "/snap", "/sys", "/proc/sys")
+# Shared by many programs: each takes its own directory in them.
+_SHARED = ("/usr/local", "/usr/lib", "/usr/share", "/usr/local/lib", "/usr/local/share", "/usr/libexec")
+_SHARED_AT_HOME = (".local", ".local/share", ".local/state", ".config", ".cache")
+_XDG = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
+# A name that says what is in the file: keys and tokens of programs that no list of ours knows.
+_SECRET_NAMES = (
+    *("credential", "secret", "token", "password", "passwd", "oauth"),
+    *("private_key", "apikey", "api_key", "api-key"),
+)
+_SECRET_EXACTLY = frozenset({".env", "auth.json", "id_rsa", "id_ed25519", "id_ecdsa", "cookies", ".netrc"})
+_SECRET_SUFFIXES = (".pem", ".key", ".p12", ".pfx", ".kdbx", ".keystore", ".jks")
+_CODE_SUFFIXES = (
+    ".py",
+    ".pyc",
+    ".js",
+    ".mjs",
+    ".cjs",
+    ".ts",
+    ".so",
+    ".h",
+    ".go",
+    ".rs",
+    ".rb",
+    ".d",
+    ".html",
+)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a file or directory of this name in somebody's home is likely to hold a key or token."""
+    lowered = name.lower()
+    if lowered in _SECRET_EXACTLY or lowered.endswith(_SECRET_SUFFIXES) or lowered.startswith(".env."):
+        return True
+    return any(word in lowered for word in _SECRET_NAMES) and not lowered.endswith(_CODE_SUFFIXES)
+
+
+def home_roots(places: Places, fs: Filesystem) -> Iterator[str]:
+    """Of the home directory: what is hidden, as configuration and caches are, and where its programs live."""
+    home = canonical_as_far(places.home, fs)
+    if home == "/":
+        return
+    for name in fs.names(home):
+        if name.startswith(".") and name not in (".", ".."):
+            yield join(home, name)
+    for entry in places.environ.get("PATH", "").split(":"):
+        program_directory = fs.canonical(entry) if entry.startswith("/") else None
+        if program_directory is None or not inside(program_directory, home):
+            continue
+        installed = dirname(program_directory) if program_directory.endswith("bin") else program_directory
+        yield program_directory if installed == home else installed
+
+
+def too_wide(places: Places, fs: Filesystem) -> frozenset[str]:
+    """Directories that no profile should be granted as a whole, however many files of it are used."""
+    at_home = (join(places.home, name) for name in ("", *_SHARED_AT_HOME))
+    bases = filter(None, (places.built_in(name) for name in _XDG))
+    known = ("/", *SYSTEM, *_SHARED, *(path.rstrip("/") for path in at_home), *bases)
+    return frozenset(canonical_as_far(path or "/", fs) for path in known)
+
+
+def without_holes(
+    roots: Iterable[str], holes: Iterable[str], wide: frozenset[str], fs: Filesystem
+) -> tuple[Grant, ...]:
+    """Read grants on all of roots but the holes and what lies above one. Links are left out.
+
+    roots, holes and wide are canonical. What a directory above a hole holds itself, or will, is left out too.
+    """
+    closed = frozenset(holes)
+    split = wide.union(*(ancestry(dirname(hole)) for hole in closed)) if closed else wide
+    found: dict[str, Grant] = {}
+    pending = [path for path in dict.fromkeys(roots) if closed.isdisjoint(ancestry(path))]
+    while pending:
+        path = pending.pop()
+        entry = fs.entry(path)
+        if path in closed or path in found or entry is None or entry.kind == "link":
+            continue
+        if path in split:
+            pending += (join(path, name) for name in fs.names(path))
+        elif entry.kind == "dir" or fs.kind(path) == "file":
+            found[path] = Grant(path, Access.READ, entry.kind == "dir", SOURCE, path)
+    return tuple(found[path] for path in sorted(found))

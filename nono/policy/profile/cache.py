@@ -1,0 +1,127 @@
+"""Keeps what the validation of a user's profile came to, where no sandboxed process reads or writes.
+
+An entry is named by the digest of everything it follows from: the files, this release with its code, the
+host. A second start with the same profile imports no pydantic.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from hashlib import sha256
+from posixpath import dirname, join
+from typing import Any
+
+from nono import __version__, paths
+from nono.policy.document.found import Found
+from nono.policy.document.when import Host
+from nono.private_dir import open_private_dir
+
+MAX_ENTRIES = 64
+MAX_ENTRY_BYTES = 4 * 1024 * 1024
+_DIRECTORY = "profiles"
+
+Entry = dict[str, Any]
+
+
+def key_of(found: Found, host: Host) -> str:
+    """The name of the entry for a profile."""
+    digest = sha256()
+    for part in (__version__, *code_stamp(dirname(dirname(__file__))), *host, *_files(found)):
+        raw = part if isinstance(part, bytes) else repr(part).encode("utf-8", "surrogateescape")
+        digest.update(len(raw).to_bytes(8) + raw)
+    return digest.hexdigest()
+
+
+def kept(key: str, environ: Mapping[str, str]) -> Entry | None:
+    """The entry; None where there is none, or one that anybody else could have written, or a damaged one."""
+    try:
+        directory = open_private_dir(_path(environ), create=False)
+    except OSError:
+        return None
+    try:
+        raw = _read(directory, key)
+    except OSError:
+        return None
+    finally:
+        os.close(directory)
+    head, _, payload = raw.partition(b"\n")
+    if head.decode("ascii", "replace") != sha256(payload).hexdigest():
+        return None
+    entry = json.loads(payload)
+    return entry if isinstance(entry, dict) else None
+
+
+def keep(key: str, entry: Entry, environ: Mapping[str, str]) -> None:
+    """Writes the entry, where that can be done: without it the next start is slower and nothing else."""
+    payload = json.dumps(entry).encode()
+    if len(payload) > MAX_ENTRY_BYTES:
+        return
+    with suppress(OSError):
+        directory = open_private_dir(_path(environ), create=True)
+        try:
+            _write(directory, key, sha256(payload).hexdigest().encode() + b"\n" + payload)
+            _prune(directory)
+        finally:
+            os.close(directory)
+
+
+def _path(environ: Mapping[str, str]) -> str:
+    return join(paths.state_root(environ), _DIRECTORY)
+
+
+def _files(found: Found) -> list[object]:
+    """A tree of files as one list: what each is called, holds, and how many bases follow."""
+    listed = list[object]()
+    for each in found.all():
+        listed += (each.name, each.file, each.raw, [base.key for base in each.bases])
+    return listed
+
+
+def code_stamp(directory: str) -> list[tuple[str, int, int]]:
+    """What tells this code from another that may see the files differently; in a checkout it changes."""
+    modules, folders = list[tuple[str, int, int]](), [directory]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.name.endswith(".py"):
+                    status = entry.stat()
+                    modules.append((entry.path.removeprefix(directory), status.st_size, status.st_mtime_ns))
+                elif entry.is_dir() and entry.name != "__pycache__":
+                    folders.append(entry.path)
+    return sorted(modules)
+
+
+def _read(directory: int, key: str) -> bytes:
+    """OSError: not there, or not ours alone."""
+    descriptor = os.open(key, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory)
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        is_ours = status.st_uid == os.geteuid() and not status.st_mode & 0o077
+        if not (stat.S_ISREG(status.st_mode) and is_ours and status.st_nlink == 1):
+            raise PermissionError
+        return file.read(MAX_ENTRY_BYTES + 1024)
+
+
+def _write(directory: int, key: str, raw: bytes) -> None:
+    new = f"{key}.{os.getpid()}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with open(os.open(new, flags, 0o600, dir_fd=directory), "wb") as file:
+            file.write(raw)
+        os.rename(new, key, src_dir_fd=directory, dst_dir_fd=directory)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(new, dir_fd=directory)
+        raise
+
+
+def _prune(directory: int) -> None:
+    """Forgets the oldest entries: each edit of a profile leaves one behind."""
+    with os.scandir(directory) as entries:
+        by_age = sorted((entry.stat(follow_symlinks=False).st_mtime_ns, entry.name) for entry in entries)
+    for _, name in by_age[:-MAX_ENTRIES]:
+        os.unlink(name, dir_fd=directory)

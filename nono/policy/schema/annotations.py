@@ -1,0 +1,94 @@
+"""Walks the annotations of nono.policy.schema.profile: what stands below a field, and a document as its
+values."""
+
+from collections.abc import Mapping
+from enum import Enum
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from nono.policy.schema.constraints import Conditional, Says
+
+
+def bare(shape: Any) -> Any:
+    """shape without what Annotated says of it beside its type."""
+    return get_args(shape)[0] if get_origin(shape) is Annotated else shape
+
+
+def branches(shape: Any) -> tuple[Any, ...]:
+    """The branches of a choice; shape alone where it is none."""
+    shape = bare(shape)
+    return get_args(shape) if get_origin(shape) in (Union, UnionType) else (shape,)
+
+
+def members(shape: Any) -> tuple[Any, ...]:
+    """The types of its branches."""
+    return tuple(map(bare, branches(shape)))
+
+
+def conditional(shape: Any) -> str | None:
+    """The key beside `when` in the object that may stand for shape; None where none may."""
+    return next((rule.key for rule in _rules(shape) if isinstance(rule, Conditional)), None)
+
+
+def says(shape: Any) -> dict[str, Any]:
+    """What JSON Schema is told of shape beyond its type."""
+    return {
+        key: each for rule in _rules(shape) if isinstance(rule, Says) for key, each in rule.schema.items()
+    }
+
+
+def is_object(shape: Any) -> bool:
+    return any(hasattr(member, "_fields") for member in members(shape))
+
+
+def is_list(shape: Any) -> bool:
+    return any(get_origin(member) is tuple for member in members(shape))
+
+
+def step(shape: Any, name: str | int) -> Any:
+    """What is expected below shape under a name or a position; None when nothing is."""
+    for member in members(shape):
+        field = field_of(member, name)
+        if field is not None:
+            return member.__annotations__[field]
+        if get_origin(member) is Mapping:
+            return get_args(member)[1]
+        if get_origin(member) is tuple:
+            return get_args(member)[0]
+    return None
+
+
+def field_of(member: Any, name: str | int) -> str | None:
+    """The field that a name in a file means: its own, or one with a `_` where Python has taken the word."""
+    known = getattr(member, "_fields", ())
+    return next((field for field in (str(name), f"{name}_") if field in known), None)
+
+
+def fields(shape: Any) -> list[str]:
+    """The names in a file of what stands below shape."""
+    return [name.removesuffix("_") for member in members(shape) for name in getattr(member, "_fields", ())]
+
+
+def build(shape: Any, value: Any) -> Any:
+    """A valid document's value as shape: objects as its named tuples, lists as tuples.
+
+    TypeError: an object has a field that shape lacks. Nothing else is checked; files of users go through
+    nono.policy.document.validate before.
+    """
+    for member in members(shape):
+        if isinstance(value, dict) and hasattr(member, "_fields"):
+            known = member.__annotations__
+            return member(**{name: build(known.get(name), each) for name, each in value.items()})
+        if isinstance(value, dict) and get_origin(member) is Mapping:
+            return {name: build(get_args(member)[1], each) for name, each in value.items()}
+        if isinstance(value, list) and get_origin(member) is tuple:
+            return tuple(build(get_args(member)[0], each) for each in value)
+        if isinstance(value, str) and isinstance(member, type) and issubclass(member, Enum):
+            return member(value)
+        if isinstance(value, int) and member is float:
+            return float(value)
+    return value
+
+
+def _rules(shape: Any) -> tuple[Any, ...]:
+    return get_args(shape)[1:] if get_origin(shape) is Annotated else ()

@@ -1,0 +1,237 @@
+"""The shape of a profile, and the one home of every default.
+
+Named tuples on purpose: a run without a profile file builds them without importing pydantic (or dataclasses,
+see docs/adr/0004), and nono.policy.document.validate validates files against the same annotations. A field of
+the specification that is missing here is in nono.policy.schema.unimplemented.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from nono.named_tuple import NamedTuple
+from nono.policy.capability import SandboxPolicy, Wsl2ProxyPolicy
+from nono.policy.schema.constraints import (
+    CAPTURES,
+    SERVICES,
+    SET_VARS,
+    AbsolutePath,
+    DirectoryName,
+    GroupName,
+    Origin,
+    PackName,
+    Path,
+    Port,
+    PortRange,
+    Says,
+    Seconds,
+    Text,
+    VariablePattern,
+)
+from nono.policy.schema.routes import (
+    CaptureSource,
+    DomainEntry,
+    EnvTarget,
+    ProviderEntry,
+    ProviderRoute,
+    ServiceEntry,
+    TlsIntercept,
+    UpstreamProxyEntry,
+)
+
+Reach = Literal["isolated", "allow_same_sandbox", "allow_all"]
+
+
+class Meta(NamedTuple):
+    """What a profile says about itself; nothing depends on it."""
+
+    name: str | None = None
+    version: str | None = None
+    description: str | None = None
+    author: str | None = None
+
+
+class ApprovalBackendEntry(NamedTuple):
+    """A way to ask somebody for approval."""
+
+    type: Literal["terminal", "webhook", "chain"]
+    url: str | None = None  # of a webhook
+    timeout_secs: Seconds | None = None
+    mode: Literal["all", "any"] | None = None  # of a chain; None: all
+    backends: tuple[str, ...] = ()  # of a chain
+
+
+class ApprovalDefaults(NamedTuple):
+    """Which backend is asked when nothing names one, and how long it has."""
+
+    backend: str | None = None
+    timeout_secs: Seconds | None = None
+
+
+class Security(NamedTuple):
+    """How much of other processes the child reaches."""
+
+    signal_mode: Reach = "isolated"
+    process_info_mode: Reach | None = None  # accepted for portability: Linux has nothing that would hold it
+    ipc_mode: Literal["shared_memory_only", "full"] = "shared_memory_only"
+    capability_elevation: bool = False
+    approval_backends: Mapping[str, ApprovalBackendEntry] = {}
+    approval_defaults: ApprovalDefaults | None = None
+    wsl2_proxy_policy: Wsl2ProxyPolicy = Wsl2ProxyPolicy.ERROR
+
+
+class Groups(NamedTuple):
+    """Policy groups on top of, or taken from, those of the profile 'default'."""
+
+    include: tuple[GroupName, ...] = ()
+    exclude: tuple[GroupName, ...] = ()
+
+
+class Commands(NamedTuple):
+    """Programs that may, or may not, be what is started; deprecated, as it holds nobody."""
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+
+class Filesystem(NamedTuple):
+    """Paths granted and denied; `~`, $NAME and paths relative to the working directory are expanded."""
+
+    allow: tuple[Path, ...] = ()
+    read: tuple[Path, ...] = ()
+    write: tuple[Path, ...] = ()
+    allow_file: tuple[Path, ...] = ()
+    read_file: tuple[Path, ...] = ()
+    write_file: tuple[Path, ...] = ()
+    state_dir: tuple[Path, ...] = ()  # as allow, and made at the start of a run where it is missing
+    unix_socket: tuple[Path, ...] = ()  # to connect to
+    unix_socket_bind: tuple[Path, ...] = ()  # to connect to and to listen on, as each _bind
+    unix_socket_dir: tuple[Path, ...] = ()  # those directly in a directory
+    unix_socket_dir_bind: tuple[Path, ...] = ()
+    unix_socket_subtree: tuple[Path, ...] = ()  # those anywhere below it
+    unix_socket_subtree_bind: tuple[Path, ...] = ()
+    deny: tuple[Path, ...] = ()
+    bypass_protection: tuple[Path, ...] = ()
+    suppress_save_prompt: tuple[Path, ...] = ()
+
+
+class Network(NamedTuple):
+    """Which hosts the child reaches, and with whose credentials."""
+
+    block: bool = False
+    network_profile: str | None = None
+    allow_http2: bool = False
+    allow_domain: tuple[str | DomainEntry, ...] | None = None  # None: no list; (): one that allows nothing
+    deny_domain: tuple[str, ...] = ()
+    deny_private: bool = False  # refuse names that resolve to RFC 1918, RFC 4193 or RFC 6598 addresses
+    raw_tunnels: tuple[str, ...] = ()  # host:port whose CONNECT tunnels may carry something else than TLS
+    credentials: tuple[str, ...] = ()
+    custom_credentials: Annotated[Mapping[str, ServiceEntry], SERVICES] = {}
+    open_port: tuple[Port, ...] = ()  # of loopback: to connect to and to listen on
+    open_port_range: tuple[PortRange, ...] = ()  # first and last, both included
+    connect_port: tuple[Port, ...] = ()  # of any host, without the proxy
+    listen_port: tuple[Port, ...] = ()
+    listen_port_range: tuple[PortRange, ...] = ()
+    no_proxy: tuple[str, ...] = ()  # what clients are told to reach without the proxy; grants nothing
+    tls_intercept: TlsIntercept = TlsIntercept()
+    upstream_proxy: str | UpstreamProxyEntry | None = None  # host:port
+    upstream_bypass: tuple[str, ...] = ()
+
+
+class Diagnostics(NamedTuple):
+    """What the notes after a run leave out."""
+
+    suppress_system_services: tuple[str, ...] = ()
+
+
+class Workdir(NamedTuple):
+    """What --allow-cwd grants on the working directory."""
+
+    access: Literal["none", "read", "write", "readwrite"] = "none"
+
+
+class Environment(NamedTuple):
+    """Which variables the child inherits. Patterns are a name, or a prefix and one trailing `*`."""
+
+    allow_vars: tuple[VariablePattern, ...] | None = None  # None: all; (): none
+    deny_vars: tuple[VariablePattern, ...] = ()
+    set_vars: Annotated[Mapping[str, Text], SET_VARS] = {}
+
+
+class Linux(NamedTuple):
+    """Choices that only this platform has."""
+
+    af_unix_mediation: Literal["off", "pathname"] = "off"  # beside the proxy they are always mediated
+    sandbox_policy: SandboxPolicy = SandboxPolicy.AUTO
+
+
+class Hook(NamedTuple):
+    """A hook of the agent's own; nono runs none."""
+
+    event: str | None = None
+    matcher: str | None = None
+    script: str | None = None
+
+
+class SessionHook(NamedTuple):
+    """A program of the person's that runs outside the sandbox."""
+
+    script: AbsolutePath
+    timeout_secs: Annotated[int, Says({"exclusiveMinimum": 0})] | None = None
+
+
+class SessionHooks(NamedTuple):
+    """What runs before and after the command."""
+
+    before: SessionHook | None = None
+    after: SessionHook | None = None
+
+
+class Rollback(NamedTuple):
+    """What snapshots leave out."""
+
+    exclude_patterns: tuple[str, ...] = ()
+    exclude_globs: tuple[str, ...] = ()
+
+
+class OpenUrls(NamedTuple):
+    """Which pages the command may have opened in the person's browser."""
+
+    allow_origins: tuple[Origin, ...] = ()
+    allow_localhost: bool = False
+
+
+class Profile(NamedTuple):
+    """One profile with its bases merged in."""
+
+    meta: Meta = Meta()
+    security: Security = Security()
+    groups: Groups = Groups()
+    commands: Commands = Commands()
+    filesystem: Filesystem = Filesystem()
+    network: Network = Network()
+    diagnostics: Diagnostics = Diagnostics()
+    linux: Linux = Linux()
+    env_credentials: Mapping[str, EnvTarget] = {}  # credential reference -> variable
+    environment: Environment = Environment()
+    credential_capture: Annotated[Mapping[str, CaptureSource], CAPTURES] = {}
+    credential_providers: Mapping[str, ProviderEntry] = {}
+    credential_routes: tuple[ProviderRoute, ...] = ()
+    workdir: Workdir = Workdir()
+    hooks: Mapping[str, Hook] = {}
+    session_hooks: SessionHooks = SessionHooks()
+    rollback: Rollback = Rollback()
+    open_urls: OpenUrls | None = None
+    allow_launch_services: bool | None = None  # macOS
+    allow_parent_of_protected: bool | None = None  # macOS
+    allow_gpu: bool = False  # whether --allow-gpu may be given with this profile; grants nothing itself
+    interactive: bool = False  # without effect
+    skipdirs: tuple[DirectoryName, ...] = ()
+    packs: tuple[PackName, ...] = ()
+    binary: Annotated[str, Says({"minLength": 1})] | None = None  # what runs when no command is given
+    command_args: tuple[Text, ...] = ()  # behind the command
+    unsafe_macos_seatbelt_rules: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """How messages name it."""
+        return f"profile {self.meta.name}" if self.meta.name else "the profile"

@@ -1,0 +1,108 @@
+"""What a route asks for beside its upstream: injection, limits, TLS identity and where its secret comes from.
+
+Named tuples, because the quick ways through nono build policies without importing dataclasses.
+"""
+
+from typing import Literal
+
+from nono.named_tuple import NamedTuple
+from nono.policy.schema.constraints import AbsolutePath, NotNegative
+
+InjectMode = Literal["header", "url_path", "query_param", "basic_auth"]
+
+
+class Inject(NamedTuple):
+    """Where in a request a key stands; read so on the child's side, written so on the upstream's.
+
+    header and format serve header and basic_auth; each of the others its own mode. format, path_pattern and
+    path_replacement hold "{}" exactly once.
+    """
+
+    mode: InjectMode = "header"
+    header: str = "Authorization"
+    format: str = "Bearer {}"
+    path_pattern: str = ""
+    path_replacement: str = ""
+    query_param: str = ""
+
+
+AUTHORIZATION = Inject()
+
+
+class RateLimit(NamedTuple):
+    """A token bucket; requests_per_minute 0 is no limit."""
+
+    requests_per_minute: float
+    burst: int = 5
+    max_delay_s: float = 5.0  # a request that would wait longer is refused
+
+
+class UsageLimits(NamedTuple):
+    """What one run may use up on a route; None is no limit."""
+
+    requests: NotNegative | None = None
+    input_tokens: NotNegative | None = None
+    output_tokens: NotNegative | None = None
+
+    @property
+    def count_tokens(self) -> bool:
+        """Whether a response that does not say what it used cannot be held against them."""
+        return self.input_tokens is not None or self.output_tokens is not None
+
+
+NO_LIMITS = UsageLimits()
+
+
+class TlsIdentity(NamedTuple):
+    """Whom a route trusts and as whom it connects; absolute paths of PEM files.
+
+    Connections are shared only between requests of the same identity.
+    """
+
+    ca: str | None = None  # beside the system's roots
+    cert: str | None = None  # cert and key come together
+    key: str | None = None
+
+
+NO_IDENTITY = TlsIdentity()
+
+
+class UpgradeRule(NamedTuple):
+    """One path, canonical and without a pattern, on which a WebSocket may be opened."""
+
+    path: AbsolutePath
+
+
+# How a client says who it is (RFC 6749 section 2.3.1), by the names of RFC 7591 section 2.
+AuthMethod = Literal["client_secret_post", "client_secret_basic"]
+
+
+class OAuth2Client(NamedTuple):
+    """The client credentials grant (RFC 6749 section 4.4); id and secret are credential references."""
+
+    token_url: str
+    client_id: str
+    client_secret: str
+    scope: str = ""
+    auth_method: AuthMethod = "client_secret_post"
+
+
+class AwsAuth(NamedTuple):
+    """Requests are signed with AWS Signature Version 4; None is found out from the upstream's name."""
+
+    profile: str | None = None
+    region: str | None = None
+    service: str | None = None
+
+
+class Capture(NamedTuple):
+    """A command that prints a credential when one is first needed."""
+
+    name: str
+    command: tuple[str, ...]
+    timeout_s: float = 5.0
+    cache_ttl_s: float = 900.0  # 0: run anew for each request
+    cache_path_regex: str = ""  # what of the path a cached value belongs to; empty: the host
+    stdin: Literal["null", "request_json"] = "null"
+    allow_headers: tuple[str, ...] | None = None  # None: prints text; else JSON with these headers at most
+    provider_config: str | None = None  # JSON; given: it speaks the protocol of credential providers

@@ -1,0 +1,256 @@
+"""The credential services of a run: where a key is from and goes, and which variables name its phantom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from posixpath import isabs
+from typing import Any
+
+from nono.errors import ConfigError
+from nono.named_tuple import NamedTuple
+from nono.policy.endpoints.entry import allow_list, policy_of, rule_of
+from nono.policy.endpoints.policy import ALLOW_ALL, EndpointPolicy, EndpointRule
+from nono.policy.hosts.hostname import HostError
+from nono.policy.hosts.upstream import Upstream, parse_upstream
+from nono.policy.path_expansion import Places, UnsetVariableError
+from nono.policy.schema.route_rules import (
+    AwsAuth,
+    Capture,
+    Inject,
+    OAuth2Client,
+    RateLimit,
+    TlsIdentity,
+    UpgradeRule,
+    UsageLimits,
+)
+from nono.policy.schema.routes import CaptureEntry, CustomCredential, ProxyEntry
+from nono.policy.services.capture_entry import capture_of
+from nono.policy.services.env_names import derived_variable
+from nono.policy.suggestions import did_you_mean
+
+# From which the AWS SDKs take keys of the person's own, or ways to get some.
+_AWS_VARIABLES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+)
+
+
+class CredentialService(NamedTuple):
+    """One service whose real key stays with the supervisor. Its key has one source.
+
+    That is oauth2, or aws, or capture, or, where all three are None, what credential_key refers to.
+    """
+
+    name: str  # also the first segment of its reverse route, unless the upstream is a wildcard
+    upstream: Upstream
+    inject: Inject  # where the key goes
+    accept: Inject  # where the command puts its phantom
+    credential_key: str  # a reference that nono.credentials parses; "" for oauth2 and aws
+    env_vars: tuple[str, ...]  # each gets the phantom; a real key inherited in one is removed
+    base_url_env_vars: tuple[str, ...]  # each gets the URL of the route; none for a wildcard
+    origin: str  # "--credential", or the profile's field
+    oauth2: OAuth2Client | None = None
+    aws: AwsAuth | None = None
+    capture: Capture | None = None
+    endpoints: EndpointPolicy = ALLOW_ALL
+    rate_limit: RateLimit | None = None
+    limits: UsageLimits = UsageLimits()
+    tls: TlsIdentity = TlsIdentity()
+    upgrades: tuple[UpgradeRule, ...] | None = None  # None: a WebSocket wherever a GET is allowed
+    tripwire: bool = True  # whether responses are searched for the key
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Every credential reference that is read for it."""
+        named = (self.credential_key,) if self.credential_key else ()
+        return (self.oauth2.client_id, self.oauth2.client_secret) if self.oauth2 is not None else named
+
+    @property
+    def source_variables(self) -> tuple[str, ...]:
+        """The variables its keys come from, which the child must not inherit either."""
+        named = tuple(ref.removeprefix("env://") for ref in self.references if ref.startswith("env://"))
+        return named if self.aws is None else (*named, *_AWS_VARIABLES)
+
+    @property
+    def source_files(self) -> tuple[str, ...]:
+        """The files that hold its keys, which must lie outside the grants."""
+        named = tuple(ref.removeprefix("file://") for ref in self.references if ref.startswith("file://"))
+        return (*named, self.tls.key) if self.tls.key is not None else named
+
+
+def resolve_services(
+    wanted: Iterable[tuple[str, str]],
+    custom: Mapping[str, CustomCredential],
+    built_in: Mapping[str, Mapping[str, Any]],
+    places: Places,
+    captures: Mapping[str, CaptureEntry] | None = None,
+    endpoints: Iterable[tuple[str, EndpointRule]] = (),
+) -> tuple[CredentialService, ...]:
+    """The services of (name, origin) pairs, each once; a profile's entry replaces a built-in one.
+
+    endpoints are rules that --allow-endpoint adds, by service. ConfigError: an unknown service, one that is
+    not in use, a tls file that is no path, an unknown capture, or two services that share a variable.
+    """
+    services: dict[str, CredentialService] = {}
+    for name, origin in wanted:
+        if name in services:
+            continue
+        if name in custom:
+            services[name] = _custom(name, custom[name], origin, places, captures or {})
+        elif name in built_in:
+            services[name] = _built_in(name, built_in[name], origin)
+        else:
+            available = sorted({*custom, *built_in})
+            raise ConfigError(
+                f"Unknown credential service '{name}'. Available: [{', '.join(available)}]",
+                hint=did_you_mean(name, available),
+            )
+    for name, rule in endpoints:
+        if name not in services:
+            raise ConfigError(
+                f"--allow-endpoint: service '{name}' not found in active credentials "
+                f"({', '.join(services) or 'there are none'}).",
+                hint=did_you_mean(name, services) or f"--credential {name}",
+            )
+        services[name] = _with_rule(services[name], rule)
+    _refuse_shared_variables(services.values())
+    return tuple(services.values())
+
+
+def ignored_endpoints(
+    endpoints: Iterable[tuple[str, EndpointRule]], custom: Mapping[str, CustomCredential]
+) -> list[str]:
+    """A sentence for each --allow-endpoint that an explicit endpoint_policy overrides."""
+    return [
+        f"--allow-endpoint {name}:{rule.method}:{rule.path} changes nothing: "
+        f"custom_credentials.{name}.endpoint_policy decides; add the rule to its allow list."
+        for name, rule in endpoints
+        if name in custom and custom[name].endpoint_policy is not None
+    ]
+
+
+def _with_rule(service: CredentialService, rule: EndpointRule) -> CredentialService:
+    if service.endpoints.is_explicit:
+        return service
+    origin = service.endpoints.origin or "--allow-endpoint"
+    return service._replace(endpoints=allow_list((*service.endpoints.allow, rule), origin))
+
+
+def _built_in(name: str, entry: Mapping[str, Any], origin: str) -> CredentialService:
+    inject = Inject(header=entry["inject_header"], format=entry["credential_format"])
+    return CredentialService(
+        name=name,
+        upstream=parse_upstream(entry["upstream"]),
+        inject=inject,
+        accept=inject,
+        credential_key=entry["credential_key"],
+        env_vars=tuple(entry["env_vars"]),
+        base_url_env_vars=tuple(entry["base_url_env_vars"]),
+        origin=origin,
+    )
+
+
+def _custom(
+    name: str, custom: CustomCredential, origin: str, places: Places, captures: Mapping[str, CaptureEntry]
+) -> CredentialService:
+    key = custom.credential_key or ""
+    variables = _variables(custom, key)
+    base_url = custom.base_url_env_var or f"{name.upper().replace('-', '_')}_BASE_URL"
+    limit = custom.rate_limit
+    try:
+        upstream = parse_upstream(custom.upstream)
+        return CredentialService(
+            name=name,
+            upstream=upstream,
+            inject=_inject(custom, None),
+            accept=_inject(custom, custom.proxy),
+            credential_key=key,
+            env_vars=variables,
+            base_url_env_vars=() if upstream.is_wildcard else (base_url,),
+            origin=origin,
+            oauth2=custom.auth,
+            aws=custom.aws_auth,
+            capture=_capture(key, captures),
+            endpoints=_endpoints(name, custom),
+            rate_limit=RateLimit(*limit) if limit is not None else None,
+            limits=custom.limits,
+            tls=TlsIdentity(
+                *(_pem(field, custom, places) for field in ("tls_ca", "tls_client_cert", "tls_client_key"))
+            ),
+            upgrades=custom.upgrades,
+            tripwire=custom.tripwire,
+        )
+    except (ValueError, HostError) as error:
+        raise ConfigError(f"credential service '{name}': {error}.") from error
+
+
+def _variables(custom: CustomCredential, key: str) -> tuple[str, ...]:
+    """Where the phantom goes. The AWS SDKs take a pair of keys, of which one may be anything."""
+    variable = custom.env_var or (derived_variable(key) if key else None)
+    if variable is not None:
+        return (variable,)
+    return ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if custom.aws_auth is not None else ()
+
+
+def _inject(custom: CustomCredential, proxy: ProxyEntry | None) -> Inject:
+    """Where the key goes; with proxy, where the phantom comes from: its fields laid over the others."""
+    own = proxy or ProxyEntry()
+    header = own.inject_header or custom.inject_header
+    pattern = own.path_pattern or custom.path_pattern or ""
+    default_format = "Bearer {}" if header.lower() == "authorization" else "{}"
+    return Inject(
+        mode=own.inject_mode or custom.inject_mode,
+        header=header,
+        format=own.credential_format or custom.credential_format or default_format,
+        path_pattern=pattern,
+        path_replacement=own.path_replacement or custom.path_replacement or pattern,
+        query_param=own.query_param_name or custom.query_param_name or "",
+    )
+
+
+def _endpoints(name: str, custom: CustomCredential) -> EndpointPolicy:
+    where = f"custom_credentials.{name}."
+    if custom.endpoint_policy is not None:
+        return policy_of(custom.endpoint_policy, f"{where}endpoint_policy")
+    return allow_list(map(rule_of, custom.endpoint_rules), f"{where}endpoint_rules")
+
+
+def _capture(credential_key: str, captures: Mapping[str, CaptureEntry]) -> Capture | None:
+    scheme, separator, name = credential_key.partition("://")
+    if not separator or scheme != "cmd":
+        return None
+    if name not in captures:
+        known = ", ".join(captures) or "there are none"
+        raise ValueError(f"cmd://{name} has no entry in credential_capture ({known})")
+    return capture_of(name, captures[name])
+
+
+def _pem(field: str, custom: CustomCredential, places: Places) -> str | None:
+    text = getattr(custom, field)
+    if text is None:
+        return None
+    try:
+        path = places.of_profile(text)
+    except UnsetVariableError as unset:
+        raise ValueError(f"{field} '{text}': {unset}") from unset
+    if not isabs(path):
+        raise ValueError(f"{field} '{text}' must be an absolute path")
+    return path
+
+
+def _refuse_shared_variables(services: Iterable[CredentialService]) -> None:
+    owners: dict[str, str] = {}
+    for service in services:
+        for variable in (*service.env_vars, *service.base_url_env_vars):
+            owner = owners.setdefault(variable, service.name)
+            if owner != service.name:
+                raise ConfigError(
+                    f"credential services '{owner}' and '{service.name}' both set {variable}.",
+                    hint="name one of them, or give one an env_var of its own in custom_credentials",
+                )

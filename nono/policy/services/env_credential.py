@@ -1,0 +1,64 @@
+"""Credentials that a run hands to the command itself, in a variable and without the proxy."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from nono.errors import ConfigError
+from nono.policy.schema.routes import EnvCredential
+from nono.policy.services.env_names import is_destination
+
+EnvCredentials = tuple[tuple[str, str], ...]  # (credential reference, variable), by variable once
+
+_BARE_KEY = r"[A-Za-z0-9_]+"
+_NAMED_ONLY = ("op", "bw", "file", "cmd")  # schemes from which no variable follows
+
+
+def env_credentials(
+    in_profile: Mapping[str, str | EnvCredential],
+    listed: str | None,
+    mapped: Iterable[tuple[str, str]],
+) -> EnvCredentials:
+    """The references and their variables: --env-credential-map over --env-credential over the profile.
+
+    ConfigError: an entry without a variable, or a variable that may not hold a credential.
+    """
+    by_variable: dict[str, str] = {}
+    for reference, target in in_profile.items():
+        variable = target if isinstance(target, str) else target.env_var
+        by_variable[_checked(variable, "env_credentials")] = reference
+    for entry in (listed or "").split(","):
+        if entry.strip():
+            reference, variable = parse_list_entry(entry.strip())
+            by_variable[_checked(variable, "--env-credential")] = reference
+    for reference, variable in mapped:
+        by_variable[_checked(variable, "--env-credential-map")] = reference
+    return tuple((reference, variable) for variable, reference in by_variable.items())
+
+
+def parse_list_entry(entry: str) -> tuple[str, str]:
+    """A reference and its variable: ``name``, ``env://X``, ``env://X=Y``, ``op://v/i/f=VAR``. ConfigError."""
+    scheme, separator, rest = entry.partition("://")
+    if not separator:
+        if not re.fullmatch(_BARE_KEY, entry, re.ASCII):
+            raise ConfigError("--env-credential: an account's name holds letters, digits and '_'.")
+        return entry, entry.upper()
+    if scheme in ("keyring", "apple-password", "apple-passwords"):
+        raise ConfigError(
+            f"--env-credential: {scheme}:// references do not fit in a list.",
+            hint=f"--env-credential-map '{scheme}://...' VARIABLE",
+        )
+    reference, equals, variable = entry.rpartition("=")
+    if equals and variable:
+        return reference, variable
+    if scheme == "env" and not equals:
+        return entry, rest
+    kind = f"{scheme}:// reference" if scheme in _NAMED_ONLY else "reference"
+    raise ConfigError(
+        f"--env-credential: a {kind} needs its variable.", hint=f"--env-credential '{scheme}://...=VARIABLE'"
+    )
+
+
+def _checked(variable: str, origin: str) -> str:
+    if not is_destination(variable):
+        raise ConfigError(f"{origin}: {variable!a} may not hold a credential.")
+    return variable

@@ -1,0 +1,66 @@
+"""Refuses grants with which the command would reach a key itself, or the program that fetches one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from nono.errors import ConfigError
+from nono.policy.capability import Grant
+from nono.policy.files.grants import covering
+from nono.policy.path_expansion import Filesystem, canonical_as_far, parent_resolved
+from nono.policy.services.credential_service import CredentialService
+from nono.policy.services.env_credential import EnvCredentials
+
+
+def refuse_reach(services: Iterable[CredentialService], grants: tuple[Grant, ...], fs: Filesystem) -> None:
+    """ConfigError when a file with a key, or a program that prints one, lies inside the grants."""
+    for service in services:
+        for file in service.source_files:
+            refuse_readable_key(service.name, file, grants, fs)
+        for word in service.capture.command if service.capture is not None else ():
+            refuse_writable_program(service.name, word, grants, fs)
+
+
+def refuse_readable_key(name: str, path: str, grants: tuple[Grant, ...], fs: Filesystem) -> None:
+    """ConfigError when the file with the key of name lies inside the grants."""
+    for grant in _grants_on(path, grants, fs):
+        raise ConfigError(
+            f"credential '{name}': its key lies in {grant.path}, which is granted "
+            f"(source: {grant.source}): the command would hold the key itself.",
+            hint="keep the key outside the grants, or store it: "
+            f"nono credential set {name} (and name it by the bare name)",
+        )
+
+
+def refuse_writable_program(name: str, path: str, grants: tuple[Grant, ...], fs: Filesystem) -> None:
+    """ConfigError when the command could replace what runs outside the sandbox to fetch a key of name's.
+
+    What is no absolute path is passed over.
+    """
+    if not path.startswith("/"):
+        return
+    for grant in _grants_on(path, grants, fs):
+        if grant.access.writes:
+            raise ConfigError(
+                f"credential '{name}': {path} runs outside the sandbox to fetch its key, and lies in "
+                f"{grant.path}, which the command may write (source: {grant.source}).",
+                hint="keep it outside the grants",
+            )
+
+
+def refuse_key_beside_phantom(services: Iterable[CredentialService], handed_out: EnvCredentials) -> None:
+    """ConfigError when a variable would hold a real key that a service keeps from the command."""
+    for service in services:
+        kept = {*service.env_vars, *service.base_url_env_vars, *service.source_variables}
+        for _, variable in handed_out:
+            if variable in kept:
+                raise ConfigError(
+                    f"env_credentials hands out {variable}, which credential service '{service.name}' keeps "
+                    "from the command.",
+                    hint="leave one of them out",
+                )
+
+
+def _grants_on(path: str, grants: tuple[Grant, ...], fs: Filesystem) -> Iterator[Grant]:
+    for spelled in (canonical_as_far(path, fs), parent_resolved(path, fs)):
+        yield from covering(grants, spelled)

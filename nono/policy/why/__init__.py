@@ -1,0 +1,1 @@
+"""Answers for `nono why`, drawn from the functions that also enforce. Pure."""

@@ -1,0 +1,154 @@
+"""Answers `nono why` about hosts and requests, from the functions that also decide what is let through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address
+
+from nono.named_tuple import NamedTuple
+from nono.policy.effective_policy import Rulebook
+from nono.policy.endpoints.policy import EndpointPolicy, most_allowed
+from nono.policy.hosts.host_filter import Allow, HostFilter, Refuse
+from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
+from nono.policy.hosts.upstream import Upstream
+from nono.policy.ports import PortGrants, PortRange
+from nono.policy.why.paths import Answer
+
+_ANY_HOST = IPv4Address("203.0.113.1")  # of documentation (RFC 5737): nobody is there
+
+
+def why_host(rules: Rulebook, host: str, port: int) -> Answer:
+    """Whether the child may reach host (a name or an address) on port; resolves nothing."""
+    capabilities, hosts = rules.capabilities, rules.hosts
+    if capabilities.restricts_network:
+        rule = _past_the_proxy(capabilities.ports, host, port)
+        if rule is not None:
+            return Answer("allowed", "port_granted", source=rule, details=f"a direct connection, by {rule}")
+        if hosts is None:
+            return _blocked(capabilities.ports, host, port)
+    if hosts is None:
+        return Answer("allowed", "network_allowed")
+    through_route = _through_route(rules, hosts, host, port)
+    if through_route is not None:
+        return through_route
+    verdict = hosts.judge_name(host, port)
+    if isinstance(verdict, Allow) and _is_literal(host):
+        verdict = hosts.judge_addresses(host, port, [canonical_host(host)])
+    match verdict:
+        case Allow(rule, origin):
+            details = f"allowed by {rule}" if rule else "no allow list was asked for"
+            listed = [rule for policy in _scopes(rules, host) for rule in policy.allow]
+            return Answer(
+                "allowed",
+                "endpoint_restricted" if listed else "proxy_allowed",
+                source=origin,
+                details=details + ("; on the paths of its endpoint rules only" if listed else ""),
+                endpoint_rules=tuple((rule.method, rule.path) for rule in listed),
+            )
+        case Refuse(reason, rule, origin, hint):
+            return Answer(
+                "denied",
+                "proxy_filtered",
+                details=reason,
+                policy_source=f"{rule} ({origin})" if rule else origin,
+                suggested_flag=hint,
+            )
+
+
+def why_request(rules: Rulebook, host: str, port: int, method: str, path: str) -> Answer:
+    """Whether the child may ask host for path, which is canonical and without its query, with method."""
+    answer = why_host(rules, host, port)
+    if answer.status != "allowed" or rules.hosts is None:
+        return answer
+    name = canonical_host(host)
+    scopes = [
+        _Candidate(scope.endpoints, f"--allow-domain {scope}{path}")
+        for scope in rules.scopes
+        if scope.covers(name)
+    ]
+    candidates = [
+        _Candidate(route.endpoints, f"--allow-endpoint {route.name}:{method}:{path}")
+        for route in rules.routes
+        # A credential without rules does not open paths that the host was not granted with.
+        if route.upstream.covers(name, port) and not (route.endpoints.allows_all and scopes)
+    ] or scopes
+    return _judged(candidates, method, path, answer) if candidates else answer
+
+
+class _Candidate(NamedTuple):
+    """Rules that speak about the host of a request, and the flag that would add one for it."""
+
+    policy: EndpointPolicy
+    flag: str
+
+
+def _judged(candidates: Sequence[_Candidate], method: str, path: str, whole_host: Answer) -> Answer:
+    policy, verdict = most_allowed([each.policy for each in candidates], method, path)
+    flag = next(each.flag for each in candidates if each.policy is policy)
+    sentence = policy.explain(method, path, verdict)
+    rules = tuple((rule.method, rule.path) for rule in policy.allow)
+    match verdict.decision:
+        case "allow":
+            return whole_host._replace(details=sentence, endpoint_rules=rules)
+        case "approve":
+            return Answer(
+                "approval_required", "endpoint_restricted", details=sentence, policy_source=policy.origin
+            )
+        case "deny":
+            can_be_added = verdict.label == "endpoint_policy.default" and not policy.is_explicit
+            return Answer(
+                "denied",
+                "endpoint_restricted",
+                details=sentence,
+                policy_source=policy.origin,
+                suggested_flag=flag if can_be_added else None,
+                endpoint_rules=rules,
+            )
+
+
+def _scopes(rules: Rulebook, host: str) -> list[EndpointPolicy]:
+    name = canonical_host(host)
+    return [scope.endpoints for scope in rules.scopes if scope.covers(name)]
+
+
+def _through_route(rules: Rulebook, hosts: HostFilter, host: str, port: int) -> Answer | None:
+    """The answer for the upstream of a credential service, which its own route reaches."""
+    for route in rules.routes:
+        if not route.is_login and _is_upstream(route.upstream, host, port):
+            narrowed = hosts.for_route(host, port, f"service {route.name}")
+            if isinstance(narrowed.judge_name(host, port), Allow):
+                variables = f" ({', '.join(route.base_url_env_vars)})" if route.base_url_env_vars else ""
+                details = f"the credential service {route.name} reaches it through its own route{variables}"
+                return Answer("allowed", "proxy_allowed", source=route.origin, details=details)
+    return None
+
+
+def _is_upstream(upstream: Upstream, host: str, port: int) -> bool:
+    try:
+        return upstream.covers(canonical_host(host), port)
+    except HostError:
+        return False
+
+
+def _past_the_proxy(ports: PortGrants, host: str, port: int) -> str | None:
+    """The rule of a direct connection that ports allow; localhost is known, no other name is looked up."""
+    try:
+        name = "127.0.0.1" if host == "localhost" else canonical_host(host)
+    except HostError:
+        return None
+    # A name leads to some address, and that is all that the ports to connect to ask for.
+    return ports.to_connect(ip_literal(name) or _ANY_HOST, port)
+
+
+def _blocked(ports: PortGrants, host: str, port: int) -> Answer:
+    details = f"the network is blocked {'but for the ports that are granted' if any(ports) else 'altogether'}"
+    would_open = _past_the_proxy(PortGrants(open=(PortRange(port, port),)), host, port)
+    flag = f"--open-port {port}" if would_open else f"--allow-connect-port {port}" if any(ports) else None
+    return Answer("denied", "network_blocked", details=details, suggested_flag=flag)
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        return ip_literal(canonical_host(host)) is not None
+    except HostError:
+        return False

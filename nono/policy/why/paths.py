@@ -1,0 +1,189 @@
+"""Answers `nono why` about paths, from the functions that also decide what is enforced."""
+
+from __future__ import annotations
+
+from posixpath import dirname
+from shlex import quote
+from typing import Any, Literal
+
+from nono.named_tuple import NamedTuple
+from nono.policy.capability import Absent, Access, Grant, Mask
+from nono.policy.effective_policy import Rulebook
+from nono.policy.files.grants import covering, directory_flag, file_flag
+from nono.policy.files.masking import masked_at
+from nono.policy.files.path_verdict import (
+    PROBED,
+    Denied,
+    FilePolicy,
+    Granted,
+    NotGranted,
+    Protected,
+    TooWeak,
+)
+from nono.policy.path_expansion import Filesystem, Places, canonical_as_far, inside, parent_resolved, target
+
+_BADGES = {Access.READ: "read", Access.WRITE: "write", Access.READWRITE: "read+write"}
+
+
+class MatchingCapability(NamedTuple):
+    """A grant that speaks about the path but not about the access."""
+
+    path: str
+    access: str
+    source: str
+
+
+class Answer(NamedTuple):
+    """One answer; what does not apply is None."""
+
+    status: Literal["allowed", "denied", "approval_required"]
+    reason: str  # a fixed word: granted_path, path_not_granted, proxy_filtered, ...
+    granted_path: str | None = None
+    access: str | None = None
+    source: str | None = None
+    details: str | None = None
+    policy_source: str | None = None
+    matching_capability: MatchingCapability | None = None
+    suggested_flag: str | None = None
+    endpoint_rules: tuple[tuple[str, str], ...] = ()  # method and path of each rule that allows
+    enforced_by: str | None = None  # the rung that would hold a run to it here, or why none does
+    warning: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """For json.dumps: absent fields are left out."""
+        document = self._asdict()
+        if self.matching_capability is not None:
+            document["matching_capability"] = self.matching_capability._asdict()
+        rules = [{"method": method, "path": path} for method, path in self.endpoint_rules]
+        document["endpoint_rules"] = rules or None
+        return {name: value for name, value in document.items() if value is not None}
+
+
+def why_path(rules: Rulebook, places: Places, path: str, access: Access, fs: Filesystem) -> Answer:
+    """Whether the child may have access to path; relative paths and ``~`` are read as on a command line."""
+    original = places.of_flag(path)
+    canonical = target(original, fs) or canonical_as_far(original, fs)
+    policy = rules.files
+    verdict = policy.judge((canonical, parent_resolved(original, fs)), access)
+    grants = covering(rules.grants, canonical)
+    match verdict:
+        case Protected(root):
+            return Answer(
+                "denied",
+                "sensitive_path",
+                details=f"'{root}' is a protected nono state root; nothing grants it",
+                policy_source="protected_root",
+            )
+        case Denied(denial):
+            is_group = denial.is_of_group
+            return Answer(
+                "denied",
+                "sensitive_path" if is_group else "filesystem_deny",
+                details=f"'{denial.original}' is denied by {denial.origin}",
+                policy_source=denial.origin if is_group else "filesystem.deny",
+                suggested_flag=f"{_flag(canonical, access, fs)} --bypass-protection {quote(canonical)}",
+            )
+        case NotGranted() if _is_asked_about(rules, policy, canonical, fs):
+            return Answer(
+                "approval_required",
+                "path_not_granted",
+                details=f"somebody is asked {rules.asked} when it is opened",
+                suggested_flag=_suggestion(places, canonical, access, fs),
+            )
+        case NotGranted():
+            return Answer(
+                "denied", "path_not_granted", suggested_flag=_suggestion(places, canonical, access, fs)
+            )
+        case TooWeak():
+            nearest = grants[0]
+            return Answer(
+                "denied",
+                "insufficient_access",
+                matching_capability=MatchingCapability(nearest.path, _BADGES[nearest.access], nearest.source),
+                suggested_flag=_suggestion(places, canonical, access, fs),
+            )
+        case Granted():
+            return _granted(grants, access)
+
+
+def why_path_since(
+    rules: Rulebook, places: Places, path: str, access: Access, fs: Filesystem, stale: frozenset[str]
+) -> Answer:
+    """As why_path, for a command that runs already.
+
+    stale: paths of grants where another file stands now, or none: the kernel holds a grant on a file.
+    """
+    answer = why_path(rules, places, path, access, fs)
+    original = places.of_flag(path)
+    canonical = target(original, fs) or canonical_as_far(original, fs)
+    gone = [grant for grant in covering(rules.grants, canonical) if grant.path in stale]
+    if answer.status != "allowed" or not gone:
+        return answer
+    left = why_path(rules.without(stale), places, path, access, fs)
+    replaced = f"'{gone[0].path}' was replaced or removed since the start; the grant holds on what was there"
+    if left.status == "allowed":
+        return left._replace(warning=replaced)
+    return Answer(
+        left.status,
+        "stale_file_grant",
+        details=f"{replaced}. A new run grants what is there now",
+        matching_capability=MatchingCapability(gone[0].path, _BADGES[gone[0].access], gone[0].source),
+    )
+
+
+def masked_path(rules: Rulebook, places: Places, path: str, fs: Filesystem) -> Mask | Absent | None:
+    """What becomes of a denied path in a granted directory; path is read as above. None for all others."""
+    original = places.of_flag(path)
+    masking = rules.capabilities.masking
+    # A masked link is met before what it leads to.
+    by_name = masked_at(masking, parent_resolved(original, fs))
+    return by_name or masked_at(masking, canonical_as_far(original, fs))
+
+
+def _is_asked_about(rules: Rulebook, policy: FilePolicy, path: str, fs: Filesystem) -> bool:
+    """As the supervisor has it: not what does not exist, leads to nono's own state or lies in /proc/PID."""
+    kind = fs.kind(path)
+    if not rules.capabilities.elevation or kind in (None, "socket") or path in PROBED:
+        return False
+    if policy.root_below(path) is not None:
+        return False
+    return not (inside(path, "/proc") and any(map(str.isdecimal, path.split("/"))))
+
+
+def _granted(grants: list[Grant], access: Access) -> Answer:
+    """grants together cover access, the most specific first."""
+    for grant in grants:
+        if grant.access.covers(access):
+            return Answer(
+                "allowed",
+                "granted_path",
+                granted_path=grant.path,
+                access=_BADGES[grant.access],
+                source=grant.source,
+            )
+    reads = next(grant for grant in grants if grant.access is Access.READ)
+    writes = next(grant for grant in grants if grant.access is Access.WRITE)
+    return Answer(
+        "allowed",
+        "granted_path_union",
+        granted_path=f"{reads.path} (read) + {writes.path} (write)",
+        access="readwrite",
+        source=f"{reads.source} + {writes.source}",
+    )
+
+
+def _suggestion(places: Places, path: str, access: Access, fs: Filesystem) -> str | None:
+    """The flag that would grant path: for a missing one its parent, unless that is far too much."""
+    if fs.kind(path) is not None:
+        return _flag(path, access, fs)
+    parent = dirname(path)
+    bases = (
+        places.built_in(name)
+        for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
+    )
+    return None if parent in ("/", places.home, *bases) else f"{directory_flag(access)} {quote(parent)}"
+
+
+def _flag(path: str, access: Access, fs: Filesystem) -> str:
+    flag = directory_flag(access) if fs.kind(path) == "dir" else file_flag(access)
+    return f"{flag} {quote(path)}"

@@ -1,0 +1,123 @@
+"""From the flags that would have allowed what was denied to what a profile has to say for that."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+from nono.named_tuple import NamedTuple
+from nono.policy.path_expansion import inside
+
+LONGEST = 400  # characters of a value that a person would still read
+
+_FILES, _NETWORK = "filesystem", "network"
+_FIELDS: Mapping[str, tuple[str, str]] = {
+    "--allow": (_FILES, "allow"),
+    "--read": (_FILES, "read"),
+    "--write": (_FILES, "write"),
+    "--allow-file": (_FILES, "allow_file"),
+    "--read-file": (_FILES, "read_file"),
+    "--write-file": (_FILES, "write_file"),
+    "--allow-unix-socket": (_FILES, "unix_socket"),
+    "--allow-unix-socket-bind": (_FILES, "unix_socket_bind"),
+    "--bypass-protection": (_FILES, "bypass_protection"),
+    "--allow-domain": (_NETWORK, "allow_domain"),
+    "--open-port": (_NETWORK, "open_port"),
+    "--allow-connect-port": (_NETWORK, "connect_port"),
+    "--listen-port": (_NETWORK, "listen_port"),
+}
+_PORTS = ("open_port", "connect_port", "listen_port")
+
+
+class Entry(NamedTuple):
+    """One entry of a list in a profile."""
+
+    section: str
+    field: str
+    value: str | int
+
+    def __str__(self) -> str:
+        return f"{self.section}.{self.field}: {self.value}"
+
+
+class Addition(NamedTuple):
+    """What would allow one thing that was denied."""
+
+    entries: tuple[Entry, ...]
+
+    @property
+    def is_sensitive(self) -> bool:
+        """Whether it lifts the protection of a path."""
+        return any(entry.field == "bypass_protection" for entry in self.entries)
+
+    @property
+    def names_host(self) -> bool:
+        """Whether it allows a host."""
+        return any(entry.field == "allow_domain" for entry in self.entries)
+
+    @property
+    def path(self) -> str | None:
+        """The path that it is about, if it is about one."""
+        return next((str(entry.value) for entry in self.entries if entry.section == _FILES), None)
+
+
+def additions(flags: Iterable[str], home: str) -> list[Addition]:
+    """One for each flag that a profile can say; paths in home begin with ``~/``."""
+    found = (_addition(flag, home) for flag in flags)
+    return list(dict.fromkeys(each for each in found if each is not None))
+
+
+def _addition(flag: str, home: str) -> Addition | None:
+    try:
+        words = shlex.split(flag)
+    except ValueError:
+        return None
+    pairs = list(zip(words[::2], words[1::2], strict=False))
+    if not pairs or len(words) % 2 or any(name not in _FIELDS for name, _ in pairs):
+        return None
+    if any(len(value) > LONGEST or not value.isprintable() or "$" in value for _, value in pairs):
+        return None  # a profile would take $NAME for a variable
+    return Addition(tuple(_entry(name, value, home) for name, value in pairs))
+
+
+def _entry(name: str, value: str, home: str) -> Entry:
+    section, field = _FIELDS[name]
+    if field in _PORTS:
+        return Entry(section, field, int(value))
+    if section == _FILES and home != "/" and inside(value, home):
+        value = f"~{value[len(home) :]}"
+    return Entry(section, field, value)
+
+
+def without_suppressed(found: Iterable[Addition], suppressed: Sequence[str], home: str) -> list[Addition]:
+    """Those that are not about a suppressed path, or one below it. suppressed: absolute."""
+
+    def spelled_out(path: str) -> str:
+        return f"{home}{path[1:]}" if path.startswith("~/") or path == "~" else path
+
+    return [
+        each
+        for each in found
+        if each.path is None or not any(inside(spelled_out(each.path), path) for path in suppressed)
+    ]
+
+
+def suppressing(found: Iterable[Addition]) -> list[Addition]:
+    """What makes that nobody is asked about these paths again."""
+    paths = (each.path for each in found)
+    return [Addition((Entry(_FILES, "suppress_save_prompt", path),)) for path in dict.fromkeys(paths) if path]
+
+
+def added(document: Mapping[str, Any], granted: Iterable[Addition]) -> dict[str, Any]:
+    """The document of a profile with the entries in its lists. TypeError: a section or list is none."""
+    changed = deepcopy(dict(document))
+    for addition in granted:
+        for section, field, value in addition.entries:
+            entries = changed.setdefault(section, {}).setdefault(field, [])
+            if not isinstance(entries, list):
+                raise TypeError(f"{section}.{field} is no list")
+            if value not in entries:
+                entries.append(value)
+    return changed

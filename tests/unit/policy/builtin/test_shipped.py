@@ -1,0 +1,102 @@
+"""The data nono ships."""
+
+from __future__ import annotations
+
+import pytest
+
+from nono.policy.builtin import freeze, shipped
+from nono.policy.document.source import read_source
+from nono.policy.document.validate import validate
+from nono.policy.document.when import Host
+from nono.policy.profile.store import load_profile
+
+ENVIRON = {"HOME": "/nonexistent"}
+
+
+OWN = {"deny_credentials_more", "deny_agent_logins", "system_identity"}  # not in the specification
+
+
+def test_the_specified_groups_and_a_few_more_are_known() -> None:
+    groups = shipped.groups()
+    assert len(groups) == 42 + len(OWN)
+    assert groups.keys() >= OWN
+    assert {"codex_macos", "vscode_macos", "go_runtime_macos", "deny_macos_private"} <= groups.keys()
+
+
+def test_the_list_of_sensitive_paths_is_complete() -> None:
+    counts = {
+        name: len(group.deny) for name, group in shipped.groups().items() if group.deny and name not in OWN
+    }
+    assert counts == {
+        "deny_credentials": 20,
+        "deny_keychains_linux": 4,
+        "deny_browser_data_linux": 7,
+        "deny_shell_history": 4,
+        "deny_shell_configs": 13,
+    }
+
+
+def test_every_group_that_denies_is_required_and_part_of_the_default_profile() -> None:
+    denying = {name for name, group in shipped.groups().items() if group.deny}
+    assert all(shipped.groups()[name].required for name in denying)
+    assert denying <= set(shipped.default_group_names())
+
+
+def test_every_default_group_exists() -> None:
+    assert set(shipped.default_group_names()) <= shipped.groups().keys()
+
+
+def test_no_group_grants_a_directory_above_what_another_denies() -> None:
+    granted = {
+        path for group in shipped.groups().values() for path in (*group.read, *group.write, *group.readwrite)
+    }
+    denied = {path for group in shipped.groups().values() for path in group.deny}
+    assert not [(grant, deny) for grant in granted for deny in denied if f"{deny}/".startswith(f"{grant}/")]
+
+
+def test_the_dangerous_commands_are_kept_as_data() -> None:
+    groups = shipped.groups()
+    assert len(groups["dangerous_commands"].commands) + len(groups["dangerous_commands_linux"].commands) == 46
+
+
+def test_the_network_profiles_are_made_of_known_groups() -> None:
+    policy = shipped.network_policy()
+    assert {name for groups in policy.profiles.values() for name in groups} <= policy.groups.keys()
+    assert policy.profiles["minimal"] == ("llm_apis",)
+    assert len(policy.profiles["developer"]) == 6
+    assert len(policy.profiles["enterprise"]) == 9
+    assert policy.groups["google_cloud"] == ("*.googleapis.com",)
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("claude-code", "api.anthropic.com"),
+        ("codex", "api.openai.com"),
+        ("gemini-cli", "generativelanguage.googleapis.com"),
+    ],
+)
+def test_an_agent_of_one_provider_reaches_no_other_providers_api_and_no_login(name: str, own: str) -> None:
+    policy = shipped.network_policy()
+    reached = {host for group in policy.profiles[name] for host in policy.groups[group]}
+    assert reached & set(policy.groups["llm_apis"]) == {own}
+    assert not {"claude.ai", "platform.claude.com", "auth.openai.com", "accounts.google.com"} & reached
+
+
+def test_the_frozen_groups_are_those_of_the_files() -> None:
+    with open(freeze.TARGET, encoding="utf-8") as module:
+        assert module.read() == freeze.frozen(), "make freeze-policy"
+    assert list(shipped.groups().items()) == list(shipped.groups_of_file().items())
+
+
+@pytest.mark.parametrize("name", shipped.profile_names())
+def test_a_shipped_profile_is_valid_and_read_the_same_without_pydantic(name: str) -> None:
+    assert load_profile(name, ENVIRON).meta.name == name
+    document, validated, _ = validate(read_source(shipped.profile_bytes(name), name), Host())
+    assert validated.meta == load_profile(name, ENVIRON).meta
+    assert document.get("groups", {}).get("include", []) == list(validated.groups.include)
+
+
+def test_an_unknown_profile_has_no_document() -> None:
+    with pytest.raises(KeyError):
+        shipped.profile_document("nobody")

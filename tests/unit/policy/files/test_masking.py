@@ -1,0 +1,152 @@
+"""Which denied paths lie below granted directories, and what is done about each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nono.errors import SandboxError
+from nono.policy.capability import Masking
+from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.path_expansion import Entry, Filesystem
+from nono.policy.resolve import Resolved
+from nono.policy.schema.profile import Filesystem as Files
+from nono.policy.schema.profile import Meta, Profile
+
+Resolve = Callable[..., Resolved]
+MakeFilesystem = Callable[..., Filesystem]
+
+HOME = "/home/ada"
+WORK = f"{HOME}/work"
+
+
+def denying(*paths: str) -> Profile:
+    return Profile(meta=Meta(name="web"), filesystem=Files(deny=paths))
+
+
+def masked(resolved: Resolved) -> dict[str, str]:
+    return {mask.path: mask.kind for mask in resolved.capabilities.masking.masks}
+
+
+@pytest.fixture
+def project(make_fs: MakeFilesystem) -> Filesystem:
+    return make_fs(
+        directories=(f"{WORK}/.git/hooks", f"{WORK}/sub/deep"),
+        files=(f"{WORK}/.env", f"{WORK}/sub/deep/key", f"{WORK}/.git/hooks/pre-commit"),
+        links={f"{WORK}/link": f"{WORK}/sub/deep/key", f"{WORK}/away": "/data/vault"},
+    )
+
+
+@pytest.mark.parametrize("access", ["allow", "read", "write"])
+def test_what_is_denied_below_a_granted_directory_is_masked_whatever_the_grant(
+    run: Resolve, project: Filesystem, access: str
+) -> None:
+    resolved = run(denying(".env", ".git/hooks"), fs=project, **{access: (".",)})
+    assert masked(resolved) == {f"{WORK}/.env": "file", f"{WORK}/.git/hooks": "dir"}
+    assert {mask.grant.path for mask in resolved.capabilities.masking.masks} == {WORK}
+    assert resolved.deny_rules.covering(f"{WORK}/.env") is not None
+
+
+def test_what_is_denied_where_nothing_is_granted_needs_no_mask(run: Resolve, project: Filesystem) -> None:
+    assert run(denying(".env"), fs=project, read=("sub",)).capabilities.masking == Masking()
+
+
+def test_what_a_group_denies_is_masked_as_well(run: Resolve, make_fs: MakeFilesystem) -> None:
+    resolved = run(fs=make_fs((f"{HOME}/.config/gcloud",)), read=("~/.config",))
+    assert masked(resolved) == {f"{HOME}/.config/gcloud": "dir", f"{HOME}/.config/gh": "dir"}
+    assert resolved.capabilities.masking.masks[0].denial.origin == "group:deny_credentials"
+
+
+def test_a_symlink_is_masked_by_its_name_and_by_what_it_leads_to(run: Resolve, project: Filesystem) -> None:
+    resolved = run(denying("link", "away"), fs=project, allow=(".",))
+    assert masked(resolved) == {
+        f"{WORK}/link": "link",
+        f"{WORK}/sub/deep/key": "file",
+        f"{WORK}/away": "link",
+    }
+
+
+def test_a_mask_covers_what_is_denied_below_it(run: Resolve, project: Filesystem) -> None:
+    resolved = run(denying(".git/hooks/pre-commit", ".git/hooks", ".git/hooks/new"), fs=project, allow=(".",))
+    assert masked(resolved) == {f"{WORK}/.git/hooks": "dir"}
+    assert resolved.capabilities.masking.absent == ()
+
+
+def test_only_directories_that_the_command_could_move_are_pinned(run: Resolve, project: Filesystem) -> None:
+    def pinned(**grants: tuple[str, ...]) -> tuple[str, ...]:
+        return run(denying("sub/deep/key"), fs=project, **grants).capabilities.masking.pinned
+
+    assert pinned(allow=(".",)) == (f"{WORK}/sub", f"{WORK}/sub/deep")
+    assert pinned(read=(".",)) == ()
+    assert pinned(allow=("sub",)) == (f"{WORK}/sub/deep",)
+    assert pinned(read=(".",), write=("sub/deep",)) == ()
+    assert pinned(write=(".",), read=("sub/deep",)) == (f"{WORK}/sub", f"{WORK}/sub/deep")
+
+
+def test_what_is_not_there_is_named_with_who_denied_it_and_whether_it_could_be_made(
+    run: Resolve, project: Filesystem
+) -> None:
+    def absent(**grants: tuple[str, ...]) -> list[tuple[str, bool, bool]]:
+        profile = denying("new/.env", "new", ".envrc", "~/.config/op")
+        found = run(profile, fs=project, **grants).capabilities.masking.absent
+        return [(one.path, one.denial.is_of_group, one.is_creatable) for one in found]
+
+    work = [(f"{WORK}/.envrc", False), (f"{WORK}/new", False)]
+    assert absent(allow=(".",)) == [(*one, True) for one in work]
+    assert absent(read=(".",)) == [(*one, False) for one in work]
+    # Both deny it: what a person asked for counts.
+    of_config = absent(write=("~/.config",))
+    assert (f"{HOME}/.config/op", False, True) in of_config
+    assert (f"{HOME}/.config/gcloud", True, True) in of_config
+
+
+def test_a_bypass_below_what_has_to_be_masked_is_refused_and_one_of_it_is_not(
+    run: Resolve, project: Filesystem
+) -> None:
+    with pytest.raises(SandboxError, match="cannot be reached through the denied") as refused:
+        run(
+            denying("sub"),
+            fs=project,
+            allow=(".",),
+            read=("sub/deep",),
+            bypass_protection=("sub/deep",),
+        )
+    assert f"--bypass-protection {WORK}/sub," in str(refused.value.hint)
+    lifted = run(denying("sub"), fs=project, allow=(".",), bypass_protection=("sub",))
+    assert lifted.capabilities.masking == Masking()
+
+
+def test_a_masked_working_directory_is_not_where_the_command_starts(
+    run: Resolve, project: Filesystem
+) -> None:
+    assert run(denying("sub"), fs=project, allow=(".",)).capabilities.workdir == WORK
+    denied = run(denying("."), fs=project, read=("/home",), environ={"HOME": "/data/vault"})
+    assert denied.capabilities.workdir == "/"
+
+
+def test_a_persons_denial_below_what_a_group_denies_and_is_not_there_still_counts(run: Resolve) -> None:
+    found = run(denying("~/.config/op/key"), write=("~/.config",)).capabilities.masking.absent
+    assert {one.path for one in found} > {f"{HOME}/.config/op", f"{HOME}/.config/op/key"}
+
+
+def test_the_names_of_a_file_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("")
+    (tmp_path / "two").hardlink_to(tmp_path / "one")
+    (tmp_path / "link").symlink_to("one")
+    (tmp_path / "dangling").symlink_to("nothing")
+    entries = {
+        name: HostFilesystem().entry(str(tmp_path / name)) for name in ("one", "link", "dangling", "no")
+    }
+    links = {"link": Entry("link", 1), "dangling": Entry("link", 1)}
+    assert entries == {**links, "one": Entry("file", 2), "no": None}
+
+
+def test_the_granted_directories_on_the_way_are_watched(run: Resolve, project: Filesystem) -> None:
+    def watched(**grants: tuple[str, ...]) -> tuple[str, ...]:
+        return run(denying("sub/deep/key", "new"), fs=project, **grants).capabilities.masking.watched
+
+    assert watched(read=(".",)) == (WORK, f"{WORK}/sub", f"{WORK}/sub/deep")
+    assert watched(read=("sub",)) == (f"{WORK}/sub", f"{WORK}/sub/deep")
+    assert watched(read=(".cache",)) == ()

@@ -1,0 +1,256 @@
+"""Which hosts a filter lets through, by name and by address."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nono.policy.hosts.host_filter import Allow, HostFilter, Refuse, parse_rule
+from nono.policy.hosts.hostname import HostError
+
+
+def rules(*texts: str, origin: str = "--allow-domain") -> tuple:  # type: ignore[type-arg]  # of HostRule
+    return tuple(parse_rule(text, origin) for text in texts)
+
+
+def allowing(*texts: str) -> HostFilter:
+    return HostFilter(rules(*texts))
+
+
+@pytest.mark.parametrize(
+    ("entry", "allowed", "refused"),
+    [
+        pytest.param("example.com", ("example.com", 443), ("sub.example.com", 443), id="exact"),
+        pytest.param(
+            "example.com", ("EXAMPLE.com.", 8443), ("notexample.com", 8443), id="canonical, any port"
+        ),
+        pytest.param("*.example.com", ("a.b.example.com", 443), ("example.com", 443), id="never the apex"),
+        pytest.param("*.example.com", ("a.example.com", 443), ("aexample.com", 443), id="label boundary"),
+        pytest.param(
+            "*.example.com", ("x.example.com", 443), ("x.example.com.evil", 443), id="suffix at the end"
+        ),
+        pytest.param("example.com:8443", ("example.com", 8443), ("example.com", 443), id="port"),
+        pytest.param(
+            "*.example.com:22", ("a.example.com", 22), ("a.example.com", 443), id="wildcard with port"
+        ),
+        pytest.param("*", ("anything.example", 1), ("10.0.0.1", 1), id="star grants no literal"),
+        pytest.param("10.0.0.1", ("10.0.0.1", 80), ("10.0.0.2", 80), id="IPv4 literal"),
+        pytest.param("[2001:db8::1]:80", ("[2001:db8:0::1]", 80), ("2001:db8::2", 80), id="IPv6 literal"),
+    ],
+)
+def test_an_entry_allows_what_it_names_and_nothing_next_to_it(
+    entry: str, allowed: tuple[str, int], refused: tuple[str, int]
+) -> None:
+    assert isinstance(allowing(entry).judge_name(*allowed), Allow)
+    assert isinstance(allowing(entry).judge_name(*refused), Refuse)
+
+
+def test_without_an_allow_list_a_name_is_allowed_but_a_literal_is_not() -> None:
+    everything = HostFilter(None)
+    assert everything.judge_name("example.com", 443) == Allow(None, None)
+    assert isinstance(everything.judge_name("93.184.216.34", 443), Refuse)
+
+
+def test_an_empty_allow_list_denies_everything() -> None:
+    assert isinstance(HostFilter(()).judge_name("example.com", 443), Refuse)
+
+
+def test_a_refusal_says_which_rule_and_where_it_was_written() -> None:
+    denying = HostFilter(None, deny=rules("*.evil.example", origin="profile web, network.deny_domain"))
+    assert denying.judge_name("a.evil.example", 443) == Refuse(
+        "host a.evil.example is in the deny list",
+        "*.evil.example",
+        "profile web, network.deny_domain",
+        "remove *.evil.example from profile web, network.deny_domain",
+    )
+
+
+def test_a_host_off_the_list_is_told_the_smallest_grant() -> None:
+    assert allowing("example.org").judge_name("example.com", 443) == Refuse(
+        "host example.com is not in the allowlist", None, None, "--allow-domain example.com"
+    )
+    verdict = allowing("example.com:22").judge_name("example.com", 443)
+    assert isinstance(verdict, Refuse)
+    assert verdict.hint == "--allow-domain example.com:443"
+
+
+def test_deny_comes_before_allow_and_honours_its_port() -> None:
+    both = HostFilter(rules("*.example.com"), deny=rules("a.example.com:25"))
+    assert isinstance(both.judge_name("a.example.com", 25), Refuse)
+    assert isinstance(both.judge_name("a.example.com", 443), Allow)
+
+
+@pytest.mark.parametrize("host", ["metadata.google.internal.", "METADATA.google", "169.254.169.254"])
+def test_a_metadata_host_is_denied_even_when_it_is_granted(host: str) -> None:
+    verdict = allowing(host).judge_name(host, 80)
+    assert isinstance(verdict, Refuse)
+    assert verdict.hint is None
+
+
+def test_a_malformed_host_is_refused_without_its_control_characters() -> None:
+    verdict = allowing("*").judge_name("evil\0\x1b[2J.example.com", 443)
+    assert isinstance(verdict, Refuse)
+    assert verdict.reason.isprintable()
+
+
+@pytest.mark.parametrize(
+    "entry", ["*suffix.example", "a.*.example", "*.10.0.0.1", "127.1", "a:0", "http://a", ""]
+)
+def test_an_entry_that_is_no_host_is_refused(entry: str) -> None:
+    with pytest.raises(HostError):
+        parse_rule(entry, "")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *(
+            "127.0.0.1",
+            "127.8.8.8",
+            "::1",
+            "0.0.0.0",
+            "0.1.2.3",
+            "::",
+            "224.0.0.1",
+            "255.255.255.255",
+            "ff02::1",
+        ),
+        *("169.254.169.254", "169.254.1.1", "fe80::1", "fe80::1%eth0", "fd00:ec2::254", "fd20:ce::254"),
+        *(
+            "100.100.100.200",
+            "168.63.129.16",
+            "192.0.0.192",
+            "::ffff:127.0.0.1",
+            "::ffff:8.8.8.8",
+            "::127.0.0.1",
+        ),
+        *("64:ff9b::7f00:1", "64:ff9b:1::1", "2002:7f00:1::", "2001:0:1::1", "240.0.0.1", "not an address"),
+    ],
+)
+def test_one_bad_address_refuses_the_name_even_next_to_a_good_one(bad: str) -> None:
+    granted = allowing("example.com")
+    assert isinstance(granted.judge_addresses("example.com", 443, ["93.184.216.34"]), Allow)
+    assert isinstance(granted.judge_addresses("example.com", 443, ["93.184.216.34", bad]), Refuse)
+
+
+def test_a_link_local_address_is_refused_in_the_words_of_the_policy() -> None:
+    verdict = allowing("example.com").judge_addresses("example.com", 80, ["169.254.169.254"])
+    assert isinstance(verdict, Refuse)
+    assert verdict.reason == (
+        "resolved IP 169.254.169.254 is in the link-local range (cloud metadata protection)"
+    )
+
+
+def test_no_address_at_all_is_a_refusal() -> None:
+    assert isinstance(allowing("example.com").judge_addresses("example.com", 443, []), Refuse)
+
+
+def test_judging_addresses_does_not_get_around_the_name() -> None:
+    assert isinstance(allowing("example.com").judge_addresses("example.org", 443, ["93.184.216.34"]), Refuse)
+
+
+@pytest.mark.parametrize(
+    ("entry", "host", "address"),
+    [
+        ("localhost", "localhost", "127.0.0.1"),
+        ("localhost:3000", "localhost", "::1"),
+        ("127.0.0.1", "127.0.0.1", "127.0.0.1"),
+        ("[::1]:3000", "::1", "::1"),
+    ],
+)
+def test_loopback_is_reached_by_an_exact_entry(entry: str, host: str, address: str) -> None:
+    assert isinstance(allowing(entry).judge_addresses(host, 3000, [address]), Allow)
+
+
+@pytest.mark.parametrize(
+    ("entry", "host"),
+    [("*", "localhost"), ("dev.example", "dev.example"), ("*.localhost", "a.localhost")],
+)
+def test_loopback_is_not_reached_by_another_entry(entry: str, host: str) -> None:
+    assert isinstance(allowing(entry).judge_addresses(host, 3000, ["127.0.0.1"]), Refuse)
+    assert isinstance(HostFilter(None).judge_addresses("localhost", 3000, ["127.0.0.1"]), Refuse)
+
+
+def test_localhost_must_resolve_to_loopback() -> None:
+    assert isinstance(allowing("localhost").judge_addresses("localhost", 80, ["93.184.216.34"]), Refuse)
+
+
+@pytest.mark.parametrize(
+    "address", ["100.100.100.200", "169.254.1.1", "224.0.0.1", "fd00:ec2::254", "0.0.0.0"]
+)
+def test_a_literal_grant_does_not_override_what_is_never_reached(address: str) -> None:
+    assert isinstance(allowing(address).judge_addresses(address, 80, [address]), Refuse)
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "172.16.0.1", "192.168.0.1", "100.64.0.1", "fd12::1"])
+def test_private_addresses_are_allowed_unless_the_profile_denies_them(address: str) -> None:
+    strict = HostFilter(rules("intra.example"), deny_private=True, deny_private_origin="the profile")
+    assert isinstance(allowing("intra.example").judge_addresses("intra.example", 443, [address]), Allow)
+    assert isinstance(strict.judge_addresses("intra.example", 443, [address]), Refuse)
+    assert isinstance(strict.judge_addresses("intra.example", 443, ["93.184.216.34"]), Allow)
+
+
+def test_a_denied_address_is_denied_behind_a_name_too() -> None:
+    both = HostFilter(rules("example.com"), deny=rules("10.0.0.9"))
+    assert isinstance(both.judge_addresses("example.com", 443, ["10.0.0.8"]), Allow)
+    assert isinstance(both.judge_addresses("example.com", 443, ["10.0.0.9"]), Refuse)
+
+
+def test_raw_tunnels_name_a_host_and_a_port() -> None:
+    raw = HostFilter(None, raw_tunnels=rules("git.example:22"))
+    assert raw.allows_raw("git.example", 22)
+    assert not raw.allows_raw("git.example", 443)
+    assert not raw.allows_raw("other.example", 22)
+    assert not raw.allows_raw("git\0.example", 22)
+
+
+def test_a_route_reaches_its_upstream_only_and_respects_denials() -> None:
+    base = HostFilter((), deny=rules("api.evil.example"))
+    route = base.for_route("api.example", 443, "--credential")
+    assert isinstance(base.judge_name("api.example", 443), Refuse)
+    assert isinstance(route.judge_name("api.example", 443), Allow)
+    assert isinstance(route.judge_name("other.example", 443), Refuse)
+    assert isinstance(
+        base.for_route("api.evil.example", 443, "x").judge_name("api.evil.example", 443), Refuse
+    )
+
+
+NAMES = st.sampled_from(
+    ["example.com", "a.example.com", "b.a.example.com", "example.org", "10.0.0.1", "localhost"]
+)
+ENTRIES = st.one_of(
+    NAMES, NAMES.map(lambda name: f"{name}:443"), st.sampled_from(["*.example.com", "*.com", "*", "*.org:80"])
+)
+LISTS = st.lists(ENTRIES, max_size=4)
+PORTS = st.sampled_from([80, 443, 22])
+
+
+@given(NAMES, PORTS)
+def test_an_empty_policy_refuses_every_host(host: str, port: int) -> None:
+    assert isinstance(HostFilter(()).judge_name(host, port), Refuse)
+
+
+@given(LISTS, LISTS, ENTRIES, NAMES, PORTS)
+def test_adding_a_deny_never_allows_more(
+    allow: list[str], deny: list[str], more: str, host: str, port: int
+) -> None:
+    before = HostFilter(rules(*allow), deny=rules(*deny)).judge_name(host, port)
+    after = HostFilter(rules(*allow), deny=rules(*deny, more)).judge_name(host, port)
+    assert isinstance(before, Allow) or isinstance(after, Refuse)
+
+
+@given(LISTS, NAMES, PORTS)
+def test_nothing_is_allowed_that_no_allow_rule_matches(allow: list[str], host: str, port: int) -> None:
+    entries = rules(*allow)
+    if not any(rule.matches(host, port) for rule in entries):
+        assert isinstance(HostFilter(entries).judge_name(host, port), Refuse)
+
+
+@given(LISTS, NAMES, PORTS, st.lists(st.ip_addresses().map(str), max_size=3))
+def test_addresses_never_allow_what_the_name_was_refused(
+    allow: list[str], host: str, port: int, addresses: list[str]
+) -> None:
+    hosts = HostFilter(rules(*allow))
+    if isinstance(hosts.judge_name(host, port), Refuse):
+        assert isinstance(hosts.judge_addresses(host, port, addresses), Refuse)

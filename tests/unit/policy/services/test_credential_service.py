@@ -1,0 +1,407 @@
+"""Credential services: built in, custom, unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf, nan
+
+import pytest
+
+from nono.errors import ConfigError
+from nono.policy.builtin import shipped
+from nono.policy.endpoints.policy import EndpointRule
+from nono.policy.hosts.upstream import parse_upstream
+from nono.policy.path_expansion import Places
+from nono.policy.resolve import Resolved
+from nono.policy.schema.profile import Network, Profile
+from nono.policy.schema.route_rules import (
+    AwsAuth,
+    Capture,
+    Inject,
+    OAuth2Client,
+    RateLimit,
+    TlsIdentity,
+    UpgradeRule,
+    UsageLimits,
+)
+from nono.policy.schema.routes import (
+    CaptureEntry,
+    CustomCredential,
+    DefaultEntry,
+    PolicyEntry,
+    ProxyEntry,
+    RateLimitEntry,
+    RuleEntry,
+)
+from nono.policy.services.credential_service import CredentialService, resolve_services
+from nono.policy.services.custom_credential import problems_of
+
+Resolve = Callable[..., Resolved]
+
+PLACES = Places("/home/ada", "/w", "/w", {"HOME": "/home/ada"})
+CUSTOM = CustomCredential(upstream="https://api.corp.example/v2/", credential_key="corp_key")
+
+
+def services(*names: str, **custom: CustomCredential) -> dict[str, CredentialService]:
+    built_in = shipped.network_policy().services
+    found = resolve_services([(name, "--credential") for name in names], custom, built_in, PLACES)
+    return {service.name: service for service in found}
+
+
+@pytest.mark.parametrize(
+    ("name", "variable", "base_url", "header"),
+    [
+        ("openai", "OPENAI_API_KEY", "OPENAI_BASE_URL", "Authorization"),
+        ("anthropic", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "x-api-key"),
+        ("gemini", "GEMINI_API_KEY", "GEMINI_BASE_URL", "x-goog-api-key"),
+        ("gemini", "GOOGLE_API_KEY", "GEMINI_BASE_URL", "x-goog-api-key"),
+        ("google-ai", "GOOGLE_API_KEY", "GOOGLE_AI_BASE_URL", "x-goog-api-key"),
+        ("github", "GH_TOKEN", "GITHUB_BASE_URL", "Authorization"),
+        ("gitlab", "GITLAB_TOKEN", "GITLAB_BASE_URL", "Authorization"),
+    ],
+)
+def test_a_built_in_service_sets_the_variables_sdks_read(
+    name: str, variable: str, base_url: str, header: str
+) -> None:
+    service = services(name)[name]
+    assert variable in service.env_vars
+    assert base_url in service.base_url_env_vars
+    assert service.inject.header == header
+
+
+def test_every_built_in_variable_is_a_valid_destination() -> None:
+    for name in shipped.network_policy().services:
+        service = services(name)[name]
+        assert all(v.replace("_", "").isalnum() for v in (*service.env_vars, *service.base_url_env_vars))
+
+
+def test_an_unknown_service_names_the_available_ones_and_the_nearest() -> None:
+    with pytest.raises(ConfigError) as error:
+        services("opnai")
+    assert "Unknown credential service 'opnai'. Available: [anthropic, gemini" in error.value.message
+    assert error.value.hint == "did you mean 'openai'?"
+
+
+def test_a_custom_service_has_derived_variables_and_format() -> None:
+    service = services("corp", corp=CUSTOM)["corp"]
+    assert (service.env_vars, service.base_url_env_vars) == (("CORP_KEY",), ("CORP_BASE_URL",))
+    assert service.inject.format == "Bearer {}"
+    assert str(service.upstream) == "https://api.corp.example/v2"
+
+
+def test_another_header_takes_the_bare_key() -> None:
+    custom = CustomCredential("https://x.example", "env://CORP_KEY", inject_header="X-Key")
+    service = services("corp", corp=custom)["corp"]
+    assert (service.inject.format, service.env_vars) == ("{}", ("CORP_KEY",))
+    assert service.source_variables == ("CORP_KEY",)
+
+
+def test_a_profiles_entry_replaces_the_built_in_service() -> None:
+    assert services("openai", openai=CUSTOM)["openai"].upstream.host == "api.corp.example"
+
+
+def test_a_tls_ca_is_expanded() -> None:
+    custom = CustomCredential("https://x.example", "corp", tls_ca="$HOME/ca.pem")
+    assert services("corp", corp=custom)["corp"].tls.ca == "/home/ada/ca.pem"
+
+
+def test_two_services_may_not_share_a_variable() -> None:
+    assert len(services("openai", "anthropic", "openai")) == 2
+    with pytest.raises(ConfigError, match="both set"):
+        services("gemini", "google-ai")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://x.example",
+        "https://x.example:8443/v1",
+        "http://localhost:1",
+        "http://127.0.0.1:1",
+        "http://[::1]:1",
+    ],
+)
+def test_an_upstream_is_https_or_loopback(url: str) -> None:
+    assert str(parse_upstream(url)) == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://x.example", "http://10.0.0.1", "http://0.0.0.0", "ftp://x.example", "x.example", ""),
+        *(
+            "https://",
+            "https://u@x.example",
+            "https://x.example?q",
+            "https://x.example/#f",
+            "https://x.example/../a",
+        ),
+        *("https://*x.example", "http://*.x.example", "https://*.10.0.0.1", "https://*", "https://x//y"),
+        *("https://a.*.example", "https://x.example:0", "https://x.example/%2e", "https://x.example/a b"),
+    ],
+)
+def test_another_upstream_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        parse_upstream(url)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("upstream", "http://x.example"),
+        ("inject_header", "X Key"),
+        ("credential_format", "Bearer"),
+        ("credential_format", "a{}\r\nX: {}"),
+        ("credential_key", "a b"),
+        ("env_var", "LD_PRELOAD"),
+        ("env_var", "GOOGLE-AI"),
+        ("base_url_env_var", "PATH"),
+    ],
+)
+def test_a_mistake_in_a_custom_service_names_its_field(field: str, value: str) -> None:
+    good = {"upstream": "https://x.example", "credential_key": "corp", "env_var": "CORP"}
+    assert not list(problems_of("corp", CustomCredential(**good)))  # type: ignore[arg-type]  # all are strings
+    bad = CustomCredential(**{**good, field: value})  # type: ignore[arg-type]  # as above
+    assert [name for name, _ in problems_of("corp", bad)] == [field]
+
+
+def test_a_reference_that_names_no_variable_needs_env_var() -> None:
+    assert [f for f, _ in problems_of("c", CustomCredential("https://x.example", "op://v/i/f"))] == [
+        "env_var"
+    ]
+
+
+# Where a key comes from and where it stands
+
+
+def problem_fields(**fields: object) -> list[str]:
+    custom = CustomCredential(**{"upstream": "https://x.example", **fields})  # type: ignore[arg-type]  # fields vary
+    return [field for field, _ in problems_of("corp", custom)]
+
+
+AUTH = OAuth2Client("https://id.example/token", "id", "env://CLIENT_SECRET")
+
+
+@pytest.mark.parametrize(
+    "source", [{"credential_key": "corp"}, {"auth": AUTH}, {"aws_auth": AwsAuth(None, "eu-west-1", "s3")}]
+)
+def test_a_key_has_exactly_one_source(source: dict[str, object]) -> None:
+    assert problem_fields(**source) == []
+    assert problem_fields() == ["credential_key"]
+    assert len(problem_fields(**{"credential_key": "corp", "auth": AUTH} | source)) == 1
+
+
+def test_a_service_of_client_credentials_has_no_variable_of_its_own() -> None:
+    service = services("corp", corp=CustomCredential("https://x.example", auth=AUTH))["corp"]
+    assert (service.env_vars, service.credential_key, service.oauth2) == ((), "", AUTH)
+    assert service.references == ("id", "env://CLIENT_SECRET")
+    assert service.source_variables == ("CLIENT_SECRET",)
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"auth": AUTH._replace(token_url="http://id.example")}, "auth.token_url"),
+        ({"auth": AUTH._replace(token_url="https://*.example")}, "auth.token_url"),
+        ({"auth": AUTH._replace(client_id="")}, "auth.client_id"),
+        ({"auth": AUTH._replace(scope="a\nb")}, "auth.scope"),
+        ({"aws_auth": AwsAuth("a b", None, None)}, "aws_auth.profile"),
+        ({"aws_auth": AwsAuth(None, "EU", None)}, "aws_auth.region"),
+        ({"credential_key": "cmd://a/b", "env_var": "X"}, "credential_key"),
+        ({"credential_key": "op://v/i/f"}, "env_var"),
+        ({"credential_key": "cmd://x"}, "env_var"),
+        ({"credential_key": "corp", "inject_mode": "url_path"}, "path_pattern"),
+        ({"credential_key": "corp", "inject_mode": "query_param"}, "query_param_name"),
+        ({"credential_key": "corp", "path_pattern": "/bot"}, "path_pattern"),
+        ({"credential_key": "corp", "path_pattern": "/{}/{}"}, "path_pattern"),
+        ({"credential_key": "corp", "path_pattern": "/{}?x"}, "path_pattern"),
+        ({"credential_key": "corp", "path_replacement": "x"}, "path_replacement"),
+        ({"credential_key": "corp", "query_param_name": "a=b"}, "query_param_name"),
+        ({"credential_key": "corp", "proxy": ProxyEntry(inject_mode="url_path")}, "proxy.path_pattern"),
+        ({"credential_key": "corp", "proxy": ProxyEntry(inject_header="a b")}, "proxy.inject_header"),
+        ({"credential_key": "corp", "proxy": ProxyEntry(credential_format="x")}, "proxy.credential_format"),
+        ({"credential_key": "corp", "tls_client_cert": "/c"}, "tls_client_key"),
+        ({"credential_key": "corp", "tls_client_key": "/k"}, "tls_client_cert"),
+        ({"credential_key": "corp", "rate_limit": RateLimitEntry(-1)}, "rate_limit.requests_per_minute"),
+        ({"credential_key": "corp", "rate_limit": RateLimitEntry(inf)}, "rate_limit.requests_per_minute"),
+        ({"credential_key": "corp", "rate_limit": RateLimitEntry(nan)}, "rate_limit.requests_per_minute"),
+        ({"credential_key": "corp", "rate_limit": RateLimitEntry(1, -1)}, "rate_limit.burst"),
+        ({"credential_key": "corp", "rate_limit": RateLimitEntry(1, 1, nan)}, "rate_limit.max_delay_secs"),
+        ({"credential_key": "corp", "limits": UsageLimits(requests=-1)}, "limits.requests"),
+        ({"credential_key": "corp", "upgrades": (UpgradeRule("/a*?"),)}, "upgrades.0.path"),
+        ({"credential_key": "corp", "upgrades": (UpgradeRule("/a/../b"),)}, "upgrades.0.path"),
+        ({"credential_key": "corp", "endpoint_rules": (RuleEntry("GET", "x"),)}, "endpoint_rules.0"),
+        (
+            {"credential_key": "corp", "endpoint_policy": PolicyEntry(deny=(RuleEntry("*", "/a**"),))},
+            "endpoint_policy.deny.0",
+        ),
+        (
+            {"credential_key": "corp", "endpoint_policy": PolicyEntry(DefaultEntry("deny", None, 0))},
+            "endpoint_policy.default.timeout_secs",
+        ),
+        (
+            {"upstream": "https://*.x.example", "credential_key": "c", "base_url_env_var": "B"},
+            "base_url_env_var",
+        ),
+    ],
+)
+def test_each_mistake_names_its_field_and_no_other(fields: dict[str, object], problem: str) -> None:
+    assert problem_fields(**fields) == [problem]
+
+
+def test_an_entry_that_uses_every_field_is_accepted() -> None:
+    fields = {
+        "credential_key": "corp",
+        "inject_mode": "url_path",
+        "path_pattern": "/bot{}/",
+        "proxy": ProxyEntry(inject_mode="query_param", query_param_name="key"),
+        "tls_client_cert": "/c",
+        "tls_client_key": "/k",
+        "rate_limit": RateLimitEntry(10, 2, 1.5),
+        "limits": UsageLimits(1, 2, 3),
+        "upgrades": (UpgradeRule("/v1/realtime"),),
+        "endpoint_policy": PolicyEntry("allow", deny=(RuleEntry("*", "/admin/**", None, "no", 5),)),
+    }
+    assert problem_fields(**fields) == []
+    service = services("corp", corp=CustomCredential("https://x.example", **fields))["corp"]  # type: ignore[arg-type]  # fields vary
+    assert service.rate_limit == RateLimit(10, 2, 1.5)
+    assert service.tls == TlsIdentity(None, "/c", "/k")
+    assert service.source_files == ("/k",)
+    assert (service.limits, service.tripwire) == (UsageLimits(1, 2, 3), True)
+    assert service.endpoints.judge("GET", "/admin/x").reason == "no"
+    assert service.endpoints.is_explicit
+
+
+def test_what_the_command_sends_falls_back_to_what_goes_upstream_field_by_field() -> None:
+    custom = CustomCredential(
+        "https://x.example",
+        "corp",
+        inject_mode="url_path",
+        path_pattern="/bot{}/",
+        path_replacement="/real{}/",
+        proxy=ProxyEntry(inject_mode="header", inject_header="X-Key"),
+    )
+    service = services("corp", corp=custom)["corp"]
+    assert service.inject == Inject("url_path", "Authorization", "Bearer {}", "/bot{}/", "/real{}/")
+    assert service.accept == Inject("header", "X-Key", "{}", "/bot{}/", "/real{}/")
+    alike = services("corp", corp=custom._replace(proxy=None))["corp"]
+    assert alike.accept == alike.inject
+
+
+def test_a_path_is_replaced_by_itself_unless_something_else_is_said() -> None:
+    custom = CustomCredential("https://x.example", "corp", inject_mode="url_path", path_pattern="/bot{}/")
+    assert services("corp", corp=custom)["corp"].inject.path_replacement == "/bot{}/"
+
+
+def test_a_wildcard_upstream_has_no_route_of_its_own() -> None:
+    service = services("corp", corp=CustomCredential("https://*.x.example", "corp"))["corp"]
+    assert service.base_url_env_vars == ()
+    covered = [("a.x.example", 443), ("a.b.x.example", 443)]
+    other = [("x.example", 443), ("a.x.example", 8443), ("ax.example", 443)]
+    assert all(service.upstream.covers(*each) for each in covered)
+    assert not any(service.upstream.covers(*each) for each in other)
+
+
+def test_a_command_is_looked_up_by_its_name() -> None:
+    custom = CustomCredential("https://x.example", "cmd://token", env_var="CORP")
+    capture = CaptureEntry(("/opt/get-token", "x"), timeout_secs=9, ttl_secs=0)
+    found = resolve_services([("corp", "")], {"corp": custom}, {}, PLACES, {"token": capture})
+    assert found[0].capture == Capture("token", ("/opt/get-token", "x"), 9, 0)
+    with pytest.raises(ConfigError, match="cmd://token has no entry in credential_capture"):
+        resolve_services([("corp", "")], {"corp": custom}, {}, PLACES)
+
+
+# --allow-endpoint
+
+
+def test_a_rule_of_the_command_line_joins_those_of_the_profile() -> None:
+    custom = CustomCredential("https://x.example", "corp", endpoint_rules=(RuleEntry("GET", "/a"),))
+    rule = EndpointRule("POST", "/b")
+    (service,) = resolve_services([("corp", "")], {"corp": custom}, {}, PLACES, {}, [("corp", rule)])
+    decisions = [service.endpoints.judge(*asked).decision for asked in (("GET", "/a"), ("POST", "/b"))]
+    assert decisions == ["allow", "allow"]
+    assert service.endpoints.judge("GET", "/b").decision == "deny"
+    alone = services("corp", corp=custom._replace(endpoint_rules=()))["corp"]
+    assert alone.endpoints.allows_all
+
+
+def test_an_explicit_policy_is_not_widened_and_that_is_said(run: Resolve) -> None:
+    custom = CustomCredential("https://x.example", "corp", endpoint_policy=PolicyEntry())
+    network = Network(custom_credentials={"corp": custom}, credentials=("corp",))
+    resolved = run(Profile(network=network), allow_endpoint=("corp:GET:/a",))
+    assert resolved.services[0].endpoints.judge("GET", "/a").decision == "deny"
+    assert any("--allow-endpoint corp:GET:/a changes nothing" in text for text in resolved.warnings)
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ({"allow_endpoint": ("openai:GET:/a",)}, "needs a credential service"),
+        (
+            {"credential": ("github",), "allow_endpoint": ("openai:GET:/a",)},
+            "service 'openai' not found in active credentials",
+        ),
+        *(
+            ({"credential": ("openai",), "allow_endpoint": (text,)}, "expected SERVICE:METHOD:/path")
+            for text in ("openai", "openai:GET", "openai::/a", ":GET:/a", "openai:GET:")
+        ),
+        ({"credential": ("openai",), "allow_endpoint": ("openai:GET:a",)}, "must start with '/'"),
+        ({"credential": ("openai",), "allow_endpoint": ("openai:G T:/a",)}, "is not a method"),
+        ({"credential": ("openai",), "allow_endpoint": ("openai:GET:/a//b",)}, "empty segment"),
+    ],
+)
+def test_an_endpoint_that_cannot_be_meant_is_refused(
+    run: Resolve, flags: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        run(**flags)
+
+
+def test_a_path_with_a_colon_is_one_path(run: Resolve) -> None:
+    (service,) = run(credential=("openai",), allow_endpoint=("openai:POST:/v1/m:run",)).services
+    assert service.endpoints.judge("POST", "/v1/m:run").decision == "allow"
+
+
+def test_a_rule_beside_the_base_path_is_warned_about(run: Resolve) -> None:
+    beside = run(credential=("openai",), allow_endpoint=("openai:POST:/chat/completions",)).warnings
+    assert any("did you mean /v1/chat/completions?" in text for text in beside)
+    below = run(credential=("openai",), allow_endpoint=("openai:*:/v1/chat", "openai:*:/**/x")).warnings
+    assert not any("did you mean" in text for text in below)
+
+
+# What the command could reach
+
+
+def key_in(run: Resolve, custom: CustomCredential, **flags: object) -> Resolved:
+    network = Network(custom_credentials={"corp": custom}, credentials=("corp",))
+    capture = {"token": CaptureEntry(("/home/ada/work/token.sh",))}
+    return run(Profile(network=network, credential_capture=capture), **flags)
+
+
+@pytest.mark.parametrize(
+    "custom",
+    [
+        CustomCredential("https://x.example", "file:///home/ada/work/key", env_var="CORP"),
+        CustomCredential("https://x.example", auth=AUTH._replace(client_secret="file:///home/ada/work/key")),
+        CustomCredential("https://x.example", "corp", tls_client_cert="/c", tls_client_key="./key"),
+    ],
+    ids=["key", "client secret", "client certificate"],
+)
+def test_a_file_with_a_key_may_not_lie_in_the_grants(run: Resolve, custom: CustomCredential) -> None:
+    key_in(run, custom)
+    with pytest.raises(ConfigError, match="its key lies in"):
+        key_in(run, custom, read=("/home/ada/work",))
+
+
+def test_a_program_that_fetches_a_key_may_not_be_writable(run: Resolve) -> None:
+    custom = CustomCredential("https://x.example", "cmd://token", env_var="CORP")
+    key_in(run, custom, read=("/home/ada/work",))
+    with pytest.raises(ConfigError, match="runs outside the sandbox to fetch its key"):
+        key_in(run, custom, allow=("/home/ada/work",))
+
+
+@pytest.mark.parametrize("variable", ["OPENAI_API_KEY", "OPENAI_BASE_URL"])
+def test_a_variable_holds_a_phantom_or_a_key_and_not_both(run: Resolve, variable: str) -> None:
+    run(env_credential_map=(("other", variable),))
+    with pytest.raises(ConfigError, match="keeps from the command"):
+        run(credential=("openai",), env_credential_map=(("other", variable),))

@@ -1,0 +1,79 @@
+"""The disk, and what a spelling on it names."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.path_expansion import canonical_as_far, inside, parent_resolved, target
+
+FS = HostFilesystem()
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path.resolve()
+    (root / "real").mkdir()
+    (root / "real/file").touch()
+    (root / "link").symlink_to(root / "real")
+    (root / "dangling").symlink_to(root / "gone")
+    (root / "loop").symlink_to(root / "loop")
+    return root
+
+
+def test_canonical_follows_links_and_refuses_what_is_not_there(tree: Path) -> None:
+    assert FS.canonical(f"{tree}/link/../link/file") == f"{tree}/real/file"
+    for missing in ("gone", "dangling", "loop", "real/file/x", "nul\0"):
+        assert FS.canonical(f"{tree}/{missing}") is None
+        assert FS.kind(f"{tree}/{missing}") is None
+
+
+def test_each_kind_is_told_apart(tree: Path) -> None:
+    os.mkfifo(tree / "fifo")
+    with socket.socket(socket.AF_UNIX) as listener:
+        previous = os.getcwd()
+        os.chdir(tree)  # the path of a socket has room for 107 bytes
+        try:
+            listener.bind("socket")
+        finally:
+            os.chdir(previous)
+    assert [FS.kind(f"{tree}/{name}") for name in ("link", "real/file", "socket", "fifo")] == [
+        *("dir", "file", "socket", "other")
+    ]
+    assert FS.kind("/dev/null") == "device"
+
+
+def test_a_missing_path_is_canonical_as_far_as_it_exists(tree: Path) -> None:
+    assert canonical_as_far(f"{tree}/link/a/../b", FS) == f"{tree}/real/b"
+    assert canonical_as_far(f"{tree}/dangling", FS) == f"{tree}/dangling"
+    assert canonical_as_far("//", FS) == "/"
+
+
+def test_a_link_has_a_name_apart_from_its_target(tree: Path) -> None:
+    assert parent_resolved(f"{tree}/link/", FS) == f"{tree}/link"
+    assert parent_resolved(f"{tree}/link/file", FS) == f"{tree}/real/file"
+    assert parent_resolved(f"{tree}/link/.", FS) == f"{tree}/real"
+
+
+def test_magic_links_out_of_proc_self_are_followed() -> None:
+    assert target("/proc/self/status", FS) == "/proc/self/status"
+    assert target("/proc/self/../self", FS) == "/proc/self"
+    assert target("/proc/self/root", FS) == "/"
+    assert target("/proc/self/root/etc", FS) == "/etc"
+    assert target("/proc/self/cwd", FS) == os.getcwd()
+    assert target("/dev/stdin", FS) == "/dev/stdin"
+
+
+SEGMENTS = st.lists(st.sampled_from(["a", "b", "ab"]), min_size=1, max_size=4)
+
+
+@given(SEGMENTS, SEGMENTS)
+def test_inside_compares_components(path: list[str], root: list[str]) -> None:
+    assert inside("/" + "/".join(path), "/" + "/".join(root)) == (path[: len(root)] == root)
+    assert inside("/" + "/".join(path), "/")

@@ -1,0 +1,46 @@
+"""nono.policy.path_expansion: what the variables of a profile's paths stand for."""
+
+from __future__ import annotations
+
+import pytest
+
+from nono.policy.path_expansion import Places, UnsetVariableError
+
+HOME, WORK = "/home/ada", "/home/ada/work"
+
+
+def places(**environ: str) -> Places:
+    return Places(HOME, WORK, WORK, {"HOME": HOME, **environ}, 1000)
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("~", HOME),
+        ("~/x", f"{HOME}/x"),
+        ("$HOME/x", f"{HOME}/x"),
+        ("$WORKDIR/x", f"{WORK}/x"),
+        ("x", f"{WORK}/x"),
+        ("/run/user/$UID", "/run/user/1000"),
+        ("$XDG_STATE_HOME", f"{HOME}/.local/state"),
+        ("$NONO_CONFIG", f"{HOME}/.config/nono"),
+        ("$NONO_PACKAGES", f"{HOME}/.config/nono/packages"),
+        ("$TMPDIR", "/tmp"),
+        ("/a$", "/a$"),
+        ("/${HOME}", "/${HOME}"),
+    ],
+)
+def test_a_path_is_expanded_name_by_name(text: str, path: str) -> None:
+    assert places().of_profile(text) == path
+
+
+@pytest.mark.parametrize("name", ["HOME", "WORKDIR", "UID", "NONO_CONFIG", "NONO_PACKAGES"])
+def test_the_environment_redirects_no_name_of_nonos_own(name: str) -> None:
+    plain = places().of_profile(f"${name}/x")
+    assert Places(HOME, WORK, WORK, {"HOME": HOME, name: "/"}, 1000).of_profile(f"${name}/x") == plain
+
+
+def test_a_name_is_read_as_a_whole() -> None:
+    assert places(HOMEX="/elsewhere").of_profile("$HOMEX") == "/elsewhere"
+    with pytest.raises(UnsetVariableError):
+        places().of_profile("$HOMEX")
