@@ -1,1 +1,8 @@
-"""Where real secrets are read, and the only place where their values are seen."""
+"""Where secrets are read; no other package may.
+
+`load` reads the credential of each service of a run through `resolver` and the `sources`, and makes a
+phantom for it. `values` has what a credential is, without I/O. `oauth2`, `aws`, `capture` and `logins`
+are credentials that are renewed; `renewal` and `single_flight` fetch for them. `helpers` runs other
+programs, `store` is the embedded store, `mask` takes secrets out of what is recorded. A new source goes
+to `sources` and is named in `values.reference`.
+"""

@@ -7,26 +7,26 @@ from typing import TYPE_CHECKING
 
 from nono.audit.event import Event
 from nono.audit.redact import USUAL, Redaction
-from nono.credentials import broker
-from nono.credentials.credential import Credential
-from nono.credentials.errors import CredentialNotFound, CredentialUnavailable
-from nono.credentials.injection import injection_of
-from nono.credentials.leak import leak_watcher, unwatched_warning
+from nono.credentials import resolver
 from nono.credentials.phantom import Phantom, make_phantom
-from nono.credentials.reference import (
+from nono.credentials.static import StaticCredential
+from nono.credentials.values.credential import Credential
+from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
+from nono.credentials.values.injection import injection_of
+from nono.credentials.values.reference import (
     CredentialReference,
     EnvironmentReference,
     StoredReference,
     parse_reference,
 )
-from nono.credentials.static import StaticCredential
+from nono.credentials.values.tripwire import leak_watcher, unwatched_warning
 from nono.named_tuple import NamedTuple
 from nono.policy.schema.route_rules import AwsAuth, Capture, OAuth2Client
 from nono.policy.services.credential_service import CredentialService
 from nono.secret import Secret
 
 if TYPE_CHECKING:
-    from nono.credentials.oauth2 import Post
+    from nono.credentials.oauth2.credential import Post
 
 
 class Loaded(NamedTuple):
@@ -84,7 +84,7 @@ class Loader(NamedTuple):
         match service.oauth2 or service.aws or service.capture:
             # Each imported where it is asked for: few runs have one.
             case OAuth2Client() as client:
-                from nono.credentials.oauth2 import OAuth2Credential
+                from nono.credentials.oauth2.credential import OAuth2Credential
 
                 client_id, secret = (self._read(reference, warnings) for reference in references)
                 return OAuth2Credential(
@@ -97,11 +97,11 @@ class Loader(NamedTuple):
                     inject=service.inject,
                 )
             case AwsAuth() as auth:
-                from nono.credentials.aws import AwsCredential
+                from nono.credentials.aws.credential import AwsCredential
 
                 return AwsCredential(auth)
             case Capture() as capture:
-                from nono.credentials.capture import CommandCapture
+                from nono.credentials.capture.credential import CommandCapture
 
                 return CommandCapture(
                     capture,
@@ -115,7 +115,7 @@ class Loader(NamedTuple):
                 return _static(service, self._read(references[0], warnings), warnings)
 
     def _read(self, reference: CredentialReference, warnings: list[str]) -> Secret:
-        return broker.read(reference, self.environ, warnings.append)
+        return resolver.read(reference, self.environ, warnings.append)
 
     def _mix_up(self, service: CredentialService, references: list[CredentialReference]) -> str | None:
         """The obvious mix-up, if it is one: the credential is there, in the other of the two usual places."""
@@ -131,7 +131,7 @@ class Loader(NamedTuple):
                         f"printenv {variable} | nono credential set {name}"
                     )
             case [EnvironmentReference(name)]:
-                kept_in = broker.where(service.name, self.environ)
+                kept_in = resolver.where(service.name, self.environ)
                 if kept_in is not None:
                     return (
                         f"a credential '{service.name}' is stored ({kept_in}), but this service uses "

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from nono.credentials.credential import Credential
-from nono.credentials.leak import leak_watcher
 from nono.credentials.phantom import Phantom, SessionToken
+from nono.credentials.values.credential import Credential
+from nono.credentials.values.tripwire import leak_watcher
 
 
 def mask_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-from nono.credentials.shapes import GENERIC, SHAPES
+from nono.credentials.values.shapes import GENERIC, SHAPES
 from nono.named_tuple import NamedTuple
 from nono.secret import Secret
 

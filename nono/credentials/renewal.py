@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-from nono.credentials.errors import CredentialUnavailable
+from nono.credentials.values.errors import CredentialUnavailable
 from nono.named_tuple import NamedTuple
 
 FIRST_DELAY_S = 1.0  # after one failure; doubled by each further one

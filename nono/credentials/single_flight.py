@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from nono.credentials.errors import CredentialUnavailable
+from nono.credentials.values.errors import CredentialUnavailable
 
 
 @dataclass(slots=True, eq=False)

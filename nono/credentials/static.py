@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nono.credentials.credential import Injection, LeakWatcher, RequestFacts
+from nono.credentials.values.credential import Injection, LeakWatcher, RequestFacts
 from nono.named_tuple import NamedTuple
 
 

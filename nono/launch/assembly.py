@@ -202,8 +202,8 @@ def _check_helper(service: CredentialService, resolved: Resolved, environ: Mappi
     if service.capture is None:
         return
     # Imported here: few runs have one.
-    from nono.credentials.errors import CredentialUnavailable
-    from nono.credentials.program import find_program
+    from nono.credentials.helpers.program import find_program
+    from nono.credentials.values.errors import CredentialUnavailable
     from nono.policy.host_filesystem import HostFilesystem
     from nono.policy.services import key_reach
 

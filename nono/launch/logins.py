@@ -12,7 +12,7 @@ from nono.proxy.login_table import NO_LOGINS, LoginTable
 from nono.proxy.route import Origin, Route
 
 if TYPE_CHECKING:
-    from nono.credentials.login_tokens import LoginTokens
+    from nono.credentials.logins.tokens import LoginTokens
     from nono.policy.services.oauth_routes import OAuthRoute
 
 
@@ -30,8 +30,8 @@ def load_logins(routes: Sequence[OAuthRoute], environ: Mapping[str, str]) -> Log
     if not routes:
         return Logins()
     # Imported here, as below: few runs have one.
-    from nono.credentials.login_store import LoginStore
-    from nono.credentials.login_tokens import LoginTokens, ProviderLogin
+    from nono.credentials.logins.token_store import LoginStore
+    from nono.credentials.logins.tokens import LoginTokens, ProviderLogin
 
     tokens = LoginTokens(LoginStore(environ))
     of_provider: dict[str, list[OAuthRoute]] = {}
@@ -49,7 +49,7 @@ def load_logins(routes: Sequence[OAuthRoute], environ: Mapping[str, str]) -> Log
 
 
 def _route(route: OAuthRoute, tokens: LoginTokens) -> Route:
-    from nono.credentials.login_tokens import Consumer, LoginCredential
+    from nono.credentials.logins.tokens import Consumer, LoginCredential
 
     upstream = route.upstream
     login = LoginCredential(tokens, Consumer(route.consumer, str(upstream)))

@@ -218,7 +218,7 @@ def _handed_out(resolved: Resolved, environ: Mapping[str, str], warn: Warn) -> M
     if not resolved.env_credentials:
         return {}
     # Imported here: few runs hand out a credential.
-    from nono.credentials.handed_out import read_handed_out
+    from nono.credentials.env_credentials import read_handed_out
 
     return read_handed_out(resolved.env_credentials, environ, warn)
 

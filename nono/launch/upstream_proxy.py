@@ -25,12 +25,12 @@ def chain_of(
     authorization = None
     if behind.auth is not None:
         # As above: few have one with a password.
-        from nono.credentials import broker
-        from nono.credentials.proxy_authorization import ProxyAuthorization
-        from nono.credentials.reference import parse_reference
+        from nono.credentials import resolver
+        from nono.credentials.values.proxy_authorization import ProxyAuthorization
+        from nono.credentials.values.reference import parse_reference
 
         try:
-            authorization = ProxyAuthorization(broker.read(parse_reference(behind.auth), environ, warn))
+            authorization = ProxyAuthorization(resolver.read(parse_reference(behind.auth), environ, warn))
         except CredentialError as error:
             message = f"the password of the upstream proxy {behind.host}:{behind.port}: {error.message}"
             raise CredentialError(message, hint=error.hint) from None

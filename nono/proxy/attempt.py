@@ -12,8 +12,8 @@ from contextlib import contextmanager
 
 import anyio
 
-from nono.credentials.credential import Injection
-from nono.credentials.errors import RequestUnfit
+from nono.credentials.values.credential import Injection
+from nono.credentials.values.errors import RequestUnfit
 from nono.errors import CredentialError
 from nono.proxy import recording, refusal
 from nono.proxy.engine import Engine

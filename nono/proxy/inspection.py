@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from nono.credentials.credential import LeakWatcher
+from nono.credentials.values.credential import LeakWatcher
 from nono.named_tuple import NamedTuple
 from nono.proxy.message import Header, ResponseHead
 from nono.proxy.response_filter import BodyFilter, Tap, clean_head, filtered, masked

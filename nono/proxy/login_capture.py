@@ -6,9 +6,9 @@ from http import HTTPStatus
 
 import anyio
 
-from nono.credentials.credential import Injection, LeakWatcher, Outgoing
-from nono.credentials.login_answer import examine, holds_secret
-from nono.credentials.login_request import LoginRefusedError
+from nono.credentials.logins.answer import examine, holds_secret
+from nono.credentials.logins.request import LoginRefusedError
+from nono.credentials.values.credential import Injection, LeakWatcher, Outgoing
 from nono.errors import CredentialError
 from nono.proxy import refusal, rewrite
 from nono.proxy.attempt import WRITING_ERRORS, Attempt

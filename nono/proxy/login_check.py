@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from urllib.parse import unquote_plus
 
-from nono.credentials.login_phantom import MARK, PhantomError, nonces_in_field
-from nono.credentials.login_tokens import LoginCredential
+from nono.credentials.logins.phantom import MARK, PhantomError, nonces_in_field
+from nono.credentials.logins.tokens import LoginCredential
 from nono.proxy import phantom_check
 from nono.proxy.message import Header, end_to_end
 from nono.proxy.phantom_check import Presented, header_slots, missing

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nono.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
-    from nono.credentials.login_tokens import LoginCredential, ProviderLogin
+    from nono.credentials.logins.tokens import LoginCredential, ProviderLogin
     from nono.policy.services.oauth_routes import TokenEndpoint
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from urllib.parse import unquote, unquote_plus
 
-from nono.credentials.credential import Outgoing
-from nono.credentials.login_phantom import MARK
+from nono.credentials.logins.phantom import MARK
+from nono.credentials.values.credential import Outgoing
 from nono.named_tuple import NamedTuple
 from nono.policy.schema.route_rules import Inject
 from nono.policy.services import key_slot

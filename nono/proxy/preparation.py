@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 import anyio
 
 from nono.approval.request import Answer, Approver, EndpointRequest
-from nono.credentials.credential import Injection
-from nono.credentials.errors import CredentialNotFound, CredentialUnavailable
+from nono.credentials.values.credential import Injection
+from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
 from nono.errors import CredentialError
 from nono.named_tuple import NamedTuple
 from nono.policy.endpoints.policy import EndpointVerdict

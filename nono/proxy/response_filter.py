@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Protocol
 
-from nono.credentials.credential import LeakStream, LeakWatcher
+from nono.credentials.values.credential import LeakStream, LeakWatcher
 from nono.named_tuple import NamedTuple
 from nono.proxy.content_coding import Decoder, decoder
 from nono.proxy.message import Body, BodyKind, Header, MessageError, ResponseHead

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from nono.credentials.credential import Injection, Outgoing
+from nono.credentials.values.credential import Injection, Outgoing
 from nono.named_tuple import NamedTuple
 from nono.proxy.content_coding import accept_encoding
 from nono.proxy.message import (

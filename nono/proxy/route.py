@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from nono.credentials.credential import Credential
+from nono.credentials.values.credential import Credential
 from nono.named_tuple import NamedTuple
 from nono.policy.endpoints.policy import ALLOW_ALL, EndpointPolicy
 from nono.policy.hosts.hostname import ip_literal
@@ -23,7 +23,7 @@ from nono.policy.schema.route_rules import (
 from nono.proxy.login_table import NO_LOGINS, LoginTable
 
 if TYPE_CHECKING:
-    from nono.credentials.login_tokens import LoginCredential
+    from nono.credentials.logins.tokens import LoginCredential
 
 # The last two are GitLab's and Azure's.
 KEY_HEADERS = frozenset((b"authorization", b"x-api-key", b"x-goog-api-key", b"private-token", b"api-key"))

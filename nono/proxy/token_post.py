@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nono.audit.event import network
-from nono.credentials.credential import Header
+from nono.credentials.values.credential import Header
 
 if TYPE_CHECKING:
     from nono.proxy.engine import Engine

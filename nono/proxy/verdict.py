@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from nono.credentials.credential import Header, Outgoing, RequestFacts
+from nono.credentials.values.credential import Header, Outgoing, RequestFacts
 from nono.named_tuple import NamedTuple
 from nono.policy.endpoints.policy import EndpointVerdict
 from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity

@@ -82,21 +82,21 @@ def test_what_nono_stores_the_secret_service_tool_finds_and_the_other_way_round(
         UNLOCKED
         + f"""{PYTHON} '
 import os
-from nono.credentials import broker
+from nono.credentials import resolver
 from nono.secret import Secret
-print(broker.save("openai", Secret("from-nono"), os.environ))
+print(resolver.save("openai", Secret("from-nono"), os.environ))
 '
 secret-tool lookup service nono username openai; echo
 printf %s from-elsewhere | secret-tool store --label=x service other username me
 {PYTHON} '
 import os
-from nono.credentials import broker
+from nono.credentials import resolver
 from nono.secret import Secret
-print(broker.resolve_credential("openai", os.environ) == Secret("from-nono"))
-print(broker.resolve_credential("keyring://other/me", os.environ) == Secret("from-elsewhere"))
-print([entry.name for entry in broker.names(os.environ)], broker.where("openai", os.environ))
-print(broker.remove("openai", os.environ))
-print(broker.names(os.environ))
+print(resolver.resolve_credential("openai", os.environ) == Secret("from-nono"))
+print(resolver.resolve_credential("keyring://other/me", os.environ) == Secret("from-elsewhere"))
+print([entry.name for entry in resolver.names(os.environ)], resolver.where("openai", os.environ))
+print(resolver.remove("openai", os.environ))
+print(resolver.names(os.environ))
 '
 secret-tool lookup service nono username openai || echo gone
 """
@@ -119,9 +119,9 @@ def test_an_entry_of_another_implementation_with_a_further_attribute_is_read(in_
         + f"""printf %s real | secret-tool store --label=x service nono username openai target default
 {PYTHON} '
 import os
-from nono.credentials import broker
+from nono.credentials import resolver
 from nono.secret import Secret
-print(broker.resolve_credential("openai", os.environ) == Secret("real"))
+print(resolver.resolve_credential("openai", os.environ) == Secret("real"))
 '
 """
     )
@@ -131,9 +131,9 @@ print(broker.resolve_credential("openai", os.environ) == Secret("real"))
 def test_several_entries_of_one_name_are_refused_and_one_is_read(in_session: InSession) -> None:
     script = f"""{PYTHON} '
 import os
-from nono.credentials import broker
+from nono.credentials import resolver
 from nono.errors import CredentialError
-try: broker.resolve_credential("openai", os.environ); print("read")
+try: resolver.resolve_credential("openai", os.environ); print("read")
 except CredentialError as error: print(error)
 '
 """
@@ -156,10 +156,10 @@ def test_a_keyring_that_nobody_unlocks_leaves_the_value_in_the_embedded_store(
         STARTED_LOCKED
         + f"""{PYTHON} '
 import os
-from nono.credentials import broker
+from nono.credentials import resolver
 from nono.secret import Secret
-print(broker.save("openai", Secret("from-nono"), os.environ))
-print(broker.resolve_credential("openai", os.environ) == Secret("from-nono"))
+print(resolver.save("openai", Secret("from-nono"), os.environ))
+print(resolver.resolve_credential("openai", os.environ) == Secret("from-nono"))
 '
 """
     )
@@ -172,9 +172,9 @@ def test_without_a_session_bus_no_keyring_answers(in_session: InSession) -> None
         f"""unset DBUS_SESSION_BUS_ADDRESS
 {PYTHON} '
 import os
-from nono.credentials import broker
+from nono.credentials import resolver
 from nono.errors import CredentialError
-try: broker.resolve_credential("keyring://a/b", os.environ)
+try: resolver.resolve_credential("keyring://a/b", os.environ)
 except CredentialError as error: print(error)
 '
 """

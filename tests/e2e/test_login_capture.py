@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nono.credentials.login_phantom import MARK, nonce_of
+from nono.credentials.logins.phantom import MARK, nonce_of
 from support import login_client
 from support.client_run import PYTHON, Stage, stage
 from support.login_provider import CANARY, Running, login_provider

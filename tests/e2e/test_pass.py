@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from nono.credentials import broker
-from nono.credentials.errors import CredentialNotFound, CredentialUnavailable
+from nono.credentials import resolver
+from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
 from nono.secret import Secret
 
 CANARY = "c4n4ryC4N4RYc4n4ry0123456789"
@@ -70,16 +70,16 @@ def insert(environ: dict[str, str], entry: str, text: str) -> None:
 
 
 def test_the_first_line_of_an_entry_is_the_credential(environ: dict[str, str]) -> None:
-    assert broker.resolve_credential("pass://work/api", environ) == Secret(CANARY)
+    assert resolver.resolve_credential("pass://work/api", environ) == Secret(CANARY)
 
 
 def test_so_it_is_in_a_store_elsewhere(environ: dict[str, str]) -> None:
     (Path(environ["HOME"]) / ".password-store").rename(Path(environ["HOME"]) / "elsewhere")
     moved = environ | {"PASSWORD_STORE_DIR": environ["HOME"] + "/elsewhere"}
     try:
-        assert broker.resolve_credential("pass://work/api", moved) == Secret(CANARY)
+        assert resolver.resolve_credential("pass://work/api", moved) == Secret(CANARY)
         with pytest.raises(CredentialNotFound):
-            broker.resolve_credential("pass://work/api", environ)
+            resolver.resolve_credential("pass://work/api", environ)
     finally:
         (Path(environ["HOME"]) / "elsewhere").rename(Path(environ["HOME"]) / ".password-store")
 
@@ -87,17 +87,17 @@ def test_so_it_is_in_a_store_elsewhere(environ: dict[str, str]) -> None:
 @pytest.mark.parametrize("entry", ["absent", "work/absent", "api", "work", "work/empty"])
 def test_what_is_no_entry_with_a_first_line_is_not_found(environ: dict[str, str], entry: str) -> None:
     with pytest.raises(CredentialNotFound):
-        broker.resolve_credential(f"pass://{entry}", environ)
+        resolver.resolve_credential(f"pass://{entry}", environ)
 
 
 def test_an_entry_whose_key_is_not_there_is_locked(environ: dict[str, str]) -> None:
     with pytest.raises(CredentialUnavailable, match="is locked, or not signed in"):
-        broker.resolve_credential("pass://theirs/api", environ)
+        resolver.resolve_credential("pass://theirs/api", environ)
 
 
 def test_what_is_no_text_is_no_credential(environ: dict[str, str]) -> None:
     with pytest.raises(CredentialUnavailable, match="control characters"):
-        broker.resolve_credential("pass://binary", environ)
+        resolver.resolve_credential("pass://binary", environ)
 
 
 def test_a_gpg_in_the_working_directory_is_not_run(
@@ -108,7 +108,7 @@ def test_a_gpg_in_the_working_directory_is_not_run(
         (tmp_path / name).chmod(0o755)
     monkeypatch.chdir(tmp_path)
     planted = environ | {"PATH": f"{tmp_path}:.::{environ['PATH']}"}
-    assert broker.resolve_credential("pass://work/api", planted) == Secret(CANARY)
+    assert resolver.resolve_credential("pass://work/api", planted) == Secret(CANARY)
     assert not (tmp_path / "ran").exists()
 
 

@@ -43,8 +43,8 @@ _FLUCTUATING = (
 _KEPT = {
     "nono.audit.chain.Encoded": 2 * chain.MAX_KEPT,
     "nono.audit.event.Recurring": chain.MAX_KEPT,
-    "nono.credentials.credential.Outgoing": MAX_KEPT,
-    "nono.credentials.credential.RequestFacts": MAX_KEPT,
+    "nono.credentials.values.credential.Outgoing": MAX_KEPT,
+    "nono.credentials.values.credential.RequestFacts": MAX_KEPT,
     "nono.proxy.rewrite.RequestWriter": MAX_KEPT,
     "nono.proxy.rewrite._Unframed": MAX_KEPT,
     "nono.proxy.route.Origin": MAX_KEPT,

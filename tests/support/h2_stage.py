@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio
 import h2.settings
 
-from nono.credentials.credential import Credential
+from nono.credentials.values.credential import Credential
 from nono.proxy.alpn import HTTP1, HTTP2
 from nono.proxy.authority import SessionAuthority
 from nono.proxy.http2 import Http2Connection

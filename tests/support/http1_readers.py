@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, cast
 import h11
 from aiohttp import http_exceptions, http_parser
 
-from nono.credentials.credential import Outgoing
+from nono.credentials.values.credential import Outgoing
 from nono.policy.schema.route_rules import TlsIdentity
 from nono.proxy.message import (
     BodyKind,

@@ -14,7 +14,7 @@ import anyio
 
 from nono.approval.request import Approver
 from nono.audit.event import Event
-from nono.credentials.credential import (
+from nono.credentials.values.credential import (
     Credential,
     Injected,
     Injection,

@@ -18,12 +18,12 @@ from typing import Any
 
 from nono.audit.dedup import DedupRecorder
 from nono.audit.ledger import AuditLog
-from nono.credentials.credential import Credential
-from nono.credentials.injection import injection_of
-from nono.credentials.leak import leak_watcher
 from nono.credentials.mask import mask_of
 from nono.credentials.phantom import Phantom, make_phantom, make_session_token
 from nono.credentials.static import StaticCredential
+from nono.credentials.values.credential import Credential
+from nono.credentials.values.injection import injection_of
+from nono.credentials.values.tripwire import leak_watcher
 from nono.policy.schema.route_rules import AUTHORIZATION, RateLimit, TlsIdentity
 from nono.proxy.alpn import HTTP2
 from nono.proxy.authority import SessionAuthority

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from nono.cli import arguments
-from nono.credentials import broker
-from nono.credentials.login_store import LoginStore, StoredToken
-from nono.credentials.reference import check_name
+from nono.credentials import resolver
+from nono.credentials.logins.token_store import LoginStore, StoredToken
+from nono.credentials.values.reference import check_name
 from nono.errors import CredentialError
 from nono.printable import printable
 from nono.secret import Secret
@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _set(name: str, environ: Mapping[str, str]) -> int:
     check_name(name)
-    where = broker.save(name, _ask(name), environ)
+    where = resolver.save(name, _ask(name), environ)
     print(f"Stored '{name}' in {_place(where)}.")
     return 0
 
@@ -85,7 +85,7 @@ def _ask(name: str) -> Secret:
 
 
 def _list(environ: Mapping[str, str]) -> int:
-    stored = broker.names(environ)
+    stored = resolver.names(environ)
     if not stored:
         print("No credentials are stored. `nono credential set NAME` stores one.", file=sys.stderr)
     for entry in stored:
@@ -94,7 +94,7 @@ def _list(environ: Mapping[str, str]) -> int:
 
 
 def _remove(name: str, environ: Mapping[str, str]) -> int:
-    for where in broker.remove(name, environ):
+    for where in resolver.remove(name, environ):
         print(f"Removed '{name}' from {_place(where)}.")
     return 0
 
@@ -122,7 +122,7 @@ def _provider_of(token: StoredToken) -> str:
 
 def _test(name: str, environ: Mapping[str, str]) -> int:
     warnings: list[str] = []
-    broker.resolve_credential(name, environ, warn=warnings.append)
+    resolver.resolve_credential(name, environ, warn=warnings.append)
     for warning in warnings:
         print(f"  [nono] WARNING: {warning}", file=sys.stderr)
     print(f"'{name}' can be read.")
@@ -130,4 +130,4 @@ def _test(name: str, environ: Mapping[str, str]) -> int:
 
 
 def _place(where: str) -> str:
-    return f"the {where}" if where == broker.SYSTEM_KEYRING else f"{where} (mode 0600)"
+    return f"the {where}" if where == resolver.SYSTEM_KEYRING else f"{where} (mode 0600)"

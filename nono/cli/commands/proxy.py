@@ -15,8 +15,8 @@ from nono.cli.options import Given
 from nono.cli.parse import parse_proxy, proxy_parser
 from nono.cli.preferences import preferences, redaction
 from nono.cli.resolution import resolve_given
-from nono.credentials.content import text_problem
 from nono.credentials.phantom import SessionToken, make_session_token
+from nono.credentials.values.content import text_problem
 from nono.errors import ConfigError, NonoError, UsageError
 from nono.launch.assembly import config_of
 from nono.launch.standalone import Serving, serve_until_signal

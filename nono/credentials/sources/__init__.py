@@ -1,1 +1,1 @@
-"""One module per place a credential can come from."""
+"""Where a credential can be kept: one module a source."""

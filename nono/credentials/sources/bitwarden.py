@@ -6,10 +6,10 @@ import json
 import re
 from collections.abc import Mapping
 
-from nono.credentials.content import secret_from_text
-from nono.credentials.errors import CredentialNotFound, CredentialUnavailable
-from nono.credentials.reference import BitwardenReference
 from nono.credentials.sources.manager import Manager, ask, locked
+from nono.credentials.values.content import secret_from_text
+from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
+from nono.credentials.values.reference import BitwardenReference
 from nono.secret import Secret
 
 _BW = Manager(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nono.credentials.content import secret_from_text
-from nono.credentials.errors import CredentialNotFound
-from nono.credentials.reference import EnvironmentReference
+from nono.credentials.values.content import secret_from_text
+from nono.credentials.values.errors import CredentialNotFound
+from nono.credentials.values.reference import EnvironmentReference
 from nono.secret import Secret
 
 

@@ -6,9 +6,9 @@ import os
 import stat
 from collections.abc import Callable
 
-from nono.credentials.content import MAX_SECRET_BYTES, secret_from_bytes
-from nono.credentials.errors import CredentialNotFound, CredentialUnavailable
-from nono.credentials.reference import FileReference
+from nono.credentials.values.content import MAX_SECRET_BYTES, secret_from_bytes
+from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
+from nono.credentials.values.reference import FileReference
 from nono.regular_file import read_at_most
 from nono.secret import Secret
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from nono.credentials.content import decode_go_keyring, require_credential, secret_from_text
-from nono.credentials.errors import CredentialNotFound, CredentialUnavailable
-from nono.credentials.reference import KeyringReference
+from nono.credentials.values.content import decode_go_keyring, require_credential, secret_from_text
+from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
+from nono.credentials.values.reference import KeyringReference
 from nono.errors import NonoError
 from nono.secret import Secret
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nono.credentials.errors import CredentialNotFound, CredentialUnavailable
-from nono.credentials.helper_outcome import Failed, Succeeded, told
-from nono.credentials.program import find_program
+from nono.credentials.helpers.outcome import Failed, Succeeded, told
+from nono.credentials.helpers.program import find_program
+from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
 from nono.errors import CredentialError
 from nono.secret import Secret
 
@@ -34,7 +34,7 @@ def ask(manager: Manager, arguments: Sequence[str], shown: str, environ: Mapping
     CredentialNotFound: it knows no such entry. CredentialUnavailable: it is not there, locked, or fails.
     """
     # Imported here: a run whose credentials come from elsewhere needs neither subprocess nor an event loop.
-    from nono.credentials.command import helper_environment, run_helper_and_wait
+    from nono.credentials.helpers.command import helper_environment, run_helper_and_wait
 
     try:
         program = find_program(manager.program, environ)

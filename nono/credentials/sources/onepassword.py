@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from nono.credentials.content import secret_from_text
-from nono.credentials.reference import OnePasswordReference
 from nono.credentials.sources.manager import Manager, ask
+from nono.credentials.values.content import secret_from_text
+from nono.credentials.values.reference import OnePasswordReference
 from nono.secret import Secret
 
 _OP = Manager(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from nono.credentials.content import secret_from_text
-from nono.credentials.errors import CredentialNotFound
-from nono.credentials.reference import PassReference
 from nono.credentials.sources.manager import Manager, ask
+from nono.credentials.values.content import secret_from_text
+from nono.credentials.values.errors import CredentialNotFound
+from nono.credentials.values.reference import PassReference
 from nono.secret import Secret
 
 _PASS = Manager(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nono.credentials.errors import CredentialNotFound
-from nono.credentials.reference import StoredReference
-from nono.credentials.vault import Vault
+from nono.credentials.store.vault import Vault
+from nono.credentials.values.errors import CredentialNotFound
+from nono.credentials.values.reference import StoredReference
 from nono.secret import Secret
 
 

@@ -11,13 +11,13 @@ import anyio
 import pytest
 
 from nono.audit.event import Event
-from nono.credentials import broker
-from nono.credentials.aws import AwsCredential
-from nono.credentials.capture import CommandCapture
-from nono.credentials.credential import Header, Injection, Outgoing, RequestFacts
+from nono.credentials import resolver
+from nono.credentials.aws.credential import AwsCredential
+from nono.credentials.capture.credential import CommandCapture
 from nono.credentials.load import Loaded, LoadedService, Loader, Missing
-from nono.credentials.oauth2 import OAuth2Credential
+from nono.credentials.oauth2.credential import OAuth2Credential
 from nono.credentials.static import StaticCredential
+from nono.credentials.values.credential import Header, Injection, Outgoing, RequestFacts
 from nono.errors import CredentialError
 from nono.policy.hosts.upstream import Upstream
 from nono.policy.schema.route_rules import AuthMethod, AwsAuth, Capture, Inject, OAuth2Client
@@ -70,7 +70,7 @@ def injection(loaded: LoadedService) -> Injection:
 
 
 def test_a_service_whose_credential_is_there_gets_a_header_and_a_phantom(environ: dict[str, str]) -> None:
-    broker.save("openai", Secret("real"), environ)
+    resolver.save("openai", Secret("real"), environ)
     loaded, other = load([OPENAI, ANTHROPIC], environ | {"ANTHROPIC_API_KEY": "real too"})
     assert loaded.service == OPENAI
     assert injection(loaded).inject(REQUEST).headers == [(b"Authorization", b"Bearer real")]
@@ -177,7 +177,7 @@ def test_a_missing_variable_is_credential_not_found(environ: dict[str, str]) -> 
 
 
 def test_a_missing_variable_whose_service_is_stored_is_hinted_at(environ: dict[str, str]) -> None:
-    broker.save("anthropic", Secret("real"), environ)
+    resolver.save("anthropic", Secret("real"), environ)
     assert "credential 'anthropic' is stored" in (missing(ANTHROPIC, environ).hint or "")
 
 

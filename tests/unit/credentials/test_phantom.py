@@ -7,7 +7,7 @@ import re
 import pytest
 
 from nono.credentials.phantom import make_phantom, make_session_token
-from nono.credentials.shapes import looks_like_key
+from nono.credentials.values.shapes import looks_like_key
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 import anyio
 import pytest
 
-from nono.credentials.errors import CredentialUnavailable
 from nono.credentials.single_flight import SingleFlight
+from nono.credentials.values.errors import CredentialUnavailable
 
 
 class Work:

@@ -12,10 +12,10 @@ from urllib.parse import unquote
 import anyio
 import pytest
 
-from nono.credentials.credential import LeakWatcher
-from nono.credentials.injection import injection_of
-from nono.credentials.leak import leak_watcher
 from nono.credentials.static import StaticCredential
+from nono.credentials.values.credential import LeakWatcher
+from nono.credentials.values.injection import injection_of
+from nono.credentials.values.tripwire import leak_watcher
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule, EndpointVerdict
 from nono.policy.schema.route_rules import Inject
 from nono.proxy.dispatch import Dispatcher

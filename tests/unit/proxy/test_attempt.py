@@ -11,9 +11,9 @@ from typing import cast
 
 import pytest
 
-from nono.credentials.credential import Injected, LeakWatcher, Outgoing, RequestFacts
-from nono.credentials.errors import RequestUnfit
-from nono.credentials.leak import leak_watcher
+from nono.credentials.values.credential import Injected, LeakWatcher, Outgoing, RequestFacts
+from nono.credentials.values.errors import RequestUnfit
+from nono.credentials.values.tripwire import leak_watcher
 from nono.proxy.flow_record import FlowRecorder
 from nono.proxy.inspection import Inspection
 from nono.proxy.message import response_head

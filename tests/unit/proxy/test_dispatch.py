@@ -6,7 +6,7 @@ from base64 import b64encode
 
 import pytest
 
-from nono.credentials.credential import Outgoing
+from nono.credentials.values.credential import Outgoing
 from nono.policy.hosts.host_filter import HostFilter, parse_rule
 from nono.proxy.dispatch import Dispatcher
 from nono.proxy.filter import HostPolicy

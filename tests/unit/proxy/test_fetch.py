@@ -12,8 +12,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from nono.credentials.credential import Outgoing, RequestFacts
-from nono.credentials.oauth2 import OAuth2Credential, TokenExchangeFailed
+from nono.credentials.oauth2.credential import OAuth2Credential, TokenExchangeFailed
+from nono.credentials.values.credential import Outgoing, RequestFacts
 from nono.policy.schema.route_rules import Inject, TlsIdentity
 from nono.proxy.dial import Dialer
 from nono.proxy.fetch import Fetched, FetchError, OwnRequest, fetch, split_url

@@ -14,10 +14,10 @@ import h2.errors
 import h2.settings
 import pytest
 
-from nono.credentials.credential import Injected, Outgoing, RequestFacts
-from nono.credentials.injection import injection_of
-from nono.credentials.leak import leak_watcher
 from nono.credentials.static import StaticCredential
+from nono.credentials.values.credential import Injected, Outgoing, RequestFacts
+from nono.credentials.values.injection import injection_of
+from nono.credentials.values.tripwire import leak_watcher
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from nono.policy.schema.route_rules import Inject
 from nono.proxy.alpn import HTTP2

@@ -16,9 +16,9 @@ import h2.settings
 import pytest
 from hyperframe.frame import DataFrame, GoAwayFrame, PingFrame
 
-from nono.credentials.injection import injection_of
-from nono.credentials.leak import leak_watcher
 from nono.credentials.static import StaticCredential
+from nono.credentials.values.injection import injection_of
+from nono.credentials.values.tripwire import leak_watcher
 from nono.policy.schema.route_rules import Inject
 from nono.secret import Secret
 from support.h2_client import Http2Client

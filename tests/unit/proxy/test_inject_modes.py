@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from nono.credentials.injection import injection_of
 from nono.credentials.static import StaticCredential
+from nono.credentials.values.injection import injection_of
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from nono.policy.schema.route_rules import Inject
 from nono.proxy.route import Origin, Route

@@ -15,11 +15,11 @@ from typing import Any
 import anyio
 import pytest
 
-from nono.credentials.credential import Injected, Outgoing
-from nono.credentials.errors import RequestUnfit
-from nono.credentials.login_phantom import MARK, jwt_phantom, nonce_of
-from nono.credentials.login_store import LoginStore
-from nono.credentials.login_tokens import Consumer, LoginCredential, LoginTokens, ProviderLogin
+from nono.credentials.logins.phantom import MARK, jwt_phantom, nonce_of
+from nono.credentials.logins.token_store import LoginStore
+from nono.credentials.logins.tokens import Consumer, LoginCredential, LoginTokens, ProviderLogin
+from nono.credentials.values.credential import Injected, Outgoing
+from nono.credentials.values.errors import RequestUnfit
 from nono.policy.endpoints.policy import ALLOW_ALL, EndpointPolicy, EndpointRule
 from nono.policy.hosts.host_filter import HostFilter, parse_rule
 from nono.policy.hosts.upstream import Upstream

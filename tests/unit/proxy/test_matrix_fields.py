@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 import pytest
 
-from nono.credentials.aws_signature import Keys, SigV4Injection
-from nono.credentials.injection import injection_of
-from nono.credentials.leak import leak_watcher
+from nono.credentials.aws.signature import Keys, SigV4Injection
 from nono.credentials.static import StaticCredential
+from nono.credentials.values.injection import injection_of
+from nono.credentials.values.tripwire import leak_watcher
 from nono.policy.schema.route_rules import Inject
 from nono.secret import Secret
 from support.five_ways import KEY, READABLE, WITH_CREDENTIAL, Fields, Way, five_ways

@@ -17,8 +17,8 @@ from nono.approval.backends import Backends
 from nono.approval.desk import desk
 from nono.approval.request import Answer, EndpointRequest, Question, Request
 from nono.audit.event import Event
-from nono.credentials.credential import Injected, Injection, LeakWatcher, Outgoing, RequestFacts
-from nono.credentials.errors import CredentialUnavailable
+from nono.credentials.values.credential import Injected, Injection, LeakWatcher, Outgoing, RequestFacts
+from nono.credentials.values.errors import CredentialUnavailable
 from nono.errors import CredentialError
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from nono.policy.schema.route_rules import RateLimit

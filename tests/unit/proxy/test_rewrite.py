@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from nono.credentials.credential import Injected, Outgoing
+from nono.credentials.values.credential import Injected, Outgoing
 from nono.proxy.message import Header, framing_fields, request_head, response_head
 from nono.proxy.rewrite import RequestWriter, completed, outgoing, response_for_client
 from nono.proxy.rewrite import request_head as written_head

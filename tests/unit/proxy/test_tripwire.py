@@ -15,10 +15,10 @@ from typing import cast
 import brotli
 import pytest
 
-from nono.credentials.credential import Outgoing
-from nono.credentials.injection import injection_of
-from nono.credentials.leak import leak_watcher
 from nono.credentials.static import StaticCredential
+from nono.credentials.values.credential import Outgoing
+from nono.credentials.values.injection import injection_of
+from nono.credentials.values.tripwire import leak_watcher
 from nono.policy.schema.route_rules import Inject
 from nono.proxy.client_side import ClientSide
 from nono.proxy.inspection import Inspection

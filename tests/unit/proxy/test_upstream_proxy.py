@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.credentials.errors import CredentialUnavailable
-from nono.credentials.proxy_authorization import ProxyAuthorization
+from nono.credentials.values.errors import CredentialUnavailable
+from nono.credentials.values.proxy_authorization import ProxyAuthorization
 from nono.policy.hosts.host_filter import HostFilter, parse_rule
 from nono.proxy import chain as chaining
 from nono.proxy.chain import Chain, Incomplete, Malformed, Reply, Via, parse_reply

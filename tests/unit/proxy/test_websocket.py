@@ -18,8 +18,8 @@ from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as dial_websocket
 from websockets.sync.server import ServerConnection, serve
 
-from nono.credentials.injection import injection_of
 from nono.credentials.static import StaticCredential
+from nono.credentials.values.injection import injection_of
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from nono.policy.schema.route_rules import Inject, UpgradeRule, UsageLimits
 from nono.proxy import websocket

@@ -1,0 +1,1 @@
+"""AWS keys and Signature Version 4."""

@@ -1,0 +1,166 @@
+"""A pair of AWS keys as a credential: botocore finds and renews them, and signs each request with them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Protocol
+
+import anyio
+
+from nono.credentials.aws.endpoint import Endpoint, endpoint_of
+from nono.credentials.aws.signature import Keys, SigV4Injection
+from nono.credentials.renewal import Lease, Renewal
+from nono.credentials.values.credential import Injection, LeakWatcher, RequestFacts
+from nono.credentials.values.errors import CredentialUnavailable
+from nono.credentials.values.tripwire import leak_watcher
+from nono.policy.schema.route_rules import AwsAuth
+from nono.secret import Secret
+
+LOAD_TIMEOUT_S = 30.0
+# botocore renews keys from 15 minutes before their end, and insists on it from 10 minutes before. Keys it
+# handed out are therefore good for all of valid_s.
+_FRESH_S = 60.0
+_VALID_S = 360.0
+
+_SCOPE = re.compile(r"[a-z0-9-]+", re.ASCII)
+_VISIBLE = re.compile(r"[\x21-\x7e]+", re.ASCII)
+
+
+class _Frozen(Protocol):
+    access_key: str
+    secret_key: str
+    token: str | None
+
+
+class _Source(Protocol):
+    """botocore.credentials.Credentials."""
+
+    def get_frozen_credentials(self) -> _Frozen: ...
+
+
+def scope_of(auth: AwsAuth, host: str) -> tuple[str, str]:
+    """Service and region to sign for at host; what auth says wins. CredentialUnavailable when one is unknown.
+
+    host: canonical, or ``*.suffix`` of a route that covers many.
+    """
+    said: Endpoint = endpoint_of(host)
+    service, region = auth.service or said.service, auth.region or said.region
+    for value, name in ((service, "service"), (region, "region")):
+        if value is None or not _SCOPE.fullmatch(value):
+            raise CredentialUnavailable(
+                f"the AWS {name} cannot be told from the host {host}", hint=f"set aws_auth.{name}"
+            )
+    assert service is not None
+    assert region is not None
+    return service, region
+
+
+class AwsCredential:
+    """The keys of one profile (or of botocore's default chain), for every AWS host of a route.
+
+    Reading files, starting a credential process and asking a metadata service all happen in a thread, and
+    with the environment, the proxies and the network that nono itself has.
+    """
+
+    def __init__(self, auth: AwsAuth, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._auth = auth
+        self._source: _Source | None = None
+        self._pending: Future[Keys] | None = None
+        self._renewal = Renewal(self._load, clock=clock)
+        self._watched: list[Secret] = []
+        self._watcher: LeakWatcher | None = None
+
+    def at_hand(self, request: RequestFacts) -> Injection | None:
+        keys = self._renewal.at_hand()
+        if keys is None:
+            return None
+        try:
+            return SigV4Injection(keys, *scope_of(self._auth, request.host))
+        except CredentialUnavailable:  # of a host that the child chose, below a wildcard; acquire says it
+            return None
+
+    async def acquire(self, request: RequestFacts) -> Injection:
+        """CredentialUnavailable when there are no keys, or the host does not say what to sign for."""
+        scope = scope_of(self._auth, request.host)
+        return SigV4Injection(await self._renewal.acquire(), *scope)
+
+    def rejected(self, request: RequestFacts) -> None:
+        if self._renewal.forget():
+            self._source = None  # somebody may have put other keys into the file
+
+    def watcher(self) -> LeakWatcher | None:
+        return self._watcher
+
+    async def _load(self) -> Lease[Keys]:
+        # One that was given up on is waited for again: a source that hangs holds one thread, not many.
+        if self._pending is None or self._pending.done():
+            self._pending = _in_thread(self._read)
+        try:
+            with anyio.fail_after(LOAD_TIMEOUT_S):
+                keys = await asyncio.shield(asyncio.wrap_future(self._pending))
+        except TimeoutError:
+            raise CredentialUnavailable(f"{self._shown}: no answer within {LOAD_TIMEOUT_S:g} s") from None
+        # Not the session token: AWS quotes it when it explains why a signature does not match, and without
+        # the secret key it opens nothing. Responses to requests with the key before may still be coming.
+        if self._watched[:1] != [keys.secret_key]:
+            self._watched = [keys.secret_key, *self._watched[:1]]
+            self._watcher = leak_watcher(self._watched)
+        return Lease(keys, _FRESH_S, _VALID_S)
+
+    @property
+    def _shown(self) -> str:
+        return f"AWS profile '{self._auth.profile}'" if self._auth.profile else "AWS default credentials"
+
+    def _read(self) -> Keys:
+        """Runs in the thread. CredentialUnavailable, without anything that the source said."""
+        try:
+            import botocore.session  # type: ignore[import-untyped]  # lazy: an optional extra; ships no types
+        except ImportError:
+            raise CredentialUnavailable(
+                "signing for AWS needs the package botocore", hint="pip install 'nono[aws]'"
+            ) from None
+        # At lower levels botocore logs canonical requests, session token included, and tracebacks that quote
+        # what a credential process printed.
+        logging.getLogger("botocore").setLevel(logging.CRITICAL)
+        problem = "found no keys"
+        frozen = None
+        try:
+            if self._source is None:
+                self._source = botocore.session.Session(profile=self._auth.profile).get_credentials()
+            if self._source is not None:
+                frozen = self._source.get_frozen_credentials()
+        except Exception as fault:  # whatever the many kinds of source raise; the text may quote a secret
+            problem = f"could not be read ({type(fault).__name__})"
+        if frozen is None:
+            raise CredentialUnavailable(f"{self._shown}: {problem}", hint=self._hint)
+        for text in (frozen.access_key, frozen.secret_key, frozen.token or "-"):
+            if not _VISIBLE.fullmatch(text or ""):
+                raise CredentialUnavailable(f"{self._shown}: what was found are no AWS keys", hint=self._hint)
+        token = None if frozen.token is None else Secret(frozen.token)
+        return Keys(frozen.access_key, Secret(frozen.secret_key), token)
+
+    @property
+    def _hint(self) -> str:
+        profile = f" --profile {self._auth.profile}" if self._auth.profile else ""
+        return f"aws sts get-caller-identity{profile} shows whether they are there outside nono"
+
+
+def _in_thread[T](work: Callable[[], T]) -> Future[T]:
+    """work's result. The thread does not keep the process alive, unlike those of anyio and of an executor."""
+    result: Future[T] = Future()
+    result.set_running_or_notify_cancel()  # from here on a waiter that gives up does not cancel it
+
+    def run() -> None:
+        try:
+            result.set_result(work())
+        except BaseException as fault:
+            result.set_exception(fault)
+
+    threading.Thread(target=run, name="aws credentials", daemon=True).start()
+    return result

@@ -1,0 +1,296 @@
+"""A credential that a command prints when a request first needs it, kept for a while."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import anyio
+
+from nono.audit import event
+from nono.audit.redact import USUAL, Redaction, redact_argv, redact_text
+from nono.credentials.capture.output import Captured, Unusable, check, read_output
+from nono.credentials.helpers.command import helper_environment, run_helper
+from nono.credentials.helpers.outcome import (
+    Failed,
+    Lost,
+    NotStarted,
+    Outcome,
+    Succeeded,
+    TimedOut,
+    TooLarge,
+    told,
+)
+from nono.credentials.helpers.program import find_program
+from nono.credentials.single_flight import SingleFlight
+from nono.credentials.values.credential import Injection, LeakWatcher, RequestFacts
+from nono.credentials.values.errors import CredentialUnavailable
+from nono.credentials.values.tripwire import leak_watcher
+from nono.errors import CredentialError
+from nono.policy.schema.route_rules import Capture, Inject
+from nono.secret import Secret
+
+PROTOCOL = "nono.credential-provider.v1"
+MAX_RUNNING = 4  # at a time; the child chooses paths, and with them how many scopes ask at once
+MAX_ENTRIES = 256
+MAX_WATCHED = 16  # the last secrets that are looked for in responses
+FORGET_INTERVAL_S = 60.0
+
+# A capture may well be a script around one of the password managers.
+_VARIABLES = ("OP_", "BW_SESSION", "BITWARDENCLI_APPDATA_DIR", "PASSWORD_STORE_")
+
+# A whole argument, the beginning of a path in it, or what is assigned for env(1). A `$` anywhere else is left
+# alone: in the script of `sh -c` it belongs to the shell.
+_VARIABLE = re.compile(r"((?:\w+=)?)\$(?:(\w+)|\{(\w+)\})(?=/|\Z)", re.ASCII)
+
+_Key = tuple[str, str]  # host and scope
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    captured: Captured
+    expires_at: float
+
+
+class CommandCapture:
+    """What `cmd://name` stands for on one route.
+
+    A value is kept for cache_ttl_s seconds under its host and scope: what cache_path_regex finds in the path
+    without its query (its first group if it has one), or else the host. Requests for the same that miss at
+    the same time share one run; a failure is shared too, and not kept.
+    """
+
+    def __init__(
+        self,
+        capture: Capture,
+        inject: Inject,
+        environ: Mapping[str, str],
+        report: Callable[[event.Event], None],
+        *,
+        session_id: str = "",
+        clock: Callable[[], float] = time.monotonic,
+        redaction: Redaction = USUAL,
+    ) -> None:
+        """environ: nono's own. report: records each attempt; what raises OSError there is not used.
+        session_id: of the audit log, "" without one. clock: monotonic.
+
+        CredentialUnavailable: the program is not there or not to be trusted, or a variable is not set.
+        CredentialError: the configuration fits no output.
+        """
+        check(capture, inject)
+        self._capture = capture
+        self._inject = inject
+        self._scope_pattern = _compile(capture)
+        command = [_expand(argument, capture, environ) for argument in capture.command]
+        if not command:
+            raise CredentialError(f"credential_capture '{capture.name}': command is empty")
+        self._argv = [_find(command[0], capture, environ), *command[1:]]
+        self._environ = helper_environment(environ, *_VARIABLES)
+        self._report = report
+        self._session_id = session_id
+        self._clock = clock
+        self._redaction = redaction
+        self._limiter = anyio.CapacityLimiter(MAX_RUNNING)
+        self._entries: dict[_Key, _Entry] = {}
+        self._flights = SingleFlight[_Key, Injection]()
+        self._forgotten: dict[_Key, float] = {}  # when
+        self._watched: deque[Secret] = deque(maxlen=MAX_WATCHED)
+        self._watcher: LeakWatcher | None = None
+
+    def at_hand(self, request: RequestFacts) -> Injection | None:
+        return self._cached(self._key(request))
+
+    async def acquire(self, request: RequestFacts) -> Injection:
+        """CredentialUnavailable: the command gave no credential. OSError: the record could not be written."""
+        key = self._key(request)
+        if (injection := self._cached(key)) is not None:
+            self._report(self._event(request, key, "cache_hit"))
+            return injection
+        if self._capture.cache_ttl_s == 0:
+            return await self._run(request, key)
+        injection, is_first = await self._flights.run(key, partial(self._run, request, key))
+        if not is_first:
+            self._report(self._event(request, key, "cache_hit"))
+        return injection
+
+    def rejected(self, request: RequestFacts) -> None:
+        """The upstream answered 401: the next request runs the command again.
+
+        Once in FORGET_INTERVAL_S for the same host and scope: an upstream that refuses whatever it is sent
+        must not run a command with each request, and late refusals of the value before must not cost the one
+        that replaced it.
+        """
+        key, now = self._key(request), self._clock()
+        if key in self._entries and now - self._forgotten.get(key, -FORGET_INTERVAL_S) >= FORGET_INTERVAL_S:
+            del self._entries[key]
+            self._forgotten[key] = now
+
+    def watcher(self) -> LeakWatcher | None:
+        if self._watcher is None and self._watched:
+            self._watcher = leak_watcher(self._watched, basic=self._inject.mode == "basic_auth")
+        return self._watcher
+
+    def _key(self, request: RequestFacts) -> _Key:
+        if self._scope_pattern is None:
+            return request.host, request.host
+        found = self._scope_pattern.search(request.path.partition("?")[0])
+        if found is None:
+            return request.host, request.host
+        return request.host, (found[1] if self._scope_pattern.groups else found[0]) or request.host
+
+    def _cached(self, key: _Key) -> Injection | None:
+        entry = self._entries.get(key)
+        if entry is None or self._clock() >= entry.expires_at:
+            return None
+        self._watch(entry.captured)
+        return entry.captured.injection
+
+    def _watch(self, captured: Captured) -> None:
+        """What was used last is watched for: a search for all that is cached would be slow to make."""
+        for secret in captured.secrets:
+            if secret in self._watched:
+                self._watched.remove(secret)
+            else:
+                self._watcher = None
+            self._watched.append(secret)
+
+    async def _run(self, request: RequestFacts, key: _Key) -> Injection:
+        """Runs the command, records that, and keeps what it printed."""
+        facts = self._facts(request, key)
+        stdin = self._stdin(facts)
+        environ = self._environ | {f"NONO_{name.upper()}": value for name, value in facts.items()}
+        async with self._limiter:
+            began = self._clock()
+            outcome = await run_helper(self._argv, environ, timeout_s=self._capture.timeout_s, stdin=stdin)
+            took_s = self._clock() - began
+        verdict = self._judge(outcome)
+        action = "captured" if isinstance(verdict, Captured) else verdict.action
+        self._report(self._event(request, key, action, _run_record(outcome, verdict, took_s)))
+        if isinstance(verdict, Unusable):
+            raise CredentialUnavailable(
+                f"cmd://{self._capture.name}: {verdict.problem}", hint="run the command in a terminal"
+            )
+        self._keep(key, verdict, began)
+        return verdict.injection
+
+    def _facts(self, request: RequestFacts, key: _Key) -> dict[str, str]:
+        return {
+            "session_id": self._session_id,
+            "request_host": request.host,
+            "request_path": request.path,
+            "request_method": request.method,
+            "cache_scope": key[1],
+            "capture_credential": self._capture.name,
+            "capture_route": request.route,
+        }
+
+    def _stdin(self, facts: Mapping[str, str]) -> bytes | None:
+        config = self._capture.provider_config
+        if config is not None:
+            # Nothing is granted of what a provider might do with the person: it has no terminal, no browser.
+            message = {"protocol": PROTOCOL, **facts, "config": json.loads(config), "interaction": {}}
+            return json.dumps(message).encode("ascii")
+        return json.dumps(facts).encode("ascii") if self._capture.stdin == "request_json" else None
+
+    def _judge(self, outcome: Outcome) -> Captured | Unusable:
+        match outcome:
+            case Succeeded():
+                return read_output(outcome.stdout, self._capture, self._inject)
+            case Failed():
+                return Unusable("command_failed", f"it failed (exit status {outcome.exit_status})")
+            case TimedOut():
+                return Unusable("timeout", f"it {told(outcome)}")
+            case TooLarge():
+                return Unusable("output_too_large", f"it {told(outcome)}")
+            case NotStarted():
+                return Unusable("spawn_failed", f"it {told(outcome)}")
+            case Lost():
+                return Unusable("wait_failed", f"it {told(outcome)}")
+
+    def _event(
+        self,
+        request: RequestFacts,
+        key: _Key,
+        action: event.CaptureAction,
+        run: event.CaptureRun | None = None,
+    ) -> event.Event:
+        is_provider = self._capture.provider_config is not None
+        return event.credential_capture(
+            action=action,
+            name=self._capture.name,
+            command=self._argv[0],
+            argv=tuple(redact_argv(self._capture.command, self._redaction)),  # before variables were put in
+            cache_scope=key[1],
+            output_format="json" if is_provider or self._capture.allow_headers is not None else "text",
+            stdin_mode="request_json" if is_provider else self._capture.stdin,
+            route_id=request.route,
+            upstream=request.host,
+            port=request.port,
+            method=request.method,
+            path=redact_text(request.path, self._redaction),
+            run=run,
+        )
+
+    def _keep(self, key: _Key, captured: Captured, began: float) -> None:
+        self._watch(captured)
+        if self._capture.cache_ttl_s == 0:
+            return
+        now = self._clock()
+        self._entries = {kept: entry for kept, entry in self._entries.items() if now < entry.expires_at}
+        while len(self._entries) >= MAX_ENTRIES:
+            del self._entries[next(iter(self._entries))]  # the oldest
+        self._entries[key] = _Entry(captured, began + self._capture.cache_ttl_s)
+        recent = now - FORGET_INTERVAL_S
+        self._forgotten = {kept: when for kept, when in self._forgotten.items() if when > recent}
+
+
+def _run_record(outcome: Outcome, verdict: Captured | Unusable, took_s: float) -> event.CaptureRun:
+    match outcome:
+        case Succeeded():
+            status: int | None = 0
+        case Failed():
+            status = outcome.exit_status
+        case _:
+            status = None
+    return event.CaptureRun(
+        duration_ms=round(took_s * 1000),
+        exit_status=status,
+        stdout_bytes=outcome.stdout_bytes if isinstance(outcome, Succeeded | Failed | TimedOut) else None,
+        stderr=outcome.stderr if isinstance(outcome, Failed) else None,
+        header_names=(verdict.header_names or None) if isinstance(verdict, Captured) else None,
+        problem=verdict.problem if isinstance(verdict, Unusable) else None,
+    )
+
+
+def _compile(capture: Capture) -> re.Pattern[str] | None:
+    if not capture.cache_path_regex:
+        return None
+    try:
+        return re.compile(capture.cache_path_regex)
+    except re.error as error:
+        raise CredentialError(
+            f"credential_capture '{capture.name}': cache_path_regex is no regular expression: {error.msg}"
+        ) from None
+
+
+def _expand(argument: str, capture: Capture, environ: Mapping[str, str]) -> str:
+    """argument with the variable it names put in; CredentialUnavailable when that is not set."""
+    match = _VARIABLE.match(argument)
+    if match is None:
+        return argument
+    name = match[2] or match[3]
+    if not environ.get(name):
+        raise CredentialUnavailable(f"cmd://{capture.name}: the variable {name} is not set")
+    return f"{match[1]}{environ[name]}{argument[match.end() :]}"
+
+
+def _find(name: str, capture: Capture, environ: Mapping[str, str]) -> str:
+    try:
+        return find_program(name, environ)
+    except CredentialUnavailable as error:
+        raise CredentialUnavailable(f"cmd://{capture.name}: {error.message}", hint=error.hint) from None

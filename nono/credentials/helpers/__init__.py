@@ -1,0 +1,1 @@
+"""Runs a credential helper, bounded, and tells how it ended."""

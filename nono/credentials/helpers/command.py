@@ -1,0 +1,241 @@
+"""Runs a credential helper: no shell, a clean environment, a time limit and bounded output.
+
+What a helper prints is a secret until proven otherwise, on standard error as well: it leaves this module
+inside a ``Secret``, or scrubbed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import anyio
+
+from nono.credentials.helpers import runner
+from nono.credentials.helpers.outcome import (
+    Failed,
+    Lost,
+    NotStarted,
+    Outcome,
+    Succeeded,
+    TimedOut,
+    TooLarge,
+    scrub,
+)
+from nono.credentials.helpers.program import DEFAULT_PATH, trusted_directories
+from nono.secret import Secret
+
+STDOUT_BYTES_MAX = 64 * 1024
+STDERR_BYTES_MAX = 4 * 1024
+ENDING_S = 2.0  # for the process in between to kill the helper and say so
+
+# What a program needs to find its user's files, language, agents and windows. Everything else stays out:
+# proxy variables (they may point at nono's own proxy), LD_* and other people's keys among it.
+_INHERITED = frozenset(
+    {"HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TERM", "TZ", "TMPDIR", "DBUS_SESSION_BUS_ADDRESS"}
+    | {"GNUPGHOME", "GPG_TTY", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "SSH_AUTH_SOCK"}
+)
+_INHERITED_PREFIXES = ("LC_", "XDG_")
+
+
+def helper_environment(environ: Mapping[str, str], *tool_names: str) -> dict[str, str]:
+    """What a helper inherits of environ. tool_names: its own variables, a prefix of them when it ends in '_'.
+
+    PATH keeps the directories only that ``program`` trusts: a helper that is a script runs others by name.
+    """
+    prefixes = _INHERITED_PREFIXES + tuple(name for name in tool_names if name.endswith("_"))
+    names = _INHERITED | set(tool_names)
+    kept = {name: value for name, value in environ.items() if name in names or name.startswith(prefixes)}
+    kept["PATH"] = os.pathsep.join(trusted_directories(environ)) or DEFAULT_PATH
+    return kept
+
+
+def run_helper_and_wait(
+    argv: Sequence[str], environ: Mapping[str, str], *, timeout_s: float, stdin: bytes | None = None
+) -> Outcome:
+    """As run_helper, for a thread that has no event loop."""
+    return anyio.run(partial(run_helper, argv, environ, timeout_s=timeout_s, stdin=stdin))
+
+
+async def run_helper(
+    argv: Sequence[str], environ: Mapping[str, str], *, timeout_s: float, stdin: bytes | None = None
+) -> Outcome:
+    """Runs argv, whose first is an absolute path, in ``/`` with this environment, and reads what it prints.
+
+    stdin None is /dev/null. The helper and its process group are dead when this returns or is cancelled; what
+    has left the group, as a gpg-agent or another daemon does, is not waited for and lives on.
+    """
+    try:
+        with _started(argv, environ, stdin) as process:
+            return await _outcome(process, timeout_s)
+    except OSError as error:
+        return NotStarted(error.strerror or "cannot be executed")
+    except ValueError:  # a NUL, or a lone surrogate, in an argument or a variable; the text would quote it
+        return NotStarted("an argument or a variable cannot be spelled in bytes")
+
+
+class _Stream:
+    """One output of the helper: the part that is kept, the length of the whole."""
+
+    def __init__(self, fd: int, limit_bytes: int) -> None:
+        os.set_blocking(fd, False)
+        self._fd = fd
+        self._limit_bytes = limit_bytes
+        self.kept = bytearray()
+        self.length = 0
+
+    @property
+    def is_too_long(self) -> bool:
+        return self.length > self._limit_bytes
+
+    def take(self) -> bool:
+        """Reads what is there; whether more may come."""
+        while True:
+            try:
+                piece = os.read(self._fd, 65536)
+            except BlockingIOError:
+                return True
+            self.length += len(piece)
+            self.kept += piece[: self._limit_bytes - len(self.kept)]
+            if not piece or self.is_too_long:
+                return bool(piece)
+
+    async def follow(self, on_too_long: Callable[[], None] | None = None) -> None:
+        """Reads until the end. Without on_too_long the rest is read and dropped, so that nobody blocks."""
+        while self.take():
+            if self.is_too_long and on_too_long is not None:
+                on_too_long()
+                return
+            await anyio.wait_readable(self._fd)
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    between: subprocess.Popen[bytes]
+    stdout: _Stream
+    stderr: _Stream
+    report: int
+    let_go: Callable[[], None]  # of the leash: the helper is killed
+
+
+async def _outcome(process: _Process, timeout_s: float) -> Outcome:
+    report: bytes | None = None
+    try:
+        with anyio.move_on_after(timeout_s):
+            report = await _follow(process)
+    finally:
+        process.let_go()
+        with anyio.CancelScope(shield=True):
+            await _ended(process)
+    if process.stdout.is_too_long:
+        return TooLarge(STDOUT_BYTES_MAX)
+    if report is None:
+        return TimedOut(timeout_s, process.stdout.length)
+    return _judge(report, process.stdout, process.stderr)
+
+
+async def _follow(process: _Process) -> bytes:
+    """What the process in between reports; b"" when it died, or when there is too much output to go on."""
+    report = b""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(process.stdout.follow, tasks.cancel_scope.cancel)
+        tasks.start_soon(process.stderr.follow)
+        await anyio.wait_readable(process.report)
+        report = os.read(process.report, 64)
+        tasks.cancel_scope.cancel()
+    # The helper is dead, so what it printed is in the pipes. Their end need not come: a daemon may hold them.
+    process.stdout.take()
+    process.stderr.take()
+    return report
+
+
+async def _ended(process: _Process) -> None:
+    """Until the process in between has ended, which it does at once unless somebody stopped it."""
+    for last_resort in (signal.SIGCONT, signal.SIGKILL):
+        with anyio.move_on_after(ENDING_S):
+            while True:
+                await anyio.wait_readable(process.report)
+                if not os.read(process.report, 64):
+                    return
+        process.between.send_signal(last_resort)
+
+
+def _judge(report: bytes, stdout: _Stream, stderr: _Stream) -> Outcome:
+    match report.split():
+        case [b"exit", b"0"]:
+            return Succeeded(_secret(stdout.kept), stdout.length)
+        case [b"exit", status]:
+            scrubbed = scrub(bytes(stderr.kept), bytes(stdout.kept))
+            return Failed(int(status), stdout.length, _secret(stderr.kept), scrubbed)
+        case [b"errno", number]:
+            return NotStarted(os.strerror(int(number)))
+    return Lost()
+
+
+def _secret(content: bytearray) -> Secret:
+    return Secret(content.decode("utf-8", "surrogateescape"))
+
+
+@contextmanager
+def _started(argv: Sequence[str], environ: Mapping[str, str], stdin: bytes | None) -> Iterator[_Process]:
+    """The helper below a process of its own; all descriptors are closed when the block is left.
+
+    The block is to be left after the report has ended, so that reaping does not wait.
+    """
+    with contextlib.ExitStack() as stack:
+        leash_end, leash = os.pipe()
+        stack.callback(os.close, leash_end)
+        held = stack.enter_context(os.fdopen(leash, "wb", buffering=0))
+        report, report_end = os.pipe()
+        stack.callback(os.close, report)
+        report_writer = stack.enter_context(os.fdopen(report_end, "wb", buffering=0))
+        os.set_blocking(report, False)
+        between = stack.enter_context(
+            subprocess.Popen(
+                [
+                    *(sys.executable, "-I", "-S", runner.__file__),
+                    *(str(leash_end), str(report_end)),
+                    *argv,
+                ],
+                stdin=stack.enter_context(_input(stdin)),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=dict(environ),
+                cwd="/",  # a program may read settings where it is started, and the project is the agent's
+                pass_fds=(leash_end, report_end),
+                start_new_session=True,  # Ctrl-C reaches nono alone, which then lets go of the leash
+            )
+        )
+        report_writer.close()  # so that the report ends with the process in between
+        if between.stdout is None or between.stderr is None:
+            raise RuntimeError("a pipe that was asked for is not there")
+        yield _Process(
+            between,
+            _Stream(between.stdout.fileno(), STDOUT_BYTES_MAX),
+            _Stream(between.stderr.fileno(), STDERR_BYTES_MAX),
+            report,
+            held.close,
+        )
+
+
+@contextmanager
+def _input(content: bytes | None) -> Iterator[int]:
+    """A descriptor to read content from; memory and no pipe, which a helper that does not read would fill."""
+    if content is None:
+        yield subprocess.DEVNULL
+        return
+    fd = os.memfd_create("nono-helper-stdin", os.MFD_CLOEXEC)
+    try:
+        with os.fdopen(os.dup(fd), "wb") as writer:
+            writer.write(content)
+        os.lseek(fd, 0, os.SEEK_SET)
+        yield fd
+    finally:
+        os.close(fd)

@@ -1,0 +1,124 @@
+"""Finds a credential helper where nobody but root and the user themselves could have put it.
+
+A helper runs outside the sandbox with the user's rights, and what it prints is sent to an upstream as the
+user's key. Whoever can place a file of its name in front of it in PATH gets both: another user through a
+directory that is open to writers, and the agent of an earlier run through the project it works in, whose
+``.venv/bin`` or ``node_modules/.bin`` an activated environment puts first.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from nono.credentials.values.errors import CredentialUnavailable
+
+DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+def find_program(name: str, environ: Mapping[str, str]) -> str:
+    """The absolute path of a program: of a bare name along PATH, or name itself when it is absolute.
+
+    CredentialUnavailable: there is none, it cannot be executed, or somebody else could have put it there.
+    """
+    if "/" in name:
+        return _named(name, environ)
+    for directory in trusted_directories(environ):
+        candidate = f"{directory}/{name}"
+        if _is_executable(candidate) and _refusal(candidate, environ) is None:
+            return candidate
+    for directory in _path(environ):
+        if os.path.isabs(directory) and _is_executable(f"{directory}/{name}"):
+            reason = _refusal(f"{directory}/{name}", environ) or f"others can write to {directory}"
+            raise CredentialUnavailable(
+                f"'{name}' is in {directory} and was not run: {reason}",
+                hint="install it in a directory that only you or root can write to, outside the project",
+            )
+    raise CredentialUnavailable(f"'{name}' is not installed, or not in PATH")
+
+
+def trusted_directories(environ: Mapping[str, str]) -> list[str]:
+    """The directories of PATH from which a helper, or a program that it runs itself, may come."""
+    return [directory for directory in _path(environ) if _directory_refusal(directory, environ) is None]
+
+
+def _path(environ: Mapping[str, str]) -> list[str]:
+    return (environ.get("PATH") or DEFAULT_PATH).split(os.pathsep)
+
+
+def _named(name: str, environ: Mapping[str, str]) -> str:
+    if not os.path.isabs(name):
+        raise CredentialUnavailable(
+            f"'{name}' is relative to a directory that may change; name the program by its absolute path"
+        )
+    if not _is_executable(name):
+        raise CredentialUnavailable(f"'{name}' does not exist, or cannot be executed")
+    if (reason := _refusal(name, environ)) is not None:
+        raise CredentialUnavailable(f"'{name}' was not run: {reason}")
+    return name
+
+
+def _is_executable(path: str) -> bool:
+    try:
+        return os.path.isfile(path) and os.access(path, os.X_OK)
+    except ValueError:  # a NUL in it
+        return False
+
+
+def _refusal(path: str, environ: Mapping[str, str]) -> str | None:
+    """Why an executable file, wherever its links lead, may be somebody else's doing; None when it is not."""
+    try:
+        target = os.path.realpath(path, strict=True)
+        if (reason := _status_refusal(os.stat(target), target)) is not None:
+            return reason
+    except OSError as error:
+        return f"{path} cannot be examined: {error.strerror}"
+    return _directory_refusal(os.path.dirname(path), environ) or _directory_refusal(
+        os.path.dirname(target), environ
+    )
+
+
+def _directory_refusal(directory: str, environ: Mapping[str, str]) -> str | None:
+    if not os.path.isabs(directory):  # "" and "." among them
+        return f"{directory or '.'} is relative to the working directory"
+    try:
+        real = Path(directory).resolve(strict=True)
+        if not real.is_dir():
+            return f"{directory} is not a directory"
+        if (reason := _status_refusal(real.stat(), directory)) is not None:
+            return reason
+        for above in real.parents:
+            status = above.stat()
+            # The sticky bit keeps others from renaming what is not theirs, as in /tmp.
+            if not status.st_mode & stat.S_ISVTX and (reason := _status_refusal(status, above)) is not None:
+                return reason
+    except (OSError, ValueError) as error:
+        return f"{directory} cannot be examined: {getattr(error, 'strerror', None) or 'no such path'}"
+    if _is_in_project(real, environ):
+        return f"{directory} is inside the working directory, which the command may write to"
+    return None
+
+
+def _status_refusal(status: os.stat_result, path: str | Path) -> str | None:
+    """Whether others than root and we can change what has this status."""
+    if status.st_uid not in (0, os.geteuid()):
+        return f"{path} belongs to uid {status.st_uid}"
+    if status.st_mode & stat.S_IWOTH:
+        return f"everybody can write to {path}"
+    # A group that root lets write, such as Debian's staff in /usr/local, is root's decision; one that has the
+    # number of the user is, by the convention of private groups, the user alone.
+    if status.st_mode & stat.S_IWGRP and status.st_uid != 0 and status.st_gid != os.geteuid():
+        return f"group {status.st_gid} can write to {path}"
+    return None
+
+
+def _is_in_project(real: Path, environ: Mapping[str, str]) -> bool:
+    try:
+        workdir = Path.cwd().resolve()
+    except FileNotFoundError:  # it was removed
+        return False
+    # A whole home is never granted, so being started there makes nothing below it the command's own.
+    home = Path(environ.get("HOME") or "/").resolve()
+    return real.is_relative_to(workdir) and not home.is_relative_to(workdir)

@@ -1,0 +1,1 @@
+"""Captured logins: tokens kept on disk, phantoms in their place."""

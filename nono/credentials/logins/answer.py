@@ -1,0 +1,163 @@
+"""What a provider of logins answers, searched for tokens, and with phantoms in their place."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Literal
+
+from nono.credentials.logins.phantom import jwt_phantom
+from nono.credentials.logins.request import LoginRefusedError, unique_names
+from nono.credentials.values.content import MAX_SECRET_BYTES
+from nono.credentials.values.credential import Header, LeakWatcher
+from nono.credentials.values.tripwire import leak_watcher
+from nono.named_tuple import NamedTuple
+from nono.policy.services.oauth_routes import ResponseField, TokenEndpoint
+from nono.secret import Secret
+
+_HINT = "name the field in response_fields of the provider's token endpoint"
+_TOKEN_TEXT = re.compile(r"[\x21-\x7e]+", re.ASCII)  # RFC 6749 appendix A.12
+_WORD = r"(?:access|refresh|\bid)(?:[_-]|%5f|\\u005f)?token"
+_WORDS = re.compile(r"[A-Za-z]{1,16}(?:[_.-][A-Za-z]{1,16}){0,3}", re.ASCII)
+_NAMED = re.compile(_WORD.encode(), re.IGNORECASE)
+# In text that was meant for people the words alone say nothing: "the refresh_token is invalid".
+_ASSIGNED = re.compile(_WORD + r"\W{0,4}(?:[:=]|%3[ad])\W{0,4}[\w.~+/-]{8}", re.IGNORECASE | re.ASCII)
+
+
+class _Found(NamedTuple):
+    holder: dict[str, object]
+    name: str
+    kind: Literal["opaque", "jwt"]
+    token: Secret
+
+
+class Answer:
+    """A body that may go to the command once its tokens are phantoms."""
+
+    def __init__(self, body: bytes, document: object, found: Sequence[_Found]) -> None:
+        self._body = body
+        self._document = document
+        self._found = found
+
+    @property
+    def tokens(self) -> list[Secret]:
+        return [each.token for each in self._found]
+
+    def watcher(self) -> LeakWatcher | None:
+        """Of the tokens: none may be in the answer a second time."""
+        return leak_watcher(self.tokens)
+
+    def without_tokens(self) -> bytes:
+        """What else there is in the body."""
+        return self.with_phantoms([""] * len(self._found))
+
+    def with_phantoms(self, nonces: Sequence[str]) -> bytes:
+        """The body with a phantom for each of tokens, in their order."""
+        if not self._found:
+            return self._body
+        for each, nonce in zip(self._found, nonces, strict=True):
+            each.holder[each.name] = jwt_phantom(nonce) if each.kind == "jwt" else nonce
+        return json.dumps(self._document, separators=(",", ":")).encode()
+
+
+def examine(endpoint: TokenEndpoint | None, status: int, headers: Sequence[Header], body: bytes) -> Answer:
+    """The answer of a token endpoint, or with None of another path on its host, searched for tokens.
+
+    body: framing and content coding undone. LoginRefusedError when a token is, or might be, anywhere else
+    than in the fields named for it: a token that is not recognised would go to the command.
+    """
+    _examine_headers(headers)
+    document = _json(body)
+    if document is None:
+        if endpoint is not None and 200 <= status < 300 and body:
+            raise LoginRefusedError("the token endpoint answered with something else than JSON")
+        if _NAMED.search(body.replace(b"\0", b"")):  # NUL: text in UTF-16 or UTF-32
+            raise LoginRefusedError("an answer that is not JSON speaks of tokens")
+        return Answer(body, None, [])
+    found: list[_Found] = []
+    if endpoint is not None and 200 <= status < 300:
+        found = [each for field in endpoint.response_fields if (each := _field(document[0], field))]
+    _examine_document(document[0], found)
+    return Answer(body, document[0], found)
+
+
+def holds_secret(watchers: Sequence[LeakWatcher | None], headers: Sequence[Header], body: bytes) -> bool:
+    """Whether what watchers watch for is in what goes to the command, in any usual spelling.
+
+    The name of a header field is the provider's to choose as well.
+    """
+    texts = [body, *chain.from_iterable(headers)]
+    return any(
+        watcher.mask_text(text) is not None for watcher in watchers if watcher is not None for text in texts
+    )
+
+
+def _json(body: bytes) -> tuple[object] | None:
+    """None when it is no JSON, or has an object with a name twice: the command might read the other one."""
+    try:
+        return (json.loads(body, object_pairs_hook=unique_names),)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _field(document: object, field: ResponseField) -> _Found | None:
+    *outer, name = field.path
+    holder = document
+    for step in outer:
+        holder = holder.get(step) if isinstance(holder, dict) else None
+    if not isinstance(holder, dict):
+        return None
+    value = holder.get(name)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise LoginRefusedError(f"the token endpoint's field {'.'.join(field.path)!r} holds no text")
+    if not _TOKEN_TEXT.fullmatch(value) or len(value) > MAX_SECRET_BYTES:
+        raise LoginRefusedError(f"the token endpoint's field {'.'.join(field.path)!r} holds no token")
+    return _Found(holder, name, field.kind, Secret(value))
+
+
+def _examine_document(document: object, found: Sequence[_Found]) -> None:
+    captured = {(id(each.holder), each.name) for each in found}
+    for holder, name, value in _members(document):
+        if (id(holder), name) in captured:
+            continue
+        if _names_token(name) and value and isinstance(value, str | list | dict):
+            raise LoginRefusedError(f"the answer has a token in {_shown('field', name)}", _HINT)
+        if isinstance(value, str) and _ASSIGNED.search(value):
+            raise LoginRefusedError(f"the answer has a token in the text of {_shown('field', name)}", _HINT)
+
+
+def _members(document: object) -> Iterator[tuple[object, str, object]]:
+    """Every value of a document with what holds it and its name; an element has the name of its array."""
+    waiting: list[tuple[object, str, object]] = [(None, "", document)]
+    while waiting:
+        holder, name, value = waiting.pop()
+        yield holder, name, value
+        if isinstance(value, dict):
+            waiting += [(value, inner, each) for inner, each in value.items()]
+        elif isinstance(value, list):
+            waiting += [(value, name, each) for each in value]
+
+
+def _names_token(name: str) -> bool:
+    """Whether a field of this name holds a token: access_token, accessToken, user-access-token, id_token."""
+    letters = re.sub(r"[^a-z]", "", name.lower())
+    return letters == "idtoken" or letters.endswith(("accesstoken", "refreshtoken"))
+
+
+def _shown(kind: str, name: str) -> str:
+    """What the command and the record are told of a name: the provider chose it, and it may be the token."""
+    return f"the {kind} {name!r}" if _WORDS.fullmatch(name) else f"a {kind}"
+
+
+def _examine_headers(headers: Sequence[Header]) -> None:
+    for name, value in headers:
+        shown = name.decode("ascii", "replace").lower()
+        if _names_token(shown):
+            raise LoginRefusedError(f"the answer has a token in {_shown('header', shown)}")
+        if _ASSIGNED.search(value.decode("latin-1")):
+            # Of a redirect for instance (RFC 6749 section 4.2.2): the command would follow it, and read it.
+            raise LoginRefusedError(f"the answer has a token in the text of {_shown('header', shown)}")

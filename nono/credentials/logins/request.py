@@ -1,0 +1,93 @@
+"""The body of a request to a token endpoint, with tokens in the place of their phantoms."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from urllib.parse import quote_plus, unquote_plus
+
+from nono.credentials.logins.phantom import MARK, nonce_of
+from nono.policy.services.oauth_routes import TokenEndpoint
+from nono.secret import Secret
+
+TokenOf = Callable[[str], Secret]  # by nonce; LoginRefusedError: it may not be redeemed
+
+
+class LoginRefusedError(ValueError):
+    """A part of a login must not go on; the text is one sentence without any token or phantom."""
+
+    def __init__(self, reason: str, hint: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.hint = hint
+
+
+def redeemed_body(endpoint: TokenEndpoint, body: bytes, token_of: TokenOf) -> bytes:
+    """body for endpoint alone; as it is when no phantom is in it. LoginRefusedError: one may not be there.
+
+    Phantoms are taken back in the named fields only. One anywhere else would be of no use to the provider;
+    it is refused, so that the mistake in the profile is found.
+    """
+    document = None if endpoint.request_body == "form" else _json(body)
+    if document is None and endpoint.request_body == "json":
+        raise LoginRefusedError("the body of a request to the token endpoint is not JSON")
+    redeemed = False
+
+    def redeem(value: str) -> str:
+        nonlocal redeemed
+        nonce = nonce_of(value)
+        if nonce is None:
+            raise LoginRefusedError("a field of a request to the token endpoint holds more than a phantom")
+        redeemed = True
+        return token_of(nonce).reveal()
+
+    if document is not None:
+        for path in endpoint.request_nonce_fields:
+            _redeem_at(document, path, redeem)
+        sent = json.dumps(document, separators=(",", ":"))
+    else:
+        text = body.decode("utf-8", "surrogateescape")
+        sent = _form(text, {".".join(path) for path in endpoint.request_nonce_fields}, redeem)
+    if MARK.search(unquote_plus(sent)):
+        raise LoginRefusedError(
+            "a phantom is in no field of the token endpoint's request that takes one",
+            "name the field in request_nonce_fields of the provider",
+        )
+    return sent.encode("utf-8", "surrogateescape") if redeemed else body
+
+
+def _json(body: bytes) -> dict[str, object] | None:
+    """None when it is no JSON object, or has a name twice: which of the two counts is anybody's guess."""
+    try:
+        document = json.loads(body, object_pairs_hook=unique_names)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def unique_names(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """For json.loads. ValueError for an object with a name twice."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a name comes twice")
+    return made
+
+
+def _redeem_at(document: dict[str, object], path: tuple[str, ...], redeem: Callable[[str], str]) -> None:
+    *outer, name = path
+    place: object = document
+    for step in outer:
+        place = place.get(step) if isinstance(place, dict) else None
+    if isinstance(place, dict) and isinstance(value := place.get(name), str) and MARK.search(value):
+        place[name] = redeem(value)
+
+
+def _form(text: str, fields: set[str], redeem: Callable[[str], str]) -> str:
+    """application/x-www-form-urlencoded (WHATWG URL section 5); the other pairs stay as they are."""
+    pairs = []
+    for pair in text.split("&"):
+        name, _, value = pair.partition("=")
+        if unquote_plus(name) in fields and MARK.search(unquote_plus(value)):
+            pair = f"{name}={quote_plus(redeem(unquote_plus(value)))}"
+        pairs.append(pair)
+    return "&".join(pairs)

@@ -1,0 +1,169 @@
+"""The tokens of captured logins in one run: redeemed where they are admitted, stored when new ones come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import anyio
+
+from nono.credentials.logins.answer import Answer
+from nono.credentials.logins.phantom import field_with_tokens, nonce_of, nonces_in_field
+from nono.credentials.logins.request import LoginRefusedError, redeemed_body
+from nono.credentials.logins.token_store import LoginStore, Tokens
+from nono.credentials.values.credential import LeakWatcher, RequestFacts
+from nono.credentials.values.errors import CredentialUnavailable
+from nono.credentials.values.injection import HeadersInjection
+from nono.credentials.values.tripwire import leak_watcher
+from nono.errors import CredentialError
+from nono.named_tuple import NamedTuple
+from nono.policy.services.oauth_routes import OAuthProvider, OAuthRoute, TokenEndpoint
+from nono.secret import Secret
+
+_MAX_WATCHED = 16  # tokens of one route; a command uses one, and after each refresh another
+_LOG_IN = "log in again inside the sandbox"
+
+
+class LoginTokens:
+    """What the store holds. It is read again whenever it has changed, because other runs log in too, and a
+    purge must be felt by the runs that go on."""
+
+    def __init__(self, store: LoginStore) -> None:
+        """CredentialUnavailable: the store may not be trusted or cannot be understood."""
+        self._store = store
+        self._stamp = store.stamp()
+        self._tokens: Tokens = store.read()
+
+    def find(self, nonce: str, consumer: str, origin: str) -> Secret:
+        """LoginRefusedError: it is unknown, expired or not for consumer at origin."""
+        token = self._current().get(nonce)
+        if token is None or token.has_expired(time.time()):
+            raise LoginRefusedError("the phantom of a login is unknown or has expired", _LOG_IN)
+        if consumer not in token.consumers or (token.origins and origin not in token.origins):
+            raise LoginRefusedError(f"the phantom of a login is not for {origin}")
+        return token.real
+
+    def _current(self) -> Tokens:
+        stamp = self._store.stamp()
+        if stamp != self._stamp:
+            try:
+                self._tokens = self._store.read()
+            except CredentialUnavailable:
+                self._tokens = {}
+            self._stamp = stamp
+        return self._tokens
+
+    async def store(
+        self, tokens: Sequence[Secret], consumers: Sequence[str], origins: Sequence[str]
+    ) -> list[str]:
+        """A nonce for each, on disk when this returns. CredentialUnavailable: they could not be stored."""
+        nonces, self._tokens = await anyio.to_thread.run_sync(self._store.add, tokens, consumers, origins)
+        return nonces
+
+
+class Consumer(NamedTuple):
+    """Somebody who may redeem phantoms, and where the tokens are sent then."""
+
+    name: str  # `proxy.<route>` or `oauth.<provider>`
+    origin: str  # `https://host`, with the port unless it is 443
+
+
+class LoginCredential:
+    """The credential of a route on which captured logins are used, and of their token endpoints.
+
+    Every token that is admitted there is its credential; the phantom that a request shows says which.
+    """
+
+    def __init__(self, tokens: LoginTokens, consumer: Consumer) -> None:
+        self._tokens = tokens
+        self._consumer = consumer
+        self._used: dict[str, Secret] = {}  # by nonce, the last ones
+        self._watcher: LeakWatcher | None = None
+
+    def matches(self, text: str) -> bool:
+        """Whether text is a phantom that is redeemed here."""
+        nonce = nonce_of(text)
+        return nonce is not None and self.refusal(nonce) is None
+
+    def appears_in(self, text: bytes) -> bool:
+        """Never: a login has many phantoms, which nono.proxy.login_check looks for by their mark."""
+        return False
+
+    def refusal(self, nonce: str) -> LoginRefusedError | None:
+        """Why its phantom is not redeemed here; None when it is. Responses are searched for it now."""
+        try:
+            self.token(nonce)
+        except LoginRefusedError as refused:
+            return refused
+        return None
+
+    def token(self, nonce: str) -> Secret:
+        """LoginRefusedError as LoginTokens.find."""
+        token = self._tokens.find(nonce, *self._consumer)
+        is_new = self._used.pop(nonce, None) is None
+        self._used[nonce] = token  # to the end: those that are not used any more go first
+        if is_new:
+            if len(self._used) > _MAX_WATCHED:
+                del self._used[next(iter(self._used))]
+            self._watcher = leak_watcher(list(self._used.values()))
+        return token
+
+    def at_hand(self, request: RequestFacts) -> HeadersInjection | None:
+        try:
+            return self.injection(request)
+        except (ValueError, CredentialError):
+            return None
+
+    async def acquire(self, request: RequestFacts) -> HeadersInjection:
+        return self.injection(request)
+
+    def injection(self, request: RequestFacts) -> HeadersInjection:
+        """The presented fields, with tokens in them.
+
+        LoginRefusedError, a ValueError: a token has expired since the request was judged. CredentialError as
+        HeadersInjection.
+        """
+        tokens = {
+            nonce: self.token(nonce) for _, value in request.presented for nonce in nonces_in_field(value)
+        }
+        return HeadersInjection(
+            [(name.decode("ascii"), field_with_tokens(value, tokens)) for name, value in request.presented]
+        )
+
+    def rejected(self, request: RequestFacts) -> None:
+        """The command will refresh it: it alone has the refresh token's phantom."""
+
+    def watcher(self) -> LeakWatcher | None:
+        return self._watcher
+
+
+class ProviderLogin:
+    """A provider whose logins are captured: what its token endpoints are sent, and what they answer."""
+
+    def __init__(self, tokens: LoginTokens, provider: OAuthProvider, routes: Sequence[OAuthRoute]) -> None:
+        """routes: those of this run on which the provider's tokens may be used."""
+        self.provider = provider
+        self._tokens = tokens
+        self._consumers = [provider.consumer, *(route.consumer for route in routes)]
+        upstreams = [endpoint.upstream for endpoint in provider.token_endpoints]
+        upstreams += [route.upstream for route in routes]
+        self._origins = [str(upstream) for upstream in upstreams]
+        self._at = {
+            upstream: LoginCredential(tokens, Consumer(provider.consumer, str(upstream)))
+            for upstream in upstreams
+        }
+
+    def credential(self, endpoint: TokenEndpoint) -> LoginCredential:
+        """What redeems phantoms in requests to endpoint."""
+        return self._at[endpoint.upstream]
+
+    def request_body(self, endpoint: TokenEndpoint, body: bytes) -> bytes:
+        """The body to send. LoginRefusedError as redeemed_body."""
+        return redeemed_body(endpoint, body, self.credential(endpoint).token)
+
+    async def captured(self, answer: Answer) -> bytes:
+        """The body for the command. Its tokens are on disk when this returns, or CredentialUnavailable."""
+        nonces: list[str] = []
+        if answer.tokens:
+            nonces = await self._tokens.store(answer.tokens, self._consumers, self._origins)
+        return answer.with_phantoms(nonces)

@@ -1,0 +1,1 @@
+"""Access tokens, fetched from a token endpoint."""

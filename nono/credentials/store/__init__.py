@@ -1,0 +1,1 @@
+"""The embedded credential store: one private file under a lock."""

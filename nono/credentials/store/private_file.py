@@ -1,0 +1,159 @@
+"""One file that only its owner may touch, read whole and replaced whole under a lock."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from posixpath import join
+
+from nono.credentials.values.errors import CredentialUnavailable
+from nono.private_dir import open_private_dir
+from nono.regular_file import read_at_most
+
+LOCK_WAIT_S = 5.0  # the longest that another nono needs for its write is a few fsync(2)
+_LOCK_PAUSE_S = 0.02
+
+Stamp = tuple[int, int, int]  # inode, size, mtime in ns; each replacement is a new inode
+
+
+class PrivateFile:
+    """``directory/stem.json``, with ``stem.lock`` beside it. Holds nothing open between two calls.
+
+    Every method raises CredentialUnavailable when somebody else could have read or written the directory or
+    the file: what such a file holds is neither believed nor overwritten.
+    """
+
+    def __init__(self, directory: str, stem: str, *, max_bytes: int) -> None:
+        self._directory = directory
+        self._name = f"{stem}.json"
+        self._lock = f"{stem}.lock"
+        self._new = f"{stem}.json.new"
+        self._max_bytes = max_bytes
+        self.path = join(directory, self._name)
+
+    def read(self) -> bytes | None:
+        """The content, cut off at max_bytes; None when there is no such file. Creates nothing."""
+        try:
+            directory_fd = open_private_dir(self._directory, create=False)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._untrusted(error) from None
+        try:
+            return self._read_at(directory_fd)
+        finally:
+            os.close(directory_fd)
+
+    def stamp(self) -> Stamp | None:
+        """What differs after every replacement; None when there is no such file."""
+        try:
+            status = os.stat(self.path, follow_symlinks=False)
+        except OSError:
+            return None
+        return status.st_ino, status.st_size, status.st_mtime_ns
+
+    @contextmanager
+    def locked(self) -> Iterator[LockedFile]:
+        """The file, while no other nono writes to it. Makes the directory.
+
+        The lock is a file of its own: the file is replaced by rename, and a lock on it would be held on
+        something that has no name any more. CredentialUnavailable after LOCK_WAIT_S.
+        """
+        try:
+            directory_fd = open_private_dir(self._directory, create=True)
+            try:
+                flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+                lock_fd = os.open(self._lock, flags, 0o600, dir_fd=directory_fd)
+                try:
+                    self._take(lock_fd)
+                    yield LockedFile(self, directory_fd)
+                finally:
+                    os.close(lock_fd)
+            finally:
+                os.close(directory_fd)
+        except OSError as error:
+            raise self._untrusted(error) from None
+
+    def _take(self, lock_fd: int) -> None:
+        deadline = time.monotonic() + LOCK_WAIT_S
+        while True:
+            try:
+                fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise CredentialUnavailable(
+                        f"{self.path}: another nono has held its lock for {LOCK_WAIT_S:g} s",
+                        hint=f"see who it is: fuser {join(self._directory, self._lock)}",
+                    ) from None
+                time.sleep(_LOCK_PAUSE_S)
+            else:
+                return
+
+    def _read_at(self, directory_fd: int) -> bytes | None:
+        try:
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            fd = os.open(self._name, flags, dir_fd=directory_fd)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._untrusted(error) from None
+        try:
+            self._refuse_unsafe(os.fstat(fd))
+            return read_at_most(fd, self._max_bytes)
+        except OSError as error:
+            raise self._untrusted(error) from None
+        finally:
+            os.close(fd)
+
+    def _refuse_unsafe(self, status: os.stat_result) -> None:
+        problem = None
+        if not stat.S_ISREG(status.st_mode):
+            problem = "not a regular file"
+        elif status.st_uid != os.geteuid():
+            problem = f"belongs to uid {status.st_uid}"
+        elif status.st_mode & 0o077:
+            problem = "other users could read or write it"
+        if problem is not None:
+            raise CredentialUnavailable(
+                f"{self.path}: {problem}", hint=f"if its content is yours, run: chmod 600 {self.path}"
+            )
+
+    def _replace_at(self, directory_fd: int, content: bytes) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(self._new, dir_fd=directory_fd)  # of a nono that was killed; the lock makes it ours
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            with open(os.open(self._new, flags, 0o600, dir_fd=directory_fd), "wb") as file:
+                os.fchmod(file.fileno(), 0o600)  # a umask may have taken the owner's bits away
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(self._new, self._name, src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(self._new, dir_fd=directory_fd)
+            raise
+        os.fsync(directory_fd)
+
+    def _untrusted(self, error: OSError) -> CredentialUnavailable:
+        return CredentialUnavailable(f"{self.path}: {error.strerror}", hint=f"ls -ld {self._directory}")
+
+
+class LockedFile:
+    """A PrivateFile inside its lock."""
+
+    def __init__(self, file: PrivateFile, directory_fd: int) -> None:
+        self._file = file
+        self._directory_fd = directory_fd
+
+    def read(self) -> bytes | None:
+        """As PrivateFile.read."""
+        return self._file._read_at(self._directory_fd)
+
+    def replace(self, content: bytes) -> None:
+        """Old content or new content after a power cut, and nothing else (rename(2), fsync(2))."""
+        self._file._replace_at(self._directory_fd, content)

@@ -1,0 +1,1 @@
+"""What a credential is: references, shapes, injection, the tripwire. Pure."""

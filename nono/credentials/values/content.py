@@ -1,0 +1,77 @@
+"""Judges what a source returned: whether it can be a credential at all, without ever quoting it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from unicodedata import category
+
+from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
+from nono.secret import Secret
+
+MAX_SECRET_BYTES = 64 * 1024
+
+_GO_KEYRING_PREFIX = "go-keyring-base64:"
+
+
+def secret_from_bytes(content: bytes, shown: str) -> Secret:
+    """A credential out of the content of a file or pipe, without its one trailing line end.
+
+    shown: the redacted reference, for messages. Raises as secret_from_text.
+    """
+    if len(content) > MAX_SECRET_BYTES:
+        raise CredentialUnavailable(
+            f"{shown}: longer than {MAX_SECRET_BYTES // 1024} KiB, which no credential is"
+        )
+    # Decoded with surrogates and checked afterwards: a UnicodeDecodeError carries the content itself.
+    text = content.decode("utf-8", "surrogateescape")
+    if text.endswith("\n"):
+        text = text[:-2] if text.endswith("\r\n") else text[:-1]
+    return secret_from_text(text, shown)
+
+
+def secret_from_text(text: str, shown: str) -> Secret:
+    """text as a Secret. CredentialNotFound: it is empty. CredentialUnavailable: it cannot be a credential."""
+    secret = Secret(text)
+    require_credential(secret, shown)
+    return secret
+
+
+def require_credential(secret: Secret, shown: str) -> None:
+    """CredentialNotFound: it is empty. CredentialUnavailable: it cannot be a credential."""
+    if not secret.reveal():
+        raise CredentialNotFound(f"{shown}: it is there, and empty")
+    problem = text_problem(secret.reveal())
+    if problem is not None:
+        raise CredentialUnavailable(
+            f"{shown}: {problem}", hint="a credential is one line of text; store it again"
+        )
+
+
+def text_problem(text: str) -> str | None:
+    """Why text cannot be a credential, in words that do not contain it; None when it can."""
+    if any(category(character) == "Cs" for character in text):
+        return "the value is not UTF-8 text"
+    if any(category(character) == "Cc" for character in text):
+        return "the value contains control characters"
+    return None
+
+
+def decode_go_keyring(text: str, shown: str) -> Secret:
+    """The value inside an entry that Go programs (gh among them) wrote. Raises as secret_from_text."""
+    if not text.startswith(_GO_KEYRING_PREFIX):
+        raise CredentialUnavailable(
+            f"{shown}: the entry does not start with '{_GO_KEYRING_PREFIX}'",
+            hint="leave out ?decode=go-keyring for an entry that holds the value itself",
+        )
+    content = _base64(text.removeprefix(_GO_KEYRING_PREFIX))
+    if content is None:
+        raise CredentialUnavailable(f"{shown}: what follows '{_GO_KEYRING_PREFIX}' is not base64")
+    return secret_from_bytes(content, shown)
+
+
+def _base64(text: str) -> bytes | None:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None

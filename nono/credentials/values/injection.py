@@ -1,0 +1,183 @@
+"""A credential in the form in which it is written into a request: a header, the path or the query."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from nono.credentials.values.content import text_problem
+from nono.credentials.values.credential import Injected, Injection, Outgoing
+from nono.credentials.values.errors import CredentialUnavailable
+from nono.errors import CredentialError
+from nono.policy.schema.route_rules import Inject
+from nono.policy.services import key_slot
+from nono.secret import Secret
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110 section 5.6.2
+_PATH_SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@-]+", re.ASCII)  # RFC 3986 section 3.3, unescaped
+
+# These decide where a message goes and where it ends; RFC 9110 sections 7.2 and 7.6.1, RFC 9112 section 6.
+_NEVER_INJECTED = frozenset(
+    {"host", "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+    | {"content-length", "expect", "proxy-authorization", "proxy-authenticate"}
+)
+
+
+def injection_of(inject: Inject, secret: Secret) -> Injection:
+    """The injection that inject describes, sound from the moment it exists.
+
+    CredentialError: header, format, pattern or name is wrong, wherever it was configured.
+    CredentialUnavailable: the secret cannot stand there.
+    """
+    match inject.mode:
+        case "header":
+            return HeaderInjection(inject.header, inject.format, secret)
+        case "basic_auth":
+            return HeaderInjection(inject.header, "{}", _basic(secret))
+        case "url_path":
+            return PathInjection(inject.path_pattern, inject.path_replacement, secret)
+        case "query_param":
+            return QueryInjection(inject.query_param, secret)
+
+
+class HeaderInjection:
+    """One header field with the secret in it."""
+
+    __slots__ = ("_format", "_header", "_secret")
+
+    needs_body = False
+
+    def __init__(self, header: str, format: str, secret: Secret) -> None:
+        """In format, exactly one `{}` stands for the secret."""
+        _check_header(header)
+        if format.count("{}") != 1:
+            raise CredentialError("credential_format must contain '{}' once, where the credential goes")
+        problem = _field_problem(format.replace("{}", "x"))
+        if problem is not None:
+            raise CredentialError(f"credential_format: {problem}")
+        _check_field(header, secret)
+        self._header = header
+        self._format = format
+        self._secret = secret
+
+    @property
+    def header_names(self) -> frozenset[bytes]:
+        return frozenset((self._header.lower().encode("ascii"),))
+
+    def inject(self, request: Outgoing) -> Injected:
+        value = self._format.replace("{}", self._secret.reveal()).encode("latin-1")
+        return Injected(request.target, [(self._header.encode("ascii"), value)])
+
+
+class HeadersInjection:
+    """Header fields that a credential helper named itself."""
+
+    __slots__ = ("_headers",)
+
+    needs_body = False
+
+    def __init__(self, headers: Sequence[tuple[str, Secret]]) -> None:
+        for name, value in headers:
+            _check_header(name)
+            _check_field(name, value)
+        self._headers = headers
+
+    @property
+    def header_names(self) -> frozenset[bytes]:
+        return frozenset(name.lower().encode("ascii") for name, _ in self._headers)
+
+    def inject(self, request: Outgoing) -> Injected:
+        fields = [(name.encode("ascii"), value.reveal().encode("latin-1")) for name, value in self._headers]
+        return Injected(request.target, fields)
+
+
+class PathInjection:
+    """The secret in a segment of the path, in the place of what the child put there."""
+
+    __slots__ = ("_pattern", "_replacement", "_secret")
+
+    needs_body = False
+    header_names: frozenset[bytes] = frozenset()
+
+    def __init__(self, pattern: str, replacement: str, secret: Secret) -> None:
+        if pattern.count("{}") != 1 or replacement.count("{}") != 1:
+            raise CredentialError("path_pattern and path_replacement must contain '{}' once")
+        text = secret.reveal()
+        # Percent-encoding would be another key to the upstream; a slash would be another path.
+        if not _PATH_SEGMENT.fullmatch(text) or text in (".", ".."):
+            raise CredentialUnavailable(
+                "the value has characters that a path cannot carry", hint="store the credential again"
+            )
+        self._pattern = pattern
+        self._replacement = replacement
+        self._secret = secret
+
+    def inject(self, request: Outgoing) -> Injected:
+        """ValueError when the path has no place for it."""
+        # What was found on the way in holds the place; the pattern alone may fit earlier, in the base path.
+        slot = key_slot.find_placeholder(self._pattern, request.target)
+        if slot is None:
+            raise ValueError("the path has no place for the credential")
+        key = self._secret.reveal().encode("ascii")
+        return Injected(key_slot.fill_path(request.target, slot, key, self._replacement), [])
+
+
+class QueryInjection:
+    """The secret as the one parameter of its name in the query."""
+
+    __slots__ = ("_name", "_secret")
+
+    needs_body = False
+    header_names: frozenset[bytes] = frozenset()
+
+    def __init__(self, name: str, secret: Secret) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", name, re.ASCII):
+            raise CredentialError(f"query_param_name {name!r} is no name of a parameter")
+        if not secret.reveal():
+            raise CredentialUnavailable("the value is empty", hint="store the credential again")
+        self._name = name
+        self._secret = secret
+
+    def inject(self, request: Outgoing) -> Injected:
+        value = quote(self._secret.reveal(), safe="").encode("ascii")
+        return Injected(key_slot.with_query(self._name, request.target, value), [])
+
+
+def _basic(secret: Secret) -> Secret:
+    """RFC 7617: the secret is ``user:password``."""
+    if ":" not in secret.reveal():
+        raise CredentialUnavailable(
+            "the value is not of the form user:password", hint="store the credential again"
+        )
+    problem = text_problem(secret.reveal())
+    if problem is not None:
+        raise CredentialUnavailable(problem, hint="store the credential again")
+    return Secret("Basic " + b64encode(secret.reveal().encode()).decode("ascii"))
+
+
+def _check_header(name: str) -> None:
+    if not _TOKEN.fullmatch(name):
+        raise CredentialError(f"inject_header {name!r} is no name of a header")
+    if name.lower() in _NEVER_INJECTED:
+        raise CredentialError(f"inject_header {name!r}: this header steers the connection")
+
+
+def _check_field(name: str, secret: Secret) -> None:
+    problem = _field_problem(secret.reveal())
+    if problem is not None:
+        raise CredentialUnavailable(f"header {name}: {problem}", hint="store the credential again")
+
+
+def _field_problem(text: str) -> str | None:
+    """Why text cannot be part of a field value (RFC 9110 section 5.5), in words that do not contain it."""
+    if not text:
+        return "the value is empty"
+    if (problem := text_problem(text)) is not None:
+        return problem
+    if text != text.strip():
+        return "the value has blanks around it, which a recipient would strip"
+    if not all(ord(character) < 256 for character in text):
+        return "the value has characters that a header cannot carry"
+    return None

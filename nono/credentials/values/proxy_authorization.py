@@ -1,0 +1,29 @@
+"""The field that names nono to the proxy behind its own (RFC 7617)."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass
+
+from nono.credentials.values.content import text_problem
+from nono.credentials.values.credential import Header
+from nono.credentials.values.errors import CredentialUnavailable
+from nono.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyAuthorization:
+    """Basic authentication with a ``user:password``; CredentialUnavailable when the value is none."""
+
+    secret: Secret
+
+    def __post_init__(self) -> None:
+        problem = text_problem(self.secret.reveal())
+        if problem is None and ":" not in self.secret.reveal():
+            problem = "the value is not of the form user:password"
+        if problem is not None:
+            raise CredentialUnavailable(problem, hint="store the credential again")
+
+    def field(self) -> Header:
+        """For the head of a CONNECT, and nowhere else."""
+        return b"Proxy-Authorization", b"Basic " + b64encode(self.secret.reveal().encode())

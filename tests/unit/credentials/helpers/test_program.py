@@ -1,0 +1,166 @@
+"""Which file a helper's name stands for, and which it never does."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from nono.credentials.helpers import program
+from nono.credentials.helpers.program import find_program, trusted_directories
+from nono.credentials.values.errors import CredentialUnavailable
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An `op` in a directory of ours, beside the project that is the working directory."""
+    project = tmp_path / "home" / "project"
+    project.mkdir(parents=True)
+    monkeypatch.chdir(project)
+    (tmp_path / "home").chmod(0o755)
+    return place(tmp_path / "home" / "bin" / "op")
+
+
+def place(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    path.parent.chmod(0o755)
+    return path
+
+
+def environ(*directories: Path | str, home: Path | str = "/nowhere") -> dict[str, str]:
+    return {"PATH": ":".join(map(str, directories)), "HOME": str(home)}
+
+
+def test_a_bare_name_is_searched_for_along_path(installed: Path, tmp_path: Path) -> None:
+    place(tmp_path / "second" / "op")
+    assert find_program("op", environ(installed.parent, tmp_path / "second")) == str(installed)
+    assert find_program("op", environ(tmp_path / "second", installed.parent)) != str(installed)
+
+
+def test_an_absolute_path_is_itself(installed: Path) -> None:
+    assert find_program(str(installed), environ("/nowhere")) == str(installed)
+
+
+@pytest.mark.parametrize("name", ["./op", "bin/op", "../bin/op"])
+def test_a_relative_path_is_refused(installed: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(installed.parent)
+    with pytest.raises(CredentialUnavailable, match="relative"):
+        find_program(name, environ(installed.parent))
+
+
+@pytest.mark.parametrize("directory", ["", ".", "bin", "../bin"])
+def test_a_relative_directory_of_path_is_passed_over(
+    installed: Path, monkeypatch: pytest.MonkeyPatch, directory: str
+) -> None:
+    monkeypatch.chdir(installed.parent if directory in ("", ".") else installed.parents[1])
+    place(installed.parents[1] / "bin" / "op")
+    with pytest.raises(CredentialUnavailable, match="not installed"):
+        find_program("op", environ(directory))
+
+
+def test_what_the_agent_may_have_put_into_the_project_is_not_run(installed: Path, tmp_path: Path) -> None:
+    planted = place(Path.cwd() / ".venv" / "bin" / "op")
+    assert find_program("op", environ(planted.parent, installed.parent)) == str(installed)
+    with pytest.raises(CredentialUnavailable, match="inside the working directory"):
+        find_program("op", environ(planted.parent))
+    with pytest.raises(CredentialUnavailable, match="inside the working directory"):
+        find_program(str(planted), environ())
+
+
+def test_nor_when_a_link_outside_leads_into_the_project(installed: Path, tmp_path: Path) -> None:
+    planted = place(Path.cwd() / "op")
+    installed.unlink()
+    installed.symlink_to(planted)
+    with pytest.raises(CredentialUnavailable, match="inside the working directory"):
+        find_program("op", environ(installed.parent))
+    directory = tmp_path / "linked"
+    directory.symlink_to(planted.parent)
+    with pytest.raises(CredentialUnavailable, match="inside the working directory"):
+        find_program("op", environ(directory))
+
+
+def test_started_in_the_home_directory_the_programs_below_it_are_still_the_users(
+    installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = installed.parents[1]
+    monkeypatch.chdir(home)
+    assert find_program("op", environ(installed.parent, home=home)) == str(installed)
+    with pytest.raises(CredentialUnavailable, match="inside the working directory"):
+        find_program("op", environ(installed.parent, home=home.parent))
+
+
+@pytest.mark.parametrize(
+    ("part", "mode", "trusted"),
+    [
+        ("file", 0o755, True),
+        ("file", 0o757, False),
+        ("file", 0o644, False),
+        ("directory", 0o755, True),
+        ("directory", 0o757, False),
+        ("directory", 0o1777, False),
+        ("above", 0o755, True),
+        ("above", 0o757, False),
+        ("above", 0o1777, True),
+    ],
+    ids=lambda value: f"{value:o}" if isinstance(value, int) and not isinstance(value, bool) else str(value),
+)
+def test_a_program_that_everybody_could_replace_is_not_run(
+    installed: Path, part: str, mode: int, trusted: bool
+) -> None:
+    {"file": installed, "directory": installed.parent, "above": installed.parents[1]}[part].chmod(mode)
+    if trusted:
+        assert find_program("op", environ(installed.parent)) == str(installed)
+        return
+    with pytest.raises(CredentialUnavailable):
+        find_program("op", environ(installed.parent))
+    with pytest.raises(CredentialUnavailable):
+        find_program(str(installed), environ())
+
+
+@pytest.mark.parametrize(
+    ("mode", "uid", "gid", "refusal"),
+    [
+        pytest.param(0o40775, 1000, 1000, None, id="the user's private group"),
+        pytest.param(0o40775, 1000, 100, "group 100 can write to /x", id="a shared group"),
+        pytest.param(0o40755, 1000, 100, None, id="a shared group that only reads"),
+        pytest.param(0o40775, 0, 50, None, id="a group that root trusts"),
+        pytest.param(0o40755, 1001, 1001, "/x belongs to uid 1001", id="another user"),
+        pytest.param(0o40757, 0, 0, "everybody can write to /x", id="everybody"),
+    ],
+)
+def test_a_group_may_write_when_it_is_the_users_own_and_not_otherwise(
+    monkeypatch: pytest.MonkeyPatch, mode: int, uid: int, gid: int, refusal: str | None
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    status = os.stat_result((mode, 1, 1, 2, uid, gid, 0, 0, 0, 0))
+    assert program._status_refusal(status, "/x") == refusal
+
+
+@pytest.mark.parametrize("name", ["absent", "", "a\0b", "..", "."])
+def test_a_name_that_is_no_program_is_unavailable(installed: Path, name: str) -> None:
+    with pytest.raises(CredentialUnavailable):
+        find_program(name, environ(installed.parent))
+
+
+def test_a_dangling_link_and_a_directory_are_no_programs(installed: Path) -> None:
+    (installed.parent / "dangling").symlink_to("gone")
+    (installed.parent / "folder").mkdir()
+    for name in ("dangling", "folder"):
+        with pytest.raises(CredentialUnavailable, match="not installed"):
+            find_program(name, environ(installed.parent))
+        with pytest.raises(CredentialUnavailable, match="does not exist, or cannot be executed"):
+            find_program(str(installed.parent / name), environ())
+
+
+def test_the_path_a_helper_inherits_has_only_the_directories_it_may_run_programs_from(
+    installed: Path, tmp_path: Path
+) -> None:
+    planted = place(Path.cwd() / "bin" / "gpg")
+    opened = tmp_path / "opened"
+    opened.mkdir()
+    opened.chmod(0o777)
+    path = environ("", ".", planted.parent, opened, "/nowhere", installed.parent, "/usr/bin")
+    assert trusted_directories(path) == [str(installed.parent), "/usr/bin"]

@@ -1,0 +1,232 @@
+"""The tripwire knows a secret in every usual spelling, however it is cut, and leaves the rest alone."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from collections.abc import Callable
+from itertools import pairwise
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nono.credentials.values.credential import LeakWatcher
+from nono.credentials.values.tripwire import MASK, leak_watcher, unwatched_warning
+from nono.secret import Secret
+
+KEY = "sk-proj-Ab/c+d_eF9~gh1jK2=lm3nO4pQ5rS6tU7vW8xY9z"
+ODD = 'p"ä<ß&\\/ ö+word'
+
+_keys = st.text(st.sampled_from("abAB01-_/+=~ é\"'"), min_size=8, max_size=20)
+
+
+def _watcher(*texts: str, basic: bool = False) -> LeakWatcher:
+    watcher: LeakWatcher | None = leak_watcher([Secret(text) for text in texts], basic=basic)
+    assert watcher is not None
+    return watcher
+
+
+def _through(watcher: LeakWatcher, *pieces: bytes) -> tuple[bytes, bool]:
+    stream = watcher.stream()
+    passed = b"".join([stream.feed(piece) for piece in pieces])
+    return passed + stream.finish(), stream.found
+
+
+def _every_escape(text: str) -> str:
+    return "".join(f"%{octet:02X}" for octet in text.encode())
+
+
+SPELLED: dict[str, Callable[[str], str]] = {
+    "plain": lambda text: text,
+    "JSON": lambda text: json.dumps(text)[1:-1],
+    "JSON in UTF-8": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    "JSON as PHP writes it": lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
+    "JSON as Go and Rails write it": lambda text: _replaced(
+        json.dumps(text, ensure_ascii=False)[1:-1], {"&": "\\u0026", "<": "\\u003c", ">": "\\u003e"}
+    ),
+    "JSON as .NET writes it": lambda text: "".join(
+        f"\\u{ord(each):04X}" if each in "\"&'+<>`" or ord(each) > 126 else each.replace("\\", "\\\\")
+        for each in text
+    ),
+    "HTML": html.escape,
+    "HTML as Go and Jinja write it": lambda text: _html(text, "&#34;", "&#39;"),
+    "HTML as Ruby and Java write it": lambda text: _html(text, "&quot;", "&#39;"),
+    "HTML as PHP writes it": lambda text: _html(text, "&quot;", "&#039;"),
+    "query": lambda text: quote(text, safe=""),
+    "path": quote,
+    "form": quote_plus,
+    "lower-case escapes": lambda text: _lower(quote(text, safe="")),
+    "every octet escaped": _every_escape,
+    "every octet escaped, lower case": lambda text: _every_escape(text).lower(),
+    "hex": lambda text: text.encode().hex(),
+    "HEX": lambda text: text.encode().hex().upper(),
+    "base64": lambda text: base64.b64encode(text.encode()).decode().rstrip("="),
+    "base64url": lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
+}
+
+
+def _replaced(text: str, characters: dict[str, str]) -> str:
+    return "".join(characters.get(character, character) for character in text)
+
+
+def _html(text: str, double: str, single: str) -> str:
+    return html.escape(text).replace("&quot;", double).replace("&#x27;", single)
+
+
+def _lower(escaped: str) -> str:
+    first, *others = escaped.split("%")
+    return "%".join([first, *(other[:2].lower() + other[2:] for other in others)])
+
+
+@pytest.mark.parametrize("secret", [KEY, ODD], ids=["key", "password of odd characters"])
+@pytest.mark.parametrize("spelling", SPELLED.values(), ids=SPELLED)
+def test_each_usual_spelling_is_masked(spelling: Callable[[str], str], secret: str) -> None:
+    spelled = spelling(secret).encode()
+    passed, found = _through(_watcher(secret), b'{"error": "bad key ' + spelled + b'"}')
+    assert found
+    assert passed == b'{"error": "bad key ' + MASK * len(spelled) + b'"}'
+
+
+@pytest.mark.parametrize("spelling", SPELLED.values(), ids=SPELLED)
+def test_the_spelling_of_a_key_that_differs_in_one_character_passes(spelling: Callable[[str], str]) -> None:
+    body = b"<" + spelling(KEY.replace("Q5", "R5")).encode() + b">"
+    assert _through(_watcher(KEY), body) == (body, False)
+
+
+@pytest.mark.parametrize("before", range(6))
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode], ids=["standard", "url-safe"])
+def test_base64_of_a_text_with_the_key_anywhere_in_it_is_masked(
+    encode: Callable[[bytes], bytes], before: int
+) -> None:
+    encoded = encode(b"Authorization: "[:before] + KEY.encode() + b" and more")
+    passed, found = _through(_watcher(KEY), encoded)
+    assert found
+    # What is left beside the mask decodes to less than two octets of the key at either end.
+    left, right = passed[: passed.index(MASK)], passed[passed.rindex(MASK) + 1 :]
+    assert encoded.startswith(left)
+    assert encoded.endswith(right)
+    assert len(left) <= (before + 1) * 8 // 6
+    assert len(right) <= -(-len(b" and more" * 2) * 8 // 6)
+
+
+@pytest.mark.parametrize("text", ["user:correct-horse", "correct-horse", "dXNlcjpjb3JyZWN0LWhvcnNl"])
+def test_of_basic_auth_the_pair_its_header_and_the_password_are_masked(text: str) -> None:
+    passed, found = _through(_watcher("user:correct-horse", basic=True), text.encode())
+    assert found
+    assert b"horse" not in passed
+
+
+@pytest.mark.parametrize("echo", ["ya29.long-lived", "user:correct-horse", "correct-horse"])
+def test_of_a_whole_field_value_what_follows_the_scheme_is_masked(echo: str) -> None:
+    pair = base64.b64encode(b"user:correct-horse").decode()
+    watcher = _watcher("Bearer ya29.long-lived", f"Basic {pair}", "Basic no base64!")
+    assert _through(watcher, echo.encode()) == (MASK * len(echo), True)
+
+
+def test_the_user_name_of_basic_auth_is_no_secret() -> None:
+    assert _through(_watcher("administrator:correct-horse", basic=True), b"administrator") == (
+        b"administrator",
+        False,
+    )
+
+
+def test_a_body_of_one_octet_pieces_is_masked_like_the_whole() -> None:
+    body = b"a" + KEY.encode() + b"sk-proj-" + KEY.encode() + KEY.encode()[:-1]
+    mask = MASK * len(KEY)
+    expected = b"a" + mask + b"sk-proj-" + mask + KEY.encode()[:-1]
+    assert _through(_watcher(KEY), *[bytes([octet]) for octet in body]) == (expected, True)
+    assert _through(_watcher(KEY), body) == (expected, True)
+
+
+def test_of_two_keys_of_which_one_begins_the_other_nothing_is_left_over() -> None:
+    short, long = KEY, KEY + "-admin"
+    for body in (long.encode(), b"x" + long.encode() + b"y"):
+        for cut in range(len(body)):
+            passed, _ = _through(_watcher(short, long), body[:cut], body[cut:])
+            assert b"admin" not in passed
+    assert _through(_watcher(short, long), short.encode(), b"-adm") == (MASK * len(short) + b"-adm", True)
+
+
+def test_an_event_that_ends_like_no_secret_is_never_delayed() -> None:
+    stream = _watcher(KEY).stream()
+    for event in (b'data: {"delta": "sk-proj-"}\n\n', b"data: [DONE]\n\n", b": ping\r\n\r\n"):
+        assert stream.feed(event) == event
+    assert stream.finish() == b""
+
+
+def test_only_the_beginning_of_a_secret_is_held_back() -> None:
+    stream = _watcher(KEY).stream()
+    assert stream.feed(b"the key sk-pro") == b"the key "
+    assert stream.feed(b"mise") == b"sk-promise"
+    assert not stream.found
+
+
+@given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=6), _keys)
+def test_a_clean_body_comes_out_byte_for_byte(body: bytes, cuts: list[int], key: str) -> None:
+    watcher = _watcher(key)
+    if watcher.mask_text(body) is None:
+        assert _through(watcher, *_cut(body, cuts)) == (body, False)
+
+
+@given(
+    st.lists(st.binary(max_size=20) | st.text("abAB01-_/", max_size=20).map(str.encode), max_size=5),
+    st.lists(_keys, min_size=1, max_size=3),
+    st.sampled_from(sorted(SPELLED)),
+    st.lists(st.integers(0, 400), max_size=8),
+)
+def test_however_a_body_is_cut_no_spelling_comes_through(
+    parts: list[bytes], keys: list[str], spelling: str, cuts: list[int]
+) -> None:
+    watcher = _watcher(*keys)
+    spelled = [SPELLED[spelling](key).encode() for key in keys]
+    body = b"".join(part + echo for part in [*parts, b""] for echo in spelled)
+    whole, found = _through(watcher, body)
+    assert found
+    assert not any(echo in whole for echo in spelled)
+    assert _through(watcher, *_cut(body, cuts)) == (whole, True)
+    assert watcher.mask_text(whole) is None
+
+
+@given(
+    st.text("ab", min_size=8, max_size=10),
+    st.text("ab", max_size=60),
+    st.lists(st.integers(0, 60), max_size=9),
+)
+def test_secrets_that_overlap_themselves_are_masked_alike_in_pieces(
+    key: str, text: str, cuts: list[int]
+) -> None:
+    watcher = _watcher(key, key[1:] + "b", key + "a")
+    body = text.encode()
+    whole, found = _through(watcher, body)
+    assert _through(watcher, *_cut(body, cuts)) == (whole, found)
+    assert watcher.mask_text(whole) is None
+
+
+def _cut(body: bytes, cuts: list[int]) -> list[bytes]:
+    edges = [0, *sorted(cut for cut in cuts if cut <= len(body)), len(body)]
+    return [body[start:end] for start, end in pairwise(edges)]
+
+
+def test_a_clean_header_value_is_none_and_a_leaking_one_is_masked() -> None:
+    watcher = _watcher(KEY)
+    assert watcher.mask_text(b"/login?next=/") is None
+    spelled = quote(KEY, safe="").encode()
+    assert watcher.mask_text(b"/login?key=" + spelled) == b"/login?key=" + MASK * len(spelled)
+    assert watcher.mask_text(KEY.encode()[:-1]) is None
+
+
+def test_a_secret_of_seven_characters_is_not_watched_and_the_person_is_told() -> None:
+    assert leak_watcher([Secret("hunter2")]) is None
+    assert "shorter than 8" in (unwatched_warning([Secret("hunter2")]) or "")
+    assert leak_watcher([Secret("hunter22")]) is not None
+    assert unwatched_warning([Secret("hunter22")]) is None
+
+
+def test_neither_watcher_nor_stream_shows_the_secret() -> None:
+    watcher = _watcher(KEY)
+    stream = watcher.stream()
+    stream.feed(KEY.encode()[:20])
+    assert "Ab/c" not in repr(watcher) + repr(stream) + str(watcher)
