@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from nono.approval.recording import capability
+from nono.approval.audit_events import capability
 from nono.approval.request import Answer, EndpointRequest, FileOpen, Question
 
 RESPONSE_BYTES_MAX = 64 * 1024

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from nono.approval.backends import Backends
-from nono.approval.desk import Desk, desk
+from nono.approval.broker import Desk, desk
 from nono.approval.request import Backend
 from nono.approval.terminal import Hold, Terminal
 from nono.launch.session import Session

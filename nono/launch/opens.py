@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from nono.launch.start import RunContext, own_grants
 
 if TYPE_CHECKING:
-    from nono.approval.desk import Desk
+    from nono.approval.broker import Desk
     from nono.policy.learning.observation import Observation
     from nono.supervisor.file_opens import FileOpens
     from nono.supervisor.notify_loop import PathCalls

@@ -28,7 +28,7 @@ from nono.private_dir import open_private_dir
 from nono.supervisor import loop
 
 if TYPE_CHECKING:
-    from nono.approval.desk import Desk
+    from nono.approval.broker import Desk
     from nono.proxy.authority import SessionAuthority
     from nono.proxy.config import ProxyConfig
 

@@ -17,7 +17,7 @@ from nono.supervisor.caller_paths import CallerPaths
 from nono.supervisor.notify_loop import NotifyLoop
 
 if TYPE_CHECKING:
-    from nono.approval.desk import Desk
+    from nono.approval.broker import Desk
     from nono.supervisor.inet_calls import Bound
     from nono.supervisor.peer_registry import PeerAddress
 

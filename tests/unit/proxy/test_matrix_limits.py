@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 from anyio.abc import TaskGroup
 
-from nono.approval import desk
+from nono.approval import broker
 from nono.approval.backends import Backends
 from nono.approval.request import Answer, EndpointRequest, Question, Request
 from nono.audit.event import Event
@@ -150,10 +150,10 @@ class Phone:
 @pytest.mark.parametrize("way", WITH_CREDENTIAL)
 def test_of_a_flood_of_questions_most_are_refused_unasked(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
     # One question an hour: within a test nothing is earned.
-    monkeypatch.setattr(desk, "QUESTIONS", RateLimit(requests_per_minute=1 / 60, burst=3, max_delay_s=0))
+    monkeypatch.setattr(broker, "QUESTIONS", RateLimit(requests_per_minute=1 / 60, burst=3, max_delay_s=0))
     phone, events = Phone(), list[Event]()
     backends = Backends(Approval(), {TERMINAL: phone})
-    approver = desk.Desk(backends, events.append, "", cast(TaskGroup, Spawned()))
+    approver = broker.Desk(backends, events.append, "", cast(TaskGroup, Spawned()))
     with five_ways(endpoints=ASKS, options={"approver": approver}) as ways:
         assert [ways.ask(way, "/asks").status for _ in range(8)] == [200] * 3 + [403] * 5
         assert len(phone.asked) == len(ways.requests) == 3

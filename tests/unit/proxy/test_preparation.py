@@ -14,7 +14,7 @@ from typing import cast
 import pytest
 
 from nono.approval.backends import Backends
-from nono.approval.desk import desk
+from nono.approval.broker import desk
 from nono.approval.request import Answer, EndpointRequest, Question, Request
 from nono.audit.event import Event
 from nono.credentials.values.credential import Injected, Injection, LeakWatcher, Outgoing, RequestFacts

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import anyio
 from anyio.abc import TaskGroup
 
-from nono.approval import recording
+from nono.approval import audit_events
 from nono.approval.backends import Backends
 from nono.approval.request import Answer, FileOpen, Question, Request
 from nono.audit.event import Recorder
@@ -102,7 +102,7 @@ class Desk:
         question = Question(os.urandom(8).hex(), request, self._session_id, name)
         started = time.monotonic()
         try:
-            self._record(recording.asked(question))
+            self._record(audit_events.asked(question))
         except OSError:
             return Answer("error", "the question could not be recorded")
         answer = WITHDRAWN
@@ -111,7 +111,7 @@ class Desk:
         finally:
             duration_ms = int((time.monotonic() - started) * 1000)
             try:
-                self._record(recording.answered(question, answer, duration_ms))
+                self._record(audit_events.answered(question, answer, duration_ms))
             except OSError:  # a yes that cannot be recorded is a no
                 answer = Answer("error", "the answer could not be recorded")
         return answer
@@ -127,7 +127,7 @@ class Desk:
     def _not_asked(self, request: Request, reason: str) -> Answer:
         answer = Answer("denied", reason)
         try:
-            self._record(recording.not_asked(request, reason))
+            self._record(audit_events.not_asked(request, reason))
         except OSError:
             return Answer("error", "the refusal could not be recorded")
         return answer

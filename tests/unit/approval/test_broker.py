@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from nono.approval.backends import Backends
-from nono.approval.desk import WAITING_MAX, Desk, desk
+from nono.approval.broker import WAITING_MAX, Desk, desk
 from nono.approval.request import Answer, EndpointRequest, FileOpen, Question, Request
 from nono.audit.event import Event
 from nono.policy.capability import Access
