@@ -9,7 +9,7 @@ from nono.cli.aftermath import Finding, headline, what
 from nono.launch.denials import Denied, Kind
 
 if TYPE_CHECKING:
-    from nono.supervisor.limit_story import Story
+    from nono.supervisor.cgroup.limit_report import Story
 
 _CODES = {
     Kind.PATH: "sandbox_denied_path",

@@ -12,9 +12,9 @@ from nono.launch.start import RunContext, own_grants
 if TYPE_CHECKING:
     from nono.approval.broker import Desk
     from nono.policy.learning.observation import Observation
-    from nono.supervisor.file_opens import FileOpens
     from nono.supervisor.notify_loop import PathCalls
-    from nono.supervisor.path_watch import PathWatch
+    from nono.supervisor.opens.handler import FileOpens
+    from nono.supervisor.opens.path_observer import PathWatch
 
 
 @asynccontextmanager
@@ -30,8 +30,8 @@ async def trapped_opens(
             yield others
             return
         # Imported here: few runs name threads.
-        from nono.supervisor.file_opens import command_of
-        from nono.supervisor.thread_names import ThreadNames
+        from nono.supervisor.opens.handler import command_of
+        from nono.supervisor.opens.thread_names import ThreadNames
 
         with command_of(run.launcher.pid) as command:
             yield ThreadNames(listener, command, run.session.record, others)
@@ -57,8 +57,8 @@ def _watched(
 ) -> Iterator[PathWatch]:
     """Note what the command does with files, for `nono learn`."""
     # Imported here: few runs are watched.
-    from nono.supervisor.caller import open_root, standing
-    from nono.supervisor.path_watch import PathWatch
+    from nono.supervisor.calls.caller import open_root, standing
+    from nono.supervisor.opens.path_observer import PathWatch
 
     observation.ignore((*run.readable, *readable))
     root = open_root(run.launcher.pid)
@@ -76,7 +76,7 @@ async def _asked(
     # Imported here: few runs ask.
     import anyio
 
-    from nono.supervisor.file_opens import FileOpens, command_of
+    from nono.supervisor.opens.handler import FileOpens, command_of
 
     own = own_grants((*run.readable, *readable))
     policy = run.rules()._replace(handed_out=own).files

@@ -14,7 +14,7 @@ from nono.sandbox.plan.facts import HostFacts
 from nono.sandbox.plan.ladder import choose_enforcement
 
 if TYPE_CHECKING:
-    from nono.supervisor.cgroup_place import Place
+    from nono.supervisor.cgroup.placement import Place
 
 
 class Prepared(NamedTuple):
@@ -77,11 +77,11 @@ def place_of_limits(capabilities: CapabilitySet, ours: Collection[int]) -> "Plac
     """
     # Imported here: few runs have limits.
     from nono.policy.limits import refuse_lifting
-    from nono.supervisor import cgroup, cgroup_place
+    from nono.supervisor.cgroup import cgroup, placement
 
     limits = capabilities.limits
-    place = cgroup_place.choose(cgroup.look(ours), limits.controllers)
-    if isinstance(place, cgroup_place.Unavailable):
+    place = placement.choose(cgroup.look(ours), limits.controllers)
+    if isinstance(place, placement.Unavailable):
         raise SandboxError(
             f"limits (--memory, --max-processes) need a cgroup v2 of nono's own: {place.cause}.",
             hint=place.remedy,

@@ -37,8 +37,8 @@ from nono.supervisor.child import supervise, wait
 if TYPE_CHECKING:
     from nono.launch.authority_ahead import AuthorityAhead
     from nono.policy.learning.observation import Observation
-    from nono.supervisor.cgroup import Cgroup
-    from nono.supervisor.limit_story import Story
+    from nono.supervisor.cgroup.cgroup import Cgroup
+    from nono.supervisor.cgroup.limit_report import Story
 
 
 class Outcome(NamedTuple):
@@ -157,7 +157,7 @@ def _limited(prepared: Prepared, launcher: Launcher, warn: Warn) -> AbstractCont
     if prepared.cgroups is None:
         return nullcontext()
     # Imported here: few runs have limits.
-    from nono.supervisor.cgroup import limited
+    from nono.supervisor.cgroup.cgroup import limited
 
     return limited(prepared.cgroups, prepared.capabilities.limits, (os.getpid(), launcher.pid), warn)
 
@@ -167,7 +167,7 @@ def _limit_reached(run: RunContext, exit_code: int) -> Story | None:
     if run.cgroup is None:
         return None
     # Imported here, as above.
-    from nono.supervisor.limit_story import reached, story
+    from nono.supervisor.cgroup.limit_report import reached, story
 
     limits, figures = run.prepared.capabilities.limits, run.cgroup.figures()
     for each in reached(limits, figures):

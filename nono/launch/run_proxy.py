@@ -22,8 +22,8 @@ from nono.launch.start import RunContext
 from nono.launch.supervised import Network, approver_of
 from nono.policy.ports import OPEN_PORT, PortGrants, PortRange
 from nono.sandbox.plan.enforcement import Rung
-from nono.supervisor.adjudicator import NetworkGrants, loopback
-from nono.supervisor.peer_registry import PeerRegistry
+from nono.supervisor.verdict.adjudicator import NetworkGrants, loopback
+from nono.supervisor.verdict.peer_registry import PeerRegistry
 
 
 def with_proxy(run: RunContext) -> AbstractAsyncContextManager[Network]:

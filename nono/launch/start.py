@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nono.launch.authority_ahead import AuthorityAhead
     from nono.policy.effective_policy import Rulebook
     from nono.policy.learning.observation import Observation
-    from nono.supervisor.cgroup import Cgroup
+    from nono.supervisor.cgroup.cgroup import Cgroup
 
 
 class RunContext(NamedTuple):

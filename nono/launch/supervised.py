@@ -12,14 +12,14 @@ from nono.launch.opens import trapped_opens
 from nono.launch.start import RunContext
 from nono.named_tuple import NamedTuple
 from nono.supervisor import loop
-from nono.supervisor.adjudicator import NetworkGrants
-from nono.supervisor.caller_paths import CallerPaths
+from nono.supervisor.calls.caller_paths import CallerPaths
 from nono.supervisor.notify_loop import NotifyLoop
+from nono.supervisor.verdict.adjudicator import NetworkGrants
 
 if TYPE_CHECKING:
     from nono.approval.broker import Desk
-    from nono.supervisor.inet_calls import Bound
-    from nono.supervisor.peer_registry import PeerAddress
+    from nono.supervisor.calls.inet import Bound
+    from nono.supervisor.verdict.peer_registry import PeerAddress
 
 
 def _not_kept(_: PeerAddress) -> None:
@@ -99,7 +99,7 @@ async def approver_of(run: RunContext) -> AsyncIterator[Desk | None]:
         return
     # Imported here: few runs ask.
     from nono.launch.approvals import approvals
-    from nono.supervisor.stillness import held_still
+    from nono.supervisor.job_stop import held_still
 
     async with approvals(approval, run.session, held_still) as approver:
         yield approver

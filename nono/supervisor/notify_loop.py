@@ -21,15 +21,17 @@ from nono.audit.dedup import DedupRecorder
 from nono.kernel import notify
 from nono.kernel.uapi import process as uapi_process
 from nono.kernel.uapi import seccomp as uapi_seccomp
-from nono.supervisor import adjudicator
-from nono.supervisor.adjudicator import NetworkGrants, Refuse
-from nono.supervisor.call_events import refused
-from nono.supervisor.caller_paths import CallerPaths
-from nono.supervisor.inet_calls import Bound, InetCalls
-from nono.supervisor.never_wait import NeverWait
-from nono.supervisor.path_call import PATH_CALLS
-from nono.supervisor.peer_registry import PeerAddress
-from nono.supervisor.syscall_args import (
+from nono.supervisor.calls.caller_paths import CallerPaths
+from nono.supervisor.calls.inet import Bound, InetCalls
+from nono.supervisor.calls.trapped_call import HiddenCallerError, Socket, TrappedCalls, release
+from nono.supervisor.calls.unix import UnixCalls
+from nono.supervisor.calls.watchdog import NeverWait
+from nono.supervisor.verdict import adjudicator
+from nono.supervisor.verdict.adjudicator import NetworkGrants, Refuse
+from nono.supervisor.verdict.audit_events import refused
+from nono.supervisor.verdict.path_call import PATH_CALLS
+from nono.supervisor.verdict.peer_registry import PeerAddress
+from nono.supervisor.verdict.syscall_args import (
     AbstractUnixAddress,
     Address,
     InetAddress,
@@ -38,8 +40,6 @@ from nono.supervisor.syscall_args import (
     UnnamedUnixAddress,
     parse_sockaddr,
 )
-from nono.supervisor.trapped_call import HiddenCallerError, Socket, TrappedCalls, release
-from nono.supervisor.unix_calls import UnixCalls
 
 _UNIX_FAMILY = struct.pack("=H", socket.AF_UNIX)
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from nono.supervisor import cgroup, cgroup_place
-from nono.supervisor.cgroup_place import Place, Unavailable
+from nono.supervisor.cgroup import cgroup, placement
+from nono.supervisor.cgroup.placement import Place, Unavailable
 from support.nono_run import NONO, SANDBOX_POLICIES, Ended, NonoRun, program
 
 LIMIT_S = 60
@@ -32,7 +32,7 @@ ESCAPES = (
 
 
 def found() -> Place | Unavailable:
-    return cgroup_place.choose(cgroup.look((os.getpid(),)), {"memory", "pids"})
+    return placement.choose(cgroup.look((os.getpid(),)), {"memory", "pids"})
 
 
 @pytest.fixture

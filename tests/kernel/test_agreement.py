@@ -43,7 +43,7 @@ from nono.sandbox.plan.enforcement import Enforcement, Refusal
 from nono.sandbox.plan.facts import HostFacts, Listener, MaskFacts
 from nono.sandbox.plan.ladder import choose_enforcement
 from nono.sandbox.plan.plan import SandboxPlan, draw
-from nono.supervisor.adjudicator import (
+from nono.supervisor.verdict.adjudicator import (
     NetworkGrants,
     Perform,
     judge_bind,
@@ -51,9 +51,9 @@ from nono.supervisor.adjudicator import (
     judge_listen,
     loopback,
 )
-from nono.supervisor.file_judge import Found, Leave, judge_open
-from nono.supervisor.open_call import OpenCall
-from nono.supervisor.syscall_args import InetAddress
+from nono.supervisor.verdict.open_call import OpenCall
+from nono.supervisor.verdict.open_verdict import Found, Leave, judge_open
+from nono.supervisor.verdict.syscall_args import InetAddress
 from support.bpf_interpreter import decode, run
 from support.forked import child, in_child
 from support.questions import why_host, why_path

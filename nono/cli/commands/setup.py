@@ -24,7 +24,7 @@ from nono.sandbox.plan.enforcement import Refusal
 from nono.sandbox.plan.facts import HostFacts, Listener
 from nono.sandbox.plan.ladder import choose_enforcement
 from nono.sandbox.plan.namespace_advice import advice
-from nono.supervisor import cgroup, cgroup_place
+from nono.supervisor.cgroup import cgroup, placement
 
 DESCRIPTION = "Checks what this machine can enforce; with its options, helps to begin."
 FEATURES = (
@@ -206,8 +206,8 @@ def _limits() -> list[str]:
     lines = []
     seen = cgroup.look((os.getpid(),))
     for flag, controller in (("--memory", "memory"), ("--max-processes", "pids")):
-        place = cgroup_place.choose(seen, {controller})
-        if isinstance(place, cgroup_place.Unavailable):
+        place = placement.choose(seen, {controller})
+        if isinstance(place, placement.Unavailable):
             lines += [f"Limits, {flag}: unavailable, {place.cause}", f"  hint: {place.remedy}"]
         else:
             lines.append(f"Limits, {flag}: available (cgroup v2, {place.parent})")

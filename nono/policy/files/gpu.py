@@ -23,7 +23,7 @@ NUMBERED = (("/dev/dri", "renderD"), ("/dev", "nvidia"))  # a directory, and wha
 NVIDIA_CAPABILITIES = "/dev/nvidia-caps"  # one node for each capability, and for each partition of a MIG
 LIBRARIES = ("/usr/lib/wsl/lib", "/usr/share/vulkan", "/etc/vulkan", "/sys/class/drm")
 # What /proc/self/task would add is granted with /proc/self. The driver names its threads there from version
-# 570 on, by writing: those names are opened by the supervisor (nono.supervisor.thread_names).
+# 570 on, by writing: those names are opened by the supervisor (nono.supervisor.opens.thread_names).
 OF_NVIDIA = ("/proc/driver/nvidia", "/proc/driver/nvidia-uvm", "/proc/self")
 
 

@@ -8,8 +8,8 @@ import os
 import pytest
 
 from nono.audit.dedup import DedupRecorder
-from nono.supervisor.adjudicator import NetworkGrants, loopback
 from nono.supervisor.notify_loop import NotifyLoop
+from nono.supervisor.verdict.adjudicator import NetworkGrants, loopback
 
 
 @pytest.mark.parametrize(("is_gone", "goes_on"), [(False, True), (True, False)], ids=["POLLERR", "POLLHUP"])

@@ -12,8 +12,8 @@ from nono.kernel.uapi import open as uapi
 from nono.policy.capability import Access, Denial, Grant
 from nono.policy.files.denials import DenyRules
 from nono.policy.files.path_verdict import PROBED, FilePolicy, GrantTable
-from nono.supervisor.file_judge import Ask, Found, Leave, Refuse, judge_open
-from nono.supervisor.open_call import OpenCall, parse_open_how, registers
+from nono.supervisor.verdict.open_call import OpenCall, parse_open_how, registers
+from nono.supervisor.verdict.open_verdict import Ask, Found, Leave, Refuse, judge_open
 
 FD_CWD = 0xFFFFFF9C
 

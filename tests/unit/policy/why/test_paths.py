@@ -20,10 +20,10 @@ from nono.policy.resolve import Resolved, resolve
 from nono.policy.schema.profile import Filesystem as Files
 from nono.policy.schema.profile import Meta, Network, Profile
 from nono.policy.schema.routes import CustomCredential, PolicyEntry, RuleEntry
-from nono.supervisor.adjudicator import NetworkGrants, Perform, judge_connect, loopback
-from nono.supervisor.file_judge import Ask, Found, Leave, Refuse, judge_open
-from nono.supervisor.open_call import OpenCall
-from nono.supervisor.syscall_args import InetAddress
+from nono.supervisor.verdict.adjudicator import NetworkGrants, Perform, judge_connect, loopback
+from nono.supervisor.verdict.open_call import OpenCall
+from nono.supervisor.verdict.open_verdict import Ask, Found, Leave, Refuse, judge_open
+from nono.supervisor.verdict.syscall_args import InetAddress
 from support.questions import why_host, why_path, why_request
 
 HOME = "/home/ada"

@@ -8,10 +8,10 @@ from nono.audit import event
 from nono.audit.event import Event
 from nono.policy.capability import Access
 from nono.policy.files.unix_sockets import shown
-from nono.supervisor.adjudicator import Perform, PerformUnix, Refuse
+from nono.supervisor.verdict.adjudicator import Perform, PerformUnix, Refuse
 
 if TYPE_CHECKING:
-    from nono.supervisor import file_judge
+    from nono.supervisor.verdict import open_verdict
 
 _ACCESS: dict[Access, event.FileAccess] = {
     Access.READ: "Read",
@@ -47,7 +47,7 @@ def performed(verdict: Perform | PerformUnix) -> Event:
     )
 
 
-def refused_open(refusal: file_judge.Refuse) -> Event:
+def refused_open(refusal: open_verdict.Refuse) -> Event:
     """An open that nobody was asked about."""
     return event.UnaskedDecision(event.Unasked(refusal.path, _ACCESS[refusal.access], refusal.reason))
 

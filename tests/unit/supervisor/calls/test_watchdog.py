@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from nono.supervisor import never_wait
-from nono.supervisor.never_wait import NeverWait
+from nono.supervisor.calls import watchdog
+from nono.supervisor.calls.watchdog import NeverWait
 
 
 def test_a_connect_whose_flag_was_taken_away_is_ended_and_others_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(never_wait, "IDLE_S", 0.1)
+    monkeypatch.setattr(watchdog, "IDLE_S", 0.1)
     path = str(tmp_path / "s")
     before = signal.getsignal(signal.SIGALRM)
 

@@ -10,14 +10,15 @@ from contextlib import contextmanager
 
 from nono.kernel import open_path
 from nono.named_tuple import NamedTuple
-from nono.supervisor.caller import open_root, standing
-from nono.supervisor.trapped_call import HiddenCallerError
+from nono.supervisor.calls.caller import open_root, standing
+from nono.supervisor.calls.trapped_call import HiddenCallerError
 
 _DESCRIPTORS = "/proc/self/fd"
 
 
 class ForeignViewError(Exception):
-    """The caller is of another standing than the command was when it started (nono.supervisor.caller)."""
+    """The caller is of another standing than the command was when it started
+    (nono.supervisor.calls.caller)."""
 
 
 class Named(NamedTuple):

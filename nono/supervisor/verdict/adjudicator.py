@@ -9,7 +9,7 @@ from sys import byteorder
 from nono.named_tuple import NamedTuple
 from nono.policy.files.unix_sockets import UNIX_SOCKET, UNIX_SOCKET_BIND, UnixSocketRules, shown
 from nono.policy.ports import LISTEN_PORT, PortGrants, PortPolicy
-from nono.supervisor.syscall_args import (
+from nono.supervisor.verdict.syscall_args import (
     AF_INET,
     AF_INET6,
     AF_NETLINK,

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 from nono.audit.event import Recorder
 from nono.kernel import notify, open_path, process
 from nono.kernel.uapi import open as uapi
-from nono.supervisor import open_call
-from nono.supervisor.call_events import named_thread
-from nono.supervisor.caller import standing
-from nono.supervisor.file_opens import Command
-from nono.supervisor.open_call import OpenCall
-from nono.supervisor.path_arguments import PathArguments
-from nono.supervisor.path_call import OPENS
-from nono.supervisor.thread_name import thread_named
+from nono.supervisor.calls.caller import standing
+from nono.supervisor.opens.handler import Command
+from nono.supervisor.opens.path_arguments import PathArguments
+from nono.supervisor.verdict import open_call
+from nono.supervisor.verdict.audit_events import named_thread
+from nono.supervisor.verdict.open_call import OpenCall
+from nono.supervisor.verdict.path_call import OPENS
+from nono.supervisor.verdict.thread_name import thread_named
 
 if TYPE_CHECKING:
     from nono.supervisor.notify_loop import PathCalls
@@ -77,7 +77,7 @@ class ThreadNames:
         if self._others is not None:
             self._others.serve(notification, name)
             return
-        # Landlock judges the open again (nono.supervisor.file_opens).
+        # Landlock judges the open again (nono.supervisor.opens.handler).
         with suppress(FileNotFoundError):  # ENOENT: the caller is gone
             notify.let_continue(self._listener, notification.id)
 

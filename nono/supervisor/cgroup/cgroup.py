@@ -16,8 +16,8 @@ from nono.errors import LaunchError, SandboxError
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Limits
 from nono.sandbox import host
-from nono.supervisor import cgroup_place
-from nono.supervisor.cgroup_place import CgroupFacts, Level, Place
+from nono.supervisor.cgroup import placement
+from nono.supervisor.cgroup.placement import CgroupFacts, Level, Place
 
 SWAP_GAP = (
     "this kernel does not count swap (boot it with swapaccount=1): what the command has beyond --memory may "
@@ -42,12 +42,12 @@ class Figures(NamedTuple):
 def look(ours: Collection[int]) -> CgroupFacts:
     """What this host says. ours: processes that would leave our cgroup with us."""
     own = _read("/proc/self/cgroup")
-    mounts = cgroup_place.mounts(_read("/proc/self/mountinfo"))
-    directories = cgroup_place.directories(cgroup_place.own_path(own), mounts, os.geteuid())
+    mounts = placement.mounts(_read("/proc/self/mountinfo"))
+    directories = placement.directories(placement.own_path(own), mounts, os.geteuid())
     return CgroupFacts(
         tuple(_level(each, ours) for each in directories if os.path.isdir(each)),
         tuple(mount.place for mount in mounts),
-        on_v1=cgroup_place.held_by_v1(own),
+        on_v1=placement.held_by_v1(own),
         is_container=any(map(os.path.exists, host.CONTAINER_MARKERS)),
         is_wsl2=host.looks_like_wsl2(),
         is_root=os.geteuid() == 0,

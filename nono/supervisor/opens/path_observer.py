@@ -16,11 +16,11 @@ from typing import Protocol
 from nono.kernel import notify
 from nono.kernel.uapi import open as uapi
 from nono.policy.capability import Access
-from nono.supervisor import path_call
-from nono.supervisor.caller import Standing, standing
-from nono.supervisor.open_call import OpenCall
-from nono.supervisor.path_arguments import OWN_ENTRIES, PathArguments, examine, link
-from nono.supervisor.path_call import Deed, PathUse
+from nono.supervisor.calls.caller import Standing, standing
+from nono.supervisor.opens.path_arguments import OWN_ENTRIES, PathArguments, examine, link
+from nono.supervisor.verdict import path_call
+from nono.supervisor.verdict.open_call import OpenCall
+from nono.supervisor.verdict.path_call import Deed, PathUse
 
 SCRIPT_HEAD_BYTES = 256  # BINPRM_BUF_SIZE
 SCRIPTS_MAX = 5  # one that names another as its interpreter, and so on (execve(2))

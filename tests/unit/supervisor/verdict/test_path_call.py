@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nono.kernel.filters.bpf import NOTIFY_PATHS, PATHS
-from nono.supervisor.path_call import PATH_CALLS, Deed, PathUse, interpreter_of, uses_of
+from nono.supervisor.verdict.path_call import PATH_CALLS, Deed, PathUse, interpreter_of, uses_of
 
 CWD = -100
 NOT_PATHS = {"io_uring_setup", "io_uring_enter", "io_uring_register"}

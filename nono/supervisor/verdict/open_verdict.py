@@ -16,7 +16,7 @@ from nono.policy.files.path_verdict import (
     TooWeak,
 )
 from nono.policy.path_expansion import inside
-from nono.supervisor.open_call import OpenCall
+from nono.supervisor.verdict.open_call import OpenCall
 
 
 class Found(NamedTuple):

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from nono.kernel import socket_names
 from nono.policy.files.unix_sockets import UnixSocketRules
-from nono.supervisor import adjudicator
-from nono.supervisor.adjudicator import PerformUnix, Refuse
-from nono.supervisor.call_events import performed
-from nono.supervisor.caller_paths import CallerPaths, ForeignViewError, Named, umask_of
-from nono.supervisor.never_wait import NeverWait
-from nono.supervisor.syscall_args import UnixAddress
-from nono.supervisor.trapped_call import Socket, TrappedCalls, release, send_timeout_s
+from nono.supervisor.calls.caller_paths import CallerPaths, ForeignViewError, Named, umask_of
+from nono.supervisor.calls.trapped_call import Socket, TrappedCalls, release, send_timeout_s
+from nono.supervisor.calls.watchdog import NeverWait
+from nono.supervisor.verdict import adjudicator
+from nono.supervisor.verdict.adjudicator import PerformUnix, Refuse
+from nono.supervisor.verdict.audit_events import performed
+from nono.supervisor.verdict.syscall_args import UnixAddress
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor

@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Protocol
 
 from nono.kernel import socket_names
 from nono.named_tuple import NamedTuple
-from nono.supervisor import adjudicator
-from nono.supervisor.adjudicator import NetworkGrants, Perform, Refuse
-from nono.supervisor.call_events import performed
-from nono.supervisor.never_wait import NeverWait
-from nono.supervisor.syscall_args import InetAddress, parse_sockaddr
-from nono.supervisor.trapped_call import Socket, TrappedCalls, release, send_timeout_s
+from nono.supervisor.calls.trapped_call import Socket, TrappedCalls, release, send_timeout_s
+from nono.supervisor.calls.watchdog import NeverWait
+from nono.supervisor.verdict import adjudicator
+from nono.supervisor.verdict.adjudicator import NetworkGrants, Perform, Refuse
+from nono.supervisor.verdict.audit_events import performed
+from nono.supervisor.verdict.syscall_args import InetAddress, parse_sockaddr
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
 
     from nono.audit.dedup import DedupRecorder
     from nono.kernel.notify import Notification
-    from nono.supervisor.peer_registry import PeerAddress
+    from nono.supervisor.verdict.peer_registry import PeerAddress
 
 JUDGED_MAX = 256  # socket addresses whose verdict is remembered
 SWEEP_INTERVAL_S = 1.0  # how often callers of pending connects are asked whether they still live

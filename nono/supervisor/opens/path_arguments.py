@@ -10,9 +10,9 @@ from contextlib import suppress
 from nono.approval.request import FileKind
 from nono.kernel import notify, open_path, process
 from nono.kernel.uapi import open as uapi
-from nono.supervisor import open_call
-from nono.supervisor.file_judge import Found
-from nono.supervisor.open_call import OpenCall
+from nono.supervisor.verdict import open_call
+from nono.supervisor.verdict.open_call import OpenCall
+from nono.supervisor.verdict.open_verdict import Found
 
 RACES_MAX = 8  # look-ups given up on because of renames elsewhere (EAGAIN of openat2)
 # The caller's own entries in /proc: for its grants alone (docs/adr/0005); looked up by us they would be ours.

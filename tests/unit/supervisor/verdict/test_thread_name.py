@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nono.supervisor.thread_name import thread_named
+from nono.supervisor.verdict.thread_name import thread_named
 
 
 @pytest.mark.parametrize(

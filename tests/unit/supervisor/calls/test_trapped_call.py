@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from nono.kernel import notify
-from nono.supervisor.trapped_call import TrappedCalls
+from nono.supervisor.calls.trapped_call import TrappedCalls
 
 LISTENER = -1  # never used: whether the notification still stands is the test's to say
 

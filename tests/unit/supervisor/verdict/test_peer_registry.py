@@ -1,6 +1,6 @@
 """The proxy admits exactly the connections that the supervisor made."""
 
-from nono.supervisor.peer_registry import PENDING_MAX, PeerRegistry
+from nono.supervisor.verdict.peer_registry import PENDING_MAX, PeerRegistry
 
 
 def test_a_registered_peer_is_admitted_once() -> None:

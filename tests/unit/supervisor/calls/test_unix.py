@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nono.supervisor.unix_calls import _bind_in, _own_directory_and_umask
+from nono.supervisor.calls.unix import _bind_in, _own_directory_and_umask
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077])

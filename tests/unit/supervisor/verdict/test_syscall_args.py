@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.supervisor.syscall_args import (
+from nono.supervisor.verdict.syscall_args import (
     AbstractUnixAddress,
     InetAddress,
     OtherAddress,

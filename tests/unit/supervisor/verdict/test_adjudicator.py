@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nono.policy.ports import CONNECT_PORT, LISTEN_PORT, OPEN_PORT, PortGrants, united
-from nono.supervisor.adjudicator import (
+from nono.supervisor.verdict.adjudicator import (
     PROXY_ONLY,
     NetworkGrants,
     Perform,
@@ -20,7 +20,7 @@ from nono.supervisor.adjudicator import (
     loopback,
     refuse_call,
 )
-from nono.supervisor.syscall_args import (
+from nono.supervisor.verdict.syscall_args import (
     AbstractUnixAddress,
     Address,
     InetAddress,

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from nono.kernel.uapi import open as uapi
 from nono.named_tuple import NamedTuple
-from nono.supervisor.open_call import signed
+from nono.supervisor.verdict.open_call import signed
 
 
 class Deed(StrEnum):

@@ -24,11 +24,11 @@ from nono.kernel.uapi import open as uapi
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 from nono.policy.files.path_verdict import FilePolicy
-from nono.supervisor.call_events import refused_open
-from nono.supervisor.caller import Standing, open_root, standing
-from nono.supervisor.file_judge import Ask, Found, Leave, Refuse, judge_open
-from nono.supervisor.open_call import OpenCall
-from nono.supervisor.path_arguments import KEPT, OWN_ENTRIES, PathArguments, examine, link, look_up
+from nono.supervisor.calls.caller import Standing, open_root, standing
+from nono.supervisor.opens.path_arguments import KEPT, OWN_ENTRIES, PathArguments, examine, link, look_up
+from nono.supervisor.verdict.audit_events import refused_open
+from nono.supervisor.verdict.open_call import OpenCall
+from nono.supervisor.verdict.open_verdict import Ask, Found, Leave, Refuse, judge_open
 
 WAITING_MAX = 64  # opens that wait for an answer; each holds a descriptor of ours
 SWEEP_INTERVAL_S = 0.5  # how often callers that wait are asked whether they still live
