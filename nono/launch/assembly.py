@@ -26,10 +26,10 @@ from nono.policy.schema.route_rules import TlsIdentity
 from nono.policy.services.credential_service import CredentialService
 from nono.proxy.child_env import LOOPBACK_NO_PROXY, ServiceVariables, child_env
 from nono.proxy.config import Admits, ProxyConfig
-from nono.proxy.dial import tls_context
-from nono.proxy.route import Origin, Route, Scope
 from nono.proxy.server import RunningProxy, serve
 from nono.proxy.token_post import TokenPost
+from nono.proxy.upstream.dial import tls_context
+from nono.proxy.verdict.routes import Origin, Route, Scope
 
 if TYPE_CHECKING:
     import socket
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from nono.approval.request import Approver
     from nono.policy.hosts.host_filter import HostFilter
     from nono.policy.hosts.proxy_settings import ProxySettings
-    from nono.proxy.authority import SessionAuthority
-    from nono.proxy.chain import Chain
-    from nono.proxy.filter import HostPolicy
-    from nono.proxy.flow_record import FlowRecorder
+    from nono.proxy.flows.recorder import FlowRecorder
+    from nono.proxy.http.upstream_proxy import Chain
+    from nono.proxy.tls.session_ca import SessionAuthority
+    from nono.proxy.verdict.host_policy import HostPolicy
 
 
 class Assembly(NamedTuple):
@@ -138,7 +138,7 @@ async def proxy_of(
             running = await stack.enter_async_context(proxy)
         except OSError as error:
             # Imported here: where an address is written for a message only.
-            from nono.proxy.chain import authority as authority_text
+            from nono.proxy.http.upstream_proxy import authority as authority_text
 
             raise NonoError(
                 f"Proxy bind failed on {authority_text(config.address, config.port)}: {error.strerror}",

@@ -87,8 +87,8 @@ def _make(reply: Reply, validity_s: float, environ: Mapping[str, str]) -> None:
 
 def _made(validity_s: float, environ: Mapping[str, str]) -> bytes:
     # Imported here: it is for the forked process alone.
-    from nono.proxy.authority import SessionAuthority
-    from nono.proxy.trust_bundle import trusted_roots, truststore_of, wants_truststore
+    from nono.proxy.tls.session_ca import SessionAuthority
+    from nono.proxy.tls.trust_bundle import trusted_roots, truststore_of, wants_truststore
 
     authority = SessionAuthority.create(validity_s=validity_s)
     truststore = b""

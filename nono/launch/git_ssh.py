@@ -12,7 +12,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.capability import Grant
 from nono.policy.files.grants import covering
 from nono.policy.hosts.host_filter import HostFilter
-from nono.proxy import ssh_identification
+from nono.proxy.handshake import ssh_identification
 
 
 class GitSsh(NamedTuple):

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Protocol
 from nono import paths
 from nono.named_tuple import NamedTuple
 from nono.policy.hosts.proxy_settings import ProxySettings
-from nono.proxy.alpn import HTTP1, HTTP2, HTTP2_AT_NEED, Alpn
 from nono.proxy.child_env import trust_env
+from nono.proxy.handshake.alpn import HTTP1, HTTP2, HTTP2_AT_NEED, Alpn
 
 if TYPE_CHECKING:
     from nono.launch.authority_ahead import MadeAhead
-    from nono.proxy.authority import SessionAuthority
+    from nono.proxy.tls.session_ca import SessionAuthority
 
 
 class TrustedAuthority(NamedTuple):
     """A CA that lives in memory, and the files of its public part."""
 
-    server_context: Callable[[str, bool], SSLContext]  # as nono.proxy.engine has it
+    server_context: Callable[[str, bool], SSLContext]  # as nono.proxy.exchange.context has it
     files: tuple[str, ...]  # what clients inside have to read; canonical
     variables: Mapping[str, str]
 
@@ -48,7 +48,7 @@ class _MadeElsewhere:
     def server_context(self, host: str, alpn: Alpn, *, x25519: bool) -> SSLContext:
         """As SessionAuthority has it."""
         if self._authority is None:
-            from nono.proxy.authority import SessionAuthority  # here, for the reason above
+            from nono.proxy.tls.session_ca import SessionAuthority  # here, for the reason above
 
             made = self._made
             self._authority = SessionAuthority.from_pem(
@@ -74,7 +74,7 @@ def trusted_authority(
     None, and a warning, when they cannot be written: credentials then work through their base URLs only.
     """
     # Imported here: it is for the runs that intercept something.
-    from nono.proxy.trust_bundle import trust_bundle, wants_truststore
+    from nono.proxy.tls.trust_bundle import trust_bundle, wants_truststore
 
     authority: _Authority = own or _new_authority(settings, ahead)
     directory = join(paths.state_root(environ), "sessions", f"intercept-{os.getpid()}-{secrets.token_hex(8)}")
@@ -114,7 +114,7 @@ def _new_authority(settings: ProxySettings, ahead: MadeAhead | None) -> _Authori
     if ahead is not None:
         return _MadeElsewhere(ahead, settings.leaf_validity_s)
     # Imported here: cryptography is for the runs that intercept something.
-    from nono.proxy.authority import SessionAuthority
+    from nono.proxy.tls.session_ca import SessionAuthority
 
     return SessionAuthority.create(
         validity_s=settings.ca_validity_s, leaf_validity_s=settings.leaf_validity_s

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from nono.named_tuple import NamedTuple
 from nono.policy.hosts.upstream import is_loopback
 from nono.proxy.child_env import ServiceVariables
-from nono.proxy.login_table import NO_LOGINS, LoginTable
-from nono.proxy.route import Origin, Route
+from nono.proxy.verdict.login_table import NO_LOGINS, LoginTable
+from nono.proxy.verdict.routes import Origin, Route
 
 if TYPE_CHECKING:
     from nono.credentials.logins.tokens import LoginTokens

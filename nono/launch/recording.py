@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from nono.errors import NonoError
-from nono.proxy.flow_record import FlowRecorder
+from nono.proxy.flows.recorder import FlowRecorder
 
 
 @contextmanager

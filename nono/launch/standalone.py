@@ -29,8 +29,8 @@ from nono.supervisor import loop
 
 if TYPE_CHECKING:
     from nono.approval.broker import Desk
-    from nono.proxy.authority import SessionAuthority
     from nono.proxy.config import ProxyConfig
+    from nono.proxy.tls.session_ca import SessionAuthority
 
 
 class Serving(NamedTuple):

@@ -9,7 +9,7 @@ from nono.errors import CredentialError
 from nono.policy.hosts.proxy_settings import ProxySettings
 
 if TYPE_CHECKING:
-    from nono.proxy.chain import Chain
+    from nono.proxy.http.upstream_proxy import Chain
 
 
 def chain_of(
@@ -20,7 +20,7 @@ def chain_of(
     if settings is None or behind is None:
         return None
     # Imported here: few runs have one.
-    from nono.proxy.chain import Chain, Via
+    from nono.proxy.http.upstream_proxy import Chain, Via
 
     authorization = None
     if behind.auth is not None:

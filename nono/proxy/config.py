@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from nono.named_tuple import NamedTuple
-from nono.proxy.login_table import NO_LOGINS, LoginTable
+from nono.proxy.verdict.login_table import NO_LOGINS, LoginTable
 
 if TYPE_CHECKING:
     import ssl
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from nono.approval.request import Approver
     from nono.audit.event import Recorder
-    from nono.proxy.chain import Chain
-    from nono.proxy.dial import Resolver
-    from nono.proxy.filter import HostPolicy
-    from nono.proxy.flow_record import FlowRecorder
-    from nono.proxy.route import Phantom, Route, Scope
+    from nono.proxy.flows.recorder import FlowRecorder
+    from nono.proxy.http.upstream_proxy import Chain
     from nono.proxy.token_post import TokenPost
+    from nono.proxy.upstream.dial import Resolver
+    from nono.proxy.verdict.host_policy import HostPolicy
+    from nono.proxy.verdict.routes import Phantom, Route, Scope
 
 Admits = Callable[[tuple[str, int]], bool]
 

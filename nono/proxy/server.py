@@ -14,13 +14,13 @@ import anyio
 from nono.audit.event import Recorder
 from nono.policy.schema.route_rules import NO_IDENTITY
 from nono.proxy.config import Admits, Parts, ProxyConfig
-from nono.proxy.dial import Resolver, system_resolver
-from nono.proxy.route import RouteTable
+from nono.proxy.upstream.dial import Resolver, system_resolver
+from nono.proxy.verdict.routes import RouteTable
 
 if TYPE_CHECKING:
     from nono.approval.request import Approver
-    from nono.proxy.flow_record import FlowRecorder
-    from nono.proxy.serving import Serving
+    from nono.proxy.flows.recorder import FlowRecorder
+    from nono.proxy.service import Serving
 
 _log = logging.getLogger(__name__)
 
@@ -122,6 +122,6 @@ def _bind(address: str, port: int) -> socket.socket:
 
 def _serving(config: ProxyConfig, table: RouteTable, port: int, parts: Parts) -> Serving:
     # Imported here: it is most of what the proxy imports, and a command is not kept waiting for it.
-    from nono.proxy.serving import Serving
+    from nono.proxy.service import Serving
 
     return Serving(config, table, port, parts)

@@ -9,8 +9,8 @@ from nono.audit.event import network
 from nono.credentials.values.credential import Header
 
 if TYPE_CHECKING:
-    from nono.proxy.engine import Engine
-    from nono.proxy.fetch import Fetched
+    from nono.proxy.exchange.context import Engine
+    from nono.proxy.upstream.fetch import Fetched
 
 
 class TokenPost:
@@ -25,7 +25,7 @@ class TokenPost:
     async def __call__(self, url: str, form: bytes, headers: Sequence[Header]) -> Fetched:
         """The reply, whatever its status. FetchError, an OSError, when there is none."""
         # Imported here: it is made before the proxy listens, and called when that serves.
-        from nono.proxy.fetch import FetchError, OwnRequest, fetch, split_url
+        from nono.proxy.upstream.fetch import FetchError, OwnRequest, fetch, split_url
 
         engine = self._engine
         if engine is None:

@@ -44,12 +44,12 @@ NOT_TO_LISTEN = {
     "mitmproxy",
     "nono.credentials.aws.credential",
     "nono.credentials.oauth2.credential",
-    "nono.proxy.authority",
-    "nono.proxy.chain",
-    "nono.proxy.engine",
-    "nono.proxy.http1",
-    "nono.proxy.serving",
-    "nono.proxy.trust_bundle",
+    "nono.proxy.tls.session_ca",
+    "nono.proxy.http.upstream_proxy",
+    "nono.proxy.exchange.context",
+    "nono.proxy.client.http1",
+    "nono.proxy.service",
+    "nono.proxy.tls.trust_bundle",
     "pathlib",
     "pickle",
     "pydantic",
@@ -58,7 +58,7 @@ NOT_TO_LISTEN = {
     "urllib.request",
 }
 # What the process that makes a CA does without, as the supervisor waits for it.
-NOT_TO_CERTIFY = {"anyio", "asyncio", "logging", "nono.proxy.dial", "subprocess", "uvloop"}
+NOT_TO_CERTIFY = {"anyio", "asyncio", "logging", "nono.proxy.upstream.dial", "subprocess", "uvloop"}
 
 
 def modules_after(statement: str) -> set[str]:
@@ -112,7 +112,7 @@ def test_a_proxy_listens_before_what_serves_is_imported() -> None:
 
 
 def test_the_process_that_makes_a_ca_imports_no_event_loop() -> None:
-    statement = "import nono.launch.authority_ahead, nono.proxy.authority, nono.proxy.trust_bundle"
+    statement = "import nono.launch.authority_ahead, nono.proxy.tls.session_ca, nono.proxy.tls.trust_bundle"
     assert modules_after(statement) & NOT_TO_CERTIFY == set()
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from nono.proxy.authority import SessionAuthority
+from nono.proxy.tls.session_ca import SessionAuthority
 from support.client_run import Stage, service, stage
 from support.connect_proxy import connect_proxy
 from support.http_upstream import Received, upstream

@@ -18,7 +18,7 @@ import pytest
 
 from nono.audit import chain
 from nono.audit.chain import ChainState, Encoded, record_line
-from nono.proxy.verdict_memo import MAX_KEPT
+from nono.proxy.verdict.memo import MAX_KEPT
 from support.soak_proxy import KEY, SERVICES
 from support.soak_stage import Stage, soak_stage
 from support.soak_worker import Worker
@@ -36,7 +36,7 @@ _FLUCTUATING = (
     "uvloop.loop.TimerHandle",
     "uvloop.loop.UVTimer",
     "anyio._backends._asyncio.WorkerThread",
-    "nono.proxy.flow_record._Response",
+    "nono.proxy.flows.recorder._Response",
 )
 
 # Of what the memos of verdicts and of records are made; an Entry is what both go by.
@@ -45,14 +45,14 @@ _KEPT = {
     "nono.audit.event.Recurring": chain.MAX_KEPT,
     "nono.credentials.values.credential.Outgoing": MAX_KEPT,
     "nono.credentials.values.credential.RequestFacts": MAX_KEPT,
-    "nono.proxy.rewrite.RequestWriter": MAX_KEPT,
-    "nono.proxy.rewrite._Unframed": MAX_KEPT,
-    "nono.proxy.route.Origin": MAX_KEPT,
-    "nono.proxy.verdict.Entry": 2 * MAX_KEPT,
-    "nono.proxy.verdict.Forward": MAX_KEPT,
-    "nono.proxy.verdict.Inside": MAX_KEPT,
-    "nono.proxy.verdict.Intercept": MAX_KEPT,
-    "nono.proxy.verdict.Tunnel": MAX_KEPT,
+    "nono.proxy.verdict.rewrite.RequestWriter": MAX_KEPT,
+    "nono.proxy.verdict.rewrite._Unframed": MAX_KEPT,
+    "nono.proxy.verdict.routes.Origin": MAX_KEPT,
+    "nono.proxy.verdict.verdict.Entry": 2 * MAX_KEPT,
+    "nono.proxy.verdict.verdict.Forward": MAX_KEPT,
+    "nono.proxy.verdict.verdict.Inside": MAX_KEPT,
+    "nono.proxy.verdict.verdict.Intercept": MAX_KEPT,
+    "nono.proxy.verdict.verdict.Tunnel": MAX_KEPT,
 }
 
 

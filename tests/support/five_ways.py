@@ -12,8 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from nono.policy.endpoints.policy import EndpointPolicy
-from nono.proxy.filter import HostPolicy
-from nono.proxy.route import Route, Scope
+from nono.proxy.verdict.host_policy import HostPolicy
+from nono.proxy.verdict.routes import Route, Scope
 from support.h2_client import Http2Client
 from support.h2_stage import server_context, session_authority
 from support.http_upstream import Authority, Handler, HttpUpstream, Received, answer_ok, upstream

@@ -14,10 +14,10 @@ import anyio
 import h2.settings
 
 from nono.credentials.values.credential import Credential
-from nono.proxy.alpn import HTTP1, HTTP2
-from nono.proxy.authority import SessionAuthority
-from nono.proxy.http2 import Http2Connection
-from nono.proxy.route import Route
+from nono.proxy.handshake.alpn import HTTP1, HTTP2
+from nono.proxy.http2.connection import Http2Connection
+from nono.proxy.tls.session_ca import SessionAuthority
+from nono.proxy.verdict.routes import Route
 from support.h2_client import Http2Client, h2_client
 from support.h2_server import Handler, Http2Server, answer_ok, h2_upstream
 from support.http_upstream import Authority, HttpUpstream, upstream

@@ -14,7 +14,7 @@ from aiohttp import http_exceptions, http_parser
 
 from nono.credentials.values.credential import Outgoing
 from nono.policy.schema.route_rules import TlsIdentity
-from nono.proxy.message import (
+from nono.proxy.http.message import (
     BodyKind,
     Header,
     ResponseHead,
@@ -23,9 +23,9 @@ from nono.proxy.message import (
     framing_fields,
     last_chunk,
 )
-from nono.proxy.request_reader import Incoming, RequestReader
-from nono.proxy.rewrite import completed, request_head, response_for_client
-from nono.proxy.upstream import PoolKey, UpstreamConnection
+from nono.proxy.http.request_reader import Incoming, RequestReader
+from nono.proxy.upstream.connection import PoolKey, UpstreamConnection
+from nono.proxy.verdict.rewrite import completed, request_head, response_for_client
 
 Field = tuple[bytes, bytes]  # the name in lower case, the value without blanks around it
 End = Literal["clean", "unfinished", "refused", "switched"]

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from nono.proxy.authority import SessionAuthority
-from nono.proxy.route import Route
+from nono.proxy.tls.session_ca import SessionAuthority
+from nono.proxy.verdict.routes import Route
 from support.proxy_thread import TOKEN, Client, ProxyUnderTest, proxy
 
 

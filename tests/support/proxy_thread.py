@@ -25,11 +25,11 @@ from nono.credentials.values.credential import (
 from nono.policy.hosts.host_filter import Allow, Refuse
 from nono.policy.schema.route_rules import Inject, TlsIdentity
 from nono.proxy.config import Admits, ProxyConfig
-from nono.proxy.dial import Resolver
-from nono.proxy.filter import HostPolicy
-from nono.proxy.flow_record import FlowRecorder
-from nono.proxy.route import Origin, Route
+from nono.proxy.flows.recorder import FlowRecorder
 from nono.proxy.server import RunningProxy, serve
+from nono.proxy.upstream.dial import Resolver
+from nono.proxy.verdict.host_policy import HostPolicy
+from nono.proxy.verdict.routes import Origin, Route
 from nono.secret import Secret
 
 TIMEOUT_S = 20.0

@@ -25,12 +25,12 @@ from nono.credentials.values.credential import Credential
 from nono.credentials.values.injection import injection_of
 from nono.credentials.values.tripwire import leak_watcher
 from nono.policy.schema.route_rules import AUTHORIZATION, RateLimit, TlsIdentity
-from nono.proxy.alpn import HTTP2
-from nono.proxy.authority import SessionAuthority
 from nono.proxy.config import ProxyConfig
-from nono.proxy.flow_record import FlowRecorder
-from nono.proxy.route import Origin, Route
+from nono.proxy.flows.recorder import FlowRecorder
+from nono.proxy.handshake.alpn import HTTP2
 from nono.proxy.server import RunningProxy, serve
+from nono.proxy.tls.session_ca import SessionAuthority
+from nono.proxy.verdict.routes import Origin, Route
 from nono.secret import Secret
 from nono.supervisor import loop
 from support.proxy_thread import Hosts

@@ -30,8 +30,8 @@ from nono.secret import Secret
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-    from nono.proxy.authority import SessionAuthority
     from nono.proxy.config import ProxyConfig
+    from nono.proxy.tls.session_ca import SessionAuthority
 
 DESCRIPTION = "Runs the proxy without a sandbox, until Ctrl-C."
 _CLOSE_GRACE_S = 10.0
@@ -150,7 +150,7 @@ def _own_authority(given: Given, resolved: Resolved) -> SessionAuthority | None:
     if given.value("proxy_ca_validity") is not None:
         raise UsageError("--proxy-ca-validity is for a CA that nono makes; yours has an end of its own.")
     # Imported here: cryptography is for those who intercept something.
-    from nono.proxy.authority import AuthorityError, SessionAuthority
+    from nono.proxy.tls.session_ca import AuthorityError, SessionAuthority
 
     assert resolved.proxy is not None
     pair = (_read("--proxy-ca-cert", certificate), _read("--proxy-ca-key", key))

@@ -120,8 +120,8 @@ def _answer_of_socket(subject: Subject, parsed: argparse.Namespace) -> Answer:
 def _answer_of_host(rules: Rulebook, parsed: argparse.Namespace) -> Answer:
     """About the host, or about a request when a path stands behind it."""
     # Imported here: a question about a path needs nothing of the proxy.
-    from nono.proxy.message import MessageError
-    from nono.proxy.target import canonical
+    from nono.proxy.http.message import MessageError
+    from nono.proxy.http.target import canonical
 
     host, port = _host_and_port(parsed.host, parsed.port)
     path = _path(parsed.host)

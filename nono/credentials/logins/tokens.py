@@ -86,7 +86,8 @@ class LoginCredential:
         return nonce is not None and self.refusal(nonce) is None
 
     def appears_in(self, text: bytes) -> bool:
-        """Never: a login has many phantoms, which nono.proxy.login_check looks for by their mark."""
+        """Never: a login has many phantoms, which nono.proxy.verdict.login_phantoms looks for by their
+        mark."""
         return False
 
     def refusal(self, nonce: str) -> LoginRefusedError | None:

@@ -75,7 +75,7 @@ class EndpointPolicy(NamedTuple):
         return self.default == "allow" and not self.deny and not self.approve
 
     def judge(self, method: str, path: str) -> EndpointVerdict:
-        """path is canonical (nono.proxy.target), below the upstream's base path and without its query.
+        """path is canonical (nono.proxy.http.target), below the upstream's base path and without its query.
 
         A rule that holds back is also matched against the path as a lenient server reads it: with the
         escapes of reserved characters undone and without path parameters, or `/admin;x` would pass `/admin`.

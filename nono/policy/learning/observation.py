@@ -265,7 +265,8 @@ class Observation:
 
 
 def _has_no_rule(path: str) -> bool:
-    """Where there are rules for paths, nono.proxy.target refuses what two servers could read differently."""
+    """Where there are rules for paths, nono.proxy.http.target refuses what two servers could read
+    differently."""
     return len(path) > PATH_MAX or "%2F" in path or "//" in path
 
 

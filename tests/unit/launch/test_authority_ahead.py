@@ -17,7 +17,7 @@ from nono.launch.authority_ahead import AuthorityAhead, authority_ahead
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
-from nono.proxy.authority import SessionAuthority
+from nono.proxy.tls.session_ca import SessionAuthority
 
 
 def policy(environ: dict[str, str], request: RunRequest) -> Resolved:

@@ -1,0 +1,358 @@
+"""The client's end of HTTP/1.1: requests are taken one by one, and each is judged, carried out and answered.
+
+It does not know what its transport runs over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from collections.abc import Callable
+from typing import Protocol, cast
+
+from nono.proxy.client.intercept import Interception
+from nono.proxy.client.tunnel import TunnelOpening
+from nono.proxy.exchange.context import Engine
+from nono.proxy.exchange.http1 import Exchange
+from nono.proxy.http import refusal
+from nono.proxy.http.message import BodyKind
+from nono.proxy.http.refusal import MAX_AUTHENTICATION_FAILURES, Cut, Refusal
+from nono.proxy.http.request_reader import Incoming, RequestReader, Unreadable
+from nono.proxy.transport.deadline import GOODBYE_S, Deadline
+from nono.proxy.verdict import audit_events
+from nono.proxy.verdict.verdict import Capture, Entry, Forward, Inside, Intercept, Refused, Tunnel
+
+_DRAINED_BYTES = 64 * 1024  # a refused body up to this length is read and dropped, to keep the connection
+_LINGER_S = 2.0  # how long a client may go on sending what nobody will read
+_CLOSE_S = 30.0  # how long a client may take to fetch the end of its response
+
+
+class Job(Protocol):
+    """What an active request is to its connection."""
+
+    @property
+    def wants_pause(self) -> bool: ...
+    def request_progress(self) -> None: ...
+    def client_paused(self, paused: bool) -> None: ...
+    def client_malformed(self, answer: Refusal) -> None: ...
+    def client_lost(self) -> None: ...
+
+
+class ClientConnection(asyncio.Protocol):
+    """One connection of a client; closed by either end, by a deadline, or with the proxy.
+
+    greeting: called with the peer's address; what it returns ends the connection before it is read from.
+    inside: the CONNECT that this connection came through, when its TLS was ended here.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        greeting: Callable[[tuple[str, int]], Refusal | Cut | None] | None = None,
+        inside: Inside | None = None,
+    ) -> None:
+        self._engine = engine
+        self._greeting = greeting
+        self._inside = inside
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._reader: RequestReader  # these two are not made for a client that has gone already
+        self._deadline: Deadline
+        self._current: Incoming | None = None  # the request that is being answered, or was last
+        self._active: Job | None = None  # its execution; None while it is judged, and once it is answered
+        self._out: list[bytes] = []
+        self._discarding = False  # the last response is out
+        self._reading_paused = False
+        self._peer_paused = False
+        self._authentication_failures = 0
+        self._head_is_timed = False
+        self.winding_down = False
+
+    # -- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._engine.connections.add(self)
+        peer = transport.get_extra_info("peername")
+        if peer is None:  # it was reset before it was accepted
+            cast(asyncio.Transport, transport).abort()
+            return
+        self._transport = cast(asyncio.Transport, transport)
+        self._reader = RequestReader()
+        self._deadline = Deadline(self._overdue)
+        if self._engine.connections.closing:
+            self._transport.abort()
+            return
+        self._time_head()
+        answer = self._greeting(peer[:2]) if self._greeting else None
+        match answer:
+            case Cut():
+                self._transport.abort()
+            case Refusal():
+                self.refuse(audit_events.malformed_request(), answer)
+            case None:
+                pass
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._engine.connections.discard(self)
+        if self._transport is None:  # its client had gone already
+            return
+        self._transport = None
+        self._reader.stop()
+        self._deadline.cancel()
+        job, self._active = self._active, None
+        if job is not None:
+            job.client_lost()
+
+    def eof_received(self) -> bool:
+        # A client that closed and one that only stopped sending look alike; waiting for the difference
+        # would keep an upstream busy for nobody, so both count as gone.
+        if self._transport is not None:
+            if self._active is not None:
+                self._transport.abort()
+            else:
+                self._transport.close()
+        return False
+
+    def pause_writing(self) -> None:
+        self._peer_paused = True
+        if self._active is not None:
+            self._active.client_paused(True)
+
+    def resume_writing(self) -> None:
+        self._peer_paused = False
+        if self._active is not None:
+            self._active.client_paused(False)
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        self._pump()
+
+    # -- one request after another
+
+    def _pump(self) -> None:
+        """Carry on with the active request, or start the next one that has been read."""
+        if self._transport is None or self._discarding:
+            return
+        current = self._current
+        if current is not None and current.fault is not None:
+            self._current_is_malformed(current.fault.reason)
+        elif self._active is not None:
+            self._active.request_progress()
+        elif current is not None and not current.complete:
+            current.pieces.clear()  # answered already; the rest of its body is read and dropped
+        queue = self._reader.queue
+        while self._active is None and queue and not self._discarding:
+            if self._current is not None and not self._current.complete:
+                break
+            self._start(queue.popleft())
+        self.update_reading()
+
+    def _current_is_malformed(self, reason: str) -> None:
+        if self._active is None:
+            self._finish()
+        else:
+            self._active.client_malformed(refusal.malformed(400, f"the request body: {reason}"))
+
+    def _start(self, request: Incoming | Unreadable) -> None:
+        if isinstance(request, Unreadable):
+            self._current = None
+            answer = refusal.malformed(request.fault.status, request.fault.reason)
+            self.refuse(audit_events.malformed_request(), answer)
+            return
+        self._current = request
+        if request.fault is not None:
+            self.refuse(audit_events.malformed_request(), refusal.malformed(400, request.fault.reason))
+            return
+        verdict = self._engine.judge(request.head, self._inside)
+        match verdict:
+            case Refused(entry, answer):
+                self.refuse(entry, answer)
+            case Forward():
+                exchange = Exchange(self._engine, self, request, verdict)
+                self._active = exchange
+                if self._peer_paused:
+                    exchange.client_paused(True)
+                exchange.start()
+            case Capture():
+                # Imported here: few runs have a captured login.
+                from nono.proxy.exchange.login import LoginExchange
+
+                login = LoginExchange(self._engine, self, request, verdict)
+                self._active = login
+                login.client_paused(self._peer_paused)
+                login.start()
+            case Tunnel():
+                opening = TunnelOpening(self._engine, self, verdict)
+                self._active = opening
+                opening.start()
+            case Intercept():
+                interception = Interception(self._engine, self, verdict)
+                self._active = interception
+                interception.start()
+
+    def inside(self, where: Inside) -> ClientConnection:
+        return ClientConnection(self._engine, inside=where)
+
+    # -- ClientSide
+
+    def send(self, piece: bytes) -> None:
+        self._out.append(piece)
+
+    def flush(self) -> None:
+        out, self._out = self._out, []
+        if out and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+
+    def refuse(self, entry: Entry, answer: Refusal) -> None:
+        self._active = None
+        if not self._engine.record(audit_events.denied(entry, answer)):
+            answer = refusal.not_recorded()
+        head = None if self._current is None else self._current.head
+        if answer.freezes is not None:
+            self._engine.freeze(answer.freezes, answer.error)
+        if answer.category == "authentication_failed":
+            self._authentication_failures += 1
+        closes = (
+            answer.closes
+            or head is None
+            or not head.keep_alive
+            or self.winding_down
+            or self._authentication_failures > MAX_AUTHENTICATION_FAILURES
+            or not self._can_skip_body()
+        )
+        without_body = head is not None and head.method == b"HEAD"
+        self.send(refusal.response(answer, closes=closes, without_body=without_body))
+        self.flush()
+        if not closes and head is not None and head.method == b"CONNECT":
+            self._reader.resume_after_connect()
+        self.exchange_over(closes=closes)
+
+    def _can_skip_body(self) -> bool:
+        """Whether the rest of the refused request ends soon and for certain."""
+        current = self._current
+        if current is None or current.complete:
+            return True
+        head = current.head
+        is_short = head.body.kind is BodyKind.LENGTH and head.body.length <= _DRAINED_BYTES
+        return is_short and not head.expects_continue
+
+    def exchange_over(self, *, closes: bool) -> None:
+        self._active = None
+        if self._transport is None:
+            return
+        if closes or self.winding_down:
+            self._finish()
+            return
+        if self._reader.queue or (self._current is not None and not self._current.complete):
+            # Not at once: this may be called while a batch of the upstream's bytes is being read.
+            self._loop.call_soon(self._pump)
+        self.update_reading()  # the deadline too, which may be due in this very turn
+
+    def _finish(self) -> None:
+        """Close once the response is out, without a reset that could overtake it."""
+        transport = self._transport
+        if transport is None:
+            return
+        current = self._current
+        all_read = current is not None and current.complete
+        all_read = all_read and not self._reader.is_deaf and not self._reading_paused
+        self._discarding = True
+        self._reader.stop()
+        if all_read or not transport.can_write_eof():
+            transport.close()
+            self._deadline.set(_CLOSE_S)
+            return
+        # Closing with unread bytes makes the kernel send RST, which discards the response at the client.
+        transport.write_eof()
+        self._deadline.set(_LINGER_S)
+        self.update_reading()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def hand_over(self, successor: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]:
+        """The transport, and the bytes that followed the CONNECT head; successor replaces this object."""
+        transport, leftover = self._transport, self._reader.leftover
+        assert transport is not None
+        successor.connection_made(transport)
+        self._engine.connections.discard(self)
+        self._active = self._transport = None
+        self._reader.stop()
+        self._deadline.cancel()
+        transport.set_protocol(successor)
+        return transport, leftover
+
+    def update_reading(self) -> None:
+        """Read on unless what would be read has to be kept: a body nobody takes, a pipelined request."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        job = self._active
+        paused = not self._discarding and (bool(self._reader.queue) or (job is not None and job.wants_pause))
+        if paused != self._reading_paused:
+            self._reading_paused = paused
+            if paused:
+                transport.pause_reading()
+            else:
+                transport.resume_reading()
+        self._update_deadline()
+
+    def wind_down(self) -> None:
+        """Close now when nothing is being answered, else after the response."""
+        self.winding_down = True
+        if self._active is None and self._transport is not None:
+            self._leave(self._transport)
+
+    def _leave(self, transport: asyncio.Transport) -> None:
+        """Close a connection on which nothing is being answered."""
+        self._discarding = True
+        transport.close()
+        self._deadline.set(_CLOSE_S if transport.get_write_buffer_size() else GOODBYE_S)
+
+    # -- deadlines
+
+    def _update_deadline(self) -> None:
+        if self._discarding:
+            return
+        if self._active is not None:
+            self._head_is_timed = False
+            is_complete = self._current is None or self._current.complete
+            if self._reading_paused or not is_complete:
+                self._deadline.set(self._engine.idle_timeout_s)
+            else:
+                # The upstream's turn, which may last: event streams have long silences.
+                self._deadline.lift()
+        elif not self._reader.in_head:
+            self._head_is_timed = False
+            self._deadline.set(self._engine.idle_timeout_s)
+        elif not self._head_is_timed:
+            self._time_head()
+
+    def _time_head(self) -> None:
+        """From the first byte of a head to its last, however steadily they come."""
+        self._head_is_timed = True
+        self._deadline.set(self._engine.head_timeout_s)
+
+    def _overdue(self) -> None:
+        if self._transport is None:
+            return
+        if self._active is not None and self._reading_paused and not _has_left(self._transport):
+            self._deadline.set(self._engine.idle_timeout_s)  # the upstream's turn
+        elif self._discarding or self._active is not None:
+            self._transport.abort()
+        elif self._reader.in_head:
+            self._current = None
+            answer = refusal.malformed(408, "the request head took too long")
+            self.refuse(audit_events.malformed_request(), answer)
+        elif self._transport.get_write_buffer_size():
+            self._deadline.set(self._engine.idle_timeout_s)  # it has not read its last response yet
+        else:
+            self._leave(self._transport)
+
+
+def _has_left(transport: asyncio.Transport) -> bool:
+    """Whether the client has closed or reset a connection that is not being read, which nobody is told of."""
+    waiting = select.poll()
+    waiting.register(transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+    return bool(waiting.poll(0))

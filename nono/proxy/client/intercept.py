@@ -1,0 +1,193 @@
+"""The TLS of an intercepted CONNECT: it ends here, with a certificate for the host that was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import cast
+
+from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
+from nono.proxy.exchange.client_side import ESTABLISHED, Hijackable
+from nono.proxy.exchange.context import Engine
+from nono.proxy.handshake import client_hello
+from nono.proxy.handshake.client_hello import Hello, NeedMore, NotTls
+from nono.proxy.http import refusal
+from nono.proxy.http.refusal import Refusal
+from nono.proxy.transport.deadline import FLUSH_S, Deadline
+from nono.proxy.transport.handover import Handover
+from nono.proxy.verdict import audit_events
+from nono.proxy.verdict.verdict import Intercept
+
+# RFC 8446 section 6.2: fatal, unrecognized_name.
+_UNRECOGNIZED_NAME = bytes((21, 3, 3, 0, 2, 2, 112))
+
+
+class Interception(asyncio.Protocol):
+    """From an allowed CONNECT to a client that speaks HTTP inside; the client's protocol in between.
+
+    A handshake that fails is the end of the connection: never is it passed on as a tunnel.
+    """
+
+    wants_pause = True  # what follows the head is for the handshake
+
+    def __init__(self, engine: Engine, client: Hijackable, verdict: Intercept) -> None:
+        self._engine = engine
+        self._client = client
+        self._verdict = verdict
+        self._transport: asyncio.Transport | None = None
+        self._early = b""  # what came before the TLS stood: a ClientHello, or not even that
+        self._deadline = Deadline(lambda: self._deny("no ClientHello came in time"))
+        self._is_decided = False
+
+    def start(self) -> None:
+        """Record, answer 200 and wait for the ClientHello."""
+        if not self._engine.record(audit_events.allowed(self._verdict.entry)):
+            self._client.refuse(self._verdict.entry, refusal.not_recorded())
+            return
+        transport, leftover = self._client.hand_over(self)
+        transport.write(ESTABLISHED)
+        self._deadline.set(self._engine.head_timeout_s)
+        transport.resume_reading()
+        if leftover:
+            self.data_received(leftover)
+
+    # -- the ClientHello
+
+    def data_received(self, data: bytes) -> None:
+        # Read here before ssl does: of a server name that it cannot decode ssl writes a traceback to the
+        # person's terminal, and of one that is another's it says no more than that a callback failed.
+        if self._is_decided:
+            return
+        self._early += data
+        match client_hello.parse(self._early):
+            case NeedMore():
+                return
+            case NotTls(reason):
+                self._deny(reason)
+            case Hello(server_name=None) if ip_literal(self._verdict.inside.host) is None:
+                self._deny("the ClientHello names no server")
+            case Hello(server_name=str(name)) if not self._is_host(name):
+                self._deny(f"the ClientHello names {refusal.one_line(name)}")
+            case Hello() as hello:
+                self._begin(hello)
+
+    def _is_host(self, name: str) -> bool:
+        try:
+            return canonical_host(name) == self._verdict.inside.host
+        except HostError:
+            return False
+
+    def _begin(self, hello: Hello) -> None:
+        transport, early = self._transport, self._early
+        assert transport is not None
+        self._is_decided = True
+        self._early = b""
+        self._deadline.cancel()
+        transport.pause_reading()
+        self._engine.spawn(lambda: self._handshake(transport, early, hello))
+
+    def _deny(self, reason: str) -> None:
+        if self._is_decided or self._transport is None:
+            return
+        self._is_decided = True
+        self._failed(reason)
+        if self._early:
+            self._early = b""
+            self._transport.write(_UNRECOGNIZED_NAME)
+        self._transport.close()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        # Until the handshake has begun; from then on the transport's protocol is that of ssl.
+        self._engine.connections.discard(self)
+        self._deadline.cancel()
+        if not self._is_decided:
+            self._is_decided = True
+            self._failed("the client went away")
+        self._transport = None
+
+    # -- the handshake
+
+    async def _handshake(self, transport: asyncio.Transport, early: bytes, hello: Hello) -> None:
+        loop = asyncio.get_running_loop()
+        where = self._verdict.inside
+        opening = Handover()
+        try:
+            context = self._engine.server_context(where.host, hello.has_x25519)
+            handshake = loop.start_tls(
+                transport,
+                opening,
+                context,
+                server_side=True,
+                ssl_handshake_timeout=self._engine.head_timeout_s,
+                ssl_shutdown_timeout=FLUSH_S,
+            )
+            loop.call_soon(_feed, transport, early)
+            secured = await handshake
+        except (OSError, ValueError) as failure:  # ssl.SSLError is an OSError
+            self._failed(getattr(failure, "reason", None) or type(failure).__name__)
+            transport.abort()
+            return
+        finally:
+            self._engine.connections.discard(self)
+        assert secured is not None
+        with suppress(ConnectionResetError):
+            opening.give_way(self._successor(secured), secured)
+
+    def _successor(self, secured: asyncio.Transport) -> asyncio.Protocol:
+        """The client's connection from here on, in the protocol that ALPN (RFC 7301) chose."""
+        if secured.get_extra_info("ssl_object").selected_alpn_protocol() == "h2":
+            # Imported when the first such client is there: most runs have none, and pay nothing for h2.
+            from nono.proxy.http2.connection import Http2Connection
+
+            return Http2Connection(self._engine, self._verdict.inside)
+        return self._client.inside(self._verdict.inside)
+
+    def _failed(self, reason: str) -> None:
+        host = self._verdict.inside.host
+        answer = Refusal(
+            502,
+            f"the TLS handshake of the client failed: {reason}",
+            host,
+            hint="the client must trust the file in SSL_CERT_FILE, and ask for this host by its name",
+            category="intercept_handshake_failed",
+        )
+        self._engine.record(audit_events.denied(self._verdict.entry, answer))
+
+    # -- the client, until the handshake has its transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._engine.connections.add(self)
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def request_progress(self) -> None:
+        """A CONNECT has no body."""
+
+    def client_paused(self, paused: bool) -> None:
+        """Nothing is being sent to the client yet."""
+
+    def client_malformed(self, answer: Refusal) -> None:
+        """A CONNECT has no body that could be."""
+
+    def client_lost(self) -> None:
+        """The handshake will notice."""
+
+
+def _feed(transport: asyncio.Transport, early: bytes) -> None:
+    """Give the ClientHello to the TLS that now stands behind transport.
+
+    start_tls has no way to take bytes that were read already; its protocol is a BufferedProtocol.
+    """
+    tls = cast(asyncio.BufferedProtocol, transport.get_protocol())
+    while early and not transport.is_closing():
+        room = memoryview(tls.get_buffer(len(early)))
+        taken = min(len(room), len(early))
+        room[:taken] = early[:taken]
+        tls.buffer_updated(taken)
+        early = early[taken:]

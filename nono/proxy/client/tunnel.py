@@ -1,0 +1,198 @@
+"""A CONNECT tunnel: a vetted address, a client that speaks TLS for that host or SSH, then bytes both ways."""
+
+from __future__ import annotations
+
+import anyio
+
+from nono.policy.hosts.hostname import HostError, canonical_host
+from nono.proxy.exchange.client_side import ESTABLISHED, Hijackable
+from nono.proxy.exchange.context import Engine
+from nono.proxy.handshake import client_hello, ssh_identification
+from nono.proxy.handshake.client_hello import Hello, NeedMore, NotTls
+from nono.proxy.http import refusal
+from nono.proxy.http.refusal import Refusal
+from nono.proxy.transport.splice import SpliceEnd, TimedEnd
+from nono.proxy.verdict import audit_events
+from nono.proxy.verdict.verdict import Tunnel
+
+# RFC 8446 section 6: a fatal access_denied alert, so that the client's error says more than "closed".
+_ACCESS_DENIED = bytes((21, 3, 3, 0, 2, 2, 49))
+
+
+class TunnelOpening:
+    """The time between a CONNECT and its answer: look-up, vetting, record, dial.
+
+    The dial comes before the 200, so that a host that cannot be reached is answered 502 or 504 with the
+    reason; no byte of the client's goes out before its ClientHello has been judged.
+    """
+
+    wants_pause = True  # what follows the head is for the tunnel
+
+    def __init__(self, engine: Engine, client: Hijackable, verdict: Tunnel) -> None:
+        self._engine = engine
+        self._client = client
+        self._verdict = verdict
+        self._over = False
+        self._scope: anyio.CancelScope | None = None
+
+    def start(self) -> None:
+        self._engine.spawn(self._run)
+
+    async def _run(self) -> None:
+        with anyio.CancelScope() as scope:
+            self._scope = scope
+            try:
+                reached = None if self._over else await self._reach()
+            except Exception:
+                self._over = True
+                self._client.abort()
+                raise
+            finally:
+                self._scope = None
+            if isinstance(reached, Refusal):
+                self._refuse(reached)
+            elif reached is not None:
+                self._reached(reached)
+
+    def _reached(self, upstream: SpliceEnd) -> None:
+        if self._over:
+            upstream.abort()
+            return
+        self._over = True
+        TunnelClient(self._engine, self._client, self._verdict, upstream).take_over()
+
+    async def _reach(self) -> SpliceEnd | Refusal:
+        engine, verdict = self._engine, self._verdict
+        return await engine.reach.open(
+            lambda: SpliceEnd(engine.tunnel_ends),
+            verdict.host,
+            verdict.port,
+            hosts=verdict.hosts,
+            may_begin=lambda: engine.record(audit_events.allowed(verdict.entry)),
+        )
+
+    def _refuse(self, answer: Refusal) -> None:
+        if not self._over:
+            self._over = True
+            self._client.refuse(self._verdict.entry, answer)
+
+    def request_progress(self) -> None:
+        """A CONNECT has no body."""
+
+    def client_paused(self, paused: bool) -> None:
+        """Nothing is being sent to the client yet."""
+
+    def client_malformed(self, answer: Refusal) -> None:
+        self._refuse(answer)
+
+    def client_lost(self) -> None:
+        self._over = True
+        if self._scope is not None:
+            self._scope.cancel()
+
+
+class TunnelClient(TimedEnd):
+    """The client's end: it holds the first bytes back until they are a ClientHello for the CONNECT host.
+
+    On the port of SSH they may be the first line of SSH instead.
+    """
+
+    def __init__(self, engine: Engine, client: Hijackable, verdict: Tunnel, upstream: SpliceEnd) -> None:
+        super().__init__(engine.connections, engine.tunnel_idle_timeout_s)
+        self._engine = engine
+        self._client = client
+        self._verdict = verdict
+        self._upstream = upstream
+
+    def take_over(self) -> None:
+        """Answer the CONNECT and go on with the client's connection."""
+        transport, leftover = self._client.hand_over(self)
+        transport.write(ESTABLISHED)
+        self.other, self._upstream.other = self._upstream, self
+        if self._verdict.raw:
+            self._splice(leftover)
+        else:
+            self._deadline.set(self._engine.head_timeout_s)
+            transport.resume_reading()
+            if leftover:
+                self.data_received(leftover)
+
+    def data_received(self, data: bytes) -> None:
+        if self.flowing:
+            super().data_received(data)
+            return
+        if self.other is None:
+            return  # denied; what still arrives is for nobody
+        self.early += data
+        if self._verdict.port == ssh_identification.PORT:
+            match ssh_identification.parse(self.early):
+                case "more":
+                    return
+                case "ssh":
+                    self._begin_ssh()
+                    return
+                case "other":
+                    pass
+        match client_hello.parse(self.early):
+            case NeedMore():
+                return
+            case NotTls(reason):
+                # Imported here: where an address is written for a message only.
+                from nono.proxy.http.upstream_proxy import authority
+
+                where = authority(self._verdict.host, self._verdict.port)
+                hint = f'network.raw_tunnels: ["{where}"]'
+                self._deny(f"{reason}, and {where} is not a raw tunnel", hint)
+            case Hello(None):
+                self._deny("the ClientHello names no server")
+            case Hello(str(name)):
+                if self._names_host(name):
+                    self._splice()
+                else:
+                    self._deny(f"the ClientHello names {refusal.one_line(name)}")
+
+    def _begin_ssh(self) -> None:
+        # SSH names no host, and no front of many hosts takes its connections: there is nothing to compare.
+        if self._engine.record(audit_events.allowed(self._verdict.entry, reason="SSH is spoken")):
+            self._splice()
+        else:
+            self._deny("the audit log could not be written")
+
+    def _names_host(self, name: str) -> bool:
+        try:
+            return canonical_host(name) == self._verdict.host
+        except HostError:
+            return False
+
+    def _deny(self, reason: str, hint: str | None = None) -> None:
+        answer = Refusal(403, reason, self._verdict.host, "server name", hint=hint, category="host_denied")
+        # Whether or not it could be recorded, the tunnel ends here.
+        self._engine.record(audit_events.denied(self._verdict.entry, answer))
+        self.early = b""
+        if self.transport is not None:
+            self.transport.write(_ACCESS_DENIED)
+            self.transport.close()
+        self.other = None  # so that the end of the upstream does not overtake the alert
+        self._upstream.other = None
+        self._upstream.abort()
+
+    def _splice(self, first: bytes = b"") -> None:
+        self.early += first
+        self.join(self._upstream)
+
+    def _overdue(self) -> None:
+        if self.flowing:
+            super()._overdue()
+        else:
+            self._deny("no ClientHello came in time")
+
+    def eof_received(self) -> bool:
+        if not self.flowing:
+            self._upstream.abort()
+            return False
+        return super().eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.flowing:
+            self._upstream.abort()
+        super().connection_lost(exc)

@@ -1,0 +1,161 @@
+"""What must be had before an allowed request is sent: approval, its turn, its credential."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+import anyio
+
+from nono.approval.request import Answer, Approver, EndpointRequest
+from nono.credentials.values.credential import Injection
+from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
+from nono.errors import CredentialError
+from nono.named_tuple import NamedTuple
+from nono.policy.endpoints.policy import EndpointVerdict
+from nono.policy.services.rate_limit import TokenBucket
+from nono.proxy.http import refusal
+from nono.proxy.http.refusal import Refusal, one_line
+from nono.proxy.usage.ledger import UsageLimiter
+from nono.proxy.verdict.routes import Route
+from nono.proxy.verdict.verdict import Forward
+
+MAX_REASONS_TOLD = 8  # of one route; a command's failure may depend on the path, which the child chooses
+
+
+class Ready(NamedTuple):
+    """The request may go, with injection written into it."""
+
+    injection: Injection | None
+
+
+class RouteState:
+    """What changes about a route during a run."""
+
+    def __init__(self, route: Route) -> None:
+        self.route = route
+        self.bucket = TokenBucket(route.rate_limit, time.monotonic()) if route.rate_limit else None
+        self.limiter = UsageLimiter(route.limits)
+        self.frozen: str | None = None  # why its credential is not used any more
+        self.told: set[str] = set()  # why its credential could not be had, as the person knows
+
+
+class Preparation:
+    """Says whether a request may go now, and waits where it may go later."""
+
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        approver: Approver | None = None,
+        alarm: Callable[[str], None] = lambda sentence: None,
+    ) -> None:
+        self._states = {route.service: RouteState(route) for route in routes}
+        self._approver = approver
+        self._alarm = alarm
+
+    def state(self, route: Route) -> RouteState:
+        return self._states[route.service]
+
+    def freeze(self, service: str, why: str) -> bool:
+        """From now on no request gets this credential. Whether that is new; the person is told then."""
+        state = self._states[service]
+        if state.frozen is not None or not state.route.watched:
+            return False
+        state.frozen = why
+        self._alarm(f"the credential of '{service}' is frozen for the rest of this run: {why}")
+        return True
+
+    def at_once(self, verdict: Forward) -> Ready | Refusal | None:
+        """Without waiting; None when wait must be asked."""
+        route = verdict.route
+        if verdict.approval is not None:
+            return None
+        if route is None:
+            return Ready(None)
+        state = self.state(route)
+        if state.bucket is not None:
+            return None
+        credential = route.credential
+        injection = None if credential is None else credential.at_hand(verdict.facts)
+        return None if injection is None else self._go(state, injection)
+
+    def _go(self, state: RouteState, injection: Injection) -> Ready | Refusal:
+        """Asked last: meanwhile others may have used the route up, or the upstream betrayed its secret."""
+        service = state.route.service
+        if state.frozen is not None:
+            return refusal.frozen(service, state.frozen)
+        reason = state.limiter.start()
+        return Ready(injection) if reason is None else refusal.limit_reached(service, reason)
+
+    def frozen(self, verdict: Forward) -> Refusal | None:
+        """Asked again when the request is about to leave: the way to the upstream, or its body, took time."""
+        state = None if verdict.route is None else self.state(verdict.route)
+        if state is None or state.frozen is None:
+            return None
+        return refusal.frozen(state.route.service, state.frozen)
+
+    async def wait(self, verdict: Forward) -> Ready | Refusal:
+        """In the order that costs least when the answer is no; cancelled when the client goes away."""
+        route = verdict.route
+        state = None if route is None else self.state(route)
+        if (frozen := self.frozen(verdict)) is not None:
+            return frozen
+        if verdict.approval is not None:
+            answer = await self._answer(verdict, verdict.approval)
+            if not answer.is_granted:
+                return _not_approved(verdict, verdict.approval, answer)
+        if route is None or state is None:
+            return Ready(None)
+        if state.bucket is not None:
+            delay_s = state.bucket.take(asyncio.get_running_loop().time())
+            if delay_s is None:
+                return refusal.rate_limited(route.service, state.bucket.interval_s)
+            await anyio.sleep(delay_s)
+        if route.credential is None:
+            return refusal.unavailable(route.service, verdict.origin.host)
+        try:
+            injection = await route.credential.acquire(verdict.facts)
+        except (CredentialNotFound, CredentialUnavailable) as failure:
+            self._tell(state, failure)
+            return refusal.unavailable(route.service, verdict.origin.host)
+        except (OSError, ValueError, CredentialError):  # the text could hold the secret: not passed on
+            return refusal.unavailable(route.service, verdict.origin.host)
+        return self._go(state, injection)
+
+    def _tell(self, state: RouteState, failure: CredentialNotFound | CredentialUnavailable) -> None:
+        """To the person, who alone can mend it, and not to the client: it may say where keys are kept."""
+        reason = one_line(failure.message)
+        if reason in state.told or len(state.told) == MAX_REASONS_TOLD:
+            return
+        state.told.add(reason)
+        hint = f"\n  hint: {failure.hint}" if failure.hint else ""
+        self._alarm(f"{reason}; requests to '{state.route.service}' answer 503{hint}")
+
+    async def _answer(self, verdict: Forward, rule: EndpointVerdict) -> Answer:
+        """Within the time that the approver gives itself."""
+        if self._approver is None:
+            return Answer("error", "there is nobody to ask")
+        request = EndpointRequest(
+            verdict.origin.host,
+            verdict.entry.method,
+            verdict.entry.path or "",
+            verdict.entry.route_id,
+            rule,
+        )
+        try:
+            return Answer(*await self._approver(request))  # TypeError for whatever is no answer
+        except Exception:
+            return Answer("error", "asking failed")
+
+
+def _not_approved(verdict: Forward, rule: EndpointVerdict, answer: Answer) -> Refusal:
+    because = f": {answer.reason}" if answer.reason else ""
+    return Refusal(
+        403,
+        f"{verdict.entry.method} {verdict.entry.path} was not approved{because}",
+        verdict.origin.host,
+        rule.label,
+        hint="answer the question when it is asked, or allow the endpoint in the profile",
+        category="endpoint_policy",
+    )

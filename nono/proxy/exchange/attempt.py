@@ -1,0 +1,278 @@
+"""The order in which every allowed request is carried out: admit, arm, write, record, dial, ask again.
+
+Attempt has the steps that every exchange takes; Delivery runs them for those that pass their bodies on, over
+a connection at hand or a new one. An exchange adds its framing and its back-pressure.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import anyio
+
+from nono.credentials.values.credential import Injection
+from nono.credentials.values.errors import RequestUnfit
+from nono.errors import CredentialError
+from nono.proxy.exchange.admission import Ready
+from nono.proxy.exchange.context import Engine
+from nono.proxy.http import refusal
+from nono.proxy.http.message import Body, BodyKind, RequestHead
+from nono.proxy.http.refusal import Refusal
+from nono.proxy.upstream.connection import PoolKey, Replay, UpstreamConnection
+from nono.proxy.verdict import audit_events
+from nono.proxy.verdict.verdict import Forward
+
+MAX_HELD_BYTES = 16 * 1024 * 1024  # of a request body, all of which must be here before it can be signed
+_IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))  # RFC 9110 section 9.2.2
+
+# Raised while the credential is written into a request. Their texts may hold the secret: see refusal_of.
+WRITING_ERRORS = (OSError, ValueError, CredentialError)
+
+
+class Attempt(ABC):
+    """One allowed request: the steps that every exchange takes, and whether it is over."""
+
+    __slots__ = ("_engine", "_is_recorded", "_over", "_scope", "_verdict")
+
+    def __init__(self, engine: Engine, verdict: Forward) -> None:
+        self._engine = engine
+        self._verdict = verdict
+        self._scope: anyio.CancelScope | None = None  # around a wait, while there is one
+        self._is_recorded = False
+        self._over = False
+
+    @abstractmethod
+    def _answer(self, answer: Refusal) -> None:
+        """Record and answer a refusal, as the client's protocol has it."""
+
+    @abstractmethod
+    def _fault(self) -> None:
+        """End the exchange because of a fault of the proxy's own."""
+
+    def _refuse(self, answer: Refusal) -> None:
+        """End the exchange. Does nothing if it is over."""
+        if not self._over:
+            self._over = True
+            self._answer(answer)
+
+    @contextmanager
+    def _cancellable(self) -> Iterator[bool]:
+        """Wait in this block: _cancel ends it early. Yields whether the exchange is over already."""
+        with anyio.CancelScope() as scope:
+            self._scope = scope
+            try:
+                yield self._over
+            except Exception:
+                self._fault()
+                raise
+            finally:
+                self._scope = None
+
+    def _cancel(self) -> None:
+        if self._scope is not None:
+            self._scope.cancel()
+
+    def _record(self) -> bool:
+        """Record, once, that the request is carried out. Returns False if it may not be."""
+        if not self._is_recorded:
+            self._is_recorded = self._engine.record(audit_events.allowed(self._verdict.entry))
+        return self._is_recorded
+
+    def _refusal_of(self, failure: Exception) -> Refusal:
+        """The answer to one of WRITING_ERRORS."""
+        service, host = self._verdict.entry.route_id or "", self._verdict.origin.host
+        if isinstance(failure, RequestUnfit):
+            return refusal.unfit(service, host, str(failure))
+        return refusal.unavailable(service, host)  # the text could hold the secret: not passed on
+
+    def _rejected(self) -> None:
+        """The upstream answered 401: what the credential has cached may be stale."""
+        route = self._verdict.route
+        if route is not None and route.credential is not None:
+            route.credential.rejected(self._verdict.facts)
+
+
+class Delivery[C](Attempt):
+    """An attempt over a connection C that is shared with other requests, one after another or side by side.
+
+    The request is written before a connection is looked for, so that one that cannot carry its credential is
+    refused before anything was recorded or dialled.
+    """
+
+    __slots__ = (
+        "_framing", "_held", "_injection", "_inspection", "_outgoing", "_replayed", "_request", "_sent_body",
+        "_sent_end",
+    )  # fmt: skip
+
+    def __init__(self, engine: Engine, verdict: Forward, request: RequestHead) -> None:
+        super().__init__(engine, verdict)
+        self._request = request
+        self._outgoing = verdict.request
+        self._framing = request.body  # as the upstream gets it
+        self._inspection = engine.inspect(verdict)
+        self._injection: Injection | None = None
+        self._held: bytearray | None = None  # the body, while it is collected before anything is sent
+        self._sent_body = False  # a piece of it has been given to an upstream
+        self._sent_end = False  # and so has the end of the request
+        self._replayed = False
+
+    # -- what an exchange adds
+
+    @abstractmethod
+    def _collect(self) -> None:
+        """Have the client send its body, and give it to _hold_piece and _held_whole."""
+
+    @abstractmethod
+    def _write_head(self) -> None:
+        """Write the credential into _outgoing. Raises one of WRITING_ERRORS if it does not fit."""
+
+    @abstractmethod
+    def _at_hand(self, key: PoolKey) -> C | None:
+        """Return a connection that takes one more request now, if there is one."""
+
+    @abstractmethod
+    async def _reach(self, key: PoolKey) -> C | Refusal:
+        """Dial. The request is recorded before the first connection attempt."""
+
+    @abstractmethod
+    def _begin(self, reached: C, *, reused: bool) -> None:
+        """Send what was written, and what has come of the body."""
+
+    # -- admission
+
+    def start(self) -> None:
+        ready = self._engine.preparation.at_once(self._verdict)
+        if ready is None:
+            self._engine.spawn(self._prepare)
+        else:
+            self._admit(ready)
+
+    async def _prepare(self) -> None:
+        with self._cancellable() as over:
+            if not over:
+                ready = await self._engine.preparation.wait(self._verdict)
+                if not self._over:
+                    self._admit(ready)
+
+    def _admit(self, ready: Ready | Refusal) -> None:
+        if isinstance(ready, Refusal):
+            self._refuse(ready)
+            return
+        self._injection = injection = ready.injection
+        # Here and nowhere else: a credential that is renewed is another one, so not before it is known which
+        # one goes along; and while a body is collected, or an upstream reached, so many others may be used
+        # that this one is no longer watched for.
+        self._inspection.arm()
+        if injection is not None and injection.needs_body:
+            self._hold_body()
+        else:
+            self._send()
+
+    def _refuse(self, answer: Refusal) -> None:
+        if not self._over:
+            self._inspection.break_off(answer.error)
+        super()._refuse(answer)
+
+    # -- a body that is signed as a whole
+
+    def _hold_body(self) -> None:
+        if self._request.body.length > MAX_HELD_BYTES:
+            self._refuse_large_body()
+        else:
+            self._held = bytearray()
+            self._collect()
+
+    def _hold_piece(self, piece: bytes) -> None:
+        if self._held is not None:
+            # Joined at once: a body in chunks of one byte would be sixteen million pieces.
+            self._held += piece
+            if len(self._held) > MAX_HELD_BYTES:
+                self._refuse_large_body()
+
+    def _refuse_large_body(self) -> None:
+        self._held = None
+        host = self._verdict.origin.host
+        self._refuse(Refusal(413, "a body that must be signed may have 16 MiB at most", host, closes=True))
+
+    def _held_whole(self) -> list[bytes] | None:
+        """Prepare the request to be sent with its whole body, which is returned. None: it was refused."""
+        held, self._held = self._held, None
+        if held is None or self._over:
+            return None
+        body = bytes(held)
+        # What the client expected has been given to it.
+        headers = [field for field in self._outgoing.headers if field[0].lower() != b"expect"]
+        self._outgoing = self._outgoing._replace(headers=headers, body=body)
+        if not body:
+            return []
+        self._framing = Body(BodyKind.LENGTH, len(body))
+        return [body]
+
+    # -- reaching the upstream
+
+    def _send(self) -> None:
+        try:
+            self._write_head()
+        except WRITING_ERRORS as failure:
+            self._refuse(self._refusal_of(failure))
+            return
+        reached = self._at_hand(self._key)
+        if reached is None:
+            self._engine.spawn(self._dial)
+        else:
+            self._attach(reached, reused=True)
+
+    @property
+    def _key(self) -> PoolKey:
+        origin = self._verdict.origin
+        via = self._engine.reach.via(origin.host, origin.port)
+        return PoolKey(origin.scheme, origin.host, origin.port, self._verdict.tls, via)
+
+    async def _dial(self) -> None:
+        with self._cancellable() as over:
+            if not over:
+                reached = await self._reach(self._key)
+                if isinstance(reached, Refusal):
+                    self._refuse(reached)
+                else:
+                    self._attach(reached, reused=False)
+
+    def _attach(self, reached: C, *, reused: bool) -> None:
+        """Send the request, if it is recorded and may still go."""
+        if self._over:
+            self._give_back(reached)
+            return
+        answer = None if self._record() else refusal.not_recorded()
+        # Asked again: the dial took time, or the body did.
+        answer = answer or self._engine.preparation.frozen(self._verdict)
+        if answer is None:
+            self._begin(reached, reused=reused)
+        else:
+            self._give_back(reached)
+            self._refuse(answer)
+
+    def _give_back(self, unused: C) -> None:
+        """Nothing was sent on it. A connection of HTTP/2 is shared, and stays where it is."""
+        if isinstance(unused, UpstreamConnection):
+            self._engine.pool.give(unused)
+
+    def _replay(self, replay: Replay) -> bool:
+        """Send the request once more, unless it could be carried out twice by that; returns whether it is.
+
+        replay: which requests the upstream that failed cannot have acted on, or not to any harm.
+        """
+        if not self._may_replay(replay):
+            return False
+        self._replayed = True
+        self._sent_end = False
+        self._engine.spawn(self._dial)
+        return True
+
+    def _may_replay(self, replay: Replay) -> bool:
+        if replay == "none" or self._replayed or self._sent_body:
+            return False
+        body = self._request.body
+        is_announced = body.kind is BodyKind.CHUNKED or body.length > 0  # or else the head was all of it
+        return replay == "any" or (is_announced and not self._sent_end) or self._request.method in _IDEMPOTENT

@@ -1,0 +1,120 @@
+"""What the connections of a proxy share: who judges, who dials, who records, and where they are listed."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+
+from nono.audit.event import Event, Recorder, credential_frozen, model_usage
+from nono.proxy.exchange.admission import Preparation
+from nono.proxy.exchange.inspection import Inspection
+from nono.proxy.transport.connection_set import ConnectionSet
+from nono.proxy.upstream.connector import Reach
+from nono.proxy.upstream.pool import Pool
+from nono.proxy.usage.ledger import UsageLedger
+from nono.proxy.usage.meter import Usage
+from nono.proxy.verdict.dispatch import Dispatcher
+from nono.proxy.verdict.memo import Judge
+from nono.proxy.verdict.routes import Route
+from nono.proxy.verdict.verdict import Forward
+
+if TYPE_CHECKING:
+    from nono.proxy.flows.recorder import Flow, FlowRecorder
+
+
+def ignore(_: object) -> None:
+    """For an exchange without a credential: there is nothing that could be found or counted."""
+
+
+MAX_CAPTURING = 8  # answers of logins' hosts held at once, each of up to 16 MiB and a few copies
+
+
+# For a host whose TLS ends here, and whether its client has sent a key share for X25519.
+ServerContext = Callable[[str, bool], ssl.SSLContext]
+
+
+def no_authority(host: str, has_x25519: bool) -> ssl.SSLContext:
+    raise ValueError(f"no certificate can be made for {host}")
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The parts that connections and exchanges work with; times are in seconds."""
+
+    dispatcher: Dispatcher
+    judge: Judge  # the dispatcher's, or a memo of it
+    reach: Reach
+    pool: Pool
+    recorder: Recorder
+    preparation: Preparation
+    usage: UsageLedger
+    flows: FlowRecorder | None
+    spawn: Callable[[Callable[[], Awaitable[None]]], object]  # into the proxy's task group
+    connections: ConnectionSet = field(default_factory=ConnectionSet)  # of clients, tunnels among them
+    tunnel_ends: ConnectionSet = field(default_factory=ConnectionSet)  # the upstream ends of tunnels
+    capturing: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(MAX_CAPTURING))
+    server_context: ServerContext = no_authority
+    head_timeout_s: float = 30.0
+    idle_timeout_s: float = 120.0
+    tunnel_idle_timeout_s: float = 3600.0
+
+    def record(self, event: Event) -> bool:
+        """Whether it was written; if not, what it describes must not happen."""
+        try:
+            self.recorder(event)
+        except OSError:
+            return False
+        return True
+
+    def freeze(self, service: str, why: str) -> None:
+        """No request gets the credential of service any more. Recorded, and said, the first time."""
+        if self.preparation.freeze(service, why):
+            self.record(credential_frozen(service, why))
+
+    def inspect(self, verdict: Forward) -> Inspection:
+        """What has to be looked at in the exchange of verdict."""
+        route = verdict.route
+        flow = None if self.flows is None else _begin_flow(self.flows, verdict)
+        if route is None:
+            return Inspection(verdict, flow, ignore, ignore)
+        found = partial(self._leaked, route.service, verdict.origin.host)
+        return Inspection(verdict, flow, found, partial(self._used, route))
+
+    def _leaked(self, service: str, host: str, where: str) -> None:
+        self.freeze(service, f"{host} sent the real secret back in {where}")
+
+    def _used(self, route: Route, usage: Usage | None) -> None:
+        self.preparation.state(route).limiter.add(usage)
+        if usage is not None:
+            self.usage.add(route.service, usage)
+            self.record(
+                model_usage(
+                    route.service,
+                    model=usage.model,
+                    input_tokens=usage.input_tokens,
+                    cached_input_tokens=usage.cached_input_tokens,
+                    output_tokens=usage.output_tokens,
+                )
+            )
+
+
+def _begin_flow(flows: FlowRecorder, verdict: Forward) -> Flow:
+    """The request as it is sent, with a mark where the credential stands."""
+    origin, request, route = verdict.origin, verdict.request, verdict.route
+    headers = [(b"Host", request.authority), *request.headers]
+    if route is not None and route.inject.mode in ("header", "basic_auth"):
+        headers.append((route.inject.header.encode("ascii"), b"[REDACTED]"))
+    return flows.begin(
+        method=request.method,
+        scheme=origin.scheme,
+        host=origin.host,
+        port=origin.port,
+        target=request.target,
+        version=b"1.1",
+        headers=headers,
+    )

@@ -1,0 +1,259 @@
+"""One allowed request of an HTTP/1.1 client: framed for the upstream, and its response relayed back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nono.proxy.exchange.attempt import Delivery
+from nono.proxy.exchange.client_side import Hijackable
+from nono.proxy.exchange.context import Engine
+from nono.proxy.exchange.relay import Relay
+from nono.proxy.http import refusal, websocket
+from nono.proxy.http.message import (
+    BodyKind,
+    Header,
+    ResponseHead,
+    chunk,
+    framing_fields,
+    is_surely_read,
+    last_chunk,
+)
+from nono.proxy.http.refusal import Refusal
+from nono.proxy.http.request_reader import Incoming
+from nono.proxy.transport.splice import SpliceEnd, TimedEnd
+from nono.proxy.upstream.connection import PoolKey, UpstreamConnection
+from nono.proxy.verdict import rewrite
+from nono.proxy.verdict.verdict import Forward
+
+MAX_WAITING_BYTES = 64 * 1024  # of a request body, before there is a connection to send it on
+
+
+class Exchange(Delivery[UpstreamConnection]):
+    """From an allowed request to the end of its response; a ResponseSink for the upstream connection."""
+
+    __slots__ = (
+        "_client", "_closes", "_connection", "_head", "_incoming", "_is_hasty", "_relay", "_reused",
+        "_upstream_reusable", "_writable",
+    )  # fmt: skip
+
+    def __init__(self, engine: Engine, client: Hijackable, incoming: Incoming, verdict: Forward) -> None:
+        super().__init__(engine, verdict, incoming.head)
+        self._client = client
+        self._incoming = incoming
+        self._connection: UpstreamConnection | None = None
+        self._head = b""  # finished, credential included
+        self._is_hasty = False  # bytes of the other protocol came before the answer to the upgrade
+        self._reused = False
+        self._relay = Relay(client, incoming.head, self._inspection, self._relayed, self._break_off)
+        self._upstream_reusable = False
+        self._closes = False
+        self._writable = True
+
+    # -- Delivery
+
+    def _collect(self) -> None:
+        if self._request.expects_continue:  # the upstream, which nothing has been sent to, cannot say it
+            self._client.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._client.flush()
+        self._hold_on()
+        self._client.update_reading()
+
+    def _hold_on(self) -> None:
+        incoming = self._incoming
+        pieces, incoming.pieces = incoming.pieces, []
+        self._hold_piece(b"".join(pieces))
+        if incoming.complete and (body := self._held_whole()) is not None:
+            incoming.pieces = body
+            self._send()
+
+    def _write_head(self) -> None:
+        verdict, searched = self._verdict, self._inspection.reads_bodies
+        framing = framing_fields(self._framing)
+        if verdict.websocket_key is not None:
+            framing += websocket.handshake_fields()
+        if self._outgoing is verdict.request:
+            self._head = verdict.writer.head(framing, self._injection, searched=searched)
+        else:
+            written = rewrite.completed(self._outgoing, self._injection, searched=searched)
+            self._head = rewrite.request_head(written, framing)
+
+    def _at_hand(self, key: PoolKey) -> UpstreamConnection | None:
+        return self._engine.pool.take(key)
+
+    async def _reach(self, key: PoolKey) -> UpstreamConnection | Refusal:
+        return await self._engine.reach.open(
+            lambda: UpstreamConnection(key, self._engine.pool),
+            key.host,
+            key.port,
+            hosts=self._verdict.hosts,
+            may_begin=self._record,
+            server_name=key.host if key.scheme == "https" else None,
+            tls=key.tls,
+        )
+
+    def _begin(self, reached: UpstreamConnection, *, reused: bool) -> None:
+        self._connection = reached
+        self._reused = reused
+        may_switch = self._verdict.websocket_key is not None
+        reached.begin(self, self._request.method, may_switch=may_switch)
+        reached.pause_reading(self._relay.is_behind)
+        self._write([self._head])
+        self._client.update_reading()
+
+    def _answer(self, answer: Refusal) -> None:
+        # What follows a request for an upgrade may be the other protocol, and is not read as a request.
+        closes = answer.closes or self._verdict.websocket_key is not None
+        self._client.refuse(self._verdict.entry, answer._replace(closes=closes))
+
+    def _fault(self) -> None:
+        self._break_off("a fault of the proxy")
+
+    def _break_off(self, reason: str) -> None:
+        """Only a connection that ends early can tell the client that the rest is missing."""
+        self._over = True
+        self._relay.stop()
+        self._inspection.break_off(reason)
+        self._client.abort()
+
+    # -- the request
+
+    @property
+    def wants_pause(self) -> bool:
+        """Whether more of the request body would have to be held here."""
+        if self._held is not None:
+            return False
+        if self._is_hasty or not self._writable:
+            return True
+        # Who is not read from cannot be seen to go away, and takes a question to a person with it: a short
+        # body is read to its end before there is anybody to send it to.
+        incoming = self._incoming
+        if self._connection is not None or incoming.complete:
+            return False
+        return sum(map(len, incoming.pieces)) > MAX_WAITING_BYTES
+
+    def request_progress(self) -> None:
+        """More of the request has arrived."""
+        self._is_hasty = self._verdict.websocket_key is not None
+        if self._held is not None:
+            self._hold_on()
+        elif self._connection is not None and not self._sent_end:
+            self._write([])
+
+    def _write(self, out: list[bytes]) -> None:
+        """Write out, and whatever of the body is here, in one piece."""
+        incoming = self._incoming
+        if incoming.pieces:
+            self._sent_body = True
+            for piece in incoming.pieces:
+                self._inspection.request_piece(piece)
+            if self._framing.kind is BodyKind.CHUNKED:
+                out += [chunk(piece) for piece in incoming.pieces]
+            else:
+                out += incoming.pieces
+            incoming.pieces = []
+        if incoming.complete:
+            self._sent_end = True
+            if self._framing.kind is BodyKind.CHUNKED:
+                out.append(last_chunk())
+        if out and self._connection is not None:
+            self._connection.write(out)
+
+    def upstream_writable(self, writable: bool) -> None:
+        self._writable = writable
+        self._client.update_reading()
+
+    def client_malformed(self, answer: Refusal) -> None:
+        """The rest of the request cannot be understood: no part of it may look complete upstream."""
+        self._cancel()
+        self._drop_connection()
+        if self._relay.started:
+            self._break_off(answer.error)
+        else:
+            self._refuse(answer)
+
+    def client_lost(self) -> None:
+        """The client is gone: the upstream stops working for it."""
+        self._over = True
+        self._cancel()
+        self._relay.stop()
+        self._inspection.break_off("the client went away")
+        self._drop_connection()
+
+    def client_paused(self, paused: bool) -> None:
+        self._relay.pause(paused)
+        if self._connection is not None:
+            self._connection.pause_reading(self._relay.is_behind)
+
+    def _drop_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.release(reusable=False)
+
+    # -- the response
+
+    def response_interim(self, head: ResponseHead) -> None:
+        self._relay.interim(head)
+
+    def response_started(self, head: ResponseHead) -> None:
+        if head.status == 401:
+            self._rejected()
+        # A response that overtakes its request ends the connection: the rest of the body may never come.
+        # So does one to an upgrade: what followed the request was meant for the other protocol.
+        closes = (
+            not self._request.keep_alive
+            or not self._sent_end
+            or self._client.winding_down
+            or self._verdict.websocket_key is not None
+        )
+        self._closes = self._relay.start(head, closes=closes, credentialed=self._verdict.credentialed)
+
+    def response_body(self, piece: bytes) -> None:
+        self._relay.body(piece)
+
+    def response_flush(self) -> None:
+        self._relay.flush()
+        if self._connection is not None:
+            self._connection.pause_reading(self._relay.is_behind)
+
+    def response_finished(self, fields: Sequence[Header], *, reusable: bool) -> None:
+        is_read = is_surely_read(self._request.method, self._framing)
+        self._upstream_reusable = reusable and self._sent_end and is_read
+        self._relay.end(fields)
+
+    def _relayed(self) -> None:
+        connection, self._connection = self._connection, None
+        self._over = True
+        if connection is not None:
+            connection.release(reusable=self._upstream_reusable)
+        self._client.exchange_over(closes=self._closes)
+
+    def response_switched(self, head: ResponseHead) -> None:
+        key = self._verdict.websocket_key
+        connection = self._connection
+        assert connection is not None
+        if key is None or not websocket.accepts(head, key):
+            self.upstream_failed("the upstream's answer to the WebSocket handshake is not a valid one")
+            return
+        self._over = True
+        self._connection = None
+        answer = self._relay.switched(head)
+        client = TimedEnd(self._engine.connections, self._engine.tunnel_idle_timeout_s)
+        upstream = SpliceEnd(self._engine.tunnel_ends)
+        transport, client.early = self._client.hand_over(client)
+        _, upstream.early = connection.hand_over(upstream)
+        transport.write(answer)
+        client.join(upstream)
+
+    def upstream_failed(self, reason: str) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abort()
+        if self._over:
+            return
+        unheard = connection is not None and self._reused and not connection.heard
+        if self._relay.started:
+            self._break_off(reason)
+        elif self._replay("idempotent" if unheard else "none"):
+            self._writable = True
+        else:
+            self._refuse(refusal.upstream_failed(self._verdict.origin.host, reason))

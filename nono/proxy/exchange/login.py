@@ -1,0 +1,242 @@
+"""One exchange with a host where logins get their tokens: none of them is in what the command receives."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import anyio
+
+from nono.credentials.logins.answer import examine, holds_secret
+from nono.credentials.logins.request import LoginRefusedError
+from nono.credentials.values.credential import Injection, LeakWatcher, Outgoing
+from nono.errors import CredentialError
+from nono.proxy.exchange.admission import Ready
+from nono.proxy.exchange.attempt import WRITING_ERRORS, Attempt
+from nono.proxy.exchange.client_side import ClientSide
+from nono.proxy.exchange.context import Engine
+from nono.proxy.http import refusal
+from nono.proxy.http.message import Header, serialise
+from nono.proxy.http.refusal import Refusal
+from nono.proxy.http.request_reader import Incoming
+from nono.proxy.upstream.fetch import Fetched, FetchError, OwnRequest, fetch
+from nono.proxy.verdict import rewrite
+from nono.proxy.verdict.rewrite import WITHHELD
+from nono.proxy.verdict.verdict import Capture
+
+MAX_REQUEST_BYTES = 1024 * 1024
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+_TIMEOUT_S = 120.0  # of one exchange; device logins are polled for, and do not wait
+# Of the request: what is written anew for the fetch. Of the answer: what described the body as it was sent.
+_NOT_FETCHED = frozenset((b"accept-encoding", b"expect"))
+_NOT_RELAYED = frozenset(
+    (b"content-length", b"content-encoding", b"content-md5", b"digest", b"repr-digest", b"etag")
+)
+
+
+class _FrozenError(Exception):
+    """The credential may not be used any more."""
+
+    def __init__(self, answer: Refusal) -> None:
+        super().__init__(answer.error)
+        self.answer = answer
+
+
+class LoginExchange(Attempt):
+    """From an allowed request to its answer; both are held whole before anything of them is passed on."""
+
+    def __init__(self, engine: Engine, client: ClientSide, incoming: Incoming, verdict: Capture) -> None:
+        super().__init__(engine, verdict.forward)
+        self._client = client
+        self._incoming = incoming
+        self._at = verdict.at
+        self._body: bytearray | None = bytearray()  # None: it is complete, or refused
+        self._client_ready: anyio.Event | None = None  # while the client does not read what it got before
+
+    def start(self) -> None:
+        """Begin with the request's body; a large one is refused unread."""
+        head = self._incoming.head
+        if head.body.length > MAX_REQUEST_BYTES:
+            self._refuse(self._too_large())
+            return
+        if head.expects_continue:  # the provider, which nothing has been sent to, cannot say it
+            self._client.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._client.flush()
+        self.request_progress()
+
+    # -- the client
+
+    @property
+    def wants_pause(self) -> bool:
+        """The body is held here as far as it may be."""
+        return False
+
+    def request_progress(self) -> None:
+        """More of the request has arrived."""
+        if self._body is None:
+            return
+        self._body += b"".join(self._incoming.pieces)
+        self._incoming.pieces = []
+        if len(self._body) > MAX_REQUEST_BYTES:
+            self._body = None
+            self._refuse(self._too_large())
+        elif self._incoming.complete:
+            body, self._body = bytes(self._body), None
+            self._engine.spawn(lambda: self._run(body))
+
+    def client_paused(self, paused: bool) -> None:
+        """An answer is written in one piece, so the next is not fetched before the last was read."""
+        ready, self._client_ready = self._client_ready, anyio.Event() if paused else None
+        if ready is not None:
+            ready.set()
+
+    def client_malformed(self, answer: Refusal) -> None:
+        """The rest of the request cannot be understood."""
+        self._body = None
+        self._refuse(answer)
+
+    def client_lost(self) -> None:
+        """The client is gone: nobody would learn the phantoms."""
+        self._over = True
+        self._body = None
+        self._cancel()
+
+    # -- the exchange
+
+    async def _run(self, body: bytes) -> None:
+        with self._cancellable() as over:
+            if over:
+                return
+            while self._client_ready is not None:
+                await self._client_ready.wait()
+            async with self._engine.capturing:
+                await self._carry_out(body)
+
+    async def _carry_out(self, body: bytes) -> None:
+        ready = self._engine.preparation.at_once(self._verdict)
+        if ready is None:
+            ready = await self._engine.preparation.wait(self._verdict)
+        if isinstance(ready, Refusal):
+            self._refuse(ready)
+            return
+        try:
+            request = self._own_request(body, ready)
+        except LoginRefusedError as refused:
+            self._refuse(self._refusal(refused, 403))
+            return
+        except WRITING_ERRORS as failure:
+            self._refuse(self._refusal_of(failure))
+            return
+        try:
+            # Asked for now: meanwhile so many others may be sent that this one is not watched for any more.
+            sent = self._watcher()
+            await self._relay(await self._fetch(request), sent)
+        except LoginRefusedError as refused:
+            self._refuse(self._refusal(refused, 502))
+        except _FrozenError as frozen:
+            self._refuse(frozen.answer)
+        except FetchError as failure:
+            host = self._verdict.origin.host
+            self._refuse(refusal.upstream_failed(host, failure.reason, timed_out=failure.timed_out))
+        except (OSError, CredentialError):  # the text could hold the secret: not passed on
+            self._refuse(self._refusal(LoginRefusedError("the tokens could not be stored", _STORE), 502))
+
+    def _own_request(self, body: bytes, ready: Ready) -> OwnRequest:
+        request, injection = self._verdict.request, ready.injection
+        if self._at is not None:
+            if any(name.lower() == b"content-encoding" for name, _ in request.headers):
+                raise LoginRefusedError("the body of a request to the token endpoint is compressed")
+            body = self._at.login.request_body(self._at.endpoint, body)
+            if self._verdict.presented:
+                injection = self._at.credential.injection(self._verdict.facts)
+        return _to_fetch(request._replace(body=body), injection)
+
+    async def _fetch(self, request: OwnRequest) -> Fetched:
+        forward = self._verdict
+        fetched = await fetch(
+            self._engine,
+            forward.origin,
+            request,
+            hosts=forward.hosts,
+            may_begin=self._record,
+            check_again=self._check_frozen,
+            tls=forward.tls,
+            limit_bytes=MAX_ANSWER_BYTES,
+            timeout_s=_TIMEOUT_S,
+        )
+        if fetched.status == 401:
+            self._rejected()
+        return fetched
+
+    def _check_frozen(self) -> None:
+        if (frozen := self._engine.preparation.frozen(self._verdict)) is not None:
+            raise _FrozenError(frozen)
+
+    async def _relay(self, fetched: Fetched, sent: LeakWatcher | None) -> None:
+        at = self._at
+        answer = examine(at.endpoint if at else None, fetched.status, fetched.headers, fetched.body)
+        headers = self._headers(fetched)
+        # Before they are stored: a login that fails leaves nothing behind.
+        if holds_secret([answer.watcher(), sent], headers, answer.without_tokens()):
+            raise LoginRefusedError("the answer has a token in a second place, where none is expected")
+        body = fetched.body if at is None else await at.login.captured(answer)
+        self._send(fetched.status, headers, body)
+
+    def _watcher(self) -> LeakWatcher | None:
+        """Of what was sent: it may not come back."""
+        if self._at is not None:
+            return self._at.credential.watcher()
+        route = self._verdict.route
+        return None if route is None or route.credential is None else route.credential.watcher()
+
+    def _headers(self, fetched: Fetched) -> list[Header]:
+        # A session cookie would authenticate without any token.
+        withheld = WITHHELD if self._at is not None or self._verdict.credentialed else frozenset[bytes]()
+        return [field for field in fetched.headers if field[0].lower() not in _NOT_RELAYED | withheld]
+
+    def _send(self, status: int, headers: list[Header], body: bytes) -> None:
+        if self._over:
+            return
+        self._over = True
+        head = self._incoming.head
+        closes = not head.keep_alive or self._client.winding_down
+        fields = [*headers]
+        has_body = status not in (204, 304)
+        if has_body and head.method != b"HEAD":
+            fields.append((b"Content-Length", b"%d" % len(body)))
+        if closes:
+            fields.append((b"Connection", b"close"))
+        self._client.send(serialise(b"HTTP/1.1 %d %b" % (status, _phrase(status)), fields))
+        if has_body and head.method != b"HEAD":
+            self._client.send(body)
+        self._client.flush()
+        self._client.exchange_over(closes=closes)
+
+    # -- refusals
+
+    def _answer(self, answer: Refusal) -> None:
+        self._client.refuse(self._verdict.entry, answer)
+
+    def _fault(self) -> None:
+        self._over = True
+        self._client.abort()
+
+    def _refusal(self, refused: LoginRefusedError, status: int) -> Refusal:
+        host = self._verdict.origin.host
+        return Refusal(status, refused.reason, host, "token_endpoints", hint=refused.hint)
+
+    def _too_large(self) -> Refusal:
+        host = self._verdict.origin.host
+        return Refusal(413, "a request to a login's host may have 1 MiB at most", host, closes=True)
+
+
+_STORE = "nono credential logins says what is wrong with the store"
+
+
+def _to_fetch(request: Outgoing, injection: Injection | None) -> OwnRequest:
+    target, headers, added = rewrite.injected(request, injection)
+    kept = [field for field in headers if field[0].lower() not in _NOT_FETCHED]
+    return OwnRequest(request.method, target, [*kept, *added], request.body or b"")
+
+
+def _phrase(status: int) -> bytes:
+    return HTTPStatus(status).phrase.encode("ascii") if status in set(HTTPStatus) else b""

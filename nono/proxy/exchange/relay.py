@@ -1,0 +1,143 @@
+"""One response on its way to the client of HTTP/1.1, through whatever has to look at it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+
+from nono.proxy.exchange.client_side import ClientSide
+from nono.proxy.exchange.inspection import Inspection
+from nono.proxy.exchange.response_filter import BodyFilter
+from nono.proxy.http import websocket
+from nono.proxy.http.content_coding import ContentCodingError
+from nono.proxy.http.message import (
+    BodyKind,
+    Header,
+    RequestHead,
+    ResponseHead,
+    chunk,
+    end_to_end,
+    last_chunk,
+    serialise,
+)
+from nono.proxy.verdict.rewrite import WITHHELD, response_for_client
+
+_NOT_IN_INTERIM = WITHHELD | {b"content-length"}
+
+
+class Relay:
+    """Writes the one response of a request.
+
+    on_end is called once all of it is written; not at once where the client reads more slowly than a coded
+    body expands. on_undecodable is told why a body that has begun cannot be passed on to its end.
+    """
+
+    def __init__(
+        self,
+        client: ClientSide,
+        request: RequestHead,
+        inspection: Inspection,
+        on_end: Callable[[], None],
+        on_undecodable: Callable[[str], None],
+    ) -> None:
+        self._client = client
+        self._request = request
+        self._inspection = inspection
+        self._on_end = on_end
+        self._on_undecodable = on_undecodable
+        self._filter: BodyFilter | None = None
+        self._outputs: deque[Iterator[bytes]] = deque()  # of the filter, not taken yet
+        self._trailers: Sequence[Header] | None = None  # given once the body is complete
+        self._chunked = False
+        self._client_paused = False
+        self.started = False  # the client has seen a part of the final response
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether what has arrived already is more than the client takes."""
+        return self._client_paused or bool(self._outputs)
+
+    def interim(self, head: ResponseHead) -> None:
+        request = self._request
+        if request.version != b"1.1" or (head.status == 100 and not request.expects_continue):
+            return
+        head = self._inspection.interim(head)
+        fields = end_to_end(head.headers, without=_NOT_IN_INTERIM)
+        self._client.send(serialise(b"HTTP/1.1 %d %b" % (head.status, head.reason), fields))
+
+    def switched(self, head: ResponseHead) -> bytes:
+        """The 101 for the client; what follows it is not looked at."""
+        fields = end_to_end(self._inspection.switched(head), without=WITHHELD)
+        return serialise(b"HTTP/1.1 101 Switching Protocols", [*fields, *websocket.handshake_fields()])
+
+    def start(self, head: ResponseHead, *, closes: bool, credentialed: bool) -> bool:
+        """Whether the connection must end with this response. MessageError: it cannot be looked at."""
+        head, self._filter = self._inspection.begin(head)
+        unframed = head.body.kind in (BodyKind.CHUNKED, BodyKind.UNTIL_CLOSE)
+        closes = closes or (unframed and self._request.version == b"1.0")
+        written, self._chunked = response_for_client(
+            head, to_version=self._request.version, closes=closes, credentialed=credentialed
+        )
+        self.started = True
+        self._client.send(written)
+        return closes
+
+    def body(self, piece: bytes) -> None:
+        if self._filter is None:
+            self._send(piece)
+        elif self._filter.expands:
+            self._outputs.append(self._filter.feed(piece))
+            self._take()
+        else:
+            self._send(self._filter.pass_on(piece))
+
+    def _send(self, piece: bytes) -> None:
+        if piece:
+            self._client.send(chunk(piece) if self._chunked else piece)
+
+    def flush(self) -> None:
+        self._client.flush()
+
+    def end(self, trailers: Sequence[Header]) -> None:
+        """The upstream has sent all of it."""
+        self._trailers = self._inspection.clean_fields(trailers) if trailers else ()
+        self._take()
+
+    def stop(self) -> None:
+        """Nobody waits for the rest."""
+        self._outputs.clear()
+
+    def pause(self, paused: bool) -> None:
+        """What the client's transport says."""
+        self._client_paused = paused
+        if not paused and self.started:
+            self._take()
+
+    def _take(self) -> None:
+        """Pass on what the filter lets go, as long as the client takes it."""
+        try:
+            while self._outputs and not self._client_paused:
+                output = next(self._outputs[0], None)
+                if output is None:
+                    self._outputs.popleft()
+                    continue
+                self._send(output)
+                if len(output) > _FLUSHED_BYTES:
+                    self._client.flush()  # only so does the transport know how much is waiting
+            if self._trailers is not None and not self._outputs:
+                self._finish(self._trailers)
+        except ContentCodingError:
+            self._on_undecodable("the body is not what its Content-Encoding says")
+
+    def _finish(self, trailers: Sequence[Header]) -> None:
+        self._trailers = None
+        if self._filter is not None:
+            self._send(self._filter.finish())
+        if self._chunked:
+            self._client.send(last_chunk(trailers))
+        self._client.flush()
+        self._inspection.end()
+        self._on_end()
+
+
+_FLUSHED_BYTES = 16 * 1024

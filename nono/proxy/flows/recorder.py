@@ -1,0 +1,265 @@
+"""Exchanges written to a file that mitmweb and mitmdump open, with credentials masked."""
+
+from __future__ import annotations
+
+import io
+import os
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from nono.named_tuple import NamedTuple
+from nono.proxy.flows.redact import (
+    MAX_KEPT_BYTES,
+    Mask,
+    masked_body,
+    masked_headers,
+    masked_target,
+)
+from nono.proxy.http.message import Header
+
+if TYPE_CHECKING:
+    from mitmproxy import http
+
+_MAX_WAITING_FLOWS = 16  # two kept bodies each at most; the loop waits for the disk rather than lose one
+
+
+class FlowRecorder:
+    """A recording, from entering to leaving the block.
+
+    Flows are masked, encoded and written by a thread of its own, so that a slow disk does not hold up the
+    loop; leaving the block writes what is still open and waits for the disk.
+    """
+
+    def __init__(self, path: str, mask: Mask, secret_headers: frozenset[bytes] = frozenset()) -> None:
+        """mask: takes phantoms, tokens and secrets out of any text; called on the thread.
+
+        secret_headers: lower-case names of the header fields that carry credentials here, beside the usual.
+        """
+        self._path = path
+        self._mask = mask
+        self._secret_headers = secret_headers
+        self._open = set[Flow]()
+        self._waiting = queue.Queue["Flow | None"](_MAX_WAITING_FLOWS)
+        self._thread = threading.Thread(target=self._write_all, name="flow recorder", daemon=True)
+        self._fd = -1
+        self.problem: str | None = None  # why flows are missing from the file
+
+    def __enter__(self) -> Self:
+        """OSError: EEXIST something has this name already, a dangling link included."""
+        # Imported before the first flow, and not by runs that record nothing: it takes 0.2 s.
+        import mitmproxy.http
+        import mitmproxy.io  # noqa: F401 - as above
+
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._fd = os.open(self._path, flags, 0o600)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for flow in sorted(self._open, key=lambda flow: flow.started):
+            flow.failed("the run ended before the exchange did")
+        self._waiting.put(None)
+        self._thread.join()
+        os.close(self._fd)
+
+    def begin(
+        self,
+        *,
+        method: bytes,
+        scheme: str,
+        host: str,
+        port: int,
+        target: bytes,
+        version: bytes,
+        headers: Sequence[Header],
+    ) -> Flow:
+        """A flow that its finish or failed hands to the file. target: in origin form; version: as b"1.1"."""
+        flow = Flow(self, method, scheme, host, port, target, version, headers)
+        self._open.add(flow)
+        return flow
+
+    def close(self, flow: Flow) -> None:
+        """Once for each flow; later calls change nothing."""
+        if flow in self._open:
+            self._open.remove(flow)
+            self._waiting.put(flow)
+
+    def _write_all(self) -> None:
+        """The thread. It lives until the end, so that nobody waits for a place in the queue for ever."""
+        while (flow := self._waiting.get()) is not None:
+            if self.problem is not None:
+                continue
+            try:
+                self._append(flow.encoded(self._mask, self._secret_headers))
+            except OSError as problem:
+                self._lost(str(problem))
+            except Exception as problem:  # its text may quote the exchange
+                self._lost(type(problem).__name__)
+
+    def _append(self, encoded: bytes) -> None:
+        rest = memoryview(encoded)
+        try:
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+        except OSError:
+            # Half a flow at the end would make readers complain about the whole file.
+            os.ftruncate(self._fd, os.lseek(self._fd, 0, os.SEEK_CUR) - (len(encoded) - len(rest)))
+            raise
+
+    def _lost(self, reason: str) -> None:
+        self.problem = f"{self._path}: not every exchange was recorded: {reason}"
+
+
+class _Body:
+    """The beginning of a body, and how long the whole was."""
+
+    __slots__ = ("kept", "length")
+
+    def __init__(self) -> None:
+        self.kept = bytearray()
+        self.length = 0
+
+    def add(self, piece: bytes) -> None:
+        self.length += len(piece)
+        self.kept += piece[: MAX_KEPT_BYTES - len(self.kept)]
+
+
+class _Response(NamedTuple):
+    status: int
+    reason: bytes
+    headers: tuple[Header, ...]
+    started: float  # seconds since the epoch
+
+
+class Flow:
+    """One exchange. Each body is kept up to a limit, however long it is."""
+
+    def __init__(
+        self,
+        recorder: FlowRecorder,
+        method: bytes,
+        scheme: str,
+        host: str,
+        port: int,
+        target: bytes,
+        version: bytes,
+        headers: Sequence[Header],
+    ) -> None:
+        self._recorder = recorder
+        self._method = method
+        self._scheme = scheme
+        self._host = host
+        self._port = port
+        self._target = target
+        self._version = version
+        self._request_headers = tuple(headers)
+        self._request_body = _Body()
+        self._response: _Response | None = None
+        self._response_body = _Body()
+        self._failure: str | None = None
+        self._ended = 0.0
+        self.started = time.time()
+
+    def request_piece(self, piece: bytes) -> None:
+        if not self._ended:
+            self._request_body.add(piece)
+
+    def response(self, status: int, reason: bytes, headers: Sequence[Header]) -> None:
+        """The final response; interim ones are not recorded."""
+        if not self._ended:
+            self._response = _Response(status, reason, tuple(headers), time.time())
+
+    def response_piece(self, piece: bytes) -> None:
+        if not self._ended:
+            self._response_body.add(piece)
+
+    def finish(self) -> None:
+        self._ended = self._ended or time.time()
+        self._recorder.close(self)
+
+    def failed(self, reason: str) -> None:
+        """The exchange ends here, for this reason."""
+        if not self._ended:
+            self._failure = reason
+        self.finish()
+
+    def encoded(self, mask: Mask, secret_headers: frozenset[bytes]) -> bytes:
+        """As mitmproxy's reader expects it. A body that is not as it was is said to be so in a comment."""
+        from mitmproxy import connection, flow, http
+        from mitmproxy import io as flow_io
+
+        client = connection.Client(peername=("127.0.0.1", 0), sockname=("127.0.0.1", 0))
+        server = connection.Server(address=(self._host, self._port))
+        client.timestamp_start, client.timestamp_end = self.started, self._ended
+        client.tls = server.tls = self._scheme == "https"
+        recorded = http.HTTPFlow(client, server)
+        recorded.request, notes = self._masked_request(mask, secret_headers)
+        if self._response is not None:
+            recorded.response, more = self._masked_response(self._response, mask, secret_headers)
+            notes += more
+        if self._failure is not None:
+            recorded.error = flow.Error(mask(self._failure.encode()).decode("utf-8", "replace"), self._ended)
+        recorded.comment = "; ".join(notes)
+        output = io.BytesIO()
+        flow_io.FlowWriter(output).add(recorded)  # type: ignore[no-untyped-call]  # its only method with types
+        return output.getvalue()
+
+    def _masked_request(self, mask: Mask, secret_headers: frozenset[bytes]) -> tuple[http.Request, list[str]]:
+        from mitmproxy import http
+
+        content, headers, notes = _masked(
+            "request", self._request_headers, self._request_body, mask, secret_headers
+        )
+        request = http.Request(
+            host=self._host,
+            port=self._port,
+            method=self._method,
+            scheme=self._scheme.encode(),
+            authority=b"",
+            path=masked_target(self._target, mask),
+            http_version=b"HTTP/" + self._version,
+            headers=http.Headers(headers),
+            content=content,
+            trailers=None,
+            timestamp_start=self.started,
+            timestamp_end=self._response.started if self._response else self._ended,
+        )
+        return request, notes
+
+    def _masked_response(
+        self, response: _Response, mask: Mask, secret_headers: frozenset[bytes]
+    ) -> tuple[http.Response, list[str]]:
+        from mitmproxy import http
+
+        content, headers, notes = _masked(
+            "response", response.headers, self._response_body, mask, secret_headers
+        )
+        recorded = http.Response(
+            http_version=b"HTTP/" + self._version,
+            status_code=response.status,
+            reason=mask(response.reason),
+            headers=http.Headers(headers),
+            content=content,
+            trailers=None,
+            timestamp_start=response.started,
+            timestamp_end=self._ended,
+        )
+        return recorded, notes
+
+
+def _masked(
+    which: str, headers: Sequence[Header], body: _Body, mask: Mask, secret_headers: frozenset[bytes]
+) -> tuple[bytes, list[Header], list[str]]:
+    """Content, fields, and what to say about the body."""
+    content, note = masked_body(bytes(body.kept), headers, mask)
+    fields = masked_headers(headers, mask, secret_headers)
+    # What is recorded is decoded, and a reader would decode it once more.
+    fields = [field for field in fields if field[0].lower() != b"content-encoding"]
+    notes = [] if note is None else [f"{which} body of {body.length:,} bytes {note}"]
+    return content, fields, notes

@@ -1,0 +1,1 @@
+"""The first bytes of a client: TLS ClientHello, ALPN, SSH identification. Pure."""

@@ -1,0 +1,184 @@
+"""The requests on a client's connection, cut out of its bytes with llhttp and queued in their order."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import httptools
+
+from nono.named_tuple import NamedTuple
+from nono.proxy.http.message import (
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    BodyKind,
+    Header,
+    MessageError,
+    RequestHead,
+    request_head,
+)
+
+MAX_REPEATED_BYTES = 4096  # of a head that is kept, one for each connection
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A request as it arrives: the head, what of the body was not passed on yet, whether it is all there."""
+
+    head: RequestHead
+    pieces: list[bytes] = field(default_factory=list)
+    complete: bool = False
+    fault: MessageError | None = None  # the body is not well-formed; complete stays False
+
+
+class Unreadable(NamedTuple):
+    """Takes a request's place in the queue when the bytes were none."""
+
+    fault: MessageError
+
+
+class RequestReader:
+    """Fed with bytes, it fills its queue; the owner takes requests from the front.
+
+    After a fault it is deaf: where the next request would begin is not certain any more. Its callbacks
+    only collect, so that nothing is acted on while a batch of bytes is still being parsed.
+    """
+
+    def __init__(self) -> None:
+        self.queue: deque[Incoming | Unreadable] = deque()
+        self.in_head = False  # the last byte was a part of a head
+        self.is_deaf = False
+        self.leftover = b""  # what followed the head of a CONNECT, and belongs to its tunnel
+        self._after_connect = False
+        self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
+        self._last: Incoming | None = None  # the one whose body is being read
+        self._unfinished = 0  # bytes of reads in which neither a head nor a piece of a body was completed
+        self._progress = False
+        self._repeated: tuple[bytes, RequestHead] | None = None  # the last that came whole
+        self._forget_head()
+
+    def _forget_head(self) -> None:
+        self._target = b""
+        self._headers: list[Header] = []
+        self._trailers = 0
+        self._fault: MessageError | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Parse data, as much at a time as the transport read; never raises."""
+        if self._parser is None or self.is_deaf:
+            if self._after_connect:
+                self.leftover += data
+            return
+        before = self._last
+        is_boundary = not self.in_head and (before is None or (before.complete and before.head.keep_alive))
+        if is_boundary and self._is_repetition(data):
+            return
+        self._parse(self._parser, data)
+        if is_boundary and self._last is not before:
+            self._remember(data)
+
+    def _is_repetition(self, data: bytes) -> bool:
+        """Whether data is, once more, one request whose head has been read: what its bytes mean is known."""
+        if self._repeated is None or not data.startswith(self._repeated[0]):
+            return False
+        raw, head = self._repeated
+        if len(data) != len(raw) + head.body.length:
+            return False
+        self._last = Incoming(head, [data[len(raw) :]] if head.body.length else [], complete=True)
+        self.queue.append(self._last)
+        self._unfinished = 0
+        return True
+
+    def _remember(self, data: bytes) -> None:
+        """Keep the head in data if nothing is in it but that head and its whole body.
+
+        What the parser found must account for each byte of it, however it has read them.
+        """
+        request, end = self._last, data.find(b"\r\n\r\n") + 4
+        if request is None or not request.complete or end < 4 or end > MAX_REPEATED_BYTES:
+            return
+        head = request.head
+        is_plain = head.keep_alive and not head.wants_upgrade and head.method != b"CONNECT"
+        if is_plain and head.body.kind is not BodyKind.CHUNKED and len(data) == end + head.body.length:
+            self._repeated = data[:end], head
+
+    def _parse(self, parser: httptools.HttpRequestParser, data: bytes) -> None:
+        self._progress = False
+        try:
+            parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self.is_deaf = self._after_connect = True
+            self.leftover = data[upgrade.args[0] :]
+        except httptools.HttpParserError as error:
+            self._fail(self._fault or MessageError(f"not well-formed HTTP: {error}"))
+        # llhttp keeps an unfinished field in memory, be it of the head or of the trailers.
+        self._unfinished = 0 if self._progress else self._unfinished + len(data)
+        if self._unfinished > MAX_HEAD_BYTES and not self.is_deaf:
+            self._fail(MessageError(f"the head is larger than {MAX_HEAD_BYTES} bytes", 431))
+
+    def _fail(self, fault: MessageError) -> None:
+        self.is_deaf = True
+        last = self._last
+        if last is not None and not last.complete:
+            last.fault = fault
+        elif self.in_head or last is None or last.head.keep_alive:
+            self.queue.append(Unreadable(fault))
+        # Otherwise bytes came after a request that ended the connection, and belong to nothing.
+
+    def stop(self) -> None:
+        """Parse nothing further and forget what is queued."""
+        self.is_deaf = True
+        self._after_connect = False
+        self._parser = None  # it refers back to this object
+        self.leftover = b""
+        self.queue.clear()
+
+    def resume_after_connect(self) -> None:
+        """The CONNECT was refused: what follows its head is the next request."""
+        leftover, self.leftover = self.leftover, b""
+        self._parser = httptools.HttpRequestParser(self)
+        self.is_deaf = self._after_connect = False
+        if leftover:
+            self.feed(leftover)
+
+    # -- llhttp
+
+    def on_message_begin(self) -> None:
+        self._forget_head()
+        self.in_head = True
+
+    def on_url(self, piece: bytes) -> None:
+        self._target += piece
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.in_head:
+            self._headers.append((name, value))
+        else:
+            # Not passed on (RFC 9110 section 6.5.1 allows it): aiohttp's parser takes the trailer fields of
+            # one request for header fields of the next, which may be somebody else's.
+            self._trailers += 1
+            if self._trailers > MAX_HEADERS:
+                raise MessageError(f"more than {MAX_HEADERS} trailer fields")
+
+    def on_headers_complete(self) -> None:
+        parser = self._parser
+        assert parser is not None
+        try:
+            head = request_head(parser.get_method(), self._target, parser.get_http_version(), self._headers)
+        except MessageError as fault:
+            self._fault = fault
+            raise
+        self.in_head = False
+        self._progress = True
+        self._last = Incoming(head)
+        self.queue.append(self._last)
+
+    def on_body(self, piece: bytes) -> None:
+        self._progress = True
+        if self._last is not None:
+            self._last.pieces.append(piece)
+
+    def on_message_complete(self) -> None:
+        self._progress = True
+        if self._last is not None:
+            self._last.complete = True

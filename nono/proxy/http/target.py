@@ -1,0 +1,119 @@
+"""The request target: whose it is, and the one spelling of it that is judged and sent."""
+
+from __future__ import annotations
+
+import re
+
+from nono.named_tuple import NamedTuple
+from nono.policy.hosts import hostname
+from nono.proxy.http.message import MessageError
+
+_PATH = re.compile(rb"/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*")
+_QUERY = re.compile(rb"[A-Za-z0-9\-._~!$&'()*+,;=:@%/?\[\]|^`{}\"<>]*")
+# What nearly all requests ask for: nothing escaped, no segment that is empty or begins with a dot.
+_PLAIN = re.compile(rb"(?:/[A-Za-z0-9_~\-][A-Za-z0-9\-._~]*)+/?(?:\?[A-Za-z0-9\-._~=&]*)?")
+_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+# Forms that RFC 3629 section 3 forbids, as upper-case escapes.
+_OVERLONG = re.compile(rb"%C[01]%[89AB][0-9A-F]|%E0%[89][0-9A-F]|%F0%8[0-9A-F]")
+_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+
+class AbsoluteTarget(NamedTuple):
+    host: str  # canonical
+    port: int
+    path: bytes  # origin form, with the query
+
+
+def parse_authority(raw: bytes, default_port: int | None = None) -> tuple[str, int]:
+    """Canonical host and port of ``host:port``. MessageError when it is no such thing."""
+    text = raw.decode("ascii", "backslashreplace")
+    try:
+        if default_port is None:
+            return hostname.parse_authority(text)
+        host, port = hostname.split_optional_port(text)
+        return hostname.canonical_host(host), port or default_port
+    except hostname.HostError as fault:
+        raise MessageError(f"not a host and port: {fault}") from None
+
+
+def parse_absolute(target: bytes) -> AbsoluteTarget:
+    """The parts of an ``http://`` target (RFC 9112 section 3.2.2). MessageError otherwise."""
+    rest = target[len(b"http://") :]
+    end = min((index for index in (rest.find(b"/"), rest.find(b"?")) if index >= 0), default=len(rest))
+    host, port = parse_authority(rest[:end], 80)
+    path = rest[end:]
+    if not path.startswith(b"/"):
+        path = b"/" + path
+    if b"#" in path or b"\\" in path:
+        raise MessageError("the target holds a fragment or a backslash")
+    return AbsoluteTarget(host, port, path)
+
+
+def split_service(path: bytes) -> tuple[str, bytes]:
+    """The service and the rest of ``/<service>/rest?query``; the rest begins with a slash.
+
+    The service is compared byte by byte, so an escaped or dotted spelling names no service.
+    """
+    before_query, mark, query = path.partition(b"?")
+    service, _, rest = before_query[1:].partition(b"/")
+    return service.decode("ascii", "replace"), b"/" + rest + mark + query
+
+
+def _decode_unreserved(path: bytes) -> bytes:
+    """Escapes of unreserved characters undone, the others in upper case (RFC 3986 section 6.2.2)."""
+
+    def once(found: re.Match[bytes]) -> bytes:
+        code = int(found[1], 16)
+        return bytes((code,)) if code in _UNRESERVED else b"%%%02X" % code
+
+    return _ESCAPE.sub(once, path)
+
+
+def canonical(path: bytes, *, lenient: bool = False) -> bytes:
+    """The canonical spelling of a path with its query. MessageError when two parsers could differ.
+
+    lenient: an escaped slash and an empty segment pass, as registries and object stores have them in names.
+    Only where no rule depends on the path; dot segments, also behind an escaped slash, never pass.
+
+    Refused rather than repaired, because a repair is where the judged and the sent path part: backslash
+    and fragment, an escaped slash, backslash or NUL, an escaped percent sign that hides one of those, an
+    empty segment, and any dot segment, escaped or with a path parameter; also overlong UTF-8, which old
+    decoders take for the dot or slash it pads.
+    """
+    if _PLAIN.fullmatch(path) is not None:
+        return path
+    raw_path, mark, query = path.partition(b"?")
+    if _PATH.fullmatch(raw_path) is None or _BAD_ESCAPE.search(path) is not None:
+        raise MessageError("the path holds a character that must be percent-encoded")
+    if _QUERY.fullmatch(query) is None:
+        raise MessageError("the query holds a character that must be percent-encoded")
+    decoded = _decode_unreserved(raw_path)
+    for code in (b"%5C", b"%00", b"%0A", b"%0D") if lenient else (b"%2F", b"%5C", b"%00", b"%0A", b"%0D"):
+        if code in decoded:
+            raise MessageError(f"the path holds an encoded separator or control character ({code.decode()})")
+    if re.search(rb"%25(2[EeFf]|5[Cc]|00|25)", decoded) is not None:
+        raise MessageError("the path is percent-encoded twice")
+    if _OVERLONG.search(decoded) is not None:
+        raise MessageError("the path holds a character in a longer form than UTF-8 has for it")
+    segments = decoded.replace(b"%2F", b"/").split(b"/")[1:]
+    if b"" in (segments[:1] if lenient and len(segments) > 1 else segments[:-1]):
+        raise MessageError("the path holds an empty segment")
+    if any(segment.partition(b";")[0] in (b".", b"..") for segment in segments):
+        raise MessageError("the path holds a dot segment")
+    return decoded + mark + query
+
+
+def upstream_target(base_path: str, rest: bytes, *, lenient: bool = False) -> bytes:
+    """What is sent for rest below base_path (``""`` or ``/v1``). MessageError as for canonical."""
+    return base_path.encode("ascii") + canonical(rest, lenient=lenient)
+
+
+def for_record(path: bytes) -> str:
+    """The path as the audit log may hold it: the names of the query without their values."""
+    text = path.decode("ascii", "backslashreplace")
+    before_query, mark, query = text.partition("?")
+    if not mark:
+        return before_query
+    names = [pair.partition("=") for pair in query.split("&")]
+    return f"{before_query}?{'&'.join(name + (sign and '=[REDACTED]') for name, sign, _ in names)}"

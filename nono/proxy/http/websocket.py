@@ -1,0 +1,67 @@
+"""The opening handshake of a WebSocket (RFC 6455 section 4), as a client asks and a server answers."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from hashlib import sha1
+from hmac import compare_digest
+
+from nono.proxy.http.message import BodyKind, Header, MessageError, RequestHead, ResponseHead
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
+
+
+def _members(values: list[bytes]) -> list[bytes]:
+    return [member.strip(b" \t").lower() for value in values for member in value.split(b",")]
+
+
+def key_of(head: RequestHead) -> bytes | None:
+    """The Sec-WebSocket-Key of a well-formed handshake; None when no upgrade is asked for.
+
+    MessageError for every other upgrade: what an upstream would speak after it is not known here.
+    """
+    if not head.wants_upgrade:
+        return None
+    connections, upgrades = head.values(b"connection"), head.values(b"upgrade")
+    keys = head.values(b"sec-websocket-key")
+    if head.method != b"GET" or head.version != b"1.1":
+        raise MessageError("an upgrade is asked for with a GET of HTTP/1.1")
+    if len(connections) != 1 or b"upgrade" not in _members(connections):
+        raise MessageError("an upgrade takes one Connection field that names it")
+    if len(upgrades) != 1 or upgrades[0].lower() != b"websocket":
+        raise MessageError("the only upgrade served is websocket")
+    if len(keys) != 1 or not _is_key(keys[0]):
+        raise MessageError("Sec-WebSocket-Key is not 16 bytes in base64")
+    if head.values(b"sec-websocket-version") != [b"13"]:
+        raise MessageError("Sec-WebSocket-Version is not 13")
+    if head.body.kind is BodyKind.CHUNKED or head.body.length:
+        raise MessageError("a handshake has no body")
+    return keys[0]
+
+
+def _is_key(value: bytes) -> bool:
+    try:
+        return len(b64decode(value, validate=True)) == 16
+    except (Base64Error, ValueError):
+        return False
+
+
+def handshake_fields() -> list[Header]:
+    """The hop-by-hop fields of the handshake, written anew for either side."""
+    return [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
+
+
+def accepts(head: ResponseHead, key: bytes) -> bool:
+    """Whether a 101 completes the handshake of key: anything else behind it is not a WebSocket."""
+    proof = b64encode(sha1(key + _GUID, usedforsecurity=False).digest())
+    given = [value for name, value in head.headers if name.lower() == b"sec-websocket-accept"]
+    connections = [value for name, value in head.headers if name.lower() == b"connection"]
+    upgrades = [value for name, value in head.headers if name.lower() == b"upgrade"]
+    return (
+        head.status == 101
+        and len(given) == 1
+        and compare_digest(given[0], proof)
+        and b"upgrade" in _members(connections)
+        and [value.lower() for value in upgrades] == [b"websocket"]
+    )

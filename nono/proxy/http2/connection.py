@@ -1,0 +1,320 @@
+"""The client's end of HTTP/2 inside an intercepted CONNECT; each stream is a request and is judged alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol, cast
+
+from h2.errors import ErrorCodes
+from h2.events import (
+    DataReceived,
+    Event,
+    RemoteSettingsChanged,
+    RequestReceived,
+    StreamEnded,
+    StreamReset,
+    TrailersReceived,
+)
+from h2.exceptions import H2Error
+
+from nono.proxy.exchange.context import Engine
+from nono.proxy.http import refusal
+from nono.proxy.http.message import Header, MessageError, RequestHead
+from nono.proxy.http.refusal import MAX_AUTHENTICATION_FAILURES, Refusal
+from nono.proxy.http2 import heads
+from nono.proxy.http2.exchange import Http2Exchange
+from nono.proxy.http2.frames import FrameError, GoAway
+from nono.proxy.http2.session import Session
+from nono.proxy.http2.upstreams import Upstreams
+from nono.proxy.transport.deadline import GOODBYE_S, Deadline
+from nono.proxy.verdict import audit_events
+from nono.proxy.verdict.verdict import Capture, Entry, Forward, Inside, Intercept, Refused, Tunnel
+
+_MAX_STREAMS = 128
+_STREAM_WINDOW = 256 * 1024  # the client is on this machine, so little is ever on its way
+_CLOSE_S = 10.0  # how long a client may take to fetch what was written last
+
+
+class Stream(Protocol):
+    """Whoever answers a request."""
+
+    def request_body(self, piece: bytes) -> None: ...
+    def request_trailers(self, fields: Sequence[Header]) -> None: ...
+    def request_ended(self) -> None: ...
+    def client_gone(self) -> None: ...
+
+
+class Http2Connection(asyncio.Protocol):
+    """One connection of a client; closed by either end, by a deadline, or with the proxy.
+
+    No time limit runs while a stream is open: both sides of a call may be silent for as long as they like.
+    """
+
+    def __init__(self, engine: Engine, where: Inside) -> None:
+        self._engine = engine
+        self._where = where
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self.session = Session(client_side=False, stream_window=_STREAM_WINDOW, max_streams=_MAX_STREAMS)
+        self.upstreams = Upstreams(engine)
+        self._streams: dict[int, Stream] = {}
+        self._greeted = False  # the client's settings are here
+        self._leaving = False  # no further stream is taken
+        self._authentication_failures = 0
+        self._deadline = Deadline(self._overdue)
+        self._waits_for_head = False
+
+    # -- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._engine.connections.add(self)
+        if self._engine.connections.closing:
+            self._transport.abort()
+            return
+        self.session.start(self._transport)
+        self._update_deadline()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._engine.connections.discard(self)
+        self._transport = None
+        self._leaving = True
+        self.session.stop()
+        self._deadline.cancel()
+        self._drop_streams()
+        self.upstreams.close()
+
+    def _drop_streams(self) -> None:
+        for stream in [*self._streams.values()]:
+            stream.client_gone()
+
+    def pause_writing(self) -> None:
+        self.session.paused = True
+
+    def resume_writing(self) -> None:
+        self.session.paused = False
+        self.session.flush()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for event in self._events(data):
+                if self._is_closing:
+                    return
+                self._handle(event)
+        except FrameError as fault:
+            self._fail(fault.reason, ErrorCodes.ENHANCE_YOUR_CALM)
+        self._update_deadline()
+        self.session.flush()
+
+    def _events(self, data: bytes) -> Iterator[Event | GoAway]:
+        """What data means; where it means nothing, the connection has been ended."""
+        try:
+            yield from self.session.receive(data)
+        except FrameError:
+            raise
+        except H2Error as fault:
+            self._fail(f"it is not HTTP/2 ({type(fault).__name__})", None)
+        except Exception:  # h2 and hpack trip over some things that they should refuse
+            self._fail("it is not HTTP/2", ErrorCodes.PROTOCOL_ERROR)
+
+    @property
+    def _is_closing(self) -> bool:
+        return self._transport is None or self._transport.is_closing()
+
+    # -- frames
+
+    def _handle(self, event: Event | GoAway) -> None:
+        match event:
+            case GoAway():
+                self._leaving = True  # the client opens no further stream; those it has go on
+                self._close_soon()
+                return
+            case RemoteSettingsChanged():
+                self._greeted = True
+                return
+        stream_id = getattr(event, "stream_id", None) or 0
+        if isinstance(event, RequestReceived):
+            self._request(stream_id, _fields(event.headers), ended=event.stream_ended is not None)
+            return
+        if isinstance(event, StreamReset):
+            self.session.stream_reset()
+        stream = self._streams.get(stream_id)
+        match event:
+            case DataReceived() if stream is None:
+                self.session.settle(stream_id)
+            case _ if stream is None:
+                pass
+            case DataReceived():
+                if event.data:
+                    stream.request_body(bytes(event.data))
+            case TrailersReceived():
+                stream.request_trailers(_fields(event.headers))
+            case StreamEnded():
+                stream.request_ended()
+            case StreamReset():
+                stream.client_gone()
+
+    def _request(self, stream_id: int, fields: Sequence[Header], *, ended: bool) -> None:
+        if not self.session.is_open(stream_id):
+            return  # reset in the same breath
+        if self._leaving or len(self._streams) >= _MAX_STREAMS:
+            self.session.reset(stream_id, ErrorCodes.REFUSED_STREAM)
+            self.session.stream_reset()
+            return
+        try:
+            head = heads.request_head(fields, ended=ended)
+        except MessageError as fault:
+            answer = Refusal(fault.status, fault.reason, self._where.host)
+            self._answer(stream_id, None, self._malformed(), answer, heard_all=ended)
+            return
+        verdict = self._engine.judge(head, self._where)
+        match verdict:
+            case Refused(entry, answer):
+                self._answer(stream_id, head, entry, answer, heard_all=ended)
+            case Forward():
+                exchange = Http2Exchange(self._engine, self, stream_id, head, verdict)
+                self._streams[stream_id] = exchange
+                self.session.accept(stream_id, exchange, heard_all=ended)
+                exchange.start()
+            case Capture(forward):
+                # ALPN does not offer HTTP/2 on such a host; its answers are searched over HTTP/1.1 only.
+                answer = Refusal(502, "logins get their tokens over HTTP/1.1 only", self._where.host)
+                self._answer(stream_id, head, forward.entry, answer, heard_all=ended)
+            case Tunnel() | Intercept():
+                raise AssertionError("nothing inside a CONNECT is tunnelled")
+
+    def _malformed(self) -> Entry:
+        return Entry("connect_intercept", self._where.host, self._where.port, "")
+
+    # -- answers of the proxy's own
+
+    def refuse(self, stream_id: int, head: RequestHead, entry: Entry, answer: Refusal) -> None:
+        if stream_id in self._streams:
+            heard_all = self.session.heard_all(stream_id)
+            self.session.settle(stream_id)
+            self._answer(stream_id, head, entry, answer, heard_all=heard_all)
+
+    def _answer(
+        self, stream_id: int, head: RequestHead | None, entry: Entry, answer: Refusal, *, heard_all: bool
+    ) -> None:
+        """Record and answer, on that stream only. head: None when it could not be read."""
+        if not self._engine.record(audit_events.denied(entry, answer)):
+            answer = refusal.not_recorded()
+        if answer.freezes is not None:
+            self._engine.freeze(answer.freezes, answer.error)
+        if answer.category == "authentication_failed":
+            self._authentication_failures += 1
+        fields, body = heads.refusal_fields(answer, head)
+        refused = _RefusedStream(self, stream_id)
+        self._streams[stream_id] = refused
+        self.session.accept(stream_id, refused, heard_all=heard_all)
+        self.session.abandon(stream_id)
+        self.session.head(stream_id, fields, end=not body)
+        if body:
+            self.session.body(stream_id, body, 0)
+            self.session.end(stream_id)
+        if self._authentication_failures > MAX_AUTHENTICATION_FAILURES:
+            self.wind_down()
+
+    def exchange_over(self, stream_id: int) -> None:
+        self.session.settle(stream_id)
+        self._streams.pop(stream_id, None)
+        if not self._streams:
+            self._close_soon()
+
+    # -- the end
+
+    def wind_down(self) -> None:
+        """Take no further stream, and close once those that are open have ended."""
+        if not self._leaving:
+            self._leaving = True
+            self.session.say_goodbye()
+        self._close_soon()
+
+    def _close_soon(self) -> None:
+        # Not at once: this may be called while frames are being written, or read.
+        self._loop.call_soon(self._close_if_left)
+
+    def _close_if_left(self) -> None:
+        if self._streams or self._is_closing:
+            return
+        if self._leaving:
+            self._close()
+        else:
+            self._update_deadline()
+
+    def _close(self) -> None:
+        if self._transport is not None:
+            self.session.flush()
+            self._transport.close()
+            self._deadline.set(_CLOSE_S if self._transport.get_write_buffer_size() else GOODBYE_S)
+
+    def _fail(self, reason: str, code: ErrorCodes | None) -> None:
+        """End the connection. code: of the GOAWAY; None where h2 has written one itself."""
+        answer = refusal.malformed(400, f"the HTTP/2 connection was ended: {reason}")
+        self._engine.record(audit_events.denied(self._malformed(), answer))
+        self._leaving = True
+        if code is not None:
+            self.session.say_goodbye(code)
+        self._close()
+        self._drop_streams()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    # -- deadlines
+
+    def _update_deadline(self) -> None:
+        if self._is_closing:
+            return
+        waits_for_head = not self._greeted or self.session.in_head
+        if waits_for_head:
+            if not self._waits_for_head:  # from the first byte to the last, however steadily they come
+                self._deadline.set(self._engine.head_timeout_s)
+        elif self._streams:
+            self._deadline.lift()
+        else:
+            self._deadline.set(self._engine.idle_timeout_s)
+        self._waits_for_head = waits_for_head
+
+    def _overdue(self) -> None:
+        if self._is_closing:
+            self.abort()
+        elif self._waits_for_head:
+            self._fail("a head took too long", ErrorCodes.ENHANCE_YOUR_CALM)
+        elif self._transport is not None and self._transport.get_write_buffer_size():
+            self._deadline.set(self._engine.idle_timeout_s)  # it has not read its last response yet
+        else:
+            self.wind_down()
+
+
+class _RefusedStream:
+    """A stream that was answered already; what still comes on it is dropped."""
+
+    def __init__(self, connection: Http2Connection, stream_id: int) -> None:
+        self._connection = connection
+        self._stream_id = stream_id
+
+    def request_body(self, piece: bytes) -> None:
+        self._connection.session.settle(self._stream_id)
+
+    def request_trailers(self, fields: Sequence[Header]) -> None:
+        """Nobody reads them."""
+
+    def request_ended(self) -> None:
+        """It makes no difference."""
+
+    def client_gone(self) -> None:
+        self._connection.exchange_over(self._stream_id)
+
+    def body_sent(self, credit: int) -> None:
+        """There is no more where that came from."""
+
+    def end_sent(self) -> None:
+        self._connection.exchange_over(self._stream_id)
+
+
+def _fields(headers: Iterable[tuple[bytes | str, bytes | str]] | None) -> list[Header]:
+    return cast(list[Header], headers or [])

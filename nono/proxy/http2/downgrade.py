@@ -1,0 +1,118 @@
+"""A request that came over HTTP/2, on a connection of HTTP/1.1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nono.proxy.http.message import Body, BodyKind, Header, ResponseHead, chunk, is_surely_read, last_chunk
+from nono.proxy.http2.upstream import Receiver
+from nono.proxy.upstream.connection import UpstreamConnection
+
+_AHEAD_BYTES = 256 * 1024  # of the response, read and not passed on
+
+
+class Http1Stream:
+    """One request and its response; a ResponseSink for the connection, which it releases at the end.
+
+    The receiver's calls are those of an HTTP/2 stream.
+    """
+
+    def __init__(
+        self,
+        connection: UpstreamConnection,
+        receiver: Receiver,
+        method: bytes,
+        framing: Body,
+        *,
+        reused: bool,
+    ) -> None:
+        self._connection: UpstreamConnection | None = connection
+        self._receiver = receiver
+        self._method = method
+        self._chunked = framing.kind is BodyKind.CHUNKED
+        self._is_read = is_surely_read(method, framing)  # by an upstream that has answered it
+        self._reused = reused
+        self._writable = True
+        self._unsent = 0  # bytes of the request that the transport has not taken yet
+        self._behind = 0  # bytes of the response that have not been passed on
+        self._request_done = False
+        self._ended = False
+
+    def begin(self, head: bytes) -> None:
+        """Send the head of the request."""
+        if self._connection is not None:
+            self._connection.begin(self, self._method)
+            self._connection.write([head])
+
+    # -- what the exchange calls
+
+    def send(self, piece: bytes) -> None:
+        if self._connection is None:
+            return
+        self._connection.write([chunk(piece) if self._chunked else piece])
+        if self._writable:
+            self._receiver.request_sent(len(piece))
+        else:
+            self._unsent += len(piece)
+
+    def finish(self, fields: Sequence[Header]) -> None:
+        """The request is complete. Its trailers stay here, as those of a client of HTTP/1.1 do."""
+        self._request_done = True
+        if self._chunked and self._connection is not None:
+            self._connection.write([last_chunk()])
+
+    def taken(self, count: int) -> None:
+        """count bytes of the response have been passed on."""
+        self._behind -= count
+        self._pace()
+
+    def drop(self) -> None:
+        """Nobody waits for the response any more."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.release(reusable=False)
+
+    def _pace(self) -> None:
+        if self._connection is not None:
+            self._connection.pause_reading(self._behind > _AHEAD_BYTES)
+
+    # -- ResponseSink
+
+    def response_interim(self, head: ResponseHead) -> None:
+        self._receiver.response_interim(head)
+
+    def response_started(self, head: ResponseHead) -> None:
+        self._ended = head.body.kind is BodyKind.NONE
+        self._receiver.response_started(head, ended=self._ended)
+
+    def response_body(self, piece: bytes) -> None:
+        self._behind += len(piece)
+        self._receiver.response_body(piece)
+
+    def response_flush(self) -> None:
+        self._pace()
+
+    def response_finished(self, fields: Sequence[Header], *, reusable: bool) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.release(reusable=reusable and self._request_done and self._is_read)
+        if not self._ended:
+            self._receiver.response_finished(fields)
+        if not self._request_done:
+            self._receiver.upstream_failed("the upstream answered before the request was complete")
+
+    def response_switched(self, head: ResponseHead) -> None:
+        self.upstream_failed("the upstream switched protocols, which nobody asked for")
+
+    def upstream_failed(self, reason: str) -> None:
+        connection, self._connection = self._connection, None
+        unheard = connection is not None and self._reused and not connection.heard
+        if connection is not None:
+            connection.abort()
+        self._receiver.upstream_failed(reason, replay="idempotent" if unheard else "none")
+
+    def upstream_writable(self, writable: bool) -> None:
+        self._writable = writable
+        if writable and self._unsent:
+            unsent, self._unsent = self._unsent, 0
+            self._receiver.request_sent(unsent)

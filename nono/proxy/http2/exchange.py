@@ -1,0 +1,253 @@
+"""One allowed request of an HTTP/2 client: framed for the upstream, and answered on its stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from h2.errors import ErrorCodes
+
+from nono.proxy.exchange.attempt import Delivery
+from nono.proxy.exchange.context import Engine
+from nono.proxy.http import refusal
+from nono.proxy.http.message import BodyKind, Header, MessageError, RequestHead, ResponseHead, framing_fields
+from nono.proxy.http.refusal import Refusal
+from nono.proxy.http2 import heads
+from nono.proxy.http2.downgrade import Http1Stream
+from nono.proxy.http2.relay import Http2Relay
+from nono.proxy.http2.session import Session
+from nono.proxy.http2.upstream import Http2Upstream, UpstreamStream
+from nono.proxy.http2.upstreams import Reached, Upstreams
+from nono.proxy.upstream.connection import PoolKey, Replay
+from nono.proxy.verdict import rewrite
+from nono.proxy.verdict.rewrite import Completed
+from nono.proxy.verdict.verdict import Entry, Forward
+
+
+class ClientSide(Protocol):
+    """What an exchange needs of the connection its request came on."""
+
+    @property
+    def session(self) -> Session: ...
+    @property
+    def upstreams(self) -> Upstreams: ...
+    def refuse(self, stream_id: int, head: RequestHead, entry: Entry, answer: Refusal) -> None:
+        """Record and answer; ends the exchange. Only before the first byte of a response."""
+        ...
+
+    def exchange_over(self, stream_id: int) -> None: ...
+
+
+class Http2Exchange(Delivery[Reached]):
+    """From an allowed request to the end of both of its sides; the credential is this exchange's alone."""
+
+    def __init__(
+        self, engine: Engine, client: ClientSide, stream_id: int, head: RequestHead, verdict: Forward
+    ) -> None:
+        super().__init__(engine, verdict, head)
+        self._client = client
+        self._stream_id = stream_id
+        self._written: Completed | None = None
+        self._upstream: UpstreamStream | Http1Stream | None = None
+        # the request
+        self._pieces: list[bytes] = []  # of its body, while there is nobody to send them to
+        self._trailers: list[Header] = []
+        self._complete = head.body.kind is BodyKind.NONE
+        self._unseen = head.body.length  # of a body whose length was announced
+        # the response
+        self._relay = Http2Relay(client.session, stream_id, self._inspection, self._undecodable)
+        self._answered = False  # all of it has left
+
+    # -- Delivery
+
+    def _collect(self) -> None:
+        if self._request.expects_continue:  # the upstream, which nothing has been sent to, cannot say it
+            self._client.session.head(self._stream_id, [(b":status", b"100")])
+        pieces, self._pieces = self._pieces, []
+        for piece in pieces:
+            self._take_request(piece)
+        if self._complete:
+            self._body_is_held()
+
+    def _body_is_held(self) -> None:
+        if (body := self._held_whole()) is not None:
+            self._pieces = body
+            self._send()
+
+    def _write_head(self) -> None:
+        searched = self._inspection.reads_bodies
+        self._written = rewrite.completed(self._outgoing, self._injection, searched=searched)
+
+    def _at_hand(self, key: PoolKey) -> Reached | None:
+        return self._client.upstreams.at_hand(key)
+
+    async def _reach(self, key: PoolKey) -> Reached | Refusal:
+        return await self._client.upstreams.reach(key, self._verdict.hosts, self._record)
+
+    def _begin(self, reached: Reached, *, reused: bool) -> None:
+        written = self._written
+        assert written is not None
+        if isinstance(reached, Http2Upstream):
+            self._begin_http2(reached, written)
+        else:
+            stream = Http1Stream(reached, self, self._request.method, self._framing, reused=reused)
+            self._upstream = stream
+            stream.begin(rewrite.request_head(written, framing_fields(self._framing)))
+        self._send_body()
+
+    def _begin_http2(self, reached: Http2Upstream, written: Completed) -> None:
+        framing = framing_fields(self._framing) if self._framing.kind is BodyKind.LENGTH else []
+        if b"trailers" in self._request.values(b"te"):
+            framing = [*framing, (b"te", b"trailers")]
+        fields = heads.request_fields(written, self._verdict.origin.scheme, framing)
+        self._sent_end = self._complete and not self._pieces and not self._trailers
+        self._upstream = reached.begin(self, self._request.method, fields, end=self._sent_end)
+
+    def _answer(self, answer: Refusal) -> None:
+        self._client.refuse(self._stream_id, self._request, self._verdict.entry, answer)
+
+    def _fault(self) -> None:
+        self._break_off(ErrorCodes.INTERNAL_ERROR, "a fault of the proxy")
+
+    # -- the request
+
+    def request_body(self, piece: bytes) -> None:
+        self._unseen -= len(piece)
+        self._take_request(piece)
+
+    def _take_request(self, piece: bytes) -> None:
+        if self._over:
+            self._client.session.acknowledge(self._stream_id, len(piece))
+        elif self._held is not None:
+            self._hold_piece(piece)
+            self._client.session.acknowledge(self._stream_id, len(piece))
+        else:
+            self._pieces.append(piece)
+            self._send_body()
+
+    def request_trailers(self, fields: Sequence[Header]) -> None:
+        try:
+            checked = heads.trailer_fields(fields)
+        except MessageError as fault:
+            self._malformed(f"the trailers of the request: {fault.reason}")
+            return
+        # What a trailer holds was not there to be judged when the credential was injected.
+        self._trailers = [] if self._verdict.credentialed else checked
+
+    def _malformed(self, reason: str) -> None:
+        """No part of the request may look complete upstream. FrameError when it is one too many."""
+        if self._over:
+            return
+        if self._relay.started:
+            self._break_off(ErrorCodes.PROTOCOL_ERROR, reason)
+        else:
+            self._drop(reason)
+            self._refuse(refusal.malformed(400, reason))
+        # It ends before its time and has cost as much as one that the client resets (CVE-2025-8671).
+        self._client.session.stream_reset()
+
+    def request_ended(self) -> None:
+        if self._request.body.kind is BodyKind.LENGTH and self._unseen:
+            # h2 compares the lengths at the end of DATA only, and trailers may be the end. To an upstream of
+            # HTTP/1.1 the next request on its connection would be the rest of this one.
+            self._malformed("the body of the request is shorter than announced")
+            return
+        self._complete = True
+        if self._held is not None:
+            self._body_is_held()
+        elif not self._over:
+            self._send_body()
+            self._check_over()
+
+    def _send_body(self) -> None:
+        """Pass on what is here; it is acknowledged to the client once it has left."""
+        upstream = self._upstream
+        if upstream is None:
+            return
+        pieces, self._pieces = self._pieces, []
+        for piece in pieces:
+            self._sent_body = True
+            self._inspection.request_piece(piece)
+            upstream.send(piece)
+        if self._complete and not self._sent_end:
+            self._sent_end = True
+            upstream.finish(self._trailers)
+
+    def request_sent(self, count: int) -> None:
+        self._client.session.acknowledge(self._stream_id, count)
+
+    def client_gone(self) -> None:
+        """The client has reset the stream, or is gone: the upstream stops working for it."""
+        self._over = True
+        self._drop("the client went away")
+        self._client.exchange_over(self._stream_id)
+
+    def _drop(self, reason: str) -> None:
+        self._inspection.break_off(reason)
+        self._cancel()
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.drop()
+        self._pieces.clear()
+        self._relay.stop()
+
+    def _break_off(self, code: ErrorCodes | int, reason: str) -> None:
+        """Only a reset can tell the client that the rest is missing."""
+        if self._over:
+            return
+        self._over = True
+        self._drop(reason)
+        self._client.session.reset(self._stream_id, code)
+        self._client.exchange_over(self._stream_id)
+
+    # -- the response
+
+    def response_interim(self, head: ResponseHead) -> None:
+        if head.status != 100 or self._request.expects_continue:
+            self._relay.interim(head, credentialed=self._verdict.credentialed)
+
+    def response_started(self, head: ResponseHead, *, ended: bool) -> None:
+        """MessageError: it cannot be looked at."""
+        if head.status == 401:
+            self._rejected()
+        self._relay.start(head, ended=ended, credentialed=self._verdict.credentialed)
+
+    def response_body(self, piece: bytes) -> None:
+        self._relay.body(piece)
+
+    def response_finished(self, fields: Sequence[Header]) -> None:
+        self._relay.finish(fields)
+
+    def _undecodable(self, reason: str) -> None:
+        self._break_off(ErrorCodes.INTERNAL_ERROR, reason)
+
+    def body_sent(self, credit: int) -> None:
+        if credit and self._upstream is not None:
+            self._upstream.taken(credit)
+        self._relay.go_on()
+
+    def end_sent(self) -> None:
+        self._answered = True
+        self._check_over()
+
+    def _check_over(self) -> None:
+        """Either side may end first; the exchange is over when both have."""
+        if self._answered and self._complete and not self._over:
+            self._over = True
+            self._client.exchange_over(self._stream_id)
+
+    def upstream_failed(self, reason: str, code: int | None = None, *, replay: Replay = "none") -> None:
+        self._upstream = None
+        if self._over:
+            return
+        if self._relay.is_complete:
+            # The response was complete; only the rest of the request is lost.
+            self._complete = True
+            self._pieces.clear()
+            self._client.session.settle(self._stream_id)
+            self._client.session.abandon(self._stream_id)
+            self._check_over()
+        elif self._relay.started or code == ErrorCodes.HTTP_1_1_REQUIRED:
+            self._break_off(code or ErrorCodes.INTERNAL_ERROR, reason)
+        elif not self._replay(replay):
+            self._refuse(refusal.upstream_failed(self._verdict.origin.host, reason))

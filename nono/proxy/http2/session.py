@@ -1,0 +1,388 @@
+"""One HTTP/2 connection, either end: streams in, streams out, and no more held than the windows allow.
+
+The h2 library keeps the state machines and the windows (RFC 9113 sections 5 and 6.9); what it leaves to its
+user is here: bodies that wait for the peer's window and for the transport, and the credit for what arrived.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.events import DataReceived, Event, RemoteSettingsChanged, StreamEnded, StreamReset
+from h2.settings import SettingCodes, Settings
+from hyperframe.frame import GoAwayFrame
+
+from nono.proxy.http.message import MAX_HEAD_BYTES, Header
+from nono.proxy.http2.frames import FrameError, FrameGate, GoAway
+
+_CONNECTION_WINDOW = 16 * 1024 * 1024
+_DEFAULT_WINDOW = 65535  # RFC 9113 section 6.9.2; of the connection, which no setting changes
+_BATCH_BYTES = 64 * 1024  # of bodies, in one write
+_SLICE_BYTES = 16 * 1024  # of what was read, given to h2 at a time
+_COMPRESSION_TABLE_BYTES = 4096  # of the peer's, however much it offers to keep
+_UNREAD_BYTES = 4 * 1024 * 1024  # written and not taken by a peer that goes on asking
+_SUBSTANTIAL_BYTES = 1024
+_UNLIMITED = 2**31 - 1
+
+
+class Source(Protocol):
+    """Who sends on a stream."""
+
+    def body_sent(self, credit: int) -> None:
+        """A piece that was queued with that credit has left."""
+        ...
+
+    def end_sent(self) -> None:
+        """Everything has left; the peer may still be sending."""
+        ...
+
+
+class _Sending:
+    """What is still to be sent on a stream."""
+
+    __slots__ = ("abandoned", "ending", "heard_all", "pieces", "size", "source", "trailers")
+
+    def __init__(self, source: Source | None, *, heard_all: bool) -> None:
+        self.source = source
+        self.pieces: deque[tuple[memoryview | bytes, int]] = deque()
+        self.size = 0  # bytes in pieces
+        self.ending = False  # nothing more will be queued
+        self.trailers: Sequence[Header] = ()
+        self.heard_all = heard_all  # the peer has ended its side
+        self.abandoned = False  # what the peer may still send is for nobody
+
+
+class Session:
+    """The frames of one connection. Whoever owns it calls flush after it has been given something to send.
+
+    stream_window: bytes that may arrive on one stream before they are acknowledged. max_streams: as it is
+    announced to the peer; None for a client, whom no streams are opened to.
+    """
+
+    def __init__(self, *, client_side: bool, stream_window: int, max_streams: int | None = None) -> None:
+        # hpack would log every field, the credential among them.
+        logging.getLogger("hpack").setLevel(logging.WARNING)
+        # Heads are checked in http2_head, so that one that is malformed ends its own stream only.
+        self._h2 = H2Connection(
+            H2Configuration(
+                client_side=client_side,
+                header_encoding=None,
+                validate_inbound_headers=False,
+                validate_outbound_headers=False,
+                normalize_inbound_headers=False,
+                normalize_outbound_headers=False,
+            )
+        )
+        self._gate = FrameGate(preface=not client_side)
+        self._settings = {
+            SettingCodes.MAX_HEADER_LIST_SIZE: MAX_HEAD_BYTES,
+            SettingCodes.INITIAL_WINDOW_SIZE: stream_window,
+        }
+        if client_side:
+            self._settings[SettingCodes.ENABLE_PUSH] = 0
+        if max_streams is not None:
+            self._settings[SettingCodes.MAX_CONCURRENT_STREAMS] = max_streams
+        self._client_side = client_side
+        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+        self._sending: dict[int, _Sending] = {}
+        self._waiting: dict[int, _Sending] = {}  # those of them that have something to send
+        self._owed: dict[int, int] = {}  # bytes that arrived and are not acknowledged
+        self._is_scheduled = False
+        self._is_broken = False  # h2 has given the connection up, and takes nothing more to send
+        self.paused = False  # the transport holds enough for now
+
+    def start(self, transport: asyncio.Transport) -> None:
+        """Send the settings."""
+        self._transport = transport
+        h2 = self._h2
+        h2.local_settings = Settings(client=self._client_side, initial_values=self._settings)
+        h2.initiate_connection()
+        h2.increment_flow_control_window(_CONNECTION_WINDOW - _DEFAULT_WINDOW)
+        if not self._client_side:
+            # A stream too many is for the owner to refuse; h2 would end the connection over it.
+            values = self._settings | {SettingCodes.MAX_CONCURRENT_STREAMS: _UNLIMITED}
+            h2.local_settings = Settings(client=False, initial_values=values)
+        self.flush()
+
+    def stop(self) -> None:
+        """The transport is gone."""
+        self._transport = None
+        self._sending.clear()
+        self._waiting.clear()
+
+    # -- streams
+
+    def __len__(self) -> int:
+        """How many streams one of both sides may still send on."""
+        return len(self._sending)
+
+    @property
+    def in_head(self) -> bool:
+        """Whether a header block has begun to arrive and not ended."""
+        return self._gate.in_head
+
+    @property
+    def room(self) -> int:
+        """How many more streams the peer lets us open."""
+        return int(self._h2.remote_settings.max_concurrent_streams) - self._h2.open_outbound_streams
+
+    def open_outbound(self, fields: Iterable[Header], source: Source, *, end: bool) -> int:
+        """The number of a new stream, with its request head queued."""
+        stream_id = self._h2.get_next_available_stream_id()
+        self.accept(stream_id, source, heard_all=False)
+        self._send_head(stream_id, fields, end=end)
+        return stream_id
+
+    def accept(self, stream_id: int, source: Source | None, *, heard_all: bool) -> None:
+        """Keep account of a stream. heard_all: the peer will send nothing more on it."""
+        self._sending[stream_id] = _Sending(source, heard_all=heard_all)
+
+    def tracks(self, stream_id: int) -> bool:
+        """Whether one of both sides may still send, as far as the events that were handed out tell."""
+        return stream_id in self._sending
+
+    def heard_all(self, stream_id: int) -> bool:
+        """Whether the peer has ended its side."""
+        sending = self._sending.get(stream_id)
+        return sending is None or sending.heard_all
+
+    def is_open(self, stream_id: int) -> bool:
+        """Whether anything can be sent on it."""
+        stream = self._h2.streams.get(stream_id)
+        is_there = stream is not None and not stream.closed
+        return is_there and self._transport is not None and not self._is_broken
+
+    def head(self, stream_id: int, fields: Iterable[Header], *, end: bool = False) -> None:
+        if self.is_open(stream_id):
+            self._send_head(stream_id, fields, end=end)
+
+    def _send_head(self, stream_id: int, fields: Iterable[Header], *, end: bool) -> None:
+        self._h2.send_headers(stream_id, fields, end_stream=end)
+        self._gate.carried()
+        if end:
+            self._end_sent(stream_id)
+        self.schedule()
+
+    def body(self, stream_id: int, piece: bytes, credit: int) -> None:
+        """Queue piece; the source is told the credit when it has left. An empty piece marks a place."""
+        sending = self._sending.get(stream_id)
+        if sending is None:
+            return
+        last, owed = sending.pieces[-1] if sending.pieces else (None, 0)
+        if isinstance(last, bytes) and len(last) + len(piece) <= _SUBSTANTIAL_BYTES:
+            # Of a body in frames of one byte what is kept of each is a hundred times as large.
+            sending.pieces[-1] = (last + piece, owed + credit)
+        else:
+            sending.pieces.append((piece, credit))
+        sending.size += len(piece)
+        self._waiting[stream_id] = sending
+        self.schedule()
+
+    def end(self, stream_id: int, trailers: Sequence[Header] = ()) -> None:
+        sending = self._sending.get(stream_id)
+        if sending is None:
+            return
+        sending.ending = True
+        sending.trailers = trailers
+        self._waiting[stream_id] = sending
+        self.schedule()
+
+    def abandon(self, stream_id: int) -> None:
+        """Once the end has been sent, stop the peer, whose body nobody takes (RFC 9113 section 8.1)."""
+        sending = self._sending.get(stream_id)
+        if sending is None:
+            return
+        sending.abandoned = True
+        if sending.ending and stream_id not in self._waiting:
+            self.reset(stream_id, ErrorCodes.NO_ERROR)
+
+    def reset(self, stream_id: int, code: ErrorCodes | int) -> None:
+        """End the stream at once; what arrived on it is given back to the connection's window."""
+        if self.is_open(stream_id):
+            self._h2.reset_stream(stream_id, code)
+        self._forget(stream_id)
+        self.schedule()
+
+    def pending(self, stream_id: int) -> int:
+        """Bytes that are queued."""
+        sending = self._sending.get(stream_id)
+        return 0 if sending is None else sending.size
+
+    def acknowledge(self, stream_id: int, count: int) -> None:
+        """count bytes that arrived have been passed on."""
+        owed = self._owed.get(stream_id, 0)
+        count = min(count, owed)
+        if count and self._transport is not None:
+            if owed == count:
+                del self._owed[stream_id]
+            else:
+                self._owed[stream_id] = owed - count
+            self._h2.acknowledge_received_data(count, stream_id)
+            self.schedule()
+
+    def settle(self, stream_id: int) -> None:
+        """Nobody will pass on what has arrived on the stream: the connection's window gets it back."""
+        self.acknowledge(stream_id, self._owed.get(stream_id, 0))
+
+    def _forget(self, stream_id: int) -> None:
+        self.settle(stream_id)
+        self._sending.pop(stream_id, None)
+        self._waiting.pop(stream_id, None)
+
+    # -- from the peer
+
+    def receive(self, data: bytes) -> Iterable[Event | GoAway]:
+        """What data means, as it is taken in. FrameError, H2Error: the connection must end.
+
+        A stream that was reset in the meantime is still announced; is_open tells.
+        """
+        for start in range(0, len(data), _SLICE_BYTES):
+            allowed, away = self._gate.feed(data[start : start + _SLICE_BYTES], self._loop.time())
+            for event in self._taken_in(allowed) if allowed else ():
+                self._note(event)
+                yield event
+            yield from away
+        transport = self._transport
+        if transport is not None and transport.get_write_buffer_size() > _UNREAD_BYTES:
+            raise FrameError("the peer asks and does not read")
+
+    def _taken_in(self, data: bytes) -> Iterable[Event]:
+        try:
+            return self._h2.receive_data(data)
+        except Exception:
+            self._is_broken = True
+            raise
+
+    def _note(self, event: Event) -> None:
+        if isinstance(event, DataReceived):
+            stream_id, size = event.stream_id or 0, event.flow_controlled_length or 0
+            self._owed[stream_id] = self._owed.get(stream_id, 0) + size
+            # Padding has been passed on when it has been dropped.
+            padding = size if stream_id not in self._sending else size - len(event.data or b"")
+            self.acknowledge(stream_id, padding)
+        elif isinstance(event, StreamEnded):
+            sending = self._sending.get(event.stream_id or 0)
+            if sending is not None:
+                sending.heard_all = True
+                self._close_if_done(event.stream_id or 0)
+        elif isinstance(event, StreamReset):
+            self._forget(event.stream_id or 0)
+        elif isinstance(event, RemoteSettingsChanged):
+            table = min(self._h2.encoder.header_table_size, _COMPRESSION_TABLE_BYTES)
+            self._h2.encoder.header_table_size = table
+
+    def stream_reset(self) -> None:
+        """Count a stream that ended before its time. FrameError when it is one too many."""
+        self._gate.stream_reset()
+
+    # -- to the peer
+
+    def schedule(self) -> None:
+        """Flush soon: one write for all that this turn of the loop brings."""
+        if not self._is_scheduled and self._transport is not None:
+            self._is_scheduled = True
+            self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write what may be written now."""
+        self._is_scheduled = False
+        while self._transport is not None and not self._transport.is_closing():
+            moved = 0 if self.paused else self._fill()
+            written = self._h2.data_to_send()
+            if written:
+                self._transport.write(written)
+            if not moved:
+                return
+
+    def _fill(self) -> int:
+        """Take turns among the streams that have something to send; how many frames were made."""
+        frames, left = 0, _BATCH_BYTES
+        for stream_id in [*self._waiting]:
+            sending = self._waiting.get(stream_id)
+            if sending is None or left <= 0:
+                continue
+            made, size = self._send_next(stream_id, sending)
+            frames += made
+            left -= size
+            if made and stream_id in self._waiting:
+                self._waiting[stream_id] = self._waiting.pop(stream_id)  # to the end of the line
+        return frames
+
+    def _send_next(self, stream_id: int, sending: _Sending) -> tuple[int, int]:
+        """One frame of the stream, or its end: how many were made (0 or 1), and the bytes in it."""
+        if not self.is_open(stream_id):
+            self._waiting.pop(stream_id, None)
+            return 0, 0
+        size = 0
+        if sending.pieces:
+            piece, credit = sending.pieces[0]
+            window = self._h2.local_flow_control_window(stream_id)
+            # RFC 9113 section 6.9.2: a setting of the peer can make the window negative.
+            size = max(min(len(piece), window, self._h2.max_outbound_frame_size), 0)
+            if not size and piece:
+                return 0, 0
+            whole = size == len(piece)
+            is_last = whole and sending.ending and not sending.trailers and len(sending.pieces) == 1
+            if size:
+                self._h2.send_data(stream_id, piece if whole else piece[:size], end_stream=is_last)
+                sending.size -= size
+            if whole or size >= _SUBSTANTIAL_BYTES:
+                self._gate.carried()
+            if not whole:
+                sending.pieces[0] = (memoryview(piece)[size:], credit)
+                return 1, size
+            sending.pieces.popleft()
+            if sending.source is not None:
+                sending.source.body_sent(credit)
+            if is_last and size:
+                self._end_sent(stream_id)
+                return 1, size
+        if not sending.pieces:
+            self._waiting.pop(stream_id, None)
+            if sending.ending and self.is_open(stream_id):
+                self._send_end(stream_id, sending)
+        return 1, size
+
+    def _send_end(self, stream_id: int, sending: _Sending) -> None:
+        if sending.trailers:
+            self._h2.send_headers(stream_id, sending.trailers, end_stream=True)
+        else:
+            self._h2.end_stream(stream_id)
+        self._end_sent(stream_id)
+
+    def _end_sent(self, stream_id: int) -> None:
+        sending = self._sending.get(stream_id)
+        self._waiting.pop(stream_id, None)
+        if sending is None:
+            return
+        sending.ending = True
+        if sending.source is not None:
+            sending.source.end_sent()
+        if sending.abandoned and not sending.heard_all:
+            self.reset(stream_id, ErrorCodes.NO_ERROR)
+        self._close_if_done(stream_id)
+
+    def _close_if_done(self, stream_id: int) -> None:
+        sending = self._sending.get(stream_id)
+        done = sending is not None and sending.heard_all and sending.ending and stream_id not in self._waiting
+        if done:
+            # What arrived may still be on its way to somebody: it is acknowledged when it has got there.
+            del self._sending[stream_id]
+
+    def say_goodbye(self, code: ErrorCodes = ErrorCodes.NO_ERROR) -> None:
+        """Announce that no further stream is taken; those that are open go on.
+
+        Written past h2, for which no stream goes on after a GOAWAY.
+        """
+        if self._transport is not None:
+            self.flush()
+            frame = GoAwayFrame(0, last_stream_id=self._h2.highest_inbound_stream_id, error_code=code)
+            self._transport.write(frame.serialize())

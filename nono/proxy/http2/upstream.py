@@ -1,0 +1,312 @@
+"""A connection of HTTP/2 to an upstream, and the streams that requests are sent on."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol, cast
+
+import anyio
+from h2.errors import ErrorCodes
+from h2.events import (
+    DataReceived,
+    Event,
+    InformationalResponseReceived,
+    RemoteSettingsChanged,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+    TrailersReceived,
+)
+
+from nono.proxy.http.message import BodyKind, Header, MessageError, ResponseHead
+from nono.proxy.http2 import heads
+from nono.proxy.http2.frames import GoAway
+from nono.proxy.http2.session import Session
+from nono.proxy.transport.connection_set import ConnectionSet
+from nono.proxy.upstream.connection import MAX_INTERIM_RESPONSES, Replay
+
+_STREAM_WINDOW = 1024 * 1024  # what a distant upstream may send before it hears from us
+_CLOSED = "the upstream closed the connection before its response was complete"
+
+
+class Receiver(Protocol):
+    """The exchange a response belongs to."""
+
+    def request_sent(self, count: int) -> None:
+        """count bytes of the request body have left."""
+        ...
+
+    def response_interim(self, head: ResponseHead) -> None: ...
+    def response_started(self, head: ResponseHead, *, ended: bool) -> None: ...
+    def response_body(self, piece: bytes) -> None: ...
+    def response_finished(self, fields: Sequence[Header]) -> None: ...
+
+    def upstream_failed(self, reason: str, code: int | None = None, *, replay: Replay = "none") -> None:
+        """code: of the RST_STREAM, if there was one. After a response: the rest of the request is lost."""
+        ...
+
+
+class UpstreamStream:
+    """One request and its response; a Source for the session."""
+
+    def __init__(
+        self, connection: Http2Upstream, session: Session, receiver: Receiver, method: bytes
+    ) -> None:
+        self.stream_id = 0  # not numbered yet
+        self._connection = connection
+        self._session = session
+        self._receiver: Receiver | None = receiver
+        self._method = method
+        self._interim = 0
+        self._trailers: list[Header] = []
+        self.heard = False  # something came back
+        self._ended = False  # the response is complete
+        self._unseen: int | None = None  # bytes of its body that are still to come, where that is known
+
+    # -- what the exchange calls
+
+    def send(self, piece: bytes) -> None:
+        self._session.body(self.stream_id, piece, len(piece))
+
+    def finish(self, fields: Sequence[Header]) -> None:
+        """The request is complete; fields are its trailers."""
+        self._session.end(self.stream_id, fields)
+
+    def taken(self, count: int) -> None:
+        """count bytes of the response have been passed on."""
+        self._session.acknowledge(self.stream_id, count)
+
+    def drop(self) -> None:
+        """Nobody waits for the response any more."""
+        self._receiver = None
+        self._session.reset(self.stream_id, ErrorCodes.CANCEL)
+        self._connection.forget(self.stream_id)
+
+    # -- Source
+
+    def body_sent(self, credit: int) -> None:
+        if self._receiver is not None:
+            self._receiver.request_sent(credit)
+
+    def end_sent(self) -> None:
+        if self._ended:
+            self._connection.forget(self.stream_id)
+
+    # -- what the connection calls
+
+    def handle(self, event: Event) -> None:
+        receiver = self._receiver
+        if receiver is None:
+            return
+        self.heard = True
+        try:
+            match event:
+                case ResponseReceived():
+                    fields = _fields(event.headers)
+                    self._handle_head(receiver, fields, ended=event.stream_ended is not None)
+                case InformationalResponseReceived():
+                    self._handle_interim(receiver, _fields(event.headers))
+                case DataReceived():
+                    self._handle_body(receiver, bytes(event.data or b""))
+                case TrailersReceived():
+                    self._trailers = heads.trailer_fields(_fields(event.headers))
+                case StreamEnded():
+                    if not self._ended:
+                        self._check_whole()
+                        self._ended = True
+                        receiver.response_finished(self._trailers)
+                case StreamReset():
+                    code = int(event.error_code or 0)
+                    replay: Replay = "any" if code == ErrorCodes.REFUSED_STREAM else "none"
+                    self.fail(f"the upstream reset the stream ({_name(code)})", code, replay=replay)
+        except MessageError as fault:
+            self._session.reset(self.stream_id, ErrorCodes.PROTOCOL_ERROR)
+            self.fail(f"the upstream's response is not well-formed: {fault.reason}")
+
+    def _handle_head(self, receiver: Receiver, fields: Sequence[Header], *, ended: bool) -> None:
+        head = heads.response_head(fields, to_method=self._method)
+        if head.is_interim:
+            raise MessageError("an interim status at the end of a response")
+        if head.body.kind in (BodyKind.NONE, BodyKind.LENGTH):
+            self._unseen = head.body.length
+        self._ended = ended
+        if ended:
+            self._check_whole()
+        receiver.response_started(head, ended=ended)
+
+    def _handle_interim(self, receiver: Receiver, fields: Sequence[Header]) -> None:
+        self._interim += 1
+        if self._interim > MAX_INTERIM_RESPONSES:
+            raise MessageError("too many interim responses")
+        head = heads.response_head(fields, to_method=self._method)
+        if head.status == 101:
+            raise MessageError("HTTP/2 has no status 101")
+        receiver.response_interim(head)
+
+    def _handle_body(self, receiver: Receiver, piece: bytes) -> None:
+        if self._unseen is not None:
+            self._unseen -= len(piece)
+            if self._unseen < 0:
+                # h2 lets it pass with a 204 or 304; with such a head nobody searches what follows it.
+                raise MessageError("a body longer than announced")
+        if piece:
+            receiver.response_body(piece)
+
+    def _check_whole(self) -> None:
+        # h2 compares the lengths at the end of DATA only; fields may be the end.
+        if self._unseen:
+            raise MessageError("a body shorter than announced")
+
+    def fail(self, reason: str, code: int | None = None, *, replay: Replay = "none") -> None:
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            receiver.upstream_failed(reason, code, replay=replay)
+
+
+class Http2Upstream(asyncio.Protocol):
+    """One connection to an upstream, for as many streams as that allows at a time.
+
+    It is in registry from the moment it has a transport until that is closed.
+    """
+
+    def __init__(self, registry: ConnectionSet) -> None:
+        self._registry = registry
+        self._session = Session(client_side=True, stream_window=_STREAM_WINDOW)
+        self._transport: asyncio.Transport | None = None
+        self._waiting: select.poll | None = None  # on its socket, once it has been asked
+        self._streams: dict[int, UpstreamStream] = {}
+        self._settled = anyio.Event()
+        self._served = False  # it has answered before, so that it may just have been closed for its age
+        self._leaving = False  # no further stream is opened
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def has_room(self) -> bool:
+        return not self.is_leaving and self._session.room > 0 and not self._has_ended
+
+    @property
+    def is_leaving(self) -> bool:
+        return self._leaving or self._transport is None or self._transport.is_closing()
+
+    @property
+    def _has_ended(self) -> bool:
+        """Whether the upstream has closed it, which the loop may not have read yet: what is sent is lost."""
+        if self._transport is None:
+            return True
+        if self._waiting is None:
+            self._waiting = select.poll()
+            self._waiting.register(self._transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+        return bool(self._waiting.poll(0))
+
+    async def settled(self) -> None:
+        """Until the upstream's settings are here, which say how many streams it takes; or it is gone."""
+        await self._settled.wait()
+
+    def begin(
+        self, receiver: Receiver, method: bytes, fields: Iterable[Header], *, end: bool
+    ) -> UpstreamStream:
+        """Send a request head; there must be room. end: no body follows."""
+        stream = UpstreamStream(self, self._session, receiver, method)
+        stream.stream_id = self._session.open_outbound(fields, stream, end=end)
+        self._streams[stream.stream_id] = stream
+        return stream
+
+    def forget(self, stream_id: int) -> None:
+        """The stream is over."""
+        self._streams.pop(stream_id, None)
+        if self._leaving and not self._streams:
+            self._loop.call_soon(self.close)  # what was written last has to leave first
+
+    def close(self) -> None:
+        """Leave in order; what is still open is cancelled."""
+        self._leaving = True
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            for stream in [*self._streams.values()]:
+                stream.drop()
+            self._session.say_goodbye()
+            transport.close()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    # -- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._registry.add(self)
+        self._session.start(self._transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._registry.discard(self)
+        self._transport = None
+        self._session.stop()
+        self._settled.set()
+        streams, self._streams = self._streams, {}
+        for stream in streams.values():
+            stream.fail(_CLOSED, replay="idempotent" if self._served and not stream.heard else "none")
+
+    def pause_writing(self) -> None:
+        self._session.paused = True
+
+    def resume_writing(self) -> None:
+        self._session.paused = False
+        self._session.flush()
+
+    def data_received(self, data: bytes) -> None:
+        for event in self._events(data):
+            self._handle(event)
+        self._session.flush()
+
+    def _events(self, data: bytes) -> Iterator[Event | GoAway]:
+        """What data means; where it means nothing, the connection has been ended."""
+        try:
+            yield from self._session.receive(data)
+        except Exception:  # whatever h2 or hpack trips over: no byte after it can be trusted
+            self._fail("the upstream's HTTP/2 is not well-formed")
+
+    def _handle(self, event: Event | GoAway) -> None:
+        if isinstance(event, GoAway):
+            self._go_away(event)
+        elif isinstance(event, RemoteSettingsChanged):
+            self._settled.set()
+        else:
+            stream_id = getattr(event, "stream_id", None)
+            stream = self._streams.get(stream_id or 0)
+            if stream is not None and stream_id is not None:
+                stream.handle(event)
+                self._served = True
+                if not self._session.tracks(stream_id):
+                    self.forget(stream_id)
+
+    def _go_away(self, event: GoAway) -> None:
+        """RFC 9113 section 6.8: streams above the last one were not looked at, the others go on."""
+        self._leaving = True
+        for stream_id in [each for each in self._streams if each > event.last_stream_id]:
+            self._session.reset(stream_id, ErrorCodes.CANCEL)
+            self._streams.pop(stream_id).fail("the upstream is closing the connection", replay="any")
+        if not self._streams:
+            self.close()
+
+    def _fail(self, reason: str) -> None:
+        self._leaving = True
+        streams, self._streams = self._streams, {}
+        for stream in streams.values():
+            stream.fail(reason)
+        if self._transport is not None:
+            self._session.flush()  # h2 has written a GOAWAY that says what it did not like
+            self._transport.close()
+
+
+def _fields(headers: Iterable[tuple[bytes | str, bytes | str]] | None) -> list[Header]:
+    return cast(list[Header], headers or [])
+
+
+def _name(code: int) -> str:
+    try:
+        return ErrorCodes(code).name
+    except ValueError:
+        return f"code {code}"

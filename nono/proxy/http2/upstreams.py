@@ -1,0 +1,133 @@
+"""The upstream connections that the streams of one HTTP/2 client share, in the version ALPN chose."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+import anyio
+
+from nono.proxy.exchange.context import Engine
+from nono.proxy.handshake.alpn import HTTP1, HTTP2, Alpn
+from nono.proxy.http import refusal
+from nono.proxy.http.refusal import Refusal
+from nono.proxy.http2.upstream import Http2Upstream
+from nono.proxy.upstream.connection import PoolKey, UpstreamConnection
+from nono.proxy.verdict.host_policy import HostPolicy
+
+Reached = Http2Upstream | UpstreamConnection
+
+_OF_THE_WAY = ("upstream_connect_failed", "external_proxy_rejected")  # whoever wanted to go it
+
+
+class Upstreams:
+    """Streams share a connection only when they agree in its key: origin, and whom TLS says we are.
+
+    The connections of HTTP/2 belong to this one client and are closed with it; those of HTTP/1.1 come from
+    the pool, and return to it.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._open: dict[PoolKey, list[Http2Upstream]] = {}
+        self._locks: dict[PoolKey, anyio.Lock] = {}  # one look-up and handshake at a time tells the version
+        self._failures: dict[PoolKey, Refusal] = {}  # why the last that was dialled was not reached
+        self._http1_only: set[PoolKey] = set()
+        self._closed = False
+
+    def at_hand(self, key: PoolKey) -> Reached | None:
+        """A connection that takes one more request now."""
+        if key in self._http1_only:
+            return self._engine.pool.take(key)
+        kept = self._open[key] = [each for each in self._open.get(key, ()) if not each.is_leaving]
+        return next((each for each in kept if each.has_room), None)
+
+    async def reach(
+        self, key: PoolKey, hosts: HostPolicy, may_begin: Callable[[], bool]
+    ) -> Reached | Refusal:
+        """A connection that takes one more request, or why there is none.
+
+        hosts judges the addresses when one has to be dialled. may_begin is asked before that, and records.
+        """
+        if key not in self._http1_only:
+            before = self._failures.get(key)
+            async with self._locks.setdefault(key, anyio.Lock()):
+                found = self.at_hand(key)
+                if found is not None:
+                    return found
+                failure = self._failures.get(key)
+                if failure is not None and failure is not before:
+                    return failure  # of one that was waited for: to fail in turn takes too long
+                if key not in self._http1_only:
+                    return self._noted(key, await self._dial(key, hosts, may_begin, HTTP2))
+        return self.at_hand(key) or await self._dial(key, hosts, may_begin, HTTP1)
+
+    def _noted(self, key: PoolKey, reached: Reached | Refusal) -> Reached | Refusal:
+        self._failures.pop(key, None)
+        if isinstance(reached, Refusal) and reached.category in _OF_THE_WAY:
+            self._failures[key] = reached
+        return reached
+
+    async def _dial(
+        self, key: PoolKey, hosts: HostPolicy, may_begin: Callable[[], bool], alpn: Alpn
+    ) -> Reached | Refusal:
+        opened = await self._engine.reach.open(
+            lambda: _Negotiation(lambda http2: self._made(key, http2=http2)),
+            key.host,
+            key.port,
+            hosts=hosts,
+            may_begin=may_begin,
+            server_name=key.host if key.scheme == "https" else None,
+            tls=key.tls,
+            alpn=alpn,
+        )
+        if isinstance(opened, Refusal):
+            return opened
+        reached = opened.successor
+        assert reached is not None
+        if not isinstance(reached, Http2Upstream):
+            return reached
+        is_shared = False
+        try:
+            with anyio.move_on_after(self._engine.reach.dialer.connect_timeout_s) as patience:
+                await reached.settled()
+            is_shared = reached.has_room and not self._closed
+        finally:
+            # Only now, and not when it connected: a stream that began before the settings are here would not
+            # know how much may be sent. If the one that dials is given up meanwhile, so is the connection.
+            if is_shared:
+                self._open.setdefault(key, []).append(reached)
+            else:
+                reached.close()
+        if not is_shared:
+            reason = "the upstream takes no HTTP/2 request"
+            return refusal.upstream_failed(key.host, reason, timed_out=patience.cancelled_caught)
+        return reached
+
+    def _made(self, key: PoolKey, *, http2: bool) -> Reached:
+        if not http2:
+            self._http1_only.add(key)
+            return UpstreamConnection(key, self._engine.pool)
+        return Http2Upstream(self._engine.pool.connections)
+
+    def close(self) -> None:
+        """The client is gone."""
+        self._closed = True
+        for connections in self._open.values():
+            for connection in connections:
+                connection.close()
+
+
+class _Negotiation(asyncio.Protocol):
+    """The first protocol of a connection; gives way to the one that ALPN (RFC 7301) chose."""
+
+    def __init__(self, choose: Callable[[bool], Reached]) -> None:
+        self._choose = choose
+        self.successor: Reached | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        tls = transport.get_extra_info("ssl_object")
+        self.successor = self._choose(tls is not None and tls.selected_alpn_protocol() == "h2")
+        cast(asyncio.Transport, transport).set_protocol(self.successor)
+        self.successor.connection_made(transport)

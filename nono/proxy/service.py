@@ -1,0 +1,130 @@
+"""What serves the connections of a proxy, and ends them.
+
+Apart from the listener, because most of what the proxy imports is imported here, for which no command waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import anyio
+
+from nono.policy.schema.route_rules import NO_IDENTITY
+from nono.proxy.client.http1 import ClientConnection
+from nono.proxy.exchange.admission import Preparation
+from nono.proxy.exchange.context import Engine, no_authority
+from nono.proxy.http import refusal
+from nono.proxy.http.refusal import Cut, Refusal
+from nono.proxy.transport.connection_set import ConnectionSet, WindsDown
+from nono.proxy.upstream.connector import Reach
+from nono.proxy.upstream.dial import Dialer
+from nono.proxy.upstream.pool import Pool
+from nono.proxy.usage.ledger import UsageLedger
+from nono.proxy.usage.prices import shipped_prices
+from nono.proxy.verdict.dispatch import Dispatcher
+from nono.proxy.verdict.memo import VerdictMemo
+
+if TYPE_CHECKING:
+    from nono.proxy.config import Admits, Parts, ProxyConfig
+    from nono.proxy.verdict.routes import RouteTable
+
+_log = logging.getLogger(__name__)
+
+_OVERLOAD_ALLOWANCE = 64  # connections beyond the limit that may be told so; the rest are cut
+
+
+class Serving:
+    """The engine of one proxy, and its clients' connections. OSError: a TLS identity's file is not read."""
+
+    def __init__(self, config: ProxyConfig, routes: RouteTable, port: int, parts: Parts) -> None:
+        dialer = Dialer(parts.resolver, config.connect_timeout_s)
+        for identity in {route.tls for route in config.routes} - {NO_IDENTITY}:
+            dialer.context(identity)
+        dispatcher = Dispatcher(
+            routes,
+            config.hosts,
+            config.session_token,
+            port,
+            intercepts=config.server_context is not None,
+            chain=config.chain,
+            require_auth=config.require_auth,
+            own_names=config.own_names,
+        )
+        self.engine = Engine(
+            dispatcher=dispatcher,
+            # Which phantoms of a captured login are good changes during a run.
+            judge=dispatcher.judge if config.logins.logins else VerdictMemo(dispatcher.judge),
+            reach=Reach(dialer, port, config.chain),
+            pool=Pool(idle_timeout_s=config.pool_idle_timeout_s, max_idle_per_key=config.pool_max_idle),
+            recorder=parts.recorder,
+            preparation=Preparation(config.routes, parts.approver, parts.alarm),
+            usage=UsageLedger(shipped_prices()),
+            flows=parts.flows,
+            server_context=config.server_context or no_authority,
+            spawn=lambda work: parts.tasks.start_soon(_contained, work),
+            head_timeout_s=config.head_timeout_s,
+            idle_timeout_s=config.idle_timeout_s,
+            tunnel_idle_timeout_s=config.tunnel_idle_timeout_s,
+        )
+        if config.token_post is not None:
+            config.token_post.bind(self.engine)
+        self._greeting = _Greeting(self.engine.connections, config.max_connections, parts.admits)
+
+    def connection(self) -> asyncio.Protocol:
+        """The protocol of a client that has just come."""
+        return ClientConnection(self.engine, self._greeting)
+
+    async def close(self, grace_s: float) -> None:
+        """Let responses under way end, for grace_s at most; idle connections and tunnels close at once."""
+        engine = self.engine
+        engine.connections.closing = True
+        for member in [*engine.connections.members]:
+            if isinstance(member, WindsDown):
+                member.wind_down()
+            else:
+                member.abort()
+        with anyio.move_on_after(grace_s):
+            await _until_empty(engine.connections)
+        engine.pool.close()
+        for connections in (engine.connections, engine.tunnel_ends, engine.pool.connections):
+            connections.abort()
+            await _until_empty(connections)
+
+
+async def _contained(work: Callable[[], Awaitable[None]]) -> None:
+    """Runs work; a fault in it is that connection's and not the end of the proxy."""
+    try:
+        await work()
+    except Exception:
+        _log.exception("a connection of the proxy failed")
+
+
+class _Greeting:
+    """Whether a new connection is served at all."""
+
+    def __init__(self, connections: ConnectionSet, limit: int, admits: Admits | None) -> None:
+        self.connections = connections
+        self.limit = limit
+        self.admits = admits
+
+    def __call__(self, peer: tuple[str, int], /) -> Refusal | Cut | None:
+        open_now = len(self.connections)  # this one included
+        if self.limit and open_now > self.limit + _OVERLOAD_ALLOWANCE:
+            return Cut()
+        if self.admits is not None and not self.admits(peer):
+            # Whoever is told so keeps a place for a while, and other users could keep all of them.
+            return Cut() if 0 < self.limit < 2 * open_now else refusal.not_admitted()
+        if self.limit and open_now > self.limit:
+            return refusal.too_many_connections(self.limit)
+        return None
+
+
+async def _until_empty(connections: ConnectionSet) -> None:
+    # A transport that was aborted still has to be told so by the loop.
+    emptied = anyio.Event()
+    connections.emptied = emptied.set
+    if connections:
+        await emptied.wait()

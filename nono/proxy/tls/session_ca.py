@@ -1,0 +1,320 @@
+"""The certificate authority of one session, and the TLS server contexts made with it.
+
+Imported late: cryptography takes tens of milliseconds that a run without interception should not spend.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import ssl
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
+from nono.proxy.handshake.alpn import HTTP1, Alpn
+
+_COMMON_NAME = "nono-session-ca"
+_MAX_CONTEXTS = 256
+# OpenSSL keeps the sessions of TLS 1.2 clients that refuse tickets: 1.1 KiB each, up to 20480 in a context.
+_MAX_SESSIONS = 512
+_MFD_NOEXEC_SEAL = 0x0008  # linux/memfd.h; without it memfd_create(2) fails where vm.memfd_noexec is 2
+_MAX_COMMON_NAME = 64  # RFC 5280 appendix A.1, ub-common-name
+# The clock of a laptop or a WSL2 guest is set back by NTP now and then, also between mint and use.
+_BACKDATED = timedelta(minutes=5)
+# A leaf is replaced this long before its end, or a tenth of its life where that is less, so that a client
+# whose handshake is slow does not end up with an expired one.
+_RENEWAL_MARGIN = timedelta(minutes=5)
+
+
+class AuthorityError(ValueError):
+    """The authority cannot be used; the text is one clause fit for a person and names no key material."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class _Minted:
+    context: ssl.SSLContext
+    renew_at: datetime
+
+    def is_spent(self, now: datetime) -> bool:
+        return now >= self.renew_at or self.context.session_stats()["number"] > _MAX_SESSIONS
+
+
+class SessionAuthority:
+    """Makes one leaf for each host, all with one P-256 key; neither private key is ever in a file.
+
+    For one event loop; it holds no descriptors, so nobody has to close it.
+    """
+
+    def __init__(
+        self,
+        certificate: x509.Certificate,
+        key: ec.EllipticCurvePrivateKey,
+        *,
+        leaf_validity_s: float | None = None,
+        now: Callable[[], datetime] = _now,
+    ) -> None:
+        self.not_after = certificate.not_valid_after_utc
+        self.certificate_pem = certificate.public_bytes(serialization.Encoding.PEM)
+        self._certificate = certificate
+        self._key = key
+        self._leaf_validity = None if leaf_validity_s is None else timedelta(seconds=leaf_validity_s)
+        self._now = now
+        self._leaf_key = ec.generate_private_key(ec.SECP256R1())
+        self._leaf_key_pem = _private_pem(self._leaf_key)
+        self._leaf_extensions = _leaf_extensions(self._leaf_key, certificate)
+        self._minted: OrderedDict[tuple[str, Alpn, bool], _Minted] = OrderedDict()
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        validity_s: float = 24 * 3600,
+        leaf_validity_s: float | None = None,
+        now: Callable[[], datetime] = _now,
+    ) -> SessionAuthority:
+        """A new authority; leaves live as long as it does unless leaf_validity_s is given."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _COMMON_NAME)])
+        start = now()
+        builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        certificate = (
+            builder.not_valid_before(start - _BACKDATED)
+            .not_valid_after(start + timedelta(seconds=validity_s))
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(_key_usage(certificates=True), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .sign(key, hashes.SHA256())
+        )
+        return cls(certificate, key, leaf_validity_s=leaf_validity_s, now=now)
+
+    @classmethod
+    def from_pem(
+        cls,
+        certificate_pem: bytes,
+        key_pem: bytes,
+        *,
+        leaf_validity_s: float | None = None,
+        now: Callable[[], datetime] = _now,
+    ) -> SessionAuthority:
+        """A person's own root and its P-256 key, PKCS #8 and not encrypted. AuthorityError: what is wrong."""
+        certificate = _read_certificate(certificate_pem)
+        key = _read_key(key_pem)
+        if certificate.public_key() != key.public_key():
+            raise AuthorityError("the CA certificate and the CA key do not belong together")
+        _check_root(certificate, now())
+        return cls(certificate, key, leaf_validity_s=leaf_validity_s, now=now)
+
+    def private_key_pem(self) -> bytes:
+        """The CA's own key, for from_pem() in another process."""
+        return _private_pem(self._key)
+
+    def server_context(self, host: str, alpn: Alpn = HTTP1, *, x25519: bool = False) -> ssl.SSLContext:
+        """A context whose handshake succeeds for host alone, with the chain [leaf, CA].
+
+        host: canonical, and not a pattern. It is kept, among the 256 used last, until its leaf is about to
+        expire. alpn: the protocols to choose from, the preferred one first. x25519: agree on keys by that and
+        by nothing else, for a client that has sent a share for it. AuthorityError: the CA has
+        expired, or host is not a canonical host. OSError: no memory file could be had.
+
+        client_hello.parse judges the ClientHello before it gets here: of a server name that is not ASCII ssl
+        writes a traceback to stderr.
+        """
+        now = self._now()
+        if now >= self.not_after:
+            raise AuthorityError("the session's CA has expired; start the session anew")
+        key = (host, alpn, x25519)
+        kept = self._minted.get(key)
+        if kept is None or kept.is_spent(now):
+            kept = self._minted[key] = self._mint(host, now, alpn)
+            if x25519:
+                # OpenSSL prefers a post-quantum exchange, which takes half as long again at either end. It is
+                # for the network behind the proxy; between the client and the proxy nobody records.
+                kept.context.set_ecdh_curve("X25519")
+            if len(self._minted) > _MAX_CONTEXTS:
+                self._minted.popitem(last=False)
+        self._minted.move_to_end(key)
+        return kept.context
+
+    def _mint(self, host: str, now: datetime, alpn: Alpn) -> _Minted:
+        leaf = self._leaf(host, now)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        # A handshake is 5 % quicker without, and few clients would resume: curl ends, Python and Go's default
+        # transport keep no sessions.
+        context.num_tickets = 0
+        context.set_alpn_protocols(alpn)
+        context.sni_callback = _only_for(host)
+        chain = leaf.public_bytes(serialization.Encoding.PEM) + self.certificate_pem
+        _load(context, self._leaf_key_pem + chain)
+        life = leaf.not_valid_after_utc - now
+        return _Minted(context, leaf.not_valid_after_utc - min(_RENEWAL_MARGIN, life / 10))
+
+    def _leaf(self, host: str, now: datetime) -> x509.Certificate:
+        try:
+            canonical = canonical_host(host) == host
+        except HostError:
+            canonical = False
+        if not canonical:
+            raise AuthorityError(f"no certificate can be made for {host[:80]!a}")
+        address = ip_literal(host)
+        alternative = x509.DNSName(host) if address is None else x509.IPAddress(address)
+        has_common_name = len(host) <= _MAX_COMMON_NAME
+        common_name = [x509.NameAttribute(NameOID.COMMON_NAME, host)] if has_common_name else []
+        until = self.not_after
+        if self._leaf_validity is not None:
+            until = min(until, now + self._leaf_validity)
+        builder = x509.CertificateBuilder(
+            self._certificate.subject,
+            x509.Name(common_name),
+            self._leaf_key.public_key(),
+            x509.random_serial_number(),
+            max(now - _BACKDATED, self._certificate.not_valid_before_utc),
+            until,
+            self._leaf_extensions,
+        )
+        # RFC 5280 section 4.2.1.6: critical exactly when there is no subject.
+        name = x509.SubjectAlternativeName([alternative])
+        return builder.add_extension(name, critical=not has_common_name).sign(self._key, hashes.SHA256())
+
+
+def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _key_usage(*, certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        key_cert_sign=certificates,
+        crl_sign=certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _leaf_extensions(
+    leaf_key: ec.EllipticCurvePrivateKey, issuer: x509.Certificate
+) -> list[x509.Extension[x509.ExtensionType]]:
+    """What all leaves have in common: good for TLS servers and for nothing else."""
+    # The issuer's own identifier, however it was computed (RFC 5280 section 4.2.1.1).
+    identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    extensions: list[tuple[x509.ExtensionType, bool]] = [
+        (x509.BasicConstraints(ca=False, path_length=None), True),
+        (_key_usage(certificates=False), True),
+        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
+        # OpenSSL with X509_V_FLAG_X509_STRICT, which is Python 3.13's default, demands both identifiers.
+        (x509.SubjectKeyIdentifier.from_public_key(leaf_key.public_key()), False),
+        (x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), False),
+    ]
+    return [x509.Extension(extension.oid, critical, extension) for extension, critical in extensions]
+
+
+def _read_certificate(pem: bytes) -> x509.Certificate:
+    try:
+        certificate = x509.load_pem_x509_certificate(pem)
+        _ = certificate.extensions  # parsed when they are first looked at
+    except (ValueError, x509.DuplicateExtension):
+        raise AuthorityError("the CA certificate is not a certificate in PEM") from None
+    return certificate
+
+
+def _read_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
+    try:
+        key = serialization.load_pem_private_key(pem, password=None)
+    except TypeError:
+        raise AuthorityError("the CA key is encrypted; a passphrase cannot be given") from None
+    except (ValueError, UnsupportedAlgorithm):
+        # Not chained: what a parser says about a key may quote it.
+        raise AuthorityError("the CA key is not a private key in PEM") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise AuthorityError("the CA key is not an ECDSA key on P-256")
+    return key
+
+
+def _check_root(certificate: x509.Certificate, now: datetime) -> None:
+    """AuthorityError unless clients accept certificate as a trust anchor now.
+
+    They include strict ones, which want of a root what RFC 5280 section 4.2.1 says that it must have.
+    """
+    try:
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+        certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+    except x509.ExtensionNotFound as missing:
+        raise AuthorityError(
+            f"the CA certificate has no {missing.oid._name} extension, which a root must have"
+        ) from None
+    if not constraints.value.ca:
+        raise AuthorityError("the CA certificate is not one of a CA: basicConstraints says CA:FALSE")
+    if not constraints.critical:
+        raise AuthorityError("the CA certificate does not mark basicConstraints as critical")
+    if not usage.key_cert_sign:
+        raise AuthorityError("the CA certificate is not one of a CA: keyUsage is without keyCertSign")
+    try:
+        certificate.verify_directly_issued_by(certificate)
+    except (ValueError, TypeError, InvalidSignature):
+        # OpenSSL's clients build a chain up to a root, and the ones above are not known here.
+        raise AuthorityError("the CA certificate is not self-signed, so it is not a root") from None
+    if now >= certificate.not_valid_after_utc:
+        raise AuthorityError(f"the CA certificate expired on {certificate.not_valid_after_utc:%Y-%m-%d}")
+    if now < certificate.not_valid_before_utc:
+        raise AuthorityError(
+            f"the CA certificate is not valid before {certificate.not_valid_before_utc:%Y-%m-%d}"
+        )
+
+
+def _only_for(host: str) -> Callable[[ssl.SSLObject, str | None, ssl.SSLContext], int | None]:
+    """A callback that ends a handshake for another name than host with an alert (RFC 6066 section 3).
+
+    A client that was asked for an address sends no name, since server_name may not hold one.
+    """
+    is_address = ip_literal(host) is not None
+
+    def judge(_tls: ssl.SSLObject, server_name: str | None, _context: ssl.SSLContext) -> int | None:
+        refused = ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+        if server_name is None:
+            return None if is_address else refused
+        try:
+            return None if canonical_host(server_name) == host else refused
+        except HostError:
+            return refused
+
+    return judge
+
+
+def _load(context: ssl.SSLContext, key_and_chain_pem: bytes) -> None:
+    """Hand a key and its chain to context, which takes them from files only.
+
+    The file is in memory, without a name, and gone before this returns. A process may follow its own
+    /proc/self/fd also while it is undumpable, where nobody else of its uid may (proc_pid_fd(5)).
+    """
+    with os.fdopen(_memory_file(), "wb", buffering=0) as file:
+        file.write(key_and_chain_pem)
+        context.load_cert_chain(f"/proc/self/fd/{file.fileno()}")
+
+
+def _memory_file() -> int:
+    try:
+        return os.memfd_create("certificate", os.MFD_CLOEXEC | _MFD_NOEXEC_SEAL)
+    except OSError as failure:
+        if failure.errno != errno.EINVAL:
+            raise
+        return os.memfd_create("certificate", os.MFD_CLOEXEC)  # before Linux 6.3

@@ -1,0 +1,334 @@
+"""A connection to an upstream, which reads one response at a time and hands it on as it arrives."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Literal, Protocol, cast
+
+import httptools
+
+from nono.named_tuple import NamedTuple
+from nono.policy.schema.route_rules import TlsIdentity
+from nono.proxy.http.message import (
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    BodyKind,
+    Header,
+    MessageError,
+    ResponseHead,
+    response_head,
+    trailers,
+)
+from nono.proxy.http.upstream_proxy import Via
+
+MAX_INTERIM_RESPONSES = 16
+
+# Which requests may be sent once more without being acted on twice (RFC 9110 section 9.2.2).
+Replay = Literal["none", "idempotent", "any"]
+
+
+class PoolKey(NamedTuple):
+    """Connections are shared only by requests that agree in all of this."""
+
+    scheme: str
+    host: str
+    port: int
+    tls: TlsIdentity
+    via: Via | None = None  # the upstream proxy it goes through
+
+
+class ResponseSink(Protocol):
+    """Who receives the response; the calls come in this order, flush after each batch."""
+
+    def response_interim(self, head: ResponseHead) -> None: ...
+    def response_started(self, head: ResponseHead) -> None: ...
+    def response_body(self, piece: bytes) -> None: ...
+    def response_flush(self) -> None: ...
+    def response_finished(self, fields: Sequence[Header], *, reusable: bool) -> None: ...
+    def response_switched(self, head: ResponseHead) -> None:
+        """A 101 to a request that asked for one; the connection is the sink's to take over."""
+        ...
+
+    def upstream_failed(self, reason: str) -> None: ...
+    def upstream_writable(self, writable: bool) -> None: ...
+
+
+class Keeper(Protocol):
+    """Who is told of a connection's life; the pool."""
+
+    def opened(self, connection: UpstreamConnection) -> None: ...
+    def lost(self, connection: UpstreamConnection) -> None: ...
+    def give(self, connection: UpstreamConnection) -> None: ...
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """One connection to an upstream. It serves one sink at a time, from begin to the end of the response."""
+
+    def __init__(self, key: PoolKey, keeper: Keeper) -> None:
+        self.key = key
+        self.idle_since = 0.0
+        self.heard = False  # a byte of the current response has arrived
+        self._keeper = keeper
+        self._transport: asyncio.Transport | None = None
+        self._waiting: select.poll | None = None  # on its socket, once it has been asked
+        self._sink: ResponseSink | None = None
+        self._method = b""
+        self._may_switch = False
+        self._after_switch: bytes | None = None
+        self._parser: httptools.HttpResponseParser | None = None
+        self._complete = True
+        self._excess = False
+        self._ended = False
+        self._reading_paused = False
+        self._interim = 0
+        self._forget_head()
+
+    def _forget_head(self) -> None:
+        self._head: ResponseHead | None = None
+        self._reason = b""
+        self._headers: list[Header] = []
+        self._trailers: list[Header] = []
+        self._unfinished = 0  # bytes of reads in which neither a head nor a piece of a body was completed
+        self._progress = False
+
+    # -- what the exchange calls
+
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing waits in the kernel that the loop has not read yet: surplus bytes, or the end.
+
+        Without asking, a request that is read in the same turn of the loop would be sent first, and what
+        waits would be taken for its answer.
+        """
+        if self._transport is None:
+            return False
+        if self._waiting is None:
+            self._waiting = select.poll()
+            self._waiting.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not self._waiting.poll(0)
+
+    def begin(self, sink: ResponseSink, method: bytes, *, may_switch: bool = False) -> None:
+        """The next response answers a request of method and goes to sink.
+
+        may_switch: the request asked for another protocol, so 101 is an answer to it.
+        """
+        self._sink = sink
+        self._method = method
+        self._may_switch = may_switch
+        self.heard = self._complete = self._excess = False
+        self._interim = 0
+        self._forget_head()
+        if self._parser is None:
+            self._parser = httptools.HttpResponseParser(self)
+
+    def write(self, pieces: list[bytes]) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        if len(pieces) == 1:
+            self._transport.write(pieces[0])
+        else:
+            self._transport.write(b"".join(pieces))
+
+    def pause_reading(self, paused: bool) -> None:
+        if self._transport is None or paused == self._reading_paused or self._transport.is_closing():
+            return
+        self._reading_paused = paused
+        if paused:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def release(self, *, reusable: bool) -> None:
+        """The exchange is over; the connection rests in the pool or is cut."""
+        self._sink = None
+        transport = self._transport
+        # Bytes of a request that the upstream did not want to read would stand before the next request.
+        is_drained = transport is not None and not transport.get_write_buffer_size()
+        if reusable and is_drained and self.is_open and not self._excess:
+            self.pause_reading(False)
+            self._keeper.give(self)
+        else:
+            self.abort()
+
+    def hand_over(self, successor: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]:
+        """The transport, paused, and what followed the 101; successor replaces this object."""
+        transport, after = self._transport, self._after_switch
+        assert transport is not None
+        assert after is not None
+        self.pause_reading(True)
+        successor.connection_made(transport)
+        self._keeper.lost(self)
+        self._sink = self._transport = self._parser = None
+        transport.set_protocol(successor)
+        return transport, after
+
+    def abort(self) -> None:
+        self._sink = None
+        if self._transport is not None:
+            self._transport.abort()
+
+    # -- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._keeper.opened(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._keeper.lost(self)
+        self._transport = self._parser = None
+        sink, self._sink = self._sink, None
+        if sink is None:
+            return
+        until_close = self._head is not None and self._head.body.kind is BodyKind.UNTIL_CLOSE
+        if until_close and self._ended and not self._complete:
+            self._complete = True
+            sink.response_flush()
+            sink.response_finished((), reusable=False)
+        elif not self._complete:
+            sink.upstream_failed("the upstream closed the connection before its response was complete")
+
+    def eof_received(self) -> None:
+        # Over TLS this is close_notify: uvloop drops a connection that was cut without calling it.
+        self._ended = True
+
+    def pause_writing(self) -> None:
+        if self._sink is not None:
+            self._sink.upstream_writable(False)
+
+    def resume_writing(self) -> None:
+        if self._sink is not None:
+            self._sink.upstream_writable(True)
+
+    def data_received(self, data: bytes) -> None:
+        sink = self._sink
+        if sink is None or self._is_resting or self._parser is None:
+            # Nothing was asked: whatever this is must not become the answer to the next request.
+            self._excess = True
+            self.abort()
+            return
+        self.heard = True
+        if not self._feed(sink, data):
+            return
+        if self._after_switch is not None and self._head is not None:
+            sink.response_switched(self._head)
+            return
+        sink.response_flush()
+        # Only now: the sink may start its next request on this connection, and must not do so while
+        # bytes of this batch, perhaps a forged second response, are still being parsed.
+        if self._complete and self._sink is sink:
+            self._sink = None
+            self._end(sink)
+
+    @property
+    def _is_resting(self) -> bool:
+        return self._complete
+
+    def _feed(self, sink: ResponseSink, data: bytes) -> bool:
+        """Whether data was a part of one well-formed response; if not, the sink has been told."""
+        assert self._parser is not None
+        self._progress = False
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as fault:
+            if not self._complete:
+                self._fail(sink, fault)
+                return False
+            self._excess = True
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._head is None or self._head.status != 101:
+                self._fail(sink, None)
+                return False
+            self._after_switch = data[upgrade.args[0] :]
+        if self._after_switch is None and self._head is not None and self._head.status == 101:
+            self._fail(sink, None)  # it lacks Connection or Upgrade, and llhttp goes on reading HTTP
+            return False
+        # llhttp keeps an unfinished field in memory, be it of the head or of the trailers.
+        self._unfinished = 0 if self._progress else self._unfinished + len(data)
+        if self._unfinished > MAX_HEAD_BYTES and not self._complete:
+            self._fail(sink, None)
+            return False
+        return True
+
+    def _end(self, sink: ResponseSink) -> None:
+        head = self._head
+        assert head is not None
+        if self._method == b"HEAD" or head.body.kind is BodyKind.NONE:
+            self._parser = None  # llhttp may still be waiting for the body that HEAD does not have
+        fields: list[Header] = []
+        if self._trailers:
+            with suppress(MessageError):
+                fields = trailers(self._trailers)
+        sink.response_finished(fields, reusable=head.keep_alive and not self._excess)
+
+    def _fail(self, sink: ResponseSink, fault: httptools.HttpParserError | None) -> None:
+        self.abort()
+        cause = fault.__context__ if fault is not None else None
+        detail = f": {cause.reason}" if isinstance(cause, MessageError) else ""
+        sink.upstream_failed(f"the upstream's response is not well-formed{detail}")
+
+    # -- llhttp
+
+    def on_message_begin(self) -> None:
+        if self._complete:
+            self._excess = True
+
+    def on_status(self, reason: bytes) -> None:
+        if not self._complete:
+            self._reason += reason
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._complete:
+            return
+        if self._head is None:
+            self._headers.append((name, value))
+        else:
+            if len(self._trailers) >= MAX_HEADERS:
+                raise MessageError(f"more than {MAX_HEADERS} trailer fields")
+            self._trailers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        if self._complete or self._parser is None or self._sink is None:
+            return
+        head = response_head(
+            self._parser.get_status_code(),
+            self._reason,
+            self._parser.get_http_version(),
+            self._headers,
+            to_method=self._method,
+        )
+        if head.status == 101:
+            if not self._may_switch:
+                raise MessageError("a switch of protocols that was not asked for")
+            self._head = head
+            self._complete = True
+            return
+        if head.is_interim:
+            self._interim += 1
+            if self._interim > MAX_INTERIM_RESPONSES:
+                raise MessageError("too many interim responses")
+            self._forget_head()
+            self._sink.response_interim(head)
+            return
+        self._head = head
+        self._progress = True
+        self._sink.response_started(head)
+        if head.body.kind is BodyKind.NONE:
+            self._complete = True
+
+    def on_body(self, piece: bytes) -> None:
+        self._progress = True
+        if self._complete:
+            self._excess = True
+        elif self._sink is not None:
+            self._sink.response_body(piece)
+
+    def on_message_complete(self) -> None:
+        if self._head is not None:
+            self._complete = True

@@ -1,0 +1,183 @@
+"""The way to an upstream: judged, looked up once, vetted, recorded, and dialled, if need be by a proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import anyio
+
+from nono.policy.hosts.host_filter import Allow, Refuse
+from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
+from nono.proxy.handshake.alpn import HTTP1, Alpn
+from nono.proxy.http import refusal
+from nono.proxy.http import upstream_proxy as chaining
+from nono.proxy.http.refusal import Refusal
+from nono.proxy.http.upstream_proxy import MAX_REPLY_BYTES, Chain, Incomplete, Malformed, Reply, Via
+from nono.proxy.upstream.dial import Dialer, DialError
+from nono.proxy.verdict.host_policy import HostPolicy, own_port_refused, reaches_proxy
+
+_LOCAL_LOOKUP_S = 2.0  # where a proxy behind ours looks up as well, a resolver that hangs is no obstacle
+_CHAIN_PATIENCE = 3  # in units of the connect time limit: that proxy looks up and connects, too
+
+
+@dataclass(slots=True)
+class Reach:
+    """The one place from which connections leave."""
+
+    dialer: Dialer
+    own_port: int  # ours, which no connection may lead back to
+    chain: Chain | None = None  # the proxy behind ours
+
+    def via(self, host: str, port: int) -> Via | None:
+        """The proxy that a connection to a canonical host and port goes through."""
+        chain = self._chain_to(host, port)
+        return None if chain is None else chain.via
+
+    async def open[P: asyncio.BaseProtocol](
+        self,
+        protocol_factory: Callable[[], P],
+        host: str,
+        port: int,
+        *,
+        hosts: HostPolicy,
+        may_begin: Callable[[], bool],
+        server_name: str | None = None,
+        tls: TlsIdentity = NO_IDENTITY,
+        alpn: Alpn = HTTP1,
+    ) -> P | Refusal:
+        """A connected protocol, whose transport is the caller's to close, or why there is none.
+
+        host is canonical. hosts judges the name before any query leaves, and then every address. may_begin is
+        asked once, before the first connection attempt, and records it. The others as Dialer.open.
+        """
+        try:
+            addresses = await self._vetted(host, port, hosts)
+            if isinstance(addresses, Refuse):
+                return refusal.host_denied(addresses, host)
+            if not may_begin():
+                return refusal.not_recorded()
+            connect = partial(self.dialer.open, protocol_factory, server_name=server_name, tls=tls, alpn=alpn)
+            chain = self._chain_to(host, port)
+            if chain is None:
+                return await connect(addresses, port)
+            return await self._connect_through(chain, connect, host, port)
+        except _TunnelRefused as refused:
+            return chaining.rejected(host, refused.via, refused.reply)
+        except DialError as failure:
+            return refusal.upstream_failed(host, failure.reason, timed_out=failure.timed_out)
+
+    def judge_addresses(
+        self, hosts: HostPolicy, host: str, port: int, addresses: Sequence[str]
+    ) -> Allow | Refuse:
+        """The filter's verdict on what host resolved to, after our own."""
+        if any(reaches_proxy(address, port, self.own_port) for address in addresses):
+            return own_port_refused(host)
+        return hosts.judge_addresses(host, port, addresses)
+
+    def _chain_to(self, host: str, port: int) -> Chain | None:
+        return self.chain if self.chain is not None and self.chain.carries(host, port) else None
+
+    async def _vetted(self, host: str, port: int, hosts: HostPolicy) -> Sequence[str] | Refuse:
+        """The addresses of host; () where only the proxy behind ours knows it. DialError: nobody does."""
+        named = hosts.judge_name(host, port)
+        if isinstance(named, Refuse):
+            return named
+        if self.chain is not None and self.chain.is_at(host, port):
+            return _chain_refused(host, self.chain.via)
+        addresses = await self._look_up(host, port)
+        if not addresses:
+            return addresses
+        vetted = self.judge_addresses(hosts, host, port, addresses)
+        if isinstance(vetted, Refuse):
+            return vetted
+        if self.chain is not None and port == self.chain.via.port:
+            own = await self.dialer.resolve(*self.chain.via)
+            if not set(own).isdisjoint(addresses):
+                return _chain_refused(host, self.chain.via)
+        return addresses
+
+    async def _look_up(self, host: str, port: int) -> Sequence[str]:
+        if self._chain_to(host, port) is None:
+            return await self.dialer.resolve(host, port)
+        try:
+            with anyio.move_on_after(_LOCAL_LOOKUP_S):
+                return await self.dialer.resolve(host, port)
+        except DialError:
+            pass
+        return ()
+
+    async def _connect_through[P](
+        self, chain: Chain, connect: Callable[..., Awaitable[P]], host: str, port: int
+    ) -> P:
+        # Whoever typed that proxy's address chose it: it may be on loopback, and no rule speaks about it.
+        try:
+            addresses = await self.dialer.resolve(*chain.via)
+            ask = partial(_ask_for_tunnel, chain, host, port)
+            timeout_s = _CHAIN_PATIENCE * self.dialer.connect_timeout_s
+            return await connect(addresses, chain.via.port, first=ask, timeout_s=timeout_s)
+        except DialError as failure:
+            reason = f"through the upstream proxy {chain.via}: {failure.reason}"
+            raise DialError(reason, timed_out=failure.timed_out) from None
+
+
+class _TunnelRefused(Exception):  # noqa: N818  # an answer and no fault
+    def __init__(self, via: Via, reply: Reply) -> None:
+        super().__init__()
+        self.via = via
+        self.reply = reply
+
+
+async def _ask_for_tunnel(chain: Chain, host: str, port: int, connected: socket.socket) -> None:
+    """CONNECT on a socket; afterwards it is one to host:port. DialError, _TunnelRefused.
+
+    What follows the reply's head stays in the kernel: it is the upstream's first word, as SSH speaks it.
+    """
+    await asyncio.get_running_loop().sock_sendall(connected, chain.request(host, port))
+    begun = b""
+    while True:
+        ahead = await _peek(connected)
+        match chaining.parse_reply(begun + ahead):
+            case Malformed(reason):
+                raise DialError(reason)
+            case Incomplete():
+                if not ahead:
+                    raise DialError("it closed the connection before it answered")
+                _skip(connected, len(ahead))
+                begun += ahead
+            case Reply() as reply:
+                if reply.status != 200:
+                    raise _TunnelRefused(chain.via, reply)
+                _skip(connected, reply.length - len(begun))
+                return
+
+
+async def _peek(connected: socket.socket) -> bytes:
+    """What waits to be read, and stays there; b"" at the end."""
+    loop = asyncio.get_running_loop()
+    while True:
+        readable = asyncio.Event()
+        loop.add_reader(connected, readable.set)
+        try:
+            await readable.wait()
+        finally:
+            loop.remove_reader(connected)
+        try:
+            return connected.recv(MAX_REPLY_BYTES, socket.MSG_PEEK)
+        except BlockingIOError:
+            continue
+
+
+def _skip(connected: socket.socket, count: int) -> None:
+    """Take count bytes that were peeked at."""
+    while count:
+        count -= len(connected.recv(count))
+
+
+def _chain_refused(host: str, via: Via) -> Refuse:
+    return Refuse(
+        f"{host} is the upstream proxy {via}, which only nono speaks to", "upstream proxy", "built in", None
+    )

@@ -1,0 +1,222 @@
+"""Sockets to addresses that were vetted: one look-up, staggered attempts, verified TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import chain, zip_longest
+from typing import cast
+
+import anyio
+
+from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
+from nono.proxy.handshake.alpn import HTTP1, Alpn
+from nono.proxy.transport.deadline import FLUSH_S
+from nono.proxy.transport.handover import Handover
+
+Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
+
+_MAX_ADDRESSES = 16
+
+
+class DialError(Exception):
+    """No connection came about; reason is fit for a status line."""
+
+    def __init__(self, reason: str, *, timed_out: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.timed_out = timed_out
+
+
+async def system_resolver(host: str, port: int) -> list[str]:
+    """The addresses getaddrinfo(3) has for host, in its order. OSError when it has none."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(sockaddr[0]) for _, _, _, _, sockaddr in found))
+
+
+def interleaved(addresses: Sequence[str]) -> list[str]:
+    """The order of attempts: families take turns, the first one's first (RFC 8305 section 4)."""
+    first_is_v6 = bool(addresses) and ":" in addresses[0]
+    preferred = [address for address in addresses if (":" in address) == first_is_v6]
+    others = [address for address in addresses if (":" in address) != first_is_v6]
+    pairs = zip_longest(preferred, others)
+    return [address for address in chain.from_iterable(pairs) if address is not None][:_MAX_ADDRESSES]
+
+
+async def _connect(address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    attempt = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        attempt.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await asyncio.get_running_loop().sock_connect(attempt, (address, port))
+    except BaseException:
+        attempt.close()
+        raise
+    return attempt
+
+
+async def connect_first(addresses: Sequence[str], port: int, *, stagger_s: float = 0.25) -> socket.socket:
+    """The first socket that connects to one of addresses; the caller closes it.
+
+    The next attempt starts when the one before fails, or after stagger_s (RFC 8305 section 5). OSError
+    of the last failure when none connects.
+    """
+    if len(addresses) == 1:
+        return await _connect(addresses[0], port)
+    winners: list[socket.socket] = []
+    failures: list[OSError] = []
+    async with anyio.create_task_group() as group:
+
+        async def attempt(address: str, over: anyio.Event) -> None:
+            try:
+                connected = await _connect(address, port)
+            except OSError as failure:
+                failures.append(failure)
+            else:
+                winners.append(connected)
+                group.cancel_scope.cancel()
+            over.set()
+
+        for address in interleaved(addresses):
+            over = anyio.Event()
+            group.start_soon(attempt, address, over)
+            with anyio.move_on_after(stagger_s):
+                await over.wait()
+    for late in winners[1:]:
+        late.close()
+    if winners:
+        return winners[0]
+    raise failures[-1] if failures else OSError("no address to connect to")
+
+
+def tls_context(identity: TlsIdentity, alpn: Alpn = HTTP1) -> ssl.SSLContext:
+    """A client context that verifies against the system's roots and the identity's, and connects as it.
+
+    Built by hand, because ssl.create_default_context() obeys SSLKEYLOGFILE. OSError when one of its files
+    cannot be read or holds nothing of its kind.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(alpn)
+    context.load_default_certs()
+    if identity.ca is not None:
+        context.load_verify_locations(cafile=identity.ca)
+    if identity.cert is not None:
+        # Without a passphrase OpenSSL would ask for one on the terminal, and again in the middle of a run.
+        context.load_cert_chain(identity.cert, identity.key, password="")
+    return context
+
+
+def _reason(failure: OSError) -> str:
+    # uvloop writes the address into strerror; the number says what went wrong.
+    if isinstance(failure, ssl.SSLError) or failure.errno is None:
+        return getattr(failure, "reason", None) or type(failure).__name__
+    return os.strerror(failure.errno)
+
+
+async def _secured(
+    plain: asyncio.Transport, context: ssl.SSLContext, server_name: str | None
+) -> tuple[asyncio.Transport, Handover]:
+    """TLS on plain. In a step of its own, since uvloop mends nothing when both are cancelled in one."""
+    opening = Handover()
+    try:
+        secured = await asyncio.get_running_loop().start_tls(
+            plain, opening, context, server_hostname=server_name, ssl_shutdown_timeout=FLUSH_S
+        )
+    except BaseException:
+        plain.abort()
+        raise
+    assert secured is not None
+    opening.connection_made(secured)
+    return secured, opening
+
+
+@dataclass(slots=True)
+class Dialer:
+    """Looks names up and connects, within connect_timeout_s for each of the two."""
+
+    resolver: Resolver = system_resolver
+    connect_timeout_s: float = 10.0
+    _contexts: dict[tuple[TlsIdentity, Alpn], ssl.SSLContext] = field(default_factory=dict)
+
+    async def resolve(self, host: str, port: int) -> Sequence[str]:
+        """The addresses of host, at least one. DialError otherwise."""
+        try:
+            with anyio.fail_after(self.connect_timeout_s):
+                addresses = await self.resolver(host, port)
+        except TimeoutError:
+            raise DialError(f"looking up {host} took too long", timed_out=True) from None
+        except (OSError, UnicodeError):
+            raise DialError(f"no address was found for {host}") from None
+        if not addresses:
+            raise DialError(f"no address was found for {host}")
+        return addresses
+
+    async def open[P: asyncio.BaseProtocol](
+        self,
+        protocol_factory: Callable[[], P],
+        addresses: Sequence[str],
+        port: int,
+        *,
+        server_name: str | None = None,
+        tls: TlsIdentity = NO_IDENTITY,
+        alpn: Alpn = HTTP1,
+        first: Callable[[socket.socket], Awaitable[None]] | None = None,
+        timeout_s: float | None = None,
+    ) -> P:
+        """A connected protocol; its transport is the caller's to close.
+
+        addresses: vetted. server_name: verify TLS for it; None speaks plain TCP. first is awaited with the
+        connected socket, before anything else is sent on it. timeout_s: for all of it, instead of
+        connect_timeout_s. DialError otherwise.
+        """
+        try:
+            with anyio.fail_after(timeout_s or self.connect_timeout_s):
+                connected = await connect_first(addresses, port)
+                if first is not None:
+                    try:
+                        await first(connected)
+                    except BaseException:
+                        connected.close()
+                        raise
+                return await self._attach(protocol_factory, connected, server_name, (tls, alpn))
+        except TimeoutError:
+            raise DialError(f"connecting to port {port} took too long", timed_out=True) from None
+        except ssl.SSLCertVerificationError as failure:
+            raise DialError(f"the certificate was not accepted: {failure.verify_message}") from None
+        except OSError as failure:
+            raise DialError(f"connecting failed: {_reason(failure)}") from None
+
+    async def _attach[P: asyncio.BaseProtocol](
+        self,
+        protocol_factory: Callable[[], P],
+        connected: socket.socket,
+        server_name: str | None,
+        tls: tuple[TlsIdentity, Alpn],
+    ) -> P:
+        loop = asyncio.get_running_loop()
+        try:
+            # The context is looked up here, so that a route's CA file is read when it is first needed.
+            context = None if server_name is None else self.context(*tls)
+            transport, opening = await loop.create_connection(Handover, sock=connected)
+        except BaseException:
+            with suppress(OSError):
+                connected.close()
+            raise
+        if context is not None:
+            transport, opening = await _secured(transport, context, server_name)
+        protocol = protocol_factory()
+        opening.give_way(cast(asyncio.Protocol, protocol), transport)
+        return protocol
+
+    def context(self, identity: TlsIdentity, alpn: Alpn = HTTP1) -> ssl.SSLContext:
+        """The one context for both; loading the system's roots takes milliseconds."""
+        kept = self._contexts.get((identity, alpn))
+        if kept is None:
+            kept = self._contexts[identity, alpn] = tls_context(identity, alpn)
+        return kept

@@ -1,0 +1,210 @@
+"""One small HTTP exchange in the proxy's own name, such as fetching an access token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import anyio
+
+from nono.named_tuple import NamedTuple
+from nono.policy.hosts.upstream import parse_upstream
+from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
+from nono.proxy.http.content_coding import ContentCodingError, decoder
+from nono.proxy.http.message import Header, MessageError, ResponseHead, end_to_end, request_head, serialise
+from nono.proxy.http.refusal import Refusal
+from nono.proxy.upstream.connection import Keeper, PoolKey, UpstreamConnection
+from nono.proxy.upstream.connector import Reach
+from nono.proxy.verdict.host_policy import HostPolicy
+from nono.proxy.verdict.routes import Origin
+
+
+class FetchError(OSError):
+    """There is no response; reason is one sentence without any byte of it."""
+
+    def __init__(self, reason: str, *, timed_out: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.timed_out = timed_out
+
+
+class OwnRequest(NamedTuple):
+    method: bytes
+    target: bytes  # origin form
+    headers: Sequence[Header]  # without Host and those that frame
+    body: bytes = b""
+
+
+class Fetched(NamedTuple):
+    status: int
+    headers: tuple[Header, ...]  # end-to-end ones
+    body: bytes  # framing and content coding undone
+
+
+class Parts(Protocol):
+    """What is used of the proxy's engine."""
+
+    @property
+    def reach(self) -> Reach: ...
+    @property
+    def pool(self) -> Keeper: ...
+
+
+def split_url(url: str) -> tuple[Origin, bytes]:
+    """The origin of url, and the target to ask it for. ValueError when it is not to be asked.
+
+    What parse_upstream accepts: https, or http to loopback, because what is sent to such a URL is a secret.
+    """
+    upstream = parse_upstream(url)
+    if upstream.is_wildcard:
+        raise ValueError("a wildcard names no one host")
+    path = upstream.base_path
+    if url.endswith("/") or not path:  # to some servers /token/ is another resource than /token
+        path += "/"
+    return Origin(upstream.scheme, upstream.host, upstream.port), path.encode("ascii")
+
+
+async def fetch(
+    parts: Parts,
+    origin: Origin,
+    request: OwnRequest,
+    *,
+    hosts: HostPolicy,
+    may_begin: Callable[[], bool],
+    check_again: Callable[[], None] = lambda: None,
+    tls: TlsIdentity = NO_IDENTITY,
+    limit_bytes: int = 64 * 1024,
+    timeout_s: float = 30.0,
+) -> Fetched:
+    """The response, whatever its status; redirects are not followed. FetchError when there is none.
+
+    hosts judges the name before it is looked up, and its addresses. may_begin is asked once, before the first
+    connection attempt, and records it. check_again is called when there is a connection, which took time, and
+    what it raises is raised here, with nothing sent. limit_bytes holds for the body as it is sent and for
+    what it decodes to; timeout_s for all of it together.
+    """
+    try:
+        with anyio.fail_after(timeout_s):
+            connection = await _connect(parts, origin, hosts, may_begin, tls)
+            try:
+                check_again()
+                return await _exchange(connection, origin, request, limit_bytes)
+            finally:
+                connection.release(reusable=False)
+    except TimeoutError:
+        raise FetchError(f"{origin.host} did not answer within {timeout_s:g} s", timed_out=True) from None
+
+
+async def _connect(
+    parts: Parts, origin: Origin, hosts: HostPolicy, may_begin: Callable[[], bool], tls: TlsIdentity
+) -> UpstreamConnection:
+    key = PoolKey(origin.scheme, origin.host, origin.port, tls, parts.reach.via(origin.host, origin.port))
+    reached = await parts.reach.open(
+        lambda: UpstreamConnection(key, parts.pool),
+        origin.host,
+        origin.port,
+        hosts=hosts,
+        may_begin=may_begin,
+        server_name=origin.host if origin.scheme == "https" else None,
+        tls=tls,
+    )
+    if isinstance(reached, Refusal):
+        raise FetchError(reached.error, timed_out=reached.status == 504)
+    return reached
+
+
+async def _exchange(
+    connection: UpstreamConnection, origin: Origin, request: OwnRequest, limit_bytes: int
+) -> Fetched:
+    fields = [
+        (b"Host", origin.authority),
+        *request.headers,
+        (b"Accept-Encoding", b"identity"),
+        (b"Content-Length", b"%d" % len(request.body)),
+        (b"Connection", b"close"),
+    ]
+    try:
+        checked = request_head(request.method, request.target, "1.1", fields)
+    except MessageError as fault:
+        raise FetchError(f"the request cannot be sent: {fault.reason}") from None
+    if not connection.is_open:
+        raise FetchError("the upstream closed the connection")
+    collector = _Collector(connection, limit_bytes)
+    connection.begin(collector, request.method)
+    start_line = b"%b %b HTTP/1.1" % (request.method, request.target)
+    connection.write([serialise(start_line, checked.headers), request.body])
+    return await collector.response()
+
+
+class _Collector:
+    """The ResponseSink that keeps one response."""
+
+    def __init__(self, connection: UpstreamConnection, limit_bytes: int) -> None:
+        self._connection = connection
+        self._limit_bytes = limit_bytes
+        self._head: ResponseHead | None = None
+        self._body = bytearray()
+        self._failure: str | None = None
+        self._over = anyio.Event()
+
+    async def response(self) -> Fetched:
+        await self._over.wait()
+        if self._failure is not None or self._head is None:
+            raise FetchError(self._failure or "the connection was given up")
+        headers = self._head.headers
+        codings = [value for name, value in headers if name.lower() == b"content-encoding"]
+        body = _decoded(bytes(self._body), b", ".join(codings), self._limit_bytes)
+        return Fetched(self._head.status, tuple(end_to_end(headers)), body)
+
+    def response_interim(self, head: ResponseHead) -> None:
+        """Says nothing that is waited for."""
+
+    def response_started(self, head: ResponseHead) -> None:
+        self._head = head
+
+    def response_body(self, piece: bytes) -> None:
+        self._body += piece
+        if len(self._body) > self._limit_bytes:
+            self._fail(_too_long(self._limit_bytes))
+
+    def response_flush(self) -> None:
+        """Everything is kept until the end."""
+
+    def response_finished(self, fields: Sequence[Header], *, reusable: bool) -> None:
+        self._over.set()
+
+    def response_switched(self, head: ResponseHead) -> None:
+        """Only to a request that asks for another protocol."""
+
+    def upstream_failed(self, reason: str) -> None:
+        self._fail(reason)
+
+    def upstream_writable(self, writable: bool) -> None:
+        """The request has been handed over whole; it is small."""
+
+    def _fail(self, reason: str) -> None:
+        if not self._over.is_set():
+            self._failure = reason
+            self._over.set()
+            self._connection.abort()
+
+
+def _too_long(limit_bytes: int) -> str:
+    return f"the response is longer than {limit_bytes} bytes"
+
+
+def _decoded(body: bytes, coding: bytes, limit_bytes: int) -> bytes:
+    """body with its coding undone: some servers compress for whoever comes. FetchError when it cannot be."""
+    decoding = decoder(coding)
+    if decoding is None:
+        raise FetchError("the response is in a content coding that cannot be undone")
+    text = bytearray()
+    try:
+        for piece in decoding.feed(body):
+            text += piece
+            if len(text) > limit_bytes:
+                raise FetchError(_too_long(limit_bytes))
+        decoding.finish()
+    except ContentCodingError:
+        raise FetchError("the response is not in the content coding that it names") from None
+    return bytes(text)

@@ -1,0 +1,80 @@
+"""Connections to upstreams between two requests, and the list of all that are open."""
+
+from __future__ import annotations
+
+import asyncio
+
+from nono.proxy.transport.connection_set import ConnectionSet
+from nono.proxy.upstream.connection import PoolKey, UpstreamConnection
+
+
+class Pool:
+    """Open connections: the busy ones, so that none outlives the proxy, and the resting ones by key.
+
+    Of a key, max_idle_per_key rest for idle_timeout_s; those beyond it are closed after trim_after_s, so
+    that a burst of parallel requests does not shake hands anew for each of them.
+    """
+
+    def __init__(
+        self, *, idle_timeout_s: float = 90.0, max_idle_per_key: int = 4, trim_after_s: float = 1.0
+    ) -> None:
+        self._idle_timeout_s = idle_timeout_s
+        self._trim_after_s = min(trim_after_s, idle_timeout_s)
+        self._max_idle_per_key = max_idle_per_key
+        self.connections = ConnectionSet()
+        self._idle: dict[PoolKey, list[UpstreamConnection]] = {}
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def opened(self, connection: UpstreamConnection) -> None:
+        self.connections.add(connection)
+
+    def lost(self, connection: UpstreamConnection) -> None:
+        self.connections.discard(connection)
+        idle = self._idle.get(connection.key)
+        if idle is not None and connection in idle:
+            idle.remove(connection)
+
+    def take(self, key: PoolKey) -> UpstreamConnection | None:
+        """The connection that rested least, ready for begin; None when a new one must be opened."""
+        idle = self._idle.get(key)
+        now = asyncio.get_running_loop().time()
+        while idle:
+            connection = idle.pop()
+            rested = now - connection.idle_since
+            if connection.is_open and rested < self._idle_timeout_s and connection.is_silent:
+                return connection
+            connection.abort()
+        return None
+
+    def give(self, connection: UpstreamConnection) -> None:
+        if self._closed:
+            connection.abort()
+            return
+        loop = asyncio.get_running_loop()
+        connection.idle_since = loop.time()
+        self._idle.setdefault(connection.key, []).append(connection)
+        if self._sweeper is None:
+            self._sweeper = loop.call_later(self._trim_after_s, self._sweep)
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for idle in self._idle.values():  # each with the one that rested longest in front
+            while idle:
+                limit = self._trim_after_s if len(idle) > self._max_idle_per_key else self._idle_timeout_s
+                if now - idle[0].idle_since < limit:
+                    break
+                idle.pop(0).abort()
+        self._sweeper = None
+        # A child may name as many origins as it likes.
+        self._idle = {key: idle for key, idle in self._idle.items() if idle}
+        if self._idle:
+            self._sweeper = loop.call_later(self._trim_after_s, self._sweep)
+
+    def close(self) -> None:
+        """Cut every connection; a connection given back later is cut as well."""
+        self._closed = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        self.connections.abort()

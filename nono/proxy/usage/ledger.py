@@ -1,0 +1,125 @@
+"""What a run has used up of language models, added up and held against the limits of its routes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nono.named_tuple import NamedTuple
+from nono.policy.schema.route_rules import NO_LIMITS, UsageLimits
+from nono.proxy.usage.meter import UNKNOWN_MODEL, Usage
+from nono.proxy.usage.prices import ModelPrices
+
+_MAX_MODELS = 200  # of all credentials together; an upstream makes the names up
+
+
+class UsageTotal(NamedTuple):
+    """Of one model used with one credential."""
+
+    credential: str
+    model: str
+    responses: int = 0
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float | None = None  # an estimate at list prices; None when the price is not known
+
+    def __str__(self) -> str:
+        cached = f" ({self.cached_input_tokens:,} cached)" if self.cached_input_tokens else ""
+        cost = "price unknown" if self.cost_usd is None else f"about ${self.cost_usd:,.2f}"
+        return (
+            f"{self.credential}, {self.model}: {self.responses:,} response{'s' * (self.responses != 1)},"
+            f" {self.input_tokens:,} tokens in{cached}, {self.output_tokens:,} out, {cost}"
+        )
+
+
+class UsageLedger:
+    """Adds up what the responses said."""
+
+    def __init__(self, prices: ModelPrices) -> None:
+        self._prices = prices
+        self._totals: dict[tuple[str, str], UsageTotal] = {}
+
+    def add(self, credential: str, usage: Usage) -> None:
+        key = (credential, usage.model)
+        if key not in self._totals and len(self._totals) >= _MAX_MODELS:
+            key = (credential, UNKNOWN_MODEL)
+        total = self._totals.get(key) or UsageTotal(*key)
+        cost = self._cost_usd(key[1], usage)
+        self._totals[key] = UsageTotal(
+            *key,
+            responses=total.responses + 1,
+            input_tokens=total.input_tokens + usage.input_tokens,
+            cached_input_tokens=total.cached_input_tokens + usage.cached_input_tokens,
+            output_tokens=total.output_tokens + usage.output_tokens,
+            cost_usd=None if cost is None else cost + (total.cost_usd or 0.0),
+        )
+
+    def totals(self) -> list[UsageTotal]:
+        """By credential, then model."""
+        return [self._totals[key] for key in sorted(self._totals)]
+
+    def summary_lines(self) -> list[str]:
+        """For the end of a run; empty when no response said what it used."""
+        lines = [str(total) for total in self.totals()]
+        costs = [total.cost_usd for total in self.totals() if total.cost_usd is not None]
+        if costs:
+            lines.append(
+                f"costs are estimates at list prices of {self._prices.as_of}: ${sum(costs):,.2f} in all"
+            )
+        return lines
+
+    def _cost_usd(self, model: str, usage: Usage) -> float | None:
+        price = self._prices.of(model)
+        if price is None:
+            return None
+        cached = min(usage.cached_input_tokens, usage.input_tokens)
+        return (
+            (usage.input_tokens - cached) * price.input
+            + cached * price.cached_input
+            + usage.output_tokens * price.output
+        ) / 1_000_000
+
+
+class UsageLimiter:
+    """Whether the next request of a route may start.
+
+    Tokens are known when a response has ended: requests that run side by side, and the last one, may go
+    beyond a limit of tokens, and never beyond one of requests.
+    """
+
+    def __init__(self, limits: UsageLimits) -> None:
+        self._limits = limits
+        self._requests = 0
+        self._input_tokens = 0
+        self._output_tokens = 0
+        self._unmetered = False
+
+    def start(self) -> str | None:
+        """Counts a request that is about to be sent; or, for a 429, why it must not be."""
+        reason = None if self._limits == NO_LIMITS else next(self._exceeded(), None)
+        if reason is None:
+            self._requests += 1
+        return reason
+
+    def add(self, usage: Usage | None) -> None:
+        """usage of a successful response; None: it did not say, so what is left is not known any more."""
+        if usage is None:
+            self._unmetered = True
+        else:
+            self._input_tokens += usage.input_tokens
+            self._output_tokens += usage.output_tokens
+
+    def _exceeded(self) -> Iterator[str]:
+        limits = self._limits
+        for used, most, what in (
+            (self._requests, limits.requests, "requests"),
+            (self._input_tokens, limits.input_tokens, "input tokens"),
+            (self._output_tokens, limits.output_tokens, "output tokens"),
+        ):
+            if most is not None and used >= most:
+                yield f"the limit of {most:,} {what} for this run is reached ({used:,} used)"
+        if self._unmetered and limits.count_tokens:
+            yield (
+                "a response did not say how many tokens it used, so the limit of tokens cannot be kept"
+                " (for OpenAI streams ask with stream_options.include_usage)"
+            )

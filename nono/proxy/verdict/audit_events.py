@@ -1,0 +1,63 @@
+"""The audit events of the proxy: what an Entry and its outcome look like in the log."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from nono.audit.event import Again, Event, Recurring, network
+from nono.proxy.http.refusal import Refusal, one_line
+from nono.proxy.verdict.memo import MAX_KEPT
+from nono.proxy.verdict.verdict import Entry
+
+
+def allowed(entry: Entry, *, reason: str | None = None) -> Event:
+    """The event of a request that is about to be carried out; reason is what else there is to say of it."""
+    return Again(_allowed(entry, reason))
+
+
+@lru_cache(MAX_KEPT)  # clients repeat themselves
+def _allowed(entry: Entry, reason: str | None) -> Recurring:
+    event = network(
+        mode=entry.mode,
+        decision="allow",
+        target=entry.target,
+        port=entry.port,
+        method=entry.method,
+        path=entry.path,
+        reason=reason,
+        route_id=entry.route_id,
+        auth_mechanism=entry.mechanism,
+        auth_outcome="succeeded" if entry.mechanism is not None else None,
+        managed_credential_active=entry.credential_active,
+        injection_mode=entry.injection_mode,
+        upstream=entry.upstream,
+    )
+    return Recurring(event)
+
+
+def denied(entry: Entry, refusal: Refusal) -> Event:
+    """The event of a request that is about to be refused, or that failed after it was allowed."""
+    return network(
+        mode=entry.mode,
+        decision="deny",
+        target=one_line(entry.target),
+        port=entry.port,
+        method=entry.method,
+        path=entry.path,
+        status=refusal.status,
+        reason=one_line(refusal.error),
+        route_id=entry.route_id,
+        auth_mechanism=entry.mechanism,
+        auth_outcome="failed" if refusal.category == "authentication_failed" else None,
+        managed_credential_active=entry.credential_active,
+        denial_category=refusal.category,
+        upstream=entry.upstream,
+        rule=refusal.rule,
+        origin=refusal.origin,
+        hint=refusal.hint,
+    )
+
+
+def malformed_request() -> Entry:
+    """The entry of something that could not be read as a request."""
+    return Entry("reverse", "", 0, "")

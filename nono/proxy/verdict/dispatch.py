@@ -1,0 +1,230 @@
+"""What becomes of a request: forwarded, with a credential or without, tunnelled, intercepted, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from nono.policy.hosts.host_filter import Refuse
+from nono.proxy.http import refusal, target
+from nono.proxy.http.message import MessageError, RequestHead
+from nono.proxy.http.refusal import Refusal
+from nono.proxy.http.upstream_proxy import Chain
+from nono.proxy.verdict import phantoms
+from nono.proxy.verdict.browser_check import check_browser
+from nono.proxy.verdict.host_policy import HostPolicy, own_port_refused, reaches_proxy
+from nono.proxy.verdict.intercepted import entry_of, judge_inside
+from nono.proxy.verdict.judge import Judge, is_open, other_port
+from nono.proxy.verdict.phantoms import Slots
+from nono.proxy.verdict.routes import Origin, Phantom, Route, RouteTable, Scope
+from nono.proxy.verdict.verdict import (
+    Entry,
+    Forward,
+    Inside,
+    Intercept,
+    Mechanism,
+    Mode,
+    Refused,
+    Tunnel,
+    Verdict,
+)
+
+_HTTPS_TEXT = "https forward-proxying is not supported; use CONNECT for https"
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatcher:
+    """Judges request heads against the routes, the host filter and the session token."""
+
+    routes: RouteTable
+    hosts: HostPolicy
+    session_token: Phantom
+    own_port: int
+    intercepts: bool = False  # whether there is a certificate authority that clients inside trust
+    chain: Chain | None = None  # the proxy behind this one
+    require_auth: bool = True  # whether the session token is asked for where it is due
+    own_names: frozenset[str] | None = None  # the listener's, where browsers can reach it; None: they cannot
+    _judge: Judge = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_judge", Judge(self.routes, self.hosts, self.session_token))
+
+    def judge(self, head: RequestHead, inside: Inside | None = None) -> Verdict:
+        """The verdict on one request. Nothing has been resolved, dialled or recorded yet.
+
+        inside: the CONNECT that the request came through, when its TLS ends here.
+        """
+        verdict = self._verdict(head, inside)
+        if isinstance(verdict, Forward) and self.routes.logins.captures(verdict.origin.host):
+            # Imported here: few runs have a captured login.
+            from nono.proxy.verdict import login_phantoms
+
+            verdict = login_phantoms.captured(verdict, self.routes)
+        if not isinstance(verdict, Refused):
+            return verdict
+        entry, answer = verdict.entry, verdict.refusal
+        if entry.path is not None:
+            path = phantoms.without_phantoms(entry.path, self.routes, self.session_token)
+            entry = entry._replace(path=path)
+        # After a request for an upgrade llhttp reads no further: the other protocol may have begun.
+        return Refused(entry, answer._replace(closes=answer.closes or head.wants_upgrade))
+
+    def _verdict(self, head: RequestHead, inside: Inside | None) -> Verdict:
+        try:
+            if inside is not None:
+                return judge_inside(self._judge, head, inside)
+            if head.method == b"CONNECT":
+                return self._connect(head)
+            if head.target.startswith(b"/"):
+                return self._reverse(head, head.target)
+            lowered = head.target[:8].lower()
+            if lowered.startswith(b"http://"):
+                return self._absolute(head)
+            if lowered == b"https://":
+                return Refused(_entry(head), Refusal(400, _HTTPS_TEXT, plain=True))
+        except MessageError as fault:
+            answer = Refusal(fault.status, fault.reason)
+            if inside is None:
+                return Refused(_entry(head), answer)
+            routes = self.routes.of_upstream(inside.host, inside.port)
+            return Refused(entry_of(head, inside, head.target, routes), answer)
+        return Refused(_entry(head), Refusal(400, "the request target has no form this proxy serves"))
+
+    def _is_authorised(self, head: RequestHead) -> bool:
+        return not self.require_auth or phantoms.proxy_authorised(head.headers, self.session_token)
+
+    @property
+    def _mechanism(self) -> Mechanism | None:
+        return "proxy_authorization" if self.require_auth else None
+
+    # -- CONNECT
+
+    def _connect(self, head: RequestHead) -> Verdict:
+        if head.wants_upgrade:
+            return Refused(_entry(head), _upgrade_refused())
+        host, port = target.parse_authority(head.target)
+        mode: Mode = "external" if self.chain is not None and self.chain.carries(host, port) else "connect"
+        entry = Entry(mode, host, port, "CONNECT", mechanism=self._mechanism)
+        if not self._is_authorised(head):
+            return Refused(entry, refusal.token_required())
+        if reaches_proxy(host, port, self.own_port):
+            return Refused(entry, refusal.host_denied(own_port_refused(host), host))
+        routes, scopes = self.routes.of_upstream(host, port), self.routes.scopes_of(host)
+        is_looked_into = self.routes.looks_into is not None and self.routes.looks_into(host)
+        if routes or scopes or is_looked_into or self.routes.logins.captures(host):
+            return self._intercept(entry, host, port, routes, scopes)
+        verdict = self.hosts.judge_name(host, port)
+        if isinstance(verdict, Refuse):
+            return Refused(entry, refusal.host_denied(verdict, host))
+        return Tunnel(entry, host, port, self.hosts, raw=self.hosts.allows_raw(host, port))
+
+    def _intercept(
+        self, entry: Entry, host: str, port: int, routes: Sequence[Route], scopes: Sequence[Scope]
+    ) -> Verdict:
+        entry = entry._replace(mode="connect_intercept", route_id=routes[0].service if routes else None)
+        logins = self.routes.logins
+        if scopes and not routes and not any(scope.port == port for scope in scopes):
+            return Refused(entry, other_port(host, port, scopes))
+        if not self.intercepts:
+            return Refused(entry._replace(mode="connect"), _bypass_refused(host, routes))
+        hosts = self._judge.hosts_of(routes[0], host) if routes else self.hosts
+        if logins.serves(host, port):
+            hosts = self.hosts.for_route(host, port, "login provider")
+        denied = hosts.judge_name(host, port)
+        if isinstance(denied, Refuse):
+            return Refused(entry, refusal.host_denied(denied, host))
+        return Intercept(entry, Inside(host, port))
+
+    # -- the proxy's own paths, and plain http
+
+    def _absolute(self, head: RequestHead) -> Verdict:
+        if head.wants_upgrade:
+            return Refused(_entry(head), _upgrade_refused())
+        parts = target.parse_absolute(head.target)
+        host, port = parts.host, parts.port
+        if any(target.parse_authority(value, 80) != (host, port) for value in head.values(b"host")):
+            raise MessageError("the Host field names another host than the target")
+        if reaches_proxy(host, port, self.own_port):
+            return self._reverse(head, parts.path)
+        entry = _entry(head, parts.path)._replace(
+            target=host,
+            port=port,
+            mechanism=self._mechanism,
+            credential_active=False,
+        )
+        if not self._is_authorised(head):
+            return Refused(entry, refusal.token_required())
+        routes, scopes = self.routes.of_upstream(host, port), self.routes.scopes_of(host)
+        if scopes or not all(is_open(route) for route in routes):
+            path = target.canonical(parts.path)  # a rule may depend on how it is read
+        else:
+            path = parts.path
+        return self._judge.without_credential(head, entry, Origin("http", host, port), path)
+
+    def _reverse(self, head: RequestHead, path: bytes) -> Verdict:
+        if self.own_names is not None:
+            refused = check_browser(head, self.own_names)
+            if refused is not None:
+                return Refused(_entry(head, path), refused)
+        service, rest = target.split_service(path)
+        route = self.routes.of_service(service)
+        if route is None:
+            entry = _entry(head, path)._replace(target=refusal.one_line(service))
+            return Refused(entry, _unknown_service(self.routes))
+        origin = route.origin
+        entry = Entry(
+            mode="reverse",
+            target=service,
+            port=origin.port,
+            method=head.method.decode("ascii"),
+            path=f"/{service}{target.for_record(phantoms.without_path_keys((route,), rest))}",
+            route_id=service,
+            upstream=f"{origin.host}:{origin.port}",
+            credential_active=route.credential is not None,
+        )
+        try:
+            lenient = not self._judge.has_rules(route, origin)
+            sent = target.upstream_target(origin.base_path, rest, lenient=lenient)
+            verdict = self._judge.with_credential(head, entry, route, origin, Slots(head.headers, sent))
+        except MessageError as fault:
+            return Refused(entry._replace(port=0), Refusal(fault.status, fault.reason, origin.host))
+        if isinstance(verdict, Refused):
+            return Refused(verdict.entry._replace(port=0), verdict.refusal)
+        return verdict
+
+
+def _entry(head: RequestHead, path: bytes | None = None) -> Entry:
+    """What is known of a request before it is known where it goes."""
+    recorded = target.for_record(head.target if path is None else path)
+    mode: Mode = "connect" if head.method == b"CONNECT" else "reverse"
+    return Entry(mode, "", 0, head.method.decode("ascii"), recorded)
+
+
+def _upgrade_refused() -> Refusal:
+    return Refusal(501, "protocol upgrades are not supported here", category="unsupported_upgrade")
+
+
+def _bypass_refused(host: str, routes: Sequence[Route]) -> Refusal:
+    if not routes:
+        return Refusal(
+            403,
+            f"{host} is granted for some paths only, and nothing here can look at them",
+            host,
+            "endpoints",
+            hint="the start-up messages say why TLS is not intercepted",
+            category="connect_bypasses_l7",
+        )
+    route = routes[0]
+    return Refusal(
+        403,
+        f"{host} is reached through its credential route only",
+        host,
+        f"credential route {route.service!r}",
+        hint=f"use the base URL in {route.base_url_variable or route.service}",
+        category="connect_bypasses_l7",
+    )
+
+
+def _unknown_service(routes: RouteTable) -> Refusal:
+    known = ", ".join(sorted(route.service for route in routes.routes)) or "none"
+    return Refusal(404, "no credential route has that name", hint=f"active routes: {known}")

@@ -1,0 +1,300 @@
+"""The verdict on a request whose destination is known: with the credential of its route, or without any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from nono.policy.endpoints.policy import EndpointPolicy, EndpointVerdict, most_allowed
+from nono.policy.hosts.host_filter import Allow, Refuse
+from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
+from nono.proxy.http import refusal, websocket
+from nono.proxy.http.message import Header, RequestHead, folded
+from nono.proxy.http.refusal import Refusal
+from nono.proxy.verdict import phantoms, rewrite
+from nono.proxy.verdict.host_policy import HostPolicy
+from nono.proxy.verdict.login_table import LoginEndpoint
+from nono.proxy.verdict.phantoms import Presented, Slots
+from nono.proxy.verdict.routes import Origin, Phantom, Route, RouteTable, Scope
+from nono.proxy.verdict.verdict import Capture, Entry, Forward, Refused, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """What every verdict depends on. Paths are canonical and hold the upstream's base path."""
+
+    routes: RouteTable
+    hosts: HostPolicy
+    session_token: Phantom
+    _of_route: Mapping[str, HostPolicy] = field(init=False, repr=False, compare=False)
+    _names: Mapping[str, Allow | Refuse] = field(init=False, repr=False, compare=False)  # of these
+
+    def __post_init__(self) -> None:
+        named = [route for route in self.routes.routes if not route.origin.is_wildcard]
+        hosts = {route.service: self._new_hosts_of(route, route.origin.host) for route in named}
+        object.__setattr__(self, "_of_route", hosts)
+        verdicts = {
+            route.service: hosts[route.service].judge_name(route.origin.host, route.origin.port)
+            for route in named
+        }
+        object.__setattr__(self, "_names", verdicts)
+
+    def _new_hosts_of(self, route: Route, host: str) -> HostPolicy:
+        return self.hosts.for_route(host, route.origin.port, f"credential route {route.service!r}")
+
+    def hosts_of(self, route: Route, host: str) -> HostPolicy:
+        """The filter of a route: the same denials, and its upstream as the only host allowed."""
+        # Below a wildcard there are as many hosts as a child cares to name, so those are not kept.
+        return self._of_route.get(route.service) or self._new_hosts_of(route, host)
+
+    def with_credential(
+        self, head: RequestHead, entry: Entry, route: Route, origin: Origin, slots: Slots
+    ) -> Verdict:
+        """A request for route, however it came there. Authentication comes before anything else."""
+        if route.credential is None:
+            return Refused(entry, refusal.unavailable(route.service, origin.host))
+        shown = self._shown(route, slots)
+        entry = entry._replace(mechanism="phantom_header")
+        if isinstance(shown, Refusal):
+            return Refused(entry, shown)
+        entry = entry._replace(mechanism=shown.mechanism, injection_mode=route.injection_mode)
+        hosts = self.hosts_of(route, origin.host)
+        denied = self._names.get(route.service) or hosts.judge_name(origin.host, origin.port)
+        if isinstance(denied, Refuse):
+            return Refused(entry, refusal.host_denied(denied, origin.host))
+        if head.method == b"TRACE":
+            return Refused(entry, _trace_refused(origin.host))
+        method, bare = head.method.decode("ascii"), _bare(shown.target)
+        policy, verdict = self._by_rules(route, origin, method, bare)
+        entry = entry._replace(endpoint_rule=None if policy.allows_all else verdict.label)
+        if verdict.decision == "deny":
+            answer = refusal.endpoint_denied(origin.host, verdict.label, policy.origin, method, bare)
+            return Refused(entry, answer)
+        websocket_key = websocket.key_of(head)
+        if websocket_key is not None and not _may_upgrade(route, bare):
+            return Refused(entry, _upgrade_denied(route, origin.host, bare))
+        if websocket_key is not None and route.limits.count_tokens:
+            return Refused(entry, _uncounted(route, origin.host))
+        if self.has_rules(route, origin) and (overriding := _overriding(head)) is not None:
+            return Refused(entry, _override_refused(origin.host, overriding))
+        request = rewrite.outgoing(head, shown.target, origin, route)
+        left_over = phantoms.left_over(request, origin.host, self.routes, self.session_token, (route,))
+        if left_over is not None:
+            return Refused(entry, left_over)
+        return Forward(
+            entry,
+            origin,
+            request,
+            hosts,
+            route,
+            approval=verdict if verdict.decision == "approve" else None,
+            websocket_key=websocket_key,
+            presented=shown.fields,
+        )
+
+    def _shown(self, route: Route, slots: Slots) -> Presented | Refusal:
+        if route.login is not None:
+            # Imported here, as below: few runs have a captured login.
+            from nono.proxy.verdict import login_phantoms
+
+            return login_phantoms.check(
+                route, route.login, slots.headers, slots.target, self.routes, self.session_token
+            )
+        stray = self._stray_login(slots.headers, slots.target, route.origin.host)
+        return stray or phantoms.check(route, slots, self.routes)
+
+    def _stray_login(self, headers: Sequence[Header], path: bytes, host: str) -> Refusal | None:
+        if not self.routes.logins.logins:
+            return None
+        from nono.proxy.verdict import login_phantoms
+
+        return login_phantoms.check_elsewhere(headers, path, host)
+
+    def at_token_endpoint(
+        self, head: RequestHead, entry: Entry, origin: Origin, path: bytes, at: LoginEndpoint
+    ) -> Verdict:
+        """A request of a login for its tokens: whoever may use the proxy may log in."""
+        from nono.proxy.verdict import login_phantoms
+
+        name = at.login.provider.name
+        entry = entry._replace(route_id=at.login.provider.consumer, upstream=f"{origin.host}:{origin.port}")
+        fields = login_phantoms.presented(
+            at.credential, head.headers, path, origin.host, self.routes, self.session_token
+        )
+        if isinstance(fields, Refusal):
+            return Refused(entry, fields)
+        hosts = self.hosts.for_route(origin.host, origin.port, f"login provider {name!r}")
+        denied = hosts.judge_name(origin.host, origin.port)
+        if isinstance(denied, Refuse):
+            return Refused(entry, refusal.host_denied(denied, origin.host))
+        if head.method == b"TRACE":
+            return Refused(entry, _trace_refused(origin.host))
+        if websocket.key_of(head) is not None:
+            return Refused(entry, login_phantoms.no_websocket(origin.host))
+        if (overriding := _overriding(head)) is not None:
+            return Refused(entry, _override_refused(origin.host, overriding))
+        request = rewrite.outgoing(head, path, origin, None)
+        return Capture(Forward(entry, origin, request, hosts, presented=fields), at)
+
+    def _by_rules(
+        self, route: Route, origin: Origin, method: str, path: str
+    ) -> tuple[EndpointPolicy, EndpointVerdict]:
+        """By the rules of the route, or of its host; those of a sibling may take from it and add nothing."""
+        scopes = self.routes.scopes_of(origin.host)
+        if route.endpoints.allows_all and scopes:
+            # A credential does not open paths that the host was not granted with.
+            rules = [scope.endpoints for scope in scopes]
+        else:
+            rules = [route.endpoints]
+        own = most_allowed(rules, method, path)
+        if own[1].decision == "deny":
+            return own
+        siblings = [
+            sibling.endpoints
+            for sibling in self.routes.of_upstream(origin.host, origin.port)
+            if sibling is not route and sibling.endpoints.is_explicit and is_below(sibling, path.encode())
+        ]
+        judged = [(policy, policy.judge(method, path)) for policy in siblings]
+        return next((each for each in judged if each[1].decision == "deny"), own)
+
+    def has_rules(self, route: Route, origin: Origin) -> bool:
+        """Whether a rule of the route, of its siblings or of the host depends on how a request is read."""
+        routes, scopes = self.routes.of_upstream(origin.host, origin.port), self.routes.scopes_of(origin.host)
+        return bool(scopes) or not all(map(is_open, (route, *routes)))
+
+    def without_credential(self, head: RequestHead, entry: Entry, origin: Origin, path: bytes) -> Verdict:
+        """A request without any key: as far as the host filter, and the rules of its host, allow it."""
+        host, port = origin.host, origin.port
+        routes, scopes = self.routes.of_upstream(host, port), self.routes.scopes_of(host)
+        carried = phantoms.check_elsewhere(
+            head.headers, path, host, self.routes, self.session_token, here=routes
+        )
+        carried = carried or self._stray_login(head.headers, path, host)
+        if carried is not None:
+            return Refused(entry, carried)
+        denied = self.hosts.judge_name(host, port)
+        if isinstance(denied, Refuse):
+            is_inside = entry.mode == "connect_intercept"  # where a phantom would have opened the host
+            answer = _keyless(routes, host) if is_inside and routes else refusal.host_denied(denied, host)
+            return Refused(entry, answer)
+        if scopes and not any((scope.scheme, scope.port) == (origin.scheme, port) for scope in scopes):
+            # What was allowed are paths at one port; the same host elsewhere is another place.
+            return Refused(entry, other_port(host, port, scopes))
+        rules = [scope.endpoints for scope in scopes]
+        rules = rules or [route.endpoints for route in routes if not route.endpoints.allows_all]
+        approval = None
+        if rules:
+            method, bare = head.method.decode("ascii"), _bare(path)
+            policy, verdict = most_allowed(rules, method, bare)
+            entry = entry._replace(endpoint_rule=None if policy.allows_all else verdict.label)
+            if verdict.decision == "deny":
+                answer = refusal.endpoint_denied(host, verdict.label, policy.origin, method, bare)
+                return Refused(entry, answer)
+            if (overriding := _overriding(head)) is not None:
+                return Refused(entry, _override_refused(host, overriding))
+            approval = verdict if verdict.decision == "approve" else None
+        request = rewrite.outgoing(head, path, origin, None)
+        left_over = phantoms.left_over(request, host, self.routes, self.session_token, routes)
+        if left_over is not None:
+            return Refused(entry, left_over)
+        return Forward(
+            entry,
+            origin,
+            request,
+            self.hosts,
+            trusted=TlsIdentity(ca=routes[0].tls.ca) if routes else NO_IDENTITY,
+            approval=approval,
+            websocket_key=websocket.key_of(head),
+        )
+
+
+# To some servers the method and the path of a request are what these say (Google's APIs, Rack; Symfony, IIS).
+_OVERRIDES = frozenset(
+    (b"x-http-method", b"x-http-method-override", b"x-method-override", b"x-original-url", b"x-rewrite-url")
+)
+
+
+def _overriding(head: RequestHead) -> bytes | None:
+    """The name of a field that may make another request of one whose method and path were judged."""
+    return next((name for name, _ in head.headers if folded(name) in _OVERRIDES), None)
+
+
+def _override_refused(host: str, name: bytes) -> Refusal:
+    # Without the field it would be another request as well, which its sender did not mean.
+    text = name.decode("ascii")
+    return Refusal(
+        403,
+        f"{text} makes another request of one that is judged by its method and path",
+        host,
+        hint=f"send the request that is meant, without {text}",
+        category="endpoint_policy",
+    )
+
+
+def is_open(route: Route) -> bool:
+    """Whether no rule of route depends on how a path is read, so that odd spellings may pass."""
+    return route.endpoints.allows_all and not route.upgrades
+
+
+def is_below(route: Route, path: bytes) -> bool:
+    """Whether path is the route's base path, or lies below it."""
+    base = route.origin.base_path.encode("ascii")
+    return path.startswith(base) and path[len(base) : len(base) + 1] in (b"", b"/", b"?")
+
+
+def _bare(path: bytes) -> str:
+    return path.partition(b"?")[0].decode("ascii")
+
+
+def _keyless(routes: Sequence[Route], host: str) -> Refusal:
+    unavailable = next((route for route in routes if route.credential is None), None)
+    if unavailable is not None:
+        return refusal.unavailable(unavailable.service, host)
+    return phantoms.missing(routes[0])
+
+
+def _may_upgrade(route: Route, path: str) -> bool:
+    return route.upgrades is None or any(rule.path == path for rule in route.upgrades)
+
+
+def _upgrade_denied(route: Route, host: str, path: str) -> Refusal:
+    return Refusal(
+        403,
+        f"a WebSocket on {path} is not allowed on {host}",
+        host,
+        "upgrades",
+        f"credential route {route.service!r}",
+        f"add {path} to its upgrades",
+        category="unsupported_upgrade",
+    )
+
+
+def _uncounted(route: Route, host: str) -> Refusal:
+    # Models are spoken to over WebSockets as well, and one could go on for the whole of a run.
+    return Refusal(
+        403,
+        "nobody counts the tokens of a WebSocket, so the limit of tokens could not be kept",
+        host,
+        "limits",
+        f"credential route {route.service!r}",
+        "use the same API over HTTP, or limit requests only",
+        category="unsupported_upgrade",
+    )
+
+
+def _trace_refused(host: str) -> Refusal:
+    # RFC 9110 section 9.3.8: the response repeats the request's head, which holds the credential.
+    return Refusal(405, "TRACE would show the credential", host, category="endpoint_policy")
+
+
+def other_port(host: str, port: int, scopes: Sequence[Scope]) -> Refusal:
+    """For a host of which some paths are granted, and not here."""
+    ports = ", ".join(f"{scope.scheme} on port {scope.port}" for scope in scopes)
+    return Refusal(
+        403,
+        f"{host}:{port} is not allowed: its paths are granted for {ports}",
+        host,
+        "endpoints",
+        scopes[0].endpoints.origin or None,
+        category="endpoint_policy",
+    )

@@ -1,0 +1,47 @@
+"""Verdicts on heads that clients send again and again; see docs/adr/0010."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nono.proxy.http.message import BodyKind, RequestHead
+from nono.proxy.verdict.verdict import Inside, Refused, Verdict
+
+MAX_KEPT = 128
+MAX_KEPT_BYTES = 4096  # of a head's target and fields; a child may send as many heads as it likes
+
+Judge = Callable[[RequestHead, Inside | None], Verdict]
+
+
+class VerdictMemo:
+    """A judge in front of another, which must be a function of its arguments and of nothing else.
+
+    Only what may go on is kept: a refusal costs its client the full price. The key is all that is judged, by
+    value. The length of the body is not: Content-Length is written anew from the head that was read, and
+    no rule looks at it but that of the handshake of a WebSocket, whose key is another each time anyway.
+    """
+
+    __slots__ = ("_judge", "_kept")
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self._kept: dict[object, Verdict] = {}
+
+    def __call__(self, head: RequestHead, inside: Inside | None = None) -> Verdict:
+        headers = head.headers
+        if head.body.kind is BodyKind.LENGTH:
+            headers = tuple([field for field in headers if field[0].lower() != b"content-length"])
+        key = (head.method, head.target, headers, head.version, inside)
+        kept = self._kept.get(key)
+        if kept is not None and not head.wants_upgrade:
+            return kept
+        verdict = self._judge(head, inside)
+        if not isinstance(verdict, Refused) and not head.wants_upgrade and _size(head) <= MAX_KEPT_BYTES:
+            if len(self._kept) >= MAX_KEPT:
+                del self._kept[next(iter(self._kept))]  # the oldest
+            self._kept[key] = verdict
+        return verdict
+
+
+def _size(head: RequestHead) -> int:
+    return len(head.target) + sum(len(name) + len(value) for name, value in head.headers)

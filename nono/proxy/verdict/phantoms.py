@@ -1,0 +1,320 @@
+"""Whether a request presents the phantom of its own route, and nothing else that could be a key."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from urllib.parse import unquote, unquote_plus
+
+from nono.credentials.logins.phantom import MARK
+from nono.credentials.values.credential import Outgoing
+from nono.named_tuple import NamedTuple
+from nono.policy.schema.route_rules import Inject
+from nono.policy.services import key_slot
+from nono.proxy.http.message import Header
+from nono.proxy.http.refusal import Refusal
+from nono.proxy.verdict.routes import KEY_HEADERS, Phantom, Route, RouteTable
+from nono.proxy.verdict.verdict import Mechanism
+
+Slot = tuple[str, ...]  # the spellings of one slot, of which one is the key
+
+
+class Presented(NamedTuple):
+    """The phantom was there and nothing else."""
+
+    target: bytes  # with the phantom taken out, or a placeholder where the credential will stand
+    mechanism: Mechanism
+    fields: tuple[Header, ...] = ()  # the header fields into which tokens go in the places of phantoms
+
+
+def _basic(encoded: str) -> Slot:
+    """User and password of a Basic value: clients put a token in either."""
+    try:
+        user, _, password = b64decode(encoded, validate=True).decode("utf-8").partition(":")
+    except (Base64Error, ValueError):
+        return (encoded,)
+    return tuple(part for part in (user, password) if part)
+
+
+def _slot(value: bytes) -> Slot:
+    """What one header value presents: the text after a scheme, or the whole of it."""
+    text = value.decode("utf-8", "surrogateescape").strip()
+    scheme, blank, rest = text.partition(" ")
+    if not blank:
+        # A scheme with nothing after it, as SDKs send it when the key is empty, presents nothing.
+        return () if not text or scheme.lower() in ("bearer", "token", "basic") else (text,)
+    if scheme.lower() == "basic":
+        return _basic(rest.strip())
+    if scheme.upper() == "AWS4-HMAC-SHA256":
+        return (_access_key(rest),)
+    return (rest.strip(),)
+
+
+def _access_key(parameters: str) -> str:
+    """The access key of a signed request; its own signature is made anew, so the rest says nothing."""
+    _, found, after = parameters.partition("Credential=")
+    return after.partition("/")[0] if found else parameters
+
+
+def header_slots(headers: Iterable[Header], names: frozenset[bytes] = KEY_HEADERS) -> list[Slot]:
+    """Every header of names a key can be in, in order; those that present nothing are left out."""
+    slots = [_slot(value) for name, value in headers if name.lower() in names]
+    return [slot for slot in slots if slot]
+
+
+def _target_slots(route: Route, target: bytes) -> list[Slot]:
+    """What the route's own place in the target presents. AmbiguousQueryError as key_slot says."""
+    accept = route.accept
+    if accept.mode == "url_path":
+        slot = _path_slot(route, accept, target)
+        return [] if slot is None else [(_key(target, slot),)]
+    if accept.mode == "query_param":
+        return [(value,) for value in key_slot.query_values(accept.query_param, target) if value]
+    return []
+
+
+class Slots:
+    """Where one request presents keys, looked up once for each route. target is canonical."""
+
+    __slots__ = ("_found", "headers", "target")
+
+    def __init__(self, headers: Sequence[Header], target: bytes) -> None:
+        self.headers = headers
+        self.target = target
+        self._found: dict[str, list[Slot]] = {}  # by service
+
+    def of(self, route: Route) -> list[Slot]:
+        """Every place in which a key is presented to route. AmbiguousQueryError as key_slot says."""
+        found = self._found.get(route.service)
+        if found is None:
+            found = [*_target_slots(route, self.target), *header_slots(self.headers, route.key_headers)]
+            self._found[route.service] = found
+        return found
+
+
+def _path_slot(route: Route, side: Inject, target: bytes) -> key_slot.PathSlot | None:
+    """The pattern is about what stands below the base path."""
+    return key_slot.find_in_path(side.path_pattern, target, len(route.origin.base_path))
+
+
+def _key(target: bytes, slot: key_slot.PathSlot) -> str:
+    return unquote(target[slot.start : slot.end].decode("ascii", "replace"))
+
+
+def _patterns(routes: Iterable[Route]) -> set[str]:
+    return {side.path_pattern for route in routes for side in (route.accept, route.inject)} - {""}
+
+
+def _target_texts(target: bytes, routes: RouteTable) -> list[str]:
+    """Every part of a target that could be a phantom, wherever it was put."""
+    if b"%" not in target and not any(phantom.appears_in(target) for phantom in routes.phantoms):
+        return []  # not even a part of it is one
+    path, _, query = target.decode("ascii", "replace").partition("?")
+    texts = [unquote(segment) for segment in path.split("/")]
+    for pattern in _patterns(routes.routes):
+        texts += [_key(target, slot) for slot in key_slot.all_in_path(pattern, target)]
+    # A semicolon separates parameters too, for some servers (HTML 4.01 appendix B.2.2).
+    for name, _, value in (pair.partition("=") for pair in re.split("[&;]", query)):
+        texts += [unquote_plus(name), unquote_plus(value)]
+    return [text for text in texts if text]
+
+
+def without_phantoms(recorded: str, routes: RouteTable, session_token: Phantom) -> str:
+    """recorded, the path of a refused request, without what holds a phantom or the session token."""
+    target = recorded.encode("ascii", "backslashreplace")
+    for pattern in _patterns(routes.routes):
+        for slot in reversed(key_slot.all_in_path(pattern, target)):
+            if routes.owner_of(_key(target, slot)) is not None:
+                target = key_slot.fill_path(target, slot, key_slot.PLACEHOLDER)
+    parts = re.split("([/?&;=])", target.decode("ascii"))
+    placeholder = key_slot.PLACEHOLDER.decode("ascii")
+    secrets = [session_token, *(route.phantom for route in routes.routes if route.phantom is not None)]
+    for index, part in enumerate(parts):
+        text = unquote_plus(part)
+        # Those of logins are told by their mark: a later run would redeem them still.
+        if MARK.search(text) or any(secret.appears_in(text.encode()) for secret in secrets):
+            parts[index] = placeholder
+    return "".join(parts)
+
+
+def without_path_keys(routes: Iterable[Route], target: bytes) -> bytes:
+    """target for the record: whatever stands where a route has its key in the path is not shown.
+
+    target need not be canonical, and with or without the base path.
+    """
+    for pattern in _patterns(routes):
+        for slot in reversed(key_slot.all_in_path(pattern, target)):
+            target = key_slot.fill_path(target, slot, key_slot.PLACEHOLDER)
+    return target
+
+
+def _foreign(texts: Iterable[str], routes: RouteTable, own: Route | None) -> Route | None:
+    """The other route whose phantom is among texts. All are compared."""
+    owners = [routes.owner_of(text) for text in texts if text]
+    others = [owner for owner in owners if owner is not None and owner is not own]
+    return others[0] if others else None
+
+
+def _failed(status: int, error: str, host: str, hint: str) -> Refusal:
+    return Refusal(status, error, host, "phantom", None, hint, category="authentication_failed")
+
+
+def check(route: Route, presented: Slots, routes: RouteTable) -> Presented | Refusal:
+    """Whether the phantom of route, and no other key, is presented.
+
+    The same phantom in several slots is one key. A second value beside it, the phantom of another
+    service, or a key of the child's own is refused: which one was meant is not for the proxy to guess.
+    """
+    phantom = route.phantom
+    host = route.origin.host
+    if phantom is None:
+        return _failed(401, f"no phantom exists for {route.service!r}", host, "check the credential")
+    try:
+        slots = presented.of(route)
+        neutral = _neutral(route, presented.target)
+    except key_slot.AmbiguousQueryError as fault:
+        return Refusal(400, str(fault), host)
+    strays = _target_texts(neutral, routes)
+    other = _foreign((*(text for slot in slots for text in slot), *strays), routes, route)
+    if other is not None:
+        return wrong_host(other, repr(route.service), host)
+    is_astray = _matches_any(phantom, strays)
+    if not slots:
+        return _misplaced(route) if is_astray else missing(route)
+    if is_astray:
+        error = "a phantom was sent in the path or the query string, where this route has no key"
+        return _failed(403, error, host, "send it in a header")
+    own = [_matches_any(phantom, slot) for slot in slots]
+    if not any(own):
+        error = f"the key that was sent is not the phantom of {route.service!r}"
+        return _failed(401, error, host, _hint(route))
+    if not all(own):
+        return _failed(403, "a second key was sent beside the phantom", host, "send one key per request")
+    if route.inject.mode == "url_path" and _path_slot(route, route.inject, neutral) is None:
+        error = f"the path has no place for the key: it must hold {route.inject.path_pattern}"
+        return Refusal(400, error, host, "path_pattern")
+    return Presented(neutral, _MECHANISMS.get(route.accept.mode, "phantom_header"))
+
+
+_MECHANISMS: dict[str, Mechanism] = {"url_path": "phantom_path", "query_param": "phantom_query"}
+
+
+def _neutral(route: Route, target: bytes) -> bytes:
+    """target without the phantom, and with a placeholder in the path where the credential will stand."""
+    accept, inject = route.accept, route.inject
+    injects_in_path = inject.mode == "url_path"
+    if accept.mode == "url_path" and not (injects_in_path and accept.path_pattern == inject.path_pattern):
+        slot = _path_slot(route, accept, target)
+        target = target if slot is None else key_slot.cut_from_path(target, slot)
+    for side in (accept, inject):
+        if side.mode == "query_param":
+            target = key_slot.without_query(side.query_param, target)
+    if injects_in_path:
+        slot = _path_slot(route, inject, target)
+        target = target if slot is None else key_slot.fill_path(target, slot, key_slot.PLACEHOLDER)
+    return target
+
+
+def owners(candidates: Sequence[Route], presented: Slots, routes: RouteTable) -> tuple[list[Route], bool]:
+    """Whose phantoms a request on the candidates' host presents, and whether it presents any key at all."""
+    texts: list[str] = []
+    for route in candidates:
+        try:
+            texts += [text for slot in presented.of(route) for text in slot]
+        except key_slot.AmbiguousQueryError:
+            return [], True
+    found = [routes.owner_of(text) for text in texts]
+    present = [route for route in candidates if any(route is owner for owner in found)]
+    return present, bool(texts)
+
+
+def missing(route: Route) -> Refusal:
+    return _failed(401, f"the phantom of {route.service!r} is missing", route.origin.host, _hint(route))
+
+
+def _misplaced(route: Route) -> Refusal:
+    error = f"the phantom of {route.service!r} is in no place for a key"
+    # What names an http host itself passes without a credential: plain http is not intercepted.
+    to = f"to the URL in {route.base_url_variable}, " if route.origin.scheme == "http" else ""
+    hint = f"send it {to}where the service's own clients send their key"
+    return _failed(401, error, route.origin.host, hint)
+
+
+def wrong_host(owner: Route, sent_to: str, host: str) -> Refusal:
+    hint = f"send it to the URL in {owner.base_url_variable or owner.service}"
+    refusal = _failed(403, f"the phantom of {owner.service!r} was sent to {sent_to}", host, hint)
+    return refusal._replace(freezes=owner.service)
+
+
+def _matches_any(phantom: Phantom, texts: Sequence[str]) -> bool:
+    matches = [phantom.matches(text) for text in texts if text]  # all of them, whichever it is
+    return any(matches)
+
+
+def _hint(route: Route) -> str:
+    if route.login is not None:
+        return "log in inside the sandbox, and send what the login gave"
+    return f"use the key that the variables of {route.service!r} hold inside the sandbox"
+
+
+def check_elsewhere(
+    headers: Sequence[Header],
+    target: bytes,
+    host: str,
+    routes: RouteTable,
+    session_token: Phantom,
+    here: Sequence[Route] = (),
+) -> Refusal | None:
+    """For a request that leaves without a credential: the refusal when it carries any phantom.
+
+    here: the routes of that very host, whose phantoms have only been put in a wrong place.
+    """
+    texts = [text for slot in header_slots(headers) for text in slot]
+    texts += [value.decode("latin-1") for name, value in headers if name.lower() != b"proxy-authorization"]
+    texts += _target_texts(target, routes)
+    owner = _foreign(texts, routes, None)
+    if owner is not None and any(owner is route for route in here):
+        return _misplaced(owner)
+    if owner is not None:
+        return wrong_host(owner, host, host)
+    if _matches_any(session_token, texts):
+        return _failed(403, f"the proxy's session token was sent to {host}", host, "it is for the proxy only")
+    return None
+
+
+def left_over(
+    request: Outgoing, host: str, routes: RouteTable, session_token: Phantom, here: Sequence[Route]
+) -> Refusal | None:
+    """The refusal when what is about to leave still holds a phantom, be it within another text.
+
+    here: the routes of that very host, whose phantoms have only been put in a wrong place.
+    """
+    text = b"\n".join([request.target, *chain.from_iterable(request.headers)])
+    for route in routes.routes:
+        if route.phantom is not None and route.phantom.appears_in(text):
+            return _misplaced(route) if any(route is own for own in here) else wrong_host(route, host, host)
+    if session_token.appears_in(text):
+        return _failed(403, f"the proxy's session token was sent to {host}", host, "it is for the proxy only")
+    return None
+
+
+def proxy_authorised(headers: Iterable[Header], session_token: Phantom) -> bool:
+    """Whether exactly one Proxy-Authorization field holds the session token, as Basic password or Bearer."""
+    values = [value for name, value in headers if name.lower() == b"proxy-authorization"]
+    if len(values) != 1:
+        return False
+    scheme, _, rest = values[0].decode("latin-1").partition(" ")
+    match scheme.lower():
+        case "bearer":
+            return session_token.matches(rest.strip())
+        case "basic":
+            try:
+                user_and_password = b64decode(rest.strip(), validate=True).decode("utf-8")
+            except (Base64Error, ValueError):
+                return False
+            return session_token.matches(user_and_password.partition(":")[2])
+        case _:
+            return False

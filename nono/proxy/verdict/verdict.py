@@ -1,0 +1,116 @@
+"""What can become of a request: forwarded, tunnelled, intercepted or refused, and what is recorded of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from nono.credentials.values.credential import Header, Outgoing, RequestFacts
+from nono.named_tuple import NamedTuple
+from nono.policy.endpoints.policy import EndpointVerdict
+from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
+from nono.proxy.http.refusal import Refusal
+from nono.proxy.verdict.host_policy import HostPolicy
+from nono.proxy.verdict.login_table import LoginEndpoint
+from nono.proxy.verdict.rewrite import RequestWriter
+from nono.proxy.verdict.routes import Origin, Route
+
+Mode = Literal["connect", "connect_intercept", "reverse", "external"]
+Mechanism = Literal["proxy_authorization", "phantom_header", "phantom_path", "phantom_query"]
+
+
+class Entry(NamedTuple):
+    """What the audit log will say about a request, apart from the decision."""
+
+    mode: Mode
+    target: str  # the host, or on the reverse path the service
+    port: int
+    method: str
+    path: str | None = None  # without the values of its query
+    route_id: str | None = None
+    upstream: str | None = None
+    mechanism: Mechanism | None = None
+    credential_active: bool | None = None
+    injection_mode: str | None = None
+    endpoint_rule: str | None = None
+
+
+class Refused(NamedTuple):
+    entry: Entry
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Send request, then the body, to origin: once approved, with the route's credential written in."""
+
+    entry: Entry
+    origin: Origin
+    request: Outgoing = field(repr=False)
+    hosts: HostPolicy  # vets the addresses
+    route: Route | None = None  # None: no credential goes along
+    trusted: TlsIdentity = NO_IDENTITY  # without a route: whom the host's own routes trust, as nobody
+    approval: EndpointVerdict | None = None  # a person has to agree first
+    websocket_key: bytes | None = None  # the client asks for a WebSocket (RFC 6455 section 4.1)
+    presented: tuple[Header, ...] = field(default=(), repr=False)  # the fields that hold a login's phantom
+    writer: RequestWriter = field(init=False, repr=False, compare=False)
+    facts: RequestFacts = field(init=False, repr=False, compare=False)  # what a credential may depend on
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "writer", RequestWriter(self.request))
+        facts = RequestFacts(
+            self.origin.host,
+            self.origin.port,
+            self.entry.method,
+            self.request.target.decode("ascii"),
+            self.entry.route_id or self.origin.host,
+            self.presented,
+        )
+        object.__setattr__(self, "facts", facts)
+
+    @property
+    def credentialed(self) -> bool:
+        return self.route is not None
+
+    @property
+    def tls(self) -> TlsIdentity:
+        return self.trusted if self.route is None else self.route.tls
+
+
+class Capture(NamedTuple):
+    """As forward says, but the whole answer is searched for tokens of a login before any of it goes on."""
+
+    forward: Forward
+    at: LoginEndpoint | None  # None: another path on the host of a token endpoint
+
+
+class Tunnel(NamedTuple):
+    """Connect to host:port once its addresses have been vetted, and pass TLS for that host through."""
+
+    entry: Entry
+    host: str
+    port: int
+    hosts: HostPolicy  # vets the addresses
+    raw: bool  # anything may be spoken, because the profile names this host:port as raw
+
+
+class Intercept(NamedTuple):
+    """End the client's TLS here, and judge each request inside."""
+
+    entry: Entry
+    inside: Inside
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """The host of the CONNECT that a request came through."""
+
+    host: str  # canonical
+    port: int
+    authority: bytes = field(init=False)  # as the Host field of a request inside writes it
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "authority", Origin("https", self.host, self.port).authority)
+
+
+Verdict = Forward | Capture | Tunnel | Intercept | Refused

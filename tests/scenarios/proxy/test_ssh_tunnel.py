@@ -1,0 +1,123 @@
+"""SSH in a CONNECT tunnel: on its port, and by its first line alone."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nono.proxy.handshake import ssh_identification
+from nono.proxy.http.upstream_proxy import Chain, Via
+from support.connect_proxy import ESTABLISHED, connect_proxy
+from support.proxy_thread import TOKEN, Client, proxy
+
+HOST = "git.test"
+OPENSSH = b"SSH-2.0-OpenSSH_10.0p2 Debian-7\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begun", "verdict"),
+    [
+        pytest.param(OPENSSH, "ssh", id="OpenSSH"),
+        pytest.param(b"SSH-2.0-libssh2_1.11.1\r\nmore", "ssh", id="libssh2, and what follows"),
+        pytest.param(b"SSH-2.0-paramiko_3.5\n", "ssh", id="line feed alone"),
+        pytest.param(b"", "more", id="nothing"),
+        pytest.param(b"SSH-2", "more", id="its beginning"),
+        pytest.param(OPENSSH[:-1], "more", id="without its end"),
+        pytest.param(b"SSH-1.5-x\r\n", "other", id="version 1"),
+        pytest.param(b"SSH-1.99-x\r\n", "other", id="either version"),
+        pytest.param(b"SSH-2.0-\r\n", "other", id="no software"),
+        pytest.param(b"ssh-2.0-x\r\n", "other", id="lower case"),
+        pytest.param(b"hello\r\nSSH-2.0-x\r\n", "other", id="a line before it, which only a server sends"),
+        pytest.param(b"SSH-2.0-x\0\r\n", "other", id="NUL"),
+        pytest.param(b"SSH-2.0-x\ry\r\n", "other", id="carriage return"),
+        pytest.param(b"SSH-2.0-\xff\r\n", "other", id="not ASCII"),
+        pytest.param(b"SSH-2.0-" + b"x" * 250, "other", id="no end in sight"),
+        pytest.param(b"SSH-2.0-" + b"x" * 250 + b"\r\n", "other", id="too long"),
+        pytest.param(b"GET / HTTP/1.1\r\n", "other", id="HTTP"),
+        pytest.param(b"\x16\x03\x01", "other", id="TLS"),
+    ],
+)
+def test_the_first_line_decides(begun: bytes, verdict: str) -> None:
+    assert ssh_identification.parse(begun) == verdict
+
+
+@given(st.binary(max_size=300))
+def test_what_is_more_now_was_never_decided_before(begun: bytes) -> None:
+    verdicts = [ssh_identification.parse(begun[:end]) for end in range(len(begun) + 1)]
+    decided = [verdict for verdict in verdicts if verdict != "more"]
+    assert "more" not in verdicts[len(verdicts) - len(decided) :]
+    assert len(set(decided)) <= 1
+
+
+def tunnel(client: Client, port: int) -> None:
+    client.send(
+        b"CONNECT %b:%d HTTP/1.1\r\nHost: %b:%d\r\nProxy-Authorization: Bearer %b\r\n\r\n"
+        % (HOST.encode(), port, HOST.encode(), port, TOKEN.encode())
+    )
+    assert client.head()[0] == 200
+
+
+def greet(client: socket.socket, target: str) -> bool:
+    """As a server of SSH: the first word is its own."""
+    client.sendall(ESTABLISHED + b"SSH-2.0-server\r\n")
+    heard = client.recv(4096)
+    client.sendall(b"heard " + heard)
+    return False
+
+
+def test_ssh_passes_on_its_port_once_the_client_has_said_so() -> None:
+    with (
+        connect_proxy(answer=greet) as behind,
+        proxy(chain=Chain(Via("127.0.0.1", behind.port))) as ours,
+        Client(ours.port) as client,
+    ):
+        tunnel(client, 22)
+        client.send(OPENSSH[:5])
+        client.send(OPENSSH[5:])
+        assert client.read_until(b"\n") == b"SSH-2.0-server\r\n"
+        assert client.read_until(b"\n") == b"heard " + OPENSSH
+        assert ours.recording.network[-1]["reason"] == "SSH is spoken"
+
+
+@pytest.mark.parametrize(
+    ("port", "first"),
+    [
+        pytest.param(22, b"GET / HTTP/1.1\r\nHost: other.test\r\n\r\n", id="HTTP on the port of SSH"),
+        pytest.param(22, b"SSH-1.5-old\r\n", id="an older version"),
+        pytest.param(443, OPENSSH, id="SSH on the port of TLS"),
+        pytest.param(2222, OPENSSH, id="SSH on another port"),
+    ],
+)
+def test_anything_else_ends_the_tunnel_before_a_byte_of_it_has_left(port: int, first: bytes) -> None:
+    heard: list[bytes] = []
+
+    def listen(client: socket.socket, target: str) -> bool:
+        client.sendall(ESTABLISHED)
+        heard.append(client.recv(4096))
+        return False
+
+    with (
+        connect_proxy(answer=listen) as behind,
+        proxy(chain=Chain(Via("127.0.0.1", behind.port))) as ours,
+        Client(ours.port) as client,
+    ):
+        tunnel(client, port)
+        client.send(first)
+        client.rest()
+        assert ours.recording.decisions()[-1] == ("deny", "host_denied")
+    assert b"".join(heard) == b""
+
+
+def test_a_spoken_ssh_that_cannot_be_recorded_does_not_pass() -> None:
+    with (
+        connect_proxy(answer=greet) as behind,
+        proxy(chain=Chain(Via("127.0.0.1", behind.port))) as ours,
+        Client(ours.port) as client,
+    ):
+        tunnel(client, 22)
+        ours.recording.failing = True
+        client.send(OPENSSH)
+        assert b"SSH-2.0-server" not in client.rest()

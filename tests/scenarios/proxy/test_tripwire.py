@@ -1,0 +1,285 @@
+"""A real secret that an upstream sends back: the client never reads it, and it is not used again."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import cast
+
+import brotli
+import pytest
+
+from nono.credentials.static import StaticCredential
+from nono.credentials.values.credential import Outgoing
+from nono.credentials.values.injection import injection_of
+from nono.credentials.values.tripwire import leak_watcher
+from nono.policy.schema.route_rules import Inject
+from nono.proxy.exchange.client_side import ClientSide
+from nono.proxy.exchange.inspection import Inspection
+from nono.proxy.exchange.relay import Relay
+from nono.proxy.http.message import request_head, response_head
+from nono.proxy.verdict.verdict import Entry, Forward
+from nono.secret import Secret
+from support.http_upstream import HttpUpstream, Received, upstream
+from support.proxy_thread import PHANTOM, Client, Hosts, ProxyUnderTest, a_route, proxy
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+KEY = "sk-canary-8Zq2LmT5vWx7Yb1Nc4Kd"
+GET = b"GET /alpha/x HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer " + PHANTOM.encode() + b"\r\n\r\n"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+
+
+def credential() -> StaticCredential:
+    return StaticCredential(injection_of(Inject(), Secret(KEY)), leak_watcher([Secret(KEY)]))
+
+
+@dataclass
+class Stage:
+    server: HttpUpstream
+    proxy: ProxyUnderTest
+    client: Client
+    alarms: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def stage(handler: Callable[[Received], None], *, watched: bool = True) -> Iterator[Stage]:
+    alarms: list[str] = []
+    with (
+        upstream(handler) as server,
+        proxy(a_route(server.port, credential=credential(), watched=watched), alarm=alarms.append) as p,
+        Client(p.port) as client,
+    ):
+        yield Stage(server, p, client, alarms)
+
+
+def chunks(*pieces: bytes) -> bytes:
+    return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+
+
+ECHO = b'{"you sent": "' + KEY.encode() + b'"}'
+MASKED = b'{"you sent": "' + b"*" * len(KEY) + b'"}'
+CODED = {
+    "plain": (b"", ECHO),
+    "gzip": (b"gzip", gzip.compress(ECHO)),
+    "deflate": (b"deflate", zlib.compress(ECHO)),
+    "br": (b"br", brotli.compress(ECHO)),
+    "zstd": (b"zstd", zstd.compress(ECHO)),
+}
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize(("coding", "body"), CODED.values(), ids=CODED)
+def test_a_secret_in_a_body_is_masked_and_its_credential_is_frozen(
+    coding: bytes, body: bytes, framing: str
+) -> None:
+    def handler(request: Received) -> None:
+        head = b"HTTP/1.1 200 OK\r\n" + (b"Content-Encoding: " + coding + b"\r\n" if coding else b"")
+        if framing == "length":
+            request.connection.send(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        else:
+            pieces = [body[at : at + 1] for at in range(len(body))]
+            request.connection.send(head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks(*pieces))
+
+    with stage(handler) as s:
+        s.client.send(GET)
+        response = s.client.response()
+        assert response.body == MASKED
+        assert response.value("content-encoding") is None
+        s.client.send(GET)
+        refused = s.client.response()
+        assert refused.status == 403
+        assert b"frozen" in refused.body
+        assert len(s.server.requests) == 1
+        assert [event["type"] for event in s.proxy.recording.events] == [
+            "network",
+            "credential_frozen",
+            "network",
+        ]
+        assert s.alarms == [
+            "the credential of 'alpha' is frozen for the rest of this run: 127.0.0.1 sent the real secret "
+            "back in a response body"
+        ]
+
+
+def test_a_clean_response_passes_as_it_came_and_freezes_nothing() -> None:
+    def handler(request: Received) -> None:
+        request.connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Near: sk-canary\r\n\r\nhello")
+
+    with stage(handler) as s:
+        for _ in range(2):
+            s.client.send(GET)
+            response = s.client.response()
+            assert (response.status, response.body) == (200, b"hello")
+            assert response.value("x-near") == "sk-canary"
+            assert response.value("content-length") == "5"
+        assert not s.alarms
+
+
+SPELLED = {
+    "base64": base64.b64encode(b"token=" + KEY.encode()),
+    "percent": b"".join(b"%%%02x" % octet for octet in KEY.encode()),
+    "hex": KEY.encode().hex().encode(),
+}
+
+
+@pytest.mark.parametrize("spelled", SPELLED.values(), ids=SPELLED)
+def test_a_secret_in_another_spelling_is_found_across_every_cut(spelled: bytes) -> None:
+    body = b"<" + spelled + b">"
+    cuts = [0, len(body) // 3, len(body) // 2, len(body)]
+
+    def handler(request: Received) -> None:
+        pieces = [body[start:end] for start, end in pairwise(cuts)]
+        request.connection.send(CHUNKED + b"\r\n" + chunks(*pieces))
+
+    with stage(handler) as s:
+        s.client.send(GET)
+        assert spelled[-12:] not in s.client.response().body
+        assert len(s.alarms) == 1
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"302 Found", b"401 Unauthorized"])
+def test_a_secret_in_a_response_header_is_masked(status: bytes) -> None:
+    def handler(request: Received) -> None:
+        location = b"Location: https://elsewhere.test/?key=" + KEY.encode()
+        request.connection.send(b"HTTP/1.1 " + status + b"\r\n" + location + b"\r\nContent-Length: 0\r\n\r\n")
+
+    with stage(handler) as s:
+        s.client.send(GET)
+        assert s.client.response().value("location") == "https://elsewhere.test/?key=" + "*" * len(KEY)
+        s.client.send(GET)
+        assert s.client.response().status == 403
+
+
+def test_a_secret_in_an_interim_response_or_a_trailer_is_masked() -> None:
+    def handler(request: Received) -> None:
+        request.connection.send(b"HTTP/1.1 103 Early Hints\r\nLink: </" + KEY.encode() + b">\r\n\r\n")
+        request.connection.send(CHUNKED + b"\r\n2\r\nok\r\n0\r\nX-Trace: " + KEY.encode() + b"\r\n\r\n")
+
+    with stage(handler) as s:
+        s.client.send(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        received = b""
+        while piece := s.client.receive():
+            received += piece
+        assert received.count(b"*" * len(KEY)) == 2
+        assert KEY.encode() not in received
+        assert len(s.alarms) == 1
+
+
+def test_a_body_that_cannot_be_searched_is_not_relayed() -> None:
+    def handler(request: Received) -> None:
+        coded = gzip.compress(brotli.compress(ECHO))
+        fields = b"Content-Encoding: br, gzip\r\nContent-Length: %d\r\n\r\n" % len(coded)
+        request.connection.send(b"HTTP/1.1 200 OK\r\n" + fields + coded)
+
+    with stage(handler) as s:
+        s.client.send(GET)
+        response = s.client.response()
+        assert response.status == 502
+        assert b"content coding" in response.body
+
+
+def test_a_coded_body_that_breaks_off_breaks_the_response_off() -> None:
+    def handler(request: Received) -> None:
+        cut = gzip.compress(b"a" * 100_000)[:-9]
+        fields = b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(cut)
+        request.connection.send(b"HTTP/1.1 200 OK\r\n" + fields + cut)
+
+    with stage(handler) as s:
+        s.client.send(GET)
+        received = b""
+        while piece := s.client.receive():
+            received += piece
+        assert not received.endswith(b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("accepts", "sent"),
+    [
+        (b"gzip, br", b"gzip, br"),
+        (b"gzip;q=0.5, compress", b"gzip;q=0.5"),
+        (b"compress", b"identity"),
+        (None, b"identity"),
+    ],
+    ids=["known", "weight kept", "unknown", "none"],
+)
+def test_only_codings_that_can_be_undone_are_asked_for(accepts: bytes | None, sent: bytes) -> None:
+    with stage(lambda request: request.connection.respond()) as s:
+        field_line = b"" if accepts is None else b"Accept-Encoding: " + accepts + b"\r\n"
+        s.client.send(GET[:-2] + field_line + b"\r\n")
+        s.client.response()
+        assert s.server.requests[0].values(b"accept-encoding") == [sent]
+
+
+def test_a_route_without_the_tripwire_relays_what_it_gets() -> None:
+    def handler(request: Received) -> None:
+        request.connection.respond(body=ECHO)
+
+    with stage(handler, watched=False) as s:
+        for _ in range(2):
+            s.client.send(GET)
+            assert s.client.response().body == ECHO
+        assert s.server.requests[0].value(b"accept-encoding") is None
+
+
+def test_a_phantom_at_another_service_freezes_its_own_credential_only() -> None:
+    other = "sk-phantom-of-beta"
+    with upstream() as server:
+        routes = (a_route(server.port), a_route(server.port, service="beta", phantom=other))
+        with proxy(*routes) as p, Client(p.port) as client:
+            client.send(GET.replace(PHANTOM.encode(), other.encode()))
+            assert client.response().status == 403
+            client.send(GET)
+            assert client.response().status == 200
+            client.send(GET.replace(b"/alpha", b"/beta").replace(PHANTOM.encode(), other.encode()))
+            assert client.response().status == 403
+            assert len(server.requests) == 1
+
+
+class Reader:
+    """A client's connection that stops reading after each piece; what a response needs of a ClientSide."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.relay: Relay | None = None
+
+    def send(self, piece: bytes) -> None:
+        self.pieces.append(piece)
+
+    def flush(self) -> None:
+        assert self.relay is not None
+        self.relay.pause(True)
+
+
+def test_a_body_that_expands_waits_for_its_reader() -> None:
+    bomb = gzip.compress(bytes(16 * 1024 * 1024))
+    fields = [(b"Content-Encoding", b"gzip"), (b"Content-Length", b"%d" % len(bomb))]
+    request = request_head(b"GET", b"/", "1.1", [(b"Host", b"api.test")])
+    route = a_route(1, credential=credential())
+    outgoing = Outgoing(b"GET", b"/", b"api.test", [])
+    verdict = Forward(Entry("reverse", "alpha", 1, "GET"), route.origin, outgoing, Hosts(), route)
+    reader, ended = Reader(), list[bool]()
+    inspection = Inspection(verdict, None, on_leak=print, on_usage=print)
+    inspection.arm()
+    client = cast(ClientSide, reader)
+    relay = reader.relay = Relay(client, request, inspection, lambda: ended.append(True), pytest.fail)
+    relay.start(response_head(200, b"OK", "1.1", fields, to_method=b"GET"), closes=False, credentialed=True)
+    relay.body(bomb)
+    relay.end(())
+    steps = 0
+    while not ended:
+        assert relay.is_behind
+        assert sum(map(len, reader.pieces)) <= 512 * 1024
+        reader.pieces.clear()
+        relay.pause(False)
+        steps += 1
+    assert steps > 32

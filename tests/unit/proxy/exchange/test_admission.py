@@ -1,0 +1,779 @@
+"""What must be had before a request is sent: approval, its turn, its credential, and all of its body."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+
+from nono.approval.backends import Backends
+from nono.approval.broker import desk
+from nono.approval.request import Answer, EndpointRequest, Question, Request
+from nono.audit.event import Event
+from nono.credentials.values.credential import Injected, Injection, LeakWatcher, Outgoing, RequestFacts
+from nono.credentials.values.errors import CredentialUnavailable
+from nono.errors import CredentialError
+from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
+from nono.policy.schema.route_rules import RateLimit
+from nono.policy.services.approval import TERMINAL, Approval
+from nono.proxy.exchange.admission import MAX_REASONS_TOLD
+from nono.proxy.exchange.attempt import MAX_HELD_BYTES
+from support.http_upstream import Received, upstream
+from support.interception import intercepting
+from support.proxy_thread import (
+    PHANTOM,
+    REAL_KEY,
+    TIMEOUT_S,
+    Client,
+    FakeCredential,
+    a_route,
+    proxy,
+    wait_until,
+)
+
+BEARER = b"Authorization: Bearer " + PHANTOM.encode() + b"\r\n"
+
+
+def get(path: str = "/alpha/v1", fields: bytes = BEARER, *, method: str = "GET") -> bytes:
+    return f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n".encode() + fields + b"\r\n"
+
+
+def post(body: bytes, fields: bytes = BEARER) -> bytes:
+    return get(fields=fields + b"Content-Length: %d\r\n" % len(body), method="POST") + body
+
+
+class Gate:
+    """Holds up what runs in the proxy's loop until a test opens it."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opened = asyncio.Event()
+        self.waiting = threading.Semaphore(0)
+        self.cancelled = threading.Event()
+
+    async def passed(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.waiting.release()
+        try:
+            await self._opened.wait()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+
+    def wait_for_somebody(self) -> None:
+        assert self.waiting.acquire(timeout=TIMEOUT_S)
+
+    def open(self) -> None:
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._opened.set)
+
+
+# -- the rate limit
+
+
+SCARCE = RateLimit(requests_per_minute=0.001, burst=2, max_delay_s=0.0)
+
+
+def test_beyond_the_burst_requests_are_answered_429_on_both_ways_together() -> None:
+    with upstream() as server:
+        limited = a_route(server.port, host="localhost", rate_limit=SCARCE)
+        free = a_route(server.port, service="beta", host="127.0.0.1", phantom="b")
+        with intercepting(limited, free) as p, Client(p.port) as client:
+            client.send(get())
+            assert client.response().status == 200
+            with p.inside("localhost", server.port) as inside:
+                request = get("/v1").replace(b"127.0.0.1", b"localhost:%d" % server.port)
+                inside.send(request)
+                assert inside.response().status == 200
+                inside.send(request)
+                assert inside.response().status == 429
+            client.send(get())
+            response = client.response()
+            assert response.status == 429
+            assert int(response.value("retry-after") or 0) > 0
+            assert json.loads(response.body)["rule"] == "rate_limit"
+            client.send(get("/beta/v1", b"X-Api-Key: b\r\n"))
+            assert client.response().status == 200
+    assert len(server.requests) == 3
+    assert [event["status"] for event in p.recording.network if event["decision"] == "deny"] == [429, 429]
+
+
+def test_requests_that_are_refused_anyway_take_no_turn() -> None:
+    rules = EndpointPolicy("deny", allow=(EndpointRule("GET", "/v1"),))
+    with (
+        upstream() as server,
+        proxy(a_route(server.port, rate_limit=SCARCE, endpoints=rules)) as p,
+        Client(p.port) as client,
+    ):
+        for _ in range(2):
+            client.send(get(fields=b""))
+            assert client.response().status == 401
+            client.send(get("/alpha/other"))
+            assert client.response().status == 403
+        for expected in (200, 200, 429):
+            client.send(get())
+            assert client.response().status == expected
+
+
+def test_a_request_that_may_wait_for_its_turn_waits() -> None:
+    limit = RateLimit(requests_per_minute=300, burst=1, max_delay_s=5)
+    with (
+        upstream() as server,
+        proxy(a_route(server.port, rate_limit=limit)) as p,
+        Client(p.port) as client,
+    ):
+        begin = time.monotonic()
+        for _ in range(3):
+            client.send(get())
+            assert client.response().status == 200
+        assert time.monotonic() - begin > 0.3  # two turns of 0.2 s
+
+
+def test_no_requests_per_minute_is_no_limit() -> None:
+    limit = RateLimit(requests_per_minute=0, burst=1)
+    with upstream() as server, proxy(a_route(server.port, rate_limit=limit)) as p, Client(p.port) as client:
+        for _ in range(20):
+            client.send(get())
+            assert client.response().status == 200
+
+
+def test_a_client_that_goes_away_while_it_waits_reaches_nothing() -> None:
+    limit = RateLimit(requests_per_minute=1, burst=1, max_delay_s=120)
+    with upstream() as server, proxy(a_route(server.port, rate_limit=limit)) as p:
+        with Client(p.port) as client:
+            client.send(get())
+            assert client.response().status == 200
+            client.send(get())
+        wait_until(lambda: p.running.client_connections == 0)
+        assert len(server.requests) == 1
+
+
+# -- approval
+
+GRANTED, DENIED = Answer("granted"), Answer("denied", "not today")
+
+
+def approving(timeout_s: float | None = None) -> EndpointPolicy:
+    rule = EndpointRule("POST", "/v1/pay", reason="it costs money", timeout_s=timeout_s)
+    return EndpointPolicy("deny", approve=(rule,), allow=(EndpointRule("GET", "/v1/**"),))
+
+
+@dataclass
+class Person:
+    """Answers what it is told to, and keeps what it was asked."""
+
+    answer: Callable[[], object]
+    asked: list[EndpointRequest] = field(default_factory=list)
+
+    async def __call__(self, request: Request, /) -> Answer:
+        assert isinstance(request, EndpointRequest)
+        self.asked.append(request)
+        return self.answer()  # type: ignore[return-value]  # anything may come back from a backend
+
+
+PAY = get("/alpha/v1/pay?order=1", BEARER + b"Content-Length: 2\r\n", method="POST") + b"ok"
+
+
+def test_a_request_that_is_granted_goes_and_each_one_is_asked_about() -> None:
+    person = Person(lambda: GRANTED)
+    with (
+        upstream() as server,
+        proxy(a_route(server.port, endpoints=approving()), approver=person) as p,
+        Client(p.port) as client,
+    ):
+        for _ in range(2):
+            client.send(PAY)
+            assert client.response().status == 200
+        client.send(get("/alpha/v1/free"))
+        assert client.response().status == 200
+    assert [request.method for request in server.requests] == [b"POST", b"POST", b"GET"]
+    assert server.requests[0].body == b"ok"
+    assert len(person.asked) == 2
+    asked = person.asked[0]
+    assert (asked.host, asked.method, asked.route) == ("127.0.0.1", "POST", "alpha")
+    assert "/v1/pay" in asked.path
+    assert "order=1" not in asked.path
+    assert asked.rule.reason == "it costs money"
+
+
+def test_inside_a_connect_the_same_rule_asks() -> None:
+    person = Person(lambda: DENIED)
+    with (
+        upstream() as server,
+        intercepting(a_route(server.port, host="localhost", endpoints=approving()), approver=person) as p,
+        p.inside("localhost", server.port) as client,
+    ):
+        request = PAY.replace(b"/alpha", b"").replace(b"127.0.0.1", b"localhost:%d" % server.port)
+        client.send(request)
+        assert client.response().status == 403
+        person.answer = lambda: GRANTED
+        client.send(request)
+        assert client.response().status == 200
+    assert len(server.requests) == 1
+
+
+def fail() -> object:
+    raise RuntimeError("the backend is broken")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(lambda: DENIED, id="denied"),
+        pytest.param(lambda: Answer("timeout"), id="too late"),
+        pytest.param(lambda: Answer("error"), id="failed"),
+        pytest.param(lambda: True, id="a truth"),
+        pytest.param(lambda: None, id="no answer"),
+        pytest.param(lambda: "yes", id="a word"),
+        pytest.param(lambda: 1, id="a number"),
+        pytest.param(fail, id="broken"),
+    ],
+)
+def test_whatever_is_not_a_yes_is_a_no(answer: Callable[[], object]) -> None:
+    with (
+        upstream() as server,
+        proxy(a_route(server.port, endpoints=approving()), approver=Person(answer)) as p,
+        Client(p.port) as client,
+    ):
+        client.send(PAY)
+        response = client.response()
+        assert response.status == 403
+        assert json.loads(response.body)["rule"] == "endpoint_policy.approve[POST /v1/pay]"
+        client.send(get("/alpha/v1/x"))
+        assert client.response().status == 200
+    assert [request.method for request in server.requests] == [b"GET"]
+    assert p.recording.decisions() == [("deny", "endpoint_policy"), ("allow", None)]
+
+
+def test_where_nobody_can_be_asked_the_answer_is_no() -> None:
+    with (
+        upstream() as server,
+        proxy(a_route(server.port, endpoints=approving())) as p,
+        Client(p.port) as client,
+    ):
+        client.send(PAY)
+        assert client.response().status == 403
+    assert server.connections == []
+
+
+def test_a_person_who_does_not_answer_in_time_has_said_no() -> None:
+    gate = Gate()
+    events: list[Event] = []
+
+    class Silent:
+        async def ask(self, question: Question, expires_s: float) -> Answer:
+            await gate.passed()
+            return GRANTED
+
+    async def asks(request: Request, /) -> Answer:
+        async with desk(Backends(Approval(), {TERMINAL: Silent()}), events.append, "") as approver:
+            return await approver(request)
+
+    with (
+        upstream() as server,
+        proxy(a_route(server.port, endpoints=approving(timeout_s=0.05)), approver=asks) as p,
+        Client(p.port) as client,
+    ):
+        client.send(PAY)
+        response = client.response()
+        assert response.status == 403
+        assert b"nobody has answered within 0.05 s" in response.body
+        assert gate.cancelled.is_set()
+    assert server.connections == []
+    decisions = [cast(Event, event["event"])["decision"] for event in events]
+    assert decisions == ["approve_requested", "approve_timeout"]
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["reverse", "inside"])
+def test_a_client_that_goes_away_takes_its_question_with_it(inside: bool) -> None:
+    gate = Gate()
+
+    async def hang(request: Request, /) -> Answer:
+        await gate.passed()
+        return GRANTED
+
+    with (
+        upstream() as server,
+        intercepting(a_route(server.port, host="localhost", endpoints=approving()), approver=hang) as p,
+    ):
+        request = PAY
+        if inside:
+            request = PAY.replace(b"/alpha", b"").replace(b"127.0.0.1", b"localhost:%d" % server.port)
+        with p.inside("localhost", server.port) if inside else Client(p.port) as client:
+            client.send(request)
+            gate.wait_for_somebody()
+        assert gate.cancelled.wait(TIMEOUT_S)
+        wait_until(lambda: p.running.client_connections == 0)
+        assert server.connections == []
+        assert not any(
+            event.get("path") == "/v1/pay" and event["decision"] == "allow" for event in p.recording.network
+        )
+
+
+def test_who_has_no_phantom_or_asks_for_a_denied_path_asks_nobody() -> None:
+    person = Person(lambda: GRANTED)
+    with (
+        upstream() as server,
+        proxy(a_route(server.port, endpoints=approving()), approver=person) as p,
+        Client(p.port) as client,
+    ):
+        client.send(PAY.replace(BEARER, b""))
+        assert client.response().status == 401
+        client.send(PAY.replace(b"/pay", b"/refund"))
+        assert client.response().status == 403
+    assert person.asked == []
+    assert server.connections == []
+
+
+def test_a_pending_question_does_not_hold_up_others() -> None:
+    gate = Gate()
+
+    async def later(request: Request, /) -> Answer:
+        await gate.passed()
+        return GRANTED
+
+    with (
+        upstream() as server,
+        proxy(a_route(server.port, endpoints=approving()), approver=later) as p,
+        Client(p.port) as client,
+        Client(p.port) as other,
+    ):
+        client.send(PAY)
+        gate.wait_for_somebody()
+        other.send(get("/alpha/v1/x"))
+        assert other.response().status == 200
+        gate.open()
+        assert client.response().status == 200
+    assert len(server.requests) == 2
+
+
+def test_the_proxy_ends_while_a_question_is_pending() -> None:
+    gate = Gate()
+
+    async def hang(request: Request, /) -> Answer:
+        await gate.passed()
+        return GRANTED
+
+    with upstream() as server:
+        route = a_route(server.port, endpoints=approving())
+        with proxy(route, approver=hang, close_grace_s=0.05) as p:
+            client = Client(p.port)
+            client.send(PAY)
+            gate.wait_for_somebody()
+        with client:
+            assert client.is_closed()
+        assert gate.cancelled.is_set()
+    assert server.connections == []
+
+
+# -- credentials that are not at hand
+
+
+@dataclass
+class SlowCredential:
+    """One that has to be fetched, and may fail."""
+
+    failure: Exception | None = None
+    gate: Gate | None = None
+    asked: list[RequestFacts] = field(default_factory=list)
+    refused: list[RequestFacts] = field(default_factory=list)
+
+    def at_hand(self, request: RequestFacts) -> Injection | None:
+        return None
+
+    async def acquire(self, request: RequestFacts) -> Injection:
+        self.asked.append(request)
+        if self.gate is not None:
+            await self.gate.passed()
+        if self.failure is not None:
+            raise self.failure
+        return FakeCredential()
+
+    def rejected(self, request: RequestFacts) -> None:
+        self.refused.append(request)
+
+    def watcher(self) -> LeakWatcher | None:
+        return None
+
+
+def test_a_credential_that_is_fetched_first_is_told_where_it_goes() -> None:
+    credential = SlowCredential()
+    with (
+        upstream() as server,
+        proxy(a_route(server.port, base_path="/base", credential=credential)) as p,
+        Client(p.port) as client,
+    ):
+        client.send(get("/alpha/v1?x=1"))
+        assert client.response().status == 200
+        client.send(get("/alpha/v1?x=1", b""))
+        assert client.response().status == 401
+    assert server.requests[0].values(b"authorization") == [b"Bearer " + REAL_KEY.encode()]
+    assert credential.asked == [RequestFacts("127.0.0.1", server.port, "GET", "/base/v1?x=1", "alpha")]
+    assert p.recording.decisions() == [("allow", None), ("deny", "authentication_failed")]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        CredentialUnavailable(f"no {REAL_KEY}", hint=REAL_KEY),
+        CredentialError(REAL_KEY),
+        OSError(REAL_KEY),
+        ValueError(REAL_KEY),
+        TimeoutError(REAL_KEY),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+def test_a_credential_that_cannot_be_fetched_answers_503_without_its_text(failure: Exception) -> None:
+    credential = SlowCredential(failure)
+    with (
+        upstream() as server,
+        proxy(a_route(server.port, credential=credential)) as p,
+        Client(p.port) as client,
+    ):
+        client.send(get())
+        response = client.response()
+        assert (response.status, response.value("retry-after")) == (503, "1")
+        assert REAL_KEY.encode() not in response.body
+        credential.failure = None
+        client.send(get())
+        assert client.response().status == 200
+    assert len(server.requests) == 1
+    assert p.recording.decisions() == [("deny", "managed_credential_unavailable"), ("allow", None)]
+    assert REAL_KEY not in json.dumps(p.recording.events)
+
+
+def test_the_person_is_told_each_reason_once_and_the_client_none() -> None:
+    told: list[str] = []
+    credential = SlowCredential()
+    reasons = ["idp.test answered 400", "idp.test answered 400", "idp.test\x1b[2J did not answer"]
+    with (
+        upstream() as server,
+        proxy(a_route(server.port, credential=credential), alarm=told.append) as p,
+        Client(p.port) as client,
+    ):
+        for reason in reasons:
+            credential.failure = CredentialUnavailable(reason, hint="look at client_id")
+            client.send(get())
+            response = client.response()
+            assert response.status == 503
+            assert b"idp.test" not in response.body
+            assert b"on its own standard error, unless it is --silent" in response.body
+        credential.failure = ValueError("whose words are not nono's")
+        client.send(get())
+        assert client.response().status == 503
+        credential.failure = None
+        client.send(get())
+        assert client.response().status == 200
+    assert told == [
+        "idp.test answered 400; requests to 'alpha' answer 503\n  hint: look at client_id",
+        "idp.test [2J did not answer; requests to 'alpha' answer 503\n  hint: look at client_id",
+    ]
+    refused = ("deny", "managed_credential_unavailable")
+    assert p.recording.decisions() == [refused] * 4 + [("allow", None)]
+
+
+def test_a_child_that_can_make_a_credential_fail_in_many_ways_does_not_fill_the_terminal() -> None:
+    told: list[str] = []
+    credential = SlowCredential()
+    with (
+        upstream() as server,
+        proxy(a_route(server.port, credential=credential), alarm=told.append) as p,
+        Client(p.port) as client,
+    ):
+        for number in range(20):
+            credential.failure = CredentialUnavailable(f"exit status {number}")
+            client.send(get())
+            assert client.response().status == 503
+    assert len(told) == MAX_REASONS_TOLD
+
+
+def test_a_bug_in_a_credential_ends_its_own_connection_only(caplog: pytest.LogCaptureFixture) -> None:
+    credential = SlowCredential(KeyError("a bug"))
+    with upstream() as server, proxy(a_route(server.port, credential=credential)) as p:
+        with Client(p.port) as client:
+            client.send(get())
+            assert client.is_closed()
+        credential.failure = None
+        with Client(p.port) as client:
+            client.send(get())
+            assert client.response().status == 200
+    assert "a connection of the proxy failed" in caplog.text
+
+
+def test_a_client_that_goes_away_ends_the_fetching_and_others_are_served_meanwhile() -> None:
+    gate = Gate()
+    with upstream() as server:
+        slow = a_route(server.port, credential=SlowCredential(gate=gate))
+        with proxy(slow, a_route(server.port, service="beta", phantom="b")) as p:
+            with Client(p.port) as client, Client(p.port) as other:
+                client.send(post(b"body"))
+                gate.wait_for_somebody()
+                other.send(get("/beta/v1", b"X-Api-Key: b\r\n"))
+                assert other.response().status == 200
+            assert gate.cancelled.wait(TIMEOUT_S)
+            wait_until(lambda: p.running.client_connections == 0)
+    assert len(server.requests) == 1
+
+
+def test_a_client_that_goes_away_as_the_credential_arrives_leaves_nothing_behind() -> None:
+    with upstream() as server:
+        for _ in range(10):
+            gate = Gate()
+            with proxy(a_route(server.port, credential=SlowCredential(gate=gate))) as p:
+                client = Client(p.port)
+                client.send(get())
+                gate.wait_for_somebody()
+                with p.standing_still():
+                    gate.open()
+                    client.transport.close()
+                wait_until(lambda: p.running.client_connections == 0)
+
+
+def test_the_body_waits_until_the_credential_is_there() -> None:
+    gate = Gate()
+    body = bytes(range(256)) * 4096
+    with (
+        upstream() as server,
+        proxy(a_route(server.port, credential=SlowCredential(gate=gate))) as p,
+        Client(p.port) as client,
+    ):
+        sender = threading.Thread(target=client.send, args=(post(body),))
+        sender.start()
+        gate.wait_for_somebody()
+        assert server.connections == []
+        gate.open()
+        assert client.response().status == 200
+        sender.join(TIMEOUT_S)
+    assert server.requests[0].body == body
+
+
+@pytest.mark.parametrize(("status", "told"), [(401, 1), (403, 0), (200, 0)])
+def test_a_credential_is_told_when_the_upstream_answers_401(status: int, told: int) -> None:
+    credential = SlowCredential()
+    with (
+        upstream(lambda request: request.connection.respond(status)) as server,
+        proxy(a_route(server.port, credential=credential)) as p,
+        Client(p.port) as client,
+    ):
+        client.send(get())
+        assert client.response().status == status
+    assert len(credential.refused) == told
+
+
+# -- injections that need the whole body
+
+
+@dataclass
+class Signing:
+    """Writes the length of the body it was shown, and keeps what it saw."""
+
+    seen: list[Outgoing] = field(default_factory=list)
+
+    needs_body = True
+    header_names = frozenset((b"x-signature", b"authorization"))
+
+    def inject(self, request: Outgoing) -> Injected:
+        assert request.body is not None
+        self.seen.append(request)
+        return Injected(request.target, [(b"X-Signature", b"%d" % len(request.body))])
+
+    def at_hand(self, request: RequestFacts) -> Injection | None:
+        return self
+
+    async def acquire(self, request: RequestFacts) -> Injection:
+        return self
+
+    def rejected(self, request: RequestFacts) -> None:
+        pass
+
+    def watcher(self) -> LeakWatcher | None:
+        return None
+
+
+def chunked(pieces: list[bytes]) -> bytes:
+    head = get(fields=BEARER + b"Transfer-Encoding: chunked\r\n", method="POST")
+    return head + b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("request_", "body"),
+    [
+        pytest.param(get(), b"", id="no body"),
+        pytest.param(post(b""), b"", id="an empty one"),
+        pytest.param(post(b"abc"), b"abc", id="with a length"),
+        pytest.param(chunked([b"ab", b"c"]), b"abc", id="in chunks"),
+        pytest.param(chunked([]), b"", id="no chunk"),
+        pytest.param(post(bytes(1 << 20)), bytes(1 << 20), id="a megabyte"),
+        pytest.param(chunked([b"x"] * 100_000), b"x" * 100_000, id="many small chunks"),
+    ],
+)
+def test_the_whole_body_is_shown_and_then_sent_with_its_length(request_: bytes, body: bytes) -> None:
+    signing = Signing()
+    with (
+        upstream() as server,
+        proxy(a_route(server.port, credential=signing)) as p,
+        Client(p.port) as client,
+    ):
+        for _ in range(2):
+            sender = threading.Thread(target=client.send, args=(request_,))
+            sender.start()
+            assert client.response().status == 200
+            sender.join(TIMEOUT_S)
+    assert [request.body for request in signing.seen] == [body, body]
+    for received in server.requests:
+        assert received.body == body
+        assert received.values(b"x-signature") == [b"%d" % len(body)]
+        if body:
+            assert received.values(b"content-length") == [b"%d" % len(body)]
+            assert received.values(b"transfer-encoding") == []
+        assert received.values(b"authorization") == []
+
+
+def send_quietly(client: Client, piece: bytes) -> threading.Thread:
+    """Sends in a thread; that nobody reads it to the end is no fault."""
+
+    def send() -> None:
+        with suppress(OSError):
+            client.send(piece)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    return thread
+
+
+def test_sixteen_mebibytes_are_held_and_one_byte_more_is_too_much() -> None:
+    signing = Signing()
+    with upstream() as server, proxy(a_route(server.port, credential=signing)) as p:
+        with Client(p.port) as client:
+            sender = send_quietly(client, post(bytes(MAX_HELD_BYTES)))
+            assert client.response().status == 200
+            sender.join(TIMEOUT_S)
+        with Client(p.port) as client:  # announced, and refused before a byte of it is sent
+            client.send(get(fields=BEARER + b"Content-Length: %d\r\n" % (MAX_HELD_BYTES + 1), method="POST"))
+            response = client.response()
+            assert (response.status, response.value("connection")) == (413, "close")
+        with Client(p.port) as client:
+            sender = send_quietly(client, chunked([bytes(1 << 20)] * 16 + [b"x"]))
+            response = client.response()
+            assert (response.status, response.value("connection")) == (413, "close")
+            sender.join(TIMEOUT_S)
+        wait_until(lambda: p.running.client_connections == 0)
+    assert len(server.requests) == 1
+    assert [event["status"] for event in p.recording.network if event["decision"] == "deny"] == [413, 413]
+
+
+def test_an_expectation_is_met_by_the_proxy_and_goes_no_further() -> None:
+    with (
+        upstream() as server,
+        proxy(a_route(server.port, credential=Signing())) as p,
+        Client(p.port) as client,
+    ):
+        client.send(get(fields=BEARER + b"Content-Length: 3\r\nExpect: 100-continue\r\n", method="POST"))
+        assert client.read_until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert server.connections == []
+        client.send(b"abc")
+        assert client.response().status == 200
+        client.send(
+            get(
+                fields=BEARER + b"Content-Length: %d\r\nExpect: 100-continue\r\n" % (MAX_HELD_BYTES + 1),
+                method="POST",
+            )
+        )
+        response = client.response()
+        assert (response.status, response.interim) == (413, [])
+    assert server.requests[0].values(b"expect") == []
+
+
+def test_a_body_that_breaks_off_is_never_signed() -> None:
+    signing = Signing()
+    with upstream() as server, proxy(a_route(server.port, credential=signing)) as p:
+        with Client(p.port) as client:
+            client.send(get(fields=BEARER + b"Content-Length: 5\r\n", method="POST") + b"ab")
+        wait_until(lambda: p.running.client_connections == 0)
+        with Client(p.port) as client:
+            client.send(get(fields=BEARER + b"Transfer-Encoding: chunked\r\n", method="POST") + b"zz\r\n")
+            assert client.response().status == 400
+    assert signing.seen == []
+    assert server.connections == []
+
+
+@pytest.mark.parametrize(("request_", "status"), [(get(), 200), (post(b"abc"), 502)], ids=["GET", "POST"])
+def test_only_a_request_that_may_be_done_twice_is_sent_again_over_a_new_connection(
+    request_: bytes, status: int
+) -> None:
+    def handler(request: Received) -> None:
+        request.read_body()
+        if request.connection.number == 0 and len(server.requests) == 2:
+            request.connection.reset()
+        else:
+            request.connection.respond()
+
+    with (
+        upstream(handler) as server,
+        proxy(a_route(server.port, credential=Signing())) as p,
+        Client(p.port) as client,
+    ):
+        client.send(get())
+        assert client.response().status == 200
+        client.send(request_)
+        assert client.response().status == status
+    assert server.requests[0].values(b"x-signature") == [b"0"]
+    assert len(server.requests) == (3 if status == 200 else 2)
+
+
+# -- a credential that is frozen
+
+
+def test_a_request_that_was_asked_about_before_the_freeze_gets_no_credential_after_it() -> None:
+    gate, told = Gate(), list[str]()
+
+    async def later(request: Request, /) -> Answer:
+        await gate.passed()
+        return GRANTED
+
+    with upstream() as server:
+        routes = (
+            a_route(server.port, endpoints=approving()),
+            a_route(server.port, service="beta", phantom="sk-phantom-of-beta"),
+        )
+        with (
+            proxy(*routes, approver=later, alarm=told.append) as p,
+            Client(p.port) as client,
+            Client(p.port) as traitor,
+        ):
+            client.send(PAY)
+            gate.wait_for_somebody()
+            for _ in range(2):
+                traitor.send(get("/beta/v1"))
+                assert traitor.response().status == 403
+            gate.open()
+            response = client.response()
+            assert (response.status, json.loads(response.body)["rule"]) == (403, "tripwire")
+            client.send(PAY)  # and nobody is asked any more
+            assert client.response().status == 403
+            traitor.send(get("/beta/v1", b"X-Api-Key: sk-phantom-of-beta\r\n"))
+            assert traitor.response().status == 200
+    assert len(server.requests) == 1
+    assert len(told) == 1
+    assert "alpha" in told[0]
+    assert not gate.waiting.acquire(blocking=False)
+
+
+def test_a_route_without_a_tripwire_refuses_the_request_and_goes_on() -> None:
+    with upstream() as server:
+        routes = (
+            a_route(server.port, watched=False),
+            a_route(server.port, service="beta", phantom="sk-phantom-of-beta"),
+        )
+        with proxy(*routes) as p, Client(p.port) as client:
+            client.send(get("/beta/v1"))
+            assert client.response().status == 403
+            client.send(get())
+            assert client.response().status == 200

@@ -1,0 +1,350 @@
+"""The order of every allowed request, which is the same in HTTP/1.1 and in HTTP/2."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+
+from nono.credentials.values.credential import Injected, LeakWatcher, Outgoing, RequestFacts
+from nono.credentials.values.errors import RequestUnfit
+from nono.credentials.values.tripwire import leak_watcher
+from nono.proxy.exchange.inspection import Inspection
+from nono.proxy.flows.recorder import FlowRecorder
+from nono.proxy.http.message import response_head
+from nono.proxy.verdict.verdict import Entry, Forward
+from nono.secret import Secret
+from support.five_ways import KEY, WITH_CREDENTIAL, FiveWays, Way, five_ways
+from support.h2_client import Http2Client
+from support.http_upstream import Received
+from support.proxy_thread import TIMEOUT_S, Client, FakeCredential, Hosts, a_route, wait_until
+
+SECRET = "sk-canary-8Zq2LmT5vWx7Yb1Nc4Kd"
+
+every_way = pytest.mark.parametrize("way", WITH_CREDENTIAL)
+
+
+@dataclass
+class Sender:
+    """One request on a connection of its own, sent piece by piece."""
+
+    client: Client | Http2Client
+    number: int = 0  # of its stream
+
+    def send(self, piece: bytes, *, end: bool = False) -> None:
+        """In HTTP/1.1 the announced length says where the end is."""
+        if isinstance(self.client, Http2Client):
+            self.client.send(self.number, piece, end=end)
+        else:
+            self.client.send(piece)
+
+    def answer(self) -> tuple[int, bytes]:
+        if isinstance(self.client, Http2Client):
+            answer = self.client.answer(self.number)
+            return answer.status, answer.body
+        response = self.client.response()
+        return response.status, response.body
+
+
+@contextmanager
+def begun(
+    ways: FiveWays, way: Way, method: str, *fields: tuple[str, str], warm: bool = False
+) -> Iterator[Sender]:
+    """A request whose head has been sent and nothing else; on HTTP/2 its stream is open.
+
+    warm: after a GET on the same connection, so that one to the upstream is at hand.
+    """
+    if way is Way.HTTP2:
+        with ways.http2() as http2:
+            if warm:
+                assert http2.get(fields=[KEY]).status == 200
+            yield Sender(http2, http2.request("/x", method=method, fields=[KEY, *fields], end=False))
+    else:
+        with ways.client(way) as client:
+            if warm:
+                client.send(ways.head(way) + b"\r\n")
+                assert client.response().status == 200
+            client.send(ways.head(way, method=method, fields=fields) + b"\r\n")
+            yield Sender(client)
+
+
+# -- a credential that does not fit
+
+
+class Unfit(FakeCredential):
+    """Cannot be written into the request."""
+
+    def __init__(self, failure: Exception) -> None:
+        super().__init__()
+        self.failure = failure
+
+    def inject(self, request: Outgoing) -> Injected:
+        raise self.failure
+
+
+@every_way
+@pytest.mark.parametrize(
+    ("failure", "status"),
+    [
+        (RequestUnfit("it is signed already"), 400),
+        (ValueError(SECRET), 503),
+        (OSError(SECRET), 503),
+    ],
+    ids=["unfit", "a fault of the credential", "a fault of its source"],
+)
+def test_a_request_that_cannot_carry_its_credential_is_refused_before_it_is_recorded_as_allowed(
+    way: Way, failure: Exception, status: int
+) -> None:
+    with five_ways(credential=Unfit(failure)) as ways:
+        answer = ways.ask(way)
+        assert answer.status == status
+        assert SECRET.encode() not in answer.body
+        assert ways.is_untouched
+        events = ways.proxy.recording.network
+        assert [event["decision"] for event in events if event["method"] == "GET"] == ["deny"]
+        assert SECRET not in json.dumps(events)
+
+
+# -- the tripwire
+
+
+@dataclass
+class Rotating(FakeCredential):
+    """Signs with the secret it had when it was asked for; it has many, and watches for the last one."""
+
+    needs_body: bool = True
+    secret: str = SECRET
+    acquired: threading.Event = field(default_factory=threading.Event)
+
+    def at_hand(self, request: RequestFacts) -> None:
+        return None
+
+    async def acquire(self, request: RequestFacts) -> FakeCredential:
+        self.acquired.set()
+        return FakeCredential(content=self.secret.encode(), needs_body=True)
+
+    def watcher(self) -> LeakWatcher | None:
+        return leak_watcher([Secret(self.secret)])
+
+
+def echo(request: Received) -> None:
+    request.read_body()
+    request.connection.respond(body=request.value(b"authorization") or b"")
+
+
+@every_way
+def test_the_secret_that_signs_is_watched_for_however_long_the_body_takes(way: Way) -> None:
+    credential = Rotating()
+    with (
+        five_ways(echo, credential=credential) as ways,
+        begun(ways, way, "POST", ("content-length", "3")) as sender,
+    ):
+        assert credential.acquired.wait(TIMEOUT_S)
+        sender.send(b"ab")
+        credential.secret = "sk-another-one-by-now"
+        sender.send(b"c", end=True)
+        status, body = sender.answer()
+        assert (status, body) == (200, b"*" * len(SECRET))
+        assert ways.ask(way).status == 403  # frozen
+
+
+@every_way
+def test_the_secret_that_goes_along_is_watched_for_however_long_the_dial_takes(way: Way) -> None:
+    credential = Rotating(needs_body=False)
+    looked_up = threading.Event()
+
+    async def resolver(host: str, port: int) -> list[str]:
+        credential.secret = "sk-another-one-by-now"
+        looked_up.set()
+        return ["127.0.0.1"]
+
+    with five_ways(echo, credential=credential, options={"resolver": resolver}) as ways:
+        answer = ways.ask(way)
+        assert looked_up.is_set()
+        assert (answer.status, answer.body) == (200, b"*" * len(SECRET))
+        assert ways.ask(way).status == 403
+
+
+def test_nothing_passes_an_inspection_that_was_not_armed() -> None:
+    route = a_route(1)
+    verdict = Forward(
+        Entry("reverse", "alpha", 1, "GET"), route.origin, Outgoing(b"GET", b"/", b"a", []), Hosts(), route
+    )
+    inspection = Inspection(verdict, None, on_leak=print, on_usage=print)
+    head = response_head(200, b"OK", "1.1", [], to_method=b"GET")
+    uses: list[Callable[[], object]] = [
+        lambda: inspection.begin(head),
+        lambda: inspection.interim(head),
+        lambda: inspection.switched(head),
+        lambda: inspection.clean_fields([]),
+        lambda: inspection.reads_bodies,
+    ]
+    for use in uses:
+        with pytest.raises(AttributeError):
+            use()
+    inspection.arm()
+    for use in uses:
+        use()
+
+
+@every_way
+def test_a_secret_in_the_reason_phrase_of_an_interim_response_freezes_its_credential(way: Way) -> None:
+    def handler(request: Received) -> None:
+        request.connection.send(b"HTTP/1.1 103 " + SECRET.encode() + b"\r\nLink: </a>\r\n\r\n")
+        request.connection.respond()
+
+    with five_ways(handler, credential=Rotating(needs_body=False)) as ways:
+        assert ways.ask(way).status == 200
+        assert ways.ask(way).status == 403
+
+
+@every_way
+@pytest.mark.parametrize("name", ["Set-Cookie", "Set-Cookie2"])
+def test_an_interim_response_sets_no_cookie(way: Way, name: str) -> None:
+    def handler(request: Received) -> None:
+        head = f"HTTP/1.1 103 Early Hints\r\n{name}: session=1\r\nLink: </a>\r\n\r\n"
+        request.connection.send(head.encode())
+        request.connection.respond()
+
+    with five_ways(handler) as ways:
+        if way is Way.HTTP2:
+            with ways.http2() as http2:
+                fields = http2.answer(http2.request(fields=[KEY])).interim_fields
+        else:
+            with ways.client(way) as client:
+                client.send(ways.head(way) + b"\r\n")
+                status, _, fields = client.head()
+                assert status == 103
+                assert client.response().status == 200
+        assert [field_name for field_name, _ in fields] == ["link"]
+
+
+# -- between the dial and the first byte
+
+
+@every_way
+def test_a_credential_that_is_frozen_during_the_dial_does_not_leave(way: Way) -> None:
+    async def resolver(host: str, port: int) -> list[str]:
+        ways.proxy.running.serving().engine.freeze("alpha", "the test says so")
+        return ["127.0.0.1"]
+
+    with five_ways(options={"resolver": resolver}) as ways:
+        answer = ways.ask(way)
+        assert (answer.status, json.loads(answer.body)["rule"]) == (403, "tripwire")
+        assert ways.sent == b""
+        events = ways.proxy.recording.network
+        assert [event["decision"] for event in events if event["method"] == "GET"] == ["allow", "deny"]
+
+
+@every_way
+def test_nothing_is_dialled_that_cannot_be_recorded_by_then(way: Way) -> None:
+    async def resolver(host: str, port: int) -> list[str]:
+        ways.proxy.recording.failing = True
+        return ["127.0.0.1"]
+
+    with five_ways(options={"resolver": resolver}) as ways:
+        assert ways.ask(way).status == 503
+        assert ways.is_untouched
+
+
+# -- sending it once more
+
+
+@every_way
+@pytest.mark.parametrize(
+    ("method", "tries"),
+    [pytest.param("POST", 1, id="POST"), pytest.param("PUT", 2, id="PUT")],
+)
+def test_a_request_with_an_empty_body_counts_as_sent_with_its_head(way: Way, method: str, tries: int) -> None:
+    def handler(request: Received) -> None:
+        request.read_body()
+        if request.method != b"GET" and request.connection.number == 0:
+            request.connection.reset()
+        else:
+            request.connection.respond()
+
+    with five_ways(handler) as ways:
+        with begun(ways, way, method, ("content-length", "0"), warm=True) as sender:
+            # On HTTP/2 the stream stays open, and still there is nothing more to come.
+            assert sender.answer()[0] == (200 if tries == 2 else 502)
+        assert [request.method for request in ways.requests] == [b"GET", *[method.encode()] * tries]
+
+
+# -- how it ends
+
+
+@dataclass
+class Kept:
+    """A flow of which only its end is kept."""
+
+    end: str | None = None
+
+    def request_piece(self, piece: bytes) -> None: ...
+    def response(self, status: int, reason: bytes, headers: object) -> None: ...
+    def response_piece(self, piece: bytes) -> None: ...
+
+    def finish(self) -> None:
+        self.failed("finished")
+
+    def failed(self, reason: str) -> None:
+        self.end = self.end or reason
+
+
+@dataclass
+class Flows:
+    begun: list[Kept] = field(default_factory=list)
+
+    def begin(self, **request: object) -> Kept:
+        self.begun.append(Kept())
+        return self.begun[-1]
+
+    def options(self) -> dict[str, object]:
+        return {"flows": cast(FlowRecorder, self)}
+
+
+@every_way
+def test_a_fault_of_the_proxy_is_why_its_flow_ended(way: Way) -> None:
+    class Broken(FakeCredential):
+        def at_hand(self, request: RequestFacts) -> None:
+            return None
+
+        async def acquire(self, request: RequestFacts) -> FakeCredential:
+            raise KeyError("a bug")
+
+    flows = Flows()
+    with five_ways(credential=Broken(), options=flows.options()) as ways:
+        assert ways.ask(way).status == 0
+        assert [flow.end for flow in flows.begun] == ["a fault of the proxy"]
+        assert ways.is_untouched
+
+
+@every_way
+def test_a_request_that_goes_wrong_under_its_response_is_why_its_flow_ended(way: Way) -> None:
+    def handler(request: Received) -> None:
+        request.connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbeginning")
+        request.connection.wait_gone()
+
+    flows = Flows()
+    with five_ways(handler, options=flows.options()) as ways:
+        if way is Way.HTTP2:
+            with begun(ways, way, "POST") as sender:
+                client = sender.client
+                assert isinstance(client, Http2Client)
+                client.wait_until(lambda: client.answers[sender.number].body != b"")
+                client.h2.send_headers(sender.number, [("connection", "close")], end_stream=True)
+                client.flush()
+                wait_until(lambda: flows.begun[0].end is not None)
+        else:
+            with begun(ways, way, "POST", ("transfer-encoding", "chunked")) as sender:
+                assert isinstance(sender.client, Client)
+                sender.client.read_until(b"beginning")
+                sender.send(b"zz\r\n")
+                wait_until(lambda: flows.begun[0].end is not None)
+        (flow,) = flows.begun
+        assert flow.end is not None
+        assert flow.end.startswith("the request body: " if way is not Way.HTTP2 else "the trailers of the")

@@ -1,0 +1,194 @@
+"""Coded bodies are decoded however they are cut, in bounded steps, and ill-formed ones are refused."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import tracemalloc
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import pairwise
+
+import brotli
+import pytest
+from backports import zstd
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nono.proxy.http.content_coding import MAX_OUTPUT_BYTES, ContentCodingError, accept_encoding, decoder
+
+
+def _bare_deflate(body: bytes) -> bytes:
+    compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return compressor.compress(body) + compressor.flush()
+
+
+CODINGS: dict[str, tuple[bytes, Callable[[bytes], bytes]]] = {
+    "gzip": (b"gzip", gzip.compress),
+    "x-gzip": (b"X-GZIP", gzip.compress),
+    "deflate": (b"deflate", zlib.compress),
+    "deflate without the zlib format": (b"deflate", _bare_deflate),
+    "br": (b" br ", brotli.compress),
+    "zstd": (b"zstd", zstd.compress),
+}
+_coded = pytest.mark.parametrize(("name", "encode"), CODINGS.values(), ids=CODINGS)
+BODY = b'{"choices": [{"delta": {"content": "hello"}}]}\n' * 300
+
+
+def _decode(name: bytes, *pieces: bytes) -> bytes:
+    coding = decoder(name)
+    assert coding is not None
+    output = b"".join(b"".join(coding.feed(piece)) for piece in pieces)
+    coding.finish()
+    return output
+
+
+@_coded
+def test_a_coded_body_is_decoded(name: bytes, encode: Callable[[bytes], bytes]) -> None:
+    assert _decode(name, encode(BODY)) == BODY
+
+
+@_coded
+def test_a_coded_body_without_content_is_empty(name: bytes, encode: Callable[[bytes], bytes]) -> None:
+    assert _decode(name, encode(b"")) == b""
+    assert _decode(name) == b""
+
+
+@_coded
+@given(body=st.binary(max_size=2000), cuts=st.lists(st.integers(0, 2000), max_size=6))
+def test_cuts_do_not_matter(
+    name: bytes, encode: Callable[[bytes], bytes], body: bytes, cuts: list[int]
+) -> None:
+    encoded = encode(body)
+    edges = [0, *sorted(cut for cut in cuts if cut <= len(encoded)), len(encoded)]
+    assert _decode(name, *[encoded[start:end] for start, end in pairwise(edges)]) == body
+
+
+@_coded
+def test_every_octet_alone_is_enough(name: bytes, encode: Callable[[bytes], bytes]) -> None:
+    encoded = encode(BODY[:500])
+    assert _decode(name, *[bytes([octet]) for octet in encoded]) == BODY[:500]
+
+
+@_coded
+def test_a_body_that_was_cut_off_is_refused(name: bytes, encode: Callable[[bytes], bytes]) -> None:
+    encoded = encode(BODY)
+    for end in (1, len(encoded) // 2, len(encoded) - 1):
+        with pytest.raises(ContentCodingError, match="cut off"):
+            _decode(name, encoded[:end])
+
+
+@_coded
+@pytest.mark.parametrize("together", [True, False], ids=["in one piece", "in a piece of its own"])
+def test_garbage_after_the_end_is_refused(
+    name: bytes, encode: Callable[[bytes], bytes], together: bool
+) -> None:
+    pieces = [encode(BODY) + b"garbage"] if together else [encode(BODY), b"garbage"]
+    with pytest.raises(ContentCodingError):
+        _decode(name, *pieces)
+
+
+@_coded
+def test_a_body_in_no_coding_at_all_is_refused(name: bytes, encode: Callable[[bytes], bytes]) -> None:
+    with pytest.raises(ContentCodingError):
+        _decode(name, b"\xff\xfe<html>not coded</html>")
+
+
+@_coded
+@given(noise=st.binary(max_size=300), start=st.integers(0, 400), body=st.binary(max_size=400))
+def test_noise_is_decoded_or_refused_and_nothing_else(
+    name: bytes, encode: Callable[[bytes], bytes], noise: bytes, start: int, body: bytes
+) -> None:
+    with suppress(ContentCodingError):
+        _decode(name, encode(body)[:start] + noise)
+
+
+@pytest.mark.parametrize("encode", [gzip.compress, zstd.compress], ids=["gzip", "zstd"])
+def test_members_in_a_row_are_one_body(encode: Callable[[bytes], bytes]) -> None:
+    name = b"gzip" if encode is gzip.compress else b"zstd"
+    encoded = encode(b"one ") + encode(b"") + encode(b"two")
+    assert _decode(name, encoded) == b"one two"
+    assert _decode(name, *[bytes([octet]) for octet in encoded]) == b"one two"
+
+
+@pytest.mark.parametrize("encode", [gzip.compress, zstd.compress], ids=["gzip", "zstd"])
+def test_a_body_of_empty_members_is_refused_before_it_costs_much(encode: Callable[[bytes], bytes]) -> None:
+    name = b"gzip" if encode is gzip.compress else b"zstd"
+    with pytest.raises(ContentCodingError, match="empty members"):
+        _decode(name, encode(b"") * 10_000)
+
+
+@_coded
+def test_a_bomb_comes_out_in_bounded_steps_and_memory(name: bytes, encode: Callable[[bytes], bytes]) -> None:
+    size = 64 * 1024 * 1024
+    bomb = encode(bytes(size))
+    coding = decoder(name)
+    assert coding is not None
+    decoded = largest = 0
+    tracemalloc.start()
+    try:
+        for output in coding.feed(bomb):
+            decoded += len(output)
+            largest = max(largest, len(output))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    coding.finish()
+    assert decoded == size
+    assert largest <= MAX_OUTPUT_BYTES
+    assert peak < 4 * MAX_OUTPUT_BYTES
+
+
+def test_incompressible_bodies_come_in_bounded_steps_too() -> None:
+    body = random.Random(3).randbytes(3 * MAX_OUTPUT_BYTES)
+    for name, encode in [*CODINGS.values(), (b"identity", bytes)]:
+        coding = decoder(name)
+        assert coding is not None
+        pieces = list(coding.feed(encode(body)))
+        assert b"".join(pieces) == body
+        assert max(map(len, pieces)) <= MAX_OUTPUT_BYTES
+
+
+def test_a_zstd_window_that_would_take_more_than_8_mib_is_refused() -> None:
+    for window_log, allowed in ((23, True), (24, False)):
+        compressor = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: window_log})
+        # Without the size of the content in its head the frame needs its whole window.
+        encoded = compressor.compress(b"x" * 100) + compressor.flush()
+        if allowed:
+            assert _decode(b"zstd", encoded) == b"x" * 100
+        else:
+            with pytest.raises(ContentCodingError):
+                _decode(b"zstd", encoded)
+
+
+@pytest.mark.parametrize("name", [b"", b"identity", b"Identity"])
+def test_identity_passes(name: bytes) -> None:
+    assert _decode(name, b"a", b"b") == b"ab"
+
+
+@pytest.mark.parametrize(
+    "name", [b"gzip, br", b"gzip,gzip", b"compress", b"dcb", b"gzip;q=1", b"aws-chunked"]
+)
+def test_stacked_and_unknown_codings_have_no_decoder(name: bytes) -> None:
+    assert decoder(name) is None
+
+
+@pytest.mark.parametrize(
+    ("client", "sent"),
+    [
+        ([], b"identity"),
+        ([b""], b"identity"),
+        ([b"gzip, deflate, br, zstd"], b"gzip, deflate, br, zstd"),
+        ([b"GZip;Q=0.5 , x-unknown,br; q=1.0"], b"gzip;q=0.5, br;q=1.0"),
+        ([b"gzip", b"br"], b"gzip, br"),
+        ([b"compress, dcz"], b"identity"),
+        ([b"gzip;q=0"], b"gzip;q=0"),
+        ([b"*"], b"gzip, deflate, br, zstd"),
+        ([b"gzip;q=0, *;q=0.1"], b"gzip;q=0, deflate;q=0.1, br;q=0.1, zstd;q=0.1"),
+        ([b"identity, *;q=0"], b"identity, gzip;q=0, deflate;q=0, br;q=0, zstd;q=0"),
+        ([b"gzip;q=2, br;level=3, \xff"], b"identity"),
+    ],
+)
+def test_upstream_is_offered_what_both_the_client_and_nono_decode(client: list[bytes], sent: bytes) -> None:
+    assert accept_encoding(client) == sent

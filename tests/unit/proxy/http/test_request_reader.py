@@ -1,0 +1,76 @@
+"""nono.proxy.http.request_reader: a head that is known from its bytes means what the parser says it means."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nono.proxy.http.request_reader import MAX_REPEATED_BYTES, Incoming, RequestReader
+
+GET = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
+LAST = b"GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+CHUNKED = b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+PIECES = [
+    GET, POST + b"12345", POST + b"67890", POST, b"12345", POST + b"123", b"45", POST + b"\r\n\r\nx",
+    GET + GET, GET + POST + b"12345", GET[:10], GET[10:], b"\r\n" + GET, b"\r\n", b"G", b"ET /b HTTP/1.1\r\n",
+    b"Host: b\r\n\r\n", LAST, CHUNKED + b"3\r\nabc\r\n0\r\n\r\n", CHUNKED, b"3\r\nabc\r\n", b"0\r\n\r\n",
+    b"GET /a HTTP/1.0\r\n\r\n", b"GET /x HTTP/1.1\r\nHost: a\r\nUpgrade: h\r\nConnection: upgrade\r\n\r\n",
+    b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", b"no http\r\n\r\n",
+    b"POST /e HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nok",
+]  # fmt: skip
+
+
+class Forgetful(RequestReader):
+    """One that knows no head, and has each parsed."""
+
+    def feed(self, data: bytes) -> None:
+        self._repeated = None
+        super().feed(data)
+
+
+def said(reader: RequestReader) -> list[object]:
+    return [
+        (each.head, b"".join(each.pieces), each.complete, each.fault and each.fault.reason)
+        if isinstance(each, Incoming)
+        else each.fault.reason
+        for each in reader.queue
+    ]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12))
+def test_a_repetition_is_read_as_the_parser_reads_it(pieces: list[bytes]) -> None:
+    reader, forgetful = RequestReader(), Forgetful()
+    for piece in pieces:
+        reader.feed(piece)
+        forgetful.feed(piece)
+        assert said(reader) == said(forgetful)
+        states = [(each.in_head, each.is_deaf, each.leftover) for each in (reader, forgetful)]
+        assert states[0] == states[1]
+
+
+@pytest.mark.parametrize("wire", [GET, POST + b"12345"], ids=["no body", "body"])
+def test_the_same_bytes_are_the_same_head(wire: bytes) -> None:
+    reader = RequestReader()
+    for _ in range(3):
+        reader.feed(wire)
+    first, *others = (each.head for each in reader.queue if isinstance(each, Incoming))
+    assert [each is first for each in others] == [True, True]
+
+
+def test_nothing_follows_a_request_that_ends_the_connection() -> None:
+    reader = RequestReader()
+    for wire in (GET, LAST, GET):
+        reader.feed(wire)
+    assert len(reader.queue) == 2
+
+
+def test_a_long_head_is_not_kept() -> None:
+    long = GET.replace(b"\r\n\r\n", b"\r\nX: " + b"x" * MAX_REPEATED_BYTES + b"\r\n\r\n")
+    reader = RequestReader()
+    reader.feed(long)
+    reader.feed(long)
+    first, second = (each.head for each in reader.queue if isinstance(each, Incoming))
+    assert first == second
+    assert first is not second

@@ -1,0 +1,133 @@
+"""nono.proxy.http.target: one spelling of a path, and no way out from under the upstream's base path."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote_to_bytes
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nono.proxy.http.message import MessageError
+from nono.proxy.http.target import (
+    canonical,
+    for_record,
+    parse_absolute,
+    parse_authority,
+    split_service,
+    upstream_target,
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [
+        pytest.param(b"/", b"/", id="root"),
+        pytest.param(b"/v1/models", b"/v1/models", id="plain"),
+        pytest.param(b"/v1/models/", b"/v1/models/", id="trailing slash"),
+        pytest.param(b"/%7euser/%41", b"/~user/A", id="needless escapes"),
+        pytest.param(b"/a%c3%a9", b"/a%C3%A9", id="escapes in upper case"),
+        pytest.param(b"/a?x=%2F..%5c&y=/../", b"/a?x=%2F..%5c&y=/../", id="the query is no path"),
+        pytest.param(b"/models/x:generate", b"/models/x:generate", id="colon"),
+        pytest.param(b"/a..b/...", b"/a..b/...", id="dots that are no segment"),
+        pytest.param(b"/a%20b", b"/a%20b", id="blank"),
+        pytest.param(b"/100%25", b"/100%25", id="percent sign"),
+    ],
+)
+def test_a_plain_path_is_sent_in_its_canonical_spelling(path: bytes, sent: bytes) -> None:
+    assert canonical(path) == sent
+    assert canonical(sent) == sent
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/../admin", b"/..", b"/.", b"/a/./b", b"/%2e%2e/admin", b"/%2E./admin", b"/.%2e/x", b"/..;a=b/x",
+        b"/.;/x", b"/..%2fadmin", b"/..%5cadmin", b"/a%2Fb", b"/a%5Cb", b"/a%00b", b"/a%0d%0ab", b"/a\\b",
+        b"/a#b", b"//evil.example/", b"/a//b", b"/%252e%252e/admin", b"/%252fx", b"/%255cx",
+        b"/%2525", b"/%zz", b"/%4", b"/a?x=%zz", b"/a?x=#y", b"/a\"b", b"/a<b",
+    ],
+)  # fmt: skip
+def test_a_path_that_could_be_read_as_another_is_refused(path: bytes) -> None:
+    with pytest.raises(MessageError) as refused:
+        canonical(path)
+    assert refused.value.status == 400
+
+
+@given(st.text("/.%25eEfFcC\\;a?#", max_size=24))
+def test_no_path_leaves_the_base_path(rest: str) -> None:
+    try:
+        sent = upstream_target("/v1", b"/" + rest.encode("ascii"))
+    except MessageError:
+        return
+    path = sent.partition(b"?")[0]
+    for _ in range(3):  # however often a server decodes
+        assert path.startswith(b"/v1/")
+        assert b".." not in path.replace(b"\\", b"/").split(b"/")
+        path = unquote_to_bytes(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "service", "rest"),
+    [
+        pytest.param(b"/openai/v1?x=/y", "openai", b"/v1?x=/y", id="rest and query"),
+        pytest.param(b"/openai", "openai", b"/", id="service alone"),
+        pytest.param(b"/openai?x=1", "openai", b"/?x=1", id="query after the service"),
+        pytest.param(b"/%6fpenai/v1", "%6fpenai", b"/v1", id="an escaped name is another name"),
+        pytest.param(b"//openai/v1", "", b"/openai/v1", id="empty name"),
+        pytest.param(b"/", "", b"/", id="root"),
+    ],
+)
+def test_the_service_is_the_first_segment_byte_by_byte(path: bytes, service: str, rest: bytes) -> None:
+    assert split_service(path) == (service, rest)
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        pytest.param(b"Example.COM.:443", ("example.com", 443), id="name"),
+        pytest.param(b"[::1]:8443", ("::1", 8443), id="IPv6"),
+        pytest.param(b"127.0.0.1:80", ("127.0.0.1", 80), id="IPv4"),
+    ],
+)
+def test_an_authority_is_canonical(raw: bytes, expected: tuple[str, int]) -> None:
+    assert parse_authority(raw) == expected
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"example.com", b"example.com:", b"example.com:0", b"example.com:65536", b"example.com:+443",
+        b"example.com:443:443", b"user@example.com:443", b"::1:443", b"[::1%25lo]:443", b":443",
+        b"a\xffb:443", b"evil#example.com:443", b"a" * 300 + b":443", b"0x7f.1:80", b"2130706433:80",
+    ],
+)  # fmt: skip
+def test_what_is_no_authority_is_refused(raw: bytes) -> None:
+    with pytest.raises(MessageError):
+        parse_authority(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        pytest.param(b"http://a.test/x?y", ("a.test", 80, b"/x?y"), id="path and query"),
+        pytest.param(b"HTTP://a.test:8080", ("a.test", 8080, b"/"), id="no path"),
+        pytest.param(b"http://a.test?x", ("a.test", 80, b"/?x"), id="query alone"),
+    ],
+)
+def test_an_absolute_target_is_taken_apart(raw: bytes, expected: tuple[str, int, bytes]) -> None:
+    parts = parse_absolute(raw)
+    assert (parts.host, parts.port, parts.path) == expected
+
+
+@pytest.mark.parametrize(
+    "raw", [b"http://", b"http://u@a.test/", b"http://a.test/#x", b"http://a.test\\@b/", b"http:///x"]
+)
+def test_an_absolute_target_with_more_than_host_path_and_query_is_refused(raw: bytes) -> None:
+    with pytest.raises(MessageError):
+        parse_absolute(raw)
+
+
+def test_the_record_has_the_names_of_a_query_and_not_its_values() -> None:
+    assert for_record(b"/a?key=sk-123&flag&x=1=2") == "/a?key=[REDACTED]&flag&x=[REDACTED]"
+    assert for_record(b"/a") == "/a"

@@ -1,0 +1,133 @@
+"""A connection that nobody wants any more is told to nobody, at whichever moment that is found out."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import cast
+
+import anyio
+import pytest
+
+from nono.policy.schema.route_rules import TlsIdentity
+from nono.proxy.transport.handover import Handover
+from nono.proxy.upstream.dial import Dialer
+from support.http_upstream import Authority, HttpUpstream, upstream
+
+
+class Told(asyncio.Protocol):
+    """Knows whether it was told of a connection, and of its end."""
+
+    def __init__(self, told: list[Told]) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.received = b""
+        self.lost = anyio.Event()
+        self._told = told
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self._told.append(self)
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost.set()
+
+
+async def dial(server: HttpUpstream, ca: str | None, told: list[Told]) -> Told:
+    return await Dialer().open(
+        lambda: Told(told),
+        ["127.0.0.1"],
+        server.port,
+        server_name=None if ca is None else "api.test",
+        tls=TlsIdentity(ca=ca),
+    )
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "TLS"])
+def test_a_dial_that_is_cancelled_at_any_turn_of_the_loop_leaves_no_connection_behind(
+    encrypted: bool, tmp_path: Path
+) -> None:
+    authority = Authority(str(tmp_path / "ca.pem"))
+    faults: list[object] = []
+
+    async def main(server: HttpUpstream) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: faults.append(context))
+        ca = authority.ca_file if encrypted else None
+        completed = 0
+        for turns in range(200):
+            told: list[Told] = []
+            task = asyncio.ensure_future(dial(server, ca, told))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            try:
+                protocol = await task
+            except asyncio.CancelledError:
+                assert told == []
+                continue
+            completed += 1
+            assert told == [protocol]
+            assert protocol.transport is not None
+            protocol.transport.abort()
+            await protocol.lost.wait()
+        assert completed < 200
+
+    with upstream(tls=authority.server_context("api.test") if encrypted else None) as server:
+        anyio.run(main, server, backend_options={"use_uvloop": True})
+    assert faults == []
+
+
+def test_what_came_early_comes_first_and_an_end_is_not_forgotten() -> None:
+    async def main() -> None:
+        told: list[Told] = []
+        done = anyio.Event()
+
+        class Early(Handover):
+            def eof_received(self) -> bool:
+                done.set()
+                return super().eof_received()
+
+        async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"hello")
+            writer.write_eof()
+            assert await reader.read() == b""
+            writer.close()
+
+        server = await asyncio.start_server(greet, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            transport, early = await asyncio.get_running_loop().create_connection(Early, "127.0.0.1", port)
+            await done.wait()
+            successor = Told(told)
+            early.give_way(successor, transport)
+            assert successor.received == b"hello"
+            await successor.lost.wait()
+
+    anyio.run(main, backend_options={"use_uvloop": True})
+
+
+def test_a_connection_that_is_gone_is_handed_to_nobody() -> None:
+    async def main() -> None:
+        lost = anyio.Event()
+
+        class Watched(Handover):
+            def connection_lost(self, exc: Exception | None) -> None:
+                super().connection_lost(exc)
+                lost.set()
+
+        server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            transport, opening = await asyncio.get_running_loop().create_connection(
+                Watched, "127.0.0.1", port
+            )
+            transport.abort()
+            await lost.wait()
+            told: list[Told] = []
+            with pytest.raises(ConnectionResetError):
+                opening.give_way(Told(told), transport)
+            assert told == []
+
+    anyio.run(main, backend_options={"use_uvloop": True})

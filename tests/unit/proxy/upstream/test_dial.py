@@ -1,0 +1,124 @@
+"""nono.proxy.upstream.dial: the order of attempts, and a TLS context that nothing from outside weakens."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+
+from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
+from nono.proxy.upstream.dial import Dialer, DialError, connect_first, interleaved, tls_context
+
+
+@pytest.mark.parametrize(
+    ("addresses", "order"),
+    [
+        pytest.param(["1.1.1.1", "1.1.1.2"], ["1.1.1.1", "1.1.1.2"], id="one family"),
+        pytest.param(["::1", "::2", "1.1.1.1"], ["::1", "1.1.1.1", "::2"], id="IPv6 first"),
+        pytest.param(["1.1.1.1", "1.1.1.2", "::1"], ["1.1.1.1", "::1", "1.1.1.2"], id="IPv4 first"),
+        pytest.param([], [], id="none"),
+    ],
+)
+def test_families_take_turns(addresses: list[str], order: list[str]) -> None:
+    assert interleaved(addresses) == order
+
+
+@contextmanager
+def bound(*addresses: str) -> Iterator[tuple[int, list[socket.socket]]]:
+    """One port, held on each of addresses; none listens yet, so connecting is refused."""
+    for _ in range(100):
+        with ExitStack() as stack:
+            sockets = [stack.enter_context(socket.socket()) for _ in addresses]
+            sockets[0].bind((addresses[0], 0))
+            port: int = sockets[0].getsockname()[1]
+            try:
+                for other, address in zip(sockets[1:], addresses[1:], strict=True):
+                    other.bind((address, port))
+            except OSError:
+                continue  # somebody else has it on one of the other addresses
+            yield port, sockets
+            return
+    raise AssertionError("no port is free on all addresses")
+
+
+def test_a_dead_address_does_not_keep_a_live_one_from_being_reached() -> None:
+    async def main() -> str:
+        with bound("127.0.0.1", "127.0.0.2", "127.0.0.3") as (port, sockets):
+            sockets[2].listen()
+            with await connect_first(["127.0.0.1", "127.0.0.2", "127.0.0.3"], port) as connected:
+                return str(connected.getpeername()[0])
+
+    assert anyio.run(main, backend_options={"use_uvloop": True}) == "127.0.0.3"
+
+
+def test_the_second_address_is_tried_while_the_first_is_silent() -> None:
+    async def main() -> str:
+        with bound("127.0.0.1", "127.0.0.3") as (port, (full, live)), ExitStack() as fillers:
+            live.listen()
+            full.listen(0)
+            for _ in range(4):  # a full accept queue drops the next SYN
+                filler = fillers.enter_context(socket.socket())
+                filler.setblocking(False)
+                filler.connect_ex(("127.0.0.1", port))
+            with await connect_first(["127.0.0.1", "127.0.0.3"], port, stagger_s=0.01) as connected:
+                return str(connected.getpeername()[0])
+
+    assert anyio.run(main, backend_options={"use_uvloop": True}) == "127.0.0.3"
+
+
+def test_when_no_address_connects_the_reason_is_told() -> None:
+    async def main() -> None:
+        with bound("127.0.0.1", "127.0.0.2") as (port, _), pytest.raises(ConnectionRefusedError):
+            await connect_first(["127.0.0.1", "127.0.0.2"], port)
+
+    anyio.run(main, backend_options={"use_uvloop": True})
+
+
+@pytest.mark.parametrize("answer", [OSError("x"), UnicodeError("x"), []], ids=repr)
+def test_a_name_without_an_address_is_an_error_and_not_looked_up_again(answer: object) -> None:
+    async def resolver(host: str, port: int) -> list[str]:
+        if isinstance(answer, Exception):
+            raise answer
+        return []
+
+    async def main() -> None:
+        with pytest.raises(DialError, match=r"no address was found for a\.test"):
+            await Dialer(resolver).resolve("a.test", 443)
+
+    anyio.run(main, backend_options={"use_uvloop": True})
+
+
+def test_a_resolver_that_hangs_is_a_timeout() -> None:
+    async def resolver(host: str, port: int) -> list[str]:
+        await anyio.Event().wait()
+        return []
+
+    async def main() -> None:
+        with pytest.raises(DialError) as failed:
+            await Dialer(resolver, connect_timeout_s=0.01).resolve("a.test", 443)
+        assert failed.value.timed_out
+
+    anyio.run(main, backend_options={"use_uvloop": True})
+
+
+def test_the_context_verifies_and_writes_no_key_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
+    assert ssl.create_default_context().keylog_filename is not None
+    context = tls_context(NO_IDENTITY)
+    assert not context.keylog_filename
+    assert context.check_hostname
+    assert context.verify_mode == ssl.CERT_REQUIRED
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+def test_a_ca_file_that_holds_none_is_an_error(tmp_path: Path) -> None:
+    empty = tmp_path / "ca.pem"
+    empty.write_text("")
+    for path in (empty, tmp_path / "missing.pem"):
+        with pytest.raises(OSError):  # noqa: PT011  # ssl.SSLError here, FileNotFoundError there
+            tls_context(TlsIdentity(ca=str(path)))

@@ -1,0 +1,405 @@
+"""The tokens of responses are read off whole, whatever provider, form and cuts, and limits hold."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nono.policy.schema.route_rules import UsageLimits
+from nono.proxy.usage.json_picker import JsonPicker
+from nono.proxy.usage.ledger import UsageLedger, UsageLimiter
+from nono.proxy.usage.meter import Provider, Usage, UsageMeter, provider_of
+from nono.proxy.usage.prices import ModelPrices, Price, shipped_prices
+
+JSON = b"application/json; charset=utf-8"
+EVENTS = b"text/event-stream; charset=utf-8"
+
+
+def _json(**members: object) -> bytes:
+    return json.dumps(members).encode()
+
+
+def _events(*events: dict[str, object], named: bool = False, end: str = "\n") -> bytes:
+    lines = []
+    for event in events:
+        lines += [f"event: {event['type']}"] if named else []
+        lines += [f"data: {json.dumps(event)}", ""]
+    return end.join([*lines, ""]).encode()
+
+
+FALSE_USAGE = 'a "usage": {"output_tokens": 9999, "total": "\\"} { [', {"usage": {"output_tokens": 7777}}
+
+OPENAI_CHAT = _json(
+    id="chatcmpl-1",
+    model="gpt-4o-2024-08-06",
+    choices=[{"message": {"role": "assistant", "content": FALSE_USAGE[0]}, "logprobs": None}],
+    usage={
+        "prompt_tokens": 1200,
+        "completion_tokens": 34,
+        "total_tokens": 1234,
+        "prompt_tokens_details": {"cached_tokens": 1024, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 12},
+    },
+    system_fingerprint=None,
+)
+_chunk = {"id": "chatcmpl-1", "model": "gpt-4o-mini", "object": "chat.completion.chunk"}
+OPENAI_CHAT_STREAM = (
+    _events(
+        {**_chunk, "choices": [{"delta": {"content": FALSE_USAGE[0]}}], "usage": None},
+        {**_chunk, "choices": [{"delta": {}, "finish_reason": "stop"}], "usage": None},
+        {**_chunk, "choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 12}},
+    )
+    + b"data: [DONE]\n\n"
+)
+OPENAI_CHAT_STREAM_UNASKED = (
+    _events({**_chunk, "choices": [{"delta": {"content": "hi"}}]}) + b"data: [DONE]\n\n"
+)
+OPENAI_RESPONSE = _json(
+    id="resp_1",
+    model="gpt-5.1-2025-11-13",
+    output=[{"type": "function_call", "arguments": FALSE_USAGE[0]}, FALSE_USAGE[1]],
+    usage={
+        "input_tokens": 50,
+        "input_tokens_details": {"cached_tokens": 40},
+        "output_tokens": 6,
+        "output_tokens_details": {"reasoning_tokens": 0},
+    },
+    metadata={},
+)
+OPENAI_RESPONSE_STREAM = _events(
+    {"type": "response.created", "response": {"model": "gpt-5.1-2025-11-13", "usage": None, "output": []}},
+    {"type": "response.output_text.delta", "delta": FALSE_USAGE[0]},
+    {"type": "response.completed", "response": json.loads(OPENAI_RESPONSE)},
+    named=True,
+)
+OPENAI_EMBEDDINGS = _json(
+    object="list",
+    data=[{"embedding": [0.25, -0.5, 1e-3] * 50, "index": 0}],
+    model="text-embedding-3-small",
+    usage={"prompt_tokens": 8, "total_tokens": 8},
+)
+_anthropic_usage = {"input_tokens": 10, "cache_creation_input_tokens": 200, "cache_read_input_tokens": 3000}
+ANTHROPIC = _json(
+    id="msg_1",
+    type="message",
+    model="claude-sonnet-4-5-20250929",
+    content=[{"type": "text", "text": FALSE_USAGE[0]}, {"type": "tool_use", "input": FALSE_USAGE[1]}],
+    usage={**_anthropic_usage, "output_tokens": 55, "service_tier": "standard"},
+)
+ANTHROPIC_STREAM = _events(
+    {
+        "type": "message_start",
+        "message": {
+            "model": "claude-opus-4-5-20251101",
+            "content": [],
+            "usage": {**_anthropic_usage, "output_tokens": 1},
+        },
+    },
+    {"type": "ping"},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": FALSE_USAGE[0]}},
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 20}},
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 55}},
+    {"type": "message_stop"},
+    named=True,
+)
+_gemini_chunks: list[dict[str, object]] = [
+    {
+        "candidates": [{"content": {"parts": [{"text": FALSE_USAGE[0]}, {"functionCall": FALSE_USAGE[1]}]}}],
+        "usageMetadata": {"promptTokenCount": 7, "totalTokenCount": 7},
+        "modelVersion": "gemini-2.5-flash",
+    },
+    {
+        "candidates": [{"finishReason": "STOP"}],
+        "usageMetadata": {
+            "promptTokenCount": 7,
+            "candidatesTokenCount": 30,
+            "thoughtsTokenCount": 12,
+            "toolUsePromptTokenCount": 3,
+            "cachedContentTokenCount": 4,
+            "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 7}],
+        },
+        "modelVersion": "gemini-2.5-flash",
+    },
+]
+_gemini = Usage("gemini-2.5-flash", 10, 42, 4)
+
+RECORDED: dict[str, tuple[Provider, bytes, bytes, Usage | None]] = {
+    "openai chat": ("openai", JSON, OPENAI_CHAT, Usage("gpt-4o-2024-08-06", 1200, 34, 1024)),
+    "openai chat, streamed": ("openai", EVENTS, OPENAI_CHAT_STREAM, Usage("gpt-4o-mini", 9, 12)),
+    "openai chat, streamed without usage": ("openai", EVENTS, OPENAI_CHAT_STREAM_UNASKED, None),
+    "openai chat, the model named in the first event only": (
+        "openai",
+        EVENTS,
+        _events({"model": "m-1"}, {"model": "m-2"}, {"x": 1}, {"usage": {"prompt_tokens": 3}}),
+        Usage("m-1", 3, 0),
+    ),
+    "openai response": ("openai", JSON, OPENAI_RESPONSE, Usage("gpt-5.1-2025-11-13", 50, 6, 40)),
+    "openai response, streamed": (
+        "openai",
+        EVENTS,
+        OPENAI_RESPONSE_STREAM,
+        Usage("gpt-5.1-2025-11-13", 50, 6, 40),
+    ),
+    "openai embeddings": ("openai", JSON, OPENAI_EMBEDDINGS, Usage("text-embedding-3-small", 8, 0)),
+    "anthropic": ("anthropic", JSON, ANTHROPIC, Usage("claude-sonnet-4-5-20250929", 3210, 55, 3000)),
+    "anthropic, streamed": (
+        "anthropic",
+        EVENTS,
+        ANTHROPIC_STREAM,
+        Usage("claude-opus-4-5-20251101", 3210, 55, 3000),
+    ),
+    "gemini": ("gemini", JSON, json.dumps(_gemini_chunks[1]).encode(), _gemini),
+    "gemini, streamed as events": ("gemini", EVENTS, _events(*_gemini_chunks, end="\r\n"), _gemini),
+    "gemini, streamed as an array": ("gemini", JSON, json.dumps(_gemini_chunks, indent=1).encode(), _gemini),
+    "gemini, wrapped": ("gemini", JSON, _json(response=_gemini_chunks[1]), _gemini),
+    "an error": ("openai", JSON, _json(error={"message": "usage", "usage": {"prompt_tokens": 5}}), None),
+    "no JSON": ("openai", b"text/html", b'<p class="usage">}}]] : "', None),
+    "a negative count": ("openai", JSON, _json(usage={"prompt_tokens": -5}), Usage("unknown", 0, 0)),
+    "a count that is a text": ("openai", JSON, _json(usage={"prompt_tokens": "5"}), None),
+    "a model made of escapes": (
+        "openai",
+        JSON,
+        _json(model="\x1b[2J", usage={"prompt_tokens": 5}),
+        Usage("unknown", 5, 0),
+    ),
+}
+_recorded = pytest.mark.parametrize(
+    ("provider", "content_type", "body", "expected"), RECORDED.values(), ids=RECORDED
+)
+
+
+def _metered(provider: Provider, content_type: bytes, *pieces: bytes) -> Usage | None:
+    meter = UsageMeter(provider, content_type)
+    assert b"".join([*map(meter.feed, pieces), meter.finish()]) == b"".join(pieces)
+    return meter.usage
+
+
+@_recorded
+def test_usage_is_what_the_response_says(
+    provider: Provider, content_type: bytes, body: bytes, expected: Usage | None
+) -> None:
+    assert _metered(provider, content_type, body) == expected
+    assert _metered(provider, content_type, *[bytes([octet]) for octet in body]) == expected
+
+
+@_recorded
+@given(cuts=st.lists(st.integers(0, 2000), max_size=8))
+def test_cuts_do_not_matter(
+    provider: Provider, content_type: bytes, body: bytes, expected: Usage | None, cuts: list[int]
+) -> None:
+    edges = [0, *sorted(cut for cut in cuts if cut <= len(body)), len(body)]
+    pieces = [body[start:end] for start, end in pairwise(edges)]
+    assert _metered(provider, content_type, *pieces) == expected
+
+
+def test_a_stream_that_was_cut_off_counts_up_to_there() -> None:
+    start = ANTHROPIC_STREAM[: ANTHROPIC_STREAM.index(b"event: ping")]
+    assert _metered("anthropic", EVENTS, start) == Usage("claude-opus-4-5-20251101", 3210, 1, 3000)
+
+
+@pytest.mark.parametrize("content_type", [JSON, EVENTS], ids=["one text", "one event"])
+def test_a_body_of_any_size_is_metered_in_little_memory(content_type: bytes) -> None:
+    head, tail = b'{"data": [{"b64": "', b'"}], "model": "m", "usage": {"prompt_tokens": 3}}\n\n'
+    filling = b"A" * 65536
+    meter = UsageMeter("openai", content_type)
+    tracemalloc.start()
+    try:
+        meter.feed(b"data: " + head if content_type is EVENTS else head)
+        for _ in range(512):
+            meter.feed(filling)
+        meter.feed(b'"}], "' + filling + b'": {"x": 0.' + b"1" * 65536 + b'}, "data": [{"x": "')
+        meter.feed(tail)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    meter.finish()
+    assert meter.usage == Usage("m", 3, 0)
+    assert peak < 1024 * 1024
+
+
+_scalars = st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.text(max_size=8)
+_trees = st.recursive(
+    _scalars | st.floats(allow_nan=False),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["a", "b", "usage", 'q"\\', "é"]), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+def _picked(tree: object, path: tuple[str, ...]) -> object:
+    for key in path:
+        tree = tree.get(key) if isinstance(tree, dict) else None
+    return tree if isinstance(tree, str | int) and not isinstance(tree, bool) else None
+
+
+@given(
+    st.dictionaries(st.sampled_from(["a", "b", "usage"]), _trees, max_size=4),
+    st.lists(st.integers(0, 200), max_size=6),
+    st.booleans(),
+    st.sampled_from([None, 2]),
+)
+def test_the_picker_finds_what_a_whole_parser_finds(
+    tree: dict[str, object], cuts: list[int], ascii_only: bool, indent: int | None
+) -> None:
+    wanted = [("a",), ("usage", "a"), ("usage", "b", "a")]
+    text = json.dumps(tree, ensure_ascii=ascii_only, indent=indent).encode()
+    picker = JsonPicker(wanted)
+    edges = [0, *sorted(cut for cut in cuts if cut <= len(text)), len(text)]
+    for start, end in pairwise(edges):
+        picker.feed(text[start:end])
+    expected = {path: _picked(tree, path) for path in wanted}
+    assert picker.values == {path: value for path, value in expected.items() if value is not None}
+
+
+@given(st.binary(max_size=200))
+def test_the_picker_survives_anything(text: bytes) -> None:
+    JsonPicker([("a",)]).feed(text)
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "provider"),
+    [
+        ("api.openai.com", "/v1/chat/completions", "openai"),
+        ("api.openai.com", "/v1/completions", "openai"),
+        ("api.openai.com", "/v1/responses", "openai"),
+        ("api.openai.com", "/v1/embeddings", "openai"),
+        ("api.groq.com", "/openai/v1/chat/completions", "openai"),
+        ("openrouter.ai", "/api/v1/chat/completions?x=1", "openai"),
+        ("x.openai.azure.com", "/openai/deployments/d/chat/completions?api-version=1", "openai"),
+        ("x.openai.azure.com", "/openai/deployments/d/embeddings", "openai"),
+        ("api.deepseek.com", "/chat/completions", "openai"),
+        ("generativelanguage.googleapis.com", "/v1beta/openai/chat/completions", "openai"),
+        ("api.anthropic.com", "/v1/messages", "anthropic"),
+        ("api.anthropic.com", "/v1/messages?beta=true", "anthropic"),
+        ("api.deepseek.com", "/anthropic/v1/messages", "anthropic"),
+        ("generativelanguage.googleapis.com", "/v1beta/models/gemini-2.5-pro:generateContent", "gemini"),
+        (
+            "generativelanguage.googleapis.com",
+            "/v1beta/models/g:streamGenerateContent?alt=sse",
+            "gemini",
+        ),
+        ("cloudcode-pa.googleapis.com", "/v1internal:streamGenerateContent", "gemini"),
+        ("api.openai.com", "/v1/models", None),
+        ("api.openai.com", "/v1/responses/resp_1", None),
+        ("api.openai.com", "/v1/files", None),
+        ("api.anthropic.com", "/v1/messages/count_tokens", None),
+        ("api.anthropic.com", "/v1/messages/batches", None),
+        ("generativelanguage.googleapis.com", "/v1beta/models/g:countTokens", None),
+        ("forms.example", "/forms/3/responses", None),
+        ("forms.example", "/forms/version/responses", None),
+        ("chat.example", "/v1/messages/", None),
+        ("chat.example", "/v1/" * 2000 + "x", None),
+        ("chat.example", "completions", None),
+        ("chat.example", "/messages", None),
+    ],
+)
+def test_the_provider_is_told_by_host_and_path(host: str, path: str, provider: Provider | None) -> None:
+    assert provider_of(host, path) == provider
+
+
+PRICES = ModelPrices(
+    "2025-11", {"gpt-4o": Price(2.5, 1.25, 10), "gpt-4o-mini": Price(1, 1, 1), "gpt-4o-audio": None}
+)
+
+
+@pytest.mark.parametrize(
+    ("model", "price"),
+    [
+        ("gpt-4o", Price(2.5, 1.25, 10)),
+        ("gpt-4o-2024-08-06", Price(2.5, 1.25, 10)),
+        ("gpt-4o-mini-2024", Price(1, 1, 1)),
+        ("openai/gpt-4o-mini", Price(1, 1, 1)),
+        ("gpt-4o-audio-preview", None),
+        ("gpt-4o.5", None),
+        ("gpt-4", None),
+        ("unknown", None),
+        ("", None),
+    ],
+)
+def test_the_longest_name_that_begins_a_model_prices_it(model: str, price: Price | None) -> None:
+    assert PRICES.of(model) == price
+
+
+def test_the_shipped_prices_are_sound() -> None:
+    prices = shipped_prices()
+    assert prices.of("claude-sonnet-4-5-20250929") == Price(3, 0.3, 15)
+    for price in prices.models.values():
+        assert price is None or 0 <= price.cached_input <= price.input <= max(price.output, price.input)
+
+
+def test_the_ledger_adds_up_per_credential_and_model() -> None:
+    ledger = UsageLedger(PRICES)
+    assert ledger.summary_lines() == []
+    ledger.add("openai", Usage("gpt-4o", 1_000_000, 100_000, 400_000))
+    ledger.add("openai", Usage("gpt-4o", 1_000, 0))
+    ledger.add("openai", Usage("own-model", 5, 6))
+    ledger.add("other", Usage("gpt-4o", 7, 8))
+    first, *_ = ledger.totals()
+    assert (first.responses, first.input_tokens, first.output_tokens) == (2, 1_001_000, 100_000)
+    assert first.cost_usd == pytest.approx(0.6 * 2.5 + 0.4 * 1.25 + 0.1 * 10 + 0.0025)
+    assert ledger.summary_lines() == [
+        "openai, gpt-4o: 2 responses, 1,001,000 tokens in (400,000 cached), 100,000 out, about $3.00",
+        "openai, own-model: 1 response, 5 tokens in, 6 out, price unknown",
+        "other, gpt-4o: 1 response, 7 tokens in, 8 out, about $0.00",
+        "costs are estimates at list prices of 2025-11: $3.00 in all",
+    ]
+
+
+def test_an_upstream_that_invents_models_does_not_fill_the_memory() -> None:
+    ledger = UsageLedger(PRICES)
+    for number in range(5_000):
+        ledger.add("openai", Usage(f"m{number}", 1, 1))
+    assert len(ledger.totals()) <= 201
+    assert sum(total.input_tokens for total in ledger.totals()) == 5_000
+
+
+def _until_refused(limiter: UsageLimiter, usage: Usage | None) -> Iterator[str]:
+    for _ in range(100):
+        reason = limiter.start()
+        if reason is not None:
+            yield reason
+            return
+        limiter.add(usage)
+        yield "allowed"
+
+
+@pytest.mark.parametrize(
+    ("limits", "allowed", "reason"),
+    [
+        (UsageLimits(requests=3), 3, "limit of 3 requests"),
+        (UsageLimits(input_tokens=25), 3, "limit of 25 input tokens for this run is reached (30 used)"),
+        (UsageLimits(output_tokens=10), 2, "limit of 10 output tokens"),
+        (UsageLimits(requests=0), 0, "limit of 0 requests"),
+    ],
+)
+def test_a_limit_refuses_the_request_after_it_is_reached(
+    limits: UsageLimits, allowed: int, reason: str
+) -> None:
+    *before, last = _until_refused(UsageLimiter(limits), Usage("m", 10, 5))
+    assert before == ["allowed"] * allowed
+    assert reason in last
+
+
+def test_no_limit_refuses_nothing() -> None:
+    assert list(_until_refused(UsageLimiter(UsageLimits()), Usage("m", 10**9, 10**9))) == ["allowed"] * 100
+    assert list(_until_refused(UsageLimiter(UsageLimits()), None)) == ["allowed"] * 100
+
+
+def test_a_limit_of_tokens_refuses_after_a_response_that_did_not_say_and_one_of_requests_does_not() -> None:
+    *before, last = _until_refused(UsageLimiter(UsageLimits(output_tokens=1000)), None)
+    assert before == ["allowed"]
+    assert "include_usage" in last
+    assert len(list(_until_refused(UsageLimiter(UsageLimits(requests=50)), None))) == 51
+
+
+def test_requests_that_run_side_by_side_do_not_pass_a_limit_of_requests() -> None:
+    limiter = UsageLimiter(UsageLimits(requests=2))
+    assert [limiter.start() is None for _ in range(4)] == [True, True, False, False]

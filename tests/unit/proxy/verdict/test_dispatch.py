@@ -1,0 +1,256 @@
+"""nono.proxy.verdict.dispatch: the verdict on each kind of request, without a socket."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+
+import pytest
+
+from nono.credentials.values.credential import Outgoing
+from nono.policy.hosts.host_filter import HostFilter, parse_rule
+from nono.proxy.http.message import Header, request_head
+from nono.proxy.http.refusal import Refusal
+from nono.proxy.verdict.dispatch import Dispatcher
+from nono.proxy.verdict.host_policy import HostPolicy
+from nono.proxy.verdict.routes import Origin, Route, RouteTable
+from nono.proxy.verdict.verdict import Forward, Intercept, Refused, Tunnel, Verdict
+from nono.secret import Secret
+from support.proxy_thread import PHANTOM, REAL_KEY, TOKEN, FakeCredential, Hosts, a_route
+
+OWN_PORT = 4000
+ROUTE = a_route(443, host="api.test", scheme="https", base_path="/v1")
+BROKEN = a_route(443, service="broken", host="broken.test", scheme="https", loaded=False)
+BETA = a_route(443, service="beta", host="beta.test", scheme="https", phantom="sk-phantom-of-beta")
+PROXY_AUTHORIZATION: Header = (b"Proxy-Authorization", b"Basic " + b64encode(f"nono:{TOKEN}".encode()))
+KEY: Header = (b"X-Api-Key", PHANTOM.encode())
+
+
+def judged(
+    method: bytes, target: bytes, *headers: Header, host: bytes = b"api.test", hosts: HostPolicy | None = None
+) -> Verdict:
+    dispatcher = Dispatcher(
+        RouteTable((ROUTE, BROKEN, BETA)),
+        hosts or Hosts(denied=frozenset(("denied.test",))),
+        Secret(TOKEN),
+        OWN_PORT,
+    )
+    return dispatcher.judge(request_head(method, target, "1.1", [(b"Host", host), *headers]))
+
+
+def refusal_of(verdict: Verdict) -> Refusal:
+    assert isinstance(verdict, Refused)
+    return verdict.refusal
+
+
+def test_a_service_path_with_its_phantom_goes_to_the_upstream_with_the_credential() -> None:
+    verdict = judged(b"GET", b"/alpha/models?x=1", KEY)
+    assert isinstance(verdict, Forward)
+    assert verdict.origin == Origin("https", "api.test", 443, "/v1")
+    assert verdict.request == Outgoing(b"GET", b"/v1/models?x=1", b"api.test", [])
+    assert verdict.route is ROUTE
+    assert verdict.approval is None
+    assert REAL_KEY not in repr(verdict)
+    assert PHANTOM not in repr(verdict)
+
+
+@pytest.mark.parametrize(
+    ("target", "headers", "status", "category"),
+    [
+        pytest.param(b"/alpha/x", [], 401, "authentication_failed", id="no phantom"),
+        pytest.param(b"/alpha/x", [PROXY_AUTHORIZATION], 401, "authentication_failed", id="token instead"),
+        pytest.param(b"/beta/x", [KEY], 403, "authentication_failed", id="phantom of another service"),
+        pytest.param(b"/broken/x", [KEY], 503, "managed_credential_unavailable", id="credential missing"),
+        pytest.param(b"/nosuch/x", [KEY], 404, None, id="unknown service"),
+        pytest.param(b"/%61lpha/x", [KEY], 404, None, id="escaped service"),
+        pytest.param(b"/alpha/../x", [KEY], 400, None, id="dot segment"),
+        pytest.param(b"/alpha/%2e%2e/x", [KEY], 400, None, id="escaped dot segment"),
+        pytest.param(b"/alpha//evil.test/x", [KEY], 400, None, id="empty segment"),
+        pytest.param(b"*", [KEY], 400, None, id="asterisk form"),
+        pytest.param(b"alpha/x", [KEY], 400, None, id="authority form"),
+    ],
+)
+def test_a_path_request_is_refused(
+    target: bytes, headers: list[Header], status: int, category: str | None
+) -> None:
+    answer = refusal_of(judged(b"OPTIONS", target, *headers))
+    assert (answer.status, answer.category) == (status, category)
+
+
+def test_connect_with_the_token_opens_a_tunnel() -> None:
+    verdict = judged(b"CONNECT", b"Other.TEST.:443", PROXY_AUTHORIZATION)
+    assert isinstance(verdict, Tunnel)
+    assert (verdict.host, verdict.port, verdict.raw) == ("other.test", 443, False)
+
+
+@pytest.mark.parametrize(
+    ("target", "headers", "status", "category"),
+    [
+        pytest.param(b"other.test:443", [], 407, "authentication_failed", id="no token"),
+        pytest.param(b"denied.test:443", [PROXY_AUTHORIZATION], 403, "host_denied", id="denied"),
+        pytest.param(
+            b"DENIED.test.:443", [PROXY_AUTHORIZATION], 403, "host_denied", id="denied, other spelling"
+        ),
+        pytest.param(
+            b"api.test:443", [PROXY_AUTHORIZATION], 403, "connect_bypasses_l7", id="credential host"
+        ),
+        pytest.param(
+            b"API.Test.:443", [PROXY_AUTHORIZATION], 403, "connect_bypasses_l7", id="spelled otherwise"
+        ),
+        pytest.param(
+            b"broken.test:443", [PROXY_AUTHORIZATION], 403, "connect_bypasses_l7", id="its key missing"
+        ),
+        pytest.param(b"127.0.0.1:4000", [PROXY_AUTHORIZATION], 403, "host_denied", id="own port"),
+        pytest.param(b"localhost:4000", [PROXY_AUTHORIZATION], 403, "host_denied", id="own port by name"),
+        pytest.param(b"[::1]:4000", [PROXY_AUTHORIZATION], 403, "host_denied", id="own port by IPv6"),
+        pytest.param(b"0.0.0.0:4000", [PROXY_AUTHORIZATION], 403, "host_denied", id="own port by 0.0.0.0"),
+        pytest.param(b"other.test", [PROXY_AUTHORIZATION], 400, None, id="no port"),
+        pytest.param(b"/alpha/x", [PROXY_AUTHORIZATION, KEY], 400, None, id="a service path"),
+        pytest.param(b"other.test:443:443", [PROXY_AUTHORIZATION], 400, None, id="two ports"),
+        pytest.param(b"u@other.test:443", [PROXY_AUTHORIZATION], 400, None, id="user info"),
+    ],
+)
+def test_a_connect_is_refused(
+    target: bytes, headers: list[Header], status: int, category: str | None
+) -> None:
+    answer = refusal_of(judged(b"CONNECT", target, *headers))
+    assert (answer.status, answer.category) == (status, category)
+    assert answer.challenge is (status == 407)
+
+
+def test_the_hint_for_a_credential_host_names_its_variable() -> None:
+    answer = refusal_of(judged(b"CONNECT", b"api.test:443", PROXY_AUTHORIZATION))
+    assert answer.hint is not None
+    assert "ALPHA_BASE_URL" in answer.hint
+
+
+def test_another_port_of_a_credential_host_is_for_the_filter_to_decide() -> None:
+    assert isinstance(judged(b"CONNECT", b"api.test:8443", PROXY_AUTHORIZATION), Tunnel)
+
+
+def test_absolute_http_with_the_token_is_forwarded_without_a_credential() -> None:
+    verdict = judged(b"GET", b"http://Site.test/a/../b?c", PROXY_AUTHORIZATION, host=b"site.test")
+    assert isinstance(verdict, Forward)
+    assert verdict.origin == Origin("http", "site.test", 80)
+    assert verdict.request == Outgoing(b"GET", b"/a/../b?c", b"site.test", [])
+    assert not verdict.credentialed
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "headers", "status"),
+    [
+        pytest.param(b"http://site.test/", b"site.test", [], 407, id="no token"),
+        pytest.param(b"http://denied.test/", b"denied.test", [PROXY_AUTHORIZATION], 403, id="denied"),
+        pytest.param(b"http://site.test/", b"other.test", [PROXY_AUTHORIZATION], 400, id="other Host"),
+        pytest.param(
+            b"http://site.test:81/", b"site.test", [PROXY_AUTHORIZATION], 400, id="other port in Host"
+        ),
+        pytest.param(b"http://u:p@site.test/", b"site.test", [PROXY_AUTHORIZATION], 400, id="user info"),
+        pytest.param(b"http://site.test/", b"site.test", [PROXY_AUTHORIZATION, KEY], 403, id="a phantom"),
+        pytest.param(b"http://api.test/", b"api.test", [PROXY_AUTHORIZATION, KEY], 403, id="at its own host"),
+        pytest.param(b"https://site.test/", b"site.test", [PROXY_AUTHORIZATION], 400, id="https"),
+        pytest.param(b"ftp://site.test/", b"site.test", [PROXY_AUTHORIZATION], 400, id="ftp"),
+    ],
+)
+def test_an_absolute_request_is_refused(
+    target: bytes, host: bytes, headers: list[Header], status: int
+) -> None:
+    assert refusal_of(judged(b"GET", target, *headers, host=host)).status == status
+
+
+@pytest.mark.parametrize("authority", [b"127.0.0.1:4000", b"localhost:4000", b"[::1]:4000"])
+def test_an_absolute_target_at_the_own_port_is_a_service_path(authority: bytes) -> None:
+    verdict = judged(b"GET", b"http://" + authority + b"/alpha/x", KEY, host=authority)
+    assert isinstance(verdict, Forward)
+    assert verdict.origin.host == "api.test"
+    assert refusal_of(judged(b"GET", b"http://" + authority + b"/alpha/x", host=authority)).status == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "host"),
+    [
+        pytest.param(b"CONNECT", b"other.test:443", b"other.test", id="of a tunnel"),
+        pytest.param(b"GET", b"http://site.test/", b"site.test", id="over plain http"),
+    ],
+)
+def test_an_upgrade_is_not_implemented_where_no_rule_covers_it(
+    method: bytes, target: bytes, host: bytes
+) -> None:
+    plain = judged(method, target, PROXY_AUTHORIZATION, host=host)
+    assert isinstance(plain, (Tunnel, Forward))
+    answer = refusal_of(judged(method, target, PROXY_AUTHORIZATION, (b"Upgrade", b"websocket"), host=host))
+    assert (answer.status, answer.category) == (501, "unsupported_upgrade")
+
+
+@pytest.mark.parametrize(
+    "header", [(b"Upgrade", b"websocket"), (b"Upgrade", b"h2c"), (b"Connection", b"upgrade")], ids=repr
+)
+def test_half_a_handshake_is_malformed_and_nothing_is_forwarded(header: Header) -> None:
+    assert refusal_of(judged(b"GET", b"/alpha/x", KEY, header)).status == 400
+    assert refusal_of(judged(b"GET", b"/alpha/x", header)).status == 401
+
+
+def test_an_empty_allow_list_lets_nothing_but_a_credential_route_through() -> None:
+    nothing = HostFilter(allow=())
+    assert isinstance(judged(b"GET", b"/alpha/x", KEY, hosts=nothing), Forward)
+    assert refusal_of(judged(b"CONNECT", b"other.test:443", PROXY_AUTHORIZATION, hosts=nothing)).status == 403
+
+
+def test_trace_which_would_echo_the_credential_is_refused() -> None:
+    assert isinstance(judged(b"OPTIONS", b"/alpha/x", KEY), Forward)
+    answer = refusal_of(judged(b"TRACE", b"/alpha/x", KEY))
+    assert (answer.status, answer.category) == (405, "endpoint_policy")
+    assert refusal_of(judged(b"TRACE", b"/alpha/x")).status == 401
+
+
+def test_a_denied_host_is_not_reached_through_its_route_either() -> None:
+    denying = HostFilter(allow=None, deny=(parse_rule("api.test", "--deny-domain"),))
+    answer = refusal_of(judged(b"GET", b"/alpha/x", KEY, hosts=denying))
+    assert (answer.status, answer.category, answer.origin) == (403, "host_denied", "--deny-domain")
+
+
+def test_the_entry_of_a_request_holds_no_query_value_and_no_key() -> None:
+    verdict = judged(b"GET", b"/alpha/x?key=" + PHANTOM.encode(), KEY)
+    assert isinstance(verdict, Refused)
+    assert PHANTOM not in repr(verdict.entry)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host"),
+    [("http", "api.test"), ("ftp", "localhost"), ("http", "0.0.0.0"), ("http", "10.0.0.1")],
+)
+def test_a_route_in_the_clear_is_for_loopback_only(scheme: str, host: str) -> None:
+    a_route(80, scheme="http", host="localhost")
+    with pytest.raises(ValueError, match="in the clear"):
+        a_route(80, scheme=scheme, host=host)
+
+
+def test_a_route_has_a_phantom_exactly_when_it_has_a_credential() -> None:
+    origin = Origin("https", "api.test", 443)
+    Route("a", origin, None, None)
+    with pytest.raises(ValueError, match="phantom"):
+        Route("a", origin, None, Secret("x"))
+    with pytest.raises(ValueError, match="phantom"):
+        Route("a", origin, FakeCredential(), None)
+
+
+def test_two_routes_cannot_share_a_service_name() -> None:
+    with pytest.raises(ValueError, match="same service"):
+        RouteTable((ROUTE, ROUTE))
+
+
+def connected(target: bytes, *, intercepts: bool = True) -> Verdict:
+    """A CONNECT of a run that looks into all TLS."""
+    table = RouteTable((ROUTE,), looks_into=lambda host: host != "left.test")
+    hosts = Hosts(denied=frozenset(("denied.test",)))
+    dispatcher = Dispatcher(table, hosts, Secret(TOKEN), OWN_PORT, intercepts=intercepts)
+    return dispatcher.judge(request_head(b"CONNECT", target, "1.1", [(b"Host", target), PROXY_AUTHORIZATION]))
+
+
+def test_a_run_that_looks_into_all_tls_tunnels_to_no_host_but_those_left_out() -> None:
+    assert isinstance(connected(b"other.test:443"), Intercept)
+    assert isinstance(
+        judged(b"CONNECT", b"other.test:443", PROXY_AUTHORIZATION, host=b"other.test:443"), Tunnel
+    )
+    assert isinstance(connected(b"left.test:443"), Tunnel)
+    assert refusal_of(connected(b"denied.test:443")).category == "host_denied"
+    assert refusal_of(connected(b"other.test:443", intercepts=False)).category == "connect_bypasses_l7"

@@ -1,0 +1,151 @@
+"""nono.proxy.verdict.phantoms: the own phantom once and nothing beside it; elsewhere, no phantom at all."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+
+import pytest
+
+from nono.proxy.http.message import Header
+from nono.proxy.http.refusal import Refusal
+from nono.proxy.verdict.phantoms import Presented, Slots, check, check_elsewhere, proxy_authorised
+from nono.proxy.verdict.routes import RouteTable
+from nono.secret import Secret
+from support.proxy_thread import PHANTOM, TOKEN, FakeCredential, a_route
+
+OTHER = "sk-phantom-of-beta"
+ALPHA = a_route(1, credential=FakeCredential("X-Custom-Key", b"real"))
+BETA = a_route(2, service="beta", phantom=OTHER)
+ROUTES = RouteTable((ALPHA, BETA))
+
+
+def basic(user_and_password: str) -> bytes:
+    return b"Basic " + b64encode(user_and_password.encode())
+
+
+def status_of(*headers: Header, target: bytes = b"/v1") -> int:
+    verdict = check(ALPHA, Slots(headers, target), ROUTES)
+    if isinstance(verdict, Presented):
+        assert verdict[:2] == (target, "phantom_header")
+        return 200
+    assert verdict.category == "authentication_failed"
+    return verdict.status
+
+
+def slots(key: str) -> list[Header]:
+    text = key.encode()
+    return [
+        (b"Authorization", b"Bearer " + text),
+        (b"authorization", b"bearer  " + text),
+        (b"Authorization", b"token " + text),
+        (b"Authorization", text),
+        (b"Authorization", basic(f"{key}:x-oauth-basic")),
+        (b"Authorization", basic(f"x-access-token:{key}")),
+        (b"X-Api-Key", text),
+        (b"x-goog-api-key", text),
+        (b"X-Custom-Key", text),
+    ]
+
+
+SLOT_IDS = [
+    "bearer", "bearer, other case", "token", "bare", "basic user", "basic password", "x-api-key",
+    "x-goog-api-key", "the route's own header",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("index", range(len(SLOT_IDS)), ids=SLOT_IDS)
+def test_the_own_phantom_is_accepted_in_any_slot_and_another_value_in_none(index: int) -> None:
+    assert status_of(slots(PHANTOM)[index]) == 200
+    assert status_of(slots("sk-real-looking-key")[index]) == 401
+    assert status_of(slots(OTHER)[index]) == 403
+    assert status_of(slots(TOKEN)[index]) == 401
+
+
+@pytest.mark.parametrize("index", range(len(SLOT_IDS)), ids=SLOT_IDS)
+def test_a_second_key_beside_the_phantom_is_refused_and_the_same_one_is_not(index: int) -> None:
+    own = (b"X-Api-Key", PHANTOM.encode())
+    assert status_of(own, slots(PHANTOM)[index]) == 200
+    assert status_of(own, slots("sk-real-looking-key")[index]) == 403
+    assert status_of(own, slots(OTHER)[index]) == 403
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param([], id="no header"),
+        pytest.param([(b"X-Api-Key", b"")], id="empty value"),
+        pytest.param([(b"Authorization", b"Bearer")], id="scheme alone"),
+        pytest.param([(b"Authorization", basic(":"))], id="empty user and password"),
+        pytest.param([(b"X-Unrelated", PHANTOM.encode())], id="header that is no slot"),
+        pytest.param([(b"Proxy-Authorization", basic(f"nono:{TOKEN}"))], id="the session token instead"),
+    ],
+)
+def test_a_request_that_presents_nothing_is_unauthorised(headers: list[Header]) -> None:
+    assert status_of(*headers) == 401
+    assert status_of(*headers, (b"X-Api-Key", PHANTOM.encode())) == 200
+
+
+@pytest.mark.parametrize("near", [PHANTOM[:-1], PHANTOM + "x", PHANTOM.upper(), "Basic " + PHANTOM], ids=repr)
+def test_nothing_but_the_phantom_itself_matches(near: str) -> None:
+    assert status_of((b"Authorization", b"Bearer " + near.encode())) in (401, 403)
+
+
+def test_basic_that_is_not_base64_is_a_wrong_key() -> None:
+    assert status_of((b"Authorization", b"Basic !!!")) == 401
+    assert status_of((b"Authorization", b"Basic \xff")) == 401
+
+
+def test_a_phantom_in_the_query_is_refused_even_beside_the_header() -> None:
+    own = (b"X-Api-Key", PHANTOM.encode())
+    assert status_of(own, target=b"/v1?alt=sse") == 200
+    assert status_of(own, target=b"/v1?key=" + PHANTOM.encode()) == 403
+    assert status_of(own, target=b"/v1?key=" + OTHER.encode().replace(b"-", b"%2D")) == 403
+
+
+def test_a_refusal_names_no_key() -> None:
+    for key in (PHANTOM, OTHER, "sk-real-looking-key"):
+        refused = check(ALPHA, Slots([*slots(key)[:1], (b"X-Api-Key", b"other")], b"/"), ROUTES)
+        assert isinstance(refused, Refusal)
+        assert key not in f"{refused.error} {refused.hint} {refused.rule}"
+
+
+@pytest.mark.parametrize(
+    ("headers", "target", "refused"),
+    [
+        pytest.param([(b"Authorization", b"Bearer own-key")], b"/", False, id="a key of the site's own"),
+        pytest.param([(b"Authorization", b"Bearer " + OTHER.encode())], b"/", True, id="phantom"),
+        pytest.param([(b"X-Unrelated", OTHER.encode())], b"/", True, id="phantom in any header"),
+        pytest.param([], b"/?k=" + OTHER.encode(), True, id="phantom in the query"),
+        pytest.param([(b"Authorization", b"Bearer " + TOKEN.encode())], b"/", True, id="session token"),
+        pytest.param(
+            [(b"Proxy-Authorization", b"Bearer " + TOKEN.encode())], b"/", False, id="token where it belongs"
+        ),
+    ],
+)
+def test_no_phantom_leaves_to_a_host_that_is_no_route(
+    headers: list[Header], target: bytes, refused: bool
+) -> None:
+    refusal = check_elsewhere(headers, target, "example.com", ROUTES, Secret(TOKEN))
+    assert (refusal is not None) is refused
+    assert refusal is None or (refusal.status, refusal.category) == (403, "authentication_failed")
+
+
+@pytest.mark.parametrize(
+    ("values", "authorised"),
+    [
+        pytest.param([basic(f"nono:{TOKEN}")], True, id="basic"),
+        pytest.param([basic(f"anyone:{TOKEN}")], True, id="any user"),
+        pytest.param([b"bearer " + TOKEN.encode()], True, id="bearer, other case"),
+        pytest.param([], False, id="none"),
+        pytest.param([basic(f"{TOKEN}:")], False, id="token as user"),
+        pytest.param([basic(f"x:{TOKEN}:")], False, id="more behind the token"),
+        pytest.param([b"Basic !!!"], False, id="not base64"),
+        pytest.param([b"Digest " + TOKEN.encode()], False, id="another scheme"),
+        pytest.param([TOKEN.encode()], False, id="no scheme"),
+        pytest.param([basic("nono:wrong"), basic(f"nono:{TOKEN}")], False, id="two fields"),
+        pytest.param([basic(f"nono:{PHANTOM}")], False, id="a phantom"),
+    ],
+)
+def test_the_session_token_is_accepted_in_one_field_only(values: list[bytes], authorised: bool) -> None:
+    headers = [(b"Proxy-Authorization", value) for value in values]
+    assert proxy_authorised(headers, Secret(TOKEN)) is authorised
