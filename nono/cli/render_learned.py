@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from nono.launch.learning import Learning
-from nono.launch.lesson import Lesson
+from nono.launch.learn.plan import Learning
+from nono.launch.learn.result import Lesson
 from nono.policy.capability import NetworkMode
 from nono.policy.learning.observation import Refused
 from nono.policy.path_expansion import inside

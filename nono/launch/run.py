@@ -35,7 +35,7 @@ from nono.sandbox.launcher import Launcher, fork_launcher
 from nono.supervisor.child import supervise, wait
 
 if TYPE_CHECKING:
-    from nono.launch.authority_ahead import AuthorityAhead
+    from nono.launch.proxy.ca_worker import AuthorityAhead
     from nono.policy.learning.observation import Observation
     from nono.supervisor.cgroup.cgroup import Cgroup
     from nono.supervisor.cgroup.limit_report import Story
@@ -209,7 +209,7 @@ def _authority_ahead(
     if prepared.enforcement.rung is None:
         return nullcontext()
     # Imported here: it is for the runs that have a proxy.
-    from nono.launch.authority_ahead import authority_ahead
+    from nono.launch.proxy.ca_worker import authority_ahead
 
     return authority_ahead(prepared.resolved, environ)
 

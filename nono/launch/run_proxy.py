@@ -16,8 +16,8 @@ from nono.audit import event
 from nono.audit.event import Recorder
 from nono.credentials.phantom import make_session_token
 from nono.kernel import process
-from nono.launch.assembly import Assembly, assemble, config_of, proxy_of
-from nono.launch.git_ssh import git_ssh
+from nono.launch.proxy.assembly import Assembly, assemble, config_of, proxy_of
+from nono.launch.proxy.git_ssh import git_ssh
 from nono.launch.start import RunContext
 from nono.launch.supervised import Network, approver_of
 from nono.policy.ports import OPEN_PORT, PortGrants, PortRange

@@ -20,7 +20,7 @@ from nono.sandbox.plan.plan import draw
 from nono.supervisor.child import Child
 
 if TYPE_CHECKING:
-    from nono.launch.authority_ahead import AuthorityAhead
+    from nono.launch.proxy.ca_worker import AuthorityAhead
     from nono.policy.effective_policy import Rulebook
     from nono.policy.learning.observation import Observation
     from nono.supervisor.cgroup.cgroup import Cgroup

@@ -112,7 +112,7 @@ def test_a_proxy_listens_before_what_serves_is_imported() -> None:
 
 
 def test_the_process_that_makes_a_ca_imports_no_event_loop() -> None:
-    statement = "import nono.launch.authority_ahead, nono.proxy.tls.session_ca, nono.proxy.tls.trust_bundle"
+    statement = "import nono.launch.proxy.ca_worker, nono.proxy.tls.session_ca, nono.proxy.tls.trust_bundle"
     assert modules_after(statement) & NOT_TO_CERTIFY == set()
 
 

@@ -54,8 +54,8 @@ def run(argv: Sequence[str]) -> int:
         from nono.cli import render_learned
         from nono.cli.dry_run import conclude
         from nono.cli.profile_target import target_of
-        from nono.launch.learning import learning
-        from nono.launch.lesson import lesson_of
+        from nono.launch.learn.plan import learning
+        from nono.launch.learn.result import lesson_of
 
         config = preferences(given, environ, console, stays=True)
         target = target_of(given.value("output"), given.value("profile"), environ)

@@ -18,8 +18,8 @@ from nono.cli.resolution import resolve_given
 from nono.credentials.phantom import SessionToken, make_session_token
 from nono.credentials.values.content import text_problem
 from nono.errors import ConfigError, NonoError, UsageError
-from nono.launch.assembly import config_of
-from nono.launch.standalone import Serving, serve_until_signal
+from nono.launch.proxy.assembly import config_of
+from nono.launch.standalone_proxy import Serving, serve_until_signal
 from nono.policy.capability import NetworkMode
 from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
 from nono.policy.hosts.upstream import is_loopback

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nono.launch.git_ssh import git_ssh, ssh_command
+from nono.launch.proxy.git_ssh import git_ssh, ssh_command
 from nono.policy.capability import Access, Grant
 from nono.policy.hosts.host_filter import HostFilter, parse_rule
 

@@ -1,4 +1,4 @@
-"""nono.launch.authority_ahead: the CA that a forked process makes is one, and the process leaves nothing."""
+"""nono.launch.proxy.ca_worker: the CA that a forked process makes is one, and the process leaves nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from nono.kernel import process
-from nono.launch.authority_ahead import AuthorityAhead, authority_ahead
+from nono.launch.proxy.ca_worker import AuthorityAhead, authority_ahead
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
@@ -80,7 +80,7 @@ def test_one_that_fails_leaves_the_making_to_the_supervisor(
     def fail(*_: object) -> bytes:
         raise MemoryError
 
-    monkeypatch.setattr("nono.launch.authority_ahead._made", fail)  # which the fork inherits
+    monkeypatch.setattr("nono.launch.proxy.ca_worker._made", fail)  # which the fork inherits
     environ = {"HOME": str(tmp_path)}
     ended: list[int] = []
     with begun(environ, ended) as ahead:
@@ -93,7 +93,7 @@ def test_it_does_not_outlive_the_block(tmp_path: Path, monkeypatch: pytest.Monke
         time.sleep(60)
         return b""
 
-    monkeypatch.setattr("nono.launch.authority_ahead._made", hang)
+    monkeypatch.setattr("nono.launch.proxy.ca_worker._made", hang)
     environ = {"HOME": str(tmp_path)}
     ended: list[int] = []
     with begun(environ, ended):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nono.errors import NonoError
-from nono.launch.recording import recording
+from nono.launch.proxy.flows import recording
 
 
 def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:

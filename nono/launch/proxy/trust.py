@@ -17,7 +17,7 @@ from nono.proxy.child_env import trust_env
 from nono.proxy.handshake.alpn import HTTP1, HTTP2, HTTP2_AT_NEED, Alpn
 
 if TYPE_CHECKING:
-    from nono.launch.authority_ahead import MadeAhead
+    from nono.launch.proxy.ca_worker import MadeAhead
     from nono.proxy.tls.session_ca import SessionAuthority
 
 

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nono.launch.learning import Learning
+from nono.launch.learn.plan import Learning
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access, NetworkMode
 from nono.policy.effective_policy import Rulebook, rulebook_of

@@ -20,7 +20,7 @@ from nono.audit.redact import USUAL, Redaction
 from nono.credentials.phantom import SessionToken
 from nono.errors import NonoError
 from nono.kernel import process
-from nono.launch.assembly import Assembly, assemble, proxy_of
+from nono.launch.proxy.assembly import Assembly, assemble, proxy_of
 from nono.launch.session import Say, Session, Warn, open_log
 from nono.named_tuple import NamedTuple
 from nono.policy.resolve import Resolved

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from nono.credentials.load import Loaded, LoadedService, Loader
 from nono.credentials.phantom import SessionToken
 from nono.errors import LaunchError, NonoError
-from nono.launch.authority_ahead import AuthorityAhead, intercepts
-from nono.launch.interception import TrustedAuthority, trusted_authority
-from nono.launch.logins import Logins, load_logins
+from nono.launch.proxy.ca_worker import AuthorityAhead, intercepts
+from nono.launch.proxy.logins import Logins, load_logins
+from nono.launch.proxy.trust import TrustedAuthority, trusted_authority
+from nono.launch.proxy.upstream_proxy import chain_of
 from nono.launch.session import Session
-from nono.launch.upstream_proxy import chain_of
 from nono.named_tuple import NamedTuple
 from nono.policy.hosts.upstream import is_loopback
 from nono.policy.resolve import Resolved
@@ -244,7 +244,7 @@ def _recorder(assembly: Assembly, token: SessionToken) -> AbstractContextManager
         return nullcontext()
     # Imported here: few runs are recorded.
     from nono.credentials.mask import mask_of
-    from nono.launch.recording import recording
+    from nono.launch.proxy.flows import recording
 
     loaded = [each.outcome for each in assembly.services if isinstance(each.outcome, Loaded)]
     mask = mask_of(token, [each.phantom for each in loaded], [each.credential for each in loaded])

@@ -1,0 +1,1 @@
+"""A proxy put together for a run: `assembly` is the top."""
