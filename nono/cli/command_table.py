@@ -47,7 +47,7 @@ def _wrap() -> Loaded:
 
 
 def _profile() -> Loaded:
-    from nono.cli.commands import profile
+    from nono.cli.commands.profile import command as profile
 
     return Loaded(profile.run, profile.parser)
 

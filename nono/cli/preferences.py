@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nono.audit.redact import USUAL, Redaction, redaction_of
+from nono.cli.args.options import Given
 from nono.cli.console import Console
-from nono.cli.options import Given
 from nono.settings.file import user_config
 from nono.settings.theme import theme_of
 from nono.settings.user_config import UserConfig

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
-from nono.cli.options import RUN, Given
-from nono.cli.parse import Invocation, no_command
+from nono.cli.args.options import RUN, Given
+from nono.cli.args.parse import Invocation, no_command
 from nono.errors import ConfigError, NonoError, UsageError
 from nono.policy.capability import Access
 from nono.policy.files.grants import accesses

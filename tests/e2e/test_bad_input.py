@@ -18,8 +18,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from nono.cli.args.options import OPTIONS, RUN, WRAP, Kind, Option
 from nono.cli.command_table import LATER
-from nono.cli.options import OPTIONS, RUN, WRAP, Kind, Option
 from support.ladder_launch import INTERPRETER, NONO, PYTHON, Place, place
 from support.ladder_stage import REAL_KEY, Stage, audited
 

@@ -1,1 +1,1 @@
-"""One module per subcommand, imported only when that subcommand was asked for."""
+"""One module a command; each has run(argv, environ)."""

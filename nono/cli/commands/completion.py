@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Sequence
 
-from nono.cli import arguments, completion_bash, completion_fish, completion_zsh
-from nono.cli.completion_tree import Choice, Node, node_of
+from nono.cli.args import argparse_parser
+from nono.cli.completion import bash, fish, zsh
+from nono.cli.completion.tree import Choice, Node, node_of
 from nono.errors import UsageError
 from nono.policy.builtin import shipped
 from nono.policy.capability import SandboxPolicy
@@ -19,9 +20,9 @@ zsh:   nono completion zsh > DIR/_nono   where DIR is in $fpath
 fish:  nono completion fish > ~/.config/fish/completions/nono.fish
 """
 SCRIPTS = {
-    "bash": completion_bash.script,
-    "zsh": completion_zsh.script,
-    "fish": completion_fish.script,
+    "bash": bash.script,
+    "zsh": zsh.script,
+    "fish": fish.script,
 }
 
 # Name, help and parser of each command to be completed.
@@ -38,10 +39,10 @@ def run(argv: Sequence[str], commands: Commands) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """For these words, for help and completion."""
-    parser = arguments.new_parser("nono completion", DESCRIPTION)
+    parser = argparse_parser.new_parser("nono completion", DESCRIPTION)
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    arguments.add_globals(parser)
+    argparse_parser.add_globals(parser)
     parser.add_argument("shell", metavar="SHELL", choices=tuple(SCRIPTS), help="bash, zsh or fish")
     return parser
 
@@ -60,8 +61,8 @@ def tree(commands: Commands) -> Node:
         "SHELL": tuple(SCRIPTS),
     }
     nodes = [node_of(parser, (name,), about, words) for name, about, parser in commands]
-    root = arguments.new_parser("nono", "")
-    arguments.add_globals(root)
+    root = argparse_parser.new_parser("nono", "")
+    argparse_parser.add_globals(root)
     own = node_of(root, (), "", words)
     version = Choice(("--version", "-V"), "print the version and exit")
     return own._replace(nodes=tuple(nodes), options=(*own.options, version))

@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from nono.cli import arguments
+from nono.cli.args import argparse_parser
 from nono.credentials import resolver
 from nono.credentials.logins.token_store import LoginStore, StoredToken
 from nono.credentials.values.reference import check_name
@@ -39,8 +39,8 @@ def run(argv: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """For these words, for help and completion."""
-    parser = arguments.new_parser("nono credential", DESCRIPTION)
-    arguments.add_globals(parser)
+    parser = argparse_parser.new_parser("nono credential", DESCRIPTION)
+    argparse_parser.add_globals(parser)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     named = (
         ("set", "store a credential; its value is asked for, or read from standard input"),
@@ -48,9 +48,9 @@ def parser() -> argparse.ArgumentParser:
         ("test", "read a credential, or a reference such as env://NAME, and say only whether it worked"),
     )
     for action, help_text in named:
-        arguments.add_action(actions, action, help_text).add_argument("name", metavar="NAME")
-    arguments.add_action(actions, "list", "names and where each is stored")
-    logins = arguments.add_action(
+        argparse_parser.add_action(actions, action, help_text).add_argument("name", metavar="NAME")
+    argparse_parser.add_action(actions, "list", "names and where each is stored")
+    logins = argparse_parser.add_action(
         actions, "logins", "how many tokens of captured logins are stored, by provider"
     )
     logins.add_argument(

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nono.approval import ask
+from nono.cli.args.parse import Invocation, parse, sandbox_parser
 from nono.cli.console import Console
-from nono.cli.log_file import console_of
-from nono.cli.parse import Invocation, parse, sandbox_parser
+from nono.cli.output.log_file import console_of
+from nono.cli.output.run_summary import show
 from nono.cli.preferences import preferences, redaction
 from nono.cli.resolution import command_of
-from nono.cli.show import show
 from nono.errors import ConfigError, NonoError
 from nono.launch.run import Launch
 from nono.policy.capability import Access
@@ -26,7 +26,7 @@ from nono.policy.schema.profile import Profile, Workdir
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-    from nono.cli.profile_target import Target
+    from nono.cli.commands.profile.target import Target
 
 DESCRIPTION = (
     "Runs COMMAND with a wider sandbox than it is to have, watches what it does, and writes a profile with "
@@ -51,9 +51,9 @@ def run(argv: Sequence[str]) -> int:
         raise ConfigError("--allow-net opens the network, and then nobody sees which hosts are reached.")
     with Launch(environ, probes=True) as launch:
         # Imported here, behind the fork: a user's profile brings pydantic.
-        from nono.cli import render_learned
-        from nono.cli.dry_run import conclude
-        from nono.cli.profile_target import target_of
+        from nono.cli.commands.profile.target import target_of
+        from nono.cli.output.dry_run import conclude
+        from nono.cli.text import learned_lines
         from nono.launch.learn.plan import learning
         from nono.launch.learn.result import lesson_of
 
@@ -68,7 +68,7 @@ def run(argv: Sequence[str]) -> int:
         is_dry = given.flag("dry_run")
         prepared = launch.prepare(lesson.resolved, command, needs_program=not is_dry)
         show(prepared, invocation, console, environ)
-        scope = render_learned.scope(lesson)
+        scope = learned_lines.scope(lesson)
         if is_dry:
             console.lines(scope)
             return conclude(prepared, console, environ, redaction(config))
@@ -91,7 +91,7 @@ def run(argv: Sequence[str]) -> int:
         console.lines(outcome.limit.lines())
     exit_code = outcome.exit_code
     learned = lesson_of(lesson, target.document, target.file, is_new=target.is_new, cwd=os.getcwd())
-    console.lines(render_learned.seen(learned, lesson.bounds.home))
+    console.lines(learned_lines.seen(learned, lesson.bounds.home))
     if exit_code:
         console.lines([f"  [nono] It ended with {exit_code}: what it would have done next was not seen."])
     return _write(learned.document, target, given.flag("yes"), console) or exit_code

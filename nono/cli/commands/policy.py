@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from nono.cli.commands import profile
+from nono.cli.commands.profile import command
 from nono.errors import UsageError
 from nono.policy.suggestions import did_you_mean
 
@@ -17,7 +17,7 @@ def run(argv: Sequence[str]) -> int:
     words = [*argv]
     position = next((at for at, word in enumerate(words) if word in ACTIONS), None)
     if position is None and {"-h", "--help"} & set(words):
-        return profile.run(words)
+        return command.run(words)
     if position is None:
         word = next((word for word in words if not word.startswith("-")), "")
         near = did_you_mean(word, ACTIONS) or "nono profile --help"
@@ -27,4 +27,4 @@ def run(argv: Sequence[str]) -> int:
     if not {"-s", "--silent"} & set(words):
         warning = f"`nono policy {old}` is deprecated; use `nono profile {new}` instead."
         print(f"  [nono] Warning: {warning} Will be removed in v1.0.0.", file=sys.stderr)
-    return profile.run(words)
+    return command.run(words)

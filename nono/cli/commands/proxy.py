@@ -8,13 +8,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from nono.cli import render
+from nono.cli.args.options import Given
+from nono.cli.args.parse import parse_proxy, proxy_parser
 from nono.cli.console import Console
-from nono.cli.log_file import console_of
-from nono.cli.options import Given
-from nono.cli.parse import parse_proxy, proxy_parser
+from nono.cli.output.log_file import console_of
 from nono.cli.preferences import preferences, redaction
 from nono.cli.resolution import resolve_given
+from nono.cli.text import summary
 from nono.credentials.phantom import SessionToken, make_session_token
 from nono.credentials.values.content import text_problem
 from nono.errors import ConfigError, NonoError, UsageError
@@ -203,7 +203,7 @@ def _lines(serving: Serving, config: ProxyConfig, resolved: Resolved, *, shows: 
         lines += [f"proxy URL: {scheme}nono:<token>@{address}", f"token: in {serving.file}"]
     lines.append(f"  . {serving.file}  # all variables: proxy, services, trust")
     lines += [f"    key  {service.name} at {service.upstream}" for service in resolved.services]
-    lines += render.routes(resolved)
+    lines += summary.routes(resolved)
     if (bundle := serving.variables.get("SSL_CERT_FILE")) is not None:
         lines.append(f"trust bundle: {bundle}")
     lines.append("Press Ctrl-C to stop.")

@@ -6,13 +6,13 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from nono.cli import prompt
+from nono.cli import workdir_prompt
+from nono.cli.args.parse import Invocation, parse, sandbox_parser
 from nono.cli.console import Console
-from nono.cli.log_file import console_of
-from nono.cli.parse import Invocation, parse, sandbox_parser
+from nono.cli.output.log_file import console_of
+from nono.cli.output.run_summary import show
 from nono.cli.preferences import preferences, redaction
 from nono.cli.resolution import command_of, resolve_given
-from nono.cli.show import show
 from nono.errors import ConfigError, NonoError
 from nono.launch.run import Launch
 from nono.policy.capability import NetworkMode
@@ -48,8 +48,8 @@ def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -
     with Launch(environ, probes=any(option.may_need_listener for option in given.options)) as launch:
         config = preferences(given, environ, console, stays=True)
         is_dry = given.flag("dry_run")
-        asks = not invocation.silent and not is_dry and prompt.can_ask()
-        ask = prompt.share_workdir if asks else None
+        asks = not invocation.silent and not is_dry and workdir_prompt.can_ask()
+        ask = workdir_prompt.share_workdir if asks else None
         resolved = resolve_given(invocation, environ, stays=True, ask=ask)
         ports = given.ports("proxy_port")
         if ports and resolved.capabilities.network is not NetworkMode.PROXY:
@@ -64,7 +64,7 @@ def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -
             console.warn(warning)
         if is_dry:
             # Imported here: other runs have no use for it.
-            from nono.cli.dry_run import conclude
+            from nono.cli.output.dry_run import conclude
 
             return conclude(prepared, console, environ, redaction(config))
         outcome = launch.execute(
@@ -77,7 +77,7 @@ def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -
         )
     if outcome.exit_code or outcome.denials.listed():
         # Imported here: most runs end well.
-        from nono.cli.after_run import report
+        from nono.cli.output.report import report
 
         report(outcome, prepared, invocation, console, environ)
     return outcome.exit_code

@@ -8,10 +8,11 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from nono import __version__
-from nono.cli import arguments, render
-from nono.cli.examples import write_examples
-from nono.cli.layout import wrapped
-from nono.cli.shell_advice import shell_advice
+from nono.cli.args import argparse_parser
+from nono.cli.commands.profile.examples import write_examples
+from nono.cli.completion.shell_setup import shell_advice
+from nono.cli.text import summary
+from nono.cli.text.wrap_text import wrapped
 from nono.errors import NonoError, UsageError
 from nono.kernel import landlock_rights
 from nono.kernel.filters.freeze import Comparison, compare
@@ -80,8 +81,8 @@ def _phase(number: int, total: int, title: str, lines: Iterable[str]) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """For these words, for help and completion."""
-    parser = arguments.new_parser("nono setup", DESCRIPTION)
-    arguments.add_globals(parser)
+    parser = argparse_parser.new_parser("nono setup", DESCRIPTION)
+    argparse_parser.add_globals(parser)
     parser.add_argument("--check-only", action="store_true", help="look, and change nothing")
     parser.add_argument("--profiles", action="store_true", help="write example profiles among yours")
     parser.add_argument(
@@ -198,7 +199,7 @@ def _proxy_only(facts: HostFacts) -> list[str]:
     chosen = choose_enforcement(asked, facts)
     if isinstance(chosen, Refusal) or chosen.rung is None:
         return ["Proxy-only network (--credential, --network-profile): refused by default on this kernel"]
-    lines = [f"Proxy-only network: enforced by {chosen.rung.value} ({render.RUNGS[chosen.rung]})"]
+    lines = [f"Proxy-only network: enforced by {chosen.rung.value} ({summary.RUNGS[chosen.rung]})"]
     return lines + [f"Not enforced: {gap}" for gap in chosen.gaps]
 
 

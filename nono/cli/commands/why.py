@@ -9,9 +9,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from nono.cli import arguments, options, render
-from nono.cli.parse import Invocation
-from nono.cli.subject import Held, Subject, around, described
+from nono.cli.args import argparse_parser, options
+from nono.cli.args.parse import Invocation
+from nono.cli.text import summary
+from nono.cli.why_context import Held, Subject, around, described
 from nono.errors import ConfigError, UsageError
 from nono.launch.state import VARIABLE
 from nono.launch.state_file import read_own_state
@@ -102,7 +103,7 @@ def _answer_of_path(subject: Subject, parsed: argparse.Namespace) -> Answer:
     if isinstance(chosen, Refusal):
         held = _refused(chosen)
     elif isinstance(masked, Mask):
-        held = f"mask: {masked.path} is {render.MASKED}"
+        held = f"mask: {masked.path} is {summary.MASKED}"
     else:
         held = f"nothing: {masked.path} does not exist, and what does not cannot be masked"
     return answer._replace(enforced_by=held)
@@ -142,7 +143,7 @@ def _enforced_by(subject: Subject) -> str | None:
     chosen = subject.held().chosen
     if isinstance(chosen, Refusal):
         return _refused(chosen)
-    return None if chosen.rung is None else f"{chosen.rung.value}: {render.RUNGS[chosen.rung]}"
+    return None if chosen.rung is None else f"{chosen.rung.value}: {summary.RUNGS[chosen.rung]}"
 
 
 def _elevates(held: Held) -> bool:
@@ -178,8 +179,8 @@ def _check_question(parsed: argparse.Namespace) -> None:
 
 def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     """For these words, for help and completion. argv: what is asked, if anything is."""
-    parser = arguments.new_parser("nono why", DESCRIPTION)
-    arguments.add_globals(parser)
+    parser = argparse_parser.new_parser("nono why", DESCRIPTION)
+    argparse_parser.add_globals(parser)
     parser.add_argument("--path", metavar="PATH", help="the path in question")
     parser.add_argument(
         "--op",
@@ -188,7 +189,9 @@ def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
         help="default: read; connect and bind are for Unix sockets",
     )
     parser.add_argument("--host", metavar="HOST|URL", help="the host in question")
-    parser.add_argument("--port", type=arguments.port, metavar="PORT", help="default: the URL's, or 443")
+    parser.add_argument(
+        "--port", type=argparse_parser.port, metavar="PORT", help="default: the URL's, or 443"
+    )
     parser.add_argument("--method", metavar="METHOD", help="of the request to the URL; default: GET")
     parser.add_argument("--json", action="store_true", help="answer in JSON")
     parser.add_argument("--exit-code", action="store_true", help="exit 1 when the answer is no")
@@ -196,7 +199,7 @@ def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     parser.add_argument("--command", metavar="COMMAND", help="the command in question")
     parser.add_argument("--caller", metavar="NAME", help="who would start it; default: session")
     parser.add_argument("--self", action="store_true", help="ask about the sandbox around this process")
-    arguments.add_options(parser, options.WHY, argv)
+    argparse_parser.add_options(parser, options.WHY, argv)
     return parser
 
 

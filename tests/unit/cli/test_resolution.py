@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nono.cli.parse import parse
+from nono.cli.args.parse import parse
 from nono.cli.resolution import resolve_given
 
 

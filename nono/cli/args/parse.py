@@ -1,0 +1,91 @@
+"""Parses the arguments of the commands that describe a sandbox, and says what they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nono.cli.args import options
+from nono.cli.args.options import Given
+from nono.cli.args.scan import Scanned, scan
+from nono.errors import ConfigError, NonoError
+from nono.named_tuple import NamedTuple
+from nono.policy.capability import SandboxPolicy
+from nono.policy.request import RunRequest
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+
+class Invocation(NamedTuple):
+    """One sandbox command as it was typed."""
+
+    given: Given
+    silent: bool
+    command: tuple[str, ...]  # the program and its arguments
+    standalone_proxy: bool = False
+
+    @property
+    def request(self) -> RunRequest:
+        asked: dict[str, Any] = {o.dest: self.given.of(o) for o in self.given.options if o.in_request}
+        asked["sandbox_policy"] = _sandbox_policy(self.given.value("sandbox_policy"))
+        return RunRequest(**asked, standalone_proxy=self.standalone_proxy)
+
+
+def parse(command: str, description: str, argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
+    """argv of `nono run` or `nono wrap`, behind the subcommand. Options end at the first other word."""
+    scanned = scan(command, argv) or _with_argparse(command, description, argv)
+    words = scanned.rest[1:] if scanned.rest[:1] == ["--"] else scanned.rest
+    ours = argv[: len(argv) - len(scanned.rest)]
+    given = options.collect(command, scanned.values, ours, environ)
+    if not words and not (command == options.RUN and given.value("profile")):  # which may name one
+        raise no_command(command)
+    if _sandbox_policy(given.value("sandbox_policy")) is not None and command != options.RUN:
+        raise ConfigError("--sandbox-policy is only supported by `nono run`.")
+    return Invocation(given, scanned.silent, tuple(words))
+
+
+def _with_argparse(command: str, description: str, argv: Sequence[str]) -> Scanned:
+    parsed = vars(sandbox_parser(command, description, argv).parse_args(list(argv)))
+    return Scanned(parsed, parsed.get("silent", False), parsed["command"])
+
+
+def sandbox_parser(command: str, description: str, argv: Sequence[str] = ()) -> ArgumentParser:
+    """The parser of a command that starts another one."""
+    # Imported here, as below: it is for help and for what scan() does not take.
+    from argparse import REMAINDER, SUPPRESS
+
+    from nono.cli.args import argparse_parser
+
+    parser = argparse_parser.new_parser(f"nono {command}", description, "%(prog)s [options] [--] COMMAND ...")
+    argparse_parser.add_globals(parser)
+    argparse_parser.add_options(parser, command, argv)
+    parser.add_argument("command", nargs=REMAINDER, help=SUPPRESS)
+    return parser
+
+
+def no_command(command: str) -> NonoError:
+    return NonoError("No command specified", hint=f"nono {command} [options] -- COMMAND")
+
+
+def parse_proxy(description: str, argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
+    """argv of `nono proxy`, behind the subcommand."""
+    parsed = vars(proxy_parser(description, argv).parse_args(list(argv)))
+    given = options.collect(options.PROXY, parsed, argv, environ)
+    return Invocation(given, parsed.get("silent", False), (), standalone_proxy=True)
+
+
+def proxy_parser(description: str, argv: Sequence[str] = ()) -> ArgumentParser:
+    """The parser of `nono proxy`."""
+    from nono.cli.args import argparse_parser
+
+    parser = argparse_parser.new_parser("nono proxy", description)
+    argparse_parser.add_globals(parser)
+    argparse_parser.add_options(parser, options.PROXY, argv)
+    return parser
+
+
+def _sandbox_policy(text: str | None) -> SandboxPolicy | None:
+    if text is None or text in tuple(SandboxPolicy):
+        return None if text is None else SandboxPolicy(text)
+    raise ConfigError(f"--sandbox-policy '{text}': expected auto, landlock, external or netns.")

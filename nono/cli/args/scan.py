@@ -1,0 +1,60 @@
+"""Reads the options of a usual command line, without argparse: importing and filling it takes 5 ms.
+
+What it does not know, a mistake or a rare spelling, it leaves to nono.cli.args.argparse_parser as a whole, so
+that there is one place that complains.
+"""
+
+from collections.abc import Sequence
+
+from nono.cli.args.options import Kind, Option, is_port, options_of
+from nono.named_tuple import NamedTuple
+
+
+class Scanned(NamedTuple):
+    """The values of options by name, as argparse would have them, and what stands behind them."""
+
+    values: dict[str, object]
+    silent: bool
+    rest: list[str]  # from the first word that is no option on, or from `--`
+
+
+def scan(command: str, argv: Sequence[str]) -> Scanned | None:
+    """argv of a command that takes options, then a command of its own. None: ask argparse."""
+    known = {flag: option for option in options_of(command) for flag in (*option.flags, *option.deprecated)}
+    values: dict[str, object] = {}
+    silent = False
+    words = [*argv]
+    while words and words[0] != "--" and words[0].startswith("-") and words[0] != "-":
+        word = words.pop(0)
+        if word in ("-s", "--silent"):
+            silent = True
+            continue
+        name, is_attached, text = word.partition("=") if word.startswith("--") else (word, "", "")
+        option = known.get(name)
+        if option is None or not option.available or option.kind is Kind.PAIRS:
+            return None
+        if option.kind in (Kind.FLAG, Kind.COUNT):
+            if is_attached:
+                return None
+        elif not is_attached:
+            if not words or words[0].startswith("-"):
+                return None
+            text = words.pop(0)
+        if option.kind is Kind.PORTS and not is_port(text):
+            return None
+        _put(values, option, text)
+    return Scanned(values, silent, words)
+
+
+def _put(values: dict[str, object], option: Option, text: str) -> None:
+    known = values.get(option.dest)
+    match option.kind:
+        case Kind.FLAG:
+            values[option.dest] = True
+        case Kind.COUNT:
+            values[option.dest] = known + 1 if isinstance(known, int) else 1
+        case Kind.VALUE:
+            values[option.dest] = text
+        case _:
+            item = int(text) if option.kind is Kind.PORTS else text
+            values[option.dest] = [*known, item] if isinstance(known, list) else [item]

@@ -1,0 +1,1 @@
+"""`nono profile` and its actions; `command` dispatches them."""

@@ -1,0 +1,126 @@
+"""``nono profile``: what profiles there are, what one says, and writing them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+
+from nono.cli.args import argparse_parser
+from nono.cli.commands.profile import look, write
+from nono.cli.commands.profile import validate as profile_validate
+
+DESCRIPTION = "Lists, shows, compares, checks and writes profiles."
+
+
+def run(argv: Sequence[str]) -> int:
+    parsed = parser().parse_args(list(argv))
+    environ = dict(os.environ)
+    match parsed.action:
+        case "list":
+            return look.list_profiles(environ, as_json=parsed.json)
+        case "show":
+            if parsed.format == "manifest":
+                return look.show_manifest(parsed.profile, environ)
+            return look.show(parsed.profile, environ, as_json=parsed.json, raw=parsed.raw)
+        case "init":
+            return write.init(_wish(parsed), environ)
+        case "promote":
+            silent = _is_silent(parsed)
+            return write.promote(parsed.name, environ, only_diff=parsed.diff, yes=parsed.yes, silent=silent)
+        case "validate":
+            return profile_validate.validate(
+                parsed.file, environ, is_draft=parsed.draft, as_json=parsed.json, strict=parsed.strict
+            )
+        case "schema":
+            return look.print_schema(parsed.output, silent=_is_silent(parsed))
+        case "guide":
+            return look.print_guide()
+        case "diff":
+            return look.diff(parsed.old, parsed.new, environ, as_json=parsed.json)
+        case _:
+            return look.groups(parsed.name, environ, as_json=parsed.json, all_platforms=parsed.all_platforms)
+
+
+def parser() -> argparse.ArgumentParser:
+    """For these words, for help and completion."""
+    parser = argparse_parser.new_parser("nono profile", DESCRIPTION)
+    argparse_parser.add_globals(parser)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    init = argparse_parser.add_action(actions, "init", "write a profile to begin with")
+    init.add_argument("name", metavar="NAME")
+    init.add_argument(
+        "--extends", action="append", default=[], metavar="PROFILE", help="a base; may be repeated"
+    )
+    init.add_argument(
+        "--groups", action="append", default=[], metavar="GROUPS", help="groups to include, with commas"
+    )
+    init.add_argument("--description", metavar="TEXT", help="what it is for")
+    init.add_argument("--full", action="store_true", help="with most fields there are, empty")
+    init.add_argument("--output", "-o", metavar="FILE", help="write it there, not in your profiles")
+    init.add_argument("--force", action="store_true", help="overwrite what is there")
+
+    listing = argparse_parser.add_action(actions, "list", "name every profile that there is")
+    _json(listing)
+
+    show = argparse_parser.add_action(actions, "show", "print a profile with what it inherits")
+    show.add_argument("profile", metavar="PROFILE", help="a name, or a file with a slash in its path")
+    show.add_argument("--raw", action="store_true", help="only what its own file says")
+    show.add_argument(
+        "--format",
+        choices=("profile", "manifest"),
+        default="profile",
+        help="manifest: what --config takes, with the paths that it would have here",
+    )
+    _json(show)
+
+    diff = argparse_parser.add_action(actions, "diff", "say what one profile says that another does not")
+    diff.add_argument("old", metavar="PROFILE", help="a name, or a file with a slash in its path")
+    diff.add_argument("new", metavar="OTHER", help="the one it is compared with")
+    _json(diff)
+
+    validate = argparse_parser.add_action(actions, "validate", "say all that is wrong with a profile")
+    validate.add_argument("file", metavar="PROFILE", help="a file, or the name of a profile")
+    validate.add_argument("--draft", action="store_true", help="the draft of that name")
+    validate.add_argument("--strict", action="store_true", help="exit 2 where a key has an old name")
+    _json(validate)
+
+    schema = argparse_parser.add_action(actions, "schema", "print the JSON Schema of profiles, for editors")
+    schema.add_argument("--output", "-o", metavar="FILE", help="write it there")
+
+    argparse_parser.add_action(actions, "guide", "say how a profile is written")
+
+    groups = argparse_parser.add_action(actions, "groups", "name the groups of paths, or print one")
+    groups.add_argument("name", metavar="GROUP", nargs="?", help="print this one")
+    promote = argparse_parser.add_action(actions, "promote", "make a draft your profile of that name")
+    promote.add_argument("name", metavar="NAME")
+    which = promote.add_mutually_exclusive_group()
+    which.add_argument("--diff", action="store_true", help="only show what would change")
+    which.add_argument("--yes", action="store_true", help="ask nothing")
+
+    groups.add_argument("--all-platforms", action="store_true", help="those of other systems too")
+    _json(groups)
+    return parser
+
+
+def _wish(parsed: argparse.Namespace) -> write.Wish:
+    groups = [name.strip() for names in parsed.groups for name in names.split(",") if name.strip()]
+    return write.Wish(
+        parsed.name,
+        parsed.extends,
+        parsed.description,
+        groups,
+        full=parsed.full,
+        output=parsed.output,
+        force=parsed.force,
+        silent=_is_silent(parsed),
+    )
+
+
+def _is_silent(parsed: argparse.Namespace) -> bool:
+    return getattr(parsed, "silent", False)
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")

@@ -1,0 +1,30 @@
+"""Writes the example profiles among the user's; what a person has made of one is kept beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from posixpath import exists, join
+
+from nono.cli import atomic_write
+from nono.errors import NonoError
+from nono.policy.builtin import shipped
+from nono.policy.profile.files import read_file, user_directory
+
+KEPT = ".old"  # no suffix of a profile, so that it is none
+
+
+def write_examples(environ: Mapping[str, str]) -> Iterator[str]:
+    """A line about each as it is written. NonoError when it cannot be."""
+    for name, content in shipped.example_profiles().items():
+        path = join(user_directory(environ), f"{name}.json")
+        old = read_file(path) if exists(path) else None
+        if old == content:
+            yield f"{path} is there already"
+            continue
+        try:
+            if old is not None:
+                atomic_write.replace(path + KEPT, old)
+            atomic_write.replace(path, content)
+        except OSError as error:
+            raise NonoError(f"Failed to write config to {path}: {error.strerror}") from error
+        yield path if old is None else f"{path} (what was different is now {name}.json{KEPT})"

@@ -1,0 +1,132 @@
+"""The actions of ``nono profile`` that print what there is: profiles and groups."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+
+from nono import paths
+from nono.cli import atomic_write
+from nono.cli.text import profile_text
+from nono.errors import ConfigError, NonoError
+from nono.policy.builtin import shipped
+from nono.policy.export.diff import difference
+from nono.policy.export.dump import as_document
+from nono.policy.files.active_groups import group_names
+from nono.policy.path_expansion import Places
+from nono.policy.profile.catalog import catalog, extends_of
+from nono.policy.profile.files import user_directory
+from nono.policy.profile.store import Loaded, load, own_document
+from nono.policy.schema.profile import Profile
+from nono.policy.suggestions import did_you_mean
+from nono.printable import printable
+
+
+def list_profiles(environ: Mapping[str, str], *, as_json: bool) -> int:
+    listed = catalog(environ)
+    if as_json:
+        print_json([profile_text.listed_json(each) for each in listed])
+    else:
+        print_lines(profile_text.catalog_lines(listed, user_directory(environ)))
+    return 0
+
+
+def show(reference: str, environ: Mapping[str, str], *, as_json: bool, raw: bool) -> int:
+    if raw:
+        print_json(own_document(reference, environ))
+        return 0
+    profile = _loaded(reference, environ)
+    document = as_document(profile, extends_of(reference, environ), group_names(profile))
+    if as_json:
+        print_json(document)
+    else:
+        print_lines(profile_text.profile_lines(document))
+    return 0
+
+
+def show_manifest(reference: str, environ: Mapping[str, str]) -> int:
+    """With the paths of here and now: $WORKDIR is the current directory."""
+    # Imported here: nothing else needs it.
+    from nono.policy.export.manifest import manifest_of
+
+    cwd = os.getcwd()
+    print_json(
+        manifest_of(_loaded(reference, environ), Places(paths.home(environ), cwd, cwd, environ, os.getuid()))
+    )
+    return 0
+
+
+def diff(old: str, new: str, environ: Mapping[str, str], *, as_json: bool) -> int:
+    before, after = _loaded(old, environ), _loaded(new, environ)
+    compared = difference(before, after, group_names(before), group_names(after))
+    if as_json:
+        print_json(compared)
+    else:
+        print_lines(profile_text.difference_lines(compared))
+    return 0
+
+
+def groups(name: str | None, environ: Mapping[str, str], *, as_json: bool, all_platforms: bool) -> int:
+    known = shipped.groups()
+    if name is None:
+        shown = [group for group in known.values() if all_platforms or group.applies]
+        if as_json:
+            print_json([profile_text.group_json(group) for group in shown])
+        else:
+            print_lines(profile_text.group_list_lines(shown))
+        return 0
+    if name not in known:
+        raise ConfigError(
+            f"Unknown policy group: '{name}'", hint=did_you_mean(name, known) or "nono profile groups"
+        )
+    cwd = os.getcwd()
+    places = Places(paths.home(environ), cwd, cwd, environ, os.getuid())
+    detail = profile_text.group_detail(known[name], places)
+    if as_json:
+        print_json(detail)
+    else:
+        print_lines(profile_text.group_lines(known[name], detail))
+    return 0
+
+
+def _loaded(reference: str, environ: Mapping[str, str]) -> Profile:
+    loaded = load(reference, environ)
+    warn_of_old_names(loaded)
+    return loaded.profile
+
+
+def warn_of_old_names(loaded: Loaded) -> None:
+    """--silent does not silence it: the profile stops working one day."""
+    for warning in loaded.warnings:
+        print(printable(warning), file=sys.stderr)
+
+
+def print_schema(output: str | None, *, silent: bool) -> int:
+    # Imported here: nothing else needs it.
+    from nono.policy.export.json_schema import schema
+
+    if output is None:
+        print_json(schema())
+        return 0
+    try:
+        atomic_write.replace(output, (json.dumps(schema(), indent=2) + "\n").encode())
+    except OSError as error:
+        raise NonoError(f"{output} cannot be written: {error.strerror}") from error
+    if not silent:
+        print(printable(f"Wrote {output}"), file=sys.stderr)
+    return 0
+
+
+def print_guide() -> int:
+    print(shipped.profile_guide(), end="")
+    return 0
+
+
+def print_json(value: object) -> None:
+    print(json.dumps(value, indent=2))
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    print("\n".join(lines))

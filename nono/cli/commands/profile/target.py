@@ -1,0 +1,118 @@
+"""The profile that `nono learn` begins with, and the file that it writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from posixpath import basename, join
+from typing import Any
+
+from nono.cli import atomic_write
+from nono.errors import ConfigError, NonoError
+from nono.named_tuple import NamedTuple
+from nono.policy.builtin import shipped
+from nono.policy.profile.files import MAX_PROFILE_BYTES, NAME, is_path, user_directory
+from nono.policy.profile.store import load, own_document
+from nono.policy.schema.profile import Profile
+from nono.regular_file import read_regular_file
+
+
+class Target(NamedTuple):
+    """Where what is learned goes."""
+
+    reference: str  # as --profile takes it
+    path: str | None  # canonical; None: it is printed
+    document: dict[str, Any]  # what it says before anything was learned
+    before: bytes | None  # the file itself; None: there is none yet
+    profile: Profile | None  # with its bases; None: there is none to begin with
+    is_new: bool
+
+    @property
+    def file(self) -> str:
+        """Where it would lie."""
+        return self.path or os.path.abspath("learned.json")
+
+    def difference(self, text: str) -> list[str]:
+        """What writing text would change, as lines; empty when nothing."""
+        # Imported here: it is for this question.
+        from difflib import unified_diff
+
+        before = (self.before or b"").decode("utf-8", "replace").splitlines()
+        name = self.path or self.reference
+        old = name if self.before is not None else "/dev/null"
+        return list(unified_diff(before, text.splitlines(), old, name, lineterm=""))
+
+    def write(self, text: str) -> None:
+        """Old content or new content, and nothing else. NonoError: it changed meanwhile, or cannot be."""
+        assert self.path is not None
+        try:
+            if os.path.realpath(self.path) != self.path or _read(self.path) != self.before:
+                raise NonoError(f"{self.path} has changed while the command ran; nothing was written.")
+            write = atomic_write.create if self.before is None else atomic_write.replace
+            write(self.path, text.encode("utf-8"))
+        except OSError as error:
+            raise NonoError(f"{self.path} could not be written: {error.strerror or error}") from error
+
+
+def target_of(output: str | None, profile: str | None, environ: Mapping[str, str]) -> Target:
+    """output: -o; profile: --profile. ConfigError when the two do not fit together; ProfileError."""
+    path = None
+    if output is not None:
+        path = os.path.realpath(output if is_path(output) else _user_file(output, environ))
+    before = None if path is None else _read(path)
+    if path is not None and before is not None:
+        if profile not in (None, output):
+            raise ConfigError(
+                f"-o {output} is there already, and --profile names another one.",
+                hint=f"--profile {output} adds to it",
+            )
+        reference = path if is_path(output or "") else str(output)
+        loaded = load(reference, environ, apart=True).profile
+        _refuse_comments(before, path)
+        return Target(reference, path, own_document(reference, environ), before, loaded, is_new=False)
+    document: dict[str, Any] = {} if profile is None else {"extends": _as_base(profile)}
+    if path is not None:
+        document["meta"] = {"name": basename(path).removesuffix(".json")}
+    begins_with = None if profile is None else load(profile, environ, apart=True).profile
+    reference = "FILE" if path is None else path if is_path(output or "") else str(output)
+    return Target(reference, path, document, None, begins_with, is_new=True)
+
+
+def _as_base(profile: str) -> str:
+    """As `extends` takes it, whichever directory the profile that extends it lies in."""
+    return os.path.abspath(profile) if is_path(profile) else profile
+
+
+def _refuse_comments(raw: bytes, path: str) -> None:
+    """ConfigError for a file that would lose some by being written anew."""
+    try:
+        json.loads(raw)
+    except ValueError as error:
+        raise ConfigError(
+            f"{path} has comments, which would be lost when what is learned is added to it.",
+            hint="-o another one, with --profile for this one: it extends it",
+        ) from error
+
+
+def _user_file(name: str, environ: Mapping[str, str]) -> str:
+    if not re.fullmatch(NAME, name):
+        raise ConfigError(
+            f"-o '{name}': a profile's name is alphanumeric with hyphens.",
+            hint="a file has a slash in its path",
+        )
+    if name in shipped.profile_names():
+        raise ConfigError(
+            f"-o {name}: a shipped profile has that name.", hint=f"-o {name}-local --profile {name}"
+        )
+    return join(user_directory(environ), f"{name}.json")
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        return read_regular_file(path, MAX_PROFILE_BYTES)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise NonoError(f"{path} cannot be read: {error.strerror}") from error

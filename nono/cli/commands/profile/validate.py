@@ -1,0 +1,71 @@
+"""``nono profile validate``: everything that is wrong with a profile, found without a run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from posixpath import isfile, join
+
+from nono import paths
+from nono.cli.commands.profile.look import print_json, print_lines, warn_of_old_names
+from nono.cli.text.profile_report import Report, deprecations_line, labelled
+from nono.errors import NonoError, ProfileError
+from nono.policy.builtin import shipped
+from nono.policy.export.no_effect import without_effect
+from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.profile.files import check_name, find, is_path
+from nono.policy.profile.store import load
+from nono.policy.resolve import RunRequest, resolve
+
+DEPRECATED_STATUS = 2  # with --strict
+
+
+def validate(name: str, environ: Mapping[str, str], *, is_draft: bool, as_json: bool, strict: bool) -> int:
+    report = _report(_reference(name, environ, is_draft=is_draft), environ)
+    if as_json:
+        print_json(report.as_json())
+    else:
+        print_lines(report.lines())
+    sys.stdout.flush()
+    if report.deprecated_keys:
+        print(deprecations_line(report.deprecated_keys), file=sys.stderr)
+    if not report.is_valid:
+        raise NonoError("validation failed")
+    return DEPRECATED_STATUS if strict and report.deprecated_keys else 0
+
+
+def _reference(name: str, environ: Mapping[str, str], *, is_draft: bool) -> str:
+    """A file where there is one of that name, else a name to look up."""
+    if is_draft:
+        check_name(name)
+        return join(paths.config_dir(environ), "profile-drafts", f"{name}.json")
+    return f"./{name}" if not is_path(name) and isfile(name) else name
+
+
+def _report(reference: str, environ: Mapping[str, str]) -> Report:
+    raw, file = None, reference
+    try:
+        found = find(reference, environ)
+        raw, file = found.raw, found.file or f"built-in {reference}"
+        loaded = load(reference, environ)
+    except ProfileError as error:
+        return Report(file, errors=labelled(error, raw, file))
+    warn_of_old_names(loaded)
+    profile = loaded.profile
+    known = shipped.groups()
+    good = ["the file and what it extends say nothing wrong"]
+    warnings = [
+        f"groups.exclude: no group is called '{name}'" for name in profile.groups.exclude if name not in known
+    ]
+    errors = []
+    try:
+        resolved = resolve(RunRequest(), profile, environ=environ, cwd=os.getcwd(), fs=HostFilesystem())
+    except NonoError as error:
+        errors.append(f"a run with it is refused here: {error.message}")
+    else:
+        good.append("its paths, hosts and credentials fit together")
+        warnings += (f"{path}: not there, so nothing is granted" for path in resolved.skipped)
+        warnings += resolved.warnings
+    warnings += without_effect(profile)
+    return Report(file, tuple(good), tuple(dict.fromkeys(warnings)), tuple(errors), len(loaded.warnings))

@@ -1,0 +1,1 @@
+"""Completion scripts for bash, fish and zsh, written from one tree. Pure."""

@@ -1,0 +1,83 @@
+"""Says after a run what was denied in it, and offers to save what would have allowed it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from nono.cli.args.parse import Invocation
+from nono.cli.console import Console
+from nono.cli.text import footer
+from nono.cli.text.footer import Finding
+from nono.errors import NonoError
+from nono.launch.prepare import Prepared
+from nono.launch.run import Outcome
+from nono.policy.files.grants import accesses
+from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.path_expansion import UnsetVariableError
+
+STOPPED = range(129, 144)  # a signal that asks it to end: whoever sent that is not there to be asked
+
+
+def report(
+    outcome: Outcome, prepared: Prepared, invocation: Invocation, console: Console, environ: Mapping[str, str]
+) -> None:
+    """Tell what was denied, or the limit that ended the command; on stderr, as JSON if asked for."""
+    exit_code, denials, limit, in_effect = outcome
+    rules = in_effect()
+    rules = rules._replace(
+        capabilities=rules.capabilities._replace(elevation=False)
+    )  # as if nobody was asked
+    found = footer.findings(denials, rules, prepared.resolved.places, HostFilesystem())
+    is_told = not (console.silent or invocation.given.flag("no_diagnostics"))
+    if is_told:
+        told = [] if limit is None else limit.lines()
+        console.lines(told or footer.footer(exit_code, found, is_complete=denials.is_complete))
+    if invocation.given.flag("diagnostics_json"):
+        # Imported here: for those who ask.
+        from nono.cli.text.json_report import document
+
+        print(json.dumps(document(exit_code, found, limit), indent=2), file=sys.stderr, flush=True)
+    if is_told and exit_code not in STOPPED and found and limit is None:
+        _offer(found, prepared, invocation, environ)
+
+
+def _offer(
+    found: Sequence[Finding], prepared: Prepared, invocation: Invocation, environ: Mapping[str, str]
+) -> None:
+    # Imported here: it reads and writes profiles, as most runs do not.
+    from nono.cli.output import save_prompt
+    from nono.policy.why.saving import additions, without_suppressed
+
+    places, reference = prepared.resolved.places, invocation.given.value("profile")
+    offered = additions((each.flag for each in found if each.flag is not None), places.home)
+    if not offered or not save_prompt.is_wanted(environ) or invocation.given.value("config") is not None:
+        return  # what a manifest says was worked out by somebody else than this person
+    suppressed = [places.of_flag(path) for path in invocation.given.list("suppress_save_prompt")]
+    if reference is not None:
+        try:
+            suppressed += _suppressed_by(reference, prepared, environ)
+        except (NonoError, UnsetVariableError):
+            return  # it has changed since the start: nobody knows into what
+    offered = without_suppressed(offered, suppressed, places.home)
+    hosts = prepared.resolved.host_filter
+    if hosts is not None and hosts.allow is None:
+        # One entry would make a list of what was open.
+        offered = [each for each in offered if not each.names_host]
+    if offered:
+        save_prompt.offer(offered, reference, prepared.argv[0], environ)
+
+
+def _suppressed_by(reference: str, prepared: Prepared, environ: Mapping[str, str]) -> list[str]:
+    """What the profile suppresses. NonoError: it cannot be loaded, or the command may have written it."""
+    from nono.policy.profile.store import load
+
+    loaded, fs = load(reference, environ), HostFilesystem()
+    for file in loaded.files:
+        held = accesses(prepared.capabilities.grants, fs.canonical(os.path.abspath(file)) or file)
+        if held is not None and held.writes:
+            raise NonoError(f"the command may write {file}")
+    places = prepared.resolved.places
+    return [places.of_profile(path) for path in loaded.profile.filesystem.suppress_save_prompt]

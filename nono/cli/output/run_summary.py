@@ -1,0 +1,42 @@
+"""Says what a prepared run is granted and how it will be held, before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nono.cli.args.parse import Invocation
+from nono.cli.console import Console
+from nono.cli.text import summary
+from nono.launch.prepare import Prepared
+from nono.policy.environment import not_inherited
+from nono.printable import printable
+
+
+def show(prepared: Prepared, invocation: Invocation, console: Console, environ: Mapping[str, str]) -> None:
+    """environ is that of nono, which the command inherits in part."""
+    resolved, chosen = prepared.resolved, prepared.enforcement
+    verbose = console.verbosity > 0
+    not_shared = summary.workdir_offer(resolved)
+    if console.silent and not_shared and invocation.given.value("profile") is not None:
+        console.note(printable(not_shared[0].strip()))  # the profile has asked for it
+    console.lines(not_shared)
+    console.lines(summary.banner())
+    console.lines(resolved.deprecations)
+    for warning in (*invocation.given.warnings, *resolved.warnings):
+        console.warn(warning)
+    console.lines(
+        summary.summary(resolved.capabilities, resolved.services, resolved.skipped, verbose=verbose)
+    )
+    console.lines(summary.routes(resolved))
+    console.lines(summary.approval(resolved, chosen))
+    if verbose:
+        console.lines(summary.not_inherited(not_inherited(environ, resolved.environment)))
+    in_full = verbose or invocation.given.flag("dry_run")
+    console.lines(summary.enforcement(chosen, prepared.facts, verbose=in_full))
+    for note in chosen.notes:
+        console.note(note)
+    for warning in chosen.warnings:
+        if chosen.is_open:
+            console.insist(warning)
+        else:
+            console.warn(warning)

@@ -1,0 +1,108 @@
+"""Offers after a run to write into a profile what would have allowed the things that were denied."""
+
+from __future__ import annotations
+
+import termios
+from collections.abc import Iterator, Mapping, Sequence
+
+from nono.approval.ask import TerminalPrompt, open_terminal
+from nono.cli.output.saved_profile import Target, rewritten, save, target_of
+from nono.errors import NonoError
+from nono.policy.why.saving import Addition, suppressing
+
+OFFERED_MAX = 20  # what is offered is shown, and what is shown is read
+NAMES_ASKED_MAX = 3
+NO_PROMPT = "NONO_NO_SAVE_PROMPT"
+YES_WORDS = ("1", "true", "yes")
+
+
+def is_wanted(environ: Mapping[str, str]) -> bool:
+    return environ.get(NO_PROMPT, "").strip().lower() not in YES_WORDS
+
+
+def offer(found: Sequence[Addition], profile: str | None, program: str, environ: Mapping[str, str]) -> None:
+    """Ask the person at the terminal, if there is one, and do what they say.
+
+    profile: the reference by which this run's was given. program: what ran, for the name of a new one.
+    """
+    try:
+        with open_terminal() as prompt:
+            if prompt is not None:
+                _offer(prompt, found[:OFFERED_MAX], target_of(profile, environ), program, environ)
+    except (OSError, termios.error):
+        return  # the terminal went away
+
+
+def _offer(
+    prompt: TerminalPrompt,
+    found: Sequence[Addition],
+    target: Target,
+    program: str,
+    environ: Mapping[str, str],
+) -> None:
+    prompt.say(["  [nono] This would have allowed what was denied:"])
+    prompt.say(f"    {number}. {_text(addition)}" for number, addition in enumerate(found, 1))
+    if len(found) > 1:
+        prompt.say(["  'g' takes all of them, 'g 1 3' those two"])
+    where = f"Update user profile '{target.label}'" if target.file is not None else "Save to a user profile"
+    answer = prompt.ask(f"  {where}? [g] grant / [s] suppress / [Enter] skip: ") or ""
+    word, _, numbers = answer.lower().partition(" ")
+    picked = _picked(found, numbers)
+    if word in ("g", "grant"):
+        chosen = list(_confirmed(prompt, picked))
+    elif word in ("s", "suppress"):
+        chosen = suppressing(picked)
+    else:
+        return
+    if not chosen:
+        return
+    if target.file is None:
+        name = _name(prompt, target.suggestion(program), environ)
+        if name is None:
+            return
+        target = target.named(name, environ)
+    try:
+        save(target, rewritten(target, chosen), environ)
+    except NonoError as error:
+        prompt.say([f"  [nono] not saved: {error.message}", *([f"  {error.hint}"] if error.hint else [])])
+    except OSError as error:
+        prompt.say([f"  [nono] not saved: {target.file}: {error.strerror}"])
+    else:
+        prompt.say([f"  [nono] saved: {target.file}", f"  next time: nono run --profile {target.label}"])
+
+
+def _picked(found: Sequence[Addition], numbers: str) -> list[Addition]:
+    """Those with the numbers that were typed, all without any; none where one of them is wrong."""
+    words = numbers.replace(",", " ").split()
+    by_number = {str(number): addition for number, addition in enumerate(found, 1)}
+    if not all(word in by_number for word in words):
+        return []
+    return [by_number[word] for word in words] or list(found)
+
+
+def _text(addition: Addition) -> str:
+    return " + ".join(map(str, addition.entries)) + ("   (protected)" if addition.is_sensitive else "")
+
+
+def _confirmed(prompt: TerminalPrompt, found: Sequence[Addition]) -> Iterator[Addition]:
+    for addition in found:
+        if not addition.is_sensitive:
+            yield addition
+            continue
+        question = f"  {addition.path} is protected; type 'override' to grant it all the same: "
+        if prompt.ask(question) == "override":
+            yield addition
+
+
+def _name(prompt: TerminalPrompt, suggestion: str, environ: Mapping[str, str]) -> str | None:
+    """The name of a new profile; None when the person would rather not."""
+    for _ in range(NAMES_ASKED_MAX):
+        answer = prompt.ask(f"  User profile name [{suggestion}] (skip: none): ")
+        if answer is None or answer == "skip":
+            return None
+        name = answer or suggestion
+        problem = Target.problem_with(name, environ)
+        if problem is None:
+            return name
+        prompt.say([f"  {problem}"])
+    return None

@@ -1,0 +1,95 @@
+"""The user's profile that an offer after a run is written into."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from posixpath import basename, join
+from typing import Any
+
+from nono.cli import atomic_write
+from nono.errors import ProfileError
+from nono.named_tuple import NamedTuple
+from nono.policy.builtin import shipped
+from nono.policy.profile.catalog import file_of
+from nono.policy.profile.files import NAME, user_directory
+from nono.policy.profile.store import load_profile
+from nono.policy.why.saving import Addition, added
+
+
+class Target(NamedTuple):
+    """A profile to be written: one that is there, or a new one."""
+
+    label: str  # by which it is given to --profile; "" while it has no name
+    file: str | None  # None: it has no name yet
+    is_new: bool
+    extends: str | None = None  # of a new one
+
+    def suggestion(self, program: str) -> str:
+        """A name for it, after the profile in use or else the program that ran."""
+        stem = f"{self.extends}-local" if self.extends else basename(program)
+        return re.sub("[^A-Za-z0-9]+", "-", stem).strip("-") or "saved"
+
+    def named(self, name: str, environ: Mapping[str, str]) -> Target:
+        return self._replace(label=name, file=join(user_directory(environ), f"{name}.json"))
+
+    @staticmethod
+    def problem_with(name: str, environ: Mapping[str, str]) -> str | None:
+        """Why a new profile cannot be called that."""
+        if not re.fullmatch(NAME, name):
+            return f"Invalid profile name '{name}': must be alphanumeric with hyphens only"
+        if name in shipped.profile_names():
+            return f"'{name}' is a built-in profile; yours needs a name of its own"
+        if file_of(name, environ) is not None:
+            return f"there is a profile '{name}' already, which was not used in this run"
+        return None
+
+
+def target_of(reference: str | None, environ: Mapping[str, str]) -> Target:
+    """The user's own profile if reference means one, else a new one on top of what it means."""
+    if reference is not None:
+        file = file_of(reference, environ)
+        if file is not None:
+            return Target(reference, os.path.abspath(file), is_new=False)
+    return Target("", None, is_new=True, extends=reference)
+
+
+def rewritten(target: Target, chosen: Iterable[Addition]) -> dict[str, Any]:
+    """The document of the profile with what was chosen. ProfileError: it cannot be read, or not rewritten."""
+    if target.is_new:
+        head: dict[str, Any] = {"extends": target.extends} if target.extends else {}
+        head["meta"] = {"name": target.label}
+        if not target.extends:
+            head["workdir"] = {"access": "read"}  # as without a profile
+        return added(head, chosen)
+    assert target.file is not None  # it is there
+    with open(target.file, encoding="utf-8") as file:
+        text = file.read()
+    try:
+        document = json.loads(text)
+        if not isinstance(document, dict):
+            raise TypeError("it is no object")
+        return added(document, chosen)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ProfileError(
+            f"{target.file} cannot be rewritten without loss ({error}): it may have comments.",
+            hint="add the lines above to it by hand",
+        ) from error
+
+
+def save(target: Target, document: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    """Write it whole. ProfileError: nono would not read it, and so it is as it was; OSError as it comes."""
+    assert target.file is not None  # or there is nothing to write to
+    content = (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+    judged = f"{target.file}.{os.getpid()}.json"
+    atomic_write.create(judged, content)
+    try:
+        load_profile(judged, environ)
+    finally:
+        os.unlink(judged)
+    if target.is_new:
+        atomic_write.create(target.file, content)
+    else:
+        atomic_write.replace(target.file, content)

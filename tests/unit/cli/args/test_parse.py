@@ -1,0 +1,89 @@
+"""Options end where the command begins."""
+
+from __future__ import annotations
+
+import pytest
+
+from nono.cli.args.options import OPTIONS, Kind, Option
+from nono.cli.args.parse import parse
+from nono.errors import ConfigError, NonoError
+from nono.policy.capability import SandboxPolicy
+from nono.policy.request import RunRequest
+
+
+@pytest.mark.parametrize(
+    ("argv", "command"),
+    [
+        (["--allow-cwd", "--", "ls", "-l"], ("ls", "-l")),
+        (["--allow-cwd", "ls", "-l"], ("ls", "-l")),
+        (["ls", "--allow-cwd"], ("ls", "--allow-cwd")),
+        (["--", "ls", "--", "x"], ("ls", "--", "x")),
+        (["ls", "--", "x"], ("ls", "--", "x")),
+        (["-v", "-r", "/a", "--", "--odd-name"], ("--odd-name",)),
+        (["--", ""], ("",)),
+    ],
+)
+def test_the_command_keeps_every_word_of_its_own(argv: list[str], command: tuple[str, ...]) -> None:
+    assert parse("run", "", argv, {}).command == command
+
+
+def test_an_option_of_the_command_is_not_nonos() -> None:
+    assert not parse("run", "", ["ls", "--allow-cwd"], {}).request.allow_cwd
+    assert parse("run", "", ["--allow-cwd", "ls"], {}).request.allow_cwd
+
+
+def test_an_old_flag_among_the_commands_arguments_is_not_warned_about() -> None:
+    assert parse("run", "", ["--", "x", "--net-block"], {}).given.warnings == ()
+    assert parse("run", "", ["--net-block", "--", "x"], {}).given.warnings != ()
+
+
+def test_no_command_is_said() -> None:
+    with pytest.raises(NonoError, match="No command specified"):
+        parse("run", "", ["--allow-cwd"], {})
+
+
+def test_a_sandbox_policy_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match="expected auto, landlock, external or netns"):
+        parse("run", "", ["--sandbox-policy", "bogus", "x"], {})
+
+
+@pytest.mark.parametrize("policy", SandboxPolicy)
+def test_a_sandbox_policy_reaches_the_request(policy: SandboxPolicy) -> None:
+    assert parse("run", "", ["--sandbox-policy", policy, "x"], {}).request.sandbox_policy is policy
+    assert parse("run", "", ["x"], {}).request.sandbox_policy is None
+
+
+def test_a_sandbox_policy_is_for_run_only() -> None:
+    for policy in SandboxPolicy:
+        with pytest.raises(ConfigError, match="only supported by `nono run`"):
+            parse("wrap", "", ["--sandbox-policy", policy, "x"], {})
+
+
+IN_REQUEST = [option for option in OPTIONS if option.in_request]
+# What is typed for an option of a kind, and the field that a request then has.
+TYPED = {
+    Kind.FLAG: ([], True, bool),
+    Kind.VALUE: (["a"], "a", str | None),
+    Kind.LIST: (["a"], ("a",), tuple[str, ...]),
+    Kind.PORTS: (["80"], (80,), tuple[int, ...]),
+    Kind.PAIRS: (["a", "B"], (("a", "B"),), tuple[tuple[str, str], ...]),
+}
+
+
+def test_a_request_has_a_field_for_each_of_its_options_and_no_other() -> None:
+    by_the_command = {"standalone_proxy", "learns"}
+    assert {option.dest for option in IN_REQUEST} == set(RunRequest._fields) - by_the_command
+
+
+@pytest.mark.parametrize(
+    "option", [o for o in IN_REQUEST if o.dest != "sandbox_policy"], ids=lambda o: o.flags[0]
+)
+def test_an_option_of_a_request_reaches_its_field(option: Option) -> None:
+    words, value, annotation = TYPED[option.kind]
+    request = parse(option.commands[0], "", [option.flags[0], *words, "x"], {}).request
+    assert request._asdict() == RunRequest()._asdict() | {option.dest: value}
+    assert RunRequest.__annotations__[option.dest] == annotation
+
+
+def test_what_is_left_out_is_not_in_the_request() -> None:
+    assert parse("run", "", ["x"], {}).request == RunRequest()

@@ -1,0 +1,98 @@
+"""What a person reads before a run starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nono.cli.args.parse import parse
+from nono.cli.resolution import resolve_given
+from nono.cli.text import summary
+from nono.sandbox.plan.enforcement import Enforcement
+from nono.sandbox.plan.facts import HostFacts, Listener
+
+
+@pytest.mark.parametrize(
+    ("argv", "lines"),
+    [
+        ([], []),
+        (["--allow-domain", "x.example"], []),
+        (
+            ["--allow-domain", "https://x.example:8443/a/**", "--upstream-proxy", "Corp:3128"],
+            ["    path https://x.example:8443 * /a/**", "    via  corp:3128"],
+        ),
+    ],
+)
+def test_paths_and_the_proxy_behind_are_shown(argv: list[str], lines: list[str], tmp_path: Path) -> None:
+    resolved = resolve_given(parse("run", "", [*argv, "true"], {}), {"HOME": str(tmp_path)})
+    assert summary.routes(resolved) == lines
+
+
+@pytest.mark.parametrize(
+    ("argv", "net"),
+    [
+        ([], "outbound allowed"),
+        (["--open-port", "3000"], "outbound allowed"),
+        (["--block-net"], "outbound blocked"),
+        (
+            ["--block-net", "--open-port", "3000", "--open-port", "3001"],
+            "outbound blocked, connects to and listens on localhost at 3000-3001",
+        ),
+        (["--allow-connect-port", "22"], "outbound by port, connects to any host on 22"),
+        (["--allow-domain", "x.example", "--listen-port", "80"], "proxy, listens on 80"),
+    ],
+)
+def test_the_summary_says_how_far_the_network_reaches(argv: list[str], net: str, tmp_path: Path) -> None:
+    resolved = resolve_given(parse("run", "", [*argv, "true"], {}), {"HOME": str(tmp_path)})
+    lines = summary.summary(resolved.capabilities, (), (), verbose=False)
+    assert f"    net  {net}" in lines
+
+
+@pytest.mark.parametrize(
+    ("argv", "lines"),
+    [
+        ([], []),
+        (["--memory", "1536M"], ["    resources memory=1.5 GiB"]),
+        (["--max-processes", "9"], ["    resources processes=9 (threads count as well)"]),
+        (
+            ["--memory", "64M", "--max-processes", "9"],
+            ["    resources memory=64 MiB, processes=9 (threads count as well)"],
+        ),
+    ],
+)
+def test_the_summary_names_limits(argv: list[str], lines: list[str], tmp_path: Path) -> None:
+    resolved = resolve_given(parse("run", "", [*argv, "true"], {}), {"HOME": str(tmp_path)})
+    shown = summary.summary(resolved.capabilities, (), (), verbose=False)
+    assert [line for line in shown if line.startswith("    resources")] == lines
+    assert ("for the command and all it starts, together" in "".join(shown)) == (lines != [])
+
+
+def test_the_summary_names_the_sockets_and_what_they_are_for(tmp_path: Path) -> None:
+    argv = ["--allow-unix-socket-dir", str(tmp_path), "--allow-unix-socket-bind", str(tmp_path / "s"), "true"]
+    resolved = resolve_given(parse("run", "", argv, {}), {"HOME": "/home/of-nobody"})
+    lines = summary.summary(resolved.capabilities, (), (), verbose=True)
+    assert f"    sock  {tmp_path} (sockets in it) [user]" in lines
+    assert f"    sock+ {tmp_path}/s (socket) [user]" in lines
+
+
+FACTS = HostFacts("6.12.1", 6, Listener.AVAILABLE, "", network_namespace=True, is_wsl2=False)
+
+
+@pytest.mark.parametrize(
+    ("gaps", "warnings", "counted"),
+    [
+        ((), (), []),
+        (("one.",), (), ["  not enforced: 1 thing (-v to show)"]),
+        (("one.", "two."), (), ["  not enforced: 2 things (-v to show)"]),
+        (("one.", "warned."), ("warned.",), ["  not enforced: 1 thing (-v to show)"]),
+        (("warned.",), ("warned.",), []),
+    ],
+)
+def test_what_is_not_enforced_is_counted_and_named_by_a_verbose_run(
+    gaps: tuple[str, ...], warnings: tuple[str, ...], counted: list[str]
+) -> None:
+    chosen = Enforcement(None, warnings=warnings, gaps=gaps)
+    assert summary.enforcement(chosen, FACTS, verbose=False) == counted
+    named = [f"  not enforced: {gap}" for gap in gaps if gap not in warnings]
+    assert summary.enforcement(chosen, FACTS, verbose=True)[1:] == named
