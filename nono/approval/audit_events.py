@@ -59,7 +59,7 @@ def _decision(answer: Answer) -> event.CapabilityDecision:
 
 def capability(question: Question, request: FileOpen) -> Event:
     """The request of a capability decision, which a webhook is sent as well."""
-    what = "truncates and opens" if request.empties else "opens"
+    what = "truncates and opens" if request.truncates else "opens"
     return {
         "capability_type": "capability",
         "request_id": question.id,

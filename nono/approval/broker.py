@@ -35,7 +35,7 @@ class _Asked:
     answer: Answer = WITHDRAWN
 
 
-class Desk:
+class ApprovalBroker:
     """The Approver of a run, inside the block of `desk`.
 
     The same file open asked for again while the question is open gets the same answer, and after a no that
@@ -89,7 +89,7 @@ class Desk:
         finally:
             self._close(asked, key)
             self._open -= 1
-            if key is not None and asked.answer.is_final and len(self._refused) < REFUSED_MAX:
+            if key is not None and asked.answer.is_remembered and len(self._refused) < REFUSED_MAX:
                 self._refused[key] = asked.answer
             asked.answered.set()
 
@@ -134,10 +134,12 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(backends: Backends, record: Recorder, session_id: str) -> AsyncIterator[Desk]:
-    """A Desk; questions that are open when the block is left are withdrawn."""
+async def approval_broker(
+    backends: Backends, record: Recorder, session_id: str
+) -> AsyncIterator[ApprovalBroker]:
+    """A ApprovalBroker; questions that are open when the block is left are withdrawn."""
     async with anyio.create_task_group() as tasks:
         try:
-            yield Desk(backends, record, session_id, tasks)
+            yield ApprovalBroker(backends, record, session_id, tasks)
         finally:
             tasks.cancel_scope.cancel()

@@ -18,13 +18,13 @@ class FileOpen(NamedTuple):
     path: str  # canonical; bytes that are not UTF-8 as surrogates (os.fsdecode)
     access: Access
     kind: FileKind
-    empties: bool  # the file is truncated as it is opened
+    truncates: bool  # the file is truncated as it is opened
     pid: int
 
     @property
     def identity(self) -> tuple[str, ...]:
         """What makes two such requests the same question."""
-        return (self.path, self.access.value, self.kind, str(self.empties))
+        return (self.path, self.access.value, self.kind, str(self.truncates))
 
 
 class EndpointRequest(NamedTuple):
@@ -55,7 +55,7 @@ class Answer(NamedTuple):
     outcome: Outcome
     reason: str = ""  # why not, as a sentence without its full stop
     backend: str = ""  # who was asked; "" for nobody
-    is_final: bool = False  # somebody said no to this very question, and need not be asked again
+    is_remembered: bool = False  # somebody said no to this very question, and need not be asked again
 
     @property
     def is_granted(self) -> bool:

@@ -26,13 +26,13 @@ NAME = TERMINAL
 
 # Held: the command and all it has started stand still for the time of the block. What the block gets says at
 # its end whether they did. None: they could not be. Told is whether a system call waits for the answer.
-Hold = Callable[[bool], AbstractAsyncContextManager[Callable[[], bool] | None]]
+StopJob = Callable[[bool], AbstractAsyncContextManager[Callable[[], bool] | None]]
 
 
 class Terminal:
     """A Backend; one question at a time, the others wait."""
 
-    def __init__(self, hold: Hold) -> None:
+    def __init__(self, hold: StopJob) -> None:
         self._hold = hold
         self._turn = anyio.Lock()
 
@@ -67,7 +67,7 @@ class Terminal:
                         elif is_yes:
                             answer = Answer("granted", "", NAME)
                         else:
-                            answer = Answer("denied", "a person said no", NAME, is_final=True)
+                            answer = Answer("denied", "a person said no", NAME, is_remembered=True)
                     finally:
                         # Without waiting: also when nobody has answered in time.
                         with suppress(OSError):
@@ -79,7 +79,7 @@ def _conclusion(answer: Answer) -> bytes:
     line = wording.outcome(answer.is_granted)
     if answer.outcome == "error":
         line = f"\n{line} Nobody has answered in time, or who asked is gone."
-    elif not answer.is_final and not answer.is_granted:
+    elif not answer.is_remembered and not answer.is_granted:
         line = f"{line} {answer.reason[0].upper()}{answer.reason[1:]}."
     return f"{line}\n".encode()
 

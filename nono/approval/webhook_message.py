@@ -53,7 +53,7 @@ def answer(question: Question, status: int, reply: bytes) -> Answer:
     if word in _YES:
         return Answer("granted")
     if word in _NO:
-        return Answer("denied", "the webhook said no", is_final=True)
+        return Answer("denied", "the webhook said no", is_remembered=True)
     if word == "timeout":
         return Answer("timeout", "nobody has answered the webhook")
     return Answer("error", "the webhook's decision is a word that is not known")

@@ -41,7 +41,7 @@ def outcome(is_granted: bool) -> str:
 def _fields(request: Request) -> list[tuple[str, str]]:
     match request:
         case FileOpen():
-            access = _ACCESS[request.access] + (", emptied first" if request.empties else "")
+            access = _ACCESS[request.access] + (", emptied first" if request.truncates else "")
             return [
                 ("Path", harmless(request.path)),
                 ("Access", access if request.kind == "file" else f"{access} ({request.kind})"),

@@ -13,10 +13,10 @@ from nono.settings.user_config import UserConfig
 
 
 def preferences(
-    given: Given, environ: Mapping[str, str], console: Console, *, stays: bool = False
+    given: Given, environ: Mapping[str, str], console: Console, *, long_lived: bool = False
 ) -> UserConfig:
     """A flag before a variable before config.toml. stays: this process will supervise. ConfigError."""
-    config = user_config(environ, stays=stays)
+    config = user_config(environ, long_lived=long_lived)
     theme, warning = theme_of(given.value("theme") or config.ui.theme)
     if warning is not None:
         console.warn(warning)

@@ -19,7 +19,7 @@ Ask = Callable[[str, Access], bool]  # whether a directory may be shared for an 
 
 
 def resolve_given(
-    invocation: Invocation, environ: Mapping[str, str], *, stays: bool = False, ask: Ask | None = None
+    invocation: Invocation, environ: Mapping[str, str], *, long_lived: bool = False, ask: Ask | None = None
 ) -> Resolved:
     """NonoError when flags, profile and host do not fit together.
 
@@ -37,7 +37,7 @@ def resolve_given(
     manifest = invocation.given.value("config")
     if manifest is not None:
         _refuse_beside_manifest(invocation.given)
-        return _of_manifest(manifest, invocation.request, environ, cwd, fs, stays=stays)
+        return _of_manifest(manifest, invocation.request, environ, cwd, fs, long_lived=long_lived)
     if name is None:
         if extends:
             raise UsageError("--extends needs --profile.", hint="--profile default --extends ...")
@@ -46,7 +46,7 @@ def resolve_given(
     from nono.policy.export.no_effect import without_effect
     from nono.policy.profile.store import load
 
-    loaded = load(name, environ, extends, apart=stays)
+    loaded = load(name, environ, extends, long_lived=long_lived)
     resolved = _shared(invocation.request, loaded.profile, environ, cwd, fs, ask)
     warnings = (_writable(file, resolved, fs, cwd) for file in loaded.files)
     inert = without_effect(loaded.profile)
@@ -67,14 +67,20 @@ def _refuse_beside_manifest(given: Given) -> None:
 
 
 def _of_manifest(
-    file: str, request: RunRequest, environ: Mapping[str, str], cwd: str, fs: HostFilesystem, *, stays: bool
+    file: str,
+    request: RunRequest,
+    environ: Mapping[str, str],
+    cwd: str,
+    fs: HostFilesystem,
+    *,
+    long_lived: bool,
 ) -> Resolved:
     # Imported here, as below: few runs have one.
     from nono.policy.export.manifest import MODES
     from nono.policy.export.no_effect import without_effect
     from nono.policy.profile.manifest_file import load_manifest
 
-    manifest = load_manifest(file, apart=stays)
+    manifest = load_manifest(file, long_lived=long_lived)
     resolved = resolve(request, manifest.profile, environ=environ, cwd=cwd, fs=fs, uid=os.getuid())
     if manifest.mode not in (None, resolved.capabilities.network):
         raise ConfigError(

@@ -14,9 +14,9 @@ from nono.launch.state import State
 from nono.launch.state_file import identity
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet
-from nono.policy.effective_policy import Rulebook, rulebook_of
+from nono.policy.effective_policy import EffectivePolicy, effective_policy_of
 from nono.policy.host_filesystem import HostFilesystem
-from nono.policy.path_expansion import Places
+from nono.policy.path_expansion import PathContext
 from nono.sandbox import probe
 from nono.sandbox.plan.enforcement import Enforcement, Refusal
 from nono.sandbox.plan.ladder import choose_enforcement
@@ -32,27 +32,27 @@ class Held(NamedTuple):
 class Subject(NamedTuple):
     """One run, with all that a question about it is answered from."""
 
-    rules: Rulebook
-    places: Places  # where the paths of a question begin
+    rules: EffectivePolicy
+    places: PathContext  # where the paths of a question begin
     held: Callable[[], Held]  # asks the kernel, which takes a moment
     stale: frozenset[str] = frozenset()  # paths where another file stands now than the one that was granted
 
 
-def described(invocation: Invocation, environ: Mapping[str, str]) -> Subject:
+def from_options(invocation: Invocation, environ: Mapping[str, str]) -> Subject:
     """The run that options would start here. NonoError when they would start none."""
     resolved = resolve_given(invocation, environ)
     Console(silent=False, verbosity=0).lines(resolved.deprecations)
-    rules = rulebook_of(resolved, HostFilesystem())
+    rules = effective_policy_of(resolved, HostFilesystem())
     return Subject(rules, resolved.places, lambda: _would_be_held(rules.capabilities))
 
 
-def around(state: State, environ: Mapping[str, str]) -> Subject:
+def from_running_session(state: State, environ: Mapping[str, str]) -> Subject:
     """The run whose command this process is, or was started by."""
     try:
         cwd = os.getcwd()
     except OSError as error:
         raise NonoError(f"the current directory cannot be used: {error.strerror}") from error
-    places = Places(paths.home(environ), cwd, cwd, environ, os.getuid())
+    places = PathContext(paths.home(environ), cwd, cwd, environ, os.getuid())
     held = Held(state.enforcement, state.landlock_abi)
     return Subject(state.rules, places, lambda: held, state.stale(identity))
 

@@ -19,7 +19,7 @@ from nono.credentials.values.reference import (
     StoredReference,
     parse_reference,
 )
-from nono.credentials.values.tripwire import leak_watcher, unwatched_warning
+from nono.credentials.values.tripwire import tripwire_for, unwatched_warning
 from nono.named_tuple import NamedTuple
 from nono.policy.schema.route_rules import AwsAuth, Capture, OAuth2Client
 from nono.policy.services.credential_service import CredentialService
@@ -146,4 +146,4 @@ def _static(service: CredentialService, secret: Secret, warnings: list[str]) -> 
     unwatched = unwatched_warning([secret], basic=is_basic)
     if unwatched is not None and service.tripwire:
         warnings.append(f"'{service.name}': {unwatched}")
-    return StaticCredential(injection, leak_watcher([secret], basic=is_basic))
+    return StaticCredential(injection, tripwire_for([secret], basic=is_basic))

@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 
 from nono.credentials.phantom import Phantom, SessionToken
 from nono.credentials.values.credential import Credential
-from nono.credentials.values.tripwire import leak_watcher
+from nono.credentials.values.tripwire import tripwire_for
 
 
 def mask_of(
     token: SessionToken, phantoms: Sequence[Phantom], credentials: Sequence[Credential]
 ) -> Callable[[bytes], bytes]:
     """A function for any thread; of credentials that are renewed it knows the latest."""
-    handed_out = leak_watcher([token.secret, *(phantom.secret for phantom in phantoms)])
+    handed_out = tripwire_for([token.secret, *(phantom.secret for phantom in phantoms)])
 
     def mask(text: bytes) -> bytes:
         for watcher in (handed_out, *(credential.watcher() for credential in credentials)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nono.credentials.values.credential import Injection, LeakWatcher, RequestFacts
+from nono.credentials.values.credential import Injection, LeakDetector, RequestFacts
 from nono.named_tuple import NamedTuple
 
 
@@ -10,7 +10,7 @@ class StaticCredential(NamedTuple):
     """One injection for every request of its route."""
 
     injection: Injection
-    watches: LeakWatcher | None
+    watches: LeakDetector | None
 
     def at_hand(self, request: RequestFacts) -> Injection:
         return self.injection
@@ -21,5 +21,5 @@ class StaticCredential(NamedTuple):
     def rejected(self, request: RequestFacts) -> None:
         """Nothing was cached that could be forgotten."""
 
-    def watcher(self) -> LeakWatcher | None:
+    def watcher(self) -> LeakDetector | None:
         return self.watches

@@ -22,7 +22,7 @@ class Notification(NamedTuple):
     args: tuple[int, int, int, int, int, int]  # unsigned, 64 bits each, high halves as the caller left them
 
 
-def wake_on_the_same_cpu(listener_fd: int) -> None:
+def set_sync_wake_up(listener_fd: int) -> None:
     """Have caller and supervisor woken on the CPU the other one is leaving; nothing before Linux 6.6.
 
     They take turns and never run at once. Measured on two CPUs of a virtual machine, the round trip of a
@@ -71,7 +71,7 @@ def respond(listener_fd: int, notification_id: int, value: int = 0, errno_value:
     fcntl.ioctl(listener_fd, uapi.SECCOMP_IOCTL_NOTIF_SEND, response, True)
 
 
-def let_continue(listener_fd: int, notification_id: int) -> None:
+def respond_continue(listener_fd: int, notification_id: int) -> None:
     """The kernel carries the trapped call out after all, with the arguments as they are by then.
 
     What was read of them may have been changed since (seccomp_unotify(2), NOTES), so this is no permission:
@@ -82,9 +82,7 @@ def let_continue(listener_fd: int, notification_id: int) -> None:
     fcntl.ioctl(listener_fd, uapi.SECCOMP_IOCTL_NOTIF_SEND, bytearray(answer), True)
 
 
-def answer_with_descriptor(
-    listener_fd: int, notification_id: int, descriptor: int, *, close_on_exec: bool
-) -> None:
+def addfd_send(listener_fd: int, notification_id: int, descriptor: int, *, close_on_exec: bool) -> None:
     """The trapped call returns a new descriptor of the caller's for the open file of ours; ours stays open.
 
     One step (SECCOMP_ADDFD_FLAG_SEND), so that no caller is left with a descriptor it was not told of.

@@ -6,15 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from nono.approval.backends import Backends
-from nono.approval.broker import Desk, desk
+from nono.approval.broker import ApprovalBroker, approval_broker
 from nono.approval.request import Backend
-from nono.approval.terminal import Hold, Terminal
+from nono.approval.terminal import StopJob, Terminal
 from nono.launch.session import Session
 from nono.policy.services.approval import Approval, ChainBackend, TerminalBackend, WebhookBackend
 
 
 @asynccontextmanager
-async def approvals(approval: Approval, session: Session, hold: Hold) -> AsyncIterator[Desk]:
+async def approvals(approval: Approval, session: Session, hold: StopJob) -> AsyncIterator[ApprovalBroker]:
     """Keep the desk open until the block is left. hold: as a terminal needs it."""
     terminal = Terminal(hold)  # one, whatever it is called: its questions come one after another
     reached: dict[str, Backend] = {}
@@ -29,5 +29,5 @@ async def approvals(approval: Approval, session: Session, hold: Hold) -> AsyncIt
                 reached[name] = Webhook(where)
             case ChainBackend():
                 pass
-    async with desk(Backends(approval, reached), session.record, session.session_id) as approver:
+    async with approval_broker(Backends(approval, reached), session.record, session.session_id) as approver:
         yield approver

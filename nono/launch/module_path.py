@@ -13,7 +13,7 @@ from nono.errors import ConfigError
 from nono.policy.capability import Grant
 from nono.policy.files.grants import covering
 from nono.policy.host_filesystem import HostFilesystem
-from nono.policy.path_expansion import Filesystem, canonical_as_far, inside, parent_resolved
+from nono.policy.path_expansion import Filesystem, canonical_as_far, is_within, parent_resolved
 
 # Where the dynamic linker (ld.so(8)) and OpenSSL (openssl-env(7)) look once more with each library.
 _SEARCHED = ("LD_LIBRARY_PATH", "OPENSSL_CONF", "OPENSSL_MODULES", "OPENSSL_ENGINES")
@@ -50,12 +50,12 @@ def refuse_libraries(grants: Iterable[Grant], environ: Mapping[str, str]) -> Non
 
 def _is_own(entry: str) -> bool:
     roots = (sys.prefix, sys.base_prefix)
-    return entry == _NONO_IN or any(inside(entry, root) for root in roots)
+    return entry == _NONO_IN or any(is_within(entry, root) for root in roots)
 
 
 def _is_within_reach(entry: str, written: list[Grant], fs: Filesystem) -> bool:
     for spelled in _spellings(entry, fs):
-        if covering(written, spelled) or any(inside(grant.path, spelled) for grant in written):
+        if covering(written, spelled) or any(is_within(grant.path, spelled) for grant in written):
             return True
     return False
 

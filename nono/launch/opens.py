@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from nono.launch.start import RunContext, own_grants
 
 if TYPE_CHECKING:
-    from nono.approval.broker import Desk
+    from nono.approval.broker import ApprovalBroker
     from nono.policy.learning.observation import Observation
     from nono.supervisor.notify_loop import PathCalls
     from nono.supervisor.opens.handler import FileOpens
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def trapped_opens(
-    run: RunContext, listener: int, readable: Sequence[str], approver: Desk | None
+    run: RunContext, listener: int, readable: Sequence[str], approver: ApprovalBroker | None
 ) -> AsyncIterator[PathCalls | None]:
     """Serve the opens of a launcher that is restricted and not yet the command; None: the kernel does.
 
@@ -39,7 +39,7 @@ async def trapped_opens(
 
 @asynccontextmanager
 async def _watched_or_asked(
-    run: RunContext, listener: int, readable: Sequence[str], approver: Desk | None
+    run: RunContext, listener: int, readable: Sequence[str], approver: ApprovalBroker | None
 ) -> AsyncIterator[PathCalls | None]:
     if run.observation is not None:
         with _watched(run, listener, readable, run.observation) as watch:
@@ -57,20 +57,20 @@ def _watched(
 ) -> Iterator[PathWatch]:
     """Note what the command does with files, for `nono learn`."""
     # Imported here: few runs are watched.
-    from nono.supervisor.calls.caller import open_root, standing
+    from nono.supervisor.calls.caller import caller_context, open_root
     from nono.supervisor.opens.path_observer import PathWatch
 
     observation.ignore((*run.readable, *readable))
     root = open_root(run.launcher.pid)
     try:
-        yield PathWatch(listener, root, standing(run.launcher.pid), observation)
+        yield PathWatch(listener, root, caller_context(run.launcher.pid), observation)
     finally:
         os.close(root)
 
 
 @asynccontextmanager
 async def _asked(
-    run: RunContext, listener: int, readable: Sequence[str], approver: Desk
+    run: RunContext, listener: int, readable: Sequence[str], approver: ApprovalBroker
 ) -> AsyncIterator[FileOpens]:
     """Ask about opens that nothing grants."""
     # Imported here: few runs ask.

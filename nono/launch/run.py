@@ -26,7 +26,7 @@ from nono.launch.start import RunContext
 from nono.launch.state_file import state_file
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import NetworkMode, SandboxPolicy
-from nono.policy.effective_policy import Rulebook, rulebook_of
+from nono.policy.effective_policy import EffectivePolicy, effective_policy_of
 from nono.policy.environment import child_environment
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.resolve import Resolved
@@ -35,10 +35,10 @@ from nono.sandbox.launcher import Launcher, fork_launcher
 from nono.supervisor.child import supervise, wait
 
 if TYPE_CHECKING:
-    from nono.launch.proxy.ca_worker import AuthorityAhead
+    from nono.launch.proxy.ca_worker import CaWorker
     from nono.policy.learning.observation import Observation
     from nono.supervisor.cgroup.cgroup import Cgroup
-    from nono.supervisor.cgroup.limit_report import Story
+    from nono.supervisor.cgroup.limit_report import LimitReport
 
 
 class Outcome(NamedTuple):
@@ -46,8 +46,8 @@ class Outcome(NamedTuple):
 
     exit_code: int  # of the command; 128+N when signal N ended it
     denials: Denials
-    limit: Story | None  # the limit that ended the command, if one did
-    rules: Callable[[], Rulebook]  # the policy that was in effect
+    limit: LimitReport | None  # the limit that ended the command, if one did
+    rules: Callable[[], EffectivePolicy]  # the policy that was in effect
 
 
 _UNRECORDED = "a run that cannot be recorded is not started; --no-audit starts it all the same"
@@ -140,7 +140,7 @@ class Launch:
                     state=stack.enter_context(state_file(self._environ, warn)),
                     handed_out=_handed_out(prepared.resolved, self._environ, warn),
                     inherited=child_environment(self._environ, prepared.resolved.environment),
-                    rules=cache(lambda: rulebook_of(prepared.resolved, HostFilesystem())),
+                    rules=cache(lambda: effective_policy_of(prepared.resolved, HostFilesystem())),
                 )
                 exit_code = _run(run)
             limit = _limit_reached(run, exit_code)
@@ -162,17 +162,17 @@ def _limited(prepared: Prepared, launcher: Launcher, warn: Warn) -> AbstractCont
     return limited(prepared.cgroups, prepared.capabilities.limits, (os.getpid(), launcher.pid), warn)
 
 
-def _limit_reached(run: RunContext, exit_code: int) -> Story | None:
+def _limit_reached(run: RunContext, exit_code: int) -> LimitReport | None:
     """Record the limits that were reached. Returns the story of the one that ended the command."""
     if run.cgroup is None:
         return None
     # Imported here, as above.
-    from nono.supervisor.cgroup.limit_report import reached, story
+    from nono.supervisor.cgroup.limit_report import limit_report, reached
 
     limits, figures = run.prepared.capabilities.limits, run.cgroup.figures()
     for each in reached(limits, figures):
         run.session.record(each)
-    return story(limits, figures, exit_code)
+    return limit_report(limits, figures, exit_code)
 
 
 def _record_start(session: Session, prepared: Prepared, cgroup: Cgroup | None) -> None:
@@ -205,7 +205,7 @@ def _end_recorded(session: Session) -> Iterator[None]:
 
 def _authority_ahead(
     prepared: Prepared, environ: Mapping[str, str]
-) -> AbstractContextManager[AuthorityAhead | None]:
+) -> AbstractContextManager[CaWorker | None]:
     if prepared.enforcement.rung is None:
         return nullcontext()
     # Imported here: it is for the runs that have a proxy.

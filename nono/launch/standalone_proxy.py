@@ -28,9 +28,9 @@ from nono.private_dir import open_private_dir
 from nono.supervisor import loop
 
 if TYPE_CHECKING:
-    from nono.approval.broker import Desk
+    from nono.approval.broker import ApprovalBroker
     from nono.proxy.config import ProxyConfig
-    from nono.proxy.tls.session_ca import SessionAuthority
+    from nono.proxy.tls.session_ca import SessionCa
 
 
 class Serving(NamedTuple):
@@ -50,7 +50,7 @@ def serve_until_signal(
     config: ProxyConfig,
     token: SessionToken,
     *,
-    own_authority: SessionAuthority | None,
+    own_authority: SessionCa | None,
     announce: Announce,
     say: Say,
     warn: Warn,
@@ -90,7 +90,7 @@ async def _serve(
                 anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals,
             ):
                 announce(Serving(proxy.running.port, proxy.variables, file))
-                loop.begin_collecting()
+                loop.enable_gc()
                 async for _ in signals:
                     break
                 # From here on a signal has its usual effect.
@@ -98,7 +98,7 @@ async def _serve(
 
 
 @asynccontextmanager
-async def _approver(assembly: Assembly) -> AsyncIterator[Desk | None]:
+async def _approver(assembly: Assembly) -> AsyncIterator[ApprovalBroker | None]:
     """Who is asked, if anything may need approval."""
     approval = assembly.resolved.approval
     if approval is None:
@@ -108,8 +108,8 @@ async def _approver(assembly: Assembly) -> AsyncIterator[Desk | None]:
     from nono.approval.terminal import nothing_to_hold
     from nono.launch.approvals import approvals
 
-    async with approvals(approval, assembly.session, nothing_to_hold) as desk:
-        yield desk
+    async with approvals(approval, assembly.session, nothing_to_hold) as approval_broker:
+        yield approval_broker
 
 
 @contextmanager

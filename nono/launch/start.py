@@ -20,8 +20,8 @@ from nono.sandbox.plan.plan import draw
 from nono.supervisor.child import Child
 
 if TYPE_CHECKING:
-    from nono.launch.proxy.ca_worker import AuthorityAhead
-    from nono.policy.effective_policy import Rulebook
+    from nono.launch.proxy.ca_worker import CaWorker
+    from nono.policy.effective_policy import EffectivePolicy
     from nono.policy.learning.observation import Observation
     from nono.supervisor.cgroup.cgroup import Cgroup
 
@@ -33,14 +33,14 @@ class RunContext(NamedTuple):
     session: Session
     launcher: Launcher
     child: Child
-    ahead: AuthorityAhead | None  # of a run with a proxy that intercepts
+    ahead: CaWorker | None  # of a run with a proxy that intercepts
     observation: Observation | None  # of a run that is watched
     cgroup: Cgroup | None  # of a run with limits
     proxy_port: int  # where its proxy listens, if it has one; 0: any free port
     state: StateFile | None  # for the command, about itself
     handed_out: Mapping[str, str]  # credentials that the command itself holds, by variable
     inherited: Mapping[str, str]  # the variables that the command inherits, or that are fixed for it
-    rules: Callable[[], Rulebook]  # the policy in effect; asks the disk at the first call only
+    rules: Callable[[], EffectivePolicy]  # the policy in effect; asks the disk at the first call only
 
     @property
     def readable(self) -> tuple[str, ...]:

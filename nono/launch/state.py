@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import NetworkMode
-from nono.policy.effective_policy import Rulebook
+from nono.policy.effective_policy import EffectivePolicy
 from nono.policy.why.strict_json import document_of, value_of
 from nono.sandbox.plan.enforcement import Enforcement
 
@@ -46,7 +46,7 @@ class State(NamedTuple):
     deny_paths: tuple[str, ...]
     allowed_domains: tuple[str, ...]
     domain_endpoints: tuple[DomainEndpoints, ...]
-    rules: Rulebook
+    rules: EffectivePolicy
     enforcement: Enforcement
     landlock_abi: int
 
@@ -59,7 +59,9 @@ class State(NamedTuple):
         )
 
 
-def state_of(rules: Rulebook, enforcement: Enforcement, landlock_abi: int, identify: Identify) -> State:
+def state_of(
+    rules: EffectivePolicy, enforcement: Enforcement, landlock_abi: int, identify: Identify
+) -> State:
     """The state of a run that is about to start."""
     grants = []
     for grant in rules.grants:

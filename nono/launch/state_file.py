@@ -13,7 +13,7 @@ from posixpath import basename, join
 from nono import paths
 from nono.errors import NonoError
 from nono.launch.state import VARIABLE, Identity, State, parse_state, state_document
-from nono.policy.path_expansion import CHILD_RELATIVE_DIRECTORIES, CHILD_RELATIVE_FILES, inside
+from nono.policy.path_expansion import CHILD_RELATIVE_DIRECTORIES, CHILD_RELATIVE_FILES, is_within
 from nono.private_dir import open_private_dir
 
 _PREFIX, _SUFFIX = ".nono-", ".json"
@@ -126,7 +126,7 @@ def read_own_state(environ: Mapping[str, str]) -> State | None:
 
 def identity(path: str) -> Identity | None:
     """What stands at path; None for nothing, and for what names whoever opens it (`/proc/self`)."""
-    if any(inside(path, own) for own in (*CHILD_RELATIVE_DIRECTORIES, *CHILD_RELATIVE_FILES)):
+    if any(is_within(path, own) for own in (*CHILD_RELATIVE_DIRECTORIES, *CHILD_RELATIVE_FILES)):
         return None
     try:
         found = os.stat(path)

@@ -17,7 +17,7 @@ from nono.supervisor.notify_loop import NotifyLoop
 from nono.supervisor.verdict.adjudicator import NetworkGrants
 
 if TYPE_CHECKING:
-    from nono.approval.broker import Desk
+    from nono.approval.broker import ApprovalBroker
     from nono.supervisor.calls.inet import Bound
     from nono.supervisor.verdict.peer_registry import PeerAddress
 
@@ -30,7 +30,7 @@ class Network(NamedTuple):
     """The network of one command, with a proxy or without."""
 
     grants: NetworkGrants  # for calls that are trapped
-    approver: Desk | None  # asked for approval; None: nothing may need it
+    approver: ApprovalBroker | None  # asked for approval; None: nothing may need it
     proxy_port: int | None = None
     variables: Mapping[str, str] = {}  # through which clients find and trust the proxy
     readable: Sequence[str] = ()  # files that these name; canonical
@@ -65,9 +65,9 @@ async def _run_command(run: RunContext, record: DedupRecorder, network: Network)
     # By pidfd_getfd: sending the descriptor would be trapped by it.
     listener = None if number is None else process.duplicate_descriptor(run.launcher.pid, number)
     async with network.relayed, _served(run, listener, network, record):
-        run.child.give_way()
-        await loop.go(run.go, is_watched=run.observation is not None)
-        loop.begin_collecting()
+        run.child.lower_priority()
+        await loop.start_command(run.go, is_watched=run.observation is not None)
+        loop.enable_gc()
         return await loop.wait(run.child)
 
 
@@ -91,7 +91,7 @@ async def without_proxy(run: RunContext) -> AsyncIterator[Network]:
 
 
 @asynccontextmanager
-async def approver_of(run: RunContext) -> AsyncIterator[Desk | None]:
+async def approver_of(run: RunContext) -> AsyncIterator[ApprovalBroker | None]:
     """The desk where questions of a run are asked, until the block is left; None: it has none."""
     approval = run.prepared.resolved.approval
     if approval is None:
@@ -99,9 +99,9 @@ async def approver_of(run: RunContext) -> AsyncIterator[Desk | None]:
         return
     # Imported here: few runs ask.
     from nono.launch.approvals import approvals
-    from nono.supervisor.job_stop import held_still
+    from nono.supervisor.job_stop import job_stopped
 
-    async with approvals(approval, run.session, held_still) as approver:
+    async with approvals(approval, run.session, job_stopped) as approver:
         yield approver
 
 

@@ -32,7 +32,7 @@ class Route(NamedTuple):
     is_login: bool  # of a captured login rather than of a service
 
 
-class Rulebook(NamedTuple):
+class EffectivePolicy(NamedTuple):
     """The rules of one run, with nothing left to look up and nothing secret in them."""
 
     capabilities: CapabilitySet
@@ -49,7 +49,7 @@ class Rulebook(NamedTuple):
         """Those of the policy and those of the run."""
         return (*self.capabilities.grants, *self.handed_out)
 
-    def without(self, granted: Collection[str]) -> Rulebook:
+    def without(self, granted: Collection[str]) -> EffectivePolicy:
         """The same without the grants on these paths."""
         kept = tuple(grant for grant in self.capabilities.grants if grant.path not in granted)
         own = tuple(grant for grant in self.handed_out if grant.path not in granted)
@@ -71,7 +71,9 @@ class Rulebook(NamedTuple):
         )
 
 
-def rulebook_of(resolved: Resolved, fs: Filesystem, handed_out: Iterable[Grant] = ()) -> Rulebook:
+def effective_policy_of(
+    resolved: Resolved, fs: Filesystem, handed_out: Iterable[Grant] = ()
+) -> EffectivePolicy:
     """The rules of a run. handed_out: grants on files that it makes for its command."""
     roots = paths.protected_roots(resolved.places.environ)
     services = (
@@ -82,7 +84,7 @@ def rulebook_of(resolved: Resolved, fs: Filesystem, handed_out: Iterable[Grant] 
         Route(each.name, each.upstream, each.endpoints, each.origin, each.base_url_env_vars, is_login=True)
         for each in resolved.oauth_routes
     )
-    return Rulebook(
+    return EffectivePolicy(
         capabilities=resolved.capabilities._replace(denials=resolved.deny_rules.denials),
         bypassed=resolved.deny_rules.bypassed,
         roots=tuple((root, canonical_as_far(root, fs)) for root in roots),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from nono.errors import ConfigError, SandboxError
 from nono.policy.capability import Grant, Limits
-from nono.policy.path_expansion import inside
+from nono.policy.path_expansion import is_within
 
 CGROUP_ROOT = "/sys/fs/cgroup"
 MEMORY_MIN = 1 << 20  # bytes; less than any program needs, and mostly a forgotten unit
@@ -73,7 +73,7 @@ def refuse_lifting(limits: Limits, grants: Iterable[Grant], cgroups: str = CGROU
     if not limits.is_set:
         return
     for grant in grants:
-        if grant.access.writes and (inside(grant.path, cgroups) or inside(cgroups, grant.path)):
+        if grant.access.writes and (is_within(grant.path, cgroups) or is_within(cgroups, grant.path)):
             raise SandboxError(
                 f"the grant to write '{grant.original}' (source: {grant.source}) reaches {cgroups}, where "
                 "the command could lift its own limits.",

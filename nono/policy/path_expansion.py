@@ -52,7 +52,7 @@ class UnsetVariableError(ValueError):
         self.variable = variable
 
 
-class Places(NamedTuple):
+class PathContext(NamedTuple):
     """The directories that a path of the policy may begin with; all absolute."""
 
     home: str
@@ -161,7 +161,7 @@ def is_pattern(text: str) -> bool:
     return "*" in text
 
 
-def inside(path: str, root: str) -> bool:
+def is_within(path: str, root: str) -> bool:
     """Whether path is root or lies below it, component by component."""
     return path == root or path.startswith(root.rstrip("/") + "/")
 
@@ -196,7 +196,7 @@ def parent_resolved(path: str, fs: Filesystem) -> str:
     return join(canonical_as_far(dirname(lexical), fs), basename(lexical))
 
 
-def target(path: str, fs: Filesystem) -> str | None:
+def rule_path(path: str, fs: Filesystem) -> str | None:
     """The path a rule is made for; None when there is nothing.
 
     What names the opening process keeps its spelling. Magic links that lead elsewhere (``/proc/self/root``)
@@ -207,7 +207,7 @@ def target(path: str, fs: Filesystem) -> str | None:
         return spelled
     canonical = fs.canonical(path)
     for directory in CHILD_RELATIVE_DIRECTORIES:
-        if canonical is not None and inside(spelled, directory):
+        if canonical is not None and is_within(spelled, directory):
             own = fs.canonical(directory)
-            return spelled if own is not None and inside(canonical, own) else canonical
+            return spelled if own is not None and is_within(canonical, own) else canonical
     return canonical

@@ -9,10 +9,10 @@ from nono.policy.endpoints.entry import parse_allow_endpoint, rules_beside
 from nono.policy.hosts import host_rules
 from nono.policy.hosts.endpoint_scope import EndpointScope, scopes_of
 from nono.policy.hosts.host_filter import HostFilter
-from nono.policy.hosts.network_request import NetworkWish
+from nono.policy.hosts.network_request import NetworkRequest
 from nono.policy.hosts.no_proxy import refuse_overlap
 from nono.policy.hosts.proxy_settings import ProxySettings, proxy_settings
-from nono.policy.path_expansion import Places
+from nono.policy.path_expansion import PathContext
 from nono.policy.request import RunRequest
 from nono.policy.schema.profile import Profile
 from nono.policy.services.credential_service import CredentialService, ignored_endpoints, resolve_services
@@ -31,7 +31,7 @@ class ProxiedPolicy(NamedTuple):
 
 
 def proxied_policy(
-    asked: NetworkWish, request: RunRequest, profile: Profile, places: Places
+    asked: NetworkRequest, request: RunRequest, profile: Profile, places: PathContext
 ) -> ProxiedPolicy:
     """ConfigError for what is unknown, malformed or contradicts itself."""
     policy = shipped.network_policy()

@@ -17,8 +17,8 @@ from nono.policy.files.denials import DenyRules
 from nono.policy.files.resolve_files import FileRules, WantedFiles, file_rules, wanted_files
 from nono.policy.files.unix_sockets import UnixSocketRules
 from nono.policy.hosts import network_request
-from nono.policy.hosts.network_request import NetworkWish
-from nono.policy.path_expansion import Filesystem, Places, canonical_as_far
+from nono.policy.hosts.network_request import NetworkRequest
+from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far
 from nono.policy.ports import PortGrants, united
 from nono.policy.request import RunRequest as RunRequest
 from nono.policy.schema.profile import Network, Profile
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nono.policy.builtin.shipped import Group
     from nono.policy.hosts.endpoint_scope import EndpointScope
     from nono.policy.hosts.host_filter import HostFilter
-    from nono.policy.hosts.proxy_settings import ProxySettings, UpstreamProxy
+    from nono.policy.hosts.proxy_settings import ProxySettings, UpstreamProxySettings
     from nono.policy.proxied_policy import ProxiedPolicy
     from nono.policy.services.approval import Approval
     from nono.policy.services.credential_service import CredentialService
@@ -50,7 +50,7 @@ class Resolved(NamedTuple):
     environment: EnvironmentRules
     deny_rules: DenyRules  # capabilities.denials, and the bypasses that pierce them
     unix_sockets: UnixSocketRules
-    places: Places
+    places: PathContext
     state_directories: tuple[Grant, ...]  # which the start makes where they are missing
     skipped: tuple[str, ...]  # grants that a person asked for and whose path does not exist
     warnings: tuple[str, ...]
@@ -67,7 +67,7 @@ class Asked(NamedTuple):
 
     request: RunRequest
     settings: Profile
-    places: Places
+    places: PathContext
     fs: Filesystem
     mode: NetworkMode
     proxied: ProxiedPolicy | None  # in proxy mode only
@@ -122,7 +122,7 @@ class Asked(NamedTuple):
             approval=_approval(request, settings, proxied),
         )
 
-    def _refuse_reach(self, grants: tuple[Grant, ...], behind: UpstreamProxy | None) -> None:
+    def _refuse_reach(self, grants: tuple[Grant, ...], behind: UpstreamProxySettings | None) -> None:
         """Raise ConfigError if the command could read a key that it is not to have."""
         services = self.proxied.services if self.proxied is not None else ()
         if services:
@@ -201,7 +201,7 @@ def asked_for(
     Raises a NonoError that says what is wrong: ConfigError for contradictions and unknown names.
     """
     settings = profile or Profile()
-    places = Places(paths.home(environ), cwd, _workdir(request.workdir, environ, cwd, fs), environ, uid)
+    places = PathContext(paths.home(environ), cwd, _workdir(request.workdir, environ, cwd, fs), environ, uid)
     asked = _network_wish(request, settings)
     mode = NetworkMode.ALLOWED if request.allow_net else network_request.mode_of(asked)
     if (request.standalone_proxy or request.learns) and mode is NetworkMode.ALLOWED:
@@ -260,7 +260,7 @@ def _approval(request: RunRequest, settings: Profile, proxied: ProxiedPolicy | N
     return approval_of(security, filter(None, named), settings.label)
 
 
-def _refuse_options_of_a_proxy(request: RunRequest, mode: NetworkMode, asked: NetworkWish) -> None:
+def _refuse_options_of_a_proxy(request: RunRequest, mode: NetworkMode, asked: NetworkRequest) -> None:
     """ConfigError for an option that changes nothing, because what it is about is not asked for."""
     if request.allow_endpoint and not asked.credentials:
         raise ConfigError(
@@ -286,7 +286,7 @@ def _refuse_options_of_a_proxy(request: RunRequest, mode: NetworkMode, asked: Ne
             )
 
 
-def _network_wish(request: RunRequest, settings: Profile) -> NetworkWish:
+def _network_wish(request: RunRequest, settings: Profile) -> NetworkRequest:
     if request.allow_net and (
         request.block_net
         or request.network_profile is not None
@@ -299,7 +299,7 @@ def _network_wish(request: RunRequest, settings: Profile) -> NetworkWish:
         or request.allow_connect_port
     ):
         raise ConfigError("--allow-net and the other network options are contradictory: it drops them all.")
-    return network_request.wish(
+    return network_request.merge_network(
         settings.network,
         settings.label,
         block_net=request.block_net,
@@ -350,7 +350,10 @@ def _granted_variables(
 
 
 def _environment(
-    settings: Profile, proxied: ProxiedPolicy | None, behind: UpstreamProxy | None, places: Places
+    settings: Profile,
+    proxied: ProxiedPolicy | None,
+    behind: UpstreamProxySettings | None,
+    places: PathContext,
 ) -> EnvironmentRules:
     services = proxied.services if proxied is not None else ()
     logins = proxied.oauth_routes if proxied is not None else ()

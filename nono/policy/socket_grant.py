@@ -7,7 +7,7 @@ from enum import StrEnum
 from posixpath import dirname
 
 from nono.named_tuple import NamedTuple
-from nono.policy.path_expansion import inside
+from nono.policy.path_expansion import is_within
 
 
 class SocketScope(StrEnum):
@@ -34,7 +34,7 @@ class SocketGrant(NamedTuple):
             case SocketScope.DIR_CHILDREN:
                 return dirname(path) == self.path
             case SocketScope.DIR_SUBTREE:
-                return path != self.path and inside(path, self.path)
+                return path != self.path and is_within(path, self.path)
 
 
 class SocketDirectory(NamedTuple):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nono.approval.request import Approver
     from nono.audit.event import Recorder
     from nono.proxy.flows.recorder import FlowRecorder
-    from nono.proxy.http.upstream_proxy import Chain
+    from nono.proxy.http.upstream_proxy import UpstreamProxy
     from nono.proxy.token_post import TokenPost
     from nono.proxy.upstream.dial import Resolver
     from nono.proxy.verdict.host_policy import HostPolicy
@@ -35,7 +35,7 @@ class ProxyConfig(NamedTuple):
     looks_into: Callable[[str], bool] | None = None  # which hosts beside those with a route or scope
     logins: LoginTable = NO_LOGINS
     server_context: Callable[[str, bool], ssl.SSLContext] | None = None  # None: TLS is not intercepted
-    chain: Chain | None = None  # the proxy behind this one
+    upstream_proxy: UpstreamProxy | None = None  # the proxy behind this one
     token_post: TokenPost | None = None  # what the routes' credentials fetch tokens through
     require_auth: bool = True  # whether the session token is asked for; a phantom always is
     own_names: frozenset[str] | None = None  # for a listener that browsers reach: see Dispatcher
@@ -56,7 +56,7 @@ class ProxyConfig(NamedTuple):
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.address, self.address)
 
 
-class Parts(NamedTuple):
+class Dependencies(NamedTuple):
     """The collaborators a proxy is given besides its config, as serve() takes them."""
 
     recorder: Recorder

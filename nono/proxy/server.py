@@ -13,14 +13,14 @@ import anyio
 
 from nono.audit.event import Recorder
 from nono.policy.schema.route_rules import NO_IDENTITY
-from nono.proxy.config import Admits, Parts, ProxyConfig
+from nono.proxy.config import Admits, Dependencies, ProxyConfig
 from nono.proxy.upstream.dial import Resolver, system_resolver
 from nono.proxy.verdict.routes import RouteTable
 
 if TYPE_CHECKING:
     from nono.approval.request import Approver
     from nono.proxy.flows.recorder import FlowRecorder
-    from nono.proxy.service import Serving
+    from nono.proxy.service import ProxyService
 
 _log = logging.getLogger(__name__)
 
@@ -30,26 +30,26 @@ _READY_AFTER_S = 0.03  # a command has hardly been loaded by then
 class RunningProxy:
     """A proxy that listens. What serves is made when a client comes, or when the start is over."""
 
-    def __init__(self, port: int, make: Callable[[], Serving]) -> None:
+    def __init__(self, port: int, make: Callable[[], ProxyService]) -> None:
         self.port = port
         self._make = make
-        self._serving: Serving | None = None
+        self._serving: ProxyService | None = None
 
     @property
     def client_connections(self) -> int:
-        return 0 if self._serving is None else len(self._serving.engine.connections)
+        return 0 if self._serving is None else len(self._serving.context.connections)
 
     @property
     def usage_lines(self) -> list[str]:
         """What the models of this run have used up, for a person."""
-        return [] if self._serving is None else self._serving.engine.usage.summary_lines()
+        return [] if self._serving is None else self._serving.context.usage.summary_lines()
 
     @property
     def upstream_connections(self) -> int:
         """Busy and resting ones; tunnels are not among them."""
-        return 0 if self._serving is None else len(self._serving.engine.pool.connections)
+        return 0 if self._serving is None else len(self._serving.context.pool.connections)
 
-    def serving(self) -> Serving:
+    def serving(self) -> ProxyService:
         """What serves, made once."""
         if self._serving is None:
             self._serving = self._make()
@@ -89,7 +89,7 @@ async def serve(
         port = bound.getsockname()[1]
         table = RouteTable(config.routes, config.scopes, config.logins, config.looks_into)
         async with anyio.create_task_group() as tasks:
-            parts = Parts(recorder, admits, resolver, approver, alarm, flows, tasks)
+            parts = Dependencies(recorder, admits, resolver, approver, alarm, flows, tasks)
             running = RunningProxy(port, lambda: _serving(config, table, port, parts))
             if any(route.tls != NO_IDENTITY for route in config.routes):
                 running.serving()  # it reads files, which could not be complained about later
@@ -120,8 +120,8 @@ def _bind(address: str, port: int) -> socket.socket:
     return bound
 
 
-def _serving(config: ProxyConfig, table: RouteTable, port: int, parts: Parts) -> Serving:
+def _serving(config: ProxyConfig, table: RouteTable, port: int, parts: Dependencies) -> ProxyService:
     # Imported here: it is most of what the proxy imports, and a command is not kept waiting for it.
-    from nono.proxy.service import Serving
+    from nono.proxy.service import ProxyService
 
-    return Serving(config, table, port, parts)
+    return ProxyService(config, table, port, parts)

@@ -14,12 +14,12 @@ import anyio
 
 from nono.policy.schema.route_rules import NO_IDENTITY
 from nono.proxy.client.http1 import ClientConnection
-from nono.proxy.exchange.admission import Preparation
-from nono.proxy.exchange.context import Engine, no_authority
+from nono.proxy.exchange.admission import Admission
+from nono.proxy.exchange.context import ProxyContext, no_authority
 from nono.proxy.http import refusal
 from nono.proxy.http.refusal import Cut, Refusal
 from nono.proxy.transport.connection_set import ConnectionSet, WindsDown
-from nono.proxy.upstream.connector import Reach
+from nono.proxy.upstream.connector import Connector
 from nono.proxy.upstream.dial import Dialer
 from nono.proxy.upstream.pool import Pool
 from nono.proxy.usage.ledger import UsageLedger
@@ -28,7 +28,7 @@ from nono.proxy.verdict.dispatch import Dispatcher
 from nono.proxy.verdict.memo import VerdictMemo
 
 if TYPE_CHECKING:
-    from nono.proxy.config import Admits, Parts, ProxyConfig
+    from nono.proxy.config import Admits, Dependencies, ProxyConfig
     from nono.proxy.verdict.routes import RouteTable
 
 _log = logging.getLogger(__name__)
@@ -36,10 +36,10 @@ _log = logging.getLogger(__name__)
 _OVERLOAD_ALLOWANCE = 64  # connections beyond the limit that may be told so; the rest are cut
 
 
-class Serving:
+class ProxyService:
     """The engine of one proxy, and its clients' connections. OSError: a TLS identity's file is not read."""
 
-    def __init__(self, config: ProxyConfig, routes: RouteTable, port: int, parts: Parts) -> None:
+    def __init__(self, config: ProxyConfig, routes: RouteTable, port: int, parts: Dependencies) -> None:
         dialer = Dialer(parts.resolver, config.connect_timeout_s)
         for identity in {route.tls for route in config.routes} - {NO_IDENTITY}:
             dialer.context(identity)
@@ -49,18 +49,18 @@ class Serving:
             config.session_token,
             port,
             intercepts=config.server_context is not None,
-            chain=config.chain,
+            upstream_proxy=config.upstream_proxy,
             require_auth=config.require_auth,
             own_names=config.own_names,
         )
-        self.engine = Engine(
+        self.context = ProxyContext(
             dispatcher=dispatcher,
             # Which phantoms of a captured login are good changes during a run.
             judge=dispatcher.judge if config.logins.logins else VerdictMemo(dispatcher.judge),
-            reach=Reach(dialer, port, config.chain),
+            connector=Connector(dialer, port, config.upstream_proxy),
             pool=Pool(idle_timeout_s=config.pool_idle_timeout_s, max_idle_per_key=config.pool_max_idle),
             recorder=parts.recorder,
-            preparation=Preparation(config.routes, parts.approver, parts.alarm),
+            admission=Admission(config.routes, parts.approver, parts.alarm),
             usage=UsageLedger(shipped_prices()),
             flows=parts.flows,
             server_context=config.server_context or no_authority,
@@ -70,26 +70,26 @@ class Serving:
             tunnel_idle_timeout_s=config.tunnel_idle_timeout_s,
         )
         if config.token_post is not None:
-            config.token_post.bind(self.engine)
-        self._greeting = _Greeting(self.engine.connections, config.max_connections, parts.admits)
+            config.token_post.bind(self.context)
+        self._admission = _ConnectionAdmission(self.context.connections, config.max_connections, parts.admits)
 
     def connection(self) -> asyncio.Protocol:
         """The protocol of a client that has just come."""
-        return ClientConnection(self.engine, self._greeting)
+        return ClientConnection(self.context, self._admission)
 
     async def close(self, grace_s: float) -> None:
         """Let responses under way end, for grace_s at most; idle connections and tunnels close at once."""
-        engine = self.engine
-        engine.connections.closing = True
-        for member in [*engine.connections.members]:
+        context = self.context
+        context.connections.closing = True
+        for member in [*context.connections.members]:
             if isinstance(member, WindsDown):
                 member.wind_down()
             else:
                 member.abort()
         with anyio.move_on_after(grace_s):
-            await _until_empty(engine.connections)
-        engine.pool.close()
-        for connections in (engine.connections, engine.tunnel_ends, engine.pool.connections):
+            await _until_empty(context.connections)
+        context.pool.close()
+        for connections in (context.connections, context.tunnel_ends, context.pool.connections):
             connections.abort()
             await _until_empty(connections)
 
@@ -102,7 +102,7 @@ async def _contained(work: Callable[[], Awaitable[None]]) -> None:
         _log.exception("a connection of the proxy failed")
 
 
-class _Greeting:
+class _ConnectionAdmission:
     """Whether a new connection is served at all."""
 
     def __init__(self, connections: ConnectionSet, limit: int, admits: Admits | None) -> None:

@@ -9,7 +9,7 @@ from nono.audit.event import network
 from nono.credentials.values.credential import Header
 
 if TYPE_CHECKING:
-    from nono.proxy.exchange.context import Engine
+    from nono.proxy.exchange.context import ProxyContext
     from nono.proxy.upstream.fetch import Fetched
 
 
@@ -17,24 +17,24 @@ class TokenPost:
     """Made before the proxy that it needs, because routes hold credentials and the proxy holds routes."""
 
     def __init__(self) -> None:
-        self._engine: Engine | None = None
+        self._context: ProxyContext | None = None
 
-    def bind(self, engine: Engine) -> None:
-        self._engine = engine
+    def bind(self, context: ProxyContext) -> None:
+        self._context = context
 
     async def __call__(self, url: str, form: bytes, headers: Sequence[Header]) -> Fetched:
         """The reply, whatever its status. FetchError, an OSError, when there is none."""
         # Imported here: it is made before the proxy listens, and called when that serves.
         from nono.proxy.upstream.fetch import FetchError, OwnRequest, fetch, split_url
 
-        engine = self._engine
-        if engine is None:
+        context = self._context
+        if context is None:
             raise FetchError("the proxy does not run")
         try:
             origin, target = split_url(url)
         except ValueError as fault:
             raise FetchError(f"the token endpoint cannot be asked: {fault}") from None
-        hosts = engine.dispatcher.hosts.for_route(origin.host, origin.port, "token endpoint")
+        hosts = context.dispatcher.hosts.for_route(origin.host, origin.port, "token endpoint")
         event = network(
             mode="reverse",
             decision="allow",
@@ -45,4 +45,4 @@ class TokenPost:
             reason="token exchange",
         )
         request = OwnRequest(b"POST", target, headers, form)
-        return await fetch(engine, origin, request, hosts=hosts, may_begin=lambda: engine.record(event))
+        return await fetch(context, origin, request, hosts=hosts, may_begin=lambda: context.record(event))

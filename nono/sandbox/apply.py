@@ -9,7 +9,7 @@ import stat
 from nono.errors import SandboxError
 from nono.kernel import filters, landlock, landlock_rights, open_path, process, seccomp
 from nono.kernel.uapi import landlock as uapi_landlock
-from nono.policy.path_expansion import CHILD_RELATIVE_DIRECTORIES, CHILD_RELATIVE_FILES, inside
+from nono.policy.path_expansion import CHILD_RELATIVE_DIRECTORIES, CHILD_RELATIVE_FILES, is_within
 from nono.sandbox.plan.plan import PathRule, SandboxPlan
 
 # What a rule of a shipped group may run into without that being anybody's mistake: the path went away,
@@ -84,7 +84,7 @@ def _open(path: str) -> int:
 
     Another sandbox that may write to the project could have done that, to be granted what the link leads to.
     """
-    if any(inside(path, own) for own in (*CHILD_RELATIVE_DIRECTORIES, *CHILD_RELATIVE_FILES)):
+    if any(is_within(path, own) for own in (*CHILD_RELATIVE_DIRECTORIES, *CHILD_RELATIVE_FILES)):
         return os.open(path, os.O_PATH | os.O_CLOEXEC)  # links of the kernel, which name this process
     return open_path.open_canonical(path)
 

@@ -18,7 +18,7 @@ def config_path(environ: Mapping[str, str]) -> str:
     return join(paths.config_dir(environ), "config.toml")
 
 
-def user_config(environ: Mapping[str, str], *, stays: bool = False) -> UserConfig:
+def user_config(environ: Mapping[str, str], *, long_lived: bool = False) -> UserConfig:
     """The settings: a variable before config.toml, that before the default.
 
     What a file came to is kept, so that only a new one is validated. stays: this process will supervise, and
@@ -36,7 +36,7 @@ def user_config(environ: Mapping[str, str], *, stays: bool = False) -> UserConfi
     entry = kept(key, environ)
     if entry is not None:
         return from_document(entry)
-    config = _apart(path, raw, environ) if stays else None
+    config = _apart(path, raw, environ) if long_lived else None
     config = config or _validated(path, raw, environ)  # where it failed apart, it complains here
     keep(key, as_document(config), environ)
     return config

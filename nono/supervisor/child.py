@@ -49,7 +49,7 @@ class Child:
             with suppress(ProcessLookupError):  # it ended; SIGCHLD is on its way
                 signal.pidfd_send_signal(self._pidfd, number)
 
-    def give_way(self) -> None:
+    def lower_priority(self) -> None:
         """Have the command, and all that it will start, leave us the CPU when all want it; before it starts.
 
         What answers its calls and requests would otherwise wait behind as many processes as it likes.

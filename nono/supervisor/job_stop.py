@@ -42,7 +42,7 @@ Switches = dict[tuple[int, int], tuple[int, int]]  # (pid, tid) -> (state, conte
 
 
 @asynccontextmanager
-async def held_still(call_waits: bool) -> AsyncIterator[Callable[[], bool] | None]:
+async def job_stopped(call_waits: bool) -> AsyncIterator[Callable[[], bool] | None]:
     """Stop the command and all it has started until the block is left.
 
     Gives a question to be asked at the end: whether none of it has run since. None: it cannot be stopped, or

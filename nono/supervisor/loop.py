@@ -40,14 +40,14 @@ def unwrap_group(error: BaseException) -> BaseException:
     return error
 
 
-def begin_collecting() -> None:
+def enable_gc() -> None:
     """Have garbage collected from here on, if the start has put it off; what there is by now is left out."""
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
 
 
-async def go(execute: Callable[[], None], *, is_watched: bool) -> None:
+async def start_command(execute: Callable[[], None], *, is_watched: bool) -> None:
     """Have the command executed: execute returns when it is, which for a watched one the loop must serve."""
     if is_watched:
         await anyio.to_thread.run_sync(execute)

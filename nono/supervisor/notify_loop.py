@@ -25,7 +25,7 @@ from nono.supervisor.calls.caller_paths import CallerPaths
 from nono.supervisor.calls.inet import Bound, InetCalls
 from nono.supervisor.calls.trapped_call import HiddenCallerError, Socket, TrappedCalls, release
 from nono.supervisor.calls.unix import UnixCalls
-from nono.supervisor.calls.watchdog import NeverWait
+from nono.supervisor.calls.watchdog import BlockingCallWatchdog
 from nono.supervisor.verdict import adjudicator
 from nono.supervisor.verdict.adjudicator import NetworkGrants, Refuse
 from nono.supervisor.verdict.audit_events import refused
@@ -85,7 +85,7 @@ class NotifyLoop:
         self._arch = uapi_seccomp.AUDIT_ARCH[machine]
         self._names = {number: name for name, number in uapi_seccomp.SYSCALL_NUMBERS[machine].items()}
         self._calls = TrappedCalls(listener)
-        self._never_wait = NeverWait()
+        self._never_wait = BlockingCallWatchdog()
         self._inet = InetCalls(
             grants, self._calls, recorder, connected, self._respond, self._never_wait, bound
         )
@@ -97,7 +97,7 @@ class NotifyLoop:
         """Serve from now on. The listener becomes ours: close() closes it."""
         self._loop = asyncio.get_running_loop()
         self._never_wait.start()
-        notify.wake_on_the_same_cpu(self._listener)
+        notify.set_sync_wake_up(self._listener)
         self._loop.add_reader(self._poll.fileno(), self._on_readable)
 
     def close(self) -> None:

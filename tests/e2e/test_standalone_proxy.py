@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from nono.proxy.tls.session_ca import SessionAuthority
+from nono.proxy.tls.session_ca import SessionCa
 from support.client_run import Stage, service, stage
 from support.connect_proxy import connect_proxy
 from support.http_upstream import Received, upstream
@@ -407,7 +407,7 @@ def test_a_ca_of_ones_own_signs_what_clients_see(made: Stage) -> None:
 def test_a_ca_that_does_not_fit_never_gives_way_to_another(made: Stage) -> None:
     certificate, key = own_ca(made)
     other = made.runner.user.home / "other.pem"
-    other.write_bytes(SessionAuthority.create().certificate_pem)
+    other.write_bytes(SessionCa.create().certificate_pem)
     made.runner.give(other)
     pair = (f"--proxy-ca-cert={other}", f"--proxy-ca-key={key}")
     assert "do not belong together" in refused_start(made, *pair)

@@ -30,9 +30,9 @@ from nono.kernel.uapi.seccomp import (
 from nono.launch.state import state_of
 from nono.launch.state_file import identity
 from nono.policy.capability import Access
-from nono.policy.effective_policy import rulebook_of
+from nono.policy.effective_policy import effective_policy_of
 from nono.policy.host_filesystem import HostFilesystem
-from nono.policy.path_expansion import inside
+from nono.policy.path_expansion import is_within
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
 from nono.policy.schema.profile import Filesystem as Files
@@ -134,11 +134,11 @@ def drawn(resolved: Resolved, abi: int = ABI, listener: Listener = Listener.AVAI
 
 def rights_on(plan: SandboxPlan, path: str) -> int:
     """Those of every rule on the way to a file; what a mask hides has none."""
-    if any(inside(path, mask.path) for mask in plan.masks):
+    if any(is_within(path, mask.path) for mask in plan.masks):
         return 0
     rights = 0
     for rule in plan.path_rules:
-        if rule.path == path or (rule.is_dir and inside(path, rule.path)):
+        if rule.path == path or (rule.is_dir and is_within(path, rule.path)):
             rights |= landlock_rights.access_rights(
                 rule.reads, rule.writes, rule.is_dir, False, plan.landlock_abi
             )
@@ -158,7 +158,7 @@ def test_files_are_granted_alike_by_why_the_plan_and_the_supervisor(
     is_granted = why_path(resolved, path, access, FS).status == "allowed"
     assert is_granted == (rights_on(plan, path) & RIGHTS[access] == RIGHTS[access])
     call = OpenCall(-100, os.fsencode(path), OPEN_FLAGS[access])
-    verdict = judge_open(call, Found(path, "file"), rulebook_of(resolved, FS).files)
+    verdict = judge_open(call, Found(path, "file"), effective_policy_of(resolved, FS).files)
     assert is_granted == isinstance(verdict, Leave)
 
 
@@ -194,7 +194,7 @@ def test_the_kernel_opens_what_why_says_inside_although_files_were_replaced(
     assert resolved is not None
     plan = drawn(resolved)
     assert plan is not None
-    state = state_of(rulebook_of(resolved, FS), Enforcement(rung=None), ABI, identity)
+    state = state_of(effective_policy_of(resolved, FS), Enforcement(rung=None), ABI, identity)
     cases = [(str(home / file), access) for file in FILES for access in Access]
     go, went = os.pipe(), os.pipe()
 

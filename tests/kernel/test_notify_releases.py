@@ -96,7 +96,7 @@ def test_waking_on_the_same_cpu_came_with_6_6_and_is_not_missed_before() -> None
         raw = errno_of(lambda: fcntl.ioctl(run.listener, uapi.SECCOMP_IOCTL_NOTIF_SET_FLAGS, flag))
         assert raw in (0, errno.EINVAL)
         expect((6, 6), (6, 5), raw == 0)
-        notify.wake_on_the_same_cpu(run.listener)
+        notify.set_sync_wake_up(run.listener)
         notify.respond(run.listener, run.next().id, value=5)
         assert run.child.result() == 5
 
@@ -106,7 +106,7 @@ def test_a_descriptor_is_sent_with_the_answer_from_5_14_on() -> None:
         call = run.next()
 
         def answer() -> None:
-            notify.answer_with_descriptor(run.listener, call.id, source.fileno(), close_on_exec=True)
+            notify.addfd_send(run.listener, call.id, source.fileno(), close_on_exec=True)
 
         raw = errno_of(answer)
         assert raw in (0, errno.EINVAL)

@@ -70,10 +70,10 @@ def echo_server(ca_file: str) -> Iterator[EchoServer]:
     ca = trustme.CA()
     Path(ca_file).write_bytes(ca.cert_pem.bytes())
     certificate = ca.issue_cert(HOST)
-    chain = b"".join(blob.bytes() for blob in certificate.cert_chain_pems)
+    upstream_proxy = b"".join(blob.bytes() for blob in certificate.cert_chain_pems)
     with ThreadPoolExecutor(16) as pool:
         server = grpc.server(pool, options=[("grpc.so_reuseport", 0)])
-        credentials = grpc.ssl_server_credentials([(certificate.private_key_pem.bytes(), chain)])
+        credentials = grpc.ssl_server_credentials([(certificate.private_key_pem.bytes(), upstream_proxy)])
         echo = EchoServer(server.add_secure_port("127.0.0.1:0", credentials))
         handlers = {
             "Unary": grpc.unary_unary_rpc_method_handler(echo.unary),

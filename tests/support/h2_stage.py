@@ -16,7 +16,7 @@ import h2.settings
 from nono.credentials.values.credential import Credential
 from nono.proxy.handshake.alpn import HTTP1, HTTP2
 from nono.proxy.http2.connection import Http2Connection
-from nono.proxy.tls.session_ca import SessionAuthority
+from nono.proxy.tls.session_ca import SessionCa
 from nono.proxy.verdict.routes import Route
 from support.h2_client import Http2Client, h2_client
 from support.h2_server import Handler, Http2Server, answer_ok, h2_upstream
@@ -29,9 +29,9 @@ KEY = ("authorization", f"Bearer {PHANTOM}")
 
 
 @cache
-def session_authority() -> SessionAuthority:
+def session_authority() -> SessionCa:
     """One for all tests; making one takes longer than a test."""
-    return SessionAuthority.create()
+    return SessionCa.create()
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Stage:
         )
 
     def connections(self) -> list[Http2Connection]:
-        members = self.proxy.running.serving().engine.connections.members
+        members = self.proxy.running.serving().context.connections.members
         return [member for member in members if isinstance(member, Http2Connection)]
 
     def wind_down(self) -> None:

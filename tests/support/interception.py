@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from nono.proxy.tls.session_ca import SessionAuthority
+from nono.proxy.tls.session_ca import SessionCa
 from nono.proxy.verdict.routes import Route
 from support.proxy_thread import TOKEN, Client, ProxyUnderTest, proxy
 
@@ -59,7 +59,7 @@ class Intercepting(ProxyUnderTest):
 @contextmanager
 def intercepting(*routes: Route, **options: object) -> Iterator[Intercepting]:
     """A running proxy that intercepts; options are those of proxy."""
-    authority = SessionAuthority.create()
+    authority = SessionCa.create()
     trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trust.load_verify_locations(cadata=authority.certificate_pem.decode())
 

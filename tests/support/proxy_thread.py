@@ -18,7 +18,7 @@ from nono.credentials.values.credential import (
     Credential,
     Injected,
     Injection,
-    LeakWatcher,
+    LeakDetector,
     Outgoing,
     RequestFacts,
 )
@@ -95,7 +95,7 @@ class FakeCredential:
     def rejected(self, request: RequestFacts) -> None:
         self.refused.append(request)
 
-    def watcher(self) -> LeakWatcher | None:
+    def watcher(self) -> LeakDetector | None:
         return None
 
 

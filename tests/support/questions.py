@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from nono.launch.state import parse_state, state_document, state_of
 from nono.policy.capability import Access
-from nono.policy.effective_policy import Rulebook, rulebook_of
+from nono.policy.effective_policy import EffectivePolicy, effective_policy_of
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import Filesystem
 from nono.policy.resolve import Resolved
@@ -19,7 +19,7 @@ from nono.policy.why.paths import Answer
 from nono.sandbox.plan.enforcement import Enforcement
 
 
-def told_inside(rules: Rulebook) -> Rulebook:
+def told_inside(rules: EffectivePolicy) -> EffectivePolicy:
     """The rules as the command of a run reads them in its state file."""
     enforcement = Enforcement(rung=None, elevation=rules.capabilities.elevation)
     state = state_of(rules, enforcement, 7, lambda _: None)
@@ -46,8 +46,8 @@ def why_request(resolved: Resolved, host: str, port: int, method: str, path: str
     )
 
 
-def _asked(resolved: Resolved, fs: Filesystem, question: Callable[[Rulebook], Answer]) -> Answer:
-    rules = rulebook_of(resolved, fs)
+def _asked(resolved: Resolved, fs: Filesystem, question: Callable[[EffectivePolicy], Answer]) -> Answer:
+    rules = effective_policy_of(resolved, fs)
     answer = question(rules)
     assert question(told_inside(rules)) == answer
     return answer

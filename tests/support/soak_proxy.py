@@ -23,13 +23,13 @@ from nono.credentials.phantom import Phantom, make_phantom, make_session_token
 from nono.credentials.static import StaticCredential
 from nono.credentials.values.credential import Credential
 from nono.credentials.values.injection import injection_of
-from nono.credentials.values.tripwire import leak_watcher
+from nono.credentials.values.tripwire import tripwire_for
 from nono.policy.schema.route_rules import AUTHORIZATION, RateLimit, TlsIdentity
 from nono.proxy.config import ProxyConfig
 from nono.proxy.flows.recorder import FlowRecorder
 from nono.proxy.handshake.alpn import HTTP2
 from nono.proxy.server import RunningProxy, serve
-from nono.proxy.tls.session_ca import SessionAuthority
+from nono.proxy.tls.session_ca import SessionCa
 from nono.proxy.verdict.routes import Origin, Route
 from nono.secret import Secret
 from nono.supervisor import loop
@@ -78,14 +78,14 @@ async def main(
     phantoms = {service: make_phantom(service) for service in SERVICES}
     secrets = {service: Secret(KEY + service) for service in SERVICES}
     credentials = {
-        service: StaticCredential(injection_of(AUTHORIZATION, secret), leak_watcher([secret]))
+        service: StaticCredential(injection_of(AUTHORIZATION, secret), tripwire_for([secret]))
         for service, secret in secrets.items()
     }
     routes = [
         _route(each, _origin(each, plain_port, tls_port), phantoms[each], credentials[each], ca_file)
         for each in SERVICES
     ]
-    authority = SessionAuthority.create()
+    authority = SessionCa.create()
     alarms: list[str] = []
     with ExitStack() as stack:
         log = stack.enter_context(AuditLog(state_root, "soak"))
@@ -131,7 +131,7 @@ class _Orders:
 
     async def state(self, *, objects: bool) -> dict[str, Any]:
         """What is there now; objects by type, garbage collected first, when they are asked for."""
-        engine = self._proxy.serving().engine
+        engine = self._proxy.serving().context
         return {
             "counts": {
                 "tasks": len(asyncio.all_tasks()),

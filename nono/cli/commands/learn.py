@@ -54,17 +54,17 @@ def run(argv: Sequence[str]) -> int:
         from nono.cli.commands.profile.target import target_of
         from nono.cli.output.dry_run import conclude
         from nono.cli.text import learned_lines
-        from nono.launch.learn.plan import learning
-        from nono.launch.learn.result import lesson_of
+        from nono.launch.learn.plan import plan_learning
+        from nono.launch.learn.result import build_learned_profile
 
-        config = preferences(given, environ, console, stays=True)
+        config = preferences(given, environ, console, long_lived=True)
         target = target_of(given.value("output"), given.value("profile"), environ)
         fs = HostFilesystem()
         base, asked = _resolved(invocation, target, environ, fs)
         command, warning = command_of(invocation, asked)
         if warning is not None:
             console.warn(warning)
-        lesson = learning(base, asked, fs)
+        lesson = plan_learning(base, asked, fs)
         is_dry = given.flag("dry_run")
         prepared = launch.prepare(lesson.resolved, command, needs_program=not is_dry)
         show(prepared, invocation, console, environ)
@@ -90,7 +90,9 @@ def run(argv: Sequence[str]) -> int:
     if outcome.limit is not None:
         console.lines(outcome.limit.lines())
     exit_code = outcome.exit_code
-    learned = lesson_of(lesson, target.document, target.file, is_new=target.is_new, cwd=os.getcwd())
+    learned = build_learned_profile(
+        lesson, target.document, target.file, is_new=target.is_new, cwd=os.getcwd()
+    )
     console.lines(learned_lines.seen(learned, lesson.bounds.home))
     if exit_code:
         console.lines([f"  [nono] It ended with {exit_code}: what it would have done next was not seen."])

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
 
     from nono.proxy.config import ProxyConfig
-    from nono.proxy.tls.session_ca import SessionAuthority
+    from nono.proxy.tls.session_ca import SessionCa
 
 DESCRIPTION = "Runs the proxy without a sandbox, until Ctrl-C."
 _CLOSE_GRACE_S = 10.0
@@ -52,8 +52,8 @@ def run(argv: Sequence[str]) -> int:
     address = _address(given)
     port = _number("--port", given.value("port"), 0, 65535)
     max_connections = _number("--max-connections", given.value("max_connections"), 256, 1_000_000)
-    settings = preferences(given, environ, console, stays=True)
-    resolved = resolve_given(invocation, environ, stays=True)
+    settings = preferences(given, environ, console, long_lived=True)
+    resolved = resolve_given(invocation, environ, long_lived=True)
     if resolved.capabilities.network is NetworkMode.BLOCKED:
         raise ConfigError("the profile blocks the network, so a proxy has nothing to serve.")
     own_authority = _own_authority(given, resolved)
@@ -140,7 +140,7 @@ def _number(flag: str, text: str | None, default: int, most: int) -> int:
     return int(text)
 
 
-def _own_authority(given: Given, resolved: Resolved) -> SessionAuthority | None:
+def _own_authority(given: Given, resolved: Resolved) -> SessionCa | None:
     """The CA that the person brings, read and checked now. NonoError: never is it silently replaced."""
     certificate, key = given.value("proxy_ca_cert"), given.value("proxy_ca_key")
     if certificate is None and key is None:
@@ -150,13 +150,13 @@ def _own_authority(given: Given, resolved: Resolved) -> SessionAuthority | None:
     if given.value("proxy_ca_validity") is not None:
         raise UsageError("--proxy-ca-validity is for a CA that nono makes; yours has an end of its own.")
     # Imported here: cryptography is for those who intercept something.
-    from nono.proxy.tls.session_ca import AuthorityError, SessionAuthority
+    from nono.proxy.tls.session_ca import CaError, SessionCa
 
     assert resolved.proxy is not None
     pair = (_read("--proxy-ca-cert", certificate), _read("--proxy-ca-key", key))
     try:
-        return SessionAuthority.from_pem(*pair, leaf_validity_s=resolved.proxy.leaf_validity_s)
-    except AuthorityError as error:
+        return SessionCa.from_pem(*pair, leaf_validity_s=resolved.proxy.leaf_validity_s)
+    except CaError as error:
         raise NonoError(f"--proxy-ca-cert '{certificate}', --proxy-ca-key '{key}': {error}.") from None
 
 

@@ -46,11 +46,11 @@ def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -
     given = invocation.given
     # The launcher is forked here, before a profile brings pydantic and a credential brings a secret.
     with Launch(environ, probes=any(option.may_need_listener for option in given.options)) as launch:
-        config = preferences(given, environ, console, stays=True)
+        config = preferences(given, environ, console, long_lived=True)
         is_dry = given.flag("dry_run")
         asks = not invocation.silent and not is_dry and workdir_prompt.can_ask()
         ask = workdir_prompt.share_workdir if asks else None
-        resolved = resolve_given(invocation, environ, stays=True, ask=ask)
+        resolved = resolve_given(invocation, environ, long_lived=True, ask=ask)
         ports = given.ports("proxy_port")
         if ports and resolved.capabilities.network is not NetworkMode.PROXY:
             raise ConfigError(

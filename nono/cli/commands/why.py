@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from nono.cli.args import argparse_parser, options
 from nono.cli.args.parse import Invocation
 from nono.cli.text import summary
-from nono.cli.why_context import Held, Subject, around, described
+from nono.cli.why_context import Held, Subject, from_options, from_running_session
 from nono.errors import ConfigError, UsageError
 from nono.launch.state import VARIABLE
 from nono.launch.state_file import read_own_state
@@ -26,7 +26,7 @@ from nono.sandbox.plan.enforcement import Refusal
 from nono.sandbox.plan.scope_query import SCOPES, ScopeAnswer, scope_answer
 
 if TYPE_CHECKING:
-    from nono.policy.effective_policy import Rulebook
+    from nono.policy.effective_policy import EffectivePolicy
 
 DESCRIPTION = "Says whether a path or a host would be allowed under the options given, and why."
 SOCKET_OPERATIONS = ("connect", "bind")
@@ -66,11 +66,11 @@ def _subject(parsed: argparse.Namespace, argv: Sequence[str], environ: Mapping[s
     if not parsed.self:
         if environ.get(VARIABLE) and not given.values:
             print("hint: --self asks about the sandbox around this shell", file=sys.stderr)
-        return described(Invocation(given, silent=False, command=()), environ)
+        return from_options(Invocation(given, silent=False, command=()), environ)
     if given.values:
         raise ConfigError("--self is about the run around it, whose options are known; leave out all others.")
     state = read_own_state(environ)
-    return None if state is None else around(state, environ)
+    return None if state is None else from_running_session(state, environ)
 
 
 def _answer(subject: Subject, parsed: argparse.Namespace) -> Answer | ScopeAnswer:
@@ -118,7 +118,7 @@ def _answer_of_socket(subject: Subject, parsed: argparse.Namespace) -> Answer:
     return answer._replace(enforced_by=_enforced_by(subject))
 
 
-def _answer_of_host(rules: Rulebook, parsed: argparse.Namespace) -> Answer:
+def _answer_of_host(rules: EffectivePolicy, parsed: argparse.Namespace) -> Answer:
     """About the host, or about a request when a path stands behind it."""
     # Imported here: a question about a path needs nothing of the proxy.
     from nono.proxy.http.message import MessageError

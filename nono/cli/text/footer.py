@@ -9,9 +9,9 @@ from nono.cli.text import summary
 from nono.launch.denials import Denials, Denied, Kind
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
-from nono.policy.effective_policy import Rulebook
+from nono.policy.effective_policy import EffectivePolicy
 from nono.policy.files.unix_sockets import shown
-from nono.policy.path_expansion import Filesystem, Places
+from nono.policy.path_expansion import Filesystem, PathContext
 
 TITLE = "  NONO DIAGNOSTIC"
 LISTED_MAX = 10
@@ -31,7 +31,7 @@ class Finding(NamedTuple):
     flag: str | None
 
 
-def findings(denials: Denials, rules: Rulebook, places: Places, fs: Filesystem) -> list[Finding]:
+def findings(denials: Denials, rules: EffectivePolicy, places: PathContext, fs: Filesystem) -> list[Finding]:
     return [Finding(each, _flag(each, rules, places, fs)) for each in denials.listed()]
 
 
@@ -108,7 +108,7 @@ def _next_steps(found: Sequence[Finding]) -> Iterator[str]:
         yield "    nono why --host <host or URL>"
 
 
-def _flag(denied: Denied, rules: Rulebook, places: Places, fs: Filesystem) -> str | None:
+def _flag(denied: Denied, rules: EffectivePolicy, places: PathContext, fs: Filesystem) -> str | None:
     from nono.policy.why import remedy
 
     if denied.kind is Kind.PATH:

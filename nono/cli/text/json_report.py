@@ -9,7 +9,7 @@ from nono.cli.text.footer import Finding, headline, what
 from nono.launch.denials import Denied, Kind
 
 if TYPE_CHECKING:
-    from nono.supervisor.cgroup.limit_report import Story
+    from nono.supervisor.cgroup.limit_report import LimitReport
 
 _CODES = {
     Kind.PATH: "sandbox_denied_path",
@@ -19,7 +19,7 @@ _CODES = {
 _REMEDIES = {Kind.PATH: "grant_path", Kind.SOCKET: "grant_unix_socket", Kind.NETWORK: "grant_network"}
 
 
-def document(exit_code: int, found: Sequence[Finding], limit: Story | None = None) -> dict[str, Any]:
+def document(exit_code: int, found: Sequence[Finding], limit: LimitReport | None = None) -> dict[str, Any]:
     """For json.dumps. limit: the one that ended the command."""
     of = {kind: [each for each in found if each.denied.kind is kind] for kind in Kind}
     diagnostics = [*map(_diagnostic, found)]
@@ -43,11 +43,11 @@ def document(exit_code: int, found: Sequence[Finding], limit: Story | None = Non
     return {"session": session} | ({"proxy": proxy} if proxy else {})
 
 
-def _limit(story: Story) -> dict[str, Any]:
-    rows = dict(story.rows)
+def _limit(limit_report: LimitReport) -> dict[str, Any]:
+    rows = dict(limit_report.rows)
     hint = rows.pop("hint")
     detail = ", ".join(f"{name}: {text}" for name, text in rows.items())
-    fields = {"code": story.code, "severity": "error", "message": story.title}
+    fields = {"code": limit_report.code, "severity": "error", "message": limit_report.title}
     return fields | {"hint": hint, "detail": detail}
 
 

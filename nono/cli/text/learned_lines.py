@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from nono.launch.learn.plan import Learning
-from nono.launch.learn.result import Lesson
+from nono.launch.learn.plan import LearnPlan
+from nono.launch.learn.result import LearnedProfile
 from nono.policy.capability import NetworkMode
 from nono.policy.learning.observation import Refused
-from nono.policy.path_expansion import inside
+from nono.policy.path_expansion import is_within
 
 LISTED_MAX, FLAGS_MAX = 20, 5
 SHOWN_MAX = 200  # characters of one path
 
 
-def scope(learning: Learning) -> list[str]:
+def scope(learning: LearnPlan) -> list[str]:
     """What a person agrees to."""
     places = learning.resolved.places
     home = learning.bounds.home
     written = [places.workdir, *(grant.path for grant in learning.watched if grant.access.writes)]
-    kept_out = sum(inside(path, home) for path in learning.kept_out)
+    kept_out = sum(is_within(path, home) for path in learning.kept_out)
     lines = [
         "  [nono] The command is watched with a wider sandbox than it is to have. It may",
         "  [nono]   read   programs and settings of this machine that everybody may read,",
@@ -36,7 +36,7 @@ def scope(learning: Learning) -> list[str]:
     return lines
 
 
-def seen(lesson: Lesson, home: str) -> list[str]:
+def seen(lesson: LearnedProfile, home: str) -> list[str]:
     """What there is to know beside the profile itself. home: canonical, and shown as ``~``."""
     lines = ["", *_listed("Tried, and refused while it was watched as well:", lesson.refused, home)]
     if lesson.flags:
@@ -65,6 +65,6 @@ def _listed(headline: str, refused: Sequence[Refused], home: str) -> Iterable[st
 
 def _shortened(text: str, home: str) -> str:
     """One line of it: a name may have lines of its own, which would look like ours."""
-    text = f"~{text[len(home) :]}" if home != "/" and inside(text, home) else text
+    text = f"~{text[len(home) :]}" if home != "/" and is_within(text, home) else text
     shown = text.encode("unicode_escape").decode("ascii") if not text.isprintable() else text
     return shown if len(shown) <= SHOWN_MAX else f"{shown[:SHOWN_MAX]}..."

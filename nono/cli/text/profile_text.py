@@ -9,7 +9,7 @@ from nono.cli.text.wrap_text import COLUMNS, described, outline, wrapped
 from nono.errors import NonoError
 from nono.policy.builtin.shipped import Group
 from nono.policy.export.diff import changes
-from nono.policy.path_expansion import Places
+from nono.policy.path_expansion import PathContext
 from nono.policy.profile.catalog import BUILT_IN, OVERRIDING, Listed
 from nono.printable import printable
 
@@ -94,7 +94,7 @@ def _size(group: Group) -> str:
     return ", ".join(parts)
 
 
-def group_detail(group: Group, places: Places) -> dict[str, Any]:
+def group_detail(group: Group, places: PathContext) -> dict[str, Any]:
     """Everything about one group, each path as written and as it is here; null where it is nothing here."""
 
     def entries(texts: Sequence[str]) -> list[dict[str, str | None]]:
@@ -108,7 +108,7 @@ def group_detail(group: Group, places: Places) -> dict[str, Any]:
     }
 
 
-def _expanded(text: str, places: Places) -> str | None:
+def _expanded(text: str, places: PathContext) -> str | None:
     try:
         return places.of_group(text)
     except NonoError:

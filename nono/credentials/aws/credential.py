@@ -16,9 +16,9 @@ import anyio
 from nono.credentials.aws.endpoint import Endpoint, endpoint_of
 from nono.credentials.aws.signature import Keys, SigV4Injection
 from nono.credentials.renewal import Lease, Renewal
-from nono.credentials.values.credential import Injection, LeakWatcher, RequestFacts
+from nono.credentials.values.credential import Injection, LeakDetector, RequestFacts
 from nono.credentials.values.errors import CredentialUnavailable
-from nono.credentials.values.tripwire import leak_watcher
+from nono.credentials.values.tripwire import tripwire_for
 from nono.policy.schema.route_rules import AwsAuth
 from nono.secret import Secret
 
@@ -74,7 +74,7 @@ class AwsCredential:
         self._pending: Future[Keys] | None = None
         self._renewal = Renewal(self._load, clock=clock)
         self._watched: list[Secret] = []
-        self._watcher: LeakWatcher | None = None
+        self._watcher: LeakDetector | None = None
 
     def at_hand(self, request: RequestFacts) -> Injection | None:
         keys = self._renewal.at_hand()
@@ -94,7 +94,7 @@ class AwsCredential:
         if self._renewal.forget():
             self._source = None  # somebody may have put other keys into the file
 
-    def watcher(self) -> LeakWatcher | None:
+    def watcher(self) -> LeakDetector | None:
         return self._watcher
 
     async def _load(self) -> Lease[Keys]:
@@ -110,7 +110,7 @@ class AwsCredential:
         # the secret key it opens nothing. Responses to requests with the key before may still be coming.
         if self._watched[:1] != [keys.secret_key]:
             self._watched = [keys.secret_key, *self._watched[:1]]
-            self._watcher = leak_watcher(self._watched)
+            self._watcher = tripwire_for(self._watched)
         return Lease(keys, _FRESH_S, _VALID_S)
 
     @property

@@ -28,9 +28,9 @@ from nono.credentials.helpers.outcome import (
 )
 from nono.credentials.helpers.program import find_program
 from nono.credentials.single_flight import SingleFlight
-from nono.credentials.values.credential import Injection, LeakWatcher, RequestFacts
+from nono.credentials.values.credential import Injection, LeakDetector, RequestFacts
 from nono.credentials.values.errors import CredentialUnavailable
-from nono.credentials.values.tripwire import leak_watcher
+from nono.credentials.values.tripwire import tripwire_for
 from nono.errors import CredentialError
 from nono.policy.schema.route_rules import Capture, Inject
 from nono.secret import Secret
@@ -100,7 +100,7 @@ class CommandCapture:
         self._flights = SingleFlight[_Key, Injection]()
         self._forgotten: dict[_Key, float] = {}  # when
         self._watched: deque[Secret] = deque(maxlen=MAX_WATCHED)
-        self._watcher: LeakWatcher | None = None
+        self._watcher: LeakDetector | None = None
 
     def at_hand(self, request: RequestFacts) -> Injection | None:
         return self._cached(self._key(request))
@@ -130,9 +130,9 @@ class CommandCapture:
             del self._entries[key]
             self._forgotten[key] = now
 
-    def watcher(self) -> LeakWatcher | None:
+    def watcher(self) -> LeakDetector | None:
         if self._watcher is None and self._watched:
-            self._watcher = leak_watcher(self._watched, basic=self._inject.mode == "basic_auth")
+            self._watcher = tripwire_for(self._watched, basic=self._inject.mode == "basic_auth")
         return self._watcher
 
     def _key(self, request: RequestFacts) -> _Key:

@@ -11,8 +11,8 @@ from typing import Literal
 from nono.credentials.logins.phantom import jwt_phantom
 from nono.credentials.logins.request import LoginRefusedError, unique_names
 from nono.credentials.values.content import MAX_SECRET_BYTES
-from nono.credentials.values.credential import Header, LeakWatcher
-from nono.credentials.values.tripwire import leak_watcher
+from nono.credentials.values.credential import Header, LeakDetector
+from nono.credentials.values.tripwire import tripwire_for
 from nono.named_tuple import NamedTuple
 from nono.policy.services.oauth_routes import ResponseField, TokenEndpoint
 from nono.secret import Secret
@@ -45,9 +45,9 @@ class Answer:
     def tokens(self) -> list[Secret]:
         return [each.token for each in self._found]
 
-    def watcher(self) -> LeakWatcher | None:
+    def watcher(self) -> LeakDetector | None:
         """Of the tokens: none may be in the answer a second time."""
-        return leak_watcher(self.tokens)
+        return tripwire_for(self.tokens)
 
     def without_tokens(self) -> bytes:
         """What else there is in the body."""
@@ -83,7 +83,7 @@ def examine(endpoint: TokenEndpoint | None, status: int, headers: Sequence[Heade
     return Answer(body, document[0], found)
 
 
-def holds_secret(watchers: Sequence[LeakWatcher | None], headers: Sequence[Header], body: bytes) -> bool:
+def holds_secret(watchers: Sequence[LeakDetector | None], headers: Sequence[Header], body: bytes) -> bool:
     """Whether what watchers watch for is in what goes to the command, in any usual spelling.
 
     The name of a header field is the provider's to choose as well.

@@ -11,10 +11,10 @@ from nono.credentials.logins.answer import Answer
 from nono.credentials.logins.phantom import field_with_tokens, nonce_of, nonces_in_field
 from nono.credentials.logins.request import LoginRefusedError, redeemed_body
 from nono.credentials.logins.token_store import LoginStore, Tokens
-from nono.credentials.values.credential import LeakWatcher, RequestFacts
+from nono.credentials.values.credential import LeakDetector, RequestFacts
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.credentials.values.injection import HeadersInjection
-from nono.credentials.values.tripwire import leak_watcher
+from nono.credentials.values.tripwire import tripwire_for
 from nono.errors import CredentialError
 from nono.named_tuple import NamedTuple
 from nono.policy.services.oauth_routes import OAuthProvider, OAuthRoute, TokenEndpoint
@@ -78,7 +78,7 @@ class LoginCredential:
         self._tokens = tokens
         self._consumer = consumer
         self._used: dict[str, Secret] = {}  # by nonce, the last ones
-        self._watcher: LeakWatcher | None = None
+        self._watcher: LeakDetector | None = None
 
     def matches(self, text: str) -> bool:
         """Whether text is a phantom that is redeemed here."""
@@ -106,7 +106,7 @@ class LoginCredential:
         if is_new:
             if len(self._used) > _MAX_WATCHED:
                 del self._used[next(iter(self._used))]
-            self._watcher = leak_watcher(list(self._used.values()))
+            self._watcher = tripwire_for(list(self._used.values()))
         return token
 
     def at_hand(self, request: RequestFacts) -> HeadersInjection | None:
@@ -134,7 +134,7 @@ class LoginCredential:
     def rejected(self, request: RequestFacts) -> None:
         """The command will refresh it: it alone has the refresh token's phantom."""
 
-    def watcher(self) -> LeakWatcher | None:
+    def watcher(self) -> LeakDetector | None:
         return self._watcher
 
 

@@ -15,10 +15,10 @@ from nono.credentials.oauth2.token_endpoint import (
     read_reply,
 )
 from nono.credentials.renewal import Lease, Renewal
-from nono.credentials.values.credential import Header, Injection, LeakWatcher, RequestFacts
+from nono.credentials.values.credential import Header, Injection, LeakDetector, RequestFacts
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.credentials.values.injection import injection_of
-from nono.credentials.values.tripwire import leak_watcher
+from nono.credentials.values.tripwire import tripwire_for
 from nono.policy.schema.route_rules import AuthMethod, Inject
 from nono.secret import Secret
 
@@ -62,7 +62,7 @@ class OAuth2Credential:
         self._renewal = Renewal(self._exchange, clock=clock)
         self._client_secret = client_secret
         self._latest: Secret | None = None
-        self._watcher: LeakWatcher | None = leak_watcher([client_secret])
+        self._watcher: LeakDetector | None = tripwire_for([client_secret])
 
     def at_hand(self, request: RequestFacts) -> Injection | None:
         return self._renewal.at_hand()
@@ -74,7 +74,7 @@ class OAuth2Credential:
     def rejected(self, request: RequestFacts) -> None:
         self._renewal.forget()
 
-    def watcher(self) -> LeakWatcher | None:
+    def watcher(self) -> LeakDetector | None:
         return self._watcher
 
     async def _exchange(self) -> Lease[Injection]:
@@ -94,7 +94,7 @@ class OAuth2Credential:
                 injection = injection_of(self._inject, token)
                 # Responses to requests with the token before may still be on their way.
                 before = [] if self._latest is None else [self._latest]
-                self._watcher = leak_watcher([self._client_secret, token, *before])
+                self._watcher = tripwire_for([self._client_secret, token, *before])
                 self._latest = token
                 fresh_s = lifetime_s - min(SKEW_S, lifetime_s / 2)
                 return Lease(injection, fresh_s, lifetime_s)

@@ -67,7 +67,7 @@ class LeakStream(Protocol):
     def finish(self) -> bytes: ...
 
 
-class LeakWatcher(Protocol):
+class LeakDetector(Protocol):
     """Knows what a real secret looks like in its usual spellings, and tells nobody."""
 
     def stream(self) -> LeakStream: ...
@@ -91,6 +91,6 @@ class Credential(Protocol):
         """The upstream answered 401: what is cached may be stale."""
         ...
 
-    def watcher(self) -> LeakWatcher | None:
+    def watcher(self) -> LeakDetector | None:
         """None when there is no secret to look for yet, or none that could be told from other text."""
         ...

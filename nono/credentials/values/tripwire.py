@@ -29,13 +29,13 @@ _NOT_IN_DOTNET = re.compile("[^ -~]|[\"&'+<>`]")  # which its System.Text.Json e
 _GRAM = 4  # bytes at the end of a piece that rule out nearly every beginning of a secret
 
 
-def leak_watcher(secrets: Sequence[Secret], *, basic: bool = False) -> LeakWatcher | None:
+def tripwire_for(secrets: Sequence[Secret], *, basic: bool = False) -> Tripwire | None:
     """A watcher for secrets; None when each of them is too short to be told from other text.
 
     basic: each is the ``user:password`` of RFC 7617, and the password is watched for as well.
     """
     spellings = {spelling for text in _watched(secrets, basic) for spelling in _spellings(text)}
-    return LeakWatcher(sorted(spellings)) if spellings else None
+    return Tripwire(sorted(spellings)) if spellings else None
 
 
 def unwatched_warning(secrets: Sequence[Secret], *, basic: bool = False) -> str | None:
@@ -48,7 +48,7 @@ def unwatched_warning(secrets: Sequence[Secret], *, basic: bool = False) -> str 
     )
 
 
-class LeakWatcher:
+class Tripwire:
     """The spellings of one credential.
 
     Bodies are searched by an Aho-Corasick automaton whose vectorised prefilter costs the same for one
@@ -112,7 +112,7 @@ class LeakMask:
 
     __slots__ = ("_held", "_watcher", "found")
 
-    def __init__(self, watcher: LeakWatcher) -> None:
+    def __init__(self, watcher: Tripwire) -> None:
         self._watcher = watcher
         self._held = b""
         self.found = False

@@ -10,7 +10,7 @@ from nono import paths
 from nono.named_tuple import NamedTuple
 from nono.policy.builtin import shipped
 from nono.policy.capability import Access, Grant
-from nono.policy.effective_policy import rulebook_of
+from nono.policy.effective_policy import effective_policy_of
 from nono.policy.environment import child_environment
 from nono.policy.files.denials import DenyRules, group_denials
 from nono.policy.files.grants import united
@@ -26,7 +26,7 @@ from nono.policy.learning.scope import (
     too_wide,
     without_holes,
 )
-from nono.policy.path_expansion import Filesystem, Places, canonical_as_far, inside
+from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far, is_within
 from nono.policy.resolve import Resolved
 
 SEARCHED_MAX = 100_000  # entries of the home directory whose names are looked at
@@ -38,7 +38,7 @@ BY_NAME, BY_MODE = "by its name", "not everybody may read it"
 READABLE_BY_ALL = {True: stat.S_IROTH | stat.S_IXOTH, False: stat.S_IROTH}  # of directories and of files
 
 
-class Learning(NamedTuple):
+class LearnPlan(NamedTuple):
     """One run to be watched."""
 
     resolved: Resolved  # its policy
@@ -52,7 +52,7 @@ class Learning(NamedTuple):
     inherited: tuple[str, ...]  # variables that it gets, and that seem to hold secrets
 
 
-def learning(base: Resolved, asked: Resolved, fs: HostFilesystem) -> Learning:
+def plan_learning(base: Resolved, asked: Resolved, fs: HostFilesystem) -> LearnPlan:
     """base: what the profile grants; asked: what profile and flags grant, with RunRequest.learns."""
     places = asked.places
     rules = asked.deny_rules
@@ -69,7 +69,7 @@ def learning(base: Resolved, asked: Resolved, fs: HostFilesystem) -> Learning:
     watched = without_holes([*home_roots(places, fs), *system], holes, wide, fs)
     temporary = canonical_as_far(places.tmpdir, fs)
     home = canonical_as_far(places.home, fs)
-    if fs.kind(temporary) == "dir" and not any(inside(path, temporary) for path in (home, *holes)):
+    if fs.kind(temporary) == "dir" and not any(is_within(path, temporary) for path in (home, *holes)):
         watched = (*watched, Grant(temporary, Access.READWRITE, True, SOURCE, temporary))
     grants = united((*asked.capabilities.grants, *watched))
     resolved = asked._replace(
@@ -80,8 +80,8 @@ def learning(base: Resolved, asked: Resolved, fs: HostFilesystem) -> Learning:
     )
     workdir = canonical_as_far(places.workdir, fs)
     observation = Observation(
-        granted=rulebook_of(base, fs).files,
-        allowed=rulebook_of(resolved, fs).files,
+        granted=effective_policy_of(base, fs).files,
+        allowed=effective_policy_of(resolved, fs).files,
         whole=[path for path in (workdir, temporary) if _is_granted(path, grants)],
         ports=asked.capabilities.ports,
         private=private,
@@ -91,14 +91,14 @@ def learning(base: Resolved, asked: Resolved, fs: HostFilesystem) -> Learning:
     groups = includable(known, wide, deny_rules, places, fs)
     kept_out = tuple({*(denial.path for denial in deny_rules.denials), *private})
     inherited = inherited_secrets(child_environment(places.environ, resolved.environment))
-    return Learning(resolved, base, observation, bounds, groups, watched, kept_out, wide, inherited)
+    return LearnPlan(resolved, base, observation, bounds, groups, watched, kept_out, wide, inherited)
 
 
 def _is_granted(path: str, grants: Iterable[Grant]) -> bool:
     return any(grant.path == path and grant.is_dir for grant in grants)
 
 
-def _private(places: Places, fs: Filesystem) -> Iterator[tuple[str, str]]:
+def _private(places: PathContext, fs: Filesystem) -> Iterator[tuple[str, str]]:
     """What no list of ours names, and what tells: its name in the home directory, its mode elsewhere."""
     left = SEARCHED_MAX
     for root in home_roots(places, fs):

@@ -6,24 +6,24 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nono.launch.learn.plan import Learning
+from nono.launch.learn.plan import LearnPlan
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access, NetworkMode
-from nono.policy.effective_policy import Rulebook, rulebook_of
+from nono.policy.effective_policy import EffectivePolicy, effective_policy_of
 from nono.policy.files.grants import directory_flag, file_flag
 from nono.policy.files.path_verdict import Granted
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.learning.generalise import can_be_spelled, generalise, spelled
 from nono.policy.learning.learned_profile import laid_over, learned_document
 from nono.policy.learning.observation import Need, Refused, Site
-from nono.policy.path_expansion import inside
+from nono.policy.path_expansion import is_within
 from nono.policy.profile.store import profile_of
 from nono.policy.request import RunRequest
 from nono.policy.resolve import resolve
 from nono.policy.why.hosts import why_request
 
 
-class Lesson(NamedTuple):
+class LearnedProfile(NamedTuple):
     """What there is to tell, and the file that would hold it."""
 
     document: dict[str, Any]
@@ -34,13 +34,15 @@ class Lesson(NamedTuple):
     dropped: int  # what was seen and not kept
 
 
-def lesson_of(learning: Learning, own: Mapping[str, Any], file: str, *, is_new: bool, cwd: str) -> Lesson:
+def build_learned_profile(
+    learning: LearnPlan, own: Mapping[str, Any], file: str, *, is_new: bool, cwd: str
+) -> LearnedProfile:
     """own: what file says before. NonoError where what comes of it is no profile."""
     fs = HostFilesystem()  # the command may have changed what is where
     seen = learning.observation.learned()
     places = learning.base.places
     additions = generalise(seen.needs, learning.bounds, learning.groups, places, fs)
-    known = rulebook_of(learning.base, fs)
+    known = effective_policy_of(learning.base, fs)
     sites = {site: asked for site, asked in seen.sites.items() if not _is_known(known, site, asked)}
     services = seen.services - {service.name for service in learning.base.services}
     ports = known.capabilities.ports
@@ -62,7 +64,7 @@ def lesson_of(learning: Learning, own: Mapping[str, Any], file: str, *, is_new: 
     document = laid_over(dict(own), added)
     profile = profile_of(document, file, places.environ)
     request = RunRequest(allow_cwd=True, workdir=places.workdir)
-    rules = rulebook_of(resolve(request, profile, environ=places.environ, cwd=cwd, fs=fs), fs)
+    rules = effective_policy_of(resolve(request, profile, environ=places.environ, cwd=cwd, fs=fs), fs)
     named = {refused.what for refused in additions.left_out}
     missing = tuple(
         Refused(need.path, need.access.value, "no grant of a profile reaches it")
@@ -70,7 +72,7 @@ def lesson_of(learning: Learning, own: Mapping[str, Any], file: str, *, is_new: 
         if need.path not in named and not _is_granted(rules, need)
     )
     flags = _flags(seen.refused, learning.wide, fs)
-    return Lesson(document, added, (*additions.left_out, *missing), seen.refused, flags, seen.dropped)
+    return LearnedProfile(document, added, (*additions.left_out, *missing), seen.refused, flags, seen.dropped)
 
 
 def _flags(refused: Iterable[Refused], wide: frozenset[str], fs: HostFilesystem) -> tuple[str, ...]:
@@ -83,7 +85,7 @@ def _flags(refused: Iterable[Refused], wide: frozenset[str], fs: HostFilesystem)
     flags = []
     for path, access in wanted.items():
         if any(
-            inside(path, other) and path != other and held.covers(access) for other, held in wanted.items()
+            is_within(path, other) and path != other and held.covers(access) for other, held in wanted.items()
         ):
             continue
         is_file = fs.kind(path) not in ("dir", None)
@@ -92,11 +94,11 @@ def _flags(refused: Iterable[Refused], wide: frozenset[str], fs: HostFilesystem)
     return tuple(flags)
 
 
-def _is_granted(rules: Rulebook, need: Need) -> bool:
+def _is_granted(rules: EffectivePolicy, need: Need) -> bool:
     return isinstance(rules.files.judge((need.path,), need.access), Granted)
 
 
-def _is_known(rules: Rulebook, site: Site, requests: frozenset[tuple[str, str]]) -> bool:
+def _is_known(rules: EffectivePolicy, site: Site, requests: frozenset[tuple[str, str]]) -> bool:
     """Whether the profile allows all of it already; one that leaves the network open has named nothing."""
     if rules.hosts is None or rules.hosts.allow is None:
         return False

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from nono.credentials.load import Loaded, LoadedService, Loader
 from nono.credentials.phantom import SessionToken
 from nono.errors import LaunchError, NonoError
-from nono.launch.proxy.ca_worker import AuthorityAhead, intercepts
+from nono.launch.proxy.ca_worker import CaWorker, intercepts
 from nono.launch.proxy.logins import Logins, load_logins
 from nono.launch.proxy.trust import TrustedAuthority, trusted_authority
-from nono.launch.proxy.upstream_proxy import chain_of
+from nono.launch.proxy.upstream_proxy import upstream_proxy_of
 from nono.launch.session import Session
 from nono.named_tuple import NamedTuple
 from nono.policy.hosts.upstream import is_loopback
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from nono.policy.hosts.host_filter import HostFilter
     from nono.policy.hosts.proxy_settings import ProxySettings
     from nono.proxy.flows.recorder import FlowRecorder
-    from nono.proxy.http.upstream_proxy import Chain
-    from nono.proxy.tls.session_ca import SessionAuthority
+    from nono.proxy.http.upstream_proxy import UpstreamProxy
+    from nono.proxy.tls.session_ca import SessionCa
     from nono.proxy.verdict.host_policy import HostPolicy
 
 
@@ -51,9 +51,9 @@ class Assembly(NamedTuple):
     post: TokenPost
     services: Sequence[LoadedService]
     logins: Logins
-    chain: Chain | None
-    ahead: AuthorityAhead | None  # a CA that is being made elsewhere
-    own_authority: SessionAuthority | None  # a person's, instead of one that is made for this run
+    upstream_proxy: UpstreamProxy | None
+    ahead: CaWorker | None  # a CA that is being made elsewhere
+    own_authority: SessionCa | None  # a person's, instead of one that is made for this run
 
 
 class Assembled(NamedTuple):
@@ -68,8 +68,8 @@ def assemble(
     resolved: Resolved,
     session: Session,
     *,
-    ahead: AuthorityAhead | None = None,
-    own_authority: SessionAuthority | None = None,
+    ahead: CaWorker | None = None,
+    own_authority: SessionCa | None = None,
 ) -> Assembly:
     """Read the credentials. Warns of one that is missing; raises NonoError for what no run could use."""
     environ = session.environ
@@ -83,8 +83,8 @@ def assemble(
         for sentence in _warnings(service):
             session.warn(sentence)
     logins = load_logins(resolved.oauth_routes, environ)
-    chain = chain_of(resolved.proxy, environ, session.warn)
-    return Assembly(resolved, session, post, services, logins, chain, ahead, own_authority)
+    upstream_proxy = upstream_proxy_of(resolved.proxy, environ, session.warn)
+    return Assembly(resolved, session, post, services, logins, upstream_proxy, ahead, own_authority)
 
 
 def config_of(resolved: Resolved, token: SessionToken) -> ProxyConfig:
@@ -125,7 +125,7 @@ async def proxy_of(
                 logins=assembly.logins.table,
                 server_context=authority.server_context if authority is not None else None,
                 token_post=assembly.post,
-                chain=assembly.chain,
+                upstream_proxy=assembly.upstream_proxy,
             ),
             assembly.session.record,
             admits=admits,

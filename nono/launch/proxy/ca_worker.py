@@ -20,7 +20,7 @@ MADE_BYTES_MAX = 8 * 1024 * 1024  # a truststore of the system's roots has a for
 _BETWEEN = b"\0"  # is in no PEM; the truststore, which may have it, comes last
 
 
-class MadeAhead:
+class PregeneratedCa:
     """A CA with its private key, and the truststore that holds it, where one is wanted."""
 
     __slots__ = ("certificate_pem", "key_pem", "truststore")
@@ -31,19 +31,19 @@ class MadeAhead:
         self.truststore = truststore
 
 
-class AuthorityAhead:
+class CaWorker:
     """The reading end. The process is reaped with whatever else the supervisor has for a child."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
 
-    def take(self) -> MadeAhead | None:
+    def take(self) -> PregeneratedCa | None:
         """Wait for it, once. None when the process has failed: make the CA here then."""
         made = self._answer.read(MADE_BYTES_MAX)
         if made is None:
             return None
         certificate, key, truststore = made.split(_BETWEEN, 2)
-        return MadeAhead(certificate, key, truststore or None)
+        return PregeneratedCa(certificate, key, truststore or None)
 
 
 def intercepts(resolved: Resolved) -> bool:
@@ -54,7 +54,7 @@ def intercepts(resolved: Resolved) -> bool:
 
 
 @contextmanager
-def authority_ahead(resolved: Resolved, environ: Mapping[str, str]) -> Iterator[AuthorityAhead | None]:
+def authority_ahead(resolved: Resolved, environ: Mapping[str, str]) -> Iterator[CaWorker | None]:
     """Begins to make the CA; None for a run without. Call it before a secret is read or a thread runs.
 
     What still runs when the block is left is killed; it is reaped by supervise(), whose block is around.
@@ -71,7 +71,7 @@ def authority_ahead(resolved: Resolved, environ: Mapping[str, str]) -> Iterator[
     reply.close()
     pidfd = os.pidfd_open(pid)
     try:
-        yield AuthorityAhead(answer)
+        yield CaWorker(answer)
     finally:
         answer.close()
         with suppress(ProcessLookupError):  # it has ended, as it should
@@ -87,10 +87,10 @@ def _make(reply: Reply, validity_s: float, environ: Mapping[str, str]) -> None:
 
 def _made(validity_s: float, environ: Mapping[str, str]) -> bytes:
     # Imported here: it is for the forked process alone.
-    from nono.proxy.tls.session_ca import SessionAuthority
+    from nono.proxy.tls.session_ca import SessionCa
     from nono.proxy.tls.trust_bundle import trusted_roots, truststore_of, wants_truststore
 
-    authority = SessionAuthority.create(validity_s=validity_s)
+    authority = SessionCa.create(validity_s=validity_s)
     truststore = b""
     if wants_truststore(environ):
         roots, _ = trusted_roots(environ.get("SSL_CERT_FILE"))

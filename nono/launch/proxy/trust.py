@@ -17,8 +17,8 @@ from nono.proxy.child_env import trust_env
 from nono.proxy.handshake.alpn import HTTP1, HTTP2, HTTP2_AT_NEED, Alpn
 
 if TYPE_CHECKING:
-    from nono.launch.proxy.ca_worker import MadeAhead
-    from nono.proxy.tls.session_ca import SessionAuthority
+    from nono.launch.proxy.ca_worker import PregeneratedCa
+    from nono.proxy.tls.session_ca import SessionCa
 
 
 class TrustedAuthority(NamedTuple):
@@ -36,22 +36,22 @@ class _Authority(Protocol):
     def server_context(self, host: str, alpn: Alpn, *, x25519: bool) -> SSLContext: ...
 
 
-class _MadeElsewhere:
+class _LazyCa:
     """An authority that is built when a host is first intercepted: cryptography takes 30 ms to import."""
 
-    def __init__(self, made: MadeAhead, leaf_validity_s: float | None) -> None:
+    def __init__(self, made: PregeneratedCa, leaf_validity_s: float | None) -> None:
         self.certificate_pem = made.certificate_pem
         self._made = made
         self._leaf_validity_s = leaf_validity_s
-        self._authority: SessionAuthority | None = None
+        self._authority: SessionCa | None = None
 
     def server_context(self, host: str, alpn: Alpn, *, x25519: bool) -> SSLContext:
-        """As SessionAuthority has it."""
+        """As SessionCa has it."""
         if self._authority is None:
-            from nono.proxy.tls.session_ca import SessionAuthority  # here, for the reason above
+            from nono.proxy.tls.session_ca import SessionCa  # here, for the reason above
 
             made = self._made
-            self._authority = SessionAuthority.from_pem(
+            self._authority = SessionCa.from_pem(
                 made.certificate_pem, made.key_pem, leaf_validity_s=self._leaf_validity_s
             )
         return self._authority.server_context(host, alpn, x25519=x25519)
@@ -63,8 +63,8 @@ def trusted_authority(
     environ: Mapping[str, str],
     warn: Callable[[str], None],
     *,
-    own: SessionAuthority | None = None,
-    ahead: MadeAhead | None = None,
+    own: SessionCa | None = None,
+    ahead: PregeneratedCa | None = None,
     http1_only: Callable[[str], bool] = lambda host: False,
 ) -> Iterator[TrustedAuthority | None]:
     """The authority of one run, or a person's own; its files are gone when the block is left.
@@ -110,12 +110,10 @@ def trusted_authority(
         )
 
 
-def _new_authority(settings: ProxySettings, ahead: MadeAhead | None) -> _Authority:
+def _new_authority(settings: ProxySettings, ahead: PregeneratedCa | None) -> _Authority:
     if ahead is not None:
-        return _MadeElsewhere(ahead, settings.leaf_validity_s)
+        return _LazyCa(ahead, settings.leaf_validity_s)
     # Imported here: cryptography is for the runs that intercept something.
-    from nono.proxy.tls.session_ca import SessionAuthority
+    from nono.proxy.tls.session_ca import SessionCa
 
-    return SessionAuthority.create(
-        validity_s=settings.ca_validity_s, leaf_validity_s=settings.leaf_validity_s
-    )
+    return SessionCa.create(validity_s=settings.ca_validity_s, leaf_validity_s=settings.leaf_validity_s)

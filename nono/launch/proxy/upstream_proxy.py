@@ -9,18 +9,18 @@ from nono.errors import CredentialError
 from nono.policy.hosts.proxy_settings import ProxySettings
 
 if TYPE_CHECKING:
-    from nono.proxy.http.upstream_proxy import Chain
+    from nono.proxy.http.upstream_proxy import UpstreamProxy
 
 
-def chain_of(
+def upstream_proxy_of(
     settings: ProxySettings | None, environ: Mapping[str, str], warn: Callable[[str], None]
-) -> Chain | None:
+) -> UpstreamProxy | None:
     """None where there is no such proxy. CredentialError: without its password nothing would be reached."""
     behind = settings.upstream_proxy if settings is not None else None
     if settings is None or behind is None:
         return None
     # Imported here: few runs have one.
-    from nono.proxy.http.upstream_proxy import Chain, Via
+    from nono.proxy.http.upstream_proxy import ProxyAddress, UpstreamProxy
 
     authorization = None
     if behind.auth is not None:
@@ -34,4 +34,4 @@ def chain_of(
         except CredentialError as error:
             message = f"the password of the upstream proxy {behind.host}:{behind.port}: {error.message}"
             raise CredentialError(message, hint=error.hint) from None
-    return Chain(Via(behind.host, behind.port), settings.upstream_bypass, authorization)
+    return UpstreamProxy(ProxyAddress(behind.host, behind.port), settings.upstream_bypass, authorization)

@@ -9,7 +9,7 @@ from nono.policy.document.jsonc import Node
 from nono.policy.document.source import Mistake
 from nono.policy.document.when import Host, holds
 from nono.policy.schema.annotations import conditional, field_of, members, step
-from nono.policy.schema.unimplemented import later
+from nono.policy.schema.unimplemented import unimplemented
 from nono.policy.suggestions import did_you_mean
 
 WHEN = "when"
@@ -22,7 +22,7 @@ class SetAside(NamedTuple):
     shape: Any
 
 
-class Settler:
+class Normaliser:
     """One walk over a tree, which it changes."""
 
     def __init__(self, host: Host) -> None:
@@ -30,7 +30,7 @@ class Settler:
         self.mistakes: list[Mistake] = []
         self.set_aside: list[SetAside] = []
 
-    def settle(self, shape: Any, node: Node) -> None:
+    def normalise(self, shape: Any, node: Node) -> None:
         """Below node every entry is one that counts here, and no field one that is not built yet."""
         if isinstance(node.value, dict):
             self._object(shape, node.value)
@@ -39,11 +39,13 @@ class Settler:
 
     def _object(self, shape: Any, fields: dict[str, Node]) -> None:
         for name, node in [*fields.items()]:
-            unbuilt = next((found for member in members(shape) if (found := later(member, name))), None)
+            unbuilt = next(
+                (found for member in members(shape) if (found := unimplemented(member, name))), None
+            )
             below = step(shape, name)
             if unbuilt is not None:
                 self.set_aside.append(SetAside(fields.pop(name), unbuilt))
-                self.settle(unbuilt, node)
+                self.normalise(unbuilt, node)
             elif below is not None:
                 del fields[name]
                 kept = self._counting(below, node)
@@ -61,7 +63,7 @@ class Settler:
                 return self._unwrapped(key, node, fields) if is_met else None
             if not is_met:
                 return None
-        self.settle(shape, node)
+        self.normalise(shape, node)
         return node
 
     def _unwrapped(self, key: str, node: Node, fields: dict[str, Node]) -> Node | None:

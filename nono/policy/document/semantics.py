@@ -25,7 +25,7 @@ from nono.policy.schema.routes import DomainEntry, UpstreamProxyEntry
 from nono.policy.services.approval import approval_mistakes
 from nono.policy.services.capture_entry import capture_problems
 from nono.policy.services.custom_credential import problems_of
-from nono.policy.services.env_names import is_destination
+from nono.policy.services.env_names import may_hold_credential
 from nono.policy.services.oauth_routes import provider_problems, route_problems
 from nono.policy.suggestions import did_you_mean
 
@@ -51,7 +51,7 @@ def mistaken_values(profile: Profile) -> Iterator[Mistake]:
         yield from _below(("credential_routes", position), route_problems(route))
     for reference, target in profile.env_credentials.items():
         variable = target if isinstance(target, str) else target.env_var
-        if not is_destination(variable):
+        if not may_hold_credential(variable):
             yield Mistake(("env_credentials", reference), f"{variable!r} may not hold a credential")
     yield from _session(profile)
     yield from _programs(profile)
@@ -141,7 +141,7 @@ def _proxy(network: Network) -> Iterator[Mistake]:
         if value is not None:
             yield from _checked((*where, field), parse_duration, str(value))
     for position, variable in enumerate(intercept.ca_env_vars):
-        if not is_destination(variable):
+        if not may_hold_credential(variable):
             what = f"{variable!r} may not name a file of certificates"
             yield Mistake((*where, "ca_env_vars", position), what)
     if upstream is not None:

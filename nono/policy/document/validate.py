@@ -16,7 +16,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.document.error_messages import complaints, lists_for_objects
 from nono.policy.document.jsonc import Node, Path
 from nono.policy.document.legacy import drain_legacy, rename_aliases
-from nono.policy.document.normalise import Settler
+from nono.policy.document.normalise import Normaliser
 from nono.policy.document.semantics import mistaken_replacements, mistaken_values
 from nono.policy.document.source import Mistake, ProfileMistakesError, Source, fixed_in
 from nono.policy.document.when import Host
@@ -115,8 +115,8 @@ def _checked(root: Node, host: Host, beside: tuple[str, ...]) -> tuple[list[str]
     mistakes = [*rename_aliases(root)]
     warnings, found = drain_legacy(root)
     mistakes += found
-    settler = Settler(host)
-    settler.settle(Profile, root)
+    settler = Normaliser(host)
+    settler.normalise(Profile, root)
     mistakes += settler.mistakes
     for node, shape in settler.set_aside:
         wrong = [*_shape_mistakes(shape, node.plain())]

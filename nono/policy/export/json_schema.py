@@ -15,7 +15,7 @@ from nono.policy.schema.annotations import branches, conditional, says
 from nono.policy.schema.constraints import PROFILE_NAME
 from nono.policy.schema.descriptions import WORDS
 from nono.policy.schema.profile import Profile
-from nono.policy.schema.unimplemented import LATER
+from nono.policy.schema.unimplemented import UNIMPLEMENTED
 
 SCHEMA_ID = "https://nono.sh/schemas/nono-profile.schema.json"
 
@@ -101,7 +101,7 @@ class _Definitions:
         for field, annotation in shape.__annotations__.items():
             name = field.removesuffix("_")
             properties[name] = self._described(shape, field, annotation)
-        for (owner, field), annotation in LATER.items():
+        for (owner, field), annotation in UNIMPLEMENTED.items():
             if owner is shape:
                 properties[field] = self._described(shape, field, annotation)
         required = [name for name in shape._fields if name not in shape._field_defaults]

@@ -15,8 +15,8 @@ from nono.policy.document.jsonc import Node
 from nono.policy.document.source import Mistake, Source
 from nono.policy.export.dump import plain
 from nono.policy.files.active_groups import group_names
-from nono.policy.hosts.network_request import mode_of, wish
-from nono.policy.path_expansion import Places, UnsetVariableError
+from nono.policy.hosts.network_request import merge_network, mode_of
+from nono.policy.path_expansion import PathContext, UnsetVariableError
 from nono.policy.schema.profile import Profile
 from nono.policy.suggestions import did_you_mean
 
@@ -56,7 +56,7 @@ _SOCKET = _Shape(
 )
 
 
-def manifest_of(profile: Profile, places: Places) -> dict[str, Any]:
+def manifest_of(profile: Profile, places: PathContext) -> dict[str, Any]:
     """The manifest of a resolved profile. Paths that name an unset variable are left out, as in a run."""
     files = profile.filesystem
     grants = [
@@ -116,7 +116,7 @@ def to_profile(source: Source) -> tuple[NetworkMode | None, list[Mistake]]:
     return mode, mistakes
 
 
-def _absolute(texts: tuple[str, ...], places: Places) -> Iterator[str]:
+def _absolute(texts: tuple[str, ...], places: PathContext) -> Iterator[str]:
     for text in texts:
         try:
             yield places.of_profile(text)
@@ -126,7 +126,7 @@ def _absolute(texts: tuple[str, ...], places: Places) -> Iterator[str]:
 
 def _network(profile: Profile) -> dict[str, Any]:
     network = profile.network
-    asked = wish(
+    asked = merge_network(
         network, "", block_net=False, network_profile=None, allow_domain=(), deny_domain=(), credential=(),
         has_logins=bool(profile.credential_routes),
     )  # fmt: skip

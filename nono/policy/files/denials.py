@@ -10,10 +10,10 @@ from nono.policy.capability import Denial, Grant
 from nono.policy.path_expansion import (
     CHILD_RELATIVE_DIRECTORIES,
     Filesystem,
-    Places,
+    PathContext,
     ancestry,
     canonical_as_far,
-    inside,
+    is_within,
     parent_resolved,
 )
 
@@ -39,7 +39,7 @@ class DenyRules(NamedTuple):
         return None
 
 
-def group_denials(groups: Iterable[Group], places: Places, fs: Filesystem) -> Iterator[Denial]:
+def group_denials(groups: Iterable[Group], places: PathContext, fs: Filesystem) -> Iterator[Denial]:
     for group in groups:
         for text in group.deny:
             yield from denials_of(places.of_group(text), f"group:{group.name}", fs)
@@ -51,7 +51,7 @@ def denials_of(original: str, origin: str, fs: Filesystem) -> Iterator[Denial]:
     yield Denial(name, original, origin)
     leads_to = canonical_as_far(original, fs)
     # The Nix store is world-readable and granted as a whole; a link into it would conflict for nothing.
-    if leads_to != name and not inside(leads_to, "/nix/store"):
+    if leads_to != name and not is_within(leads_to, "/nix/store"):
         yield Denial(leads_to, original, origin)
 
 
@@ -59,7 +59,7 @@ def refuse_child_relative(path: str, origin: str) -> None:
     """SandboxError for a path that is another file for each process that opens it."""
     spelled = "/" + normpath(path).lstrip("/")
     for directory in CHILD_RELATIVE_DIRECTORIES:
-        if spelled != directory and inside(spelled, directory):
+        if spelled != directory and is_within(spelled, directory):
             raise SandboxError(
                 f"'{path}' ({origin}) cannot be denied: each process finds a file of its own there.",
                 hint=f"deny {directory} as a whole",
@@ -81,14 +81,14 @@ def with_bypasses(
                 hint="it lifts a denial and grants nothing: name the path in a grant as well",
             )
         lifted += (bypass, spelled)
-    kept = (denial for denial in denials if not any(inside(denial.path, path) for path in lifted))
+    kept = (denial for denial in denials if not any(is_within(denial.path, path) for path in lifted))
     return DenyRules(tuple(dict.fromkeys(kept)), tuple(dict.fromkeys(lifted)))
 
 
 def refuse_state_roots(grant: Grant, roots: Iterable[str]) -> None:
     """NonoError when grant lies inside a protected state root, or is a directory above one."""
     for root in roots:
-        if inside(grant.path, root) or _reaches(grant, root):
+        if is_within(grant.path, root) or _reaches(grant, root):
             raise NonoError(
                 f"Refusing to grant '{grant.path}' (source: {grant.source}) because it overlaps protected "
                 f"nono state root '{root}'.",
@@ -139,4 +139,4 @@ def _listed(headline: str, noun: str, entries: Sequence[str]) -> str:
 
 
 def _reaches(grant: Grant, path: str) -> bool:
-    return grant.is_dir and inside(path, grant.path)
+    return grant.is_dir and is_within(path, grant.path)

@@ -13,10 +13,10 @@ from nono.policy.path_expansion import (
     CHILD_RELATIVE_DIRECTORIES,
     CHILD_RELATIVE_FILES,
     Filesystem,
-    Places,
+    PathContext,
     canonical_as_far,
-    inside,
-    target,
+    is_within,
+    rule_path,
 )
 
 Wanted = Literal["dir", "file", "any"]
@@ -25,7 +25,7 @@ Wanted = Literal["dir", "file", "any"]
 _TEMPORARY_GROUPS = ("system_write_linux", "linux_temp_read")
 
 
-def group_grants(groups: Iterable[Group], places: Places, fs: Filesystem) -> Iterator[Grant]:
+def group_grants(groups: Iterable[Group], places: PathContext, fs: Filesystem) -> Iterator[Grant]:
     """What groups allow, as far as it exists. NonoError when an entry does not expand."""
     for group in groups:
         lists = ((group.read, Access.READ), (group.write, Access.WRITE), (group.readwrite, Access.READWRITE))
@@ -37,14 +37,14 @@ def group_grants(groups: Iterable[Group], places: Places, fs: Filesystem) -> Ite
 
 
 def without_unsafe_temporary(
-    grants: Iterable[Grant], places: Places, guarded: tuple[str, ...], fs: Filesystem
+    grants: Iterable[Grant], places: PathContext, guarded: tuple[str, ...], fs: Filesystem
 ) -> tuple[list[Grant], list[str]]:
     """grants, less the shared temporary directories that hold one of the guarded paths; and warnings."""
     temporary = {canonical_as_far(path, fs) for path in ("/tmp", places.tmpdir)}
     sources = {f"group:{name}" for name in _TEMPORARY_GROUPS}
     kept, warnings = [], []
     for grant in grants:
-        held = [path for path in guarded if inside(path, grant.path)]
+        held = [path for path in guarded if is_within(path, grant.path)]
         if grant.source in sources and grant.path in temporary and held:
             warnings.append(f"{grant.path} is not granted ({grant.source}): {held[0]} lies inside it.")
         else:
@@ -102,7 +102,9 @@ def accesses(grants: Iterable[Grant], path: str) -> Access | None:
 
 def covering(grants: Iterable[Grant], path: str) -> list[Grant]:
     """The grants that speak about path, the most specific first."""
-    found = [grant for grant in grants if grant.path == path or (grant.is_dir and inside(path, grant.path))]
+    found = [
+        grant for grant in grants if grant.path == path or (grant.is_dir and is_within(path, grant.path))
+    ]
     return sorted(found, key=lambda grant: len(grant.path), reverse=True)
 
 
@@ -115,7 +117,7 @@ def file_flag(access: Access) -> str:
 
 
 def _grant(original: str, access: Access, source: str, fs: Filesystem) -> Grant | None:
-    path = target(original, fs)
+    path = rule_path(original, fs)
     if path in CHILD_RELATIVE_DIRECTORIES or path in CHILD_RELATIVE_FILES:
         # Whether they exist is for the child to find out: nono's own descriptors are others.
         return Grant(path, access, path in CHILD_RELATIVE_DIRECTORIES, source, path)

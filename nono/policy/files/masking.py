@@ -8,7 +8,7 @@ from posixpath import dirname
 from nono.errors import SandboxError
 from nono.policy.capability import Absent, Grant, Mask, Masking
 from nono.policy.files.denials import DenyRules
-from nono.policy.path_expansion import Filesystem, ancestry, inside
+from nono.policy.path_expansion import Filesystem, ancestry, is_within
 
 
 def masking_of(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem) -> Masking:
@@ -65,7 +65,7 @@ def _watched(paths: Iterable[str], granted: Iterable[Grant]) -> tuple[str, ...]:
 def _refuse_pierced(masks: Iterable[Mask], rules: DenyRules) -> None:
     for mask in masks:
         for bypass in rules.bypassed:
-            if inside(bypass, mask.path):
+            if is_within(bypass, mask.path):
                 raise SandboxError(
                     f"'{bypass}' cannot be reached through the denied '{mask.path}' ({mask.denial.origin}): "
                     f"it has to be masked as a whole, since '{mask.grant.path}' is granted "
@@ -77,5 +77,5 @@ def _refuse_pierced(masks: Iterable[Mask], rules: DenyRules) -> None:
 
 def masked_at(masking: Masking, path: str) -> Mask | Absent | None:
     """What becomes of path: the mask over it, or over a directory above, or why there is none."""
-    mask = next((mask for mask in masking.masks if inside(path, mask.path)), None)
-    return mask or next((absent for absent in masking.absent if inside(path, absent.path)), None)
+    mask = next((mask for mask in masking.masks if is_within(path, mask.path)), None)
+    return mask or next((absent for absent in masking.absent if is_within(path, absent.path)), None)

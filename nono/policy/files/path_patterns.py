@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from posixpath import join
 
 from nono.errors import ConfigError
-from nono.policy.path_expansion import Filesystem, inside, is_pattern
+from nono.policy.path_expansion import Filesystem, is_pattern, is_within
 
 MAX_LOOKED_AT = 50_000  # names: a home directory full of sources has more, and a start must not read them all
 NOT_IN_PATTERNS = "?[]"
@@ -27,7 +27,9 @@ def matches(pattern: str, fs: Filesystem, *, stays_inside: bool) -> tuple[str, .
         return tuple(found)
     home = fs.canonical(root)
     kept = ((path, fs.canonical(path)) for path in found)
-    return tuple(path for path, real in kept if home is not None and real is not None and inside(real, home))
+    return tuple(
+        path for path, real in kept if home is not None and real is not None and is_within(real, home)
+    )
 
 
 class _Search:

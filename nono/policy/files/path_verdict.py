@@ -8,7 +8,7 @@ from posixpath import dirname
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access, Denial, Grant
 from nono.policy.files.denials import DenyRules
-from nono.policy.path_expansion import inside
+from nono.policy.path_expansion import is_within
 
 
 class Granted(NamedTuple):
@@ -82,7 +82,7 @@ class FilePolicy(NamedTuple):
         if own is not None and own.covers(access):
             return Granted()
         for spelled, root in self.roots:
-            if inside(path, root):
+            if is_within(path, root):
                 return Protected(spelled)
         for name in (path, *others):
             denial = self.deny_rules.covering(name)
@@ -95,4 +95,4 @@ class FilePolicy(NamedTuple):
 
     def root_below(self, path: str) -> str | None:
         """The protected root that a directory leads to; None when it leads to none."""
-        return next((spelled for spelled, root in self.roots if inside(root, path)), None)
+        return next((spelled for spelled, root in self.roots if is_within(root, path)), None)

@@ -31,12 +31,12 @@ from nono.policy.files.socket_rules import as_files, socket_directories, socket_
 from nono.policy.files.unix_sockets import UnixSocketRules
 from nono.policy.path_expansion import (
     Filesystem,
-    Places,
+    PathContext,
     UnsetVariableError,
     ancestry,
     canonical_as_far,
-    inside,
     is_pattern,
+    is_within,
     parent_resolved,
 )
 from nono.policy.request import RunRequest
@@ -95,7 +95,7 @@ class FileRules(NamedTuple):
 
 
 def wanted_files(
-    request: RunRequest, profile: Profile | None, groups: Sequence[Group], places: Places, fs: Filesystem
+    request: RunRequest, profile: Profile | None, groups: Sequence[Group], places: PathContext, fs: Filesystem
 ) -> WantedFiles:
     """Collect what groups, profile (None: none was named) and request ask for.
 
@@ -143,7 +143,9 @@ def wanted_files(
     )
 
 
-def file_rules(wanted: WantedFiles, places: Places, fs: Filesystem, *, shares_workdir: bool) -> FileRules:
+def file_rules(
+    wanted: WantedFiles, places: PathContext, fs: Filesystem, *, shares_workdir: bool
+) -> FileRules:
     """Hold denials against the grants wanted; shares_workdir: with the working directory, if it is offered.
 
     NonoError: the working directory overlaps nono's state. SandboxError: a grant that meets a denial.
@@ -170,7 +172,7 @@ def file_rules(wanted: WantedFiles, places: Places, fs: Filesystem, *, shares_wo
     )
 
 
-def _own_state(places: Places, fs: Filesystem) -> _OwnState:
+def _own_state(places: PathContext, fs: Filesystem) -> _OwnState:
     protected = paths.protected_roots(places.environ)
     return _OwnState(
         tuple(canonical_as_far(root, fs) for root in protected), _links_on_the_way(protected, fs)
@@ -180,7 +182,7 @@ def _own_state(places: Places, fs: Filesystem) -> _OwnState:
 def _requested_grants(
     request: RunRequest,
     profile: Profile | None,
-    places: Places,
+    places: PathContext,
     fs: Filesystem,
     roots: tuple[str, ...],
     skipped: list[str],
@@ -198,7 +200,7 @@ def _requested_grants(
 
 
 def _wishes(
-    request: RunRequest, profile: Profile | None, places: Places, fs: Filesystem, skipped: list[str]
+    request: RunRequest, profile: Profile | None, places: PathContext, fs: Filesystem, skipped: list[str]
 ) -> Iterator[tuple[str, Access, Wanted, str]]:
     for name, access, wanted in _LISTS:
         for text in getattr(profile.filesystem, name) if profile else ():
@@ -217,7 +219,7 @@ def _wishes(
 
 
 def _state_directories(
-    profile: Profile | None, places: Places, fs: Filesystem, skipped: list[str]
+    profile: Profile | None, places: PathContext, fs: Filesystem, skipped: list[str]
 ) -> list[Grant]:
     """Those of state_dir, whether they are there or not."""
     grants: list[Grant] = []
@@ -246,7 +248,7 @@ def _is_link(name: str, fs: Filesystem) -> bool:
     return fs.canonical(name) not in (None, parent_resolved(name, fs))
 
 
-def _profile_denials(profile: Profile | None, places: Places, fs: Filesystem) -> Iterator[Denial]:
+def _profile_denials(profile: Profile | None, places: PathContext, fs: Filesystem) -> Iterator[Denial]:
     for text in profile.filesystem.deny if profile else ():
         origin = f"{profile.label}, filesystem.deny" if profile else ""
         try:
@@ -258,7 +260,7 @@ def _profile_denials(profile: Profile | None, places: Places, fs: Filesystem) ->
             yield from denials_of(each, origin, fs)
 
 
-def _of_profile(text: str, places: Places, fs: Filesystem, *, stays_inside: bool) -> tuple[str, ...]:
+def _of_profile(text: str, places: PathContext, fs: Filesystem, *, stays_inside: bool) -> tuple[str, ...]:
     """The paths of a profile's entry; UnsetVariableError as for Places.expand."""
     path = places.of_profile(text)
     return _matching(path, fs, stays_inside=stays_inside) if is_pattern(text) else (path,)
@@ -271,21 +273,21 @@ def _matching(pattern: str, fs: Filesystem, *, stays_inside: bool) -> tuple[str,
     return matches(normpath(pattern), fs, stays_inside=stays_inside)
 
 
-def _own_denials(grants: Sequence[Grant], places: Places, fs: Filesystem) -> Iterator[Denial]:
+def _own_denials(grants: Sequence[Grant], places: PathContext, fs: Filesystem) -> Iterator[Denial]:
     """nono's own profiles, where a grant would let the command write what holds it the next time.
 
     Reading them changes nothing, so that a grant to read is left alone.
     """
     for denial in denials_of(paths.config_dir(places.environ), OWN_PROFILES, fs):
         if any(
-            grant.access.writes and (inside(grant.path, denial.path) or inside(denial.path, grant.path))
+            grant.access.writes and (is_within(grant.path, denial.path) or is_within(denial.path, grant.path))
             for grant in grants
         ):
             yield denial
 
 
 def _bypasses(
-    request: RunRequest, profile: Profile | None, places: Places, fs: Filesystem, warnings: list[str]
+    request: RunRequest, profile: Profile | None, places: PathContext, fs: Filesystem, warnings: list[str]
 ) -> list[Bypass]:
     """The paths to lift; a profile's that does not exist is passed over with a warning."""
     originals = list[str]()
@@ -303,7 +305,7 @@ def _bypasses(
 
 
 def _workdir_offer(
-    profile: Profile | None, grants: Sequence[Grant], workdir: str, places: Places
+    profile: Profile | None, grants: Sequence[Grant], workdir: str, places: PathContext
 ) -> Grant | None:
     wanted = profile.workdir.access if profile else "read"
     if wanted == "none":

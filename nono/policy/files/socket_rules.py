@@ -10,10 +10,10 @@ from nono.policy.capability import Access, Denial, Grant
 from nono.policy.files.denials import refuse_state_roots
 from nono.policy.path_expansion import (
     Filesystem,
-    Places,
+    PathContext,
     UnsetVariableError,
     canonical_as_far,
-    inside,
+    is_within,
     parent_resolved,
 )
 from nono.policy.request import RunRequest
@@ -35,7 +35,7 @@ _BASES = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CAC
 def socket_grants(
     request: RunRequest,
     profile: Profile | None,
-    places: Places,
+    places: PathContext,
     fs: Filesystem,
     roots: tuple[str, ...],
     skipped: list[str],
@@ -59,7 +59,7 @@ def socket_grants(
 
 
 def _wishes(
-    request: RunRequest, profile: Profile | None, places: Places, skipped: list[str]
+    request: RunRequest, profile: Profile | None, places: PathContext, skipped: list[str]
 ) -> Iterator[tuple[str, SocketScope, bool, str]]:
     for name, scope, binds in _LISTS:
         for text in getattr(profile.filesystem, name) if profile else ():
@@ -115,7 +115,7 @@ def socket_directories(
     sockets: tuple[SocketGrant, ...],
     denials: Iterable[Denial],
     roots: Iterable[str],
-    places: Places,
+    places: PathContext,
     fs: Filesystem,
 ) -> tuple[SocketDirectory, ...]:
     """Where the command lists the sockets that were granted, or makes them and removes old ones.
@@ -133,7 +133,7 @@ def socket_directories(
         is_file = socket.scope is SocketScope.FILE
         directory = dirname(socket.path) if is_file else socket.path
         is_narrow = directory != "/" and directory not in bases
-        is_near = any(inside(path, directory) or inside(directory, path) for path in guarded)
+        is_near = any(is_within(path, directory) or is_within(directory, path) for path in guarded)
         if (socket.binds or not is_file) and is_narrow and not is_near:
             binds[directory] = binds.get(directory, False) or socket.binds
     return tuple(SocketDirectory(directory, makes) for directory, makes in binds.items())

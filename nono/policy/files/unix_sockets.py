@@ -8,7 +8,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.capability import Grant
 from nono.policy.files.denials import DenyRules
 from nono.policy.files.grants import accesses
-from nono.policy.path_expansion import inside
+from nono.policy.path_expansion import is_within
 from nono.policy.socket_grant import SocketGrant
 
 # The rules by name, as they stand in the audit log.
@@ -38,7 +38,7 @@ class UnixSocketRules(NamedTuple):
     def judge(self, path: str, *, binds: bool, is_resolved: bool = True) -> SocketVerdict:
         """path is canonical; where its last components are not there, as far as they are (is_resolved)."""
         for root in self.state_roots:
-            if inside(path, root):
+            if is_within(path, root):
                 return SocketVerdict(False, f"'{root}' is a protected nono state root; nothing grants it")
         denial = self.deny_rules.covering(path)
         if denial is not None:

@@ -9,12 +9,12 @@ from nono.policy.builtin.shipped import NetworkPolicy
 from nono.policy.hosts.endpoint_scope import EndpointScope, split_url
 from nono.policy.hosts.host_filter import HostFilter, HostRule, parse_rule, printable
 from nono.policy.hosts.hostname import HostError
-from nono.policy.hosts.network_request import Entry, NetworkWish
+from nono.policy.hosts.network_request import Entry, NetworkRequest
 from nono.policy.suggestions import did_you_mean
 
 
 def host_filter(
-    asked: NetworkWish, policy: NetworkPolicy, scopes: Iterable[EndpointScope] = ()
+    asked: NetworkRequest, policy: NetworkPolicy, scopes: Iterable[EndpointScope] = ()
 ) -> HostFilter:
     """The rules of a run in proxy mode. ConfigError: unknown network profile, or an entry that is no host.
 

@@ -11,7 +11,7 @@ from nono.policy.schema.routes import DomainEntry
 Entry = tuple[str, str]  # what was written, and where
 
 
-class NetworkWish(NamedTuple):
+class NetworkRequest(NamedTuple):
     """What flags and profile together ask of the network, each entry with where it was written."""
 
     block: str | None  # where it was asked for; None: it was not
@@ -31,7 +31,7 @@ class NetworkWish(NamedTuple):
         return self.block not in (None, "--block-net") and bool(self.deny)
 
 
-def wish(
+def merge_network(
     network: Network,
     label: str,
     *,
@@ -42,7 +42,7 @@ def wish(
     credential: tuple[str, ...],
     upstream_proxy: str | None = None,
     has_logins: bool = False,
-) -> NetworkWish:
+) -> NetworkRequest:
     """The command line laid over the profile: lists add up, a network profile replaces the profile's.
 
     label names the profile in messages.
@@ -64,7 +64,7 @@ def wish(
     behind = "--upstream-proxy" if upstream_proxy is not None else None
     if behind is None and network.upstream_proxy is not None:
         behind = f"{in_profile}upstream_proxy"
-    return NetworkWish(
+    return NetworkRequest(
         block="--block-net" if block_net else f"{in_profile}block" if network.block else None,
         network_profile=(profile[0], profile[1]) if profile[0] is not None else None,
         allow=allow if allow or network.allow_domain is not None else None,
@@ -78,7 +78,7 @@ def wish(
     )
 
 
-def mode_of(asked: NetworkWish) -> NetworkMode:
+def mode_of(asked: NetworkRequest) -> NetworkMode:
     """The mode of the child's network. ConfigError when block meets what needs a network.
 
     Deny rules do not contradict block; where a profile has both, the proxy runs and answers for itself.

@@ -21,7 +21,7 @@ _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": DAY_S}
 _DURATION = re.compile(r"([0-9]{1,9})([smhd]?)", re.ASCII)
 
 
-class UpstreamProxy(NamedTuple):
+class UpstreamProxySettings(NamedTuple):
     """The proxy behind ours, spoken to with CONNECT over plain http."""
 
     host: str  # canonical
@@ -48,7 +48,7 @@ class ProxySettings(NamedTuple):
     ca_validity_s: int
     leaf_validity_s: int  # a leaf never outlives its CA, whatever this says
     ca_env_vars: tuple[str, ...]  # further variables that name the bundle of trusted certificates
-    upstream_proxy: UpstreamProxy | None
+    upstream_proxy: UpstreamProxySettings | None
     upstream_bypass: tuple[HostRule, ...]  # hosts that are reached without it
     no_proxy: tuple[NoProxyEntry, ...]  # the profile's own; the proxy adds localhost where that is right
     record_flows: str | None  # a file to be written, as it was typed
@@ -120,17 +120,19 @@ def parse_bypass(text: str) -> HostRule:
 
 def _upstream(
     request: RunRequest, network: Network, where: str
-) -> tuple[UpstreamProxy | None, tuple[HostRule, ...]]:
+) -> tuple[UpstreamProxySettings | None, tuple[HostRule, ...]]:
     given = network.upstream_proxy
     in_profile: tuple[str, ...] = network.upstream_bypass
     proxy = None
     if request.upstream_proxy is not None:
-        proxy = UpstreamProxy(*_read("--upstream-proxy", parse_upstream_proxy, request.upstream_proxy))
+        proxy = UpstreamProxySettings(
+            *_read("--upstream-proxy", parse_upstream_proxy, request.upstream_proxy)
+        )
         in_profile = ()  # they were chosen for the proxy that this one replaces
     elif given is not None:
         entry = given if isinstance(given, UpstreamProxyEntry) else UpstreamProxyEntry(given)
         address = _read(f"{where}.upstream_proxy", parse_upstream_proxy, entry.address)
-        proxy = UpstreamProxy(*address, entry.auth)
+        proxy = UpstreamProxySettings(*address, entry.auth)
     bypass = (
         *(_read(f"{where}.upstream_bypass", parse_bypass, text) for text in in_profile),
         *(_read("--upstream-bypass", parse_bypass, text) for text in request.upstream_bypass),

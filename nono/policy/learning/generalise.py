@@ -11,7 +11,7 @@ from nono.policy.capability import Access, Grant
 from nono.policy.files.denials import DenyRules
 from nono.policy.files.grants import accesses, group_grants
 from nono.policy.learning.observation import Need, Refused
-from nono.policy.path_expansion import Filesystem, Places, canonical_as_far, inside
+from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far, is_within
 
 DEPTH_MAX = 64  # names of one path
 ALIKE_MIN = 3  # files or directories of one directory that make a grant of it
@@ -44,16 +44,16 @@ class Additions(NamedTuple):
 
 
 def generalise(
-    needs: Iterable[Need], bounds: Bounds, groups: Sequence[Group], places: Places, fs: Filesystem
+    needs: Iterable[Need], bounds: Bounds, groups: Sequence[Group], places: PathContext, fs: Filesystem
 ) -> Additions:
     """The smallest grants that a person would write for needs. groups: shipped ones that may be included."""
     workdir: Access | None = None
     temporary: Access | None = None
     others: list[Need] = []
     for need in needs:
-        if inside(need.path, bounds.workdir):
+        if is_within(need.path, bounds.workdir):
             workdir = need.access.united(workdir or need.access)
-        elif inside(need.path, bounds.temporary):
+        elif is_within(need.path, bounds.temporary):
             temporary = need.access.united(temporary or need.access)
         else:
             others.append(need)
@@ -90,13 +90,13 @@ def generalise(
 
 
 def includable(
-    groups: Iterable[Group], wide: frozenset[str], deny_rules: DenyRules, places: Places, fs: Filesystem
+    groups: Iterable[Group], wide: frozenset[str], deny_rules: DenyRules, places: PathContext, fs: Filesystem
 ) -> tuple[Group, ...]:
     """The groups that may stand for what was seen: of one runtime or tool, with nothing sensitive in them."""
 
     def fits(grant: Grant) -> bool:
-        is_narrow = grant.path not in wide and not inside("/tmp", grant.path) and grant.path != "/run"
-        return is_narrow and not any(inside(denial.path, grant.path) for denial in deny_rules.denials)
+        is_narrow = grant.path not in wide and not is_within("/tmp", grant.path) and grant.path != "/run"
+        return is_narrow and not any(is_within(denial.path, grant.path) for denial in deny_rules.denials)
 
     return tuple(
         group
@@ -109,7 +109,7 @@ def includable(
 
 
 def _by_groups(
-    needs: list[Need], bounds: Bounds, groups: Sequence[Group], places: Places, fs: Filesystem
+    needs: list[Need], bounds: Bounds, groups: Sequence[Group], places: PathContext, fs: Filesystem
 ) -> tuple[list[str], list[Need]]:
     """The groups that cover some of needs, and the needs that none covers."""
     included: list[str] = []
@@ -210,15 +210,15 @@ def _collapsed(node: _Node, path: str, access: Access, bounds: Bounds) -> Iterat
     yield from below
 
 
-def spelled(path: str, bounds: Bounds, places: Places, fs: Filesystem) -> str:
+def spelled(path: str, bounds: Bounds, places: PathContext, fs: Filesystem) -> str:
     """path as it means the same for another user, and where directories have been moved."""
     if path == bounds.temporary:
         return "$TMPDIR"
     for name in _XDG:
         base = places.built_in(name)
-        if base and places.environ.get(name) and inside(path, canonical_as_far(base, fs)):
+        if base and places.environ.get(name) and is_within(path, canonical_as_far(base, fs)):
             return f"${name}" + path[len(canonical_as_far(base, fs)) :]
     home = canonical_as_far(places.home, fs)
-    if home != "/" and inside(path, home):
+    if home != "/" and is_within(path, home):
         return "~" + path[len(home) :]
     return path

@@ -20,7 +20,7 @@ from nono.policy.files.path_verdict import (
 )
 from nono.policy.files.unix_sockets import UNIX_SOCKET, UNIX_SOCKET_BIND
 from nono.policy.learning.ports import LearningPorts
-from nono.policy.path_expansion import ancestry, inside
+from nono.policy.path_expansion import ancestry, is_within
 from nono.policy.ports import LISTEN_PORT, OPEN_PORT, PortGrants
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Observation:
         path = join(directory, name)
         if not self._judge(directory, access, True, seen=path) or not is_made:
             return
-        if any(inside(path, root) for root in self._whole):
+        if any(is_within(path, root) for root in self._whole):
             return
         if len(self._made) < NEEDS_MAX:
             self._made.add(path)
@@ -130,7 +130,7 @@ class Observation:
 
     def _judge(self, path: str, access: Access, is_dir: bool, *, seen: str) -> bool:
         """Whether it is let, and noted where no grant of the profile lets it. seen: what to call it."""
-        if any(inside(path, ignored) for ignored in self._ignored):
+        if any(is_within(path, ignored) for ignored in self._ignored):
             return True
         known = self._granted.judge((path,), access)
         if isinstance(known, Granted) or path in PROBED:
@@ -139,7 +139,7 @@ class Observation:
         if not isinstance(verdict, Granted):
             self._refuse(self._refusal(seen, access, verdict))
             return False
-        whole = next((root for root in self._whole if inside(path, root)), None)
+        whole = next((root for root in self._whole if is_within(path, root)), None)
         if whole is not None:
             path, is_dir = whole, True
         if isinstance(known, TooWeak):  # what it lacks; Landlock adds up what two grants give
@@ -193,7 +193,7 @@ class Observation:
             private = self._private.keys() & ancestry(path)
             if private:
                 return Refused(path, access.value, f"sensitive ({self._private[private.pop()]})")
-        is_of_kernel = any(inside(path, root) for root in ("/proc", "/sys", "/dev"))
+        is_of_kernel = any(is_within(path, root) for root in ("/proc", "/sys", "/dev"))
         may_be_asked = isinstance(verdict, NotGranted | TooWeak) and not is_of_kernel
         return Refused(path, access.value, _reason(verdict), may_be_asked)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from posixpath import dirname, join
 
 from nono.policy.capability import Access, Grant
-from nono.policy.path_expansion import Filesystem, Places, ancestry, canonical_as_far, inside
+from nono.policy.path_expansion import Filesystem, PathContext, ancestry, canonical_as_far, is_within
 
 SOURCE = "nono learn"
 # Where programs keep what everybody may read. Of /etc what not everybody may read is left out (the holes).
@@ -51,7 +51,7 @@ def is_secret_name(name: str) -> bool:
     return any(word in lowered for word in _SECRET_NAMES) and not lowered.endswith(_CODE_SUFFIXES)
 
 
-def home_roots(places: Places, fs: Filesystem) -> Iterator[str]:
+def home_roots(places: PathContext, fs: Filesystem) -> Iterator[str]:
     """Of the home directory: what is hidden, as configuration and caches are, and where its programs live."""
     home = canonical_as_far(places.home, fs)
     if home == "/":
@@ -61,13 +61,13 @@ def home_roots(places: Places, fs: Filesystem) -> Iterator[str]:
             yield join(home, name)
     for entry in places.environ.get("PATH", "").split(":"):
         program_directory = fs.canonical(entry) if entry.startswith("/") else None
-        if program_directory is None or not inside(program_directory, home):
+        if program_directory is None or not is_within(program_directory, home):
             continue
         installed = dirname(program_directory) if program_directory.endswith("bin") else program_directory
         yield program_directory if installed == home else installed
 
 
-def too_wide(places: Places, fs: Filesystem) -> frozenset[str]:
+def too_wide(places: PathContext, fs: Filesystem) -> frozenset[str]:
     """Directories that no profile should be granted as a whole, however many files of it are used."""
     at_home = (join(places.home, name) for name in ("", *_SHARED_AT_HOME))
     bases = filter(None, (places.built_in(name) for name in _XDG))

@@ -9,7 +9,7 @@ from nono.policy.document.found import Found
 from nono.policy.document.when import Host
 
 
-def validated_apart(found: Found, host: Host) -> dict[str, Any]:
+def validate_in_fork(found: Found, host: Host) -> dict[str, Any]:
     """As nono.policy.document.check.validated, errors included. Call it before a thread runs; it waits."""
     entry = call_in_fork(lambda: _validated(found, host))
     # A mistake in the profile, mostly: it is found here once more, and complained about.

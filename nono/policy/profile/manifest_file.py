@@ -20,9 +20,9 @@ class Manifest(NamedTuple):
     mode: NetworkMode | None  # of the network, where it is given
 
 
-def load_manifest(path: str, *, apart: bool = False) -> Manifest:
+def load_manifest(path: str, *, long_lived: bool = False) -> Manifest:
     """ProfileError names every mistake with its place. apart: as nono.policy.profile.store.load."""
-    found = call_in_fork(lambda: _load(path)) if apart else None
+    found = call_in_fork(lambda: _load(path)) if long_lived else None
     return found or _load(path)  # a mistake is found here once more, and complained about
 
 

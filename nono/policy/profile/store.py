@@ -51,7 +51,7 @@ def own_document(reference: str, environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def load(
-    reference: str, environ: Mapping[str, str], extends: Sequence[str] = (), *, apart: bool = False
+    reference: str, environ: Mapping[str, str], extends: Sequence[str] = (), *, long_lived: bool = False
 ) -> Loaded:
     """The profile that a path or a name means (nono.policy.profile.files), its bases merged in.
 
@@ -72,10 +72,10 @@ def load(
     key = cache.key_of(found, host)
     entry = cache.kept(key, environ)
     if entry is None:
-        if apart:
-            from nono.policy.profile.isolated import validated_apart
+        if long_lived:
+            from nono.policy.profile.isolated import validate_in_fork
 
-            entry = validated_apart(found, host)
+            entry = validate_in_fork(found, host)
         else:
             from nono.policy.document.check import validated
 

@@ -61,7 +61,7 @@ class ProviderHelpers(NamedTuple):
 
 
 # By the object that has the field.
-LATER: Mapping[tuple[type, str], Any] = {
+UNIMPLEMENTED: Mapping[tuple[type, str], Any] = {
     (Profile, "command_policies"): CommandPolicies,
     (CustomCredential, "spiffe"): SpiffeEntry,
     (OAuth2Client, "client_assertion"): ClientAssertion,
@@ -72,6 +72,6 @@ LATER: Mapping[tuple[type, str], Any] = {
 }
 
 
-def later(shape: Any, name: str) -> Any:
+def unimplemented(shape: Any, name: str) -> Any:
     """The shape of a field that is not built yet; None where an object has no such field."""
-    return LATER.get((shape, name)) if hasattr(shape, "_fields") else None
+    return UNIMPLEMENTED.get((shape, name)) if hasattr(shape, "_fields") else None

@@ -12,7 +12,7 @@ from nono.policy.endpoints.entry import allow_list, policy_of, rule_of
 from nono.policy.endpoints.policy import ALLOW_ALL, EndpointPolicy, EndpointRule
 from nono.policy.hosts.hostname import HostError
 from nono.policy.hosts.upstream import Upstream, parse_upstream
-from nono.policy.path_expansion import Places, UnsetVariableError
+from nono.policy.path_expansion import PathContext, UnsetVariableError
 from nono.policy.schema.route_rules import (
     AwsAuth,
     Capture,
@@ -88,7 +88,7 @@ def resolve_services(
     wanted: Iterable[tuple[str, str]],
     custom: Mapping[str, CustomCredential],
     built_in: Mapping[str, Mapping[str, Any]],
-    places: Places,
+    places: PathContext,
     captures: Mapping[str, CaptureEntry] | None = None,
     endpoints: Iterable[tuple[str, EndpointRule]] = (),
 ) -> tuple[CredentialService, ...]:
@@ -157,7 +157,11 @@ def _built_in(name: str, entry: Mapping[str, Any], origin: str) -> CredentialSer
 
 
 def _custom(
-    name: str, custom: CustomCredential, origin: str, places: Places, captures: Mapping[str, CaptureEntry]
+    name: str,
+    custom: CustomCredential,
+    origin: str,
+    places: PathContext,
+    captures: Mapping[str, CaptureEntry],
 ) -> CredentialService:
     key = custom.credential_key or ""
     variables = _variables(custom, key)
@@ -231,7 +235,7 @@ def _capture(credential_key: str, captures: Mapping[str, CaptureEntry]) -> Captu
     return capture_of(name, captures[name])
 
 
-def _pem(field: str, custom: CustomCredential, places: Places) -> str | None:
+def _pem(field: str, custom: CustomCredential, places: PathContext) -> str | None:
     text = getattr(custom, field)
     if text is None:
         return None

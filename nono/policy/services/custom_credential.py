@@ -12,7 +12,7 @@ from nono.policy.hosts.hostname import HostError
 from nono.policy.hosts.upstream import is_loopback, parse_upstream
 from nono.policy.schema.route_rules import AwsAuth, InjectMode, OAuth2Client, UpgradeRule
 from nono.policy.schema.routes import CustomCredential, PolicyEntry, RateLimitEntry
-from nono.policy.services.env_names import derived_variable, is_destination
+from nono.policy.services.env_names import derived_variable, may_hold_credential
 
 Problem = tuple[str, str]  # field, what is wrong
 
@@ -185,7 +185,7 @@ def _variables(custom: CustomCredential) -> Iterator[Problem]:
         yield "env_var", f"required, because no variable follows from {_shown(key)}"
     for field in ("env_var", "base_url_env_var"):
         variable = getattr(custom, field)
-        if variable is not None and not is_destination(variable):
+        if variable is not None and not may_hold_credential(variable):
             yield field, f"{variable!r} may not hold a credential"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from nono.errors import ConfigError
 from nono.policy.schema.routes import EnvCredential
-from nono.policy.services.env_names import is_destination
+from nono.policy.services.env_names import may_hold_credential
 
 EnvCredentials = tuple[tuple[str, str], ...]  # (credential reference, variable), by variable once
 
@@ -59,6 +59,6 @@ def parse_list_entry(entry: str) -> tuple[str, str]:
 
 
 def _checked(variable: str, origin: str) -> str:
-    if not is_destination(variable):
+    if not may_hold_credential(variable):
         raise ConfigError(f"{origin}: {variable!a} may not hold a credential.")
     return variable

@@ -10,7 +10,7 @@ _FORBIDDEN_DESTINATIONS = frozenset({"PATH", "HOME", "SHELL"})
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
-def is_destination(variable: str) -> bool:
+def may_hold_credential(variable: str) -> bool:
     """Whether a credential may be written to variable."""
     upper = variable.upper()
     forbidden = upper in _FORBIDDEN_DESTINATIONS or upper.startswith("NONO_") or is_dangerous(variable)
@@ -24,4 +24,4 @@ def derived_variable(credential_key: str) -> str | None:
         name = credential_key.upper()
     elif scheme != "env":
         return None
-    return name if is_destination(name) else None
+    return name if may_hold_credential(name) else None

@@ -13,7 +13,7 @@ from nono.policy.hosts.upstream import Upstream, parse_origin
 from nono.policy.schema.route_rules import UpgradeRule
 from nono.policy.schema.routes import ProviderEntry, ProviderRoute, TokenEndpointEntry
 from nono.policy.services.custom_credential import policy_problems, upgrade_problems
-from nono.policy.services.env_names import is_destination
+from nono.policy.services.env_names import may_hold_credential
 from nono.policy.suggestions import did_you_mean
 
 Problem = tuple[str, str]  # key path, what is wrong
@@ -109,7 +109,7 @@ def route_problems(entry: ProviderRoute) -> Iterator[Problem]:
         yield "name", "expected letters, digits, '-' and '_'"
     for field in ("env_var", "base_url_env_var"):
         variable = getattr(entry, field)
-        if variable is not None and not is_destination(variable):
+        if variable is not None and not may_hold_credential(variable):
             yield field, f"{variable!r} may not hold a credential"
     if entry.endpoint_policy is not None:
         yield from policy_problems("endpoint_policy", entry.endpoint_policy)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address
 
 from nono.named_tuple import NamedTuple
-from nono.policy.effective_policy import Rulebook
+from nono.policy.effective_policy import EffectivePolicy
 from nono.policy.endpoints.policy import EndpointPolicy, most_allowed
 from nono.policy.hosts.host_filter import Allow, HostFilter, Refuse
 from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
@@ -17,7 +17,7 @@ from nono.policy.why.paths import Answer
 _ANY_HOST = IPv4Address("203.0.113.1")  # of documentation (RFC 5737): nobody is there
 
 
-def why_host(rules: Rulebook, host: str, port: int) -> Answer:
+def why_host(rules: EffectivePolicy, host: str, port: int) -> Answer:
     """Whether the child may reach host (a name or an address) on port; resolves nothing."""
     capabilities, hosts = rules.capabilities, rules.hosts
     if capabilities.restricts_network:
@@ -55,7 +55,7 @@ def why_host(rules: Rulebook, host: str, port: int) -> Answer:
             )
 
 
-def why_request(rules: Rulebook, host: str, port: int, method: str, path: str) -> Answer:
+def why_request(rules: EffectivePolicy, host: str, port: int, method: str, path: str) -> Answer:
     """Whether the child may ask host for path, which is canonical and without its query, with method."""
     answer = why_host(rules, host, port)
     if answer.status != "allowed" or rules.hosts is None:
@@ -106,12 +106,12 @@ def _judged(candidates: Sequence[_Candidate], method: str, path: str, whole_host
             )
 
 
-def _scopes(rules: Rulebook, host: str) -> list[EndpointPolicy]:
+def _scopes(rules: EffectivePolicy, host: str) -> list[EndpointPolicy]:
     name = canonical_host(host)
     return [scope.endpoints for scope in rules.scopes if scope.covers(name)]
 
 
-def _through_route(rules: Rulebook, hosts: HostFilter, host: str, port: int) -> Answer | None:
+def _through_route(rules: EffectivePolicy, hosts: HostFilter, host: str, port: int) -> Answer | None:
     """The answer for the upstream of a credential service, which its own route reaches."""
     for route in rules.routes:
         if not route.is_login and _is_upstream(route.upstream, host, port):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Absent, Access, Grant, Mask
-from nono.policy.effective_policy import Rulebook
+from nono.policy.effective_policy import EffectivePolicy
 from nono.policy.files.grants import covering, directory_flag, file_flag
 from nono.policy.files.masking import masked_at
 from nono.policy.files.path_verdict import (
@@ -20,7 +20,14 @@ from nono.policy.files.path_verdict import (
     Protected,
     TooWeak,
 )
-from nono.policy.path_expansion import Filesystem, Places, canonical_as_far, inside, parent_resolved, target
+from nono.policy.path_expansion import (
+    Filesystem,
+    PathContext,
+    canonical_as_far,
+    is_within,
+    parent_resolved,
+    rule_path,
+)
 
 _BADGES = {Access.READ: "read", Access.WRITE: "write", Access.READWRITE: "read+write"}
 
@@ -59,10 +66,12 @@ class Answer(NamedTuple):
         return {name: value for name, value in document.items() if value is not None}
 
 
-def why_path(rules: Rulebook, places: Places, path: str, access: Access, fs: Filesystem) -> Answer:
+def why_path(
+    rules: EffectivePolicy, places: PathContext, path: str, access: Access, fs: Filesystem
+) -> Answer:
     """Whether the child may have access to path; relative paths and ``~`` are read as on a command line."""
     original = places.of_flag(path)
-    canonical = target(original, fs) or canonical_as_far(original, fs)
+    canonical = rule_path(original, fs) or canonical_as_far(original, fs)
     policy = rules.files
     verdict = policy.judge((canonical, parent_resolved(original, fs)), access)
     grants = covering(rules.grants, canonical)
@@ -107,7 +116,12 @@ def why_path(rules: Rulebook, places: Places, path: str, access: Access, fs: Fil
 
 
 def why_path_since(
-    rules: Rulebook, places: Places, path: str, access: Access, fs: Filesystem, stale: frozenset[str]
+    rules: EffectivePolicy,
+    places: PathContext,
+    path: str,
+    access: Access,
+    fs: Filesystem,
+    stale: frozenset[str],
 ) -> Answer:
     """As why_path, for a command that runs already.
 
@@ -115,7 +129,7 @@ def why_path_since(
     """
     answer = why_path(rules, places, path, access, fs)
     original = places.of_flag(path)
-    canonical = target(original, fs) or canonical_as_far(original, fs)
+    canonical = rule_path(original, fs) or canonical_as_far(original, fs)
     gone = [grant for grant in covering(rules.grants, canonical) if grant.path in stale]
     if answer.status != "allowed" or not gone:
         return answer
@@ -131,7 +145,9 @@ def why_path_since(
     )
 
 
-def masked_path(rules: Rulebook, places: Places, path: str, fs: Filesystem) -> Mask | Absent | None:
+def masked_path(
+    rules: EffectivePolicy, places: PathContext, path: str, fs: Filesystem
+) -> Mask | Absent | None:
     """What becomes of a denied path in a granted directory; path is read as above. None for all others."""
     original = places.of_flag(path)
     masking = rules.capabilities.masking
@@ -140,14 +156,14 @@ def masked_path(rules: Rulebook, places: Places, path: str, fs: Filesystem) -> M
     return by_name or masked_at(masking, canonical_as_far(original, fs))
 
 
-def _is_asked_about(rules: Rulebook, policy: FilePolicy, path: str, fs: Filesystem) -> bool:
+def _is_asked_about(rules: EffectivePolicy, policy: FilePolicy, path: str, fs: Filesystem) -> bool:
     """As the supervisor has it: not what does not exist, leads to nono's own state or lies in /proc/PID."""
     kind = fs.kind(path)
     if not rules.capabilities.elevation or kind in (None, "socket") or path in PROBED:
         return False
     if policy.root_below(path) is not None:
         return False
-    return not (inside(path, "/proc") and any(map(str.isdecimal, path.split("/"))))
+    return not (is_within(path, "/proc") and any(map(str.isdecimal, path.split("/"))))
 
 
 def _granted(grants: list[Grant], access: Access) -> Answer:
@@ -172,7 +188,7 @@ def _granted(grants: list[Grant], access: Access) -> Answer:
     )
 
 
-def _suggestion(places: Places, path: str, access: Access, fs: Filesystem) -> str | None:
+def _suggestion(places: PathContext, path: str, access: Access, fs: Filesystem) -> str | None:
     """The flag that would grant path: for a missing one its parent, unless that is far too much."""
     if fs.kind(path) is not None:
         return _flag(path, access, fs)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from nono.policy.capability import Access
-from nono.policy.effective_policy import Rulebook
+from nono.policy.effective_policy import EffectivePolicy
 from nono.policy.hosts.hostname import HostError
-from nono.policy.path_expansion import Filesystem, Places
+from nono.policy.path_expansion import Filesystem, PathContext
 from nono.policy.why.hosts import why_host, why_request
 from nono.policy.why.paths import why_path
 
 _TICK, _PLACEHOLDER = "`", "HOST"
 
 
-def of_path(rules: Rulebook, places: Places, path: str, access: Access, fs: Filesystem) -> str | None:
+def of_path(
+    rules: EffectivePolicy, places: PathContext, path: str, access: Access, fs: Filesystem
+) -> str | None:
     """None: nothing grants it, or it is granted already, or its name cannot be typed."""
     if "\\" in path or not path.isprintable():
         return None
@@ -20,7 +22,7 @@ def of_path(rules: Rulebook, places: Places, path: str, access: Access, fs: File
 
 
 def of_host(
-    rules: Rulebook, host: str, port: int | None, method: str | None = None, path: str | None = None
+    rules: EffectivePolicy, host: str, port: int | None, method: str | None = None, path: str | None = None
 ) -> str | None:
     """As of_path, for a host or a request to it."""
     try:

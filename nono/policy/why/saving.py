@@ -8,7 +8,7 @@ from copy import deepcopy
 from typing import Any
 
 from nono.named_tuple import NamedTuple
-from nono.policy.path_expansion import inside
+from nono.policy.path_expansion import is_within
 
 LONGEST = 400  # characters of a value that a person would still read
 
@@ -86,7 +86,7 @@ def _entry(name: str, value: str, home: str) -> Entry:
     section, field = _FIELDS[name]
     if field in _PORTS:
         return Entry(section, field, int(value))
-    if section == _FILES and home != "/" and inside(value, home):
+    if section == _FILES and home != "/" and is_within(value, home):
         value = f"~{value[len(home) :]}"
     return Entry(section, field, value)
 
@@ -100,7 +100,7 @@ def without_suppressed(found: Iterable[Addition], suppressed: Sequence[str], hom
     return [
         each
         for each in found
-        if each.path is None or not any(inside(spelled_out(each.path), path) for path in suppressed)
+        if each.path is None or not any(is_within(spelled_out(each.path), path) for path in suppressed)
     ]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from nono.policy.effective_policy import Rulebook
-from nono.policy.path_expansion import Filesystem, Places, canonical_as_far
+from nono.policy.effective_policy import EffectivePolicy
+from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far
 from nono.policy.why.paths import Answer
 
 
-def why_socket(rules: Rulebook, places: Places, path: str, fs: Filesystem, *, binds: bool) -> Answer:
+def why_socket(
+    rules: EffectivePolicy, places: PathContext, path: str, fs: Filesystem, *, binds: bool
+) -> Answer:
     """Whether the child may connect to the Unix socket at path, or bind one there."""
     canonical = canonical_as_far(places.of_flag(path), fs)
     if not rules.capabilities.mediates_unix_sockets:

@@ -12,7 +12,7 @@ from typing import Protocol, cast
 
 from nono.proxy.client.intercept import Interception
 from nono.proxy.client.tunnel import TunnelOpening
-from nono.proxy.exchange.context import Engine
+from nono.proxy.exchange.context import ProxyContext
 from nono.proxy.exchange.http1 import Exchange
 from nono.proxy.http import refusal
 from nono.proxy.http.message import BodyKind
@@ -20,7 +20,7 @@ from nono.proxy.http.refusal import MAX_AUTHENTICATION_FAILURES, Cut, Refusal
 from nono.proxy.http.request_reader import Incoming, RequestReader, Unreadable
 from nono.proxy.transport.deadline import GOODBYE_S, Deadline
 from nono.proxy.verdict import audit_events
-from nono.proxy.verdict.verdict import Capture, Entry, Forward, Inside, Intercept, Refused, Tunnel
+from nono.proxy.verdict.verdict import Capture, ConnectTarget, Entry, Forward, Intercept, Refused, Tunnel
 
 _DRAINED_BYTES = 64 * 1024  # a refused body up to this length is read and dropped, to keep the connection
 _LINGER_S = 2.0  # how long a client may go on sending what nobody will read
@@ -47,12 +47,12 @@ class ClientConnection(asyncio.Protocol):
 
     def __init__(
         self,
-        engine: Engine,
+        context: ProxyContext,
         greeting: Callable[[tuple[str, int]], Refusal | Cut | None] | None = None,
-        inside: Inside | None = None,
+        inside: ConnectTarget | None = None,
     ) -> None:
-        self._engine = engine
-        self._greeting = greeting
+        self._context = context
+        self._admission = greeting
         self._inside = inside
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -71,7 +71,7 @@ class ClientConnection(asyncio.Protocol):
     # -- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._engine.connections.add(self)
+        self._context.connections.add(self)
         peer = transport.get_extra_info("peername")
         if peer is None:  # it was reset before it was accepted
             cast(asyncio.Transport, transport).abort()
@@ -79,11 +79,11 @@ class ClientConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._reader = RequestReader()
         self._deadline = Deadline(self._overdue)
-        if self._engine.connections.closing:
+        if self._context.connections.closing:
             self._transport.abort()
             return
         self._time_head()
-        answer = self._greeting(peer[:2]) if self._greeting else None
+        answer = self._admission(peer[:2]) if self._admission else None
         match answer:
             case Cut():
                 self._transport.abort()
@@ -93,7 +93,7 @@ class ClientConnection(asyncio.Protocol):
                 pass
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._engine.connections.discard(self)
+        self._context.connections.discard(self)
         if self._transport is None:  # its client had gone already
             return
         self._transport = None
@@ -163,12 +163,12 @@ class ClientConnection(asyncio.Protocol):
         if request.fault is not None:
             self.refuse(audit_events.malformed_request(), refusal.malformed(400, request.fault.reason))
             return
-        verdict = self._engine.judge(request.head, self._inside)
+        verdict = self._context.judge(request.head, self._inside)
         match verdict:
             case Refused(entry, answer):
                 self.refuse(entry, answer)
             case Forward():
-                exchange = Exchange(self._engine, self, request, verdict)
+                exchange = Exchange(self._context, self, request, verdict)
                 self._active = exchange
                 if self._peer_paused:
                     exchange.client_paused(True)
@@ -177,21 +177,21 @@ class ClientConnection(asyncio.Protocol):
                 # Imported here: few runs have a captured login.
                 from nono.proxy.exchange.login import LoginExchange
 
-                login = LoginExchange(self._engine, self, request, verdict)
+                login = LoginExchange(self._context, self, request, verdict)
                 self._active = login
                 login.client_paused(self._peer_paused)
                 login.start()
             case Tunnel():
-                opening = TunnelOpening(self._engine, self, verdict)
+                opening = TunnelOpening(self._context, self, verdict)
                 self._active = opening
                 opening.start()
             case Intercept():
-                interception = Interception(self._engine, self, verdict)
+                interception = Interception(self._context, self, verdict)
                 self._active = interception
                 interception.start()
 
-    def inside(self, where: Inside) -> ClientConnection:
-        return ClientConnection(self._engine, inside=where)
+    def inside(self, where: ConnectTarget) -> ClientConnection:
+        return ClientConnection(self._context, inside=where)
 
     # -- ClientSide
 
@@ -205,11 +205,11 @@ class ClientConnection(asyncio.Protocol):
 
     def refuse(self, entry: Entry, answer: Refusal) -> None:
         self._active = None
-        if not self._engine.record(audit_events.denied(entry, answer)):
+        if not self._context.record(audit_events.denied(entry, answer)):
             answer = refusal.not_recorded()
         head = None if self._current is None else self._current.head
         if answer.freezes is not None:
-            self._engine.freeze(answer.freezes, answer.error)
+            self._context.freeze(answer.freezes, answer.error)
         if answer.category == "authentication_failed":
             self._authentication_failures += 1
         closes = (
@@ -276,7 +276,7 @@ class ClientConnection(asyncio.Protocol):
         transport, leftover = self._transport, self._reader.leftover
         assert transport is not None
         successor.connection_made(transport)
-        self._engine.connections.discard(self)
+        self._context.connections.discard(self)
         self._active = self._transport = None
         self._reader.stop()
         self._deadline.cancel()
@@ -319,26 +319,26 @@ class ClientConnection(asyncio.Protocol):
             self._head_is_timed = False
             is_complete = self._current is None or self._current.complete
             if self._reading_paused or not is_complete:
-                self._deadline.set(self._engine.idle_timeout_s)
+                self._deadline.set(self._context.idle_timeout_s)
             else:
                 # The upstream's turn, which may last: event streams have long silences.
                 self._deadline.lift()
         elif not self._reader.in_head:
             self._head_is_timed = False
-            self._deadline.set(self._engine.idle_timeout_s)
+            self._deadline.set(self._context.idle_timeout_s)
         elif not self._head_is_timed:
             self._time_head()
 
     def _time_head(self) -> None:
         """From the first byte of a head to its last, however steadily they come."""
         self._head_is_timed = True
-        self._deadline.set(self._engine.head_timeout_s)
+        self._deadline.set(self._context.head_timeout_s)
 
     def _overdue(self) -> None:
         if self._transport is None:
             return
         if self._active is not None and self._reading_paused and not _has_left(self._transport):
-            self._deadline.set(self._engine.idle_timeout_s)  # the upstream's turn
+            self._deadline.set(self._context.idle_timeout_s)  # the upstream's turn
         elif self._discarding or self._active is not None:
             self._transport.abort()
         elif self._reader.in_head:
@@ -346,7 +346,7 @@ class ClientConnection(asyncio.Protocol):
             answer = refusal.malformed(408, "the request head took too long")
             self.refuse(audit_events.malformed_request(), answer)
         elif self._transport.get_write_buffer_size():
-            self._deadline.set(self._engine.idle_timeout_s)  # it has not read its last response yet
+            self._deadline.set(self._context.idle_timeout_s)  # it has not read its last response yet
         else:
             self._leave(self._transport)
 

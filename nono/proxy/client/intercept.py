@@ -8,7 +8,7 @@ from typing import cast
 
 from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
 from nono.proxy.exchange.client_side import ESTABLISHED, Hijackable
-from nono.proxy.exchange.context import Engine
+from nono.proxy.exchange.context import ProxyContext
 from nono.proxy.handshake import client_hello
 from nono.proxy.handshake.client_hello import Hello, NeedMore, NotTls
 from nono.proxy.http import refusal
@@ -30,8 +30,8 @@ class Interception(asyncio.Protocol):
 
     wants_pause = True  # what follows the head is for the handshake
 
-    def __init__(self, engine: Engine, client: Hijackable, verdict: Intercept) -> None:
-        self._engine = engine
+    def __init__(self, context: ProxyContext, client: Hijackable, verdict: Intercept) -> None:
+        self._context = context
         self._client = client
         self._verdict = verdict
         self._transport: asyncio.Transport | None = None
@@ -41,12 +41,12 @@ class Interception(asyncio.Protocol):
 
     def start(self) -> None:
         """Record, answer 200 and wait for the ClientHello."""
-        if not self._engine.record(audit_events.allowed(self._verdict.entry)):
+        if not self._context.record(audit_events.allowed(self._verdict.entry)):
             self._client.refuse(self._verdict.entry, refusal.not_recorded())
             return
         transport, leftover = self._client.hand_over(self)
         transport.write(ESTABLISHED)
-        self._deadline.set(self._engine.head_timeout_s)
+        self._deadline.set(self._context.head_timeout_s)
         transport.resume_reading()
         if leftover:
             self.data_received(leftover)
@@ -84,7 +84,7 @@ class Interception(asyncio.Protocol):
         self._early = b""
         self._deadline.cancel()
         transport.pause_reading()
-        self._engine.spawn(lambda: self._handshake(transport, early, hello))
+        self._context.spawn(lambda: self._handshake(transport, early, hello))
 
     def _deny(self, reason: str) -> None:
         if self._is_decided or self._transport is None:
@@ -101,7 +101,7 @@ class Interception(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         # Until the handshake has begun; from then on the transport's protocol is that of ssl.
-        self._engine.connections.discard(self)
+        self._context.connections.discard(self)
         self._deadline.cancel()
         if not self._is_decided:
             self._is_decided = True
@@ -115,13 +115,13 @@ class Interception(asyncio.Protocol):
         where = self._verdict.inside
         opening = Handover()
         try:
-            context = self._engine.server_context(where.host, hello.has_x25519)
+            context = self._context.server_context(where.host, hello.has_x25519)
             handshake = loop.start_tls(
                 transport,
                 opening,
                 context,
                 server_side=True,
-                ssl_handshake_timeout=self._engine.head_timeout_s,
+                ssl_handshake_timeout=self._context.head_timeout_s,
                 ssl_shutdown_timeout=FLUSH_S,
             )
             loop.call_soon(_feed, transport, early)
@@ -131,10 +131,10 @@ class Interception(asyncio.Protocol):
             transport.abort()
             return
         finally:
-            self._engine.connections.discard(self)
+            self._context.connections.discard(self)
         assert secured is not None
         with suppress(ConnectionResetError):
-            opening.give_way(self._successor(secured), secured)
+            opening.replace_with(self._successor(secured), secured)
 
     def _successor(self, secured: asyncio.Transport) -> asyncio.Protocol:
         """The client's connection from here on, in the protocol that ALPN (RFC 7301) chose."""
@@ -142,7 +142,7 @@ class Interception(asyncio.Protocol):
             # Imported when the first such client is there: most runs have none, and pay nothing for h2.
             from nono.proxy.http2.connection import Http2Connection
 
-            return Http2Connection(self._engine, self._verdict.inside)
+            return Http2Connection(self._context, self._verdict.inside)
         return self._client.inside(self._verdict.inside)
 
     def _failed(self, reason: str) -> None:
@@ -154,13 +154,13 @@ class Interception(asyncio.Protocol):
             hint="the client must trust the file in SSL_CERT_FILE, and ask for this host by its name",
             category="intercept_handshake_failed",
         )
-        self._engine.record(audit_events.denied(self._verdict.entry, answer))
+        self._context.record(audit_events.denied(self._verdict.entry, answer))
 
     # -- the client, until the handshake has its transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._engine.connections.add(self)
+        self._context.connections.add(self)
 
     def abort(self) -> None:
         if self._transport is not None:

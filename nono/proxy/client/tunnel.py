@@ -6,7 +6,7 @@ import anyio
 
 from nono.policy.hosts.hostname import HostError, canonical_host
 from nono.proxy.exchange.client_side import ESTABLISHED, Hijackable
-from nono.proxy.exchange.context import Engine
+from nono.proxy.exchange.context import ProxyContext
 from nono.proxy.handshake import client_hello, ssh_identification
 from nono.proxy.handshake.client_hello import Hello, NeedMore, NotTls
 from nono.proxy.http import refusal
@@ -28,15 +28,15 @@ class TunnelOpening:
 
     wants_pause = True  # what follows the head is for the tunnel
 
-    def __init__(self, engine: Engine, client: Hijackable, verdict: Tunnel) -> None:
-        self._engine = engine
+    def __init__(self, context: ProxyContext, client: Hijackable, verdict: Tunnel) -> None:
+        self._context = context
         self._client = client
         self._verdict = verdict
         self._over = False
         self._scope: anyio.CancelScope | None = None
 
     def start(self) -> None:
-        self._engine.spawn(self._run)
+        self._context.spawn(self._run)
 
     async def _run(self) -> None:
         with anyio.CancelScope() as scope:
@@ -59,16 +59,16 @@ class TunnelOpening:
             upstream.abort()
             return
         self._over = True
-        TunnelClient(self._engine, self._client, self._verdict, upstream).take_over()
+        TunnelClient(self._context, self._client, self._verdict, upstream).take_over()
 
     async def _reach(self) -> SpliceEnd | Refusal:
-        engine, verdict = self._engine, self._verdict
-        return await engine.reach.open(
-            lambda: SpliceEnd(engine.tunnel_ends),
+        context, verdict = self._context, self._verdict
+        return await context.connector.connect(
+            lambda: SpliceEnd(context.tunnel_ends),
             verdict.host,
             verdict.port,
             hosts=verdict.hosts,
-            may_begin=lambda: engine.record(audit_events.allowed(verdict.entry)),
+            may_begin=lambda: context.record(audit_events.allowed(verdict.entry)),
         )
 
     def _refuse(self, answer: Refusal) -> None:
@@ -97,9 +97,11 @@ class TunnelClient(TimedEnd):
     On the port of SSH they may be the first line of SSH instead.
     """
 
-    def __init__(self, engine: Engine, client: Hijackable, verdict: Tunnel, upstream: SpliceEnd) -> None:
-        super().__init__(engine.connections, engine.tunnel_idle_timeout_s)
-        self._engine = engine
+    def __init__(
+        self, context: ProxyContext, client: Hijackable, verdict: Tunnel, upstream: SpliceEnd
+    ) -> None:
+        super().__init__(context.connections, context.tunnel_idle_timeout_s)
+        self._context = context
         self._client = client
         self._verdict = verdict
         self._upstream = upstream
@@ -112,7 +114,7 @@ class TunnelClient(TimedEnd):
         if self._verdict.raw:
             self._splice(leftover)
         else:
-            self._deadline.set(self._engine.head_timeout_s)
+            self._deadline.set(self._context.head_timeout_s)
             transport.resume_reading()
             if leftover:
                 self.data_received(leftover)
@@ -153,7 +155,7 @@ class TunnelClient(TimedEnd):
 
     def _begin_ssh(self) -> None:
         # SSH names no host, and no front of many hosts takes its connections: there is nothing to compare.
-        if self._engine.record(audit_events.allowed(self._verdict.entry, reason="SSH is spoken")):
+        if self._context.record(audit_events.allowed(self._verdict.entry, reason="SSH is spoken")):
             self._splice()
         else:
             self._deny("the audit log could not be written")
@@ -167,7 +169,7 @@ class TunnelClient(TimedEnd):
     def _deny(self, reason: str, hint: str | None = None) -> None:
         answer = Refusal(403, reason, self._verdict.host, "server name", hint=hint, category="host_denied")
         # Whether or not it could be recorded, the tunnel ends here.
-        self._engine.record(audit_events.denied(self._verdict.entry, answer))
+        self._context.record(audit_events.denied(self._verdict.entry, answer))
         self.early = b""
         if self.transport is not None:
             self.transport.write(_ACCESS_DENIED)

@@ -24,7 +24,7 @@ from nono.proxy.verdict.verdict import Forward
 MAX_REASONS_TOLD = 8  # of one route; a command's failure may depend on the path, which the child chooses
 
 
-class Ready(NamedTuple):
+class Admitted(NamedTuple):
     """The request may go, with injection written into it."""
 
     injection: Injection | None
@@ -41,7 +41,7 @@ class RouteState:
         self.told: set[str] = set()  # why its credential could not be had, as the person knows
 
 
-class Preparation:
+class Admission:
     """Says whether a request may go now, and waits where it may go later."""
 
     def __init__(
@@ -66,13 +66,13 @@ class Preparation:
         self._alarm(f"the credential of '{service}' is frozen for the rest of this run: {why}")
         return True
 
-    def at_once(self, verdict: Forward) -> Ready | Refusal | None:
+    def try_now(self, verdict: Forward) -> Admitted | Refusal | None:
         """Without waiting; None when wait must be asked."""
         route = verdict.route
         if verdict.approval is not None:
             return None
         if route is None:
-            return Ready(None)
+            return Admitted(None)
         state = self.state(route)
         if state.bucket is not None:
             return None
@@ -80,13 +80,13 @@ class Preparation:
         injection = None if credential is None else credential.at_hand(verdict.facts)
         return None if injection is None else self._go(state, injection)
 
-    def _go(self, state: RouteState, injection: Injection) -> Ready | Refusal:
+    def _go(self, state: RouteState, injection: Injection) -> Admitted | Refusal:
         """Asked last: meanwhile others may have used the route up, or the upstream betrayed its secret."""
         service = state.route.service
         if state.frozen is not None:
             return refusal.frozen(service, state.frozen)
         reason = state.limiter.start()
-        return Ready(injection) if reason is None else refusal.limit_reached(service, reason)
+        return Admitted(injection) if reason is None else refusal.limit_reached(service, reason)
 
     def frozen(self, verdict: Forward) -> Refusal | None:
         """Asked again when the request is about to leave: the way to the upstream, or its body, took time."""
@@ -95,7 +95,7 @@ class Preparation:
             return None
         return refusal.frozen(state.route.service, state.frozen)
 
-    async def wait(self, verdict: Forward) -> Ready | Refusal:
+    async def wait(self, verdict: Forward) -> Admitted | Refusal:
         """In the order that costs least when the answer is no; cancelled when the client goes away."""
         route = verdict.route
         state = None if route is None else self.state(route)
@@ -106,7 +106,7 @@ class Preparation:
             if not answer.is_granted:
                 return _not_approved(verdict, verdict.approval, answer)
         if route is None or state is None:
-            return Ready(None)
+            return Admitted(None)
         if state.bucket is not None:
             delay_s = state.bucket.take(asyncio.get_running_loop().time())
             if delay_s is None:

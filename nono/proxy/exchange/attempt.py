@@ -15,8 +15,8 @@ import anyio
 from nono.credentials.values.credential import Injection
 from nono.credentials.values.errors import RequestUnfit
 from nono.errors import CredentialError
-from nono.proxy.exchange.admission import Ready
-from nono.proxy.exchange.context import Engine
+from nono.proxy.exchange.admission import Admitted
+from nono.proxy.exchange.context import ProxyContext
 from nono.proxy.http import refusal
 from nono.proxy.http.message import Body, BodyKind, RequestHead
 from nono.proxy.http.refusal import Refusal
@@ -34,10 +34,10 @@ WRITING_ERRORS = (OSError, ValueError, CredentialError)
 class Attempt(ABC):
     """One allowed request: the steps that every exchange takes, and whether it is over."""
 
-    __slots__ = ("_engine", "_is_recorded", "_over", "_scope", "_verdict")
+    __slots__ = ("_context", "_is_recorded", "_over", "_scope", "_verdict")
 
-    def __init__(self, engine: Engine, verdict: Forward) -> None:
-        self._engine = engine
+    def __init__(self, context: ProxyContext, verdict: Forward) -> None:
+        self._context = context
         self._verdict = verdict
         self._scope: anyio.CancelScope | None = None  # around a wait, while there is one
         self._is_recorded = False
@@ -77,7 +77,7 @@ class Attempt(ABC):
     def _record(self) -> bool:
         """Record, once, that the request is carried out. Returns False if it may not be."""
         if not self._is_recorded:
-            self._is_recorded = self._engine.record(audit_events.allowed(self._verdict.entry))
+            self._is_recorded = self._context.record(audit_events.allowed(self._verdict.entry))
         return self._is_recorded
 
     def _refusal_of(self, failure: Exception) -> Refusal:
@@ -106,12 +106,12 @@ class Delivery[C](Attempt):
         "_sent_end",
     )  # fmt: skip
 
-    def __init__(self, engine: Engine, verdict: Forward, request: RequestHead) -> None:
-        super().__init__(engine, verdict)
+    def __init__(self, context: ProxyContext, verdict: Forward, request: RequestHead) -> None:
+        super().__init__(context, verdict)
         self._request = request
         self._outgoing = verdict.request
         self._framing = request.body  # as the upstream gets it
-        self._inspection = engine.inspect(verdict)
+        self._inspection = context.inspect(verdict)
         self._injection: Injection | None = None
         self._held: bytearray | None = None  # the body, while it is collected before anything is sent
         self._sent_body = False  # a piece of it has been given to an upstream
@@ -143,20 +143,20 @@ class Delivery[C](Attempt):
     # -- admission
 
     def start(self) -> None:
-        ready = self._engine.preparation.at_once(self._verdict)
+        ready = self._context.admission.try_now(self._verdict)
         if ready is None:
-            self._engine.spawn(self._prepare)
+            self._context.spawn(self._prepare)
         else:
             self._admit(ready)
 
     async def _prepare(self) -> None:
         with self._cancellable() as over:
             if not over:
-                ready = await self._engine.preparation.wait(self._verdict)
+                ready = await self._context.admission.wait(self._verdict)
                 if not self._over:
                     self._admit(ready)
 
-    def _admit(self, ready: Ready | Refusal) -> None:
+    def _admit(self, ready: Admitted | Refusal) -> None:
         if isinstance(ready, Refusal):
             self._refuse(ready)
             return
@@ -220,14 +220,14 @@ class Delivery[C](Attempt):
             return
         reached = self._at_hand(self._key)
         if reached is None:
-            self._engine.spawn(self._dial)
+            self._context.spawn(self._dial)
         else:
             self._attach(reached, reused=True)
 
     @property
     def _key(self) -> PoolKey:
         origin = self._verdict.origin
-        via = self._engine.reach.via(origin.host, origin.port)
+        via = self._context.connector.via(origin.host, origin.port)
         return PoolKey(origin.scheme, origin.host, origin.port, self._verdict.tls, via)
 
     async def _dial(self) -> None:
@@ -246,7 +246,7 @@ class Delivery[C](Attempt):
             return
         answer = None if self._record() else refusal.not_recorded()
         # Asked again: the dial took time, or the body did.
-        answer = answer or self._engine.preparation.frozen(self._verdict)
+        answer = answer or self._context.admission.frozen(self._verdict)
         if answer is None:
             self._begin(reached, reused=reused)
         else:
@@ -256,7 +256,7 @@ class Delivery[C](Attempt):
     def _give_back(self, unused: C) -> None:
         """Nothing was sent on it. A connection of HTTP/2 is shared, and stays where it is."""
         if isinstance(unused, UpstreamConnection):
-            self._engine.pool.give(unused)
+            self._context.pool.give(unused)
 
     def _replay(self, replay: Replay) -> bool:
         """Send the request once more, unless it could be carried out twice by that; returns whether it is.
@@ -267,7 +267,7 @@ class Delivery[C](Attempt):
             return False
         self._replayed = True
         self._sent_end = False
-        self._engine.spawn(self._dial)
+        self._context.spawn(self._dial)
         return True
 
     def _may_replay(self, replay: Replay) -> bool:

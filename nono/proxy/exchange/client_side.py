@@ -6,7 +6,7 @@ import asyncio
 from typing import Protocol
 
 from nono.proxy.http.refusal import Refusal
-from nono.proxy.verdict.verdict import Entry, Inside
+from nono.proxy.verdict.verdict import ConnectTarget, Entry
 
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"  # to a CONNECT, once it has been handed over
 
@@ -41,6 +41,6 @@ class Hijackable(ClientSide, Protocol):
         """The transport, and the bytes that followed the head; successor replaces this connection."""
         ...
 
-    def inside(self, where: Inside) -> asyncio.Protocol:
+    def inside(self, where: ConnectTarget) -> asyncio.Protocol:
         """A connection for the requests of that CONNECT."""
         ...

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import anyio
 
 from nono.audit.event import Event, Recorder, credential_frozen, model_usage
-from nono.proxy.exchange.admission import Preparation
+from nono.proxy.exchange.admission import Admission
 from nono.proxy.exchange.inspection import Inspection
 from nono.proxy.transport.connection_set import ConnectionSet
-from nono.proxy.upstream.connector import Reach
+from nono.proxy.upstream.connector import Connector
 from nono.proxy.upstream.pool import Pool
 from nono.proxy.usage.ledger import UsageLedger
 from nono.proxy.usage.meter import Usage
@@ -43,15 +43,15 @@ def no_authority(host: str, has_x25519: bool) -> ssl.SSLContext:
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class ProxyContext:
     """The parts that connections and exchanges work with; times are in seconds."""
 
     dispatcher: Dispatcher
     judge: Judge  # the dispatcher's, or a memo of it
-    reach: Reach
+    connector: Connector
     pool: Pool
     recorder: Recorder
-    preparation: Preparation
+    admission: Admission
     usage: UsageLedger
     flows: FlowRecorder | None
     spawn: Callable[[Callable[[], Awaitable[None]]], object]  # into the proxy's task group
@@ -73,7 +73,7 @@ class Engine:
 
     def freeze(self, service: str, why: str) -> None:
         """No request gets the credential of service any more. Recorded, and said, the first time."""
-        if self.preparation.freeze(service, why):
+        if self.admission.freeze(service, why):
             self.record(credential_frozen(service, why))
 
     def inspect(self, verdict: Forward) -> Inspection:
@@ -89,7 +89,7 @@ class Engine:
         self.freeze(service, f"{host} sent the real secret back in {where}")
 
     def _used(self, route: Route, usage: Usage | None) -> None:
-        self.preparation.state(route).limiter.add(usage)
+        self.admission.state(route).limiter.add(usage)
         if usage is not None:
             self.usage.add(route.service, usage)
             self.record(

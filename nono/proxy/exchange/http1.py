@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nono.proxy.exchange.attempt import Delivery
 from nono.proxy.exchange.client_side import Hijackable
-from nono.proxy.exchange.context import Engine
+from nono.proxy.exchange.context import ProxyContext
 from nono.proxy.exchange.relay import Relay
 from nono.proxy.http import refusal, websocket
 from nono.proxy.http.message import (
@@ -36,8 +36,10 @@ class Exchange(Delivery[UpstreamConnection]):
         "_upstream_reusable", "_writable",
     )  # fmt: skip
 
-    def __init__(self, engine: Engine, client: Hijackable, incoming: Incoming, verdict: Forward) -> None:
-        super().__init__(engine, verdict, incoming.head)
+    def __init__(
+        self, context: ProxyContext, client: Hijackable, incoming: Incoming, verdict: Forward
+    ) -> None:
+        super().__init__(context, verdict, incoming.head)
         self._client = client
         self._incoming = incoming
         self._connection: UpstreamConnection | None = None
@@ -78,11 +80,11 @@ class Exchange(Delivery[UpstreamConnection]):
             self._head = rewrite.request_head(written, framing)
 
     def _at_hand(self, key: PoolKey) -> UpstreamConnection | None:
-        return self._engine.pool.take(key)
+        return self._context.pool.take(key)
 
     async def _reach(self, key: PoolKey) -> UpstreamConnection | Refusal:
-        return await self._engine.reach.open(
-            lambda: UpstreamConnection(key, self._engine.pool),
+        return await self._context.connector.connect(
+            lambda: UpstreamConnection(key, self._context.pool),
             key.host,
             key.port,
             hosts=self._verdict.hosts,
@@ -237,8 +239,8 @@ class Exchange(Delivery[UpstreamConnection]):
         self._over = True
         self._connection = None
         answer = self._relay.switched(head)
-        client = TimedEnd(self._engine.connections, self._engine.tunnel_idle_timeout_s)
-        upstream = SpliceEnd(self._engine.tunnel_ends)
+        client = TimedEnd(self._context.connections, self._context.tunnel_idle_timeout_s)
+        upstream = SpliceEnd(self._context.tunnel_ends)
         transport, client.early = self._client.hand_over(client)
         _, upstream.early = connection.hand_over(upstream)
         transport.write(answer)

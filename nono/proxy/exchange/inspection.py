@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from nono.credentials.values.credential import LeakWatcher
+from nono.credentials.values.credential import LeakDetector
 from nono.named_tuple import NamedTuple
 from nono.proxy.exchange.response_filter import BodyFilter, Tap, clean_head, filtered, masked
 from nono.proxy.http.message import Header, ResponseHead
@@ -34,7 +34,7 @@ class Inspection:
         self._on_usage = on_usage
         self._meter: UsageMeter | None = None
         # Not there before arm: nothing passes unsearched because that was forgotten.
-        self._watcher: LeakWatcher | None
+        self._watcher: LeakDetector | None
 
     def arm(self) -> None:
         """Watch for the credential that the route has now; called before anything of the exchange passes."""

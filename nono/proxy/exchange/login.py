@@ -8,12 +8,12 @@ import anyio
 
 from nono.credentials.logins.answer import examine, holds_secret
 from nono.credentials.logins.request import LoginRefusedError
-from nono.credentials.values.credential import Injection, LeakWatcher, Outgoing
+from nono.credentials.values.credential import Injection, LeakDetector, Outgoing
 from nono.errors import CredentialError
-from nono.proxy.exchange.admission import Ready
+from nono.proxy.exchange.admission import Admitted
 from nono.proxy.exchange.attempt import WRITING_ERRORS, Attempt
 from nono.proxy.exchange.client_side import ClientSide
-from nono.proxy.exchange.context import Engine
+from nono.proxy.exchange.context import ProxyContext
 from nono.proxy.http import refusal
 from nono.proxy.http.message import Header, serialise
 from nono.proxy.http.refusal import Refusal
@@ -44,8 +44,10 @@ class _FrozenError(Exception):
 class LoginExchange(Attempt):
     """From an allowed request to its answer; both are held whole before anything of them is passed on."""
 
-    def __init__(self, engine: Engine, client: ClientSide, incoming: Incoming, verdict: Capture) -> None:
-        super().__init__(engine, verdict.forward)
+    def __init__(
+        self, context: ProxyContext, client: ClientSide, incoming: Incoming, verdict: Capture
+    ) -> None:
+        super().__init__(context, verdict.forward)
         self._client = client
         self._incoming = incoming
         self._at = verdict.at
@@ -81,7 +83,7 @@ class LoginExchange(Attempt):
             self._refuse(self._too_large())
         elif self._incoming.complete:
             body, self._body = bytes(self._body), None
-            self._engine.spawn(lambda: self._run(body))
+            self._context.spawn(lambda: self._run(body))
 
     def client_paused(self, paused: bool) -> None:
         """An answer is written in one piece, so the next is not fetched before the last was read."""
@@ -108,13 +110,13 @@ class LoginExchange(Attempt):
                 return
             while self._client_ready is not None:
                 await self._client_ready.wait()
-            async with self._engine.capturing:
+            async with self._context.capturing:
                 await self._carry_out(body)
 
     async def _carry_out(self, body: bytes) -> None:
-        ready = self._engine.preparation.at_once(self._verdict)
+        ready = self._context.admission.try_now(self._verdict)
         if ready is None:
-            ready = await self._engine.preparation.wait(self._verdict)
+            ready = await self._context.admission.wait(self._verdict)
         if isinstance(ready, Refusal):
             self._refuse(ready)
             return
@@ -140,7 +142,7 @@ class LoginExchange(Attempt):
         except (OSError, CredentialError):  # the text could hold the secret: not passed on
             self._refuse(self._refusal(LoginRefusedError("the tokens could not be stored", _STORE), 502))
 
-    def _own_request(self, body: bytes, ready: Ready) -> OwnRequest:
+    def _own_request(self, body: bytes, ready: Admitted) -> OwnRequest:
         request, injection = self._verdict.request, ready.injection
         if self._at is not None:
             if any(name.lower() == b"content-encoding" for name, _ in request.headers):
@@ -153,7 +155,7 @@ class LoginExchange(Attempt):
     async def _fetch(self, request: OwnRequest) -> Fetched:
         forward = self._verdict
         fetched = await fetch(
-            self._engine,
+            self._context,
             forward.origin,
             request,
             hosts=forward.hosts,
@@ -168,10 +170,10 @@ class LoginExchange(Attempt):
         return fetched
 
     def _check_frozen(self) -> None:
-        if (frozen := self._engine.preparation.frozen(self._verdict)) is not None:
+        if (frozen := self._context.admission.frozen(self._verdict)) is not None:
             raise _FrozenError(frozen)
 
-    async def _relay(self, fetched: Fetched, sent: LeakWatcher | None) -> None:
+    async def _relay(self, fetched: Fetched, sent: LeakDetector | None) -> None:
         at = self._at
         answer = examine(at.endpoint if at else None, fetched.status, fetched.headers, fetched.body)
         headers = self._headers(fetched)
@@ -181,7 +183,7 @@ class LoginExchange(Attempt):
         body = fetched.body if at is None else await at.login.captured(answer)
         self._send(fetched.status, headers, body)
 
-    def _watcher(self) -> LeakWatcher | None:
+    def _watcher(self) -> LeakDetector | None:
         """Of what was sent: it may not come back."""
         if self._at is not None:
             return self._at.credential.watcher()

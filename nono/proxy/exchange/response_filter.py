@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Protocol
 
-from nono.credentials.values.credential import LeakStream, LeakWatcher
+from nono.credentials.values.credential import LeakDetector, LeakStream
 from nono.named_tuple import NamedTuple
 from nono.proxy.http.content_coding import Decoder, decoder
 from nono.proxy.http.message import Body, BodyKind, Header, MessageError, ResponseHead
@@ -34,7 +34,7 @@ class Filtered(NamedTuple):
 
 def filtered(
     head: ResponseHead,
-    watcher: LeakWatcher | None,
+    watcher: LeakDetector | None,
     taps: Sequence[Tap],
     on_leak: Callable[[str], None],
 ) -> Filtered:
@@ -60,7 +60,7 @@ def filtered(
     return Filtered(head, BodyFilter(decode, watcher.stream() if watcher else None, taps, on_leak))
 
 
-def clean_head(head: ResponseHead, watcher: LeakWatcher, on_leak: Callable[[str], None]) -> ResponseHead:
+def clean_head(head: ResponseHead, watcher: LeakDetector, on_leak: Callable[[str], None]) -> ResponseHead:
     """head without the secret; the very same one when it is clean."""
     # One search for all of it, since nearly every head is clean; one that holds something is made anew.
     if watcher.mask_text(b"\n".join([head.reason, *chain.from_iterable(head.headers)])) is None:
@@ -74,7 +74,7 @@ def clean_head(head: ResponseHead, watcher: LeakWatcher, on_leak: Callable[[str]
 
 
 def masked(
-    headers: Sequence[Header], watcher: LeakWatcher, on_leak: Callable[[str], None]
+    headers: Sequence[Header], watcher: LeakDetector, on_leak: Callable[[str], None]
 ) -> Sequence[Header]:
     """The fields without the secret; the very same ones when they are clean."""
     if watcher.mask_text(b"\n".join(chain.from_iterable(headers))) is None:

@@ -25,7 +25,7 @@ class Authorization(Protocol):
     def field(self) -> Header: ...
 
 
-class Via(NamedTuple):
+class ProxyAddress(NamedTuple):
     """A proxy that a connection went through."""
 
     host: str  # canonical
@@ -36,10 +36,10 @@ class Via(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
+class UpstreamProxy:
     """The proxy behind ours, spoken to with CONNECT over plain HTTP/1.1 (RFC 9110 section 9.3.6)."""
 
-    via: Via
+    via: ProxyAddress
     bypass: tuple[HostRule, ...] = ()
     authorization: Authorization | None = None
 
@@ -108,7 +108,7 @@ _HINTS = {
 }
 
 
-def rejected(host: str, via: Via, reply: Reply) -> Refusal:
+def rejected(host: str, via: ProxyAddress, reply: Reply) -> Refusal:
     """For a tunnel that the proxy behind ours does not open."""
     # The phrase is not the proxy's own: that could repeat our password to the child.
     known = reply.status in HTTPStatus

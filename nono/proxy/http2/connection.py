@@ -18,7 +18,7 @@ from h2.events import (
 )
 from h2.exceptions import H2Error
 
-from nono.proxy.exchange.context import Engine
+from nono.proxy.exchange.context import ProxyContext
 from nono.proxy.http import refusal
 from nono.proxy.http.message import Header, MessageError, RequestHead
 from nono.proxy.http.refusal import MAX_AUTHENTICATION_FAILURES, Refusal
@@ -29,7 +29,7 @@ from nono.proxy.http2.session import Session
 from nono.proxy.http2.upstreams import Upstreams
 from nono.proxy.transport.deadline import GOODBYE_S, Deadline
 from nono.proxy.verdict import audit_events
-from nono.proxy.verdict.verdict import Capture, Entry, Forward, Inside, Intercept, Refused, Tunnel
+from nono.proxy.verdict.verdict import Capture, ConnectTarget, Entry, Forward, Intercept, Refused, Tunnel
 
 _MAX_STREAMS = 128
 _STREAM_WINDOW = 256 * 1024  # the client is on this machine, so little is ever on its way
@@ -51,13 +51,13 @@ class Http2Connection(asyncio.Protocol):
     No time limit runs while a stream is open: both sides of a call may be silent for as long as they like.
     """
 
-    def __init__(self, engine: Engine, where: Inside) -> None:
-        self._engine = engine
+    def __init__(self, context: ProxyContext, where: ConnectTarget) -> None:
+        self._context = context
         self._where = where
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self.session = Session(client_side=False, stream_window=_STREAM_WINDOW, max_streams=_MAX_STREAMS)
-        self.upstreams = Upstreams(engine)
+        self.upstreams = Upstreams(context)
         self._streams: dict[int, Stream] = {}
         self._greeted = False  # the client's settings are here
         self._leaving = False  # no further stream is taken
@@ -69,15 +69,15 @@ class Http2Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._engine.connections.add(self)
-        if self._engine.connections.closing:
+        self._context.connections.add(self)
+        if self._context.connections.closing:
             self._transport.abort()
             return
         self.session.start(self._transport)
         self._update_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._engine.connections.discard(self)
+        self._context.connections.discard(self)
         self._transport = None
         self._leaving = True
         self.session.stop()
@@ -168,12 +168,12 @@ class Http2Connection(asyncio.Protocol):
             answer = Refusal(fault.status, fault.reason, self._where.host)
             self._answer(stream_id, None, self._malformed(), answer, heard_all=ended)
             return
-        verdict = self._engine.judge(head, self._where)
+        verdict = self._context.judge(head, self._where)
         match verdict:
             case Refused(entry, answer):
                 self._answer(stream_id, head, entry, answer, heard_all=ended)
             case Forward():
-                exchange = Http2Exchange(self._engine, self, stream_id, head, verdict)
+                exchange = Http2Exchange(self._context, self, stream_id, head, verdict)
                 self._streams[stream_id] = exchange
                 self.session.accept(stream_id, exchange, heard_all=ended)
                 exchange.start()
@@ -199,10 +199,10 @@ class Http2Connection(asyncio.Protocol):
         self, stream_id: int, head: RequestHead | None, entry: Entry, answer: Refusal, *, heard_all: bool
     ) -> None:
         """Record and answer, on that stream only. head: None when it could not be read."""
-        if not self._engine.record(audit_events.denied(entry, answer)):
+        if not self._context.record(audit_events.denied(entry, answer)):
             answer = refusal.not_recorded()
         if answer.freezes is not None:
-            self._engine.freeze(answer.freezes, answer.error)
+            self._context.freeze(answer.freezes, answer.error)
         if answer.category == "authentication_failed":
             self._authentication_failures += 1
         fields, body = heads.refusal_fields(answer, head)
@@ -253,7 +253,7 @@ class Http2Connection(asyncio.Protocol):
     def _fail(self, reason: str, code: ErrorCodes | None) -> None:
         """End the connection. code: of the GOAWAY; None where h2 has written one itself."""
         answer = refusal.malformed(400, f"the HTTP/2 connection was ended: {reason}")
-        self._engine.record(audit_events.denied(self._malformed(), answer))
+        self._context.record(audit_events.denied(self._malformed(), answer))
         self._leaving = True
         if code is not None:
             self.session.say_goodbye(code)
@@ -272,11 +272,11 @@ class Http2Connection(asyncio.Protocol):
         waits_for_head = not self._greeted or self.session.in_head
         if waits_for_head:
             if not self._waits_for_head:  # from the first byte to the last, however steadily they come
-                self._deadline.set(self._engine.head_timeout_s)
+                self._deadline.set(self._context.head_timeout_s)
         elif self._streams:
             self._deadline.lift()
         else:
-            self._deadline.set(self._engine.idle_timeout_s)
+            self._deadline.set(self._context.idle_timeout_s)
         self._waits_for_head = waits_for_head
 
     def _overdue(self) -> None:
@@ -285,7 +285,7 @@ class Http2Connection(asyncio.Protocol):
         elif self._waits_for_head:
             self._fail("a head took too long", ErrorCodes.ENHANCE_YOUR_CALM)
         elif self._transport is not None and self._transport.get_write_buffer_size():
-            self._deadline.set(self._engine.idle_timeout_s)  # it has not read its last response yet
+            self._deadline.set(self._context.idle_timeout_s)  # it has not read its last response yet
         else:
             self.wind_down()
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from h2.errors import ErrorCodes
 
 from nono.proxy.exchange.attempt import Delivery
-from nono.proxy.exchange.context import Engine
+from nono.proxy.exchange.context import ProxyContext
 from nono.proxy.http import refusal
 from nono.proxy.http.message import BodyKind, Header, MessageError, RequestHead, ResponseHead, framing_fields
 from nono.proxy.http.refusal import Refusal
@@ -42,9 +42,9 @@ class Http2Exchange(Delivery[Reached]):
     """From an allowed request to the end of both of its sides; the credential is this exchange's alone."""
 
     def __init__(
-        self, engine: Engine, client: ClientSide, stream_id: int, head: RequestHead, verdict: Forward
+        self, context: ProxyContext, client: ClientSide, stream_id: int, head: RequestHead, verdict: Forward
     ) -> None:
-        super().__init__(engine, verdict, head)
+        super().__init__(context, verdict, head)
         self._client = client
         self._stream_id = stream_id
         self._written: Completed | None = None

@@ -8,7 +8,7 @@ from typing import cast
 
 import anyio
 
-from nono.proxy.exchange.context import Engine
+from nono.proxy.exchange.context import ProxyContext
 from nono.proxy.handshake.alpn import HTTP1, HTTP2, Alpn
 from nono.proxy.http import refusal
 from nono.proxy.http.refusal import Refusal
@@ -28,8 +28,8 @@ class Upstreams:
     the pool, and return to it.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, context: ProxyContext) -> None:
+        self._context = context
         self._open: dict[PoolKey, list[Http2Upstream]] = {}
         self._locks: dict[PoolKey, anyio.Lock] = {}  # one look-up and handshake at a time tells the version
         self._failures: dict[PoolKey, Refusal] = {}  # why the last that was dialled was not reached
@@ -39,7 +39,7 @@ class Upstreams:
     def at_hand(self, key: PoolKey) -> Reached | None:
         """A connection that takes one more request now."""
         if key in self._http1_only:
-            return self._engine.pool.take(key)
+            return self._context.pool.take(key)
         kept = self._open[key] = [each for each in self._open.get(key, ()) if not each.is_leaving]
         return next((each for each in kept if each.has_room), None)
 
@@ -72,7 +72,7 @@ class Upstreams:
     async def _dial(
         self, key: PoolKey, hosts: HostPolicy, may_begin: Callable[[], bool], alpn: Alpn
     ) -> Reached | Refusal:
-        opened = await self._engine.reach.open(
+        opened = await self._context.connector.connect(
             lambda: _Negotiation(lambda http2: self._made(key, http2=http2)),
             key.host,
             key.port,
@@ -90,7 +90,7 @@ class Upstreams:
             return reached
         is_shared = False
         try:
-            with anyio.move_on_after(self._engine.reach.dialer.connect_timeout_s) as patience:
+            with anyio.move_on_after(self._context.connector.dialer.connect_timeout_s) as patience:
                 await reached.settled()
             is_shared = reached.has_room and not self._closed
         finally:
@@ -108,8 +108,8 @@ class Upstreams:
     def _made(self, key: PoolKey, *, http2: bool) -> Reached:
         if not http2:
             self._http1_only.add(key)
-            return UpstreamConnection(key, self._engine.pool)
-        return Http2Upstream(self._engine.pool.connections)
+            return UpstreamConnection(key, self._context.pool)
+        return Http2Upstream(self._context.pool.connections)
 
     def close(self) -> None:
         """The client is gone."""

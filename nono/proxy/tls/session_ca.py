@@ -35,7 +35,7 @@ _BACKDATED = timedelta(minutes=5)
 _RENEWAL_MARGIN = timedelta(minutes=5)
 
 
-class AuthorityError(ValueError):
+class CaError(ValueError):
     """The authority cannot be used; the text is one clause fit for a person and names no key material."""
 
 
@@ -52,7 +52,7 @@ class _Minted:
         return now >= self.renew_at or self.context.session_stats()["number"] > _MAX_SESSIONS
 
 
-class SessionAuthority:
+class SessionCa:
     """Makes one leaf for each host, all with one P-256 key; neither private key is ever in a file.
 
     For one event loop; it holds no descriptors, so nobody has to close it.
@@ -84,7 +84,7 @@ class SessionAuthority:
         validity_s: float = 24 * 3600,
         leaf_validity_s: float | None = None,
         now: Callable[[], datetime] = _now,
-    ) -> SessionAuthority:
+    ) -> SessionCa:
         """A new authority; leaves live as long as it does unless leaf_validity_s is given."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _COMMON_NAME)])
@@ -108,12 +108,12 @@ class SessionAuthority:
         *,
         leaf_validity_s: float | None = None,
         now: Callable[[], datetime] = _now,
-    ) -> SessionAuthority:
-        """A person's own root and its P-256 key, PKCS #8 and not encrypted. AuthorityError: what is wrong."""
+    ) -> SessionCa:
+        """A person's own root and its P-256 key, PKCS #8 and not encrypted. CaError: what is wrong."""
         certificate = _read_certificate(certificate_pem)
         key = _read_key(key_pem)
         if certificate.public_key() != key.public_key():
-            raise AuthorityError("the CA certificate and the CA key do not belong together")
+            raise CaError("the CA certificate and the CA key do not belong together")
         _check_root(certificate, now())
         return cls(certificate, key, leaf_validity_s=leaf_validity_s, now=now)
 
@@ -126,7 +126,7 @@ class SessionAuthority:
 
         host: canonical, and not a pattern. It is kept, among the 256 used last, until its leaf is about to
         expire. alpn: the protocols to choose from, the preferred one first. x25519: agree on keys by that and
-        by nothing else, for a client that has sent a share for it. AuthorityError: the CA has
+        by nothing else, for a client that has sent a share for it. CaError: the CA has
         expired, or host is not a canonical host. OSError: no memory file could be had.
 
         client_hello.parse judges the ClientHello before it gets here: of a server name that is not ASCII ssl
@@ -134,7 +134,7 @@ class SessionAuthority:
         """
         now = self._now()
         if now >= self.not_after:
-            raise AuthorityError("the session's CA has expired; start the session anew")
+            raise CaError("the session's CA has expired; start the session anew")
         key = (host, alpn, x25519)
         kept = self._minted.get(key)
         if kept is None or kept.is_spent(now):
@@ -168,7 +168,7 @@ class SessionAuthority:
         except HostError:
             canonical = False
         if not canonical:
-            raise AuthorityError(f"no certificate can be made for {host[:80]!a}")
+            raise CaError(f"no certificate can be made for {host[:80]!a}")
         address = ip_literal(host)
         alternative = x509.DNSName(host) if address is None else x509.IPAddress(address)
         has_common_name = len(host) <= _MAX_COMMON_NAME
@@ -232,7 +232,7 @@ def _read_certificate(pem: bytes) -> x509.Certificate:
         certificate = x509.load_pem_x509_certificate(pem)
         _ = certificate.extensions  # parsed when they are first looked at
     except (ValueError, x509.DuplicateExtension):
-        raise AuthorityError("the CA certificate is not a certificate in PEM") from None
+        raise CaError("the CA certificate is not a certificate in PEM") from None
     return certificate
 
 
@@ -240,17 +240,17 @@ def _read_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
     try:
         key = serialization.load_pem_private_key(pem, password=None)
     except TypeError:
-        raise AuthorityError("the CA key is encrypted; a passphrase cannot be given") from None
+        raise CaError("the CA key is encrypted; a passphrase cannot be given") from None
     except (ValueError, UnsupportedAlgorithm):
         # Not chained: what a parser says about a key may quote it.
-        raise AuthorityError("the CA key is not a private key in PEM") from None
+        raise CaError("the CA key is not a private key in PEM") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise AuthorityError("the CA key is not an ECDSA key on P-256")
+        raise CaError("the CA key is not an ECDSA key on P-256")
     return key
 
 
 def _check_root(certificate: x509.Certificate, now: datetime) -> None:
-    """AuthorityError unless clients accept certificate as a trust anchor now.
+    """CaError unless clients accept certificate as a trust anchor now.
 
     They include strict ones, which want of a root what RFC 5280 section 4.2.1 says that it must have.
     """
@@ -259,26 +259,24 @@ def _check_root(certificate: x509.Certificate, now: datetime) -> None:
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
         certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
     except x509.ExtensionNotFound as missing:
-        raise AuthorityError(
+        raise CaError(
             f"the CA certificate has no {missing.oid._name} extension, which a root must have"
         ) from None
     if not constraints.value.ca:
-        raise AuthorityError("the CA certificate is not one of a CA: basicConstraints says CA:FALSE")
+        raise CaError("the CA certificate is not one of a CA: basicConstraints says CA:FALSE")
     if not constraints.critical:
-        raise AuthorityError("the CA certificate does not mark basicConstraints as critical")
+        raise CaError("the CA certificate does not mark basicConstraints as critical")
     if not usage.key_cert_sign:
-        raise AuthorityError("the CA certificate is not one of a CA: keyUsage is without keyCertSign")
+        raise CaError("the CA certificate is not one of a CA: keyUsage is without keyCertSign")
     try:
         certificate.verify_directly_issued_by(certificate)
     except (ValueError, TypeError, InvalidSignature):
         # OpenSSL's clients build a chain up to a root, and the ones above are not known here.
-        raise AuthorityError("the CA certificate is not self-signed, so it is not a root") from None
+        raise CaError("the CA certificate is not self-signed, so it is not a root") from None
     if now >= certificate.not_valid_after_utc:
-        raise AuthorityError(f"the CA certificate expired on {certificate.not_valid_after_utc:%Y-%m-%d}")
+        raise CaError(f"the CA certificate expired on {certificate.not_valid_after_utc:%Y-%m-%d}")
     if now < certificate.not_valid_before_utc:
-        raise AuthorityError(
-            f"the CA certificate is not valid before {certificate.not_valid_before_utc:%Y-%m-%d}"
-        )
+        raise CaError(f"the CA certificate is not valid before {certificate.not_valid_before_utc:%Y-%m-%d}")
 
 
 def _only_for(host: str) -> Callable[[ssl.SSLObject, str | None, ssl.SSLContext], int | None]:

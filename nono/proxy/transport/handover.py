@@ -33,7 +33,7 @@ class Handover(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
 
-    def give_way(self, successor: asyncio.Protocol, transport: asyncio.Transport) -> None:
+    def replace_with(self, successor: asyncio.Protocol, transport: asyncio.Transport) -> None:
         """Let successor have the connection, and what has arrived on it. ConnectionResetError: it is gone."""
         if self._lost:
             raise ConnectionResetError("the connection was closed at once")

@@ -22,7 +22,7 @@ from nono.proxy.http.message import (
     response_head,
     trailers,
 )
-from nono.proxy.http.upstream_proxy import Via
+from nono.proxy.http.upstream_proxy import ProxyAddress
 
 MAX_INTERIM_RESPONSES = 16
 
@@ -37,7 +37,7 @@ class PoolKey(NamedTuple):
     host: str
     port: int
     tls: TlsIdentity
-    via: Via | None = None  # the upstream proxy it goes through
+    via: ProxyAddress | None = None  # the upstream proxy it goes through
 
 
 class ResponseSink(Protocol):

@@ -16,7 +16,14 @@ from nono.proxy.handshake.alpn import HTTP1, Alpn
 from nono.proxy.http import refusal
 from nono.proxy.http import upstream_proxy as chaining
 from nono.proxy.http.refusal import Refusal
-from nono.proxy.http.upstream_proxy import MAX_REPLY_BYTES, Chain, Incomplete, Malformed, Reply, Via
+from nono.proxy.http.upstream_proxy import (
+    MAX_REPLY_BYTES,
+    Incomplete,
+    Malformed,
+    ProxyAddress,
+    Reply,
+    UpstreamProxy,
+)
 from nono.proxy.upstream.dial import Dialer, DialError
 from nono.proxy.verdict.host_policy import HostPolicy, own_port_refused, reaches_proxy
 
@@ -25,19 +32,19 @@ _CHAIN_PATIENCE = 3  # in units of the connect time limit: that proxy looks up a
 
 
 @dataclass(slots=True)
-class Reach:
+class Connector:
     """The one place from which connections leave."""
 
     dialer: Dialer
     own_port: int  # ours, which no connection may lead back to
-    chain: Chain | None = None  # the proxy behind ours
+    upstream_proxy: UpstreamProxy | None = None  # the proxy behind ours
 
-    def via(self, host: str, port: int) -> Via | None:
+    def via(self, host: str, port: int) -> ProxyAddress | None:
         """The proxy that a connection to a canonical host and port goes through."""
-        chain = self._chain_to(host, port)
-        return None if chain is None else chain.via
+        upstream_proxy = self._proxy_for(host, port)
+        return None if upstream_proxy is None else upstream_proxy.via
 
-    async def open[P: asyncio.BaseProtocol](
+    async def connect[P: asyncio.BaseProtocol](
         self,
         protocol_factory: Callable[[], P],
         host: str,
@@ -61,10 +68,10 @@ class Reach:
             if not may_begin():
                 return refusal.not_recorded()
             connect = partial(self.dialer.open, protocol_factory, server_name=server_name, tls=tls, alpn=alpn)
-            chain = self._chain_to(host, port)
-            if chain is None:
+            upstream_proxy = self._proxy_for(host, port)
+            if upstream_proxy is None:
                 return await connect(addresses, port)
-            return await self._connect_through(chain, connect, host, port)
+            return await self._connect_through(upstream_proxy, connect, host, port)
         except _TunnelRefused as refused:
             return chaining.rejected(host, refused.via, refused.reply)
         except DialError as failure:
@@ -78,30 +85,34 @@ class Reach:
             return own_port_refused(host)
         return hosts.judge_addresses(host, port, addresses)
 
-    def _chain_to(self, host: str, port: int) -> Chain | None:
-        return self.chain if self.chain is not None and self.chain.carries(host, port) else None
+    def _proxy_for(self, host: str, port: int) -> UpstreamProxy | None:
+        return (
+            self.upstream_proxy
+            if self.upstream_proxy is not None and self.upstream_proxy.carries(host, port)
+            else None
+        )
 
     async def _vetted(self, host: str, port: int, hosts: HostPolicy) -> Sequence[str] | Refuse:
         """The addresses of host; () where only the proxy behind ours knows it. DialError: nobody does."""
         named = hosts.judge_name(host, port)
         if isinstance(named, Refuse):
             return named
-        if self.chain is not None and self.chain.is_at(host, port):
-            return _chain_refused(host, self.chain.via)
+        if self.upstream_proxy is not None and self.upstream_proxy.is_at(host, port):
+            return _chain_refused(host, self.upstream_proxy.via)
         addresses = await self._look_up(host, port)
         if not addresses:
             return addresses
         vetted = self.judge_addresses(hosts, host, port, addresses)
         if isinstance(vetted, Refuse):
             return vetted
-        if self.chain is not None and port == self.chain.via.port:
-            own = await self.dialer.resolve(*self.chain.via)
+        if self.upstream_proxy is not None and port == self.upstream_proxy.via.port:
+            own = await self.dialer.resolve(*self.upstream_proxy.via)
             if not set(own).isdisjoint(addresses):
-                return _chain_refused(host, self.chain.via)
+                return _chain_refused(host, self.upstream_proxy.via)
         return addresses
 
     async def _look_up(self, host: str, port: int) -> Sequence[str]:
-        if self._chain_to(host, port) is None:
+        if self._proxy_for(host, port) is None:
             return await self.dialer.resolve(host, port)
         try:
             with anyio.move_on_after(_LOCAL_LOOKUP_S):
@@ -111,32 +122,34 @@ class Reach:
         return ()
 
     async def _connect_through[P](
-        self, chain: Chain, connect: Callable[..., Awaitable[P]], host: str, port: int
+        self, upstream_proxy: UpstreamProxy, connect: Callable[..., Awaitable[P]], host: str, port: int
     ) -> P:
         # Whoever typed that proxy's address chose it: it may be on loopback, and no rule speaks about it.
         try:
-            addresses = await self.dialer.resolve(*chain.via)
-            ask = partial(_ask_for_tunnel, chain, host, port)
+            addresses = await self.dialer.resolve(*upstream_proxy.via)
+            ask = partial(_ask_for_tunnel, upstream_proxy, host, port)
             timeout_s = _CHAIN_PATIENCE * self.dialer.connect_timeout_s
-            return await connect(addresses, chain.via.port, first=ask, timeout_s=timeout_s)
+            return await connect(addresses, upstream_proxy.via.port, first=ask, timeout_s=timeout_s)
         except DialError as failure:
-            reason = f"through the upstream proxy {chain.via}: {failure.reason}"
+            reason = f"through the upstream proxy {upstream_proxy.via}: {failure.reason}"
             raise DialError(reason, timed_out=failure.timed_out) from None
 
 
 class _TunnelRefused(Exception):  # noqa: N818  # an answer and no fault
-    def __init__(self, via: Via, reply: Reply) -> None:
+    def __init__(self, via: ProxyAddress, reply: Reply) -> None:
         super().__init__()
         self.via = via
         self.reply = reply
 
 
-async def _ask_for_tunnel(chain: Chain, host: str, port: int, connected: socket.socket) -> None:
+async def _ask_for_tunnel(
+    upstream_proxy: UpstreamProxy, host: str, port: int, connected: socket.socket
+) -> None:
     """CONNECT on a socket; afterwards it is one to host:port. DialError, _TunnelRefused.
 
     What follows the reply's head stays in the kernel: it is the upstream's first word, as SSH speaks it.
     """
-    await asyncio.get_running_loop().sock_sendall(connected, chain.request(host, port))
+    await asyncio.get_running_loop().sock_sendall(connected, upstream_proxy.request(host, port))
     begun = b""
     while True:
         ahead = await _peek(connected)
@@ -150,7 +163,7 @@ async def _ask_for_tunnel(chain: Chain, host: str, port: int, connected: socket.
                 begun += ahead
             case Reply() as reply:
                 if reply.status != 200:
-                    raise _TunnelRefused(chain.via, reply)
+                    raise _TunnelRefused(upstream_proxy.via, reply)
                 _skip(connected, reply.length - len(begun))
                 return
 
@@ -177,7 +190,7 @@ def _skip(connected: socket.socket, count: int) -> None:
         count -= len(connected.recv(count))
 
 
-def _chain_refused(host: str, via: Via) -> Refuse:
+def _chain_refused(host: str, via: ProxyAddress) -> Refuse:
     return Refuse(
         f"{host} is the upstream proxy {via}, which only nono speaks to", "upstream proxy", "built in", None
     )

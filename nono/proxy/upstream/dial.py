@@ -211,7 +211,7 @@ class Dialer:
         if context is not None:
             transport, opening = await _secured(transport, context, server_name)
         protocol = protocol_factory()
-        opening.give_way(cast(asyncio.Protocol, protocol), transport)
+        opening.replace_with(cast(asyncio.Protocol, protocol), transport)
         return protocol
 
     def context(self, identity: TlsIdentity, alpn: Alpn = HTTP1) -> ssl.SSLContext:

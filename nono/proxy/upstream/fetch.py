@@ -14,7 +14,7 @@ from nono.proxy.http.content_coding import ContentCodingError, decoder
 from nono.proxy.http.message import Header, MessageError, ResponseHead, end_to_end, request_head, serialise
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.upstream.connection import Keeper, PoolKey, UpstreamConnection
-from nono.proxy.upstream.connector import Reach
+from nono.proxy.upstream.connector import Connector
 from nono.proxy.verdict.host_policy import HostPolicy
 from nono.proxy.verdict.routes import Origin
 
@@ -45,7 +45,7 @@ class Parts(Protocol):
     """What is used of the proxy's engine."""
 
     @property
-    def reach(self) -> Reach: ...
+    def connector(self) -> Connector: ...
     @property
     def pool(self) -> Keeper: ...
 
@@ -98,8 +98,8 @@ async def fetch(
 async def _connect(
     parts: Parts, origin: Origin, hosts: HostPolicy, may_begin: Callable[[], bool], tls: TlsIdentity
 ) -> UpstreamConnection:
-    key = PoolKey(origin.scheme, origin.host, origin.port, tls, parts.reach.via(origin.host, origin.port))
-    reached = await parts.reach.open(
+    key = PoolKey(origin.scheme, origin.host, origin.port, tls, parts.connector.via(origin.host, origin.port))
+    reached = await parts.connector.connect(
         lambda: UpstreamConnection(key, parts.pool),
         origin.host,
         origin.port,

@@ -9,18 +9,18 @@ from nono.policy.hosts.host_filter import Refuse
 from nono.proxy.http import refusal, target
 from nono.proxy.http.message import MessageError, RequestHead
 from nono.proxy.http.refusal import Refusal
-from nono.proxy.http.upstream_proxy import Chain
+from nono.proxy.http.upstream_proxy import UpstreamProxy
 from nono.proxy.verdict import phantoms
 from nono.proxy.verdict.browser_check import check_browser
 from nono.proxy.verdict.host_policy import HostPolicy, own_port_refused, reaches_proxy
-from nono.proxy.verdict.intercepted import entry_of, judge_inside
+from nono.proxy.verdict.intercepted import entry_of, judge_intercepted
 from nono.proxy.verdict.judge import Judge, is_open, other_port
 from nono.proxy.verdict.phantoms import Slots
 from nono.proxy.verdict.routes import Origin, Phantom, Route, RouteTable, Scope
 from nono.proxy.verdict.verdict import (
+    ConnectTarget,
     Entry,
     Forward,
-    Inside,
     Intercept,
     Mechanism,
     Mode,
@@ -41,7 +41,7 @@ class Dispatcher:
     session_token: Phantom
     own_port: int
     intercepts: bool = False  # whether there is a certificate authority that clients inside trust
-    chain: Chain | None = None  # the proxy behind this one
+    upstream_proxy: UpstreamProxy | None = None  # the proxy behind this one
     require_auth: bool = True  # whether the session token is asked for where it is due
     own_names: frozenset[str] | None = None  # the listener's, where browsers can reach it; None: they cannot
     _judge: Judge = field(init=False, repr=False, compare=False)
@@ -49,7 +49,7 @@ class Dispatcher:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_judge", Judge(self.routes, self.hosts, self.session_token))
 
-    def judge(self, head: RequestHead, inside: Inside | None = None) -> Verdict:
+    def judge(self, head: RequestHead, inside: ConnectTarget | None = None) -> Verdict:
         """The verdict on one request. Nothing has been resolved, dialled or recorded yet.
 
         inside: the CONNECT that the request came through, when its TLS ends here.
@@ -69,10 +69,10 @@ class Dispatcher:
         # After a request for an upgrade llhttp reads no further: the other protocol may have begun.
         return Refused(entry, answer._replace(closes=answer.closes or head.wants_upgrade))
 
-    def _verdict(self, head: RequestHead, inside: Inside | None) -> Verdict:
+    def _verdict(self, head: RequestHead, inside: ConnectTarget | None) -> Verdict:
         try:
             if inside is not None:
-                return judge_inside(self._judge, head, inside)
+                return judge_intercepted(self._judge, head, inside)
             if head.method == b"CONNECT":
                 return self._connect(head)
             if head.target.startswith(b"/"):
@@ -103,7 +103,11 @@ class Dispatcher:
         if head.wants_upgrade:
             return Refused(_entry(head), _upgrade_refused())
         host, port = target.parse_authority(head.target)
-        mode: Mode = "external" if self.chain is not None and self.chain.carries(host, port) else "connect"
+        mode: Mode = (
+            "external"
+            if self.upstream_proxy is not None and self.upstream_proxy.carries(host, port)
+            else "connect"
+        )
         entry = Entry(mode, host, port, "CONNECT", mechanism=self._mechanism)
         if not self._is_authorised(head):
             return Refused(entry, refusal.token_required())
@@ -133,7 +137,7 @@ class Dispatcher:
         denied = hosts.judge_name(host, port)
         if isinstance(denied, Refuse):
             return Refused(entry, refusal.host_denied(denied, host))
-        return Intercept(entry, Inside(host, port))
+        return Intercept(entry, ConnectTarget(host, port))
 
     # -- the proxy's own paths, and plain http
 

@@ -11,10 +11,10 @@ from nono.proxy.verdict import phantoms
 from nono.proxy.verdict.judge import Judge, is_below, is_open
 from nono.proxy.verdict.phantoms import Slots
 from nono.proxy.verdict.routes import Origin, Route
-from nono.proxy.verdict.verdict import Entry, Inside, Refused, Verdict
+from nono.proxy.verdict.verdict import ConnectTarget, Entry, Refused, Verdict
 
 
-def judge_inside(judge: Judge, head: RequestHead, inside: Inside) -> Verdict:
+def judge_intercepted(judge: Judge, head: RequestHead, inside: ConnectTarget) -> Verdict:
     """MessageError: the target has no form that is served, or no spelling that everybody reads alike."""
     host, port = inside.host, inside.port
     routes, scopes = judge.routes.of_upstream(host, port), judge.routes.scopes_of(host)
@@ -51,7 +51,7 @@ def judge_inside(judge: Judge, head: RequestHead, inside: Inside) -> Verdict:
 
 
 def _with_route(
-    judge: Judge, head: RequestHead, inside: Inside, entry: Entry, route: Route, slots: Slots
+    judge: Judge, head: RequestHead, inside: ConnectTarget, entry: Entry, route: Route, slots: Slots
 ) -> Verdict:
     origin = route.origin._replace(host=inside.host) if route.origin.is_wildcard else route.origin
     entry = entry._replace(
@@ -65,7 +65,7 @@ def _with_route(
     return judge.with_credential(head, entry, route, origin, slots)
 
 
-def entry_of(head: RequestHead, inside: Inside, path: bytes, routes: Sequence[Route]) -> Entry:
+def entry_of(head: RequestHead, inside: ConnectTarget, path: bytes, routes: Sequence[Route]) -> Entry:
     """What is known of a request before it is known whose it is."""
     recorded = target.for_record(phantoms.without_path_keys(routes, path))
     return Entry("connect_intercept", inside.host, inside.port, head.method.decode("ascii"), recorded)
@@ -77,7 +77,7 @@ def _nested(head: RequestHead) -> Refusal | None:
     return Refusal(501, "a CONNECT inside a CONNECT is not served", closes=True)
 
 
-def _misdirected(head: RequestHead, inside: Inside) -> Refusal | None:
+def _misdirected(head: RequestHead, inside: ConnectTarget) -> Refusal | None:
     """The Host field must name the CONNECT host (RFC 9110 section 7.4), or the two could be told apart."""
     if head.values(b"host") == [inside.authority]:
         return None

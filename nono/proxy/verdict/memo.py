@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nono.proxy.http.message import BodyKind, RequestHead
-from nono.proxy.verdict.verdict import Inside, Refused, Verdict
+from nono.proxy.verdict.verdict import ConnectTarget, Refused, Verdict
 
 MAX_KEPT = 128
 MAX_KEPT_BYTES = 4096  # of a head's target and fields; a child may send as many heads as it likes
 
-Judge = Callable[[RequestHead, Inside | None], Verdict]
+Judge = Callable[[RequestHead, ConnectTarget | None], Verdict]
 
 
 class VerdictMemo:
@@ -27,7 +27,7 @@ class VerdictMemo:
         self._judge = judge
         self._kept: dict[object, Verdict] = {}
 
-    def __call__(self, head: RequestHead, inside: Inside | None = None) -> Verdict:
+    def __call__(self, head: RequestHead, inside: ConnectTarget | None = None) -> Verdict:
         headers = head.headers
         if head.body.kind is BodyKind.LENGTH:
             headers = tuple([field for field in headers if field[0].lower() != b"content-length"])

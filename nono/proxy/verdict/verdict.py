@@ -98,11 +98,11 @@ class Intercept(NamedTuple):
     """End the client's TLS here, and judge each request inside."""
 
     entry: Entry
-    inside: Inside
+    inside: ConnectTarget
 
 
 @dataclass(frozen=True, slots=True)
-class Inside:
+class ConnectTarget:
     """The host of the CONNECT that a request came through."""
 
     host: str  # canonical

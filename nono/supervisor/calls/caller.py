@@ -9,7 +9,7 @@ from nono.named_tuple import NamedTuple
 _STATUS_LINES = (b"Uid:", b"Gid:", b"Groups:", b"CapEff:")
 
 
-class Standing(NamedTuple):
+class CallerContext(NamedTuple):
     """Two processes of equal standing see the same files under the same paths, with the same rights."""
 
     mount_namespace: tuple[int, int]
@@ -18,11 +18,11 @@ class Standing(NamedTuple):
     rights: tuple[bytes, ...]  # lines of /proc/PID/status
 
 
-def standing(tid: int) -> Standing:
+def caller_context(tid: int) -> CallerContext:
     """Of a thread or process. OSError: it is gone, or may not be looked into (it is not dumpable)."""
     with open(f"/proc/{tid}/status", "rb") as status:
         rights = tuple(line for line in status if line.startswith(_STATUS_LINES))
-    return Standing(
+    return CallerContext(
         _identity(f"/proc/{tid}/ns/mnt"),
         _identity(f"/proc/{tid}/ns/user"),
         _identity(f"/proc/{tid}/root"),

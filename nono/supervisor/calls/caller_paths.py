@@ -10,13 +10,13 @@ from contextlib import contextmanager
 
 from nono.kernel import open_path
 from nono.named_tuple import NamedTuple
-from nono.supervisor.calls.caller import open_root, standing
+from nono.supervisor.calls.caller import caller_context, open_root
 from nono.supervisor.calls.trapped_call import HiddenCallerError
 
 _DESCRIPTORS = "/proc/self/fd"
 
 
-class ForeignViewError(Exception):
+class CallerContextMismatchError(Exception):
     """The caller is of another standing than the command was when it started
     (nono.supervisor.calls.caller)."""
 
@@ -45,7 +45,7 @@ class CallerPaths:
 
     def __init__(self, pid: int) -> None:
         """pid: the command, restricted and not yet executed. OSError: it cannot be looked into."""
-        self._standing = standing(pid)
+        self._standing = caller_context(pid)
         self._root = open_root(pid)
 
     def close(self) -> None:
@@ -55,8 +55,8 @@ class CallerPaths:
     def resolved(self, tid: int, path: bytes) -> Iterator[Named]:
         """What path leads to, links followed, open until the block is left.
 
-        ForeignViewError, HiddenCallerError; OSError as the kernel itself would answer, and ELOOP for a magic
-        link of /proc, which would mean something to us that it does not mean to the caller.
+        CallerContextMismatchError, HiddenCallerError; OSError as the kernel itself would answer, and ELOOP
+        for a magic link of /proc, which would mean something to us that it does not mean to the caller.
         """
         descriptor = open_path.open_in_root(self._root, self._absolute(tid, path))
         try:
@@ -78,8 +78,8 @@ class CallerPaths:
 
     def _absolute(self, tid: int, path: bytes) -> bytes:
         try:
-            if standing(tid) != self._standing:
-                raise ForeignViewError
+            if caller_context(tid) != self._standing:
+                raise CallerContextMismatchError
             if path.startswith(b"/"):
                 return path
             directory = os.readlink(b"/proc/%d/cwd" % tid)

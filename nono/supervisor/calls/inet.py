@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from nono.kernel import socket_names
 from nono.named_tuple import NamedTuple
 from nono.supervisor.calls.trapped_call import Socket, TrappedCalls, release, send_timeout_s
-from nono.supervisor.calls.watchdog import NeverWait
+from nono.supervisor.calls.watchdog import BlockingCallWatchdog
 from nono.supervisor.verdict import adjudicator
 from nono.supervisor.verdict.adjudicator import NetworkGrants, Perform, Refuse
 from nono.supervisor.verdict.audit_events import performed
@@ -62,7 +62,7 @@ class InetCalls:
         recorder: DedupRecorder,
         connected: Callable[[PeerAddress], None],
         answer: Callable[[Notification, int], None],
-        never_wait: NeverWait,
+        watchdog: BlockingCallWatchdog,
         bound: Bound | None = None,
     ) -> None:
         """connected: is told of each connection to the proxy; answer: sends the errno of a later answer.
@@ -74,7 +74,7 @@ class InetCalls:
         self._recorder = recorder
         self._connected = connected
         self._answer = answer
-        self._never_wait = never_wait
+        self._never_wait = watchdog
         self._bound = bound
         self._pending: dict[int, _Pending] = {}
         self._sweeper: asyncio.TimerHandle | None = None

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from nono.kernel import socket_names
 from nono.policy.files.unix_sockets import UnixSocketRules
-from nono.supervisor.calls.caller_paths import CallerPaths, ForeignViewError, Named, umask_of
+from nono.supervisor.calls.caller_paths import CallerContextMismatchError, CallerPaths, Named, umask_of
 from nono.supervisor.calls.trapped_call import Socket, TrappedCalls, release, send_timeout_s
-from nono.supervisor.calls.watchdog import NeverWait
+from nono.supervisor.calls.watchdog import BlockingCallWatchdog
 from nono.supervisor.verdict import adjudicator
 from nono.supervisor.verdict.adjudicator import PerformUnix, Refuse
 from nono.supervisor.verdict.audit_events import performed
@@ -59,7 +59,7 @@ class UnixCalls:
         calls: TrappedCalls,
         recorder: DedupRecorder,
         answer: Callable[[Notification, int], None],
-        never_wait: NeverWait,
+        watchdog: BlockingCallWatchdog,
     ) -> None:
         """answer: sends the errno of a call whose answer came later. paths becomes ours to close."""
         self._paths = paths
@@ -67,7 +67,7 @@ class UnixCalls:
         self._calls = calls
         self._recorder = recorder
         self._answer = answer
-        self._never_wait = never_wait
+        self._never_wait = watchdog
         self._waiting: dict[int, tuple[_Waiting, asyncio.TimerHandle]] = {}
         self._binder: ThreadPoolExecutor | None = None
 
@@ -91,7 +91,7 @@ class UnixCalls:
                 if not named.is_socket:
                     return errno.ECONNREFUSED
                 return self._connect(call, named, verdict)
-        except ForeignViewError:
+        except CallerContextMismatchError:
             return adjudicator.refuse_unix(address, adjudicator.FOREIGN_VIEW)
         except OSError as error:
             if error.errno not in _UNRESOLVED:
@@ -108,7 +108,7 @@ class UnixCalls:
                 if isinstance(verdict, Refuse):
                     return verdict
                 return self._bind(call, directory, name, verdict)
-        except ForeignViewError:
+        except CallerContextMismatchError:
             return adjudicator.refuse_unix(address, adjudicator.FOREIGN_VIEW)
         except OSError as error:
             if error.errno not in _UNRESOLVED:
@@ -134,7 +134,7 @@ class UnixCalls:
             with self._paths.parent(call.tid, address.path) as (directory, name):
                 resolved = UnixAddress(os.fsencode(_below(directory.path, name)))
                 return self._as_spelled(resolved, errno_value, binds=False)
-        except (OSError, ForeignViewError):
+        except (OSError, CallerContextMismatchError):
             return self._as_spelled(address, errno_value, binds=False)
 
     def _as_spelled(self, address: UnixAddress, errno_value: int, *, binds: bool) -> Answer:

@@ -9,7 +9,7 @@ STUCK_S = 0.05  # no call that does not wait takes that long
 IDLE_S = 1.0  # after the last such call the timer goes on for so long, or twice that
 
 
-class NeverWait:
+class BlockingCallWatchdog:
     """From start() to close(), a call of the main thread that waits after arm() fails with EINTR.
 
     O_NONBLOCK belongs to the open file, which the command shares: another of its threads can take the flag

@@ -18,7 +18,7 @@ FAILED = range(1, 129)  # exit codes that are the command's own word, not a sign
 SCOPE = "the command and all it started, together"
 
 
-class Story(NamedTuple):
+class LimitReport(NamedTuple):
     """Told in the place of other guesses at why a command failed."""
 
     code: Literal["memory_limit_exceeded", "process_limit_hit"]
@@ -40,7 +40,7 @@ def reached(limits: Limits, figures: Figures) -> list[Event]:
     return events
 
 
-def story(limits: Limits, figures: Figures, exit_code: int) -> Story | None:
+def limit_report(limits: Limits, figures: Figures, exit_code: int) -> LimitReport | None:
     """None where no limit explains the end: a process that was not started may never have been missed."""
     if exit_code == KILLED and _is_out_of_memory(limits, figures):
         return _memory(limits, figures)
@@ -54,7 +54,7 @@ def _is_out_of_memory(limits: Limits, figures: Figures) -> bool:
     return limits.memory_bytes is not None and figures.killed > 0 and figures.times_full > 0
 
 
-def _memory(limits: Limits, figures: Figures) -> Story:
+def _memory(limits: Limits, figures: Figures) -> LimitReport:
     limit = limits.memory_bytes or 0
     rows = [("limit", shown_size(limit))]
     if figures.peak_bytes is not None:
@@ -63,10 +63,12 @@ def _memory(limits: Limits, figures: Figures) -> Story:
     rows.append(("swap", "none for the command" if figures.limits_swap else "not limited by this kernel"))
     rows.append(("scope", SCOPE))
     rows.append(("hint", f"--memory {_spelled(2 * limit)} would give it twice as much"))
-    return Story("memory_limit_exceeded", "memory limit exceeded: the kernel ended the command", tuple(rows))
+    return LimitReport(
+        "memory_limit_exceeded", "memory limit exceeded: the kernel ended the command", tuple(rows)
+    )
 
 
-def _processes(limit: int, figures: Figures) -> Story:
+def _processes(limit: int, figures: Figures) -> LimitReport:
     rows = [("limit", f"{limit} processes and threads")]
     if figures.peak_processes is not None:
         rows.append(("peak", str(figures.peak_processes)))
@@ -74,7 +76,7 @@ def _processes(limit: int, figures: Figures) -> Story:
     rows.append(("scope", SCOPE))
     rows.append(("hint", f"this may be why it failed; --max-processes {2 * limit} allows twice as many"))
     title = "process limit hit: processes or threads could not be started"
-    return Story("process_limit_hit", title, tuple(rows))
+    return LimitReport("process_limit_hit", title, tuple(rows))
 
 
 def _spelled(size: int) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from posixpath import dirname, join
 
 from nono.named_tuple import NamedTuple
-from nono.policy.path_expansion import inside
+from nono.policy.path_expansion import is_within
 
 FILE_SYSTEM = "cgroup2"
 SCOPE = "systemd-run {}--scope -p Delegate=yes nono run ..."
@@ -95,7 +95,7 @@ def directories(path: str | None, mounted: Iterable[Mount], uid: int) -> tuple[s
     write everywhere, and so only its own cgroup counts where there is no such manager.
     """
     for mount in mounted:
-        if path is None or not inside(path, mount.root):
+        if path is None or not is_within(path, mount.root):
             continue
         below = path[len(mount.root.rstrip("/")) :].strip("/")
         found = [join(mount.place, below).rstrip("/")]

@@ -24,7 +24,7 @@ from nono.kernel.uapi import open as uapi
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 from nono.policy.files.path_verdict import FilePolicy
-from nono.supervisor.calls.caller import Standing, open_root, standing
+from nono.supervisor.calls.caller import CallerContext, caller_context, open_root
 from nono.supervisor.opens.path_arguments import KEPT, OWN_ENTRIES, PathArguments, examine, link, look_up
 from nono.supervisor.verdict.audit_events import refused_open
 from nono.supervisor.verdict.open_call import OpenCall
@@ -40,7 +40,7 @@ class Command(NamedTuple):
     """The command as it was just before it was executed."""
 
     root: int  # an O_PATH descriptor, owned by whoever made this
-    standing: Standing
+    caller_context: CallerContext
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def command_of(pid: int) -> Iterator[Command]:
     """Until the block is left. pid: restricted and not yet executed. OSError: it cannot be looked into."""
     root = open_root(pid)
     try:
-        yield Command(root, standing(pid))
+        yield Command(root, caller_context(pid))
     finally:
         os.close(root)
 
@@ -115,7 +115,10 @@ class FileOpens:
             verdict = judge_open(call, found, self._policy)
             if isinstance(verdict, Refuse) and _may_be_the_callers_own(call, found):
                 verdict = Leave()
-            if not isinstance(verdict, Leave) and standing(notification.tid) != self._command.standing:
+            if (
+                not isinstance(verdict, Leave)
+                and caller_context(notification.tid) != self._command.caller_context
+            ):
                 # It changed its root, its namespaces or its user: its paths and its rights are others than
                 # those that were granted, so nothing is added to them.
                 verdict = Leave()
@@ -134,7 +137,7 @@ class FileOpens:
                         found.path,
                         access,
                         found.kind or "file",
-                        call.empties,
+                        call.truncates,
                         process.thread_group_id(notification.tid),
                     )
                     # After the last look-up by tid; the number may have meant somebody else before.
@@ -149,7 +152,7 @@ class FileOpens:
 
     def _leave(self, notification: notify.Notification) -> None:
         with suppress(FileNotFoundError):  # ENOENT: the caller is gone
-            notify.let_continue(self._listener, notification.id)
+            notify.respond_continue(self._listener, notification.id)
 
     def _refuse(self, notification: notify.Notification, refusal: Refuse) -> None:
         with suppress(OSError):  # a refusal that cannot be recorded is a refusal all the same
@@ -206,7 +209,7 @@ class FileOpens:
         except OSError as error:
             return error.errno or errno.EPERM
         try:
-            notify.answer_with_descriptor(
+            notify.addfd_send(
                 self._listener,
                 waiting.notification.id,
                 descriptor,

@@ -16,7 +16,7 @@ from typing import Protocol
 from nono.kernel import notify
 from nono.kernel.uapi import open as uapi
 from nono.policy.capability import Access
-from nono.supervisor.calls.caller import Standing, standing
+from nono.supervisor.calls.caller import CallerContext, caller_context
 from nono.supervisor.opens.path_arguments import OWN_ENTRIES, PathArguments, examine, link
 from nono.supervisor.verdict import path_call
 from nono.supervisor.verdict.open_call import OpenCall
@@ -46,7 +46,7 @@ class Watcher(Protocol):
 class PathWatch:
     """The calls of one listener that name files, until close(). root is closed by whoever opened it."""
 
-    def __init__(self, listener: int, root: int, command: Standing, watcher: Watcher) -> None:
+    def __init__(self, listener: int, root: int, command: CallerContext, watcher: Watcher) -> None:
         """root, command: of the command just before it was executed."""
         self._listener = listener
         self._root = root
@@ -69,12 +69,12 @@ class PathWatch:
                 self._watcher.missed()
         finally:
             with suppress(FileNotFoundError):  # ENOENT: the caller is gone
-                notify.let_continue(self._listener, notification.id)
+                notify.respond_continue(self._listener, notification.id)
 
     def _can_be_followed(self, tid: int) -> bool:
         """Not into another root, other namespaces or rights, nor into a process that hides its memory."""
         try:
-            return standing(tid) == self._command
+            return caller_context(tid) == self._command
         except PermissionError:
             return False
         except OSError:

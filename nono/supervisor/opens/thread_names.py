@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from nono.audit.event import Recorder
 from nono.kernel import notify, open_path, process
 from nono.kernel.uapi import open as uapi
-from nono.supervisor.calls.caller import standing
+from nono.supervisor.calls.caller import caller_context
 from nono.supervisor.opens.handler import Command
 from nono.supervisor.opens.path_arguments import PathArguments
 from nono.supervisor.verdict import open_call
@@ -79,7 +79,7 @@ class ThreadNames:
             return
         # Landlock judges the open again (nono.supervisor.opens.handler).
         with suppress(FileNotFoundError):  # ENOENT: the caller is gone
-            notify.let_continue(self._listener, notification.id)
+            notify.respond_continue(self._listener, notification.id)
 
     def _serve(self, notification: notify.Notification, name: str) -> bool:
         """Whether it is answered. OSError, ValueError: it is not."""
@@ -91,7 +91,7 @@ class ThreadNames:
             return False
         group = process.thread_group_id(notification.tid)
         thread = thread_named(_absolute(notification.tid, call), group, notification.tid)
-        if thread is None or standing(notification.tid) != self._command.standing:
+        if thread is None or caller_context(notification.tid) != self._command.caller_context:
             return False  # another process's, or the caller may see another /proc under that path
         descriptor = self._open(notification, group, thread, call)
         if descriptor is None:
@@ -119,9 +119,7 @@ class ThreadNames:
     def _hand_over(self, notification: notify.Notification, descriptor: int, call: OpenCall) -> None:
         close_on_exec = bool(call.flags & os.O_CLOEXEC)
         try:
-            notify.answer_with_descriptor(
-                self._listener, notification.id, descriptor, close_on_exec=close_on_exec
-            )
+            notify.addfd_send(self._listener, notification.id, descriptor, close_on_exec=close_on_exec)
         except OSError as error:
             with suppress(FileNotFoundError):
                 errno_value = error.errno or errno.EACCES

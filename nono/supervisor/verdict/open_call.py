@@ -23,13 +23,13 @@ class OpenCall(NamedTuple):
         """What the kernel would have to allow. Access mode 3 is for ioctl(2) alone and asks for both."""
         match self.flags & uapi.O_ACCMODE:
             case uapi.O_RDONLY:
-                return Access.READWRITE if self.empties else Access.READ
+                return Access.READWRITE if self.truncates else Access.READ
             case uapi.O_WRONLY:
                 return Access.WRITE
         return Access.READWRITE
 
     @property
-    def empties(self) -> bool:
+    def truncates(self) -> bool:
         return bool(self.flags & uapi.O_TRUNC)
 
     @property

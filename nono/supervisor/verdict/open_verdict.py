@@ -15,7 +15,7 @@ from nono.policy.files.path_verdict import (
     Protected,
     TooWeak,
 )
-from nono.policy.path_expansion import inside
+from nono.policy.path_expansion import is_within
 from nono.supervisor.verdict.open_call import OpenCall
 
 
@@ -67,7 +67,7 @@ def judge_open(call: OpenCall, found: Found, policy: FilePolicy) -> Verdict:
     if found.is_process_entry:
         # Some show or change what their reader or writer may, and it would be us who opened them.
         return Refuse(found.path, access, "entries of a process are not opened on request")
-    if access.writes and any(inside(found.path, held) for held in policy.limits):
+    if access.writes and any(is_within(found.path, held) for held in policy.limits):
         return Refuse(found.path, access, "the limits of this run are held there")
     root_below = policy.root_below(found.path)
     if root_below is not None:

@@ -13,9 +13,9 @@ import anyio
 import pytest
 
 from nono.credentials.static import StaticCredential
-from nono.credentials.values.credential import LeakWatcher
+from nono.credentials.values.credential import LeakDetector
 from nono.credentials.values.injection import injection_of
-from nono.credentials.values.tripwire import leak_watcher
+from nono.credentials.values.tripwire import tripwire_for
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule, EndpointVerdict
 from nono.policy.schema.route_rules import Inject
 from nono.proxy.http.message import request_head
@@ -23,7 +23,7 @@ from nono.proxy.verdict.dispatch import Dispatcher
 from nono.proxy.verdict.login_table import NO_LOGINS
 from nono.proxy.verdict.phantoms import without_phantoms
 from nono.proxy.verdict.routes import RouteTable
-from nono.proxy.verdict.verdict import Forward, Inside
+from nono.proxy.verdict.verdict import ConnectTarget, Forward
 from nono.secret import Secret
 from support.h2_server import Stream, h2_upstream
 from support.h2_stage import HOST, KEY, a_route_to, authority, h2_stage, routes_stage
@@ -124,8 +124,8 @@ class Rotating(FakeCredential):
 
     is_used: bool = True
 
-    def watcher(self) -> LeakWatcher | None:
-        return leak_watcher([Secret(REAL_KEY if self.is_used else "sk-another-key")])
+    def watcher(self) -> LeakDetector | None:
+        return tripwire_for([Secret(REAL_KEY if self.is_used else "sk-another-key")])
 
 
 def test_a_stream_is_searched_for_what_it_was_sent_with() -> None:
@@ -152,7 +152,7 @@ def test_a_stream_is_searched_for_what_it_was_sent_with() -> None:
 
 def test_the_name_of_a_header_that_held_the_secret_does_not_flood_the_terminal() -> None:
     secret = "sk-canary-8Zq2LmT5vWx7Yb1Nc4Kd"
-    credential = StaticCredential(injection_of(Inject(), Secret(secret)), leak_watcher([Secret(secret)]))
+    credential = StaticCredential(injection_of(Inject(), Secret(secret)), tripwire_for([Secret(secret)]))
     alarms: list[str] = []
 
     def handler(request: Received) -> None:
@@ -232,7 +232,7 @@ def judged(alpha: EndpointPolicy, beta: EndpointPolicy, path: str) -> tuple[str,
     dispatcher = Dispatcher(RouteTable(routes), Hosts(), Secret("session"), 1, intercepts=True)
     fields = [(b"Host", b"api.test"), (b"Authorization", b"Bearer " + PHANTOM.encode())]
     head = request_head(b"GET", path.encode(), "1.1", fields)
-    verdict = dispatcher.judge(head, Inside("api.test", 443))
+    verdict = dispatcher.judge(head, ConnectTarget("api.test", 443))
     return type(verdict).__name__, verdict.approval if isinstance(verdict, Forward) else None
 
 

@@ -18,7 +18,7 @@ from hyperframe.frame import DataFrame, GoAwayFrame, PingFrame
 
 from nono.credentials.static import StaticCredential
 from nono.credentials.values.injection import injection_of
-from nono.credentials.values.tripwire import leak_watcher
+from nono.credentials.values.tripwire import tripwire_for
 from nono.policy.schema.route_rules import Inject
 from nono.secret import Secret
 from support.h2_client import Http2Client
@@ -464,7 +464,7 @@ def test_a_response_in_frames_of_one_byte_is_kept_no_larger_than_it_is(
     """Of each frame a few hundred bytes were kept, up to a window of them on every stream."""
     body = gzip.compress(os.urandom(100_000), 0) if coding else b"x" * 100_000
     secret = Secret("sk-canary-8Zq2LmT5vWx7Yb1Nc4Kd")
-    searched = StaticCredential(injection_of(Inject(), secret), leak_watcher([secret]))
+    searched = StaticCredential(injection_of(Inject(), secret), tripwire_for([secret]))
     has_sent = threading.Event()
 
     def handler(stream: Stream) -> None:
@@ -493,7 +493,7 @@ def test_a_coded_response_goes_on_arriving_while_the_first_of_it_is_taken() -> N
     """Or its upstream would stand still for a round trip behind each window of it."""
     body, window = gzip.compress(os.urandom(1_200_000), 0), 1 << 20  # of the upstream
     secret = Secret("sk-canary-8Zq2LmT5vWx7Yb1Nc4Kd")
-    searched = StaticCredential(injection_of(Inject(), secret), leak_watcher([secret]))
+    searched = StaticCredential(injection_of(Inject(), secret), tripwire_for([secret]))
     is_full, has_sent = threading.Event(), threading.Event()
 
     def handler(stream: Stream) -> None:
@@ -676,7 +676,7 @@ def test_a_body_before_its_head_is_a_502_and_none_of_it_passes(first: str) -> No
 def test_a_window_that_a_setting_makes_negative_only_holds_the_stream_up(window: int) -> None:
     """RFC 9113 section 6.9.2. What is held back of a body leaves a mark of nothing in the queue."""
     secret = "sk-canary-8Zq2LmT5vWx7Yb1Nc4Kd"
-    credential = StaticCredential(injection_of(Inject(), Secret(secret)), leak_watcher([Secret(secret)]))
+    credential = StaticCredential(injection_of(Inject(), Secret(secret)), tripwire_for([Secret(secret)]))
     is_shut, has_begun, is_seen = threading.Event(), threading.Event(), threading.Event()
 
     def handler(stream: Stream) -> None:

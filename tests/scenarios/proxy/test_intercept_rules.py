@@ -13,7 +13,7 @@ from nono.proxy.http.message import Header, request_head
 from nono.proxy.verdict.dispatch import Dispatcher
 from nono.proxy.verdict.host_policy import HostPolicy
 from nono.proxy.verdict.routes import Origin, Route, RouteTable, Scope
-from nono.proxy.verdict.verdict import Forward, Inside, Intercept, Refused, Tunnel, Verdict
+from nono.proxy.verdict.verdict import ConnectTarget, Forward, Intercept, Refused, Tunnel, Verdict
 from nono.secret import Secret
 from support.http_upstream import upstream
 from support.interception import intercepting
@@ -49,7 +49,7 @@ class Site:
     def inside(
         self, path: bytes, *headers: Header, method: bytes = b"GET", host: str = "api.test", port: int = 443
     ) -> Verdict:
-        where = Inside(host, port)
+        where = ConnectTarget(host, port)
         head = request_head(method, path, "1.1", [(b"Host", where.authority), *headers])
         return self.dispatcher.judge(head, where)
 

@@ -14,7 +14,7 @@ import pytest
 from nono.credentials.aws.signature import Keys, SigV4Injection
 from nono.credentials.static import StaticCredential
 from nono.credentials.values.injection import injection_of
-from nono.credentials.values.tripwire import leak_watcher
+from nono.credentials.values.tripwire import tripwire_for
 from nono.policy.schema.route_rules import Inject
 from nono.secret import Secret
 from support.five_ways import KEY, READABLE, WITH_CREDENTIAL, Fields, Way, five_ways
@@ -26,7 +26,7 @@ QUOTED = quote(REAL, safe="")
 
 
 def a_credential(inject: Inject = Inject()) -> StaticCredential:  # noqa: B008  # a frozen value
-    return StaticCredential(injection_of(inject, Secret(REAL)), leak_watcher([Secret(REAL)]))
+    return StaticCredential(injection_of(inject, Secret(REAL)), tripwire_for([Secret(REAL)]))
 
 
 @pytest.mark.parametrize("way", WITH_CREDENTIAL)
@@ -233,7 +233,7 @@ def test_a_secret_that_comes_back_as_the_name_of_a_field_is_not_readable(way: Wa
         request.connection.respond(fields=[(token, "1"), ("X-Kept", "1")])
 
     secret, alarms = Secret(token), list[str]()
-    credential = StaticCredential(injection_of(Inject(), secret), leak_watcher([secret]))
+    credential = StaticCredential(injection_of(Inject(), secret), tripwire_for([secret]))
     with five_ways(handler, credential=credential, options={"alarm": alarms.append}) as ways:
         answer = ways.ask(way)
         assert answer.values("x-kept") == ["1"]

@@ -153,7 +153,7 @@ def test_of_a_flood_of_questions_most_are_refused_unasked(way: Way, monkeypatch:
     monkeypatch.setattr(broker, "QUESTIONS", RateLimit(requests_per_minute=1 / 60, burst=3, max_delay_s=0))
     phone, events = Phone(), list[Event]()
     backends = Backends(Approval(), {TERMINAL: phone})
-    approver = broker.Desk(backends, events.append, "", cast(TaskGroup, Spawned()))
+    approver = broker.ApprovalBroker(backends, events.append, "", cast(TaskGroup, Spawned()))
     with five_ways(endpoints=ASKS, options={"approver": approver}) as ways:
         assert [ways.ask(way, "/asks").status for _ in range(8)] == [200] * 3 + [403] * 5
         assert len(phone.asked) == len(ways.requests) == 3

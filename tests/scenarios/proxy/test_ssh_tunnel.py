@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nono.proxy.handshake import ssh_identification
-from nono.proxy.http.upstream_proxy import Chain, Via
+from nono.proxy.http.upstream_proxy import ProxyAddress, UpstreamProxy
 from support.connect_proxy import ESTABLISHED, connect_proxy
 from support.proxy_thread import TOKEN, Client, proxy
 
@@ -71,7 +71,7 @@ def greet(client: socket.socket, target: str) -> bool:
 def test_ssh_passes_on_its_port_once_the_client_has_said_so() -> None:
     with (
         connect_proxy(answer=greet) as behind,
-        proxy(chain=Chain(Via("127.0.0.1", behind.port))) as ours,
+        proxy(upstream_proxy=UpstreamProxy(ProxyAddress("127.0.0.1", behind.port))) as ours,
         Client(ours.port) as client,
     ):
         tunnel(client, 22)
@@ -101,7 +101,7 @@ def test_anything_else_ends_the_tunnel_before_a_byte_of_it_has_left(port: int, f
 
     with (
         connect_proxy(answer=listen) as behind,
-        proxy(chain=Chain(Via("127.0.0.1", behind.port))) as ours,
+        proxy(upstream_proxy=UpstreamProxy(ProxyAddress("127.0.0.1", behind.port))) as ours,
         Client(ours.port) as client,
     ):
         tunnel(client, port)
@@ -114,7 +114,7 @@ def test_anything_else_ends_the_tunnel_before_a_byte_of_it_has_left(port: int, f
 def test_a_spoken_ssh_that_cannot_be_recorded_does_not_pass() -> None:
     with (
         connect_proxy(answer=greet) as behind,
-        proxy(chain=Chain(Via("127.0.0.1", behind.port))) as ours,
+        proxy(upstream_proxy=UpstreamProxy(ProxyAddress("127.0.0.1", behind.port))) as ours,
         Client(ours.port) as client,
     ):
         tunnel(client, 22)

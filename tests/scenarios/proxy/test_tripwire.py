@@ -18,7 +18,7 @@ import pytest
 from nono.credentials.static import StaticCredential
 from nono.credentials.values.credential import Outgoing
 from nono.credentials.values.injection import injection_of
-from nono.credentials.values.tripwire import leak_watcher
+from nono.credentials.values.tripwire import tripwire_for
 from nono.policy.schema.route_rules import Inject
 from nono.proxy.exchange.client_side import ClientSide
 from nono.proxy.exchange.inspection import Inspection
@@ -40,7 +40,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
 
 
 def credential() -> StaticCredential:
-    return StaticCredential(injection_of(Inject(), Secret(KEY)), leak_watcher([Secret(KEY)]))
+    return StaticCredential(injection_of(Inject(), Secret(KEY)), tripwire_for([Secret(KEY)]))
 
 
 @dataclass

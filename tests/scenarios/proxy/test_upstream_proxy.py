@@ -17,7 +17,14 @@ from nono.credentials.values.errors import CredentialUnavailable
 from nono.credentials.values.proxy_authorization import ProxyAuthorization
 from nono.policy.hosts.host_filter import HostFilter, parse_rule
 from nono.proxy.http import upstream_proxy as chaining
-from nono.proxy.http.upstream_proxy import Chain, Incomplete, Malformed, Reply, Via, parse_reply
+from nono.proxy.http.upstream_proxy import (
+    Incomplete,
+    Malformed,
+    ProxyAddress,
+    Reply,
+    UpstreamProxy,
+    parse_reply,
+)
 from nono.secret import Secret
 from support.connect_proxy import ESTABLISHED, connect_proxy
 from support.http_upstream import Authority, upstream
@@ -32,10 +39,10 @@ BY_ROUTE = b"GET /alpha/x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %b\r\n\r\
 AUTHORISED = b"Proxy-Authorization: Bearer " + TOKEN.encode()
 
 
-def chain_at(port: int, *bypass: str, password: str | None = None) -> Chain:
+def chain_at(port: int, *bypass: str, password: str | None = None) -> UpstreamProxy:
     authorization = None if password is None else ProxyAuthorization(Secret(password))
     rules = tuple(parse_rule(text, "the test") for text in bypass)
-    return Chain(Via("127.0.0.1", port), rules, authorization)
+    return UpstreamProxy(ProxyAddress("127.0.0.1", port), rules, authorization)
 
 
 def connect(host: str, port: int) -> bytes:
@@ -70,7 +77,7 @@ def test_a_tunnel_goes_through_it_and_a_bypassed_host_does_not(authority: Author
     with (
         upstream(tls=authority.server_context(HOST, "direct.test")) as server,
         connect_proxy({f"{HOST}:{server.port}": server.port}) as behind,
-        proxy(chain=chain_at(behind.port, "direct.test")) as ours,
+        proxy(upstream_proxy=chain_at(behind.port, "direct.test")) as ours,
     ):
         assert b"200 OK" in get_by_tunnel(ours.port, HOST, server.port, authority)
         assert b"200 OK" in get_by_tunnel(ours.port, "direct.test", server.port, authority)
@@ -82,7 +89,7 @@ def test_it_is_told_the_host_in_both_places_and_nothing_of_the_clients(authority
     with (
         upstream(tls=authority.server_context(HOST)) as server,
         connect_proxy({f"{HOST}:{server.port}": server.port}) as behind,
-        proxy(chain=chain_at(behind.port)) as ours,
+        proxy(upstream_proxy=chain_at(behind.port)) as ours,
     ):
         get_by_tunnel(ours.port, HOST, server.port, authority)
         target = f"{HOST}:{server.port}".encode()
@@ -95,7 +102,7 @@ def test_a_reverse_request_goes_through_it_and_its_connection_is_kept(authority:
         connect_proxy({f"{HOST}:{server.port}": server.port}) as behind,
         proxy(
             a_route(server.port, host=HOST, scheme="https", tls_ca=authority.ca_file),
-            chain=chain_at(behind.port),
+            upstream_proxy=chain_at(behind.port),
         ) as ours,
         Client(ours.port) as client,
     ):
@@ -112,7 +119,7 @@ def test_plain_http_is_asked_for_through_a_tunnel_too() -> None:
     with (
         upstream() as server,
         connect_proxy({f"{HOST}:{server.port}": server.port}) as behind,
-        proxy(chain=chain_at(behind.port)) as ours,
+        proxy(upstream_proxy=chain_at(behind.port)) as ours,
         Client(ours.port) as client,
     ):
         client.send(get_plain(server.port))
@@ -127,7 +134,7 @@ def test_this_machine_is_never_asked_for_at_another(host: str) -> None:
     with (
         upstream() as server,
         connect_proxy() as behind,
-        proxy(a_route(server.port, host=host), chain=chain_at(behind.port)) as ours,
+        proxy(a_route(server.port, host=host), upstream_proxy=chain_at(behind.port)) as ours,
         Client(ours.port) as client,
     ):
         client.send(BY_ROUTE)
@@ -136,7 +143,7 @@ def test_this_machine_is_never_asked_for_at_another(host: str) -> None:
 
 
 def test_an_ipv6_address_stands_in_brackets() -> None:
-    with connect_proxy(answer=refuse(403)) as behind, proxy(chain=chain_at(behind.port)) as ours:
+    with connect_proxy(answer=refuse(403)) as behind, proxy(upstream_proxy=chain_at(behind.port)) as ours:
         with Client(ours.port) as client:
             client.send(connect("2001:db8::1", 443))
             assert client.response().status == 502
@@ -150,7 +157,7 @@ def test_an_ipv6_address_stands_in_brackets() -> None:
 def test_a_refused_name_reaches_neither_dns_nor_the_proxy_behind() -> None:
     with (
         connect_proxy() as behind,
-        proxy(hosts=Hosts(denied=frozenset((HOST,))), chain=chain_at(behind.port)) as ours,
+        proxy(hosts=Hosts(denied=frozenset((HOST,))), upstream_proxy=chain_at(behind.port)) as ours,
         Client(ours.port) as client,
     ):
         client.send(connect(HOST, 443))
@@ -162,7 +169,9 @@ def test_a_refused_name_reaches_neither_dns_nor_the_proxy_behind() -> None:
 def test_a_name_that_leads_to_a_forbidden_address_is_refused_although_another_dials(address: str) -> None:
     with (
         connect_proxy() as behind,
-        proxy(hosts=HostFilter(None), names=Names({HOST: [[address]]}), chain=chain_at(behind.port)) as ours,
+        proxy(
+            hosts=HostFilter(None), names=Names({HOST: [[address]]}), upstream_proxy=chain_at(behind.port)
+        ) as ours,
         Client(ours.port) as client,
     ):
         client.send(connect(HOST, 443))
@@ -174,7 +183,7 @@ def test_a_name_that_only_the_proxy_behind_knows_is_reached(authority: Authority
     with (
         upstream(tls=authority.server_context(HOST)) as server,
         connect_proxy({f"{HOST}:{server.port}": server.port}) as behind,
-        proxy(names=Names({HOST: []}), chain=chain_at(behind.port)) as ours,
+        proxy(names=Names({HOST: []}), upstream_proxy=chain_at(behind.port)) as ours,
     ):
         assert b"200 OK" in get_by_tunnel(ours.port, HOST, server.port, authority)
 
@@ -182,7 +191,7 @@ def test_a_name_that_only_the_proxy_behind_knows_is_reached(authority: Authority
 def test_a_bypassed_name_that_nobody_here_knows_is_not_reached() -> None:
     with (
         connect_proxy() as behind,
-        proxy(names=Names({HOST: []}), chain=chain_at(behind.port, HOST)) as ours,
+        proxy(names=Names({HOST: []}), upstream_proxy=chain_at(behind.port, HOST)) as ours,
         Client(ours.port) as client,
     ):
         client.send(connect(HOST, 443))
@@ -195,7 +204,11 @@ def test_the_proxy_behind_is_nobodys_but_ours(spelling: str) -> None:
     """By any of its names: whoever could speak to it would have our way out without our filter."""
     with (
         connect_proxy() as behind,
-        proxy(chain=replace(chain_at(0, "bypassed.test"), via=Via("corporate.test", behind.port))) as ours,
+        proxy(
+            upstream_proxy=replace(
+                chain_at(0, "bypassed.test"), via=ProxyAddress("corporate.test", behind.port)
+            )
+        ) as ours,
     ):
         for host in (spelling, "bypassed.test"):
             with Client(ours.port) as client:
@@ -211,7 +224,7 @@ def test_another_port_of_its_machine_is_no_concern() -> None:
         upstream() as server,
         connect_proxy() as behind,
         proxy(
-            chain=chain_at(behind.port, "bypassed.test"),
+            upstream_proxy=chain_at(behind.port, "bypassed.test"),
             hosts=Hosts(raw=frozenset({("bypassed.test", server.port)})),
         ) as ours,
         Client(ours.port) as client,
@@ -221,7 +234,11 @@ def test_another_port_of_its_machine_is_no_concern() -> None:
 
 
 def test_an_attempt_that_cannot_be_recorded_is_not_made() -> None:
-    with connect_proxy() as behind, proxy(chain=chain_at(behind.port)) as ours, Client(ours.port) as client:
+    with (
+        connect_proxy() as behind,
+        proxy(upstream_proxy=chain_at(behind.port)) as ours,
+        Client(ours.port) as client,
+    ):
         ours.recording.failing = True
         client.send(connect(HOST, 443))
         assert client.response().status == 503
@@ -251,7 +268,7 @@ def refuse(status: int, rest: bytes = b"") -> Callable[[socket.socket, str], boo
 def test_a_refusal_is_told_with_its_status_and_what_may_help(status: int, hint: str) -> None:
     with (
         connect_proxy(answer=refuse(status, b"<html>secret page</html>")) as behind,
-        proxy(chain=chain_at(behind.port)) as ours,
+        proxy(upstream_proxy=chain_at(behind.port)) as ours,
         Client(ours.port) as client,
     ):
         client.send(connect(HOST, 443))
@@ -290,7 +307,7 @@ def say(text: bytes) -> Callable[[socket.socket, str], bool]:
 def test_what_is_no_answer_is_a_failure_of_the_upstream(text: bytes) -> None:
     with (
         connect_proxy(answer=say(text)) as behind,
-        proxy(chain=chain_at(behind.port)) as ours,
+        proxy(upstream_proxy=chain_at(behind.port)) as ours,
         Client(ours.port) as client,
     ):
         client.send(connect(HOST, 443))
@@ -307,7 +324,7 @@ def test_a_proxy_that_says_nothing_is_given_up() -> None:
 
     with (
         connect_proxy(answer=hang) as behind,
-        proxy(chain=chain_at(behind.port), connect_timeout_s=0.1) as ours,
+        proxy(upstream_proxy=chain_at(behind.port), connect_timeout_s=0.1) as ours,
         Client(ours.port) as client,
     ):
         client.send(connect(HOST, 443))
@@ -319,7 +336,7 @@ def test_a_proxy_that_says_nothing_is_given_up() -> None:
 def test_a_proxy_that_is_not_there_is_named() -> None:
     with connect_proxy() as behind:
         port = behind.port
-    with proxy(chain=chain_at(port)) as ours, Client(ours.port) as client:
+    with proxy(upstream_proxy=chain_at(port)) as ours, Client(ours.port) as client:
         client.send(connect(HOST, 443))
         answer = client.response()
         assert (answer.status, f"127.0.0.1:{port}".encode() in answer.body) == (502, True)
@@ -350,7 +367,7 @@ def test_what_follows_its_answer_is_the_upstreams_first_word(pieces: tuple[bytes
     """As a server of SSH or SMTP speaks before it is spoken to."""
     with (
         connect_proxy(answer=in_pieces(*pieces)) as behind,
-        proxy(chain=chain_at(behind.port), hosts=Hosts(raw=frozenset({(HOST, 2222)}))) as ours,
+        proxy(upstream_proxy=chain_at(behind.port), hosts=Hosts(raw=frozenset({(HOST, 2222)}))) as ours,
         Client(ours.port) as client,
     ):
         client.send(connect(HOST, 2222))
@@ -363,7 +380,8 @@ def test_bytes_before_tls_are_not_taken_for_an_answer_of_the_upstream(authority:
     with (
         connect_proxy(answer=say(forged)) as behind,
         proxy(
-            a_route(443, host=HOST, scheme="https", tls_ca=authority.ca_file), chain=chain_at(behind.port)
+            a_route(443, host=HOST, scheme="https", tls_ca=authority.ca_file),
+            upstream_proxy=chain_at(behind.port),
         ) as ours,
         Client(ours.port) as client,
     ):
@@ -378,7 +396,7 @@ def test_the_certificate_is_the_upstreams_and_not_its_own(authority: Authority) 
         connect_proxy({f"{HOST}:{server.port}": server.port}) as behind,
         proxy(
             a_route(server.port, host=HOST, scheme="https", tls_ca=authority.ca_file),
-            chain=chain_at(behind.port),
+            upstream_proxy=chain_at(behind.port),
         ) as ours,
         Client(ours.port) as client,
     ):
@@ -397,7 +415,7 @@ def test_its_password_goes_to_it_and_nowhere_else(authority: Authority) -> None:
         connect_proxy({f"{HOST}:{server.port}": server.port}) as behind,
         proxy(
             a_route(server.port, host=HOST, scheme="https", tls_ca=authority.ca_file),
-            chain=chain_at(behind.port, password="me:pass:word"),
+            upstream_proxy=chain_at(behind.port, password="me:pass:word"),
         ) as ours,
         Client(ours.port) as client,
     ):
@@ -454,12 +472,12 @@ def test_bytes_that_do_not_begin_a_status_line_never_open_a_tunnel(begun: bytes)
     ],
 )
 def test_a_bypass_is_for_its_host_or_what_is_below_its_suffix(host: str, carried: bool) -> None:
-    chain = chain_at(3128, "Direct.Test.", "*.below.test")
-    assert chain.carries(host, 443) is carried
+    upstream_proxy = chain_at(3128, "Direct.Test.", "*.below.test")
+    assert upstream_proxy.carries(host, 443) is carried
 
 
 def test_a_status_without_a_name_is_told_as_a_number() -> None:
-    assert "299" in chaining.rejected(HOST, Via("p.test", 1), Reply(299, 0)).error
+    assert "299" in chaining.rejected(HOST, ProxyAddress("p.test", 1), Reply(299, 0)).error
 
 
 # -- the real ones
@@ -483,7 +501,7 @@ def test_squid_with_a_password_opens_tunnels_to_who_has_it(
         proxy(
             a_route(server.port, host=HOST, scheme="https", tls_ca=authority.ca_file),
             names=Names({HOST: []}),
-            chain=chain_at(behind.port, password=password),
+            upstream_proxy=chain_at(behind.port, password=password),
         ) as ours,
         Client(ours.port) as client,
     ):
@@ -500,7 +518,7 @@ def test_squid_without_a_password_carries_tunnels_and_plain_http(authority: Auth
         upstream(tls=authority.server_context(HOST)) as secure,
         upstream() as plain,
         squid({HOST: "127.0.0.1"}) as behind,
-        proxy(names=Names({HOST: [], "unknown.test": []}), chain=chain_at(behind.port)) as ours,
+        proxy(names=Names({HOST: [], "unknown.test": []}), upstream_proxy=chain_at(behind.port)) as ours,
     ):
         assert b"200 OK" in get_by_tunnel(ours.port, HOST, secure.port, authority)
         with Client(ours.port) as client:
@@ -530,7 +548,7 @@ def test_tinyproxy_opens_tunnels_to_who_has_its_password(
         proxy(
             a_route(server.port, host=HOST, scheme="https", tls_ca=authority.ca_file),
             names=Names({HOST: []}),
-            chain=chain_at(port, password=password),
+            upstream_proxy=chain_at(port, password=password),
         ) as ours,
         Client(ours.port) as client,
     ):

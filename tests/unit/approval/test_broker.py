@@ -9,16 +9,16 @@ import anyio
 import pytest
 
 from nono.approval.backends import Backends
-from nono.approval.broker import WAITING_MAX, Desk, desk
+from nono.approval.broker import WAITING_MAX, ApprovalBroker, approval_broker
 from nono.approval.request import Answer, EndpointRequest, FileOpen, Question, Request
 from nono.audit.event import Event
 from nono.policy.capability import Access
 from nono.policy.endpoints.policy import EndpointVerdict
 from nono.policy.services.approval import TERMINAL, Approval, ApprovalBackend, ChainBackend, TerminalBackend
 
-FILE = FileOpen("/outside/file", Access.READ, "file", empties=False, pid=4)
+FILE = FileOpen("/outside/file", Access.READ, "file", truncates=False, pid=4)
 PAY = EndpointRequest("api", "POST", "/pay", "alpha", EndpointVerdict("approve", "endpoint_policy.default"))
-GRANTED, DENIED = Answer("granted"), Answer("denied", "no", is_final=True)
+GRANTED, DENIED = Answer("granted"), Answer("denied", "no", is_remembered=True)
 
 
 class Person:
@@ -56,7 +56,7 @@ def decisions(events: list[Event]) -> list[Any]:
 
 def ask(
     person: Person,
-    work: Callable[[Desk], Awaitable[None]],
+    work: Callable[[ApprovalBroker], Awaitable[None]],
     *,
     approval: Approval | None = None,
     record: Callable[[Event], None] | None = None,
@@ -66,7 +66,7 @@ def ask(
 
     async def run() -> None:
         backends = Backends(approval or Approval(), {TERMINAL: person})
-        async with desk(backends, record or events.append, "session") as approver:
+        async with approval_broker(backends, record or events.append, "session") as approver:
             with anyio.fail_after(10):
                 await work(approver)
 
@@ -88,7 +88,7 @@ def ask(
 def test_an_answer_is_recorded_behind_its_question(
     request_: Request, answer: Answer | Exception, outcome: str
 ) -> None:
-    async def work(approver: Desk) -> None:
+    async def work(approver: ApprovalBroker) -> None:
         assert (await approver(request_)).outcome == outcome
 
     recorded = decisions(ask(Person(answer), work))
@@ -103,7 +103,7 @@ def test_an_answer_is_recorded_behind_its_question(
 def test_silence_is_a_no_and_recorded_as_a_timeout() -> None:
     person = Person(waits=True)
 
-    async def work(approver: Desk) -> None:
+    async def work(approver: ApprovalBroker) -> None:
         assert (await approver(FILE)).outcome == "timeout"
 
     assert decisions(ask(person, work, approval=Approval(timeout_s=0.05))) == ["Requested", "Timeout"]
@@ -113,7 +113,7 @@ def test_silence_is_a_no_and_recorded_as_a_timeout() -> None:
 def test_who_asks_for_the_same_file_meanwhile_waits_for_the_same_answer() -> None:
     person = Person(waits=True)
 
-    async def work(approver: Desk) -> None:
+    async def work(approver: ApprovalBroker) -> None:
         answers: list[Answer] = []
 
         async def one(request: Request) -> None:
@@ -134,7 +134,7 @@ def test_who_asks_for_the_same_file_meanwhile_waits_for_the_same_answer() -> Non
 def test_a_no_is_remembered_and_a_yes_is_not() -> None:
     person = Person(GRANTED)
 
-    async def work(approver: Desk) -> None:
+    async def work(approver: ApprovalBroker) -> None:
         assert (await approver(FILE)).is_granted
         assert (await approver(FILE)).is_granted
         assert len(person.asked) == 2
@@ -151,7 +151,7 @@ def test_a_no_is_remembered_and_a_yes_is_not() -> None:
 def test_a_failure_is_not_remembered_as_a_no() -> None:
     person = Person(OSError(5, "gone"))
 
-    async def work(approver: Desk) -> None:
+    async def work(approver: ApprovalBroker) -> None:
         assert not (await approver(FILE)).is_granted
         person.answer = GRANTED
         assert (await approver(FILE)).is_granted
@@ -162,7 +162,7 @@ def test_a_failure_is_not_remembered_as_a_no() -> None:
 def test_requests_to_an_endpoint_are_each_asked_about() -> None:
     person = Person(waits=True)
 
-    async def work(approver: Desk) -> None:
+    async def work(approver: ApprovalBroker) -> None:
         async with anyio.create_task_group() as tasks:
             for _ in range(2):
                 tasks.start_soon(approver, PAY)
@@ -176,7 +176,7 @@ def test_requests_to_an_endpoint_are_each_asked_about() -> None:
 def test_a_flood_of_questions_is_refused_without_asking() -> None:
     person = Person(GRANTED)
 
-    async def work(approver: Desk) -> None:
+    async def work(approver: ApprovalBroker) -> None:
         answers = [await approver(FILE._replace(path=f"/outside/{number}")) for number in range(50)]
         assert 5 <= len(person.asked) < 10  # a burst of 5, and what a loaded machine refills
         refused = [answer for answer in answers if not answer.is_granted]
@@ -189,7 +189,7 @@ def test_a_flood_of_questions_is_refused_without_asking() -> None:
 def test_no_more_questions_are_open_than_somebody_could_answer() -> None:
     person = Person(waits=True)
 
-    async def work(approver: Desk) -> None:
+    async def work(approver: ApprovalBroker) -> None:
         async with anyio.create_task_group() as tasks:
             for number in range(WAITING_MAX + 3):
                 tasks.start_soon(approver, FILE._replace(path=f"/outside/{number}"))
@@ -203,7 +203,7 @@ def test_no_more_questions_are_open_than_somebody_could_answer() -> None:
 def test_a_question_that_nobody_waits_for_is_withdrawn() -> None:
     person = Person(waits=True)
 
-    async def work(approver: Desk) -> None:
+    async def work(approver: ApprovalBroker) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(approver, FILE)
             await person.began.wait()
@@ -227,7 +227,7 @@ def test_what_cannot_be_recorded_is_not_granted(fails_at: int) -> None:
             raise OSError(28, "No space left on device")
         events.append(event)
 
-    async def work(approver: Desk) -> None:
+    async def work(approver: ApprovalBroker) -> None:
         assert (await approver(FILE)).outcome == "error"
 
     ask(person, work, record=record)

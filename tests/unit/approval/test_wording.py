@@ -12,8 +12,8 @@ from nono.policy.capability import Access
 from nono.policy.endpoints.policy import EndpointVerdict
 
 
-def file(path: str, access: Access = Access.READ, *, empties: bool = False) -> FileOpen:
-    return FileOpen(path, access, "file", empties, 1)
+def file(path: str, access: Access = Access.READ, *, truncates: bool = False) -> FileOpen:
+    return FileOpen(path, access, "file", truncates, 1)
 
 
 def shown(request: FileOpen | EndpointRequest) -> list[str]:
@@ -45,7 +45,7 @@ def test_a_question_about_a_request() -> None:
 
 
 @pytest.mark.parametrize(
-    ("access", "empties", "words"),
+    ("access", "truncates", "words"),
     [
         (Access.READ, False, "read-only"),
         (Access.WRITE, False, "write-only"),
@@ -53,8 +53,8 @@ def test_a_question_about_a_request() -> None:
         (Access.READWRITE, False, "read+write"),
     ],
 )
-def test_the_access_is_said(access: Access, empties: bool, words: str) -> None:
-    assert f"[nono]   Access:  {words}" in shown(file("/f", access, empties=empties))
+def test_the_access_is_said(access: Access, truncates: bool, words: str) -> None:
+    assert f"[nono]   Access:  {words}" in shown(file("/f", access, truncates=truncates))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from nono.policy.environment import (
     not_inherited,
     started_in,
 )
-from nono.policy.services.env_names import is_destination
+from nono.policy.services.env_names import may_hold_credential
 
 KEPT = {"PATH": "/bin", "LANG": "C"}
 
@@ -55,8 +55,8 @@ def test_what_steers_programs_is_dropped_even_when_it_is_allowed(name: str) -> N
 
 @pytest.mark.parametrize("name", STEERS)
 def test_what_steers_programs_holds_no_credential_either(name: str) -> None:
-    assert not is_destination(name)
-    assert not is_destination(name.lower())
+    assert not may_hold_credential(name)
+    assert not may_hold_credential(name.lower())
 
 
 @pytest.mark.parametrize("name", NEIGHBOURS)

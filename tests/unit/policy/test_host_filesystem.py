@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nono.policy.host_filesystem import HostFilesystem
-from nono.policy.path_expansion import canonical_as_far, inside, parent_resolved, target
+from nono.policy.path_expansion import canonical_as_far, is_within, parent_resolved, rule_path
 
 FS = HostFilesystem()
 
@@ -62,12 +62,12 @@ def test_a_link_has_a_name_apart_from_its_target(tree: Path) -> None:
 
 
 def test_magic_links_out_of_proc_self_are_followed() -> None:
-    assert target("/proc/self/status", FS) == "/proc/self/status"
-    assert target("/proc/self/../self", FS) == "/proc/self"
-    assert target("/proc/self/root", FS) == "/"
-    assert target("/proc/self/root/etc", FS) == "/etc"
-    assert target("/proc/self/cwd", FS) == os.getcwd()
-    assert target("/dev/stdin", FS) == "/dev/stdin"
+    assert rule_path("/proc/self/status", FS) == "/proc/self/status"
+    assert rule_path("/proc/self/../self", FS) == "/proc/self"
+    assert rule_path("/proc/self/root", FS) == "/"
+    assert rule_path("/proc/self/root/etc", FS) == "/etc"
+    assert rule_path("/proc/self/cwd", FS) == os.getcwd()
+    assert rule_path("/dev/stdin", FS) == "/dev/stdin"
 
 
 SEGMENTS = st.lists(st.sampled_from(["a", "b", "ab"]), min_size=1, max_size=4)
@@ -75,5 +75,5 @@ SEGMENTS = st.lists(st.sampled_from(["a", "b", "ab"]), min_size=1, max_size=4)
 
 @given(SEGMENTS, SEGMENTS)
 def test_inside_compares_components(path: list[str], root: list[str]) -> None:
-    assert inside("/" + "/".join(path), "/" + "/".join(root)) == (path[: len(root)] == root)
-    assert inside("/" + "/".join(path), "/")
+    assert is_within("/" + "/".join(path), "/" + "/".join(root)) == (path[: len(root)] == root)
+    assert is_within("/" + "/".join(path), "/")

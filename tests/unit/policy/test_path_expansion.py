@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from nono.policy.path_expansion import Places, UnsetVariableError
+from nono.policy.path_expansion import PathContext, UnsetVariableError
 
 HOME, WORK = "/home/ada", "/home/ada/work"
 
 
-def places(**environ: str) -> Places:
-    return Places(HOME, WORK, WORK, {"HOME": HOME, **environ}, 1000)
+def places(**environ: str) -> PathContext:
+    return PathContext(HOME, WORK, WORK, {"HOME": HOME, **environ}, 1000)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_path_is_expanded_name_by_name(text: str, path: str) -> None:
 @pytest.mark.parametrize("name", ["HOME", "WORKDIR", "UID", "NONO_CONFIG", "NONO_PACKAGES"])
 def test_the_environment_redirects_no_name_of_nonos_own(name: str) -> None:
     plain = places().of_profile(f"${name}/x")
-    assert Places(HOME, WORK, WORK, {"HOME": HOME, name: "/"}, 1000).of_profile(f"${name}/x") == plain
+    assert PathContext(HOME, WORK, WORK, {"HOME": HOME, name: "/"}, 1000).of_profile(f"${name}/x") == plain
 
 
 def test_a_name_is_read_as_a_whole() -> None:

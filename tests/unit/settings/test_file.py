@@ -43,11 +43,11 @@ unsafe_redaction_overrides = true
 """
 
 
-@pytest.mark.parametrize("stays", [False, True])
-def test_a_file_is_laid_over_the_defaults(environ: dict[str, str], stays: bool) -> None:
-    assert user_config(environ, stays=stays) == UserConfig()
+@pytest.mark.parametrize("long_lived", [False, True])
+def test_a_file_is_laid_over_the_defaults(environ: dict[str, str], long_lived: bool) -> None:
+    assert user_config(environ, long_lived=long_lived) == UserConfig()
     write(environ, WHOLE)
-    assert user_config(environ, stays=stays) == UserConfig(
+    assert user_config(environ, long_lived=long_lived) == UserConfig(
         ui=Ui("latte", "ctrl-a esc"),
         rollback=Rollback(max_sessions=3, max_storage_gb=1.0, max_snapshots=100, stale_grace_hours=0),
         updates=Updates(check=False),
@@ -96,13 +96,13 @@ def test_a_variable_goes_before_the_file(environ: dict[str, str], text: str | No
         ),
     ],
 )
-@pytest.mark.parametrize("stays", [False, True])
+@pytest.mark.parametrize("long_lived", [False, True])
 def test_a_mistake_is_said_with_its_place(
-    environ: dict[str, str], text: str | bytes, complaint: str, stays: bool
+    environ: dict[str, str], text: str | bytes, complaint: str, long_lived: bool
 ) -> None:
     path = write(environ, text)
     with pytest.raises(ConfigError) as raised:
-        user_config(environ, stays=stays)
+        user_config(environ, long_lived=long_lived)
     assert raised.value.message.startswith(f"Configuration parse error: {path}: ")
     assert complaint in raised.value.message
 
@@ -139,7 +139,7 @@ def test_pydantic_is_imported_for_a_file_only_and_does_not_stay(
         write(environ, WHOLE)
     program = (
         "import os, sys; from nono.settings.file import user_config;"
-        "config = user_config(dict(os.environ), stays=True);"
+        "config = user_config(dict(os.environ), long_lived=True);"
         "slow = {'pydantic', 'pydantic_settings', 'tomllib'} & set(sys.modules);"
         "print(config.ui.theme, sorted(slow))"
     )

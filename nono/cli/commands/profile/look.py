@@ -15,7 +15,7 @@ from nono.policy.builtin import shipped
 from nono.policy.export.diff import difference
 from nono.policy.export.dump import as_document
 from nono.policy.files.active_groups import group_names
-from nono.policy.path_expansion import Places
+from nono.policy.path_expansion import PathContext
 from nono.policy.profile.catalog import catalog, extends_of
 from nono.policy.profile.files import user_directory
 from nono.policy.profile.store import Loaded, load, own_document
@@ -53,7 +53,9 @@ def show_manifest(reference: str, environ: Mapping[str, str]) -> int:
 
     cwd = os.getcwd()
     print_json(
-        manifest_of(_loaded(reference, environ), Places(paths.home(environ), cwd, cwd, environ, os.getuid()))
+        manifest_of(
+            _loaded(reference, environ), PathContext(paths.home(environ), cwd, cwd, environ, os.getuid())
+        )
     )
     return 0
 
@@ -82,7 +84,7 @@ def groups(name: str | None, environ: Mapping[str, str], *, as_json: bool, all_p
             f"Unknown policy group: '{name}'", hint=did_you_mean(name, known) or "nono profile groups"
         )
     cwd = os.getcwd()
-    places = Places(paths.home(environ), cwd, cwd, environ, os.getuid())
+    places = PathContext(paths.home(environ), cwd, cwd, environ, os.getuid())
     detail = profile_text.group_detail(known[name], places)
     if as_json:
         print_json(detail)

@@ -69,13 +69,13 @@ def target_of(output: str | None, profile: str | None, environ: Mapping[str, str
                 hint=f"--profile {output} adds to it",
             )
         reference = path if is_path(output or "") else str(output)
-        loaded = load(reference, environ, apart=True).profile
+        loaded = load(reference, environ, long_lived=True).profile
         _refuse_comments(before, path)
         return Target(reference, path, own_document(reference, environ), before, loaded, is_new=False)
     document: dict[str, Any] = {} if profile is None else {"extends": _as_base(profile)}
     if path is not None:
         document["meta"] = {"name": basename(path).removesuffix(".json")}
-    begins_with = None if profile is None else load(profile, environ, apart=True).profile
+    begins_with = None if profile is None else load(profile, environ, long_lived=True).profile
     reference = "FILE" if path is None else path if is_path(output or "") else str(output)
     return Target(reference, path, document, None, begins_with, is_new=True)
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.credentials.values.credential import LeakWatcher
-from nono.credentials.values.tripwire import MASK, leak_watcher, unwatched_warning
+from nono.credentials.values.credential import LeakDetector
+from nono.credentials.values.tripwire import MASK, tripwire_for, unwatched_warning
 from nono.secret import Secret
 
 KEY = "sk-proj-Ab/c+d_eF9~gh1jK2=lm3nO4pQ5rS6tU7vW8xY9z"
@@ -23,13 +23,13 @@ ODD = 'p"ä<ß&\\/ ö+word'
 _keys = st.text(st.sampled_from("abAB01-_/+=~ é\"'"), min_size=8, max_size=20)
 
 
-def _watcher(*texts: str, basic: bool = False) -> LeakWatcher:
-    watcher: LeakWatcher | None = leak_watcher([Secret(text) for text in texts], basic=basic)
+def _watcher(*texts: str, basic: bool = False) -> LeakDetector:
+    watcher: LeakDetector | None = tripwire_for([Secret(text) for text in texts], basic=basic)
     assert watcher is not None
     return watcher
 
 
-def _through(watcher: LeakWatcher, *pieces: bytes) -> tuple[bytes, bool]:
+def _through(watcher: LeakDetector, *pieces: bytes) -> tuple[bytes, bool]:
     stream = watcher.stream()
     passed = b"".join([stream.feed(piece) for piece in pieces])
     return passed + stream.finish(), stream.found
@@ -219,9 +219,9 @@ def test_a_clean_header_value_is_none_and_a_leaking_one_is_masked() -> None:
 
 
 def test_a_secret_of_seven_characters_is_not_watched_and_the_person_is_told() -> None:
-    assert leak_watcher([Secret("hunter2")]) is None
+    assert tripwire_for([Secret("hunter2")]) is None
     assert "shorter than 8" in (unwatched_warning([Secret("hunter2")]) or "")
-    assert leak_watcher([Secret("hunter22")]) is not None
+    assert tripwire_for([Secret("hunter22")]) is not None
     assert unwatched_warning([Secret("hunter22")]) is None
 
 

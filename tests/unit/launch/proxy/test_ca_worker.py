@@ -13,11 +13,11 @@ import pytest
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from nono.kernel import process
-from nono.launch.proxy.ca_worker import AuthorityAhead, authority_ahead
+from nono.launch.proxy.ca_worker import CaWorker, authority_ahead
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
-from nono.proxy.tls.session_ca import SessionAuthority
+from nono.proxy.tls.session_ca import SessionCa
 
 
 def policy(environ: dict[str, str], request: RunRequest) -> Resolved:
@@ -29,7 +29,7 @@ def intercepting(environ: dict[str, str]) -> Resolved:
 
 
 @contextmanager
-def begun(environ: dict[str, str], ended: list[int] | None = None) -> Iterator[AuthorityAhead]:
+def begun(environ: dict[str, str], ended: list[int] | None = None) -> Iterator[CaWorker]:
     """A process at work; it is reaped as supervise() does it, and its wait status goes into ended."""
     before = set(process.child_pids())
     with authority_ahead(intercepting(environ), environ) as ahead:
@@ -46,7 +46,7 @@ def test_what_it_makes_is_an_authority_that_certifies_hosts(tmp_path: Path) -> N
     with begun(environ) as ahead:
         made = ahead.take()
     assert made is not None
-    authority = SessionAuthority.from_pem(made.certificate_pem, made.key_pem)
+    authority = SessionCa.from_pem(made.certificate_pem, made.key_pem)
     assert authority.certificate_pem == made.certificate_pem
     authority.server_context("api.openai.com")
     assert made.truststore is None
@@ -62,7 +62,7 @@ def test_its_truststore_holds_the_authority_where_java_is(tmp_path: Path) -> Non
     assert made.truststore is not None
     store = pkcs12.load_pkcs12(made.truststore, b"changeit")
     held = [entry.certificate for entry in store.additional_certs]
-    assert SessionAuthority.from_pem(made.certificate_pem, made.key_pem)._certificate in held
+    assert SessionCa.from_pem(made.certificate_pem, made.key_pem)._certificate in held
 
 
 def test_a_run_that_intercepts_nothing_makes_none(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from nono.errors import NonoError, ProfileError, SandboxError
 from nono.policy.builtin import shipped
 from nono.policy.export.manifest import manifest_of
 from nono.policy.host_filesystem import HostFilesystem
-from nono.policy.path_expansion import Places
+from nono.policy.path_expansion import PathContext
 from nono.policy.profile.manifest_file import load_manifest
 from nono.policy.profile.store import load_profile
 from nono.policy.request import RunRequest
@@ -68,9 +68,9 @@ def resolved(home: Path, profile: Any) -> Resolved:
     return resolve(request, profile, environ=environ(home), cwd=cwd, fs=fs, uid=1000)
 
 
-def places(home: Path) -> Places:
+def places(home: Path) -> PathContext:
     work = str(home / "work")
-    return Places(str(home), work, work, environ(home), 1000)
+    return PathContext(str(home), work, work, environ(home), 1000)
 
 
 def written(home: Path, document: object) -> str:

@@ -100,9 +100,9 @@ def test_an_overlap_is_what_some_client_would_take_for_one(entry: str, pattern: 
 def test_an_entry_may_not_overlap_what_goes_through_the_proxy(run: Resolve, network: Network) -> None:
     with pytest.raises(ConfigError, match=r"overlaps .*must go through the proxy"):
         run(Profile(network=network))
-    apart = run(Profile(network=network._replace(no_proxy=("*.elsewhere.test", "10.0.0.1"))))
-    assert apart.proxy is not None
-    assert [str(entry) for entry in apart.proxy.no_proxy] == ["*.elsewhere.test", "10.0.0.1"]
+    long_lived = run(Profile(network=network._replace(no_proxy=("*.elsewhere.test", "10.0.0.1"))))
+    assert long_lived.proxy is not None
+    assert [str(entry) for entry in long_lived.proxy.no_proxy] == ["*.elsewhere.test", "10.0.0.1"]
 
 
 def test_a_path_rules_host_counts_as_allowed(run: Resolve) -> None:

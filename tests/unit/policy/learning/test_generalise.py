@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from nono.policy.builtin import shipped
 from nono.policy.capability import Access, Denial, Grant
-from nono.policy.effective_policy import rulebook_of
+from nono.policy.effective_policy import effective_policy_of
 from nono.policy.files.denials import DenyRules, group_denials
 from nono.policy.learning.generalise import Additions, Bounds, generalise, includable
 from nono.policy.learning.learned_profile import learned_document
 from nono.policy.learning.observation import Need
 from nono.policy.learning.scope import SYSTEM, home_roots, is_secret_name, too_wide, without_holes
-from nono.policy.path_expansion import Filesystem, Places, inside
+from nono.policy.path_expansion import Filesystem, PathContext, is_within
 from nono.policy.request import RunRequest
 from nono.policy.resolve import resolve
 from nono.policy.schema.profile import Filesystem as FilesystemSection
@@ -24,7 +24,7 @@ from nono.policy.schema.profile import Groups, Profile, Workdir
 from unit.policy.conftest import HOME, MakeFilesystem, MemoryFilesystem
 
 ENVIRON = {"HOME": HOME, "PATH": f"/usr/bin:{HOME}/node/bin"}
-PLACES = Places(HOME, f"{HOME}/work", f"{HOME}/work", ENVIRON)
+PLACES = PathContext(HOME, f"{HOME}/work", f"{HOME}/work", ENVIRON)
 DOTFILES = (
     *(f"{HOME}/.tool/{name}" for name in ("a", "b", "c", "d/e", "d/f", "d/g/h")),
     *(f"{HOME}/.config/app/{name}" for name in ("one", "two", "three")),
@@ -185,7 +185,7 @@ def test_what_may_be_watched_reaches_nothing_sensitive(home: Filesystem) -> None
     assert f"{HOME}/.tool" in paths
     assert f"{HOME}/node" in paths  # by PATH
     for closed in (f"{HOME}/.ssh/id_rsa", f"{HOME}/.config/gh/hosts.yml", f"{HOME}/.netrc", f"{HOME}/letter"):
-        assert not any(inside(closed, path) for path in paths), closed
+        assert not any(is_within(closed, path) for path in paths), closed
 
 
 def resolved_grants(additions: Additions, fs: Filesystem) -> Any:
@@ -199,7 +199,7 @@ def resolved_grants(additions: Additions, fs: Filesystem) -> Any:
         ),
     )
     request = RunRequest(allow_cwd=True)
-    return rulebook_of(resolve(request, profile, environ=ENVIRON, cwd=f"{HOME}/work", fs=fs), fs)
+    return effective_policy_of(resolve(request, profile, environ=ENVIRON, cwd=f"{HOME}/work", fs=fs), fs)
 
 
 @settings(max_examples=150)
@@ -207,9 +207,9 @@ def resolved_grants(additions: Additions, fs: Filesystem) -> Any:
 def test_a_run_with_the_profile_may_do_what_was_seen_and_reach_nothing_sensitive(data: st.DataObject) -> None:
     fs = MemoryFilesystem(*_disk())
     bounds = bounds_of(fs)
-    files = [path for path in fs.files if any(inside(path, grant.path) for grant in bounds.directories)]
+    files = [path for path in fs.files if any(is_within(path, grant.path) for grant in bounds.directories)]
     directories = [
-        path for path in fs.directories if any(inside(path, grant.path) for grant in bounds.directories)
+        path for path in fs.directories if any(is_within(path, grant.path) for grant in bounds.directories)
     ]
     needs = [
         *data.draw(st.lists(st.sampled_from(sorted(files)), max_size=12)),
@@ -224,8 +224,8 @@ def test_a_run_with_the_profile_may_do_what_was_seen_and_reach_nothing_sensitive
         assert grant.access is Access.READ
         assert grant.path not in too_wide(PLACES, fs)
         for denial in bounds.deny_rules.denials:
-            assert not inside(denial.path, grant.path), (denial.path, grant.path)
-        assert not inside(f"{HOME}/.local/state/nono", grant.path)
+            assert not is_within(denial.path, grant.path), (denial.path, grant.path)
+        assert not is_within(f"{HOME}/.local/state/nono", grant.path)
 
 
 def _disk() -> tuple[frozenset[str], frozenset[str]]:

@@ -39,10 +39,10 @@ def kept(environ: dict[str, str]) -> list[Path]:
     return sorted(Path(environ["HOME"], ".local/state/nono/profiles").glob("*"))
 
 
-def imports_pydantic(environ: dict[str, str], apart: bool = False) -> bool:
+def imports_pydantic(environ: dict[str, str], long_lived: bool = False) -> bool:
     code = (
         "import sys; from nono.policy.profile.store import load; "
-        f"load('mine', {environ!r}, apart={apart}); print('pydantic' in sys.modules)"
+        f"load('mine', {environ!r}, long_lived={long_lived}); print('pydantic' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return done.stdout == "True\n"
@@ -57,7 +57,7 @@ def test_the_second_start_with_a_profile_imports_no_pydantic(environ: dict[str, 
 
 
 def test_a_supervisor_that_validates_apart_keeps_the_result_as_well(environ: dict[str, str]) -> None:
-    assert not imports_pydantic(environ, apart=True)
+    assert not imports_pydantic(environ, long_lived=True)
     assert not imports_pydantic(environ)
 
 

@@ -34,11 +34,11 @@ def environ(tmp_path: Path) -> dict[str, str]:
 @pytest.mark.parametrize("by_path", [False, True])
 def test_it_is_the_same_profile(environ: dict[str, str], by_path: bool) -> None:
     reference = f"{environ['HOME']}/.config/nono/profiles/mine.json" if by_path else "mine"
-    assert load(reference, environ, apart=True).profile == load_profile(reference, environ)
+    assert load(reference, environ, long_lived=True).profile == load_profile(reference, environ)
 
 
 def test_a_shipped_one_is_the_same(environ: dict[str, str]) -> None:
-    assert load("python-dev", environ, apart=True).profile == load_profile("python-dev", environ)
+    assert load("python-dev", environ, long_lived=True).profile == load_profile("python-dev", environ)
 
 
 @pytest.mark.parametrize("reference", ["wrong", "absent", "./absent.json"])
@@ -46,14 +46,14 @@ def test_a_mistake_is_the_same_error(environ: dict[str, str], reference: str) ->
     with pytest.raises(ProfileError) as expected:
         load_profile(reference, environ)
     with pytest.raises(ProfileError) as raised:
-        load(reference, environ, apart=True)
+        load(reference, environ, long_lived=True)
     assert (raised.value.message, raised.value.hint) == (expected.value.message, expected.value.hint)
 
 
 def test_pydantic_stays_outside(environ: dict[str, str]) -> None:
     code = (
         "import sys; from nono.policy.profile.store import load; "
-        f"load('mine', {environ!r}, apart=True); print('pydantic' in sys.modules)"
+        f"load('mine', {environ!r}, long_lived=True); print('pydantic' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

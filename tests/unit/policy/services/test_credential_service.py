@@ -11,7 +11,7 @@ from nono.errors import ConfigError
 from nono.policy.builtin import shipped
 from nono.policy.endpoints.policy import EndpointRule
 from nono.policy.hosts.upstream import parse_upstream
-from nono.policy.path_expansion import Places
+from nono.policy.path_expansion import PathContext
 from nono.policy.resolve import Resolved
 from nono.policy.schema.profile import Network, Profile
 from nono.policy.schema.route_rules import (
@@ -38,7 +38,7 @@ from nono.policy.services.custom_credential import problems_of
 
 Resolve = Callable[..., Resolved]
 
-PLACES = Places("/home/ada", "/w", "/w", {"HOME": "/home/ada"})
+PLACES = PathContext("/home/ada", "/w", "/w", {"HOME": "/home/ada"})
 CUSTOM = CustomCredential(upstream="https://api.corp.example/v2/", credential_key="corp_key")
 
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nono.policy.capability import Access, Denial, Grant
-from nono.policy.effective_policy import rulebook_of
+from nono.policy.effective_policy import effective_policy_of
 from nono.policy.files.denials import DenyRules
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.hosts.host_filter import Allow
@@ -319,7 +319,7 @@ def test_why_says_of_every_file_what_the_supervisor_does_with_its_open(
         return
     flags = {Access.READ: 0, Access.WRITE: 1, Access.READWRITE: 2}[access]
     found = Found(path, "directory" if kind == "dir" else "file", path.startswith("/proc/77"))
-    verdict = judge_open(OpenCall(-100, path.encode(), flags), found, rulebook_of(resolved, fs).files)
+    verdict = judge_open(OpenCall(-100, path.encode(), flags), found, effective_policy_of(resolved, fs).files)
     assert answer.status == {Leave: "allowed", Ask: "approval_required", Refuse: "denied"}[type(verdict)]
 
 

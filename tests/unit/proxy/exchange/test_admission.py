@@ -14,10 +14,10 @@ from typing import cast
 import pytest
 
 from nono.approval.backends import Backends
-from nono.approval.broker import desk
+from nono.approval.broker import approval_broker
 from nono.approval.request import Answer, EndpointRequest, Question, Request
 from nono.audit.event import Event
-from nono.credentials.values.credential import Injected, Injection, LeakWatcher, Outgoing, RequestFacts
+from nono.credentials.values.credential import Injected, Injection, LeakDetector, Outgoing, RequestFacts
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.errors import CredentialError
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
@@ -273,7 +273,7 @@ def test_a_person_who_does_not_answer_in_time_has_said_no() -> None:
             return GRANTED
 
     async def asks(request: Request, /) -> Answer:
-        async with desk(Backends(Approval(), {TERMINAL: Silent()}), events.append, "") as approver:
+        async with approval_broker(Backends(Approval(), {TERMINAL: Silent()}), events.append, "") as approver:
             return await approver(request)
 
     with (
@@ -399,7 +399,7 @@ class SlowCredential:
     def rejected(self, request: RequestFacts) -> None:
         self.refused.append(request)
 
-    def watcher(self) -> LeakWatcher | None:
+    def watcher(self) -> LeakDetector | None:
         return None
 
 
@@ -593,7 +593,7 @@ class Signing:
     def rejected(self, request: RequestFacts) -> None:
         pass
 
-    def watcher(self) -> LeakWatcher | None:
+    def watcher(self) -> LeakDetector | None:
         return None
 
 

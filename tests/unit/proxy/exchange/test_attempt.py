@@ -11,9 +11,9 @@ from typing import cast
 
 import pytest
 
-from nono.credentials.values.credential import Injected, LeakWatcher, Outgoing, RequestFacts
+from nono.credentials.values.credential import Injected, LeakDetector, Outgoing, RequestFacts
 from nono.credentials.values.errors import RequestUnfit
-from nono.credentials.values.tripwire import leak_watcher
+from nono.credentials.values.tripwire import tripwire_for
 from nono.proxy.exchange.inspection import Inspection
 from nono.proxy.flows.recorder import FlowRecorder
 from nono.proxy.http.message import response_head
@@ -128,8 +128,8 @@ class Rotating(FakeCredential):
         self.acquired.set()
         return FakeCredential(content=self.secret.encode(), needs_body=True)
 
-    def watcher(self) -> LeakWatcher | None:
-        return leak_watcher([Secret(self.secret)])
+    def watcher(self) -> LeakDetector | None:
+        return tripwire_for([Secret(self.secret)])
 
 
 def echo(request: Received) -> None:
@@ -230,7 +230,7 @@ def test_an_interim_response_sets_no_cookie(way: Way, name: str) -> None:
 @every_way
 def test_a_credential_that_is_frozen_during_the_dial_does_not_leave(way: Way) -> None:
     async def resolver(host: str, port: int) -> list[str]:
-        ways.proxy.running.serving().engine.freeze("alpha", "the test says so")
+        ways.proxy.running.serving().context.freeze("alpha", "the test says so")
         return ["127.0.0.1"]
 
     with five_ways(options={"resolver": resolver}) as ways:

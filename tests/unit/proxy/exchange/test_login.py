@@ -884,7 +884,7 @@ def test_a_credential_that_is_frozen_while_its_host_is_reached_stays_here(
         asking.start()
         assert asked.wait(TIMEOUT_S)
         if is_frozen:
-            freeze = scene.p.running.serving().engine.freeze
+            freeze = scene.p.running.serving().context.freeze
             anyio.from_thread.run_sync(freeze, "beta", "the test", token=scene.p._token)
         release.set()
         asking.join(TIMEOUT_S)
@@ -995,7 +995,7 @@ def test_plain_http_to_its_host_is_looked_into_as_well(make: Make) -> None:
 
 def test_without_an_authority_its_host_is_not_tunnelled_to(make: Make) -> None:
     with make() as scene:
-        table = scene.p.running.serving().engine.dispatcher.routes.logins
+        table = scene.p.running.serving().context.dispatcher.routes.logins
         with proxy(logins=table) as bare, Client(bare.port) as client:
             client.send(connect(f"{AUTH}:{scene.auth.port}"))
             assert client.head()[0] == 403

@@ -17,11 +17,11 @@ import pytest
 from nono.credentials.static import StaticCredential
 from nono.credentials.values.credential import Injected, Outgoing, RequestFacts
 from nono.credentials.values.injection import injection_of
-from nono.credentials.values.tripwire import leak_watcher
+from nono.credentials.values.tripwire import tripwire_for
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from nono.policy.schema.route_rules import Inject
 from nono.proxy.handshake.alpn import HTTP2
-from nono.proxy.tls.session_ca import SessionAuthority
+from nono.proxy.tls.session_ca import SessionCa
 from nono.secret import Secret
 from support.h2_client import Fields, Http2Client, connect
 from support.h2_server import Stream, h2_upstream
@@ -417,7 +417,7 @@ def test_a_credential_that_is_not_to_be_had_is_refused_without_its_reason() -> N
 
 def test_a_secret_that_comes_back_is_masked_and_the_credential_frozen() -> None:
     secret = "sk-canary-8Zq2LmT5vWx7Yb1Nc4Kd"
-    credential = StaticCredential(injection_of(Inject(), Secret(secret)), leak_watcher([Secret(secret)]))
+    credential = StaticCredential(injection_of(Inject(), Secret(secret)), tripwire_for([Secret(secret)]))
 
     def handler(stream: Stream) -> None:
         stream.head(200, [("x-echo", secret)] if stream.path == b"/head" else [])
@@ -446,7 +446,7 @@ def test_a_secret_that_comes_back_is_masked_and_the_credential_frozen() -> None:
 @pytest.mark.parametrize("has_body", [False, True], ids=["without", "with"])
 @pytest.mark.parametrize("status", [200, 204, 304])
 def test_a_body_of_a_response_that_has_none_does_not_pass_unsearched(status: int, has_body: bool) -> None:
-    credential = StaticCredential(injection_of(Inject(), Secret(REAL_KEY)), leak_watcher([Secret(REAL_KEY)]))
+    credential = StaticCredential(injection_of(Inject(), Secret(REAL_KEY)), tripwire_for([Secret(REAL_KEY)]))
 
     def handler(stream: Stream) -> None:
         stream.head(status)
@@ -472,7 +472,7 @@ def test_a_phantom_on_the_wrong_host_freezes_its_credential() -> None:
         ]
         with routes_stage(server.port, ca.ca_file, routes) as stage, stage.client() as client:
             assert client.get(fields=[("authorization", f"Bearer {BETA}")]).status == 403
-            states = stage.proxy.running.serving().engine.preparation
+            states = stage.proxy.running.serving().context.admission
             assert states.state(routes[1]).frozen is not None
             assert client.get(fields=[KEY]).status == 200
 
@@ -495,7 +495,7 @@ def test_the_credential_is_in_no_log_however_much_is_logged(caplog: pytest.LogCa
     ids=lambda value: "+".join(value) if isinstance(value, list) else value,
 )
 def test_the_protocol_is_what_alpn_chose(served: list[str], offered: list[str], chosen: str | None) -> None:
-    own = SessionAuthority.create()
+    own = SessionCa.create()
 
     def context(host: str, _: bool) -> ssl.SSLContext:
         made = own.server_context(host, HTTP2)

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from nono.policy.schema.route_rules import NO_IDENTITY
-from nono.proxy.exchange.context import Engine
+from nono.proxy.exchange.context import ProxyContext
 from nono.proxy.http import refusal
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.http2.upstreams import Upstreams
@@ -52,11 +52,11 @@ def test_no_stream_begins_before_the_settings_are_here_and_a_connection_given_up
             return protocol  # the settings of the upstream, which are waited for, never come
 
         connected = anyio.Event()
-        engine = SimpleNamespace(
+        context = SimpleNamespace(
             pool=SimpleNamespace(connections=ConnectionSet()),
-            reach=SimpleNamespace(open=opened, dialer=SimpleNamespace(connect_timeout_s=60.0)),
+            connector=SimpleNamespace(connect=opened, dialer=SimpleNamespace(connect_timeout_s=60.0)),
         )
-        upstreams = Upstreams(cast(Engine, engine))
+        upstreams = Upstreams(cast(ProxyContext, context))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(upstreams.reach, KEY, cast(HostPolicy, None), lambda: True)
             await connected.wait()
@@ -88,7 +88,7 @@ def test_streams_that_wait_for_the_same_handshake_share_its_failure_and_those_af
 
         attempts: list[str] = []
         answers: list[str] = []
-        upstreams = Upstreams(cast(Engine, SimpleNamespace(reach=SimpleNamespace(open=opened))))
+        upstreams = Upstreams(cast(ProxyContext, SimpleNamespace(connector=SimpleNamespace(connect=opened))))
         for waiting in (3, 2):
             async with anyio.create_task_group() as tasks:
                 for _ in range(waiting):

@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 
 from nono.policy.hosts.hostname import canonical_host
 from nono.proxy.handshake.alpn import HTTP1, HTTP2, HTTP2_AT_NEED, Alpn
-from nono.proxy.tls.session_ca import AuthorityError, SessionAuthority
+from nono.proxy.tls.session_ca import CaError, SessionCa
 from support.http_upstream import upstream
 from support.ordinary_user import as_ordinary_user
 
@@ -54,7 +54,7 @@ class Handshake:
     def __init__(
         self,
         server: ssl.SSLContext,
-        authority: SessionAuthority,
+        authority: SessionCa,
         server_name: str | None,
         *,
         check_hostname: bool = True,
@@ -109,8 +109,8 @@ class Handshake:
         return x509.load_der_x509_certificate(der)
 
 
-def handshake(host: str, server_name: str | None, *, authority: SessionAuthority | None = None) -> Handshake:
-    authority = authority or SessionAuthority.create()
+def handshake(host: str, server_name: str | None, *, authority: SessionCa | None = None) -> Handshake:
+    authority = authority or SessionCa.create()
     return Handshake(
         authority.server_context(host),
         authority,
@@ -163,7 +163,7 @@ def test_a_client_that_asks_for_anything_else_gets_the_alert_unrecognized_name(
 
 @pytest.mark.parametrize("name", [b"api.example\x00com", b"api.exam\x1b[m.com", b"api.example..om"])
 def test_a_server_name_that_is_not_a_host_name_gets_the_alert_unrecognized_name(name: bytes) -> None:
-    authority = SessionAuthority.create()
+    authority = SessionCa.create()
     context = authority.server_context(HOST)
     assert (
         alert(Handshake(context, authority, HOST, replace=(HOST.encode(), name))) == "TLSV1_UNRECOGNIZED_NAME"
@@ -173,7 +173,7 @@ def test_a_server_name_that_is_not_a_host_name_gets_the_alert_unrecognized_name(
 def test_a_server_name_that_is_not_ascii_ends_the_handshake(monkeypatch: pytest.MonkeyPatch) -> None:
     reported: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda report: reported.append(report.exc_type))
-    authority = SessionAuthority.create()
+    authority = SessionCa.create()
     context = authority.server_context(HOST)
     shake = Handshake(context, authority, HOST, replace=(HOST.encode(), b"api.ex\xffmple.com"))
     assert not shake.succeeded
@@ -183,7 +183,7 @@ def test_a_server_name_that_is_not_ascii_ends_the_handshake(monkeypatch: pytest.
 @given(st.from_regex(r"\A[A-Za-z0-9_*.\-]{1,40}\Z"))
 @settings(max_examples=60, deadline=None)
 def test_only_spellings_of_the_host_get_through(server_name: str) -> None:
-    authority = SessionAuthority.create()
+    authority = SessionCa.create()
     context = authority.server_context("a.b")
     try:
         shake = Handshake(context, authority, server_name, check_hostname=False)
@@ -211,8 +211,8 @@ def test_only_spellings_of_the_host_get_through(server_name: str) -> None:
     ],
 )
 def test_no_leaf_is_made_for_what_is_not_a_canonical_host(host: str) -> None:
-    with pytest.raises(AuthorityError, match="no certificate can be made"):
-        SessionAuthority.create().server_context(host)
+    with pytest.raises(CaError, match="no certificate can be made"):
+        SessionCa.create().server_context(host)
 
 
 # What the certificates say
@@ -238,7 +238,7 @@ def test_a_leaf_without_a_subject_marks_its_names_as_critical() -> None:
 
 def test_the_authority_is_an_unconstrained_p256_root_of_one_day() -> None:
     clock = Clock()
-    authority = SessionAuthority.create(now=clock)
+    authority = SessionCa.create(now=clock)
     root = x509.load_pem_x509_certificate(authority.certificate_pem)
     root.verify_directly_issued_by(root)
     assert root.subject.rfc4514_string() == "CN=nono-session-ca"
@@ -250,14 +250,14 @@ def test_the_authority_is_an_unconstrained_p256_root_of_one_day() -> None:
 
 
 def test_leaves_share_no_serial_number_and_one_key() -> None:
-    authority = SessionAuthority.create()
+    authority = SessionCa.create()
     leaves = [handshake(host, host, authority=authority).leaf for host in ("a.b", "c.d", "e.f")]
     assert len({leaf.serial_number for leaf in leaves}) == 3
     assert len({leaf.public_key().public_numbers() for leaf in leaves}) == 1  # type: ignore[union-attr]  # EC
 
 
 def test_a_context_for_x25519_agrees_by_nothing_else() -> None:
-    authority = SessionAuthority.create()
+    authority = SessionCa.create()
     trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trust.load_verify_locations(cadata=authority.certificate_pem.decode())
     trust.set_ecdh_curve("prime256v1")
@@ -281,14 +281,14 @@ def shaken(serving: ssl.SSLContext, trust: ssl.SSLContext) -> ssl.SSLError | Non
 
 
 def test_two_sessions_share_no_key() -> None:
-    first, second = SessionAuthority.create(), SessionAuthority.create()
+    first, second = SessionCa.create(), SessionCa.create()
     shake = Handshake(first.server_context(HOST), second, HOST)
     assert shake.error is not None
     assert "CERTIFICATE_VERIFY_FAILED" in str(shake.error)
 
 
 def test_a_session_within_a_session_is_told_from_it_though_both_have_one_name() -> None:
-    outer, inner = SessionAuthority.create(), SessionAuthority.create()
+    outer, inner = SessionCa.create(), SessionCa.create()
     for serving, other in ((outer, inner), (inner, outer)):
         context = serving.server_context(HOST)
         shake = Handshake(context, serving, HOST, also_trusted=other.certificate_pem)
@@ -305,7 +305,7 @@ def test_a_session_within_a_session_is_told_from_it_though_both_have_one_name() 
 )
 def test_a_leaf_does_not_outlive_its_authority(leaf_validity_s: float | None, life_s: int) -> None:
     clock = Clock()
-    authority = SessionAuthority.create(validity_s=3600, leaf_validity_s=leaf_validity_s, now=clock)
+    authority = SessionCa.create(validity_s=3600, leaf_validity_s=leaf_validity_s, now=clock)
     leaf = handshake(HOST, HOST, authority=authority).leaf
     assert abs(leaf.not_valid_after_utc - clock.now - timedelta(seconds=life_s)) < timedelta(seconds=1)
     assert leaf.not_valid_after_utc <= authority.not_after
@@ -318,7 +318,7 @@ def test_a_leaf_does_not_outlive_its_authority(leaf_validity_s: float | None, li
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not here")
 @pytest.mark.parametrize("host", [HOST, LONG_HOST, "127.0.0.1", "2001:db8::1"])
 def test_openssl_verify_finds_nothing_to_say_about_a_leaf(host: str, tmp_path: Path) -> None:
-    authority = SessionAuthority.create()
+    authority = SessionCa.create()
     shake = Handshake(authority.server_context(host), authority, host)
     (tmp_path / "ca.pem").write_bytes(authority.certificate_pem)
     (tmp_path / "leaf.pem").write_bytes(shake.leaf.public_bytes(Encoding.PEM))
@@ -338,7 +338,7 @@ def test_openssl_verify_finds_nothing_to_say_about_a_leaf(host: str, tmp_path: P
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not here")
 def test_the_chain_that_is_sent_is_the_leaf_and_the_authority(tmp_path: Path) -> None:
-    authority = SessionAuthority.create()
+    authority = SessionCa.create()
     (tmp_path / "ca.pem").write_bytes(authority.certificate_pem)
     with upstream(tls=authority.server_context(HOST)) as server:
         done = subprocess.run(
@@ -374,25 +374,25 @@ def test_the_chain_that_is_sent_is_the_leaf_and_the_authority(tmp_path: Path) ->
 def test_the_protocol_is_the_first_of_ours_that_the_client_speaks(
     alpn: Alpn, offered: tuple[str, ...], chosen: str
 ) -> None:
-    authority = SessionAuthority.create()
+    authority = SessionCa.create()
     shake = Handshake(authority.server_context(HOST, alpn), authority, HOST, protocols=offered)
     assert shake.client.selected_alpn_protocol() == chosen
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2])
 def test_tls_1_3_and_1_2_are_spoken(version: ssl.TLSVersion) -> None:
-    authority = SessionAuthority.create()
+    authority = SessionCa.create()
     shake = Handshake(authority.server_context(HOST), authority, HOST, version=version)
     assert shake.client.version() == version.name.replace("v1_", "v1.")
 
 
 def test_nothing_older_than_tls_1_2_is_spoken() -> None:
-    context = SessionAuthority.create().server_context(HOST)
+    context = SessionCa.create().server_context(HOST)
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
 
 
 def test_a_context_is_made_once_for_a_host_and_a_protocol() -> None:
-    authority = SessionAuthority.create()
+    authority = SessionCa.create()
     context = authority.server_context(HOST)
     assert authority.server_context(HOST) is context
     assert authority.server_context(HOST, HTTP2) is not context
@@ -400,7 +400,7 @@ def test_a_context_is_made_once_for_a_host_and_a_protocol() -> None:
 
 
 def test_the_256_contexts_used_last_are_kept_and_no_more() -> None:
-    authority = SessionAuthority.create()
+    authority = SessionCa.create()
     used, unused = (authority.server_context(host) for host in ("used.example", "unused.example"))
     for number in range(255):
         authority.server_context(f"h{number}.example")
@@ -411,7 +411,7 @@ def test_the_256_contexts_used_last_are_kept_and_no_more() -> None:
 def test_a_leaf_is_replaced_before_it_expires_and_not_long_before() -> None:
     clock = Clock()
     clock.advance(minutes=-56)  # so that the client, which looks at the real one, takes the second leaf
-    authority = SessionAuthority.create(leaf_validity_s=3600, now=clock)
+    authority = SessionCa.create(leaf_validity_s=3600, now=clock)
     context = authority.server_context(HOST)
     clock.advance(minutes=54)
     assert authority.server_context(HOST) is context
@@ -423,7 +423,7 @@ def test_a_leaf_is_replaced_before_it_expires_and_not_long_before() -> None:
 
 def test_a_short_lived_leaf_is_kept_for_most_of_its_life() -> None:
     clock = Clock()
-    authority = SessionAuthority.create(leaf_validity_s=30, now=clock)
+    authority = SessionCa.create(leaf_validity_s=30, now=clock)
     context = authority.server_context(HOST)
     clock.advance(seconds=20)
     assert authority.server_context(HOST) is context
@@ -433,15 +433,15 @@ def test_a_short_lived_leaf_is_kept_for_most_of_its_life() -> None:
 
 def test_an_expired_authority_serves_nobody_not_even_hosts_it_knows() -> None:
     clock = Clock()
-    authority = SessionAuthority.create(validity_s=60, now=clock)
+    authority = SessionCa.create(validity_s=60, now=clock)
     authority.server_context(HOST)
     clock.advance(seconds=61)
-    with pytest.raises(AuthorityError, match="has expired"):
+    with pytest.raises(CaError, match="has expired"):
         authority.server_context(HOST)
 
 
 def test_sessions_kept_for_tls_1_2_clients_without_tickets_do_not_pile_up() -> None:
-    authority = SessionAuthority.create()
+    authority = SessionCa.create()
     most = 0
     for _ in range(700):
         context = authority.server_context(HOST)
@@ -458,7 +458,7 @@ def test_no_descriptor_is_left_open_and_nothing_is_written(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     before = sorted(os.listdir("/proc/self/fd"))
-    authority = SessionAuthority.create()
+    authority = SessionCa.create()
     for number in range(5):
         authority.server_context(f"h{number}.example")
     assert sorted(os.listdir("/proc/self/fd")) == before
@@ -474,16 +474,16 @@ def test_a_key_is_loaded_from_memory_that_has_no_name_on_a_disk(monkeypatch: pyt
         load(context, path)
 
     monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", spy)
-    SessionAuthority.create().server_context(HOST)
+    SessionCa.create().server_context(HOST)
     assert opened == ["/memfd:certificate (deleted)"]
 
 
 def test_an_ordinary_user_who_is_undumpable_gets_a_context() -> None:
     program = (
         "from nono.kernel.process import set_dumpable\n"
-        "from nono.proxy.tls.session_ca import SessionAuthority\n"
+        "from nono.proxy.tls.session_ca import SessionCa\n"
         "set_dumpable(False)\n"
-        "SessionAuthority.create().server_context('api.example.com')\n"
+        "SessionCa.create().server_context('api.example.com')\n"
         "print('made')\n"
     )
     done = as_ordinary_user([sys.executable, "-c", program], environment={"PYTHONPATH": str(CHECKOUT)})
@@ -491,7 +491,7 @@ def test_an_ordinary_user_who_is_undumpable_gets_a_context() -> None:
 
 
 def test_no_key_is_in_a_repr() -> None:
-    authority = SessionAuthority.create()
+    authority = SessionCa.create()
     assert "PRIVATE" not in repr(authority) + repr(authority.server_context(HOST))
 
 
@@ -535,7 +535,7 @@ KEY = ec.generate_private_key(ec.SECP256R1())
 
 
 def test_a_strict_client_accepts_leaves_of_a_persons_own_authority() -> None:
-    authority = SessionAuthority.from_pem(root_of(KEY), pem_of(KEY))
+    authority = SessionCa.from_pem(root_of(KEY), pem_of(KEY))
     shake = handshake(HOST, HOST, authority=authority)
     assert shake.succeeded, shake.error
     issuer = shake.leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
@@ -568,13 +568,13 @@ WRONG = {
 def test_an_authority_that_cannot_be_used_is_refused_with_the_reason(
     certificate: bytes, key: bytes, sentence: str
 ) -> None:
-    with pytest.raises(AuthorityError, match=sentence) as refused:
-        SessionAuthority.from_pem(certificate, key)
+    with pytest.raises(CaError, match=sentence) as refused:
+        SessionCa.from_pem(certificate, key)
     assert "PRIVATE" not in str(refused.value)
     assert refused.value.__cause__ is None
 
 
 def test_every_reason_has_a_sentence_of_its_own() -> None:
-    SessionAuthority.from_pem(root_of(KEY), pem_of(KEY))
+    SessionCa.from_pem(root_of(KEY), pem_of(KEY))
     sentences = {sentence for _, _, sentence in WRONG.values()}
     assert len(sentences) == len(WRONG) - 2  # swapped is like not a certificate, RSA like another curve

@@ -17,7 +17,7 @@ import trustme
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from nono.proxy.child_env import trust_env
-from nono.proxy.tls.session_ca import SessionAuthority
+from nono.proxy.tls.session_ca import SessionCa
 from nono.proxy.tls.trust_bundle import (
     BUNDLE,
     TRUSTSTORE,
@@ -31,7 +31,7 @@ from support.builds import Builds
 from support.http_upstream import HttpUpstream, upstream
 from support.ordinary_user import ordinary_user
 
-SESSION = SessionAuthority.create()
+SESSION = SessionCa.create()
 SYSTEM = [trustme.CA().cert_pem.bytes().strip() for _ in range(3)]
 OWN = [trustme.CA().cert_pem.bytes().strip() for _ in range(2)]
 NO_PLACES = RootPlaces((), ())

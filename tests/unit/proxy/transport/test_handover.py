@@ -101,7 +101,7 @@ def test_what_came_early_comes_first_and_an_end_is_not_forgotten() -> None:
             transport, early = await asyncio.get_running_loop().create_connection(Early, "127.0.0.1", port)
             await done.wait()
             successor = Told(told)
-            early.give_way(successor, transport)
+            early.replace_with(successor, transport)
             assert successor.received == b"hello"
             await successor.lost.wait()
 
@@ -127,7 +127,7 @@ def test_a_connection_that_is_gone_is_handed_to_nobody() -> None:
             await lost.wait()
             told: list[Told] = []
             with pytest.raises(ConnectionResetError):
-                opening.give_way(Told(told), transport)
+                opening.replace_with(Told(told), transport)
             assert told == []
 
     anyio.run(main, backend_options={"use_uvloop": True})

@@ -16,7 +16,7 @@ from nono.credentials.oauth2.credential import OAuth2Credential, TokenExchangeFa
 from nono.credentials.values.credential import Outgoing, RequestFacts
 from nono.policy.schema.route_rules import Inject, TlsIdentity
 from nono.proxy.http.message import Header
-from nono.proxy.upstream.connector import Reach
+from nono.proxy.upstream.connector import Connector
 from nono.proxy.upstream.dial import Dialer
 from nono.proxy.upstream.fetch import Fetched, FetchError, OwnRequest, fetch, split_url
 from nono.proxy.upstream.pool import Pool
@@ -33,7 +33,7 @@ class Parts:
 
     def __init__(self, names: Names | None = None) -> None:
         self.names = names or Names()
-        self.reach = Reach(Dialer(self.names), own_port=0)
+        self.connector = Connector(Dialer(self.names), own_port=0)
         self.pool = Pool()
 
 

@@ -13,13 +13,13 @@ from nono.proxy.http.message import Header, RequestHead, request_head
 from nono.proxy.verdict.dispatch import Dispatcher
 from nono.proxy.verdict.memo import MAX_KEPT, MAX_KEPT_BYTES, VerdictMemo
 from nono.proxy.verdict.routes import RouteTable
-from nono.proxy.verdict.verdict import Forward, Inside, Intercept, Refused, Tunnel, Verdict
+from nono.proxy.verdict.verdict import ConnectTarget, Forward, Intercept, Refused, Tunnel, Verdict
 from nono.secret import Secret
 from support.proxy_thread import PHANTOM, TOKEN, Hosts, a_route
 
 HOST = (b"Host", b"api.test")
 KEY = (b"Authorization", b"Bearer " + PHANTOM.encode())
-INSIDE = Inside("api.test", 443)
+INSIDE = ConnectTarget("api.test", 443)
 READS = EndpointPolicy("deny", allow=(EndpointRule("GET", "/v1/**"),), origin="the test")
 
 
@@ -33,7 +33,7 @@ class CountingJudge:
         self.asked = 0
         self._dispatcher = Dispatcher(table, Hosts(), Secret(TOKEN), 4000, intercepts=True)
 
-    def __call__(self, head: RequestHead, inside: Inside | None = None) -> Verdict:
+    def __call__(self, head: RequestHead, inside: ConnectTarget | None = None) -> Verdict:
         self.asked += 1
         return self._dispatcher.judge(head, inside)
 
@@ -82,13 +82,13 @@ def test_the_length_of_a_body_makes_no_other_head() -> None:
         pytest.param(a_head(key=(b"Authorization", b"Bearer mine")), INSIDE, id="key"),
         pytest.param(a_head(key=(b"X-Api-Key", b"other-phantom")), INSIDE, id="another's phantom"),
         pytest.param(a_head(b"/v1/x", (b"X-Other", b"other-phantom")), INSIDE, id="one phantom more"),
-        pytest.param(a_head(), Inside("other.test", 443), id="host of the CONNECT"),
-        pytest.param(a_head(), Inside("api.test", 8443), id="port of the CONNECT"),
+        pytest.param(a_head(), ConnectTarget("other.test", 443), id="host of the CONNECT"),
+        pytest.param(a_head(), ConnectTarget("api.test", 8443), id="port of the CONNECT"),
         pytest.param(a_head(), None, id="no CONNECT"),
     ],
 )
 def test_a_head_that_differs_in_one_thing_is_refused_although_its_like_was_allowed(
-    head: RequestHead, inside: Inside | None
+    head: RequestHead, inside: ConnectTarget | None
 ) -> None:
     memo = VerdictMemo(CountingJudge())
     assert isinstance(memo(a_head(), INSIDE), Forward)
@@ -133,9 +133,11 @@ heads = st.builds(
 )
 
 
-@given(st.lists(st.tuples(heads, st.sampled_from([INSIDE, Inside("other.test", 443), None])), max_size=20))
+@given(
+    st.lists(st.tuples(heads, st.sampled_from([INSIDE, ConnectTarget("other.test", 443), None])), max_size=20)
+)
 def test_whatever_came_before_the_verdict_is_that_of_the_judge(
-    requests: list[tuple[RequestHead, Inside | None]],
+    requests: list[tuple[RequestHead, ConnectTarget | None]],
 ) -> None:
     memo = VerdictMemo(CountingJudge())
     for head, inside in requests:

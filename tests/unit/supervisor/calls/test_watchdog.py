@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from nono.supervisor.calls import watchdog
-from nono.supervisor.calls.watchdog import NeverWait
+from nono.supervisor.calls.watchdog import BlockingCallWatchdog
 
 
 def test_a_connect_whose_flag_was_taken_away_is_ended_and_others_are_not(
@@ -24,7 +24,7 @@ def test_a_connect_whose_flag_was_taken_away_is_ended_and_others_are_not(
     before = signal.getsignal(signal.SIGALRM)
 
     async def connect_twice() -> None:
-        ends = NeverWait()
+        ends = BlockingCallWatchdog()
         ends.start()
         with socket.socket(socket.AF_UNIX) as full:
             full.bind(path)

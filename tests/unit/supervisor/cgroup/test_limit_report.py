@@ -6,7 +6,7 @@ import pytest
 
 from nono.policy.capability import Limits
 from nono.supervisor.cgroup.cgroup import Figures
-from nono.supervisor.cgroup.limit_report import reached, story
+from nono.supervisor.cgroup.limit_report import limit_report, reached
 
 MIB = 1 << 20
 MEMORY, PROCESSES = Limits(memory_bytes=64 * MIB), Limits(max_processes=8)
@@ -15,7 +15,7 @@ FORKS_FAILED = Figures(not_started=3, peak_processes=8)
 
 
 def test_a_command_that_was_killed_for_memory_is_told_so_in_rows() -> None:
-    told = story(MEMORY, OUT_OF_MEMORY, 137)
+    told = limit_report(MEMORY, OUT_OF_MEMORY, 137)
     assert told is not None
     assert told.lines() == [
         "  [nono] memory limit exceeded: the kernel ended the command",
@@ -30,7 +30,7 @@ def test_a_command_that_was_killed_for_memory_is_told_so_in_rows() -> None:
 
 
 def test_a_command_that_failed_after_forks_had_is_told_so_in_rows() -> None:
-    told = story(PROCESSES, FORKS_FAILED, 1)
+    told = limit_report(PROCESSES, FORKS_FAILED, 1)
     assert told is not None
     assert told.lines() == [
         "  [nono] process limit hit: processes or threads could not be started",
@@ -44,7 +44,7 @@ def test_a_command_that_failed_after_forks_had_is_told_so_in_rows() -> None:
 
 
 def test_what_the_kernel_does_not_count_is_left_out() -> None:
-    told = story(MEMORY, OUT_OF_MEMORY._replace(peak_bytes=None, limits_swap=False), 137)
+    told = limit_report(MEMORY, OUT_OF_MEMORY._replace(peak_bytes=None, limits_swap=False), 137)
     assert told is not None
     assert [name for name, _ in told.rows] == ["limit", "OOM kills", "swap", "scope", "hint"]
     assert "not limited by this kernel" in dict(told.rows)["swap"]
@@ -67,12 +67,12 @@ def test_what_the_kernel_does_not_count_is_left_out() -> None:
 def test_no_story_is_told_of_a_limit_that_does_not_explain_the_end(
     limits: Limits, figures: Figures, exit_code: int
 ) -> None:
-    assert story(limits, figures, exit_code) is None
+    assert limit_report(limits, figures, exit_code) is None
 
 
 def test_memory_comes_first_where_both_were_reached() -> None:
     both = Limits(64 * MIB, 8)
-    told = story(both, OUT_OF_MEMORY._replace(not_started=1), 137)
+    told = limit_report(both, OUT_OF_MEMORY._replace(not_started=1), 137)
     assert told is not None
     assert told.title.startswith("memory")
     assert len(reached(both, OUT_OF_MEMORY._replace(not_started=1))) == 2
@@ -82,6 +82,6 @@ def test_memory_comes_first_where_both_were_reached() -> None:
     ("size", "doubled"), [(MIB, "2M"), (512 * MIB, "1G"), (1536 * MIB, "3G"), (1_000_000_000, "1908M")]
 )
 def test_the_hint_is_a_size_that_the_option_takes(size: int, doubled: str) -> None:
-    told = story(Limits(size), OUT_OF_MEMORY, 137)
+    told = limit_report(Limits(size), OUT_OF_MEMORY, 137)
     assert told is not None
     assert f"--memory {doubled} " in dict(told.rows)["hint"]
