@@ -176,6 +176,20 @@ def test_a_circle_of_a_late_import_is_found() -> None:
     assert circles(graph) == [{"b", "c"}]
 
 
+ROOMS = sorted({path.parent.relative_to(ROOT) for path in SOURCES})
+
+
+def test_the_map_names_every_room() -> None:
+    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    assert [str(room) for room in ROOMS if f"{room.name}/" not in page] == []
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=str)
+def test_a_room_holds_no_more_than_fifteen_modules(room: Path) -> None:
+    modules = [path for path in SOURCES if path.parent == ROOT / room and path.name != "__init__.py"]
+    assert len(modules) <= 15
+
+
 def test_every_decision_has_a_number_of_its_own() -> None:
     records = sorted((ROOT / "docs/adr").glob("*.md"))
     numbers = [int(path.name[:4]) for path in records]
