@@ -13,9 +13,10 @@ from support.ladder_launch import PYTHON, Place, place
 # nono, with its programs and perhaps libseccomp out of reach, as in a package that ships no binary files.
 PROGRAM = """
 import sys
-from nono.kernel import filter_build, filters
+from nono.kernel import filters
+from nono.kernel.filters import build
 filters.DIRECTORY = "/nonexistent"
-filter_build.LIBRARY = sys.argv.pop(1)
+build.LIBRARY = sys.argv.pop(1)
 from nono.__main__ import main
 main()
 """

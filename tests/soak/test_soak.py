@@ -50,7 +50,7 @@ _KEPT = {
     "nono.proxy.verdict.routes.Origin": MAX_KEPT,
     "nono.proxy.verdict.verdict.Entry": 2 * MAX_KEPT,
     "nono.proxy.verdict.verdict.Forward": MAX_KEPT,
-    "nono.proxy.verdict.verdict.Inside": MAX_KEPT,
+    "nono.proxy.verdict.verdict.ConnectTarget": MAX_KEPT,
     "nono.proxy.verdict.verdict.Intercept": MAX_KEPT,
     "nono.proxy.verdict.verdict.Tunnel": MAX_KEPT,
 }

@@ -1,31 +1,7 @@
-"""Shared by the credential tests: an environment with a home of its own and no keyring."""
+"""Shared by the tests of nono.credentials: their environments."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from support.credential_fixtures import environ, with_keyring, with_stuck_keyring
 
-import pytest
-
-from support.fake_keyring import Memory, Stuck
-
-
-@pytest.fixture
-def environ(tmp_path: Path) -> dict[str, str]:
-    return {"HOME": str(tmp_path), "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
-
-
-@pytest.fixture
-def with_keyring(environ: dict[str, str]) -> Iterator[dict[str, str]]:
-    """The same with a keyring that works."""
-    Memory.entries.clear()
-    yield environ | {"PYTHON_KEYRING_BACKEND": "support.fake_keyring.Memory"}
-    Memory.entries.clear()
-
-
-@pytest.fixture
-def with_stuck_keyring(environ: dict[str, str]) -> Iterator[dict[str, str]]:
-    """The same with a keyring that is there and then never answers."""
-    Stuck.released.clear()
-    yield environ | {"PYTHON_KEYRING_BACKEND": "support.fake_keyring.Stuck", "NONO_KEYRING_TIMEOUT_SECS": "1"}
-    Stuck.released.set()
+__all__ = ["environ", "with_keyring", "with_stuck_keyring"]

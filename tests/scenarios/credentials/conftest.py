@@ -1,0 +1,7 @@
+"""Shared by the scenarios of credentials: their environments."""
+
+from __future__ import annotations
+
+from support.credential_fixtures import environ, with_keyring, with_stuck_keyring
+
+__all__ = ["environ", "with_keyring", "with_stuck_keyring"]

@@ -1,0 +1,31 @@
+"""Fixtures of the credential tests: an environment with a home of its own, with a keyring and without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.fake_keyring import Memory, Stuck
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    return {"HOME": str(tmp_path), "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
+
+
+@pytest.fixture
+def with_keyring(environ: dict[str, str]) -> Iterator[dict[str, str]]:
+    """The same with a keyring that works."""
+    Memory.entries.clear()
+    yield environ | {"PYTHON_KEYRING_BACKEND": "support.fake_keyring.Memory"}
+    Memory.entries.clear()
+
+
+@pytest.fixture
+def with_stuck_keyring(environ: dict[str, str]) -> Iterator[dict[str, str]]:
+    """The same with a keyring that is there and then never answers."""
+    Stuck.released.clear()
+    yield environ | {"PYTHON_KEYRING_BACKEND": "support.fake_keyring.Stuck", "NONO_KEYRING_TIMEOUT_SECS": "1"}
+    Stuck.released.set()
