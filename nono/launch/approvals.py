@@ -1,4 +1,4 @@
-"""The desk of a session: who is asked for approval, and in which way."""
+"""Connects the approval broker of a session to the backends its profile names."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from nono.policy.services.approval import Approval, ChainBackend, TerminalBacken
 
 @asynccontextmanager
 async def approvals(approval: Approval, session: Session, hold: StopJob) -> AsyncIterator[ApprovalBroker]:
-    """Keep the desk open until the block is left. hold: as a terminal needs it."""
-    terminal = Terminal(hold)  # one, whatever it is called: its questions come one after another
+    """Open an ApprovalBroker until the block is left. hold: stops the job for a terminal question."""
+    terminal = Terminal(hold)  # one under all its names, so that its questions come one after another
     reached: dict[str, Backend] = {}
     for name, backend in approval.backends.items():
         match backend.way:

@@ -1,4 +1,4 @@
-"""What a run was denied, gathered from its audit events for whoever reads on after it."""
+"""Collects the denials of a run from its audit events, for the report after the run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import cast
 from nono.audit.event import SEVERAL, Event
 from nono.named_tuple import NamedTuple
 
-KEPT_MAX = 100  # kinds; a command can make up any number
+KEPT_MAX = 100  # distinct denials; a command can make up any number
 
 
 class Kind(StrEnum):
@@ -18,40 +18,40 @@ class Kind(StrEnum):
 
 
 class Denied(NamedTuple):
-    """One thing that was denied, however often."""
+    """One denied access; repeats are equal."""
 
     kind: Kind
     target: str  # a path, or a host
     reason: str
-    access: str | None = None  # of a path: Read, Write or ReadWrite
+    access: str | None = None  # for a path: Read, Write or ReadWrite
     port: int | None = None
-    method: str | None = None  # of a request, as is path
+    method: str | None = None  # for a request, like path
     path: str | None = None
-    route: str | None = None  # the credential route that it came by
+    route: str | None = None  # the credential route the request used
     rule: str | None = None
     origin: str | None = None
     hint: str | None = None
-    by: str | None = None  # who was asked; None: nobody, the policy decided
+    by: str | None = None  # the approval backend asked; None: the policy decided
     timed_out: bool = False
 
 
 _UNIX = "unix:"
-# What the C library looks for by itself, in any program, and does without.
+# Sockets the C library tries in any program, and does without.
 _PROBED = ("/run/nscd/", "/var/run/nscd/", "/run/systemd/userdb/", "/run/systemd/resolve/")
-# Refusals that no grant would change, or that are failures of others.
+# Refusals that no grant would change, or failures outside nono.
 _NO_DENIALS = ("upstream_connect_failed", "intercept_handshake_failed", "external_proxy_rejected")
 _DECISIONS = ("deny", "approve_denied", "approve_timeout", "approve_error")
 
 
 class Denials:
-    """Those of a run, each once, in the order in which they came."""
+    """The denials of a run, without repeats, in order of arrival."""
 
     def __init__(self) -> None:
         self._kept: dict[Denied, None] = {}
-        self.is_complete = True  # otherwise there were more kinds than are kept
+        self.is_complete = True  # False: there were more than KEPT_MAX
 
     def note(self, event: Event) -> None:
-        """Takes an event of the audit log; most are no denial."""
+        """Keep the denial in an audit event; other events are ignored."""
         denied = _denied(event)
         if denied is None or denied in self._kept:
             return

@@ -1,6 +1,6 @@
-"""Keeps what the command may write out of the places where this process looks for modules and libraries.
+"""Keeps paths the command may write out of this process's search for modules and libraries.
 
-A supervisor imports some of its own code, and of the libraries it uses, while the command runs already.
+A supervisor still imports some of its code and libraries while the command is running.
 """
 
 import os
@@ -15,15 +15,15 @@ from nono.policy.files.grants import covering
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import Filesystem, canonical_as_far, is_within, parent_resolved
 
-# Where the dynamic linker (ld.so(8)) and OpenSSL (openssl-env(7)) look once more with each library.
+# Variables that the dynamic linker (ld.so(8)) and OpenSSL (openssl-env(7)) consult at each library load.
 _SEARCHED = ("LD_LIBRARY_PATH", "OPENSSL_CONF", "OPENSSL_MODULES", "OPENSSL_ENGINES")
 
 
 def withdraw(grants: Iterable[Grant]) -> None:
-    """Take the directories off sys.path in which the command could lay a module.
+    """Remove from sys.path the directories where the command could plant a module.
 
-    Mostly the working directory, which an empty entry of PYTHONPATH means. Where nono itself was found, or
-    Python, stays: without it nothing could be imported.
+    Mostly the working directory, which an empty PYTHONPATH entry stands for. The directories of nono and
+    Python themselves stay: without them nothing could be imported.
     """
     written = [grant for grant in grants if grant.access.writes]
     fs = HostFilesystem()
@@ -31,9 +31,9 @@ def withdraw(grants: Iterable[Grant]) -> None:
 
 
 def refuse_libraries(grants: Iterable[Grant], environ: Mapping[str, str]) -> None:
-    """ConfigError when the command could lay a library, or what names one, where this process will look.
+    """Raise ConfigError if the command could plant a library, or a file naming one, on the search path.
 
-    environ: that of this process, whose linker has read it already.
+    environ: The environment of this process; its linker has already read it.
     """
     written = [grant for grant in grants if grant.access.writes]
     fs = HostFilesystem()
@@ -61,7 +61,7 @@ def _is_within_reach(entry: str, written: list[Grant], fs: Filesystem) -> bool:
 
 
 def _spellings(entry: str, fs: Filesystem) -> tuple[str, str]:
-    """What entry leads to, and the link that does."""
+    """Return the path entry resolves to, and the path of the link itself."""
     path = join(os.getcwd(), entry)
     return canonical_as_far(path, fs), parent_resolved(path, fs)
 

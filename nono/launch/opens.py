@@ -1,4 +1,4 @@
-"""Serve the trapped opens of a run: watch them, ask about them, or open the names of threads."""
+"""Serves the trapped opens of a run: watches them, asks about them, or opens thread names."""
 
 from __future__ import annotations
 
@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 async def trapped_opens(
     run: RunContext, listener: int, readable: Sequence[str], approver: ApprovalBroker | None
 ) -> AsyncIterator[PathCalls | None]:
-    """Serve the opens of a launcher that is restricted and not yet the command; None: the kernel does.
+    """Serve the opens of a restricted launcher that has not exec'd yet. None: the kernel serves them.
 
-    readable: files that the command may read because nono made them for it. Closed by the loop that uses it.
+    The notify loop that uses the yielded object closes it.
+
+    listener: The seccomp listener.
+    readable: Files that nono made for the command to read.
+    approver: Answers questions about opens beyond the grants; None: nobody is asked.
     """
     async with _watched_or_asked(run, listener, readable, approver) as others:
         if not run.prepared.enforcement.names_threads:
@@ -55,7 +59,7 @@ async def _watched_or_asked(
 def _watched(
     run: RunContext, listener: int, readable: Sequence[str], observation: Observation
 ) -> Iterator[PathWatch]:
-    """Note what the command does with files, for `nono learn`."""
+    """Record the command's file accesses for `nono learn`."""
     # Imported here: few runs are watched.
     from nono.supervisor.calls.caller import caller_context, open_root
     from nono.supervisor.opens.path_observer import PathWatch
@@ -72,7 +76,7 @@ def _watched(
 async def _asked(
     run: RunContext, listener: int, readable: Sequence[str], approver: ApprovalBroker
 ) -> AsyncIterator[FileOpens]:
-    """Ask about opens that nothing grants."""
+    """Ask the approver about opens that nothing grants."""
     # Imported here: few runs ask.
     import anyio
 

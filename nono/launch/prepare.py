@@ -1,4 +1,4 @@
-"""What is known of a run before it starts: its program, and how this kernel will hold it."""
+"""Finds out all that can be known before a run: its program, and how this kernel will enforce its policy."""
 
 import os
 import stat
@@ -23,9 +23,9 @@ class Prepared(NamedTuple):
     resolved: Resolved
     facts: HostFacts
     enforcement: Enforcement
-    program: str | None  # None: it was not looked for, as nothing will be started
+    program: str | None  # None: not looked up, because nothing will be started
     argv: tuple[str, ...]
-    cgroups: "Place | None" = None  # where its limits will be held, if it has any
+    cgroups: "Place | None" = None  # where its cgroup goes, if it has limits
 
     @property
     def capabilities(self) -> CapabilitySet:
@@ -33,7 +33,7 @@ class Prepared(NamedTuple):
 
 
 def enforcement_of(capabilities: CapabilitySet, facts: HostFacts) -> Enforcement:
-    """As choose_enforcement, with the refusal as the error that ends the command."""
+    """Choose the enforcement, like choose_enforcement. Raises SandboxError on a refusal."""
     chosen = choose_enforcement(capabilities, facts)
     if isinstance(chosen, Refusal):
         raise SandboxError(chosen.message, hint=chosen.hint)
@@ -41,16 +41,16 @@ def enforcement_of(capabilities: CapabilitySet, facts: HostFacts) -> Enforcement
 
 
 def ready_state_directories(grants: Iterable[Grant]) -> None:
-    """Made where they are missing, outer ones first, for their user alone.
+    """Create missing state directories, parents included, with mode 0700.
 
-    NonoError when one cannot be made, or may lead to where somebody else wants the command.
+    Raises NonoError if one cannot be created, or could be another user's link that redirects the command.
     """
     for grant in grants:
         try:
             if not os.path.lexists(grant.path):
                 os.makedirs(grant.path, mode=0o700)
             found = os.lstat(grant.path)
-            # The path was canonical when the policy was made: a link is somebody's, and leads anywhere.
+            # The path was canonical when the policy was resolved, so a link is new and may lead anywhere.
             if not stat.S_ISDIR(found.st_mode) or _may_be_of_somebody_else(grant.original):
                 raise NonoError(
                     f"the state directory '{grant.original}' is not a directory of your own.",
@@ -64,16 +64,16 @@ def ready_state_directories(grants: Iterable[Grant]) -> None:
 
 
 def _may_be_of_somebody_else(path: str) -> bool:
-    """Whether everybody may make entries beside path (in /tmp), and it is not ours, or a link."""
+    """Check for a foreign entry or a link in a directory that everybody may write to, such as /tmp."""
     found, beside = os.lstat(path), os.stat(os.path.dirname(path))
     is_own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
     return bool(beside.st_mode & 0o002) and not is_own
 
 
 def place_of_limits(capabilities: CapabilitySet, ours: Collection[int]) -> "Place":
-    """Where a cgroup for the command can be made. SandboxError: nowhere.
+    """Return where a cgroup for the command can be created. Raises SandboxError if nowhere.
 
-    ours: this process, and those of its own that are no part of the command yet.
+    ours: Pids of this process and of its children that are not part of the command yet.
     """
     # Imported here: few runs have limits.
     from nono.policy.limits import refuse_lifting
@@ -92,13 +92,13 @@ def place_of_limits(capabilities: CapabilitySet, ours: Collection[int]) -> "Plac
 
 
 def program_of(resolved: Resolved, name: str, search_path: str) -> str:
-    """find_program, unless nono has been told not to start one of that name."""
+    """Find the program, like find_program. Refuses a name that the policy says not to start."""
     resolved.commands.refuse(name)
     return find_program(name, search_path, resolved.capabilities.workdir)
 
 
 def find_program(name: str, search_path: str, workdir: str) -> str:
-    """The absolute path that execvp(3) would execute. NonoError when there is none."""
+    """Return the absolute path that execvp(3) would execute. Raises NonoError if there is none."""
     if "/" in name:
         candidates = [os.path.join(workdir, name)]
     else:

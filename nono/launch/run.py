@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 class Outcome(NamedTuple):
     """How a run ended."""
 
-    exit_code: int  # of the command; 128+N when signal N ended it
+    exit_code: int  # the command's; 128+N if signal N ended it
     denials: Denials
     limit: LimitReport | None  # the limit that ended the command, if one did
     rules: Callable[[], EffectivePolicy]  # the policy that was in effect
@@ -54,10 +54,10 @@ _UNRECORDED = "a run that cannot be recorded is not started; --no-audit starts i
 
 
 class Launch:
-    """One run. A context manager: leaving the block ends a launcher that was not used."""
+    """One run. A context manager: leaving the block ends an unused launcher."""
 
     def __init__(self, environ: Mapping[str, str], *, probes: bool = False) -> None:
-        """probes: whether the kernel is likely to be asked what it can do, which then begins at once."""
+        """Fork the launcher. probes: prepare() is likely to need the kernel's facts, so probe at once."""
         self._environ = environ
         self._launcher: Launcher | None = fork_launcher()
         if probes:
@@ -71,7 +71,7 @@ class Launch:
             self._launcher.abandon()
 
     def prepare(self, resolved: Resolved, command: Sequence[str], *, needs_program: bool = True) -> Prepared:
-        """Find the program, and what this kernel can do for the run. NonoError when it cannot start."""
+        """Find the program and choose how this kernel enforces the run. Raises NonoError if it cannot."""
         launcher = self._unused()
         capabilities = resolved.capabilities
         chooses_rung = capabilities.network is NetworkMode.PROXY and capabilities.sandbox_policy in (
@@ -87,7 +87,7 @@ class Launch:
         enforcement = enforcement_of(capabilities, facts)
         cgroups = None
         if capabilities.limits.is_set:
-            launcher.settle()  # what it has forked would be in our cgroup as well
+            launcher.settle()  # its probe children would be in our cgroup as well
             cgroups = place_of_limits(capabilities, (os.getpid(), launcher.pid))
         module_path.withdraw(capabilities.grants)
         module_path.refuse_libraries(capabilities.grants, self._environ)
@@ -106,13 +106,16 @@ class Launch:
     ) -> Outcome:
         """Run the command to its end.
 
-        proxy_port 0 takes a free port. warn is called with each sentence that a person must hear before
-        the command has the terminal, or while it runs; say with the lines of a summary after it has ended.
-        observation is told what the command does with files, and of every event of the audit log.
+        audit: Write an audit log.
+        proxy_port: Where the proxy listens; 0 takes a free port.
+        warn: Takes a sentence a person must hear before the command has the terminal, or while it runs.
+        say: Takes the lines of a summary after the command has ended.
+        observation: Records the command's file accesses and every event of the audit log.
+        redaction: Rules for masking secrets in recorded arguments.
         """
         ready_state_directories(prepared.resolved.state_directories)
         launcher = self._unused()
-        # Before any secret is read: from here on nobody of our uid can look into this process.
+        # Before any secret is read: from here on no process of our uid can look into this one.
         process.set_dumpable(False)
         process.forbid_core_dumps()
         denials = Denials()
@@ -125,7 +128,7 @@ class Launch:
             observers = (denials.note,) if observation is None else (denials.note, observation.recorded)
             session = Session(self._environ, log, recorder_of(log, *observers), warn, say, redaction)
             _record_start(session, prepared, cgroup)
-            # Before any secret is in memory, as it forks.
+            # This forks, so it comes before any secret is in memory.
             ahead = stack.enter_context(_authority_ahead(prepared, self._environ))
             with _end_recorded(session):
                 run = RunContext(
@@ -163,7 +166,7 @@ def _limited(prepared: Prepared, launcher: Launcher, warn: Warn) -> AbstractCont
 
 
 def _limit_reached(run: RunContext, exit_code: int) -> LimitReport | None:
-    """Record the limits that were reached. Returns the story of the one that ended the command."""
+    """Record the limits that were reached. Returns the report on the one that ended the command, if any."""
     if run.cgroup is None:
         return None
     # Imported here, as above.
@@ -176,7 +179,7 @@ def _limit_reached(run: RunContext, exit_code: int) -> LimitReport | None:
 
 
 def _record_start(session: Session, prepared: Prepared, cgroup: Cgroup | None) -> None:
-    """Record what is run, what holds it, and what does not."""
+    """Record the command, how it is enforced, and every gap in the enforcement."""
     record, redaction = session.record, session.redaction
     record(event.session_started(redact_argv(prepared.argv, redaction), redaction.difference()))
     if prepared.enforcement.rung is not None:
@@ -195,7 +198,7 @@ def _record_start(session: Session, prepared: Prepared, cgroup: Cgroup | None) -
 
 @contextmanager
 def _end_recorded(session: Session) -> Iterator[None]:
-    """Record the end of a session that an error ends."""
+    """Record the end of the session if a NonoError ends it."""
     try:
         yield
     except NonoError as error:
@@ -208,7 +211,7 @@ def _authority_ahead(
 ) -> AbstractContextManager[CaWorker | None]:
     if prepared.enforcement.rung is None:
         return nullcontext()
-    # Imported here: it is for the runs that have a proxy.
+    # Imported here: only runs with a proxy need it.
     from nono.launch.proxy.ca_worker import authority_ahead
 
     return authority_ahead(prepared.resolved, environ)
@@ -227,17 +230,17 @@ def _run(run: RunContext) -> int:
     """Run the command to its end. Returns its exit code."""
     enforcement = run.prepared.enforcement
     if enforcement.rung is not None:
-        # Imported here: asyncio, ssl and uvloop are for the runs that have a proxy.
+        # Imported here: only runs with a proxy need asyncio, ssl and uvloop.
         from nono.launch import supervised
         from nono.launch.run_proxy import with_proxy
 
         return supervised.supervise(run, with_proxy)
     if enforcement.is_served:
-        # Imported here: the loop is for the runs whose system calls are served.
+        # Imported here: only runs whose system calls are served need the loop.
         from nono.launch import supervised
 
         return supervised.supervise(run, supervised.without_proxy)
-    # Without an event loop, whose import would take longer than the command: nothing is served.
+    # Nothing is served, so do without an event loop: its import would take longer than the command.
     run.restrict({}, None)
     run.go()
     return wait(run.child)

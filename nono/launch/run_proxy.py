@@ -1,4 +1,4 @@
-"""The proxy of one run: its credentials, its listener, and the ports relayed beside it."""
+"""Opens the proxy of one run: its credentials, its listener, and the ports relayed beside it."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def with_proxy(run: RunContext) -> AbstractAsyncContextManager[Network]:
 async def _network(run: RunContext, assembly: Assembly) -> AsyncIterator[Network]:
     capabilities, resolved = run.prepared.capabilities, run.prepared.resolved
     peers = PeerRegistry()
-    # On the notify rung the supervisor makes every connection itself, and so knows its own child's. On netns
-    # nobody else is in the network where the proxy listens.
+    # On the notify rung the supervisor makes every connection itself, and so knows which are its child's. On
+    # netns nobody else is in the network where the proxy listens.
     admits = peers.take if run.prepared.enforcement.rung is Rung.NOTIFY else None
     with _private_network(run) as (private, maker):
         token = make_session_token()
@@ -68,9 +68,9 @@ async def _network(run: RunContext, assembly: Assembly) -> AsyncIterator[Network
 def _private_network(
     run: RunContext,
 ) -> Iterator[tuple[socket.socket | None, socket.socket | None]]:
-    """From the network of the command, if it gets one: the proxy's listener, the channel of a socket maker.
+    """Open the command's private network; yields the proxy's listener there and a socket maker's channel.
 
-    Without a port that is granted nothing has to get in or out, and there is no maker.
+    Both are None on other rungs. Without a granted port nothing is relayed, and there is no maker.
     """
     if run.prepared.enforcement.rung is not Rung.NETNS:
         yield None, None
@@ -91,7 +91,7 @@ def _take_socket(run: RunContext, number: int) -> socket.socket:
 def _relayed(
     maker: socket.socket | None, ports: PortGrants, record: Recorder
 ) -> AbstractAsyncContextManager[None]:
-    """Relay granted ports between this host and the private network, if there is one that has some."""
+    """Relay the granted ports between this host and the private network; does nothing without a maker."""
     if maker is None:
         return nullcontext()
     # Imported here: few runs have one.

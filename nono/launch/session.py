@@ -1,4 +1,4 @@
-"""The log of one session and the ways to reach its person, shared by every part of a run."""
+"""The session of a run: its log and its ways to reach the user, shared by every part of the run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Observer = Callable[[Event], None]
 
 
 class Session(NamedTuple):
-    """Made once for a run, or for a proxy without a command, and handed on whole."""
+    """One run, or one standalone proxy. Made once and passed on whole."""
 
     environ: Mapping[str, str]
     log: AuditLog | None  # None: --no-audit

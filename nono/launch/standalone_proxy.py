@@ -1,4 +1,4 @@
-"""A proxy without a command of its own: from reading its credentials to the signal that ends it."""
+"""Runs a proxy without a command, from reading its credentials to the signal that ends it."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 
 class Serving(NamedTuple):
-    """A proxy that clients can be told of."""
+    """A proxy that is ready for clients."""
 
     port: int
-    variables: Mapping[str, str]  # through which they find and trust it; password and phantoms among them
-    file: str  # the same for a shell to read, mode 0600; gone when the proxy is
+    variables: Mapping[str, str]  # tell clients how to reach and trust it; hold the password and the phantoms
+    file: str  # the same as a shell script, mode 0600; removed when the proxy ends
 
 
 Announce = Callable[[Serving], None]
@@ -56,12 +56,18 @@ def serve_until_signal(
     warn: Warn,
     redaction: Redaction = USUAL,
 ) -> None:
-    """Returns when SIGINT, SIGTERM or SIGHUP has come and the running responses have ended, or their time.
+    """Serve until SIGINT, SIGTERM or SIGHUP, then until running responses have ended or timed out.
 
-    A second signal ends it at once. config and token: as config_of made one with the other. say is called
-    with the lines of a summary. Raises NonoError when it cannot start.
+    A second signal ends the process at once. Raises NonoError if the proxy cannot start.
+
+    config: Made by config_of with this token.
+    token: The session token clients must present.
+    own_authority: The user's own CA, in place of a generated one.
+    announce: Called once the proxy is ready for clients.
+    say: Takes the lines of a summary after the end.
+    warn: Takes a sentence a person must hear meanwhile.
     """
-    # Before any secret is read: from here on nobody of our uid can look into this process.
+    # Before any secret is read: from here on no process of our uid can look into this one.
     process.set_dumpable(False)
     process.forbid_core_dumps()
     with open_log(environ, hint="a proxy whose requests cannot be recorded is not started") as log:
@@ -93,13 +99,13 @@ async def _serve(
                 loop.enable_gc()
                 async for _ in signals:
                     break
-                # From here on a signal has its usual effect.
+                # From here on signals have their default effect.
         session.say([f"  [nono] used: {line}" for line in proxy.running.usage_lines])
 
 
 @asynccontextmanager
 async def _approver(assembly: Assembly) -> AsyncIterator[ApprovalBroker | None]:
-    """Who is asked, if anything may need approval."""
+    """Open the approval broker; None if nothing may need approval."""
     approval = assembly.resolved.approval
     if approval is None:
         yield None
@@ -114,7 +120,7 @@ async def _approver(assembly: Assembly) -> AsyncIterator[ApprovalBroker | None]:
 
 @contextmanager
 def _file_of(variables: Mapping[str, str], environ: Mapping[str, str]) -> Iterator[str]:
-    """A file of export lines that this user alone can read, until the block is left."""
+    """Write a file of export lines, mode 0600; it is removed when the block is left."""
     directory = join(paths.state_root(environ), "sessions")
     name = f"proxy-{os.getpid()}-{secrets.token_hex(8)}.env"
     text = "".join(f"export {variable}={shlex.quote(value)}\n" for variable, value in variables.items())

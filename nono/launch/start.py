@@ -1,4 +1,4 @@
-"""The context of one run: a launcher that waits for its plan, and everything it will be given."""
+"""The context of one run: a launcher waiting for its plan, and everything it will be given."""
 
 from __future__ import annotations
 
@@ -27,36 +27,38 @@ if TYPE_CHECKING:
 
 
 class RunContext(NamedTuple):
-    """A launcher that waits for its plan, and what it is to become."""
+    """A launcher waiting for its plan, and the run it will become."""
 
     prepared: Prepared
     session: Session
     launcher: Launcher
     child: Child
-    ahead: CaWorker | None  # of a run with a proxy that intercepts
-    observation: Observation | None  # of a run that is watched
-    cgroup: Cgroup | None  # of a run with limits
-    proxy_port: int  # where its proxy listens, if it has one; 0: any free port
-    state: StateFile | None  # for the command, about itself
-    handed_out: Mapping[str, str]  # credentials that the command itself holds, by variable
-    inherited: Mapping[str, str]  # the variables that the command inherits, or that are fixed for it
-    rules: Callable[[], EffectivePolicy]  # the policy in effect; asks the disk at the first call only
+    ahead: CaWorker | None  # if the run has a proxy that intercepts TLS
+    observation: Observation | None  # if the run is watched
+    cgroup: Cgroup | None  # if the run has limits
+    proxy_port: int  # where a proxy listens, if there is one; 0: any free port
+    state: StateFile | None  # tells the command about its own sandbox
+    handed_out: Mapping[str, str]  # credentials the command itself holds, by variable
+    inherited: Mapping[str, str]  # variables the command inherits, or that are fixed for it
+    rules: Callable[[], EffectivePolicy]  # the policy in effect; reads the disk at the first call only
 
     @property
     def readable(self) -> tuple[str, ...]:
-        """The files of nono's own that every command may read."""
+        """Return nono's files that every command may read."""
         return () if self.state is None else (self.state.path,)
 
     def recorded_by(self, record: Recorder) -> RunContext:
-        """Return the same run, recorded by another."""
+        """Return the same run with another recorder."""
         return self._replace(session=self.session._replace(record=record))
 
     def restrict(
         self, added: Mapping[str, str], proxy_port: int | None, *, readable: Sequence[str] = ()
     ) -> int | None:
-        """Make the launcher restrict itself. Returns the number of its listener, if it has one.
+        """Make the launcher restrict itself. Returns its listener's descriptor number there, if it has one.
 
-        added is laid over the inherited environment. readable: further files that nono made for the command.
+        added: Variables laid over the inherited environment.
+        proxy_port: Where the proxy listens; None without one.
+        readable: Further files that nono made for the command.
         """
         prepared = self.prepared
         own = own_grants((*self.readable, *readable))
@@ -79,14 +81,14 @@ class RunContext(NamedTuple):
         return state_of(rules, prepared.enforcement, prepared.facts.landlock_abi, identity)
 
     def go(self) -> None:
-        """Start the command, under its limits. Raises LaunchError when it cannot be executed."""
+        """Start the command under its limits. Raises LaunchError if it cannot be executed."""
         if self.cgroup is not None:
-            # Here, as what it has forked for nono until now is not to count.
+            # Not earlier: processes it forked for nono before must not count against the limits.
             self.cgroup.take(self.launcher.pid)
         self.launcher.go()
         self.launcher.wait_for_exec()
 
 
 def own_grants(readable: Sequence[str]) -> tuple[Grant, ...]:
-    """Grant the command to read files that nono makes for it."""
+    """Return read grants for files that nono makes for the command."""
     return tuple(Grant(path, Access.READ, os.path.isdir(path), "system", path) for path in readable)

@@ -1,4 +1,4 @@
-"""What a run tells its own command about itself, so that `nono why --self` can answer inside."""
+"""The state that a run hands its command, so that `nono why --self` can answer inside."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from nono.sandbox.plan.enforcement import Enforcement
 VARIABLE = "NONO_CAP_FILE"
 
 Identity = tuple[int, int]  # device and inode
-Identify = Callable[[str], Identity | None]  # None: there is nothing at the path, or nothing that stays
+Identify = Callable[[str], Identity | None]  # None: no file at the path, or one that differs per process
 
 
 class FileGrant(NamedTuple):
-    """A grant, and the very file that the kernel holds it on."""
+    """A grant, and the identity of the file that the kernel attached it to."""
 
     original: str
     path: str
@@ -29,14 +29,14 @@ class FileGrant(NamedTuple):
 
 
 class DomainEndpoints(NamedTuple):
-    """What may be requested of a host."""
+    """The requests allowed to one host."""
 
     domain: str
     endpoints: tuple[str, ...]  # METHOD /path
 
 
 class State(NamedTuple):
-    """The state file; its fields up to domain_endpoints are those that other programs may read."""
+    """The content of the state file. Other programs may read the fields up to domain_endpoints."""
 
     fs: tuple[FileGrant, ...]
     net_blocked: bool
@@ -51,7 +51,7 @@ class State(NamedTuple):
     landlock_abi: int
 
     def stale(self, identify: Identify) -> frozenset[str]:
-        """The paths of grants where another file stands now, which the kernel does not let through."""
+        """Return granted paths that hold another file by now; the kernel refuses that one."""
         return frozenset(
             each.path
             for each in self.fs
@@ -62,7 +62,7 @@ class State(NamedTuple):
 def state_of(
     rules: EffectivePolicy, enforcement: Enforcement, landlock_abi: int, identify: Identify
 ) -> State:
-    """The state of a run that is about to start."""
+    """Return the state of a run that is about to start."""
     grants = []
     for grant in rules.grants:
         dev, ino = identify(grant.path) or (None, None)
@@ -89,13 +89,13 @@ def state_of(
 
 
 def state_document(state: State) -> object:
-    """For json.dumps."""
+    """Return a document for json.dumps."""
     return document_of(state)
 
 
 def parse_state(document: object) -> State:
-    """The inverse of state_document. ValueError says what does not fit: another version has written it."""
-    # Imported here: they are for runs with a proxy, and for whoever reads what one has written.
+    """Invert state_document. Raises ValueError, naming the misfit, if another version wrote the document."""
+    # Imported here: only readers of a state, and runs with a proxy, need them.
     from nono.policy.endpoints.policy import EndpointPolicy
     from nono.policy.hosts.endpoint_scope import EndpointScope
     from nono.policy.hosts.host_filter import HostFilter

@@ -1,4 +1,4 @@
-"""The state file of a run, which its command may read and not write."""
+"""The state file of a run, readable but not writable for its command."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from nono.policy.path_expansion import CHILD_RELATIVE_DIRECTORIES, CHILD_RELATIV
 from nono.private_dir import open_private_dir
 
 _PREFIX, _SUFFIX = ".nono-", ".json"
-_UNFINISHED = ".new"  # before the name, as long as it is not locked
+_UNFINISHED = ".new"  # precedes the name until the file is locked
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MAX_BYTES = 8 * 1024 * 1024
 
 
 class StateFile:
-    """The place of the file, until it is made and after."""
+    """The state file, before and after it is created."""
 
     def __init__(self, directory_fd: int, path: str, warn: Callable[[str], None]) -> None:
         self.path = path  # canonical
@@ -32,14 +32,14 @@ class StateFile:
         self._fd = -1
 
     def create(self) -> bool:
-        """Make it, empty, once. False, and a warning, when it cannot be: the command then does without."""
+        """Create the file, empty; call once. Returns False, after a warning, on failure: it is optional."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         name = basename(self.path)
         try:
             self._fd = os.open(_UNFINISHED + name, flags, 0o600, dir_fd=self._directory_fd)
             os.fchmod(self._fd, 0o600)  # a umask may have taken the owner's bits away
-            # Held to the end, so that what a supervisor leaves that was killed is known by it. Named last, or
-            # another run could take it for that.
+            # The lock is held to the end: an unlocked file was left by a killed supervisor. The file gets its
+            # name after its lock, or the _sweep of another run could remove it.
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.rename(_UNFINISHED + name, name, src_dir_fd=self._directory_fd, dst_dir_fd=self._directory_fd)
         except OSError as error:
@@ -48,7 +48,7 @@ class StateFile:
         return True
 
     def write(self, state: State) -> None:
-        """Fill it, once, before the command runs. When it cannot be: a warning, and the file is gone."""
+        """Fill the file, once, before the command runs. On failure warns and removes it."""
         content = json.dumps(state_document(state)).encode("ascii")
         try:
             with open(self._fd, "wb", closefd=False) as file:
@@ -58,7 +58,7 @@ class StateFile:
             self._unlink()
 
     def remove(self) -> None:
-        """Whatever there is of it."""
+        """Remove the file, however much of it exists, and release its lock."""
         self._unlink()
         if self._fd >= 0:
             os.close(self._fd)
@@ -71,9 +71,9 @@ class StateFile:
 
 @contextmanager
 def state_file(environ: Mapping[str, str], warn: Callable[[str], None]) -> Iterator[StateFile | None]:
-    """A place in nono's own state, where no grant reaches. The file is gone when the block is left.
+    """Prepare a state file in nono's state directory, where no grant reaches; removed with the block.
 
-    None, and a warning, when there can be none.
+    Yields None, after a warning, if the directory cannot be used.
     """
     directory = join(paths.state_root(environ), "sessions")
     try:
@@ -100,7 +100,7 @@ def _sweep(directory_fd: int) -> None:
     for name in os.listdir(directory_fd):
         if not (name.startswith(_PREFIX) and name.endswith(_SUFFIX)):
             continue
-        with suppress(OSError):  # it is gone, or its run is not
+        with suppress(OSError):  # the file is gone, or its run still holds the lock
             fd = os.open(
                 name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory_fd
             )
@@ -112,7 +112,7 @@ def _sweep(directory_fd: int) -> None:
 
 
 def read_own_state(environ: Mapping[str, str]) -> State | None:
-    """The state of the run that this process is in; None outside. NonoError: it is not what a run writes."""
+    """Return the state of the run this process is in; None outside. Raises NonoError for an invalid file."""
     path = environ.get(VARIABLE)
     if not path:
         return None
@@ -125,7 +125,7 @@ def read_own_state(environ: Mapping[str, str]) -> State | None:
 
 
 def identity(path: str) -> Identity | None:
-    """What stands at path; None for nothing, and for what names whoever opens it (`/proc/self`)."""
+    """Return device and inode of path; None if nothing is there, or if it differs by process (/proc)."""
     if any(is_within(path, own) for own in (*CHILD_RELATIVE_DIRECTORIES, *CHILD_RELATIVE_FILES)):
         return None
     try:
@@ -136,7 +136,7 @@ def identity(path: str) -> Identity | None:
 
 
 def _read(path: str) -> bytes:
-    """OSError, or ValueError when it is no file of this user's alone."""
+    """Read the file. Raises OSError, or ValueError unless it is a 0600 regular file owned by this user."""
     with open(os.open(path, _READ), "rb") as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):

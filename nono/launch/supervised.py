@@ -1,4 +1,4 @@
-"""Supervise a run on one event loop: its command, the system calls that are served for it, and its proxy."""
+"""Supervises a run on one event loop: its command, its served system calls, and its proxy."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ def _not_kept(_: PeerAddress) -> None:
 
 
 class Network(NamedTuple):
-    """The network of one command, with a proxy or without."""
+    """The network of one command, with or without a proxy."""
 
-    grants: NetworkGrants  # for calls that are trapped
-    approver: ApprovalBroker | None  # asked for approval; None: nothing may need it
+    grants: NetworkGrants  # judge trapped calls
+    approver: ApprovalBroker | None  # None: nothing may need approval
     proxy_port: int | None = None
-    variables: Mapping[str, str] = {}  # through which clients find and trust the proxy
-    readable: Sequence[str] = ()  # files that these name; canonical
+    variables: Mapping[str, str] = {}  # tell clients how to reach and trust the proxy
+    readable: Sequence[str] = ()  # the files these variables name; canonical
     relayed: AbstractAsyncContextManager[None] = nullcontext()  # ports into and out of a private network
     connected: Callable[[PeerAddress], None] = _not_kept  # takes each connection made to the proxy
-    bound: Bound | None = None  # told of sockets that listen, in a run that is watched
+    bound: Bound | None = None  # told of listening sockets in a watched run
 
 
 def supervise(run: RunContext, network: Callable[[RunContext], AbstractAsyncContextManager[Network]]) -> int:
     """Run the command to its end. Returns its exit code.
 
-    network is called before there is a loop, which a slow keyring could stop, and entered on it.
+    network is called before the loop starts, because a slow keyring would block it, and entered on the loop.
     """
     record = DedupRecorder(run.session.record)
     run = run.recorded_by(record)
@@ -62,7 +62,7 @@ async def _supervise(
 
 async def _run_command(run: RunContext, record: DedupRecorder, network: Network) -> int:
     number = run.restrict(network.variables, network.proxy_port, readable=network.readable)
-    # By pidfd_getfd: sending the descriptor would be trapped by it.
+    # By pidfd_getfd: the listener would trap the sendmsg that sends it.
     listener = None if number is None else process.duplicate_descriptor(run.launcher.pid, number)
     async with network.relayed, _served(run, listener, network, record):
         run.child.lower_priority()
@@ -73,12 +73,12 @@ async def _run_command(run: RunContext, record: DedupRecorder, network: Network)
 
 @asynccontextmanager
 async def without_proxy(run: RunContext) -> AsyncIterator[Network]:
-    """The network of a run some of whose system calls are served, and that has no proxy."""
+    """Open the network of a run without a proxy that has some system calls served."""
     resolved, capabilities = run.prepared.resolved, run.prepared.capabilities
     unix = resolved.unix_sockets
     if not capabilities.mediates_unix_sockets:
         unix = unix._replace(files=capabilities.grants)
-    # Where no call of sockets is trapped, nobody asks for these.
+    # Unused if no socket call is trapped.
     grants = NetworkGrants(
         ports=capabilities.ports,
         unix=unix,
@@ -92,7 +92,7 @@ async def without_proxy(run: RunContext) -> AsyncIterator[Network]:
 
 @asynccontextmanager
 async def approver_of(run: RunContext) -> AsyncIterator[ApprovalBroker | None]:
-    """The desk where questions of a run are asked, until the block is left; None: it has none."""
+    """Open the approval broker of a run until the block is left; None if nothing may need approval."""
     approval = run.prepared.resolved.approval
     if approval is None:
         yield None
@@ -109,7 +109,7 @@ async def approver_of(run: RunContext) -> AsyncIterator[ApprovalBroker | None]:
 async def _served(
     run: RunContext, listener: int | None, network: Network, record: DedupRecorder
 ) -> AsyncIterator[None]:
-    """Answer the calls that are trapped, if any are, until the block is left."""
+    """Answer trapped calls, if there is a listener, until the block is left."""
     if listener is None:
         yield
         return

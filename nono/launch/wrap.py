@@ -20,7 +20,7 @@ STATUS_NOT_EXECUTED = 127
 def prepare(
     resolved: Resolved, command: Sequence[str], environ: Mapping[str, str], *, needs_program: bool = True
 ) -> Prepared:
-    """As for a supervised run, without a listener: nobody will be there to serve it."""
+    """Prepare as for a supervised run, but without a listener: nobody would be left to serve it."""
     facts = host.file_system_facts()
     if resolved.capabilities.masking.masks:
         # Imported here: most runs mask nothing, and nothing else needs a probe.
@@ -35,7 +35,7 @@ def prepare(
 
 
 def become(prepared: Prepared, environ: Mapping[str, str]) -> NoReturn:
-    """Apply the sandbox to this process and execute the command. An error leaves it restricted: exit then."""
+    """Sandbox this process and exec the command. On an error the process stays restricted and must exit."""
     ready_state_directories(prepared.resolved.state_directories)
     plan = draw(prepared.capabilities, prepared.facts, prepared.enforcement)
     rules, workdir = prepared.resolved.environment, prepared.capabilities.workdir

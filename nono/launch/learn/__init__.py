@@ -1,1 +1,1 @@
-"""`nono learn`: what a run is watched with, and the profile that comes of it."""
+"""`nono learn`: `plan` draws up the policy of a watched run, `result` makes a profile of what it observed."""

@@ -1,4 +1,4 @@
-"""What a command is watched with: its grants, and beyond them what holds nothing sensitive."""
+"""Draws up the policy of a watched run: its own grants, plus everything that holds nothing sensitive."""
 
 from __future__ import annotations
 
@@ -29,35 +29,39 @@ from nono.policy.learning.scope import (
 from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far, is_within
 from nono.policy.resolve import Resolved
 
-SEARCHED_MAX = 100_000  # entries of the home directory whose names are looked at
+SEARCHED_MAX = 100_000  # entries of the home directory whose names are checked
 SEARCHED_DEPTH = 3  # directories below it
-# Where services have settings that only they and root may read, and how many directories down.
+# Directories where services keep settings that only they and root may read, and the depth to search.
 SETTINGS = (("/etc", 16), ("/usr/local/etc", 16), ("/opt", 3))
-NO_SETTINGS = ("/sys/fs", "/sys/kernel")  # but what goes on: control groups, traces
+NO_SETTINGS = ("/sys/fs", "/sys/kernel")  # they hold state, not settings: control groups, traces
 BY_NAME, BY_MODE = "by its name", "not everybody may read it"
-READABLE_BY_ALL = {True: stat.S_IROTH | stat.S_IXOTH, False: stat.S_IROTH}  # of directories and of files
+READABLE_BY_ALL = {True: stat.S_IROTH | stat.S_IXOTH, False: stat.S_IROTH}  # directories, files
 
 
 class LearnPlan(NamedTuple):
-    """One run to be watched."""
+    """The plan of one watched run."""
 
-    resolved: Resolved  # its policy
-    base: Resolved  # that of the profile it begins with, and nothing else
+    resolved: Resolved  # the policy of the run
+    base: Resolved  # the policy of the starting profile alone
     observation: Observation
     bounds: Bounds
-    groups: tuple[shipped.Group, ...]  # that may be included
-    watched: tuple[Grant, ...]  # what it may do with files beyond what was asked for
-    kept_out: tuple[str, ...]  # paths that it may not
-    wide: frozenset[str]  # directories that no profile should be granted
-    inherited: tuple[str, ...]  # variables that it gets, and that seem to hold secrets
+    groups: tuple[shipped.Group, ...]  # groups the learned profile may include
+    watched: tuple[Grant, ...]  # file grants beyond those asked for
+    kept_out: tuple[str, ...]  # paths the command may not use
+    wide: frozenset[str]  # directories that no profile should grant
+    inherited: tuple[str, ...]  # variables the command inherits that seem to hold secrets
 
 
 def plan_learning(base: Resolved, asked: Resolved, fs: HostFilesystem) -> LearnPlan:
-    """base: what the profile grants; asked: what profile and flags grant, with RunRequest.learns."""
+    """Plan a watched run.
+
+    base: the policy of the profile alone.
+    asked: the policy of profile and flags, resolved with RunRequest.learns.
+    """
     places = asked.places
     rules = asked.deny_rules
     known = shipped.groups().values()
-    # The groups that a profile leaves out are left out for its own grants, and not for what is tried here.
+    # A group that the profile leaves out is left out for the profile's grants, not for what is tried here.
     sensitive = (*rules.denials, *group_denials((group for group in known if group.applies), places, fs))
     private = dict(_private(places, fs))
     deny_rules = DenyRules(tuple(dict.fromkeys(sensitive)), rules.bypassed)
@@ -76,7 +80,7 @@ def plan_learning(base: Resolved, asked: Resolved, fs: HostFilesystem) -> LearnP
         capabilities=asked.capabilities._replace(grants=grants),
         deny_rules=deny_rules,
         environment=asked.environment._replace(withheld=asked.environment.withheld | withheld_variables()),
-        scopes=(),  # every host is looked into, and its other paths are what may be learned
+        scopes=(),  # every host is intercepted; paths outside the scopes are there to be learned
     )
     workdir = canonical_as_far(places.workdir, fs)
     observation = Observation(
@@ -99,7 +103,10 @@ def _is_granted(path: str, grants: Iterable[Grant]) -> bool:
 
 
 def _private(places: PathContext, fs: Filesystem) -> Iterator[tuple[str, str]]:
-    """What no list of ours names, and what tells: its name in the home directory, its mode elsewhere."""
+    """Yield secret-looking paths that no deny group names, each with its reason.
+
+    In the home directory the name decides (BY_NAME), in SETTINGS the mode (BY_MODE).
+    """
     left = SEARCHED_MAX
     for root in home_roots(places, fs):
         for entry in _entries(root, SEARCHED_DEPTH):
@@ -117,7 +124,7 @@ def _private(places: PathContext, fs: Filesystem) -> Iterator[tuple[str, str]]:
 
 
 def _entries(directory: str, depth: int) -> Iterator[os.DirEntry[str]]:
-    """What lies in a directory and below it, links not followed; nothing where that cannot be read."""
+    """Yield the entries of a directory, depth levels down. Skips unreadable ones and follows no links."""
     try:
         with os.scandir(directory) as entries:
             for entry in entries:

@@ -1,4 +1,4 @@
-"""What was seen, made a profile of, and that profile held against what was seen."""
+"""Turns observed accesses into a profile, then checks that the profile covers them."""
 
 from __future__ import annotations
 
@@ -24,21 +24,26 @@ from nono.policy.why.hosts import why_request
 
 
 class LearnedProfile(NamedTuple):
-    """What there is to tell, and the file that would hold it."""
+    """The profile that a watched run produced, and everything to report about it."""
 
     document: dict[str, Any]
-    added: dict[str, Any]  # the part of document that is new
-    left_out: tuple[Refused, ...]  # seen, and not granted by it
-    refused: tuple[Refused, ...]  # tried, and not let either
-    flags: tuple[str, ...]  # with which more of it would be watched
-    dropped: int  # what was seen and not kept
+    added: dict[str, Any]  # the new part of document
+    left_out: tuple[Refused, ...]  # observed accesses that the profile does not grant
+    refused: tuple[Refused, ...]  # accesses that the watched run refused
+    flags: tuple[str, ...]  # flags that would let the next run observe more
+    dropped: int  # observed accesses that were not kept
 
 
 def build_learned_profile(
     learning: LearnPlan, own: Mapping[str, Any], file: str, *, is_new: bool, cwd: str
 ) -> LearnedProfile:
-    """own: what file says before. NonoError where what comes of it is no profile."""
-    fs = HostFilesystem()  # the command may have changed what is where
+    """Build the learned profile from an observed run.
+
+    own: The content of file before the run.
+    is_new: file does not exist yet.
+    Raises NonoError if the result is not a valid profile.
+    """
+    fs = HostFilesystem()  # a new one: the command may have moved things
     seen = learning.observation.learned()
     places = learning.base.places
     additions = generalise(seen.needs, learning.bounds, learning.groups, places, fs)
@@ -76,7 +81,7 @@ def build_learned_profile(
 
 
 def _flags(refused: Iterable[Refused], wide: frozenset[str], fs: HostFilesystem) -> tuple[str, ...]:
-    """For what was refused only because nobody had named it, outer directories first."""
+    """Return grant flags for paths refused only because nothing named them, outer directories first."""
     wanted: dict[str, Access] = {}
     for each in sorted(refused):
         if each.may_be_asked and each.what.isprintable() and each.what not in wide:
@@ -99,7 +104,7 @@ def _is_granted(rules: EffectivePolicy, need: Need) -> bool:
 
 
 def _is_known(rules: EffectivePolicy, site: Site, requests: frozenset[tuple[str, str]]) -> bool:
-    """Whether the profile allows all of it already; one that leaves the network open has named nothing."""
+    """Check that the profile already allows all requests. A profile with an open network names no host."""
     if rules.hosts is None or rules.hosts.allow is None:
         return False
     answers = (why_request(rules, site.host, site.port, method, path) for method, path in requests)

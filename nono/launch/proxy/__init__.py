@@ -1,1 +1,1 @@
-"""A proxy put together for a run: `assembly` is the top."""
+"""The parts of a run's proxy; start reading at `assembly`."""

@@ -1,4 +1,4 @@
-"""Puts a proxy together: the policy, the credentials that were loaded, and a CA where one is needed."""
+"""Puts a proxy together from the policy, the loaded credentials and, if it intercepts TLS, a CA."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 class Assembly(NamedTuple):
-    """Everything about a proxy before its loop. The credentials have been read, which may take minutes."""
+    """Everything a proxy needs before its event loop starts. Reading the credentials may take minutes."""
 
     resolved: Resolved
     session: Session
@@ -52,16 +52,16 @@ class Assembly(NamedTuple):
     services: Sequence[LoadedService]
     logins: Logins
     upstream_proxy: UpstreamProxy | None
-    ahead: CaWorker | None  # a CA that is being made elsewhere
-    own_authority: SessionCa | None  # a person's, instead of one that is made for this run
+    ahead: CaWorker | None  # a CA that another process is making
+    own_authority: SessionCa | None  # the user's own CA, in place of a generated one
 
 
 class Assembled(NamedTuple):
-    """A proxy that runs."""
+    """A running proxy."""
 
     running: RunningProxy
-    variables: Mapping[str, str]  # through which clients find and trust it
-    files: tuple[str, ...]  # which these name; canonical
+    variables: Mapping[str, str]  # tell clients how to reach and trust it
+    files: tuple[str, ...]  # the files these variables name; canonical
 
 
 def assemble(
@@ -71,7 +71,7 @@ def assemble(
     ahead: CaWorker | None = None,
     own_authority: SessionCa | None = None,
 ) -> Assembly:
-    """Read the credentials. Warns of one that is missing; raises NonoError for what no run could use."""
+    """Read the credentials. Warns about a missing one; raises NonoError for one that no run could use."""
     environ = session.environ
     for wanted in resolved.services:
         _check_tls_files(wanted)
@@ -88,7 +88,7 @@ def assemble(
 
 
 def config_of(resolved: Resolved, token: SessionToken) -> ProxyConfig:
-    """Return the rules of a proxy; its caller adds where it listens. Raises LaunchError without a proxy."""
+    """Return the proxy's config; the caller adds the address. Raises LaunchError without a host filter."""
     hosts = resolved.host_filter
     if hosts is None:
         raise LaunchError("a proxy without a host filter")
@@ -113,8 +113,12 @@ async def proxy_of(
 ) -> AsyncIterator[Assembled]:
     """Run the proxy until the block is left. Raises NonoError when it cannot start.
 
-    config and token: as config_of made one with the other. approver None: nobody approves. listener: as for
-    serve. port_flag names the option that chose the port.
+    config: Made by config_of with this token.
+    token: The session token clients must present.
+    admits: Tells whether the child made a connection; None: all are admitted.
+    approver: Answers requests that need approval; None: they are refused.
+    listener: Passed to serve.
+    port_flag: The option that chose the port, for the error message.
     """
     async with AsyncExitStack() as stack:
         authority = stack.enter_context(_authority(assembly))
@@ -137,7 +141,7 @@ async def proxy_of(
         try:
             running = await stack.enter_async_context(proxy)
         except OSError as error:
-            # Imported here: where an address is written for a message only.
+            # Imported here: only this message needs it.
             from nono.proxy.http.upstream_proxy import authority as authority_text
 
             raise NonoError(
@@ -160,8 +164,8 @@ async def proxy_of(
 
 
 def _check_tls_files(service: CredentialService) -> None:
-    """NonoError when the certificates of this service's TLS identity cannot be used."""
-    # One by one, because what OpenSSL says names no file.
+    """Raise NonoError if a certificate or key of the service's TLS identity cannot be used."""
+    # One by one, because OpenSSL's errors name no file.
     ca, cert, key = service.tls
     if ca is not None:
         _check_tls(f"credential '{service.name}': tls_ca '{ca}'", ca, TlsIdentity(ca), _NO_CERTIFICATE)
@@ -174,14 +178,14 @@ def _check_tls_files(service: CredentialService) -> None:
         _check_tls(f"credential '{service.name}': {key_name}", key, TlsIdentity(None, cert, key), _NO_KEY)
     except NonoError as error:
         reason = getattr(error.__cause__, "reason", None)
-        if reason is None:  # whatever OpenSSL finds in a file that is no key
+        if reason is None:  # not OpenSSL's, or OpenSSL gave no reason
             raise
         if reason in _OF_TWO_PAIRS:
             raise NonoError(f"{cert_name} and {key_name} do not belong together") from error
         raise NonoError(f"{cert_name} cannot be used: {reason.replace('_', ' ').lower()}") from error
 
 
-# The last of them where one is of RSA and the other is not.
+# NO_CERTIFICATE_ASSIGNED: one of the pair is RSA and the other is not.
 _OF_TWO_PAIRS = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 _NO_CERTIFICATE = "it holds no certificate in PEM"
 _NO_KEY = "it holds no key in PEM, or one with a passphrase"
@@ -192,13 +196,13 @@ def _check_tls(named: str, path: str, identity: TlsIdentity, unusable: str) -> N
         open(path, "rb").close()
         tls_context(identity)
     except OSError as error:
-        # An error of OpenSSL's is an OSError as well, with a reason of its own.
+        # ssl.SSLError is an OSError too, and has a `reason`.
         reason = unusable if hasattr(error, "reason") else error.strerror
         raise NonoError(f"{named} cannot be used: {reason}") from error
 
 
 def _check_helper(service: CredentialService, resolved: Resolved, environ: Mapping[str, str]) -> None:
-    """NonoError when the command could replace the program that prints this service's key."""
+    """Raise NonoError if the command could replace the program that prints the service's key."""
     if service.capture is None:
         return
     # Imported here: few runs have one.
@@ -210,7 +214,7 @@ def _check_helper(service: CredentialService, resolved: Resolved, environ: Mappi
     try:
         program = find_program(service.capture.command[0], environ)
     except CredentialUnavailable:
-        return  # which the loading will say
+        return  # loading the credential will report it
     key_reach.refuse_writable_program(service.name, program, resolved.capabilities.grants, HostFilesystem())
 
 
@@ -224,7 +228,7 @@ def _warnings(loaded: LoadedService) -> list[str]:
 
 
 def _authority(assembly: Assembly) -> AbstractContextManager[TrustedAuthority | None]:
-    """The CA, where a host has to be looked into; a person's own, if there is one."""
+    """Open the CA if TLS is intercepted; the user's own CA takes precedence."""
     resolved = assembly.resolved
     if resolved.proxy is None or not intercepts(resolved):
         return nullcontext()
@@ -253,7 +257,7 @@ def _recorder(assembly: Assembly, token: SessionToken) -> AbstractContextManager
 
 
 def _looks_into(settings: ProxySettings | None) -> Callable[[str], bool] | None:
-    """Which hosts have their TLS looked into although no rule is about their paths; None: none has."""
+    """Return a predicate for hosts to intercept although no path rule needs it; None: there are none."""
     if settings is None or not settings.learns:
         return None
     return lambda host: host not in settings.tunnels
@@ -290,14 +294,14 @@ def _route(loaded: LoadedService) -> Route:
 
 
 def _injection_mode(service: CredentialService) -> str:
-    """As the audit log calls it."""
+    """Return the injection mode under its name in the audit log."""
     if service.oauth2 is not None:
         return "o_auth2"
     return "aws_sig_v4" if service.aws is not None else service.inject.mode
 
 
 def _variables(loaded: LoadedService) -> ServiceVariables:
-    """Where the child finds the service; without its credential there is no phantom to find."""
+    """Return the child's variables for a service. There is no phantom if the credential is missing."""
     service, outcome = loaded.service, loaded.outcome
     phantoms = {}
     if isinstance(outcome, Loaded):
@@ -311,7 +315,7 @@ def _variables(loaded: LoadedService) -> ServiceVariables:
 
 
 def _granted(assembly: Assembly) -> frozenset[str]:
-    """The hosts that are allowed by their very name; of this machine every name, if it has a route."""
+    """Return the hosts granted by exact name, plus every loopback name if a route leads to this machine."""
     resolved = assembly.resolved
     rules = (resolved.host_filter.allow if resolved.host_filter is not None else None) or ()
     named = frozenset(rule.pattern for rule in rules if rule.is_exact)

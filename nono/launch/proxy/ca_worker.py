@@ -1,8 +1,8 @@
-"""The CA of a run, made in a process of its own while the supervisor still imports what it is made of.
+"""Makes the CA of a run in a separate process, while the supervisor is still importing its modules.
 
-cryptography takes 30 ms to import, a truststore for Java 15 ms to make. The process is forked before any
-secret is read, has no descriptor but its pipe, and ends when it has written. The supervisor imports
-cryptography itself only when a host is intercepted for the first time.
+cryptography takes 30 ms to import, a Java truststore 15 ms to make. The process is forked before any secret
+is read, keeps no private descriptor but its pipe, and exits once it has written the CA. The supervisor
+imports cryptography itself only when it first intercepts a host.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from nono.forked import Answer, Reply, answer_pipe, fork_child
 from nono.kernel import process
 from nono.policy.resolve import Resolved
 
-MADE_BYTES_MAX = 8 * 1024 * 1024  # a truststore of the system's roots has a fortieth of that
-_BETWEEN = b"\0"  # is in no PEM; the truststore, which may have it, comes last
+MADE_BYTES_MAX = 8 * 1024 * 1024  # a truststore of the system's roots takes a fortieth of that
+_BETWEEN = b"\0"  # occurs in no PEM; the truststore, where it may occur, comes last
 
 
 class PregeneratedCa:
-    """A CA with its private key, and the truststore that holds it, where one is wanted."""
+    """A CA with its private key, and the Java truststore that holds it, if one is wanted."""
 
     __slots__ = ("certificate_pem", "key_pem", "truststore")
 
@@ -32,13 +32,13 @@ class PregeneratedCa:
 
 
 class CaWorker:
-    """The reading end. The process is reaped with whatever else the supervisor has for a child."""
+    """The parent's end of the pipe. The process is reaped by `supervise()`."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
 
     def take(self) -> PregeneratedCa | None:
-        """Wait for it, once. None when the process has failed: make the CA here then."""
+        """Wait for the CA; call once. Returns None if the process failed: the caller then makes the CA."""
         made = self._answer.read(MADE_BYTES_MAX)
         if made is None:
             return None
@@ -47,7 +47,7 @@ class CaWorker:
 
 
 def intercepts(resolved: Resolved) -> bool:
-    """Whether a run looks into TLS, for which it needs a CA."""
+    """Check whether the run may intercept TLS, for which it needs a CA."""
     if resolved.proxy is None:
         return False
     return bool(resolved.proxy.learns or resolved.services or resolved.scopes or resolved.oauth_routes)
@@ -55,9 +55,9 @@ def intercepts(resolved: Resolved) -> bool:
 
 @contextmanager
 def authority_ahead(resolved: Resolved, environ: Mapping[str, str]) -> Iterator[CaWorker | None]:
-    """Begins to make the CA; None for a run without. Call it before a secret is read or a thread runs.
+    """Start making the CA; None for a run without one. Call before reading a secret or starting a thread.
 
-    What still runs when the block is left is killed; it is reaped by supervise(), whose block is around.
+    A process still running when the block is left is killed; the enclosing supervise() reaps it.
     """
     if resolved.proxy is None or not intercepts(resolved):
         yield None
@@ -74,19 +74,19 @@ def authority_ahead(resolved: Resolved, environ: Mapping[str, str]) -> Iterator[
         yield CaWorker(answer)
     finally:
         answer.close()
-        with suppress(ProcessLookupError):  # it has ended, as it should
+        with suppress(ProcessLookupError):  # it has exited, as it should
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         os.close(pidfd)
 
 
 def _make(reply: Reply, validity_s: float, environ: Mapping[str, str]) -> None:
-    """The whole life of the process. Whatever goes wrong is left for the supervisor to meet and to say."""
+    """Run the forked process. On failure it sends nothing: the supervisor meets and reports the error."""
     process.close_range_from(process.FIRST_PRIVATE_DESCRIPTOR, keep={reply.fileno()})
     reply.send(_made(validity_s, environ))
 
 
 def _made(validity_s: float, environ: Mapping[str, str]) -> bytes:
-    # Imported here: it is for the forked process alone.
+    # Imported here: only the forked process needs it.
     from nono.proxy.tls.session_ca import SessionCa
     from nono.proxy.tls.trust_bundle import trusted_roots, truststore_of, wants_truststore
 

@@ -1,4 +1,4 @@
-"""The recording of a run's exchanges that --record-flows asks for."""
+"""Records the exchanges of a run for --record-flows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def recording(
     secret_headers: frozenset[bytes],
     warn: Callable[[str], None],
 ) -> Iterator[FlowRecorder]:
-    """As FlowRecorder, with what it may run into as sentences. NonoError when it cannot be begun."""
+    """Open a FlowRecorder. Raises NonoError if it cannot be started; later problems go to warn at the end."""
     recorder = FlowRecorder(path, mask, secret_headers)
     with ExitStack() as stack:
         try:

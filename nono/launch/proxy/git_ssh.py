@@ -1,4 +1,4 @@
-"""How git inside the sandbox reaches hosts over ssh: with nono's helper as the ProxyCommand."""
+"""Lets git inside the sandbox reach hosts over ssh, with nono's helper as the ProxyCommand."""
 
 from __future__ import annotations
 
@@ -16,20 +16,25 @@ from nono.proxy.handshake import ssh_identification
 
 
 class GitSsh(NamedTuple):
-    """Empty where ssh cannot be used, or the person has a command of their own, which is not replaced."""
+    """The variables and files git needs for ssh; empty if ssh is not granted or the user set a command."""
 
     variables: Mapping[str, str]
-    files: tuple[str, ...]  # files and directories that ssh and the helper have to read; canonical
+    files: tuple[str, ...]  # files and directories ssh and the helper must be able to read; canonical
 
 
 def git_ssh(inherited: Mapping[str, str], hosts: HostFilter, grants: Sequence[Grant]) -> GitSsh:
-    """The variables of git for a child that inherits these; grants are those it has already."""
+    """Return git's ssh settings for the child.
+
+    inherited: The variables the child inherits; a GIT_SSH_COMMAND or GIT_SSH among them is kept.
+    hosts: The host filter of the run.
+    grants: The grants the child already has.
+    """
     if not _may_use_ssh(hosts) or not sys.executable:
         return GitSsh({}, ())
     if any(inherited.get(name) for name in ("GIT_SSH_COMMAND", "GIT_SSH")):
         return GitSsh({}, ())
     helper = os.path.realpath(connect_helper.__file__)
-    # Not the one of a virtual environment: it is a link, and what it leads to does without the environment.
+    # Resolved, as a virtual environment's python is a link, and its target needs no environment.
     python = os.path.realpath(sys.executable)
     command = ssh_command((python, "-I", "-S", "-B", helper))
     needed = (helper, *_of_python(python))
@@ -39,21 +44,21 @@ def git_ssh(inherited: Mapping[str, str], hosts: HostFilter, grants: Sequence[Gr
 
 
 def _may_use_ssh(hosts: HostFilter) -> bool:
-    """Whether a host may be reached where ssh can be spoken; nobody else needs what comes with it."""
+    """Check whether any granted host and port can carry ssh; other runs need none of its grants."""
     ports = None if hosts.allow is None else [rule.port for rule in hosts.allow]
     return ports is None or None in ports or ssh_identification.PORT in ports or bool(hosts.raw_tunnels)
 
 
 def ssh_command(helper: Sequence[str]) -> str:
-    """A GIT_SSH_COMMAND for sh(1), around a ProxyCommand in which ssh expands percent signs before sh."""
+    """Return a GIT_SSH_COMMAND for sh(1). ssh expands % in its ProxyCommand before sh sees it."""
     proxy_command = f"{shlex.join(helper).replace('%', '%%')} %h %p"
     return f"ssh -o {shlex.quote(f'ProxyCommand={proxy_command}')}"
 
 
 def _of_python(python: str) -> list[str]:
-    """What the interpreter reads at its start, where that is not below /usr, as for a build of one's own."""
+    """Return the paths the interpreter reads at startup, beyond /usr, for example for a custom build."""
     if sys.base_prefix == "/usr":
-        return [python]  # what it reads is granted with the system's programs
+        return [python]  # the rest is granted with the system's programs
     # Imported here: it reads a large file of build settings.
     import sysconfig
 

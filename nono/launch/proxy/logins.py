@@ -1,4 +1,4 @@
-"""The captured logins of a run: the store that is read, and the routes on which its tokens are used."""
+"""Loads the captured logins of a run: reads the token store and builds the routes that use its tokens."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 class Logins(NamedTuple):
-    """What the proxy is told of them, and through which variables clients find their API hosts."""
+    """The captured logins, as the proxy and its clients need them."""
 
     table: LoginTable = NO_LOGINS
     routes: tuple[Route, ...] = ()
-    variables: tuple[ServiceVariables, ...] = ()
+    variables: tuple[ServiceVariables, ...] = ()  # tell clients where the API hosts are
     is_local: bool = False  # one of their hosts is this machine
 
 
 def load_logins(routes: Sequence[OAuthRoute], environ: Mapping[str, str]) -> Logins:
-    """Blocks while the store is read. CredentialUnavailable: it may not be trusted or is not understood."""
+    """Read the token store; blocks. Raises CredentialUnavailable if it is untrusted or malformed."""
     if not routes:
         return Logins()
     # Imported here, as below: few runs have one.

@@ -1,4 +1,4 @@
-"""The certificate authority of one run, and the files through which clients inside come to trust it."""
+"""Opens the certificate authority of one run, and writes the files that make clients inside trust it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 class TrustedAuthority(NamedTuple):
-    """A CA that lives in memory, and the files of its public part."""
+    """A CA in memory, and the files that hold its public part."""
 
-    server_context: Callable[[str, bool], SSLContext]  # as nono.proxy.exchange.context has it
-    files: tuple[str, ...]  # what clients inside have to read; canonical
+    server_context: Callable[[str, bool], SSLContext]  # takes (host, x25519); see nono.proxy.exchange.context
+    files: tuple[str, ...]  # files that clients inside must be able to read; canonical
     variables: Mapping[str, str]
 
 
@@ -37,7 +37,7 @@ class _Authority(Protocol):
 
 
 class _LazyCa:
-    """An authority that is built when a host is first intercepted: cryptography takes 30 ms to import."""
+    """A CA loaded when a host is first intercepted, because cryptography takes 30 ms to import."""
 
     def __init__(self, made: PregeneratedCa, leaf_validity_s: float | None) -> None:
         self.certificate_pem = made.certificate_pem
@@ -46,7 +46,7 @@ class _LazyCa:
         self._authority: SessionCa | None = None
 
     def server_context(self, host: str, alpn: Alpn, *, x25519: bool) -> SSLContext:
-        """As SessionCa has it."""
+        """Return SessionCa.server_context for host."""
         if self._authority is None:
             from nono.proxy.tls.session_ca import SessionCa  # here, for the reason above
 
@@ -67,13 +67,15 @@ def trusted_authority(
     ahead: PregeneratedCa | None = None,
     http1_only: Callable[[str], bool] = lambda host: False,
 ) -> Iterator[TrustedAuthority | None]:
-    """The authority of one run, or a person's own; its files are gone when the block is left.
+    """Open the CA of one run; its files are removed when the block is left.
 
-    ahead: what another process has made of it; its leaves are made here all the same.
-    http1_only: whether HTTP/2 is not spoken in the name of a host.
-    None, and a warning, when they cannot be written: credentials then work through their base URLs only.
+    Yields None, after a warning, if they cannot be written: credentials then work through base URLs only.
+
+    own: The user's own CA, in place of a generated one.
+    ahead: A CA that another process made; its leaf certificates are still made here.
+    http1_only: Names the hosts for which HTTP/2 is never offered.
     """
-    # Imported here: it is for the runs that intercept something.
+    # Imported here: only runs that intercept something need it.
     from nono.proxy.tls.trust_bundle import trust_bundle, wants_truststore
 
     authority: _Authority = own or _new_authority(settings, ahead)
@@ -99,7 +101,7 @@ def trusted_authority(
         for sentence in bundle.warnings:
             warn(sentence)
         written = tuple(os.path.realpath(path) for path in (bundle.pem, bundle.truststore) if path)
-        # A client that speaks nothing else gets HTTP/2 in any case; others are served faster without.
+        # A client that speaks only HTTP/2 gets it in any case; others are served faster without.
         usual = HTTP2 if settings.allow_http2 else HTTP2_AT_NEED
         yield TrustedAuthority(
             lambda host, x25519: authority.server_context(
@@ -113,7 +115,7 @@ def trusted_authority(
 def _new_authority(settings: ProxySettings, ahead: PregeneratedCa | None) -> _Authority:
     if ahead is not None:
         return _LazyCa(ahead, settings.leaf_validity_s)
-    # Imported here: cryptography is for the runs that intercept something.
+    # Imported here: only runs that intercept something need cryptography.
     from nono.proxy.tls.session_ca import SessionCa
 
     return SessionCa.create(validity_s=settings.ca_validity_s, leaf_validity_s=settings.leaf_validity_s)

@@ -1,4 +1,4 @@
-"""The proxy behind ours, with the password that a profile refers to."""
+"""Builds the upstream proxy, with the password its profile refers to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 def upstream_proxy_of(
     settings: ProxySettings | None, environ: Mapping[str, str], warn: Callable[[str], None]
 ) -> UpstreamProxy | None:
-    """None where there is no such proxy. CredentialError: without its password nothing would be reached."""
+    """Return the upstream proxy; None if there is none.
+
+    Raises CredentialError if its password cannot be read: nothing would be reachable without it.
+    """
     behind = settings.upstream_proxy if settings is not None else None
     if settings is None or behind is None:
         return None
@@ -24,7 +27,7 @@ def upstream_proxy_of(
 
     authorization = None
     if behind.auth is not None:
-        # As above: few have one with a password.
+        # Imported here: fewer have one with a password.
         from nono.credentials import resolver
         from nono.credentials.values.proxy_authorization import ProxyAuthorization
         from nono.credentials.values.reference import parse_reference
