@@ -16,25 +16,25 @@ from nono.approval.tty import CTRL_C, RECOVER, SHOWN_S, controlling_terminal, fo
 from nono.printable import printable
 
 LINE_BYTES_MAX = 1024
-# What a program that has ended may leave behind beside what RECOVER undoes: its own screen, no cursor. Not
-# 1049, which also puts the cursor where it was when somebody last saved it, over what is shown.
+# Undoes an alternate screen or a hidden cursor that an ended program left, beyond what RECOVER undoes. Not
+# 1049, which also restores the last saved cursor position, so that output would overwrite the screen.
 _LEAVE_SCREEN = b"\x1b[?1047l\x1b[?25h"
 _YES = frozenset({"y", "yes"})
 
 
 class Wait(Enum):
-    """What a question waits for between two of its steps."""
+    """The reason a question pauses between two steps."""
 
     WRITABLE = "writable"  # output is held (^S), or the terminal is slow
-    SHOWN = "shown"  # for SHOWN_S: a key pressed sooner was not meant for what has just appeared
+    SHOWN = "shown"  # for SHOWN_S: a key pressed sooner was not an answer to the new text
     READABLE = "readable"
 
 
 class Dialog:
-    """One question on a terminal that does not block and is in line mode.
+    """One question on a non-blocking terminal in line mode.
 
-    Iterating asks it and yields what to wait for, so that callers with and without an event loop share the
-    steps. OSError, termios.error: the terminal went away.
+    Iterating asks it and yields each Wait, so that callers with and without an event loop share the steps.
+    Raises OSError or termios.error if the terminal went away.
     """
 
     def __init__(self, terminal: int, question: bytes) -> None:
@@ -45,7 +45,7 @@ class Dialog:
     def __iter__(self) -> Iterator[Wait]:
         yield from write(self._terminal, self._question)
         yield Wait.SHOWN
-        # What was typed before now was meant for something else.
+        # Input typed before now was meant for something else.
         termios.tcflush(self._terminal, termios.TCIFLUSH)
         typed = b""
         while not typed.endswith((b"\n", CTRL_C)) and len(typed) < LINE_BYTES_MAX:
@@ -67,7 +67,7 @@ class Dialog:
 
 
 def write(terminal: int, text: bytes) -> Iterator[Wait]:
-    """Write text to a terminal that does not block; yields what to wait for."""
+    """Write text to a non-blocking terminal; yields each Wait."""
     while text:
         try:
             text = text[os.write(terminal, text) :]
@@ -76,33 +76,33 @@ def write(terminal: int, text: bytes) -> Iterator[Wait]:
 
 
 def answer_of(typed: bytes) -> str | None:
-    """Return the line typed, without the blanks around it; None unless it is one whole line without ^C."""
+    """Return the typed line, stripped; None unless it is one whole line without ^C."""
     if not typed.endswith(b"\n") or CTRL_C in typed:
         return None
     return typed.decode("utf-8", "replace").strip()
 
 
 def is_yes(answer: str | None) -> bool:
-    """Anything but yes means no."""
+    """Check for a yes; anything else means no."""
     return answer is not None and answer.lower() in _YES
 
 
 class TerminalPrompt:
-    """A terminal that is ours, and in line mode, for as long as its block lasts."""
+    """A terminal held in the foreground and in line mode; valid inside its block."""
 
     def __init__(self, terminal: int) -> None:
         self._terminal = terminal
 
     def recover(self) -> None:
-        """Make what follows readable, whatever state a command has left the terminal in."""
+        """Reset the terminal, so that text is readable whatever state a command left it in."""
         self._perform(write(self._terminal, _LEAVE_SCREEN + RECOVER))
 
     def say(self, lines: Iterable[str]) -> None:
-        """Print lines, control characters spelled out."""
+        """Print lines with control characters spelled out."""
         self._perform(write(self._terminal, _shown("".join(f"{line}\n" for line in lines))))
 
     def ask(self, question: str) -> str | None:
-        """Return the line typed after the question was shown; None for ^C, ^D and a line too long."""
+        """Show the question and return the line typed after it; None for ^C, ^D or too long a line."""
         dialog = Dialog(self._terminal, _shown(question))
         self._perform(dialog)
         return dialog.answer
@@ -120,11 +120,11 @@ class TerminalPrompt:
 
 @contextmanager
 def open_terminal(*, is_pristine: bool = False) -> Iterator[TerminalPrompt | None]:
-    """The person at the terminal; None if there is no terminal, or somebody else has it now.
+    """Take the terminal for questions; None if there is none, or somebody else is in its foreground.
 
-    is_pristine: no command has used it yet. Then it is readable as it is, and ^C interrupts nono rather than
-        end a line.
-    OSError, termios.error: it went away within the block.
+    is_pristine: no command has used it yet. Then it is readable as it is, and ^C interrupts nono instead of
+        ending a line.
+    Raises OSError or termios.error if the terminal goes away within the block.
     """
     with controlling_terminal() as terminal:
         if terminal is None:
@@ -134,7 +134,7 @@ def open_terminal(*, is_pristine: bool = False) -> Iterator[TerminalPrompt | Non
             if not is_ours:
                 yield None
                 return
-            # A run has blocked them, to hand them on to its command.
+            # A run blocks them, to forward them to its command.
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT})
             with line_mode(terminal, has_signals=is_pristine):
                 prompt = TerminalPrompt(terminal)
@@ -144,7 +144,7 @@ def open_terminal(*, is_pristine: bool = False) -> Iterator[TerminalPrompt | Non
 
 
 def is_interactive() -> bool:
-    """Tell whether somebody can be asked: stderr is a terminal, and the controlling terminal is ours."""
+    """Check that somebody can be asked: stderr is a terminal and nono has the controlling one."""
     try:
         with controlling_terminal() as terminal:
             if terminal is None:
@@ -156,7 +156,7 @@ def is_interactive() -> bool:
 
 
 def confirm(lines: Iterable[str], question: str, *, is_pristine: bool = False) -> bool:
-    """Show lines and ask; True only if a person says yes. is_pristine: as for open_terminal."""
+    """Show lines and ask. Returns True only if a person says yes. is_pristine: see open_terminal."""
     try:
         with open_terminal(is_pristine=is_pristine) as prompt:
             if prompt is None:

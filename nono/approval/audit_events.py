@@ -1,4 +1,4 @@
-"""The audit events of questions and answers."""
+"""Builds the audit events of questions and answers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def answered(question: Question, answer: Answer, duration_ms: int) -> Event:
 
 
 def not_asked(request: Request, reason: str) -> Event:
-    """Nobody was asked, for that reason."""
+    """Return the event for a refusal without a question, with its reason."""
     match request:
         case FileOpen(path, access):
             return event.UnaskedDecision(event.Unasked(path, _ACCESS[access], reason))
@@ -58,7 +58,7 @@ def _decision(answer: Answer) -> event.CapabilityDecision:
 
 
 def capability(question: Question, request: FileOpen) -> Event:
-    """The request of a capability decision, which a webhook is sent as well."""
+    """Return the request part of a capability decision; webhooks receive it too."""
     what = "truncates and opens" if request.truncates else "opens"
     return {
         "capability_type": "capability",

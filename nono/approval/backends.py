@@ -1,4 +1,4 @@
-"""The ways to ask that a profile names, chains of them among these; whatever goes wrong with one is a no."""
+"""Asks the approval backends that a profile names, chains included; any failure is a no."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nono.policy.services.approval import Approval, ChainBackend
 
 
 class Backends:
-    """By name. reached: those that are no chains."""
+    """The backends of a profile by name. reached: all that are not chains."""
 
     def __init__(self, approval: Approval, reached: Mapping[str, Backend]) -> None:
         self._approval = approval
@@ -22,13 +22,13 @@ class Backends:
         return self._approval.default
 
     def timeout_s(self, name: str) -> float:
-        """How long a backend has, if the question does not say it."""
+        """Return the backend's time limit, for questions without one of their own."""
         backend = self._approval.backends.get(name)
         own = backend.timeout_s if backend is not None else None
         return self._approval.timeout_s if own is None else own
 
     async def ask(self, name: str, question: Question, timeout_s: float) -> Answer:
-        """The answer of one, whatever it takes it from; at the latest after timeout_s. Nothing is raised."""
+        """Ask one backend or chain. Answers within timeout_s; errors become answers, so nothing is raised."""
         backend = self._approval.backends.get(name)
         try:
             with anyio.fail_after(timeout_s):
@@ -40,11 +40,11 @@ class Backends:
             return Answer("timeout", f"nobody has answered within {timeout_s:g} s", name)
         except KeyError:
             return Answer("error", f"there is no approval backend '{name}'", name)
-        except Exception as error:  # it may be anything, and none of it is a yes
+        except Exception as error:  # whatever it is, it is not a yes
             return Answer("error", f"asking failed ({type(error).__name__})", name)
 
     async def _ask_chain(self, chain: ChainBackend, question: Question, timeout_s: float) -> Answer:
-        """In the order they are named where all must agree; at once where one is enough."""
+        """Ask the backends of a chain: mode "all" one after another, mode "any" all at once."""
         answers: list[Answer] = []
 
         async def ask(name: str) -> None:

@@ -1,4 +1,4 @@
-"""Takes every question of a run: records it, asks once for those that are the same, and in doubt says no."""
+"""Takes every question of a run: records it, asks identical ones once, and in doubt says no."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from nono.audit.event import Recorder
 from nono.policy.schema.route_rules import RateLimit
 from nono.policy.services.rate_limit import TokenBucket
 
-# Questions, not opens: what a grant or a rule decides is never held back.
+# Limits questions, not opens: what a grant or a rule decides is never delayed.
 QUESTIONS = RateLimit(requests_per_minute=600, burst=5, max_delay_s=0.0)
-WAITING_MAX = 16  # questions that are open at a time
-REFUSED_MAX = 4096  # answers of no that are remembered
+WAITING_MAX = 16  # questions open at a time
+REFUSED_MAX = 4096  # remembered refusals
 WITHDRAWN = Answer("error", "the question was withdrawn")
 
 
 @dataclass(slots=True, eq=False)
 class _Asked:
-    """A question that is open, and those who wait for its answer."""
+    """An open question, and the callers waiting for its answer."""
 
     answered: anyio.Event = field(default_factory=anyio.Event)
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
@@ -36,11 +36,11 @@ class _Asked:
 
 
 class ApprovalBroker:
-    """The Approver of a run, inside the block of `desk`.
+    """The Approver of a run, inside the block of `approval_broker`.
 
-    The same file open asked for again while the question is open gets the same answer, and after a no that
-    somebody gave, that no. A yes is for those who were waiting for it. Requests to endpoints are each asked
-    about: two of them may differ in what they carry.
+    Identical file opens share one question while it is open, and a refusal that somebody gave answers later
+    ones too. A yes counts only for the callers that were waiting. Each endpoint request is a question of its
+    own: two of them may differ in their bodies.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class ApprovalBroker:
         finally:
             asked.waiting -= 1
             if asked.waiting == 0 and not asked.answered.is_set():
-                self._close(asked, key)  # whoever comes now asks anew
+                self._close(asked, key)  # the next caller asks again
                 asked.scope.cancel()
         return asked.answer
 
@@ -117,7 +117,7 @@ class ApprovalBroker:
         return answer
 
     def _whom(self, request: Request) -> tuple[str, float]:
-        """The backend, by name, and the seconds it has: a rule speaks before the profile's defaults."""
+        """Return the backend's name and time limit in seconds. A rule overrides the profile's defaults."""
         if isinstance(request, FileOpen):
             return self._backends.default, self._backends.timeout_s(self._backends.default)
         name = request.rule.backend or self._backends.default
@@ -137,7 +137,7 @@ class ApprovalBroker:
 async def approval_broker(
     backends: Backends, record: Recorder, session_id: str
 ) -> AsyncIterator[ApprovalBroker]:
-    """A ApprovalBroker; questions that are open when the block is left are withdrawn."""
+    """Open an ApprovalBroker; leaving the block withdraws open questions."""
     async with anyio.create_task_group() as tasks:
         try:
             yield ApprovalBroker(backends, record, session_id, tasks)

@@ -1,4 +1,4 @@
-"""What somebody may be asked to agree to, and what can become of the question."""
+"""The values of an approval: requests, questions, answers, and the protocols of those who answer."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Outcome = Literal["granted", "denied", "timeout", "error"]
 
 
 class FileOpen(NamedTuple):
-    """To open one file beyond the grants, once: the answer is not kept when it is yes."""
+    """A request to open one file beyond the grants, once: a yes is not remembered."""
 
-    path: str  # canonical; bytes that are not UTF-8 as surrogates (os.fsdecode)
+    path: str  # canonical; non-UTF-8 bytes as surrogates (os.fsdecode)
     access: Access
     kind: FileKind
     truncates: bool  # the file is truncated as it is opened
@@ -23,12 +23,12 @@ class FileOpen(NamedTuple):
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """What makes two such requests the same question."""
+        """Return the key that two requests share if they are the same question."""
         return (self.path, self.access.value, self.kind, str(self.truncates))
 
 
 class EndpointRequest(NamedTuple):
-    """To send one request to an upstream, once."""
+    """A request to send one HTTP request to an upstream, once."""
 
     host: str
     method: str
@@ -41,21 +41,21 @@ Request = FileOpen | EndpointRequest
 
 
 class Question(NamedTuple):
-    """One request that somebody is asked about."""
+    """One request put to a backend."""
 
-    id: str  # of this run, never reused
+    id: str  # never reused within a run
     request: Request
-    session_id: str  # "" where nothing is recorded
+    session_id: str  # "" if nothing is recorded
     backend: str
 
 
 class Answer(NamedTuple):
-    """Anything but "granted" is a no."""
+    """The answer to a question. Every outcome except "granted" is a no."""
 
     outcome: Outcome
     reason: str = ""  # why not, as a sentence without its full stop
-    backend: str = ""  # who was asked; "" for nobody
-    is_remembered: bool = False  # somebody said no to this very question, and need not be asked again
+    backend: str = ""  # the backend asked; "" if none was
+    is_remembered: bool = False  # somebody refused this very question, which is not asked again
 
     @property
     def is_granted(self) -> bool:
@@ -63,7 +63,7 @@ class Answer(NamedTuple):
 
 
 class Approver(Protocol):
-    """Whoever answers requests. It may be cancelled at any time; an exception of it is a no."""
+    """Answers requests. It may be cancelled at any time; if it raises, the answer is no."""
 
     async def __call__(self, request: Request, /) -> Answer: ...
 
@@ -72,4 +72,4 @@ class Backend(Protocol):
     """One way to reach somebody who answers."""
 
     async def ask(self, question: Question, expires_s: float) -> Answer:
-        """The answer; expires_s: when the question is withdrawn, which whoever is asked should know."""
+        """Ask, and return the answer. expires_s: seconds until the question is withdrawn, for display."""

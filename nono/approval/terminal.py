@@ -1,4 +1,4 @@
-"""Asks on the terminal: in front of whoever sits there, and nobody else."""
+"""Asks on the controlling terminal, if nono is in its foreground."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ TOO_LONG = "what is asked for is too long to be shown to a person"
 NAME = TERMINAL
 
 
-# Held: the command and all it has started stand still for the time of the block. What the block gets says at
-# its end whether they did. None: they could not be. Told is whether a system call waits for the answer.
+# Stops the command and everything it started while the block lasts. Takes whether a system call waits for the
+# answer. Yields a function that tells, at the end, whether all stood still; None: they could not be stopped.
 StopJob = Callable[[bool], AbstractAsyncContextManager[Callable[[], bool] | None]]
 
 
 class Terminal:
-    """A Backend; one question at a time, the others wait."""
+    """A Backend that shows one question at a time; others wait their turn."""
 
     def __init__(self, hold: StopJob) -> None:
         self._hold = hold
@@ -69,7 +69,7 @@ class Terminal:
                         else:
                             answer = Answer("denied", "a person said no", NAME, is_remembered=True)
                     finally:
-                        # Without waiting: also when nobody has answered in time.
+                        # Does not wait: it also runs after a timeout, when cancelled.
                         with suppress(OSError):
                             os.write(terminal, _conclusion(answer))
                 return answer
@@ -99,7 +99,7 @@ async def _yes_or_no(terminal: int, shown: list[str]) -> bool:
 
 @asynccontextmanager
 async def nothing_to_hold(_: bool) -> AsyncIterator[Callable[[], bool] | None]:
-    """The Hold where no command shares the terminal."""
+    """Stop nothing: a StopJob for when no command shares the terminal."""
     yield lambda: True
 
 

@@ -1,4 +1,4 @@
-"""A terminal that a command has used, taken for a question and given back."""
+"""Takes over a terminal that a command has used, for a question, and gives it back."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import termios
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-SHOWN_S = 0.4  # before a key counts as an answer to what has just appeared
+SHOWN_S = 0.4  # delay before a key counts as an answer to the new text
 CTRL_C = b"\x03"
 
-# What the command may have left the terminal in: within an escape sequence (CAN, ST), with another character
-# set (SI, G0), invisible or moved (DECSTR resets attributes, margins, modes), with pasting marked, or with
-# what is shown held back (2026).
+# Undoes states a command may leave the terminal in: inside an escape sequence (CAN, ST), another character
+# set (SI, G0), invisible or moved text (DECSTR resets attributes, margins, modes), bracketed paste (2004), or
+# held-back output (2026).
 RECOVER = b"\x18\x1b\\\x0f\x1b(B\x1b[!p\x1b[0m\x1b[?2004l\x1b[?2026l\n"
 
 _NO_KEY = b"\0"  # _POSIX_VDISABLE
@@ -21,7 +21,7 @@ _NO_KEY = b"\0"  # _POSIX_VDISABLE
 
 @contextmanager
 def controlling_terminal() -> Iterator[int | None]:
-    """A descriptor of it that does not block, closed with the block; None if this process has none."""
+    """Open the controlling terminal, non-blocking; closed with the block. None if the process has none."""
     try:
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -35,10 +35,10 @@ def controlling_terminal() -> Iterator[int | None]:
 
 @contextmanager
 def foreground(terminal: int) -> Iterator[bool]:
-    """Take the terminal's foreground from a job of the command's; whether it is ours within the block.
+    """Take the terminal's foreground from a job of the command. Yields whether nono has it.
 
-    The command may have made itself a process group and put it in front, as shells do. One that is not of
-    our session's job, such as the shell that started us in the background, keeps it.
+    The command may have made itself a process group and put it in the foreground, as shells do. A group that
+    does not descend from us, such as the shell that started us in the background, keeps it.
     """
     ours, front = os.getpgrp(), os.tcgetpgrp(terminal)
     if front == ours:
@@ -59,7 +59,7 @@ def foreground(terminal: int) -> Iterator[bool]:
 
 
 def _is_below_us(group: int) -> bool:
-    """Whether the leader of a process group descends from us: a group's number is its leader's pid."""
+    """Check that a process group's leader descends from us: the group's number is its leader's pid."""
     pid = group
     while pid > 1:
         if pid == os.getpid():
@@ -74,7 +74,7 @@ def _is_below_us(group: int) -> bool:
 
 @contextmanager
 def line_mode(terminal: int, *, has_signals: bool = False) -> Iterator[None]:
-    """Read echoed lines within the block. Unless has_signals, ^C ends the line, which is then no yes."""
+    """Set the terminal to echoed lines within the block. Unless has_signals, ^C ends the line, as a no."""
     before = termios.tcgetattr(terminal)
     attributes = termios.tcgetattr(terminal)
     iflag, oflag, _, lflag, _, _, characters = range(7)
@@ -86,15 +86,15 @@ def line_mode(terminal: int, *, has_signals: bool = False) -> Iterator[None]:
         attributes[lflag] &= ~termios.ISIG
     keys = list(attributes[characters])
     keys[termios.VEOF], keys[termios.VEOL], keys[termios.VERASE] = b"\x04", CTRL_C, b"\x7f"
-    # What a terminal says of itself, asked by the command, comes as keys: none of it takes others back.
+    # A terminal's reports, requested by the command, arrive as keys: none of them may edit the line.
     for editing in (termios.VKILL, termios.VWERASE, termios.VREPRINT, termios.VLNEXT, termios.VEOL2):
         keys[editing] = _NO_KEY
     attributes[characters] = keys
-    # NOW: the others wait until all output is shown, which whoever holds the terminal can put off for ever.
+    # TCSANOW: the other modes wait until all output is shown, which a held terminal (^S) can delay forever.
     termios.tcsetattr(terminal, termios.TCSANOW, attributes)
     try:
         yield
     finally:
         with suppress(OSError, termios.error):
-            termios.tcflush(terminal, termios.TCIFLUSH)  # keys for the question are none for the command
+            termios.tcflush(terminal, termios.TCIFLUSH)  # keys typed for the question are not for the command
             termios.tcsetattr(terminal, termios.TCSANOW, before)

@@ -1,4 +1,4 @@
-"""Asks an HTTP endpoint: one POST on one connection, no redirect followed."""
+"""Asks an HTTP endpoint: one POST on one connection, following no redirects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HEAD_BYTES_MAX = 64 * 1024
 
 
 class Webhook:
-    """A Backend. Whoever asks it bounds the time."""
+    """A Backend that posts to a webhook. The caller limits the time."""
 
     def __init__(self, where: WebhookBackend) -> None:
         self._upstream = where.upstream
@@ -40,7 +40,7 @@ class Webhook:
         return webhook_message.answer(question, status, reply)
 
     async def _post(self, body: bytes) -> tuple[int, bytes]:
-        """Status and body of the reply. OSError, HttpParserError; ValueError when it is too long."""
+        """Return status and body of the reply. Raises OSError, HttpParserError, or ValueError if too long."""
         upstream = self._upstream
         server_name = upstream.host if self._tls is not None else None
         reader, writer = await asyncio.open_connection(

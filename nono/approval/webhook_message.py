@@ -1,4 +1,4 @@
-"""What a webhook is sent, and what its reply means."""
+"""Builds the JSON sent to a webhook, and parses its reply."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NO = ("deny", "denied", "reject", "rejected", "block", "blocked")
 
 
 def body(question: Question, expires_s: float) -> bytes:
-    """The JSON that is posted: which backend is asked, and about what."""
+    """Return the JSON to post: the backend asked, and the request."""
     match question.request:
         case FileOpen() as request:
             about: dict[str, Any] = capability(question, request)
@@ -38,7 +38,7 @@ def body(question: Question, expires_s: float) -> bytes:
 
 
 def answer(question: Question, status: int, reply: bytes) -> Answer:
-    """What the reply says. A word that is not known is no denial but an error, and as little a yes."""
+    """Parse the reply. An unknown decision is an error, not a denial; neither is a yes."""
     if not 200 <= status < 300:
         return Answer("denied", f"the webhook answered with status {status}")
     try:

@@ -1,4 +1,4 @@
-"""A question as the lines that a person reads: no part of it can pass for another line of nono's."""
+"""Words a question as lines for a person, so that no value in it can pass for another line from nono."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from nono.approval.request import EndpointRequest, FileOpen, Request
 from nono.policy.capability import Access
 
 PREFIX = "[nono]"
-COLUMNS = 60  # of a value on one line; the window's own width is the sandboxed process's to set
-LINES_MAX = 12  # of one value: what is longer would push the question out of sight
+COLUMNS = 60  # of a value on one line; not the window's width, which the sandboxed process can set
+LINES_MAX = 12  # of one value; a longer one would push the question out of sight
 
-_BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and a symbol by category, and not to be seen
+_BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and a symbol by category, yet invisible
 
 _ACCESS = {Access.READ: "read-only", Access.WRITE: "write-only", Access.READWRITE: "read+write"}
 
 
 def lines(request: Request, expires_s: float) -> list[str] | None:
-    """The question without its last line, which is `ask`; None when it cannot be shown whole."""
+    """Return the question without its last line, which is `ask`; None if it is too long to show whole."""
     fields = [*_fields(request), ("Expires", f"without an answer within {expires_s:g} s")]
     width = max(len(name) for name, _ in fields) + 1
     shown = ["", f"{PREFIX} The sandboxed process is requesting additional access:"]
@@ -62,11 +62,11 @@ def _fields(request: Request) -> list[tuple[str, str]]:
 
 
 def harmless(text: str) -> str:
-    """text with everything spelled out that a terminal might obey, or that a person would not see.
+    """Spell out everything in text that a terminal might obey or a person would not see.
 
-    Control characters and escapes; format characters, which hide in text; those and letters that reorder
-    what stands beside them (bidi); combining marks; blanks that are no space; surrogates, which stand for
-    bytes that are not UTF-8; a second space in a row, because enough of them end the line.
+    Control characters and backslashes; format characters, which are invisible; bidi controls and
+    right-to-left letters, which reorder their neighbours; combining marks; blanks other than the space;
+    surrogates, which stand for non-UTF-8 bytes; a second space in a row, because enough of them end the line.
     """
     shown = []
     for position, c in enumerate(text):
@@ -94,7 +94,7 @@ def _escaped(c: str) -> str:
 
 
 def _pieces(value: str) -> list[str]:
-    """value cut into lines of at most COLUMNS; wide characters take two."""
+    """Cut value into lines of at most COLUMNS; wide characters take two."""
     pieces, columns = [""], 0
     for c in value:
         width = 2 if east_asian_width(c) in "WF" else 1
