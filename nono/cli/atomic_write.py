@@ -1,4 +1,4 @@
-"""Files that a person will find as they were or as they should be, never a part of either."""
+"""Writes files atomically: a reader finds the old content or the new, never a part of either."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from secrets import token_hex
 
 
 def create(path: str, content: bytes) -> None:
-    """A new file, and the directories to it. FileExistsError when the name is taken."""
+    """Create a file and its missing directories. Raises FileExistsError if the name is taken."""
     _make_directory(path)
     temporary = _temporary(path, content)
     try:
@@ -19,9 +19,9 @@ def create(path: str, content: bytes) -> None:
 
 
 def replace(path: str, content: bytes) -> None:
-    """A file in the place of another, if there is one; where path is a symlink, of what it leads to.
+    """Replace a file, or create it; if path is a symlink, replace its target.
 
-    What is there and no file, a device or a pipe, stays what it is and is written to.
+    An existing device or pipe is kept and written to.
     """
     if exists(path) and not isfile(path):
         with open(path, "wb") as file:
@@ -44,7 +44,7 @@ def _make_directory(path: str) -> None:
 
 
 def _temporary(path: str, content: bytes) -> str:
-    """A new file beside path, synchronised."""
+    """Write content to a new file beside path, with fsync."""
     temporary = f"{path}.{token_hex(8)}.new"
     try:
         with open(temporary, "xb") as file:

@@ -1,4 +1,4 @@
-"""The table of nono's commands: what help says of each, and how it is loaded."""
+"""The table of nono's commands: the help and the loader of each."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 class Loaded(NamedTuple):
-    """A command once its module is imported."""
+    """A command whose module is imported."""
 
-    run: Callable[[Sequence[str]], int]  # the arguments behind its name to an exit status
+    run: Callable[[Sequence[str]], int]  # takes the arguments after its name, returns an exit status
     parser: Callable[[], ArgumentParser] | None = None  # None: not offered by completion
 
 
@@ -25,7 +25,7 @@ class Command(NamedTuple):
     load: Callable[[], Loaded]
 
 
-# The loaders. One command is imported per run: `nono wrap` must not pay for what `nono credential` needs.
+# The loaders. Each run imports one command: `nono wrap` must not pay for the imports of `nono credential`.
 
 
 def _run() -> Loaded:
@@ -122,7 +122,7 @@ LATER = frozenset({
 
 
 def offered_parsers() -> Iterator[tuple[str, str, ArgumentParser]]:
-    """Name, help and parser of each command that completion offers; imports all of them."""
+    """Yield name, help and parser of each command that completion offers; imports all commands."""
     for name, command in COMMANDS.items():
         parser = command.load().parser
         if parser is not None:

@@ -10,16 +10,16 @@ from nono.printable import printable
 
 
 class Log(Protocol):
-    """A file that lines are appended to."""
+    """A file to append lines to."""
 
     def write(self, level: str, line: str) -> None: ...
 
 
 class Console:
-    """Warnings about weaker enforcement go through even when silent is what the person asked for."""
+    """Prints nono's lines. Warnings about weaker enforcement are printed even with --silent."""
 
     def __init__(self, *, silent: bool, verbosity: int, log: Log | None = None) -> None:
-        """log: where what is said is written down as well, unless silent."""
+        """log: also receives what is printed, unless silent."""
         self.silent = silent
         self.verbosity = 0 if silent else verbosity
         self._log = None if silent else log
@@ -36,15 +36,15 @@ class Console:
             self.insist(text)
 
     def note(self, text: str) -> None:
-        """What --silent does not silence either: something that was asked for is switched off."""
+        """Print a note, even with --silent: something that was asked for is switched off."""
         self._warned(f"  [nono] {printable(text)}")
 
     def insist(self, text: str) -> None:
-        """A warning that --silent does not silence: the run is weaker than it looks."""
+        """Print a warning, even with --silent: the run is weaker than it looks."""
         self._warned(f"  [nono] WARNING: {printable(text)}")
 
     def log(self, level: str, text: str) -> None:
-        """Write it down, where there is a log, and say nothing: a person hears of it in another way."""
+        """Write text to the log, if there is one, without printing: the person is told in another way."""
         if self._log is not None and (level != "INFO" or self.verbosity > 0):
             self._log.write(level, text)
 

@@ -1,4 +1,4 @@
-"""The way from sys.argv to a command, and from its errors to one sentence."""
+"""Dispatches sys.argv to a command, and turns its errors into one sentence."""
 
 from __future__ import annotations
 
@@ -33,34 +33,35 @@ GLOBAL_VALUES = frozenset({"--theme", "--log-file"})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command that argv names; the exit status of the process."""
+    """Run the command that argv names. Returns the exit status of the process."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     _open_closed_streams()
     try:
         status = _dispatch(arguments)
-        # Here, where a full disk or a reader that is gone still becomes a sentence.
+        # Flushed here, so that a full disk or a closed pipe still becomes a sentence.
         sys.stdout.flush()
         return status
     except NonoError as error:
         _complain(error.message, error.hint)
         return error.exit_code
     except BrokenPipeError:
-        # Whoever read our output is gone. Python would complain once more when it flushes at exit.
+        # The reader of our output is gone. Python would complain again when it flushes at exit.
         sys.stdout = None
         return 1
     except OSError as error:
-        # Mostly our own output, on a full disk; what a command expects it turns into a NonoError itself.
+        # Mostly our own output on a full disk; commands turn expected errors into NonoErrors themselves.
         _complain(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error))
-        sys.stdout = None  # or Python would try once more at exit, and say so in its own way
+        sys.stdout = None  # or Python would flush again at exit, and print its own error
         return 1
     except KeyboardInterrupt:
         return 130
 
 
 def _open_closed_streams() -> None:
-    """Have /dev/null in the place of a stream that the caller has closed.
+    """Open /dev/null for each standard stream that the caller has closed.
 
-    Python makes it None, for which print falls back to stdout, and its number goes to the next file opened.
+    Python sets such a stream to None, and print then falls back to stdout; its descriptor number would go to
+    the next file opened.
     """
     for name, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
         if getattr(sys, name) is None:
@@ -101,7 +102,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _take_globals(arguments: list[str]) -> list[str]:
-    """Remove the global options in front of the command; they are handed to it instead."""
+    """Remove the global options before the command and return them, to be passed to it."""
     taken: list[str] = []
     while arguments:
         if arguments[0] in GLOBAL_FLAGS or arguments[0].partition("=")[0] in GLOBAL_VALUES:

@@ -1,4 +1,4 @@
-"""What a person has set for all runs, as one run needs it."""
+"""Reads the user's preferences for one run, from config.toml, variables and flags."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from nono.settings.user_config import UserConfig
 def preferences(
     given: Given, environ: Mapping[str, str], console: Console, *, long_lived: bool = False
 ) -> UserConfig:
-    """A flag before a variable before config.toml. stays: this process will supervise. ConfigError."""
+    """Read the preferences: flags override variables, which override config.toml. Raises ConfigError.
+
+    long_lived: this process will supervise, so it must not keep validation libraries in memory.
+    """
     config = user_config(environ, long_lived=long_lived)
     theme, warning = theme_of(given.value("theme") or config.ui.theme)
     if warning is not None:
@@ -24,5 +27,5 @@ def preferences(
 
 
 def redaction(config: UserConfig) -> Redaction:
-    """What is taken out of command lines before they are recorded or shown."""
+    """Return the rules for redacting command lines before they are recorded or shown."""
     return redaction_of(config.redaction) if any(config.redaction) else USUAL

@@ -1,4 +1,4 @@
-"""The policy of a typed command: its profile found, its flags resolved."""
+"""Resolves the policy of a typed command from its profile and flags."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, asked_for, resolve
 from nono.policy.schema.profile import Profile
 
-Ask = Callable[[str, Access], bool]  # whether a directory may be shared for an access
+Ask = Callable[[str, Access], bool]  # asks to share a directory for an access
 
 
 def resolve_given(
     invocation: Invocation, environ: Mapping[str, str], *, long_lived: bool = False, ask: Ask | None = None
 ) -> Resolved:
-    """NonoError when flags, profile and host do not fit together.
+    """Resolve the policy. Raises NonoError if flags, profile and host do not fit together.
 
-    stays: this process will supervise, and not keep in memory what a profile is validated with. ask: a person
-    who is there to share the working directory.
+    long_lived: This process will supervise, so it must not keep the profile's validator in memory.
+    ask: Asks a person to share the working directory; None if nobody can be asked.
     """
     try:
         cwd = os.getcwd()
@@ -42,7 +42,7 @@ def resolve_given(
         if extends:
             raise UsageError("--extends needs --profile.", hint="--profile default --extends ...")
         return _shared(invocation.request, None, environ, cwd, fs, ask)
-    # Imported here: it brings json and re along, which a run without a profile may do without.
+    # Imported here: it imports json and re, which a run without a profile does not need.
     from nono.policy.export.no_effect import without_effect
     from nono.policy.profile.store import load
 
@@ -94,7 +94,7 @@ def _of_manifest(
 
 
 def command_of(invocation: Invocation, resolved: Resolved) -> tuple[tuple[str, ...], str | None]:
-    """The program to run with its arguments, and what a person should hear about that. NonoError: none."""
+    """Return the program with its arguments, and a warning or None. Raises NonoError without a program."""
     typed, warning = invocation.command, None
     if resolved.binary is not None:
         if typed:
@@ -106,7 +106,7 @@ def command_of(invocation: Invocation, resolved: Resolved) -> tuple[tuple[str, .
 
 
 def _writable(file: str, resolved: Resolved, fs: HostFilesystem, cwd: str) -> str | None:
-    """What is to be said of a file that decides about the next run, where the command may write it."""
+    """Return a warning if the command may write file, which decides about the next run."""
     path = fs.canonical(os.path.join(cwd, file))
     held = accesses(resolved.capabilities.grants, path) if path is not None else None
     if held is None or not held.writes:
@@ -125,13 +125,13 @@ def _shared(
     fs: HostFilesystem,
     ask: Ask | None,
 ) -> Resolved:
-    """Resolve the policy, with the working directory in it if it is offered and ask says yes."""
+    """Resolve the policy; include the working directory if it is offered and ask says yes."""
     asked = asked_for(request, profile, environ=environ, cwd=cwd, fs=fs, uid=os.getuid())
     resolved = asked.policy(shares_workdir=request.allow_cwd)
     if resolved.workdir_offer is None or ask is None:
         return resolved
     try:
-        with_it = asked.policy(shares_workdir=True)  # before the question: nobody is asked what must fail
+        with_it = asked.policy(shares_workdir=True)  # first: do not ask for what must fail
     except NonoError as error:
         warning = f"the working directory cannot be shared: {error.message}"
         return resolved._replace(warnings=(*resolved.warnings, warning))

@@ -1,4 +1,4 @@
-"""The run that `nono why` is asked about: one that options describe, or the one around this process."""
+"""Finds the run that `nono why` is asked about: one described by options, or the one around this process."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from nono.sandbox.plan.ladder import choose_enforcement
 
 
 class Held(NamedTuple):
-    """How the kernel holds a run."""
+    """The enforcement of a run."""
 
     chosen: Enforcement | Refusal
     landlock_abi: int
 
 
 class Subject(NamedTuple):
-    """One run, with all that a question about it is answered from."""
+    """One run, with everything needed to answer a question about it."""
 
     rules: EffectivePolicy
-    places: PathContext  # where the paths of a question begin
+    places: PathContext  # resolves the paths of a question
     held: Callable[[], Held]  # asks the kernel, which takes a moment
-    stale: frozenset[str] = frozenset()  # paths where another file stands now than the one that was granted
+    stale: frozenset[str] = frozenset()  # paths that hold another file by now than the one granted
 
 
 def from_options(invocation: Invocation, environ: Mapping[str, str]) -> Subject:
-    """The run that options would start here. NonoError when they would start none."""
+    """Return the run that options would start here. Raises NonoError if they would start none."""
     resolved = resolve_given(invocation, environ)
     Console(silent=False, verbosity=0).lines(resolved.deprecations)
     rules = effective_policy_of(resolved, HostFilesystem())
@@ -47,7 +47,7 @@ def from_options(invocation: Invocation, environ: Mapping[str, str]) -> Subject:
 
 
 def from_running_session(state: State, environ: Mapping[str, str]) -> Subject:
-    """The run whose command this process is, or was started by."""
+    """Return the run that this process belongs to."""
     try:
         cwd = os.getcwd()
     except OSError as error:

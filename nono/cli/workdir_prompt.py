@@ -11,9 +11,9 @@ WORDS = {Access.READ: "read", Access.WRITE: "write", Access.READWRITE: "read+wri
 
 
 def can_ask() -> bool:
-    """Tell whether a person sees what is printed on stderr, and types what is read from stdin.
+    """Check that stdin and stderr are a terminal with nono in its foreground.
 
-    Not in the background, where reading would stop this process. Every start asks this: it imports nothing.
+    In the background, reading would stop this process. Every start calls this, so it imports nothing.
     """
     try:
         return os.isatty(0) and os.isatty(2) and os.tcgetpgrp(0) == os.getpgrp()
@@ -23,7 +23,7 @@ def can_ask() -> bool:
 
 def share_workdir(workdir: str, access: Access) -> bool:
     """Ask to share the working directory. Anything but yes means no."""
-    from nono.approval.ask import confirm  # here, as most runs ask nothing
+    from nono.approval.ask import confirm  # imported here: most runs ask nothing
 
     place = printable(workdir).replace("\n", "\\n")
     lines = (f"  Share {place} with {WORDS[access]} access?", "  use --allow-cwd to skip this prompt")

@@ -1,3 +1,4 @@
-"""Command lines to what they ask for. Pure: `options` declares, `scan` or `argparse_parser` reads, `parse`
-answers.
+"""Parses command lines. Pure.
+
+`options` declares the options, `scan` or `argparse_parser` reads them, `parse` returns an Invocation.
 """

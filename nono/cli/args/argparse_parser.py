@@ -1,5 +1,4 @@
-"""The parser of a command's options, for all that nono.cli.args.scan does not read: help, mistakes, the
-rare."""
+"""Builds the argparse parser of a command, for all that nono.cli.args.scan leaves: help, errors, rarities."""
 
 import argparse
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ HELP_COLUMNS = 80
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong as the rest of nono does, where argparse would print its usage and exit."""
+    """An ArgumentParser that raises UsageError where argparse would print its usage and exit."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, hint=self._nearest(message) or f"{self.prog} --help")
@@ -22,7 +21,7 @@ class Parser(argparse.ArgumentParser):
     def _nearest(self, message: str) -> str | None:
         _, found, words = message.partition("unrecognized arguments: ")
         if found:
-            first, *_ = words.split() or [""]  # an empty word is one too
+            first, *_ = words.split() or [""]  # an empty argument may be the unrecognized one
             return did_you_mean(first, self._option_string_actions)
         _, found, rest = message.partition("invalid choice: ")
         if not found or self._subparsers is None:
@@ -32,7 +31,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def new_parser(prog: str, description: str, usage: str | None = None) -> argparse.ArgumentParser:
-    """An empty parser. Its width is fixed, since argparse would ask shutil for one at each option."""
+    """Return an empty parser. Its width is fixed, because argparse would ask shutil for each option."""
     return Parser(
         prog=prog, description=description, usage=usage, allow_abbrev=False, formatter_class=_formatter()
     )
@@ -43,7 +42,7 @@ def _formatter() -> Any:
 
 
 def add_action(actions: Any, name: str, help_text: str) -> argparse.ArgumentParser:
-    """The parser of one action of a command that has several; actions: from add_subparsers."""
+    """Add and return the parser of one action of a command. actions: the result of add_subparsers."""
     parser: argparse.ArgumentParser = actions.add_parser(
         name,
         help=help_text,
@@ -56,7 +55,7 @@ def add_action(actions: Any, name: str, help_text: str) -> argparse.ArgumentPars
 
 
 def add_globals(parser: argparse.ArgumentParser) -> None:
-    """The options that may stand before the subcommand as well as behind it."""
+    """Add the options that may come before or after the subcommand."""
     parser.add_argument(
         "--silent", "-s", action="store_true", default=argparse.SUPPRESS, help="print nothing of nono's own"
     )
@@ -67,7 +66,7 @@ def add_globals(parser: argparse.ArgumentParser) -> None:
 
 
 def add_options(parser: argparse.ArgumentParser, command: str, argv: Sequence[str]) -> None:
-    """The options of command. Those that are not available yet are added only where argv has one."""
+    """Add the options of command. One that is not available yet is added only if argv has it."""
     words = {word.partition("=")[0] for word in argv}
     for option in own_options_of(command):
         if not option.available and words.isdisjoint(option.flags):
@@ -98,7 +97,7 @@ def _add(parser: argparse.ArgumentParser, option: Option, flags: Sequence[str], 
 
 
 def port(text: str) -> int:
-    """A TCP port, 1 to 65535, written in plain decimal."""
+    """Parse a TCP port, 1 to 65535, in plain decimal."""
     if not is_port(text):
         raise argparse.ArgumentTypeError(f"'{text}' is not a port: a number from 1 to 65535 is expected")
     return int(text)

@@ -1,4 +1,4 @@
-"""Every option of the sandbox commands, the ones that are not available yet included."""
+"""Declares every option of the sandbox commands, including those that are not available yet."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
@@ -36,9 +36,9 @@ class Option(NamedTuple):
     available: bool = True
     is_shown: bool = True  # in the help
     deprecated: tuple[str, ...] = ()  # old spellings, still understood, with a warning
-    in_request: bool = True  # it becomes the field of RunRequest that has its name
-    in_manifest: bool = False  # a manifest says it, so it may not stand beside --config
-    may_need_listener: bool = False  # system calls of a run that has it may be served
+    in_request: bool = True  # becomes the RunRequest field of the same name
+    in_manifest: bool = False  # a manifest covers it, so it may not be combined with --config
+    may_need_listener: bool = False  # a run with it may have system calls served
 
     @property
     def dest(self) -> str:
@@ -52,7 +52,7 @@ def _later(
     metavar: str = "VALUE",
     env: str = "",
 ) -> Option:
-    """A planned option: known, and refused by name."""
+    """Return a planned option: known, and refused by name."""
     return Option(
         tuple(flags.split()),
         kind,
@@ -206,7 +206,7 @@ OPTIONS: tuple[Option, ...] = (
     _later("--shell", Kind.VALUE, (SHELL,)),
 )  # fmt: skip
 
-# Of every command, and understood in front of its name as well; --silent is the third.
+# Options of every command, which may also precede its name; --silent is the third.
 GLOBALS: tuple[Option, ...] = (
     Option(("--theme",), Kind.VALUE, "colours; accepted, nono prints none yet", (), "NAME", env="NONO_THEME"),
     Option(("--log-file",), Kind.VALUE, "append a log of nono's own lines to it", (), "FILE",
@@ -226,7 +226,7 @@ LEGACY_ENVIRONMENT: Mapping[str, str] = {
 
 
 def options_of(command: str) -> tuple[Option, ...]:
-    """All that it takes, with those of every command behind its own."""
+    """Return all options of command: its own, then the global ones."""
     return (*own_options_of(command), *GLOBALS)
 
 
@@ -235,13 +235,13 @@ def own_options_of(command: str) -> tuple[Option, ...]:
 
 
 def is_port(text: str) -> bool:
-    """Whether text is a TCP port, 1 to 65535, in plain decimal."""
-    # At most five digits: int() has an error of its own for thousands of them.
+    """Check that text is a TCP port, 1 to 65535, in plain decimal."""
+    # At most five digits: int() raises an error of its own for thousands of them.
     return text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65535
 
 
 class Given(NamedTuple):
-    """What the command line and the environment asked for; an option left out is simply not in it."""
+    """The options given on the command line and in the environment; one left out is not in values."""
 
     values: Mapping[str, object]
     warnings: tuple[str, ...]
@@ -271,7 +271,7 @@ class Given(NamedTuple):
         return tuple(int(item) for item in value) if isinstance(value, list) else ()
 
     def of(self, option: Option) -> object:
-        """Return the value in the type that belongs to the option's kind."""
+        """Return the value in the type of the option's kind."""
         match option.kind:
             case Kind.FLAG:
                 return self.flag(option.dest)
@@ -288,14 +288,14 @@ class Given(NamedTuple):
 
     @property
     def options(self) -> Iterator[Option]:
-        """Those of OPTIONS that were given, in its order."""
+        """Iterate over the given options, in the order of OPTIONS."""
         return (option for option in OPTIONS if option.dest in self.values)
 
 
 def collect(
     command: str, parsed: Mapping[str, object], argv: Sequence[str], environ: Mapping[str, str]
 ) -> Given:
-    """What was parsed, over environment variables. UsageError: an option not available yet, or empty."""
+    """Lay parsed options over environment variables. Raises UsageError for an unavailable or empty one."""
     environ, warnings = _with_legacy(environ)
     insisted: list[str] = []
     values: dict[str, object] = {}
@@ -308,12 +308,12 @@ def collect(
         if not option.available:
             raise UsageError(f"{option.flags[0]}: not available yet.")
         if any(part == "" or "" in _pair(part) for part in (value if isinstance(value, list) else [value])):
-            # Mostly an unset shell variable; as a path it would mean the working directory.
+            # Most likely an unset shell variable; as a path it would mean the working directory.
             raise UsageError(f"{option.flags[0]}: its value is empty.")
         if option.splits_commas and isinstance(value, list):
             value = [part.strip() for item in value for part in item.split(",") if part.strip()]
         values[option.dest] = value
-        # What lifts a protection stops working one day, and then nothing may come as a surprise.
+        # An old flag that lifts a protection will stop working one day, which must not come as a surprise.
         (insisted if option.dest == "bypass_protection" else warnings).extend(_deprecations(option, argv))
     return Given(values, tuple(warnings), tuple(insisted))
 
@@ -343,7 +343,7 @@ def _with_legacy(environ: Mapping[str, str]) -> tuple[Mapping[str, str], list[st
 
 
 def _deprecations(option: Option, argv: Sequence[str]) -> list[str]:
-    """For argv up to the command: its own arguments are none of our business."""
+    """Warn of old spellings in argv, which ends at the command: its arguments are not nono's."""
     used = {argument.partition("=")[0] for argument in argv}
     return [_deprecation(old, option.flags[0]) for old in option.deprecated if old in used]
 

@@ -1,4 +1,4 @@
-"""Parses the arguments of the commands that describe a sandbox, and says what they ask for."""
+"""Parses the arguments of the commands that describe a sandbox into an Invocation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Invocation(NamedTuple):
-    """One sandbox command as it was typed."""
+    """One sandbox command as typed."""
 
     given: Given
     silent: bool
@@ -33,12 +33,12 @@ class Invocation(NamedTuple):
 
 
 def parse(command: str, description: str, argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
-    """argv of `nono run` or `nono wrap`, behind the subcommand. Options end at the first other word."""
+    """Parse argv after a subcommand such as `run` or `wrap`. Options end at the first other word."""
     scanned = scan(command, argv) or _with_argparse(command, description, argv)
     words = scanned.rest[1:] if scanned.rest[:1] == ["--"] else scanned.rest
     ours = argv[: len(argv) - len(scanned.rest)]
     given = options.collect(command, scanned.values, ours, environ)
-    if not words and not (command == options.RUN and given.value("profile")):  # which may name one
+    if not words and not (command == options.RUN and given.value("profile")):  # it may name a command
         raise no_command(command)
     if _sandbox_policy(given.value("sandbox_policy")) is not None and command != options.RUN:
         raise ConfigError("--sandbox-policy is only supported by `nono run`.")
@@ -51,8 +51,8 @@ def _with_argparse(command: str, description: str, argv: Sequence[str]) -> Scann
 
 
 def sandbox_parser(command: str, description: str, argv: Sequence[str] = ()) -> ArgumentParser:
-    """The parser of a command that starts another one."""
-    # Imported here, as below: it is for help and for what scan() does not take.
+    """Return the parser of a subcommand that starts a command."""
+    # Imported here, as below: only help and what scan() leaves need it.
     from argparse import REMAINDER, SUPPRESS
 
     from nono.cli.args import argparse_parser
@@ -69,14 +69,14 @@ def no_command(command: str) -> NonoError:
 
 
 def parse_proxy(description: str, argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
-    """argv of `nono proxy`, behind the subcommand."""
+    """Parse argv of `nono proxy`, after the subcommand."""
     parsed = vars(proxy_parser(description, argv).parse_args(list(argv)))
     given = options.collect(options.PROXY, parsed, argv, environ)
     return Invocation(given, parsed.get("silent", False), (), standalone_proxy=True)
 
 
 def proxy_parser(description: str, argv: Sequence[str] = ()) -> ArgumentParser:
-    """The parser of `nono proxy`."""
+    """Return the parser of `nono proxy`."""
     from nono.cli.args import argparse_parser
 
     parser = argparse_parser.new_parser("nono proxy", description)

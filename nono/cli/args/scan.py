@@ -1,7 +1,7 @@
-"""Reads the options of a usual command line, without argparse: importing and filling it takes 5 ms.
+"""Reads the options of an ordinary command line without argparse, which takes 5 ms to import and fill.
 
-What it does not know, a mistake or a rare spelling, it leaves to nono.cli.args.argparse_parser as a whole, so
-that there is one place that complains.
+A command line with a mistake or a rare spelling is left to nono.cli.args.argparse_parser as a whole, so that
+only one place reports errors.
 """
 
 from collections.abc import Sequence
@@ -11,15 +11,15 @@ from nono.named_tuple import NamedTuple
 
 
 class Scanned(NamedTuple):
-    """The values of options by name, as argparse would have them, and what stands behind them."""
+    """The values of options by name, as argparse would return them, and the words after them."""
 
     values: dict[str, object]
     silent: bool
-    rest: list[str]  # from the first word that is no option on, or from `--`
+    rest: list[str]  # from the first word that is not an option, or from `--`
 
 
 def scan(command: str, argv: Sequence[str]) -> Scanned | None:
-    """argv of a command that takes options, then a command of its own. None: ask argparse."""
+    """Scan argv: options, then the command to run. Returns None if argparse has to read it."""
     known = {flag: option for option in options_of(command) for flag in (*option.flags, *option.deprecated)}
     values: dict[str, object] = {}
     silent = False

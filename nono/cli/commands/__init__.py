@@ -1,1 +1,1 @@
-"""One module a command; each has run(argv, environ)."""
+"""The commands, one module each; `run(argv)` executes one and returns its exit status."""

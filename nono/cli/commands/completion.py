@@ -1,4 +1,4 @@
-"""``nono completion``: a script that completes nono's command line in a shell."""
+"""`nono completion`: prints a script that completes nono's command line in a shell."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCRIPTS = {
     "fish": fish.script,
 }
 
-# Name, help and parser of each command to be completed.
+# Name, help and parser of each command to complete.
 Commands = Iterable[tuple[str, str, argparse.ArgumentParser]]
 
 
@@ -38,7 +38,7 @@ def run(argv: Sequence[str], commands: Commands) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """For these words, for help and completion."""
+    """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono completion", DESCRIPTION)
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def tree(commands: Commands) -> Node:
-    """Build everything that can stand on nono's command line."""
+    """Build the tree of everything that can be typed on nono's command line."""
     network = shipped.network_policy()
     groups = tuple(name for name, group in shipped.groups().items() if group.applies)
     words = {

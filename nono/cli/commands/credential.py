@@ -1,4 +1,4 @@
-"""``nono credential``: stores, lists, removes and tests what the proxy injects."""
+"""`nono credential`: stores, lists, removes and tests the credentials that the proxy injects."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """For these words, for help and completion."""
+    """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono credential", DESCRIPTION)
     argparse_parser.add_globals(parser)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -71,7 +71,7 @@ def _set(name: str, environ: Mapping[str, str]) -> int:
 
 
 def _ask(name: str) -> Secret:
-    """The value, never from argv: every process of the host can read that."""
+    """Read the value from the terminal or stdin, never from argv, which every process can read."""
     if sys.stdin.isatty():
         text = getpass.getpass(f"Value of '{name}' (not shown): ")
     else:
@@ -100,7 +100,7 @@ def _remove(name: str, environ: Mapping[str, str]) -> int:
 
 
 def _logins(purge: str | None, environ: Mapping[str, str]) -> int:
-    """purge: None to list, "" for all providers."""
+    """List or purge captured logins. purge: None to list, "" for all providers."""
     store = LoginStore(environ)
     if purge is not None:
         count = store.purge(f"oauth.{purge}" if purge else None)

@@ -1,4 +1,4 @@
-"""``nono learn``: watches one command, and writes the smallest profile that it can run with."""
+"""`nono learn`: watches a command, then writes the smallest profile that it can run with."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ UNANSWERED = "nobody can be asked whether the command may be watched doing what 
 
 
 def parser() -> ArgumentParser:
-    """For help and completion."""
+    """Return the parser, for help and completion."""
     return sandbox_parser("learn", DESCRIPTION)
 
 
@@ -50,7 +50,7 @@ def run(argv: Sequence[str]) -> int:
     if given.flag("allow_net"):
         raise ConfigError("--allow-net opens the network, and then nobody sees which hosts are reached.")
     with Launch(environ, probes=True) as launch:
-        # Imported here, behind the fork: a user's profile brings pydantic.
+        # Imported here, after the fork: a user's profile brings pydantic.
         from nono.cli.commands.profile.target import target_of
         from nono.cli.output.dry_run import conclude
         from nono.cli.text import learned_lines
@@ -102,7 +102,7 @@ def run(argv: Sequence[str]) -> int:
 def _resolved(
     invocation: Invocation, target: Target, environ: Mapping[str, str], fs: HostFilesystem
 ) -> tuple[Resolved, Resolved]:
-    """The policy of the profile alone, and that of the run that is asked for."""
+    """Resolve the policy of the profile alone, and that of the requested run."""
     cwd = os.getcwd()
     request = invocation.request._replace(allow_cwd=True, learns=True)
     workdir = os.path.realpath(os.path.join(cwd, request.workdir or ""))
@@ -123,7 +123,7 @@ def _resolved(
     )
     network = begins_with.network
     if target.document.get("network", {}).get("block"):
-        network = network._replace(block=False)  # which learning has written there, or may change
+        network = network._replace(block=False)  # written by an earlier `nono learn`; may change now
     if not (request.block_net or network.block):
         services = services_with_keys(environ, known=(*network.credentials, *request.credential))
         request = request._replace(credential=(*request.credential, *services))
@@ -132,7 +132,7 @@ def _resolved(
 
 
 def _write(document: Mapping[str, object], target: Target, is_agreed: bool, console: Console) -> int:
-    """1 when a profile that was to be written was not."""
+    """Write or print the profile. Returns 1 if the person refuses to write it, else 0."""
     text = json.dumps(document, indent=2) + "\n"
     if target.path is None:
         print(text, end="")

@@ -1,4 +1,4 @@
-"""``nono policy``: what ``nono profile`` was called once."""
+"""`nono policy`: the old name of `nono profile`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nono.cli.commands.profile import command
 from nono.errors import UsageError
 from nono.policy.suggestions import did_you_mean
 
-# Old actions, and what they are called today.
+# Old actions and their names today.
 ACTIONS = {"groups": "groups", "profiles": "list", "show": "show", "diff": "diff", "validate": "validate"}
 
 

@@ -1,4 +1,4 @@
-"""``nono proxy``: the credential proxy alone, in the foreground, for programs that a person starts."""
+"""`nono proxy`: runs the credential proxy alone, in the foreground, for programs outside a sandbox."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MAX_CA_FILE_BYTES = 256 * 1024
 
 
 def parser() -> ArgumentParser:
-    """For help and completion."""
+    """Return the parser, for help and completion."""
     return proxy_parser(DESCRIPTION)
 
 
@@ -90,13 +90,13 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _token(given: Given, environ: Mapping[str, str]) -> SessionToken:
-    """The person's own password, or a random one. UsageError."""
+    """Return the user's own password, or a random one. Raises UsageError for a bad or contradictory one."""
     password = given.value("pass")
     if given.flag("no_auth") and password is not None:
         raise UsageError("--no-auth and --pass (or NONO_PROXY_PASS) are contradictory.")
     if password is None:
         if environ.get("NONO_PROXY_PASS") == "" and not given.flag("no_auth"):
-            # Mostly a variable that was meant to be set: a random password would lock its owner out.
+            # Most likely a variable that was meant to be set: a random password would lock its owner out.
             raise UsageError("NONO_PROXY_PASS: its value is empty.")
         return make_session_token()
     problem = text_problem(password)
@@ -106,7 +106,7 @@ def _token(given: Given, environ: Mapping[str, str]) -> SessionToken:
 
 
 def _address(given: Given) -> str:
-    """Return the address to listen on. UsageError: it is none, or an open door to the network."""
+    """Return the address to listen on. Raises UsageError if it is invalid or non-loopback with --no-auth."""
     address = given.value("listen") or "127.0.0.1"
     try:
         address = "127.0.0.1" if address == "localhost" else canonical_host(address)
@@ -141,7 +141,7 @@ def _number(flag: str, text: str | None, default: int, most: int) -> int:
 
 
 def _own_authority(given: Given, resolved: Resolved) -> SessionCa | None:
-    """The CA that the person brings, read and checked now. NonoError: never is it silently replaced."""
+    """Read and check the user's own CA. Raises NonoError for a bad one, which is never silently replaced."""
     certificate, key = given.value("proxy_ca_cert"), given.value("proxy_ca_key")
     if certificate is None and key is None:
         return None
@@ -149,7 +149,7 @@ def _own_authority(given: Given, resolved: Resolved) -> SessionCa | None:
         raise UsageError("--proxy-ca-cert and --proxy-ca-key come together.")
     if given.value("proxy_ca_validity") is not None:
         raise UsageError("--proxy-ca-validity is for a CA that nono makes; yours has an end of its own.")
-    # Imported here: cryptography is for those who intercept something.
+    # Imported here: only those who bring a CA need cryptography this early.
     from nono.proxy.tls.session_ca import CaError, SessionCa
 
     assert resolved.proxy is not None
@@ -162,7 +162,7 @@ def _own_authority(given: Given, resolved: Resolved) -> SessionCa | None:
 
 def _read(flag: str, path: str) -> bytes:
     try:
-        # Without waiting, should it be a named pipe: the limit is for what has no end.
+        # O_NONBLOCK does not wait for a named pipe; the limit is for files without an end.
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             return file.read(_MAX_CA_FILE_BYTES)
     except OSError as error:
@@ -170,7 +170,7 @@ def _read(flag: str, path: str) -> bytes:
 
 
 def _warn_of_openness(resolved: Resolved, config: ProxyConfig, console: Console) -> None:
-    """What --silent does not silence either."""
+    """Print warnings about an open proxy, even with --silent."""
     if resolved.host_filter is not None and resolved.host_filter.allow is None:
         console.insist(
             "this proxy has no allow list: whoever may use it reaches every host that is not refused. "
@@ -185,10 +185,10 @@ def _warn_of_openness(resolved: Resolved, config: ProxyConfig, console: Console)
 
 
 def _lines(serving: Serving, config: ProxyConfig, resolved: Resolved, *, shows: bool) -> list[str]:
-    """What is printed once the proxy accepts connections.
+    """Return the lines to print once the proxy accepts connections.
 
-    The password is among it on a terminal, which keeps nothing, and where --print-token asks for it.
-    Elsewhere stdout may be a log that others read: the lines then name the file that has it.
+    They include the password on a terminal, which keeps nothing, and with --print-token. Elsewhere stdout may
+    be a log that others read, so the lines name the file that holds the password instead.
     """
     bracketed = f"[{config.address}]" if ":" in config.address else config.address
     url = serving.variables["HTTPS_PROXY"]

@@ -1,4 +1,4 @@
-"""``nono run``: a supervised run of one command."""
+"""`nono run`: runs one command in the sandbox, supervised."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DESCRIPTION = "Runs COMMAND in the sandbox, with a supervisor that holds its cre
 
 
 def parser() -> ArgumentParser:
-    """For help and completion."""
+    """Return the parser, for help and completion."""
     return sandbox_parser("run", DESCRIPTION)
 
 
@@ -63,7 +63,7 @@ def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -
         if warning is not None:
             console.warn(warning)
         if is_dry:
-            # Imported here: other runs have no use for it.
+            # Imported here: only dry runs need it.
             from nono.cli.output.dry_run import conclude
 
             return conclude(prepared, console, environ, redaction(config))
@@ -76,7 +76,7 @@ def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -
             redaction=redaction(config),
         )
     if outcome.exit_code or outcome.denials.listed():
-        # Imported here: most runs end well.
+        # Imported here: most runs succeed and need no report.
         from nono.cli.output.report import report
 
         report(outcome, prepared, invocation, console, environ)

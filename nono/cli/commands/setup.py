@@ -1,4 +1,4 @@
-"""``nono setup``: what this machine can enforce, found out by trying, and help to begin."""
+"""`nono setup`: probes what this machine can enforce, and helps to get started."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FEATURES = (
     (6, "Signal and abstract UNIX socket scoping"),
 )
 COMMANDS_SHOWN = 8
-NOBODY = {"HOME": "/nonexistent"}  # with whose profiles no shipped one is overridden
+NOBODY = {"HOME": "/nonexistent"}  # an environment without user profiles that override shipped ones
 NO_LANDLOCK_STEPS = (
     "  1. Use Linux 5.13 or newer, built with CONFIG_SECURITY_LANDLOCK=y.",
     "  2. Add 'landlock' to the lsm= kernel parameter, e.g. lsm=landlock,lockdown,yama,integrity,apparmor",
@@ -80,7 +80,7 @@ def _phase(number: int, total: int, title: str, lines: Iterable[str]) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """For these words, for help and completion."""
+    """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono setup", DESCRIPTION)
     argparse_parser.add_globals(parser)
     parser.add_argument("--check-only", action="store_true", help="look, and change nothing")
@@ -120,7 +120,7 @@ def _installation() -> list[str]:
 
 
 def _compare_programs() -> Comparison | str:
-    """Build the seccomp programs anew and compare them; the reason if they cannot be built."""
+    """Rebuild the seccomp programs and compare them. Returns the reason if they cannot be built."""
     try:
         return compare(os.uname().machine)
     except ImportError as error:
@@ -194,7 +194,7 @@ def _private_network(facts: HostFacts) -> list[str]:
 
 
 def _proxy_only(facts: HostFacts) -> list[str]:
-    """The rung that a proxy-only run would stand on here, and its gap."""
+    """Return the rung that would enforce a proxy-only run here, and its gaps, as lines."""
     asked = CapabilitySet((), (), NetworkMode.PROXY, Scopes(), Wsl2ProxyPolicy.ERROR, "/")
     chosen = choose_enforcement(asked, facts)
     if isinstance(chosen, Refusal) or chosen.rung is None:
@@ -216,7 +216,7 @@ def _limits() -> list[str]:
 
 
 def _wsl2(facts: HostFacts) -> list[str]:
-    """The matrix of the owner's page on WSL2."""
+    """Return the feature matrix of WSL2 as lines; empty elsewhere."""
     if not facts.is_wsl2:
         return []
     abi = facts.landlock_abi

@@ -1,4 +1,4 @@
-"""``nono why``: would this be allowed, and by which rule."""
+"""`nono why`: says if a path, host, socket or scope would be allowed, and by which rule."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NO_STATE = f"  {NOT_SANDBOXED}: {VARIABLE} is not set (nono wrap does not set it
 
 def run(argv: Sequence[str]) -> int:
     environ = dict(os.environ)
-    # What stands behind `--` are the arguments of --command.
+    # The words after `--` are the arguments of --command.
     own = list(argv[: argv.index("--")] if "--" in argv else argv)
     parsed = parser(own).parse_args(own)
     _check_question(parsed)
@@ -57,11 +57,11 @@ def _say(parsed: argparse.Namespace, document: Mapping[str, object], lines: Sequ
         print(json.dumps(document, indent=2))
     else:
         for line in lines:
-            print(printable(line).replace("\n", "\\n"))  # a path may hold what looks like a line of ours
+            print(printable(line).replace("\n", "\\n"))  # a path may contain what looks like a line of nono
 
 
 def _subject(parsed: argparse.Namespace, argv: Sequence[str], environ: Mapping[str, str]) -> Subject | None:
-    """The run that is asked about; None where --self finds none."""
+    """Return the run in question; None if --self finds none."""
     given = options.collect(options.WHY, vars(parsed), argv, environ)
     if not parsed.self:
         if environ.get(VARIABLE) and not given.values:
@@ -91,7 +91,7 @@ def _answer(subject: Subject, parsed: argparse.Namespace) -> Answer | ScopeAnswe
 
 
 def _answer_of_path(subject: Subject, parsed: argparse.Namespace) -> Answer:
-    """With what holds a run to it, where that is not Landlock."""
+    """Answer about a path. Adds what enforces a denial if that is a mask and not Landlock."""
     fs, rules = HostFilesystem(), subject.rules
     if rules.capabilities.elevation and not _elevates(subject.held()):
         rules = rules._replace(capabilities=rules.capabilities._replace(elevation=False))
@@ -110,7 +110,7 @@ def _answer_of_path(subject: Subject, parsed: argparse.Namespace) -> Answer:
 
 
 def _answer_of_socket(subject: Subject, parsed: argparse.Namespace) -> Answer:
-    # Imported here: other questions have no use for it.
+    # Imported here: other questions do not need it.
     from nono.policy.why.sockets import why_socket
 
     binds = parsed.op == "bind"
@@ -119,8 +119,8 @@ def _answer_of_socket(subject: Subject, parsed: argparse.Namespace) -> Answer:
 
 
 def _answer_of_host(rules: EffectivePolicy, parsed: argparse.Namespace) -> Answer:
-    """About the host, or about a request when a path stands behind it."""
-    # Imported here: a question about a path needs nothing of the proxy.
+    """Answer about a host, or about a request if --host is a URL with a path or --method is given."""
+    # Imported here: questions about files need nothing of the proxy.
     from nono.proxy.http.message import MessageError
     from nono.proxy.http.target import canonical
 
@@ -136,7 +136,7 @@ def _answer_of_host(rules: EffectivePolicy, parsed: argparse.Namespace) -> Answe
 
 
 def _enforced_by(subject: Subject) -> str | None:
-    """What the run stands on, as its summary has it; None for other runs."""
+    """Return what enforces the network, in the words of the summary; None if the run has no rung."""
     capabilities = subject.rules.capabilities
     if capabilities.network is not NetworkMode.PROXY:
         return "nothing: sandbox policy external" if capabilities.is_network_left_open else None
@@ -147,7 +147,7 @@ def _enforced_by(subject: Subject) -> str | None:
 
 
 def _elevates(held: Held) -> bool:
-    """Whether somebody is asked there, as that needs a listener."""
+    """Check that the run can ask somebody, which needs a listener."""
     return not isinstance(held.chosen, Refusal) and held.chosen.elevation
 
 
@@ -156,7 +156,7 @@ def _refused(chosen: Refusal) -> str:
 
 
 def _path(text: str) -> str:
-    """The path of a URL without its query; "" for a host."""
+    """Return the path of a URL without its query; "" for a plain host."""
     rest = text.partition("://")[2]
     return "/" + rest.partition("/")[2].partition("?")[0] if "/" in rest else ""
 
@@ -178,7 +178,7 @@ def _check_question(parsed: argparse.Namespace) -> None:
 
 
 def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
-    """For these words, for help and completion. argv: what is asked, if anything is."""
+    """Return the parser of this command, for its arguments, help and completion. argv: as for add_options."""
     parser = argparse_parser.new_parser("nono why", DESCRIPTION)
     argparse_parser.add_globals(parser)
     parser.add_argument("--path", metavar="PATH", help="the path in question")
@@ -204,7 +204,7 @@ def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
 
 
 def _host_and_port(text: str, port: int | None) -> tuple[str, int]:
-    """A host, host:port or URL; an explicit --port wins. ConfigError when it is none of them."""
+    """Parse a host, host:port or URL; an explicit --port wins. Raises ConfigError for anything else."""
     scheme, separator, rest = text.partition("://")
     if not separator:
         scheme, rest = "https", text

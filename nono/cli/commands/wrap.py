@@ -1,4 +1,4 @@
-"""``nono wrap``: the sandbox without a supervisor. This process becomes the command."""
+"""`nono wrap`: applies the sandbox without a supervisor; this process becomes the command."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ DESCRIPTION = "Applies the sandbox to this process and becomes COMMAND: no super
 
 
 def parser() -> ArgumentParser:
-    """For help and completion."""
+    """Return the parser, for help and completion."""
     return sandbox_parser("wrap", DESCRIPTION)
 
 
 def run(argv: Sequence[str]) -> int:
-    """Returns after a dry run only."""
+    """Become the command. Returns only after a dry run."""
     environ = dict(os.environ)
     invocation = parse("wrap", DESCRIPTION, argv, environ)
     console = console_of(invocation.given, silent=invocation.silent)
@@ -70,7 +70,7 @@ def run(argv: Sequence[str]) -> int:
     if resolved.binary is not None or resolved.command_args:
         console.warn("`nono wrap` runs what was typed: the profile's binary and command_args have no effect.")
     if is_dry:
-        # Imported here: a wrap that becomes the command has no use for either.
+        # Imported here: only dry runs need them.
         from nono.cli.output.dry_run import conclude
         from nono.cli.preferences import preferences, redaction
 

@@ -1,4 +1,4 @@
-"""The tree of nono's command line as a completion script for bash 4.4 or newer; needs nothing else."""
+"""Writes the command tree as a completion script for bash 4.4 or newer; it needs nothing else."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ complete -F _nono nono
 
 
 def script(root: Node, profiles: tuple[str, ...]) -> str:
-    """profiles: those that nono ships."""
+    """Return the script. profiles: the names of shipped profiles."""
     nodes = [*root.all()]
     parts = {
         "PROFILES": " ".join(profiles),

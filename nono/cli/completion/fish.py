@@ -1,4 +1,4 @@
-"""The tree of nono's command line as completions for fish 3.1 or newer."""
+"""Writes the command tree as completions for fish 3.1 or newer."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ complete -c nono -n 'string match -q "command *" -- (__nono_place)' -a '(__nono_
 
 
 def script(root: Node, profiles: tuple[str, ...]) -> str:
-    """profiles: those that nono ships."""
+    """Return the script. profiles: the names of shipped profiles."""
     nodes = [*root.all()]
     with_command = [node for node in nodes if any(value.kind is Kind.COMMAND for value in node.operands)]
     parts = {

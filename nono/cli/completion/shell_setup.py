@@ -1,4 +1,4 @@
-"""What a person adds to a shell's start-up file; nono itself changes none."""
+"""The lines to add to a shell's start-up file; nono itself changes none."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ALIAS = (
 
 
 def shell_advice(environ: Mapping[str, str]) -> list[str]:
-    """For the shell that SHELL names, or for each where there is none of that name."""
+    """Return the advice for the shell that SHELL names, or for every shell if it is another one."""
     shell = basename(environ.get("SHELL", ""))
     names = [shell] if shell in ADVICE else [*ADVICE]
     return [*(line for name in names for line in ADVICE[name]), *ALIAS]

@@ -1,4 +1,4 @@
-"""What can stand on nono's command line, read off the parsers of its commands, for a shell to complete."""
+"""Builds the tree of nono's command line from the parsers of its commands, for shell completion."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from nono.named_tuple import NamedTuple
 
 
 class Kind(StrEnum):
-    """What a value is, as far as a shell can complete it."""
+    """The kinds of values that a shell completes differently."""
 
     ANYTHING = "anything"
     DIRECTORY = "directory"
     FILE = "file"
-    PROFILE = "profile"  # of the user too, so it is looked up when it is completed
-    WORD = "word"  # one of a few
-    COMMAND = "command"  # and what follows are its own arguments
+    PROFILE = "profile"  # may be a user's, so it is looked up at completion time
+    WORD = "word"  # one of a fixed list
+    COMMAND = "command"  # followed by its own arguments
 
 
 class Value(NamedTuple):
-    """What stands behind an option, or alone."""
+    """The value of an option, or an operand."""
 
     kind: Kind
     words: tuple[str, ...] = ()
@@ -29,7 +29,7 @@ class Value(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """An option. Its values each take a word."""
+    """An option. Each of its values takes one word."""
 
     flags: tuple[str, ...]
     help: str
@@ -38,7 +38,7 @@ class Choice(NamedTuple):
 
 
 class Node(NamedTuple):
-    """nono itself, a command or an action of one."""
+    """nono itself, a command, or an action of a command."""
 
     path: tuple[str, ...]
     help: str
@@ -48,18 +48,18 @@ class Node(NamedTuple):
 
     @property
     def words(self) -> str:
-        """How it is typed."""
+        """Return the words as typed, from `nono` on."""
         return " ".join(("nono", *self.path))
 
     def all(self) -> Iterator[Node]:
-        """It and everything below."""
+        """Iterate over this node and everything below."""
         yield self
         for node in self.nodes:
             yield from node.all()
 
 
 def filled(frame: str, parts: Mapping[str, str]) -> str:
-    """A script whose @NAME@ are what parts has under that name."""
+    """Replace each @NAME@ in frame with the part of that name."""
     for name, part in parts.items():
         frame = frame.replace(f"@{name}@", part)
     return frame
@@ -78,7 +78,7 @@ Words = Mapping[str, tuple[str, ...]]
 
 
 def node_of(parser: argparse.ArgumentParser, path: tuple[str, ...], help_text: str, words: Words) -> Node:
-    """words: the values of an option, or of an operand by its metavar, that only data can tell."""
+    """Build the node of a parser. words: values known from data only, by option or by operand metavar."""
     options, nodes, operands = [], list[Node](), list[Value]()
     for action in parser._actions:
         if action.nargs == argparse.REMAINDER:

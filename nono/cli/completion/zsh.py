@@ -1,4 +1,4 @@
-"""The tree of nono's command line as a completion function for zsh."""
+"""Writes the command tree as a completion function for zsh."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ fi
 
 
 def script(root: Node, profiles: tuple[str, ...]) -> str:
-    """profiles: those that nono ships."""
+    """Return the script. profiles: the names of shipped profiles."""
     functions = "\n\n".join(_function(node) for node in root.all())
     return _FRAME.replace("@PROFILES@", " ".join(profiles)).replace("@FUNCTIONS@", functions)
 
@@ -105,7 +105,7 @@ def _action(value: Value) -> str:
 
 
 def _escaped(text: str) -> str:
-    """text inside the brackets of a specification."""
+    """Escape text for the brackets of an _arguments specification."""
     return "".join(f"\\{character}" if character in "[]:\\" else character for character in text)
 
 

@@ -1,1 +1,1 @@
-"""Prints before, during and after a run, and offers to save what was denied."""
+"""Prints before, during and after a run, and offers to save grants for what was denied."""

@@ -1,4 +1,4 @@
-"""Ends a dry run: says what else a run would do, and whether its program is there."""
+"""Ends a dry run: prints what a run would inject and start, and checks that its program exists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nono.launch.prepare import Prepared, program_of
 
 
 def conclude(prepared: Prepared, console: Console, environ: Mapping[str, str], redaction: Redaction) -> int:
-    """The exit code. NonoError when the program is not there: a run would end with that."""
+    """Return the exit code. Raises NonoError if the program does not exist, as a run would."""
     console.lines(_injected(prepared))
     program = program_of(prepared.resolved, prepared.argv[0], environ.get("PATH", os.defpath))
     console.lines(
@@ -26,7 +26,7 @@ def conclude(prepared: Prepared, console: Console, environ: Mapping[str, str], r
 
 
 def _injected(prepared: Prepared) -> Iterator[str]:
-    """What the command would hold: credentials, and phantoms of others. Nothing is read for that."""
+    """Describe the credentials and phantoms the command would hold, without reading any."""
     resolved = prepared.resolved
     if resolved.env_credentials:
         variables = ", ".join(variable for _, variable in resolved.env_credentials)

@@ -1,4 +1,4 @@
-"""The file of --log-file: nono's warnings and errors in it, and with -v all that it says of a run."""
+"""Writes the file of --log-file: nono's warnings and errors, and with -v every line about a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nono.printable import printable
 
 
 def console_of(given: Given, *, silent: bool) -> Console:
-    """What a command speaks through. A log that cannot be opened is said on stderr, and the run goes on."""
+    """Return the console of a command. If its log cannot be opened, says so on stderr and goes on."""
     plain = Console(silent=silent, verbosity=given.count("verbose"))
     path = given.value("log_file")
     console = plain if path is None or silent else _logging(plain, path)
@@ -30,16 +30,16 @@ def _logging(plain: Console, path: str) -> Console:
 
 
 class LogFile:
-    """One file that is appended to. It stays open, and is closed when the command is executed."""
+    """A log file opened for appending. It stays open until exec, which closes it."""
 
     def __init__(self, path: str) -> None:
-        """OSError: it cannot be opened for that."""
-        # O_NONBLOCK: a FIFO that nobody reads must not hold a run up. 0600: command lines are private.
+        """Open the file. Raises OSError if it cannot be opened for appending."""
+        # O_NONBLOCK: a FIFO that nobody reads must not block a run. 0600: command lines are private.
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
         self._descriptor = os.open(path, flags, 0o600)
 
     def write(self, level: str, line: str) -> None:
-        """One entry for each line of it. What cannot be written is lost: it was said on stderr as well."""
+        """Append one entry per line. Ignores write errors: stderr has the lines too."""
         entries = (f"{rfc3339()} {level} {printable(each)}\n" for each in line.splitlines() or [""])
         with suppress(OSError):
             os.write(self._descriptor, "".join(entries).encode("utf-8", "backslashreplace"))

@@ -1,4 +1,4 @@
-"""Says after a run what was denied in it, and offers to save what would have allowed it."""
+"""Reports the denials of a run after it, and offers to save what would have allowed them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from nono.policy.files.grants import accesses
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import UnsetVariableError
 
-STOPPED = range(129, 144)  # a signal that asks it to end: whoever sent that is not there to be asked
+STOPPED = range(129, 144)  # ended by a signal such as SIGTERM: its sender is not there to be asked
 
 
 def report(
     outcome: Outcome, prepared: Prepared, invocation: Invocation, console: Console, environ: Mapping[str, str]
 ) -> None:
-    """Tell what was denied, or the limit that ended the command; on stderr, as JSON if asked for."""
+    """Print the denials, or the limit that ended the command, to stderr; as JSON too if asked for."""
     exit_code, denials, limit, in_effect = outcome
     rules = in_effect()
     rules = rules._replace(
@@ -36,7 +36,7 @@ def report(
         told = [] if limit is None else limit.lines()
         console.lines(told or footer.footer(exit_code, found, is_complete=denials.is_complete))
     if invocation.given.flag("diagnostics_json"):
-        # Imported here: for those who ask.
+        # Imported here: few runs ask for it.
         from nono.cli.text.json_report import document
 
         print(json.dumps(document(exit_code, found, limit), indent=2), file=sys.stderr, flush=True)
@@ -47,31 +47,34 @@ def report(
 def _offer(
     found: Sequence[Finding], prepared: Prepared, invocation: Invocation, environ: Mapping[str, str]
 ) -> None:
-    # Imported here: it reads and writes profiles, as most runs do not.
+    # Imported here: it reads and writes profiles, which most runs do not.
     from nono.cli.output import save_prompt
     from nono.policy.why.saving import additions, without_suppressed
 
     places, reference = prepared.resolved.places, invocation.given.value("profile")
     offered = additions((each.flag for each in found if each.flag is not None), places.home)
     if not offered or not save_prompt.is_wanted(environ) or invocation.given.value("config") is not None:
-        return  # what a manifest says was worked out by somebody else than this person
+        return  # a manifest is somebody else's work, not this person's to extend
     suppressed = [places.of_flag(path) for path in invocation.given.list("suppress_save_prompt")]
     if reference is not None:
         try:
             suppressed += _suppressed_by(reference, prepared, environ)
         except (NonoError, UnsetVariableError):
-            return  # it has changed since the start: nobody knows into what
+            return  # the profile changed during the run and cannot be trusted
     offered = without_suppressed(offered, suppressed, places.home)
     hosts = prepared.resolved.host_filter
     if hosts is not None and hosts.allow is None:
-        # One entry would make a list of what was open.
+        # A first entry would turn an open network into an allow list.
         offered = [each for each in offered if not each.names_host]
     if offered:
         save_prompt.offer(offered, reference, prepared.argv[0], environ)
 
 
 def _suppressed_by(reference: str, prepared: Prepared, environ: Mapping[str, str]) -> list[str]:
-    """What the profile suppresses. NonoError: it cannot be loaded, or the command may have written it."""
+    """Return the paths whose save offers the profile suppresses.
+
+    Raises NonoError if the profile cannot be loaded, or the command may have written it.
+    """
     from nono.policy.profile.store import load
 
     loaded, fs = load(reference, environ), HostFilesystem()

@@ -1,4 +1,4 @@
-"""Says what a prepared run is granted and how it will be held, before it starts."""
+"""Prints the grants of a prepared run and how they will be enforced, before it starts."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from nono.printable import printable
 
 
 def show(prepared: Prepared, invocation: Invocation, console: Console, environ: Mapping[str, str]) -> None:
-    """environ is that of nono, which the command inherits in part."""
+    """Print the summary. environ: nono's environment, which the command inherits in part."""
     resolved, chosen = prepared.resolved, prepared.enforcement
     verbose = console.verbosity > 0
     not_shared = summary.workdir_offer(resolved)
     if console.silent and not_shared and invocation.given.value("profile") is not None:
-        console.note(printable(not_shared[0].strip()))  # the profile has asked for it
+        console.note(printable(not_shared[0].strip()))  # the profile asked for it
     console.lines(not_shared)
     console.lines(summary.banner())
     console.lines(resolved.deprecations)

@@ -1,4 +1,4 @@
-"""Offers after a run to write into a profile what would have allowed the things that were denied."""
+"""Offers after a run to add grants to a profile for what was denied."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nono.cli.output.saved_profile import Target, rewritten, save, target_of
 from nono.errors import NonoError
 from nono.policy.why.saving import Addition, suppressing
 
-OFFERED_MAX = 20  # what is offered is shown, and what is shown is read
+OFFERED_MAX = 20  # every offer is shown, and a person reads no more than this
 NAMES_ASKED_MAX = 3
 NO_PROMPT = "NONO_NO_SAVE_PROMPT"
 YES_WORDS = ("1", "true", "yes")
@@ -23,7 +23,9 @@ def is_wanted(environ: Mapping[str, str]) -> bool:
 def offer(found: Sequence[Addition], profile: str | None, program: str, environ: Mapping[str, str]) -> None:
     """Ask the person at the terminal, if there is one, and do what they say.
 
-    profile: the reference by which this run's was given. program: what ran, for the name of a new one.
+    found: The additions to offer.
+    profile: The run's --profile, if it had one.
+    program: The program that ran; names a new profile.
     """
     try:
         with open_terminal() as prompt:
@@ -72,7 +74,7 @@ def _offer(
 
 
 def _picked(found: Sequence[Addition], numbers: str) -> list[Addition]:
-    """Those with the numbers that were typed, all without any; none where one of them is wrong."""
+    """Return the additions with the typed numbers; all if none was typed, none if one is wrong."""
     words = numbers.replace(",", " ").split()
     by_number = {str(number): addition for number, addition in enumerate(found, 1)}
     if not all(word in by_number for word in words):
@@ -95,7 +97,7 @@ def _confirmed(prompt: TerminalPrompt, found: Sequence[Addition]) -> Iterator[Ad
 
 
 def _name(prompt: TerminalPrompt, suggestion: str, environ: Mapping[str, str]) -> str | None:
-    """The name of a new profile; None when the person would rather not."""
+    """Ask for the name of a new profile. Returns None if the person skips it or gives no valid one."""
     for _ in range(NAMES_ASKED_MAX):
         answer = prompt.ask(f"  User profile name [{suggestion}] (skip: none): ")
         if answer is None or answer == "skip":

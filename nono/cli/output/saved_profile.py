@@ -1,4 +1,4 @@
-"""The user's profile that an offer after a run is written into."""
+"""Writes accepted offers into the user's profile after a run."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from nono.policy.why.saving import Addition, added
 
 
 class Target(NamedTuple):
-    """A profile to be written: one that is there, or a new one."""
+    """A profile to write: an existing one or a new one."""
 
-    label: str  # by which it is given to --profile; "" while it has no name
+    label: str  # its name for --profile; "" while it has none
     file: str | None  # None: it has no name yet
     is_new: bool
-    extends: str | None = None  # of a new one
+    extends: str | None = None  # the base of a new one
 
     def suggestion(self, program: str) -> str:
-        """A name for it, after the profile in use or else the program that ran."""
+        """Suggest a name for a new profile, after the profile in use or else the program."""
         stem = f"{self.extends}-local" if self.extends else basename(program)
         return re.sub("[^A-Za-z0-9]+", "-", stem).strip("-") or "saved"
 
@@ -37,7 +37,7 @@ class Target(NamedTuple):
 
     @staticmethod
     def problem_with(name: str, environ: Mapping[str, str]) -> str | None:
-        """Why a new profile cannot be called that."""
+        """Return why a new profile cannot have that name; None if it can."""
         if not re.fullmatch(NAME, name):
             return f"Invalid profile name '{name}': must be alphanumeric with hyphens only"
         if name in shipped.profile_names():
@@ -48,7 +48,7 @@ class Target(NamedTuple):
 
 
 def target_of(reference: str | None, environ: Mapping[str, str]) -> Target:
-    """The user's own profile if reference means one, else a new one on top of what it means."""
+    """Return the user's own profile if reference names one, else a new profile that extends reference."""
     if reference is not None:
         file = file_of(reference, environ)
         if file is not None:
@@ -57,14 +57,17 @@ def target_of(reference: str | None, environ: Mapping[str, str]) -> Target:
 
 
 def rewritten(target: Target, chosen: Iterable[Addition]) -> dict[str, Any]:
-    """The document of the profile with what was chosen. ProfileError: it cannot be read, or not rewritten."""
+    """Return the profile's document with the chosen additions.
+
+    Raises ProfileError if it cannot be parsed, or not rewritten without loss.
+    """
     if target.is_new:
         head: dict[str, Any] = {"extends": target.extends} if target.extends else {}
         head["meta"] = {"name": target.label}
         if not target.extends:
-            head["workdir"] = {"access": "read"}  # as without a profile
+            head["workdir"] = {"access": "read"}  # the default without a profile
         return added(head, chosen)
-    assert target.file is not None  # it is there
+    assert target.file is not None  # an existing profile has one
     with open(target.file, encoding="utf-8") as file:
         text = file.read()
     try:
@@ -80,8 +83,11 @@ def rewritten(target: Target, chosen: Iterable[Addition]) -> dict[str, Any]:
 
 
 def save(target: Target, document: Mapping[str, Any], environ: Mapping[str, str]) -> None:
-    """Write it whole. ProfileError: nono would not read it, and so it is as it was; OSError as it comes."""
-    assert target.file is not None  # or there is nothing to write to
+    """Write the profile atomically.
+
+    Raises ProfileError, leaving the file unchanged, if nono could not load the result. OSErrors pass through.
+    """
+    assert target.file is not None  # the caller has named a new one
     content = (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
     judged = f"{target.file}.{os.getpid()}.json"
     atomic_write.create(judged, content)

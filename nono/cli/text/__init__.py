@@ -1,1 +1,1 @@
-"""What a person reads, as lines or JSON. Pure."""
+"""The texts a person reads, as lines or JSON. Pure."""

@@ -1,4 +1,4 @@
-"""What a person is told after a run: how it ended, what was denied, and what would change that."""
+"""Words the footer after a run: how it ended, what was denied, and what would change that."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNSEEN = (
     "  No denial was seen. Files are held by the kernel, which reports none of",
     "  its own: nono why --path <path> --op <read|write|readwrite> says what holds.",
 )
-_OF_CALLS = "network."  # the rules that decide about system calls
+_OF_CALLS = "network."  # prefix of the rules for system calls
 ACCESS = {"Read": Access.READ, "Write": Access.WRITE, "ReadWrite": Access.READWRITE}
 
 
@@ -36,7 +36,7 @@ def findings(denials: Denials, rules: EffectivePolicy, places: PathContext, fs: 
 
 
 def footer(exit_code: int, found: Sequence[Finding], *, is_complete: bool) -> list[str]:
-    """Nothing for a run that ended well and was denied nothing."""
+    """Return the footer as lines; empty for a run that succeeded without a denial."""
     if exit_code == 0 and not found:
         return []
     lines = ["", TITLE, summary.RULE, f"  {headline(exit_code)}"]
@@ -63,7 +63,7 @@ def headline(exit_code: int) -> str:
 
 
 def what(denied: Denied) -> str:
-    """What was denied, on one line."""
+    """Describe the denied access on one line."""
     match denied.kind:
         case Kind.PATH:
             return f"{shown(denied.target)} ({denied.access})"
@@ -90,7 +90,7 @@ def _finding(finding: Finding) -> Iterator[str]:
 
 
 def _wrapped(text: str) -> list[str]:
-    # Imported here, as below: most runs that fail were denied nothing.
+    # Imported here, as below: most failed runs have no denials.
     from textwrap import wrap
 
     return wrap(
@@ -117,5 +117,5 @@ def _flag(denied: Denied, rules: EffectivePolicy, places: PathContext, fs: Files
     if named is not None or denied.kind is Kind.SOCKET or denied.route is not None:
         return named
     if (denied.rule or "").startswith(_OF_CALLS):
-        return None  # the call was wrong whatever the host is, as its hint says
+        return None  # the call would be refused for any host, as its hint says
     return remedy.of_host(rules, denied.target, denied.port, denied.method, denied.path)

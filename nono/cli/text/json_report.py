@@ -1,4 +1,4 @@
-"""The same as one JSON document, for --diagnostics-json."""
+"""Builds the report on a run as one JSON document, for --diagnostics-json."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _REMEDIES = {Kind.PATH: "grant_path", Kind.SOCKET: "grant_unix_socket", Kind.NET
 
 
 def document(exit_code: int, found: Sequence[Finding], limit: LimitReport | None = None) -> dict[str, Any]:
-    """For json.dumps. limit: the one that ended the command."""
+    """Return the report for json.dumps. limit: the one that ended the command, if one did."""
     of = {kind: [each for each in found if each.denied.kind is kind] for kind in Kind}
     diagnostics = [*map(_diagnostic, found)]
     if limit is not None:

@@ -1,4 +1,4 @@
-"""What a command is watched with, and what was seen, as lines."""
+"""Words the scope of a watched run and its observations as lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHOWN_MAX = 200  # characters of one path
 
 
 def scope(learning: LearnPlan) -> list[str]:
-    """What a person agrees to."""
+    """Return the extra access that a person agrees to, as lines."""
     places = learning.resolved.places
     home = learning.bounds.home
     written = [places.workdir, *(grant.path for grant in learning.watched if grant.access.writes)]
@@ -37,7 +37,7 @@ def scope(learning: LearnPlan) -> list[str]:
 
 
 def seen(lesson: LearnedProfile, home: str) -> list[str]:
-    """What there is to know beside the profile itself. home: canonical, and shown as ``~``."""
+    """Return what a person should know beside the profile itself. home: canonical, shown as `~`."""
     lines = ["", *_listed("Tried, and refused while it was watched as well:", lesson.refused, home)]
     if lesson.flags:
         lines.append("  [nono] To have it watched there too (directories have to exist), add:")
@@ -64,7 +64,7 @@ def _listed(headline: str, refused: Sequence[Refused], home: str) -> Iterable[st
 
 
 def _shortened(text: str, home: str) -> str:
-    """One line of it: a name may have lines of its own, which would look like ours."""
+    """Escape and shorten text to one line: a name with line breaks could pass for lines of nono."""
     text = f"~{text[len(home) :]}" if home != "/" and is_within(text, home) else text
     shown = text.encode("unicode_escape").decode("ascii") if not text.isprintable() else text
     return shown if len(shown) <= SHOWN_MAX else f"{shown[:SHOWN_MAX]}..."

@@ -1,4 +1,4 @@
-"""What was found out about a profile file, for a person and for a program."""
+"""Words the findings about a profile file, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.document.source import Located, ProfileMistakesError, read_source
 
 SYNTAX, MEANING, INHERITANCE = "JSON syntax error", "Profile error", "Inheritance error"
-# What a message begins with, and the label that says as much.
+# The beginning of a message, and the label that replaces it.
 _LABELS = {
     "Profile parse error: ": MEANING,
     "Profile read error at ": "File read error",
@@ -21,7 +21,7 @@ _LABELS = {
 
 
 class Report(NamedTuple):
-    """The findings. Valid means that nono would start a run with it here."""
+    """The findings about a profile. Valid means that nono would start a run with it here."""
 
     file: str
     good: tuple[str, ...] = ()
@@ -52,7 +52,10 @@ class Report(NamedTuple):
 
 
 def labelled(error: NonoError, raw: bytes | None, file: str) -> tuple[str, ...]:
-    """The mistakes in a profile, each behind what kind it is. raw: of its own file, if that could be read."""
+    """Return the mistakes in a profile, each with its kind as a label.
+
+    raw: The content of the profile's own file, if it could be read.
+    """
     if isinstance(error, ProfileMistakesError):
         syntax = _syntax_mistakes(raw, file)
         return tuple(f"{SYNTAX if each in syntax else _label(each)}: {each}" for each in error.mistakes)

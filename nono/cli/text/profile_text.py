@@ -1,4 +1,4 @@
-"""Profiles and groups as the lines and the JSON that ``nono profile`` prints."""
+"""Profiles and groups as the lines and the JSON that `nono profile` prints."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _about(listed: Listed) -> str:
 
 
 def profile_lines(document: Mapping[str, Any]) -> list[str]:
-    """A document of nono.policy.export.dump; what it leaves empty is left out."""
+    """Return a document of nono.policy.export.dump as lines, without its empty fields."""
     head = {name: value for name, value in document.items() if not isinstance(value, Mapping)}
     lines = outline(head)
     for name, section in document.items():
@@ -54,7 +54,10 @@ def profile_lines(document: Mapping[str, Any]) -> list[str]:
 
 
 def difference_lines(compared: Mapping[str, Any]) -> list[str]:
-    """A comparison of nono.policy.export.diff: + and - below the field, changed values beside it."""
+    """Return a comparison of nono.policy.export.diff as lines.
+
+    Added (+) and removed (-) entries are listed below their field, changed values beside it.
+    """
     lines, above = [], None
     for path, sign, text in changes(compared):
         if sign and path != above:
@@ -95,7 +98,7 @@ def _size(group: Group) -> str:
 
 
 def group_detail(group: Group, places: PathContext) -> dict[str, Any]:
-    """Everything about one group, each path as written and as it is here; null where it is nothing here."""
+    """Return a group as JSON, each path as written and as expanded here; null if it has no value here."""
 
     def entries(texts: Sequence[str]) -> list[dict[str, str | None]]:
         return [{"raw": text, "expanded": _expanded(text, places)} for text in texts]
@@ -104,7 +107,7 @@ def group_detail(group: Group, places: PathContext) -> dict[str, Any]:
         **group_json(group),
         "allow": {access: entries(getattr(group, access)) for access in ACCESSES},
         "deny": {"access": entries(group.deny), "commands": list(group.commands), "unlink": group.unlink},
-        "symlink_pairs": {},  # of macOS only, and its paths are not shipped
+        "symlink_pairs": {},  # macOS only, whose paths are not shipped
     }
 
 

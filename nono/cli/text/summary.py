@@ -21,7 +21,7 @@ NETWORK = {
     NetworkMode.BLOCKED: "outbound blocked",
     NetworkMode.PROXY: "proxy",
 }
-# What of PortGrants each of its lists is, in its order.
+# The label of each list of PortGrants, in its order.
 PORTS = ("listens on", "connects to and listens on localhost at", "connects to any host on")
 SOCKETS = {
     SocketScope.FILE: "socket",
@@ -48,7 +48,7 @@ def banner() -> list[str]:
 
 
 def workdir_offer(resolved: Resolved) -> list[str]:
-    """Which access --allow-cwd would have added, if any."""
+    """Name the access that --allow-cwd would have added, if any."""
     if resolved.workdir_offer is None:
         return []
     return [
@@ -64,7 +64,7 @@ def summary(
     *,
     verbose: bool,
 ) -> list[str]:
-    """What the command is granted: a line for each grant a person gave, all of them when verbose."""
+    """List the grants of the command: those that a person gave, or all if verbose."""
     shown = [grant for grant in capabilities.grants if verbose or grant.is_users]
     hidden = len(capabilities.grants) - len(shown)
     lines = ["  Capabilities:", RULE, *_limits(capabilities.limits)]
@@ -83,7 +83,7 @@ def summary(
 
 
 def routes(resolved: Resolved) -> list[str]:
-    """What else of the network a run has: hosts by path, logins, the proxy behind, hosts past the proxy."""
+    """List further network access: hosts by path, logins, and the upstream proxy."""
     lines = [f"    path {scope} {rule}" for scope in resolved.scopes for rule in scope.endpoints.allow]
     lines += [f"    login {route.name} at {route.upstream}" for route in resolved.oauth_routes]
     if resolved.proxy is not None and resolved.proxy.upstream_proxy is not None:
@@ -93,7 +93,7 @@ def routes(resolved: Resolved) -> list[str]:
 
 
 def not_inherited(names_by_reason: Mapping[str, Sequence[str]]) -> list[str]:
-    """The variables of the caller that the command does not get: a line for each reason."""
+    """List the caller's variables that the command does not inherit, one line per reason."""
 
     def shown(name: str) -> str:
         return name if name.isprintable() else ascii(name)
@@ -105,7 +105,7 @@ def not_inherited(names_by_reason: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def approval(resolved: Resolved, chosen: Enforcement) -> list[str]:
-    """What somebody is asked about, and how."""
+    """List what needs approval, and who is asked."""
     if resolved.approval is None:
         return []
     policies = [each.endpoints for each in resolved.services]
@@ -161,7 +161,7 @@ def _network(capabilities: CapabilitySet) -> str:
 
 
 def enforcement(chosen: Enforcement, facts: HostFacts, *, verbose: bool) -> list[str]:
-    """How the kernel will hold it: the rung, and that something is not held; with verbose what that is."""
+    """Describe the enforcement: the rung and the number of gaps; with verbose, each gap."""
     lines = []
     if chosen.rung is not None and (verbose or chosen.rung is not Rung.NOTIFY):
         lines.append(f"  enforced by {chosen.rung.value}: {RUNGS[chosen.rung]}")
@@ -170,7 +170,7 @@ def enforcement(chosen: Enforcement, facts: HostFacts, *, verbose: bool) -> list
     if chosen.names_threads:
         lines.append("  NVIDIA: the driver names its threads through the supervisor; for that every")
         lines.append("          open of a file is looked at, and takes longer")
-    gaps = [gap for gap in chosen.gaps if gap not in chosen.warnings]  # which are said in any case
+    gaps = [gap for gap in chosen.gaps if gap not in chosen.warnings]  # warnings are printed in any case
     if verbose:
         lines.append(f"  kernel {facts.kernel_release}, Landlock V{facts.landlock_abi}")
         lines += [f"  not enforced: {gap}" for gap in gaps]

@@ -1,4 +1,4 @@
-"""Text in lines that a terminal of 80 columns shows whole; a word that is longer stays in one piece."""
+"""Wraps text for a terminal of 80 columns, without breaking longer words."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ COLUMNS = 80
 
 
 def wrapped(text: str, indent: str = "", hanging: str | None = None) -> list[str]:
-    """text behind indent; from the second line on behind hanging, or indent where that is None."""
+    """Wrap text after indent; further lines are indented by hanging, or by indent if that is None."""
     return TextWrapper(
         width=COLUMNS,
         initial_indent=indent,
@@ -23,7 +23,7 @@ def wrapped(text: str, indent: str = "", hanging: str | None = None) -> list[str
 
 
 def described(entries: Iterable[tuple[str, str]], name_columns: int = 22) -> list[str]:
-    """A name with what is to be said of it on each line, which goes on in the same column."""
+    """List names with their descriptions; a long description continues in the same column."""
     hanging = " " * (name_columns + 4)
     lines = []
     for name, text in entries:
@@ -36,7 +36,7 @@ def described(entries: Iterable[tuple[str, str]], name_columns: int = 22) -> lis
 
 
 def outline(document: Mapping[str, Any], indent: str = "") -> list[str]:
-    """A JSON document as an indented text, without what is empty in it."""
+    """Return a JSON document as indented lines, without its empty values."""
     lines = []
     for name, value in document.items():
         if value in (None, "", [], {}):

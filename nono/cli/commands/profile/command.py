@@ -1,4 +1,4 @@
-"""``nono profile``: what profiles there are, what one says, and writing them."""
+"""`nono profile`: lists, shows, compares, checks and writes profiles."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """For these words, for help and completion."""
+    """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono profile", DESCRIPTION)
     argparse_parser.add_globals(parser)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")

@@ -1,4 +1,4 @@
-"""Writes the example profiles among the user's; what a person has made of one is kept beside it."""
+"""Writes the example profiles into the user's directory, keeping a backup of any the user has changed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from nono.errors import NonoError
 from nono.policy.builtin import shipped
 from nono.policy.profile.files import read_file, user_directory
 
-KEPT = ".old"  # no suffix of a profile, so that it is none
+KEPT = ".old"  # not a profile's suffix, so that the backup is not read as one
 
 
 def write_examples(environ: Mapping[str, str]) -> Iterator[str]:
-    """A line about each as it is written. NonoError when it cannot be."""
+    """Write the examples, yielding a line about each. Raises NonoError if one cannot be written."""
     for name, content in shipped.example_profiles().items():
         path = join(user_directory(environ), f"{name}.json")
         old = read_file(path) if exists(path) else None

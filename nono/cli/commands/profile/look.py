@@ -1,4 +1,4 @@
-"""The actions of ``nono profile`` that print what there is: profiles and groups."""
+"""The actions of `nono profile` that print profiles, groups, the schema and the guide."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def show(reference: str, environ: Mapping[str, str], *, as_json: bool, raw: bool
 
 
 def show_manifest(reference: str, environ: Mapping[str, str]) -> int:
-    """With the paths of here and now: $WORKDIR is the current directory."""
+    """Print the profile as a manifest, with paths expanded here: $WORKDIR is the current directory."""
     # Imported here: nothing else needs it.
     from nono.policy.export.manifest import manifest_of
 
@@ -100,7 +100,7 @@ def _loaded(reference: str, environ: Mapping[str, str]) -> Profile:
 
 
 def warn_of_old_names(loaded: Loaded) -> None:
-    """--silent does not silence it: the profile stops working one day."""
+    """Print the warnings, even with --silent: one day the profile stops working."""
     for warning in loaded.warnings:
         print(printable(warning), file=sys.stderr)
 

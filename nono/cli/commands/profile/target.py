@@ -1,4 +1,4 @@
-"""The profile that `nono learn` begins with, and the file that it writes."""
+"""Finds the profile that `nono learn` starts from, and the file that it writes."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from nono.regular_file import read_regular_file
 
 
 class Target(NamedTuple):
-    """Where what is learned goes."""
+    """The destination of a learned profile, and the profile it starts from."""
 
     reference: str  # as --profile takes it
-    path: str | None  # canonical; None: it is printed
-    document: dict[str, Any]  # what it says before anything was learned
-    before: bytes | None  # the file itself; None: there is none yet
-    profile: Profile | None  # with its bases; None: there is none to begin with
+    path: str | None  # canonical; None: the profile is printed
+    document: dict[str, Any]  # the profile's content before anything is learned
+    before: bytes | None  # the content of the file; None: it does not exist yet
+    profile: Profile | None  # the starting profile with its bases; None: there is none
     is_new: bool
 
     @property
     def file(self) -> str:
-        """Where it would lie."""
+        """Return the profile's path, or the one to assume if it is printed."""
         return self.path or os.path.abspath("learned.json")
 
     def difference(self, text: str) -> list[str]:
-        """What writing text would change, as lines; empty when nothing."""
-        # Imported here: it is for this question.
+        """Return a unified diff of the file and text; empty if they are equal."""
+        # Imported here: nothing else needs it.
         from difflib import unified_diff
 
         before = (self.before or b"").decode("utf-8", "replace").splitlines()
@@ -45,7 +45,7 @@ class Target(NamedTuple):
         return list(unified_diff(before, text.splitlines(), old, name, lineterm=""))
 
     def write(self, text: str) -> None:
-        """Old content or new content, and nothing else. NonoError: it changed meanwhile, or cannot be."""
+        """Write text atomically. Raises NonoError if the file changed meanwhile or cannot be written."""
         assert self.path is not None
         try:
             if os.path.realpath(self.path) != self.path or _read(self.path) != self.before:
@@ -57,7 +57,10 @@ class Target(NamedTuple):
 
 
 def target_of(output: str | None, profile: str | None, environ: Mapping[str, str]) -> Target:
-    """output: -o; profile: --profile. ConfigError when the two do not fit together; ProfileError."""
+    """Find the target for -o (output) and --profile.
+
+    Raises ConfigError if the two do not fit together, ProfileError if a profile cannot be loaded.
+    """
     path = None
     if output is not None:
         path = os.path.realpath(output if is_path(output) else _user_file(output, environ))
@@ -81,12 +84,12 @@ def target_of(output: str | None, profile: str | None, environ: Mapping[str, str
 
 
 def _as_base(profile: str) -> str:
-    """As `extends` takes it, whichever directory the profile that extends it lies in."""
+    """Return profile as an `extends` entry that holds from any directory: a path becomes absolute."""
     return os.path.abspath(profile) if is_path(profile) else profile
 
 
 def _refuse_comments(raw: bytes, path: str) -> None:
-    """ConfigError for a file that would lose some by being written anew."""
+    """Raise ConfigError if the file has comments, which rewriting would lose."""
     try:
         json.loads(raw)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""``nono profile validate``: everything that is wrong with a profile, found without a run."""
+"""`nono profile validate`: reports everything wrong with a profile, without a run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def validate(name: str, environ: Mapping[str, str], *, is_draft: bool, as_json: 
 
 
 def _reference(name: str, environ: Mapping[str, str], *, is_draft: bool) -> str:
-    """A file where there is one of that name, else a name to look up."""
+    """Return the path of the draft, or of a file called name; else name itself, to be looked up."""
     if is_draft:
         check_name(name)
         return join(paths.config_dir(environ), "profile-drafts", f"{name}.json")

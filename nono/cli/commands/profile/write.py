@@ -1,4 +1,4 @@
-"""The actions of ``nono profile`` that write a user's profile: a new one, or a draft made into one."""
+"""The actions of `nono profile` that write a user's profile: a new one, or a promoted draft."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from nono.printable import printable
 
 
 class Wish(NamedTuple):
-    """What a new profile is to be."""
+    """A request for a new profile."""
 
     name: str
     extends: Sequence[str]
@@ -96,7 +96,7 @@ def _check_wish(wish: Wish, environ: Mapping[str, str]) -> None:
 
 
 def promote(name: str, environ: Mapping[str, str], *, only_diff: bool, yes: bool, silent: bool) -> int:
-    """Makes the draft of that name the user's profile."""
+    """Replace the user's profile of that name with its draft."""
     check_name(name)
     if name in shipped.profile_names():
         raise ProfileError(f"'{name}' is a built-in profile; a draft may not take its place.")
@@ -106,7 +106,7 @@ def promote(name: str, environ: Mapping[str, str], *, only_diff: bool, yes: bool
         raise ProfileError(f"Profile not found: there is no draft {draft}")
     content = read_file(draft)
     _check_base(name, target, f"{draft.removesuffix('.json')}.base")
-    # Judged under another name and then written: what stands in the draft meanwhile is of no account.
+    # The content is judged in a copy and written from memory: later changes to the draft do not count.
     judged = f"{target}.{token_hex(8)}.json"
     try:
         atomic_write.create(judged, content)
@@ -133,7 +133,7 @@ def promote(name: str, environ: Mapping[str, str], *, only_diff: bool, yes: bool
 
 
 def _judge(name: str, file: str, has_old: bool, environ: Mapping[str, str]) -> list[str]:
-    """What would change. ProfileError when the draft is no profile of that name."""
+    """Return the changes as lines. Raises ProfileError if the draft is not a profile of that name."""
     new = load_profile(file, environ)
     if new.meta.name != name:
         raise ProfileError(f"the draft says that its meta.name is '{new.meta.name}', not '{name}'.")
@@ -144,7 +144,7 @@ def _judge(name: str, file: str, has_old: bool, environ: Mapping[str, str]) -> l
 
 
 def _check_base(name: str, target: str, base: str) -> None:
-    """ProfileError when the user's profile is not the one that the draft was made from."""
+    """Raise ProfileError if the user's profile has changed since the draft was made from it."""
     if not exists(target):
         return
     current, hashed = read_file(target), read_file(base) if exists(base) else b""
