@@ -1,4 +1,4 @@
-"""The clock, in the two shapes the audit record asks for."""
+"""The clock, in the two formats of the audit record."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import time
 
 
 def unix_ms() -> int:
-    """Milliseconds since the epoch."""
+    """Return milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
 
 
 def rfc3339() -> str:
-    """Local time with its offset, e.g. ``2026-01-02T03:04:05+01:00`` (RFC 3339 section 5.6)."""
+    """Return local time with its offset, e.g. `2026-01-02T03:04:05+01:00` (RFC 3339 section 5.6)."""
     text = time.strftime("%Y-%m-%dT%H:%M:%S%z")
     return f"{text[:-2]}:{text[-2:]}"

@@ -1,7 +1,7 @@
-"""``nono connect-helper HOST PORT``: ssh's ProxyCommand, a tunnel through HTTPS_PROXY on stdin and stdout.
+"""`nono connect-helper HOST PORT`: ssh's ProxyCommand, a tunnel through HTTPS_PROXY on stdin and stdout.
 
-A file of its own that needs nothing but the standard library, because inside the sandbox nothing else of nono
-can be read; ssh starts it with ``python -I -S``.
+One file that needs only the standard library, because nothing else of nono is readable inside the sandbox;
+ssh starts it with `python -I -S`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ USAGE = "usage: nono connect-helper HOST PORT"
 
 
 class NoTunnelError(Exception):
-    """There is no tunnel; the text is for a person."""
+    """The tunnel could not be opened; the text is for a person."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0 when the tunnel has ended, 1 when there was none, 2 when it was called wrongly."""
+    """Run the helper. Returns 0 when the tunnel has ended, 1 if there was none, 2 for wrong arguments."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words in (["-h"], ["--help"]):
         print(USAGE)
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _is_host(text: str) -> bool:
-    """Whether text can stand in a request line: what it names is for the proxy to judge."""
+    """Check that text fits in a request line; the proxy judges the host it names."""
     return text.isascii() and text.isprintable() and not set(text) & set(" /@?#[]")
 
 
@@ -55,7 +55,7 @@ def _is_port(text: str) -> bool:
 
 
 def _open_tunnel(host: str, port: int) -> tuple[socket.socket, bytes]:
-    """A connection to host:port, and what has arrived on it already. OSError, NoTunnelError."""
+    """Connect to host:port; also returns the bytes already received. Raises OSError or NoTunnelError."""
     url = next((os.environ[name] for name in _PROXY_VARIABLES if os.environ.get(name)), "")
     if not url:
         raise NoTunnelError("HTTPS_PROXY is not set; this helper is for programs that `nono run` started")
@@ -76,7 +76,7 @@ def _open_tunnel(host: str, port: int) -> tuple[socket.socket, bytes]:
 
 
 def _proxy_of(url: str) -> tuple[tuple[str, int], str]:
-    """Address of the proxy, and the field that it asks for."""
+    """Return the proxy's address and its Proxy-Authorization field, "" without a user."""
     from urllib.parse import unquote, urlsplit
 
     try:
@@ -94,7 +94,7 @@ def _proxy_of(url: str) -> tuple[tuple[str, int], str]:
 
 
 def _read_answer(connected: socket.socket) -> bytes:
-    """What follows the head of a 200. NoTunnelError with the proxy's reason when the answer is another."""
+    """Return the bytes after the head of a 200. Raises NoTunnelError with the proxy's reason otherwise."""
     begun = b""
     while b"\r\n\r\n" not in begun:
         piece = connected.recv(4096)
@@ -110,9 +110,9 @@ def _read_answer(connected: socket.socket) -> bytes:
 
 
 def _join(connected: socket.socket, first: bytes) -> None:
-    """Bytes both ways until the other end has sent its last; the end of stdin is passed on as half-close."""
-    # A thread for each direction, so that a full pipe in one does not stand in the way of the other; as a
-    # daemon, since ssh may keep our stdin open for as long as we live.
+    """Relay both ways until the other end closes. The end of stdin is passed on as a half-close."""
+    # A thread for each direction, so that a full pipe in one does not block the other; a daemon thread, as
+    # ssh may keep our stdin open for as long as we live.
     Thread(target=_send_stdin, args=(connected,), daemon=True).start()
     try:
         while first or (first := connected.recv(_PIECE_BYTES)):
@@ -121,7 +121,7 @@ def _join(connected: socket.socket, first: bytes) -> None:
                 left = left[os.write(1, left) :]
             first = b""
     except OSError:
-        pass  # reset by the other end, or ssh reads no more: either way this is the end
+        pass  # reset by the other end, or ssh stopped reading: either way this is the end
 
 
 def _send_stdin(connected: socket.socket) -> None:

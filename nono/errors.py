@@ -1,8 +1,8 @@
-"""The few errors a person sees: one sentence about what happened, one about what to do next."""
+"""The errors a person sees: one sentence about what happened, one about what to do next."""
 
 
 class NonoError(Exception):
-    """Ends the command with ``nono: <message>`` on stderr, an optional ``hint: ...`` line and exit_code."""
+    """Ends the command with `nono: <message>` on stderr, an optional `hint: ...` line and exit_code."""
 
     exit_code = 1
 
@@ -13,7 +13,7 @@ class NonoError(Exception):
 
 
 class UsageError(NonoError):
-    """The command line itself is wrong; nothing was looked at beyond it."""
+    """The command line itself is wrong; nothing beyond it was examined."""
 
     exit_code = 2
 
@@ -30,7 +30,7 @@ class ProfileError(NonoError):
 
 
 class SandboxError(NonoError):
-    """The kernel cannot hold, or did not accept, what was asked of it; nothing was started."""
+    """The kernel cannot enforce the policy, or refused to; nothing was started."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(f"Sandbox initialization failed: {message}", hint=hint)

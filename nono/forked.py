@@ -1,9 +1,9 @@
-"""Runs a function in a forked process and reads what it answers.
+"""Runs a function in a forked process and reads its answer.
 
-An answer is one piece of bytes behind its length, over a pipe: a process that dies while it writes has
-answered nothing. The process has every descriptor of the one that forked it, and closes those it must not
-have itself; it ends with os._exit(), so that neither an exception nor a return leads it into the code that
-forked it. Fork before a thread runs: the copy would have whatever locks other threads held.
+An answer is one length-prefixed byte string over a pipe, so a process that dies while writing has answered
+nothing. The process inherits every descriptor and closes those it must not have itself; it ends with
+os._exit(), so that neither an exception nor a return leads it into the code that forked it. Fork before
+starting a thread: the copy would inherit locks that other threads hold.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PICKLED_BYTES_MAX = 64 * 1024 * 1024
 
 
 class _End:
-    """One end of the pipe of an answer."""
+    """One end of an answer's pipe."""
 
     __slots__ = ("_descriptor",)
 
@@ -38,12 +38,12 @@ class _End:
 
 
 class Reply(_End):
-    """The end on which a process answers."""
+    """The writing end, on which a process answers."""
 
     __slots__ = ()
 
     def send(self, answer: bytes) -> None:
-        """Answer, once. OSError EPIPE: nobody reads any more."""
+        """Send the answer; call once. Raises OSError EPIPE if the reader is gone."""
         remaining = memoryview(len(answer).to_bytes(_LENGTH_BYTES, "little") + answer)
         while remaining:
             remaining = remaining[os.write(self._descriptor, remaining) :]
@@ -51,20 +51,20 @@ class Reply(_End):
     def wait_until_closed(self) -> None:
         """Wait until the reader has closed its end or is gone.
 
-        For an answer that names something of this process, which must not end before it was looked at.
+        For an answer that names a resource of this process, which must live until the reader has used it.
         """
         poll = select.poll()
-        poll.register(self._descriptor, 0)  # POLLERR is told unasked
+        poll.register(self._descriptor, 0)  # poll(2) always reports POLLERR
         poll.poll()
 
 
 class Answer(_End):
-    """The end from which the answer is read."""
+    """The reading end."""
 
     __slots__ = ()
 
     def read(self, bytes_max: int) -> bytes | None:
-        """Wait for the answer. None: the process ended without one, or it has more than bytes_max bytes."""
+        """Wait for the answer. Returns None if the process ended without one, or it exceeds bytes_max."""
         header = self._read_exactly(_LENGTH_BYTES)
         if header is None:
             return None
@@ -82,18 +82,18 @@ class Answer(_End):
 
 
 def answer_pipe() -> tuple[Answer, Reply]:
-    """Make the pipe of one answer. Close the Reply once the process is forked, or its death goes unseen."""
+    """Make the pipe of one answer. Close the Reply after forking, or the process's death goes unnoticed."""
     ours, theirs = os.pipe()
     return Answer(ours), Reply(theirs)
 
 
 def fork_child(life: Callable[[], object], *, set_death_signal: Callable[[], object] | None = None) -> int:
-    """Fork a child that calls life and ends: with status 0 when life returns, 1 when it raises.
+    """Fork a child that calls life and exits: with status 0 if life returns, 1 if it raises.
 
     Returns its pid; the caller reaps it.
 
     set_death_signal: Called first in the child, to tie it to the thread that forked it (PR_SET_PDEATHSIG,
-        which is nono.kernel's). No signal comes of a parent that has died by then: such a child ends at once.
+        see nono.kernel.process). If the parent died before that, no signal comes: the child exits at once.
     """
     parent = os.getpid()
     is_child = False
@@ -115,10 +115,10 @@ def fork_child(life: Callable[[], object], *, set_death_signal: Callable[[], obj
 
 
 def fork_orphan(life: Callable[[], object]) -> None:
-    """Fork a process as fork_child does that is nobody's child here.
+    """Fork a process like fork_child, but through a second fork, so that it is not a child of this one.
 
-    The command, which this process may become, must neither wait for it nor find it among its own; the next
-    subreaper above reaps it. OSError: it could not be forked.
+    The command, which this process may become, must neither wait for it nor find it among its children; the
+    next subreaper above reaps it. Raises OSError if it could not be forked.
     """
     starter = fork_child(lambda: fork_child(life))
     if _reap(starter) not in (0, None):
@@ -126,7 +126,7 @@ def fork_orphan(life: Callable[[], object]) -> None:
 
 
 class Child(NamedTuple):
-    """A child that answers; valid inside the block that gave it."""
+    """A child that answers; valid inside the block that yielded it."""
 
     pid: int
     answer: Answer
@@ -134,7 +134,7 @@ class Child(NamedTuple):
 
 @contextmanager
 def answering(life: Callable[[Reply], object]) -> Iterator[Child]:
-    """Fork a child that answers; it is waited for when the block is left."""
+    """Fork a child that answers; leaving the block waits for it."""
     answer, reply = answer_pipe()
 
     def answer_and_end() -> None:
@@ -155,31 +155,31 @@ def answering(life: Callable[[Reply], object]) -> Iterator[Child]:
 
 
 def bytes_from_fork(work: Callable[[], bytes], bytes_max: int) -> bytes | None:
-    """Return what work returns in a child, where it may change the process for good.
+    """Return the result of work, run in a child, where it may change the process irreversibly.
 
-    None when it raised, was killed, or returned more than bytes_max bytes.
+    Returns None if work raised, was killed, or returned more than bytes_max bytes.
     """
     with answering(lambda reply: reply.send(work())) as child:
         return child.answer.read(bytes_max)
 
 
 def call_in_fork[Value](work: Callable[[], Value]) -> Value | None:
-    """Return what work returns in a child: what it imports and builds there leaves the memory again.
+    """Return the result of work, run in a child so that its imports and objects leave the memory again.
 
-    The value is pickled. None when work raised, was killed, or returned more than PICKLED_BYTES_MAX.
+    The value is pickled. Returns None if work raised, was killed, or returned more than PICKLED_BYTES_MAX.
     """
-    # Imported here: what probes the kernel has no use for it.
+    # Imported here: the kernel probes do not need it.
     import pickle
 
     pickled = bytes_from_fork(lambda: pickle.dumps(work()), PICKLED_BYTES_MAX)
     if pickled is None:
         return None
-    value: Value = pickle.loads(pickled)  # what this very program wrote, in a process of its own
+    value: Value = pickle.loads(pickled)  # written by this very program, in its own child
     return value
 
 
 def _reap(pid: int) -> int | None:
-    """Wait for a child; its wait status. None: the caller ignores SIGCHLD, and the kernel has reaped it."""
+    """Wait for a child; returns its wait status. None: SIGCHLD is ignored, and the kernel has reaped it."""
     with suppress(ChildProcessError):
         return os.waitpid(pid, 0)[1]
     return None

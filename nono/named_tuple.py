@@ -1,25 +1,25 @@
-"""`typing.NamedTuple` for a tenth of its price: a constructor is compiled when it is first called (ADR 4)."""
+"""`typing.NamedTuple` at a tenth of its cost: a constructor is compiled at its first call (ADR 4)."""
 
 from __future__ import annotations
 
 TYPE_CHECKING = False  # a type checker's own constant, without importing typing
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any, NamedTuple  # noqa: TID251 - what this module stands in for
+    from typing import Any, NamedTuple  # noqa: TID251 - this module replaces it
 
     __all__ = ["NamedTuple"]
 else:
     from collections import _tuplegetter  # how namedtuple's fields are read, in C
 
     class _Values(tuple):
-        """What every named tuple inherits; the names and what they do are those of collections.namedtuple."""
+        """The base of every named tuple; its methods match those of collections.namedtuple."""
 
         __slots__ = ()
 
         def __new__(cls, *values: Any, **named: Any) -> Any:
             names = "".join(f"{field}, " for field in cls._fields)
             constructor = eval(f"lambda _cls, {names}: _tuple(_cls, ({names}))", {"_tuple": tuple.__new__})
-            constructor.__qualname__ = f"{cls.__name__}.__new__"  # as Python names it to who calls it wrongly
+            constructor.__qualname__ = f"{cls.__name__}.__new__"  # shown in TypeErrors about the arguments
             constructor.__defaults__ = tuple(cls._field_defaults.values())
             cls.__new__ = constructor
             return constructor(cls, *values, **named)
@@ -50,7 +50,7 @@ else:
             return tuple(self)
 
     class _Maker(type):
-        """Makes a plain subclass of tuple of a class body, as `typing.NamedTuple` does."""
+        """Makes a plain tuple subclass from a class body, as `typing.NamedTuple` does."""
 
         def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any]) -> Any:
             others = (base for base in bases if type(base) is not _Maker)  # Generic, at most
@@ -61,5 +61,5 @@ else:
                 setattr(made, field, _tuplegetter(index, ""))
             return made
 
-    # Past its metaclass, so that the first class which that sees is one below this one.
+    # Bypasses the metaclass, which must see only the classes below this one.
     NamedTuple = type.__new__(_Maker, "NamedTuple", (), {"__module__": __name__})

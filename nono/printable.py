@@ -1,8 +1,8 @@
-"""Text with its control characters spelled out, fit for a terminal."""
+"""Makes text fit for a terminal by spelling out its control characters."""
 
 
 def printable(text: str) -> str:
-    """Spell out the control characters of text: a directory's name may hold a terminal's commands."""
+    """Spell out the control characters of text: even a directory name may hold terminal commands."""
     if text.isprintable():
         return text
     # Format characters (category Cf) are spelled out too: some of them reorder what a person reads.

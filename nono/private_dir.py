@@ -1,4 +1,4 @@
-"""Directories that only this user may look into, created or verified and handed over as a descriptor."""
+"""Opens directories private to this user, created or verified, as descriptors."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from posixpath import dirname
 
 
 def open_private_dir(path: str, *, create: bool) -> int:
-    """A close-on-exec descriptor of the directory path, mode 0700, owned by this user; the caller closes it.
+    """Open the directory path, mode 0700 and owned by this user. Returns a close-on-exec descriptor.
 
-    With create, missing directories are made, each with mode 0700. A directory that is already there with
-    read permission for others is narrowed to 0700. Intermediate components may be symbolic links (a home on
-    another disk is one), the last may not.
+    The caller closes it. With create, missing directories are made, each with mode 0700. An existing
+    directory that others may read is narrowed to 0700. Intermediate components may be symbolic links (a home
+    on another disk is one), the last may not.
 
-    OSError: ENOENT it is not there and create is False; ELOOP or ENOTDIR the last component is a symbolic
-    link or no directory; EPERM it belongs to somebody else, or others may write to it and so may already
-    have planted names in it.
+    Raises OSError: ENOENT if it does not exist and create is False; ELOOP or ENOTDIR if the last component is
+    a symbolic link or not a directory; EPERM if it belongs to somebody else, or others may write to it and so
+    may already have planted names in it.
     """
     if create:
         _make(path)
@@ -38,9 +38,9 @@ def open_private_dir(path: str, *, create: bool) -> int:
 
 
 def make_private_subdir(parent_fd: int, name: str) -> int:
-    """A new directory name inside parent_fd, mode 0700, as a close-on-exec descriptor the caller closes.
+    """Make the directory name inside parent_fd, mode 0700. Returns a close-on-exec fd the caller closes.
 
-    OSError EEXIST: the name is taken, by whatever it is; nothing is reused (spec: A10).
+    Raises OSError EEXIST if the name is taken, by anything; nothing is reused.
     """
     os.mkdir(name, 0o700, dir_fd=parent_fd)
     os.chmod(name, 0o700, dir_fd=parent_fd)

@@ -1,4 +1,4 @@
-"""Reads a file whole, or to a limit."""
+"""Reads a file whole, up to a limit."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import stat
 
 
 def read_regular_file(path: str, max_bytes: int) -> bytes:
-    """Its content. OSError, whose strerror is the reason: also no regular file, or more than max_bytes."""
-    # O_NONBLOCK: a FIFO in its place must not hold nono up for ever.
+    """Return the content of a file.
+
+    Raises OSError with the reason in strerror, also if it is not a regular file or exceeds max_bytes.
+    """
+    # O_NONBLOCK: a FIFO at this path must not block nono forever.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -24,8 +27,8 @@ def read_regular_file(path: str, max_bytes: int) -> bytes:
 def read_at_most(fd: int, limit_bytes: int) -> bytes:
     """Read a descriptor to its end or to limit_bytes, whatever size its file claims to have.
 
-    The caller keeps fd. OSError as read(2). Ask for one byte more than is acceptable to learn if there was
-    more. A loop, because a read may be short before the end, on FUSE for instance.
+    The caller keeps fd. Raises OSError as read(2) does. Ask for one byte more than acceptable to learn if
+    there was more. A loop, because a read may be short before the end, on FUSE for instance.
     """
     content = b""
     while len(content) < limit_bytes and (chunk := os.read(fd, limit_bytes - len(content))):

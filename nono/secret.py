@@ -1,4 +1,4 @@
-"""A value that must not be shown, kept out of every repr, log and traceback by its type."""
+"""A type that keeps a secret value out of every repr, log and traceback."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def _bytes(text: str) -> bytes:
 class Secret:
     """Holds one secret string.
 
-    Its text leaves only through :meth:`reveal`, which nono.credentials alone may call (a test of the
-    architecture searches for the word). Python cannot erase a str, so a Secret shortens the list of
-    places to look at; PR_SET_DUMPABLE 0 and RLIMIT_CORE 0 keep the memory itself from others.
+    Its text leaves only through `reveal`, which only nono.credentials may call (an architecture test searches
+    for the word). Python cannot erase a str, so a Secret shortens the list of places to inspect;
+    PR_SET_DUMPABLE 0 and RLIMIT_CORE 0 protect the memory itself.
     """
 
     __slots__ = ("_text",)
@@ -27,11 +27,11 @@ class Secret:
         return self._text
 
     def matches(self, candidate: str) -> bool:
-        """Whether candidate is the secret, in time that does not depend on where they differ."""
+        """Compare candidate with the secret, in time that does not depend on where they differ."""
         return compare_digest(_bytes(self._text), _bytes(candidate))
 
     def appears_in(self, text: bytes) -> bool:
-        """Whether the secret is a part of text. Not for a text whose author must not learn the answer."""
+        """Check if text contains the secret. Not for a text whose author must not learn the answer."""
         return _bytes(self._text) in text
 
     def __repr__(self) -> str:
