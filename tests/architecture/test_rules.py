@@ -184,6 +184,18 @@ def test_the_map_names_every_room() -> None:
     assert [str(room) for room in ROOMS if f"{room.name}/" not in page] == []
 
 
+PAGES = [ROOT / name for name in ("ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "SECURITY.md")]
+PAGES += [ROOT / "docs/attack-matrix.md", *(ROOT / "docs/adr").glob("*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_file_that_a_page_names_is_there(page: Path) -> None:
+    named = re.findall(
+        r"`((?:nono|tests|unit|scenarios|attacks|kernel|e2e)/[\w/.*-]+\.py)", page.read_text(encoding="utf-8")
+    )
+    assert [name for name in named if not [*ROOT.glob(name), *(ROOT / "tests").glob(name)]] == []
+
+
 @pytest.mark.parametrize("room", ROOMS, ids=str)
 def test_a_room_holds_no_more_than_fifteen_modules(room: Path) -> None:
     modules = [path for path in SOURCES if path.parent == ROOT / room and path.name != "__init__.py"]
