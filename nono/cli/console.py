@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from nono.printable import printable
+
+if TYPE_CHECKING:
+    from nono.cli.args.options import Given
 
 
 class Log(Protocol):
@@ -51,3 +55,35 @@ class Console:
     def _warned(self, line: str) -> None:
         print(line, file=sys.stderr, flush=True)
         self.log("WARN", line.strip())
+
+
+def console_of(given: Given, *, silent: bool) -> Console:
+    """Return the console of a command. If its log cannot be opened, says so on stderr and goes on."""
+    plain = Console(silent=silent, verbosity=given.count("verbose"))
+    path = given.value("log_file")
+    console = plain if path is None or silent else _logging(plain, path)
+    for warning in given.insisted:
+        console.insist(warning)
+    return console
+
+
+def _logging(plain: Console, path: str) -> Console:
+    # Imported here: few runs keep such a file.
+    from nono.cli.log_file import LogFile
+
+    try:
+        return Console(silent=False, verbosity=plain.verbosity, log=LogFile(path))
+    except OSError as error:
+        plain.note(f"the log file {path} cannot be opened: {error.strerror}. It is said here instead.")
+        return plain
+
+
+def can_ask() -> bool:
+    """Check that stdin and stderr are a terminal with nono in its foreground.
+
+    In the background, reading would stop this process. Every start calls this, so it imports nothing.
+    """
+    try:
+        return os.isatty(0) and os.isatty(2) and os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        return False

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from nono.cli.args.options import RUN, Given
 from nono.cli.args.parse import Invocation, no_command
+from nono.cli.console import can_ask
 from nono.errors import ConfigError, NonoError, UsageError
 from nono.policy.capability import Access
 from nono.policy.files.grants import accesses
@@ -16,6 +17,16 @@ from nono.policy.resolve import Resolved, asked_for, resolve
 from nono.policy.schema.profile import Profile
 
 Ask = Callable[[str, Access], bool]  # asks to share a directory for an access
+
+
+def asker(invocation: Invocation) -> Ask | None:
+    """Return the way to ask a person to share the working directory; None if nobody can be asked."""
+    if invocation.silent or invocation.given.flag("dry_run") or not can_ask():
+        return None
+    # Imported here: most runs ask nothing.
+    from nono.cli.workdir_prompt import share_workdir
+
+    return share_workdir
 
 
 def resolve_given(

@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 from nono.policy.capability import Access
 from nono.printable import printable
 
 WORDS = {Access.READ: "read", Access.WRITE: "write", Access.READWRITE: "read+write"}
-
-
-def can_ask() -> bool:
-    """Check that stdin and stderr are a terminal with nono in its foreground.
-
-    In the background, reading would stop this process. Every start calls this, so it imports nothing.
-    """
-    try:
-        return os.isatty(0) and os.isatty(2) and os.tcgetpgrp(0) == os.getpgrp()
-    except OSError:
-        return False
 
 
 def share_workdir(workdir: str, access: Access) -> bool:

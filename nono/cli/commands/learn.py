@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from nono.approval import ask
 from nono.cli.args.parse import Invocation, parse, sandbox_parser
-from nono.cli.console import Console
-from nono.cli.output.log_file import console_of
+from nono.cli.console import Console, console_of
 from nono.cli.output.run_summary import show
 from nono.cli.preferences import preferences, redaction
 from nono.cli.resolution import command_of

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from nono.cli.args.options import Given
 from nono.cli.args.parse import parse_proxy, proxy_parser
-from nono.cli.console import Console
-from nono.cli.output.log_file import console_of
+from nono.cli.console import Console, console_of
 from nono.cli.preferences import preferences, redaction
 from nono.cli.resolution import resolve_given
 from nono.cli.text import summary

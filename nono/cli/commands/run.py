@@ -6,13 +6,11 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from nono.cli import workdir_prompt
 from nono.cli.args.parse import Invocation, parse, sandbox_parser
-from nono.cli.console import Console
-from nono.cli.output.log_file import console_of
+from nono.cli.console import Console, console_of
 from nono.cli.output.run_summary import show
 from nono.cli.preferences import preferences, redaction
-from nono.cli.resolution import command_of, resolve_given
+from nono.cli.resolution import asker, command_of, resolve_given
 from nono.errors import ConfigError, NonoError
 from nono.launch.run import Launch
 from nono.policy.capability import NetworkMode
@@ -48,9 +46,7 @@ def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -
     with Launch(environ, probes=any(option.may_need_listener for option in given.options)) as launch:
         config = preferences(given, environ, console, long_lived=True)
         is_dry = given.flag("dry_run")
-        asks = not invocation.silent and not is_dry and workdir_prompt.can_ask()
-        ask = workdir_prompt.share_workdir if asks else None
-        resolved = resolve_given(invocation, environ, long_lived=True, ask=ask)
+        resolved = resolve_given(invocation, environ, long_lived=True, ask=asker(invocation))
         ports = given.ports("proxy_port")
         if ports and resolved.capabilities.network is not NetworkMode.PROXY:
             raise ConfigError(

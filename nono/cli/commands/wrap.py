@@ -6,11 +6,10 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nono.cli import workdir_prompt
 from nono.cli.args.parse import parse, sandbox_parser
-from nono.cli.output.log_file import console_of
+from nono.cli.console import console_of
 from nono.cli.output.run_summary import show
-from nono.cli.resolution import resolve_given
+from nono.cli.resolution import asker, resolve_given
 from nono.errors import ConfigError
 from nono.launch import wrap
 from nono.policy.capability import NetworkMode, SandboxPolicy
@@ -32,8 +31,7 @@ def run(argv: Sequence[str]) -> int:
     invocation = parse("wrap", DESCRIPTION, argv, environ)
     console = console_of(invocation.given, silent=invocation.silent)
     is_dry = invocation.given.flag("dry_run")
-    asks = not invocation.silent and not is_dry and workdir_prompt.can_ask()
-    resolved = resolve_given(invocation, environ, ask=workdir_prompt.share_workdir if asks else None)
+    resolved = resolve_given(invocation, environ, ask=asker(invocation))
     if resolved.capabilities.network is NetworkMode.PROXY:
         raise ConfigError(
             "this profile needs the credential proxy, and `nono wrap` has no supervisor to run it.",

@@ -5,28 +5,8 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from nono.cli.args.options import Given
-from nono.cli.console import Console
 from nono.clock import rfc3339
 from nono.printable import printable
-
-
-def console_of(given: Given, *, silent: bool) -> Console:
-    """Return the console of a command. If its log cannot be opened, says so on stderr and goes on."""
-    plain = Console(silent=silent, verbosity=given.count("verbose"))
-    path = given.value("log_file")
-    console = plain if path is None or silent else _logging(plain, path)
-    for warning in given.insisted:
-        console.insist(warning)
-    return console
-
-
-def _logging(plain: Console, path: str) -> Console:
-    try:
-        return Console(silent=False, verbosity=plain.verbosity, log=LogFile(path))
-    except OSError as error:
-        plain.note(f"the log file {path} cannot be opened: {error.strerror}. It is said here instead.")
-        return plain
 
 
 class LogFile:
