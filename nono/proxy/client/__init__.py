@@ -1,5 +1,5 @@
-"""The client's end of a connection.
+"""The client side of a connection.
 
-`http1` takes requests one by one; a CONNECT is judged and becomes a `tunnel`, or is opened by
+`http1` takes requests one by one. A CONNECT is judged, then becomes a `tunnel` or is terminated by
 `intercept`.
 """

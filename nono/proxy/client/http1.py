@@ -1,6 +1,6 @@
-"""The client's end of HTTP/1.1: requests are taken one by one, and each is judged, carried out and answered.
+"""Serve HTTP/1.1 clients: read requests one by one, judge each, carry it out and answer it.
 
-It does not know what its transport runs over.
+The transport may be plain TCP or the inside of an intercepted TLS connection.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from nono.proxy.verdict.verdict import Capture, ConnectTarget, Entry, Forward, I
 
 _DRAINED_BYTES = 64 * 1024  # a refused body up to this length is read and dropped, to keep the connection
 _LINGER_S = 2.0  # how long a client may go on sending what nobody will read
-_CLOSE_S = 30.0  # how long a client may take to fetch the end of its response
+_CLOSE_S = 30.0  # how long a client may take to read the end of its response
 
 
 class Job(Protocol):
-    """What an active request is to its connection."""
+    """An active request, as its connection sees it."""
 
     @property
     def wants_pause(self) -> bool: ...
@@ -39,10 +39,10 @@ class Job(Protocol):
 
 
 class ClientConnection(asyncio.Protocol):
-    """One connection of a client; closed by either end, by a deadline, or with the proxy.
+    """One client connection; closed by either end, by a deadline, or with the proxy.
 
-    greeting: called with the peer's address; what it returns ends the connection before it is read from.
-    inside: the CONNECT that this connection came through, when its TLS was ended here.
+    greeting: called with the peer's address; a Refusal or Cut it returns ends the connection unread.
+    inside: the CONNECT this connection came through, if its TLS was terminated here.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class ClientConnection(asyncio.Protocol):
         self._inside = inside
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._reader: RequestReader  # these two are not made for a client that has gone already
+        self._reader: RequestReader  # neither is created if the client is already gone
         self._deadline: Deadline
         self._current: Incoming | None = None  # the request that is being answered, or was last
         self._active: Job | None = None  # its execution; None while it is judged, and once it is answered
@@ -104,8 +104,8 @@ class ClientConnection(asyncio.Protocol):
             job.client_lost()
 
     def eof_received(self) -> bool:
-        # A client that closed and one that only stopped sending look alike; waiting for the difference
-        # would keep an upstream busy for nobody, so both count as gone.
+        # close() and shutdown(SHUT_WR) look the same from here. Waiting to tell them apart would keep an
+        # upstream busy for nobody, so both count as gone.
         if self._transport is not None:
             if self._active is not None:
                 self._transport.abort()
@@ -130,7 +130,7 @@ class ClientConnection(asyncio.Protocol):
     # -- one request after another
 
     def _pump(self) -> None:
-        """Carry on with the active request, or start the next one that has been read."""
+        """Continue the active request, or start the next one in the queue."""
         if self._transport is None or self._discarding:
             return
         current = self._current
@@ -228,7 +228,7 @@ class ClientConnection(asyncio.Protocol):
         self.exchange_over(closes=closes)
 
     def _can_skip_body(self) -> bool:
-        """Whether the rest of the refused request ends soon and for certain."""
+        """Return True if the rest of the refused body is short and certain to arrive."""
         current = self._current
         if current is None or current.complete:
             return True
@@ -249,7 +249,7 @@ class ClientConnection(asyncio.Protocol):
         self.update_reading()  # the deadline too, which may be due in this very turn
 
     def _finish(self) -> None:
-        """Close once the response is out, without a reset that could overtake it."""
+        """Close once the response is sent, without an RST that could overtake it."""
         transport = self._transport
         if transport is None:
             return
@@ -272,7 +272,7 @@ class ClientConnection(asyncio.Protocol):
             self._transport.abort()
 
     def hand_over(self, successor: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]:
-        """The transport, and the bytes that followed the CONNECT head; successor replaces this object."""
+        """Replace this object with `successor`; return the transport and the bytes after the CONNECT head."""
         transport, leftover = self._transport, self._reader.leftover
         assert transport is not None
         successor.connection_made(transport)
@@ -284,7 +284,7 @@ class ClientConnection(asyncio.Protocol):
         return transport, leftover
 
     def update_reading(self) -> None:
-        """Read on unless what would be read has to be kept: a body nobody takes, a pipelined request."""
+        """Pause reading while input would pile up: a body nobody consumes, a pipelined request."""
         transport = self._transport
         if transport is None or transport.is_closing():
             return
@@ -299,13 +299,13 @@ class ClientConnection(asyncio.Protocol):
         self._update_deadline()
 
     def wind_down(self) -> None:
-        """Close now when nothing is being answered, else after the response."""
+        """Close now if no request is active, otherwise after the response."""
         self.winding_down = True
         if self._active is None and self._transport is not None:
             self._leave(self._transport)
 
     def _leave(self, transport: asyncio.Transport) -> None:
-        """Close a connection on which nothing is being answered."""
+        """Close a connection that has no active request."""
         self._discarding = True
         transport.close()
         self._deadline.set(_CLOSE_S if transport.get_write_buffer_size() else GOODBYE_S)
@@ -330,7 +330,7 @@ class ClientConnection(asyncio.Protocol):
             self._time_head()
 
     def _time_head(self) -> None:
-        """From the first byte of a head to its last, however steadily they come."""
+        """Limit the time from the first byte of a head to its last, even if bytes keep arriving."""
         self._head_is_timed = True
         self._deadline.set(self._context.head_timeout_s)
 
@@ -352,7 +352,7 @@ class ClientConnection(asyncio.Protocol):
 
 
 def _has_left(transport: asyncio.Transport) -> bool:
-    """Whether the client has closed or reset a connection that is not being read, which nobody is told of."""
+    """Return True if the client closed or reset a paused connection, which asyncio does not report."""
     waiting = select.poll()
     waiting.register(transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
     return bool(waiting.poll(0))

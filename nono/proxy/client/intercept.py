@@ -1,4 +1,4 @@
-"""The TLS of an intercepted CONNECT: it ends here, with a certificate for the host that was asked for."""
+"""Terminate the TLS of an intercepted CONNECT with a certificate for the requested host."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _UNRECOGNIZED_NAME = bytes((21, 3, 3, 0, 2, 2, 112))
 
 
 class Interception(asyncio.Protocol):
-    """From an allowed CONNECT to a client that speaks HTTP inside; the client's protocol in between.
+    """The client's protocol from an allowed CONNECT until it speaks HTTP inside TLS.
 
-    A handshake that fails is the end of the connection: never is it passed on as a tunnel.
+    A failed handshake ends the connection; it never falls back to a tunnel.
     """
 
-    wants_pause = True  # what follows the head is for the handshake
+    wants_pause = True  # the bytes after the head belong to the handshake
 
     def __init__(self, context: ProxyContext, client: Hijackable, verdict: Intercept) -> None:
         self._context = context
         self._client = client
         self._verdict = verdict
         self._transport: asyncio.Transport | None = None
-        self._early = b""  # what came before the TLS stood: a ClientHello, or not even that
+        self._early = b""  # received before the handshake: a ClientHello, or less
         self._deadline = Deadline(lambda: self._deny("no ClientHello came in time"))
         self._is_decided = False
 
@@ -54,8 +54,8 @@ class Interception(asyncio.Protocol):
     # -- the ClientHello
 
     def data_received(self, data: bytes) -> None:
-        # Read here before ssl does: of a server name that it cannot decode ssl writes a traceback to the
-        # person's terminal, and of one that is another's it says no more than that a callback failed.
+        # Parsed here before ssl sees it. ssl prints a traceback to the terminal for a server name it cannot
+        # decode, and reports a wrong name only as a failed callback.
         if self._is_decided:
             return
         self._early += data
@@ -100,7 +100,7 @@ class Interception(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        # Until the handshake has begun; from then on the transport's protocol is that of ssl.
+        # Called only before the handshake begins; after that, the transport's protocol is ssl's.
         self._context.connections.discard(self)
         self._deadline.cancel()
         if not self._is_decided:
@@ -137,9 +137,9 @@ class Interception(asyncio.Protocol):
             opening.replace_with(self._successor(secured), secured)
 
     def _successor(self, secured: asyncio.Transport) -> asyncio.Protocol:
-        """The client's connection from here on, in the protocol that ALPN (RFC 7301) chose."""
+        """Return the protocol for the rest of the connection, as chosen by ALPN (RFC 7301)."""
         if secured.get_extra_info("ssl_object").selected_alpn_protocol() == "h2":
-            # Imported when the first such client is there: most runs have none, and pay nothing for h2.
+            # Imported with the first h2 client: most runs have none, and pay nothing for h2.
             from nono.proxy.http2.connection import Http2Connection
 
             return Http2Connection(self._context, self._verdict.inside)
@@ -170,19 +170,19 @@ class Interception(asyncio.Protocol):
         """A CONNECT has no body."""
 
     def client_paused(self, paused: bool) -> None:
-        """Nothing is being sent to the client yet."""
+        """Nothing is sent to the client yet."""
 
     def client_malformed(self, answer: Refusal) -> None:
-        """A CONNECT has no body that could be."""
+        """A CONNECT has no body that could be malformed."""
 
     def client_lost(self) -> None:
         """The handshake will notice."""
 
 
 def _feed(transport: asyncio.Transport, early: bytes) -> None:
-    """Give the ClientHello to the TLS that now stands behind transport.
+    """Feed the ClientHello to the TLS protocol that start_tls has installed on `transport`.
 
-    start_tls has no way to take bytes that were read already; its protocol is a BufferedProtocol.
+    start_tls does not accept bytes that were already read; its protocol is a BufferedProtocol.
     """
     tls = cast(asyncio.BufferedProtocol, transport.get_protocol())
     while early and not transport.is_closing():

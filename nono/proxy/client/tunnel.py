@@ -1,4 +1,4 @@
-"""A CONNECT tunnel: a vetted address, a client that speaks TLS for that host or SSH, then bytes both ways."""
+"""Open a CONNECT tunnel to a vetted address once the client speaks TLS for that host, or SSH."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _ACCESS_DENIED = bytes((21, 3, 3, 0, 2, 2, 49))
 
 
 class TunnelOpening:
-    """The time between a CONNECT and its answer: look-up, vetting, record, dial.
+    """The steps between a CONNECT and its answer: look-up, vetting, record, dial.
 
-    The dial comes before the 200, so that a host that cannot be reached is answered 502 or 504 with the
-    reason; no byte of the client's goes out before its ClientHello has been judged.
+    The dial precedes the 200, so that an unreachable host is answered with 502 or 504 and the reason. No
+    client byte is sent upstream before its ClientHello has been judged.
     """
 
-    wants_pause = True  # what follows the head is for the tunnel
+    wants_pause = True  # the bytes after the head belong to the tunnel
 
     def __init__(self, context: ProxyContext, client: Hijackable, verdict: Tunnel) -> None:
         self._context = context
@@ -80,7 +80,7 @@ class TunnelOpening:
         """A CONNECT has no body."""
 
     def client_paused(self, paused: bool) -> None:
-        """Nothing is being sent to the client yet."""
+        """Nothing is sent to the client yet."""
 
     def client_malformed(self, answer: Refusal) -> None:
         self._refuse(answer)
@@ -92,9 +92,9 @@ class TunnelOpening:
 
 
 class TunnelClient(TimedEnd):
-    """The client's end: it holds the first bytes back until they are a ClientHello for the CONNECT host.
+    """The client's end; holds the first bytes back until they form a ClientHello for the CONNECT host.
 
-    On the port of SSH they may be the first line of SSH instead.
+    On the SSH port, an SSH identification line is accepted too.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class TunnelClient(TimedEnd):
         self._upstream = upstream
 
     def take_over(self) -> None:
-        """Answer the CONNECT and go on with the client's connection."""
+        """Answer the CONNECT and take over the client's connection."""
         transport, leftover = self._client.hand_over(self)
         transport.write(ESTABLISHED)
         self.other, self._upstream.other = self._upstream, self
@@ -124,7 +124,7 @@ class TunnelClient(TimedEnd):
             super().data_received(data)
             return
         if self.other is None:
-            return  # denied; what still arrives is for nobody
+            return  # denied; later bytes are dropped
         self.early += data
         if self._verdict.port == ssh_identification.PORT:
             match ssh_identification.parse(self.early):
@@ -139,7 +139,7 @@ class TunnelClient(TimedEnd):
             case NeedMore():
                 return
             case NotTls(reason):
-                # Imported here: where an address is written for a message only.
+                # Imported here: only this message needs an address as text.
                 from nono.proxy.http.upstream_proxy import authority
 
                 where = authority(self._verdict.host, self._verdict.port)
@@ -154,7 +154,7 @@ class TunnelClient(TimedEnd):
                     self._deny(f"the ClientHello names {refusal.one_line(name)}")
 
     def _begin_ssh(self) -> None:
-        # SSH names no host, and no front of many hosts takes its connections: there is nothing to compare.
+        # SSH names no host, and no shared front end multiplexes it by name, so there is nothing to compare.
         if self._context.record(audit_events.allowed(self._verdict.entry, reason="SSH is spoken")):
             self._splice()
         else:
@@ -168,13 +168,13 @@ class TunnelClient(TimedEnd):
 
     def _deny(self, reason: str, hint: str | None = None) -> None:
         answer = Refusal(403, reason, self._verdict.host, "server name", hint=hint, category="host_denied")
-        # Whether or not it could be recorded, the tunnel ends here.
+        # The tunnel ends here even if the event could not be recorded.
         self._context.record(audit_events.denied(self._verdict.entry, answer))
         self.early = b""
         if self.transport is not None:
             self.transport.write(_ACCESS_DENIED)
             self.transport.close()
-        self.other = None  # so that the end of the upstream does not overtake the alert
+        self.other = None  # keeps the upstream's end from overtaking the alert
         self._upstream.other = None
         self._upstream.abort()
 
