@@ -1,4 +1,4 @@
-"""What must be had before an allowed request is sent: approval, its turn, its credential."""
+"""Admit an allowed request: get its approval, its turn under the rate limit, and its credential."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from nono.proxy.usage.ledger import UsageLimiter
 from nono.proxy.verdict.routes import Route
 from nono.proxy.verdict.verdict import Forward
 
-MAX_REASONS_TOLD = 8  # of one route; a command's failure may depend on the path, which the child chooses
+MAX_REASONS_TOLD = 8  # per route; a command's failure may depend on the path, which the child chooses
 
 
 class Admitted(NamedTuple):
-    """The request may go, with injection written into it."""
+    """The request may go, with `injection` written into it."""
 
     injection: Injection | None
 
 
 class RouteState:
-    """What changes about a route during a run."""
+    """The state of a route that changes during a run."""
 
     def __init__(self, route: Route) -> None:
         self.route = route
         self.bucket = TokenBucket(route.rate_limit, time.monotonic()) if route.rate_limit else None
         self.limiter = UsageLimiter(route.limits)
-        self.frozen: str | None = None  # why its credential is not used any more
-        self.told: set[str] = set()  # why its credential could not be had, as the person knows
+        self.frozen: str | None = None  # why its credential is no longer used
+        self.told: set[str] = set()  # reasons for an unavailable credential, already told to the person
 
 
 class Admission:
-    """Says whether a request may go now, and waits where it may go later."""
+    """Decides whether a request may go now, and waits if it may go later."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Admission:
         return self._states[route.service]
 
     def freeze(self, service: str, why: str) -> bool:
-        """From now on no request gets this credential. Whether that is new; the person is told then."""
+        """Stop using this credential, and tell the person. Returns False if frozen before, or not watched."""
         state = self._states[service]
         if state.frozen is not None or not state.route.watched:
             return False
@@ -67,7 +67,7 @@ class Admission:
         return True
 
     def try_now(self, verdict: Forward) -> Admitted | Refusal | None:
-        """Without waiting; None when wait must be asked."""
+        """Admit or refuse without waiting; None means the caller must await `wait`."""
         route = verdict.route
         if verdict.approval is not None:
             return None
@@ -81,7 +81,7 @@ class Admission:
         return None if injection is None else self._go(state, injection)
 
     def _go(self, state: RouteState, injection: Injection) -> Admitted | Refusal:
-        """Asked last: meanwhile others may have used the route up, or the upstream betrayed its secret."""
+        """Check last: by now other requests may have used up the limit, or the upstream leaked the secret."""
         service = state.route.service
         if state.frozen is not None:
             return refusal.frozen(service, state.frozen)
@@ -89,14 +89,14 @@ class Admission:
         return Admitted(injection) if reason is None else refusal.limit_reached(service, reason)
 
     def frozen(self, verdict: Forward) -> Refusal | None:
-        """Asked again when the request is about to leave: the way to the upstream, or its body, took time."""
+        """Return the refusal for a frozen route. Check it again before sending: dial or body took time."""
         state = None if verdict.route is None else self.state(verdict.route)
         if state is None or state.frozen is None:
             return None
         return refusal.frozen(state.route.service, state.frozen)
 
     async def wait(self, verdict: Forward) -> Admitted | Refusal:
-        """In the order that costs least when the answer is no; cancelled when the client goes away."""
+        """Admit or refuse. Checks run cheapest first. Cancelled if the client disconnects."""
         route = verdict.route
         state = None if route is None else self.state(route)
         if (frozen := self.frozen(verdict)) is not None:
@@ -124,7 +124,7 @@ class Admission:
         return self._go(state, injection)
 
     def _tell(self, state: RouteState, failure: CredentialNotFound | CredentialUnavailable) -> None:
-        """To the person, who alone can mend it, and not to the client: it may say where keys are kept."""
+        """Tell the person, who alone can fix it. The client is not told: the text may say where keys are."""
         reason = one_line(failure.message)
         if reason in state.told or len(state.told) == MAX_REASONS_TOLD:
             return
@@ -133,7 +133,7 @@ class Admission:
         self._alarm(f"{reason}; requests to '{state.route.service}' answer 503{hint}")
 
     async def _answer(self, verdict: Forward, rule: EndpointVerdict) -> Answer:
-        """Within the time that the approver gives itself."""
+        """Ask the approver, which applies its own time limit."""
         if self._approver is None:
             return Answer("error", "there is nobody to ask")
         request = EndpointRequest(
@@ -144,7 +144,7 @@ class Admission:
             rule,
         )
         try:
-            return Answer(*await self._approver(request))  # TypeError for whatever is no answer
+            return Answer(*await self._approver(request))  # TypeError if it is not an answer
         except Exception:
             return Answer("error", "asking failed")
 

@@ -1,7 +1,7 @@
-"""The order in which every allowed request is carried out: admit, arm, write, record, dial, ask again.
+"""Carry out every allowed request in one order: admit, arm, write, record, dial, check again.
 
-Attempt has the steps that every exchange takes; Delivery runs them for those that pass their bodies on, over
-a connection at hand or a new one. An exchange adds its framing and its back-pressure.
+Attempt has the steps that every exchange takes. Delivery runs them for exchanges that stream their bodies,
+over a pooled connection or a new one. An exchange adds its framing and its back-pressure.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ from nono.proxy.upstream.connection import PoolKey, Replay, UpstreamConnection
 from nono.proxy.verdict import audit_events
 from nono.proxy.verdict.verdict import Forward
 
-MAX_HELD_BYTES = 16 * 1024 * 1024  # of a request body, all of which must be here before it can be signed
+MAX_HELD_BYTES = 16 * 1024 * 1024  # of a request body that must be read whole before it can be signed
 _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))  # RFC 9110 section 9.2.2
 
-# Raised while the credential is written into a request. Their texts may hold the secret: see refusal_of.
+# Raised while the credential is written into a request. Their texts may hold the secret: see _refusal_of.
 WRITING_ERRORS = (OSError, ValueError, CredentialError)
 
 
 class Attempt(ABC):
-    """One allowed request: the steps that every exchange takes, and whether it is over."""
+    """One allowed request: the steps that every exchange takes, and its end."""
 
     __slots__ = ("_context", "_is_recorded", "_over", "_scope", "_verdict")
 
     def __init__(self, context: ProxyContext, verdict: Forward) -> None:
         self._context = context
         self._verdict = verdict
-        self._scope: anyio.CancelScope | None = None  # around a wait, while there is one
+        self._scope: anyio.CancelScope | None = None  # around the current wait, if any
         self._is_recorded = False
         self._over = False
 
     @abstractmethod
     def _answer(self, answer: Refusal) -> None:
-        """Record and answer a refusal, as the client's protocol has it."""
+        """Record a refusal and answer it in the client's protocol."""
 
     @abstractmethod
     def _fault(self) -> None:
-        """End the exchange because of a fault of the proxy's own."""
+        """End the exchange after an unexpected exception in the proxy."""
 
     def _refuse(self, answer: Refusal) -> None:
         """End the exchange. Does nothing if it is over."""
@@ -59,7 +59,7 @@ class Attempt(ABC):
 
     @contextmanager
     def _cancellable(self) -> Iterator[bool]:
-        """Wait in this block: _cancel ends it early. Yields whether the exchange is over already."""
+        """Let _cancel end the waits in this block. Yields True if the exchange is already over."""
         with anyio.CancelScope() as scope:
             self._scope = scope
             try:
@@ -75,30 +75,30 @@ class Attempt(ABC):
             self._scope.cancel()
 
     def _record(self) -> bool:
-        """Record, once, that the request is carried out. Returns False if it may not be."""
+        """Record, once, that the request is carried out. Returns False if the record failed: do not send."""
         if not self._is_recorded:
             self._is_recorded = self._context.record(audit_events.allowed(self._verdict.entry))
         return self._is_recorded
 
     def _refusal_of(self, failure: Exception) -> Refusal:
-        """The answer to one of WRITING_ERRORS."""
+        """Return the answer to one of WRITING_ERRORS."""
         service, host = self._verdict.entry.route_id or "", self._verdict.origin.host
         if isinstance(failure, RequestUnfit):
             return refusal.unfit(service, host, str(failure))
         return refusal.unavailable(service, host)  # the text could hold the secret: not passed on
 
     def _rejected(self) -> None:
-        """The upstream answered 401: what the credential has cached may be stale."""
+        """Tell the credential that the upstream answered 401: its cached value may be stale."""
         route = self._verdict.route
         if route is not None and route.credential is not None:
             route.credential.rejected(self._verdict.facts)
 
 
 class Delivery[C](Attempt):
-    """An attempt over a connection C that is shared with other requests, one after another or side by side.
+    """An attempt over a connection C that other requests use too, in turn or concurrently.
 
-    The request is written before a connection is looked for, so that one that cannot carry its credential is
-    refused before anything was recorded or dialled.
+    The request is written before a connection is chosen, so that a request that cannot carry its credential
+    is refused before anything is recorded or dialled.
     """
 
     __slots__ = (
@@ -110,19 +110,19 @@ class Delivery[C](Attempt):
         super().__init__(context, verdict)
         self._request = request
         self._outgoing = verdict.request
-        self._framing = request.body  # as the upstream gets it
+        self._framing = request.body  # as sent upstream
         self._inspection = context.inspect(verdict)
         self._injection: Injection | None = None
         self._held: bytearray | None = None  # the body, while it is collected before anything is sent
-        self._sent_body = False  # a piece of it has been given to an upstream
-        self._sent_end = False  # and so has the end of the request
+        self._sent_body = False  # a piece of it was sent to an upstream
+        self._sent_end = False  # the end of the request was sent to an upstream
         self._replayed = False
 
     # -- what an exchange adds
 
     @abstractmethod
     def _collect(self) -> None:
-        """Have the client send its body, and give it to _hold_piece and _held_whole."""
+        """Make the client send its body; pass it to _hold_piece, then call _held_whole."""
 
     @abstractmethod
     def _write_head(self) -> None:
@@ -130,7 +130,7 @@ class Delivery[C](Attempt):
 
     @abstractmethod
     def _at_hand(self, key: PoolKey) -> C | None:
-        """Return a connection that takes one more request now, if there is one."""
+        """Return a connection that can take one more request now, or None."""
 
     @abstractmethod
     async def _reach(self, key: PoolKey) -> C | Refusal:
@@ -138,7 +138,7 @@ class Delivery[C](Attempt):
 
     @abstractmethod
     def _begin(self, reached: C, *, reused: bool) -> None:
-        """Send what was written, and what has come of the body."""
+        """Send the written head and the body received so far."""
 
     # -- admission
 
@@ -161,8 +161,8 @@ class Delivery[C](Attempt):
             self._refuse(ready)
             return
         self._injection = injection = ready.injection
-        # Here and nowhere else: a credential that is renewed is another one, so not before it is known which
-        # one goes along; and while a body is collected, or an upstream reached, so many others may be used
+        # Arm exactly here. Earlier is wrong, because a renewal could still change the credential. Later is
+        # wrong too: while a body is collected or an upstream dialled, so many newer credentials may be used
         # that this one is no longer watched for.
         self._inspection.arm()
         if injection is not None and injection.needs_body:
@@ -186,7 +186,7 @@ class Delivery[C](Attempt):
 
     def _hold_piece(self, piece: bytes) -> None:
         if self._held is not None:
-            # Joined at once: a body in chunks of one byte would be sixteen million pieces.
+            # Joined at once: a body in one-byte chunks would be sixteen million pieces.
             self._held += piece
             if len(self._held) > MAX_HELD_BYTES:
                 self._refuse_large_body()
@@ -197,12 +197,12 @@ class Delivery[C](Attempt):
         self._refuse(Refusal(413, "a body that must be signed may have 16 MiB at most", host, closes=True))
 
     def _held_whole(self) -> list[bytes] | None:
-        """Prepare the request to be sent with its whole body, which is returned. None: it was refused."""
+        """Put the whole body into the outgoing request and return it; None if the request was refused."""
         held, self._held = self._held, None
         if held is None or self._over:
             return None
         body = bytes(held)
-        # What the client expected has been given to it.
+        # The client's Expect has been answered already.
         headers = [field for field in self._outgoing.headers if field[0].lower() != b"expect"]
         self._outgoing = self._outgoing._replace(headers=headers, body=body)
         if not body:
@@ -240,12 +240,12 @@ class Delivery[C](Attempt):
                     self._attach(reached, reused=False)
 
     def _attach(self, reached: C, *, reused: bool) -> None:
-        """Send the request, if it is recorded and may still go."""
+        """Send the request if it is recorded and still allowed."""
         if self._over:
             self._give_back(reached)
             return
         answer = None if self._record() else refusal.not_recorded()
-        # Asked again: the dial took time, or the body did.
+        # Checked again: the dial or the body took time.
         answer = answer or self._context.admission.frozen(self._verdict)
         if answer is None:
             self._begin(reached, reused=reused)
@@ -254,14 +254,14 @@ class Delivery[C](Attempt):
             self._refuse(answer)
 
     def _give_back(self, unused: C) -> None:
-        """Nothing was sent on it. A connection of HTTP/2 is shared, and stays where it is."""
+        """Return an unused HTTP/1.1 connection to the pool. An HTTP/2 connection is shared and stays."""
         if isinstance(unused, UpstreamConnection):
             self._context.pool.give(unused)
 
     def _replay(self, replay: Replay) -> bool:
-        """Send the request once more, unless it could be carried out twice by that; returns whether it is.
+        """Send the request again if it cannot take effect twice. Returns False if it may not be replayed.
 
-        replay: which requests the upstream that failed cannot have acted on, or not to any harm.
+        `replay` names the requests that the failed upstream cannot have acted on, or only without harm.
         """
         if not self._may_replay(replay):
             return False
@@ -274,5 +274,5 @@ class Delivery[C](Attempt):
         if replay == "none" or self._replayed or self._sent_body:
             return False
         body = self._request.body
-        is_announced = body.kind is BodyKind.CHUNKED or body.length > 0  # or else the head was all of it
+        is_announced = body.kind is BodyKind.CHUNKED or body.length > 0  # otherwise the head was all of it
         return replay == "any" or (is_announced and not self._sent_end) or self._request.method in _IDEMPOTENT

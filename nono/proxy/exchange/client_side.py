@@ -1,4 +1,4 @@
-"""A client's connection of HTTP/1.1, as those who answer its requests see it."""
+"""Interfaces of a client's HTTP/1.1 connection, for the code that answers its requests."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Protocol
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.verdict.verdict import ConnectTarget, Entry
 
-ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"  # to a CONNECT, once it has been handed over
+ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"  # to a CONNECT, after hand_over
 
 
 class ClientSide(Protocol):
-    """The connection that the active request came on, whatever it runs over."""
+    """The connection of the active request, over TCP or TLS."""
 
     def send(self, piece: bytes) -> None:
-        """Queue bytes of the response; they leave with flush."""
+        """Queue bytes of the response; flush sends them."""
         ...
 
     def flush(self) -> None: ...
 
     def refuse(self, entry: Entry, answer: Refusal) -> None:
-        """Record and answer; ends the exchange. Only before the first byte of a response."""
+        """Record, answer and end the exchange. Call only before the first byte of a response."""
         ...
 
     def exchange_over(self, *, closes: bool) -> None: ...
@@ -35,12 +35,12 @@ class ClientSide(Protocol):
 
 
 class Hijackable(ClientSide, Protocol):
-    """One that can be given away: to a tunnel, to a WebSocket, to TLS that ends here."""
+    """A connection that can be handed over to a tunnel, a WebSocket or TLS interception."""
 
     def hand_over(self, successor: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]:
-        """The transport, and the bytes that followed the head; successor replaces this connection."""
+        """Replace this connection with `successor`; return the transport and the bytes after the head."""
         ...
 
     def inside(self, where: ConnectTarget) -> asyncio.Protocol:
-        """A connection for the requests of that CONNECT."""
+        """Return a connection for the requests inside that CONNECT."""
         ...

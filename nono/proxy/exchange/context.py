@@ -1,4 +1,4 @@
-"""What the connections of a proxy share: who judges, who dials, who records, and where they are listed."""
+"""The state shared by all connections of a proxy: dispatcher, connector, recorder, connection sets."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 
 def ignore(_: object) -> None:
-    """For an exchange without a credential: there is nothing that could be found or counted."""
+    """Do nothing: an exchange without a route has no secret to find and no usage to count."""
 
 
-MAX_CAPTURING = 8  # answers of logins' hosts held at once, each of up to 16 MiB and a few copies
+MAX_CAPTURING = 8  # login answers held at once, each up to 16 MiB plus a few copies
 
 
-# For a host whose TLS ends here, and whether its client has sent a key share for X25519.
+# Takes the host to impersonate and True if the client sent a key share for X25519.
 ServerContext = Callable[[str, bool], ssl.SSLContext]
 
 
@@ -44,7 +44,7 @@ def no_authority(host: str, has_x25519: bool) -> ssl.SSLContext:
 
 @dataclass(frozen=True, slots=True)
 class ProxyContext:
-    """The parts that connections and exchanges work with; times are in seconds."""
+    """The collaborators of connections and exchanges. Times are in seconds."""
 
     dispatcher: Dispatcher
     judge: Judge  # the dispatcher's, or a memo of it
@@ -55,7 +55,7 @@ class ProxyContext:
     usage: UsageLedger
     flows: FlowRecorder | None
     spawn: Callable[[Callable[[], Awaitable[None]]], object]  # into the proxy's task group
-    connections: ConnectionSet = field(default_factory=ConnectionSet)  # of clients, tunnels among them
+    connections: ConnectionSet = field(default_factory=ConnectionSet)  # of clients, including tunnels
     tunnel_ends: ConnectionSet = field(default_factory=ConnectionSet)  # the upstream ends of tunnels
     capturing: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(MAX_CAPTURING))
     server_context: ServerContext = no_authority
@@ -64,7 +64,7 @@ class ProxyContext:
     tunnel_idle_timeout_s: float = 3600.0
 
     def record(self, event: Event) -> bool:
-        """Whether it was written; if not, what it describes must not happen."""
+        """Write an event. Returns False if that failed; the described action must then not happen."""
         try:
             self.recorder(event)
         except OSError:
@@ -72,12 +72,12 @@ class ProxyContext:
         return True
 
     def freeze(self, service: str, why: str) -> None:
-        """No request gets the credential of service any more. Recorded, and said, the first time."""
+        """Stop using the credential of `service`. Recorded and reported the first time only."""
         if self.admission.freeze(service, why):
             self.record(credential_frozen(service, why))
 
     def inspect(self, verdict: Forward) -> Inspection:
-        """What has to be looked at in the exchange of verdict."""
+        """Build the inspection for the exchange of `verdict`."""
         route = verdict.route
         flow = None if self.flows is None else _begin_flow(self.flows, verdict)
         if route is None:
@@ -104,7 +104,7 @@ class ProxyContext:
 
 
 def _begin_flow(flows: FlowRecorder, verdict: Forward) -> Flow:
-    """The request as it is sent, with a mark where the credential stands."""
+    """Begin a flow with the request as sent, [REDACTED] in place of the credential."""
     origin, request, route = verdict.origin, verdict.request, verdict.route
     headers = [(b"Host", request.authority), *request.headers]
     if route is not None and route.inject.mode in ("header", "basic_auth"):

@@ -1,4 +1,4 @@
-"""One allowed request of an HTTP/1.1 client: framed for the upstream, and its response relayed back."""
+"""Send one allowed request of an HTTP/1.1 client upstream and relay the response back."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from nono.proxy.upstream.connection import PoolKey, UpstreamConnection
 from nono.proxy.verdict import rewrite
 from nono.proxy.verdict.verdict import Forward
 
-MAX_WAITING_BYTES = 64 * 1024  # of a request body, before there is a connection to send it on
+MAX_WAITING_BYTES = 64 * 1024  # of a request body, held while there is no upstream connection
 
 
 class Exchange(Delivery[UpstreamConnection]):
-    """From an allowed request to the end of its response; a ResponseSink for the upstream connection."""
+    """One exchange, up to the end of its response; the ResponseSink of the upstream connection."""
 
     __slots__ = (
         "_client", "_closes", "_connection", "_head", "_incoming", "_is_hasty", "_relay", "_reused",
@@ -44,7 +44,7 @@ class Exchange(Delivery[UpstreamConnection]):
         self._incoming = incoming
         self._connection: UpstreamConnection | None = None
         self._head = b""  # finished, credential included
-        self._is_hasty = False  # bytes of the other protocol came before the answer to the upgrade
+        self._is_hasty = False  # the client sent bytes of the new protocol before the upgrade was answered
         self._reused = False
         self._relay = Relay(client, incoming.head, self._inspection, self._relayed, self._break_off)
         self._upstream_reusable = False
@@ -54,7 +54,7 @@ class Exchange(Delivery[UpstreamConnection]):
     # -- Delivery
 
     def _collect(self) -> None:
-        if self._request.expects_continue:  # the upstream, which nothing has been sent to, cannot say it
+        if self._request.expects_continue:  # the upstream has received nothing and cannot send it
             self._client.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._client.flush()
         self._hold_on()
@@ -103,7 +103,7 @@ class Exchange(Delivery[UpstreamConnection]):
         self._client.update_reading()
 
     def _answer(self, answer: Refusal) -> None:
-        # What follows a request for an upgrade may be the other protocol, and is not read as a request.
+        # The bytes after an upgrade request may be the new protocol, so they are not parsed as a request.
         closes = answer.closes or self._verdict.websocket_key is not None
         self._client.refuse(self._verdict.entry, answer._replace(closes=closes))
 
@@ -111,7 +111,7 @@ class Exchange(Delivery[UpstreamConnection]):
         self._break_off("a fault of the proxy")
 
     def _break_off(self, reason: str) -> None:
-        """Only a connection that ends early can tell the client that the rest is missing."""
+        """Abort the connection: only an early end tells the client that the rest is missing."""
         self._over = True
         self._relay.stop()
         self._inspection.break_off(reason)
@@ -121,13 +121,13 @@ class Exchange(Delivery[UpstreamConnection]):
 
     @property
     def wants_pause(self) -> bool:
-        """Whether more of the request body would have to be held here."""
+        """True if further request body bytes would have to be buffered here."""
         if self._held is not None:
             return False
         if self._is_hasty or not self._writable:
             return True
-        # Who is not read from cannot be seen to go away, and takes a question to a person with it: a short
-        # body is read to its end before there is anybody to send it to.
+        # A client that is not read from cannot be seen to disconnect, which would leave an approval question
+        # open. So a short body is read to its end even before there is an upstream to send it to.
         incoming = self._incoming
         if self._connection is not None or incoming.complete:
             return False
@@ -142,7 +142,7 @@ class Exchange(Delivery[UpstreamConnection]):
             self._write([])
 
     def _write(self, out: list[bytes]) -> None:
-        """Write out, and whatever of the body is here, in one piece."""
+        """Write `out` and the body received so far in one piece."""
         incoming = self._incoming
         if incoming.pieces:
             self._sent_body = True
@@ -165,7 +165,7 @@ class Exchange(Delivery[UpstreamConnection]):
         self._client.update_reading()
 
     def client_malformed(self, answer: Refusal) -> None:
-        """The rest of the request cannot be understood: no part of it may look complete upstream."""
+        """Drop the upstream connection: a request whose rest is malformed must not look complete there."""
         self._cancel()
         self._drop_connection()
         if self._relay.started:
@@ -174,7 +174,7 @@ class Exchange(Delivery[UpstreamConnection]):
             self._refuse(answer)
 
     def client_lost(self) -> None:
-        """The client is gone: the upstream stops working for it."""
+        """Drop the upstream connection, so that the upstream stops working for a client that is gone."""
         self._over = True
         self._cancel()
         self._relay.stop()
@@ -200,7 +200,7 @@ class Exchange(Delivery[UpstreamConnection]):
         if head.status == 401:
             self._rejected()
         # A response that overtakes its request ends the connection: the rest of the body may never come.
-        # So does one to an upgrade: what followed the request was meant for the other protocol.
+        # So does a final response to an upgrade: the bytes after the request belong to the new protocol.
         closes = (
             not self._request.keep_alive
             or not self._sent_end

@@ -1,4 +1,4 @@
-"""What is looked at in the exchanges of a run: the tripwire, the tokens used, the record of flows."""
+"""Inspect an exchange: search it for the secret (tripwire), count model tokens, record the flow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 
 class Inspection:
-    """Of one exchange. on_leak is told where the secret was found; on_usage what the response used up."""
+    """The inspection of one exchange.
+
+    `on_leak` is called with the place where the secret was found, `on_usage` with the tokens the response
+    used.
+    """
 
     __slots__ = ("_flow", "_meter", "_on_leak", "_on_usage", "_verdict", "_watcher")
 
@@ -33,11 +37,11 @@ class Inspection:
         self._on_leak = on_leak
         self._on_usage = on_usage
         self._meter: UsageMeter | None = None
-        # Not there before arm: nothing passes unsearched because that was forgotten.
+        # Unset before arm(), so that a forgotten arm() raises instead of letting bytes pass unsearched.
         self._watcher: LeakDetector | None
 
     def arm(self) -> None:
-        """Watch for the credential that the route has now; called before anything of the exchange passes."""
+        """Watch for the route's current credential. Call before any byte of the exchange passes."""
         route = self._verdict.route
         if route is None or not route.watched or route.credential is None:
             self._watcher = None
@@ -46,7 +50,7 @@ class Inspection:
 
     @property
     def reads_bodies(self) -> bool:
-        """Whether a body has to come in a coding that can be undone here."""
+        """True if the body must arrive in a content coding that can be decoded here."""
         return self._watcher is not None
 
     def request_piece(self, piece: bytes) -> None:
@@ -54,17 +58,20 @@ class Inspection:
             self._flow.request_piece(piece)
 
     def clean_fields(self, fields: Sequence[Header]) -> Sequence[Header]:
-        """fields without the secret."""
+        """Return `fields` without the secret."""
         watcher = self._watcher
         return fields if watcher is None else masked(fields, watcher, self._on_leak)
 
     def interim(self, head: ResponseHead) -> ResponseHead:
-        """The head of a 1xx without the secret."""
+        """Return the head of a 1xx response without the secret."""
         watcher = self._watcher
         return head if watcher is None else clean_head(head, watcher, self._on_leak)
 
     def begin(self, head: ResponseHead) -> tuple[ResponseHead, BodyFilter | None]:
-        """The head to relay, and what its body goes through. MessageError: it cannot be searched."""
+        """Return the head to relay and the filter for its body (None: pass it unchanged).
+
+        Raises MessageError if the body cannot be searched.
+        """
         taps: list[Tap] = []
         if self._verdict.route is not None and self._verdict.request.method == b"POST" and head.status == 200:
             self._meter = self._meter_of(head)
@@ -77,7 +84,7 @@ class Inspection:
         return head, body
 
     def switched(self, head: ResponseHead) -> Sequence[Header]:
-        """The fields of a 101 without the secret; what follows it is not looked at."""
+        """Return the fields of a 101 without the secret. The bytes after it are not inspected."""
         fields = self.clean_fields(head.headers)
         if self._flow is not None:
             self._flow.response(head.status, head.reason, fields)
@@ -93,13 +100,13 @@ class Inspection:
         return UsageMeter(provider, kinds[0] if kinds else b"")
 
     def end(self) -> None:
-        """The response has passed."""
+        """Finish: the whole response has passed."""
         self._count()
         if self._flow is not None:
             self._flow.finish()
 
     def break_off(self, reason: str) -> None:
-        """No response will come, or no more of it."""
+        """Finish early: no response will come, or no more of it."""
         self._count()
         if self._flow is not None:
             self._flow.failed(reason)

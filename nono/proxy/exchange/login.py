@@ -1,4 +1,4 @@
-"""One exchange with a host where logins get their tokens: none of them is in what the command receives."""
+"""Proxy a request to a login's token host and replace the tokens in the answer with phantoms."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ from nono.proxy.verdict.verdict import Capture
 
 MAX_REQUEST_BYTES = 1024 * 1024
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
-_TIMEOUT_S = 120.0  # of one exchange; device logins are polled for, and do not wait
-# Of the request: what is written anew for the fetch. Of the answer: what described the body as it was sent.
+_TIMEOUT_S = 120.0  # of one exchange; device logins poll, so no request waits long
+# _NOT_FETCHED: request fields that the fetch writes itself. _NOT_RELAYED: fields that describe the original
+# body of the answer.
 _NOT_FETCHED = frozenset((b"accept-encoding", b"expect"))
 _NOT_RELAYED = frozenset(
     (b"content-length", b"content-encoding", b"content-md5", b"digest", b"repr-digest", b"etag")
@@ -34,7 +35,7 @@ _NOT_RELAYED = frozenset(
 
 
 class _FrozenError(Exception):
-    """The credential may not be used any more."""
+    """The credential was frozen while the request was under way."""
 
     def __init__(self, answer: Refusal) -> None:
         super().__init__(answer.error)
@@ -42,7 +43,7 @@ class _FrozenError(Exception):
 
 
 class LoginExchange(Attempt):
-    """From an allowed request to its answer; both are held whole before anything of them is passed on."""
+    """One exchange; request and answer are each read whole before any part is passed on."""
 
     def __init__(
         self, context: ProxyContext, client: ClientSide, incoming: Incoming, verdict: Capture
@@ -51,16 +52,16 @@ class LoginExchange(Attempt):
         self._client = client
         self._incoming = incoming
         self._at = verdict.at
-        self._body: bytearray | None = bytearray()  # None: it is complete, or refused
-        self._client_ready: anyio.Event | None = None  # while the client does not read what it got before
+        self._body: bytearray | None = bytearray()  # None: complete or refused
+        self._client_ready: anyio.Event | None = None  # set while the client's write buffer is full
 
     def start(self) -> None:
-        """Begin with the request's body; a large one is refused unread."""
+        """Start reading the request body; refuse a large one unread."""
         head = self._incoming.head
         if head.body.length > MAX_REQUEST_BYTES:
             self._refuse(self._too_large())
             return
-        if head.expects_continue:  # the provider, which nothing has been sent to, cannot say it
+        if head.expects_continue:  # the provider has received nothing and cannot send it
             self._client.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._client.flush()
         self.request_progress()
@@ -69,11 +70,11 @@ class LoginExchange(Attempt):
 
     @property
     def wants_pause(self) -> bool:
-        """The body is held here as far as it may be."""
+        """Never pause: the body is held here, up to MAX_REQUEST_BYTES."""
         return False
 
     def request_progress(self) -> None:
-        """More of the request has arrived."""
+        """Take more of the request body; start the fetch once it is complete."""
         if self._body is None:
             return
         self._body += b"".join(self._incoming.pieces)
@@ -86,18 +87,18 @@ class LoginExchange(Attempt):
             self._context.spawn(lambda: self._run(body))
 
     def client_paused(self, paused: bool) -> None:
-        """An answer is written in one piece, so the next is not fetched before the last was read."""
+        """Hold the next fetch back until the client has read the last answer, which is sent in one piece."""
         ready, self._client_ready = self._client_ready, anyio.Event() if paused else None
         if ready is not None:
             ready.set()
 
     def client_malformed(self, answer: Refusal) -> None:
-        """The rest of the request cannot be understood."""
+        """Refuse: the rest of the request is malformed."""
         self._body = None
         self._refuse(answer)
 
     def client_lost(self) -> None:
-        """The client is gone: nobody would learn the phantoms."""
+        """Cancel: the client is gone, and nobody would receive the phantoms."""
         self._over = True
         self._body = None
         self._cancel()
@@ -129,7 +130,8 @@ class LoginExchange(Attempt):
             self._refuse(self._refusal_of(failure))
             return
         try:
-            # Asked for now: meanwhile so many others may be sent that this one is not watched for any more.
+            # Taken before the fetch: during it, so many newer credentials may be used that this one is no
+            # longer watched for.
             sent = self._watcher()
             await self._relay(await self._fetch(request), sent)
         except LoginRefusedError as refused:
@@ -177,14 +179,14 @@ class LoginExchange(Attempt):
         at = self._at
         answer = examine(at.endpoint if at else None, fetched.status, fetched.headers, fetched.body)
         headers = self._headers(fetched)
-        # Before they are stored: a login that fails leaves nothing behind.
+        # Searched before the tokens are stored, so that a failed login leaves nothing behind.
         if holds_secret([answer.watcher(), sent], headers, answer.without_tokens()):
             raise LoginRefusedError("the answer has a token in a second place, where none is expected")
         body = fetched.body if at is None else await at.login.captured(answer)
         self._send(fetched.status, headers, body)
 
     def _watcher(self) -> LeakDetector | None:
-        """Of what was sent: it may not come back."""
+        """Return the detector for the credential that was sent, which must not come back."""
         if self._at is not None:
             return self._at.credential.watcher()
         route = self._verdict.route

@@ -1,4 +1,4 @@
-"""One response on its way to the client of HTTP/1.1, through whatever has to look at it."""
+"""Relay one response to an HTTP/1.1 client through its inspection."""
 
 from __future__ import annotations
 
@@ -28,8 +28,12 @@ _NOT_IN_INTERIM = WITHHELD | {b"content-length"}
 class Relay:
     """Writes the one response of a request.
 
-    on_end is called once all of it is written; not at once where the client reads more slowly than a coded
-    body expands. on_undecodable is told why a body that has begun cannot be passed on to its end.
+    client: receives the response.
+    request: its version decides about interim responses, chunked coding and the end of the connection.
+    inspection: searches and records the response.
+    on_end: called once everything is written; later than end() if the client reads more slowly than a coded
+        body expands.
+    on_undecodable: called with the reason if the body cannot be decoded after its start was sent.
     """
 
     def __init__(
@@ -46,7 +50,7 @@ class Relay:
         self._on_end = on_end
         self._on_undecodable = on_undecodable
         self._filter: BodyFilter | None = None
-        self._outputs: deque[Iterator[bytes]] = deque()  # of the filter, not taken yet
+        self._outputs: deque[Iterator[bytes]] = deque()  # of the filter, not yet consumed
         self._trailers: Sequence[Header] | None = None  # given once the body is complete
         self._chunked = False
         self._client_paused = False
@@ -54,7 +58,7 @@ class Relay:
 
     @property
     def is_behind(self) -> bool:
-        """Whether what has arrived already is more than the client takes."""
+        """True if more has arrived than the client reads."""
         return self._client_paused or bool(self._outputs)
 
     def interim(self, head: ResponseHead) -> None:
@@ -66,12 +70,15 @@ class Relay:
         self._client.send(serialise(b"HTTP/1.1 %d %b" % (head.status, head.reason), fields))
 
     def switched(self, head: ResponseHead) -> bytes:
-        """The 101 for the client; what follows it is not looked at."""
+        """Return the 101 for the client. The bytes after it are not inspected."""
         fields = end_to_end(self._inspection.switched(head), without=WITHHELD)
         return serialise(b"HTTP/1.1 101 Switching Protocols", [*fields, *websocket.handshake_fields()])
 
     def start(self, head: ResponseHead, *, closes: bool, credentialed: bool) -> bool:
-        """Whether the connection must end with this response. MessageError: it cannot be looked at."""
+        """Send the head. Returns True if the connection must close after this response.
+
+        Raises MessageError if the body cannot be searched.
+        """
         head, self._filter = self._inspection.begin(head)
         unframed = head.body.kind in (BodyKind.CHUNKED, BodyKind.UNTIL_CLOSE)
         closes = closes or (unframed and self._request.version == b"1.0")
@@ -99,22 +106,22 @@ class Relay:
         self._client.flush()
 
     def end(self, trailers: Sequence[Header]) -> None:
-        """The upstream has sent all of it."""
+        """Finish: the upstream has sent the whole response."""
         self._trailers = self._inspection.clean_fields(trailers) if trailers else ()
         self._take()
 
     def stop(self) -> None:
-        """Nobody waits for the rest."""
+        """Drop the rest of the response."""
         self._outputs.clear()
 
     def pause(self, paused: bool) -> None:
-        """What the client's transport says."""
+        """Pause or resume, as the client's transport reports."""
         self._client_paused = paused
         if not paused and self.started:
             self._take()
 
     def _take(self) -> None:
-        """Pass on what the filter lets go, as long as the client takes it."""
+        """Send the filter's output until the client pauses."""
         try:
             while self._outputs and not self._client_paused:
                 output = next(self._outputs[0], None)
@@ -123,7 +130,7 @@ class Relay:
                     continue
                 self._send(output)
                 if len(output) > _FLUSHED_BYTES:
-                    self._client.flush()  # only so does the transport know how much is waiting
+                    self._client.flush()  # otherwise the transport cannot know how much is waiting
             if self._trailers is not None and not self._outputs:
                 self._finish(self._trailers)
         except ContentCodingError:

@@ -1,4 +1,4 @@
-"""A response body on its way to the child: decoded where it has to be, searched for the secret, counted."""
+"""Filter a response on its way to the child: decode it if needed, search it for the secret, feed taps."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from nono.named_tuple import NamedTuple
 from nono.proxy.http.content_coding import Decoder, decoder
 from nono.proxy.http.message import Body, BodyKind, Header, MessageError, ResponseHead
 
-# What describes the coded body, and would be wrong for the decoded one.
+# Fields that describe the coded body and would be wrong for the decoded one.
 _OF_THE_CODED_BODY = frozenset((b"content-encoding", b"content-length", b"content-md5", b"digest"))
 _CODING = b"content-encoding"
 _UNTIL_CLOSE = Body(BodyKind.UNTIL_CLOSE)
-_SHOWN_BYTES = 64  # of the name of a header, which is the upstream's to choose
+_SHOWN_BYTES = 64  # of a header name, which the upstream chooses
 
 
 class Tap(Protocol):
-    """Reads a body as it passes, and leaves it as it is."""
+    """Reads a body as it passes, without changing it."""
 
     def feed(self, piece: bytes) -> object: ...
     def finish(self) -> object: ...
 
 
 class Filtered(NamedTuple):
-    """The head to relay, and what the body goes through; None for a body nobody looks at."""
+    """The head to relay and the filter for its body; None if the body passes unchanged."""
 
     head: ResponseHead
     body: BodyFilter | None
@@ -38,9 +38,14 @@ def filtered(
     taps: Sequence[Tap],
     on_leak: Callable[[str], None],
 ) -> Filtered:
-    """on_leak: told where the secret was found, each time before what held it goes on.
+    """Clean `head` and build the filter for its body.
 
-    MessageError: the body is coded in a way in which it cannot be searched.
+    head: the head from the upstream.
+    watcher: finds the secret; None if there is nothing to find.
+    taps: read the body in addition.
+    on_leak: called with the place where the secret was found, before the bytes around it are passed on.
+
+    Raises MessageError if the body is in a content coding that cannot be searched.
     """
     if watcher is not None:
         head = clean_head(head, watcher, on_leak)
@@ -61,8 +66,8 @@ def filtered(
 
 
 def clean_head(head: ResponseHead, watcher: LeakDetector, on_leak: Callable[[str], None]) -> ResponseHead:
-    """head without the secret; the very same one when it is clean."""
-    # One search for all of it, since nearly every head is clean; one that holds something is made anew.
+    """Return `head` without the secret; the same object if it is clean."""
+    # One search for the whole head, since nearly every head is clean; a head with a match is rebuilt.
     if watcher.mask_text(b"\n".join([head.reason, *chain.from_iterable(head.headers)])) is None:
         return head
     headers = masked(head.headers, watcher, on_leak)
@@ -76,7 +81,7 @@ def clean_head(head: ResponseHead, watcher: LeakDetector, on_leak: Callable[[str
 def masked(
     headers: Sequence[Header], watcher: LeakDetector, on_leak: Callable[[str], None]
 ) -> Sequence[Header]:
-    """The fields without the secret; the very same ones when they are clean."""
+    """Return the fields without the secret; the same object if they are clean."""
     if watcher.mask_text(b"\n".join(chain.from_iterable(headers))) is None:
         return headers
     fields = []
@@ -84,14 +89,14 @@ def masked(
         found = watcher.mask_text(name), watcher.mask_text(value)
         clean_name, clean_value = found[0] or name, found[1] or value
         if any(each is not None for each in found):
-            shown = clean_name[:_SHOWN_BYTES].decode("ascii")  # on the person's terminal
+            shown = clean_name[:_SHOWN_BYTES].decode("ascii")  # goes to the person's terminal
             on_leak(f"the response header {shown}")
         fields.append((clean_name, clean_value))
     return fields
 
 
 class BodyFilter:
-    """One body. Its output is taken piece by piece, so that a body that expands waits for its reader."""
+    """The filter of one body. Output is pulled piece by piece, so an expanding body waits for its reader."""
 
     def __init__(
         self,
@@ -108,21 +113,21 @@ class BodyFilter:
 
     @property
     def expands(self) -> bool:
-        """Whether a body may become larger on its way, and is taken piece by piece, with feed."""
+        """True if the body may grow here; use `feed` to take it piece by piece, otherwise `pass_on`."""
         return self._decode is not None
 
     def pass_on(self, piece: bytes) -> bytes:
-        """What of it may go on now, of a body that does not expand."""
+        """Return the part of a body that does not expand which may be passed on now."""
         return self._seen(piece if self._leaks is None else self._leaks.feed(piece))
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """What of it may go on now; nothing happens before it is taken. ContentCodingError."""
+        """Yield the pieces that may be passed on now; lazy. Raises ContentCodingError."""
         for each in (piece,) if self._decode is None else self._decode.feed(piece):
             if passed := self.pass_on(each):
                 yield passed
 
     def finish(self) -> bytes:
-        """The rest. ContentCodingError: the body was cut off."""
+        """Return the rest. Raises ContentCodingError if the body was cut off."""
         if self._decode is not None:
             self._decode.finish()
         rest = b"" if self._leaks is None else self._seen(self._leaks.finish())
@@ -131,7 +136,7 @@ class BodyFilter:
         return rest
 
     def _seen(self, piece: bytes) -> bytes:
-        """piece, once everybody who has to has seen it."""
+        """Report a leak found so far, feed the taps, and return `piece`."""
         if self._leaks is not None and self._leaks.found and not self._told:
             self._told = True
             self._on_leak("a response body")
