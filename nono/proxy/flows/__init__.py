@@ -1,3 +1,1 @@
-"""Recordings of exchanges: `recorder` writes the file that mitmweb opens, `redact` decides what may be in
-it.
-"""
+"""Recordings of exchanges: `recorder` writes a file for mitmweb, `redact` removes credentials from it."""

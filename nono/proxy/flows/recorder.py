@@ -1,4 +1,4 @@
-"""Exchanges written to a file that mitmweb and mitmdump open, with credentials masked."""
+"""Write exchanges, with credentials masked, to a file that mitmweb and mitmdump can open."""
 
 from __future__ import annotations
 
@@ -28,16 +28,18 @@ _MAX_WAITING_FLOWS = 16  # two kept bodies each at most; the loop waits for the 
 
 
 class FlowRecorder:
-    """A recording, from entering to leaving the block.
+    """A recording that lasts for a `with` block.
 
-    Flows are masked, encoded and written by a thread of its own, so that a slow disk does not hold up the
-    loop; leaving the block writes what is still open and waits for the disk.
+    A separate thread masks, encodes and writes the flows, so that a slow disk does not block the loop.
+    Leaving the block writes the flows still open and waits for the disk.
     """
 
     def __init__(self, path: str, mask: Mask, secret_headers: frozenset[bytes] = frozenset()) -> None:
-        """mask: takes phantoms, tokens and secrets out of any text; called on the thread.
+        """Set up a recording to `path`, which must not exist yet.
 
-        secret_headers: lower-case names of the header fields that carry credentials here, beside the usual.
+        path: the file to create.
+        mask: removes phantoms, tokens and secrets from any text; called on the thread.
+        secret_headers: lower-case names of further header fields that carry credentials in this run.
         """
         self._path = path
         self._mask = mask
@@ -49,8 +51,8 @@ class FlowRecorder:
         self.problem: str | None = None  # why flows are missing from the file
 
     def __enter__(self) -> Self:
-        """OSError: EEXIST something has this name already, a dangling link included."""
-        # Imported before the first flow, and not by runs that record nothing: it takes 0.2 s.
+        """Create the file and start the thread. Raises OSError; EEXIST also for a dangling symbolic link."""
+        # Imported before the first flow, but not by runs that record nothing: it takes 0.2 s.
         import mitmproxy.http
         import mitmproxy.io  # noqa: F401 - as above
 
@@ -79,19 +81,19 @@ class FlowRecorder:
         version: bytes,
         headers: Sequence[Header],
     ) -> Flow:
-        """A flow that its finish or failed hands to the file. target: in origin form; version: as b"1.1"."""
+        """Begin a flow; its finish() or failed() writes it. `target` is in origin form, `version` b"1.1"."""
         flow = Flow(self, method, scheme, host, port, target, version, headers)
         self._open.add(flow)
         return flow
 
     def close(self, flow: Flow) -> None:
-        """Once for each flow; later calls change nothing."""
+        """Queue a flow for writing. Later calls for the same flow do nothing."""
         if flow in self._open:
             self._open.remove(flow)
             self._waiting.put(flow)
 
     def _write_all(self) -> None:
-        """The thread. It lives until the end, so that nobody waits for a place in the queue for ever."""
+        """Run the thread. It keeps draining the queue after an error, so that no put() blocks forever."""
         while (flow := self._waiting.get()) is not None:
             if self.problem is not None:
                 continue
@@ -108,7 +110,7 @@ class FlowRecorder:
             while rest:
                 rest = rest[os.write(self._fd, rest) :]
         except OSError:
-            # Half a flow at the end would make readers complain about the whole file.
+            # Readers reject the whole file if half a flow is at its end.
             os.ftruncate(self._fd, os.lseek(self._fd, 0, os.SEEK_CUR) - (len(encoded) - len(rest)))
             raise
 
@@ -117,7 +119,7 @@ class FlowRecorder:
 
 
 class _Body:
-    """The beginning of a body, and how long the whole was."""
+    """The first MAX_KEPT_BYTES of a body, and the length of the whole."""
 
     __slots__ = ("kept", "length")
 
@@ -138,7 +140,7 @@ class _Response(NamedTuple):
 
 
 class Flow:
-    """One exchange. Each body is kept up to a limit, however long it is."""
+    """One exchange. Each body is kept up to MAX_KEPT_BYTES."""
 
     def __init__(
         self,
@@ -171,7 +173,7 @@ class Flow:
             self._request_body.add(piece)
 
     def response(self, status: int, reason: bytes, headers: Sequence[Header]) -> None:
-        """The final response; interim ones are not recorded."""
+        """Record the head of the final response; interim responses are not recorded."""
         if not self._ended:
             self._response = _Response(status, reason, tuple(headers), time.time())
 
@@ -184,13 +186,13 @@ class Flow:
         self._recorder.close(self)
 
     def failed(self, reason: str) -> None:
-        """The exchange ends here, for this reason."""
+        """End the exchange with this reason."""
         if not self._ended:
             self._failure = reason
         self.finish()
 
     def encoded(self, mask: Mask, secret_headers: frozenset[bytes]) -> bytes:
-        """As mitmproxy's reader expects it. A body that is not as it was is said to be so in a comment."""
+        """Encode the flow for mitmproxy's reader. The comment names each body that was changed or cut."""
         from mitmproxy import connection, flow, http
         from mitmproxy import io as flow_io
 
@@ -256,10 +258,10 @@ class Flow:
 def _masked(
     which: str, headers: Sequence[Header], body: _Body, mask: Mask, secret_headers: frozenset[bytes]
 ) -> tuple[bytes, list[Header], list[str]]:
-    """Content, fields, and what to say about the body."""
+    """Return masked content, masked fields, and notes about the body."""
     content, note = masked_body(bytes(body.kept), headers, mask)
     fields = masked_headers(headers, mask, secret_headers)
-    # What is recorded is decoded, and a reader would decode it once more.
+    # The recorded body is decoded already; a reader would decode it again.
     fields = [field for field in fields if field[0].lower() != b"content-encoding"]
     notes = [] if note is None else [f"{which} body of {body.length:,} bytes {note}"]
     return content, fields, notes

@@ -1,4 +1,4 @@
-"""What of an exchange may stand in a recording: heads and bodies without what opens a door."""
+"""Remove credentials from the heads and bodies of a recording."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nono.proxy.verdict.routes import KEY_HEADERS
 Mask = Callable[[bytes], bytes]
 
 REDACTED = b"[REDACTED]"
-MAX_BODY_BYTES = 1024 * 1024  # that are recorded of a body
+MAX_BODY_BYTES = 1024 * 1024  # recorded of a body
 MAX_KEPT_BYTES = MAX_BODY_BYTES + 64 * 1024  # a secret across the cut must be whole to be recognised
 
 _SECRET_HEADERS = KEY_HEADERS | {
@@ -36,16 +36,17 @@ _JSON_MEMBER = re.compile(
 
 
 def masked_target(target: bytes, mask: Mask) -> bytes:
-    """target, or a header value that may be a URL. Replies of the implicit OAuth grant use the fragment."""
+    """Mask a target or a header value that may be a URL; implicit OAuth grants put tokens in its fragment."""
     target = mask(target)
     mark = re.search(rb"[?#]", target)
     return target if mark is None else target[: mark.end()] + _without_parameters(target[mark.end() :])
 
 
 def masked_headers(headers: Iterable[Header], mask: Mask, secret_names: frozenset[bytes]) -> list[Header]:
-    """headers in the same order, of whose names only a secret is taken out, which an upstream may choose.
+    """Return the headers in the same order, with values redacted or masked.
 
-    secret_names: lower case, beside the usual ones.
+    Names are masked too, because an upstream could put a secret there. `secret_names` are lower case and add
+    to the well-known names.
     """
     secret_names |= _SECRET_HEADERS
     return [
@@ -55,9 +56,9 @@ def masked_headers(headers: Iterable[Header], mask: Mask, secret_names: frozense
 
 
 def masked_body(body: bytes, headers: Sequence[Header], mask: Mask) -> tuple[bytes, str | None]:
-    """At most MAX_BODY_BYTES of body, decoded and masked; and what is not as it was, in words.
+    """Return at most MAX_BODY_BYTES of `body`, decoded and masked, and a note on changes (None: unchanged).
 
-    body: its beginning, MAX_KEPT_BYTES of it where it is longer.
+    `body` is the whole body, or its first MAX_KEPT_BYTES if it is longer.
     """
     coding = b", ".join(value for name, value in headers if name.lower() == b"content-encoding")
     note = None
@@ -76,7 +77,7 @@ def masked_body(body: bytes, headers: Sequence[Header], mask: Mask) -> tuple[byt
 
 
 def _without_parameters(pairs: bytes) -> bytes:
-    """application/x-www-form-urlencoded pairs, the values of telling names replaced."""
+    """Redact the values of secret names in application/x-www-form-urlencoded pairs."""
 
     def replaced(pair: re.Match[bytes]) -> bytes:
         telling = unquote_to_bytes(pair[1]).lower() in _SECRET_PARAMETERS
@@ -86,7 +87,7 @@ def _without_parameters(pairs: bytes) -> bytes:
 
 
 def _decoded(body: bytes, coding: bytes) -> bytes | None:
-    """The beginning of body, which may have been cut, decoded; None when that is not possible."""
+    """Decode the beginning of `body`, which may be cut; None if that is not possible."""
     steps = decoder(coding)
     if steps is None:
         return None
