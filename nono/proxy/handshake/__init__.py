@@ -1,1 +1,1 @@
-"""The first bytes of a client: TLS ClientHello, ALPN, SSH identification. Pure."""
+"""Parsers for the first bytes of a client: TLS ClientHello, ALPN, SSH identification. Pure."""

@@ -1,4 +1,4 @@
-"""The server name a TLS client asks for, read from its first records (RFC 8446 section 4.1.2)."""
+"""Read the server name a TLS client asks for from its first records (RFC 8446 section 4.1.2)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_RECORD = 16384  # RFC 8446 section 5.1, plaintext
 
 @dataclass(frozen=True, slots=True)
 class NeedMore:
-    """So far it is the beginning of a ClientHello."""
+    """The bytes so far are the beginning of a ClientHello."""
 
 
 class NotTls(NamedTuple):
@@ -25,12 +25,12 @@ class NotTls(NamedTuple):
 
 
 class Hello(NamedTuple):
-    server_name: str | None  # the outer one under encrypted ClientHello
-    has_x25519: bool = False  # a share for it is there, so that no second flight is needed to use it
+    server_name: str | None  # the outer name under encrypted ClientHello
+    has_x25519: bool = False  # sent a share for it, so using it needs no second flight
 
 
 class _TruncatedError(Exception):
-    """The bytes end inside a field that should be complete."""
+    """The message ends inside a field."""
 
 
 class _Reader:
@@ -84,7 +84,7 @@ def parse(received: bytes) -> Hello | NeedMore | NotTls:
 
 
 def _record_fault(header: bytes) -> str | None:
-    """Why header, perhaps not complete yet, cannot begin a handshake record of TLS 1.x."""
+    """Return why `header`, which may be incomplete, cannot begin a TLS 1.x handshake record, or None."""
     if header[:1] and header[0] != _HANDSHAKE:
         return "the first bytes are not TLS"
     if len(header) >= 2 and header[1] != 3:

@@ -1,20 +1,20 @@
-"""Whether the first bytes of a client are the identification string of SSH 2 (RFC 4253 section 4.2)."""
+"""Recognise the SSH 2 identification string in a client's first bytes (RFC 4253 section 4.2)."""
 
 from __future__ import annotations
 
 import re
 from typing import Literal
 
-PORT = 22  # RFC 4253 section 4.1; elsewhere a person has to say what may be spoken
+PORT = 22  # RFC 4253 section 4.1; SSH on other ports needs network.raw_tunnels
 
 _MAX_BYTES = 255  # with the line end
-# softwareversion has neither blanks nor hyphens, but some in use have hyphens; comments are any text.
+# RFC 4253 allows no blanks or hyphens in softwareversion, yet some clients use hyphens; comments are free.
 _LINE = re.compile(rb"SSH-2\.0-[!-~]+(?: [ -~]*)?\r?\n")
 _START = b"SSH-2.0-"
 
 
 def parse(begun: bytes) -> Literal["more", "ssh", "other"]:
-    """A server may send other lines before its own; a client may not."""
+    """Classify the bytes received so far. Only a server may send other lines before its identification."""
     line, end, _ = begun.partition(b"\n")
     if end:
         is_ssh = len(line) < _MAX_BYTES and _LINE.fullmatch(line + end) is not None
