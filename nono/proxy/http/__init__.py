@@ -1,3 +1,4 @@
-"""HTTP as checked values: messages, targets, codings, refusals. Pure, and below everything else in the
-proxy.
+"""HTTP as checked values: messages, targets, codings, refusals.
+
+Pure, and below everything else in the proxy.
 """

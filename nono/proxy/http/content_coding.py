@@ -1,4 +1,4 @@
-"""Content codings undone piece by piece, in memory that does not depend on how far a body expands.
+"""Decode content codings piece by piece, in memory bounded independently of how far a body expands.
 
 RFC 9110 section 8.4 names the codings; RFC 1952 (gzip), 1950 and 1951 (deflate), 7932 (br) and 8878 (zstd)
 define them.
@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
-MAX_OUTPUT_BYTES = 256 * 1024  # of one step; a bomb waits behind the reader of the step before
-_STEP_INPUT_BYTES = 16 * 1024  # what is copied at the end of each member of a body made of tiny ones
-_MAX_EMPTY_MEMBERS = 64  # a body of nothing else would keep the loop busy and deliver nothing
-_ZSTD_WINDOW_LOG = 23  # 8 MiB, the most that RFC 9659 lets a server use
+MAX_OUTPUT_BYTES = 256 * 1024  # per step; a decompression bomb waits until the last step was consumed
+_STEP_INPUT_BYTES = 16 * 1024  # bounds the copy made at the end of each member, in a body of tiny members
+_MAX_EMPTY_MEMBERS = 64  # in a row; a body of empty members would keep the loop busy and deliver nothing
+_ZSTD_WINDOW_LOG = 23  # 8 MiB, the most that RFC 9659 allows a server
 
 _MEMBER = re.compile(
     rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:[ \t]*;[ \t]*[qQ]=([01](?:\.[0-9]{0,3})?))?", re.ASCII
@@ -29,19 +29,22 @@ class ContentCodingError(ValueError):
 
 
 class Decoder(Protocol):
-    """One body, decoded."""
+    """Decodes one body."""
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """Pieces of at most MAX_OUTPUT_BYTES; to be exhausted before the next feed. ContentCodingError."""
+        """Yield pieces of at most MAX_OUTPUT_BYTES; exhaust before the next feed.
+
+        Raises ContentCodingError if the body is not in its coding.
+        """
         ...
 
     def finish(self) -> None:
-        """ContentCodingError: the body was cut off."""
+        """End the body. Raises ContentCodingError if it was cut off."""
         ...
 
 
 def decoder(encoding: bytes) -> Decoder | None:
-    """A decoder for the value of Content-Encoding; None for an unknown one or several at once."""
+    """Return a decoder for a Content-Encoding value; None for an unknown coding or more than one."""
     match encoding.strip().lower():
         case b"" | b"identity":
             return _Identity()
@@ -58,25 +61,25 @@ def decoder(encoding: bytes) -> Decoder | None:
 
 
 def accept_encoding(values: Sequence[bytes]) -> bytes:
-    """The Accept-Encoding to send when the response must be decoded here.
+    """Return the Accept-Encoding to send when the response must be decoded here.
 
-    values: the client's own fields. What both understand is kept with its weight, 0 included; "*" stands for
-    each coding known here that is not named (RFC 9110 section 12.5.3). No field at all is ``identity``:
-    such a client does not expect a coded body.
+    `values` are the client's fields. Codings both sides understand keep their weight, 0 included; "*" stands
+    for each coding known here that is not named (RFC 9110 section 12.5.3). Without a field the result is
+    ``identity``, because such a client does not expect a coded body.
     """
     if not values:
         return b"identity"
     weights = _weights(values)
     others = weights.pop(b"*", None)
     if others is not None:
-        # Without x-gzip, which is another name for gzip.
+        # Except x-gzip, which is an alias of gzip.
         weights |= {coding: others for coding in _DECODED if coding not in (*weights, b"x-gzip")}
     kept = [(coding, weight) for coding, weight in weights.items() if coding in (*_DECODED, b"identity")]
     return b", ".join(coding + (b";q=" + weight if weight else b"") for coding, weight in kept) or b"identity"
 
 
 def _weights(values: Sequence[bytes]) -> dict[bytes, bytes]:
-    """Coding to its weight as written, in the client's order. Ill-formed members count for nothing."""
+    """Map each coding to its weight as written, in the client's order. Malformed members are ignored."""
     members = (_MEMBER.fullmatch(member.strip(b" \t")) for member in b",".join(values).split(b","))
     return {member[1].lower(): member[2] or b"" for member in members if member is not None}
 
@@ -87,24 +90,24 @@ class _Identity:
             yield piece[start : start + MAX_OUTPUT_BYTES]
 
     def finish(self) -> None:
-        """Every end is a good end."""
+        """Do nothing: an identity body may end anywhere."""
 
 
 class _Member(Protocol):
-    """One stream of a body that may consist of several."""
+    """One coded stream of a body, which may hold several."""
 
     @property
     def ended(self) -> bool: ...
     @property
     def unused(self) -> bytes:
-        """What came after the end."""
+        """The bytes after the end of the stream."""
         ...
 
     def decode(self, piece: bytes) -> Iterator[bytes]: ...
 
 
 class _Members:
-    """A body of one or more coded streams, one after the other."""
+    """Decodes a body of one or more concatenated streams."""
 
     def __init__(self, start: Callable[[], _Member], most: int | None = None) -> None:
         self._start = start
@@ -165,13 +168,13 @@ class _Gzip:
             if output:
                 yield output
             piece = self._zlib.unconsumed_tail
-            # A full step may have left output inside that needs no more input.
+            # After a full step, zlib may hold more output that needs no further input.
             if self._zlib.eof or (not piece and len(output) < MAX_OUTPUT_BYTES):
                 return
 
 
 class _Deflate:
-    """The zlib format, or the bare deflate data that some servers send under the same name."""
+    """Decodes the zlib format, or the raw deflate data that some servers send under the same name."""
 
     def __init__(self) -> None:
         self._head = b""
@@ -198,7 +201,7 @@ class _Deflate:
 
 
 class _Brotli:
-    unused = b""  # the library itself refuses what comes after the end
+    unused = b""  # the library itself refuses bytes after the end
 
     def __init__(self) -> None:
         # Imported here: most runs never see such a body.
@@ -206,7 +209,7 @@ class _Brotli:
 
         self._error = brotli.error
         self._brotli = brotli.Decompressor()
-        # The library stops after the block that reached its limit, and blocks double in size.
+        # The library stops after the block that exceeds the limit, and blocks double in size.
         self._process = partial(self._brotli.process, output_buffer_limit=MAX_OUTPUT_BYTES // 4)
 
     @property

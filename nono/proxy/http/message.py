@@ -1,7 +1,7 @@
-"""The head of an HTTP/1.1 message as values that have been checked, and as bytes written anew from them.
+"""Check HTTP/1.1 message heads, and serialise them again from the checked values.
 
-RFC 9112 for the syntax and the framing, RFC 9110 section 7.6.1 for the hop-by-hop fields. llhttp has
-read the bytes before; what it lets pass and another parser may read differently is refused here.
+RFC 9112 defines syntax and framing, RFC 9110 section 7.6.1 the hop-by-hop fields. llhttp has parsed the bytes
+already; anything it accepts that another parser may read differently is refused here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from nono.named_tuple import NamedTuple
 
-Header = tuple[bytes, bytes]  # the name as it was sent, the value without surrounding blanks
+Header = tuple[bytes, bytes]  # name as sent, value without surrounding blanks
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_LINE_BYTES = 8 * 1024
@@ -26,7 +26,7 @@ _VALUES = re.compile(rb"[\t\n\x20-\x7e\x80-\xff]*")
 _TARGET = re.compile(rb"[\x21-\x7e]+")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
-# RTSP, SIP and ICE methods that llhttp knows as well, and the first word of the HTTP/2 preface.
+# RTSP, SIP and ICE methods that llhttp accepts too, and the first word of the HTTP/2 preface.
 _FOREIGN_METHODS = frozenset(
     (
         b"ANNOUNCE DESCRIBE FLUSH GET_PARAMETER PAUSE PLAY PRI "
@@ -68,7 +68,7 @@ _NEVER_IN_TRAILERS = HOP_BY_HOP | frozenset(
 
 
 class MessageError(ValueError):
-    """The message is refused for its form; status is what an HTTP client is answered."""
+    """The message is malformed. `status` is the answer to an HTTP client."""
 
     def __init__(self, reason: str, status: int = 400) -> None:
         super().__init__(reason)
@@ -77,7 +77,7 @@ class MessageError(ValueError):
 
 
 class BodyKind(Enum):
-    """How the end of a body is found (RFC 9112 section 6.3)."""
+    """The framing that ends a body (RFC 9112 section 6.3)."""
 
     NONE = "none"
     LENGTH = "length"
@@ -87,7 +87,7 @@ class BodyKind(Enum):
 
 class Body(NamedTuple):
     kind: BodyKind
-    length: int = 0  # bytes, of LENGTH only
+    length: int = 0  # bytes, for LENGTH only
 
 
 NO_BODY = Body(BodyKind.NONE)
@@ -97,10 +97,10 @@ _BODY_UNTIL_CLOSE = Body(BodyKind.UNTIL_CLOSE)
 
 
 class RequestHead(NamedTuple):
-    """A request head without fault: one Host at most, one framing, names that are tokens."""
+    """A well-formed request head: at most one Host, one framing, names that are tokens."""
 
     method: bytes
-    target: bytes  # visible ASCII, in whichever form the client used
+    target: bytes  # visible ASCII, in the form the client used
     version: bytes  # b"1.1" or b"1.0"
     headers: tuple[Header, ...]
     body: Body
@@ -109,7 +109,7 @@ class RequestHead(NamedTuple):
     wants_upgrade: bool
 
     def values(self, name: bytes) -> list[bytes]:
-        """The values of every field of that name (lower case), in order."""
+        """Return the values of all fields called `name` (lower case), in order."""
         return [value for field, value in self.headers if field.lower() == name]
 
 
@@ -123,19 +123,19 @@ class ResponseHead(NamedTuple):
 
     @property
     def is_interim(self) -> bool:
-        """1xx: another head follows for the same request."""
+        """True for 1xx: another head follows for the same request."""
         return self.status < 200
 
 
 def _checked_fields(headers: Sequence[Header]) -> tuple[tuple[Header, ...], list[bytes]]:
-    """The fields without surrounding blanks, and their names in lower case."""
+    """Return the fields without surrounding blanks, and their lower-case names. Raises MessageError."""
     if len(headers) > MAX_HEADERS:
         raise MessageError(f"more than {MAX_HEADERS} header fields", 431)
     if not headers:
         return (), []
     fields = tuple([(name, value.strip(b" \t")) for name, value in headers])
-    # All names and all values at once: two searches in C instead of two for each field. The separators
-    # cannot be a part of what they separate, and are counted.
+    # Match all names and all values at once: two searches in C instead of two per field. The separators
+    # cannot occur inside a name or value, so counting them is enough.
     names = b" ".join([name for name, _ in fields])
     values = b"\n".join([value for _, value in fields])
     if _TOKENS.fullmatch(names) is None or names.count(b" ") != len(fields) - 1:
@@ -165,12 +165,12 @@ _STEERING = frozenset(
 
 
 def _list_members(values: Iterable[bytes]) -> set[bytes]:
-    """The lower-case members of a comma-separated field."""
+    """Return the lower-case members of a comma-separated field."""
     return {member.strip(b" \t").lower() for value in values for member in value.split(b",")}
 
 
 class _Steering:
-    """The fields that decide about framing and the connection, collected in one pass."""
+    """The fields that determine framing and connection handling, collected in one pass."""
 
     __slots__ = ("connection", "encodings", "expectations", "hosts", "lengths", "upgrade")
 
@@ -203,13 +203,13 @@ class _Steering:
 
 
 def _framing(seen: _Steering, version: bytes, absent: Body) -> Body:
-    """One unambiguous framing, or MessageError (RFC 9112 section 6.3, read strictly)."""
+    """Return the framing. Raises MessageError if it is ambiguous (RFC 9112 section 6.3, read strictly)."""
     if seen.encodings:
         if seen.lengths:
             raise MessageError("Transfer-Encoding together with Content-Length")
         if version == b"1.0":
             raise MessageError("Transfer-Encoding in an HTTP/1.0 message")
-        # A coding before chunked could be relayed only by undoing it; a second field is an attack.
+        # A coding before chunked could only be relayed by decoding it; a second field is an attack.
         if len(seen.encodings) != 1 or seen.encodings[0].lower() != b"chunked":
             raise MessageError("Transfer-Encoding is not exactly 'chunked'")
         return _CHUNKED_BODY
@@ -225,15 +225,17 @@ def _persists(seen: _Steering, version: bytes) -> bool:
 
 
 def request_head(method: bytes, target: bytes, version: str, headers: Sequence[Header]) -> RequestHead:
-    """The checked head. MessageError says why not, with the status to answer.
+    """Check a request head. Raises MessageError with the reason and the status to answer.
 
+    method, target: as the parser delivered them.
+    version: "1.1" or "1.0".
     headers: as the parser delivered them, framing and connection fields included.
     """
     raw_version = version.encode("ascii")
     if raw_version not in (b"1.1", b"1.0"):
         raise MessageError("not an HTTP/1.0 or HTTP/1.1 request", 505)
-    # In lower case, as HTTP/2 alone lets them through to here, they are others (RFC 9110 section 9.1), and to
-    # many servers the same: a TRACE or HEAD that is not treated as one here.
+    # Methods are case-sensitive (RFC 9110 section 9.1), but many servers ignore case: a lower-case TRACE or
+    # HEAD would not be treated as one here. Only HTTP/2 lets lower case through to this point.
     if _TOKEN.fullmatch(method) is None or method in _FOREIGN_METHODS or method != method.upper():
         raise MessageError("not an HTTP method")
     if len(target) > MAX_LINE_BYTES:
@@ -249,11 +251,11 @@ def request_head(method: bytes, target: bytes, version: str, headers: Sequence[H
         raise MessageError("CONNECT has no body")
     options = _list_members(seen.connection) - {b""}
     if any(_TOKEN.fullmatch(option) is None for option in options):
-        # nginx looks for the letters: of ": close" it hears close, and drops what is pipelined behind it.
+        # nginx searches for the substring: it reads ": close" as close and drops the pipelined requests.
         raise MessageError("Connection names something that is no token")
     wants_upgrade = seen.upgrade or b"upgrade" in options
     if wants_upgrade and body != NO_BODY and body != _EMPTY_BODY:
-        # llhttp does not read it as a body: announced and never sent, it would swallow the next request.
+        # llhttp does not parse it as a body: announced but never sent, it would swallow the next request.
         raise MessageError("a request for another protocol has no body")
     if seen.expectations and [value.lower() for value in seen.expectations] != [b"100-continue"]:
         raise MessageError("the only expectation understood is 100-continue", 417)
@@ -272,7 +274,7 @@ def request_head(method: bytes, target: bytes, version: str, headers: Sequence[H
 def response_head(
     status: int, reason: bytes, version: str, headers: Sequence[Header], *, to_method: bytes
 ) -> ResponseHead:
-    """The checked head of a response to a request of to_method. MessageError when it must not be relayed."""
+    """Check the head of a response to a `to_method` request. Raises MessageError: do not relay it."""
     raw_version = version.encode("ascii")
     if raw_version not in (b"1.1", b"1.0") or not 100 <= status <= 599:
         raise MessageError("not an HTTP/1.x response")
@@ -282,8 +284,8 @@ def response_head(
     seen = _Steering(fields, names)
     body = _framing(seen, raw_version, _BODY_UNTIL_CLOSE)
     if status < 200 and body not in (_BODY_UNTIL_CLOSE, _EMPTY_BODY):
-        # It has none (RFC 9112 section 6.3), but llhttp reads one behind a status that it does not know (104,
-        # 199), and a client would read what is in it as a head.
+        # Interim responses have no body (RFC 9112 section 6.3), but llhttp reads one after a status it does
+        # not know (104, 199), and a client would parse its content as a head.
         raise MessageError("a body of an interim response")
     if to_method == b"HEAD" or status < 200 or status in (204, 304):
         body = NO_BODY
@@ -291,22 +293,21 @@ def response_head(
     return ResponseHead(status, reason, raw_version, fields, body, persists)
 
 
-# RFC 9110 sections 9.3.1, 9.3.2, 9.3.5 and 9.3.7: a body has no meaning to them, and servers that do not read
-# it are known; it would stand before the next request.
+# RFC 9110 sections 9.3.1, 9.3.2, 9.3.5 and 9.3.7: a body has no meaning for these methods, and some servers
+# do not read it; its bytes would then precede the next request.
 _BODY_MAY_STAY_UNREAD = frozenset((b"GET", b"HEAD", b"DELETE", b"OPTIONS"))
 
 
 def is_surely_read(method: bytes, body: Body) -> bool:
-    """Whether an upstream that has answered a request of method with body has read all of it, or closes."""
+    """Return True if an upstream that answered must have read the whole body, or closes the connection."""
     return method not in _BODY_MAY_STAY_UNREAD or body.kind is BodyKind.NONE or body == _EMPTY_BODY
 
 
 def end_to_end(headers: Sequence[Header], *, without: frozenset[bytes] = frozenset()) -> list[Header]:
-    """The fields meant for the other end: no hop-by-hop field, none that Connection names, none of without.
+    """Drop hop-by-hop fields, fields named by Connection, and those in `without` (folded names).
 
-    without: folded names. Host stays: what a Connection field may not remove is what routes the message. A
-    name with underscores counts as the one with hyphens, since for CGI and its heirs (RFC 3875 section
-    4.1.18) they are the same.
+    Host stays even if Connection names it, because it routes the message. A name with underscores counts as
+    the one with hyphens, since CGI and its successors (RFC 3875 section 4.1.18) do not distinguish them.
     """
     names = [name.lower() for name, _ in headers]
     if b"_" in b"".join(names):
@@ -321,51 +322,59 @@ def end_to_end(headers: Sequence[Header], *, without: frozenset[bytes] = frozens
     return [field for name, field in zip(names, headers, strict=True) if name not in dropped]
 
 
-_NAMES_NO_FIELD = ([b"keep-alive"], [b"close"])  # which is a hop-by-hop field of its own
+_NAMES_NO_FIELD = ([b"keep-alive"], [b"close"])  # Keep-Alive is a hop-by-hop field anyway
 
 
-@lru_cache(16)  # of a few constants
+@lru_cache(16)  # called with a few constants
 def _dropped(without: frozenset[bytes]) -> frozenset[bytes]:
     return HOP_BY_HOP | without
 
 
 def folded(name: bytes) -> bytes:
-    """A field's name as everybody reads it who takes an underscore for a hyphen."""
+    """Return a field name in lower case with underscores as hyphens, as CGI-like servers read it."""
     return name.lower().replace(b"_", b"-")
 
 
 def trailers(fields: Sequence[Header]) -> list[Header]:
-    """The trailer fields that may be relayed (RFC 9110 section 6.5.1); MessageError when ill-formed."""
+    """Return the trailer fields that may be relayed (RFC 9110 section 6.5.1). Raises MessageError."""
     checked, names = _checked_fields(fields)
     return [field for name, field in zip(names, checked, strict=True) if name not in _NEVER_IN_TRAILERS]
 
 
 def serialise(start_line: bytes, headers: Iterable[Header]) -> bytes:
-    """The bytes of a head. Every part has passed request_head, response_head or checked_value."""
+    """Serialise a head. Every part must have passed request_head, response_head or checked_value."""
     return b"%b\r\n%b\r\n" % (start_line, lines(headers))
 
 
 def lines(headers: Iterable[Header]) -> bytes:
-    """The lines of header fields, as serialise writes them."""
+    """Serialise header fields, as in `serialise`."""
     return b"".join([b"%b: %b\r\n" % field for field in headers])
 
 
 def checked_value(value: bytes) -> bytes:
-    """value, fit for a header line. ValueError (without the value) on CR, LF, NUL or another control."""
+    """Return `value` if it is safe in a header line.
+
+    Raises ValueError (without the value) if it is empty, has surrounding blanks, or contains CR, LF, NUL or
+    another control character.
+    """
     if _VALUE.fullmatch(value) is None or value.strip(b" \t") != value or not value:
         raise ValueError("not a header value")
     return value
 
 
 def checked_target(target: bytes) -> bytes:
-    """target, fit for a request line. ValueError (without it) on a blank or control character."""
+    """Return `target` if it is safe in a request line.
+
+    Raises ValueError (without the target) for a blank, a control character, or more than twice
+    MAX_LINE_BYTES.
+    """
     if _TARGET.fullmatch(target) is None or len(target) > 2 * MAX_LINE_BYTES:
         raise ValueError("not a request target")
     return target
 
 
 def framing_fields(body: Body) -> list[Header]:
-    """The fields that announce body, written by this hop."""
+    """Return the fields that announce `body`, written by this hop."""
     match body.kind:
         case BodyKind.LENGTH:
             return [(b"Content-Length", b"%d" % body.length)]
@@ -376,10 +385,10 @@ def framing_fields(body: Body) -> list[Header]:
 
 
 def chunk(data: bytes) -> bytes:
-    """data, which is not empty, as one chunk."""
+    """Encode `data`, which must not be empty, as one chunk."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def last_chunk(fields: Iterable[Header] = ()) -> bytes:
-    """The end of a chunked body, with the trailer fields."""
+    """Encode the end of a chunked body, with the trailer fields."""
     return serialise(b"0", fields)

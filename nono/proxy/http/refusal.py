@@ -1,4 +1,4 @@
-"""The answers the proxy gives in its own name: a status, a reason and a JSON body that explains it."""
+"""The proxy's own answers: a status, a reason and an explanatory JSON body."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from nono.audit.event import DenialCategory
     from nono.policy.hosts.host_filter import Refuse
 
-MAX_AUTHENTICATION_FAILURES = 5  # on one connection; a client that has not learned by then is closed
+MAX_AUTHENTICATION_FAILURES = 5  # on one connection, which is then closed
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _MAX_REASON = 200
 
 
 class Refusal(NamedTuple):
-    """One refusal, for the client (status, JSON) and for the record (the same sentence)."""
+    """One refusal; client (status, JSON) and audit record get the same sentence."""
 
     status: int
     error: str
@@ -30,25 +30,25 @@ class Refusal(NamedTuple):
     origin: str | None = None
     hint: str | None = None
     category: DenialCategory | None = None
-    closes: bool = False  # the client's connection cannot be used after this answer
+    closes: bool = False  # the client's connection is unusable after this answer
     challenge: bool = False  # ask for the session token (407)
     plain: bool = False  # the body is the error text itself instead of JSON
-    freezes: str | None = None  # the service whose credential is not used any more in this run
+    freezes: str | None = None  # the service whose credential is frozen for the rest of the run
     retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Instead of a Refusal: the connection is closed without a word, because even words would be too many."""
+    """Used instead of a Refusal: close the connection without an answer, because answering costs too much."""
 
 
 def one_line(text: str) -> str:
-    """text for a status line or a person: control characters become blanks, at most 200 characters."""
+    """Make `text` fit a status line or a terminal: no control characters, at most 200 characters."""
     return _CONTROL.sub(" ", text).strip()[:_MAX_REASON]
 
 
 def response(refusal: Refusal, *, closes: bool = False, without_body: bool = False) -> bytes:
-    """The whole response. without_body: for HEAD, where the length stays and the body does not."""
+    """Serialise the response. `without_body` is for HEAD: Content-Length stays, the body is left out."""
     error = one_line(refusal.error)
     if refusal.plain:
         kind, body = b"text/plain", error.encode()
@@ -65,7 +65,7 @@ def response(refusal: Refusal, *, closes: bool = False, without_body: bool = Fal
     if refusal.challenge:
         lines.append(b'Proxy-Authenticate: Basic realm="nono"')
     if refusal.status == 401:
-        # RFC 9110 section 15.5.2 asks for one, and git sends what its URL holds only when asked.
+        # RFC 9110 section 15.5.2 requires it, and git sends the credentials in its URL only when challenged.
         lines.append(b'WWW-Authenticate: Basic realm="nono"')
     if refusal.retry_after_s is not None or refusal.status == 503:
         lines.append(b"Retry-After: %d" % max(1, round(refusal.retry_after_s or 1)))
@@ -76,7 +76,7 @@ def response(refusal: Refusal, *, closes: bool = False, without_body: bool = Fal
 
 
 def _phrase(refusal: Refusal) -> str:
-    """The reason phrase: clients that show no body (git, curl for CONNECT) show this."""
+    """Return the reason phrase; clients that show no body (git, curl for CONNECT) show it."""
     phrase = HTTPStatus(refusal.status).phrase
     if refusal.status in (403, 502, 504) and not refusal.plain:
         return f"{phrase}: {one_line(refusal.error)}"
@@ -84,7 +84,7 @@ def _phrase(refusal: Refusal) -> str:
 
 
 def malformed(status: int, reason: str) -> Refusal:
-    """The connection closes with it: where the next message would begin is no longer certain."""
+    """Refuse and close the connection: the start of the next message is no longer certain."""
     return Refusal(status, reason, closes=True)
 
 
@@ -166,7 +166,7 @@ def unavailable(service: str, host: str) -> Refusal:
 
 
 def unfit(service: str, host: str, reason: str) -> Refusal:
-    """The credential is there, and this request cannot carry it: asking again in the same way is no use."""
+    """Refuse a request that cannot carry its credential; retrying the same request will not help."""
     return Refusal(
         400,
         reason,

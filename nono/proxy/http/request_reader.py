@@ -1,4 +1,4 @@
-"""The requests on a client's connection, cut out of its bytes with llhttp and queued in their order."""
+"""Parse a client's bytes into requests with llhttp and queue them in order."""
 
 from __future__ import annotations
 
@@ -18,43 +18,43 @@ from nono.proxy.http.message import (
     request_head,
 )
 
-MAX_REPEATED_BYTES = 4096  # of a head that is kept, one for each connection
+MAX_REPEATED_BYTES = 4096  # of the head kept for comparison, one per connection
 
 
 @dataclass(slots=True)
 class Incoming:
-    """A request as it arrives: the head, what of the body was not passed on yet, whether it is all there."""
+    """A request as it arrives: its head, and the body pieces not yet passed on."""
 
     head: RequestHead
     pieces: list[bytes] = field(default_factory=list)
     complete: bool = False
-    fault: MessageError | None = None  # the body is not well-formed; complete stays False
+    fault: MessageError | None = None  # the body is malformed; complete stays False
 
 
 class Unreadable(NamedTuple):
-    """Takes a request's place in the queue when the bytes were none."""
+    """Takes a request's place in the queue if the bytes are not a request."""
 
     fault: MessageError
 
 
 class RequestReader:
-    """Fed with bytes, it fills its queue; the owner takes requests from the front.
+    """Parses bytes into a queue; the owner takes requests from the front.
 
-    After a fault it is deaf: where the next request would begin is not certain any more. Its callbacks
-    only collect, so that nothing is acted on while a batch of bytes is still being parsed.
+    After a fault it is deaf, because the start of the next request is no longer certain. Its callbacks only
+    collect, so that nothing is acted on while a batch of bytes is still being parsed.
     """
 
     def __init__(self) -> None:
         self.queue: deque[Incoming | Unreadable] = deque()
-        self.in_head = False  # the last byte was a part of a head
+        self.in_head = False  # the last byte was part of a head
         self.is_deaf = False
-        self.leftover = b""  # what followed the head of a CONNECT, and belongs to its tunnel
+        self.leftover = b""  # the bytes after the head of a CONNECT, which belong to its tunnel
         self._after_connect = False
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
-        self._last: Incoming | None = None  # the one whose body is being read
-        self._unfinished = 0  # bytes of reads in which neither a head nor a piece of a body was completed
+        self._last: Incoming | None = None  # the request whose body is being read
+        self._unfinished = 0  # bytes read since a head or a piece of a body was last completed
         self._progress = False
-        self._repeated: tuple[bytes, RequestHead] | None = None  # the last that came whole
+        self._repeated: tuple[bytes, RequestHead] | None = None  # the last complete head
         self._forget_head()
 
     def _forget_head(self) -> None:
@@ -64,7 +64,7 @@ class RequestReader:
         self._fault: MessageError | None = None
 
     def feed(self, data: bytes) -> None:
-        """Parse data, as much at a time as the transport read; never raises."""
+        """Parse `data`, one read of the transport. Never raises."""
         if self._parser is None or self.is_deaf:
             if self._after_connect:
                 self.leftover += data
@@ -78,7 +78,7 @@ class RequestReader:
             self._remember(data)
 
     def _is_repetition(self, data: bytes) -> bool:
-        """Whether data is, once more, one request whose head has been read: what its bytes mean is known."""
+        """Queue `data` unparsed if it is one whole request with the remembered head; else return False."""
         if self._repeated is None or not data.startswith(self._repeated[0]):
             return False
         raw, head = self._repeated
@@ -90,9 +90,9 @@ class RequestReader:
         return True
 
     def _remember(self, data: bytes) -> None:
-        """Keep the head in data if nothing is in it but that head and its whole body.
+        """Remember the head if `data` holds nothing but that head and its whole body.
 
-        What the parser found must account for each byte of it, however it has read them.
+        The parsed lengths must account for every byte, however the parser has read them.
         """
         request, end = self._last, data.find(b"\r\n\r\n") + 4
         if request is None or not request.complete or end < 4 or end > MAX_REPEATED_BYTES:
@@ -111,7 +111,7 @@ class RequestReader:
             self.leftover = data[upgrade.args[0] :]
         except httptools.HttpParserError as error:
             self._fail(self._fault or MessageError(f"not well-formed HTTP: {error}"))
-        # llhttp keeps an unfinished field in memory, be it of the head or of the trailers.
+        # llhttp keeps an unfinished header or trailer field in memory.
         self._unfinished = 0 if self._progress else self._unfinished + len(data)
         if self._unfinished > MAX_HEAD_BYTES and not self.is_deaf:
             self._fail(MessageError(f"the head is larger than {MAX_HEAD_BYTES} bytes", 431))
@@ -123,10 +123,10 @@ class RequestReader:
             last.fault = fault
         elif self.in_head or last is None or last.head.keep_alive:
             self.queue.append(Unreadable(fault))
-        # Otherwise bytes came after a request that ended the connection, and belong to nothing.
+        # Otherwise the bytes follow a request that ended the connection, and are ignored.
 
     def stop(self) -> None:
-        """Parse nothing further and forget what is queued."""
+        """Stop parsing and drop the queue."""
         self.is_deaf = True
         self._after_connect = False
         self._parser = None  # it refers back to this object
@@ -134,7 +134,7 @@ class RequestReader:
         self.queue.clear()
 
     def resume_after_connect(self) -> None:
-        """The CONNECT was refused: what follows its head is the next request."""
+        """Resume after a refused CONNECT: the bytes after its head are the next request."""
         leftover, self.leftover = self.leftover, b""
         self._parser = httptools.HttpRequestParser(self)
         self.is_deaf = self._after_connect = False
@@ -154,8 +154,8 @@ class RequestReader:
         if self.in_head:
             self._headers.append((name, value))
         else:
-            # Not passed on (RFC 9110 section 6.5.1 allows it): aiohttp's parser takes the trailer fields of
-            # one request for header fields of the next, which may be somebody else's.
+            # Dropped, as RFC 9110 section 6.5.1 allows: aiohttp's parser takes the trailer fields of one
+            # request for header fields of the next, which may be somebody else's.
             self._trailers += 1
             if self._trailers > MAX_HEADERS:
                 raise MessageError(f"more than {MAX_HEADERS} trailer fields")

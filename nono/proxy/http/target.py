@@ -1,4 +1,4 @@
-"""The request target: whose it is, and the one spelling of it that is judged and sent."""
+"""Parse the request target into host and path, and bring the path into the spelling judged and sent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nono.proxy.http.message import MessageError
 
 _PATH = re.compile(rb"/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*")
 _QUERY = re.compile(rb"[A-Za-z0-9\-._~!$&'()*+,;=:@%/?\[\]|^`{}\"<>]*")
-# What nearly all requests ask for: nothing escaped, no segment that is empty or begins with a dot.
+# Nearly every path matches this: nothing escaped, no segment that is empty or begins with a dot.
 _PLAIN = re.compile(rb"(?:/[A-Za-z0-9_~\-][A-Za-z0-9\-._~]*)+/?(?:\?[A-Za-z0-9\-._~=&]*)?")
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 # Forms that RFC 3629 section 3 forbids, as upper-case escapes.
@@ -26,7 +26,7 @@ class AbsoluteTarget(NamedTuple):
 
 
 def parse_authority(raw: bytes, default_port: int | None = None) -> tuple[str, int]:
-    """Canonical host and port of ``host:port``. MessageError when it is no such thing."""
+    """Parse ``host:port`` into a canonical host and a port. Raises MessageError if malformed."""
     text = raw.decode("ascii", "backslashreplace")
     try:
         if default_port is None:
@@ -38,7 +38,7 @@ def parse_authority(raw: bytes, default_port: int | None = None) -> tuple[str, i
 
 
 def parse_absolute(target: bytes) -> AbsoluteTarget:
-    """The parts of an ``http://`` target (RFC 9112 section 3.2.2). MessageError otherwise."""
+    """Parse an ``http://`` target (RFC 9112 section 3.2.2). Raises MessageError if malformed."""
     rest = target[len(b"http://") :]
     end = min((index for index in (rest.find(b"/"), rest.find(b"?")) if index >= 0), default=len(rest))
     host, port = parse_authority(rest[:end], 80)
@@ -51,9 +51,9 @@ def parse_absolute(target: bytes) -> AbsoluteTarget:
 
 
 def split_service(path: bytes) -> tuple[str, bytes]:
-    """The service and the rest of ``/<service>/rest?query``; the rest begins with a slash.
+    """Split ``/<service>/rest?query`` into the service and the rest, which begins with a slash.
 
-    The service is compared byte by byte, so an escaped or dotted spelling names no service.
+    The service is compared byte by byte, so an escaped or dotted spelling matches no service.
     """
     before_query, mark, query = path.partition(b"?")
     service, _, rest = before_query[1:].partition(b"/")
@@ -61,7 +61,7 @@ def split_service(path: bytes) -> tuple[str, bytes]:
 
 
 def _decode_unreserved(path: bytes) -> bytes:
-    """Escapes of unreserved characters undone, the others in upper case (RFC 3986 section 6.2.2)."""
+    """Decode escapes of unreserved characters and upper-case the others (RFC 3986 section 6.2.2)."""
 
     def once(found: re.Match[bytes]) -> bytes:
         code = int(found[1], 16)
@@ -71,15 +71,16 @@ def _decode_unreserved(path: bytes) -> bytes:
 
 
 def canonical(path: bytes, *, lenient: bool = False) -> bytes:
-    """The canonical spelling of a path with its query. MessageError when two parsers could differ.
+    """Return the canonical spelling of a path with its query. Raises MessageError if parsers could differ.
 
-    lenient: an escaped slash and an empty segment pass, as registries and object stores have them in names.
-    Only where no rule depends on the path; dot segments, also behind an escaped slash, never pass.
+    `lenient` accepts an escaped slash and an empty segment, which registries and object stores use in names.
+    Pass it only if no rule depends on the path. Dot segments, also after an escaped slash, are never
+    accepted.
 
-    Refused rather than repaired, because a repair is where the judged and the sent path part: backslash
-    and fragment, an escaped slash, backslash or NUL, an escaped percent sign that hides one of those, an
-    empty segment, and any dot segment, escaped or with a path parameter; also overlong UTF-8, which old
-    decoders take for the dot or slash it pads.
+    Refused rather than repaired, because a repair could make the sent path differ from the judged one:
+    backslash and fragment; an escaped slash, backslash, NUL, CR or LF; an escaped percent sign that hides a
+    slash, dot, backslash or NUL; an empty segment; any dot segment, escaped or with a path parameter; and
+    overlong UTF-8, which old decoders read as the dot or slash it pads.
     """
     if _PLAIN.fullmatch(path) is not None:
         return path
@@ -105,12 +106,12 @@ def canonical(path: bytes, *, lenient: bool = False) -> bytes:
 
 
 def upstream_target(base_path: str, rest: bytes, *, lenient: bool = False) -> bytes:
-    """What is sent for rest below base_path (``""`` or ``/v1``). MessageError as for canonical."""
+    """Join `base_path` (``""`` or ``/v1``) and the canonical `rest`. Raises MessageError as `canonical`."""
     return base_path.encode("ascii") + canonical(rest, lenient=lenient)
 
 
 def for_record(path: bytes) -> str:
-    """The path as the audit log may hold it: the names of the query without their values."""
+    """Return the path for the audit log: query names without their values."""
     text = path.decode("ascii", "backslashreplace")
     before_query, mark, query = text.partition("?")
     if not mark:

@@ -1,4 +1,4 @@
-"""The proxy behind ours: which hosts go through it, what it is asked, and what its answer says."""
+"""Choose the hosts reached through an upstream proxy, build its CONNECT and parse its reply."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: .*)?")
 
 
 class Authorization(Protocol):
-    """What makes the Proxy-Authorization field; its text is not shown to anything else."""
+    """Builds the Proxy-Authorization field. Nothing else sees its text."""
 
     def field(self) -> Header: ...
 
 
 class ProxyAddress(NamedTuple):
-    """A proxy that a connection went through."""
+    """The address of the proxy that a connection goes through."""
 
     host: str  # canonical
     port: int
@@ -37,26 +37,26 @@ class ProxyAddress(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class UpstreamProxy:
-    """The proxy behind ours, spoken to with CONNECT over plain HTTP/1.1 (RFC 9110 section 9.3.6)."""
+    """An upstream proxy, used with CONNECT over plain HTTP/1.1 (RFC 9110 section 9.3.6)."""
 
     via: ProxyAddress
     bypass: tuple[HostRule, ...] = ()
     authorization: Authorization | None = None
 
     def carries(self, host: str, port: int) -> bool:
-        """Whether a canonical host and port are reached through it.
+        """Return True if this proxy is used to reach a canonical host and port.
 
-        This machine's own names are not: to that proxy they would name another machine, and what is sent to
-        them in the clear would cross the network.
+        Loopback names are never sent to it: to that proxy they would name another machine, and cleartext sent
+        to them would cross the network.
         """
         return not is_loopback(host) and not any(rule.matches(host, port) for rule in self.bypass)
 
     def is_at(self, host: str, port: int) -> bool:
-        """Whether a canonical host and port are the proxy itself."""
+        """Return True if a canonical host and port are the proxy itself."""
         return self.via == (host, port)
 
     def request(self, host: str, port: int) -> bytes:
-        """The CONNECT for a tunnel to host:port. It holds the password, if there is one."""
+        """Return the CONNECT for a tunnel to host:port. It contains the password, if there is one."""
         target = authority(host, port).encode("ascii")
         fields: list[Header] = [(b"Host", target)]
         if self.authorization is not None:
@@ -70,20 +70,20 @@ class Incomplete(NamedTuple):
 
 
 class Malformed(NamedTuple):
-    """This is no answer to a CONNECT."""
+    """The bytes are not an answer to a CONNECT."""
 
     reason: str
 
 
 class Reply(NamedTuple):
-    """The head of the answer; what follows its length bytes is the tunnel's."""
+    """The head of the answer, `length` bytes long; the bytes after it belong to the tunnel."""
 
     status: int
     length: int
 
 
 def parse_reply(begun: bytes) -> Incomplete | Malformed | Reply:
-    """What the bytes received so far say. A line may end with LF alone (RFC 9112 section 2.2)."""
+    """Parse the bytes received so far. A line may end with LF alone (RFC 9112 section 2.2)."""
     position, number = 0, 0
     status: re.Match[bytes] | None = None
     while (end := begun.find(b"\n", position)) >= 0:
@@ -109,8 +109,8 @@ _HINTS = {
 
 
 def rejected(host: str, via: ProxyAddress, reply: Reply) -> Refusal:
-    """For a tunnel that the proxy behind ours does not open."""
-    # The phrase is not the proxy's own: that could repeat our password to the child.
+    """Refuse a tunnel that the upstream proxy did not open."""
+    # Use the standard phrase: the upstream proxy's own could repeat our password to the child.
     known = reply.status in HTTPStatus
     said = f"{reply.status} {HTTPStatus(reply.status).phrase}" if known else str(reply.status)
     return Refusal(

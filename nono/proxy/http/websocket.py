@@ -1,4 +1,4 @@
-"""The opening handshake of a WebSocket (RFC 6455 section 4), as a client asks and a server answers."""
+"""Check both sides of a WebSocket opening handshake (RFC 6455 section 4)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def _members(values: list[bytes]) -> list[bytes]:
 
 
 def key_of(head: RequestHead) -> bytes | None:
-    """The Sec-WebSocket-Key of a well-formed handshake; None when no upgrade is asked for.
+    """Return the Sec-WebSocket-Key of a well-formed handshake; None if no upgrade is requested.
 
-    MessageError for every other upgrade: what an upstream would speak after it is not known here.
+    Raises MessageError for every other upgrade, because the protocol after it is unknown here.
     """
     if not head.wants_upgrade:
         return None
@@ -48,12 +48,12 @@ def _is_key(value: bytes) -> bool:
 
 
 def handshake_fields() -> list[Header]:
-    """The hop-by-hop fields of the handshake, written anew for either side."""
+    """Return the hop-by-hop fields of the handshake, written by this hop for either side."""
     return [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
 
 
 def accepts(head: ResponseHead, key: bytes) -> bool:
-    """Whether a 101 completes the handshake of key: anything else behind it is not a WebSocket."""
+    """Return True if the response completes the handshake of `key`; otherwise it is not a WebSocket."""
     proof = b64encode(sha1(key + _GUID, usedforsecurity=False).digest())
     given = [value for name, value in head.headers if name.lower() == b"sec-websocket-accept"]
     connections = [value for name, value in head.headers if name.lower() == b"connection"]
