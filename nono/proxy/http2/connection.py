@@ -1,4 +1,4 @@
-"""The client's end of HTTP/2 inside an intercepted CONNECT; each stream is a request and is judged alone."""
+"""Serve an HTTP/2 client inside an intercepted CONNECT; each stream is one request, judged alone."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from nono.proxy.verdict import audit_events
 from nono.proxy.verdict.verdict import Capture, ConnectTarget, Entry, Forward, Intercept, Refused, Tunnel
 
 _MAX_STREAMS = 128
-_STREAM_WINDOW = 256 * 1024  # the client is on this machine, so little is ever on its way
-_CLOSE_S = 10.0  # how long a client may take to fetch what was written last
+_STREAM_WINDOW = 256 * 1024  # the client is on this machine, so little is ever in flight
+_CLOSE_S = 10.0  # how long a client may take to read the last bytes written
 
 
 class Stream(Protocol):
-    """Whoever answers a request."""
+    """The handler of one request."""
 
     def request_body(self, piece: bytes) -> None: ...
     def request_trailers(self, fields: Sequence[Header]) -> None: ...
@@ -46,9 +46,9 @@ class Stream(Protocol):
 
 
 class Http2Connection(asyncio.Protocol):
-    """One connection of a client; closed by either end, by a deadline, or with the proxy.
+    """One client connection; closed by either end, by a deadline, or with the proxy.
 
-    No time limit runs while a stream is open: both sides of a call may be silent for as long as they like.
+    No time limit runs while a stream is open: both sides of a call may be silent for any length of time.
     """
 
     def __init__(self, context: ProxyContext, where: ConnectTarget) -> None:
@@ -59,8 +59,8 @@ class Http2Connection(asyncio.Protocol):
         self.session = Session(client_side=False, stream_window=_STREAM_WINDOW, max_streams=_MAX_STREAMS)
         self.upstreams = Upstreams(context)
         self._streams: dict[int, Stream] = {}
-        self._greeted = False  # the client's settings are here
-        self._leaving = False  # no further stream is taken
+        self._greeted = False  # the client's SETTINGS have arrived
+        self._leaving = False  # no further stream is accepted
         self._authentication_failures = 0
         self._deadline = Deadline(self._overdue)
         self._waits_for_head = False
@@ -108,14 +108,14 @@ class Http2Connection(asyncio.Protocol):
         self.session.flush()
 
     def _events(self, data: bytes) -> Iterator[Event | GoAway]:
-        """What data means; where it means nothing, the connection has been ended."""
+        """Yield the events in `data`. Ends the connection if the data is malformed; raises FrameError."""
         try:
             yield from self.session.receive(data)
         except FrameError:
             raise
         except H2Error as fault:
             self._fail(f"it is not HTTP/2 ({type(fault).__name__})", None)
-        except Exception:  # h2 and hpack trip over some things that they should refuse
+        except Exception:  # h2 and hpack crash on some input they should reject
             self._fail("it is not HTTP/2", ErrorCodes.PROTOCOL_ERROR)
 
     @property
@@ -127,7 +127,7 @@ class Http2Connection(asyncio.Protocol):
     def _handle(self, event: Event | GoAway) -> None:
         match event:
             case GoAway():
-                self._leaving = True  # the client opens no further stream; those it has go on
+                self._leaving = True  # the client opens no further stream; open ones continue
                 self._close_soon()
                 return
             case RemoteSettingsChanged():
@@ -157,7 +157,7 @@ class Http2Connection(asyncio.Protocol):
 
     def _request(self, stream_id: int, fields: Sequence[Header], *, ended: bool) -> None:
         if not self.session.is_open(stream_id):
-            return  # reset in the same breath
+            return  # reset in the same batch of frames
         if self._leaving or len(self._streams) >= _MAX_STREAMS:
             self.session.reset(stream_id, ErrorCodes.REFUSED_STREAM)
             self.session.stream_reset()
@@ -178,7 +178,7 @@ class Http2Connection(asyncio.Protocol):
                 self.session.accept(stream_id, exchange, heard_all=ended)
                 exchange.start()
             case Capture(forward):
-                # ALPN does not offer HTTP/2 on such a host; its answers are searched over HTTP/1.1 only.
+                # ALPN does not offer HTTP/2 for such a host; login answers are searched over HTTP/1.1 only.
                 answer = Refusal(502, "logins get their tokens over HTTP/1.1 only", self._where.host)
                 self._answer(stream_id, head, forward.entry, answer, heard_all=ended)
             case Tunnel() | Intercept():
@@ -187,7 +187,7 @@ class Http2Connection(asyncio.Protocol):
     def _malformed(self) -> Entry:
         return Entry("connect_intercept", self._where.host, self._where.port, "")
 
-    # -- answers of the proxy's own
+    # -- the proxy's own answers
 
     def refuse(self, stream_id: int, head: RequestHead, entry: Entry, answer: Refusal) -> None:
         if stream_id in self._streams:
@@ -198,7 +198,7 @@ class Http2Connection(asyncio.Protocol):
     def _answer(
         self, stream_id: int, head: RequestHead | None, entry: Entry, answer: Refusal, *, heard_all: bool
     ) -> None:
-        """Record and answer, on that stream only. head: None when it could not be read."""
+        """Record and answer on that stream only. `head` is None if it was malformed."""
         if not self._context.record(audit_events.denied(entry, answer)):
             answer = refusal.not_recorded()
         if answer.freezes is not None:
@@ -226,14 +226,14 @@ class Http2Connection(asyncio.Protocol):
     # -- the end
 
     def wind_down(self) -> None:
-        """Take no further stream, and close once those that are open have ended."""
+        """Accept no further stream, and close once the open ones have ended."""
         if not self._leaving:
             self._leaving = True
             self.session.say_goodbye()
         self._close_soon()
 
     def _close_soon(self) -> None:
-        # Not at once: this may be called while frames are being written, or read.
+        # Deferred: this may be called while frames are being written or read.
         self._loop.call_soon(self._close_if_left)
 
     def _close_if_left(self) -> None:
@@ -251,7 +251,7 @@ class Http2Connection(asyncio.Protocol):
             self._deadline.set(_CLOSE_S if self._transport.get_write_buffer_size() else GOODBYE_S)
 
     def _fail(self, reason: str, code: ErrorCodes | None) -> None:
-        """End the connection. code: of the GOAWAY; None where h2 has written one itself."""
+        """End the connection. `code` goes into the GOAWAY; None if h2 has already written one."""
         answer = refusal.malformed(400, f"the HTTP/2 connection was ended: {reason}")
         self._context.record(audit_events.denied(self._malformed(), answer))
         self._leaving = True
@@ -271,7 +271,7 @@ class Http2Connection(asyncio.Protocol):
             return
         waits_for_head = not self._greeted or self.session.in_head
         if waits_for_head:
-            if not self._waits_for_head:  # from the first byte to the last, however steadily they come
+            if not self._waits_for_head:  # limits the whole head, even if bytes keep arriving
                 self._deadline.set(self._context.head_timeout_s)
         elif self._streams:
             self._deadline.lift()
@@ -291,7 +291,7 @@ class Http2Connection(asyncio.Protocol):
 
 
 class _RefusedStream:
-    """A stream that was answered already; what still comes on it is dropped."""
+    """A stream that was answered already; later input on it is dropped."""
 
     def __init__(self, connection: Http2Connection, stream_id: int) -> None:
         self._connection = connection
@@ -301,16 +301,16 @@ class _RefusedStream:
         self._connection.session.settle(self._stream_id)
 
     def request_trailers(self, fields: Sequence[Header]) -> None:
-        """Nobody reads them."""
+        """Drop the trailers."""
 
     def request_ended(self) -> None:
-        """It makes no difference."""
+        """Do nothing: the stream ends with the answer."""
 
     def client_gone(self) -> None:
         self._connection.exchange_over(self._stream_id)
 
     def body_sent(self, credit: int) -> None:
-        """There is no more where that came from."""
+        """Do nothing: the whole body is queued already."""
 
     def end_sent(self) -> None:
         self._connection.exchange_over(self._stream_id)

@@ -1,4 +1,4 @@
-"""A request that came over HTTP/2, on a connection of HTTP/1.1."""
+"""Forward a request that arrived over HTTP/2 on an HTTP/1.1 connection."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from nono.proxy.http.message import Body, BodyKind, Header, ResponseHead, chunk,
 from nono.proxy.http2.upstream import Receiver
 from nono.proxy.upstream.connection import UpstreamConnection
 
-_AHEAD_BYTES = 256 * 1024  # of the response, read and not passed on
+_AHEAD_BYTES = 256 * 1024  # of the response, read but not passed on
 
 
 class Http1Stream:
-    """One request and its response; a ResponseSink for the connection, which it releases at the end.
+    """One request and its response; a ResponseSink of the connection, which it releases at the end.
 
-    The receiver's calls are those of an HTTP/2 stream.
+    It calls the receiver as an HTTP/2 stream would.
     """
 
     def __init__(
@@ -30,16 +30,16 @@ class Http1Stream:
         self._receiver = receiver
         self._method = method
         self._chunked = framing.kind is BodyKind.CHUNKED
-        self._is_read = is_surely_read(method, framing)  # by an upstream that has answered it
+        self._is_read = is_surely_read(method, framing)  # an upstream that has answered has read it all
         self._reused = reused
         self._writable = True
-        self._unsent = 0  # bytes of the request that the transport has not taken yet
-        self._behind = 0  # bytes of the response that have not been passed on
+        self._unsent = 0  # bytes of the request still in the transport's buffer
+        self._behind = 0  # bytes of the response not yet passed on
         self._request_done = False
         self._ended = False
 
     def begin(self, head: bytes) -> None:
-        """Send the head of the request."""
+        """Send the request head."""
         if self._connection is not None:
             self._connection.begin(self, self._method)
             self._connection.write([head])
@@ -56,18 +56,18 @@ class Http1Stream:
             self._unsent += len(piece)
 
     def finish(self, fields: Sequence[Header]) -> None:
-        """The request is complete. Its trailers stay here, as those of a client of HTTP/1.1 do."""
+        """End the request. Trailers are dropped, as those of an HTTP/1.1 client are."""
         self._request_done = True
         if self._chunked and self._connection is not None:
             self._connection.write([last_chunk()])
 
     def taken(self, count: int) -> None:
-        """count bytes of the response have been passed on."""
+        """Note that `count` bytes of the response have been passed on."""
         self._behind -= count
         self._pace()
 
     def drop(self) -> None:
-        """Nobody waits for the response any more."""
+        """Cut the connection: nobody waits for the response any more."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.release(reusable=False)

@@ -1,4 +1,4 @@
-"""One allowed request of an HTTP/2 client: framed for the upstream, and answered on its stream."""
+"""Send one allowed request of an HTTP/2 client upstream and answer it on its stream."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from nono.proxy.verdict.verdict import Entry, Forward
 
 
 class ClientSide(Protocol):
-    """What an exchange needs of the connection its request came on."""
+    """The client's connection, as an exchange uses it."""
 
     @property
     def session(self) -> Session: ...
     @property
     def upstreams(self) -> Upstreams: ...
     def refuse(self, stream_id: int, head: RequestHead, entry: Entry, answer: Refusal) -> None:
-        """Record and answer; ends the exchange. Only before the first byte of a response."""
+        """Record, answer and end the exchange. Call only before the first byte of a response."""
         ...
 
     def exchange_over(self, stream_id: int) -> None: ...
 
 
 class Http2Exchange(Delivery[Reached]):
-    """From an allowed request to the end of both of its sides; the credential is this exchange's alone."""
+    """One exchange, until both directions have ended; its credential is not shared with other streams."""
 
     def __init__(
         self, context: ProxyContext, client: ClientSide, stream_id: int, head: RequestHead, verdict: Forward
@@ -50,18 +50,18 @@ class Http2Exchange(Delivery[Reached]):
         self._written: Completed | None = None
         self._upstream: UpstreamStream | Http1Stream | None = None
         # the request
-        self._pieces: list[bytes] = []  # of its body, while there is nobody to send them to
+        self._pieces: list[bytes] = []  # of its body, held while there is no upstream
         self._trailers: list[Header] = []
         self._complete = head.body.kind is BodyKind.NONE
-        self._unseen = head.body.length  # of a body whose length was announced
+        self._unseen = head.body.length  # bytes still to come of a body with an announced length
         # the response
         self._relay = Http2Relay(client.session, stream_id, self._inspection, self._undecodable)
-        self._answered = False  # all of it has left
+        self._answered = False  # all of it has been sent
 
     # -- Delivery
 
     def _collect(self) -> None:
-        if self._request.expects_continue:  # the upstream, which nothing has been sent to, cannot say it
+        if self._request.expects_continue:  # the upstream has received nothing and cannot send it
             self._client.session.head(self._stream_id, [(b":status", b"100")])
         pieces, self._pieces = self._pieces, []
         for piece in pieces:
@@ -131,11 +131,14 @@ class Http2Exchange(Delivery[Reached]):
         except MessageError as fault:
             self._malformed(f"the trailers of the request: {fault.reason}")
             return
-        # What a trailer holds was not there to be judged when the credential was injected.
+        # Trailers arrive after the request was judged and the credential injected.
         self._trailers = [] if self._verdict.credentialed else checked
 
     def _malformed(self, reason: str) -> None:
-        """No part of the request may look complete upstream. FrameError when it is one too many."""
+        """Refuse or reset: a malformed request must not look complete upstream.
+
+        Raises FrameError if too many streams have ended this way.
+        """
         if self._over:
             return
         if self._relay.started:
@@ -143,13 +146,13 @@ class Http2Exchange(Delivery[Reached]):
         else:
             self._drop(reason)
             self._refuse(refusal.malformed(400, reason))
-        # It ends before its time and has cost as much as one that the client resets (CVE-2025-8671).
+        # The stream ends early and has cost as much as one reset by the client (CVE-2025-8671).
         self._client.session.stream_reset()
 
     def request_ended(self) -> None:
         if self._request.body.kind is BodyKind.LENGTH and self._unseen:
-            # h2 compares the lengths at the end of DATA only, and trailers may be the end. To an upstream of
-            # HTTP/1.1 the next request on its connection would be the rest of this one.
+            # h2 checks the length only at the end of DATA, but trailers may end the stream. An HTTP/1.1
+            # upstream would read the next request on its connection as the rest of this one.
             self._malformed("the body of the request is shorter than announced")
             return
         self._complete = True
@@ -160,7 +163,7 @@ class Http2Exchange(Delivery[Reached]):
             self._check_over()
 
     def _send_body(self) -> None:
-        """Pass on what is here; it is acknowledged to the client once it has left."""
+        """Send the body received so far; the client's window is credited once it has left."""
         upstream = self._upstream
         if upstream is None:
             return
@@ -177,7 +180,7 @@ class Http2Exchange(Delivery[Reached]):
         self._client.session.acknowledge(self._stream_id, count)
 
     def client_gone(self) -> None:
-        """The client has reset the stream, or is gone: the upstream stops working for it."""
+        """Drop the upstream stream: the client has reset its stream or is gone."""
         self._over = True
         self._drop("the client went away")
         self._client.exchange_over(self._stream_id)
@@ -192,7 +195,7 @@ class Http2Exchange(Delivery[Reached]):
         self._relay.stop()
 
     def _break_off(self, code: ErrorCodes | int, reason: str) -> None:
-        """Only a reset can tell the client that the rest is missing."""
+        """Reset the stream: nothing else tells the client that the rest is missing."""
         if self._over:
             return
         self._over = True
@@ -207,7 +210,7 @@ class Http2Exchange(Delivery[Reached]):
             self._relay.interim(head, credentialed=self._verdict.credentialed)
 
     def response_started(self, head: ResponseHead, *, ended: bool) -> None:
-        """MessageError: it cannot be looked at."""
+        """Start the response. Raises MessageError if its body cannot be searched."""
         if head.status == 401:
             self._rejected()
         self._relay.start(head, ended=ended, credentialed=self._verdict.credentialed)
@@ -231,7 +234,7 @@ class Http2Exchange(Delivery[Reached]):
         self._check_over()
 
     def _check_over(self) -> None:
-        """Either side may end first; the exchange is over when both have."""
+        """End the exchange once both directions have ended, in either order."""
         if self._answered and self._complete and not self._over:
             self._over = True
             self._client.exchange_over(self._stream_id)

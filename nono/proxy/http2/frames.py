@@ -1,7 +1,7 @@
-"""The frames of an HTTP/2 connection as they arrive: counted, so that none can flood, and GOAWAY taken out.
+"""Check HTTP/2 frames as they arrive: limit floods and take GOAWAY out of the stream.
 
-RFC 9113 section 4.1 for the layout. It looks at bytes before the h2 library does, which checks the length
-of a frame only once it holds all of it, and lets no stream end that is open when a GOAWAY comes.
+RFC 9113 section 4.1 defines the layout. This runs before the h2 library, which checks the length of a frame
+only after buffering all of it, and after a GOAWAY lets no open stream finish.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from enum import IntEnum
 
 from nono.named_tuple import NamedTuple
 
-MAX_FRAME_BYTES = 16 * 1024  # SETTINGS_MAX_FRAME_SIZE, at the value the protocol begins with
-MAX_HEAD_BYTES = 64 * 1024  # of one header block as it is encoded
+MAX_FRAME_BYTES = 16 * 1024  # the initial value of SETTINGS_MAX_FRAME_SIZE
+MAX_HEAD_BYTES = 64 * 1024  # of one encoded header block
 
-_PREFACE_BYTES = 24  # RFC 9113 section 3.4; the h2 library compares it
+_PREFACE_BYTES = 24  # RFC 9113 section 3.4; the h2 library checks its content
 _HEADER_BYTES = 9
 _END_STREAM = 0x1
 _END_HEADERS = 0x4
-_CREDIT = 4  # further frames that one which carries something entitles to
+_CREDIT = 4  # empty frames allowed for each frame that carries something
 
 
 class _Kind(IntEnum):
@@ -31,7 +31,7 @@ class _Kind(IntEnum):
 
 
 class FrameError(Exception):
-    """The connection ends: what arrives is too large, or too much of what carries nothing."""
+    """The peer sends frames that are too large, or too many that carry nothing; end the connection."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -39,14 +39,14 @@ class FrameError(Exception):
 
 
 class GoAway(NamedTuple):
-    """RFC 9113 section 6.8."""
+    """A GOAWAY frame (RFC 9113 section 6.8)."""
 
     last_stream_id: int
     error_code: int
 
 
 class Allowance:
-    """Units that may be spent: burst at once, and per_s every second. Times are in seconds."""
+    """A token bucket: `burst` units at once, refilled with `per_s` units each second; `now` is in seconds."""
 
     __slots__ = ("_at", "_burst", "_left", "_per_s")
 
@@ -64,32 +64,32 @@ class Allowance:
         self._left = min(self._burst, self._left + units)
 
     def spend(self, reason: str) -> None:
-        """One unit; FrameError with reason when none is left."""
+        """Spend one unit. Raises FrameError with `reason` if none is left."""
         self._left -= 1
         if self._left < 0:
             raise FrameError(reason)
 
 
 class FrameGate:
-    """Lets the bytes of one direction through, and charges for frames that carry nothing.
+    """Passes the bytes of one direction through, and charges for frames that carry nothing.
 
-    PING, SETTINGS, PRIORITY, WINDOW_UPDATE and empty DATA are free in proportion to what they accompany
-    (CVE-2019-9511 to -9518); a stream that is reset costs more than the frame that resets it
-    (CVE-2023-44487).
+    PING, SETTINGS, PRIORITY, WINDOW_UPDATE and empty DATA are free in proportion to the frames that carry
+    something (CVE-2019-9511 to -9518). Resets are limited separately, because a reset stream costs more
+    than the frame that resets it (CVE-2023-44487).
     """
 
     def __init__(self, *, preface: bool) -> None:
         self._ahead = _PREFACE_BYTES if preface else 0
-        self._held = b""  # of a frame's header, until it is whole
-        self._left = 0  # bytes of the current frame that are still to come
-        self._away: bytearray | None = None  # the GOAWAY that is being taken out
+        self._held = b""  # an incomplete frame header
+        self._left = 0  # bytes of the current frame still to come
+        self._away: bytearray | None = None  # the GOAWAY being taken out
         self._head_bytes = 0
-        self.in_head = False  # a header block has begun and not ended
+        self.in_head = False  # a header block has begun but not ended
         self._control = Allowance(2000, 1000)
         self._resets = Allowance(500, 50)
 
     def feed(self, data: bytes, now: float) -> tuple[bytes, Sequence[GoAway]]:
-        """The bytes for the h2 library, and the GOAWAY frames that were among them. FrameError."""
+        """Return the bytes for the h2 library and the GOAWAY frames taken out. Raises FrameError."""
         self._control.refill(now)
         self._resets.refill(now)
         data = self._held + data
@@ -120,11 +120,11 @@ class FrameGate:
         return kept[0] if len(kept) == 1 else b"".join(kept), away
 
     def carried(self) -> None:
-        """A frame was sent that carries something: what the peer answers it with is no flood."""
+        """Grant credit for a substantial frame we sent: the peer's replies to it are not a flood."""
         self._control.earn(_CREDIT)
 
     def stream_reset(self) -> None:
-        """A stream ended before its time by the peer's doing. FrameError when that is its habit."""
+        """Count a stream that the peer ended early. Raises FrameError if there are too many."""
         self._resets.spend("too many streams were reset")
 
     def _begin_frame(self, header: bytes) -> None:

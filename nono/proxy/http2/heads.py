@@ -1,7 +1,7 @@
-"""Heads of HTTP/2 as the same checked values that HTTP/1.1 has, and written as HTTP/2 fields.
+"""Convert HTTP/2 heads to and from the checked values used for HTTP/1.1.
 
-RFC 9113 section 8. What would be legal in a field but means something else once it is written as HTTP/1.1
-is refused here: this proxy, and what is behind it, may be the place where that happens.
+RFC 9113 section 8 defines them. Fields that are legal in HTTP/2 but change meaning when written as HTTP/1.1
+are refused, because this proxy or a server behind it may do that conversion.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ _OF_A_CONNECTION = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"http2-settings")
 )
 _UNKNOWN_LENGTH = Body(BodyKind.CHUNKED)
-# "HTTP to gRPC Status Code Mapping" of the gRPC documentation.
+# "HTTP to gRPC Status Code Mapping" in the gRPC documentation.
 _GRPC_STATUS = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
 _GRPC_UNKNOWN = 2
-# "gRPC over HTTP2": everything printable but the percent sign stands for itself in a Status-Message.
+# "gRPC over HTTP2": a Status-Message percent-encodes everything but printable ASCII without the percent sign.
 _GRPC_MESSAGE_SAFE = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
 
 def request_head(fields: Sequence[Header], *, ended: bool) -> RequestHead:
-    """The checked head of a request. MessageError says why not, with the status to answer.
+    """Check a request head. Raises MessageError with the reason and the status to answer.
 
-    ended: no body follows. An ``:authority`` becomes the Host field, the crumbs of a cookie are joined; a
-    CONNECT of either kind (RFC 8441 for the extended one) has its ``:authority`` as target.
+    `ended` means that no body follows. ``:authority`` becomes the Host field, and split cookie fields are
+    joined. A CONNECT, also an extended one (RFC 8441), has its ``:authority`` as target.
     """
     pseudo, regular = _split(fields)
     method = pseudo.pop(b":method", b"")
@@ -63,7 +63,7 @@ def request_head(fields: Sequence[Header], *, ended: bool) -> RequestHead:
 
 
 def response_head(fields: Sequence[Header], *, to_method: bytes) -> ResponseHead:
-    """The checked head of a response, interim ones included. MessageError when it must not be relayed."""
+    """Check a response head, interim ones included. Raises MessageError if it must not be relayed."""
     pseudo, regular = _split(fields)
     status = pseudo.pop(b":status", b"")
     if pseudo or len(status) != 3 or not status.isdigit():
@@ -72,7 +72,7 @@ def response_head(fields: Sequence[Header], *, to_method: bytes) -> ResponseHead
 
 
 def request_fields(written: Completed, scheme: str, framing: Iterable[Header]) -> list[Header]:
-    """The fields to send, with the credential last; it enters no compression table (RFC 7541 7.1.3)."""
+    """Return the fields to send. The credential enters no compression table (RFC 7541 section 7.1.3)."""
     request, target, headers, added, codings = written
     secret = [NeverIndexedHeaderTuple(name.lower(), value) for name, value in added]
     asked = [] if codings is None else [(b"accept-encoding", codings)]
@@ -80,14 +80,14 @@ def request_fields(written: Completed, scheme: str, framing: Iterable[Header]) -
         (b":method", request.method),
         (b":scheme", scheme.encode("ascii")),
         (b":authority", request.authority),
-        # Where the path holds the credential, it is as secret as a header.
+        # A path that holds the credential is as secret as a header.
         (b":path", target) if target == request.target else NeverIndexedHeaderTuple(b":path", target),
     ]
     return [*pseudo, *lowered([*headers, *framing]), *secret, *asked]
 
 
 def response_fields(head: ResponseHead, *, credentialed: bool) -> list[Header]:
-    """The fields for the client of a response, interim ones included, from an upstream of either version."""
+    """Return the client's fields for a response, interim or final, from an HTTP/1.1 or HTTP/2 upstream."""
     without = WITHHELD if credentialed or head.is_interim else frozenset[bytes]()
     if head.is_interim or head.status == 204 or head.body.kind in (BodyKind.CHUNKED, BodyKind.UNTIL_CLOSE):
         without |= {b"content-length"}
@@ -95,14 +95,14 @@ def response_fields(head: ResponseHead, *, credentialed: bool) -> list[Header]:
 
 
 def trailer_fields(fields: Sequence[Header]) -> list[Header]:
-    """The trailer fields that may be relayed. MessageError when ill-formed."""
+    """Return the trailer fields that may be relayed. Raises MessageError if malformed."""
     return lowered(message.trailers(_regular(fields)))
 
 
 def refusal_fields(answer: Refusal, request: RequestHead | None) -> tuple[list[Header], bytes]:
-    """A refusal as fields and body: what HTTP/1.1 would be answered, in the other version.
+    """Convert a refusal to fields and a body, equivalent to its HTTP/1.1 answer.
 
-    request: None when it could not be read. A call of gRPC gets its own kind of answer.
+    `request` is None if it was malformed. A gRPC call gets a gRPC status instead.
     """
     if request is not None and any(map(_is_grpc, request.values(b"content-type"))):
         return _grpc_refusal(answer), b""
@@ -120,9 +120,9 @@ def _is_grpc(content_type: bytes) -> bool:
 
 
 def _grpc_refusal(answer: Refusal) -> list[Header]:
-    """Trailers only, as "gRPC over HTTP2" has it: a JSON body in their place is a broken message to clients.
+    """Build a Trailers-Only response ("gRPC over HTTP2"); a JSON body would be a broken message to clients.
 
-    Which of its two halves such a client believes, the status or the body, depends on how they arrive.
+    With a JSON body, a client would believe the status or the body depending on how they arrive.
     """
     explained = answer.error if answer.hint is None else f"{answer.error} ({answer.hint})"
     said = quote(refusal.one_line(explained), safe=_GRPC_MESSAGE_SAFE).encode("ascii")
@@ -136,12 +136,12 @@ def _grpc_refusal(answer: Refusal) -> list[Header]:
 
 
 def lowered(fields: Iterable[Header]) -> list[Header]:
-    """fields with names in lower case, as HTTP/2 writes them."""
+    """Return the fields with lower-case names, as HTTP/2 requires."""
     return [(name.lower(), value) for name, value in fields]
 
 
 def _split(fields: Sequence[Header]) -> tuple[dict[bytes, bytes], Sequence[Header]]:
-    """Pseudo-header fields, which stand in front and are there once each, and the others."""
+    """Split off the leading pseudo-header fields. Raises MessageError if one occurs twice."""
     pseudo: dict[bytes, bytes] = {}
     for index, (name, value) in enumerate(fields):
         if not name.startswith(b":"):
@@ -162,7 +162,7 @@ def _regular(fields: Sequence[Header]) -> list[Header]:
 
 
 def _host(authority: bytes | None, fields: Sequence[Header]) -> bytes:
-    """RFC 9113 section 8.3.1: ``:authority`` and Host name the same, where both are there."""
+    """Return the Host value. RFC 9113 section 8.3.1: ``:authority`` and Host must agree if both are sent."""
     named = [value for name, value in fields if name == b"host"]
     if authority is not None:
         named.append(authority)
@@ -172,7 +172,7 @@ def _host(authority: bytes | None, fields: Sequence[Header]) -> bytes:
 
 
 def _joined(fields: list[Header]) -> list[Header]:
-    """RFC 9113 section 8.2.3: HTTP/1.1 has one Cookie field."""
+    """Join split cookie fields (RFC 9113 section 8.2.3): HTTP/1.1 has one Cookie field."""
     crumbs = [value for name, value in fields if name == b"cookie"]
     if len(crumbs) < 2:
         return fields

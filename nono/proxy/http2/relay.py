@@ -1,4 +1,4 @@
-"""One response on its way to a client of HTTP/2, through whatever has to look at it."""
+"""Relay one response to an HTTP/2 client through its inspection."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from nono.proxy.http.message import Header, ResponseHead
 from nono.proxy.http2 import heads
 from nono.proxy.http2.session import Session
 
-_AHEAD_BYTES = 64 * 1024  # decoded before the client takes it
+_AHEAD_BYTES = 64 * 1024  # decoded ahead of the client
 
 
 class Http2Relay:
-    """Queues the one response of a stream on its session, and no more of it than the client takes.
+    """Queues the one response of a stream on its session, no faster than the client reads.
 
-    on_undecodable is told why a body that has begun cannot be passed on to its end.
+    `on_undecodable` is called with the reason if the body cannot be decoded after its start was sent.
     """
 
     def __init__(
@@ -28,15 +28,15 @@ class Http2Relay:
         self._inspection = inspection
         self._on_undecodable = on_undecodable
         self._filter: BodyFilter | None = None
-        self._coded = bytearray()  # of the body, not decoded yet
-        self._output: tuple[int, Iterator[bytes]] | None = None  # being decoded, with the bytes it is made of
+        self._coded = bytearray()  # of the body, not yet decoded
+        self._output: tuple[int, Iterator[bytes]] | None = None  # being decoded: the coded length, the pieces
         self._trailers: Sequence[Header] | None = None  # given once the response is complete
         self._ended = False  # nothing more will be queued
         self.started = False  # the client has seen a part of the final response
 
     @property
     def is_complete(self) -> bool:
-        """Whether all of it has arrived here."""
+        """True if the whole response has arrived."""
         return self._ended or self._trailers is not None
 
     def interim(self, head: ResponseHead, *, credentialed: bool) -> None:
@@ -44,7 +44,7 @@ class Http2Relay:
         self._session.head(self._stream_id, heads.response_fields(head, credentialed=credentialed))
 
     def start(self, head: ResponseHead, *, ended: bool, credentialed: bool) -> None:
-        """ended: nothing follows the head. MessageError: it cannot be looked at."""
+        """Send the head; `ended` means nothing follows it. Raises MessageError if it cannot be searched."""
         head, self._filter = self._inspection.begin(head)
         self.started = True
         fields = heads.response_fields(head, credentialed=credentialed)
@@ -65,22 +65,22 @@ class Http2Relay:
             self._session.body(self._stream_id, self._filter.pass_on(piece), len(piece))
 
     def finish(self, fields: Sequence[Header]) -> None:
-        """All of it has come; fields are its trailers."""
+        """Finish: the whole response has arrived. `fields` are its trailers."""
         self._trailers = heads.lowered(self._inspection.clean_fields(fields))
         self._take()
 
     def go_on(self) -> None:
-        """The client has taken some."""
+        """Continue decoding: the client has read some of the body."""
         if self._decoding() is not None:
             self._take()
 
     def stop(self) -> None:
-        """Nobody waits for the rest."""
+        """Drop the rest of the response."""
         self._coded.clear()
         self._output = None
 
     def _take(self) -> None:
-        """Queue what the filter lets go, as far as the client takes it."""
+        """Queue the filter's output, up to _AHEAD_BYTES ahead of the client."""
         session, stream_id = self._session, self._stream_id
         try:
             while session.pending(stream_id) < _AHEAD_BYTES and (output := self._decoding()) is not None:
@@ -97,9 +97,10 @@ class Http2Relay:
             self._on_undecodable("the body is not what its Content-Encoding says")
 
     def _decoding(self) -> tuple[int, Iterator[bytes]] | None:
-        """What is being decoded; a part of what has arrived meanwhile is the next.
+        """Return the current decoding; start the next slice of the coded bytes if there is none.
 
-        All of it would give nothing back to the upstream's window before its end: the upstream would wait.
+        A slice, because decoding everything at once would credit the upstream's window only at the end, and
+        the upstream would stall.
         """
         if self._output is None and self._coded and self._filter is not None:
             piece = bytes(self._coded[:_AHEAD_BYTES])

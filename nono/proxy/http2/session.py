@@ -1,7 +1,7 @@
-"""One HTTP/2 connection, either end: streams in, streams out, and no more held than the windows allow.
+"""Run one HTTP/2 connection as client or server, buffering no more than the flow-control windows allow.
 
-The h2 library keeps the state machines and the windows (RFC 9113 sections 5 and 6.9); what it leaves to its
-user is here: bodies that wait for the peer's window and for the transport, and the credit for what arrived.
+The h2 library keeps the state machines and the windows (RFC 9113 sections 5 and 6.9). This module does the
+rest: it queues bodies until the peer's window and the transport allow them, and credits received data.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from nono.proxy.http2.frames import FrameError, FrameGate, GoAway
 _CONNECTION_WINDOW = 16 * 1024 * 1024
 _DEFAULT_WINDOW = 65535  # RFC 9113 section 6.9.2; of the connection, which no setting changes
 _BATCH_BYTES = 64 * 1024  # of bodies, in one write
-_SLICE_BYTES = 16 * 1024  # of what was read, given to h2 at a time
-_COMPRESSION_TABLE_BYTES = 4096  # of the peer's, however much it offers to keep
-_UNREAD_BYTES = 4 * 1024 * 1024  # written and not taken by a peer that goes on asking
+_SLICE_BYTES = 16 * 1024  # of received data, given to h2 at a time
+_COMPRESSION_TABLE_BYTES = 4096  # the most we use of the peer's table, however large it offers
+_UNREAD_BYTES = 4 * 1024 * 1024  # written but not read by a peer that keeps sending requests
 _SUBSTANTIAL_BYTES = 1024
 _UNLIMITED = 2**31 - 1
 
 
 class Source(Protocol):
-    """Who sends on a stream."""
+    """The sender on a stream."""
 
     def body_sent(self, credit: int) -> None:
-        """A piece that was queued with that credit has left."""
+        """Note that a piece queued with that credit has been sent."""
         ...
 
     def end_sent(self) -> None:
-        """Everything has left; the peer may still be sending."""
+        """Note that everything has been sent; the peer may still be sending."""
         ...
 
 
 class _Sending:
-    """What is still to be sent on a stream."""
+    """The outgoing queue of a stream."""
 
     __slots__ = ("abandoned", "ending", "heard_all", "pieces", "size", "source", "trailers")
 
@@ -56,20 +56,21 @@ class _Sending:
         self.ending = False  # nothing more will be queued
         self.trailers: Sequence[Header] = ()
         self.heard_all = heard_all  # the peer has ended its side
-        self.abandoned = False  # what the peer may still send is for nobody
+        self.abandoned = False  # anything the peer still sends is dropped
 
 
 class Session:
-    """The frames of one connection. Whoever owns it calls flush after it has been given something to send.
+    """The frames of one connection. Its owner calls flush() after queueing something to send.
 
-    stream_window: bytes that may arrive on one stream before they are acknowledged. max_streams: as it is
-    announced to the peer; None for a client, whom no streams are opened to.
+    client_side: True on the connection to an upstream.
+    stream_window: bytes that may arrive on one stream before they are acknowledged.
+    max_streams: announced to the peer; None for a client, to which no streams are opened.
     """
 
     def __init__(self, *, client_side: bool, stream_window: int, max_streams: int | None = None) -> None:
-        # hpack would log every field, the credential among them.
+        # hpack would log every field, including the credential.
         logging.getLogger("hpack").setLevel(logging.WARNING)
-        # Heads are checked in http2_head, so that one that is malformed ends its own stream only.
+        # Heads are checked in `heads`, so that a malformed one ends only its own stream.
         self._h2 = H2Connection(
             H2Configuration(
                 client_side=client_side,
@@ -93,27 +94,27 @@ class Session:
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._sending: dict[int, _Sending] = {}
-        self._waiting: dict[int, _Sending] = {}  # those of them that have something to send
-        self._owed: dict[int, int] = {}  # bytes that arrived and are not acknowledged
+        self._waiting: dict[int, _Sending] = {}  # the subset with something to send
+        self._owed: dict[int, int] = {}  # bytes received but not acknowledged
         self._is_scheduled = False
-        self._is_broken = False  # h2 has given the connection up, and takes nothing more to send
-        self.paused = False  # the transport holds enough for now
+        self._is_broken = False  # h2 has given up the connection and sends nothing more
+        self.paused = False  # the transport's buffer is full
 
     def start(self, transport: asyncio.Transport) -> None:
-        """Send the settings."""
+        """Send SETTINGS and open the connection's window."""
         self._transport = transport
         h2 = self._h2
         h2.local_settings = Settings(client=self._client_side, initial_values=self._settings)
         h2.initiate_connection()
         h2.increment_flow_control_window(_CONNECTION_WINDOW - _DEFAULT_WINDOW)
         if not self._client_side:
-            # A stream too many is for the owner to refuse; h2 would end the connection over it.
+            # The owner refuses a stream too many; h2 would end the connection over it.
             values = self._settings | {SettingCodes.MAX_CONCURRENT_STREAMS: _UNLIMITED}
             h2.local_settings = Settings(client=False, initial_values=values)
         self.flush()
 
     def stop(self) -> None:
-        """The transport is gone."""
+        """Drop all streams: the transport is gone."""
         self._transport = None
         self._sending.clear()
         self._waiting.clear()
@@ -121,41 +122,41 @@ class Session:
     # -- streams
 
     def __len__(self) -> int:
-        """How many streams one of both sides may still send on."""
+        """Return the number of streams on which either side may still send."""
         return len(self._sending)
 
     @property
     def in_head(self) -> bool:
-        """Whether a header block has begun to arrive and not ended."""
+        """True while a header block is arriving."""
         return self._gate.in_head
 
     @property
     def room(self) -> int:
-        """How many more streams the peer lets us open."""
+        """The number of further streams the peer allows us to open."""
         return int(self._h2.remote_settings.max_concurrent_streams) - self._h2.open_outbound_streams
 
     def open_outbound(self, fields: Iterable[Header], source: Source, *, end: bool) -> int:
-        """The number of a new stream, with its request head queued."""
+        """Open a stream with its request head queued; return its number."""
         stream_id = self._h2.get_next_available_stream_id()
         self.accept(stream_id, source, heard_all=False)
         self._send_head(stream_id, fields, end=end)
         return stream_id
 
     def accept(self, stream_id: int, source: Source | None, *, heard_all: bool) -> None:
-        """Keep account of a stream. heard_all: the peer will send nothing more on it."""
+        """Track a stream. `heard_all` means the peer will send nothing more on it."""
         self._sending[stream_id] = _Sending(source, heard_all=heard_all)
 
     def tracks(self, stream_id: int) -> bool:
-        """Whether one of both sides may still send, as far as the events that were handed out tell."""
+        """Return True if either side may still send, according to the events yielded so far."""
         return stream_id in self._sending
 
     def heard_all(self, stream_id: int) -> bool:
-        """Whether the peer has ended its side."""
+        """Return True if the peer has ended its side."""
         sending = self._sending.get(stream_id)
         return sending is None or sending.heard_all
 
     def is_open(self, stream_id: int) -> bool:
-        """Whether anything can be sent on it."""
+        """Return True if anything can be sent on the stream."""
         stream = self._h2.streams.get(stream_id)
         is_there = stream is not None and not stream.closed
         return is_there and self._transport is not None and not self._is_broken
@@ -172,13 +173,13 @@ class Session:
         self.schedule()
 
     def body(self, stream_id: int, piece: bytes, credit: int) -> None:
-        """Queue piece; the source is told the credit when it has left. An empty piece marks a place."""
+        """Queue `piece`; the source is told `credit` once it is sent. An empty piece only carries credit."""
         sending = self._sending.get(stream_id)
         if sending is None:
             return
         last, owed = sending.pieces[-1] if sending.pieces else (None, 0)
         if isinstance(last, bytes) and len(last) + len(piece) <= _SUBSTANTIAL_BYTES:
-            # Of a body in frames of one byte what is kept of each is a hundred times as large.
+            # Merged, because in a body of one-byte frames each queue entry would be a hundred times as large.
             sending.pieces[-1] = (last + piece, owed + credit)
         else:
             sending.pieces.append((piece, credit))
@@ -196,7 +197,7 @@ class Session:
         self.schedule()
 
     def abandon(self, stream_id: int) -> None:
-        """Once the end has been sent, stop the peer, whose body nobody takes (RFC 9113 section 8.1)."""
+        """Reset the stream after our end is sent: the peer's body is unwanted (RFC 9113 section 8.1)."""
         sending = self._sending.get(stream_id)
         if sending is None:
             return
@@ -205,19 +206,19 @@ class Session:
             self.reset(stream_id, ErrorCodes.NO_ERROR)
 
     def reset(self, stream_id: int, code: ErrorCodes | int) -> None:
-        """End the stream at once; what arrived on it is given back to the connection's window."""
+        """End the stream at once, and credit the connection's window for unread data."""
         if self.is_open(stream_id):
             self._h2.reset_stream(stream_id, code)
         self._forget(stream_id)
         self.schedule()
 
     def pending(self, stream_id: int) -> int:
-        """Bytes that are queued."""
+        """Return the number of bytes queued."""
         sending = self._sending.get(stream_id)
         return 0 if sending is None else sending.size
 
     def acknowledge(self, stream_id: int, count: int) -> None:
-        """count bytes that arrived have been passed on."""
+        """Credit the windows for `count` received bytes that have been passed on."""
         owed = self._owed.get(stream_id, 0)
         count = min(count, owed)
         if count and self._transport is not None:
@@ -229,7 +230,7 @@ class Session:
             self.schedule()
 
     def settle(self, stream_id: int) -> None:
-        """Nobody will pass on what has arrived on the stream: the connection's window gets it back."""
+        """Credit the connection's window for data on the stream that nobody will pass on."""
         self.acknowledge(stream_id, self._owed.get(stream_id, 0))
 
     def _forget(self, stream_id: int) -> None:
@@ -240,9 +241,9 @@ class Session:
     # -- from the peer
 
     def receive(self, data: bytes) -> Iterable[Event | GoAway]:
-        """What data means, as it is taken in. FrameError, H2Error: the connection must end.
+        """Yield the events in `data` as it is parsed. Raises FrameError or H2Error: end the connection.
 
-        A stream that was reset in the meantime is still announced; is_open tells.
+        A stream that was reset in the meantime is still announced; check is_open.
         """
         for start in range(0, len(data), _SLICE_BYTES):
             allowed, away = self._gate.feed(data[start : start + _SLICE_BYTES], self._loop.time())
@@ -265,7 +266,7 @@ class Session:
         if isinstance(event, DataReceived):
             stream_id, size = event.stream_id or 0, event.flow_controlled_length or 0
             self._owed[stream_id] = self._owed.get(stream_id, 0) + size
-            # Padding has been passed on when it has been dropped.
+            # Dropped padding counts as passed on.
             padding = size if stream_id not in self._sending else size - len(event.data or b"")
             self.acknowledge(stream_id, padding)
         elif isinstance(event, StreamEnded):
@@ -280,19 +281,19 @@ class Session:
             self._h2.encoder.header_table_size = table
 
     def stream_reset(self) -> None:
-        """Count a stream that ended before its time. FrameError when it is one too many."""
+        """Count a stream that ended early. Raises FrameError if there are too many."""
         self._gate.stream_reset()
 
     # -- to the peer
 
     def schedule(self) -> None:
-        """Flush soon: one write for all that this turn of the loop brings."""
+        """Flush in the next turn of the loop, so that this turn's frames share one write."""
         if not self._is_scheduled and self._transport is not None:
             self._is_scheduled = True
             self._loop.call_soon(self.flush)
 
     def flush(self) -> None:
-        """Write what may be written now."""
+        """Write everything the windows and the transport allow now."""
         self._is_scheduled = False
         while self._transport is not None and not self._transport.is_closing():
             moved = 0 if self.paused else self._fill()
@@ -303,7 +304,7 @@ class Session:
                 return
 
     def _fill(self) -> int:
-        """Take turns among the streams that have something to send; how many frames were made."""
+        """Make frames round-robin from the streams with something to send; return how many."""
         frames, left = 0, _BATCH_BYTES
         for stream_id in [*self._waiting]:
             sending = self._waiting.get(stream_id)
@@ -317,7 +318,7 @@ class Session:
         return frames
 
     def _send_next(self, stream_id: int, sending: _Sending) -> tuple[int, int]:
-        """One frame of the stream, or its end: how many were made (0 or 1), and the bytes in it."""
+        """Make one frame of the stream, or its end; return the number made (0 or 1) and its bytes."""
         if not self.is_open(stream_id):
             self._waiting.pop(stream_id, None)
             return 0, 0
@@ -325,7 +326,7 @@ class Session:
         if sending.pieces:
             piece, credit = sending.pieces[0]
             window = self._h2.local_flow_control_window(stream_id)
-            # RFC 9113 section 6.9.2: a setting of the peer can make the window negative.
+            # RFC 9113 section 6.9.2: a setting from the peer can make the window negative.
             size = max(min(len(piece), window, self._h2.max_outbound_frame_size), 0)
             if not size and piece:
                 return 0, 0
@@ -374,13 +375,13 @@ class Session:
         sending = self._sending.get(stream_id)
         done = sending is not None and sending.heard_all and sending.ending and stream_id not in self._waiting
         if done:
-            # What arrived may still be on its way to somebody: it is acknowledged when it has got there.
+            # Received data may still be in transit to its receiver; it is acknowledged on delivery.
             del self._sending[stream_id]
 
     def say_goodbye(self, code: ErrorCodes = ErrorCodes.NO_ERROR) -> None:
-        """Announce that no further stream is taken; those that are open go on.
+        """Send GOAWAY: no further stream is accepted, open ones continue.
 
-        Written past h2, for which no stream goes on after a GOAWAY.
+        Written around h2, which lets no stream continue after a GOAWAY.
         """
         if self._transport is not None:
             self.flush()

@@ -1,4 +1,4 @@
-"""A connection of HTTP/2 to an upstream, and the streams that requests are sent on."""
+"""An HTTP/2 connection to an upstream, and the streams that carry requests on it."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from nono.proxy.http2.session import Session
 from nono.proxy.transport.connection_set import ConnectionSet
 from nono.proxy.upstream.connection import MAX_INTERIM_RESPONSES, Replay
 
-_STREAM_WINDOW = 1024 * 1024  # what a distant upstream may send before it hears from us
+_STREAM_WINDOW = 1024 * 1024  # bytes a distant upstream may send before we acknowledge
 _CLOSED = "the upstream closed the connection before its response was complete"
 
 
 class Receiver(Protocol):
-    """The exchange a response belongs to."""
+    """The exchange that receives the response."""
 
     def request_sent(self, count: int) -> None:
-        """count bytes of the request body have left."""
+        """Note that `count` bytes of the request body have been sent."""
         ...
 
     def response_interim(self, head: ResponseHead) -> None: ...
@@ -44,7 +44,12 @@ class Receiver(Protocol):
     def response_finished(self, fields: Sequence[Header]) -> None: ...
 
     def upstream_failed(self, reason: str, code: int | None = None, *, replay: Replay = "none") -> None:
-        """code: of the RST_STREAM, if there was one. After a response: the rest of the request is lost."""
+        """Report a failure; after a complete response only the rest of the request is lost.
+
+        reason: one clause for the client and the record.
+        code: the error code of the RST_STREAM, if there was one.
+        replay: the requests that may be sent again without taking effect twice.
+        """
         ...
 
 
@@ -54,7 +59,7 @@ class UpstreamStream:
     def __init__(
         self, connection: Http2Upstream, session: Session, receiver: Receiver, method: bytes
     ) -> None:
-        self.stream_id = 0  # not numbered yet
+        self.stream_id = 0  # not yet assigned
         self._connection = connection
         self._session = session
         self._receiver: Receiver | None = receiver
@@ -63,7 +68,7 @@ class UpstreamStream:
         self._trailers: list[Header] = []
         self.heard = False  # something came back
         self._ended = False  # the response is complete
-        self._unseen: int | None = None  # bytes of its body that are still to come, where that is known
+        self._unseen: int | None = None  # bytes of its body still to come, if known
 
     # -- what the exchange calls
 
@@ -71,15 +76,15 @@ class UpstreamStream:
         self._session.body(self.stream_id, piece, len(piece))
 
     def finish(self, fields: Sequence[Header]) -> None:
-        """The request is complete; fields are its trailers."""
+        """End the request; `fields` are its trailers."""
         self._session.end(self.stream_id, fields)
 
     def taken(self, count: int) -> None:
-        """count bytes of the response have been passed on."""
+        """Note that `count` bytes of the response have been passed on."""
         self._session.acknowledge(self.stream_id, count)
 
     def drop(self) -> None:
-        """Nobody waits for the response any more."""
+        """Reset the stream: nobody waits for the response any more."""
         self._receiver = None
         self._session.reset(self.stream_id, ErrorCodes.CANCEL)
         self._connection.forget(self.stream_id)
@@ -149,13 +154,13 @@ class UpstreamStream:
         if self._unseen is not None:
             self._unseen -= len(piece)
             if self._unseen < 0:
-                # h2 lets it pass with a 204 or 304; with such a head nobody searches what follows it.
+                # h2 accepts a body after a 204 or 304, but such a head makes us skip the search of its body.
                 raise MessageError("a body longer than announced")
         if piece:
             receiver.response_body(piece)
 
     def _check_whole(self) -> None:
-        # h2 compares the lengths at the end of DATA only; fields may be the end.
+        # h2 checks the length only at the end of DATA, but a header block may end the stream.
         if self._unseen:
             raise MessageError("a body shorter than announced")
 
@@ -166,20 +171,20 @@ class UpstreamStream:
 
 
 class Http2Upstream(asyncio.Protocol):
-    """One connection to an upstream, for as many streams as that allows at a time.
+    """One connection to an upstream, with as many concurrent streams as the upstream allows.
 
-    It is in registry from the moment it has a transport until that is closed.
+    It is in `registry` from connection_made until connection_lost.
     """
 
     def __init__(self, registry: ConnectionSet) -> None:
         self._registry = registry
         self._session = Session(client_side=True, stream_window=_STREAM_WINDOW)
         self._transport: asyncio.Transport | None = None
-        self._waiting: select.poll | None = None  # on its socket, once it has been asked
+        self._waiting: select.poll | None = None  # on its socket, made on first use
         self._streams: dict[int, UpstreamStream] = {}
         self._settled = anyio.Event()
-        self._served = False  # it has answered before, so that it may just have been closed for its age
-        self._leaving = False  # no further stream is opened
+        self._served = False  # it has answered before, so a close may be an idle timeout
+        self._leaving = False  # open no further stream
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -192,7 +197,7 @@ class Http2Upstream(asyncio.Protocol):
 
     @property
     def _has_ended(self) -> bool:
-        """Whether the upstream has closed it, which the loop may not have read yet: what is sent is lost."""
+        """True if the upstream has closed the connection, even if the loop has not read that yet."""
         if self._transport is None:
             return True
         if self._waiting is None:
@@ -201,26 +206,26 @@ class Http2Upstream(asyncio.Protocol):
         return bool(self._waiting.poll(0))
 
     async def settled(self) -> None:
-        """Until the upstream's settings are here, which say how many streams it takes; or it is gone."""
+        """Wait for the upstream's SETTINGS, which limit the number of streams, or for its end."""
         await self._settled.wait()
 
     def begin(
         self, receiver: Receiver, method: bytes, fields: Iterable[Header], *, end: bool
     ) -> UpstreamStream:
-        """Send a request head; there must be room. end: no body follows."""
+        """Send a request head; requires has_room. `end` means no body follows."""
         stream = UpstreamStream(self, self._session, receiver, method)
         stream.stream_id = self._session.open_outbound(fields, stream, end=end)
         self._streams[stream.stream_id] = stream
         return stream
 
     def forget(self, stream_id: int) -> None:
-        """The stream is over."""
+        """Drop a stream that is over."""
         self._streams.pop(stream_id, None)
         if self._leaving and not self._streams:
-            self._loop.call_soon(self.close)  # what was written last has to leave first
+            self._loop.call_soon(self.close)  # the last frames have to be sent first
 
     def close(self) -> None:
-        """Leave in order; what is still open is cancelled."""
+        """Cancel the open streams, send GOAWAY and close."""
         self._leaving = True
         transport = self._transport
         if transport is not None and not transport.is_closing():
@@ -262,10 +267,10 @@ class Http2Upstream(asyncio.Protocol):
         self._session.flush()
 
     def _events(self, data: bytes) -> Iterator[Event | GoAway]:
-        """What data means; where it means nothing, the connection has been ended."""
+        """Yield the events in `data`. Ends the connection if the data is malformed."""
         try:
             yield from self._session.receive(data)
-        except Exception:  # whatever h2 or hpack trips over: no byte after it can be trusted
+        except Exception:  # whatever h2 or hpack raise: no later byte can be trusted
             self._fail("the upstream's HTTP/2 is not well-formed")
 
     def _handle(self, event: Event | GoAway) -> None:
@@ -283,7 +288,7 @@ class Http2Upstream(asyncio.Protocol):
                     self.forget(stream_id)
 
     def _go_away(self, event: GoAway) -> None:
-        """RFC 9113 section 6.8: streams above the last one were not looked at, the others go on."""
+        """Fail the streams above last_stream_id, which were not processed (RFC 9113 section 6.8)."""
         self._leaving = True
         for stream_id in [each for each in self._streams if each > event.last_stream_id]:
             self._session.reset(stream_id, ErrorCodes.CANCEL)
@@ -297,7 +302,7 @@ class Http2Upstream(asyncio.Protocol):
         for stream in streams.values():
             stream.fail(reason)
         if self._transport is not None:
-            self._session.flush()  # h2 has written a GOAWAY that says what it did not like
+            self._session.flush()  # h2 has queued a GOAWAY with its reason
             self._transport.close()
 
 

@@ -1,4 +1,4 @@
-"""The upstream connections that the streams of one HTTP/2 client share, in the version ALPN chose."""
+"""Share upstream connections among the streams of one HTTP/2 client, in the version ALPN chose."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from nono.proxy.verdict.host_policy import HostPolicy
 
 Reached = Http2Upstream | UpstreamConnection
 
-_OF_THE_WAY = ("upstream_connect_failed", "external_proxy_rejected")  # whoever wanted to go it
+_OF_THE_WAY = ("upstream_connect_failed", "external_proxy_rejected")  # the same for every request waiting
 
 
 class Upstreams:
-    """Streams share a connection only when they agree in its key: origin, and whom TLS says we are.
+    """The upstream connections of one client, shared by streams with the same origin and TLS identity.
 
-    The connections of HTTP/2 belong to this one client and are closed with it; those of HTTP/1.1 come from
-    the pool, and return to it.
+    HTTP/2 connections belong to this one client and are closed with it. HTTP/1.1 connections come from the
+    pool and return to it.
     """
 
     def __init__(self, context: ProxyContext) -> None:
         self._context = context
         self._open: dict[PoolKey, list[Http2Upstream]] = {}
-        self._locks: dict[PoolKey, anyio.Lock] = {}  # one look-up and handshake at a time tells the version
-        self._failures: dict[PoolKey, Refusal] = {}  # why the last that was dialled was not reached
+        self._locks: dict[PoolKey, anyio.Lock] = {}  # one dial at a time finds out the version
+        self._failures: dict[PoolKey, Refusal] = {}  # why the last dial failed
         self._http1_only: set[PoolKey] = set()
         self._closed = False
 
     def at_hand(self, key: PoolKey) -> Reached | None:
-        """A connection that takes one more request now."""
+        """Return a connection that can take one more request now, or None."""
         if key in self._http1_only:
             return self._context.pool.take(key)
         kept = self._open[key] = [each for each in self._open.get(key, ()) if not each.is_leaving]
@@ -46,9 +46,11 @@ class Upstreams:
     async def reach(
         self, key: PoolKey, hosts: HostPolicy, may_begin: Callable[[], bool]
     ) -> Reached | Refusal:
-        """A connection that takes one more request, or why there is none.
+        """Return a connection that can take one more request, or the reason why there is none.
 
-        hosts judges the addresses when one has to be dialled. may_begin is asked before that, and records.
+        key: origin, TLS identity and upstream proxy of the connection.
+        hosts: judges the addresses if a connection has to be dialled.
+        may_begin: called before dialling, records the request; False means it may not be sent.
         """
         if key not in self._http1_only:
             before = self._failures.get(key)
@@ -58,7 +60,7 @@ class Upstreams:
                     return found
                 failure = self._failures.get(key)
                 if failure is not None and failure is not before:
-                    return failure  # of one that was waited for: to fail in turn takes too long
+                    return failure  # of the dial just waited for; failing one by one takes too long
                 if key not in self._http1_only:
                     return self._noted(key, await self._dial(key, hosts, may_begin, HTTP2))
         return self.at_hand(key) or await self._dial(key, hosts, may_begin, HTTP1)
@@ -94,8 +96,8 @@ class Upstreams:
                 await reached.settled()
             is_shared = reached.has_room and not self._closed
         finally:
-            # Only now, and not when it connected: a stream that began before the settings are here would not
-            # know how much may be sent. If the one that dials is given up meanwhile, so is the connection.
+            # Shared only now, not on connecting: a stream begun before the SETTINGS arrive would not know how
+            # much it may send. If this task is cancelled meanwhile, the connection is closed.
             if is_shared:
                 self._open.setdefault(key, []).append(reached)
             else:
@@ -112,7 +114,7 @@ class Upstreams:
         return Http2Upstream(self._context.pool.connections)
 
     def close(self) -> None:
-        """The client is gone."""
+        """Close the HTTP/2 connections: the client is gone."""
         self._closed = True
         for connections in self._open.values():
             for connection in connections:
@@ -120,7 +122,7 @@ class Upstreams:
 
 
 class _Negotiation(asyncio.Protocol):
-    """The first protocol of a connection; gives way to the one that ALPN (RFC 7301) chose."""
+    """The first protocol of a connection; replaces itself with the one that ALPN (RFC 7301) chose."""
 
     def __init__(self, choose: Callable[[bool], Reached]) -> None:
         self._choose = choose
