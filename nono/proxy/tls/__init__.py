@@ -1,1 +1,1 @@
-"""The certificates of a session: its CA, and the roots that clients inside trust."""
+"""The session's CA, and the root certificates that clients inside trust."""

@@ -28,15 +28,15 @@ _MAX_CONTEXTS = 256
 _MAX_SESSIONS = 512
 _MFD_NOEXEC_SEAL = 0x0008  # linux/memfd.h; without it memfd_create(2) fails where vm.memfd_noexec is 2
 _MAX_COMMON_NAME = 64  # RFC 5280 appendix A.1, ub-common-name
-# The clock of a laptop or a WSL2 guest is set back by NTP now and then, also between mint and use.
+# NTP sometimes sets the clock of a laptop or a WSL2 guest back, also between minting and use.
 _BACKDATED = timedelta(minutes=5)
-# A leaf is replaced this long before its end, or a tenth of its life where that is less, so that a client
-# whose handshake is slow does not end up with an expired one.
+# A leaf is replaced this long before it expires, or a tenth of its life if that is less, so that a client
+# with a slow handshake does not get an expired one.
 _RENEWAL_MARGIN = timedelta(minutes=5)
 
 
 class CaError(ValueError):
-    """The authority cannot be used; the text is one clause fit for a person and names no key material."""
+    """The CA cannot be used. The text is one clause for a person and contains no key material."""
 
 
 def _now() -> datetime:
@@ -53,9 +53,9 @@ class _Minted:
 
 
 class SessionCa:
-    """Makes one leaf for each host, all with one P-256 key; neither private key is ever in a file.
+    """Mints one leaf per host, all with one P-256 key. Neither private key is ever on disk.
 
-    For one event loop; it holds no descriptors, so nobody has to close it.
+    For use by one event loop. It holds no descriptors and need not be closed.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class SessionCa:
         leaf_validity_s: float | None = None,
         now: Callable[[], datetime] = _now,
     ) -> SessionCa:
-        """A new authority; leaves live as long as it does unless leaf_validity_s is given."""
+        """Create a CA. Leaves live as long as it does unless leaf_validity_s is given."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _COMMON_NAME)])
         start = now()
@@ -109,7 +109,7 @@ class SessionCa:
         leaf_validity_s: float | None = None,
         now: Callable[[], datetime] = _now,
     ) -> SessionCa:
-        """A person's own root and its P-256 key, PKCS #8 and not encrypted. CaError: what is wrong."""
+        """Load a person's own root and its P-256 key (PKCS #8, unencrypted). Raises CaError if unusable."""
         certificate = _read_certificate(certificate_pem)
         key = _read_key(key_pem)
         if certificate.public_key() != key.public_key():
@@ -118,19 +118,21 @@ class SessionCa:
         return cls(certificate, key, leaf_validity_s=leaf_validity_s, now=now)
 
     def private_key_pem(self) -> bytes:
-        """The CA's own key, for from_pem() in another process."""
+        """Return the CA's private key in PEM, for from_pem() in another process."""
         return _private_pem(self._key)
 
     def server_context(self, host: str, alpn: Alpn = HTTP1, *, x25519: bool = False) -> ssl.SSLContext:
-        """A context whose handshake succeeds for host alone, with the chain [leaf, CA].
+        """Return a context that completes handshakes for `host` only, with the chain [leaf, CA].
 
-        host: canonical, and not a pattern. It is kept, among the 256 used last, until its leaf is about to
-        expire. alpn: the protocols to choose from, the preferred one first. x25519: agree on keys by that and
-        by nothing else, for a client that has sent a share for it. CaError: the CA has
-        expired, or host is not a canonical host. OSError: no memory file could be had.
+        host: canonical, not a pattern.
+        alpn: the protocols to choose from, preferred first.
+        x25519: agree on keys with X25519 only, for a client that sent a share for it.
 
-        client_hello.parse judges the ClientHello before it gets here: of a server name that is not ASCII ssl
-        writes a traceback to stderr.
+        The 256 most recently used contexts are kept until their leaf is about to expire. Raises CaError if
+        the CA has expired or host is not canonical, and OSError if memfd_create(2) fails.
+
+        Call client_hello.parse on the ClientHello first: ssl prints a traceback to stderr for a server name
+        that is not ASCII.
         """
         now = self._now()
         if now >= self.not_after:
@@ -140,8 +142,8 @@ class SessionCa:
         if kept is None or kept.is_spent(now):
             kept = self._minted[key] = self._mint(host, now, alpn)
             if x25519:
-                # OpenSSL prefers a post-quantum exchange, which takes half as long again at either end. It is
-                # for the network behind the proxy; between the client and the proxy nobody records.
+                # OpenSSL prefers a post-quantum exchange, which takes both ends 50 % longer. It protects
+                # against recorded traffic, and nobody records between the client and the proxy.
                 kept.context.set_ecdh_curve("X25519")
             if len(self._minted) > _MAX_CONTEXTS:
                 self._minted.popitem(last=False)
@@ -152,8 +154,8 @@ class SessionCa:
         leaf = self._leaf(host, now)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        # A handshake is 5 % quicker without, and few clients would resume: curl ends, Python and Go's default
-        # transport keep no sessions.
+        # A handshake is 5 % quicker without tickets, and few clients would resume: curl exits, Python and
+        # Go's default transport keep no sessions.
         context.num_tickets = 0
         context.set_alpn_protocols(alpn)
         context.sni_callback = _only_for(host)
@@ -185,7 +187,7 @@ class SessionCa:
             until,
             self._leaf_extensions,
         )
-        # RFC 5280 section 4.2.1.6: critical exactly when there is no subject.
+        # RFC 5280 section 4.2.1.6: critical if and only if the subject is empty.
         name = x509.SubjectAlternativeName([alternative])
         return builder.add_extension(name, critical=not has_common_name).sign(self._key, hashes.SHA256())
 
@@ -213,14 +215,14 @@ def _key_usage(*, certificates: bool) -> x509.KeyUsage:
 def _leaf_extensions(
     leaf_key: ec.EllipticCurvePrivateKey, issuer: x509.Certificate
 ) -> list[x509.Extension[x509.ExtensionType]]:
-    """What all leaves have in common: good for TLS servers and for nothing else."""
-    # The issuer's own identifier, however it was computed (RFC 5280 section 4.2.1.1).
+    """Return the extensions common to all leaves, which restrict them to TLS servers."""
+    # Copy the issuer's identifier, which may have been computed in any way (RFC 5280 section 4.2.1.1).
     identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     extensions: list[tuple[x509.ExtensionType, bool]] = [
         (x509.BasicConstraints(ca=False, path_length=None), True),
         (_key_usage(certificates=False), True),
         (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
-        # OpenSSL with X509_V_FLAG_X509_STRICT, which is Python 3.13's default, demands both identifiers.
+        # OpenSSL requires both identifiers with X509_V_FLAG_X509_STRICT, the default since Python 3.13.
         (x509.SubjectKeyIdentifier.from_public_key(leaf_key.public_key()), False),
         (x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), False),
     ]
@@ -230,7 +232,7 @@ def _leaf_extensions(
 def _read_certificate(pem: bytes) -> x509.Certificate:
     try:
         certificate = x509.load_pem_x509_certificate(pem)
-        _ = certificate.extensions  # parsed when they are first looked at
+        _ = certificate.extensions  # parsed lazily
     except (ValueError, x509.DuplicateExtension):
         raise CaError("the CA certificate is not a certificate in PEM") from None
     return certificate
@@ -242,7 +244,7 @@ def _read_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
     except TypeError:
         raise CaError("the CA key is encrypted; a passphrase cannot be given") from None
     except (ValueError, UnsupportedAlgorithm):
-        # Not chained: what a parser says about a key may quote it.
+        # Not chained: a parser's message may quote the key.
         raise CaError("the CA key is not a private key in PEM") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise CaError("the CA key is not an ECDSA key on P-256")
@@ -250,9 +252,9 @@ def _read_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
 
 
 def _check_root(certificate: x509.Certificate, now: datetime) -> None:
-    """CaError unless clients accept certificate as a trust anchor now.
+    """Raise CaError unless clients accept `certificate` as a trust anchor now.
 
-    They include strict ones, which want of a root what RFC 5280 section 4.2.1 says that it must have.
+    Strict clients require the extensions that RFC 5280 section 4.2.1 demands of a root.
     """
     try:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
@@ -271,7 +273,7 @@ def _check_root(certificate: x509.Certificate, now: datetime) -> None:
     try:
         certificate.verify_directly_issued_by(certificate)
     except (ValueError, TypeError, InvalidSignature):
-        # OpenSSL's clients build a chain up to a root, and the ones above are not known here.
+        # OpenSSL's clients build the chain up to a root, and the issuers above are not known here.
         raise CaError("the CA certificate is not self-signed, so it is not a root") from None
     if now >= certificate.not_valid_after_utc:
         raise CaError(f"the CA certificate expired on {certificate.not_valid_after_utc:%Y-%m-%d}")
@@ -280,9 +282,9 @@ def _check_root(certificate: x509.Certificate, now: datetime) -> None:
 
 
 def _only_for(host: str) -> Callable[[ssl.SSLObject, str | None, ssl.SSLContext], int | None]:
-    """A callback that ends a handshake for another name than host with an alert (RFC 6066 section 3).
+    """Return an SNI callback that rejects any name but `host` with an alert (RFC 6066 section 3).
 
-    A client that was asked for an address sends no name, since server_name may not hold one.
+    A client that connects to an address sends no name, because server_name may not hold an address.
     """
     is_address = ip_literal(host) is not None
 
@@ -299,10 +301,10 @@ def _only_for(host: str) -> Callable[[ssl.SSLObject, str | None, ssl.SSLContext]
 
 
 def _load(context: ssl.SSLContext, key_and_chain_pem: bytes) -> None:
-    """Hand a key and its chain to context, which takes them from files only.
+    """Load a key and its chain into `context`, which accepts files only.
 
-    The file is in memory, without a name, and gone before this returns. A process may follow its own
-    /proc/self/fd also while it is undumpable, where nobody else of its uid may (proc_pid_fd(5)).
+    The file is an unnamed memory file, closed before this returns. A process may open its own /proc/self/fd
+    even if it is undumpable, when other processes of its uid may not (proc_pid_fd(5)).
     """
     with os.fdopen(_memory_file(), "wb", buffering=0) as file:
         file.write(key_and_chain_pem)

@@ -1,4 +1,4 @@
-"""The files in which clients inside find the roots they trusted before, and the session's own CA."""
+"""Write the files with the person's and the system's roots and the session's CA, for clients inside."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nono.regular_file import read_at_most
 
 BUNDLE = "intercept-ca.pem"
 TRUSTSTORE = "intercept-ca.p12"
-TRUSTSTORE_PASSWORD = "changeit"  # what Java's own is protected with; all that is in it is public
+TRUSTSTORE_PASSWORD = "changeit"  # Java's default; the content is public
 
 _MAX_FILE_BYTES = 16 * 1024 * 1024  # distributions ship a quarter of a megabyte
 _ROOT_FILES = (
@@ -37,7 +37,7 @@ _CERTIFICATE = re.compile(
 
 
 class TrustBundle(NamedTuple):
-    """Absolute paths, and what a person should be told."""
+    """The absolute paths of the files, and warnings for the person."""
 
     pem: str
     truststore: str | None  # PKCS #12, for Java
@@ -45,14 +45,14 @@ class TrustBundle(NamedTuple):
 
 
 class RootPlaces(NamedTuple):
-    """Where the system's roots are looked for: the first file that has any, or else hashed directories."""
+    """The places of the system's roots: the first file that has any is used, otherwise hashed directories."""
 
     files: Sequence[str]
     directories: Sequence[str]
 
 
 def system_places() -> RootPlaces:
-    """OpenSSL's own places first, but not by SSL_CERT_FILE, which stands for the person's file."""
+    """Return OpenSSL's compiled-in places, then those of distributions. SSL_CERT_FILE is not consulted."""
     compiled_in = ssl.get_default_verify_paths()
     return RootPlaces(
         (compiled_in.openssl_cafile, *_ROOT_FILES), (compiled_in.openssl_capath, *_ROOT_DIRECTORIES)
@@ -60,7 +60,7 @@ def system_places() -> RootPlaces:
 
 
 def wants_truststore(environment: Mapping[str, str]) -> bool:
-    """Whether a JVM can be found with environment; other clients have no use for PKCS #12."""
+    """Return True if `environment` leads to a JVM; no other client needs PKCS #12."""
     if environment.get("JAVA_HOME"):
         return True
     folders = environment.get("PATH", "").split(os.pathsep)
@@ -81,14 +81,18 @@ def trust_bundle(
     places: RootPlaces | None = None,
     truststore: bytes | None = None,
 ) -> Iterator[TrustBundle]:
-    """The bundle in directory, as long as the block lasts; the directory goes too if nothing else is in it.
+    """Write the bundle into `directory` for the block; afterwards remove it, and the directory if empty.
 
-    directory: absolute, of this session alone; made with mode 0700 if it is not there. inherited:
-    SSL_CERT_FILE of the person's environment. java: whether a truststore is written as well, truststore if
-    that was made already. In the file are, in this order, the certificates of inherited,
-    the system's roots, and the session's. OSError: it cannot be written, directory is not private (as
-    open_private_dir), or no root was found at all: a bundle with the session's CA alone would take away all
-    other trust.
+    directory: absolute, used by this session only; created with mode 0700 if missing.
+    session_ca_pem: the session's CA.
+    inherited: SSL_CERT_FILE of the person's environment.
+    java: write a truststore too.
+    places: where to look for the system's roots; None for the usual places.
+    truststore: the truststore's content, if it exists already.
+
+    The file holds, in this order, the certificates of `inherited`, the system's roots and the session's CA.
+    Raises OSError if it cannot be written, if the directory is not private (see open_private_dir), or if no
+    root was found: a bundle with only the session's CA would remove all other trust.
     """
     directory_fd = open_private_dir(directory, create=True)
     try:
@@ -106,12 +110,12 @@ def trust_bundle(
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=directory_fd)
         os.close(directory_fd)
-        with suppress(OSError):  # not empty: it is somebody else's as well
+        with suppress(OSError):  # not empty: others use it too
             os.rmdir(directory)
 
 
 def trusted_roots(inherited: str | None, places: RootPlaces | None = None) -> tuple[list[bytes], list[str]]:
-    """What clients trusted before, as PEM blocks; and what a person should be told. As for trust_bundle."""
+    """Return the roots for trust_bundle() without the session's CA, as PEM blocks, and warnings."""
     warnings: list[str] = []
     own = _inherited_roots(inherited, warnings) if inherited else []
     return list(dict.fromkeys([*own, *_system_roots(places or system_places())])), warnings
@@ -150,8 +154,8 @@ def _hashed_roots(directory: str) -> list[bytes]:
 
 
 def _certificates_of(path: str) -> list[bytes]:
-    """The PEM blocks of the file, as they are. OSError also for what is not a regular file or too large."""
-    # Not blocking: the path may be a FIFO that nobody writes to.
+    """Return the PEM blocks of a file unchanged. Raises OSError, also if it is not regular or too large."""
+    # O_NONBLOCK: the path may be a FIFO that nobody writes to.
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -165,17 +169,17 @@ def _certificates_of(path: str) -> list[bytes]:
 
 
 def _write(directory_fd: int, name: str, content: bytes) -> None:
-    """A new file of mode 0400, in place of what a session that was killed may have left."""
+    """Create a file with mode 0400, replacing one left by a killed session."""
     with suppress(FileNotFoundError):
         os.unlink(name, dir_fd=directory_fd)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with os.fdopen(os.open(name, flags, 0o400, dir_fd=directory_fd), "wb") as file:
-        os.fchmod(file.fileno(), 0o400)  # a umask may have taken the owner's own bit away
+        os.fchmod(file.fileno(), 0o400)  # a umask may have cleared the owner's bit
         file.write(content)
 
 
 def truststore_of(pem_blocks: Sequence[bytes]) -> bytes:
-    """A truststore for Java, each certificate under its own alias. ValueError: the last cannot be read."""
+    """Build a Java truststore, one alias per certificate. Raises ValueError if the last is unreadable."""
     # Imported late: most runs have no JVM to write this for.
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
@@ -184,16 +188,16 @@ def truststore_of(pem_blocks: Sequence[bytes]) -> bytes:
 
     certificates = [x509.load_pem_x509_certificate(pem_blocks[-1])]
     with catch_warnings():
-        # Some old roots break RFC 5280 (a serial number of 0), which is no news to anybody here.
+        # Some old roots violate RFC 5280 (a serial number of 0); a warning would help nobody.
         simplefilter("ignore", CryptographyDeprecationWarning)
         for block in pem_blocks[:-1]:
-            with suppress(ValueError):  # one that this parser does not take is no reason to lose the others
+            with suppress(ValueError):  # one root this parser rejects must not cost the others
                 certificates.append(x509.load_pem_x509_certificate(block))
     entries = [
         pkcs12.PKCS12Certificate(certificate, b"nono-%d" % number)
         for number, certificate in enumerate(certificates)
     ]
-    # One round of the key derivation: the password is known to everybody and the content is public.
+    # One key-derivation round is enough: the password is well known and the content is public.
     encryption = (
         PrivateFormat.PKCS12.encryption_builder()
         .kdf_rounds(1)
