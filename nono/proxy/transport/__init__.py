@@ -1,2 +1,1 @@
-"""What any connection needs: a list it is on, a time limit, a way to change its owner, and bytes both
-ways."""
+"""Building blocks of every connection: connection sets, deadlines, handover of a protocol, splicing."""

@@ -1,4 +1,4 @@
-"""The connections of one kind that are open, so that none outlives the proxy."""
+"""Keep the set of open connections of one kind, so that none outlives the proxy."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ class Connection(Protocol):
 
 @runtime_checkable
 class WindsDown(Protocol):
-    """A connection that can end what it is doing before it closes."""
+    """A connection that can finish its current work before it closes."""
 
     def wind_down(self) -> None: ...
 
 
 class ConnectionSet:
-    """Connections enter when they are made and leave when they are lost."""
+    """A set that connections enter in connection_made and leave in connection_lost."""
 
     def __init__(self) -> None:
         self.members: set[Connection] = set()
-        self.closing = False  # one that is accepted only now is cut
-        self.emptied: Callable[[], None] | None = None  # told when the last connection has gone
+        self.closing = False  # connections accepted from now on are cut
+        self.emptied: Callable[[], None] | None = None  # called when the last connection has gone
 
     def __len__(self) -> int:
         return len(self.members)
@@ -37,6 +37,6 @@ class ConnectionSet:
             self.emptied()
 
     def abort(self) -> None:
-        """Cut every connection; each leaves the set when the loop has told it so."""
+        """Cut every connection; each leaves the set when the loop calls its connection_lost."""
         for member in [*self.members]:
             member.abort()

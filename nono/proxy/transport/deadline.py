@@ -1,20 +1,19 @@
-"""A time limit that is moved with almost every read and almost never reached."""
+"""A time limit that is moved by almost every read and almost never reached."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 
-# How long an end of TLS may take to fetch what was written last, and to say that it has: uvloop drops what is
-# left then.
+# How long a TLS peer may take to read the last bytes and answer close_notify; then uvloop drops the rest.
 FLUSH_S = 30.0
-GOODBYE_S = 1.0  # how long a client that has all of it already may take to end its TLS
+GOODBYE_S = 1.0  # how long a client that has read everything may take to end its TLS
 
 
 class Deadline:
-    """Calls expired once the time set last has passed; cancel before it is dropped.
+    """Calls `expired` once the time last set has passed. Call cancel() before dropping it.
 
-    Moving it costs a look at the clock: the timer stays where it is and asks again when it fires too early.
+    Moving it costs one clock read: the timer stays armed and re-arms itself if it fires too early.
     """
 
     __slots__ = ("_at", "_expired", "_loop", "_timer")
@@ -33,7 +32,7 @@ class Deadline:
             self._timer = self._loop.call_at(self._at, self._tick)
 
     def lift(self) -> None:
-        """No limit until the next set."""
+        """Remove the limit until the next set()."""
         self._at = None
 
     def cancel(self) -> None:

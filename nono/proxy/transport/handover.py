@@ -1,4 +1,4 @@
-"""The protocol of a connection until it is known who gets it, and whether anybody still wants it."""
+"""The protocol of a new connection until its final protocol takes over."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import cast
 
 
 class Handover(asyncio.Protocol):
-    """Keeps what arrives before the successor is there.
+    """Buffers data that arrives before the successor is set.
 
-    A protocol that is given to the loop when a connection is opened may be told of it although the opening
-    is cancelled in the same turn, and then never be told of its end. Nobody depends on this one.
+    If opening a connection is cancelled, the loop may still call the protocol's connection_made in the same
+    turn, and then never its connection_lost. Nothing depends on this protocol, so that does no harm.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Handover(asyncio.Protocol):
         self._lost = True
 
     def replace_with(self, successor: asyncio.Protocol, transport: asyncio.Transport) -> None:
-        """Let successor have the connection, and what has arrived on it. ConnectionResetError: it is gone."""
+        """Hand the connection and the buffered data to `successor`. Raises ConnectionResetError if lost."""
         if self._lost:
             raise ConnectionResetError("the connection was closed at once")
         transport.set_protocol(successor)

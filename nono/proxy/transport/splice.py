@@ -1,4 +1,4 @@
-"""Two connections joined: bytes both ways, half-closes passed on, and no more in memory than two buffers."""
+"""Join two connections: bytes both ways, half-closes passed on, at most two buffers in memory."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _FLUSH_S = 30.0  # how long an end may take to read the last bytes once the othe
 
 
 class SpliceEnd(asyncio.Protocol):
-    """One end: what arrives goes to the other end, and a full buffer there stops the reading here.
+    """One end; sends its input to the other end, and stops reading while the buffer there is full.
 
-    It is in registry from the moment it has a transport until that is closed.
+    It is in `registry` from connection_made until connection_lost.
     """
 
     def __init__(self, registry: ConnectionSet) -> None:
@@ -22,9 +22,9 @@ class SpliceEnd(asyncio.Protocol):
         self.other: SpliceEnd | None = None
         self.last_active = 0.0
         self.flowing = False
-        self.early = b""  # what came before anything may flow; one read at most
+        self.early = b""  # received before bytes may flow; one read at most
         self.ended = False  # this end has sent its last byte
-        self.is_full = False  # this end does not read what has been written to it, so no more is read for it
+        self.is_full = False  # this end does not read what was written to it, so the other end is paused
         self._flush: asyncio.TimerHandle | None = None  # runs once the other end is gone
         self._registry = registry
 
@@ -33,7 +33,7 @@ class SpliceEnd(asyncio.Protocol):
         self._registry.add(self)
 
     def begin(self) -> None:
-        """Let what arrives here flow to the other end, what came early first."""
+        """Let input flow to the other end, early bytes first."""
         other = self.other
         if self.transport is None or other is None or other.transport is None:
             return
@@ -49,7 +49,7 @@ class SpliceEnd(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         other = self.other
         if not self.flowing:
-            # Pausing in connection_made would be the place, but uvloop starts to read only after it.
+            # connection_made would be too early to pause, because uvloop starts reading only after it.
             self.early += data
             if self.transport is not None and not self.transport.is_closing():
                 self.transport.pause_reading()
@@ -58,10 +58,10 @@ class SpliceEnd(asyncio.Protocol):
             self.last_active = other.last_active = asyncio.get_running_loop().time()
 
     def eof_received(self) -> bool:
-        """Pass the half-close on; True keeps the direction that is still open."""
+        """Pass the half-close on. Returns True to keep the other direction open."""
         self.ended = True
         goes_on = self._pass_end_on() if self.flowing else True
-        # Over TLS both directions end together: uvloop takes no True, and says so on the person's terminal.
+        # Over TLS both directions end together: uvloop rejects True with a warning on the terminal.
         return goes_on and self.transport is not None and self.transport.can_write_eof()
 
     def _pass_end_on(self) -> bool:
@@ -71,7 +71,7 @@ class SpliceEnd(asyncio.Protocol):
         if other.ended:
             other.transport.close()
             return False
-        if not other.transport.can_write_eof():  # TLS, whose end is the end of both directions
+        if not other.transport.can_write_eof():  # TLS, which ends both directions at once
             other.transport.close()
             return False
         other.transport.write_eof()
@@ -95,7 +95,7 @@ class SpliceEnd(asyncio.Protocol):
         self._registry.discard(self)
         self.transport = None
         if self._flush is not None:
-            self._flush.cancel()  # or ended tunnels would be kept until it is due
+            self._flush.cancel()  # otherwise the timer would keep ended tunnels alive
             self._flush = None
         other, self.other = self.other, None
         if other is None or other.transport is None:
@@ -106,7 +106,7 @@ class SpliceEnd(asyncio.Protocol):
             other.abort()
 
     def close(self) -> None:
-        """Once what was written last has been read, or its time is over."""
+        """Close once the last bytes have been read, or after _FLUSH_S."""
         if self.transport is not None:
             self.transport.close()
             self._flush = asyncio.get_running_loop().call_later(_FLUSH_S, self.abort)
@@ -117,7 +117,7 @@ class SpliceEnd(asyncio.Protocol):
 
 
 class TimedEnd(SpliceEnd):
-    """The client's end of a pair that both end when nothing has moved either way for idle_timeout_s."""
+    """The client's end of a pair; ends both if no byte has moved either way for idle_timeout_s."""
 
     def __init__(self, registry: ConnectionSet, idle_timeout_s: float) -> None:
         super().__init__(registry)
@@ -125,7 +125,7 @@ class TimedEnd(SpliceEnd):
         self._deadline = Deadline(self._overdue)
 
     def join(self, upstream: SpliceEnd) -> None:
-        """From now on bytes flow, what came early first."""
+        """Start the flow between both ends, early bytes first."""
         self.other, upstream.other = upstream, self
         self.last_active = asyncio.get_running_loop().time()
         self._deadline.set(self._idle_timeout_s)
@@ -133,7 +133,7 @@ class TimedEnd(SpliceEnd):
         upstream.begin()
 
     def _overdue(self) -> None:
-        # The other end moves last_active and not this deadline.
+        # The other end updates last_active but not this deadline.
         left = self.last_active + self._idle_timeout_s - asyncio.get_running_loop().time()
         if left > 0:
             self._deadline.set(left)
