@@ -1,4 +1,4 @@
-"""A connection to an upstream, which reads one response at a time and hands it on as it arrives."""
+"""An HTTP/1.1 connection to an upstream that streams one response at a time to its sink."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from nono.proxy.http.upstream_proxy import ProxyAddress
 
 MAX_INTERIM_RESPONSES = 16
 
-# Which requests may be sent once more without being acted on twice (RFC 9110 section 9.2.2).
+# The requests that may be sent again without taking effect twice (RFC 9110 section 9.2.2).
 Replay = Literal["none", "idempotent", "any"]
 
 
 class PoolKey(NamedTuple):
-    """Connections are shared only by requests that agree in all of this."""
+    """The key of a shared connection; requests share one only if all fields are equal."""
 
     scheme: str
     host: str
@@ -41,7 +41,7 @@ class PoolKey(NamedTuple):
 
 
 class ResponseSink(Protocol):
-    """Who receives the response; the calls come in this order, flush after each batch."""
+    """The receiver of a response. Calls come in this order, response_flush after each batch."""
 
     def response_interim(self, head: ResponseHead) -> None: ...
     def response_started(self, head: ResponseHead) -> None: ...
@@ -49,7 +49,7 @@ class ResponseSink(Protocol):
     def response_flush(self) -> None: ...
     def response_finished(self, fields: Sequence[Header], *, reusable: bool) -> None: ...
     def response_switched(self, head: ResponseHead) -> None:
-        """A 101 to a request that asked for one; the connection is the sink's to take over."""
+        """Handle a 101 to a request that asked for it; the sink takes over the connection."""
         ...
 
     def upstream_failed(self, reason: str) -> None: ...
@@ -57,7 +57,7 @@ class ResponseSink(Protocol):
 
 
 class Keeper(Protocol):
-    """Who is told of a connection's life; the pool."""
+    """The observer of a connection's lifetime; in practice the pool."""
 
     def opened(self, connection: UpstreamConnection) -> None: ...
     def lost(self, connection: UpstreamConnection) -> None: ...
@@ -65,7 +65,7 @@ class Keeper(Protocol):
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """One connection to an upstream. It serves one sink at a time, from begin to the end of the response."""
+    """One connection to an upstream; serves one sink at a time, from begin() to the end of the response."""
 
     def __init__(self, key: PoolKey, keeper: Keeper) -> None:
         self.key = key
@@ -73,7 +73,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.heard = False  # a byte of the current response has arrived
         self._keeper = keeper
         self._transport: asyncio.Transport | None = None
-        self._waiting: select.poll | None = None  # on its socket, once it has been asked
+        self._waiting: select.poll | None = None  # on its socket, made on first use
         self._sink: ResponseSink | None = None
         self._method = b""
         self._may_switch = False
@@ -91,7 +91,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._reason = b""
         self._headers: list[Header] = []
         self._trailers: list[Header] = []
-        self._unfinished = 0  # bytes of reads in which neither a head nor a piece of a body was completed
+        self._unfinished = 0  # bytes read since a head or a piece of a body was last completed
         self._progress = False
 
     # -- what the exchange calls
@@ -102,10 +102,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     @property
     def is_silent(self) -> bool:
-        """Whether nothing waits in the kernel that the loop has not read yet: surplus bytes, or the end.
+        """True if the kernel holds no unread input: no surplus bytes and no end of the connection.
 
-        Without asking, a request that is read in the same turn of the loop would be sent first, and what
-        waits would be taken for its answer.
+        Without this check, a request read in the same turn of the loop would be sent first, and the waiting
+        bytes would be taken for its response.
         """
         if self._transport is None:
             return False
@@ -115,9 +115,9 @@ class UpstreamConnection(asyncio.Protocol):
         return not self._waiting.poll(0)
 
     def begin(self, sink: ResponseSink, method: bytes, *, may_switch: bool = False) -> None:
-        """The next response answers a request of method and goes to sink.
+        """Expect a response to a `method` request, to be passed to `sink`.
 
-        may_switch: the request asked for another protocol, so 101 is an answer to it.
+        `may_switch` means that the request asked for another protocol, so 101 is a valid answer.
         """
         self._sink = sink
         self._method = method
@@ -146,10 +146,10 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def release(self, *, reusable: bool) -> None:
-        """The exchange is over; the connection rests in the pool or is cut."""
+        """End the exchange; the connection returns to the pool or is cut."""
         self._sink = None
         transport = self._transport
-        # Bytes of a request that the upstream did not want to read would stand before the next request.
+        # Request bytes the upstream did not read would precede the next request.
         is_drained = transport is not None and not transport.get_write_buffer_size()
         if reusable and is_drained and self.is_open and not self._excess:
             self.pause_reading(False)
@@ -158,7 +158,7 @@ class UpstreamConnection(asyncio.Protocol):
             self.abort()
 
     def hand_over(self, successor: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]:
-        """The transport, paused, and what followed the 101; successor replaces this object."""
+        """Replace this object with `successor`; return the paused transport and the bytes after the 101."""
         transport, after = self._transport, self._after_switch
         assert transport is not None
         assert after is not None
@@ -195,7 +195,7 @@ class UpstreamConnection(asyncio.Protocol):
             sink.upstream_failed("the upstream closed the connection before its response was complete")
 
     def eof_received(self) -> None:
-        # Over TLS this is close_notify: uvloop drops a connection that was cut without calling it.
+        # Over TLS this is close_notify: for a truncated connection uvloop does not call it.
         self._ended = True
 
     def pause_writing(self) -> None:
@@ -209,7 +209,7 @@ class UpstreamConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         sink = self._sink
         if sink is None or self._is_resting or self._parser is None:
-            # Nothing was asked: whatever this is must not become the answer to the next request.
+            # Unsolicited bytes must not become the response to the next request.
             self._excess = True
             self.abort()
             return
@@ -220,7 +220,7 @@ class UpstreamConnection(asyncio.Protocol):
             sink.response_switched(self._head)
             return
         sink.response_flush()
-        # Only now: the sink may start its next request on this connection, and must not do so while
+        # Deferred to here: the sink may start its next request on this connection, and must not do so while
         # bytes of this batch, perhaps a forged second response, are still being parsed.
         if self._complete and self._sink is sink:
             self._sink = None
@@ -231,7 +231,7 @@ class UpstreamConnection(asyncio.Protocol):
         return self._complete
 
     def _feed(self, sink: ResponseSink, data: bytes) -> bool:
-        """Whether data was a part of one well-formed response; if not, the sink has been told."""
+        """Parse `data`. Returns False if the response is malformed; the sink has then been told."""
         assert self._parser is not None
         self._progress = False
         try:
@@ -247,9 +247,9 @@ class UpstreamConnection(asyncio.Protocol):
                 return False
             self._after_switch = data[upgrade.args[0] :]
         if self._after_switch is None and self._head is not None and self._head.status == 101:
-            self._fail(sink, None)  # it lacks Connection or Upgrade, and llhttp goes on reading HTTP
+            self._fail(sink, None)  # without Connection or Upgrade, llhttp keeps parsing HTTP
             return False
-        # llhttp keeps an unfinished field in memory, be it of the head or of the trailers.
+        # llhttp keeps an unfinished header or trailer field in memory.
         self._unfinished = 0 if self._progress else self._unfinished + len(data)
         if self._unfinished > MAX_HEAD_BYTES and not self._complete:
             self._fail(sink, None)
@@ -260,7 +260,7 @@ class UpstreamConnection(asyncio.Protocol):
         head = self._head
         assert head is not None
         if self._method == b"HEAD" or head.body.kind is BodyKind.NONE:
-            self._parser = None  # llhttp may still be waiting for the body that HEAD does not have
+            self._parser = None  # llhttp may still wait for the body that HEAD does not have
         fields: list[Header] = []
         if self._trailers:
             with suppress(MessageError):

@@ -1,4 +1,4 @@
-"""The way to an upstream: judged, looked up once, vetted, recorded, and dialled, if need be by a proxy."""
+"""Connect to an upstream: judge the name, look it up once, vet, record, and dial, directly or by proxy."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from nono.proxy.http.upstream_proxy import (
 from nono.proxy.upstream.dial import Dialer, DialError
 from nono.proxy.verdict.host_policy import HostPolicy, own_port_refused, reaches_proxy
 
-_LOCAL_LOOKUP_S = 2.0  # where a proxy behind ours looks up as well, a resolver that hangs is no obstacle
-_CHAIN_PATIENCE = 3  # in units of the connect time limit: that proxy looks up and connects, too
+_LOCAL_LOOKUP_S = 2.0  # with an upstream proxy, which looks names up too, a hanging resolver must not block
+_CHAIN_PATIENCE = 3  # times the connect time limit, because that proxy looks up and connects too
 
 
 @dataclass(slots=True)
 class Connector:
-    """The one place from which connections leave."""
+    """Opens every outgoing connection of the proxy."""
 
     dialer: Dialer
-    own_port: int  # ours, which no connection may lead back to
+    own_port: int  # the proxy's; no connection may lead back to it
     upstream_proxy: UpstreamProxy | None = None  # the proxy behind ours
 
     def via(self, host: str, port: int) -> ProxyAddress | None:
-        """The proxy that a connection to a canonical host and port goes through."""
+        """Return the proxy used for a canonical host and port, or None."""
         upstream_proxy = self._proxy_for(host, port)
         return None if upstream_proxy is None else upstream_proxy.via
 
@@ -56,10 +56,13 @@ class Connector:
         tls: TlsIdentity = NO_IDENTITY,
         alpn: Alpn = HTTP1,
     ) -> P | Refusal:
-        """A connected protocol, whose transport is the caller's to close, or why there is none.
+        """Return a connected protocol, whose transport the caller closes, or the reason why there is none.
 
-        host is canonical. hosts judges the name before any query leaves, and then every address. may_begin is
-        asked once, before the first connection attempt, and records it. The others as Dialer.open.
+        protocol_factory: makes the protocol once the connection stands.
+        host, port: the destination; the host is canonical.
+        hosts: judges the name before any DNS query is sent, then every address.
+        may_begin: called once, before the first connection attempt; records it and returns False to refuse.
+        server_name, tls, alpn: as for Dialer.open.
         """
         try:
             addresses = await self._vetted(host, port, hosts)
@@ -80,7 +83,7 @@ class Connector:
     def judge_addresses(
         self, hosts: HostPolicy, host: str, port: int, addresses: Sequence[str]
     ) -> Allow | Refuse:
-        """The filter's verdict on what host resolved to, after our own."""
+        """Judge the addresses of `host`: the proxy's own port is refused first, then the filter decides."""
         if any(reaches_proxy(address, port, self.own_port) for address in addresses):
             return own_port_refused(host)
         return hosts.judge_addresses(host, port, addresses)
@@ -93,7 +96,10 @@ class Connector:
         )
 
     async def _vetted(self, host: str, port: int, hosts: HostPolicy) -> Sequence[str] | Refuse:
-        """The addresses of host; () where only the proxy behind ours knows it. DialError: nobody does."""
+        """Return the vetted addresses of `host`; () if only the upstream proxy can resolve it.
+
+        Raises DialError if no address is found and no upstream proxy is used.
+        """
         named = hosts.judge_name(host, port)
         if isinstance(named, Refuse):
             return named
@@ -124,7 +130,7 @@ class Connector:
     async def _connect_through[P](
         self, upstream_proxy: UpstreamProxy, connect: Callable[..., Awaitable[P]], host: str, port: int
     ) -> P:
-        # Whoever typed that proxy's address chose it: it may be on loopback, and no rule speaks about it.
+        # The person configured this address, so it may be on loopback and no host rule applies to it.
         try:
             addresses = await self.dialer.resolve(*upstream_proxy.via)
             ask = partial(_ask_for_tunnel, upstream_proxy, host, port)
@@ -135,7 +141,7 @@ class Connector:
             raise DialError(reason, timed_out=failure.timed_out) from None
 
 
-class _TunnelRefused(Exception):  # noqa: N818  # an answer and no fault
+class _TunnelRefused(Exception):  # noqa: N818  # an answer, not a fault
     def __init__(self, via: ProxyAddress, reply: Reply) -> None:
         super().__init__()
         self.via = via
@@ -145,9 +151,9 @@ class _TunnelRefused(Exception):  # noqa: N818  # an answer and no fault
 async def _ask_for_tunnel(
     upstream_proxy: UpstreamProxy, host: str, port: int, connected: socket.socket
 ) -> None:
-    """CONNECT on a socket; afterwards it is one to host:port. DialError, _TunnelRefused.
+    """Send CONNECT on a socket, which then leads to host:port. Raises DialError or _TunnelRefused.
 
-    What follows the reply's head stays in the kernel: it is the upstream's first word, as SSH speaks it.
+    Bytes after the reply's head stay in the kernel's buffer: an upstream such as SSH may speak first.
     """
     await asyncio.get_running_loop().sock_sendall(connected, upstream_proxy.request(host, port))
     begun = b""
@@ -169,7 +175,7 @@ async def _ask_for_tunnel(
 
 
 async def _peek(connected: socket.socket) -> bytes:
-    """What waits to be read, and stays there; b"" at the end."""
+    """Wait for input and return it without consuming it (MSG_PEEK); b"" at the end of the stream."""
     loop = asyncio.get_running_loop()
     while True:
         readable = asyncio.Event()
@@ -185,7 +191,7 @@ async def _peek(connected: socket.socket) -> bytes:
 
 
 def _skip(connected: socket.socket, count: int) -> None:
-    """Take count bytes that were peeked at."""
+    """Consume `count` bytes that were peeked at."""
     while count:
         count -= len(connected.recv(count))
 

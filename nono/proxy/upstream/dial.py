@@ -1,4 +1,4 @@
-"""Sockets to addresses that were vetted: one look-up, staggered attempts, verified TLS."""
+"""Look up names once, and connect to vetted addresses with staggered attempts and verified TLS."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MAX_ADDRESSES = 16
 
 
 class DialError(Exception):
-    """No connection came about; reason is fit for a status line."""
+    """The connection failed. `reason` fits a status line."""
 
     def __init__(self, reason: str, *, timed_out: bool = False) -> None:
         super().__init__(reason)
@@ -34,13 +34,13 @@ class DialError(Exception):
 
 
 async def system_resolver(host: str, port: int) -> list[str]:
-    """The addresses getaddrinfo(3) has for host, in its order. OSError when it has none."""
+    """Return the addresses of `host` from getaddrinfo(3), in its order. Raises OSError if there are none."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(sockaddr[0]) for _, _, _, _, sockaddr in found))
 
 
 def interleaved(addresses: Sequence[str]) -> list[str]:
-    """The order of attempts: families take turns, the first one's first (RFC 8305 section 4)."""
+    """Order the attempts: alternate address families, starting with the first's (RFC 8305 section 4)."""
     first_is_v6 = bool(addresses) and ":" in addresses[0]
     preferred = [address for address in addresses if (":" in address) == first_is_v6]
     others = [address for address in addresses if (":" in address) != first_is_v6]
@@ -61,10 +61,10 @@ async def _connect(address: str, port: int) -> socket.socket:
 
 
 async def connect_first(addresses: Sequence[str], port: int, *, stagger_s: float = 0.25) -> socket.socket:
-    """The first socket that connects to one of addresses; the caller closes it.
+    """Return the first socket that connects to one of the addresses; the caller closes it.
 
-    The next attempt starts when the one before fails, or after stagger_s (RFC 8305 section 5). OSError
-    of the last failure when none connects.
+    The next attempt starts when the one before fails, or after stagger_s (RFC 8305 section 5). Raises the
+    OSError of the last failure if none connects.
     """
     if len(addresses) == 1:
         return await _connect(addresses[0], port)
@@ -95,10 +95,10 @@ async def connect_first(addresses: Sequence[str], port: int, *, stagger_s: float
 
 
 def tls_context(identity: TlsIdentity, alpn: Alpn = HTTP1) -> ssl.SSLContext:
-    """A client context that verifies against the system's roots and the identity's, and connects as it.
+    """Build a client context that trusts the system's roots and the identity's CA, with its certificate.
 
-    Built by hand, because ssl.create_default_context() obeys SSLKEYLOGFILE. OSError when one of its files
-    cannot be read or holds nothing of its kind.
+    Not built by ssl.create_default_context(), because that obeys SSLKEYLOGFILE. Raises OSError if a file of
+    the identity cannot be read or holds nothing of its kind.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -107,13 +107,13 @@ def tls_context(identity: TlsIdentity, alpn: Alpn = HTTP1) -> ssl.SSLContext:
     if identity.ca is not None:
         context.load_verify_locations(cafile=identity.ca)
     if identity.cert is not None:
-        # Without a passphrase OpenSSL would ask for one on the terminal, and again in the middle of a run.
+        # With password="" OpenSSL does not ask for a passphrase on the terminal, even in the middle of a run.
         context.load_cert_chain(identity.cert, identity.key, password="")
     return context
 
 
 def _reason(failure: OSError) -> str:
-    # uvloop writes the address into strerror; the number says what went wrong.
+    # uvloop writes the address into strerror, so take the text of the errno.
     if isinstance(failure, ssl.SSLError) or failure.errno is None:
         return getattr(failure, "reason", None) or type(failure).__name__
     return os.strerror(failure.errno)
@@ -122,7 +122,10 @@ def _reason(failure: OSError) -> str:
 async def _secured(
     plain: asyncio.Transport, context: ssl.SSLContext, server_name: str | None
 ) -> tuple[asyncio.Transport, Handover]:
-    """TLS on plain. In a step of its own, since uvloop mends nothing when both are cancelled in one."""
+    """Start TLS on `plain`.
+
+    A separate step, because uvloop does not clean up if connect and TLS are cancelled as one.
+    """
     opening = Handover()
     try:
         secured = await asyncio.get_running_loop().start_tls(
@@ -138,14 +141,14 @@ async def _secured(
 
 @dataclass(slots=True)
 class Dialer:
-    """Looks names up and connects, within connect_timeout_s for each of the two."""
+    """Looks up names and connects, each within connect_timeout_s."""
 
     resolver: Resolver = system_resolver
     connect_timeout_s: float = 10.0
     _contexts: dict[tuple[TlsIdentity, Alpn], ssl.SSLContext] = field(default_factory=dict)
 
     async def resolve(self, host: str, port: int) -> Sequence[str]:
-        """The addresses of host, at least one. DialError otherwise."""
+        """Return at least one address of `host`. Raises DialError otherwise."""
         try:
             with anyio.fail_after(self.connect_timeout_s):
                 addresses = await self.resolver(host, port)
@@ -169,11 +172,15 @@ class Dialer:
         first: Callable[[socket.socket], Awaitable[None]] | None = None,
         timeout_s: float | None = None,
     ) -> P:
-        """A connected protocol; its transport is the caller's to close.
+        """Return a connected protocol, whose transport the caller closes. Raises DialError.
 
-        addresses: vetted. server_name: verify TLS for it; None speaks plain TCP. first is awaited with the
-        connected socket, before anything else is sent on it. timeout_s: for all of it, instead of
-        connect_timeout_s. DialError otherwise.
+        protocol_factory: makes the protocol once the connection stands.
+        addresses, port: the vetted destination.
+        server_name: verify TLS for this name; None speaks plain TCP.
+        tls: the roots to trust and the client certificate.
+        alpn: the protocols to offer.
+        first: awaited with the connected socket before anything else is sent on it.
+        timeout_s: limits everything together; None for connect_timeout_s.
         """
         try:
             with anyio.fail_after(timeout_s or self.connect_timeout_s):
@@ -201,7 +208,7 @@ class Dialer:
     ) -> P:
         loop = asyncio.get_running_loop()
         try:
-            # The context is looked up here, so that a route's CA file is read when it is first needed.
+            # Made here, so that a route's CA file is read when it is first needed.
             context = None if server_name is None else self.context(*tls)
             transport, opening = await loop.create_connection(Handover, sock=connected)
         except BaseException:
@@ -215,7 +222,7 @@ class Dialer:
         return protocol
 
     def context(self, identity: TlsIdentity, alpn: Alpn = HTTP1) -> ssl.SSLContext:
-        """The one context for both; loading the system's roots takes milliseconds."""
+        """Return the cached context for `identity` and `alpn`; loading the roots takes milliseconds."""
         kept = self._contexts.get((identity, alpn))
         if kept is None:
             kept = self._contexts[identity, alpn] = tls_context(identity, alpn)

@@ -1,4 +1,4 @@
-"""One small HTTP exchange in the proxy's own name, such as fetching an access token."""
+"""Send one small HTTP request of the proxy's own, such as fetching an access token."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nono.proxy.verdict.routes import Origin
 
 
 class FetchError(OSError):
-    """There is no response; reason is one sentence without any byte of it."""
+    """The fetch failed. `reason` is one sentence without any byte of a response."""
 
     def __init__(self, reason: str, *, timed_out: bool = False) -> None:
         super().__init__(reason)
@@ -31,18 +31,18 @@ class FetchError(OSError):
 class OwnRequest(NamedTuple):
     method: bytes
     target: bytes  # origin form
-    headers: Sequence[Header]  # without Host and those that frame
+    headers: Sequence[Header]  # without Host and framing fields
     body: bytes = b""
 
 
 class Fetched(NamedTuple):
     status: int
-    headers: tuple[Header, ...]  # end-to-end ones
-    body: bytes  # framing and content coding undone
+    headers: tuple[Header, ...]  # end-to-end fields
+    body: bytes  # without framing and content coding
 
 
 class Parts(Protocol):
-    """What is used of the proxy's engine."""
+    """The parts of ProxyContext that `fetch` uses."""
 
     @property
     def connector(self) -> Connector: ...
@@ -51,15 +51,15 @@ class Parts(Protocol):
 
 
 def split_url(url: str) -> tuple[Origin, bytes]:
-    """The origin of url, and the target to ask it for. ValueError when it is not to be asked.
+    """Split a URL into origin and request target. Raises ValueError if the URL may not be used.
 
-    What parse_upstream accepts: https, or http to loopback, because what is sent to such a URL is a secret.
+    Only https, or http to loopback, is accepted (see parse_upstream), because a secret is sent to the URL.
     """
     upstream = parse_upstream(url)
     if upstream.is_wildcard:
         raise ValueError("a wildcard names no one host")
     path = upstream.base_path
-    if url.endswith("/") or not path:  # to some servers /token/ is another resource than /token
+    if url.endswith("/") or not path:  # some servers distinguish /token/ from /token
         path += "/"
     return Origin(upstream.scheme, upstream.host, upstream.port), path.encode("ascii")
 
@@ -76,12 +76,16 @@ async def fetch(
     limit_bytes: int = 64 * 1024,
     timeout_s: float = 30.0,
 ) -> Fetched:
-    """The response, whatever its status; redirects are not followed. FetchError when there is none.
+    """Return the response, whatever its status. Redirects are not followed. Raises FetchError.
 
-    hosts judges the name before it is looked up, and its addresses. may_begin is asked once, before the first
-    connection attempt, and records it. check_again is called when there is a connection, which took time, and
-    what it raises is raised here, with nothing sent. limit_bytes holds for the body as it is sent and for
-    what it decodes to; timeout_s for all of it together.
+    parts: connects to the upstream and keeps the connection in its pool's list.
+    origin, request: the upstream, and the request to send to it.
+    hosts: judges the name before it is looked up, then its addresses.
+    may_begin: called once, before the first connection attempt; records it and returns False to refuse.
+    check_again: called once connected, as dialling took time; if it raises, nothing is sent.
+    tls: the roots to trust and the client certificate.
+    limit_bytes: limits the body both as sent and decoded.
+    timeout_s: limits everything together.
     """
     try:
         with anyio.fail_after(timeout_s):
@@ -137,7 +141,7 @@ async def _exchange(
 
 
 class _Collector:
-    """The ResponseSink that keeps one response."""
+    """A ResponseSink that collects one response."""
 
     def __init__(self, connection: UpstreamConnection, limit_bytes: int) -> None:
         self._connection = connection
@@ -157,7 +161,7 @@ class _Collector:
         return Fetched(self._head.status, tuple(end_to_end(headers)), body)
 
     def response_interim(self, head: ResponseHead) -> None:
-        """Says nothing that is waited for."""
+        """Ignore interim responses."""
 
     def response_started(self, head: ResponseHead) -> None:
         self._head = head
@@ -168,19 +172,19 @@ class _Collector:
             self._fail(_too_long(self._limit_bytes))
 
     def response_flush(self) -> None:
-        """Everything is kept until the end."""
+        """Do nothing: everything is kept until the end."""
 
     def response_finished(self, fields: Sequence[Header], *, reusable: bool) -> None:
         self._over.set()
 
     def response_switched(self, head: ResponseHead) -> None:
-        """Only to a request that asks for another protocol."""
+        """Never called: the request asks for no other protocol."""
 
     def upstream_failed(self, reason: str) -> None:
         self._fail(reason)
 
     def upstream_writable(self, writable: bool) -> None:
-        """The request has been handed over whole; it is small."""
+        """Do nothing: the small request has been written whole."""
 
     def _fail(self, reason: str) -> None:
         if not self._over.is_set():
@@ -194,7 +198,7 @@ def _too_long(limit_bytes: int) -> str:
 
 
 def _decoded(body: bytes, coding: bytes, limit_bytes: int) -> bytes:
-    """body with its coding undone: some servers compress for whoever comes. FetchError when it cannot be."""
+    """Decode `body`: some servers compress regardless of Accept-Encoding. Raises FetchError."""
     decoding = decoder(coding)
     if decoding is None:
         raise FetchError("the response is in a content coding that cannot be undone")

@@ -1,4 +1,4 @@
-"""Connections to upstreams between two requests, and the list of all that are open."""
+"""Keep upstream connections between requests, and the set of all open ones."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from nono.proxy.upstream.connection import PoolKey, UpstreamConnection
 
 
 class Pool:
-    """Open connections: the busy ones, so that none outlives the proxy, and the resting ones by key.
+    """The open connections: all of them, so that none outlives the proxy, and the idle ones by key.
 
-    Of a key, max_idle_per_key rest for idle_timeout_s; those beyond it are closed after trim_after_s, so
-    that a burst of parallel requests does not shake hands anew for each of them.
+    Per key, max_idle_per_key connections stay idle for idle_timeout_s. The others are closed only after
+    trim_after_s, so that a burst of parallel requests does not need a handshake for each.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Pool:
             idle.remove(connection)
 
     def take(self, key: PoolKey) -> UpstreamConnection | None:
-        """The connection that rested least, ready for begin; None when a new one must be opened."""
+        """Return the most recently used idle connection, ready for begin(); None if there is none."""
         idle = self._idle.get(key)
         now = asyncio.get_running_loop().time()
         while idle:
@@ -60,14 +60,14 @@ class Pool:
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        for idle in self._idle.values():  # each with the one that rested longest in front
+        for idle in self._idle.values():  # each list begins with the longest idle
             while idle:
                 limit = self._trim_after_s if len(idle) > self._max_idle_per_key else self._idle_timeout_s
                 if now - idle[0].idle_since < limit:
                     break
                 idle.pop(0).abort()
         self._sweeper = None
-        # A child may name as many origins as it likes.
+        # Drop empty lists: a child may use any number of origins.
         self._idle = {key: idle for key, idle in self._idle.items() if idle}
         if self._idle:
             self._sweeper = loop.call_later(self._trim_after_s, self._sweep)
