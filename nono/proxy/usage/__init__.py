@@ -1,3 +1,5 @@
-"""Tokens of language models: `meter` reads them off a response, `ledger` holds them against limits, `prices`
-tells what they cost. Pure.
+"""Token usage of language models. Pure.
+
+`meter` reads the counts from a response (with `json_picker`), `ledger` adds them up and checks limits,
+`prices` has the list prices.
 """

@@ -1,4 +1,4 @@
-"""A few values picked out of a JSON text as it passes, in memory that does not depend on its size."""
+"""Pick a few values out of a JSON text as it streams past, in memory independent of its size."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 import re
 from collections.abc import Collection
 
-Path = tuple[str, ...]  # keys from the root on; an array at the root does not count, others are passed over
+Path = tuple[str, ...]  # keys from the root; an array at the root is transparent, other arrays are skipped
 
-MAX_VALUE_BYTES = 512  # of a key or of a value; a longer one is none of those asked for
+MAX_VALUE_BYTES = 512  # of a key or value; longer ones are ignored
 
 _STRING_REST = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _BRACKET_OR_QUOTE = re.compile(rb'["{}\[\]]')
@@ -16,9 +16,9 @@ _PLAIN = re.compile(rb'[^"{}\[\]:,]+')  # numbers, literals and blanks
 
 
 class JsonPicker:
-    """Fed with one JSON text, keeps the last string or number at each of the paths wanted.
+    """Parses one JSON text and keeps the last string or integer at each wanted path.
 
-    Nothing is validated: of a text that is no JSON it keeps what looks like such a value, or nothing.
+    Nothing is validated: from a text that is not JSON it keeps whatever looks like such a value, or nothing.
     """
 
     __slots__ = ("_depth", "_escaped", "_key", "_keys", "_quoted", "_raw", "_skipped", "_wanted", "values")
@@ -26,13 +26,13 @@ class JsonPicker:
     def __init__(self, wanted: Collection[Path]) -> None:
         self.values: dict[Path, str | int] = {}
         self._wanted = wanted
-        self._depth = 0  # objects open on the way to what is wanted
-        self._keys: Path = ()  # that lead to the innermost of them
+        self._depth = 0  # open objects on the way to a wanted value
+        self._keys: Path = ()  # the path of the innermost of them
         self._key: str | None = None  # of the member whose value comes next; None before a key
-        self._skipped = 0  # brackets open inside of a value that nobody asked for
+        self._skipped = 0  # open brackets inside an unwanted value
         self._quoted = False  # inside a string
         self._escaped = False  # right after a backslash
-        self._raw = bytearray()  # the key or value being read, up to one octet more than may be kept
+        self._raw = bytearray()  # the key or value being read, at most MAX_VALUE_BYTES + 1
 
     def feed(self, piece: bytes) -> None:
         at = 0
@@ -56,7 +56,7 @@ class JsonPicker:
         if piece[at : at + 1] == b'"':
             self._quoted = False
             at += 1
-        elif at < len(piece):  # the piece ends between a backslash and what it escapes
+        elif at < len(piece):  # the piece ends between a backslash and the escaped character
             self._escaped = True
             at += 1
         if not self._skipped:
@@ -112,7 +112,7 @@ class JsonPicker:
         self._key = None
 
     def _taken(self) -> str | int | None:
-        """What was read last, if it is a string or a whole number."""
+        """Return the value read last if it is a string or an integer, otherwise None."""
         raw = bytes(self._raw)
         self._raw.clear()
         if not raw or len(raw) > MAX_VALUE_BYTES:

@@ -1,4 +1,4 @@
-"""What a run has used up of language models, added up and held against the limits of its routes."""
+"""Add up the tokens a run has used, and check them against the limits of its routes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from nono.policy.schema.route_rules import NO_LIMITS, UsageLimits
 from nono.proxy.usage.meter import UNKNOWN_MODEL, Usage
 from nono.proxy.usage.prices import ModelPrices
 
-_MAX_MODELS = 200  # of all credentials together; an upstream makes the names up
+_MAX_MODELS = 200  # for all credentials together, because an upstream can invent any number of names
 
 
 class UsageTotal(NamedTuple):
-    """Of one model used with one credential."""
+    """The total usage of one model with one credential."""
 
     credential: str
     model: str
@@ -21,7 +21,7 @@ class UsageTotal(NamedTuple):
     input_tokens: int = 0
     cached_input_tokens: int = 0
     output_tokens: int = 0
-    cost_usd: float | None = None  # an estimate at list prices; None when the price is not known
+    cost_usd: float | None = None  # an estimate at list prices; None if the price is unknown
 
     def __str__(self) -> str:
         cached = f" ({self.cached_input_tokens:,} cached)" if self.cached_input_tokens else ""
@@ -33,7 +33,7 @@ class UsageTotal(NamedTuple):
 
 
 class UsageLedger:
-    """Adds up what the responses said."""
+    """Adds up the usage reported by responses."""
 
     def __init__(self, prices: ModelPrices) -> None:
         self._prices = prices
@@ -55,11 +55,11 @@ class UsageLedger:
         )
 
     def totals(self) -> list[UsageTotal]:
-        """By credential, then model."""
+        """Return the totals, sorted by credential, then model."""
         return [self._totals[key] for key in sorted(self._totals)]
 
     def summary_lines(self) -> list[str]:
-        """For the end of a run; empty when no response said what it used."""
+        """Return the lines for the end of a run; empty if no response reported its usage."""
         lines = [str(total) for total in self.totals()]
         costs = [total.cost_usd for total in self.totals() if total.cost_usd is not None]
         if costs:
@@ -81,10 +81,10 @@ class UsageLedger:
 
 
 class UsageLimiter:
-    """Whether the next request of a route may start.
+    """Decides whether the next request of a route may start.
 
-    Tokens are known when a response has ended: requests that run side by side, and the last one, may go
-    beyond a limit of tokens, and never beyond one of requests.
+    Tokens are known only when a response has ended, so concurrent requests, and the last one, may exceed a
+    token limit. A limit of requests is never exceeded.
     """
 
     def __init__(self, limits: UsageLimits) -> None:
@@ -95,14 +95,14 @@ class UsageLimiter:
         self._unmetered = False
 
     def start(self) -> str | None:
-        """Counts a request that is about to be sent; or, for a 429, why it must not be."""
+        """Count a request about to be sent. Returns the reason for a 429 if it must not be sent."""
         reason = None if self._limits == NO_LIMITS else next(self._exceeded(), None)
         if reason is None:
             self._requests += 1
         return reason
 
     def add(self, usage: Usage | None) -> None:
-        """usage of a successful response; None: it did not say, so what is left is not known any more."""
+        """Add the usage of a successful response; None if it reported none: the rest is then unknown."""
         if usage is None:
             self._unmetered = True
         else:

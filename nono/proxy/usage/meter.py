@@ -1,6 +1,6 @@
-"""The tokens a response of a language model says it used up, read off as it passes.
+"""Read the token usage that a language model reports in its response, as the response streams past.
 
-Shapes: OpenAI's completions, chat completions, embeddings and responses, Anthropic's messages, Gemini's
+Supported: OpenAI's completions, chat completions, embeddings and responses, Anthropic's messages, Gemini's
 generateContent and streamGenerateContent, each as one JSON text or as server-sent events.
 """
 
@@ -16,7 +16,7 @@ from nono.proxy.usage.json_picker import JsonPicker, Path
 Provider = Literal["openai", "anthropic", "gemini"]
 
 UNKNOWN_MODEL = "unknown"
-_MAX_TOKENS = 10**12  # of one response; more is no count
+_MAX_TOKENS = 10**12  # per response; larger numbers are ignored
 
 _OPENAI_CALLS = frozenset(("completions", "embeddings", "responses"))
 _GEMINI_CALLS = (":generateContent", ":streamGenerateContent")
@@ -50,9 +50,9 @@ _FIELDS: Mapping[Provider, Mapping[Path, str]] = {
         ("usageMetadata", "cachedContentTokenCount"): "cached",
     },
 }
-# The object an event of a stream wraps its first or last state in.
+# The object in which the first or last event of a stream wraps its state.
 _WRAPPED_IN: Mapping[Provider, str] = {"openai": "response", "anthropic": "message", "gemini": "response"}
-# Only Anthropic counts what came from or went to a cache apart from the input.
+# Only Anthropic counts tokens read from or written to a cache separately from the input.
 _INPUT: Mapping[Provider, tuple[str, ...]] = {
     "openai": ("input",),
     "anthropic": ("input", "cached", "written to cache"),
@@ -62,18 +62,19 @@ _OUTPUT = ("output", "thoughts")
 
 
 class Usage(NamedTuple):
-    """Of one response."""
+    """The token usage of one response."""
 
     model: str
-    input_tokens: int  # those from a cache included
-    output_tokens: int  # those of reasoning included
+    input_tokens: int  # including cached ones
+    output_tokens: int  # including reasoning
     cached_input_tokens: int = 0
 
 
 def provider_of(host: str, path: str) -> Provider | None:
-    """Whose shape the response to a POST of path (its query aside) has; None where no tokens are counted.
+    """Return the provider whose format the response to a POST to `path` has; None if it counts no tokens.
 
-    The path tells, because many hosts speak these interfaces; host decides where it alone is not clear.
+    The path decides, because many hosts offer these APIs; the host is used only if the path is ambiguous. The
+    query is ignored.
     """
     *above, call = path.partition("?")[0].split("/")
     versioned = any(_VERSION.fullmatch(segment) for segment in above)
@@ -85,14 +86,14 @@ def provider_of(host: str, path: str) -> Provider | None:
 
 
 class UsageMeter:
-    """Reads a decoded response body on its way and leaves it as it is.
+    """Reads a decoded response body without changing it.
 
-    Counts in a stream are cumulative, so the last of each wins; the model is the first named. A stream of
-    OpenAI's chat completions says nothing unless the request asked with ``stream_options.include_usage``.
+    Counts in a stream are cumulative, so the last of each wins; the first model named wins. A stream of
+    OpenAI's chat completions reports no usage unless the request set ``stream_options.include_usage``.
     """
 
     def __init__(self, provider: Provider, content_type: bytes) -> None:
-        """content_type: of the response; ``text/event-stream`` is read as events, all else as one text."""
+        """Choose the format: ``text/event-stream`` is parsed as events, any other type as one JSON text."""
         self._provider = provider
         fields, wrapper = _FIELDS[provider], _WRAPPED_IN[provider]
         self._fields = {**fields, **{(wrapper, *path): name for path, name in fields.items()}}
@@ -114,8 +115,8 @@ class UsageMeter:
             if part is None:
                 if self._in_text:
                     self._end_of_text()
-            # Most events carry a word of the answer and no count: where one is here as a whole, a search
-            # for counts is ten times quicker than reading it.
+            # Most events carry a word of the answer and no count: if an event is complete, a search for
+            # counts is ten times quicker than parsing it.
             elif (
                 self._in_text
                 or "model" not in self._said
@@ -131,7 +132,7 @@ class UsageMeter:
 
     @property
     def usage(self) -> Usage | None:
-        """What has been said up to now, for a body that was cut off too; None: nothing."""
+        """The usage reported so far, also for a body that was cut off; None if nothing was reported."""
         if not self._said.keys() & {"input", "output"}:
             return None
         model = str(self._said.get("model", ""))
@@ -158,18 +159,18 @@ class UsageMeter:
 
 
 class EventData:
-    """The data of server-sent events (HTML Living Standard section 9.2.6), without keeping a line of it.
+    """Extracts the data of server-sent events (HTML Living Standard section 9.2.6) without buffering lines.
 
-    Lines that end with a lone carriage return, which none of the providers sends, are not told apart.
+    A lone carriage return, which no provider sends, is not recognised as a line end.
     """
 
     def __init__(self) -> None:
-        self._start = b""  # of the line, until it is clear which field it is
+        self._start = b""  # the beginning of a line whose field is not known yet
         self._is_data: bool | None = None
-        self._in_event = False  # which has data
+        self._in_event = False  # inside an event that has data
 
     def feed(self, piece: bytes) -> list[bytes | None]:
-        """Parts of data in order; None for the end of an event that had any."""
+        """Return the parts of data in order; None marks the end of an event that had data."""
         parts = list[bytes | None]()
         for number, part in enumerate(piece.split(b"\n")):
             if number and self._end_of_line() and self._in_event:
@@ -192,7 +193,7 @@ class EventData:
         return part if self._is_data else b""
 
     def _end_of_line(self) -> bool:
-        """Whether the line was the blank one that ends an event."""
+        """Return True if the line was the blank one that ends an event."""
         blank = self._is_data is None and self._start in (b"", b"\r")
         self._start, self._is_data = b"", None
         return blank

@@ -18,13 +18,13 @@ class Price(NamedTuple):
 
 class ModelPrices(NamedTuple):
     as_of: str  # year and month
-    models: Mapping[str, Price | None]  # the beginning of a model's name; None: not priced by such tokens
+    models: Mapping[str, Price | None]  # by name prefix; None: not priced per token
 
     def of(self, model: str) -> Price | None:
-        """The price of the longest name that model begins with; None when none is known.
+        """Return the price of the longest known name that `model` begins with, or None.
 
-        ``vendor/model`` and ``models/model`` are looked up as ``model``. What follows the known name must be
-        set off from it, so that a version nobody has priced yet is not taken for the one before.
+        ``vendor/model`` and ``models/model`` are looked up as ``model``. After the known name, the model must
+        end or continue with "-", "@" or ":", so that a new version is not priced as an older one.
         """
         name = model.rpartition("/")[2]
         for end in range(len(name), 0, -1):
