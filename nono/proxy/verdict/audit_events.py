@@ -1,4 +1,4 @@
-"""The audit events of the proxy: what an Entry and its outcome look like in the log."""
+"""Build the proxy's audit events from an Entry and its outcome."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nono.proxy.verdict.verdict import Entry
 
 
 def allowed(entry: Entry, *, reason: str | None = None) -> Event:
-    """The event of a request that is about to be carried out; reason is what else there is to say of it."""
+    """Return the event of a request about to be carried out; `reason` is an additional remark."""
     return Again(_allowed(entry, reason))
 
 
@@ -36,7 +36,7 @@ def _allowed(entry: Entry, reason: str | None) -> Recurring:
 
 
 def denied(entry: Entry, refusal: Refusal) -> Event:
-    """The event of a request that is about to be refused, or that failed after it was allowed."""
+    """Return the event of a request about to be refused, or that failed after it was allowed."""
     return network(
         mode=entry.mode,
         decision="deny",
@@ -59,5 +59,5 @@ def denied(entry: Entry, refusal: Refusal) -> Event:
 
 
 def malformed_request() -> Entry:
-    """The entry of something that could not be read as a request."""
+    """Return the entry for input that could not be parsed as a request."""
     return Entry("reverse", "", 0, "")

@@ -1,7 +1,7 @@
-"""Whether a request on the proxy's own paths may come from a web page, which nobody meant to let in.
+"""Refuse requests to the proxy's own paths that a web page could have sent.
 
-A page reaches a port of 127.0.0.1 across origins, or under a name of its own that it lets resolve there
-(DNS rebinding). No client of the proxy needs either.
+A page can reach a port of 127.0.0.1 cross-origin, or through its own name that it resolves to 127.0.0.1 (DNS
+rebinding). No legitimate client of the proxy needs either.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from nono.proxy.http.refusal import Refusal
 
 
 def check_browser(head: RequestHead, own_names: Container[str]) -> Refusal | None:
-    """The refusal of what a page could have sent.
+    """Return the refusal if a web page could have sent the request, otherwise None.
 
-    own_names: canonical ones of this machine, beside localhost. An address is nobody's to rebind, so every
-    one will do, whichever way it leads here.
+    `own_names` are canonical names of this machine, in addition to localhost. Any IP address is accepted as
+    Host, because an address cannot be rebound.
     """
     named = [_host(value) for value in head.values(b"host")]
     if len(named) != 1 or not _is_own(named[0], own_names):

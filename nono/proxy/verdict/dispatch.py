@@ -1,4 +1,4 @@
-"""What becomes of a request: forwarded, with a credential or without, tunnelled, intercepted, or refused."""
+"""Decide whether a request is forwarded (with or without a credential), tunnelled, intercepted or refused."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ class Dispatcher:
     hosts: HostPolicy
     session_token: Phantom
     own_port: int
-    intercepts: bool = False  # whether there is a certificate authority that clients inside trust
+    intercepts: bool = False  # the session has a CA that clients inside trust
     upstream_proxy: UpstreamProxy | None = None  # the proxy behind this one
-    require_auth: bool = True  # whether the session token is asked for where it is due
-    own_names: frozenset[str] | None = None  # the listener's, where browsers can reach it; None: they cannot
+    require_auth: bool = True  # require the session token on proxy requests
+    own_names: frozenset[str] | None = None  # of a listener that browsers can reach; None: they cannot
     _judge: Judge = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_judge", Judge(self.routes, self.hosts, self.session_token))
 
     def judge(self, head: RequestHead, inside: ConnectTarget | None = None) -> Verdict:
-        """The verdict on one request. Nothing has been resolved, dialled or recorded yet.
+        """Judge one request. Nothing has been resolved, dialled or recorded yet.
 
-        inside: the CONNECT that the request came through, when its TLS ends here.
+        `inside` is the CONNECT the request came through, if its TLS was terminated here.
         """
         verdict = self._verdict(head, inside)
         if isinstance(verdict, Forward) and self.routes.logins.captures(verdict.origin.host):
@@ -66,7 +66,7 @@ class Dispatcher:
         if entry.path is not None:
             path = phantoms.without_phantoms(entry.path, self.routes, self.session_token)
             entry = entry._replace(path=path)
-        # After a request for an upgrade llhttp reads no further: the other protocol may have begun.
+        # After an upgrade request llhttp stops parsing, because the other protocol may have begun.
         return Refused(entry, answer._replace(closes=answer.closes or head.wants_upgrade))
 
     def _verdict(self, head: RequestHead, inside: ConnectTarget | None) -> Verdict:
@@ -160,7 +160,7 @@ class Dispatcher:
             return Refused(entry, refusal.token_required())
         routes, scopes = self.routes.of_upstream(host, port), self.routes.scopes_of(host)
         if scopes or not all(is_open(route) for route in routes):
-            path = target.canonical(parts.path)  # a rule may depend on how it is read
+            path = target.canonical(parts.path)  # a rule may depend on how the path is read
         else:
             path = parts.path
         return self._judge.without_credential(head, entry, Origin("http", host, port), path)
@@ -198,7 +198,7 @@ class Dispatcher:
 
 
 def _entry(head: RequestHead, path: bytes | None = None) -> Entry:
-    """What is known of a request before it is known where it goes."""
+    """Return the entry of a request whose destination is not known yet."""
     recorded = target.for_record(head.target if path is None else path)
     mode: Mode = "connect" if head.method == b"CONNECT" else "reverse"
     return Entry(mode, "", 0, head.method.decode("ascii"), recorded)

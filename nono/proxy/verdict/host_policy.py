@@ -1,4 +1,4 @@
-"""What the proxy asks the host filter, and the one destination it refuses by itself: its own port."""
+"""The proxy's interface to the host filter, and the check that refuses the proxy's own port."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from nono.policy.hosts.hostname import ip_literal
 
 
 class HostPolicy(Protocol):
-    """The part of nono.policy.hosts.host_filter.HostFilter that the proxy needs. Hosts are canonical."""
+    """The part of nono.policy.hosts.host_filter.HostFilter that the proxy uses. Hosts are canonical."""
 
     def judge_name(self, host: str, port: int) -> Allow | Refuse:
-        """Before any DNS query leaves."""
+        """Judge the name, before any DNS query is sent."""
         ...
 
     def judge_addresses(self, host: str, port: int, addresses: Sequence[str]) -> Allow | Refuse:
-        """After the one look-up; a single bad address among many is enough."""
+        """Judge the result of the one look-up. A single bad address is enough to refuse."""
         ...
 
     def allows_raw(self, host: str, port: int) -> bool:
-        """Whether a tunnel there may carry something else than TLS."""
+        """Return True if a tunnel to host:port may carry something other than TLS."""
         ...
 
     def for_route(self, host: str, port: int, origin: str) -> HostPolicy:
-        """The same denials, and host as the only one allowed: the filter of a credential route."""
+        """Return the filter of a credential route: the same denials, and only `host` allowed."""
         ...
 
 
 def reaches_proxy(host: str, port: int, own_port: int) -> bool:
-    """Whether host:port is the proxy itself: a loop, and a way around whatever was judged on the first pass.
+    """Return True if host:port is the proxy itself: a loop, and a way around the verdict of the first pass.
 
-    host: canonical, or an address as the resolver returned it.
+    `host` is canonical, or an address as the resolver returned it.
     """
     if port != own_port:
         return False

@@ -1,4 +1,4 @@
-"""The verdict on a request inside an intercepted CONNECT, which must be for the host of that CONNECT."""
+"""Judge a request inside an intercepted CONNECT, which must be for the host of that CONNECT."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nono.proxy.verdict.verdict import ConnectTarget, Entry, Refused, Verdict
 
 
 def judge_intercepted(judge: Judge, head: RequestHead, inside: ConnectTarget) -> Verdict:
-    """MessageError: the target has no form that is served, or no spelling that everybody reads alike."""
+    """Judge the request. Raises MessageError if the target's form is not served or its path is ambiguous."""
     host, port = inside.host, inside.port
     routes, scopes = judge.routes.of_upstream(host, port), judge.routes.scopes_of(host)
     answer = _nested(head) or _misdirected(head, inside)
@@ -42,7 +42,7 @@ def judge_intercepted(judge: Judge, head: RequestHead, inside: ConnectTarget) ->
         error = f"the phantoms of {names} were sent together"
         return Refused(entry, Refusal(403, error, host, "phantom", category="authentication_failed"))
     if presented or (has_key and routes):
-        # Without a phantom of this host's: a key of the child's own, or another service's phantom.
+        # No phantom of this host was presented: the key is the child's own, or another service's phantom.
         return _with_route(judge, head, inside, entry, (presented or routes)[0], slots)
     entry = entry._replace(upstream=f"{host}:{port}", credential_active=False)
     schemes = [route.origin.scheme for route in routes]
@@ -66,7 +66,7 @@ def _with_route(
 
 
 def entry_of(head: RequestHead, inside: ConnectTarget, path: bytes, routes: Sequence[Route]) -> Entry:
-    """What is known of a request before it is known whose it is."""
+    """Return the entry of a request whose route is not known yet."""
     recorded = target.for_record(phantoms.without_path_keys(routes, path))
     return Entry("connect_intercept", inside.host, inside.port, head.method.decode("ascii"), recorded)
 
@@ -78,7 +78,7 @@ def _nested(head: RequestHead) -> Refusal | None:
 
 
 def _misdirected(head: RequestHead, inside: ConnectTarget) -> Refusal | None:
-    """The Host field must name the CONNECT host (RFC 9110 section 7.4), or the two could be told apart."""
+    """Return a 421 unless Host names the CONNECT host (RFC 9110 section 7.4), since both must be one host."""
     if head.values(b"host") == [inside.authority]:
         return None
     named = [target.parse_authority(value, 443) for value in head.values(b"host")]

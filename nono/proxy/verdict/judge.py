@@ -1,4 +1,4 @@
-"""The verdict on a request whose destination is known: with the credential of its route, or without any."""
+"""Judge a request whose destination is known, with the credential of its route or without any."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from nono.proxy.verdict.verdict import Capture, Entry, Forward, Refused, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """What every verdict depends on. Paths are canonical and hold the upstream's base path."""
+    """Judges by routes, host filter and session token. Paths are canonical and include the base path."""
 
     routes: RouteTable
     hosts: HostPolicy
     session_token: Phantom
     _of_route: Mapping[str, HostPolicy] = field(init=False, repr=False, compare=False)
-    _names: Mapping[str, Allow | Refuse] = field(init=False, repr=False, compare=False)  # of these
+    _names: Mapping[str, Allow | Refuse] = field(init=False, repr=False, compare=False)  # their verdicts
 
     def __post_init__(self) -> None:
         named = [route for route in self.routes.routes if not route.origin.is_wildcard]
@@ -43,14 +43,14 @@ class Judge:
         return self.hosts.for_route(host, route.origin.port, f"credential route {route.service!r}")
 
     def hosts_of(self, route: Route, host: str) -> HostPolicy:
-        """The filter of a route: the same denials, and its upstream as the only host allowed."""
-        # Below a wildcard there are as many hosts as a child cares to name, so those are not kept.
+        """Return the filter of a route: the same denials, and only its upstream allowed."""
+        # Filters below a wildcard are not kept, because a child can name any number of hosts there.
         return self._of_route.get(route.service) or self._new_hosts_of(route, host)
 
     def with_credential(
         self, head: RequestHead, entry: Entry, route: Route, origin: Origin, slots: Slots
     ) -> Verdict:
-        """A request for route, however it came there. Authentication comes before anything else."""
+        """Judge a request for `route`. Authentication is checked before anything else."""
         if route.credential is None:
             return Refused(entry, refusal.unavailable(route.service, origin.host))
         shown = self._shown(route, slots)
@@ -94,7 +94,7 @@ class Judge:
 
     def _shown(self, route: Route, slots: Slots) -> Presented | Refusal:
         if route.login is not None:
-            # Imported here, as below: few runs have a captured login.
+            # Imported here and below: few runs have a captured login.
             from nono.proxy.verdict import login_phantoms
 
             return login_phantoms.check(
@@ -113,7 +113,7 @@ class Judge:
     def at_token_endpoint(
         self, head: RequestHead, entry: Entry, origin: Origin, path: bytes, at: LoginEndpoint
     ) -> Verdict:
-        """A request of a login for its tokens: whoever may use the proxy may log in."""
+        """Judge a login's request for its tokens. Any client that may use the proxy may log in."""
         from nono.proxy.verdict import login_phantoms
 
         name = at.login.provider.name
@@ -139,10 +139,10 @@ class Judge:
     def _by_rules(
         self, route: Route, origin: Origin, method: str, path: str
     ) -> tuple[EndpointPolicy, EndpointVerdict]:
-        """By the rules of the route, or of its host; those of a sibling may take from it and add nothing."""
+        """Judge by the rules of the route or of its host; rules of a sibling route can only deny."""
         scopes = self.routes.scopes_of(origin.host)
         if route.endpoints.allows_all and scopes:
-            # A credential does not open paths that the host was not granted with.
+            # A credential does not open paths outside the host's grant.
             rules = [scope.endpoints for scope in scopes]
         else:
             rules = [route.endpoints]
@@ -158,12 +158,12 @@ class Judge:
         return next((each for each in judged if each[1].decision == "deny"), own)
 
     def has_rules(self, route: Route, origin: Origin) -> bool:
-        """Whether a rule of the route, of its siblings or of the host depends on how a request is read."""
+        """Return True if a rule of the route, its siblings or the host depends on how a request is read."""
         routes, scopes = self.routes.of_upstream(origin.host, origin.port), self.routes.scopes_of(origin.host)
         return bool(scopes) or not all(map(is_open, (route, *routes)))
 
     def without_credential(self, head: RequestHead, entry: Entry, origin: Origin, path: bytes) -> Verdict:
-        """A request without any key: as far as the host filter, and the rules of its host, allow it."""
+        """Judge a request without any key, by the host filter and the rules of its host."""
         host, port = origin.host, origin.port
         routes, scopes = self.routes.of_upstream(host, port), self.routes.scopes_of(host)
         carried = phantoms.check_elsewhere(
@@ -174,11 +174,11 @@ class Judge:
             return Refused(entry, carried)
         denied = self.hosts.judge_name(host, port)
         if isinstance(denied, Refuse):
-            is_inside = entry.mode == "connect_intercept"  # where a phantom would have opened the host
+            is_inside = entry.mode == "connect_intercept"  # a phantom would have opened the host
             answer = _keyless(routes, host) if is_inside and routes else refusal.host_denied(denied, host)
             return Refused(entry, answer)
         if scopes and not any((scope.scheme, scope.port) == (origin.scheme, port) for scope in scopes):
-            # What was allowed are paths at one port; the same host elsewhere is another place.
+            # The grant covers paths on one scheme and port; other ports of the host are not part of it.
             return Refused(entry, other_port(host, port, scopes))
         rules = [scope.endpoints for scope in scopes]
         rules = rules or [route.endpoints for route in routes if not route.endpoints.allows_all]
@@ -208,19 +208,19 @@ class Judge:
         )
 
 
-# To some servers the method and the path of a request are what these say (Google's APIs, Rack; Symfony, IIS).
+# Some servers take the method or path from these fields (Google's APIs, Rack; Symfony, IIS).
 _OVERRIDES = frozenset(
     (b"x-http-method", b"x-http-method-override", b"x-method-override", b"x-original-url", b"x-rewrite-url")
 )
 
 
 def _overriding(head: RequestHead) -> bytes | None:
-    """The name of a field that may make another request of one whose method and path were judged."""
+    """Return the name of a field that could replace the judged method or path, or None."""
     return next((name for name, _ in head.headers if folded(name) in _OVERRIDES), None)
 
 
 def _override_refused(host: str, name: bytes) -> Refusal:
-    # Without the field it would be another request as well, which its sender did not mean.
+    # Not stripped: without the field it would also be a different request from the one its sender meant.
     text = name.decode("ascii")
     return Refusal(
         403,
@@ -232,12 +232,12 @@ def _override_refused(host: str, name: bytes) -> Refusal:
 
 
 def is_open(route: Route) -> bool:
-    """Whether no rule of route depends on how a path is read, so that odd spellings may pass."""
+    """Return True if no rule of `route` depends on how a path is read, so unusual spellings may pass."""
     return route.endpoints.allows_all and not route.upgrades
 
 
 def is_below(route: Route, path: bytes) -> bool:
-    """Whether path is the route's base path, or lies below it."""
+    """Return True if `path` is the route's base path or below it."""
     base = route.origin.base_path.encode("ascii")
     return path.startswith(base) and path[len(base) : len(base) + 1] in (b"", b"/", b"?")
 
@@ -270,7 +270,7 @@ def _upgrade_denied(route: Route, host: str, path: str) -> Refusal:
 
 
 def _uncounted(route: Route, host: str) -> Refusal:
-    # Models are spoken to over WebSockets as well, and one could go on for the whole of a run.
+    # Models are used over WebSockets too, and one WebSocket could last for the whole run.
     return Refusal(
         403,
         "nobody counts the tokens of a WebSocket, so the limit of tokens could not be kept",
@@ -288,7 +288,7 @@ def _trace_refused(host: str) -> Refusal:
 
 
 def other_port(host: str, port: int, scopes: Sequence[Scope]) -> Refusal:
-    """For a host of which some paths are granted, and not here."""
+    """Refuse a port of a host whose granted paths are on other ports."""
     ports = ", ".join(f"{scope.scheme} on port {scope.port}" for scope in scopes)
     return Refusal(
         403,

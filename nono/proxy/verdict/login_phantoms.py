@@ -1,4 +1,4 @@
-"""Whether a request presents one phantom of a captured login, where it is redeemed, and no other key."""
+"""Check that a request presents one redeemable phantom of a captured login and no other key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nono.proxy.verdict.verdict import Capture, Forward, Refused, Verdict
 
 _HINT = "log in inside the sandbox, and send what the login gave"
 _NOT_SENT_ON = frozenset((b"host", b"content-length", b"expect"))
-# What an upstream may show to others, in a list of sessions for instance; a token there could be read back.
+# Fields an upstream may display, in a list of sessions for instance; a token in one could be read back.
 _DESCRIPTIVE = frozenset(
     (
         b"accept accept-charset accept-encoding accept-language baggage content-disposition content-language "
@@ -27,7 +27,7 @@ _DESCRIPTIVE = frozenset(
 
 
 def owners(candidates: Iterable[Route], headers: Sequence[Header]) -> list[Route]:
-    """The routes of candidates on which a phantom in headers is redeemed."""
+    """Return the candidates that redeem a phantom in `headers`."""
     try:
         nonces = _nonces(headers)
     except PhantomError:
@@ -47,7 +47,7 @@ def check(
     routes: RouteTable,
     session_token: Phantom,
 ) -> Presented | Refusal:
-    """Whether one phantom that login redeems is presented, and no other key; target is canonical."""
+    """Check that one phantom `login` redeems is presented, and no other key. `target` is canonical."""
     host = route.origin.host
     fields = presented(login, headers, target, host, routes, session_token)
     if isinstance(fields, Refusal):
@@ -70,7 +70,7 @@ def presented(
     routes: RouteTable,
     session_token: Phantom,
 ) -> tuple[Header, ...] | Refusal:
-    """The fields to redeem: all of each name that has the phantom in one; none when no phantom is shown."""
+    """Return the fields to redeem: for each name with a phantom, all its fields. Empty without a phantom."""
     if MARK.search(unquote_plus(target.decode("ascii", "replace"))):
         return _failed(403, "the phantom of a login was sent in the path or the query string", host)
     other = phantoms.check_elsewhere(headers, target, host, routes, session_token)
@@ -92,7 +92,7 @@ def presented(
 
 
 def check_elsewhere(headers: Sequence[Header], target: bytes, host: str) -> Refusal | None:
-    """The refusal of a request that carries any login's phantom, on a way where none is redeemed."""
+    """Refuse a request that carries any login's phantom where none is redeemed; None if it carries none."""
     in_target = MARK.search(unquote_plus(target.decode("ascii", "replace")))
     if in_target or any(_shows_phantom(value) for _, value in headers):
         return _failed(403, f"the phantom of a login was sent to {host}", host)
@@ -100,7 +100,7 @@ def check_elsewhere(headers: Sequence[Header], target: bytes, host: str) -> Refu
 
 
 def captured(verdict: Forward, routes: RouteTable) -> Verdict:
-    """A request, allowed by the rules of all, to a host whose answers may hold tokens."""
+    """Judge an otherwise allowed request to a host whose answers may hold tokens."""
     origin, path = verdict.origin, verdict.request.target.partition(b"?")[0].decode("ascii")
     if routes.logins.endpoint(origin.host, origin.port, path) is not None:
         error = f"a login gets its tokens at {origin.authority.decode('ascii')}{path} itself"
@@ -113,7 +113,7 @@ def captured(verdict: Forward, routes: RouteTable) -> Verdict:
 
 
 def no_websocket(host: str) -> Refusal:
-    """For a host whose answers are searched as a whole."""
+    """Refuse a WebSocket to a host whose answers are searched whole."""
     return Refusal(
         403,
         f"a WebSocket is not allowed on {host}, where logins get their tokens",
@@ -125,13 +125,13 @@ def no_websocket(host: str) -> Refusal:
 
 
 def _nonces(headers: Sequence[Header]) -> list[str]:
-    """Each once. PhantomError as nonces_in."""
+    """Return each nonce once. Raises PhantomError as nonces_in_field."""
     found = (nonce for _, value in _for_upstream(headers) for nonce in nonces_in_field(value))
     return list(dict.fromkeys(found))
 
 
 def _for_upstream(headers: Sequence[Header]) -> list[Header]:
-    """The fields that reach the upstream as they are."""
+    """Return the fields that reach the upstream unchanged."""
     return end_to_end(headers, without=_NOT_SENT_ON)
 
 

@@ -1,4 +1,4 @@
-"""The captured logins of a run: their token endpoints, and the hosts whose every answer is searched."""
+"""The captured logins of a run: their token endpoints, and the hosts whose answers are all searched."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ if TYPE_CHECKING:
 
 
 class LoginEndpoint(NamedTuple):
-    """A token endpoint, and the login it belongs to."""
+    """A token endpoint and its login."""
 
     login: ProviderLogin
     endpoint: TokenEndpoint
 
     @property
     def credential(self) -> LoginCredential:
-        """What phantoms in its requests are redeemed with."""
+        """The credential that redeems phantoms in requests to the endpoint."""
         return self.login.credential(self.endpoint)
 
 
 class LoginTable(NamedTuple):
-    """Of the providers of a run."""
+    """The captured logins of all providers in a run."""
 
     logins: tuple[ProviderLogin, ...] = ()
 
     def captures(self, host: str) -> bool:
-        """Whether host, at whatever port, has a token endpoint: what it answers may hold tokens."""
+        """Return True if `host` has a token endpoint on any port: its answers may hold tokens."""
         return any(each.endpoint.upstream.host == host for each in self._endpoints())
 
     def serves(self, host: str, port: int) -> bool:
-        """Whether there is a token endpoint at host:port."""
+        """Return True if there is a token endpoint at host:port."""
         return any(each.endpoint.upstream.covers(host, port) for each in self._endpoints())
 
     def endpoint(self, host: str, port: int, path: str) -> LoginEndpoint | None:
-        """The token endpoint at exactly this place; path is canonical and without a query."""
+        """Return the token endpoint at exactly this URL, or None. `path` is canonical, without a query."""
         return next(
             (
                 each

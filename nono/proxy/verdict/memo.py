@@ -1,4 +1,4 @@
-"""Verdicts on heads that clients send again and again; see docs/adr/0010."""
+"""Keep the verdicts on heads that clients send repeatedly; see docs/adr/0010-repeated-heads.md."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from nono.proxy.http.message import BodyKind, RequestHead
 from nono.proxy.verdict.verdict import ConnectTarget, Refused, Verdict
 
 MAX_KEPT = 128
-MAX_KEPT_BYTES = 4096  # of a head's target and fields; a child may send as many heads as it likes
+MAX_KEPT_BYTES = 4096  # of a head's target and fields; a child may send any number of heads
 
 Judge = Callable[[RequestHead, ConnectTarget | None], Verdict]
 
 
 class VerdictMemo:
-    """A judge in front of another, which must be a function of its arguments and of nothing else.
+    """Caches another judge, which must depend on nothing but its arguments.
 
-    Only what may go on is kept: a refusal costs its client the full price. The key is all that is judged, by
-    value. The length of the body is not: Content-Length is written anew from the head that was read, and
-    no rule looks at it but that of the handshake of a WebSocket, whose key is another each time anyway.
+    Refusals are not kept, so a refused client pays the full price each time. The key is everything that is
+    judged, by value, except the length of the body: Content-Length is rewritten from the head that was read,
+    and the only rule that looks at it is that of a WebSocket handshake, whose key differs each time anyway.
     """
 
     __slots__ = ("_judge", "_kept")

@@ -1,4 +1,4 @@
-"""Whether a request presents the phantom of its own route, and nothing else that could be a key."""
+"""Check that a request presents the phantom of its own route and no other key."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from nono.proxy.http.refusal import Refusal
 from nono.proxy.verdict.routes import KEY_HEADERS, Phantom, Route, RouteTable
 from nono.proxy.verdict.verdict import Mechanism
 
-Slot = tuple[str, ...]  # the spellings of one slot, of which one is the key
+Slot = tuple[str, ...]  # the readings of one slot, one of which is the key
 
 
 class Presented(NamedTuple):
-    """The phantom was there and nothing else."""
+    """The request presents the phantom and no other key."""
 
-    target: bytes  # with the phantom taken out, or a placeholder where the credential will stand
+    target: bytes  # phantom removed, or replaced with a placeholder for the credential
     mechanism: Mechanism
-    fields: tuple[Header, ...] = ()  # the header fields into which tokens go in the places of phantoms
+    fields: tuple[Header, ...] = ()  # the header fields whose phantoms are replaced with tokens
 
 
 def _basic(encoded: str) -> Slot:
-    """User and password of a Basic value: clients put a token in either."""
+    """Return user and password of a Basic value: clients put a token in either."""
     try:
         user, _, password = b64decode(encoded, validate=True).decode("utf-8").partition(":")
     except (Base64Error, ValueError):
@@ -40,11 +40,11 @@ def _basic(encoded: str) -> Slot:
 
 
 def _slot(value: bytes) -> Slot:
-    """What one header value presents: the text after a scheme, or the whole of it."""
+    """Return the key in a header value: the text after the scheme, or the whole value."""
     text = value.decode("utf-8", "surrogateescape").strip()
     scheme, blank, rest = text.partition(" ")
     if not blank:
-        # A scheme with nothing after it, as SDKs send it when the key is empty, presents nothing.
+        # SDKs with an empty key send a scheme with nothing after it, which presents no key.
         return () if not text or scheme.lower() in ("bearer", "token", "basic") else (text,)
     if scheme.lower() == "basic":
         return _basic(rest.strip())
@@ -54,19 +54,19 @@ def _slot(value: bytes) -> Slot:
 
 
 def _access_key(parameters: str) -> str:
-    """The access key of a signed request; its own signature is made anew, so the rest says nothing."""
+    """Return the access key of a signed request; the rest is ignored, because the request is signed again."""
     _, found, after = parameters.partition("Credential=")
     return after.partition("/")[0] if found else parameters
 
 
 def header_slots(headers: Iterable[Header], names: frozenset[bytes] = KEY_HEADERS) -> list[Slot]:
-    """Every header of names a key can be in, in order; those that present nothing are left out."""
+    """Return the slots of all headers called `names`, in order, without those that present no key."""
     slots = [_slot(value) for name, value in headers if name.lower() in names]
     return [slot for slot in slots if slot]
 
 
 def _target_slots(route: Route, target: bytes) -> list[Slot]:
-    """What the route's own place in the target presents. AmbiguousQueryError as key_slot says."""
+    """Return the slots in the route's own place in the target. Raises key_slot.AmbiguousQueryError."""
     accept = route.accept
     if accept.mode == "url_path":
         slot = _path_slot(route, accept, target)
@@ -77,7 +77,7 @@ def _target_slots(route: Route, target: bytes) -> list[Slot]:
 
 
 class Slots:
-    """Where one request presents keys, looked up once for each route. target is canonical."""
+    """The slots in which one request presents keys, computed once per route. `target` is canonical."""
 
     __slots__ = ("_found", "headers", "target")
 
@@ -87,7 +87,7 @@ class Slots:
         self._found: dict[str, list[Slot]] = {}  # by service
 
     def of(self, route: Route) -> list[Slot]:
-        """Every place in which a key is presented to route. AmbiguousQueryError as key_slot says."""
+        """Return every slot that presents a key to `route`. Raises key_slot.AmbiguousQueryError."""
         found = self._found.get(route.service)
         if found is None:
             found = [*_target_slots(route, self.target), *header_slots(self.headers, route.key_headers)]
@@ -96,7 +96,7 @@ class Slots:
 
 
 def _path_slot(route: Route, side: Inject, target: bytes) -> key_slot.PathSlot | None:
-    """The pattern is about what stands below the base path."""
+    """Find the slot of the pattern, which applies to the path below the base path."""
     return key_slot.find_in_path(side.path_pattern, target, len(route.origin.base_path))
 
 
@@ -109,9 +109,9 @@ def _patterns(routes: Iterable[Route]) -> set[str]:
 
 
 def _target_texts(target: bytes, routes: RouteTable) -> list[str]:
-    """Every part of a target that could be a phantom, wherever it was put."""
+    """Return every part of a target that could be a phantom, wherever it is."""
     if b"%" not in target and not any(phantom.appears_in(target) for phantom in routes.phantoms):
-        return []  # not even a part of it is one
+        return []  # no part of the target can be a phantom
     path, _, query = target.decode("ascii", "replace").partition("?")
     texts = [unquote(segment) for segment in path.split("/")]
     for pattern in _patterns(routes.routes):
@@ -123,7 +123,7 @@ def _target_texts(target: bytes, routes: RouteTable) -> list[str]:
 
 
 def without_phantoms(recorded: str, routes: RouteTable, session_token: Phantom) -> str:
-    """recorded, the path of a refused request, without what holds a phantom or the session token."""
+    """Return `recorded`, the path of a refused request, without parts holding a phantom or session token."""
     target = recorded.encode("ascii", "backslashreplace")
     for pattern in _patterns(routes.routes):
         for slot in reversed(key_slot.all_in_path(pattern, target)):
@@ -134,16 +134,16 @@ def without_phantoms(recorded: str, routes: RouteTable, session_token: Phantom) 
     secrets = [session_token, *(route.phantom for route in routes.routes if route.phantom is not None)]
     for index, part in enumerate(parts):
         text = unquote_plus(part)
-        # Those of logins are told by their mark: a later run would redeem them still.
+        # Login phantoms are recognised by their mark and removed too: a later run would still redeem them.
         if MARK.search(text) or any(secret.appears_in(text.encode()) for secret in secrets):
             parts[index] = placeholder
     return "".join(parts)
 
 
 def without_path_keys(routes: Iterable[Route], target: bytes) -> bytes:
-    """target for the record: whatever stands where a route has its key in the path is not shown.
+    """Return `target` for the record, with a placeholder wherever a route has its key in the path.
 
-    target need not be canonical, and with or without the base path.
+    `target` need not be canonical, and may lack the base path.
     """
     for pattern in _patterns(routes):
         for slot in reversed(key_slot.all_in_path(pattern, target)):
@@ -152,7 +152,7 @@ def without_path_keys(routes: Iterable[Route], target: bytes) -> bytes:
 
 
 def _foreign(texts: Iterable[str], routes: RouteTable, own: Route | None) -> Route | None:
-    """The other route whose phantom is among texts. All are compared."""
+    """Return another route whose phantom is among `texts`, or None. All are compared."""
     owners = [routes.owner_of(text) for text in texts if text]
     others = [owner for owner in owners if owner is not None and owner is not own]
     return others[0] if others else None
@@ -163,10 +163,10 @@ def _failed(status: int, error: str, host: str, hint: str) -> Refusal:
 
 
 def check(route: Route, presented: Slots, routes: RouteTable) -> Presented | Refusal:
-    """Whether the phantom of route, and no other key, is presented.
+    """Check that the phantom of `route` is presented, and no other key.
 
-    The same phantom in several slots is one key. A second value beside it, the phantom of another
-    service, or a key of the child's own is refused: which one was meant is not for the proxy to guess.
+    The same phantom in several slots counts as one key. A second value, the phantom of another service, or a
+    key of the child's own is refused, because the proxy does not guess which one was meant.
     """
     phantom = route.phantom
     host = route.origin.host
@@ -203,7 +203,7 @@ _MECHANISMS: dict[str, Mechanism] = {"url_path": "phantom_path", "query_param": 
 
 
 def _neutral(route: Route, target: bytes) -> bytes:
-    """target without the phantom, and with a placeholder in the path where the credential will stand."""
+    """Return `target` without the phantom, with a placeholder in the path if the credential goes there."""
     accept, inject = route.accept, route.inject
     injects_in_path = inject.mode == "url_path"
     if accept.mode == "url_path" and not (injects_in_path and accept.path_pattern == inject.path_pattern):
@@ -219,7 +219,7 @@ def _neutral(route: Route, target: bytes) -> bytes:
 
 
 def owners(candidates: Sequence[Route], presented: Slots, routes: RouteTable) -> tuple[list[Route], bool]:
-    """Whose phantoms a request on the candidates' host presents, and whether it presents any key at all."""
+    """Return the candidates whose phantoms the request presents, and True if it presents any key at all."""
     texts: list[str] = []
     for route in candidates:
         try:
@@ -237,7 +237,7 @@ def missing(route: Route) -> Refusal:
 
 def _misplaced(route: Route) -> Refusal:
     error = f"the phantom of {route.service!r} is in no place for a key"
-    # What names an http host itself passes without a credential: plain http is not intercepted.
+    # A request that names an http host directly gets no credential, because plain http is not intercepted.
     to = f"to the URL in {route.base_url_variable}, " if route.origin.scheme == "http" else ""
     hint = f"send it {to}where the service's own clients send their key"
     return _failed(401, error, route.origin.host, hint)
@@ -250,7 +250,7 @@ def wrong_host(owner: Route, sent_to: str, host: str) -> Refusal:
 
 
 def _matches_any(phantom: Phantom, texts: Sequence[str]) -> bool:
-    matches = [phantom.matches(text) for text in texts if text]  # all of them, whichever it is
+    matches = [phantom.matches(text) for text in texts if text]  # compare all, for constant time
     return any(matches)
 
 
@@ -268,9 +268,12 @@ def check_elsewhere(
     session_token: Phantom,
     here: Sequence[Route] = (),
 ) -> Refusal | None:
-    """For a request that leaves without a credential: the refusal when it carries any phantom.
+    """Refuse a request without a credential if it carries any phantom; otherwise return None.
 
-    here: the routes of that very host, whose phantoms have only been put in a wrong place.
+    headers, target: of the request; every field and every part of the target is searched.
+    host: the destination.
+    routes, session_token: whose phantoms, and which token, to look for.
+    here: the routes of that host, whose phantoms are merely in the wrong place.
     """
     texts = [text for slot in header_slots(headers) for text in slot]
     texts += [value.decode("latin-1") for name, value in headers if name.lower() != b"proxy-authorization"]
@@ -288,9 +291,12 @@ def check_elsewhere(
 def left_over(
     request: Outgoing, host: str, routes: RouteTable, session_token: Phantom, here: Sequence[Route]
 ) -> Refusal | None:
-    """The refusal when what is about to leave still holds a phantom, be it within another text.
+    """Refuse a request that still holds a phantom, even inside other text; otherwise return None.
 
-    here: the routes of that very host, whose phantoms have only been put in a wrong place.
+    request: as it is about to be sent, without its credential.
+    host: the destination.
+    routes, session_token: whose phantoms, and which token, to look for.
+    here: the routes of that host, whose phantoms are merely in the wrong place.
     """
     text = b"\n".join([request.target, *chain.from_iterable(request.headers)])
     for route in routes.routes:
@@ -302,7 +308,7 @@ def left_over(
 
 
 def proxy_authorised(headers: Iterable[Header], session_token: Phantom) -> bool:
-    """Whether exactly one Proxy-Authorization field holds the session token, as Basic password or Bearer."""
+    """Return True if exactly one Proxy-Authorization holds the session token, as Basic password or Bearer."""
     values = [value for name, value in headers if name.lower() == b"proxy-authorization"]
     if len(values) != 1:
         return False

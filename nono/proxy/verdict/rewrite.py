@@ -1,4 +1,4 @@
-"""What a head becomes on its way through: the request for the upstream, the response for the client."""
+"""Rewrite heads: the request for the upstream, with its credential, and the response for the client."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ from nono.proxy.http.message import (
 )
 from nono.proxy.verdict.routes import Origin, Route
 
-# A secret cut in two by ranges would be found in neither part.
+# A secret split by ranges would be found in neither part.
 _NOT_SEARCHABLE = frozenset((b"accept-encoding", b"range", b"if-range"))
 _WRITTEN_HERE = frozenset((b"content-length", b"host"))
-# A session cookie would outlive the request and authenticate without the credential (attack T15).
+# A session cookie would outlive the request and authenticate without the credential
+# (docs/attack-matrix.md, T15).
 WITHHELD = frozenset((b"set-cookie", b"set-cookie2"))
-_NOT_FOR_THE_CLIENT = {  # by whether a credential went along, and whether the length stays
+_NOT_FOR_THE_CLIENT = {  # key: (request had a credential, Content-Length stays)
     (True, True): WITHHELD,
     (True, False): WITHHELD | {b"content-length"},
     (False, True): frozenset[bytes](),
@@ -36,9 +37,9 @@ _NOT_FOR_THE_CLIENT = {  # by whether a credential went along, and whether the l
 
 
 def outgoing(head: RequestHead, target: bytes, origin: Origin, route: Route | None) -> Outgoing:
-    """The request as the upstream will receive it, without its credential; target is in origin form.
+    """Return the request for the upstream, without its credential. `target` is in origin form.
 
-    On a route every copy of a key header goes, so that none of the child's own is sent beside ours.
+    On a route every key header is removed, so that none of the child's own is sent beside the credential.
     """
     without = _WRITTEN_HERE
     if route is not None:
@@ -47,21 +48,21 @@ def outgoing(head: RequestHead, target: bytes, origin: Origin, route: Route | No
 
 
 class Completed(NamedTuple):
-    """A request with its credential, for either version of HTTP to write."""
+    """A request with its credential, to be written as HTTP/1.1 or HTTP/2."""
 
-    request: Outgoing  # without it
+    request: Outgoing  # without the credential
     target: bytes
     headers: list[Header]  # the request's own
     added: list[Header]  # the credential's
-    codings: bytes | None  # the Accept-Encoding to send instead of the client's own; None: its own is fine
+    codings: bytes | None  # the Accept-Encoding to send; None: keep the client's
 
 
 def completed(request: Outgoing, injection: Injection | None, *, searched: bool) -> Completed:
-    """Write the credential in, after all else has been decided.
+    """Write the credential into the request, as the last step.
 
-    After the hop-by-hop fields are gone, so that ``Connection: authorization`` removes the child's copy and
-    not ours. OSError, ValueError or CredentialError from the credential when it does not fit.
-    searched: the response has to come in a coding that can be undone here.
+    The hop-by-hop fields are already gone, so ``Connection: authorization`` removes the child's copy, not
+    ours. `searched` means that the response must arrive in a coding that can be decoded here. Raises OSError,
+    ValueError or CredentialError from the credential if it does not fit.
     """
     target, headers, added = injected(request, injection)
     if not searched:
@@ -71,12 +72,12 @@ def completed(request: Outgoing, injection: Injection | None, *, searched: bool)
 
 
 def request_head(written: Completed, framing: Iterable[Header]) -> bytes:
-    """The bytes of the head for HTTP/1.1."""
+    """Serialise the head for HTTP/1.1."""
     return _framed(_unframed(written), framing)
 
 
 class _Unframed(NamedTuple):
-    """A head, but for the fields between its two halves that announce the body."""
+    """A serialised head without the framing fields, which go between the two halves."""
 
     before: bytes
     after: bytes
@@ -96,9 +97,9 @@ def _framed(head: _Unframed, framing: Iterable[Header]) -> bytes:
 
 
 class RequestWriter:
-    """Writes the head of one request, and keeps the last: a client that repeats itself gets it at once.
+    """Serialises the head of one request, and keeps the last result for clients that repeat themselves.
 
-    What it keeps holds the credential, for as long as the credential itself is held.
+    The result holds the credential, and keeps it no longer than the credential itself is kept.
     """
 
     __slots__ = ("_injection", "_request", "_searched", "_written")
@@ -113,11 +114,11 @@ class RequestWriter:
         return "RequestWriter(...)"
 
     def head(self, framing: Iterable[Header], injection: Injection | None, *, searched: bool) -> bytes:
-        """As request_head, of what completed returns. Raises as that."""
+        """Return request_head(completed(...), framing). Raises as `completed`."""
         if self._written is not None and injection is self._injection and searched is self._searched:
             return _framed(self._written, framing)
         written = _unframed(completed(self._request, injection, searched=searched))
-        if injection is None or not injection.needs_body:  # a signature is good for one request
+        if injection is None or not injection.needs_body:  # a signature is valid for one request
             self._injection, self._searched, self._written = injection, searched, written
         return _framed(written, framing)
 
@@ -127,7 +128,7 @@ def _codings_to_ask_for(request: Outgoing) -> bytes:
 
 
 def injected(request: Outgoing, injection: Injection | None) -> tuple[bytes, list[Header], list[Header]]:
-    """The target, the request's own fields and the credential's. Raises as completed."""
+    """Return the target, the request's own fields and the credential's. Raises as `completed`."""
     if injection is None:
         return request.target, request.headers, []
     names = frozenset(map(folded, injection.header_names))
@@ -139,13 +140,16 @@ def injected(request: Outgoing, injection: Injection | None) -> tuple[bytes, lis
 def response_for_client(
     head: ResponseHead, *, to_version: bytes, closes: bool, credentialed: bool
 ) -> tuple[bytes, bool]:
-    """The head for the client, and whether its body is chunked.
+    """Return the serialised head for the client, and True if its body is chunked.
 
-    closes: the connection ends with this response. A client of HTTP/1.0 gets an unknown length as
-    "until close", which the caller must then keep.
+    head: the head from the upstream.
+    to_version: the client's HTTP version. An HTTP/1.0 client gets a body of unknown length until close, so
+        the caller must then close.
+    closes: the connection ends with this response.
+    credentialed: the request carried a credential, so cookies are withheld.
     """
     chunked = head.body.kind in (BodyKind.CHUNKED, BodyKind.UNTIL_CLOSE) and to_version == b"1.1"
-    # Without a body the length of HEAD and 304 describes what was not sent, and stays.
+    # The Content-Length of HEAD and 304 describes a body that is not sent, and stays.
     keeps_length = head.body.kind is BodyKind.NONE and head.status >= 200 and head.status != 204
     fields = end_to_end(head.headers, without=_NOT_FOR_THE_CLIENT[credentialed, keeps_length])
     fields += _client_framing(head, chunked=chunked)

@@ -1,4 +1,4 @@
-"""A route: which requests lead to which upstream, under which rules, and what is injected there."""
+"""Routes: the requests that lead to an upstream, their rules, and the credential injected for them."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ KEY_HEADERS = frozenset((b"authorization", b"x-api-key", b"x-goog-api-key", b"pr
 
 
 class Phantom(Protocol):
-    """What the child presents in place of the credential."""
+    """The token the child presents in place of the credential."""
 
     def matches(self, text: str) -> bool:
-        """In time that does not depend on where text differs."""
+        """Compare in constant time."""
         ...
 
     def appears_in(self, text: bytes) -> bool:
-        """Whether it is a part of text."""
+        """Return True if `text` contains the phantom."""
         ...
 
 
 class Origin(NamedTuple):
-    """Where a request goes: scheme, canonical host, port and the path everything stays below."""
+    """The destination of a request: scheme, canonical host, port, and the base path it stays below."""
 
     scheme: str  # "https" or "http"
-    host: str  # of a route also "*.suffix": every host below it
+    host: str  # in a route also "*.suffix": every host below it
     port: int
     base_path: str = ""  # "" or "/v1": no trailing slash
 
     @property
     def authority(self) -> bytes:
-        """The Host field: the port is left out when it is the scheme's own (RFC 9110 section 7.2)."""
+        """The Host field value, without the scheme's default port (RFC 9110 section 7.2)."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         default = 443 if self.scheme == "https" else 80
         return (host if self.port == default else f"{host}:{self.port}").encode("ascii")
@@ -61,7 +61,7 @@ class Origin(NamedTuple):
         return self.host.startswith("*.")
 
     def covers(self, host: str, port: int) -> bool:
-        """Whether host:port is this upstream, or lies below its wildcard."""
+        """Return True if host:port is this upstream, or below its wildcard."""
         if port != self.port:
             return False
         if not self.is_wildcard:
@@ -71,9 +71,9 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A service: its requests lead to origin with the credential in place of the phantom.
+    """A service whose requests go to `origin` with the credential in place of the phantom.
 
-    They come as ``/<service>/...`` on the proxy itself, or inside an intercepted CONNECT to the origin.
+    Requests arrive as ``/<service>/...`` on the proxy itself, or inside an intercepted CONNECT to the origin.
     """
 
     service: str
@@ -82,16 +82,16 @@ class Route:
     phantom: Phantom | None = None  # None exactly when credential is None
     accept: Inject = AUTHORIZATION  # where the child puts the phantom
     inject: Inject = AUTHORIZATION  # where the credential goes
-    injection_mode: str = "header"  # as the audit log calls it
+    injection_mode: str = "header"  # as named in the audit log
     base_url_variable: str = ""  # for hints, e.g. OPENAI_BASE_URL
     endpoints: EndpointPolicy = ALLOW_ALL
     upgrades: tuple[UpgradeRule, ...] | None = None  # None: wherever a GET is allowed
     rate_limit: RateLimit | None = None
     limits: UsageLimits = NO_LIMITS
     tls: TlsIdentity = NO_IDENTITY
-    watched: bool = True  # whether responses are searched for the secret
-    login: LoginCredential | None = None  # the credential itself, where it is that of captured logins
-    key_headers: frozenset[bytes] = field(init=False, repr=False)  # lower case: where a key can be here
+    watched: bool = True  # search responses for the secret
+    login: LoginCredential | None = None  # the credential itself, if it comes from captured logins
+    key_headers: frozenset[bytes] = field(init=False, repr=False)  # lower case: those that can hold a key
 
     def __post_init__(self) -> None:
         names = (self.accept.header, self.inject.header)
@@ -106,7 +106,7 @@ class Route:
 
 
 class Scope(NamedTuple):
-    """A host that is reached without a credential, and on some paths only."""
+    """A host that is reached without a credential, on some paths only."""
 
     host: str  # canonical, or "*.suffix"
     port: int
@@ -126,7 +126,7 @@ class RouteTable:
     routes: tuple[Route, ...]
     scopes: tuple[Scope, ...] = ()
     logins: LoginTable = NO_LOGINS
-    looks_into: Callable[[str], bool] | None = None  # whether into a host that none of them is about
+    looks_into: Callable[[str], bool] | None = None  # further hosts to intercept
     phantoms: tuple[Phantom, ...] = field(init=False, repr=False, compare=False)
     _by_service: Mapping[str, Route] = field(init=False, repr=False, compare=False)
 
@@ -139,21 +139,21 @@ class RouteTable:
         object.__setattr__(self, "phantoms", tuple(phantoms))
 
     def of_service(self, service: str) -> Route | None:
-        """The route of a prefix; a wildcard upstream has no one host that a prefix could stand for."""
+        """Return the route of a prefix. Wildcard routes have none, because a prefix stands for one host."""
         route = self._by_service.get(service)
         return None if route is None or route.origin.is_wildcard else route
 
     def of_upstream(self, host: str, port: int) -> Sequence[Route]:
-        """The routes whose upstream is host:port; a plain tunnel there would bypass them."""
+        """Return the routes whose upstream is host:port; a plain tunnel there would bypass them."""
         return [route for route in self.routes if route.origin.covers(host, port)]
 
     def scopes_of(self, host: str) -> Sequence[Scope]:
         return [scope for scope in self.scopes if scope.covers(host)]
 
     def owner_of(self, text: str) -> Route | None:
-        """The route whose phantom text is. Every phantom is compared, so time tells nothing about which.
+        """Return the route whose phantom is `text`, or None. Compares every phantom, for constant time.
 
-        Those of captured logins are none of one route: login_check looks for them.
+        Phantoms of captured logins do not belong to one route; `login_phantoms` looks for them.
         """
         others = [route for route in self.routes if route.login is None]
         owners = [route for route in others if route.phantom is not None and route.phantom.matches(text)]

@@ -1,4 +1,4 @@
-"""What can become of a request: forwarded, tunnelled, intercepted or refused, and what is recorded of it."""
+"""The possible verdicts on a request (forward, capture, tunnel, intercept, refuse), and its audit entry."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Mechanism = Literal["proxy_authorization", "phantom_header", "phantom_path", "ph
 
 
 class Entry(NamedTuple):
-    """What the audit log will say about a request, apart from the decision."""
+    """The audit fields of a request, without the decision."""
 
     mode: Mode
-    target: str  # the host, or on the reverse path the service
+    target: str  # the host, or the service for mode "reverse"
     port: int
     method: str
     path: str | None = None  # without the values of its query
@@ -42,19 +42,19 @@ class Refused(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Send request, then the body, to origin: once approved, with the route's credential written in."""
+    """Send `request` and its body to `origin`, after approval, with the route's credential written in."""
 
     entry: Entry
     origin: Origin
     request: Outgoing = field(repr=False)
     hosts: HostPolicy  # vets the addresses
     route: Route | None = None  # None: no credential goes along
-    trusted: TlsIdentity = NO_IDENTITY  # without a route: whom the host's own routes trust, as nobody
+    trusted: TlsIdentity = NO_IDENTITY  # without a route: the CA of the host's routes, no client certificate
     approval: EndpointVerdict | None = None  # a person has to agree first
-    websocket_key: bytes | None = None  # the client asks for a WebSocket (RFC 6455 section 4.1)
+    websocket_key: bytes | None = None  # the client requests a WebSocket (RFC 6455 section 4.1)
     presented: tuple[Header, ...] = field(default=(), repr=False)  # the fields that hold a login's phantom
     writer: RequestWriter = field(init=False, repr=False, compare=False)
-    facts: RequestFacts = field(init=False, repr=False, compare=False)  # what a credential may depend on
+    facts: RequestFacts = field(init=False, repr=False, compare=False)  # the facts a credential may depend on
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "writer", RequestWriter(self.request))
@@ -78,24 +78,24 @@ class Forward:
 
 
 class Capture(NamedTuple):
-    """As forward says, but the whole answer is searched for tokens of a login before any of it goes on."""
+    """Carry out `forward`, but search the whole answer for login tokens before passing any of it on."""
 
     forward: Forward
     at: LoginEndpoint | None  # None: another path on the host of a token endpoint
 
 
 class Tunnel(NamedTuple):
-    """Connect to host:port once its addresses have been vetted, and pass TLS for that host through."""
+    """Connect to host:port once its addresses are vetted, and pass TLS for that host through."""
 
     entry: Entry
     host: str
     port: int
     hosts: HostPolicy  # vets the addresses
-    raw: bool  # anything may be spoken, because the profile names this host:port as raw
+    raw: bool  # any protocol is allowed, because the profile names this host:port as raw
 
 
 class Intercept(NamedTuple):
-    """End the client's TLS here, and judge each request inside."""
+    """Terminate the client's TLS, and judge each request inside."""
 
     entry: Entry
     inside: ConnectTarget
@@ -103,11 +103,11 @@ class Intercept(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ConnectTarget:
-    """The host of the CONNECT that a request came through."""
+    """The host and port of the CONNECT a request came through."""
 
     host: str  # canonical
     port: int
-    authority: bytes = field(init=False)  # as the Host field of a request inside writes it
+    authority: bytes = field(init=False)  # the Host value of a request inside
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "authority", Origin("https", self.host, self.port).authority)
