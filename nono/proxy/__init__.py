@@ -1,8 +1,8 @@
-"""The credential proxy: who may be reached, and with which credential.
+"""The credential proxy: decides which hosts the command may reach, and adds the credentials.
 
 Read it from the outside in: `server` listens, `service` admits connections, and a connection passes
 through `client` (HTTP/1.1, CONNECT, interception) or `http2`, is judged in `verdict`, carried out in
-`exchange`, and leaves through `upstream`. `http` holds the checked values of the wire, `tls` the
-session's CA, `handshake` the first bytes of a client, `transport` what any connection needs, `flows` and
-`usage` what is recorded and counted. `child_env` says how the clients inside find the proxy.
+`exchange`, and leaves through `upstream`. `http` holds the checked wire values, `tls` the session's CA,
+`handshake` the parsers of a client's first bytes, `transport` the parts every connection needs, `flows`
+the recordings and `usage` the token counts. `child_env` tells the clients inside where the proxy is.
 """

@@ -1,4 +1,4 @@
-"""The variables through which the clients inside the sandbox find the proxy and their phantoms."""
+"""The environment variables that point clients inside the sandbox to the proxy and their phantoms."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from nono.policy.hosts.no_proxy import NoProxyEntry
 
 LOOPBACK_NO_PROXY = ("localhost", "127.0.0.1")
 
-# One variable for each way of finding roots. Where it adds to the client's own (Node, Deno) or replaces them
-# makes no difference, as the bundle holds the system's roots too.
+# One variable for each way of finding roots. Some add to the client's own roots (Node, Deno) and the others
+# replace them; both work, because the bundle holds the system's roots too.
 _BUNDLE_VARIABLES = (
     "SSL_CERT_FILE",  # OpenSSL, so Python and Ruby; Go, so gh; uv, rustls-native-certs
     "NIX_SSL_CERT_FILE",  # OpenSSL from nixpkgs reads it before SSL_CERT_FILE
     "REQUESTS_CA_BUNDLE",
     "PIP_CERT",
     "HTTPLIB2_CA_CERTS",
-    "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",  # gcloud, which brings its roots along
+    "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",  # gcloud, which bundles its own roots
     "AWS_CA_BUNDLE",
     "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
     "CURL_CA_BUNDLE",
     "GIT_SSL_CAINFO",
     "CARGO_HTTP_CAINFO",
     "NODE_EXTRA_CA_CERTS",
-    "npm_config_cafile",  # a cafile in some npmrc would stand in place of all that Node trusts; yarn, pnpm
+    "npm_config_cafile",  # a cafile in some npmrc would replace everything Node trusts; yarn, pnpm
     "DENO_CERT",
 )
 
 
 class ServiceVariables(NamedTuple):
-    """What one service adds.
+    """The variables one service adds.
 
-    phantoms: variable to phantom text, empty when the credential did not load. The texts are revealed by
-    nono.credentials; a phantom is made for the child, so it may be shown to it.
+    `phantoms` maps variable to phantom text, and is empty when the credential did not load. nono.credentials
+    reveals the texts; a phantom is made for the child, so the child may see it.
     """
 
     service: str
     base_urls: tuple[str, ...] = ()  # beside <SERVICE>_BASE_URL
-    is_reverse: bool = True  # whether there is a base URL; the route of a wildcard upstream has none
+    is_reverse: bool = True  # has a base URL; the route of a wildcard upstream has none
     phantoms: Mapping[str, str] = {}
 
     def __repr__(self) -> str:
@@ -49,7 +49,7 @@ class ServiceVariables(NamedTuple):
 
 
 def base_url_variable(service: str) -> str:
-    """``google-ai`` → ``GOOGLE_AI_BASE_URL``, ``1x`` → ``_1X_BASE_URL``. ValueError for an empty name."""
+    """Map ``google-ai`` to ``GOOGLE_AI_BASE_URL``, ``1x`` to ``_1X_BASE_URL``. ValueError if empty."""
     stem = re.sub(r"[^A-Za-z0-9]", "_", service.strip("/")).upper()
     if not stem:
         raise ValueError(f"service {service!r} gives no variable name")
@@ -65,12 +65,16 @@ def child_env(
     no_proxy: Sequence[NoProxyEntry] = (),
     address: str = "127.0.0.1",
 ) -> dict[str, str]:
-    """The variables to lay over the child's environment; they win over inherited ones of the same name.
+    """Return the variables to lay over the child's environment; they override inherited ones.
 
-    session_token: its text, revealed by nono.credentials for the child; None where none is asked for.
-    granted: the loopback names that the host filter allows; clients must not go around the proxy to those,
-    as the kernel would refuse it. no_proxy: what clients are told beyond that to reach without it. address:
-    of the proxy. An inherited ALL_PROXY would lead past the proxy, so both cases are set.
+    port, address: where the proxy listens.
+    session_token: the text, revealed by nono.credentials for the child; None if the proxy asks for no token.
+    services: the services whose base URLs and phantoms are added.
+    granted: loopback names the host filter allows; clients must use the proxy for them, because the kernel
+        refuses a direct connection.
+    no_proxy: further hosts that clients are told to reach without the proxy.
+
+    ALL_PROXY is set in both cases, because an inherited one would bypass the proxy.
     """
     authority = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
     user = "" if session_token is None else f"nono:{quote(session_token, safe='')}@"
@@ -82,9 +86,9 @@ def child_env(
     )
     emitted = [entry.emitted for entry in direct]
     if address not in emitted and ":" not in address:
-        # Clients that tunnel plain http too, as Node does, would have the proxy connect to itself.
-        # Those that know no ports here ask it for its paths in absolute form, which it serves as well.
-        # An entry in brackets is an error to all clients that are made with httpx.
+        # Clients that tunnel plain http too, as Node does, would make the proxy connect to itself.
+        # Clients that ignore ports here request its paths in absolute form, which it also serves.
+        # Every client built on httpx rejects an entry in brackets.
         emitted.append(authority)
     variables |= dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(emitted))
     variables["NONO_NO_PROXY"] = ",".join(map(str, direct))
@@ -102,11 +106,12 @@ def child_env(
 def trust_env(
     bundle: str, truststore: str | None, extra: Sequence[str], inherited: Mapping[str, str]
 ) -> dict[str, str]:
-    """The variables that make clients inside trust the session's CA; they win over inherited ones.
+    """Return the variables that make clients inside trust the session's CA; they override inherited ones.
 
-    bundle: absolute path of the PEM file. truststore: of the PKCS #12 file with password changeit, for
-    Java, which takes options beside those that it inherits; None if there is none. extra: further names
-    for the bundle.
+    bundle: absolute path of the PEM file.
+    truststore: absolute path of the PKCS #12 file for Java, password "changeit"; None without one.
+    extra: further variable names for the bundle.
+    inherited: the environment whose JAVA_TOOL_OPTIONS are kept; the options for Java are appended to them.
     """
     variables = dict.fromkeys((*_BUNDLE_VARIABLES, *extra), bundle)
     if truststore is not None:
@@ -116,7 +121,7 @@ def trust_env(
             shlex.quote(f"-Djavax.net.ssl.trustStore={truststore}"),
             "-Djavax.net.ssl.trustStoreType=PKCS12",
             "-Djavax.net.ssl.trustStorePassword=changeit",
-            # Or no Authenticator is asked for the session token, which goes to the proxy in a Basic field.
+            # Without this, Java asks no Authenticator for the session token, which is sent as Basic.
             "-Djdk.http.auth.tunneling.disabledSchemes=",
         )
         variables["JAVA_TOOL_OPTIONS"] = " ".join(filter(None, options))

@@ -1,4 +1,4 @@
-"""The settings and collaborators of one proxy, as its listener and what serves read them."""
+"""The settings and collaborators of one proxy, as read by `server` and `service`."""
 
 from __future__ import annotations
 
@@ -26,38 +26,38 @@ Admits = Callable[[tuple[str, int]], bool]
 
 
 class ProxyConfig(NamedTuple):
-    """Where a proxy listens, whom it serves and how. Times are in seconds."""
+    """The settings of one proxy. Times are in seconds."""
 
     hosts: HostPolicy
     session_token: Phantom  # matches the text in the child's proxy URL
     routes: tuple[Route, ...] = ()
     scopes: tuple[Scope, ...] = ()
-    looks_into: Callable[[str], bool] | None = None  # which hosts beside those with a route or scope
+    looks_into: Callable[[str], bool] | None = None  # further hosts to intercept
     logins: LoginTable = NO_LOGINS
     server_context: Callable[[str, bool], ssl.SSLContext] | None = None  # None: TLS is not intercepted
     upstream_proxy: UpstreamProxy | None = None  # the proxy behind this one
-    token_post: TokenPost | None = None  # what the routes' credentials fetch tokens through
-    require_auth: bool = True  # whether the session token is asked for; a phantom always is
-    own_names: frozenset[str] | None = None  # for a listener that browsers reach: see Dispatcher
+    token_post: TokenPost | None = None  # the routes' credentials fetch tokens through it
+    require_auth: bool = True  # ask for the session token; a phantom is always required
+    own_names: frozenset[str] | None = None  # set for a listener that browsers can reach; see Dispatcher
     address: str = "127.0.0.1"  # to listen on
     port: int = 0  # 0: any free one
     max_connections: int = 256
     head_timeout_s: float = 30.0
-    idle_timeout_s: float = 120.0  # between requests, and while a request body stands still
+    idle_timeout_s: float = 120.0  # between requests, and while a request body stalls
     tunnel_idle_timeout_s: float = 3600.0
     connect_timeout_s: float = 10.0
     pool_idle_timeout_s: float = 90.0
     pool_max_idle: int = 4  # per upstream and TLS identity
-    close_grace_s: float = 1.0  # for responses under way when the block is left
+    close_grace_s: float = 1.0  # for responses in flight when the block is left
 
     @property
     def client_address(self) -> str:
-        """Where clients on this machine find a listener on every address."""
+        """The address for clients on this machine; loopback if the proxy listens on every address."""
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.address, self.address)
 
 
 class Dependencies(NamedTuple):
-    """The collaborators a proxy is given besides its config, as serve() takes them."""
+    """The collaborators of a proxy, as passed to serve()."""
 
     recorder: Recorder
     admits: Admits | None

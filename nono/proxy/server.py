@@ -1,4 +1,4 @@
-"""The proxy's listener: it accepts, admits, and is gone with everything it opened when its block is left."""
+"""Listen for the proxy's clients; leaving the block closes everything the proxy opened."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_READY_AFTER_S = 0.03  # a command has hardly been loaded by then
+_READY_AFTER_S = 0.03  # the command is still loading at that time
 
 
 class RunningProxy:
-    """A proxy that listens. What serves is made when a client comes, or when the start is over."""
+    """A listening proxy. Its ProxyService is created by the first client, or shortly after start."""
 
     def __init__(self, port: int, make: Callable[[], ProxyService]) -> None:
         self.port = port
@@ -41,22 +41,22 @@ class RunningProxy:
 
     @property
     def usage_lines(self) -> list[str]:
-        """What the models of this run have used up, for a person."""
+        """The token usage of this run's models, formatted for a person."""
         return [] if self._serving is None else self._serving.context.usage.summary_lines()
 
     @property
     def upstream_connections(self) -> int:
-        """Busy and resting ones; tunnels are not among them."""
+        """The number of busy and idle upstream connections, without tunnels."""
         return 0 if self._serving is None else len(self._serving.context.pool.connections)
 
     def serving(self) -> ProxyService:
-        """What serves, made once."""
+        """Return the ProxyService, created on first use."""
         if self._serving is None:
             self._serving = self._make()
         return self._serving
 
     async def get_ready(self) -> None:
-        """Make it while the command is still starting, so that its first connection need not wait."""
+        """Create the ProxyService while the command starts, so that its first connection need not wait."""
         await anyio.sleep(_READY_AFTER_S)
         self.serving()
 
@@ -77,12 +77,19 @@ async def serve(
     flows: FlowRecorder | None = None,
     listener: socket.socket | None = None,
 ) -> AsyncIterator[RunningProxy]:
-    """A proxy on config.address until the block is left.
+    """Run a proxy on config.address until the block is left.
 
-    admits: whether a connection from that (address, port) was made by the child; None admits all, who
-    still need the token or a phantom. listener: a bound, listening socket to use (made in another network
-    namespace); it is closed with the proxy. OSError when the port cannot be bound, or a file
-    of a route's TLS identity not be read.
+    config: where the proxy listens, its routes and limits.
+    recorder: records each event; an allowed request is refused if its event cannot be recorded.
+    admits: returns True if the child made the connection from that (address, port); None admits every
+        client, which then still needs the token or a phantom.
+    resolver: looks up the addresses of upstream hosts.
+    approver: asks a person about requests that need approval.
+    alarm: tells a person that a credential is frozen or unavailable.
+    flows: records exchanges; None records none.
+    listener: a bound, listening socket (from another network namespace) to use; closed with the proxy.
+
+    Raises OSError if the port cannot be bound or a file of a route's TLS identity cannot be read.
     """
     bound = listener if listener is not None else _bind(config.address, config.port)
     with bound:
@@ -92,7 +99,7 @@ async def serve(
             parts = Dependencies(recorder, admits, resolver, approver, alarm, flows, tasks)
             running = RunningProxy(port, lambda: _serving(config, table, port, parts))
             if any(route.tls != NO_IDENTITY for route in config.routes):
-                running.serving()  # it reads files, which could not be complained about later
+                running.serving()  # reads the identity files now, while an error can be reported
             server = await asyncio.get_running_loop().create_server(
                 lambda: running.serving().connection(), sock=bound
             )
@@ -121,7 +128,7 @@ def _bind(address: str, port: int) -> socket.socket:
 
 
 def _serving(config: ProxyConfig, table: RouteTable, port: int, parts: Dependencies) -> ProxyService:
-    # Imported here: it is most of what the proxy imports, and a command is not kept waiting for it.
+    # Imported here: this pulls in most of the proxy, and the command need not wait for it.
     from nono.proxy.service import ProxyService
 
     return ProxyService(config, table, port, parts)

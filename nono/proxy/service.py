@@ -1,6 +1,7 @@
-"""What serves the connections of a proxy, and ends them.
+"""Serve the connections of a proxy and close them.
 
-Apart from the listener, because most of what the proxy imports is imported here, for which no command waits.
+Separate from the listener: this module pulls in most of the proxy's imports, and no command should wait
+for them.
 """
 
 from __future__ import annotations
@@ -33,11 +34,14 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_OVERLOAD_ALLOWANCE = 64  # connections beyond the limit that may be told so; the rest are cut
+_OVERLOAD_ALLOWANCE = 64  # connections beyond the limit that get an answer; the rest are cut
 
 
 class ProxyService:
-    """The engine of one proxy, and its clients' connections. OSError: a TLS identity's file is not read."""
+    """The context of one proxy and its client connections.
+
+    Raises OSError if a file of a route's TLS identity cannot be read.
+    """
 
     def __init__(self, config: ProxyConfig, routes: RouteTable, port: int, parts: Dependencies) -> None:
         dialer = Dialer(parts.resolver, config.connect_timeout_s)
@@ -55,7 +59,7 @@ class ProxyService:
         )
         self.context = ProxyContext(
             dispatcher=dispatcher,
-            # Which phantoms of a captured login are good changes during a run.
+            # No memo with captured logins: the set of valid login phantoms changes during a run.
             judge=dispatcher.judge if config.logins.logins else VerdictMemo(dispatcher.judge),
             connector=Connector(dialer, port, config.upstream_proxy),
             pool=Pool(idle_timeout_s=config.pool_idle_timeout_s, max_idle_per_key=config.pool_max_idle),
@@ -74,11 +78,11 @@ class ProxyService:
         self._admission = _ConnectionAdmission(self.context.connections, config.max_connections, parts.admits)
 
     def connection(self) -> asyncio.Protocol:
-        """The protocol of a client that has just come."""
+        """Return the protocol for a new client connection."""
         return ClientConnection(self.context, self._admission)
 
     async def close(self, grace_s: float) -> None:
-        """Let responses under way end, for grace_s at most; idle connections and tunnels close at once."""
+        """Let responses in flight end within grace_s seconds; close idle connections and tunnels at once."""
         context = self.context
         context.connections.closing = True
         for member in [*context.connections.members]:
@@ -95,7 +99,7 @@ class ProxyService:
 
 
 async def _contained(work: Callable[[], Awaitable[None]]) -> None:
-    """Runs work; a fault in it is that connection's and not the end of the proxy."""
+    """Run `work`; log a fault in it, so that it ends one connection and not the proxy."""
     try:
         await work()
     except Exception:
@@ -103,7 +107,7 @@ async def _contained(work: Callable[[], Awaitable[None]]) -> None:
 
 
 class _ConnectionAdmission:
-    """Whether a new connection is served at all."""
+    """Decides whether a new connection is served at all."""
 
     def __init__(self, connections: ConnectionSet, limit: int, admits: Admits | None) -> None:
         self.connections = connections
@@ -115,7 +119,7 @@ class _ConnectionAdmission:
         if self.limit and open_now > self.limit + _OVERLOAD_ALLOWANCE:
             return Cut()
         if self.admits is not None and not self.admits(peer):
-            # Whoever is told so keeps a place for a while, and other users could keep all of them.
+            # Answering keeps a slot busy for a while, and other users could keep all of them busy.
             return Cut() if 0 < self.limit < 2 * open_now else refusal.not_admitted()
         if self.limit and open_now > self.limit:
             return refusal.too_many_connections(self.limit)
@@ -123,7 +127,7 @@ class _ConnectionAdmission:
 
 
 async def _until_empty(connections: ConnectionSet) -> None:
-    # A transport that was aborted still has to be told so by the loop.
+    # connection_lost of an aborted transport only runs in a later turn of the loop.
     emptied = anyio.Event()
     connections.emptied = emptied.set
     if connections:

@@ -1,4 +1,4 @@
-"""A form posted to a token endpoint for a credential, judged and recorded as any request of the proxy."""
+"""Post a form to a token endpoint for a credential, vetted and recorded like any request of the proxy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class TokenPost:
-    """Made before the proxy that it needs, because routes hold credentials and the proxy holds routes."""
+    """Posts through a proxy bound later, because routes hold credentials and the proxy holds routes."""
 
     def __init__(self) -> None:
         self._context: ProxyContext | None = None
@@ -23,8 +23,8 @@ class TokenPost:
         self._context = context
 
     async def __call__(self, url: str, form: bytes, headers: Sequence[Header]) -> Fetched:
-        """The reply, whatever its status. FetchError, an OSError, when there is none."""
-        # Imported here: it is made before the proxy listens, and called when that serves.
+        """Return the reply, whatever its status. Raises FetchError (an OSError) if there is none."""
+        # Imported here: this object is created before the proxy listens, and called once it serves.
         from nono.proxy.upstream.fetch import FetchError, OwnRequest, fetch, split_url
 
         context = self._context
