@@ -1,4 +1,4 @@
-"""What a run may do: the values that every later step reads and none changes."""
+"""The permissions of a run, as values that later steps read and never change."""
 
 from enum import StrEnum
 from typing import Literal
@@ -9,7 +9,7 @@ from nono.policy.socket_grant import SocketDirectory, SocketGrant
 
 
 class Access(StrEnum):
-    """What a grant allows. The spelling is that of profiles, messages and JSON."""
+    """The access a grant allows, spelled as in profiles, messages and JSON."""
 
     READ = "read"
     WRITE = "write"
@@ -31,7 +31,7 @@ class Access(StrEnum):
 
 
 class NetworkMode(StrEnum):
-    """How far the child's sockets reach. The words are those of the session record and the summary."""
+    """The network access of the child, spelled as in the session record and the summary."""
 
     ALLOWED = "allowed"
     BLOCKED = "blocked"
@@ -39,7 +39,7 @@ class NetworkMode(StrEnum):
 
 
 class Wsl2ProxyPolicy(StrEnum):
-    """What a proxy-only run does where nothing can hold the child to the proxy (spec: wsl2.md)."""
+    """The fallback of a proxy-only run if nothing can hold the child to the proxy, as on WSL2."""
 
     ERROR = "error"
     INSECURE_PROXY = "insecure_proxy"
@@ -47,49 +47,49 @@ class Wsl2ProxyPolicy(StrEnum):
 
 
 class SandboxPolicy(StrEnum):
-    """By what a restricted network is to be enforced, if a person says so."""
+    """The mechanism that must enforce a restricted network, if a person chooses one."""
 
-    AUTO = "auto"  # by the strongest means there is
-    LANDLOCK = "landlock"  # by Landlock's ports and the static filter, without a listener, or not at all
-    EXTERNAL = "external"  # by nothing of nono's: something around it does that
-    NETNS = "netns"  # a proxy-only run: by a private network namespace, or not at all
+    AUTO = "auto"  # the strongest available
+    LANDLOCK = "landlock"  # Landlock ports and the static filter without a listener; else refuse
+    EXTERNAL = "external"  # nothing in nono: something around it enforces the network
+    NETNS = "netns"  # a private network namespace for a proxy-only run; else refuse
 
 
 class Grant(NamedTuple):
-    """Access to one path, and below it when it is a directory."""
+    """Access to one path, including everything below it for a directory."""
 
     path: str  # canonical: no symlink, no dot segment, no trailing slash
     access: Access
     is_dir: bool
     source: str  # "user", "profile", "group:NAME" or "system"
-    original: str  # as it was asked for; differs from path behind a symlink, or under /proc/self
+    original: str  # as requested; differs from path behind a symlink, or under /proc/self
 
     @property
     def is_users(self) -> bool:
-        """Whether a person asked for it, rather than a group of the shipped policy."""
+        """True if a person asked for it, rather than a group of the shipped policy."""
         return self.source in ("user", "profile")
 
 
 class Denial(NamedTuple):
-    """A path that no grant may name or reach, unless filesystem.bypass_protection lifts it."""
+    """A path that no grant may name or reach, unless filesystem.bypass_protection exempts it."""
 
-    path: str  # canonical as far as the path exists, or the name of a symlink
+    path: str  # canonical as far as it exists, or the name of a symlink
     original: str
     origin: str  # "group:NAME" or "profile NAME, filesystem.deny"
 
     @property
     def is_of_group(self) -> bool:
-        """Whether the shipped policy denies it, which knows nothing of this host, rather than a person."""
+        """True if the shipped policy, which knows nothing of this host, denies it rather than a person."""
         return self.origin.startswith("group:")
 
 
 class Mask(NamedTuple):
-    """A denied path in a granted directory, to be masked by a mount of the command's own."""
+    """A denied path in a granted directory, to be masked by a mount private to the command."""
 
     denial: Denial
-    kind: Literal["dir", "link", "file"]  # of the denied path itself; "file": everything else
-    names: int  # hard links; the others of them are not masked
-    grant: Grant  # one that reaches it
+    kind: Literal["dir", "link", "file"]  # type of the denied path itself; "file": anything else
+    names: int  # number of hard links; the other names are not masked
+    grant: Grant  # a grant that reaches it
 
     @property
     def path(self) -> str:
@@ -97,11 +97,11 @@ class Mask(NamedTuple):
 
 
 class Absent(NamedTuple):
-    """A denied path in a granted directory where there is nothing yet that could be masked."""
+    """A denied path in a granted directory that does not exist yet, so it cannot be masked."""
 
     denial: Denial
     grant: Grant
-    is_creatable: bool  # the command may write where it would be
+    is_creatable: bool  # the command may write its parent directory
 
     @property
     def path(self) -> str:
@@ -109,25 +109,25 @@ class Absent(NamedTuple):
 
 
 class Masking(NamedTuple):
-    """What Landlock, which cannot take away below a directory what it gives there, leaves to mounts."""
+    """Denials left to mounts, because Landlock cannot revoke below a directory the access it grants there."""
 
     masks: tuple[Mask, ...] = ()
-    pinned: tuple[str, ...] = ()  # directories above a mask that the command could rename, outermost first
+    pinned: tuple[str, ...] = ()  # renameable directories above a mask, outermost first
     absent: tuple[Absent, ...] = ()
-    watched: tuple[str, ...] = ()  # directories where one of their names may be given to another file
+    watched: tuple[str, ...] = ()  # directories where a denied name may be given to another file
 
 
 class Scopes(NamedTuple):
-    """What of other processes the child may reach (Landlock scopes, ABI 6)."""
+    """Access of the child to other processes (Landlock scopes, ABI 6)."""
 
-    signal: bool = True  # signals stay inside the sandbox
+    signal: bool = True  # signals stay in the sandbox
     abstract_unix_socket: bool = True  # so do connections to abstract sockets
-    signal_or_nothing: bool = False  # a kernel that cannot hold signals back is not good enough
-    has_process_info_mode: bool = False  # asked for, and nothing on Linux that it would change
+    signal_or_nothing: bool = False  # refuse to run on a kernel that cannot restrict signals
+    has_process_info_mode: bool = False  # requested, but has no effect on Linux
 
 
 class Limits(NamedTuple):
-    """What a command and all that it starts may have together (cgroup v2). None: no limit."""
+    """Limits shared by a command and everything it starts (cgroup v2). None: no limit."""
 
     memory_bytes: int | None = None
     max_processes: int | None = None  # threads count as well
@@ -138,13 +138,13 @@ class Limits(NamedTuple):
 
     @property
     def controllers(self) -> frozenset[str]:
-        """The controllers of cgroup v2 that hold it."""
+        """The cgroup v2 controllers that enforce the limits."""
         by_controller = {"memory": self.memory_bytes, "pids": self.max_processes}
         return frozenset(name for name, limit in by_controller.items() if limit is not None)
 
 
 class CapabilitySet(NamedTuple):
-    """The resolved policy of one run: validated, united, with nothing left to look up."""
+    """The resolved policy of one run: validated, merged, with nothing left to look up."""
 
     grants: tuple[Grant, ...]
     denials: tuple[Denial, ...]
@@ -153,35 +153,33 @@ class CapabilitySet(NamedTuple):
     wsl2_proxy_policy: Wsl2ProxyPolicy
     workdir: str  # where the child starts
     sandbox_policy: SandboxPolicy = SandboxPolicy.AUTO
-    ports: PortGrants = PortGrants()  # beside the proxy's; nothing where the network is open
-    af_unix_mediation: bool = False  # Unix sockets need grants, in a run without a proxy too
+    ports: PortGrants = PortGrants()  # besides the proxy's; empty if the network is open
+    af_unix_mediation: bool = False  # Unix sockets need grants even without a proxy
     sockets: tuple[SocketGrant, ...] = ()  # Unix sockets with a path
-    socket_directories: tuple[SocketDirectory, ...] = ()  # what that means for files
-    elevation: bool = False  # whether a person is to be asked about files beyond the grants
-    masking: Masking = Masking()  # what is denied below a granted directory
+    socket_directories: tuple[SocketDirectory, ...] = ()  # the file access those imply
+    elevation: bool = False  # ask a person about files beyond the grants
+    masking: Masking = Masking()  # denials below granted directories
     limits: Limits = Limits()
-    names_threads: bool = False  # whether the command may write to the names of its threads in /proc
-    learns: bool = (
-        False  # whether what the command does with files is watched, for a profile to be made of it
-    )
+    names_threads: bool = False  # the command may write its thread names in /proc
+    learns: bool = False  # record file accesses to make a profile of them
 
     @property
     def mediates_unix_sockets(self) -> bool:
-        """Whether Unix sockets with a path need a grant, wherever there is a supervisor that sees them."""
+        """True if Unix sockets with a path need a grant, provided a supervisor sees them."""
         return self.network is NetworkMode.PROXY or self.af_unix_mediation
 
     @property
     def wants_sockets_served(self) -> bool:
-        """Whether a run without proxy has sockets for a supervisor to look at."""
+        """True if a run without a proxy needs a supervisor to check its sockets."""
         by_port = self.restricts_network and any(self.ports) and self.sandbox_policy is SandboxPolicy.AUTO
         return self.af_unix_mediation or by_port
 
     @property
     def restricts_network(self) -> bool:
-        """Whether the child's network ends anywhere: one port to connect to makes an open network a list."""
+        """True if the network is restricted: one connect port turns an open network into a list."""
         return self.network is not NetworkMode.ALLOWED or bool(self.ports.connect)
 
     @property
     def is_network_left_open(self) -> bool:
-        """Whether nono itself does not hold the network to what was asked for."""
+        """True if nono itself does not enforce the requested network restriction."""
         return self.sandbox_policy is SandboxPolicy.EXTERNAL and self.restricts_network

@@ -1,7 +1,7 @@
-"""Which programs may not be what a run starts, by their name.
+"""Refuses to start a run with a program that is blocked by name.
 
-Deprecated, and no boundary: what is started may start anything that it may execute. It keeps a person from a
-slip of the tongue.
+Deprecated and not a security boundary: the started program may execute any other it has access to. It
+protects a person from a slip.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,12 +17,12 @@ DEPRECATED = "Command blocking is deprecated in v0.33.0, as it looks at a name o
 
 
 class CommandRules(NamedTuple):
-    """The names that are blocked, each with what blocks it."""
+    """The blocked names, each with the setting that blocks it."""
 
     blocked: Mapping[str, str] = {}
 
     def refuse(self, program: str) -> None:
-        """NonoError when program, a name or a path, is blocked."""
+        """Raise NonoError if `program`, a name or a path, is blocked."""
         name = basename(program)
         if name in self.blocked:
             raise NonoError(
@@ -32,9 +32,9 @@ class CommandRules(NamedTuple):
 
 
 def command_rules(request: RunRequest, profile: Profile, groups: Iterable[Group]) -> CommandRules:
-    """A flag has the last word, then what the profile blocks, then what it allows, then the groups.
+    """Merge the command rules. Flags override the profile's deny list, that its allow list, that the groups.
 
-    ConfigError: a flag allows what another one blocks.
+    Raises ConfigError if one flag allows a name that another blocks.
     """
     both = [name for name in request.allow_command if name in request.block_command]
     if both:

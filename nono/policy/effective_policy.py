@@ -1,4 +1,4 @@
-"""What questions about a run are answered from: of its policy, the part that decides what is let through."""
+"""The part of a run's policy that decides access, and from which questions about the run are answered."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ if TYPE_CHECKING:
 
 
 class Route(NamedTuple):
-    """A credential's own way to its upstream."""
+    """The reverse route of a credential to its upstream."""
 
     name: str
     upstream: Upstream
     endpoints: EndpointPolicy
     origin: str
     base_url_env_vars: tuple[str, ...]
-    is_login: bool  # of a captured login rather than of a service
+    is_login: bool  # belongs to a captured login rather than to a service
 
 
 class EffectivePolicy(NamedTuple):
-    """The rules of one run, with nothing left to look up and nothing secret in them."""
+    """The rules of one run, with nothing left to look up and no secrets."""
 
     capabilities: CapabilitySet
-    bypassed: tuple[str, ...]  # paths lifted out of wider denials
-    roots: tuple[tuple[str, str], ...]  # protected: as it is spelled, and its canonical path
+    bypassed: tuple[str, ...]  # paths exempted from wider denials
+    roots: tuple[tuple[str, str], ...]  # protected: spelling and canonical path
     hosts: HostFilter | None = None  # in proxy mode only
     routes: tuple[Route, ...] = ()
     scopes: tuple[EndpointScope, ...] = ()
-    asked: str | None = None  # in which way somebody is asked for approval
-    handed_out: tuple[Grant, ...] = ()  # on files that the run itself makes, inside a root perhaps
+    asked: str | None = None  # how approval is asked for
+    handed_out: tuple[Grant, ...] = ()  # on files the run itself creates, possibly inside a root
 
     @property
     def grants(self) -> tuple[Grant, ...]:
-        """Those of the policy and those of the run."""
+        """The grants of the policy and those the run adds."""
         return (*self.capabilities.grants, *self.handed_out)
 
     def without(self, granted: Collection[str]) -> EffectivePolicy:
-        """The same without the grants on these paths."""
+        """Return a copy without the grants on these paths."""
         kept = tuple(grant for grant in self.capabilities.grants if grant.path not in granted)
         own = tuple(grant for grant in self.handed_out if grant.path not in granted)
         return self._replace(capabilities=self.capabilities._replace(grants=kept), handed_out=own)
@@ -74,7 +74,7 @@ class EffectivePolicy(NamedTuple):
 def effective_policy_of(
     resolved: Resolved, fs: Filesystem, handed_out: Iterable[Grant] = ()
 ) -> EffectivePolicy:
-    """The rules of a run. handed_out: grants on files that it makes for its command."""
+    """Build the rules of a run. `handed_out` holds grants on files the run creates for its command."""
     roots = paths.protected_roots(resolved.places.environ)
     services = (
         Route(each.name, each.upstream, each.endpoints, each.origin, each.base_url_env_vars, is_login=False)

@@ -1,10 +1,10 @@
-"""What the child's inherited environment becomes."""
+"""Filters the environment that the child inherits."""
 
 from collections.abc import Mapping
 
 from nono.named_tuple import NamedTuple
 
-# Compared in upper case: some programs fold the case, and nobody needs a lower-case twin of these.
+# Compared in upper case: some programs fold case, and nobody needs a lower-case twin of these.
 _NEVER_PREFIXES = ("LD_", "DYLD_", "BASH_FUNC_", "OP_SESSION_", "GIT_CONFIG_", "MALLOC_")
 _NEVER_INHERITED = frozenset(
     """BASH_ENV ENV CDPATH GLOBIGNORE PROMPT_COMMAND IFS SHELLOPTS BASHOPTS PS4 ZDOTDIR
@@ -17,8 +17,8 @@ _NEVER_INHERITED = frozenset(
     NONO_DETACHED_LAUNCH NONO_DETACHED_SESSION_ID NONO_DETACHED_CWD_PROMPT_RESPONSE
     NONO_PROXY_TOKEN NONO_PROXY_PASS""".split()  # noqa: SIM905 - a list of words reads better than one of literals
 )
-# Worth inheriting now and then, so an exact entry of allow_vars lets each through: agents that hold keys,
-# certificates and programs of the host, and the secrets of clouds.
+# Sometimes worth inheriting, so an exact entry of allow_vars lets each through: agents that hold keys,
+# certificates and programs of the host, and cloud secrets.
 _INHERITED_BY_NAME_ONLY = frozenset(
     """SSH_AUTH_SOCK EDITOR VISUAL PAGER GIT_EDITOR GIT_PAGER GIT_ASKPASS SSH_ASKPASS NODE_EXTRA_CA_CERTS
     AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_CONTAINER_AUTHORIZATION_TOKEN
@@ -32,29 +32,29 @@ _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
 class EnvironmentRules(NamedTuple):
-    """Which variables pass, and which have fixed values. Patterns have passed check_pattern."""
+    """Rules for inherited variables, and the fixed values. Patterns have passed check_pattern()."""
 
     allow: tuple[str, ...] | None = None  # None: all; (): none
     deny: tuple[str, ...] = ()
     fixed: tuple[tuple[str, str], ...] = ()
-    withheld: frozenset[str] = frozenset()  # where a real key would sit that a phantom stands for
-    granted: frozenset[str] = frozenset()  # inherited by name only, and what they lead to was granted
-    left_directory: str | None = None  # where --workdir leads away from, as the caller's shell spells it
+    withheld: frozenset[str] = frozenset()  # would hold the real key that a phantom replaces
+    granted: frozenset[str] = frozenset()  # inherited by name only; the sockets they name are granted
+    left_directory: str | None = None  # the directory --workdir leaves, as the caller's shell spells it
 
 
 def child_environment(inherited: Mapping[str, str], rules: EnvironmentRules) -> dict[str, str]:
-    """A new mapping: what may be inherited, then the fixed values over it.
+    """Return a new mapping: inherited variables, then the fixed values over them.
 
-    Names and values are text as os.environ has it; what is not UTF-8 (surrogates) is dropped.
+    Names and values are text as os.environ holds it; those that are not UTF-8 (surrogates) are dropped.
     """
     kept = {name: value for name, value in inherited.items() if _refusal(name, value, rules) is None}
     return kept | dict(rules.fixed)
 
 
 def started_in(directory: str, environment: Mapping[str, str], rules: EnvironmentRules) -> dict[str, str]:
-    """environment for a command that starts in directory: PWD, and OLDPWD where --workdir leads away.
+    """Set PWD for a command that starts in `directory`, and OLDPWD if --workdir left another.
 
-    A pattern that refuses them, or a fixed value, has the last word.
+    A pattern that refuses them or a fixed value has the last word.
     """
     known = {"PWD": directory, "OLDPWD": rules.left_directory}
     fixed = dict(rules.fixed)
@@ -66,7 +66,7 @@ def started_in(directory: str, environment: Mapping[str, str], rules: Environmen
 
 
 def not_inherited(inherited: Mapping[str, str], rules: EnvironmentRules) -> dict[str, list[str]]:
-    """The names that child_environment leaves out, sorted, by the reason for it."""
+    """Return the names child_environment() leaves out, sorted, grouped by reason."""
     found: dict[str, list[str]] = {}
     for name in sorted(inherited):
         reason = _refusal(name, inherited[name], rules)
@@ -76,13 +76,13 @@ def not_inherited(inherited: Mapping[str, str], rules: EnvironmentRules) -> dict
 
 
 def is_dangerous(name: str) -> bool:
-    """Whether name is inherited from nobody and may hold no credential, whatever a profile says."""
+    """Return True if `name` is never inherited and may never hold a credential, whatever a profile says."""
     upper = name.upper()
     return upper in _NEVER_INHERITED or upper.startswith(_NEVER_PREFIXES)
 
 
 def _refusal(name: str, value: str, rules: EnvironmentRules) -> str | None:
-    """Why the variable is not inherited; None when it is."""
+    """Return the reason the variable is not inherited; None if it is."""
     if is_dangerous(name):
         return "it changes what programs load or run, or is nono's own"
     if not (_is_utf8(name) and _is_utf8(value)):
@@ -100,15 +100,15 @@ def _refusal(name: str, value: str, rules: EnvironmentRules) -> str | None:
 
 
 def check_pattern(pattern: str) -> None:
-    """ValueError unless pattern is a name, a prefix and one trailing ``*``, or ``*`` alone."""
-    import re  # here, as in check_fixed_name: for profiles that name variables
+    """Raise ValueError unless `pattern` is a name, a prefix and one trailing ``*``, or ``*`` alone."""
+    import re  # here, as in check_fixed_name: only profiles that name variables need it
 
     if not re.fullmatch(_PATTERN, pattern):
         raise ValueError(f"Invalid pattern '{pattern}': one '*' may stand, at the end")
 
 
 def check_fixed_name(name: str) -> None:
-    """ValueError unless environment.set_vars may set name."""
+    """Raise ValueError if environment.set_vars may not set `name`."""
     import re
 
     if not re.fullmatch(_NAME, name):

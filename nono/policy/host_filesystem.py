@@ -1,4 +1,4 @@
-"""The disk of this host, asked the few questions a policy has."""
+"""Answers the policy's questions about paths from the disk of this host."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from nono.policy.path_expansion import Entry, EntryKind, Kind
 
 
 class HostFilesystem:
-    """Answers nono.policy.path_expansion.Filesystem with the calling process's view and permissions.
+    """Implements nono.policy.path_expansion.Filesystem with the calling process's view and permissions.
 
-    A path's canonical form is looked up once: a policy asks for the same directories again and again.
+    Canonical paths are cached: a policy asks for the same directories again and again.
     """
 
     def __init__(self) -> None:
@@ -58,13 +58,13 @@ def _canonical(path: str) -> str | None:
     except (OSError, ValueError):  # ValueError: a NUL byte in the path
         return None
     try:
-        # The kernel's own answer, in two calls rather than one for each component.
+        # The kernel's answer takes two calls rather than one for each component.
         name = os.readlink(f"/proc/self/fd/{descriptor}")
     except OSError:  # no /proc here
         name = ""
     finally:
         os.close(descriptor)
-    # What was deleted meanwhile, or is out of reach, has no path any more; realpath says so in its own way.
+    # A file deleted meanwhile or unreachable has no path any more; realpath then decides.
     return name if name.startswith("/") and not name.endswith(" (deleted)") else _realpath(path)
 
 

@@ -1,4 +1,4 @@
-"""How much memory and how many processes a command and all it starts may have together."""
+"""Memory and process limits shared by a command and everything it starts."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from nono.policy.capability import Grant, Limits
 from nono.policy.path_expansion import is_within
 
 CGROUP_ROOT = "/sys/fs/cgroup"
-MEMORY_MIN = 1 << 20  # bytes; less than any program needs, and mostly a forgotten unit
-MEMORY_MAX = (1 << 63) - 1  # what the kernel takes for "no limit" begins here
-PROCESSES_MAX = 1 << 22  # PID_MAX_LIMIT: no Linux has more, and pids.max takes no higher number
+MEMORY_MIN = 1 << 20  # bytes; too little for any program, usually a forgotten unit
+MEMORY_MAX = (1 << 63) - 1  # the kernel treats values from here on as "no limit"
+PROCESSES_MAX = 1 << 22  # PID_MAX_LIMIT, also the largest number pids.max accepts
 DIGITS_MAX = 19  # of MEMORY_MAX
 
 PREFIXES = tuple(enumerate("KMGT", start=1))
-# By what stands behind a number, in upper case: bytes.
+# Upper-case suffix of a number -> bytes.
 UNITS: dict[str, int] = (
     {"": 1, "B": 1}
     | {f"{letter}{ending}": 1024**power for power, letter in PREFIXES for ending in ("", "I", "IB")}
@@ -24,7 +24,10 @@ UNITS: dict[str, int] = (
 
 
 def limits_of(memory: str | None, max_processes: str | None) -> Limits:
-    """What --memory and --max-processes say; None: not given. ConfigError: not a size, or not a number."""
+    """Parse --memory and --max-processes; None means the flag was not given.
+
+    Raises ConfigError if `memory` is not a size or `max_processes` is not a number.
+    """
     return Limits(
         None if memory is None else memory_size(memory),
         None if max_processes is None else process_count(max_processes),
@@ -32,7 +35,10 @@ def limits_of(memory: str | None, max_processes: str | None) -> Limits:
 
 
 def memory_size(text: str) -> int:
-    """Bytes of a size such as 512M: a whole number and a unit, in upper or lower case. ConfigError."""
+    """Parse a size such as 512M into bytes: a whole number and a unit, in either case.
+
+    Raises ConfigError if `text` is malformed, below 1 MiB or more than MEMORY_MAX.
+    """
     digits = text.rstrip("BIKMGTbikmgt")
     unit = UNITS.get(text[len(digits) :].upper())
     if not (digits.isascii() and digits.isdecimal()) or unit is None:
@@ -49,7 +55,7 @@ def memory_size(text: str) -> int:
 
 
 def process_count(text: str) -> int:
-    """ConfigError: not a number from 1 to PROCESSES_MAX."""
+    """Parse a process limit. Raises ConfigError unless it is a number from 1 to PROCESSES_MAX."""
     is_number = text.isascii() and text.isdecimal() and len(text.lstrip("0")) <= len(str(PROCESSES_MAX))
     if not is_number or not 1 <= int(text) <= PROCESSES_MAX:
         raise ConfigError(f"--max-processes '{text}' is not a number from 1 to {PROCESSES_MAX}.")
@@ -57,7 +63,7 @@ def process_count(text: str) -> int:
 
 
 def shown_size(size: int) -> str:
-    """Bytes as a person reads them, e.g. "512 MiB"; what is no whole number of a unit is rounded down."""
+    """Format bytes for a person, e.g. "512 MiB", rounded down to a tenth of a unit."""
     for power, letter in reversed(PREFIXES):
         if size >= 1024**power:
             whole, tenth = divmod(size * 10 // 1024**power, 10)
@@ -66,9 +72,9 @@ def shown_size(size: int) -> str:
 
 
 def refuse_lifting(limits: Limits, grants: Iterable[Grant], cgroups: str = CGROUP_ROOT) -> None:
-    """SandboxError where limits are set and a grant would let the command write what holds them.
+    """Raise SandboxError if limits are set and a grant would let the command lift them in the cgroup files.
 
-    cgroups: where cgroups are mounted.
+    `cgroups` is the cgroup mount point.
     """
     if not limits.is_set:
         return

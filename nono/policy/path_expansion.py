@@ -1,5 +1,6 @@
-"""Which file a spelling in a policy names: variables, the home directory, canonical forms.
-Nothing here touches the disk; whoever calls brings a Filesystem that does.
+"""Expands the paths of a policy: variables, the home directory, canonical forms.
+
+Nothing here touches the disk; the caller supplies a Filesystem that does.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,9 +12,9 @@ from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
 
 Kind = Literal["dir", "file", "device", "socket", "other"]
-EntryKind = Literal["dir", "link", "file"]  # "file": everything else
+EntryKind = Literal["dir", "link", "file"]  # "file": anything else
 
-# These name the process that opens them, so the launcher resolves them again in the child (proc(5)).
+# These refer to the process that opens them, so the launcher resolves them again in the child (proc(5)).
 CHILD_RELATIVE_DIRECTORIES = ("/proc/self", "/proc/thread-self", "/dev/fd")
 CHILD_RELATIVE_FILES = ("/dev/stdin", "/dev/stdout", "/dev/stderr")
 
@@ -22,30 +23,30 @@ _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
 
 
 class Entry(NamedTuple):
-    """What a name in a directory stands for, symlinks not followed."""
+    """A directory entry, with symlinks not followed."""
 
     kind: EntryKind
-    names: int  # how many names the inode has (hard links)
+    names: int  # number of hard links to the inode
 
 
 class Filesystem(Protocol):
-    """The questions a policy asks of the disk."""
+    """The questions a policy asks about the disk."""
 
     def canonical(self, path: str) -> str | None:
-        """path without symlinks and dot segments; None when it does not exist or cannot be reached."""
+        """Resolve symlinks and dot segments; None if the path does not exist or is unreachable."""
 
     def kind(self, path: str) -> Kind | None:
-        """What path is, symlinks followed; None when it does not exist or cannot be reached."""
+        """Return the file type with symlinks followed; None if the path does not exist or is unreachable."""
 
     def names(self, path: str) -> list[str]:
-        """What the directory path holds, sorted; nothing when it is none or cannot be read."""
+        """List a directory, sorted; empty if it is not a directory or is unreadable."""
 
     def entry(self, path: str) -> Entry | None:
-        """What stands at path itself; None when nothing does, or it cannot be reached."""
+        """Describe the entry at `path` itself; None if there is none or it is unreachable."""
 
 
 class UnsetVariableError(ValueError):
-    """A path names an environment variable that has no value."""
+    """A path names an environment variable that is unset or empty."""
 
     def __init__(self, variable: str) -> None:
         super().__init__(f"${variable} is not set")
@@ -53,24 +54,24 @@ class UnsetVariableError(ValueError):
 
 
 class PathContext(NamedTuple):
-    """The directories that a path of the policy may begin with; all absolute."""
+    """The directories against which a policy's paths are expanded; all absolute."""
 
     home: str
-    cwd: str  # where nono was started: command-line paths hang on it
-    workdir: str  # what $WORKDIR says: a profile's relative paths hang on it
+    cwd: str  # where nono was started: base of command-line paths
+    workdir: str  # $WORKDIR: base of a profile's relative paths
     environ: Mapping[str, str]
     uid: int | None = None
 
     @property
     def tmpdir(self) -> str:
-        """NonoError when TMPDIR is relative."""
+        """$TMPDIR, or /tmp. Raises NonoError if TMPDIR is relative."""
         value = self.environ.get("TMPDIR") or "/tmp"
         if not isabs(value):
             raise NonoError("Environment variable 'TMPDIR' validation failed: it must be an absolute path.")
         return value.rstrip("/") or "/"
 
     def built_in(self, name: str) -> str | None:
-        """The value of a variable that the environment cannot redirect; None when name is not one."""
+        """Return a built-in variable, which the environment cannot redirect; None for other names."""
         match name:
             case "HOME":
                 return self.home
@@ -95,9 +96,9 @@ class PathContext(NamedTuple):
         return None
 
     def expand(self, text: str) -> str:
-        """text with every $NAME replaced; built-in names win over the environment.
+        """Replace every $NAME in `text`; built-in names win over the environment.
 
-        UnsetVariableError when a name is neither. ``${NAME}`` is not a reference and stays as it is.
+        Raises UnsetVariableError if a name is in neither. ``${NAME}`` is not a reference and stays.
         """
 
         def value(name: str) -> str:
@@ -109,15 +110,18 @@ class PathContext(NamedTuple):
         return _replaced(text, value)
 
     def expand_built_in(self, text: str) -> str:
-        """text with nono's own variables replaced; other references stay, the program may want them."""
+        """Replace nono's own variables only; the program may want the other references."""
         return _replaced(text, lambda name: self.built_in(name) or f"${name}")
 
     def expand_program(self, text: str) -> str:
-        """A profile's program: the path of a file, or a name to be looked for on PATH."""
+        """Expand a profile's program: a file path, or a name to look up on PATH."""
         return self._at_home(self.expand_built_in(text))
 
     def of_group(self, text: str) -> str:
-        """The absolute path of a group's entry. NonoError when its variable is unset or relative."""
+        """Return the absolute path of a group's entry.
+
+        Raises NonoError if its variable is unset or relative.
+        """
         try:
             path = self._at_home(self.expand(text))
         except UnsetVariableError as unset:
@@ -127,11 +131,11 @@ class PathContext(NamedTuple):
         return path
 
     def of_profile(self, text: str) -> str:
-        """The absolute path of a profile's entry; UnsetVariableError as for expand."""
+        """Return the absolute path of a profile's entry. Raises UnsetVariableError as expand() does."""
         return join(self.workdir, self._at_home(self.expand(text)))
 
     def of_flag(self, text: str) -> str:
-        """The absolute path of a command-line value: the shell has expanded all but a quoted ``~``."""
+        """Return the absolute path of a command-line value; the shell has expanded all but a quoted ``~``."""
         return join(self.cwd, self._at_home(text))
 
     def _at_home(self, text: str) -> str:
@@ -139,7 +143,7 @@ class PathContext(NamedTuple):
 
 
 def _replaced(text: str, value: Callable[[str], str]) -> str:
-    """text with value(NAME) for every $NAME. By hand, since nothing else on this way imports re."""
+    """Replace every $NAME by value(NAME). Written by hand, since nothing else on this path imports re."""
     head, *pieces = text.split("$")
     parts = [head]
     for piece in pieces:
@@ -149,7 +153,7 @@ def _replaced(text: str, value: Callable[[str], str]) -> str:
 
 
 def _name_length(text: str) -> int:
-    """How much of the beginning of text is the name of a variable, [A-Za-z_][A-Za-z0-9_]*."""
+    """Return the length of the variable name [A-Za-z_][A-Za-z0-9_]* that `text` starts with."""
     for length, character in enumerate(text):
         if character not in _LETTERS and (length == 0 or character not in "0123456789"):
             return length
@@ -157,19 +161,19 @@ def _name_length(text: str) -> int:
 
 
 def is_pattern(text: str) -> bool:
-    """Whether an entry of a profile means every path that fits it (nono.policy.files.path_patterns)."""
+    """Return True if a profile's entry is a pattern (nono.policy.files.path_patterns)."""
     return "*" in text
 
 
 def is_within(path: str, root: str) -> bool:
-    """Whether path is root or lies below it, component by component."""
+    """Return True if `path` is `root` or lies below it, compared by component."""
     return path == root or path.startswith(root.rstrip("/") + "/")
 
 
 def ancestry(path: str) -> frozenset[str]:
-    """path and every directory above it: path is inside each of them and inside nothing else.
+    """Return `path` and every directory above it, so that `path` is within exactly these.
 
-    path is absolute and normal.
+    `path` must be absolute and normalised.
     """
     upward = {path, "/"}
     while above := path.rpartition("/")[0]:
@@ -179,7 +183,7 @@ def ancestry(path: str) -> frozenset[str]:
 
 
 def canonical_as_far(path: str, fs: Filesystem) -> str:
-    """The canonical form of as much of path as exists, followed by the rest of it."""
+    """Canonicalise the existing part of `path` and append the rest."""
     head, missing = path, ""
     while (found := fs.canonical(head)) is None and head not in ("", "/"):
         head = head.rstrip("/")
@@ -189,7 +193,7 @@ def canonical_as_far(path: str, fs: Filesystem) -> str:
 
 
 def parent_resolved(path: str, fs: Filesystem) -> str:
-    """path with its last component as it is spelled: the name of a symlink rather than its target."""
+    """Canonicalise all but the last component: the name of a symlink rather than its target."""
     lexical = path.rstrip("/")
     if basename(lexical) in ("", ".", ".."):
         return canonical_as_far(path, fs)
@@ -197,10 +201,10 @@ def parent_resolved(path: str, fs: Filesystem) -> str:
 
 
 def rule_path(path: str, fs: Filesystem) -> str | None:
-    """The path a rule is made for; None when there is nothing.
+    """Return the path to make a rule for; None if it does not exist.
 
-    What names the opening process keeps its spelling. Magic links that lead elsewhere (``/proc/self/root``)
-    do not, or a harmless looking grant would open the whole disk.
+    Paths that refer to the opening process keep their spelling. Magic links that lead elsewhere
+    (``/proc/self/root``) do not, or a harmless looking grant would open the whole disk.
     """
     spelled = "/" + normpath(path).lstrip("/")
     if spelled in CHILD_RELATIVE_DIRECTORIES or spelled in CHILD_RELATIVE_FILES:

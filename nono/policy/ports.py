@@ -1,4 +1,4 @@
-"""Which TCP ports the command reaches or listens on without the proxy, at which addresses."""
+"""TCP ports the command may connect to or listen on without the proxy, and at which addresses."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from nono.named_tuple import NamedTuple
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
 
-# The rules by name, as they stand in profiles and in the audit log.
+# Rule names, as used in profiles and in the audit log.
 OPEN_PORT, CONNECT_PORT, LISTEN_PORT = "network.open_port", "network.connect_port", "network.listen_port"
 PORT_MAX = 65535
 
 
 class PortRange(NamedTuple):
-    """TCP ports from first to last, both included."""
+    """TCP ports from `first` to `last`, inclusive."""
 
     first: int
     last: int
@@ -29,7 +29,7 @@ class PortRange(NamedTuple):
 
 
 def united(ports: Iterable[int], ranges: Iterable[Sequence[int]] = ()) -> tuple[PortRange, ...]:
-    """The same ports as few ranges, in order; adjacent ones are joined."""
+    """Return the same ports as sorted ranges, with adjacent and overlapping ones joined."""
     wanted = sorted([(port, port) for port in ports] + [(first, last) for first, last in ranges])
     joined: list[PortRange] = []
     for first, last in wanted:
@@ -41,7 +41,7 @@ def united(ports: Iterable[int], ranges: Iterable[Sequence[int]] = ()) -> tuple[
 
 
 class PortPolicy(Protocol):
-    """Which rule lets a socket be connected or bound; None: there is none."""
+    """Names the rule that allows a connect or bind; None if no rule does."""
 
     def to_connect(self, host: IPv4Address | IPv6Address, port: int) -> str | None: ...
 
@@ -49,32 +49,32 @@ class PortPolicy(Protocol):
 
 
 class PortGrants(NamedTuple):
-    """What a run may do with TCP ports beside the proxy's. Landlock sees ports only, no addresses."""
+    """TCP ports granted to a run besides the proxy's. Landlock sees only ports, not addresses."""
 
-    listen: tuple[PortRange, ...] = ()  # bound at any address of this host
-    open: tuple[PortRange, ...] = ()  # of loopback: reached there, and bound there
-    connect: tuple[PortRange, ...] = ()  # reached at any host
+    listen: tuple[PortRange, ...] = ()  # bind at any address of this host
+    open: tuple[PortRange, ...] = ()  # connect and bind on loopback
+    connect: tuple[PortRange, ...] = ()  # connect at any host
 
     def to_connect(self, host: IPv4Address | IPv6Address, port: int) -> str | None:
-        """The rule that lets host be reached on port; None: there is none."""
+        """Return the rule that allows connecting to `host` on `port`, or None."""
         if host.is_loopback and _covers(self.open, port):
             return OPEN_PORT
         return CONNECT_PORT if _covers(self.connect, port) else None
 
     def to_bind(self, host: IPv4Address | IPv6Address, port: int) -> str | None:
-        """The rule that lets a server listen on port of the local address host; None: there is none."""
+        """Return the rule that allows listening on `port` of the local address `host`, or None."""
         if _covers(self.listen, port):
             return LISTEN_PORT
         return OPEN_PORT if host.is_loopback and _covers(self.open, port) else None
 
     @property
     def connected(self) -> tuple[PortRange, ...]:
-        """Every port that some address may be reached on."""
+        """All ports that may be connected to at some address."""
         return united((), (*self.open, *self.connect))
 
     @property
     def bound(self) -> tuple[PortRange, ...]:
-        """Every port that some address may be bound with."""
+        """All ports that may be bound at some address."""
         return united((), (*self.listen, *self.open))
 
 

@@ -1,4 +1,4 @@
-"""The policy of a run in proxy mode: its hosts, routes, scopes and settings."""
+"""Decides the policy of a run in proxy mode: hosts, routes, scopes and settings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nono.policy.services.oauth_routes import OAuthRoute, oauth_routes
 
 
 class ProxiedPolicy(NamedTuple):
-    """All that the proxy of a run is told."""
+    """The complete policy of a run's proxy."""
 
     host_filter: HostFilter
     services: tuple[CredentialService, ...]
@@ -33,7 +33,7 @@ class ProxiedPolicy(NamedTuple):
 def proxied_policy(
     asked: NetworkRequest, request: RunRequest, profile: Profile, places: PathContext
 ) -> ProxiedPolicy:
-    """ConfigError for what is unknown, malformed or contradicts itself."""
+    """Resolve the proxy's policy. Raises ConfigError for unknown, malformed or contradictory settings."""
     policy = shipped.network_policy()
     network = profile.network
     endpoints = [parse_allow_endpoint(text) for text in request.allow_endpoint]

@@ -1,11 +1,11 @@
-"""What a command line asks for, before it meets a profile."""
+"""The sandbox options of a command line, before they meet a profile."""
 
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import SandboxPolicy
 
 
 class RunRequest(NamedTuple):
-    """The sandbox options of a command line. What was not given is (), None or False."""
+    """The sandbox options of a command line. An option not given is (), None or False."""
 
     allow: tuple[str, ...] = ()
     read: tuple[str, ...] = ()
@@ -39,13 +39,13 @@ class RunRequest(NamedTuple):
     allow_http2: bool = False
     proxy_ca_validity: str | None = None  # days
     record_flows: str | None = None
-    standalone_proxy: bool = False  # a proxy and no command: there is one even if nothing asks for it
+    standalone_proxy: bool = False  # a proxy without a command: it starts even if nothing asks for it
     allow_gpu: bool = False
-    learns: bool = False  # watched, with a proxy that lets it reach hosts that nobody has granted yet
-    tunnel: tuple[str, ...] = ()  # hosts whose TLS is not looked into then
+    learns: bool = False  # observed, with a proxy that also reaches hosts not granted yet
+    tunnel: tuple[str, ...] = ()  # hosts whose TLS is not intercepted in learn mode
     memory: str | None = None  # a size, such as 512M
     max_processes: str | None = None
     allow_command: tuple[str, ...] = ()
     block_command: tuple[str, ...] = ()
-    env_credential: str | None = None  # a list with commas
+    env_credential: str | None = None  # comma-separated
     env_credential_map: tuple[tuple[str, str], ...] = ()  # reference, variable

@@ -1,4 +1,4 @@
-"""From a command line and a profile to the policy of one run."""
+"""Derives the policy of one run from a command line and a profile."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SSH_AGENT = "SSH_AUTH_SOCK"
 
 
 class Resolved(NamedTuple):
-    """The whole policy of one run, and what a person should hear about it."""
+    """The whole policy of one run, with the warnings to show for it."""
 
     capabilities: CapabilitySet
     host_filter: HostFilter | None  # in proxy mode only
@@ -46,24 +46,24 @@ class Resolved(NamedTuple):
     scopes: tuple[EndpointScope, ...]
     oauth_routes: tuple[OAuthRoute, ...]
     proxy: ProxySettings | None  # in proxy mode only
-    env_credentials: EnvCredentials  # what the command itself gets to hold
+    env_credentials: EnvCredentials  # credentials handed to the command itself
     environment: EnvironmentRules
-    deny_rules: DenyRules  # capabilities.denials, and the bypasses that pierce them
+    deny_rules: DenyRules  # capabilities.denials and the bypasses that exempt paths from them
     unix_sockets: UnixSocketRules
     places: PathContext
-    state_directories: tuple[Grant, ...]  # which the start makes where they are missing
-    skipped: tuple[str, ...]  # grants that a person asked for and whose path does not exist
+    state_directories: tuple[Grant, ...]  # created at the start if missing
+    skipped: tuple[str, ...]  # requested by a person, but the path does not exist
     warnings: tuple[str, ...]
-    workdir_offer: Access | None  # what --allow-cwd would add; None: nothing, or it was given
-    approval: Approval | None = None  # where something needs approval
+    workdir_offer: Access | None  # access --allow-cwd would add; None: nothing, or already given
+    approval: Approval | None = None  # set if anything needs approval
     commands: CommandRules = CommandRules()
-    binary: str | None = None  # of a profile: what runs when no command is given
-    command_args: tuple[str, ...] = ()  # of a profile: behind the command
-    deprecations: tuple[str, ...] = ()  # old names in the profile, a line for each
+    binary: str | None = None  # from the profile: runs when no command is given
+    command_args: tuple[str, ...] = ()  # from the profile: appended to the command
+    deprecations: tuple[str, ...] = ()  # one line for each old name in the profile
 
 
 class Asked(NamedTuple):
-    """What a request and a profile ask for, before it is known if the working directory is shared."""
+    """Everything a request and a profile ask for, before it is known if the working directory is shared."""
 
     request: RunRequest
     settings: Profile
@@ -76,9 +76,9 @@ class Asked(NamedTuple):
     files: WantedFiles
 
     def policy(self, *, shares_workdir: bool) -> Resolved:
-        """Decide the policy; shares_workdir: with the working directory, if it is offered.
+        """Decide the policy. `shares_workdir` includes the working directory if it is offered.
 
-        Raises as resolve does.
+        Raises as resolve() does.
         """
         request, settings, places, fs = self.request, self.settings, self.places, self.fs
         files = file_rules(self.files, places, fs, shares_workdir=shares_workdir)
@@ -123,7 +123,7 @@ class Asked(NamedTuple):
         )
 
     def _refuse_reach(self, grants: tuple[Grant, ...], behind: UpstreamProxySettings | None) -> None:
-        """Raise ConfigError if the command could read a key that it is not to have."""
+        """Raise ConfigError if the command could read a key kept from it."""
         services = self.proxied.services if self.proxied is not None else ()
         if services:
             # Imported here: many runs have no key.
@@ -157,7 +157,7 @@ class Asked(NamedTuple):
             af_unix_mediation=linux.af_unix_mediation == "pathname",
             sockets=files.sockets.grants,
             socket_directories=files.socket_directories,
-            # Whoever is watched is asked about nothing: what would be asked about is what is to be learned.
+            # No questions in learn mode: the accesses to be asked about are those to be learned.
             elevation=not request.learns and asks_about_files,
             learns=request.learns,
             limits=limits,
@@ -174,10 +174,10 @@ def resolve(
     fs: Filesystem,
     uid: int | None = None,
 ) -> Resolved:
-    """Decide the policy that request and profile make together.
+    """Decide the policy that `request` and `profile` make together.
 
-    environ, cwd, fs, uid: as for asked_for. Raises as it does, and SandboxError for what the kernel could
-    not hold.
+    Takes environ, cwd, fs and uid as asked_for() does. Raises as it does, and SandboxError if the kernel
+    could not enforce the policy.
     """
     asked = asked_for(request, profile, environ=environ, cwd=cwd, fs=fs, uid=uid)
     return asked.policy(shares_workdir=request.allow_cwd)
@@ -192,13 +192,13 @@ def asked_for(
     fs: Filesystem,
     uid: int | None = None,
 ) -> Asked:
-    """Collect what request and profile ask for.
+    """Collect everything `request` and `profile` ask for.
 
     cwd: absolute and canonical.
-    fs: through which the disk is read, beside the data that nono ships.
-    uid: $UID.
+    fs: reads the disk, except for the data nono ships.
+    uid: the value of $UID.
 
-    Raises a NonoError that says what is wrong: ConfigError for contradictions and unknown names.
+    Raises a NonoError that names the problem; ConfigError for contradictions and unknown names.
     """
     settings = profile or Profile()
     places = PathContext(paths.home(environ), cwd, _workdir(request.workdir, environ, cwd, fs), environ, uid)
@@ -227,7 +227,10 @@ def asked_for(
 
 
 def _limits(request: RunRequest, grants: tuple[Grant, ...]) -> Limits:
-    """ConfigError: a limit that is none, or that the grants would let the command lift."""
+    """Parse the limits.
+
+    Raises ConfigError if one is malformed, SandboxError if a grant would let the command lift it.
+    """
     if request.memory is None and request.max_processes is None:
         return Limits()
     # Imported here: few runs have limits.
@@ -261,7 +264,7 @@ def _approval(request: RunRequest, settings: Profile, proxied: ProxiedPolicy | N
 
 
 def _refuse_options_of_a_proxy(request: RunRequest, mode: NetworkMode, asked: NetworkRequest) -> None:
-    """ConfigError for an option that changes nothing, because what it is about is not asked for."""
+    """Raise ConfigError for a proxy option without effect, because the run lacks the thing it configures."""
     if request.allow_endpoint and not asked.credentials:
         raise ConfigError(
             "--allow-endpoint needs a credential service, and none is asked for.",
@@ -313,7 +316,7 @@ def _network_wish(request: RunRequest, settings: Profile) -> NetworkRequest:
 
 
 def _ports(request: RunRequest, network: Network) -> PortGrants:
-    """--allow-net drops the profile's with all else that it says of the network."""
+    """Unite the ports of profile and flags. --allow-net drops the profile's, as all its network settings."""
     settings = Network() if request.allow_net else network
     return PortGrants(
         listen=united((*settings.listen_port, *request.listen_port), settings.listen_port_range),
@@ -323,7 +326,7 @@ def _ports(request: RunRequest, network: Network) -> PortGrants:
 
 
 def _workdir(given: str | None, environ: Mapping[str, str], cwd: str, fs: Filesystem) -> str:
-    """--workdir; else $PWD, which keeps a symlink's name, where it is the cwd; else the cwd."""
+    """Return --workdir; else $PWD if it names the cwd, since it keeps a symlink's name; else the cwd."""
     if given is not None:
         path = join(cwd, given)
         if fs.kind(path) != "dir":
@@ -333,7 +336,7 @@ def _workdir(given: str | None, environ: Mapping[str, str], cwd: str, fs: Filesy
 
 
 def _trusted_pwd(environ: Mapping[str, str], cwd: str, fs: Filesystem) -> str | None:
-    """$PWD where it does name the current directory; anybody may have set it."""
+    """Return $PWD if it names the current directory. Checked because anybody may have set it."""
     spelled = environ.get("PWD", "")
     return spelled if spelled.startswith("/") and fs.canonical(spelled) == fs.canonical(cwd) else None
 
@@ -341,7 +344,7 @@ def _trusted_pwd(environ: Mapping[str, str], cwd: str, fs: Filesystem) -> str | 
 def _granted_variables(
     environ: Mapping[str, str], sockets: UnixSocketRules, fs: Filesystem
 ) -> frozenset[str]:
-    """Whoever grants the socket of the ssh agent wants it to be found."""
+    """Return SSH_AUTH_SOCK if its socket is granted: the command needs the variable to find the agent."""
     path = environ.get(SSH_AGENT, "")
     if not path.startswith("/"):
         return frozenset()

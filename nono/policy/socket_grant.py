@@ -1,4 +1,4 @@
-"""Which Unix sockets with a path are granted."""
+"""Grants of Unix sockets that have a path."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from nono.policy.path_expansion import is_within
 
 
 class SocketScope(StrEnum):
-    """Which paths a grant covers. The words are those of the specification's JSON."""
+    """The paths a grant covers. The values are spelled as in the JSON output."""
 
     FILE = "file"  # the path itself
-    DIR_CHILDREN = "dir_children"  # what lies directly in the directory
-    DIR_SUBTREE = "dir_subtree"  # what lies anywhere below it
+    DIR_CHILDREN = "dir_children"  # directly in the directory
+    DIR_SUBTREE = "dir_subtree"  # anywhere below it
 
 
 class SocketGrant(NamedTuple):
-    """One grant of Unix sockets: to connect, and to bind as well if binds."""
+    """One grant of Unix sockets: connect, and also bind if `binds`."""
 
-    path: str  # canonical; of a socket that is not there yet, its name in a canonical directory
+    path: str  # canonical; for a missing socket, its name in a canonical directory
     scope: SocketScope
     binds: bool
     source: str  # "user" or "profile"
-    original: str  # as it was asked for
+    original: str  # as requested
 
     def covers(self, path: str) -> bool:
         match self.scope:
@@ -38,14 +38,14 @@ class SocketGrant(NamedTuple):
 
 
 class SocketDirectory(NamedTuple):
-    """A directory whose sockets are granted, for Landlock: it may be listed."""
+    """A directory of granted sockets, which Landlock allows the command to list."""
 
     path: str  # canonical
-    makes: bool  # sockets may be made there, and what is there removed
+    makes: bool  # sockets may be created there, and entries removed
 
 
 def united(grants: Iterable[SocketGrant]) -> tuple[SocketGrant, ...]:
-    """One grant for each path and scope; it binds if one of them does."""
+    """Merge grants to one per path and scope; it binds if any of them does."""
     by_path: dict[tuple[str, SocketScope], SocketGrant] = {}
     for grant in grants:
         known = by_path.setdefault((grant.path, grant.scope), grant)

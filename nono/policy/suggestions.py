@@ -1,4 +1,4 @@
-"""The question behind a mistyped name."""
+"""Suggests "did you mean ...?" for mistyped names."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
-    """A hint with the known name that is most like name; None when none is."""
-    from difflib import get_close_matches  # a millisecond that only a mistake costs
+    """Return a hint with the known name closest to `name`; None if none is close."""
+    from difflib import get_close_matches  # costs a millisecond, paid only on a mistake
 
     near = get_close_matches(name, list(known), n=1)
     return f"did you mean '{near[0]}'?" if near else None
