@@ -1,5 +1,5 @@
-"""The shape of a profile file, and every default. Pure.
+"""The shape of a profile file and every default. Pure.
 
-`profile` has the sections, `routes` and `commands` the larger entries, `unimplemented` what is refused
-for now. The others describe the shape: `constraints`, `descriptions`, `annotations`, `route_rules`.
+`profile` holds the sections, `routes` and `commands` the larger entries, `unimplemented` the fields refused
+for now. The other modules describe the shape: `constraints`, `descriptions`, `annotations`, `route_rules`.
 """

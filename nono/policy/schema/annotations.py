@@ -1,5 +1,4 @@
-"""Walks the annotations of nono.policy.schema.profile: what stands below a field, and a document as its
-values."""
+"""Walks the annotations of nono.policy.schema.profile and builds its values from a document."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -10,28 +9,28 @@ from nono.policy.schema.constraints import Conditional, Says
 
 
 def bare(shape: Any) -> Any:
-    """shape without what Annotated says of it beside its type."""
+    """Return `shape` without its Annotated metadata."""
     return get_args(shape)[0] if get_origin(shape) is Annotated else shape
 
 
 def branches(shape: Any) -> tuple[Any, ...]:
-    """The branches of a choice; shape alone where it is none."""
+    """Return the branches of a union; `shape` alone if it is none."""
     shape = bare(shape)
     return get_args(shape) if get_origin(shape) in (Union, UnionType) else (shape,)
 
 
 def members(shape: Any) -> tuple[Any, ...]:
-    """The types of its branches."""
+    """Return the types of the branches."""
     return tuple(map(bare, branches(shape)))
 
 
 def conditional(shape: Any) -> str | None:
-    """The key beside `when` in the object that may stand for shape; None where none may."""
+    """Return the key beside `when` in the object that may replace `shape`; None if none may."""
     return next((rule.key for rule in _rules(shape) if isinstance(rule, Conditional)), None)
 
 
 def says(shape: Any) -> dict[str, Any]:
-    """What JSON Schema is told of shape beyond its type."""
+    """Return the JSON Schema rules of `shape` beyond its type."""
     return {
         key: each for rule in _rules(shape) if isinstance(rule, Says) for key, each in rule.schema.items()
     }
@@ -46,7 +45,7 @@ def is_list(shape: Any) -> bool:
 
 
 def step(shape: Any, name: str | int) -> Any:
-    """What is expected below shape under a name or a position; None when nothing is."""
+    """Return the annotation below `shape` under a name or a position; None if there is none."""
     for member in members(shape):
         field = field_of(member, name)
         if field is not None:
@@ -59,21 +58,21 @@ def step(shape: Any, name: str | int) -> Any:
 
 
 def field_of(member: Any, name: str | int) -> str | None:
-    """The field that a name in a file means: its own, or one with a `_` where Python has taken the word."""
+    """Return the field a file's name refers to: the same name, or with a `_` added to a Python keyword."""
     known = getattr(member, "_fields", ())
     return next((field for field in (str(name), f"{name}_") if field in known), None)
 
 
 def fields(shape: Any) -> list[str]:
-    """The names in a file of what stands below shape."""
+    """Return the field names of `shape` as a file spells them."""
     return [name.removesuffix("_") for member in members(shape) for name in getattr(member, "_fields", ())]
 
 
 def build(shape: Any, value: Any) -> Any:
-    """A valid document's value as shape: objects as its named tuples, lists as tuples.
+    """Turn the value of a valid document into `shape`: objects into named tuples, lists into tuples.
 
-    TypeError: an object has a field that shape lacks. Nothing else is checked; files of users go through
-    nono.policy.document.validate before.
+    Raises TypeError if an object has a field that `shape` lacks. Checks nothing else:
+    nono.policy.document.validate has checked the files of users before.
     """
     for member in members(shape):
         if isinstance(value, dict) and hasattr(member, "_fields"):

@@ -1,4 +1,4 @@
-"""The shape of command_policies: rules for the programs that a command starts."""
+"""The shape of command_policies: rules for the programs a command starts."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -180,7 +180,7 @@ class CommandPolicy(NamedTuple):
     can_use: tuple[str, ...] = ()
     export_env: tuple[Variable, ...] = ()
     sandbox: CommandSandbox | None = None
-    # A caller's fields and a sandbox's are different ones, so that which is meant is never in doubt.
+    # A caller and a sandbox have no field in common, so it is clear which one is meant.
     from_: Mapping[str, Literal["deny"] | Caller | CommandSandbox] = {}
     allow_direct_exec_bypass: tuple[str, ...] = ()
     allow_direct_exec_bypass_with_credentials: bool = False

@@ -1,7 +1,7 @@
-"""What the type of a profile's field does not say: rules for its values, in the words of JSON Schema.
+"""Constraints on profile fields beyond their types, in the words of JSON Schema.
 
-Read by nono.policy.export.json_schema for editors. What a person is told of a mistake comes from
-nono.policy.document.semantics, in sentences; a test holds the two together, mutant by mutant.
+nono.policy.export.json_schema passes them to editors. The sentences a person reads about a mistake come from
+nono.policy.document.semantics; a test keeps the two consistent, mutant by mutant.
 """
 
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ from nono.named_tuple import NamedTuple
 
 
 class Conditional(NamedTuple):
-    """In the place of a string an object may stand: the string under key, and `when` it counts."""
+    """Lets an object replace a string: it holds the string under `key`, and a `when` condition."""
 
     key: str
 
 
 class Says:
-    """More of a field's schema than its type. Hashed by identity, which typing does a lot."""
+    """Schema rules of a field beyond its type. Hashed by identity: typing hashes annotations often."""
 
     __slots__ = ("schema",)
 
@@ -63,7 +63,7 @@ PROFILE_NAME = f"^{_NAME}$"
 
 
 def one_of(*names: str) -> Says:
-    """Exactly one of the fields is given."""
+    """Require exactly one of the fields."""
     return Says(
         {"oneOf": [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in names]}
     )

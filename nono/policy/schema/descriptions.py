@@ -1,4 +1,4 @@
-"""What each field of a profile means, in a sentence, by the object that has it: for editors."""
+"""Descriptions of profile fields for editors, one sentence each, by object and field."""
 
 from collections.abc import Mapping
 

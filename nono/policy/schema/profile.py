@@ -1,8 +1,8 @@
 """The shape of a profile, and the one home of every default.
 
 Named tuples on purpose: a run without a profile file builds them without importing pydantic (or dataclasses,
-see docs/adr/0004), and nono.policy.document.validate validates files against the same annotations. A field of
-the specification that is missing here is in nono.policy.schema.unimplemented.
+see docs/adr/0004), and nono.policy.document.validate checks files against the same annotations. Fields that
+are accepted but not built yet are in nono.policy.schema.unimplemented.
 """
 
 from collections.abc import Mapping
@@ -71,7 +71,7 @@ class Security(NamedTuple):
     """How much of other processes the child reaches."""
 
     signal_mode: Reach = "isolated"
-    process_info_mode: Reach | None = None  # accepted for portability: Linux has nothing that would hold it
+    process_info_mode: Reach | None = None  # accepted for portability: Linux cannot enforce it
     ipc_mode: Literal["shared_memory_only", "full"] = "shared_memory_only"
     capability_elevation: bool = False
     approval_backends: Mapping[str, ApprovalBackendEntry] = {}
@@ -102,12 +102,12 @@ class Filesystem(NamedTuple):
     allow_file: tuple[Path, ...] = ()
     read_file: tuple[Path, ...] = ()
     write_file: tuple[Path, ...] = ()
-    state_dir: tuple[Path, ...] = ()  # as allow, and made at the start of a run where it is missing
+    state_dir: tuple[Path, ...] = ()  # as allow, and created at the start of a run if missing
     unix_socket: tuple[Path, ...] = ()  # to connect to
-    unix_socket_bind: tuple[Path, ...] = ()  # to connect to and to listen on, as each _bind
-    unix_socket_dir: tuple[Path, ...] = ()  # those directly in a directory
+    unix_socket_bind: tuple[Path, ...] = ()  # to connect to and to listen on, as with each _bind
+    unix_socket_dir: tuple[Path, ...] = ()  # sockets directly in a directory
     unix_socket_dir_bind: tuple[Path, ...] = ()
-    unix_socket_subtree: tuple[Path, ...] = ()  # those anywhere below it
+    unix_socket_subtree: tuple[Path, ...] = ()  # sockets anywhere below it
     unix_socket_subtree_bind: tuple[Path, ...] = ()
     deny: tuple[Path, ...] = ()
     bypass_protection: tuple[Path, ...] = ()
@@ -123,7 +123,7 @@ class Network(NamedTuple):
     allow_domain: tuple[str | DomainEntry, ...] | None = None  # None: no list; (): one that allows nothing
     deny_domain: tuple[str, ...] = ()
     deny_private: bool = False  # refuse names that resolve to RFC 1918, RFC 4193 or RFC 6598 addresses
-    raw_tunnels: tuple[str, ...] = ()  # host:port whose CONNECT tunnels may carry something else than TLS
+    raw_tunnels: tuple[str, ...] = ()  # host:port whose CONNECT tunnels may carry something other than TLS
     credentials: tuple[str, ...] = ()
     custom_credentials: Annotated[Mapping[str, ServiceEntry], SERVICES] = {}
     open_port: tuple[Port, ...] = ()  # of loopback: to connect to and to listen on
@@ -131,7 +131,7 @@ class Network(NamedTuple):
     connect_port: tuple[Port, ...] = ()  # of any host, without the proxy
     listen_port: tuple[Port, ...] = ()
     listen_port_range: tuple[PortRange, ...] = ()
-    no_proxy: tuple[str, ...] = ()  # what clients are told to reach without the proxy; grants nothing
+    no_proxy: tuple[str, ...] = ()  # hosts clients are told to reach without the proxy; grants nothing
     tls_intercept: TlsIntercept = TlsIntercept()
     upstream_proxy: str | UpstreamProxyEntry | None = None  # host:port
     upstream_bypass: tuple[str, ...] = ()
@@ -160,7 +160,7 @@ class Environment(NamedTuple):
 class Linux(NamedTuple):
     """Choices that only this platform has."""
 
-    af_unix_mediation: Literal["off", "pathname"] = "off"  # beside the proxy they are always mediated
+    af_unix_mediation: Literal["off", "pathname"] = "off"  # always mediated with the proxy
     sandbox_policy: SandboxPolicy = SandboxPolicy.AUTO
 
 
@@ -223,15 +223,15 @@ class Profile(NamedTuple):
     open_urls: OpenUrls | None = None
     allow_launch_services: bool | None = None  # macOS
     allow_parent_of_protected: bool | None = None  # macOS
-    allow_gpu: bool = False  # whether --allow-gpu may be given with this profile; grants nothing itself
+    allow_gpu: bool = False  # --allow-gpu may be given with this profile; grants nothing itself
     interactive: bool = False  # without effect
     skipdirs: tuple[DirectoryName, ...] = ()
     packs: tuple[PackName, ...] = ()
-    binary: Annotated[str, Says({"minLength": 1})] | None = None  # what runs when no command is given
-    command_args: tuple[Text, ...] = ()  # behind the command
+    binary: Annotated[str, Says({"minLength": 1})] | None = None  # runs when no command is given
+    command_args: tuple[Text, ...] = ()  # appended to the command
     unsafe_macos_seatbelt_rules: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
-        """How messages name it."""
+        """The profile's name as messages show it."""
         return f"profile {self.meta.name}" if self.meta.name else "the profile"

@@ -1,6 +1,6 @@
-"""What a route asks for beside its upstream: injection, limits, TLS identity and where its secret comes from.
+"""Settings of a route besides its upstream: injection, limits, TLS identity and the source of its secret.
 
-Named tuples, because the quick ways through nono build policies without importing dataclasses.
+Named tuples, because the fast paths through nono build policies without importing dataclasses.
 """
 
 from typing import Literal
@@ -12,10 +12,10 @@ InjectMode = Literal["header", "url_path", "query_param", "basic_auth"]
 
 
 class Inject(NamedTuple):
-    """Where in a request a key stands; read so on the child's side, written so on the upstream's.
+    """Position of a key in a request, read on the child's side and written on the upstream's.
 
-    header and format serve header and basic_auth; each of the others its own mode. format, path_pattern and
-    path_replacement hold "{}" exactly once.
+    header and format apply to header and basic_auth, each other field to its own mode. format, path_pattern
+    and path_replacement hold "{}" exactly once.
     """
 
     mode: InjectMode = "header"
@@ -30,7 +30,7 @@ AUTHORIZATION = Inject()
 
 
 class RateLimit(NamedTuple):
-    """A token bucket; requests_per_minute 0 is no limit."""
+    """A token bucket; requests_per_minute 0 means no limit."""
 
     requests_per_minute: float
     burst: int = 5
@@ -46,7 +46,7 @@ class UsageLimits(NamedTuple):
 
     @property
     def count_tokens(self) -> bool:
-        """Whether a response that does not say what it used cannot be held against them."""
+        """True if tokens are limited, so a response that does not report its usage cannot be counted."""
         return self.input_tokens is not None or self.output_tokens is not None
 
 
@@ -54,12 +54,12 @@ NO_LIMITS = UsageLimits()
 
 
 class TlsIdentity(NamedTuple):
-    """Whom a route trusts and as whom it connects; absolute paths of PEM files.
+    """The CA a route trusts and the client certificate it presents, as absolute paths of PEM files.
 
-    Connections are shared only between requests of the same identity.
+    Requests share connections only if their identities are equal.
     """
 
-    ca: str | None = None  # beside the system's roots
+    ca: str | None = None  # besides the system's roots
     cert: str | None = None  # cert and key come together
     key: str | None = None
 
@@ -73,7 +73,7 @@ class UpgradeRule(NamedTuple):
     path: AbsolutePath
 
 
-# How a client says who it is (RFC 6749 section 2.3.1), by the names of RFC 7591 section 2.
+# Client authentication (RFC 6749 section 2.3.1), by the names of RFC 7591 section 2.
 AuthMethod = Literal["client_secret_post", "client_secret_basic"]
 
 
@@ -96,13 +96,13 @@ class AwsAuth(NamedTuple):
 
 
 class Capture(NamedTuple):
-    """A command that prints a credential when one is first needed."""
+    """A command that prints a credential when it is first needed."""
 
     name: str
     command: tuple[str, ...]
     timeout_s: float = 5.0
-    cache_ttl_s: float = 900.0  # 0: run anew for each request
-    cache_path_regex: str = ""  # what of the path a cached value belongs to; empty: the host
+    cache_ttl_s: float = 900.0  # 0: run again for each request
+    cache_path_regex: str = ""  # part of the path a cached value belongs to; empty: the host
     stdin: Literal["null", "request_json"] = "null"
     allow_headers: tuple[str, ...] | None = None  # None: prints text; else JSON with these headers at most
     provider_config: str | None = None  # JSON; given: it speaks the protocol of credential providers

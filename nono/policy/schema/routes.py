@@ -1,7 +1,7 @@
-"""The shape of what a profile says about routes: upstreams, rules on their paths, where their secrets are.
+"""The shape of a profile's routes: upstreams, rules for their paths, sources of their secrets.
 
-Fields are spelled as in the file; nono.policy.services.credential_service and its neighbours make values of
-them.
+Fields are spelled as in the file; nono.policy.services.credential_service and its neighbours turn them into
+values.
 """
 
 from collections.abc import Mapping
@@ -108,7 +108,7 @@ class CustomCredential(NamedTuple):
     endpoint_policy: PolicyEntry | None = None
     rate_limit: RateLimitEntry | None = None
     limits: UsageLimits = UsageLimits()
-    tripwire: bool = True  # whether responses are searched for the key
+    tripwire: bool = True  # search responses for the key
     upgrades: tuple[UpgradeRule, ...] | None = None  # None: a WebSocket wherever a GET is allowed
 
 
@@ -135,7 +135,7 @@ class CaptureEntry(NamedTuple):
     command: Command | None = None
     timeout_secs: Annotated[float, Says({"minimum": 1, "maximum": 300})] = 5.0
     cache_ttl_secs: CacheSeconds | None = None  # None: 900
-    ttl_secs: CacheSeconds | None = None  # another name of cache_ttl_secs
+    ttl_secs: CacheSeconds | None = None  # alias of cache_ttl_secs
     cache_path_regex: Annotated[str, Says({"maxLength": 256, "format": "regex"})] = ""
     stdin: Literal["null", "request_json"] = "null"
     output: Literal["text"] | CaptureOutput = "text"

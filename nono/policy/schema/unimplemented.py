@@ -1,6 +1,6 @@
-"""The shape of what a profile may say already, and what nono refuses for now: it is not built yet.
+"""The shape of profile fields that nono refuses for now because they are not built yet.
 
-Checked like everything else, so that a file is right on the day that it is.
+They are checked like every other field, so a file is valid on the day they are built.
 """
 
 from collections.abc import Mapping
@@ -60,7 +60,7 @@ class ProviderHelpers(NamedTuple):
     logout: tuple[Text, ...] | None = None
 
 
-# By the object that has the field.
+# Keyed by the object that has the field, and its name.
 UNIMPLEMENTED: Mapping[tuple[type, str], Any] = {
     (Profile, "command_policies"): CommandPolicies,
     (CustomCredential, "spiffe"): SpiffeEntry,
@@ -73,5 +73,5 @@ UNIMPLEMENTED: Mapping[tuple[type, str], Any] = {
 
 
 def unimplemented(shape: Any, name: str) -> Any:
-    """The shape of a field that is not built yet; None where an object has no such field."""
+    """Return the shape of a field that is not built yet; None if an object has no such field."""
     return UNIMPLEMENTED.get((shape, name)) if hasattr(shape, "_fields") else None
