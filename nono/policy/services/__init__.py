@@ -1,5 +1,4 @@
-"""Credential services and captured logins: where a key is from and goes, and who is asked for approval.
-Pure.
+"""Credential services and captured logins: sources and uses of a key, and who approves requests. Pure.
 
 Start with `credential_service`.
 """

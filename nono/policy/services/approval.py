@@ -1,4 +1,4 @@
-"""Who is asked for approval: the backends of a profile as values, or what is wrong with them."""
+"""The approval backends of a profile as values, and the mistakes in them."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from nono.policy.schema.profile import ApprovalBackendEntry, ApprovalDefaults, S
 from nono.policy.suggestions import did_you_mean
 
 TERMINAL = "terminal"
-TIMEOUT_S = 60.0  # for whoever is asked, where neither rule nor profile says otherwise
+TIMEOUT_S = 60.0  # to answer, unless a rule or the profile says otherwise
 
-Mistake = tuple[str, str]  # key path, what is wrong
+Mistake = tuple[str, str]  # key path, problem
 
 
 class TerminalBackend(NamedTuple):
-    """A person at the terminal that nono runs on."""
+    """A person at nono's terminal."""
 
 
 class WebhookBackend(NamedTuple):
-    """An HTTP endpoint that is posted each question."""
+    """An HTTP endpoint to which each question is posted."""
 
     upstream: Upstream
     target: str  # in origin form
 
 
 class ChainBackend(NamedTuple):
-    """Other backends: all of them must say yes, or the first that answers does."""
+    """Other backends, of which all must approve or the first to answer decides."""
 
     mode: Literal["all", "any"]
     backends: tuple[str, ...]
@@ -39,18 +39,18 @@ class ApprovalBackend(NamedTuple):
     """One named way to ask."""
 
     way: TerminalBackend | WebhookBackend | ChainBackend
-    timeout_s: float | None = None  # None: what the question or the defaults say
+    timeout_s: float | None = None  # None: the question or the defaults decide
 
 
 class Approval(NamedTuple):
-    """The backends of a run, and which of them is asked when nothing names one."""
+    """The backends of a run, and the default one for questions that name none."""
 
     backends: Mapping[str, ApprovalBackend] = {TERMINAL: ApprovalBackend(TerminalBackend())}
     default: str = TERMINAL
     timeout_s: float = TIMEOUT_S
 
     def __str__(self) -> str:
-        """The default one, for a person."""
+        """Describe the default backend for a person."""
         way = self.backends[self.default].way
         match way:
             case TerminalBackend():
@@ -62,9 +62,13 @@ class Approval(NamedTuple):
 
 
 def approval_of(security: Security, named: Iterable[str], label: str) -> Approval:
-    """Of a profile with its bases. named: the backends that its rules name; label: how messages call it.
+    """Resolve the backends of a profile with its bases merged in.
 
-    ConfigError when one that is named is not there, or it is open which is asked: nobody is asked instead.
+    named: backends the profile's rules refer to.
+    label: the profile's name in messages.
+
+    Raises ConfigError if a named backend does not exist, if the default is ambiguous or if a chain contains
+    itself: nobody else is asked instead.
     """
     entries = security.approval_backends
     defaults = security.approval_defaults or ApprovalDefaults()
@@ -97,7 +101,7 @@ def approval_of(security: Security, named: Iterable[str], label: str) -> Approva
 
 
 def approval_mistakes(security: Security) -> Iterator[Mistake]:
-    """What is wrong with the entries by themselves; key paths from `security` on."""
+    """Yield the mistakes in the entries themselves; key paths start below `security`."""
     for name, entry in security.approval_backends.items():
         for field, what in _entry_mistakes(entry):
             yield f"approval_backends.{name}.{field}", what
@@ -113,7 +117,7 @@ def _backend(entry: ApprovalBackendEntry) -> ApprovalBackend:
         case "webhook":
             url = entry.url or ""
             upstream = parse_upstream(url)
-            # To some servers /hook/ is another resource than /hook.
+            # Some servers distinguish /hook/ from /hook.
             slash = "/" if url.endswith("/") or not upstream.base_path else ""
             return ApprovalBackend(WebhookBackend(upstream, upstream.base_path + slash), entry.timeout_secs)
         case "chain":

@@ -1,4 +1,4 @@
-"""From a profile's entry of credential_capture to the Capture that runs."""
+"""Turns a profile's entry of credential_capture into the Capture that runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAME = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)  # token, RFC 9110 section 5.6.2
 _MAX_REGEX = 256
 
-# They say where a message goes and where it ends (RFC 9110 sections 7.2 and 7.6.1, RFC 9112 section 6).
+# These route or frame a message (RFC 9110 sections 7.2 and 7.6.1, RFC 9112 section 6).
 _STEERING = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "proxy-connection", "keep-alive"}
     | {"proxy-authorization", "proxy-authenticate", "upgrade", "te", "trailer", "expect"}
@@ -26,7 +26,7 @@ _STEERING = frozenset(
 
 
 def capture_problems(name: str, entry: CaptureEntry) -> Iterator[tuple[str, str]]:
-    """(field, what is wrong) for every mistake of an entry. Its program is looked for at the start."""
+    """Yield (field, problem) for every mistake in an entry. Its program is looked up when the run starts."""
     if not _NAME.fullmatch(name):
         yield "", "a capture's name holds letters, digits and '_'"
     yield from _source(entry)
@@ -43,7 +43,7 @@ def capture_problems(name: str, entry: CaptureEntry) -> Iterator[tuple[str, str]
 
 
 def capture_of(name: str, entry: CaptureEntry) -> Capture:
-    """The command of a valid entry."""
+    """Build the capture of a valid entry."""
     provider = entry.provider
     given = [ttl for ttl in (entry.cache_ttl_secs, entry.ttl_secs) if ttl is not None]
     return Capture(

@@ -1,4 +1,4 @@
-"""The credential services of a run: where a key is from and goes, and which variables name its phantom."""
+"""The credential services of a run: source and destination of each key, and the variables of its phantom."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from nono.policy.services.capture_entry import capture_of
 from nono.policy.services.env_names import derived_variable
 from nono.policy.suggestions import did_you_mean
 
-# From which the AWS SDKs take keys of the person's own, or ways to get some.
+# The AWS SDKs read the person's own keys, or ways to obtain them, from these.
 _AWS_VARIABLES = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -42,18 +42,18 @@ _AWS_VARIABLES = (
 
 
 class CredentialService(NamedTuple):
-    """One service whose real key stays with the supervisor. Its key has one source.
+    """A service whose real key stays with the supervisor.
 
-    That is oauth2, or aws, or capture, or, where all three are None, what credential_key refers to.
+    Its key has exactly one source: oauth2, aws, capture or, if all three are None, credential_key.
     """
 
     name: str  # also the first segment of its reverse route, unless the upstream is a wildcard
     upstream: Upstream
-    inject: Inject  # where the key goes
-    accept: Inject  # where the command puts its phantom
+    inject: Inject  # position of the key
+    accept: Inject  # position of the command's phantom
     credential_key: str  # a reference that nono.credentials parses; "" for oauth2 and aws
-    env_vars: tuple[str, ...]  # each gets the phantom; a real key inherited in one is removed
-    base_url_env_vars: tuple[str, ...]  # each gets the URL of the route; none for a wildcard
+    env_vars: tuple[str, ...]  # each holds the phantom; an inherited real key is removed
+    base_url_env_vars: tuple[str, ...]  # each holds the route's URL; none for a wildcard
     origin: str  # "--credential", or the profile's field
     oauth2: OAuth2Client | None = None
     aws: AwsAuth | None = None
@@ -63,23 +63,23 @@ class CredentialService(NamedTuple):
     limits: UsageLimits = UsageLimits()
     tls: TlsIdentity = TlsIdentity()
     upgrades: tuple[UpgradeRule, ...] | None = None  # None: a WebSocket wherever a GET is allowed
-    tripwire: bool = True  # whether responses are searched for the key
+    tripwire: bool = True  # search responses for the key
 
     @property
     def references(self) -> tuple[str, ...]:
-        """Every credential reference that is read for it."""
+        """All credential references read for the service."""
         named = (self.credential_key,) if self.credential_key else ()
         return (self.oauth2.client_id, self.oauth2.client_secret) if self.oauth2 is not None else named
 
     @property
     def source_variables(self) -> tuple[str, ...]:
-        """The variables its keys come from, which the child must not inherit either."""
+        """The variables its keys come from, which the child must not inherit."""
         named = tuple(ref.removeprefix("env://") for ref in self.references if ref.startswith("env://"))
         return named if self.aws is None else (*named, *_AWS_VARIABLES)
 
     @property
     def source_files(self) -> tuple[str, ...]:
-        """The files that hold its keys, which must lie outside the grants."""
+        """The files holding its keys, which must lie outside the grants."""
         named = tuple(ref.removeprefix("file://") for ref in self.references if ref.startswith("file://"))
         return (*named, self.tls.key) if self.tls.key is not None else named
 
@@ -92,10 +92,12 @@ def resolve_services(
     captures: Mapping[str, CaptureEntry] | None = None,
     endpoints: Iterable[tuple[str, EndpointRule]] = (),
 ) -> tuple[CredentialService, ...]:
-    """The services of (name, origin) pairs, each once; a profile's entry replaces a built-in one.
+    """Build the services for (name, origin) pairs, each once; a profile's entry replaces a built-in one.
 
-    endpoints are rules that --allow-endpoint adds, by service. ConfigError: an unknown service, one that is
-    not in use, a tls file that is no path, an unknown capture, or two services that share a variable.
+    `endpoints` are the rules --allow-endpoint adds, by service.
+
+    Raises ConfigError for an unknown service, an endpoint of a service not in use, a TLS file path that does
+    not expand to an absolute one, an unknown capture, or two services that share a variable.
     """
     services: dict[str, CredentialService] = {}
     for name, origin in wanted:
@@ -126,7 +128,7 @@ def resolve_services(
 def ignored_endpoints(
     endpoints: Iterable[tuple[str, EndpointRule]], custom: Mapping[str, CustomCredential]
 ) -> list[str]:
-    """A sentence for each --allow-endpoint that an explicit endpoint_policy overrides."""
+    """Return a warning for each --allow-endpoint that an explicit endpoint_policy overrides."""
     return [
         f"--allow-endpoint {name}:{rule.method}:{rule.path} changes nothing: "
         f"custom_credentials.{name}.endpoint_policy decides; add the rule to its allow list."
@@ -195,7 +197,7 @@ def _custom(
 
 
 def _variables(custom: CustomCredential, key: str) -> tuple[str, ...]:
-    """Where the phantom goes. The AWS SDKs take a pair of keys, of which one may be anything."""
+    """Return the variables for the phantom. The AWS SDKs need a pair of keys; one may be anything."""
     variable = custom.env_var or (derived_variable(key) if key else None)
     if variable is not None:
         return (variable,)
@@ -203,7 +205,7 @@ def _variables(custom: CustomCredential, key: str) -> tuple[str, ...]:
 
 
 def _inject(custom: CustomCredential, proxy: ProxyEntry | None) -> Inject:
-    """Where the key goes; with proxy, where the phantom comes from: its fields laid over the others."""
+    """Return the position of the key or, given `proxy`, of the phantom: its fields override the service's."""
     own = proxy or ProxyEntry()
     header = own.inject_header or custom.inject_header
     pattern = own.path_pattern or custom.path_pattern or ""

@@ -1,4 +1,4 @@
-"""What is wrong with a profile's entry of custom_credentials, field by field."""
+"""Finds the mistakes in a profile's entry of custom_credentials, field by field."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from nono.policy.schema.route_rules import AwsAuth, InjectMode, OAuth2Client, Up
 from nono.policy.schema.routes import CustomCredential, PolicyEntry, RateLimitEntry
 from nono.policy.services.env_names import derived_variable, may_hold_credential
 
-Problem = tuple[str, str]  # field, what is wrong
+Problem = tuple[str, str]  # field, problem
 
 _SERVICE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*", re.ASCII)
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)  # token, RFC 9110 section 5.6.2
 _BARE_KEY = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
 _QUERY_NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _CMD_NAME = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
-_PATH_TEXT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@/-]*", re.ASCII)  # what a canonical path holds unescaped
+_PATH_TEXT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@/-]*", re.ASCII)  # unescaped in a canonical path
 _AWS_WORD = re.compile(r"[a-z0-9-]+", re.ASCII)
 
 _SOURCES = ("credential_key", "auth", "aws_auth")
@@ -29,7 +29,7 @@ _NEEDS_ENV_VAR = ("op", "bw", "file", "cmd")
 
 
 def problems_of(name: str, custom: CustomCredential) -> Iterator[Problem]:
-    """(field, what is wrong) for every mistake of an entry."""
+    """Yield (field, problem) for every mistake in an entry."""
     if not _SERVICE_NAME.fullmatch(name):
         yield "", "a service name holds letters, digits, '-' and '_'"
     yield from _upstream(custom)
@@ -67,7 +67,7 @@ def upgrade_problems(where: str, upgrades: Iterable[UpgradeRule]) -> Iterator[Pr
 
 
 def _header_problem(header: str) -> str | None:
-    """What keeps a name from being that of a header that carries a key."""
+    """Explain why a name cannot be that of a header that carries a key; None if it can."""
     return None if _HEADER.fullmatch(header) else "not a header name"
 
 
@@ -160,7 +160,7 @@ def _is_required(what: str) -> bool:
 
 
 def _slot(where: str, fields: Mapping[str, str | None], mode: InjectMode) -> Iterator[Problem]:
-    """The mistakes of one place for a key: upstream's (where ""), or the command's ("proxy.")."""
+    """Find the mistakes in one slot for a key: upstream's (`where` "") or the command's ("proxy.")."""
     header = fields["inject_header"] or ""
     if problem := _header_problem(header):
         yield f"{where}inject_header", problem
@@ -190,7 +190,7 @@ def _variables(custom: CustomCredential) -> Iterator[Problem]:
 
 
 def _shown(key: str) -> str:
-    """A reference as far as it is no part of a secret's whereabouts."""
+    """Show a reference without the part that reveals where a secret is kept."""
     scheme, separator, _ = key.partition("://")
     return f"{scheme}://" if separator else repr(key)
 

@@ -7,10 +7,10 @@ from nono.errors import ConfigError
 from nono.policy.schema.routes import EnvCredential
 from nono.policy.services.env_names import may_hold_credential
 
-EnvCredentials = tuple[tuple[str, str], ...]  # (credential reference, variable), by variable once
+EnvCredentials = tuple[tuple[str, str], ...]  # (credential reference, variable); each variable once
 
 _BARE_KEY = r"[A-Za-z0-9_]+"
-_NAMED_ONLY = ("op", "bw", "file", "cmd")  # schemes from which no variable follows
+_NAMED_ONLY = ("op", "bw", "file", "cmd")  # schemes that imply no variable
 
 
 def env_credentials(
@@ -18,9 +18,9 @@ def env_credentials(
     listed: str | None,
     mapped: Iterable[tuple[str, str]],
 ) -> EnvCredentials:
-    """The references and their variables: --env-credential-map over --env-credential over the profile.
+    """Return references and their variables: --env-credential-map over --env-credential over the profile.
 
-    ConfigError: an entry without a variable, or a variable that may not hold a credential.
+    Raises ConfigError for an entry without a variable, or a variable that may not hold a credential.
     """
     by_variable: dict[str, str] = {}
     for reference, target in in_profile.items():
@@ -36,7 +36,10 @@ def env_credentials(
 
 
 def parse_list_entry(entry: str) -> tuple[str, str]:
-    """A reference and its variable: ``name``, ``env://X``, ``env://X=Y``, ``op://v/i/f=VAR``. ConfigError."""
+    """Split ``name``, ``env://X``, ``env://X=Y`` or ``op://v/i/f=VAR`` into reference and variable.
+
+    Raises ConfigError if the entry is malformed or implies no variable.
+    """
     scheme, separator, rest = entry.partition("://")
     if not separator:
         if not re.fullmatch(_BARE_KEY, entry, re.ASCII):

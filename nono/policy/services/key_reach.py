@@ -1,4 +1,4 @@
-"""Refuses grants with which the command would reach a key itself, or the program that fetches one."""
+"""Refuses grants that would give the command a key, or control of the program that fetches one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nono.policy.services.env_credential import EnvCredentials
 
 
 def refuse_reach(services: Iterable[CredentialService], grants: tuple[Grant, ...], fs: Filesystem) -> None:
-    """ConfigError when a file with a key, or a program that prints one, lies inside the grants."""
+    """Raise ConfigError if the grants give access to a key file, or control of a program that prints one."""
     for service in services:
         for file in service.source_files:
             refuse_readable_key(service.name, file, grants, fs)
@@ -22,7 +22,7 @@ def refuse_reach(services: Iterable[CredentialService], grants: tuple[Grant, ...
 
 
 def refuse_readable_key(name: str, path: str, grants: tuple[Grant, ...], fs: Filesystem) -> None:
-    """ConfigError when the file with the key of name lies inside the grants."""
+    """Raise ConfigError if the file holding the key of `name` is inside the grants."""
     for grant in _grants_on(path, grants, fs):
         raise ConfigError(
             f"credential '{name}': its key lies in {grant.path}, which is granted "
@@ -33,9 +33,9 @@ def refuse_readable_key(name: str, path: str, grants: tuple[Grant, ...], fs: Fil
 
 
 def refuse_writable_program(name: str, path: str, grants: tuple[Grant, ...], fs: Filesystem) -> None:
-    """ConfigError when the command could replace what runs outside the sandbox to fetch a key of name's.
+    """Raise ConfigError if the command could replace a program run outside the sandbox to fetch a key.
 
-    What is no absolute path is passed over.
+    Skips a path that is not absolute.
     """
     if not path.startswith("/"):
         return
@@ -49,7 +49,7 @@ def refuse_writable_program(name: str, path: str, grants: tuple[Grant, ...], fs:
 
 
 def refuse_key_beside_phantom(services: Iterable[CredentialService], handed_out: EnvCredentials) -> None:
-    """ConfigError when a variable would hold a real key that a service keeps from the command."""
+    """Raise ConfigError if a variable would hold a real key that a service keeps from the command."""
     for service in services:
         kept = {*service.env_vars, *service.base_url_env_vars, *service.source_variables}
         for _, variable in handed_out:

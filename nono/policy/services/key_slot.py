@@ -1,4 +1,4 @@
-"""Where in a request target a key stands: in a segment of its path, or as a parameter of its query."""
+"""Finds and replaces a key in a request target: in a path segment, or as a query parameter."""
 
 from urllib.parse import unquote_plus
 
@@ -9,11 +9,11 @@ _MAX_PAIRS = 200
 
 
 class AmbiguousQueryError(ValueError):
-    """Two parsers could disagree about which parameter of the query holds the key."""
+    """Two parsers could disagree about which query parameter holds the key."""
 
 
 class PathSlot(NamedTuple):
-    """target[start:end] is the key; outer_start and outer_end are the pattern's own borders around it."""
+    """The key at target[start:end]; outer_start and outer_end bound the whole match of the pattern."""
 
     start: int
     end: int
@@ -22,9 +22,9 @@ class PathSlot(NamedTuple):
 
 
 def find_in_path(pattern: str, target: bytes, begin: int = 0) -> PathSlot | None:
-    """The first place from begin on in the path of target that pattern (``/bot{}/``) fits; None without one.
+    """Find the first match of `pattern` (``/bot{}/``) in the path of `target` from `begin` on; None if none.
 
-    Without a text behind "{}" the key runs to the next slash or the end of the path.
+    Without text after "{}" the key runs to the next slash or the end of the path.
     """
     before, _, after = pattern.encode("ascii").partition(b"{}")
     path = target.partition(b"?")[0]
@@ -41,7 +41,7 @@ def find_in_path(pattern: str, target: bytes, begin: int = 0) -> PathSlot | None
 
 
 def all_in_path(pattern: str, target: bytes) -> list[PathSlot]:
-    """Every place that pattern fits, from left to right; they may share the slash between them."""
+    """Find every match of `pattern`, from left to right; neighbours may share the slash between them."""
     before = pattern.encode("ascii").partition(b"{}")[0]
     found: list[PathSlot] = []
     begin = 0
@@ -56,7 +56,7 @@ def all_in_path(pattern: str, target: bytes) -> list[PathSlot]:
 
 
 def find_placeholder(pattern: str, target: bytes) -> PathSlot | None:
-    """The place in the path of target that holds PLACEHOLDER, with the text of pattern around it."""
+    """Find PLACEHOLDER in the path of `target`, surrounded by the text of `pattern`."""
     before, _, after = pattern.encode("ascii").partition(b"{}")
     marked = before + PLACEHOLDER + after
     path = target.partition(b"?")[0]
@@ -70,7 +70,7 @@ def find_placeholder(pattern: str, target: bytes) -> PathSlot | None:
 
 
 def fill_path(target: bytes, slot: PathSlot, key: bytes, replacement: str | None = None) -> bytes:
-    """target with key in the slot; with replacement, the text of the whole pattern becomes that one."""
+    """Put `key` into the slot; `replacement`, if given, replaces the text of the whole pattern."""
     if replacement is None:
         return target[: slot.start] + key + target[slot.end :]
     before, _, after = replacement.encode("ascii").partition(b"{}")
@@ -78,7 +78,7 @@ def fill_path(target: bytes, slot: PathSlot, key: bytes, replacement: str | None
 
 
 def cut_from_path(target: bytes, slot: PathSlot) -> bytes:
-    """target without the pattern's text; what stood around it is joined by exactly one slash."""
+    """Remove the pattern's text from `target`, and join its surroundings with exactly one slash."""
     head, tail = target[: slot.outer_start].rstrip(b"/"), target[slot.outer_end :].lstrip(b"/")
     return head + tail if tail.startswith(b"?") and head else head + b"/" + tail
 
@@ -88,16 +88,20 @@ def _is_named(pair: bytes, name: str) -> bool:
 
 
 def query_values(name: str, target: bytes) -> list[str]:
-    """The decoded values of every parameter of that name. AmbiguousQueryError as for without_query."""
+    """Return the decoded values of every parameter called `name`.
+
+    Raises AmbiguousQueryError as without_query() does.
+    """
     pairs = _pairs(name, target)
     values = [pair.partition(b"=")[2].decode("ascii", "replace") for pair in pairs if _is_named(pair, name)]
     return [unquote_plus(value) for value in values]
 
 
 def without_query(name: str, target: bytes) -> bytes:
-    """target without any parameter of that name, however its name is written.
+    """Remove every parameter called `name`, however the name is encoded.
 
-    AmbiguousQueryError: one stands behind a semicolon, which some servers take for a separator.
+    Raises AmbiguousQueryError if one follows a semicolon, which some servers take for a separator, or if the
+    query has too many parameters.
     """
     path, mark, _ = target.partition(b"?")
     kept = [pair for pair in _pairs(name, target) if not _is_named(pair, name)]
@@ -105,7 +109,7 @@ def without_query(name: str, target: bytes) -> bytes:
 
 
 def with_query(name: str, target: bytes, value: bytes) -> bytes:
-    """target with one parameter of that name behind all others; value is percent-encoded already."""
+    """Replace all parameters called `name` by one at the end. `value` must be percent-encoded already."""
     bare = without_query(name, target)
     return bare + (b"&" if b"?" in bare else b"?") + name.encode("ascii") + b"=" + value
 

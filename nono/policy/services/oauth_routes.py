@@ -16,7 +16,7 @@ from nono.policy.services.custom_credential import policy_problems, upgrade_prob
 from nono.policy.services.env_names import may_hold_credential
 from nono.policy.suggestions import did_you_mean
 
-Problem = tuple[str, str]  # key path, what is wrong
+Problem = tuple[str, str]  # key path, problem
 
 
 class ResponseField(NamedTuple):
@@ -27,13 +27,13 @@ class ResponseField(NamedTuple):
 
 
 class TokenEndpoint(NamedTuple):
-    """Where a login gets its tokens; host, port and path are compared exactly."""
+    """The endpoint that issues a login's tokens; host, port and path are compared exactly."""
 
     upstream: Upstream
     path: str
     response_fields: tuple[ResponseField, ...]
     request_body: Literal["auto", "json", "form"]
-    request_nonce_fields: tuple[tuple[str, ...], ...]  # where a phantom is taken back for a token
+    request_nonce_fields: tuple[tuple[str, ...], ...]  # fields in which a phantom is exchanged for its token
 
 
 class OAuthProvider(NamedTuple):
@@ -45,12 +45,12 @@ class OAuthProvider(NamedTuple):
 
     @property
     def consumer(self) -> str:
-        """Who redeems its phantoms at its token endpoints."""
+        """The name under which its token endpoints redeem phantoms."""
         return f"oauth.{self.name}"
 
 
 class OAuthRoute(NamedTuple):
-    """A route to one API host, at which the phantoms of its provider's tokens are redeemed."""
+    """A route to one API host, which redeems the phantoms of its provider's tokens."""
 
     name: str  # also the first segment of its reverse route
     provider: OAuthProvider
@@ -63,16 +63,17 @@ class OAuthRoute(NamedTuple):
 
     @property
     def consumer(self) -> str:
-        """Who redeems phantoms on it."""
+        """The name under which the route redeems phantoms."""
         return f"proxy.{self.name}"
 
 
 def oauth_routes(
     routes: Iterable[ProviderRoute], providers: Mapping[str, ProviderEntry], label: str
 ) -> tuple[OAuthRoute, ...]:
-    """One route for each API host; where a provider has several, the name gets its position.
+    """Build one route per API host; if a provider has several, the position is added to the name.
 
-    Entries are valid. ConfigError: an unknown provider, a name that is used twice, an upgrade elsewhere.
+    The entries must be valid. Raises ConfigError for an unknown provider, a duplicate name, or an upgrade on
+    a host the provider does not have.
     """
     made: dict[str, OAuthRoute] = {}
     for entry in routes:
@@ -91,7 +92,7 @@ def oauth_routes(
 
 
 def provider_problems(entry: ProviderEntry) -> Iterator[Problem]:
-    """(field, what is wrong) for every mistake of an entry of credential_providers."""
+    """Yield (field, problem) for every mistake in an entry of credential_providers."""
     if not entry.token_endpoints:
         yield "token_endpoints", "expected at least one"
     if not entry.api_hosts:
@@ -104,7 +105,7 @@ def provider_problems(entry: ProviderEntry) -> Iterator[Problem]:
 
 
 def route_problems(entry: ProviderRoute) -> Iterator[Problem]:
-    """(field, what is wrong) for every mistake of an entry of credential_routes."""
+    """Yield (field, problem) for every mistake in an entry of credential_routes."""
     if not entry.name.replace("-", "").replace("_", "").isalnum() or not entry.name.isascii():
         yield "name", "expected letters, digits, '-' and '_'"
     for field in ("env_var", "base_url_env_var"):

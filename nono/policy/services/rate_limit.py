@@ -1,12 +1,12 @@
-"""How long a request waits for its turn under a rate limit, or that it gets none."""
+"""Decides how long a request waits under a rate limit, or that it is refused."""
 
 from nono.policy.schema.route_rules import RateLimit
 
 
 class TokenBucket:
-    """A bucket that fills by requests_per_minute and holds burst tokens; each request takes one.
+    """A bucket that fills by requests_per_minute and holds `burst` tokens; each request takes one.
 
-    now is always seconds of a clock that is not set back (CLOCK_MONOTONIC).
+    Every `now` is in seconds of a clock that is never set back (CLOCK_MONOTONIC).
     """
 
     __slots__ = ("_capacity", "_limit", "_per_s", "_since", "_tokens")
@@ -15,18 +15,18 @@ class TokenBucket:
         self._limit = limit
         self._per_s = limit.requests_per_minute / 60
         self._capacity = float(max(limit.burst, 1))
-        self._tokens = self._capacity  # below zero: turns that are promised and still waited for
+        self._tokens = self._capacity  # negative: turns promised to waiting requests
         self._since = now
 
     @property
     def interval_s(self) -> float:
-        """Between two requests that go on for ever; 0.0 without a limit."""
+        """Seconds between requests in a steady flow; 0.0 without a limit."""
         return 1 / self._per_s if self._per_s else 0.0
 
     def take(self, now: float) -> float | None:
-        """Seconds until the request may go, 0.0 for at once; None: it would wait longer than max_delay_s.
+        """Return the seconds until the request may go, 0.0 for now; None if it exceeds max_delay_s.
 
-        What waits has its token already, so the turns come in the order of the calls.
+        A waiting request already holds its token, so turns come in the order of the calls.
         """
         if self._limit.requests_per_minute == 0:
             return 0.0
