@@ -1,4 +1,4 @@
 """Profile files on disk: found, validated in a fork, cached, loaded.
 
-`store` loads a profile; `catalog` lists what there is.
+`store` loads a profile; `catalog` lists the available ones.
 """

@@ -1,7 +1,7 @@
-"""Keeps what the validation of a user's profile came to, where no sandboxed process reads or writes.
+"""Caches validated profiles in a directory no sandboxed process can read or write.
 
-An entry is named by the digest of everything it follows from: the files, this release with its code, the
-host. A second start with the same profile imports no pydantic.
+An entry is named by the digest of everything its content depends on: the files, this release with its code,
+the host. A second start with the same profile imports no pydantic.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Entry = dict[str, Any]
 
 
 def key_of(found: Found, host: Host) -> str:
-    """The name of the entry for a profile."""
+    """Return the name of a profile's entry."""
     digest = sha256()
     for part in (__version__, *code_stamp(dirname(dirname(__file__))), *host, *_files(found)):
         raw = part if isinstance(part, bytes) else repr(part).encode("utf-8", "surrogateescape")
@@ -37,7 +37,7 @@ def key_of(found: Found, host: Host) -> str:
 
 
 def kept(key: str, environ: Mapping[str, str]) -> Entry | None:
-    """The entry; None where there is none, or one that anybody else could have written, or a damaged one."""
+    """Read the entry; None if it is missing, damaged or could have been written by anybody else."""
     try:
         directory = open_private_dir(_path(environ), create=False)
     except OSError:
@@ -56,7 +56,7 @@ def kept(key: str, environ: Mapping[str, str]) -> Entry | None:
 
 
 def keep(key: str, entry: Entry, environ: Mapping[str, str]) -> None:
-    """Writes the entry, where that can be done: without it the next start is slower and nothing else."""
+    """Write the entry if possible; without it the next start is only slower."""
     payload = json.dumps(entry).encode()
     if len(payload) > MAX_ENTRY_BYTES:
         return
@@ -74,7 +74,7 @@ def _path(environ: Mapping[str, str]) -> str:
 
 
 def _files(found: Found) -> list[object]:
-    """A tree of files as one list: what each is called, holds, and how many bases follow."""
+    """Flatten a tree of files into a list of each name, file, content and base keys."""
     listed = list[object]()
     for each in found.all():
         listed += (each.name, each.file, each.raw, [base.key for base in each.bases])
@@ -82,7 +82,7 @@ def _files(found: Found) -> list[object]:
 
 
 def code_stamp(directory: str) -> list[tuple[str, int, int]]:
-    """What tells this code from another that may see the files differently; in a checkout it changes."""
+    """Identify this code by the path, size and mtime of its modules, because in a checkout it changes."""
     modules, folders = list[tuple[str, int, int]](), [directory]
     while folders:
         with os.scandir(folders.pop()) as entries:
@@ -96,7 +96,7 @@ def code_stamp(directory: str) -> list[tuple[str, int, int]]:
 
 
 def _read(directory: int, key: str) -> bytes:
-    """OSError: not there, or not ours alone."""
+    """Read an entry. Raises OSError if it is missing or not exclusively ours."""
     descriptor = os.open(key, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory)
     with open(descriptor, "rb") as file:
         status = os.fstat(descriptor)
@@ -120,7 +120,7 @@ def _write(directory: int, key: str, raw: bytes) -> None:
 
 
 def _prune(directory: int) -> None:
-    """Forgets the oldest entries: each edit of a profile leaves one behind."""
+    """Delete the oldest entries: each edit of a profile leaves one behind."""
     with os.scandir(directory) as entries:
         by_age = sorted((entry.stat(follow_symlinks=False).st_mtime_ns, entry.name) for entry in entries)
     for _, name in by_age[:-MAX_ENTRIES]:

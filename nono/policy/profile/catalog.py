@@ -1,4 +1,4 @@
-"""The profiles there are to name: the user's and the shipped ones, the broken ones with what breaks them."""
+"""Lists the available profiles, the user's and the shipped ones, with the error of each broken one."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ BUILT_IN, USER, OVERRIDING, FILE = "built-in", "user", "user (overrides built-in
 
 
 class Listed(NamedTuple):
-    """One profile; with an error there is nothing else to say of it."""
+    """One profile; one with an error has only a name and a source."""
 
     name: str
-    source: str  # BUILT_IN, USER, OVERRIDING, or FILE for one that is named by its path
+    source: str  # BUILT_IN, USER, OVERRIDING, or FILE for a path
     description: str | None = None
     extends: tuple[str, ...] = ()
     error: str | None = None
 
 
 def catalog(environ: Mapping[str, str]) -> list[Listed]:
-    """Every profile that a name means: the shipped ones first, where the user has none of that name."""
+    """List every profile a name can refer to: shipped ones the user does not override, then the user's."""
     users = user_profile_names(environ)
     shipped = [name for name in builtin.profile_names() if name not in users]
     return [_listed(name, environ) for name in (*shipped, *users)]
 
 
 def source_of(reference: str, environ: Mapping[str, str]) -> str:
-    """Where a profile that can be loaded comes from."""
+    """Return the source of a profile that can be loaded."""
     if is_path(reference):
         return FILE
     if reference not in user_profile_names(environ):
@@ -41,13 +41,13 @@ def source_of(reference: str, environ: Mapping[str, str]) -> str:
 
 
 def extends_of(reference: str, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The names of the bases, as the profile's own file gives them. ProfileError as for load_profile."""
+    """Return the base names in the profile's own file. Raises ProfileError as load_profile() does."""
     extends = own_document(reference, environ).get("extends") or ()
     return (extends,) if isinstance(extends, str) else tuple(extends)
 
 
 def file_of(reference: str, environ: Mapping[str, str]) -> str | None:
-    """The file of a profile that is a path or one of the user's; None for the others."""
+    """Return the file of a profile that is a path or one of the user's; None for others."""
     if is_path(reference):
         return reference
     stem = join(user_directory(environ), reference)

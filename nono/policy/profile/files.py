@@ -1,4 +1,4 @@
-"""Finds the files of a profile: itself and its bases, among the user's and among the shipped ones."""
+"""Finds the files of a profile and its bases, among the user's and the shipped ones."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ _PATH_STARTS = ("./", "../", "/", "~/")
 
 
 def find(reference: str, environ: Mapping[str, str], extends: Sequence[str] = ()) -> Found:
-    """The profile that a path (it has a ``/`` or ends in .json or .jsonc) or a name means.
+    """Find the profile for a path (it contains ``/`` or ends in .json or .jsonc) or a name.
 
-    A name is looked up in the user's profile directory, then among the shipped ones. extends: further bases,
-    before those that the file itself names. ProfileError: there is none, it cannot be read, or one of extends
-    leads nowhere; of a file's own bases that is for its reader to say.
+    A name is looked up in the user's profile directory, then among the shipped ones. `extends` holds further
+    bases, placed before those the file itself names.
+
+    Raises ProfileError if the profile is missing or unreadable, or an entry of `extends` leads nowhere. Bad
+    bases in a file's own list are returned as `bad_bases` for its reader to report.
     """
     finder = _Finder(environ)
     found = finder.file(reference, reference, ()) if is_path(reference) else finder.named(reference)
@@ -39,12 +41,12 @@ def find(reference: str, environ: Mapping[str, str], extends: Sequence[str] = ()
 
 
 def find_as(raw: bytes, file: str, environ: Mapping[str, str]) -> Found:
-    """What find would make of file if it held raw."""
+    """Return what find() would return for `file` if it held `raw`."""
     return _Finder(environ).of_raw(file, file, raw)
 
 
 def user_profile_names(environ: Mapping[str, str]) -> list[str]:
-    """The names of the files in the user's profile directory, sorted."""
+    """Return the sorted names of the files in the user's profile directory."""
     try:
         entries = os.listdir(user_directory(environ))
     except OSError:
@@ -54,12 +56,12 @@ def user_profile_names(environ: Mapping[str, str]) -> list[str]:
 
 
 def user_directory(environ: Mapping[str, str]) -> str:
-    """Where the profiles of this user are."""
+    """Return the user's profile directory."""
     return join(paths.config_dir(environ), "profiles")
 
 
 def check_name(name: str) -> None:
-    """ProfileError when no profile can have that name."""
+    """Raise ProfileError if `name` is not a valid profile name."""
     if not re.fullmatch(NAME, name):
         raise ProfileError(
             f"Profile parse error: Invalid profile name '{name}': must be alphanumeric with hyphens only"
@@ -67,11 +69,11 @@ def check_name(name: str) -> None:
 
 
 def is_path(reference: str) -> bool:
-    """Whether a reference means a file, rather than a name to look up."""
+    """Return True if `reference` is a file path rather than a name to look up."""
     return "/" in reference or reference.endswith(SUFFIXES)
 
 
-_Chain = tuple[tuple[str, str | None], ...]  # (name, file) of those that led here, the first one first
+_Chain = tuple[tuple[str, str | None], ...]  # (name, file) of the profiles that led here, outermost first
 
 
 class _NowhereError(Exception):
@@ -83,7 +85,7 @@ class _NowhereError(Exception):
 class _Finder:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.environ = environ
-        self.known: dict[str | None, dict[str, Found]] = {}  # by file and name, once their bases are found
+        self.known: dict[str | None, dict[str, Found]] = {}  # by file, then name; added with their bases
 
     def named(self, name: str) -> Found | None:
         check_name(name)
@@ -101,7 +103,7 @@ class _Finder:
         return self._with_bases(name, path, raw, _extends(raw), ())
 
     def with_flags(self, found: Found, extends: Sequence[str]) -> Found:
-        """found with further bases of the command line in front of its own."""
+        """Return `found` with the command line's bases in front of its own."""
         chain: _Chain = ((found.name, found.file),)
         bases = []
         for name in extends:
@@ -144,7 +146,7 @@ class _Finder:
         return Found(name, file, raw, tuple(_distinct(bases)), tuple(bad), height, is_shipped)
 
     def _base(self, name: str, file: str | None, chain: _Chain) -> Found:
-        """_NowhereError. file: whose base it is; what stands beside it comes first."""
+        """Find a base of `file`; files beside it come first. Raises _NowhereError."""
         trail = " -> ".join((*(each for each, _ in chain), name))
         found = self._base_at(name, file, chain, trail)
         if len(chain) + found.height > MAX_DEPTH:
@@ -163,7 +165,7 @@ class _Finder:
         if not re.fullmatch(NAME, name):
             hint = f"a file is named with its directory: ./{name}" if is_path(name) else None
             raise _NowhereError(f"invalid base profile name '{name}'", hint)
-        # What nono ships extends what nono ships: a file of the same name must not get in between.
+        # Shipped profiles extend only shipped ones: a user's file of the same name must not get in between.
         beside = [] if file is None else [dirname(realpath(file)), user_directory(self.environ)]
         for directory in beside:
             if (own := _file_of(directory, name, file)) is not None:
@@ -192,7 +194,7 @@ class _Finder:
 
 
 def _file_of(directory: str, name: str, but: str | None = None) -> str | None:
-    """The file of a name; not that of the profile which asks, so that it can extend the one that it hides."""
+    """Return the file for a name, except `but`, so that a profile can extend the one it hides."""
     candidates = (join(directory, name + suffix) for suffix in SUFFIXES)
     return next((path for path in candidates if exists(path) and not _is_same(path, but)), None)
 
@@ -206,7 +208,7 @@ def _distinct(bases: Iterable[Found]) -> list[Found]:
 
 
 def _extends(raw: bytes) -> list[str]:
-    """The names in `extends` as far as they can be told; who reads the file says what is wrong with it."""
+    """Return the names in `extends` as far as readable; whoever validates the file reports mistakes."""
     try:
         document: Any = json.loads(raw)
     except (ValueError, RecursionError):
@@ -224,11 +226,11 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 def read_file(path: str) -> bytes:
-    """The content of a profile. ProfileError: it is not there, no file, or too large for one."""
+    """Read a profile. Raises ProfileError if it is missing, not a regular file, or too large."""
     try:
         return read_regular_file(path, MAX_PROFILE_BYTES)
     except FileNotFoundError as error:
-        # namespace/name is how a pack is named; ./x/y is a file and nothing else.
+        # namespace/name is the name of a pack; ./x/y can only be a file.
         is_pack = re.fullmatch(r"[^/.~][^/]*/[^/]+", path) and not path.endswith(SUFFIXES)
         hint = f"a file: ./{path}; packs are not available yet" if is_pack else None
         raise ProfileError(f"Profile read error at {path}: profile file not found", hint=hint) from error

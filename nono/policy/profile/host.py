@@ -1,4 +1,4 @@
-"""What `when` is asked about: the distribution this is, from os-release(5)."""
+"""Identifies this distribution from os-release(5), for `when` conditions."""
 
 from __future__ import annotations
 

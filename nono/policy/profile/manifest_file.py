@@ -1,4 +1,4 @@
-"""Reads a capability manifest."""
+"""Reads a capability manifest from a file."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ from nono.policy.schema.profile import Profile
 
 
 class Manifest(NamedTuple):
-    """One that could be read."""
+    """A manifest that was read successfully."""
 
-    profile: Profile  # that says the same
-    mode: NetworkMode | None  # of the network, where it is given
+    profile: Profile  # the equivalent profile
+    mode: NetworkMode | None  # the network mode, if given
 
 
 def load_manifest(path: str, *, long_lived: bool = False) -> Manifest:
-    """ProfileError names every mistake with its place. apart: as nono.policy.profile.store.load."""
+    """Load a manifest. `long_lived` validates in a fork, as for nono.policy.profile.store.load.
+
+    Raises ProfileError that names every mistake with its position.
+    """
     found = call_in_fork(lambda: _load(path)) if long_lived else None
-    return found or _load(path)  # a mistake is found here once more, and complained about
+    return found or _load(path)  # on a mistake, loading it again here reports it
 
 
 def _load(path: str) -> Manifest:

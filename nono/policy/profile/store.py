@@ -1,4 +1,4 @@
-"""Loads a profile: found, validated unless that was done before, folded with its bases."""
+"""Loads a profile: finds it, validates it unless that is cached, folds it with its bases."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ class Loaded(NamedTuple):
     """A profile with its bases merged in."""
 
     profile: Profile
-    warnings: tuple[str, ...]  # of old names, as whole lines
-    files: tuple[str, ...]  # the user's that took part; empty: nono ships it as it is
-    document: Mapping[str, Any]  # the same as a document
+    warnings: tuple[str, ...]  # whole lines, about old names
+    files: tuple[str, ...]  # the user's files involved; empty if all are shipped
+    document: Mapping[str, Any]  # the profile as a document
 
 
 def load_profile(reference: str, environ: Mapping[str, str], extends: Sequence[str] = ()) -> Profile:
-    """The profile alone; see load."""
+    """Load the profile alone; see load()."""
     return load(reference, environ, extends).profile
 
 
 def profile_of(document: Mapping[str, Any], file: str, environ: Mapping[str, str]) -> Profile:
-    """The profile that file would be if it held document. ProfileError as for load."""
+    """Return the profile `file` would be if it held `document`. Raises ProfileError as load() does."""
     # Imported here: json and pydantic are for those who write profiles.
     import json
 
@@ -40,7 +40,7 @@ def profile_of(document: Mapping[str, Any], file: str, environ: Mapping[str, str
 
 
 def own_document(reference: str, environ: Mapping[str, str]) -> dict[str, Any]:
-    """What the file of that profile itself says, its bases left out. ProfileError as for load."""
+    """Return the document in the profile's own file, without bases. Raises ProfileError as load() does."""
     found = find(reference, environ)
     if found.file is None:
         return shipped(found)
@@ -53,12 +53,13 @@ def own_document(reference: str, environ: Mapping[str, str]) -> dict[str, Any]:
 def load(
     reference: str, environ: Mapping[str, str], extends: Sequence[str] = (), *, long_lived: bool = False
 ) -> Loaded:
-    """The profile that a path or a name means (nono.policy.profile.files), its bases merged in.
+    """Load the profile for a path or a name (nono.policy.profile.files), with its bases merged in.
 
-    extends: further bases, as if they stood first in the file's own list. apart: validates in a process that
-    ends, as a supervisor would keep 12 MB of pydantic for hours; call it before a thread runs.
+    extends: further bases, as if they came first in the file's own list.
+    long_lived: validate in a process that exits, since a supervisor would keep 12 MB of pydantic for hours.
 
-    ProfileError: not found, not readable, not a valid profile, or an inheritance that does not work out.
+    Call it before any thread runs if `long_lived`. Raises ProfileError if the profile is missing, unreadable
+    or invalid, or its inheritance fails.
     """
     found = find(reference, environ, extends)
     if found.is_shipped:
