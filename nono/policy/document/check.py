@@ -13,7 +13,7 @@ from nono.policy.document.when import Host
 
 
 def validated(found: Found, host: Host) -> dict[str, Any]:
-    """{"document": ..., "warnings": [...]}. ProfileError: the mistakes of every file that takes part."""
+    """Return {"document": ..., "warnings": [...]}. Raises ProfileError with every file's mistakes."""
     checked: dict[tuple[str, str | None], Checked] = {}
     mistakes = list[Located]()
     first: ProfileMistakesError | None = None
@@ -32,7 +32,7 @@ def validated(found: Found, host: Host) -> dict[str, Any]:
 
 
 def own_document(found: Found, host: Host) -> dict[str, Any]:
-    """The document of a user's file as it is written. ProfileError as for validated."""
+    """Return the document of a user's file as written. Raises ProfileError as validated() does."""
     file = found.file or found.name
     document: dict[str, Any] = read_source(found.raw, file).root.plain()
     _checked(found, file, host)

@@ -1,4 +1,4 @@
-"""What pydantic has against a profile, as key paths and sentences for a person."""
+"""Turns pydantic's errors about a profile into key paths and sentences for a person."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 
 
 def lists_for_objects(shape: Any, document: Any) -> list[Mistake]:
-    """Every list that stands where an object belongs: it would be read as the object's fields in order."""
+    """Find every list in place of an object: pydantic would read it as the object's fields in order."""
     return [Mistake(at, "expected an object") for at in _lists(shape, document, ())]
 
 
 def complaints(
     shape: Any, document: Any, errors: Iterable[Mapping[str, Any]], more: Iterable[str] = ()
 ) -> Iterator[Mistake]:
-    """A mistake for each error, but one for each place, and none about other branches of a choice.
+    """Yield one mistake per place, without those about other branches of a union.
 
-    more are names that stand beside shape's own fields.
+    `more` holds names allowed besides the fields of `shape`.
     """
     seen = set()
     for error in errors:
@@ -57,9 +57,9 @@ def _mistake(shape: Any, path: Path, kind: str, context: Mapping[str, Any], more
 
 
 def _place(document: Any, location: tuple[int | str, ...], kind: str) -> tuple[Path, bool]:
-    """The key path of an error, and whether it is about a branch of a choice that the value is not of.
+    """Return an error's key path, and whether it concerns a union branch the value does not belong to.
 
-    Steps that the document does not have name such branches: a class for objects, a type for the rest.
+    Steps that are not in the document name such branches: a class for objects, a type for the rest.
     """
     node, path = document, list[str | int]()
     for position, name in enumerate(location):

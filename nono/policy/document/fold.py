@@ -1,4 +1,4 @@
-"""Folds a profile and its bases, from left to right and itself last, to one document."""
+"""Folds a profile and its bases into one document, from left to right with the profile itself last."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ Document = dict[str, Any]
 
 
 def fold(found: Found, document_of: Callable[[Found], Mapping[str, Any]]) -> Document:
-    """The merged document. document_of has that of one file: valid, with `extends` and `replace` as lists."""
+    """Return the merged document.
+
+    `document_of` returns the valid document of one file, with `extends` and `replace` as lists.
+    """
     folded = _Fold(document_of).of(found)
     override = folded.pop("platform_overrides", {}).get(PLATFORM, {})
     merged = merge(folded, override)
@@ -28,7 +31,7 @@ def fold(found: Found, document_of: Callable[[Found], Mapping[str, Any]]) -> Doc
 
 
 def shipped(found: Found) -> Document:
-    """The document of a file that nono ships, and was validated when it was built."""
+    """Return the document of a shipped file, which was validated when it was built."""
     document: Document = json.loads(found.raw)
     return document
 
@@ -49,7 +52,7 @@ class _Fold:
 
 
 def _as_block(document: Mapping[str, Any], found: Found) -> Document:
-    """The arguments of one file stay together: each once, however many ways lead to that file."""
+    """Keep one file's arguments together: they count once, however many ways lead to that file."""
     own = {**document}
     if own.get("command_args"):
         own["command_args"] = [[found.file or found.name, *own["command_args"]]]

@@ -1,4 +1,4 @@
-"""The files of one profile as they were found: its own and those of its bases."""
+"""The files of one profile as found on disk: its own and those of its bases."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ class BadBase(NamedTuple):
 
 
 class Found(NamedTuple):
-    """One profile, and those it extends."""
+    """One profile and the profiles it extends."""
 
-    name: str  # as it was asked for
+    name: str  # as requested
     file: str | None  # None: nono ships it
-    raw: bytes  # what the file holds
+    raw: bytes  # content of the file
     bases: tuple[Found, ...]
     bad_bases: tuple[BadBase, ...]
     height: int  # 0 without bases
 
-    is_shipped: bool  # no file of the user's takes part
+    is_shipped: bool  # none of the files is the user's
 
     def all(self) -> list[Found]:
-        """It and its bases, each once, those that count more before those that they are laid over."""
+        """Return it and its bases, each once, overriding profiles before those they override."""
         reached, waiting = dict[tuple[str, str | None], Found](), [self]
         while waiting:
             found = waiting.pop()

@@ -1,8 +1,8 @@
-"""Reads JSON with comments and trailing commas into values that know where they stand.
+"""Parses JSON with comments and trailing commas into values that know their position.
 
-RFC 8259, with `//` and `/* */` comments where white space may be, and a comma behind the last member. The
-libraries for that say of a value neither where it stands nor that its key was given twice, which is what a
-person who is looking for a mistake needs to know.
+RFC 8259, with `//` and `/* */` comments wherever white space is allowed, and a comma after the last member.
+Existing libraries report neither the position of a value nor duplicate keys, and a person looking for a
+mistake needs both.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 from nono.named_tuple import NamedTuple
 
 MAX_DEPTH = 64
-MAX_FLAWS = 100  # nobody reads more, and finding the line of each takes a while
-MAX_NUMBER = 40  # characters; no field takes a number that needs as many
+MAX_FLAWS = 100  # nobody reads more, and finding the line of each is slow
+MAX_NUMBER = 40  # characters; no field accepts a number this long
 
 Path = tuple[str | int, ...]
 
@@ -33,11 +33,11 @@ class Node(NamedTuple):
 
     value: dict[str, Node] | list[Node] | str | int | float | bool | None
     start: int  # offset of its first character
-    key: int  # offset of its key; of itself where it has none
-    path: Path  # the keys and positions that lead to it
+    key: int  # offset of its key; its own if it has none
+    path: Path  # keys and positions leading to it
 
     def plain(self) -> Any:
-        """The value as json.loads would have it."""
+        """Return the value as json.loads would."""
         if isinstance(self.value, dict):
             return {name: node.plain() for name, node in self.value.items()}
         if isinstance(self.value, list):
@@ -45,7 +45,7 @@ class Node(NamedTuple):
         return self.value
 
     def nearest(self, path: Path) -> Node:
-        """The node at path; the last one on the way there, where there is none."""
+        """Return the node at `path`, or the last existing node on the way there."""
         node = self
         for step in path:
             if isinstance(node.value, dict) and step in node.value:
@@ -58,7 +58,7 @@ class Node(NamedTuple):
 
 
 class Flaw(NamedTuple):
-    """What keeps a text from being JSON."""
+    """A reason why a text is not JSON."""
 
     at: int  # offset
     path: Path
@@ -66,7 +66,7 @@ class Flaw(NamedTuple):
 
 
 def parse(text: str) -> tuple[Node | None, list[Flaw]]:
-    """The document, and every flaw that could be read over. None: there was one that could not."""
+    """Return the document and every flaw that could be skipped; None for the document after a fatal one."""
     reader = _Reader(text)
     try:
         root = reader.document()
@@ -76,7 +76,7 @@ def parse(text: str) -> tuple[Node | None, list[Flaw]]:
 
 
 def line_and_column(text: str, at: int) -> tuple[int, int]:
-    """Where the offset stands, both counted from 1; columns in characters."""
+    """Return the line and column of an offset, both from 1; columns count characters."""
     return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
 
 
@@ -136,7 +136,7 @@ class _Reader:
         return entries
 
     def _items(self, path: Path, end: str) -> Iterator[int]:
-        """Stands before each item in turn, and behind end after the last."""
+        """Stop before each item in turn, and after `end` at last."""
         opening = self.at
         self.at += 1
         position = 0
@@ -180,7 +180,7 @@ class _Reader:
         return text
 
     def _broken_string(self, path: Path) -> str:
-        """Of a string that has an end in its line, that it is broken is noted."""
+        """Note a flaw and skip the string, if it ends in its line."""
         end = re.compile(r'"(?:[^"\\\n]|\\[^\n])*+"').match(self.text, self.at)
         if end is None:
             self._give_up(path, "a string has no closing quote in its line")
@@ -211,7 +211,7 @@ class _Reader:
 
     def _blank(self, path: Path) -> None:
         found = _BLANK.match(self.text, self.at)
-        assert found is not None  # it matches nothing at all, too
+        assert found is not None  # it also matches the empty string
         self.at = found.end()
         if self.text.startswith("/*", self.at):
             self._give_up(path, "a comment has no end: expected '*/'")

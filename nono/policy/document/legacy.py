@@ -1,6 +1,6 @@
-"""Old names in a profile file: those that are drained with a warning, and those that stay as aliases.
+"""Renames old names in a profile file: some are moved with a warning, others stay as aliases.
 
-Nodes keep the path that they have in the file, so that mistakes are shown where they were made.
+Nodes keep their path in the file, so that mistakes are shown where they were made.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from nono.policy.document.jsonc import Node
 from nono.policy.document.source import Mistake
 from nono.policy.suggestions import did_you_mean
 
-# Lists that move into the list of today's name, behind what that has already.
+# Lists that are appended to the list of the current name.
 LEGACY: Mapping[tuple[str, str], tuple[str, str]] = {
     ("security", "groups"): ("groups", "include"),
     ("security", "allowed_commands"): ("commands", "allow"),
@@ -25,7 +25,7 @@ LEGACY: Mapping[tuple[str, str], tuple[str, str]] = {
     ("policy", "override_deny"): ("filesystem", "bypass_protection"),
 }
 
-# Other names of the same fields, by section ("": the profile itself).
+# Aliases of fields, by section ("": the profile itself).
 ALIASES: Mapping[str, Mapping[str, str]] = {
     "": {"secrets": "env_credentials", "undo": "rollback", "brokered_commands": "command_args"},
     "filesystem": {"ignore": "suppress_save_prompt"},
@@ -42,7 +42,7 @@ ALIASES: Mapping[str, Mapping[str, str]] = {
 
 
 def rename_aliases(document: Node) -> Iterator[Mistake]:
-    """Gives each field its name of today. A mistake is a field that has both names."""
+    """Give each field its current name. Yields a mistake for a field given under both names."""
     for section, names in ALIASES.items():
         fields = _fields(document, section) if section else document.value
         for alias, name in names.items():
@@ -50,7 +50,7 @@ def rename_aliases(document: Node) -> Iterator[Mistake]:
                 continue
             node = fields.pop(alias)
             if name in fields:
-                # Not the value of either: whoever wrote both believes in one of them.
+                # Use neither value: whoever wrote both expects one of them to count.
                 what = f"another name of {name}, which is given too"
                 yield Mistake(node.path, what, at=node.key)
             else:
@@ -58,7 +58,10 @@ def rename_aliases(document: Node) -> Iterator[Mistake]:
 
 
 def drain_legacy(document: Node) -> tuple[list[str], list[Mistake]]:
-    """Moves legacy lists to where they belong. A warning for each that held something; what was no list."""
+    """Move legacy lists to their current fields.
+
+    Returns a warning for each that was not empty, and a mistake for each that is not a list.
+    """
     warnings, mistakes = [], []
     for (section, old), (target, new) in LEGACY.items():
         fields = _fields(document, section)
@@ -71,7 +74,7 @@ def drain_legacy(document: Node) -> tuple[list[str], list[Mistake]]:
         if node.value:
             warnings.append(_deprecation(f"{section}.{old}", f"{target}.{new}"))
             _append(document, target, new, node)
-    # All that belongs there has left; the section itself is none of today's.
+    # All known fields have been moved; the section itself no longer exists.
     for name, node in (_fields(document, "policy") or {}).items():
         hint = did_you_mean(name, [old for section, old in LEGACY if section == "policy"])
         what = "no such field" + (f" ({hint})" if hint else "")
@@ -91,7 +94,7 @@ def _append(document: Node, section: str, name: str, legacy: Node) -> None:
         sections[section] = Node({}, legacy.start, legacy.key, legacy.path)
     fields = sections[section].value
     if not isinstance(fields, dict):
-        return  # which is a mistake of its own
+        return  # reported separately
     known = fields.get(name)
     if known is None:
         fields[name] = legacy

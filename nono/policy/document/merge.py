@@ -1,7 +1,7 @@
-"""What a child profile becomes when it is laid over its base.
+"""Merges a child profile over its base.
 
-Works on parsed documents rather than on Profile values, because a field that is absent (inherit) and one
-that is null (clear) differ there and nowhere else.
+Works on parsed documents rather than on Profile values, because only there an absent field (inherit) differs
+from a null one (clear).
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any
 
 Document = Mapping[str, Any]
 
-# What only this profile itself is about.
+# Fields that are never inherited.
 _OWN = ("extends", "replace", "$schema")
 
-# Fields whose inherited value a profile may drop with `replace`. No denial is among them, nor what makes a
-# list of an open network by being there (connect_port, deny_domain): taking that away would grant.
+# Fields whose inherited value a profile may drop with `replace`. No denial is among them, nor a field whose
+# presence restricts an open network (connect_port, deny_domain): removing it would grant access.
 REPLACEABLE = tuple(
     """commands.allow diagnostics.suppress_system_services
     filesystem.allow filesystem.read filesystem.write filesystem.state_dir
@@ -31,12 +31,12 @@ REPLACEABLE = tuple(
     workdir.access hooks session_hooks rollback.exclude_patterns rollback.exclude_globs
     open_urls skipdirs packs binary command_args""".split()  # noqa: SIM905 - a list of words reads better
 )
-# Without these lists everything is allowed, so that one of them is replaced by an empty one.
+# Without these lists everything is allowed, so a replaced one becomes empty rather than absent.
 _ALL_WITHOUT = ("network.allow_domain", "environment.allow_vars")
 
 
 def merge(base: Document, child: Document) -> dict[str, Any]:
-    """child over base, section by section. Both are valid documents; `extends` is consumed."""
+    """Merge `child` over `base`, section by section. Both are valid documents; `extends` is consumed."""
     merged: dict[str, Any] = {}
     for section in [*base, *(name for name in child if name not in base)]:
         if section not in _OWN:
@@ -45,7 +45,7 @@ def merge(base: Document, child: Document) -> dict[str, Any]:
 
 
 def without(document: Document, replaced: Iterable[str]) -> dict[str, Any]:
-    """document less the fields of REPLACEABLE that the profile over it replaces."""
+    """Drop the fields of REPLACEABLE that the profile over `document` replaces."""
     left = {**document}
     for path in replaced:
         section, _, field = path.partition(".")
@@ -62,7 +62,7 @@ def _section(section: str, base: Any, child: Any) -> Any:
         return base if child is None else child
     match section:
         case "meta" | "open_urls":
-            return child  # of the first, a profile speaks for itself only
+            return child  # meta describes only the profile itself
         case "interactive":
             return base or child
         case "credential_capture" | "credential_providers" | "hooks" | "session_hooks":
@@ -88,7 +88,7 @@ def _override(base: Document | None, child: Document | None) -> Document:
 def _field(path: str, is_given: bool, base: Any, child: Any) -> Any:
     match path:
         case "network.network_profile":
-            return child if is_given else base  # null clears what the base had
+            return child if is_given else base  # null clears the base's value
         case "network.block" | "network.deny_private" | "network.allow_http2":
             return bool(base) or bool(child)  # a child cannot unblock
         case "network.tls_intercept" if is_given and child is not None:
@@ -111,7 +111,7 @@ def _field(path: str, is_given: bool, base: Any, child: Any) -> Any:
 
 
 def _once(entries: list[Any]) -> list[Any]:
-    """The entries in order, each once; a range of ports is a list itself."""
+    """Remove duplicates, keeping the order; a range of ports is itself a list."""
     kept: list[Any] = []
     for entry in entries:
         if entry not in kept:
@@ -120,13 +120,13 @@ def _once(entries: list[Any]) -> list[Any]:
 
 
 def domains(entries: list[Any]) -> list[Any]:
-    """Each domain once; where some entries have endpoints, those of all of them together."""
+    """Merge entries to one per domain, with the endpoints of all its entries that have some."""
     merged: dict[str, list[Any]] = {}
     spellings: dict[str, str] = {}
     for entry in entries:
         is_object = isinstance(entry, Mapping)
         domain = entry["domain"] if is_object else entry
-        # Another spelling of a host whose paths are limited must not open all of it.
+        # Another spelling of a host with restricted paths must not open all of it.
         spelling = spellings.setdefault(domain.lower().rstrip("."), domain)
         endpoints = merged.setdefault(spelling, [])
         if is_object:
@@ -138,7 +138,7 @@ def domains(entries: list[Any]) -> list[Any]:
 
 
 def _handed_out(base: Document, child: Document) -> dict[str, Any]:
-    """References to variables; what the child puts into a variable replaces what the base put there."""
+    """Merge references; the child's value for a variable replaces the base's."""
 
     def variable(target: Any) -> Any:
         return target["env_var"] if isinstance(target, Mapping) else target

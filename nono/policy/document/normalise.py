@@ -1,4 +1,4 @@
-"""Brings the tree of a profile file to the shape of Profile: conditions decided, unbuilt fields set aside."""
+"""Reshapes the tree of a profile file like Profile: decides conditions, sets unbuilt fields aside."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ WHEN = "when"
 
 
 class SetAside(NamedTuple):
-    """A field that is not built yet, and what it should look like."""
+    """A field that is not built yet, and its expected shape."""
 
     node: Node
     shape: Any
 
 
 class Normaliser:
-    """One walk over a tree, which it changes."""
+    """Walks a tree once and changes it in place."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -31,7 +31,7 @@ class Normaliser:
         self.set_aside: list[SetAside] = []
 
     def normalise(self, shape: Any, node: Node) -> None:
-        """Below node every entry is one that counts here, and no field one that is not built yet."""
+        """Drop entries whose condition is not met and set unbuilt fields aside, below `node`."""
         if isinstance(node.value, dict):
             self._object(shape, node.value)
         elif isinstance(node.value, list) and (item := step(shape, 0)) is not None:
@@ -54,7 +54,7 @@ class Normaliser:
                     fields[next(filter(None, known), name)] = kept
 
     def _counting(self, shape: Any, node: Node) -> Node | None:
-        """node without its condition; None where that is not met."""
+        """Return `node` without its condition; None if the condition is not met."""
         key = conditional(shape)
         fields = node.value
         if isinstance(fields, dict) and (key is not None or _has_condition(shape)):
@@ -83,7 +83,7 @@ class Normaliser:
         alternatives = when.value if isinstance(when.value, list) else [when]
         if not alternatives:
             self.mistakes.append(Mistake(when.path, "expected a predicate, or a list of some", at=when.start))
-        met = [self._holds(each) for each in alternatives]  # all of them, as each may be a mistake
+        met = [self._holds(each) for each in alternatives]  # evaluate all, as each may be a mistake
         return any(met)
 
     def _holds(self, when: Node) -> bool:

@@ -1,4 +1,4 @@
-"""What is wrong with a profile beyond what the types of its fields can say: patterns, names, hosts, rules."""
+"""Finds mistakes in a profile that field types cannot express: patterns, names, hosts, rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A profile file as it is written, and the mistakes in it with their places."""
+"""A profile file as written, and the mistakes in it with their positions."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _UTF8_BOM = b"\xef\xbb\xbf"
 
 
 class Mistake(NamedTuple):
-    """What is wrong with the value at a path of the document."""
+    """A problem with the value at a path of the document."""
 
     path: Path
     what: str
-    at_key: bool = False  # it is about the key rather than its value
-    at: int | None = None  # the offset, where it is not that of key or value
+    at_key: bool = False  # about the key rather than its value
+    at: int | None = None  # the offset, if not that of key or value
 
 
 class Located(NamedTuple):
-    """A mistake and its place, for a person."""
+    """A mistake and its position, for a person."""
 
     file: str
     line: int
@@ -37,7 +37,7 @@ class Located(NamedTuple):
 
 
 class ProfileMistakesError(ProfileError):
-    """A profile that says something that cannot be meant; every mistake in one line."""
+    """A profile with mistakes; the message has one line for each."""
 
     def __init__(self, mistakes: Iterable[Located], what: str = "") -> None:
         self.mistakes = tuple(dict.fromkeys(mistakes))
@@ -48,21 +48,21 @@ class ProfileMistakesError(ProfileError):
 
 
 class Source(NamedTuple):
-    """A file that could be read, perhaps with flaws."""
+    """A file that was parsed, perhaps with flaws."""
 
-    file: str  # as messages name it
+    file: str  # its name in messages
     text: str
     root: Node
     flaws: tuple[Mistake, ...] = ()
 
     def located(self, mistakes: Iterable[Mistake]) -> list[Located]:
-        """The mistakes in the order of the file."""
+        """Return the mistakes in file order."""
         fixed = sorted((fixed_in(self.root, mistake) for mistake in mistakes), key=lambda each: each.at or 0)
         return [_located(self.file, self.text, each.at or 0, each.path, each.what) for each in fixed]
 
 
 def fixed_in(root: Node, mistake: Mistake) -> Mistake:
-    """The mistake with its offset and the path in the file of what it is about: nodes of root may move."""
+    """Add the offset and the path in the file to a mistake now, since the nodes of `root` may move."""
     if mistake.at is not None:
         return mistake
     node = root.nearest(mistake.path)
@@ -73,7 +73,7 @@ def fixed_in(root: Node, mistake: Mistake) -> Mistake:
 
 
 def read_source(raw: bytes, file: str) -> Source:
-    """ProfileMistakesError: bytes that are no text, or text that breaks off before its end."""
+    """Parse a file. Raises ProfileMistakesError for bytes that are not text, or text that breaks off."""
     if raw.startswith((_UTF8_BOM, *_UTF16)):
         what = "begins with a byte order mark: save it as UTF-8 without one"
         raise ProfileMistakesError([Located(_spelled(file), 1, 1, "", what)])
@@ -104,5 +104,5 @@ def _step(step: str | int) -> str:
 
 
 def _spelled(text: str) -> str:
-    """text as one line: nothing in a file forges another, or commands a terminal."""
+    """Escape `text` into one line, so a file can neither forge another line nor control a terminal."""
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

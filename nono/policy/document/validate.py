@@ -1,4 +1,4 @@
-"""From a profile file to a valid document and a Profile, or to every mistake in it.
+"""Turns a profile file into a valid document and a Profile, or lists every mistake in it.
 
 The only module of the policy that imports pydantic.
 """
@@ -25,8 +25,8 @@ from nono.policy.schema.profile import Profile
 
 OVERRIDES = "platform_overrides"
 PLATFORMS = ("linux", "macos", "windows")
-MAX_MISTAKES = 100  # of each kind: nobody reads more, and a hint for each takes a while
-BESIDE_A_PROFILE = ("extends", "replace", OVERRIDES)  # what a file says beside the fields of Profile
+MAX_MISTAKES = 100  # of each kind: nobody reads more, and computing hints is slow
+BESIDE_A_PROFILE = ("extends", "replace", OVERRIDES)  # fields of a file besides those of Profile
 
 
 class Checked(NamedTuple):
@@ -38,7 +38,10 @@ class Checked(NamedTuple):
 
 
 def validate(source: Source, host: Host, known: Iterable[Mistake] = ()) -> Checked:
-    """ProfileMistakesError names every mistake, known ones too. Changes the tree of source."""
+    """Validate a file. Changes the tree of `source`.
+
+    Raises ProfileMistakesError with every mistake, including `known` ones.
+    """
     root = source.root
     assert isinstance(root.value, dict)
     root.value.pop("$schema", None)
@@ -59,7 +62,7 @@ def validate(source: Source, host: Host, known: Iterable[Mistake] = ()) -> Check
         if given.node is not None:
             root.value[name] = given.node
     if mistakes or source.flaws:
-        # What stands where a flaw was read over is not what the person wrote.
+        # Where a flaw was skipped, the tree does not hold what the person wrote.
         read_over = {flaw.path for flaw in source.flaws}
         told = (each for each in mistakes if each.path not in read_over)
         raise ProfileMistakesError(source.located((*source.flaws, *told)))
@@ -77,7 +80,7 @@ class _Names(NamedTuple):
 
 
 def _names(node: Node | None) -> _Names:
-    """A name or a list of names."""
+    """Read a name or a list of names."""
     if node is None or node.value is None:
         return _Names(node, [], [])
     if isinstance(node.value, str):
@@ -111,7 +114,7 @@ def _fragments(overrides: Node | None, mistakes: list[Mistake]) -> dict[str, Nod
 
 
 def _checked(root: Node, host: Host, beside: tuple[str, ...]) -> tuple[list[str], Any, list[Mistake]]:
-    """Warnings, the document, and mistakes, of a profile or a fragment of one."""
+    """Return warnings, the document and mistakes of a profile or a fragment of one."""
     mistakes = [*rename_aliases(root)]
     warnings, found = drain_legacy(root)
     mistakes += found
@@ -127,7 +130,7 @@ def _checked(root: Node, host: Host, beside: tuple[str, ...]) -> tuple[list[str]
     wrong = [*_shape_mistakes(Profile, document, beside)]
     if wrong:
         mistakes += [fixed_in(root, each) for each in wrong[:MAX_MISTAKES]]
-        # What is right about the rest can still be said, and by its own places.
+        # Prune the invalid parts, so the rest can still be checked under its own positions.
         _prune(root, [each.path for each in wrong])
         document = root.plain()
         if [*_shape_mistakes(Profile, document)]:
@@ -138,7 +141,7 @@ def _checked(root: Node, host: Host, beside: tuple[str, ...]) -> tuple[list[str]
 
 
 def _prune(root: Node, paths: Iterable[Path]) -> None:
-    """Takes what stands at each path out of the tree; where something is missing, what misses it."""
+    """Remove the node at each path; for a missing field, the object that lacks it."""
     unwanted = {id(root.nearest(path)) for path in paths} - {id(root)}
     waiting = [root]
     while waiting:
@@ -156,10 +159,10 @@ def _shape_mistakes(shape: Any, document: Any, beside: tuple[str, ...] = ()) -> 
     lists = lists_for_objects(shape, document)[:MAX_MISTAKES]
     yield from lists
     try:
-        # As JSON, where a list is a tuple and a string a member of an enum; strict, so "yes" is no boolean.
+        # As JSON, so lists become tuples and strings enum members; strict, so "yes" is not a boolean.
         TypeAdapter(shape).validate_json(json.dumps(document), strict=True)
     except ValidationError as error:
-        # Below a list that stands for an object there is nothing more to say.
+        # Errors below a list in place of an object would only repeat that mistake.
         found = complaints(shape, document, error.errors(include_url=False, include_input=False), beside)
         known = [each.path for each in lists]
         yield from islice((each for each in found if not _is_below(each.path, known)), MAX_MISTAKES)

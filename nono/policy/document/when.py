@@ -1,9 +1,9 @@
-"""`when`: on which systems an entry of a profile counts.
+"""Evaluates `when`, the systems on which an entry of a profile counts.
 
     [!]os[:...]    linux[:id[:version[:variant]]]    macos[:version]    windows[:version[:build]]
 
-A list of them is met when one is. A version may begin with ==, >=, <=, > or <; id is the ID of os-release,
-or debian-like for everything that says so of itself. A word for an OS that is not known is never met.
+A list matches if one of its predicates does. A version may begin with ==, >=, <=, > or <; id is the ID of
+os-release, or debian-like for every system that names debian in ID or ID_LIKE. An unknown OS never matches.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _FAMILY = "-like"
 
 
 class Host(NamedTuple):
-    """What a predicate is about: fields of os-release(5), and nothing where there is no such file."""
+    """The fields of os-release(5) a predicate is matched against; empty without such a file."""
 
     id: str = ""
     id_like: tuple[str, ...] = ()
@@ -35,7 +35,7 @@ def host_of(os_release: Mapping[str, str]) -> Host:
 
 
 def holds(predicate: str, host: Host) -> bool:
-    """ValueError: predicate is none."""
+    """Return True if the predicate matches `host`. Raises ValueError if `predicate` is malformed."""
     negated = predicate.startswith("!")
     name, *rest = predicate.removeprefix("!").split(":")
     if not name or "" in rest:
@@ -67,9 +67,9 @@ def _is_of(wanted: str, host: Host) -> bool:
 def _is_version(text: str, version: str) -> bool:
     comparator, wanted = _compared(text)
     if not version:
-        return False  # a rolling release has none
+        return False  # a rolling release has no version
     have = _numbers(version)
-    # 24.04 is 24.04 whatever comes behind; 24 is every 24.
+    # 24.04 matches any 24.04.x, and 24 any 24.x.
     have = have[: len(wanted)] if comparator in ("==", "<=", ">") else have
     match comparator:
         case "==":
@@ -94,7 +94,7 @@ def _compared(text: str) -> tuple[str, tuple[int, ...]]:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """The leading numbers of a version: 12.1-rc is (12,)."""
+    """Return the leading numbers of a version: 12.1-rc is (12,)."""
     found: list[int] = []
     for part in version.split("."):
         if not (part.isascii() and part.isdigit()):
