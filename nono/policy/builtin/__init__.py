@@ -1,1 +1,1 @@
-"""The policy data that nono ships, read from nono/policy/data and the profiles folder."""
+"""The policy data nono ships, read from nono/policy/data and the profiles folder."""

@@ -1,5 +1,7 @@
-"""Freezes the shipped groups as a module: ``python -m nono.policy.builtin.freeze``, when policy.json has
-changed."""
+"""Freezes the shipped groups as a module.
+
+Run ``python -m nono.policy.builtin.freeze`` when policy.json has changed.
+"""
 
 from posixpath import dirname, join
 from pprint import pformat
@@ -10,7 +12,7 @@ TARGET = join(dirname(__file__), "frozen_groups.py")
 
 
 def frozen() -> str:
-    """The text of the module."""
+    """Return the text of the module."""
     groups = tuple(tuple(group) for group in shipped.groups_of_file().values())
     default = tuple(shipped.profile_document("default")["groups"]["include"])
     return (

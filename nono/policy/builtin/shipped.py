@@ -1,7 +1,7 @@
 """The policy data nono ships: groups of paths, groups of hosts, credential services and profiles.
 
-Read with the json module alone, so that a run without a user's file never pays for pydantic. The groups,
-which every run needs, are frozen as a module: importing json and parsing them takes 4 ms.
+Read with the json module alone, so that a run without a user's file never imports pydantic. The groups, which
+every run needs, are frozen as a module: importing json and parsing them takes 4 ms.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _DATA = join(dirname(dirname(__file__)), "data")
 
 
 class Group(NamedTuple):
-    """One named set of paths (and of command names) that profiles include or exclude."""
+    """A named set of paths (and of command names) that profiles include or exclude."""
 
     name: str
     description: str
@@ -28,7 +28,7 @@ class Group(NamedTuple):
     readwrite: tuple[str, ...]
     deny: tuple[str, ...]
     commands: tuple[str, ...]
-    unlink: bool  # no deletion anywhere; has no effect on Linux
+    unlink: bool  # forbids deletion everywhere; no effect on Linux
 
     @property
     def applies(self) -> bool:
@@ -44,12 +44,12 @@ class NetworkPolicy(NamedTuple):
 
 
 def groups() -> dict[str, Group]:
-    """Every group by name, those of other platforms too: their names must be known to be included."""
+    """Return every group by name, including other platforms', so that profiles may name those."""
     return {name: Group(name, *fields) for name, *fields in frozen_groups.GROUPS}
 
 
 def groups_of_file() -> dict[str, Group]:
-    """As groups(), from the file that these were frozen from."""
+    """Return the same as groups(), read from the file they were frozen from."""
     return {name: _group(name, entry) for name, entry in _shipped("policy.json")["groups"].items()}
 
 
@@ -63,7 +63,7 @@ def network_policy() -> NetworkPolicy:
 
 
 def default_group_names() -> tuple[str, ...]:
-    """The groups every run has, whatever its profile: those of the shipped profile 'default'."""
+    """Return the groups of the shipped profile 'default', which every run has."""
     return frozen_groups.DEFAULT
 
 
@@ -89,7 +89,7 @@ def profile_names() -> tuple[str, ...]:
 
 
 def profile_bytes(name: str) -> bytes:
-    """The file of a shipped profile, before inheritance. KeyError when none has that name."""
+    """Return a shipped profile's file, before inheritance. Raises KeyError for an unknown name."""
     if name not in profile_names():
         raise KeyError(name)
     package = dirname(dirname(dirname(__file__)))
@@ -104,7 +104,7 @@ def profile_bytes(name: str) -> bytes:
 
 
 def profile_document(name: str) -> dict[str, Any]:
-    """profile_bytes, parsed."""
+    """Return profile_bytes() parsed."""
     import json  # here, as every other run does without
 
     document: dict[str, Any] = json.loads(profile_bytes(name))
@@ -112,7 +112,7 @@ def profile_document(name: str) -> dict[str, Any]:
 
 
 def example_profiles() -> dict[str, bytes]:
-    """What the files of the example profiles hold, by name."""
+    """Return the files of the example profiles by name."""
     found = {}
     for name in ("example-agent", "offline-build", "data-processing"):
         with open(join(_DATA, "examples", f"{name}.json"), "rb") as file:
@@ -121,13 +121,13 @@ def example_profiles() -> dict[str, bytes]:
 
 
 def profile_guide() -> str:
-    """How a profile is written, as lines of at most 80 columns."""
+    """Return the guide to writing profiles, in lines of at most 80 columns."""
     with open(join(_DATA, "profile_guide.txt"), encoding="utf-8") as file:
         return file.read()
 
 
 def model_prices_document() -> dict[str, Any]:
-    """The list prices of language models, as shipped: `as_of`, and three prices a model."""
+    """Return the shipped list prices of language models: `as_of`, and three prices per model."""
     return _shipped("model_prices.json")
 
 
