@@ -1,1 +1,1 @@
-"""A profile written out again: dump, difference, skeleton, JSON Schema, manifest. Pure."""
+"""Writes a profile out again: dump, difference, skeleton, JSON Schema, manifest. Pure."""

@@ -1,4 +1,4 @@
-"""What one profile says that another does not, field by field."""
+"""Compares two profiles, field by field."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from nono.named_tuple import NamedTuple
 from nono.policy.export.dump import plain
 from nono.policy.schema.profile import Profile
 
-# Stand beside the sections in a comparison, rather than in `security`.
+# Listed beside the sections in a comparison, rather than in `security`.
 RAISED = ("capability_elevation", "wsl2_proxy_policy")
 
 
 def difference(
     old: Profile, new: Profile, old_groups: Sequence[str], new_groups: Sequence[str]
 ) -> dict[str, Any]:
-    """Each field: {added, removed} for a list, {added, removed, changed} for a map, else {from, to, changed}.
+    """Compare each field: {added, removed} for lists, plus changed for maps, else {from, to, changed}.
 
-    What profiles say of themselves (meta) is left out. old_groups, new_groups: those in force.
+    Leaves out the metadata (`meta`). `old_groups` and `new_groups` are the groups in force.
     """
     compared = {name: _compare(getattr(old, name), getattr(new, name)) for name in old._fields[1:]}
     compared["groups"] = _compare(tuple(old_groups), tuple(new_groups))
@@ -27,15 +27,15 @@ def difference(
 
 
 class Change(NamedTuple):
-    """One thing that differs."""
+    """One difference."""
 
     path: str  # of the field
-    sign: Literal["+", "-", ""]  # added, removed; "": it has another value
+    sign: Literal["+", "-", ""]  # added, removed; "": changed value
     text: str
 
 
 def changes(compared: Mapping[str, Any], path: str = "") -> Iterator[Change]:
-    """What of a comparison differs."""
+    """Yield the differences in a comparison."""
     if compared.keys() == {"from", "to", "changed"}:
         if compared["changed"]:
             yield _changed(path, compared)
@@ -91,7 +91,7 @@ def _compare_lists(old: tuple[Any, ...], new: tuple[Any, ...]) -> dict[str, Any]
 
 
 def _word(value: Any) -> str:
-    """A value of JSON on one line."""
+    """Format a JSON value on one line."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{name}: {_word(each)}" for name, each in value.items()) + "}"
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""A resolved profile as a JSON document in which no field is missing."""
+"""Writes a resolved profile as a JSON document without missing fields."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 from nono.policy.schema.profile import Profile
 
-# Always shown; the rest of a profile where it says anything.
+# Always shown; other sections only if they differ from the default.
 ALWAYS = frozenset({"security", "groups", "commands", "filesystem", "network", "workdir", "rollback"})
 HEAD = ("name", "description")
 
 
 def as_document(profile: Profile, extends: Sequence[str], groups: Sequence[str]) -> dict[str, Any]:
-    """extends: as the profile's own file has it. groups: the names of all that are in force.
+    """Return the document of a profile. A section's unset fields are null; deeper ones are left out.
 
-    A field of a section that nothing was said about is null; deeper down it is left out.
+    `extends` is as in the profile's own file, `groups` the names of all groups in force.
     """
     document: dict[str, Any] = {
         "name": profile.meta.name,
@@ -37,7 +37,7 @@ def _section(value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """value as JSON has it. What is left out of an object was left out of the profile."""
+    """Return `value` as JSON types. Unset fields of objects are left out."""
     if hasattr(value, "_asdict"):
         return {
             name.removesuffix("_"): plain(field)

@@ -1,7 +1,7 @@
-"""A profile file as JSON Schema (draft 2020-12), from the same annotations that it is validated with.
+"""Describes a profile file as JSON Schema (draft 2020-12), from the annotations that also validate it.
 
-For editors, and as strict as JSON Schema can say it; what is beyond its words (a host, a path pattern) is
-found by `nono profile validate`.
+For editors, and as strict as JSON Schema can be; `nono profile validate` finds the mistakes it cannot express
+(a host, a path pattern).
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ _WHEN: _Schema = {
 
 
 def schema() -> dict[str, Any]:
-    """A new document every time."""
+    """Return a new schema document on each call."""
     definitions = _Definitions()
     fragment = definitions.of(Profile)
     fragment["properties"] |= _deprecated("", definitions)
@@ -80,7 +80,7 @@ def schema() -> dict[str, Any]:
 
 
 class _Definitions:
-    """The objects of a profile by the name of their class, as far as they were asked for."""
+    """The schemas of a profile's objects by class name, collected as they are requested."""
 
     def __init__(self) -> None:
         self.known: dict[str, _Schema] = {}
@@ -90,13 +90,13 @@ class _Definitions:
         found = found_in[0] if len(found_in) == 1 else {"anyOf": found_in}
         rules = says(shape)
         if rules:
-            # Beside a reference other words are allowed, but many an editor reads them in allOf only.
+            # Keywords beside a reference are allowed, but many editors honour them only in allOf.
             found = {"allOf": [found, rules]} if "$ref" in found else {**found, **rules}
         key = conditional(shape)
         return found if key is None else {"anyOf": [found, _entry(key, found)]}
 
     def of(self, shape: Any) -> _Schema:
-        """The object that a named tuple stands for, closed."""
+        """Return the closed object schema of a named tuple."""
         properties = {}
         for field, annotation in shape.__annotations__.items():
             name = field.removesuffix("_")
@@ -121,7 +121,7 @@ class _Definitions:
     def _member(self, member: Any) -> _Schema:
         if hasattr(member, "_fields"):
             if member.__name__ not in self.known:
-                self.known[member.__name__] = {}  # so that what refers to itself comes to an end
+                self.known[member.__name__] = {}  # ends the recursion of self-references
                 self.known[member.__name__].update(self.of(member))
             return {"$ref": f"#/$defs/{member.__name__}"}
         origin, arguments = get_origin(member), get_args(member)
@@ -136,7 +136,7 @@ class _Definitions:
         if origin is tuple:
             items = [self.schema_of(argument) for argument in arguments]
             return {"type": "array", "prefixItems": items, "items": False, "minItems": len(items)}
-        if origin is not None:  # a branch with rules of its own
+        if origin is not None:  # an annotated branch
             return self.schema_of(member)
         if issubclass(member, Enum):
             return {"enum": [each.value for each in member]}
@@ -159,7 +159,7 @@ def _section_name(section: str) -> str:
 
 
 def _deprecated(section: str, definitions: _Definitions) -> dict[str, _Schema]:
-    """The old names of what stands in a section ("": the profile itself)."""
+    """Return the schemas of a section's old names ("": the profile itself)."""
     found = {
         alias: {"description": f"Another name of {name}.", **_of_field(section, name, definitions)}
         for alias, name in ALIASES.get(section, {}).items()

@@ -1,6 +1,6 @@
-"""Capability manifests: the paths of a policy spelled out, and the rest as a profile says it.
+"""Capability manifests: the paths of a policy spelled out, and the rest as in a profile.
 
-Reading makes a profile of one, so that default groups, denials and protected roots hold as ever.
+Reading turns a manifest into a profile, so default groups, denials and protected roots apply as always.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from nono.policy.suggestions import did_you_mean
 VERSION = "1"
 MODES = {NetworkMode.ALLOWED: "unrestricted", NetworkMode.BLOCKED: "blocked", NetworkMode.PROXY: "proxy"}
 
-_Lists = Mapping[tuple[object, object], str]  # the list of a profile, by the two fields of an entry
+_Lists = Mapping[tuple[object, object], str]  # the two fields of an entry -> list of a profile
 
 _GRANTS: _Lists = {
     (access, kind): f"{field}{'_file' if kind == 'file' else ''}"
@@ -37,13 +37,13 @@ _SOCKETS: _Lists = {
 }
 _PATHS = ("state_dir", "deny", "bypass_protection", "suppress_save_prompt")  # lists of paths, as in a profile
 _FILES = ("grants", "sockets", *_PATHS)
-# Of a profile, what a manifest has resolved already, or says in another way.
+# Profile fields that a manifest has already resolved, or expresses differently.
 _NOT_ITS_OWN = ("extends", "replace", "platform_overrides", "workdir", "packs", "allow_gpu")
 _NOT_OF_NETWORK = ("block", "network_profile")
 
 
 class _Shape(NamedTuple):
-    """An entry with a path: its other two fields with their values and defaults, and what both make."""
+    """An entry with a path: values and default of its other two fields, and the list for each combination."""
 
     fields: tuple[tuple[str, tuple[object, ...], object], ...]
     lists: _Lists
@@ -57,7 +57,7 @@ _SOCKET = _Shape(
 
 
 def manifest_of(profile: Profile, places: PathContext) -> dict[str, Any]:
-    """The manifest of a resolved profile. Paths that name an unset variable are left out, as in a run."""
+    """Return the manifest of a resolved profile. Skips paths that name an unset variable, as a run does."""
     files = profile.filesystem
     grants = [
         {"path": path, "access": access, **({"type": kind} if kind == "file" else {})}
@@ -84,9 +84,9 @@ def manifest_of(profile: Profile, places: PathContext) -> dict[str, Any]:
 
 
 def to_profile(source: Source) -> tuple[NetworkMode | None, list[Mistake]]:
-    """Makes the tree of source that of a profile; its nodes still know where they stand in the file.
+    """Turn the tree of `source` into that of a profile; its nodes keep their positions in the file.
 
-    The network's mode, if it is given, and what is wrong so far.
+    Returns the network mode, if given, and the mistakes found so far.
     """
     root = source.root
     assert isinstance(root.value, dict)
@@ -137,7 +137,7 @@ def _network(profile: Profile) -> dict[str, Any]:
         groups = shipped.profiles.get(network.network_profile, ())
         hosts = [*(hosts or ()), *(host for group in groups for host in shipped.groups[group])]
     if mode is NetworkMode.PROXY and network.block:
-        hosts = []  # a profile's block beside its denials: a proxy that refuses everything
+        hosts = []  # block together with denials means a proxy that refuses everything
     fields = {
         name: plain(value)
         for name, value in network._asdict().items()
@@ -147,7 +147,7 @@ def _network(profile: Profile) -> dict[str, Any]:
 
 
 def _groups(node: Node, mistakes: list[Mistake]) -> Node:
-    """The names of all groups in force, as what a profile includes and excludes."""
+    """Turn the names of all groups in force into a profile's include and exclude lists."""
     entries = node.value if isinstance(node.value, list) else [node]
     names = {str(each.value): each for each in entries if isinstance(each.value, str)}
     mistakes += (
@@ -172,7 +172,7 @@ def _groups(node: Node, mistakes: list[Mistake]) -> Node:
 
 def _files(node: Node, mistakes: list[Mistake]) -> Node:
     if not isinstance(node.value, dict):
-        return node  # which the schema complains about
+        return node  # the schema reports it
     lists: dict[str, list[Node]] = {}
     for name, entries in node.value.items():
         if name not in _FILES:
@@ -198,7 +198,7 @@ def _files(node: Node, mistakes: list[Mistake]) -> Node:
 
 
 def _entry(node: Node, shape: _Shape, mistakes: list[Mistake]) -> tuple[str, Node] | None:
-    """The list of a profile that an entry belongs into, and the node of its path."""
+    """Return the profile list an entry belongs to, and the node of its path."""
     if not isinstance(node.value, dict):
         mistakes.append(Mistake(node.path, "expected an object", at=node.start))
         return None

@@ -1,10 +1,10 @@
-"""What a profile says that has no effect, or none yet: a person should not count on it."""
+"""Warns of profile fields without effect, or not built yet, so that nobody relies on them."""
 
 from nono.policy.schema.profile import Profile, SessionHooks
 
 
 def without_effect(profile: Profile) -> tuple[str, ...]:
-    """A sentence for each such field."""
+    """Return a sentence for each such field that is set."""
     said = (
         (bool(profile.hooks), "hooks: in-profile hooks were removed; nono runs none of them."),
         (profile.session_hooks != SessionHooks(), "session_hooks: not available yet, none of them runs."),

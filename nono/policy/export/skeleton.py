@@ -1,4 +1,4 @@
-"""A profile to begin with: valid as it is, and granting nothing that its bases do not grant."""
+"""Writes a profile to start from: valid as it is, and granting nothing its bases do not grant."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ FILESYSTEM_MORE = (
 def skeleton(
     name: str, extends: Sequence[str], description: str | None, groups: Sequence[str], *, full: bool
 ) -> dict[str, Any]:
-    """The document. What would change something although it is empty is left out: an empty allow_domain
-    allows no host, and empty credentials take away those of a base."""
+    """Return the document.
+
+    Leaves out fields that have an effect even if empty: an empty allow_domain allows no host, and empty
+    credentials drop those of a base.
+    """
     document: dict[str, Any] = {}
     if extends:
         document["extends"] = extends[0] if len(extends) == 1 else list(extends)
