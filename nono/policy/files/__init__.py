@@ -1,4 +1,4 @@
-"""Files and Unix sockets: from paths in flags, profiles and groups to grants, denials and masks. Pure.
+"""Files and Unix sockets: turns paths in flags, profiles and groups into grants, denials and masks. Pure.
 
-`resolve_files` is the top; `path_verdict` and `unix_sockets` answer for enforcement and `nono why` alike.
+`resolve_files` is the top; `path_verdict` and `unix_sockets` answer both enforcement and `nono why`.
 """

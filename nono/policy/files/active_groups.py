@@ -1,4 +1,4 @@
-"""Which groups of paths a profile has in force."""
+"""Determines the groups of paths in force for a profile."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from nono.policy.suggestions import did_you_mean
 
 
 def group_names(profile: Profile) -> tuple[str, ...]:
-    """The default ones and the profile's, less those it excludes; those of other platforms too."""
+    """Return the default groups and the profile's, minus its exclusions; includes other platforms' groups."""
     names = dict.fromkeys((*shipped.default_group_names(), *profile.groups.include))
     return tuple(name for name in names if name not in profile.groups.exclude)
 
 
 def groups_in_force(profile: Profile) -> list[Group]:
-    """Those of this platform. ConfigError: one is unknown, or may not be excluded."""
+    """Return the groups of this platform.
+
+    Raises ConfigError for an unknown group, or one that may not be excluded.
+    """
     known = shipped.groups()
     for name in profile.groups.include:
         if name not in known:

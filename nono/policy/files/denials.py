@@ -1,4 +1,4 @@
-"""Deny beats grant: which paths are denied, and which grants that makes impossible."""
+"""Denials beat grants: collects the denied paths, and refuses the grants they rule out."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from posixpath import normpath
@@ -19,21 +19,21 @@ from nono.policy.path_expansion import (
 
 MAX_LISTED = 5
 
-Bypass = tuple[str, str]  # canonical, and with the name of a symlink as it is spelled
+Bypass = tuple[str, str]  # the canonical path, and the path with its last component as spelled
 
 
 class DenyRules(NamedTuple):
-    """The denials in force, and the paths that --bypass-protection lifted out of wider ones."""
+    """The denials in force, and the paths --bypass-protection exempts from wider ones."""
 
     denials: tuple[Denial, ...] = ()
     bypassed: tuple[str, ...] = ()
 
     def covering(self, path: str) -> Denial | None:
-        """The denial that path is, or lies below; None when there is none or a bypass exempts path."""
+        """Return the denial at or above `path`; None if there is none or a bypass exempts the path."""
         upward = ancestry(path)
         if any(bypass in upward for bypass in self.bypassed):
             return None
-        for denial in self.denials:  # a loop, since this is asked of every grant
+        for denial in self.denials:  # a plain loop: called for every grant
             if denial.path in upward:
                 return denial
         return None
@@ -46,7 +46,7 @@ def group_denials(groups: Iterable[Group], places: PathContext, fs: Filesystem) 
 
 
 def denials_of(original: str, origin: str, fs: Filesystem) -> Iterator[Denial]:
-    """One denial for the name and, where the name is a symlink, one for what it leads to."""
+    """Yield a denial of the name and, if the name is a symlink, one of its target."""
     name = parent_resolved(original, fs)
     yield Denial(name, original, origin)
     leads_to = canonical_as_far(original, fs)
@@ -56,7 +56,7 @@ def denials_of(original: str, origin: str, fs: Filesystem) -> Iterator[Denial]:
 
 
 def refuse_child_relative(path: str, origin: str) -> None:
-    """SandboxError for a path that is another file for each process that opens it."""
+    """Raise SandboxError for a path that is a different file for each process that opens it."""
     spelled = "/" + normpath(path).lstrip("/")
     for directory in CHILD_RELATIVE_DIRECTORIES:
         if spelled != directory and is_within(spelled, directory):
@@ -69,9 +69,9 @@ def refuse_child_relative(path: str, origin: str) -> None:
 def with_bypasses(
     denials: Iterable[Denial], bypasses: Iterable[Bypass], granted: Sequence[Grant]
 ) -> DenyRules:
-    """denials without those at or below a bypass. SandboxError when no person's grant covers a bypass.
+    """Drop the denials at or below a bypass. A wider denial stays in force except for the bypass itself.
 
-    A wider denial stays in force for everything but the bypass itself.
+    Raises SandboxError if no person's grant covers a bypass.
     """
     lifted: list[str] = []
     for bypass, spelled in bypasses:
@@ -86,7 +86,7 @@ def with_bypasses(
 
 
 def refuse_state_roots(grant: Grant, roots: Iterable[str]) -> None:
-    """NonoError when grant lies inside a protected state root, or is a directory above one."""
+    """Raise NonoError if `grant` is inside a protected state root, or is a directory above one."""
     for root in roots:
         if is_within(grant.path, root) or _reaches(grant, root):
             raise NonoError(
@@ -97,10 +97,10 @@ def refuse_state_roots(grant: Grant, roots: Iterable[str]) -> None:
 
 
 def enforceable(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem) -> tuple[list[Grant], list[str]]:
-    """The grants that may stand beside rules, and a warning for each group grant that was dropped.
+    """Return the grants compatible with `rules`, and a warning for each group grant dropped.
 
-    SandboxError: a person's grant at or below a denied path. A directory grant above one stands: what is
-    denied in it is masked (nono.policy.files.masking).
+    Raises SandboxError if a person's grant is at or below a denied path. A directory grant above one stands:
+    the denied path is masked (nono.policy.files.masking).
     """
     kept: list[Grant] = []
     warnings: list[str] = []

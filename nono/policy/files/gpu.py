@@ -1,4 +1,4 @@
-"""What --allow-gpu grants: the device nodes of the GPUs that are here, and what their libraries read."""
+"""Grants for --allow-gpu: device nodes of the GPUs present, and the files their libraries read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nono.policy.capability import Access, Grant
 from nono.policy.path_expansion import Filesystem
 from nono.policy.schema.profile import Profile
 
-# Neither /dev/dri/card* nor nvidia-modeset: computing does without, and both set the mode of a display.
+# Neither /dev/dri/card* nor nvidia-modeset: computing does not need them, and both set display modes.
 DEVICES = (
     "/dev/nvidiactl",
     "/dev/nvidia-uvm",
@@ -19,25 +19,25 @@ DEVICES = (
     "/dev/kfd",  # AMD's compute interface
     "/dev/dxg",  # WSL2's way to the GPU of Windows
 )
-NUMBERED = (("/dev/dri", "renderD"), ("/dev", "nvidia"))  # a directory, and what stands before the number
-NVIDIA_CAPABILITIES = "/dev/nvidia-caps"  # one node for each capability, and for each partition of a MIG
+NUMBERED = (("/dev/dri", "renderD"), ("/dev", "nvidia"))  # directory, prefix before the number
+NVIDIA_CAPABILITIES = "/dev/nvidia-caps"  # one node per capability and MIG partition
 LIBRARIES = ("/usr/lib/wsl/lib", "/usr/share/vulkan", "/etc/vulkan", "/sys/class/drm")
-# What /proc/self/task would add is granted with /proc/self. The driver names its threads there from version
-# 570 on, by writing: those names are opened by the supervisor (nono.supervisor.opens.thread_names).
+# /proc/self covers /proc/self/task. From version 570 on the driver names its threads by writing there; the
+# supervisor opens those files (nono.supervisor.opens.thread_names).
 OF_NVIDIA = ("/proc/driver/nvidia", "/proc/driver/nvidia-uvm", "/proc/self")
 
 
 class GpuGrants(NamedTuple):
-    """What is granted."""
+    """The grants for the GPUs of this host."""
 
     grants: tuple[Grant, ...]
-    names_threads: bool  # whether a driver of NVIDIA has to name its threads
+    names_threads: bool  # an NVIDIA driver has to name its threads
 
 
 def gpu_grants(profile: Profile | None, fs: Filesystem) -> GpuGrants:
-    """The grants of --allow-gpu on this host; profile is the one that was named, if one was.
+    """Return the grants of --allow-gpu on this host. `profile` is the named profile, if any.
 
-    ConfigError: the profile does not say allow_gpu. SandboxError: there is no GPU here.
+    Raises ConfigError if the profile does not set allow_gpu, SandboxError if there is no GPU.
     """
     if profile is not None and not profile.allow_gpu:
         raise ConfigError(
@@ -72,10 +72,10 @@ def _candidates(fs: Filesystem) -> Iterator[str]:
 
 
 def _is_device_itself(path: str, fs: Filesystem) -> bool:
-    """Whether path is a device node. A link to one, such as to a disk, would grant what it leads to."""
+    """Return True if `path` is a device node. A link to one, such as a disk, would grant its target."""
     return fs.kind(path) == "device" and fs.canonical(path) == path
 
 
 def _named(path: str, fs: Filesystem) -> str:
-    """As requested grants are: /proc/self names the process that opens it, and stays as it is."""
+    """Name a directory as requested grants do: /proc/self refers to the opening process and stays."""
     return path if path == "/proc/self" else fs.canonical(path) or path

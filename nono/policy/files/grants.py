@@ -1,4 +1,4 @@
-"""From paths that groups, a profile and the command line ask for to the grants of a run."""
+"""Turns the paths of groups, a profile and the command line into the grants of a run."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from nono.policy.path_expansion import (
 
 Wanted = Literal["dir", "file", "any"]
 
-# Groups whose directories are shared temporary ones: where HOME lies in them they would grant all of it.
+# Groups of shared temporary directories: if HOME lies in one, they would grant all of it.
 _TEMPORARY_GROUPS = ("system_write_linux", "linux_temp_read")
 
 
 def group_grants(groups: Iterable[Group], places: PathContext, fs: Filesystem) -> Iterator[Grant]:
-    """What groups allow, as far as it exists. NonoError when an entry does not expand."""
+    """Yield the grants of groups for paths that exist. Raises NonoError if an entry does not expand."""
     for group in groups:
         lists = ((group.read, Access.READ), (group.write, Access.WRITE), (group.readwrite, Access.READWRITE))
         for texts, access in lists:
@@ -39,7 +39,7 @@ def group_grants(groups: Iterable[Group], places: PathContext, fs: Filesystem) -
 def without_unsafe_temporary(
     grants: Iterable[Grant], places: PathContext, guarded: tuple[str, ...], fs: Filesystem
 ) -> tuple[list[Grant], list[str]]:
-    """grants, less the shared temporary directories that hold one of the guarded paths; and warnings."""
+    """Drop grants of shared temporary directories that contain a guarded path; also returns warnings."""
     temporary = {canonical_as_far(path, fs) for path in ("/tmp", places.tmpdir)}
     sources = {f"group:{name}" for name in _TEMPORARY_GROUPS}
     kept, warnings = [], []
@@ -55,10 +55,13 @@ def without_unsafe_temporary(
 def requested_grant(
     original: str, access: Access, wanted: Wanted, source: str, fs: Filesystem
 ) -> Grant | None:
-    """The grant of one path that a person named, None when it does not exist.
+    """Return the grant of one path a person named; None if the path does not exist.
 
-    original is absolute. wanted says what it must be: "dir" for the directory flags, "file" for the file
-    flags and fields, "any" for a profile's directory fields. ConfigError or NonoError when it is the other.
+    original: absolute.
+    wanted: the type: "dir" for directory flags, "file" for file flags and fields, "any" for profile
+    directories.
+
+    Raises ConfigError or NonoError if the path is of the other type.
     """
     grant = _grant(original, access, source, fs)
     if grant is None:
@@ -76,7 +79,7 @@ def requested_grant(
 
 
 def united(grants: Iterable[Grant]) -> tuple[Grant, ...]:
-    """One grant per path with the union of what was granted, in the order of first mention.
+    """Merge grants to one per path with the union of their access, in order of first mention.
 
     A person's grant never narrows a group's on the same path, and gives the union its source.
     """
@@ -93,7 +96,7 @@ def united(grants: Iterable[Grant]) -> tuple[Grant, ...]:
 
 
 def accesses(grants: Iterable[Grant], path: str) -> Access | None:
-    """What grants allow on path together, as Landlock would add it up; None for nothing."""
+    """Return the total access grants give on `path`, as Landlock adds it up; None for nothing."""
     total: Access | None = None
     for grant in covering(grants, path):
         total = grant.access if total is None else total.united(grant.access)
@@ -101,7 +104,7 @@ def accesses(grants: Iterable[Grant], path: str) -> Access | None:
 
 
 def covering(grants: Iterable[Grant], path: str) -> list[Grant]:
-    """The grants that speak about path, the most specific first."""
+    """Return the grants that cover `path`, the most specific first."""
     found = [
         grant for grant in grants if grant.path == path or (grant.is_dir and is_within(path, grant.path))
     ]
@@ -119,7 +122,7 @@ def file_flag(access: Access) -> str:
 def _grant(original: str, access: Access, source: str, fs: Filesystem) -> Grant | None:
     path = rule_path(original, fs)
     if path in CHILD_RELATIVE_DIRECTORIES or path in CHILD_RELATIVE_FILES:
-        # Whether they exist is for the child to find out: nono's own descriptors are others.
+        # Existence cannot be checked here: nono's own descriptors differ from the child's.
         return Grant(path, access, path in CHILD_RELATIVE_DIRECTORIES, source, path)
     kind = None if path is None else fs.kind(path)
     if path is None or kind is None:

@@ -1,4 +1,4 @@
-"""Which denied paths lie below granted directories, and what it takes to keep them out of reach."""
+"""Finds the denied paths below granted directories, and the masks that keep them out of reach."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from nono.policy.path_expansion import Filesystem, ancestry, is_within
 
 
 def masking_of(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem) -> Masking:
-    """What is to be masked beside grants, each of which may stand beside rules by itself.
+    """Return the masks needed for `grants`, each of which is compatible with `rules` by itself.
 
-    SandboxError: a bypass lies below a path that has to be masked, and would be masked with it.
+    Raises SandboxError if a bypass lies below a path to be masked, since it would be masked too.
     """
     directories = [grant for grant in grants if grant.is_dir]
     writable = [grant for grant in directories if grant.access.writes]
@@ -22,8 +22,8 @@ def masking_of(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem) -> Mas
     absent: list[Absent] = []
     dealt_with: set[str] = set()
     dealt_with_for_groups: set[str] = set()
-    # Outer paths first: what lies below a masked directory is masked with it, and what would lie below one
-    # that is not there yet comes with it. Of the same path a person's denial first: it is held harder.
+    # Outer paths first: a masked directory covers everything below it, and so does a missing one. For
+    # equal paths, user denials come before group denials because they are enforced more strictly.
     for denial in sorted(rules.denials, key=lambda denial: (denial.path, denial.is_of_group)):
         upward = ancestry(denial.path)
         grant = next((g for g in directories if g.path in upward and g.path != denial.path), None)
@@ -45,9 +45,9 @@ def masking_of(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem) -> Mas
 
 
 def _pinned(masks: Iterable[Mask], writable: Iterable[Grant]) -> tuple[str, ...]:
-    """The directories above masks that could be moved away, and a new path be made in their place.
+    """Return the directories above masks that the command could move away and replace.
 
-    A mount goes with the directory it is in; a name stays where it is only if something is mounted on it.
+    A mount moves with its directory, and a name is fixed only while something is mounted on it.
     """
     roots = {grant.path for grant in writable}
     above = {directory for mask in masks for directory in ancestry(dirname(mask.path))}
@@ -56,7 +56,7 @@ def _pinned(masks: Iterable[Mask], writable: Iterable[Grant]) -> tuple[str, ...]
 
 
 def _watched(paths: Iterable[str], granted: Iterable[Grant]) -> tuple[str, ...]:
-    """The directories on the way to paths, as far as they are granted."""
+    """Return the granted directories on the way to `paths`."""
     roots = {grant.path for grant in granted}
     above = {directory for path in paths for directory in ancestry(dirname(path))}
     return tuple(sorted(path for path in above if not roots.isdisjoint(ancestry(path))))
@@ -76,6 +76,6 @@ def _refuse_pierced(masks: Iterable[Mask], rules: DenyRules) -> None:
 
 
 def masked_at(masking: Masking, path: str) -> Mask | Absent | None:
-    """What becomes of path: the mask over it, or over a directory above, or why there is none."""
+    """Return the mask over `path` or a directory above it, or the reason why there is none."""
     mask = next((mask for mask in masking.masks if is_within(path, mask.path)), None)
     return mask or next((absent for absent in masking.absent if is_within(path, absent.path)), None)

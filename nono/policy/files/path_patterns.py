@@ -1,6 +1,6 @@
-"""The paths that a pattern means on this disk: `*` within a name, `**` for any number of directories.
+"""Finds the paths that match a pattern on this disk: `*` within a name, `**` for any number of directories.
 
-Looked up once, at the start: what comes later is not covered.
+Searched once, at the start: later files are not covered.
 """
 
 from collections.abc import Iterator
@@ -9,15 +9,16 @@ from posixpath import join
 from nono.errors import ConfigError
 from nono.policy.path_expansion import Filesystem, is_pattern, is_within
 
-MAX_LOOKED_AT = 50_000  # names: a home directory full of sources has more, and a start must not read them all
+MAX_LOOKED_AT = 50_000  # names; large source trees have more, and a start must not read them all
 NOT_IN_PATTERNS = "?[]"
 
 
 def matches(pattern: str, fs: Filesystem, *, stays_inside: bool) -> tuple[str, ...]:
-    """The paths that match an absolute pattern, sorted. Directories behind symlinks are not searched.
+    """Return the sorted paths that match an absolute pattern. Directories behind symlinks are not searched.
 
-    stays_inside: without those that are a symlink to outside of where the search began. ConfigError: it would
-    take long.
+    `stays_inside` drops symlinks that lead outside the directory where the search began.
+
+    Raises ConfigError if the search would take too long.
     """
     segments = [segment for segment in pattern.split("/") if segment]
     first = next(position for position, segment in enumerate(segments) if is_pattern(segment))
@@ -39,7 +40,7 @@ class _Search:
         self.looked_at = 0
 
     def below(self, directory: str, segments: list[str]) -> Iterator[str]:
-        """What matches segments in a directory that exists, or does not."""
+        """Yield the matches of `segments` in a directory, which need not exist."""
         segment, rest = segments[0], segments[1:]
         if segment == "**":
             yield from self.below(directory, rest) if rest else ()
@@ -80,7 +81,7 @@ class _Search:
 
 
 def _fits(name: str, segment: str) -> bool:
-    """Whether name is segment, in which each `*` stands for any text."""
+    """Return True if `name` matches `segment`, in which each `*` stands for any text."""
     head, *middle, tail = segment.split("*")
     if len(name) < len(head) + len(tail) or not (name.startswith(head) and name.endswith(tail)):
         return False

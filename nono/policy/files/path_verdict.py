@@ -1,4 +1,4 @@
-"""What the policy says about one access to one path: the same answer for enforcement and for `nono why`."""
+"""Judges one access to one path, with the same answer for enforcement and for `nono why`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Granted(NamedTuple):
 
 
 class TooWeak(NamedTuple):
-    """The path is granted, for another access than this one."""
+    """The path is granted, but not for this access."""
 
     held: Access
 
 
 class NotGranted(NamedTuple):
-    """No grant speaks about the path, and nothing forbids one."""
+    """No grant covers the path, and nothing forbids one."""
 
 
 class Denied(NamedTuple):
@@ -32,19 +32,19 @@ class Denied(NamedTuple):
 
 
 class Protected(NamedTuple):
-    """The path lies in a state root of nono's own."""
+    """The path lies in one of nono's state roots."""
 
     root: str
 
 
-# What the C library looks at by itself, in any program, and does without: nobody is bothered with these.
+# The C library reads these in any program and works without them: nobody is asked or told about them.
 PROBED = frozenset({"/etc/locale.alias", "/proc/sys/vm/overcommit_memory"})
 
 PathVerdict = Granted | TooWeak | NotGranted | Denied | Protected
 
 
 class GrantTable:
-    """Grants by path, so that a path is looked up by its ancestors and not by trying all grants."""
+    """Grants by path, so a lookup walks the ancestors of a path instead of trying all grants."""
 
     def __init__(self, grants: Iterable[Grant]) -> None:
         self._files: dict[str, Access] = {}
@@ -55,7 +55,7 @@ class GrantTable:
             table[grant.path] = grant.access if held is None else held.united(grant.access)
 
     def accesses(self, path: str) -> Access | None:
-        """What the grants allow on path together, as Landlock adds it up; None for nothing."""
+        """Return the total access the grants give on `path`, as Landlock adds it up; None for nothing."""
         total = self._files.get(path)
         while True:
             held = self._directories.get(path)
@@ -67,16 +67,16 @@ class GrantTable:
 
 
 class FilePolicy(NamedTuple):
-    """What is granted, denied and protected, with nothing left to look up."""
+    """The granted, denied and protected paths, with nothing left to look up."""
 
     grants: GrantTable
     deny_rules: DenyRules
-    roots: tuple[tuple[str, str], ...]  # a protected root as it is spelled, and its canonical path
-    handed_out: GrantTable  # what this run itself put there for the command, inside a root perhaps
+    roots: tuple[tuple[str, str], ...]  # protected roots: spelling and canonical path
+    handed_out: GrantTable  # files the run created for the command, possibly inside a root
     limits: tuple[str, ...] = ()  # directories in which a write could lift the limits of this run
 
     def judge(self, names: Iterable[str], access: Access) -> PathVerdict:
-        """names: the canonical path, then any other spelling of it under which a deny rule may know it."""
+        """Judge `names`: the canonical path, then any other spelling under which a deny rule may know it."""
         path, *others = names
         own = self.handed_out.accesses(path)
         if own is not None and own.covers(access):
@@ -94,5 +94,5 @@ class FilePolicy(NamedTuple):
         return Granted() if held.covers(access) else TooWeak(held)
 
     def root_below(self, path: str) -> str | None:
-        """The protected root that a directory leads to; None when it leads to none."""
+        """Return the protected root below a directory; None if there is none."""
         return next((spelled for spelled, root in self.roots if is_within(root, path)), None)

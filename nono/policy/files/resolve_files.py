@@ -1,4 +1,4 @@
-"""From the paths of flags, profile and groups to the grants and denials of a run."""
+"""Resolves the paths of flags, profile and groups into the grants and denials of a run."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from posixpath import normpath
@@ -56,50 +56,50 @@ _LISTS: tuple[tuple[str, Access, Wanted], ...] = (
 
 
 class _OwnState(NamedTuple):
-    """Where nono keeps its state, all canonical."""
+    """The locations of nono's state, all canonical."""
 
     roots: tuple[str, ...]
-    links: tuple[str, ...]  # symlinks on the way there
+    links: tuple[str, ...]  # symlinks leading there
 
     def refuse(self, grant: Grant) -> None:
-        """Raise NonoError if grant overlaps them."""
+        """Raise NonoError if `grant` overlaps nono's state."""
         refuse_state_roots(grant, (*self.roots, *self.links) if grant.access.writes else self.roots)
 
 
 class WantedFiles(NamedTuple):
-    """What groups, profile and request ask for, before denials are held against grants."""
+    """The grants and denials asked for by groups, profile and request, not yet checked against each other."""
 
-    grants: tuple[Grant, ...]  # with those of state_dir and of a GPU, without the working directory
+    grants: tuple[Grant, ...]  # includes those of state_dir and a GPU, not the working directory
     sockets: tuple[SocketGrant, ...]
     denials: tuple[Denial, ...]
     bypasses: tuple[Bypass, ...]
-    state_directories: tuple[Grant, ...]  # among grants; some not there yet
+    state_directories: tuple[Grant, ...]  # also in grants; some do not exist yet
     workdir: str  # canonical
-    workdir_offer: Grant | None  # what --allow-cwd adds; None: nothing
+    workdir_offer: Grant | None  # the grant --allow-cwd adds; None: nothing
     own_state: _OwnState
-    skipped: tuple[str, ...]  # asked for by a person, but not there
+    skipped: tuple[str, ...]  # requested by a person, but missing
     warnings: tuple[str, ...]
-    names_threads: bool  # with a GPU of NVIDIA's
+    names_threads: bool  # with an NVIDIA GPU
 
 
 class FileRules(NamedTuple):
-    """What the child may do with files."""
+    """The child's access to files."""
 
     grants: tuple[Grant, ...]
     sockets: UnixSocketRules
     socket_directories: tuple[SocketDirectory, ...]
     deny_rules: DenyRules
     masking: Masking
-    start_directory: str  # the working directory where a grant covers it, else "/"
-    warnings: tuple[str, ...]  # those of WantedFiles among them
+    start_directory: str  # the working directory if a grant covers it, else "/"
+    warnings: tuple[str, ...]  # includes those of WantedFiles
 
 
 def wanted_files(
     request: RunRequest, profile: Profile | None, groups: Sequence[Group], places: PathContext, fs: Filesystem
 ) -> WantedFiles:
-    """Collect what groups, profile (None: none was named) and request ask for.
+    """Collect the grants and denials asked for by groups, profile (None: none was named) and request.
 
-    NonoError: a path that does not expand, is of the wrong kind or overlaps nono's state.
+    Raises NonoError if a path does not expand, has the wrong type or overlaps nono's state.
     """
     own_state = _own_state(places, fs)
     guarded = (canonical_as_far(places.home, fs), *own_state.roots)
@@ -146,9 +146,9 @@ def wanted_files(
 def file_rules(
     wanted: WantedFiles, places: PathContext, fs: Filesystem, *, shares_workdir: bool
 ) -> FileRules:
-    """Hold denials against the grants wanted; shares_workdir: with the working directory, if it is offered.
+    """Check denials against the wanted grants. `shares_workdir` adds the working directory if it is offered.
 
-    NonoError: the working directory overlaps nono's state. SandboxError: a grant that meets a denial.
+    Raises NonoError if the working directory overlaps nono's state, SandboxError if a grant meets a denial.
     """
     grants = wanted.grants
     if shares_workdir and wanted.workdir_offer is not None:
@@ -187,14 +187,14 @@ def _requested_grants(
     roots: tuple[str, ...],
     skipped: list[str],
 ) -> Iterator[Grant]:
-    """The grants of profile and request; what does not exist is added to skipped."""
+    """Yield the grants of profile and request; adds missing paths to `skipped`."""
     for original, access, wanted, source in _wishes(request, profile, places, fs, skipped):
         grant = requested_grant(original, access, wanted, source, fs)
         if grant is not None:
             yield grant
             continue
         skipped.append(original)
-        # Not there yet, but a later run would find it: what may never be granted is refused today.
+        # A later run may find the missing path: refuse now if it may never be granted.
         path = canonical_as_far(original, fs)
         refuse_state_roots(Grant(path, access, wanted != "file", source, original), roots)
 
@@ -221,7 +221,7 @@ def _wishes(
 def _state_directories(
     profile: Profile | None, places: PathContext, fs: Filesystem, skipped: list[str]
 ) -> list[Grant]:
-    """Those of state_dir, whether they are there or not."""
+    """Return the grants of state_dir, including those of missing directories."""
     grants: list[Grant] = []
     for text in profile.filesystem.state_dir if profile else ():
         try:
@@ -239,7 +239,7 @@ def _state_directories(
 
 
 def _links_on_the_way(targets: Iterable[str], fs: Filesystem) -> tuple[str, ...]:
-    """The symlinks that targets lead through: whoever may replace one decides where the next run looks."""
+    """Return the symlinks leading to `targets`: replacing one decides where the next run looks."""
     names = {path for target in targets for path in ancestry(normpath(target))}
     return tuple(sorted(parent_resolved(name, fs) for name in names if _is_link(name, fs)))
 
@@ -253,7 +253,7 @@ def _profile_denials(profile: Profile | None, places: PathContext, fs: Filesyste
         origin = f"{profile.label}, filesystem.deny" if profile else ""
         try:
             path = places.of_profile(text)
-        except UnsetVariableError as unset:  # skipping it would leave open what was to be closed
+        except UnsetVariableError as unset:  # skipping it would leave accessible a path meant to be denied
             raise ConfigError(f"{origin}: '{text}': {unset}.") from unset
         for each in _matching(path, fs, stays_inside=False) if is_pattern(text) else (path,):
             refuse_child_relative(each, origin)
@@ -261,7 +261,7 @@ def _profile_denials(profile: Profile | None, places: PathContext, fs: Filesyste
 
 
 def _of_profile(text: str, places: PathContext, fs: Filesystem, *, stays_inside: bool) -> tuple[str, ...]:
-    """The paths of a profile's entry; UnsetVariableError as for Places.expand."""
+    """Return the paths of a profile's entry. Raises UnsetVariableError as PathContext.expand does."""
     path = places.of_profile(text)
     return _matching(path, fs, stays_inside=stays_inside) if is_pattern(text) else (path,)
 
@@ -274,9 +274,9 @@ def _matching(pattern: str, fs: Filesystem, *, stays_inside: bool) -> tuple[str,
 
 
 def _own_denials(grants: Sequence[Grant], places: PathContext, fs: Filesystem) -> Iterator[Denial]:
-    """nono's own profiles, where a grant would let the command write what holds it the next time.
+    """Deny nono's own profiles if a grant would let the command write the rules of the next run.
 
-    Reading them changes nothing, so that a grant to read is left alone.
+    Reading them changes nothing, so read grants are left alone.
     """
     for denial in denials_of(paths.config_dir(places.environ), OWN_PROFILES, fs):
         if any(
@@ -289,7 +289,7 @@ def _own_denials(grants: Sequence[Grant], places: PathContext, fs: Filesystem) -
 def _bypasses(
     request: RunRequest, profile: Profile | None, places: PathContext, fs: Filesystem, warnings: list[str]
 ) -> list[Bypass]:
-    """The paths to lift; a profile's that does not exist is passed over with a warning."""
+    """Return the paths to exempt; warns of a profile's that do not exist."""
     originals = list[str]()
     for text in profile.filesystem.bypass_protection if profile else ():
         try:

@@ -1,4 +1,4 @@
-"""From the Unix sockets that flags and a profile name to their grants, and to what those imply for files."""
+"""Turns the Unix sockets in flags and a profile into grants, and into the file access those imply."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nono.policy.request import RunRequest
 from nono.policy.schema.profile import Profile
 from nono.policy.socket_grant import SocketDirectory, SocketGrant, SocketScope, united
 
-# Fields of a profile; with "allow_" before it each is the name of a flag.
+# Fields of a profile; prefixed with "allow_", the names of the flags.
 _LISTS: tuple[tuple[str, SocketScope, bool], ...] = (
     ("unix_socket", SocketScope.FILE, False),
     ("unix_socket_bind", SocketScope.FILE, True),
@@ -40,10 +40,10 @@ def socket_grants(
     roots: tuple[str, ...],
     skipped: list[str],
 ) -> tuple[SocketGrant, ...]:
-    """The grants of profile and request; what does not exist is added to skipped.
+    """Return the grants of profile and request; adds missing paths to `skipped`.
 
-    NonoError: a path of the wrong kind, a link to nothing, the root directory, or inside one of the protected
-    roots, even if it is not there today.
+    Raises NonoError for a path that has the wrong type, is a dangling link, is the root directory, or is
+    inside a protected root, even if it does not exist yet.
     """
     found: list[SocketGrant] = []
     for original, scope, binds, source in _wishes(request, profile, places, skipped):
@@ -100,10 +100,10 @@ def _resolved(original: str, scope: SocketScope, binds: bool, fs: Filesystem) ->
 
 
 def as_files(sockets: Iterable[SocketGrant]) -> list[Grant]:
-    """The paths that sockets name, as grants of files: for the checks that those have to pass.
+    """Return the socket paths as file grants, for the checks those have to pass.
 
-    A directory among them stands for itself and not for what is in it: a socket below it that is denied is
-    refused when it is used (nono.policy.files.unix_sockets).
+    A directory stands only for itself, not for its contents: a denied socket below it is refused when it is
+    used (nono.policy.files.unix_sockets).
     """
     return [
         Grant(each.path, Access.READWRITE if each.binds else Access.READ, False, each.source, each.original)
@@ -118,11 +118,11 @@ def socket_directories(
     places: PathContext,
     fs: Filesystem,
 ) -> tuple[SocketDirectory, ...]:
-    """Where the command lists the sockets that were granted, or makes them and removes old ones.
+    """Return the directories where the command may list granted sockets, or create and remove them.
 
-    Landlock's right to remove is one for every file, and holds below the directory too. So there is none
-    where it would reach far beyond the socket: in /, in the home directory and its bases, nor around what is
-    denied or nono's own. A server that is started there a second time finds its old socket in the way.
+    Landlock's right to remove applies to every file, and below the directory too. So it is withheld where it
+    would reach far beyond the socket: in /, in the home directory and its bases, and around denied paths or
+    nono's own state. A server started there a second time finds its old socket in the way.
     """
     if not sockets:
         return ()

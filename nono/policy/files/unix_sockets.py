@@ -1,4 +1,4 @@
-"""The verdict on a Unix socket with a path that the command would connect to or bind."""
+"""Judges a Unix socket path that the command would connect to or bind."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from nono.policy.files.grants import accesses
 from nono.policy.path_expansion import is_within
 from nono.policy.socket_grant import SocketGrant
 
-# The rules by name, as they stand in the audit log.
+# Rule names, as used in the audit log.
 UNIX_SOCKET, UNIX_SOCKET_BIND = "filesystem.unix_socket", "filesystem.unix_socket_bind"
 UNRESOLVED = "target could not be canonicalized"
 
 
 class SocketVerdict(NamedTuple):
-    """Whether a path may be used, with the reason and, where a grant would change it, its flag."""
+    """The verdict on a path, with its reason and the flag of a grant that would change it, if one would."""
 
     is_allowed: bool
     reason: str
     hint: str | None = None
-    grant: SocketGrant | None = None  # that allows it, where there is one
+    grant: SocketGrant | None = None  # the grant that allows it, if any
 
 
 class UnixSocketRules(NamedTuple):
-    """All that the verdict on a path depends on. Denials and nono's own state beat every grant."""
+    """Everything the verdict on a path depends on. Denials and nono's own state beat every grant."""
 
     grants: tuple[SocketGrant, ...] = ()
     deny_rules: DenyRules = DenyRules()
     state_roots: tuple[str, ...] = ()
-    # Where Unix sockets are not mediated, and pass through the supervisor with all else: what files are
-    # granted. Every socket is connected to then, and bound where Landlock would let the command make it.
+    # The file grants, if Unix sockets are not mediated but still pass through the supervisor. Every socket
+    # may then be connected to, and bound wherever Landlock would let the command create it.
     files: tuple[Grant, ...] | None = None
 
     def judge(self, path: str, *, binds: bool, is_resolved: bool = True) -> SocketVerdict:
-        """path is canonical; where its last components are not there, as far as they are (is_resolved)."""
+        """Judge a canonical path; `is_resolved` is False if only its existing part could be resolved."""
         for root in self.state_roots:
             if is_within(path, root):
                 return SocketVerdict(False, f"'{root}' is a protected nono state root; nothing grants it")
@@ -66,6 +66,6 @@ class UnixSocketRules(NamedTuple):
 
 
 def shown(path: str) -> str:
-    """path as it can be printed and recorded, whatever bytes the command has put into it."""
+    """Make `path` printable and recordable, whatever bytes the command put into it."""
     text = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
