@@ -1,5 +1,5 @@
-"""Hosts: from what was asked of the network to the host filter. Pure.
+"""Hosts: turns the network settings of flags and profile into the host filter. Pure.
 
-`network_request` unites flags and profile, `host_rules` makes the `host_filter`, which judges a name
-before DNS and each address after it.
+`network_request` merges flags and profile, `host_rules` builds the `host_filter`, which judges a name before
+DNS and each address after it.
 """

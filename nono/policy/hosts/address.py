@@ -1,4 +1,4 @@
-"""Which addresses a host name may not lead to, whatever the allow list says about the name."""
+"""Classifies addresses a host name may not resolve to, whatever the allow list says about the name."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _RANGES_V6: tuple[tuple[Class, tuple[IPv6Network, ...]], ...] = (
 
 
 def classify(address: IpAddress) -> Class | None:
-    """What is special about address; None for an ordinary one."""
+    """Return the special class of `address`; None for an ordinary one."""
     if address in METADATA_ADDRESSES:
         return "metadata"
     if isinstance(address, IPv4Address):
@@ -72,7 +72,7 @@ def classify(address: IpAddress) -> Class | None:
 
 
 def describe(address: IpAddress, kind: Class) -> str:
-    """The reason to refuse a name that resolves to address."""
+    """Return the reason to refuse a name that resolves to `address`."""
     match kind:
         case "link-local":
             return f"resolved IP {address} is in the link-local range (cloud metadata protection)"

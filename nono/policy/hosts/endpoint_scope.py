@@ -1,4 +1,4 @@
-"""Hosts of an allow list of which some paths only may be requested."""
+"""Allow-list hosts of which only some paths may be requested."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from nono.policy.schema.routes import DomainEntry
 
 
 class EndpointScope(NamedTuple):
-    """A host that is reached without a credential, on some paths; its rules hold on every port and scheme."""
+    """A host reached without a credential, on some paths; its rules apply to every port and scheme."""
 
     host: str  # canonical, or "*.suffix"
-    port: int  # the only one that the entry lets through the host filter
+    port: int  # the only port the entry allows in the host filter
     scheme: str  # "https", or "http"
     endpoints: EndpointPolicy
-    origin: str  # of the first entry for this host
+    origin: str  # origin of the first entry for this host
 
     def __str__(self) -> str:
         return str(Upstream(self.scheme, self.host, self.port))
 
     def covers(self, host: str) -> bool:
-        """Whether a canonical host is this one, or lies below its wildcard."""
+        """Return True if a canonical host is this one, or lies below its wildcard."""
         return host.endswith(self.host[1:]) if self.host.startswith("*.") else host == self.host
 
     @property
@@ -37,7 +37,7 @@ class EndpointScope(NamedTuple):
 
 
 class UrlEntry(NamedTuple):
-    """An entry of an allow list that was written as a URL."""
+    """An allow-list entry written as a URL."""
 
     scheme: str
     authority: str
@@ -45,9 +45,9 @@ class UrlEntry(NamedTuple):
 
 
 def split_url(text: str) -> UrlEntry | None:
-    """The parts of an http or https URL; None when text is none (``host:443`` is a host with a port).
+    """Split an http or https URL; None if `text` is not a URL (``host:443`` is a host with a port).
 
-    ConfigError: another scheme, user info, a query or a fragment, which no rule could hold anybody to.
+    Raises ConfigError for another scheme, user info, a query or a fragment, which no rule could enforce.
     """
     scheme, separator, rest = text.partition("://")
     if not separator:
@@ -67,7 +67,10 @@ def split_url(text: str) -> UrlEntry | None:
 
 
 def split_domain(text: str) -> tuple[str | None, str]:
-    """Scheme (None: it is assumed) and host of an entry with endpoints. ConfigError: it has a path."""
+    """Split an entry with endpoints into scheme (None: not given) and host.
+
+    Raises ConfigError if it has a path.
+    """
     url = split_url(text)
     if url is None:
         return None, text
@@ -77,9 +80,9 @@ def split_domain(text: str) -> tuple[str | None, str]:
 
 
 def scopes_of(urls: Iterable[Entry], domains: Iterable[tuple[DomainEntry, str]]) -> tuple[EndpointScope, ...]:
-    """The scopes of URLs with a path and of a profile's entries with endpoints; those of one host add up.
+    """Return the scopes of URLs with a path and profile entries with endpoints, merged by host.
 
-    Entries that allow a whole host are passed over. ConfigError: a host or a path that is none.
+    Skips entries that allow a whole host. Raises ConfigError for an invalid host or path.
     """
     found: dict[tuple[str, int, str], EndpointScope] = {}
     for entry, origin in domains:

@@ -1,4 +1,4 @@
-"""Which hosts a run reaches: decided once for the name, before DNS, and once for every resolved address."""
+"""Decides which hosts a run reaches: once for the name, before DNS, and once for every resolved address."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BUILT_IN = "built in"
 
 
 class Allow(NamedTuple):
-    """The host may be reached; rule is what said so, None where no allow list was asked for."""
+    """The host may be reached. `rule` is the rule that allows it, None if no allow list was requested."""
 
     rule: str | None
     origin: str | None
@@ -26,8 +26,8 @@ class Refuse(NamedTuple):
     """The host may not be reached."""
 
     reason: str  # one sentence, free of control characters
-    rule: str | None  # the entry that decided; None: no entry allowed it
-    origin: str | None  # the flag, profile or group the entry came from
+    rule: str | None  # the deciding entry; None: no entry allowed it
+    origin: str | None  # the flag, profile or group of the entry
     hint: str | None  # the smallest grant that would change the answer; None: nothing would
 
 
@@ -47,7 +47,7 @@ class HostRule(NamedTuple):
         return not self.pattern.startswith("*")
 
     def matches(self, host: str, port: int) -> bool:
-        """Whether the rule speaks about a canonical host and port."""
+        """Return True if the rule covers a canonical host and port."""
         if self.port not in (None, port):
             return False
         if self.is_exact:
@@ -56,9 +56,9 @@ class HostRule(NamedTuple):
 
 
 def parse_rule(text: str, origin: str) -> HostRule:
-    """An entry of a list: host, IP address, ``*.suffix`` or ``*``, each with an optional port.
+    """Parse a list entry: host, IP address, ``*.suffix`` or ``*``, each with an optional port.
 
-    HostError says what is wrong with it.
+    Raises HostError if it is malformed.
     """
     host, port = split_optional_port(text)
     if host == "*":
@@ -76,14 +76,14 @@ def parse_rule(text: str, origin: str) -> HostRule:
 class HostFilter(NamedTuple):
     """The host rules of one run. Deny rules come first; an empty allow list allows nothing."""
 
-    allow: tuple[HostRule, ...] | None  # None: no allow list was asked for, every name is allowed
+    allow: tuple[HostRule, ...] | None  # None: no allow list was requested, every name is allowed
     deny: tuple[HostRule, ...] = ()
     raw_tunnels: tuple[HostRule, ...] = ()
     deny_private: bool = False
     deny_private_origin: str | None = None
 
     def judge_name(self, host: str, port: int) -> Allow | Refuse:
-        """The verdict on what the client asked for, before any name is resolved."""
+        """Judge the requested host, before any name is resolved."""
         try:
             name = canonical_host(host)
         except HostError as error:
@@ -102,10 +102,10 @@ class HostFilter(NamedTuple):
         return Refuse(f"host {name} is not in the allowlist", None, None, self._hint(name, port))
 
     def judge_addresses(self, host: str, port: int, addresses: Sequence[str]) -> Allow | Refuse:
-        """The verdict on every address the name resolved to; one bad address refuses them all.
+        """Judge every address the name resolved to; one bad address refuses them all.
 
-        host is judged again, so no caller can forget to; for an IP literal, addresses holds that address.
-        Dial only addresses that were passed here (DNS rebinding).
+        `host` is judged again, so no caller can forget to; for an IP literal, `addresses` holds that address.
+        Dial only addresses that passed here (DNS rebinding).
         """
         verdict = self.judge_name(host, port)
         if isinstance(verdict, Refuse):
@@ -120,16 +120,16 @@ class HostFilter(NamedTuple):
         return verdict
 
     def allows_raw(self, host: str, port: int) -> bool:
-        """Whether a CONNECT tunnel to host and port may carry something else than TLS."""
+        """Return True if a CONNECT tunnel to host and port may carry something other than TLS."""
         try:
             return _first(self.raw_tunnels, canonical_host(host), port) is not None
         except HostError:
             return False
 
     def for_route(self, host: str, port: int, origin: str) -> HostFilter:
-        """The filter of a credential's own route: its upstream alone, under the same denials.
+        """Return the filter of a credential's route: only its upstream, under the same denials.
 
-        HostError when host is malformed.
+        Raises HostError if `host` is malformed.
         """
         return self._replace(allow=(HostRule(canonical_host(host), port, origin),), raw_tunnels=())
 
@@ -161,7 +161,7 @@ class HostFilter(NamedTuple):
         return Refuse(describe(address, kind), kind, BUILT_IN, hint)
 
     def _is_granted_local(self, name: str, port: int) -> bool:
-        """Loopback is for 'localhost' or an address that an entry spells out, never for other names."""
+        """Return True if an entry grants loopback by 'localhost' or an address; no other name can."""
         if name != "localhost" and ip_literal(name) is None:
             return False
         return any(rule.is_exact and rule.matches(name, port) for rule in self.allow or ())
@@ -172,7 +172,7 @@ class HostFilter(NamedTuple):
 
 
 def printable(text: str) -> str:
-    """text for a message: what could move a cursor or end a line is written as an escape."""
+    """Escape `text` for a message, so it cannot move the cursor or end the line."""
     return text.encode("unicode_escape").decode("ascii")[:300]
 
 

@@ -1,4 +1,4 @@
-"""From what was asked of the network to the host filter of a run."""
+"""Builds the host filter of a run from its network request."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from nono.policy.suggestions import did_you_mean
 def host_filter(
     asked: NetworkRequest, policy: NetworkPolicy, scopes: Iterable[EndpointScope] = ()
 ) -> HostFilter:
-    """The rules of a run in proxy mode. ConfigError: unknown network profile, or an entry that is no host.
+    """Return the rules of a run in proxy mode. `scopes` are the allow-list hosts with rules for their paths.
 
-    scopes are the hosts of the allow list that have rules for their paths.
+    Raises ConfigError for an unknown network profile, or an entry that is not a host.
     """
     allow: tuple[HostRule, ...] | None = None
     if asked.network_profile is not None or asked.allow is not None or asked.is_strict:
@@ -59,7 +59,7 @@ def _rules(
         url = split_url(text)
         if url is not None and url.path:
             if has_scopes:
-                continue  # it became one of them
+                continue  # it has become a scope
             raise ConfigError(
                 f"{origin}: '{printable(text)}': a path can be allowed, and not refused here.",
                 hint="endpoint_policy.deny of a credential service refuses paths",

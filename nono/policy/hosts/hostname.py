@@ -1,7 +1,7 @@
-"""One spelling per host: every name and address is brought to it before anything is decided.
+"""Normalises every host name and address to one spelling before anything is decided.
 
 DNS, TLS libraries and URL parsers disagree about odd spellings, and each disagreement is a way around a
-filter; so what is not plainly a host name (RFC 1123 section 2.1) or an address is refused here.
+filter. So anything that is not plainly a host name (RFC 1123 section 2.1) or an address is refused here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ IpAddress = IPv4Address | IPv6Address
 
 MAX_HOST_LENGTH = 253  # RFC 1035 section 2.3.4, without the root label
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)  # "_" is not RFC 1123, but in use
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)  # what inet_aton(3) would read as a number
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)  # read as a number by inet_aton(3)
 _PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 _MAX_PORT = 65535
 
@@ -23,11 +23,12 @@ class HostError(ValueError):
 
 
 def canonical_host(raw: str) -> str:
-    """raw as a lower-case A-label name, or as an IP address in its canonical form without brackets.
+    """Return `raw` as a lower-case A-label name, or as a canonical IP address without brackets.
 
-    Idempotent. A trailing dot is dropped; an IPv4-mapped IPv6 address becomes the IPv4 address. HostError
-    for everything else that is not a host name: inet_aton spellings (``0x7f.1``, ``127.1``, ``2130706433``),
-    zone ids, user info, control bytes, empty labels, more than 253 characters.
+    Idempotent. Drops a trailing dot; turns an IPv4-mapped IPv6 address into the IPv4 address.
+
+    Raises HostError for everything else that is not a host name: inet_aton spellings (``0x7f.1``, ``127.1``,
+    ``2130706433``), zone ids, user info, control bytes, empty labels, more than 253 characters.
     """
     if len(raw) > MAX_HOST_LENGTH + 1:  # one for a trailing dot; also bounds the work of the idna tables
         raise HostError("it is longer than 253 characters")
@@ -48,23 +49,23 @@ def canonical_host(raw: str) -> str:
 
 
 def ip_literal(host: str) -> IpAddress | None:
-    """The address that a canonical host spells, None for a name."""
+    """Return the address that a canonical host spells, or None for a name."""
     if ":" in host:
         return IPv6Address(host)
     return IPv4Address(host) if host[-1:].isdigit() and _NUMBER.fullmatch(host.rpartition(".")[2]) else None
 
 
 def parse_port(text: str) -> int:
-    """A port between 1 and 65535 in plain decimal digits; HostError otherwise."""
+    """Parse a port from 1 to 65535 in plain decimal digits. Raises HostError otherwise."""
     if not _PORT.fullmatch(text) or int(text) > _MAX_PORT:
         raise HostError(f"{text[:20]!a} is not a port (1 to 65535)")
     return int(text)
 
 
 def parse_authority(text: str) -> tuple[str, int]:
-    """``host:port`` (RFC 9112 section 3.2.3) as a canonical host and a port.
+    """Parse ``host:port`` (RFC 9112 section 3.2.3) into a canonical host and a port.
 
-    HostError when either is missing or malformed; an IPv6 address must stand in brackets.
+    Raises HostError if either is missing or malformed; an IPv6 address needs brackets.
     """
     host, colon, port = text.rpartition(":")
     if not colon:
@@ -75,7 +76,7 @@ def parse_authority(text: str) -> tuple[str, int]:
 
 
 def split_optional_port(text: str) -> tuple[str, int | None]:
-    """``host``, ``host:port``, an IPv6 address or ``[address]:port`` of a policy; the host stays raw."""
+    """Split a policy's ``host``, ``host:port``, IPv6 address or ``[address]:port``; the host stays raw."""
     if text.startswith("["):
         host, bracket, rest = text.partition("]")
         if rest and not rest.startswith(":"):

@@ -1,4 +1,4 @@
-"""What flags and a profile's network section ask for together, and the network mode that makes."""
+"""Merges flags and a profile's network section, and decides the network mode."""
 
 from collections.abc import Sequence
 
@@ -8,26 +8,26 @@ from nono.policy.capability import NetworkMode
 from nono.policy.schema.profile import Network
 from nono.policy.schema.routes import DomainEntry
 
-Entry = tuple[str, str]  # what was written, and where
+Entry = tuple[str, str]  # the text and where it was written
 
 
 class NetworkRequest(NamedTuple):
-    """What flags and profile together ask of the network, each entry with where it was written."""
+    """The network settings of flags and profile together, each entry with its origin."""
 
-    block: str | None  # where it was asked for; None: it was not
+    block: str | None  # where it was requested; None: it was not
     network_profile: Entry | None
-    allow: tuple[Entry, ...] | None  # None: no allow list was asked for
-    domains: tuple[tuple[DomainEntry, str], ...]  # the entries of allow that have endpoints
+    allow: tuple[Entry, ...] | None  # None: no allow list was requested
+    domains: tuple[tuple[DomainEntry, str], ...]  # entries of allow_domain with endpoints
     deny: tuple[Entry, ...]
     raw_tunnels: tuple[Entry, ...]
     deny_private: str | None  # as block
     credentials: tuple[Entry, ...]
     upstream_proxy: str | None  # as block
-    logins: str | None  # as block: where routes of captured logins are asked for
+    logins: str | None  # as block: where routes of captured logins are requested
 
     @property
     def is_strict(self) -> bool:
-        """Whether a profile blocks the network and names denials: a proxy that refuses everything."""
+        """True if a profile blocks the network and names denials: a proxy that refuses everything."""
         return self.block not in (None, "--block-net") and bool(self.deny)
 
 
@@ -43,9 +43,9 @@ def merge_network(
     upstream_proxy: str | None = None,
     has_logins: bool = False,
 ) -> NetworkRequest:
-    """The command line laid over the profile: lists add up, a network profile replaces the profile's.
+    """Lay the command line over the profile: lists add up, a network profile replaces the profile's.
 
-    label names the profile in messages.
+    `label` names the profile in messages.
     """
 
     def both(field: str, flag: str, given: tuple[str, ...]) -> tuple[Entry, ...]:
@@ -79,9 +79,9 @@ def merge_network(
 
 
 def mode_of(asked: NetworkRequest) -> NetworkMode:
-    """The mode of the child's network. ConfigError when block meets what needs a network.
+    """Return the mode of the child's network. Raises ConfigError if block contradicts another setting.
 
-    Deny rules do not contradict block; where a profile has both, the proxy runs and answers for itself.
+    Deny rules do not contradict block; if a profile has both, the proxy runs and answers for itself.
     """
     needs = (
         ("--network-profile", asked.network_profile[1] if asked.network_profile else None),

@@ -1,4 +1,4 @@
-"""Which hosts clients are told to reach without the proxy, as clients themselves understand the list.
+"""Parses the hosts that clients are told to reach without the proxy, and compares them as clients do.
 
 Such an entry grants nothing: the kernel still refuses the connection unless something else grants it.
 """
@@ -23,22 +23,22 @@ class NoProxyEntry(NamedTuple):
     is_suffix: bool
 
     def __str__(self) -> str:
-        """As nono writes it, in NONO_NO_PROXY."""
+        """Return the form nono writes to NONO_NO_PROXY."""
         return f"*.{self.name}" if self.is_suffix else self.name
 
     @property
     def emitted(self) -> str:
-        """As clients read it, in NO_PROXY."""
+        """The form clients read in NO_PROXY."""
         return f".{self.name}" if self.is_suffix else self.name
 
     def covers(self, host: str) -> bool:
-        """Whether some client takes a canonical host for one of the entry's: they all match suffixes."""
+        """Return True if some client would apply the entry to a canonical host: all match suffixes."""
         if ip_literal(self.name) is not None:
             return host == self.name
         return host == self.name or host.endswith(f".{self.name}")
 
     def overlaps(self, pattern: str) -> bool:
-        """Whether the entry and the pattern of a host rule have a host in common."""
+        """Return True if the entry and a host rule's pattern have a host in common."""
         if pattern == "*":
             return ip_literal(self.name) is None  # "*" allows no address
         if pattern.startswith("*."):
@@ -48,7 +48,7 @@ class NoProxyEntry(NamedTuple):
 
 
 def parse_no_proxy(text: str) -> NoProxyEntry:
-    """An entry of network.no_proxy. ValueError says what is wrong with it."""
+    """Parse an entry of network.no_proxy. Raises ValueError if it is not allowed."""
     problem = _problem(text)
     if problem is not None:
         raise ValueError(problem)
@@ -72,7 +72,7 @@ def parse_no_proxy(text: str) -> NoProxyEntry:
 
 
 def parse_all(texts: Iterable[str], origin: str) -> tuple[NoProxyEntry, ...]:
-    """The entries, each once. ConfigError names the one that is wrong."""
+    """Return the entries, each once. Raises ConfigError that names the first bad one."""
     found: dict[str, NoProxyEntry] = {}
     for text in texts:
         try:
@@ -84,7 +84,7 @@ def parse_all(texts: Iterable[str], origin: str) -> tuple[NoProxyEntry, ...]:
 
 
 def refuse_overlap(entries: Iterable[NoProxyEntry], patterns: Iterable[tuple[str, str]]) -> None:
-    """ConfigError when an entry takes a host past the proxy that a (pattern, origin) leads through it."""
+    """Raise ConfigError if an entry takes a host past the proxy that a (pattern, origin) leads through it."""
     listed = list(patterns)
     for entry in entries:
         for pattern, origin in listed:
@@ -97,7 +97,7 @@ def refuse_overlap(entries: Iterable[NoProxyEntry], patterns: Iterable[tuple[str
 
 
 def _problem(text: str) -> str | None:
-    """What the shape of text is wrong about, before it is read as a host."""
+    """Return the problem with the form of `text`, before it is parsed as a host; None if there is none."""
     if not text or text != text.strip() or any(not c.isprintable() or c.isspace() for c in text):
         return "it is empty, or holds a space or a control character"
     for mark, what in ((",", "a comma"), ("://", "a scheme"), ("@", "user info")):

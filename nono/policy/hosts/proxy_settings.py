@@ -1,4 +1,4 @@
-"""How the proxy of a run reaches upstreams, and which certificates it shows."""
+"""Settings of a run's proxy: its way to upstreams, and the certificates it presents."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DURATION = re.compile(r"([0-9]{1,9})([smhd]?)", re.ASCII)
 
 
 class UpstreamProxySettings(NamedTuple):
-    """The proxy behind ours, spoken to with CONNECT over plain http."""
+    """The proxy behind ours, reached with CONNECT over plain HTTP."""
 
     host: str  # canonical
     port: int
@@ -36,28 +36,31 @@ class UpstreamProxySettings(NamedTuple):
 
     @property
     def source_file(self) -> str | None:
-        """The file that holds its password, which must lie outside the grants."""
+        """The file holding its password, which must lie outside the grants."""
         auth = self.auth or ""
         return auth.removeprefix("file://") if auth.startswith("file://") else None
 
 
 class ProxySettings(NamedTuple):
-    """Settings of the proxy that are no rules."""
+    """Settings of the proxy other than rules."""
 
     allow_http2: bool
     ca_validity_s: int
-    leaf_validity_s: int  # a leaf never outlives its CA, whatever this says
+    leaf_validity_s: int  # a leaf never outlives its CA, whatever the value
     ca_env_vars: tuple[str, ...]  # further variables that name the bundle of trusted certificates
     upstream_proxy: UpstreamProxySettings | None
-    upstream_bypass: tuple[HostRule, ...]  # hosts that are reached without it
-    no_proxy: tuple[NoProxyEntry, ...]  # the profile's own; the proxy adds localhost where that is right
-    record_flows: str | None  # a file to be written, as it was typed
-    learns: bool = False  # every public host is reached, and its TLS looked into
-    tunnels: frozenset[str] = frozenset()  # but not that of these; canonical
+    upstream_bypass: tuple[HostRule, ...]  # hosts reached without it
+    no_proxy: tuple[NoProxyEntry, ...]  # the profile's; the proxy adds localhost where appropriate
+    record_flows: str | None  # the file to write, as typed
+    learns: bool = False  # every public host is reachable, and its TLS intercepted
+    tunnels: frozenset[str] = frozenset()  # exceptions from that interception; canonical
 
 
 def proxy_settings(request: RunRequest, network: Network, label: str) -> ProxySettings:
-    """The flags laid over the profile's network section, which label names. ConfigError for what is none."""
+    """Lay the flags over the profile's network section. Raises ConfigError for an invalid value.
+
+    `label` names the profile in messages.
+    """
     intercept, where = network.tls_intercept, f"{label}, network"
     if request.proxy_ca_validity is not None:
         ca_validity_s = _read("--proxy-ca-validity", _days, request.proxy_ca_validity) * DAY_S
@@ -85,7 +88,10 @@ def proxy_settings(request: RunRequest, network: Network, label: str) -> ProxySe
 
 
 def parse_duration(text: str) -> int:
-    """Seconds of ``30s``, ``15m``, ``24h``, ``1d`` or a plain number of them, up to a year. ValueError."""
+    """Return the seconds in ``30s``, ``15m``, ``24h``, ``1d`` or a plain number, up to a year.
+
+    Raises ValueError if the text is malformed or out of range.
+    """
     found = _DURATION.fullmatch(text)
     seconds = int(found[1]) * _UNITS_S[found[2]] if found is not None else 0
     if not 1 <= seconds <= MAX_VALIDITY_DAYS * DAY_S:
@@ -94,7 +100,7 @@ def parse_duration(text: str) -> int:
 
 
 def parse_upstream_proxy(text: str) -> tuple[str, int]:
-    """The host and port of an upstream proxy. ValueError."""
+    """Return the host and port of an upstream proxy. Raises ValueError if malformed."""
     rest = text.removeprefix("http://").removesuffix("/")
     if "@" in rest:
         raise ValueError("a password has no place here; a profile's upstream_proxy takes {address, auth}")
@@ -108,7 +114,7 @@ def parse_upstream_proxy(text: str) -> tuple[str, int]:
 
 
 def parse_bypass(text: str) -> HostRule:
-    """An exact host or ``*.suffix``. ValueError."""
+    """Parse an exact host or ``*.suffix``. Raises ValueError if malformed, or for ``*``."""
     try:
         rule = parse_rule(text, "network.upstream_bypass")
     except HostError as error:
@@ -128,7 +134,7 @@ def _upstream(
         proxy = UpstreamProxySettings(
             *_read("--upstream-proxy", parse_upstream_proxy, request.upstream_proxy)
         )
-        in_profile = ()  # they were chosen for the proxy that this one replaces
+        in_profile = ()  # chosen for the proxy that the flag replaces
     elif given is not None:
         entry = given if isinstance(given, UpstreamProxyEntry) else UpstreamProxyEntry(given)
         address = _read(f"{where}.upstream_proxy", parse_upstream_proxy, entry.address)
@@ -153,7 +159,7 @@ def _days(text: str) -> int:
 
 
 def _read[T](origin: str, parse: Callable[[str], T], text: str) -> T:
-    """What parse makes of text; its ValueError as a ConfigError that begins with origin."""
+    """Parse `text`, turning a ValueError into a ConfigError prefixed with `origin`."""
     try:
         return parse(text)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Where the requests of a route go: an origin, and the path they stay below."""
+"""The destination of a route's requests: an origin and a base path."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Upstream(NamedTuple):
     """An origin and a base path."""
 
     scheme: str  # "https"; "http" to a loopback host only
-    host: str  # canonical, or "*.suffix": every host below it, which has no reverse route
+    host: str  # canonical, or "*.suffix": every host below it, without a reverse route
     port: int
     base_path: str = ""  # no trailing slash; "" for none
 
@@ -29,20 +29,20 @@ class Upstream(NamedTuple):
         return self.host.startswith("*.")
 
     def covers(self, host: str, port: int) -> bool:
-        """Whether a canonical host and a port are this upstream's, or lie below its wildcard."""
+        """Return True if a canonical host and port are this upstream's, or lie below its wildcard."""
         if port != self.port:
             return False
         return host.endswith(self.host[1:]) if self.is_wildcard else host == self.host
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a canonical host is this machine by its very spelling."""
+    """Return True if the spelling of a canonical host alone shows that it is this machine."""
     literal = None if host.startswith("*.") else ip_literal(host)
     return host == "localhost" or (literal is not None and literal.is_loopback)
 
 
 def parse_upstream(text: str) -> Upstream:
-    """An upstream URL without user info, query or fragment. ValueError says what is wrong with it."""
+    """Parse an upstream URL without user info, query or fragment. Raises ValueError if it is malformed."""
     scheme, separator, rest = text.partition("://")
     if not separator or scheme not in _DEFAULT_PORTS:
         raise ValueError("an https:// URL is expected")
@@ -60,7 +60,7 @@ def parse_upstream(text: str) -> Upstream:
 
 
 def parse_origin(text: str) -> Upstream:
-    """An https origin of one host: no path. ValueError otherwise."""
+    """Parse the https origin of one host, without a path. Raises ValueError otherwise."""
     upstream = parse_upstream(text)
     if upstream.scheme != "https" or upstream.base_path or upstream.is_wildcard:
         raise ValueError("an https:// URL of one host, without a path, is expected")
