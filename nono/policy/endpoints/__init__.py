@@ -1,1 +1,1 @@
-"""Methods and paths that may be requested of a host. Pure."""
+"""Rules for the methods and paths that may be requested from a host. Pure."""

@@ -1,4 +1,4 @@
-"""From the endpoint rules of a profile or a flag to an EndpointPolicy."""
+"""Turns the endpoint rules of a profile or a flag into an EndpointPolicy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nono.policy.schema.routes import DefaultEntry, PolicyEntry, RuleEntry
 
 
 def rule_problems(where: str, entries: Iterable[RuleEntry]) -> Iterator[tuple[str, str]]:
-    """(key path, what is wrong) for each rule that is none."""
+    """Yield (key path, problem) for each invalid rule."""
     for position, entry in enumerate(entries):
         try:
             rule_of(entry)
@@ -21,18 +21,18 @@ def rule_problems(where: str, entries: Iterable[RuleEntry]) -> Iterator[tuple[st
 
 
 def rule_of(entry: RuleEntry) -> EndpointRule:
-    """ValueError as EndpointRule's."""
+    """Build a rule. Raises ValueError as EndpointRule does."""
     return EndpointRule(entry.method, entry.path, entry.backend, entry.reason, entry.timeout_secs)
 
 
 def allow_list(rules: Iterable[EndpointRule], origin: str) -> EndpointPolicy:
-    """The policy of a plain list of rules: they allow, and nothing else is allowed. No rules: all is."""
+    """Return the policy of a plain list: only its rules are allowed; an empty list allows everything."""
     allow = tuple(rules)
     return EndpointPolicy("deny", allow=allow, origin=origin) if allow else ALLOW_ALL
 
 
 def policy_of(entry: PolicyEntry, origin: str) -> EndpointPolicy:
-    """An explicit policy. ValueError as EndpointRule's."""
+    """Build an explicit policy. Raises ValueError as EndpointRule does."""
     default = DefaultEntry(entry.default) if isinstance(entry.default, str) else entry.default
     return EndpointPolicy(
         default=default.decision,
@@ -47,14 +47,17 @@ def policy_of(entry: PolicyEntry, origin: str) -> EndpointPolicy:
 
 
 def rules_beside(policy: EndpointPolicy, base_path: str) -> list[EndpointRule]:
-    """The rules whose path plainly lies beside base_path, so that no request below it matches them."""
+    """Return the rules whose path lies outside base_path, so that no request below it matches them.
+
+    Skips rules that have a pattern character within the first len(base_path) + 1 characters.
+    """
     rules = (*policy.deny, *policy.approve, *policy.allow)
     wild = [rule for rule in rules if any(mark in rule.path[: len(base_path) + 1] for mark in "*?[{\\")]
     return [rule for rule in rules if rule not in wild and not f"{rule.path}/".startswith(f"{base_path}/")]
 
 
 def parse_allow_endpoint(text: str) -> tuple[str, EndpointRule]:
-    """The service and the rule of ``SERVICE:METHOD:/path``. ConfigError names what is missing."""
+    """Split ``SERVICE:METHOD:/path`` into service and rule. Raises ConfigError naming the missing part."""
     service, first, rest = text.partition(":")
     method, second, path = rest.partition(":")
     if not (first and second and service and method and path):

@@ -1,9 +1,9 @@
-"""Globs over the segments of a canonical path, matched without backtracking.
+"""Matches globs against the segments of a canonical path without backtracking.
 
-``*`` is any text within one segment and ``**``, as a whole segment, any number of segments, none included;
-``?`` is one character, or one percent-encoded octet, ``[a-c]`` and ``[!a]`` one of a set, ``{x,y}`` one of
-two texts, and a backslash takes the next character literally. The texts between two stars have a fixed
-length, so the first place where one fits is as good as any other, and time grows with the path.
+``*`` is any text within one segment; ``**``, as a whole segment, is any number of segments, including none;
+``?`` is one character or one percent-encoded octet, ``[a-c]`` and ``[!a]`` one of a set, ``{x,y}`` one of two
+texts, and a backslash takes the next character literally. The texts between two stars have a fixed length, so
+the first place where one fits is as good as any other, and time grows with the path.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from itertools import islice
 from nono.named_tuple import NamedTuple
 
 MAX_LENGTH = 1024  # characters of a pattern
-MAX_BRANCHES = 64  # texts that its braces stand for
+MAX_BRANCHES = 64  # expansions of its braces
 
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _LITERAL = re.compile(
@@ -23,7 +23,7 @@ _LITERAL = re.compile(
 )  # pchar without escapes, RFC 3986 section 3.3
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]", re.ASCII)
 _NEVER_SENT = (0x00, 0x0A, 0x0D, 0x2F, 0x5C)  # requests with these escaped are refused before any rule
-_OCTET = 0x100  # an octet that stands escaped in a path becomes the one character chr(_OCTET + octet)
+_OCTET = 0x100  # an escaped octet in a path becomes the single character chr(_OCTET + octet)
 
 
 class _Chunk(NamedTuple):
@@ -62,12 +62,12 @@ class PathGlob(NamedTuple):
     branches: tuple[tuple[Run, ...], ...]
 
     def matches(self, segments: Sequence[str]) -> bool:
-        """Whether the pattern fits a path cut by `exact` or `loose`."""
+        """Return True if the pattern matches a path split by `exact` or `loose`."""
         return any(_fits(runs, segments) for runs in self.branches)
 
 
 def compile_glob(pattern: str) -> PathGlob:
-    """The matcher of pattern. ValueError: a sentence about what it could never match, or does not mean."""
+    """Compile a pattern. Raises ValueError for one that is malformed or could never match."""
     if not pattern.startswith("/"):
         raise ValueError("a path pattern begins with '/'")
     if len(pattern) > MAX_LENGTH:
@@ -79,13 +79,16 @@ def compile_glob(pattern: str) -> PathGlob:
 
 
 def exact(path: str) -> list[str]:
-    """The segments of a canonical path as they are sent; a trailing slash makes no difference."""
+    """Split a canonical path into segments as sent; a trailing slash makes no difference."""
     text = _ESCAPE.sub(lambda found: chr(_OCTET + int(found[1], 16)), path) if "%" in path else path
     return _segments(text)
 
 
 def loose(path: str) -> list[str]:
-    """The segments as a lenient server may read them: escapes undone, no path parameters (";x")."""
+    """Split a path as a lenient server may read it.
+
+    Decodes escapes, drops path parameters (";x"), resolves dot segments.
+    """
     read: list[str] = []
     for segment in _segments(path):
         name = _ESCAPE.sub(_decoded, segment.partition(";")[0]).partition(";")[0]
@@ -127,7 +130,7 @@ def _stands_at(run: Run, segments: Sequence[str], start: int) -> bool:
 
 
 def _expanded(text: str) -> Iterator[str]:
-    """text for each choice of its braces, the inner ones of a choice included."""
+    """Yield `text` for each choice of its braces, including nested ones."""
     opening = _find(text, "{", 0)
     if opening is None:
         if _find(text, "}", 0) is not None:
@@ -155,7 +158,7 @@ def _expanded(text: str) -> Iterator[str]:
 
 
 def _find(text: str, wanted: str, at: int) -> int | None:
-    """The first wanted that no backslash precedes."""
+    """Return the position of the first `wanted` that is not escaped by a backslash."""
     while at < len(text):
         if text[at] == wanted:
             return at
@@ -193,7 +196,7 @@ def _segment(text: str) -> _Segment:
 
 
 def _piece(text: str, at: int) -> tuple[str, int]:
-    """The regular expression of the one character that text[at:] begins with, and where the next begins."""
+    """Return the regular expression for the character at `at`, and the position of the next."""
     match text[at]:
         case "?":
             return ".", at + 1

@@ -1,4 +1,4 @@
-"""Whether a method and a path may be asked of an upstream: denied, for a person to approve, or allowed."""
+"""Decides whether a method and a path may be requested from an upstream: deny, approve or allow."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _METHOD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)  # token, RFC 911
 
 @dataclass(frozen=True, slots=True)
 class EndpointRule:
-    """One entry of a list. ValueError: its method is none, or its path a pattern that could match nothing."""
+    """One entry of a list. Raises ValueError for an invalid method, or a path pattern that cannot match."""
 
     method: str  # "*": every method; compared without regard to case
     path: str  # a pattern of nono.policy.endpoints.path_glob
-    backend: str | None = None  # who is asked, for a rule of the approve list
-    reason: str | None = None  # what that person is told
-    timeout_s: float | None = None  # how long they have
+    backend: str | None = None  # the approval backend, for a rule in the approve list
+    reason: str | None = None  # shown to whoever approves
+    timeout_s: float | None = None  # time allowed for the answer
     _glob: PathGlob = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -39,14 +39,14 @@ class EndpointRule:
         return f"{self.method} {self.path}"
 
     def matches(self, method: str, *readings: list[str]) -> bool:
-        """Whether the rule speaks about method and one of the readings of a path."""
+        """Return True if the rule covers `method` and one of the readings of a path."""
         if self.method != "*" and self.method.upper() != method.upper():
             return False
         return any(self._glob.matches(segments) for segments in readings)
 
 
 class EndpointVerdict(NamedTuple):
-    """What becomes of one request; label says which rule decided."""
+    """The decision on one request; `label` names the deciding rule."""
 
     decision: Decision
     label: str  # endpoint_policy.<list>[METHOD PATH] or endpoint_policy.default
@@ -67,18 +67,21 @@ class EndpointPolicy(NamedTuple):
     allow: tuple[EndpointRule, ...] = ()
     default_backend: str | None = None
     default_timeout_s: float | None = None
-    origin: str = ""  # the flag or profile field that asked for it
-    is_explicit: bool = False  # an endpoint_policy: what it denies, no sibling route may allow
+    origin: str = ""  # the flag or profile field it comes from
+    is_explicit: bool = False  # an endpoint_policy: no sibling route may allow requests it denies
 
     @property
     def allows_all(self) -> bool:
         return self.default == "allow" and not self.deny and not self.approve
 
     def judge(self, method: str, path: str) -> EndpointVerdict:
-        """path is canonical (nono.proxy.http.target), below the upstream's base path and without its query.
+        """Judge a canonical path (nono.proxy.http.target) that includes the upstream's base path.
 
-        A rule that holds back is also matched against the path as a lenient server reads it: with the
-        escapes of reserved characters undone and without path parameters, or `/admin;x` would pass `/admin`.
+        Ignores the query.
+
+        Rules that deny or ask are also matched against the path as a lenient server reads it, with escapes of
+        reserved characters decoded and path parameters removed, or `/admin;x` would bypass a rule for
+        `/admin`.
         """
         bare = path.partition("?")[0]
         sent = exact(bare)
@@ -97,7 +100,7 @@ class EndpointPolicy(NamedTuple):
         return EndpointVerdict(self.default, "endpoint_policy.default")
 
     def explain(self, method: str, path: str, verdict: EndpointVerdict) -> str:
-        """The verdict as a sentence, the same for the client, the audit log and `nono why`."""
+        """Return the verdict as a sentence, the same for the client, the audit log and `nono why`."""
         words = {"allow": "allowed", "deny": "denied", "approve": "for a person to approve"}
         because = f": {verdict.reason}" if verdict.reason else ""
         return f"{method} {path} is {words[verdict.decision]} by {verdict.label}{because}"
@@ -120,7 +123,7 @@ ALLOW_ALL = EndpointPolicy()
 def most_allowed(
     policies: Sequence[EndpointPolicy], method: str, path: str
 ) -> tuple[EndpointPolicy, EndpointVerdict]:
-    """The verdict of all rules of a host: an explicit denial, else the most that one of them allows."""
+    """Combine the verdicts of a host's rules: an explicit denial, else the most lenient verdict."""
     verdicts = [(policy, policy.judge(method, path)) for policy in policies]
     explicit = [each for each in verdicts if each[0].is_explicit and each[1].decision == "deny"]
     return min(explicit or verdicts, key=lambda each: _LENIENCY.index(each[1].decision))
