@@ -1,1 +1,1 @@
-"""Answers for `nono why`, drawn from the functions that also enforce. Pure."""
+"""Answers `nono why` with the functions that also enforce the policy. Pure."""

@@ -1,4 +1,4 @@
-"""Answers `nono why` about hosts and requests, from the functions that also decide what is let through."""
+"""Answers `nono why` about hosts and requests, with the functions that also decide access."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from nono.policy.hosts.upstream import Upstream
 from nono.policy.ports import PortGrants, PortRange
 from nono.policy.why.paths import Answer
 
-_ANY_HOST = IPv4Address("203.0.113.1")  # of documentation (RFC 5737): nobody is there
+_ANY_HOST = IPv4Address("203.0.113.1")  # reserved for documentation (RFC 5737): nobody is there
 
 
 def why_host(rules: EffectivePolicy, host: str, port: int) -> Answer:
-    """Whether the child may reach host (a name or an address) on port; resolves nothing."""
+    """Explain whether the child may reach `host` (a name or an address) on `port`; resolves nothing."""
     capabilities, hosts = rules.capabilities, rules.hosts
     if capabilities.restricts_network:
         rule = _past_the_proxy(capabilities.ports, host, port)
@@ -56,7 +56,7 @@ def why_host(rules: EffectivePolicy, host: str, port: int) -> Answer:
 
 
 def why_request(rules: EffectivePolicy, host: str, port: int, method: str, path: str) -> Answer:
-    """Whether the child may ask host for path, which is canonical and without its query, with method."""
+    """Explain whether the child may request `path` from `host`. `path` is canonical and has no query."""
     answer = why_host(rules, host, port)
     if answer.status != "allowed" or rules.hosts is None:
         return answer
@@ -69,14 +69,14 @@ def why_request(rules: EffectivePolicy, host: str, port: int, method: str, path:
     candidates = [
         _Candidate(route.endpoints, f"--allow-endpoint {route.name}:{method}:{path}")
         for route in rules.routes
-        # A credential without rules does not open paths that the host was not granted with.
+        # A credential without rules does not open paths beyond those granted for the host.
         if route.upstream.covers(name, port) and not (route.endpoints.allows_all and scopes)
     ] or scopes
     return _judged(candidates, method, path, answer) if candidates else answer
 
 
 class _Candidate(NamedTuple):
-    """Rules that speak about the host of a request, and the flag that would add one for it."""
+    """Rules that cover the host of a request, and the flag that would add a rule for it."""
 
     policy: EndpointPolicy
     flag: str
@@ -112,7 +112,7 @@ def _scopes(rules: EffectivePolicy, host: str) -> list[EndpointPolicy]:
 
 
 def _through_route(rules: EffectivePolicy, hosts: HostFilter, host: str, port: int) -> Answer | None:
-    """The answer for the upstream of a credential service, which its own route reaches."""
+    """Return the answer for the upstream of a credential service, reached through the service's route."""
     for route in rules.routes:
         if not route.is_login and _is_upstream(route.upstream, host, port):
             narrowed = hosts.for_route(host, port, f"service {route.name}")
@@ -131,12 +131,12 @@ def _is_upstream(upstream: Upstream, host: str, port: int) -> bool:
 
 
 def _past_the_proxy(ports: PortGrants, host: str, port: int) -> str | None:
-    """The rule of a direct connection that ports allow; localhost is known, no other name is looked up."""
+    """Return the rule that allows a direct connection; localhost is known, no other name is resolved."""
     try:
         name = "127.0.0.1" if host == "localhost" else canonical_host(host)
     except HostError:
         return None
-    # A name leads to some address, and that is all that the ports to connect to ask for.
+    # A name resolves to some address, and the ports to connect to apply to any address.
     return ports.to_connect(ip_literal(name) or _ANY_HOST, port)
 
 

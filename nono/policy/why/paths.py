@@ -1,4 +1,4 @@
-"""Answers `nono why` about paths, from the functions that also decide what is enforced."""
+"""Answers `nono why` about paths, with the functions that also decide enforcement."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _BADGES = {Access.READ: "read", Access.WRITE: "write", Access.READWRITE: "read+w
 
 
 class MatchingCapability(NamedTuple):
-    """A grant that speaks about the path but not about the access."""
+    """A grant that covers the path but not the access."""
 
     path: str
     access: str
@@ -41,7 +41,7 @@ class MatchingCapability(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """One answer; what does not apply is None."""
+    """One answer; fields that do not apply are None."""
 
     status: Literal["allowed", "denied", "approval_required"]
     reason: str  # a fixed word: granted_path, path_not_granted, proxy_filtered, ...
@@ -52,12 +52,12 @@ class Answer(NamedTuple):
     policy_source: str | None = None
     matching_capability: MatchingCapability | None = None
     suggested_flag: str | None = None
-    endpoint_rules: tuple[tuple[str, str], ...] = ()  # method and path of each rule that allows
-    enforced_by: str | None = None  # the rung that would hold a run to it here, or why none does
+    endpoint_rules: tuple[tuple[str, str], ...] = ()  # method and path of each rule that allows requests
+    enforced_by: str | None = None  # the rung that would enforce it here, or why none does
     warning: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """For json.dumps: absent fields are left out."""
+        """Return the answer for json.dumps; absent fields are left out."""
         document = self._asdict()
         if self.matching_capability is not None:
             document["matching_capability"] = self.matching_capability._asdict()
@@ -69,7 +69,7 @@ class Answer(NamedTuple):
 def why_path(
     rules: EffectivePolicy, places: PathContext, path: str, access: Access, fs: Filesystem
 ) -> Answer:
-    """Whether the child may have access to path; relative paths and ``~`` are read as on a command line."""
+    """Explain whether the child may access `path`; relative paths and ``~`` are read as on a command line."""
     original = places.of_flag(path)
     canonical = rule_path(original, fs) or canonical_as_far(original, fs)
     policy = rules.files
@@ -123,9 +123,10 @@ def why_path_since(
     fs: Filesystem,
     stale: frozenset[str],
 ) -> Answer:
-    """As why_path, for a command that runs already.
+    """Answer as why_path() does, for a command that is already running.
 
-    stale: paths of grants where another file stands now, or none: the kernel holds a grant on a file.
+    `stale` holds paths of grants where another file stands now, or none: the kernel applies a grant to a
+    file, not to a name.
     """
     answer = why_path(rules, places, path, access, fs)
     original = places.of_flag(path)
@@ -148,16 +149,22 @@ def why_path_since(
 def masked_path(
     rules: EffectivePolicy, places: PathContext, path: str, fs: Filesystem
 ) -> Mask | Absent | None:
-    """What becomes of a denied path in a granted directory; path is read as above. None for all others."""
+    """Return the mask of a denied path in a granted directory, or the reason why there is none.
+
+    Reads `path` as why_path() does. Returns None for all other paths.
+    """
     original = places.of_flag(path)
     masking = rules.capabilities.masking
-    # A masked link is met before what it leads to.
+    # A masked link is reached before its target.
     by_name = masked_at(masking, parent_resolved(original, fs))
     return by_name or masked_at(masking, canonical_as_far(original, fs))
 
 
 def _is_asked_about(rules: EffectivePolicy, policy: FilePolicy, path: str, fs: Filesystem) -> bool:
-    """As the supervisor has it: not what does not exist, leads to nono's own state or lies in /proc/PID."""
+    """Return True if the supervisor would ask about the path.
+
+    It never asks about a path that does not exist, leads to nono's own state or lies in /proc/PID.
+    """
     kind = fs.kind(path)
     if not rules.capabilities.elevation or kind in (None, "socket") or path in PROBED:
         return False
@@ -167,7 +174,7 @@ def _is_asked_about(rules: EffectivePolicy, policy: FilePolicy, path: str, fs: F
 
 
 def _granted(grants: list[Grant], access: Access) -> Answer:
-    """grants together cover access, the most specific first."""
+    """Build the answer for `grants` that together cover `access`, the most specific first."""
     for grant in grants:
         if grant.access.covers(access):
             return Answer(
@@ -189,7 +196,7 @@ def _granted(grants: list[Grant], access: Access) -> Answer:
 
 
 def _suggestion(places: PathContext, path: str, access: Access, fs: Filesystem) -> str | None:
-    """The flag that would grant path: for a missing one its parent, unless that is far too much."""
+    """Return the flag that would grant `path`; for a missing one its parent's, unless that is too wide."""
     if fs.kind(path) is not None:
         return _flag(path, access, fs)
     parent = dirname(path)

@@ -1,4 +1,4 @@
-"""The flag that would have allowed what a run was denied."""
+"""Finds the flag that would have allowed an access denied in a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TICK, _PLACEHOLDER = "`", "HOST"
 def of_path(
     rules: EffectivePolicy, places: PathContext, path: str, access: Access, fs: Filesystem
 ) -> str | None:
-    """None: nothing grants it, or it is granted already, or its name cannot be typed."""
+    """Return the flag for a path; None if nothing grants it, it is already granted, or it cannot be typed."""
     if "\\" in path or not path.isprintable():
         return None
     return why_path(rules, places, path, access, fs).suggested_flag
@@ -24,7 +24,7 @@ def of_path(
 def of_host(
     rules: EffectivePolicy, host: str, port: int | None, method: str | None = None, path: str | None = None
 ) -> str | None:
-    """As of_path, for a host or a request to it."""
+    """Return the flag for a host or a request to it; None as for of_path()."""
     try:
         if method is not None and path is not None:
             return why_request(rules, host, port or 443, method, path).suggested_flag
@@ -34,6 +34,6 @@ def of_host(
 
 
 def in_hint(hint: str) -> str | None:
-    """The flag that a hint names: the hint itself, or the first one between backticks."""
+    """Return the flag named in a hint: the hint itself, or its first text in backticks."""
     named = hint.split(_TICK)[1] if hint.count(_TICK) > 1 else hint
     return named if named.startswith("--") and _PLACEHOLDER not in named else None

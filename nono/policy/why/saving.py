@@ -1,4 +1,4 @@
-"""From the flags that would have allowed what was denied to what a profile has to say for that."""
+"""Turns the flags that would have allowed a denied access into entries of a profile."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from nono.named_tuple import NamedTuple
 from nono.policy.path_expansion import is_within
 
-LONGEST = 400  # characters of a value that a person would still read
+LONGEST = 400  # characters of a value a person would still read
 
 _FILES, _NETWORK = "filesystem", "network"
 _FIELDS: Mapping[str, tuple[str, str]] = {
@@ -43,28 +43,28 @@ class Entry(NamedTuple):
 
 
 class Addition(NamedTuple):
-    """What would allow one thing that was denied."""
+    """The entries that would allow one denied access."""
 
     entries: tuple[Entry, ...]
 
     @property
     def is_sensitive(self) -> bool:
-        """Whether it lifts the protection of a path."""
+        """True if it lifts the protection of a path."""
         return any(entry.field == "bypass_protection" for entry in self.entries)
 
     @property
     def names_host(self) -> bool:
-        """Whether it allows a host."""
+        """True if it allows a host."""
         return any(entry.field == "allow_domain" for entry in self.entries)
 
     @property
     def path(self) -> str | None:
-        """The path that it is about, if it is about one."""
+        """The path it concerns, if any."""
         return next((str(entry.value) for entry in self.entries if entry.section == _FILES), None)
 
 
 def additions(flags: Iterable[str], home: str) -> list[Addition]:
-    """One for each flag that a profile can say; paths in home begin with ``~/``."""
+    """Return one addition for each flag a profile can express; paths under home begin with ``~/``."""
     found = (_addition(flag, home) for flag in flags)
     return list(dict.fromkeys(each for each in found if each is not None))
 
@@ -78,7 +78,7 @@ def _addition(flag: str, home: str) -> Addition | None:
     if not pairs or len(words) % 2 or any(name not in _FIELDS for name, _ in pairs):
         return None
     if any(len(value) > LONGEST or not value.isprintable() or "$" in value for _, value in pairs):
-        return None  # a profile would take $NAME for a variable
+        return None  # a profile would expand $NAME
     return Addition(tuple(_entry(name, value, home) for name, value in pairs))
 
 
@@ -92,7 +92,7 @@ def _entry(name: str, value: str, home: str) -> Entry:
 
 
 def without_suppressed(found: Iterable[Addition], suppressed: Sequence[str], home: str) -> list[Addition]:
-    """Those that are not about a suppressed path, or one below it. suppressed: absolute."""
+    """Drop additions about a suppressed path or one below it. `suppressed` holds absolute paths."""
 
     def spelled_out(path: str) -> str:
         return f"{home}{path[1:]}" if path.startswith("~/") or path == "~" else path
@@ -105,13 +105,13 @@ def without_suppressed(found: Iterable[Addition], suppressed: Sequence[str], hom
 
 
 def suppressing(found: Iterable[Addition]) -> list[Addition]:
-    """What makes that nobody is asked about these paths again."""
+    """Return the additions that stop questions about these paths."""
     paths = (each.path for each in found)
     return [Addition((Entry(_FILES, "suppress_save_prompt", path),)) for path in dict.fromkeys(paths) if path]
 
 
 def added(document: Mapping[str, Any], granted: Iterable[Addition]) -> dict[str, Any]:
-    """The document of a profile with the entries in its lists. TypeError: a section or list is none."""
+    """Add the entries to a profile's lists. Raises TypeError if a section or list has another type."""
     changed = deepcopy(dict(document))
     for addition in granted:
         for section, field, value in addition.entries:

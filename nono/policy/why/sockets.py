@@ -1,4 +1,4 @@
-"""Answers `nono why` about Unix sockets, from the rules that also decide what is let through."""
+"""Answers `nono why` about Unix sockets, from the rules that also decide access."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nono.policy.why.paths import Answer
 def why_socket(
     rules: EffectivePolicy, places: PathContext, path: str, fs: Filesystem, *, binds: bool
 ) -> Answer:
-    """Whether the child may connect to the Unix socket at path, or bind one there."""
+    """Explain whether the child may connect to the Unix socket at `path`, or bind one there."""
     canonical = canonical_as_far(places.of_flag(path), fs)
     if not rules.capabilities.mediates_unix_sockets:
         return Answer(

@@ -1,4 +1,4 @@
-"""The records of nono.policy as JSON and back; what is read has exactly the shape that is written."""
+"""Converts the records of nono.policy to JSON and back, accepting exactly the shape it writes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
 def document_of(value: Any) -> Any:
-    """value for json.dumps: records as objects of their fields, tuples as arrays, enums by value."""
+    """Convert `value` for json.dumps: records to objects, tuples to arrays, enums to values."""
     fields = _fields(type(value))
     if fields is not None:
         return {name: document_of(getattr(value, name)) for name in fields}
@@ -19,9 +19,9 @@ def document_of(value: Any) -> Any:
 
 
 def value_of(document: object, kind: Any, names: Mapping[str, Any], place: str) -> Any:
-    """The inverse of document_of for a value annotated with kind. ValueError says where it does not fit.
+    """Invert document_of() for a value annotated with `kind`. Raises ValueError that names the mismatch.
 
-    names: what annotations mean that their modules import for type checkers only.
+    `names` resolves annotations that their modules import for type checkers only.
     """
     origin, parts = get_origin(kind), get_args(kind)
     if origin is UnionType:
@@ -44,7 +44,7 @@ def value_of(document: object, kind: Any, names: Mapping[str, Any], place: str) 
 
 
 def _fields(kind: type) -> tuple[str, ...] | None:
-    """Those that make a record: of a named tuple, or of a dataclass those of its constructor."""
+    """Return the fields of a record: a named tuple's, or the constructor fields of a dataclass; else None."""
     by_position = "__match_args__" if hasattr(kind, "__dataclass_fields__") else "_fields"
     names: tuple[str, ...] | None = getattr(kind, by_position, None)
     return names
