@@ -1,1 +1,1 @@
-"""What `nono learn` watches a command with, and the profile made of what was seen. Pure."""
+"""Decides what `nono learn` may observe, and turns the observations into a profile. Pure."""

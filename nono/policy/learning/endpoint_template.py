@@ -1,4 +1,4 @@
-"""From the requests that were seen to few rules: what varies in a path becomes `*`."""
+"""Reduces the observed requests to few rules: variable parts of a path become `*`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from nono.policy.endpoints.policy import EndpointRule
 
-RULES_MAX = 24  # of one host; more are one rule for each method and first segment
-VALUES_MAX = 3  # of one segment, before it is a variable
+RULES_MAX = 24  # per host; more are reduced to one rule for each method and first segment
+VALUES_MAX = 3  # values of one segment before it becomes a variable
 
 _NUMBER = re.compile(r"[0-9]+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
@@ -20,17 +20,19 @@ Request = tuple[str, str]  # method, path without its query
 
 
 def is_variable(segment: str) -> bool:
-    """Whether a segment names one thing among many: a number, a UUID, a hash, an opaque id.
+    """Return True if a segment names one thing among many: a number, a UUID, a hash, an opaque id.
 
-    Also one that a pattern cannot name literally, such as an escape or a star.
+    Also True for a segment that a pattern cannot spell literally, such as an escape or a star.
     """
     shapes = (_NUMBER, _UUID, _HEX, _OPAQUE)
     return any(shape.fullmatch(segment) for shape in shapes) or not _LITERAL.fullmatch(segment)
 
 
 def templates(requests: Iterable[Request]) -> tuple[Request, ...]:
-    """Rules, each a method and a pattern of nono.policy.endpoints.path_glob, that together match all
-    requests."""
+    """Return rules that together match all requests.
+
+    Each is a method and a pattern of nono.policy.endpoints.path_glob.
+    """
     found = {(method, _template(path)) for method, path in requests}
     found = _joined(found)
     if len(found) > RULES_MAX:
@@ -39,7 +41,7 @@ def templates(requests: Iterable[Request]) -> tuple[Request, ...]:
         found = {(method, "/**") for method, _ in found}
     if len(found) > RULES_MAX:
         found = {("*", "/**")}
-    # What no pattern can say, as it is too long, is all of the host.
+    # A path too long for a pattern opens the whole host.
     found = {rule if _is_rule(rule) else (rule[0], "/**") for rule in found}
     return tuple(sorted(found, key=lambda rule: (rule[1], rule[0])))
 
@@ -57,12 +59,12 @@ def _template(path: str) -> str:
 
 
 def _joined(rules: set[Request]) -> set[Request]:
-    """Where more than a few rules differ in one segment only, one rule with a variable in its place.
+    """Replace rules that differ in one segment by one rule with a variable, if there are more than a few.
 
-    From the left to the right: the collections of an API come before what lies in them.
+    From left to right: the collections of an API come before their members.
     """
     longest = max((path.count("/") for _, path in rules), default=0)
-    for position in range(2, longest + 1):  # the first segment tells API from API and stays
+    for position in range(2, longest + 1):  # the first segment distinguishes APIs and stays
         alike: dict[tuple[str, tuple[str, ...]], set[Request]] = {}
         for method, path in rules:
             segments = path.split("/")

@@ -1,4 +1,4 @@
-"""From the paths that were seen to few grants, none wider than what the command was watched with."""
+"""Reduces the observed paths to few grants, none wider than the directories the command was watched with."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from nono.policy.files.grants import accesses, group_grants
 from nono.policy.learning.observation import Need, Refused
 from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far, is_within
 
-DEPTH_MAX = 64  # names of one path
-ALIKE_MIN = 3  # files or directories of one directory that make a grant of it
+DEPTH_MAX = 64  # components of a path
+ALIKE_MIN = 3  # entries of one directory that are replaced by a grant of it
 _XDG = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 _PATTERN_CHARACTERS = frozenset("*?[]{}\\$")
 
 
 class Bounds(NamedTuple):
-    """What may be granted at all."""
+    """The limits of what may be granted."""
 
     directories: tuple[Grant, ...]  # no grant of a directory lies above one of these
-    home: str  # canonical, as the next two
+    home: str  # canonical, as are the next two
     workdir: str
     temporary: str
-    deny_rules: DenyRules  # and whatever they cover is not granted either
+    deny_rules: DenyRules  # nothing they cover is granted either
 
 
 class Additions(NamedTuple):
-    """What a profile needs on top of what it extends."""
+    """The grants a profile needs on top of the profiles it extends."""
 
     groups: tuple[str, ...] = ()
     workdir: Access | None = None
-    allow: tuple[str, ...] = ()  # paths, as a profile spells them
+    allow: tuple[str, ...] = ()  # paths as a profile spells them
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
     allow_file: tuple[str, ...] = ()
     read_file: tuple[str, ...] = ()
     write_file: tuple[str, ...] = ()
-    left_out: tuple[Refused, ...] = ()  # seen, and nothing that a profile could grant
+    left_out: tuple[Refused, ...] = ()  # observed, but a profile cannot grant it
 
 
 def generalise(
     needs: Iterable[Need], bounds: Bounds, groups: Sequence[Group], places: PathContext, fs: Filesystem
 ) -> Additions:
-    """The smallest grants that a person would write for needs. groups: shipped ones that may be included."""
+    """Return the smallest grants a person would write for `needs`, using the shipped `groups` that fit."""
     workdir: Access | None = None
     temporary: Access | None = None
     others: list[Need] = []
@@ -92,7 +92,7 @@ def generalise(
 def includable(
     groups: Iterable[Group], wide: frozenset[str], deny_rules: DenyRules, places: PathContext, fs: Filesystem
 ) -> tuple[Group, ...]:
-    """The groups that may stand for what was seen: of one runtime or tool, with nothing sensitive in them."""
+    """Return the groups usable for observed paths: of one runtime or tool, without anything sensitive."""
 
     def fits(grant: Grant) -> bool:
         is_narrow = grant.path not in wide and not is_within("/tmp", grant.path) and grant.path != "/run"
@@ -111,7 +111,7 @@ def includable(
 def _by_groups(
     needs: list[Need], bounds: Bounds, groups: Sequence[Group], places: PathContext, fs: Filesystem
 ) -> tuple[list[str], list[Need]]:
-    """The groups that cover some of needs, and the needs that none covers."""
+    """Return the groups that cover some of `needs`, and the needs that no group covers."""
     included: list[str] = []
     for group in groups:
         grants = list(group_grants([group], places, fs))
@@ -123,11 +123,11 @@ def _by_groups(
 
 
 def _covers(grants: Sequence[Grant], need: Need) -> bool:
-    return accesses(grants, need.path) is need.access  # one that grants more is not what was seen
+    return accesses(grants, need.path) is need.access  # exactly: no group that grants more
 
 
 def _unfit(need: Need, bounds: Bounds, fs: Filesystem) -> str | None:
-    """Why a profile cannot name the path; None when it can."""
+    """Return the reason a profile cannot grant the path; None if it can."""
     path = need.path
     if not can_be_spelled(path):
         return "its name cannot be written in a profile"
@@ -143,7 +143,7 @@ def _unfit(need: Need, bounds: Bounds, fs: Filesystem) -> str | None:
 
 
 def can_be_spelled(path: str) -> bool:
-    """Whether a profile can name path at all."""
+    """Return True if a profile can spell `path` at all."""
     return path.isprintable() and _PATTERN_CHARACTERS.isdisjoint(path)
 
 
@@ -153,7 +153,7 @@ def _may_be_granted(directory: str, access: Access, bounds: Bounds) -> bool:
 
 
 def _grants(needs: Iterable[Need], bounds: Bounds) -> dict[tuple[str, bool], Access]:
-    """What is read and what is written by themselves, so that neither widens the other."""
+    """Gather reads and writes separately, so that neither widens the other."""
     found: dict[tuple[str, bool], Access] = {}
     kept = list(needs)
     for access in (Access.READ, Access.WRITE):
@@ -168,7 +168,7 @@ def _grants(needs: Iterable[Need], bounds: Bounds) -> dict[tuple[str, bool], Acc
 
 
 class _Node:
-    """A name in the tree of all that was used."""
+    """A name in the tree of all paths used."""
 
     __slots__ = ("below", "is_file", "is_whole")
 
@@ -179,7 +179,7 @@ class _Node:
 
 
 def _gathered(places: Iterable[tuple[str, bool]], access: Access, bounds: Bounds) -> list[tuple[str, bool]]:
-    """Paths, and whether each is a directory: a directory for several that lie in it."""
+    """Return paths, each with True for a directory; one directory may replace several paths in it."""
     root = _Node()
     for path, is_dir in places:
         node = root
@@ -211,7 +211,7 @@ def _collapsed(node: _Node, path: str, access: Access, bounds: Bounds) -> Iterat
 
 
 def spelled(path: str, bounds: Bounds, places: PathContext, fs: Filesystem) -> str:
-    """path as it means the same for another user, and where directories have been moved."""
+    """Spell `path` so that it works for another user and with relocated directories."""
     if path == bounds.temporary:
         return "$TMPDIR"
     for name in _XDG:

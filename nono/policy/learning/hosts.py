@@ -1,4 +1,4 @@
-"""Which hosts a watched command reaches: those that are granted, and beyond them every public one."""
+"""Decides the hosts a command reaches in learn mode: the granted ones, and every public one besides."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ ORIGIN = "nono learn"
 
 
 class LearningHosts(NamedTuple):
-    """In the place of a HostFilter. What is denied is denied beyond the grants as well."""
+    """Replaces a HostFilter in learn mode. Denials also apply beyond the grants."""
 
     granted: HostFilter
     beyond: HostFilter
 
     def judge_name(self, host: str, port: int) -> Allow | Refuse:
-        """As HostFilter.judge_name."""
+        """Judge as HostFilter.judge_name does."""
         return self._filter(host, port).judge_name(host, port)
 
     def judge_addresses(self, host: str, port: int, addresses: Sequence[str]) -> Allow | Refuse:
-        """As HostFilter.judge_addresses: a granted name may lead into a private network, no other may."""
+        """Judge as HostFilter.judge_addresses does; only a granted name may resolve to a private address."""
         return self._filter(host, port).judge_addresses(host, port, addresses)
 
     def allows_raw(self, host: str, port: int) -> bool:
-        """As HostFilter.allows_raw."""
+        """Answer as HostFilter.allows_raw does."""
         return self.granted.allows_raw(host, port)
 
     def for_route(self, host: str, port: int, origin: str) -> HostFilter:
-        """As HostFilter.for_route."""
+        """Return the filter HostFilter.for_route does."""
         return self.granted.for_route(host, port, origin)
 
     def _filter(self, host: str, port: int) -> HostFilter:
@@ -37,7 +37,7 @@ class LearningHosts(NamedTuple):
 
 
 def learning_hosts(hosts: HostFilter) -> LearningHosts:
-    """hosts: of the run without learning. One that allows every host has granted none by its name."""
+    """Extend the filter `hosts` of the run. A filter that allows every host grants none by name."""
     granted = hosts if hosts.allow is not None else hosts._replace(allow=())
     beyond = hosts._replace(allow=None, deny_private=True, deny_private_origin=ORIGIN)
     return LearningHosts(granted, beyond)

@@ -1,4 +1,4 @@
-"""Which keys of the environment a watched command finds as phantoms, and which not at all."""
+"""Decides which keys in the environment a command sees as phantoms in learn mode, and which not at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _VARIABLE = "env://"
 
 
 def services_with_keys(environ: Mapping[str, str], known: Collection[str]) -> tuple[str, ...]:
-    """The shipped services whose key is in the environment, beside those that are asked for anyway."""
+    """Return the shipped services whose key is in the environment, except those already in `known`."""
     services = shipped.network_policy().services
     return tuple(
         name
@@ -23,11 +23,14 @@ def services_with_keys(environ: Mapping[str, str], known: Collection[str]) -> tu
 
 
 def withheld_variables() -> frozenset[str]:
-    """Where the clients of shipped services look for a key; a phantom is put there all the same."""
+    """Return the variables in which clients of shipped services look for a key.
+
+    A phantom may still be set in them.
+    """
     services = shipped.network_policy().services
     return frozenset(variable for fields in services.values() for variable in fields["env_vars"])
 
 
 def inherited_secrets(names: Collection[str]) -> tuple[str, ...]:
-    """Of the variables that a command inherits, those whose names say that they hold a secret."""
+    """Return the inherited variables whose names suggest a secret."""
     return tuple(sorted(name for name in names if is_secret_name(name)))

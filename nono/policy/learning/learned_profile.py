@@ -1,4 +1,4 @@
-"""What was learned as a profile, laid over the one that it began with."""
+"""Writes the observations as a profile, laid over the one the run started with."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ def learned_document(
     listen_ports: Collection[int] = (),
     sockets: Mapping[str, bool] = {},
 ) -> Document:
-    """The fields of a profile that say it, and no others. sockets: by path, whether it is listened on."""
+    """Return only the profile fields that express the observations.
+
+    `sockets` maps each path to True if the command listened on it.
+    """
     document: Document = {}
     if additions.groups:
         document["groups"] = {"include": list(additions.groups)}
@@ -57,7 +60,7 @@ def _entries(site: Site, requests: frozenset[tuple[str, str]]) -> list[str | Doc
     host = f"[{site.host}]" if ":" in site.host else site.host
     authority = host if site.port == DEFAULT_PORTS[site.scheme] else f"{host}:{site.port}"
     if TUNNELLED in requests:
-        return [f"{host}:{site.port}"]  # a tunnel, into which nobody looks
+        return [f"{host}:{site.port}"]  # a tunnel that is not inspected
     assumed = "http" if is_loopback(site.host) else "https"
     domain = authority if site.scheme == assumed else f"{site.scheme}://{authority}"
     return [
@@ -69,12 +72,12 @@ def _entries(site: Site, requests: frozenset[tuple[str, str]]) -> list[str | Doc
 
 
 def laid_over(existing: Document, learned: Document) -> Document:
-    """existing, an unmerged file, with what was learned added to its own fields."""
+    """Add the learned fields to `existing`, an unmerged file."""
     document = {name: value for name, value in existing.items() if name in ("$schema", "extends")}
     document |= merge(existing, learned)
     network = document.get("network", {})
     if network.get("block") and not {"allow_domain", "credentials"}.isdisjoint(learned.get("network", {})):
-        # It used no network before.
+        # The profile blocked the network before the command was seen to use it.
         document["network"] = {name: value for name, value in network.items() if name != "block"}
     before = existing.get("workdir", {}).get("access", "none")
     after = learned.get("workdir", {}).get("access")

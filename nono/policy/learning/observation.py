@@ -1,4 +1,4 @@
-"""What a watched command did, as far as the profile it began with does not grant it: bounded, and by path."""
+"""Collects what a command does beyond the grants of its initial profile; bounded in size."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from nono.policy.ports import LISTEN_PORT, OPEN_PORT, PortGrants
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
 
-NEEDS_MAX = 20_000  # paths that are kept apart; of more than that, directories
+NEEDS_MAX = 20_000  # distinct paths; beyond that, only their directories
 REFUSED_MAX = 500
 PORTS_MAX = 50
 SOCKETS_MAX = 50
 PATH_MAX = 1000  # characters of a request's path
-TUNNELLED = ("*", "/**")  # nobody looked into it, or a rule for its paths would refuse what was seen
-REQUESTS_MAX = 5_000  # methods and paths, of all hosts together
+TUNNELLED = ("*", "/**")  # not inspected, or a path rule would refuse the observed request
+REQUESTS_MAX = 5_000  # methods and paths, over all hosts
 
 
 class Need(NamedTuple):
@@ -44,16 +44,16 @@ class Need(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """What the command tried, and may not even while it is watched."""
+    """An access the command tried that is refused even in learn mode."""
 
     what: str  # a path, or a host and port
-    access: str  # "read", "write", "readwrite"; of the network "connect" or "listen"
+    access: str  # "read", "write" or "readwrite"; for the network "connect" or "listen"
     reason: str
-    may_be_asked: bool = False  # nothing speaks against watching it, if a person says so
+    may_be_asked: bool = False  # may be allowed in learn mode if a person agrees
 
 
 class Site(NamedTuple):
-    """A host as it was reached."""
+    """A host as the command reached it."""
 
     scheme: str  # "https", or "http"
     host: str
@@ -61,20 +61,20 @@ class Site(NamedTuple):
 
 
 class Learned(NamedTuple):
-    """All that there was to see."""
+    """All observations of a run."""
 
     needs: tuple[Need, ...]
     refused: tuple[Refused, ...]
     sites: Mapping[Site, frozenset[tuple[str, str]]]  # methods and paths, without queries
-    sockets: Mapping[str, bool]  # Unix sockets that somebody has granted; whether they were listened on
-    open_ports: frozenset[int]  # of loopback: listened on, or reached
-    listen_ports: frozenset[int]  # at any address
-    services: frozenset[str]  # whose credential was used
-    dropped: int  # what was seen and not kept
+    sockets: Mapping[str, bool]  # granted Unix sockets; True if listened on
+    open_ports: frozenset[int]  # on loopback: listened on or connected to
+    listen_ports: frozenset[int]  # at a non-loopback address
+    services: frozenset[str]  # services whose credential was used
+    dropped: int  # number of observations not kept
 
 
 class Observation:
-    """Collects it. The order of calls is that of the command; nothing here looks anything up."""
+    """Collects observations in the order the command makes them; looks nothing up."""
 
     def __init__(
         self,
@@ -84,9 +84,12 @@ class Observation:
         ports: PortGrants,
         private: Mapping[str, str],
     ) -> None:
-        """granted: by the profile; allowed: in this run, as ports; whole: directories granted as one.
+        """Start an observation.
 
-        private: paths that are left out of what is watched, and why.
+        granted: access granted by the profile.
+        allowed: access allowed in this run, as are ports.
+        whole: directories granted as a whole.
+        private: paths excluded from observation, with the reason.
         """
         self._private = private
         self.ports = LearningPorts(ports, self._listens)
@@ -106,17 +109,17 @@ class Observation:
         self._dropped = 0
 
     def ignore(self, paths: Iterable[str]) -> None:
-        """What the run itself puts there for the command, and the next run will put there too."""
+        """Ignore files the run creates for the command, since the next run will create them too."""
         self._ignored += tuple(paths)
 
     def used(self, path: str, access: Access, *, is_dir: bool) -> None:
-        """A file, or a directory that was listed or that a nameless file was made in."""
+        """Record an access to a file, or to a directory that was listed or got a nameless file."""
         self._judge(path, access, is_dir, seen=path)
 
     def changed(self, directory: str, name: str, access: Access, *, is_made: bool) -> None:
-        """A name in a directory, which is held by its directory's grants.
+        """Record a change of a name in a directory, which the grants of the directory decide.
 
-        What is done with what the command has made itself is so too, from then on.
+        Later accesses to a name the command has created are attributed to the directory too.
         """
         path = join(directory, name)
         if not self._judge(directory, access, True, seen=path) or not is_made:
@@ -129,7 +132,10 @@ class Observation:
             self._dropped += 1
 
     def _judge(self, path: str, access: Access, is_dir: bool, *, seen: str) -> bool:
-        """Whether it is let, and noted where no grant of the profile lets it. seen: what to call it."""
+        """Return True if the access is allowed; record it if the profile does not grant it.
+
+        `seen` is the path to report.
+        """
         if any(is_within(path, ignored) for ignored in self._ignored):
             return True
         known = self._granted.judge((path,), access)
@@ -142,17 +148,17 @@ class Observation:
         whole = next((root for root in self._whole if is_within(path, root)), None)
         if whole is not None:
             path, is_dir = whole, True
-        if isinstance(known, TooWeak):  # what it lacks; Landlock adds up what two grants give
+        if isinstance(known, TooWeak):  # only the missing access; Landlock adds grants up
             access = Access.READ if known.held is Access.WRITE else Access.WRITE
         self._need(path, access, is_dir)
         return True
 
     def missed(self) -> None:
-        """Something was done with a path that could not be read or resolved."""
+        """Count an access to a path that could not be read or resolved."""
         self._dropped += 1
 
     def recorded(self, event: Mapping[str, Any]) -> None:
-        """An event of the audit log; those of the network are looked at."""
+        """Process an event of the audit log; only network events matter."""
         fields = event.get("event")
         if event.get("type") != "network" or not isinstance(fields, Mapping):
             return
@@ -162,7 +168,7 @@ class Observation:
             self._reached(fields)
 
     def learned(self) -> Learned:
-        """As it is by now."""
+        """Return the observations so far."""
         needs: dict[tuple[str, bool], Access] = {}
         for (path, is_dir), access in self._needs.items():
             place = self._place_of_made(path)
@@ -209,7 +215,7 @@ class Observation:
         self._needs[key] = access if held is None else held.united(access)
 
     def _place_of_made(self, path: str) -> str | None:
-        """The directory in which the command made path, or the outermost of what it made above it."""
+        """Return the parent of the outermost path the command created, at or above `path`; None if none."""
         place = None
         while path != "/":
             if path in self._made:
@@ -245,7 +251,7 @@ class Observation:
         if rule == OPEN_PORT and fields["port"] is not None:
             self._add_port(self._open_ports, fields["port"])
         if rule is not None or fields["method"] is None:
-            return  # past the proxy
+            return  # not through the proxy
         path, port = fields["path"], fields["port"]
         is_tunnel = fields["method"] == "CONNECT"
         # An intercepted CONNECT is followed by the requests inside it.
@@ -265,8 +271,10 @@ class Observation:
 
 
 def _has_no_rule(path: str) -> bool:
-    """Where there are rules for paths, nono.proxy.http.target refuses what two servers could read
-    differently."""
+    """Return True if no path rule can allow the path.
+
+    With rules for paths, nono.proxy.http.target refuses paths two servers could read differently.
+    """
     return len(path) > PATH_MAX or "%2F" in path or "//" in path
 
 

@@ -1,4 +1,4 @@
-"""Which ports a watched command listens on and reaches: those that are granted, and its own."""
+"""Decides the ports a command listens on and reaches in learn mode: the granted ones, and its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from nono.policy.ports import LISTEN_PORT, OPEN_PORT, PortGrants
 
-PRIVILEGED = 1024  # ports below it are for servers of the machine
+PRIVILEGED = 1024  # ports below are for the machine's own servers
 _EVERY_ADDRESS = {
     ip_address("127.0.0.1"): (ip_address("0.0.0.0"), ip_address("::")),
     ip_address("::1"): (ip_address("::"),),
@@ -17,22 +17,22 @@ Address = IPv4Address | IPv6Address
 
 
 class LearningPorts:
-    """In the place of PortGrants. Whoever binds for the command says so when it is done."""
+    """Replaces PortGrants in learn mode. Whoever binds for the command calls bound() afterwards."""
 
     def __init__(self, granted: PortGrants, note: Callable[[Address, int], None]) -> None:
-        """note: is told of each port that the command listens on."""
+        """Create the rules. `note` is called with each port the command listens on."""
         self._granted = granted
         self._note = note
         self._own: set[tuple[Address, int]] = set()
 
     def bound(self, host: Address, port: int, *, is_shared: bool) -> None:
-        """is_shared: others may listen on the same port (SO_REUSEPORT), and be who is reached there."""
+        """Note a bound port. If `is_shared` (SO_REUSEPORT), other processes may answer connections to it."""
         self._note(host, port)
         if not is_shared:
             self._own.add((_plain(host), port))
 
     def to_connect(self, host: Address, port: int) -> str | None:
-        """As PortGrants; and of this machine what the command listens on, at that very address."""
+        """Judge as PortGrants does, and allow local ports the command listens on, at exactly that address."""
         rule = self._granted.to_connect(host, port)
         if rule is not None:
             return rule
@@ -42,7 +42,7 @@ class LearningPorts:
         return OPEN_PORT if is_own else None
 
     def to_bind(self, host: Address, port: int) -> str | None:
-        """As PortGrants; and every port that any user may listen on. Port 0 has no rule in a profile."""
+        """Judge as PortGrants does, and allow every unprivileged port. Port 0 has no rule in a profile."""
         rule = self._granted.to_bind(host, port)
         if rule is not None or port < PRIVILEGED:
             return rule

@@ -1,7 +1,7 @@
-"""What a command may be watched with: directories that hold nothing sensitive, as large as they can be.
+"""Chooses the directories a command may use in learn mode: as large as possible without anything sensitive.
 
-A directory that is too wide to be granted to a profile (the home directory, ~/.config, /usr) is never one of
-them, so that whatever is seen to work can be granted by a path at or below one.
+Excludes directories too wide to be granted in a profile (the home directory, ~/.config, /usr), so that every
+access that works can be granted by a path at or below one of them.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from nono.policy.capability import Access, Grant
 from nono.policy.path_expansion import Filesystem, PathContext, ancestry, canonical_as_far, is_within
 
 SOURCE = "nono learn"
-# Where programs keep what everybody may read. Of /etc what not everybody may read is left out (the holes).
+# Files of programs that everybody may read. The files in /etc that not everybody may read become holes.
 SYSTEM = ("/usr", "/opt", "/etc", "/nix", "/snap", "/sys", "/proc/sys")
-# Shared by many programs: each takes its own directory in them.
+# Shared by many programs, each with its own directory inside.
 _SHARED = ("/usr/local", "/usr/lib", "/usr/share", "/usr/local/lib", "/usr/local/share", "/usr/libexec")
 _SHARED_AT_HOME = (".local", ".local/share", ".local/state", ".config", ".cache")
 _XDG = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
-# A name that says what is in the file: keys and tokens of programs that no list of ours knows.
+# Names that reveal keys and tokens of programs missing from our lists.
 _SECRET_NAMES = (
     *("credential", "secret", "token", "password", "passwd", "oauth"),
     *("private_key", "apikey", "api_key", "api-key"),
@@ -44,7 +44,7 @@ _CODE_SUFFIXES = (
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a file or directory of this name in somebody's home is likely to hold a key or token."""
+    """Return True if a file or directory of this name in a home directory likely holds a key or token."""
     lowered = name.lower()
     if lowered in _SECRET_EXACTLY or lowered.endswith(_SECRET_SUFFIXES) or lowered.startswith(".env."):
         return True
@@ -52,7 +52,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def home_roots(places: PathContext, fs: Filesystem) -> Iterator[str]:
-    """Of the home directory: what is hidden, as configuration and caches are, and where its programs live."""
+    """Yield the hidden entries of the home directory (configuration, caches), and those with its programs."""
     home = canonical_as_far(places.home, fs)
     if home == "/":
         return
@@ -68,7 +68,7 @@ def home_roots(places: PathContext, fs: Filesystem) -> Iterator[str]:
 
 
 def too_wide(places: PathContext, fs: Filesystem) -> frozenset[str]:
-    """Directories that no profile should be granted as a whole, however many files of it are used."""
+    """Return the directories no profile should grant as a whole, however many of their files are used."""
     at_home = (join(places.home, name) for name in ("", *_SHARED_AT_HOME))
     bases = filter(None, (places.built_in(name) for name in _XDG))
     known = ("/", *SYSTEM, *_SHARED, *(path.rstrip("/") for path in at_home), *bases)
@@ -78,9 +78,10 @@ def too_wide(places: PathContext, fs: Filesystem) -> frozenset[str]:
 def without_holes(
     roots: Iterable[str], holes: Iterable[str], wide: frozenset[str], fs: Filesystem
 ) -> tuple[Grant, ...]:
-    """Read grants on all of roots but the holes and what lies above one. Links are left out.
+    """Return read grants on all of `roots` except the holes and the directories above them. Skips links.
 
-    roots, holes and wide are canonical. What a directory above a hole holds itself, or will, is left out too.
+    roots, holes and wide are canonical. Present and future files directly in a directory above a hole are
+    left out too.
     """
     closed = frozenset(holes)
     split = wide.union(*(ancestry(dirname(hole)) for hole in closed)) if closed else wide
