@@ -1,1 +1,1 @@
-"""What a person has set for every run: config.toml and the variables beside it."""
+"""A person's settings for every run: config.toml and the variables that override it."""

@@ -19,16 +19,17 @@ def config_path(environ: Mapping[str, str]) -> str:
 
 
 def user_config(environ: Mapping[str, str], *, long_lived: bool = False) -> UserConfig:
-    """The settings: a variable before config.toml, that before the default.
+    """Return the settings: a variable overrides config.toml, which overrides the default.
 
-    What a file came to is kept, so that only a new one is validated. stays: this process will supervise, and
-    not keep in memory what that takes. NonoError: the file cannot be read; ConfigError names it and every
-    mistake in it.
+    Validation results are cached, so that only a changed file is validated. `long_lived`: this process will
+    supervise, so validate in a fork to keep pydantic out of its memory.
+
+    Raises NonoError if the file cannot be read, ConfigError that names the file and every mistake in it.
     """
     path = config_path(environ)
     if not os.path.lexists(path):
         return without_file(environ)
-    # Imported here, as few people have a file.
+    # Imported here: few people have a file.
     from nono.policy.profile.cache import keep, kept
 
     raw = _read(path)
@@ -37,18 +38,18 @@ def user_config(environ: Mapping[str, str], *, long_lived: bool = False) -> User
     if entry is not None:
         return from_document(entry)
     config = _apart(path, raw, environ) if long_lived else None
-    config = config or _validated(path, raw, environ)  # where it failed apart, it complains here
+    config = config or _validated(path, raw, environ)  # on failure in the fork, report the mistakes here
     keep(key, as_document(config), environ)
     return config
 
 
 def _key(raw: bytes, environ: Mapping[str, str]) -> str:
-    """The name under which is kept what follows from the file, the variables and this code."""
-    from hashlib import sha256  # brings OpenSSL along, which a start without a file does without
+    """Return the cache key for the file, the variables and this code."""
+    from hashlib import sha256  # imports OpenSSL, which a start without a file does not need
 
     from nono.policy.profile.cache import code_stamp
 
-    digest = sha256(sha256(raw).digest())  # of one length, or a file could end like what follows
+    digest = sha256(sha256(raw).digest())  # fixed length, or a file's end could imitate the parts that follow
     for part in (__version__, *code_stamp(dirname(__file__)), *from_environment(environ).items()):
         digest.update(repr(part).encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
@@ -61,7 +62,7 @@ def _apart(path: str, raw: bytes, environ: Mapping[str, str]) -> UserConfig | No
 
 
 def _validated(path: str, raw: bytes, environ: Mapping[str, str]) -> UserConfig:
-    # Imported here, for a file that was not seen before: pydantic takes a third of a second.
+    # Imported here, only for a file not seen before: pydantic takes a third of a second.
     import tomllib
 
     from nono.settings.validation import MistakesError, validate

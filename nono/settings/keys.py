@@ -1,15 +1,15 @@
-"""The keys that leave a session, as config.toml spells them and as a terminal sends them."""
+"""Parses the keys that detach from a session, from their spelling in config.toml to terminal bytes."""
 
 from __future__ import annotations
 
 _NAMED = {"esc": b"\x1b", "tab": b"\t", "enter": b"\r", "space": b" "}
-# ^@, ^A to ^Z and the five behind them: what a terminal sends is the character less 64.
+# ^@, ^A to ^Z and the next five: a terminal sends the character's code minus 64.
 _CONTROLS = "@abcdefghijklmnopqrstuvwxyz[\\]^_"
-KEYS_MIN = 2  # one key alone would be taken from the program inside
+KEYS_MIN = 2  # a single key would be lost to the program inside
 
 
 def parse_keys(text: str) -> bytes:
-    """The bytes of the keys in text, which blanks separate. ValueError says what is wrong."""
+    """Return the bytes of blank-separated keys. Raises ValueError that names the mistake."""
     words = text.split()
     if len(words) < KEYS_MIN:
         raise ValueError(f"'{text}': at least {KEYS_MIN} keys are expected, such as 'ctrl-] d'")

@@ -1,4 +1,4 @@
-"""The names of themes."""
+"""Resolves the names of themes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OTHER_NAMES = {
 
 
 def theme_of(name: str) -> tuple[str, str | None]:
-    """The theme that is meant, and a warning when there is none of that name."""
+    """Return the theme for a name, with a warning if the name is unknown."""
     lower = name.strip().lower()
     known = _OTHER_NAMES.get(lower, lower)
     if known in THEMES:

@@ -1,6 +1,6 @@
 """The shape of config.toml, and the one home of its defaults.
 
-Named tuples, as in nono.policy.schema.profile: where there is no file, nothing imports pydantic.
+Named tuples, as in nono.policy.schema.profile: without a file, nothing imports pydantic.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ DEFAULT_THEME = "mocha"
 
 
 class Ui(NamedTuple):
-    """How nono looks, and the keys that leave a session."""
+    """The look of nono, and the keys that detach from a session."""
 
     theme: str = DEFAULT_THEME
-    detach_sequence: str = "ctrl-] d"  # as nono.settings.keys reads it
+    detach_sequence: str = "ctrl-] d"  # parsed by nono.settings.keys
 
 
 class Rollback(NamedTuple):
-    """How much is kept of what runs have changed."""
+    """Limits on the kept history of changes made by runs."""
 
     max_sessions: int = 10
     max_storage_gb: float = 5.0
-    max_snapshots: int = 100  # of one session
+    max_snapshots: int = 100  # per session
     stale_grace_hours: int = 24
 
 
 class Updates(NamedTuple):
-    """Whether nono looks for a newer one of itself."""
+    """Controls the check for newer versions of nono."""
 
     check: bool = True
 
 
 class RedactionNames(NamedTuple):
-    """Names of what holds a secret, added to those that nono knows or, unsafely, taken from them."""
+    """Names that mark secrets, added to nono's own or, unsafely, removed from them."""
 
     add_flags: tuple[str, ...] = ()
     add_headers: tuple[str, ...] = ()
@@ -50,12 +50,12 @@ class RedactionNames(NamedTuple):
 
     @property
     def removals(self) -> tuple[str, ...]:
-        """The fields that take something away."""
+        """The fields that remove names."""
         return tuple(name for name, value in self._asdict().items() if name.startswith("remove_") and value)
 
 
 class UserConfig(NamedTuple):
-    """All of it."""
+    """All settings."""
 
     ui: Ui = Ui()
     rollback: Rollback = Rollback()
@@ -67,7 +67,7 @@ ALIASES: Mapping[str, str] = {"undo": "rollback"}
 
 
 def from_environment(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """What variables say, as a document of that shape; it goes before what the file says."""
+    """Return the settings in variables, as a document of that shape; they override the file's."""
     said: dict[str, dict[str, Any]] = {}
     if theme := environ.get("NONO_THEME"):
         said["ui"] = {"theme": theme}
@@ -77,12 +77,12 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
 
 
 def as_document(config: UserConfig) -> dict[str, Any]:
-    """config as JSON has it."""
+    """Return `config` as JSON types."""
     return {section: value._asdict() for section, value in config._asdict().items()}
 
 
 def from_document(document: Mapping[str, Any]) -> UserConfig:
-    """What as_document was made of."""
+    """Invert as_document()."""
 
     def section(shape: Any, fields: Mapping[str, Any]) -> Any:
         listed = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
@@ -93,6 +93,6 @@ def from_document(document: Mapping[str, Any]) -> UserConfig:
 
 
 def without_file(environ: Mapping[str, str]) -> UserConfig:
-    """The settings where there is no config.toml."""
+    """Return the settings when there is no config.toml."""
     config, said = UserConfig(), from_environment(environ)
     return config._replace(**{name: getattr(config, name)._replace(**each) for name, each in said.items()})

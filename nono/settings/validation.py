@@ -1,6 +1,6 @@
-"""From a parsed config.toml to a UserConfig, or to one line per mistake.
+"""Turns a parsed config.toml into a UserConfig, or into one line per mistake.
 
-The only module of the settings that imports pydantic. Flags come before variables, these before the file.
+The only module of the settings that imports pydantic. Flags override variables, which override the file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _EXPECTED = {
 
 
 class MistakesError(ValueError):
-    """lines: each begins with a key path."""
+    """Mistakes in the settings; each of `lines` begins with a key path."""
 
     def __init__(self, lines: list[str]) -> None:
         super().__init__("\n".join(lines))
@@ -46,7 +46,10 @@ class _Settings(BaseSettings):
 
 
 def validate(file: Mapping[str, Any], environment: Mapping[str, Any]) -> UserConfig:
-    """environment goes before file; both are documents. MistakesError names every mistake."""
+    """Validate the settings; `environment` overrides `file`, and both are documents.
+
+    Raises MistakesError that names every mistake.
+    """
     document, mistakes = _renamed(file)
 
     class Layered(_Settings):
