@@ -1,1 +1,1 @@
-"""The append-only record of what was decided."""
+"""The append-only record of decisions."""

@@ -1,4 +1,4 @@
-"""The hashes that make the audit log tamper-evident: leaf, chain and Merkle root.
+"""Hashes that make the audit log tamper-evident: leaf, chain and Merkle root.
 
 The scheme is called "alpha"; every hash is SHA-256 over a domain tag and its inputs, so that no value can be
 taken for one of another kind.
@@ -21,24 +21,25 @@ _NODE_TAG = b"nono.audit.merkle.alpha\n"
 MAX_KEPT = 256  # recurring events whose text is kept
 _UP_TO_TIME = b'{"type":"network","event":{"%b":' % TIME.encode("ascii")
 
-# Made once: json.dumps makes an encoder for each call whose arguments are not the default ones.
+# Created once: json.dumps creates an encoder on each call with non-default arguments.
 _json = json.JSONEncoder(
     separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
 ).encode
 
 
 def encode_event(event: Event) -> bytes:
-    """The bytes of the event that are hashed: compact JSON, UTF-8, fields in the order they stand in.
+    """Return the bytes of an event to hash: compact JSON, UTF-8, fields in dictionary order.
 
-    A path that is not UTF-8 reaches Python with its odd bytes as lone surrogates (PEP 383). Those leave as
-    the JSON escape of that surrogate, `\\udcff`, so such a path can be recorded and decoded back.
-    TypeError or ValueError: the event holds something JSON has no word for.
+    A path that is not UTF-8 reaches Python with its odd bytes as lone surrogates (PEP 383). Those are written
+    as the JSON escape of the surrogate, `\\udcff`, so such a path can be recorded and decoded back.
+
+    Raises TypeError or ValueError if JSON cannot represent the event.
     """
     return _json(event).encode("utf-8", "backslashreplace")
 
 
 class Encoded(NamedTuple):
-    """An event as its line holds it: the text of encode_event, and that text as a JSON string."""
+    """An event as in its line: the text of encode_event(), and that text as a JSON string."""
 
     text: bytes
     quoted: str
@@ -49,13 +50,13 @@ class Encoded(NamedTuple):
 
 
 class Encoder:
-    """Encodes events; of those that recur it keeps what stands around their time."""
+    """Encodes events; for recurring ones it caches the text around their time."""
 
     def __init__(self) -> None:
         self._around_time = lru_cache(MAX_KEPT)(_around_time)
 
     def encoded(self, event: Event) -> Encoded:
-        """TypeError or ValueError as encode_event."""
+        """Encode an event. Raises TypeError or ValueError as encode_event() does."""
         if not isinstance(event, Again):
             return Encoded.of(encode_event(event))
         before, after = self._around_time(event.recurring)
@@ -65,12 +66,12 @@ class Encoder:
 
 
 def _around_time(recurring: Recurring) -> tuple[Encoded, Encoded]:
-    """What stands before the time and what behind it."""
+    """Return the text before and after the time."""
     text = encode_event(recurring.event)
     assert text.startswith(_UP_TO_TIME)
     before = Encoded.of(_UP_TO_TIME)
     after = Encoded.of(text[len(_UP_TO_TIME) :].lstrip(b"0123456789"))
-    # Each has its quotes: those in the middle go.
+    # Each has its own quotes: remove those in the middle.
     return before._replace(quoted=before.quoted[:-1]), after._replace(quoted=after.quoted[1:])
 
 
@@ -79,12 +80,12 @@ def leaf_hash(event_json: bytes) -> bytes:
 
 
 def chain_hash(previous: bytes | None, leaf: bytes) -> bytes:
-    """The link over one leaf; previous is the link before it, None for the first."""
+    """Return the link over one leaf; `previous` is the link before it, None for the first."""
     return sha256(_CHAIN_TAG + (previous or bytes(32)) + leaf).digest()
 
 
 class Integrity(NamedTuple):
-    """What the session record keeps about a log: the count belongs to the root, which does not bind it."""
+    """The summary of a log in the session record: its count accompanies the root, which does not bind it."""
 
     event_count: int
     chain_head: str  # 64 lower-case hex digits
@@ -92,9 +93,9 @@ class Integrity(NamedTuple):
 
 
 class ChainState(NamedTuple):
-    """Everything needed to append the next record, in memory logarithmic in the length of the log.
+    """The state needed to append the next record, logarithmic in the length of the log.
 
-    peaks are the roots of the perfect subtrees, tallest first. An odd last node is promoted unchanged, so
+    `peaks` are the roots of the perfect subtrees, tallest first. An odd last node is promoted unchanged, so
     the tree has the shape of RFC 9162 section 2.1.1 and the peaks determine its root.
     """
 
@@ -104,7 +105,7 @@ class ChainState(NamedTuple):
 
     def appended(self, leaf: bytes) -> ChainState:
         peaks = [*self.peaks, leaf]
-        # Appending a leaf is incrementing a binary counter: each trailing one bit carries.
+        # Appending a leaf increments a binary counter: each trailing one bit carries.
         carry = self.sequence
         while carry & 1:
             right = peaks.pop()
@@ -113,7 +114,7 @@ class ChainState(NamedTuple):
         return ChainState(self.sequence + 1, chain_hash(self.head, leaf), tuple(peaks))
 
     def merkle_root(self) -> bytes:
-        """SHA-256 of nothing for an empty log."""
+        """Return the Merkle root; the SHA-256 of nothing for an empty log."""
         if not self.peaks:
             return sha256(b"").digest()
         root = self.peaks[-1]
@@ -122,14 +123,14 @@ class ChainState(NamedTuple):
         return root
 
     def integrity(self) -> Integrity | None:
-        """None when nothing was recorded."""
+        """Return count, chain head and root; None if nothing was recorded."""
         if self.head is None:
             return None
         return Integrity(self.sequence, self.head.hex(), self.merkle_root().hex())
 
 
 def record_line(state: ChainState, event: Encoded) -> tuple[bytes, ChainState]:
-    """The line for an event, newline included, and the state once it is on disk."""
+    """Return an event's line, newline included, and the state that follows once it is on disk."""
     leaf = leaf_hash(event.text)
     following = state.appended(leaf)
     assert following.head is not None

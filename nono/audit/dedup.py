@@ -1,8 +1,8 @@
-"""Deduplicate events, so that a child which repeats a refused call cannot fill the disk.
+"""Deduplicates events, so that a child that repeats a refused call cannot fill the disk.
 
-The first event of each key in a window is recorded at once. Repeats are counted and come out as one record
+The first event of each key in a window is recorded at once. Repeats are counted and written as one record
 when the window ends. A window that met more keys than it keeps apart (a port scan) is followed by one twice
-as long, so that even a scan that never ends costs a bounded number of records per hour.
+as long, so that even an endless scan costs a bounded number of records per hour.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ MAX_WINDOW_S = 256.0
 _FURTHER = "further {}, of more kinds than are kept apart within a window"
 
 Decision = Literal["allow", "deny"]
-NetworkKey = tuple[tuple[str, Hashable], ...]  # the fields of a network event but for its time
+NetworkKey = tuple[tuple[str, Hashable], ...]  # the fields of a network event except its time
 
 
 class Repeated[Key: Hashable](NamedTuple):
-    """Events that were only counted. key None: those beyond the keys that one window keeps apart."""
+    """Events that were only counted. If `key` is None, those beyond the keys one window keeps apart."""
 
     key: Key | None
     repeats: int  # at least 1; the event recorded at once is not among them
 
 
 class Deduplicator[Key: Hashable]:
-    """The windows of one recorder. Every now_s is of the caller's monotonic clock, in seconds."""
+    """The windows of one recorder. Every `now_s` is the caller's monotonic clock in seconds."""
 
     def __init__(self, *, window_s: float = WINDOW_S, max_keys: int = MAX_KEYS) -> None:
         self._shortest_s = self._length_s = window_s
@@ -45,11 +45,11 @@ class Deduplicator[Key: Hashable]:
 
     @property
     def deadline_s(self) -> float | None:
-        """When flush next has something to do, None while no window is open."""
+        """The time at which flush() next has something to do, None while no window is open."""
         return self._end_s
 
     def admit(self, key: Key, now_s: float) -> bool:
-        """Count an event. Returns True when it is to be written at once, and not in a Repeated."""
+        """Count an event. Returns True if it must be written now, and so is not counted in a Repeated."""
         self._finish(now_s)
         if self._end_s is None:
             self._end_s = now_s + self._length_s
@@ -87,10 +87,10 @@ class Deduplicator[Key: Hashable]:
 
 
 class DedupRecorder:
-    """Pass every event on at once but refused network events and opens that were decided without asking.
+    """Passes on every event except refused network events and opens decided without asking.
 
-    A child repeats those as fast as it can; they are deduplicated. Whoever knows of others that it can repeat
-    like that hands them to dedup().
+    A child can repeat those as fast as it likes, so they are deduplicated. A caller that knows of other
+    repeatable events passes them to dedup().
     """
 
     def __init__(self, recorder: Recorder, clock: Callable[[], float] = monotonic) -> None:
@@ -100,11 +100,11 @@ class DedupRecorder:
             "deny": Deduplicator(),
             "allow": Deduplicator(),
         }
-        # By whether they were granted.
+        # Keyed by is_granted.
         self._opens: dict[bool, Deduplicator[event.Unasked]] = {False: Deduplicator(), True: Deduplicator()}
 
     def __call__(self, recorded: Event, /) -> None:
-        """OSError when it could not be written; what was only counted has been seen all the same."""
+        """Record an event. Raises OSError if a record cannot be written; counted events stay counted."""
         if isinstance(recorded, event.UnaskedDecision):
             self._dedup_open(recorded)
             return
@@ -115,7 +115,7 @@ class DedupRecorder:
         self.dedup(recorded)
 
     def dedup(self, recorded: Event, /) -> None:
-        """Write a network event once in a window however often it is repeated; OSError as above."""
+        """Write a network event once per window, however often it recurs. Raises OSError as __call__ does."""
         fields = cast(Event, recorded["event"])
         key = cast(NetworkKey, tuple(item for item in fields.items() if item[0] != TIME))
         if self._network[cast(Decision, fields["decision"])].admit(key, self._clock()):
@@ -136,7 +136,7 @@ class DedupRecorder:
             self._write_opens(opens.flush(self._clock()), is_granted=is_granted)
 
     def drain(self) -> None:
-        """Write every count that is still owed: the last call of a session."""
+        """Write every count still owed: the last call of a session."""
         for decision, network in self._network.items():
             self._write(decision, network.drain())
         for is_granted, opens in self._opens.items():

@@ -1,4 +1,4 @@
-"""The events of the audit log, as plain dictionaries in the field order that is hashed."""
+"""The events of the audit log, as plain dictionaries whose field order is hashed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nono.named_tuple import NamedTuple
 
 Event = dict[str, object]
 TIME = "timestamp_unix_ms"  # of a network event, its first field
-SEVERAL = "<several>"  # the target of a record that stands for more kinds of refusals than were kept apart
+SEVERAL = "<several>"  # target of a record for more kinds of refusals than were kept apart
 
 NetworkEventMode = Literal["connect", "connect_intercept", "reverse", "external"]
 DenialCategory = Literal[
@@ -51,16 +51,19 @@ CaptureAction = Literal[
 
 
 class Recorder(Protocol):
-    """Whoever keeps the record. It has been written when this returns.
+    """Records an event, and has written it when the call returns.
 
-    OSError when it could not be: the verdict the event describes is then not carried out.
+    Raises OSError if it could not; the verdict the event describes is then not carried out.
     """
 
     def __call__(self, event: Event, /) -> None: ...
 
 
 def session_started(command: list[str], redaction_policy: Mapping[str, list[str]] = {}) -> Event:
-    """command: argv, already redacted. redaction_policy: how that differed from the usual, if it did."""
+    """Start a session. `command` is argv, already redacted.
+
+    `redaction_policy` holds its difference from the usual redaction, if any.
+    """
     started: Event = {"type": "session_started", "started": rfc3339(), "command": command}
     return {**started, "redaction_policy": dict(redaction_policy)} if redaction_policy else started
 
@@ -70,27 +73,27 @@ def session_ended(exit_code: int) -> Event:
 
 
 def enforced_by(rung: str) -> Event:
-    """What holds a proxy-only run to its proxy: a rung of the ladder in ARCHITECTURE.md."""
+    """Name the rung, of the ladder in ARCHITECTURE.md, that holds a proxy-only run to its proxy."""
     return {"type": "enforced_by", "rung": rung}
 
 
 def resource_limits(memory_bytes: int | None, max_processes: int | None) -> Event:
-    """What the command and all it starts may have together; None: no limit."""
+    """State the limits shared by the command and everything it starts; None: no limit."""
     return {"type": "resource_limits", "memory_bytes": memory_bytes, "max_processes": max_processes}
 
 
 def limit_reached(limit: Literal["memory", "processes"], times: int) -> Event:
-    """times: how many processes the kernel killed for memory, or did not start."""
+    """Report that the kernel killed processes for memory, or refused to start some, this many `times`."""
     return {"type": "limit_reached", "limit": limit, "times": times}
 
 
 def masked(path: str, origin: str) -> Event:
-    """A denied path in a granted directory, over which a mount lies; origin: of the denial."""
+    """Report a mount over a denied path in a granted directory; `origin` is that of the denial."""
     return {"type": "masked", "path": path, "origin": origin}
 
 
 def not_enforced(what: str) -> Event:
-    """A part of the policy that this kernel does not hold the run to."""
+    """Report a part of the policy this kernel does not enforce on the run."""
     return {"type": "not_enforced", "what": what}
 
 
@@ -119,9 +122,9 @@ def network(
 ) -> Event:
     """One network decision. Optional fields are left out when None; the last five are always there.
 
-    rule and origin name what decided and where it was written, hint the smallest grant that would change it;
-    repeats counts identical refusals that this line stands for because a child repeated them faster
-    than a person could read.
+    `rule` and `origin` name the deciding rule and where it was written, `hint` the smallest grant that would
+    change the decision. `repeats` counts identical refusals covered by this line, because a child repeated
+    them faster than a person could read.
     """
     optional: Event = {
         "route_id": route_id,
@@ -146,7 +149,7 @@ def network(
 
 
 class Recurring:
-    """A network event that will be recorded again and again, the same but for its time. A key by identity."""
+    """A network event recorded repeatedly, identical but for its time. Hashed by identity."""
 
     __slots__ = ("event",)
 
@@ -155,14 +158,14 @@ class Recurring:
 
 
 class Again(Event):
-    """A recurring event, happening now: an event like any other, of whose text most may be known."""
+    """A recurring event happening now: an ordinary event, most of whose text the encoder may have cached."""
 
     __slots__ = ("recurring", "unix_ms")
 
     def __init__(self, recurring: Recurring) -> None:
         self.recurring = recurring
         self.unix_ms = unix_ms()
-        # The time is there already, so that it keeps its place in front.
+        # The recurring event already has a time, so the key keeps its place in front.
         fields = {**cast(Event, recurring.event["event"]), TIME: self.unix_ms}
         super().__init__(type="network", event=fields)
 
@@ -170,7 +173,7 @@ class Again(Event):
 def capability_decision(
     request: Event, decision: CapabilityDecision, backend: str, duration_ms: int
 ) -> Event:
-    """What became of access that the command was not granted: asked for, and answered by backend."""
+    """The decision on access the command was not granted: requested, and answered by `backend`."""
     now_ms = unix_ms()
     entry = {
         "timestamp": {"secs_since_epoch": now_ms // 1000, "nanos_since_epoch": now_ms % 1000 * 1_000_000},
@@ -187,12 +190,12 @@ class Unasked(NamedTuple):
 
     path: str
     access: FileAccess
-    reason: str  # for the refusal; if granted, what for
+    reason: str  # of the refusal, or the purpose if granted
     is_granted: bool = False
 
 
 class UnaskedDecision(Event):
-    """Its event: a capability decision whose backend is "policy". repeats as for network."""
+    """The event of an Unasked: a capability decision with backend "policy". `repeats` as in network()."""
 
     __slots__ = ("unasked",)
 
@@ -215,15 +218,15 @@ class UnaskedDecision(Event):
 
 
 def spelled(path: str) -> str:
-    """A path as valid UTF-8: bytes that are none, which Python holds as surrogates, as ``\\xNN``."""
+    """Return a path as valid UTF-8: undecodable bytes, surrogates in Python, become ``\\xNN``."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 class CaptureRun(NamedTuple):
-    """How a run of a capture command went; what is None was not learnt, and is left out of the event."""
+    """The course of a capture command; fields that are None are unknown and left out of the event."""
 
     duration_ms: int
-    exit_status: int | None = None  # -N: ended by signal N
+    exit_status: int | None = None  # -N: killed by signal N
     stdout_bytes: int | None = None
     stderr: str | None = None  # already redacted
     header_names: tuple[str, ...] | None = None
@@ -246,11 +249,13 @@ def credential_capture(
     path: str,
     run: CaptureRun | None = None,
 ) -> Event:
-    """A command was asked for a credential, or its kept answer used (run is None then).
+    """Report that a command was asked for a credential, or its cached answer used (`run` is None then).
 
-    command is the program that was run. argv and path: already redacted. It is a network event whose
-    mode is always ``reverse``: a credential does not learn on which way the request came, and the record of
-    the request itself says it.
+    command: the program that ran.
+    argv, path: already redacted.
+
+    It is a network event whose mode is always ``reverse``: a credential does not learn on which way the
+    request came, and the record of the request itself states it.
     """
     captured = action in ("captured", "cache_hit")
     about: Event = {"action": action, "name": name, "command": command, "argv": argv}
@@ -281,14 +286,14 @@ def credential_capture(
 
 
 def credential_frozen(service: str, why: str) -> Event:
-    """The tripwire: from here on no request of this run gets the credential of service."""
+    """Report the tripwire: no later request of this run gets the credential of `service`."""
     return {"type": "credential_frozen", "at": rfc3339(), "service": service, "why": why}
 
 
 def model_usage(
     service: str, *, model: str, input_tokens: int, cached_input_tokens: int, output_tokens: int
 ) -> Event:
-    """What one response of a language model said it used up."""
+    """Report the usage that one response of a language model states."""
     return {
         "type": "model_usage",
         "at": rfc3339(),

@@ -1,4 +1,4 @@
-"""The audit log of one session: appended before an action is carried out, synchronised shortly after."""
+"""The audit log of one session: appended to before an action is carried out, synchronised shortly after."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
 def new_session_id() -> str:
-    """16 lower-case hex digits from the kernel's generator."""
+    """Return 16 lower-case hex digits from the kernel's random generator."""
     return os.urandom(8).hex()
 
 
 class AuditLog:
-    """An open, empty log; a context manager whose end synchronises and closes it.
+    """An open, initially empty log; a context manager that synchronises and closes it on exit.
 
-    Not for several threads, save that :meth:`sync` may run in a worker thread while the owner records.
+    Not thread-safe, except that :meth:`sync` may run in a worker thread while the owner records.
     """
 
     def __init__(self, state_root: str, session_id: str) -> None:
-        """Creates `<state_root>/audit/<session_id>/audit-events.ndjson`, mode 0600, directories 0700.
+        """Create `<state_root>/audit/<session_id>/audit-events.ndjson`, mode 0600, directories 0700.
 
-        ValueError: no session id is spelled like this. OSError EEXIST: the session id was used before, and
-        a second run under it would write a second record 0; others as for open_private_dir.
+        Raises ValueError for a malformed session id. Raises OSError EEXIST if the session id was used before,
+        since a second run under it would write a second record 0; other errors as open_private_dir().
         """
         if not _SESSION_ID.fullmatch(session_id):
             raise ValueError(f"a session id has 1 to 64 of A-Z a-z 0-9 _ and -, not {session_id!r}")
@@ -55,10 +55,10 @@ class AuditLog:
             undo.pop_all()
 
     def record(self, event: Event) -> None:
-        """Appends one line with one write(2); it is in the page cache when this returns.
+        """Append one line with one write(2); it is in the page cache when this returns.
 
-        OSError: it is not in the log, the log is as it was before, and a later event takes its number.
-        TypeError or ValueError: the event cannot be written as JSON.
+        Raises OSError if the event is not in the log; the log is then as before, and a later event takes its
+        number. Raises TypeError or ValueError if the event cannot be encoded as JSON.
         """
         line, following = record_line(self._state, self._encoder.encoded(event))
         self._check_usable()
@@ -71,19 +71,19 @@ class AuditLog:
 
     @property
     def needs_sync(self) -> bool:
-        """Whether a record is not on stable storage; whoever owns the log then calls sync in time."""
+        """True if a record is not on stable storage yet; the owner of the log then calls sync() in time."""
         return self._dirty
 
     def sync(self) -> None:
-        """Brings all records to stable storage, with fdatasync(2). OSError: they may never get there.
+        """Flush all records to stable storage with fdatasync(2). Raises OSError if they may never get there.
 
         After a failed fdatasync Linux reports the next as a success although the pages were dropped, so the
-        log refuses every later record instead of believing it.
+        log refuses every later record instead of trusting it.
         """
         self._check_usable()
         if not self._dirty:
             return
-        self._dirty = False  # before the call: a record written meanwhile sets it again
+        self._dirty = False  # cleared before the call: a record written meanwhile sets it again
         try:
             os.fdatasync(self._fd)
             if self._root_fd >= 0:
@@ -94,11 +94,11 @@ class AuditLog:
             raise OSError(error.errno, f"audit log: fdatasync: {error.strerror}", self.path) from error
 
     def integrity(self) -> Integrity | None:
-        """Count, chain head and Merkle root of what was recorded; None when that is nothing."""
+        """Return count, chain head and Merkle root of the records; None if there are none."""
         return self._state.integrity()
 
     def close(self) -> None:
-        """Synchronises and closes; a second call does nothing. OSError as for sync, closed all the same."""
+        """Synchronise and close; idempotent. Raises OSError as sync() does, but closes all the same."""
         if self._fd < 0:
             return
         try:
@@ -123,7 +123,7 @@ class AuditLog:
             raise OSError(errno.EBADF, "audit log: already closed", self.path)
 
     def _take_back(self, written: int) -> None:
-        """Cuts off the torn record that a full disk, a quota or RLIMIT_FSIZE left behind; always raises."""
+        """Cut off the torn record left by a full disk, a quota or RLIMIT_FSIZE; always raises OSError."""
         try:
             os.ftruncate(self._fd, self._size)
         except OSError as error:
@@ -133,7 +133,7 @@ class AuditLog:
         )
 
     def _sync_directories(self) -> None:
-        """Once per log: without these the file's name does not survive a power cut (fsync(2), NOTES)."""
+        """Sync the directories, once per log: else the name may not survive a power cut (fsync(2), NOTES)."""
         os.fsync(self._dir_fd)
         os.fsync(self._root_fd)
         for fd in (self._dir_fd, self._root_fd):

@@ -1,4 +1,4 @@
-"""Takes what is likely a secret out of command lines before they are recorded or shown."""
+"""Removes likely secrets from command lines before they are recorded or shown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 REDACTED = "[REDACTED]"
 
-# All names are compared without regard to case.
+# All names are compared case-insensitively.
 FLAGS = (
     "--token", "--password", "--api-key", "--apikey", "--secret", "--auth", "--bearer", "--access-token",
     "--client-secret",
@@ -31,7 +31,7 @@ ENV_NAMES = (
 
 
 class Redaction(NamedTuple):
-    """The names of what holds a secret."""
+    """The names that mark secrets."""
 
     flags: tuple[str, ...] = FLAGS
     headers: tuple[str, ...] = HEADERS
@@ -39,7 +39,7 @@ class Redaction(NamedTuple):
     env_names: tuple[str, ...] = ENV_NAMES
 
     def difference(self) -> dict[str, list[str]]:
-        """What was added to the names above and what removed from them, as the audit log has it."""
+        """Return the names added to and removed from the usual ones, as the audit log records them."""
         found = {}
         for field, names in self._asdict().items():
             usual = self._field_defaults[field]
@@ -52,7 +52,7 @@ USUAL = Redaction()
 
 
 def redaction_of(names: RedactionNames) -> Redaction:
-    """The usual names, and those that a person adds or takes away."""
+    """Return the usual names plus those a person adds and minus those they remove."""
     return Redaction(
         *(
             _changed(usual, getattr(names, f"add_{field}"), getattr(names, f"remove_{field}"))
@@ -70,9 +70,9 @@ def _changed(usual: tuple[str, ...], added: Sequence[str], removed: Sequence[str
 
 
 def redact_argv(argv: Sequence[str], redaction: Redaction = USUAL) -> list[str]:
-    """The command line with each secret it names replaced by ``[REDACTED]``; as many arguments as before.
+    """Replace each secret in a command line by ``[REDACTED]``; the number of arguments stays the same.
 
-    An argument is searched as text too, because `sh -c '...'` carries a whole command line in one.
+    Each argument is also searched as text, because `sh -c '...'` carries a whole command line in one.
     """
     flags = {flag.lower() for flag in redaction.flags}
     redacted: list[str] = []
@@ -86,14 +86,14 @@ def redact_argv(argv: Sequence[str], redaction: Redaction = USUAL) -> list[str]:
 def _redact_argument(argument: str, flags: Set[str], redaction: Redaction) -> str:
     flag, equals, _ = argument.partition("=")
     if equals and flag.lower() in flags:
-        return f"{flag}={REDACTED}"  # to the end of the argument, blanks and all
+        return f"{flag}={REDACTED}"  # to the end of the argument, including blanks
     return redact_text(argument, redaction)
 
 
 def redact_text(text: str, redaction: Redaction = USUAL) -> str:
-    """The same for free text: URLs, `Name: value` headers, `NAME=value` assignments and flags."""
+    """Redact free text: URLs, `Name: value` headers, `NAME=value` assignments and flags."""
     if not any(mark in text for mark in _MARKS):
-        return text  # most arguments; compiling the patterns takes longer than many a command
+        return text  # true of most arguments; compiling the patterns takes longer than many commands
     text = re.sub(_USERINFO, rf"\g<1>{REDACTED}@", text)
     for pattern in _patterns(redaction):
         text = re.sub(pattern, rf"\g<1>{REDACTED}", text, flags=re.IGNORECASE)
@@ -101,28 +101,28 @@ def redact_text(text: str, redaction: Redaction = USUAL) -> str:
 
 
 def _patterns(redaction: Redaction) -> Iterator[str]:
-    """Each keeps what stands before the secret as its first group."""
+    """Yield patterns whose first group is the text before the secret."""
     flags, headers, query_keys, env_names = map(_any_of, redaction)
-    # RFC 3986 section 3.4; `;` separates pairs as well, and implicit OAuth replies use the fragment.
+    # RFC 3986 section 3.4; `;` also separates pairs, and implicit OAuth replies use the fragment.
     yield rf"([?&;#]{query_keys}=)[^\s&;#\"']+"
     # To the end of the line or of the quoted word: a Cookie's value holds blanks.
-    # curl takes -HName:value too.
+    # curl also accepts -HName:value.
     yield rf"((?:(?<![\w-])|(?<=-H)){headers}\s*:[ \t]*)[^\r\n\"']+"
     yield rf"((?<!\w){env_names}=){_WORD}"
     yield rf"((?<![\w-]){flags}(?:=|\s+)){_WORD}"
 
 
 def _any_of(names: Iterable[str]) -> str:
-    """A pattern for one of names; for nothing at all when there is none."""
+    """Return a pattern for any of the names, which never matches if there are none."""
     return "(?:" + ("|".join(re.escape(name) for name in names) or r"(?!)") + ")"
 
 
-# Every pattern asks for one of these, or for a blank.
+# Every pattern needs one of these characters, which include the blanks.
 _MARKS = (":", "=", "@", " ", "\t", "\n", "\r", "\v", "\f")
 
 # A shell word: quoted as a whole, or up to the next blank or quote.
 _WORD = r"""(?:"[^"]*"?|'[^']*'?|[^\s"']+)"""
 
-# RFC 3986 section 3.2.1. Everything up to the last @ before the path: `u:p@ss@host` is written that way too.
-# The scheme itself is not looked at: a pattern that begins with it is quadratic in a long argument.
+# RFC 3986 section 3.2.1. Everything up to the last @ before the path, since `u:p@ss@host` is also in use.
+# The scheme is not matched: a pattern that begins with it takes quadratic time in a long argument.
 _USERINFO = r"(://)[^\s/?#\"']*@"
