@@ -1,4 +1,4 @@
-"""Takes capabilities from the command: those that reach around a sandbox, or all (capabilities(7))."""
+"""Drops capabilities from the command: those that defeat a sandbox, or all of them (capabilities(7))."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _LINUX_CAPABILITY_VERSION_3 = 0x20080522
 _CAPABILITY_SETS = struct.Struct("=6I")  # effective, permitted, inheritable: low halves, then high halves
 _CAPABILITIES_MAX = 64  # the bits of a set
 
-# <linux/capability.h>. What stays is what root's package managers and compilers use on files and
-# processes of their own: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, NET_BIND_SERVICE ...
+# <linux/capability.h>. Root's package managers and compilers keep the rest, which they use on their own
+# files and processes: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, NET_BIND_SERVICE ...
 DANGEROUS = {
-    2: "CAP_DAC_READ_SEARCH",  # open_by_handle_at(2) opens inodes that no path rule speaks of
+    2: "CAP_DAC_READ_SEARCH",  # open_by_handle_at(2) opens inodes that no path rule covers
     12: "CAP_NET_ADMIN",  # addresses, routes and firewalls of the host
     13: "CAP_NET_RAW",
     16: "CAP_SYS_MODULE",
@@ -37,11 +37,12 @@ DANGEROUS = {
 
 
 def drop_dangerous() -> None:
-    """Remove them from every set of this process, so that the command has none of them after execve.
+    """Remove DANGEROUS from every capability set of this process, so that the command lacks them.
 
-    From the bounding set for root's command; from the others because execve adds what is inheritable to what
-    the bounding set allows, and what is ambient as well (capabilities(7)). Container engines before
-    CVE-2022-24769 leave the first full; AmbientCapabilities= of a unit gives an ordinary user the second.
+    The bounding set matters for a command run by root. The other sets matter because execve adds the
+    inheritable capabilities that the bounding set allows, and the ambient ones (capabilities(7)). Container
+    engines before CVE-2022-24769 leave the inheritable set full; a unit's AmbientCapabilities= gives an
+    ordinary user ambient ones.
     """
     with suppress(PermissionError):  # a user without CAP_SETPCAP, to whom execve gives nothing of that set
         _drop_from_bounding_set(DANGEROUS)
@@ -49,22 +50,25 @@ def drop_dangerous() -> None:
 
 
 def drop_all() -> None:
-    """Remove every capability from every set, so that execve gives none even to uid 0.
+    """Remove every capability from every set, so that execve grants none even to uid 0.
 
-    For a process that has them from a user namespace of its own: they are over what that namespace owns,
-    its network among it, and none of them is the command's.
+    Call this in a process that got them from its own user namespace: they hold over everything that namespace
+    owns, its network included, and the command must have none of them.
     """
     _drop_from_bounding_set(range(_CAPABILITIES_MAX))
     _keep(0)
 
 
 def drop_all_but(numbers: Iterable[int]) -> None:
-    """Take every other one from the effective, permitted and inheritable sets. For what executes nothing."""
+    """Keep only these capabilities in the effective, permitted and inheritable sets.
+
+    The bounding set is left alone, so call this only in a process that never calls execve.
+    """
     _keep(sum(1 << number for number in numbers))
 
 
 def _keep(kept_bits: int) -> None:
-    """Take everything else from the effective, permitted and inheritable sets of this thread."""
+    """Clear all other bits in the effective, permitted and inheritable sets of this thread."""
     header = struct.pack("=Ii", _LINUX_CAPABILITY_VERSION_3, 0)  # pid 0: this thread
     data = ctypes.create_string_buffer(_CAPABILITY_SETS.size)
     buffer = ctypes.create_string_buffer(header, len(header))

@@ -1,4 +1,4 @@
-"""Learns which names come and go in directories (inotify(7))."""
+"""Reports which names appear in and disappear from directories (inotify(7))."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _NAMES_CHANGE = uapi.IN_CREATE | uapi.IN_DELETE | uapi.IN_MOVED_FROM | uapi.IN_M
 
 
 def new_queue() -> int:
-    """A non-blocking descriptor that is readable when something has changed; the caller closes it.
+    """Return a non-blocking inotify descriptor, readable when something changed; the caller closes it.
 
-    OSError EMFILE: this user has fs.inotify.max_user_instances of them.
+    OSError EMFILE: this user already has fs.inotify.max_user_instances of them.
     """
     return syscall(syscall_number("inotify_init1"), uapi.IN_CLOEXEC | uapi.IN_NONBLOCK, tried="inotify_init1")
 
 
 def watch_names(queue: int, directory: str) -> None:
-    """Tell queue of names in directory from now on; one that is watched already stays so.
+    """Report changes of names in `directory` to `queue` from now on. Watching a directory twice is harmless.
 
-    OSError ENOSPC: this user has fs.inotify.max_user_watches of them. EACCES: it may not be read.
+    OSError ENOSPC: this user already has fs.inotify.max_user_watches. EACCES: the directory is not readable.
     """
     path = ctypes.create_string_buffer(os.fsencode(directory))
     flags = _NAMES_CHANGE | uapi.IN_ONLYDIR | uapi.IN_DONT_FOLLOW
@@ -34,7 +34,10 @@ def watch_names(queue: int, directory: str) -> None:
 
 
 def changed_names(queue: int) -> Iterator[str | None]:
-    """What queue holds, as far as one read gets; None: events were lost, so anything may have changed."""
+    """Yield the changed names that one read of `queue` returns.
+
+    None: events were lost, anything may differ.
+    """
     try:
         read = os.read(queue, READ_BYTES)
     except BlockingIOError:

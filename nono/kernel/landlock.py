@@ -12,11 +12,11 @@ from nono.kernel.uapi import landlock as uapi
 
 
 def abi_version() -> int:
-    """The Landlock ABI to use, 0 to KNOWN_ABI: what the kernel has, clamped to what nono has tables for.
+    """Return the Landlock ABI to use: the kernel's, clamped to KNOWN_ABI, which nono has tables for.
 
-    0: not built in (ENOSYS) or switched off at boot (EOPNOTSUPP). The list of security modules under
-    /sys is not asked, because containers often lack it, nor the errata flag, because it is backported.
-    OSError: another filter answers for the kernel, so nothing is known.
+    0 means not built in (ENOSYS) or disabled at boot (EOPNOTSUPP). The list of security modules under /sys is
+    not consulted because containers often lack it, nor the errata flag because it is backported.
+    OSError: a seccomp filter answered instead of the kernel, so nothing is known.
     """
     try:
         version = syscall(
@@ -34,10 +34,11 @@ def abi_version() -> int:
 
 
 def create_ruleset(handled_access_fs: int, handled_access_net: int = 0, scoped: int = 0) -> int:
-    """New ruleset descriptor, close-on-exec; the caller closes it. Masks are those of landlock_rights.
+    """Return a new ruleset descriptor, close-on-exec; the caller closes it.
 
-    What is handled is refused unless a rule allows it. A right that the kernel does not know is an error
-    and never dropped. OSError EINVAL or E2BIG: the kernel is older than the masks. ENOMSG: all are zero.
+    Masks are those of landlock_rights. A handled right is refused unless a rule allows it. A right that the
+    kernel does not know is an error and is never dropped silently. OSError EINVAL or E2BIG: the kernel is
+    older than the masks. ENOMSG: all masks are zero.
     """
     if scoped:
         attr = uapi.RULESET_ATTR_SCOPED.pack(handled_access_fs, handled_access_net, scoped)
@@ -57,29 +58,29 @@ def create_ruleset(handled_access_fs: int, handled_access_net: int = 0, scoped: 
 
 
 def add_path_beneath(ruleset_fd: int, parent_fd: int, allowed_access: int) -> None:
-    """Allows allowed_access on the inode behind parent_fd (O_PATH will do) and on all below it.
+    """Allow `allowed_access` on the inode behind `parent_fd` (O_PATH will do) and everything below it.
 
-    OSError EINVAL: a right that is not handled, or a directory's right on a file. ENOMSG: no right.
-    EBADFD: parent_fd lies on a file system without paths, such as a pipe or a socket.
+    OSError EINVAL: a right that is not handled, or a directory right on a file. ENOMSG: no right.
+    EBADFD: `parent_fd` is on a file system without paths, such as that of pipes or sockets.
     """
     attr = uapi.PATH_BENEATH_ATTR.pack(allowed_access, parent_fd)
     _add_rule(ruleset_fd, uapi.LANDLOCK_RULE_PATH_BENEATH, attr, f"path_beneath, access={allowed_access:#x}")
 
 
 def add_net_port(ruleset_fd: int, port: int, allowed_access: int) -> None:
-    """Allows TCP bind or connect on a port (host byte order) at any address. Port 0: any ephemeral bind.
+    """Allow TCP bind or connect on a port (host byte order) at any address. Port 0: any ephemeral bind.
 
-    OSError EINVAL: the ruleset handles no network right (always so below ABI 4), or port is above 65535.
+    OSError EINVAL: the ruleset handles no network right (always so below ABI 4), or the port is above 65535.
     """
     attr = uapi.NET_PORT_ATTR.pack(allowed_access, port)
     _add_rule(ruleset_fd, uapi.LANDLOCK_RULE_NET_PORT, attr, f"net_port {port}, access={allowed_access:#x}")
 
 
 def restrict_self(ruleset_fd: int, flags: int = 0) -> None:
-    """Restricts the calling thread, and what it forks or executes, for ever; sets no_new_privs before.
+    """Restrict the calling thread and its descendants permanently, across execve; set no_new_privs first.
 
-    flags are those of landlock_rights. Other threads of the process stay free, so the caller must have none.
-    OSError E2BIG: 16 are stacked. EINVAL: a flag that the kernel does not know.
+    `flags` are those of landlock_rights. Other threads of the process stay unrestricted, so the caller must
+    have none. OSError E2BIG: 16 rulesets are stacked already. EINVAL: the kernel does not know a flag.
     """
     # Here rather than in each caller: root may skip it without an error, and would keep set-uid programs.
     no_new_privs()

@@ -1,4 +1,4 @@
-"""Decides which Landlock rights a grant becomes, by access, kind of inode and ABI."""
+"""Maps a grant to Landlock rights, by access, kind of inode and ABI."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ HANDLED_FS = (0, _FS_1, _FS_2, _FS_3, _FS_3, _FS_5, _FS_5, _FS_5)
 HANDLED_NET = (0, 0, 0, 0, _NET_4, _NET_4, _NET_4, _NET_4)
 SCOPES = (0, 0, 0, 0, 0, 0, _SCOPES_6, _SCOPES_6)
 
-# Flags of landlock_restrict_self(2); an older kernel refuses each of them (EINVAL). The kernel's audit log is
-# the machine's, and the command must not be able to fill it, nor to push out what else is recorded there:
-# - sandboxes that the command makes in its own write nothing (SUBDOMAINS_OFF): it could make them, with
-#   LOG_NEW_EXEC_ON, to have each of a million denials written;
-# - nor does the command itself (no LOG_NEW_EXEC_ON, the kernel's default): agents try what they may not;
-# - what is denied between the restriction and execve is written (no LOG_SAME_EXEC_OFF): it is a bug of ours.
+# Flags of landlock_restrict_self(2); an older kernel refuses each of them (EINVAL). The kernel's audit log
+# belongs to the machine, and the command must not be able to fill it or to displace other records:
+# - sandboxes nested in the command's own log nothing (SUBDOMAINS_OFF): otherwise the command could create
+#   one with LOG_NEW_EXEC_ON and have each of a million denials logged;
+# - the command itself logs nothing (no LOG_NEW_EXEC_ON, the kernel's default): agents try forbidden things;
+# - denials between the restriction and execve are logged (no LOG_SAME_EXEC_OFF): they are bugs in nono.
 _RESTRICT_7 = uapi.LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF
 RESTRICT_FLAGS = (0, 0, 0, 0, 0, 0, 0, _RESTRICT_7)
 
-# What the kernel accepts in a rule whose inode is no directory (security/landlock/fs.c, ACCESS_FILE);
-# any other right there is EINVAL.
+# The rights that the kernel accepts in a rule for anything but a directory (security/landlock/fs.c,
+# ACCESS_FILE); any other right there is EINVAL.
 FILE_RIGHTS = (
     uapi.LANDLOCK_ACCESS_FS_EXECUTE
     | uapi.LANDLOCK_ACCESS_FS_WRITE_FILE
@@ -48,11 +48,11 @@ WRITE_RIGHTS = _FS_3 & ~READ_RIGHTS
 
 
 def access_rights(access_reads: bool, access_writes: bool, is_dir: bool, is_device: bool, abi: int) -> int:
-    """The allowed_access of the rule for one grant, never more than ``HANDLED_FS[abi]``; 0 at ABI 0.
+    """Return `allowed_access` for the rule of one grant: a subset of ``HANDLED_FS[abi]``, 0 at ABI 0.
 
-    is_device: a character or block device, or a directory at or below /dev. Rights that the kernel's ABI
-    lacks are left out, since a kernel that cannot handle a right does not restrict it either.
-    IndexError: abi is above KNOWN_ABI.
+    `is_device`: a character or block device, or a directory at or below /dev.
+    Rights that the kernel's ABI lacks are left out: a kernel that cannot handle a right does not restrict it
+    either. IndexError: `abi` is above KNOWN_ABI.
     """
     rights = 0
     if access_reads:
@@ -67,9 +67,10 @@ def access_rights(access_reads: bool, access_writes: bool, is_dir: bool, is_devi
 
 
 def socket_directory_rights(makes: bool) -> int:
-    """The allowed_access of a directory for its Unix sockets, at every ABI: to list it, and to make them.
+    """Return `allowed_access` for a directory of Unix sockets, at every ABI.
 
-    A server removes what an earlier one has left, and the right to do that is not one for sockets only.
+    The rights are to list it and, if `makes`, to create sockets in it. A server removes the socket that an
+    earlier one left behind, and Landlock has no removal right for sockets only.
     """
     made = uapi.LANDLOCK_ACCESS_FS_MAKE_SOCK | uapi.LANDLOCK_ACCESS_FS_REMOVE_FILE
     return uapi.LANDLOCK_ACCESS_FS_READ_DIR | (made if makes else 0)

@@ -1,6 +1,7 @@
-"""Calls the kernel by number and turns its refusals into OSErrors that say what was tried.
+"""Makes system calls by number and raises OSErrors that name the failed call.
 
-Raw numbers rather than libc wrappers: most of what nono needs is younger than the C libraries it runs on.
+Raw numbers rather than libc wrappers: most of the calls nono needs are younger than the C libraries it runs
+on.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ _NUMBERS = SYSCALL_NUMBERS.get(os.uname().machine, {})
 
 
 def syscall(number: int, *args: int, tried: str) -> int:
-    """The result of syscall(2); ``tried`` is how the call reads in an error: "landlock_add_rule(net_port)".
+    """Return the result of syscall(2). Up to six arguments, integers or addresses.
 
-    Arguments are integers or addresses, up to six; the caller keeps buffers behind addresses alive.
-    Raises OSError with the kernel's errno, "<tried>: <reason> [<NAME>]".
+    `tried`: how errors name the call, such as "landlock_add_rule(net_port)".
+    The caller keeps buffers behind addresses alive. Raises OSError with the kernel's errno, worded "<tried>:
+    <reason> [<NAME>]".
     """
     result = int(_SYSCALL(number, *(*args, 0, 0, 0, 0, 0, 0)[:6]))
     if result < 0:  # the result is what failed; errno may be left over from any earlier call
@@ -32,28 +34,31 @@ def syscall(number: int, *args: int, tried: str) -> int:
 
 
 class RepeatedCall:
-    """A system call that is made again and again with much the same arguments.
+    """A system call that is repeated with mostly the same arguments.
 
-    Each argument is a c_long whose value is set when it changes: converting seven integers anew takes
-    longer than many a system call. The caller keeps buffers behind addresses alive.
+    Each argument is a c_long; the caller sets its value when it changes. Converting seven integers on every
+    call takes longer than many system calls do. The caller keeps buffers behind addresses alive.
     """
 
     __slots__ = ("_all", "_function", "arguments")
 
     def __init__(self, name: str, *arguments: int) -> None:
-        self._function = _LIBC["syscall"]  # by index: an object of its own, which has no argtypes
+        self._function = _LIBC["syscall"]  # by index: a new function object, without argtypes
         self._function.restype = ctypes.c_long
         self.arguments = tuple(map(ctypes.c_long, arguments))
         self._all = (ctypes.c_long(syscall_number(name)), *self.arguments)
 
     def __call__(self) -> int:
-        """The result; the errno, negative, when it fails."""
+        """Return the result, or the negated errno on failure."""
         result: int = self._function(*self._all)
         return result if result >= 0 else -ctypes.get_errno()
 
 
 def prctl(option: int, *args: int, tried: str) -> int:
-    """The result of prctl(2); arguments left out are zero, as several options insist. OSError as above."""
+    """Return the result of prctl(2). Omitted arguments are zero, as several options require.
+
+    Raises OSError as `syscall` does.
+    """
     padded = (*args, 0, 0, 0, 0)[:4]
     result = int(_LIBC.prctl(option, *map(ctypes.c_ulong, padded)))
     if result < 0:
@@ -62,16 +67,19 @@ def prctl(option: int, *args: int, tried: str) -> int:
 
 
 def give_back_free_memory() -> None:
-    """Returns to the kernel what malloc holds without using it (malloc_trim(3)); glibc only.
+    """Return unused heap memory to the kernel with malloc_trim(3); glibc only.
 
-    By itself glibc returns only the end of its heap, which after a burst of TLS is hardly ever free.
+    On its own glibc returns only the end of its heap, which is rarely free after a burst of TLS.
     """
     if hasattr(_LIBC, "malloc_trim"):
         _LIBC.malloc_trim(0)
 
 
 def syscall_number(name: str) -> int:
-    """The number of a system call on the running machine. OSError ENOSYS: nono has no table for it."""
+    """Return the number of a system call on this machine.
+
+    OSError ENOSYS: nono has no table for the machine.
+    """
     try:
         return _NUMBERS[name]
     except KeyError:
@@ -80,6 +88,6 @@ def syscall_number(name: str) -> int:
 
 
 def os_error(errno_value: int, tried: str) -> OSError:
-    """The OSError subclass of errno_value, worded "<tried>: <reason> [<NAME>]"."""
+    """Build the OSError subclass for `errno_value`, worded "<tried>: <reason> [<NAME>]"."""
     name = errno.errorcode.get(errno_value, str(errno_value))
     return OSError(errno_value, f"{tried}: {os.strerror(errno_value)} [{name}]")

@@ -1,4 +1,4 @@
-"""Mounts by descriptor: made, copied, attached to an inode that was opened before (mount_setattr(2) and kin).
+"""Creates, copies and attaches mounts by descriptor (mount_setattr(2), open_tree(2), move_mount(2)).
 
 Everything here needs CAP_SYS_ADMIN in the user namespace that owns the mount namespace (mount_namespaces(7)).
 """
@@ -17,17 +17,17 @@ UNUSABLE = uapi.MOUNT_ATTR_RDONLY | uapi.MOUNT_ATTR_NOSUID | uapi.MOUNT_ATTR_NOD
 
 
 def make_all_private() -> None:
-    """From now on no mount comes in from outside, and none made here shows there.
+    """Stop mount propagation in both directions: from outside into this namespace, and from here to outside.
 
-    OSError EINVAL: ``/`` is no mount, as in a plain chroot(2).
+    OSError EINVAL: ``/`` is not a mount point, as in a plain chroot(2).
     """
     _set_attributes(-1, "/", uapi.AT_RECURSIVE, propagation=uapi.MS_PRIVATE)
 
 
 def new_tmpfs(options: Mapping[str, str]) -> int:
-    """The root of a new tmpfs(5) that is attached nowhere; the caller closes the descriptor.
+    """Return the root of a new, unattached tmpfs(5); the caller closes the descriptor.
 
-    The file system is gone with its last mount.
+    The file system disappears with its last mount.
     """
     name = ctypes.create_string_buffer(b"tmpfs")
     context = syscall(
@@ -43,14 +43,17 @@ def new_tmpfs(options: Mapping[str, str]) -> int:
 
 
 def make_unusable(mount: int) -> None:
-    """Nothing on it can be written, executed or driven as a device. Copies made afterwards are the same."""
+    """Set UNUSABLE on `mount`: nothing on it can be written, executed or driven as a device.
+
+    Copies made afterwards inherit the attributes.
+    """
     _set_attributes(mount, "", uapi.AT_EMPTY_PATH, attributes=UNUSABLE)
 
 
 def copy(directory: int, name: str = "", *, with_submounts: bool = False) -> int:
-    """A bind mount of what directory, or name in it, stands for, attached nowhere; the caller closes it.
+    """Return an unattached bind mount of `directory`, or of `name` in it; the caller closes it.
 
-    Before Linux 6.15 only of something that is attached in this mount namespace (EINVAL).
+    Before Linux 6.15 the source must be attached in this mount namespace (EINVAL otherwise).
     """
     path = ctypes.create_string_buffer(os.fsencode(name))
     flags = uapi.OPEN_TREE_CLONE | uapi.OPEN_TREE_CLOEXEC | (0 if name else uapi.AT_EMPTY_PATH)
@@ -62,7 +65,7 @@ def copy(directory: int, name: str = "", *, with_submounts: bool = False) -> int
 
 
 def attach(mount: int, onto: int) -> None:
-    """Mount it over the very inode of an O_PATH descriptor, a symbolic link as such included."""
+    """Mount `mount` over the exact inode of the O_PATH descriptor `onto`, even if that is a symbolic link."""
     empty = ctypes.create_string_buffer(b"")
     at = ctypes.addressof(empty)
     flags = uapi.MOVE_MOUNT_F_EMPTY_PATH | uapi.MOVE_MOUNT_T_EMPTY_PATH
@@ -70,14 +73,14 @@ def attach(mount: int, onto: int) -> None:
 
 
 def detach(mount: int) -> None:
-    """Take it from where it is attached. Changes the working directory."""
+    """Unmount `mount` from its place (MNT_DETACH). Changes the working directory."""
     os.fchdir(mount)
     here = ctypes.create_string_buffer(b".")
     syscall(syscall_number("umount2"), ctypes.addressof(here), uapi.MNT_DETACH, tried="umount2(MNT_DETACH)")
 
 
 class Seen(NamedTuple):
-    """What a path leads to, the last component not followed (statx(2))."""
+    """The inode at a path, with a final symbolic link not followed (statx(2))."""
 
     is_mount_root: bool
     mode: int
@@ -85,7 +88,7 @@ class Seen(NamedTuple):
 
 
 def look(path: str) -> Seen:
-    """OSError ENOENT: nothing is there."""
+    """Examine `path` with statx(2) without following a final link. OSError ENOENT: nothing is there."""
     name = ctypes.create_string_buffer(os.fsencode(path))
     buffer = ctypes.create_string_buffer(uapi.STATX.size)
     syscall(

@@ -1,4 +1,4 @@
-"""Leaves the network or the mounts of this host for a namespace of the process's own."""
+"""Moves this process into its own network or mount namespace."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from nono.kernel.uapi import process as uapi
 
 
 def leave_network() -> bool:
-    """Move this process, for ever, to a network namespace of its own whose loopback is up.
+    """Move this process permanently to its own network namespace, with loopback up.
 
-    True when that took a user namespace of its own as well, which is what anybody without CAP_SYS_ADMIN needs
-    (user_namespaces(7)). Uid and gid are the same in there, files of others seem to be owned by the overflow
-    ids, and setgroups(2) is denied. The process then has every capability over both: drop them.
-    Only with a single thread, and dumpable. OSError says which step was refused; the process may have moved
-    by then.
+    Returns True if that took a user namespace too, as it does for anybody without CAP_SYS_ADMIN
+    (user_namespaces(7)). In there uid and gid stay the same, files of other users appear to belong to the
+    overflow ids, and setgroups(2) is denied. The process then has every capability over both namespaces: drop
+    them.
+    The process must be single-threaded and dumpable. OSError names the refused step; the process may have
+    moved by then.
     """
     return _leave(uapi.CLONE_NEWNET, "CLONE_NEWNET", _raise_loopback)
 
 
 def leave_mounts() -> bool:
-    """Move this process, for ever, to a mount namespace of its own: what is mounted there shows there alone.
+    """Move this process permanently to its own mount namespace, whose mounts nobody outside sees.
 
-    Returns and needs what leave_network does. Descriptors, and the working directory until it is changed, are
-    still of the mounts outside.
+    Same return value and requirements as leave_network. Open descriptors, and the working directory until it
+    is changed, still refer to the mounts outside.
     """
     # Imported here, since hardly any run has one.
     from nono.kernel import mounts
@@ -37,12 +38,14 @@ def leave_mounts() -> bool:
 
 
 def _leave(flag: int, name: str, settle: Callable[[], None]) -> bool:
-    """settle is a first use: a distribution that restricts unprivileged user namespaces may let unshare(2)
-    succeed and withhold the capabilities.
+    """Unshare `flag`, with a user namespace if that is refused. Return True if one was needed.
+
+    `settle` uses the new namespace at once, because a distribution that restricts unprivileged user
+    namespaces may let unshare(2) succeed and withhold the capabilities.
     """
     try:
-        # Where it is allowed, as to root: a command of root keeps its view of owners and can change ids, as
-        # package managers do, and nothing depends on user namespaces being allowed.
+        # First without a user namespace, as root may: root's command then keeps its view of owners and can
+        # change ids, as package managers do, and nothing depends on user namespaces being allowed.
         with _trying(f"unshare({name})"):
             os.unshare(flag)
         settle()
@@ -67,7 +70,10 @@ def _raise_loopback() -> None:
 
 
 def _map_onto_themselves(uid: int, gid: int) -> None:
-    """The one mapping that needs no privilege outside; of the gid only once setgroups(2) is denied."""
+    """Map uid and gid to themselves, the one mapping that needs no privilege outside.
+
+    The gid can be mapped only after setgroups(2) is denied.
+    """
     for name, line in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
         with _trying(f"write to /proc/self/{name}"), open(f"/proc/self/{name}", "wb", buffering=0) as file:
             file.write(line.encode("ascii"))

@@ -12,7 +12,7 @@ from nono.named_tuple import NamedTuple
 
 
 class Notification(NamedTuple):
-    """One trapped system call: registers only, copied by the kernel and beyond the caller's reach."""
+    """One trapped system call: its registers as the kernel copied them, which the caller cannot change."""
 
     id: int  # of this listener, never reused
     tid: int  # of the calling thread in our pid namespace; 0 when it is not visible there
@@ -23,20 +23,20 @@ class Notification(NamedTuple):
 
 
 def set_sync_wake_up(listener_fd: int) -> None:
-    """Have caller and supervisor woken on the CPU the other one is leaving; nothing before Linux 6.6.
+    """Wake caller and supervisor on the same CPU (FD_SYNC_WAKE_UP); does nothing before Linux 6.6.
 
-    They take turns and never run at once. Measured on two CPUs of a virtual machine, the round trip of a
-    notification falls from 47 to 8 µs: waking another CPU takes longer than the work.
+    They take turns and never run at once. On a virtual machine with two CPUs this cut the round trip of a
+    notification from 47 to 8 µs: waking another CPU takes longer than the work.
     """
     with suppress(OSError):
         fcntl.ioctl(listener_fd, uapi.SECCOMP_IOCTL_NOTIF_SET_FLAGS, uapi.SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP)
 
 
 def receive(listener_fd: int) -> Notification:
-    """The next notification. Call only right after poll(2) reported POLLIN, and once per report.
+    """Return the next notification. Call only after poll(2) reported POLLIN, and once per report.
 
-    Up to 6.8 RECV on a listener whose processes are gone never returns, so draining until an error hangs.
-    OSError ENOENT: the caller was killed between poll and here; nothing has to be answered.
+    Up to Linux 6.8 RECV never returns once the listener's processes are gone, so draining until an error
+    hangs. OSError ENOENT: the caller was killed between poll and here; nothing needs an answer.
     """
     buffer = bytearray(uapi.SECCOMP_NOTIF.size)  # zeroed: anything else is EINVAL
     fcntl.ioctl(listener_fd, uapi.SECCOMP_IOCTL_NOTIF_RECV, buffer, True)
@@ -45,9 +45,9 @@ def receive(listener_fd: int) -> Notification:
 
 
 def is_valid(listener_fd: int, notification_id: int) -> bool:
-    """Whether the caller still waits, so that its tid named that very thread until now.
+    """Check that the caller still waits, and so that its tid has referred to that very thread until now.
 
-    Ask after the last look-up by tid and before acting on what it gave: the number may have been reused.
+    Call this after the last look-up by tid and before acting on the result: the tid may have been reused.
     """
     try:
         fcntl.ioctl(
@@ -61,10 +61,9 @@ def is_valid(listener_fd: int, notification_id: int) -> bool:
 
 
 def respond(listener_fd: int, notification_id: int, value: int = 0, errno_value: int = 0) -> None:
-    """Ends the caller's wait: the system call returns value, or fails with errno_value (positive) if given.
+    """End the caller's wait: the call returns `value`, or fails with `errno_value` (positive) if given.
 
-    The call itself is not carried out.
-    OSError ENOENT: the caller is gone. EINPROGRESS: already answered.
+    The kernel does not carry out the call. OSError ENOENT: the caller is gone. EINPROGRESS: already answered.
     """
     # A mutable buffer: the request is read-write by its number, and 24 bytes come back untouched.
     response = bytearray(uapi.SECCOMP_NOTIF_RESP.pack(notification_id, value, -errno_value, 0))
@@ -72,10 +71,10 @@ def respond(listener_fd: int, notification_id: int, value: int = 0, errno_value:
 
 
 def respond_continue(listener_fd: int, notification_id: int) -> None:
-    """The kernel carries the trapped call out after all, with the arguments as they are by then.
+    """Let the kernel carry out the trapped call, with the arguments as they are by then.
 
-    What was read of them may have been changed since (seccomp_unotify(2), NOTES), so this is no permission:
-    only for a call that something else bounds whatever its arguments are (docs/adr/0001).
+    The caller may have changed arguments in memory since they were read (seccomp_unotify(2), NOTES), so this
+    grants nothing: use it only for a call that something else bounds whatever its arguments (docs/adr/0001).
     OSError ENOENT: the caller is gone. EINVAL: before Linux 5.5.
     """
     answer = uapi.SECCOMP_NOTIF_RESP.pack(notification_id, 0, 0, uapi.SECCOMP_USER_NOTIF_FLAG_CONTINUE)
@@ -83,10 +82,11 @@ def respond_continue(listener_fd: int, notification_id: int) -> None:
 
 
 def addfd_send(listener_fd: int, notification_id: int, descriptor: int, *, close_on_exec: bool) -> None:
-    """The trapped call returns a new descriptor of the caller's for the open file of ours; ours stays open.
+    """Copy `descriptor` into the caller and return the copy's number from the trapped call; ours stays open.
 
-    One step (SECCOMP_ADDFD_FLAG_SEND), so that no caller is left with a descriptor it was not told of.
-    OSError ENOENT: the caller is gone. EMFILE: it has no number left. EINVAL: before Linux 5.14.
+    One atomic step (SECCOMP_ADDFD_FLAG_SEND), so that no caller is left with a descriptor it was not told
+    about. OSError ENOENT: the caller is gone. EMFILE: its descriptor table is full. EINVAL: before Linux
+    5.14.
     """
     flags = os.O_CLOEXEC if close_on_exec else 0
     request = uapi.SECCOMP_NOTIF_ADDFD.pack(

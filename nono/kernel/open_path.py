@@ -1,4 +1,4 @@
-"""Opens paths to be examined before anything is done with what they name (openat2(2))."""
+"""Opens a path so that the inode can be examined before it is used (openat2(2))."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from nono.kernel.libc import syscall, syscall_number
 from nono.kernel.uapi import open as uapi
 
 _STATFS_BYTES = 120  # struct statfs of 64-bit machines; f_type is its first word
-_RACES_MAX = 16  # look-ups that something was renamed under
+_RACES_MAX = 16  # look-ups that a rename disturbs (EAGAIN) before giving up
 
 
 def open_canonical(path: str, *, flags: int = 0) -> int:
-    """An O_PATH descriptor, close-on-exec, of an absolute path; the caller closes it.
+    """Open an absolute path as an O_PATH descriptor, close-on-exec; the caller closes it.
 
-    flags: os.O_NOFOLLOW lets the last component be a link, which is opened as such.
-    OSError ELOOP: a component of path is a symbolic link. ENOSYS: before Linux 5.6, which had no Landlock.
+    `flags`: with os.O_NOFOLLOW the last component may be a symbolic link, which is opened itself.
+    OSError ELOOP: a component of `path` is a symbolic link. ENOSYS: before Linux 5.6, which had no Landlock.
     """
     return open_at(uapi.AT_FDCWD, os.fsencode(path), os.O_PATH | flags, uapi.RESOLVE_NO_SYMLINKS)
 
 
 def open_in_root(root: int, path: bytes, *, directory: bool = False) -> int:
-    """An O_PATH descriptor, close-on-exec, of what path names to whose root directory is root.
+    """Resolve `path` as a process with root directory `root` would, as an O_PATH descriptor, close-on-exec.
 
-    The caller closes it. Symbolic links are followed, the last one too; a magic link of /proc is ELOOP: it
-    would say what it means to this process. OSError EAGAIN: something on the way is renamed all the time.
+    The caller closes it. Symbolic links are followed, the last one too. OSError ELOOP: a magic link of /proc,
+    which would resolve for this process instead. EAGAIN: something on the way keeps being renamed.
     """
     flags = os.O_PATH | (os.O_DIRECTORY if directory else 0)
     for left in reversed(range(_RACES_MAX)):
@@ -38,9 +38,10 @@ def open_in_root(root: int, path: bytes, *, directory: bool = False) -> int:
 
 
 def open_at(directory: int, path: bytes, flags: int, resolve: int) -> int:
-    """A close-on-exec descriptor of path as openat2(2) finds it from directory; the caller closes it.
+    """Open `path` relative to `directory` with openat2(2), close-on-exec; the caller closes the descriptor.
 
-    OSError ELOOP: path has a link of a kind that resolve (RESOLVE_*) excludes. Others as in the man page.
+    OSError ELOOP: the path contains a kind of link that `resolve` (RESOLVE_*) excludes. Others as in the man
+    page.
     """
     name = ctypes.create_string_buffer(path)
     packed = uapi.OPEN_HOW.pack(flags | os.O_CLOEXEC, 0, resolve)
@@ -56,7 +57,7 @@ def open_at(directory: int, path: bytes, flags: int, resolve: int) -> int:
 
 
 def is_on_procfs(descriptor: int) -> bool:
-    """Whether an open file, also one opened with O_PATH, is one of proc(5). OSError as fstatfs(2)."""
+    """Return True if an open file, O_PATH included, is on proc(5). Raises OSError as fstatfs(2) does."""
     buffer = ctypes.create_string_buffer(_STATFS_BYTES)
     syscall(syscall_number("fstatfs"), descriptor, ctypes.addressof(buffer), tried="fstatfs")
     return int.from_bytes(buffer.raw[:8], "little") == uapi.PROC_SUPER_MAGIC

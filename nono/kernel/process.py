@@ -1,7 +1,7 @@
-"""Process attributes of our own (prctl(2)) and look-ups in a trapped thread: its descriptors and memory.
+"""Sets attributes of this process (prctl(2)), and reads descriptors and memory of a trapped thread.
 
-A tid names a thread only while that thread waits for our answer. Whoever looks one up here asks
-``notify.is_valid`` afterwards and drops the result when it says no.
+A tid refers to a known thread only while that thread waits for our answer. After each look-up by tid, callers
+check ``notify.is_valid`` and discard the result if it returns False.
 """
 
 from __future__ import annotations
@@ -15,31 +15,37 @@ from nono.kernel.libc import RepeatedCall, os_error, prctl, syscall, syscall_num
 from nono.kernel.uapi import process as uapi
 
 FIRST_PRIVATE_DESCRIPTOR = 3  # those below it are stdin, stdout and stderr
-PIDFDS_MAX = 64  # threads whose descriptor is kept at hand
+PIDFDS_MAX = 64  # threads whose pidfd is kept open
 
 
 def no_new_privs() -> None:
-    """Makes execve(2) of set-uid programs gain nothing, for ever; Landlock and seccomp ask for it."""
+    """Set PR_SET_NO_NEW_PRIVS permanently: execve(2) of set-uid programs gains nothing.
+
+    Landlock and seccomp require it.
+    """
     prctl(uapi.PR_SET_NO_NEW_PRIVS, 1, tried="prctl(PR_SET_NO_NEW_PRIVS)")
 
 
 def set_dumpable(dumpable: bool) -> None:
-    """False: others of our uid cannot ptrace us nor read our memory. Kept by fork, reset by execve."""
+    """Set PR_SET_DUMPABLE. If False, other processes of our uid cannot ptrace us or read our memory.
+
+    Kept by fork, reset by execve.
+    """
     prctl(uapi.PR_SET_DUMPABLE, int(dumpable), tried="prctl(PR_SET_DUMPABLE)")
 
 
 def forbid_core_dumps() -> None:
-    """Sets RLIMIT_CORE to 0, hard and soft, for us and what we fork."""
+    """Set RLIMIT_CORE to 0, hard and soft, for this process and its children."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def become_subreaper() -> None:
-    """Orphans below us become our children, to be reaped by us, instead of init's. Not inherited."""
+    """Adopt orphaned descendants in place of init (PR_SET_CHILD_SUBREAPER), and reap them. Not inherited."""
     prctl(uapi.PR_SET_CHILD_SUBREAPER, 1, tried="prctl(PR_SET_CHILD_SUBREAPER)")
 
 
 def set_parent_death_signal(signal_number: int) -> None:
-    """We get this signal when the THREAD that forked us ends.
+    """Request this signal when the THREAD that forked us ends.
 
     A parent that died before the call sends none, so compare getppid(2) with the expected pid afterwards.
     Cleared by execve of a set-uid program.
@@ -48,14 +54,14 @@ def set_parent_death_signal(signal_number: int) -> None:
 
 
 def thread_count() -> int:
-    """Threads of this process, those that C libraries started included."""
+    """Count the threads of this process, including those that C libraries started."""
     return len(os.listdir("/proc/self/task"))
 
 
 def child_pids() -> list[int]:
-    """The children of this process, dead ones included; empty where the kernel does not list them.
+    """List the children of this process, dead ones included; empty if the kernel does not list them.
 
-    /proc/pid/task/tid/children (proc(5)), which needs CONFIG_PROC_CHILDREN.
+    Read from /proc/pid/task/tid/children (proc(5)), which needs CONFIG_PROC_CHILDREN.
     """
     found: list[int] = []
     for tid in os.listdir("/proc/self/task"):
@@ -68,7 +74,7 @@ def child_pids() -> list[int]:
 
 
 def close_range_from(first: int, keep: set[int] | tuple[int, ...] = ()) -> None:
-    """Closes every descriptor from first on except those in keep. OSError ENOSYS: before Linux 5.9."""
+    """Close every descriptor from `first` on except those in `keep`. OSError ENOSYS: before Linux 5.9."""
     number = syscall_number("close_range")
     for kept in sorted(fd for fd in set(keep) if fd >= first):
         if first < kept:
@@ -78,11 +84,11 @@ def close_range_from(first: int, keep: set[int] | tuple[int, ...] = ()) -> None:
 
 
 def thread_group_id(tid: int) -> int:
-    """The pid of the process that a thread belongs to. OSError ESRCH: the thread is gone or not visible."""
+    """Return the pid of the process a thread belongs to. OSError ESRCH: the thread is gone or not visible."""
     try:  # not contextlib's suppress: this module is on the hot path, and contextlib takes 3 ms to import
         with open(f"/proc/{tid}/status", "rb") as status:
             for line in status:
-                # The name of the program, chosen by it, stands on a line of its own with newlines escaped.
+                # The program's name, which it chooses itself, is on a separate line with newlines escaped.
                 if line.startswith(b"Tgid:"):
                     return int(line[5:])
     except FileNotFoundError:
@@ -96,10 +102,11 @@ def signal_thread(pid: int, tid: int, number: int) -> None:
 
 
 def duplicate_descriptor(tid: int, fd: int) -> int:
-    """A copy of a descriptor of another thread, close-on-exec; the caller closes it.
+    """Copy a descriptor of another thread, close-on-exec; the caller closes the copy.
 
-    OSError EBADF: the thread has no such descriptor (or, before Linux 6.9, only a descriptor table of its
-    own has it). ESRCH: it is gone. EPERM: ptrace access is denied, e.g. it made itself undumpable.
+    OSError EBADF: the thread has no such descriptor (before Linux 6.9 also if only an unshared descriptor
+    table has it). ESRCH: the thread is gone. EPERM: ptrace access is denied, e.g. because it made itself
+    undumpable.
     """
     pidfd = _open_thread(tid)
     try:
@@ -109,11 +116,11 @@ def duplicate_descriptor(tid: int, fd: int) -> int:
 
 
 class DescriptorCopier:
-    """Copies descriptors as duplicate_descriptor does, with the pidfds of the last threads kept open.
+    """Copies descriptors as duplicate_descriptor does, keeping the pidfds of recent threads open.
 
-    Opening and closing a pidfd takes longer than all else. One that was kept cannot mean another thread: a
-    number is given away again only when nobody has it any more, and the old pidfd answers ESRCH from then
-    on. So it means whoever has the number now, or nobody.
+    Opening and closing a pidfd takes longer than everything else. A kept pidfd cannot refer to another
+    thread: a number is reused only once no thread has it, and from then on the old pidfd answers ESRCH. So it
+    refers to the thread that has the number now, or to none.
     """
 
     def __init__(self) -> None:
@@ -121,7 +128,10 @@ class DescriptorCopier:
         self._getfd = RepeatedCall("pidfd_getfd", 0, 0, 0)
 
     def copy(self, tid: int, fd: int) -> int:
-        """A copy, close-on-exec, that the caller closes; OSError as from duplicate_descriptor."""
+        """Return a copy, close-on-exec, which the caller closes.
+
+        Raises OSError as duplicate_descriptor does.
+        """
         pidfd = self._pidfds.get(tid)
         if pidfd is not None:
             of_thread, descriptor, _ = self._getfd.arguments
@@ -148,16 +158,16 @@ class DescriptorCopier:
         self._pidfds[tid] = pidfd
 
     def close(self) -> None:
-        """Forget all threads; the next copy looks its thread up anew."""
+        """Close all kept pidfds; the next copy opens a new one."""
         while self._pidfds:
             os.close(self._pidfds.popitem()[1])
 
 
 class MemoryReader:
-    """Reads small pieces of other processes' memory into a buffer of its own (process_vm_readv(2)).
+    """Reads small pieces of other processes' memory into its own buffer (process_vm_readv(2)).
 
-    The buffer and the vectors are made once: building them costs more than the call, and the supervisor
-    makes the call for every connection.
+    Buffer and vectors are built once: building them costs more than the call, which the supervisor makes for
+    every connection.
     """
 
     def __init__(self, length_max: int) -> None:
@@ -170,10 +180,10 @@ class MemoryReader:
         self._tid = self._call.arguments[0]
 
     def read(self, tid: int, address: int, length: int) -> bytes:
-        """Up to length bytes at address; fewer when the rest is not mapped there.
+        """Read up to `length` bytes at `address`; fewer if the rest is not mapped.
 
-        ValueError: length is more than length_max. OSError EFAULT: not one byte is mapped. EPERM, ESRCH as
-        in duplicate_descriptor.
+        ValueError: `length` exceeds length_max. OSError EFAULT: not one byte is mapped. EPERM, ESRCH as for
+        duplicate_descriptor.
         """
         if length > self._length_max:
             raise ValueError(f"{length} bytes of another process's memory")

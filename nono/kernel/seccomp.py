@@ -1,7 +1,7 @@
 """Installs a finished BPF program on the calling thread, with or without a listener (seccomp(2)).
 
-The system call is made directly: libseccomp's own load reports EBUSY, "a listener is already there", as
-something else, and that one answer decides how a run is enforced.
+The system call is made directly because libseccomp's own load hides EBUSY, "a listener is already there", and
+that errno decides how a run is enforced.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from nono.kernel.uapi import seccomp as uapi
 
 
 def install_filter(program: bytes) -> None:
-    """Adds a filter to the calling thread, and to what it forks or executes, for ever; sets no_new_privs.
+    """Add a filter to the calling thread and its descendants permanently; set no_new_privs first.
 
-    Other threads of the process stay unfiltered, so the caller must have none.
-    ValueError: program is no whole number of instructions, 1 to 4096. OSError EINVAL: the kernel's
-    verifier refused it. ENOMEM: the chain of filters is too long.
+    Other threads of the process stay unfiltered, so the caller must have none. ValueError: `program` is not 1
+    to 4096 whole instructions. OSError EINVAL: the kernel's verifier refused it. ENOMEM: the chain of filters
+    is too long.
     """
     _set_mode_filter(program, 0)
 
 
 def install_listener(program: bytes) -> int:
-    """Adds a filter as install_filter does and returns its notification descriptor; the caller closes it.
+    """Add a filter as install_filter does and return its notification descriptor; the caller closes it.
 
-    It is close-on-exec. Once every copy of it is closed, trapped calls answer ENOSYS. From Linux 5.19 on a
-    trapped caller waits killable after its notification was received, so that a signal cannot make it
-    repeat a call that was already carried out for it.
-    OSError EBUSY: a filter of this thread already has a listener, here or in whatever started us.
+    The descriptor is close-on-exec. Once every copy of it is closed, trapped calls fail with ENOSYS. From
+    Linux 5.19 on only a fatal signal interrupts a trapped caller after its notification was received, so that
+    no other signal makes it repeat a call that was already carried out for it.
+    OSError EBUSY: another filter of this thread already has a listener, installed here or by an ancestor.
     """
     flags = uapi.SECCOMP_FILTER_FLAG_NEW_LISTENER
     try:

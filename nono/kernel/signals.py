@@ -1,4 +1,4 @@
-"""Reads signals through signalfd(2), with who sent them."""
+"""Reads signals through signalfd(2) and tells whether the kernel sent them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ SI_KERNEL = 0x80  # sent by the kernel: for the job-control signals, by the term
 
 
 class ReceivedSignal(NamedTuple):
+    """A signal, and whether the kernel sent it: for job-control signals that means the terminal."""
+
     number: int
     from_kernel: bool
 
@@ -41,7 +43,7 @@ def open_signalfd(numbers: Iterable[int]) -> int:
 
 
 def read_signal(descriptor: int) -> ReceivedSignal | None:
-    """The next pending signal; None when there is none."""
+    """Return the next pending signal, or None."""
     try:
         number, _errno, code, _pid = SIGINFO.unpack(os.read(descriptor, SIGINFO.size))
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""Calls connect(2) and bind(2) with the bytes of an address, whatever its family."""
+"""Calls connect(2) and bind(2) with a raw sockaddr of any family."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from nono.kernel.libc import syscall, syscall_number
 
 
 def connect(descriptor: int, sockaddr: bytes) -> int:
-    """The errno of connect(2), 0 for success. A call that a signal interrupts is not made again."""
+    """Return the errno of connect(2), 0 for success. A call interrupted by a signal is not retried."""
     return _call("connect", descriptor, sockaddr)
 
 
 def bind(descriptor: int, sockaddr: bytes) -> int:
-    """The errno of bind(2), 0 for success."""
+    """Return the errno of bind(2), 0 for success."""
     return _call("bind", descriptor, sockaddr)
 
 

@@ -1,9 +1,8 @@
-"""Reads the frozen seccomp programs, ``<machine>/<name>.bpf``: struct sock_filter after struct sock_filter.
+"""Reads the frozen seccomp programs, ``<machine>/<name>.bpf``: a sequence of struct sock_filter.
 
 ``python -m nono.kernel.filters.freeze`` makes them from the rules in nono/kernel/filters/bpf.py. They are
-read rather than built at start because loading libseccomp costs more than everything else a short run does.
-Only where
-one is missing is it built, in memory: no file that a command could have written stands in for it.
+read rather than built at start because loading libseccomp costs more than everything else a short run does. A
+missing one is built in memory: no file that a command could have written stands in for it.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ MACHINES = ("x86_64", "aarch64")  # as uname(2) spells them
 
 
 def load(name: str, machine: str | None = None) -> bytes:
-    """Return a program of nono.kernel.filters.bpf by its name, such as ``tcp_only``, for a machine; None:
-    this one.
+    """Return the program `name` of nono.kernel.filters.bpf, such as ``tcp_only``, for a machine.
 
+    `machine`: as uname(2) spells it; None for this one.
     SandboxError: none is frozen for that machine, and libseccomp cannot build it here.
     """
     machine = machine or os.uname().machine
@@ -30,7 +29,7 @@ def load(name: str, machine: str | None = None) -> bytes:
 
 
 def frozen(name: str, machine: str) -> bytes:
-    """Read a program as it is shipped. FileNotFoundError: it is not."""
+    """Read a shipped program. FileNotFoundError: it is not shipped."""
     with open(os.path.join(DIRECTORY, machine, f"{name}.bpf"), "rb") as file:
         return file.read()
 

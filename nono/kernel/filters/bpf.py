@@ -1,11 +1,11 @@
-"""Decides what the seccomp programs refuse: each program as a list of rules over registers.
+"""Defines the seccomp programs: each is a list of rules over registers that say which calls it refuses.
 
-A refusal is any rule that matches; what none matches is allowed, as is, by the program. Calls of a foreign
-architecture and of x32 are refused whole, before any rule, unless a program leaves them to another.
-libseccomp turns these rules into BPF (filter_build), and the results ship frozen (filters).
+A call that matches any rule is refused; the program allows every other call unchanged. Calls of a foreign
+architecture and of x32 are refused before any rule, unless a program leaves them to another. libseccomp turns
+the rules into BPF (nono.kernel.filters.build), and the results ship frozen.
 
-Arguments that the kernel reads as int are compared in their low 32 bits, whatever a caller leaves above
-them. libseccomp orders 64-bit values only, so "none of these" is spelled as masks that cover all the others.
+Arguments that the kernel reads as int are compared in their low 32 bits, whatever a caller leaves above them.
+libseccomp orders 64-bit values only, so "none of these" is spelled as masks that cover all the others.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from nono.kernel.uapi.seccomp import SECCOMP_RET_ERRNO, SECCOMP_RET_USER_NOTIF
 _INT_BITS = 32
 _INT_MASK = (1 << _INT_BITS) - 1
 _TYPE_BITS = uapi.SOCK_TYPE_MASK.bit_length()
-# Of the three families that a socket may have, the two of IP have this bit and AF_UNIX does not.
+# The families of allowed sockets: both IP families have this bit, AF_UNIX does not.
 _IP_FAMILY_BIT = uapi.AF_INET & uapi.AF_INET6
 
 
@@ -43,7 +43,7 @@ class NotNull:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Refuses a system call when all comparisons hold; always, when there are none."""
+    """Refuses a system call if all comparisons hold; always, if there are none."""
 
     syscall: str
     comparisons: tuple[Masked | NotNull, ...] = ()
@@ -51,7 +51,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One filter: what it refuses, and the action (SECCOMP_RET_*) that a refusal is."""
+    """One filter: its rules, and the action (SECCOMP_RET_*) taken when one matches."""
 
     name: str
     refusal: int
@@ -60,10 +60,10 @@ class Program:
 
 
 def other_values(argument: int, allowed: Collection[int], bits: int) -> tuple[Masked, ...]:
-    """Masks over the low bits of an argument that together match every value except those allowed.
+    """Return masks over the low bits of an argument that together match every value except those allowed.
 
-    They are the maximal blocks without an allowed value in the binary tree over the values, so no two of
-    them overlap. ValueError: nothing is allowed, or a value does not fit.
+    They are the maximal blocks without an allowed value in the binary tree over the values, so no two
+    overlap. ValueError: nothing is allowed, or a value does not fit.
     """
     if not allowed or not all(0 <= value < 1 << bits for value in allowed):
         raise ValueError(f"not values of {bits} bits: {sorted(allowed)}")
@@ -110,8 +110,8 @@ _ALWAYS = (
 
 _ONLY_UNIX = _only_families("socket", (uapi.AF_UNIX,))
 
-# AF_UNIX of any type, and TCP. Of IP anything else sends without connecting (UDP, raw) or speaks a protocol
-# that Landlock does not judge (MPTCP, SCTP); of the other families none can be judged at all.
+# AF_UNIX of any type, and TCP. All else of IP sends without connecting (UDP, raw) or speaks a protocol that
+# Landlock does not judge (MPTCP, SCTP). Other families cannot be judged at all.
 _ONLY_UNIX_AND_TCP = (
     *_only_families("socket", (uapi.AF_UNIX, uapi.AF_INET, uapi.AF_INET6)),
     *(
@@ -124,8 +124,8 @@ _ONLY_UNIX_AND_TCP = (
 )
 
 # Datagram sockets are the only ones of AF_UNIX that a send can address (SOCK_RAW becomes one), and the
-# address of a sendmsg lies in memory that another thread may change after it was read. So the sockets are
-# trapped, by register, and sendmsg stays free. A pair of them can be addressed elsewhere like any other.
+# address of a sendmsg lies in memory that another thread may change after it was read. So creating the
+# sockets is trapped, by register, and sendmsg is not. A pair of them can send elsewhere like any other.
 _DATAGRAM_OR_RAW = Masked(1, uapi.SOCK_TYPE_MASK & ~1, uapi.SOCK_DGRAM)
 _UNIX_DATAGRAMS = tuple(
     Rule(call, (Masked(0, _INT_MASK, uapi.AF_UNIX), _DATAGRAM_OR_RAW)) for call in ("socket", "socketpair")
@@ -138,9 +138,9 @@ _ADDRESSES = (
     *_UNIX_DATAGRAMS,
 )
 
-# Whatever opens a file by its path to read or write it. O_PATH does neither, and Landlock does not judge it;
-# where it lies in a register such a call passes at once. openat2 has its flags in memory. The two oldest
-# calls are missing on aarch64 (filter_build leaves them out there).
+# The calls that open a file by its path to read or write it. O_PATH does neither, and Landlock does not
+# judge it; where the flags lie in a register such a call passes at once. openat2 has its flags in memory.
+# The two oldest calls are missing on aarch64 (build.py leaves them out there).
 _READS_OR_WRITES = 0
 _OPENS = (
     Rule("open", (Masked(1, O_PATH, _READS_OR_WRITES),)),
@@ -155,7 +155,7 @@ TCP_ONLY = Program("tcp_only", SECCOMP_RET_ERRNO | EPERM, (*_ONLY_UNIX_AND_TCP, 
 NOTIFY = Program("notify", SECCOMP_RET_USER_NOTIF, (*_ONLY_UNIX_AND_TCP, *_ALWAYS, *_ADDRESSES))
 
 # With --capability-elevation. OPENS stands beside one of the static programs, whose refusals win;
-# NOTIFY_OPENS takes the place of NOTIFY, because the kernel allows one listener. A ring would open files
+# NOTIFY_OPENS replaces NOTIFY, because the kernel allows one listener. An io_uring would open files
 # that neither sees.
 OPENS = Program("opens", SECCOMP_RET_USER_NOTIF, (*_OPENS, *_IO_URING))
 NOTIFY_OPENS = Program("notify_opens", SECCOMP_RET_USER_NOTIF, (*NOTIFY.rules, *_OPENS))
@@ -169,8 +169,8 @@ UNIX_PATHS = Program("unix_paths", SECCOMP_RET_USER_NOTIF, (*_NAMES, *_UNIX_DATA
 PORTS_OPENS = Program("ports_opens", SECCOMP_RET_USER_NOTIF, (*PORTS.rules, *_OPENS))
 UNIX_PATHS_OPENS = Program("unix_paths_opens", SECCOMP_RET_USER_NOTIF, (*UNIX_PATHS.rules, *_OPENS))
 
-# With `nono learn`: whatever Landlock judges by a path is seen, and left to it. For execve(2) the kernel
-# opens files itself, so that is seen too. Unix sockets are made by bind(2).
+# With `nono learn`: every call that Landlock judges by a path is observed, and left to Landlock. For
+# execve(2) the kernel opens files itself, so that is trapped too. Unix sockets are made by bind(2).
 _PATHS = (
     *_OPENS,
     *map(
@@ -184,8 +184,8 @@ _PATHS = (
 PATHS = Program("paths", SECCOMP_RET_USER_NOTIF, (*_PATHS, *_IO_URING))
 NOTIFY_PATHS = Program("notify_paths", SECCOMP_RET_USER_NOTIF, (*NOTIFY.rules, *_PATHS))
 
-# With limits, beside any other. CLONE_INTO_CGROUP takes a directory of cgroups, which O_PATH opens without
-# Landlock being asked, and lies in memory. The C library falls back to clone(2), which has no such flag.
+# With limits, beside any other. CLONE_INTO_CGROUP lies in memory, and takes a cgroup directory, which O_PATH
+# opens without asking Landlock. The C library falls back to clone(2), which has no such flag.
 NO_CLONE3 = Program("no_clone3", SECCOMP_RET_ERRNO | ENOSYS, (Rule("clone3"),), passes_foreign=True)
 
 PROGRAMS = (
@@ -193,5 +193,5 @@ PROGRAMS = (
     *(PORTS, UNIX_PATHS, PORTS_OPENS, UNIX_PATHS_OPENS, PATHS, NOTIFY_PATHS, NO_CLONE3),
 )
 
-# Calls that not every machine has ever had.
+# Calls that newer machines never had.
 LEGACY = frozenset({"open", "creat", "mkdir", "mknod", "rmdir", "unlink", "rename", "link", "symlink"})

@@ -1,6 +1,6 @@
-"""Builds seccomp programs from their rules, with libseccomp.
+"""Builds seccomp programs from their rules with libseccomp.
 
-A run imports this only where no frozen program is shipped for its machine (nono.kernel.filters).
+A run imports this only if no frozen program is shipped for its machine (nono.kernel.filters).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from nono.kernel.uapi.seccomp import AUDIT_ARCH, SECCOMP_RET_ALLOW, SYSCALL_NUMB
 LIBRARY = "libseccomp.so.2"
 NOT_INSTALLED = "libseccomp is not installed (Debian, Ubuntu: apt install libseccomp2)"
 _BINARY_TREE = 2  # SCMP_FLTATR_CTL_OPTIMIZE: search the system calls instead of trying one after another
-_API_LEVEL = 7  # what libseccomp may assume of the kernel; it would ask the one we build on
+_API_LEVEL = 7  # the kernel features libseccomp may assume; otherwise it asks the kernel we build on
 
 
 def build(program: Program, machine: str) -> bytes:
     """Return the BPF of a program for a machine, which need not be this one.
 
-    KeyError: the machine is not known here. ImportError: pyseccomp or libseccomp is not installed.
-    OSError: libseccomp did not take a rule.
+    KeyError: nono does not know the machine. ImportError: pyseccomp or libseccomp is not installed. OSError:
+    libseccomp rejected a rule.
     """
     audit_arch = AUDIT_ARCH[machine]
     pyseccomp = _pyseccomp()
@@ -64,10 +64,10 @@ def libseccomp_version() -> str:
 
 
 def _pyseccomp() -> Any:
-    """Import pyseccomp. ImportError says that it or libseccomp is not installed.
+    """Import pyseccomp. Raises ImportError if it or libseccomp is not installed.
 
-    It finds its library through ctypes.util.find_library, which starts ldconfig and then whatever compiler
-    is first on PATH, where a command may have laid its own. The dynamic linker finds it by its name.
+    It finds its library through ctypes.util.find_library, which starts ldconfig and then the first compiler
+    on PATH, where a command may have planted one. The dynamic linker finds the library by its name instead.
     """
     find_library = ctypes.util.find_library
     ctypes.util.find_library = lambda name: LIBRARY if name == "seccomp" else None

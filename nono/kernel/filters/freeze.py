@@ -1,7 +1,7 @@
 """Freezes the seccomp programs, and compares the frozen ones with a fresh build.
 
-``python -m`` this to freeze them anew. The version of libseccomp is frozen beside them: another version may
-order the same decisions differently.
+Run it with ``python -m`` to freeze them again. The version of libseccomp is frozen beside them: another
+version may order the same decisions differently.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ VERSION_FILE = os.path.join(DIRECTORY, "libseccomp.version")
 
 
 class Comparison(NamedTuple):
-    """The frozen programs of one machine, held against what libseccomp builds here."""
+    """The frozen programs of one machine, compared with what libseccomp builds here."""
 
     total: int
     different: tuple[str, ...]  # names
@@ -34,7 +34,7 @@ class Comparison(NamedTuple):
 def compare(machine: str) -> Comparison:
     """Build every program for machine and compare it with the frozen one, byte for byte.
 
-    Errors as from filter_build.build.
+    Raises as nono.kernel.filters.build.build does.
     """
     different, missing = [], []
     for program in PROGRAMS:

@@ -1,1 +1,1 @@
-"""Constants and layouts of the kernel's headers, one module a header. Pure."""
+"""Constants and struct layouts of the kernel's headers, one module per header. Pure."""

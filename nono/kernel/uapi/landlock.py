@@ -18,7 +18,7 @@ RULESET_ATTR_SCOPED = struct.Struct("=QQQ")  # 6: + scoped
 LANDLOCK_CREATE_RULESET_VERSION = 1 << 0  # 1
 LANDLOCK_CREATE_RULESET_ERRATA = 1 << 1  # backported at will, so it says nothing about the ABI
 
-# flags of landlock_restrict_self(2): what of its denials goes to the kernel's audit log
+# flags of landlock_restrict_self(2): which denials go to the kernel's audit log
 LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF = 1 << 0  # 7
 LANDLOCK_RESTRICT_SELF_LOG_NEW_EXEC_ON = 1 << 1  # 7
 LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF = 1 << 2  # 7

@@ -1,6 +1,6 @@
-"""Mirror of <linux/mount.h>, and of what of <linux/fcntl.h> and <linux/stat.h> goes with it.
+"""Mirror of <linux/mount.h> and the related parts of <linux/fcntl.h> and <linux/stat.h>.
 
-Layouts and values as Linux 6.12 has them; the comment beside a flag is the first kernel that takes it.
+Layouts and values as Linux 6.12 has them; the comment beside a flag is the first kernel that accepts it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Mirror of <linux/fcntl.h>, <linux/openat2.h> and <linux/magic.h>: what opening a file by its path needs.
+"""Mirror of <linux/fcntl.h>, <linux/openat2.h> and <linux/magic.h>: the parts for opening a file by path.
 
-Only flags that are the same on every machine; the others are those of the os module, built for this one.
+Only flags that are the same on every machine; for the others use the os module, built for this machine.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Mirror of <linux/prctl.h>, <linux/pidfd.h>, <linux/sched.h>, <linux/socket.h>, <net/if.h> and more.
 
-Layouts and values as Linux 6.12 has them; the comment beside a flag is the first kernel that takes it.
+Layouts and values as Linux 6.12 has them; the comment beside a flag is the first kernel that accepts it.
 """
 
 from __future__ import annotations

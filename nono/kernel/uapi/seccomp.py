@@ -1,6 +1,7 @@
-"""Mirror of <linux/seccomp.h>, <linux/audit.h> and <asm/unistd.h>: what filtering system calls needs.
+"""Mirror of <linux/seccomp.h>, <linux/audit.h> and <asm/unistd.h>: the parts for filtering system calls.
 
-Names, order and layouts as Linux 6.12 has them; the comment beside a flag is the first kernel that takes it.
+Names, order and layouts as Linux 6.12 has them; the comment beside a flag is the first kernel that accepts
+it.
 """
 
 from __future__ import annotations
