@@ -1,4 +1,4 @@
-"""Applies a plan to the calling thread, for ever: Landlock, then the static filter."""
+"""Applies a plan to the calling thread permanently: Landlock, then the static filter."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from nono.kernel.uapi import landlock as uapi_landlock
 from nono.policy.path_expansion import CHILD_RELATIVE_DIRECTORIES, CHILD_RELATIVE_FILES, is_within
 from nono.sandbox.plan.plan import PathRule, SandboxPlan
 
-# What a rule of a shipped group may run into without that being anybody's mistake: the path went away,
-# is not ours to open, or stands for an object without a place in the file system (a pipe behind /dev/stdin).
+# Errors that a rule of a shipped group may meet without anybody's mistake: the path went away, we may not
+# open it, or it stands for an object without a place in the file system (a pipe behind /dev/stdin).
 TOLERATED = frozenset({errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENXIO, errno.EBADFD, errno.ENOTDIR})
 
 
 def restrict(plan: SandboxPlan) -> None:
-    """Restrict this thread and all it will ever start. SandboxError when any part does not hold."""
+    """Restrict this thread and everything it will ever start.
+
+    Raises SandboxError if any part does not hold.
+    """
     # Read first: behind Landlock nono's own files are out of reach.
     names = ["no_clone3"] if plan.stays_in_cgroup else []
-    # The last one that is installed is heard where two refuse with an errno each.
+    # If two filters refuse with an errno each, the kernel takes that of the one installed last.
     names += [] if plan.static_filter is None else [plan.static_filter.value]
     programs = [filters.load(name) for name in names]
     process.no_new_privs()
@@ -50,7 +53,7 @@ def _apply_landlock(plan: SandboxPlan) -> None:
 
 
 def _add_path_rule(ruleset: int, rule: PathRule, plan: SandboxPlan) -> None:
-    """One descriptor is opened, examined and used, so that what was judged is what is granted."""
+    """Open, examine and grant one descriptor, so that the rule covers exactly the inode that was judged."""
     try:
         descriptor = _open(rule.path)
     except OSError as error:
@@ -80,12 +83,13 @@ def _add_path_rule(ruleset: int, rule: PathRule, plan: SandboxPlan) -> None:
 
 
 def _open(path: str) -> int:
-    """A plan's paths were canonical when they were judged: a link there now was put there since.
+    """Open the path of a rule as O_PATH, refusing symbolic links except the kernel's own in /proc.
 
-    Another sandbox that may write to the project could have done that, to be granted what the link leads to.
+    A plan's paths were canonical when they were judged, so a link there is new. Another sandbox with write
+    access to the project could have placed it, to be granted the target.
     """
     if any(is_within(path, own) for own in (*CHILD_RELATIVE_DIRECTORIES, *CHILD_RELATIVE_FILES)):
-        return os.open(path, os.O_PATH | os.O_CLOEXEC)  # links of the kernel, which name this process
+        return os.open(path, os.O_PATH | os.O_CLOEXEC)  # links of the kernel, which lead to this process
     return open_path.open_canonical(path)
 
 

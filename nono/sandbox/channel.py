@@ -1,4 +1,4 @@
-"""Messages between the supervisor and its launcher: JSON objects behind a length, over a socketpair."""
+"""Exchanges length-prefixed JSON messages between the supervisor and its launcher, over a socketpair."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import os
 import struct
 
 LENGTH = struct.Struct("=I")
-MESSAGE_BYTES_MAX = 8 * 1024 * 1024  # an environment and an argument list fit (ARG_MAX is 2 MiB here)
+MESSAGE_BYTES_MAX = 8 * 1024 * 1024  # room for an environment and an argument list (ARG_MAX is 2 MiB)
 
 Message = dict[str, object]
 
 
 def send(descriptor: int, message: Message) -> None:
-    """Write one message with write(2) alone.
+    """Write one message, using write(2) only.
 
-    sendmsg(2) is trapped in the launcher once its filter is installed, and nobody serves the listener
-    before the supervisor has taken it: sending with it would wait for ever.
+    sendmsg(2) is trapped in the launcher once its filter is installed, and nobody serves the listener before
+    the supervisor has taken it: a sendmsg would block forever.
     """
     payload = json.dumps(message).encode("ascii")
     remaining = memoryview(LENGTH.pack(len(payload)) + payload)
@@ -25,7 +25,10 @@ def send(descriptor: int, message: Message) -> None:
 
 
 def receive(descriptor: int) -> Message | None:
-    """The next message; None when the other side has closed. ValueError when it is not one of ours."""
+    """Return the next message, or None if the other side has closed.
+
+    Raises ValueError if it is too long or not a JSON object.
+    """
     header = _read_exactly(descriptor, LENGTH.size)
     if header is None:
         return None

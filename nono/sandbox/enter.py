@@ -1,4 +1,4 @@
-"""What a process does to itself between deciding to become the command and execve."""
+"""Prepares this process to become the command: signals, descriptors, masks, capabilities, restrictions."""
 
 import fcntl
 import os
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Command(NamedTuple):
-    """What is executed: program is an absolute path, argv[0] is what it sees as its name."""
+    """The command to execute: `program` is an absolute path, argv[0] the name that the program sees."""
 
     program: str
     argv: tuple[str, ...]
@@ -29,10 +29,10 @@ class Command(NamedTuple):
 
 
 def default_signals() -> None:
-    """Undo what Python set: an ignored signal, as two of these are, stays so across execve (signal(7)).
+    """Reset the signal dispositions that Python set: ignored signals stay ignored across execve (signal(7)).
 
-    What the caller ignores stays ignored, as nohup(1) and a shell's background commands need it; of the
-    first two Python does not keep what they were.
+    A signal that the caller ignores stays ignored, as nohup(1) and a shell's background commands need it. For
+    SIGPIPE and SIGXFSZ Python does not keep what the caller had set.
     """
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
@@ -41,7 +41,10 @@ def default_signals() -> None:
 
 
 def open_missing_standard_streams() -> None:
-    """A closed 0, 1 or 2 would be handed to the next socket, which the command would then inherit."""
+    """Open /dev/null for each closed descriptor of 0, 1 and 2.
+
+    Otherwise the next socket would get that number, and the command would inherit it.
+    """
     while True:
         descriptor = os.open(os.devnull, os.O_RDWR)
         if descriptor >= process.FIRST_PRIVATE_DESCRIPTOR:
@@ -51,12 +54,13 @@ def open_missing_standard_streams() -> None:
 
 
 def enter(plan: SandboxPlan, command: Command, *, keep: Collection[int] = ()) -> int | None:
-    """Restrict this process for command, for ever; its notify listener's number, if the plan has one.
+    """Restrict this process permanently for `command`.
 
-    Every descriptor from 3 on is closed but those in keep, which must be close-on-exec. SandboxError,
-    LaunchError or OSError when any part of the plan does not hold: the process must then end.
+    Return its notify listener, or None if the plan has none. Closes every descriptor from 3 on except those
+    in `keep`, which must be close-on-exec. Raises SandboxError, LaunchError or OSError if any part of the
+    plan does not hold: the process must then end.
     """
-    # Read while files of nono's own can still be opened.
+    # Read while nono's own files can still be opened.
     listener_program = None if plan.listener is None else filters.load(plan.listener.value)
     process.close_range_from(process.FIRST_PRIVATE_DESCRIPTOR, keep=set(keep))
     if plan.static_filter is not StaticFilter.OPEN_NET:
@@ -75,10 +79,10 @@ def enter(plan: SandboxPlan, command: Command, *, keep: Collection[int] = ()) ->
 
 
 def _mask(plan: SandboxPlan) -> bool:
-    """Lay the masks of plan, if it has any; whether that left this process with every capability.
+    """Lay the plan's masks, if any. Return True if that left this process with every capability.
 
-    What is looked up by its path from now on is looked up beside them. A directory on a standard stream would
-    lead past them, but Python does not start with one.
+    Paths looked up afterwards see the masks. A directory open on a standard stream would lead past them, but
+    Python does not start with one.
     """
     if not plan.masks:
         return False
@@ -95,10 +99,13 @@ def _mask(plan: SandboxPlan) -> bool:
 
 
 def _check_standard_streams(*, may_be_network: bool, only_unix: bool = False) -> None:
-    """LaunchError for a socket that can be addressed: the filters only keep new ones from being made.
+    """Raise LaunchError for a standard stream that is a socket able to reach other addresses.
 
-    A datagram socket is addressed at every send. A stream can be connected anew, in the network where it was
-    made, which must not be the one outside where the command has one of its own.
+    The filters only prevent new sockets. A datagram socket can address every send. A stream socket can be
+    connected again, in the network where it was made, which must not be the outside one if the command has
+    its own.
+    `may_be_network`: stream sockets of any family pass.
+    `only_unix`: check Unix sockets only.
     """
     for descriptor in range(process.FIRST_PRIVATE_DESCRIPTOR):
         if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
@@ -122,7 +129,10 @@ def _check_standard_streams(*, may_be_network: bool, only_unix: bool = False) ->
 
 
 def _is_connected_unix(stream: "socket.socket") -> bool:
-    """A stream of AF_UNIX that is connected stays so; one that is not reaches abstract sockets outside."""
+    """Check for a connected AF_UNIX stream, which stays connected.
+
+    An unconnected one could reach abstract sockets outside.
+    """
     if stream.family != AF_UNIX:
         return False
     try:

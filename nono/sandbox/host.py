@@ -1,4 +1,4 @@
-"""Reads off this host what needs no trying: its Landlock ABI and whether it looks like WSL2."""
+"""Reads host facts that need no probe: the Landlock ABI, signs of WSL2, limits on namespaces."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from nono.sandbox.plan.facts import HostFacts, Listener, NamespaceFacts
 
 WSL_INTEROP = "/proc/sys/fs/binfmt_misc/WSLInterop"
 VERSION_BYTES_MAX = 4096
-CONTAINER_MARKERS = ("/.dockerenv", "/run/.containerenv")  # of Docker, of Podman
+CONTAINER_MARKERS = ("/.dockerenv", "/run/.containerenv")  # Docker, Podman
 
 
 def file_system_facts() -> HostFacts:
-    """What a run needs that is not proxy-only; the network half is left unprobed, which costs nothing."""
+    """Return the facts for a run that is not proxy-only.
+
+    The network half stays unprobed, which costs nothing.
+    """
     return HostFacts(
         kernel_release=os.uname().release,
         landlock_abi=landlock.abi_version(),
@@ -25,7 +28,10 @@ def file_system_facts() -> HostFacts:
 
 
 def looks_like_wsl2() -> bool:
-    """The two indicators that the kernel controls. WSL_DISTRO_NAME is the caller's and is not looked at."""
+    """Check the two WSL2 indicators that the kernel controls.
+
+    WSL_DISTRO_NAME is set by the caller and ignored.
+    """
     if os.path.exists(WSL_INTEROP):
         return True
     try:
@@ -37,7 +43,7 @@ def looks_like_wsl2() -> bool:
 
 
 def namespace_facts(failed: str) -> NamespaceFacts:
-    """What this host says about namespaces; failed: the step that it refused."""
+    """Collect this host's settings that limit namespaces. `failed`: the step that the host refused."""
     return NamespaceFacts(
         failed=failed,
         apparmor_restricts=_setting("kernel/apparmor_restrict_unprivileged_userns") == 1,
@@ -51,7 +57,7 @@ def namespace_facts(failed: str) -> NamespaceFacts:
 
 
 def _setting(name: str) -> int | None:
-    """A number below /proc/sys; None where it is not there or hidden from us."""
+    """Return the number in a file below /proc/sys, or None if it is missing or hidden from us."""
     try:
         with open(f"/proc/sys/{name}", encoding="ascii") as file:
             return int(file.read())

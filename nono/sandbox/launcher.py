@@ -1,4 +1,4 @@
-"""A small process forked before anything secret or threaded exists, which becomes the command.
+"""Forks a small process before anything secret or threaded exists; that process becomes the command.
 
 Protocol, each line one message of nono.sandbox.channel:
 
@@ -40,7 +40,7 @@ ENDED_EARLY = "the process that was to become the command ended before it starte
 
 
 class Launcher:
-    """The supervisor's end. The process is reaped by whoever waits for pid; close() closes the socket."""
+    """The supervisor's end. Whoever waits for `pid` reaps the process; close() closes the socket."""
 
     def __init__(self, pid: int, connection: socket.socket) -> None:
         self.pid = pid
@@ -48,12 +48,12 @@ class Launcher:
         self._is_probing = False
 
     def request_facts(self) -> None:
-        """Have it probe the kernel, while the supervisor goes on with something else."""
+        """Start the launcher's kernel probe, which runs while the supervisor does something else."""
         self._send({"probe": True})
         self._is_probing = True
 
     def facts(self) -> HostFacts:
-        """What a probe has found: the one of request_facts, or one made now. Once."""
+        """Return the result of the probe that request_facts started, or of one made now. Call once."""
         if not self._is_probing:
             self.request_facts()
         self._is_probing = False
@@ -63,15 +63,15 @@ class Launcher:
         return HostFacts.from_message(found)
 
     def settle(self) -> None:
-        """Let a probe come to its end that nobody wants to know of: its children, and what it has to say."""
+        """Wait for a pending probe to end and discard its result."""
         if self._is_probing:
             self.facts()
 
     def leave_network(self, proxy_port: int, *, makes_sockets: bool) -> tuple[int, int | None]:
-        """Have the launcher move to a network of its own. Numbers of two descriptors there.
+        """Move the launcher to its own network namespace. Return two descriptor numbers in the launcher.
 
-        They are a listener for the proxy, and the channel of a socket maker if one is wanted. Only before
-        restrict, which closes both there. proxy_port 0 takes a free one.
+        They are a listener for the proxy, and the channel of a socket maker if `makes_sockets`. Call before
+        begin_restrict: the launcher closes both when the plan arrives. proxy_port 0 takes a free port.
         """
         self.settle()
         self._send({"private_network": proxy_port, "makes_sockets": makes_sockets})
@@ -82,7 +82,10 @@ class Launcher:
         return listener, maker if isinstance(maker, int) else None
 
     def begin_restrict(self, plan: SandboxPlan, command: Command) -> None:
-        """Have the launcher restrict itself, while the supervisor goes on with something else."""
+        """Send the plan and command.
+
+        The launcher restricts itself while the supervisor does something else.
+        """
         self.settle()
         self._send(
             {
@@ -92,16 +95,16 @@ class Launcher:
         )
 
     def end_restrict(self) -> int | None:
-        """Returns once it is restricted: its listener's number there; None when it has none."""
+        """Wait until the launcher is restricted. Return the number of its listener there, or None."""
         number = self._receive()["listener"]
         return number if isinstance(number, int) else None
 
     def go(self) -> None:
-        """Let it execute the command."""
+        """Tell the launcher to execute the command."""
         self._send({"go": True})
 
     def wait_for_exec(self) -> None:
-        """Returns once the command runs. LaunchError when it cannot be executed."""
+        """Wait until execve succeeded. Raises LaunchError if the command cannot be executed."""
         if (message := self._receive_or_end()) is not None:
             raise _launch_error(message)
 
@@ -109,11 +112,11 @@ class Launcher:
         return self._connection.fileno()
 
     def close(self) -> None:
-        """A launcher that still waits for its plan or for go ends when this closes."""
+        """Close the socket. A launcher that still waits for its plan or for go() then ends."""
         self._connection.close()
 
     def abandon(self) -> None:
-        """Close, and wait until the process is gone."""
+        """Close the socket and wait until the process is gone."""
         self.close()
         os.waitpid(self.pid, 0)
 
@@ -121,13 +124,13 @@ class Launcher:
         try:
             channel.send(self._connection.fileno(), message)
         except BrokenPipeError as error:
-            self._receive()  # raises what it said before it ended, if it said anything
+            self._receive()  # raises the failure that it reported before it ended, if any
             raise LaunchError(ENDED_EARLY) from error
 
     def _receive_or_end(self) -> channel.Message | None:
         try:
             return channel.receive(self._connection.fileno())
-        except ConnectionResetError as error:  # it ended with a message of ours unread
+        except ConnectionResetError as error:  # it ended before reading our message
             raise LaunchError(ENDED_EARLY) from error
 
     def _receive(self) -> channel.Message:
@@ -148,7 +151,7 @@ def _launch_error(message: channel.Message) -> LaunchError:
 
 
 def fork_launcher() -> Launcher:
-    """Fork the launcher. Call it before asyncio, ssl, pydantic or any secret is in memory."""
+    """Fork the launcher. Call before asyncio, ssl, pydantic or any secret is in memory."""
     open_missing_standard_streams()
     if process.thread_count() != 1:
         raise LaunchError("nono must not have threads when it forks its launcher")
@@ -163,7 +166,7 @@ def fork_launcher() -> Launcher:
 
 
 def _become_command(connection: socket.socket, supervisor_pid: int) -> NoReturn:
-    """The launcher's whole life; it never returns into the code that forked it."""
+    """Run the launcher's whole life; never return into the code that forked it."""
     status = STATUS_NOT_RESTRICTED
     try:
         _leave_supervisor(supervisor_pid)
@@ -194,7 +197,10 @@ def _become_command(connection: socket.socket, supervisor_pid: int) -> NoReturn:
 
 
 def _leave_network(connection: socket.socket, request: channel.Message) -> channel.Message | None:
-    """The message that follows: by then the supervisor has taken what is announced here."""
+    """Move to a private network and return the message after the announcement.
+
+    By then the supervisor has taken the announced descriptors.
+    """
     proxy_port = request["private_network"]
     if not isinstance(proxy_port, int):
         raise ValueError("a private network without a port")
@@ -210,7 +216,7 @@ def _leave_network(connection: socket.socket, request: channel.Message) -> chann
 
 
 def _leave_supervisor(supervisor_pid: int) -> None:
-    """Undo what this process has from its parent that the command must not have."""
+    """Drop what this process inherited from its parent and the command must not have."""
     default_signals()
     process.set_parent_death_signal(signal.SIGKILL)
     if os.getppid() != supervisor_pid:  # it died before the call above could notice

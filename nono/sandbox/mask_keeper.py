@@ -1,8 +1,8 @@
-"""Masks anew what takes the place of a denied path while the command runs.
+"""Masks denied paths again when they are replaced while the command runs.
 
-A mount goes with the file it is on. An editor outside that saves by renaming a new file into place, or git
-checking one out, takes the mask away with the old one (Linux detaches it), and the new one lies open. So a
-process stays in the command's mounts, is told of names that change, and masks what it finds.
+A mount belongs to one inode. An editor outside that saves by renaming a new file into place, or git checking
+one out, removes the mask with the old file (Linux detaches it) and leaves the new one exposed. So a process
+stays in the command's mount namespace, watches for changed names, and masks what it finds.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from nono.sandbox.plan.plan import MaskRule, SandboxPlan
 
 READY = b"!"
 SAID_BYTES_MAX = 4096
-TRIES_MAX = 100  # for what is replaced while it is being masked; the next change tries again
-# Mounts, and paths that root reaches whatever the modes on the way.
+TRIES_MAX = 100  # if a path is replaced while it is being masked; the next change tries again
+# For mounts, and for paths that root reaches whatever the modes on the way.
 NEEDED = (1, 2, 21)  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN
-# A directory that is not there (yet), or that this user may not read.
+# Errors for a directory that does not exist (yet), or that this user may not read.
 UNWATCHABLE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP})
 
 
 def fork_mask_keeper(plan: SandboxPlan) -> None:
-    """Start the keeper for this process, which is to become the command; it ends when that does.
+    """Start the keeper for this process, which is about to become the command; the keeper ends with it.
 
-    Returns once everything is watched and masked. MaskError: it could not start.
+    Returns once everything is watched and masked. Raises MaskError if the keeper could not start.
     """
     command = os.pidfd_open(os.getpid())
     answer, reply = answer_pipe()
@@ -48,7 +48,7 @@ def fork_mask_keeper(plan: SandboxPlan) -> None:
 
 
 def cannot_watch(error: OSError) -> MaskError:
-    """The number of both is a setting of this host."""
+    """Build the MaskError for a failed watch. Both limits in it are settings of this host."""
     return MaskError(
         f"denied paths cannot be watched for what takes their place: {error} "
         "(sysctl fs.inotify.max_user_instances, fs.inotify.max_user_watches)"
@@ -56,12 +56,12 @@ def cannot_watch(error: OSError) -> MaskError:
 
 
 def _keep(plan: SandboxPlan, command: int, reply: Reply) -> None:
-    """The keeper's whole life. Signals of the terminal are for the command."""
+    """Run the keeper's whole life. Signals of the terminal are ignored; they are for the command."""
     try:
         os.setsid()
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        # Of the uid of the command and not in its sandbox: nothing that it holds may be taken from it.
+        # It has the command's uid and is outside its sandbox: the command must not take anything from it.
         process.set_dumpable(False)
         process.no_new_privs()
         capabilities.drop_all_but(NEEDED)
@@ -77,7 +77,7 @@ def _keep(plan: SandboxPlan, command: int, reply: Reply) -> None:
 
 
 def _serve(plan: SandboxPlan, queue: int, command: int) -> None:
-    """Until the command has ended."""
+    """Mask again after each relevant change, until the command has ended."""
     denied = (*(mask.path for mask in plan.masks), *plan.unmasked)
     names = {os.path.basename(path) for path in (*denied, *plan.watched, *plan.pinned)}
     poll = select.poll()
@@ -88,12 +88,12 @@ def _serve(plan: SandboxPlan, queue: int, command: int) -> None:
         if command in ready:
             return
         if any(name is None or name in names for name in [*inotify.changed_names(queue)]):
-            with suppress(OSError):  # no watch for a new directory: what is masked is kept so all the same
+            with suppress(OSError):  # no watch for a new directory: existing masks are kept all the same
                 _watch_and_mask(plan, queue)
 
 
 def _watch_and_mask(plan: SandboxPlan, queue: int) -> None:
-    """Watched first, so that what changes while we look is told of."""
+    """Watch, then mask, so that changes made while masking are reported."""
     try:
         watch(queue, plan.watched)
     finally:
@@ -101,7 +101,7 @@ def _watch_and_mask(plan: SandboxPlan, queue: int) -> None:
 
 
 def watch(queue: int, directories: Iterable[str]) -> None:
-    """Have queue tell of names in directories that are there. OSError: there are too many watches."""
+    """Watch the names in those `directories` that exist. OSError: there are too many watches."""
     for directory in directories:
         try:
             inotify.watch_names(queue, directory)
@@ -127,7 +127,7 @@ def _mask(plan: SandboxPlan) -> None:
 
 
 def _is_pinned(path: str) -> bool:
-    """Or there is nothing that could be."""
+    """Check that `path` is a mount root; also True if nothing is there to pin."""
     try:
         return mounts.look(path).is_mount_root
     except OSError:

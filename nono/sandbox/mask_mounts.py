@@ -1,4 +1,4 @@
-"""Hides denied paths from this process, for ever, by mounts that nobody outside sees."""
+"""Hides denied paths from this process permanently, with mounts that nobody outside sees."""
 
 from __future__ import annotations
 
@@ -16,27 +16,29 @@ DIRECTORY, FILE = "dir", "file"
 
 
 class MaskError(Exception):
-    """A denied path cannot be kept out of reach, in a sentence."""
+    """A denied path cannot be hidden; the message is a sentence."""
 
 
 def enter_private_mounts() -> bool:
-    """Whether that took a user namespace as well: its capabilities are to be dropped after mask_paths().
+    """Move to a private mount namespace. Returns True if that took a user namespace too.
 
-    OSError says which step was refused; the process must then end.
+    Its capabilities are then to be dropped after mask_paths(). OSError names the refused step; the process
+    must then end.
     """
     return namespaces.leave_mounts()
 
 
 def mask_paths(masks: Sequence[MaskRule], pinned: Sequence[str]) -> None:
-    """Lay a mount over each mask, and a directory over itself where it is not to be moved, outermost first.
+    """Mount over each mask, and mount each pinned directory over itself, outermost first.
 
-    Changes the working directory. Directories that are open lead past the masks. MaskError when one cannot
-    be laid, or is not what its path leads to when all are done; the process must then end.
+    A pinned directory can then not be moved. Changes the working directory. Directories that are already open
+    lead past the masks. Raises MaskError if a mask cannot be laid, or if its path does not lead to it at the
+    end; the process must then end.
     """
     with _empty_inodes() as tmpfs:
         for path in pinned:
             with _laying(path), _opened(path) as directory:
-                # With what is mounted in it: in a user namespace of its own that may not be left out.
+                # With its submounts: in a new user namespace the kernel does not allow leaving them out.
                 _attach(mounts.copy(directory, with_submounts=True), directory)
         for mask in masks:
             with _laying(mask.path), _opened(mask.path, os.O_NOFOLLOW) as target:
@@ -50,7 +52,7 @@ def mask_paths(masks: Sequence[MaskRule], pinned: Sequence[str]) -> None:
 
 
 def is_masked(path: str) -> bool:
-    """Whether a mask is what path leads to. MaskError: nothing is there."""
+    """Return True if `path` leads to a mask. Raises MaskError if nothing is there."""
     with _laying(path):
         seen = mounts.look(path)
         if not seen.is_mount_root or stat.S_IMODE(seen.mode) != 0:
@@ -62,19 +64,19 @@ def is_masked(path: str) -> bool:
 
 @contextmanager
 def _empty_inodes() -> Iterator[int]:
-    """The root of a file system with a directory and a file of which nothing can be had."""
+    """Yield the root of a file system with a directory and a file that are both unreadable."""
     try:
         tmpfs = mounts.new_tmpfs(TMPFS)
     except OSError as error:
         raise MaskError(f"no file system can be made for masks: {error}") from error
     try:
         os.mkdir(DIRECTORY, 0, dir_fd=tmpfs)
-        # The device that overlayfs calls a whiteout, and anybody may make. Where devices are not allowed
-        # nobody can open it; root opens files of any mode, also root of a user namespace nested in ours.
+        # The device that overlayfs uses as a whiteout, which any user may create. On a nodev mount nobody can
+        # open it, while root opens files of any mode, and so does root of a user namespace nested in ours.
         os.mknod(FILE, stat.S_IFCHR, os.makedev(0, 0), dir_fd=tmpfs)
         mounts.make_unusable(tmpfs)
-        # Copies can be made of what is attached (before Linux 6.15 of nothing else). Over the root it is
-        # above the place where every path begins, so that none leads there.
+        # Before Linux 6.15 only an attached mount can be copied. Attached over the root it is above the
+        # place where every path begins, so that no path leads there.
         with _opened("/") as root:
             mounts.attach(tmpfs, root)
         yield tmpfs

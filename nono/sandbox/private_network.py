@@ -1,4 +1,4 @@
-"""Moves what will be the command to a network of its own, with a listener for the proxy."""
+"""Moves the future command to its own network namespace, with a listener for the proxy."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ BACKLOG = 512
 
 
 def enter_private_network(proxy_port: int) -> socket.socket:
-    """The proxy's listener, in the network that this process then has for ever; the caller closes it.
+    """Move this process permanently to its own network.
 
-    proxy_port 0 takes a free one. OSError says which step was refused, LaunchError that the port cannot be
-    had: the process must then end.
+    Return the proxy's listener there; the caller closes it. proxy_port 0 takes a free port. OSError names the
+    refused step; LaunchError: the port cannot be bound. The process must then end.
     """
     if namespaces.leave_network():
         # They came with the user namespace, and with them the command could reconfigure its network.

@@ -1,4 +1,4 @@
-"""Finds out what the kernel can do by doing it, in a child that is thrown away."""
+"""Probes what the kernel can do by doing it in a discarded child."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from nono.sandbox.plan.plan import MaskRule
 from nono.sandbox.private_network import enter_private_network
 
 PROBE_BYTES_MAX = 4096
-MADE = "made"  # a descriptor, whose number follows; the name of an errno otherwise, and what failed
+MADE = "made"  # followed by a descriptor's number; a failure has the errno's name and what failed instead
 
 
 def host_facts() -> HostFacts:
-    """Probe this host. Two short-lived children; a few milliseconds; nothing of the caller changes.
+    """Probe this host in two short-lived children. Takes a few milliseconds; the caller is unchanged.
 
     SandboxError: no seccomp program is shipped for this machine, and none can be built.
     """
@@ -36,7 +36,7 @@ def host_facts() -> HostFacts:
 
 
 def with_masks(facts: HostFacts, masking: Masking) -> HostFacts:
-    """facts, with what becomes of masking in a short-lived child, where there is something to mask."""
+    """Return `facts` with the result of masking in a short-lived child, if there is something to mask."""
     if not masking.masks:
         return facts
     # Imported here: most runs mask nothing.
@@ -65,7 +65,7 @@ def with_masks(facts: HostFacts, masking: Masking) -> HostFacts:
 
 
 def _probe_listener() -> tuple[Listener, str]:
-    """Whether a child can install a notify filter, and we can take its listener from it.
+    """Check that a child can install a notify filter and that we can take its listener.
 
     Both halves matter: under Yama scope 2 the installation succeeds and pidfd_getfd is refused.
     """
@@ -85,14 +85,14 @@ def _open_in_private_network() -> int:
 
 
 class _Refused(NamedTuple):
-    """What became of an attempt in a child that did not succeed."""
+    """A failed attempt in a child."""
 
     failed: str
     errno_name: str = ""  # of the attempt itself; "" when it succeeded and its descriptor could not be taken
 
 
 def _attempt_in_child(attempt: Callable[[], int]) -> _Refused | None:
-    """None when a child can make the descriptor that attempt returns there, and we can take it from it."""
+    """Run `attempt`, which returns a descriptor, in a child and take that descriptor. None means success."""
     with answering(lambda reply: _make_in_child(attempt, reply)) as child:
         answer = child.answer.read(PROBE_BYTES_MAX)
         if answer is None:
@@ -108,7 +108,7 @@ def _attempt_in_child(attempt: Callable[[], int]) -> _Refused | None:
 
 
 def _make_in_child(attempt: Callable[[], int], reply: Reply) -> None:
-    """In the probe's child: attempt, report the descriptor's number, stay until the parent is done."""
+    """Run `attempt` in the child, report the descriptor's number, and stay until the parent is done."""
     process.set_dumpable(True)
     try:
         said = f"{MADE}:{attempt()}"
@@ -124,7 +124,7 @@ def _encoded(text: str) -> bytes:
 
 
 def network_filter_installs() -> bool:
-    """Whether the block-all filter can be installed: the fallback where Landlock has no TCP rules."""
+    """Check that the block-all filter installs: the fallback where Landlock has no TCP rules."""
 
     def install() -> bytes:
         seccomp.install_filter(filters.load("block_all"))
@@ -134,7 +134,7 @@ def network_filter_installs() -> bool:
 
 
 def landlock_tcp_rules_work() -> bool:
-    """Whether a ruleset with a connect and a bind rule is accepted, whatever the ABI number says."""
+    """Check that a ruleset accepts a connect and a bind rule, whatever the ABI number says."""
     both = uapi_landlock.LANDLOCK_ACCESS_NET_BIND_TCP | uapi_landlock.LANDLOCK_ACCESS_NET_CONNECT_TCP
     try:
         ruleset = landlock.create_ruleset(0, both, 0)

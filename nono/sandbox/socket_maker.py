@@ -1,4 +1,4 @@
-"""A process that stays in the private network and makes sockets there, which the supervisor then connects."""
+"""Keeps a process in the private network that makes sockets there for the supervisor to connect."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from contextlib import suppress
 from nono.forked import fork_orphan
 from nono.kernel import capabilities, process
 
-IPV4, IPV6 = b"4", b"6"  # what is asked for
+IPV4, IPV6 = b"4", b"6"  # the requests
 FAMILIES = {IPV4: socket.AF_INET, IPV6: socket.AF_INET6}
-REFUSED = b"-"  # the answer without a socket; with one it is what was asked for
+REFUSED = b"-"  # the answer without a socket; an answer with one repeats the request
 
 
 def fork_socket_maker() -> socket.socket:
-    """Fork it. Returns the other end of its channel, SOCK_SEQPACKET; it ends when the caller closes that."""
+    """Fork the socket maker and return the other end of its SOCK_SEQPACKET channel.
+
+    The socket maker ends when the caller closes that.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         fork_orphan(lambda: _make_sockets(theirs.fileno()))
@@ -22,7 +25,7 @@ def fork_socket_maker() -> socket.socket:
 
 
 def _make_sockets(descriptor: int) -> None:
-    # Of the uid of the command and not in its sandbox: nothing that it holds may be taken from it.
+    # It has the command's uid and is outside its sandbox: the command must not take anything from it.
     process.set_dumpable(False)
     capabilities.drop_dangerous()
     process.close_range_from(0, keep={descriptor})

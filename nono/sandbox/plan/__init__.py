@@ -1,1 +1,1 @@
-"""The kernel state of a run, decided. Pure: kernel `facts` and capabilities in, a plan or a refusal out."""
+"""Decides the kernel state of a run. Pure: kernel `facts` and capabilities in, a plan or a refusal out."""

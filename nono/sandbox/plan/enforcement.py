@@ -1,4 +1,4 @@
-"""The enforcement of one run as values: its rung, its seccomp programs, or why it does not start."""
+"""Describes how one run is enforced: its rung, its seccomp programs, or why it does not start."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ from nono.named_tuple import NamedTuple
 
 
 class Rung(StrEnum):
-    """What holds a proxy-only run to the proxy, strongest first (ARCHITECTURE.md, the ladder)."""
+    """How a proxy-only run is held to the proxy, strongest first (ARCHITECTURE.md, the ladder)."""
 
     NOTIFY = "notify"  # the supervisor performs connect and bind; the address is exact
     NETNS = "netns"  # a network namespace in which nothing but the proxy listens; the address is exact
@@ -17,7 +17,7 @@ class Rung(StrEnum):
 class StaticFilter(StrEnum):
     """A frozen seccomp program that needs no supervisor (nono/kernel/filters)."""
 
-    OPEN_NET = "open_net"  # holds the terminal and the limits of others, not the network
+    OPEN_NET = "open_net"  # protects the terminal and other processes' limits, not the network
     BLOCK_ALL = "block_all"
     TCP_ONLY = "tcp_only"
 
@@ -27,41 +27,41 @@ class NotifyProgram(StrEnum):
 
     NOTIFY = "notify"  # sockets; it includes tcp_only
     NOTIFY_OPENS = "notify_opens"  # sockets and opens
-    OPENS = "opens"  # opens; as those below, beside a static filter
-    PORTS = "ports"  # addresses of connections, in a network of a few ports
+    OPENS = "opens"  # opens; beside a static filter, like those below
+    PORTS = "ports"  # addresses of connections, where only some ports are granted
     PORTS_OPENS = "ports_opens"
     UNIX_PATHS = "unix_paths"  # Unix sockets
     UNIX_PATHS_OPENS = "unix_paths_opens"
-    PATHS = "paths"  # whatever names a file by its path, to be watched; beside a static filter
-    NOTIFY_PATHS = "notify_paths"  # that and sockets
+    PATHS = "paths"  # calls that name a file by its path, for watching; beside a static filter
+    NOTIFY_PATHS = "notify_paths"  # PATHS and sockets
 
 
 class Enforcement(NamedTuple):
-    """How the network of this run will be held, and what a person must be told about it."""
+    """How the network of this run is enforced, and what a person must be told about it."""
 
     rung: Rung | None  # None: the run is not proxy-only
     warnings: tuple[str, ...] = ()  # said even without -v: the run is weaker than it looks
     gaps: tuple[str, ...] = ()  # counted in the summary, said with -v and in the audit: what is not enforced
-    notes: tuple[str, ...] = ()  # said even to --silent: something that was asked for is switched off
-    is_open: bool = False  # nothing holds the network: the warnings too are said even to --silent
+    notes: tuple[str, ...] = ()  # said even with --silent: something that was asked for is switched off
+    is_open: bool = False  # nothing restricts the network: warnings too are said even with --silent
     elevation: bool = False  # somebody is asked about files beyond the grants
-    sockets: NotifyProgram | None = None  # what the supervisor of a run without proxy does with sockets
-    learns: bool = False  # what the command does with files is watched
+    sockets: NotifyProgram | None = None  # the supervisor's program for sockets in a run without proxy
+    learns: bool = False  # the command's file accesses are recorded
     names_threads: bool = False  # the supervisor opens the names of the command's threads for it
 
     @property
     def is_served(self) -> bool:
-        """Whether a run without proxy has a listener all the same, and so an event loop."""
+        """True if a run without proxy still has a listener, and so needs an event loop."""
         return self.rung is None and (self.traps_opens or self.sockets is not None)
 
     @property
     def traps_opens(self) -> bool:
-        """Whether every open of a file comes to the supervisor."""
+        """True if the supervisor receives every open of a file."""
         return self.elevation or self.learns or self.names_threads
 
 
 class Refusal(NamedTuple):
-    """Why the run does not start."""
+    """The reason why a run does not start."""
 
     message: str
     hint: str | None = None

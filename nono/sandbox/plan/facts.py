@@ -1,4 +1,4 @@
-"""What this kernel can do for us, as found out by trying."""
+"""Describes what this kernel can do, as found by probing."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ from nono.named_tuple import NamedTuple
 
 
 class Listener(StrEnum):
-    """What became of a seccomp notify listener in a probe that was thrown away afterwards."""
+    """The result of installing a seccomp notify listener in a discarded probe."""
 
     AVAILABLE = "available"
     BUSY = "busy"  # EBUSY: a filter of an ancestor has one already, and the kernel allows one per chain
@@ -15,7 +15,7 @@ class Listener(StrEnum):
 
 
 class NamespaceFacts(NamedTuple):
-    """Why a namespace of one's own cannot be had, as far as this host says; read only where it cannot."""
+    """Settings of this host that may explain a refused namespace; read only after a refusal."""
 
     failed: str = ""  # the step that was refused, with its errno
     apparmor_restricts: bool = False  # kernel.apparmor_restrict_unprivileged_userns (Ubuntu)
@@ -24,34 +24,37 @@ class NamespaceFacts(NamedTuple):
     max_net_namespaces: int | None = None  # user.max_net_namespaces
     max_mnt_namespaces: int | None = None  # user.max_mnt_namespaces
     is_container: bool = False  # an engine's marker file is there
-    is_filtered: bool = False  # what started us has a seccomp filter
+    is_filtered: bool = False  # an ancestor installed a seccomp filter
 
 
 class MaskFacts(NamedTuple):
-    """What became of a probe that masked denied paths as a run would."""
+    """The result of a probe that masked denied paths as a run would."""
 
-    failed: str = ""  # what was refused, with its errno; "" where it was a namespace, or nothing
-    namespaces: NamespaceFacts | None = None  # where a mount namespace of one's own could not be had
+    failed: str = ""  # the refused step, with its errno; "" if that was the namespace, or nothing
+    namespaces: NamespaceFacts | None = None  # set if the mount namespace was refused
 
 
 class HostFacts(NamedTuple):
-    """One kernel, seen from an unprivileged process about to be restricted."""
+    """The abilities of one kernel, seen from an unprivileged process about to be restricted."""
 
     kernel_release: str
     landlock_abi: int  # 0: none; clamped to the newest ABI this code knows
     listener: Listener
     listener_detail: str  # the failed call and its errno, or "" when available
     network_namespace: bool  # one can be made, its loopback raised, and a listener in it taken by us
-    is_wsl2: bool  # words messages and decides nothing
-    namespaces: NamespaceFacts = NamespaceFacts()  # words messages as well
-    masks: MaskFacts | None = None  # None: the run masks nothing; found out apart from all else, after it
+    is_wsl2: bool  # affects the wording of messages only
+    namespaces: NamespaceFacts = NamespaceFacts()  # affects the wording of messages only
+    masks: MaskFacts | None = None  # None: the run masks nothing; probed separately, after all else
 
     def to_message(self) -> dict[str, object]:
         return self._asdict() | {"namespaces": self.namespaces._asdict()}
 
     @classmethod
     def from_message(cls, message: dict[str, object]) -> "HostFacts":
-        """The inverse of to_message, across JSON. ValueError when the other side is not this version."""
+        """Rebuild the facts from to_message() after JSON.
+
+        ValueError: the sender is another version of nono.
+        """
         if set(message) != set(cls._fields):
             raise ValueError(f"not host facts: {sorted(message)}")
         namespaces = NamespaceFacts(**message["namespaces"])  # type: ignore[arg-type]  # JSON lost the type

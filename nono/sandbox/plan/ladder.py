@@ -1,4 +1,4 @@
-"""Chooses the rung of the ladder that a run stands on, from its capabilities and the host's facts."""
+"""Chooses the rung of the ladder for a run from its capabilities and the host's facts."""
 
 from nono.kernel import landlock_rights
 from nono.kernel.uapi import landlock as uapi_landlock
@@ -22,8 +22,8 @@ PROCESS_INFO_GAP = (
     "process_info_mode has no effect on Linux: what the command can read about other processes is what is "
     "granted of /proc."
 )
-# The first kernels with SECCOMP_ADDFD_FLAG_SEND, and with SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, without
-# which the signal that stops the command for a question ends the call that the question is about.
+# The first kernels with SECCOMP_ADDFD_FLAG_SEND, and with SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV. Without
+# the latter the signal that stops the command for a question ends the call that the question is about.
 HANDS_OVER, WAITS_KILLABLE = (5, 14), (5, 19)
 ABSTRACT_SOCKETS_NOTE = (
     'ipc_mode "full" does not reach abstract Unix sockets outside: they belong to the network that the '
@@ -32,7 +32,10 @@ ABSTRACT_SOCKETS_NOTE = (
 
 
 def choose_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforcement | Refusal:
-    """The rung this run stands on. Only what a probe could install counts; WSL2 words the message."""
+    """Return the rung for this run, or a Refusal.
+
+    Only what a probe could install counts; WSL2 changes the wording of messages only.
+    """
     if facts.landlock_abi == 0:
         return Refusal(
             "Landlock not available. Requires Linux kernel 5.13+ with Landlock enabled.",
@@ -71,7 +74,7 @@ def choose_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforce
 
 
 def _refuse_naming_threads(facts: HostFacts) -> Refusal:
-    """A driver that may not name its threads fails with an error that says nothing of it."""
+    """Refuse the run: a driver that may not name its threads fails with an unrelated error."""
     where = "WSL2: " if facts.is_wsl2 else ""
     issue = f", {EBUSY_ISSUE}" if facts.is_wsl2 and facts.listener is Listener.BUSY else ""
     because = facts.listener_detail or "there is no supervisor that could open them"
@@ -85,7 +88,7 @@ def _refuse_naming_threads(facts: HostFacts) -> Refusal:
 
 
 def _learning(chosen: Enforcement, facts: HostFacts) -> Enforcement | Refusal:
-    """Files are watched by a listener or not at all: a profile of what was not seen would be none."""
+    """Enable learning, or refuse if there is no listener: a profile of unseen accesses would be worthless."""
     if facts.listener is not Listener.AVAILABLE:
         where = "WSL2: " if facts.is_wsl2 else ""
         issue = f", {EBUSY_ISSUE}" if facts.is_wsl2 and facts.listener is Listener.BUSY else ""
@@ -104,13 +107,13 @@ def _learning(chosen: Enforcement, facts: HostFacts) -> Enforcement | Refusal:
 
 
 def _release(facts: HostFacts) -> tuple[int, int]:
-    """Major and minor number of the kernel; (0, 0) when it has none."""
+    """Return the kernel's major and minor version; (0, 0) if the release string has none."""
     numbers = [digits for digits in facts.kernel_release.replace("-", ".").split(".") if digits.isdecimal()]
     return (int(numbers[0]), int(numbers[1])) if len(numbers) > 1 else (0, 0)
 
 
 def _elevation_note(facts: HostFacts) -> str | None:
-    """What is missing of elevation here, if anything is."""
+    """Return a note on what elevation lacks on this host, or None."""
     if facts.listener is Listener.AVAILABLE:
         if _release(facts) < HANDS_OVER:
             return "capability elevation disabled (Linux 5.14 is needed to hand an opened file over)"
@@ -163,7 +166,10 @@ def _ports_only(ports: PortGrants, because: str, kernel_gaps: tuple[str, ...]) -
 def _by_landlock_alone(
     capabilities: CapabilitySet, facts: HostFacts, kernel_gaps: tuple[str, ...]
 ) -> Enforcement | Refusal:
-    """Asked for, and so nothing weaker in its place. The static filter stays: TCP rules see no UDP."""
+    """Enforce with Landlock because the policy asks for it, with no weaker fallback.
+
+    The static filter stays, because Landlock's TCP rules do not cover UDP.
+    """
     if not landlock_rights.HANDLED_NET[facts.landlock_abi]:
         return Refusal(
             f"sandbox policy landlock: Landlock ABI V{facts.landlock_abi} lacks network support "
@@ -212,7 +218,10 @@ def _refuse_mediation(policy: SandboxPolicy, facts: HostFacts) -> Refusal | None
 def _without_proxy(
     capabilities: CapabilitySet, facts: HostFacts, kernel_gaps: tuple[str, ...]
 ) -> Enforcement | Refusal:
-    """A network that is open, blocked, or open and blocked by port: the last has addresses to be checked."""
+    """Enforce a network that is open, blocked, or blocked except for some ports.
+
+    Only the last has addresses to check.
+    """
     gaps = (*kernel_gaps, UNIX_SOCKET_GAP)
     is_by_port = capabilities.restricts_network and any(capabilities.ports)
     if capabilities.af_unix_mediation:
@@ -242,7 +251,7 @@ def _listed(ports: tuple[PortRange, ...]) -> str:
 
 
 def _in_private_network(capabilities: CapabilitySet, facts: HostFacts) -> Enforcement | Refusal:
-    """Rung 2, taken because a person asked for it: where it cannot be had, nothing takes its place."""
+    """Enforce with a network namespace, because a person asked for it; if that fails nothing replaces it."""
     if not facts.network_namespace:
         # Imported here: it is for this refusal.
         from nono.sandbox.plan.namespace_advice import advice
@@ -268,7 +277,7 @@ def _in_private_network(capabilities: CapabilitySet, facts: HostFacts) -> Enforc
     # The namespace holds abstract sockets apart, whatever Landlock knows of them.
     scopes = capabilities.scopes._replace(abstract_unix_socket=False)
     gaps = (*_file_gaps(facts), *_scope_gaps(scopes, facts), UNIX_SOCKET_GAP)
-    # Asked for with ipc_mode "full", and out of reach all the same.
+    # ipc_mode "full" asked for abstract sockets, which are out of reach all the same.
     notes = [] if capabilities.scopes.abstract_unix_socket else [ABSTRACT_SOCKETS_NOTE]
     if ports.open:
         notes.append(f"{_listed(ports.open)} leads to loopback of this host; the command cannot serve it")
@@ -278,7 +287,10 @@ def _in_private_network(capabilities: CapabilitySet, facts: HostFacts) -> Enforc
 def _without_enforcement(
     policy: Wsl2ProxyPolicy, facts: HostFacts, kernel_gaps: tuple[str, ...]
 ) -> Enforcement | Refusal:
-    """Rung 4: no listener and no TCP rules. The words are those of the owner's page on WSL2."""
+    """Refuse or warn on rung NONE: no listener and no TCP rules.
+
+    The messages use the words of the documentation on WSL2.
+    """
     where = "WSL2" if facts.is_wsl2 else "this kernel"
     if policy is Wsl2ProxyPolicy.INSECURE_PROXY:
         mode = "WSL2 insecure proxy mode" if facts.is_wsl2 else "insecure proxy mode"

@@ -1,4 +1,4 @@
-"""What masking denied paths by mounts makes of a run: why it is refused, or what stays open."""
+"""Judges the masking of denied paths: refuses the run, or lists what stays open."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ REPLACED_GAP = (
 
 
 def with_masks(chosen: Enforcement, masking: Masking, facts: MaskFacts | None) -> Enforcement | Refusal:
-    """chosen, with what masking leaves open; a Refusal where it cannot be done, or would be worth nothing.
+    """Add the gaps that masking leaves to `chosen`; return a Refusal if masking is impossible or useless.
 
-    ValueError: something is to be masked, and nobody tried whether it can be.
+    ValueError: there are paths to mask, but nobody probed whether that works.
     """
     to_create = [absent for absent in masking.absent if absent.is_creatable and not absent.denial.is_of_group]
     if to_create:
@@ -43,7 +43,7 @@ def with_masks(chosen: Enforcement, masking: Masking, facts: MaskFacts | None) -
 
 
 def _not_there(absent: Sequence[Absent]) -> Refusal:
-    """Nothing can be mounted where nothing is, and what the command made there it could also read."""
+    """Refuse: a missing path cannot be mounted over, and the command could create it and then read it."""
     first = absent[0]
     below = "" if first.path == dirname(first.path) else dirname(first.path)
     return Refusal(
@@ -62,7 +62,7 @@ def _not_there(absent: Sequence[Absent]) -> Refusal:
 
 
 def _not_to_be_had(masks: Sequence[Mask], facts: MaskFacts) -> Refusal:
-    """In the words of the specification (sandbox.md, 16.1), with the one change that would help."""
+    """Refuse because masks cannot be mounted: list the conflicts, and name the one change that would help."""
     conflicts = [
         f"deny '{mask.path}' overlaps allowed parent '{mask.grant.path}' (source: {mask.grant.source})"
         for mask in masks
@@ -106,7 +106,7 @@ def _open_beside_masks(masking: Masking) -> list[str]:
 
 
 def _then(masking: Masking) -> str:
-    """What happens to a path that appears later: a run that masks others anyway masks it too."""
+    """Describe the fate of a path that appears later: a run that masks others masks it too."""
     return "masked once it is there" if masking.masks else "not masked"
 
 

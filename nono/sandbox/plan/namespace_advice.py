@@ -1,4 +1,4 @@
-"""Words why a namespace of the command's own cannot be had, and what would change that."""
+"""Explains why a private namespace was refused, and what would change that."""
 
 from typing import Literal
 
@@ -7,16 +7,16 @@ from nono.sandbox.plan.facts import NamespaceFacts
 
 
 class Advice(NamedTuple):
-    """Both parts as parts of a sentence."""
+    """A cause and a remedy, each worded as part of a sentence."""
 
     cause: str
     remedy: str
 
 
 def advice(facts: NamespaceFacts, kind: Literal["net", "mnt"] = "net") -> Advice:
-    """What was found to stand in the way; of several things the one that is looked at first.
+    """Return the most likely obstacle; of several, the one that is checked first.
 
-    kind: the namespace that was wanted, beside a user namespace.
+    `kind`: the namespace that was wanted beside a user namespace.
     """
     flag, option = (
         ("CLONE_NEWNET", "CONFIG_NET_NS") if kind == "net" else ("CLONE_NEWNS", "CONFIG_NAMESPACES")

@@ -1,4 +1,4 @@
-"""Draws the kernel state of one run from its capabilities and the enforcement chosen for it."""
+"""Draws the kernel state of a run from its capabilities and the enforcement chosen for it."""
 
 from nono.kernel import landlock_rights
 from nono.kernel.uapi import landlock as uapi_landlock
@@ -10,22 +10,22 @@ from nono.sandbox.plan.facts import HostFacts
 
 
 class PathRule(NamedTuple):
-    """One Landlock rule; the rights follow from the inode that the launcher finds at path."""
+    """One Landlock rule; its rights depend on the inode that the launcher finds at `path`."""
 
     path: str
     reads: bool
     writes: bool
     is_dir: bool
     required: bool  # a rule that a person asked for must hold; one of a group may find nothing
-    lists: bool = False  # reads the names in it and no file
-    makes_sockets: bool = False  # makes and removes sockets in it
+    lists: bool = False  # may read the names in it, but no file
+    makes_sockets: bool = False  # may create and remove sockets in it
 
 
 class MaskRule(NamedTuple):
-    """One path to be masked by a mount."""
+    """One path to hide behind a mount."""
 
     path: str
-    kind: str | None  # "dir", "link" or "file", as it was when that was decided; None: whatever it is
+    kind: str | None  # "dir", "link" or "file", as it was when the plan was drawn; None: whatever it is
 
 
 class SandboxPlan(NamedTuple):
@@ -43,16 +43,16 @@ class SandboxPlan(NamedTuple):
     private_network: bool = False  # the launcher has left this network before the plan was drawn
     masks: tuple[MaskRule, ...] = ()
     pinned: tuple[str, ...] = ()  # directories on the way to them that may not be moved, outermost first
-    unmasked: tuple[str, ...] = ()  # paths to be masked once something is there
-    watched: tuple[str, ...] = ()  # directories where what is masked may be given another file
-    stays_in_cgroup: bool = False  # nothing it starts may be born elsewhere
+    unmasked: tuple[str, ...] = ()  # paths to mask once something is there
+    watched: tuple[str, ...] = ()  # directories where a masked path may be replaced by another file
+    stays_in_cgroup: bool = False  # no descendant may be created in another cgroup
 
     def to_message(self) -> dict[str, object]:
         return self._asdict()
 
     @classmethod
     def from_message(cls, message: dict[str, object]) -> "SandboxPlan":
-        """The inverse of to_message, across JSON. ValueError when a field is missing or unknown."""
+        """Rebuild the plan from to_message() after JSON. ValueError: a field is missing or unknown."""
         if set(message) != set(cls._fields):
             raise ValueError(f"not a sandbox plan: {sorted(message)}")
         fields = dict(message)
@@ -72,7 +72,7 @@ class SandboxPlan(NamedTuple):
 def draw(
     capabilities: CapabilitySet, facts: HostFacts, enforcement: Enforcement, *, proxy_port: int | None = None
 ) -> SandboxPlan:
-    """The plan for a run on the rung that was chosen. proxy_port is given exactly when there is a rung."""
+    """Draw the plan for a run on the chosen rung. Give `proxy_port` exactly when there is a rung."""
     if (enforcement.rung is None) != (proxy_port is None):
         raise ValueError("a proxy-only plan, and no other, needs the port of its proxy")
     abi = facts.landlock_abi

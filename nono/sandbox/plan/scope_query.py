@@ -1,4 +1,4 @@
-"""Answers `nono why --scope`: whether signals and abstract Unix sockets are held inside the sandbox."""
+"""Answers `nono why --scope`: are signals and abstract Unix sockets confined to the sandbox?"""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SEES_ABSTRACT = (NotifyProgram.NOTIFY, NotifyProgram.UNIX_PATHS)
 
 
 class ScopeAnswer(NamedTuple):
-    """One answer; what does not apply is None."""
+    """The answer for one scope; fields that do not apply are None."""
 
     scope: str
     state: Literal["enforced", "not_enforced", "unsupported", "not_requested", "unavailable"]
@@ -38,11 +38,11 @@ class ScopeAnswer(NamedTuple):
 
     @property
     def is_open(self) -> bool:
-        """Whether what was asked to be held is not."""
+        """True if confinement was requested and is not enforced."""
         return self.requested and not self.enforced
 
     def as_json(self) -> dict[str, Any]:
-        """For json.dumps: absent fields are left out."""
+        """Return a dict for json.dumps without the absent fields."""
         fields = {name: value for name, value in self._asdict().items() if value is not None}
         return {"status": "scope", **fields}
 
@@ -50,7 +50,7 @@ class ScopeAnswer(NamedTuple):
 def scope_answer(
     scope: str, capabilities: CapabilitySet, chosen: Enforcement | Refusal, landlock_abi: int
 ) -> ScopeAnswer:
-    """What becomes of one of SCOPES in a run that is held as chosen."""
+    """Answer for one of SCOPES in a run with enforcement `chosen`."""
     scopes = capabilities.scopes
     requested = scopes.signal if scope == SIGNAL else scopes.abstract_unix_socket
     supported = bool(landlock_rights.SCOPES[landlock_abi] & _FLAGS[scope])
@@ -73,7 +73,7 @@ def scope_answer(
 
 
 def _holds_abstract(chosen: Enforcement) -> str | None:
-    """What keeps abstract sockets apart whatever Landlock knows of them."""
+    """Name what keeps abstract sockets apart independently of Landlock, or return None."""
     if chosen.rung is Rung.NETNS:
         return "the private network"
     if chosen.rung is Rung.NOTIFY or chosen.sockets in _SEES_ABSTRACT:
