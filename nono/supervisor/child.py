@@ -1,4 +1,4 @@
-"""The running command: its exit, its signals, and the orphans it leaves."""
+"""Handles the running command: its exit, its signals, and the orphans it leaves."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from contextlib import contextmanager, suppress
 
 from nono.kernel import process, signals
 
-# SIGTSTP and SIGCONT are not here: the terminal stops and continues both of us together.
+# SIGTSTP and SIGCONT are absent: the terminal stops and continues both of us together.
 FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
-NICER_BY = 15  # than us, a command that waits for us (docs/adr/0017)
+NICER_BY = 15  # added to our own niceness for the command, which waits for us (docs/adr/0017)
 NICE_MAX = 19
 
-ORPHAN_GRACE_S = 1.0  # for what ends by itself soon after the command
-KILLING_S = 5.0  # for what forks faster than it can be killed; it is left alone then
+ORPHAN_GRACE_S = 1.0  # for processes that end by themselves soon after the command
+KILLING_S = 5.0  # for processes that fork faster than they can be killed; then they are left alone
 
 
 class Child:
-    """One process group of ours: the command, and as subreaper whatever it orphans.
+    """The command's process group, and as subreaper every process it orphans.
 
-    Neither descriptor is owned by an event loop: poll(2) serves a run that has nothing else to do, a
-    loop's add_reader every other one. Both call serve_signals() when signal_descriptor is readable.
+    Neither descriptor is owned by an event loop: a run that has nothing else to do uses poll(2), every other
+    one a loop's add_reader. Both call serve_signals() when signal_descriptor is readable.
     """
 
     def __init__(self, pid: int, pidfd: int, signal_descriptor: int) -> None:
@@ -35,24 +35,25 @@ class Child:
         self._pidfd = pidfd
 
     def serve_signals(self) -> None:
-        """Forward what was sent to us, reap what has ended. Does not block."""
+        """Forward received signals and reap ended children. Does not block."""
         while (received := signals.read_signal(self.signal_descriptor)) is not None:
             if received.number == signal.SIGCHLD:
                 self._reap()
             elif not received.from_kernel:
-                # What the kernel sent came from the terminal, which sent it to the command as well.
+                # A signal from the kernel came from the terminal, which sent it to the command as well.
                 self.send(received.number)
 
     def send(self, number: int) -> None:
-        """Signal the command through its pidfd, which never means another process."""
+        """Signal the command through its pidfd, which never refers to another process."""
         if self.exit_code is None:
             with suppress(ProcessLookupError):  # it ended; SIGCHLD is on its way
                 signal.pidfd_send_signal(self._pidfd, number)
 
     def lower_priority(self) -> None:
-        """Have the command, and all that it will start, leave us the CPU when all want it; before it starts.
+        """Lower the command's priority (nice +15) so that the supervisor stays responsive. Call before exec.
 
-        What answers its calls and requests would otherwise wait behind as many processes as it likes.
+        Otherwise the code that answers its calls and requests would wait behind as many processes as it
+        starts.
         """
         nice = os.getpriority(os.PRIO_PROCESS, 0) + NICER_BY
         os.setpriority(os.PRIO_PROCESS, self.pid, min(nice, NICE_MAX))
@@ -74,8 +75,8 @@ class Child:
 def supervise(pid: int, kill_at_once: Callable[[], None] | None = None) -> Iterator[Child]:
     """Take charge of a child that has not been reaped.
 
-    Leaving the block kills it if it still runs, and ends whatever it has left running. kill_at_once: kills
-    most of that together, however fast it forks.
+    Leaving the block kills the child if it still runs, and ends everything it left running.
+    `kill_at_once`: kills most of that in one step, however fast it forks.
     """
     process.become_subreaper()
     pidfd = os.pidfd_open(pid)
@@ -93,10 +94,10 @@ def supervise(pid: int, kill_at_once: Callable[[], None] | None = None) -> Itera
 
 
 def _end_descendants(kill_at_once: Callable[[], None] | None) -> None:
-    """Wait a moment for what the command left running, then kill it: nobody would answer its calls any more.
+    """Wait a moment for the command's remaining processes, then kill them: nobody would answer their calls.
 
     The moment is for `tee` behind a shell's >(...), which ends by itself once its input does. A subreaper
-    inherits every descendant whose parent has died, so each round of killing reaches one generation more.
+    inherits every descendant whose parent has died, so each round of killing reaches one more generation.
     """
     patience_ends = time.monotonic() + ORPHAN_GRACE_S
     gives_up = patience_ends + KILLING_S
@@ -114,7 +115,7 @@ def _end_descendants(kill_at_once: Callable[[], None] | None) -> None:
 
 
 def _reap_ended() -> bool:
-    """Reap every child that has ended; whether there are others."""
+    """Reap every child that has ended. Returns True if others remain."""
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG) != (0, 0):
             pass
@@ -123,7 +124,7 @@ def _reap_ended() -> bool:
 
 
 def wait(child: Child) -> int:
-    """Block until the command has ended; its exit code. For a run that serves nothing meanwhile."""
+    """Block until the command has ended and return its exit code. For a run that serves nothing meanwhile."""
     poll = select.poll()
     poll.register(child.signal_descriptor, select.POLLIN)
     child.serve_signals()

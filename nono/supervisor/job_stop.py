@@ -1,9 +1,9 @@
-"""Holds every process of the command still while a person reads a question on the terminal they share.
+"""Stops every process of the command while a person answers a question on the terminal they share.
 
-Whoever can write to the terminal can write over a question, and whoever reads it can take the answer. There
-is no relay between the command and the terminal, so the command is stopped (SIGSTOP). It could have arranged
-to be continued, by a timer whose signal is SIGCONT for one; so what ran meanwhile is found out by the
-scheduler's own counts, and an answer that was given over it does not count.
+A process that can write to the terminal can overwrite a question, and one that can read it can take the
+answer. There is no relay between the command and the terminal, so the command is stopped (SIGSTOP). It may
+have arranged to be continued, for example by a timer whose signal is SIGCONT; so the scheduler's own counters
+show whether anything ran meanwhile, and if so the answer does not count.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import anyio
 from nono.kernel.process import signal_thread
 from nono.named_tuple import NamedTuple
 
-PROCESSES_MAX = 512  # more are not held: each takes a descriptor
+PROCESSES_MAX = 512  # beyond that we give up: each takes a descriptor
 PATIENCE_S = 2.0  # for a command that forks as fast as it is stopped
 ROUND_S = 0.005
-SETTLED = b"TtDZX"  # stopped, traced, in a wait that no signal ends (of a call of ours too), ended
+SETTLED = b"TtDZX"  # stopped, traced, in uninterruptible sleep (also in a trapped call), ended
 STOPPED = b"Tt"
 
 
@@ -35,7 +35,7 @@ class _Process(NamedTuple):
 class _Held(NamedTuple):
     pid: int
     pidfd: int
-    was_stopped: bool  # by somebody else, who will continue it
+    was_stopped: bool  # stopped before by somebody else, who will continue it
 
 
 Switches = dict[tuple[int, int], tuple[int, int]]  # (pid, tid) -> (state, context switches)
@@ -43,10 +43,11 @@ Switches = dict[tuple[int, int], tuple[int, int]]  # (pid, tid) -> (state, conte
 
 @asynccontextmanager
 async def job_stopped(call_waits: bool) -> AsyncIterator[Callable[[], bool] | None]:
-    """Stop the command and all it has started until the block is left.
+    """Stop the command and all its descendants until the block is left.
 
-    Gives a question to be asked at the end: whether none of it has run since. None: it cannot be stopped, or
-    must not: up to Linux 5.18 the signal would end the very call that waits for the answer, if one does.
+    Yields a function to call at the end: True if none of them ran since. Yields None if they cannot be
+    stopped, or must not be: up to Linux 5.18 the signal would end the very call that waits for the answer.
+    `call_waits`: a trapped call waits for the answer.
     """
     held: list[_Held] = []
     try:
@@ -65,13 +66,16 @@ async def job_stopped(call_waits: bool) -> AsyncIterator[Callable[[], bool] | No
 
 
 def _waits_killable() -> bool:
-    """Whether seccomp(2) has SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, which the listener then has."""
+    """Check that the kernel has SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, which the listener then uses."""
     major, minor = os.uname().release.split(".")[:2]
     return (int(major), int("".join(filter(str.isdigit, minor)))) >= (5, 19)
 
 
 def _hold(held: list[_Held]) -> Switches | None:
-    """Stop all, into held; the state they stand still in. None: they do not."""
+    """Stop every descendant and add it to `held`.
+
+    Return their settled state, or None if they do not settle.
+    """
     ours = _filters(os.getpid())
     known: set[int] = set()
     patience_ends = time.monotonic() + PATIENCE_S
@@ -80,7 +84,7 @@ def _hold(held: list[_Held]) -> Switches | None:
         for process in found:
             if len(held) >= PROCESSES_MAX:
                 return None
-            # What nono itself runs, such as a credential's helper, has no filter on top of ours.
+            # Processes that nono itself runs, such as a credential helper, have no filters beyond ours.
             if _filters(process.pid) <= ours or _stop(process, held):
                 known.add(process.pid)
         if found:
@@ -88,12 +92,12 @@ def _hold(held: list[_Held]) -> Switches | None:
         switches = _switches(held)
         running = [thread for thread, (state, _) in switches.items() if state not in SETTLED]
         for pid, tid in running:
-            # The signal to the process may have gone to a thread that waits for our answer, which takes it
-            # when it has one. Any other thread that takes it stops them all.
+            # The process-wide signal may have gone to a thread that waits for our answer, which takes it
+            # only after that. Any other thread that takes the signal stops them all.
             with suppress(ProcessLookupError):
                 signal_thread(pid, tid, signal.SIGSTOP)
         if not running:
-            time.sleep(ROUND_S)  # in SETTLED may be a wait of the disk, which ends
+            time.sleep(ROUND_S)  # state D in SETTLED may be a disk wait, which ends
             if not [process for process in _descendants() if process.pid not in known]:
                 again = _switches(held)
                 if again == switches:
@@ -103,12 +107,15 @@ def _hold(held: list[_Held]) -> Switches | None:
 
 
 def _stop(process: _Process, held: list[_Held]) -> bool:
-    """Whether it has been told to; not one that has another parent by now, and has to be looked at anew."""
+    """Send SIGSTOP.
+
+    Returns False if the process is gone or its parent changed, so that it must be re-examined.
+    """
     try:
         pidfd = os.pidfd_open(process.pid)
     except ProcessLookupError:
         return False
-    # The number may have been given to somebody else since it was read: only this descriptor is sure.
+    # The pid may have been reused since it was read: only this descriptor is reliable.
     now = _read(process.pid)
     if now is None or now.parent != process.parent:
         os.close(pidfd)
@@ -120,7 +127,7 @@ def _stop(process: _Process, held: list[_Held]) -> bool:
 
 
 def _descendants() -> list[_Process]:
-    """Every process below this one, parents before their children."""
+    """List every process below this one, parents before their children."""
     children: dict[int, list[_Process]] = {}
     for name in os.listdir("/proc"):
         if name.isdecimal() and (process := _read(int(name))) is not None:
@@ -143,7 +150,7 @@ def _read(pid: int) -> _Process | None:
 
 
 def _filters(pid: int) -> int:
-    """How many seccomp filters a process has (Linux 5.10); 0 when it is gone."""
+    """Return the number of seccomp filters of a process (Linux 5.10); 0 if it is gone."""
     with suppress(OSError), open(f"/proc/{pid}/status", "rb") as status:
         for line in status:
             if line.startswith(b"Seccomp_filters:"):
@@ -152,7 +159,7 @@ def _filters(pid: int) -> int:
 
 
 def _switches(held: list[_Held]) -> Switches:
-    """Of every thread of the held processes that are still there."""
+    """Read the state and context switches of every remaining thread of the held processes."""
     return {
         (each.pid, tid): switches
         for each in held

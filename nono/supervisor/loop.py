@@ -1,4 +1,4 @@
-"""The event loop's side of supervision: the end of the child, the audit log on disk, garbage."""
+"""Runs the supervisor's event loop: waits for the child, syncs the audit log, frees memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SyncedLog(Protocol):
 
 
 def run[*Args, T](main: Callable[[*Args], Awaitable[T]], *args: *Args) -> T:
-    """Run main on uvloop. Raises the one error that ended it, without the task groups it came through."""
+    """Run `main` on uvloop. Raises the one error that ended it, unwrapped from its task groups."""
     try:
         return anyio.run(main, *args, backend_options={"use_uvloop": True})
     except BaseExceptionGroup as group:
@@ -34,21 +34,24 @@ def run[*Args, T](main: Callable[[*Args], Awaitable[T]], *args: *Args) -> T:
 
 
 def unwrap_group(error: BaseException) -> BaseException:
-    """Return the one exception to raise for a group: one that a person was meant to read, else the first."""
+    """Return the one exception to raise for a group: the first NonoError, else the first exception."""
     while isinstance(error, BaseExceptionGroup):
         error = next((each for each in error.exceptions if isinstance(each, NonoError)), error.exceptions[0])
     return error
 
 
 def enable_gc() -> None:
-    """Have garbage collected from here on, if the start has put it off; what there is by now is left out."""
+    """Enable garbage collection if start-up deferred it; freeze the objects that exist by now."""
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
 
 
 async def start_command(execute: Callable[[], None], *, is_watched: bool) -> None:
-    """Have the command executed: execute returns when it is, which for a watched one the loop must serve."""
+    """Start the command. `execute` returns once the command has exec'd.
+
+    `is_watched`: the loop must answer the exec itself, so `execute` runs in a thread.
+    """
     if is_watched:
         await anyio.to_thread.run_sync(execute)
     else:
@@ -56,7 +59,7 @@ async def start_command(execute: Callable[[], None], *, is_watched: bool) -> Non
 
 
 async def wait(child: Child) -> int:
-    """The command's exit code, once it has ended; its signals are served meanwhile."""
+    """Wait for the command, serving its signals, and return its exit code."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -78,7 +81,7 @@ async def wait(child: Child) -> int:
 
 @asynccontextmanager
 async def housekeeping(log: SyncedLog | None, flush: Callable[[], None]) -> AsyncIterator[None]:
-    """Keep memory small, and the log on disk if there is one, until the block is left."""
+    """Keep memory small, and the log synced to disk if there is one, until the block is left."""
     async with anyio.create_task_group() as tasks:
         if log is not None:
             tasks.start_soon(_keep_written, log, flush)
@@ -88,16 +91,16 @@ async def housekeeping(log: SyncedLog | None, flush: Callable[[], None]) -> Asyn
 
 
 async def _keep_small() -> None:
-    """Run until cancelled: gives back memory that is not used any more; half a millisecond each time."""
+    """Return unused memory to the kernel until cancelled; half a millisecond each time."""
     while True:
         await anyio.sleep(GIVE_BACK_INTERVAL_S)
         libc.give_back_free_memory()
 
 
 async def _keep_written(log: SyncedLog, flush: Callable[[], None]) -> None:
-    """Run until cancelled: writes what flush still holds back, and brings all of it to disk.
+    """Flush held-back events and sync the log to disk until cancelled.
 
-    An OSError of either ends the run: what cannot be recorded must not go on happening.
+    An OSError of either ends the run: an action that cannot be recorded must not go on.
     """
     while True:
         await anyio.sleep(SYNC_INTERVAL_S)

@@ -1,7 +1,7 @@
-"""Serves the seccomp listener on the loop: reads each call once, has it judged, carries the verdict out.
+"""Serves the seccomp listener on the loop: reads each call once, has it judged, and carries the verdict out.
 
-Nothing is decided from memory that the child can change afterwards: the address is copied, judged, and then
-used by us on a duplicate of the child's socket. CONTINUE is never answered here.
+No decision depends on memory that the child can change afterwards: the address is copied, judged, and then
+used by us on a duplicate of the child's socket. This module never answers CONTINUE.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _UNIX_FAMILY = struct.pack("=H", socket.AF_UNIX)
 
 
 class PathCalls(Protocol):
-    """Who answers the calls that name files."""
+    """Answers the calls that name files."""
 
     def serve(self, notification: notify.Notification, name: str) -> None: ...
 
@@ -53,10 +53,10 @@ class PathCalls(Protocol):
 
 
 class NotifyLoop:
-    """One listener on one event loop, from start() until the last filtered process is gone or close().
+    """Serves one listener on one event loop, from start() until the last filtered process is gone or close().
 
-    connected is called with the local address of every connection that was made to the proxy for the child,
-    before the loop runs anything else: the proxy's accept callback among it.
+    `connected` is called with the local address of every connection that was made to the proxy for the child,
+    before the loop runs anything else, including the proxy's accept callback.
     """
 
     def __init__(
@@ -69,16 +69,17 @@ class NotifyLoop:
         opens: PathCalls | None = None,
         bound: Bound | None = None,
     ) -> None:
-        """paths: of the command, where its sockets are trapped; opens: serves what opens files, if that is.
+        """Set up the loop; close() closes `paths` and `opens`.
 
-        Both are closed with this.
+        `paths`: of the command, if its sockets are trapped.
+        `opens`: serves calls that open files, if those are trapped.
         """
         self._listener = listener
         self._opens = opens
         self._grants = grants
         self._recorder = recorder
-        # Between the listener and the loop: libuv gives up for good what it sees POLLERR of, and a listener
-        # reports it when a signal comes while the kernel waits for its lock. An epoll is only ever readable.
+        # An epoll between the listener and the loop: libuv drops for good a descriptor that reports POLLERR,
+        # and a listener does when a signal comes while the kernel waits for its lock. An epoll never does.
         self._poll = select.epoll()
         self._poll.register(listener, select.POLLIN)
         machine = os.uname().machine
@@ -94,14 +95,14 @@ class NotifyLoop:
             self._unix = UnixCalls(paths, grants.unix, self._calls, recorder, self._respond, self._never_wait)
 
     def start(self) -> None:
-        """Serve from now on. The listener becomes ours: close() closes it."""
+        """Start serving. Takes ownership of the listener: close() closes it."""
         self._loop = asyncio.get_running_loop()
         self._never_wait.start()
         notify.set_sync_wake_up(self._listener)
         self._loop.add_reader(self._poll.fileno(), self._on_readable)
 
     def close(self) -> None:
-        """Stop serving: calls of whoever is left answer ENOSYS from now on, which is a refusal too."""
+        """Stop serving: trapped calls of remaining processes fail with ENOSYS, which refuses them too."""
         if self._listener < 0:
             return
         self._loop.remove_reader(self._poll.fileno())
@@ -117,23 +118,23 @@ class NotifyLoop:
         self._listener = -1
 
     def _on_readable(self) -> None:
-        # poll(2) again, because up to Linux 6.8 RECV blocks for ever once the tree is gone, and the loop
-        # reports that hang-up as readable. One RECV per report keeps the proxy's turns coming: with 16 a
-        # child that floods us delays everybody else by milliseconds.
+        # poll(2) again, because up to Linux 6.8 RECV blocks forever once the process tree is gone, and the
+        # loop reports that hang-up as readable. One RECV per report gives the proxy its turns: with 16 a
+        # child that floods us delays everything else by milliseconds.
         for _, events in self._poll.poll(0):
             if events & select.POLLIN:
                 with suppress(FileNotFoundError):  # ENOENT: killed between poll and RECV
                     self._serve(notify.receive(self._listener))
             elif events & select.POLLHUP:
                 self._loop.remove_reader(self._poll.fileno())
-            # POLLERR alone: a signal came while the kernel waited for the listener's lock; it is asked again.
+            # POLLERR alone: a signal came while the kernel waited for the listener's lock; poll again.
 
     def _serve(self, call: notify.Notification) -> None:
         errno_value: int | None = errno.EACCES  # the answer, unless what follows earns a better one
         try:
             errno_value = self._decide_and_act(call)
         except socket.gaierror:
-            errno_value = errno.EAFNOSUPPORT  # IPv6 for an IPv4 socket; its errno is none of the kernel's
+            errno_value = errno.EAFNOSUPPORT  # IPv6 for an IPv4 socket; gaierror has no kernel errno
         except ProcessLookupError:
             errno_value = errno.ESRCH  # the caller died; nobody will read this
         except HiddenCallerError:
@@ -141,7 +142,7 @@ class NotifyLoop:
             reason = "the arguments are in a process that cannot be looked into (PR_SET_DUMPABLE 0)"
             errno_value = self._refuse(call, adjudicator.refuse_call(name, reason))
         except ValueError:
-            errno_value = errno.EINVAL  # an address that is none
+            errno_value = errno.EINVAL  # a malformed address
         except OSError as error:
             errno_value = error.errno or errno.EACCES  # EFAULT, EINVAL, ECONNREFUSED ...: the kernel's own
         finally:
@@ -155,7 +156,7 @@ class NotifyLoop:
             return
 
     def _decide_and_act(self, call: notify.Notification) -> int | None:
-        """The errno to answer with, 0 for success; None when the answer comes later."""
+        """Return the errno to answer with, 0 for success; None if the answer comes later."""
         if call.arch != self._arch or call.nr & uapi_seccomp.X32_SYSCALL_BIT:
             reason = "a system call of a foreign ABI, which no rule here speaks of"
             return self._refuse(call, adjudicator.refuse_call(f"arch={call.arch:#x} nr={call.nr:#x}", reason))
@@ -213,7 +214,7 @@ class NotifyLoop:
         return self._refuse(call, answer) if isinstance(answer, Refuse) else answer
 
     def _on_unix(self, call: notify.Notification, raw: bytes, *, binds: bool) -> int | None:
-        """A path is judged by what it leads to, each time anew."""
+        """Connect or bind a Unix socket. A path is resolved and judged each time."""
         address = parse_sockaddr(raw)
         assert isinstance(address, UnixAddress | AbstractUnixAddress | UnnamedUnixAddress)  # by its family
         if self._unix is None:
@@ -242,7 +243,7 @@ class NotifyLoop:
 
 
 def _local_address(duplicate: Socket) -> Address:
-    """What the socket is bound to: port 0 of the unspecified address when it is not."""
+    """Return the address that the socket is bound to; port 0 of the unspecified address if unbound."""
     name = duplicate.getsockname()
     if duplicate.family in (socket.AF_INET, socket.AF_INET6):
         return InetAddress(ip_address(name[0].partition("%")[0]), name[1])

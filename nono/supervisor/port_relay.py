@@ -1,4 +1,4 @@
-"""Ports of loopback, relayed between this host and the private network of the command."""
+"""Relays loopback ports between this host and the private network of the command."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from nono.sandbox.socket_maker import IPV4, IPV6
 
 ADDRESS = "127.0.0.1"
 BACKLOG = 512
-CONNECTIONS_MAX = 256  # for all ports together; who comes then is reset
+CONNECTIONS_MAX = 256  # for all ports together; further connections are reset
 BUFFER_BYTES = 64 * 1024
 MAKER_PATIENCE_S = 5.0  # for a socket: the command may stop or kill the process that makes it
 CONNECT_PATIENCE_S = 10.0  # for a server inside whose backlog is full
-ACCEPT_PAUSE_S = 0.1  # after an accept that failed, which it does again at once without descriptors
+ACCEPT_PAUSE_S = 0.1  # after a failed accept; without free descriptors it would fail again at once
 
-_LOOPBACKS = {IPV4: "127.0.0.1", IPV6: "::1"}  # where a server may listen, in the order that is tried
+_LOOPBACKS = {IPV4: "127.0.0.1", IPV6: "::1"}  # where a server may listen, in the order tried
 _FAMILIES = {IPV4: socket.AF_INET, IPV6: socket.AF_INET6}
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -31,11 +31,13 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 async def relayed(
     inward: Sequence[int], outward: Sequence[int], maker: socket.socket, reached: Callable[[int], None]
 ) -> AsyncIterator[None]:
-    """Relay until the block is left. maker: the channel of a socket maker; its caller closes it.
+    """Relay ports until the block is left.
 
-    inward: ports on which this host reaches the command. outward: ports of this host that the command reaches
-    on the same ones of its own; reached is told of each connection before it is made, and no connection
-    is made when it raises OSError. LaunchError when a port cannot be had.
+    `inward`: ports on which this host reaches the command.
+    `outward`: ports of this host that the command reaches on the same ports of its own network.
+    `maker`: the channel of a socket maker; the caller closes it.
+    `reached`: called before each outward connection, which is not made if this raises OSError.
+    Raises LaunchError if a port cannot be listened on.
     """
     inside = _PrivateNetwork(maker)
     relay = _Relay()
@@ -109,7 +111,7 @@ class _Relay:
 
 
 async def _connect(port: int, make: Callable[[bytes], Awaitable[socket.socket | None]]) -> socket.socket:
-    """A connection to whoever listens on port of loopback; the caller closes it. OSError when nobody does."""
+    """Connect to the server on a loopback port; the caller closes the connection. OSError: nobody listens."""
     for asked, address in _LOOPBACKS.items():
         made = await make(asked)
         if made is None:
@@ -137,7 +139,7 @@ async def _make_here(asked: bytes) -> socket.socket | None:
 
 
 class _PrivateNetwork:
-    """Sockets of the network of the command, as its socket maker sends them."""
+    """Sockets of the command's network, as its socket maker sends them."""
 
     def __init__(self, maker: socket.socket) -> None:
         self._maker = maker
@@ -145,7 +147,7 @@ class _PrivateNetwork:
         self._asking = anyio.Lock()
 
     async def listen(self, port: int) -> socket.socket:
-        """A listener there; the caller closes it. LaunchError when it cannot be had."""
+        """Return a listener in the private network; the caller closes it. Raises LaunchError on failure."""
         made = await self.make(IPV4)
         if made is None:
             raise LaunchError(f"--open-port {port}: the private network has no socket for it", exit_code=1)
@@ -163,9 +165,9 @@ class _PrivateNetwork:
         return made
 
     async def make(self, asked: bytes) -> socket.socket | None:
-        """A socket of the private network; None when none can be made there.
+        """Return a socket of the private network, or None if none can be made there.
 
-        An answer that comes too late is taken for the next one: what family it has is said with it.
+        A late answer may arrive for the next request, so each answer names its family.
         """
         async with self._asking:
             with anyio.fail_after(MAKER_PATIENCE_S):
@@ -202,6 +204,6 @@ async def _splice(left: socket.socket, right: socket.socket) -> None:
 
 
 def _reset(client: socket.socket) -> None:
-    """What a client would get from a port where nobody listens, as far as that can still be said."""
+    """Send the RST that a client would get from a closed port, if that is still possible."""
     with client, suppress(OSError):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

@@ -1,4 +1,4 @@
-"""What a trapped thread is and sees: its ids, its capabilities, its root and its namespaces."""
+"""Reads the identity of a trapped thread: its ids, capabilities, root and namespaces."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ _STATUS_LINES = (b"Uid:", b"Gid:", b"Groups:", b"CapEff:")
 
 
 class CallerContext(NamedTuple):
-    """Two processes of equal standing see the same files under the same paths, with the same rights."""
+    """The identity of a process, as far as it determines access to files.
+
+    Two processes with equal contexts see the same files at the same paths, with the same rights.
+    """
 
     mount_namespace: tuple[int, int]
     user_namespace: tuple[int, int]
@@ -19,7 +22,7 @@ class CallerContext(NamedTuple):
 
 
 def caller_context(tid: int) -> CallerContext:
-    """Of a thread or process. OSError: it is gone, or may not be looked into (it is not dumpable)."""
+    """Read the context of a thread or process. OSError: it is gone, or not dumpable and so not readable."""
     with open(f"/proc/{tid}/status", "rb") as status:
         rights = tuple(line for line in status if line.startswith(_STATUS_LINES))
     return CallerContext(
@@ -31,7 +34,10 @@ def caller_context(tid: int) -> CallerContext:
 
 
 def open_root(pid: int) -> int:
-    """An O_PATH descriptor of a process's root, in its mount namespace; the caller closes it. OSError."""
+    """Open the root of a process, in its mount namespace, as an O_PATH descriptor; the caller closes it.
+
+    OSError: the process is gone or not readable.
+    """
     return os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 

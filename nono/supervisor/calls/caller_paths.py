@@ -1,4 +1,4 @@
-"""Resolves a path that a trapped caller has given, once, to a descriptor of what it names."""
+"""Resolves a path given by a trapped caller, once, to a descriptor of the inode."""
 
 from __future__ import annotations
 
@@ -17,34 +17,33 @@ _DESCRIPTORS = "/proc/self/fd"
 
 
 class CallerContextMismatchError(Exception):
-    """The caller is of another standing than the command was when it started
-    (nono.supervisor.calls.caller)."""
+    """The caller's context differs from the command's at its start (nono.supervisor.calls.caller)."""
 
 
 class Named(NamedTuple):
-    """What a path led to. All that is done is done to the descriptor (O_PATH), which its owner closes."""
+    """The inode at a path. Everything is done through the O_PATH descriptor, which its owner closes."""
 
     descriptor: int
     path: str  # canonical, as the kernel calls it
     is_socket: bool
-    is_deleted: bool  # path then says so behind the name, and means nothing
+    is_deleted: bool  # path then ends in " (deleted)" and leads nowhere
 
     @property
     def address(self) -> str:
-        """A short path that the kernel resolves to this very inode."""
+        """Return a short path that the kernel resolves to this very inode."""
         return f"{_DESCRIPTORS}/{self.descriptor}"
 
 
 class CallerPaths:
     """The file system as the command saw it when it started; close() ends it.
 
-    Paths are resolved from the root that the command had then, in its mount namespace, and judged by what the
-    kernel calls the result. A caller that has moved on is refused: in a namespace of its own another file can
-    stand at a path that was granted. One with other ids would act with ours.
+    Paths are resolved from the root that the command had then, in its mount namespace, and judged by the path
+    the kernel reports for the result. A caller whose context has changed is refused: in another namespace a
+    different file can stand at a granted path. If its ids had changed, we would act for it with ours.
     """
 
     def __init__(self, pid: int) -> None:
-        """pid: the command, restricted and not yet executed. OSError: it cannot be looked into."""
+        """`pid`: the command, restricted and not yet executed. OSError: it cannot be inspected."""
         self._standing = caller_context(pid)
         self._root = open_root(pid)
 
@@ -53,10 +52,10 @@ class CallerPaths:
 
     @contextmanager
     def resolved(self, tid: int, path: bytes) -> Iterator[Named]:
-        """What path leads to, links followed, open until the block is left.
+        """Resolve `path`, following links, and yield the result, which is open until the block is left.
 
-        CallerContextMismatchError, HiddenCallerError; OSError as the kernel itself would answer, and ELOOP
-        for a magic link of /proc, which would mean something to us that it does not mean to the caller.
+        Raises CallerContextMismatchError, HiddenCallerError, or OSError as the kernel itself would answer. A
+        magic link of /proc is ELOOP: for us it would lead elsewhere than for the caller.
         """
         descriptor = open_path.open_in_root(self._root, self._absolute(tid, path))
         try:
@@ -66,7 +65,10 @@ class CallerPaths:
 
     @contextmanager
     def parent(self, tid: int, path: bytes) -> Iterator[tuple[Named, bytes]]:
-        """The directory in which path names something, or would, and that name; otherwise as resolved()."""
+        """Yield the directory that holds `path`, existing or not, and the last component.
+
+        Otherwise as resolved().
+        """
         head, _, name = self._absolute(tid, path).rpartition(b"/")
         if name in (b"", b".", b".."):
             raise OSError(errno.EADDRINUSE, "the path of a directory")
@@ -91,7 +93,10 @@ class CallerPaths:
 
 
 def umask_of(tid: int) -> int:
-    """The file mode creation mask of a thread (proc_pid_status(5)). OSError: it cannot be looked into."""
+    """Return the file mode creation mask of a thread (proc_pid_status(5)).
+
+    OSError: it cannot be inspected.
+    """
     with open(f"/proc/{tid}/status", "rb") as status:
         for line in status:
             if line.startswith(b"Umask:"):

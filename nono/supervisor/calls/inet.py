@@ -1,4 +1,4 @@
-"""Performs connect(2) and bind(2) on sockets of IP: to the address that was judged, and without waiting."""
+"""Performs connect(2) and bind(2) on IP sockets, to the address that was judged and without blocking."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ if TYPE_CHECKING:
     from nono.supervisor.verdict.peer_registry import PeerAddress
 
 JUDGED_MAX = 256  # socket addresses whose verdict is remembered
-SWEEP_INTERVAL_S = 1.0  # how often callers of pending connects are asked whether they still live
-PENDING_MAX = 256  # of those: each holds a descriptor of ours for as long as a silent host likes
+SWEEP_INTERVAL_S = 1.0  # how often to check that callers of pending connects still live
+PENDING_MAX = 256  # pending connects: each holds a descriptor of ours for as long as a silent host likes
 CONNECT_IN_PROGRESS = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EINTR})
 
 Answer = int | Refuse | None  # the errno, 0 for success; None when it comes later
 
 
 class Bound(Protocol):
-    """Who is told that a socket listens, or will; is_shared: others may on the same port."""
+    """Callback: a socket listens, or will. `is_shared`: other sockets may listen on the same port."""
 
     def __call__(self, host: IPv4Address | IPv6Address, port: int, *, is_shared: bool) -> None: ...
 
 
 @dataclass(slots=True)
 class _Pending:
-    """A blocking connect whose answer is outstanding; the duplicate is non-blocking meanwhile."""
+    """A blocking connect without an answer yet; the duplicate is non-blocking meanwhile."""
 
     call: Notification
     duplicate: Socket
@@ -53,7 +53,7 @@ class _Pending:
 
 
 class InetCalls:
-    """The calls of one listener on sockets that are not Unix sockets. close() gives up on those that wait."""
+    """Performs the calls of one listener on IP and other non-Unix sockets. close() abandons pending ones."""
 
     def __init__(
         self,
@@ -65,9 +65,11 @@ class InetCalls:
         watchdog: BlockingCallWatchdog,
         bound: Bound | None = None,
     ) -> None:
-        """connected: is told of each connection to the proxy; answer: sends the errno of a later answer.
+        """Set up the calls of one listener.
 
-        bound: is told of each address that a socket got.
+        `connected`: called with the local address of each connection to the proxy.
+        `answer`: sends the errno of a delayed answer.
+        `bound`: called with each address that a socket was bound to.
         """
         self._grants = grants
         self._calls = calls
@@ -86,7 +88,10 @@ class InetCalls:
             self._forget(pending)
 
     def connect(self, call: Notification, sockaddr: bytes) -> Answer:
-        """OSError, HiddenCallerError and ValueError as for every trapped call."""
+        """Connect for the caller.
+
+        Raises OSError, HiddenCallerError and ValueError like every trapped call.
+        """
         if self._grants.is_open:
             return self._connect_anywhere(call, sockaddr)
         judged = self._judged(sockaddr)
@@ -106,7 +111,7 @@ class InetCalls:
         return self._start_connect(call, duplicate, connect, to_proxy=to_proxy)
 
     def bind(self, call: Notification, sockaddr: bytes) -> Answer:
-        """As connect."""
+        """Bind for the caller. Raises as connect does."""
         if self._grants.is_open:
             return self._bind_anywhere(call, sockaddr)
         verdict = adjudicator.judge_bind(parse_sockaddr(sockaddr), self._grants)
@@ -120,13 +125,13 @@ class InetCalls:
             if self._bound is not None:
                 is_shared = bool(duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT))
                 self._bound(verdict.address.host, verdict.address.port, is_shared=is_shared)
-                self._judged.cache_clear()  # it may be connected to from now on
+                self._judged.cache_clear()  # connecting to it is allowed from now on
         finally:
             release(duplicate)
         return 0
 
     def _connect_anywhere(self, call: Notification, sockaddr: bytes) -> Answer:
-        """On a network that is open: as the caller was told to, with the bytes that were copied."""
+        """Connect on an open network, as the caller asked, with the bytes that were copied."""
         duplicate = self._calls.socket(call)
         if duplicate is None:
             return errno.EACCES
@@ -150,7 +155,7 @@ class InetCalls:
     def _start_connect(
         self, call: Notification, duplicate: Socket, connect: Callable[[], int], *, to_proxy: bool
     ) -> int | None:
-        """Connect as the caller would have, without ever blocking the loop. Owns duplicate."""
+        """Connect as the caller would have, without ever blocking the loop. Owns `duplicate`."""
         blocking = not fcntl.fcntl(duplicate.fileno(), fcntl.F_GETFL) & os.O_NONBLOCK
         keep = False
         try:
@@ -215,7 +220,7 @@ class InetCalls:
         release(pending.duplicate)
 
     def _sweep(self) -> None:
-        """A caller that was killed leaves its entry behind; nothing else tells us."""
+        """Forget connects whose caller was killed; the kernel reports no event for that."""
         self._sweeper = None
         for pending in list(self._pending.values()):
             if not self._calls.is_valid(pending.call):
@@ -225,7 +230,7 @@ class InetCalls:
 
 
 class _Dialled(NamedTuple):
-    """An address that may be connected to, as the sockets of each family take it."""
+    """An address that may be connected to, in the form that sockets of each family take."""
 
     verdict: Perform
     sockaddr: dict[int, tuple[str, int]]
@@ -240,14 +245,14 @@ def _judged(grants: NetworkGrants, sockaddr: bytes) -> Refuse | _Dialled:
 
 
 def _sockaddr(address: InetAddress, family: int) -> tuple[str, int]:
-    """The address in the shape that a socket of this family takes."""
+    """Return the address in the form that a socket of this family takes."""
     if family == socket.AF_INET6 and address.host.version == 4:
         return f"::ffff:{address.host}", address.port
     return str(address.host), address.port
 
 
 def _refused(duplicate: Socket, sockaddr: bytes, *, binds: bool) -> Refuse | int | None:
-    """On an open network: what a socket is answered that is not acted on; None for all others."""
+    """Return the answer for a socket that is not acted on, on an open network; None for all others."""
     if duplicate.family == socket.AF_UNIX:
         return errno.EINVAL  # its address is of another family, as in AF_UNSPEC
     is_root = os.geteuid() == 0

@@ -1,6 +1,6 @@
-"""Fetches what the arguments of a trapped call mean: bytes of the caller's memory, sockets of its table.
+"""Fetches what the arguments of a trapped call refer to: the caller's memory and its sockets.
 
-Each is fetched once and is ours from then on; what the caller does to its own copy meanwhile changes nothing.
+Each is fetched once and is ours from then on; later changes by the caller have no effect.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _OFF = _LINGER.pack(0, 0)
 
 
 def send_timeout_s(duplicate: Socket) -> float | None:
-    """How long a connect of the socket waits (SO_SNDTIMEO, socket(7)); None for as long as it takes."""
+    """Return how long a connect of the socket may wait (SO_SNDTIMEO, socket(7)); None means no limit."""
     seconds, microseconds = _TIMEVAL.unpack(
         duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.size)
     )
@@ -35,9 +35,10 @@ def send_timeout_s(duplicate: Socket) -> float | None:
 def release(duplicate: Socket) -> None:
     """Close a duplicate without waiting for the peer.
 
-    When its caller was killed ours is the last descriptor, and with SO_LINGER closing it would wait, as long
-    as the caller liked, for the proxy to read what is unsent: for the very loop that waits. A caller that
-    lives on finds its close no longer waits; the setting that resets the connection (0 seconds) stays.
+    If the caller was killed, ours is the last descriptor. With SO_LINGER set, closing it would then wait, for
+    as long as the caller chose, until the proxy reads the unsent bytes: and the proxy runs on the very loop
+    that waits. A caller that lives on finds that its own close no longer waits; a setting that resets the
+    connection (0 seconds) stays.
     """
     with suppress(OSError):
         found = duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER.size)
@@ -47,11 +48,11 @@ def release(duplicate: Socket) -> None:
 
 
 class HiddenCallerError(Exception):
-    """The caller made itself undumpable, as ssh-agent does: what it asks for cannot be seen."""
+    """The caller made itself undumpable, as ssh-agent does, so its arguments cannot be read."""
 
 
 class TrappedCalls:
-    """The look-ups of one listener, which stays its owner's; close() ends them."""
+    """Look-ups for one listener, which the caller keeps owning; close() ends them."""
 
     def __init__(self, listener: int) -> None:
         self._listener = listener
@@ -62,9 +63,9 @@ class TrappedCalls:
         self._descriptors.close()
 
     def sockaddr(self, call: notify.Notification, pointer: int, length: int) -> bytes:
-        """One copy of a socket address of the caller's.
+        """Copy a socket address from the caller's memory.
 
-        HiddenCallerError; OSError EFAULT or EINVAL as the kernel itself would answer.
+        Raises HiddenCallerError, or OSError EFAULT or EINVAL as the kernel itself would answer.
         """
         length &= 0xFFFFFFFF
         if length > SOCKADDR_STORAGE_BYTES:
@@ -78,10 +79,10 @@ class TrappedCalls:
         return raw
 
     def socket(self, call: notify.Notification) -> Socket | None:
-        """A duplicate of the socket in the first argument, for the caller of this to close.
+        """Duplicate the socket in the first argument; the caller of this method closes it.
 
-        None when the trapped thread is gone, and its number may have meant somebody else. HiddenCallerError;
-        OSError EBADF or ENOTSOCK as the kernel itself would answer.
+        Returns None if the trapped thread is gone, since its tid may have been reused. Raises
+        HiddenCallerError, or OSError EBADF or ENOTSOCK as the kernel itself would answer.
         """
         try:
             descriptor = self._descriptors.copy(call.tid, call.args[0] & 0xFFFFFFFF)
@@ -100,11 +101,14 @@ class TrappedCalls:
         return None
 
     def is_valid(self, call: notify.Notification) -> bool:
-        """Whether the caller still waits for its answer."""
+        """Check that the caller still waits for its answer."""
         return notify.is_valid(self._listener, call.id)
 
     def tcp_socket(self, call: notify.Notification) -> Socket | None:
-        """As above, for TCP only: a socket of another kind was not made here, and is not acted on."""
+        """Duplicate the socket as socket() does if it is TCP, else return None.
+
+        Other kinds were not created here and are not acted on.
+        """
         duplicate = self.socket(call)
         if duplicate is None:
             return None

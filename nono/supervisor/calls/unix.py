@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 # A listener whose backlog is full cannot be waited for: poll(2) calls an unconnected Unix socket writable.
 RETRY_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)  # then the last one again and again
-WAITING_MAX = 256  # callers that wait for such listeners: each holds two descriptors of ours
+WAITING_MAX = 256  # callers waiting for such listeners: each holds two descriptors of ours
 _CONNECTION_ORIENTED = (socket.SOCK_STREAM, socket.SOCK_SEQPACKET)
 _UNRESOLVED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EAGAIN)
 
@@ -44,13 +44,13 @@ class _Waiting:
 
     call: Notification
     duplicate: Socket
-    file: int  # of the socket's inode, O_PATH
-    deadline_s: float | None  # of the caller's SO_SNDTIMEO, on the loop's clock
+    file: int  # O_PATH descriptor of the socket's inode
+    deadline_s: float | None  # from the caller's SO_SNDTIMEO, on the loop's clock
     tries: int = 0
 
 
 class UnixCalls:
-    """The Unix sockets of one listener. close() gives up on callers that still wait."""
+    """Performs the Unix socket calls of one listener. close() abandons callers that still wait."""
 
     def __init__(
         self,
@@ -61,7 +61,11 @@ class UnixCalls:
         answer: Callable[[Notification, int], None],
         watchdog: BlockingCallWatchdog,
     ) -> None:
-        """answer: sends the errno of a call whose answer came later. paths becomes ours to close."""
+        """Set up the calls of one listener.
+
+        `answer`: sends the errno of a delayed answer.
+        `paths`: becomes ours to close.
+        """
         self._paths = paths
         self._rules = rules
         self._calls = calls
@@ -80,7 +84,7 @@ class UnixCalls:
         self._paths.close()
 
     def connect(self, call: Notification, address: UnixAddress) -> Answer:
-        """OSError and HiddenCallerError as for every trapped call."""
+        """Connect for the caller. Raises OSError and HiddenCallerError like every trapped call."""
         try:
             with self._paths.resolved(call.tid, address.path) as named:
                 if named.is_deleted:
@@ -99,7 +103,10 @@ class UnixCalls:
             return self._unresolved(call, address, error.errno)
 
     def bind(self, call: Notification, address: UnixAddress) -> Answer:
-        """As connect. The file gets the mode and the owner that the caller would have given it."""
+        """Bind for the caller. The file gets the mode and owner that the caller would have given it.
+
+        Raises as connect does.
+        """
         try:
             with self._paths.parent(call.tid, address.path) as (directory, name):
                 if directory.is_deleted:
@@ -116,7 +123,10 @@ class UnixCalls:
             return self._as_spelled(address, error.errno, binds=True)
 
     def perform_by_name(self, call: Notification, sockaddr: bytes, *, binds: bool) -> int:
-        """Connect or bind by an abstract name, or none, which nobody can change: a full backlog is EAGAIN."""
+        """Connect or bind by an abstract name or none, which cannot be swapped afterwards.
+
+        A full backlog is EAGAIN.
+        """
         duplicate = self._stream(call)
         if duplicate is None:
             return errno.EACCES
@@ -129,7 +139,7 @@ class UnixCalls:
         return result
 
     def _unresolved(self, call: Notification, address: UnixAddress, errno_value: int) -> Answer:
-        """What is not there may be asked for where it would be granted: a client waits for its server so."""
+        """Answer ENOENT and the like where a socket would be granted, as clients poll for their server."""
         try:
             with self._paths.parent(call.tid, address.path) as (directory, name):
                 resolved = UnixAddress(os.fsencode(_below(directory.path, name)))
@@ -138,7 +148,7 @@ class UnixCalls:
             return self._as_spelled(address, errno_value, binds=False)
 
     def _as_spelled(self, address: UnixAddress, errno_value: int, *, binds: bool) -> Answer:
-        """For a path that leads nowhere: the kernel's own errno, or a refusal. Nothing is done with it."""
+        """Return the kernel's errno or a refusal for a path that leads nowhere. Acts on nothing."""
         path = os.fsdecode(address.path)
         verdict = adjudicator.judge_unix(path, self._rules, binds=binds, is_resolved=False)
         return verdict if isinstance(verdict, Refuse) else errno_value
@@ -216,7 +226,7 @@ class UnixCalls:
         return 0
 
     def _record(self, verdict: PerformUnix) -> bool:
-        """Whether it could be recorded, or need not be: what cannot is not carried out."""
+        """Record the verdict if required. Returns False if that failed: the call is then not carried out."""
         if self._rules.files is not None:
             return True
         with suppress(OSError):
@@ -225,7 +235,7 @@ class UnixCalls:
         return False
 
     def _stream(self, call: Notification) -> Socket | None:
-        """The caller's socket, if it is one that connects by path and keeps its peer then."""
+        """Duplicate the caller's socket if it connects by path and then keeps its peer, else return None."""
         duplicate = self._calls.socket(call)
         if duplicate is None:
             return None
@@ -250,7 +260,7 @@ def _is_blocking(duplicate: Socket) -> bool:
 
 
 def _try_to_connect(duplicate: Socket, connect: Callable[[], int]) -> int:
-    """The errno of a connect that does not wait; EAGAIN when the backlog of the listener is full."""
+    """Connect without blocking and return the errno; EAGAIN if the listener's backlog is full."""
     blocking = _is_blocking(duplicate)
     # The flag belongs to the open file that the child shares: it is put back at once.
     duplicate.setblocking(False)
@@ -263,18 +273,19 @@ def _try_to_connect(duplicate: Socket, connect: Callable[[], int]) -> int:
 
 
 def _own_directory_and_umask() -> None:
-    """Gives the calling thread a working directory and a umask that no other thread has.
+    """Give the calling thread its own working directory and umask (CLONE_FS).
 
-    Where unshare(2) is refused, as by container engines, both are everybody's for the time of a bind: what
-    nono makes itself meanwhile has a mode of its own and an absolute path.
+    If unshare(2) is refused, as by container engines, the whole process shares both for the time of a bind:
+    nono itself creates files with an explicit mode and an absolute path.
     """
     with suppress(OSError):
         os.unshare(os.CLONE_FS)
 
 
 def _bind_in(duplicate: Socket, directory: int, name: bytes, umask: int) -> None:
-    """In a thread that has a working directory of its own: bind(2) takes no descriptor, and a path through
-    /proc/self/fd would be the name of the socket for ever.
+    """Bind `name` in `directory`. Runs in a thread with its own working directory.
+
+    bind(2) takes no directory descriptor, and a path through /proc/self/fd would stay the socket's name.
     """
     home = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     previous = os.umask(umask)

@@ -1,22 +1,22 @@
-"""Ends a system call of ours that waits although it was told not to."""
+"""Interrupts one of our system calls if it blocks although it should not."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 
-STUCK_S = 0.05  # no call that does not wait takes that long
-IDLE_S = 1.0  # after the last such call the timer goes on for so long, or twice that
+STUCK_S = 0.05  # a call that does not block takes less
+IDLE_S = 1.0  # the timer runs on for this long after the last such call, or twice as long
 
 
 class BlockingCallWatchdog:
-    """From start() to close(), a call of the main thread that waits after arm() fails with EINTR.
+    """Makes a call of the main thread that blocks after arm() fail with EINTR, from start() to close().
 
-    O_NONBLOCK belongs to the open file, which the command shares: another of its threads can take the flag
-    off between our setting it and our connect, and would so stop the loop for as long as it likes. The
-    socket must have been told setblocking(False), or Python itself waits once more.
+    O_NONBLOCK belongs to the open file description, which the command shares: one of its threads can clear
+    the flag between our setting it and our connect, and so block the loop for as long as it likes. Call
+    setblocking(False) on the socket first, or Python itself waits once more.
 
-    SIGALRM comes every STUCK_S while there are such calls: setting a timer before and after each of them
+    SIGALRM arrives every STUCK_S while there are such calls: setting a timer before and after each of them
     would take as long as the call.
     """
 
@@ -25,7 +25,7 @@ class BlockingCallWatchdog:
         self._idle: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Only in the main thread, within a running loop. SIGALRM is taken."""
+        """Install the SIGALRM handler. Call in the main thread, within a running loop."""
         self._loop = asyncio.get_running_loop()
         self._previous = signal.signal(signal.SIGALRM, lambda *_: None)
 

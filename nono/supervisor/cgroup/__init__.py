@@ -1,1 +1,1 @@
-"""Memory and process limits: where a cgroup can be made, the cgroup itself, and which limit ended a run."""
+"""Enforces memory and process limits: places a cgroup, runs it, and reports which limit ended a run."""

@@ -1,7 +1,7 @@
-"""A cgroup of its own for the command, with limits that the command cannot lift.
+"""Creates a cgroup for the command, with limits that the command cannot lift.
 
-Source: Documentation/admin-guide/cgroup-v2.rst. Its files are opened before the command starts and kept open:
-the command is of our uid and could change their modes.
+Source: Documentation/admin-guide/cgroup-v2.rst. Its files are opened before the command starts and kept open,
+    because the command has our uid and could change their modes.
 """
 
 from __future__ import annotations
@@ -23,24 +23,27 @@ SWAP_GAP = (
     "this kernel does not count swap (boot it with swapaccount=1): what the command has beyond --memory may "
     "be swapped out instead of ending it."
 )
-NAME = "nono."  # and the pid of the supervisor
+NAME = "nono."  # followed by the pid of the supervisor
 FILE_BYTES_MAX = 1 << 20
-REMOVAL_TRIES, REMOVAL_WAIT_S = 50, 0.01  # what was killed leaves its cgroup a moment later
+REMOVAL_TRIES, REMOVAL_WAIT_S = 50, 0.01  # killed processes leave their cgroup a moment later
 
 
 class Figures(NamedTuple):
-    """What the kernel has counted in one cgroup; None: it does not count that."""
+    """The kernel's counters of one cgroup; None: the kernel does not count that."""
 
-    times_full: int = 0  # memory was at its limit, and nothing could be given back
-    killed: int = 0  # processes, for want of memory
+    times_full: int = 0  # memory was at its limit, and nothing could be reclaimed
+    killed: int = 0  # processes killed for lack of memory
     peak_bytes: int | None = None
-    not_started: int = 0  # processes and threads, for want of a number
+    not_started: int = 0  # processes and threads refused by pids.max
     peak_processes: int | None = None
     limits_swap: bool = True
 
 
 def look(ours: Collection[int]) -> CgroupFacts:
-    """What this host says. ours: processes that would leave our cgroup with us."""
+    """Read the cgroup facts of this host.
+
+    `ours`: pids of the processes that would leave our cgroup with us.
+    """
     own = _read("/proc/self/cgroup")
     mounts = placement.mounts(_read("/proc/self/mountinfo"))
     directories = placement.directories(placement.own_path(own), mounts, os.geteuid())
@@ -68,7 +71,7 @@ def _level(path: str, ours: Collection[int]) -> Level:
 
 
 def _read(path: str) -> str:
-    """Its text; "" where it is not there or not ours to read."""
+    """Return the text of a file; "" if it is missing or not readable."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             return file.read(FILE_BYTES_MAX)
@@ -77,7 +80,7 @@ def _read(path: str) -> str:
 
 
 class Cgroup:
-    """The cgroup of one command. Its descriptors are closed by limited()."""
+    """The cgroup of one command. limited() closes its descriptors."""
 
     def __init__(self, path: str, stack: ExitStack, *, limits_swap: bool) -> None:
         self._path = path
@@ -92,7 +95,7 @@ class Cgroup:
 
     @property
     def gap(self) -> str | None:
-        """What of the limits does not hold here, if anything does not."""
+        """Describe the limit that does not hold here, or return None."""
         return None if self._limits_swap else SWAP_GAP
 
     def _open(self, name: str, flags: int) -> int | None:
@@ -104,7 +107,7 @@ class Cgroup:
         return descriptor
 
     def take(self, pid: int) -> None:
-        """Move a process here, which is to become the command. LaunchError."""
+        """Move the process that is to become the command here. Raises LaunchError."""
         try:
             assert self._processes is not None
             os.write(self._processes, str(pid).encode())
@@ -114,7 +117,7 @@ class Cgroup:
             ) from error
 
     def kill(self) -> None:
-        """Kill everything here at once, whatever it forks meanwhile; nothing before Linux 5.14."""
+        """Kill every process here at once, however fast it forks; does nothing before Linux 5.14."""
         if self._kill is not None:
             with suppress(OSError):  # there is nothing else that could be done
                 os.write(self._kill, b"1")
@@ -147,9 +150,11 @@ class Cgroup:
 def limited(
     place: Place, limits: Limits, ours: Collection[int], warn: Callable[[str], None]
 ) -> Iterator[Cgroup]:
-    """A new cgroup with limits and nothing in it. Leaving the block kills what is in it and removes it.
+    """Create an empty cgroup with limits. Leaving the block kills every process in it and removes it.
 
-    ours: as for look. warn is told of what cannot be removed. SandboxError: it cannot be made.
+    `ours`: as for look.
+    `warn`: called with a message if the cgroup cannot be removed.
+    Raises SandboxError if the cgroup cannot be created.
     """
     with ExitStack() as stack:
         try:
@@ -173,7 +178,7 @@ def limited(
 
 
 def _sweep(parent: str) -> None:
-    """Remove what supervisors that were killed have left behind, unless something still runs in it."""
+    """Remove cgroups left behind by killed supervisors, unless something still runs in them."""
     for name in os.listdir(parent):
         pid = name.removeprefix(NAME).partition(".")[0]
         if not name.startswith(NAME) or not pid.isdecimal():
@@ -184,7 +189,7 @@ def _sweep(parent: str) -> None:
 
 
 def _vacate(parent: str, ours: Collection[int], stack: ExitStack) -> None:
-    """Move us down into a cgroup beside that of the command, until stack is left."""
+    """Move us down into a cgroup beside the command's, until `stack` is left."""
     beside = f"{parent}/{NAME}{os.getpid()}.supervisor"
     os.mkdir(beside, 0o755)
     stack.callback(_remove, beside, lambda _: None)
@@ -202,7 +207,10 @@ def _enable(place: Place, stack: ExitStack) -> None:
 
 
 def _arm(path: str, limits: Limits) -> bool:
-    """Write the limits; whether swap is one of them. Memory that is swapped out would not count."""
+    """Write the limits. Returns False if the kernel does not limit swap.
+
+    Swapped-out memory would not count against the memory limit, hence memory.swap.max.
+    """
     limits_swap = True
     if limits.memory_bytes is not None:
         try:
@@ -227,7 +235,7 @@ def _write(path: str, text: str) -> None:
 
 
 def _try_write(path: str, text: str) -> None:
-    """On the way out, where the run has ended as it has: what stays is ours alone and holds nothing up."""
+    """Write on the way out, ignoring errors: the run is over, and leftovers are ours and harmless."""
     with suppress(OSError):
         _write(path, text)
 

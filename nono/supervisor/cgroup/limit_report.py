@@ -1,4 +1,4 @@
-"""Which limit a command has run into, as far as its end and the kernel's counts say."""
+"""Reports which limit a command hit, judging by its exit code and the kernel's counters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCOPE = "the command and all it started, together"
 
 
 class LimitReport(NamedTuple):
-    """Told in the place of other guesses at why a command failed."""
+    """The explanation shown when a resource limit ended the run; it replaces other guesses."""
 
     code: Literal["memory_limit_exceeded", "process_limit_hit"]
     title: str
@@ -31,7 +31,7 @@ class LimitReport(NamedTuple):
 
 
 def reached(limits: Limits, figures: Figures) -> list[Event]:
-    """The audit events of limits that were reached, whatever came of it."""
+    """Return the audit events of limits that were hit, whatever the consequence."""
     events = []
     if _is_out_of_memory(limits, figures):
         events.append(event.limit_reached("memory", figures.killed))
@@ -41,7 +41,10 @@ def reached(limits: Limits, figures: Figures) -> list[Event]:
 
 
 def limit_report(limits: Limits, figures: Figures, exit_code: int) -> LimitReport | None:
-    """None where no limit explains the end: a process that was not started may never have been missed."""
+    """Explain the exit by a limit, or return None.
+
+    A failed fork alone may not have mattered to the command.
+    """
     if exit_code == KILLED and _is_out_of_memory(limits, figures):
         return _memory(limits, figures)
     if exit_code in FAILED and limits.max_processes is not None and figures.not_started:
@@ -50,7 +53,10 @@ def limit_report(limits: Limits, figures: Figures, exit_code: int) -> LimitRepor
 
 
 def _is_out_of_memory(limits: Limits, figures: Figures) -> bool:
-    """A kill alone does not say so: the whole machine may have been out of memory."""
+    """Check for a kill at the cgroup's own limit.
+
+    A kill alone may mean that the whole machine ran out of memory.
+    """
     return limits.memory_bytes is not None and figures.killed > 0 and figures.times_full > 0
 
 
@@ -80,5 +86,5 @@ def _processes(limit: int, figures: Figures) -> LimitReport:
 
 
 def _spelled(size: int) -> str:
-    """As --memory takes it, in whole MiB."""
+    """Format a size as --memory takes it, in whole MiB or GiB."""
     return f"{size >> 30}G" if size % (1 << 30) == 0 else f"{-(-size >> 20)}M"

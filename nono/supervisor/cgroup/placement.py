@@ -1,4 +1,4 @@
-"""Chooses where a cgroup with limits can be made, or says why it cannot and what would change that."""
+"""Chooses where a cgroup with limits can be created, or explains why not and what would change that."""
 
 from __future__ import annotations
 
@@ -14,52 +14,52 @@ SCOPE = "systemd-run {}--scope -p Delegate=yes nono run ..."
 
 
 class Mount(NamedTuple):
-    """One place where cgroup v2 is mounted."""
+    """One mount point of cgroup v2."""
 
-    root: str  # the cgroup that is seen there
-    place: str  # the directory where it is seen
+    root: str  # the cgroup that is mounted there
+    place: str  # the directory it is mounted on
 
 
 class Level(NamedTuple):
-    """One cgroup as this process finds it."""
+    """One cgroup as this process sees it."""
 
     path: str  # its directory
-    available: frozenset[str]  # controllers that it may hand down
-    enabled: frozenset[str]  # those that it does hand down
-    is_writable: bool  # cgroups can be made in it, and processes moved into and out of it
-    is_root: bool  # of the whole machine: it may have processes and hand down controllers
-    is_vacated: bool  # nobody would be in it any more if we left
+    available: frozenset[str]  # controllers that it may delegate to children (cgroup.controllers)
+    enabled: frozenset[str]  # controllers that it does delegate (cgroup.subtree_control)
+    is_writable: bool  # cgroups can be created in it, and processes moved into and out of it
+    is_root: bool  # of the whole machine: it may have processes and delegate controllers
+    is_vacated: bool  # it would be empty if we left
 
 
 class CgroupFacts(NamedTuple):
-    """What this host says about cgroups."""
+    """The cgroup setup of this host."""
 
     levels: tuple[Level, ...] = ()  # our own, then those above it; none: there is no cgroup v2
     mounted: tuple[str, ...] = ()  # every directory that shows cgroups
     on_v1: frozenset[str] = frozenset()  # controllers that an older hierarchy holds
     is_container: bool = False
     is_wsl2: bool = False
-    is_root: bool = False  # we are
+    is_root: bool = False  # our effective uid is 0
 
 
 class Place(NamedTuple):
-    """Where the cgroup is to be made."""
+    """The place for the new cgroup."""
 
     parent: str
     mounted: tuple[str, ...]  # every directory that shows cgroups
     to_enable: frozenset[str]  # controllers
-    is_left: bool  # we are in it: leave it first, as a cgroup with processes hands nothing down
+    is_left: bool  # we are in it: leave it first, as a cgroup with processes cannot delegate
 
 
 class Unavailable(NamedTuple):
-    """Both parts as parts of a sentence."""
+    """A cause and a remedy, each worded as part of a sentence."""
 
     cause: str
     remedy: str
 
 
 def own_path(proc_self_cgroup: str) -> str | None:
-    """Our cgroup of version 2, from /proc/self/cgroup; None when there is none (cgroups(7))."""
+    """Return our v2 cgroup from /proc/self/cgroup, or None (cgroups(7))."""
     for line in proc_self_cgroup.splitlines():
         if line.startswith("0::/"):
             return line.removeprefix("0::")
@@ -67,13 +67,13 @@ def own_path(proc_self_cgroup: str) -> str | None:
 
 
 def held_by_v1(proc_self_cgroup: str) -> frozenset[str]:
-    """The controllers of the lines that have some."""
+    """Return the controllers that cgroup v1 hierarchies hold, from /proc/self/cgroup."""
     fields = [line.split(":", 2) for line in proc_self_cgroup.splitlines()]
     return frozenset(name for each in fields if len(each) == 3 for name in each[1].split(",") if name)
 
 
 def mounts(mountinfo: str) -> tuple[Mount, ...]:
-    """Where /proc/self/mountinfo has cgroup v2 (proc_pid_mountinfo(5))."""
+    """Return the cgroup v2 mounts in /proc/self/mountinfo (proc_pid_mountinfo(5))."""
     found = []
     for line in mountinfo.splitlines():
         before, _, behind = line.partition(" - ")
@@ -84,15 +84,15 @@ def mounts(mountinfo: str) -> tuple[Mount, ...]:
 
 
 def _unescaped(field: str) -> str:
-    """Spaces and such are written in octal there."""
+    """Decode the octal escapes that mountinfo uses for spaces and the like."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
 
 
 def directories(path: str | None, mounted: Iterable[Mount], uid: int) -> tuple[str, ...]:
-    """The directories of our own cgroup, at path, and of those above it that could be ours.
+    """Return the directories of our own cgroup, at `path`, and of its ancestors that could be ours.
 
-    They end at the user's manager of systemd, if we are below one: above it nothing is delegated. Root may
-    write everywhere, and so only its own cgroup counts where there is no such manager.
+    They end at the user's systemd manager if we are below one: nothing above it is delegated. Root can write
+    everywhere, so without such a manager only root's own cgroup counts.
     """
     for mount in mounted:
         if path is None or not is_within(path, mount.root):
@@ -107,10 +107,10 @@ def directories(path: str | None, mounted: Iterable[Mount], uid: int) -> tuple[s
 
 
 def choose(facts: CgroupFacts, wanted: Iterable[str]) -> Place | Unavailable:
-    """The parent of a cgroup that has the wanted controllers.
+    """Choose the parent for a cgroup with the `wanted` controllers.
 
-    Our own cgroup comes first: whatever limits it has hold for the new one as well. The nearest one above
-    it that already hands the controllers down is next.
+    Our own cgroup comes first, because its limits then hold for the new one as well. Next comes the nearest
+    ancestor that already delegates the controllers.
     """
     controllers = frozenset(wanted)
     for level in facts.levels[:1]:

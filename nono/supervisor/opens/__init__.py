@@ -1,3 +1,5 @@
-"""Performs or observes opens: `handler` for elevation, `thread_names` for GPU drivers, `path_observer` for
-`nono learn`.
+"""Performs or observes opens.
+
+`handler` serves elevation, `thread_names` GPU drivers, `path_observer` `nono learn`; `path_arguments` reads
+and resolves the paths.
 """

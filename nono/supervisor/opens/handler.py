@@ -1,8 +1,8 @@
-"""Serves trapped opens: leaves granted ones to the kernel, and opens the file itself when somebody said yes.
+"""Serves trapped opens: leaves granted ones to the kernel, and opens a file itself once that was approved.
 
-CONTINUE is answered to calls that name files and to no others: Landlock judges the open again when the
-kernel carries it out, whatever the path has become by then. So to let a call continue adds nothing to what
-the command has without elevation, and is the answer to all that cannot be judged.
+CONTINUE is answered only to calls that name files: Landlock judges the open again when the kernel carries it
+out, whatever the path has become by then. So CONTINUE gives the command nothing beyond what it has without
+elevation, and answers every call that cannot be judged.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from nono.supervisor.verdict.audit_events import refused_open
 from nono.supervisor.verdict.open_call import OpenCall
 from nono.supervisor.verdict.open_verdict import Ask, Found, Leave, Refuse, judge_open
 
-WAITING_MAX = 64  # opens that wait for an answer; each holds a descriptor of ours
-SWEEP_INTERVAL_S = 0.5  # how often callers that wait are asked whether they still live
+WAITING_MAX = 64  # opens waiting for an answer; each holds a descriptor of ours
+SWEEP_INTERVAL_S = 0.5  # how often to check that waiting callers still live
 
 _MODES = {Access.READ: os.R_OK, Access.WRITE: os.W_OK, Access.READWRITE: os.R_OK | os.W_OK}
 
 
 class Command(NamedTuple):
-    """The command as it was just before it was executed."""
+    """The root and context of the command just before it was executed."""
 
-    root: int  # an O_PATH descriptor, owned by whoever made this
+    root: int  # an O_PATH descriptor, owned by the creator of this object
     caller_context: CallerContext
 
 
 @contextmanager
 def command_of(pid: int) -> Iterator[Command]:
-    """Until the block is left. pid: restricted and not yet executed. OSError: it cannot be looked into."""
+    """Yield the Command of `pid`, restricted and not yet executed. OSError: it cannot be inspected."""
     root = open_root(pid)
     try:
         yield Command(root, caller_context(pid))
@@ -54,7 +54,7 @@ def command_of(pid: int) -> Iterator[Command]:
 
 
 class _Waiting(NamedTuple):
-    """An open that waits for an answer; the descriptor holds the file that was judged."""
+    """An open that waits for an answer; the descriptor refers to the file that was judged."""
 
     notification: notify.Notification
     call: OpenCall
@@ -63,7 +63,7 @@ class _Waiting(NamedTuple):
 
 
 class FileOpens:
-    """The trapped opens of one listener, until close(); questions are tasks of the group given."""
+    """Serves the trapped opens of one listener until close(); questions run as tasks of the given group."""
 
     def __init__(
         self,
@@ -83,28 +83,28 @@ class FileOpens:
         self._waiting = 0
         self._is_closed = False
         self._arguments = PathArguments(command.root)
-        # A thread of its own: an open may take its time, and is made without the capabilities that the
-        # command does not have. They are a thread's, and this one never gets them back.
+        # A separate thread: an open may take long, and must not use capabilities that the command lacks.
+        # Capabilities belong to a thread, and this one never gets them back.
         self._opener = ThreadPoolExecutor(1, "opener", capabilities.drop_dangerous)
 
     def close(self) -> None:
-        """Answer nothing more, before the listener is closed; what still waits then fails with it."""
+        """Stop answering. Call before the listener is closed; opens that still wait then fail with it."""
         self._opener.shutdown()
         self._is_closed = True
 
     def serve(self, notification: notify.Notification, name: str) -> None:
-        """Answer an open, creat, openat or openat2; later, if somebody has to be asked."""
+        """Answer an open, creat, openat or openat2 call; later, if somebody has to be asked."""
         try:
             self._serve(notification, name)
         except (OSError, ValueError):
-            # A path that is not there or not to be read, a caller that is gone or hides its memory,
-            # arguments that are none: the kernel has an errno for each. Bounded by Landlock, as above.
+            # A missing or unreadable path, a caller that is gone or hides its memory, malformed
+            # arguments: the kernel has an errno for each. Bounded by Landlock, as above.
             self._leave(notification)
 
     def _serve(self, notification: notify.Notification, name: str) -> None:
         call = self._arguments.open_call(notification, name)
         # O_PATH neither reads nor writes, and Landlock does not judge it. The caller's own entries in /proc
-        # are for its grants alone (docs/adr/0005); looked up by us they would be ours.
+        # are left to its grants (docs/adr/0005); looked up by us they would be ours.
         if call.flags & uapi.O_PATH or call.path.startswith(OWN_ENTRIES):
             self._leave(notification)
             return
@@ -119,8 +119,8 @@ class FileOpens:
                 not isinstance(verdict, Leave)
                 and caller_context(notification.tid) != self._command.caller_context
             ):
-                # It changed its root, its namespaces or its user: its paths and its rights are others than
-                # those that were granted, so nothing is added to them.
+                # It changed its root, its namespaces or its user: the grants were made for other paths and
+                # rights, so nothing is added.
                 verdict = Leave()
             if isinstance(verdict, Ask) and not os.access(link(descriptor), _MODES[verdict.access]):
                 verdict = Leave()  # the file's mode says no already
@@ -140,7 +140,7 @@ class FileOpens:
                         call.truncates,
                         process.thread_group_id(notification.tid),
                     )
-                    # After the last look-up by tid; the number may have meant somebody else before.
+                    # After the last look-up by tid, because the tid may have been reused before that.
                     if self._is_there(notification):
                         waiting = _Waiting(notification, call, found.path, descriptor)
                         self._waiting += 1
@@ -165,7 +165,7 @@ class FileOpens:
                 notify.respond(self._listener, notification.id, errno_value=errno_value)
 
     def _is_there(self, notification: notify.Notification) -> bool:
-        """Whether the caller still waits."""
+        """Check that the caller still waits."""
         return not self._is_closed and notify.is_valid(self._listener, notification.id)
 
     async def _ask(self, waiting: _Waiting, request: FileOpen) -> None:
@@ -180,7 +180,10 @@ class FileOpens:
                 self._fail(waiting.notification, errno_value)
 
     async def _is_approved(self, waiting: _Waiting, request: FileOpen) -> bool:
-        """False too when the caller is gone, which withdraws the question unless others wait for it."""
+        """Ask for approval.
+
+        Returns False if the caller is gone, which withdraws the question unless others share it.
+        """
         approved = False
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._cancel_when_gone, waiting.notification, tasks.cancel_scope)
@@ -196,13 +199,16 @@ class FileOpens:
                 return
 
     async def _open(self, waiting: _Waiting) -> int | None:
-        """Open what was judged, for the caller. The errno to answer with; None: it has its descriptor."""
+        """Open the judged file for the caller.
+
+        Returns the errno to answer with, or None if it got its descriptor.
+        """
         from asyncio import get_running_loop
 
         return await get_running_loop().run_in_executor(self._opener, self._open_and_answer, waiting)
 
     def _open_and_answer(self, waiting: _Waiting) -> int | None:
-        """In the opener's thread, from beginning to end: its caller may be cancelled meanwhile."""
+        """Open and answer, entirely in the opener's thread: the awaiting task may be cancelled meanwhile."""
         flags = waiting.call.flags
         try:
             descriptor = self._open_judged(waiting)
@@ -222,7 +228,7 @@ class FileOpens:
         return None
 
     def _open_judged(self, waiting: _Waiting) -> int:
-        """The file at the judged path, provided it still is the one that was judged; opened for good."""
+        """Open the file at the judged path, provided it is still the one that was judged."""
         path = os.fsencode(waiting.path)
         resolve = uapi.RESOLVE_NO_SYMLINKS | uapi.RESOLVE_NO_MAGICLINKS | uapi.RESOLVE_IN_ROOT
         again = look_up(self._command.root, path, os.O_PATH, resolve)
@@ -242,6 +248,6 @@ class FileOpens:
 
 
 def _may_be_the_callers_own(call: OpenCall, found: Found) -> bool:
-    """Whether a link on the way, /etc/mtab or /dev/fd, means the caller's own entries and led us to ours."""
+    """Return True if a link such as /etc/mtab means the caller's own entries but led us to ours."""
     ours = str(os.getpid())
     return found.is_process_entry and ours in found.path.split("/") and ours.encode() not in call.path

@@ -1,4 +1,4 @@
-"""What a trapped call names by a path: the bytes fetched once from its caller, and what they lead to."""
+"""Reads the path of a trapped call from its caller once, and finds the inode it names."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from nono.supervisor.verdict import open_call
 from nono.supervisor.verdict.open_call import OpenCall
 from nono.supervisor.verdict.open_verdict import Found
 
-RACES_MAX = 8  # look-ups given up on because of renames elsewhere (EAGAIN of openat2)
-# The caller's own entries in /proc: for its grants alone (docs/adr/0005); looked up by us they would be ours.
+RACES_MAX = 8  # attempts when renames elsewhere disturb the look-up (EAGAIN of openat2)
+# The caller's own entries in /proc: left to its grants (docs/adr/0005); looked up by us they would be ours.
 OWN_ENTRIES = (b"/proc/self/", b"/proc/thread-self/")
-_PAGE_BYTES = 4096  # or a multiple of it: what is mapped is so by pages
+_PAGE_BYTES = 4096  # or a multiple of it: memory is mapped by pages
 
-# Of a caller's flags, those that an open of an existing file keeps. O_NOFOLLOW has been obeyed by then.
+# The caller's flags that an open of an existing file keeps. O_NOFOLLOW has been obeyed by then.
 KEPT = (
     os.O_ACCMODE
     | os.O_APPEND
@@ -45,14 +45,14 @@ _KNOWN = (
 
 
 class PathArguments:
-    """Reads and resolves the paths of callers that see the files below root, an O_PATH descriptor."""
+    """Reads and resolves paths for callers whose root directory is `root`, an O_PATH descriptor."""
 
     def __init__(self, root: int) -> None:
         self._root = root
         self._memory = process.MemoryReader(uapi.PATH_MAX)
 
     def open_call(self, notification: notify.Notification, name: str) -> OpenCall:
-        """Read once what the arguments point to. OSError, ValueError: there is nothing that makes a call."""
+        """Read the arguments of an open once. OSError, ValueError: they are malformed or unreadable."""
         registers = open_call.registers(name, notification.args)
         flags, resolve = registers.flags, 0
         if registers.how is not None:
@@ -62,13 +62,13 @@ class PathArguments:
             if len(raw) < registers.how_bytes:
                 raise ValueError("an open_how that is partly unmapped")
             flags, mode, resolve = open_call.parse_open_how(raw)
-            # Unlike the older calls openat2 refuses what it does not know.
+            # Unlike the older calls, openat2 refuses unknown flags.
             if flags & ~_KNOWN or (mode and not flags & (os.O_CREAT | os.O_TMPFILE & ~os.O_DIRECTORY)):
                 raise ValueError("an open_how that the kernel refuses")
         return OpenCall(registers.directory, self.path(notification.tid, registers.path), flags, resolve)
 
     def path(self, tid: int, address: int) -> bytes:
-        """The bytes up to a NUL, read page by page: behind the end of one, nothing may be mapped.
+        """Read the bytes up to a NUL, page by page, because the page after the end may not be mapped.
 
         OSError, ValueError: there is no path, or an empty one.
         """
@@ -87,10 +87,10 @@ class PathArguments:
         raise ValueError("a path without an end")
 
     def find(self, tid: int, call: OpenCall) -> int:
-        """An O_PATH descriptor of what the path leads to, as its caller would find it; for you to close.
+        """Resolve the path as its caller would, to an O_PATH descriptor; the caller of this method closes it.
 
-        The kernel's own links (/proc/PID/fd/N, cwd, root, exe) are not followed: they lead to what the caller
-        has already, or to what is somebody else's. OSError ELOOP for those.
+        The kernel's own links (/proc/PID/fd/N, cwd, root, exe) are not followed but answered with OSError
+        ELOOP: they lead to objects that the caller has already, or to another process's.
         """
         flags = os.O_PATH | call.flags & (os.O_NOFOLLOW | os.O_DIRECTORY)
         resolve = call.resolve | uapi.RESOLVE_NO_MAGICLINKS
@@ -106,7 +106,7 @@ class PathArguments:
 
 
 def look_up(base: int, path: bytes, flags: int, resolve: int) -> int:
-    """As open_path.open_at, tried again a few times while directories above are being moved."""
+    """Call open_path.open_at, retrying a few times while directories above are being moved."""
     for _ in range(RACES_MAX):
         with suppress(BlockingIOError):
             return open_path.open_at(base, path, flags, resolve)
@@ -114,12 +114,12 @@ def look_up(base: int, path: bytes, flags: int, resolve: int) -> int:
 
 
 def link(descriptor: int) -> str:
-    """A path that leads to the very inode of a descriptor of ours."""
+    """Return a path that leads to the exact inode of one of our descriptors."""
     return f"/proc/self/fd/{descriptor}"
 
 
 def examine(descriptor: int) -> Found:
-    """What an O_PATH descriptor stands for. OSError when it has no path any more."""
+    """Describe the inode of an O_PATH descriptor. OSError: it has no path any more."""
     state = os.fstat(descriptor)
     path = os.readlink(link(descriptor))
     if not path.startswith("/") or state.st_nlink == 0:

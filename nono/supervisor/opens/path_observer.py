@@ -1,8 +1,9 @@
-"""Sees what the command does with files, for `nono learn`, and leaves every call to the kernel.
+"""Observes the command's file accesses for `nono learn`, and leaves every call to the kernel.
 
-Nothing is decided here: Landlock holds the command to what a person let it be watched with, whatever its
-arguments have become by the time the kernel reads them. A command that changes them in between is seen doing
-what it did not do, and gains a line in a profile that a person reads before it is written.
+This module decides nothing: Landlock restricts the command to what a person allowed for the learning run,
+whatever its arguments have become by the time the kernel reads them. A command that changes them in between
+is recorded for an access it did not make, and gains a line in a profile that a person reads before it is
+written.
 """
 
 from __future__ import annotations
@@ -23,31 +24,31 @@ from nono.supervisor.verdict.open_call import OpenCall
 from nono.supervisor.verdict.path_call import Deed, PathUse
 
 SCRIPT_HEAD_BYTES = 256  # BINPRM_BUF_SIZE
-SCRIPTS_MAX = 5  # one that names another as its interpreter, and so on (execve(2))
+SCRIPTS_MAX = 5  # length of a chain of scripts that are each other's interpreters (execve(2))
 _MODES = {Access.READ: os.R_OK, Access.WRITE: os.W_OK, Access.READWRITE: os.R_OK | os.W_OK}
 
 
 class Watcher(Protocol):
-    """Who is told. Paths are canonical; bytes that are not UTF-8 are surrogates."""
+    """Receives the observations. Paths are canonical; bytes that are not UTF-8 become surrogates."""
 
     def used(self, path: str, access: Access, *, is_dir: bool) -> None:
-        """A file or directory that is there was opened, listed or executed."""
+        """Called when an existing file or directory was opened, listed or executed."""
         ...
 
     def changed(self, directory: str, name: str, access: Access, *, is_made: bool) -> None:
-        """A name in a directory was given to something (is_made) or taken away."""
+        """Called when a name in a directory was created (`is_made`) or removed."""
         ...
 
     def missed(self) -> None:
-        """Something was done that could not be seen."""
+        """Called when an access could not be observed."""
         ...
 
 
 class PathWatch:
-    """The calls of one listener that name files, until close(). root is closed by whoever opened it."""
+    """Observes the calls of one listener that name files, until close(). The opener of `root` closes it."""
 
     def __init__(self, listener: int, root: int, command: CallerContext, watcher: Watcher) -> None:
-        """root, command: of the command just before it was executed."""
+        """`root` and `command` describe the command just before it was executed."""
         self._listener = listener
         self._root = root
         self._command = command
@@ -55,10 +56,10 @@ class PathWatch:
         self._arguments = PathArguments(root)
 
     def close(self) -> None:
-        """There is nothing that would still be answered."""
+        """Do nothing: no call waits for an answer."""
 
     def serve(self, notification: notify.Notification, name: str) -> None:
-        """See the call, and leave it to the kernel."""
+        """Record the call, and leave it to the kernel."""
         try:
             if self._can_be_followed(notification.tid):
                 # A caller that is gone, a path that leads nowhere: the kernel has an errno for each, and
@@ -72,7 +73,7 @@ class PathWatch:
                 notify.respond_continue(self._listener, notification.id)
 
     def _can_be_followed(self, tid: int) -> bool:
-        """Not into another root, other namespaces or rights, nor into a process that hides its memory."""
+        """Return False for a caller with another root, namespaces or rights, or one that hides its memory."""
         try:
             return caller_context(tid) == self._command
         except PermissionError:
@@ -109,7 +110,7 @@ class PathWatch:
 
     def _opened(self, tid: int, call: OpenCall) -> None:
         if call.flags & uapi.O_PATH or call.path.startswith(OWN_ENTRIES):
-            return  # which is judged by nobody, or for its own grants alone (docs/adr/0005)
+            return  # Landlock does not judge O_PATH; own entries are left to their grants (docs/adr/0005)
         access = call.access
         if call.flags & os.O_TMPFILE == os.O_TMPFILE:
             self._used(tid, call._replace(flags=os.O_DIRECTORY), access)
@@ -121,7 +122,7 @@ class PathWatch:
                 self._entry(tid, call.directory, call.path, Deed.MADE, access)
 
     def _executed(self, tid: int, call: OpenCall) -> None:
-        """With the interpreters of scripts, which the kernel opens by itself."""
+        """Record an executed file, and the interpreters of scripts, which the kernel opens by itself."""
         for _ in range(SCRIPTS_MAX):
             self._used(tid, call, Access.READ)
             interpreter = path_call.interpreter_of(self._head(tid, call))
@@ -140,13 +141,13 @@ class PathWatch:
             os.close(descriptor)
 
     def _used(self, tid: int, call: OpenCall, access: Access) -> None:
-        """What is there already."""
+        """Record the use of an existing file or directory."""
         descriptor = self._arguments.find(tid, call)
         try:
             found = examine(descriptor)
             makes = bool(call.flags & uapi.O_CREAT)
             if (makes and call.flags & uapi.O_EXCL) or found.kind is None or found.is_process_entry:
-                return  # EEXIST, ENXIO; and /proc is for its own grants alone
+                return  # EEXIST, ENXIO; and /proc is left to its own grants
             is_dir = found.kind == "directory"
             if is_dir and call.flags & uapi.O_ACCMODE != uapi.O_RDONLY and not call.flags & os.O_DIRECTORY:
                 return  # EISDIR
@@ -158,7 +159,7 @@ class PathWatch:
     def _entry(
         self, tid: int, directory: int, path: bytes, deed: Deed, access: Access = Access.WRITE
     ) -> None:
-        """A name in a directory that is made, removed or replaced: access to that directory."""
+        """Record that a name in a directory is created, removed or replaced: this writes the directory."""
         with self._parent(tid, directory, path) as (parent, name):
             try:
                 os.stat(name, dir_fd=parent, follow_symlinks=False)
@@ -174,7 +175,7 @@ class PathWatch:
                 self._watcher.changed(found, os.fsdecode(name), access, is_made=is_made)
 
     def _linked(self, tid: int, old: PathUse, new: PathUse) -> None:
-        """A further name in the same directory asks nothing of the one that is there."""
+        """Record a hard link. A further name in the same directory needs no access to the existing one."""
         old_path, new_path = self._path(tid, old), self._path(tid, new)
         with (
             self._parent(tid, old.directory, old_path) as (old_parent, name),
@@ -187,7 +188,10 @@ class PathWatch:
 
     @contextmanager
     def _parent(self, tid: int, directory: int, path: bytes) -> Iterator[tuple[int, bytes]]:
-        """The directory in which path names something, or would, and that name. ValueError: it names none."""
+        """Yield the directory that holds `path`, existing or not, and the last component.
+
+        ValueError: it has none.
+        """
         head, slash, name = path.rstrip(b"/").rpartition(b"/")
         if name in (b"", b".", b".."):
             raise ValueError("the path of a directory")

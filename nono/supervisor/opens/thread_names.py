@@ -1,10 +1,10 @@
-"""Opens the names of a command's own threads for it, as the driver of NVIDIA wants; all else stays as it is.
+"""Opens `comm` of the command's own threads for it, as NVIDIA's driver needs; leaves all other opens alone.
 
-Landlock's grant of /proc/self is for reading, and for the command itself: what it starts has a directory of
-its own. Nothing of a path is followed here: it is compared, and what is opened is the entry that the numbers
-of the kernel lead to, /proc/PROCESS/task/THREAD/comm of the very process that waits. So whatever a caller
-does to its path, its directories or its threads, it gets a name of its own, which it may set by prctl(2) as
-well. The kernel takes no name from another process, so a descriptor passed on changes nothing.
+Landlock's grant of /proc/self is for reading, and for the command itself: each process it starts has another
+directory. No path is followed here: it is only compared, and the entry that is opened comes from the kernel's
+numbers, /proc/PROCESS/task/THREAD/comm of the very process that waits. So whatever a caller does to its path,
+its directories or its threads, it gets one of its own names, which it could also set with prctl(2). The
+kernel accepts no name from another process, so passing the descriptor on gains nothing.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from nono.supervisor.verdict.thread_name import thread_named
 if TYPE_CHECKING:
     from nono.supervisor.notify_loop import PathCalls
 
-# With any of these the open means something else, or fails with an errno of its own.
+# With any of these flags the open means something else, or fails with a specific errno.
 _LEFT = os.O_PATH | os.O_DIRECTORY | os.O_EXCL | os.O_DIRECT | os.O_NOATIME | os.O_ASYNC
-# What matters for a file that can neither be made nor emptied.
+# The flags that matter for a file that can be neither created nor truncated.
 _KEPT = os.O_ACCMODE | os.O_APPEND | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_SYNC
 _NO_DETOUR = (
     uapi.RESOLVE_BENEATH | uapi.RESOLVE_NO_XDEV | uapi.RESOLVE_NO_SYMLINKS | uapi.RESOLVE_NO_MAGICLINKS
@@ -39,7 +39,7 @@ _NO_DETOUR = (
 
 
 class ThreadNames:
-    """The trapped calls of one listener that name files, until close()."""
+    """Serves the trapped calls of one listener that name files, until close()."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class ThreadNames:
         recorder: Recorder,
         others: PathCalls | None,
     ) -> None:
-        """others: serves what is no name of a thread, and is closed with this; None: the kernel does.
+        """`others` serves every other call, and is closed with this object; None leaves those to the kernel.
 
         OSError: the command has no /proc.
         """
@@ -65,12 +65,11 @@ class ThreadNames:
         os.close(self._proc)
 
     def serve(self, notification: notify.Notification, name: str) -> None:
-        """Answer a call that names a file, or have it answered."""
+        """Answer a call that names a file, or pass it on."""
         try:
             is_answered = name in OPENS and self._serve(notification, name)
         except (OSError, ValueError):
-            # A path that is not to be read, a thread that is not there, a record that cannot be written: as
-            # without us.
+            # An unreadable path, a missing thread, or a failed audit record: proceed as without this object.
             is_answered = False
         if is_answered:
             return
@@ -82,10 +81,13 @@ class ThreadNames:
             notify.respond_continue(self._listener, notification.id)
 
     def _serve(self, notification: notify.Notification, name: str) -> bool:
-        """Whether it is answered. OSError, ValueError: it is not."""
+        """Answer the call if it opens a thread's name. Returns True if answered.
+
+        OSError, ValueError: it was not answered.
+        """
         registers = open_call.registers(name, notification.args)
         if registers.how is None and not _writes(registers.flags):
-            return False  # most opens; nothing is read of their callers
+            return False  # most opens; nothing is read from their callers
         call = self._arguments.open_call(notification, name)
         if not _writes(call.flags) or call.resolve or not call.path.endswith(b"comm"):
             return False
@@ -104,11 +106,14 @@ class ThreadNames:
         return True
 
     def _open(self, notification: notify.Notification, group: int, thread: int, call: OpenCall) -> int | None:
-        """The name of a thread of the caller's; None: the caller is gone. OSError: it has no such thread."""
+        """Open the name of one of the caller's threads.
+
+        Returns None if the caller is gone. OSError: it has no such thread.
+        """
         directory = open_path.open_at(self._proc, b"%d" % group, os.O_PATH | os.O_DIRECTORY, _NO_DETOUR)
         try:
-            # After the last look-up by number: from here on the directory stands for the caller's process and
-            # for no other, also when it has ended. A thread is looked up among those of that process.
+            # After the last look-up by number: from here on the directory refers to the caller's process and
+            # no other, even after it has ended. The thread is looked up among those of that process.
             if not notify.is_valid(self._listener, notification.id):
                 return None
             entry = b"task/%d/comm" % thread
@@ -131,7 +136,7 @@ def _writes(flags: int) -> bool:
 
 
 def _absolute(tid: int, call: OpenCall) -> bytes:
-    """The path behind that of the directory it starts from. OSError, ValueError: it names no thread."""
+    """Return the path joined to the directory it starts from. OSError, ValueError: it names no thread."""
     if call.is_absolute:
         return call.path
     start = b"cwd" if call.directory == uapi.AT_FDCWD else b"fd/%d" % call.directory

@@ -1,4 +1,4 @@
-"""Decides what becomes of a system call that the child was stopped in: values in, verdict out."""
+"""Judges a trapped system call: values in, verdict out."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from nono.supervisor.verdict.syscall_args import (
     UnnamedUnixAddress,
 )
 
-# EACCES is what Landlock answers where it decides, EPERM what the static filters answer: a program sees
-# the same error whichever layer refused it.
+# Landlock answers EACCES where it decides, the static filters EPERM: a program sees the same error
+# whichever layer refused it.
 REFUSED_ADDRESS = errno.EACCES
 REFUSED_CALL = errno.EPERM
 
-# The rules by name, as they stand in the audit log.
+# The names of the rules in the audit log.
 PROXY_ONLY, BLOCKED, STATIC_FILTER = "network.proxy_only", "network.block", "network.static_filter"
 
 
 class NetworkGrants(NamedTuple):
-    """What the child may do with sockets, where the supervisor makes its connections."""
+    """The socket operations that the child is granted when the supervisor makes its connections."""
 
     proxy: InetAddress | None = None
     ports: PortPolicy = PortGrants()
     unix: UnixSocketRules = UnixSocketRules()
-    is_open: bool = False  # the network is not restricted, and only Unix sockets are looked at
-    reaches_abstract: bool = False  # abstract Unix sockets too, whoever listens on them
+    is_open: bool = False  # the network is not restricted, and only Unix sockets are judged
+    reaches_abstract: bool = False  # abstract Unix sockets may be reached, whoever listens on them
 
 
 def loopback(port: int) -> InetAddress:
@@ -45,21 +45,21 @@ def loopback(port: int) -> InetAddress:
 
 
 class Perform(NamedTuple):
-    """Do it for the child, on a duplicate of its socket and with the address that was judged."""
+    """Perform the call for the child, on a duplicate of its socket and with the address that was judged."""
 
     address: InetAddress
-    rule: str  # what lets it
+    rule: str  # the rule that allows it
 
 
 class PerformUnix(NamedTuple):
-    """As Perform, on the very file that was examined."""
+    """Perform the call for the child, on the very file that was examined."""
 
     path: str  # canonical
     rule: str
 
 
 class Refuse(NamedTuple):
-    """Answer with errno_value. The rest is for the audit log and for whoever asks why."""
+    """Answer with errno_value. The other fields are for the audit log and `nono why`."""
 
     errno_value: int
     target: str
@@ -70,8 +70,8 @@ class Refuse(NamedTuple):
 
 
 Verdict = Perform | Refuse
-# Of those that remain where only Unix sockets are looked at. Others can ask for what the supervisor of root
-# may do and root's command may not.
+# The families served where only Unix sockets are judged. With others a command of root could have the
+# supervisor do what the command itself has lost the capability for.
 OPEN_FAMILIES = frozenset({AF_INET, AF_INET6, AF_NETLINK})
 NOT_EXAMINED = "what its path leads to was not examined"
 FOREIGN_VIEW = (
@@ -81,7 +81,7 @@ FOREIGN_VIEW = (
 
 
 def judge_connect(address: Address, grants: NetworkGrants) -> Verdict:
-    """connect(2): the proxy at its very address, whatever else means it, and the ports granted beside it."""
+    """Judge connect(2): allow the proxy at its exact address, and the ports granted beside it."""
     match address:
         case InetAddress() if address == grants.proxy:
             return Perform(address, PROXY_ONLY)
@@ -110,7 +110,7 @@ def _refuse_connect(address: InetAddress, grants: NetworkGrants) -> Refuse:
 
 
 def judge_bind(address: Address, grants: NetworkGrants) -> Verdict:
-    """bind(2): a granted TCP port, on any local address or on those of loopback."""
+    """Judge bind(2): allow a granted TCP port, on any local address or on loopback only."""
     match address:
         case InetAddress():
             rule = grants.ports.to_bind(address.host, address.port)
@@ -137,7 +137,10 @@ def _refuse_bind(address: InetAddress) -> Refuse:
 
 
 def judge_listen(local: Address, grants: NetworkGrants) -> Verdict | PerformUnix:
-    """listen(2): on a socket bound to a granted port. On an unbound one the kernel would pick a port."""
+    """Judge listen(2): allow a socket bound to a granted port.
+
+    For an unbound one the kernel would pick a port.
+    """
     match local:
         case InetAddress(port=0):
             return Refuse(
@@ -152,7 +155,7 @@ def judge_listen(local: Address, grants: NetworkGrants) -> Verdict | PerformUnix
             rule = grants.ports.to_bind(local.host, local.port)
             return _refuse_bind(local) if rule is None else Perform(local, rule)
         case UnixAddress():
-            # It has that path from us, or from whoever handed it in through a socket that was granted.
+            # We bound it to that path, or it was passed in through a socket that was granted.
             return PerformUnix(str(local), UNIX_SOCKET_BIND)
         case AbstractUnixAddress() | UnnamedUnixAddress() if grants.unix.files is not None:
             return PerformUnix(str(local), UNIX_SOCKET_BIND)  # not mediated; without a name it is EINVAL
@@ -166,9 +169,10 @@ def judge_listen(local: Address, grants: NetworkGrants) -> Verdict | PerformUnix
 def judge_unix(
     path: str, rules: UnixSocketRules, *, binds: bool, is_resolved: bool = True
 ) -> PerformUnix | Refuse:
-    """connect(2) to a Unix socket, or bind(2) of one: path is what the kernel calls the file that was opened.
+    """Judge connect(2) to a Unix socket, or bind(2) of one.
 
-    Of what is not there it is as much as could be resolved, and the rest as it was spelled.
+    `path`: the kernel's name of the opened file. For a missing file, the part that could be resolved followed
+        by the rest as it was spelled.
     """
     verdict = rules.judge(path, binds=binds, is_resolved=is_resolved)
     rule = UNIX_SOCKET_BIND if binds else UNIX_SOCKET
@@ -180,9 +184,9 @@ def judge_unix(
 def judge_unix_name(
     address: AbstractUnixAddress | UnnamedUnixAddress, grants: NetworkGrants, *, binds: bool
 ) -> PerformUnix | Refuse:
-    """A Unix socket without a path: out of reach where such are mediated, and outside Landlock's scope.
+    """Judge a Unix socket without a path: refused if mediated; connect also if abstract sockets are scoped.
 
-    The scope is the command's and does not hold the supervisor, which cannot tell who listens on a name.
+    Landlock's scope restricts the command but not the supervisor, which cannot tell who listens on a name.
     """
     if grants.unix.files is not None and (binds or grants.reaches_abstract):
         return PerformUnix(str(address), UNIX_SOCKET_BIND if binds else UNIX_SOCKET)
@@ -190,7 +194,7 @@ def judge_unix_name(
 
 
 def judge_family(family: int) -> Refuse | None:
-    """A socket of a network that is not restricted: None where its calls can be made for the child."""
+    """Judge a socket of an unrestricted network: None if its calls can be made for the child."""
     if family in OPEN_FAMILIES:
         return None
     reason = f"sockets of family {family} cannot be served while Unix sockets are mediated"
@@ -198,10 +202,11 @@ def judge_family(family: int) -> Refuse | None:
 
 
 def judge_netlink(sockaddr: bytes, *, binds: bool, is_root: bool) -> Refuse | None:
-    """connect(2) or bind(2) of an open network: None unless it would use what root's command has lost.
+    """Judge connect(2) or bind(2) of a netlink socket on an open network. None: allowed.
 
-    struct sockaddr_nl (netlink(7)): family, padding, port, groups. What is sent to groups, and to or from
-    ports other than the kernel's, is for CAP_NET_ADMIN, which the supervisor still has.
+    Refused is any use of CAP_NET_ADMIN, which the supervisor still has and root's command has lost: sending
+    to groups, and to or from ports other than the kernel's. struct sockaddr_nl (netlink(7)): family, padding,
+    port, groups.
     """
     family, others = int.from_bytes(sockaddr[:2], byteorder), sockaddr[8 if binds else 4 : 12]
     if not (is_root and family == AF_NETLINK and any(others)):
@@ -221,7 +226,7 @@ def _unnamed(address: AbstractUnixAddress | UnnamedUnixAddress) -> str:
 
 
 def judge_send(address: Address) -> Refuse:
-    """sendto(2) with a destination: no socket of a proxy-only run may name one at each send."""
+    """Refuse sendto(2) with a destination: no socket of a proxy-only run may address single sends."""
     port = address.port if isinstance(address, InetAddress) else None
     target = str(address.host) if isinstance(address, InetAddress) else str(address)
     return Refuse(
@@ -230,5 +235,5 @@ def judge_send(address: Address) -> Refuse:
 
 
 def refuse_call(call: str, reason: str) -> Refuse:
-    """A call whose registers alone say no: a socket family, a flag, a foreign system call table."""
+    """Refuse a call by its registers alone: a socket family, a flag, a foreign system call table."""
     return Refuse(REFUSED_CALL, call, None, reason, STATIC_FILTER)

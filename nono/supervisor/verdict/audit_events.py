@@ -1,4 +1,4 @@
-"""The audit events of trapped system calls."""
+"""Builds the audit events of trapped system calls."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def refused(refusal: Refuse) -> Event:
 
 
 def performed(verdict: Perform | PerformUnix) -> Event:
-    """A connection past the proxy, or a Unix socket, which leave no other trace."""
+    """Record a connection past the proxy, or to a Unix socket: they leave no other trace."""
     if isinstance(verdict, PerformUnix):
         target = f"unix:{shown(verdict.path)}"
         return event.network(mode="connect", decision="allow", target=target, rule=verdict.rule)
@@ -48,11 +48,11 @@ def performed(verdict: Perform | PerformUnix) -> Event:
 
 
 def refused_open(refusal: open_verdict.Refuse) -> Event:
-    """An open that nobody was asked about."""
+    """Record an open that was refused without asking anybody."""
     return event.UnaskedDecision(event.Unasked(refusal.path, _ACCESS[refusal.access], refusal.reason))
 
 
 def named_thread(path: str, access: Access) -> Event:
-    """The name of one of its own threads was opened for the command."""
+    """Record that the name of one of its own threads was opened for the command."""
     reason = "the command names one of its threads"
     return event.UnaskedDecision(event.Unasked(path, _ACCESS[access], reason, is_granted=True))

@@ -1,4 +1,4 @@
-"""What a trapped open asks for: its registers and the bytes read once from its caller, as a value."""
+"""Represents a trapped open: its registers, and the bytes read once from its caller."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ OPEN_HOW_BYTES_MAX = 4096  # openat2(2): a page; longer is E2BIG
 
 
 class OpenCall(NamedTuple):
-    """One open; flags as the caller gave them."""
+    """One open, with the flags as the caller gave them."""
 
     directory: int  # a descriptor of the caller's, or AT_FDCWD
     path: bytes  # as the caller spelled it, without its NUL; never empty
@@ -20,7 +20,10 @@ class OpenCall(NamedTuple):
 
     @property
     def access(self) -> Access:
-        """What the kernel would have to allow. Access mode 3 is for ioctl(2) alone and asks for both."""
+        """Return the access that the kernel would have to allow.
+
+        Access mode 3 is for ioctl(2) only and requires both.
+        """
         match self.flags & uapi.O_ACCMODE:
             case uapi.O_RDONLY:
                 return Access.READWRITE if self.truncates else Access.READ
@@ -38,7 +41,7 @@ class OpenCall(NamedTuple):
 
 
 class Registers(NamedTuple):
-    """Where the rest of a trapped open lies in its caller's memory."""
+    """The registers of a trapped open, with addresses of the rest in its caller's memory."""
 
     directory: int
     path: int
@@ -48,7 +51,7 @@ class Registers(NamedTuple):
 
 
 def registers(name: str, args: tuple[int, ...]) -> Registers:
-    """The registers of open, creat, openat or openat2 by what they mean. ValueError: another call."""
+    """Name the registers of open, creat, openat or openat2. ValueError: another call."""
     match name:
         case "open":
             return Registers(uapi.AT_FDCWD, args[0], _unsigned(args[1]))
@@ -70,7 +73,10 @@ class OpenHow(NamedTuple):
 
 
 def parse_open_how(raw: bytes) -> OpenHow:
-    """ValueError for what the kernel answers EINVAL or E2BIG to by its size alone."""
+    """Parse struct open_how.
+
+    Raises ValueError where its size or its tail alone make the kernel answer EINVAL or E2BIG.
+    """
     if not uapi.OPEN_HOW_SIZE_VER0 <= len(raw) <= OPEN_HOW_BYTES_MAX:
         raise ValueError(f"an open_how of {len(raw)} bytes")
     if any(raw[uapi.OPEN_HOW_SIZE_VER0 :]):
@@ -83,6 +89,6 @@ def _unsigned(register: int) -> int:
 
 
 def signed(register: int) -> int:
-    """An int argument: the kernel does not look at the upper half of its register."""
+    """Convert an int argument: the kernel ignores the upper half of its register."""
     value = _unsigned(register)
     return value - (1 << _INT_BITS) if value >> (_INT_BITS - 1) else value

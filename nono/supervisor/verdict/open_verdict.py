@@ -1,4 +1,4 @@
-"""Decides whether an open beyond the grants is for somebody to approve: values in, verdict out."""
+"""Decides whether somebody may be asked to approve an open beyond the grants: values in, verdict out."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from nono.supervisor.verdict.open_call import OpenCall
 
 
 class Found(NamedTuple):
-    """What a path led to, as far as it matters here."""
+    """The inode that a path led to, as far as it matters here."""
 
     path: str  # canonical
     kind: FileKind | None  # None: nothing that open(2) opens, such as a socket
-    is_process_entry: bool = False  # below /proc/PID, whoever's
+    is_process_entry: bool = False  # below /proc/PID of any process
 
 
 class Leave(NamedTuple):
-    """The kernel decides, and Landlock with it: nothing is added to what the command has."""
+    """Leave the open to the kernel and Landlock: nothing is added to what the command has."""
 
 
 class Ask(NamedTuple):
-    """Somebody has to agree."""
+    """Ask somebody to approve."""
 
     access: Access
 
 
 class Refuse(NamedTuple):
-    """No, and nobody is asked. The rest is for the audit log and for whoever asks why."""
+    """Refuse without asking. The fields are for the audit log and `nono why`."""
 
     path: str
     access: Access
@@ -49,7 +49,7 @@ Verdict = Leave | Ask | Refuse
 
 
 def judge_open(call: OpenCall, found: Found, policy: FilePolicy) -> Verdict:
-    """One open of a file that is there."""
+    """Judge one open of an existing file."""
     access = call.access
     match policy.judge((found.path,), access):
         case Granted():
@@ -65,7 +65,7 @@ def judge_open(call: OpenCall, found: Found, policy: FilePolicy) -> Verdict:
     if found.path in PROBED or _kernel_says_no(call, found):
         return Leave()
     if found.is_process_entry:
-        # Some show or change what their reader or writer may, and it would be us who opened them.
+        # Some show or change the privileges of the process that opens them, which would be us.
         return Refuse(found.path, access, "entries of a process are not opened on request")
     if access.writes and any(is_within(found.path, held) for held in policy.limits):
         return Refuse(found.path, access, "the limits of this run are held there")
@@ -76,7 +76,7 @@ def judge_open(call: OpenCall, found: Found, policy: FilePolicy) -> Verdict:
 
 
 def _kernel_says_no(call: OpenCall, found: Found) -> bool:
-    """Whether the open fails for another reason than a missing grant, with an errno that says so."""
+    """Return True if the open fails for another reason than a missing grant, with an errno that says so."""
     if found.kind is None or (call.flags & uapi.O_CREAT and call.flags & uapi.O_EXCL):
         return True  # ENXIO, EEXIST
     return found.kind == "directory" and (call.access.writes or bool(call.flags & uapi.O_CREAT))  # EISDIR

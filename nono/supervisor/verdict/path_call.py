@@ -1,4 +1,4 @@
-"""What a trapped call does with the paths in its arguments: registers in, values out."""
+"""Names what a trapped call does with the paths in its arguments: registers in, values out."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from nono.supervisor.verdict.open_call import signed
 
 
 class Deed(StrEnum):
-    """What becomes of the file that a path names, as far as Landlock judges it."""
+    """The effect of a call on the file that a path names, as far as Landlock judges it."""
 
     EXECUTED = "executed"
     TRUNCATED = "truncated"
-    MADE = "made"  # there must be none yet
+    MADE = "made"  # nothing may exist there yet
     REMOVED = "removed"
-    REPLACED = "replaced"  # by what is moved there
+    REPLACED = "replaced"  # by the file that is moved there
     LINKED = "linked"  # it gets another name
 
 
@@ -30,7 +30,7 @@ class PathUse(NamedTuple):
 
 OPENS = frozenset({"open", "creat", "openat", "openat2"})
 
-# The position of the directory's descriptor (None: the current directory), that of the path, what is done.
+# The positions of the directory's descriptor (None: the current directory) and of the path, and the deed.
 _USES: dict[str, tuple[tuple[int | None, int, Deed], ...]] = {
     "execve": ((None, 0, Deed.EXECUTED),),
     "execveat": ((0, 1, Deed.EXECUTED),),
@@ -54,7 +54,7 @@ PATH_CALLS = OPENS | _USES.keys()
 
 
 def uses_of(name: str, args: tuple[int, ...]) -> tuple[PathUse, ...]:
-    """The paths of a call that opens nothing by itself. KeyError: another call."""
+    """Return the paths of a call that opens nothing by itself. KeyError: another call."""
     return tuple(
         PathUse(uapi.AT_FDCWD if at is None else signed(args[at]), args[path], deed)
         for at, path, deed in _USES[name]
@@ -62,7 +62,7 @@ def uses_of(name: str, args: tuple[int, ...]) -> tuple[PathUse, ...]:
 
 
 def interpreter_of(head: bytes) -> bytes | None:
-    """The program that the kernel executes in the place of a script whose first bytes are head."""
+    """Return the program that the kernel executes for a script with these first bytes, or None."""
     if not head.startswith(b"#!"):
         return None
     words = head[2:].partition(b"\n")[0].split()

@@ -1,4 +1,4 @@
-"""Turns the bytes of a system call's arguments into values, once."""
+"""Parses the bytes of a system call's arguments into values, once."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from nono.policy.files.unix_sockets import shown
 # linux/socket.h, include/uapi/linux/un.h, include/uapi/linux/in6.h
 AF_UNIX, AF_INET, AF_INET6, AF_NETLINK = 1, 2, 10, 16
 SA_FAMILY_BYTES = 2
-SOCKADDR_IN_BYTES = 8  # family, port, address; the padding behind them is not looked at
+SOCKADDR_IN_BYTES = 8  # family, port, address; the padding after them is ignored
 SOCKADDR_IN6_BYTES = 24  # SIN6_LEN_RFC2133: everything but the scope id
 SOCKADDR_UN_BYTES = 110
 SOCKADDR_STORAGE_BYTES = 128
 
 
 class InetAddress(NamedTuple):
-    """A TCP destination or local address. IPv4-mapped IPv6 is kept as the IPv4 address it means."""
+    """A TCP destination or local address. IPv4-mapped IPv6 is kept as the IPv4 address it stands for."""
 
     host: IPv4Address | IPv6Address
     port: int
@@ -28,7 +28,7 @@ class InetAddress(NamedTuple):
 
 
 class UnixAddress(NamedTuple):
-    """A pathname socket, as the child spelled it: bytes, possibly relative to its directory."""
+    """A pathname socket as the child spelled it: bytes, possibly relative to the child's directory."""
 
     path: bytes
 
@@ -37,7 +37,7 @@ class UnixAddress(NamedTuple):
 
 
 class AbstractUnixAddress(NamedTuple):
-    """A socket in the abstract namespace; the name comes without its leading NUL."""
+    """A socket in the abstract namespace; `name` excludes the leading NUL."""
 
     name: bytes
 
@@ -53,7 +53,7 @@ class UnnamedUnixAddress(NamedTuple):
 
 
 class OtherAddress(NamedTuple):
-    """A family that no rule speaks of, AF_UNSPEC (dissolve the association) among them."""
+    """A family that no rule covers, including AF_UNSPEC (dissolve the association)."""
 
     family: int
 
@@ -65,7 +65,7 @@ Address = InetAddress | UnixAddress | AbstractUnixAddress | UnnamedUnixAddress |
 
 
 def parse_sockaddr(raw: bytes) -> Address:
-    """The address in a sockaddr of exactly len(raw) bytes. ValueError when it is cut short or too long."""
+    """Parse a sockaddr of exactly len(raw) bytes. ValueError: it is cut short or too long."""
     if not SA_FAMILY_BYTES <= len(raw) <= SOCKADDR_STORAGE_BYTES:
         raise ValueError(f"a socket address of {len(raw)} bytes")
     (family,) = struct.unpack_from("=H", raw)

@@ -1,4 +1,4 @@
-"""Which thread's name a path leads to, provided that it is one of its caller's."""
+"""Finds the thread whose name a path leads to, if it is one of its caller's."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ _COMM = re.compile(
 
 
 def thread_named(path: bytes, process: int, thread: int) -> int | None:
-    """The thread whose comm an absolute path names, if its caller spelled it without any detour.
+    """Return the thread whose comm an absolute path names, if the path takes no detour.
 
-    process, thread: the caller, as /proc numbers it. None: something else, or of another process. Whether
-    the thread exists, and is one of that process, is for the kernel to say.
+    `process`, `thread`: the caller, as /proc numbers it.
+    Returns None for any other path, or one of another process. The kernel decides whether the thread exists
+    in that process.
     """
     found = _COMM.fullmatch(path)
     if found is None:
