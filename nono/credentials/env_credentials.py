@@ -1,4 +1,4 @@
-"""Credentials that the command itself gets to hold, in variables, because a person asked for that."""
+"""Reads credentials that the command itself receives in variables, because a person asked for that."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from nono.credentials.values.reference import parse_reference
 def read_handed_out(
     wanted: Iterable[tuple[str, str]], environ: Mapping[str, str], warn: Callable[[str], None]
 ) -> dict[str, str]:
-    """Variable to the text of its credential, of (reference, variable) pairs. Blocks as the broker does.
+    """Return the text of each credential by variable, from (reference, variable) pairs.
 
-    CredentialError when one is malformed or cannot be read: a command that was promised a key is not
-    started without it.
+    Blocks as resolver.resolve_credential does. Raises CredentialError if one is malformed or cannot be read:
+    a command that was promised a key does not start without it.
     """
     references = [(parse_reference(text), variable) for text, variable in wanted]
     return {variable: resolver.read(reference, environ, warn).reveal() for reference, variable in references}

@@ -1,4 +1,4 @@
-"""Loads the credentials of a run: one and a phantom for each service, or the reason why there is none."""
+"""Loads a credential and a phantom for each service of a run, or the reason why they are missing."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 
 class Loaded(NamedTuple):
-    """There is a credential: what goes upstream, and what the child holds instead."""
+    """A credential to send upstream, and the phantom that the child holds instead."""
 
     credential: Credential
     phantom: Phantom
 
 
 class Missing(NamedTuple):
-    """There is none. The session starts, the child gets no phantom, and the route answers 503."""
+    """A missing credential. The session starts, the child gets no phantom, and the route answers 503."""
 
     code: str  # "credential_not_found", "credential_unavailable" or a more exact one
     message: str
@@ -47,23 +47,23 @@ class Missing(NamedTuple):
 class LoadedService(NamedTuple):
     service: CredentialService
     outcome: Loaded | Missing
-    warnings: tuple[str, ...]  # sentences about a credential that was read and could be kept better
+    warnings: tuple[str, ...]  # sentences about a credential that was read but could be kept better
 
 
 class Loader(NamedTuple):
-    """What the credentials of a run are made with. report records what a credential command was asked for."""
+    """Everything needed to load a run's credentials. `report` records the runs of credential commands."""
 
     environ: Mapping[str, str]
     post: Post
     report: Callable[[Event], None]
     redaction: Redaction = USUAL
-    session_id: str = ""  # which such a command is told
+    session_id: str = ""  # passed to such a command
 
     def load(self, services: Sequence[CredentialService]) -> list[LoadedService]:
-        """One result for each service, in their order. Blocks as broker.resolve_credential does.
+        """Return one result per service, in order. Blocks as resolver.resolve_credential does.
 
-        CredentialError: a reference, header or format is malformed, which no later event can mend. All
-        references are parsed before the first is read, so that nobody unlocks a keyring for a run that
+        Raises CredentialError if a reference, header or format is malformed, which nothing later can repair.
+        All references are parsed before the first is read, so that nobody unlocks a keyring for a run that
         cannot start.
         """
         references = [[parse_reference(text) for text in service.references] for service in services]
@@ -82,7 +82,7 @@ class Loader(NamedTuple):
         self, service: CredentialService, references: list[CredentialReference], warnings: list[str]
     ) -> Credential:
         match service.oauth2 or service.aws or service.capture:
-            # Each imported where it is asked for: few runs have one.
+            # Each imported where it is needed: few runs have one.
             case OAuth2Client() as client:
                 from nono.credentials.oauth2.credential import OAuth2Credential
 
@@ -118,7 +118,7 @@ class Loader(NamedTuple):
         return resolver.read(reference, self.environ, warnings.append)
 
     def _mix_up(self, service: CredentialService, references: list[CredentialReference]) -> str | None:
-        """The obvious mix-up, if it is one: the credential is there, in the other of the two usual places."""
+        """Return a hint if the credential exists in the other one of the two usual places."""
         match references:
             case [StoredReference(name)]:
                 upper = name.upper().replace("-", "_")

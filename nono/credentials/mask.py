@@ -1,4 +1,4 @@
-"""Takes everything that is secret in a run out of a text that is about to be written down."""
+"""Removes every secret of a run from text that is about to be recorded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nono.credentials.values.tripwire import tripwire_for
 def mask_of(
     token: SessionToken, phantoms: Sequence[Phantom], credentials: Sequence[Credential]
 ) -> Callable[[bytes], bytes]:
-    """A function for any thread; of credentials that are renewed it knows the latest."""
+    """Return a masking function for any thread; it knows the latest value of credentials that are renewed."""
     handed_out = tripwire_for([token.secret, *(phantom.secret for phantom in phantoms)])
 
     def mask(text: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""The values a child holds in place of credentials: worthless elsewhere, recognised by the proxy."""
+"""Makes the values a child holds in place of credentials: worthless elsewhere, recognised by the proxy."""
 
 from __future__ import annotations
 
@@ -10,46 +10,47 @@ from nono.secret import Secret
 
 
 class Phantom(NamedTuple):
-    """Stands for the credential of one service in one run. No secret to the child, but to all others."""
+    """The stand-in for the credential of one service in one run; secret to everybody but the child."""
 
     service: str
     secret: Secret
 
     def matches(self, candidate: str) -> bool:
-        """Whether candidate is this phantom, in time that does not depend on where they differ."""
+        """Compare `candidate` with this phantom, in time that does not depend on where they differ."""
         return self.secret.matches(candidate)
 
     def appears_in(self, text: bytes) -> bool:
-        """Whether this phantom is a part of text, which the child wrote and so may time."""
+        """Check that `text` contains this phantom. Timing does not matter: the child wrote the text."""
         return self.secret.appears_in(text)
 
     def child_value(self) -> str:
-        """The phantom itself, for the environment of the child and nothing else."""
+        """Return the phantom itself, for the environment of the child and nothing else."""
         return self.secret.reveal()
 
 
 class SessionToken(NamedTuple):
-    """Admits the child of one run to the proxy; says nothing about credentials."""
+    """Admits the child of one run to the proxy; carries no information about credentials."""
 
     secret: Secret
 
     def matches(self, candidate: str) -> bool:
-        """Whether candidate is the token, in time that does not depend on where they differ."""
+        """Compare `candidate` with the token, in time that does not depend on where they differ."""
         return self.secret.matches(candidate)
 
     def appears_in(self, text: bytes) -> bool:
-        """Whether the token is a part of text, which whoever holds it wrote."""
+        """Check that `text`, written by a holder of the token, contains the token."""
         return self.secret.appears_in(text)
 
     def child_value(self) -> str:
-        """The token itself, for the proxy URL in the environment of the child and nothing else."""
+        """Return the token itself, for the proxy URL in the environment of the child and nothing else."""
         return self.secret.reveal()
 
 
 def make_phantom(service: str) -> Phantom:
-    """A new one from the kernel's generator, with prefix, alphabet and length of that provider's tokens.
+    """Make a phantom from the kernel's random generator, shaped like that provider's tokens.
 
-    Clients check those before they send anything. A service that is not known gets `nono_` and 43 of base 62.
+    Prefix, alphabet and length match, because clients check them before they send anything. An unknown
+    service gets `nono_` and 43 characters of base 62.
     """
     shape = SHAPES.get(service, GENERIC)
     random_part = "".join(secrets.choice(shape.alphabet) for _ in range(shape.random_chars))
@@ -57,5 +58,5 @@ def make_phantom(service: str) -> Phantom:
 
 
 def make_session_token() -> SessionToken:
-    """256 random bits as 64 lower-case hex digits."""
+    """Make a token of 256 random bits, as 64 lower-case hex digits."""
     return SessionToken(Secret(secrets.token_hex(32)))

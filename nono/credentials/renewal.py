@@ -1,4 +1,4 @@
-"""Something that is fetched when it is first needed and anew before it ends, by one caller at a time."""
+"""Fetches a value when first needed and again before it expires, for one caller at a time."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ FORGET_INTERVAL_S = 60.0
 
 
 class Lease[T](NamedTuple):
-    """What was fetched; both times are seconds from the moment the fetch began."""
+    """A fetched value; both times are seconds from the moment the fetch began."""
 
     value: T
-    fresh_s: float  # then it is fetched anew
-    valid_s: float  # until then it serves while fetching anew fails
+    fresh_s: float  # after this it is fetched again
+    valid_s: float  # until this it serves if fetching again fails
 
 
 class Renewal[T]:
-    """Callers share one fetch, and after a failed one the next waits for a delay that grows.
+    """Shares one fetch among its callers, and delays the next after each failure, for longer each time.
 
-    Nothing runs in the background: the caller that finds nothing fresh fetches, the others wait for it, and
-    if it is cancelled the next of them begins again. fetch raises CredentialUnavailable. clock is monotonic.
+    Nothing runs in the background: the first caller that finds no fresh value fetches and the others wait; if
+    it is cancelled, the next one starts over. `fetch` raises CredentialUnavailable. `clock` is monotonic.
     """
 
     def __init__(
@@ -45,7 +45,10 @@ class Renewal[T]:
         self._forgotten_at: float | None = None
 
     def at_hand(self) -> T | None:
-        """The value if nobody need wait: fresh, or still valid while somebody fetches or nobody may."""
+        """Return the value if nobody needs to wait.
+
+        It is fresh, or still valid while a fetch is running or being delayed.
+        """
         now = self._clock()
         if self._value is None or now >= self._valid_until:
             return None
@@ -53,10 +56,13 @@ class Renewal[T]:
         return None if now >= self._fresh_until and may_fetch else self._value
 
     async def acquire(self) -> T:
-        """The value, fetched if need be. CredentialUnavailable with the reason of the last failure."""
+        """Return the value, fetching it if needed.
+
+        Raises CredentialUnavailable with the reason of the last failure.
+        """
         seen = self._rounds
         async with self._lock:
-            # Even a value that ends at once serves all who waited for it: else each would fetch its own.
+            # Even a value that expires at once serves all who waited: otherwise each would fetch another.
             if self._rounds != seen and self._value is not None:
                 return self._value
             now = self._clock()
@@ -69,10 +75,10 @@ class Renewal[T]:
             raise self._repeated()
 
     def forget(self) -> bool:
-        """Drop the value, at most once in FORGET_INTERVAL_S; whether it was dropped.
+        """Drop the value, at most once in FORGET_INTERVAL_S. Returns True if it was dropped.
 
-        An upstream decides when this is called. One that refuses whatever it is sent must not cause a fetch
-        with each request, and a late refusal of the value before must not cost the one that replaced it.
+        An upstream triggers this call. One that refuses everything must not cause a fetch with each request,
+        and a late refusal of the previous value must not drop its replacement.
         """
         now = self._clock()
         if self._forgotten_at is not None and now - self._forgotten_at < FORGET_INTERVAL_S:
@@ -116,5 +122,5 @@ class Renewal[T]:
 
 
 def _anew(failure: CredentialUnavailable) -> CredentialUnavailable:
-    """The same to a person, without the traceback, whose frames hold what was being sent."""
+    """Copy the error without its traceback, whose frames hold the data that was being sent."""
     return type(failure)(failure.message, hint=failure.hint)

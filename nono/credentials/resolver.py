@@ -1,4 +1,4 @@
-"""Reads, stores and removes a credential wherever it is kept."""
+"""Reads, stores and removes a credential in any of the places that can hold one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SYSTEM_KEYRING = "system keyring"
 
 
 class StoredName(NamedTuple):
-    """A stored credential and the place it is in: ``system keyring`` or the path of the embedded store."""
+    """A stored credential and its place: ``system keyring`` or the path of the embedded store."""
 
     name: str
     where: str
@@ -39,19 +39,20 @@ class StoredName(NamedTuple):
 def resolve_credential(
     text: str, environ: Mapping[str, str], warn: Callable[[str], None] = lambda sentence: None
 ) -> Secret:
-    """The secret a reference points at. Blocks: up to two minutes where a person must unlock a
-    keyring, half a minute for a password manager; never to be called where an event loop runs.
+    """Return the secret that a reference points at. Never call it on an event loop.
 
-    warn: told, in a sentence, of what works but should be otherwise. CredentialError: the reference itself is
-    malformed. CredentialNotFound and CredentialUnavailable as the sources raise them.
+    It blocks: up to two minutes while a person unlocks a keyring, half a minute for a password manager.
+    `warn`: called with a sentence about something that works but should be changed.
+    CredentialError: the reference itself is malformed. Raises CredentialNotFound and CredentialUnavailable as
+    the sources do.
     """
     return read(parse_reference(text), environ, warn)
 
 
 def read(reference: CredentialReference, environ: Mapping[str, str], warn: Callable[[str], None]) -> Secret:
-    """As resolve_credential, for a reference that was already parsed.
+    """Resolve a reference that was already parsed, as resolve_credential does.
 
-    CredentialError for ``cmd://`` too, whose command runs when a request comes.
+    CredentialError for ``cmd://`` too, whose command runs when a request needs it.
     """
     match reference:
         case EnvironmentReference():
@@ -60,7 +61,7 @@ def read(reference: CredentialReference, environ: Mapping[str, str], warn: Calla
             return file.read(reference, warn)
         case KeyringReference():
             return keyring.read(reference, environ, warn)
-        # The password managers are imported where one is asked: a run has one of them at most.
+        # Each password manager is imported where it is used: a run has one of them at most.
         case OnePasswordReference():
             from nono.credentials.sources import onepassword
 
@@ -83,10 +84,10 @@ def read(reference: CredentialReference, environ: Mapping[str, str], warn: Calla
 
 
 def save(name: str, secret: Secret, environ: Mapping[str, str]) -> str:
-    """Stores under name and returns where: ``system keyring``, or the path of the embedded store.
+    """Store under `name` and return the place: ``system keyring``, or the path of the embedded store.
 
-    The keyring is taken when it answers within 2 s and accepts the value; the embedded store then forgets the
-    name. The other way round an older value in the keyring stays there, hidden behind the embedded store.
+    The keyring is used if it answers within 2 s and accepts the value; the embedded store then drops the
+    name. If the embedded store is used, an older value in the keyring stays there, hidden by the new one.
     CredentialUnavailable: stored nowhere.
     """
     reference = StoredReference(check_name(name))
@@ -101,9 +102,10 @@ def save(name: str, secret: Secret, environ: Mapping[str, str]) -> str:
 
 
 def remove(name: str, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Removes it from every place that has it, and returns those.
+    """Remove a credential from every place that has it, and return those places.
 
-    CredentialNotFound: none has it. CredentialUnavailable: not in the embedded store, and no keyring answers.
+    CredentialNotFound: no place has it. CredentialUnavailable: the embedded store does not have it and no
+    keyring answers.
     """
     reference = StoredReference(check_name(name))
     vault = Vault(environ)
@@ -120,9 +122,9 @@ def remove(name: str, environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def names(environ: Mapping[str, str]) -> tuple[StoredName, ...]:
-    """All stored credentials, by name; a name that is in both places comes twice, the one in use first.
+    """List all stored credentials by name; a name in both places appears twice, the one in use first.
 
-    A keyring that does not answer within 2 s, or that cannot list, contributes nothing.
+    A keyring that does not answer within 2 s, or cannot list, contributes nothing.
     """
     vault = Vault(environ)
     stored = [StoredName(name, vault.path) for name in vault.names()]
@@ -132,14 +134,14 @@ def names(environ: Mapping[str, str]) -> tuple[StoredName, ...]:
 
 
 def where(name: str, environ: Mapping[str, str]) -> str | None:
-    """Where the value that name stands for is kept, without reading it; None when it is not stored."""
+    """Return the place of the credential `name`, without reading it; None if it is not stored."""
     return next((entry.where for entry in names(environ) if entry.name == name), None)
 
 
 def _read_stored(
     reference: StoredReference, environ: Mapping[str, str], warn: Callable[[str], None]
 ) -> Secret:
-    """The embedded store first: it answers at once, and holds only what no keyring took."""
+    """Try the embedded store first: it answers at once, and holds only values that no keyring took."""
     try:
         return store.read(reference, environ)
     except CredentialNotFound as error:

@@ -1,4 +1,4 @@
-"""One run of something, shared by all who ask for the same while it lasts."""
+"""Shares one run of some work among all callers who ask for the same result meanwhile."""
 
 from __future__ import annotations
 
@@ -21,18 +21,20 @@ class _Flight[T]:
 
 
 class SingleFlight[K: Hashable, T]:
-    """Runs by key; each is a child of the caller that started it, and is cancelled with its last caller.
+    """Runs work by key, and shares each run among its callers.
 
-    A caller that goes away while others wait stays until the run has ended, so that the run has an owner.
+    Each run is a child of the caller that started it, and is cancelled with its last caller. If the starting
+    caller is cancelled while others wait, it stays until the run has ended, so that the run has an owner.
     """
 
     def __init__(self) -> None:
         self._flights: dict[K, _Flight[T]] = {}
 
     async def run(self, key: K, work: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
-        """What work returned, and whether this call is the one that started it.
+        """Return the result of `work`, and True if this call started it.
 
-        CredentialUnavailable and OSError reach all who waited; nothing is kept, so the next call runs anew.
+        CredentialUnavailable and OSError reach all callers who waited; nothing is kept, so the next call runs
+        again.
         """
         if (flight := self._flights.get(key)) is not None:
             await self._wait(flight, key)
@@ -60,7 +62,7 @@ class SingleFlight[K: Hashable, T]:
         finally:
             flight.waiting -= 1
             if flight.waiting == 0 and not flight.landed.is_set():
-                self._close(flight, key)  # whoever comes now starts one that is not ending
+                self._close(flight, key)  # the next caller starts a new one instead of joining this
                 flight.scope.cancel()
 
     def _close(self, flight: _Flight[T], key: K) -> None:
@@ -69,7 +71,10 @@ class SingleFlight[K: Hashable, T]:
 
 
 def _result[T](flight: _Flight[T]) -> T:
-    """Errors are raised anew for each caller, or one traceback would grow from request to request."""
+    """Return the result, or raise a new error for each caller.
+
+    The traceback of a shared one would grow with each request.
+    """
     match flight.error:
         case CredentialUnavailable() as error:
             raise CredentialUnavailable(error.message, hint=error.hint)

@@ -1,4 +1,4 @@
-"""A credential that was read before the run and stays the same."""
+"""Provides a credential that was read before the run and stays the same."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class StaticCredential(NamedTuple):
         return self.injection
 
     def rejected(self, request: RequestFacts) -> None:
-        """Nothing was cached that could be forgotten."""
+        """Do nothing: no value is cached."""
 
     def watcher(self) -> LeakDetector | None:
         return self.watches

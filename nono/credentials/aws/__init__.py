@@ -1,1 +1,1 @@
-"""AWS keys and Signature Version 4."""
+"""Supplies AWS keys and signs requests with Signature Version 4."""

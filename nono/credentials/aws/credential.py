@@ -1,4 +1,4 @@
-"""A pair of AWS keys as a credential: botocore finds and renews them, and signs each request with them."""
+"""Provides a pair of AWS keys as a credential; botocore finds and renews them, and signs each request."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from nono.policy.schema.route_rules import AwsAuth
 from nono.secret import Secret
 
 LOAD_TIMEOUT_S = 30.0
-# botocore renews keys from 15 minutes before their end, and insists on it from 10 minutes before. Keys it
-# handed out are therefore good for all of valid_s.
+# botocore renews keys from 15 minutes before they expire, and insists on it from 10 minutes before. Keys it
+# returned are therefore valid for all of valid_s.
 _FRESH_S = 60.0
 _VALID_S = 360.0
 
@@ -45,9 +45,10 @@ class _Source(Protocol):
 
 
 def scope_of(auth: AwsAuth, host: str) -> tuple[str, str]:
-    """Service and region to sign for at host; what auth says wins. CredentialUnavailable when one is unknown.
+    """Return the service and region to sign for at `host`; settings in `auth` take precedence.
 
-    host: canonical, or ``*.suffix`` of a route that covers many.
+    `host`: canonical, or ``*.suffix`` for a route that covers many.
+    Raises CredentialUnavailable if either is unknown.
     """
     said: Endpoint = endpoint_of(host)
     service, region = auth.service or said.service, auth.region or said.region
@@ -64,8 +65,8 @@ def scope_of(auth: AwsAuth, host: str) -> tuple[str, str]:
 class AwsCredential:
     """The keys of one profile (or of botocore's default chain), for every AWS host of a route.
 
-    Reading files, starting a credential process and asking a metadata service all happen in a thread, and
-    with the environment, the proxies and the network that nono itself has.
+    Reading files, starting a credential process and querying a metadata service all happen in a thread, with
+    nono's own environment, proxies and network.
     """
 
     def __init__(self, auth: AwsAuth, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -82,23 +83,26 @@ class AwsCredential:
             return None
         try:
             return SigV4Injection(keys, *scope_of(self._auth, request.host))
-        except CredentialUnavailable:  # of a host that the child chose, below a wildcard; acquire says it
+        except CredentialUnavailable:  # a host that the child chose, below a wildcard; acquire reports it
             return None
 
     async def acquire(self, request: RequestFacts) -> Injection:
-        """CredentialUnavailable when there are no keys, or the host does not say what to sign for."""
+        """Return an injection.
+
+        CredentialUnavailable: there are no keys, or the host does not show what to sign for.
+        """
         scope = scope_of(self._auth, request.host)
         return SigV4Injection(await self._renewal.acquire(), *scope)
 
     def rejected(self, request: RequestFacts) -> None:
         if self._renewal.forget():
-            self._source = None  # somebody may have put other keys into the file
+            self._source = None  # the file may hold new keys by now
 
     def watcher(self) -> LeakDetector | None:
         return self._watcher
 
     async def _load(self) -> Lease[Keys]:
-        # One that was given up on is waited for again: a source that hangs holds one thread, not many.
+        # Wait again for a load that timed out before: a source that hangs holds one thread, not many.
         if self._pending is None or self._pending.done():
             self._pending = _in_thread(self._read)
         try:
@@ -107,7 +111,7 @@ class AwsCredential:
         except TimeoutError:
             raise CredentialUnavailable(f"{self._shown}: no answer within {LOAD_TIMEOUT_S:g} s") from None
         # Not the session token: AWS quotes it when it explains why a signature does not match, and without
-        # the secret key it opens nothing. Responses to requests with the key before may still be coming.
+        # the secret key it is useless. Responses to requests with the previous key may still be coming.
         if self._watched[:1] != [keys.secret_key]:
             self._watched = [keys.secret_key, *self._watched[:1]]
             self._watcher = tripwire_for(self._watched)
@@ -118,7 +122,7 @@ class AwsCredential:
         return f"AWS profile '{self._auth.profile}'" if self._auth.profile else "AWS default credentials"
 
     def _read(self) -> Keys:
-        """Runs in the thread. CredentialUnavailable, without anything that the source said."""
+        """Read the keys, in the thread. CredentialUnavailable never quotes text from the source."""
         try:
             import botocore.session  # type: ignore[import-untyped]  # lazy: an optional extra; ships no types
         except ImportError:
@@ -126,7 +130,7 @@ class AwsCredential:
                 "signing for AWS needs the package botocore", hint="pip install 'nono[aws]'"
             ) from None
         # At lower levels botocore logs canonical requests, session token included, and tracebacks that quote
-        # what a credential process printed.
+        # the output of a credential process.
         logging.getLogger("botocore").setLevel(logging.CRITICAL)
         problem = "found no keys"
         frozen = None
@@ -152,7 +156,7 @@ class AwsCredential:
 
 
 def _in_thread[T](work: Callable[[], T]) -> Future[T]:
-    """work's result. The thread does not keep the process alive, unlike those of anyio and of an executor."""
+    """Run `work` in a daemon thread, which does not keep the process alive as an executor's thread would."""
     result: Future[T] = Future()
     result.set_running_or_notify_cancel()  # from here on a waiter that gives up does not cancel it
 

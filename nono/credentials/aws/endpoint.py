@@ -1,4 +1,4 @@
-"""Which AWS service and region a request is signed for, read from the name of the host it goes to."""
+"""Derives the AWS service and region to sign for from a host name."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SIGNING_NAMES = {
     "sqs": "sqs",
     "sts": "sts",
 }
-# Whose hosts begin with something the customer chose: a bucket, an API.
+# Services whose host names begin with something the customer chose: a bucket, an API.
 _PREFIXED = frozenset({"execute-api", "s3", "s3-accelerate"})
 
 
@@ -40,10 +40,10 @@ class Endpoint(NamedTuple):
 
 
 def endpoint_of(host: str) -> Endpoint:
-    """What host, canonical and perhaps ``*.suffix``, says; None for what it does not.
+    """Parse a host name, canonical or ``*.suffix``; a part that it does not show is None.
 
-    Before the suffix stands ``service.region`` or ``service``, with ``-fips`` and ``dualstack`` variants; for
-    S3 and API Gateway there may be anything in front of the service.
+    The suffix follows ``service.region`` or ``service``, with ``-fips`` and ``dualstack`` variants; for S3
+    and API Gateway anything may precede the service.
     """
     suffix = next((suffix for suffix in _SUFFIXES if host.endswith(suffix)), None)
     if suffix is None:

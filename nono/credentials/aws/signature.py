@@ -1,4 +1,4 @@
-"""AWS Signature Version 4 over one request, computed by botocore from what goes over the wire."""
+"""Signs one request with AWS Signature Version 4, computed by botocore from the bytes on the wire."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nono.credentials.values.errors import RequestUnfit
 from nono.named_tuple import NamedTuple
 from nono.secret import Secret
 
-# These sign the path as one percent-encoding of the key, and every other service an encoding of what is sent.
+# These sign the path as one percent-encoding of the key; all others sign an encoding of the path as sent.
 _S3_LIKE = frozenset({"s3", "s3-object-lambda", "s3-outposts"})
 
 _WRITTEN_HERE = frozenset(
@@ -48,9 +48,12 @@ class SigV4Injection:
     header_names = _WRITTEN_HERE
 
     def inject(self, request: Outgoing) -> Injected:
-        """RequestUnfit when it carries a signature of its own, or something that cannot be signed."""
-        # Lazy, because it is an optional extra that takes a tenth of a second to import. Whoever has keys has
-        # imported it.
+        """Sign the request.
+
+        RequestUnfit: it carries a signature already, or something that cannot be signed.
+        """
+        # Lazy, because it is an optional extra that takes a tenth of a second to import. It was imported
+        # already to find the keys.
         from botocore.auth import S3SigV4Auth, SigV4Auth  # type: ignore[import-untyped]  # it ships no types
         from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]  # the same
         from botocore.credentials import ReadOnlyCredentials  # type: ignore[import-untyped]  # the same
@@ -78,10 +81,11 @@ class SigV4Injection:
 
 
 def _canonical_target(target: bytes, *, s3_like: bool) -> tuple[str, str]:
-    """Path and query of which botocore, which trusts its own serialiser, makes the canonical request.
+    """Return the path and query for botocore, which trusts its own serialiser, to make canonical.
 
-    The query is decoded and encoded anew, because AWS compares what the parameters are and not how the client
-    wrote them; so is an S3 path. Any other path is signed as an encoding of the very bytes that are sent.
+    The query is decoded and encoded again, because AWS compares the parameters and not the client's spelling
+    of them; the same goes for an S3 path. Any other path is signed as an encoding of the very bytes that are
+    sent.
     """
     path, _, query = target.partition(b"?")
     pairs = []
@@ -107,7 +111,7 @@ def _signed_fields(headers: Sequence[Header]) -> Iterator[tuple[str, str]]:
         if lowered in _WRITTEN_HERE:
             continue
         if lowered in (b"content-type", b"content-md5") or lowered.startswith(b"x-amz-"):
-            # What counts as a blank, and how the rest is encoded, is written down for ASCII only.
+            # AWS defines blanks and encoding for ASCII only.
             if _VALUE.fullmatch(value) is None:
                 name_text = lowered.decode("ascii")
                 raise RequestUnfit(f"the header {name_text} has characters that cannot be signed")
@@ -120,10 +124,10 @@ def _is_aws_chunked(headers: Sequence[Header]) -> bool:
 
 
 def _check_chunks(headers: Sequence[Header], body: bytes, *, s3_like: bool) -> None:
-    """RequestUnfit unless the chunks are unsigned and followed by a checksum, as SDKs upload over TLS.
+    """Raise RequestUnfit unless the chunks are unsigned and followed by a checksum, as SDKs upload over TLS.
 
-    Signed chunks carry signatures with the phantom, one in each. For the others the signature of the head is
-    all there is (STREAMING-UNSIGNED-PAYLOAD-TRAILER).
+    Signed chunks each carry a signature made with the phantom. For unsigned ones the signature of the head is
+    the only one (STREAMING-UNSIGNED-PAYLOAD-TRAILER).
     """
     has_trailer = any(name.lower() == b"x-amz-trailer" for name, _ in headers)
     if not s3_like or not has_trailer or b";" in body.partition(b"\r\n")[0]:

@@ -1,1 +1,1 @@
-"""Credentials that a command prints on demand."""
+"""Obtains credentials that a command prints on demand."""

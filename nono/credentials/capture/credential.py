@@ -1,4 +1,4 @@
-"""A credential that a command prints when a request first needs it, kept for a while."""
+"""Runs a command for a credential when a request first needs it, and caches the result."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ from nono.policy.schema.route_rules import Capture, Inject
 from nono.secret import Secret
 
 PROTOCOL = "nono.credential-provider.v1"
-MAX_RUNNING = 4  # at a time; the child chooses paths, and with them how many scopes ask at once
+MAX_RUNNING = 4  # at a time; the child chooses paths, and so how many scopes ask at once
 MAX_ENTRIES = 256
-MAX_WATCHED = 16  # the last secrets that are looked for in responses
+MAX_WATCHED = 16  # the most recent secrets, which responses are searched for
 FORGET_INTERVAL_S = 60.0
 
 # A capture may well be a script around one of the password managers.
 _VARIABLES = ("OP_", "BW_SESSION", "BITWARDENCLI_APPDATA_DIR", "PASSWORD_STORE_")
 
-# A whole argument, the beginning of a path in it, or what is assigned for env(1). A `$` anywhere else is left
-# alone: in the script of `sh -c` it belongs to the shell.
+# A whole argument, the beginning of a path in it, or the value of an assignment for env(1). A `$` anywhere
+# else is left alone: in the script of `sh -c` it belongs to the shell.
 _VARIABLE = re.compile(r"((?:\w+=)?)\$(?:(\w+)|\{(\w+)\})(?=/|\Z)", re.ASCII)
 
 _Key = tuple[str, str]  # host and scope
@@ -58,11 +58,11 @@ class _Entry:
 
 
 class CommandCapture:
-    """What `cmd://name` stands for on one route.
+    """The credential of a `cmd://name` reference on one route.
 
-    A value is kept for cache_ttl_s seconds under its host and scope: what cache_path_regex finds in the path
-    without its query (its first group if it has one), or else the host. Requests for the same that miss at
-    the same time share one run; a failure is shared too, and not kept.
+    A value is kept for cache_ttl_s seconds under its host and scope. The scope is what cache_path_regex
+    matches in the path without its query (its first group if it has one), or else the host. Concurrent misses
+    with the same host and scope share one run; they share a failure too, which is not kept.
     """
 
     def __init__(
@@ -76,11 +76,14 @@ class CommandCapture:
         clock: Callable[[], float] = time.monotonic,
         redaction: Redaction = USUAL,
     ) -> None:
-        """environ: nono's own. report: records each attempt; what raises OSError there is not used.
-        session_id: of the audit log, "" without one. clock: monotonic.
+        """Check the configuration and find the program.
 
-        CredentialUnavailable: the program is not there or not to be trusted, or a variable is not set.
-        CredentialError: the configuration fits no output.
+        `environ`: nono's own environment.
+        `report`: records each attempt; if it raises OSError, the credential is not used.
+        `session_id`: of the audit log, "" without one.
+        `clock`: monotonic.
+        CredentialUnavailable: the program is missing or not trusted, or a variable is not set.
+        CredentialError: no output could fit the configuration.
         """
         check(capture, inject)
         self._capture = capture
@@ -106,7 +109,10 @@ class CommandCapture:
         return self._cached(self._key(request))
 
     async def acquire(self, request: RequestFacts) -> Injection:
-        """CredentialUnavailable: the command gave no credential. OSError: the record could not be written."""
+        """Return an injection, running the command if needed.
+
+        CredentialUnavailable: the command gave no credential. OSError: recording failed.
+        """
         key = self._key(request)
         if (injection := self._cached(key)) is not None:
             self._report(self._event(request, key, "cache_hit"))
@@ -119,11 +125,11 @@ class CommandCapture:
         return injection
 
     def rejected(self, request: RequestFacts) -> None:
-        """The upstream answered 401: the next request runs the command again.
+        """Forget the cached value after a 401, so that the next request runs the command again.
 
-        Once in FORGET_INTERVAL_S for the same host and scope: an upstream that refuses whatever it is sent
-        must not run a command with each request, and late refusals of the value before must not cost the one
-        that replaced it.
+        At most once in FORGET_INTERVAL_S for the same host and scope: an upstream that refuses everything
+        must not cause a run with each request, and late refusals of the previous value must not drop its
+        replacement.
         """
         key, now = self._key(request), self._clock()
         if key in self._entries and now - self._forgotten.get(key, -FORGET_INTERVAL_S) >= FORGET_INTERVAL_S:
@@ -151,7 +157,7 @@ class CommandCapture:
         return entry.captured.injection
 
     def _watch(self, captured: Captured) -> None:
-        """What was used last is watched for: a search for all that is cached would be slow to make."""
+        """Watch for the secrets used last: a search for every cached one would be slow to build."""
         for secret in captured.secrets:
             if secret in self._watched:
                 self._watched.remove(secret)
@@ -160,7 +166,7 @@ class CommandCapture:
             self._watched.append(secret)
 
     async def _run(self, request: RequestFacts, key: _Key) -> Injection:
-        """Runs the command, records that, and keeps what it printed."""
+        """Run the command, record that, and cache its output."""
         facts = self._facts(request, key)
         stdin = self._stdin(facts)
         environ = self._environ | {f"NONO_{name.upper()}": value for name, value in facts.items()}
@@ -192,7 +198,7 @@ class CommandCapture:
     def _stdin(self, facts: Mapping[str, str]) -> bytes | None:
         config = self._capture.provider_config
         if config is not None:
-            # Nothing is granted of what a provider might do with the person: it has no terminal, no browser.
+            # A provider may not interact with the person: it has no terminal and no browser.
             message = {"protocol": PROTOCOL, **facts, "config": json.loads(config), "interaction": {}}
             return json.dumps(message).encode("ascii")
         return json.dumps(facts).encode("ascii") if self._capture.stdin == "request_json" else None
@@ -224,7 +230,7 @@ class CommandCapture:
             action=action,
             name=self._capture.name,
             command=self._argv[0],
-            argv=tuple(redact_argv(self._capture.command, self._redaction)),  # before variables were put in
+            argv=tuple(redact_argv(self._capture.command, self._redaction)),  # with variables unexpanded
             cache_scope=key[1],
             output_format="json" if is_provider or self._capture.allow_headers is not None else "text",
             stdin_mode="request_json" if is_provider else self._capture.stdin,
@@ -279,7 +285,7 @@ def _compile(capture: Capture) -> re.Pattern[str] | None:
 
 
 def _expand(argument: str, capture: Capture, environ: Mapping[str, str]) -> str:
-    """argument with the variable it names put in; CredentialUnavailable when that is not set."""
+    """Replace the variable named in `argument` by its value. CredentialUnavailable: it is not set."""
     match = _VARIABLE.match(argument)
     if match is None:
         return argument

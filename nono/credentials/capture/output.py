@@ -1,4 +1,4 @@
-"""What a capture command printed, as an injection or as the reason why it is none."""
+"""Parses the output of a capture command into an injection, or a reason why it is unusable."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from nono.secret import Secret
 
 
 class Captured(NamedTuple):
-    """Ready to be injected."""
+    """A captured credential, ready to be injected."""
 
     injection: Injection
-    secrets: tuple[Secret, ...]  # what must not come back in a response
+    secrets: tuple[Secret, ...]  # must not come back in a response
     header_names: tuple[str, ...]  # of JSON output
 
 
 class Unusable(NamedTuple):
-    """No credential; neither field quotes what was printed."""
+    """Output without a credential; neither field quotes it."""
 
-    action: CaptureAction  # as the audit log calls it
+    action: CaptureAction  # its name in the audit log
     problem: str
 
 
 def check(capture: Capture, inject: Inject) -> None:
-    """CredentialError when no output whatever could be injected, because of how it was configured."""
+    """Raise CredentialError if the configuration is such that no output could ever be injected."""
     if capture.allow_headers is None:
         injection_of(inject, Secret("user:password"))  # fits every mode
         return
@@ -44,9 +44,9 @@ def check(capture: Capture, inject: Inject) -> None:
 
 
 def read_output(stdout: Secret, capture: Capture, inject: Inject) -> Captured | Unusable:
-    """The credential in stdout: one line of text, or ``{"headers": {name: value}}``.
+    """Parse the credential in stdout: one line of text, or ``{"headers": {name: value}}``.
 
-    Of a provider: ``{"material": {"type": "secret", "value": text}}``, or one of type headers, with headers.
+    A provider prints ``{"material": {"type": "secret", "value": text}}``, or a material of type headers.
     """
     text = stdout.reveal().rstrip("\r\n")
     if not text:
@@ -105,7 +105,7 @@ def _headers(printed: object, allowed: tuple[str, ...]) -> Captured | Unusable:
 
 
 def _fields(printed: object) -> list[tuple[str, Secret]] | None:
-    """The pairs as printed, repeated ones too; None for every other shape."""
+    """Return the pairs as printed, repeated ones too; None for every other shape."""
     if not isinstance(printed, _Pairs) or not printed.content:
         return None
     fields = [(name, Secret(value)) for name, value in printed.content if isinstance(value, str)]
@@ -113,7 +113,7 @@ def _fields(printed: object) -> list[tuple[str, Secret]] | None:
 
 
 def _parsed(text: str) -> object:
-    """What the text is in JSON, or None. A decoder's error carries the text, so it ends here."""
+    """Parse JSON; None if malformed. The decoder's error carries the text, so it must not propagate."""
     try:
         # Objects stay lists of pairs, because a dict would silently keep the last of two equal names.
         return json.loads(text, object_pairs_hook=_Pairs)

@@ -1,1 +1,1 @@
-"""Runs a credential helper, bounded, and tells how it ended."""
+"""Runs credential helpers with limits on time and output, and reports how each ended."""

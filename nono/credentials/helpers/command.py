@@ -1,7 +1,7 @@
 """Runs a credential helper: no shell, a clean environment, a time limit and bounded output.
 
-What a helper prints is a secret until proven otherwise, on standard error as well: it leaves this module
-inside a ``Secret``, or scrubbed.
+Everything a helper prints is treated as a secret, on standard error too: it leaves this module inside a
+``Secret``, or scrubbed.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from nono.secret import Secret
 
 STDOUT_BYTES_MAX = 64 * 1024
 STDERR_BYTES_MAX = 4 * 1024
-ENDING_S = 2.0  # for the process in between to kill the helper and say so
+ENDING_S = 2.0  # for the intermediate process to kill the helper and report it
 
-# What a program needs to find its user's files, language, agents and windows. Everything else stays out:
-# proxy variables (they may point at nono's own proxy), LD_* and other people's keys among it.
+# The variables by which a program finds its user's files, language, agents and windows. All others stay out,
+# among them proxy variables (they may point at nono's own proxy), LD_* and other services' keys.
 _INHERITED = frozenset(
     {"HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TERM", "TZ", "TMPDIR", "DBUS_SESSION_BUS_ADDRESS"}
     | {"GNUPGHOME", "GPG_TTY", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "SSH_AUTH_SOCK"}
@@ -46,9 +46,11 @@ _INHERITED_PREFIXES = ("LC_", "XDG_")
 
 
 def helper_environment(environ: Mapping[str, str], *tool_names: str) -> dict[str, str]:
-    """What a helper inherits of environ. tool_names: its own variables, a prefix of them when it ends in '_'.
+    """Return the part of `environ` that a helper inherits.
 
-    PATH keeps the directories only that ``program`` trusts: a helper that is a script runs others by name.
+    `tool_names`: the helper's own variables; a name that ends in '_' is a prefix.
+    PATH keeps only the directories that ``program`` trusts, because a helper that is a script runs other
+    programs by name.
     """
     prefixes = _INHERITED_PREFIXES + tuple(name for name in tool_names if name.endswith("_"))
     names = _INHERITED | set(tool_names)
@@ -60,17 +62,18 @@ def helper_environment(environ: Mapping[str, str], *tool_names: str) -> dict[str
 def run_helper_and_wait(
     argv: Sequence[str], environ: Mapping[str, str], *, timeout_s: float, stdin: bytes | None = None
 ) -> Outcome:
-    """As run_helper, for a thread that has no event loop."""
+    """Call run_helper from a thread without an event loop."""
     return anyio.run(partial(run_helper, argv, environ, timeout_s=timeout_s, stdin=stdin))
 
 
 async def run_helper(
     argv: Sequence[str], environ: Mapping[str, str], *, timeout_s: float, stdin: bytes | None = None
 ) -> Outcome:
-    """Runs argv, whose first is an absolute path, in ``/`` with this environment, and reads what it prints.
+    """Run `argv` in ``/`` with this environment, and collect its output. argv[0] is an absolute path.
 
-    stdin None is /dev/null. The helper and its process group are dead when this returns or is cancelled; what
-    has left the group, as a gpg-agent or another daemon does, is not waited for and lives on.
+    `stdin`: None means /dev/null.
+    The helper and its process group are dead when this returns or is cancelled. A process that left the
+    group, such as a gpg-agent or another daemon, is not waited for and lives on.
     """
     try:
         with _started(argv, environ, stdin) as process:
@@ -82,7 +85,7 @@ async def run_helper(
 
 
 class _Stream:
-    """One output of the helper: the part that is kept, the length of the whole."""
+    """One output of the helper: the part that is kept, and the length of the whole."""
 
     def __init__(self, fd: int, limit_bytes: int) -> None:
         os.set_blocking(fd, False)
@@ -96,7 +99,7 @@ class _Stream:
         return self.length > self._limit_bytes
 
     def take(self) -> bool:
-        """Reads what is there; whether more may come."""
+        """Read the available bytes. Returns False at end of file."""
         while True:
             try:
                 piece = os.read(self._fd, 65536)
@@ -108,7 +111,10 @@ class _Stream:
                 return bool(piece)
 
     async def follow(self, on_too_long: Callable[[], None] | None = None) -> None:
-        """Reads until the end. Without on_too_long the rest is read and dropped, so that nobody blocks."""
+        """Read until end of file.
+
+        Without `on_too_long` the excess is read and dropped, so that nobody blocks.
+        """
         while self.take():
             if self.is_too_long and on_too_long is not None:
                 on_too_long()
@@ -122,7 +128,7 @@ class _Process:
     stdout: _Stream
     stderr: _Stream
     report: int
-    let_go: Callable[[], None]  # of the leash: the helper is killed
+    let_go: Callable[[], None]  # closes the leash, which kills the helper
 
 
 async def _outcome(process: _Process, timeout_s: float) -> Outcome:
@@ -142,7 +148,7 @@ async def _outcome(process: _Process, timeout_s: float) -> Outcome:
 
 
 async def _follow(process: _Process) -> bytes:
-    """What the process in between reports; b"" when it died, or when there is too much output to go on."""
+    """Return the report of the intermediate process; b"" if it died, or if there is too much output."""
     report = b""
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(process.stdout.follow, tasks.cancel_scope.cancel)
@@ -150,14 +156,14 @@ async def _follow(process: _Process) -> bytes:
         await anyio.wait_readable(process.report)
         report = os.read(process.report, 64)
         tasks.cancel_scope.cancel()
-    # The helper is dead, so what it printed is in the pipes. Their end need not come: a daemon may hold them.
+    # The helper is dead, so all its output is in the pipes. EOF need not come: a daemon may hold them open.
     process.stdout.take()
     process.stderr.take()
     return report
 
 
 async def _ended(process: _Process) -> None:
-    """Until the process in between has ended, which it does at once unless somebody stopped it."""
+    """Wait for the intermediate process to end, which it does at once unless somebody stopped it."""
     for last_resort in (signal.SIGCONT, signal.SIGKILL):
         with anyio.move_on_after(ENDING_S):
             while True:
@@ -185,9 +191,9 @@ def _secret(content: bytearray) -> Secret:
 
 @contextmanager
 def _started(argv: Sequence[str], environ: Mapping[str, str], stdin: bytes | None) -> Iterator[_Process]:
-    """The helper below a process of its own; all descriptors are closed when the block is left.
+    """Start the helper below an intermediate process; all descriptors are closed when the block is left.
 
-    The block is to be left after the report has ended, so that reaping does not wait.
+    Leave the block only after the report has ended, so that reaping does not wait.
     """
     with contextlib.ExitStack() as stack:
         leash_end, leash = os.pipe()
@@ -208,12 +214,12 @@ def _started(argv: Sequence[str], environ: Mapping[str, str], stdin: bytes | Non
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env=dict(environ),
-                cwd="/",  # a program may read settings where it is started, and the project is the agent's
+                cwd="/",  # a program may read settings from its cwd, and the agent controls the project
                 pass_fds=(leash_end, report_end),
                 start_new_session=True,  # Ctrl-C reaches nono alone, which then lets go of the leash
             )
         )
-        report_writer.close()  # so that the report ends with the process in between
+        report_writer.close()  # so that the report ends with the intermediate process
         if between.stdout is None or between.stderr is None:
             raise RuntimeError("a pipe that was asked for is not there")
         yield _Process(
@@ -227,7 +233,7 @@ def _started(argv: Sequence[str], environ: Mapping[str, str], stdin: bytes | Non
 
 @contextmanager
 def _input(content: bytes | None) -> Iterator[int]:
-    """A descriptor to read content from; memory and no pipe, which a helper that does not read would fill."""
+    """Yield a descriptor to read `content` from: a memfd, as an unread pipe would fill up."""
     if content is None:
         yield subprocess.DEVNULL
         return

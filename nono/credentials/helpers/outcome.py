@@ -1,4 +1,4 @@
-"""How a run of a credential helper ended, in a form that can be shown."""
+"""Describes how a run of a credential helper ended, in a form that can be shown."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from dataclasses import dataclass
 from nono.audit.redact import REDACTED, redact_text
 from nono.secret import Secret
 
-# What could be a key: long, of the characters keys are made of, with letters and digits. Words are not.
+# Matches a possible key: long, of the characters keys are made of, with letters and digits. Words are not.
 _KEY_LIKE = re.compile(r"(?=[^\d\s]*\d)(?=[^a-z\s]*[a-z])[\w+=-]{16,}", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """It ended with status 0."""
+    """The helper exited with status 0."""
 
-    stdout: Secret  # bytes that are no UTF-8 are lone surrogates in it
+    stdout: Secret  # bytes that are not UTF-8 become lone surrogates
     stdout_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """It ended with another one."""
+    """The helper exited with another status, or a signal ended it."""
 
     exit_status: int  # -N when signal N ended it
     stdout_bytes: int
-    said: Secret  # all of its standard error, to be searched for known messages
-    stderr: str  # its first line that says something, scrubbed
+    said: Secret  # its standard error as kept, to be searched for known messages
+    stderr: str  # its first non-blank line, scrubbed
 
 
 @dataclass(frozen=True, slots=True)
 class TimedOut:
-    """It was killed, with its process group."""
+    """The helper took too long and was killed, with its process group."""
 
     limit_s: float
     stdout_bytes: int
@@ -40,28 +40,28 @@ class TimedOut:
 
 @dataclass(frozen=True, slots=True)
 class TooLarge:
-    """It printed more than any credential is long, and was killed."""
+    """The helper printed more than the length of any credential, and was killed."""
 
     limit_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class NotStarted:
-    """The kernel would not execute it."""
+    """The kernel refused to execute the helper."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """How it ended could not be learnt; its output counts for nothing."""
+    """The exit status could not be determined; the output is discarded."""
 
 
 Outcome = Succeeded | Failed | TimedOut | TooLarge | NotStarted | Lost
 
 
 def told(outcome: TimedOut | TooLarge | NotStarted | Lost) -> str:
-    """What went wrong, as the end of a sentence that begins with the program's name."""
+    """Describe the failure as the end of a sentence that begins with the program's name."""
     match outcome:
         case TimedOut():
             return f"did not answer within {outcome.limit_s:g} s and was stopped"
@@ -74,9 +74,9 @@ def told(outcome: TimedOut | TooLarge | NotStarted | Lost) -> str:
 
 
 def scrub(stderr: bytes, stdout: bytes) -> str:
-    """The first line that says something, without control characters and what could be a key; 200 at most.
+    """Return the first non-blank line without control characters and possible keys; 200 characters at most.
 
-    What stands in stdout is taken out too: `set -x` and debug flags print the value a second time.
+    Words that also occur in stdout are removed: `set -x` and debug flags print the value a second time.
     """
     for word in sorted(set(stdout.split()), key=len, reverse=True):
         if len(word) >= 4:

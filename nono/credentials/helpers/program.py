@@ -1,9 +1,9 @@
-"""Finds a credential helper where nobody but root and the user themselves could have put it.
+"""Finds a credential helper in places where only root and the user could have put it.
 
-A helper runs outside the sandbox with the user's rights, and what it prints is sent to an upstream as the
-user's key. Whoever can place a file of its name in front of it in PATH gets both: another user through a
-directory that is open to writers, and the agent of an earlier run through the project it works in, whose
-``.venv/bin`` or ``node_modules/.bin`` an activated environment puts first.
+A helper runs outside the sandbox with the user's rights, and its output is sent to an upstream as the user's
+key. Anybody who can place a file of its name earlier in PATH gets both: another user through a directory that
+others can write to, and the agent of an earlier run through the project it works in, whose ``.venv/bin`` or
+``node_modules/.bin`` an activated environment puts first.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
 def find_program(name: str, environ: Mapping[str, str]) -> str:
-    """The absolute path of a program: of a bare name along PATH, or name itself when it is absolute.
+    """Return the absolute path of a program: a bare name is searched along PATH, an absolute name is checked.
 
-    CredentialUnavailable: there is none, it cannot be executed, or somebody else could have put it there.
+    CredentialUnavailable: it is missing, cannot be executed, or somebody else could have put it there.
     """
     if "/" in name:
         return _named(name, environ)
@@ -40,7 +40,7 @@ def find_program(name: str, environ: Mapping[str, str]) -> str:
 
 
 def trusted_directories(environ: Mapping[str, str]) -> list[str]:
-    """The directories of PATH from which a helper, or a program that it runs itself, may come."""
+    """Return the directories of PATH from which a helper, or a program that it runs itself, may come."""
     return [directory for directory in _path(environ) if _directory_refusal(directory, environ) is None]
 
 
@@ -68,7 +68,7 @@ def _is_executable(path: str) -> bool:
 
 
 def _refusal(path: str, environ: Mapping[str, str]) -> str | None:
-    """Why an executable file, wherever its links lead, may be somebody else's doing; None when it is not."""
+    """Return why an executable file, after following links, may be somebody else's; None if it is trusted."""
     try:
         target = os.path.realpath(path, strict=True)
         if (reason := _status_refusal(os.stat(target), target)) is not None:
@@ -102,13 +102,13 @@ def _directory_refusal(directory: str, environ: Mapping[str, str]) -> str | None
 
 
 def _status_refusal(status: os.stat_result, path: str | Path) -> str | None:
-    """Whether others than root and we can change what has this status."""
+    """Return how users other than root and us can change an inode with this status, or None."""
     if status.st_uid not in (0, os.geteuid()):
         return f"{path} belongs to uid {status.st_uid}"
     if status.st_mode & stat.S_IWOTH:
         return f"everybody can write to {path}"
-    # A group that root lets write, such as Debian's staff in /usr/local, is root's decision; one that has the
-    # number of the user is, by the convention of private groups, the user alone.
+    # A group that root lets write, such as Debian's staff in /usr/local, is root's decision. A group whose
+    # gid equals the user's uid contains, by the convention of private groups, the user alone.
     if status.st_mode & stat.S_IWGRP and status.st_uid != 0 and status.st_gid != os.geteuid():
         return f"group {status.st_gid} can write to {path}"
     return None
@@ -119,6 +119,6 @@ def _is_in_project(real: Path, environ: Mapping[str, str]) -> bool:
         workdir = Path.cwd().resolve()
     except FileNotFoundError:  # it was removed
         return False
-    # A whole home is never granted, so being started there makes nothing below it the command's own.
+    # A whole home is never granted, so starting there does not let the command write below it.
     home = Path(environ.get("HOME") or "/").resolve()
     return real.is_relative_to(workdir) and not home.is_relative_to(workdir)

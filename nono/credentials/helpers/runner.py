@@ -1,9 +1,9 @@
-"""The process between nono and a credential helper: it ends the helper with us, and tells how it ended.
+"""Runs between nono and a credential helper: ends the helper with nono, and reports how it ended.
 
-It is there because the supervisor cannot be the helper's parent. The supervisor reaps every child it has with
-one waitpid(-1), so that a helper's exit status would be lost to whoever asks for it and read as success; it
-blocks the signals it forwards, and a blocked SIGTERM or SIGCHLD would be inherited; and when it is killed,
-nothing would end the helper. Run by its path under ``python -I -S``: nothing of nono is imported here.
+The supervisor cannot be the helper's parent itself. It reaps all its children with one waitpid(-1), which
+would steal the helper's exit status and make it read as success. It blocks the signals it forwards, and the
+helper would inherit a blocked SIGTERM or SIGCHLD. And if it is killed, nothing would end the helper. This
+file is run by its path under ``python -I -S`` and imports nothing of nono.
 
 argv: the leash (read end of a pipe, whose hang-up ends the helper), the report (write end), the program.
 """
@@ -26,7 +26,7 @@ def main(argv: list[str]) -> None:
             command[0],
             command,
             os.environ,
-            setsid=True,  # a group of its own to be killed, and no terminal to ask on behind nono's back
+            setsid=True,  # a separate group to kill, and no terminal to prompt on behind nono's back
             setsigmask=(),
             setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
         )
@@ -36,14 +36,14 @@ def main(argv: list[str]) -> None:
     for standard in (0, 1, 2):
         os.close(standard)
     _wait(leash, pid)
-    # Before the leader is reaped: until then the number means this group and no later one.
+    # Before the leader is reaped: until then the pgid refers to this group and no later one.
     os.killpg(pid, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
     _tell(report, f"exit {os.waitstatus_to_exitcode(status)}")
 
 
 def _wait(leash: int, pid: int) -> None:
-    """Until the helper has ended, or nobody holds the leash any more."""
+    """Wait until the helper has ended, or nobody holds the leash any more."""
     poll = select.poll()
     poll.register(leash, select.POLLIN)
     poll.register(os.pidfd_open(pid), select.POLLIN)

@@ -1,1 +1,1 @@
-"""Captured logins: tokens kept on disk, phantoms in their place."""
+"""Captures logins: keeps tokens on disk and gives the command phantoms in their place."""

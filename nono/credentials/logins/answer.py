@@ -1,4 +1,4 @@
-"""What a provider of logins answers, searched for tokens, and with phantoms in their place."""
+"""Searches a login provider's answer for tokens, and replaces them by phantoms."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TOKEN_TEXT = re.compile(r"[\x21-\x7e]+", re.ASCII)  # RFC 6749 appendix A.12
 _WORD = r"(?:access|refresh|\bid)(?:[_-]|%5f|\\u005f)?token"
 _WORDS = re.compile(r"[A-Za-z]{1,16}(?:[_.-][A-Za-z]{1,16}){0,3}", re.ASCII)
 _NAMED = re.compile(_WORD.encode(), re.IGNORECASE)
-# In text that was meant for people the words alone say nothing: "the refresh_token is invalid".
+# In text meant for people the words alone prove nothing: "the refresh_token is invalid".
 _ASSIGNED = re.compile(_WORD + r"\W{0,4}(?:[:=]|%3[ad])\W{0,4}[\w.~+/-]{8}", re.IGNORECASE | re.ASCII)
 
 
@@ -34,7 +34,7 @@ class _Found(NamedTuple):
 
 
 class Answer:
-    """A body that may go to the command once its tokens are phantoms."""
+    """A body that may go to the command once its tokens are replaced by phantoms."""
 
     def __init__(self, body: bytes, document: object, found: Sequence[_Found]) -> None:
         self._body = body
@@ -46,15 +46,15 @@ class Answer:
         return [each.token for each in self._found]
 
     def watcher(self) -> LeakDetector | None:
-        """Of the tokens: none may be in the answer a second time."""
+        """Return a detector for the tokens: none may occur in the answer a second time."""
         return tripwire_for(self.tokens)
 
     def without_tokens(self) -> bytes:
-        """What else there is in the body."""
+        """Return the body with empty strings in place of the tokens."""
         return self.with_phantoms([""] * len(self._found))
 
     def with_phantoms(self, nonces: Sequence[str]) -> bytes:
-        """The body with a phantom for each of tokens, in their order."""
+        """Return the body with a phantom for each of `tokens`, in their order."""
         if not self._found:
             return self._body
         for each, nonce in zip(self._found, nonces, strict=True):
@@ -63,10 +63,12 @@ class Answer:
 
 
 def examine(endpoint: TokenEndpoint | None, status: int, headers: Sequence[Header], body: bytes) -> Answer:
-    """The answer of a token endpoint, or with None of another path on its host, searched for tokens.
+    """Search an answer for tokens.
 
-    body: framing and content coding undone. LoginRefusedError when a token is, or might be, anywhere else
-    than in the fields named for it: a token that is not recognised would go to the command.
+    `endpoint`: the token endpoint that answered; None for another path on its host.
+    `body`: with framing and content coding undone.
+    LoginRefusedError: a token is, or might be, outside the fields named for it; an unrecognised token would
+    go to the command.
     """
     _examine_headers(headers)
     document = _json(body)
@@ -84,9 +86,9 @@ def examine(endpoint: TokenEndpoint | None, status: int, headers: Sequence[Heade
 
 
 def holds_secret(watchers: Sequence[LeakDetector | None], headers: Sequence[Header], body: bytes) -> bool:
-    """Whether what watchers watch for is in what goes to the command, in any usual spelling.
+    """Check that data for the command contains a watched secret, in any usual spelling.
 
-    The name of a header field is the provider's to choose as well.
+    The provider chooses the names of header fields too, so those are searched as well.
     """
     texts = [body, *chain.from_iterable(headers)]
     return any(
@@ -95,7 +97,10 @@ def holds_secret(watchers: Sequence[LeakDetector | None], headers: Sequence[Head
 
 
 def _json(body: bytes) -> tuple[object] | None:
-    """None when it is no JSON, or has an object with a name twice: the command might read the other one."""
+    """Parse JSON into a 1-tuple. Returns None if it is malformed or an object repeats a name.
+
+    Of two equal names the command might read the other one.
+    """
     try:
         return (json.loads(body, object_pairs_hook=unique_names),)
     except (ValueError, RecursionError):
@@ -131,7 +136,7 @@ def _examine_document(document: object, found: Sequence[_Found]) -> None:
 
 
 def _members(document: object) -> Iterator[tuple[object, str, object]]:
-    """Every value of a document with what holds it and its name; an element has the name of its array."""
+    """Yield every value of a document with its holder and name; an element has the name of its array."""
     waiting: list[tuple[object, str, object]] = [(None, "", document)]
     while waiting:
         holder, name, value = waiting.pop()
@@ -143,13 +148,16 @@ def _members(document: object) -> Iterator[tuple[object, str, object]]:
 
 
 def _names_token(name: str) -> bool:
-    """Whether a field of this name holds a token: access_token, accessToken, user-access-token, id_token."""
+    """Check that a field name denotes a token: access_token, accessToken, user-access-token, id_token."""
     letters = re.sub(r"[^a-z]", "", name.lower())
     return letters == "idtoken" or letters.endswith(("accesstoken", "refreshtoken"))
 
 
 def _shown(kind: str, name: str) -> str:
-    """What the command and the record are told of a name: the provider chose it, and it may be the token."""
+    """Describe a name for the command and the record.
+
+    The provider chose it, so it may be the token itself.
+    """
     return f"the {kind} {name!r}" if _WORDS.fullmatch(name) else f"a {kind}"
 
 
@@ -159,5 +167,5 @@ def _examine_headers(headers: Sequence[Header]) -> None:
         if _names_token(shown):
             raise LoginRefusedError(f"the answer has a token in {_shown('header', shown)}")
         if _ASSIGNED.search(value.decode("latin-1")):
-            # Of a redirect for instance (RFC 6749 section 4.2.2): the command would follow it, and read it.
+            # In a redirect, for instance (RFC 6749 section 4.2.2): the command would follow and read it.
             raise LoginRefusedError(f"the answer has a token in the text of {_shown('header', shown)}")

@@ -1,4 +1,4 @@
-"""The phantoms of captured logins: how they are spelled, and how they are found in what a command sends."""
+"""Spells the phantoms of captured logins, and finds them in text that a command sends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nono.secret import Secret
 MARK = re.compile(r"nono_[0-9a-f]{64}", re.ASCII)
 _JWT_PART = r"[A-Za-z0-9_-]+\."
 _PHANTOM = re.compile(
-    # Whole words only: half a phantom, or one with something attached, is not what was handed out.
+    # Whole words only: half a phantom, or one with something attached, was never handed out.
     rf"(?<![A-Za-z0-9._-])(?:{_JWT_PART}{_JWT_PART})?(nono_[0-9a-f]{{64}})(?![A-Za-z0-9._-])",
     re.ASCII,
 )
@@ -24,7 +24,7 @@ class PhantomError(ValueError):
 
 
 def jwt_phantom(nonce: str) -> str:
-    """nonce as an unsigned JWT (RFC 7519 section 6), for clients that look into their tokens."""
+    """Wrap `nonce` in an unsigned JWT (RFC 7519 section 6), for clients that inspect their tokens."""
     claims = {"iss": "nono", "aud": "nono", "sub": nonce, "iat": 0, "exp": _FAR_AWAY}
     return f"{_part({'alg': 'none', 'typ': 'JWT'})}.{_part(claims)}.{nonce}"
 
@@ -34,7 +34,7 @@ def _part(content: Mapping[str, object]) -> str:
 
 
 def nonce_of(text: str) -> str | None:
-    """The nonce of a text that is one phantom and nothing else."""
+    """Return the nonce if `text` is exactly one phantom, else None."""
     found = _PHANTOM.fullmatch(text)
     if found is None:
         return None
@@ -43,7 +43,7 @@ def nonce_of(text: str) -> str | None:
 
 
 def nonces_in(text: str) -> list[str]:
-    """The nonces of the phantoms in text, in order. PhantomError when one is not whole."""
+    """Return the nonces of the phantoms in `text`, in order. Raises PhantomError if one is not whole."""
     nonces = [nonce_of(found[0]) for found in _PHANTOM.finditer(text)]
     whole = [nonce for nonce in nonces if nonce is not None]
     if len(whole) != len(MARK.findall(text)):
@@ -52,12 +52,15 @@ def nonces_in(text: str) -> list[str]:
 
 
 def nonces_in_field(value: bytes) -> list[str]:
-    """As nonces_in, for the value of a header field; of Basic credentials (RFC 7617) for what they encode."""
+    """Return the nonces in a header value; Basic credentials (RFC 7617) are decoded first.
+
+    Raises as nonces_in does.
+    """
     return nonces_in(_pair(value) or value.decode("latin-1"))
 
 
 def field_with_tokens(value: bytes, tokens: Mapping[str, Secret]) -> Secret:
-    """The header value with the token of each phantom in its place. KeyError for an unknown one."""
+    """Return the header value with each phantom replaced by its token. Raises KeyError for an unknown one."""
 
     def put_in(text: str) -> str:
         return replaced(text, lambda nonce: tokens[nonce].reveal())
@@ -69,12 +72,12 @@ def field_with_tokens(value: bytes, tokens: Mapping[str, Secret]) -> Secret:
 
 
 def replaced(text: str, token_of: Callable[[str], str]) -> str:
-    """text with what token_of gives for each nonce in the place of its phantom."""
+    """Return `text` with each phantom replaced by `token_of` its nonce."""
     return _PHANTOM.sub(lambda found: token_of(found[1]), text)
 
 
 def _pair(value: bytes) -> str | None:
-    """The ``user:password`` of a Basic value; None when it is none, or not in UTF-8."""
+    """Return the ``user:password`` of a Basic value; None for any other value, or if it is not UTF-8."""
     scheme, _, encoded = value.partition(b" ")
     if scheme.lower() != b"basic":
         return None

@@ -1,4 +1,4 @@
-"""The body of a request to a token endpoint, with tokens in the place of their phantoms."""
+"""Replaces phantoms by tokens in the body of a request to a token endpoint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TokenOf = Callable[[str], Secret]  # by nonce; LoginRefusedError: it may not be 
 
 
 class LoginRefusedError(ValueError):
-    """A part of a login must not go on; the text is one sentence without any token or phantom."""
+    """Part of a login must not proceed; the text is one sentence without any token or phantom."""
 
     def __init__(self, reason: str, hint: str | None = None) -> None:
         super().__init__(reason)
@@ -23,10 +23,10 @@ class LoginRefusedError(ValueError):
 
 
 def redeemed_body(endpoint: TokenEndpoint, body: bytes, token_of: TokenOf) -> bytes:
-    """body for endpoint alone; as it is when no phantom is in it. LoginRefusedError: one may not be there.
+    """Return the body for `endpoint` only; unchanged if it holds no phantom.
 
-    Phantoms are taken back in the named fields only. One anywhere else would be of no use to the provider;
-    it is refused, so that the mistake in the profile is found.
+    Phantoms are redeemed in the named fields only. Anywhere else a phantom is useless to the provider; it is
+    refused with LoginRefusedError, so that the mistake in the profile is found.
     """
     document = None if endpoint.request_body == "form" else _json(body)
     if document is None and endpoint.request_body == "json":
@@ -57,7 +57,10 @@ def redeemed_body(endpoint: TokenEndpoint, body: bytes, token_of: TokenOf) -> by
 
 
 def _json(body: bytes) -> dict[str, object] | None:
-    """None when it is no JSON object, or has a name twice: which of the two counts is anybody's guess."""
+    """Parse a JSON object. Returns None for anything else, and if a name is repeated.
+
+    Which of two equal names counts is undefined.
+    """
     try:
         document = json.loads(body, object_pairs_hook=unique_names)
     except (ValueError, RecursionError):
@@ -66,7 +69,7 @@ def _json(body: bytes) -> dict[str, object] | None:
 
 
 def unique_names(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """For json.loads. ValueError for an object with a name twice."""
+    """Build a dict for json.loads. Raises ValueError for an object that repeats a name."""
     made = dict(pairs)
     if len(made) != len(pairs):
         raise ValueError("a name comes twice")
@@ -83,7 +86,10 @@ def _redeem_at(document: dict[str, object], path: tuple[str, ...], redeem: Calla
 
 
 def _form(text: str, fields: set[str], redeem: Callable[[str], str]) -> str:
-    """application/x-www-form-urlencoded (WHATWG URL section 5); the other pairs stay as they are."""
+    """Redeem the `fields` of an application/x-www-form-urlencoded body; the other pairs stay unchanged.
+
+    WHATWG URL section 5.
+    """
     pairs = []
     for pair in text.split("&"):
         name, _, value = pair.partition("=")

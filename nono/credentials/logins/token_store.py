@@ -1,4 +1,4 @@
-"""The tokens of captured logins on disk, shared by all runs of one user."""
+"""Stores the tokens of captured logins on disk, shared by all runs of one user."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from nono.paths import state_root
 from nono.secret import Secret
 
 TTL_S = 90 * 86400
-MAX_TOKENS = 4096  # the oldest go first
-_MAX_TEXT_BYTES = 8 * 1024 * 1024  # of all tokens together; again the oldest go first
+MAX_TOKENS = 4096  # beyond that the oldest are dropped
+_MAX_TEXT_BYTES = 8 * 1024 * 1024  # of all tokens together; again the oldest are dropped
 _MAX_FILE_BYTES = 4 * _MAX_TEXT_BYTES
-_CLOCK_SLACK_S = 86400  # a token from further in the future was made under a clock that nobody can trust
+_CLOCK_SLACK_S = 86400  # a token from further in the future was made under a wrong clock
 
 
 class StoredToken(NamedTuple):
-    """What one phantom stands for."""
+    """The token behind one phantom."""
 
     real: Secret
     consumers: frozenset[str]  # who may redeem it: `oauth.<provider>`, `proxy.<route>`
-    origins: frozenset[str]  # where to; empty in files that other versions wrote: only consumers decide
+    origins: frozenset[str]  # may receive it; empty in files of other versions: only consumers decide
     created_s: int  # since the epoch
 
     def has_expired(self, now_s: float) -> bool:
@@ -38,10 +38,10 @@ Tokens = dict[str, StoredToken]  # by nonce
 
 
 class LoginStore:
-    """``oauth-capture/providers.json`` below the state root of the user whose environment is given.
+    """The file ``oauth-capture/providers.json`` below the state root of the user who owns `environ`.
 
-    Every method raises CredentialUnavailable as PrivateFile does, and when the file cannot be understood. It
-    is below the state root, which no sandbox is granted.
+    Every method raises CredentialUnavailable as PrivateFile does, and if the file is malformed. The state
+    root is never granted to a sandbox.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -50,19 +50,19 @@ class LoginStore:
         self.path = self._file.path
 
     def stamp(self) -> Stamp | None:
-        """What differs after every change."""
+        """Return a value that differs after every change."""
         return self._file.stamp()
 
     def read(self) -> Tokens:
-        """All that is stored, the expired too; empty when nothing ever was."""
+        """Return everything stored, expired tokens too; empty if nothing ever was."""
         return self._tokens(self._file.read())
 
     def add(
         self, real: Sequence[Secret], consumers: Collection[str], origins: Collection[str]
     ) -> tuple[list[str], Tokens]:
-        """A nonce for each, on disk when this returns; and all that is stored now.
+        """Store tokens; on disk when this returns. Return a nonce for each, and all stored tokens.
 
-        A token that is stored already for the same consumers and origins keeps its nonce, because a refresh
+        A token that is already stored for the same consumers and origins keeps its nonce, because a refresh
         token often comes again with each access token.
         """
         admitted, where, now_s = frozenset(consumers), frozenset(origins), int(time.time())
@@ -83,7 +83,10 @@ class LoginStore:
         return nonces, tokens
 
     def purge(self, consumer: str | None = None) -> int:
-        """How many were removed: those that consumer may redeem, or all. A file of other form stays."""
+        """Remove the tokens that `consumer` may redeem, or all; return how many.
+
+        A malformed file is left alone.
+        """
         if not self.read():
             return 0
         with self._file.locked() as file:
@@ -122,7 +125,7 @@ def _nonce_of(
 
 
 def _youngest(tokens: Tokens) -> Tokens:
-    """As many as may be kept, oldest first. The file is written in this order."""
+    """Return as many of the newest tokens as may be kept, oldest first; the file is written in this order."""
     ordered = sorted(tokens.items(), key=lambda each: each[1].created_s)[-MAX_TOKENS:]
     size, first = 0, len(ordered)
     for _, token in reversed(ordered):
@@ -147,7 +150,10 @@ def _written(tokens: Tokens) -> bytes:
 
 
 def _parse(content: bytes) -> Tokens | None:
-    """None when it is no such store. The parser's exception holds the text and therefore ends here."""
+    """Parse the store; None if malformed.
+
+    The parser's exception carries the text, so it must not propagate.
+    """
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""The tokens of captured logins in one run: redeemed where they are admitted, stored when new ones come."""
+"""Manages captured login tokens in one run: redeems them where admitted, stores new ones."""
 
 from __future__ import annotations
 
@@ -20,22 +20,24 @@ from nono.named_tuple import NamedTuple
 from nono.policy.services.oauth_routes import OAuthProvider, OAuthRoute, TokenEndpoint
 from nono.secret import Secret
 
-_MAX_WATCHED = 16  # tokens of one route; a command uses one, and after each refresh another
+_MAX_WATCHED = 16  # tokens of one route; a command uses one at a time, and a new one after each refresh
 _LOG_IN = "log in again inside the sandbox"
 
 
 class LoginTokens:
-    """What the store holds. It is read again whenever it has changed, because other runs log in too, and a
-    purge must be felt by the runs that go on."""
+    """The content of the store, read again whenever it changes.
+
+    Other runs log in too, and a purge must reach runs in progress.
+    """
 
     def __init__(self, store: LoginStore) -> None:
-        """CredentialUnavailable: the store may not be trusted or cannot be understood."""
+        """Read the store. CredentialUnavailable: it is not trusted or malformed."""
         self._store = store
         self._stamp = store.stamp()
         self._tokens: Tokens = store.read()
 
     def find(self, nonce: str, consumer: str, origin: str) -> Secret:
-        """LoginRefusedError: it is unknown, expired or not for consumer at origin."""
+        """Return the token. LoginRefusedError: it is unknown, expired, or not for `consumer` at `origin`."""
         token = self._current().get(nonce)
         if token is None or token.has_expired(time.time()):
             raise LoginRefusedError("the phantom of a login is unknown or has expired", _LOG_IN)
@@ -56,22 +58,25 @@ class LoginTokens:
     async def store(
         self, tokens: Sequence[Secret], consumers: Sequence[str], origins: Sequence[str]
     ) -> list[str]:
-        """A nonce for each, on disk when this returns. CredentialUnavailable: they could not be stored."""
+        """Store tokens and return a nonce for each. They are on disk when this returns.
+
+        CredentialUnavailable: they could not be stored.
+        """
         nonces, self._tokens = await anyio.to_thread.run_sync(self._store.add, tokens, consumers, origins)
         return nonces
 
 
 class Consumer(NamedTuple):
-    """Somebody who may redeem phantoms, and where the tokens are sent then."""
+    """A party that may redeem phantoms, and the origin that then receives the tokens."""
 
     name: str  # `proxy.<route>` or `oauth.<provider>`
     origin: str  # `https://host`, with the port unless it is 443
 
 
 class LoginCredential:
-    """The credential of a route on which captured logins are used, and of their token endpoints.
+    """The credential of a route that uses captured logins, or of a token endpoint.
 
-    Every token that is admitted there is its credential; the phantom that a request shows says which.
+    Every token admitted there is its credential; the phantom in a request selects one.
     """
 
     def __init__(self, tokens: LoginTokens, consumer: Consumer) -> None:
@@ -81,17 +86,19 @@ class LoginCredential:
         self._watcher: LeakDetector | None = None
 
     def matches(self, text: str) -> bool:
-        """Whether text is a phantom that is redeemed here."""
+        """Check that `text` is a phantom that is redeemed here."""
         nonce = nonce_of(text)
         return nonce is not None and self.refusal(nonce) is None
 
     def appears_in(self, text: bytes) -> bool:
-        """Never: a login has many phantoms, which nono.proxy.verdict.login_phantoms looks for by their
-        mark."""
+        """Return False: a login has many phantoms, which nono.proxy.verdict.login_phantoms finds by mark."""
         return False
 
     def refusal(self, nonce: str) -> LoginRefusedError | None:
-        """Why its phantom is not redeemed here; None when it is. Responses are searched for it now."""
+        """Return why the phantom is not redeemed here, or None.
+
+        From now on responses are searched for its token.
+        """
         try:
             self.token(nonce)
         except LoginRefusedError as refused:
@@ -99,10 +106,10 @@ class LoginCredential:
         return None
 
     def token(self, nonce: str) -> Secret:
-        """LoginRefusedError as LoginTokens.find."""
+        """Return the token of a nonce and watch for it. Raises LoginRefusedError as LoginTokens.find does."""
         token = self._tokens.find(nonce, *self._consumer)
         is_new = self._used.pop(nonce, None) is None
-        self._used[nonce] = token  # to the end: those that are not used any more go first
+        self._used[nonce] = token  # to the end: those no longer used are dropped first
         if is_new:
             if len(self._used) > _MAX_WATCHED:
                 del self._used[next(iter(self._used))]
@@ -119,10 +126,10 @@ class LoginCredential:
         return self.injection(request)
 
     def injection(self, request: RequestFacts) -> HeadersInjection:
-        """The presented fields, with tokens in them.
+        """Return the presented fields, with tokens in them.
 
-        LoginRefusedError, a ValueError: a token has expired since the request was judged. CredentialError as
-        HeadersInjection.
+        LoginRefusedError, a ValueError: a token has expired since the request was judged. Raises
+        CredentialError as HeadersInjection does.
         """
         tokens = {
             nonce: self.token(nonce) for _, value in request.presented for nonce in nonces_in_field(value)
@@ -132,17 +139,17 @@ class LoginCredential:
         )
 
     def rejected(self, request: RequestFacts) -> None:
-        """The command will refresh it: it alone has the refresh token's phantom."""
+        """Do nothing: the command will refresh the token, as only it has the phantom of the refresh token."""
 
     def watcher(self) -> LeakDetector | None:
         return self._watcher
 
 
 class ProviderLogin:
-    """A provider whose logins are captured: what its token endpoints are sent, and what they answer."""
+    """A provider whose logins are captured: the requests to its token endpoints, and their answers."""
 
     def __init__(self, tokens: LoginTokens, provider: OAuthProvider, routes: Sequence[OAuthRoute]) -> None:
-        """routes: those of this run on which the provider's tokens may be used."""
+        """`routes`: those of this run on which the provider's tokens may be used."""
         self.provider = provider
         self._tokens = tokens
         self._consumers = [provider.consumer, *(route.consumer for route in routes)]
@@ -155,15 +162,18 @@ class ProviderLogin:
         }
 
     def credential(self, endpoint: TokenEndpoint) -> LoginCredential:
-        """What redeems phantoms in requests to endpoint."""
+        """Return the credential that redeems phantoms in requests to `endpoint`."""
         return self._at[endpoint.upstream]
 
     def request_body(self, endpoint: TokenEndpoint, body: bytes) -> bytes:
-        """The body to send. LoginRefusedError as redeemed_body."""
+        """Return the body to send. Raises LoginRefusedError as redeemed_body does."""
         return redeemed_body(endpoint, body, self.credential(endpoint).token)
 
     async def captured(self, answer: Answer) -> bytes:
-        """The body for the command. Its tokens are on disk when this returns, or CredentialUnavailable."""
+        """Return the body for the command.
+
+        Its tokens are on disk when this returns, or it raises CredentialUnavailable.
+        """
         nonces: list[str] = []
         if answer.tokens:
             nonces = await self._tokens.store(answer.tokens, self._consumers, self._origins)

@@ -1,1 +1,1 @@
-"""Access tokens, fetched from a token endpoint."""
+"""Fetches access tokens from a token endpoint."""

@@ -1,4 +1,4 @@
-"""A credential that is an access token, obtained with the OAuth 2.0 client credentials grant."""
+"""Provides an access token as a credential, obtained with the OAuth 2.0 client credentials grant."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from nono.secret import Secret
 
 Post = Callable[[str, bytes, Sequence[Header]], Awaitable[TokenReply]]
 
-SKEW_S = 30.0  # a token is renewed so long before its end
+SKEW_S = 30.0  # a token is renewed this long before it expires
 
 
 class TokenExchangeFailed(CredentialUnavailable):
-    """The token endpoint could not be reached, or granted nothing that can be used."""
+    """The token endpoint could not be reached, or granted nothing usable."""
 
     code: ClassVar = "oauth_token_exchange_failed"
 
 
 class OAuth2Credential:
-    """The token of one route, exchanged when first needed and again SKEW_S before its end.
+    """The token of one route, exchanged when first needed and again SKEW_S before it expires.
 
-    RFC 6749 section 4.4. While an exchange fails the token before serves until its end, and never longer. A
-    failed exchange is tried again by a later request. post follows no redirect, bounds the reply in size and
-    time, and raises OSError when there is none. CredentialError: inject is malformed.
+    RFC 6749 section 4.4. While an exchange fails the previous token serves until it expires, and never
+    longer. A later request retries a failed exchange. `post` follows no redirect, bounds the reply in size
+    and time, and raises OSError if there is none. CredentialError: `inject` is malformed.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class OAuth2Credential:
         self._request = TokenRequest(client_id, client_secret, scope, auth_method)
         self._post = post
         self._inject = inject
-        injection_of(inject, Secret("any:token"))  # what is wrong with inject is said now
+        injection_of(inject, Secret("any:token"))  # raises now if inject is malformed
         self._renewal = Renewal(self._exchange, clock=clock)
         self._client_secret = client_secret
         self._latest: Secret | None = None
@@ -68,7 +68,7 @@ class OAuth2Credential:
         return self._renewal.at_hand()
 
     async def acquire(self, request: RequestFacts) -> Injection:
-        """TokenExchangeFailed when there is no token."""
+        """Return an injection. TokenExchangeFailed: there is no token."""
         return await self._renewal.acquire()
 
     def rejected(self, request: RequestFacts) -> None:
@@ -92,7 +92,7 @@ class OAuth2Credential:
                 )
             case Granted(token, lifetime_s):
                 injection = injection_of(self._inject, token)
-                # Responses to requests with the token before may still be on their way.
+                # Responses to requests with the previous token may still be on their way.
                 before = [] if self._latest is None else [self._latest]
                 self._watcher = tripwire_for([self._client_secret, token, *before])
                 self._latest = token

@@ -1,4 +1,4 @@
-"""The messages of an OAuth 2.0 token endpoint: the form that is posted, and what its reply grants."""
+"""Builds the form that is posted to an OAuth 2.0 token endpoint, and parses the reply."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class TokenRequest:
 
 
 def read_reply(reply: TokenReply) -> Granted | NotGranted:
-    """What the reply grants (RFC 6749 sections 5.1 and 5.2)."""
+    """Parse the reply into a grant or the reason for none (RFC 6749 sections 5.1 and 5.2)."""
     answer = _json_object(reply.body)
     if not 200 <= reply.status <= 299:
         error = None if answer is None else answer.get("error")
@@ -91,7 +91,7 @@ def read_reply(reply: TokenReply) -> Granted | NotGranted:
         return NotGranted("its answer holds no access_token")
     if not _ACCESS_TOKEN.fullmatch(token):
         return NotGranted("its access_token has characters that a token may not have")
-    # The type is required, and some endpoints leave it out. Any other one is used in another way.
+    # The type is required, yet some endpoints omit it. Tokens of any other type are used differently.
     kind = answer.get("token_type", "bearer")
     if not isinstance(kind, str) or kind.lower() != "bearer":
         return NotGranted("its token is not of the type Bearer")
@@ -99,7 +99,10 @@ def read_reply(reply: TokenReply) -> Granted | NotGranted:
 
 
 def _lifetime_s(expires_in: object) -> float:
-    """What is no positive number says only that the end is unknown, and is not believed for long."""
+    """Return the lifetime in seconds.
+
+    A value that is not a positive number means unknown, and gets a short one.
+    """
     if isinstance(expires_in, str) and _DIGITS.fullmatch(expires_in):
         expires_in = int(expires_in)  # some endpoints write the number as a string
     if isinstance(expires_in, bool) or not isinstance(expires_in, int | float):

@@ -1,1 +1,1 @@
-"""Where a credential can be kept: one module a source."""
+"""Reads credentials from the places that can hold one, one module per source."""

@@ -1,4 +1,4 @@
-"""Credentials in Bitwarden, read by its command line `bw`."""
+"""Reads credentials from Bitwarden with its command line `bw`."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ _BW = Manager(
 
 
 def read(reference: BitwardenReference, environ: Mapping[str, str]) -> Secret:
-    """The password, or the field that the reference names. Raises as manager.ask and secret_from_text.
+    """Return the password, or the field that the reference names.
 
-    password, username, totp (the key that codes are made from), notes and uri (the first) are what the item
-    itself has; only other names are looked up among its custom fields, with regard to case.
+    password, username, totp (the key that codes are made from), notes and uri (the first) are the item's own;
+    only other names are looked up among its custom fields, case-sensitively. Raises as manager.ask and
+    secret_from_text do.
     """
     shown = reference.redacted()
     what = "password" if reference.field is None else "item"
@@ -50,7 +51,7 @@ def read(reference: BitwardenReference, environ: Mapping[str, str]) -> Secret:
 
 
 def _parse(printed: str) -> object:
-    """None when it is no JSON; the decoder's own error would carry the text along."""
+    """Parse JSON; None if malformed. The decoder's error carries the text, so it must not propagate."""
     try:
         return json.loads(printed)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Credentials in variables of the environment that nono was started with."""
+"""Reads credentials from variables of the environment that nono was started with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from nono.secret import Secret
 
 
 def read(reference: EnvironmentReference, environ: Mapping[str, str]) -> Secret:
-    """The variable's value. CredentialNotFound: unset or empty. CredentialUnavailable: no line of text."""
+    """Return the value of the variable.
+
+    CredentialNotFound: unset or empty. CredentialUnavailable: not one line of text.
+    """
     value = environ.get(reference.name, "")
     if not value:
         raise CredentialNotFound(

@@ -1,4 +1,4 @@
-"""Credentials in files, judged by the descriptor that is then read."""
+"""Reads credentials from files, checking the descriptor that is then read."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from nono.secret import Secret
 
 
 def read(reference: FileReference, warn: Callable[[str], None]) -> Secret:
-    """The file's one line. warn: told, in a sentence, when other users can read the file too.
+    """Return the one line in a file. `warn`: called with a sentence if other users can read the file too.
 
-    Symbolic links are followed: Kubernetes and systemd publish secrets through them. That gives nothing away,
-    because whoever could plant a link in that directory could as well plant a file, and because owner and
-    mode are those of the file that was opened. CredentialNotFound: no such file, or an empty one.
-    CredentialUnavailable: it cannot be read, is no regular file, is longer than 64 KiB, belongs to a third
-    user, is writable by others, or does not hold one line of UTF-8 text.
+    Symbolic links are followed: Kubernetes and systemd publish secrets through them. That is safe because a
+    user who could plant a link in that directory could as well plant a file, and because owner and mode are
+    checked on the opened file. CredentialNotFound: no such file, or an empty one. CredentialUnavailable: it
+    cannot be read, is not a regular file, is longer than 64 KiB, belongs to a third user, is writable by
+    others, or does not hold one line of UTF-8 text.
     """
     shown = reference.redacted()
     fd = _open(reference)

@@ -1,8 +1,8 @@
-"""Credentials in the system keyring, asked in a thread that may be left behind when it does not answer.
+"""Reads credentials from the system keyring, in a thread that is abandoned if it does not answer.
 
-A keyring call is D-Bus traffic with a daemon that may be absent, stuck, or waiting for somebody to type a
-password into a window nobody sees, and the library has no time limit of its own. The thread is a daemon
-thread, so a call that never returns does not keep the process alive.
+A keyring call is D-Bus traffic with a daemon that may be absent, stuck, or waiting for a password in a window
+nobody sees, and the library has no timeout. The thread is a daemon thread, so a call that never returns does
+not keep the process alive.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from nono.secret import Secret
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
-AVAILABILITY_TIMEOUT_S = 2.0  # for a daemon to say that it is there
+AVAILABILITY_TIMEOUT_S = 2.0  # for a daemon to answer at all
 UNLOCK_TIMEOUT_S = 120.0  # for a person to unlock it, unless the variable says otherwise
 _UNLOCK_VARIABLE = "NONO_KEYRING_TIMEOUT_SECS"
 _MAX_DUPLICATES = 16
@@ -45,11 +45,11 @@ def read(
     environ: Mapping[str, str],
     warn: Callable[[str], None] = lambda sentence: None,
 ) -> Secret:
-    """The entry's value, after asking for the keyring to be unlocked where it is locked.
+    """Return the entry's value, after asking for the keyring to be unlocked if it is locked.
 
-    warn: told of a time limit in environ that is none.
+    `warn`: told of a malformed time limit in `environ`.
     CredentialNotFound: no such entry. CredentialUnavailable: no keyring answers, it stayed locked, several
-    entries answer to the name, or the value is no credential.
+    entries match the name, or the value cannot be a credential.
     """
     shown = reference.redacted()
     if environ.get(_UNLOCK_VARIABLE) and not _is_seconds(environ[_UNLOCK_VARIABLE]):
@@ -72,9 +72,9 @@ def read(
 
 
 def write(reference: KeyringReference, secret: Secret, environ: Mapping[str, str]) -> None:
-    """Stores or replaces. CredentialUnavailable: nothing is known to be stored.
+    """Store or replace an entry. CredentialUnavailable: storing was not confirmed.
 
-    After a timeout the thread may still succeed later, when somebody unlocks the keyring after all.
+    After a timeout the thread may still succeed later, if somebody unlocks the keyring after all.
     """
     require_credential(secret, reference.redacted())
     backend = _backend(environ)
@@ -86,7 +86,7 @@ def write(reference: KeyringReference, secret: Secret, environ: Mapping[str, str
 
 
 def delete(reference: KeyringReference, environ: Mapping[str, str]) -> bool:
-    """Whether there was something to remove. CredentialUnavailable: the keyring gave no answer."""
+    """Remove an entry. Returns False if there was none. CredentialUnavailable: the keyring gave no answer."""
     backend = _backend(environ)
 
     def remove() -> bool:
@@ -100,7 +100,7 @@ def delete(reference: KeyringReference, environ: Mapping[str, str]) -> bool:
 
 
 def accounts(service: str, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The accounts stored under service, sorted; read from attributes, which needs no unlocking.
+    """Return the accounts stored under `service`, sorted; they are attributes, readable without unlocking.
 
     Empty too for a keyring that cannot list (only the Secret Service can). CredentialUnavailable: no answer.
     """
@@ -111,7 +111,7 @@ def accounts(service: str, environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _search(backend: KeyringBackend, attributes: dict[str, str]) -> tuple[str, ...]:
-    """The user names of all items with these attributes, as the keyring library names them; sorted."""
+    """Return the user names of all items with these attributes, as the keyring library names them; sorted."""
     from keyring.backends import SecretService
 
     if not isinstance(backend, SecretService.Keyring):
@@ -131,7 +131,7 @@ def _count(backend: KeyringBackend, reference: KeyringReference) -> int:
 
 
 def _backend(environ: Mapping[str, str]) -> KeyringBackend:
-    """The keyring that answers. CredentialUnavailable: none does, within 2 s."""
+    """Return the keyring that answers. CredentialUnavailable: none does, within 2 s."""
     backend = _within(AVAILABILITY_TIMEOUT_S, "system keyring", lambda: _choose(environ))
     if backend is None:
         raise CredentialUnavailable("no system keyring answers here", hint=_NO_DAEMON_HINT)
@@ -139,7 +139,7 @@ def _backend(environ: Mapping[str, str]) -> KeyringBackend:
 
 
 def _choose(environ: Mapping[str, str]) -> KeyringBackend | None:
-    """The backend that environ names, else the best of those that work; None when there is none.
+    """Return the backend that `environ` names, else the best of those that work; None if there is none.
 
     The library's null and fail backends stand for "no keyring" and have priorities below 1.
     """
@@ -150,14 +150,14 @@ def _choose(environ: Mapping[str, str]) -> KeyringBackend | None:
     for name in (named,) if named else _BACKENDS:
         try:
             working.append(load_keyring(name))
-        except Exception:  # whatever it is, this backend does not work here
+        except Exception:  # any failure means that this backend does not work here
             continue
     working = [backend for backend in working if backend.priority >= 1]
     return max(working, key=lambda backend: backend.priority, default=None)
 
 
 def _unlock_timeout_s(environ: Mapping[str, str]) -> float | None:
-    """None: wait for ever. A value that is no number of seconds counts as not given."""
+    """Return the time limit for unlocking; None for no limit. A malformed value counts as not given."""
     text = environ.get(_UNLOCK_VARIABLE, "")
     return (float(text) or None) if _is_seconds(text) else UNLOCK_TIMEOUT_S
 
@@ -167,9 +167,9 @@ def _is_seconds(text: str) -> bool:
 
 
 def _within[T](timeout_s: float | None, shown: str, work: Callable[[], T]) -> T:
-    """What work returns. CredentialUnavailable: it took longer, or failed.
+    """Return the result of `work`. CredentialUnavailable: it took longer, or failed.
 
-    Of a failure only the type is told: a backend's message may quote the value it could not store.
+    Only the type of a failure is reported: a backend's message may quote the value it could not store.
     """
     answers: SimpleQueue[tuple[T] | str] = SimpleQueue()
 

@@ -1,4 +1,4 @@
-"""Asks the program of a password manager for one value, and understands how it says no."""
+"""Asks a password manager's program for one value, and interprets its errors."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ TIMEOUT_S = 30.0  # a person may have to approve it by fingerprint or passphrase
 
 @dataclass(frozen=True, slots=True)
 class Manager:
-    """A password manager, as its command line shows it."""
+    """The command line of a password manager."""
 
     program: str
-    variables: tuple[str, ...]  # of its own; a prefix of them when it ends in '_'
-    locked: re.Pattern[str]  # what it says on standard error when somebody must sign in or unlock first
-    absent: re.Pattern[str]  # what it says when there is no such entry
+    variables: tuple[str, ...]  # its own environment variables; a name that ends in '_' is a prefix
+    locked: re.Pattern[str]  # matches its standard error when somebody must sign in or unlock first
+    absent: re.Pattern[str]  # matches its standard error when there is no such entry
     install_hint: str
     unlock_hint: str
 
 
 def ask(manager: Manager, arguments: Sequence[str], shown: str, environ: Mapping[str, str]) -> Secret:
-    """All that it prints, which may be nothing at all.
+    """Return all that the program prints, which may be empty.
 
-    shown: the redacted reference, for messages, which never repeat what the program says.
-    CredentialNotFound: it knows no such entry. CredentialUnavailable: it is not there, locked, or fails.
+    `shown`: the redacted reference, for messages, which never repeat the program's output.
+    CredentialNotFound: it knows no such entry. CredentialUnavailable: it is missing, locked, or fails.
     """
     # Imported here: a run whose credentials come from elsewhere needs neither subprocess nor an event loop.
     from nono.credentials.helpers.command import helper_environment, run_helper_and_wait

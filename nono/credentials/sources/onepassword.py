@@ -1,4 +1,4 @@
-"""Credentials in 1Password, read by its command line `op`."""
+"""Reads credentials from 1Password with its command line `op`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OP = Manager(
 
 
 def read(reference: OnePasswordReference, environ: Mapping[str, str]) -> Secret:
-    """The field, without the line ends after it. Raises as manager.ask and secret_from_text."""
+    """Return the field without trailing line ends. Raises as manager.ask and secret_from_text do."""
     shown = reference.redacted()
     printed = ask(_OP, ["read", "--", f"op://{reference.path}"], shown, environ)
     return secret_from_text(printed.reveal().rstrip("\r\n"), shown)

@@ -1,4 +1,4 @@
-"""Credentials in the password store of pass(1), the standard Unix password manager."""
+"""Reads credentials from the password store of pass(1), the standard Unix password manager."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _PASS = Manager(
 
 
 def read(reference: PassReference, environ: Mapping[str, str]) -> Secret:
-    """The first line of the entry; what follows it, by the convention of pass(1), are notes.
+    """Return the first line of the entry; by the convention of pass(1) the rest are notes.
 
-    Raises as manager.ask and secret_from_text.
+    Raises as manager.ask and secret_from_text do.
     """
     shown = reference.redacted()
     printed = ask(_PASS, ["show", "--", reference.entry], shown, environ).reveal()
     first = printed.partition("\n")[0].removesuffix("\r")
     if first == reference.entry:
-        # Of a folder it lists the entries, below the folder's own name, and reports success.
+        # For a folder it lists the entries, below the folder's own name, and reports success.
         raise CredentialNotFound(f"{shown}: it is a folder of the password store, and no entry")
     return secret_from_text(first, shown)

@@ -1,4 +1,4 @@
-"""Credentials in the embedded store."""
+"""Reads credentials from the embedded store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from nono.secret import Secret
 
 
 def read(reference: StoredReference, environ: Mapping[str, str]) -> Secret:
-    """The stored value. CredentialNotFound: not in there. CredentialUnavailable: the file is not trusted."""
+    """Return the stored value.
+
+    CredentialNotFound: it is not stored. CredentialUnavailable: the file is not trusted.
+    """
     secret = Vault(environ).get(reference.name)
     if secret is None:
         raise CredentialNotFound(

@@ -1,1 +1,1 @@
-"""The embedded credential store: one private file under a lock."""
+"""Implements the embedded credential store: one private file under a lock."""

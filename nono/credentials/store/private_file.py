@@ -1,4 +1,4 @@
-"""One file that only its owner may touch, read whole and replaced whole under a lock."""
+"""Reads and replaces one whole file that only its owner may access, under a lock."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from nono.credentials.values.errors import CredentialUnavailable
 from nono.private_dir import open_private_dir
 from nono.regular_file import read_at_most
 
-LOCK_WAIT_S = 5.0  # the longest that another nono needs for its write is a few fsync(2)
+LOCK_WAIT_S = 5.0  # another nono holds the lock for a few fsync(2) at most
 _LOCK_PAUSE_S = 0.02
 
 Stamp = tuple[int, int, int]  # inode, size, mtime in ns; each replacement is a new inode
 
 
 class PrivateFile:
-    """``directory/stem.json``, with ``stem.lock`` beside it. Holds nothing open between two calls.
+    """The file ``directory/stem.json``, with ``stem.lock`` beside it. Nothing stays open between calls.
 
-    Every method raises CredentialUnavailable when somebody else could have read or written the directory or
-    the file: what such a file holds is neither believed nor overwritten.
+    Every method raises CredentialUnavailable if another user could have read or written the directory or the
+    file: its content is then neither trusted nor overwritten.
     """
 
     def __init__(self, directory: str, stem: str, *, max_bytes: int) -> None:
@@ -36,7 +36,7 @@ class PrivateFile:
         self.path = join(directory, self._name)
 
     def read(self) -> bytes | None:
-        """The content, cut off at max_bytes; None when there is no such file. Creates nothing."""
+        """Return the content, cut off at max_bytes; None if there is no such file. Creates nothing."""
         try:
             directory_fd = open_private_dir(self._directory, create=False)
         except FileNotFoundError:
@@ -49,7 +49,7 @@ class PrivateFile:
             os.close(directory_fd)
 
     def stamp(self) -> Stamp | None:
-        """What differs after every replacement; None when there is no such file."""
+        """Return a value that differs after every replacement; None if there is no such file."""
         try:
             status = os.stat(self.path, follow_symlinks=False)
         except OSError:
@@ -58,10 +58,10 @@ class PrivateFile:
 
     @contextmanager
     def locked(self) -> Iterator[LockedFile]:
-        """The file, while no other nono writes to it. Makes the directory.
+        """Yield the file while no other nono writes to it. Creates the directory.
 
-        The lock is a file of its own: the file is replaced by rename, and a lock on it would be held on
-        something that has no name any more. CredentialUnavailable after LOCK_WAIT_S.
+        The lock is a separate file: the file itself is replaced by rename(2), and a lock on it would stay on
+        the unlinked inode. CredentialUnavailable: the lock was not free within LOCK_WAIT_S.
         """
         try:
             directory_fd = open_private_dir(self._directory, create=True)
@@ -124,7 +124,7 @@ class PrivateFile:
 
     def _replace_at(self, directory_fd: int, content: bytes) -> None:
         with suppress(FileNotFoundError):
-            os.unlink(self._new, dir_fd=directory_fd)  # of a nono that was killed; the lock makes it ours
+            os.unlink(self._new, dir_fd=directory_fd)  # left by a killed nono; the lock makes it ours
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             with open(os.open(self._new, flags, 0o600, dir_fd=directory_fd), "wb") as file:
@@ -144,16 +144,16 @@ class PrivateFile:
 
 
 class LockedFile:
-    """A PrivateFile inside its lock."""
+    """A PrivateFile whose lock is held."""
 
     def __init__(self, file: PrivateFile, directory_fd: int) -> None:
         self._file = file
         self._directory_fd = directory_fd
 
     def read(self) -> bytes | None:
-        """As PrivateFile.read."""
+        """Return the content, as PrivateFile.read does."""
         return self._file._read_at(self._directory_fd)
 
     def replace(self, content: bytes) -> None:
-        """Old content or new content after a power cut, and nothing else (rename(2), fsync(2))."""
+        """Replace the content atomically: a power cut leaves the old or the new one (rename(2), fsync(2))."""
         self._file._replace_at(self._directory_fd, content)

@@ -1,4 +1,4 @@
-"""The embedded credential store: one file that only its owner reads, where no keyring daemon is."""
+"""Keeps credentials in one file that only its owner can read, for hosts without a keyring daemon."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _Entries = dict[str, str]
 
 
 class Vault:
-    """The store of the user whose environment is given. Holds nothing open and remembers nothing it read.
+    """The store of the user who owns `environ`. Keeps nothing open and caches nothing.
 
-    Every method raises CredentialUnavailable when somebody else could have read or written the directory or
-    the file, or when it cannot be understood: such a file is neither believed nor overwritten. The directory
-    is below the state root, which no sandbox is granted.
+    Every method raises CredentialUnavailable if another user could have read or written the directory or the
+    file, or if it is malformed: such a file is neither trusted nor overwritten. The directory is below the
+    state root, which is never granted to a sandbox.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -30,23 +30,26 @@ class Vault:
         self.path = self._file.path
 
     def get(self, name: str) -> Secret | None:
-        """None when nothing is stored under name."""
+        """Return the credential, or None if nothing is stored under `name`."""
         value = self._entries(self._file.read()).get(check_name(name))
         return None if value is None else secret_from_text(value, f"credential '{name}'")
 
     def names(self) -> tuple[str, ...]:
-        """Sorted."""
+        """Return the stored names, sorted."""
         return tuple(sorted(self._entries(self._file.read())))
 
     def set(self, name: str, secret: Secret) -> None:
-        """Stores or replaces; on disk when this returns. Raises as require_credential too."""
+        """Store or replace a credential; on disk when this returns.
+
+        Also raises as require_credential does.
+        """
         check_name(name)
         require_credential(secret, f"credential '{name}'")
         with self._file.locked() as file:
             file.replace(_written(self._entries(file.read()) | {name: secret.reveal()}))
 
     def remove(self, name: str) -> bool:
-        """Whether there was something to remove."""
+        """Remove a credential. Returns False if there was none."""
         check_name(name)
         if name not in self._entries(self._file.read()):
             return False
@@ -73,7 +76,10 @@ def _written(entries: _Entries) -> bytes:
 
 
 def _parse(content: bytes) -> _Entries | None:
-    """None when it is no store. The parser's exception holds the whole text and therefore ends here."""
+    """Parse the store; None if malformed.
+
+    The parser's exception carries the text, so it must not propagate.
+    """
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):

@@ -1,1 +1,1 @@
-"""What a credential is: references, shapes, injection, the tripwire. Pure."""
+"""Describes credentials as values: references, shapes, injection, the tripwire. Pure."""

@@ -1,4 +1,4 @@
-"""Judges what a source returned: whether it can be a credential at all, without ever quoting it."""
+"""Checks that text from a source can be a credential at all, without ever quoting it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _GO_KEYRING_PREFIX = "go-keyring-base64:"
 
 
 def secret_from_bytes(content: bytes, shown: str) -> Secret:
-    """A credential out of the content of a file or pipe, without its one trailing line end.
+    """Make a Secret of the content of a file or pipe, without its one trailing line end.
 
-    shown: the redacted reference, for messages. Raises as secret_from_text.
+    `shown`: the redacted reference, for messages. Raises as secret_from_text does.
     """
     if len(content) > MAX_SECRET_BYTES:
         raise CredentialUnavailable(
@@ -31,14 +31,17 @@ def secret_from_bytes(content: bytes, shown: str) -> Secret:
 
 
 def secret_from_text(text: str, shown: str) -> Secret:
-    """text as a Secret. CredentialNotFound: it is empty. CredentialUnavailable: it cannot be a credential."""
+    """Make a Secret of `text`.
+
+    CredentialNotFound: it is empty. CredentialUnavailable: it cannot be a credential.
+    """
     secret = Secret(text)
     require_credential(secret, shown)
     return secret
 
 
 def require_credential(secret: Secret, shown: str) -> None:
-    """CredentialNotFound: it is empty. CredentialUnavailable: it cannot be a credential."""
+    """Check a secret. CredentialNotFound: it is empty. CredentialUnavailable: it cannot be a credential."""
     if not secret.reveal():
         raise CredentialNotFound(f"{shown}: it is there, and empty")
     problem = text_problem(secret.reveal())
@@ -49,7 +52,7 @@ def require_credential(secret: Secret, shown: str) -> None:
 
 
 def text_problem(text: str) -> str | None:
-    """Why text cannot be a credential, in words that do not contain it; None when it can."""
+    """Return why `text` cannot be a credential, without quoting it; None if it can."""
     if any(category(character) == "Cs" for character in text):
         return "the value is not UTF-8 text"
     if any(category(character) == "Cc" for character in text):
@@ -58,7 +61,7 @@ def text_problem(text: str) -> str | None:
 
 
 def decode_go_keyring(text: str, shown: str) -> Secret:
-    """The value inside an entry that Go programs (gh among them) wrote. Raises as secret_from_text."""
+    """Decode an entry that a Go program such as gh wrote. Raises as secret_from_text does."""
     if not text.startswith(_GO_KEYRING_PREFIX):
         raise CredentialUnavailable(
             f"{shown}: the entry does not start with '{_GO_KEYRING_PREFIX}'",

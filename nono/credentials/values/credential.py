@@ -1,4 +1,4 @@
-"""What the proxy asks of a credential: to be written into a request, and to be recognised in a response."""
+"""Defines the proxy's view of a credential: inject it into a request, detect it in a response."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ Header = tuple[bytes, bytes]
 
 
 class RequestFacts(NamedTuple):
-    """What a credential may depend on: where the request goes."""
+    """The facts about a request that a credential may depend on."""
 
     host: str
     port: int
     method: str
     path: str  # with the query
     route: str
-    presented: tuple[Header, ...] = ()  # the fields that held phantoms, where tokens go into their places
+    presented: tuple[Header, ...] = ()  # the fields that held phantoms, which tokens will replace
 
 
 class Outgoing(NamedTuple):
@@ -26,8 +26,8 @@ class Outgoing(NamedTuple):
     method: bytes
     target: bytes  # canonical, origin form
     authority: bytes  # the Host field
-    headers: list[Header]  # end-to-end ones, Host not among them
-    body: bytes | None = None  # the whole of it where the injection needs it
+    headers: list[Header]  # end-to-end fields without Host
+    body: bytes | None = None  # the whole body if the injection needs it
 
 
 class Injected(NamedTuple):
@@ -38,41 +38,41 @@ class Injected(NamedTuple):
 
 
 class Injection(Protocol):
-    """A credential at hand, ready to be written into one request."""
+    """A credential ready to be written into one request."""
 
     @property
     def needs_body(self) -> bool:
-        """Whether inject must see the whole body, as a signature does."""
+        """True if inject must see the whole body, as a signature does."""
         ...
 
     @property
     def header_names(self) -> frozenset[bytes]:
-        """Lower case; the child's own fields of these names are removed first."""
+        """Names in lower case; the child's own fields of these names are removed first."""
         ...
 
     def inject(self, request: Outgoing) -> Injected:
-        """OSError, ValueError or CredentialError, never with the secret in it, when it cannot be done."""
+        """Write the credential. Raises OSError, ValueError or CredentialError, never quoting the secret."""
         ...
 
 
 class LeakStream(Protocol):
-    """One response body, searched for the secret as it passes."""
+    """Searches one response body for the secret as it passes."""
 
     @property
     def found(self) -> bool: ...
     def feed(self, piece: bytes) -> bytes:
-        """What may go on: without the secret, and without an end that could be the secret's beginning."""
+        """Return the bytes that may go on, without the secret and without an end that could begin it."""
         ...
 
     def finish(self) -> bytes: ...
 
 
 class LeakDetector(Protocol):
-    """Knows what a real secret looks like in its usual spellings, and tells nobody."""
+    """Recognises a real secret in its usual spellings without revealing it."""
 
     def stream(self) -> LeakStream: ...
     def mask_text(self, value: bytes) -> bytes | None:
-        """value without the secret; None when it was clean."""
+        """Return `value` without the secret; None if it was clean."""
         ...
 
 
@@ -80,17 +80,17 @@ class Credential(Protocol):
     """A source of injections. The proxy never asks for the secret."""
 
     def at_hand(self, request: RequestFacts) -> Injection | None:
-        """Without waiting; None when acquire must be asked."""
+        """Return an injection without waiting; None if acquire must be called."""
         ...
 
     async def acquire(self, request: RequestFacts) -> Injection:
-        """OSError, ValueError or CredentialError when it cannot be had now."""
+        """Return an injection. Raises OSError, ValueError or CredentialError if none is available now."""
         ...
 
     def rejected(self, request: RequestFacts) -> None:
-        """The upstream answered 401: what is cached may be stale."""
+        """Handle a 401 from the upstream: a cached value may be stale."""
         ...
 
     def watcher(self) -> LeakDetector | None:
-        """None when there is no secret to look for yet, or none that could be told from other text."""
+        """Return a detector; None if there is no secret yet, or none that can be told from other text."""
         ...

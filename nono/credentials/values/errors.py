@@ -1,4 +1,4 @@
-"""How a credential can be missing: it is nowhere, or the place that should hold it gives no usable answer."""
+"""Names the ways a credential can be missing: not found, or its source gives no usable answer."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ class CredentialNotFound(CredentialError):  # noqa: N818  # the code it carries 
 
 
 class CredentialUnavailable(CredentialError):  # noqa: N818  # the same
-    """The source did not answer, may not be trusted, or holds something that is no credential."""
+    """The source did not answer, is not trusted, or holds something that cannot be a credential."""
 
     code: ClassVar = "credential_unavailable"

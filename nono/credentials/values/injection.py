@@ -1,4 +1,4 @@
-"""A credential in the form in which it is written into a request: a header, the path or the query."""
+"""Writes a credential into a request: into a header, the path or the query."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _NEVER_INJECTED = frozenset(
 
 
 def injection_of(inject: Inject, secret: Secret) -> Injection:
-    """The injection that inject describes, sound from the moment it exists.
+    """Build the injection that `inject` describes, fully validated.
 
-    CredentialError: header, format, pattern or name is wrong, wherever it was configured.
-    CredentialUnavailable: the secret cannot stand there.
+    CredentialError: header, format, pattern or name is wrong in the configuration. CredentialUnavailable: the
+    secret cannot be written there.
     """
     match inject.mode:
         case "header":
@@ -43,14 +43,14 @@ def injection_of(inject: Inject, secret: Secret) -> Injection:
 
 
 class HeaderInjection:
-    """One header field with the secret in it."""
+    """Writes one header field with the secret in it."""
 
     __slots__ = ("_format", "_header", "_secret")
 
     needs_body = False
 
     def __init__(self, header: str, format: str, secret: Secret) -> None:
-        """In format, exactly one `{}` stands for the secret."""
+        """Validate the arguments. `format` holds exactly one `{}`, which stands for the secret."""
         _check_header(header)
         if format.count("{}") != 1:
             raise CredentialError("credential_format must contain '{}' once, where the credential goes")
@@ -72,7 +72,7 @@ class HeaderInjection:
 
 
 class HeadersInjection:
-    """Header fields that a credential helper named itself."""
+    """Writes header fields that a credential helper named itself."""
 
     __slots__ = ("_headers",)
 
@@ -94,7 +94,7 @@ class HeadersInjection:
 
 
 class PathInjection:
-    """The secret in a segment of the path, in the place of what the child put there."""
+    """Writes the secret into a path segment, replacing the child's placeholder."""
 
     __slots__ = ("_pattern", "_replacement", "_secret")
 
@@ -115,8 +115,8 @@ class PathInjection:
         self._secret = secret
 
     def inject(self, request: Outgoing) -> Injected:
-        """ValueError when the path has no place for it."""
-        # What was found on the way in holds the place; the pattern alone may fit earlier, in the base path.
+        """Replace the placeholder. Raises ValueError if the path has none."""
+        # Look for the placeholder itself; the pattern alone may match earlier, in the base path.
         slot = key_slot.find_placeholder(self._pattern, request.target)
         if slot is None:
             raise ValueError("the path has no place for the credential")
@@ -125,7 +125,7 @@ class PathInjection:
 
 
 class QueryInjection:
-    """The secret as the one parameter of its name in the query."""
+    """Writes the secret as the only query parameter of its name."""
 
     __slots__ = ("_name", "_secret")
 
@@ -146,7 +146,7 @@ class QueryInjection:
 
 
 def _basic(secret: Secret) -> Secret:
-    """RFC 7617: the secret is ``user:password``."""
+    """Encode a ``user:password`` secret as Basic credentials (RFC 7617)."""
     if ":" not in secret.reveal():
         raise CredentialUnavailable(
             "the value is not of the form user:password", hint="store the credential again"
@@ -171,7 +171,7 @@ def _check_field(name: str, secret: Secret) -> None:
 
 
 def _field_problem(text: str) -> str | None:
-    """Why text cannot be part of a field value (RFC 9110 section 5.5), in words that do not contain it."""
+    """Return why `text` cannot be part of a field value (RFC 9110 section 5.5), or None; never quote it."""
     if not text:
         return "the value is empty"
     if (problem := text_problem(text)) is not None:

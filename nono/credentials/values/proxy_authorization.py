@@ -1,4 +1,4 @@
-"""The field that names nono to the proxy behind its own (RFC 7617)."""
+"""Builds the Proxy-Authorization field for an upstream proxy (RFC 7617)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nono.secret import Secret
 
 @dataclass(frozen=True, slots=True)
 class ProxyAuthorization:
-    """Basic authentication with a ``user:password``; CredentialUnavailable when the value is none."""
+    """Basic authentication from a ``user:password``. CredentialUnavailable: the value has another form."""
 
     secret: Secret
 
@@ -25,5 +25,5 @@ class ProxyAuthorization:
             raise CredentialUnavailable(problem, hint="store the credential again")
 
     def field(self) -> Header:
-        """For the head of a CONNECT, and nowhere else."""
+        """Return the field, for the head of a CONNECT and nowhere else."""
         return b"Proxy-Authorization", b"Basic " + b64encode(self.secret.reveal().encode())

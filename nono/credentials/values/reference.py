@@ -1,4 +1,4 @@
-"""Parses a credential reference: the text in a profile that says where a secret is, never the secret."""
+"""Parses a credential reference: the text in a profile that names a secret's place, never the secret."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nono.credentials.values.shapes import looks_like_key
 from nono.errors import CredentialError
 from nono.named_tuple import NamedTuple
 
-KEYRING_SERVICE = "nono"  # under which bare names are kept in the system keyring
+KEYRING_SERVICE = "nono"  # the service of bare names in the system keyring
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}", re.ASCII)  # a leading dash would read as a flag
 _VARIABLE = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
@@ -21,7 +21,7 @@ _MAX_REFERENCE_BYTES = 1024
 _FORBIDDEN_IN_PATH = frozenset("\0\n\r;`|$&><")
 _FORBIDDEN_IN_ENTRY = frozenset(";|&$`(){}<>!\\\"'\n\r\0")
 
-# Variables that steer a loader or an interpreter: neither a place to read a secret from nor one to put it in.
+# Variables that steer a loader or an interpreter: a secret may be neither read from one nor put into one.
 STEERING_VARIABLES = frozenset(
     {"LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT"}
     | {"DYLD_INSERT_LIBRARIES", "DYLD_LIBRARY_PATH", "DYLD_FRAMEWORK_PATH"}
@@ -62,7 +62,7 @@ class FileReference(NamedTuple):
 
 
 class KeyringReference(NamedTuple):
-    """`keyring://service/account`: an entry of the system keyring, perhaps one of another program."""
+    """`keyring://service/account`: an entry of the system keyring, perhaps another program's."""
 
     service: str
     account: str
@@ -73,7 +73,7 @@ class KeyringReference(NamedTuple):
 
 
 class StoredReference(NamedTuple):
-    """A bare name: what `nono credential set NAME` stored, embedded store or system keyring."""
+    """A bare name: a value stored by `nono credential set NAME`, embedded or in the system keyring."""
 
     name: str
 
@@ -97,7 +97,7 @@ class OnePasswordReference(NamedTuple):
 class BitwardenReference(NamedTuple):
     """`bw://item[/field]`: read by Bitwarden's `bw`."""
 
-    item: str  # its id, or whatever `bw get` finds one item by
+    item: str  # its id, or any text by which `bw get` finds exactly one item
     field: str | None = None  # None: the password
 
     def redacted(self) -> str:
@@ -115,7 +115,7 @@ class PassReference(NamedTuple):
 
 
 class CaptureReference(NamedTuple):
-    """`cmd://name`: what the command of that name in `credential_capture` prints when a request needs it."""
+    """`cmd://name`: the output of that `credential_capture` command, run when a request needs it."""
 
     name: str
 
@@ -141,9 +141,9 @@ _SCHEMES_HINT = (
 
 
 def parse_reference(text: str) -> CredentialReference:
-    """What a reference points at. CredentialError names the part that is wrong.
+    """Parse a reference. CredentialError names the part that is wrong.
 
-    No message repeats the reference: people do paste the key itself where its name belongs.
+    No message repeats the reference: people do paste the key itself in place of its name.
     """
     match = _SCHEME.match(text)
     if match is None:
@@ -160,7 +160,7 @@ def parse_reference(text: str) -> CredentialReference:
 
 
 def check_name(text: str) -> str:
-    """text, when it can name a stored credential. CredentialError, which does not repeat it, when not."""
+    """Return `text` if it can name a stored credential. Raises CredentialError, which does not quote it."""
     if looks_like_key(text):
         raise CredentialError(
             "a credential is referred to by its name, and this looks like a key itself",
@@ -241,7 +241,7 @@ def _capture(name: str) -> CaptureReference:
 
 
 def _segments(scheme: str, entry: str) -> list[str]:
-    """The parts of an entry of a password manager, none of them empty, and none a key."""
+    """Split an entry of a password manager into parts, none of which may be empty or look like a key."""
     where = f"{scheme}:// reference"
     if len(f"{scheme}://{entry}".encode("utf-8", "surrogateescape")) > _MAX_REFERENCE_BYTES:
         raise CredentialError(f"{where}: longer than {_MAX_REFERENCE_BYTES} bytes")
@@ -259,7 +259,7 @@ def _segments(scheme: str, entry: str) -> list[str]:
 
 
 def _refuse_dash(where: str, segments: list[str]) -> None:
-    """The program that is asked would read such a part as an option, were it to forget what `--` means."""
+    """Refuse parts that start with '-': a program that ignored `--` would read them as options."""
     if any(segment.startswith("-") for segment in segments):
         raise CredentialError(f"{where}: no part of it may start with '-'")
 

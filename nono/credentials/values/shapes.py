@@ -1,4 +1,4 @@
-"""What the tokens of the known providers look like."""
+"""Describes the token formats of known providers."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class TokenShape(NamedTuple):
 _GOOGLE = TokenShape("AIza", 35)
 
 # Observed in the providers' own consoles and in the rules of public secret scanners. Checksums (the last six
-# characters of a GitHub token) are left to chance: no client checks them, and a scanner that does is right to
-# call a phantom no token.
+# characters of a GitHub token) are left to chance: no client checks them, and a scanner that does rightly
+# reports no token when it sees a phantom.
 SHAPES: dict[str, TokenShape] = {
     "openai": TokenShape("sk-proj-", 156),
     "anthropic": TokenShape("sk-ant-api03-", 93, suffix="AA"),
@@ -41,5 +41,5 @@ _KEY_PREFIXES = (
 
 
 def looks_like_key(text: str) -> bool:
-    """Whether text is more likely somebody's key than the name of one."""
+    """Return True if `text` is more likely a key than the name of one."""
     return len(text) >= 16 and text.startswith(_KEY_PREFIXES)

@@ -1,4 +1,4 @@
-"""The tripwire: real secrets, recognised in an upstream's answer and replaced before the child reads it."""
+"""Finds real secrets in an upstream's answer and masks them before the child reads it: the tripwire."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from nono.secret import Secret
 if TYPE_CHECKING:
     from ahocorasick_rs import BytesAhoCorasick
 
-MASK = b"*"  # one for each octet, so that what announced the length of a body stays true
-MIN_WATCHED_CHARACTERS = 8  # a shorter text turns up in bodies that have nothing to do with it
+MASK = b"*"  # one for each octet, so that an announced body length stays true
+MIN_WATCHED_CHARACTERS = 8  # shorter text occurs by chance in unrelated bodies
 _SCHEMES = frozenset(("basic", "bearer", "token"))
 # Quotes, as servers write them in HTML: html.escape() and Django; Go and Jinja; Ruby, Java and lodash; PHP.
 _QUOTES_IN_HTML = (("&quot;", "&#x27;"), ("&#34;", "&#39;"), ("&quot;", "&#39;"), ("&quot;", "&#039;"))
@@ -25,21 +25,21 @@ _IN_HTML = [
     for double, single in _QUOTES_IN_HTML
 ]
 _FOR_PAGES = str.maketrans({"&": "\\u0026", "<": "\\u003c", ">": "\\u003e"})  # Go and Rails, in JSON
-_NOT_IN_DOTNET = re.compile("[^ -~]|[\"&'+<>`]")  # which its System.Text.Json escapes, in upper-case digits
+_NOT_IN_DOTNET = re.compile("[^ -~]|[\"&'+<>`]")  # System.Text.Json escapes these, in upper-case digits
 _GRAM = 4  # bytes at the end of a piece that rule out nearly every beginning of a secret
 
 
 def tripwire_for(secrets: Sequence[Secret], *, basic: bool = False) -> Tripwire | None:
-    """A watcher for secrets; None when each of them is too short to be told from other text.
+    """Build a watcher for secrets; None if each of them is too short to be told from other text.
 
-    basic: each is the ``user:password`` of RFC 7617, and the password is watched for as well.
+    `basic`: each secret is the ``user:password`` of RFC 7617, and its password is watched for as well.
     """
     spellings = {spelling for text in _watched(secrets, basic) for spelling in _spellings(text)}
     return Tripwire(sorted(spellings)) if spellings else None
 
 
 def unwatched_warning(secrets: Sequence[Secret], *, basic: bool = False) -> str | None:
-    """What to tell the person when one of secrets cannot be watched for."""
+    """Return a warning for the person if one of the secrets cannot be watched for, else None."""
     if all(len(text) >= MIN_WATCHED_CHARACTERS for text in _texts(secrets, basic)):
         return None
     return (
@@ -49,7 +49,7 @@ def unwatched_warning(secrets: Sequence[Secret], *, basic: bool = False) -> str 
 
 
 class Tripwire:
-    """The spellings of one credential.
+    """The spellings of one credential, ready to be searched for.
 
     Bodies are searched by an Aho-Corasick automaton whose vectorised prefilter costs the same for one
     spelling as for fifty (0.08 s per GiB; one bytes.find for each spelling takes seven times as long).
@@ -58,7 +58,7 @@ class Tripwire:
     __slots__ = ("_beginnings", "_grams", "_octets", "_search", "_spellings")
 
     def __init__(self, spellings: Sequence[bytes]) -> None:
-        """spellings: at least one, none of them empty or with a NUL."""
+        """`spellings`: at least one, none of them empty or with a NUL."""
         self._spellings = spellings
         self._search: Callable[[bytes], list[tuple[int, int, int]]] = self._first_search
         self._beginnings = frozenset(spelling[:n] for spelling in spellings for n in range(1, _GRAM))
@@ -69,7 +69,7 @@ class Tripwire:
         return "LeakWatcher(...)"
 
     def _first_search(self, text: bytes) -> list[tuple[int, int, int]]:
-        """Makes the automaton: a run whose credential is never used need not wait for it."""
+        """Build the automaton on first use: a run whose credential is never used need not wait for it."""
         self._search = _automaton(self._spellings).find_matches_as_indexes
         return self._search(text)
 
@@ -77,22 +77,22 @@ class Tripwire:
         return LeakMask(self)
 
     def mask_text(self, value: bytes) -> bytes | None:
-        """value without the secret; None when it was clean."""
+        """Return `value` without the secret; None if it was clean."""
         if not self._search(value):
             return None
         stream = self.stream()
         return stream.feed(value) + stream.finish()
 
     def matches(self, text: bytes) -> list[tuple[int, int, int]]:
-        """Leftmost-longest and without overlap: (which spelling, start, end)."""
+        """Return leftmost-longest matches without overlap, as (index of the spelling, start, end)."""
         return self._search(text)
 
     def ends_clearly(self, text: bytes) -> bool:
-        """Whether text ends with an octet that no beginning of a spelling ends with."""
+        """Return True if no proper beginning of a spelling ends with the last octet of `text`."""
         return text[-1:] not in self._octets
 
     def unfinished(self, text: bytes, start: int) -> int:
-        """The length of the longest end of text[start:] that is the beginning of a spelling, and no more."""
+        """Return the length of the longest end of text[start:] that is a proper beginning of a spelling."""
         gram = text[max(start, len(text) - _GRAM) :]
         longest = next((n for n in (3, 2, 1) if len(gram) >= n and gram[-n:] in self._beginnings), 0)
         if len(gram) < _GRAM or gram not in self._grams:
@@ -108,7 +108,7 @@ class Tripwire:
 
 
 class LeakMask:
-    """One body, searched as it passes. Holds back only what may be the beginning of a spelling."""
+    """Searches one body as it passes. Holds back only an end that may begin a spelling."""
 
     __slots__ = ("_held", "_watcher", "found")
 
@@ -118,23 +118,23 @@ class LeakMask:
         self.found = False
 
     def feed(self, piece: bytes) -> bytes:
-        """What may go on: each spelling replaced, and no end that could become one."""
+        """Return the bytes that may go on: each spelling masked, and no end that could become one."""
         text = self._held + piece if self._held else piece
         watcher = self._watcher
-        if watcher.ends_clearly(text) and not watcher.matches(text):  # as nearly everything does
+        if watcher.ends_clearly(text) and not watcher.matches(text):  # true of nearly every piece
             self._held = b""
             return text
         return self._pass(text, watcher.unfinished)
 
     def finish(self) -> bytes:
-        """The rest."""
+        """Return the rest."""
         return self._pass(self._held, lambda text, start: 0) if self._held else b""
 
     def _pass(self, text: bytes, unfinished: Callable[[bytes, int], int]) -> bytes:
-        """text masked, without its unfinished end, which is held.
+        """Return `text` masked, without its unfinished end, which is held.
 
-        A match that begins before that end is final: were a longer one possible there, the text from its
-        start on would be unfinished itself.
+        A match that begins before that end is final: if a longer one were possible there, the text from its
+        start on would itself be unfinished.
         """
         clear = len(text) - unfinished(text, 0)
         passed, done = list[bytes](), 0
@@ -155,8 +155,8 @@ def _automaton(spellings: Sequence[bytes]) -> BytesAhoCorasick:
     # Imported here: a run without a credential has nothing to search for.
     from ahocorasick_rs import BytesAhoCorasick, MatchKind
 
-    # Leftmost, because only such automata have the prefilter; longest, so that of two secrets of which
-    # one begins the other nothing is left over.
+    # Leftmost, because only such automata have the prefilter; longest, so that if one secret begins with
+    # another, nothing of the longer one is left over.
     return BytesAhoCorasick(spellings, matchkind=MatchKind.LeftmostLongest)
 
 
@@ -186,7 +186,7 @@ def _watched(secrets: Sequence[Secret], basic: bool) -> Iterator[str]:
 
 
 def _spellings(text: str) -> Iterator[bytes]:
-    """text as upstreams echo it: as it is, quoted for JSON, HTML and URLs, in base64 and in hex."""
+    """Yield `text` as upstreams echo it: verbatim, quoted for JSON, HTML and URLs, in base64 and in hex."""
     yield json.dumps(text)[1:-1].encode()
     yield json.dumps(text).replace("/", "\\/")[1:-1].encode()
     yield _as_in_dotnet(text).encode()
@@ -200,7 +200,7 @@ def _spellings(text: str) -> Iterator[bytes]:
 
 
 def _as_in_dotnet(text: str) -> str:
-    """In UTF-16, as all of JSON's \\u is."""
+    """Escape text as .NET does: in UTF-16 code units, like every JSON escape by number."""
 
     def escaped(found: re.Match[str]) -> str:
         units = found[0].encode("utf-16-be", "surrogatepass").hex().upper()
@@ -210,7 +210,7 @@ def _as_in_dotnet(text: str) -> str:
 
 
 def _encodings(text: str) -> set[bytes]:
-    """In UTF-8, and in Latin-1 where a header carries it so."""
+    """Encode in UTF-8, and in Latin-1 if possible, as a header carries it."""
     encoded = {text.encode("utf-8", "surrogatepass")}
     if all(ord(character) < 256 for character in text):
         encoded.add(text.encode("latin-1"))
@@ -218,7 +218,10 @@ def _encodings(text: str) -> set[bytes]:
 
 
 def _percent(raw: bytes) -> Iterator[bytes]:
-    """RFC 3986 section 2.1: what must be escaped, slash or not, or every octet; + for a blank."""
+    """Yield percent-encodings (RFC 3986 section 2.1) of reserved octets, slash or not, and of every octet.
+
+    A blank is also written as +.
+    """
     every = "".join(f"%{octet:02X}" for octet in raw)
     for escaped in (quote_from_bytes(raw, safe=""), quote_from_bytes(raw), every):
         lowered = _lower_escapes(escaped)
@@ -232,8 +235,10 @@ def _lower_escapes(escaped: str) -> str:
 
 
 def _base64(raw: bytes) -> Iterator[bytes]:
-    """RFC 4648 sections 4 and 5: raw at each of the three offsets within a larger text, cut to the characters
-    that depend on raw alone."""
+    """Yield base64 (RFC 4648 sections 4 and 5) at each of the three offsets within a larger text.
+
+    The result is cut to the characters that depend on `raw` alone.
+    """
     for before in range(3):
         first, end = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
         for encode in (b64encode, urlsafe_b64encode):
