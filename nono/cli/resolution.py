@@ -146,4 +146,4 @@ def _shared(
     except NonoError as error:
         warning = f"the working directory cannot be shared: {error.message}"
         return resolved._replace(warnings=(*resolved.warnings, warning))
-    return with_it if ask(resolved.places.workdir, resolved.workdir_offer) else resolved
+    return with_it if ask(resolved.path_context.workdir, resolved.workdir_offer) else resolved

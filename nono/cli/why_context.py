@@ -33,7 +33,7 @@ class Subject(NamedTuple):
     """One run, with everything needed to answer a question about it."""
 
     rules: EffectivePolicy
-    places: PathContext  # resolves the paths of a question
+    path_context: PathContext  # resolves the paths of a question
     held: Callable[[], Held]  # asks the kernel, which takes a moment
     stale: frozenset[str] = frozenset()  # paths that hold another file by now than the one granted
 
@@ -43,7 +43,7 @@ def from_options(invocation: Invocation, environ: Mapping[str, str]) -> Subject:
     resolved = resolve_given(invocation, environ)
     Console(silent=False, verbosity=0).lines(resolved.deprecations)
     rules = effective_policy_of(resolved, HostFilesystem())
-    return Subject(rules, resolved.places, lambda: _would_be_held(rules.capabilities))
+    return Subject(rules, resolved.path_context, lambda: _would_be_held(rules.capabilities))
 
 
 def from_running_session(state: State, environ: Mapping[str, str]) -> Subject:
@@ -52,9 +52,9 @@ def from_running_session(state: State, environ: Mapping[str, str]) -> Subject:
         cwd = os.getcwd()
     except OSError as error:
         raise NonoError(f"the current directory cannot be used: {error.strerror}") from error
-    places = PathContext(paths.home(environ), cwd, cwd, environ, os.getuid())
+    path_context = PathContext(paths.home(environ), cwd, cwd, environ, os.getuid())
     held = Held(state.enforcement, state.landlock_abi)
-    return Subject(state.rules, places, lambda: held, state.stale(identity))
+    return Subject(state.rules, path_context, lambda: held, state.stale(identity))
 
 
 def _would_be_held(capabilities: CapabilitySet) -> Held:

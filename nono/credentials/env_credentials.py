@@ -8,7 +8,7 @@ from nono.credentials import resolver
 from nono.credentials.values.reference import parse_reference
 
 
-def read_handed_out(
+def read_env_credentials(
     wanted: Iterable[tuple[str, str]], environ: Mapping[str, str], warn: Callable[[str], None]
 ) -> dict[str, str]:
     """Return the text of each credential by variable, from (reference, variable) pairs.

@@ -13,11 +13,11 @@ def mask_of(
     token: SessionToken, phantoms: Sequence[Phantom], credentials: Sequence[Credential]
 ) -> Callable[[bytes], bytes]:
     """Return a masking function for any thread; it knows the latest value of credentials that are renewed."""
-    handed_out = tripwire_for([token.secret, *(phantom.secret for phantom in phantoms)])
+    own_tokens = tripwire_for([token.secret, *(phantom.secret for phantom in phantoms)])
 
     def mask(text: bytes) -> bytes:
-        for watcher in (handed_out, *(credential.watcher() for credential in credentials)):
-            masked = None if watcher is None else watcher.mask_text(text)
+        for tripwire in (own_tokens, *(credential.tripwire() for credential in credentials)):
+            masked = None if tripwire is None else tripwire.mask_text(text)
             text = text if masked is None else masked
         return text
 

@@ -21,5 +21,5 @@ class StaticCredential(NamedTuple):
     def rejected(self, request: RequestFacts) -> None:
         """Do nothing: no value is cached."""
 
-    def watcher(self) -> LeakDetector | None:
+    def tripwire(self) -> LeakDetector | None:
         return self.watches

@@ -129,19 +129,19 @@ class Launch:
             session = Session(self._environ, log, recorder_of(log, *observers), warn, say, redaction)
             _record_start(session, prepared, cgroup)
             # This forks, so it comes before any secret is in memory.
-            ahead = stack.enter_context(_authority_ahead(prepared, self._environ))
+            ca_worker = stack.enter_context(_ca_worker(prepared, self._environ))
             with _end_recorded(session):
                 run = RunContext(
                     prepared,
                     session,
                     launcher,
                     child,
-                    ahead,
+                    ca_worker,
                     observation,
                     cgroup,
                     proxy_port,
                     state=stack.enter_context(state_file(self._environ, warn)),
-                    handed_out=_handed_out(prepared.resolved, self._environ, warn),
+                    env_credentials=_env_credentials(prepared.resolved, self._environ, warn),
                     inherited=child_environment(self._environ, prepared.resolved.environment),
                     rules=cache(lambda: effective_policy_of(prepared.resolved, HostFilesystem())),
                 )
@@ -206,24 +206,22 @@ def _end_recorded(session: Session) -> Iterator[None]:
         raise
 
 
-def _authority_ahead(
-    prepared: Prepared, environ: Mapping[str, str]
-) -> AbstractContextManager[CaWorker | None]:
+def _ca_worker(prepared: Prepared, environ: Mapping[str, str]) -> AbstractContextManager[CaWorker | None]:
     if prepared.enforcement.rung is None:
         return nullcontext()
     # Imported here: only runs with a proxy need it.
-    from nono.launch.proxy.ca_worker import authority_ahead
+    from nono.launch.proxy.ca_worker import ca_worker
 
-    return authority_ahead(prepared.resolved, environ)
+    return ca_worker(prepared.resolved, environ)
 
 
-def _handed_out(resolved: Resolved, environ: Mapping[str, str], warn: Warn) -> Mapping[str, str]:
+def _env_credentials(resolved: Resolved, environ: Mapping[str, str], warn: Warn) -> Mapping[str, str]:
     if not resolved.env_credentials:
         return {}
     # Imported here: few runs hand out a credential.
-    from nono.credentials.env_credentials import read_handed_out
+    from nono.credentials.env_credentials import read_env_credentials
 
-    return read_handed_out(resolved.env_credentials, environ, warn)
+    return read_env_credentials(resolved.env_credentials, environ, warn)
 
 
 def _run(run: RunContext) -> int:

@@ -28,7 +28,7 @@ from nono.supervisor.verdict.peer_registry import PeerRegistry
 
 def with_proxy(run: RunContext) -> AbstractAsyncContextManager[Network]:
     """Read the credentials now, and start the proxy when the block is entered."""
-    return _network(run, assemble(run.prepared.resolved, run.session, ahead=run.ahead))
+    return _network(run, assemble(run.prepared.resolved, run.session, ca_worker=run.ca_worker))
 
 
 @asynccontextmanager

@@ -33,12 +33,12 @@ class RunContext(NamedTuple):
     session: Session
     launcher: Launcher
     child: Child
-    ahead: CaWorker | None  # if the run has a proxy that intercepts TLS
+    ca_worker: CaWorker | None  # if the run has a proxy that intercepts TLS
     observation: Observation | None  # if the run is watched
     cgroup: Cgroup | None  # if the run has limits
     proxy_port: int  # where a proxy listens, if there is one; 0: any free port
     state: StateFile | None  # tells the command about its own sandbox
-    handed_out: Mapping[str, str]  # credentials the command itself holds, by variable
+    env_credentials: Mapping[str, str]  # credentials the command itself holds, by variable
     inherited: Mapping[str, str]  # variables the command inherits, or that are fixed for it
     rules: Callable[[], EffectivePolicy]  # the policy in effect; reads the disk at the first call only
 
@@ -66,7 +66,7 @@ class RunContext(NamedTuple):
         plan = draw(capabilities, prepared.facts, prepared.enforcement, proxy_port=proxy_port)
         workdir = prepared.capabilities.workdir
         environment = started_in(workdir, self.inherited, prepared.resolved.environment)
-        environment |= {**self.handed_out, **added}
+        environment |= {**self.env_credentials, **added}
         state = self.state if self.state is not None and self.state.create() else None
         if state is not None:
             environment[VARIABLE] = state.path

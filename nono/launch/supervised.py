@@ -115,11 +115,11 @@ async def _served(
         return
     async with trapped_opens(run, listener, network.readable, network.approver) as opens:
         paths = CallerPaths(run.launcher.pid)
-        adjudicator = NotifyLoop(
+        notify_loop = NotifyLoop(
             listener, network.grants, record, network.connected, paths, opens, network.bound
         )
-        adjudicator.start()
+        notify_loop.start()
         try:
             yield
         finally:
-            adjudicator.close()
+            notify_loop.close()

@@ -75,7 +75,7 @@ def effective_policy_of(
     resolved: Resolved, fs: Filesystem, handed_out: Iterable[Grant] = ()
 ) -> EffectivePolicy:
     """Build the rules of a run. `handed_out` holds grants on files the run creates for its command."""
-    roots = paths.protected_roots(resolved.places.environ)
+    roots = paths.protected_roots(resolved.path_context.environ)
     services = (
         Route(each.name, each.upstream, each.endpoints, each.origin, each.base_url_env_vars, is_login=False)
         for each in resolved.services

@@ -31,7 +31,7 @@ class ProxiedPolicy(NamedTuple):
 
 
 def proxied_policy(
-    asked: NetworkRequest, request: RunRequest, profile: Profile, places: PathContext
+    asked: NetworkRequest, request: RunRequest, profile: Profile, path_context: PathContext
 ) -> ProxiedPolicy:
     """Resolve the proxy's policy. Raises ConfigError for unknown, malformed or contradictory settings."""
     policy = shipped.network_policy()
@@ -41,7 +41,7 @@ def proxied_policy(
         asked.credentials,
         network.custom_credentials,
         policy.services,
-        places,
+        path_context,
         profile.credential_capture,
         endpoints,
     )

@@ -50,7 +50,7 @@ class Resolved(NamedTuple):
     environment: EnvironmentRules
     deny_rules: DenyRules  # capabilities.denials and the bypasses that exempt paths from them
     unix_sockets: UnixSocketRules
-    places: PathContext
+    path_context: PathContext
     state_directories: tuple[Grant, ...]  # created at the start if missing
     skipped: tuple[str, ...]  # requested by a person, but the path does not exist
     warnings: tuple[str, ...]
@@ -67,7 +67,7 @@ class Asked(NamedTuple):
 
     request: RunRequest
     settings: Profile
-    places: PathContext
+    path_context: PathContext
     fs: Filesystem
     mode: NetworkMode
     proxied: ProxiedPolicy | None  # in proxy mode only
@@ -80,8 +80,8 @@ class Asked(NamedTuple):
 
         Raises as resolve() does.
         """
-        request, settings, places, fs = self.request, self.settings, self.places, self.fs
-        files = file_rules(self.files, places, fs, shares_workdir=shares_workdir)
+        request, settings, path_context, fs = self.request, self.settings, self.path_context, self.fs
+        files = file_rules(self.files, path_context, fs, shares_workdir=shares_workdir)
         limits = _limits(request, files.grants)
         proxied = self.proxied
         behind = proxied.settings.upstream_proxy if proxied is not None else None
@@ -95,20 +95,22 @@ class Asked(NamedTuple):
             oauth_routes=proxied.oauth_routes if proxied is not None else (),
             proxy=proxied.settings if proxied is not None else None,
             env_credentials=self.env_credentials,
-            environment=_environment(settings, proxied, behind, places)._replace(
-                granted=_granted_variables(places.environ, files.sockets, fs),
+            environment=_environment(settings, proxied, behind, path_context)._replace(
+                granted=_granted_variables(path_context.environ, files.sockets, fs),
                 left_directory=(
-                    _trusted_pwd(places.environ, places.cwd, fs) if request.workdir is not None else None
+                    _trusted_pwd(path_context.environ, path_context.cwd, fs)
+                    if request.workdir is not None
+                    else None
                 ),
             ),
             deny_rules=files.deny_rules,
             unix_sockets=files.sockets,
-            places=places,
+            path_context=path_context,
             state_directories=self.files.state_directories,
             skipped=self.files.skipped,
             commands=command_rules(request, settings, self.groups),
-            binary=places.expand_program(settings.binary) if settings.binary is not None else None,
-            command_args=tuple(map(places.expand_built_in, settings.command_args)),
+            binary=path_context.expand_program(settings.binary) if settings.binary is not None else None,
+            command_args=tuple(map(path_context.expand_built_in, settings.command_args)),
             warnings=(
                 *_deprecated_flags(request),
                 *files.warnings,
@@ -201,7 +203,9 @@ def asked_for(
     Raises a NonoError that names the problem; ConfigError for contradictions and unknown names.
     """
     settings = profile or Profile()
-    places = PathContext(paths.home(environ), cwd, _workdir(request.workdir, environ, cwd, fs), environ, uid)
+    path_context = PathContext(
+        paths.home(environ), cwd, _workdir(request.workdir, environ, cwd, fs), environ, uid
+    )
     asked = _network_wish(request, settings)
     mode = NetworkMode.ALLOWED if request.allow_net else network_request.mode_of(asked)
     if (request.standalone_proxy or request.learns) and mode is NetworkMode.ALLOWED:
@@ -212,7 +216,7 @@ def asked_for(
         # Imported here: most of a start's time is imports, and other runs need neither hosts nor services.
         from nono.policy.proxied_policy import proxied_policy
 
-        proxied = proxied_policy(asked, request, settings, places)
+        proxied = proxied_policy(asked, request, settings, path_context)
     handed_out: EnvCredentials = ()
     if settings.env_credentials or request.env_credential is not None or request.env_credential_map:
         # Imported here, as above: few runs hand one out.
@@ -222,8 +226,8 @@ def asked_for(
             settings.env_credentials, request.env_credential, request.env_credential_map
         )
     groups = groups_in_force(settings)
-    files = wanted_files(request, profile, groups, places, fs)
-    return Asked(request, settings, places, fs, mode, proxied, handed_out, groups, files)
+    files = wanted_files(request, profile, groups, path_context, fs)
+    return Asked(request, settings, path_context, fs, mode, proxied, handed_out, groups, files)
 
 
 def _limits(request: RunRequest, grants: tuple[Grant, ...]) -> Limits:
@@ -356,7 +360,7 @@ def _environment(
     settings: Profile,
     proxied: ProxiedPolicy | None,
     behind: UpstreamProxySettings | None,
-    places: PathContext,
+    path_context: PathContext,
 ) -> EnvironmentRules:
     services = proxied.services if proxied is not None else ()
     logins = proxied.oauth_routes if proxied is not None else ()
@@ -369,7 +373,8 @@ def _environment(
         allow=settings.environment.allow_vars,
         deny=settings.environment.deny_vars,
         fixed=tuple(
-            (name, places.expand_built_in(value)) for name, value in settings.environment.set_vars.items()
+            (name, path_context.expand_built_in(value))
+            for name, value in settings.environment.set_vars.items()
         ),
         withheld=frozenset(withheld),
     )

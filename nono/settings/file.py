@@ -37,7 +37,7 @@ def user_config(environ: Mapping[str, str], *, long_lived: bool = False) -> User
     entry = kept(key, environ)
     if entry is not None:
         return from_document(entry)
-    config = _apart(path, raw, environ) if long_lived else None
+    config = _in_fork(path, raw, environ) if long_lived else None
     config = config or _validated(path, raw, environ)  # on failure in the fork, report the mistakes here
     keep(key, as_document(config), environ)
     return config
@@ -55,7 +55,7 @@ def _key(raw: bytes, environ: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
-def _apart(path: str, raw: bytes, environ: Mapping[str, str]) -> UserConfig | None:
+def _in_fork(path: str, raw: bytes, environ: Mapping[str, str]) -> UserConfig | None:
     from nono.forked import call_in_fork
 
     return call_in_fork(lambda: _validated(path, raw, environ))

@@ -86,18 +86,16 @@ class NotifyLoop:
         self._arch = uapi_seccomp.AUDIT_ARCH[machine]
         self._names = {number: name for name, number in uapi_seccomp.SYSCALL_NUMBERS[machine].items()}
         self._calls = TrappedCalls(listener)
-        self._never_wait = BlockingCallWatchdog()
-        self._inet = InetCalls(
-            grants, self._calls, recorder, connected, self._respond, self._never_wait, bound
-        )
+        self._watchdog = BlockingCallWatchdog()
+        self._inet = InetCalls(grants, self._calls, recorder, connected, self._respond, self._watchdog, bound)
         self._unix: UnixCalls | None = None
         if paths is not None:
-            self._unix = UnixCalls(paths, grants.unix, self._calls, recorder, self._respond, self._never_wait)
+            self._unix = UnixCalls(paths, grants.unix, self._calls, recorder, self._respond, self._watchdog)
 
     def start(self) -> None:
         """Start serving. Takes ownership of the listener: close() closes it."""
         self._loop = asyncio.get_running_loop()
-        self._never_wait.start()
+        self._watchdog.start()
         notify.set_sync_wake_up(self._listener)
         self._loop.add_reader(self._poll.fileno(), self._on_readable)
 
@@ -107,7 +105,7 @@ class NotifyLoop:
             return
         self._loop.remove_reader(self._poll.fileno())
         self._inet.close()
-        self._never_wait.close()
+        self._watchdog.close()
         if self._unix is not None:
             self._unix.close()
         self._calls.close()

@@ -218,7 +218,7 @@ def test_the_kernel_opens_what_why_says_inside_although_files_were_replaced(
             os.close(end)
     stale = state.stale(identity)
     said = [
-        why_path_since(state.rules, resolved.places, path, access, FS, stale).status == "allowed"
+        why_path_since(state.rules, resolved.path_context, path, access, FS, stale).status == "allowed"
         for path, access in cases
     ]
     assert seen == said

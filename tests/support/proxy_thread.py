@@ -95,7 +95,7 @@ class FakeCredential:
     def rejected(self, request: RequestFacts) -> None:
         self.refused.append(request)
 
-    def watcher(self) -> LeakDetector | None:
+    def tripwire(self) -> LeakDetector | None:
         return None
 
 

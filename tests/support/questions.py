@@ -27,12 +27,12 @@ def told_inside(rules: EffectivePolicy) -> EffectivePolicy:
 
 
 def why_path(resolved: Resolved, path: str, access: Access, fs: Filesystem) -> Answer:
-    return _asked(resolved, fs, lambda rules: paths.why_path(rules, resolved.places, path, access, fs))
+    return _asked(resolved, fs, lambda rules: paths.why_path(rules, resolved.path_context, path, access, fs))
 
 
 def why_socket(resolved: Resolved, path: str, fs: Filesystem, *, binds: bool) -> Answer:
     return _asked(
-        resolved, fs, lambda rules: sockets.why_socket(rules, resolved.places, path, fs, binds=binds)
+        resolved, fs, lambda rules: sockets.why_socket(rules, resolved.path_context, path, fs, binds=binds)
     )
 
 

@@ -63,11 +63,11 @@ def run(argv: Sequence[str]) -> int:
         command, warning = command_of(invocation, asked)
         if warning is not None:
             console.warn(warning)
-        lesson = plan_learning(base, asked, fs)
+        plan = plan_learning(base, asked, fs)
         is_dry = given.flag("dry_run")
-        prepared = launch.prepare(lesson.resolved, command, needs_program=not is_dry)
+        prepared = launch.prepare(plan.resolved, command, needs_program=not is_dry)
         show(prepared, invocation, console, environ)
-        scope = learned_lines.scope(lesson)
+        scope = learned_lines.scope(plan)
         if is_dry:
             console.lines(scope)
             return conclude(prepared, console, environ, redaction(config))
@@ -83,16 +83,14 @@ def run(argv: Sequence[str]) -> int:
             proxy_port=0,
             warn=console.warn,
             say=console.lines,
-            observation=lesson.observation,
+            observation=plan.observation,
             redaction=redaction(config),
         )
     if outcome.limit is not None:
         console.lines(outcome.limit.lines())
     exit_code = outcome.exit_code
-    learned = build_learned_profile(
-        lesson, target.document, target.file, is_new=target.is_new, cwd=os.getcwd()
-    )
-    console.lines(learned_lines.seen(learned, lesson.bounds.home))
+    learned = build_learned_profile(plan, target.document, target.file, is_new=target.is_new, cwd=os.getcwd())
+    console.lines(learned_lines.seen(learned, plan.bounds.home))
     if exit_code:
         console.lines([f"  [nono] It ended with {exit_code}: what it would have done next was not seen."])
     return _write(learned.document, target, given.flag("yes"), console) or exit_code

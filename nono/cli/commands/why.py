@@ -95,8 +95,8 @@ def _answer_of_path(subject: Subject, parsed: argparse.Namespace) -> Answer:
     fs, rules = HostFilesystem(), subject.rules
     if rules.capabilities.elevation and not _elevates(subject.held()):
         rules = rules._replace(capabilities=rules.capabilities._replace(elevation=False))
-    answer = why_path_since(rules, subject.places, parsed.path, Access(parsed.op), fs, subject.stale)
-    masked = masked_path(rules, subject.places, parsed.path, fs)
+    answer = why_path_since(rules, subject.path_context, parsed.path, Access(parsed.op), fs, subject.stale)
+    masked = masked_path(rules, subject.path_context, parsed.path, fs)
     if masked is None or answer.status != "denied":
         return answer
     chosen = subject.held().chosen
@@ -114,7 +114,7 @@ def _answer_of_socket(subject: Subject, parsed: argparse.Namespace) -> Answer:
     from nono.policy.why.sockets import why_socket
 
     binds = parsed.op == "bind"
-    answer = why_socket(subject.rules, subject.places, parsed.path, HostFilesystem(), binds=binds)
+    answer = why_socket(subject.rules, subject.path_context, parsed.path, HostFilesystem(), binds=binds)
     return answer._replace(enforced_by=_enforced_by(subject))
 
 

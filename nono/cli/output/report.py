@@ -30,7 +30,7 @@ def report(
     rules = rules._replace(
         capabilities=rules.capabilities._replace(elevation=False)
     )  # as if nobody was asked
-    found = footer.findings(denials, rules, prepared.resolved.places, HostFilesystem())
+    found = footer.findings(denials, rules, prepared.resolved.path_context, HostFilesystem())
     is_told = not (console.silent or invocation.given.flag("no_diagnostics"))
     if is_told:
         told = [] if limit is None else limit.lines()
@@ -51,7 +51,7 @@ def _offer(
     from nono.cli.output import save_prompt
     from nono.policy.why.saving import additions, without_suppressed
 
-    places, reference = prepared.resolved.places, invocation.given.value("profile")
+    places, reference = prepared.resolved.path_context, invocation.given.value("profile")
     offered = additions((each.flag for each in found if each.flag is not None), places.home)
     if not offered or not save_prompt.is_wanted(environ) or invocation.given.value("config") is not None:
         return  # a manifest is somebody else's work, not this person's to extend
@@ -82,5 +82,5 @@ def _suppressed_by(reference: str, prepared: Prepared, environ: Mapping[str, str
         held = accesses(prepared.capabilities.grants, fs.canonical(os.path.abspath(file)) or file)
         if held is not None and held.writes:
             raise NonoError(f"the command may write {file}")
-    places = prepared.resolved.places
+    places = prepared.resolved.path_context
     return [places.of_profile(path) for path in loaded.profile.filesystem.suppress_save_prompt]

@@ -31,8 +31,10 @@ class Finding(NamedTuple):
     flag: str | None
 
 
-def findings(denials: Denials, rules: EffectivePolicy, places: PathContext, fs: Filesystem) -> list[Finding]:
-    return [Finding(each, _flag(each, rules, places, fs)) for each in denials.listed()]
+def findings(
+    denials: Denials, rules: EffectivePolicy, path_context: PathContext, fs: Filesystem
+) -> list[Finding]:
+    return [Finding(each, _flag(each, rules, path_context, fs)) for each in denials.listed()]
 
 
 def footer(exit_code: int, found: Sequence[Finding], *, is_complete: bool) -> list[str]:
@@ -108,11 +110,11 @@ def _next_steps(found: Sequence[Finding]) -> Iterator[str]:
         yield "    nono why --host <host or URL>"
 
 
-def _flag(denied: Denied, rules: EffectivePolicy, places: PathContext, fs: Filesystem) -> str | None:
+def _flag(denied: Denied, rules: EffectivePolicy, path_context: PathContext, fs: Filesystem) -> str | None:
     from nono.policy.why import remedy
 
     if denied.kind is Kind.PATH:
-        return remedy.of_path(rules, places, denied.target, ACCESS[str(denied.access)], fs)
+        return remedy.of_path(rules, path_context, denied.target, ACCESS[str(denied.access)], fs)
     named = remedy.in_hint(denied.hint) if denied.hint is not None else None
     if named is not None or denied.kind is Kind.SOCKET or denied.route is not None:
         return named

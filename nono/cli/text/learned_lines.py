@@ -16,7 +16,7 @@ SHOWN_MAX = 200  # characters of one path
 
 def scope(learning: LearnPlan) -> list[str]:
     """Return the extra access that a person agrees to, as lines."""
-    places = learning.resolved.places
+    places = learning.resolved.path_context
     home = learning.bounds.home
     written = [places.workdir, *(grant.path for grant in learning.watched if grant.access.writes)]
     kept_out = sum(is_within(path, home) for path in learning.kept_out)
@@ -36,16 +36,16 @@ def scope(learning: LearnPlan) -> list[str]:
     return lines
 
 
-def seen(lesson: LearnedProfile, home: str) -> list[str]:
+def seen(learned: LearnedProfile, home: str) -> list[str]:
     """Return what a person should know beside the profile itself. home: canonical, shown as `~`."""
-    lines = ["", *_listed("Tried, and refused while it was watched as well:", lesson.refused, home)]
-    if lesson.flags:
+    lines = ["", *_listed("Tried, and refused while it was watched as well:", learned.refused, home)]
+    if learned.flags:
         lines.append("  [nono] To have it watched there too (directories have to exist), add:")
-        lines += [f"    {flag}" for flag in lesson.flags[:FLAGS_MAX]]
-    lines += _listed("Done, and not in the profile:", lesson.left_out, home)
-    if lesson.dropped:
-        lines.append(f"  [nono] {lesson.dropped} more calls were not kept: the profile may not be complete.")
-    if not lesson.added:
+        lines += [f"    {flag}" for flag in learned.flags[:FLAGS_MAX]]
+    lines += _listed("Done, and not in the profile:", learned.left_out, home)
+    if learned.dropped:
+        lines.append(f"  [nono] {learned.dropped} more calls were not kept: the profile may not be complete.")
+    if not learned.added:
         lines.append("  [nono] Nothing was seen that is not granted already.")
     return lines
 

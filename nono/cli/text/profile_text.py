@@ -97,11 +97,11 @@ def _size(group: Group) -> str:
     return ", ".join(parts)
 
 
-def group_detail(group: Group, places: PathContext) -> dict[str, Any]:
+def group_detail(group: Group, path_context: PathContext) -> dict[str, Any]:
     """Return a group as JSON, each path as written and as expanded here; null if it has no value here."""
 
     def entries(texts: Sequence[str]) -> list[dict[str, str | None]]:
-        return [{"raw": text, "expanded": _expanded(text, places)} for text in texts]
+        return [{"raw": text, "expanded": _expanded(text, path_context)} for text in texts]
 
     return {
         **group_json(group),
@@ -111,9 +111,9 @@ def group_detail(group: Group, places: PathContext) -> dict[str, Any]:
     }
 
 
-def _expanded(text: str, places: PathContext) -> str | None:
+def _expanded(text: str, path_context: PathContext) -> str | None:
     try:
-        return places.of_group(text)
+        return path_context.of_group(text)
     except NonoError:
         return None
 

@@ -53,7 +53,7 @@ def workdir_offer(resolved: Resolved) -> list[str]:
         return []
     return [
         f"  The working directory is not shared; --allow-cwd grants {resolved.workdir_offer.value} "
-        f"access to {resolved.places.workdir}"
+        f"access to {resolved.path_context.workdir}"
     ]
 
 

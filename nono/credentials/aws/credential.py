@@ -98,7 +98,7 @@ class AwsCredential:
         if self._renewal.forget():
             self._source = None  # the file may hold new keys by now
 
-    def watcher(self) -> LeakDetector | None:
+    def tripwire(self) -> LeakDetector | None:
         return self._watcher
 
     async def _load(self) -> Lease[Keys]:

@@ -136,7 +136,7 @@ class CommandCapture:
             del self._entries[key]
             self._forgotten[key] = now
 
-    def watcher(self) -> LeakDetector | None:
+    def tripwire(self) -> LeakDetector | None:
         if self._watcher is None and self._watched:
             self._watcher = tripwire_for(self._watched, basic=self._inject.mode == "basic_auth")
         return self._watcher

@@ -45,7 +45,7 @@ class Answer:
     def tokens(self) -> list[Secret]:
         return [each.token for each in self._found]
 
-    def watcher(self) -> LeakDetector | None:
+    def tripwire(self) -> LeakDetector | None:
         """Return a detector for the tokens: none may occur in the answer a second time."""
         return tripwire_for(self.tokens)
 
@@ -92,7 +92,10 @@ def holds_secret(watchers: Sequence[LeakDetector | None], headers: Sequence[Head
     """
     texts = [body, *chain.from_iterable(headers)]
     return any(
-        watcher.mask_text(text) is not None for watcher in watchers if watcher is not None for text in texts
+        tripwire.mask_text(text) is not None
+        for tripwire in watchers
+        if tripwire is not None
+        for text in texts
     )
 
 

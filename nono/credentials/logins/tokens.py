@@ -141,7 +141,7 @@ class LoginCredential:
     def rejected(self, request: RequestFacts) -> None:
         """Do nothing: the command will refresh the token, as only it has the phantom of the refresh token."""
 
-    def watcher(self) -> LeakDetector | None:
+    def tripwire(self) -> LeakDetector | None:
         return self._watcher
 
 

@@ -74,7 +74,7 @@ class OAuth2Credential:
     def rejected(self, request: RequestFacts) -> None:
         self._renewal.forget()
 
-    def watcher(self) -> LeakDetector | None:
+    def tripwire(self) -> LeakDetector | None:
         return self._watcher
 
     async def _exchange(self) -> Lease[Injection]:

@@ -91,6 +91,6 @@ class Credential(Protocol):
         """Handle a 401 from the upstream: a cached value may be stale."""
         ...
 
-    def watcher(self) -> LeakDetector | None:
+    def tripwire(self) -> LeakDetector | None:
         """Return a detector; None if there is no secret yet, or none that can be told from other text."""
         ...

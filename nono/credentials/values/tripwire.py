@@ -66,7 +66,7 @@ class Tripwire:
         self._octets = frozenset(bytes((octet,)) for spelling in spellings for octet in spelling[:-1])
 
     def __repr__(self) -> str:
-        return "LeakWatcher(...)"
+        return "Tripwire(...)"
 
     def _first_search(self, text: bytes) -> list[tuple[int, int, int]]:
         """Build the automaton on first use: a run whose credential is never used need not wait for it."""
@@ -112,19 +112,19 @@ class LeakMask:
 
     __slots__ = ("_held", "_watcher", "found")
 
-    def __init__(self, watcher: Tripwire) -> None:
-        self._watcher = watcher
+    def __init__(self, tripwire: Tripwire) -> None:
+        self._watcher = tripwire
         self._held = b""
         self.found = False
 
     def feed(self, piece: bytes) -> bytes:
         """Return the bytes that may go on: each spelling masked, and no end that could become one."""
         text = self._held + piece if self._held else piece
-        watcher = self._watcher
-        if watcher.ends_clearly(text) and not watcher.matches(text):  # true of nearly every piece
+        tripwire = self._watcher
+        if tripwire.ends_clearly(text) and not tripwire.matches(text):  # true of nearly every piece
             self._held = b""
             return text
-        return self._pass(text, watcher.unfinished)
+        return self._pass(text, tripwire.unfinished)
 
     def finish(self) -> bytes:
         """Return the rest."""

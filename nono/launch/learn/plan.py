@@ -58,21 +58,24 @@ def plan_learning(base: Resolved, asked: Resolved, fs: HostFilesystem) -> LearnP
     base: the policy of the profile alone.
     asked: the policy of profile and flags, resolved with RunRequest.learns.
     """
-    places = asked.places
+    path_context = asked.path_context
     rules = asked.deny_rules
     known = shipped.groups().values()
     # A group that the profile leaves out is left out for the profile's grants, not for what is tried here.
-    sensitive = (*rules.denials, *group_denials((group for group in known if group.applies), places, fs))
-    private = dict(_private(places, fs))
+    sensitive = (
+        *rules.denials,
+        *group_denials((group for group in known if group.applies), path_context, fs),
+    )
+    private = dict(_private(path_context, fs))
     deny_rules = DenyRules(tuple(dict.fromkeys(sensitive)), rules.bypassed)
-    roots = [canonical_as_far(root, fs) for root in paths.protected_roots(places.environ)]
+    roots = [canonical_as_far(root, fs) for root in paths.protected_roots(path_context.environ)]
     keys = [canonical_as_far(file, fs) for service in asked.services for file in service.source_files]
-    wide = too_wide(places, fs)
+    wide = too_wide(path_context, fs)
     holes = [*NO_SETTINGS, *(denial.path for denial in deny_rules.denials), *private, *roots, *keys]
     system = [canonical for path in SYSTEM if (canonical := fs.canonical(path)) is not None]
-    watched = without_holes([*home_roots(places, fs), *system], holes, wide, fs)
-    temporary = canonical_as_far(places.tmpdir, fs)
-    home = canonical_as_far(places.home, fs)
+    watched = without_holes([*home_roots(path_context, fs), *system], holes, wide, fs)
+    temporary = canonical_as_far(path_context.tmpdir, fs)
+    home = canonical_as_far(path_context.home, fs)
     if fs.kind(temporary) == "dir" and not any(is_within(path, temporary) for path in (home, *holes)):
         watched = (*watched, Grant(temporary, Access.READWRITE, True, SOURCE, temporary))
     grants = united((*asked.capabilities.grants, *watched))
@@ -82,7 +85,7 @@ def plan_learning(base: Resolved, asked: Resolved, fs: HostFilesystem) -> LearnP
         environment=asked.environment._replace(withheld=asked.environment.withheld | withheld_variables()),
         scopes=(),  # every host is intercepted; paths outside the scopes are there to be learned
     )
-    workdir = canonical_as_far(places.workdir, fs)
+    workdir = canonical_as_far(path_context.workdir, fs)
     observation = Observation(
         granted=effective_policy_of(base, fs).files,
         allowed=effective_policy_of(resolved, fs).files,
@@ -92,9 +95,9 @@ def plan_learning(base: Resolved, asked: Resolved, fs: HostFilesystem) -> LearnP
     )
     directories = tuple(grant for grant in (*watched, *asked.capabilities.grants) if grant.is_dir)
     bounds = Bounds(directories, home, workdir, temporary, deny_rules)
-    groups = includable(known, wide, deny_rules, places, fs)
+    groups = includable(known, wide, deny_rules, path_context, fs)
     kept_out = tuple({*(denial.path for denial in deny_rules.denials), *private})
-    inherited = inherited_secrets(child_environment(places.environ, resolved.environment))
+    inherited = inherited_secrets(child_environment(path_context.environ, resolved.environment))
     return LearnPlan(resolved, base, observation, bounds, groups, watched, kept_out, wide, inherited)
 
 
@@ -102,13 +105,13 @@ def _is_granted(path: str, grants: Iterable[Grant]) -> bool:
     return any(grant.path == path and grant.is_dir for grant in grants)
 
 
-def _private(places: PathContext, fs: Filesystem) -> Iterator[tuple[str, str]]:
+def _private(path_context: PathContext, fs: Filesystem) -> Iterator[tuple[str, str]]:
     """Yield secret-looking paths that no deny group names, each with its reason.
 
     In the home directory the name decides (BY_NAME), in SETTINGS the mode (BY_MODE).
     """
     left = SEARCHED_MAX
-    for root in home_roots(places, fs):
+    for root in home_roots(path_context, fs):
         for entry in _entries(root, SEARCHED_DEPTH):
             left -= 1
             if is_secret_name(entry.name) and not entry.is_symlink():

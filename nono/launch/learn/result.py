@@ -45,7 +45,7 @@ def build_learned_profile(
     """
     fs = HostFilesystem()  # a new one: the command may have moved things
     seen = learning.observation.learned()
-    places = learning.base.places
+    places = learning.base.path_context
     additions = generalise(seen.needs, learning.bounds, learning.groups, places, fs)
     known = effective_policy_of(learning.base, fs)
     sites = {site: asked for site, asked in seen.sites.items() if not _is_known(known, site, asked)}

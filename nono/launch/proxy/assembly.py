@@ -52,7 +52,7 @@ class Assembly(NamedTuple):
     services: Sequence[LoadedService]
     logins: Logins
     upstream_proxy: UpstreamProxy | None
-    ahead: CaWorker | None  # a CA that another process is making
+    ca_worker: CaWorker | None  # a CA that another process is making
     own_authority: SessionCa | None  # the user's own CA, in place of a generated one
 
 
@@ -68,7 +68,7 @@ def assemble(
     resolved: Resolved,
     session: Session,
     *,
-    ahead: CaWorker | None = None,
+    ca_worker: CaWorker | None = None,
     own_authority: SessionCa | None = None,
 ) -> Assembly:
     """Read the credentials. Warns about a missing one; raises NonoError for one that no run could use."""
@@ -84,7 +84,7 @@ def assemble(
             session.warn(sentence)
     logins = load_logins(resolved.oauth_routes, environ)
     upstream_proxy = upstream_proxy_of(resolved.proxy, environ, session.warn)
-    return Assembly(resolved, session, post, services, logins, upstream_proxy, ahead, own_authority)
+    return Assembly(resolved, session, post, services, logins, upstream_proxy, ca_worker, own_authority)
 
 
 def config_of(resolved: Resolved, token: SessionToken) -> ProxyConfig:
@@ -237,7 +237,7 @@ def _authority(assembly: Assembly) -> AbstractContextManager[TrustedAuthority | 
         assembly.session.environ,
         assembly.session.warn,
         own=assembly.own_authority,
-        ahead=assembly.ahead.take() if assembly.ahead is not None else None,
+        pregenerated=assembly.ca_worker.take() if assembly.ca_worker is not None else None,
         http1_only=assembly.logins.table.captures,
     )
 

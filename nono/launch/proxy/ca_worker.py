@@ -54,7 +54,7 @@ def intercepts(resolved: Resolved) -> bool:
 
 
 @contextmanager
-def authority_ahead(resolved: Resolved, environ: Mapping[str, str]) -> Iterator[CaWorker | None]:
+def ca_worker(resolved: Resolved, environ: Mapping[str, str]) -> Iterator[CaWorker | None]:
     """Start making the CA; None for a run without one. Call before reading a secret or starting a thread.
 
     A process still running when the block is left is killed; the enclosing supervise() reaps it.

@@ -64,7 +64,7 @@ def trusted_authority(
     warn: Callable[[str], None],
     *,
     own: SessionCa | None = None,
-    ahead: PregeneratedCa | None = None,
+    pregenerated: PregeneratedCa | None = None,
     http1_only: Callable[[str], bool] = lambda host: False,
 ) -> Iterator[TrustedAuthority | None]:
     """Open the CA of one run; its files are removed when the block is left.
@@ -72,13 +72,13 @@ def trusted_authority(
     Yields None, after a warning, if they cannot be written: credentials then work through base URLs only.
 
     own: The user's own CA, in place of a generated one.
-    ahead: A CA that another process made; its leaf certificates are still made here.
+    pregenerated: A CA that another process made; its leaf certificates are still made here.
     http1_only: Names the hosts for which HTTP/2 is never offered.
     """
     # Imported here: only runs that intercept something need it.
     from nono.proxy.tls.trust_bundle import trust_bundle, wants_truststore
 
-    authority: _Authority = own or _new_authority(settings, ahead)
+    authority: _Authority = own or _new_authority(settings, pregenerated)
     directory = join(paths.state_root(environ), "sessions", f"intercept-{os.getpid()}-{secrets.token_hex(8)}")
     with ExitStack() as stack:
         try:
@@ -88,7 +88,7 @@ def trusted_authority(
                     authority.certificate_pem,
                     inherited=environ.get("SSL_CERT_FILE"),
                     java=wants_truststore(environ),
-                    truststore=ahead.truststore if ahead is not None else None,
+                    truststore=pregenerated.truststore if pregenerated is not None else None,
                 )
             )
         except OSError as error:
@@ -112,9 +112,9 @@ def trusted_authority(
         )
 
 
-def _new_authority(settings: ProxySettings, ahead: PregeneratedCa | None) -> _Authority:
-    if ahead is not None:
-        return _LazyCa(ahead, settings.leaf_validity_s)
+def _new_authority(settings: ProxySettings, pregenerated: PregeneratedCa | None) -> _Authority:
+    if pregenerated is not None:
+        return _LazyCa(pregenerated, settings.leaf_validity_s)
     # Imported here: only runs that intercept something need cryptography.
     from nono.proxy.tls.session_ca import SessionCa
 

@@ -56,20 +56,20 @@ _SOCKET = _Shape(
 )
 
 
-def manifest_of(profile: Profile, places: PathContext) -> dict[str, Any]:
+def manifest_of(profile: Profile, path_context: PathContext) -> dict[str, Any]:
     """Return the manifest of a resolved profile. Skips paths that name an unset variable, as a run does."""
     files = profile.filesystem
     grants = [
         {"path": path, "access": access, **({"type": kind} if kind == "file" else {})}
         for (access, kind), field in _GRANTS.items()
-        for path in _absolute(getattr(files, field), places)
+        for path in _absolute(getattr(files, field), path_context)
     ]
     sockets = [
         {"path": path, "scope": scope, "binds": binds}
         for (scope, binds), field in _SOCKETS.items()
-        for path in _absolute(getattr(files, field), places)
+        for path in _absolute(getattr(files, field), path_context)
     ]
-    lists = {name: list(_absolute(getattr(files, name), places)) for name in _PATHS}
+    lists = {name: list(_absolute(getattr(files, name), path_context)) for name in _PATHS}
     filesystem = {"grants": grants, "sockets": sockets, **lists}
     document: dict[str, Any] = {
         "version": VERSION,
@@ -116,10 +116,10 @@ def to_profile(source: Source) -> tuple[NetworkMode | None, list[Mistake]]:
     return mode, mistakes
 
 
-def _absolute(texts: tuple[str, ...], places: PathContext) -> Iterator[str]:
+def _absolute(texts: tuple[str, ...], path_context: PathContext) -> Iterator[str]:
     for text in texts:
         try:
-            yield places.of_profile(text)
+            yield path_context.of_profile(text)
         except UnsetVariableError:
             continue
 

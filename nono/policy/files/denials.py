@@ -39,10 +39,10 @@ class DenyRules(NamedTuple):
         return None
 
 
-def group_denials(groups: Iterable[Group], places: PathContext, fs: Filesystem) -> Iterator[Denial]:
+def group_denials(groups: Iterable[Group], path_context: PathContext, fs: Filesystem) -> Iterator[Denial]:
     for group in groups:
         for text in group.deny:
-            yield from denials_of(places.of_group(text), f"group:{group.name}", fs)
+            yield from denials_of(path_context.of_group(text), f"group:{group.name}", fs)
 
 
 def denials_of(original: str, origin: str, fs: Filesystem) -> Iterator[Denial]:

@@ -25,22 +25,22 @@ Wanted = Literal["dir", "file", "any"]
 _TEMPORARY_GROUPS = ("system_write_linux", "linux_temp_read")
 
 
-def group_grants(groups: Iterable[Group], places: PathContext, fs: Filesystem) -> Iterator[Grant]:
+def group_grants(groups: Iterable[Group], path_context: PathContext, fs: Filesystem) -> Iterator[Grant]:
     """Yield the grants of groups for paths that exist. Raises NonoError if an entry does not expand."""
     for group in groups:
         lists = ((group.read, Access.READ), (group.write, Access.WRITE), (group.readwrite, Access.READWRITE))
         for texts, access in lists:
             for text in texts:
-                grant = _grant(places.of_group(text), access, f"group:{group.name}", fs)
+                grant = _grant(path_context.of_group(text), access, f"group:{group.name}", fs)
                 if grant is not None:
                     yield grant
 
 
 def without_unsafe_temporary(
-    grants: Iterable[Grant], places: PathContext, guarded: tuple[str, ...], fs: Filesystem
+    grants: Iterable[Grant], path_context: PathContext, guarded: tuple[str, ...], fs: Filesystem
 ) -> tuple[list[Grant], list[str]]:
     """Drop grants of shared temporary directories that contain a guarded path; also returns warnings."""
-    temporary = {canonical_as_far(path, fs) for path in ("/tmp", places.tmpdir)}
+    temporary = {canonical_as_far(path, fs) for path in ("/tmp", path_context.tmpdir)}
     sources = {f"group:{name}" for name in _TEMPORARY_GROUPS}
     kept, warnings = [], []
     for grant in grants:

@@ -95,18 +95,24 @@ class FileRules(NamedTuple):
 
 
 def wanted_files(
-    request: RunRequest, profile: Profile | None, groups: Sequence[Group], places: PathContext, fs: Filesystem
+    request: RunRequest,
+    profile: Profile | None,
+    groups: Sequence[Group],
+    path_context: PathContext,
+    fs: Filesystem,
 ) -> WantedFiles:
     """Collect the grants and denials asked for by groups, profile (None: none was named) and request.
 
     Raises NonoError if a path does not expand, has the wrong type or overlaps nono's state.
     """
-    own_state = _own_state(places, fs)
-    guarded = (canonical_as_far(places.home, fs), *own_state.roots)
-    grants, warnings = without_unsafe_temporary(group_grants(groups, places, fs), places, guarded, fs)
+    own_state = _own_state(path_context, fs)
+    guarded = (canonical_as_far(path_context.home, fs), *own_state.roots)
+    grants, warnings = without_unsafe_temporary(
+        group_grants(groups, path_context, fs), path_context, guarded, fs
+    )
     skipped: list[str] = []
-    grants += _requested_grants(request, profile, places, fs, own_state.roots, skipped)
-    state_directories = _state_directories(profile, places, fs, skipped)
+    grants += _requested_grants(request, profile, path_context, fs, own_state.roots, skipped)
+    state_directories = _state_directories(profile, path_context, fs, skipped)
     grants += state_directories
     names_threads = False
     if request.allow_gpu:
@@ -116,18 +122,18 @@ def wanted_files(
         of_gpu = gpu_grants(profile, fs)
         grants += of_gpu.grants
         names_threads = of_gpu.names_threads
-    workdir = canonical_as_far(places.workdir, fs)
-    offer = _workdir_offer(profile, grants, workdir, places)
+    workdir = canonical_as_far(path_context.workdir, fs)
+    offer = _workdir_offer(profile, grants, workdir, path_context)
     if request.allow_cwd and offer is None and accesses(grants, workdir) is None:
         warnings.append("--allow-cwd grants nothing: the profile's workdir.access is none.")
-    sockets = socket_grants(request, profile, places, fs, own_state.roots, skipped)
+    sockets = socket_grants(request, profile, path_context, fs, own_state.roots, skipped)
     for grant in (*grants, offer) if offer is not None and request.allow_cwd else grants:
         own_state.refuse(grant)
-    denials = (*group_denials(groups, places, fs), *_profile_denials(profile, places, fs))
+    denials = (*group_denials(groups, path_context, fs), *_profile_denials(profile, path_context, fs))
     if profile is not None:
         for text in filter(is_pattern, profile.filesystem.deny):
             warnings.append(f"filesystem.deny '{text}' covers what is there now, and not what comes later.")
-    bypasses = _bypasses(request, profile, places, fs, warnings)
+    bypasses = _bypasses(request, profile, path_context, fs, warnings)
     return WantedFiles(
         grants=tuple(grants),
         sockets=sockets,
@@ -144,7 +150,7 @@ def wanted_files(
 
 
 def file_rules(
-    wanted: WantedFiles, places: PathContext, fs: Filesystem, *, shares_workdir: bool
+    wanted: WantedFiles, path_context: PathContext, fs: Filesystem, *, shares_workdir: bool
 ) -> FileRules:
     """Check denials against the wanted grants. `shares_workdir` adds the working directory if it is offered.
 
@@ -155,7 +161,7 @@ def file_rules(
         wanted.own_state.refuse(wanted.workdir_offer)
         grants = (*grants, wanted.workdir_offer)
     named = as_files(wanted.sockets)
-    denials = (*wanted.denials, *_own_denials(grants, places, fs))
+    denials = (*wanted.denials, *_own_denials(grants, path_context, fs))
     deny_rules = with_bypasses(denials, wanted.bypasses, (*grants, *named))
     enforceable(named, deny_rules, fs)
     kept, dropped = enforceable(grants, deny_rules, fs)
@@ -164,7 +170,7 @@ def file_rules(
     return FileRules(
         grants=united(kept),
         sockets=UnixSocketRules(wanted.sockets, deny_rules, roots),
-        socket_directories=socket_directories(wanted.sockets, deny_rules.denials, roots, places, fs),
+        socket_directories=socket_directories(wanted.sockets, deny_rules.denials, roots, path_context, fs),
         deny_rules=deny_rules,
         masking=masking_of(kept, deny_rules, fs),
         start_directory=wanted.workdir if is_open else "/",
@@ -172,8 +178,8 @@ def file_rules(
     )
 
 
-def _own_state(places: PathContext, fs: Filesystem) -> _OwnState:
-    protected = paths.protected_roots(places.environ)
+def _own_state(path_context: PathContext, fs: Filesystem) -> _OwnState:
+    protected = paths.protected_roots(path_context.environ)
     return _OwnState(
         tuple(canonical_as_far(root, fs) for root in protected), _links_on_the_way(protected, fs)
     )
@@ -182,13 +188,13 @@ def _own_state(places: PathContext, fs: Filesystem) -> _OwnState:
 def _requested_grants(
     request: RunRequest,
     profile: Profile | None,
-    places: PathContext,
+    path_context: PathContext,
     fs: Filesystem,
     roots: tuple[str, ...],
     skipped: list[str],
 ) -> Iterator[Grant]:
     """Yield the grants of profile and request; adds missing paths to `skipped`."""
-    for original, access, wanted, source in _wishes(request, profile, places, fs, skipped):
+    for original, access, wanted, source in _wishes(request, profile, path_context, fs, skipped):
         grant = requested_grant(original, access, wanted, source, fs)
         if grant is not None:
             yield grant
@@ -200,14 +206,18 @@ def _requested_grants(
 
 
 def _wishes(
-    request: RunRequest, profile: Profile | None, places: PathContext, fs: Filesystem, skipped: list[str]
+    request: RunRequest,
+    profile: Profile | None,
+    path_context: PathContext,
+    fs: Filesystem,
+    skipped: list[str],
 ) -> Iterator[tuple[str, Access, Wanted, str]]:
     for name, access, wanted in _LISTS:
         for text in getattr(profile.filesystem, name) if profile else ():
             try:
                 # A directory field of a profile takes a file too: one profile serves many machines.
                 kind: Wanted = "any" if wanted == "dir" else wanted
-                found = _of_profile(text, places, fs, stays_inside=True)
+                found = _of_profile(text, path_context, fs, stays_inside=True)
                 if not found:
                     skipped.append(f"{text} (nothing matches)")
                 for path in found:
@@ -215,17 +225,17 @@ def _wishes(
             except UnsetVariableError as unset:
                 skipped.append(f"{text} ({unset})")
         for text in getattr(request, name):
-            yield places.of_flag(text), access, wanted, "user"
+            yield path_context.of_flag(text), access, wanted, "user"
 
 
 def _state_directories(
-    profile: Profile | None, places: PathContext, fs: Filesystem, skipped: list[str]
+    profile: Profile | None, path_context: PathContext, fs: Filesystem, skipped: list[str]
 ) -> list[Grant]:
     """Return the grants of state_dir, including those of missing directories."""
     grants: list[Grant] = []
     for text in profile.filesystem.state_dir if profile else ():
         try:
-            original = places.of_profile(text)
+            original = path_context.of_profile(text)
         except UnsetVariableError as unset:
             skipped.append(f"{text} ({unset})")
             continue
@@ -248,11 +258,11 @@ def _is_link(name: str, fs: Filesystem) -> bool:
     return fs.canonical(name) not in (None, parent_resolved(name, fs))
 
 
-def _profile_denials(profile: Profile | None, places: PathContext, fs: Filesystem) -> Iterator[Denial]:
+def _profile_denials(profile: Profile | None, path_context: PathContext, fs: Filesystem) -> Iterator[Denial]:
     for text in profile.filesystem.deny if profile else ():
         origin = f"{profile.label}, filesystem.deny" if profile else ""
         try:
-            path = places.of_profile(text)
+            path = path_context.of_profile(text)
         except UnsetVariableError as unset:  # skipping it would leave accessible a path meant to be denied
             raise ConfigError(f"{origin}: '{text}': {unset}.") from unset
         for each in _matching(path, fs, stays_inside=False) if is_pattern(text) else (path,):
@@ -260,9 +270,11 @@ def _profile_denials(profile: Profile | None, places: PathContext, fs: Filesyste
             yield from denials_of(each, origin, fs)
 
 
-def _of_profile(text: str, places: PathContext, fs: Filesystem, *, stays_inside: bool) -> tuple[str, ...]:
+def _of_profile(
+    text: str, path_context: PathContext, fs: Filesystem, *, stays_inside: bool
+) -> tuple[str, ...]:
     """Return the paths of a profile's entry. Raises UnsetVariableError as PathContext.expand does."""
-    path = places.of_profile(text)
+    path = path_context.of_profile(text)
     return _matching(path, fs, stays_inside=stays_inside) if is_pattern(text) else (path,)
 
 
@@ -273,12 +285,12 @@ def _matching(pattern: str, fs: Filesystem, *, stays_inside: bool) -> tuple[str,
     return matches(normpath(pattern), fs, stays_inside=stays_inside)
 
 
-def _own_denials(grants: Sequence[Grant], places: PathContext, fs: Filesystem) -> Iterator[Denial]:
+def _own_denials(grants: Sequence[Grant], path_context: PathContext, fs: Filesystem) -> Iterator[Denial]:
     """Deny nono's own profiles if a grant would let the command write the rules of the next run.
 
     Reading them changes nothing, so read grants are left alone.
     """
-    for denial in denials_of(paths.config_dir(places.environ), OWN_PROFILES, fs):
+    for denial in denials_of(paths.config_dir(path_context.environ), OWN_PROFILES, fs):
         if any(
             grant.access.writes and (is_within(grant.path, denial.path) or is_within(denial.path, grant.path))
             for grant in grants
@@ -287,25 +299,29 @@ def _own_denials(grants: Sequence[Grant], places: PathContext, fs: Filesystem) -
 
 
 def _bypasses(
-    request: RunRequest, profile: Profile | None, places: PathContext, fs: Filesystem, warnings: list[str]
+    request: RunRequest,
+    profile: Profile | None,
+    path_context: PathContext,
+    fs: Filesystem,
+    warnings: list[str],
 ) -> list[Bypass]:
     """Return the paths to exempt; warns of a profile's that do not exist."""
     originals = list[str]()
     for text in profile.filesystem.bypass_protection if profile else ():
         try:
-            found = _of_profile(text, places, fs, stays_inside=True)
+            found = _of_profile(text, path_context, fs, stays_inside=True)
         except UnsetVariableError:
             found = ()
         there = [path for path in found if fs.canonical(path) is not None]
         if not there:
             warnings.append(f"filesystem.bypass_protection: '{text}' does not exist and is ignored.")
         originals += there
-    originals += (places.of_flag(text) for text in request.bypass_protection)
+    originals += (path_context.of_flag(text) for text in request.bypass_protection)
     return [(canonical_as_far(original, fs), parent_resolved(original, fs)) for original in originals]
 
 
 def _workdir_offer(
-    profile: Profile | None, grants: Sequence[Grant], workdir: str, places: PathContext
+    profile: Profile | None, grants: Sequence[Grant], workdir: str, path_context: PathContext
 ) -> Grant | None:
     wanted = profile.workdir.access if profile else "read"
     if wanted == "none":
@@ -313,4 +329,4 @@ def _workdir_offer(
     access = Access(wanted)
     held = accesses(grants, workdir)
     is_granted = held is not None and held.covers(access)
-    return None if is_granted else Grant(workdir, access, True, "user", places.workdir)
+    return None if is_granted else Grant(workdir, access, True, "user", path_context.workdir)

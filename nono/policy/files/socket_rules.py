@@ -35,7 +35,7 @@ _BASES = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CAC
 def socket_grants(
     request: RunRequest,
     profile: Profile | None,
-    places: PathContext,
+    path_context: PathContext,
     fs: Filesystem,
     roots: tuple[str, ...],
     skipped: list[str],
@@ -46,7 +46,7 @@ def socket_grants(
     inside a protected root, even if it does not exist yet.
     """
     found: list[SocketGrant] = []
-    for original, scope, binds, source in _wishes(request, profile, places, skipped):
+    for original, scope, binds, source in _wishes(request, profile, path_context, skipped):
         path = _resolved(original, scope, binds, fs)
         refuse_state_roots(
             Grant(path or canonical_as_far(original, fs), Access.READ, False, source, original), roots
@@ -59,16 +59,16 @@ def socket_grants(
 
 
 def _wishes(
-    request: RunRequest, profile: Profile | None, places: PathContext, skipped: list[str]
+    request: RunRequest, profile: Profile | None, path_context: PathContext, skipped: list[str]
 ) -> Iterator[tuple[str, SocketScope, bool, str]]:
     for name, scope, binds in _LISTS:
         for text in getattr(profile.filesystem, name) if profile else ():
             try:
-                yield places.of_profile(text), scope, binds, "profile"
+                yield path_context.of_profile(text), scope, binds, "profile"
             except UnsetVariableError as unset:
                 skipped.append(f"{text} ({unset})")
         for text in getattr(request, f"allow_{name}"):
-            yield places.of_flag(text), scope, binds, "user"
+            yield path_context.of_flag(text), scope, binds, "user"
 
 
 def _resolved(original: str, scope: SocketScope, binds: bool, fs: Filesystem) -> str | None:
@@ -115,7 +115,7 @@ def socket_directories(
     sockets: tuple[SocketGrant, ...],
     denials: Iterable[Denial],
     roots: Iterable[str],
-    places: PathContext,
+    path_context: PathContext,
     fs: Filesystem,
 ) -> tuple[SocketDirectory, ...]:
     """Return the directories where the command may list granted sockets, or create and remove them.
@@ -126,7 +126,7 @@ def socket_directories(
     """
     if not sockets:
         return ()
-    bases = {canonical_as_far(base, fs) for name in _BASES if (base := places.built_in(name))}
+    bases = {canonical_as_far(base, fs) for name in _BASES if (base := path_context.built_in(name))}
     guarded = (*roots, *(denial.path for denial in denials))
     binds: dict[str, bool] = {}
     for socket in sockets:

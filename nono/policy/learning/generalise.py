@@ -44,7 +44,7 @@ class Additions(NamedTuple):
 
 
 def generalise(
-    needs: Iterable[Need], bounds: Bounds, groups: Sequence[Group], places: PathContext, fs: Filesystem
+    needs: Iterable[Need], bounds: Bounds, groups: Sequence[Group], path_context: PathContext, fs: Filesystem
 ) -> Additions:
     """Return the smallest grants a person would write for `needs`, using the shipped `groups` that fit."""
     workdir: Access | None = None
@@ -57,7 +57,7 @@ def generalise(
             temporary = need.access.united(temporary or need.access)
         else:
             others.append(need)
-    included, others = _by_groups(others, bounds, groups, places, fs)
+    included, others = _by_groups(others, bounds, groups, path_context, fs)
     if temporary is Access.READ and bounds.temporary == "/tmp":
         included.append("linux_temp_read")
         temporary = None
@@ -74,7 +74,7 @@ def generalise(
 
     def listed(access: Access, *, is_dir: bool) -> tuple[str, ...]:
         chosen = (path for (path, kind), held in found.items() if held is access and kind is is_dir)
-        return tuple(sorted(spelled(path, bounds, places, fs) for path in chosen))
+        return tuple(sorted(spelled(path, bounds, path_context, fs) for path in chosen))
 
     return Additions(
         groups=tuple(sorted(included)),
@@ -90,7 +90,11 @@ def generalise(
 
 
 def includable(
-    groups: Iterable[Group], wide: frozenset[str], deny_rules: DenyRules, places: PathContext, fs: Filesystem
+    groups: Iterable[Group],
+    wide: frozenset[str],
+    deny_rules: DenyRules,
+    path_context: PathContext,
+    fs: Filesystem,
 ) -> tuple[Group, ...]:
     """Return the groups usable for observed paths: of one runtime or tool, without anything sensitive."""
 
@@ -103,18 +107,18 @@ def includable(
         for group in groups
         if group.applies
         and not group.deny
-        and (grants := list(group_grants([group], places, fs)))
+        and (grants := list(group_grants([group], path_context, fs)))
         and all(map(fits, grants))
     )
 
 
 def _by_groups(
-    needs: list[Need], bounds: Bounds, groups: Sequence[Group], places: PathContext, fs: Filesystem
+    needs: list[Need], bounds: Bounds, groups: Sequence[Group], path_context: PathContext, fs: Filesystem
 ) -> tuple[list[str], list[Need]]:
     """Return the groups that cover some of `needs`, and the needs that no group covers."""
     included: list[str] = []
     for group in groups:
-        grants = list(group_grants([group], places, fs))
+        grants = list(group_grants([group], path_context, fs))
         left = [need for need in needs if not _covers(grants, need)]
         if len(left) < len(needs):
             included.append(group.name)
@@ -178,10 +182,12 @@ class _Node:
         self.is_whole = False  # the directory itself was listed, or its names changed
 
 
-def _gathered(places: Iterable[tuple[str, bool]], access: Access, bounds: Bounds) -> list[tuple[str, bool]]:
+def _gathered(
+    path_context: Iterable[tuple[str, bool]], access: Access, bounds: Bounds
+) -> list[tuple[str, bool]]:
     """Return paths, each with True for a directory; one directory may replace several paths in it."""
     root = _Node()
-    for path, is_dir in places:
+    for path, is_dir in path_context:
         node = root
         for name in path.split("/")[1:]:
             node = node.below.setdefault(name, _Node())
@@ -210,15 +216,15 @@ def _collapsed(node: _Node, path: str, access: Access, bounds: Bounds) -> Iterat
     yield from below
 
 
-def spelled(path: str, bounds: Bounds, places: PathContext, fs: Filesystem) -> str:
+def spelled(path: str, bounds: Bounds, path_context: PathContext, fs: Filesystem) -> str:
     """Spell `path` so that it works for another user and with relocated directories."""
     if path == bounds.temporary:
         return "$TMPDIR"
     for name in _XDG:
-        base = places.built_in(name)
-        if base and places.environ.get(name) and is_within(path, canonical_as_far(base, fs)):
+        base = path_context.built_in(name)
+        if base and path_context.environ.get(name) and is_within(path, canonical_as_far(base, fs)):
             return f"${name}" + path[len(canonical_as_far(base, fs)) :]
-    home = canonical_as_far(places.home, fs)
+    home = canonical_as_far(path_context.home, fs)
     if home != "/" and is_within(path, home):
         return "~" + path[len(home) :]
     return path

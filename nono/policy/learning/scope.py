@@ -51,15 +51,15 @@ def is_secret_name(name: str) -> bool:
     return any(word in lowered for word in _SECRET_NAMES) and not lowered.endswith(_CODE_SUFFIXES)
 
 
-def home_roots(places: PathContext, fs: Filesystem) -> Iterator[str]:
+def home_roots(path_context: PathContext, fs: Filesystem) -> Iterator[str]:
     """Yield the hidden entries of the home directory (configuration, caches), and those with its programs."""
-    home = canonical_as_far(places.home, fs)
+    home = canonical_as_far(path_context.home, fs)
     if home == "/":
         return
     for name in fs.names(home):
         if name.startswith(".") and name not in (".", ".."):
             yield join(home, name)
-    for entry in places.environ.get("PATH", "").split(":"):
+    for entry in path_context.environ.get("PATH", "").split(":"):
         program_directory = fs.canonical(entry) if entry.startswith("/") else None
         if program_directory is None or not is_within(program_directory, home):
             continue
@@ -67,10 +67,10 @@ def home_roots(places: PathContext, fs: Filesystem) -> Iterator[str]:
         yield program_directory if installed == home else installed
 
 
-def too_wide(places: PathContext, fs: Filesystem) -> frozenset[str]:
+def too_wide(path_context: PathContext, fs: Filesystem) -> frozenset[str]:
     """Return the directories no profile should grant as a whole, however many of their files are used."""
-    at_home = (join(places.home, name) for name in ("", *_SHARED_AT_HOME))
-    bases = filter(None, (places.built_in(name) for name in _XDG))
+    at_home = (join(path_context.home, name) for name in ("", *_SHARED_AT_HOME))
+    bases = filter(None, (path_context.built_in(name) for name in _XDG))
     known = ("/", *SYSTEM, *_SHARED, *(path.rstrip("/") for path in at_home), *bases)
     return frozenset(canonical_as_far(path or "/", fs) for path in known)
 

@@ -88,7 +88,7 @@ def resolve_services(
     wanted: Iterable[tuple[str, str]],
     custom: Mapping[str, CustomCredential],
     built_in: Mapping[str, Mapping[str, Any]],
-    places: PathContext,
+    path_context: PathContext,
     captures: Mapping[str, CaptureEntry] | None = None,
     endpoints: Iterable[tuple[str, EndpointRule]] = (),
 ) -> tuple[CredentialService, ...]:
@@ -104,7 +104,7 @@ def resolve_services(
         if name in services:
             continue
         if name in custom:
-            services[name] = _custom(name, custom[name], origin, places, captures or {})
+            services[name] = _custom(name, custom[name], origin, path_context, captures or {})
         elif name in built_in:
             services[name] = _built_in(name, built_in[name], origin)
         else:
@@ -162,7 +162,7 @@ def _custom(
     name: str,
     custom: CustomCredential,
     origin: str,
-    places: PathContext,
+    path_context: PathContext,
     captures: Mapping[str, CaptureEntry],
 ) -> CredentialService:
     key = custom.credential_key or ""
@@ -187,7 +187,10 @@ def _custom(
             rate_limit=RateLimit(*limit) if limit is not None else None,
             limits=custom.limits,
             tls=TlsIdentity(
-                *(_pem(field, custom, places) for field in ("tls_ca", "tls_client_cert", "tls_client_key"))
+                *(
+                    _pem(field, custom, path_context)
+                    for field in ("tls_ca", "tls_client_cert", "tls_client_key")
+                )
             ),
             upgrades=custom.upgrades,
             tripwire=custom.tripwire,
@@ -237,12 +240,12 @@ def _capture(credential_key: str, captures: Mapping[str, CaptureEntry]) -> Captu
     return capture_of(name, captures[name])
 
 
-def _pem(field: str, custom: CustomCredential, places: PathContext) -> str | None:
+def _pem(field: str, custom: CustomCredential, path_context: PathContext) -> str | None:
     text = getattr(custom, field)
     if text is None:
         return None
     try:
-        path = places.of_profile(text)
+        path = path_context.of_profile(text)
     except UnsetVariableError as unset:
         raise ValueError(f"{field} '{text}': {unset}") from unset
     if not isabs(path):

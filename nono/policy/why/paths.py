@@ -67,10 +67,10 @@ class Answer(NamedTuple):
 
 
 def why_path(
-    rules: EffectivePolicy, places: PathContext, path: str, access: Access, fs: Filesystem
+    rules: EffectivePolicy, path_context: PathContext, path: str, access: Access, fs: Filesystem
 ) -> Answer:
     """Explain whether the child may access `path`; relative paths and ``~`` are read as on a command line."""
-    original = places.of_flag(path)
+    original = path_context.of_flag(path)
     canonical = rule_path(original, fs) or canonical_as_far(original, fs)
     policy = rules.files
     verdict = policy.judge((canonical, parent_resolved(original, fs)), access)
@@ -97,11 +97,11 @@ def why_path(
                 "approval_required",
                 "path_not_granted",
                 details=f"somebody is asked {rules.asked} when it is opened",
-                suggested_flag=_suggestion(places, canonical, access, fs),
+                suggested_flag=_suggestion(path_context, canonical, access, fs),
             )
         case NotGranted():
             return Answer(
-                "denied", "path_not_granted", suggested_flag=_suggestion(places, canonical, access, fs)
+                "denied", "path_not_granted", suggested_flag=_suggestion(path_context, canonical, access, fs)
             )
         case TooWeak():
             nearest = grants[0]
@@ -109,7 +109,7 @@ def why_path(
                 "denied",
                 "insufficient_access",
                 matching_capability=MatchingCapability(nearest.path, _BADGES[nearest.access], nearest.source),
-                suggested_flag=_suggestion(places, canonical, access, fs),
+                suggested_flag=_suggestion(path_context, canonical, access, fs),
             )
         case Granted():
             return _granted(grants, access)
@@ -117,7 +117,7 @@ def why_path(
 
 def why_path_since(
     rules: EffectivePolicy,
-    places: PathContext,
+    path_context: PathContext,
     path: str,
     access: Access,
     fs: Filesystem,
@@ -128,13 +128,13 @@ def why_path_since(
     `stale` holds paths of grants where another file stands now, or none: the kernel applies a grant to a
     file, not to a name.
     """
-    answer = why_path(rules, places, path, access, fs)
-    original = places.of_flag(path)
+    answer = why_path(rules, path_context, path, access, fs)
+    original = path_context.of_flag(path)
     canonical = rule_path(original, fs) or canonical_as_far(original, fs)
     gone = [grant for grant in covering(rules.grants, canonical) if grant.path in stale]
     if answer.status != "allowed" or not gone:
         return answer
-    left = why_path(rules.without(stale), places, path, access, fs)
+    left = why_path(rules.without(stale), path_context, path, access, fs)
     replaced = f"'{gone[0].path}' was replaced or removed since the start; the grant holds on what was there"
     if left.status == "allowed":
         return left._replace(warning=replaced)
@@ -147,13 +147,13 @@ def why_path_since(
 
 
 def masked_path(
-    rules: EffectivePolicy, places: PathContext, path: str, fs: Filesystem
+    rules: EffectivePolicy, path_context: PathContext, path: str, fs: Filesystem
 ) -> Mask | Absent | None:
     """Return the mask of a denied path in a granted directory, or the reason why there is none.
 
     Reads `path` as why_path() does. Returns None for all other paths.
     """
-    original = places.of_flag(path)
+    original = path_context.of_flag(path)
     masking = rules.capabilities.masking
     # A masked link is reached before its target.
     by_name = masked_at(masking, parent_resolved(original, fs))
@@ -195,16 +195,16 @@ def _granted(grants: list[Grant], access: Access) -> Answer:
     )
 
 
-def _suggestion(places: PathContext, path: str, access: Access, fs: Filesystem) -> str | None:
+def _suggestion(path_context: PathContext, path: str, access: Access, fs: Filesystem) -> str | None:
     """Return the flag that would grant `path`; for a missing one its parent's, unless that is too wide."""
     if fs.kind(path) is not None:
         return _flag(path, access, fs)
     parent = dirname(path)
     bases = (
-        places.built_in(name)
+        path_context.built_in(name)
         for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
     )
-    return None if parent in ("/", places.home, *bases) else f"{directory_flag(access)} {quote(parent)}"
+    return None if parent in ("/", path_context.home, *bases) else f"{directory_flag(access)} {quote(parent)}"
 
 
 def _flag(path: str, access: Access, fs: Filesystem) -> str:

@@ -13,12 +13,12 @@ _TICK, _PLACEHOLDER = "`", "HOST"
 
 
 def of_path(
-    rules: EffectivePolicy, places: PathContext, path: str, access: Access, fs: Filesystem
+    rules: EffectivePolicy, path_context: PathContext, path: str, access: Access, fs: Filesystem
 ) -> str | None:
     """Return the flag for a path; None if nothing grants it, it is already granted, or it cannot be typed."""
     if "\\" in path or not path.isprintable():
         return None
-    return why_path(rules, places, path, access, fs).suggested_flag
+    return why_path(rules, path_context, path, access, fs).suggested_flag
 
 
 def of_host(

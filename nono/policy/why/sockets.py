@@ -8,10 +8,10 @@ from nono.policy.why.paths import Answer
 
 
 def why_socket(
-    rules: EffectivePolicy, places: PathContext, path: str, fs: Filesystem, *, binds: bool
+    rules: EffectivePolicy, path_context: PathContext, path: str, fs: Filesystem, *, binds: bool
 ) -> Answer:
     """Explain whether the child may connect to the Unix socket at `path`, or bind one there."""
-    canonical = canonical_as_far(places.of_flag(path), fs)
+    canonical = canonical_as_far(path_context.of_flag(path), fs)
     if not rules.capabilities.mediates_unix_sockets:
         return Answer(
             "allowed",

@@ -48,11 +48,11 @@ class ClientConnection(asyncio.Protocol):
     def __init__(
         self,
         context: ProxyContext,
-        greeting: Callable[[tuple[str, int]], Refusal | Cut | None] | None = None,
+        admission: Callable[[tuple[str, int]], Refusal | Cut | None] | None = None,
         inside: ConnectTarget | None = None,
     ) -> None:
         self._context = context
-        self._admission = greeting
+        self._admission = admission
         self._inside = inside
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None

@@ -46,7 +46,7 @@ class Inspection:
         if route is None or not route.watched or route.credential is None:
             self._watcher = None
         else:
-            self._watcher = route.credential.watcher()
+            self._watcher = route.credential.tripwire()
 
     @property
     def reads_bodies(self) -> bool:
@@ -59,13 +59,13 @@ class Inspection:
 
     def clean_fields(self, fields: Sequence[Header]) -> Sequence[Header]:
         """Return `fields` without the secret."""
-        watcher = self._watcher
-        return fields if watcher is None else masked(fields, watcher, self._on_leak)
+        tripwire = self._watcher
+        return fields if tripwire is None else masked(fields, tripwire, self._on_leak)
 
     def interim(self, head: ResponseHead) -> ResponseHead:
         """Return the head of a 1xx response without the secret."""
-        watcher = self._watcher
-        return head if watcher is None else clean_head(head, watcher, self._on_leak)
+        tripwire = self._watcher
+        return head if tripwire is None else clean_head(head, tripwire, self._on_leak)
 
     def begin(self, head: ResponseHead) -> tuple[ResponseHead, BodyFilter | None]:
         """Return the head to relay and the filter for its body (None: pass it unchanged).

@@ -180,7 +180,7 @@ class LoginExchange(Attempt):
         answer = examine(at.endpoint if at else None, fetched.status, fetched.headers, fetched.body)
         headers = self._headers(fetched)
         # Searched before the tokens are stored, so that a failed login leaves nothing behind.
-        if holds_secret([answer.watcher(), sent], headers, answer.without_tokens()):
+        if holds_secret([answer.tripwire(), sent], headers, answer.without_tokens()):
             raise LoginRefusedError("the answer has a token in a second place, where none is expected")
         body = fetched.body if at is None else await at.login.captured(answer)
         self._send(fetched.status, headers, body)
@@ -188,9 +188,9 @@ class LoginExchange(Attempt):
     def _watcher(self) -> LeakDetector | None:
         """Return the detector for the credential that was sent, which must not come back."""
         if self._at is not None:
-            return self._at.credential.watcher()
+            return self._at.credential.tripwire()
         route = self._verdict.route
-        return None if route is None or route.credential is None else route.credential.watcher()
+        return None if route is None or route.credential is None else route.credential.tripwire()
 
     def _headers(self, fetched: Fetched) -> list[Header]:
         # A session cookie would authenticate without any token.

@@ -34,7 +34,7 @@ class Filtered(NamedTuple):
 
 def filtered(
     head: ResponseHead,
-    watcher: LeakDetector | None,
+    tripwire: LeakDetector | None,
     taps: Sequence[Tap],
     on_leak: Callable[[str], None],
 ) -> Filtered:
@@ -47,31 +47,31 @@ def filtered(
 
     Raises MessageError if the body is in a content coding that cannot be searched.
     """
-    if watcher is not None:
-        head = clean_head(head, watcher, on_leak)
-    if head.body.kind is BodyKind.NONE or (watcher is None and not taps):
+    if tripwire is not None:
+        head = clean_head(head, tripwire, on_leak)
+    if head.body.kind is BodyKind.NONE or (tripwire is None and not taps):
         return Filtered(head, None)
     codings = [value for name, value in head.headers if len(name) == 16 and name.lower() == _CODING]
     decode = None
     if codings:
         decode = decoder(b", ".join(codings))
         if decode is None:
-            if watcher is not None:
+            if tripwire is not None:
                 raise MessageError("a content coding in which the body cannot be searched for the credential")
             return Filtered(head, BodyFilter(None, None, taps, on_leak))
         kept = tuple(field for field in head.headers if field[0].lower() not in _OF_THE_CODED_BODY)
         body = head.body if head.body.kind is BodyKind.CHUNKED else _UNTIL_CLOSE
         head = head._replace(headers=kept, body=body)
-    return Filtered(head, BodyFilter(decode, watcher.stream() if watcher else None, taps, on_leak))
+    return Filtered(head, BodyFilter(decode, tripwire.stream() if tripwire else None, taps, on_leak))
 
 
-def clean_head(head: ResponseHead, watcher: LeakDetector, on_leak: Callable[[str], None]) -> ResponseHead:
+def clean_head(head: ResponseHead, tripwire: LeakDetector, on_leak: Callable[[str], None]) -> ResponseHead:
     """Return `head` without the secret; the same object if it is clean."""
     # One search for the whole head, since nearly every head is clean; a head with a match is rebuilt.
-    if watcher.mask_text(b"\n".join([head.reason, *chain.from_iterable(head.headers)])) is None:
+    if tripwire.mask_text(b"\n".join([head.reason, *chain.from_iterable(head.headers)])) is None:
         return head
-    headers = masked(head.headers, watcher, on_leak)
-    reason = watcher.mask_text(head.reason)
+    headers = masked(head.headers, tripwire, on_leak)
+    reason = tripwire.mask_text(head.reason)
     if reason is not None:
         on_leak("the reason phrase of a response")
         return head._replace(reason=reason, headers=tuple(headers))
@@ -79,14 +79,14 @@ def clean_head(head: ResponseHead, watcher: LeakDetector, on_leak: Callable[[str
 
 
 def masked(
-    headers: Sequence[Header], watcher: LeakDetector, on_leak: Callable[[str], None]
+    headers: Sequence[Header], tripwire: LeakDetector, on_leak: Callable[[str], None]
 ) -> Sequence[Header]:
     """Return the fields without the secret; the same object if they are clean."""
-    if watcher.mask_text(b"\n".join(chain.from_iterable(headers))) is None:
+    if tripwire.mask_text(b"\n".join(chain.from_iterable(headers))) is None:
         return headers
     fields = []
     for name, value in headers:
-        found = watcher.mask_text(name), watcher.mask_text(value)
+        found = tripwire.mask_text(name), tripwire.mask_text(value)
         clean_name, clean_value = found[0] or name, found[1] or value
         if any(each is not None for each in found):
             shown = clean_name[:_SHOWN_BYTES].decode("ascii")  # goes to the person's terminal

@@ -76,7 +76,7 @@ class InetCalls:
         self._recorder = recorder
         self._connected = connected
         self._answer = answer
-        self._never_wait = watchdog
+        self._watchdog = watchdog
         self._bound = bound
         self._pending: dict[int, _Pending] = {}
         self._sweeper: asyncio.TimerHandle | None = None
@@ -161,7 +161,7 @@ class InetCalls:
         try:
             # The flag belongs to the open file that the child shares, and is put back before it is answered.
             duplicate.setblocking(False)
-            self._never_wait.arm()
+            self._watchdog.arm()
             result = connect()
             if to_proxy:
                 self._register(duplicate)

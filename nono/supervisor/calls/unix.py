@@ -71,7 +71,7 @@ class UnixCalls:
         self._calls = calls
         self._recorder = recorder
         self._answer = answer
-        self._never_wait = watchdog
+        self._watchdog = watchdog
         self._waiting: dict[int, tuple[_Waiting, asyncio.TimerHandle]] = {}
         self._binder: ThreadPoolExecutor | None = None
 
@@ -133,7 +133,7 @@ class UnixCalls:
         if binds:
             result = socket_names.bind(duplicate.fileno(), sockaddr)
         else:
-            self._never_wait.arm()
+            self._watchdog.arm()
             result = _try_to_connect(duplicate, partial(socket_names.connect, duplicate.fileno(), sockaddr))
         release(duplicate)
         return result
@@ -162,7 +162,7 @@ class UnixCalls:
             return errno.EACCES
         blocking = _is_blocking(duplicate)
         try:
-            self._never_wait.arm()
+            self._watchdog.arm()
             result = _try_to_connect(duplicate, partial(duplicate.connect_ex, named.address))
             waits = blocking and result == errno.EAGAIN and len(self._waiting) < WAITING_MAX
             if waits:
@@ -189,7 +189,7 @@ class UnixCalls:
             return
         try:
             connect = partial(waiting.duplicate.connect_ex, f"/proc/self/fd/{waiting.file}")
-            self._never_wait.arm()
+            self._watchdog.arm()
             result = _try_to_connect(waiting.duplicate, connect)
         except OSError as error:
             result = error.errno or errno.EACCES

@@ -31,8 +31,8 @@ def test_a_captured_value_is_watched_for_whenever_it_is_used_again(tmp_path: Pat
             await capture.acquire(facts(f"/scope-{number}"))
 
     def is_masked() -> bool:
-        watcher = capture.watcher()
-        return watcher is not None and watcher.mask_text(b"you sent canary-of-scope-0") is not None
+        tripwire = capture.tripwire()
+        return tripwire is not None and tripwire.mask_text(b"you sent canary-of-scope-0") is not None
 
     anyio.run(use_many)
     assert not is_masked()  # so many are not kept
@@ -57,7 +57,7 @@ def test_the_token_of_a_login_is_watched_for_whenever_it_is_used_again(tmp_path:
         assert login.refusal(nonce) is None
     assert login.refusal(nonces[0]) is None  # used again, so that others go first
     assert login.refusal(nonces[16]) is None
-    watcher = login.watcher()
-    assert watcher is not None
-    assert watcher.mask_text(b"canary-of-0000") is not None
-    assert watcher.mask_text(b"canary-of-0001") is None
+    tripwire = login.tripwire()
+    assert tripwire is not None
+    assert tripwire.mask_text(b"canary-of-0000") is not None
+    assert tripwire.mask_text(b"canary-of-0001") is None

@@ -124,7 +124,7 @@ class Rotating(FakeCredential):
 
     is_used: bool = True
 
-    def watcher(self) -> LeakDetector | None:
+    def tripwire(self) -> LeakDetector | None:
         return tripwire_for([Secret(REAL_KEY if self.is_used else "sk-another-key")])
 
 

@@ -100,11 +100,11 @@ def test_responses_are_searched_for_a_key_that_is_long_enough(environ: dict[str,
     for service in (ANTHROPIC, ANTHROPIC._replace(tripwire=False)):
         (loaded,) = load([service], environ | {"ANTHROPIC_API_KEY": "sk-ant-0123456789abcdef0123456789"})
         assert isinstance(loaded.outcome, Loaded)
-        assert loaded.outcome.credential.watcher() is not None
+        assert loaded.outcome.credential.tripwire() is not None
         assert loaded.warnings == ()
         (short,) = load([service], environ | {"ANTHROPIC_API_KEY": "abc"})
         assert isinstance(short.outcome, Loaded)
-        assert short.outcome.credential.watcher() is None
+        assert short.outcome.credential.tripwire() is None
         assert len(short.warnings) == service.tripwire  # who wants no tripwire needs no warning
         assert "abc" not in "".join(short.warnings)
 

@@ -9,7 +9,7 @@ from nono.policy.path_expansion import PathContext, UnsetVariableError
 HOME, WORK = "/home/ada", "/home/ada/work"
 
 
-def places(**environ: str) -> PathContext:
+def path_context(**environ: str) -> PathContext:
     return PathContext(HOME, WORK, WORK, {"HOME": HOME, **environ}, 1000)
 
 
@@ -31,16 +31,16 @@ def places(**environ: str) -> PathContext:
     ],
 )
 def test_a_path_is_expanded_name_by_name(text: str, path: str) -> None:
-    assert places().of_profile(text) == path
+    assert path_context().of_profile(text) == path
 
 
 @pytest.mark.parametrize("name", ["HOME", "WORKDIR", "UID", "NONO_CONFIG", "NONO_PACKAGES"])
 def test_the_environment_redirects_no_name_of_nonos_own(name: str) -> None:
-    plain = places().of_profile(f"${name}/x")
+    plain = path_context().of_profile(f"${name}/x")
     assert PathContext(HOME, WORK, WORK, {"HOME": HOME, name: "/"}, 1000).of_profile(f"${name}/x") == plain
 
 
 def test_a_name_is_read_as_a_whole() -> None:
-    assert places(HOMEX="/elsewhere").of_profile("$HOMEX") == "/elsewhere"
+    assert path_context(HOMEX="/elsewhere").of_profile("$HOMEX") == "/elsewhere"
     with pytest.raises(UnsetVariableError):
-        places().of_profile("$HOMEX")
+        path_context().of_profile("$HOMEX")

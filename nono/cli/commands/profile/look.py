@@ -84,8 +84,8 @@ def groups(name: str | None, environ: Mapping[str, str], *, as_json: bool, all_p
             f"Unknown policy group: '{name}'", hint=did_you_mean(name, known) or "nono profile groups"
         )
     cwd = os.getcwd()
-    places = PathContext(paths.home(environ), cwd, cwd, environ, os.getuid())
-    detail = profile_text.group_detail(known[name], places)
+    path_context = PathContext(paths.home(environ), cwd, cwd, environ, os.getuid())
+    detail = profile_text.group_detail(known[name], path_context)
     if as_json:
         print_json(detail)
     else:

@@ -571,10 +571,10 @@ def test_keys_of_the_environment_sign(config: Path, monkeypatch: pytest.MonkeyPa
         assert authorization(arrived) == signature_of(arrived, "bedrock", "eu-west-1")
         assert (b"x-amz-security-token", TOKEN.encode()) in arrived.fields
         assert credential.at_hand(FACTS) is not None
-        watcher = credential.watcher()
-        assert watcher is not None
-        assert watcher.mask_text(SECRET_KEY.encode()) is not None
-        assert watcher.mask_text(f"{ACCESS_KEY} {TOKEN}".encode()) is None
+        tripwire = credential.tripwire()
+        assert tripwire is not None
+        assert tripwire.mask_text(SECRET_KEY.encode()) is not None
+        assert tripwire.mask_text(f"{ACCESS_KEY} {TOKEN}".encode()) is None
 
     run(main)
 

@@ -105,7 +105,7 @@ def acquired(credential: CommandCapture, *requests: RequestFacts) -> list[tuple[
 def test_the_command_runs_when_a_request_asks_and_not_before(stage: Stage) -> None:
     credential = stage.capture()
     assert credential.at_hand(REQUEST) is None
-    assert credential.watcher() is None
+    assert credential.tripwire() is None
     assert stage.runs == 0
     assert acquired(credential) == [(b"Authorization", f"Bearer {CANARY}".encode())]
     assert sent(credential.at_hand(REQUEST)) == [(b"Authorization", f"Bearer {CANARY}".encode())]
@@ -130,9 +130,9 @@ def test_nothing_is_kept_for_no_time(stage: Stage) -> None:
     assert credential.at_hand(REQUEST) is None
     assert stage.runs == 2
     assert stage.actions() == ["captured", "captured"]
-    watcher = credential.watcher()
-    assert watcher is not None
-    assert watcher.mask_text(f"it is {CANARY}!".encode()) is not None
+    tripwire = credential.tripwire()
+    assert tripwire is not None
+    assert tripwire.mask_text(f"it is {CANARY}!".encode()) is not None
 
 
 @pytest.mark.parametrize(
@@ -503,10 +503,10 @@ def test_json_headers_reach_the_request_and_their_names_the_record(stage: Stage)
     (event,) = stage.recorded()
     assert event["credential_capture_header_names"] == ("authorization", "x-extra")
     assert event["credential_capture_output_format"] == "json"
-    watcher = credential.watcher()
-    assert watcher is not None
-    assert watcher.mask_text(f"token={CANARY}".encode()) is not None
-    assert watcher.mask_text(b"something else") is None
+    tripwire = credential.tripwire()
+    assert tripwire is not None
+    assert tripwire.mask_text(f"token={CANARY}".encode()) is not None
+    assert tripwire.mask_text(b"something else") is None
 
 
 def test_a_provider_is_handed_its_configuration_with_the_request(stage: Stage, tmp_path: Path) -> None:

@@ -548,9 +548,9 @@ def test_the_watcher_knows_the_client_secret_and_the_last_two_tokens() -> None:
         found: list[list[bool]] = []
         for _ in tokens:
             await credential.acquire(FACTS)
-            watcher = credential.watcher()
-            assert watcher is not None
-            found.append([watcher.mask_text(text.encode()) is not None for text in (CANARY, *tokens)])
+            tripwire = credential.tripwire()
+            assert tripwire is not None
+            found.append([tripwire.mask_text(text.encode()) is not None for text in (CANARY, *tokens)])
             clock.now += 600
         assert found == [[True, True, False, False], [True, True, True, False], [True, False, True, True]]
 

@@ -24,13 +24,13 @@ _keys = st.text(st.sampled_from("abAB01-_/+=~ é\"'"), min_size=8, max_size=20)
 
 
 def _watcher(*texts: str, basic: bool = False) -> LeakDetector:
-    watcher: LeakDetector | None = tripwire_for([Secret(text) for text in texts], basic=basic)
-    assert watcher is not None
-    return watcher
+    tripwire: LeakDetector | None = tripwire_for([Secret(text) for text in texts], basic=basic)
+    assert tripwire is not None
+    return tripwire
 
 
-def _through(watcher: LeakDetector, *pieces: bytes) -> tuple[bytes, bool]:
-    stream = watcher.stream()
+def _through(tripwire: LeakDetector, *pieces: bytes) -> tuple[bytes, bool]:
+    stream = tripwire.stream()
     passed = b"".join([stream.feed(piece) for piece in pieces])
     return passed + stream.finish(), stream.found
 
@@ -122,8 +122,8 @@ def test_of_basic_auth_the_pair_its_header_and_the_password_are_masked(text: str
 @pytest.mark.parametrize("echo", ["ya29.long-lived", "user:correct-horse", "correct-horse"])
 def test_of_a_whole_field_value_what_follows_the_scheme_is_masked(echo: str) -> None:
     pair = base64.b64encode(b"user:correct-horse").decode()
-    watcher = _watcher("Bearer ya29.long-lived", f"Basic {pair}", "Basic no base64!")
-    assert _through(watcher, echo.encode()) == (MASK * len(echo), True)
+    tripwire = _watcher("Bearer ya29.long-lived", f"Basic {pair}", "Basic no base64!")
+    assert _through(tripwire, echo.encode()) == (MASK * len(echo), True)
 
 
 def test_the_user_name_of_basic_auth_is_no_secret() -> None:
@@ -166,9 +166,9 @@ def test_only_the_beginning_of_a_secret_is_held_back() -> None:
 
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=6), _keys)
 def test_a_clean_body_comes_out_byte_for_byte(body: bytes, cuts: list[int], key: str) -> None:
-    watcher = _watcher(key)
-    if watcher.mask_text(body) is None:
-        assert _through(watcher, *_cut(body, cuts)) == (body, False)
+    tripwire = _watcher(key)
+    if tripwire.mask_text(body) is None:
+        assert _through(tripwire, *_cut(body, cuts)) == (body, False)
 
 
 @given(
@@ -180,14 +180,14 @@ def test_a_clean_body_comes_out_byte_for_byte(body: bytes, cuts: list[int], key:
 def test_however_a_body_is_cut_no_spelling_comes_through(
     parts: list[bytes], keys: list[str], spelling: str, cuts: list[int]
 ) -> None:
-    watcher = _watcher(*keys)
+    tripwire = _watcher(*keys)
     spelled = [SPELLED[spelling](key).encode() for key in keys]
     body = b"".join(part + echo for part in [*parts, b""] for echo in spelled)
-    whole, found = _through(watcher, body)
+    whole, found = _through(tripwire, body)
     assert found
     assert not any(echo in whole for echo in spelled)
-    assert _through(watcher, *_cut(body, cuts)) == (whole, True)
-    assert watcher.mask_text(whole) is None
+    assert _through(tripwire, *_cut(body, cuts)) == (whole, True)
+    assert tripwire.mask_text(whole) is None
 
 
 @given(
@@ -198,11 +198,11 @@ def test_however_a_body_is_cut_no_spelling_comes_through(
 def test_secrets_that_overlap_themselves_are_masked_alike_in_pieces(
     key: str, text: str, cuts: list[int]
 ) -> None:
-    watcher = _watcher(key, key[1:] + "b", key + "a")
+    tripwire = _watcher(key, key[1:] + "b", key + "a")
     body = text.encode()
-    whole, found = _through(watcher, body)
-    assert _through(watcher, *_cut(body, cuts)) == (whole, found)
-    assert watcher.mask_text(whole) is None
+    whole, found = _through(tripwire, body)
+    assert _through(tripwire, *_cut(body, cuts)) == (whole, found)
+    assert tripwire.mask_text(whole) is None
 
 
 def _cut(body: bytes, cuts: list[int]) -> list[bytes]:
@@ -211,11 +211,11 @@ def _cut(body: bytes, cuts: list[int]) -> list[bytes]:
 
 
 def test_a_clean_header_value_is_none_and_a_leaking_one_is_masked() -> None:
-    watcher = _watcher(KEY)
-    assert watcher.mask_text(b"/login?next=/") is None
+    tripwire = _watcher(KEY)
+    assert tripwire.mask_text(b"/login?next=/") is None
     spelled = quote(KEY, safe="").encode()
-    assert watcher.mask_text(b"/login?key=" + spelled) == b"/login?key=" + MASK * len(spelled)
-    assert watcher.mask_text(KEY.encode()[:-1]) is None
+    assert tripwire.mask_text(b"/login?key=" + spelled) == b"/login?key=" + MASK * len(spelled)
+    assert tripwire.mask_text(KEY.encode()[:-1]) is None
 
 
 def test_a_secret_of_seven_characters_is_not_watched_and_the_person_is_told() -> None:
@@ -226,7 +226,7 @@ def test_a_secret_of_seven_characters_is_not_watched_and_the_person_is_told() ->
 
 
 def test_neither_watcher_nor_stream_shows_the_secret() -> None:
-    watcher = _watcher(KEY)
-    stream = watcher.stream()
+    tripwire = _watcher(KEY)
+    stream = tripwire.stream()
     stream.feed(KEY.encode()[:20])
-    assert "Ab/c" not in repr(watcher) + repr(stream) + str(watcher)
+    assert "Ab/c" not in repr(tripwire) + repr(stream) + str(tripwire)

@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from nono.kernel import process
-from nono.launch.proxy.ca_worker import CaWorker, authority_ahead
+from nono.launch.proxy.ca_worker import CaWorker, ca_worker
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
@@ -32,7 +32,7 @@ def intercepting(environ: dict[str, str]) -> Resolved:
 def begun(environ: dict[str, str], ended: list[int] | None = None) -> Iterator[CaWorker]:
     """A process at work; it is reaped as supervise() does it, and its wait status goes into ended."""
     before = set(process.child_pids())
-    with authority_ahead(intercepting(environ), environ) as ahead:
+    with ca_worker(intercepting(environ), environ) as ahead:
         assert ahead is not None
         (pid,) = set(process.child_pids()) - before
         yield ahead
@@ -69,7 +69,7 @@ def test_a_run_that_intercepts_nothing_makes_none(tmp_path: Path) -> None:
     environ = {"HOME": str(tmp_path)}
     resolved = policy(environ, RunRequest(allow_domain=("example.com",)))
     before = process.child_pids()
-    with authority_ahead(resolved, environ) as ahead:
+    with ca_worker(resolved, environ) as ahead:
         assert ahead is None
         assert process.child_pids() == before
 

@@ -68,7 +68,7 @@ def resolved(home: Path, profile: Any) -> Resolved:
     return resolve(request, profile, environ=environ(home), cwd=cwd, fs=fs, uid=1000)
 
 
-def places(home: Path) -> PathContext:
+def path_context(home: Path) -> PathContext:
     work = str(home / "work")
     return PathContext(str(home), work, work, environ(home), 1000)
 
@@ -111,7 +111,7 @@ def test_what_is_shown_is_read_as_the_same_policy(home: Path, name: str) -> None
         reference = str(home / f"{name}.json")
         Path(reference).write_text(json.dumps(own[name]))
     profile = load_profile(reference, environ(home))
-    manifest = load_manifest(written(home, manifest_of(profile, places(home))))
+    manifest = load_manifest(written(home, manifest_of(profile, path_context(home))))
     before, after = resolved(home, profile), resolved(home, manifest.profile)
     assert essence(after) == essence(before)
     assert manifest.mode is after.capabilities.network
@@ -120,7 +120,7 @@ def test_what_is_shown_is_read_as_the_same_policy(home: Path, name: str) -> None
 
 def test_what_is_shown_names_every_path_in_full(home: Path) -> None:
     (home / "rich.json").write_text(json.dumps(RICH))
-    document = manifest_of(load_profile(str(home / "rich.json"), environ(home)), places(home))
+    document = manifest_of(load_profile(str(home / "rich.json"), environ(home)), path_context(home))
     assert {"path": f"{home}/work", "access": "readwrite"} in document["filesystem"]["grants"]
     assert {"path": f"{home}/file", "access": "write", "type": "file"} in document["filesystem"]["grants"]
     assert document["filesystem"]["deny"] == [f"{home}/read/secret", f"{home}/work/.env"]

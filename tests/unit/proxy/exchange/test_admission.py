@@ -399,7 +399,7 @@ class SlowCredential:
     def rejected(self, request: RequestFacts) -> None:
         self.refused.append(request)
 
-    def watcher(self) -> LeakDetector | None:
+    def tripwire(self) -> LeakDetector | None:
         return None
 
 
@@ -593,7 +593,7 @@ class Signing:
     def rejected(self, request: RequestFacts) -> None:
         pass
 
-    def watcher(self) -> LeakDetector | None:
+    def tripwire(self) -> LeakDetector | None:
         return None
 
 

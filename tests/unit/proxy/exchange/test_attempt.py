@@ -128,7 +128,7 @@ class Rotating(FakeCredential):
         self.acquired.set()
         return FakeCredential(content=self.secret.encode(), needs_body=True)
 
-    def watcher(self) -> LeakDetector | None:
+    def tripwire(self) -> LeakDetector | None:
         return tripwire_for([Secret(self.secret)])
 
 

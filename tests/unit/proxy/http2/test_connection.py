@@ -351,7 +351,7 @@ class Signing:
     def rejected(self, request: RequestFacts) -> None:
         """Nothing is cached."""
 
-    def watcher(self) -> None:
+    def tripwire(self) -> None:
         return None
 
 
