@@ -1,8 +1,10 @@
-"""Reads secrets; no other package may.
+"""Reads secrets; no other package may see the text of one.
 
-`load` reads the credential of each service of a run through `resolver` and the `sources`, and makes a phantom
-for it. `values` describes credentials, without I/O. `oauth2`, `aws`, `capture` and `logins` are credentials
-that are renewed; `renewal` and `single_flight` fetch for them. `helpers` runs other programs, `store` is the
-embedded store, `mask` removes secrets from text that is recorded. A new source goes to `sources` and is named
-in `values.reference`.
+`load` reads the credential of each service of a run through `resolver` and the `sources`, and makes a
+`phantom` for it; `env_credentials` reads those the command itself may hold. `values` describes credentials,
+without I/O. `static` never changes; `oauth2`, `aws`, `capture` and `logins` are renewed, and `renewal` and
+`single_flight` fetch for them. `helpers` runs other programs, `store` is the embedded store, `mask` removes
+secrets from text that is recorded.
+
+A new source is a module in `sources`, a case in `resolver`, and a scheme in `values.reference`.
 """

@@ -1,6 +1,9 @@
 """The composition root of a run, from the fork of the launcher to the exit code.
 
-`run` goes through the steps: `prepare` finds the program and how it will be held, `proxy` assembles a
-proxy, `supervised` runs command, adjudicator and proxy on one loop. `wrap` becomes the command instead,
-`standalone_proxy` serves without one, `learn` plans a `nono learn` run and makes its profile.
+`run` goes through the steps: `prepare` finds the program and how it will be held, `session` and `start`
+make the records that every later step takes (Session, RunContext), and `supervised` runs command, notify
+loop and proxy on one loop; `run_proxy` opens the proxy, `opens` and `approvals` what trapped opens need.
+`wrap` becomes the command instead, `standalone_proxy` serves without one. `proxy` puts a proxy together,
+`learn` plans a `nono learn` run and makes its profile. `state` and `state_file` tell the command about its
+sandbox, `denials` collects what it was refused, `module_path` keeps imports out of its reach.
 """

@@ -9,9 +9,9 @@ from nono.policy.endpoints.entry import parse_allow_endpoint, rules_beside
 from nono.policy.hosts import host_rules
 from nono.policy.hosts.endpoint_scope import EndpointScope, scopes_of
 from nono.policy.hosts.host_filter import HostFilter
-from nono.policy.hosts.network_request import NetworkRequest
 from nono.policy.hosts.no_proxy import refuse_overlap
 from nono.policy.hosts.proxy_settings import ProxySettings, proxy_settings
+from nono.policy.network_request import NetworkRequest
 from nono.policy.path_expansion import PathContext
 from nono.policy.request import RunRequest
 from nono.policy.schema.profile import Profile

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nono import paths
 from nono.errors import ConfigError
 from nono.named_tuple import NamedTuple
+from nono.policy import network_request
 from nono.policy.capability import Access, CapabilitySet, Grant, Limits, NetworkMode, SandboxPolicy, Scopes
 from nono.policy.command_rules import DEPRECATED, CommandRules, command_rules
 from nono.policy.environment import EnvironmentRules
@@ -16,8 +17,7 @@ from nono.policy.files.active_groups import groups_in_force
 from nono.policy.files.denials import DenyRules
 from nono.policy.files.resolve_files import FileRules, WantedFiles, file_rules, wanted_files
 from nono.policy.files.unix_sockets import UnixSocketRules
-from nono.policy.hosts import network_request
-from nono.policy.hosts.network_request import NetworkRequest
+from nono.policy.network_request import NetworkRequest
 from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far
 from nono.policy.ports import PortGrants, united
 from nono.policy.request import RunRequest as RunRequest

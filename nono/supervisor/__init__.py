@@ -1,7 +1,7 @@
 """Supervises the command and its system calls from outside.
 
-`notify_loop` takes a trapped call off the seccomp listener, `verdict` judges it, `calls` and `opens` carry
-the verdict out. `child` waits for the command and forwards signals, `loop` keeps the event loop's
-housekeeping, `job_stop` stops the command while a question is on its terminal, `port_relay` relays granted
-ports, `cgroup` holds the limits.
+`notify_loop` takes a trapped call off the seccomp listener and answers it; `calls` and `opens` ask
+`verdict`, and carry out what it allows. `child` waits for the command and forwards signals, `loop` runs the
+event loop and its housekeeping, `job_stop` stops the command while a question is on its terminal,
+`port_relay` relays granted ports, `cgroup` holds the limits.
 """

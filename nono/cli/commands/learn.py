@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from nono.approval import ask
 from nono.cli.args.parse import Invocation, parse, sandbox_parser
 from nono.cli.console import Console, console_of
-from nono.cli.output.run_summary import show
 from nono.cli.preferences import preferences, redaction
 from nono.cli.resolution import command_of
+from nono.cli.run_summary import show
 from nono.errors import ConfigError, NonoError
 from nono.launch.run import Launch
 from nono.policy.capability import Access
@@ -51,7 +51,7 @@ def run(argv: Sequence[str]) -> int:
     with Launch(environ, probes=True) as launch:
         # Imported here, after the fork: a user's profile brings pydantic.
         from nono.cli.commands.profile.target import target_of
-        from nono.cli.output.dry_run import conclude
+        from nono.cli.dry_run import conclude
         from nono.cli.text import learned_lines
         from nono.launch.learn.plan import plan_learning
         from nono.launch.learn.result import build_learned_profile

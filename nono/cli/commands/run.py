@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from nono.cli.args.parse import Invocation, parse, sandbox_parser
 from nono.cli.console import Console, console_of
-from nono.cli.output.run_summary import show
 from nono.cli.preferences import preferences, redaction
 from nono.cli.resolution import asker, command_of, resolve_given
+from nono.cli.run_summary import show
 from nono.errors import ConfigError, NonoError
 from nono.launch.run import Launch
 from nono.policy.capability import NetworkMode
@@ -60,7 +60,7 @@ def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -
             console.warn(warning)
         if is_dry:
             # Imported here: only dry runs need it.
-            from nono.cli.output.dry_run import conclude
+            from nono.cli.dry_run import conclude
 
             return conclude(prepared, console, environ, redaction(config))
         outcome = launch.execute(
@@ -73,7 +73,7 @@ def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -
         )
     if outcome.exit_code or outcome.denials.listed():
         # Imported here: most runs succeed and need no report.
-        from nono.cli.output.report import report
+        from nono.cli.diagnostics.report import report
 
         report(outcome, prepared, invocation, console, environ)
     return outcome.exit_code

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from nono.cli.args.parse import parse, sandbox_parser
 from nono.cli.console import console_of
-from nono.cli.output.run_summary import show
 from nono.cli.resolution import asker, resolve_given
+from nono.cli.run_summary import show
 from nono.errors import ConfigError
 from nono.launch import wrap
 from nono.policy.capability import NetworkMode, SandboxPolicy
@@ -69,7 +69,7 @@ def run(argv: Sequence[str]) -> int:
         console.warn("`nono wrap` runs what was typed: the profile's binary and command_args have no effect.")
     if is_dry:
         # Imported here: only dry runs need them.
-        from nono.cli.output.dry_run import conclude
+        from nono.cli.dry_run import conclude
         from nono.cli.preferences import preferences, redaction
 
         config = preferences(invocation.given, environ, console)

@@ -15,7 +15,7 @@ from nono.policy.document.jsonc import Node
 from nono.policy.document.source import Mistake, Source
 from nono.policy.export.dump import plain
 from nono.policy.files.active_groups import group_names
-from nono.policy.hosts.network_request import merge_network, mode_of
+from nono.policy.network_request import merge_network, mode_of
 from nono.policy.path_expansion import PathContext, UnsetVariableError
 from nono.policy.schema.profile import Profile
 from nono.policy.suggestions import did_you_mean

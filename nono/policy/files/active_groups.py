@@ -6,7 +6,6 @@ from nono.errors import ConfigError
 from nono.policy.builtin import shipped
 from nono.policy.builtin.shipped import Group
 from nono.policy.schema.profile import Profile
-from nono.policy.suggestions import did_you_mean
 
 
 def group_names(profile: Profile) -> tuple[str, ...]:
@@ -23,6 +22,9 @@ def groups_in_force(profile: Profile) -> list[Group]:
     known = shipped.groups()
     for name in profile.groups.include:
         if name not in known:
+            # Imported here: a start needs it only to complain.
+            from nono.policy.suggestions import did_you_mean
+
             raise ConfigError(f"Unknown policy group: '{name}'", hint=did_you_mean(name, known))
     required = [name for name in profile.groups.exclude if name in known and known[name].required]
     if required:

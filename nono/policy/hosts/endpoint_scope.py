@@ -10,8 +10,8 @@ from nono.policy.endpoints.entry import allow_list, rule_of
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from nono.policy.hosts.host_filter import HostRule, parse_rule, printable
 from nono.policy.hosts.hostname import HostError
-from nono.policy.hosts.network_request import Entry
 from nono.policy.hosts.upstream import Upstream, is_loopback
+from nono.policy.network_request import Entry
 from nono.policy.schema.routes import DomainEntry
 
 

@@ -9,7 +9,7 @@ from nono.policy.builtin.shipped import NetworkPolicy
 from nono.policy.hosts.endpoint_scope import EndpointScope, split_url
 from nono.policy.hosts.host_filter import HostFilter, HostRule, parse_rule, printable
 from nono.policy.hosts.hostname import HostError
-from nono.policy.hosts.network_request import Entry, NetworkRequest
+from nono.policy.network_request import Entry, NetworkRequest
 from nono.policy.suggestions import did_you_mean
 
 

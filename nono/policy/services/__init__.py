@@ -1,4 +1,6 @@
-"""Credential services and captured logins: sources and uses of a key, and who approves requests. Pure.
+"""Credential services and captured logins: where a key is from and goes, and who approves. Pure.
 
-Start with `credential_service`.
+Start with `credential_service`. `custom_credential`, `capture_entry`, `env_credential` and `oauth_routes`
+read entries of a profile; `env_names` names variables, `key_slot` the place of a key in a request target,
+`key_reach` refuses grants that reach one. `rate_limit` and `approval` are conditions of a route.
 """

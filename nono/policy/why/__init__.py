@@ -1,1 +1,6 @@
-"""Answers `nono why` with the functions that also enforce the policy. Pure."""
+"""Answers `nono why` with the functions that also enforce the policy. Pure.
+
+`paths`, `hosts` and `sockets` answer. `remedy` names the flag that would have allowed a thing, `saving`
+writes it as an entry of a profile, `strict_json` keeps a run's rules for `nono why --self`. Signals and
+abstract sockets are answered by `nono.sandbox.plan.scope_query`.
+"""

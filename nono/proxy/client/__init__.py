@@ -1,5 +1,5 @@
 """The client side of a connection.
 
-`http1` takes requests one by one. A CONNECT is judged, then becomes a `tunnel` or is terminated by
-`intercept`.
+`http1` takes requests one by one. A CONNECT that `verdict` has allowed becomes a `tunnel`, or its TLS is
+ended by `intercept`.
 """

@@ -1,7 +1,9 @@
 """One allowed request, from admission to the end of its response.
 
-`context` holds the state that all connections share, `admission` decides when a request may go (approval,
-rate limit, credential), `attempt` orders the steps, `http1` sends the request, `relay` returns the response
-after `inspection` and `response_filter` have searched it. `login` is the exchange with the token endpoint of
-a login.
+`attempt` has the order of the steps for every protocol: `admission` decides when the request may go
+(approval, rate limit, credential), the tripwire is armed, the credential written, the event recorded, a
+connection taken. `http1` sends the request, `relay` returns the response after `inspection` and
+`response_filter` have searched it for the secret. `context` holds the state that all connections share and
+freezes a credential that leaked, `client_side` is what an exchange asks of its client. `login` is the
+exchange with a login's token endpoint.
 """

@@ -1,7 +1,8 @@
-"""Decide about a request. Pure: a parsed head goes in, a verdict with its reason comes out.
+"""Decides about a request. Pure: a parsed head goes in, a verdict with its reason comes out.
 
-`dispatch` handles each form of request and `intercepted` the requests inside a CONNECT; both end in `judge`.
-`verdict` defines the values, `routes` and `login_table` the tables, `phantoms` and `login_phantoms` check
-tokens, `host_policy` and `browser_check` check origins. `rewrite` rewrites heads and injects credentials,
-`memo` keeps verdicts on repeated heads, `audit_events` builds the events to record.
+`dispatch` handles each form of request, CONNECT among them, and `intercepted` the requests inside a
+CONNECT; both end in `judge`. `verdict` defines the values, `routes` and `login_table` the tables,
+`phantoms` and `login_phantoms` check tokens, `host_policy` and `browser_check` check origins. `memo` keeps
+verdicts on repeated heads. `rewrite` writes the head that goes upstream and injects what
+`credentials.values.injection` spells; `audit_events` builds the events to record.
 """

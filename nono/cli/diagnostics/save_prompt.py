@@ -6,7 +6,7 @@ import termios
 from collections.abc import Iterator, Mapping, Sequence
 
 from nono.approval.ask import TerminalPrompt, open_terminal
-from nono.cli.output.saved_profile import Target, rewritten, save, target_of
+from nono.cli.diagnostics.saved_profile import Target, rewritten, save, target_of
 from nono.errors import NonoError
 from nono.policy.why.saving import Addition, suppressing
 

@@ -48,7 +48,7 @@ def _offer(
     found: Sequence[Finding], prepared: Prepared, invocation: Invocation, environ: Mapping[str, str]
 ) -> None:
     # Imported here: it reads and writes profiles, which most runs do not.
-    from nono.cli.output import save_prompt
+    from nono.cli.diagnostics import save_prompt
     from nono.policy.why.saving import additions, without_suppressed
 
     places, reference = prepared.resolved.path_context, invocation.given.value("profile")

@@ -1,0 +1,4 @@
+"""Prints what a run was denied, and offers to save grants for it.
+
+`report` is the top; `save_prompt` asks, `saved_profile` is the profile that is written.
+"""
