@@ -55,6 +55,6 @@ def _put(values: dict[str, object], option: Option, text: str) -> None:
             values[option.dest] = known + 1 if isinstance(known, int) else 1
         case Kind.VALUE:
             values[option.dest] = text
-        case _:
+        case Kind.LIST | Kind.PORTS | Kind.PAIRS:
             item = int(text) if option.kind is Kind.PORTS else text
             values[option.dest] = [*known, item] if isinstance(known, list) else [item]

@@ -33,8 +33,9 @@ def run(argv: Sequence[str]) -> int:
             return _remove(parsed.name, environ)
         case "logins":
             return _logins(parsed.purge, environ)
-        case _:
+        case "test":
             return _test(parsed.name, environ)
+    raise AssertionError(f"no arm for the action {parsed.action}")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -138,7 +138,7 @@ def _filled(value: Value) -> str:
             return "-F -a '(__nono_profiles)'"
         case Kind.WORD:
             return f"-f -a {_quoted(' '.join(value.words))}"
-        case _:
+        case Kind.ANYTHING | Kind.COMMAND:
             return "-f"
 
 

@@ -100,7 +100,7 @@ def _action(value: Value) -> str:
             return "_nono_profiles"
         case Kind.WORD:
             return f"({' '.join(value.words)})"
-        case _:
+        case Kind.ANYTHING | Kind.COMMAND:
             return " "
 
 

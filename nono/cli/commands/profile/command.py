@@ -38,8 +38,9 @@ def run(argv: Sequence[str]) -> int:
             return look.print_guide()
         case "diff":
             return look.diff(parsed.old, parsed.new, environ, as_json=parsed.json)
-        case _:
+        case "groups":
             return look.groups(parsed.name, environ, as_json=parsed.json, all_platforms=parsed.all_platforms)
+    raise AssertionError(f"no arm for the action {parsed.action}")
 
 
 def parser() -> argparse.ArgumentParser:
