@@ -74,16 +74,21 @@ def _is_below_us(group: int) -> bool:
 
 @contextmanager
 def line_mode(terminal: int, *, has_signals: bool = False) -> Iterator[None]:
-    """Set the terminal to echoed lines within the block. Unless has_signals, ^C ends the line, as a no."""
+    """Set the terminal to echoed lines within the block.
+
+    has_signals: The terminal is as the user set it, and ^C interrupts. TOSTOP stays on then: it keeps a
+        background job from writing over the question. Otherwise a command may have left it on, which would
+        stop nono itself, and ^C ends the line, as a no.
+    """
     before = termios.tcgetattr(terminal)
     attributes = termios.tcgetattr(terminal)
     iflag, oflag, _, lflag, _, _, characters = range(7)
     attributes[iflag] = (attributes[iflag] | termios.ICRNL) & ~(termios.IGNCR | termios.INLCR)
     attributes[oflag] |= termios.OPOST | termios.ONLCR
     attributes[lflag] |= termios.ICANON | termios.ECHO | termios.ECHOE | termios.ECHOK
-    attributes[lflag] &= ~(termios.ECHONL | termios.TOSTOP)
+    attributes[lflag] &= ~termios.ECHONL
     if not has_signals:
-        attributes[lflag] &= ~termios.ISIG
+        attributes[lflag] &= ~(termios.ISIG | termios.TOSTOP)
     keys = list(attributes[characters])
     keys[termios.VEOF], keys[termios.VEOL], keys[termios.VERASE] = b"\x04", CTRL_C, b"\x7f"
     # A terminal's reports, requested by the command, arrive as keys: none of them may edit the line.

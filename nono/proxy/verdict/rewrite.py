@@ -56,6 +56,9 @@ class Completed(NamedTuple):
     added: list[Header]  # the credential's
     codings: bytes | None  # the Accept-Encoding to send; None: keep the client's
 
+    def __repr__(self) -> str:
+        return "Completed(...)"  # never the credential
+
 
 def completed(request: Outgoing, injection: Injection | None, *, searched: bool) -> Completed:
     """Write the credential into the request, as the last step.

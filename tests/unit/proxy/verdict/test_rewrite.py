@@ -141,3 +141,9 @@ def test_a_writer_signs_each_request_anew_and_shows_nothing() -> None:
     written = [writer.head([], signature, searched=False) for _ in range(2)]
     assert [b"signature %d" % index in head for index, head in enumerate(written)] == [True, True]
     assert "signature" not in repr(writer)
+
+
+def test_a_completed_request_shows_no_credential() -> None:
+    whole = completed(Outgoing(b"GET", b"/", b"a", []), FakeCredential(), searched=False)
+    assert REAL_KEY.encode() in b"".join(value for _, value in whole.added)
+    assert REAL_KEY not in repr(whole)
