@@ -1,6 +1,7 @@
 # Every target sets itself up first: a virtual environment in .venv with the locked dependencies, no root.
 BIN := .venv/bin
 READY := .venv/.ready
+COMPILED := .venv/.compiled
 UV_VERSION := $(shell sed -n '/^name = "uv"$$/{n;s/^version = "\(.*\)"/\1/p;}' uv.lock)
 CODE := nono tests benchmarks
 # How many workers is tests/conftest.py's to say; PYTEST_XDIST_AUTO_NUM_WORKERS overrides it.
@@ -23,22 +24,27 @@ $(READY): pyproject.toml uv.lock
 	@UV_PROJECT_ENVIRONMENT=.venv UV_SYSTEM_CERTS=1 $(BIN)/uv sync --frozen --quiet
 	@touch $(READY)
 
+# Most of what tests start is another user's, who cannot write bytecode: a run of an SDK would compile it anew.
+$(COMPILED): $(READY)
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null || true # some packages ship what is no Python 3
+	@touch $(COMPILED)
+
 demo: $(READY) ## show the main job without keys or Internet
 	@$(BIN)/python -m tests.demo
 
-test: $(READY) ## run the suite side by side, as root or as an ordinary user; what is marked slow is for test-long
+test: $(COMPILED) ## run the suite side by side, as root or as an ordinary user; what is marked slow is for test-long
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
-test-kernel: $(READY) ## run what depends on who you are: kernel, attacks, end to end
+test-kernel: $(COMPILED) ## run what depends on who you are: kernel, attacks, end to end
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/kernel tests/attacks tests/e2e
 
 test-kernels: $(READY) ## run kernel, attack and ladder tests on real kernels under qemu, old and new (KERNELS, SELECTION)
 	@PYTHONPATH=tests $(BIN)/python -m guest --selection $${SELECTION:-full} $(KERNELS)
 
-test-long: $(READY) ## races and fuzzing with the full counts: minutes
+test-long: $(COMPILED) ## races and fuzzing with the full counts: minutes
 	@NONO_TEST_LONG=1 $(BIN)/python -m pytest -m "slow or not slow" tests/attacks tests/unit tests/scenarios tests/e2e/test_agents.py tests/e2e/test_launch.py
 
-soak: $(READY) ## ten minutes of every kind of client (NONO_SOAK_S), and bodies of 4 GiB
+soak: $(COMPILED) ## ten minutes of every kind of client (NONO_SOAK_S), and bodies of 4 GiB
 	@NONO_SOAK_S=$${NONO_SOAK_S:-600} NONO_TEST_LONG=1 $(BIN)/python -m pytest -s tests/soak
 
 check: $(READY) ## what must be clean at every commit

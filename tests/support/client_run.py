@@ -11,8 +11,7 @@ from pathlib import Path
 from support.http_upstream import Authority
 from support.nono_run import Ended, NonoRun, nono_run
 
-# In the project, the one place that can be written: without it every run compiles the SDKs anew.
-PYTHON = (sys.executable, "-I", "-X", "pycache_prefix=pycache")
+PYTHON = (sys.executable, "-I")
 
 Decision = tuple[object, object]
 

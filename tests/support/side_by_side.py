@@ -16,7 +16,7 @@ from support.builds import Builds
 from support.turns import Turns
 
 WORKERS_PER_CPU = 4  # tests wait more than they work
-WORKERS_MAX = 16  # each of them collects all the tests: seconds, and 200 MB
+WORKERS_MAX = 16  # each of them collects all the tests: seconds, and hundreds of megabytes
 
 FOLDER = pytest.StashKey[Path]()  # all processes of the run have it
 OURS = pytest.StashKey[tempfile.TemporaryDirectory[str]]()  # in the process that was started first

@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import anthropic
 import httpx
-import openai
 import pytest
 import requests
 
@@ -91,6 +89,9 @@ def test_curl_uploads_through_expect_continue() -> None:
 def test_the_anthropic_and_openai_clients_work_with_a_base_url_and_a_phantom(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    import anthropic  # here, as it takes a second that every worker would spend to collect this test
+    import openai
+
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
