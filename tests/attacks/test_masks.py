@@ -410,8 +410,9 @@ def test_what_takes_the_place_of_a_denied_path_is_masked_as_well(
 
 def test_what_is_denied_and_made_only_now_is_masked_when_it_is_there(sandbox: NonoRun, stage: Path) -> None:
     config = sandbox.user.home / ".config"
-    config.mkdir(exist_ok=True)
-    sandbox.give(config)
+    for directory in (config, config / "nono"):  # nono's own is denied as well, and not to be made only now
+        directory.mkdir(exist_ok=True)
+        sandbox.give(directory)
     shutil.rmtree(config / "chromium", ignore_errors=True)
     with waiting(sandbox, "run", f"--allow={config}") as ask:
         assert ask(f"mkdir {config}/chromium") == MASKED

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from support.agent_programs import ARCHITECTURE, installed
-from support.agent_stage import LOGIN, TASK, AgentStage, agent_stage
+from support.agent_programs import ARCHITECTURE, LIMIT_S, installed
+from support.agent_stage import LOGIN, TASK, TIMEOUT_S, AgentStage, agent_stage
 from support.fake_anthropic import FakeAnthropic
 from support.fake_gemini import FakeGemini
 from support.fake_openai import FakeOpenAi
@@ -149,7 +149,8 @@ AGENTS = [
     ),
 ]
 SLOW = ("openclaw",)  # it takes a minute to get, and half a minute to run
-PATIENTLY = (pytest.mark.slow, pytest.mark.timeout(600))
+# The first time one is got from its registry; each has limits of its own for that and for its run.
+pytestmark = pytest.mark.timeout(LIMIT_S + TIMEOUT_S)
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ def scene(agent: Agent) -> Iterator[Scene]:
 
 @pytest.mark.parametrize(
     "agent",
-    [pytest.param(each, marks=PATIENTLY if each.profile in SLOW else ()) for each in AGENTS],
+    [pytest.param(each, marks=pytest.mark.slow if each.profile in SLOW else ()) for each in AGENTS],
     ids=str,
 )
 def test_an_agent_does_its_work_in_its_profile_and_no_more(scene: Scene) -> None:

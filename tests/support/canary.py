@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from support.ports import unused_port
+
 BACKLOG = 4096
 
 
@@ -38,12 +40,12 @@ class Canary:
         os.close(self._wake)
         os.close(self._woken)
 
-    def tcp(self, name: str, host: str = "127.0.0.1", port: int = 0) -> int:
-        """Listen; the port."""
+    def tcp(self, name: str, host: str = "127.0.0.1", port: int | None = None) -> int:
+        """Listen; the port. By default nobody listens on it at 127.0.0.1 either."""
+        port = unused_port() if port is None else port
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
-        self._add(name, listener)
-        return int(listener.getsockname()[1])
+        self._add(name, socket.create_server((host, port), family=family, backlog=BACKLOG))
+        return port
 
     def udp(self, name: str, host: str = "127.0.0.1", port: int = 0) -> int:
         receiver = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)

@@ -17,6 +17,7 @@ from support import ladder_probe
 from support.http_upstream import Authority, HttpUpstream, upstream
 from support.kernelsim import Kernel
 from support.ordinary_user import OrdinaryUser, ordinary_user
+from support.ports import unused_port
 
 NONO = str(Path(sys.executable).with_name("nono"))
 REAL_KEY = "sk-real-key-of-the-ladder"
@@ -176,15 +177,7 @@ def stage() -> Iterator[Stage]:
 
 def _beside_the_proxy() -> socket.socket:
     """A listener on 127.0.0.2, at a port that is free on 127.0.0.1."""
-    for _ in range(100):
-        listener = socket.create_server(("127.0.0.2", 0))
-        try:
-            socket.create_server(("127.0.0.1", listener.getsockname()[1])).close()
-        except OSError:
-            listener.close()
-            continue
-        return listener
-    raise AssertionError("no port is free on both addresses")
+    return socket.create_server(("127.0.0.2", unused_port()))
 
 
 def sandboxed(stage: Stage, policy: str | None = None) -> Sequence[str]:
