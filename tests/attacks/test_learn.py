@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.kernelsim import Kernel
+from support.kernelsim.kernel import Kernel
 from support.learning import Learner
 from support.nono_run import NonoRun, nono_run
 

@@ -14,7 +14,7 @@ from itertools import count, islice
 import pytest
 
 from support.canary import Canary
-from support.kernelsim import Kernel
+from support.kernelsim.kernel import Kernel
 from support.nono_run import PROXY_ONLY, NonoRun, program
 from support.ports import unused_port
 from support.private_network import PRIVATE_ADDRESS, private_network

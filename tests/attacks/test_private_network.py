@@ -14,7 +14,7 @@ import pytest
 from nono.kernel import landlock
 from nono.kernel.capabilities import DANGEROUS
 from support.canary import Canary
-from support.kernelsim import Kernel
+from support.kernelsim.kernel import Kernel
 from support.ladder_launch import children, wait_until
 from support.nono_run import NonoRun, program
 from support.ports import unused_port

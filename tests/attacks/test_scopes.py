@@ -12,7 +12,7 @@ import pytest
 
 from nono.kernel import landlock
 from nono.sandbox.plan.ladder import PROCESS_INFO_GAP
-from support.kernelsim import Kernel
+from support.kernelsim.kernel import Kernel
 from support.nono_run import PROXY_ONLY, NonoRun, program
 
 HAS_SCOPES = landlock.abi_version() >= 6

@@ -12,7 +12,7 @@ import pytest
 import demo
 from support import demo_stage
 from support.demo_report import Report, short
-from support.kernelsim import Kernel
+from support.kernelsim.kernel import Kernel
 from support.ordinary_user import ordinary_user
 
 CHECKOUT = Path(demo.__file__).parents[1]
@@ -46,7 +46,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
 
 
 def simulating(kernel: Kernel) -> tuple[str, ...]:
-    simulator = Path(demo.__file__).with_name("support") / "kernelsim.py"
+    simulator = Path(demo.__file__).with_name("support") / "kernelsim"
     return (sys.executable, str(simulator), *kernel.flags(), "--")
 
 

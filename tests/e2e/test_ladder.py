@@ -18,7 +18,7 @@ from nono.kernel import landlock
 from nono.sandbox.plan.enforcement import Rung
 from support import ladder_probe
 from support.http_upstream import Received
-from support.kernelsim import WSL2, Kernel
+from support.kernelsim.kernel import WSL2, Kernel
 from support.ladder_stage import NONO, REAL_KEY, Stage, audited, sandboxed
 
 HOST_ABI = landlock.abi_version()

@@ -28,7 +28,7 @@ HOME = "/home/ada"
 ENVIRON = {"HOME": HOME}
 
 LINUX = HostFacts("6.18.0", 7, Listener.AVAILABLE, "", True, False, masks=MaskFacts())
-# As tests/support/kernelsim.py shows it with --wsl2 --notify-busy --landlock-abi 3.
+# As tests/support/kernelsim shows it with --wsl2 --notify-busy --landlock-abi 3.
 WSL2 = HostFacts(
     "6.6.87.2-microsoft-standard-WSL2",
     3,

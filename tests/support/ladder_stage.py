@@ -15,7 +15,7 @@ from pathlib import Path
 
 from support import ladder_probe
 from support.http_upstream import Authority, HttpUpstream, upstream
-from support.kernelsim import Kernel
+from support.kernelsim.kernel import Kernel
 from support.ordinary_user import OrdinaryUser, ordinary_user
 from support.ports import unused_port
 

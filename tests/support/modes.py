@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nono.kernel import landlock
-from support.kernelsim import Kernel
+from support.kernelsim.kernel import Kernel
 
 HAS_TCP_RULES = landlock.abi_version() >= 4
 

@@ -13,7 +13,7 @@ from nono.kernel.filters.bpf import PROGRAMS
 from nono.kernel.filters.build import build, libseccomp_version
 from nono.kernel.filters.freeze import frozen_with
 from nono.kernel.uapi.seccomp import AUDIT_ARCH, SYSCALL_NUMBERS
-from support.bpf_interpreter import Instruction, decode, run
+from support.kernelsim.bpf_interpreter import Instruction, decode, run
 
 ALLOW = 0x7FFF0000
 ERRNO, NOTIFICATION = 0x00050001, 0x7FC00000

@@ -13,7 +13,7 @@ from nono.policy.builtin import shipped
 from support.golden_profiles import DIRECTORY, WSL2, golden
 
 ROOT = Path(__file__).parents[3]
-KERNELSIM = ROOT / "tests/support/kernelsim.py"
+KERNELSIM = ROOT / "tests/support/kernelsim"
 
 
 @pytest.mark.parametrize("name", shipped.profile_names())

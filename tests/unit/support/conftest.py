@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.kernelsim_caller import Caller
+from support.kernelsim.caller import Caller
 from support.ordinary_user import ordinary_user
 
 

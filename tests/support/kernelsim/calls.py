@@ -10,7 +10,7 @@ import signal
 from collections.abc import Iterable
 from struct import unpack_from
 
-from support.kernelsim_filter import ARCHITECTURES, Architecture
+from support.kernelsim.filter import ARCHITECTURES, Architecture
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4

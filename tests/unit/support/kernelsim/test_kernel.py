@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.kernelsim import LANDLOCK_ABIS, LANDLOCK_ERRNOS, WSL2, WSL2_RELEASE, Kernel, parse
-from support.kernelsim_caller import Caller
-from support.kernelsim_calls import landlock_abi
+from support.kernelsim.caller import Caller
+from support.kernelsim.calls import landlock_abi
+from support.kernelsim.command_line import parse
+from support.kernelsim.kernel import LANDLOCK_ABIS, LANDLOCK_ERRNOS, WSL2, WSL2_RELEASE, Kernel
 from support.ordinary_user import ordinary_user
 
 HOST_ABI = landlock_abi()
@@ -237,10 +238,10 @@ def test_the_look_ends_with_the_simulator(caller: Caller) -> None:
 
 
 def test_a_proc_without_binfmt_misc_is_rebuilt_around_it(caller: Caller) -> None:
-    support = str(Path(__file__).parents[2])
+    support = str(Path(__file__).parents[3])
     code = f"""
 sys.path.append({support!r})
-from support.kernelsim_wsl2 import _stage, enter_private_mounts, rebuild_proc_sys_fs
+from support.kernelsim.wsl2 import _stage, enter_private_mounts, rebuild_proc_sys_fs
 before = set(os.listdir("/proc/sys/fs")) | {{"binfmt_misc"}}
 enter_private_mounts()
 with _stage() as stage:

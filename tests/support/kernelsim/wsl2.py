@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from support.kernelsim_calls import MS_BIND, MS_PRIVATE, MS_REC, mount, unmount
-from support.kernelsim_standin import WSL2_VERSION
+from support.kernelsim.calls import MS_BIND, MS_PRIVATE, MS_REC, mount, unmount
+from support.kernelsim.standin import WSL2_VERSION
 
 COMPILER = "gcc (GCC) 11.2.0, GNU ld (GNU Binutils) 2.37"
 INTEROP = "enabled\ninterpreter /init\nflags: PF\noffset 0\nmagic 4d5a\n"

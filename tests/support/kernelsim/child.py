@@ -8,13 +8,13 @@ import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from support.kernelsim_calls import PR_SET_PDEATHSIG, architecture, install_filter, install_listener, prctl
-from support.kernelsim_filter import RET_TRACE, RET_USER_NOTIF, outer_filter
-from support.kernelsim_standin import say
-from support.kernelsim_wsl2 import dress_as_wsl2
+from support.kernelsim.calls import PR_SET_PDEATHSIG, architecture, install_filter, install_listener, prctl
+from support.kernelsim.filter import RET_TRACE, RET_USER_NOTIF, outer_filter
+from support.kernelsim.standin import say
+from support.kernelsim.wsl2 import dress_as_wsl2
 
 if TYPE_CHECKING:
-    from support.kernelsim import Kernel
+    from support.kernelsim.kernel import Kernel
 
 type SignalMask = set[int | signal.Signals]
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.bpf_interpreter import decode, run
-from support.kernelsim_answers import GENERATIONS, Answer, Call, Imagined, LeaveToHost, Verdict, decide
-from support.kernelsim_filter import (
+from support.kernelsim.answers import GENERATIONS, Answer, Call, Imagined, LeaveToHost, Verdict, decide
+from support.kernelsim.bpf_interpreter import decode, run
+from support.kernelsim.filter import (
     ARCHITECTURES,
     RET_ALLOW,
     RET_ERRNO,

@@ -15,9 +15,9 @@ from dataclasses import replace
 
 import pytest
 
-from support.kernelsim import Kernel
-from support.kernelsim_caller import PRELUDE, Caller
-from support.kernelsim_calls import landlock_abi
+from support.kernelsim.caller import PRELUDE, Caller
+from support.kernelsim.calls import landlock_abi
+from support.kernelsim.kernel import Kernel
 
 pytestmark = pytest.mark.skipif(landlock_abi() < 3, reason="the host's Landlock is too old to be told apart")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from support.kernelsim import Kernel
+from support.kernelsim.kernel import Kernel
 from support.ordinary_user import OrdinaryUser
 
 # What probes start with: `call` is syscall(2), and returns a negative errno when it fails.

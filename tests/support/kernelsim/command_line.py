@@ -1,7 +1,7 @@
-"""Describes the kernel a test wants to run on, and runs a command as on that kernel.
+"""Reads the command line of the simulator.
 
-    python tests/support/kernelsim.py [--wsl2] [--notify-busy] [--landlock-abi N] [--landlock-errno NAME]
-                                      [--uname RELEASE] [--no-userns] [-v] [--linger] -- CMD...
+    python tests/support/kernelsim [--wsl2] [--notify-busy] [--landlock-abi N] [--landlock-errno NAME]
+                                   [--uname RELEASE] [--no-userns] [-v] [--linger] -- CMD...
 
 The real kernel does the work; what is simulated is what it would not have or would refuse:
 
@@ -11,7 +11,7 @@ The real kernel does the work; what is simulated is what it would not have or wo
                    than N in rulesets, rules and flags. 0 is a kernel without Landlock (--landlock-errno).
 --uname RELEASE    uname(2) reports this release.
 --wsl2             /proc/version, /proc/sys/kernel/osrelease, uname(2) and binfmt_misc/WSLInterop look like
-                   WSL2. Nothing else is implied: `WSL2` below is the whole of Microsoft's 6.6 kernel.
+                   WSL2. Nothing else is implied: `kernel.WSL2` is the whole of Microsoft's 6.6 kernel.
 --no-userns        CLONE_NEWUSER is refused: EPERM from unshare(2) and clone(2), ENOSYS from clone3(2).
 --linger           Serve what CMD left running until it has ended, instead of killing it when CMD ends.
 
@@ -33,63 +33,9 @@ The limits:
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-WSL2_RELEASE = "6.6.87.2-microsoft-standard-WSL2"
-LANDLOCK_ABIS = range(8)  # what kernelsim_answers can tell apart; 0 is none
-LANDLOCK_ERRNOS = ("EOPNOTSUPP", "ENOSYS")  # not enabled at boot; not built in
-
-
-@dataclass(frozen=True, slots=True)
-class Kernel:
-    """A kernel to run on; the default is the host's own. `str()` is short enough for a pytest id."""
-
-    wsl2: bool = False
-    notify_busy: bool = False
-    landlock_abi: int | None = None
-    landlock_errno: str = "EOPNOTSUPP"
-    uname: str | None = None
-    no_userns: bool = False
-    verbose: bool = False
-    linger: bool = False
-
-    @property
-    def release(self) -> str | None:
-        """What uname(2) is to report; None leaves it to the host."""
-        return self.uname or (WSL2_RELEASE if self.wsl2 else None)
-
-    @property
-    def consulted(self) -> tuple[str, ...]:
-        """The system calls somebody has to answer in the kernel's place."""
-        landlock = ("landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self")
-        return (landlock if self.landlock_abi is not None else ()) + (("uname",) if self.release else ())
-
-    def flags(self) -> list[str]:
-        """The command line's flags that `parse` makes an equal Kernel of."""
-        flags = {
-            "--wsl2": self.wsl2,
-            "--notify-busy": self.notify_busy,
-            "--no-userns": self.no_userns,
-            "--verbose": self.verbose,
-            "--linger": self.linger,
-            f"--landlock-abi={self.landlock_abi}": self.landlock_abi is not None,
-            f"--landlock-errno={self.landlock_errno}": self.landlock_errno != "EOPNOTSUPP",
-            f"--uname={self.uname}": self.uname is not None,
-        }
-        return [flag for flag, given in flags.items() if given]
-
-    def command(self, argv: Sequence[str]) -> list[str]:
-        """The argv that runs `argv` on this kernel. `-I`: PYTHON* variables are CMD's alone."""
-        return [sys.executable, "-I", "-S", os.path.abspath(__file__), *self.flags(), "--", *argv]
-
-    def __str__(self) -> str:
-        return "+".join(flag.removeprefix("--") for flag in self.flags()) or "host"
-
-
-WSL2 = Kernel(wsl2=True, notify_busy=True, landlock_abi=3)
+from support.kernelsim.kernel import LANDLOCK_ABIS, LANDLOCK_ERRNOS, Kernel
 
 
 def parse(argv: Sequence[str]) -> tuple[Kernel, list[str]]:
@@ -114,11 +60,3 @@ def parse(argv: Sequence[str]) -> tuple[Kernel, list[str]]:
     if not command:
         parser.error("no CMD: it follows `--`")
     return kernel, command
-
-
-if __name__ == "__main__":
-    # Run by its path, the file is not yet part of a package; its own directory may be first on the path.
-    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    from support.kernelsim_tree import end_like, run
-
-    end_like(run(*parse(sys.argv[1:])))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 from struct import Struct
 
-from support.kernelsim_standin import StandIn
+from support.kernelsim.standin import StandIn
 
 IOCTL_NOTIF_RECV = 0xC0502100
 IOCTL_NOTIF_SEND = 0xC0182101

@@ -11,7 +11,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, NoReturn
 
-from support.kernelsim_calls import (
+from support.kernelsim.calls import (
     PR_SET_CHILD_SUBREAPER,
     PR_SET_DUMPABLE,
     landlock_abi,
@@ -19,13 +19,13 @@ from support.kernelsim_calls import (
     read_siginfo,
     signalfd,
 )
-from support.kernelsim_cmd import EXIT_SIMULATOR_FAILED, become_cmd
-from support.kernelsim_listener import Listener
-from support.kernelsim_standin import StandIn, imagine, say
-from support.kernelsim_tracer import Tracer, is_group_stop
+from support.kernelsim.child import EXIT_SIMULATOR_FAILED, become_cmd
+from support.kernelsim.listener import Listener
+from support.kernelsim.standin import StandIn, imagine, say
+from support.kernelsim.tracer import Tracer, is_group_stop
 
 if TYPE_CHECKING:
-    from support.kernelsim import Kernel
+    from support.kernelsim.kernel import Kernel
 
 ORPHANS_END_S = 5.0
 WALL = 0x40000000  # __WALL, wait(2): traced tasks that are threads, too

@@ -13,8 +13,8 @@ import platform
 import signal
 from contextlib import suppress
 
-from support.kernelsim_calls import ptrace
-from support.kernelsim_standin import StandIn
+from support.kernelsim.calls import ptrace
+from support.kernelsim.standin import StandIn
 
 PTRACE_CONT = 7
 PTRACE_GETREGS = 12

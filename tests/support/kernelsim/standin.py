@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from support.kernelsim_answers import Answer, Call, Imagined, LeaveToHost, Verdict, decide
-from support.kernelsim_calls import architecture, read_memory, write_memory
+from support.kernelsim.answers import Answer, Call, Imagined, LeaveToHost, Verdict, decide
+from support.kernelsim.calls import architecture, read_memory, write_memory
 
 if TYPE_CHECKING:
-    from support.kernelsim import Kernel
+    from support.kernelsim.kernel import Kernel
 
 WSL2_VERSION = "#1 SMP PREEMPT_DYNAMIC Thu Jun  5 18:30:46 UTC 2025"
 UTSNAME_FIELD_BYTES = 65  # struct new_utsname, linux/utsname.h: six of them

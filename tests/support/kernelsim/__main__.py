@@ -1,0 +1,15 @@
+"""Runs CMD as on another kernel; see command_line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# Isolated, or run by its path, it is not found as a package; its own directory may be first on the path.
+sys.path.append(str(Path(__file__).resolve().parents[2]))
+
+from support.kernelsim.command_line import parse
+from support.kernelsim.tree import end_like, run
+
+if __name__ == "__main__":
+    end_like(run(*parse(sys.argv[1:])))
