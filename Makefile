@@ -75,7 +75,7 @@ freeze-policy: $(READY) ## write the shipped groups as a module anew
 	@$(BIN)/python -m nono.policy.builtin.freeze
 
 golden: $(READY) ## write down anew what the shipped profiles come to; look at the difference
-	@PYTHONPATH=tests $(BIN)/python -m support.golden_profiles
+	@PYTHONPATH=tests $(BIN)/python -m support.profiles.golden
 
 clean: ## remove what the targets above have made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .guest

@@ -7,7 +7,7 @@ import signal
 
 from hypothesis import settings
 
-pytest_plugins = ("support.side_by_side", "support.races")
+pytest_plugins = ("support.running.side_by_side", "support.running.races")
 
 # No database: an ordinary user may run the suite in a checkout that is not theirs to write.
 settings.register_profile("nono", database=None, deadline=None)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # where pytest finds the support package, too
 
-from support.client_upstream import WHOLE
-from support.demo_report import Report, short
-from support.demo_stage import DemoStage, Ended, Service, demo_stage
+from support.demo.report import Report, short
+from support.demo.stage import DemoStage, Ended, Service, demo_stage
+from support.models.chat import WHOLE
 
 OPENAI = Service("openai", "/v1", "OPENAI_API_KEY")
 GITHUB = Service("github", "", "GITHUB_TOKEN")

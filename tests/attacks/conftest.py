@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from nono.kernel import landlock
-from support.builds import Builds
 from support.nono_run import SUPPORT, NonoRun, nono_run
+from support.running.builds import Builds
 
 BUILT = Path("/usr/lib/nono-attacks")  # of a guest: tests/guest/image.py
 WHO = ["user", "root"] if os.geteuid() == 0 else ["user"]

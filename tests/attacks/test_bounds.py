@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.http_upstream import HttpUpstream, upstream
+from support.clients.wire import AUTHORISED, Steps, head, play, send
 from support.nono_run import NonoRun
-from support.wire import AUTHORISED, Steps, head, play, send
+from support.servers.http1 import HttpUpstream, upstream
 
 KIB = 1024
 ENDLESS: list[str | int] = ["repeat", (b"a" * 64 * KIB).hex(), 512]  # 32 MiB

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from support.http_upstream import Authority, HttpUpstream, upstream
+from support.clients.wire import connect, get, head, play, request
 from support.nono_run import NonoRun, program
-from support.wire import connect, get, head, play, request
+from support.servers.http1 import Authority, HttpUpstream, upstream
 
 KEY = "sk-canary-of-the-real-key"
 ENVIRONMENT = {"DEMO_KEY": KEY}

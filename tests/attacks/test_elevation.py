@@ -12,8 +12,8 @@ import pytest
 
 from nono.approval.terminal import DISTURBED, IN_BACKGROUND, NO_TERMINAL
 from support.elevation import QUESTION, UNREAD_S, asked, elevated, python
-from support.ladder_terminal import terminal
 from support.nono_run import NonoRun
+from support.terminal import terminal
 
 CANARY = "canary of a file outside"
 # What does not depend on who runs it is tried once.

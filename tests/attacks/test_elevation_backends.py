@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from support.elevation import asked, python
-from support.http_upstream import upstream
 from support.nono_run import NONO, Ended, NonoRun
-from support.webhook_server import WebhookServer, saying, webhook_server
+from support.servers.http1 import upstream
+from support.servers.webhook import WebhookServer, saying, webhook_server
 
 CANARY = "canary of a file outside"
 # What does not depend on who runs it is tried once.

@@ -11,7 +11,7 @@ import pytest
 
 from support.elevation import python
 from support.nono_run import Ended, NonoRun, program
-from support.webhook_server import WebhookServer, saying, webhook_server
+from support.servers.webhook import WebhookServer, saying, webhook_server
 
 LONG = bool(os.environ.get("NONO_TEST_LONG"))
 ATTEMPTS = 10  # at a race, which is none where only one of two threads is given a CPU

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import pytest
 
 from support.canary import Canary
-from support.http_upstream import HttpUpstream, upstream
+from support.clients.wire import Answer, connect, get, play, request
 from support.nono_run import Ended, NonoRun
-from support.wire import Answer, connect, get, play, request
+from support.servers.http1 import HttpUpstream, upstream
 
 # {P} is the port of the upstream, to which "localhost" is granted; another port of it is a canary's.
 REFUSED = {

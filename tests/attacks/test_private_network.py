@@ -15,7 +15,7 @@ from nono.kernel import landlock
 from nono.kernel.capabilities import DANGEROUS
 from support.canary import Canary
 from support.kernelsim.kernel import Kernel
-from support.ladder_launch import children, wait_until
+from support.ladder.launch import children, wait_until
 from support.nono_run import NonoRun, program
 from support.ports import unused_port
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from support.canary import Canary
-from support.http_upstream import HttpUpstream, upstream
+from support.clients.wire import AUTHORISED, connect, get, head, play, request
 from support.nono_run import NonoRun, program
 from support.ports import unused_port
-from support.wire import AUTHORISED, connect, get, head, play, request
+from support.servers.http1 import HttpUpstream, upstream
 
 KEY = "canary-of-the-real-key-Zq81"
 

@@ -13,7 +13,7 @@ from support.canary import Canary
 from support.modes import MODES, available
 from support.nono_run import NonoRun
 from support.ports import unused_port
-from support.races import ATTEMPTS, Attempts
+from support.running.races import ATTEMPTS, Attempts
 
 # At least a hundred thousand with NONO_TEST_LONG; fewer where everything is emulated.
 LONG_TRIES = 100_000

@@ -15,7 +15,7 @@ import pytest
 
 from support import private_mounts
 from support.canary import Canary
-from support.dns_server import Questions, dns_server
+from support.clients.wire import Answer, Steps, connect, get, play, request
 from support.nono_run import Ended, NonoRun
 from support.private_network import (
     AZURE_WIRE_ADDRESS,
@@ -24,7 +24,7 @@ from support.private_network import (
     PRIVATE_ADDRESS,
     private_network,
 )
-from support.wire import Answer, Steps, connect, get, play, request
+from support.servers.dns import Questions, dns_server
 
 pytestmark = [
     pytest.mark.root,

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from support.canary import Canary
-from support.http_upstream import HttpUpstream, upstream
+from support.clients.wire import AUTHORISED, Steps, connect, get, head, play, request, send
 from support.nono_run import NonoRun, program
 from support.ports import unused_port
-from support.wire import AUTHORISED, Steps, connect, get, head, play, request, send
+from support.servers.http1 import HttpUpstream, upstream
 
 ACCESS_DENIED = bytes((21, 3, 3, 0, 2, 2, 49))  # a fatal TLS alert, RFC 8446 section 6
 WRONG_TOKEN = base64.b64encode(b"nono:" + b"0" * 64)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.ladder_stage import Stage, stage
+from support.ladder.stage import Stage, stage
 
 
 @pytest.fixture(scope="module")

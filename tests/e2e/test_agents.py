@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from support.agent_programs import ARCHITECTURE, LIMIT_S, installed
-from support.agent_stage import LOGIN, TASK, TIMEOUT_S, AgentStage, agent_stage
-from support.fake_anthropic import FakeAnthropic
-from support.fake_gemini import FakeGemini
-from support.fake_openai import FakeOpenAi
+from support.agents.programs import ARCHITECTURE, LIMIT_S, installed
+from support.agents.stage import LOGIN, TASK, TIMEOUT_S, AgentStage, agent_stage
+from support.models.anthropic import FakeAnthropic
+from support.models.gemini import FakeGemini
+from support.models.openai import FakeOpenAi
 from support.nono_run import NONO, Ended, nono_run
 
 KEY = "canary-of-the-real-key"

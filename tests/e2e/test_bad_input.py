@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from nono.cli.args.options import OPTIONS, RUN, WRAP, Kind, Option
 from nono.cli.command_table import LATER
-from support.ladder_launch import INTERPRETER, NONO, PYTHON, Place, place
-from support.ladder_stage import REAL_KEY, Stage, audited
+from support.ladder.launch import INTERPRETER, NONO, PYTHON, Place, place
+from support.ladder.stage import REAL_KEY, Stage, audited
 
 ECHO = ("--", "sh", "-c", "echo started")
 STARTED = "started\n"

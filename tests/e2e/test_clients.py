@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from nono.policy.builtin.shipped import network_policy
-from support import client_programs
-from support.client_run import (
+from support.clients import programs as client_programs
+from support.clients.run import (
     PYTHON,
     Stage,
     let_through,
@@ -23,9 +23,9 @@ from support.client_run import (
     service,
     stage,
 )
-from support.client_upstream import STREAMED, WHOLE, ModelProvider
-from support.http_upstream import HttpUpstream, Received, upstream
+from support.models.chat import STREAMED, WHOLE, ModelProvider
 from support.nono_run import Ended
+from support.servers.http1 import HttpUpstream, Received, upstream
 
 KEYS = {"REAL_OPENAI": "sk-canary-of-openai", "REAL_ANTHROPIC": "sk-ant-canary-of-anthropic"}
 PROGRAMS = Path(client_programs.__file__)

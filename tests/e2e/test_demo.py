@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import demo
-from support import demo_stage
-from support.demo_report import Report, short
+from support.demo import stage as demo_stage
+from support.demo.report import Report, short
 from support.kernelsim.kernel import Kernel
 from support.ordinary_user import ordinary_user
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from support.client_run import Stage, let_through, refused_by_proxy, refused_connects, service, stage
-from support.git_server import ENVIRONMENT, REPOSITORY, GitServer, git, git_server
+from support.clients.run import Stage, let_through, refused_by_proxy, refused_connects, service, stage
 from support.nono_run import Ended
+from support.servers.git import ENVIRONMENT, REPOSITORY, GitServer, git, git_server
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 

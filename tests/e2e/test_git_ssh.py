@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from nono import connect_helper
-from support.client_run import Stage, let_through, refused_by_proxy, stage
-from support.connect_proxy import connect_proxy
-from support.git_server import ENVIRONMENT
+from support.clients.run import Stage, let_through, refused_by_proxy, stage
 from support.nono_run import Ended
-from support.sshd_server import SSHD, Sshd, sshd
+from support.servers.connect_proxy import connect_proxy
+from support.servers.git import ENVIRONMENT
+from support.servers.sshd import SSHD, Sshd, sshd
 
 pytestmark = pytest.mark.skipif(
     SSHD is None or shutil.which("git") is None or shutil.which("ssh") is None,

@@ -13,12 +13,9 @@ from typing import Any
 
 import pytest
 
-from support import client_programs, intercept_programs
-from support.client_run import PYTHON, Stage
-from support.client_upstream import STREAMED, WHOLE
-from support.http_upstream import upstream
-from support.intercept_upstream import Provider
-from support.intercepted import (
+from support.clients import intercept_programs
+from support.clients import programs as client_programs
+from support.clients.intercepted import (
     KEY,
     OUTSIDE,
     USERS,
@@ -28,7 +25,11 @@ from support.intercepted import (
     stage_of,
     with_key,
 )
+from support.clients.run import PYTHON, Stage
+from support.models.all_formats import Provider
+from support.models.chat import STREAMED, WHOLE
 from support.nono_run import Ended
+from support.servers.http1 import upstream
 
 CURL = r"""
 curl -sSN --http1.1 --fail-with-body -H "Authorization: Bearer $OPENAI_API_KEY" -d '{}' \

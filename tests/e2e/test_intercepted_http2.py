@@ -9,11 +9,8 @@ from typing import Any
 import pytest
 import trustme
 
-from support import intercept_programs
-from support.client_run import PYTHON, Stage
-from support.http_upstream import upstream
-from support.intercept_grpc_server import TRAILER, GrpcServer, grpc_server
-from support.intercepted import (
+from support.clients import intercept_programs
+from support.clients.intercepted import (
     KEY,
     USERS,
     WITHOUT_TRUST,
@@ -22,7 +19,10 @@ from support.intercepted import (
     stage_of,
     with_key,
 )
+from support.clients.run import PYTHON, Stage
 from support.nono_run import Ended
+from support.servers.grpc_echo import TRAILER, GrpcServer, grpc_server
+from support.servers.http1 import upstream
 
 HTTP2 = ("--allow-http2",)
 CURL = r"""

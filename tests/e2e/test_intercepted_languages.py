@@ -12,11 +12,8 @@ from typing import Any
 
 import pytest
 
-import support
-from support.builds import Builds
-from support.client_run import Stage
-from support.http_upstream import upstream
-from support.intercepted import (
+from support import clients
+from support.clients.intercepted import (
     KEY,
     OUTSIDE,
     SYSTEM_PATH,
@@ -27,9 +24,12 @@ from support.intercepted import (
     stage_of,
     with_key,
 )
+from support.clients.run import Stage
 from support.nono_run import Ended
+from support.running.builds import Builds
+from support.servers.http1 import upstream
 
-SOURCES = Path(support.__file__).parent
+SOURCES = Path(clients.__file__).parent
 LANGUAGES = ("go", "java")
 
 

@@ -14,21 +14,7 @@ from typing import Any
 
 import pytest
 
-from support.client_run import Stage
-from support.git_server import ENVIRONMENT, REPOSITORY, git_server
-from support.http_upstream import HttpUpstream, Received, upstream
-from support.index_servers import (
-    MARK,
-    NPM_PACKAGE,
-    PACKAGE,
-    Index,
-    Pages,
-    basic,
-    cargo_pages,
-    npm_pages,
-    python_pages,
-)
-from support.intercepted import (
+from support.clients.intercepted import (
     KEY,
     OUTSIDE,
     SYSTEM_PATH,
@@ -39,7 +25,21 @@ from support.intercepted import (
     stage_of,
     with_key,
 )
+from support.clients.run import Stage
 from support.nono_run import Ended
+from support.servers.git import ENVIRONMENT, REPOSITORY, git_server
+from support.servers.http1 import HttpUpstream, Received, upstream
+from support.servers.package_indexes import (
+    MARK,
+    NPM_PACKAGE,
+    PACKAGE,
+    Index,
+    Pages,
+    basic,
+    cargo_pages,
+    npm_pages,
+    python_pages,
+)
 
 BASIC = {"inject_mode": "basic_auth"}
 BASIC_KEY = f"x-access-token:{KEY}"

@@ -16,10 +16,10 @@ import pytest
 import nono
 from nono.kernel import landlock
 from nono.sandbox.plan.enforcement import Rung
-from support import ladder_probe
-from support.http_upstream import Received
 from support.kernelsim.kernel import WSL2, Kernel
-from support.ladder_stage import NONO, REAL_KEY, Stage, audited, sandboxed
+from support.ladder import probe as ladder_probe
+from support.ladder.stage import NONO, REAL_KEY, Stage, audited, sandboxed
+from support.servers.http1 import Received
 
 HOST_ABI = landlock.abi_version()
 INSECURE, ERROR, NETNS = "insecure_proxy", "error", "netns"

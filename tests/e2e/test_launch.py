@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from support.ladder_launch import INTERPRETER, PYTHON, REPORT, Place, children, place, wait_until
-from support.ladder_terminal import terminal
+from support.ladder.launch import INTERPRETER, PYTHON, REPORT, Place, children, place, wait_until
+from support.terminal import terminal
 
 ALONE, PROXIED, WRAPPED = "alone", "proxied", "wrapped"
 RUNS = pytest.mark.parametrize("mode", [ALONE, PROXIED])

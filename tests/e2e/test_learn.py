@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from support.client_run import Stage, service, stage
-from support.git_server import ENVIRONMENT, git_server
-from support.http_upstream import answer_ok, upstream
-from support.index_servers import Index, basic, python_pages
+from support.clients.run import Stage, service, stage
 from support.learning import Learner
 from support.nono_run import PROGRAM_GRANTS, nono_run
 from support.ports import unused_port
+from support.servers.git import ENVIRONMENT, git_server
+from support.servers.http1 import answer_ok, upstream
+from support.servers.package_indexes import Index, basic, python_pages
 
 PYTHON = (sys.executable, "-I", "-S", "-B", "-c")
 WHO = ["user", "root"] if os.geteuid() == 0 else ["user"]

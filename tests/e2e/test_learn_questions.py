@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from support.elevation import UNREAD_S
-from support.ladder_terminal import Terminal, terminal
 from support.learning import NAME, Learner
 from support.nono_run import NONO, nono_run
+from support.terminal import Terminal, terminal
 
 WATCH, WRITE = b"Watch the command doing that? [y/N] ", b"learned.json? [y/N] "
 TOO_SOON_S = 0.1  # after it was shown: nobody has read it yet

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from nono.credentials.logins.phantom import MARK, nonce_of
-from support import login_client
-from support.client_run import PYTHON, Stage, stage
-from support.login_provider import CANARY, Running, login_provider
+from support.clients import login as login_client
+from support.clients.run import PYTHON, Stage, stage
 from support.nono_run import NONO, Ended
+from support.servers.login_provider import CANARY, Running, login_provider
 
 STORE = "providers.json"
 PROGRAM = str(Path(login_client.__file__))

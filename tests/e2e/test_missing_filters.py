@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.ladder_launch import PYTHON, Place, place
+from support.ladder.launch import PYTHON, Place, place
 
 # nono, with its programs and perhaps libseccomp out of reach, as in a package that ships no binary files.
 PROGRAM = """

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from support.elevation import UNREAD_S
-from support.ladder_terminal import Terminal, terminal
 from support.nono_run import NONO, NonoRun, nono_run
+from support.terminal import Terminal, terminal
 
 HOSTS = ("sh", "-c", "curl -sS -o /dev/null https://evil.example/; exit 5")
 OFFER, NAME = b"/ [Enter] skip: ", b"User profile name ["

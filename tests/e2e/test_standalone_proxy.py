@@ -18,12 +18,12 @@ from pathlib import Path
 import pytest
 
 from nono.proxy.tls.session_ca import SessionCa
-from support.client_run import Stage, service, stage
-from support.connect_proxy import connect_proxy
-from support.http_upstream import Received, upstream
+from support.clients.run import Stage, service, stage
 from support.nono_run import NONO, AuditEvent
-from support.proxy_thread import Client, wait_until
-from support.webhook_server import saying, webhook_server
+from support.proxy.thread import Client, wait_until
+from support.servers.connect_proxy import connect_proxy
+from support.servers.http1 import Received, upstream
+from support.servers.webhook import saying, webhook_server
 
 TIMEOUT_S = 30.0
 REAL_KEY = "sk-canary-of-alpha"

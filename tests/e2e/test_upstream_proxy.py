@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from support.client_run import Stage, let_through, refused_by_proxy, service, stage
-from support.connect_proxy import connect_proxy
-from support.http_upstream import HttpUpstream, Received, upstream
+from support.clients.run import Stage, let_through, refused_by_proxy, service, stage
 from support.nono_run import Ended
-from support.squid_server import PASSWORD, SQUID, USER, Squid, squid
+from support.servers.connect_proxy import connect_proxy
+from support.servers.http1 import HttpUpstream, Received, upstream
+from support.servers.squid import PASSWORD, SQUID, USER, Squid, squid
 
 pytestmark = [
     pytest.mark.skipif(SQUID is None, reason="squid is not installed"),

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from support.http_upstream import HttpUpstream, Received, upstream
-from support.intercepted import KEY, Intercepted, stage_of
+from support.clients.intercepted import KEY, Intercepted, stage_of
 from support.nono_run import Ended
+from support.servers.http1 import HttpUpstream, Received, upstream
 
 CHAT = {
     "model": "gpt-4o-2024-08-06",

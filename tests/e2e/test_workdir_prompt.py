@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from support.elevation import UNREAD_S
-from support.ladder_terminal import Terminal, terminal
 from support.nono_run import NONO, NonoRun, nono_run
+from support.terminal import Terminal, terminal
 
 QUESTION = b"[y/N] "
 

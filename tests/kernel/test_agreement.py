@@ -56,7 +56,7 @@ from nono.supervisor.verdict.open_verdict import Found, Leave, judge_open
 from nono.supervisor.verdict.syscall_args import InetAddress
 from support.forked import child, in_child
 from support.kernelsim.bpf_interpreter import decode, run
-from support.questions import why_host, why_path
+from support.profiles.questions import why_host, why_path
 
 MACHINE = os.uname().machine
 ABI = landlock.abi_version()

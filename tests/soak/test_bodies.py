@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 
-from support.soak_actors import upload
-from support.soak_client import Clients, Connection, Http2Client, stream_body, summed
-from support.soak_proxy import KEY, WATCHED
-from support.soak_stage import Stage, soak_stage
-from support.soak_upstream import Sum, pattern
+from support.soak.actors import upload
+from support.soak.client import Clients, Connection, Http2Client, stream_body, summed
+from support.soak.proxy import KEY, WATCHED
+from support.soak.stage import Stage, soak_stage
+from support.soak.upstream import Sum, pattern
 
 MIB = 1 << 20
 IS_LONG = bool(os.environ.get("NONO_TEST_LONG"))

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from support.soak_client import Clients, Connection, Way, stream_body, summed
-from support.soak_http2 import StreamLostError
-from support.soak_proxy import UNWATCHED, WATCHED
-from support.soak_stage import Stage, soak_stage
+from support.soak.client import Clients, Connection, Way, stream_body, summed
+from support.soak.http2 import StreamLostError
+from support.soak.proxy import UNWATCHED, WATCHED
+from support.soak.stage import Stage, soak_stage
 
 EVENTS = 1000
 HELD = b"data: first\n\n"

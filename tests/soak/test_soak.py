@@ -19,9 +19,9 @@ import pytest
 from nono.audit import chain
 from nono.audit.chain import ChainState, Encoded, record_line
 from nono.proxy.verdict.memo import MAX_KEPT
-from support.soak_proxy import KEY, SERVICES
-from support.soak_stage import Stage, soak_stage
-from support.soak_worker import Worker
+from support.soak.proxy import KEY, SERVICES
+from support.soak.stage import Stage, soak_stage
+from support.soak.worker import Worker
 
 LENGTH_S = float(os.environ.get("NONO_SOAK_S", "12"))
 IS_LONG = LENGTH_S >= 120

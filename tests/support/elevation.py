@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from support.ladder_terminal import Terminal, terminal
 from support.nono_run import NONO, PROGRAM_GRANTS, AuditEvent, NonoRun
+from support.terminal import Terminal, terminal
 
 QUESTION = b"Grant access? [y/N] "
 UNREAD_S = 0.6  # longer than a key takes to count as an answer

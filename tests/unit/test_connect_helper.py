@@ -12,9 +12,9 @@ from contextlib import contextmanager
 import pytest
 
 from nono import connect_helper
-from support.connect_proxy import ConnectProxy, connect_proxy
-from support.http_upstream import Connection, Received, upstream
-from support.proxy_thread import TOKEN, Hosts, proxy
+from support.proxy.thread import TOKEN, Hosts, proxy
+from support.servers.connect_proxy import ConnectProxy, connect_proxy
+from support.servers.http1 import Connection, Received, upstream
 
 HELPER = (sys.executable, "-I", "-S", "-B", connect_helper.__file__)
 

@@ -25,10 +25,10 @@ from nono.proxy.verdict.phantoms import without_phantoms
 from nono.proxy.verdict.routes import RouteTable
 from nono.proxy.verdict.verdict import ConnectTarget, Forward
 from nono.secret import Secret
-from support.h2_server import Stream, h2_upstream
-from support.h2_stage import HOST, KEY, a_route_to, authority, h2_stage, routes_stage
-from support.http_upstream import Received, upstream
-from support.proxy_thread import PHANTOM, REAL_KEY, TIMEOUT_S, Client, FakeCredential, Hosts, a_route, proxy
+from support.proxy.http2_stage import HOST, KEY, a_route_to, authority, h2_stage, routes_stage
+from support.proxy.thread import PHANTOM, REAL_KEY, TIMEOUT_S, Client, FakeCredential, Hosts, a_route, proxy
+from support.servers.http1 import Received, upstream
+from support.servers.http2 import Stream, h2_upstream
 
 BEARER = b"Authorization: Bearer " + PHANTOM.encode() + b"\r\n"
 BETA = "sk-phantom-of-beta"

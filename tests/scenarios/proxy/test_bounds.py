@@ -18,9 +18,9 @@ from nono.policy.schema.route_rules import NO_IDENTITY
 from nono.proxy.transport.splice import SpliceEnd
 from nono.proxy.upstream.connection import PoolKey, UpstreamConnection
 from nono.proxy.upstream.pool import Pool
-from support.http_upstream import Authority, Received, upstream
-from support.interception import connect, intercepting
-from support.proxy_thread import PHANTOM, TIMEOUT_S, Client, Hosts, a_route, proxy, wait_until
+from support.proxy.interception import connect, intercepting
+from support.proxy.thread import PHANTOM, TIMEOUT_S, Client, Hosts, a_route, proxy, wait_until
+from support.servers.http1 import Authority, Received, upstream
 
 HOST = "api.test"
 FIELDS = f"Authorization: Bearer {PHANTOM}\r\n"

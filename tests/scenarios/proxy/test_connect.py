@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from support.http_upstream import Authority, upstream
-from support.proxy_thread import (
+from support.proxy.thread import (
     PHANTOM,
     TIMEOUT_S,
     TOKEN,
@@ -28,6 +27,7 @@ from support.proxy_thread import (
     proxy,
     wait_until,
 )
+from support.servers.http1 import Authority, upstream
 
 TOKEN_FIELD = b"Proxy-Authorization: Basic " + b64encode(f"nono:{TOKEN}".encode()) + b"\r\n"
 GET = b"GET /x HTTP/1.1\r\nHost: api.test\r\n\r\n"

@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nono.proxy.http.request_reader import Incoming, RequestReader, Unreadable
-from support.http1_grammar import cuts, request_streams, response_streams
-from support.http1_readers import (
+from support.http1.grammar import cuts, request_streams, response_streams
+from support.http1.readers import (
     REQUEST_PARSERS,
     RESPONSE_PARSERS,
     Message,
@@ -31,9 +31,9 @@ from support.http1_readers import (
     nono_response,
     sent_by_nono,
 )
-from support.http_upstream import Gone, HttpUpstream, Received, upstream
-from support.nginx_server import FIELDS, NGINX, Nginx, Understood, nginx
-from support.proxy_thread import PHANTOM, Client, ProxyUnderTest, a_route, proxy
+from support.proxy.thread import PHANTOM, Client, ProxyUnderTest, a_route, proxy
+from support.servers.http1 import Gone, HttpUpstream, Received, upstream
+from support.servers.nginx import FIELDS, NGINX, Nginx, Understood, nginx
 
 CORPUS = sorted((Path(__file__).parents[2] / "corpus/http1").glob("*.http"))
 REQUESTS = [

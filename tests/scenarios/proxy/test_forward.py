@@ -6,8 +6,8 @@ from base64 import b64encode
 
 import pytest
 
-from support.http_upstream import upstream
-from support.proxy_thread import PHANTOM, REAL_KEY, TOKEN, Client, Hosts, Recording, a_route, proxy
+from support.proxy.thread import PHANTOM, REAL_KEY, TOKEN, Client, Hosts, Recording, a_route, proxy
+from support.servers.http1 import upstream
 
 TOKEN_FIELD = b"Proxy-Authorization: Basic " + b64encode(f"nono:{TOKEN}".encode()) + b"\r\n"
 
@@ -48,7 +48,7 @@ def test_a_request_goes_out_in_origin_form_without_the_token() -> None:
     ],
 )  # fmt: skip
 def test_a_refused_request_reaches_nobody(host: str, fields: bytes, status: int, category: str) -> None:
-    from support.proxy_thread import Names
+    from support.proxy.thread import Names
 
     hosts = Hosts(denied=frozenset(("denied.test",)), denied_addresses=frozenset(("127.0.0.9",)))
     names = Names({"internal.test": [["127.0.0.9"]]})

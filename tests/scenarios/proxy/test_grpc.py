@@ -11,9 +11,9 @@ import grpc  # type: ignore[import-untyped]  # it ships none
 import pytest
 
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
-from support.grpc_peers import KEY, SERVICE, EchoServer, channel, echo_server
-from support.h2_stage import a_route_to, routes_stage
-from support.proxy_thread import PHANTOM, REAL_KEY, TIMEOUT_S
+from support.proxy.grpc_peers import KEY, SERVICE, EchoServer, channel, echo_server
+from support.proxy.http2_stage import a_route_to, routes_stage
+from support.proxy.thread import PHANTOM, REAL_KEY, TIMEOUT_S
 
 
 @contextmanager

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nono.proxy.http2.frames import MAX_FRAME_BYTES, Allowance, FrameError, FrameGate, GoAway
-from support.h2_client import Http2Client
-from support.h2_server import Stream
-from support.h2_stage import KEY, Stage, h2_stage
-from support.http_upstream import Gone
-from support.proxy_thread import TIMEOUT_S
+from support.clients.http2 import Http2Client
+from support.proxy.http2_stage import KEY, Stage, h2_stage
+from support.proxy.thread import TIMEOUT_S
+from support.servers.http1 import Gone
+from support.servers.http2 import Stream
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 CALM, PROTOCOL, REFUSED, CANCEL = 11, 1, 7, 8

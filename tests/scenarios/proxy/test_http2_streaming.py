@@ -21,11 +21,11 @@ from nono.credentials.values.injection import injection_of
 from nono.credentials.values.tripwire import tripwire_for
 from nono.policy.schema.route_rules import Inject
 from nono.secret import Secret
-from support.h2_client import Http2Client
-from support.h2_server import Stream
-from support.h2_stage import KEY, h1_stage, h2_stage
-from support.http_upstream import Gone, Received
-from support.proxy_thread import TIMEOUT_S, wait_until
+from support.clients.http2 import Http2Client
+from support.proxy.http2_stage import KEY, h1_stage, h2_stage
+from support.proxy.thread import TIMEOUT_S, wait_until
+from support.servers.http1 import Gone, Received
+from support.servers.http2 import Stream
 
 BLOCK = bytes(range(256)) * 64  # 16 KiB
 WINDOW = h2.settings.SettingCodes.INITIAL_WINDOW_SIZE

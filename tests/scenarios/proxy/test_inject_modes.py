@@ -16,9 +16,9 @@ from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from nono.policy.schema.route_rules import Inject
 from nono.proxy.verdict.routes import Origin, Route
 from nono.secret import Secret
-from support.http_upstream import HttpUpstream, upstream
-from support.interception import Intercepting, intercepting
-from support.proxy_thread import PHANTOM, Client, Response, a_route
+from support.proxy.interception import Intercepting, intercepting
+from support.proxy.thread import PHANTOM, Client, Response, a_route
+from support.servers.http1 import HttpUpstream, upstream
 
 REAL = "real:s3cret-value"  # in every form: a user and a password, a segment, a parameter
 QUOTED = b"real%3As3cret-value"

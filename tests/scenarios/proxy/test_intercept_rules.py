@@ -15,9 +15,9 @@ from nono.proxy.verdict.host_policy import HostPolicy
 from nono.proxy.verdict.routes import Origin, Route, RouteTable, Scope
 from nono.proxy.verdict.verdict import ConnectTarget, Forward, Intercept, Refused, Tunnel, Verdict
 from nono.secret import Secret
-from support.http_upstream import upstream
-from support.interception import intercepting
-from support.proxy_thread import PHANTOM, TOKEN, Client, Hosts, a_route
+from support.proxy.interception import intercepting
+from support.proxy.thread import PHANTOM, TOKEN, Client, Hosts, a_route
+from support.servers.http1 import upstream
 
 BETA = "sk-phantom-of-beta"
 KEY: Header = (b"X-Api-Key", PHANTOM.encode())

@@ -12,8 +12,8 @@ import pytest
 from nono.proxy.config import ProxyConfig
 from nono.proxy.server import serve
 from nono.secret import Secret
-from support.http_upstream import Received, upstream
-from support.proxy_thread import PHANTOM, TIMEOUT_S, Client, Hosts, Recording, a_route, proxy, wait_until
+from support.proxy.thread import PHANTOM, TIMEOUT_S, Client, Hosts, Recording, a_route, proxy, wait_until
+from support.servers.http1 import Received, upstream
 
 FIELDS = b"Host: 127.0.0.1\r\nX-Api-Key: " + PHANTOM.encode() + b"\r\n"
 GET = b"GET /alpha/x HTTP/1.1\r\n" + FIELDS + b"\r\n"

@@ -17,9 +17,9 @@ from nono.credentials.values.injection import injection_of
 from nono.credentials.values.tripwire import tripwire_for
 from nono.policy.schema.route_rules import Inject
 from nono.secret import Secret
-from support.five_ways import KEY, READABLE, WITH_CREDENTIAL, Fields, Way, five_ways
-from support.http_upstream import Received, answer_ok
-from support.proxy_thread import PHANTOM, REAL_KEY, Hosts
+from support.proxy.thread import PHANTOM, REAL_KEY, Hosts
+from support.proxy.transports import KEY, READABLE, WITH_CREDENTIAL, Fields, Way, five_ways
+from support.servers.http1 import Received, answer_ok
 
 REAL = "sk-canary/8Zq2LmT5vWx7+Yb1Nc4Kd"
 QUOTED = quote(REAL, safe="")

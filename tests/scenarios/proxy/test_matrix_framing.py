@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from support.five_ways import READABLE, TEXTUAL, WITH_CREDENTIAL, FiveWays, Way, five_ways, statuses
-from support.http_upstream import Received, answer_ok
-from support.proxy_thread import Client, Hosts, wait_until
+from support.proxy.thread import Client, Hosts, wait_until
+from support.proxy.transports import READABLE, TEXTUAL, WITH_CREDENTIAL, FiveWays, Way, five_ways, statuses
+from support.servers.http1 import Received, answer_ok
 
 AMBIGUOUS = {
     "CL and TE": b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from nono.policy.hosts.host_filter import Allow, HostFilter, HostRule, Refuse, parse_rule
-from support.five_ways import API, CONNECTS, SITE, WITH_CREDENTIAL, Way, five_ways
+from support.proxy.transports import API, CONNECTS, SITE, WITH_CREDENTIAL, Way, five_ways
 
 NEVER = {
     "metadata service": "169.254.169.254",

@@ -19,9 +19,9 @@ from nono.audit.event import Event
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from nono.policy.schema.route_rules import RateLimit, UsageLimits
 from nono.policy.services.approval import TERMINAL, Approval
-from support.five_ways import KEY, READABLE, WITH_CREDENTIAL, FiveWays, Way, five_ways
-from support.http_upstream import Received
-from support.proxy_thread import Client, Hosts, Recording
+from support.proxy.thread import Client, Hosts, Recording
+from support.proxy.transports import KEY, READABLE, WITH_CREDENTIAL, FiveWays, Way, five_ways
+from support.servers.http1 import Received
 
 ASKS = EndpointPolicy("approve", deny=(EndpointRule("*", "/never"),), allow=(EndpointRule("GET", "/free"),))
 

@@ -8,7 +8,7 @@ import pytest
 
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from nono.proxy.verdict.routes import Scope
-from support.five_ways import (
+from support.proxy.transports import (
     API,
     READABLE,
     TEXTUAL,

@@ -10,9 +10,9 @@ import pytest
 import trustme
 
 from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
-from support.five_ways import API, SITE, WITH_CREDENTIAL, RefusedConnect, Way, five_ways
-from support.http_upstream import Received
-from support.proxy_thread import a_route
+from support.proxy.thread import a_route
+from support.proxy.transports import API, SITE, WITH_CREDENTIAL, RefusedConnect, Way, five_ways
+from support.servers.http1 import Received
 
 LONG_AGO = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)
 

@@ -6,8 +6,8 @@ from base64 import b64encode
 
 import pytest
 
-from support.five_ways import KEY, LOGIN, READABLE, WITH_CREDENTIAL, Fields, Way, five_ways
-from support.proxy_thread import PHANTOM, REAL_KEY, TOKEN, Hosts
+from support.proxy.thread import PHANTOM, REAL_KEY, TOKEN, Hosts
+from support.proxy.transports import KEY, LOGIN, READABLE, WITH_CREDENTIAL, Fields, Way, five_ways
 
 
 def basic(text: str) -> str:

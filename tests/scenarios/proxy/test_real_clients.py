@@ -12,8 +12,8 @@ import httpx
 import pytest
 import requests
 
-from support.http_upstream import Authority, HttpUpstream, Received, upstream
-from support.proxy_thread import PHANTOM, REAL_KEY, TOKEN, FakeCredential, ProxyUnderTest, a_route, proxy
+from support.proxy.thread import PHANTOM, REAL_KEY, TOKEN, FakeCredential, ProxyUnderTest, a_route, proxy
+from support.servers.http1 import Authority, HttpUpstream, Received, upstream
 
 MESSAGE = (
     b'{"id":"m","type":"message","role":"assistant","model":"x","content":[{"type":"text","text":"hello"}],'

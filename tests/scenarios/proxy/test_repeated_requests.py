@@ -12,8 +12,8 @@ from nono.approval.request import Answer, Request
 from nono.policy.endpoints.policy import EndpointPolicy
 from nono.policy.schema.route_rules import RateLimit, UsageLimits
 from nono.proxy.verdict.routes import Route
-from support.http_upstream import upstream
-from support.proxy_thread import PHANTOM, Client, a_route, proxy
+from support.proxy.thread import PHANTOM, Client, a_route, proxy
+from support.servers.http1 import upstream
 
 KEY = b"X-Api-Key: " + PHANTOM.encode() + b"\r\n"
 

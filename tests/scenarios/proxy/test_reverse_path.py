@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.http_upstream import Authority, Received, answer_ok, upstream
-from support.proxy_thread import (
+from support.proxy.thread import (
     PHANTOM,
     REAL_KEY,
     TOKEN,
@@ -22,6 +21,7 @@ from support.proxy_thread import (
     proxy,
     wait_until,
 )
+from support.servers.http1 import Authority, Received, answer_ok, upstream
 
 AUTHORIZED = b"Authorization: Bearer " + PHANTOM.encode() + b"\r\n"
 

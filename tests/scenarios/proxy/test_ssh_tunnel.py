@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from nono.proxy.handshake import ssh_identification
 from nono.proxy.http.upstream_proxy import ProxyAddress, UpstreamProxy
-from support.connect_proxy import ESTABLISHED, connect_proxy
-from support.proxy_thread import TOKEN, Client, proxy
+from support.proxy.thread import TOKEN, Client, proxy
+from support.servers.connect_proxy import ESTABLISHED, connect_proxy
 
 HOST = "git.test"
 OPENSSH = b"SSH-2.0-OpenSSH_10.0p2 Debian-7\r\n"

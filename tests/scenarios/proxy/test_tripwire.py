@@ -26,8 +26,8 @@ from nono.proxy.exchange.relay import Relay
 from nono.proxy.http.message import request_head, response_head
 from nono.proxy.verdict.verdict import Entry, Forward
 from nono.secret import Secret
-from support.http_upstream import HttpUpstream, Received, upstream
-from support.proxy_thread import PHANTOM, Client, Hosts, ProxyUnderTest, a_route, proxy
+from support.proxy.thread import PHANTOM, Client, Hosts, ProxyUnderTest, a_route, proxy
+from support.servers.http1 import HttpUpstream, Received, upstream
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from support.http_upstream import Authority, Gone, Received, upstream
-from support.proxy_thread import PHANTOM, Client, a_route, proxy, wait_until
+from support.proxy.thread import PHANTOM, Client, a_route, proxy, wait_until
+from support.servers.http1 import Authority, Gone, Received, upstream
 
 FIELDS = b"Host: 127.0.0.1\r\nX-Api-Key: " + PHANTOM.encode() + b"\r\n"
 GET = b"GET /alpha/x HTTP/1.1\r\n" + FIELDS + b"\r\n"

@@ -26,13 +26,13 @@ from nono.proxy.http.upstream_proxy import (
     parse_reply,
 )
 from nono.secret import Secret
-from support.connect_proxy import ESTABLISHED, connect_proxy
-from support.http_upstream import Authority, upstream
-from support.proxy_thread import PHANTOM, REAL_KEY, TOKEN, Client, Hosts, Names, a_route, proxy
-from support.squid_server import PASSWORD, SQUID, USER, squid
-from support.tinyproxy_server import PASSWORD as TINY_PASSWORD
-from support.tinyproxy_server import TINYPROXY, tinyproxy
-from support.tinyproxy_server import USER as TINY_USER
+from support.proxy.thread import PHANTOM, REAL_KEY, TOKEN, Client, Hosts, Names, a_route, proxy
+from support.servers.connect_proxy import ESTABLISHED, connect_proxy
+from support.servers.http1 import Authority, upstream
+from support.servers.squid import PASSWORD, SQUID, USER, squid
+from support.servers.tinyproxy import PASSWORD as TINY_PASSWORD
+from support.servers.tinyproxy import TINYPROXY, tinyproxy
+from support.servers.tinyproxy import USER as TINY_USER
 
 HOST = "alpha.test"
 BY_ROUTE = b"GET /alpha/x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %b\r\n\r\n" % PHANTOM.encode()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nono.approval.ask import LINE_BYTES_MAX, answer_of, is_yes
-from support.ladder_terminal import Terminal, terminal
+from support.terminal import Terminal, terminal
 
 # Asks again and again, and says when it begins to listen and what came of it. What is typed and not read
 # would be the next program's.

@@ -13,7 +13,7 @@ from nono.policy.capability import Access
 from nono.policy.endpoints.policy import EndpointVerdict
 from nono.policy.hosts.upstream import parse_upstream
 from nono.policy.services.approval import WebhookBackend
-from support.webhook_server import Reply, ok, saying, webhook_server
+from support.servers.webhook import Reply, ok, saying, webhook_server
 
 FILE = FileOpen("/outside/caf\udce9", Access.READWRITE, "file", truncates=True, pid=4)
 PAY = EndpointRequest("api", "POST", "/pay", "alpha", EndpointVerdict("approve", "rule", "it costs money"))

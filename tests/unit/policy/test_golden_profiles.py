@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nono.policy.builtin import shipped
-from support.golden_profiles import DIRECTORY, WSL2, golden
+from support.profiles.golden import DIRECTORY, WSL2, golden
 
 ROOT = Path(__file__).parents[3]
 KERNELSIM = ROOT / "tests/support/kernelsim"

@@ -31,7 +31,7 @@ from nono.credentials.values.errors import CredentialUnavailable
 from nono.policy.schema.route_rules import AwsAuth
 from nono.secret import Secret
 from support.fake_keyring import CANARY
-from support.http_upstream import Received, upstream
+from support.servers.http1 import Received, upstream
 
 ACCESS_KEY = "AKIDEXAMPLE"
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"

@@ -19,7 +19,7 @@ from nono.policy.document.when import Host
 from nono.policy.export.json_schema import schema
 from nono.policy.profile.files import find
 from nono.policy.schema.descriptions import WORDS
-from support.full_profile import FULL
+from support.profiles.full import FULL
 
 SCHEMA = schema()
 VALIDATOR = Draft202012Validator(SCHEMA)

@@ -19,7 +19,7 @@ from nono.policy.schema.profile import Filesystem as Files
 from nono.policy.schema.profile import Profile
 from nono.policy.socket_grant import SocketDirectory, SocketGrant, SocketScope, united
 from nono.supervisor.verdict.adjudicator import PerformUnix, Refuse, judge_unix
-from support.questions import why_socket
+from support.profiles.questions import why_socket
 
 Resolve = Callable[..., Resolved]
 MakeFilesystem = Callable[..., Filesystem]

@@ -17,7 +17,7 @@ from nono.policy.document.validate import Checked, validate
 from nono.policy.document.when import Host
 from nono.policy.profile.store import load_profile
 from nono.policy.schema.profile import Profile
-from support.full_profile import FULL
+from support.profiles.full import FULL
 
 HOST = Host(id="ubuntu", id_like=("debian",), version="24.04")
 

@@ -24,7 +24,7 @@ from nono.supervisor.verdict.adjudicator import NetworkGrants, Perform, judge_co
 from nono.supervisor.verdict.open_call import OpenCall
 from nono.supervisor.verdict.open_verdict import Ask, Found, Leave, Refuse, judge_open
 from nono.supervisor.verdict.syscall_args import InetAddress
-from support.questions import why_host, why_path, why_request
+from support.profiles.questions import why_host, why_path, why_request
 
 HOME = "/home/ada"
 WORK = f"{HOME}/work"

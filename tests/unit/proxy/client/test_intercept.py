@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
-from support.http_upstream import Authority, Received, upstream
-from support.interception import connect, intercepting
-from support.proxy_thread import (
+from support.proxy.interception import connect, intercepting
+from support.proxy.thread import (
     PHANTOM,
     REAL_KEY,
     TIMEOUT_S,
@@ -31,6 +30,7 @@ from support.proxy_thread import (
     proxy,
     wait_until,
 )
+from support.servers.http1 import Authority, Received, upstream
 
 BETA = "sk-phantom-of-beta"
 BEARER = b"Authorization: Bearer " + PHANTOM.encode() + b"\r\n"

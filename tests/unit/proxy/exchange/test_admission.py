@@ -25,9 +25,8 @@ from nono.policy.schema.route_rules import RateLimit
 from nono.policy.services.approval import TERMINAL, Approval
 from nono.proxy.exchange.admission import MAX_REASONS_TOLD
 from nono.proxy.exchange.attempt import MAX_HELD_BYTES
-from support.http_upstream import Received, upstream
-from support.interception import intercepting
-from support.proxy_thread import (
+from support.proxy.interception import intercepting
+from support.proxy.thread import (
     PHANTOM,
     REAL_KEY,
     TIMEOUT_S,
@@ -37,6 +36,7 @@ from support.proxy_thread import (
     proxy,
     wait_until,
 )
+from support.servers.http1 import Received, upstream
 
 BEARER = b"Authorization: Bearer " + PHANTOM.encode() + b"\r\n"
 

@@ -19,10 +19,10 @@ from nono.proxy.flows.recorder import FlowRecorder
 from nono.proxy.http.message import response_head
 from nono.proxy.verdict.verdict import Entry, Forward
 from nono.secret import Secret
-from support.five_ways import KEY, WITH_CREDENTIAL, FiveWays, Way, five_ways
-from support.h2_client import Http2Client
-from support.http_upstream import Received
-from support.proxy_thread import TIMEOUT_S, Client, FakeCredential, Hosts, a_route, wait_until
+from support.clients.http2 import Http2Client
+from support.proxy.thread import TIMEOUT_S, Client, FakeCredential, Hosts, a_route, wait_until
+from support.proxy.transports import KEY, WITH_CREDENTIAL, FiveWays, Way, five_ways
+from support.servers.http1 import Received
 
 SECRET = "sk-canary-8Zq2LmT5vWx7Yb1Nc4Kd"
 

@@ -30,9 +30,8 @@ from nono.proxy.verdict.host_policy import HostPolicy
 from nono.proxy.verdict.login_table import LoginTable
 from nono.proxy.verdict.routes import Origin, Route
 from nono.secret import Secret
-from support.http_upstream import Authority, Handler, HttpUpstream, Received, answer_ok, upstream
-from support.interception import Inside, Intercepting, connect, intercepting
-from support.proxy_thread import (
+from support.proxy.interception import Inside, Intercepting, connect, intercepting
+from support.proxy.thread import (
     PHANTOM,
     TIMEOUT_S,
     TOKEN,
@@ -45,6 +44,7 @@ from support.proxy_thread import (
     proxy,
     wait_until,
 )
+from support.servers.http1 import Authority, Handler, HttpUpstream, Received, answer_ok, upstream
 
 AUTH, API, ELSEWHERE = "auth.acme.test", "api.acme.test", "elsewhere.test"
 ACCESS, REFRESH, ID = "real-access-token-1", "real-refresh-token-1", "aGVhZA.cmVhbC1pZC10b2tlbg.c2ln"

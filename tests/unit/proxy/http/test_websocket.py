@@ -25,9 +25,8 @@ from nono.policy.schema.route_rules import Inject, UpgradeRule, UsageLimits
 from nono.proxy.http import websocket
 from nono.proxy.http.message import Header, MessageError, request_head, response_head
 from nono.secret import Secret
-from support.http_upstream import Authority, Gone, Handler, HttpUpstream, Received, upstream
-from support.interception import Intercepting, intercepting
-from support.proxy_thread import (
+from support.proxy.interception import Intercepting, intercepting
+from support.proxy.thread import (
     PHANTOM,
     REAL_KEY,
     TIMEOUT_S,
@@ -37,6 +36,7 @@ from support.proxy_thread import (
     narrow_listener,
     wait_until,
 )
+from support.servers.http1 import Authority, Gone, Handler, HttpUpstream, Received, upstream
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455 section 1.3
 ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="

@@ -23,9 +23,8 @@ from nono.policy.schema.route_rules import Inject
 from nono.proxy.handshake.alpn import HTTP2
 from nono.proxy.tls.session_ca import SessionCa
 from nono.secret import Secret
-from support.h2_client import Fields, Http2Client, connect
-from support.h2_server import Stream, h2_upstream
-from support.h2_stage import (
+from support.clients.http2 import Fields, Http2Client, connect
+from support.proxy.http2_stage import (
     HOST,
     KEY,
     a_route_to,
@@ -34,8 +33,7 @@ from support.h2_stage import (
     h2_stage,
     routes_stage,
 )
-from support.http_upstream import Received
-from support.proxy_thread import (
+from support.proxy.thread import (
     PHANTOM,
     REAL_KEY,
     TIMEOUT_S,
@@ -45,6 +43,8 @@ from support.proxy_thread import (
     Names,
     Recording,
 )
+from support.servers.http1 import Received
+from support.servers.http2 import Stream, h2_upstream
 
 BETA = "sk-phantom-of-beta"
 BETA_KEY = "sk-real-key-of-beta"

@@ -27,9 +27,9 @@ from nono.proxy.tls.trust_bundle import (
     trust_bundle,
     wants_truststore,
 )
-from support.builds import Builds
-from support.http_upstream import HttpUpstream, upstream
 from support.ordinary_user import ordinary_user
+from support.running.builds import Builds
+from support.servers.http1 import HttpUpstream, upstream
 
 SESSION = SessionCa.create()
 SYSTEM = [trustme.CA().cert_pem.bytes().strip() for _ in range(3)]

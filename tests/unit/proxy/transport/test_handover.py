@@ -12,7 +12,7 @@ import pytest
 from nono.policy.schema.route_rules import TlsIdentity
 from nono.proxy.transport.handover import Handover
 from nono.proxy.upstream.dial import Dialer
-from support.http_upstream import Authority, HttpUpstream, upstream
+from support.servers.http1 import Authority, HttpUpstream, upstream
 
 
 class Told(asyncio.Protocol):

@@ -22,8 +22,8 @@ from nono.proxy.upstream.fetch import Fetched, FetchError, OwnRequest, fetch, sp
 from nono.proxy.upstream.pool import Pool
 from nono.proxy.verdict.routes import Origin
 from nono.secret import Secret
-from support.http_upstream import Authority, HttpUpstream, Received, upstream
-from support.proxy_thread import Hosts, Names
+from support.proxy.thread import Hosts, Names
+from support.servers.http1 import Authority, HttpUpstream, Received, upstream
 
 FORM = OwnRequest(b"POST", b"/token", [(b"Content-Type", b"text/plain")], b"a=b")
 

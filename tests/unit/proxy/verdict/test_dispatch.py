@@ -15,7 +15,7 @@ from nono.proxy.verdict.host_policy import HostPolicy
 from nono.proxy.verdict.routes import Origin, Route, RouteTable
 from nono.proxy.verdict.verdict import Forward, Intercept, Refused, Tunnel, Verdict
 from nono.secret import Secret
-from support.proxy_thread import PHANTOM, REAL_KEY, TOKEN, FakeCredential, Hosts, a_route
+from support.proxy.thread import PHANTOM, REAL_KEY, TOKEN, FakeCredential, Hosts, a_route
 
 OWN_PORT = 4000
 ROUTE = a_route(443, host="api.test", scheme="https", base_path="/v1")

@@ -15,7 +15,7 @@ from nono.proxy.verdict.memo import MAX_KEPT, MAX_KEPT_BYTES, VerdictMemo
 from nono.proxy.verdict.routes import RouteTable
 from nono.proxy.verdict.verdict import ConnectTarget, Forward, Intercept, Refused, Tunnel, Verdict
 from nono.secret import Secret
-from support.proxy_thread import PHANTOM, TOKEN, Hosts, a_route
+from support.proxy.thread import PHANTOM, TOKEN, Hosts, a_route
 
 HOST = (b"Host", b"api.test")
 KEY = (b"Authorization", b"Bearer " + PHANTOM.encode())

@@ -11,7 +11,7 @@ from nono.proxy.http.refusal import Refusal
 from nono.proxy.verdict.phantoms import Presented, Slots, check, check_elsewhere, proxy_authorised
 from nono.proxy.verdict.routes import RouteTable
 from nono.secret import Secret
-from support.proxy_thread import PHANTOM, TOKEN, FakeCredential, a_route
+from support.proxy.thread import PHANTOM, TOKEN, FakeCredential, a_route
 
 OTHER = "sk-phantom-of-beta"
 ALPHA = a_route(1, credential=FakeCredential("X-Custom-Key", b"real"))

@@ -12,7 +12,7 @@ from nono.proxy.http.message import Header, framing_fields, request_head, respon
 from nono.proxy.verdict.rewrite import RequestWriter, completed, outgoing, response_for_client
 from nono.proxy.verdict.rewrite import request_head as written_head
 from nono.proxy.verdict.routes import Origin
-from support.proxy_thread import REAL_KEY, FakeCredential, a_route
+from support.proxy.thread import REAL_KEY, FakeCredential, a_route
 
 ORIGIN = Origin("https", "api.test", 443)
 

@@ -1,0 +1,156 @@
+"""Where a real coding agent works under a shipped profile: a person's home, and a fake of its provider.
+
+The agent is run as the person would run it, `nono run --profile NAME --allow-cwd -- AGENT`. Neither the
+profile nor its services are changed for the test: the provider has its real name and port, in a network
+namespace of the test's own. The user of the agent finds the name in /etc/hosts, and trusts its
+authority by SSL_CERT_FILE.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from support import private_mounts
+from support.nono_run import NONO, Ended, NonoRun, nono_run
+from support.private_network import PRIVATE_ADDRESS, private_network
+from support.servers.http1 import Authority, Handler, HttpUpstream, upstream
+
+TIMEOUT_S = 300.0
+NODE = shutil.which("node24") or shutil.which("node")
+LOGIN = "canary-of-a-secret-file"
+# What the model has the agent do: show what it holds, write where it may, and try where it may not.
+TASK = """
+cd "$PROJECT" || exit
+env > environment; echo made > made
+for secret in .ssh/id $LOGIN; do cat "$HOME/$secret" 2>/dev/null && echo "read $secret"; done
+{ echo > "$HOME/outside"; } 2>/dev/null
+echo tried
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStage:
+    """A person with a project; host is what the provider is called."""
+
+    runner: NonoRun
+    provider: HttpUpstream
+    prefix: Sequence[str]
+    login: str
+
+    @property
+    def home(self) -> Path:
+        return self.runner.user.home
+
+    @property
+    def project(self) -> Path:
+        return self.runner.project
+
+    def directory(self, path: str) -> Path:
+        """A directory below the home and those above it, made as the person's."""
+        return _directories(self.runner, path)
+
+    @property
+    def outside(self) -> Path:
+        """What the task tries to write."""
+        return self.home / "outside"
+
+    def install(self, name: str, program: Path) -> None:
+        """Have name mean a program below the home."""
+        link = self.directory(".local/bin") / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(self.home / program)
+
+    def nono(self, *arguments: str, stdin: str = "") -> None:
+        """A command of nono's that succeeds."""
+        ended = self.person([*NONO, *arguments], stdin=stdin)
+        assert ended.returncode == 0, ended.stderr
+
+    def run(
+        self,
+        profile: str,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        stdin: str = "",
+    ) -> Ended:
+        """nono run --profile ... -- command, to its end."""
+        before = set(self.runner.logs())
+        nono = (*NONO, "run", "--profile", profile, "--allow-cwd", "--")
+        ended = self.person([*nono, *command], environment=environment, stdin=stdin)
+        return Ended(ended.returncode, ended.stdout, ended.stderr, self.runner.events_since(before))
+
+    def person(
+        self, argv: Sequence[str], *, environment: Mapping[str, str] | None = None, stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """What the person runs, with nothing of the suite's environment."""
+        own = {
+            "PATH": f"{self.home}/.local/bin:/usr/bin:/bin",
+            "HOME": str(self.home),
+            "USER": "person",
+            "SHELL": "/bin/bash",
+            "LANG": "C.UTF-8",
+            "TERM": "dumb",
+            "LOGIN": self.login,
+            "PROJECT": str(self.project),
+            "SSL_CERT_FILE": str(self.home / "ca.pem"),
+        }
+        return subprocess.run(
+            [*self.prefix, *self.runner.user.command(argv)],
+            env={**own, **(environment or {})},
+            cwd=self.project,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+
+
+@contextmanager
+def agent_stage(
+    hosts: Sequence[str], handler: Handler, *, mounts: Mapping[str, Path], login: str
+) -> Iterator[AgentStage]:
+    """Gone, with all its files, when the block is left. Only root can make one, as it gives a host a name.
+
+    hosts: the provider's names. mounts: what is seen at paths below the home, as installed programs.
+    login: a file there with a login.
+    """
+    with nono_run() as runner, private_network():
+        home = runner.user.home
+        authority = Authority(str(home / "ca.pem"))
+        ids = f"{runner.user.uid}:{runner.user.gid}"
+        files = {
+            "hosts": f"127.0.0.1 localhost\n{PRIVATE_ADDRESS} {' '.join(hosts)}\n",
+            "resolv.conf": "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",  # nobody is there
+            "passwd": f"root:x:0:0::/root:/bin/sh\nperson:x:{ids}::{home}:/bin/bash\n",
+        }
+        sources: dict[str | Path, Path] = {"/tmp": home / "tmp"}
+        for name, content in files.items():
+            sources[f"/etc/{name}"] = home / name
+            (home / name).write_text(content)
+            (home / name).chmod(0o644)
+        if NODE is not None:
+            (_directories(runner, ".local/bin") / "node").symlink_to(NODE)
+        for target, source in mounts.items():
+            sources[_directories(runner, target)] = source
+        for secret in (Path(".ssh/id"), Path(login)):
+            file = _directories(runner, str(secret.parent)) / secret.name
+            file.write_text(f"{LOGIN}\n")
+            runner.give(file)
+        with upstream(handler, authority.server_context(*hosts), (PRIVATE_ADDRESS, 443)) as provider:
+            yield AgentStage(runner, provider, private_mounts.stage(sources), login)
+
+
+def _directories(runner: NonoRun, path: str) -> Path:
+    """A directory below the home and those above it, made as the person's."""
+    made = runner.user.home
+    for part in Path(path).parts:
+        made = made / part
+        made.mkdir(exist_ok=True)
+        runner.give(made)
+    return made

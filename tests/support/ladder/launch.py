@@ -1,0 +1,149 @@
+"""A place to launch from: an ordinary user with one granted directory, and the ways to hold a command."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from support.ladder import report as ladder_report
+from support.ordinary_user import OrdinaryUser, ordinary_user
+
+NONO = str(Path(sys.executable).with_name("nono"))
+REPORT = os.path.abspath(ladder_report.__file__)
+INTERPRETER = os.path.realpath(sys.executable)
+PYTHON = (INTERPRETER, "-I", "-S", "-c")
+WAIT_S = 30.0
+
+# A run without a proxy has no event loop, a wrapped one no supervisor.
+MODES: Mapping[str, tuple[str, ...]] = {
+    "alone": ("run",),
+    "proxied": ("run", "--allow-domain", "example.invalid"),
+    "wrapped": ("wrap",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Valid inside the `place` block that gave it."""
+
+    user: OrdinaryUser
+
+    @property
+    def project(self) -> Path:
+        return self.user.home / "project"
+
+    @property
+    def audit(self) -> Path:
+        return self.user.home / ".local/state/nono/audit"
+
+    def nono(self, mode: str, *options: str) -> list[str]:
+        """The beginning of an argv that holds a command, for a process that is the user's already."""
+        grants = ["--allow", str(self.project), "--read-file", REPORT]
+        grants += ["--read", str(Path(INTERPRETER).parent.parent)]
+        subcommand, *more = MODES[mode]
+        return [NONO, subcommand, "-s", *grants, *more, *options, "--"]
+
+    def argv(self, mode: str, command: Sequence[str | bytes], *options: str) -> list[str | bytes]:
+        """The argv that holds `command`; the process becomes the user's."""
+        return [*self.user.command(self.nono(mode, *options)), *command]
+
+    def run(
+        self,
+        mode: str,
+        *command: str | bytes,
+        options: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        **how: Any,
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run nono to its end, its output captured. `how` goes to subprocess.run."""
+        given: dict[str, Any] = {"cwd": self.project, "timeout": WAIT_S, "check": False} | how
+        if "input" not in given:
+            given.setdefault("stdin", subprocess.DEVNULL)
+        argv, env = self.argv(mode, command, *options), self.user.environment(environment)
+        result: subprocess.CompletedProcess[bytes] = subprocess.run(
+            argv, env=env, capture_output=True, **given
+        )
+        return result
+
+    @contextmanager
+    def started(
+        self, mode: str, *command: str, options: Sequence[str] = ()
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """nono while it runs, its streams pipes; killed at the end of the block if it still does."""
+        argv = self.argv(mode, command, *options)
+        with subprocess.Popen(
+            argv,
+            env=self.user.environment(),
+            cwd=self.project,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def processes(self) -> list[int]:
+        """What runs with this user's home in its environment: only this place has started such."""
+        mark = f"HOME={self.user.home}\0".encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                if entry.name.isdigit() and mark in (entry / "environ").read_bytes() + b"\0":
+                    found.append(int(entry.name))
+        return found
+
+    def files(self) -> set[Path]:
+        """Everything in the user's home but the audit log, which stays on purpose."""
+        state = self.user.home / ".local"
+        return {path for path in self.user.home.rglob("*") if path != state and state not in path.parents}
+
+
+@contextmanager
+def place() -> Iterator[Place]:
+    """A place, removed at the end. AssertionError when anything that was started there is left behind."""
+    with ordinary_user() as user:
+        (user.home / "project").mkdir()
+        user.give(user.home / "project")
+        prepared = Place(user)
+        before = prepared.files()
+        try:
+            yield prepared
+            assert wait_until(lambda: not prepared.processes()), "a process is left behind"
+            assert prepared.files() == before, "a file is left behind"
+        finally:
+            for pid in prepared.processes():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def children(pid: int) -> list[int]:
+    """The direct children of a process, zombies included."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError, ValueError):
+            if entry.name.isdigit():
+                # The name of the program, in parentheses, may hold anything.
+                after_name = (entry / "stat").read_text().rpartition(")")[2].split()
+                if int(after_name[1]) == pid:
+                    found.append(int(entry.name))
+    return found
+
+
+def wait_until(condition: Any) -> bool:
+    """Whether condition came to hold within WAIT_S. For what announces itself to nobody but /proc."""
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True

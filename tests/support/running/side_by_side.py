@@ -1,0 +1,78 @@
+"""A plugin of pytest: how tests run side by side in the workers of pytest-xdist, and what these share."""
+
+from __future__ import annotations
+
+import gc
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.running.builds import Builds
+from support.running.turns import Turns
+
+WORKERS_PER_CPU = 4  # tests wait more than they work
+WORKERS_MAX = 16  # each of them collects all the tests: seconds, and hundreds of megabytes
+
+FOLDER = pytest.StashKey[Path]()  # all processes of the run have it
+OURS = pytest.StashKey[tempfile.TemporaryDirectory[str]]()  # in the process that was started first
+TURNS = pytest.StashKey[Turns]()
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Answer `--numprocesses=auto`, unless the environment has a number for it."""
+    if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
+        return None
+    return min(WORKERS_PER_CPU * len(os.sched_getaffinity(0)), WORKERS_MAX)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if folder := getattr(config, "workerinput", {}).get("folder"):
+        config.stash[FOLDER] = Path(folder)
+        config.stash[TURNS] = Turns(Path(folder))
+    else:
+        config.stash[OURS] = tempfile.TemporaryDirectory(prefix="nono-tests-")
+        config.stash[FOLDER] = Path(config.stash[OURS].name)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker that is about to start where the folder is."""
+    node.workerinput["folder"] = str(node.config.stash[FOLDER])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if turns := config.stash.get(TURNS, None):
+        turns.close()
+    if ours := config.stash.get(OURS, None):
+        ours.cleanup()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave what is marked `alone` for the end, when there is little left to run beside it anyway."""
+    items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
+
+
+def pytest_collection_finish() -> None:
+    """Take ten thousand tests out of what the garbage collector walks: some tests make it walk everything."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Run what is marked `alone` while no other worker runs anything. The wait is not in its time limit."""
+    turns = item.config.stash.get(TURNS, None)
+    alone = item.get_closest_marker("alone") is not None
+    with turns.turn(alone=alone) if turns else nullcontext():
+        return (yield)
+
+
+@pytest.fixture(scope="session")
+def builds(pytestconfig: pytest.Config) -> Builds:
+    return Builds(pytestconfig.stash[FOLDER])
