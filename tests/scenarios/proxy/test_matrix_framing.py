@@ -1,11 +1,19 @@
-"""Where one message ends and the next begins, by every way on which the proxy reads messages."""
+"""Where one message ends and the next begins, over every transport on which the proxy reads messages."""
 
 from __future__ import annotations
 
 import pytest
 
 from support.proxy.thread import Client, Hosts, wait_until
-from support.proxy.transports import READABLE, TEXTUAL, WITH_CREDENTIAL, FiveWays, Way, five_ways, statuses
+from support.proxy.transports import (
+    READABLE,
+    TEXTUAL,
+    WITH_CREDENTIAL,
+    FiveTransports,
+    Transport,
+    five_transports,
+    statuses,
+)
 from support.servers.http1 import Received, answer_ok
 
 AMBIGUOUS = {
@@ -33,19 +41,23 @@ AMBIGUOUS = {
 }
 
 
-def with_another_behind(ways: FiveWays, way: Way, rest: bytes) -> bytes:
-    return ways.head(way, "/first", method="POST") + rest + ways.head(way, "/smuggled") + b"\r\n"
+def with_another_behind(stage: FiveTransports, transport: Transport, rest: bytes) -> bytes:
+    return (
+        stage.head(transport, "/first", method="POST") + rest + stage.head(transport, "/smuggled") + b"\r\n"
+    )
 
 
-@pytest.mark.parametrize("way", TEXTUAL)
+@pytest.mark.parametrize("transport", TEXTUAL)
 @pytest.mark.parametrize("rest", AMBIGUOUS.values(), ids=AMBIGUOUS)
-def test_an_ambiguous_request_reaches_nobody_and_is_the_last_of_its_connection(way: Way, rest: bytes) -> None:
-    with five_ways() as ways:
-        assert statuses(ways.raw(way, with_another_behind(ways, way, rest))) == [400]
-        assert ways.is_untouched
-        assert [event["status"] for event in ways.denials] == [400]
-        assert ways.ask(way).status == 200
-        assert len(ways.requests) == 1
+def test_an_ambiguous_request_reaches_nobody_and_is_the_last_of_its_connection(
+    transport: Transport, rest: bytes
+) -> None:
+    with five_transports() as stage:
+        assert statuses(stage.raw(transport, with_another_behind(stage, transport, rest))) == [400]
+        assert stage.is_untouched
+        assert [event["status"] for event in stage.denials] == [400]
+        assert stage.ask(transport).status == 200
+        assert len(stage.requests) == 1
 
 
 BAD_CHUNKS = {
@@ -58,8 +70,8 @@ BAD_CHUNKS = {
 }
 
 
-@pytest.mark.parametrize("way", TEXTUAL)
-def test_a_malformed_body_never_ends_well_and_nothing_behind_it_is_a_request(way: Way) -> None:
+@pytest.mark.parametrize("transport", TEXTUAL)
+def test_a_malformed_body_never_ends_well_and_nothing_behind_it_is_a_request(transport: Transport) -> None:
     complete: list[bytes] = []
 
     def handler(request: Received) -> None:
@@ -67,44 +79,46 @@ def test_a_malformed_body_never_ends_well_and_nothing_behind_it_is_a_request(way
         request.connection.respond()
 
     for name, chunks in BAD_CHUNKS.items():
-        with five_ways(handler) as ways:
+        with five_transports(handler) as stage:
             rest = b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n" + chunks
-            assert statuses(ways.raw(way, with_another_behind(ways, way, rest))) == [400], name
-            wait_until(lambda ways=ways: ways.proxy.running.upstream_connections == 0)  # type: ignore[misc]  # a default binds it
-            assert b"smuggled" not in ways.sent
+            assert statuses(stage.raw(transport, with_another_behind(stage, transport, rest))) == [400], name
+            wait_until(lambda stage=stage: stage.proxy.running.upstream_connections == 0)  # type: ignore[misc]  # a default binds it
+            assert b"smuggled" not in stage.sent
     assert complete == []
 
 
-@pytest.mark.parametrize("way", TEXTUAL)
-def test_requests_in_a_row_are_as_many_upstream_in_their_order(way: Way) -> None:
-    with five_ways() as ways:
+@pytest.mark.parametrize("transport", TEXTUAL)
+def test_requests_in_a_row_are_as_many_upstream_in_their_order(transport: Transport) -> None:
+    with five_transports() as stage:
         chunked = b"transfer-encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\n\r\n"
         three = (
-            ways.head(way, "/1", method="POST") + b"content-length: 3\r\n\r\nabc",
-            ways.head(way, "/2", method="POST") + chunked,
-            ways.head(way, "/3") + b"connection: close\r\n\r\n",
+            stage.head(transport, "/1", method="POST") + b"content-length: 3\r\n\r\nabc",
+            stage.head(transport, "/2", method="POST") + chunked,
+            stage.head(transport, "/3") + b"connection: close\r\n\r\n",
         )
-        assert statuses(ways.raw(way, b"".join(three))) == [200, 200, 200]
-        assert [request.target for request in ways.requests] == [b"/1", b"/2", b"/3"]
-        assert [request.body for request in ways.requests] == [b"abc", b"abc", b""]
+        assert statuses(stage.raw(transport, b"".join(three))) == [200, 200, 200]
+        assert [request.target for request in stage.requests] == [b"/1", b"/2", b"/3"]
+        assert [request.body for request in stage.requests] == [b"abc", b"abc", b""]
 
 
-@pytest.mark.parametrize("way", TEXTUAL)
+@pytest.mark.parametrize("transport", TEXTUAL)
 @pytest.mark.parametrize("framing", ["length", "chunked", "expectation"])
-def test_the_body_of_a_refused_request_is_no_request(way: Way, framing: str) -> None:
-    with five_ways(hosts=Hosts(only_routes=True)) as ways:
-        body = ways.head(way, "/smuggled") + b"connection: close\r\n\r\n"
-        refused = ways.head(way, "/refused", method="POST", key=False, logins=())
+def test_the_body_of_a_refused_request_is_no_request(transport: Transport, framing: str) -> None:
+    with five_transports(hosts=Hosts(only_routes=True)) as stage:
+        body = stage.head(transport, "/smuggled") + b"connection: close\r\n\r\n"
+        refused = stage.head(transport, "/refused", method="POST", key=False, logins=())
         if framing == "chunked":
             refused += b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
         else:
             expect = b"expect: 100-continue\r\n" if framing == "expectation" else b""
             refused += expect + b"content-length: %d\r\n\r\n" % len(body) + body
-        last = ways.head(way, "/last", method="POST", key=False, logins=()) + b"connection: close\r\n\r\n"
-        answered = statuses(ways.raw(way, refused + last))
+        last = (
+            stage.head(transport, "/last", method="POST", key=False, logins=()) + b"connection: close\r\n\r\n"
+        )
+        answered = statuses(stage.raw(transport, refused + last))
         assert answered in ([401, 401], [401], [407, 407], [407])
-        assert ways.is_untouched
-        assert len(ways.denials) == len(answered)
+        assert stage.is_untouched
+        assert len(stage.denials) == len(answered)
 
 
 UNREAD = b"GET /smuggled HTTP/1.1\r\nHost: x\r\nX-Rest: "
@@ -116,24 +130,26 @@ def answer_unread(request: Received) -> None:
     request.connection.respond()
 
 
-@pytest.mark.parametrize("way", TEXTUAL)
+@pytest.mark.parametrize("transport", TEXTUAL)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "OPTIONS"])
-def test_a_body_that_an_upstream_may_leave_unread_stands_before_no_request(way: Way, method: str) -> None:
-    with five_ways(answer_unread) as ways:
-        assert ways.ask(way, "/first", method=method, body=UNREAD).status == 200
-        assert ways.ask(way, "/second").status == 200
-        assert [request.target for request in ways.requests] == [b"/first", b"/second"]
+def test_a_body_that_an_upstream_may_leave_unread_stands_before_no_request(
+    transport: Transport, method: str
+) -> None:
+    with five_transports(answer_unread) as stage:
+        assert stage.ask(transport, "/first", method=method, body=UNREAD).status == 200
+        assert stage.ask(transport, "/second").status == 200
+        assert [request.target for request in stage.requests] == [b"/first", b"/second"]
 
 
-@pytest.mark.parametrize("way", TEXTUAL)
+@pytest.mark.parametrize("transport", TEXTUAL)
 @pytest.mark.parametrize(("method", "body"), [("POST", UNREAD), ("GET", None), ("DELETE", b"")])
 def test_behind_every_other_request_the_connection_is_used_again(
-    way: Way, method: str, body: bytes | None
+    transport: Transport, method: str, body: bytes | None
 ) -> None:
-    with five_ways() as ways:
-        assert ways.ask(way, "/first", method=method, body=body).status == 200
-        assert ways.ask(way, "/second").status == 200
-        first, second = ways.requests
+    with five_transports() as stage:
+        assert stage.ask(transport, "/first", method=method, body=body).status == 200
+        assert stage.ask(transport, "/second").status == 200
+        first, second = stage.requests
         assert first.connection is second.connection
 
 
@@ -145,8 +161,10 @@ def test_a_stream_whose_length_belies_its_body_never_looks_complete() -> None:
         request.connection.respond()
 
     for stated in ("1", "9", "-1", "+5", "5, 5"):
-        with five_ways(handler) as ways:
-            answer = ways.ask(Way.HTTP2, method="POST", fields=[("content-length", stated)], body=b"hello")
+        with five_transports(handler) as stage:
+            answer = stage.ask(
+                Transport.HTTP2, method="POST", fields=[("content-length", stated)], body=b"hello"
+            )
             assert answer.status != 200, stated
     assert complete == []
 
@@ -173,8 +191,8 @@ BAD_RESPONSES = {
 }
 
 
-@pytest.mark.parametrize("way", READABLE)
-def test_a_response_that_could_be_read_in_two_ways_is_a_502(way: Way) -> None:
+@pytest.mark.parametrize("transport", READABLE)
+def test_a_response_that_could_be_read_in_two_ways_is_a_502(transport: Transport) -> None:
     for name, response in BAD_RESPONSES.items():
 
         def handler(request: Received, response: bytes = response) -> None:
@@ -184,14 +202,14 @@ def test_a_response_that_could_be_read_in_two_ways_is_a_502(way: Way) -> None:
             request.connection.send(response)
             request.connection.wait_gone()
 
-        with five_ways(handler) as ways:
-            assert ways.ask(way, "/bad").status == 502, name
-            assert [event["denial_category"] for event in ways.denials] == ["upstream_connect_failed"]
-            assert ways.ask(way).status == 200
+        with five_transports(handler) as stage:
+            assert stage.ask(transport, "/bad").status == 502, name
+            assert [event["denial_category"] for event in stage.denials] == ["upstream_connect_failed"]
+            assert stage.ask(transport).status == 200
 
 
-@pytest.mark.parametrize("way", READABLE)
-def test_a_response_that_breaks_off_never_looks_whole_and_has_one_status_line(way: Way) -> None:
+@pytest.mark.parametrize("transport", READABLE)
+def test_a_response_that_breaks_off_never_looks_whole_and_has_one_status_line(transport: Transport) -> None:
     cut = {
         "length": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc",
         "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
@@ -203,8 +221,8 @@ def test_a_response_that_breaks_off_never_looks_whole_and_has_one_status_line(wa
             request.connection.send(response)
             request.connection.reset()
 
-        with five_ways(handler) as ways:
-            answer = ways.ask(way)
+        with five_transports(handler) as stage:
+            answer = stage.ask(transport)
             assert not answer.is_whole or answer.status == 502, name
 
 
@@ -214,22 +232,22 @@ HANDSHAKE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("way", [Way.INSIDE, Way.REVERSE])
+@pytest.mark.parametrize("transport", [Transport.INSIDE, Transport.REVERSE])
 @pytest.mark.parametrize("ending", [b"", b"\r\n\r\n"], ids=["no end", "an end"])
-def test_an_endless_line_in_the_answer_to_a_handshake_is_a_502(way: Way, ending: bytes) -> None:
+def test_an_endless_line_in_the_answer_to_a_handshake_is_a_502(transport: Transport, ending: bytes) -> None:
     def handler(request: Received) -> None:
         request.connection.send(b"HTTP/1.1 101 S\r\nX: " + b"a" * 80_000 + ending)
         request.connection.wait_gone()
 
-    with five_ways(handler) as ways:
-        assert ways.ask(way, fields=HANDSHAKE).status == 502
-        assert [event["denial_category"] for event in ways.denials] == ["upstream_connect_failed"]
+    with five_transports(handler) as stage:
+        assert stage.ask(transport, fields=HANDSHAKE).status == 502
+        assert [event["denial_category"] for event in stage.denials] == ["upstream_connect_failed"]
 
 
-@pytest.mark.parametrize("way", READABLE)
+@pytest.mark.parametrize("transport", READABLE)
 @pytest.mark.parametrize(("method", "status"), [("GET", 204), ("GET", 304), ("HEAD", 200)])
 def test_a_body_on_a_response_that_has_none_answers_no_other_request(
-    way: Way, method: str, status: int
+    transport: Transport, method: str, status: int
 ) -> None:
     def handler(request: Received) -> None:
         if request.target == b"/bodiless":
@@ -237,56 +255,59 @@ def test_a_body_on_a_response_that_has_none_answers_no_other_request(
         else:
             answer_ok(request)
 
-    with five_ways(handler) as ways:
-        assert ways.ask(way, "/bodiless", method=method).status == status
-        assert ways.ask(way).body == b"ok"
+    with five_transports(handler) as stage:
+        assert stage.ask(transport, "/bodiless", method=method).status == status
+        assert stage.ask(transport).body == b"ok"
 
 
-@pytest.mark.parametrize("way", READABLE)
-def test_a_line_end_in_a_reason_of_an_upstream_writes_no_header(way: Way) -> None:
+@pytest.mark.parametrize("transport", READABLE)
+def test_a_line_end_in_a_reason_of_an_upstream_writes_no_header(transport: Transport) -> None:
     def handler(request: Received) -> None:
         request.connection.send(b"HTTP/1.1 200 Fine\tX-Injected: 1\r\nContent-Length: 2\r\n\r\nok")
 
-    with five_ways(handler) as ways:
-        answer = ways.ask(way)
+    with five_transports(handler) as stage:
+        answer = stage.ask(transport)
         assert answer.status in (200, 502)
         assert answer.values("x-injected") == []
 
 
-@pytest.mark.parametrize("way", [Way.TUNNEL, *TEXTUAL])
-def test_a_head_that_never_ends_is_given_up(way: Way) -> None:
-    with five_ways(options={"head_timeout_s": 1.0}) as ways:
-        if way is Way.TUNNEL:
-            with Client(ways.proxy.port) as client:
+@pytest.mark.parametrize("transport", [Transport.TUNNEL, *TEXTUAL])
+def test_a_head_that_never_ends_is_given_up(transport: Transport) -> None:
+    with five_transports(options={"head_timeout_s": 1.0}) as stage:
+        if transport is Transport.TUNNEL:
+            with Client(stage.proxy.port) as client:
                 client.send(b"CONNECT site.test:443 HTTP/1.1\r\nhost:")
                 assert client.response().status == 408
                 assert client.is_closed()
         else:
-            assert statuses(ways.raw(way, ways.head(way))) == [408]
-        assert ways.is_untouched
-        assert ways.denials[-1]["status"] == 408
+            assert statuses(stage.raw(transport, stage.head(transport))) == [408]
+        assert stage.is_untouched
+        assert stage.denials[-1]["status"] == 408
 
 
 def test_a_connection_of_http2_without_a_word_is_given_up() -> None:
-    with five_ways(options={"head_timeout_s": 1.0}) as ways, ways.http2(start=False) as client:
+    with five_transports(options={"head_timeout_s": 1.0}) as stage, stage.http2(start=False) as client:
         client.wait_closed()
-        assert ways.is_untouched
+        assert stage.is_untouched
 
 
-@pytest.mark.parametrize("way", TEXTUAL)
-def test_a_head_beyond_its_limits_is_refused(way: Way) -> None:
-    with five_ways() as ways:
+@pytest.mark.parametrize("transport", TEXTUAL)
+def test_a_head_beyond_its_limits_is_refused(transport: Transport) -> None:
+    with five_transports() as stage:
         for more in (b"x: " + b"a" * 9000, b"x: 1\r\n" * 120, (b"x: " + b"a" * 8000 + b"\r\n") * 10):
-            assert statuses(ways.raw(way, ways.head(way) + more + b"\r\n\r\n")) == [431]
-        assert statuses(ways.raw(way, ways.head(way, "/" + "a" * 9000) + b"\r\n"))[0] in (414, 431)
-        assert ways.is_untouched
-        assert len(ways.denials) == 4
+            assert statuses(stage.raw(transport, stage.head(transport) + more + b"\r\n\r\n")) == [431]
+        assert statuses(stage.raw(transport, stage.head(transport, "/" + "a" * 9000) + b"\r\n"))[0] in (
+            414,
+            431,
+        )
+        assert stage.is_untouched
+        assert len(stage.denials) == 4
 
 
-@pytest.mark.parametrize("way", WITH_CREDENTIAL)
-def test_a_line_end_in_a_field_of_a_request_writes_no_other(way: Way) -> None:
-    with five_ways() as ways:
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_a_line_end_in_a_field_of_a_request_writes_no_other(transport: Transport) -> None:
+    with five_transports() as stage:
         for value in ("a\nx-injected: 1", "a\rx-injected: 1", "a\x00b", "a\r\n x-injected: 1"):
-            assert ways.ask(way, fields=[("x-a", value)]).status == 400
-        assert ways.is_untouched
-        assert len(ways.denials) == 4
+            assert stage.ask(transport, fields=[("x-a", value)]).status == 400
+        assert stage.is_untouched
+        assert len(stage.denials) == 4

@@ -1,4 +1,4 @@
-"""Which host and which address a request leads to, by every way: judged before DNS and after it."""
+"""Which host and which address a request leads to, over every transport: judged before DNS and after it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from nono.policy.hosts.host_filter import Allow, HostFilter, HostRule, Refuse, parse_rule
-from support.proxy.transports import API, CONNECTS, SITE, WITH_CREDENTIAL, Way, five_ways
+from support.proxy.transports import API, CONNECTS, SITE, WITH_CREDENTIAL, Transport, five_transports
 
 NEVER = {
     "metadata service": "169.254.169.254",
@@ -61,78 +61,86 @@ def granting(*texts: str, deny: tuple[str, ...] = ()) -> HereToo:
 GRANTED = granting(SITE, API)
 
 
-@pytest.mark.parametrize("way", Way)
+@pytest.mark.parametrize("transport", Transport)
 @pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside a good one"])
-def test_a_granted_name_that_leads_to_a_forbidden_address_leads_nowhere(way: Way, beside: bool) -> None:
+def test_a_granted_name_that_leads_to_a_forbidden_address_leads_nowhere(
+    transport: Transport, beside: bool
+) -> None:
     answers = [["127.0.0.1", address] if beside else [address] for address in NEVER.values()]
-    with five_ways(hosts=GRANTED, addresses=[*answers, ["127.0.0.1"]]) as ways:
+    with five_transports(hosts=GRANTED, addresses=[*answers, ["127.0.0.1"]]) as stage:
         for name in NEVER:
-            assert ways.ask(way).status == 403, name
-        assert ways.is_untouched
-        assert len(ways.proxy.names.asked) == len(NEVER)
-        assert [event["denial_category"] for event in ways.denials] == ["host_denied"] * len(NEVER)
-        assert ways.ask(way).status == 200
+            assert stage.ask(transport).status == 403, name
+        assert stage.is_untouched
+        assert len(stage.proxy.names.asked) == len(NEVER)
+        assert [event["denial_category"] for event in stage.denials] == ["host_denied"] * len(NEVER)
+        assert stage.ask(transport).status == 200
 
 
-@pytest.mark.parametrize("way", Way)
+@pytest.mark.parametrize("transport", Transport)
 @pytest.mark.parametrize("granted", [(SITE, API), ("*",), ("*.test",), None], ids=repr)
-def test_no_grant_of_a_name_leads_to_this_machine(way: Way, granted: tuple[str, ...] | None) -> None:
+def test_no_grant_of_a_name_leads_to_this_machine(
+    transport: Transport, granted: tuple[str, ...] | None
+) -> None:
     addresses = [["127.0.0.1"], ["127.9.9.9"], ["::1"], ["::ffff:127.0.0.1"]]
     hosts = HostFilter(None if granted is None else rules(*granted))
-    with five_ways(hosts=hosts, addresses=addresses) as ways:
+    with five_transports(hosts=hosts, addresses=addresses) as stage:
         for address in addresses:
-            assert ways.ask(way).status == 403, address
-        assert ways.is_untouched
-        assert len(ways.denials) == len(addresses)
+            assert stage.ask(transport).status == 403, address
+        assert stage.is_untouched
+        assert len(stage.denials) == len(addresses)
 
 
-@pytest.mark.parametrize("way", Way)
-def test_the_address_that_was_judged_is_dialled_and_no_later_answer_counts(way: Way) -> None:
-    with five_ways(hosts=GRANTED, addresses=[["127.0.0.1"], ["169.254.169.254"]]) as ways:
-        assert ways.ask(way).status == 200
-        assert ways.proxy.names.asked == [ways.host_of(way)]
-        again = ways.ask(way).status
+@pytest.mark.parametrize("transport", Transport)
+def test_the_address_that_was_judged_is_dialled_and_no_later_answer_counts(transport: Transport) -> None:
+    with five_transports(hosts=GRANTED, addresses=[["127.0.0.1"], ["169.254.169.254"]]) as stage:
+        assert stage.ask(transport).status == 200
+        assert stage.proxy.names.asked == [stage.host_of(transport)]
+        again = stage.ask(transport).status
         # A kept connection leads where it led; whatever is dialled anew is looked up and judged anew.
-        assert again == (200 if len(ways.proxy.names.asked) == 1 else 403)
-        assert len([*ways.secure.connections, *ways.plain.connections]) == 1
+        assert again == (200 if len(stage.proxy.names.asked) == 1 else 403)
+        assert len([*stage.secure.connections, *stage.plain.connections]) == 1
 
 
-@pytest.mark.parametrize("way", Way)
-def test_a_name_without_an_address_is_an_error_and_not_looked_up_again(way: Way) -> None:
-    with five_ways(addresses=[]) as ways:
-        assert ways.ask(way).status == 502
-        assert ways.proxy.names.asked == [ways.host_of(way)]
-        assert [event["denial_category"] for event in ways.denials] == ["upstream_connect_failed"]
+@pytest.mark.parametrize("transport", Transport)
+def test_a_name_without_an_address_is_an_error_and_not_looked_up_again(transport: Transport) -> None:
+    with five_transports(addresses=[]) as stage:
+        assert stage.ask(transport).status == 502
+        assert stage.proxy.names.asked == [stage.host_of(transport)]
+        assert [event["denial_category"] for event in stage.denials] == ["upstream_connect_failed"]
 
 
-@pytest.mark.parametrize("way", Way)
-def test_a_refused_name_is_not_looked_up(way: Way) -> None:
-    with five_ways(hosts=granting("other.test")) as ways:
-        is_granted = way in WITH_CREDENTIAL  # its route says so, and nothing else does
-        assert ways.ask(way).status == (200 if is_granted else 403)
-        assert ways.proxy.names.asked == ([API] if is_granted else [])
-        assert ways.is_untouched is not is_granted
-        assert [event["denial_category"] for event in ways.denials] == ([] if is_granted else ["host_denied"])
+@pytest.mark.parametrize("transport", Transport)
+def test_a_refused_name_is_not_looked_up(transport: Transport) -> None:
+    with five_transports(hosts=granting("other.test")) as stage:
+        is_granted = transport in WITH_CREDENTIAL  # its route says so, and nothing else does
+        assert stage.ask(transport).status == (200 if is_granted else 403)
+        assert stage.proxy.names.asked == ([API] if is_granted else [])
+        assert stage.is_untouched is not is_granted
+        assert [event["denial_category"] for event in stage.denials] == (
+            [] if is_granted else ["host_denied"]
+        )
 
 
-@pytest.mark.parametrize("way", Way)
+@pytest.mark.parametrize("transport", Transport)
 @pytest.mark.parametrize("grant", ["*", "*.test", "{host}"])
 @pytest.mark.parametrize("denial", ["{host}", "{HOST}.", "*.test", "*"])
-def test_a_denial_beats_every_grant_and_nothing_is_looked_up(way: Way, grant: str, denial: str) -> None:
-    host = API if way in WITH_CREDENTIAL else SITE
+def test_a_denial_beats_every_grant_and_nothing_is_looked_up(
+    transport: Transport, grant: str, denial: str
+) -> None:
+    host = API if transport in WITH_CREDENTIAL else SITE
     grant, denial = grant.replace("{host}", host), denial.replace("{host}", host)
-    with five_ways(hosts=granting(grant, deny=(denial.replace("{HOST}", host.upper()),))) as ways:
-        assert ways.ask(way).status == 403
-        assert ways.proxy.names.asked == []
-        assert ways.is_untouched
-        assert [event["denial_category"] for event in ways.denials] == ["host_denied"]
-        assert ways.denials[0]["origin"] == "the test"
+    with five_transports(hosts=granting(grant, deny=(denial.replace("{HOST}", host.upper()),))) as stage:
+        assert stage.ask(transport).status == 403
+        assert stage.proxy.names.asked == []
+        assert stage.is_untouched
+        assert [event["denial_category"] for event in stage.denials] == ["host_denied"]
+        assert stage.denials[0]["origin"] == "the test"
 
 
-@pytest.mark.parametrize("way", Way)
-def test_a_denial_of_another_name_changes_nothing(way: Way) -> None:
-    with five_ways(hosts=granting("*", deny=("te.test", "*.site.test", "*.api.test", "test"))) as ways:
-        assert ways.ask(way).status == 200
+@pytest.mark.parametrize("transport", Transport)
+def test_a_denial_of_another_name_changes_nothing(transport: Transport) -> None:
+    with five_transports(hosts=granting("*", deny=("te.test", "*.site.test", "*.api.test", "test"))) as stage:
+        assert stage.ask(transport).status == 200
 
 
 SPELLINGS = {
@@ -166,38 +174,38 @@ SPELLINGS = {
 }
 
 
-@pytest.mark.parametrize("way", [Way.ABSOLUTE, Way.INSIDE, Way.HTTP2])
-def test_a_request_that_names_another_host_than_it_goes_to_reaches_nobody(way: Way) -> None:
-    with five_ways() as ways:
-        host, port = ways.host_of(way), ways.port_of(way)
+@pytest.mark.parametrize("transport", [Transport.ABSOLUTE, Transport.INSIDE, Transport.HTTP2])
+def test_a_request_that_names_another_host_than_it_goes_to_reaches_nobody(transport: Transport) -> None:
+    with five_transports() as stage:
+        host, port = stage.host_of(transport), stage.port_of(transport)
         expected = 0
         for name, (text, status) in SPELLINGS.items():
             named = text.format(host=host, HOST=host.upper(), port=port).encode().decode("latin-1")
-            answer = ways.ask(way, named=named)
+            answer = stage.ask(transport, named=named)
             assert answer.status in ((200,) if status else (400, 421)), name
             expected += status == 200
-        assert len(ways.requests) == expected
-        assert {request.value(b"host") for request in ways.requests} == {f"{host}:{port}".encode()}
-        assert len(ways.denials) == len(SPELLINGS) - expected
-        assert set(ways.proxy.names.asked) == {host}
+        assert len(stage.requests) == expected
+        assert {request.value(b"host") for request in stage.requests} == {f"{host}:{port}".encode()}
+        assert len(stage.denials) == len(SPELLINGS) - expected
+        assert set(stage.proxy.names.asked) == {host}
 
 
-@pytest.mark.parametrize("way", CONNECTS)
+@pytest.mark.parametrize("transport", CONNECTS)
 @pytest.mark.parametrize("server_name", ["other.test", "x.site.test", "te.test", "127.0.0.1"])
-def test_a_hello_for_another_host_ends_the_connection(way: Way, server_name: str) -> None:
-    with five_ways() as ways:
-        with pytest.raises((OSError, AssertionError)), ways.client(way, server_name=server_name):
+def test_a_hello_for_another_host_ends_the_connection(transport: Transport, server_name: str) -> None:
+    with five_transports() as stage:
+        with pytest.raises((OSError, AssertionError)), stage.client(transport, server_name=server_name):
             pass
-        assert ways.sent == b""
-        assert ways.ask(way).status == 200
+        assert stage.sent == b""
+        assert stage.ask(transport).status == 200
 
 
-@pytest.mark.parametrize("way", [Way.TUNNEL, Way.ABSOLUTE])
-def test_the_proxy_does_not_lead_to_itself(way: Way) -> None:
-    with five_ways() as ways:
-        own = ways.proxy.port
-        ways.secure.port = ways.plain.port = own
-        answer = ways.ask(way)
+@pytest.mark.parametrize("transport", [Transport.TUNNEL, Transport.ABSOLUTE])
+def test_the_proxy_does_not_lead_to_itself(transport: Transport) -> None:
+    with five_transports() as stage:
+        own = stage.proxy.port
+        stage.secure.port = stage.plain.port = own
+        answer = stage.ask(transport)
         assert answer.status in (403, 502)
-        assert ways.is_untouched
-        assert len(ways.denials) == 1
+        assert stage.is_untouched
+        assert len(stage.denials) == 1

@@ -1,4 +1,4 @@
-"""Turns, approvals and the record, by every way they apply to: bounded, and in doubt the answer is no."""
+"""Turns, approvals and the record, over every transport: bounded, and in doubt the answer is no."""
 
 from __future__ import annotations
 
@@ -20,48 +20,55 @@ from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from nono.policy.schema.route_rules import RateLimit, UsageLimits
 from nono.policy.services.approval import TERMINAL, Approval
 from support.proxy.thread import Client, Hosts, Recording
-from support.proxy.transports import KEY, READABLE, WITH_CREDENTIAL, FiveWays, Way, five_ways
+from support.proxy.transports import (
+    KEY,
+    READABLE,
+    WITH_CREDENTIAL,
+    FiveTransports,
+    Transport,
+    five_transports,
+)
 from support.servers.http1 import Received
 
 ASKS = EndpointPolicy("approve", deny=(EndpointRule("*", "/never"),), allow=(EndpointRule("GET", "/free"),))
 
 
-@pytest.mark.parametrize("way", WITH_CREDENTIAL)
-def test_beyond_the_burst_there_is_a_429_and_refused_requests_take_no_turn(way: Way) -> None:
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_beyond_the_burst_there_is_a_429_and_refused_requests_take_no_turn(transport: Transport) -> None:
     # One request an hour: within a test nothing is earned.
     limit = RateLimit(requests_per_minute=1 / 60, burst=3, max_delay_s=0)
-    with five_ways(rate_limit=limit, hosts=Hosts(only_routes=True), endpoints=ASKS) as ways:
+    with five_transports(rate_limit=limit, hosts=Hosts(only_routes=True), endpoints=ASKS) as stage:
         for _ in range(5):
-            assert ways.ask(way, "/free", key=False).status == 401
-            assert ways.ask(way, "/never").status == 403
-        assert [ways.ask(way, "/free").status for _ in range(5)] == [200, 200, 200, 429, 429]
-        assert len(ways.requests) == 3
-        assert [event["status"] for event in ways.denials][-2:] == [429, 429]
-        answer = ways.ask(way, "/free")
+            assert stage.ask(transport, "/free", key=False).status == 401
+            assert stage.ask(transport, "/never").status == 403
+        assert [stage.ask(transport, "/free").status for _ in range(5)] == [200, 200, 200, 429, 429]
+        assert len(stage.requests) == 3
+        assert [event["status"] for event in stage.denials][-2:] == [429, 429]
+        answer = stage.ask(transport, "/free")
         assert int(answer.values("retry-after")[0]) > 0
 
 
 def test_streams_side_by_side_share_one_limit() -> None:
     limit = RateLimit(requests_per_minute=1 / 60, burst=4, max_delay_s=0)
-    with five_ways(rate_limit=limit) as ways, ways.http2() as client:
+    with five_transports(rate_limit=limit) as stage, stage.http2() as client:
         numbers = [client.request(fields=[KEY]) for _ in range(20)]
         answered = [client.answer(number).status for number in numbers]
         assert sorted(answered) == [200] * 4 + [429] * 16
-        assert len(ways.requests) == 4
+        assert len(stage.requests) == 4
 
 
 def test_the_ways_to_one_route_share_its_limit() -> None:
     limit = RateLimit(requests_per_minute=1 / 60, burst=3, max_delay_s=0)
-    with five_ways(rate_limit=limit, limits=UsageLimits(requests=50)) as ways:
-        assert [ways.ask(way).status for way in WITH_CREDENTIAL] == [200, 200, 200]
-        assert [ways.ask(way).status for way in WITH_CREDENTIAL] == [429, 429, 429]
-        assert len(ways.requests) == 3
+    with five_transports(rate_limit=limit, limits=UsageLimits(requests=50)) as stage:
+        assert [stage.ask(transport).status for transport in WITH_CREDENTIAL] == [200, 200, 200]
+        assert [stage.ask(transport).status for transport in WITH_CREDENTIAL] == [429, 429, 429]
+        assert len(stage.requests) == 3
 
 
 def test_a_limit_of_requests_holds_for_all_ways_together() -> None:
-    with five_ways(limits=UsageLimits(requests=3)) as ways:
-        assert [ways.ask(way).status for way in WITH_CREDENTIAL] == [200, 200, 200]
-        assert [ways.ask(way).status for way in WITH_CREDENTIAL] == [429, 429, 429]
+    with five_transports(limits=UsageLimits(requests=3)) as stage:
+        assert [stage.ask(transport).status for transport in WITH_CREDENTIAL] == [200, 200, 200]
+        assert [stage.ask(transport).status for transport in WITH_CREDENTIAL] == [429, 429, 429]
 
 
 class Person:
@@ -80,50 +87,50 @@ class Person:
 
 
 @contextmanager
-def asking(answer: object) -> Iterator[tuple[FiveWays, Person]]:
+def asking(answer: object) -> Iterator[tuple[FiveTransports, Person]]:
     person = Person(answer)
     options: dict[str, object] = {"approver": person}
-    with five_ways(endpoints=ASKS, options=options, hosts=Hosts(only_routes=True)) as ways:
-        yield ways, person
+    with five_transports(endpoints=ASKS, options=options, hosts=Hosts(only_routes=True)) as stage:
+        yield stage, person
 
 
-@pytest.mark.parametrize("way", WITH_CREDENTIAL)
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
 @pytest.mark.parametrize(
     "answer",
     [Answer("denied"), Answer("timeout"), None, "yes", True, OSError("gone"), RuntimeError("broken")],
     ids=lambda answer: repr(answer),
 )
-def test_whatever_is_not_a_yes_is_a_no(way: Way, answer: object) -> None:
-    with asking(answer) as (ways, person):
-        assert ways.ask(way, "/asks").status == 403
-        assert ways.is_untouched
-        assert [event["denial_category"] for event in ways.denials] == ["endpoint_policy"]
+def test_whatever_is_not_a_yes_is_a_no(transport: Transport, answer: object) -> None:
+    with asking(answer) as (stage, person):
+        assert stage.ask(transport, "/asks").status == 403
+        assert stage.is_untouched
+        assert [event["denial_category"] for event in stage.denials] == ["endpoint_policy"]
         assert len(person.asked) == 1
-        assert ways.ask(way, "/free").status == 200
+        assert stage.ask(transport, "/free").status == 200
 
 
-@pytest.mark.parametrize("way", WITH_CREDENTIAL)
-def test_a_yes_is_for_one_request_and_for_what_was_asked(way: Way) -> None:
-    with asking(Answer("granted")) as (ways, person):
-        assert ways.ask(way, "/asks?x=1", method="POST", body=b"").status == 200
-        assert ways.ask(way, "/asks").status == 200
-        assert ways.ask(way, "/never").status == 403
-        assert ways.ask(way, "/asks", key=False).status == 401
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_a_yes_is_for_one_request_and_for_what_was_asked(transport: Transport) -> None:
+    with asking(Answer("granted")) as (stage, person):
+        assert stage.ask(transport, "/asks?x=1", method="POST", body=b"").status == 200
+        assert stage.ask(transport, "/asks").status == 200
+        assert stage.ask(transport, "/never").status == 403
+        assert stage.ask(transport, "/asks", key=False).status == 401
         asked = [(request.method, request.path) for request in person.asked]
-        below = "/alpha" if way is Way.REVERSE else ""
+        below = "/alpha" if transport is Transport.REVERSE else ""
         assert asked == [("POST", f"{below}/asks?x=[REDACTED]"), ("GET", f"{below}/asks")]
 
 
-@pytest.mark.parametrize("way", WITH_CREDENTIAL)
-def test_a_person_is_shown_no_control_character_and_no_secret(way: Way) -> None:
-    with asking(Answer("denied")) as (ways, person):
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_a_person_is_shown_no_control_character_and_no_secret(transport: Transport) -> None:
+    with asking(Answer("denied")) as (stage, person):
         for path in ("/a%1b%5b2J", "/a%0d%0aYes", "/a?k=%1b[2J", "/a%e2%80%aeb", "/a?secret=1234"):
-            ways.ask(way, path)
+            stage.ask(transport, path)
         shown = json.dumps([request[:3] for request in person.asked], ensure_ascii=False)
         assert person.asked
         assert all(character.isprintable() for character in shown)
         assert "1234" not in shown
-        assert ways.is_untouched
+        assert stage.is_untouched
 
 
 class Spawned:
@@ -147,58 +154,60 @@ class Phone:
         return Answer("granted")
 
 
-@pytest.mark.parametrize("way", WITH_CREDENTIAL)
-def test_of_a_flood_of_questions_most_are_refused_unasked(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_of_a_flood_of_questions_most_are_refused_unasked(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # One question an hour: within a test nothing is earned.
     monkeypatch.setattr(broker, "QUESTIONS", RateLimit(requests_per_minute=1 / 60, burst=3, max_delay_s=0))
     phone, events = Phone(), list[Event]()
     backends = Backends(Approval(), {TERMINAL: phone})
     approver = broker.ApprovalBroker(backends, events.append, "", cast(TaskGroup, Spawned()))
-    with five_ways(endpoints=ASKS, options={"approver": approver}) as ways:
-        assert [ways.ask(way, "/asks").status for _ in range(8)] == [200] * 3 + [403] * 5
-        assert len(phone.asked) == len(ways.requests) == 3
-        assert [event["denial_category"] for event in ways.denials] == ["endpoint_policy"] * 5
-        assert "rate limit" in str(ways.denials[0]["reason"])
-        assert ways.ask(way, "/free").status == 200
+    with five_transports(endpoints=ASKS, options={"approver": approver}) as stage:
+        assert [stage.ask(transport, "/asks").status for _ in range(8)] == [200] * 3 + [403] * 5
+        assert len(phone.asked) == len(stage.requests) == 3
+        assert [event["denial_category"] for event in stage.denials] == ["endpoint_policy"] * 5
+        assert "rate limit" in str(stage.denials[0]["reason"])
+        assert stage.ask(transport, "/free").status == 200
 
 
-@pytest.mark.parametrize("way", WITH_CREDENTIAL)
-def test_without_anybody_to_ask_the_answer_is_no(way: Way) -> None:
-    with five_ways(endpoints=ASKS) as ways:
-        assert ways.ask(way, "/asks").status == 403
-        assert ways.is_untouched
-        assert len(ways.denials) == 1
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_without_anybody_to_ask_the_answer_is_no(transport: Transport) -> None:
+    with five_transports(endpoints=ASKS) as stage:
+        assert stage.ask(transport, "/asks").status == 403
+        assert stage.is_untouched
+        assert len(stage.denials) == 1
 
 
-@pytest.mark.parametrize("way", Way)
-def test_what_cannot_be_recorded_is_not_done(way: Way) -> None:
+@pytest.mark.parametrize("transport", Transport)
+def test_what_cannot_be_recorded_is_not_done(transport: Transport) -> None:
     recording = Recording()
-    with five_ways(options={"recording": recording}) as ways:
+    with five_transports(options={"recording": recording}) as stage:
         recording.failing = True
-        assert ways.ask(way).status == 503
-        assert ways.is_untouched
+        assert stage.ask(transport).status == 503
+        assert stage.is_untouched
         recording.failing = False
-        assert ways.ask(way).status == 200
+        assert stage.ask(transport).status == 200
 
 
-@pytest.mark.parametrize("way", READABLE)
-def test_the_record_holds_no_control_character_and_no_value_of_a_query(way: Way) -> None:
-    with five_ways() as ways:
+@pytest.mark.parametrize("transport", READABLE)
+def test_the_record_holds_no_control_character_and_no_value_of_a_query(transport: Transport) -> None:
+    with five_transports() as stage:
         for path in ("/a%0aforged?password=hunter2&x", "/a%1b[2J", "/\xe2\x80\xae", "/a b", "/a?\x7f=1"):
-            ways.ask(way, path)
-        text = repr(ways.proxy.recording.events)
+            stage.ask(transport, path)
+        text = repr(stage.proxy.recording.events)
         assert text.isprintable()
         assert "hunter2" not in text
-        assert len(ways.proxy.recording.network) >= 5
+        assert len(stage.proxy.recording.network) >= 5
 
 
-@pytest.mark.parametrize("way", Way)
-def test_every_refusal_says_why_in_the_answer_and_in_the_record(way: Way) -> None:
-    with five_ways(hosts=Hosts(denied=frozenset(("site.test", "api.test")))) as ways:
-        answer = ways.ask(way)
+@pytest.mark.parametrize("transport", Transport)
+def test_every_refusal_says_why_in_the_answer_and_in_the_record(transport: Transport) -> None:
+    with five_transports(hosts=Hosts(denied=frozenset(("site.test", "api.test")))) as stage:
+        answer = stage.ask(transport)
         assert answer.values("content-type") == ["application/json"]
         told = json.loads(answer.body)
-        (event,) = ways.denials
+        (event,) = stage.denials
         assert set(told) == {"error", "host", "rule", "origin", "hint"}
         assert (told["error"], told["rule"], told["origin"]) == (
             event["reason"],
@@ -208,19 +217,19 @@ def test_every_refusal_says_why_in_the_answer_and_in_the_record(way: Way) -> Non
         assert event["status"] == answer.status == 403
 
 
-@pytest.mark.parametrize("way", Way)
-def test_a_client_beyond_the_limit_is_told_so_and_the_others_are_served(way: Way) -> None:
-    with five_ways(options={"max_connections": 1}) as ways, ways.client(way) as first:
-        with Client(ways.proxy.port) as second:
+@pytest.mark.parametrize("transport", Transport)
+def test_a_client_beyond_the_limit_is_told_so_and_the_others_are_served(transport: Transport) -> None:
+    with five_transports(options={"max_connections": 1}) as stage, stage.client(transport) as first:
+        with Client(stage.proxy.port) as second:
             assert second.response().status == 503
-        assert ways.requests == []
-        if way is not Way.HTTP2:
-            first.send(ways.head(way) + b"\r\n")
+        assert stage.requests == []
+        if transport is not Transport.HTTP2:
+            first.send(stage.head(transport) + b"\r\n")
             assert first.response().status == 200
 
 
-@pytest.mark.parametrize("way", WITH_CREDENTIAL)
-def test_an_endless_answer_to_one_does_not_hold_up_another(way: Way) -> None:
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_an_endless_answer_to_one_does_not_hold_up_another(transport: Transport) -> None:
     end = threading.Event()
 
     def handler(request: Received) -> None:
@@ -231,10 +240,10 @@ def test_an_endless_answer_to_one_does_not_hold_up_another(way: Way) -> None:
         else:
             request.connection.respond()
 
-    with five_ways(handler) as ways, ways.client(Way.INSIDE) as listening:
-        listening.send(ways.head(Way.INSIDE, "/endless") + b"\r\n")
+    with five_transports(handler) as stage, stage.client(Transport.INSIDE) as listening:
+        listening.send(stage.head(Transport.INSIDE, "/endless") + b"\r\n")
         assert listening.head()[0] == 200
         try:
-            assert [ways.ask(way).status for _ in range(3)] == [200, 200, 200]
+            assert [stage.ask(transport).status for _ in range(3)] == [200, 200, 200]
         finally:
             end.set()

@@ -1,4 +1,4 @@
-"""TLS towards upstreams, by every way that has a credential: verified, or nothing is sent."""
+"""TLS towards upstreams, over every transport that has a credential: verified, or nothing is sent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import trustme
 
 from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
 from support.proxy.thread import a_route
-from support.proxy.transports import API, SITE, WITH_CREDENTIAL, RefusedConnect, Way, five_ways
+from support.proxy.transports import API, SITE, WITH_CREDENTIAL, RefusedConnect, Transport, five_transports
 from support.servers.http1 import Received
 
 LONG_AGO = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)
@@ -67,33 +67,35 @@ def ca_file(ca: trustme.CA, tmp_path: Path) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("way", WITH_CREDENTIAL)
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
 @pytest.mark.parametrize("kind", BAD)
 def test_an_upstream_that_cannot_be_verified_gets_nothing(
-    way: Way, kind: str, ca: trustme.CA, ca_file: str
+    transport: Transport, kind: str, ca: trustme.CA, ca_file: str
 ) -> None:
-    with five_ways(served_with=upstream_context(kind, ca), tls=TlsIdentity(ca=ca_file)) as ways:
-        assert ways.ask(way).status == 502
-        assert ways.sent == b""
-        assert [event["denial_category"] for event in ways.denials] == ["upstream_connect_failed"]
-    with five_ways(served_with=upstream_context("good", ca), tls=TlsIdentity(ca=ca_file)) as ways:
-        assert ways.ask(way).status == 200
+    with five_transports(served_with=upstream_context(kind, ca), tls=TlsIdentity(ca=ca_file)) as stage:
+        assert stage.ask(transport).status == 502
+        assert stage.sent == b""
+        assert [event["denial_category"] for event in stage.denials] == ["upstream_connect_failed"]
+    with five_transports(served_with=upstream_context("good", ca), tls=TlsIdentity(ca=ca_file)) as stage:
+        assert stage.ask(transport).status == 200
 
 
-@pytest.mark.parametrize("way", WITH_CREDENTIAL)
-def test_the_authority_of_a_route_is_trusted_by_no_other(way: Way, ca: trustme.CA, ca_file: str) -> None:
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_the_authority_of_a_route_is_trusted_by_no_other(
+    transport: Transport, ca: trustme.CA, ca_file: str
+) -> None:
     sibling = a_route(
         1, service="beta", host=SITE, scheme="https", phantom="sk-phantom-of-beta", tls_ca=ca_file
     )
-    with five_ways(served_with=served(ca, API), tls=NO_IDENTITY, routes=[sibling]) as ways:
-        assert ways.ask(way).status == 502
-        assert ways.sent == b""
-        assert len(ways.denials) == 1
+    with five_transports(served_with=served(ca, API), tls=NO_IDENTITY, routes=[sibling]) as stage:
+        assert stage.ask(transport).status == 502
+        assert stage.sent == b""
+        assert len(stage.denials) == 1
 
 
-@pytest.mark.parametrize("way", WITH_CREDENTIAL)
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
 def test_a_client_certificate_is_shown_by_its_own_route_only(
-    way: Way, ca: trustme.CA, ca_file: str, tmp_path: Path
+    transport: Transport, ca: trustme.CA, ca_file: str, tmp_path: Path
 ) -> None:
     shown: list[bool] = []
 
@@ -111,29 +113,31 @@ def test_a_client_certificate_is_shown_by_its_own_route_only(
     ca.configure_trust(context)
     with_it = TlsIdentity(ca=ca_file, cert=str(certificate), key=str(key))
     for identity in (with_it, TlsIdentity(ca=ca_file)):
-        with five_ways(handler, served_with=context, tls=identity) as ways:
-            assert ways.ask(way).status == 200
+        with five_transports(handler, served_with=context, tls=identity) as stage:
+            assert stage.ask(transport).status == 200
     assert shown == [True, False]
 
 
-@pytest.mark.parametrize("way", [Way.INSIDE, Way.HTTP2])
-def test_a_client_that_pins_gets_no_tunnel_instead(way: Way, ca: trustme.CA, ca_file: str) -> None:
-    with five_ways(served_with=served(ca, API), tls=TlsIdentity(ca=ca_file)) as ways:
+@pytest.mark.parametrize("transport", [Transport.INSIDE, Transport.HTTP2])
+def test_a_client_that_pins_gets_no_tunnel_instead(
+    transport: Transport, ca: trustme.CA, ca_file: str
+) -> None:
+    with five_transports(served_with=served(ca, API), tls=TlsIdentity(ca=ca_file)) as stage:
         pinning = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         pinning.load_verify_locations(ca_file)  # trusts the upstream's own certificate and no other
-        with pytest.raises(ssl.SSLCertVerificationError), ways.client(way, trust=pinning):
+        with pytest.raises(ssl.SSLCertVerificationError), stage.client(transport, trust=pinning):
             pass
-        assert ways.is_untouched
-        assert ways.ask(way).status == 200
-        assert [event["denial_category"] for event in ways.denials] == ["intercept_handshake_failed"]
+        assert stage.is_untouched
+        assert stage.ask(transport).status == 200
+        assert [event["denial_category"] for event in stage.denials] == ["intercept_handshake_failed"]
 
 
-@pytest.mark.parametrize("way", [Way.INSIDE, Way.HTTP2])
-def test_where_tls_is_not_intercepted_the_host_of_a_route_is_not_tunnelled_to(way: Way) -> None:
-    with five_ways(options={"server_context": None}) as ways:
-        with pytest.raises(RefusedConnect) as refused, ways.client(way):
+@pytest.mark.parametrize("transport", [Transport.INSIDE, Transport.HTTP2])
+def test_where_tls_is_not_intercepted_the_host_of_a_route_is_not_tunnelled_to(transport: Transport) -> None:
+    with five_transports(options={"server_context": None}) as stage:
+        with pytest.raises(RefusedConnect) as refused, stage.client(transport):
             pass
         assert refused.value.answer.status == 403
-        assert ways.is_untouched
-        assert [event["denial_category"] for event in ways.denials] == ["connect_bypasses_l7"]
-        assert ways.ask(Way.REVERSE).status == 200
+        assert stage.is_untouched
+        assert [event["denial_category"] for event in stage.denials] == ["connect_bypasses_l7"]
+        assert stage.ask(Transport.REVERSE).status == 200

@@ -1,4 +1,4 @@
-"""Who may use the proxy, by every way: the session token and the phantom, each in its own place only."""
+"""Who may use the proxy, over every transport: session token and phantom, each in its own place only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from base64 import b64encode
 import pytest
 
 from support.proxy.thread import PHANTOM, REAL_KEY, TOKEN, Hosts
-from support.proxy.transports import KEY, LOGIN, READABLE, WITH_CREDENTIAL, Fields, Way, five_ways
+from support.proxy.transports import KEY, LOGIN, READABLE, WITH_CREDENTIAL, Fields, Transport, five_transports
 
 
 def basic(text: str) -> str:
@@ -38,25 +38,25 @@ GOOD_LOGINS = {
     "bearer": (f"Bearer {TOKEN}",),
     "bearer, two blanks": (f"Bearer  {TOKEN}",),
 }
-WITH_TOKEN = [way for way in Way if way is not Way.REVERSE]
+WITH_TOKEN = [transport for transport in Transport if transport is not Transport.REVERSE]
 
 
-@pytest.mark.parametrize("way", WITH_TOKEN)
-def test_without_the_session_token_nothing_is_looked_up_or_reached(way: Way) -> None:
-    with five_ways() as ways:
+@pytest.mark.parametrize("transport", WITH_TOKEN)
+def test_without_the_session_token_nothing_is_looked_up_or_reached(transport: Transport) -> None:
+    with five_transports() as stage:
         for name, logins in BAD_LOGINS.items():
-            answer = ways.ask(way, logins=logins)
+            answer = stage.ask(transport, logins=logins)
             assert answer.status == 407, name
             assert answer.values("proxy-authenticate") == ['Basic realm="nono"']
-        assert ways.proxy.names.asked == []
-        assert ways.is_untouched
-        assert ways.proxy.recording.decisions() == [("deny", "authentication_failed")] * len(BAD_LOGINS)
+        assert stage.proxy.names.asked == []
+        assert stage.is_untouched
+        assert stage.proxy.recording.decisions() == [("deny", "authentication_failed")] * len(BAD_LOGINS)
         for name, logins in GOOD_LOGINS.items():
-            assert ways.ask(way, logins=logins).status == 200, name
-        assert len(ways.requests) == len(GOOD_LOGINS)
+            assert stage.ask(transport, logins=logins).status == 200, name
+        assert len(stage.requests) == len(GOOD_LOGINS)
 
 
-@pytest.mark.parametrize("way", WITH_TOKEN)
+@pytest.mark.parametrize("transport", WITH_TOKEN)
 @pytest.mark.parametrize(
     ("name", "value", "status"),
     [
@@ -65,17 +65,21 @@ def test_without_the_session_token_nothing_is_looked_up_or_reached(way: Way) -> 
         pytest.param("proxy-authorization", "Basic " + "A" * (1 << 20), 431, id="1 MiB"),
     ],
 )
-def test_a_token_in_a_malformed_head_is_none(way: Way, name: str, value: str, status: int) -> None:
-    with five_ways() as ways:
-        asking = Way.TUNNEL if way in (Way.INSIDE, Way.HTTP2) else way  # of those it is the CONNECT as well
-        assert ways.ask(asking, logins=(), fields=[(name, value)]).status == status
-        assert ways.is_untouched
-        assert ways.proxy.names.asked == []
-        assert [event["status"] for event in ways.denials] == [status]
-        assert ways.ask(way).status == 200
+def test_a_token_in_a_malformed_head_is_none(
+    transport: Transport, name: str, value: str, status: int
+) -> None:
+    with five_transports() as stage:
+        asking = (
+            Transport.TUNNEL if transport in (Transport.INSIDE, Transport.HTTP2) else transport
+        )  # of those it is the CONNECT as well
+        assert stage.ask(asking, logins=(), fields=[(name, value)]).status == status
+        assert stage.is_untouched
+        assert stage.proxy.names.asked == []
+        assert [event["status"] for event in stage.denials] == [status]
+        assert stage.ask(transport).status == 200
 
 
-@pytest.mark.parametrize("way", WITH_CREDENTIAL)
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
 @pytest.mark.parametrize(
     ("fields", "possible"),
     [
@@ -90,15 +94,15 @@ def test_a_token_in_a_malformed_head_is_none(way: Way, name: str, value: str, st
     ],
 )
 def test_only_the_phantom_opens_a_credential_route(
-    way: Way, fields: Fields, possible: tuple[int, ...]
+    transport: Transport, fields: Fields, possible: tuple[int, ...]
 ) -> None:
     # Where the filter allows the host by itself, a request without any key may pass, and gets none.
-    with five_ways(hosts=Hosts(only_routes=True)) as ways:
-        assert ways.ask(way, key=False, fields=fields).status in possible
-        assert ways.is_untouched
-        assert [event["denial_category"] for event in ways.denials] == ["authentication_failed"]
-        assert ways.ask(way).status == 200
-        assert REAL_KEY.encode() in ways.sent
+    with five_transports(hosts=Hosts(only_routes=True)) as stage:
+        assert stage.ask(transport, key=False, fields=fields).status in possible
+        assert stage.is_untouched
+        assert [event["denial_category"] for event in stage.denials] == ["authentication_failed"]
+        assert stage.ask(transport).status == 200
+        assert REAL_KEY.encode() in stage.sent
 
 
 LEAKS = {
@@ -111,29 +115,29 @@ LEAKS = {
 }
 
 
-@pytest.mark.parametrize("way", READABLE)
+@pytest.mark.parametrize("transport", READABLE)
 @pytest.mark.parametrize("name", LEAKS)
-def test_the_session_token_leaves_in_no_field(way: Way, name: str) -> None:
-    with five_ways() as ways:
-        assert ways.ask(way, fields=[(name, LEAKS[name])]).status in (401, 403)
-        assert ways.is_untouched
-        assert [event["denial_category"] for event in ways.denials] == ["authentication_failed"]
-        assert ways.ask(way).status == 200
+def test_the_session_token_leaves_in_no_field(transport: Transport, name: str) -> None:
+    with five_transports() as stage:
+        assert stage.ask(transport, fields=[(name, LEAKS[name])]).status in (401, 403)
+        assert stage.is_untouched
+        assert [event["denial_category"] for event in stage.denials] == ["authentication_failed"]
+        assert stage.ask(transport).status == 200
 
 
-@pytest.mark.parametrize("way", Way)
-def test_what_is_for_the_proxy_does_not_leave(way: Way) -> None:
-    with five_ways() as ways:
+@pytest.mark.parametrize("transport", Transport)
+def test_what_is_for_the_proxy_does_not_leave(transport: Transport) -> None:
+    with five_transports() as stage:
         # Beside the phantom, and on the inside of a CONNECT, it is of no use and no harm.
-        more = () if way in (Way.ABSOLUTE, Way.TUNNEL) else [("proxy-authorization", LOGIN)]
-        assert ways.ask(way, fields=more).status == 200
-        assert TOKEN.encode() not in ways.sent
-        assert LOGIN.encode() not in ways.sent
-        assert b"proxy-authorization" not in ways.sent.lower()
-        assert PHANTOM.encode() not in ways.sent
+        more = () if transport in (Transport.ABSOLUTE, Transport.TUNNEL) else [("proxy-authorization", LOGIN)]
+        assert stage.ask(transport, fields=more).status == 200
+        assert TOKEN.encode() not in stage.sent
+        assert LOGIN.encode() not in stage.sent
+        assert b"proxy-authorization" not in stage.sent.lower()
+        assert PHANTOM.encode() not in stage.sent
 
 
-@pytest.mark.parametrize("way", READABLE)
+@pytest.mark.parametrize("transport", READABLE)
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -143,30 +147,32 @@ def test_what_is_for_the_proxy_does_not_leave(way: Way) -> None:
         ("x-several", f"one, {PHANTOM}, two"),
     ],
 )
-def test_a_phantom_leaves_in_no_field(way: Way, name: str, value: str) -> None:
-    with five_ways() as ways:
-        assert ways.ask(way, fields=[(name, value)]).status in (401, 403)
-        assert ways.is_untouched
-        assert [event["denial_category"] for event in ways.denials] == ["authentication_failed"]
-        assert ways.ask(way, fields=[(name, "harmless")]).status == 200
+def test_a_phantom_leaves_in_no_field(transport: Transport, name: str, value: str) -> None:
+    with five_transports() as stage:
+        assert stage.ask(transport, fields=[(name, value)]).status in (401, 403)
+        assert stage.is_untouched
+        assert [event["denial_category"] for event in stage.denials] == ["authentication_failed"]
+        assert stage.ask(transport, fields=[(name, "harmless")]).status == 200
 
 
-@pytest.mark.parametrize("way", READABLE)
+@pytest.mark.parametrize("transport", READABLE)
 @pytest.mark.parametrize("text", [TOKEN, PHANTOM], ids=["token", "phantom"])
-def test_neither_leaves_as_the_name_of_a_field(way: Way, text: str) -> None:
-    with five_ways() as ways:
+def test_neither_leaves_as_the_name_of_a_field(transport: Transport, text: str) -> None:
+    with five_transports() as stage:
         for name in (text, f"x-{text}"):
-            assert ways.ask(way, fields=[(name, "1")]).status in (401, 403)
-        assert ways.is_untouched
-        assert len(ways.denials) == 2
+            assert stage.ask(transport, fields=[(name, "1")]).status in (401, 403)
+        assert stage.is_untouched
+        assert len(stage.denials) == 2
 
 
-@pytest.mark.parametrize("way", READABLE)
+@pytest.mark.parametrize("transport", READABLE)
 @pytest.mark.parametrize("text", [TOKEN, PHANTOM], ids=["token", "phantom"])
 @pytest.mark.parametrize("path", ["/a/{}", "/a/x{}y", "/a?k={}", "/a?{}", "/a?k=1&{}=2"])
-def test_neither_leaves_in_a_target_or_stands_in_the_record(way: Way, text: str, path: str) -> None:
-    with five_ways() as ways:
-        assert ways.ask(way, path.format(text)).status in (401, 403)
-        assert ways.is_untouched
-        assert text not in repr(ways.proxy.recording.events)
-        assert ways.ask(way, path.format("harmless")).status == 200
+def test_neither_leaves_in_a_target_or_stands_in_the_record(
+    transport: Transport, text: str, path: str
+) -> None:
+    with five_transports() as stage:
+        assert stage.ask(transport, path.format(text)).status in (401, 403)
+        assert stage.is_untouched
+        assert text not in repr(stage.proxy.recording.events)
+        assert stage.ask(transport, path.format("harmless")).status == 200

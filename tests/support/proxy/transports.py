@@ -1,4 +1,4 @@
-"""One request by each of five ways: tunnel, absolute form, intercepted HTTP/1.1 and HTTP/2, reverse."""
+"""One request over each of five transports: tunnel, absolute form, intercepted HTTP/1.1, HTTP/2, reverse."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LOGIN = "Basic " + b64encode(f"nono:{TOKEN}".encode()).decode()
 KEY = ("authorization", f"Bearer {PHANTOM}")
 
 
-class Way(StrEnum):
+class Transport(StrEnum):
     TUNNEL = "tunnel"
     ABSOLUTE = "absolute form"
     INSIDE = "intercepted"
@@ -35,11 +35,11 @@ class Way(StrEnum):
     REVERSE = "reverse"
 
 
-CONNECTS = (Way.TUNNEL, Way.INSIDE, Way.HTTP2)
-WITH_CREDENTIAL = (Way.INSIDE, Way.HTTP2, Way.REVERSE)
-READABLE = (Way.ABSOLUTE, *WITH_CREDENTIAL)  # where the proxy reads the request itself
-_ALPN = {Way.INSIDE: "http/1.1", Way.HTTP2: "h2"}
-TEXTUAL = (Way.ABSOLUTE, Way.INSIDE, Way.REVERSE)  # those of them in HTTP/1.1
+CONNECTS = (Transport.TUNNEL, Transport.INSIDE, Transport.HTTP2)
+WITH_CREDENTIAL = (Transport.INSIDE, Transport.HTTP2, Transport.REVERSE)
+READABLE = (Transport.ABSOLUTE, *WITH_CREDENTIAL)  # where the proxy reads the request itself
+_ALPN = {Transport.INSIDE: "http/1.1", Transport.HTTP2: "h2"}
+TEXTUAL = (Transport.ABSOLUTE, Transport.INSIDE, Transport.REVERSE)  # those of them in HTTP/1.1
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class RefusedConnect(Exception):  # noqa: N818  # an event of the test, not a fa
 
 
 @dataclass
-class FiveWays:
-    """The proxy, and the two upstreams behind it: secure for all ways but the absolute form."""
+class FiveTransports:
+    """The proxy, and the two upstreams behind it: secure for all transports but the absolute form."""
 
     proxy: ProxyUnderTest
     secure: HttpUpstream
@@ -95,31 +95,31 @@ class FiveWays:
         """The refusals in the audit log."""
         return [event for event in self.proxy.recording.network if event["decision"] == "deny"]
 
-    def host_of(self, way: Way) -> str:
-        return API if way in WITH_CREDENTIAL else SITE
+    def host_of(self, transport: Transport) -> str:
+        return API if transport in WITH_CREDENTIAL else SITE
 
-    def port_of(self, way: Way) -> int:
-        return self.plain.port if way is Way.ABSOLUTE else self.secure.port
+    def port_of(self, transport: Transport) -> int:
+        return self.plain.port if transport is Transport.ABSOLUTE else self.secure.port
 
-    def authority_of(self, way: Way) -> str:
-        return f"{self.host_of(way)}:{self.port_of(way)}"
+    def authority_of(self, transport: Transport) -> str:
+        return f"{self.host_of(transport)}:{self.port_of(transport)}"
 
-    def named_by(self, way: Way) -> str:
+    def named_by(self, transport: Transport) -> str:
         """The Host field of a request."""
-        return "127.0.0.1" if way is Way.REVERSE else self.authority_of(way)
+        return "127.0.0.1" if transport is Transport.REVERSE else self.authority_of(transport)
 
-    def target_of(self, way: Way, path: str) -> str:
-        match way:
-            case Way.ABSOLUTE:
-                return f"http://{self.authority_of(way)}{path}"
-            case Way.REVERSE:
+    def target_of(self, transport: Transport, path: str) -> str:
+        match transport:
+            case Transport.ABSOLUTE:
+                return f"http://{self.authority_of(transport)}{path}"
+            case Transport.REVERSE:
                 return f"/alpha{path}"
             case _:
                 return path
 
     def head(
         self,
-        way: Way,
+        transport: Transport,
         path: str = "/x",
         *,
         method: str = "GET",
@@ -129,11 +129,11 @@ class FiveWays:
         named: str | None = None,
     ) -> bytes:
         """A head in HTTP/1.1 without its blank line."""
-        host = named if named is not None else self.named_by(way)
-        lines = [f"{method} {self.target_of(way, path)} HTTP/1.1", f"host: {host}"]
-        if way is Way.ABSOLUTE:
+        host = named if named is not None else self.named_by(transport)
+        lines = [f"{method} {self.target_of(transport, path)} HTTP/1.1", f"host: {host}"]
+        if transport is Transport.ABSOLUTE:
             lines += [f"proxy-authorization: {login}" for login in logins]
-        if key and way in WITH_CREDENTIAL:
+        if key and transport in WITH_CREDENTIAL:
             lines.append(": ".join(KEY))
         lines += [f"{name}: {value}" for name, value in fields]
         return "\r\n".join(lines).encode("latin-1") + b"\r\n"
@@ -141,7 +141,7 @@ class FiveWays:
     @contextmanager
     def client(
         self,
-        way: Way,
+        transport: Transport,
         *,
         logins: Sequence[str] = (LOGIN,),
         connect_fields: Fields = (),
@@ -151,29 +151,29 @@ class FiveWays:
     ) -> Iterator[Client]:
         """A connection on which a request can be sent; for HTTP/2 without its preface. RefusedConnect."""
         with Client(self.proxy.port) as client:
-            if way in CONNECTS:
-                authority = authority or self.authority_of(way)
+            if transport in CONNECTS:
+                authority = authority or self.authority_of(transport)
                 lines = [f"CONNECT {authority} HTTP/1.1", f"host: {authority}"]
                 lines += [f"proxy-authorization: {login}" for login in logins]
                 lines += [f"{name}: {value}" for name, value in connect_fields]
                 _send(client, "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n")
                 _check_connect(client)
-                trust = trust or self._trust(way)
-                client.transport = client.start_tls(server_name or self.host_of(way), trust)
+                trust = trust or self._trust(transport)
+                client.transport = client.start_tls(server_name or self.host_of(transport), trust)
             yield client
 
     @contextmanager
     def http2(self, *, start: bool = True) -> Iterator[Http2Client]:
-        with self.client(Way.HTTP2) as client:
+        with self.client(Transport.HTTP2) as client:
             assert isinstance(client.transport, ssl.SSLSocket)
-            one = Http2Client(client.transport, self.authority_of(Way.HTTP2))
+            one = Http2Client(client.transport, self.authority_of(Transport.HTTP2))
             if start:
                 one.start()
             yield one
 
     def ask(
         self,
-        way: Way,
+        transport: Transport,
         path: str = "/x",
         *,
         method: str = "GET",
@@ -187,17 +187,17 @@ class FiveWays:
 
         named: the host that it names, in place of the right one.
         """
-        connect_fields = fields if way is Way.TUNNEL else ()
+        connect_fields = fields if transport is Transport.TUNNEL else ()
         try:
-            with self.client(way, logins=logins, connect_fields=connect_fields) as client:
-                if way is Way.HTTP2:
+            with self.client(transport, logins=logins, connect_fields=connect_fields) as client:
+                if transport is Transport.HTTP2:
                     shown = [*([KEY] if key else []), *fields]
                     return self._ask_http2(client, path, method, shown, body, named)
                 head = self.head(
-                    way,
+                    transport,
                     path,
                     method=method,
-                    fields=() if way is Way.TUNNEL else fields,
+                    fields=() if transport is Transport.TUNNEL else fields,
                     key=key,
                     logins=logins,
                     named=named,
@@ -209,12 +209,16 @@ class FiveWays:
         except RefusedConnect as refused:
             return refused.answer
 
-    def _trust(self, way: Way) -> ssl.SSLContext:
-        return self.upstream_ca.client_context() if way is Way.TUNNEL else _session_trust(_ALPN[way])
+    def _trust(self, transport: Transport) -> ssl.SSLContext:
+        return (
+            self.upstream_ca.client_context()
+            if transport is Transport.TUNNEL
+            else _session_trust(_ALPN[transport])
+        )
 
-    def raw(self, way: Way, request: bytes) -> bytes:
+    def raw(self, transport: Transport, request: bytes) -> bytes:
         """Everything that comes back for these bytes of HTTP/1.1; TimeoutError when there is no end to it."""
-        with self.client(way) as client:
+        with self.client(transport) as client:
             _send(client, request)
             back = b""
             try:
@@ -228,7 +232,7 @@ class FiveWays:
         self, client: Client, path: str, method: str, fields: Fields, body: bytes | None, named: str | None
     ) -> Answer:
         assert isinstance(client.transport, ssl.SSLSocket)
-        one = Http2Client(client.transport, named if named is not None else self.named_by(Way.HTTP2))
+        one = Http2Client(client.transport, named if named is not None else self.named_by(Transport.HTTP2))
         one.start()
         number = one.request(path, method=method, fields=fields, body=body)
         try:
@@ -277,7 +281,7 @@ def _session_trust(*protocols: str) -> ssl.SSLContext:
 
 
 @contextmanager
-def five_ways(
+def five_transports(
     handler: Handler = answer_ok,
     *,
     hosts: HostPolicy | None = None,
@@ -287,7 +291,7 @@ def five_ways(
     served_with: ssl.SSLContext | None = None,
     options: dict[str, object] | None = None,
     **changes: object,
-) -> Iterator[FiveWays]:
+) -> Iterator[FiveTransports]:
     """A proxy with the route alpha, and routes beside it.
 
     addresses: what SITE and API resolve to, a list for each look-up, and the last one for all later ones.
@@ -307,4 +311,4 @@ def five_ways(
             scopes = () if scoped is None else (Scope(SITE, plain.port, "http", scoped),)
             more: dict[str, object] = {"server_context": server_context, "scopes": scopes, **(options or {})}
             with proxy(alpha, *routes, hosts=hosts, names=names, **more) as running:  # type: ignore[arg-type]  # passed on
-                yield FiveWays(running, secure, plain, authority)
+                yield FiveTransports(running, secure, plain, authority)

@@ -21,12 +21,12 @@ from nono.proxy.verdict.verdict import Entry, Forward
 from nono.secret import Secret
 from support.clients.http2 import Http2Client
 from support.proxy.thread import TIMEOUT_S, Client, FakeCredential, Hosts, a_route, wait_until
-from support.proxy.transports import KEY, WITH_CREDENTIAL, FiveWays, Way, five_ways
+from support.proxy.transports import KEY, WITH_CREDENTIAL, FiveTransports, Transport, five_transports
 from support.servers.http1 import Received
 
 SECRET = "sk-canary-8Zq2LmT5vWx7Yb1Nc4Kd"
 
-every_way = pytest.mark.parametrize("way", WITH_CREDENTIAL)
+every_way = pytest.mark.parametrize("transport", WITH_CREDENTIAL)
 
 
 @dataclass
@@ -53,23 +53,23 @@ class Sender:
 
 @contextmanager
 def begun(
-    ways: FiveWays, way: Way, method: str, *fields: tuple[str, str], warm: bool = False
+    stage: FiveTransports, transport: Transport, method: str, *fields: tuple[str, str], warm: bool = False
 ) -> Iterator[Sender]:
     """A request whose head has been sent and nothing else; on HTTP/2 its stream is open.
 
     warm: after a GET on the same connection, so that one to the upstream is at hand.
     """
-    if way is Way.HTTP2:
-        with ways.http2() as http2:
+    if transport is Transport.HTTP2:
+        with stage.http2() as http2:
             if warm:
                 assert http2.get(fields=[KEY]).status == 200
             yield Sender(http2, http2.request("/x", method=method, fields=[KEY, *fields], end=False))
     else:
-        with ways.client(way) as client:
+        with stage.client(transport) as client:
             if warm:
-                client.send(ways.head(way) + b"\r\n")
+                client.send(stage.head(transport) + b"\r\n")
                 assert client.response().status == 200
-            client.send(ways.head(way, method=method, fields=fields) + b"\r\n")
+            client.send(stage.head(transport, method=method, fields=fields) + b"\r\n")
             yield Sender(client)
 
 
@@ -98,14 +98,14 @@ class Unfit(FakeCredential):
     ids=["unfit", "a fault of the credential", "a fault of its source"],
 )
 def test_a_request_that_cannot_carry_its_credential_is_refused_before_it_is_recorded_as_allowed(
-    way: Way, failure: Exception, status: int
+    transport: Transport, failure: Exception, status: int
 ) -> None:
-    with five_ways(credential=Unfit(failure)) as ways:
-        answer = ways.ask(way)
+    with five_transports(credential=Unfit(failure)) as stage:
+        answer = stage.ask(transport)
         assert answer.status == status
         assert SECRET.encode() not in answer.body
-        assert ways.is_untouched
-        events = ways.proxy.recording.network
+        assert stage.is_untouched
+        events = stage.proxy.recording.network
         assert [event["decision"] for event in events if event["method"] == "GET"] == ["deny"]
         assert SECRET not in json.dumps(events)
 
@@ -138,11 +138,11 @@ def echo(request: Received) -> None:
 
 
 @every_way
-def test_the_secret_that_signs_is_watched_for_however_long_the_body_takes(way: Way) -> None:
+def test_the_secret_that_signs_is_watched_for_however_long_the_body_takes(transport: Transport) -> None:
     credential = Rotating()
     with (
-        five_ways(echo, credential=credential) as ways,
-        begun(ways, way, "POST", ("content-length", "3")) as sender,
+        five_transports(echo, credential=credential) as stage,
+        begun(stage, transport, "POST", ("content-length", "3")) as sender,
     ):
         assert credential.acquired.wait(TIMEOUT_S)
         sender.send(b"ab")
@@ -150,11 +150,11 @@ def test_the_secret_that_signs_is_watched_for_however_long_the_body_takes(way: W
         sender.send(b"c", end=True)
         status, body = sender.answer()
         assert (status, body) == (200, b"*" * len(SECRET))
-        assert ways.ask(way).status == 403  # frozen
+        assert stage.ask(transport).status == 403  # frozen
 
 
 @every_way
-def test_the_secret_that_goes_along_is_watched_for_however_long_the_dial_takes(way: Way) -> None:
+def test_the_secret_that_goes_along_is_watched_for_however_long_the_dial_takes(transport: Transport) -> None:
     credential = Rotating(needs_body=False)
     looked_up = threading.Event()
 
@@ -163,11 +163,11 @@ def test_the_secret_that_goes_along_is_watched_for_however_long_the_dial_takes(w
         looked_up.set()
         return ["127.0.0.1"]
 
-    with five_ways(echo, credential=credential, options={"resolver": resolver}) as ways:
-        answer = ways.ask(way)
+    with five_transports(echo, credential=credential, options={"resolver": resolver}) as stage:
+        answer = stage.ask(transport)
         assert looked_up.is_set()
         assert (answer.status, answer.body) == (200, b"*" * len(SECRET))
-        assert ways.ask(way).status == 403
+        assert stage.ask(transport).status == 403
 
 
 def test_nothing_passes_an_inspection_that_was_not_armed() -> None:
@@ -193,31 +193,33 @@ def test_nothing_passes_an_inspection_that_was_not_armed() -> None:
 
 
 @every_way
-def test_a_secret_in_the_reason_phrase_of_an_interim_response_freezes_its_credential(way: Way) -> None:
+def test_a_secret_in_the_reason_phrase_of_an_interim_response_freezes_its_credential(
+    transport: Transport,
+) -> None:
     def handler(request: Received) -> None:
         request.connection.send(b"HTTP/1.1 103 " + SECRET.encode() + b"\r\nLink: </a>\r\n\r\n")
         request.connection.respond()
 
-    with five_ways(handler, credential=Rotating(needs_body=False)) as ways:
-        assert ways.ask(way).status == 200
-        assert ways.ask(way).status == 403
+    with five_transports(handler, credential=Rotating(needs_body=False)) as stage:
+        assert stage.ask(transport).status == 200
+        assert stage.ask(transport).status == 403
 
 
 @every_way
 @pytest.mark.parametrize("name", ["Set-Cookie", "Set-Cookie2"])
-def test_an_interim_response_sets_no_cookie(way: Way, name: str) -> None:
+def test_an_interim_response_sets_no_cookie(transport: Transport, name: str) -> None:
     def handler(request: Received) -> None:
         head = f"HTTP/1.1 103 Early Hints\r\n{name}: session=1\r\nLink: </a>\r\n\r\n"
         request.connection.send(head.encode())
         request.connection.respond()
 
-    with five_ways(handler) as ways:
-        if way is Way.HTTP2:
-            with ways.http2() as http2:
+    with five_transports(handler) as stage:
+        if transport is Transport.HTTP2:
+            with stage.http2() as http2:
                 fields = http2.answer(http2.request(fields=[KEY])).interim_fields
         else:
-            with ways.client(way) as client:
-                client.send(ways.head(way) + b"\r\n")
+            with stage.client(transport) as client:
+                client.send(stage.head(transport) + b"\r\n")
                 status, _, fields = client.head()
                 assert status == 103
                 assert client.response().status == 200
@@ -228,28 +230,28 @@ def test_an_interim_response_sets_no_cookie(way: Way, name: str) -> None:
 
 
 @every_way
-def test_a_credential_that_is_frozen_during_the_dial_does_not_leave(way: Way) -> None:
+def test_a_credential_that_is_frozen_during_the_dial_does_not_leave(transport: Transport) -> None:
     async def resolver(host: str, port: int) -> list[str]:
-        ways.proxy.running.serving().context.freeze("alpha", "the test says so")
+        stage.proxy.running.serving().context.freeze("alpha", "the test says so")
         return ["127.0.0.1"]
 
-    with five_ways(options={"resolver": resolver}) as ways:
-        answer = ways.ask(way)
+    with five_transports(options={"resolver": resolver}) as stage:
+        answer = stage.ask(transport)
         assert (answer.status, json.loads(answer.body)["rule"]) == (403, "tripwire")
-        assert ways.sent == b""
-        events = ways.proxy.recording.network
+        assert stage.sent == b""
+        events = stage.proxy.recording.network
         assert [event["decision"] for event in events if event["method"] == "GET"] == ["allow", "deny"]
 
 
 @every_way
-def test_nothing_is_dialled_that_cannot_be_recorded_by_then(way: Way) -> None:
+def test_nothing_is_dialled_that_cannot_be_recorded_by_then(transport: Transport) -> None:
     async def resolver(host: str, port: int) -> list[str]:
-        ways.proxy.recording.failing = True
+        stage.proxy.recording.failing = True
         return ["127.0.0.1"]
 
-    with five_ways(options={"resolver": resolver}) as ways:
-        assert ways.ask(way).status == 503
-        assert ways.is_untouched
+    with five_transports(options={"resolver": resolver}) as stage:
+        assert stage.ask(transport).status == 503
+        assert stage.is_untouched
 
 
 # -- sending it once more
@@ -260,7 +262,9 @@ def test_nothing_is_dialled_that_cannot_be_recorded_by_then(way: Way) -> None:
     ("method", "tries"),
     [pytest.param("POST", 1, id="POST"), pytest.param("PUT", 2, id="PUT")],
 )
-def test_a_request_with_an_empty_body_counts_as_sent_with_its_head(way: Way, method: str, tries: int) -> None:
+def test_a_request_with_an_empty_body_counts_as_sent_with_its_head(
+    transport: Transport, method: str, tries: int
+) -> None:
     def handler(request: Received) -> None:
         request.read_body()
         if request.method != b"GET" and request.connection.number == 0:
@@ -268,11 +272,11 @@ def test_a_request_with_an_empty_body_counts_as_sent_with_its_head(way: Way, met
         else:
             request.connection.respond()
 
-    with five_ways(handler) as ways:
-        with begun(ways, way, method, ("content-length", "0"), warm=True) as sender:
+    with five_transports(handler) as stage:
+        with begun(stage, transport, method, ("content-length", "0"), warm=True) as sender:
             # On HTTP/2 the stream stays open, and still there is nothing more to come.
             assert sender.answer()[0] == (200 if tries == 2 else 502)
-        assert [request.method for request in ways.requests] == [b"GET", *[method.encode()] * tries]
+        assert [request.method for request in stage.requests] == [b"GET", *[method.encode()] * tries]
 
 
 # -- how it ends
@@ -308,7 +312,7 @@ class Flows:
 
 
 @every_way
-def test_a_fault_of_the_proxy_is_why_its_flow_ended(way: Way) -> None:
+def test_a_fault_of_the_proxy_is_why_its_flow_ended(transport: Transport) -> None:
     class Broken(FakeCredential):
         def at_hand(self, request: RequestFacts) -> None:
             return None
@@ -317,22 +321,22 @@ def test_a_fault_of_the_proxy_is_why_its_flow_ended(way: Way) -> None:
             raise KeyError("a bug")
 
     flows = Flows()
-    with five_ways(credential=Broken(), options=flows.options()) as ways:
-        assert ways.ask(way).status == 0
+    with five_transports(credential=Broken(), options=flows.options()) as stage:
+        assert stage.ask(transport).status == 0
         assert [flow.end for flow in flows.begun] == ["a fault of the proxy"]
-        assert ways.is_untouched
+        assert stage.is_untouched
 
 
 @every_way
-def test_a_request_that_goes_wrong_under_its_response_is_why_its_flow_ended(way: Way) -> None:
+def test_a_request_that_goes_wrong_under_its_response_is_why_its_flow_ended(transport: Transport) -> None:
     def handler(request: Received) -> None:
         request.connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbeginning")
         request.connection.wait_gone()
 
     flows = Flows()
-    with five_ways(handler, options=flows.options()) as ways:
-        if way is Way.HTTP2:
-            with begun(ways, way, "POST") as sender:
+    with five_transports(handler, options=flows.options()) as stage:
+        if transport is Transport.HTTP2:
+            with begun(stage, transport, "POST") as sender:
                 client = sender.client
                 assert isinstance(client, Http2Client)
                 client.wait_until(lambda: client.answers[sender.number].body != b"")
@@ -340,11 +344,13 @@ def test_a_request_that_goes_wrong_under_its_response_is_why_its_flow_ended(way:
                 client.flush()
                 wait_until(lambda: flows.begun[0].end is not None)
         else:
-            with begun(ways, way, "POST", ("transfer-encoding", "chunked")) as sender:
+            with begun(stage, transport, "POST", ("transfer-encoding", "chunked")) as sender:
                 assert isinstance(sender.client, Client)
                 sender.client.read_until(b"beginning")
                 sender.send(b"zz\r\n")
                 wait_until(lambda: flows.begun[0].end is not None)
         (flow,) = flows.begun
         assert flow.end is not None
-        assert flow.end.startswith("the request body: " if way is not Way.HTTP2 else "the trailers of the")
+        assert flow.end.startswith(
+            "the request body: " if transport is not Transport.HTTP2 else "the trailers of the"
+        )
