@@ -39,9 +39,7 @@ def profiles(sandbox: NonoRun) -> Iterator[Path]:
         made.rmdir()
 
 
-def test_a_profile_cannot_be_changed_or_added_by_whoever_may_write_around_it(
-    sandbox: NonoRun, profiles: Path
-) -> None:
+def test_a_command_with_write_access_nearby_cannot_change_profiles(sandbox: NonoRun, profiles: Path) -> None:
     beside = profiles.parents[1] / "beside"
     written = [str(profiles / "mine.json"), str(profiles / "new.json"), str(beside)]
     for flags in ((), (f"--allow={profiles.parents[1]}",)):

@@ -11,7 +11,7 @@ BLOCKED = {"network": {"block": True}}
 CURL = "curl -sS --max-time 20 -o /dev/null"
 
 
-def test_each_denial_is_named_with_its_rule_and_the_flag_that_would_change_it(sandbox: NonoRun) -> None:
+def test_each_denial_is_named_with_its_rule_and_fix(sandbox: NonoRun) -> None:
     script = (
         f"{CURL} https://evil.example/; {CURL} --noproxy '*' http://127.0.0.1:9/;"
         f"{CURL} --unix-socket /run/x.sock http://x/; {CURL} http://y.example/no; exit 3"
@@ -45,7 +45,7 @@ def test_an_opened_file_that_nobody_was_asked_about_is_named(sandbox: NonoRun) -
     key.rmdir()
 
 
-def test_a_run_that_fails_for_its_own_reasons_is_not_said_to_be_denied_anything(sandbox: NonoRun) -> None:
+def test_a_run_failing_for_its_own_reasons_reports_no_denial(sandbox: NonoRun) -> None:
     run = sandbox.run(["false"], profile=BLOCKED)
     assert "Command exited with code 1." in run.stderr
     assert "No denial was seen." in run.stderr

@@ -121,9 +121,7 @@ assert libc.timer_settime(timer, 0, spec, None) == 0
 
 
 @as_user
-def test_a_yes_to_a_question_that_the_command_may_have_written_over_is_no_yes(
-    sandbox: NonoRun, outside: Path
-) -> None:
+def test_a_yes_to_an_overwritten_question_does_not_count(sandbox: NonoRun, outside: Path) -> None:
     with asked(sandbox, python(CONTINUES_ITSELF, outside)) as run:
         run.answer(b"y\n")
         assert run.end() != 0
@@ -249,9 +247,7 @@ def test_nonos_own_state_is_refused_and_nobody_is_asked(sandbox: NonoRun) -> Non
 
 
 @as_user
-def test_a_question_that_nobody_answers_in_time_is_a_no_and_the_command_goes_on(
-    sandbox: NonoRun, outside: Path
-) -> None:
+def test_a_question_nobody_answers_in_time_is_denied(sandbox: NonoRun, outside: Path) -> None:
     profile = {"security": {"approval_defaults": {"timeout_secs": 1}}}
     command = ["sh", "-c", 'cat "$1"; echo went on', "sh", str(outside)]
     with asked(sandbox, command, profile=profile) as run:

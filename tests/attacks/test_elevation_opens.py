@@ -157,7 +157,7 @@ def pair(sandbox: NonoRun) -> Iterator[tuple[Path, Path, Path]]:
 
 
 @pytest.mark.parametrize("mode", ["path", "how", "link", "step"])
-def test_what_is_opened_is_flipped_while_it_is_judged_and_nothing_else_is_read(
+def test_a_path_flipped_during_judgement_reads_nothing_else(
     sandbox: NonoRun, compiled: Callable[[str], str], pair: tuple[Path, Path, Path], mode: str
 ) -> None:
     """Between a granted file and one that is refused; the kernel goes on with what it then finds."""

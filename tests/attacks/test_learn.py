@@ -69,7 +69,7 @@ open('plain').read()
     assert learner.granted("allow") == {f"~/{TOOL}"}  # where it made names of its own
 
 
-def test_a_file_that_is_replaced_by_a_link_after_it_was_seen_is_not_granted(learner: Learner) -> None:
+def test_a_file_replaced_by_a_link_after_it_was_seen_is_not_granted(learner: Learner) -> None:
     letter = make(learner, "Documents/letter", "canary")
     make(learner, f"{TOOL}/seen", "x")
     make(learner, f"{TOOL}/kept", "x")
@@ -114,7 +114,7 @@ for path in ({str(config)!r} + '/mine.json', {str(config)!r} + '/learned.json',
     assert at_home(learner) == set()
 
 
-def test_the_profile_is_not_written_where_the_command_has_put_something_else(learner: Learner) -> None:
+def test_a_learned_profile_is_not_written_over_something_planted(learner: Learner) -> None:
     target = learner.runner.project / "own.json"
     victim = make(learner, ".bashrc", "untouched")
     command = ["ln", "-s", str(victim), str(target)]

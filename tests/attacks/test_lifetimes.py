@@ -103,7 +103,7 @@ def test_the_daemon_gets_out_without_nono(sandbox: NonoRun) -> None:
     (sandbox.user.home / "outside").unlink()
 
 
-def test_callers_that_are_killed_in_the_middle_of_a_call_leave_a_supervisor_that_serves(
+def test_the_supervisor_survives_callers_killed_in_the_middle_of_a_call(
     sandbox: NonoRun,
 ) -> None:
     """K3: three hundred processes are killed while they connect; whoever comes after is judged as ever."""

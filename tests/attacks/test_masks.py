@@ -112,9 +112,7 @@ def test_whatever_is_beside_a_denied_path_is_free(sandbox: NonoRun, stage: Path)
     assert (stage / "sub/opened").read_text() == "open"
 
 
-def test_what_is_denied_below_a_directory_that_may_only_be_read_is_masked_as_well(
-    sandbox: NonoRun, stage: Path
-) -> None:
+def test_denials_below_a_read_only_grant_are_masked(sandbox: NonoRun, stage: Path) -> None:
     profile = masking({"block": True}, [f"{stage}/.env"])
     flags = [*PROGRAM_GRANTS, f"--read={stage}"]
     argv = [*NONO, "run", f"--profile={sandbox.write_profile(profile)}", *flags, "--", "cat", ".env", "mine"]
@@ -156,7 +154,7 @@ def test_the_supervisor_of_a_run_with_masks_cannot_be_read_or_traced(sandbox: No
 
 
 @pytest.mark.parametrize("stream", [0, 1, 2])
-def test_a_directory_on_a_standard_stream_would_lead_past_masks_and_python_refuses_it(
+def test_a_directory_on_a_standard_stream_never_leads_past_masks(
     stream: int, sandbox: NonoRun, stage: Path
 ) -> None:
     argv = sandbox.argv(["cat", f"/proc/self/fd/{stream}/.env"], profile=PROFILE)
@@ -180,9 +178,7 @@ def test_nothing_is_mounted_outside_while_the_command_runs(sandbox: NonoRun, sta
         nono.communicate("\n")
 
 
-def test_a_file_with_another_name_is_masked_by_its_own_and_the_other_is_told(
-    sandbox: NonoRun, stage: Path
-) -> None:
+def test_a_masked_file_with_hard_links_is_reported(sandbox: NonoRun, stage: Path) -> None:
     """F4. Which names an inode has is not to be found out."""
     (stage / "other/name").hardlink_to(stage / ".env")
     run = sandbox.run(["cat", ".env", "other/name"], profile=PROFILE)
@@ -194,9 +190,7 @@ def test_a_file_with_another_name_is_masked_by_its_own_and_the_other_is_told(
     assert "names (hard links)" not in sandbox.run(["true"], profile=PROFILE).stderr
 
 
-def test_a_denied_path_that_the_command_could_create_is_a_reason_not_to_start_until_it_is_there(
-    sandbox: NonoRun, stage: Path
-) -> None:
+def test_a_run_is_refused_while_its_command_could_create_a_denied_path(sandbox: NonoRun, stage: Path) -> None:
     profile = masking({"block": True}, ["$WORKDIR/new/.env"])
     refused = sandbox.run(["true"], profile=profile)
     assert refused.exit_code != 0
@@ -218,9 +212,7 @@ def test_a_denied_path_that_only_others_could_create_is_told(sandbox: NonoRun, s
     assert not (stage / "new").exists()
 
 
-def test_what_groups_deny_is_masked_below_a_granted_parent_and_what_is_not_there_is_told(
-    sandbox: NonoRun, stage: Path
-) -> None:
+def test_group_denials_are_masked_below_a_granted_parent(sandbox: NonoRun, stage: Path) -> None:
     config = sandbox.user.home / ".config"
     for directory in (config, config / "gcloud", config / "nono"):
         directory.mkdir(exist_ok=True)
@@ -237,9 +229,7 @@ def test_what_groups_deny_is_masked_below_a_granted_parent_and_what_is_not_there
     assert "could create it" in gaps(run)
 
 
-def test_an_ssh_directory_that_is_a_link_below_a_granted_one_is_masked_where_it_is(
-    sandbox: NonoRun, stage: Path
-) -> None:
+def test_a_symlinked_ssh_directory_is_masked_at_its_target(sandbox: NonoRun, stage: Path) -> None:
     """The name itself is in the home, of which nothing is granted."""
     link = sandbox.user.home / ".ssh"
     link.symlink_to(stage / "keys")
@@ -301,9 +291,7 @@ def test_the_command_ends_with_a_supervisor_that_is_killed(sandbox: NonoRun, sta
         assert nono.stdout.read() == ""  # which the command held open, waiting for a line
 
 
-def test_nobody_is_asked_about_a_masked_path_and_an_approved_file_is_given_beside_masks(
-    sandbox: NonoRun, stage: Path
-) -> None:
+def test_elevation_grants_files_but_never_a_masked_path(sandbox: NonoRun, stage: Path) -> None:
     """Elevation opens for the command what it sees itself, in its own mounts."""
     outside = sandbox.user.home / "outside"
     outside.write_text("approved")
@@ -419,7 +407,7 @@ def test_what_is_denied_and_made_only_now_is_masked_when_it_is_there(sandbox: No
     shutil.rmtree(config / "chromium")
 
 
-def test_what_keeps_masks_is_nobodys_child_inside_cannot_be_killed_and_ends_with_the_command(
+def test_the_mask_keeper_lives_out_of_reach_exactly_as_long_as_the_command(
     sandbox: NonoRun, stage: Path
 ) -> None:
     file = sandbox.write_profile(PROFILE)

@@ -138,9 +138,7 @@ for port in map(int, sys.argv[1:]):
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-def test_an_open_port_of_this_host_is_reached_from_inside_and_its_neighbour_is_not(
-    address: str, sandbox: NonoRun
-) -> None:
+def test_only_the_open_port_of_this_host_is_reached_from_inside(address: str, sandbox: NonoRun) -> None:
     with counting_server(address) as port, counting_server(address) as closed:
         flags = ["--sandbox-policy=netns", f"--open-port={port}"]
         run = sandbox.run([sys.executable, "-I", "-S", "-c", ASK, str(port), str(closed)], flags=flags)

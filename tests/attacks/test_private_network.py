@@ -118,9 +118,7 @@ def test_the_supervisor_cannot_be_read_or_traced(sandbox: NonoRun) -> None:
 
 
 @pytest.mark.parametrize("is_connected", [False, True], ids=["unconnected", "connected"])
-def test_a_tcp_socket_of_the_network_outside_on_stdin_is_a_reason_not_to_start(
-    is_connected: bool, sandbox: NonoRun
-) -> None:
+def test_an_outside_tcp_socket_on_stdin_prevents_the_start(is_connected: bool, sandbox: NonoRun) -> None:
     with Canary() as canary, socket.socket() as inherited:
         port = canary.tcp("stranger")
         if is_connected:
@@ -131,7 +129,7 @@ def test_a_tcp_socket_of_the_network_outside_on_stdin_is_a_reason_not_to_start(
     assert "standard stream 0 is a socket of the network outside" in run.stderr
 
 
-def test_an_unconnected_unix_socket_on_stdin_is_one_as_well_and_a_pair_is_none(sandbox: NonoRun) -> None:
+def test_an_unconnected_unix_socket_on_stdin_prevents_the_start(sandbox: NonoRun) -> None:
     with socket.socket(socket.AF_UNIX) as inherited:
         assert sandbox.run(["true"], flags=NETNS, stdin=inherited.fileno()).exit_code == 126
     ours, theirs = socket.socketpair()

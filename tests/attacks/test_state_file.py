@@ -69,7 +69,7 @@ def test_a_command_is_told_what_its_own_run_is_granted(sandbox: NonoRun) -> None
     assert str(asked[3]["enforced_by"]).startswith("notify: ")
 
 
-def test_the_file_is_the_users_alone_cannot_be_written_by_the_command_and_does_not_outlive_the_run(
+def test_the_state_file_is_private_read_only_and_temporary(
     sandbox: NonoRun,
 ) -> None:
     script = (
@@ -83,7 +83,7 @@ def test_the_file_is_the_users_alone_cannot_be_written_by_the_command_and_does_n
     assert not list((sandbox.user.home / ".local/state/nono/sessions").iterdir())
 
 
-def test_what_a_killed_supervisor_leaves_is_removed_by_the_next_run_and_what_another_uses_is_not(
+def test_the_next_run_removes_only_the_state_of_a_killed_supervisor(
     sandbox: NonoRun,
 ) -> None:
     def files() -> list[Path]:
@@ -144,7 +144,7 @@ def test_a_file_that_was_replaced_is_not_granted_any_more_and_why_says_so(sandbo
     assert answer["matching_capability"]["access"] == "read"
 
 
-def test_a_replaced_file_that_its_directory_covers_is_granted_with_a_warning(sandbox: NonoRun) -> None:
+def test_a_replaced_file_below_a_granted_directory_is_only_a_warning(sandbox: NonoRun) -> None:
     file = sandbox.project / "mine"
     file.write_text("one")
     sandbox.give(file)
@@ -195,7 +195,7 @@ def test_a_run_whose_state_cannot_be_kept_says_so_and_goes_on(sandbox: NonoRun) 
     assert "`nono why --self` will not work inside" in run.stderr
 
 
-def test_a_run_whose_state_finds_no_room_says_so_and_leaves_nothing_half_written(sandbox: NonoRun) -> None:
+def test_a_full_disk_leaves_no_half_written_state_file(sandbox: NonoRun) -> None:
     command = ["sh", "-c", 'cat "$NONO_CAP_FILE"']
     told = [
         sandbox.run(command, flags=("--no-audit",), profile=BLOCKED, wrapper=("prlimit", f"--fsize={size}"))

@@ -156,9 +156,7 @@ def test_a_later_request_on_a_connection_is_judged_like_the_first(
     assert len(run.denied) == 2
 
 
-def test_a_connection_that_the_command_did_not_make_is_refused_even_with_the_token(
-    sandbox: NonoRun, server: HttpUpstream
-) -> None:
+def test_a_foreign_connection_is_refused_even_with_the_token(sandbox: NonoRun, server: HttpUpstream) -> None:
     """T18: the token was printed by the command, and somebody else on this host uses it."""
     port = unused_port()
     flags = [f"--proxy-port={port}", f"--allow-domain=localhost:{server.port}"]

@@ -147,9 +147,7 @@ def test_a_path_that_fills_the_address_has_no_nul_behind_it(sandbox: NonoRun, pl
     assert seen == {granted.name: 1}
 
 
-def test_what_is_not_there_is_missing_where_it_would_be_granted_and_refused_elsewhere(
-    sandbox: NonoRun, place: Path
-) -> None:
+def test_a_missing_socket_is_enoent_only_where_it_would_be_granted(sandbox: NonoRun, place: Path) -> None:
     (place / "file").write_text("no socket")
     (place / "in").mkdir()
     asked = [("connect", place / name) for name in ("in/missing", "missing", "file/below", "nowhere/at/all")]
@@ -344,9 +342,7 @@ def test_a_real_agent_is_asked_when_it_is_granted_and_only_then(sandbox: NonoRun
     assert refused.denied[0]["hint"] == f"--allow-unix-socket {agent}"
 
 
-def test_a_container_engine_is_out_of_reach_although_its_directory_is_granted(
-    sandbox: NonoRun, place: Path
-) -> None:
+def test_a_container_engine_in_a_granted_directory_is_out_of_reach(sandbox: NonoRun, place: Path) -> None:
     """Where files are granted, the sockets among them are not."""
     with listening(place / "docker.sock") as canary:
         run = ask(sandbox, [("connect", place / "docker.sock")], f"--allow={place}")
@@ -368,9 +364,7 @@ def test_where_only_unix_sockets_are_looked_at_the_network_stays_as_it_is(
     assert run.denied
 
 
-def test_without_mediation_a_network_of_ports_leaves_unix_sockets_as_files_leave_them(
-    sandbox: NonoRun, place: Path
-) -> None:
+def test_port_rules_without_mediation_leave_unix_sockets_to_file_rules(sandbox: NonoRun, place: Path) -> None:
     socket_, new = place / "socket", sandbox.project / "new"
     profile: Mapping[str, object] = {"network": {"block": True, "open_port": [9]}}
     with listening(socket_) as canary:

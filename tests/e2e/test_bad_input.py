@@ -489,9 +489,7 @@ def weak_pair() -> tuple[bytes, bytes]:
         ("missing", "tls_client_key '{key}' cannot be used: No such file or directory"),
     ],
 )
-def test_a_client_certificate_that_cannot_be_used_starts_nothing_and_is_named(
-    here: Place, broken: str, message: str
-) -> None:
+def test_an_unusable_client_certificate_prevents_the_start(here: Place, broken: str, message: str) -> None:
     files = {name: here.user.home / f"client.{name}" for name in ("cert", "key")}
     issue = trustme.CA().issue_cert
     one, other = (issue("client.test", key_type=trustme.KeyType.ECDSA) for _ in range(2))

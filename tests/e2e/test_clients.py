@@ -220,7 +220,7 @@ def test_the_other_host_can_be_reached_without_the_phantom(scene: Scene) -> None
 
 
 @pytest.mark.parametrize("name", ["openai", "anthropic"])
-def test_the_route_of_a_built_in_service_stands_for_the_base_url_of_its_sdk(
+def test_a_built_in_route_stands_for_the_base_url_of_its_sdk(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With or without /v1: what an SDK appends to its own default, it appends to the route."""

@@ -96,7 +96,7 @@ def test_a_call_of_a_method_that_is_not_allowed_does_not_arrive(grpc: Intercepte
 
 
 @as_ordinary_user
-def test_a_client_that_speaks_nothing_else_gets_http2_without_being_allowed_to_prefer_it(
+def test_a_client_that_speaks_only_http2_gets_it_without_allow_http2(
     grpc: Intercepted,
 ) -> None:
     run = call(grpc, "whole", flags=())

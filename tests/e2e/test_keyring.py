@@ -75,7 +75,7 @@ def end_processes_of(home: Path) -> None:
 PYTHON = '"$PYTHON" -W error -c'
 
 
-def test_what_nono_stores_the_secret_service_tool_finds_and_the_other_way_round(
+def test_nono_and_secret_tool_find_what_the_other_stores(
     in_session: InSession,
 ) -> None:
     result = in_session(
@@ -113,7 +113,7 @@ secret-tool lookup service nono username openai || echo gone
     ], result.stderr
 
 
-def test_an_entry_of_another_implementation_with_a_further_attribute_is_read(in_session: InSession) -> None:
+def test_a_foreign_keyring_entry_with_more_attributes_is_read(in_session: InSession) -> None:
     result = in_session(
         UNLOCKED
         + f"""printf %s real | secret-tool store --label=x service nono username openai target default
@@ -149,7 +149,7 @@ except CredentialError as error: print(error)
     assert "Multiple entries (2) found" in several
 
 
-def test_a_keyring_that_nobody_unlocks_leaves_the_value_in_the_embedded_store(
+def test_a_locked_keyring_leaves_the_value_in_the_embedded_store(
     in_session: InSession, tmp_path: Path
 ) -> None:
     result = in_session(

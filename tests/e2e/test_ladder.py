@@ -218,7 +218,7 @@ def test_outside_a_sandbox_the_probe_reaches_everything(ladder_stage: Stage) -> 
 
 
 @cells(STARTED)
-def test_a_run_that_can_be_held_starts_and_reaches_what_its_rung_leaves_open(ran: Run, cell: Cell) -> None:
+def test_a_run_reaches_exactly_what_its_rung_leaves_open(ran: Run, cell: Cell) -> None:
     assert ran.result.returncode == 0, ran.result.stderr
     assert ran.found == reach(cell) | closed(cell) | OPEN_ANYWHERE
 
@@ -319,7 +319,7 @@ def test_a_dry_run_says_the_rung_and_ends_as_the_run_did(ran: Run, cell: Cell, l
         assert dry.result.stderr == ran.result.stderr
 
 
-def test_silent_silences_everything_but_the_warning_that_nothing_is_enforced(ladder_stage: Stage) -> None:
+def test_silent_hides_all_but_the_warning_that_nothing_is_enforced(ladder_stage: Stage) -> None:
     insecure = run_probe(ladder_stage, Cell(WSL2, INSECURE, Rung.NONE), "--silent")
     assert insecure.result.stderr == f"  {INSECURE_WARNING}"
     assert insecure.result.returncode == 0
@@ -411,7 +411,7 @@ ELEVATION_NOTE = (
 )
 
 
-def test_elevation_is_switched_off_on_wsl2_with_a_note_that_silence_does_not_silence(
+def test_silent_does_not_hide_that_wsl2_disables_elevation(
     ladder_stage: Stage,
 ) -> None:
     asked = ("-s", "--capability-elevation", "--", "true")
@@ -503,9 +503,7 @@ def test_setup_foretells_what_becomes_of_a_proxy_only_run(ladder_stage: Stage, c
 
 
 @pytest.mark.parametrize("kernel", [_param(kernel, kernel) for kernel in KERNELS if kernel.landlock_abi])
-def test_setup_says_whether_a_private_network_can_be_had_or_what_is_in_its_way(
-    ladder_stage: Stage, kernel: Kernel
-) -> None:
+def test_setup_says_if_a_private_network_is_possible(ladder_stage: Stage, kernel: Kernel) -> None:
     stdout = ladder_stage.nono("setup", "--check-only", kernel=kernel).stdout
     available = "  * Private network namespace: available (--sandbox-policy netns, wsl2_proxy_policy"
     unavailable = (
@@ -515,7 +513,7 @@ def test_setup_says_whether_a_private_network_can_be_had_or_what_is_in_its_way(
     assert (unavailable in stdout) == kernel.no_userns
 
 
-def test_limits_on_user_namespaces_are_named_with_the_setting_that_lifts_them(ladder_stage: Stage) -> None:
+def test_setup_names_the_setting_that_lifts_a_namespace_limit(ladder_stage: Stage) -> None:
     """The limit is one of the namespace that the user's account is put in, here by the test itself."""
     limited = [
         sys.executable,

@@ -660,7 +660,7 @@ def test_a_run_that_cannot_be_recorded_is_not_started(here: Place, mode: str) ->
 
 
 @ALL
-def test_a_home_that_cannot_be_written_is_enough_when_the_state_is_elsewhere(here: Place, mode: str) -> None:
+def test_a_read_only_home_is_enough_when_state_is_elsewhere(here: Place, mode: str) -> None:
     state = here.user.home / "tmp/state"
     here.user.home.chmod(0o555)
     result = here.run(mode, "sh", "-c", "echo started", environment={"XDG_STATE_HOME": str(state)})

@@ -175,7 +175,7 @@ def test_ports_are_learned_by_the_address_they_are_listened_on(learner: Learner)
     assert "Permission denied" in refused.stderr
 
 
-def test_a_service_of_this_machine_is_not_reached_while_a_command_is_watched(learner: Learner) -> None:
+def test_learning_does_not_reach_services_of_this_machine(learner: Learner) -> None:
     with socket.create_server(("127.0.0.1", 0)) as service:
         port = service.getsockname()[1]
         command = [*PYTHON, SERVE, "127.0.0.1", str(port)]
@@ -198,7 +198,7 @@ fetch /v1/things/4711 && fetch /v1/things/4712 -d '{}' && fetch /
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_a_credential_is_learned_by_its_service_and_the_profile_extends_its_base(made: Stage) -> None:
+def test_a_credential_is_learned_by_the_name_of_its_service(made: Stage) -> None:
     learner = Learner(made.runner)
     with upstream(answer_ok, made.authority.server_context("localhost")) as server:
         shop = service(server.port, "REAL_KEY", made.authority, env_var="SHOP_KEY")

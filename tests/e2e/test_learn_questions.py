@@ -102,9 +102,7 @@ def test_a_key_that_nobody_can_have_meant_for_the_question_is_no_answer(
 
 
 @pytest.mark.parametrize("person", [DISTURB], indirect=True)
-def test_a_command_that_leaves_the_terminal_in_disorder_cannot_hide_the_diff(
-    learner: Learner, person: Terminal
-) -> None:
+def test_a_disordered_terminal_cannot_hide_the_diff(learner: Learner, person: Terminal) -> None:
     answer_to(person, WATCH, b"y\n")
     person.wait_for(WRITE)
     after = person.shown.rpartition(b"\x1b[8m")[2]

@@ -61,7 +61,7 @@ def scene() -> Iterator[Scene]:
         yield Scene(prepared, running)
 
 
-def test_a_command_logs_in_works_comes_back_and_refreshes_with_phantoms_alone(scene: Scene) -> None:
+def test_a_whole_login_works_with_phantoms_alone(scene: Scene) -> None:
     first = scene.run("login", "me")
     assert first.exit_code == 0, first.stdout + first.stderr
     assert first.stdout.count('200  {"name": "somebody"}') == 2  # its own URL, and the base URL

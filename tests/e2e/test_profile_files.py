@@ -52,7 +52,7 @@ def test_arguments_of_a_profile_stand_behind_what_was_typed(nono: Nono) -> None:
 HINT = "hint: nono run [options] -- COMMAND\n"
 
 
-def test_arguments_of_a_base_reached_on_two_ways_are_given_once_and_repeats_stay(nono: Nono) -> None:
+def test_arguments_of_a_base_inherited_twice_are_given_once(nono: Nono) -> None:
     done = nono(
         *("-s", "run", "-p", "child", "--", "echo"),
         base={"command_args": ["-v", "x"]},

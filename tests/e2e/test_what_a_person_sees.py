@@ -81,7 +81,7 @@ def test_a_recording_never_overwrites_a_file(service: Intercepted) -> None:
     assert flows.read_text() == "mine"
 
 
-def test_the_tokens_of_a_run_are_summed_up_at_its_end_and_recorded_one_by_one(service: Intercepted) -> None:
+def test_a_run_ends_with_a_sum_of_its_recorded_tokens(service: Intercepted) -> None:
     run = ask(service, "/v1/chat/completions", times=2)
     assert "demo, gpt-4o-2024-08-06: 2 responses, 2,400 tokens in, 68 out" in run.stderr
     counted = [event for event in run.events if event["type"] == "model_usage"]

@@ -99,7 +99,7 @@ def test_a_profile_says_how_it_is_shared(sandbox: NonoRun, access: str, words: s
     (sandbox.project / "made").unlink()
 
 
-def test_nobody_is_asked_where_it_is_granted_or_not_wanted_or_nothing_starts(sandbox: NonoRun) -> None:
+def test_nobody_is_asked_about_the_workdir_where_it_makes_no_difference(sandbox: NonoRun) -> None:
     for flags in (["--allow-cwd"], ["--read=."], [profile(sandbox, "none")], ["--dry-run"], ["--silent"]):
         with typed(sandbox, *flags, command=("true",)) as person:
             assert person.end() == 0
@@ -135,7 +135,7 @@ def test_a_run_in_the_background_is_not_stopped_by_a_question(sandbox: NonoRun) 
     assert QUESTION not in person.shown
 
 
-def test_a_dry_run_says_what_would_be_injected_reads_no_secret_and_looks_for_the_program(
+def test_a_dry_run_announces_injections_without_reading_a_secret(
     sandbox: NonoRun,
 ) -> None:
     """The reference cannot be read, which a run would fail with."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 LISTENER = ("tests/kernel/test_listener.py", "tests/kernel/test_notify_releases.py")
-LADDER = "tests/e2e/test_ladder.py::test_a_run_that_can_be_held_starts_and_reaches_what_its_rung_leaves_open"
+LADDER = "tests/e2e/test_ladder.py::test_a_run_reaches_exactly_what_its_rung_leaves_open"
 LIMITS = tuple(
     f"tests/attacks/test_limits.py::test_{name}"
     for name in (

@@ -186,7 +186,7 @@ def test_the_kernel_opens_what_why_says_and_nothing_else(home: Path, request: di
 @given(grants_of_files, some(FILES))
 @example({"read_file": ("a/x",)}, ("a/x",))
 @example({"read": ("a",), "read_file": ("a/x",)}, ("a/x",))
-def test_the_kernel_opens_what_why_says_inside_although_files_were_replaced(
+def test_why_inside_agrees_with_the_kernel_after_files_were_replaced(
     home: Path, request: dict[str, object], replaced: tuple[str, ...]
 ) -> None:
     """Another process does it, once the plan restricts; the state is that of the start."""
@@ -344,7 +344,7 @@ def test_sockets_are_had_where_the_network_is_open_or_the_proxy_needs_them(
 @given(wishes, st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
 @example({"allow_domain": ("x.example",)}, 0, 0, 0)
 @example({"allow_domain": ("x.example",)}, 0x20000000, 0, 0)
-def test_a_send_that_may_name_somebody_is_judged_wherever_the_network_is_restricted(
+def test_every_restricted_network_judges_sends_that_name_an_address(
     home: Path, wish: dict[str, object], flags: int, address: int, length: int
 ) -> None:
     resolved = policy(home, wish)

@@ -124,7 +124,7 @@ def test_what_is_masked_cannot_be_used_in_any_way_and_keeps_its_kind(inside: Ins
     assert (place / "file").read_text() == "text"
 
 
-def test_a_pinned_directory_stays_where_it_is_and_shows_what_is_mounted_in_it(inside: Inside) -> None:
+def test_a_pinned_directory_cannot_be_moved(inside: Inside) -> None:
     place, run = inside
 
     def work() -> list[object]:

@@ -52,7 +52,7 @@ def interfaces() -> list[str]:
     return [name for _, name in socket.if_nameindex()]
 
 
-def test_an_ordinary_user_gets_a_network_with_loopback_alone_and_keeps_its_ids() -> None:
+def test_an_ordinary_user_keeps_its_ids_in_a_private_network() -> None:
     def leave() -> list[object]:
         before = os.getresuid(), os.getresgid()
         has_user_namespace = namespaces.leave_network()
@@ -88,7 +88,7 @@ def test_what_listens_outside_is_not_reached_from_inside() -> None:
         )
 
 
-def test_the_death_of_the_parent_is_still_signalled_and_descriptors_can_still_be_taken() -> None:
+def test_a_private_network_keeps_parent_death_signals_and_pidfd_getfd() -> None:
     def leave() -> list[int]:
         process.set_parent_death_signal(signal.SIGKILL)
         namespaces.leave_network()

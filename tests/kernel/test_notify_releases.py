@@ -82,7 +82,7 @@ def test_no_call_is_awaited_once_the_tree_is_gone() -> None:
         assert not reported(run) & select.POLLIN
 
 
-def test_a_caller_that_waits_killable_came_with_5_19_and_without_it_there_is_a_listener_as_well() -> None:
+def test_a_listener_works_with_or_without_killable_waits_of_5_19() -> None:
     flags = uapi.SECCOMP_FILTER_FLAG_NEW_LISTENER | uapi.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
     raw = in_child(lambda: errno_of(lambda: seccomp._set_mode_filter(filters.load("notify"), flags)))
     assert raw in (0, errno.EINVAL)
@@ -125,7 +125,7 @@ def of_a_thread() -> int:
     return answers[0]
 
 
-def test_a_pidfd_of_a_thread_came_with_6_9_and_its_descriptors_are_found_without() -> None:
+def test_descriptors_of_a_thread_are_found_without_its_pidfd_of_6_9() -> None:
     with supervised(of_a_thread) as run:
         call = run.next()
         assert call.tid != run.child.pid

@@ -16,7 +16,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_missing_directories_are_created_for_the_owner_only_under_any_umask(tmp_path: Path) -> None:
+def test_private_directories_are_owner_only_under_any_umask(tmp_path: Path) -> None:
     previous_umask = os.umask(0)
     try:
         os.close(open_private_dir(str(tmp_path / "a" / "b"), create=True))

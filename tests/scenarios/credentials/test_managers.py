@@ -196,7 +196,7 @@ BAD: dict[str, tuple[str, type[NonoError], str]] = {
 
 @pytest.mark.parametrize("program", REFERENCES)
 @pytest.mark.parametrize("name", BAD)
-def test_a_manager_that_misbehaves_is_unavailable_and_what_it_said_is_not_shown(
+def test_a_failing_secret_manager_is_an_error_that_hides_its_output(
     install: Install, program: str, name: str
 ) -> None:
     script, error, part = BAD[name]

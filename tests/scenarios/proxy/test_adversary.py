@@ -56,7 +56,7 @@ class HeldUp:
 # -- a credential that is frozen while a request with it is on its way
 
 
-def test_a_request_that_is_being_dialled_gets_no_credential_that_is_frozen_meanwhile() -> None:
+def test_a_credential_frozen_during_the_dial_is_not_sent() -> None:
     slow = HeldUp("localhost")
     with upstream() as server:
         routes = (
@@ -76,7 +76,7 @@ def test_a_request_that_is_being_dialled_gets_no_credential_that_is_frozen_meanw
     assert [request.target for request in server.requests] == [b"/v1"]
 
 
-def test_a_request_whose_body_is_awaited_gets_no_credential_that_is_frozen_meanwhile() -> None:
+def test_no_frozen_credential_goes_with_a_request_whose_body_was_awaited() -> None:
     with upstream() as server:
         routes = (
             a_route(server.port, credential=FakeCredential(needs_body=True)),
@@ -93,7 +93,7 @@ def test_a_request_whose_body_is_awaited_gets_no_credential_that_is_frozen_meanw
     assert server.requests == []
 
 
-def test_a_stream_that_is_being_dialled_gets_no_credential_that_is_frozen_meanwhile() -> None:
+def test_a_credential_frozen_during_the_dial_goes_on_no_stream() -> None:
     slow = HeldUp(HOST)
     with authority() as ca, h2_upstream(ca.server_context(HOST)) as server:
         routes = [
@@ -150,7 +150,7 @@ def test_a_stream_is_searched_for_what_it_was_sent_with() -> None:
 # -- what reaches the terminal and the log
 
 
-def test_the_name_of_a_header_that_held_the_secret_does_not_flood_the_terminal() -> None:
+def test_varied_header_names_with_a_secret_do_not_flood_the_terminal() -> None:
     secret = "sk-canary-8Zq2LmT5vWx7Yb1Nc4Kd"
     credential = StaticCredential(injection_of(Inject(), Secret(secret)), tripwire_for([Secret(secret)]))
     alarms: list[str] = []

@@ -113,9 +113,7 @@ def test_a_client_that_waits_behind_a_second_request_is_served(stage_of: StageOf
 
 
 @each_way
-def test_a_client_that_left_its_upload_to_an_upstream_that_does_not_read_is_noticed(
-    stage_of: StageOf, tmp_path: Path
-) -> None:
+def test_a_client_leaving_a_stalled_upload_is_noticed(stage_of: StageOf, tmp_path: Path) -> None:
     stands, gone = threading.Event(), threading.Event()
 
     def handler(request: Received) -> None:

@@ -265,7 +265,7 @@ def test_a_denied_name_is_not_looked_up() -> None:
         assert p.names.asked == []
 
 
-def test_a_name_is_looked_up_once_and_the_address_that_was_judged_is_dialled() -> None:
+def test_the_dialled_address_is_the_one_that_was_judged() -> None:
     names = Names({"rebind.test": [["127.0.0.1"], ["127.0.0.9"]]})
     hosts = Hosts(denied_addresses=frozenset(("127.0.0.9",)))
     with plain_server() as server, proxy(names=names, hosts=hosts) as p:
@@ -340,7 +340,7 @@ def test_a_phantom_does_not_open_a_tunnel() -> None:
         assert client.response().status == 407
 
 
-def test_a_client_that_leaves_while_the_name_is_looked_up_leaves_nothing_behind() -> None:
+def test_a_client_that_leaves_during_dns_leaves_nothing_behind() -> None:
     async def hang(host: str, port: int) -> list[str]:
         import anyio
 

@@ -415,7 +415,7 @@ def test_trailers_of_a_request_do_not_become_fields_of_the_next(through: Through
         pytest.param(b"Transfer-Encoding: chunked\r\n", b"400", id="chunked"),
     ],
 )
-def test_a_body_is_not_announced_by_a_request_that_llhttp_reads_without_one(
+def test_no_body_is_announced_where_llhttp_reads_none(
     through: Through, framing: bytes, status: bytes
 ) -> None:
     handshake = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"

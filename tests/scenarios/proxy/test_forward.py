@@ -77,7 +77,7 @@ def test_no_credential_is_injected_even_at_the_upstream_of_a_route() -> None:
     assert REAL_KEY.encode() not in server.requests[0].head
 
 
-def test_the_phantom_at_the_upstream_itself_is_refused_with_the_variable_that_holds_its_url() -> None:
+def test_refusing_a_phantom_at_its_upstream_names_the_base_url_variable() -> None:
     with upstream() as server, proxy(a_route(server.port)) as p, Client(p.port) as client:
         key = f"Authorization: Bearer {PHANTOM}\r\n".encode()
         client.send(get(f"http://127.0.0.1:{server.port}/", fields=TOKEN_FIELD + key))

@@ -59,7 +59,7 @@ def test_both_sides_of_a_call_take_turns(tmp_path: Path) -> None:
         assert answers.code() is grpc.StatusCode.OK
 
 
-def test_a_status_in_the_middle_of_a_call_reaches_the_client_that_is_still_sending(tmp_path: Path) -> None:
+def test_a_client_still_sending_receives_an_early_status(tmp_path: Path) -> None:
     with calls(tmp_path) as (opened, _):
         said: queue.Queue[bytes | None] = queue.Queue()
         answers = opened.stream_stream(SERVICE + "Talks")(

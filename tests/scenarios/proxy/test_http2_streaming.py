@@ -62,7 +62,7 @@ def test_both_directions_of_a_stream_run_at_the_same_time() -> None:
         assert answer.trailers == [("x-end", "1")]
 
 
-def test_trailers_of_a_response_pass_without_those_that_would_change_its_meaning() -> None:
+def test_trailers_pass_unless_they_change_the_meaning_of_a_response() -> None:
     def handler(stream: Stream) -> None:
         stream.head()
         stream.send(b"x")
@@ -230,7 +230,7 @@ def test_a_client_that_goes_away_stops_the_upstream() -> None:
         assert server.connections[0].closed.wait(TIMEOUT_S)
 
 
-def test_a_client_that_goes_away_while_the_upstream_is_dialled_leaves_nothing_behind() -> None:
+def test_a_client_that_leaves_during_the_dial_leaves_nothing_behind() -> None:
     asked, proceed = threading.Event(), threading.Event()
 
     async def resolver(host: str, port: int) -> list[str]:
@@ -247,7 +247,7 @@ def test_a_client_that_goes_away_while_the_upstream_is_dialled_leaves_nothing_be
     assert server.streams == []
 
 
-def test_a_stream_that_is_reset_while_it_is_dialled_does_not_disturb_those_that_wait_for_the_same() -> None:
+def test_a_reset_during_the_dial_leaves_other_waiting_streams_alone() -> None:
     asked, proceed = threading.Event(), threading.Event()
 
     async def resolver(host: str, port: int) -> list[str]:
@@ -323,7 +323,7 @@ def test_a_refusal_is_not_retried_for_ever() -> None:
     assert len(server.streams) == 2
 
 
-def test_a_goaway_ends_no_stream_that_was_begun_and_moves_on_those_that_were_not() -> None:
+def test_a_goaway_moves_only_streams_that_have_not_begun() -> None:
     proceed = threading.Event()
 
     def handler(stream: Stream) -> None:
@@ -391,7 +391,7 @@ def test_an_upstream_that_takes_one_stream_at_a_time_gets_more_connections() -> 
 
 
 @pytest.mark.parametrize("last_word", ["goaway", "end", "ping"])
-def test_no_request_is_lost_on_an_upstream_connection_whose_end_has_arrived(last_word: str) -> None:
+def test_no_request_is_lost_on_a_closed_upstream_connection(last_word: str) -> None:
     """The end is here before the request, whose body cannot be sent twice."""
 
     def post(client: Http2Client) -> int:
@@ -601,7 +601,7 @@ def download(client: Http2Client, number: int) -> int:
     return total
 
 
-def test_streams_that_are_given_up_do_not_use_up_the_window_of_the_connection() -> None:
+def test_abandoned_streams_do_not_use_up_the_connection_window() -> None:
     def handler(stream: Stream) -> None:
         if stream.path == b"/after":
             stream.read_body()
@@ -621,7 +621,7 @@ def test_streams_that_are_given_up_do_not_use_up_the_window_of_the_connection() 
         assert client.post(b"x" * 500_000, "/after", fields=[KEY]).status == 200
 
 
-def test_responses_that_are_given_up_do_not_use_up_the_window_of_the_upstream_connection() -> None:
+def test_abandoned_responses_do_not_use_up_the_upstream_window() -> None:
     def handler(stream: Stream) -> None:
         stream.head()
         for _ in range(20 if stream.path == b"/after" else 60):

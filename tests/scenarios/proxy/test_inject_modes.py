@@ -80,9 +80,7 @@ WRITTEN = {
 
 @pytest.mark.parametrize("inject", WRITTEN, ids=NAMES.get)
 @pytest.mark.parametrize("accept", PRESENTED, ids=NAMES.get)
-def test_the_phantom_goes_and_the_credential_stands_where_the_upstream_wants_it(
-    accept: Inject, inject: Inject
-) -> None:
+def test_the_credential_stands_where_the_upstream_wants_it(accept: Inject, inject: Inject) -> None:
     path, fields = PRESENTED[accept]
     if inject is URL_PATH and accept is not URL_PATH:
         path = path.replace("/send", "/botX/send")  # the child leaves a place for the key
@@ -258,7 +256,7 @@ def test_a_header_phantom_is_accepted_on_a_route_of_any_mode() -> None:
         assert server.requests[0].values(b"x-api-key") == []
 
 
-def test_a_key_of_the_childs_own_in_the_upstreams_parameter_is_replaced_and_not_doubled() -> None:
+def test_a_key_of_the_child_never_doubles_the_one_upstream() -> None:
     with ways(HEADER, QUERY) as (server, p):
         assert ask(server, p, "/send?key=own&k%65y=own&a=1", PRESENTED[HEADER][1]).status == 200
         assert ask(server, p, "/send?a=1;key=own", PRESENTED[HEADER][1]).status == 400

@@ -140,7 +140,7 @@ EVASIONS = [
 
 
 @pytest.mark.parametrize("path", EVASIONS)
-def test_a_path_that_two_servers_could_read_differently_is_refused_or_sent_as_judged(path: bytes) -> None:
+def test_an_ambiguous_path_is_refused_or_sent_as_judged(path: bytes) -> None:
     site = a_site()
     try:
         verdicts = [site.reverse(path, KEY), site.inside(b"/v1" + path, KEY)]
@@ -275,9 +275,7 @@ def test_a_scoped_host_is_reached_on_its_paths_only(path: bytes, expected: int) 
         pytest.param(b"a.api.test:443", Tunnel, id="below it"),
     ],
 )
-def test_a_scoped_host_is_intercepted_at_its_port_and_refused_at_every_other(
-    authority: bytes, kind: type
-) -> None:
+def test_a_scoped_host_is_reached_at_its_own_port_only(authority: bytes, kind: type) -> None:
     verdict = Site(scopes=(SCOPE,)).connect(authority)
     assert isinstance(verdict, kind)
     if isinstance(verdict, Refused):
@@ -348,7 +346,7 @@ def test_a_credential_opens_no_path_that_its_host_was_not_granted_with() -> None
         assert status(site.inside(path)) == expected
 
 
-def test_the_credentials_own_rules_open_what_they_name_and_without_it_the_scope_holds() -> None:
+def test_with_a_credential_its_own_rules_replace_the_scope() -> None:
     route = a_route(443, host="api.test", scheme="https", endpoints=rules(allow=["GET /v1/x"]))
     site = Site(route, scopes=(SCOPE,))
     for verdict in (site.inside(b"/v1/x", KEY), site.reverse(b"/v1/x", KEY)):

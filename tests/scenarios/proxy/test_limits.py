@@ -41,7 +41,7 @@ def test_a_peer_that_is_not_the_childs_is_answered_before_it_is_read() -> None:
         assert client.response().status == 200
 
 
-def test_the_connection_beyond_the_limit_is_told_so_and_the_others_are_served() -> None:
+def test_only_the_connection_beyond_the_limit_is_refused() -> None:
     with upstream() as server, proxy(a_route(server.port), max_connections=4) as p:
         clients = [Client(p.port) for _ in range(4)]
         try:

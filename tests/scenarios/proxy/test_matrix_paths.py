@@ -191,9 +191,7 @@ def test_no_field_makes_another_request_of_one_that_was_judged(
 
 @pytest.mark.parametrize("has_rules", [True, False], ids=["rules", "none"])
 @pytest.mark.parametrize("transport", READABLE)
-def test_no_field_makes_another_request_of_one_that_the_rules_of_its_host_allow(
-    transport: Transport, has_rules: bool
-) -> None:
+def test_no_field_turns_an_allowed_request_into_another(transport: Transport, has_rules: bool) -> None:
     at_api: dict[str, object] | None = None
     if has_rules and transport in WITH_CREDENTIAL:
         at_api = {"scopes": (Scope(API, 443, "https", RULES),)}

@@ -133,7 +133,7 @@ def test_a_client_that_pins_gets_no_tunnel_instead(
 
 
 @pytest.mark.parametrize("transport", [Transport.INSIDE, Transport.HTTP2])
-def test_where_tls_is_not_intercepted_the_host_of_a_route_is_not_tunnelled_to(transport: Transport) -> None:
+def test_without_interception_no_tunnel_leads_to_a_route_host(transport: Transport) -> None:
     with five_transports(options={"server_context": None}) as stage:
         with pytest.raises(RefusedConnect) as refused, stage.client(transport):
             pass

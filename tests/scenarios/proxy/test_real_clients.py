@@ -86,7 +86,7 @@ def test_curl_uploads_through_expect_continue() -> None:
     assert server.requests[0].values(b"x-api-key") == []
 
 
-def test_the_anthropic_and_openai_clients_work_with_a_base_url_and_a_phantom(
+def test_anthropic_and_openai_clients_work_through_a_base_url(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import anthropic  # here, as it takes a second that every worker would spend to collect this test

@@ -131,7 +131,7 @@ def test_a_refused_request_reaches_no_upstream(
     assert len(server.requests) == 1
 
 
-def test_a_phantom_at_another_service_freezes_its_own_credential_and_no_other() -> None:
+def test_a_phantom_at_another_service_freezes_only_its_own_credential() -> None:
     beta = b"Authorization: Bearer sk-phantom-of-beta\r\n"
     with (
         upstream() as server,
@@ -159,7 +159,7 @@ def test_a_phantom_at_another_service_freezes_its_own_credential_and_no_other() 
 
 
 @pytest.mark.parametrize("content", [b"", b"a\r\nb", b" a"], ids=["empty", "line break", "blank"])
-def test_a_credential_that_cannot_be_written_answers_503_and_nothing_is_dialled(content: bytes) -> None:
+def test_a_credential_unfit_for_a_header_answers_503_before_any_dial(content: bytes) -> None:
     with (
         upstream() as server,
         proxy(a_route(server.port, credential=FakeCredential(content=content))) as p,
@@ -176,7 +176,7 @@ def test_a_credential_that_cannot_be_written_answers_503_and_nothing_is_dialled(
     ]
 
 
-def test_the_event_is_written_before_anything_is_dialled_and_without_it_nothing_is() -> None:
+def test_nothing_is_dialled_before_its_event_is_written() -> None:
     recording = Recording(failing=True)
     with upstream() as server, proxy(a_route(server.port), recording=recording) as p:
         with Client(p.port) as client:

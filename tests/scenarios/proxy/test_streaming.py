@@ -203,7 +203,7 @@ def test_a_client_that_does_not_read_stops_the_upstream() -> None:
             total += len(client.read_exactly(len(BLOCK)))
 
 
-def test_trailers_of_the_upstream_reach_the_client_and_steering_ones_do_not() -> None:
+def test_only_steering_trailers_of_the_upstream_are_dropped() -> None:
     def handler(request: Received) -> None:
         request.connection.send(
             b"HTTP/1.1 200 OK\r\n"
@@ -255,7 +255,7 @@ def test_a_100_that_nobody_expects_is_dropped_and_an_early_hint_is_not() -> None
     assert (response.status, response.interim) == (200, [103])
 
 
-def test_a_response_that_comes_before_the_request_ends_is_relayed_and_closes() -> None:
+def test_an_early_response_is_relayed_before_the_connection_closes() -> None:
     def handler(request: Received) -> None:
         next(request.pieces())
         request.connection.respond(413, b"too large", reason="Content Too Large")
@@ -287,7 +287,7 @@ def test_both_directions_stream_at_once() -> None:
         assert client.chunk() == b""
 
 
-def test_a_refused_upload_is_answered_and_the_next_request_on_the_connection_is_served() -> None:
+def test_a_connection_survives_a_refused_upload() -> None:
     with upstream() as server, proxy(a_route(server.port)) as p, Client(p.port) as client:
         client.send(b"POST /alpha/x HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc")
         assert client.response().status == 401

@@ -56,7 +56,7 @@ CUT_BODIES = {
 
 
 @pytest.mark.parametrize("answer", CUT_BODIES.values(), ids=CUT_BODIES)
-def test_a_body_that_is_cut_short_ends_the_clients_connection_without_a_second_status_line(
+def test_a_truncated_body_ends_the_connection_without_a_second_status(
     answer: bytes,
 ) -> None:
     def handler(request: Received) -> None:
@@ -136,7 +136,7 @@ def test_bytes_that_come_unasked_on_a_resting_connection_end_it() -> None:
         assert client.response().body == b"ok"
 
 
-def test_what_waits_unread_on_a_resting_connection_is_not_the_next_response() -> None:
+def test_unread_bytes_of_an_idle_connection_are_not_the_next_response() -> None:
     def handler(request: Received) -> None:
         request.connection.send(OK)
         if request.target == b"/first":
@@ -181,7 +181,7 @@ def test_a_body_on_a_response_that_has_none_is_not_the_next_response() -> None:
         pytest.param(b"PUT", b"abc", 1, 502, id="PUT whose body was sent"),
     ],
 )
-def test_a_resting_connection_that_died_is_replaced_only_where_that_is_harmless(
+def test_a_dead_idle_connection_is_replaced_only_where_that_is_harmless(
     method: bytes, body: bytes, tries: int, status: int
 ) -> None:
     def handler(request: Received) -> None:

@@ -166,7 +166,7 @@ def test_a_refused_name_reaches_neither_dns_nor_the_proxy_behind() -> None:
 
 
 @pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "127.0.0.1", "fd00:ec2::254"])
-def test_a_name_that_leads_to_a_forbidden_address_is_refused_although_another_dials(address: str) -> None:
+def test_a_name_with_a_forbidden_address_is_refused_behind_a_proxy_too(address: str) -> None:
     with (
         connect_proxy() as behind,
         proxy(

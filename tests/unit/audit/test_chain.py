@@ -174,7 +174,7 @@ def test_a_recurring_event_is_encoded_as_any_other(target: str, path: str) -> No
         assert encoder.encoded(again) == Encoder().encoded(dict(again))
 
 
-def test_two_recurring_events_that_read_alike_are_not_taken_for_one_when_one_was_dropped() -> None:
+def test_an_encoding_is_not_reused_for_a_new_event_at_the_same_address() -> None:
     encoder = Encoder()
     for number in range(1_000):  # more than are kept: their places in memory are used again
         again = Again(Recurring(network(mode="reverse", decision="allow", target=f"host-{number}")))

@@ -35,7 +35,7 @@ def fields_of(recorded: Event) -> dict[str, int]:
     return fields
 
 
-def test_the_first_refusal_is_written_at_once_and_its_repeats_when_the_window_ends() -> None:
+def test_repeats_of_a_refusal_are_written_when_the_window_ends() -> None:
     written: list[Event] = []
     clock = Clock()
     recorder = DedupRecorder(written.append, clock)
@@ -197,7 +197,7 @@ def test_windows_grow_during_a_scan_and_shrink_after_it() -> None:
     assert counts.deadline_s == now_s + 1.0
 
 
-def test_a_child_that_repeats_one_call_for_a_minute_costs_two_records_a_second() -> None:
+def test_a_repeated_call_costs_at_most_two_records_a_second() -> None:
     counts: Deduplicator[str] = Deduplicator(window_s=1.0)
     written = 0
     for step in range(60 * 2000):

@@ -12,7 +12,7 @@ import pytest
 from nono.cli import atomic_write
 
 
-def test_a_new_file_is_made_with_its_directories_and_never_in_the_place_of_another(tmp_path: Path) -> None:
+def test_a_new_file_never_replaces_another(tmp_path: Path) -> None:
     path = tmp_path / "a/b/c.json"
     atomic_write.create(str(path), b"1")
     with pytest.raises(FileExistsError):

@@ -32,7 +32,7 @@ def test_a_keyring_that_hangs_is_passed_over(with_stuck_keyring: dict[str, str])
     assert resolver.resolve_credential("openai", with_stuck_keyring) == Secret("one")
 
 
-def test_a_value_stored_in_the_keyring_does_not_leave_an_older_one_in_front(
+def test_storing_in_the_keyring_removes_an_older_value_in_front(
     environ: dict[str, str], with_keyring: dict[str, str]
 ) -> None:
     resolver.save("openai", Secret("old"), environ)
@@ -49,7 +49,7 @@ def test_the_embedded_store_answers_before_the_keyring(
     assert resolver.resolve_credential("openai", with_keyring) == Secret("embedded")
 
 
-def test_a_name_that_is_nowhere_is_not_found_with_the_command_that_stores_it(
+def test_a_missing_credential_is_reported_with_how_to_store_it(
     with_keyring: dict[str, str],
 ) -> None:
     with pytest.raises(CredentialNotFound, match="neither") as caught:

@@ -152,7 +152,7 @@ def test_one_that_comes_while_an_abandoned_run_ends_does_not_share_its_end() -> 
     [CredentialUnavailable("locked", hint="unlock"), OSError(28, "No space left on device")],
     ids=repr,
 )
-def test_a_failure_reaches_all_who_waited_as_errors_of_their_own_and_is_not_kept(error: Exception) -> None:
+def test_each_waiter_gets_its_own_error_of_a_shared_failure(error: Exception) -> None:
     async def main() -> None:
         flights, work = SingleFlight[str, str](), Work(error)
         raised: list[Exception] = []

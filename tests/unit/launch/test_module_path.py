@@ -67,7 +67,7 @@ def test_where_nono_and_python_are_stays(monkeypatch: pytest.MonkeyPatch) -> Non
     assert sys.path == [own, os.path.dirname(os.__file__)]
 
 
-def test_a_run_is_refused_whose_linker_looks_in_a_working_directory_that_is_granted(project: Path) -> None:
+def test_a_run_is_refused_if_its_linker_searches_a_granted_directory(project: Path) -> None:
     environ = {"HOME": str(project.parent), "PATH": os.environ["PATH"], "LD_LIBRARY_PATH": ":/usr/lib"}
     argv = [sys.executable, "-m", "nono", "run", "--allow", ".", "--", "true"]
     done = subprocess.run(argv, cwd=project, env=environ, capture_output=True, text=True, check=False)

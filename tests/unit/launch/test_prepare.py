@@ -60,7 +60,7 @@ def test_state_directories_are_made_for_their_user_alone(tmp_path: Path) -> None
         assert [path.stat().st_mode & 0o777 for path in (outer, inner)] == [0o700, 0o700]
 
 
-def test_a_link_to_a_state_directory_is_followed_where_nobody_else_can_make_one(tmp_path: Path) -> None:
+def test_a_state_directory_link_is_followed_where_only_the_user_makes_it(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     granted = state(tmp_path / "real", tmp_path / "link")

@@ -109,7 +109,7 @@ def test_nothing_that_is_denied_is_allowed_by_a_profile_above_or_below(
 
 
 @given(DOCUMENTS, DOCUMENTS)
-def test_a_host_of_which_one_side_allows_some_paths_is_never_wholly_allowed(a: Document, b: Document) -> None:
+def test_merging_never_widens_allowed_paths_to_a_whole_host(a: Document, b: Document) -> None:
     limited = {
         entry["domain"]
         for entry in (*field(a, ("network", "allow_domain")), *field(b, ("network", "allow_domain")))

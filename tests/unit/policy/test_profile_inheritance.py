@@ -260,9 +260,7 @@ def test_what_nono_ships_extends_what_nono_ships(environ: dict[str, str]) -> Non
     assert load_profile("go-dev", environ).filesystem.allow == ()
 
 
-def test_a_base_beside_the_file_comes_before_the_users_and_a_path_leads_from_the_file(
-    environ: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_base_profile_is_looked_for_beside_the_file_first(environ: dict[str, str], tmp_path: Path) -> None:
     project = tmp_path / "project"
     (project / "sub").mkdir(parents=True)
     (project / "base.jsonc").write_text('{"meta": {"name": "beside"},}')

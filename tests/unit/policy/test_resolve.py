@@ -109,9 +109,7 @@ def test_a_grant_follows_a_symlink_and_remembers_its_name(run: Resolve, make_fs:
     assert grant.original == f"{HOME}/link"
 
 
-def test_who_the_users_are_may_be_read_and_not_changed_unless_that_is_excluded(
-    run: Resolve, make_fs: MakeFilesystem
-) -> None:
+def test_the_user_database_is_readable_unless_excluded(run: Resolve, make_fs: MakeFilesystem) -> None:
     fs = make_fs(files=("/etc/passwd", "/etc/group"))
     for path in ("/etc/passwd", "/etc/group"):
         assert access_to(run(fs=fs), path) is Access.READ
@@ -149,7 +147,7 @@ def test_what_does_not_exist_is_skipped_and_reported(run: Resolve) -> None:
     assert set(resolved.skipped) == {f"{HOME}/gone", f"{WORK}/missing", "$UNSET/x ($UNSET is not set)"}
 
 
-def test_a_file_for_a_directory_flag_is_an_error_and_for_a_profile_a_file_grant(run: Resolve) -> None:
+def test_only_a_profile_may_name_a_file_as_a_directory(run: Resolve) -> None:
     with pytest.raises(ConfigError) as error:
         run(allow=("main.py",))
     assert error.value.message == (
@@ -247,7 +245,7 @@ def test_a_bypass_without_a_grant_is_an_error(run: Resolve) -> None:
         run(bypass_protection=("~/.ssh",))
 
 
-def test_a_profiles_bypass_that_does_not_exist_is_passed_over_with_a_warning(run: Resolve) -> None:
+def test_a_missing_bypass_of_a_profile_is_only_a_warning(run: Resolve) -> None:
     assert any("~/.netrc" in warning for warning in run(files(bypass_protection=("~/.netrc",))).warnings)
 
 
@@ -263,9 +261,7 @@ def test_a_profiles_denial_binds_the_command_line_and_the_groups(run: Resolve) -
 @pytest.mark.parametrize(
     "path", ["/proc/self/task", "/proc/./self/mem", "/proc/thread-self/comm", "/dev/fd/0"]
 )
-def test_what_is_another_file_for_each_process_is_denied_as_a_whole_or_not_at_all(
-    run: Resolve, path: str
-) -> None:
+def test_a_file_of_each_process_can_only_be_denied_as_a_whole(run: Resolve, path: str) -> None:
     with pytest.raises(
         SandboxError, match="cannot be denied: each process finds a file of its own"
     ) as refused:
@@ -284,7 +280,7 @@ def test_a_denial_that_does_not_expand_is_an_error(run: Resolve) -> None:
 @pytest.mark.parametrize(
     "path", ["~", "/", "~/.local", "~/.local/state/nono", "~/.local/state/nono/new", "~/.nono", "~/.nono/x"]
 )
-def test_the_state_of_nono_is_out_of_reach_even_where_it_does_not_exist_yet(run: Resolve, path: str) -> None:
+def test_state_that_does_not_exist_yet_is_out_of_reach(run: Resolve, path: str) -> None:
     with pytest.raises(NonoError, match="overlaps protected nono state root"):
         run(read=(path,))
     with pytest.raises(NonoError, match="overlaps protected nono state root"):
@@ -358,9 +354,7 @@ def test_allow_cwd_grants_what_the_profile_says(
     ],
     ids=["no profile", "read and write", "no access", "a proxy", "a denial inside"],
 )
-def test_a_directory_that_is_shared_when_asked_about_is_shared_as_by_the_flag(
-    fs: Filesystem, profile: Profile | None
-) -> None:
+def test_sharing_a_directory_when_asked_equals_the_flag(fs: Filesystem, profile: Profile | None) -> None:
     request, environ = RunRequest(read=("/etc",)), {"HOME": HOME}
     asked = asked_for(request, profile, environ=environ, cwd=WORK, fs=fs)
     for shares in (True, False):

@@ -43,7 +43,7 @@ def test_the_base_urls_are_asked_for_without_a_tunnel_whatever_is_granted(
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "192.0.2.7", "::1"])
-def test_clients_of_httpx_can_read_the_variables_wherever_the_proxy_listens(
+def test_httpx_reads_the_proxy_variables_at_every_listen_address(
     monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     """It raises InvalidURL over an entry in brackets, and with it the SDKs of OpenAI and Anthropic."""

@@ -128,7 +128,7 @@ def test_a_directory_that_leads_to_nonos_state_is_refused(path: str) -> None:
     assert verdict("/srv", kind="directory") == Ask(Access.READ)
 
 
-def test_an_entry_of_a_process_is_refused_and_another_file_of_proc_asked_about() -> None:
+def test_only_process_entries_of_proc_are_refused_unasked() -> None:
     assert isinstance(verdict("/proc/7/status", is_process_entry=True), Refuse)
     assert verdict("/proc/sys/kernel/hostname") == Ask(Access.READ)
 

@@ -142,7 +142,7 @@ def test_the_open_network_is_not_advertised() -> None:
     assert "--allow-domain" in parser.format_help()
 
 
-def test_an_old_spelling_that_lifts_a_protection_is_warned_of_in_silence_too() -> None:
+def test_silent_does_not_hide_an_old_spelling_that_lifts_a_protection() -> None:
     argv = ["--override-deny", "/x", "--net-block"]
     given = options.collect(options.RUN, {"bypass_protection": ["/x"], "block_net": True}, argv, {})
     assert [text.split("`")[1] for text in given.insisted] == ["--override-deny"]

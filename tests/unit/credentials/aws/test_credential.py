@@ -579,7 +579,7 @@ def test_keys_of_the_environment_sign(config: Path, monkeypatch: pytest.MonkeyPa
     run(main)
 
 
-def test_keys_that_are_there_are_not_at_hand_for_a_host_that_names_no_service(
+def test_keys_are_not_used_for_a_host_that_names_no_service(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Below a wildcard the child chooses the host; what at_hand raised ended its connection unrecorded."""

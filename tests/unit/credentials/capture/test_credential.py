@@ -203,7 +203,7 @@ def test_the_child_cannot_fill_memory_with_scopes(stage: Stage, monkeypatch: pyt
     ]
 
 
-def test_a_value_that_was_rejected_is_read_again_and_not_with_every_rejection(stage: Stage) -> None:
+def test_rejections_reread_a_value_at_a_limited_rate(stage: Stage) -> None:
     credential = stage.capture()
     acquired(credential)
     credential.rejected(REQUEST._replace(host="other.example"))

@@ -97,7 +97,7 @@ anyio.run(main, backend_options={"use_uvloop": True})
 """
 
 
-def test_under_a_supervisor_that_reaps_every_child_the_exit_status_is_still_the_helpers() -> None:
+def test_the_helper_status_survives_a_supervisor_that_reaps_every_child() -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", REAPING_SUPERVISOR],
         capture_output=True,
@@ -268,7 +268,7 @@ def test_a_helper_whose_end_nobody_tells_has_printed_nothing() -> None:
     assert shell(f"echo {CANARY}; kill -KILL $PPID; exec sleep 0") == Lost()
 
 
-def test_it_has_no_core_dumps_no_terminal_no_blocked_signal_and_no_directory_of_the_project() -> None:
+def test_a_helper_inherits_nothing_of_the_terminal_or_the_project() -> None:
     script = """
         ulimit -H -c; pwd; grep -E 'SigBlk|SigIgn' /proc/self/status | tr -s '\\t\\n' ' '; echo
         (: < /dev/tty) 2> /dev/null && echo terminal || echo none
@@ -389,7 +389,5 @@ def test_a_path_of_which_nothing_is_trusted_becomes_the_systems() -> None:
         "long",
     ],
 )
-def test_of_standard_error_the_first_line_is_shown_without_what_could_be_a_key(
-    stderr: bytes, stdout: bytes, shown: str
-) -> None:
+def test_an_error_shows_a_redacted_first_line_of_stderr(stderr: bytes, stdout: bytes, shown: str) -> None:
     assert scrub(stderr, stdout) == shown

@@ -82,7 +82,7 @@ def test_nor_when_a_link_outside_leads_into_the_project(installed: Path, tmp_pat
         find_program("op", environ(directory))
 
 
-def test_started_in_the_home_directory_the_programs_below_it_are_still_the_users(
+def test_programs_below_home_stay_trusted_when_started_in_home(
     installed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = installed.parents[1]
@@ -155,9 +155,7 @@ def test_a_dangling_link_and_a_directory_are_no_programs(installed: Path) -> Non
             find_program(str(installed.parent / name), environ())
 
 
-def test_the_path_a_helper_inherits_has_only_the_directories_it_may_run_programs_from(
-    installed: Path, tmp_path: Path
-) -> None:
+def test_a_helper_inherits_only_trusted_path_directories(installed: Path, tmp_path: Path) -> None:
     planted = place(Path.cwd() / "bin" / "gpg")
     opened = tmp_path / "opened"
     opened.mkdir()

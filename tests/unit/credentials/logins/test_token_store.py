@@ -79,7 +79,7 @@ def test_another_store_finds_what_was_added(store: LoginStore, environ: dict[str
     assert LoginTokens(LoginStore(environ)).find(nonce, *HERE) == Secret("real-one")
 
 
-def test_a_token_that_comes_again_keeps_its_phantom_and_another_gets_its_own(store: LoginStore) -> None:
+def test_each_token_of_a_consumer_has_one_lasting_phantom(store: LoginStore) -> None:
     assert add(store, "real-one") == add(store, "real-one")
     assert add(store, "real-two") != add(store, "real-one")
     other = store.add([Secret("real-one")], ["oauth.other"], ORIGINS)[0]
@@ -231,7 +231,7 @@ def test_a_store_that_others_could_touch_is_not_believed(store: LoginStore, bits
         LoginTokens(store)
 
 
-def test_the_entry_of_another_version_without_origins_is_redeemed_by_its_consumers(store: LoginStore) -> None:
+def test_an_entry_without_origins_is_redeemed_by_its_consumers(store: LoginStore) -> None:
     [nonce] = add(store, "real-one")
     document = json.loads(Path(store.path).read_text())
     del document["tokens"][nonce]["admitted_origins"]

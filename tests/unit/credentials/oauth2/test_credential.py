@@ -313,7 +313,7 @@ def test_a_failed_exchange_fails_all_who_waited_for_it() -> None:
     run(main)
 
 
-def test_a_request_that_goes_away_does_not_take_the_token_from_those_who_wait() -> None:
+def test_a_cancelled_request_keeps_no_token_from_other_waiters() -> None:
     async def main() -> None:
         endpoint = Endpoint([granting("t1"), granting("t2")], anyio.Event())
         credential = a_credential(endpoint)
@@ -413,7 +413,7 @@ def test_the_time_that_the_exchange_takes_counts_as_life_of_the_token() -> None:
     run(main)
 
 
-def test_while_one_request_renews_the_others_go_on_with_the_token_that_is_still_valid() -> None:
+def test_requests_use_the_valid_token_while_another_one_renews_it() -> None:
     async def main() -> None:
         clock = Clock()
         endpoint = Endpoint([granting("t1"), granting("t2")])
@@ -433,7 +433,7 @@ def test_while_one_request_renews_the_others_go_on_with_the_token_that_is_still_
     run(main)
 
 
-def test_while_renewing_fails_a_valid_token_serves_until_its_end_and_never_longer() -> None:
+def test_a_token_that_cannot_be_renewed_serves_until_it_expires() -> None:
     async def main() -> None:
         clock = Clock()
         endpoint = Endpoint([granting("t1"), Reply(503, b"")])
@@ -454,7 +454,7 @@ def test_while_renewing_fails_a_valid_token_serves_until_its_end_and_never_longe
     run(main)
 
 
-def test_a_failed_exchange_is_tried_again_after_delays_that_grow_to_a_limit() -> None:
+def test_a_failed_exchange_is_retried_with_bounded_backoff() -> None:
     async def main() -> None:
         clock = Clock()
         endpoint = Endpoint([OSError("connecting failed")])

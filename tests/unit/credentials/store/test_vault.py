@@ -52,7 +52,7 @@ def test_only_the_owner_can_read_it_whatever_the_umask(vault: Vault, umask: int)
 
 
 @pytest.mark.parametrize("bits", [0o640, 0o604, 0o620, 0o602])
-def test_a_file_that_others_could_touch_is_neither_believed_nor_overwritten(vault: Vault, bits: int) -> None:
+def test_a_vault_that_others_could_touch_is_left_alone(vault: Vault, bits: int) -> None:
     vault.set("openai", Secret("one"))
     Path(vault.path).chmod(bits)
     before = Path(vault.path).read_bytes()

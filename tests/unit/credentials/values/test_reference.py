@@ -144,7 +144,7 @@ def test_no_variable_that_steers_programs_is_a_source(name: str) -> None:
         "cmd://sk_",
     ],
 )
-def test_a_key_pasted_where_its_name_belongs_is_refused_without_being_repeated(prefix: str) -> None:
+def test_the_error_about_a_pasted_key_does_not_repeat_it(prefix: str) -> None:
     with pytest.raises(CredentialError) as caught:
         parse_reference(f"{prefix}c4n4ryC4N4RYc4n4ry")
     assert "c4n4ry" not in f"{caught.value!r} {caught.value} {caught.value.hint}"

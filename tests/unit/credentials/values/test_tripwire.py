@@ -218,7 +218,7 @@ def test_a_clean_header_value_is_none_and_a_leaking_one_is_masked() -> None:
     assert tripwire.mask_text(KEY.encode()[:-1]) is None
 
 
-def test_a_secret_of_seven_characters_is_not_watched_and_the_person_is_told() -> None:
+def test_a_warning_says_that_a_short_secret_is_not_watched() -> None:
     assert tripwire_for([Secret("hunter2")]) is None
     assert "shorter than 8" in (unwatched_warning([Secret("hunter2")]) or "")
     assert tripwire_for([Secret("hunter22")]) is not None

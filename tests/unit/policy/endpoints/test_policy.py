@@ -138,7 +138,7 @@ def test_the_first_rule_of_a_list_that_matches_decides() -> None:
     assert policy.judge("GET", "/b").reason == "two"
 
 
-def test_an_approval_asks_whom_the_rule_names_and_else_whom_the_default_names() -> None:
+def test_an_approval_asks_the_backend_of_its_rule_or_the_default() -> None:
     own = EndpointRule("*", "/own", backend="b1", timeout_s=5)
     policy = EndpointPolicy(
         "approve", approve=(own, EndpointRule("*", "/plain")), default_backend="b0", default_timeout_s=9
@@ -159,7 +159,7 @@ def test_an_approval_asks_whom_the_rule_names_and_else_whom_the_default_names() 
         ("/admin", "/ok/..%3B/admin"),
     ],
 )
-def test_a_spelling_that_a_lenient_server_takes_for_a_denied_path_is_denied(rule: str, path: str) -> None:
+def test_a_lenient_spelling_of_a_denied_path_is_denied(rule: str, path: str) -> None:
     denied = EndpointPolicy("allow", deny=(EndpointRule("*", rule),))
     assert denied.judge("GET", path).decision == "deny"
     assert denied.judge("GET", "/other;x%3A").decision == "allow"

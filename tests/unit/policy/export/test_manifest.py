@@ -135,7 +135,7 @@ def grants(home: Path, *paths: str, **more: object) -> str:
     return written(home, {"version": "1", "filesystem": {"grants": entries, **more}})
 
 
-def test_a_manifest_grants_nothing_that_a_deny_group_protects_nor_nonos_own_state(home: Path) -> None:
+def test_a_manifest_grants_nothing_protected(home: Path) -> None:
     (home / ".ssh").mkdir()
     (home / ".local/state/nono").mkdir(parents=True)
     with pytest.raises(SandboxError, match=r"Refusing to grant what a deny rule protects"):
@@ -146,7 +146,7 @@ def test_a_manifest_grants_nothing_that_a_deny_group_protects_nor_nonos_own_stat
     assert f"{home}/.ssh" in {grant.path for grant in resolved(home, lifted).capabilities.grants}
 
 
-def test_a_manifest_without_groups_has_the_default_ones_and_none_does_without_the_required(
+def test_a_manifest_cannot_drop_the_required_groups(
     home: Path,
 ) -> None:
     bare = resolved(home, load_manifest(written(home, {"version": "1"})).profile)

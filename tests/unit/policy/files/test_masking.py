@@ -40,9 +40,7 @@ def project(make_fs: MakeFilesystem) -> Filesystem:
 
 
 @pytest.mark.parametrize("access", ["allow", "read", "write"])
-def test_what_is_denied_below_a_granted_directory_is_masked_whatever_the_grant(
-    run: Resolve, project: Filesystem, access: str
-) -> None:
+def test_a_denial_below_a_grant_of_any_kind_is_masked(run: Resolve, project: Filesystem, access: str) -> None:
     resolved = run(denying(".env", ".git/hooks"), fs=project, **{access: (".",)})
     assert masked(resolved) == {f"{WORK}/.env": "file", f"{WORK}/.git/hooks": "dir"}
     assert {mask.grant.path for mask in resolved.capabilities.masking.masks} == {WORK}
@@ -85,9 +83,7 @@ def test_only_directories_that_the_command_could_move_are_pinned(run: Resolve, p
     assert pinned(write=(".",), read=("sub/deep",)) == (f"{WORK}/sub", f"{WORK}/sub/deep")
 
 
-def test_what_is_not_there_is_named_with_who_denied_it_and_whether_it_could_be_made(
-    run: Resolve, project: Filesystem
-) -> None:
+def test_an_absent_path_is_named_with_its_denial(run: Resolve, project: Filesystem) -> None:
     def absent(**grants: tuple[str, ...]) -> list[tuple[str, bool, bool]]:
         profile = denying("new/.env", "new", ".envrc", "~/.config/op")
         found = run(profile, fs=project, **grants).capabilities.masking.absent
@@ -102,9 +98,7 @@ def test_what_is_not_there_is_named_with_who_denied_it_and_whether_it_could_be_m
     assert (f"{HOME}/.config/gcloud", True, True) in of_config
 
 
-def test_a_bypass_below_what_has_to_be_masked_is_refused_and_one_of_it_is_not(
-    run: Resolve, project: Filesystem
-) -> None:
+def test_a_bypass_below_a_masked_path_is_refused(run: Resolve, project: Filesystem) -> None:
     with pytest.raises(SandboxError, match="cannot be reached through the denied") as refused:
         run(
             denying("sub"),
@@ -126,7 +120,7 @@ def test_a_masked_working_directory_is_not_where_the_command_starts(
     assert denied.capabilities.workdir == "/"
 
 
-def test_a_persons_denial_below_what_a_group_denies_and_is_not_there_still_counts(run: Resolve) -> None:
+def test_a_user_denial_below_an_absent_group_denial_still_counts(run: Resolve) -> None:
     found = run(denying("~/.config/op/key"), write=("~/.config",)).capabilities.masking.absent
     assert {one.path for one in found} > {f"{HOME}/.config/op", f"{HOME}/.config/op/key"}
 

@@ -151,7 +151,7 @@ def test_denials_and_nonos_state_beat_the_grant_of_a_directory_above(run: Resolv
         run(allow_unix_socket_bind=(f"{HOME}/.nono/x.sock",))
 
 
-def test_landlock_is_told_of_directories_in_which_sockets_are_made_and_never_of_wide_ones(
+def test_landlock_learns_of_narrow_socket_directories_only(
     run: Resolve,
 ) -> None:
     binds = run(

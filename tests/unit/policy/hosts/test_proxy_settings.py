@@ -116,7 +116,7 @@ def test_an_open_network_drops_what_the_profile_says_of_it(run: Resolve) -> None
     assert (resolved.proxy, resolved.services, resolved.oauth_routes) == (None, (), ())
 
 
-def test_a_profile_that_blocks_and_denies_has_a_proxy_that_refuses_everything(run: Resolve) -> None:
+def test_blocking_with_denied_hosts_is_a_proxy_that_refuses_all(run: Resolve) -> None:
     strict = run(Profile(network=Network(block=True, deny_domain=("x.example",))))
     assert strict.capabilities.network is NetworkMode.PROXY
     assert strict.host_filter is not None

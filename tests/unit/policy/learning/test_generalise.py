@@ -204,7 +204,7 @@ def resolved_grants(additions: Additions, fs: Filesystem) -> Any:
 
 @settings(max_examples=150)
 @given(data=st.data())
-def test_a_run_with_the_profile_may_do_what_was_seen_and_reach_nothing_sensitive(data: st.DataObject) -> None:
+def test_a_learned_profile_grants_what_was_seen_and_nothing_sensitive(data: st.DataObject) -> None:
     fs = MemoryFilesystem(*_disk())
     bounds = bounds_of(fs)
     files = [path for path in fs.files if any(is_within(path, grant.path) for grant in bounds.directories)]

@@ -74,7 +74,7 @@ def test_access_to_the_working_directory_adds_up(before: str, after: Access, acc
     assert laid_over(existing(workdir={"access": before}), learned)["workdir"] == {"access": access}
 
 
-def test_a_network_that_was_blocked_is_opened_for_what_was_seen_and_for_nothing_less() -> None:
+def test_learning_opens_a_blocked_network_only_for_observed_traffic() -> None:
     blocked = existing(network={"block": True})
     hosts = learned_document(Additions(), {Site("https", "a.example", 443): frozenset({TUNNELLED})})
     ports = learned_document(Additions(), open_ports=(8000,))

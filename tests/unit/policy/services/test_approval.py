@@ -114,7 +114,7 @@ def test_http_is_for_loopback() -> None:
     assert not list(approval_mistakes(security(x=Entry("webhook", url="http://127.0.0.1:8080/ask"))))
 
 
-def test_a_child_profile_adds_backends_by_name_and_replaces_the_defaults_whole() -> None:
+def test_a_child_profile_merges_backends_but_not_defaults() -> None:
     terminals = {"a": {"type": "terminal"}, "b": {"type": "terminal"}}
     defaults = {"backend": "a", "timeout_secs": 5}
     base = {"security": {"approval_backends": terminals, "approval_defaults": defaults}}

@@ -272,7 +272,7 @@ def test_an_entry_that_uses_every_field_is_accepted() -> None:
     assert service.endpoints.is_explicit
 
 
-def test_what_the_command_sends_falls_back_to_what_goes_upstream_field_by_field() -> None:
+def test_each_accept_field_falls_back_to_its_inject_field() -> None:
     custom = CustomCredential(
         "https://x.example",
         "corp",

@@ -41,7 +41,7 @@ def get(port: int, path: str = "/v1", fields: bytes = BEARER, *, host: str = "lo
     return f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\n".encode() + fields + b"\r\n"
 
 
-def test_requests_of_one_connection_are_judged_one_by_one_and_get_the_credential() -> None:
+def test_each_request_of_a_connection_is_judged_by_itself() -> None:
     with (
         upstream() as server,
         intercepting(a_route(server.port, host="localhost")) as p,
@@ -120,7 +120,7 @@ def test_a_client_is_served_whichever_group_it_has_a_key_share_for(curve: str) -
 
 
 @pytest.mark.parametrize("token", [b"", b"Proxy-Authorization: Bearer wrong\r\n"], ids=["none", "wrong"])
-def test_without_the_token_there_is_no_handshake_and_a_retry_with_it_is_heard(token: bytes) -> None:
+def test_a_connect_without_the_token_can_be_retried_with_it(token: bytes) -> None:
     with (
         upstream() as server,
         intercepting(a_route(server.port, host="localhost")) as p,
@@ -274,9 +274,7 @@ def test_without_the_phantom_a_host_that_is_a_route_only_answers_401(fields: byt
 
 
 @pytest.mark.parametrize(("fields", "words"), KEYS)
-def test_where_the_filter_allows_the_host_only_a_request_without_any_key_passes(
-    fields: bytes, words: str
-) -> None:
+def test_on_an_allowed_host_only_a_request_without_a_key_passes(fields: bytes, words: str) -> None:
     with (
         upstream() as server,
         intercepting(a_route(server.port, host="localhost")) as p,
@@ -363,7 +361,7 @@ def test_the_credential_is_for_the_base_path_and_what_is_below(path: str, status
 
 
 @pytest.mark.parametrize("fields", [b"", OWN_KEY, BEARER], ids=["no key", "own key", "some phantom"])
-def test_a_service_without_its_credential_answers_503_and_never_uses_the_childs_key(fields: bytes) -> None:
+def test_a_service_without_its_credential_answers_503(fields: bytes) -> None:
     with (
         upstream() as server,
         intercepting(
@@ -472,7 +470,7 @@ def test_a_request_together_with_the_end_of_the_handshake_is_answered() -> None:
     assert len(server.requests) == 1
 
 
-def test_a_client_that_goes_away_at_the_end_of_the_handshake_leaves_nothing_behind() -> None:
+def test_a_client_that_leaves_after_the_handshake_leaves_nothing_behind() -> None:
     with upstream() as server, intercepting(a_route(server.port, host="localhost")) as p:
         for number in range(20):
             incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()

@@ -479,7 +479,7 @@ def test_the_person_is_told_each_reason_once_and_the_client_none() -> None:
     assert p.recording.decisions() == [refused] * 4 + [("allow", None)]
 
 
-def test_a_child_that_can_make_a_credential_fail_in_many_ways_does_not_fill_the_terminal() -> None:
+def test_varied_credential_failures_do_not_flood_the_terminal() -> None:
     told: list[str] = []
     credential = SlowCredential()
     with (
@@ -507,7 +507,7 @@ def test_a_bug_in_a_credential_ends_its_own_connection_only(caplog: pytest.LogCa
     assert "a connection of the proxy failed" in caplog.text
 
 
-def test_a_client_that_goes_away_ends_the_fetching_and_others_are_served_meanwhile() -> None:
+def test_a_client_that_leaves_ends_only_its_own_credential_fetch() -> None:
     gate = Gate()
     with upstream() as server:
         slow = a_route(server.port, credential=SlowCredential(gate=gate))
@@ -522,7 +522,7 @@ def test_a_client_that_goes_away_ends_the_fetching_and_others_are_served_meanwhi
     assert len(server.requests) == 1
 
 
-def test_a_client_that_goes_away_as_the_credential_arrives_leaves_nothing_behind() -> None:
+def test_a_client_leaving_as_its_credential_arrives_leaves_nothing_behind() -> None:
     with upstream() as server:
         for _ in range(10):
             gate = Gate()
@@ -705,9 +705,7 @@ def test_a_body_that_breaks_off_is_never_signed() -> None:
 
 
 @pytest.mark.parametrize(("request_", "status"), [(get(), 200), (post(b"abc"), 502)], ids=["GET", "POST"])
-def test_only_a_request_that_may_be_done_twice_is_sent_again_over_a_new_connection(
-    request_: bytes, status: int
-) -> None:
+def test_only_an_idempotent_request_is_retried_on_a_new_connection(request_: bytes, status: int) -> None:
     def handler(request: Received) -> None:
         request.read_body()
         if request.connection.number == 0 and len(server.requests) == 2:
@@ -731,7 +729,7 @@ def test_only_a_request_that_may_be_done_twice_is_sent_again_over_a_new_connecti
 # -- a credential that is frozen
 
 
-def test_a_request_that_was_asked_about_before_the_freeze_gets_no_credential_after_it() -> None:
+def test_a_request_approved_before_a_freeze_gets_no_credential_after_it() -> None:
     gate, told = Gate(), list[str]()
 
     async def later(request: Request, /) -> Answer:

@@ -97,7 +97,7 @@ class Unfit(FakeCredential):
     ],
     ids=["unfit", "a fault of the credential", "a fault of its source"],
 )
-def test_a_request_that_cannot_carry_its_credential_is_refused_before_it_is_recorded_as_allowed(
+def test_a_request_unfit_for_its_credential_is_never_recorded_as_allowed(
     transport: Transport, failure: Exception, status: int
 ) -> None:
     with five_transports(credential=Unfit(failure)) as stage:
@@ -154,7 +154,7 @@ def test_the_secret_that_signs_is_watched_for_however_long_the_body_takes(transp
 
 
 @every_way
-def test_the_secret_that_goes_along_is_watched_for_however_long_the_dial_takes(transport: Transport) -> None:
+def test_a_secret_in_use_is_watched_through_a_long_dial(transport: Transport) -> None:
     credential = Rotating(needs_body=False)
     looked_up = threading.Event()
 
@@ -193,7 +193,7 @@ def test_nothing_passes_an_inspection_that_was_not_armed() -> None:
 
 
 @every_way
-def test_a_secret_in_the_reason_phrase_of_an_interim_response_freezes_its_credential(
+def test_a_secret_in_an_interim_reason_phrase_freezes_its_credential(
     transport: Transport,
 ) -> None:
     def handler(request: Received) -> None:
@@ -328,7 +328,7 @@ def test_a_fault_of_the_proxy_is_why_its_flow_ended(transport: Transport) -> Non
 
 
 @every_way
-def test_a_request_that_goes_wrong_under_its_response_is_why_its_flow_ended(transport: Transport) -> None:
+def test_a_flow_ends_with_the_request_error_behind_its_response(transport: Transport) -> None:
     def handler(request: Received) -> None:
         request.connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbeginning")
         request.connection.wait_gone()

@@ -268,7 +268,7 @@ def test_a_login_gives_phantoms_and_the_rest_of_the_answer_as_it_is(scene: Scene
     ids=["form", "json"],
 )
 @pytest.mark.parametrize("spelled", [str, jwt_phantom], ids=["opaque", "jwt"])
-def test_a_phantom_in_a_named_field_reaches_the_token_endpoint_as_its_token(
+def test_a_phantom_in_a_named_field_arrives_as_its_token(
     scene: Scene, write: Callable[[str, str], tuple[str, str]], spelled: Callable[[str], str]
 ) -> None:
     phantom = spelled(scene.phantoms()["refresh_token"])
@@ -307,9 +307,7 @@ def test_a_phantom_in_a_header_is_redeemed_at_the_token_endpoint_too(scene: Scen
 
 
 @pytest.mark.parametrize("name", ["X-HTTP-Method-Override", "X-Original-URL", "X_Rewrite_Url", "X-Other"])
-def test_no_field_takes_the_token_of_a_login_to_another_place_than_its_endpoint(
-    scene: Scene, name: str
-) -> None:
+def test_no_field_redirects_a_login_token_from_its_endpoint(scene: Scene, name: str) -> None:
     phantom = scene.phantoms()["refresh_token"]
     before = len(scene.auth.requests)
     answer = scene.log_in(f"refresh_token={phantom}".encode(), f"{name}: /echo\r\n")
@@ -426,9 +424,7 @@ LEAKS: dict[str, Answer] = {
 
 
 @pytest.mark.parametrize("answer", LEAKS.values(), ids=LEAKS)
-def test_an_answer_with_a_token_where_none_is_named_is_a_502_that_stores_nothing(
-    scene: Scene, answer: Answer
-) -> None:
+def test_a_token_in_an_unnamed_place_is_a_502_that_stores_nothing(scene: Scene, answer: Answer) -> None:
     scene.provider.answer = answer
     refused = scene.log_in()
     assert refused.status == 502
@@ -851,7 +847,7 @@ def test_no_websocket_leads_to_the_host_of_a_token_endpoint(make: Make, path: st
 # -- where the token endpoint is reached
 
 
-def test_an_api_on_the_host_of_the_token_endpoint_gets_its_token_and_is_searched(make: Make) -> None:
+def test_an_api_on_the_token_host_is_handled_like_any_other(make: Make) -> None:
     with make(api_hosts=(AUTH,)) as scene:
         phantom = scene.phantoms()["access_token"]
         scene.provider.answer = json_answer({"name": "somebody"})
@@ -894,7 +890,7 @@ def test_a_credential_that_is_frozen_while_its_host_is_reached_stays_here(
         assert denied == (["tripwire"] if is_frozen else [])
 
 
-def test_a_request_that_cannot_carry_its_credential_is_told_why_on_its_host_as_well(make: Make) -> None:
+def test_a_login_host_says_why_a_request_cannot_carry_its_credential(make: Make) -> None:
     class Unfit(FakeCredential):
         def inject(self, request: Outgoing) -> Injected:
             raise RequestUnfit("it is signed already")

@@ -333,7 +333,7 @@ def test_no_field_makes_a_socket_on_another_path_of_one_that_is_listed(way: str,
 
 
 @WAYS
-def test_a_socket_opens_on_no_route_with_a_limit_of_tokens_which_nobody_could_count(way: str) -> None:
+def test_a_route_with_a_token_limit_opens_no_websocket(way: str) -> None:
     with websocket_server(echo) as (port, seen):
         for limits, opens in (
             (UsageLimits(requests=1), True),
@@ -417,7 +417,7 @@ def test_what_came_too_early_on_either_side_is_the_first_that_arrives(way: str) 
     assert early == [b"from the client, and more"]
 
 
-def test_a_client_that_does_not_read_stops_an_upstream_that_spoke_with_its_first_bytes() -> None:
+def test_a_client_that_does_not_read_stops_an_eager_upstream() -> None:
     def handler(request: Received) -> None:
         assert asked.wait(TIMEOUT_S)
         request.connection.send(switching(request) + b"x" * 200_000)
@@ -522,9 +522,7 @@ def test_a_malformed_handshake_is_answered_400_and_closes(way: str, headers: lis
 
 @WAYS
 @pytest.mark.parametrize("headers", WRONG_SWITCH)
-def test_a_switch_that_does_not_answer_is_a_502_and_nothing_behind_it_passes(
-    way: str, headers: list[Header]
-) -> None:
+def test_an_invalid_upgrade_response_is_a_502(way: str, headers: list[Header]) -> None:
     def handler(request: Received) -> None:
         lines = b"".join(b"%b: %b\r\n" % field for field in headers)
         request.connection.send(b"HTTP/1.1 101 Switching Protocols\r\n" + lines + b"\r\nsmuggled")

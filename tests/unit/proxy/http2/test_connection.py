@@ -225,7 +225,7 @@ def test_streams_of_one_connection_never_share_a_credential() -> None:
         assert stream.values(b"x-beta") == ([] if is_alpha else [BETA_KEY.encode()])
 
 
-def test_requests_with_different_tls_identities_do_not_share_an_upstream_connection() -> None:
+def test_tls_identities_do_not_share_an_upstream_connection() -> None:
     with authority() as ca, h2_upstream(ca.server_context(HOST)) as server:
         other = ca.ca_file + ".copy"
         with open(ca.ca_file, "rb") as source, open(other, "wb") as copy:
@@ -581,7 +581,7 @@ def test_a_body_of_unknown_length_is_chunked_for_an_upstream_of_http1() -> None:
 
 
 @pytest.mark.parametrize("sent", [b"12345678", b"123"], ids=["too much", "too little"])
-def test_a_body_that_belies_its_length_never_looks_complete_to_an_upstream_of_http1(sent: bytes) -> None:
+def test_a_body_of_a_wrong_length_never_looks_complete_over_http1(sent: bytes) -> None:
     def handler(request: Received) -> None:
         request.read_body()
         request.connection.respond()
@@ -599,9 +599,7 @@ def test_a_body_that_belies_its_length_never_looks_complete_to_an_upstream_of_ht
     [(b"", 0), (b"", 60), (b"abc", 3), (b"abc", 60)],
     ids=["none", "none of 60", "three", "three of 60"],
 )
-def test_a_body_that_ends_before_its_length_takes_nothing_of_the_next_request(
-    sent: bytes, announced: int
-) -> None:
+def test_a_short_body_takes_nothing_of_the_next_request(sent: bytes, announced: int) -> None:
     """As of an upstream that answers before it has read the body, and reads the rest of it afterwards."""
     has_all = threading.Event()
 
@@ -644,7 +642,7 @@ def test_trailers_of_a_request_do_not_reach_an_upstream_of_http1(fields: Fields)
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
-def test_a_body_that_an_upstream_of_http1_may_leave_unread_stands_before_no_request(method: str) -> None:
+def test_no_request_follows_a_body_that_http1_may_leave_unread(method: str) -> None:
     def handler(request: Received) -> None:
         request.body_complete = method != "POST"
         request.connection.respond()
@@ -683,7 +681,7 @@ def test_head_204_and_304_have_no_body_from_an_upstream_of_http1() -> None:
 # -- the connection
 
 
-def test_a_client_that_keeps_failing_to_authenticate_is_closed_after_its_answers() -> None:
+def test_repeated_authentication_failures_close_the_connection() -> None:
     with h2_stage() as (stage, server), stage.client() as client:
         numbers = [client.request(fields=[("authorization", "Bearer guess")]) for _ in range(8)]
         client.wait_closed()
@@ -693,7 +691,7 @@ def test_a_client_that_keeps_failing_to_authenticate_is_closed_after_its_answers
     assert server.connections == []
 
 
-def test_when_the_proxy_ends_running_responses_end_and_new_streams_are_refused() -> None:
+def test_a_closing_proxy_finishes_running_responses_only() -> None:
     proceed = threading.Event()
 
     def handler(stream: Stream) -> None:

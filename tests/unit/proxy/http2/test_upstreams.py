@@ -41,7 +41,7 @@ class _Transport(asyncio.Transport):
         self.closed = True
 
 
-def test_no_stream_begins_before_the_settings_are_here_and_a_connection_given_up_is_closed() -> None:
+def test_a_connection_given_up_before_its_settings_is_closed() -> None:
     transport = _Transport()
 
     async def run() -> None:
@@ -69,7 +69,7 @@ def test_no_stream_begins_before_the_settings_are_here_and_a_connection_given_up
 
 
 @pytest.mark.parametrize("is_of_the_way", [True, False])
-def test_streams_that_wait_for_the_same_handshake_share_its_failure_and_those_after_it_do_not(
+def test_only_streams_waiting_for_a_handshake_share_its_failure(
     is_of_the_way: bool,
 ) -> None:
     """With a failure of one's own, such as a record that could not be written, it ends for that one only."""

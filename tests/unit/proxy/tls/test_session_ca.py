@@ -155,14 +155,12 @@ def test_a_strict_client_that_asks_for_the_host_accepts_the_leaf(host: str, serv
         pytest.param("127.0.0.1", "localhost", id="a name instead of the address"),
     ],
 )
-def test_a_client_that_asks_for_anything_else_gets_the_alert_unrecognized_name(
-    host: str, server_name: str | None
-) -> None:
+def test_a_client_asking_for_another_name_gets_unrecognized_name(host: str, server_name: str | None) -> None:
     assert alert(handshake(host, server_name)) == "TLSV1_UNRECOGNIZED_NAME"
 
 
 @pytest.mark.parametrize("name", [b"api.example\x00com", b"api.exam\x1b[m.com", b"api.example..om"])
-def test_a_server_name_that_is_not_a_host_name_gets_the_alert_unrecognized_name(name: bytes) -> None:
+def test_an_invalid_server_name_gets_the_alert_unrecognized_name(name: bytes) -> None:
     authority = SessionCa.create()
     context = authority.server_context(HOST)
     assert (
@@ -287,7 +285,7 @@ def test_two_sessions_share_no_key() -> None:
     assert "CERTIFICATE_VERIFY_FAILED" in str(shake.error)
 
 
-def test_a_session_within_a_session_is_told_from_it_though_both_have_one_name() -> None:
+def test_nested_sessions_of_one_name_are_told_apart() -> None:
     outer, inner = SessionCa.create(), SessionCa.create()
     for serving, other in ((outer, inner), (inner, outer)):
         context = serving.server_context(HOST)

@@ -62,9 +62,7 @@ def contents(
 # What is in it
 
 
-def test_the_persons_file_comes_first_then_the_systems_roots_then_the_session(
-    tmp_path: Path, places: RootPlaces
-) -> None:
+def test_the_bundle_is_user_file_then_system_roots_then_session(tmp_path: Path, places: RootPlaces) -> None:
     (tmp_path / "own.pem").write_bytes(b"# mine\n" + b"\n".join(OWN))  # no line end at the end
     certificates, warnings = contents(tmp_path, places, inherited=str(tmp_path / "own.pem"))
     assert certificates == [*OWN, *SYSTEM, SESSION.certificate_pem.strip()]
@@ -183,7 +181,7 @@ def test_the_persons_file_alone_is_enough(tmp_path: Path) -> None:
     assert certificates == [OWN[0], SESSION.certificate_pem.strip()]
 
 
-def test_where_the_system_keeps_its_roots_does_not_depend_on_the_environment(
+def test_the_environment_does_not_move_the_system_roots(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     before = system_places()
@@ -297,9 +295,7 @@ def test_another_user_cannot_read_the_bundle(places: RootPlaces) -> None:
 # Java
 
 
-def test_the_truststore_holds_every_certificate_of_the_bundle_that_can_be_read(
-    tmp_path: Path, places: RootPlaces
-) -> None:
+def test_the_truststore_holds_every_readable_certificate(tmp_path: Path, places: RootPlaces) -> None:
     (tmp_path / "own.pem").write_bytes(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
     with trust_bundle(
         str(tmp_path / "d"),

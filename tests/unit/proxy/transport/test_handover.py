@@ -46,7 +46,7 @@ async def dial(server: HttpUpstream, ca: str | None, told: list[Told]) -> Told:
 
 
 @pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "TLS"])
-def test_a_dial_that_is_cancelled_at_any_turn_of_the_loop_leaves_no_connection_behind(
+def test_a_dial_cancelled_at_any_loop_turn_leaves_no_connection_behind(
     encrypted: bool, tmp_path: Path
 ) -> None:
     authority = Authority(str(tmp_path / "ca.pem"))

@@ -393,7 +393,7 @@ def test_no_limit_refuses_nothing() -> None:
     assert list(_until_refused(UsageLimiter(UsageLimits()), None)) == ["allowed"] * 100
 
 
-def test_a_limit_of_tokens_refuses_after_a_response_that_did_not_say_and_one_of_requests_does_not() -> None:
+def test_only_a_token_limit_refuses_after_responses_without_usage() -> None:
     *before, last = _until_refused(UsageLimiter(UsageLimits(output_tokens=1000)), None)
     assert before == ["allowed"]
     assert "include_usage" in last

@@ -42,7 +42,7 @@ def refusal_of(verdict: Verdict) -> Refusal:
     return verdict.refusal
 
 
-def test_a_service_path_with_its_phantom_goes_to_the_upstream_with_the_credential() -> None:
+def test_a_phantom_on_a_service_path_becomes_the_credential() -> None:
     verdict = judged(b"GET", b"/alpha/models?x=1", KEY)
     assert isinstance(verdict, Forward)
     assert verdict.origin == Origin("https", "api.test", 443, "/v1")
@@ -246,7 +246,7 @@ def connected(target: bytes, *, intercepts: bool = True) -> Verdict:
     return dispatcher.judge(request_head(b"CONNECT", target, "1.1", [(b"Host", target), PROXY_AUTHORIZATION]))
 
 
-def test_a_run_that_looks_into_all_tls_tunnels_to_no_host_but_those_left_out() -> None:
+def test_intercepting_all_tls_tunnels_only_to_excluded_hosts() -> None:
     assert isinstance(connected(b"other.test:443"), Intercept)
     assert isinstance(
         judged(b"CONNECT", b"other.test:443", PROXY_AUTHORIZATION, host=b"other.test:443"), Tunnel

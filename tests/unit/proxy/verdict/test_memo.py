@@ -87,7 +87,7 @@ def test_the_length_of_a_body_makes_no_other_head() -> None:
         pytest.param(a_head(), None, id="no CONNECT"),
     ],
 )
-def test_a_head_that_differs_in_one_thing_is_refused_although_its_like_was_allowed(
+def test_the_memo_allows_no_head_that_differs_in_one_thing(
     head: RequestHead, inside: ConnectTarget | None
 ) -> None:
     memo = VerdictMemo(CountingJudge())

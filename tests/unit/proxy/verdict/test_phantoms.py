@@ -62,7 +62,7 @@ def test_the_own_phantom_is_accepted_in_any_slot_and_another_value_in_none(index
 
 
 @pytest.mark.parametrize("index", range(len(SLOT_IDS)), ids=SLOT_IDS)
-def test_a_second_key_beside_the_phantom_is_refused_and_the_same_one_is_not(index: int) -> None:
+def test_another_key_beside_the_phantom_is_refused(index: int) -> None:
     own = (b"X-Api-Key", PHANTOM.encode())
     assert status_of(own, slots(PHANTOM)[index]) == 200
     assert status_of(own, slots("sk-real-looking-key")[index]) == 403

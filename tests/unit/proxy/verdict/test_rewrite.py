@@ -38,7 +38,7 @@ def rewritten(
         b"Proxy-Authorization",
     ],
 )
-def test_every_copy_of_a_key_header_goes_and_the_credential_is_written_last(copy: bytes) -> None:
+def test_the_credential_replaces_every_copy_of_its_key_header(copy: bytes) -> None:
     lines = rewritten(
         [(copy, b"child's"), (copy, b"again"), (b"X-Kept", b"1")], FakeCredential("X-Custom-Key")
     )
@@ -115,7 +115,7 @@ def test_an_upstream_session_cookie_is_kept_from_a_credential_route() -> None:
     assert b"Set-Cookie: session=1" in relayed(200, cookie, credentialed=False)
 
 
-def test_a_writer_writes_another_head_for_another_credential_framing_or_search() -> None:
+def test_a_writer_remembers_no_head_of_another_credential_or_framing() -> None:
     head = request_head(b"POST", b"/", "1.1", [(b"Host", b"a"), (b"Accept-Encoding", b"gzip, odd")])
     request = outgoing(head, b"/v1", ORIGIN, a_route(1))
     first, second = FakeCredential(), FakeCredential(content=b"Bearer another")

@@ -95,7 +95,7 @@ ONLY_NETNS = PROXIED._replace(sandbox_policy=SandboxPolicy.NETNS)
 
 
 @pytest.mark.parametrize("abi", range(1, 8))
-def test_a_profile_takes_a_private_network_where_there_is_no_listener_and_nowhere_else(abi: int) -> None:
+def test_a_private_network_is_taken_only_where_there_is_no_listener(abi: int) -> None:
     for busy in (WSL2, WSL2._replace(listener=Listener.UNAVAILABLE)):
         chosen = enforcement(IN_NETNS, busy._replace(landlock_abi=abi))
         assert (chosen.rung, chosen.warnings) == (Rung.NETNS, ())
@@ -110,19 +110,19 @@ def test_a_private_network_that_was_asked_for_is_taken_or_the_run_refused(facts:
 
 
 @pytest.mark.parametrize("abi", range(1, 8))
-def test_a_profile_that_asks_for_a_private_network_gets_nothing_weaker_in_its_place(abi: int) -> None:
+def test_nothing_weaker_replaces_a_requested_private_network(abi: int) -> None:
     refused = refusal(IN_NETNS, WSL2._replace(landlock_abi=abi, network_namespace=False))
     assert refused.message.startswith("WSL2: the private network namespace of netns cannot be had")
 
 
-def test_in_a_private_network_abstract_sockets_are_held_whatever_the_abi_and_paths_are_not() -> None:
+def test_a_private_network_leaves_only_path_sockets_and_signals_open() -> None:
     gaps = enforcement(IN_NETNS, WSL2).gaps
     assert UNIX_SOCKET_GAP in gaps
     assert any("signals to processes outside" in gap for gap in gaps)
     assert not any("abstract" in gap for gap in gaps)
 
 
-def test_an_open_ipc_mode_does_not_reach_abstract_sockets_outside_and_that_is_said() -> None:
+def test_a_note_says_that_open_ipc_excludes_outside_abstract_sockets() -> None:
     open_ipc = ONLY_NETNS._replace(scopes=Scopes(abstract_unix_socket=False))
     assert enforcement(open_ipc, NATIVE).notes == (ABSTRACT_SOCKETS_NOTE,)
     assert enforcement(ONLY_NETNS, NATIVE).notes == ()
@@ -136,7 +136,7 @@ EXTERNAL = PROXIED._replace(sandbox_policy=SandboxPolicy.EXTERNAL)
 
 
 @pytest.mark.parametrize("abi", range(4, 8))
-def test_landlock_that_was_asked_for_checks_ports_although_there_is_a_listener(abi: int) -> None:
+def test_requested_landlock_checks_ports_despite_a_listener(abi: int) -> None:
     chosen = enforcement(LANDLOCK, NATIVE._replace(landlock_abi=abi))
     assert chosen.rung is Rung.LANDLOCK
     assert "only the port of a connection is checked" in chosen.warnings[0]
@@ -328,7 +328,7 @@ def test_ports_without_proxy_and_without_tcp_rules_refuse_the_start(network: Net
     assert enforcement(PROXIED._replace(network=network), facts).rung is None
 
 
-def test_an_open_port_that_only_landlock_holds_is_said_to_be_open_everywhere() -> None:
+def test_a_port_held_by_landlock_alone_is_reported_open_everywhere() -> None:
     blocked = PROXIED._replace(network=NetworkMode.BLOCKED, ports=OPEN)
     chosen = enforcement(blocked, WSL2._replace(landlock_abi=4))
     assert "any host that listens on port 3000-3001" in chosen.warnings[0]
@@ -381,7 +381,7 @@ def test_unix_sockets_are_mediated_beside_whatever_holds_the_network(
     assert with_opens.static_filter is static_filter
 
 
-def test_mediation_without_a_listener_is_refused_in_the_words_for_this_kernel() -> None:
+def test_mediation_without_a_listener_is_refused_as_fits_the_kernel() -> None:
     for network in NetworkMode:
         message = refusal(MEDIATED._replace(network=network), WSL2).message
         assert message.startswith('WSL2: linux.af_unix_mediation "pathname" needs a seccomp listener')
@@ -389,7 +389,7 @@ def test_mediation_without_a_listener_is_refused_in_the_words_for_this_kernel() 
 
 
 @pytest.mark.parametrize("policy", [policy for policy in SandboxPolicy if policy is not SandboxPolicy.AUTO])
-def test_mediation_contradicts_a_policy_that_has_something_else_hold_connections(
+def test_mediation_contradicts_a_policy_without_a_listener(
     policy: SandboxPolicy,
 ) -> None:
     asked = MEDIATED._replace(network=NetworkMode.PROXY, sandbox_policy=policy)
@@ -398,9 +398,7 @@ def test_mediation_contradicts_a_policy_that_has_something_else_hold_connections
 
 @pytest.mark.parametrize("network", [NetworkMode.BLOCKED, NetworkMode.ALLOWED])
 @pytest.mark.parametrize("abi", [3, 6])
-def test_with_a_listener_the_addresses_of_ports_are_checked_whatever_the_abi(
-    network: NetworkMode, abi: int
-) -> None:
+def test_a_listener_checks_port_addresses_on_every_abi(network: NetworkMode, abi: int) -> None:
     asked = PROXIED._replace(network=network, ports=PortGrants(open=OPEN.open, connect=ANYWHERE.connect))
     facts = NATIVE._replace(landlock_abi=abi)
     chosen = enforcement(asked, facts)

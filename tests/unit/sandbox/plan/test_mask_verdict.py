@@ -38,7 +38,7 @@ def test_masks_that_can_be_laid_leave_one_gap() -> None:
     assert held(Masking((mask("/work/.env"),))) == CHOSEN._replace(gaps=("a gap", REPLACED_GAP))
 
 
-def test_masks_that_cannot_be_laid_refuse_the_run_in_the_words_of_the_specification() -> None:
+def test_masks_that_cannot_be_laid_refuse_the_run_as_specified() -> None:
     masks = tuple(mask(f"/work/{number}") for number in range(7))
     no_namespace = MaskFacts(namespaces=NamespaceFacts(failed="unshare: EPERM", clone_is_off=True))
     refusal = refused(Masking(masks), no_namespace)
@@ -77,7 +77,7 @@ def test_a_file_with_other_names_is_a_warning() -> None:
     assert "'/work/.env' is denied and has 3 names" in warning
 
 
-def test_what_a_person_denied_and_the_command_could_create_refuses_the_run_with_the_way_out() -> None:
+def test_a_user_denial_of_a_path_that_could_be_created_refuses_the_run() -> None:
     missing = absent("/work/.env", "profile web, filesystem.deny", is_creatable=True)
     refusal = refused(Masking(absent=(missing,)), LAID)
     assert "'/work/.env' (profile web, filesystem.deny) in '/work'" in refusal.message

@@ -43,6 +43,6 @@ def test_the_advice_names_what_was_found_and_the_way_out(
     assert remedy in given.remedy
 
 
-def test_a_setting_that_forbids_it_is_named_before_the_container_it_is_found_in() -> None:
+def test_advice_names_the_forbidding_setting_before_the_container() -> None:
     given = advice(NamespaceFacts(max_user_namespaces=0, is_container=True, is_filtered=True))
     assert given.cause == "user.max_user_namespaces is 0"

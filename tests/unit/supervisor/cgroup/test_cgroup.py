@@ -58,7 +58,7 @@ def test_counts_are_read_anew_and_what_is_no_count_is_none(tmp_path: Path) -> No
     assert (found.peak_bytes, found.peak_processes) == (None, None)
 
 
-def test_a_cgroup_that_cannot_be_made_or_entered_is_an_error_with_its_place(tmp_path: Path) -> None:
+def test_an_unusable_cgroup_is_an_error_that_names_its_place(tmp_path: Path) -> None:
     place = Place(str(tmp_path / "gone"), (), frozenset(), is_left=False)
     with pytest.raises(SandboxError, match="gone: No such file"), limited(place, Limits(1 << 20), (), print):
         pass

@@ -369,7 +369,7 @@ def test_a_draft_is_promoted_when_somebody_agrees(drafts: Drafts, capsys: pytest
     assert list(drafts.target.parent.iterdir()) == [drafts.target]
 
 
-def test_a_draft_takes_the_place_of_what_it_was_made_from_and_of_nothing_else(
+def test_a_draft_replaces_only_the_profile_it_was_made_from(
     drafts: Drafts, capsys: pytest.CaptureFixture[str]
 ) -> None:
     old = write(drafts.target.parent, "mine", {"meta": {"name": "mine"}})
