@@ -29,7 +29,7 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[NonoRun]:
 
 @pytest.fixture(scope="module")
 def compiled(sandbox: NonoRun, builds: Builds) -> Callable[[str], str]:
-    """Puts attack_programs/<name>.c into the project, built; the path of the program."""
+    """Puts attack_programs/*/<name>.c into the project, built; the path of the program."""
     compiler = shutil.which("cc")
 
     def build(name: str) -> str:
@@ -38,7 +38,7 @@ def compiled(sandbox: NonoRun, builds: Builds) -> Callable[[str], str]:
         if compiler is None:
             pytest.skip("there is no C compiler")
         command = [compiler, "-O2", "-Wall", "-Werror", "-pthread"]
-        source = SUPPORT / "attack_programs" / f"{name}.c"
+        (source,) = (SUPPORT / "attack_programs").glob(f"*/{name}.c")
 
         def make(target: Path) -> None:
             subprocess.run([*command, "-o", str(target), str(source)], check=True, timeout=60)

@@ -37,11 +37,11 @@ BAD_POINTERS = {
 def test_an_address_that_cannot_be_read_fails_as_it_would_without_nono(sandbox: NonoRun) -> None:
     with Canary() as canary:
         port = canary.tcp("elsewhere", "127.0.0.2")
-        run = sandbox.run(program("pointers", port), flags=[f"--proxy-port={port}"])
+        run = sandbox.run(program("sockets.pointers", port), flags=[f"--proxy-port={port}"])
     with Canary() as canary:
         port = canary.tcp("good")
         canary.start()
-        bare = sandbox.bare(program("pointers", port)).outcomes()
+        bare = sandbox.bare(program("sockets.pointers", port)).outcomes()
     outcomes = run.outcomes()
     assert {name: outcomes[name] for name in BAD_POINTERS} == BAD_POINTERS
     assert {outcomes[name] for name in outcomes if name.startswith("good")} == {"ok"}
@@ -69,7 +69,7 @@ def test_the_proxys_port_on_another_host_is_refused(sandbox: NonoRun) -> None:
         asked += [["tcp6", "::ffff:127.0.0.2", port], ["tcp", "0.0.0.0", port], ["tcp6", "::", port]]
         asked += [["tcp", "127.0.0.1", port], ["tcp6", "::ffff:127.0.0.1", port]]
         flags = [f"--proxy-port={port}"]
-        run = sandbox.run(program("addresses", json.dumps(asked)), flags=flags)
+        run = sandbox.run(program("sockets.addresses", json.dumps(asked)), flags=flags)
         assert canary.seen() == {}
     permitted = {"tcp 127.0.0.1", "tcp6 ::ffff:127.0.0.1"}
     outcomes = run.outcomes()
@@ -82,7 +82,7 @@ def test_the_proxys_port_on_another_host_is_refused(sandbox: NonoRun) -> None:
 def test_the_other_hosts_are_reached_without_nono(sandbox: NonoRun) -> None:
     with other_hosts() as (canary, port, hosts):
         asked = [[family, host, port] for family, host in hosts.values()]
-        outcomes = sandbox.bare(program("addresses", json.dumps(asked))).outcomes()
+        outcomes = sandbox.bare(program("sockets.addresses", json.dumps(asked))).outcomes()
         assert set(outcomes.values()) == {"ok"}
         assert canary.seen() == dict.fromkeys(hosts, 1)
 
@@ -117,7 +117,7 @@ def unix_sockets(project: Path) -> Iterator[tuple[Canary, dict[str, str]]]:
 
 
 def ask(expected: dict[str, str]) -> list[str]:
-    return program("addresses", json.dumps([[*name.split(" ", 1), 0] for name in expected]))
+    return program("sockets.addresses", json.dumps([[*name.split(" ", 1), 0] for name in expected]))
 
 
 def test_a_unix_socket_is_refused_by_path_by_link_and_by_name(sandbox: NonoRun) -> None:
@@ -147,6 +147,6 @@ def test_the_unix_sockets_are_reached_without_nono(sandbox: NonoRun) -> None:
 
 @pytest.mark.parametrize("mode", ["bare", "sandboxed"])
 def test_a_unix_pair_of_ones_own_works_with_and_without_nono(mode: str, sandbox: NonoRun) -> None:
-    command = program("socket_calls", 1, "pair")
+    command = program("sockets.socket_calls", 1, "pair")
     run = sandbox.run(command) if mode == "sandboxed" else sandbox.bare(command)
     assert run.outcomes()["stream pair"] == "ok"

@@ -80,7 +80,9 @@ def test_a_credential_opens_its_own_route_and_nothing_else(
 def test_a_credential_does_not_open_the_way_past_the_proxy(sandbox: NonoRun, services: Services) -> None:
     ports = [services.credentialed.port, services.plain.port]
     asked = json.dumps([["tcp", "127.0.0.1", ports[0]], ["tcp6", "::ffff:127.0.0.1", ports[1]]])
-    run = sandbox.run(program("addresses", asked), profile=services.network(), environment=ENVIRONMENT)
+    run = sandbox.run(
+        program("sockets.addresses", asked), profile=services.network(), environment=ENVIRONMENT
+    )
     assert set(run.outcomes().values()) == {"EACCES"}
     assert services.credentialed.connections == services.plain.connections == []
     assert run.denied_targets() == {("127.0.0.1", port) for port in ports}
@@ -137,7 +139,7 @@ def test_every_wish_for_a_filter_closes_the_direct_way(
 ) -> None:
     with upstream() as server:
         asked = json.dumps([["tcp", "127.0.0.1", server.port]])
-        run = sandbox.run(program("addresses", asked), profile={"network": network})
+        run = sandbox.run(program("sockets.addresses", asked), profile={"network": network})
         assert run.outcomes() == {"tcp 127.0.0.1": outcome}
 
 
@@ -156,7 +158,7 @@ def test_an_empty_allow_list_allows_nothing(granted: bool, sandbox: NonoRun) -> 
 def test_a_port_to_listen_on_is_no_port_to_connect_to(sandbox: NonoRun) -> None:
     with upstream() as server:
         asked = json.dumps([["tcp", "127.0.0.1", server.port]])
-        run = sandbox.run(program("addresses", asked), flags=[f"--listen-port={server.port}"])
+        run = sandbox.run(program("sockets.addresses", asked), flags=[f"--listen-port={server.port}"])
         assert run.outcomes() == {"tcp 127.0.0.1": "EACCES"}
         assert server.connections == []
     assert run.denied_targets() == {("127.0.0.1", server.port)}

@@ -55,7 +55,7 @@ def run(sandbox: NonoRun, server: WebhookServer, command: list[str], *denied: Pa
 
 def test_every_spelling_leads_to_the_file_and_every_flag_is_obeyed(sandbox: NonoRun, outside: Path) -> None:
     with webhook_server(saying("grant"), sandbox.user.home) as server:
-        ended = run(sandbox, server, program("opens", str(outside), "spellings"))
+        ended = run(sandbox, server, program("files.opens", str(outside), "spellings"))
     found = ended.outcomes()
     special = {
         "creat": "3",
@@ -86,9 +86,9 @@ def test_every_spelling_leads_to_the_file_and_every_flag_is_obeyed(sandbox: Nono
 def test_what_fails_anyhow_fails_as_the_kernel_has_it(sandbox: NonoRun, outside: Path) -> None:
     """Beside the same program without nono: each errno is the kernel's own, or Landlock's for a new file."""
     with webhook_server(saying("grant"), sandbox.user.home) as server:
-        found = run(sandbox, server, program("opens", str(outside), "answered")).outcomes()
+        found = run(sandbox, server, program("files.opens", str(outside), "answered")).outcomes()
     assert not (outside / "missing").exists()
-    bare = sandbox.bare(program("opens", str(outside), "answered")).outcomes()
+    bare = sandbox.bare(program("files.opens", str(outside), "answered")).outcomes()
     (outside / "missing").unlink()
     landlocks = {"missing, to be made": "EACCES", "temporary": "EACCES"}
     assert found == bare | landlocks
@@ -96,7 +96,7 @@ def test_what_fails_anyhow_fails_as_the_kernel_has_it(sandbox: NonoRun, outside:
 
 def test_no_yes_opens_what_belongs_to_a_process_or_to_another_view(sandbox: NonoRun, outside: Path) -> None:
     with webhook_server(saying("grant"), sandbox.user.home) as server:
-        ended = run(sandbox, server, program("opens", str(outside), "refused"))
+        ended = run(sandbox, server, program("files.opens", str(outside), "refused"))
     found = ended.outcomes()
     assert set(found.values()) <= {"EPERM", "EACCES"}, found
     refused = [

@@ -32,7 +32,7 @@ def outside(sandbox: NonoRun) -> Iterator[Path]:
 
 
 def ask(outside: Path, port: int) -> list[str]:
-    return program("exec_ways", str(outside), sys.executable, port)
+    return program("files.exec_ways", str(outside), sys.executable, port)
 
 
 @pytest.mark.parametrize("policy", SANDBOX_POLICIES)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nono.kernel import landlock
-from support.attack_programs.files import reaches
+from support.attack_programs.files.files import reaches
 from support.nono_run import NonoRun, program
 
 LINKS = {"rename out", "rename in", "rename over", "hard link out", "hard link in", "rename the parent"}
@@ -39,7 +39,7 @@ def outside(sandbox: NonoRun) -> Iterator[Path]:
 
 def test_what_is_outside_the_grants_cannot_be_read_changed_or_moved(sandbox: NonoRun, outside: Path) -> None:
     home = sandbox.user.home
-    run = sandbox.run(program("files", str(home)))
+    run = sandbox.run(program("files.files", str(home)))
     outcomes = run.outcomes()
     refused = {name: outcome for name, outcome in outcomes.items() if name in reaches("")}
     if landlock.abi_version() < 3:  # the gap that the audit log names
@@ -56,7 +56,7 @@ def test_what_is_outside_the_grants_cannot_be_read_changed_or_moved(sandbox: Non
 
 def test_it_can_be_without_nono(sandbox: NonoRun, outside: Path) -> None:
     home = sandbox.user.home
-    outcomes = sandbox.bare(program("files", str(home))).outcomes()
+    outcomes = sandbox.bare(program("files.files", str(home))).outcomes()
     for name in (
         "read",
         "read by O_PATH",

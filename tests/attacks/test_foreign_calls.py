@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from support.attack_programs.odd_sockets import FAMILIES, PERMITTED
+from support.attack_programs.sockets.odd_sockets import FAMILIES, PERMITTED
 from support.canary import Canary
 from support.nono_run import Ended, NonoRun, program
 
@@ -19,13 +19,13 @@ X86_ONLY = pytest.mark.skipif(os.uname().machine != "x86_64", reason="gates of x
 
 @pytest.fixture(scope="module")
 def run(sandbox: NonoRun) -> Ended:
-    return sandbox.run(program("odd_sockets"))
+    return sandbox.run(program("sockets.odd_sockets"))
 
 
 @pytest.fixture(scope="module")
 def bare(sandbox: NonoRun) -> Ended:
     """mount and mknod would change the host, so root does not try them there."""
-    return sandbox.bare(program("odd_sockets", "harmless"))
+    return sandbox.bare(program("sockets.odd_sockets", "harmless"))
 
 
 def test_every_socket_that_is_not_tcp_or_a_unix_connection_is_refused(run: Ended) -> None:

@@ -44,7 +44,7 @@ def test_gpus_are_opened_and_driven_and_their_neighbours_are_not(
     flags: tuple[str, ...], sandbox: NonoRun, tmp_path: Path
 ) -> None:
     paths = [f"/dev/{name}" for name in GPUS + OTHERS]
-    command = program("devices", *paths)
+    command = program("files.devices", *paths)
     run = sandbox.run(command, profile={"allow_gpu": True}, flags=flags, stage=stage(tmp_path))
     gpus = "ok" if flags else "EACCES"
     expected = {f"/dev/{name}": gpus for name in GPUS} | {f"/dev/{name}": "EACCES" for name in OTHERS}
@@ -72,7 +72,7 @@ ELEVATED = {"security": {"capability_elevation": True}, "network": {"allow_domai
 def names(sandbox: NonoRun, directory: Path, *flags: str, **profile: object) -> Ended:
     link = sandbox.project / "comm"
     run = sandbox.run(
-        program("thread_names", str(link)),
+        program("files.thread_names", str(link)),
         profile={"allow_gpu": True, **profile},
         flags=("--read=/proc/self", *flags),
         stage=stage(directory),
@@ -120,7 +120,7 @@ def test_a_path_that_changes_while_it_is_judged_opens_no_name_but_an_own(
     sandbox: NonoRun, tmp_path: Path
 ) -> None:
     tries = 100_000 if LONG else 3000
-    command = program("thread_names", "race", tries)
+    command = program("files.thread_names", "race", tries)
     flags = ("--allow-gpu",)
     found = sandbox.run(command, profile={"allow_gpu": True}, flags=flags, stage=stage(tmp_path)).outcomes()
     assert found["other"] == 0
@@ -132,7 +132,7 @@ def test_a_path_that_changes_while_it_is_judged_opens_no_name_but_an_own(
 def test_a_name_that_cannot_be_recorded_is_not_opened(sandbox: NonoRun, tmp_path: Path) -> None:
     """Processes name themselves one after the other, until the audit log is full."""
     run = sandbox.run(
-        program("thread_names", "children", 40),
+        program("files.thread_names", "children", 40),
         profile={"allow_gpu": True},
         flags=("--allow-gpu",),
         stage=stage(tmp_path),

@@ -54,7 +54,7 @@ def test_a_daemon_stays_as_restricted_as_it_was_born(ends: str, policy: str, san
     before = set(sandbox.logs())
     with Canary() as canary, fifos(sandbox):
         ports = canary.tcp("tcp"), canary.udp("udp")
-        command = program("daemon", *ports, "stay")
+        command = program("proxy.daemon", *ports, "stay")
         with sandbox.started(command, flags=[f"--sandbox-policy={policy}"]) as nono:
             assert nono.stdin is not None
             assert nono.stdout is not None
@@ -81,7 +81,7 @@ def test_a_daemon_stays_as_restricted_as_it_was_born(ends: str, policy: str, san
 def test_a_daemon_does_not_outlive_the_run(policy: str, sandbox: NonoRun) -> None:
     with Canary() as canary, fifos(sandbox):
         ports = canary.tcp("tcp"), canary.udp("udp")
-        command = program("daemon", *ports, "leave")
+        command = program("proxy.daemon", *ports, "leave")
         with sandbox.started(command, flags=[f"--sandbox-policy={policy}"]) as nono:
             assert nono.stdout is not None
             pid = int(nono.stdout.readline())
@@ -93,7 +93,7 @@ def test_a_daemon_does_not_outlive_the_run(policy: str, sandbox: NonoRun) -> Non
 def test_the_daemon_gets_out_without_nono(sandbox: NonoRun) -> None:
     with Canary() as canary, fifos(sandbox):
         ports = canary.tcp("tcp"), canary.udp("udp")
-        with sandbox.started(program("daemon", *ports, "leave"), sandboxed=False) as process:
+        with sandbox.started(program("proxy.daemon", *ports, "leave"), sandboxed=False) as process:
             assert process.stdout is not None
             pid = int(process.stdout.readline())
             assert process.wait(LIMIT_S) == 0
@@ -109,7 +109,7 @@ def test_the_supervisor_survives_callers_killed_in_the_middle_of_a_call(
     """K3: three hundred processes are killed while they connect; whoever comes after is judged as ever."""
     with Canary() as canary:
         port = canary.tcp("stranger")
-        run = sandbox.run(program("killed_callers", port, 300))
+        run = sandbox.run(program("proxy.killed_callers", port, 300))
         assert canary.seen() == {}
     assert run.outcomes() == {"stranger": "EACCES", "proxy": "ok"}
     assert ("127.0.0.1", port) in run.denied_targets()

@@ -67,7 +67,7 @@ def test_a_command_that_takes_more_memory_than_it_may_is_killed(
     policy: str, sandbox: NonoRun, parent: Path
 ) -> None:
     flags = (f"--sandbox-policy={policy}", "--memory=64M")
-    run = sandbox.run(program("limits", "memory", 256), flags=flags)
+    run = sandbox.run(program("processes.limits", "memory", 256), flags=flags)
     assert (run.exit_code, run.stdout) == (137, "")
     assert "    resources memory=64 MiB\n" in run.stderr
     told = run.stderr.partition("[nono] memory limit exceeded")[2]
@@ -82,7 +82,7 @@ def test_a_command_that_takes_more_memory_than_it_may_is_killed(
 
 
 def test_memory_below_the_limit_is_had(sandbox: NonoRun, parent: Path) -> None:
-    run = sandbox.run(program("limits", "memory", 64), profile=OPEN, flags=("--memory=256MiB",))
+    run = sandbox.run(program("processes.limits", "memory", 64), profile=OPEN, flags=("--memory=256MiB",))
     assert (run.exit_code, run.stdout) == (0, "64\n")
     assert "limit exceeded" not in run.stderr
     assert limits_recorded(run) == []
@@ -93,14 +93,14 @@ def test_memory_below_the_limit_is_had(sandbox: NonoRun, parent: Path) -> None:
 def test_one_process_or_thread_more_than_there_may_be_is_not_started(
     kind: str, sandbox: NonoRun, parent: Path
 ) -> None:
-    refused = sandbox.run(program("limits", kind, 5), profile=OPEN, flags=("--max-processes=5",))
+    refused = sandbox.run(program("processes.limits", kind, 5), profile=OPEN, flags=("--max-processes=5",))
     assert (refused.exit_code, refused.stdout) == (3, "4\n")
     assert "    resources processes=5 (threads count as well)\n" in refused.stderr
     told = refused.stderr.partition("[nono] process limit hit")[2]
     assert "limit        5 processes and threads" in told
     assert "--max-processes 10" in told
     assert limits_recorded(refused) == [("processes", 1)]
-    allowed = sandbox.run(program("limits", kind, 4), profile=OPEN, flags=("--max-processes=5",))
+    allowed = sandbox.run(program("processes.limits", kind, 4), profile=OPEN, flags=("--max-processes=5",))
     assert (allowed.exit_code, allowed.stdout) == (0, "4\n")
     assert "process limit" not in allowed.stderr
     assert limits_recorded(allowed) == []
@@ -126,7 +126,9 @@ def test_what_nono_itself_starts_does_not_count(sandbox: NonoRun, parent: Path) 
 def test_why_it_ended_is_said_unless_that_is_unwanted(
     flags: tuple[str, ...], sandbox: NonoRun, parent: Path
 ) -> None:
-    run = sandbox.run(program("limits", "processes", 5), profile=OPEN, flags=(*flags, "--max-processes=5"))
+    run = sandbox.run(
+        program("processes.limits", "processes", 5), profile=OPEN, flags=(*flags, "--max-processes=5")
+    )
     assert run.exit_code == 3
     assert "NONO DIAGNOSTIC" not in run.stderr
     assert ("process limit hit" in run.stderr) == (flags == ())
@@ -136,7 +138,7 @@ def test_why_it_ended_is_said_unless_that_is_unwanted(
 @POLICIES
 def test_nothing_gets_out_from_under_its_limits(policy: str, sandbox: NonoRun, parent: Path) -> None:
     flags = (f"--sandbox-policy={policy}", "--memory=64M", "--max-processes=20", "--read=/sys/fs/cgroup")
-    command = program("limits", "escape", str(parent))
+    command = program("processes.limits", "escape", str(parent))
     with made(parent / "elsewhere"), made(parent / "empty"):
         run = sandbox.run(own_cgroup(command), flags=flags)
         outcomes = run.outcomes()
@@ -156,7 +158,7 @@ def own_cgroup(command: Sequence[str]) -> list[str]:
 def test_all_of_that_succeeds_without_nono(sandbox: NonoRun, parent: Path) -> None:
     """Or nothing would be shown by its failing."""
     alone = parent / "alone"
-    command = own_cgroup(program("limits", "escape", str(parent)))
+    command = own_cgroup(program("processes.limits", "escape", str(parent)))
     with made(parent / "elsewhere"):
         (parent / "empty").mkdir()
         run = sandbox.bare(["sh", "-c", ENTER, "sh", str(alone), *command])
@@ -166,7 +168,7 @@ def test_all_of_that_succeeds_without_nono(sandbox: NonoRun, parent: Path) -> No
 
 
 def test_a_fork_bomb_is_gone_with_its_run(sandbox: NonoRun, parent: Path) -> None:
-    with sandbox.started(program("limits", "bomb"), flags=("--max-processes=40",)) as nono:
+    with sandbox.started(program("processes.limits", "bomb"), flags=("--max-processes=40",)) as nono:
         assert nono.stdout is not None
         assert nono.stdout.readline() == "lit\n"
         (own,) = [parent / name for name in left_behind(parent)]
@@ -181,7 +183,9 @@ def test_a_supervisor_that_is_killed_leaves_no_command_and_the_limits(sandbox: N
     go = sandbox.project / "go"
     os.mkfifo(go)
     sandbox.give(go)
-    with sandbox.started(program("limits", "daemon"), flags=("--memory=64M", "--max-processes=9")) as nono:
+    with sandbox.started(
+        program("processes.limits", "daemon"), flags=("--memory=64M", "--max-processes=9")
+    ) as nono:
         assert nono.stdout is not None
         command = int(nono.stdout.readline())
         (own,) = [parent / name for name in left_behind(parent)]

@@ -52,7 +52,7 @@ def test_the_awkward_caller_reaches_both_without_nono(
 def test_sixty_four_threads_at_once_all_reach_the_proxy_and_nobody_else(sandbox: NonoRun) -> None:
     threads, tries = 64, 20
     with Canary() as canary:
-        run = sandbox.run(program("many_threads", canary.tcp("stranger"), threads, tries))
+        run = sandbox.run(program("proxy.many_threads", canary.tcp("stranger"), threads, tries))
         assert canary.seen() == {}
     assert run.outcomes() == {"proxy ok": threads * tries, "stranger EACCES": threads * tries}
     assert sum("rule" in event for event in run.denied) == threads * tries
@@ -62,7 +62,7 @@ def test_a_flood_of_one_refusal_is_recorded_once_a_second(sandbox: NonoRun) -> N
     count = 5_000
     with Canary() as canary:
         port = canary.tcp("stranger")
-        run = sandbox.run(program("flood", "refused", port, count))
+        run = sandbox.run(program("proxy.flood", "refused", port, count))
         assert canary.seen() == {}
     assert run.outcomes() == {"EACCES": count}
     assert run.denied_targets() == {("127.0.0.1", port)}
@@ -73,7 +73,7 @@ def test_a_flood_of_one_refusal_is_recorded_once_a_second(sandbox: NonoRun) -> N
 @pytest.mark.alone  # a second of records has a bound, so the time that it takes counts
 def test_a_scan_of_every_port_is_recorded_within_bounds(sandbox: NonoRun) -> None:
     count = 10_000
-    run = sandbox.run(program("flood", "scan", count))
+    run = sandbox.run(program("proxy.flood", "scan", count))
     outcomes = run.outcomes()
     assert outcomes["EACCES"] >= count - 1  # the proxy may be among them
     assert any("rule" in event for event in run.denied)
@@ -81,7 +81,7 @@ def test_a_scan_of_every_port_is_recorded_within_bounds(sandbox: NonoRun) -> Non
 
 
 def test_connections_beyond_the_proxys_limit_do_not_fill_the_log(sandbox: NonoRun) -> None:
-    run = sandbox.run(program("flood", "proxy", 900))
+    run = sandbox.run(program("proxy.flood", "proxy", 900))
     assert run.outcomes() == {"proxy": "ok"}
     assert len(run.denial_lines) < 50
 
@@ -91,7 +91,7 @@ def test_the_proxy_answers_every_request_beside_64_busy_processes(flags: list[st
     processes, requests = 64, 50
     with Canary() as canary:
         port = canary.tcp("elsewhere", "127.0.0.2")
-        run = sandbox.run(program("crowd", "calls", port, processes, requests), flags=flags)
+        run = sandbox.run(program("proxy.crowd", "calls", port, processes, requests), flags=flags)
         assert canary.seen() == {}
     crowd = run.outcomes()
     assert (crowd["answers"], crowd["unready"], crowd["failed"]) == ({"403": requests}, 0, 0)
@@ -105,7 +105,7 @@ def test_the_proxy_answers_every_request_beside_64_busy_processes(flags: list[st
 
 def test_the_proxy_answers_every_request_while_a_fork_bomb_leaves_orphans(sandbox: NonoRun) -> None:
     processes, requests = 16, 50
-    run = sandbox.run(program("crowd", "bomb", 1, processes, requests))
+    run = sandbox.run(program("proxy.crowd", "bomb", 1, processes, requests))
     crowd = run.outcomes()
     assert (crowd["answers"], crowd["unready"], crowd["failed"]) == ({"403": requests}, 0, 0)
     assert min(crowd["rounds"]) > 0

@@ -75,7 +75,7 @@ def test_a_denied_file_cannot_be_read_and_its_sibling_can(sandbox: NonoRun, stag
 
 def test_no_name_and_no_mount_leads_to_what_is_denied(sandbox: NonoRun, stage: Path) -> None:
     before = identities(stage)
-    attempts = sandbox.run(program("masks", CANARY), profile=PROFILE).outcomes()
+    attempts = sandbox.run(program("files.masks", CANARY), profile=PROFILE).outcomes()
     assert {name: tried["leaks"] for name, tried in attempts.items() if tried["leaks"]} == {}
     done = {name for name, tried in attempts.items() if tried["attempt"] == "ok"}
     assert done <= HARMLESS | {f"{name}, nested" for name in HARMLESS}
@@ -86,11 +86,11 @@ def test_each_of_them_leads_there_without_nono(sandbox: NonoRun, stage: Path) ->
     reading = [f"read {name}" for name in ("link", *SECRETS) if name != "sub/deep/target"]
     nested = [f"{what} of {path}, nested" for what in ("tree", "whole tree") for path in (".", ".git")]
     names = ["nothing", "own root", *reading, *nested, "bind ., nested", "handle of ., nested"]
-    attempts = sandbox.bare(program("masks", CANARY, *names)).outcomes()
+    attempts = sandbox.bare(program("files.masks", CANARY, *names)).outcomes()
     assert {name for name, tried in attempts.items() if not tried["leaks"]} == set()
     writing = [f"append to {name}" for name in SECRETS if name != "sub/deep/target"]
     writing += ["create in keys", "mode of .env", "link .env", "move sub/deep/key", "exchange keys"]
-    for name, tried in sandbox.bare(program("masks", CANARY, *writing)).outcomes().items():
+    for name, tried in sandbox.bare(program("files.masks", CANARY, *writing)).outcomes().items():
         assert tried["attempt"] == "ok", name
 
 
@@ -127,7 +127,7 @@ def test_the_proxy_is_reached_past_masks_and_nothing_else(policy: str, sandbox: 
     with Canary() as canary:
         stranger, port = canary.tcp("stranger", "127.0.0.2"), unused_port()
         asked = json.dumps([["tcp", "127.0.0.1", port], ["tcp", "127.0.0.2", stranger]])
-        script = ["sh", "-c", 'cat .env >&2; exec "$@"', "sh", *program("addresses", asked)]
+        script = ["sh", "-c", 'cat .env >&2; exec "$@"', "sh", *program("sockets.addresses", asked)]
         flags = [f"--sandbox-policy={policy}", f"--proxy-port={port}"]
         run = sandbox.run(script, profile=masking({"allow_domain": []}), flags=flags)
         assert canary.seen() == {}
@@ -140,13 +140,13 @@ def test_the_proxy_is_reached_past_masks_and_nothing_else(policy: str, sandbox: 
 
 
 def test_no_capability_is_left_that_came_with_the_namespace(sandbox: NonoRun, stage: Path) -> None:
-    sets = sandbox.run(program("namespaces", 9), profile=PROFILE).outcomes()["capabilities"]
+    sets = sandbox.run(program("processes.namespaces", 9), profile=PROFILE).outcomes()["capabilities"]
     forbidden = sum(1 << number for number in DANGEROUS) if sandbox.user.uid == 0 else ~0
     assert {name: int(held, 16) & forbidden for name, held in sets.items()} == dict.fromkeys(sets, 0)
 
 
 def test_the_supervisor_of_a_run_with_masks_cannot_be_read_or_traced(sandbox: NonoRun, stage: Path) -> None:
-    outcomes = sandbox.run(program("spy"), profile=PROFILE).outcomes()
+    outcomes = sandbox.run(program("processes.spy"), profile=PROFILE).outcomes()
     calls = ("process_vm_readv", "process_vm_writev", "pidfd_getfd", "PTRACE_SEIZE", "PTRACE_ATTACH")
     assert {name: outcomes[name] for name in calls} == dict.fromkeys(calls, "EPERM")
     files = ("environ", "fd", "mem")
@@ -362,7 +362,7 @@ def waiting(sandbox: NonoRun, verb: str, *flags: str) -> Iterator[Callable[[str]
     """A run, or a wrapped command, that tells about each path it is given whether it is masked soon."""
     file = sandbox.write_profile(PROFILE)
     grants = [f"--allow={sandbox.project}", *PROGRAM_GRANTS, *flags]
-    argv = [*NONO, verb, f"--profile={file}", *grants, "--", *program("mask_waits")]
+    argv = [*NONO, verb, f"--profile={file}", *grants, "--", *program("files.mask_waits")]
     with sandbox.started(argv, sandboxed=False) as nono:
 
         def ask(line: str) -> object:
@@ -412,7 +412,7 @@ def test_the_mask_keeper_lives_out_of_reach_exactly_as_long_as_the_command(
 ) -> None:
     file = sandbox.write_profile(PROFILE)
     options = [f"--profile={file}", f"--allow={stage}", *PROGRAM_GRANTS]
-    argv = [*NONO, "run", *options, "--", *program("mask_waits")]
+    argv = [*NONO, "run", *options, "--", *program("files.mask_waits")]
     with sandbox.started(argv, sandboxed=False) as nono:
         assert nono.stdin is not None
         assert nono.stdout is not None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from support.attack_programs.odd_sockets import FAMILIES, PERMITTED
+from support.attack_programs.sockets.odd_sockets import FAMILIES, PERMITTED
 from support.canary import Canary
 from support.modes import MODES, Mode, available
 from support.nono_run import NonoRun, program
@@ -61,7 +61,7 @@ def test_no_system_call_table_leads_to_a_stranger(
 def test_a_send_reaches_nobody(mode: Mode, sandbox: NonoRun) -> None:
     """K6."""
     with Canary() as canary:
-        command = program("sends", canary.tcp("tcp"), canary.udp("udp"))
+        command = program("sockets.sends", canary.tcp("tcp"), canary.udp("udp"))
         outcomes = sandbox.run(command, flags=mode.flags, wrapper=mode.wrapper).outcomes()
         assert canary.seen() == {}
     fast_open = {name: outcome for name, outcome in outcomes.items() if "(MSG_FASTOPEN)" in name}
@@ -74,7 +74,7 @@ def test_a_send_reaches_nobody(mode: Mode, sandbox: NonoRun) -> None:
 
 def test_sockets_and_rings_are_refused(mode: Mode, sandbox: NonoRun) -> None:
     """K4."""
-    run = sandbox.run(program("odd_sockets", "harmless"), flags=mode.flags, wrapper=mode.wrapper)
+    run = sandbox.run(program("sockets.odd_sockets", "harmless"), flags=mode.flags, wrapper=mode.wrapper)
     outcomes = run.outcomes()
     closed = [name for name in FAMILIES if name not in UNIX]
     assert {name: outcomes[name] for name in closed} == dict.fromkeys(closed, "EPERM")
@@ -85,7 +85,7 @@ def test_sockets_and_rings_are_refused(mode: Mode, sandbox: NonoRun) -> None:
 def test_no_detour_reaches_a_stranger(mode: Mode, sandbox: NonoRun) -> None:
     """K11. A socket that is not bound listens all the same, on a port of its own: the plan says so."""
     with Canary() as canary:
-        command = program("socket_calls", canary.tcp("stranger"))
+        command = program("sockets.socket_calls", canary.tcp("stranger"))
         run = sandbox.run(command, flags=mode.flags, wrapper=mode.wrapper)
         assert canary.seen() == {}
     outcomes = run.outcomes()

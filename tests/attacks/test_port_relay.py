@@ -25,7 +25,7 @@ def serving(
     sandbox: NonoRun, address: str, port: int, mode: str, granted: int | None = None
 ) -> Iterator[None]:
     flags = ["--sandbox-policy=netns", f"--listen-port={granted or port}"]
-    with sandbox.started(program("inbound", address, port, mode), flags=flags) as nono:
+    with sandbox.started(program("proxy.inbound", address, port, mode), flags=flags) as nono:
         assert nono.stdout is not None
         assert nono.stdout.readline() == "ready\n"
         yield

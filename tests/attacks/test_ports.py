@@ -44,7 +44,7 @@ def test_an_open_port_is_reached_on_loopback_and_on_no_other_address(
             canary.tcp(host, host, port)
         asked = [[*name.split(), port] for name in hosts()] + [["tcp6", "::ffff:127.0.0.1", port]]
         canary.start()
-        command = program("addresses", json.dumps([*asked, ["tcp", "localhost", beside]]))
+        command = program("sockets.addresses", json.dumps([*asked, ["tcp", "localhost", beside]]))
         run = sandbox.run(command, profile=profile, flags=[f"--open-port={port}"])
         seen = canary.seen()
     outcomes = run.outcomes()
@@ -68,8 +68,8 @@ def test_a_connect_port_is_reached_on_every_address(sandbox: NonoRun, profile: M
         asked = [[*name.split(), port] for name in hosts()] + [["tcp", "localhost", beside]]
         canary.start()
         flags = [f"--allow-connect-port={port}"]
-        run = sandbox.run(program("addresses", json.dumps(asked)), flags=flags, profile=profile)
-        serve = program("serve_ports", json.dumps([["127.0.0.3", port]]))
+        run = sandbox.run(program("sockets.addresses", json.dumps(asked)), flags=flags, profile=profile)
+        serve = program("sockets.serve_ports", json.dumps([["127.0.0.3", port]]))
         served = sandbox.run(serve, flags=flags, profile=profile)
         seen = canary.seen()
     outcomes = run.outcomes()
@@ -86,7 +86,7 @@ def test_an_open_port_is_served_on_loopback_and_a_listen_port_everywhere(
 ) -> None:
     opened, listened, beside = unused_port(), unused_port(), unused_port()
     asked = [[host, port] for host in ("127.0.0.1", "::1", "0.0.0.0", "::") for port in (opened, listened)]
-    command = program("serve_ports", json.dumps([*asked, ["127.0.0.1", beside]]))
+    command = program("sockets.serve_ports", json.dumps([*asked, ["127.0.0.1", beside]]))
     run = sandbox.run(command, profile=profile, flags=[f"--open-port={opened}", f"--listen-port={listened}"])
     outcomes = run.outcomes()
     refused = {f"0.0.0.0 {opened}", f":: {opened}", f"127.0.0.1 {beside}"}
@@ -113,7 +113,7 @@ def test_ports_without_a_proxy_are_held_by_what_this_kernel_has(sandbox: NonoRun
             canary.tcp("elsewhere", PRIVATE_ADDRESS, port)
             asked.append(["tcp", PRIVATE_ADDRESS, port])
         canary.start()
-        command = program("addresses", json.dumps(asked))
+        command = program("sockets.addresses", json.dumps(asked))
         flags = [f"--open-port={port}"]
         run = sandbox.run(command, profile=BLOCKED, flags=flags, wrapper=KERNELS[by].command([]))
         seen = canary.seen()
@@ -154,7 +154,7 @@ def answers_to_a_stranger(sandbox: NonoRun, to: str) -> Iterator[Iterator[bytes]
         canary.start()
         port = proxy_port if to == "the proxy" else opened
         flags = [f"--open-port={opened}", f"--listen-port={source}", f"--proxy-port={proxy_port}"]
-        with sandbox.started(program("reused_port", port, source), flags=flags) as run:
+        with sandbox.started(program("sockets.reused_port", port, source), flags=flags) as run:
             yield (answer_to_a_stranger(run, source) for _ in count())
 
 

@@ -34,7 +34,7 @@ HARMLESS = {"nothing", "nothing, nested", "a new network"}
 def test_no_way_leads_back_to_the_network_outside(wrapper: Sequence[str], sandbox: NonoRun) -> None:
     with Canary() as canary:
         port = canary.tcp("stranger")
-        run = sandbox.run(program("namespaces", port), flags=NETNS, wrapper=wrapper)
+        run = sandbox.run(program("processes.namespaces", port), flags=NETNS, wrapper=wrapper)
         assert canary.seen() == {}
     outcomes = run.outcomes()
     assert outcomes["network"] != os.readlink("/proc/self/ns/net")
@@ -47,7 +47,7 @@ def test_no_way_leads_back_to_the_network_outside(wrapper: Sequence[str], sandbo
 def test_the_network_outside_is_reached_without_nono(sandbox: NonoRun) -> None:
     with Canary() as canary:
         port = canary.tcp("stranger")
-        command = ["sh", "-c", '"$@"; true', "sh", *program("namespaces", port)]
+        command = ["sh", "-c", '"$@"; true', "sh", *program("processes.namespaces", port)]
         outcomes = sandbox.bare(command).outcomes()
         assert canary.seen()["stranger"] >= 1
     attempts = outcomes["attempts"]
@@ -57,7 +57,7 @@ def test_the_network_outside_is_reached_without_nono(sandbox: NonoRun) -> None:
 
 
 def test_the_command_holds_no_capability_that_came_with_the_namespace(sandbox: NonoRun) -> None:
-    sets = sandbox.run(program("namespaces", 9), flags=NETNS).outcomes()["capabilities"]
+    sets = sandbox.run(program("processes.namespaces", 9), flags=NETNS).outcomes()["capabilities"]
     forbidden = sum(1 << number for number in DANGEROUS) if sandbox.user.uid == 0 else ~0
     assert set(sets) == {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}
     assert {name: int(held, 16) & forbidden for name, held in sets.items()} == dict.fromkeys(sets, 0)
@@ -72,7 +72,7 @@ def test_the_proxys_port_is_the_proxys_and_nobody_elses(wrapper: Sequence[str], 
         asked = [["tcp", "127.0.0.2", port], ["tcp6", "::1", port], ["tcp", "192.0.2.1", port]]
         asked += [["tcp", "127.0.0.1", port], ["tcp6", "::ffff:127.0.0.1", port]]
         flags = [*NETNS, f"--proxy-port={port}"]
-        run = sandbox.run(program("addresses", json.dumps(asked)), flags=flags, wrapper=wrapper)
+        run = sandbox.run(program("sockets.addresses", json.dumps(asked)), flags=flags, wrapper=wrapper)
         assert canary.seen() == {}
     assert run.outcomes() == {
         "tcp 127.0.0.2": "ECONNREFUSED",
@@ -93,7 +93,7 @@ def test_an_abstract_socket_outside_is_not_there_and_one_with_a_path_is(
     with Canary() as canary:
         canary.unix("abstract", f"\0{name}")
         canary.unix("path", sandbox.project / "stream")
-        asked = program("addresses", json.dumps([["stream", f"@{name}", 0], ["stream", "stream", 0]]))
+        asked = program("sockets.addresses", json.dumps([["stream", f"@{name}", 0], ["stream", "stream", 0]]))
         run = sandbox.run(asked, flags=NETNS, wrapper=wrapper)
         assert run.outcomes() == {f"stream @{name}": "ECONNREFUSED", "stream stream": "ok"}
         assert canary.seen() == {"path": 1}
@@ -105,12 +105,16 @@ def test_an_abstract_socket_outside_is_not_there_and_one_with_a_path_is(
 
 def test_the_listener_of_the_proxy_is_not_inherited(sandbox: NonoRun) -> None:
     """K12."""
-    assert set(sandbox.run(program("spy", "descriptors"), flags=NETNS).outcomes()) == {"0", "1", "2"}
+    assert set(sandbox.run(program("processes.spy", "descriptors"), flags=NETNS).outcomes()) == {
+        "0",
+        "1",
+        "2",
+    }
 
 
 def test_the_supervisor_cannot_be_read_or_traced(sandbox: NonoRun) -> None:
     """K13 and K14: its sockets are of the network outside."""
-    outcomes = sandbox.run(program("spy"), flags=NETNS).outcomes()
+    outcomes = sandbox.run(program("processes.spy"), flags=NETNS).outcomes()
     calls = ("process_vm_readv", "process_vm_writev", "pidfd_getfd", "PTRACE_SEIZE", "PTRACE_ATTACH")
     assert {name: outcomes[name] for name in calls} == dict.fromkeys(calls, "EPERM")
     files = ("environ", "fd", "mem")

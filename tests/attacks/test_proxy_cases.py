@@ -39,7 +39,7 @@ def with_a_credential(port: int) -> dict[str, object]:
 
 def test_the_bundle_can_be_read_and_nothing_about_it_changed(sandbox: NonoRun) -> None:
     """B37: no write, no file beside it, no private key in it, and nothing of it left afterwards."""
-    run = sandbox.run(program("bundle"), profile=with_a_credential(9), environment={"REAL_KEY": KEY})
+    run = sandbox.run(program("proxy.bundle"), profile=with_a_credential(9), environment={"REAL_KEY": KEY})
     told = run.outcomes()
     outcomes = told["attempts"]
     allowed = {name for name, outcome in outcomes.items() if outcome == "ok"}
@@ -60,7 +60,7 @@ def test_inherited_variables_lead_nobody_past_the_proxy(sandbox: NonoRun) -> Non
     roots = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE")
     hostile |= dict.fromkeys(roots, "/nonexistent") | {"NONO_PROXY_TOKEN": "mine"}
     environment = hostile | {"REAL_KEY": KEY}
-    run = sandbox.run(program("bundle"), profile=with_a_credential(9), environment=environment)
+    run = sandbox.run(program("proxy.bundle"), profile=with_a_credential(9), environment=environment)
     inside = run.outcomes()["environment"]
     assert [name for name, value in inside.items() if "evil.test" in value] == []
     assert "/nonexistent" not in inside.values()
@@ -129,7 +129,7 @@ def test_the_token_of_another_sandbox_opens_nothing(sandbox: NonoRun, server: Ht
     """T19: both run at the same time, and the command of one has learned the token of the other."""
     granted = {"network": {"allow_domain": [f"localhost:{server.port}"]}}
     flags = [f"--allow-domain=localhost:{server.port}", f"--proxy-port={unused_port()}"]
-    with sandbox.started(program("tell_token", "x"), flags=flags) as neighbour:
+    with sandbox.started(program("proxy.tell_token", "x"), flags=flags) as neighbour:
         assert neighbour.stdout is not None
         token = neighbour.stdout.readline().strip().encode()
         line = b"CONNECT localhost:%d HTTP/1.1\r\nHost: x\r\n" % server.port
@@ -147,7 +147,7 @@ def test_what_was_decided_is_in_the_log_of_a_supervisor_that_was_killed(
     """B38: written before it is carried out, so that SIGKILL takes nothing that has happened along."""
     before = set(sandbox.logs())
     flags = [f"--allow-domain=localhost:{server.port}", f"--proxy-port={unused_port()}"]
-    with sandbox.started(program("tell_token", f"localhost:{server.port}"), flags=flags) as nono:
+    with sandbox.started(program("proxy.tell_token", f"localhost:{server.port}"), flags=flags) as nono:
         assert nono.stdin is not None
         assert nono.stdout is not None
         nono.stdout.readline()

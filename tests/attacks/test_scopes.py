@@ -60,8 +60,8 @@ def test_a_mode_holds_what_it_names_and_nothing_else(
     security: Mapping[str, str], signals: str, abstract: str, sandbox: NonoRun
 ) -> None:
     with outside(sandbox) as (pid, name):
-        run = sandbox.run(program("outside", pid, name), profile={"security": security})
-        bare = sandbox.bare(program("outside", pid, name)).outcomes()
+        run = sandbox.run(program("processes.outside", pid, name), profile={"security": security})
+        bare = sandbox.bare(program("processes.outside", pid, name)).outcomes()
     assert run.outcomes() == dict.fromkeys(SIGNALS, signals) | {"abstract": abstract, "own child": "ok"}
     assert set(bare.values()) == {"ok"}
     assert not any("scopes" in gap for gap in not_enforced(run.events))
@@ -80,7 +80,7 @@ def test_before_scopes_nothing_is_held_and_what_was_asked_for_is_named(
     security: Mapping[str, str], unheld: str | None, sandbox: NonoRun
 ) -> None:
     with outside(sandbox) as (pid, name):
-        argv = program("outside", pid, name)
+        argv = program("processes.outside", pid, name)
         run = sandbox.run(argv, profile={"security": security}, wrapper=BEFORE_SCOPES, flags=["-v"])
     assert set(run.outcomes().values()) == {"ok"}
     gaps = [gap for gap in not_enforced(run.events) if "scopes" in gap]
@@ -92,7 +92,7 @@ def test_before_scopes_nothing_is_held_and_what_was_asked_for_is_named(
 @pytest.mark.parametrize("policy", ["auto", "landlock", "netns"])
 def test_the_scopes_hold_on_every_rung(policy: str, sandbox: NonoRun) -> None:
     with outside(sandbox) as (pid, name):
-        argv = program("outside", pid, name)
+        argv = program("processes.outside", pid, name)
         run = sandbox.run(argv, profile=PROXY_ONLY, flags=[f"--sandbox-policy={policy}"])
     abstract = {"auto": "EACCES", "landlock": "EPERM", "netns": "ECONNREFUSED"}[policy]
     assert run.outcomes() == dict.fromkeys(SIGNALS, "EPERM") | {"abstract": abstract, "own child": "ok"}

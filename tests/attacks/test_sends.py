@@ -33,7 +33,7 @@ def destinations() -> Iterator[tuple[Canary, int, int]]:
 
 def test_a_send_reaches_nobody_on_any_socket(sandbox: NonoRun) -> None:
     with destinations() as (canary, tcp, udp):
-        run = sandbox.run(program("sends", tcp, udp))
+        run = sandbox.run(program("sockets.sends", tcp, udp))
         assert canary.seen() == {}
     assert run.outcomes() == expected()
     targets = run.denied_targets()
@@ -49,7 +49,7 @@ def test_the_sends_reach_their_destination_without_nono(sandbox: NonoRun) -> Non
         proxy = canary.tcp("proxy")
         canary.start()
         environment = {"HTTP_PROXY": f"http://127.0.0.1:{proxy}"}
-        outcomes = sandbox.bare(program("sends", tcp, udp), environment=environment).outcomes()
+        outcomes = sandbox.bare(program("sockets.sends", tcp, udp), environment=environment).outcomes()
         seen = canary.seen()
     # Three calls with MSG_FASTOPEN on the three sockets that are not connected, and one connect.
     assert (seen["tcp"], seen["udp"]) == (3 * 3 + 1, 3)

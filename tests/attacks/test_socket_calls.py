@@ -50,7 +50,7 @@ def _has_pidfds_of_threads() -> bool:
 def test_no_detour_reaches_a_stranger_and_the_proxy_is_reached_by_each(sandbox: NonoRun) -> None:
     with Canary() as canary:
         port = canary.tcp("stranger")
-        run = sandbox.run(program("socket_calls", port))
+        run = sandbox.run(program("sockets.socket_calls", port))
         assert canary.seen() == {}
     outcomes = run.outcomes()
     assert {name: outcomes[name] for name in REFUSED} == REFUSED
@@ -65,7 +65,7 @@ def test_the_detours_lead_to_the_stranger_without_nono(sandbox: NonoRun) -> None
         port, proxy = canary.tcp("stranger"), canary.tcp("proxy")
         environment = {"HTTP_PROXY": f"http://127.0.0.1:{proxy}"}
         canary.start()
-        outcomes = sandbox.bare(program("socket_calls", port), environment=environment).outcomes()
+        outcomes = sandbox.bare(program("sockets.socket_calls", port), environment=environment).outcomes()
         assert canary.seen()["stranger"] == 5
     del outcomes["new namespaces"]  # nobody listens in there, and not every host lets one make them
     assert {name: outcome for name, outcome in outcomes.items() if outcome != "ok"} == SAME_WITHOUT_NONO
@@ -74,7 +74,9 @@ def test_the_detours_lead_to_the_stranger_without_nono(sandbox: NonoRun) -> None
 @pytest.mark.parametrize("granted", [False, True], ids=["another port", "the granted port"])
 def test_only_a_granted_port_is_listened_on(granted: bool, sandbox: NonoRun) -> None:
     port, other = unused_port(), unused_port()
-    run = sandbox.run(program("listening", port if granted else other), flags=[f"--listen-port={port}"])
+    run = sandbox.run(
+        program("sockets.listening", port if granted else other), flags=[f"--listen-port={port}"]
+    )
     assert run.outcomes() == ({"listen": "ok"} if granted else {"listen": "EACCES"})
     assert [(event["port"], event["rule"]) for event in run.denied] == (
         [] if granted else [(other, "network.listen_port")]
@@ -84,7 +86,7 @@ def test_only_a_granted_port_is_listened_on(granted: bool, sandbox: NonoRun) -> 
 def test_an_unconnected_tcp_socket_on_stdin_connects_to_the_proxy_only(sandbox: NonoRun) -> None:
     with Canary() as canary, socket.socket() as inherited:
         port = canary.tcp("stranger")
-        run = sandbox.run(program("inherited", port), stdin=inherited.fileno())
+        run = sandbox.run(program("sockets.inherited", port), stdin=inherited.fileno())
         assert canary.seen() == {}
     assert run.outcomes() == {"stranger": "EACCES", "proxy": "ok"}
     assert ("127.0.0.1", port) in run.denied_targets()

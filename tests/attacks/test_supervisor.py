@@ -38,7 +38,7 @@ def test_the_supervisor_cannot_be_read_traced_or_signalled(
     profile: Mapping[str, object], policy: str, sandbox: NonoRun
 ) -> None:
     flags = [f"--sandbox-policy={policy}"]
-    outcomes = sandbox.run(program("spy"), profile=profile, flags=flags).outcomes()
+    outcomes = sandbox.run(program("processes.spy"), profile=profile, flags=flags).outcomes()
     assert {name: outcomes[name] for name in FILES} == dict.fromkeys(FILES, "EACCES")
     assert {name: outcomes[name] for name in CALLS} == dict.fromkeys(CALLS, "EPERM")
     assert {name: outcomes[name] for name in SIGNALS} == dict.fromkeys(SIGNALS, SIGNALLED)
@@ -48,13 +48,13 @@ def test_the_supervisor_cannot_be_read_traced_or_signalled(
 
 def test_a_process_of_the_same_sandbox_can_be(sandbox: NonoRun) -> None:
     """The control: debuggers and process managers work among what they started."""
-    outcomes = sandbox.run(program("spy", "sibling")).outcomes()
+    outcomes = sandbox.run(program("processes.spy", "sibling")).outcomes()
     assert {outcomes[name] for name in ("environ", "maps", "cmdline", "auxv", "fd")} == {"ok"}
     assert {outcomes[name] for name in CALLS + SIGNALS} <= LOOKED
 
 
 def test_a_parent_that_is_not_nono_can_be(sandbox: NonoRun) -> None:
-    outcomes = sandbox.bare(["sh", "-c", '"$@"; true', "sh", *program("spy")]).outcomes()
+    outcomes = sandbox.bare(["sh", "-c", '"$@"; true', "sh", *program("processes.spy")]).outcomes()
     assert {outcomes[name] for name in ("environ", "maps", "cmdline", "auxv", "fd", "mem")} == {"ok"}
     assert {outcomes[name] for name in SIGNALS} == {"ok"}
     assert {outcomes[name] for name in ("process_vm_readv", "pidfd_getfd")} <= LOOKED
@@ -72,8 +72,10 @@ def test_the_command_inherits_three_descriptors_and_no_more(
             tcp.connect(("127.0.0.1", canary.tcp("outside")))
             extra = (file, udp.fileno(), tcp.fileno())
             flags = [f"--sandbox-policy={policy}"]
-            run = sandbox.run(program("spy", "descriptors"), profile=profile, flags=flags, pass_fds=extra)
-            bare = sandbox.bare(program("spy", "descriptors"), pass_fds=extra)
+            run = sandbox.run(
+                program("processes.spy", "descriptors"), profile=profile, flags=flags, pass_fds=extra
+            )
+            bare = sandbox.bare(program("processes.spy", "descriptors"), pass_fds=extra)
     finally:
         os.close(file)
     assert set(run.outcomes()) == {"0", "1", "2"}
@@ -144,4 +146,4 @@ def test_a_supervisor_that_crashes_leaves_no_core(policy: str, sandbox: NonoRun)
 
 def test_the_limits_of_the_supervisor_cannot_be_set(sandbox: NonoRun) -> None:
     """RLIMIT_CPU kills what the signal scope protects, RLIMIT_FSIZE ends the audit log."""
-    assert sandbox.run(program("spy")).outcomes()["prlimit"] == errno.errorcode[errno.EPERM]
+    assert sandbox.run(program("processes.spy")).outcomes()["prlimit"] == errno.errorcode[errno.EPERM]

@@ -161,7 +161,7 @@ def test_a_foreign_connection_is_refused_even_with_the_token(sandbox: NonoRun, s
     port = unused_port()
     flags = [f"--proxy-port={port}", f"--allow-domain=localhost:{server.port}"]
     before = set(sandbox.logs())
-    with sandbox.started(program("tell_token", f"localhost:{server.port}"), flags=flags) as nono:
+    with sandbox.started(program("proxy.tell_token", f"localhost:{server.port}"), flags=flags) as nono:
         assert nono.stdin is not None
         assert nono.stdout is not None
         token = nono.stdout.readline().strip().encode()

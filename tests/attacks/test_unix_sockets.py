@@ -61,7 +61,7 @@ def ask(
     *flags: str,
     profile: Mapping[str, object] = PROXY_ONLY,
 ) -> Ended:
-    command = program("unix_sockets", json.dumps([[what, str(path)] for what, path in asked]))
+    command = program("sockets.unix_sockets", json.dumps([[what, str(path)] for what, path in asked]))
     return sandbox.run(command, flags=flags, profile=profile)
 
 
@@ -165,7 +165,7 @@ def test_a_denied_path_beats_the_grant_of_its_directory(sandbox: NonoRun, place:
         "network": {"allow_domain": []},
         "filesystem": {"deny": [str(denied)], "unix_socket_dir": [str(place)]},
     }
-    command = program("unix_sockets", json.dumps([["connect", str(open_)], ["connect", str(denied)]]))
+    command = program("sockets.unix_sockets", json.dumps([["connect", str(open_)], ["connect", str(denied)]]))
     with listening(open_, denied) as canary:
         run = sandbox.run(command, profile=profile)
         assert canary.seen() == {"open": 1}
@@ -292,7 +292,7 @@ def test_a_full_backlog_stops_nobody_but_its_caller(family: str, sandbox: NonoRu
             flags = [f"--open-port={name}" for name in names]
         full.listen(1)
         canary.start()
-        with sandbox.started(program("full_backlog", family, *names), flags=flags) as run:
+        with sandbox.started(program("sockets.full_backlog", family, *names), flags=flags) as run:
             assert run.stdin is not None
             assert run.stdout is not None
             lines = [json.loads(run.stdout.readline()) for _ in range(3)]
@@ -354,7 +354,7 @@ def test_a_container_engine_in_a_granted_directory_is_out_of_reach(sandbox: Nono
 def test_where_only_unix_sockets_are_looked_at_the_network_stays_as_it_is(
     sandbox: NonoRun, profile: Mapping[str, object]
 ) -> None:
-    command = program("open_network")
+    command = program("sockets.open_network")
     bare = sandbox.bare(command).outcomes()
     assert set(bare.values()) == {"ok"}
     run = sandbox.run(command, profile=profile)

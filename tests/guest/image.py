@@ -107,7 +107,7 @@ def _attack_programs(work: Path) -> Iterator[Path]:
     compiler = which("cc")
     if compiler is None:
         return
-    for source in ATTACKS.glob("*.c"):
+    for source in ATTACKS.glob("*/*.c"):
         program = work / source.stem
         command = [compiler, "-O2", "-pthread", "-o", str(program), str(source)]
         subprocess.run(command, check=True, timeout=60)

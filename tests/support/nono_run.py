@@ -39,7 +39,7 @@ AuditEvent = dict[str, Any]
 
 
 def program(name: str, *arguments: str | int) -> list[str]:
-    """The argv of support/attack_programs/<name>.py; a run of it needs PROGRAM_GRANTS."""
+    """The argv of an attack program, "room.module"; a run of it needs PROGRAM_GRANTS."""
     return [sys.executable, "-I", "-S", "-B", "-c", _BOOT, str(SUPPORT.parent), name, *map(str, arguments)]
 
 

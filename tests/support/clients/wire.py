@@ -1,4 +1,4 @@
-"""Scripts for attack_programs/wire.py: what is sent to the proxy from inside, and what came back."""
+"""Scripts for attack_programs/proxy/wire.py: what is sent to the proxy from inside, and what came back."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def play(
 ) -> tuple[list[Answer], Ended]:
     """Play every connection in one run of nono, one after the other."""
     run = sandbox.run(
-        program("wire"),
+        program("proxy.wire"),
         profile=profile,
         stdin=json.dumps(list(connections)),
         environment=environment,
