@@ -146,9 +146,7 @@ def test_a_name_that_cannot_be_recorded_is_not_opened(sandbox: NonoRun, tmp_path
 
 
 @NEEDS_ROOT
-def test_without_a_listener_a_gpu_of_nvidia_is_refused_and_another_is_not(
-    sandbox: NonoRun, tmp_path: Path
-) -> None:
+def test_without_a_listener_only_nvidia_gpus_are_refused(sandbox: NonoRun, tmp_path: Path) -> None:
     simulated = (sys.executable, "-P", "-m", "support.kernelsim", "--wsl2", "--notify-busy", "--")
     there = [*stage(tmp_path), "env", f"PYTHONPATH={SUPPORT.parent}"]
     profile, flags = {"allow_gpu": True}, ("--allow-gpu",)

@@ -178,7 +178,7 @@ def test_a_fork_bomb_is_gone_with_its_run(sandbox: NonoRun, parent: Path) -> Non
     assert left_behind(parent) == []
 
 
-def test_a_supervisor_that_is_killed_leaves_no_command_and_the_limits(sandbox: NonoRun, parent: Path) -> None:
+def test_limits_outlast_a_killed_supervisor(sandbox: NonoRun, parent: Path) -> None:
     """What the command has let go of before runs on, as it does without limits, and under them."""
     go = sandbox.project / "go"
     os.mkfifo(go)

@@ -396,7 +396,7 @@ def test_what_takes_the_place_of_a_denied_path_is_masked_as_well(
             assert ask(path) == MASKED, replace
 
 
-def test_what_is_denied_and_made_only_now_is_masked_when_it_is_there(sandbox: NonoRun, stage: Path) -> None:
+def test_a_denied_path_that_appears_during_the_run_is_masked(sandbox: NonoRun, stage: Path) -> None:
     config = sandbox.user.home / ".config"
     for directory in (config, config / "nono"):  # nono's own is denied as well, and not to be made only now
         directory.mkdir(exist_ok=True)

@@ -84,9 +84,7 @@ def test_the_proxys_port_is_the_proxys_and_nobody_elses(wrapper: Sequence[str], 
 
 
 @pytest.mark.parametrize("wrapper", WRAPPERS)
-def test_an_abstract_socket_outside_is_not_there_and_one_with_a_path_is(
-    wrapper: Sequence[str], sandbox: NonoRun
-) -> None:
+def test_only_outside_sockets_with_a_path_are_reached(wrapper: Sequence[str], sandbox: NonoRun) -> None:
     """K8 and K10. The second is the gap that --dry-run -v and the audit log name."""
     name = f"nono-netns-{os.getpid()}"
     (sandbox.project / "stream").unlink(missing_ok=True)
@@ -136,6 +134,9 @@ def test_an_outside_tcp_socket_on_stdin_prevents_the_start(is_connected: bool, s
 def test_an_unconnected_unix_socket_on_stdin_prevents_the_start(sandbox: NonoRun) -> None:
     with socket.socket(socket.AF_UNIX) as inherited:
         assert sandbox.run(["true"], flags=NETNS, stdin=inherited.fileno()).exit_code == 126
+
+
+def test_a_socket_pair_on_stdin_is_inherited(sandbox: NonoRun) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.sendall(b"hello")

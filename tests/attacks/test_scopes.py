@@ -76,7 +76,7 @@ def test_a_mode_holds_what_it_names_and_nothing_else(
         pytest.param({"signal_mode": "allow_all", "ipc_mode": "full"}, None, id="all allowed"),
     ],
 )
-def test_before_scopes_nothing_is_held_and_what_was_asked_for_is_named(
+def test_a_requested_scope_that_the_kernel_lacks_is_named(
     security: Mapping[str, str], unheld: str | None, sandbox: NonoRun
 ) -> None:
     with outside(sandbox) as (pid, name):

@@ -47,7 +47,7 @@ def _has_pidfds_of_threads() -> bool:
     return True
 
 
-def test_no_detour_reaches_a_stranger_and_the_proxy_is_reached_by_each(sandbox: NonoRun) -> None:
+def test_detours_reach_the_proxy_but_no_stranger(sandbox: NonoRun) -> None:
     with Canary() as canary:
         port = canary.tcp("stranger")
         run = sandbox.run(program("sockets.socket_calls", port))

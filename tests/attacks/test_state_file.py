@@ -122,7 +122,7 @@ def test_no_secret_is_in_it(sandbox: NonoRun) -> None:
     assert "DEMO_SOURCE" not in run.stdout
 
 
-def test_a_file_that_was_replaced_is_not_granted_any_more_and_why_says_so(sandbox: NonoRun) -> None:
+def test_a_replaced_file_loses_its_grant(sandbox: NonoRun) -> None:
     """The kernel holds a grant on the file that was there: an editor outside that saves makes another."""
     home = sandbox.user.home
     file, saved = home / "granted", home / "saved"
@@ -168,7 +168,7 @@ def test_the_file_is_found_beside_masks_and_where_opens_are_trapped(sandbox: Non
     secret.unlink()
 
 
-def test_outside_of_any_run_there_is_nothing_to_say_and_that_is_no_failure(sandbox: NonoRun) -> None:
+def test_outside_of_any_run_the_state_is_empty_without_an_error(sandbox: NonoRun) -> None:
     asked = sandbox.bare([*NONO, "why", "--self", "--json", "--exit-code", "--path", "/etc"])
     assert asked.exit_code == 0
     assert asked.outcomes() == {"status": "not_sandboxed", "message": "Not running inside a nono sandbox"}

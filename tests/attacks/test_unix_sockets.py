@@ -229,7 +229,7 @@ def test_a_caller_with_another_view_of_the_file_system_is_refused(
 
 @with_and_without_proxy
 @pytest.mark.parametrize("mode", ["symlink", "path"])
-def test_what_a_path_means_is_flipped_and_nothing_forbidden_is_reached(
+def test_flipping_a_socket_path_reaches_nothing_forbidden(
     mode: str, sandbox: NonoRun, place: Path, compiled: Callable[[str], str], profile: Mapping[str, object]
 ) -> None:
     race = compiled("unix_race")
@@ -247,7 +247,7 @@ def test_what_a_path_means_is_flipped_and_nothing_forbidden_is_reached(
 
 @with_and_without_proxy
 @pytest.mark.parametrize("mode", ["parent", "name"])
-def test_where_a_path_leads_is_flipped_and_nothing_is_bound_elsewhere(
+def test_flipping_a_socket_path_binds_nothing_elsewhere(
     mode: str, sandbox: NonoRun, place: Path, compiled: Callable[[str], str], profile: Mapping[str, object]
 ) -> None:
     race = compiled("unix_race")

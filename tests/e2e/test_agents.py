@@ -224,7 +224,7 @@ def the_task_is_held_by_nothing_else(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("how", ["run", "wrap"])
-def test_a_state_directory_is_made_when_the_command_starts_and_not_before(how: str) -> None:
+def test_a_state_directory_is_made_only_when_the_command_starts(how: str) -> None:
     with nono_run() as runner:
         profile = runner.write_profile({"filesystem": {"state_dir": ["~/.agent"]}})
         command = (*NONO, how, "--profile", str(profile))

@@ -531,7 +531,7 @@ def test_a_port_that_is_taken_starts_nothing(here: Place) -> None:
     assert free.stdout == STARTED
 
 
-def test_without_its_credential_a_run_starts_and_its_route_answers_503(ladder_stage: Stage) -> None:
+def test_a_run_without_its_credential_starts_with_a_503_route(ladder_stage: Stage) -> None:
     profile = ladder_stage.profile(None)
     arguments = ["--profile", profile, *PYTHON_GRANT, "--", *PYTHON, ASK]
     before = len(ladder_stage.upstream.requests)

@@ -51,7 +51,7 @@ def push(made: Stage, server: GitServer, name: str, make: str) -> Ended:
     return tunnelled(made, granted(server), "sh", "-c", script)
 
 
-def test_clone_pull_and_push_work_through_a_tunnel_to_a_granted_host(made: Stage, server: GitServer) -> None:
+def test_git_works_through_a_tunnel_to_a_granted_host(made: Stage, server: GitServer) -> None:
     cloned = clone(made, server, granted(server))
     assert cloned.exit_code == 0, cloned.stderr
     assert (made.project / CLONED / "README").read_text() == "hello\n"

@@ -198,7 +198,7 @@ def scene(made: Stage, tool: Tool, tmp_path: Path) -> Iterator[Scene]:
 
 @as_every_user
 @each_tool
-def test_the_phantom_becomes_the_key_and_the_tool_gets_what_it_came_for(scene: Scene) -> None:
+def test_the_phantom_of_a_tool_becomes_the_key(scene: Scene) -> None:
     run = scene.run()
     assert (run.exit_code, run.stdout.strip()) == (0, scene.tool.prints), run.stderr
     assert scene.service.saw("authorization") == {(scene.tool.sees.encode(),)}

@@ -139,7 +139,7 @@ def test_a_file_without_the_x_bit_gives_1(here: Place, mode: str) -> None:
 @pytest.mark.parametrize(
     ("mode", "options"), [(ALONE, ["--block-net"]), (PROXIED, []), (WRAPPED, ["--block-net"])]
 )
-def test_a_sandbox_that_cannot_be_applied_gives_126_and_starts_nothing(
+def test_a_sandbox_that_cannot_be_applied_is_exit_code_126(
     here: Place, mode: str, options: list[str]
 ) -> None:
     """A datagram socket on 0 could be addressed anywhere; a stream cannot."""
@@ -461,7 +461,7 @@ def test_no_variable_arrives_twice(here: Place, mode: str) -> None:
 
 
 @ALL
-def test_what_is_not_inherited_is_said_by_a_verbose_run_and_no_other(here: Place, mode: str) -> None:
+def test_only_a_verbose_run_lists_what_is_not_inherited(here: Place, mode: str) -> None:
     given = here.user.environment({"LD_PRELOAD": "", "EDITOR": "vi", "PLAIN": "1"})
 
     def said_by(*options: str) -> str:

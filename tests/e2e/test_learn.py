@@ -49,7 +49,7 @@ def write(learner: Learner, path: str, text: str) -> Path:
     return learner.runner.give(file)
 
 
-def test_a_command_runs_again_with_what_was_learned_and_nothing_else(learner: Learner) -> None:
+def test_a_command_runs_again_with_only_what_was_learned(learner: Learner) -> None:
     write(learner, ".toolrc", "colour\n")
     write(learner, ".otherrc", "another\n")
     command = ["sh", "-c", "cat ~/.toolrc && mkdir -p out && cp ~/.toolrc out/copy && ls out"]

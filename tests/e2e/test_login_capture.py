@@ -113,7 +113,7 @@ def test_a_purge_ends_a_login(scene: Scene) -> None:
     assert len(scene.running.provider.access) == 1
 
 
-def test_a_run_with_a_broken_store_does_not_start_and_says_what_to_do(scene: Scene) -> None:
+def test_a_broken_store_prevents_the_start_with_advice(scene: Scene) -> None:
     scene.run("login")
     [store] = scene.stores()
     store.write_text("{")
@@ -126,7 +126,7 @@ def test_a_run_with_a_broken_store_does_not_start_and_says_what_to_do(scene: Sce
     assert "move the file away" in ended.stderr
 
 
-def test_an_empty_allow_list_leaves_the_login_possible_and_its_host_closed(scene: Scene) -> None:
+def test_an_empty_allow_list_leaves_only_the_login_of_a_host_open(scene: Scene) -> None:
     ended = scene.run("login", allow=False)
     assert ended.exit_code != 0
     assert "not in the allowlist" in ended.stderr

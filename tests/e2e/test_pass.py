@@ -112,7 +112,7 @@ def test_a_gpg_in_the_working_directory_is_not_run(
     assert not (tmp_path / "ran").exists()
 
 
-def test_nono_credential_test_says_that_it_can_be_read_and_shows_nothing(environ: dict[str, str]) -> None:
+def test_nono_credential_test_never_shows_the_credential(environ: dict[str, str]) -> None:
     def tried(entry: str) -> subprocess.CompletedProcess[str]:
         argv = [sys.executable, "-m", "nono", "credential", "test", f"pass://{entry}"]
         return subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=60, check=False)

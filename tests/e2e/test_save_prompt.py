@@ -109,7 +109,7 @@ def test_what_the_command_leaves_on_the_terminal_is_no_answer(sandbox: NonoRun) 
     assert profile_file(sandbox, "mine").read_text() == before
 
 
-def test_a_new_profile_extends_the_one_in_use_and_has_a_name_that_is_free(sandbox: NonoRun) -> None:
+def test_a_saved_profile_extends_the_one_in_use_under_a_free_name(sandbox: NonoRun) -> None:
     write(sandbox, "taken", "{}")
     with run(sandbox, "--profile=node-dev", "--allow-cwd") as person:
         answer(person, OFFER, b"g\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -135,10 +136,8 @@ def test_a_run_in_the_background_is_not_stopped_by_a_question(sandbox: NonoRun) 
     assert QUESTION not in person.shown
 
 
-def test_a_dry_run_announces_injections_without_reading_a_secret(
-    sandbox: NonoRun,
-) -> None:
-    """The reference cannot be read, which a run would fail with."""
+def dry_run(sandbox: NonoRun, command: str) -> subprocess.CompletedProcess[str]:
+    """With credentials whose references cannot be read, which a run would fail with."""
     file = sandbox.user.home / "keys.json"
     demo = {"upstream": "https://api.example", "credential_key": "file:///nowhere", "env_var": "DEMO"}
     file.write_text(
@@ -149,14 +148,21 @@ def test_a_dry_run_announces_injections_without_reading_a_secret(
             }
         )
     )
-    argv = [*NONO, "run", f"--profile={file}", "--dry-run", "--"]
-    dry = sandbox.user.run([*argv, "true"], cwd=sandbox.project)
+    argv = [*NONO, "run", f"--profile={file}", "--dry-run", "--", command]
+    return sandbox.user.run(argv, cwd=sandbox.project)
+
+
+def test_a_dry_run_announces_injections_without_reading_a_secret(sandbox: NonoRun) -> None:
+    dry = dry_run(sandbox, "true")
     assert dry.returncode == 0
     assert "Would inject 1 credential(s) as environment variables: TOKEN\n" in dry.stderr
     assert "Would inject a phantom of demo as DEMO\n" in dry.stderr
     assert "enforced by notify: " in dry.stderr
     assert "/true\n  dry-run sandbox would be applied with above capabilities\n  $ true\n" in dry.stderr
-    missing = sandbox.user.run([*argv, "no-such-program"], cwd=sandbox.project)
+
+
+def test_a_dry_run_looks_for_the_program(sandbox: NonoRun) -> None:
+    missing = dry_run(sandbox, "no-such-program")
     assert missing.returncode == 1
     assert "Capabilities:" in missing.stderr
     assert "no-such-program: not found on PATH" in missing.stderr

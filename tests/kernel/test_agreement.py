@@ -148,7 +148,7 @@ def rights_on(plan: SandboxPlan, path: str) -> int:
 @quietly
 @given(grants_of_files, some((*DIRECTORIES, *FILES)), st.sampled_from(FILES), st.sampled_from(list(Access)))
 @example({"allow": ("a",), "read_file": ("a/x",)}, ("a/b",), "a/b/x", Access.READ)
-def test_files_are_granted_alike_by_why_the_plan_and_the_supervisor(
+def test_why_plan_and_supervisor_agree_on_files(
     home: Path, request: dict[str, object], deny: tuple[str, ...], file: str, access: Access
 ) -> None:
     resolved = policy(home, request, deny)
@@ -240,7 +240,7 @@ def in_ranges(port: int, ranges: tuple[tuple[int, int], ...]) -> bool:
 @given(grants_of_ports, wishes, addresses, tried_ports)
 @example({"open_port": (8080,)}, {"block_net": True}, "127.0.0.2", 8080)
 @example({"open_port": (8080,)}, {"block_net": True}, "203.0.113.7", 8080)
-def test_connections_are_granted_alike_by_why_the_plan_and_the_supervisor(
+def test_why_plan_and_supervisor_agree_on_connections(
     home: Path, granted: dict[str, tuple[int, ...]], wish: dict[str, object], host: str, port: int
 ) -> None:
     resolved = policy(home, granted | wish)
@@ -270,7 +270,7 @@ def test_connections_are_granted_alike_by_why_the_plan_and_the_supervisor(
 
 @quietly
 @given(grants_of_ports, wishes, addresses, tried_ports)
-def test_servers_are_granted_alike_by_the_plan_and_the_supervisor(
+def test_plan_and_supervisor_agree_on_servers(
     home: Path, granted: dict[str, tuple[int, ...]], wish: dict[str, object], host: str, port: int
 ) -> None:
     resolved = policy(home, granted | wish)

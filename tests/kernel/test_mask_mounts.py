@@ -70,7 +70,7 @@ def masked(place: Path, *masks: tuple[str, str], pinned: tuple[str, ...] = ()) -
 
 
 @pytest.mark.parametrize("as_root", WHO)
-def test_a_user_namespace_is_made_only_where_one_is_needed_and_ids_stay(as_root: bool) -> None:
+def test_a_user_namespace_is_made_only_where_it_is_needed(as_root: bool) -> None:
     def leave() -> list[object]:
         if IS_ROOT and not as_root:
             os.setresgid(62000, 62000, 62000)
@@ -96,7 +96,7 @@ def test_no_mount_is_shared_with_those_outside(inside: Inside) -> None:
     assert "master:" not in mountinfo
 
 
-def test_what_is_masked_cannot_be_used_in_any_way_and_keeps_its_kind(inside: Inside) -> None:
+def test_a_masked_path_cannot_be_used_in_any_way(inside: Inside) -> None:
     place, run = inside
 
     def work() -> list[object]:

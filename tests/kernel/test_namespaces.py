@@ -65,7 +65,7 @@ def test_an_ordinary_user_keeps_its_ids_in_a_private_network() -> None:
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="not root")
-def test_root_gets_one_without_a_user_namespace_and_sees_owners_as_before() -> None:
+def test_root_gets_a_private_network_without_a_user_namespace() -> None:
     def leave() -> list[object]:
         user_namespace = os.readlink("/proc/self/ns/user")
         has_user_namespace = namespaces.leave_network()

@@ -55,7 +55,7 @@ async def _closed_without_an_answer(connection: Connection) -> bool:
 
 
 @pytest.mark.parametrize(("way", "service"), WAYS, ids=["reverse", "unwatched", "intercepted", "absolute"])
-def test_a_response_that_runs_ends_whole_and_no_request_follows_it(way: Way, service: str) -> None:
+def test_a_running_response_ends_whole_as_the_last_of_its_connection(way: Way, service: str) -> None:
     async def run(stage: Stage, clients: Clients) -> None:
         async with (
             clients.connect(way, service) as busy,
@@ -79,7 +79,7 @@ def test_a_response_that_runs_ends_whole_and_no_request_follows_it(way: Way, ser
         asyncio.run(run(stage, clients))
 
 
-def test_a_stream_of_http2_that_runs_ends_whole_and_no_stream_follows_it() -> None:
+def test_a_running_http2_stream_ends_whole_as_the_last() -> None:
     async def run(stage: Stage, clients: Clients) -> None:
         async with clients.http2(WATCHED) as client:
             stream = await client.request("GET", f"/v1/1/held/{EVENTS}")

@@ -25,7 +25,7 @@ def test_private_directories_are_owner_only_under_any_umask(tmp_path: Path) -> N
     assert mode(tmp_path / "a") == mode(tmp_path / "a" / "b") == 0o700
 
 
-def test_without_create_a_missing_directory_is_an_error_and_stays_missing(tmp_path: Path) -> None:
+def test_without_create_a_missing_directory_stays_missing(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         open_private_dir(str(tmp_path / "a"), create=False)
     assert list(tmp_path.iterdir()) == []

@@ -180,7 +180,7 @@ def test_a_client_that_never_says_hello_is_closed() -> None:
     assert server.everything == b""
 
 
-def test_half_a_close_passes_through_a_tunnel_and_the_other_half_stays() -> None:
+def test_a_tunnel_passes_a_half_close_on() -> None:
     with plain_server() as server:
         raw = Hosts(raw=frozenset((("api.test", server.port),)))
         with proxy(hosts=raw) as p, opened(p, f"api.test:{server.port}") as client:

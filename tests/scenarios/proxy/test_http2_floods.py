@@ -235,7 +235,7 @@ def test_what_is_not_http2_ends_the_connection_at_once(garbage: bytes) -> None:
 
 
 @pytest.mark.parametrize("has_more_to_send", [False, True])
-def test_what_is_not_http2_is_said_to_its_sender_and_nothing_to_the_person(
+def test_only_the_sender_is_told_that_it_speaks_no_http2(
     has_more_to_send: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     def handler(stream: Stream) -> None:

@@ -421,7 +421,7 @@ def test_no_request_is_lost_on_a_closed_upstream_connection(last_word: str) -> N
 # -- how much is held
 
 
-def test_a_response_that_nobody_reads_is_held_up_and_the_others_go_on() -> None:
+def test_only_a_response_that_nobody_reads_is_held_up() -> None:
     sent = [0]
     standing = threading.Event()
 
@@ -520,7 +520,7 @@ def test_a_coded_response_goes_on_arriving_while_the_first_of_it_is_taken() -> N
         assert len(client.answer(number).body) == 1_200_000
 
 
-def test_an_upload_that_nobody_reads_is_held_up_and_the_others_go_on() -> None:
+def test_only_an_upload_that_nobody_reads_is_held_up() -> None:
     proceed = threading.Event()
 
     def handler(request: Received) -> None:

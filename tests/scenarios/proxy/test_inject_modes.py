@@ -101,7 +101,7 @@ def test_the_credential_stands_where_the_upstream_wants_it(accept: Inject, injec
 @pytest.mark.parametrize("inject", WRITTEN, ids=NAMES.get)
 @pytest.mark.parametrize("accept", PRESENTED, ids=NAMES.get)
 @pytest.mark.parametrize(("key", "status"), [("sk-own", 401), ("", 401)], ids=["own key", "no key"])
-def test_another_key_in_the_slot_reaches_nothing_and_is_not_recorded(
+def test_another_key_in_the_slot_reaches_neither_upstream_nor_record(
     accept: Inject, inject: Inject, key: str, status: int
 ) -> None:
     path, fields = PRESENTED[accept]

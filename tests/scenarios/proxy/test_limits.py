@@ -130,7 +130,7 @@ def test_a_connection_idle_between_requests_is_closed() -> None:
         assert client.is_closed()
 
 
-def test_an_upload_that_stands_still_is_ended_and_a_silent_upstream_is_not() -> None:
+def test_only_a_stalled_upload_is_ended() -> None:
     proceed = threading.Event()
 
     def handler(request: Received) -> None:

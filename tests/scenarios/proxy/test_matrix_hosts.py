@@ -91,7 +91,7 @@ def test_no_grant_of_a_name_leads_to_this_machine(
 
 
 @pytest.mark.parametrize("transport", Transport)
-def test_the_address_that_was_judged_is_dialled_and_no_later_answer_counts(transport: Transport) -> None:
+def test_no_dns_answer_after_the_judged_one_counts(transport: Transport) -> None:
     with five_transports(hosts=GRANTED, addresses=[["127.0.0.1"], ["169.254.169.254"]]) as stage:
         assert stage.ask(transport).status == 200
         assert stage.proxy.names.asked == [stage.host_of(transport)]
@@ -102,7 +102,7 @@ def test_the_address_that_was_judged_is_dialled_and_no_later_answer_counts(trans
 
 
 @pytest.mark.parametrize("transport", Transport)
-def test_a_name_without_an_address_is_an_error_and_not_looked_up_again(transport: Transport) -> None:
+def test_a_name_without_an_address_is_looked_up_once(transport: Transport) -> None:
     with five_transports(addresses=[]) as stage:
         assert stage.ask(transport).status == 502
         assert stage.proxy.names.asked == [stage.host_of(transport)]

@@ -34,7 +34,7 @@ ASKS = EndpointPolicy("approve", deny=(EndpointRule("*", "/never"),), allow=(End
 
 
 @pytest.mark.parametrize("transport", WITH_CREDENTIAL)
-def test_beyond_the_burst_there_is_a_429_and_refused_requests_take_no_turn(transport: Transport) -> None:
+def test_requests_refused_beyond_the_burst_take_no_turn(transport: Transport) -> None:
     # One request an hour: within a test nothing is earned.
     limit = RateLimit(requests_per_minute=1 / 60, burst=3, max_delay_s=0)
     with five_transports(rate_limit=limit, hosts=Hosts(only_routes=True), endpoints=ASKS) as stage:
@@ -191,7 +191,7 @@ def test_what_cannot_be_recorded_is_not_done(transport: Transport) -> None:
 
 
 @pytest.mark.parametrize("transport", READABLE)
-def test_the_record_holds_no_control_character_and_no_value_of_a_query(transport: Transport) -> None:
+def test_the_record_holds_neither_control_characters_nor_query_values(transport: Transport) -> None:
     with five_transports() as stage:
         for path in ("/a%0aforged?password=hunter2&x", "/a%1b[2J", "/\xe2\x80\xae", "/a b", "/a?\x7f=1"):
             stage.ask(transport, path)
@@ -218,7 +218,7 @@ def test_every_refusal_says_why_in_the_answer_and_in_the_record(transport: Trans
 
 
 @pytest.mark.parametrize("transport", Transport)
-def test_a_client_beyond_the_limit_is_told_so_and_the_others_are_served(transport: Transport) -> None:
+def test_only_a_client_beyond_the_limit_is_refused(transport: Transport) -> None:
     with five_transports(options={"max_connections": 1}) as stage, stage.client(transport) as first:
         with Client(stage.proxy.port) as second:
             assert second.response().status == 503

@@ -242,7 +242,7 @@ def test_a_refused_expectation_ends_the_connection_before_the_body() -> None:
     assert server.connections == []
 
 
-def test_a_100_that_nobody_expects_is_dropped_and_an_early_hint_is_not() -> None:
+def test_only_an_unexpected_100_is_dropped() -> None:
     def handler(request: Received) -> None:
         request.connection.send(
             b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"

@@ -85,7 +85,7 @@ def test_a_tunnel_goes_through_it_and_a_bypassed_host_does_not(authority: Author
         assert [event["mode"] for event in ours.recording.network] == ["external", "connect"]
 
 
-def test_it_is_told_the_host_in_both_places_and_nothing_of_the_clients(authority: Authority) -> None:
+def test_an_upstream_proxy_learns_only_the_host(authority: Authority) -> None:
     with (
         upstream(tls=authority.server_context(HOST)) as server,
         connect_proxy({f"{HOST}:{server.port}": server.port}) as behind,
@@ -96,7 +96,7 @@ def test_it_is_told_the_host_in_both_places_and_nothing_of_the_clients(authority
         assert behind.heads == [b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (target, target)]
 
 
-def test_a_reverse_request_goes_through_it_and_its_connection_is_kept(authority: Authority) -> None:
+def test_a_reverse_request_reuses_its_connection_through_the_proxy(authority: Authority) -> None:
     with (
         upstream(tls=authority.server_context(HOST)) as server,
         connect_proxy({f"{HOST}:{server.port}": server.port}) as behind,

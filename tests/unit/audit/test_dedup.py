@@ -132,7 +132,7 @@ def test_the_first_refusal_of_each_key_is_recorded_at_once() -> None:
     assert counts.admit("b", 0.0)
 
 
-def test_a_repeat_inside_the_window_is_counted_and_told_when_it_ends() -> None:
+def test_a_repeat_inside_the_window_is_counted() -> None:
     counts: Deduplicator[str] = Deduplicator(window_s=1.0)
     counts.admit("a", 0.0)
     assert [counts.admit("a", 0.5) for _ in range(3)] == [False] * 3

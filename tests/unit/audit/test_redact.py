@@ -107,7 +107,7 @@ def test_names_that_a_person_adds_are_looked_for_too() -> None:
     }
 
 
-def test_a_name_that_is_removed_is_no_longer_looked_for_and_the_others_are() -> None:
+def test_a_removed_name_is_no_longer_looked_for() -> None:
     less = redaction_of(RedactionNames(remove_flags=("--AUTH",), add_headers=("Cookie",)))
     assert redact_argv(["--auth", "a", "--token", "b"], less) == ["--auth", "a", "--token", R]
     assert less.difference() == {"removed_flags": ["--auth"]}

@@ -69,7 +69,7 @@ def injection(loaded: LoadedService) -> Injection:
     return at_hand
 
 
-def test_a_service_whose_credential_is_there_gets_a_header_and_a_phantom(environ: dict[str, str]) -> None:
+def test_a_loaded_service_has_a_header_with_its_phantom(environ: dict[str, str]) -> None:
     resolver.save("openai", Secret("real"), environ)
     loaded, other = load([OPENAI, ANTHROPIC], environ | {"ANTHROPIC_API_KEY": "real too"})
     assert loaded.service == OPENAI

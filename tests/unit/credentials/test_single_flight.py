@@ -99,7 +99,7 @@ def test_whoever_goes_away_leaves_the_run_to_the_others(leaver: int) -> None:
     on_a_loop(main)
 
 
-def test_when_all_have_gone_the_run_is_cancelled_and_the_next_begins_anew() -> None:
+def test_a_run_that_nobody_waits_for_is_cancelled() -> None:
     async def main() -> None:
         flights, work = SingleFlight[str, str](), Work()
         async with anyio.create_task_group() as tasks:
@@ -177,7 +177,7 @@ def test_each_waiter_gets_its_own_error_of_a_shared_failure(error: Exception) ->
     on_a_loop(main)
 
 
-def test_a_mistake_in_the_work_is_not_swallowed_and_leaves_nobody_waiting() -> None:
+def test_a_mistake_in_the_work_leaves_nobody_waiting() -> None:
     async def main() -> None:
         flights, work = SingleFlight[str, str](), Work(KeyError("a bug"))
         joined: list[str] = []

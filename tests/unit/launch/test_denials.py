@@ -75,7 +75,7 @@ def test_what_was_allowed_or_has_failed_or_is_the_c_librarys_is_no_denial(record
     assert noted(recorded) == ()
 
 
-def test_repeats_count_once_and_no_more_are_kept_than_a_person_could_use() -> None:
+def test_the_list_of_denials_is_short_and_free_of_repeats() -> None:
     assert len(noted(refused("x"), refused("x"))) == 1
     denials = Denials()
     for number in range(KEPT_MAX):

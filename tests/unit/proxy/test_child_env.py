@@ -114,7 +114,7 @@ def test_a_truststore_whose_path_has_a_blank_is_one_option() -> None:
     assert options.startswith("'-Djavax.net.ssl.trustStore=/a dir/t.p12' -D")
 
 
-def test_what_a_profile_adds_is_written_as_clients_and_as_nono_write_it() -> None:
+def test_no_proxy_entries_have_the_spelling_each_reader_expects() -> None:
     entries = [parse_no_proxy(text) for text in ("*.corp.example", "Intranet", "[fd00::1]", "localhost")]
     variables = child_env(8080, "tok", [], no_proxy=entries)
     expected = "localhost,127.0.0.1,.corp.example,intranet,fd00::1"

@@ -22,7 +22,7 @@ def test_an_option_left_out_is_not_given() -> None:
     assert given([]).values == {}
 
 
-def test_a_list_takes_commas_where_the_option_says_so_and_only_there() -> None:
+def test_only_options_that_say_so_split_at_commas() -> None:
     assert given(["--allow", "a,b", "--allow", "c"]).list("allow") == ("a", "b", "c")
     assert given(["--read", "a,b"]).list("read") == ("a,b",)
 

@@ -768,9 +768,7 @@ class Stuck:
         return Frozen()
 
 
-def test_a_source_that_hangs_holds_one_thread_and_no_request_for_ever(
-    config: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_source_that_hangs_holds_one_thread_only(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aws, "LOAD_TIMEOUT_S", 0.05)
     now = 0.0
     stuck = Stuck()

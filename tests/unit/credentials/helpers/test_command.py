@@ -140,14 +140,14 @@ def test_when_its_time_is_up_its_whole_group_dies(tmp_path: Path, script: str) -
         assert is_gone()
 
 
-def test_a_grandchild_that_holds_the_pipe_is_killed_and_not_waited_for(tmp_path: Path) -> None:
+def test_a_grandchild_that_holds_the_pipe_is_killed(tmp_path: Path) -> None:
     with outliving(tmp_path / "fifo") as is_gone:
         script = f"exec 9>{tmp_path}/fifo; sleep 1000 & echo {CANARY}"
         assert printed(shell(script)) == f"{CANARY}\n"
         assert is_gone()
 
 
-def test_a_daemon_that_left_the_group_and_holds_the_pipe_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_daemon_outside_the_group_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "left")
     leave = f"setsid sh -c 'echo $$ > {tmp_path}/left; exec sleep 1000' &"
     outcome = shell(f"{leave} read daemon < {tmp_path}/left; echo $daemon")

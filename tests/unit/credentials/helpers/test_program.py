@@ -131,7 +131,7 @@ def test_a_program_that_everybody_could_replace_is_not_run(
         pytest.param(0o40757, 0, 0, "everybody can write to /x", id="everybody"),
     ],
 )
-def test_a_group_may_write_when_it_is_the_users_own_and_not_otherwise(
+def test_only_the_own_group_of_the_user_may_write(
     monkeypatch: pytest.MonkeyPatch, mode: int, uid: int, gid: int, refusal: str | None
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)

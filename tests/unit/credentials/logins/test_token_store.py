@@ -58,7 +58,7 @@ def test_an_absent_store_is_empty_and_reading_it_creates_nothing(store: LoginSto
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_file_has_the_documented_form_and_only_the_owner_reads_it(store: LoginStore) -> None:
+def test_the_token_file_is_as_documented(store: LoginStore) -> None:
     before = int(time.time())
     [nonce] = add(store, "real-one")
     document = json.loads(Path(store.path).read_text())
@@ -160,7 +160,7 @@ def test_the_oldest_go_when_they_are_too_long_together(
     assert [token.real for token in store.read().values()] == [Secret("bbbbbb")]
 
 
-def test_a_purge_is_felt_by_a_run_that_goes_on_and_spares_other_providers(store: LoginStore) -> None:
+def test_a_purge_reaches_a_running_session_of_its_provider_only(store: LoginStore) -> None:
     [mine] = add(store, "real-one")
     [other] = store.add([Secret("real-two")], ["oauth.other"], ["https://other.test"])[0]
     tokens = LoginTokens(store)
@@ -298,7 +298,7 @@ def test_a_jwt_phantom_is_an_unsigned_jwt_whose_subject_is_the_nonce() -> None:
 
 
 @pytest.mark.parametrize("text", [NONCE, jwt_phantom(NONCE)], ids=["opaque", "jwt"])
-def test_a_phantom_alone_has_its_nonce_and_with_anything_attached_none(text: str) -> None:
+def test_only_a_bare_phantom_has_a_nonce(text: str) -> None:
     assert nonce_of(text) == NONCE
     for changed in (f"{text}0", f"x{text}", f"{text} ", f"{text[:-1]}", text.upper(), f"a.b.{text}"):
         assert nonce_of(changed) is None

@@ -135,9 +135,7 @@ def test_a_value_that_is_no_line_is_not_stored(vault: Vault, tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_write_that_fails_leaves_the_old_content_and_no_second_file(
-    vault: Vault, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_leaves_only_the_old_content(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     vault.set("openai", Secret("one"))
 
     def fail(fd: int) -> None:

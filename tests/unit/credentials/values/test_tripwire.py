@@ -113,7 +113,7 @@ def test_base64_of_a_text_with_the_key_anywhere_in_it_is_masked(
 
 
 @pytest.mark.parametrize("text", ["user:correct-horse", "correct-horse", "dXNlcjpjb3JyZWN0LWhvcnNl"])
-def test_of_basic_auth_the_pair_its_header_and_the_password_are_masked(text: str) -> None:
+def test_every_form_of_a_basic_auth_secret_is_masked(text: str) -> None:
     passed, found = _through(_watcher("user:correct-horse", basic=True), text.encode())
     assert found
     assert b"horse" not in passed

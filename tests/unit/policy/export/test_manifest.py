@@ -146,14 +146,15 @@ def test_a_manifest_grants_nothing_protected(home: Path) -> None:
     assert f"{home}/.ssh" in {grant.path for grant in resolved(home, lifted).capabilities.grants}
 
 
-def test_a_manifest_cannot_drop_the_required_groups(
-    home: Path,
-) -> None:
+def test_a_manifest_without_groups_has_the_default_ones(home: Path) -> None:
     bare = resolved(home, load_manifest(written(home, {"version": "1"})).profile)
     assert (
         essence(bare)["grants"] == essence(resolved(home, load_profile("default", environ(home))))["grants"]
     )
     assert any(denial.path == f"{home}/.ssh" for denial in bare.capabilities.denials)
+
+
+def test_a_manifest_cannot_drop_the_required_groups(home: Path) -> None:
     with pytest.raises(ProfileError, match=r"groups: these are in force whatever it says.*deny_credentials"):
         load_manifest(written(home, {"version": "1", "groups": []}))
 

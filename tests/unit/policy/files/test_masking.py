@@ -108,6 +108,9 @@ def test_a_bypass_below_a_masked_path_is_refused(run: Resolve, project: Filesyst
             bypass_protection=("sub/deep",),
         )
     assert f"--bypass-protection {WORK}/sub," in str(refused.value.hint)
+
+
+def test_a_bypass_of_a_masked_path_lifts_its_mask(run: Resolve, project: Filesystem) -> None:
     lifted = run(denying("sub"), fs=project, allow=(".",), bypass_protection=("sub",))
     assert lifted.capabilities.masking == Masking()
 

@@ -57,7 +57,7 @@ def test_grants_name_what_links_lead_to(run: Resolve) -> None:
     assert not resolved.unix_sockets.judge("/var/run/docker.sock", binds=False).is_allowed
 
 
-def test_a_grant_to_bind_is_one_to_connect_and_not_the_other_way_round(run: Resolve) -> None:
+def test_a_grant_to_bind_includes_connecting(run: Resolve) -> None:
     rules = run(
         allow_unix_socket=("/run/one/a.sock",), allow_unix_socket_bind=("/run/new.sock",)
     ).unix_sockets
@@ -142,7 +142,7 @@ def test_a_denied_socket_is_refused_at_the_start_and_lifted_by_name(run: Resolve
     assert lifted.unix_sockets.judge(agent, binds=False).is_allowed
 
 
-def test_denials_and_nonos_state_beat_the_grant_of_a_directory_above(run: Resolve) -> None:
+def test_protected_sockets_beat_the_grant_of_a_directory_above(run: Resolve) -> None:
     rules = run(allow_unix_socket_subtree_bind=(HOME,)).unix_sockets
     assert rules.judge(f"{WORK}/a.sock", binds=True).is_allowed
     for path in (f"{HOME}/.ssh/agent.sock", f"{HOME}/.local/state/nono/control.sock"):

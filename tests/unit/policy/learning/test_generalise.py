@@ -125,9 +125,7 @@ def test_reading_the_temporary_directory_is_the_shipped_group(home: Filesystem) 
 @pytest.mark.parametrize(
     "name", ["line\nbreak", "$HOME", "star*", "q?", "escape\x1b[2J", "\udcff", "\u202eevil"]
 )
-def test_a_name_that_a_profile_cannot_spell_is_listed_and_not_granted(
-    make_fs: MakeFilesystem, name: str
-) -> None:
+def test_a_name_that_a_profile_cannot_spell_is_only_listed(make_fs: MakeFilesystem, name: str) -> None:
     path = f"{HOME}/.tool/{name}"
     fs = make_fs(files=(*DOTFILES, path))
     found = learned(fs, (path, "read"))
@@ -135,7 +133,7 @@ def test_a_name_that_a_profile_cannot_spell_is_listed_and_not_granted(
     assert [refused.what for refused in found.left_out] == [path]
 
 
-def test_what_is_sensitive_is_listed_and_not_granted_whoever_saw_it(home: Filesystem) -> None:
+def test_what_is_sensitive_is_only_listed(home: Filesystem) -> None:
     found = learned(home, (f"{HOME}/.netrc", "read"), (f"{HOME}/.toolrc", "read"))
     assert found._replace(left_out=()) == Additions(read_file=("~/.toolrc",))
     assert [(each.what, each.reason) for each in found.left_out] == [(f"{HOME}/.netrc", "sensitive")]

@@ -307,7 +307,7 @@ def test_an_unknown_name_gets_the_nearest_one(environ: dict[str, str]) -> None:
     assert error.hint == "did you mean 'python-dev'?"
 
 
-def test_comments_and_trailing_commas_are_read_in_both_kinds_of_file(environ: dict[str, str]) -> None:
+def test_both_kinds_of_file_may_have_comments(environ: dict[str, str]) -> None:
     text = '{ // of mine\n "meta": {"name": "%s",}, /* all */ }'
     write(environ, "go-dev", text % "json")
     assert load_profile("go-dev", environ).meta.name == "json"
@@ -342,7 +342,7 @@ def test_a_fifo_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     assert "not a regular file" in refused(str(path), {"HOME": str(tmp_path)}).message
 
 
-def test_bases_are_folded_from_left_to_right_and_the_child_comes_last(environ: dict[str, str]) -> None:
+def test_bases_fold_from_left_to_right_before_the_child(environ: dict[str, str]) -> None:
     write(environ, "a", {"workdir": {"access": "read"}, "environment": {"set_vars": {"X": "a", "Y": "a"}}})
     write(environ, "b", {"workdir": {"access": "write"}, "environment": {"set_vars": {"X": "b"}}})
     write(environ, "c", {"extends": ["a", "b"], "environment": {"set_vars": {"Z": "c"}}})

@@ -75,7 +75,7 @@ def test_every_built_in_variable_is_a_valid_destination() -> None:
         assert all(v.replace("_", "").isalnum() for v in (*service.env_vars, *service.base_url_env_vars))
 
 
-def test_an_unknown_service_names_the_available_ones_and_the_nearest() -> None:
+def test_the_error_about_an_unknown_service_suggests_the_nearest() -> None:
     with pytest.raises(ConfigError) as error:
         services("opnai")
     assert "Unknown credential service 'opnai'. Available: [anthropic, gemini" in error.value.message

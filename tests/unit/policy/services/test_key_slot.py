@@ -114,7 +114,7 @@ def test_a_key_is_filled_in_alone_or_with_the_text_of_another_pattern(
         pytest.param(b"/x?a=b?key=c", [], b"/x?a=b?key=c", id="a second question mark"),
     ],
 )
-def test_a_parameter_is_found_and_removed_however_its_name_is_written(
+def test_a_parameter_is_removed_however_its_name_is_written(
     target: bytes, values: list[str], bare: bytes
 ) -> None:
     assert query_values("key", target) == values

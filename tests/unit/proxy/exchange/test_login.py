@@ -921,7 +921,7 @@ def only(*hosts: str) -> HostFilter:
     return HostFilter(tuple(parse_rule(host, "the test") for host in hosts))
 
 
-def test_a_login_adds_its_token_endpoint_to_an_allow_list_and_nothing_else(make: Make) -> None:
+def test_a_login_adds_only_its_token_endpoint_to_an_allow_list(make: Make) -> None:
     with make(hosts=_Local(only("other.test"))) as scene:
         assert scene.log_in().status == 200
         assert scene.log_in(path="/elsewhere").status == 403

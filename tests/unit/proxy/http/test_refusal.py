@@ -32,9 +32,12 @@ def test_no_reason_breaks_out_of_the_status_line(text: str) -> None:
     assert len(status_line) < 300
 
 
-def test_a_malformed_request_closes_and_a_challenge_does_not() -> None:
+def test_a_challenge_keeps_the_connection() -> None:
     assert b'Proxy-Authenticate: Basic realm="nono"\r\n' in response(token_required())
     assert b"Connection: close" not in response(token_required())
+
+
+def test_a_malformed_request_closes_the_connection() -> None:
     assert b"Connection: close" in response(malformed(400, "no"))
 
 

@@ -196,7 +196,7 @@ WAYS = pytest.mark.parametrize("way", ["reverse", "inside"])
 
 
 @WAYS
-def test_messages_pass_both_ways_and_only_the_handshake_has_the_credential(way: str) -> None:
+def test_a_websocket_passes_after_a_handshake_with_the_credential(way: str) -> None:
     with (
         websocket_server(echo) as (port, seen),
         intercepting(a_route(port, host="localhost")) as p,
@@ -617,7 +617,7 @@ def test_half_open_ends_on_a_plain_connection_are_passed_on() -> None:
 
 
 @WAYS
-def test_a_client_that_goes_away_ends_the_upstream_and_the_other_way_round(way: str) -> None:
+def test_either_end_that_goes_away_ends_the_other(way: str) -> None:
     def handler(request: Received) -> None:
         request.connection.send(switching(request))
         if len(server.requests) == 1:

@@ -415,7 +415,7 @@ def test_a_credential_that_is_not_to_be_had_is_refused_without_its_reason() -> N
     assert server.connections == []
 
 
-def test_a_secret_that_comes_back_is_masked_and_the_credential_frozen() -> None:
+def test_a_secret_in_an_http2_response_freezes_its_credential() -> None:
     secret = "sk-canary-8Zq2LmT5vWx7Yb1Nc4Kd"
     credential = StaticCredential(injection_of(Inject(), Secret(secret)), tripwire_for([Secret(secret)]))
 

@@ -248,7 +248,7 @@ def a_fifo(path: Path, _victim: Path) -> None:
 
 
 @pytest.mark.parametrize("plant", [a_link, a_hard_link, a_fifo])
-def test_what_was_left_at_the_path_is_replaced_and_not_written_through(
+def test_a_leftover_at_the_bundle_path_is_replaced(
     tmp_path: Path, places: RootPlaces, plant: Callable[[Path, Path], None]
 ) -> None:
     (tmp_path / "d").mkdir(mode=0o700)
@@ -363,7 +363,7 @@ def compile_java(classes: Path) -> None:
 
 @pytest.mark.parametrize("name", CLIENTS)
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-def test_a_client_trusts_the_session_with_these_variables_and_not_without(
+def test_a_client_trusts_the_session_only_with_these_variables(
     tmp_path: Path, places: RootPlaces, name: str, host: str, builds: Builds
 ) -> None:
     command = CLIENTS[name]

@@ -80,7 +80,7 @@ def test_when_no_address_connects_the_reason_is_told() -> None:
 
 
 @pytest.mark.parametrize("answer", [OSError("x"), UnicodeError("x"), []], ids=repr)
-def test_a_name_without_an_address_is_an_error_and_not_looked_up_again(answer: object) -> None:
+def test_a_name_without_an_address_is_an_error(answer: object) -> None:
     async def resolver(host: str, port: int) -> list[str]:
         if isinstance(answer, Exception):
             raise answer

@@ -411,7 +411,7 @@ def token_of(server: HttpUpstream) -> bytes:
     return run(main)
 
 
-def test_a_token_is_obtained_from_an_endpoint_that_compresses_and_chunks() -> None:
+def test_a_token_endpoint_may_compress_its_chunked_response() -> None:
     packed = gzip.compress(b'{"access_token": "t0k3n", "token_type": "Bearer"}')
     chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (packed[:7], packed[7:])) + b"0\r\n\r\n"
     reply = with_fields(b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", chunks)

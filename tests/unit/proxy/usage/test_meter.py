@@ -393,10 +393,13 @@ def test_no_limit_refuses_nothing() -> None:
     assert list(_until_refused(UsageLimiter(UsageLimits()), None)) == ["allowed"] * 100
 
 
-def test_only_a_token_limit_refuses_after_responses_without_usage() -> None:
+def test_a_token_limit_refuses_after_a_response_without_usage() -> None:
     *before, last = _until_refused(UsageLimiter(UsageLimits(output_tokens=1000)), None)
     assert before == ["allowed"]
     assert "include_usage" in last
+
+
+def test_a_request_limit_needs_no_usage_of_the_responses() -> None:
     assert len(list(_until_refused(UsageLimiter(UsageLimits(requests=50)), None))) == 51
 
 

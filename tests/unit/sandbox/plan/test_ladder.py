@@ -218,7 +218,7 @@ def test_elevation_is_switched_off_with_a_note_where_the_listener_is_busy() -> N
     assert enforcement(asked._replace(elevation=False), WSL2).notes == ()
 
 
-def test_elevation_is_on_where_it_was_asked_for_and_there_is_a_listener() -> None:
+def test_elevation_needs_a_request_and_a_listener() -> None:
     assert enforcement(PROXIED._replace(elevation=True), NATIVE).elevation
     assert not enforcement(PROXIED, NATIVE).elevation
     assert not enforcement(PROXIED._replace(elevation=True, network=NetworkMode.ALLOWED), WSL2).elevation

@@ -84,7 +84,7 @@ def test_a_user_denial_of_a_path_that_could_be_created_refuses_the_run() -> None
     assert "mkdir -p /work && touch /work/.env" in str(refusal.hint)
 
 
-def test_what_a_group_denies_and_the_command_could_create_is_a_warning() -> None:
+def test_a_group_denial_of_a_path_that_could_be_created_is_a_warning() -> None:
     missing = tuple(absent(f"/work/{n}", "group:deny_credentials", is_creatable=True) for n in range(7))
     chosen = held(Masking(absent=missing))
     assert "the command could create" in chosen.warnings[1]

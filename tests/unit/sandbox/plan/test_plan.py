@@ -36,7 +36,7 @@ ONLY_NETNS = PROXIED._replace(sandbox_policy=SandboxPolicy.NETNS)
 OPEN = PortGrants(open=united([3000, 3001]))
 
 
-def test_a_plan_in_a_private_network_says_so_and_has_a_filter_of_its_own() -> None:
+def test_a_plan_in_a_private_network_has_a_filter_of_its_own() -> None:
     plan = draw(ONLY_NETNS, NATIVE, Enforcement(Rung.NETNS), proxy_port=4000)
     assert (plan.private_network, plan.listener, plan.static_filter) == (True, None, StaticFilter.TCP_ONLY)
     assert plan.connect_ports == united([4000])

@@ -16,7 +16,7 @@ from nono.supervisor.calls import watchdog
 from nono.supervisor.calls.watchdog import BlockingCallWatchdog
 
 
-def test_a_connect_whose_flag_was_taken_away_is_ended_and_others_are_not(
+def test_only_a_connect_whose_flag_was_taken_away_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watchdog, "IDLE_S", 0.1)

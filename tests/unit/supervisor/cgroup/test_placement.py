@@ -154,7 +154,7 @@ def test_the_root_of_the_machine_need_not_be_left() -> None:
         ),
     ],
 )
-def test_where_there_is_none_the_cause_is_said_and_what_would_change_it(
+def test_the_reason_for_having_no_cgroup_comes_with_a_remedy(
     facts: CgroupFacts, cause: str, remedy: str
 ) -> None:
     found = choose(facts, BOTH)

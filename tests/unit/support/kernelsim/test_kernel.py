@@ -156,9 +156,7 @@ except PermissionError:
 
 
 @BOTH_BACKENDS
-def test_a_port_rule_is_refused_below_abi_4_and_reaches_the_kernel_from_it_on(
-    caller: Caller, busy: bool
-) -> None:
+def test_port_rules_reach_the_kernel_from_abi_4_on(caller: Caller, busy: bool) -> None:
     needs_host_abi(4)
     code = """
 fd = ruleset(struct.pack("=QQ", 1, 2)) if abi() >= 4 else ruleset(struct.pack("=Q", 1))
@@ -194,7 +192,7 @@ def test_an_undumpable_process_gets_the_version_and_a_release(caller: Caller, bu
 
 
 @BOTH_BACKENDS
-def test_a_ruleset_that_the_simulator_may_not_read_is_efault_and_said_so(busy: bool) -> None:
+def test_a_ruleset_the_simulator_cannot_read_is_reported_as_efault(busy: bool) -> None:
     needs_host_abi(3)
     kernel = Kernel(landlock_abi=3, uname="5.10.0", notify_busy=busy)
     with ordinary_user() as user:

@@ -120,9 +120,7 @@ def test_a_reader_sees_the_end_of_stdout_while_the_command_runs_on(caller: Calle
 
 
 @EACH_BACKEND
-def test_the_command_inherits_the_descriptors_it_was_given_and_no_other(
-    caller: Caller, kernel: Kernel
-) -> None:
+def test_the_command_inherits_only_the_given_descriptors(caller: Caller, kernel: Kernel) -> None:
     code = "print([fd for fd in range(3, 64) if os.path.exists(f'/proc/self/fd/{fd}')])"
     argv = caller.probe(kernel, code)
     read_end, write_end = os.pipe()
@@ -302,9 +300,7 @@ def test_an_interrupt_typed_at_the_terminal_reaches_the_command_once(caller: Cal
 
 
 @EACH_BACKEND
-def test_a_stop_typed_at_the_terminal_stops_the_job_and_continuing_goes_on(
-    caller: Caller, kernel: Kernel
-) -> None:
+def test_a_job_stopped_at_the_terminal_can_be_continued(caller: Caller, kernel: Kernel) -> None:
     code = "print('started', flush=True); sys.stdin.readline(); abi(); sys.exit(9)"
     with on_a_terminal(SHELL, caller.probe(kernel, code), caller) as master:
         read_until(master, "started")

@@ -128,9 +128,7 @@ def test_show_names_the_groups_that_are_in_force(profiles: Path, capsys: pytest.
     assert groups["exclude"] == ["dangerous_commands"]
 
 
-def test_what_nothing_is_said_about_is_null_and_an_empty_list_is_not(
-    profiles: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_only_what_is_left_unsaid_is_null(profiles: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(profiles, "closed", {"meta": {"name": "closed"}, "network": {"allow_domain": []}})
     assert Asked(capsys, "show", "closed", "--json").json["network"]["allow_domain"] == []
     assert Asked(capsys, "show", "default", "--json").json["network"]["allow_domain"] is None
@@ -265,7 +263,7 @@ def test_the_same_differs_in_nothing_and_another_order_is_said(
     assert lines == ["filesystem.read: the same in another order", "environment.set_vars.A: 1 -> +2"]
 
 
-def test_init_writes_a_profile_that_is_valid_and_grants_nothing_more(
+def test_init_writes_a_valid_profile_that_grants_nothing_more(
     profiles: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made_of = ("--extends", "go-dev", "--groups", "git_config,user_caches_linux")
