@@ -286,9 +286,7 @@ def test_a_job_in_front_of_the_terminal_gives_way_and_gets_it_back(sandbox: Nono
 
 
 @as_user
-def test_nobody_is_asked_on_a_terminal_that_nono_is_in_the_background_of(
-    sandbox: NonoRun, outside: Path
-) -> None:
+def test_a_background_nono_asks_nobody_at_the_terminal(sandbox: NonoRun, outside: Path) -> None:
     """Started by a shell as a background job: the shell keeps the terminal, and what is typed there."""
     argv = elevated(sandbox, ["cat", str(outside)])
     before = set(sandbox.logs())

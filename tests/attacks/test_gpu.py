@@ -40,9 +40,7 @@ def stage(directory: Path) -> list[str]:
 
 @NEEDS_ROOT
 @pytest.mark.parametrize("flags", [("--allow-gpu",), ()], ids=["allowed", "not asked for"])
-def test_gpus_are_opened_and_driven_and_their_neighbours_are_not(
-    flags: tuple[str, ...], sandbox: NonoRun, tmp_path: Path
-) -> None:
+def test_only_gpus_are_opened_and_driven(flags: tuple[str, ...], sandbox: NonoRun, tmp_path: Path) -> None:
     paths = [f"/dev/{name}" for name in GPUS + OTHERS]
     command = program("files.devices", *paths)
     run = sandbox.run(command, profile={"allow_gpu": True}, flags=flags, stage=stage(tmp_path))

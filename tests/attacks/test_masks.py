@@ -256,7 +256,7 @@ def test_why_and_dry_run_name_the_mask(sandbox: NonoRun, stage: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", ["mnt", "user"])
-def test_without_a_mount_namespace_the_run_is_refused_with_what_would_help(
+def test_a_run_without_a_mount_namespace_is_refused_with_advice(
     limit: str, sandbox: NonoRun, stage: Path
 ) -> None:
     inside = f"echo 0 > /proc/sys/user/max_{limit}_namespaces; exec setpriv --bounding-set=-all "

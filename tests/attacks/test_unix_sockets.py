@@ -177,7 +177,7 @@ def test_a_denied_path_beats_the_grant_of_its_directory(sandbox: NonoRun, place:
 
 
 @with_and_without_proxy
-def test_a_socket_is_bound_where_it_is_granted_with_the_mode_of_the_caller(
+def test_a_granted_socket_is_bound_with_the_mode_of_the_caller(
     sandbox: NonoRun, place: Path, profile: Mapping[str, object]
 ) -> None:
     granted, beside, within = place / "granted", place / "beside", place / "in/child"
@@ -312,7 +312,7 @@ def test_a_full_backlog_stops_nobody_but_its_caller(family: str, sandbox: NonoRu
 
 
 @pytest.mark.skipif(shutil.which("ssh-agent") is None, reason="there is no ssh-agent")
-def test_a_real_agent_is_asked_when_it_is_granted_and_only_then(sandbox: NonoRun, place: Path) -> None:
+def test_a_real_agent_is_asked_only_when_granted(sandbox: NonoRun, place: Path) -> None:
     agent, key = place / "agent.sock", place / "key"
     make_key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "canary", "-f", str(key)]
     subprocess.run(make_key, check=True, timeout=60)  # by who runs the suite: the user has no passwd entry
@@ -351,7 +351,7 @@ def test_a_container_engine_in_a_granted_directory_is_out_of_reach(sandbox: Nono
 
 
 @pytest.mark.parametrize("profile", [MEDIATED], ids=["on an open network"])
-def test_where_only_unix_sockets_are_looked_at_the_network_stays_as_it_is(
+def test_judging_unix_sockets_alone_leaves_the_network_open(
     sandbox: NonoRun, profile: Mapping[str, object]
 ) -> None:
     command = program("sockets.open_network")

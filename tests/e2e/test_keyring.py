@@ -128,7 +128,7 @@ print(resolver.resolve_credential("openai", os.environ) == Secret("real"))
     assert result.stdout == "True\n", result.stderr
 
 
-def test_several_entries_of_one_name_are_refused_and_one_is_read(in_session: InSession) -> None:
+def test_several_entries_of_one_name_are_refused(in_session: InSession) -> None:
     script = f"""{PYTHON} '
 import os
 from nono.credentials import resolver

@@ -311,7 +311,7 @@ def answers(plan: SandboxPlan, nr: int, arguments: tuple[int, ...]) -> set[int]:
     protocols,
 )
 @example({}, {"allow_domain": ("x.example",)}, Listener.AVAILABLE, socket.AF_INET, socket.SOCK_STREAM, 262)
-def test_sockets_are_had_where_the_network_is_open_or_the_proxy_needs_them(
+def test_sockets_exist_where_network_or_proxy_needs_them(
     home: Path,
     granted: dict[str, tuple[int, ...]],
     wish: dict[str, object],

@@ -110,7 +110,7 @@ def test_a_refusal_is_told_with_the_proxys_reason() -> None:
         assert b"no tunnel to git.test:22: 407" in found.stderr
 
 
-def test_bytes_pass_both_ways_at_once_and_a_half_close_is_passed_on() -> None:
+def test_bytes_pass_both_ways_until_both_ends_close() -> None:
     """More than all buffers between hold, and the answer ends only after the end of stdin has come."""
     sent = os.urandom(6_000_000)
 

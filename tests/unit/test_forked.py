@@ -66,7 +66,7 @@ def test_an_empty_answer_is_an_answer() -> None:
     assert bytes_from_fork(bytes, 0) == b""
 
 
-def test_an_answer_of_the_most_bytes_is_read_and_one_of_more_is_not() -> None:
+def test_no_answer_beyond_the_limit_is_read() -> None:
     assert bytes_from_fork(lambda: b"x" * 200_000, 200_000) == b"x" * 200_000
     assert bytes_from_fork(lambda: b"x" * 200_001, 200_000) is None
 

@@ -183,7 +183,7 @@ def test_a_keyring_that_does_not_answer_is_given_up(with_stuck_keyring: dict[str
     assert time.monotonic() - started < 10
 
 
-def test_a_keyring_call_that_never_returns_does_not_keep_the_process_alive() -> None:
+def test_a_hanging_keyring_call_does_not_keep_the_process_alive() -> None:
     script = (
         "import threading; from nono.credentials.sources.keyring import _within\n"
         "from nono.credentials.values.errors import CredentialUnavailable\n"

@@ -134,7 +134,7 @@ def test_streams_the_proxy_must_break_off_count_as_resets(name: str) -> None:
     assert (answered < 1500) is (name == "X-End")
 
 
-def test_streams_beyond_the_limit_are_refused_and_the_others_go_on() -> None:
+def test_only_streams_beyond_the_limit_are_refused() -> None:
     held: list[Stream] = []
 
     def handler(stream: Stream) -> None:

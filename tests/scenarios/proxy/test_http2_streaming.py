@@ -375,7 +375,7 @@ def test_an_upstream_that_speaks_nonsense_is_a_502(garbage: bytes) -> None:
         assert client.get(fields=[KEY]).status == 502
 
 
-def test_an_upstream_that_takes_one_stream_at_a_time_gets_more_connections() -> None:
+def test_an_upstream_of_single_streams_gets_more_connections() -> None:
     meet = threading.Barrier(4)
 
     def handler(stream: Stream) -> None:

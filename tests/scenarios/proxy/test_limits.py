@@ -64,7 +64,7 @@ def test_only_the_connection_beyond_the_limit_is_refused() -> None:
                 client.transport.close()
 
 
-def test_a_connection_that_was_reset_before_it_was_accepted_leaves_nothing() -> None:
+def test_a_connection_reset_before_accept_leaves_nothing() -> None:
     with upstream() as server, proxy(a_route(server.port), max_connections=4) as p:
         for _ in range(200):
             with socket.create_connection(("127.0.0.1", p.port)) as client:

@@ -130,9 +130,7 @@ def answer_unread(request: Received) -> None:
 
 @pytest.mark.parametrize("transport", TEXTUAL)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "OPTIONS"])
-def test_a_body_that_an_upstream_may_leave_unread_stands_before_no_request(
-    transport: Transport, method: str
-) -> None:
+def test_no_request_follows_a_body_that_may_be_left_unread(transport: Transport, method: str) -> None:
     with five_transports(answer_unread) as stage:
         assert stage.ask(transport, "/first", method=method, body=UNREAD).status == 200
         assert stage.ask(transport, "/second").status == 200

@@ -67,7 +67,7 @@ def test_no_spelling_of_a_path_gets_around_a_rule(transport: Transport) -> None:
         assert [request.target for request in stage.requests] == [b"/v1/files/x/y"]
 
 
-def test_no_spelling_of_a_path_gets_around_the_rule_of_a_host_in_the_clear() -> None:
+def test_no_spelling_gets_around_a_path_rule_over_plain_http() -> None:
     with five_transports(scoped=RULES) as stage:
         for name, path in EVASIONS.items():
             assert stage.ask(Transport.ABSOLUTE, "/v1" + path).status in (400, 403), name

@@ -111,7 +111,7 @@ def test_a_secret_in_a_body_is_masked_and_its_credential_is_frozen(
         ]
 
 
-def test_a_clean_response_passes_as_it_came_and_freezes_nothing() -> None:
+def test_a_clean_response_freezes_nothing() -> None:
     def handler(request: Received) -> None:
         request.connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Near: sk-canary\r\n\r\nhello")
 

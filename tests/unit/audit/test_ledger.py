@@ -167,7 +167,7 @@ def test_an_event_that_is_no_json_does_not_advance_the_log(state_root: Path) -> 
         assert [record["sequence"] for record in records(log.path)] == [0]
 
 
-def test_sync_is_asked_for_after_a_record_and_not_after_a_sync(state_root: Path) -> None:
+def test_a_sync_is_due_only_after_a_record(state_root: Path) -> None:
     with AuditLog(str(state_root), "s1") as log:
         log.sync()
         answers = [log.needs_sync]

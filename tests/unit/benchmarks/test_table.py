@@ -115,7 +115,7 @@ def test_a_number_has_the_digits_that_count(value: float, text: str) -> None:
     assert number(value) == text
 
 
-def test_the_page_has_the_facts_before_the_table_and_the_notes_after_it() -> None:
+def test_the_table_stands_between_facts_and_notes() -> None:
     noted = Row("echo", "ms", samples(1), note="with nginx")
     text = page("Budgets", {"kernel": "Linux 6.12"}, [noted], ["How it was done."])
     parts = ["# Budgets", "- kernel: Linux 6.12", "| echo |", "- echo: with nginx", "How it was done."]

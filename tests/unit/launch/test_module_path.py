@@ -75,7 +75,7 @@ def test_a_run_is_refused_if_its_linker_searches_a_granted_directory(project: Pa
     assert "LD_LIBRARY_PATH names '.'" in done.stderr
 
 
-def test_a_run_looks_for_no_module_in_a_working_directory_that_is_granted(project: Path) -> None:
+def test_no_module_is_looked_for_in_a_granted_working_directory(project: Path) -> None:
     code = (
         "import os, sys\n"
         "from nono.launch.run import Launch\n"

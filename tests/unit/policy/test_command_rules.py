@@ -48,7 +48,7 @@ def test_a_profile_lifts_a_groups_name_and_blocks_another() -> None:
     assert refusal("git", PLAIN) is None
 
 
-def test_a_profile_that_allows_does_not_lift_what_one_of_its_bases_denies() -> None:
+def test_a_profile_does_not_lift_a_denial_of_its_base() -> None:
     both = Profile(commands=Commands(allow=("git",), deny=("git",)))
     assert refusal("git", both) is not None
 

@@ -54,7 +54,7 @@ def test_httpx_reads_the_proxy_variables_at_every_listen_address(
     assert variables["NO_PROXY"] == "localhost" + ("" if ":" in address else f",{address}:8080")
 
 
-def test_a_service_without_its_credential_gets_a_url_and_no_phantom() -> None:
+def test_a_service_without_its_credential_gets_no_phantom() -> None:
     loaded = ServiceVariables("google-ai", base_urls=("GEMINI_URL",), phantoms={"GEMINI_API_KEY": "ph"})
     missing = ServiceVariables("openai")
     variables = child_env(8080, "tok", [loaded, missing])

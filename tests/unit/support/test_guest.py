@@ -61,7 +61,7 @@ def entries_of(archive: bytes) -> dict[str, tuple[int, bytes]]:
         at += size + -size % 4
 
 
-def test_the_archive_holds_what_was_put_into_it_below_directories_of_its_own(tmp_path: Path) -> None:
+def test_the_archive_holds_what_was_put_into_it(tmp_path: Path) -> None:
     source = tmp_path / "program"
     source.write_text("content")
     source.chmod(0o700)

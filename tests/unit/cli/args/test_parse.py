@@ -70,7 +70,7 @@ TYPED = {
 }
 
 
-def test_a_request_has_a_field_for_each_of_its_options_and_no_other() -> None:
+def test_a_request_has_exactly_the_fields_of_its_options() -> None:
     by_the_command = {"standalone_proxy", "learns"}
     assert {option.dest for option in IN_REQUEST} == set(RunRequest._fields) - by_the_command
 

@@ -340,7 +340,7 @@ DROPPED = {
 }
 
 
-def test_a_helper_inherits_what_is_on_the_list_and_nothing_else() -> None:
+def test_a_helper_inherits_only_what_is_on_the_list() -> None:
     kept = helper_environment({**KEPT, **DROPPED, "PATH": "/usr/bin"})
     assert kept == {**KEPT, "PATH": "/usr/bin"}
 

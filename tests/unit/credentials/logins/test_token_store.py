@@ -111,9 +111,7 @@ def test_a_phantom_is_redeemed_by_whom_and_where_it_is_admitted(
 @pytest.mark.parametrize(
     ("age_s", "lives"), [(TTL_S - 60, True), (TTL_S + 1, False), (-60, True), (-3 * 86400, False)]
 )
-def test_a_phantom_expires_when_it_is_redeemed_and_not_only_on_load(
-    store: LoginStore, age_s: int, lives: bool
-) -> None:
+def test_a_phantom_expires_when_it_is_redeemed(store: LoginStore, age_s: int, lives: bool) -> None:
     [nonce] = add(store, "real-one")
     rewrite(store, created_at_secs=int(time.time()) - age_s)
     tokens = LoginTokens(store)

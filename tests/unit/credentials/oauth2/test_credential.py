@@ -340,7 +340,7 @@ def test_a_cancelled_request_keeps_no_token_from_other_waiters() -> None:
     run(main)
 
 
-def test_requests_that_come_only_to_go_away_do_not_keep_the_endpoint_busy() -> None:
+def test_cancelled_requests_do_not_keep_the_endpoint_busy() -> None:
     async def main() -> None:
         clock = Clock()
         endpoint = Endpoint([granting("t")], anyio.Event())
@@ -499,7 +499,7 @@ def test_a_refused_token_is_exchanged_anew() -> None:
     run(main)
 
 
-def test_an_upstream_that_refuses_every_token_causes_one_exchange_a_minute() -> None:
+def test_an_upstream_refusing_every_token_causes_one_exchange_a_minute() -> None:
     async def main() -> None:
         clock = Clock()
         endpoint = Endpoint([granting("t")])

@@ -141,7 +141,7 @@ def test_a_body_of_one_octet_pieces_is_masked_like_the_whole() -> None:
     assert _through(_watcher(KEY), body) == (expected, True)
 
 
-def test_of_two_keys_of_which_one_begins_the_other_nothing_is_left_over() -> None:
+def test_a_key_that_begins_another_one_leaves_nothing_over() -> None:
     short, long = KEY, KEY + "-admin"
     for body in (long.encode(), b"x" + long.encode() + b"y"):
         for cut in range(len(body)):

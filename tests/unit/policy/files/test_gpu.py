@@ -52,7 +52,7 @@ DRIVER = ("/proc/driver/nvidia", "/proc/driver/nvidia-uvm")
         ),
     ],
 )
-def test_the_nodes_of_gpus_are_granted_and_their_neighbours_are_not(
+def test_only_the_nodes_of_gpus_are_granted(
     nodes: list[str], granted: list[str], is_nvidia: bool, make_fs: MakeFilesystem
 ) -> None:
     fs = make_fs(files=tuple(f"/dev/{name}" for name in nodes), directories=(*LIBRARIES, *DRIVER))

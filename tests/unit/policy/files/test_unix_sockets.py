@@ -201,7 +201,7 @@ def test_why_and_the_adjudicator_agree_about_sockets(path: str, binds: bool) -> 
         assert (answer.details, answer.suggested_flag) == (verdict.reason, verdict.hint)
 
 
-def test_the_agents_variable_passes_with_its_socket_and_not_without(run: Resolve) -> None:
+def test_the_agent_variable_passes_only_with_its_socket(run: Resolve) -> None:
     environ = {"SSH_AUTH_SOCK": "/run/one/link.sock"}
     granted = run(environ=environ, allow_unix_socket_dir=("/run/one",)).environment
     assert child_environment(environ, granted) == environ

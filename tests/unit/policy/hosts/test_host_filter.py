@@ -39,7 +39,7 @@ def allowing(*texts: str) -> HostFilter:
         pytest.param("[2001:db8::1]:80", ("[2001:db8:0::1]", 80), ("2001:db8::2", 80), id="IPv6 literal"),
     ],
 )
-def test_an_entry_allows_what_it_names_and_nothing_next_to_it(
+def test_an_entry_allows_only_what_it_names(
     entry: str, allowed: tuple[str, int], refused: tuple[str, int]
 ) -> None:
     assert isinstance(allowing(entry).judge_name(*allowed), Allow)

@@ -65,7 +65,7 @@ def test_the_working_directory_is_one_need(watched: Observation) -> None:
     assert needs(watched) == {Need("/work", Access.READWRITE, True)}
 
 
-def test_what_the_command_made_itself_is_a_need_of_the_directory_it_is_in(watched: Observation) -> None:
+def test_a_file_the_command_made_is_a_need_of_its_directory(watched: Observation) -> None:
     watched.changed("/home/out", "session-1", Access.WRITE, is_made=True)
     watched.changed("/home/out/session-1", "log", Access.WRITE, is_made=True)
     watched.used("/home/out/session-1/log", Access.READ, is_dir=False)

@@ -750,7 +750,7 @@ def test_a_denied_endpoint_is_refused_inside_with_the_rule_that_did() -> None:
 
 
 @pytest.mark.parametrize("field", [b"Connection: close\r\n", b""], ids=["that is closed", "that is kept"])
-def test_a_client_that_reads_slowly_gets_all_of_a_response_on_a_connection(field: bytes) -> None:
+def test_a_slow_reader_gets_all_of_a_response(field: bytes) -> None:
     body = b"x" * 400_000  # more than the kernel holds here, and less than stops the upstream
 
     def handler(request: Received) -> None:

@@ -430,7 +430,7 @@ def test_a_credential_that_is_fetched_first_is_told_where_it_goes() -> None:
     ],
     ids=lambda failure: type(failure).__name__,
 )
-def test_a_credential_that_cannot_be_fetched_answers_503_without_its_text(failure: Exception) -> None:
+def test_an_unavailable_credential_answers_503_without_its_text(failure: Exception) -> None:
     credential = SlowCredential(failure)
     with (
         upstream() as server,
@@ -648,7 +648,7 @@ def send_quietly(client: Client, piece: bytes) -> threading.Thread:
     return thread
 
 
-def test_sixteen_mebibytes_are_held_and_one_byte_more_is_too_much() -> None:
+def test_a_held_body_is_at_most_16_mebibytes() -> None:
     signing = Signing()
     with upstream() as server, proxy(a_route(server.port, credential=signing)) as p:
         with Client(p.port) as client:

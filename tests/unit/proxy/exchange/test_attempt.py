@@ -138,7 +138,7 @@ def echo(request: Received) -> None:
 
 
 @every_way
-def test_the_secret_that_signs_is_watched_for_however_long_the_body_takes(transport: Transport) -> None:
+def test_a_signing_secret_is_watched_through_a_long_body(transport: Transport) -> None:
     credential = Rotating()
     with (
         five_transports(echo, credential=credential) as stage,

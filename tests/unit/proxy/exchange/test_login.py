@@ -858,7 +858,7 @@ def test_an_api_on_the_token_host_is_handled_like_any_other(make: Make) -> None:
 
 
 @pytest.mark.parametrize("is_frozen", [False, True])
-def test_a_credential_that_is_frozen_while_its_host_is_reached_stays_here(
+def test_a_credential_frozen_while_its_host_is_reached_stays_here(
     make: Make, monkeypatch: pytest.MonkeyPatch, is_frozen: bool
 ) -> None:
     asked, release, answers = threading.Event(), threading.Event(), list[Response]()

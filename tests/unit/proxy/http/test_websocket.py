@@ -256,7 +256,7 @@ def test_the_close_of_either_end_reaches_the_other(way: str) -> None:
         wait_until(lambda: p.running.client_connections == 0)
 
 
-def test_a_socket_that_is_idle_is_ended_and_a_busy_one_is_not() -> None:
+def test_only_an_idle_websocket_is_ended() -> None:
     with (
         websocket_server(echo) as (port, _),
         intercepting(a_route(port, host="localhost"), tunnel_idle_timeout_s=1.0) as p,

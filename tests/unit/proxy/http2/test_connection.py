@@ -407,7 +407,7 @@ def test_a_body_too_large_to_be_signed_is_refused(announced: bool) -> None:
     assert len(server.streams) == 1
 
 
-def test_a_credential_that_is_not_to_be_had_is_refused_without_its_reason() -> None:
+def test_an_unavailable_credential_is_refused_without_its_reason() -> None:
     with h2_stage(credential=Signing(fails=True)) as (stage, server), stage.client() as client:
         answer = client.get(fields=[KEY])
     assert answer.status == 503

@@ -406,7 +406,7 @@ def test_the_256_contexts_used_last_are_kept_and_no_more() -> None:
     assert authority.server_context("unused.example") is not unused
 
 
-def test_a_leaf_is_replaced_before_it_expires_and_not_long_before() -> None:
+def test_a_leaf_is_replaced_shortly_before_it_expires() -> None:
     clock = Clock()
     clock.advance(minutes=-56)  # so that the client, which looks at the real one, takes the second leaf
     authority = SessionCa.create(leaf_validity_s=3600, now=clock)

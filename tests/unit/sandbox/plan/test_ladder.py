@@ -103,7 +103,7 @@ def test_a_private_network_is_taken_only_where_there_is_no_listener(abi: int) ->
 
 
 @pytest.mark.parametrize("facts", [NATIVE, WSL2, WSL2._replace(landlock_abi=6)], ids=["native", "3", "6"])
-def test_a_private_network_that_was_asked_for_is_taken_or_the_run_refused(facts: HostFacts) -> None:
+def test_a_requested_private_network_is_taken_or_the_run_refused(facts: HostFacts) -> None:
     assert enforcement(ONLY_NETNS, facts).rung is Rung.NETNS
     refused = refusal(ONLY_NETNS, facts._replace(network_namespace=False))
     assert "the private network namespace of netns cannot be had" in refused.message
@@ -210,7 +210,7 @@ def test_insecure_proxy_runs_with_the_owners_warning() -> None:
     )
 
 
-def test_elevation_is_switched_off_with_a_note_where_the_listener_is_busy() -> None:
+def test_a_busy_listener_switches_elevation_off_with_a_note() -> None:
     asked = PROXIED._replace(elevation=True, network=NetworkMode.ALLOWED)
     assert enforcement(asked, WSL2).notes == (
         "WSL2: capability elevation disabled (seccomp user notification returns EBUSY, microsoft/WSL#9548)",

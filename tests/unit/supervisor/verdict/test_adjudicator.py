@@ -153,5 +153,5 @@ def test_a_send_that_names_its_destination_is_refused_wherever_it_goes(address: 
     assert judge_send(address).errno_value == errno.EACCES
 
 
-def test_a_call_refused_by_its_registers_answers_as_the_static_filter_does() -> None:
+def test_a_listener_refuses_registers_as_the_static_filter_does() -> None:
     assert refuse_call("socket(family=16)", "why").errno_value == errno.EPERM

@@ -72,7 +72,7 @@ def test_the_errata_query_is_the_hosts_from_abi_6_on() -> None:
 
 
 @given(ABIS, st.integers(0, 63))
-def test_a_filesystem_right_is_left_to_the_host_exactly_if_the_abi_knows_it(abi: int, bit: int) -> None:
+def test_the_host_decides_exactly_the_rights_that_the_abi_knows(abi: int, bit: int) -> None:
     known = GENERATIONS[abi].handled_access_fs >> bit & 1
     assert value(create(abi, pack("=Q", 1 << bit))) == (None if known else -errno.EINVAL)
 

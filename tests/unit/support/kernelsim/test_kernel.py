@@ -54,7 +54,7 @@ def test_the_flags_of_a_kernel_parse_to_an_equal_kernel(kernel: Kernel) -> None:
     ],
     ids=" ".join,
 )
-def test_a_command_line_without_a_command_or_with_an_unknown_kernel_is_refused(argv: list[str]) -> None:
+def test_a_bad_command_line_of_the_simulator_is_refused(argv: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         parse(argv)
 
