@@ -196,10 +196,19 @@ def test_a_file_that_a_page_names_is_there(page: Path) -> None:
     assert [name for name in named if not [*ROOT.glob(name), *(ROOT / "tests").glob(name)]] == []
 
 
-@pytest.mark.parametrize("room", ROOMS, ids=str)
+SUPPORT_ROOMS = sorted({path.parent.relative_to(ROOT) for path in (ROOT / "tests/support").rglob("*.py")})
+
+
+@pytest.mark.parametrize("room", [*ROOMS, *SUPPORT_ROOMS], ids=str)
 def test_a_room_holds_no_more_than_fifteen_modules(room: Path) -> None:
-    modules = [path for path in SOURCES if path.parent == ROOT / room and path.name != "__init__.py"]
-    assert len(modules) <= 15
+    assert len([path for path in (ROOT / room).glob("*.py") if path.name != "__init__.py"]) <= 15
+
+
+@pytest.mark.parametrize("room", SUPPORT_ROOMS, ids=str)
+def test_a_room_of_the_tests_says_what_it_gives(room: Path) -> None:
+    assert (ROOT / room / "__init__.py").read_text(encoding="utf-8").startswith('"""')
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert f"`{room.name}`" in page or f"tests/{room.name}`" in page
 
 
 def test_every_decision_has_a_number_of_its_own() -> None:
