@@ -43,22 +43,24 @@ def stage() -> Iterator[Stage]:
 
 
 @pytest.mark.timeout(LIMIT_S)
-@pytest.mark.parametrize(("way", "behaviour", "size"), CASES, ids=[f"{case[0]}-{case[1]}" for case in CASES])
-def test_a_proxy_does_not_grow_by_a_download(way: str, behaviour: str, size: int, stage: Stage) -> None:
-    assert asyncio.run(_download(stage, way, behaviour, WARM)) == WARM
+@pytest.mark.parametrize(
+    ("transport", "behaviour", "size"), CASES, ids=[f"{case[0]}-{case[1]}" for case in CASES]
+)
+def test_a_proxy_does_not_grow_by_a_download(transport: str, behaviour: str, size: int, stage: Stage) -> None:
+    assert asyncio.run(_download(stage, transport, behaviour, WARM)) == WARM
     before_kib = stage.proxy.ask("reset_peak")
-    assert asyncio.run(_download(stage, way, behaviour, size)) == size
+    assert asyncio.run(_download(stage, transport, behaviour, size)) == size
     assert _peak_kib(stage) - before_kib <= MOST_GROWTH_KIB
 
 
 @pytest.mark.timeout(LIMIT_S)
 @pytest.mark.parametrize(
-    ("way", "size"), [("reverse", SIZE), ("intercepted", SIZE), ("http2", SIZE_OVER_HTTP2)]
+    ("transport", "size"), [("reverse", SIZE), ("intercepted", SIZE), ("http2", SIZE_OVER_HTTP2)]
 )
-def test_a_proxy_does_not_grow_by_an_upload(way: str, size: int, stage: Stage) -> None:
-    assert asyncio.run(_upload(stage, way, WARM)) == WARM
+def test_a_proxy_does_not_grow_by_an_upload(transport: str, size: int, stage: Stage) -> None:
+    assert asyncio.run(_upload(stage, transport, WARM)) == WARM
     before_kib = stage.proxy.ask("reset_peak")
-    assert asyncio.run(_upload(stage, way, size)) == size
+    assert asyncio.run(_upload(stage, transport, size)) == size
     assert _peak_kib(stage) - before_kib <= MOST_GROWTH_KIB
 
 
@@ -67,17 +69,19 @@ def _peak_kib(stage: Stage) -> int:
     return peak
 
 
-async def _download(stage: Stage, way: str, behaviour: str, size: int) -> int:
+async def _download(stage: Stage, transport: str, behaviour: str, size: int) -> int:
     """The bytes that came, with a halt, and decoded."""
     clients = Clients(stage.where)
     path, fields = f"/v1/1/{behaviour}/{size}", {"accept-encoding": "gzip"}
-    if way == "http2":
+    if transport == "http2":
         async with clients.http2(WATCHED) as client:
             stream = await client.request("GET", path, fields)
             assert (await stream.head())[":status"] == "200"
             total, _ = await summed(_halting(stream_body(stream), stage), KEY.encode())
     else:
-        async with clients.connect("reverse" if way == "reverse" else "intercepted", WATCHED) as connection:
+        async with clients.connect(
+            "reverse" if transport == "reverse" else "intercepted", WATCHED
+        ) as connection:
             await connection.begin("GET", path, fields)
             answer = await connection.answer()
             assert answer.status == 200
@@ -106,7 +110,7 @@ async def _standstill(progress: Callable[[], Awaitable[int]]) -> None:
         last = now
 
 
-async def _upload(stage: Stage, way: str, size: int) -> int:
+async def _upload(stage: Stage, transport: str, size: int) -> int:
     """The bytes that the upstream received; it read the first, and the rest when we could not send more."""
     await asyncio.to_thread(stage.upstream.ask, "hold")
     clients = Clients(stage.where)
@@ -122,10 +126,12 @@ async def _upload(stage: Stage, way: str, size: int) -> int:
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(release())
-        if way == "http2":
+        if transport == "http2":
             async with clients.http2(WATCHED) as client:
                 return await _http2_upload(client, path, size, progress)
-        async with clients.connect("reverse" if way == "reverse" else "intercepted", WATCHED) as connection:
+        async with clients.connect(
+            "reverse" if transport == "reverse" else "intercepted", WATCHED
+        ) as connection:
             return await _http1_upload(connection, path, size, progress)
 
 

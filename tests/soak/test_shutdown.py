@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from support.soak.client import Clients, Connection, Way, stream_body, summed
+from support.soak.client import Clients, Connection, Transport, stream_body, summed
 from support.soak.http2 import StreamLostError
 from support.soak.proxy import UNWATCHED, WATCHED
 from support.soak.stage import Stage, soak_stage
@@ -16,7 +16,7 @@ from support.soak.stage import Stage, soak_stage
 EVENTS = 1000
 HELD = b"data: first\n\n"
 WHOLE = len(HELD) + sum(len(b"data: %d\n\n" % number) for number in range(EVENTS))
-WAYS: list[tuple[Way, str]] = [
+TRANSPORTS: list[tuple[Transport, str]] = [
     ("reverse", WATCHED),
     ("reverse", UNWATCHED),
     ("intercepted", WATCHED),
@@ -54,12 +54,16 @@ async def _closed_without_an_answer(connection: Connection) -> bool:
         return True
 
 
-@pytest.mark.parametrize(("way", "service"), WAYS, ids=["reverse", "unwatched", "intercepted", "absolute"])
-def test_a_running_response_ends_whole_as_the_last_of_its_connection(way: Way, service: str) -> None:
+@pytest.mark.parametrize(
+    ("transport", "service"), TRANSPORTS, ids=["reverse", "unwatched", "intercepted", "absolute"]
+)
+def test_a_running_response_ends_whole_as_the_last_of_its_connection(
+    transport: Transport, service: str
+) -> None:
     async def run(stage: Stage, clients: Clients) -> None:
         async with (
-            clients.connect(way, service) as busy,
-            clients.connect(way, service) as idle,
+            clients.connect(transport, service) as busy,
+            clients.connect(transport, service) as idle,
         ):
             await idle.begin("GET", "/v1/1/length/10")
             assert (await summed((await idle.answer()).body))[0] == 10

@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from itertools import count
 
-from support.soak.client import Answer, Clients, Connection, Http2Client, Way, stream_body, summed
+from support.soak.client import Answer, Clients, Connection, Http2Client, Transport, stream_body, summed
 from support.soak.http2 import StreamLostError
 from support.soak.proxy import KEY, LEAKY, LIMITED, UNWATCHED, WATCHED
 from support.soak.upstream import BLOCK, Sum, pattern
 
-HTTP1_WAYS: tuple[tuple[Way, str], ...] = (
+HTTP1_TRANSPORTS: tuple[tuple[Transport, str], ...] = (
     ("reverse", WATCHED),
     ("reverse", UNWATCHED),
     ("intercepted", WATCHED),
@@ -46,14 +46,14 @@ class Actor:
         self._numbers = numbers
         self._chance = chance
 
-    def _path(self, behaviour: str, size: int, way: Way = "reverse") -> tuple[int, str]:
+    def _path(self, behaviour: str, size: int, transport: Transport = "reverse") -> tuple[int, str]:
         number = next(self._numbers)
-        if way == "tunnel":
+        if transport == "tunnel":
             self._results.tunnelled.add(number)
         return number, f"/v1/{number}/{behaviour}/{size}"
 
-    def _http1_way(self) -> tuple[Way, str]:
-        return self._chance.choice(HTTP1_WAYS)
+    def _http1_transport(self) -> tuple[Transport, str]:
+        return self._chance.choice(HTTP1_TRANSPORTS)
 
     def _size(self) -> int:
         """Mostly small, sometimes larger than every buffer on the way."""
@@ -66,10 +66,12 @@ class Actor:
         else:
             connection.writer.close()
 
-    async def _whole(self, way: Way, number: int, answer: Answer, *, pause_s: float = 0.0) -> None:
+    async def _whole(
+        self, transport: Transport, number: int, answer: Answer, *, pause_s: float = 0.0
+    ) -> None:
         """Read the body of a response that must be right."""
         self._status(answer.status)
-        assert answer.status == 200, f"{answer.status} to request {number} by way of {way}"
+        assert answer.status == 200, f"{answer.status} to request {number} over {transport}"
         assert KEY not in answer.raw_fields, "a real key came to a client"
         coding = answer.fields.get("content-encoding", "")
         self._results.received[number] = await summed(answer.body, _KEY, coding, pause_s)
@@ -77,79 +79,85 @@ class Actor:
     def _status(self, status: int) -> None:
         self._results.statuses[status] = self._results.statuses.get(status, 0) + 1
 
-    async def every_way(self) -> None:
-        """One request to each service by each way that leads there."""
-        ways: list[tuple[Way, str]] = [*HTTP1_WAYS, ("intercepted", LEAKY), ("intercepted", LIMITED)]
-        for way, service in ways:
-            async with self._clients.connect(way, service) as connection:
-                number, path = self._path("length", 1, way)
+    async def every_transport(self) -> None:
+        """One request to each service over each transport that leads there."""
+        transports: list[tuple[Transport, str]] = [
+            *HTTP1_TRANSPORTS,
+            ("intercepted", LEAKY),
+            ("intercepted", LIMITED),
+        ]
+        for transport, service in transports:
+            async with self._clients.connect(transport, service) as connection:
+                number, path = self._path("length", 1, transport)
                 await connection.begin("GET", path)
-                await self._whole(way, number, await connection.answer())
+                await self._whole(transport, number, await connection.answer())
 
     # -- good conduct
 
     async def act_keep_alive(self) -> None:
-        way, service = self._http1_way()
-        async with self._clients.connect(way, service) as connection:
+        transport, service = self._http1_transport()
+        async with self._clients.connect(transport, service) as connection:
             for _ in range(self._chance.randint(1, 8)):
-                number, path = self._path(self._chance.choice(("length", "chunked")), self._size(), way)
+                number, path = self._path(self._chance.choice(("length", "chunked")), self._size(), transport)
                 await connection.begin("GET", path)
-                await self._whole(way, number, await connection.answer())
+                await self._whole(transport, number, await connection.answer())
             connection.close()
 
     async def act_pipeline(self) -> None:
-        way, service = self._http1_way()
-        async with self._clients.connect(way, service) as connection:
-            requests = [self._path("length", self._size(), way) for _ in range(4)]
+        transport, service = self._http1_transport()
+        async with self._clients.connect(transport, service) as connection:
+            requests = [self._path("length", self._size(), transport) for _ in range(4)]
             for _, path in requests:
                 await connection.begin("GET", path)
             for number, _ in requests:
-                await self._whole(way, number, await connection.answer())
+                await self._whole(transport, number, await connection.answer())
 
     async def act_head(self) -> None:
-        way, service = self._http1_way()
-        async with self._clients.connect(way, service) as connection:
+        transport, service = self._http1_transport()
+        async with self._clients.connect(transport, service) as connection:
             for _ in range(2):
-                _, path = self._path("length", self._size(), way)
+                _, path = self._path("length", self._size(), transport)
                 await connection.begin("HEAD", path)
                 answer = await connection.answer("HEAD")
                 assert answer.status == 200
 
     async def act_gzip(self) -> None:
-        way, service = self._http1_way()
-        async with self._clients.connect(way, service) as connection:
-            number, path = self._path("gzip", self._size(), way)
+        transport, service = self._http1_transport()
+        async with self._clients.connect(transport, service) as connection:
+            number, path = self._path("gzip", self._size(), transport)
             await connection.begin("GET", path, {"Accept-Encoding": "gzip"})
-            await self._whole(way, number, await connection.answer())
+            await self._whole(transport, number, await connection.answer())
 
     async def act_events(self) -> None:
-        way, service = self._http1_way()
-        async with self._clients.connect(way, service) as connection:
-            number, path = self._path("events", self._chance.randint(1, 50), way)
+        transport, service = self._http1_transport()
+        async with self._clients.connect(transport, service) as connection:
+            number, path = self._path("events", self._chance.randint(1, 50), transport)
             await connection.begin("GET", path)
-            await self._whole(way, number, await connection.answer())
+            await self._whole(transport, number, await connection.answer())
 
     async def act_slow_reader(self) -> None:
-        way, service = self._http1_way()
-        async with self._clients.connect(way, service, receive_buffer=_SMALL_BUFFER) as connection:
-            number, path = self._path(self._chance.choice(("length", "chunked", "gzip")), 1_500_000, way)
+        transport, service = self._http1_transport()
+        async with self._clients.connect(transport, service, receive_buffer=_SMALL_BUFFER) as connection:
+            number, path = self._path(
+                self._chance.choice(("length", "chunked", "gzip")), 1_500_000, transport
+            )
             await connection.begin("GET", path, {"Accept-Encoding": "gzip"})
-            await self._whole(way, number, await connection.answer(), pause_s=0.02)
+            await self._whole(transport, number, await connection.answer(), pause_s=0.02)
 
     async def act_upload(self) -> None:
-        way, service = self._http1_way()
-        async with self._clients.connect(way, service) as connection:
+        transport, service = self._http1_transport()
+        async with self._clients.connect(transport, service) as connection:
             for _ in range(self._chance.randint(1, 3)):
-                number, path = self._path("upload", 0, way)
+                number, path = self._path("upload", 0, transport)
                 sent = await self._upload(connection, path, self._size())
-                await self._uploaded(way, number, await connection.answer(), sent)
+                await self._uploaded(transport, number, await connection.answer(), sent)
 
     async def act_upload_expecting(self) -> None:
-        way, service = self._http1_way()
-        async with self._clients.connect(way, service) as connection:
-            number, path = self._path("upload", 0, way)
+        transport, service = self._http1_transport()
+        async with self._clients.connect(transport, service) as connection:
+            number, path = self._path("upload", 0, transport)
             sent = await self._upload(connection, path, self._size(), expects=True)
-            await self._uploaded(way, number, await connection.answer(), sent)
+            await self._uploaded(transport, number, await connection.answer(), sent)
 
     async def _upload(self, connection: Connection, path: str, size: int, *, expects: bool = False) -> Sum:
         sent = Sum()
@@ -157,19 +165,19 @@ class Actor:
         await upload(connection, path, size, sent, chunked=is_chunked, expects=expects)
         return sent
 
-    async def _uploaded(self, way: Way, number: int, answer: Answer, sent: Sum) -> None:
+    async def _uploaded(self, transport: Transport, number: int, answer: Answer, sent: Sum) -> None:
         self._status(answer.status)
-        assert answer.status == 200, f"{answer.status} to upload {number} by way of {way}"
+        assert answer.status == 200, f"{answer.status} to upload {number} over {transport}"
         text = b"".join([piece async for piece in answer.body])
-        assert text == b"%d %d" % sent.value, f"upload {number} by way of {way} arrived as {text!r}"
+        assert text == b"%d %d" % sent.value, f"upload {number} over {transport} arrived as {text!r}"
         total = Sum()
         total.add(text)
         self._results.received[number] = total.value
 
     async def act_websocket(self) -> None:
-        way, service = self._chance.choice([each for each in HTTP1_WAYS if each[0] != "absolute"])
-        async with self._clients.connect(way, service) as connection:
-            _, path = self._path("websocket", 0, way)
+        transport, service = self._chance.choice([each for each in HTTP1_TRANSPORTS if each[0] != "absolute"])
+        async with self._clients.connect(transport, service) as connection:
+            _, path = self._path("websocket", 0, transport)
             key = base64.b64encode(self._chance.randbytes(16)).decode()
             fields = {
                 "Connection": "Upgrade", "Upgrade": "websocket",
@@ -177,7 +185,7 @@ class Actor:
             }  # fmt: skip
             await connection.begin("GET", path, fields)
             answer = await connection.answer()
-            assert answer.status == 101, f"{answer.status} to a WebSocket by way of {way}"
+            assert answer.status == 101, f"{answer.status} to a WebSocket over {transport}"
             for _ in range(self._chance.randint(1, 10)):
                 message = BLOCK[: self._chance.randint(1, len(BLOCK))]
                 await connection.send(message)
@@ -187,9 +195,9 @@ class Actor:
     # -- conduct that is bad, or ends early
 
     async def act_leave_events(self) -> None:
-        way, service = self._http1_way()
-        async with self._clients.connect(way, service) as connection:
-            _, path = self._path("events", 100_000, way)
+        transport, service = self._http1_transport()
+        async with self._clients.connect(transport, service) as connection:
+            _, path = self._path("events", 100_000, transport)
             await connection.begin("GET", path)
             answer = await connection.answer()
             for _ in range(self._chance.randint(0, 20)):
@@ -197,9 +205,9 @@ class Actor:
             self._leave(connection)
 
     async def act_leave_download(self) -> None:
-        way, service = self._http1_way()
-        async with self._clients.connect(way, service) as connection:
-            _, path = self._path(self._chance.choice(("length", "chunked", "gzip")), 4_000_000, way)
+        transport, service = self._http1_transport()
+        async with self._clients.connect(transport, service) as connection:
+            _, path = self._path(self._chance.choice(("length", "chunked", "gzip")), 4_000_000, transport)
             await connection.begin("GET", path, {"Accept-Encoding": "gzip"})
             answer = await connection.answer()
             for _ in range(self._chance.randint(0, 10)):
@@ -207,37 +215,37 @@ class Actor:
             self._leave(connection)
 
     async def act_leave_silence(self) -> None:
-        way, service = self._http1_way()
-        async with self._clients.connect(way, service) as connection:
-            _, path = self._path("silence", 0, way)
+        transport, service = self._http1_transport()
+        async with self._clients.connect(transport, service) as connection:
+            _, path = self._path("silence", 0, transport)
             await connection.begin("GET", path)
             await asyncio.sleep(self._chance.uniform(0, 0.5))
             self._leave(connection)
 
     async def act_leave_behind_a_second(self) -> None:
-        way, service = self._http1_way()
-        async with self._clients.connect(way, service) as connection:
+        transport, service = self._http1_transport()
+        async with self._clients.connect(transport, service) as connection:
             behaviour, size = self._chance.choice(
                 (("events", 100_000), ("silence", 0), ("length", 4_000_000))
             )
-            for path in (self._path(behaviour, size, way)[1], self._path("length", 1, way)[1]):
+            for path in (self._path(behaviour, size, transport)[1], self._path("length", 1, transport)[1]):
                 await connection.begin("GET", path)
             await asyncio.sleep(self._chance.uniform(0, 0.5))
             self._leave(connection)
 
     async def act_cut_upload(self) -> None:
-        way, service = self._http1_way()
-        async with self._clients.connect(way, service) as connection:
-            _, path = self._path("upload", 0, way)
+        transport, service = self._http1_transport()
+        async with self._clients.connect(transport, service) as connection:
+            _, path = self._path("upload", 0, transport)
             await connection.begin("POST", path, {"Content-Length": "10000000"})
             for _ in range(self._chance.randint(0, 20)):
                 await connection.send(BLOCK)
             self._leave(connection)
 
     async def act_malformed_upload(self) -> None:
-        way, service = self._chance.choice([each for each in HTTP1_WAYS if each[0] != "tunnel"])
-        async with self._clients.connect(way, service) as connection:
-            _, path = self._path("upload", 0, way)
+        transport, service = self._chance.choice([each for each in HTTP1_TRANSPORTS if each[0] != "tunnel"])
+        async with self._clients.connect(transport, service) as connection:
+            _, path = self._path("upload", 0, transport)
             await connection.begin("POST", path, {"Transfer-Encoding": "chunked"})
             await connection.send(b"10\r\n0123456789abcdef\r\n")
             await connection.send(b"nonsense\r\n")
@@ -278,9 +286,9 @@ class Actor:
     # -- what is refused, or goes wrong upstream
 
     async def act_wrong_phantom(self) -> None:
-        way: Way = self._chance.choice(("reverse", "intercepted"))
-        async with self._clients.connect(way, WATCHED) as connection:
-            _, path = self._path("length", 10, way)
+        transport: Transport = self._chance.choice(("reverse", "intercepted"))
+        async with self._clients.connect(transport, WATCHED) as connection:
+            _, path = self._path("length", 10, transport)
             await connection.begin("GET", path, {"Authorization": "Bearer not-the-phantom"})
             answer = await connection.answer()
             await summed(answer.body)
@@ -297,20 +305,20 @@ class Actor:
             assert answer.status == 407
 
     async def act_unauthorized(self) -> None:
-        way, service = self._http1_way()
-        async with self._clients.connect(way, service) as connection:
+        transport, service = self._http1_transport()
+        async with self._clients.connect(transport, service) as connection:
             for _ in range(2):
-                _, path = self._path("unauthorized", 0, way)
+                _, path = self._path("unauthorized", 0, transport)
                 await connection.begin("GET", path)
                 answer = await connection.answer()
                 await summed(answer.body)
                 assert answer.status == 401
 
     async def act_upstream_fails(self) -> None:
-        way, service = self._http1_way()
-        async with self._clients.connect(way, service) as connection:
+        transport, service = self._http1_transport()
+        async with self._clients.connect(transport, service) as connection:
             behaviour = self._chance.choice(("short", "reset"))
-            _, path = self._path(behaviour, self._size(), way)
+            _, path = self._path(behaviour, self._size(), transport)
             await connection.begin("GET", path)
             try:
                 answer = await connection.answer()
@@ -322,9 +330,9 @@ class Actor:
             assert answer.status == 502, f"{answer.status} and {size} bytes of a broken response"
 
     async def act_early_answer(self) -> None:
-        way, service = self._http1_way()
-        async with self._clients.connect(way, service) as connection:
-            _, path = self._path("early", 1000, way)
+        transport, service = self._http1_transport()
+        async with self._clients.connect(transport, service) as connection:
+            _, path = self._path("early", 1000, transport)
             try:
                 await self._upload(connection, path, 2_000_000)
                 answer = await connection.answer()
@@ -333,9 +341,9 @@ class Actor:
                 return  # the upstream hung up on the rest of the upload
 
     async def act_leak(self) -> None:
-        way: Way = self._chance.choice(("reverse", "intercepted"))
-        async with self._clients.connect(way, LEAKY) as connection:
-            _, path = self._path("leak", self._size(), way)
+        transport: Transport = self._chance.choice(("reverse", "intercepted"))
+        async with self._clients.connect(transport, LEAKY) as connection:
+            _, path = self._path("leak", self._size(), transport)
             await connection.begin("GET", path)
             answer = await connection.answer()
             assert KEY not in answer.raw_fields, "a real key came to a client"

@@ -1,4 +1,4 @@
-"""Clients of the proxy for the soak: each way in, and HTTP/1.1 written and read on asyncio streams."""
+"""Clients of the proxy for the soak: each transport, and HTTP/1.1 written and read on asyncio streams."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 from support.soak.http2 import Http2, Http2Stream
 from support.soak.upstream import MAX_HEAD_BYTES, Sum, http1_body
 
-Way = Literal["reverse", "intercepted", "absolute", "tunnel"]
+Transport = Literal["reverse", "intercepted", "absolute", "tunnel"]
 LIMIT_S = 60.0  # for everything that must come about
 
 
@@ -52,7 +52,7 @@ class Connection:
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
-    transport: socket.socket
+    sock: socket.socket
     authority: str
     prefix: str = ""
     fields: dict[str, str] = field(default_factory=dict)  # sent with each request
@@ -94,32 +94,32 @@ class Connection:
 
     def reset(self) -> None:
         """So that the other end gets RST."""
-        self.transport.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
 
 async def _connected(port: int, receive_buffer: int | None) -> socket.socket:
-    transport = socket.socket()
+    sock = socket.socket()
     try:
         if receive_buffer is not None:
-            transport.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        transport.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(transport, ("127.0.0.1", port))
-        transport.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except BaseException:
-        transport.close()
+        sock.close()
         raise
-    return transport
+    return sock
 
 
-async def _connect_through(transport: socket.socket, authority: str, login: str) -> None:
+async def _connect_through(sock: socket.socket, authority: str, login: str) -> None:
     """CONNECT, answered with 200. AssertionError otherwise."""
     loop = asyncio.get_running_loop()
     head = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\nProxy-Authorization: {login}\r\n\r\n"
-    await loop.sock_sendall(transport, head.encode())
+    await loop.sock_sendall(sock, head.encode())
     reply = b""
     while b"\r\n\r\n" not in reply:
-        piece = await loop.sock_recv(transport, 4096)
+        piece = await loop.sock_recv(sock, 4096)
         if not piece:
             raise ConnectionResetError("the connection ended before its CONNECT was answered")
         reply += piece
@@ -145,63 +145,63 @@ class Clients:
 
     @asynccontextmanager
     async def connect(
-        self, way: Way, service: str, *, receive_buffer: int | None = None
+        self, transport: Transport, service: str, *, receive_buffer: int | None = None
     ) -> AsyncIterator[Connection]:
         """A connection for requests to service; aborted with its block, if it is open then."""
-        connection = await self._open(way, service, receive_buffer)
+        connection = await self._open(transport, service, receive_buffer)
         try:
             yield connection
         finally:
             connection.writer.transport.abort()
 
-    async def _open(self, way: Way, service: str, receive_buffer: int | None) -> Connection:
+    async def _open(self, transport: Transport, service: str, receive_buffer: int | None) -> Connection:
         where = self.where
-        transport = await _connected(where.port, receive_buffer)
+        sock = await _connected(where.port, receive_buffer)
         try:
-            match way:
+            match transport:
                 case "reverse":
-                    streams = await asyncio.open_connection(sock=transport, limit=MAX_HEAD_BYTES)
+                    streams = await asyncio.open_connection(sock=sock, limit=MAX_HEAD_BYTES)
                     authority, prefix = f"127.0.0.1:{where.port}", f"/{service}"
                     fields = {"Authorization": f"Bearer {where.phantoms[service]}"}
                 case "absolute":
-                    streams = await asyncio.open_connection(sock=transport, limit=MAX_HEAD_BYTES)
+                    streams = await asyncio.open_connection(sock=sock, limit=MAX_HEAD_BYTES)
                     authority = f"plain.test:{where.plain_port}"
                     prefix, fields = f"http://{authority}", {"Proxy-Authorization": where.login}
                 case "intercepted":
-                    streams, authority = await self._secured(transport, f"{service}.test", "http/1.1")
+                    streams, authority = await self._secured(sock, f"{service}.test", "http/1.1")
                     prefix, fields = "", {"Authorization": f"Bearer {where.phantoms[service]}"}
                 case "tunnel":
                     authority, prefix, fields = f"tunnel.test:{where.tls_port}", "", {}
-                    await _connect_through(transport, authority, where.login)
+                    await _connect_through(sock, authority, where.login)
                     streams = await asyncio.open_connection(
-                        sock=transport, ssl=self._through, server_hostname="tunnel.test", limit=MAX_HEAD_BYTES
+                        sock=sock, ssl=self._through, server_hostname="tunnel.test", limit=MAX_HEAD_BYTES
                     )
         except BaseException:
-            transport.close()
+            sock.close()
             raise
-        return Connection(*streams, transport, authority, prefix, fields)
+        return Connection(*streams, sock, authority, prefix, fields)
 
     async def _secured(
-        self, transport: socket.socket, host: str, alpn: str
+        self, sock: socket.socket, host: str, alpn: str
     ) -> tuple[tuple[asyncio.StreamReader, asyncio.StreamWriter], str]:
         authority = f"{host}:{self.where.tls_port}"
-        await _connect_through(transport, authority, self.where.login)
+        await _connect_through(sock, authority, self.where.login)
         streams = await asyncio.open_connection(
-            sock=transport, ssl=self._inside[alpn], server_hostname=host, limit=MAX_HEAD_BYTES
+            sock=sock, ssl=self._inside[alpn], server_hostname=host, limit=MAX_HEAD_BYTES
         )
         return streams, authority
 
     @asynccontextmanager
     async def http2(self, service: str, *, receive_buffer: int | None = None) -> AsyncIterator[Http2Client]:
         """A connection of HTTP/2 inside a CONNECT; aborted with its block, if it is open then."""
-        transport = await _connected(self.where.port, receive_buffer)
+        sock = await _connected(self.where.port, receive_buffer)
         try:
-            (reader, writer), authority = await self._secured(transport, f"{service}.test", "h2")
+            (reader, writer), authority = await self._secured(sock, f"{service}.test", "h2")
         except BaseException:
-            transport.close()
+            sock.close()
             raise
         key = f"Bearer {self.where.phantoms[service]}"
-        client = Http2Client(Http2(reader, writer), authority, key, transport, writer)
+        client = Http2Client(Http2(reader, writer), authority, key, sock, writer)
         reading = asyncio.create_task(client.connection.run())
         try:
             yield client
@@ -212,9 +212,9 @@ class Clients:
     @asynccontextmanager
     async def raw(self) -> AsyncIterator[Connection]:
         """A connection that says nothing of its own."""
-        transport = await _connected(self.where.port, None)
-        streams = await asyncio.open_connection(sock=transport, limit=MAX_HEAD_BYTES)
-        connection = Connection(*streams, transport, f"127.0.0.1:{self.where.port}")
+        sock = await _connected(self.where.port, None)
+        streams = await asyncio.open_connection(sock=sock, limit=MAX_HEAD_BYTES)
+        connection = Connection(*streams, sock, f"127.0.0.1:{self.where.port}")
         try:
             yield connection
         finally:
@@ -228,7 +228,7 @@ class Http2Client:
     connection: Http2
     authority: str
     key: str
-    transport: socket.socket
+    sock: socket.socket
     writer: asyncio.StreamWriter
 
     async def request(
@@ -240,7 +240,7 @@ class Http2Client:
 
     def reset(self) -> None:
         """So that the other end gets RST."""
-        self.transport.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
 

@@ -35,9 +35,9 @@ class Crowd:
         return Actor(self._clients, self._results, self._numbers, chance)
 
     async def once(self) -> None:
-        """Every way in, then every conduct, all at a time."""
+        """Every transport, then every conduct, all at a time."""
         actor = self._actor(-1)
-        await self._perform("every_way", actor.every_way)
+        await self._perform("every_transport", actor.every_transport)
         async with asyncio.TaskGroup() as tasks:
             for name, conduct in actor.conducts().items():
                 tasks.create_task(self._perform(name, conduct))
