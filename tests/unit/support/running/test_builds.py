@@ -1,4 +1,4 @@
-"""support.builds: what is built once is there for all, and what failed is not."""
+"""support.running.builds: what is built once is there for all, and what failed is not."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.builds import Builds
+from support.running.builds import Builds
 
 
 def test_what_has_been_made_is_not_made_again(tmp_path: Path) -> None:

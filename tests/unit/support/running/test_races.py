@@ -1,10 +1,10 @@
-"""support.races: what the attempts of a run come to."""
+"""support.running.races: what the attempts of a run come to."""
 
 from __future__ import annotations
 
 import pytest
 
-from support.races import PROPERTY, RACES_MIN, Attempts, Tally
+from support.running.races import PROPERTY, RACES_MIN, Attempts, Tally
 
 
 def report_of(race: str, when: str, attempts: object) -> pytest.TestReport:
