@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from nono.policy.document.legacy import ALIASES, LEGACY
 from nono.policy.document.merge import REPLACEABLE
-from nono.policy.schema.annotations import branches, conditional, says
+from nono.policy.schema.annotations import annotation_of, branches, conditional, says
 from nono.policy.schema.constraints import PROFILE_NAME
 from nono.policy.schema.descriptions import WORDS
 from nono.policy.schema.profile import Profile
@@ -98,9 +98,9 @@ class _Definitions:
     def of(self, shape: Any) -> _Schema:
         """Return the closed object schema of a named tuple."""
         properties = {}
-        for field, annotation in shape.__annotations__.items():
+        for field in shape._fields:
             name = field.removesuffix("_")
-            properties[name] = self._described(shape, field, annotation)
+            properties[name] = self._described(shape, field, annotation_of(shape, field))
         for (owner, field), annotation in UNIMPLEMENTED.items():
             if owner is shape:
                 properties[field] = self._described(shape, field, annotation)
@@ -153,7 +153,7 @@ def _entry(key: str, text: _Schema) -> _Schema:
 
 
 def _section_name(section: str) -> str:
-    shape: Any = Profile.__annotations__[section]
+    shape: Any = annotation_of(Profile, section)
     name: str = shape.__name__
     return name
 
@@ -186,5 +186,5 @@ def _deprecated(section: str, definitions: _Definitions) -> dict[str, _Schema]:
 
 
 def _of_field(section: str, name: str, definitions: _Definitions) -> _Schema:
-    shape = Profile.__annotations__[section] if section else Profile
-    return definitions.schema_of(shape.__annotations__[name])
+    shape = annotation_of(Profile, section) if section else Profile
+    return definitions.schema_of(annotation_of(shape, name))

@@ -1,11 +1,24 @@
 """Walks the annotations of nono.policy.schema.profile and builds its values from a document."""
 
+import sys
 from collections.abc import Mapping
 from enum import Enum
+from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from nono.policy.schema.constraints import Conditional, Says
+
+
+@cache
+def annotation_of(shape: Any, field: str) -> Any:
+    """Return the annotation of one field of a named tuple; None if it has no such field.
+
+    The shapes leave their annotations as text, which a start without a profile never evaluates. One field at
+    a time: typing.get_type_hints would evaluate all of them, at a multiple of what a profile needs.
+    """
+    text = shape.__annotations__.get(field)
+    return eval(text, vars(sys.modules[shape.__module__])) if isinstance(text, str) else text
 
 
 def bare(shape: Any) -> Any:
@@ -49,7 +62,7 @@ def step(shape: Any, name: str | int) -> Any:
     for member in members(shape):
         field = field_of(member, name)
         if field is not None:
-            return member.__annotations__[field]
+            return annotation_of(member, field)
         if get_origin(member) is Mapping:
             return get_args(member)[1]
         if get_origin(member) is tuple:
@@ -76,8 +89,7 @@ def build(shape: Any, value: Any) -> Any:
     """
     for member in members(shape):
         if isinstance(value, dict) and hasattr(member, "_fields"):
-            known = member.__annotations__
-            return member(**{name: build(known.get(name), each) for name, each in value.items()})
+            return member(**{name: build(annotation_of(member, name), each) for name, each in value.items()})
         if isinstance(value, dict) and get_origin(member) is Mapping:
             return {name: build(get_args(member)[1], each) for name, each in value.items()}
         if isinstance(value, list) and get_origin(member) is tuple:

@@ -1,9 +1,11 @@
 """The shape of a profile, and the one home of every default.
 
 Named tuples on purpose: a run without a profile file builds them without importing pydantic (or dataclasses,
-see docs/adr/0004), and nono.policy.document.validate checks files against the same annotations. Fields that
-are accepted but not built yet are in nono.policy.schema.unimplemented.
+see docs/adr/0004), and leaves their annotations as text. nono.policy.document.validate checks files against
+the same annotations. Fields that are accepted but not built yet are in nono.policy.schema.unimplemented.
 """
+
+from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Literal

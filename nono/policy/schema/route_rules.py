@@ -3,6 +3,8 @@
 Named tuples, because the fast paths through nono build policies without importing dataclasses.
 """
 
+from __future__ import annotations
+
 from typing import Literal
 
 from nono.named_tuple import NamedTuple

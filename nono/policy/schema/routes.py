@@ -4,6 +4,8 @@ Fields are spelled as in the file; nono.policy.services.credential_service and i
 values.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
