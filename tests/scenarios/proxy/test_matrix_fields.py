@@ -310,6 +310,9 @@ def test_the_secret_is_in_no_log_and_no_answer_of_ours(
 
     caplog.set_level(logging.DEBUG)
     with five_transports(handler, credential=a_credential()) as stage:
+        # The test's own client logs through hpack as well, until the proxy's first session silences it.
+        stage.ask(transport)
+        caplog.clear()
         answers = [stage.ask(transport, path) for path in ("/x", "/gone", "/../x")]
         answers.append(stage.ask(transport, fields=[("x-api-key", "own")]))
         assert [answer.status for answer in answers] == [200, 502, 400, 403]
