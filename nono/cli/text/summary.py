@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from nono import __version__
 from nono.policy.capability import Access, CapabilitySet, Grant, Limits, Mask, NetworkMode
+from nono.policy.resolve import Resolved
 from nono.policy.socket_grant import SocketGrant, SocketScope
 from nono.sandbox.plan.enforcement import Enforcement, NotifyProgram, Rung
 from nono.sandbox.plan.facts import HostFacts
 
 if TYPE_CHECKING:
     from nono.policy.services.credential_service import CredentialService
-from nono.policy.resolve import Resolved
 
 BADGES = {Access.READ: "r", Access.WRITE: "w", Access.READWRITE: "r+w"}
 NETWORK = {

@@ -4,9 +4,7 @@ import pytest
 
 from nono.kernel import landlock_rights
 from nono.policy.capability import (
-    Access,
     CapabilitySet,
-    Grant,
     NetworkMode,
     SandboxPolicy,
     Scopes,
@@ -23,20 +21,7 @@ from nono.sandbox.plan.ladder import (
     choose_enforcement,
 )
 from nono.sandbox.plan.plan import draw
-
-NATIVE = HostFacts("6.12.0", 6, Listener.AVAILABLE, "", True, False)
-WSL2 = HostFacts("6.6.87-microsoft", 3, Listener.BUSY, "seccomp user notification returns EBUSY", True, True)
-PROXIED = CapabilitySet(
-    grants=(
-        Grant("/usr", Access.READ, True, "group:system_read_linux_core", "/usr"),
-        Grant("/work", Access.READWRITE, True, "user", "/work"),
-    ),
-    denials=(),
-    network=NetworkMode.PROXY,
-    scopes=Scopes(),
-    wsl2_proxy_policy=Wsl2ProxyPolicy.ERROR,
-    workdir="/work",
-)
+from support.host_facts import NATIVE, PROXIED, WSL2
 
 
 def enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforcement:

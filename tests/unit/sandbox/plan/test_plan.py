@@ -6,32 +6,15 @@ import pytest
 
 from nono.kernel import landlock_rights
 from nono.policy.capability import (
-    Access,
-    CapabilitySet,
-    Grant,
     NetworkMode,
     SandboxPolicy,
     Scopes,
-    Wsl2ProxyPolicy,
 )
 from nono.policy.ports import PortGrants, united
 from nono.sandbox.plan.enforcement import Enforcement, NotifyProgram, Rung, StaticFilter
-from nono.sandbox.plan.facts import HostFacts, Listener
 from nono.sandbox.plan.plan import SandboxPlan, draw
+from support.host_facts import NATIVE, PROXIED, WSL2
 
-NATIVE = HostFacts("6.12.0", 6, Listener.AVAILABLE, "", True, False)
-WSL2 = HostFacts("6.6.87-microsoft", 3, Listener.BUSY, "seccomp user notification returns EBUSY", True, True)
-PROXIED = CapabilitySet(
-    grants=(
-        Grant("/usr", Access.READ, True, "group:system_read_linux_core", "/usr"),
-        Grant("/work", Access.READWRITE, True, "user", "/work"),
-    ),
-    denials=(),
-    network=NetworkMode.PROXY,
-    scopes=Scopes(),
-    wsl2_proxy_policy=Wsl2ProxyPolicy.ERROR,
-    workdir="/work",
-)
 ONLY_NETNS = PROXIED._replace(sandbox_policy=SandboxPolicy.NETNS)
 OPEN = PortGrants(open=united([3000, 3001]))
 
