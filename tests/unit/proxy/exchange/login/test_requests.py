@@ -1,0 +1,214 @@
+"""What a command sends to a token endpoint: a phantom arrives as its token, or nothing does."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from base64 import b64encode
+from collections.abc import Callable
+
+import pytest
+
+from nono.credentials.logins.phantom import jwt_phantom
+from nono.secret import Secret
+from support.proxy.login_stage import ACCESS, AUTH, CODE, REFRESH, UNKNOWN, Make, Scene, bearer, json_answer
+from support.proxy.thread import wait_until
+from support.servers.http1 import Received
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda name, phantom: (
+            f"grant_type=refresh_token&{name}={phantom}&x=%20",
+            "application/x-www-form-urlencoded",
+        ),
+        lambda name, phantom: (
+            json.dumps({"grant_type": "refresh_token", name: phantom}),
+            "application/json",
+        ),
+    ],
+    ids=["form", "json"],
+)
+@pytest.mark.parametrize("spelled", [str, jwt_phantom], ids=["opaque", "jwt"])
+def test_a_phantom_in_a_named_field_arrives_as_its_token(
+    scene: Scene, write: Callable[[str, str], tuple[str, str]], spelled: Callable[[str], str]
+) -> None:
+    phantom = spelled(scene.phantoms()["refresh_token"])
+    scene.provider.answer = json_answer({"access_token": "real-second", "refresh_token": REFRESH})
+    body, kind = write("refresh_token", phantom)
+    answer = scene.log_in(body.encode(), f"Content-Type: {kind}\r\nAccept-Encoding: gzip, br\r\n")
+    assert answer.status == 200
+    request = scene.auth.requests[-1]
+    assert request.body.decode() == body.replace(phantom, REFRESH).replace(": ", ":").replace(", ", ",")
+    assert request.value(b"content-length") == b"%d" % len(request.body)
+    assert request.values(b"accept-encoding") == [b"identity"]
+    refreshed = json.loads(answer.body)
+    assert refreshed["refresh_token"] == scene.phantoms()["refresh_token"]  # of the token that came again
+    assert scene.store.read()[refreshed["access_token"]].real == Secret("real-second")
+
+
+def test_a_nested_field_of_a_request_is_redeemed(scene: Scene) -> None:
+    phantom = scene.phantoms()["access_token"]
+    body = json.dumps({"actor": {"token": phantom}, "n": [1, 2]}).encode()
+    assert scene.log_in(body).status == 200
+    assert json.loads(scene.auth.requests[-1].body) == {"actor": {"token": ACCESS}, "n": [1, 2]}
+
+
+def test_a_token_that_must_be_escaped_in_a_form_is(scene: Scene) -> None:
+    scene.provider.answer = json_answer({"refresh_token": "real+&=%/"})
+    phantom = scene.phantoms()["refresh_token"]
+    assert scene.log_in(f"token={phantom}".encode()).status == 200
+    assert scene.auth.requests[-1].body == b"token=real%2B%26%3D%25%2F"
+
+
+def test_a_phantom_in_a_header_is_redeemed_at_the_token_endpoint_too(scene: Scene) -> None:
+    phantom = scene.phantoms()["access_token"]
+    scene.provider.answer = json_answer({"account": {"key": "real-made-key"}})
+    assert scene.log_in(b"{}", bearer(phantom)).status == 200
+    assert scene.auth.requests[-1].values(b"authorization") == [f"Bearer {ACCESS}".encode()]
+
+
+@pytest.mark.parametrize("name", ["X-HTTP-Method-Override", "X-Original-URL", "X_Rewrite_Url", "X-Other"])
+def test_no_field_redirects_a_login_token_from_its_endpoint(scene: Scene, name: str) -> None:
+    phantom = scene.phantoms()["refresh_token"]
+    before = len(scene.auth.requests)
+    answer = scene.log_in(f"refresh_token={phantom}".encode(), f"{name}: /echo\r\n")
+    assert answer.status == (200 if name == "X-Other" else 403)
+    assert len(scene.auth.requests) - before == (1 if name == "X-Other" else 0)
+    denials = [event for event in scene.p.recording.network if event["decision"] == "deny"]
+    assert [event["denial_category"] for event in denials] == ["endpoint_policy"] * (name != "X-Other")
+
+
+def test_client_authentication_at_the_token_endpoint_passes_as_it_is(scene: Scene) -> None:
+    basic = "Basic " + b64encode(b"client-id:client-secret").decode()
+    assert scene.log_in(fields=f"Authorization: {basic}\r\n").status == 200
+    assert scene.auth.requests[-1].values(b"authorization") == [basic.encode()]
+
+
+def test_a_revocation_is_answered_with_nothing_and_that_passes(scene: Scene) -> None:
+    phantom = scene.phantoms()["refresh_token"]
+    scene.provider.answer = (200, b"", [])
+    answer = scene.log_in(f"token={phantom}".encode())
+    assert (answer.status, answer.body) == (200, b"")
+    assert scene.auth.requests[-1].body == f"token={REFRESH}".encode()
+
+
+def test_requests_of_one_connection_follow_each_other(scene: Scene) -> None:
+    head = f"POST /oauth/token HTTP/1.1\r\nHost: {AUTH}:{scene.auth.port}\r\nContent-Length: {len(CODE)}\r\n"
+    with scene.inside(AUTH, scene.auth) as client:
+        client.send(head.encode() + b"Expect: 100-continue\r\n\r\n")
+        assert client.head()[0] == 100
+        client.send(CODE)
+        assert client.response().status == 200
+        client.send(2 * (head.encode() + b"\r\n" + CODE))
+        assert [client.response().status for _ in range(2)] == [200, 200]
+    assert len(scene.auth.requests) == 3
+    assert [request.values(b"expect") for request in scene.auth.requests] == [[], [], []]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"refresh_token={UNKNOWN}",
+        f"refresh_token={UNKNOWN}0",
+        "other={phantom}",
+        "refresh_token={phantom}x",
+        "refresh_token=x{phantom}",
+        "refresh_token={phantom}&other={phantom}",
+        "{phantom}",
+        '{{"other": "{phantom}"}}',
+        '{{"refresh_token": ["{phantom}"]}}',
+        '{{"refresh_token": "{phantom}", "refresh_token": "x"}}',
+        '--b\r\nContent-Disposition: form-data; name="refresh_token"\r\n\r\n{phantom}\r\n--b--',
+        f'{{{{"refresh_token": "{UNKNOWN}"}}}}',
+    ],
+)
+def test_a_phantom_that_is_unknown_or_in_no_named_field_is_refused(scene: Scene, body: str) -> None:
+    phantom = scene.phantoms()["refresh_token"]
+    assert scene.log_in(body.format(phantom=phantom).encode()).status == 403
+    assert len(scene.auth.requests) == 1  # the login
+
+
+def test_an_expired_phantom_is_refused_at_the_token_endpoint(scene: Scene) -> None:
+    phantom = scene.phantoms()["refresh_token"]
+    scene.expire()
+    assert scene.log_in(f"refresh_token={phantom}".encode()).status == 403
+    assert len(scene.auth.requests) == 1
+
+
+def test_the_phantom_of_another_provider_is_refused_at_the_token_endpoint(scene: Scene) -> None:
+    [foreign], _ = scene.store.add([Secret("real-foreign")], ["oauth.other"], [])
+    assert scene.log_in(f"refresh_token={foreign}".encode()).status == 403
+    assert scene.log_in(fields=bearer(foreign)).status == 401
+    assert scene.auth.requests == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "body", "status"),
+    [("json", b"a=b", 403), ("json", b"[1]", 403), ("json", b'{"a": 1}', 200), ("form", b'{"a": 1}', 200)],
+)
+def test_the_form_of_the_body_is_as_the_profile_says(make: Make, mode: str, body: bytes, status: int) -> None:
+    with make(request_body=mode) as scene:
+        assert scene.log_in(body).status == status
+        assert len(scene.auth.requests) == (status == 200)
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [f"Content-Length: {1024 * 1024 + 1}\r\n", "Transfer-Encoding: chunked\r\n"],
+    ids=["length", "chunked"],
+)
+def test_a_request_beyond_the_limit_is_refused(scene: Scene, framing: str) -> None:
+    with scene.inside(AUTH, scene.auth) as client:
+        client.send(f"POST /oauth/token HTTP/1.1\r\nHost: {AUTH}:{scene.auth.port}\r\n{framing}\r\n".encode())
+        if "chunked" in framing:
+            client.send(b"100001\r\n" + b"x" * (1024 * 1024 + 1) + b"\r\n")
+        assert client.response().status == 413
+    assert scene.auth.requests == []
+
+
+def test_a_request_at_the_limit_passes(scene: Scene) -> None:
+    assert scene.log_in(b"a=" + b"x" * (1024 * 1024 - 2)).status == 200
+    assert len(scene.auth.requests[0].body) == 1024 * 1024
+
+
+def test_a_compressed_request_is_refused(scene: Scene) -> None:
+    assert scene.log_in(gzip.compress(CODE), "Content-Encoding: gzip\r\n").status == 403
+    assert scene.auth.requests == []
+
+
+def test_a_body_that_breaks_off_reaches_nobody(scene: Scene) -> None:
+    with scene.inside(AUTH, scene.auth) as client:
+        fields = f"Host: {AUTH}:{scene.auth.port}\r\nTransfer-Encoding: chunked\r\n"
+        client.send(f"POST /oauth/token HTTP/1.1\r\n{fields}\r\nno size\r\n".encode())
+        assert client.response().status == 400
+    assert scene.auth.requests == []
+
+
+def test_a_client_that_goes_away_ends_the_exchange(make: Make) -> None:
+    asked = []
+
+    def never(request: Received) -> None:
+        asked.append(request)
+        request.connection.wait_gone()
+
+    with make() as scene:
+        scene.auth.handler = never
+        with scene.inside(AUTH, scene.auth) as client:
+            fields = f"Host: {AUTH}:{scene.auth.port}\r\nContent-Length: {len(CODE)}\r\n"
+            client.send(f"POST /oauth/token HTTP/1.1\r\n{fields}\r\n".encode() + CODE)
+            scene.auth.received(1)
+        wait_until(lambda: scene.p.running.upstream_connections == 0)
+    assert len(asked) == 1
+
+
+def test_a_login_that_cannot_be_recorded_is_not_carried_out(scene: Scene) -> None:
+    recording = scene.p.recording
+    with scene.inside(AUTH, scene.auth) as client:
+        recording.failing = True
+        fields = f"Host: {AUTH}:{scene.auth.port}\r\nContent-Length: {len(CODE)}\r\n"
+        client.send(f"POST /oauth/token HTTP/1.1\r\n{fields}\r\n".encode() + CODE)
+        assert client.response().status == 503
+        recording.failing = False
+    assert scene.auth.requests == []
