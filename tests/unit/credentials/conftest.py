@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from support.credential_fixtures import environ, with_keyring, with_stuck_keyring
+from support.credentials.environments import environ, with_keyring, with_stuck_keyring
 
 __all__ = ["environ", "with_keyring", "with_stuck_keyring"]

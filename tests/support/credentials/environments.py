@@ -1,4 +1,4 @@
-"""Fixtures of the credential tests: an environment with a home of its own, with a keyring and without."""
+"""Fixtures: an environment with a home of its own, with a keyring and without."""
 
 from __future__ import annotations
 
