@@ -15,6 +15,7 @@ import pytest
 
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from support.proxy.interception import connect, intercepting
+from support.proxy.localhost import BEARER, OWN_KEY, get, inside_localhost, intercepted_localhost
 from support.proxy.thread import (
     PHANTOM,
     REAL_KEY,
@@ -33,20 +34,10 @@ from support.proxy.thread import (
 from support.servers.http1 import Authority, Received, upstream
 
 BETA = "sk-phantom-of-beta"
-BEARER = b"Authorization: Bearer " + PHANTOM.encode() + b"\r\n"
-OWN_KEY = b"Authorization: Bearer sk-a-key-of-the-childs-own\r\n"
-
-
-def get(port: int, path: str = "/v1", fields: bytes = BEARER, *, host: str = "localhost") -> bytes:
-    return f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\n".encode() + fields + b"\r\n"
 
 
 def test_each_request_of_a_connection_is_judged_by_itself() -> None:
-    with (
-        upstream() as server,
-        intercepting(a_route(server.port, host="localhost")) as p,
-        p.inside("localhost", server.port) as client,
-    ):
+    with inside_localhost() as (server, p, client):
         port = server.port
         client.send(get(port, "/one?x=1"))
         assert client.response().status == 200
@@ -112,7 +103,7 @@ def test_over_tls_on_both_sides_the_upstreams_certificate_must_be_its_own(tmp_pa
 
 @pytest.mark.parametrize("curve", ["X25519", "prime256v1"])
 def test_a_client_is_served_whichever_group_it_has_a_key_share_for(curve: str) -> None:
-    with upstream() as server, intercepting(a_route(server.port, host="localhost")) as p:
+    with intercepted_localhost() as (server, p):
         p.trust.set_ecdh_curve(curve)
         with p.inside("localhost", server.port) as client:
             client.send(get(server.port))
@@ -122,8 +113,7 @@ def test_a_client_is_served_whichever_group_it_has_a_key_share_for(curve: str) -
 @pytest.mark.parametrize("token", [b"", b"Proxy-Authorization: Bearer wrong\r\n"], ids=["none", "wrong"])
 def test_a_connect_without_the_token_can_be_retried_with_it(token: bytes) -> None:
     with (
-        upstream() as server,
-        intercepting(a_route(server.port, host="localhost")) as p,
+        intercepted_localhost() as (server, p),
         Client(p.port) as client,
     ):
         client.send(f"CONNECT localhost:{server.port} HTTP/1.1\r\nHost: x\r\n".encode() + token + b"\r\n")
@@ -144,7 +134,7 @@ def test_without_an_authority_the_host_is_never_tunnelled() -> None:
 
 @pytest.mark.parametrize("spelling", ["LOCALHOST", "localhost.", "LocalHost."])
 def test_another_spelling_of_the_host_is_intercepted_too(spelling: str) -> None:
-    with upstream() as server, intercepting(a_route(server.port, host="localhost")) as p:
+    with intercepted_localhost() as (server, p):
         with p.inside(spelling, server.port, server_name="localhost") as client:
             client.send(get(server.port, host=spelling))
             assert client.response().status == 200
@@ -172,11 +162,7 @@ def test_another_spelling_of_the_host_is_intercepted_too(spelling: str) -> None:
     ],
 )
 def test_the_host_field_must_name_the_host_of_the_connect(host: str, status: int) -> None:
-    with (
-        upstream() as server,
-        intercepting(a_route(server.port, host="localhost")) as p,
-        p.inside("localhost", server.port) as client,
-    ):
+    with inside_localhost() as (server, p, client):
         client.send(f"GET /v1 HTTP/1.1\r\n{host.format(port=server.port)}\r\n".encode() + BEARER + b"\r\n")
         assert client.response().status == status
     assert len(server.requests) == (status == 200)
@@ -186,11 +172,7 @@ def test_the_host_field_must_name_the_host_of_the_connect(host: str, status: int
 
 
 def test_a_host_field_is_checked_again_on_the_second_request() -> None:
-    with (
-        upstream() as server,
-        intercepting(a_route(server.port, host="localhost")) as p,
-        p.inside("localhost", server.port) as client,
-    ):
+    with inside_localhost() as (server, _, client):
         client.send(get(server.port))
         assert client.response().status == 200
         client.send(get(server.port, host="other.test"))
@@ -201,11 +183,7 @@ def test_a_host_field_is_checked_again_on_the_second_request() -> None:
 
 
 def test_http_1_0_without_a_host_field_is_misdirected() -> None:
-    with (
-        upstream() as server,
-        intercepting(a_route(server.port, host="localhost")) as p,
-        p.inside("localhost", server.port) as client,
-    ):
+    with inside_localhost() as (server, _, client):
         client.send(b"GET /v1 HTTP/1.0\r\n" + BEARER + b"\r\n")
         assert client.response().status == 421
     assert server.connections == []
@@ -224,11 +202,7 @@ def test_http_1_0_without_a_host_field_is_misdirected() -> None:
     ],
 )
 def test_only_origin_form_is_served_inside(line: str, status: int) -> None:
-    with (
-        upstream() as server,
-        intercepting(a_route(server.port, host="localhost")) as p,
-        p.inside("localhost", server.port) as client,
-    ):
+    with inside_localhost() as (server, p, client):
         line = line.format(port=server.port, own=p.port)
         client.send(f"{line} HTTP/1.1\r\nHost: localhost:{server.port}\r\n".encode() + BEARER + b"\r\n")
         assert client.response().status == status
@@ -238,11 +212,7 @@ def test_only_origin_form_is_served_inside(line: str, status: int) -> None:
 
 
 def test_a_reverse_path_inside_is_a_path_of_the_upstream() -> None:
-    with (
-        upstream() as server,
-        intercepting(a_route(server.port, host="localhost")) as p,
-        p.inside("localhost", server.port) as client,
-    ):
+    with inside_localhost() as (server, _, client):
         client.send(get(server.port, "/alpha/v1"))
         assert client.response().status == 200
     assert server.requests[0].target == b"/alpha/v1"
@@ -258,11 +228,7 @@ KEYS = [
 
 @pytest.mark.parametrize(("fields", "words"), KEYS)
 def test_without_the_phantom_a_host_that_is_a_route_only_answers_401(fields: bytes, words: str) -> None:
-    with (
-        upstream() as server,
-        intercepting(a_route(server.port, host="localhost"), hosts=Hosts(only_routes=True)) as p,
-        p.inside("localhost", server.port) as client,
-    ):
+    with inside_localhost(hosts=Hosts(only_routes=True)) as (server, p, client):
         client.send(get(server.port, fields=fields))
         response = client.response()
         assert response.status == 401
@@ -275,11 +241,7 @@ def test_without_the_phantom_a_host_that_is_a_route_only_answers_401(fields: byt
 
 @pytest.mark.parametrize(("fields", "words"), KEYS)
 def test_on_an_allowed_host_only_a_request_without_a_key_passes(fields: bytes, words: str) -> None:
-    with (
-        upstream() as server,
-        intercepting(a_route(server.port, host="localhost")) as p,
-        p.inside("localhost", server.port) as client,
-    ):
+    with inside_localhost() as (server, p, client):
         client.send(get(server.port, fields=fields))
         assert client.response().status == (401 if fields else 200)
     assert len(server.requests) == (not fields)
@@ -348,11 +310,7 @@ def test_two_services_at_one_host_are_told_apart_by_their_phantoms() -> None:
     ],
 )
 def test_the_credential_is_for_the_base_path_and_what_is_below(path: str, status: int) -> None:
-    with (
-        upstream() as server,
-        intercepting(a_route(server.port, host="localhost", base_path="/v1")) as p,
-        p.inside("localhost", server.port) as client,
-    ):
+    with inside_localhost(route={"base_path": "/v1"}) as (server, _, client):
         client.send(get(server.port, path))
         assert client.response().status == status
     assert len(server.requests) == (status == 200)
@@ -362,13 +320,7 @@ def test_the_credential_is_for_the_base_path_and_what_is_below(path: str, status
 
 @pytest.mark.parametrize("fields", [b"", OWN_KEY, BEARER], ids=["no key", "own key", "some phantom"])
 def test_a_service_without_its_credential_answers_503(fields: bytes) -> None:
-    with (
-        upstream() as server,
-        intercepting(
-            a_route(server.port, host="localhost", loaded=False), hosts=Hosts(only_routes=True)
-        ) as p,
-        p.inside("localhost", server.port) as client,
-    ):
+    with inside_localhost(route={"loaded": False}, hosts=Hosts(only_routes=True)) as (server, p, client):
         client.send(get(server.port, fields=fields))
         assert client.response().status == 503
     assert server.connections == []
@@ -420,7 +372,7 @@ def handshake_outside(p_port: int, authority: str) -> Client:
 
 
 def test_a_client_hello_together_with_the_connect_is_not_lost() -> None:
-    with upstream() as server, intercepting(a_route(server.port, host="localhost")) as p:
+    with intercepted_localhost() as (server, p):
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = p.trust.wrap_bio(incoming, outgoing, server_hostname="localhost")
         with pytest.raises(ssl.SSLWantReadError):
@@ -448,7 +400,7 @@ def test_a_client_hello_together_with_the_connect_is_not_lost() -> None:
 
 
 def test_a_request_together_with_the_end_of_the_handshake_is_answered() -> None:
-    with upstream() as server, intercepting(a_route(server.port, host="localhost")) as p:
+    with intercepted_localhost() as (server, p):
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = p.trust.wrap_bio(incoming, outgoing, server_hostname="localhost")
         with handshake_outside(p.port, f"localhost:{server.port}") as client:
@@ -471,7 +423,7 @@ def test_a_request_together_with_the_end_of_the_handshake_is_answered() -> None:
 
 
 def test_a_client_that_leaves_after_the_handshake_leaves_nothing_behind() -> None:
-    with upstream() as server, intercepting(a_route(server.port, host="localhost")) as p:
+    with intercepted_localhost() as (server, p):
         for number in range(20):
             incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
             tls = p.trust.wrap_bio(incoming, outgoing, server_hostname="localhost")
@@ -508,7 +460,7 @@ def test_a_client_that_leaves_after_the_handshake_leaves_nothing_behind() -> Non
     ],
 )
 def test_what_is_not_tls_is_recorded_and_never_becomes_a_tunnel(first: bytes) -> None:
-    with upstream() as server, intercepting(a_route(server.port, host="localhost")) as p:
+    with intercepted_localhost() as (server, p):
         with handshake_outside(p.port, f"localhost:{server.port}") as client:
             client.send(first)
             client.rest()  # an alert, perhaps, and the end
@@ -518,7 +470,7 @@ def test_what_is_not_tls_is_recorded_and_never_becomes_a_tunnel(first: bytes) ->
 
 
 def test_a_client_that_does_not_trust_the_authority_is_recorded() -> None:
-    with upstream() as server, intercepting(a_route(server.port, host="localhost")) as p:
+    with intercepted_localhost() as (server, p):
         with (
             handshake_outside(p.port, f"localhost:{server.port}") as client,
             pytest.raises(ssl.SSLCertVerificationError),
@@ -531,7 +483,7 @@ def test_a_client_that_does_not_trust_the_authority_is_recorded() -> None:
 
 @pytest.mark.parametrize("name", ["other.test", "api.localhost"])
 def test_a_client_that_asks_for_another_name_gets_no_certificate(name: str) -> None:
-    with upstream() as server, intercepting(a_route(server.port, host="localhost")) as p:
+    with intercepted_localhost() as (server, p):
         with pytest.raises(ssl.SSLError):
             p.inside("localhost", server.port, server_name=name)
         wait_until(lambda: p.running.client_connections == 0)
@@ -542,7 +494,7 @@ def test_a_client_that_asks_for_another_name_gets_no_certificate(name: str) -> N
 
 
 def test_a_client_that_names_no_server_gets_no_certificate() -> None:
-    with upstream() as server, intercepting(a_route(server.port, host="localhost")) as p:
+    with intercepted_localhost() as (server, p):
         silent = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         silent.check_hostname = False
         silent.verify_mode = ssl.CERT_NONE
@@ -554,7 +506,7 @@ def test_a_client_that_names_no_server_gets_no_certificate() -> None:
 
 @pytest.mark.parametrize("half", [0, 1, 100], ids=["before a byte", "after one", "in the middle"])
 def test_a_client_that_closes_during_the_handshake_leaves_nothing_behind(half: int) -> None:
-    with upstream() as server, intercepting(a_route(server.port, host="localhost")) as p:
+    with intercepted_localhost() as (server, p):
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         with pytest.raises(ssl.SSLWantReadError):
             p.trust.wrap_bio(incoming, outgoing, server_hostname="localhost").do_handshake()
@@ -567,8 +519,7 @@ def test_a_client_that_closes_during_the_handshake_leaves_nothing_behind(half: i
 
 def test_a_handshake_that_stands_still_is_ended() -> None:
     with (
-        upstream() as server,
-        intercepting(a_route(server.port, host="localhost"), head_timeout_s=0.1) as p,
+        intercepted_localhost(head_timeout_s=0.1) as (server, p),
         handshake_outside(p.port, f"localhost:{server.port}") as client,
     ):
         assert client.is_closed()
@@ -604,8 +555,7 @@ def test_the_proxy_ends_beside_idle_or_busy_intercepted_clients() -> None:
 def test_an_event_that_cannot_be_written_means_no_handshake() -> None:
     recording = Recording(failing=True)
     with (
-        upstream() as server,
-        intercepting(a_route(server.port, host="localhost"), recording=recording) as p,
+        intercepted_localhost(recording=recording) as (server, p),
     ):
         with Client(p.port) as client:
             client.send(connect(f"localhost:{server.port}"))
@@ -621,11 +571,7 @@ def test_an_event_that_cannot_be_written_means_no_handshake() -> None:
 def test_an_address_that_is_denied_is_not_dialled_from_inside() -> None:
     hosts = Hosts(denied_addresses=frozenset(("127.0.0.9",)))
     names = Names({"localhost": [["127.0.0.9"], ["127.0.0.1"]]})
-    with (
-        upstream() as server,
-        intercepting(a_route(server.port, host="localhost"), hosts=hosts, names=names) as p,
-        p.inside("localhost", server.port) as client,
-    ):
+    with inside_localhost(hosts=hosts, names=names) as (server, p, client):
         client.send(get(server.port))
         assert client.response().status == 403
         client.send(get(server.port))
@@ -636,8 +582,7 @@ def test_an_address_that_is_denied_is_not_dialled_from_inside() -> None:
 def test_a_denied_host_is_refused_before_the_handshake() -> None:
     hosts = Hosts(denied=frozenset(("localhost",)))
     with (
-        upstream() as server,
-        intercepting(a_route(server.port, host="localhost"), hosts=hosts) as p,
+        intercepted_localhost(hosts=hosts) as (server, p),
         Client(p.port) as client,
     ):
         client.send(connect(f"localhost:{server.port}"))
@@ -650,7 +595,7 @@ def test_counts_return_to_zero_after_large_bodies() -> None:
         request.connection.respond(body=request.read_body())
 
     body = bytes(range(256)) * 8192
-    with upstream(handler) as server, intercepting(a_route(server.port, host="localhost")) as p:
+    with intercepted_localhost(handler) as (server, p):
         with p.inside("localhost", server.port) as client:
             head = get(server.port, fields=BEARER + b"Content-Length: %d\r\n" % len(body))
             client.send(head.replace(b"GET", b"POST") + body)  # all of it is read before anything comes back
@@ -674,11 +619,7 @@ def test_a_client_inside_that_does_not_read_stops_the_upstream() -> None:
             stopped.set()
 
     stopped = threading.Event()
-    with (
-        upstream(handler) as server,
-        intercepting(a_route(server.port, host="localhost")) as p,
-        p.inside("localhost", server.port) as client,
-    ):
+    with inside_localhost(handler) as (server, _, client):
         client.send(get(server.port))
         client.head()
         assert stopped.wait(TIMEOUT_S)
@@ -686,11 +627,7 @@ def test_a_client_inside_that_does_not_read_stops_the_upstream() -> None:
 
 
 def test_a_refused_request_closes_where_the_connection_cannot_go_on() -> None:
-    with (
-        upstream() as server,
-        intercepting(a_route(server.port, host="localhost")) as p,
-        p.inside("localhost", server.port) as client,
-    ):
+    with inside_localhost() as (server, _, client):
         client.send(
             b"GET /v1 HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: x\r\nContent-Length: 1\r\n\r\n"
         )
@@ -701,11 +638,7 @@ def test_a_refused_request_closes_where_the_connection_cannot_go_on() -> None:
 
 
 def test_many_wrong_keys_end_the_connection() -> None:
-    with (
-        upstream() as server,
-        intercepting(a_route(server.port, host="localhost")) as p,
-        p.inside("localhost", server.port) as client,
-    ):
+    with inside_localhost() as (server, _, client):
         for _ in range(5):
             client.send(get(server.port, fields=OWN_KEY))
             assert client.response().value("connection") is None
@@ -718,11 +651,7 @@ def test_many_wrong_keys_end_the_connection() -> None:
 def test_the_session_token_and_the_proxy_fields_do_not_leave() -> None:
     basic = b64encode(f"nono:{TOKEN}".encode())
     fields = BEARER + b"Proxy-Authorization: Basic " + basic + b"\r\nProxy-Connection: x\r\nTE: trailers\r\n"
-    with (
-        upstream() as server,
-        intercepting(a_route(server.port, host="localhost")) as p,
-        p.inside("localhost", server.port) as client,
-    ):
+    with inside_localhost() as (server, _, client):
         client.send(get(server.port, fields=fields))
         assert client.response().status == 200
         client.send(get(server.port, fields=b"X: " + TOKEN.encode() + b"\r\n"))
@@ -733,11 +662,7 @@ def test_the_session_token_and_the_proxy_fields_do_not_leave() -> None:
 
 def test_a_denied_endpoint_is_refused_inside_with_the_rule_that_did() -> None:
     rules = EndpointPolicy("deny", allow=(EndpointRule("GET", "/v1/**"),), origin="the profile")
-    with (
-        upstream() as server,
-        intercepting(a_route(server.port, host="localhost", endpoints=rules)) as p,
-        p.inside("localhost", server.port) as client,
-    ):
+    with inside_localhost(route={"endpoints": rules}) as (server, p, client):
         client.send(get(server.port, "/v1/models"))
         assert client.response().status == 200
         client.send(get(server.port, "/v2/models"))
@@ -758,11 +683,7 @@ def test_a_slow_reader_gets_all_of_a_response(field: bytes) -> None:
         answered.set()
 
     answered = threading.Event()
-    with (
-        upstream(handler) as server,
-        intercepting(a_route(server.port, host="localhost"), listener=narrow_listener()) as p,
-        p.inside("localhost", server.port, receive_buffer=4096) as client,
-    ):
+    with inside_localhost(handler, listener=narrow_listener(), receive_buffer=4096) as (server, _, client):
         client.send(get(server.port, fields=BEARER + field))
         assert answered.wait(TIMEOUT_S)
         threading.Event().wait(1.5)  # longer than a client that has it all is waited for
@@ -777,13 +698,8 @@ def test_a_client_that_still_has_a_response_to_read_is_not_idle() -> None:
         answered.set()
 
     answered = threading.Event()
-    with (
-        upstream(handler) as server,
-        intercepting(
-            a_route(server.port, host="localhost"), listener=narrow_listener(), idle_timeout_s=0.5
-        ) as p,
-        p.inside("localhost", server.port, receive_buffer=4096) as client,
-    ):
+    slow = inside_localhost(handler, listener=narrow_listener(), idle_timeout_s=0.5, receive_buffer=4096)
+    with slow as (server, p, client):
         client.send(get(server.port, "/large"))
         assert answered.wait(TIMEOUT_S)
         threading.Event().wait(1.2)
