@@ -1,0 +1,241 @@
+"""From a CONNECT to the end of its TLS handshake at the proxy."""
+
+from __future__ import annotations
+
+import ssl
+
+import pytest
+
+from support.proxy.interception import connect, intercepting
+from support.proxy.localhost import get, intercepted_localhost
+from support.proxy.thread import REAL_KEY, Client, Hosts, Recording, a_route, proxy, wait_until
+from support.servers.http1 import upstream
+
+
+@pytest.mark.parametrize("curve", ["X25519", "prime256v1"])
+def test_a_client_is_served_whichever_group_it_has_a_key_share_for(curve: str) -> None:
+    with intercepted_localhost() as (server, p):
+        p.trust.set_ecdh_curve(curve)
+        with p.inside("localhost", server.port) as client:
+            client.send(get(server.port))
+            assert client.response().body == b"ok"
+
+
+@pytest.mark.parametrize("token", [b"", b"Proxy-Authorization: Bearer wrong\r\n"], ids=["none", "wrong"])
+def test_a_connect_without_the_token_can_be_retried_with_it(token: bytes) -> None:
+    with (
+        intercepted_localhost() as (server, p),
+        Client(p.port) as client,
+    ):
+        client.send(f"CONNECT localhost:{server.port} HTTP/1.1\r\nHost: x\r\n".encode() + token + b"\r\n")
+        response = client.response()
+        assert (response.status, response.value("proxy-authenticate")) == (407, 'Basic realm="nono"')
+        client.send(connect(f"localhost:{server.port}"))
+        assert client.head()[0] == 200
+    assert p.recording.decisions()[0] == ("deny", "authentication_failed")
+
+
+def test_without_an_authority_the_host_is_never_tunnelled() -> None:
+    with upstream() as server, proxy(a_route(server.port, host="localhost")) as p, Client(p.port) as client:
+        client.send(connect(f"localhost:{server.port}"))
+        assert client.response().status == 403
+    assert server.connections == []
+    assert p.recording.decisions() == [("deny", "connect_bypasses_l7")]
+
+
+def handshake_outside(p_port: int, authority: str) -> Client:
+    client = Client(p_port)
+    client.send(connect(authority))
+    assert client.head()[0] == 200
+    return client
+
+
+def test_a_client_hello_together_with_the_connect_is_not_lost() -> None:
+    with intercepted_localhost() as (server, p):
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = p.trust.wrap_bio(incoming, outgoing, server_hostname="localhost")
+        with pytest.raises(ssl.SSLWantReadError):
+            tls.do_handshake()
+        with Client(p.port) as client:
+            with p.standing_still():
+                client.send(connect(f"localhost:{server.port}") + outgoing.read())
+            assert client.head()[0] == 200
+            incoming.write(client._buffer)
+            while True:
+                try:
+                    tls.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    incoming.write(client.transport.recv(65536))
+            tls.write(get(server.port))
+            client.send(outgoing.read())
+            received = b""
+            while b"ok" not in received:
+                try:
+                    received += tls.read()
+                except ssl.SSLWantReadError:
+                    incoming.write(client.transport.recv(65536))
+    assert server.requests[0].values(b"authorization") == [b"Bearer " + REAL_KEY.encode()]
+
+
+def test_a_request_together_with_the_end_of_the_handshake_is_answered() -> None:
+    with intercepted_localhost() as (server, p):
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = p.trust.wrap_bio(incoming, outgoing, server_hostname="localhost")
+        with handshake_outside(p.port, f"localhost:{server.port}") as client:
+            while True:
+                try:
+                    tls.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    client.send(outgoing.read())
+                    incoming.write(client.transport.recv(65536))
+            tls.write(get(server.port))
+            client.send(outgoing.read())  # Finished and the request in one piece
+            received = b""
+            while b"ok" not in received:
+                try:
+                    received += tls.read()
+                except ssl.SSLWantReadError:
+                    incoming.write(client.transport.recv(65536))
+    assert len(server.requests) == 1
+
+
+def test_a_client_that_leaves_after_the_handshake_leaves_nothing_behind() -> None:
+    with intercepted_localhost() as (server, p):
+        for number in range(20):
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            tls = p.trust.wrap_bio(incoming, outgoing, server_hostname="localhost")
+            with handshake_outside(p.port, f"localhost:{server.port}") as client:
+                while True:
+                    try:
+                        tls.do_handshake()
+                        break
+                    except ssl.SSLWantReadError:
+                        client.send(outgoing.read())
+                        incoming.write(client.transport.recv(65536))
+                with p.standing_still():
+                    if number % 2:
+                        tls.write(get(server.port))
+                    client.send(outgoing.read())
+                    if number % 3 == 0:
+                        with pytest.raises(ssl.SSLError):
+                            tls.unwrap()
+                        client.send(outgoing.read())
+                    client.transport.close()
+        wait_until(lambda: p.running.client_connections == 0)
+        with p.inside("localhost", server.port) as inside:
+            inside.send(get(server.port))
+            assert inside.response().status == 200
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(b"GET /v1 HTTP/1.1\r\nHost: localhost\r\n\r\n", id="plain HTTP"),
+        pytest.param(b"SSH-2.0-OpenSSH_9.6\r\n", id="SSH"),
+        pytest.param(b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00", id="a broken ClientHello"),
+        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", id="HTTP/2 without TLS"),
+    ],
+)
+def test_what_is_not_tls_is_recorded_and_never_becomes_a_tunnel(first: bytes) -> None:
+    with intercepted_localhost() as (server, p):
+        with handshake_outside(p.port, f"localhost:{server.port}") as client:
+            client.send(first)
+            client.rest()  # an alert, perhaps, and the end
+        wait_until(lambda: p.running.client_connections == 0)
+        assert server.connections == []
+        assert p.recording.decisions() == [("allow", None), ("deny", "intercept_handshake_failed")]
+
+
+def test_a_client_that_does_not_trust_the_authority_is_recorded() -> None:
+    with intercepted_localhost() as (server, p):
+        with (
+            handshake_outside(p.port, f"localhost:{server.port}") as client,
+            pytest.raises(ssl.SSLCertVerificationError),
+        ):
+            client.start_tls("localhost", ssl.create_default_context())
+        wait_until(lambda: p.running.client_connections == 0)
+        assert p.recording.decisions() == [("allow", None), ("deny", "intercept_handshake_failed")]
+        assert server.connections == []
+
+
+@pytest.mark.parametrize("name", ["other.test", "api.localhost"])
+def test_a_client_that_asks_for_another_name_gets_no_certificate(name: str) -> None:
+    with intercepted_localhost() as (server, p):
+        with pytest.raises(ssl.SSLError):
+            p.inside("localhost", server.port, server_name=name)
+        wait_until(lambda: p.running.client_connections == 0)
+        assert p.recording.decisions()[1] == ("deny", "intercept_handshake_failed")
+        with p.inside("localhost", server.port) as client:
+            client.send(get(server.port))
+            assert client.response().status == 200
+
+
+def test_a_client_that_names_no_server_gets_no_certificate() -> None:
+    with intercepted_localhost() as (server, p):
+        silent = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        silent.check_hostname = False
+        silent.verify_mode = ssl.CERT_NONE
+        with handshake_outside(p.port, f"localhost:{server.port}") as client, pytest.raises(ssl.SSLError):
+            silent.wrap_socket(client.transport)
+        wait_until(lambda: p.running.client_connections == 0)
+        assert p.recording.decisions()[1] == ("deny", "intercept_handshake_failed")
+
+
+@pytest.mark.parametrize("half", [0, 1, 100], ids=["before a byte", "after one", "in the middle"])
+def test_a_client_that_closes_during_the_handshake_leaves_nothing_behind(half: int) -> None:
+    with intercepted_localhost() as (server, p):
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        with pytest.raises(ssl.SSLWantReadError):
+            p.trust.wrap_bio(incoming, outgoing, server_hostname="localhost").do_handshake()
+        with handshake_outside(p.port, f"localhost:{server.port}") as client:
+            client.send(outgoing.read()[:half])
+        wait_until(lambda: p.running.client_connections == 0)
+        assert p.recording.decisions() == [("allow", None), ("deny", "intercept_handshake_failed")]
+        assert server.connections == []
+
+
+def test_a_handshake_that_stands_still_is_ended() -> None:
+    with (
+        intercepted_localhost(head_timeout_s=0.1) as (server, p),
+        handshake_outside(p.port, f"localhost:{server.port}") as client,
+    ):
+        assert client.is_closed()
+        wait_until(lambda: p.running.client_connections == 0)
+        assert p.recording.decisions()[1] == ("deny", "intercept_handshake_failed")
+
+
+def test_the_proxy_ends_during_a_handshake() -> None:
+    with upstream() as server:
+        with intercepting(a_route(server.port, host="localhost")) as p:
+            client = handshake_outside(p.port, f"localhost:{server.port}")
+        with client:
+            assert client.is_closed()
+
+
+def test_an_event_that_cannot_be_written_means_no_handshake() -> None:
+    recording = Recording(failing=True)
+    with (
+        intercepted_localhost(recording=recording) as (server, p),
+    ):
+        with Client(p.port) as client:
+            client.send(connect(f"localhost:{server.port}"))
+            assert client.response().status == 503
+        recording.failing = False
+        with p.inside("localhost", server.port) as inside:
+            recording.failing = True
+            inside.send(get(server.port))
+            assert inside.response().status == 503
+    assert server.connections == []
+
+
+def test_a_denied_host_is_refused_before_the_handshake() -> None:
+    hosts = Hosts(denied=frozenset(("localhost",)))
+    with (
+        intercepted_localhost(hosts=hosts) as (server, p),
+        Client(p.port) as client,
+    ):
+        client.send(connect(f"localhost:{server.port}"))
+        assert client.response().status == 403
+    assert p.recording.decisions() == [("deny", "host_denied")]
