@@ -110,7 +110,7 @@ def test_keys_are_not_used_for_a_host_that_names_no_service(
     run(main)
 
 
-def test_the_named_profile_is_used_and_no_other(config: Path) -> None:
+def test_only_the_named_profile_is_used(config: Path) -> None:
     (config.parent / "credentials").write_text(
         f"[default]\naws_access_key_id = AKIDOTHER\naws_secret_access_key = other\n"
         f"[work]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET_KEY}\n"
@@ -137,7 +137,7 @@ def test_fifty_requests_at_once_ask_for_keys_once(config: Path) -> None:
     assert times_run(config) == 1
 
 
-def test_a_source_is_asked_again_and_renews_what_is_about_to_end(config: Path) -> None:
+def test_keys_that_are_about_to_end_are_fetched_again(config: Path) -> None:
     soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=5)
     program(config, printing(Expiration=soon.isoformat(), SessionToken=TOKEN))
     now = 0.0

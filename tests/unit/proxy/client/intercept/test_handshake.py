@@ -138,7 +138,7 @@ def test_a_client_that_leaves_after_the_handshake_leaves_nothing_behind() -> Non
         pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", id="HTTP/2 without TLS"),
     ],
 )
-def test_what_is_not_tls_is_recorded_and_never_becomes_a_tunnel(first: bytes) -> None:
+def test_what_is_not_tls_never_becomes_a_tunnel(first: bytes) -> None:
     with intercepted_localhost() as (server, p):
         with handshake_outside(p.port, f"localhost:{server.port}") as client:
             client.send(first)

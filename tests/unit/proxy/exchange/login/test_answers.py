@@ -16,7 +16,7 @@ from nono.secret import Secret
 from support.proxy.login_stage import ACCESS, AUTH, CODE, GRANTED, ID, REFRESH, Answer, Scene, json_answer
 
 
-def test_a_login_gives_phantoms_and_the_rest_of_the_answer_as_it_is(scene: Scene) -> None:
+def test_only_the_tokens_in_the_answer_to_a_login_are_replaced(scene: Scene) -> None:
     scene.provider.answer = json_answer(
         {**GRANTED, "id_token": ID, "account": {"key": "real-nested", "id": 7}}
     )
@@ -184,7 +184,7 @@ def test_an_answer_without_tokens_passes_as_it_is(scene: Scene, answer: Answer) 
         assert got.value(name) == value
 
 
-def test_a_compressed_answer_is_decoded_and_captured(scene: Scene) -> None:
+def test_the_tokens_of_a_compressed_answer_are_captured(scene: Scene) -> None:
     scene.provider.answer = (
         200,
         gzip.compress(DICT.encode()),

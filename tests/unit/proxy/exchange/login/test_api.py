@@ -153,7 +153,7 @@ def test_the_same_names_in_another_profile_do_not_open_another_host(scene: Scene
     assert scene.api.requests == []
 
 
-def test_a_phantom_goes_to_no_other_host_and_to_no_other_credential(make: Make) -> None:
+def test_a_phantom_is_redeemed_by_its_own_route_only(make: Make) -> None:
     def static(servers: Mapping[str, HttpUpstream]) -> Sequence[Route]:
         port = servers[ELSEWHERE].port
         return [a_route(port, host=ELSEWHERE, scheme="https", tls_ca=None)]
@@ -169,7 +169,7 @@ def test_a_phantom_goes_to_no_other_host_and_to_no_other_credential(make: Make) 
         assert scene.api.requests == scene.elsewhere.requests == []
 
 
-def test_an_api_that_shows_the_token_is_masked_and_frozen(make: Make) -> None:
+def test_a_token_that_an_api_shows_freezes_its_login(make: Make) -> None:
     def echo(request: Received) -> None:
         request.read_body()
         request.connection.respond(body=b"you are " + (request.value(b"authorization") or b""))

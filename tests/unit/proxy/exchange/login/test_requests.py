@@ -86,7 +86,7 @@ def test_client_authentication_at_the_token_endpoint_passes_as_it_is(scene: Scen
     assert scene.auth.requests[-1].values(b"authorization") == [basic.encode()]
 
 
-def test_a_revocation_is_answered_with_nothing_and_that_passes(scene: Scene) -> None:
+def test_the_empty_answer_to_a_revocation_passes(scene: Scene) -> None:
     phantom = scene.phantoms()["refresh_token"]
     scene.provider.answer = (200, b"", [])
     answer = scene.log_in(f"token={phantom}".encode())
