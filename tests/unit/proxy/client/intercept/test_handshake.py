@@ -23,10 +23,7 @@ def test_a_client_is_served_whichever_group_it_has_a_key_share_for(curve: str) -
 
 @pytest.mark.parametrize("token", [b"", b"Proxy-Authorization: Bearer wrong\r\n"], ids=["none", "wrong"])
 def test_a_connect_without_the_token_can_be_retried_with_it(token: bytes) -> None:
-    with (
-        intercepted_localhost() as (server, p),
-        Client(p.port) as client,
-    ):
+    with intercepted_localhost() as (server, p), Client(p.port) as client:
         client.send(f"CONNECT localhost:{server.port} HTTP/1.1\r\nHost: x\r\n".encode() + token + b"\r\n")
         response = client.response()
         assert (response.status, response.value("proxy-authenticate")) == (407, 'Basic realm="nono"')
@@ -50,78 +47,76 @@ def handshake_outside(p_port: int, authority: str) -> Client:
     return client
 
 
+class TlsByHand:
+    """TLS to localhost whose records a test sends itself, in the pieces that it chooses."""
+
+    def __init__(self, trust: ssl.SSLContext) -> None:
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.object = trust.wrap_bio(self.incoming, self.outgoing, server_hostname="localhost")
+
+    def client_hello(self) -> bytes:
+        with pytest.raises(ssl.SSLWantReadError):
+            self.object.do_handshake()
+        return self.outgoing.read()
+
+    def shake_hands(self, client: Client) -> None:
+        """Leaves the last flight, with Finished, in outgoing."""
+        while True:
+            try:
+                return self.object.do_handshake()
+            except ssl.SSLWantReadError:
+                client.send(self.outgoing.read())
+                self.incoming.write(client.transport.recv(65536))
+
+    def read_until(self, mark: bytes, client: Client) -> None:
+        received = b""
+        while mark not in received:
+            try:
+                received += self.object.read()
+            except ssl.SSLWantReadError:
+                self.incoming.write(client.transport.recv(65536))
+
+
 def test_a_client_hello_together_with_the_connect_is_not_lost() -> None:
     with intercepted_localhost() as (server, p):
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        tls = p.trust.wrap_bio(incoming, outgoing, server_hostname="localhost")
-        with pytest.raises(ssl.SSLWantReadError):
-            tls.do_handshake()
+        tls = TlsByHand(p.trust)
         with Client(p.port) as client:
             with p.standing_still():
-                client.send(connect(f"localhost:{server.port}") + outgoing.read())
+                client.send(connect(f"localhost:{server.port}") + tls.client_hello())
             assert client.head()[0] == 200
-            incoming.write(client._buffer)
-            while True:
-                try:
-                    tls.do_handshake()
-                    break
-                except ssl.SSLWantReadError:
-                    incoming.write(client.transport.recv(65536))
-            tls.write(get(server.port))
-            client.send(outgoing.read())
-            received = b""
-            while b"ok" not in received:
-                try:
-                    received += tls.read()
-                except ssl.SSLWantReadError:
-                    incoming.write(client.transport.recv(65536))
+            tls.incoming.write(client._buffer)
+            tls.shake_hands(client)
+            tls.object.write(get(server.port))
+            client.send(tls.outgoing.read())
+            tls.read_until(b"ok", client)
     assert server.requests[0].values(b"authorization") == [b"Bearer " + REAL_KEY.encode()]
 
 
 def test_a_request_together_with_the_end_of_the_handshake_is_answered() -> None:
     with intercepted_localhost() as (server, p):
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        tls = p.trust.wrap_bio(incoming, outgoing, server_hostname="localhost")
+        tls = TlsByHand(p.trust)
         with handshake_outside(p.port, f"localhost:{server.port}") as client:
-            while True:
-                try:
-                    tls.do_handshake()
-                    break
-                except ssl.SSLWantReadError:
-                    client.send(outgoing.read())
-                    incoming.write(client.transport.recv(65536))
-            tls.write(get(server.port))
-            client.send(outgoing.read())  # Finished and the request in one piece
-            received = b""
-            while b"ok" not in received:
-                try:
-                    received += tls.read()
-                except ssl.SSLWantReadError:
-                    incoming.write(client.transport.recv(65536))
+            tls.shake_hands(client)
+            tls.object.write(get(server.port))
+            client.send(tls.outgoing.read())  # Finished and the request in one piece
+            tls.read_until(b"ok", client)
     assert len(server.requests) == 1
 
 
 def test_a_client_that_leaves_after_the_handshake_leaves_nothing_behind() -> None:
     with intercepted_localhost() as (server, p):
         for number in range(20):
-            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-            tls = p.trust.wrap_bio(incoming, outgoing, server_hostname="localhost")
+            tls = TlsByHand(p.trust)
             with handshake_outside(p.port, f"localhost:{server.port}") as client:
-                while True:
-                    try:
-                        tls.do_handshake()
-                        break
-                    except ssl.SSLWantReadError:
-                        client.send(outgoing.read())
-                        incoming.write(client.transport.recv(65536))
+                tls.shake_hands(client)
                 with p.standing_still():
                     if number % 2:
-                        tls.write(get(server.port))
-                    client.send(outgoing.read())
+                        tls.object.write(get(server.port))
+                    client.send(tls.outgoing.read())
                     if number % 3 == 0:
                         with pytest.raises(ssl.SSLError):
-                            tls.unwrap()
-                        client.send(outgoing.read())
+                            tls.object.unwrap()
+                        client.send(tls.outgoing.read())
                     client.transport.close()
         wait_until(lambda: p.running.client_connections == 0)
         with p.inside("localhost", server.port) as inside:
@@ -186,11 +181,9 @@ def test_a_client_that_names_no_server_gets_no_certificate() -> None:
 @pytest.mark.parametrize("half", [0, 1, 100], ids=["before a byte", "after one", "in the middle"])
 def test_a_client_that_closes_during_the_handshake_leaves_nothing_behind(half: int) -> None:
     with intercepted_localhost() as (server, p):
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        with pytest.raises(ssl.SSLWantReadError):
-            p.trust.wrap_bio(incoming, outgoing, server_hostname="localhost").do_handshake()
+        hello = TlsByHand(p.trust).client_hello()
         with handshake_outside(p.port, f"localhost:{server.port}") as client:
-            client.send(outgoing.read()[:half])
+            client.send(hello[:half])
         wait_until(lambda: p.running.client_connections == 0)
         assert p.recording.decisions() == [("allow", None), ("deny", "intercept_handshake_failed")]
         assert server.connections == []
@@ -216,9 +209,7 @@ def test_the_proxy_ends_during_a_handshake() -> None:
 
 def test_an_event_that_cannot_be_written_means_no_handshake() -> None:
     recording = Recording(failing=True)
-    with (
-        intercepted_localhost(recording=recording) as (server, p),
-    ):
+    with intercepted_localhost(recording=recording) as (server, p):
         with Client(p.port) as client:
             client.send(connect(f"localhost:{server.port}"))
             assert client.response().status == 503
@@ -232,10 +223,7 @@ def test_an_event_that_cannot_be_written_means_no_handshake() -> None:
 
 def test_a_denied_host_is_refused_before_the_handshake() -> None:
     hosts = Hosts(denied=frozenset(("localhost",)))
-    with (
-        intercepted_localhost(hosts=hosts) as (server, p),
-        Client(p.port) as client,
-    ):
+    with intercepted_localhost(hosts=hosts) as (server, p), Client(p.port) as client:
         client.send(connect(f"localhost:{server.port}"))
         assert client.response().status == 403
     assert p.recording.decisions() == [("deny", "host_denied")]
