@@ -95,7 +95,7 @@ def test_every_way_of_finding_roots_leads_to_the_bundle(variable: str) -> None:
     assert variables[variable] == "/run/ca.pem"
 
 
-def test_java_keeps_its_options_and_gets_the_truststore() -> None:
+def test_the_truststore_is_added_to_the_options_of_java() -> None:
     inherited = {"JAVA_TOOL_OPTIONS": "-Xmx1g"}
     assert "JAVA_TOOL_OPTIONS" not in trust_env("/run/ca.pem", None, [], inherited)
     variables = trust_env("/run/ca.pem", "/run/ca.p12", [], inherited)
@@ -122,7 +122,7 @@ def test_no_proxy_entries_have_the_spelling_each_reader_expects() -> None:
     assert variables["NONO_NO_PROXY"] == "localhost,127.0.0.1,*.corp.example,intranet,fd00::1"
 
 
-def test_the_route_of_many_hosts_has_a_phantom_and_no_url() -> None:
+def test_the_route_of_many_hosts_has_only_a_phantom() -> None:
     wildcard = ServiceVariables(
         "many", base_urls=("MANY_URL",), is_reverse=False, phantoms={"MANY_KEY": "ph"}
     )

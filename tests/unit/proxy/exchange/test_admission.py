@@ -181,7 +181,7 @@ class Person:
 PAY = get("/alpha/v1/pay?order=1", BEARER + b"Content-Length: 2\r\n", method="POST") + b"ok"
 
 
-def test_a_request_that_is_granted_goes_and_each_one_is_asked_about() -> None:
+def test_each_request_that_needs_approval_goes_after_its_own_yes() -> None:
     person = Person(lambda: GRANTED)
     with (
         upstream() as server,
@@ -449,7 +449,7 @@ def test_an_unavailable_credential_answers_503_without_its_text(failure: Excepti
     assert REAL_KEY not in json.dumps(p.recording.events)
 
 
-def test_the_person_is_told_each_reason_once_and_the_client_none() -> None:
+def test_each_reason_is_told_once_to_the_person_only() -> None:
     told: list[str] = []
     credential = SlowCredential()
     reasons = ["idp.test answered 400", "idp.test answered 400", "idp.test\x1b[2J did not answer"]
@@ -614,7 +614,7 @@ def chunked(pieces: list[bytes]) -> bytes:
         pytest.param(chunked([b"x"] * 100_000), b"x" * 100_000, id="many small chunks"),
     ],
 )
-def test_the_whole_body_is_shown_and_then_sent_with_its_length(request_: bytes, body: bytes) -> None:
+def test_exactly_the_signed_body_is_sent_with_its_length(request_: bytes, body: bytes) -> None:
     signing = Signing()
     with (
         upstream() as server,
@@ -669,7 +669,7 @@ def test_a_held_body_is_at_most_16_mebibytes() -> None:
     assert [event["status"] for event in p.recording.network if event["decision"] == "deny"] == [413, 413]
 
 
-def test_an_expectation_is_met_by_the_proxy_and_goes_no_further() -> None:
+def test_an_expectation_is_met_by_the_proxy_alone() -> None:
     with (
         upstream() as server,
         proxy(a_route(server.port, credential=Signing())) as p,
@@ -764,7 +764,7 @@ def test_a_request_approved_before_a_freeze_gets_no_credential_after_it() -> Non
     assert not gate.waiting.acquire(blocking=False)
 
 
-def test_a_route_without_a_tripwire_refuses_the_request_and_goes_on() -> None:
+def test_a_route_without_a_tripwire_refuses_only_the_request() -> None:
     with upstream() as server:
         routes = (
             a_route(server.port, watched=False),

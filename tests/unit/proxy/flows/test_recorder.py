@@ -210,7 +210,7 @@ def test_tokens_of_an_oauth_exchange_are_masked(
 
 
 @pytest.mark.parametrize("coding", [b"gzip, br", b"x-unknown"])
-def test_a_body_that_cannot_be_searched_is_left_out_and_it_is_said(recording: Path, coding: bytes) -> None:
+def test_a_body_that_cannot_be_searched_is_left_out_with_a_comment(recording: Path, coding: bytes) -> None:
     flow = _record(recording, response=([(b"Content-Encoding", coding)], b"whatever"))
     assert flow.response is not None
     assert flow.response.content == b""
@@ -249,7 +249,7 @@ def test_an_exchange_that_cannot_be_written_is_told_without_its_text(recording: 
 
 
 @pytest.mark.parametrize("excess", [0, 1, 5 * 1024 * 1024])
-def test_a_long_body_is_cut_and_it_is_said(recording: Path, excess: int) -> None:
+def test_a_long_body_is_cut_with_a_comment(recording: Path, excess: int) -> None:
     flow = _record(recording, request=([], b"x" * (MAX_BODY_BYTES + excess)))
     assert flow.request.content == b"x" * MAX_BODY_BYTES
     assert flow.comment == (
@@ -311,7 +311,7 @@ def test_only_the_first_end_counts(recording: Path) -> None:
     assert read.response.content == b""
 
 
-def test_a_full_disk_is_told_and_leaves_whole_flows(recording: Path) -> None:
+def test_a_full_disk_leaves_whole_flows_with_a_warning(recording: Path) -> None:
     program = f"""
 import resource, signal
 from nono.proxy.flows.recorder import FlowRecorder

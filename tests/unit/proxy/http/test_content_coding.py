@@ -97,7 +97,7 @@ def test_a_body_in_no_coding_at_all_is_refused(name: bytes, encode: Callable[[by
 
 @_coded
 @given(noise=st.binary(max_size=300), start=st.integers(0, 400), body=st.binary(max_size=400))
-def test_noise_is_decoded_or_refused_and_nothing_else(
+def test_noise_is_either_decoded_or_refused(
     name: bytes, encode: Callable[[bytes], bytes], noise: bytes, start: int, body: bytes
 ) -> None:
     with suppress(ContentCodingError):

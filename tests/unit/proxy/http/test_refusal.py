@@ -41,6 +41,6 @@ def test_a_malformed_request_closes_the_connection() -> None:
     assert b"Connection: close" in response(malformed(400, "no"))
 
 
-def test_an_answer_to_head_announces_a_body_and_has_none() -> None:
+def test_an_answer_to_head_announces_a_body_without_sending_it() -> None:
     assert response(Refusal(404, "no"), without_body=True).endswith(b"\r\n\r\n")
     assert b"Content-Length: 0" not in response(Refusal(404, "no"), without_body=True)

@@ -128,6 +128,6 @@ def test_an_absolute_target_with_more_than_host_path_and_query_is_refused(raw: b
         parse_absolute(raw)
 
 
-def test_the_record_has_the_names_of_a_query_and_not_its_values() -> None:
+def test_query_values_are_redacted_in_the_record() -> None:
     assert for_record(b"/a?key=sk-123&flag&x=1=2") == "/a?key=[REDACTED]&flag&x=[REDACTED]"
     assert for_record(b"/a") == "/a"

@@ -505,7 +505,7 @@ def test_the_handshake_is_written_anew_for_the_upstream(way: str) -> None:
 
 @WAYS
 @pytest.mark.parametrize("headers", MALFORMED)
-def test_a_malformed_handshake_is_answered_400_and_closes(way: str, headers: list[Header]) -> None:
+def test_a_malformed_handshake_ends_with_400(way: str, headers: list[Header]) -> None:
     with raw(lambda request: None) as (server, p), client_on(way, server, p) as (client, _):
         host = b"x" if way == "reverse" else b"localhost:%d" % server.port
         target = b"/alpha/live" if way == "reverse" else b"/live"
@@ -538,7 +538,7 @@ def test_an_invalid_upgrade_response_is_a_502(way: str, headers: list[Header]) -
 
 @WAYS
 @pytest.mark.parametrize("status", [200, 401, 404, 426])
-def test_an_ordinary_answer_to_a_handshake_is_relayed_and_closes(way: str, status: int) -> None:
+def test_an_ordinary_answer_to_a_handshake_is_relayed_before_the_close(way: str, status: int) -> None:
     def handler(request: Received) -> None:
         upgrade = [("Connection", "Upgrade"), ("Upgrade", "websocket")] if status in (200, 426) else []
         request.connection.respond(status, b"no socket here", [*upgrade, ("Set-Cookie", "a=b")])

@@ -51,7 +51,7 @@ BETA_KEY = "sk-real-key-of-beta"
 REAL = b"Bearer " + REAL_KEY.encode()
 
 
-def test_each_stream_is_judged_alone_and_gets_the_credential() -> None:
+def test_each_stream_is_judged_alone_for_the_credential() -> None:
     with h2_stage() as (stage, server), stage.client() as client:
         statuses = [
             client.get("/one?x=1", fields=[KEY]).status,
@@ -80,7 +80,7 @@ def test_each_stream_is_judged_alone_and_gets_the_credential() -> None:
     assert REAL_KEY not in repr(events)
 
 
-def test_what_is_end_to_end_arrives_and_nothing_else() -> None:
+def test_only_what_is_end_to_end_arrives() -> None:
     sent = [
         KEY,
         ("x-api-key", "another slot"[:0]),
@@ -300,7 +300,7 @@ def test_a_401_tells_the_credential() -> None:
     assert [facts.path for facts in credential.refused] == ["/stale"]
 
 
-def test_a_session_cookie_stays_behind_and_other_fields_pass() -> None:
+def test_only_a_session_cookie_stays_behind() -> None:
     def handler(stream: Stream) -> None:
         stream.respond(fields=[("set-cookie", "s=1"), ("x-kind", "a"), ("x-kind", "b")])
 

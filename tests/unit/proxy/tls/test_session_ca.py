@@ -216,12 +216,16 @@ def test_no_leaf_is_made_for_what_is_not_a_canonical_host(host: str) -> None:
 # What the certificates say
 
 
-def test_the_leaf_names_its_host_only_and_is_good_for_servers_only() -> None:
+def test_the_leaf_names_its_host_only() -> None:
     leaf = handshake(HOST, HOST).leaf
     names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     assert list(names.value) == [x509.DNSName(HOST)]
     assert not names.critical
     assert [attribute.value for attribute in leaf.subject] == [HOST]
+
+
+def test_the_leaf_is_good_for_servers_only() -> None:
+    leaf = handshake(HOST, HOST).leaf
     assert not leaf.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     assert not leaf.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
     usages = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
@@ -247,7 +251,7 @@ def test_the_authority_is_an_unconstrained_p256_root_of_one_day() -> None:
     assert abs(authority.not_after - clock.now - timedelta(days=1)) < timedelta(seconds=1)
 
 
-def test_leaves_share_no_serial_number_and_one_key() -> None:
+def test_leaves_share_only_their_key() -> None:
     authority = SessionCa.create()
     leaves = [handshake(host, host, authority=authority).leaf for host in ("a.b", "c.d", "e.f")]
     assert len({leaf.serial_number for leaf in leaves}) == 3
@@ -397,7 +401,7 @@ def test_a_context_is_made_once_for_a_host_and_a_protocol() -> None:
     assert authority.server_context("other.example.com") is not context
 
 
-def test_the_256_contexts_used_last_are_kept_and_no_more() -> None:
+def test_only_the_256_contexts_used_last_are_kept() -> None:
     authority = SessionCa.create()
     used, unused = (authority.server_context(host) for host in ("used.example", "unused.example"))
     for number in range(255):
@@ -451,15 +455,19 @@ def test_sessions_kept_for_tls_1_2_clients_without_tickets_do_not_pile_up() -> N
 # Where the keys are
 
 
-def test_no_descriptor_is_left_open_and_nothing_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_contexts_leave_no_descriptor_open() -> None:
     before = sorted(os.listdir("/proc/self/fd"))
     authority = SessionCa.create()
     for number in range(5):
         authority.server_context(f"h{number}.example")
     assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+def test_contexts_write_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    authority = SessionCa.create()
+    for number in range(5):
+        authority.server_context(f"h{number}.example")
     assert os.listdir(tmp_path) == []
 
 

@@ -79,7 +79,7 @@ def test_a_dial_cancelled_at_any_loop_turn_leaves_no_connection_behind(
     assert faults == []
 
 
-def test_what_came_early_comes_first_and_an_end_is_not_forgotten() -> None:
+def test_early_bytes_with_their_end_reach_the_successor() -> None:
     async def main() -> None:
         told: list[Told] = []
         done = anyio.Event()

@@ -96,7 +96,7 @@ def with_fields(fields: bytes, body: bytes) -> bytes:
 # -- there and back
 
 
-def test_the_request_is_sent_whole_and_the_response_is_returned() -> None:
+def test_a_whole_request_is_exchanged_for_its_response() -> None:
     def handler(request: Received) -> None:
         request.read_body()
         request.connection.respond(201, b"made", [("X-A", "1"), ("Keep-Alive", "timeout=5")])
@@ -148,7 +148,7 @@ def test_framing_and_coding_are_undone(reply: bytes) -> None:
         assert fetched(server).body == b"body"
 
 
-def test_a_redirect_is_returned_and_not_followed() -> None:
+def test_a_redirect_is_returned_rather_than_followed() -> None:
     with upstream() as elsewhere:
 
         def handler(request: Received) -> None:

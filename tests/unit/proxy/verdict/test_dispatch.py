@@ -184,7 +184,7 @@ def test_an_upgrade_is_not_implemented_where_no_rule_covers_it(
 @pytest.mark.parametrize(
     "header", [(b"Upgrade", b"websocket"), (b"Upgrade", b"h2c"), (b"Connection", b"upgrade")], ids=repr
 )
-def test_half_a_handshake_is_malformed_and_nothing_is_forwarded(header: Header) -> None:
+def test_half_a_handshake_is_refused_with_or_without_a_key(header: Header) -> None:
     assert refusal_of(judged(b"GET", b"/alpha/x", KEY, header)).status == 400
     assert refusal_of(judged(b"GET", b"/alpha/x", header)).status == 401
 
@@ -208,7 +208,7 @@ def test_a_denied_host_is_not_reached_through_its_route_either() -> None:
     assert (answer.status, answer.category, answer.origin) == (403, "host_denied", "--deny-domain")
 
 
-def test_the_entry_of_a_request_holds_no_query_value_and_no_key() -> None:
+def test_the_entry_of_a_request_never_holds_its_phantom() -> None:
     verdict = judged(b"GET", b"/alpha/x?key=" + PHANTOM.encode(), KEY)
     assert isinstance(verdict, Refused)
     assert PHANTOM not in repr(verdict.entry)

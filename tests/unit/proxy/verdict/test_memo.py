@@ -53,7 +53,7 @@ def test_the_same_head_is_judged_once() -> None:
     assert judge.asked == 1
 
 
-def test_the_same_connect_is_judged_once_and_only_with_the_token() -> None:
+def test_a_verdict_on_a_connect_is_kept_only_for_its_token() -> None:
     judge = CountingJudge()
     memo = VerdictMemo(judge)
     for authority, verdict in ((b"api.test:443", Intercept), (b"plain.test:443", Tunnel)):

@@ -72,7 +72,7 @@ def test_host_is_the_upstreams(origin: Origin, host: bytes) -> None:
     assert rewritten([], None, origin)[1] == b"Host: " + host
 
 
-def test_the_framing_is_written_once_and_by_this_hop() -> None:
+def test_this_hop_writes_the_framing_anew() -> None:
     lines = rewritten([(b"content-length", b"007")], None)
     assert lines[2:] == [b"Content-Length: 7"]
     lines = rewritten([(b"transfer-encoding", b"Chunked"), (b"Trailer", b"X")], None)
@@ -130,7 +130,7 @@ def test_a_writer_remembers_no_head_of_another_credential_or_framing() -> None:
             assert writer.head(framing, credential, searched=searched) == expected
 
 
-def test_a_writer_signs_each_request_anew_and_shows_nothing() -> None:
+def test_a_writer_signs_each_request_without_keeping_the_signature() -> None:
     class Signature(FakeCredential):
         def inject(self, request: Outgoing) -> Injected:
             return Injected(request.target, [(b"Authorization", b"signature %d" % next(numbers))])
