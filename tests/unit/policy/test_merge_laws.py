@@ -136,7 +136,7 @@ def test_a_profile_over_nothing_or_over_itself_says_the_same(document: Document)
 
 
 @given(DOCUMENTS, st.sets(st.sampled_from(REPLACEABLE)))
-def test_what_is_replaced_is_gone_and_never_opens_what_was_a_list(base: Document, replaced: set[str]) -> None:
+def test_replacing_removes_entries_without_opening_an_allow_list(base: Document, replaced: set[str]) -> None:
     left = without(base, replaced)
     for path in replaced:
         name, _, inner = path.partition(".")

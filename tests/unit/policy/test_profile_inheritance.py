@@ -159,7 +159,7 @@ BASE = {
 }
 
 
-def test_a_profile_narrows_what_it_replaces_and_nothing_else(environ: dict[str, str]) -> None:
+def test_a_profile_narrows_only_what_it_replaces(environ: dict[str, str]) -> None:
     replaced = ["filesystem.allow", "workdir.access", "environment.allow_vars", "network.allow_domain"]
     narrow = {"extends": "base", "replace": replaced, "filesystem": {"allow": ["/b"]}}
     found = merged(environ, base=BASE, mine=narrow)
@@ -200,7 +200,7 @@ def test_a_denial_cannot_be_replaced(environ: dict[str, str], field: str) -> Non
         merged(environ, mine={"extends": "default", "replace": field})
 
 
-def test_old_names_are_drained_behind_todays_and_keep_their_places(environ: dict[str, str]) -> None:
+def test_old_names_are_drained_behind_todays(environ: dict[str, str]) -> None:
     old = {
         "security": {"groups": ["nix_runtime"], "allowed_commands": ["rm"]},
         "groups": {"include": ["git_config"]},
@@ -235,7 +235,10 @@ def test_old_names_are_drained_behind_todays_and_keep_their_places(environ: dict
     assert entry["document"]["rollback"] == {"exclude_globs": ["*.o"]}
     assert entry["document"]["command_args"] == ["-v"]
     assert len(entry["warnings"]) == 9  # the aliases are silent
-    write(environ, mine={**old, "policy": {"add_allow_read": ["/r", ""]}})
+
+
+def test_a_mistake_below_an_old_name_is_told_at_its_own_place(environ: dict[str, str]) -> None:
+    write(environ, mine={"policy": {"add_allow_read": ["/r", ""]}, "filesystem": {"read": ["/first"]}})
     with pytest.raises(ProfileError, match=r"policy\.add_allow_read\.1: '' is not a path"):
         validated(find("mine", environ), UBUNTU)
 

@@ -80,7 +80,7 @@ def test_nothing_but_the_default_groups_is_granted_unasked(run: Resolve) -> None
         ("write_file", f"{WORK}/main.py", Access.WRITE),
     ],
 )
-def test_each_flag_grants_its_access_and_no_more(run: Resolve, flag: str, path: str, access: Access) -> None:
+def test_each_flag_grants_only_its_access(run: Resolve, flag: str, path: str, access: Access) -> None:
     resolved = run(**{flag: (path,)})
     assert access_to(resolved, path) is access
     assert access_to(resolved, f"{path}x") is None
@@ -103,7 +103,7 @@ def test_the_environment_does_not_redirect_a_built_in_variable(run: Resolve) -> 
     assert access_to(resolved, "/etc/shadow") is None
 
 
-def test_a_grant_follows_a_symlink_and_remembers_its_name(run: Resolve, make_fs: MakeFilesystem) -> None:
+def test_a_grant_through_a_symlink_remembers_its_name(run: Resolve, make_fs: MakeFilesystem) -> None:
     fs = make_fs(links={f"{HOME}/link": "/data/vault"})
     grant = grant_on(run(fs=fs, read=("~/link",)), "/data/vault")
     assert grant.original == f"{HOME}/link"
@@ -117,7 +117,7 @@ def test_the_user_database_is_readable_unless_excluded(run: Resolve, make_fs: Ma
     assert access_to(run(fs=fs), "/etc/shadow") is None
 
 
-def test_a_state_directory_is_granted_and_made_where_it_is_missing(run: Resolve) -> None:
+def test_a_missing_state_directory_is_made_to_be_granted(run: Resolve) -> None:
     resolved = run(files(state_dir=("~/.agent/tmp", "~/.agent", "~/work", "/tmp/agent", "$UNSET/x")))
     for path in (f"{HOME}/.agent/tmp/file", f"{WORK}/file"):
         assert access_to(resolved, path) is Access.READWRITE
@@ -142,7 +142,7 @@ def test_a_state_directory_may_not_be_where_no_grant_may(run: Resolve, path: str
         run(files(state_dir=(path,)))
 
 
-def test_what_does_not_exist_is_skipped_and_reported(run: Resolve) -> None:
+def test_what_does_not_exist_is_reported_as_skipped(run: Resolve) -> None:
     resolved = run(files(read=("~/gone", "$UNSET/x")), read=("missing",))
     assert set(resolved.skipped) == {f"{HOME}/gone", f"{WORK}/missing", "$UNSET/x ($UNSET is not set)"}
 
@@ -233,7 +233,7 @@ def test_a_symlink_to_a_denied_path_is_denied(run: Resolve, make_fs: MakeFilesys
         run(fs=make_fs(links={f"{WORK}/keys": f"{HOME}/.ssh"}), read=("keys",))
 
 
-def test_a_bypass_lifts_one_path_and_leaves_the_wider_denial(run: Resolve) -> None:
+def test_a_bypass_lifts_a_denial_for_one_path_only(run: Resolve) -> None:
     resolved = run(read_file=("~/.ssh/known_hosts",), bypass_protection=("~/.ssh/known_hosts",))
     assert access_to(resolved, f"{HOME}/.ssh/known_hosts") is Access.READ
     assert resolved.deny_rules.covering(f"{HOME}/.ssh/id_rsa") is not None
@@ -299,7 +299,7 @@ def test_temporary_directories_that_hold_the_home_are_not_granted(
 # Groups
 
 
-def test_a_group_is_included_and_excluded_by_name(run: Resolve, make_fs: MakeFilesystem) -> None:
+def test_a_profile_chooses_its_groups_by_name(run: Resolve, make_fs: MakeFilesystem) -> None:
     fs = make_fs((f"{HOME}/.local/bin",))
     rust = Profile(groups=Groups(include=("rust_runtime",)))
     assert access_to(run(rust, fs=fs), f"{HOME}/.cargo/bin/cargo") is Access.READ

@@ -88,7 +88,7 @@ def test_a_value_knows_where_it_and_its_key_stand() -> None:
         (r'["\x"]', Flaw(1, (0,), r"a string holds a control character, or a '\' that escapes nothing")),
     ],
 )
-def test_a_flaw_is_read_over_and_what_follows_is_read_as_well(text: str, flaw: Flaw) -> None:
+def test_reading_goes_on_behind_each_flaw(text: str, flaw: Flaw) -> None:
     _, flaws = parse(text[:-1] + (', "z": nul}' if text[0] == "{" else ", nul]"))
     assert flaws[0] == flaw
     assert flaws[1].what.startswith("nul is no value")

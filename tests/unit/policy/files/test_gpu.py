@@ -101,9 +101,7 @@ def test_a_profile_that_was_named_must_allow_it(make_fs: MakeFilesystem) -> None
     assert gpu_grants(named._replace(allow_gpu=True), fs) == gpu_grants(None, fs)
 
 
-def test_the_flag_grants_and_a_profile_alone_does_not(
-    make_fs: MakeFilesystem, run: Callable[..., Resolved]
-) -> None:
+def test_only_the_flag_grants_gpus(make_fs: MakeFilesystem, run: Callable[..., Resolved]) -> None:
     fs = make_fs(files=("/dev/dxg",))
 
     def granted(profile: Profile | None, *, allow_gpu: bool) -> bool:

@@ -57,7 +57,7 @@ def test_what_a_group_denies_is_masked_as_well(run: Resolve, make_fs: MakeFilesy
     assert resolved.capabilities.masking.masks[0].denial.origin == "group:deny_credentials"
 
 
-def test_a_symlink_is_masked_by_its_name_and_by_what_it_leads_to(run: Resolve, project: Filesystem) -> None:
+def test_a_symlink_is_masked_together_with_its_target(run: Resolve, project: Filesystem) -> None:
     resolved = run(denying("link", "away"), fs=project, allow=(".",))
     assert masked(resolved) == {
         f"{WORK}/link": "link",

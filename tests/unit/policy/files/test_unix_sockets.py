@@ -128,13 +128,13 @@ def test_a_path_of_the_wrong_kind_is_an_error(run: Resolve, flag: str, path: str
         ("allow_unix_socket_dir_bind", "/run/missing"),
     ],
 )
-def test_what_is_missing_is_skipped_and_said(run: Resolve, flag: str, path: str) -> None:
+def test_a_missing_path_is_listed_as_skipped(run: Resolve, flag: str, path: str) -> None:
     resolved = run(**{flag: (path,)})
     assert resolved.capabilities.sockets == ()
     assert resolved.skipped == (path,)
 
 
-def test_a_denied_socket_is_refused_at_the_start_and_lifted_by_name(run: Resolve) -> None:
+def test_only_a_bypass_by_name_lifts_the_denial_of_a_socket(run: Resolve) -> None:
     agent = f"{HOME}/.ssh/agent.sock"
     with pytest.raises(SandboxError, match="Refusing to grant what a deny rule protects"):
         run(allow_unix_socket=(agent,))

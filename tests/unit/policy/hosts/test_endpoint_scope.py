@@ -31,7 +31,7 @@ def profile(*entries: str | DomainEntry) -> Profile:
     return Profile(meta=Meta(name="web"), network=Network(allow_domain=entries))
 
 
-def test_a_url_with_a_path_allows_that_path_and_no_other(run: Resolve) -> None:
+def test_a_url_with_a_path_allows_only_that_path(run: Resolve) -> None:
     resolved = run(allow_domain=("https://api.x.example/v1/**",))
     assert resolved.capabilities.network is NetworkMode.PROXY
     assert decision(resolved, "api.x.example", "POST", "/v1/a/b") == "allow"
@@ -99,7 +99,7 @@ def test_a_profiles_entry_without_endpoints_is_the_whole_host(run: Resolve) -> N
     assert isinstance(hosts(resolved).judge_name("x.example", 443), Allow)
 
 
-def test_a_profiles_entry_is_https_and_http_on_loopback(run: Resolve) -> None:
+def test_a_profile_entry_is_plain_http_only_on_loopback(run: Resolve) -> None:
     rules = (RuleEntry("GET", "/a"),)
     entries = (DomainEntry("x.example:8443", rules), DomainEntry("localhost:3000", rules))
     assert [str(scope) for scope in run(profile(*entries)).scopes] == [
@@ -128,7 +128,7 @@ def test_a_url_that_no_rule_can_hold_is_refused(run: Resolve, entry: str, senten
         run(allow_domain=(entry,))
 
 
-def test_a_denial_of_a_path_is_refused_and_not_passed_over(run: Resolve) -> None:
+def test_a_denial_of_one_path_is_refused(run: Resolve) -> None:
     with pytest.raises(ConfigError, match="a path can be allowed, and not refused here"):
         run(deny_domain=("https://x.example/a",))
     assert isinstance(hosts(run(deny_domain=("https://x.example/",))).judge_name("x.example", 443), Refuse)
@@ -164,6 +164,6 @@ def test_an_entry_with_endpoints_may_say_its_scheme(
 @pytest.mark.parametrize(
     "domain", ["https://api.x.example/v1", "ftp://api.x.example", "https://u@api.x.example"]
 )
-def test_an_entry_with_endpoints_is_a_host_and_no_more(run: Resolve, domain: str) -> None:
+def test_an_entry_with_endpoints_is_a_bare_host(run: Resolve, domain: str) -> None:
     with pytest.raises(ConfigError):
         run(profile(DomainEntry(domain, (RuleEntry("GET", "/a"),))))

@@ -56,7 +56,7 @@ def test_an_empty_allow_list_denies_everything() -> None:
     assert isinstance(HostFilter(()).judge_name("example.com", 443), Refuse)
 
 
-def test_a_refusal_says_which_rule_and_where_it_was_written() -> None:
+def test_a_refusal_says_where_its_rule_was_written() -> None:
     denying = HostFilter(None, deny=rules("*.evil.example", origin="profile web, network.deny_domain"))
     assert denying.judge_name("a.evil.example", 443) == Refuse(
         "host a.evil.example is in the deny list",
@@ -75,7 +75,7 @@ def test_a_host_off_the_list_is_told_the_smallest_grant() -> None:
     assert verdict.hint == "--allow-domain example.com:443"
 
 
-def test_deny_comes_before_allow_and_honours_its_port() -> None:
+def test_deny_beats_allow_only_at_its_own_port() -> None:
     both = HostFilter(rules("*.example.com"), deny=rules("a.example.com:25"))
     assert isinstance(both.judge_name("a.example.com", 25), Refuse)
     assert isinstance(both.judge_name("a.example.com", 443), Allow)
@@ -205,7 +205,7 @@ def test_raw_tunnels_name_a_host_and_a_port() -> None:
     assert not raw.allows_raw("git\0.example", 22)
 
 
-def test_a_route_reaches_its_upstream_only_and_respects_denials() -> None:
+def test_a_route_reaches_only_its_upstream_unless_that_is_denied() -> None:
     base = HostFilter((), deny=rules("api.evil.example"))
     route = base.for_route("api.example", 443, "--credential")
     assert isinstance(base.judge_name("api.example", 443), Refuse)

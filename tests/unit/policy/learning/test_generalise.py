@@ -88,7 +88,7 @@ def test_a_directory_that_is_too_wide_is_never_granted(home: Filesystem) -> None
     assert {refused.what for refused in listed.left_out} == {f"{HOME}/.config", HOME, "/"}
 
 
-def test_reading_grants_no_writing_and_writing_no_reading(home: Filesystem) -> None:
+def test_neither_reading_nor_writing_grants_the_other(home: Filesystem) -> None:
     writable = Grant(f"{HOME}/.tool", Access.READWRITE, True, "user", f"{HOME}/.tool")
     found = learned(
         home,
@@ -202,7 +202,7 @@ def resolved_grants(additions: Additions, fs: Filesystem) -> Any:
 
 @settings(max_examples=150)
 @given(data=st.data())
-def test_a_learned_profile_grants_what_was_seen_and_nothing_sensitive(data: st.DataObject) -> None:
+def test_what_was_seen_is_learned_without_anything_sensitive(data: st.DataObject) -> None:
     fs = MemoryFilesystem(*_disk())
     bounds = bounds_of(fs)
     files = [path for path in fs.files if any(is_within(path, grant.path) for grant in bounds.directories)]

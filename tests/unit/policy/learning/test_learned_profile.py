@@ -52,7 +52,7 @@ def existing(**sections: Any) -> dict[str, Any]:
     return {"$schema": "x", "extends": "base", "meta": {"name": "mine"}, **sections}
 
 
-def test_what_a_file_says_stays_and_what_was_learned_is_added() -> None:
+def test_what_was_learned_is_added_to_what_the_file_says() -> None:
     before = existing(filesystem={"read": ["~/a"], "deny": ["~/b"]}, environment={"allow_vars": ["LANG"]})
     learned = learned_document(Additions(read=("~/a", "~/c"), allow_file=("~/d",)))
     assert laid_over(before, learned) == {

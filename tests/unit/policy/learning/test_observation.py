@@ -114,7 +114,7 @@ def test_files_of_nonos_own_are_none_of_the_commands(watched: Observation) -> No
     assert watched.learned().refused == ()
 
 
-def test_thousands_of_paths_become_directories_and_then_a_number(
+def test_paths_beyond_the_limit_become_directories_or_a_number(
     watched: Observation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(observation, "NEEDS_MAX", 10)

@@ -55,9 +55,7 @@ NOT_YET: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("document", "path"), NOT_YET)
-def test_a_field_that_is_not_built_yet_is_refused_and_never_ignored(
-    document: dict[str, Any], path: str
-) -> None:
+def test_a_field_that_is_not_built_yet_is_refused(document: dict[str, Any], path: str) -> None:
     (line,) = mistakes(document).splitlines()
     assert line.startswith(f"Profile parse error: p.json: {path}")
     assert "not available yet" in line
@@ -336,7 +334,7 @@ def test_what_is_not_json_is_refused_with_its_place(raw: bytes, expected: str, t
     assert expected in refused(str(path), {"HOME": str(tmp_path)}).message
 
 
-def test_a_fifo_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+def test_a_fifo_is_refused_at_once(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     os.mkfifo(path)
     assert "not a regular file" in refused(str(path), {"HOME": str(tmp_path)}).message
@@ -369,7 +367,7 @@ def test_a_circle_of_bases_is_refused_and_a_diamond_is_not(environ: dict[str, st
     load_profile("diamond", environ)
 
 
-def test_ten_bases_are_accepted_and_eleven_are_not(environ: dict[str, str]) -> None:
+def test_bases_go_at_most_ten_deep(environ: dict[str, str]) -> None:
     for n in range(12):
         write(environ, f"p{n}", {"extends": f"p{n - 1}"} if n else {})
     load_profile("p10", environ)
@@ -480,7 +478,7 @@ def test_merging_changes_neither_side() -> None:
     assert child == {"groups": {"include": ["b"]}}
 
 
-def test_ports_are_ports_and_ranges_go_upwards() -> None:
+def test_each_bad_port_or_range_is_a_mistake() -> None:
     good = {"network": {"open_port": [5432], "open_port_range": [[3000, 3009]], "connect_port": [22]}}
     assert checked(good).profile.network.open_port_range == ((3000, 3009),)
     bad = {"network": {"open_port": [0], "open_port_range": [[9, 8], [0, 1]], "listen_port": [65536]}}

@@ -71,7 +71,7 @@ def test_a_chain_names_others() -> None:
         ),
     ],
 )
-def test_what_is_open_or_missing_is_an_error_and_no_terminal(
+def test_approval_without_one_clear_backend_is_an_error(
     wrong: Security, named: tuple[str, ...], what: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:

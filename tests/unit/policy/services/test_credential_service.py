@@ -245,7 +245,7 @@ def test_a_service_of_client_credentials_has_no_variable_of_its_own() -> None:
         ),
     ],
 )
-def test_each_mistake_names_its_field_and_no_other(fields: dict[str, object], problem: str) -> None:
+def test_each_mistake_names_only_its_field(fields: dict[str, object], problem: str) -> None:
     assert problem_fields(**fields) == [problem]
 
 
@@ -325,7 +325,7 @@ def test_a_rule_of_the_command_line_joins_those_of_the_profile() -> None:
     assert alone.endpoints.allows_all
 
 
-def test_an_explicit_policy_is_not_widened_and_that_is_said(run: Resolve) -> None:
+def test_a_flag_that_cannot_widen_an_explicit_policy_is_warned_about(run: Resolve) -> None:
     custom = CustomCredential("https://x.example", "corp", endpoint_policy=PolicyEntry())
     network = Network(custom_credentials={"corp": custom}, credentials=("corp",))
     resolved = run(Profile(network=network), allow_endpoint=("corp:GET:/a",))
@@ -401,7 +401,7 @@ def test_a_program_that_fetches_a_key_may_not_be_writable(run: Resolve) -> None:
 
 
 @pytest.mark.parametrize("variable", ["OPENAI_API_KEY", "OPENAI_BASE_URL"])
-def test_a_variable_holds_a_phantom_or_a_key_and_not_both(run: Resolve, variable: str) -> None:
+def test_a_variable_holds_either_a_phantom_or_a_key(run: Resolve, variable: str) -> None:
     run(env_credential_map=(("other", variable),))
     with pytest.raises(ConfigError, match="keeps from the command"):
         run(credential=("openai",), env_credential_map=(("other", variable),))

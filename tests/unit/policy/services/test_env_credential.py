@@ -43,13 +43,13 @@ def test_an_entry_of_the_list_has_a_reference_and_a_variable(entry: str, expecte
         ("a=B", "letters, digits"),
     ],
 )
-def test_an_entry_without_a_variable_is_refused_and_not_repeated(entry: str, sentence: str) -> None:
+def test_a_bad_entry_is_refused_without_being_repeated(entry: str, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence) as refused:
         parse_list_entry(entry)
     assert entry not in refused.value.message
 
 
-def test_the_map_wins_over_the_list_and_the_list_over_the_profile() -> None:
+def test_variables_go_to_the_map_before_the_list_before_the_profile() -> None:
     in_profile: dict[str, str | EnvCredential] = {"one": "A", "two": EnvCredential("B"), "three": "C"}
     found = env_credentials(in_profile, "env://Z=B, four", [("keyring://s/a", "C")])
     assert {variable: reference for reference, variable in found} == {

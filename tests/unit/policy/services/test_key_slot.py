@@ -141,7 +141,7 @@ PIECES = st.lists(st.sampled_from([b"key", b"k%65y", b"=", b"&", b";", b"a", b"%
 
 
 @given(PIECES)
-def test_after_a_parameter_is_set_it_is_there_once_and_last(query: bytes) -> None:
+def test_a_set_parameter_stands_once_at_the_end(query: bytes) -> None:
     try:
         target = with_query("key", b"/x?" + query, b"REAL")
     except AmbiguousQueryError:

@@ -10,7 +10,7 @@ from nono.policy.schema.route_rules import RateLimit
 from nono.policy.services.rate_limit import TokenBucket
 
 
-def test_a_burst_goes_at_once_and_the_next_request_waits_its_turn() -> None:
+def test_only_requests_beyond_the_burst_wait_their_turn() -> None:
     bucket = TokenBucket(RateLimit(60, burst=3, max_delay_s=5), now=100)
     assert [bucket.take(100) for _ in range(3)] == [0, 0, 0]
     assert bucket.take(100) == pytest.approx(1)
@@ -24,7 +24,7 @@ def test_a_request_that_would_wait_too_long_takes_no_turn() -> None:
     assert bucket.take(1) == pytest.approx(2)
 
 
-def test_the_bucket_fills_with_time_and_not_beyond_its_burst() -> None:
+def test_the_bucket_fills_only_up_to_its_burst() -> None:
     bucket = TokenBucket(RateLimit(60, burst=2, max_delay_s=0), now=0)
     assert [bucket.take(0), bucket.take(0), bucket.take(0)] == [0, 0, None]
     assert [bucket.take(1_000_000) for _ in range(3)] == [0, 0, None]

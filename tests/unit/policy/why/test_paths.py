@@ -91,7 +91,7 @@ def test_a_profiles_denial_is_a_filesystem_deny(run: Resolve, fs: Filesystem) ->
     assert "profile web" in answer.details
 
 
-def test_a_bypassed_path_is_allowed_and_its_neighbour_is_not(run: Resolve, fs: Filesystem) -> None:
+def test_only_the_bypassed_path_is_allowed(run: Resolve, fs: Filesystem) -> None:
     resolved = run(read_file=("~/.ssh/known_hosts",), bypass_protection=("~/.ssh/known_hosts",))
     assert why_path(resolved, "~/.ssh/known_hosts", Access.READ, fs).status == "allowed"
     assert why_path(resolved, "~/.ssh/id_rsa", Access.READ, fs).status == "denied"

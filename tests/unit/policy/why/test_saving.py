@@ -63,7 +63,7 @@ def test_suppressing_is_for_paths() -> None:
     ]
 
 
-def test_entries_are_added_behind_those_there_are_and_not_twice() -> None:
+def test_each_entry_is_added_once_behind_the_others() -> None:
     document = {"filesystem": {"read_file": ["/a"]}, "meta": {"name": "x"}}
     once = added(document, [FILE])
     assert once == {"filesystem": {"read_file": ["/a", "~/x"]}, "meta": {"name": "x"}}
