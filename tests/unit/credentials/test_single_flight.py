@@ -62,7 +62,7 @@ def test_a_hundred_who_ask_at_once_share_one_run() -> None:
     on_a_loop(main)
 
 
-def test_another_key_is_another_run_and_so_is_a_later_call() -> None:
+def test_neither_another_key_nor_a_later_call_shares_a_run() -> None:
     async def main() -> None:
         flights, work = SingleFlight[str, str](), Work()
         work.release.set()

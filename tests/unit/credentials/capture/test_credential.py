@@ -102,7 +102,7 @@ def acquired(credential: CommandCapture, *requests: RequestFacts) -> list[tuple[
     return sent(results[-1])
 
 
-def test_the_command_runs_when_a_request_asks_and_not_before(stage: Stage) -> None:
+def test_the_command_runs_only_when_a_request_asks(stage: Stage) -> None:
     credential = stage.capture()
     assert credential.at_hand(REQUEST) is None
     assert credential.tripwire() is None
@@ -367,7 +367,7 @@ FAILURES: dict[str, tuple[str, str, str]] = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_a_failure_is_recorded_by_its_kind_and_shows_no_output(stage: Stage, name: str) -> None:
+def test_a_failure_is_recorded_by_its_kind_without_the_output(stage: Stage, name: str) -> None:
     script, action, problem = FAILURES[name]
     timeout_s = 0.7 if action == "timeout" else 60.0
     with pytest.raises(CredentialUnavailable, match=re.escape(problem)) as caught:
@@ -391,7 +391,7 @@ def test_a_program_that_is_gone_when_it_is_needed_is_recorded(stage: Stage, tmp_
     assert stage.actions() == ["spawn_failed"]
 
 
-def test_the_record_says_what_ran_and_how_it_went(stage: Stage) -> None:
+def test_the_record_tells_the_whole_run_without_its_secrets(stage: Stage) -> None:
     settings = Capture("helper", ("printf", "%s%s", "--token", "t0ken"))
     request = REQUEST._replace(path="/a?token=t0ken")
     acquired(stage.of(settings), request)
@@ -493,7 +493,7 @@ def test_other_json_is_refused_without_being_quoted(printed: str) -> None:
     assert CANARY not in refused.problem
 
 
-def test_json_headers_reach_the_request_and_their_names_the_record(stage: Stage) -> None:
+def test_json_headers_of_a_request_are_recorded_by_name_only(stage: Stage) -> None:
     printed = json.dumps({"headers": {"Authorization": f"Bearer {CANARY}", "X-Extra": "0123456789"}})
     credential = stage.capture(f"echo '{printed}'", allow_headers=("authorization", "x-extra"))
     assert acquired(credential) == [

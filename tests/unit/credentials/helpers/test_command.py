@@ -353,7 +353,9 @@ def test_a_helper_inherits_only_what_is_on_the_list() -> None:
         (("PASSWORD_STORE_",), {"PASSWORD_STORE_DIR"}),
     ],
 )
-def test_and_the_variables_of_its_own_tool(tool_names: tuple[str, ...], added: set[str]) -> None:
+def test_a_helper_also_inherits_the_variables_of_its_own_tool(
+    tool_names: tuple[str, ...], added: set[str]
+) -> None:
     kept = helper_environment({**KEPT, **DROPPED}, *tool_names)
     assert set(kept) - set(KEPT) - {"PATH"} == added
 

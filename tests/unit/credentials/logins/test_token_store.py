@@ -52,7 +52,7 @@ def rewrite(store: LoginStore, **changes: Any) -> None:
     Path(store.path).write_text(json.dumps(document))
 
 
-def test_an_absent_store_is_empty_and_reading_it_creates_nothing(store: LoginStore, tmp_path: Path) -> None:
+def test_an_absent_store_reads_as_empty_without_being_created(store: LoginStore, tmp_path: Path) -> None:
     assert store.read() == {}
     assert store.purge() == 0
     assert list(tmp_path.iterdir()) == []
@@ -96,7 +96,7 @@ def test_each_token_of_a_consumer_has_one_lasting_phantom(store: LoginStore) -> 
     ],
     ids=["the route", "the provider", "another route", "a route of that name elsewhere"],
 )
-def test_a_phantom_is_redeemed_by_whom_and_where_it_is_admitted(
+def test_a_phantom_is_redeemed_only_where_it_is_admitted(
     store: LoginStore, consumer: str, origin: str, admitted: bool
 ) -> None:
     [nonce] = add(store, "real-one")
@@ -202,7 +202,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
-def test_a_broken_store_stops_the_start_and_stays_as_it_is(
+def test_a_broken_store_is_an_error_that_leaves_it_as_it_is(
     store: LoginStore, environ: dict[str, str], content: str
 ) -> None:
     add(store, "real-one")
@@ -256,7 +256,7 @@ def test_runs_that_log_in_at_the_same_time_lose_nothing(environ: dict[str, str])
     assert len(LoginStore(environ).read()) == 30
 
 
-def test_a_lock_that_is_never_released_is_an_error_and_no_hang(
+def test_a_lock_that_is_never_released_is_an_error(
     store: LoginStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(store, "real-one")

@@ -368,7 +368,7 @@ def test_cancelled_requests_do_not_keep_the_endpoint_busy() -> None:
 # -- renewal
 
 
-def test_a_token_is_renewed_before_its_end_and_not_sooner() -> None:
+def test_a_token_is_renewed_shortly_before_its_end() -> None:
     async def main() -> None:
         clock = Clock()
         endpoint = Endpoint([granting("t1"), granting("t2")])

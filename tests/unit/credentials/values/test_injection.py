@@ -116,7 +116,7 @@ def test_a_wrong_format_is_an_error_of_the_configuration(format: str) -> None:
 
 
 @given(st.text(), st.text())
-def test_no_secret_and_no_format_can_break_out_of_the_header(format: str, secret: str) -> None:
+def test_neither_secret_nor_format_breaks_out_of_the_header(format: str, secret: str) -> None:
     try:
         written = value("X", format + "{}", secret)
     except CredentialError:
@@ -140,7 +140,7 @@ def test_basic_is_the_whole_secret_in_base64(secret: str) -> None:
 
 
 @pytest.mark.parametrize("secret", ["", "user", "us\ner:pass", "user:pa\0ss"], ids=repr)
-def test_basic_needs_a_user_and_no_control_character(secret: str) -> None:
+def test_basic_refuses_a_malformed_user_or_password(secret: str) -> None:
     with pytest.raises(CredentialUnavailable):
         injection_of(BASIC, Secret(secret))
 
