@@ -19,8 +19,11 @@ from nono.kernel import process
 from support.forked import in_child
 
 
-def test_what_is_found_comes_back_and_the_process_is_gone() -> None:
+def test_what_is_found_comes_back() -> None:
     assert call_in_fork(lambda: {"pid": [os.getppid()]}) == {"pid": [os.getpid()]}
+
+
+def test_a_process_that_answered_is_gone() -> None:
     gone = call_in_fork(os.getpid)
     assert gone is not None
     with pytest.raises(ProcessLookupError):
@@ -133,7 +136,7 @@ def test_an_answer_comes_where_dead_children_are_not_kept() -> None:
     assert in_child(ignoring) == "found"
 
 
-def test_no_descriptor_and_no_child_is_left_behind() -> None:
+def test_neither_descriptor_nor_child_is_left_behind() -> None:
     def work() -> bytes:
         raise ValueError
 

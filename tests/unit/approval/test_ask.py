@@ -110,7 +110,7 @@ def test_a_whole_line_that_says_yes_is_a_yes(person: Terminal, keys: bytes) -> N
         pytest.param(b"\ny\ny\ny\n", id="several lines"),
     ],
 )
-def test_anything_else_is_a_no_and_nothing_of_it_is_left(person: Terminal, keys: bytes) -> None:
+def test_anything_else_is_a_no_that_leaves_nothing_unread(person: Terminal, keys: bytes) -> None:
     assert answered(person, keys) == b"refused, 0"
 
 

@@ -100,7 +100,7 @@ def test_an_answer_is_recorded_behind_its_question(
         assert recorded == ["approve_requested", f"approve_{outcome}"]
 
 
-def test_silence_is_a_no_and_recorded_as_a_timeout() -> None:
+def test_silence_is_a_no_recorded_as_a_timeout() -> None:
     person = Person(waits=True)
 
     async def work(approver: ApprovalBroker) -> None:
@@ -131,7 +131,7 @@ def test_who_asks_for_the_same_file_meanwhile_waits_for_the_same_answer() -> Non
     ask(person, work)
 
 
-def test_a_no_is_remembered_and_a_yes_is_not() -> None:
+def test_only_a_no_is_remembered() -> None:
     person = Person(GRANTED)
 
     async def work(approver: ApprovalBroker) -> None:

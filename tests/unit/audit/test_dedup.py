@@ -179,7 +179,7 @@ def test_keys_beyond_the_limit_are_counted_together() -> None:
     assert counts.flush(1.0) == [Repeated(1, 1), Repeated(None, 2)]
 
 
-def test_windows_grow_during_a_scan_and_shrink_after_it() -> None:
+def test_windows_grow_only_while_a_scan_lasts() -> None:
     counts: Deduplicator[int] = Deduplicator(window_s=1.0, max_keys=1)
     lengths = []
     now_s = 0.0

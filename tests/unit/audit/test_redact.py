@@ -121,7 +121,7 @@ def test_no_names_at_all_hide_nothing_but_what_a_url_says() -> None:
 
 
 @given(st.lists(st.text(min_size=1), max_size=3), st.text())
-def test_added_names_are_text_and_no_pattern(names: list[str], text: str) -> None:
+def test_added_names_are_no_patterns(names: list[str], text: str) -> None:
     own = redaction_of(RedactionNames(add_flags=tuple(names), add_query_keys=tuple(names)))
     redact_argv([text], own)
     assert redact_text("a.b=c x", redaction_of(RedactionNames(add_env_names=("a+b", "a|b")))) == "a.b=c x"

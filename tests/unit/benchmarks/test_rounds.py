@@ -27,13 +27,13 @@ def test_the_first_round_is_not_counted() -> None:
     assert in_turn(2, {"a": counting(calls, "a")}) == {"a": Samples((2.0, 3.0))}
 
 
-def test_every_round_runs_each_once_and_begins_with_another() -> None:
+def test_every_round_runs_all_once_beginning_with_another() -> None:
     calls: list[str] = []
     rounds_in_turn(2, {name: counting(calls, name) for name in "abc"})
     assert "".join(calls) == "abc" + "bca" + "cab"
 
 
-def test_what_cannot_run_is_tried_once_and_stops_nobody() -> None:
+def test_what_cannot_run_is_tried_once_without_stopping_others() -> None:
     calls: list[str] = []
 
     def fails_and_counts() -> float:

@@ -27,14 +27,14 @@ def test_arguments_that_are_not_utf_8_arrive_as_they_were() -> None:
         assert channel.receive(theirs.fileno()) == {"argv": [odd]}
 
 
-def test_a_closed_channel_is_the_end_and_no_message() -> None:
+def test_a_closed_channel_reads_as_the_end() -> None:
     ours, theirs = socket.socketpair()
     with theirs:
         ours.close()
         assert channel.receive(theirs.fileno()) is None
 
 
-def test_a_message_cut_short_is_the_end_and_no_message() -> None:
+def test_a_message_cut_short_reads_as_the_end() -> None:
     ours, theirs = socket.socketpair()
     with theirs:
         ours.sendall(channel.LENGTH.pack(100) + b"{")

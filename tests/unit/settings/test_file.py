@@ -132,9 +132,7 @@ def test_what_is_no_file_does_not_hold_nono_up(environ: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("has_file", [False, True])
-def test_pydantic_is_imported_for_a_file_only_and_does_not_stay(
-    environ: dict[str, str], has_file: bool
-) -> None:
+def test_reading_settings_leaves_no_slow_module_imported(environ: dict[str, str], has_file: bool) -> None:
     if has_file:
         write(environ, WHOLE)
     program = (

@@ -38,7 +38,7 @@ def test_a_theme_has_several_names(name: str, theme: str) -> None:
     assert theme_of(name) == (theme, None)
 
 
-def test_an_unknown_theme_is_warned_of_and_mocha_instead() -> None:
+def test_an_unknown_theme_becomes_mocha_with_a_warning() -> None:
     theme, warning = theme_of("late")
     assert theme == "mocha"
     assert warning is not None

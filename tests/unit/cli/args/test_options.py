@@ -48,7 +48,7 @@ def test_a_word_that_is_neither_is_a_mistake() -> None:
         given([], {"NONO_BLOCK_NET": "perhaps"})
 
 
-def test_an_old_flag_works_and_warns() -> None:
+def test_an_old_flag_works_with_a_warning() -> None:
     old = given(["--net-block"])
     assert old.flag("block_net")
     assert "`--net-block` is deprecated; use `--block-net` instead" in old.warnings[0]
@@ -65,7 +65,7 @@ def test_an_old_variable_is_read_when_the_new_one_is_unset() -> None:
 
 
 @pytest.mark.parametrize("option", [o for o in OPTIONS if not o.available], ids=lambda o: o.flags[0])
-def test_an_option_to_come_is_known_and_refused_by_name(option: options.Option) -> None:
+def test_an_option_to_come_is_refused_by_name(option: options.Option) -> None:
     values = {Kind.FLAG: [], Kind.PAIRS: ["A", "B"], Kind.PORTS: ["80"]}.get(option.kind, ["x"])
     with pytest.raises(UsageError, match=r"not available yet") as refused:
         given([option.flags[-1], *values], command=option.commands[0])

@@ -68,7 +68,7 @@ def test_the_summary_names_limits(argv: list[str], lines: list[str], tmp_path: P
     assert ("for the command and all it starts, together" in "".join(shown)) == (lines != [])
 
 
-def test_the_summary_names_the_sockets_and_what_they_are_for(tmp_path: Path) -> None:
+def test_the_summary_says_what_each_socket_is_for(tmp_path: Path) -> None:
     argv = ["--allow-unix-socket-dir", str(tmp_path), "--allow-unix-socket-bind", str(tmp_path / "s"), "true"]
     resolved = resolve_given(parse("run", "", argv, {}), {"HOME": "/home/of-nobody"})
     lines = summary.summary(resolved.capabilities, (), (), verbose=True)
@@ -89,7 +89,7 @@ FACTS = HostFacts("6.12.1", 6, Listener.AVAILABLE, "", network_namespace=True, i
         (("warned.",), ("warned.",), []),
     ],
 )
-def test_what_is_not_enforced_is_counted_and_named_by_a_verbose_run(
+def test_what_is_not_enforced_is_counted_unless_verbose_names_it(
     gaps: tuple[str, ...], warnings: tuple[str, ...], counted: list[str]
 ) -> None:
     chosen = Enforcement(None, warnings=warnings, gaps=gaps)

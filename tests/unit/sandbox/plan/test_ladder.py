@@ -45,7 +45,7 @@ def test_a_free_listener_enforces_whatever_the_abi(abi: int) -> None:
 
 @pytest.mark.parametrize("abi", range(4, 8))
 @pytest.mark.parametrize("policy", [Wsl2ProxyPolicy.ERROR, Wsl2ProxyPolicy.INSECURE_PROXY])
-def test_a_busy_listener_with_tcp_rules_checks_the_port_and_says_so(
+def test_a_busy_listener_leaves_a_port_check_by_tcp_rules_with_a_warning(
     abi: int, policy: Wsl2ProxyPolicy
 ) -> None:
     chosen = enforcement(PROXIED._replace(wsl2_proxy_policy=policy), WSL2._replace(landlock_abi=abi))
@@ -159,7 +159,7 @@ def test_landlock_blocks_the_network_with_its_rules_and_the_filter() -> None:
     ("network", "rung", "what"),
     [(NetworkMode.PROXY, Rung.NONE, "the proxy"), (NetworkMode.BLOCKED, None, "--block-net")],
 )
-def test_external_leaves_the_network_open_and_insists_on_saying_so(
+def test_external_leaves_the_network_open_with_a_warning(
     facts: HostFacts, network: NetworkMode, rung: Rung | None, what: str
 ) -> None:
     asked = EXTERNAL._replace(network=network, ports=PortGrants(listen=united([80])))
@@ -306,7 +306,7 @@ ANYWHERE = PortGrants(connect=united([22]))
 
 
 @pytest.mark.parametrize("network", [NetworkMode.BLOCKED, NetworkMode.ALLOWED])
-def test_ports_without_proxy_and_without_tcp_rules_refuse_the_start(network: NetworkMode) -> None:
+def test_ports_without_proxy_or_tcp_rules_refuse_the_start(network: NetworkMode) -> None:
     facts = WSL2._replace(landlock_abi=3)
     refused = refusal(PROXIED._replace(network=network, ports=ANYWHERE), facts)
     assert "requires V4+" in refused.message

@@ -113,7 +113,7 @@ def test_an_open_port_alone_changes_nothing_where_the_network_is_open() -> None:
 
 
 @pytest.mark.parametrize("network", [NetworkMode.BLOCKED, NetworkMode.ALLOWED])
-def test_granted_ports_leave_tcp_and_nothing_else(network: NetworkMode) -> None:
+def test_granted_ports_leave_only_tcp(network: NetworkMode) -> None:
     ports = PortGrants(listen=united([80]), open=united([3000]), connect=united([22]))
     plan = draw(PROXIED._replace(network=network, ports=ports), NATIVE, Enforcement(None))
     assert plan.static_filter is StaticFilter.TCP_ONLY

@@ -13,7 +13,7 @@ from nono.supervisor.calls.unix import _bind_in, _own_directory_and_umask
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077])
-def test_the_mode_is_the_callers_and_nothing_of_the_process_changes(tmp_path: Path, umask: int) -> None:
+def test_the_callers_mode_is_applied_without_changing_the_process(tmp_path: Path, umask: int) -> None:
     before, mask = os.getcwd(), os.umask(0o027)
     os.umask(mask)
     directory = os.open(tmp_path, os.O_PATH)

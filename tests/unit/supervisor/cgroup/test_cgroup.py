@@ -27,7 +27,7 @@ def written(directory: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in directory.iterdir() if path.read_text()}
 
 
-def test_each_limit_is_written_and_nothing_else(tmp_path: Path) -> None:
+def test_only_the_given_limits_are_written(tmp_path: Path) -> None:
     path = files(tmp_path, FILES)
     assert cgroup._arm(str(path), Limits(memory_bytes=1 << 20))
     memory = {"memory.max": "1048576", "memory.oom.group": "1", "memory.swap.max": "0"}
@@ -46,7 +46,7 @@ def test_a_kernel_that_does_not_count_swap_is_told_of(tmp_path: Path) -> None:
         assert Cgroup(str(tmp_path), stack, limits_swap=True).gap is None
 
 
-def test_counts_are_read_anew_and_what_is_no_count_is_none(tmp_path: Path) -> None:
+def test_figures_are_the_counts_there_are_at_each_reading(tmp_path: Path) -> None:
     files(tmp_path, ("cgroup.procs", "memory.events", "pids.events"))
     with ExitStack() as stack:
         made = Cgroup(str(tmp_path), stack, limits_swap=True)

@@ -74,7 +74,7 @@ def test_nothing_beside_the_proxy_is_reached(address: Address) -> None:
     assert verdict.reason
 
 
-def test_a_granted_port_is_bound_and_listened_on() -> None:
+def test_a_granted_port_is_served() -> None:
     performed = Perform(inet("0.0.0.0", 3000), LISTEN_PORT)
     assert judge_bind(inet("0.0.0.0", 3000), GRANTS) == performed
     assert judge_listen(inet("0.0.0.0", 3000), GRANTS) == performed
@@ -94,7 +94,7 @@ NOT_LOOPBACK = [
 
 @pytest.mark.parametrize("host", LOOPBACK)
 @pytest.mark.parametrize("port", [5000, 5009])
-def test_an_open_port_is_reached_and_served_on_loopback(host: str, port: int) -> None:
+def test_an_open_port_works_both_ways_on_loopback(host: str, port: int) -> None:
     address = inet(host, port)
     assert judge_connect(address, OPEN) == Perform(address, OPEN_PORT)
     assert judge_bind(address, OPEN) == judge_listen(address, OPEN) == Perform(address, OPEN_PORT)
@@ -110,7 +110,7 @@ def test_an_open_port_is_nothing_at_any_other_address(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", [*LOOPBACK, *NOT_LOOPBACK])
-def test_a_connect_port_is_reached_at_any_host_and_served_nowhere(host: str) -> None:
+def test_a_connect_port_opens_any_host_to_connections_only(host: str) -> None:
     address = inet(host, 22)
     assert judge_connect(address, OPEN) == Perform(address, CONNECT_PORT)
     assert isinstance(judge_bind(address, OPEN), Refuse)

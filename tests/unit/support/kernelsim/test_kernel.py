@@ -129,7 +129,7 @@ def test_an_abi_above_the_hosts_is_not_pretended(caller: Caller) -> None:
         pytest.param(6, pack("=QQQ", 1, 0, 1), errno.E2BIG, id="scope-abstract-unix-socket"),
     ],
 )
-def test_a_ruleset_is_made_from_its_abi_on_and_refused_below(
+def test_a_ruleset_is_made_only_from_its_abi_on(
     caller: Caller, since: int, attribute: bytes, refusal: int, busy: bool
 ) -> None:
     needs_host_abi(since)
@@ -251,7 +251,7 @@ print(set(os.listdir("/proc/sys/fs")) == before)
 
 
 @BOTH_BACKENDS
-def test_uname_reports_the_release_and_otherwise_the_host(caller: Caller, busy: bool) -> None:
+def test_uname_differs_from_the_host_only_in_the_release(caller: Caller, busy: bool) -> None:
     code = "print(*os.uname(), sep='|')"
     host = caller.answer(Kernel(), code).split("|")
     simulated = caller.answer(Kernel(uname="5.10.0-1-amd64", notify_busy=busy), code).split("|")

@@ -183,7 +183,7 @@ def test_groups_are_those_of_this_platform_unless_all_are_asked_for(
     assert here["unlink_protection"]["deny"]["unlink"] is True
 
 
-def test_a_group_is_shown_as_written_and_as_it_is_here(
+def test_a_group_is_shown_with_what_it_comes_to_here(
     profiles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     detail = Asked(capsys, "groups", "deny_credentials", "--json").json
@@ -223,9 +223,7 @@ def test_a_mistake_is_one_sentence(
     assert said in asked.err
 
 
-def test_diff_names_what_was_added_and_what_was_removed(
-    profiles: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_diff_tells_additions_from_removals(profiles: Path, capsys: pytest.CaptureFixture[str]) -> None:
     compared = Asked(capsys, "diff", "go-dev", "python-dev", "--json").json
     assert compared["groups"] == {
         "added": ["python_runtime"],
@@ -253,12 +251,14 @@ def test_diff_looks_at_every_field(profiles: Path, capsys: pytest.CaptureFixture
     assert [line for line in back.splitlines() if len(line) > 80 and " " in line.strip()] == []
 
 
-def test_the_same_differs_in_nothing_and_another_order_is_said(
-    profiles: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_profile_does_not_differ_from_itself(profiles: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(profiles, "ab", {"filesystem": {"read": ["/a", "/b"]}, "environment": {"set_vars": {"A": "1"}}})
+    assert Asked(capsys, "diff", "ab", "ab").out == "Nothing differs.\n"
+
+
+def test_diff_names_another_order(profiles: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(profiles, "ab", {"filesystem": {"read": ["/a", "/b"]}, "environment": {"set_vars": {"A": "1"}}})
     write(profiles, "ba", {"filesystem": {"read": ["/b", "/a"]}, "environment": {"set_vars": {"A": "+2"}}})
-    assert Asked(capsys, "diff", "ab", "ab").out == "Nothing differs.\n"
     lines = Asked(capsys, "diff", "ab", "ba").out.splitlines()
     assert lines == ["filesystem.read: the same in another order", "environment.set_vars.A: 1 -> +2"]
 
@@ -404,11 +404,12 @@ def test_a_draft_that_is_no_profile_is_not_promoted(
     assert list(drafts.target.parent.iterdir()) == []
 
 
-def test_a_draft_hides_no_built_in_profile_and_one_has_to_be_there(
-    drafts: Drafts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_draft_hides_no_built_in_profile(drafts: Drafts, capsys: pytest.CaptureFixture[str]) -> None:
     write(drafts.directory, "go-dev", {"meta": {"name": "go-dev"}})
     assert "'go-dev' is a built-in profile" in Asked(capsys, "promote", "go-dev", "--yes").err
+
+
+def test_only_a_file_is_promoted(drafts: Drafts, capsys: pytest.CaptureFixture[str]) -> None:
     assert "there is no draft" in Asked(capsys, "promote", "mine", "--yes").err
     os.mkfifo(drafts.directory / "mine.json")
     assert "not a regular file" in Asked(capsys, "promote", "mine", "--yes").err

@@ -117,18 +117,22 @@ def test_what_would_have_no_effect_is_a_warning(home: Path, capsys: pytest.Captu
     assert lines[-1] == f"Result: valid ({len(found['warnings'])} warnings)"
 
 
-def test_old_names_are_counted_and_strict_refuses_them(
-    home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    document = {"security": {"groups": ["git_config"]}, "policy": {"add_allow_read": ["/usr"]}}
-    path = write(home / "old.json", document)
+OLD_NAMES = {"security": {"groups": ["git_config"]}, "policy": {"add_allow_read": ["/usr"]}}
+
+
+def test_old_names_are_counted(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(home / "old.json", OLD_NAMES)
     status, out, err = asked(capsys, "-s", "profile", "validate", str(path), "--json")
     assert (status, json.loads(out)["deprecated_keys"]) == (0, 2)
     assert "use 'groups.include' instead" in err
     assert "found 2 deprecated keys; run 'nono profile guide'" in err
+    assert "use 'groups.include' instead" in asked(capsys, "profile", "show", str(path))[2]
+
+
+def test_strict_refuses_old_names(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(home / "old.json", OLD_NAMES)
     assert asked(capsys, "profile", "validate", str(path), "--strict")[0] == 2
     assert asked(capsys, "profile", "validate", "go-dev", "--strict")[0] == 0
-    assert "use 'groups.include' instead" in asked(capsys, "profile", "show", str(path))[2]
 
 
 def test_the_schema_is_printed_or_written(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
