@@ -166,7 +166,7 @@ def test_why_plan_and_supervisor_agree_on_files(
 @given(grants_of_files)
 @example({"read": ("a",), "write_file": ("a/b/x",)})
 @example({"write": ("a/b",), "read_file": ("a/b/x", "d/y")})
-def test_the_kernel_opens_what_why_says_and_nothing_else(home: Path, request: dict[str, object]) -> None:
+def test_the_kernel_opens_exactly_what_why_says(home: Path, request: dict[str, object]) -> None:
     """Every file of the tree for every access, in a child that the plan restricts."""
     resolved = policy(home, request)
     assert resolved is not None

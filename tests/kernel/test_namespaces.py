@@ -100,7 +100,7 @@ def test_a_private_network_keeps_parent_death_signals_and_pidfd_getfd() -> None:
     assert as_ordinary_user(leave) == [signal.SIGKILL, 1]
 
 
-def test_the_namespace_brings_every_capability_and_none_is_left() -> None:
+def test_no_capability_of_the_namespace_is_left() -> None:
     def leave() -> list[dict[str, int]]:
         namespaces.leave_network()
         with_them = held()

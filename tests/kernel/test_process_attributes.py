@@ -318,7 +318,7 @@ def test_a_kernel_without_thread_pidfds_has_none_kept(monkeypatch: pytest.Monkey
         assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_only_so_many_threads_are_kept_and_none_after_the_end() -> None:
+def test_threads_are_kept_up_to_a_limit_until_the_end() -> None:
     before = len(os.listdir("/proc/self/fd"))
     with copier() as copies:
         for _ in range(process.PIDFDS_MAX + 5):

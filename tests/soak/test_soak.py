@@ -58,7 +58,7 @@ _KEPT = {
 
 @pytest.mark.timeout(LENGTH_S + 300)
 @pytest.mark.parametrize("records_flows", [False, True], ids=["as a rule", "with --record-flows"])
-def test_nothing_is_left_of_a_crowd_and_no_byte_is_lost(records_flows: bool) -> None:
+def test_a_crowd_passes_without_losing_a_byte_or_leaving_a_trace(records_flows: bool) -> None:
     seed = int(os.environ.get("NONO_SOAK_SEED", random.randrange(1 << 32)))
     length_s = LENGTH_S / 5 if records_flows else LENGTH_S
     print(f"\nsoak: {ACTORS} actors for {length_s:.0f} s, seed {seed}")
