@@ -66,7 +66,7 @@ PRINTS_ARGUMENTS = 'for a; do printf "%s|" "$a"; done'
         ("pass", "pass://a/b c", "show|--|a/b c|"),
     ],
 )
-def test_a_manager_is_asked_for_the_entry_and_nothing_is_an_option(
+def test_a_manager_takes_no_part_of_a_reference_for_an_option(
     install: Install, program: str, reference: str, arguments: str
 ) -> None:
     assert resolver.resolve_credential(reference, install(program, PRINTS_ARGUMENTS)) == Secret(arguments)
@@ -117,7 +117,7 @@ def test_a_field_of_a_bitwarden_item_is_read(install: Install, field: str, value
         ("[" * 20000, "notes", CredentialUnavailable),
     ],
 )
-def test_an_item_without_that_field_is_refused_and_not_shown(
+def test_an_item_without_that_field_is_refused_without_showing_it(
     install: Install, item: str, field: str, error: type[NonoError]
 ) -> None:
     environ = install("bw", f"cat << 'END'\n{item}\nEND")
@@ -160,7 +160,7 @@ REFERENCES = {"op": "op://v/i/f", "bw": "bw://id", "pass": "pass://e"}
 @pytest.mark.parametrize(
     ("program", "message"), [(program, message) for program in LOCKED for message in LOCKED[program]]
 )
-def test_a_locked_manager_is_unavailable_and_says_how_to_unlock_it(
+def test_a_locked_manager_is_an_error_that_says_how_to_unlock_it(
     install: Install, program: str, message: str
 ) -> None:
     environ = install(program, f"cat >&2 << 'END'\nnoise first\n{message}\nEND\necho {CANARY}\nexit 1")
@@ -276,7 +276,7 @@ def test_nor_is_a_gpg_that_was_planted_for_pass(install: Install, tmp_path: Path
     assert resolver.resolve_credential("pass://e", environ | {"PATH": path}) == Secret(CANARY)
 
 
-def test_a_manager_sees_its_own_session_and_no_other_secret(install: Install) -> None:
+def test_a_manager_sees_no_secret_but_its_own_session(install: Install) -> None:
     environ = install(
         "bw", '[ "$BW_SESSION" = s ] && [ -z "$OP_SESSION$OPENAI_API_KEY$HTTPS_PROXY" ] && echo yes'
     )

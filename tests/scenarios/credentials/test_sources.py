@@ -196,7 +196,7 @@ def test_a_hanging_keyring_call_does_not_keep_the_process_alive() -> None:
     assert result.stdout == "gave up\n"
 
 
-def test_a_message_bus_that_accepts_and_never_speaks_is_given_up(tmp_path: Path) -> None:
+def test_a_message_bus_that_never_speaks_is_given_up(tmp_path: Path) -> None:
     script = (
         "import os; from nono.credentials import resolver; from nono.secret import Secret\n"
         "print(resolver.save('openai', Secret('x'), os.environ))"

@@ -296,7 +296,7 @@ def test_a_peer_cannot_make_the_compression_table_large() -> None:
 # -- the gate by itself
 
 
-def test_an_allowance_is_spent_refilled_and_earned() -> None:
+def test_an_allowance_is_spent_only_as_far_as_refilled_or_earned() -> None:
     allowance = Allowance(2, 10)
     allowance.refill(100.0)
     allowance.spend("no")

@@ -550,7 +550,7 @@ def test_only_an_upload_that_nobody_reads_is_held_up() -> None:
 
 
 @pytest.mark.parametrize("version", ["h2", "http/1.1"])
-def test_a_large_body_arrives_whole_both_ways_and_is_not_kept(version: str) -> None:
+def test_a_large_body_passes_whole_both_ways_in_bounded_memory(version: str) -> None:
     count = 1024  # 16 MiB
     good: list[bool] = []
 
@@ -657,7 +657,7 @@ def test_a_client_with_the_smallest_window_still_gets_everything() -> None:
 
 
 @pytest.mark.parametrize("first", ["nothing", "interim"])
-def test_a_body_before_its_head_is_a_502_and_none_of_it_passes(first: str) -> None:
+def test_a_502_replaces_a_body_that_precedes_its_head(first: str) -> None:
     def handler(stream: Stream) -> None:
         if first == "interim":
             stream.head(103)

@@ -396,7 +396,7 @@ def test_what_an_explicit_policy_denies_no_sibling_allows() -> None:
     assert status(elsewhere.inside(b"/admin", BETA_KEY)) == 200
 
 
-def test_the_phantom_chooses_the_route_and_with_it_the_rules() -> None:
+def test_the_phantom_chooses_the_rules_of_its_route() -> None:
     site = two_routes(rules(allow=["GET /a"]), rules(allow=["GET /b"]))
     assert status(site.inside(b"/a", KEY)) == 200
     assert status(site.inside(b"/a", BETA_KEY)) == 403

@@ -105,7 +105,7 @@ def test_a_head_that_comes_too_slowly_is_ended_however_steadily_it_comes() -> No
     assert server.connections == []
 
 
-def test_a_head_begun_and_not_ended_is_answered_408() -> None:
+def test_a_head_that_never_ends_is_answered_408() -> None:
     with upstream() as server, proxy(a_route(server.port), head_timeout_s=0.1) as p:
         with Client(p.port) as client:
             client.send(GET[:-4])
@@ -231,7 +231,7 @@ def test_a_slow_client_does_not_slow_another_one_down() -> None:
             assert quick.response().status == 200
 
 
-def test_when_the_listener_is_handed_in_it_is_used_and_closed() -> None:
+def test_the_proxy_takes_over_a_listener_that_is_handed_in() -> None:
     async def main() -> None:
         listener = socket.create_server(("127.0.0.1", 0))
         port = listener.getsockname()[1]

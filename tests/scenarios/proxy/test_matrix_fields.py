@@ -40,7 +40,7 @@ def a_credential(inject: Inject = Inject()) -> StaticCredential:  # noqa: B008  
         pytest.param([("private-token", "")], id="another empty slot"),
     ],
 )
-def test_every_copy_of_a_key_field_goes_and_ours_stands_alone(transport: Transport, more: Fields) -> None:
+def test_every_copy_of_a_key_field_gives_way_to_ours(transport: Transport, more: Fields) -> None:
     if transport is Transport.HTTP2:
         more = [(name.lower(), value) for name, value in more]
     with five_transports() as stage:
@@ -149,7 +149,7 @@ def test_what_is_for_one_hop_does_not_pass(transport: Transport) -> None:
         pytest.param(f"key={PHANTOM}%26key=own", 0, id="with an encoded ampersand"),
     ],
 )
-def test_in_a_query_there_is_one_key_and_it_is_ours(transport: Transport, query: str, status: int) -> None:
+def test_the_only_key_in_a_query_is_ours(transport: Transport, query: str, status: int) -> None:
     inject = Inject("query_param", query_param="key")
     hosts, credential = Hosts(only_routes=True), a_credential(inject)
     with five_transports(hosts=hosts, credential=credential, accept=inject, inject=inject) as stage:
@@ -269,7 +269,7 @@ def test_an_answer_without_the_secret_freezes_nothing(transport: Transport) -> N
 
 @pytest.mark.parametrize("transport", WITH_CREDENTIAL)
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed_and_takes_no_key_elsewhere(transport: Transport, status: int) -> None:
+def test_a_relayed_redirect_takes_no_key_elsewhere(transport: Transport, status: int) -> None:
     def handler(request: Received) -> None:
         request.connection.respond(status, b"", [("Location", "https://evil.test/x")], "Elsewhere")
 
@@ -299,7 +299,7 @@ def test_a_session_cookie_stays_outside_where_there_is_a_credential(transport: T
 
 
 @pytest.mark.parametrize("transport", WITH_CREDENTIAL)
-def test_the_secret_is_in_no_log_and_no_answer_of_ours(
+def test_neither_logs_nor_answers_of_ours_hold_the_secret(
     transport: Transport, caplog: pytest.LogCaptureFixture
 ) -> None:
     def handler(request: Received) -> None:

@@ -110,7 +110,7 @@ def test_whatever_is_not_a_yes_is_a_no(transport: Transport, answer: object) -> 
 
 
 @pytest.mark.parametrize("transport", WITH_CREDENTIAL)
-def test_a_yes_is_for_one_request_and_for_what_was_asked(transport: Transport) -> None:
+def test_a_yes_is_only_for_the_request_that_was_asked_about(transport: Transport) -> None:
     with asking(Answer("granted")) as (stage, person):
         assert stage.ask(transport, "/asks?x=1", method="POST", body=b"").status == 200
         assert stage.ask(transport, "/asks").status == 200
@@ -122,7 +122,7 @@ def test_a_yes_is_for_one_request_and_for_what_was_asked(transport: Transport) -
 
 
 @pytest.mark.parametrize("transport", WITH_CREDENTIAL)
-def test_a_person_is_shown_no_control_character_and_no_secret(transport: Transport) -> None:
+def test_a_person_is_shown_neither_control_characters_nor_secrets(transport: Transport) -> None:
     with asking(Answer("denied")) as (stage, person):
         for path in ("/a%1b%5b2J", "/a%0d%0aYes", "/a?k=%1b[2J", "/a%e2%80%aeb", "/a?secret=1234"):
             stage.ask(transport, path)
@@ -202,7 +202,7 @@ def test_the_record_holds_neither_control_characters_nor_query_values(transport:
 
 
 @pytest.mark.parametrize("transport", Transport)
-def test_every_refusal_says_why_in_the_answer_and_in_the_record(transport: Transport) -> None:
+def test_the_answer_of_a_refusal_says_the_same_as_its_record(transport: Transport) -> None:
     with five_transports(hosts=Hosts(denied=frozenset(("site.test", "api.test")))) as stage:
         answer = stage.ask(transport)
         assert answer.values("content-type") == ["application/json"]

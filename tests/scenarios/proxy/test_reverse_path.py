@@ -307,7 +307,7 @@ def test_a_cookie_of_the_upstream_stays_there() -> None:
     assert response.value("x-kept") == "1"
 
 
-def test_a_redirect_is_relayed_and_not_followed() -> None:
+def test_a_redirect_is_relayed_rather_than_followed() -> None:
     def handler(request: Received) -> None:
         request.connection.respond(302, b"", [("Location", "http://elsewhere.test/")], "Found")
 

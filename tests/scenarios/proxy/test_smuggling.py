@@ -122,7 +122,7 @@ def test_a_body_that_is_not_well_formed_never_ends_well_upstream(chunks: bytes) 
     assert all(b"smuggled" not in connection.raw for connection in server.connections)
 
 
-def test_chunks_are_cut_anew_and_extensions_do_not_pass() -> None:
+def test_chunks_are_cut_anew_without_extensions_or_trailers() -> None:
     with upstream() as server, proxy(a_route(server.port)) as p, Client(p.port) as client:
         client.send(
             START

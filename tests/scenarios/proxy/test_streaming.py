@@ -69,7 +69,7 @@ def test_a_part_of_an_upload_reaches_the_upstream_before_the_rest_is_sent() -> N
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
-def test_a_large_upload_arrives_whole_and_is_not_kept(framing: str) -> None:
+def test_a_large_upload_arrives_whole_in_bounded_memory(framing: str) -> None:
     count = 512  # 32 MiB
     good: list[bool] = []
 
@@ -102,7 +102,7 @@ def test_a_large_upload_arrives_whole_and_is_not_kept(framing: str) -> None:
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "until close"])
-def test_a_large_download_arrives_whole_and_is_not_kept(framing: str) -> None:
+def test_a_large_download_arrives_whole_in_bounded_memory(framing: str) -> None:
     count = 512
 
     def handler(request: Received) -> None:
@@ -218,7 +218,7 @@ def test_only_steering_trailers_of_the_upstream_are_dropped() -> None:
         assert client.read_until(b"\r\n\r\n") == b"0\r\nX-Checksum: 1\r\n\r\n"
 
 
-def test_100_continue_comes_from_the_upstream_and_the_body_after_it() -> None:
+def test_the_body_follows_100_continue_from_the_upstream() -> None:
     def handler(request: Received) -> None:
         if request.value(b"expect") == b"100-continue":
             request.connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")

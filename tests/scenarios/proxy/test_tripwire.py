@@ -79,9 +79,7 @@ CODED = {
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 @pytest.mark.parametrize(("coding", "body"), CODED.values(), ids=CODED)
-def test_a_secret_in_a_body_is_masked_and_its_credential_is_frozen(
-    coding: bytes, body: bytes, framing: str
-) -> None:
+def test_a_masked_secret_in_a_body_freezes_its_credential(coding: bytes, body: bytes, framing: str) -> None:
     def handler(request: Received) -> None:
         head = b"HTTP/1.1 200 OK\r\n" + (b"Content-Encoding: " + coding + b"\r\n" if coding else b"")
         if framing == "length":

@@ -390,7 +390,7 @@ def test_bytes_before_tls_are_not_taken_for_an_answer_of_the_upstream(authority:
         assert (answer.status, b"forged" in answer.body) == (502, False)
 
 
-def test_the_certificate_is_the_upstreams_and_not_its_own(authority: Authority) -> None:
+def test_behind_a_proxy_the_upstreams_certificate_is_checked(authority: Authority) -> None:
     with (
         upstream(tls=authority.server_context("other.test")) as server,
         connect_proxy({f"{HOST}:{server.port}": server.port}) as behind,
@@ -409,7 +409,7 @@ def test_the_certificate_is_the_upstreams_and_not_its_own(authority: Authority) 
 # -- its password
 
 
-def test_its_password_goes_to_it_and_nowhere_else(authority: Authority) -> None:
+def test_the_password_goes_only_to_the_proxy_behind(authority: Authority) -> None:
     with (
         upstream(tls=authority.server_context(HOST)) as server,
         connect_proxy({f"{HOST}:{server.port}": server.port}) as behind,
