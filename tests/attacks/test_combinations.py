@@ -55,7 +55,7 @@ WITH_KEY = (
         pytest.param({"allow_domain": ["example.test"]}, id="another host allowed"),
     ],
 )
-def test_a_credential_opens_its_own_route_and_nothing_else(
+def test_a_credential_opens_only_its_own_route(
     more: Mapping[str, object], sandbox: NonoRun, services: Services
 ) -> None:
     upstream_host, plain = b"localhost:%d" % services.credentialed.port, b"localhost:%d" % services.plain.port

@@ -35,7 +35,7 @@ def outside(sandbox: NonoRun) -> Iterator[Path]:
     directory.rmdir()
 
 
-def test_a_yes_gives_the_file_and_is_recorded(sandbox: NonoRun, outside: Path) -> None:
+def test_a_recorded_yes_gives_the_file(sandbox: NonoRun, outside: Path) -> None:
     with asked(sandbox, ["cat", str(outside)]) as run:
         run.answer(b"y\n")
         assert run.end() == 0
@@ -47,7 +47,7 @@ def test_a_yes_gives_the_file_and_is_recorded(sandbox: NonoRun, outside: Path) -
 
 @as_user
 @pytest.mark.parametrize("no", [b"\n", b"\x04", b"\x03"], ids=repr)
-def test_anything_else_is_a_no_and_is_recorded(sandbox: NonoRun, outside: Path, no: bytes) -> None:
+def test_anything_else_is_recorded_as_a_no(sandbox: NonoRun, outside: Path, no: bytes) -> None:
     with asked(sandbox, ["cat", str(outside)]) as run:
         run.answer(no)
         assert run.end() == 1
@@ -162,7 +162,7 @@ def test_a_name_cannot_pass_for_anything_else(sandbox: NonoRun, outside: Path) -
 
 
 @as_user
-def test_a_name_that_is_not_utf_8_can_be_asked_about_and_opened(sandbox: NonoRun, outside: Path) -> None:
+def test_a_name_that_is_not_utf_8_is_opened_after_a_yes(sandbox: NonoRun, outside: Path) -> None:
     file = outside.with_name(os.fsdecode(b"caf\xe9"))
     file.write_text(CANARY)
     sandbox.give(file)
@@ -200,7 +200,7 @@ def test_a_caller_that_is_killed_takes_its_question_along(sandbox: NonoRun, outs
 # -- what nobody is asked about
 
 
-def test_a_denied_path_stays_denied_and_nobody_is_asked(sandbox: NonoRun, outside: Path) -> None:
+def test_a_denied_path_stays_denied_without_a_question(sandbox: NonoRun, outside: Path) -> None:
     """One in a granted directory, which is masked by a mount; one beside it; and one that is asked about."""
     masked = sandbox.project / ".env"
     masked.write_text(CANARY)
@@ -223,7 +223,7 @@ def test_a_denied_path_stays_denied_and_nobody_is_asked(sandbox: NonoRun, outsid
     assert all("filesystem.deny" in entry["decision"]["Denied"]["reason"] for entry in refused.values())
 
 
-def test_a_grant_that_is_too_weak_is_refused_and_nobody_is_asked(sandbox: NonoRun, outside: Path) -> None:
+def test_a_grant_that_is_too_weak_is_refused_without_a_question(sandbox: NonoRun, outside: Path) -> None:
     flags = [f"--read-file={outside}"]
     with asked(sandbox, ["sh", "-c", 'cat "$1"; echo x >"$1"', "sh", str(outside)], flags=flags) as run:
         assert run.end() == 2
@@ -231,7 +231,7 @@ def test_a_grant_that_is_too_weak_is_refused_and_nobody_is_asked(sandbox: NonoRu
     assert run.decisions == [{"Denied": {"reason": "granted for read only"}}]
 
 
-def test_nonos_own_state_is_refused_and_nobody_is_asked(sandbox: NonoRun) -> None:
+def test_nonos_own_state_is_refused_without_a_question(sandbox: NonoRun) -> None:
     state = sandbox.user.home / ".local/state/nono"
     commands = 'cat "$1"/audit/*/*; ls "$1" "$1"/.. ; ls "$2"; echo x >"$1"/audit/x'
     with asked(sandbox, ["sh", "-c", commands, "sh", str(state), str(sandbox.user.home)]) as run:
@@ -273,7 +273,7 @@ print("read:", sys.stdin.readline(), flush=True)
 
 
 @as_user
-def test_a_job_in_front_of_the_terminal_gives_way_and_gets_it_back(sandbox: NonoRun, outside: Path) -> None:
+def test_a_foreground_job_gets_the_terminal_back_after_a_question(sandbox: NonoRun, outside: Path) -> None:
     command = ["sh", "-c", '"$@"; exit $?', "sh", *python(JOB, outside)]
     with asked(sandbox, command) as run:
         run.answer(b"y\n")

@@ -186,10 +186,14 @@ def test_a_request_is_asked_about_on_the_terminal_of_the_command(
 
 
 @as_user
-def test_what_is_asked_about_is_said_before_the_start_and_by_why(sandbox: NonoRun, outside: Path) -> None:
+def test_a_dry_run_says_what_is_asked_about(sandbox: NonoRun) -> None:
     dry = sandbox.run(["true"], profile={}, flags=["--capability-elevation", "--dry-run"])
     assert "ask  files beyond the grants, on the terminal" in dry.stderr
     assert "ask  " not in sandbox.run(["true"], profile={}, flags=["--dry-run"]).stderr
+
+
+@as_user
+def test_why_says_what_is_asked_about(sandbox: NonoRun, outside: Path) -> None:
     why = [*NONO, "why", "--json", "--path", str(outside)]
     asked_about = sandbox.user.run([*why, "--capability-elevation"])
     assert json.loads(asked_about.stdout)["status"] == "approval_required"

@@ -53,7 +53,7 @@ def run(sandbox: NonoRun, server: WebhookServer, command: list[str], *denied: Pa
     return sandbox.run(command, profile=profile_of(server, *denied), environment=environment)
 
 
-def test_every_spelling_leads_to_the_file_and_every_flag_is_obeyed(sandbox: NonoRun, outside: Path) -> None:
+def test_every_spelling_opens_the_file_as_its_flags_say(sandbox: NonoRun, outside: Path) -> None:
     with webhook_server(saying("grant"), sandbox.user.home) as server:
         ended = run(sandbox, server, program("files.opens", str(outside), "spellings"))
     found = ended.outcomes()

@@ -81,7 +81,7 @@ def names(sandbox: NonoRun, directory: Path, *flags: str, **profile: object) -> 
 
 @NEEDS_ROOT
 @pytest.mark.parametrize("profile", [{}, ELEVATED], ids=["open network", "proxy and elevation"])
-def test_the_command_names_its_own_threads_and_opens_nothing_else(
+def test_naming_its_own_threads_opens_nothing_else(
     profile: dict[str, object], sandbox: NonoRun, tmp_path: Path
 ) -> None:
     """Beside the same run without the flag: what is no name of an own thread fails with the same errno."""

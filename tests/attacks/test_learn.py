@@ -164,7 +164,7 @@ except OSError as error:
     assert learner.endpoints == {}
 
 
-def test_without_a_listener_nothing_is_learned_and_nothing_is_run(learner: Learner) -> None:
+def test_learning_without_a_listener_runs_nothing(learner: Learner) -> None:
     learned = learner.learn(["touch", "ran"], wrapper=Kernel(notify_busy=True).command([]))
     assert learned.exit_code == 1
     assert "nothing can be learned here" in learned.stderr

@@ -212,7 +212,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_alone_in_its_cgroup_nono_makes_room_in_it_and_puts_it_back(sandbox: NonoRun, parent: Path) -> None:
+def test_alone_in_its_cgroup_nono_makes_room_only_for_the_run(sandbox: NonoRun, parent: Path) -> None:
     alone = parent / "alone"
     stage = ("sh", "-c", ENTER, "sh", str(alone))
     flags = ("--memory=64M", "--max-processes=9")

@@ -73,7 +73,7 @@ def test_a_denied_file_cannot_be_read_and_its_sibling_can(sandbox: NonoRun, stag
     assert sandbox.bare(["cat", ".env"]).stdout == CANARY
 
 
-def test_no_name_and_no_mount_leads_to_what_is_denied(sandbox: NonoRun, stage: Path) -> None:
+def test_neither_name_nor_mount_leads_to_what_is_denied(sandbox: NonoRun, stage: Path) -> None:
     before = identities(stage)
     attempts = sandbox.run(program("files.masks", CANARY), profile=PROFILE).outcomes()
     assert {name: tried["leaks"] for name, tried in attempts.items() if tried["leaks"]} == {}
@@ -122,7 +122,7 @@ def test_denials_below_a_read_only_grant_are_masked(sandbox: NonoRun, stage: Pat
 
 
 @pytest.mark.parametrize("policy", ["auto", "netns"])
-def test_the_proxy_is_reached_past_masks_and_nothing_else(policy: str, sandbox: NonoRun, stage: Path) -> None:
+def test_only_the_proxy_is_reached_past_masks(policy: str, sandbox: NonoRun, stage: Path) -> None:
     """The supervisor looks into a process that is in a user namespace of its own, and may be in two."""
     with Canary() as canary:
         stranger, port = canary.tcp("stranger", "127.0.0.2"), unused_port()

@@ -64,7 +64,7 @@ def test_the_command_holds_no_capability_that_came_with_the_namespace(sandbox: N
 
 
 @pytest.mark.parametrize("wrapper", WRAPPERS)
-def test_the_proxys_port_is_the_proxys_and_nobody_elses(wrapper: Sequence[str], sandbox: NonoRun) -> None:
+def test_the_port_of_the_proxy_leads_to_nobody_else(wrapper: Sequence[str], sandbox: NonoRun) -> None:
     """K7: Landlock's port rule alone would let the others through."""
     with Canary() as canary:
         port = canary.tcp("another loopback", "127.0.0.2")

@@ -37,7 +37,7 @@ def with_a_credential(port: int) -> dict[str, object]:
     return {"network": network}
 
 
-def test_the_bundle_can_be_read_and_nothing_about_it_changed(sandbox: NonoRun) -> None:
+def test_the_bundle_can_only_be_read(sandbox: NonoRun) -> None:
     """B37: no write, no file beside it, no private key in it, and nothing of it left afterwards."""
     run = sandbox.run(program("proxy.bundle"), profile=with_a_credential(9), environment={"REAL_KEY": KEY})
     told = run.outcomes()

@@ -56,7 +56,7 @@ def not_enforced(events: Sequence[Mapping[str, object]]) -> list[str]:
         pytest.param({"signal_mode": "allow_all"}, "ok", "EPERM", id="signals allowed"),
     ],
 )
-def test_a_mode_holds_what_it_names_and_nothing_else(
+def test_a_mode_holds_only_what_it_names(
     security: Mapping[str, str], signals: str, abstract: str, sandbox: NonoRun
 ) -> None:
     with outside(sandbox) as (pid, name):

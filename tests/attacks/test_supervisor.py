@@ -61,7 +61,7 @@ def test_a_parent_that_is_not_nono_can_be(sandbox: NonoRun) -> None:
 
 
 @RUNS
-def test_the_command_inherits_three_descriptors_and_no_more(
+def test_the_command_inherits_only_three_descriptors(
     profile: Mapping[str, object], policy: str, sandbox: NonoRun
 ) -> None:
     secret = sandbox.user.home / "secret"

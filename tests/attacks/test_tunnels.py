@@ -181,7 +181,7 @@ def test_a_foreign_connection_is_refused_even_with_the_token(sandbox: NonoRun, s
     assert events[0]["reason"] == "this connection was not made by the sandboxed command"
 
 
-def test_the_token_is_in_no_command_line_and_no_log(sandbox: NonoRun, server: HttpUpstream) -> None:
+def test_the_token_is_in_neither_command_line_nor_log(sandbox: NonoRun, server: HttpUpstream) -> None:
     script = 'echo "$NONO_PROXY_TOKEN"; for each in /proc/[0-9]*/cmdline; do cat "$each" 2>&1; done; true'
     run = sandbox.run(["sh", "-c", script], profile=granted(server))
     token, _, rest = run.stdout.partition("\n")

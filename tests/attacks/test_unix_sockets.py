@@ -117,7 +117,9 @@ def test_a_directory_grant_ends_where_its_name_says(sandbox: NonoRun, place: Pat
     assert list(subtree.values()) == ["ok", "ok", "EACCES"]
 
 
-def test_a_path_of_odd_bytes_is_itself_and_is_recorded_in_print(sandbox: NonoRun, place: Path) -> None:
+def test_a_path_of_odd_bytes_is_matched_exactly_with_a_printable_record(
+    sandbox: NonoRun, place: Path
+) -> None:
     names = ["new\nline", "\udcff\udcfe", "gone (deleted)", "%s{}$HOME", "\x1b[31m"]
     granted, beside = [place / name for name in names], [place / f"{name}x" for name in names]
     with listening(*granted, *beside) as canary:
