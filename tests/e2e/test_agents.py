@@ -189,7 +189,7 @@ def scene(agent: Agent) -> Iterator[Scene]:
     [pytest.param(each, marks=pytest.mark.slow if each.profile in SLOW else ()) for each in AGENTS],
     ids=str,
 )
-def test_an_agent_does_its_work_in_its_profile_and_no_more(scene: Scene) -> None:
+def test_an_agent_does_only_its_work_in_its_profile(scene: Scene) -> None:
     run = scene.run()
     assert run.exit_code == 0, run.stdout + run.stderr
     [told] = scene.results

@@ -68,7 +68,7 @@ def test_a_missing_command_is_refused(somewhere: Place, command: str, arguments:
     assert_refused(nono(somewhere, command, *arguments), "No command specified")
 
 
-def test_no_subcommand_prints_the_help_and_fails(somewhere: Place) -> None:
+def test_no_subcommand_is_an_error_with_the_help(somewhere: Place) -> None:
     result = nono(somewhere)
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.startswith("usage: nono ")

@@ -154,7 +154,7 @@ def scene(made: Stage) -> Iterator[Scene]:
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=str)
-def test_the_phantom_becomes_the_key_and_the_answer_comes_back(scene: Scene, client: Client) -> None:
+def test_the_phantom_becomes_the_key_of_an_answered_call(scene: Scene, client: Client) -> None:
     run = scene.run(client, "whole")
     assert (run.exit_code, run.stdout.strip()) == (0, WHOLE), run
     assert [client.sees(request) for request in scene.provider.requests] == [client.injected]

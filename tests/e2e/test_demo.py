@@ -76,7 +76,7 @@ def test_it_shows_the_same_where_landlock_alone_decides(tmp_path: Path) -> None:
     assert "refused by Landlock" in shown.stdout
 
 
-def test_on_a_kernel_without_landlock_it_says_so_and_fails(tmp_path: Path) -> None:
+def test_on_a_kernel_without_landlock_it_fails_with_the_reason(tmp_path: Path) -> None:
     shown = run_demo(tmp_path, *simulating(Kernel(landlock_abi=0, notify_busy=True)))
     assert shown.returncode == 1
     assert "Landlock is not available" in shown.stdout

@@ -77,7 +77,7 @@ def test_a_push_of_many_megabytes_arrives_whole(made: Stage, server: GitServer) 
     assert git("rev-parse", "main:BIG", cwd=server.repository) == sent
 
 
-def test_git_is_asked_for_the_session_token_and_gives_it(made: Stage, server: GitServer) -> None:
+def test_git_gives_the_session_token_when_asked_for_it(made: Stage, server: GitServer) -> None:
     """It sends what the proxy's URL holds only to a proxy that asked (407)."""
     cloned = clone(made, server, granted(server))
     assert cloned.exit_code == 0, cloned.stderr

@@ -183,7 +183,7 @@ def scene(made: Stage, client: Client) -> Iterator[Scene]:
 
 @as_every_user
 @pytest.mark.parametrize("client", CLIENTS, ids=str)
-def test_the_phantom_becomes_the_key_and_the_answer_comes_back(scene: Scene) -> None:
+def test_the_phantom_becomes_the_key_of_an_answered_call(scene: Scene) -> None:
     run = scene.run("whole")
     assert (run.exit_code, run.stdout.strip()) == (0, WHOLE), run.stderr
     assert len(scene.service.requests) == 1

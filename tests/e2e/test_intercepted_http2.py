@@ -70,7 +70,7 @@ def calls(service: Intercepted) -> list[tuple[str, str]]:
     ("how", "method", "printed"),
     [("whole", "/canary.Echo/Say", "hello"), ("streamed", "/canary.Echo/Talk", "first|last")],
 )
-def test_a_call_arrives_with_the_key_and_its_trailers_come_back(
+def test_a_call_with_the_key_gets_its_trailers_back(
     grpc: Intercepted, how: str, method: str, printed: str
 ) -> None:
     run = call(grpc, how)

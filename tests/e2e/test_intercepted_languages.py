@@ -89,7 +89,7 @@ def scene(made: Stage, language: str, builds: Builds) -> Iterator[Scene]:
 
 @as_every_user
 @each_language
-def test_the_phantom_becomes_the_key_and_the_answer_comes_back(scene: Scene) -> None:
+def test_the_phantom_becomes_the_key_of_an_answered_call(scene: Scene) -> None:
     run = scene.run()
     assert (run.exit_code, run.stdout.strip()) == (0, "ok"), run.stderr
     assert scene.service.saw("authorization") == {(f"Bearer {KEY}".encode(),)}

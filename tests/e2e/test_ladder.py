@@ -274,7 +274,7 @@ def test_the_audit_log_holds_what_is_not_enforced(ran: Run, cell: Cell) -> None:
 
 
 @cells(REFUSED)
-def test_a_run_that_cannot_be_held_is_refused_and_starts_nothing(ran: Run, cell: Cell) -> None:
+def test_a_run_that_cannot_be_held_is_refused_before_it_starts(ran: Run, cell: Cell) -> None:
     assert ran.result.returncode == 1
     assert ran.result.stderr.strip().splitlines()[0] == cell.outcome
     assert ran.result.stdout == ""
@@ -306,7 +306,9 @@ def test_without_user_namespaces_the_refusal_does_not_offer_one(
 
 
 @cells(CELLS)
-def test_a_dry_run_says_the_rung_and_ends_as_the_run_did(ran: Run, cell: Cell, ladder_stage: Stage) -> None:
+def test_a_dry_run_foretells_the_rung_or_refusal_of_the_run(
+    ran: Run, cell: Cell, ladder_stage: Stage
+) -> None:
     dry = run_probe(ladder_stage, cell, "--dry-run", "-v")
     assert dry.result.returncode == ran.result.returncode
     assert dry.result.stdout == ""

@@ -66,7 +66,7 @@ def test_every_exit_code_is_the_commands(here: Place, mode: str) -> None:
 
 @RUNS
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGINT", "SIGKILL", "SIGPIPE", "SIGSEGV", "SIGTERM", "SIGUSR1"])
-def test_a_command_that_a_signal_killed_gives_128_and_its_number(here: Place, mode: str, name: str) -> None:
+def test_a_command_that_a_signal_killed_gives_128_plus_its_number(here: Place, mode: str, name: str) -> None:
     number = signal.Signals[name].value
     assert here.run(mode, "sh", "-c", f"kill -{number} $$").returncode == 128 + number
 
@@ -382,7 +382,7 @@ ADDED = {
 
 
 @ALL
-def test_the_environment_is_the_callers_and_what_is_documented(here: Place, mode: str) -> None:
+def test_only_what_is_documented_differs_from_the_callers_environment(here: Place, mode: str) -> None:
     given = {"PLAIN": "a=b\nc", "EMPTY": "", "LD_PRELOAD": "", "BASH_ENV": "/nonexistent"}
     result = here.run(mode, "env", "-0", environment=given)
     seen = dict(line.split("=", 1) for line in result.stdout.decode().split("\0")[:-1])
@@ -412,7 +412,7 @@ def test_the_working_directory_is_the_callers_the_given_one_or_the_root(here: Pl
 
 
 @ALL
-def test_workdir_moves_pwd_and_keeps_where_it_came_from(here: Place, mode: str) -> None:
+def test_workdir_keeps_the_directory_it_leaves_in_oldpwd(here: Place, mode: str) -> None:
     inner = here.project / "inner"
     inner.mkdir()
     here.user.give(inner)
@@ -546,7 +546,7 @@ def test_on_a_terminal_every_standard_stream_is_one(here: Place, mode: str) -> N
 @pytest.mark.parametrize(
     ("key", "name"), [(b"\x03", "SIGINT"), (b"\x1c", "SIGQUIT")], ids=["ctrl-c", "ctrl-\\"]
 )
-def test_a_key_that_interrupts_ends_the_command_and_nono_says_so(
+def test_an_interrupting_key_becomes_the_exit_code_of_its_signal(
     here: Place, mode: str, key: bytes, name: str
 ) -> None:
     argv = here.argv(mode, ["sh", "-c", "ulimit -c 0; echo ready; exec sleep 60"])

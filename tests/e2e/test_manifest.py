@@ -31,7 +31,7 @@ def nono(sandbox: NonoRun, *words: str, environment: dict[str, str] | None = Non
 
 
 @pytest.mark.parametrize("verb", ["run", "wrap"])
-def test_it_grants_what_it_says_and_nothing_else(sandbox: NonoRun, verb: str) -> None:
+def test_a_manifest_grants_only_what_it_says(sandbox: NonoRun, verb: str) -> None:
     script = "echo mine > here && cat here; cat ../manifest.json; curl -sS http://127.0.0.1:9/"
     done = nono(sandbox, verb, f"--config={manifest(sandbox)}", "--", "sh", "-c", script)
     assert done.stdout == "mine\n", done.stderr

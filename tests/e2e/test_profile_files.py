@@ -63,7 +63,7 @@ def test_arguments_of_a_base_inherited_twice_are_given_once(nono: Nono) -> None:
     assert done.stdout == "-v x -v x\n"
 
 
-def test_a_blocked_name_is_not_started_and_is_where_a_flag_says_so(nono: Nono) -> None:
+def test_only_a_flag_starts_a_blocked_name(nono: Nono) -> None:
     refused = nono("-s", "run", "-p", "mine", "--", "uname", mine={"commands": {"deny": ["uname"]}})
     assert refused.returncode == 1
     assert refused.stderr.startswith("nono: Command 'uname' is blocked: Command blocking is deprecated")

@@ -136,7 +136,7 @@ def test_a_name_that_is_broken_off_saves_nothing(sandbox: NonoRun, keys: bytes) 
     assert list(profile_file(sandbox, "x").parent.iterdir()) == []
 
 
-def test_a_run_without_a_profile_offers_a_new_one_and_takes_skip(sandbox: NonoRun) -> None:
+def test_a_run_without_a_profile_offers_a_new_one_that_may_be_skipped(sandbox: NonoRun) -> None:
     flags = ("--allow-cwd", "--allow-domain=x.example")
     with run(sandbox, *flags) as person:
         answer(person, OFFER, b"g\n")

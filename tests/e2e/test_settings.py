@@ -28,7 +28,7 @@ def run(home: Path, *argv: str) -> tuple[subprocess.CompletedProcess[str], list[
 
 
 @pytest.mark.parametrize("has_file", [False, True])
-def test_added_names_are_redacted_and_the_log_says_so(tmp_path: Path, has_file: bool) -> None:
+def test_added_names_are_redacted_with_a_note_in_the_log(tmp_path: Path, has_file: bool) -> None:
     (tmp_path / ".config/nono").mkdir(parents=True)
     if has_file:
         (tmp_path / ".config/nono/config.toml").write_text('[redaction]\nadd_flags = ["--pin"]\n')

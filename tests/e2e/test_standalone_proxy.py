@@ -168,7 +168,7 @@ def test_the_password_is_asked_for_on_every_path_that_leads_out(made: Stage) -> 
         assert status_of(ours, absolute(server.port, token)) == 200
 
 
-def test_without_one_both_paths_are_open_and_the_filter_holds(made: Stage) -> None:
+def test_without_a_password_both_paths_are_held_by_the_filter_alone(made: Stage) -> None:
     with upstream() as server, running(made, "--no-auth", f"--allow-domain=localhost:{server.port}") as ours:
         assert status_of(ours, connect(server.port)) == 200
         assert status_of(ours, absolute(server.port)) == 200

@@ -55,7 +55,7 @@ def profile(sandbox: NonoRun, access: str) -> str:
 
 
 @pytest.mark.parametrize("verb", ["run", "wrap"])
-def test_a_yes_shares_it_and_the_command_starts_there(sandbox: NonoRun, verb: str) -> None:
+def test_a_yes_shares_the_workdir_before_the_command_starts(sandbox: NonoRun, verb: str) -> None:
     with typed(sandbox, verb=verb) as person:
         code, shown = answered(person, b"y\n")
     assert code == 0
@@ -67,7 +67,7 @@ def test_a_yes_shares_it_and_the_command_starts_there(sandbox: NonoRun, verb: st
 
 
 @pytest.mark.parametrize("keys", [b"\n", b"n\n", b"yesterday\n", b"\x04"], ids=["enter", "no", "word", "end"])
-def test_all_but_a_yes_shares_nothing_and_the_run_goes_on(sandbox: NonoRun, keys: bytes) -> None:
+def test_a_run_without_a_yes_goes_on_with_nothing_shared(sandbox: NonoRun, keys: bytes) -> None:
     with typed(sandbox) as person:
         code, shown = answered(person, keys)
     assert code == 1
@@ -107,7 +107,7 @@ def test_nobody_is_asked_about_the_workdir_where_it_makes_no_difference(sandbox:
         assert QUESTION not in person.shown
 
 
-def test_without_a_person_it_is_not_shared_and_that_is_said(sandbox: NonoRun) -> None:
+def test_a_run_without_a_person_says_that_the_workdir_is_not_shared(sandbox: NonoRun) -> None:
     """As with --silent, which is not told to complain: what changes what the profile asked for is said."""
     wanting, none = profile(sandbox, "read"), profile(sandbox, "none")
     for flags, is_said in (([], True), (["--silent"], False), (["--silent", wanting], True), ([none], False)):
