@@ -1,4 +1,4 @@
-"""K1, K2: nothing that changes while it is judged gets through, in twenty thousand tries each or more."""
+"""K1, K2: nothing that changes while it is judged gets through, in ten thousand tries each or more."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from support.running.races import ATTEMPTS, Attempts
 
 # At least a hundred thousand with NONO_TEST_LONG; fewer where everything is emulated.
 LONG_TRIES = 100_000
-TRIES = int(os.environ.get("NONO_TEST_TRIES") or (LONG_TRIES if os.environ.get("NONO_TEST_LONG") else 20_000))
+TRIES = int(os.environ.get("NONO_TEST_TRIES") or (LONG_TRIES if os.environ.get("NONO_TEST_LONG") else 10_000))
 UNJUDGED = TRIES if TRIES >= LONG_TRIES else TRIES // 10  # where the kernel alone reads what is flipped
 MAX_RECORDS = max(100, TRIES // 100)  # in the audit log, for so many refusals: repeats are folded
 ELSEWHERE = "127.0.0.2"

@@ -15,7 +15,7 @@ import pytest
 from support.running.builds import Builds
 from support.running.turns import Turns
 
-WORKERS_PER_CPU = 4  # tests wait more than they work
+WORKERS_PER_CPU = 2  # tests wait a little; more of them only push each other out of the caches
 WORKERS_MAX = 16  # each of them collects all the tests: seconds, and hundreds of megabytes
 
 FOLDER = pytest.StashKey[Path]()  # all processes of the run have it
