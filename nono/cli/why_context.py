@@ -58,5 +58,5 @@ def from_running_session(state: State, environ: Mapping[str, str]) -> Subject:
 
 
 def _would_be_held(capabilities: CapabilitySet) -> Held:
-    facts = probe.with_masks(probe.host_facts(), capabilities.masking)
+    facts = probe.with_masks(probe.host_facts(network=True), capabilities.masking)
     return Held(choose_enforcement(capabilities, facts), facts.landlock_abi)

@@ -24,20 +24,23 @@ def make_all_private() -> None:
     _set_attributes(-1, "/", uapi.AT_RECURSIVE, propagation=uapi.MS_PRIVATE)
 
 
-def new_tmpfs(options: Mapping[str, str]) -> int:
-    """Return the root of a new, unattached tmpfs(5); the caller closes the descriptor.
+def new_file_system(kind: str, options: Mapping[str, str], attributes: int = 0) -> int:
+    """Return the root of a new, unattached file system; the caller closes the descriptor.
 
+    `kind`: its name in filesystems(5), such as "tmpfs". `attributes`: MOUNT_ATTR_* flags of the mount.
     The file system disappears with its last mount.
     """
-    name = ctypes.create_string_buffer(b"tmpfs")
+    name = ctypes.create_string_buffer(kind.encode("ascii"))
     context = syscall(
-        syscall_number("fsopen"), ctypes.addressof(name), uapi.FSOPEN_CLOEXEC, tried="fsopen(tmpfs)"
+        syscall_number("fsopen"), ctypes.addressof(name), uapi.FSOPEN_CLOEXEC, tried=f"fsopen({kind})"
     )
     try:
         for key, value in options.items():
-            _configure(context, uapi.FSCONFIG_SET_STRING, key, value)
-        _configure(context, uapi.FSCONFIG_CMD_CREATE)
-        return syscall(syscall_number("fsmount"), context, uapi.FSMOUNT_CLOEXEC, 0, tried="fsmount(tmpfs)")
+            _configure(context, kind, uapi.FSCONFIG_SET_STRING, key, value)
+        _configure(context, kind, uapi.FSCONFIG_CMD_CREATE)
+        return syscall(
+            syscall_number("fsmount"), context, uapi.FSMOUNT_CLOEXEC, attributes, tried=f"fsmount({kind})"
+        )
     finally:
         os.close(context)
 
@@ -48,6 +51,12 @@ def make_unusable(mount: int) -> None:
     Copies made afterwards inherit the attributes.
     """
     _set_attributes(mount, "", uapi.AT_EMPTY_PATH, attributes=UNUSABLE)
+
+
+def make_read_only(mount: int) -> None:
+    """Make `mount` and the mounts below it read-only (mount_setattr(2))."""
+    flags = uapi.AT_EMPTY_PATH | uapi.AT_RECURSIVE
+    _set_attributes(mount, "", flags, attributes=uapi.MOUNT_ATTR_RDONLY)
 
 
 def copy(directory: int, name: str = "", *, with_submounts: bool = False) -> int:
@@ -104,11 +113,11 @@ def look(path: str) -> Seen:
     return Seen(bool(attributes & uapi.STATX_ATTR_MOUNT_ROOT), mode, (major, minor))
 
 
-def _configure(context: int, command: int, key: str = "", value: str = "") -> None:
+def _configure(context: int, kind: str, command: int, key: str = "", value: str = "") -> None:
     key_buffer = ctypes.create_string_buffer(key.encode("ascii"))
     value_buffer = ctypes.create_string_buffer(value.encode("ascii"))
     addresses = (ctypes.addressof(key_buffer), ctypes.addressof(value_buffer)) if key else (0, 0)
-    syscall(syscall_number("fsconfig"), context, command, *addresses, tried=f"fsconfig(tmpfs, {key})")
+    syscall(syscall_number("fsconfig"), context, command, *addresses, tried=f"fsconfig({kind}, {key})")
 
 
 def _set_attributes(

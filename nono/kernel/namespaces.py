@@ -1,4 +1,4 @@
-"""Moves this process into its own network or mount namespace."""
+"""Moves this process, or the children it forks from then on, into namespaces of their own."""
 
 from __future__ import annotations
 
@@ -35,6 +35,19 @@ def leave_mounts() -> bool:
     from nono.kernel import mounts
 
     return _leave(uapi.CLONE_NEWNS, "CLONE_NEWNS", mounts.make_all_private)
+
+
+def leave_processes() -> bool:
+    """Move this process permanently to its own mount and IPC namespaces, and its children to a PID namespace.
+
+    Same return value and requirements as leave_mounts. The first child is process 1 of the PID
+    namespace, which lives as long as that does (pid_namespaces(7)); later children join it there.
+    """
+    # Imported here, as above.
+    from nono.kernel import mounts
+
+    flags = uapi.CLONE_NEWNS | uapi.CLONE_NEWIPC | uapi.CLONE_NEWPID
+    return _leave(flags, "CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWPID", mounts.make_all_private)
 
 
 def _leave(flag: int, name: str, settle: Callable[[], None]) -> bool:

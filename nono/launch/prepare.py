@@ -12,6 +12,7 @@ from nono.policy.resolve import Resolved
 from nono.sandbox.plan.enforcement import Enforcement, Refusal
 from nono.sandbox.plan.facts import HostFacts
 from nono.sandbox.plan.ladder import choose_enforcement
+from nono.sandbox.plan.namespaces_verdict import with_namespaces, without_supervisor
 
 if TYPE_CHECKING:
     from nono.supervisor.cgroup.placement import Place
@@ -32,9 +33,15 @@ class Prepared(NamedTuple):
         return self.resolved.capabilities
 
 
-def enforcement_of(capabilities: CapabilitySet, facts: HostFacts) -> Enforcement:
+def enforcement_of(capabilities: CapabilitySet, facts: HostFacts, *, is_supervised: bool) -> Enforcement:
     """Choose the enforcement, like choose_enforcement. Raises SandboxError on a refusal."""
     chosen = choose_enforcement(capabilities, facts)
+    if not isinstance(chosen, Refusal):
+        wanted = capabilities.namespaces
+        if is_supervised:
+            chosen = with_namespaces(chosen, wanted, facts.own_namespaces)
+        else:
+            chosen = without_supervisor(chosen, wanted)
     if isinstance(chosen, Refusal):
         raise SandboxError(chosen.message, hint=chosen.hint)
     return chosen

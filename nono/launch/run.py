@@ -24,13 +24,14 @@ from nono.launch.prepare import (
 from nono.launch.session import Say, Session, Warn, open_log, recorder_of
 from nono.launch.start import RunContext
 from nono.launch.state_file import state_file
+from nono.launch.surroundings import surroundings
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import NetworkMode, SandboxPolicy
 from nono.policy.effective_policy import EffectivePolicy, effective_policy_of
 from nono.policy.environment import child_environment
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.resolve import Resolved
-from nono.sandbox import host, probe
+from nono.sandbox import probe
 from nono.sandbox.launcher import Launcher, fork_launcher
 from nono.supervisor.child import supervise, wait
 
@@ -56,12 +57,14 @@ _UNRECORDED = "a run that cannot be recorded is not started; --no-audit starts i
 class Launch:
     """One run. A context manager: leaving the block ends an unused launcher."""
 
-    def __init__(self, environ: Mapping[str, str], *, probes: bool = False) -> None:
-        """Fork the launcher. probes: prepare() is likely to need the kernel's facts, so probe at once."""
+    def __init__(self, environ: Mapping[str, str], *, probes_network: bool = False) -> None:
+        """Fork the launcher, and have it probe the kernel at once.
+
+        probes_network: prepare() is likely to need to know what can hold the network.
+        """
         self._environ = environ
         self._launcher: Launcher | None = fork_launcher()
-        if probes:
-            self._launcher.request_facts()
+        self._launcher.request_facts(network=probes_network)
 
     def __enter__(self) -> Launch:
         return self
@@ -82,9 +85,9 @@ class Launch:
         program = program_of(resolved, command[0], search_path) if needs_program else None
         traps_opens = capabilities.elevation or capabilities.learns or capabilities.names_threads
         is_served = traps_opens or capabilities.wants_sockets_served
-        facts = launcher.facts() if chooses_rung or is_served else host.file_system_facts()
+        facts = launcher.facts(network=chooses_rung or is_served)
         facts = probe.with_masks(facts, capabilities.masking)
-        enforcement = enforcement_of(capabilities, facts)
+        enforcement = enforcement_of(capabilities, facts, is_supervised=True)
         cgroups = None
         if capabilities.limits.is_set:
             launcher.settle()  # its probe children would be in our cgroup as well
@@ -121,6 +124,9 @@ class Launch:
         denials = Denials()
         with ExitStack() as stack:
             cgroup = stack.enter_context(_limited(prepared, launcher, warn))
+            around = surroundings(prepared, self._environ)
+            if around.view is not None:
+                launcher.enter_namespaces(around.view)
             self._launcher = None
             child = stack.enter_context(supervise(launcher.pid, cgroup.kill if cgroup else None))
             stack.callback(launcher.close)
@@ -143,6 +149,7 @@ class Launch:
                     state=stack.enter_context(state_file(self._environ, warn)),
                     env_credentials=_env_credentials(prepared.resolved, self._environ, warn),
                     inherited=child_environment(self._environ, prepared.resolved.environment),
+                    around=around,
                     rules=cache(lambda: effective_policy_of(prepared.resolved, HostFilesystem())),
                 )
                 exit_code = _run(run)

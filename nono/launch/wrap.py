@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from nono.errors import LaunchError
 from nono.launch.prepare import Prepared, enforcement_of, program_of, ready_state_directories
+from nono.launch.surroundings import surroundings
 from nono.policy.environment import child_environment, started_in
 from nono.policy.resolve import Resolved
 from nono.sandbox import host
@@ -27,7 +28,7 @@ def prepare(
         from nono.sandbox import probe
 
         facts = probe.with_masks(facts, resolved.capabilities.masking)
-    enforcement = enforcement_of(resolved.capabilities, facts)
+    enforcement = enforcement_of(resolved.capabilities, facts, is_supervised=False)
     program = None
     if needs_program:
         program = program_of(resolved, command[0], environ.get("PATH", os.defpath))
@@ -37,7 +38,9 @@ def prepare(
 def become(prepared: Prepared, environ: Mapping[str, str]) -> NoReturn:
     """Sandbox this process and exec the command. On an error the process stays restricted and must exit."""
     ready_state_directories(prepared.resolved.state_directories)
-    plan = draw(prepared.capabilities, prepared.facts, prepared.enforcement)
+    around = surroundings(prepared, environ)
+    capabilities = prepared.capabilities._replace(grants=(*prepared.capabilities.grants, *around.grants))
+    plan = draw(capabilities, prepared.facts, prepared.enforcement)
     rules, workdir = prepared.resolved.environment, prepared.capabilities.workdir
     environment = started_in(workdir, child_environment(environ, rules), rules)
     assert prepared.program is not None  # or it was a dry run

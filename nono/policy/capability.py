@@ -55,6 +55,14 @@ class SandboxPolicy(StrEnum):
     NETNS = "netns"  # a private network namespace for a proxy-only run; else refuse
 
 
+class Namespaces(StrEnum):
+    """Whether a supervised command runs in user, mount, PID and IPC namespaces of its own."""
+
+    AUTO = "auto"  # where the kernel allows them
+    OFF = "off"
+    REQUIRE = "require"  # or refuse
+
+
 class Grant(NamedTuple):
     """Access to one path, including everything below it for a directory."""
 
@@ -162,6 +170,7 @@ class CapabilitySet(NamedTuple):
     limits: Limits = Limits()
     names_threads: bool = False  # the command may write its thread names in /proc
     learns: bool = False  # record file accesses to make a profile of them
+    namespaces: Namespaces = Namespaces.AUTO
 
     @property
     def mediates_unix_sockets(self) -> bool:

@@ -1,7 +1,7 @@
 """The sandbox options of a command line, before they meet a profile."""
 
 from nono.named_tuple import NamedTuple
-from nono.policy.capability import SandboxPolicy
+from nono.policy.capability import Namespaces, SandboxPolicy
 
 
 class RunRequest(NamedTuple):
@@ -32,6 +32,7 @@ class RunRequest(NamedTuple):
     open_port: tuple[int, ...] = ()
     allow_connect_port: tuple[int, ...] = ()
     sandbox_policy: SandboxPolicy | None = None
+    namespaces: Namespaces | None = None
     capability_elevation: bool = False
     allow_endpoint: tuple[str, ...] = ()  # SERVICE:METHOD:/path
     upstream_proxy: str | None = None

@@ -155,6 +155,7 @@ class Asked(NamedTuple):
             wsl2_proxy_policy=security.wsl2_proxy_policy,
             workdir=files.start_directory,
             sandbox_policy=request.sandbox_policy or linux.sandbox_policy,
+            namespaces=request.namespaces or linux.namespaces,
             ports=_ports(request, self.settings.network),
             af_unix_mediation=linux.af_unix_mediation == "pathname",
             sockets=files.sockets.grants,

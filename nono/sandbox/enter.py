@@ -53,8 +53,12 @@ def open_missing_standard_streams() -> None:
         os.set_inheritable(descriptor, True)
 
 
-def enter(plan: SandboxPlan, command: Command, *, keep: Collection[int] = ()) -> int | None:
+def enter(
+    plan: SandboxPlan, command: Command, *, keep: Collection[int] = (), holds_all: bool = False
+) -> int | None:
     """Restrict this process permanently for `command`.
+
+    `holds_all`: it has every capability over a user namespace of its own, which the command must not have.
 
     Return its notify listener, or None if the plan has none. Closes every descriptor from 3 on except those
     in `keep`, which must be close-on-exec. Raises SandboxError, LaunchError or OSError if any part of the
@@ -67,7 +71,7 @@ def enter(plan: SandboxPlan, command: Command, *, keep: Collection[int] = ()) ->
         _check_standard_streams(may_be_network=not plan.private_network)
     elif plan.listener in (NotifyProgram.UNIX_PATHS, NotifyProgram.UNIX_PATHS_OPENS):
         _check_standard_streams(may_be_network=True, only_unix=True)
-    holds_all = _mask(plan)
+    holds_all |= _mask(plan)
     os.chdir(command.workdir)
     if holds_all:
         # They came with the user namespace, and with them the command could take the masks away.

@@ -2,8 +2,10 @@
 
 Protocol, each line one message of nono.sandbox.channel:
 
-    supervisor → launcher   {"probe": true}                     optional, once
+    supervisor → launcher   {"probe": {"network": true|false}}  optional, more than once
     launcher → supervisor   {"facts": ...}
+    supervisor → launcher   {"namespaces": VIEW}                optional: take namespaces of its own
+    launcher → supervisor   {"moved_to": PID}                   it goes on as that process; the old one ends
     supervisor → launcher   {"private_network": PORT, "makes_sockets": true|false}
                                                                 on the rung netns: leave this network
     launcher → supervisor   {"proxy_listener": N, "socket_maker": N}
@@ -31,32 +33,39 @@ from nono.sandbox import channel, probe
 from nono.sandbox.enter import Command, default_signals, enter, open_missing_standard_streams
 from nono.sandbox.plan.facts import HostFacts
 from nono.sandbox.plan.plan import SandboxPlan
+from nono.sandbox.plan.private_view import PrivateView
 from nono.sandbox.private_network import enter_private_network
 from nono.sandbox.socket_maker import fork_socket_maker
 
 STATUS_NOT_RESTRICTED = 126
 STATUS_NOT_EXECUTED = 127
+OUTSIDE = 0  # how getppid(2) calls a parent outside this PID namespace
 ENDED_EARLY = "the process that was to become the command ended before it started; a signal may have come"
 
 
 class Launcher:
     """The supervisor's end. Whoever waits for `pid` reaps the process; close() closes the socket."""
 
-    def __init__(self, pid: int, connection: socket.socket) -> None:
+    def __init__(self, pid: int, connection: socket.socket, lifeline: int) -> None:
         self.pid = pid
         self._connection = connection
-        self._is_probing = False
+        self._lifeline = lifeline  # the writing end of a pipe on which nothing is written
+        self._probes_network: bool | None = None  # what the pending probe covers; None: there is none
 
-    def request_facts(self) -> None:
-        """Start the launcher's kernel probe, which runs while the supervisor does something else."""
-        self._send({"probe": True})
-        self._is_probing = True
+    def request_facts(self, *, network: bool) -> None:
+        """Start the launcher's kernel probe, which runs while the supervisor does something else.
 
-    def facts(self) -> HostFacts:
-        """Return the result of the probe that request_facts started, or of one made now. Call once."""
-        if not self._is_probing:
-            self.request_facts()
-        self._is_probing = False
+        network: Probe for what holds a network too, and not only for namespaces of the command's own.
+        """
+        self._send({"probe": {"network": network}})
+        self._probes_network = network
+
+    def facts(self, *, network: bool) -> HostFacts:
+        """Return the result of the probe that request_facts started, or of one made now if that said less."""
+        if self._probes_network is None or network > self._probes_network:
+            self.settle()
+            self.request_facts(network=network)
+        self._probes_network = None
         found = self._receive()["facts"]
         if not isinstance(found, dict):
             raise LaunchError("the launcher sent no host facts")
@@ -64,8 +73,23 @@ class Launcher:
 
     def settle(self) -> None:
         """Wait for a pending probe to end and discard its result."""
-        if self._is_probing:
-            self.facts()
+        if self._probes_network is not None:
+            self.facts(network=self._probes_network)
+
+    def enter_namespaces(self, view: PrivateView) -> None:
+        """Move the launcher to namespaces of its own, in which it will see `view`.
+
+        It goes on as another child of this process; `pid` changes.
+        """
+        self.settle()
+        # The init of the namespaces loses its parent, the process that `pid` is now. It is ours then.
+        process.become_subreaper()
+        self._send({"namespaces": view.to_message()})
+        moved_to = self._receive()["moved_to"]
+        if not isinstance(moved_to, int):
+            raise LaunchError("the launcher did not say where it is")
+        os.waitpid(self.pid, 0)
+        self.pid = moved_to
 
     def leave_network(self, proxy_port: int, *, makes_sockets: bool) -> tuple[int, int | None]:
         """Move the launcher to its own network namespace. Return two descriptor numbers in the launcher.
@@ -112,8 +136,14 @@ class Launcher:
         return self._connection.fileno()
 
     def close(self) -> None:
-        """Close the socket. A launcher that still waits for its plan or for go() then ends."""
+        """Close the socket and the lifeline.
+
+        A launcher that still waits for its plan or for go() then ends, and so does the init of its namespaces.
+        """
         self._connection.close()
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+            self._lifeline = -1
 
     def abandon(self) -> None:
         """Close the socket and wait until the process is gone."""
@@ -156,23 +186,29 @@ def fork_launcher() -> Launcher:
     if process.thread_count() != 1:
         raise LaunchError("nono must not have threads when it forks its launcher")
     ours, theirs = socket.socketpair()
+    lifeline_end, lifeline = os.pipe()
     supervisor_pid = os.getpid()
     pid = os.fork()
     if pid == 0:
         ours.close()
-        _become_command(theirs, supervisor_pid)
+        os.close(lifeline)
+        _become_command(theirs, lifeline_end, supervisor_pid)
     theirs.close()
-    return Launcher(pid, ours)
+    os.close(lifeline_end)
+    return Launcher(pid, ours, lifeline)
 
 
-def _become_command(connection: socket.socket, supervisor_pid: int) -> NoReturn:
+def _become_command(connection: socket.socket, lifeline_end: int, supervisor_pid: int) -> NoReturn:
     """Run the launcher's whole life; never return into the code that forked it."""
     status = STATUS_NOT_RESTRICTED
     try:
         _leave_supervisor(supervisor_pid)
         request = channel.receive(connection.fileno())
-        if request is not None and "probe" in request:
-            channel.send(connection.fileno(), {"facts": probe.host_facts().to_message()})
+        while request is not None and "probe" in request:
+            request = _probe(connection, request)
+        holds_all = False
+        if request is not None and "namespaces" in request:
+            holds_all = _take_namespaces(connection, lifeline_end, request)
             request = channel.receive(connection.fileno())
         leaves = request is not None and "private_network" in request
         if request is not None and leaves:
@@ -181,7 +217,7 @@ def _become_command(connection: socket.socket, supervisor_pid: int) -> NoReturn:
             plan, command = _parse_request(request)
             if plan.private_network != leaves:
                 raise LaunchError("the plan is for another network than the launcher is in")
-            listener = enter(plan, command, keep={connection.fileno()})
+            listener = enter(plan, command, keep={connection.fileno()}, holds_all=holds_all)
             channel.send(connection.fileno(), {"restricted": True, "listener": listener})
             if channel.receive(connection.fileno()) is not None:
                 status = STATUS_NOT_EXECUTED
@@ -194,6 +230,38 @@ def _become_command(connection: socket.socket, supervisor_pid: int) -> NoReturn:
         _report(connection, f"the launcher failed: {error!r}", status)
     finally:
         os._exit(status)
+
+
+def _probe(connection: socket.socket, request: channel.Message) -> channel.Message | None:
+    """Send the facts and return the next message."""
+    asked = request["probe"]
+    facts = probe.host_facts(network=isinstance(asked, dict) and bool(asked["network"]))
+    channel.send(connection.fileno(), {"facts": facts.to_message()})
+    return channel.receive(connection.fileno())
+
+
+def _take_namespaces(connection: socket.socket, lifeline_end: int, request: channel.Message) -> bool:
+    """Go on as a process in namespaces of its own; the process that calls this does not return.
+
+    Returns True, in the new one, if it has every capability over a user namespace of its own.
+    """
+    view = request["namespaces"]
+    if not isinstance(view, dict):
+        raise ValueError("namespaces without a view")
+    # Imported here: not every run has them.
+    from nono.kernel import clone, namespaces
+    from nono.sandbox.init import init_of
+
+    holds_all = namespaces.leave_processes()
+    with init_of(PrivateView.from_message(view), lifeline_end):
+        moved_to = clone.fork_sibling()
+    if moved_to:
+        channel.send(connection.fileno(), {"moved_to": moved_to})
+        os._exit(0)
+    process.set_parent_death_signal(signal.SIGKILL)
+    if os.getppid() != OUTSIDE:  # the supervisor died before the call above could notice
+        os._exit(STATUS_NOT_RESTRICTED)
+    return holds_all
 
 
 def _leave_network(connection: socket.socket, request: channel.Message) -> channel.Message | None:

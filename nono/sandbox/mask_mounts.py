@@ -66,7 +66,7 @@ def is_masked(path: str) -> bool:
 def _empty_inodes() -> Iterator[int]:
     """Yield the root of a file system with a directory and a file that are both unreadable."""
     try:
-        tmpfs = mounts.new_tmpfs(TMPFS)
+        tmpfs = mounts.new_file_system("tmpfs", TMPFS)
     except OSError as error:
         raise MaskError(f"no file system can be made for masks: {error}") from error
     try:

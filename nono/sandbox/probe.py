@@ -14,20 +14,57 @@ from nono.policy.capability import Masking
 from nono.sandbox import host
 from nono.sandbox.plan.facts import HostFacts, Listener, MaskFacts, NamespaceFacts
 from nono.sandbox.plan.plan import MaskRule
+from nono.sandbox.plan.private_view import PrivateView
 from nono.sandbox.private_network import enter_private_network
 
 PROBE_BYTES_MAX = 4096
 MADE = "made"  # followed by a descriptor's number; a failure has the errno's name and what failed instead
 
 
-def host_facts() -> HostFacts:
-    """Probe this host in two short-lived children. Takes a few milliseconds; the caller is unchanged.
+def host_facts(*, network: bool) -> HostFacts:
+    """Probe this host in short-lived children. Takes a few milliseconds; the caller is unchanged.
 
+    network: Probe for a listener and a private network too.
     SandboxError: no seccomp program is shipped for this machine, and none can be built.
     """
+    facts = host.file_system_facts()
+    failed = _probe_namespaces()
+    if failed:
+        facts = facts._replace(own_namespaces=host.namespace_facts(failed))
+    return _with_network(facts) if network else facts
+
+
+def _probe_namespaces() -> str:
+    """Mount a command's own view in namespaces of its own. Returns what failed, or "" if it worked."""
+    # Imported here: only a probe and a launcher with such namespaces need it.
+    from nono.kernel import namespaces
+    from nono.sandbox import private_mounts
+
+    def view() -> bytes:
+        try:
+            private_mounts.mount_view(PrivateView())
+        except OSError as error:
+            return _encoded(str(error))
+        return b""
+
+    def attempt() -> bytes:
+        process.set_dumpable(True)
+        try:
+            namespaces.leave_processes()
+        except OSError as error:
+            return _encoded(str(error))
+        # In the new PID namespace, whose /proc it mounts.
+        said = bytes_from_fork(view, PROBE_BYTES_MAX)
+        return b"the probe died" if said is None else said
+
+    said = bytes_from_fork(attempt, PROBE_BYTES_MAX)
+    return "the probe died" if said is None else said.decode("utf-8", "surrogateescape")
+
+
+def _with_network(facts: HostFacts) -> HostFacts:
     listener, detail = _probe_listener()
     refused = _attempt_in_child(_open_in_private_network)
-    return host.file_system_facts()._replace(
+    return facts._replace(
         listener=listener,
         listener_detail=detail,
         network_namespace=refused is None,

@@ -169,6 +169,8 @@ OPTIONS: tuple[Option, ...] = (
            "NAME", in_manifest=True),
     Option(("--sandbox-policy",), Kind.VALUE, "what enforces the network: auto, landlock, external, netns",
            (*SANDBOX, WHY), "POLICY"),
+    Option(("--namespaces",), Kind.VALUE, "processes and temporary files of its own: auto, off, require",
+           (RUN, LEARN, WHY), "WHEN"),
     Option(("--no-diagnostics",), Kind.FLAG, "nothing about denials after the run", SANDBOX,
            in_request=False),
     Option(("--suppress-save-prompt", "--ignore-denied"), Kind.LIST,

@@ -10,7 +10,7 @@ from nono.cli.args.options import Given
 from nono.cli.args.scan import Scanned, scan
 from nono.errors import ConfigError, NonoError
 from nono.named_tuple import NamedTuple
-from nono.policy.capability import SandboxPolicy
+from nono.policy.capability import Namespaces, SandboxPolicy
 from nono.policy.request import RunRequest
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Invocation(NamedTuple):
     def request(self) -> RunRequest:
         asked: dict[str, Any] = {o.dest: self.given.of(o) for o in self.given.options if o.in_request}
         asked["sandbox_policy"] = _sandbox_policy(self.given.value("sandbox_policy"))
+        asked["namespaces"] = _namespaces(self.given.value("namespaces"))
         return RunRequest(**asked, standalone_proxy=self.standalone_proxy)
 
 
@@ -42,6 +43,7 @@ def parse(command: str, description: str, argv: Sequence[str], environ: Mapping[
         raise no_command(command)
     if _sandbox_policy(given.value("sandbox_policy")) is not None and command != options.RUN:
         raise ConfigError("--sandbox-policy is only supported by `nono run`.")
+    _namespaces(given.value("namespaces"))
     return Invocation(given, scanned.silent, tuple(words))
 
 
@@ -89,3 +91,9 @@ def _sandbox_policy(text: str | None) -> SandboxPolicy | None:
     if text is None or text in tuple(SandboxPolicy):
         return None if text is None else SandboxPolicy(text)
     raise ConfigError(f"--sandbox-policy '{text}': expected auto, landlock, external or netns.")
+
+
+def _namespaces(text: str | None) -> Namespaces | None:
+    if text is None or text in tuple(Namespaces):
+        return None if text is None else Namespaces(text)
+    raise ConfigError(f"--namespaces '{text}': expected auto, off or require.")

@@ -10,7 +10,7 @@ from nono.cli.completion import bash, fish, zsh
 from nono.cli.completion.tree import Choice, Node, node_of
 from nono.errors import UsageError
 from nono.policy.builtin import shipped
-from nono.policy.capability import SandboxPolicy
+from nono.policy.capability import Namespaces, SandboxPolicy
 from nono.settings.theme import THEMES
 
 DESCRIPTION = "Prints a completion script for a shell."
@@ -55,6 +55,7 @@ def tree(commands: Commands) -> Node:
         "--network-profile": tuple(network.profiles),
         "--credential": tuple(network.services),
         "--sandbox-policy": tuple(SandboxPolicy),
+        "--namespaces": tuple(Namespaces),
         "--theme": THEMES,
         "--groups": groups,
         "GROUP": groups,

@@ -48,7 +48,7 @@ def run(argv: Sequence[str]) -> int:
         raise ConfigError("--extends is not for `nono learn`: -o writes a profile that extends --profile.")
     if given.flag("allow_net"):
         raise ConfigError("--allow-net opens the network, and then nobody sees which hosts are reached.")
-    with Launch(environ, probes=True) as launch:
+    with Launch(environ, probes_network=True) as launch:
         # Imported here, after the fork: a user's profile brings pydantic.
         from nono.cli.commands.profile.target import target_of
         from nono.cli.dry_run import conclude

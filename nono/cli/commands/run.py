@@ -43,7 +43,7 @@ def run(argv: Sequence[str]) -> int:
 def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -> int:
     given = invocation.given
     # The launcher is forked here, before a profile brings pydantic and a credential brings a secret.
-    with Launch(environ, probes=any(option.may_need_listener for option in given.options)) as launch:
+    with Launch(environ, probes_network=any(option.may_need_listener for option in given.options)) as launch:
         config = preferences(given, environ, console, long_lived=True)
         is_dry = given.flag("dry_run")
         resolved = resolve_given(invocation, environ, long_lived=True, ask=asker(invocation))

@@ -51,7 +51,7 @@ def run(argv: Sequence[str]) -> int:
         raise UsageError("--check-only changes nothing, and --profiles and --shell-integration do.")
     environ = dict(os.environ)
     total = 4 + parsed.profiles + parsed.shell_integration
-    facts = probe.host_facts()
+    facts = probe.host_facts(network=True)
     programs = _compare_programs()
     for number, (title, lines) in enumerate(_phases(facts, programs), 1):
         _phase(number, total, title, lines)

@@ -21,8 +21,11 @@ PR_GET_NO_NEW_PRIVS = 39  # 3.5
 PIDFD_THREAD = 0o200  # 6.9: O_EXCL; the descriptor is the thread's and not its group leader's
 
 # <linux/sched.h>
+CLONE_PARENT = 0x00008000  # 2.3.13
 CLONE_NEWNS = 0x00020000  # 2.4.19
+CLONE_NEWIPC = 0x08000000  # 2.6.19
 CLONE_NEWUSER = 0x10000000  # 3.8
+CLONE_NEWPID = 0x20000000  # 2.6.24
 CLONE_NEWNET = 0x40000000  # 2.6.24
 
 # <linux/uio.h>

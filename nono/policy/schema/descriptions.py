@@ -199,6 +199,8 @@ _BY_OBJECT: Mapping[str, Mapping[str, str]] = {
     "Linux": {
         "af_unix_mediation": "pathname: Unix sockets need a grant in a run without a proxy too.",
         "sandbox_policy": "By what the network is held; auto is the strongest there is.",
+        "namespaces": "Processes, temporary files and IPC of the command's own: where they can be had, "
+        "never, or always.",
     },
     "EnvCredential": {
         "env_var": "The variable for the credential.",

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from nono.named_tuple import NamedTuple
-from nono.policy.capability import SandboxPolicy, Wsl2ProxyPolicy
+from nono.policy.capability import Namespaces, SandboxPolicy, Wsl2ProxyPolicy
 from nono.policy.schema.constraints import (
     CAPTURES,
     SERVICES,
@@ -164,6 +164,7 @@ class Linux(NamedTuple):
 
     af_unix_mediation: Literal["off", "pathname"] = "off"  # always mediated with the proxy
     sandbox_policy: SandboxPolicy = SandboxPolicy.AUTO
+    namespaces: Namespaces = Namespaces.AUTO
 
 
 class Hook(NamedTuple):

@@ -44,10 +44,15 @@ class HostFacts(NamedTuple):
     network_namespace: bool  # one can be made, its loopback raised, and a listener in it taken by us
     is_wsl2: bool  # affects the wording of messages only
     namespaces: NamespaceFacts = NamespaceFacts()  # affects the wording of messages only
+    own_namespaces: NamespaceFacts | None = None  # None: they can be had, or were not probed
     masks: MaskFacts | None = None  # None: the run masks nothing; probed separately, after all else
 
     def to_message(self) -> dict[str, object]:
-        return self._asdict() | {"namespaces": self.namespaces._asdict()}
+        own = self.own_namespaces
+        return self._asdict() | {
+            "namespaces": self.namespaces._asdict(),
+            "own_namespaces": None if own is None else own._asdict(),
+        }
 
     @classmethod
     def from_message(cls, message: dict[str, object]) -> "HostFacts":
@@ -58,5 +63,10 @@ class HostFacts(NamedTuple):
         if set(message) != set(cls._fields):
             raise ValueError(f"not host facts: {sorted(message)}")
         namespaces = NamespaceFacts(**message["namespaces"])  # type: ignore[arg-type]  # JSON lost the type
-        known = {"listener": Listener(str(message["listener"])), "namespaces": namespaces}
+        own = message["own_namespaces"]
+        known = {
+            "listener": Listener(str(message["listener"])),
+            "namespaces": namespaces,
+            "own_namespaces": None if own is None else NamespaceFacts(**own),  # type: ignore[arg-type]  # as above
+        }
         return cls(**(message | known))  # type: ignore[arg-type]  # the launcher is this very program

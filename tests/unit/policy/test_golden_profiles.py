@@ -34,7 +34,7 @@ def test_no_shipped_profile_runs_unenforced_on_wsl2() -> None:
 
 def test_the_facts_of_wsl2_are_those_of_the_simulation() -> None:
     code = (
-        "from nono.sandbox import probe; import json; facts = probe.host_facts();"
+        "from nono.sandbox import probe; import json; facts = probe.host_facts(network=True);"
         "print(json.dumps([facts.landlock_abi, facts.listener, facts.listener_detail, facts.is_wsl2]))"
     )
     switches = ["--wsl2", "--notify-busy", "--landlock-abi", "3"]

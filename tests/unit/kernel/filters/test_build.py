@@ -64,9 +64,9 @@ def test_a_built_program_is_left_in_no_file(tmp_path: Path, monkeypatch: pytest.
 def test_a_machine_without_frozen_programs_enforces_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    frozen = in_child(lambda: probe.host_facts().to_message())
+    frozen = in_child(lambda: probe.host_facts(network=True).to_message())
     monkeypatch.setattr(filters, "DIRECTORY", str(tmp_path))
-    assert in_child(lambda: probe.host_facts().to_message()) == frozen
+    assert in_child(lambda: probe.host_facts(network=True).to_message()) == frozen
 
 
 def test_a_machine_with_frozen_programs_loads_no_library() -> None:

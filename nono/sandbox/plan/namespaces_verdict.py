@@ -1,0 +1,42 @@
+"""Judges whether a command runs in namespaces of its own, and says what it shares without them."""
+
+from nono.policy.capability import Namespaces
+from nono.sandbox.plan.enforcement import Enforcement, Refusal
+from nono.sandbox.plan.facts import NamespaceFacts
+
+SHARED = (
+    "the command shares processes and temporary files with this host: it sees the command lines of other "
+    "programs, and what they leave in /tmp"
+)
+
+
+def with_namespaces(
+    chosen: Enforcement, wanted: Namespaces, refused: NamespaceFacts | None
+) -> Enforcement | Refusal:
+    """Add to `chosen` that the command has namespaces of its own, or what it shares; or refuse.
+
+    refused: Why this host does not allow them; None if it does, or if nobody probed.
+    """
+    if wanted is Namespaces.OFF:
+        return chosen._replace(gaps=(*chosen.gaps, f"{SHARED} (namespaces off)."))
+    if refused is None:
+        return chosen._replace(namespaces=True)
+    # Imported here: it is for hosts that refuse.
+    from nono.sandbox.plan.namespace_advice import advice
+
+    cause, remedy = advice(refused, "mnt")
+    failed = f" ({refused.failed})" if refused.failed else ""
+    if wanted is Namespaces.REQUIRE:
+        return Refusal(f"namespaces of the command's own are required, and {cause}{failed}.", hint=remedy)
+    warning = f"{SHARED}: {cause}{failed}."
+    return chosen._replace(warnings=(*chosen.warnings, warning), gaps=(*chosen.gaps, warning))
+
+
+def without_supervisor(chosen: Enforcement, wanted: Namespaces) -> Enforcement | Refusal:
+    """Add what a command without a supervisor shares; or refuse, if namespaces are required."""
+    if wanted is Namespaces.REQUIRE:
+        return Refusal(
+            'this profile has linux.namespaces "require", which is only supported by `nono run`.',
+            hint="nono run, with the same options",
+        )
+    return chosen._replace(gaps=(*chosen.gaps, f"{SHARED} (no supervisor)."))

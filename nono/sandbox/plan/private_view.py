@@ -1,0 +1,113 @@
+"""Decides what a command with namespaces of its own sees in place of directories that everybody shares.
+
+There it has directories of its own, empty at the start, to which it has every access. What it was granted
+below them shows through; as Landlock rules reach into mounts, only the mount itself can hold a grant to
+reading. Where that cannot be told apart from the grant, the directory stays shared.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+
+from nono.named_tuple import NamedTuple
+from nono.policy.capability import Access, CapabilitySet, Grant
+from nono.policy.path_expansion import is_within
+from nono.policy.socket_grant import SocketScope
+
+DIRECTORIES = ("/tmp", "/var/tmp", "/dev/shm")
+TERMINALS = "/dev/pts"
+
+
+class Shown(NamedTuple):
+    """A path of this host that shows through, with what is below it."""
+
+    path: str
+    writes: bool
+
+
+class PrivateView(NamedTuple):
+    """What replaces the shared directories of this host, for one command."""
+
+    directories: tuple[str, ...] = DIRECTORIES  # its own, in memory
+    shown: tuple[Shown, ...] = ()  # those in others after them
+    terminal: str | None = None  # the caller's, below /dev/pts
+
+    def to_message(self) -> dict[str, object]:
+        return self._asdict()
+
+    @classmethod
+    def from_message(cls, message: dict[str, object]) -> "PrivateView":
+        """Rebuild the view from to_message() after JSON. ValueError: a field is missing or unknown."""
+        if set(message) != set(cls._fields):
+            raise ValueError(f"not a private view: {sorted(message)}")
+        directories, shown, terminal = (message[name] for name in cls._fields)
+        if not isinstance(directories, list) or not isinstance(shown, list):
+            raise ValueError("a private view without lists")
+        return cls(
+            tuple(directories),
+            tuple(Shown(*each) for each in shown),
+            None if terminal is None else str(terminal),
+        )
+
+
+def private_view(capabilities: CapabilitySet, roots: Collection[str], terminal: str | None) -> PrivateView:
+    """Draw the view of a command.
+
+    `roots`: nono's own directories, where files for the command appear while it runs; canonical.
+    """
+    shared = {*_shared(capabilities, roots)}
+    directories = tuple(directory for directory in DIRECTORIES if directory not in shared)
+    wanted = [Shown(grant.path, grant.access.writes) for grant in capabilities.grants]
+    wanted += [Shown(grant.path, False) for grant in capabilities.sockets]
+    below = {
+        each
+        for each in wanted
+        for directory in directories
+        if each.path != directory and is_within(each.path, directory)
+    }
+    return PrivateView(directories, tuple(_without_covered(below)), terminal)
+
+
+def _shared(capabilities: CapabilitySet, roots: Collection[str]) -> Iterator[str]:
+    """Yield the directories that stay shared: asked for themselves, or around what a mount cannot hold."""
+    for directory in DIRECTORIES:
+        held_otherwise = (
+            *(grant.path for grant in capabilities.grants if grant.access is Access.WRITE and grant.is_users),
+            *(grant.path for grant in capabilities.sockets if grant.scope is not SocketScope.FILE),
+            *roots,
+        )
+        asked = (grant.path for grant in capabilities.grants if grant.is_users)
+        if directory in asked or any(is_within(path, directory) for path in held_otherwise):
+            yield directory
+
+
+def _without_covered(wanted: Iterable[Shown]) -> Iterator[Shown]:
+    """Yield what is not shown by a path above it already, a directory before what is in it."""
+    kept: list[Shown] = []
+    for each in sorted(wanted):
+        if not any(is_within(each.path, above.path) and above.writes >= each.writes for above in kept):
+            kept.append(each)
+            yield each
+
+
+def own_grants(
+    view: PrivateView | None, terminals: Collection[str], ptmx: str | None, denied: Collection[str]
+) -> tuple[Grant, ...]:
+    """Return what the command may use of its surroundings beside its policy's grants.
+
+    `view`: None without namespaces of its own. `terminals`: those of the caller on its standard streams.
+    `ptmx`: The canonical path of /dev/ptmx; None if there is none. `denied`: Paths that the policy denies.
+    """
+    paths = [("/proc", Access.READ, True)]
+    if view is None:
+        paths += [(terminal, Access.READWRITE, False) for terminal in terminals]
+    else:
+        paths += [(directory, Access.READWRITE, True) for directory in (*view.directories, TERMINALS)]
+        if ptmx is not None and not is_within(ptmx, TERMINALS):
+            paths.append((ptmx, Access.READWRITE, False))
+    private = () if view is None else view.directories
+    return tuple(
+        Grant(path, access, is_dir, "system", path)
+        for path, access, is_dir in paths
+        if not any(is_within(path, denial) for denial in denied)
+        # What is denied in a directory of its own is not there, or masked.
+        and (path in private or not any(is_within(denial, path) for denial in denied))
+    )
