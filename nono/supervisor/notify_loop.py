@@ -31,6 +31,7 @@ from nono.supervisor.verdict.adjudicator import NetworkGrants, Refuse
 from nono.supervisor.verdict.audit_events import refused
 from nono.supervisor.verdict.path_call import PATH_CALLS
 from nono.supervisor.verdict.peer_registry import PeerAddress
+from nono.supervisor.verdict.register_call import refuse_by_registers
 from nono.supervisor.verdict.syscall_args import (
     AbstractUnixAddress,
     Address,
@@ -171,25 +172,8 @@ class NotifyLoop:
             case "sendto" if not call.args[3] & uapi_process.MSG_FASTOPEN:
                 address = parse_sockaddr(self._calls.sockaddr(call, call.args[4], call.args[5]))
                 return self._refuse(call, adjudicator.judge_send(address))
-            case "sendto" | "sendmsg" | "sendmmsg" as name:
-                reason = "TCP Fast Open would connect and send in one call, to an address nobody has judged"
-                return self._refuse(call, adjudicator.refuse_call(f"{name}(MSG_FASTOPEN)", reason))
-            case "socket" | "socketpair" as name:
-                family, kind, protocol = (int(argument) & 0xFFFFFFFF for argument in call.args[:3])
-                reason = "only TCP and connection-oriented Unix sockets can be held to the proxy"
-                target = f"{name}(family={family}, type={kind & 0xF}, protocol={protocol})"
-                return self._refuse(call, adjudicator.refuse_call(target, reason))
-            case "prlimit64":
-                reason = "the limits of another process are its owner's to set"
-                return self._refuse(call, adjudicator.refuse_call(f"prlimit64(pid={call.args[0]})", reason))
-            case "ioctl":
-                reason = "what is typed into the terminal is read by whoever reads it next: your shell"
-                return self._refuse(
-                    call, adjudicator.refuse_call(f"ioctl({call.args[1] & 0xFFFFFFFF:#x})", reason)
-                )
             case name:
-                reason = "it could connect or open files without a system call that is looked at"
-                return self._refuse(call, adjudicator.refuse_call(name or f"nr={call.nr}", reason))
+                return self._refuse(call, refuse_by_registers(name, call.nr, call.args))
 
     def _refuse(self, call: notify.Notification, refusal: Refuse) -> int:
         with suppress(OSError):  # a refusal that cannot be recorded is a refusal all the same

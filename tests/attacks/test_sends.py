@@ -9,7 +9,8 @@ from support.canary import Canary
 from support.nono_run import NonoRun, program
 
 CALLS = ("sendto", "sendmsg", "sendmmsg")
-TCP = ("tcp", "tcp connected", "tcp6", "tcp with TCP_FASTOPEN_CONNECT")
+FAST_OPEN = "tcp with TCP_FASTOPEN_CONNECT"
+TCP = ("tcp", "tcp connected", "tcp6", FAST_OPEN)
 
 
 def expected() -> dict[str, str]:
@@ -19,9 +20,10 @@ def expected() -> dict[str, str]:
         {f"{call}(MSG_FASTOPEN) on {name}": "EPERM" for call in CALLS for name in TCP}
         | {f"sendto on {name}": "EACCES" for name in TCP}
         | {f"{call} on {name}": ignored[name] for call in CALLS[1:] for name in TCP}
+        | {f"{call} on {FAST_OPEN}": "EPERM" for call in CALLS}  # the option is refused before
         | {f"{call} on udp": "EPERM" for call in CALLS}
-        | {"connect with TCP_FASTOPEN_CONNECT": "EACCES"}
-        | {"connect to the proxy with TCP_FASTOPEN_CONNECT": "ok"}
+        | {"connect with TCP_FASTOPEN_CONNECT": "EPERM"}
+        | {"connect to the proxy with TCP_FASTOPEN_CONNECT": "EPERM"}
     )
 
 

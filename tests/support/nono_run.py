@@ -135,11 +135,12 @@ class NonoRun:
         *,
         environment: Mapping[str, str] | None = None,
         stdin: str | int = "",
+        stage: Sequence[str] = (),
         pass_fds: Sequence[int] = (),
         timeout_s: float = TIMEOUT_S,
     ) -> Ended:
         """The same command without nono: what the kernel itself would have allowed."""
-        ended = self._finish(self.user.command(command), environment, stdin, pass_fds, timeout_s)
+        ended = self._finish([*stage, *self.user.command(command)], environment, stdin, pass_fds, timeout_s)
         return Ended(ended.returncode, ended.stdout, ended.stderr)
 
     @contextmanager

@@ -3,17 +3,15 @@
 A call that matches any rule is refused; the program allows every other call unchanged. Calls of a foreign
 architecture and of x32 are refused before any rule, unless a program leaves them to another. libseccomp turns
 the rules into BPF (nono.kernel.filters.build), and the results ship frozen.
-
-Arguments that the kernel reads as int are compared in their low 32 bits, whatever a caller leaves above them.
-libseccomp orders 64-bit values only, so "none of these" is spelled as masks that cover all the others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from errno import ENOSYS, EPERM
 
+from nono.kernel.filters.rules import Masked, NotNull, Program, Rule, other_values
+from nono.kernel.filters.socket_options import STEERING
 from nono.kernel.uapi import process as uapi
 from nono.kernel.uapi.open import O_PATH
 from nono.kernel.uapi.seccomp import SECCOMP_RET_ERRNO, SECCOMP_RET_USER_NOTIF
@@ -23,56 +21,6 @@ _INT_MASK = (1 << _INT_BITS) - 1
 _TYPE_BITS = uapi.SOCK_TYPE_MASK.bit_length()
 # The families of allowed sockets: both IP families have this bit, AF_UNIX does not.
 _IP_FAMILY_BIT = uapi.AF_INET & uapi.AF_INET6
-
-
-@dataclass(frozen=True, slots=True)
-class Masked:
-    """True when ``args[argument] & mask == value``."""
-
-    argument: int
-    mask: int
-    value: int
-
-
-@dataclass(frozen=True, slots=True)
-class NotNull:
-    """True when a pointer, all 64 bits of it, is not NULL."""
-
-    argument: int
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """Refuses a system call if all comparisons hold; always, if there are none."""
-
-    syscall: str
-    comparisons: tuple[Masked | NotNull, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """One filter: its rules, and the action (SECCOMP_RET_*) taken when one matches."""
-
-    name: str
-    refusal: int
-    rules: tuple[Rule, ...]
-    passes_foreign: bool = False  # calls of other architectures are left to the program it stands beside
-
-
-def other_values(argument: int, allowed: Collection[int], bits: int) -> tuple[Masked, ...]:
-    """Return masks over the low bits of an argument that together match every value except those allowed.
-
-    They are the maximal blocks without an allowed value in the binary tree over the values, so no two
-    overlap. ValueError: nothing is allowed, or a value does not fit.
-    """
-    if not allowed or not all(0 <= value < 1 << bits for value in allowed):
-        raise ValueError(f"not values of {bits} bits: {sorted(allowed)}")
-    siblings = {(depth, (value >> depth) ^ 1) for value in allowed for depth in range(bits)}
-    kept = {(depth, value >> depth) for value in allowed for depth in range(bits)}
-    return tuple(
-        Masked(argument, (1 << bits) - (1 << depth), prefix << depth)
-        for depth, prefix in sorted(siblings - kept, reverse=True)
-    )
 
 
 def _only_families(syscall: str, families: Collection[int]) -> tuple[Rule, ...]:
@@ -101,10 +49,17 @@ _TYPING = tuple(Rule("ioctl", (Masked(1, _INT_MASK, request),)) for request in (
 
 _WHATEVER_THE_NETWORK = (*_LIMITS_OF_OTHERS, *_TYPING)
 
+# BLOCK_ALL has them for sockets that a service hands in; on an open network no address is judged.
+_STEERING = tuple(
+    Rule("setsockopt", (Masked(1, _INT_MASK, level), Masked(2, _INT_MASK, option)))
+    for level, option in STEERING
+)
+
 _ALWAYS = (
     *_only_families("socketpair", (uapi.AF_UNIX,)),
     *_IO_URING,
     *_FAST_OPEN,
+    *_STEERING,
     *_WHATEVER_THE_NETWORK,
 )
 
@@ -161,8 +116,8 @@ OPENS = Program("opens", SECCOMP_RET_USER_NOTIF, (*_OPENS, *_IO_URING))
 NOTIFY_OPENS = Program("notify_opens", SECCOMP_RET_USER_NOTIF, (*NOTIFY.rules, *_OPENS))
 
 # Without a proxy, beside a static program whose refusals win. PORTS has the addresses of TCP checked, and so
-# every connect passes through the supervisor, whatever its family. UNIX_PATHS has Unix sockets checked; on an
-# open network nothing else is.
+# every connect passes through the supervisor, whatever its family; TCP_ONLY beside it refuses socket options.
+# UNIX_PATHS has Unix sockets checked; on an open network nothing else is.
 _NAMES = (Rule("connect"), Rule("bind"))
 PORTS = Program("ports", SECCOMP_RET_USER_NOTIF, (*_NAMES, Rule("listen"), *_IO_URING))
 UNIX_PATHS = Program("unix_paths", SECCOMP_RET_USER_NOTIF, (*_NAMES, *_UNIX_DATAGRAMS, *_IO_URING))

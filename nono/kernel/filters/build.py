@@ -10,7 +10,8 @@ import ctypes.util
 import os
 from typing import Any
 
-from nono.kernel.filters.bpf import LEGACY, NotNull, Program
+from nono.kernel.filters.bpf import LEGACY
+from nono.kernel.filters.rules import NotNull, Program
 from nono.kernel.uapi.seccomp import AUDIT_ARCH, SECCOMP_RET_ALLOW, SYSCALL_NUMBERS
 
 LIBRARY = "libseccomp.so.2"

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.kernel.filters.bpf import NOTIFY, PROGRAMS, TCP_ONLY, Masked, Program, other_values
+from nono.kernel.filters.bpf import NOTIFY, PROGRAMS, TCP_ONLY
+from nono.kernel.filters.rules import Masked, Program, other_values
 
 
 @given(

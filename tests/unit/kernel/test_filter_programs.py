@@ -40,6 +40,13 @@ TIOCSTI, TIOCLINUX = 0x5412, 0x541C
 HIGH = 0xDEADBEEF << 32
 POINTER_HIGH_HALF_ONLY = 0x7F00_0000_0000
 
+# By level of setsockopt(2): of sockets, IP, TCP and IPv6.
+STEERING = {
+    1: {25, 36, 62},
+    0: {4, 9, 15, 16, 17, 19, 35, 38, 39, 41, 42, 43, 46, 48, 50},
+    6: {19, 30, 31, 33, 34},
+    41: {1, 5, 6, 9, 20, 27, 32, 34, 35, 42, 43, 46, 48, 50, 54, 55, 57, 59, 75, 76, 78},
+}
 LEARNT = frozenset(
     (
         *("execve", "execveat", "truncate", "mkdir", "mkdirat", "mknod", "mknodat", "rmdir", "unlink"),
@@ -89,16 +96,24 @@ def refused_beside_a_static_program(name: str, call: str, args: Sequence[int]) -
 
 
 def refused_whatever_opens(name: str, call: str, args: Sequence[int]) -> bool:
-    family, kind, protocol = (argument & 0xFFFFFFFF for argument in args[:3])
-    kind &= 0xF
-    notify = name == "notify"
+    if refused_whatever_the_network(call, args):
+        return True
+    return name != "open_net" and refused_with_a_network(name == "block_all", name == "notify", call, args)
+
+
+def refused_whatever_the_network(call: str, args: Sequence[int]) -> bool:
     match call:
         case "ioctl":
             return args[1] & 0xFFFFFFFF in (TIOCSTI, TIOCLINUX)
         case "prlimit64":
             return args[0] & 0xFFFFFFFF != 0 and args[2] != 0
-        case _ if name == "open_net":
-            return False
+    return False
+
+
+def refused_with_a_network(block_all: bool, notify: bool, call: str, args: Sequence[int]) -> bool:
+    family, kind, protocol = (argument & 0xFFFFFFFF for argument in args[:3])
+    kind &= 0xF
+    match call:
         case "io_uring_setup" | "io_uring_enter" | "io_uring_register":
             return True
         case "connect" | "bind" | "listen":
@@ -109,13 +124,15 @@ def refused_whatever_opens(name: str, call: str, args: Sequence[int]) -> bool:
             return bool(args[3] & FASTOPEN)
         case "sendmsg":
             return bool(args[2] & FASTOPEN)
+        case "setsockopt":
+            return protocol in STEERING.get(args[1] & 0xFFFFFFFF, ())
         case "socketpair":
             return family != AF_UNIX or (notify and kind in (SOCK_DGRAM, SOCK_RAW))
         case "socket" if family == AF_UNIX:
             return notify and kind in (SOCK_DGRAM, SOCK_RAW)
         case "socket":
             is_tcp = family in (AF_INET, AF_INET6) and kind == SOCK_STREAM and protocol in (0, 6)
-            return name == "block_all" or not is_tcp
+            return block_all or not is_tcp
     return False
 
 
@@ -153,6 +170,13 @@ LIMIT_ARGUMENTS = [
     for new_limit in (0, 1, 0x7FFF_1234_5678, POINTER_HIGH_HALF_ONLY)
 ]
 
+OPTION_ARGUMENTS = [
+    (3, level | level_garbage, option | garbage, 0x7FFF_1234_5678, 4, 0)
+    for level in (*STEERING, 2, 17, 64, 132, 255, 270, 282, 284, 0xFFFFFFFF)
+    for option in (*range(100), 0x10019, 0x80000019, 0x100, 0xFFFFFFFF)
+    for level_garbage, garbage in ((0, 0), (HIGH, 0), (0, HIGH), (1 << 32, 1 << 63), (1 << 31, 0))
+]
+
 IOCTL_ARGUMENTS = [
     (0, request, 0x7FFF_1234_5678, 0, 0, 0)
     for known in (TIOCSTI, TIOCLINUX)
@@ -186,6 +210,7 @@ def assert_program_is(name: str, machine: str, instructions: Sequence[Instructio
         "sendmmsg": SEND_ARGUMENTS,
         "prlimit64": LIMIT_ARGUMENTS,
         "ioctl": IOCTL_ARGUMENTS,
+        "setsockopt": OPTION_ARGUMENTS,
         "open": OPEN_ARGUMENTS,
         "openat": OPEN_ARGUMENTS,
     }
@@ -241,6 +266,7 @@ EVERYWHERE = sorted(set.intersection(*(set(numbers) for numbers in SYSCALL_NUMBE
 
 REGISTERS = st.one_of(
     st.integers(0, 20),
+    st.integers(20, 80),
     st.integers(0, (1 << 64) - 1),
     st.sampled_from([1 << bit for bit in range(64)]),
     st.builds(lambda low, high: low | high << 32, st.integers(0, 20), st.integers(0, (1 << 32) - 1)),

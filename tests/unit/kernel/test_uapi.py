@@ -32,6 +32,9 @@ from nono.kernel.uapi import (
 from nono.kernel.uapi import (
     seccomp as uapi_seccomp,
 )
+from nono.kernel.uapi import (
+    sockopt as uapi_sockopt,
+)
 from nono.kernel.uapi.seccomp import AUDIT_ARCH, SYSCALL_NUMBERS
 
 HEADERS: dict[ModuleType, tuple[str, ...]] = {
@@ -40,6 +43,7 @@ HEADERS: dict[ModuleType, tuple[str, ...]] = {
     uapi_mount: ("sys/mount.h", "linux/mount.h", "linux/fcntl.h", "linux/stat.h"),
     uapi_seccomp: ("linux/ioctl.h", "linux/seccomp.h", "linux/audit.h", "linux/filter.h"),
     uapi_open: ("linux/fcntl.h", "linux/openat2.h", "linux/limits.h", "linux/magic.h"),
+    uapi_sockopt: ("linux/in.h", "linux/in6.h", "linux/tcp.h", "asm/socket.h"),
     uapi_process: (
         "sys/socket.h",
         "netinet/in.h",

@@ -13,8 +13,9 @@ import pytest
 from nono.errors import SandboxError
 from nono.kernel import filters
 from nono.kernel.filters import build, freeze
-from nono.kernel.filters.bpf import PROGRAMS, Program
+from nono.kernel.filters.bpf import PROGRAMS
 from nono.kernel.filters.freeze import compare
+from nono.kernel.filters.rules import Program
 from nono.sandbox import probe
 from support.forked import in_child
 

@@ -1,0 +1,32 @@
+"""Words the refusal of a call that the seccomp program already judged by its registers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nono.supervisor.verdict.adjudicator import Refuse, refuse_call
+
+_INT_MASK = 0xFFFFFFFF
+
+
+def refuse_by_registers(name: str | None, nr: int, args: Sequence[int]) -> Refuse:
+    """Return what the audit log says about it. `name`: None for a call that nono has no name for."""
+    first, second, third = (argument & _INT_MASK for argument in args[:3])
+    match name:
+        case "sendto" | "sendmsg" | "sendmmsg":
+            reason = "TCP Fast Open would connect and send in one call, to an address nobody has judged"
+            return refuse_call(f"{name}(MSG_FASTOPEN)", reason)
+        case "socket" | "socketpair":
+            reason = "only TCP and connection-oriented Unix sockets can be held to the proxy"
+            return refuse_call(f"{name}(family={first}, type={second & 0xF}, protocol={third})", reason)
+        case "setsockopt":
+            reason = "the option could send packets elsewhere than to the address that was judged"
+            return refuse_call(f"setsockopt(level={second}, option={third})", reason)
+        case "prlimit64":
+            reason = "the limits of another process are its owner's to set"
+            return refuse_call(f"prlimit64(pid={args[0]})", reason)
+        case "ioctl":
+            reason = "what is typed into the terminal is read by whoever reads it next: your shell"
+            return refuse_call(f"ioctl({second:#x})", reason)
+    reason = "it could connect or open files without a system call that is looked at"
+    return refuse_call(name or f"nr={nr}", reason)

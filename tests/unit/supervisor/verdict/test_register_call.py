@@ -1,0 +1,34 @@
+"""What is said of a call that the seccomp program refused by its registers."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from nono.supervisor.verdict.adjudicator import STATIC_FILTER
+from nono.supervisor.verdict.register_call import refuse_by_registers
+
+HIGH = 0xDEADBEEF << 32
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "target"),
+    [
+        pytest.param("sendmsg", (3, 1, 0x20000000), "sendmsg(MSG_FASTOPEN)", id="fast-open"),
+        pytest.param("socket", (2, 0x80002, 17), "socket(family=2, type=2, protocol=17)", id="socket"),
+        pytest.param("setsockopt", (3, 1, 25), "setsockopt(level=1, option=25)", id="option"),
+        pytest.param(
+            "setsockopt", (3, HIGH | 1, HIGH | 25), "setsockopt(level=1, option=25)", id="option-high-bits"
+        ),
+        pytest.param("prlimit64", (4711, 0, 1), "prlimit64(pid=4711)", id="limit"),
+        pytest.param("ioctl", (0, HIGH | 0x5412, 0), "ioctl(0x5412)", id="typing"),
+        pytest.param("io_uring_setup", (1, 0, 0), "io_uring_setup", id="ring"),
+        pytest.param(None, (1, 0, 0), "nr=600", id="no-name"),
+    ],
+)
+def test_a_refusal_names_what_was_asked_for(name: str | None, args: tuple[int, ...], target: str) -> None:
+    refusal = refuse_by_registers(name, 600, (*args, 0, 0, 0))
+    assert (refusal.target, refusal.port, refusal.rule) == (target, None, STATIC_FILTER)
+    assert refusal.errno_value == errno.EPERM
+    assert refusal.reason
