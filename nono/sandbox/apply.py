@@ -23,7 +23,12 @@ def restrict(plan: SandboxPlan) -> None:
     Raises SandboxError if any part does not hold.
     """
     # Read first: behind Landlock nono's own files are out of reach.
-    names = ["no_clone3"] if plan.stays_in_cgroup else []
+    beside = {
+        "no_clone3": plan.stays_in_cgroup,
+        "no_sysv_ipc": plan.refuses_sysv_ipc,
+        "no_foreign_scheduling": plan.refuses_foreign_scheduling,
+    }
+    names = [name for name, is_wanted in beside.items() if is_wanted]
     # If two filters refuse with an errno each, the kernel takes that of the one installed last.
     names += [] if plan.static_filter is None else [plan.static_filter.value]
     programs = [filters.load(name) for name in names]

@@ -43,11 +43,24 @@ _LIMITS_OF_OTHERS = tuple(
     Rule("prlimit64", (another, NotNull(2))) for another in other_values(0, (0,), _INT_BITS)
 )
 
+# nono itself is in the command's process group, and a PID namespace does not take a process out of its group.
+_PRIORITY_OF_GROUPS = (
+    *(Rule("setpriority", (Masked(0, _INT_MASK, which),)) for which in (uapi.PRIO_PGRP, uapi.PRIO_USER)),
+    *(
+        Rule("ioprio_set", (Masked(0, _INT_MASK, which),))
+        for which in (uapi.IOPRIO_WHO_PGRP, uapi.IOPRIO_WHO_USER)
+    ),
+)
+
+# The keyrings are those of everything the user runs, and request_key(2) starts a helper of root's outside,
+# which looks up names in the DNS for one. Container engines answer EPERM as well, and programs do without.
+_KEYS = (Rule("add_key"), Rule("request_key"), Rule("keyctl"))
+
 # What is typed into a terminal waits for its next reader: the shell, once nono has ended (CVE-2017-5226).
 # The kernel reads the request as 32 bits, and so do the rules (CVE-2019-7303).
 _TYPING = tuple(Rule("ioctl", (Masked(1, _INT_MASK, request),)) for request in (uapi.TIOCSTI, uapi.TIOCLINUX))
 
-_WHATEVER_THE_NETWORK = (*_LIMITS_OF_OTHERS, *_TYPING)
+_WHATEVER_THE_NETWORK = (*_LIMITS_OF_OTHERS, *_PRIORITY_OF_GROUPS, *_KEYS, *_TYPING)
 
 # BLOCK_ALL has them for sockets that a service hands in; on an open network no address is judged.
 _STEERING = tuple(
@@ -143,9 +156,54 @@ NOTIFY_PATHS = Program("notify_paths", SECCOMP_RET_USER_NOTIF, (*NOTIFY.rules, *
 # opens without asking Landlock. The C library falls back to clone(2), which has no such flag.
 NO_CLONE3 = Program("no_clone3", SECCOMP_RET_ERRNO | ENOSYS, (Rule("clone3"),), passes_foreign=True)
 
+# Where the command has no IPC namespace of its own, beside any other. Ids and names are those of the machine,
+# so using what there is is refused as well as making more; shmdt(2) lets go of own memory only. Landlock
+# keeps POSIX queues from being opened, but not from being made or removed. A kernel without CONFIG_SYSVIPC
+# answers the same.
+NO_SYSV_IPC = Program(
+    "no_sysv_ipc",
+    SECCOMP_RET_ERRNO | ENOSYS,
+    tuple(
+        map(
+            Rule,
+            (
+                *("shmget", "shmat", "shmctl", "semget", "semop", "semtimedop", "semctl"),
+                *("msgget", "msgsnd", "msgrcv", "msgctl", "mq_open", "mq_unlink"),
+            ),
+        )
+    ),
+    passes_foreign=True,
+)
+
+# Where the command has no PID namespace of its own, beside any other. The kernel asks for the same uid and
+# nothing else: SCHED_IDLE or one busy CPU keeps the supervisor and who keeps the masks from acting in time. A
+# thread that names itself by its number, as pthread_setaffinity_np(3) does, looks like any other to a filter.
+_ANOTHER = other_values(0, (0,), _INT_BITS)
+NO_FOREIGN_SCHEDULING = Program(
+    "no_foreign_scheduling",
+    SECCOMP_RET_ERRNO | EPERM,
+    (
+        *(
+            Rule(call, (another,))
+            for call in ("sched_setscheduler", "sched_setparam", "sched_setattr", "sched_setaffinity")
+            for another in _ANOTHER
+        ),
+        *(
+            Rule(call, (Masked(0, _INT_MASK, which), another))
+            for call, which in (
+                ("setpriority", uapi.PRIO_PROCESS),
+                ("ioprio_set", uapi.IOPRIO_WHO_PROCESS),
+            )
+            for another in other_values(1, (0,), _INT_BITS)
+        ),
+    ),
+    passes_foreign=True,
+)
+
 PROGRAMS = (
     *(OPEN_NET, BLOCK_ALL, TCP_ONLY, NOTIFY, OPENS, NOTIFY_OPENS),
-    *(PORTS, UNIX_PATHS, PORTS_OPENS, UNIX_PATHS_OPENS, PATHS, NOTIFY_PATHS, NO_CLONE3),
+    *(PORTS, UNIX_PATHS, PORTS_OPENS, UNIX_PATHS_OPENS, PATHS, NOTIFY_PATHS),
+    *(NO_CLONE3, NO_SYSV_IPC, NO_FOREIGN_SCHEDULING),
 )
 
 # Calls that newer machines never had.

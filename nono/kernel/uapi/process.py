@@ -43,6 +43,16 @@ IPPROTO_IP = 0  # "the default protocol of this type"
 IPPROTO_TCP = 6
 MSG_FASTOPEN = 0x20000000  # 3.6: connects and sends in one call
 
+# <linux/resource.h>: which processes setpriority(2) means
+PRIO_PROCESS = 0
+PRIO_PGRP = 1
+PRIO_USER = 2
+
+# <linux/ioprio.h>, enumerators: the same of ioprio_set(2)
+IOPRIO_WHO_PROCESS = 1
+IOPRIO_WHO_PGRP = 2
+IOPRIO_WHO_USER = 3
+
 # <asm-generic/ioctls.h>: both can type into a terminal for its next reader
 TIOCSTI = 0x5412
 TIOCLINUX = 0x541C

@@ -46,6 +46,8 @@ class SandboxPlan(NamedTuple):
     unmasked: tuple[str, ...] = ()  # paths to mask once something is there
     watched: tuple[str, ...] = ()  # directories where a masked path may be replaced by another file
     stays_in_cgroup: bool = False  # no descendant may be created in another cgroup
+    refuses_sysv_ipc: bool = False  # System V IPC and POSIX queues, where they are shared with the machine
+    refuses_foreign_scheduling: bool = False  # of any process but the caller, where others have a number here
 
     def to_message(self) -> dict[str, object]:
         return self._asdict()
@@ -104,6 +106,9 @@ def draw(
         unmasked=tuple(absent.path for absent in masking.absent),
         watched=masking.watched,
         stays_in_cgroup=capabilities.limits.is_set,
+        # The two to set where a run has no IPC or no PID namespace of its own.
+        refuses_sysv_ipc=False,
+        refuses_foreign_scheduling=False,
     )
 
 

@@ -25,6 +25,12 @@ def refuse_by_registers(name: str | None, nr: int, args: Sequence[int]) -> Refus
         case "prlimit64":
             reason = "the limits of another process are its owner's to set"
             return refuse_call(f"prlimit64(pid={args[0]})", reason)
+        case "setpriority" | "ioprio_set":
+            reason = "the group or user has processes outside the sandbox, nono itself among them"
+            return refuse_call(f"{name}(which={first})", reason)
+        case "add_key" | "request_key" | "keyctl":
+            reason = "the kernel's keyrings are shared with processes outside the sandbox"
+            return refuse_call(name, reason)
         case "ioctl":
             reason = "what is typed into the terminal is read by whoever reads it next: your shell"
             return refuse_call(f"ioctl({second:#x})", reason)

@@ -24,11 +24,13 @@ REFUSAL = {
     "notify": NOTIFICATION,
     "opens": NOTIFICATION,
     "notify_opens": NOTIFICATION,
-    "no_clone3": 0x00050026,
+    **dict.fromkeys(["no_clone3", "no_sysv_ipc"], 0x00050026),
+    "no_foreign_scheduling": ERRNO,
     **dict.fromkeys(["ports", "ports_opens", "unix_paths", "unix_paths_opens"], NOTIFICATION),
     **dict.fromkeys(["paths", "notify_paths"], NOTIFICATION),
 }
-FOREIGN_REFUSAL = {**REFUSAL, "no_clone3": ALLOW}  # it never stands alone
+BESIDE_OTHERS = ("no_clone3", "no_sysv_ipc", "no_foreign_scheduling")
+FOREIGN_REFUSAL = {**REFUSAL, **dict.fromkeys(BESIDE_OTHERS, ALLOW)}  # they never stand alone
 FOREIGN = {"i386": 0x40000003, "arm": 0x40000028, "x86_64": 0xC000003E, "aarch64": 0xC00000B7, "zero": 0}
 
 AF_UNIX, AF_INET, AF_INET6 = 1, 2, 10
@@ -47,6 +49,17 @@ STEERING = {
     6: {19, 30, 31, 33, 34},
     41: {1, 5, 6, 9, 20, 27, 32, 34, 35, 42, 43, 46, 48, 50, 54, 55, 57, 59, 75, 76, 78},
 }
+PGRP_AND_USER = {"setpriority": (1, 2), "ioprio_set": (2, 3)}
+ONE_PROCESS = {"setpriority": 0, "ioprio_set": 1}
+SCHEDULING = ("sched_setscheduler", "sched_setparam", "sched_setattr", "sched_setaffinity")
+KEYS = ("add_key", "request_key", "keyctl")
+IPC = frozenset(
+    (
+        *("shmget", "shmat", "shmctl", "semget", "semop", "semtimedop", "semctl"),
+        *("msgget", "msgsnd", "msgrcv", "msgctl", "mq_open", "mq_unlink"),
+    )
+)
+
 LEARNT = frozenset(
     (
         *("execve", "execveat", "truncate", "mkdir", "mkdirat", "mknod", "mknodat", "rmdir", "unlink"),
@@ -73,6 +86,13 @@ def refused(name: str, call: str, args: Sequence[int]) -> bool:
     """What a program must do with a native call."""
     if name == "no_clone3":
         return call == "clone3"
+    if name == "no_sysv_ipc":
+        return call in IPC
+    if name == "no_foreign_scheduling":
+        first, second = (argument & 0xFFFFFFFF for argument in args[:2])
+        if call in ONE_PROCESS:
+            return first == ONE_PROCESS[call] and second != 0
+        return call in SCHEDULING and first != 0
     if name in ("paths", "notify_paths"):
         beside = name == "notify_paths" and refused_whatever_opens("notify", call, args)
         return beside or call in LEARNT or traps_open(call, args)
@@ -107,7 +127,9 @@ def refused_whatever_the_network(call: str, args: Sequence[int]) -> bool:
             return args[1] & 0xFFFFFFFF in (TIOCSTI, TIOCLINUX)
         case "prlimit64":
             return args[0] & 0xFFFFFFFF != 0 and args[2] != 0
-    return False
+        case "setpriority" | "ioprio_set":
+            return args[0] & 0xFFFFFFFF in PGRP_AND_USER[call]
+    return call in KEYS
 
 
 def refused_with_a_network(block_all: bool, notify: bool, call: str, args: Sequence[int]) -> bool:
@@ -177,6 +199,12 @@ OPTION_ARGUMENTS = [
     for level_garbage, garbage in ((0, 0), (HIGH, 0), (0, HIGH), (1 << 32, 1 << 63), (1 << 31, 0))
 ]
 
+SCHEDULING_ARGUMENTS = [
+    (first, second, 0x7FFF_1234_5678, 0, 0, 0)
+    for first in (0, 1, 2, 3, 4, HIGH, HIGH | 1, HIGH | 2, *(1 << bit for bit in range(64)), 4711, 0xFFFFFFFF)
+    for second in (0, HIGH, *(1 << bit for bit in range(64)), 4711, 0xFFFFFFFF)
+]
+
 IOCTL_ARGUMENTS = [
     (0, request, 0x7FFF_1234_5678, 0, 0, 0)
     for known in (TIOCSTI, TIOCLINUX)
@@ -211,6 +239,7 @@ def assert_program_is(name: str, machine: str, instructions: Sequence[Instructio
         "prlimit64": LIMIT_ARGUMENTS,
         "ioctl": IOCTL_ARGUMENTS,
         "setsockopt": OPTION_ARGUMENTS,
+        **dict.fromkeys((*SCHEDULING, *ONE_PROCESS), SCHEDULING_ARGUMENTS),
         "open": OPEN_ARGUMENTS,
         "openat": OPEN_ARGUMENTS,
     }

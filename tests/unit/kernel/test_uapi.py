@@ -45,6 +45,8 @@ HEADERS: dict[ModuleType, tuple[str, ...]] = {
     uapi_open: ("linux/fcntl.h", "linux/openat2.h", "linux/limits.h", "linux/magic.h"),
     uapi_sockopt: ("linux/in.h", "linux/in6.h", "linux/tcp.h", "asm/socket.h"),
     uapi_process: (
+        "sys/resource.h",
+        "linux/ioprio.h",
         "sys/socket.h",
         "netinet/in.h",
         "sys/uio.h",
@@ -121,6 +123,8 @@ ENUMERATORS = {
     "SOCK_RAW",
 }
 ENUMERATORS |= {"IPPROTO_IP", "IPPROTO_TCP", "MSG_FASTOPEN", "IFF_UP"}
+ENUMERATORS |= {"PRIO_PROCESS", "PRIO_PGRP", "PRIO_USER"}
+ENUMERATORS |= {"IOPRIO_WHO_PROCESS", "IOPRIO_WHO_PGRP", "IOPRIO_WHO_USER"}
 
 
 @pytest.mark.parametrize("module", HEADERS, ids=lambda module: module.__name__)

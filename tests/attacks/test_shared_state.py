@@ -1,0 +1,97 @@
+"""K24, K25: what the kernel shares among all processes of a user, and no path or address leads to."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+
+import pytest
+
+from support.nono_run import PROXY_ONLY, SANDBOX_POLICIES, NonoRun, program
+
+# Every rung of a proxy-only run, a blocked network and an open one.
+RUNS = {
+    **{policy: (PROXY_ONLY, (f"--sandbox-policy={policy}",)) for policy in SANDBOX_POLICIES},
+    "blocked": ({}, ("--block-net",)),
+    "open": ({}, ()),
+}
+HOW = pytest.mark.parametrize(("profile", "flags"), RUNS.values(), ids=RUNS)
+KEYS = ("add_key", "request_key", "keyctl")
+OF_GROUPS = {
+    "setpriority(PRIO_PGRP, 0)": "setpriority(which=1)",
+    "setpriority(PRIO_PGRP)": "setpriority(which=1)",
+    "setpriority(PRIO_PGRP), high bits": "setpriority(which=1)",
+    "ioprio_set(PGRP)": "ioprio_set(which=2)",
+}
+OF_USERS = {"setpriority(PRIO_USER)": "setpriority(which=2)", "ioprio_set(USER)": "ioprio_set(which=3)"}
+OWN = (
+    *("setpriority(PRIO_PROCESS, 0)", "setpriority(PRIO_PROCESS, own)", "nice"),
+    "ioprio_set(PROCESS, 0)",
+)
+PYTHON = (sys.executable, "-I", "-S", "-c")
+# A test that fails must not have changed the priority of who runs the tests.
+OWN_GROUP = (*PYTHON, "import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])")
+TELL_PRIORITY = (
+    *PYTHON,
+    "import os, subprocess, sys; subprocess.run(sys.argv[1:]); print(os.getpriority(os.PRIO_PROCESS, 0))",
+)
+
+
+@HOW
+def test_no_key_is_reached(profile: Mapping[str, object], flags: tuple[str, ...], sandbox: NonoRun) -> None:
+    run = sandbox.run(program("processes.keys"), profile=profile, flags=flags)
+    assert run.outcomes() == dict.fromkeys(KEYS, "EPERM")
+
+
+def test_the_refusal_of_a_key_is_recorded(sandbox: NonoRun) -> None:
+    run = sandbox.run(program("processes.keys"))
+    reason = "the kernel's keyrings are shared with processes outside the sandbox"
+    recorded = [(event["target"], event["rule"], event["reason"]) for event in run.denied]
+    assert sorted(recorded) == sorted((call, "network.static_filter", reason) for call in KEYS)
+
+
+def test_keys_are_reached_without_nono(sandbox: NonoRun) -> None:
+    outcomes = sandbox.bare(program("processes.keys")).outcomes()
+    if outcomes["keyctl"] == "ENOSYS":
+        pytest.skip("this kernel has no keyrings")
+    assert (outcomes["add_key"], outcomes["keyctl"]) == ("ok", "ok")
+    assert outcomes["request_key"] not in ("EPERM", "ENOSYS")  # a helper would have been started
+
+
+def everything(sandbox: NonoRun) -> tuple[dict[str, str], list[str]]:
+    """As root PRIO_USER would mean the whole machine, if it were not refused."""
+    is_root = sandbox.user.uid == 0
+    return (OF_GROUPS, []) if is_root else (OF_GROUPS | OF_USERS, ["all"])
+
+
+@HOW
+def test_the_priority_of_a_group_is_not_set(
+    profile: Mapping[str, object], flags: tuple[str, ...], sandbox: NonoRun
+) -> None:
+    """nono is in the process group of the command, and so is whoever started it."""
+    refused, arguments = everything(sandbox)
+    command = program("processes.priorities", *arguments)
+    wrapper = (*OWN_GROUP, *TELL_PRIORITY)
+    run = sandbox.run(command, profile=profile, flags=flags, wrapper=wrapper)
+    outcomes, priority = run.stdout.splitlines()
+    assert int(priority) == os.getpriority(os.PRIO_PROCESS, 0)
+    assert json.loads(outcomes) == dict.fromkeys(refused, "EPERM") | dict.fromkeys(OWN, "ok")
+
+
+def test_the_refusal_of_a_priority_is_recorded(sandbox: NonoRun) -> None:
+    refused, arguments = everything(sandbox)
+    run = sandbox.run(program("processes.priorities", *arguments), wrapper=OWN_GROUP)
+    reason = "the group or user has processes outside the sandbox, nono itself among them"
+    assert {(event["target"], event["reason"]) for event in run.denied} == {
+        (target, reason) for target in refused.values()
+    }
+
+
+def test_the_priority_of_a_group_is_set_without_nono(sandbox: NonoRun) -> None:
+    command = program("processes.priorities")
+    outer = [*OWN_GROUP, *TELL_PRIORITY, *command]
+    outcomes, priority = sandbox.bare(outer).stdout.splitlines()
+    assert int(priority) == 19
+    assert set(json.loads(outcomes).values()) == {"ok"}

@@ -1,0 +1,117 @@
+"""The programs that a plan adds to the others: no System V IPC, no scheduling of other processes."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from nono.kernel import landlock
+from nono.kernel.landlock_rights import HANDLED_FS
+from nono.kernel.libc import syscall
+from nono.kernel.uapi.seccomp import SYSCALL_NUMBERS
+from nono.sandbox.apply import restrict
+from nono.sandbox.plan.enforcement import StaticFilter
+from nono.sandbox.plan.plan import SandboxPlan
+from support.forked import child, errno_of, in_child
+
+NUMBERS = SYSCALL_NUMBERS[os.uname().machine]
+ABI = landlock.abi_version()
+PLAN = SandboxPlan(ABI, HANDLED_FS[max(ABI, 0)] if ABI else 0, 0, 0, (), (), (), StaticFilter.OPEN_NET, None)
+NO_IPC = PLAN._replace(refuses_sysv_ipc=True)
+NO_SCHEDULING = PLAN._replace(refuses_foreign_scheduling=True)
+ALL = NO_IPC._replace(refuses_foreign_scheduling=True, stays_in_cgroup=True)
+IPC_CALLS = (
+    *("shmget", "shmat", "shmctl", "semget", "semop", "semtimedop", "semctl"),
+    *("msgget", "msgsnd", "msgrcv", "msgctl", "mq_open", "mq_unlink"),
+)
+NOBODY = (1 << 22) + 1  # beyond any pid_max
+IOPRIO_IDLE = 3 << 13
+SCHED_BATCH = 3
+
+pytestmark = pytest.mark.skipif(ABI == 0, reason="this kernel has no Landlock")
+
+
+def call(name: str, *arguments: int) -> int:
+    return errno_of(lambda: syscall(NUMBERS[name], *arguments, tried=name))
+
+
+def under(plan: SandboxPlan, work: Callable[[], object]) -> object:
+    def restricted() -> object:
+        restrict(plan)
+        return work()
+
+    return in_child(restricted)
+
+
+def use_ipc() -> dict[str, int]:
+    """Of objects that are not there: nothing is changed where it is not refused."""
+    return {name: call(name, -1, 0, -1) for name in IPC_CALLS}
+
+
+@pytest.mark.parametrize("plan", [NO_IPC, ALL], ids=["alone", "beside all"])
+def test_ipc_is_not_implemented_where_it_is_shared(plan: SandboxPlan) -> None:
+    assert under(plan, use_ipc) == dict.fromkeys(IPC_CALLS, errno.ENOSYS)
+
+
+def test_ipc_is_left_alone_where_it_is_not_shared() -> None:
+    found = under(NO_SCHEDULING, use_ipc)
+    assert found == in_child(use_ipc)
+    assert isinstance(found, dict)
+    if errno.ENOSYS in found.values():
+        pytest.skip("this kernel has no System V IPC, or no POSIX queues")
+
+
+def schedule(who: int) -> dict[str, int]:
+    """Each call upon one process, to what would be less of a share than it has."""
+    priority = ctypes.c_int(0)
+    cpus = (ctypes.c_ulong * 16)(*[(1 << 64) - 1] * 16)
+    # struct sched_attr (sched_setattr(2)): size, policy, flags, nice, priority, three of deadlines
+    attributes = (ctypes.c_uint32 * 12)(48, SCHED_BATCH)
+    where = ctypes.addressof
+    return {
+        "sched_setscheduler": call("sched_setscheduler", who, SCHED_BATCH, where(priority)),
+        "sched_setparam": call("sched_setparam", who, where(priority)),
+        "sched_setattr": call("sched_setattr", who, where(attributes), 0),
+        "sched_setaffinity": call("sched_setaffinity", who, ctypes.sizeof(cpus), where(cpus)),
+        "setpriority": call("setpriority", os.PRIO_PROCESS, who, 19),
+        "ioprio_set": call("ioprio_set", 1, who, IOPRIO_IDLE),
+    }
+
+
+HIGH = 0xDEADBEEF << 32
+CALLS = (
+    *("sched_setscheduler", "sched_setparam", "sched_setattr", "sched_setaffinity"),
+    *("setpriority", "ioprio_set"),
+)
+
+
+@pytest.mark.parametrize("plan", [NO_SCHEDULING, ALL], ids=["alone", "beside all"])
+@pytest.mark.parametrize("high", [0, HIGH], ids=["clean", "garbage above int"])
+def test_another_process_is_not_scheduled(plan: SandboxPlan, high: int) -> None:
+    with child(signal.pause) as other:
+        who = other.pid | high
+        assert under(plan, lambda: schedule(who)) == dict.fromkeys(CALLS, errno.EPERM)
+
+
+def test_another_process_is_scheduled_where_the_plan_leaves_it() -> None:
+    with child(signal.pause) as other:
+        assert under(NO_IPC, lambda: schedule(other.pid)) == dict.fromkeys(CALLS, 0)
+
+
+def test_who_there_is_none_of_looks_like_anybody_else() -> None:
+    assert set(in_child(lambda: schedule(NOBODY)).values()) == {errno.ESRCH}
+    assert under(NO_SCHEDULING, lambda: schedule(NOBODY)) == dict.fromkeys(CALLS, errno.EPERM)
+
+
+@pytest.mark.parametrize("high", [0, HIGH], ids=["clean", "garbage above int"])
+def test_a_process_schedules_itself(high: int) -> None:
+    assert under(ALL, lambda: schedule(high)) == dict.fromkeys(CALLS, 0)
+
+
+def test_a_plan_keeps_what_it_refuses_on_its_way_to_the_launcher() -> None:
+    assert SandboxPlan.from_message(ALL.to_message()) == ALL

@@ -1,0 +1,28 @@
+"""Uses the kernel's keyrings: those of the user, and the request that starts a helper of root's."""
+
+from __future__ import annotations
+
+import ctypes
+
+from support.attack_programs.outcome import report_all, syscall
+
+# <linux/keyctl.h>
+KEYCTL_GET_KEYRING_ID, KEYCTL_UNLINK = 0, 9
+KEY_SPEC_PROCESS_KEYRING, KEY_SPEC_USER_KEYRING = -2, -4
+
+_kept = [ctypes.create_string_buffer(text) for text in (b"user", b"nono attack", b"of no worth")]
+TYPE, DESCRIPTION, CONTENT = map(ctypes.addressof, _kept)
+
+
+def add() -> None:
+    """To a keyring that ends with this process."""
+    syscall("add_key", TYPE, DESCRIPTION, CONTENT, len(_kept[2].value), KEY_SPEC_PROCESS_KEYRING)
+
+
+report_all(
+    {
+        "request_key": lambda: syscall("request_key", TYPE, DESCRIPTION, 0, 0),
+        "keyctl": lambda: syscall("keyctl", KEYCTL_GET_KEYRING_ID, KEY_SPEC_USER_KEYRING, 1),
+        "add_key": add,
+    }
+)
