@@ -37,11 +37,10 @@ def enforcement_of(capabilities: CapabilitySet, facts: HostFacts, *, is_supervis
     """Choose the enforcement, like choose_enforcement. Raises SandboxError on a refusal."""
     chosen = choose_enforcement(capabilities, facts)
     if not isinstance(chosen, Refusal):
-        wanted = capabilities.namespaces
         if is_supervised:
-            chosen = with_namespaces(chosen, wanted, facts.own_namespaces)
+            chosen = with_namespaces(chosen, capabilities, facts.own_namespaces)
         else:
-            chosen = without_supervisor(chosen, wanted)
+            chosen = without_supervisor(chosen, capabilities.namespaces)
     if isinstance(chosen, Refusal):
         raise SandboxError(chosen.message, hint=chosen.hint)
     return chosen

@@ -129,7 +129,10 @@ def test_a_pinned_directory_cannot_be_moved(inside: Inside) -> None:
 
     def work() -> list[object]:
         (place / "sub/mounted").mkdir()
-        tmpfs, onto = mounts.new_file_system("tmpfs", {"mode": "0777"}), os.open(place / "sub/mounted", os.O_PATH)
+        tmpfs, onto = (
+            mounts.new_file_system("tmpfs", {"mode": "0777"}),
+            os.open(place / "sub/mounted", os.O_PATH),
+        )
         mounts.attach(tmpfs, onto)
         (place / "sub/mounted/file").write_text("mounted")
         done = masked(place, ("sub/deep/key", "file"), pinned=("sub", "sub/deep"))

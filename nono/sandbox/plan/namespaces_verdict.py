@@ -1,6 +1,6 @@
 """Judges whether a command runs in namespaces of its own, and says what it shares without them."""
 
-from nono.policy.capability import Namespaces
+from nono.policy.capability import CapabilitySet, Namespaces
 from nono.sandbox.plan.enforcement import Enforcement, Refusal
 from nono.sandbox.plan.facts import NamespaceFacts
 
@@ -11,14 +11,23 @@ SHARED = (
 
 
 def with_namespaces(
-    chosen: Enforcement, wanted: Namespaces, refused: NamespaceFacts | None
+    chosen: Enforcement, capabilities: CapabilitySet, refused: NamespaceFacts | None
 ) -> Enforcement | Refusal:
     """Add to `chosen` that the command has namespaces of its own, or what it shares; or refuse.
 
     refused: Why this host does not allow them; None if it does, or if nobody probed.
     """
+    wanted = capabilities.namespaces
     if wanted is Namespaces.OFF:
         return chosen._replace(gaps=(*chosen.gaps, f"{SHARED} (namespaces off)."))
+    if not capabilities.scopes.signal:
+        if wanted is Namespaces.REQUIRE:
+            return Refusal(
+                'namespaces of the command\'s own and signal_mode "allow_all" contradict each other: there is '
+                "no process outside that it could signal.",
+                hint="leave one of them out",
+            )
+        return chosen._replace(gaps=(*chosen.gaps, f'{SHARED} (signal_mode "allow_all").'))
     if refused is None:
         return chosen._replace(namespaces=True)
     # Imported here: it is for hosts that refuse.

@@ -106,9 +106,9 @@ def draw(
         unmasked=tuple(absent.path for absent in masking.absent),
         watched=masking.watched,
         stays_in_cgroup=capabilities.limits.is_set,
-        # The two to set where a run has no IPC or no PID namespace of its own.
-        refuses_sysv_ipc=False,
-        refuses_foreign_scheduling=False,
+        # Without namespaces both reach what is outside. The keeper of the masks is inside.
+        refuses_sysv_ipc=not enforcement.namespaces,
+        refuses_foreign_scheduling=not enforcement.namespaces or bool(masking.masks),
     )
 
 

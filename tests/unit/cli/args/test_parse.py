@@ -7,7 +7,7 @@ import pytest
 from nono.cli.args.options import OPTIONS, Kind, Option
 from nono.cli.args.parse import parse
 from nono.errors import ConfigError, NonoError
-from nono.policy.capability import SandboxPolicy
+from nono.policy.capability import Namespaces, SandboxPolicy
 from nono.policy.request import RunRequest
 
 
@@ -59,6 +59,18 @@ def test_a_sandbox_policy_is_for_run_only() -> None:
             parse("wrap", "", ["--sandbox-policy", policy, "x"], {})
 
 
+def test_namespaces_that_are_none_are_refused() -> None:
+    with pytest.raises(ConfigError, match="expected auto, off or require"):
+        parse("run", "", ["--namespaces", "bogus", "x"], {})
+
+
+@pytest.mark.parametrize("wanted", Namespaces)
+def test_a_wish_for_namespaces_reaches_the_request(wanted: Namespaces) -> None:
+    assert parse("run", "", ["--namespaces", wanted, "x"], {}).request.namespaces is wanted
+    assert parse("run", "", ["x"], {}).request.namespaces is None
+
+
+CHOICES = {"sandbox_policy", "namespaces"}
 IN_REQUEST = [option for option in OPTIONS if option.in_request]
 # What is typed for an option of a kind, and the field that a request then has.
 TYPED = {
@@ -75,9 +87,7 @@ def test_a_request_has_exactly_the_fields_of_its_options() -> None:
     assert {option.dest for option in IN_REQUEST} == set(RunRequest._fields) - by_the_command
 
 
-@pytest.mark.parametrize(
-    "option", [o for o in IN_REQUEST if o.dest != "sandbox_policy"], ids=lambda o: o.flags[0]
-)
+@pytest.mark.parametrize("option", [o for o in IN_REQUEST if o.dest not in CHOICES], ids=lambda o: o.flags[0])
 def test_an_option_of_a_request_reaches_its_field(option: Option) -> None:
     words, value, annotation = TYPED[option.kind]
     request = parse(option.commands[0], "", [option.flags[0], *words, "x"], {}).request
