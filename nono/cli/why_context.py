@@ -12,6 +12,7 @@ from nono.cli.resolution import resolve_given
 from nono.errors import NonoError
 from nono.launch.state import State
 from nono.launch.state_file import identity
+from nono.launch.surroundings import surroundings
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet
 from nono.policy.effective_policy import EffectivePolicy, effective_policy_of
@@ -20,6 +21,7 @@ from nono.policy.path_expansion import PathContext
 from nono.sandbox import probe
 from nono.sandbox.plan.enforcement import Enforcement, Refusal
 from nono.sandbox.plan.ladder import choose_enforcement
+from nono.sandbox.plan.namespaces_verdict import with_namespaces
 
 
 class Held(NamedTuple):
@@ -42,6 +44,11 @@ def from_options(invocation: Invocation, environ: Mapping[str, str]) -> Subject:
     """Return the run that options would start here. Raises NonoError if they would start none."""
     resolved = resolve_given(invocation, environ)
     Console(silent=False, verbosity=0).lines(resolved.deprecations)
+    facts = probe.host_facts(network=False)
+    wanted = with_namespaces(Enforcement(rung=None), resolved.capabilities, facts.own_namespaces)
+    resolved, _ = surroundings(
+        resolved, environ, namespaces=isinstance(wanted, Enforcement) and wanted.namespaces
+    )
     rules = effective_policy_of(resolved, HostFilesystem())
     return Subject(rules, resolved.path_context, lambda: _would_be_held(rules.capabilities))
 

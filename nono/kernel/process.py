@@ -96,6 +96,22 @@ def thread_group_id(tid: int) -> int:
     raise ProcessLookupError(errno.ESRCH, f"/proc/{tid}/status: no Tgid")
 
 
+def numbers_inside(tid: int) -> tuple[int, int]:
+    """Return the process and thread number that a thread has in its own PID namespace (proc_pid_status(5)).
+
+    OSError ESRCH: the thread is gone or not visible.
+    """
+    numbers: dict[bytes, int] = {}
+    with open(f"/proc/{tid}/status", "rb") as status:
+        for line in status:
+            if line.startswith((b"NStgid:", b"NSpid:")):  # one number for each level, the innermost last
+                name, *levels = line.split()
+                numbers[name] = int(levels[-1])
+    if len(numbers) != 2:
+        raise ProcessLookupError(errno.ESRCH, f"/proc/{tid}/status: no NStgid and NSpid")
+    return numbers[b"NStgid:"], numbers[b"NSpid:"]
+
+
 def signal_thread(pid: int, tid: int, number: int) -> None:
     """Send a signal to one thread of a process (tgkill(2)). OSError ESRCH: the thread is gone."""
     syscall(syscall_number("tgkill"), pid, tid, number, tried=f"tgkill({pid}, {tid}, {number})")

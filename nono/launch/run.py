@@ -24,7 +24,7 @@ from nono.launch.prepare import (
 from nono.launch.session import Say, Session, Warn, open_log, recorder_of
 from nono.launch.start import RunContext
 from nono.launch.state_file import state_file
-from nono.launch.surroundings import surroundings
+from nono.launch.surroundings import surrounded
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import NetworkMode, SandboxPolicy
 from nono.policy.effective_policy import EffectivePolicy, effective_policy_of
@@ -124,9 +124,9 @@ class Launch:
         denials = Denials()
         with ExitStack() as stack:
             cgroup = stack.enter_context(_limited(prepared, launcher, warn))
-            around = surroundings(prepared, self._environ)
-            if around.view is not None:
-                launcher.enter_namespaces(around.view)
+            prepared, view = surrounded(prepared, self._environ)
+            if view is not None:
+                launcher.enter_namespaces(view)
             self._launcher = None
             child = stack.enter_context(supervise(launcher.pid, cgroup.kill if cgroup else None))
             stack.callback(launcher.close)
@@ -149,7 +149,7 @@ class Launch:
                     state=stack.enter_context(state_file(self._environ, warn)),
                     env_credentials=_env_credentials(prepared.resolved, self._environ, warn),
                     inherited=child_environment(self._environ, prepared.resolved.environment),
-                    around=around,
+                    view=view,
                     rules=cache(lambda: effective_policy_of(prepared.resolved, HostFilesystem())),
                 )
                 exit_code = _run(run)

@@ -11,14 +11,13 @@ from nono.launch.prepare import Prepared
 from nono.launch.session import Session
 from nono.launch.state import VARIABLE, Identity, State, state_of
 from nono.launch.state_file import StateFile, identity
-from nono.launch.surroundings import Surroundings
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access, Grant
 from nono.policy.environment import started_in
 from nono.sandbox.enter import Command
 from nono.sandbox.launcher import Launcher
 from nono.sandbox.plan.plan import draw
-from nono.sandbox.plan.private_view import TERMINALS
+from nono.sandbox.plan.private_view import TERMINALS, PrivateView
 from nono.supervisor.child import Child
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ class RunContext(NamedTuple):
     state: StateFile | None  # tells the command about its own sandbox
     env_credentials: Mapping[str, str]  # credentials the command itself holds, by variable
     inherited: Mapping[str, str]  # variables the command inherits, or that are fixed for it
-    around: Surroundings  # what the command has besides its policy's grants
+    view: PrivateView | None  # what the command sees in place of shared directories, in namespaces of its own
     rules: Callable[[], EffectivePolicy]  # the policy in effect; reads the disk at the first call only
 
     @property
@@ -64,7 +63,7 @@ class RunContext(NamedTuple):
         readable: Further files that nono made for the command.
         """
         prepared = self.prepared
-        own = (*self.around.grants, *own_grants((*self.readable, *readable)))
+        own = own_grants((*self.readable, *readable))
         capabilities = prepared.capabilities._replace(grants=(*prepared.capabilities.grants, *own))
         plan = draw(capabilities, prepared.facts, prepared.enforcement, proxy_port=proxy_port)
         workdir = prepared.capabilities.workdir
@@ -85,8 +84,8 @@ class RunContext(NamedTuple):
 
     def _identity(self, path: str) -> Identity | None:
         """Return the identity of a file, as identity() does; None if the command sees another one there."""
-        view = self.around.view
-        return None if view is not None and path in (*view.directories, TERMINALS) else identity(path)
+        is_own = self.view is not None and path in (*self.view.directories, TERMINALS)
+        return None if is_own else identity(path)
 
     def go(self) -> None:
         """Start the command under its limits. Raises LaunchError if it cannot be executed."""

@@ -7,32 +7,36 @@ from collections.abc import Mapping
 
 from nono import paths
 from nono.launch.prepare import Prepared
-from nono.named_tuple import NamedTuple
-from nono.policy.capability import Grant
+from nono.policy.resolve import Resolved
 from nono.sandbox.plan import private_view
 from nono.sandbox.plan.private_view import TERMINALS, PrivateView
 
 PTMX = "/dev/ptmx"
 
 
-class Surroundings(NamedTuple):
-    """What a command has besides its policy's grants."""
+def surrounded(prepared: Prepared, environ: Mapping[str, str]) -> tuple[Prepared, PrivateView | None]:
+    """Return a run that is about to start with the grants of its surroundings, and its view of them.
 
-    view: PrivateView | None  # None without namespaces of its own
-    grants: tuple[Grant, ...]
+    The view is None without namespaces of its own.
+    """
+    resolved, view = surroundings(prepared.resolved, environ, namespaces=prepared.enforcement.namespaces)
+    return prepared._replace(resolved=resolved), view
 
 
-def surroundings(prepared: Prepared, environ: Mapping[str, str]) -> Surroundings:
-    """Find them for a run that is about to start."""
-    capabilities, terminals = prepared.capabilities, _terminals()
+def surroundings(
+    resolved: Resolved, environ: Mapping[str, str], *, namespaces: bool
+) -> tuple[Resolved, PrivateView | None]:
+    """Return a policy with the grants of what would surround its command, and the view of that."""
+    capabilities, terminals = resolved.capabilities, _terminals()
     view = None
-    if prepared.enforcement.namespaces:
+    if namespaces:
         roots = [os.path.realpath(root) for root in paths.protected_roots(environ)]
         below = [terminal for terminal in terminals if os.path.dirname(terminal) == TERMINALS]
         view = private_view.private_view(capabilities, roots, below[0] if below else None)
     ptmx = os.path.realpath(PTMX) if os.path.exists(PTMX) else None
     denied = [denial.path for denial in capabilities.denials]
-    return Surroundings(view, private_view.own_grants(view, terminals, ptmx, denied))
+    grants = (*capabilities.grants, *private_view.own_grants(view, terminals, ptmx, denied))
+    return resolved._replace(capabilities=capabilities._replace(grants=grants)), view
 
 
 def _terminals() -> list[str]:

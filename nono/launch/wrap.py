@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from nono.errors import LaunchError
 from nono.launch.prepare import Prepared, enforcement_of, program_of, ready_state_directories
-from nono.launch.surroundings import surroundings
+from nono.launch.surroundings import surrounded
 from nono.policy.environment import child_environment, started_in
 from nono.policy.resolve import Resolved
 from nono.sandbox import host
@@ -38,9 +38,8 @@ def prepare(
 def become(prepared: Prepared, environ: Mapping[str, str]) -> NoReturn:
     """Sandbox this process and exec the command. On an error the process stays restricted and must exit."""
     ready_state_directories(prepared.resolved.state_directories)
-    around = surroundings(prepared, environ)
-    capabilities = prepared.capabilities._replace(grants=(*prepared.capabilities.grants, *around.grants))
-    plan = draw(capabilities, prepared.facts, prepared.enforcement)
+    prepared, _ = surrounded(prepared, environ)
+    plan = draw(prepared.capabilities, prepared.facts, prepared.enforcement)
     rules, workdir = prepared.resolved.environment, prepared.capabilities.workdir
     environment = started_in(workdir, child_environment(environ, rules), rules)
     assert prepared.program is not None  # or it was a dry run

@@ -138,7 +138,7 @@ class Launcher:
     def close(self) -> None:
         """Close the socket and the lifeline.
 
-        A launcher that still waits for its plan or for go() then ends, and so does the init of its namespaces.
+        A launcher that still waits for its plan or for go() then ends; so does the init of its namespaces.
         """
         self._connection.close()
         if self._lifeline >= 0:

@@ -23,8 +23,8 @@ def with_namespaces(
     if not capabilities.scopes.signal:
         if wanted is Namespaces.REQUIRE:
             return Refusal(
-                'namespaces of the command\'s own and signal_mode "allow_all" contradict each other: there is '
-                "no process outside that it could signal.",
+                'required namespaces and signal_mode "allow_all" contradict each other: no process outside '
+                "could be signalled.",
                 hint="leave one of them out",
             )
         return chosen._replace(gaps=(*chosen.gaps, f'{SHARED} (signal_mode "allow_all").'))

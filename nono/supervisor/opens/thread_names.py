@@ -91,8 +91,8 @@ class ThreadNames:
         call = self._arguments.open_call(notification, name)
         if not _writes(call.flags) or call.resolve or not call.path.endswith(b"comm"):
             return False
-        group = process.thread_group_id(notification.tid)
-        thread = thread_named(_absolute(notification.tid, call), group, notification.tid)
+        group, caller = process.numbers_inside(notification.tid)
+        thread = thread_named(_absolute(notification.tid, call), group, caller)
         if thread is None or caller_context(notification.tid) != self._command.caller_context:
             return False  # another process's, or the caller may see another /proc under that path
         descriptor = self._open(notification, group, thread, call)

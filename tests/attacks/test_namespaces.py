@@ -1,0 +1,207 @@
+"""K27: where namespaces can be had, processes, temporary files, terminals and IPC are the command's own."""
+
+from __future__ import annotations
+
+import os
+import pty
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from nono.kernel import landlock
+from support.kernelsim.kernel import Kernel
+from support.nono_run import SANDBOX_POLICIES, NonoRun
+
+OFF = "--namespaces=off"
+NO_NAMESPACES = Kernel(no_userns=True).command([])
+POLICIES = pytest.mark.parametrize("policy", SANDBOX_POLICIES)
+HAS_SCOPES = landlock.abi_version() >= 6
+CANARY = "canary of a file"
+needs_user_namespaces = pytest.mark.parametrize("sandbox", ["user"], indirect=True)  # root needs none
+
+
+@contextmanager
+def sleeper(sandbox: NonoRun, *argv: str) -> Iterator[int]:
+    """A process of the user outside, with a secret in its environment."""
+    process = subprocess.Popen(
+        sandbox.user.command(argv or ("sleep", "60")), env={"CANARY": CANARY, "PATH": os.defpath}
+    )
+    try:
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def shared(sandbox: NonoRun) -> Iterator[Path]:
+    """A directory of the user in /tmp."""
+    directory = sandbox.give(Path(tempfile.mkdtemp(prefix="nono-namespaces-", dir="/tmp")))
+    sandbox.give(directory / "file") if (directory / "file").write_text(CANARY) else None
+    yield directory
+    shutil.rmtree(directory)
+
+
+def sh(script: str, *arguments: object) -> list[str]:
+    return ["sh", "-c", script, "sh", *map(str, arguments)]
+
+
+@POLICIES
+def test_a_process_outside_is_not_there(policy: str, sandbox: NonoRun) -> None:
+    with sleeper(sandbox) as pid:
+        look = sh('cat "/proc/$1/cmdline" "/proc/$1/environ" "/proc/$1/stat" || exit 3', pid)
+        run = sandbox.run(look, flags=[f"--sandbox-policy={policy}"])
+        bare = sandbox.bare(look)
+    assert (run.exit_code, run.stdout) == (3, "")
+    assert run.stderr.count("No such file") == 3
+    assert CANARY in bare.stdout
+
+
+def test_without_namespaces_a_process_outside_shows_no_more_than_its_command_line(sandbox: NonoRun) -> None:
+    with sleeper(sandbox) as pid:
+        script = 'cat "/proc/$1/cmdline"; cat "/proc/$1/environ" || ls -l "/proc/$1/cwd" "/proc/$1/fd/0"'
+        run = sandbox.run(sh(script, pid), flags=[OFF])
+    assert "sleep" in run.stdout
+    assert CANARY not in run.stdout
+    assert run.stderr.count("Permission denied") == 3
+    assert any("shares processes" in event["what"] for event in run.events if event["type"] == "not_enforced")
+
+
+@POLICIES
+def test_every_descendant_sees_itself_in_proc(policy: str, sandbox: NonoRun) -> None:
+    script = 'sh -c "cat /proc/self/status /proc/self/maps; ps -ef" | grep -c .'
+    run = sandbox.run(sh(script), flags=[f"--sandbox-policy={policy}"])
+    assert (run.exit_code, run.stderr) == (0, run.stderr)
+    assert "denied" not in run.stderr
+    assert int(run.stdout) > 50
+
+
+@POLICIES
+def test_temporary_files_stay_inside(policy: str, sandbox: NonoRun, shared: Path) -> None:
+    name = f"nono-left-{os.getpid()}"
+    script = 'for d in /tmp /dev/shm; do echo x > "$d/$2" && cat "$d/$2"; done; cat "$1/file"'
+    run = sandbox.run(sh(script, shared, name), flags=[f"--sandbox-policy={policy}"])
+    assert run.stdout.split() == ["x", "x"], run.stderr
+    assert "No such file" in run.stderr
+    assert not Path("/tmp", name).exists()
+    assert not Path("/dev/shm", name).exists()
+
+
+def test_what_is_granted_in_tmp_shows_through(sandbox: NonoRun, shared: Path) -> None:
+    script = 'cat "$1/file"; echo more > "$1/made"; rm "$1/file"'
+    run = sandbox.run(sh(script, shared), flags=[f"--allow={shared}"])
+    assert (run.exit_code, run.stdout) == (0, CANARY), run.stderr
+    assert [path.name for path in shared.iterdir()] == ["made"]
+
+
+def test_what_is_granted_for_reading_in_tmp_cannot_be_written(sandbox: NonoRun, shared: Path) -> None:
+    script = 'cat "$1/file"; echo more > "$1/made"; rm "$1/file"; echo more >> "$1/file"; chmod 777 "$1"'
+    run = sandbox.run(sh(script, shared), flags=[f"--read={shared}"])
+    assert run.stdout == CANARY
+    assert run.stderr.count("Read-only") == 4
+    assert [path.name for path in shared.iterdir()] == ["file"]
+
+
+def test_what_is_granted_for_writing_only_in_tmp_cannot_be_read(sandbox: NonoRun, shared: Path) -> None:
+    run = sandbox.run(sh('echo more > "$1/made"; cat "$1/file"', shared), flags=[f"--write={shared}"])
+    assert run.stdout == ""
+    assert (shared / "made").read_text() == "more\n"
+
+
+def test_one_file_granted_in_tmp_shows_nothing_beside_it(sandbox: NonoRun, shared: Path) -> None:
+    sandbox.give(shared / "beside") if (shared / "beside").write_text("beside") else None
+    run = sandbox.run(sh('cat "$1/file" "$1/beside"', shared), flags=[f"--read-file={shared}/file"])
+    assert run.stdout == CANARY
+    assert "No such file" in run.stderr
+
+
+def test_tmp_granted_itself_is_that_of_the_machine(sandbox: NonoRun, shared: Path) -> None:
+    run = sandbox.run(sh('cat "$1/file"', shared), flags=["--read=/tmp"])
+    assert run.stdout == CANARY, run.stderr
+
+
+@pytest.mark.skipif(shutil.which("ipcmk") is None, reason="util-linux is not installed")
+def test_shared_memory_of_others_is_not_there(sandbox: NonoRun) -> None:
+    made = sandbox.bare(["ipcmk", "-M", "4096"]).stdout.split()[-1]
+    try:
+        run = sandbox.run(sh('ipcs -m; ipcrm -m "$1"; ipcmk -M 4096', made))
+        without = sandbox.run(sh('ipcrm -m "$1"; ipcmk -M 4096', made), flags=[OFF])
+    finally:
+        assert sandbox.bare(["ipcrm", "-m", made]).exit_code == 0
+    assert "0x" not in run.stdout
+    assert "Shared memory id: 0" in run.stdout
+    assert "Shared memory id" not in without.stdout
+
+
+@contextmanager
+def terminals(sandbox: NonoRun) -> Iterator[tuple[int, str]]:
+    """The user's own terminal, as a descriptor, and the path of another one of theirs."""
+    opened = [pty.openpty() for _ in range(2)]
+    try:
+        for _, end in opened:
+            os.chown(os.ttyname(end), sandbox.user.uid, sandbox.user.gid)
+        yield opened[0][1], os.ttyname(opened[1][1])
+    finally:
+        for descriptor in (each for pair in opened for each in pair):
+            os.close(descriptor)
+
+
+@pytest.mark.parametrize("flag", ["--namespaces=auto", OFF])
+def test_another_terminal_of_the_user_cannot_be_opened(flag: str, sandbox: NonoRun) -> None:
+    script = 'tty; : <>"$(tty)" && echo own; : <>"$1" && echo other'
+    with terminals(sandbox) as (own, other):
+        run = sandbox.run(sh(script, other), flags=[flag], stdin=own)
+        bare = sandbox.bare(sh(script, other), stdin=own)
+        name = os.ttyname(own)
+    assert bare.stdout.split() == [name, "own", "other"]
+    assert run.stdout.split() == [name, "own"], run.stderr
+
+
+def test_a_command_opens_terminals_of_its_own(sandbox: NonoRun) -> None:
+    script = "import os, pty; m, s = pty.openpty(); print(os.ttyname(s)); os.write(s, b'x'); os.read(m, 1)"
+    with terminals(sandbox) as (own, _):
+        run = sandbox.run(["/usr/bin/python3", "-c", script], stdin=own)
+    assert run.exit_code == 0, run.stderr
+    assert run.stdout.startswith("/dev/pts/")
+
+
+@pytest.mark.skipif(not HAS_SCOPES, reason="this kernel has no Landlock scopes")
+def test_the_init_of_the_namespaces_is_out_of_reach(sandbox: NonoRun) -> None:
+    script = "kill -9 1; kill -STOP 1; cat /proc/1/environ /proc/1/mem; ls /proc/1/cwd/; :"
+    run = sandbox.run(sh(script))
+    assert (run.exit_code, run.stdout) == (0, "")
+    assert run.stderr.count("not permitted") + run.stderr.count("denied") == 5
+
+
+def test_the_command_holds_no_capability(sandbox: NonoRun) -> None:
+    if sandbox.user.uid == 0:
+        pytest.skip("root keeps what its package managers use")
+    run = sandbox.run(sh("grep ^Cap /proc/self/status; mount -t tmpfs none /mnt"))
+    assert {line.split()[1] for line in run.stdout.splitlines()} == {"0" * 16}
+
+
+@needs_user_namespaces
+def test_required_namespaces_that_cannot_be_had_refuse_the_run(sandbox: NonoRun) -> None:
+    refused = sandbox.run(["true"], flags=["--namespaces=require"], wrapper=NO_NAMESPACES)
+    assert refused.exit_code == 1
+    assert "namespaces of the command's own are required" in refused.stderr
+    assert sandbox.run(["true"], flags=["--namespaces=require"]).exit_code == 0
+
+
+@needs_user_namespaces
+def test_where_namespaces_cannot_be_had_the_run_says_what_it_shares(sandbox: NonoRun) -> None:
+    run = sandbox.run(["true"], wrapper=NO_NAMESPACES)
+    assert run.exit_code == 0
+    assert "the command shares processes and temporary files with this host" in run.stderr
+    assert "shares processes" not in sandbox.run(["true"]).stderr
+
+
+def test_signals_to_everybody_are_kept_by_doing_without_namespaces(sandbox: NonoRun) -> None:
+    with sleeper(sandbox) as pid:
+        run = sandbox.run(sh('kill -0 "$1"', pid), profile={"security": {"signal_mode": "allow_all"}})
+    assert run.exit_code == 0, run.stderr
