@@ -92,6 +92,12 @@ def masked(path: str, origin: str) -> Event:
     return {"type": "masked", "path": path, "origin": origin}
 
 
+def variables_withheld(rules: Mapping[str, str]) -> Event:
+    """Report the secrets of the caller's environment kept from the command: names, each with its rule."""
+    variables = [{"name": name, "rule": rule} for name, rule in rules.items()]
+    return {"type": "variables_withheld", "variables": variables}
+
+
 def not_enforced(what: str) -> Event:
     """Report a part of the policy this kernel does not enforce on the run."""
     return {"type": "not_enforced", "what": what}

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from nono.cli.args.parse import Invocation
 from nono.cli.console import Console
 from nono.cli.text import summary
 from nono.launch.prepare import Prepared
-from nono.policy.environment import not_inherited
+from nono.policy.environment.secret_values import key_arguments
 from nono.printable import printable
 
 
-def show(prepared: Prepared, invocation: Invocation, console: Console, environ: Mapping[str, str]) -> None:
-    """Print the summary. environ: nono's environment, which the command inherits in part."""
+def show(
+    prepared: Prepared,
+    invocation: Invocation,
+    console: Console,
+    *,
+    has_proxy: bool = True,
+) -> None:
+    """Print the summary. has_proxy: this subcommand of nono can use a credential."""
     resolved, chosen = prepared.resolved, prepared.enforcement
     verbose = console.verbosity > 0
     not_shared = summary.workdir_offer(resolved)
@@ -29,8 +33,12 @@ def show(prepared: Prepared, invocation: Invocation, console: Console, environ: 
     )
     console.lines(summary.routes(resolved))
     console.lines(summary.approval(resolved, chosen))
-    if verbose:
-        console.lines(summary.not_inherited(not_inherited(environ, resolved.environment)))
+    console.lines(summary.not_inherited(resolved.withheld, verbose=verbose, has_proxy=has_proxy))
+    for number in key_arguments(prepared.argv) if not resolved.services else ():
+        console.warn(
+            f"argument {number} of the command looks like a key: other processes of this machine can read it "
+            "there; --credential lets a command use a key that it never holds"
+        )
     in_full = verbose or invocation.given.flag("dry_run")
     console.lines(summary.enforcement(chosen, prepared.facts, verbose=in_full))
     for note in chosen.notes:

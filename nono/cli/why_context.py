@@ -18,6 +18,8 @@ from nono.policy.capability import CapabilitySet
 from nono.policy.effective_policy import EffectivePolicy, effective_policy_of
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import PathContext
+from nono.policy.why.paths import Answer
+from nono.policy.why.variables import why_variable, why_variable_inside
 from nono.sandbox import probe
 from nono.sandbox.plan.enforcement import Enforcement, Refusal
 from nono.sandbox.plan.ladder import choose_enforcement
@@ -37,6 +39,7 @@ class Subject(NamedTuple):
     rules: EffectivePolicy
     path_context: PathContext  # resolves the paths of a question
     held: Callable[[], Held]  # asks the kernel, which takes a moment
+    variable: Callable[[str], Answer]  # answers about a variable of the environment
     stale: frozenset[str] = frozenset()  # paths that hold another file by now than the one granted
 
 
@@ -50,7 +53,12 @@ def from_options(invocation: Invocation, environ: Mapping[str, str]) -> Subject:
         resolved, environ, namespaces=isinstance(wanted, Enforcement) and wanted.namespaces
     )
     rules = effective_policy_of(resolved, HostFilesystem())
-    return Subject(rules, resolved.path_context, lambda: _would_be_held(rules.capabilities))
+
+    def variable(name: str) -> Answer:
+        loads_keys = bool(resolved.services)
+        return why_variable(name, environ, resolved.environment, loads_keys=loads_keys)
+
+    return Subject(rules, resolved.path_context, lambda: _would_be_held(rules.capabilities), variable)
 
 
 def from_running_session(state: State, environ: Mapping[str, str]) -> Subject:
@@ -61,7 +69,11 @@ def from_running_session(state: State, environ: Mapping[str, str]) -> Subject:
         raise NonoError(f"the current directory cannot be used: {error.strerror}") from error
     path_context = PathContext(paths.home(environ), cwd, cwd, environ, os.getuid())
     held = Held(state.enforcement, state.landlock_abi)
-    return Subject(state.rules, path_context, lambda: held, state.stale(identity))
+
+    def variable(name: str) -> Answer:
+        return why_variable_inside(name, environ, state.rules.withheld)
+
+    return Subject(state.rules, path_context, lambda: held, variable, state.stale(identity))
 
 
 def _would_be_held(capabilities: CapabilitySet) -> Held:

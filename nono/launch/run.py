@@ -28,7 +28,7 @@ from nono.launch.surroundings import surrounded
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import NetworkMode, SandboxPolicy
 from nono.policy.effective_policy import EffectivePolicy, effective_policy_of
-from nono.policy.environment import child_environment
+from nono.policy.environment.inheritance import child_environment
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.resolve import Resolved
 from nono.sandbox import probe
@@ -197,6 +197,9 @@ def _record_start(session: Session, prepared: Prepared, cgroup: Cgroup | None) -
     if cgroup is not None and cgroup.gap is not None:
         session.warn(cgroup.gap)
         record(event.not_enforced(cgroup.gap))
+    secrets = {each.name: each.rule for each in prepared.resolved.withheld if each.is_secret}
+    if secrets:
+        record(event.variables_withheld(secrets))
     for mask in prepared.capabilities.masking.masks:
         record(event.masked(mask.path, mask.denial.origin))
     for gap in (*prepared.enforcement.gaps, *prepared.enforcement.notes):

@@ -13,7 +13,7 @@ from nono.launch.state import VARIABLE, Identity, State, state_of
 from nono.launch.state_file import StateFile, identity
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access, Grant
-from nono.policy.environment import started_in
+from nono.policy.environment.inheritance import started_in
 from nono.sandbox.enter import Command
 from nono.sandbox.launcher import Launcher
 from nono.sandbox.plan.plan import draw

@@ -9,7 +9,7 @@ from typing import NoReturn
 from nono.errors import LaunchError
 from nono.launch.prepare import Prepared, enforcement_of, program_of, ready_state_directories
 from nono.launch.surroundings import surrounded
-from nono.policy.environment import child_environment, started_in
+from nono.policy.environment.inheritance import child_environment, started_in
 from nono.policy.resolve import Resolved
 from nono.sandbox import host
 from nono.sandbox.enter import Command, default_signals, enter, open_missing_standard_streams

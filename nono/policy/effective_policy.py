@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nono import paths
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet, Grant
+from nono.policy.environment.inheritance import PHANTOM, Withheld
 from nono.policy.files.denials import DenyRules
 from nono.policy.files.path_verdict import FilePolicy, GrantTable
 from nono.policy.files.unix_sockets import UnixSocketRules
@@ -42,6 +43,7 @@ class EffectivePolicy(NamedTuple):
     routes: tuple[Route, ...] = ()
     scopes: tuple[EndpointScope, ...] = ()
     asked: str | None = None  # how approval is asked for
+    withheld: tuple[Withheld, ...] = ()  # variables of the caller, but none from which a key is read
     handed_out: tuple[Grant, ...] = ()  # on files the run itself creates, possibly inside a root
 
     @property
@@ -92,5 +94,7 @@ def effective_policy_of(
         routes=(*services, *logins),
         scopes=resolved.scopes,
         asked=None if resolved.approval is None else str(resolved.approval),
+        # The command reads this in its state file, and is told no reference to a key.
+        withheld=tuple(each for each in resolved.withheld if each.rule != PHANTOM),
         handed_out=tuple(handed_out),
     )

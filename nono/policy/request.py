@@ -49,4 +49,5 @@ class RunRequest(NamedTuple):
     allow_command: tuple[str, ...] = ()
     block_command: tuple[str, ...] = ()
     env_credential: str | None = None  # comma-separated
+    env: tuple[str, ...] = ()  # NAME, passed on, or NAME=VALUE, set
     env_credential_map: tuple[tuple[str, str], ...] = ()  # reference, variable

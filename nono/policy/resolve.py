@@ -12,16 +12,17 @@ from nono.named_tuple import NamedTuple
 from nono.policy import network_request
 from nono.policy.capability import Access, CapabilitySet, Grant, Limits, NetworkMode, SandboxPolicy, Scopes
 from nono.policy.command_rules import DEPRECATED, CommandRules, command_rules
-from nono.policy.environment import EnvironmentRules
+from nono.policy.environment.inheritance import EnvironmentRules, Withheld, not_inherited
 from nono.policy.files.active_groups import groups_in_force
 from nono.policy.files.denials import DenyRules
 from nono.policy.files.resolve_files import FileRules, WantedFiles, file_rules, wanted_files
 from nono.policy.files.unix_sockets import UnixSocketRules
 from nono.policy.network_request import NetworkRequest
-from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far
+from nono.policy.path_expansion import Filesystem, PathContext
 from nono.policy.ports import PortGrants, united
 from nono.policy.request import RunRequest as RunRequest
 from nono.policy.schema.profile import Network, Profile
+from nono.policy.services.environment_rules import environment_rules, granted_pointers, unset
 
 if TYPE_CHECKING:
     from nono.policy.builtin.shipped import Group
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from nono.policy.services.credential_service import CredentialService
     from nono.policy.services.env_credential import EnvCredentials
     from nono.policy.services.oauth_routes import OAuthRoute
-
-SSH_AGENT = "SSH_AUTH_SOCK"
 
 
 class Resolved(NamedTuple):
@@ -48,6 +47,7 @@ class Resolved(NamedTuple):
     proxy: ProxySettings | None  # in proxy mode only
     env_credentials: EnvCredentials  # credentials handed to the command itself
     environment: EnvironmentRules
+    withheld: tuple[Withheld, ...]  # variables of the caller that the command does not inherit
     deny_rules: DenyRules  # capabilities.denials and the bypasses that exempt paths from them
     unix_sockets: UnixSocketRules
     path_context: PathContext
@@ -87,6 +87,7 @@ class Asked(NamedTuple):
         behind = proxied.settings.upstream_proxy if proxied is not None else None
         self._refuse_reach(files.grants, behind)
         offer = None if shares_workdir else self.files.workdir_offer
+        environment = self._environment(files, proxied, behind)
         return Resolved(
             capabilities=self._capabilities(files, limits),
             host_filter=proxied.host_filter if proxied is not None else None,
@@ -95,14 +96,8 @@ class Asked(NamedTuple):
             oauth_routes=proxied.oauth_routes if proxied is not None else (),
             proxy=proxied.settings if proxied is not None else None,
             env_credentials=self.env_credentials,
-            environment=_environment(settings, proxied, behind, path_context)._replace(
-                granted=_granted_variables(path_context.environ, files.sockets, fs),
-                left_directory=(
-                    _trusted_pwd(path_context.environ, path_context.cwd, fs)
-                    if request.workdir is not None
-                    else None
-                ),
-            ),
+            environment=environment,
+            withheld=not_inherited(path_context.environ, environment),
             deny_rules=files.deny_rules,
             unix_sockets=files.sockets,
             path_context=path_context,
@@ -114,6 +109,7 @@ class Asked(NamedTuple):
             warnings=(
                 *_deprecated_flags(request),
                 *files.warnings,
+                *unset(environment, path_context.environ),
                 *(proxied.warnings if proxied is not None else ()),
                 *(
                     f"the command itself gets to read a credential, in {variable}"
@@ -137,6 +133,28 @@ class Asked(NamedTuple):
             from nono.policy.services.key_reach import refuse_readable_key
 
             refuse_readable_key("upstream_proxy", behind.source_file, grants, self.fs)
+
+    def _environment(
+        self, files: FileRules, proxied: ProxiedPolicy | None, behind: UpstreamProxySettings | None
+    ) -> EnvironmentRules:
+        path_context = self.path_context
+        rules = environment_rules(
+            self.settings,
+            self.request.env,
+            proxied.services if proxied is not None else (),
+            proxied.oauth_routes if proxied is not None else (),
+            behind,
+            path_context,
+        )
+        left = None
+        if self.request.workdir is not None:
+            left = _trusted_pwd(path_context.environ, path_context.cwd, self.fs)
+        return rules._replace(
+            granted=granted_pointers(
+                path_context.environ, files.sockets, files.grants, files.deny_rules, self.fs
+            ),
+            left_directory=left,
+        )
 
     def _capabilities(self, files: FileRules, limits: Limits) -> CapabilitySet:
         request, security, linux = self.request, self.settings.security, self.settings.linux
@@ -344,38 +362,3 @@ def _trusted_pwd(environ: Mapping[str, str], cwd: str, fs: Filesystem) -> str | 
     """Return $PWD if it names the current directory. Checked because anybody may have set it."""
     spelled = environ.get("PWD", "")
     return spelled if spelled.startswith("/") and fs.canonical(spelled) == fs.canonical(cwd) else None
-
-
-def _granted_variables(
-    environ: Mapping[str, str], sockets: UnixSocketRules, fs: Filesystem
-) -> frozenset[str]:
-    """Return SSH_AUTH_SOCK if its socket is granted: the command needs the variable to find the agent."""
-    path = environ.get(SSH_AGENT, "")
-    if not path.startswith("/"):
-        return frozenset()
-    verdict = sockets.judge(canonical_as_far(path, fs), binds=False)
-    return frozenset() if verdict.grant is None else frozenset({SSH_AGENT})
-
-
-def _environment(
-    settings: Profile,
-    proxied: ProxiedPolicy | None,
-    behind: UpstreamProxySettings | None,
-    path_context: PathContext,
-) -> EnvironmentRules:
-    services = proxied.services if proxied is not None else ()
-    logins = proxied.oauth_routes if proxied is not None else ()
-    withheld = {variable for service in services for variable in service.env_vars}
-    withheld.update(route.env_var for route in logins if route.env_var is not None)
-    withheld.update(variable for service in services for variable in service.source_variables)
-    if behind is not None and behind.source_variable is not None:
-        withheld.add(behind.source_variable)
-    return EnvironmentRules(
-        allow=settings.environment.allow_vars,
-        deny=settings.environment.deny_vars,
-        fixed=tuple(
-            (name, path_context.expand_built_in(value))
-            for name, value in settings.environment.set_vars.items()
-        ),
-        withheld=frozenset(withheld),
-    )

@@ -581,7 +581,7 @@ def network_event(event: dict[str, object]) -> dict[str, object] | None:
 @pytest.mark.parametrize(
     ("arguments", "message", "code"),
     [
-        (["why"], f"{CONFIGURATION}--command, --path, --host, or --scope is required", 1),
+        (["why"], f"{CONFIGURATION}--command, --path, --host, --scope, or --env is required", 1),
         (["why", "--host", "x.example:0"], f"{CONFIGURATION}--host 'x.example:0': ", 1),
         (["setup", "--profiles", "--check-only"], "--check-only changes nothing", 2),
         (["credential", "set", "a/b"], "a credential's name has 1 to 64 letters", 1),

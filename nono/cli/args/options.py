@@ -146,6 +146,8 @@ OPTIONS: tuple[Option, ...] = (
            env="NONO_PROXY_CA_KEY", in_request=False),
     Option(("--record-flows",), Kind.VALUE, "write intercepted exchanges, in mitmproxy's format", (RUN,),
            "FILE"),
+    Option(("--env",), Kind.LIST, "variable to pass on although it may hold a secret, or to set", SANDBOX,
+           "NAME[=VALUE]", in_manifest=True),
     Option(("--env-credential",), Kind.VALUE, "credentials the command itself gets: name,env://X,op://...=VAR",
            SUPERVISED, "LIST", env="NONO_ENV_CREDENTIAL", in_manifest=True),
     Option(("--env-credential-map",), Kind.PAIRS, "a credential reference and the variable that gets it",

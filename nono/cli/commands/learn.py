@@ -66,7 +66,7 @@ def run(argv: Sequence[str]) -> int:
         plan = plan_learning(base, asked, fs)
         is_dry = given.flag("dry_run")
         prepared = launch.prepare(plan.resolved, command, needs_program=not is_dry)
-        show(prepared, invocation, console, environ)
+        show(prepared, invocation, console)
         scope = learned_lines.scope(plan)
         if is_dry:
             console.lines(scope)

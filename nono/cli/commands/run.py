@@ -55,7 +55,7 @@ def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -
             )
         command, warning = command_of(invocation, resolved)
         prepared = launch.prepare(resolved, command, needs_program=not is_dry)
-        show(prepared, invocation, console, environ)
+        show(prepared, invocation, console)
         if warning is not None:
             console.warn(warning)
         if is_dry:

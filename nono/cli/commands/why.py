@@ -1,4 +1,4 @@
-"""`nono why`: says if a path, host, socket or scope would be allowed, and by which rule."""
+"""`nono why`: says if a path, host, socket, scope or variable would be allowed, and by which rule."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from nono.sandbox.plan.scope_query import SCOPES, ScopeAnswer, scope_answer
 if TYPE_CHECKING:
     from nono.policy.effective_policy import EffectivePolicy
 
-DESCRIPTION = "Says whether a path or a host would be allowed under the options given, and why."
+DESCRIPTION = "Says whether a path, a host or a variable would be allowed under the options given, and why."
 SOCKET_OPERATIONS = ("connect", "bind")
 DENIED_STATUS = 1  # with --exit-code
-QUESTIONS = ("command", "path", "host", "scope")
+QUESTIONS = ("command", "path", "host", "scope", "env")
 NOT_SANDBOXED = "Not running inside a nono sandbox"
 NO_STATE = f"  {NOT_SANDBOXED}: {VARIABLE} is not set (nono wrap does not set it)"
 
@@ -87,6 +87,8 @@ def _answer(subject: Subject, parsed: argparse.Namespace) -> Answer | ScopeAnswe
     if parsed.scope is not None:
         chosen, landlock_abi = subject.held()
         return scope_answer(parsed.scope, subject.rules.capabilities, chosen, landlock_abi)
+    if parsed.env is not None:
+        return subject.variable(parsed.env)
     return _answer_of_host(subject.rules, parsed)._replace(enforced_by=_enforced_by(subject))
 
 
@@ -167,14 +169,15 @@ def _check_question(parsed: argparse.Namespace) -> None:
         which = (
             f"{' and '.join(asked)} are several questions; ask one"
             if asked
-            else "--command, --path, --host, or --scope is required"
+            else "--command, --path, --host, --scope, or --env is required"
         )
         raise ConfigError(which, hint="nono why --path ~/.ssh --op read")
     for name, question in (("method", "host"), ("caller", "command")):
         if getattr(parsed, name) is not None and getattr(parsed, question) is None:
             raise ConfigError(f"--{name} belongs to a question about --{question}")
-    if parsed.path == "":
-        raise UsageError("--path: its value is empty.")
+    for name in ("path", "env"):
+        if getattr(parsed, name) == "":
+            raise UsageError(f"--{name}: its value is empty.")
 
 
 def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
@@ -196,6 +199,7 @@ def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="answer in JSON")
     parser.add_argument("--exit-code", action="store_true", help="exit 1 when the answer is no")
     parser.add_argument("--scope", choices=SCOPES, help="whether such a thing is held inside the sandbox")
+    parser.add_argument("--env", metavar="NAME", help="the environment variable in question")
     parser.add_argument("--command", metavar="COMMAND", help="the command in question")
     parser.add_argument("--caller", metavar="NAME", help="who would start it; default: session")
     parser.add_argument("--self", action="store_true", help="ask about the sandbox around this process")

@@ -64,7 +64,7 @@ def run(argv: Sequence[str]) -> int:
             hint="nono run, with the same options",
         )
     prepared = wrap.prepare(resolved, invocation.command, environ, needs_program=not is_dry)
-    show(prepared, invocation, console, environ)
+    show(prepared, invocation, console, has_proxy=False)
     if resolved.binary is not None or resolved.command_args:
         console.warn("`nono wrap` runs what was typed: the profile's binary and command_args have no effect.")
     if is_dry:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nono import __version__
 from nono.policy.capability import Access, CapabilitySet, Grant, Limits, Mask, NetworkMode
+from nono.policy.environment.inheritance import Withheld
 from nono.policy.resolve import Resolved
 from nono.policy.socket_grant import SocketGrant, SocketScope
 from nono.sandbox.plan.enforcement import Enforcement, NotifyProgram, Rung
@@ -92,16 +93,33 @@ def routes(resolved: Resolved) -> list[str]:
     return lines
 
 
-def not_inherited(names_by_reason: Mapping[str, Sequence[str]]) -> list[str]:
-    """List the caller's variables that the command does not inherit, one line per reason."""
+def not_inherited(variables: Sequence[Withheld], *, verbose: bool, has_proxy: bool = True) -> list[str]:
+    """Count the secrets the command does not inherit; with verbose, name every variable with the reason.
 
-    def shown(name: str) -> str:
-        return name if name.isprintable() else ascii(name)
+    has_proxy: The command of nono can use a credential.
+    """
+    secrets = [each for each in variables if each.is_secret]
+    lines = []
+    if secrets:
+        what = "secret" if len(secrets) == 1 else "secrets"
+        hidden = "" if verbose else " (-v to show)"
+        lines.append(f"    env  {len(secrets)} {what} of this environment withheld{hidden}")
+        services = dict.fromkeys(each.fix for each in secrets if each.rule == "service_key" and each.fix)
+        if services and has_proxy:
+            named = " or ".join(services)
+            lines.append(f"         with {named} the command uses the key and never sees it")
+    return [*lines, *_variables_by_reason(variables)] if verbose else lines
 
-    return [
-        f"  not inherited ({reason}): {', '.join(map(shown, names))}"
-        for reason, names in names_by_reason.items()
-    ]
+
+def _variables_by_reason(variables: Sequence[Withheld]) -> list[str]:
+    by_reason: dict[str, list[str]] = {}
+    for each in variables:
+        title = f"{'withheld' if each.is_secret else 'not inherited'} ({each.reason})"
+        by_reason.setdefault(title, []).append(each.name if each.name.isprintable() else ascii(each.name))
+    lines = [f"  {title}: {', '.join(names)}" for title, names in by_reason.items()]
+    if any(each.is_secret for each in variables):
+        lines.append("  --env NAME passes one of them on; nono why --env NAME says more")
+    return lines
 
 
 def approval(resolved: Resolved, chosen: Enforcement) -> list[str]:

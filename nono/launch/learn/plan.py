@@ -11,7 +11,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.builtin import shipped
 from nono.policy.capability import Access, Grant
 from nono.policy.effective_policy import effective_policy_of
-from nono.policy.environment import child_environment
+from nono.policy.environment.inheritance import child_environment, not_inherited
 from nono.policy.files.denials import DenyRules, group_denials
 from nono.policy.files.grants import united
 from nono.policy.host_filesystem import HostFilesystem
@@ -79,10 +79,12 @@ def plan_learning(base: Resolved, asked: Resolved, fs: HostFilesystem) -> LearnP
     if fs.kind(temporary) == "dir" and not any(is_within(path, temporary) for path in (home, *holes)):
         watched = (*watched, Grant(temporary, Access.READWRITE, True, SOURCE, temporary))
     grants = united((*asked.capabilities.grants, *watched))
+    environment = asked.environment._replace(withheld=asked.environment.withheld | withheld_variables())
     resolved = asked._replace(
         capabilities=asked.capabilities._replace(grants=grants),
         deny_rules=deny_rules,
-        environment=asked.environment._replace(withheld=asked.environment.withheld | withheld_variables()),
+        environment=environment,
+        withheld=not_inherited(path_context.environ, environment),
         scopes=(),  # every host is intercepted; paths outside the scopes are there to be learned
     )
     workdir = canonical_as_far(path_context.workdir, fs)

@@ -631,3 +631,16 @@ DEFAULT: tuple[str, ...] = (
  'dangerous_commands',
  'dangerous_commands_macos',
  'dangerous_commands_linux')
+
+# The shipped service that reads its key from a variable, by variable.
+READERS: dict[str, str] = {'ANTHROPIC_API_KEY': 'anthropic',
+ 'CODEX_API_KEY': 'openai',
+ 'GEMINI': 'gemini',
+ 'GEMINI_API_KEY': 'gemini',
+ 'GH_TOKEN': 'github',
+ 'GITHUB_TOKEN': 'github',
+ 'GITLAB_TOKEN': 'gitlab',
+ 'GOOGLE_AI': 'google-ai',
+ 'GOOGLE_API_KEY': 'gemini',
+ 'OPENAI': 'openai',
+ 'OPENAI_API_KEY': 'openai'}

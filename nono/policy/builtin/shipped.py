@@ -67,6 +67,11 @@ def default_group_names() -> tuple[str, ...]:
     return frozen_groups.DEFAULT
 
 
+def readers_of_variables() -> dict[str, str]:
+    """Return the service whose clients read their key from a variable, by variable."""
+    return dict(frozen_groups.READERS)
+
+
 def profile_names() -> tuple[str, ...]:
     return (
         "default",

@@ -11,7 +11,7 @@ from nono.policy.document.jsonc import Path
 from nono.policy.document.merge import REPLACEABLE
 from nono.policy.document.source import Mistake
 from nono.policy.endpoints.entry import rule_problems
-from nono.policy.environment import check_fixed_name, check_pattern
+from nono.policy.environment.inheritance import check_fixed_name, check_pattern
 from nono.policy.files.path_patterns import NOT_IN_PATTERNS
 from nono.policy.hosts.endpoint_scope import split_domain
 from nono.policy.hosts.host_filter import parse_rule

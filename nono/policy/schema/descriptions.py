@@ -207,7 +207,8 @@ _BY_OBJECT: Mapping[str, Mapping[str, str]] = {
         "when": "On which systems the entry counts.",
     },
     "Environment": {
-        "allow_vars": "Names, or a prefix and *, that are inherited; all are where there is no list.",
+        "allow_vars": "Names, or a prefix and *, that are inherited; all are where there is no list. "
+        "Secrets are by their exact name only.",
         "deny_vars": "Names, or a prefix and *, that are not inherited.",
         "set_vars": "Variables with fixed values.",
     },

@@ -2,5 +2,6 @@
 
 Start with `credential_service`. `custom_credential`, `capture_entry`, `env_credential` and `oauth_routes`
 read entries of a profile; `env_names` names variables, `key_slot` the place of a key in a request target,
-`key_reach` refuses grants that reach one. `rate_limit` and `approval` are conditions of a route.
+`key_reach` refuses grants that reach one. `rate_limit` and `approval` are conditions of a route;
+`environment_rules` keeps the caller's keys out of the command's environment.
 """

@@ -2,7 +2,7 @@
 
 import re
 
-from nono.policy.environment import is_dangerous
+from nono.policy.environment.inheritance import is_dangerous
 
 # Inherited because programs need them, but unfit for a credential.
 _FORBIDDEN_DESTINATIONS = frozenset({"PATH", "HOME", "SHELL"})

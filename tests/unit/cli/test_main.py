@@ -109,7 +109,7 @@ def test_every_command_takes_the_options_of_every_command(
     ("argv", "sentence"),
     [
         (["--path", "/etc", "--host", "a.example"], "--path and --host are several questions"),
-        ([], "--command, --path, --host, or --scope is required"),
+        ([], "--command, --path, --host, --scope, or --env is required"),
         (["--path", ""], "--path: its value is empty."),
         (["--scope", "signal", "--command", "git"], "--command and --scope are several questions"),
         (["--path", "/etc", "--caller", "git"], "--caller belongs to a question about --command"),

@@ -9,6 +9,7 @@ import pytest
 from nono.cli.args.parse import parse
 from nono.cli.resolution import resolve_given
 from nono.cli.text import summary
+from nono.policy.environment.inheritance import Withheld
 from nono.sandbox.plan.enforcement import Enforcement
 from nono.sandbox.plan.facts import HostFacts, Listener
 
@@ -96,3 +97,33 @@ def test_what_is_not_enforced_is_counted_unless_verbose_names_it(
     assert summary.enforcement(chosen, FACTS, verbose=False) == counted
     named = [f"  not enforced: {gap}" for gap in gaps if gap not in warnings]
     assert summary.enforcement(chosen, FACTS, verbose=True)[1:] == named
+
+
+KEPT_OUT = [
+    Withheld("GITHUB_TOKEN", "service_key", "github reads its key from it", "--credential github"),
+    Withheld("LD_X", "steers_programs", "it changes what programs load"),
+    Withheld("NPM_TOKEN", "secret_name", "its name says that it is a secret", "--env NPM_TOKEN"),
+]
+
+
+def test_withheld_secrets_are_counted_in_one_line_beside_their_services() -> None:
+    assert summary.not_inherited(KEPT_OUT, verbose=False) == [
+        "    env  2 secrets of this environment withheld (-v to show)",
+        "         with --credential github the command uses the key and never sees it",
+    ]
+    assert summary.not_inherited(KEPT_OUT[1:], verbose=False) == [
+        "    env  1 secret of this environment withheld (-v to show)"
+    ]
+    assert summary.not_inherited(KEPT_OUT[1:2], verbose=False) == []
+
+
+def test_no_service_is_offered_where_there_is_no_proxy() -> None:
+    assert len(summary.not_inherited(KEPT_OUT, verbose=False, has_proxy=False)) == 1
+
+
+def test_a_verbose_summary_names_every_variable_with_its_reason() -> None:
+    text = "\n".join(summary.not_inherited(KEPT_OUT, verbose=True))
+    assert "withheld (github reads its key from it): GITHUB_TOKEN" in text
+    assert "not inherited (it changes what programs load): LD_X" in text
+    assert "withheld (its name says that it is a secret): NPM_TOKEN" in text
+    assert "--env NAME passes one of them on" in text

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nono.errors import NonoError, SandboxError
-from nono.policy.environment import child_environment
+from nono.policy.environment.inheritance import child_environment
 from nono.policy.files.unix_sockets import shown
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import Filesystem

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.policy.environment import (
+from nono.policy.environment.inheritance import (
     EnvironmentRules,
     check_fixed_name,
     check_pattern,
@@ -103,15 +103,16 @@ def test_what_is_not_utf8_is_dropped() -> None:
     }
 
 
-def test_what_is_left_out_is_named_with_the_reason() -> None:
+def test_what_is_left_out_is_named_with_the_rule() -> None:
     inherited = {"ld_x": "1", "IFS": " ", "KEY": "k", "B": "1", "C": "2", "D": "\udcff", "PAGER": "less"}
     rules = EnvironmentRules(("*",), ("B",), withheld=frozenset({"KEY"}))
-    assert not_inherited(inherited, rules) == {
-        "it changes what programs load or run, or is nono's own": ["IFS", "ld_x"],
-        "a phantom takes the place of the key it may hold": ["KEY"],
-        "environment.deny_vars": ["B"],
-        "not UTF-8": ["D"],
-        "only an exact entry of environment.allow_vars lets it through": ["PAGER"],
+    assert {each.name: each.rule for each in not_inherited(inherited, rules)} == {
+        "IFS": "steers_programs",
+        "ld_x": "steers_programs",
+        "KEY": "phantom",
+        "B": "deny_vars",
+        "D": "not_utf8",
+        "PAGER": "named_only",
     }
     assert child_environment(inherited, rules) == {"C": "2"}
 
@@ -174,3 +175,94 @@ def test_adding_a_deny_pattern_never_lets_more_through(
     before = child_environment(inherited, EnvironmentRules(allow, deny))
     after = child_environment(inherited, EnvironmentRules(allow, deny + more))
     assert after.items() <= before.items() <= inherited.items()
+
+
+SECRETS = {
+    "NPM_TOKEN": "secret_name",
+    "DATABASE_URL": "secret_value",
+    "OPENAI_API_KEY": "service_key",
+    "DOCKER_HOST": "points_to_authority",
+}
+HOLDING = dict.fromkeys(SECRETS, "postgres://me:canary@db")
+SERVICES = EnvironmentRules(services={"OPENAI_API_KEY": "openai"})
+
+
+@pytest.mark.parametrize("allow", [None, ("*",), ("*", "N*", "O*", "D*")], ids=repr)
+def test_a_secret_stays_outside_unless_it_is_named(allow: tuple[str, ...] | None) -> None:
+    rules = SERVICES._replace(allow=allow)
+    assert child_environment({**HOLDING, "PLAIN": "x"}, rules) == {"PLAIN": "x"}
+    assert {each.name: each.rule for each in not_inherited(HOLDING, rules)} == SECRETS
+
+
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize("how", ["--env", "allow_vars"])
+def test_a_secret_that_is_named_passes(name: str, how: str) -> None:
+    rules = (
+        SERVICES._replace(passed=frozenset({name})) if how == "--env" else SERVICES._replace(allow=(name,))
+    )
+    assert child_environment(HOLDING, rules) == {name: HOLDING[name]}
+
+
+def test_a_flag_passes_what_a_list_of_the_profile_leaves_out() -> None:
+    rules = EnvironmentRules(allow=("A",), passed=frozenset({"B"}))
+    assert child_environment({"A": "1", "B": "2", "C": "3"}, rules) == {"A": "1", "B": "2"}
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        EnvironmentRules(deny=("NPM_TOKEN",), passed=frozenset({"NPM_TOKEN"})),
+        EnvironmentRules(withheld=frozenset({"NPM_TOKEN"}), passed=frozenset({"NPM_TOKEN"})),
+    ],
+    ids=["denied", "replaced by a phantom"],
+)
+def test_a_flag_lifts_no_denial(rules: EnvironmentRules) -> None:
+    assert child_environment({"NPM_TOKEN": "x"}, rules) == {}
+
+
+def test_a_pointer_passes_once_its_target_is_granted() -> None:
+    inherited = {"DOCKER_HOST": "unix:///run/docker.sock"}
+    assert child_environment(inherited, EnvironmentRules(granted=frozenset(inherited))) == inherited
+
+
+@pytest.mark.parametrize("value", ["", "1", "false"])
+def test_a_switch_passes_under_any_name(value: str) -> None:
+    assert child_environment({"USE_API_KEY": value}, EnvironmentRules()) == {"USE_API_KEY": value}
+
+
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [
+        ("NPM_TOKEN", "--env NPM_TOKEN"),
+        ("npm_config_//a.example/:_authToken", "--env 'npm_config_//a.example/:_authToken'"),
+        ("A;id;'_TOKEN", None),
+        ("A\n_TOKEN", None),
+    ],
+)
+def test_the_fix_is_one_word_for_a_shell(name: str, fix: str | None) -> None:
+    (withheld,) = not_inherited({name: "hunter two"}, EnvironmentRules())
+    assert withheld.fix == fix
+
+
+NAMES = st.sampled_from([*SECRETS, "PLAIN", "LD_X", "PAGER", "A"])
+RULES = st.builds(
+    EnvironmentRules,
+    allow=st.none() | PATTERNS,
+    deny=PATTERNS,
+    fixed=st.just(()),
+    withheld=st.frozensets(NAMES, max_size=2),
+    granted=st.frozensets(NAMES, max_size=2),
+    passed=st.frozensets(NAMES, max_size=2),
+    services=st.just({"OPENAI_API_KEY": "openai"}),
+)
+
+
+@given(st.dictionaries(NAMES, st.sampled_from(["1", "plain", "postgres://me:canary@db"])), RULES)
+def test_every_variable_is_inherited_or_named_with_a_reason(
+    inherited: dict[str, str], rules: EnvironmentRules
+) -> None:
+    left_out = not_inherited(inherited, rules)
+    assert sorted([*child_environment(inherited, rules), *(each.name for each in left_out)]) == sorted(
+        inherited
+    )
+    assert not any("canary" in str(tuple(each)) for each in left_out)

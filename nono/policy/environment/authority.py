@@ -1,0 +1,49 @@
+"""Reads the variables that point to authority: sockets of agents and engines, files that hold credentials."""
+
+from collections.abc import Mapping
+
+_SOCKETS = frozenset({"SSH_AUTH_SOCK", "VSCODE_GIT_IPC_HANDLE", "VSCODE_IPC_HOOK_CLI"})
+_BUSES = frozenset({"DBUS_SESSION_BUS_ADDRESS", "DBUS_SYSTEM_BUS_ADDRESS"})
+_ENGINES = frozenset({"DOCKER_HOST", "CONTAINER_HOST", "BUILDKIT_HOST"})
+_FILES = frozenset(
+    """KUBECONFIG GOOGLE_APPLICATION_CREDENTIALS CLOUDSDK_CONFIG AWS_SHARED_CREDENTIALS_FILE AWS_CONFIG_FILE
+    AWS_WEB_IDENTITY_TOKEN_FILE AZURE_CONFIG_DIR AZURE_FEDERATED_TOKEN_FILE DOCKER_CONFIG DOCKER_CERT_PATH
+    GNUPGHOME GNOME_KEYRING_CONTROL PGPASSFILE NETRC KRB5CCNAME KRB5_KTNAME CREDENTIALS_DIRECTORY
+    BOTO_CONFIG""".split()  # noqa: SIM905 - a list of words reads better than one of literals
+)
+SOCKET, FILES = "a Unix socket", "files"
+POINTERS: Mapping[str, str] = {
+    **dict.fromkeys(_SOCKETS | _BUSES | _ENGINES, SOCKET),
+    **dict.fromkeys(_FILES, FILES),
+}
+
+
+def targets(name: str, value: str) -> tuple[str, ...] | None:
+    """Return the paths the pointer leads to, as it spells them; None if it leads anywhere else."""
+    if name in _BUSES:
+        paths = [_bus_path(address) for address in value.split(";") if address]
+    elif name in _ENGINES:
+        paths = [value.removeprefix("unix://") if value.startswith("unix://") else ""]
+    elif name == "KUBECONFIG":
+        paths = [path for path in value.split(":") if path]
+    else:
+        paths = [value.removeprefix("FILE:") if name.startswith("KRB5") else value]
+    if not paths or not all(path.startswith("/") for path in paths):
+        return None
+    return tuple(paths)
+
+
+def flag_for(name: str) -> str:
+    """Return the flag that grants what the pointer leads to, in words for a shell, which knows its value."""
+    if name in _SOCKETS:
+        return f'--allow-unix-socket "${name}"'
+    if name in _BUSES or name in _ENGINES:
+        return f"--allow-unix-socket PATH, or --env {name}"
+    return f'--read-file "${name}"'
+
+
+def _bus_path(address: str) -> str:
+    """Return the path of one D-Bus server address; "" if it has none."""
+    transport, _, pairs = address.partition(":")
+    found = dict(pair.partition("=")[::2] for pair in pairs.split(","))
+    return found.get("path", "") if transport == "unix" else ""

@@ -1,0 +1,53 @@
+"""Recognises the variables whose name says that they hold a secret."""
+
+# Compared in upper case. Words of the name, which stand anywhere in it, at its end, or are its last word.
+_ANYWHERE = ("PASSWORD", "PASSWD", "PASSPHRASE", "SECRET")
+_AT_END = (
+    "TOKEN", "CREDENTIALS", "CREDENTIAL", "ASKPASS", "APIKEY", "AUTHKEY",
+    "API_KEY", "API_KEYS", "ACCESS_KEY", "ACCESS_KEY_ID", "PRIVATE_KEY", "AUTH_KEY", "ENCRYPTION_KEY",
+    "SIGNING_KEY", "MASTER_KEY", "ACCOUNT_KEY", "SERVICE_KEY", "SERVICE_ROLE_KEY", "LICENSE_KEY",
+)  # fmt: skip
+_LAST_WORD = frozenset({"TOKENS", "PASS", "SSHPASS", "PAT", "JWT", "BEARER"})
+_WHOLE = frozenset({"BW_SESSION", "COMPOSER_AUTH", "DOCKER_AUTH_CONFIG", "NPM_CONFIG__AUTH", "REDISCLI_AUTH"})
+
+_ABOUT_A_FILE = ("_FILE", "_PATH", "_DIR")
+_SWITCHES = frozenset({"", "0", "1", "true", "false", "yes", "no", "on", "off", "none"})
+_PUBLISHED = frozenset({"PUBLIC", "PUBLISHABLE"})
+_FINGERPRINTS = frozenset({"GPG_KEY"})
+_RANDOM_MIN = 20  # characters of a value that is taken for a key because its name ends in KEY
+
+
+def is_switch(value: str) -> bool:
+    """Return True for a value too short to be a secret, such as that of USE_TOKEN=1."""
+    return value.lower() in _SWITCHES
+
+
+def says_secret(name: str, value: str) -> bool:
+    """Return True if a variable of this name holds a secret, as far as people name them.
+
+    The value tells a number of tokens from tokens, and a path, which the grants decide about, from a
+    password.
+    """
+    upper = name.upper()
+    words = upper.split("_")
+    is_path = value.startswith(("/", "~/"))
+    if is_path and upper.endswith(_ABOUT_A_FILE):
+        return False
+    if upper in _WHOLE or any(part in upper for part in _ANYWHERE):
+        return True
+    if words[-1] in ("TOKENS", "PAT") and value.isdecimal():
+        return False
+    if "KEY" in words and not _PUBLISHED.isdisjoint(words):
+        return False
+    if upper.endswith(_AT_END) or words[-1] in _LAST_WORD:
+        return True
+    if words[-1] == "PWD" and len(words) > 1:  # MYSQL_PWD, but neither PWD nor OLD_PWD
+        return not is_path
+    return words[-1] == "KEY" and upper not in _FINGERPRINTS and _looks_random(value)
+
+
+def _looks_random(value: str) -> bool:
+    """Return True for a long word of letters and digits, unlike the KEY of a cache, a file or a keyboard."""
+    letters = value.replace("-", "").replace("_", "").replace("+", "").rstrip("=")
+    has_both = any(map(str.isdecimal, letters)) and any(map(str.isalpha, letters))
+    return len(letters) >= _RANDOM_MIN and letters.isascii() and letters.isalnum() and has_both

@@ -1,0 +1,136 @@
+"""Recognises values that are secrets by their shape: tokens of known providers, connection strings, keys.
+
+Without re and string, which a run without a profile does not import.
+"""
+
+from collections.abc import Sequence
+
+from nono.named_tuple import NamedTuple
+
+_BASE62 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
+_URL_SAFE = _BASE62 | {"_", "-"}
+
+PROVIDER_TOKEN = "it has the shape of a provider's token"
+URL_PASSWORD = "it holds a URL with a password"
+CONNECTION_PASSWORD = "it is a connection string with a password"
+PRIVATE_KEY = "it holds a private key"
+
+
+class _Shape(NamedTuple):
+    """A prefix, then at least `least` characters of the alphabet, a digit among them."""
+
+    prefix: str
+    least: int
+    alphabet: frozenset[str] = _BASE62
+
+
+# From the providers' documentation and the rules of public secret scanners.
+_SHAPES = (
+    _Shape("sk-", 20, _URL_SAFE),  # OpenAI, Anthropic, OpenRouter, DeepSeek
+    _Shape("sk_", 20, _URL_SAFE),  # Stripe, ElevenLabs
+    _Shape("rk_", 20, _URL_SAFE),
+    *(_Shape(prefix, 30) for prefix in ("ghp_", "gho_", "ghs_", "ghu_", "ghr_")),
+    _Shape("github_pat_", 22, _URL_SAFE),
+    *(_Shape(prefix, 20, _URL_SAFE) for prefix in ("glpat-", "gldt-", "glrt-", "glptt-")),
+    _Shape("AIza", 30, _URL_SAFE),  # Google
+    _Shape("ya29.", 20, _URL_SAFE),
+    _Shape("GOCSPX-", 20, _URL_SAFE),
+    _Shape("AKIA", 16),  # AWS
+    _Shape("ASIA", 16),
+    *(_Shape(f"xox{kind}-", 10, _URL_SAFE) for kind in "abeprs"),  # Slack
+    _Shape("xapp-", 10, _URL_SAFE),
+    _Shape("hf_", 30),
+    _Shape("npm_", 36),
+    _Shape("pypi-", 40, _URL_SAFE),
+    _Shape("rubygems_", 40),
+    _Shape("dckr_pat_", 20, _URL_SAFE),
+    _Shape("dop_v1_", 40),
+    _Shape("gsk_", 40),  # Groq
+    _Shape("xai-", 40),
+    _Shape("pplx-", 40),
+    _Shape("nvapi-", 40, _URL_SAFE),
+    _Shape("r8_", 36),  # Replicate
+    _Shape("SG.", 20, _URL_SAFE),  # SendGrid
+    _Shape("glsa_", 30, _URL_SAFE),  # Grafana
+    _Shape("hvs.", 20, _URL_SAFE),  # Vault
+    _Shape("shpat_", 30),
+    _Shape("lin_api_", 30),
+    _Shape("tskey-", 20, _URL_SAFE),
+)  # fmt: skip
+_SHORTEST = min(len(shape.prefix) + shape.least for shape in _SHAPES)
+
+# Whoever knows the path may post.
+_WEBHOOKS = ("hooks.slack.com/services/", "discord.com/api/webhooks/")
+# ODBC, libpq, JDBC and query strings; Azure's connection strings.
+_ASSIGNMENTS = ("password=", "passwd=", "pwd=", "accountkey=", "sharedaccesskey=", "sharedaccesssignature=")
+_SEPARATORS = frozenset(";?& \t\n'\"")
+
+
+def secret_in(value: str) -> str | None:
+    """Return why the value is taken for a secret, without quoting it; None if it is not."""
+    if "-----BEGIN" in value and "PRIVATE KEY" in value:
+        return PRIVATE_KEY
+    if "://" in value and "@" in value:
+        pieces = value.split("://")
+        if any(map(_has_password, pieces[1:], pieces)):
+            return URL_PASSWORD
+    if "=" in value and _assigns_password(value.lower()):
+        return CONNECTION_PASSWORD
+    return PROVIDER_TOKEN if _holds_token(value) else None
+
+
+def key_arguments(argv: Sequence[str]) -> list[int]:
+    """Return the positions of arguments that hold a provider's token or a private key."""
+    return [n for n, text in enumerate(argv) if secret_in(text) in (PROVIDER_TOKEN, PRIVATE_KEY)]
+
+
+def _has_password(after: str, before: str) -> bool:
+    """Return True if the text after ``://`` begins with ``user:password@`` (RFC 3986 section 3.2.1)."""
+    word = after.split(maxsplit=1)[0] if after and not after[0].isspace() else ""
+    authority = word
+    for end in "/?#\"'":
+        authority = authority.partition(end)[0]
+    if "@" in authority:
+        user, colon, password = authority.rpartition("@")[0].partition(":")
+        host = authority.rpartition("@")[2]
+        return bool(colon and password) and not _is_own_proxy(before, user, host)
+    # A password with an unescaped slash, which some clients accept. What follows a colon otherwise is a port.
+    _, colon, rest = authority.partition(":")
+    is_port = not rest or rest.isdecimal() or authority.startswith("[")
+    return bool(colon) and not is_port and "@" in word
+
+
+def _is_own_proxy(before: str, user: str, host: str) -> bool:
+    """Recognise the proxy of a nono around this one, whose token is worth nothing anywhere else."""
+    return before.endswith("http") and user == "nono" and host.startswith(("127.0.0.1:", "[::1]:"))
+
+
+def _assigns_password(lowered: str) -> bool:
+    for name in _ASSIGNMENTS:
+        at = lowered.find(name)
+        while at >= 0:
+            follows = lowered[at + len(name) : at + len(name) + 1]
+            if (at == 0 or lowered[at - 1] in _SEPARATORS) and follows and follows not in _SEPARATORS:
+                return True
+            at = lowered.find(name, at + 1)
+    return False
+
+
+def _holds_token(value: str) -> bool:
+    if len(value) < _SHORTEST:
+        return False
+    if any(webhook in value for webhook in _WEBHOOKS) or ("eyJ" in value and ".eyJ" in value):  # a JWT
+        return True
+    return any(shape.prefix in value and _fits(value, shape) for shape in _SHAPES)
+
+
+def _fits(value: str, shape: _Shape) -> bool:
+    at = value.find(shape.prefix)
+    while at >= 0:
+        if at == 0 or value[at - 1] not in _URL_SAFE:
+            rest = value[at + len(shape.prefix) :]
+            length = next((n for n, each in enumerate(rest) if each not in shape.alphabet), len(rest))
+            if length >= shape.least and any(map(str.isdecimal, rest[:length])):
+                return True
+        at = value.find(shape.prefix, at + 1)
+    return False

@@ -1,0 +1,123 @@
+"""Draws up the rules for the variables that the command inherits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from nono.errors import ConfigError
+from nono.policy.builtin import shipped
+from nono.policy.capability import Grant
+from nono.policy.environment.authority import POINTERS, SOCKET, targets
+from nono.policy.environment.inheritance import EnvironmentRules, Withheld, check_fixed_name, judge
+from nono.policy.files.denials import DenyRules
+from nono.policy.files.grants import accesses
+from nono.policy.files.unix_sockets import UnixSocketRules
+from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far
+from nono.policy.schema.profile import Profile
+
+if TYPE_CHECKING:
+    from nono.policy.hosts.proxy_settings import UpstreamProxySettings
+    from nono.policy.services.credential_service import CredentialService
+    from nono.policy.services.oauth_routes import OAuthRoute
+
+
+def environment_rules(
+    settings: Profile,
+    flags: Iterable[str],
+    services: Iterable[CredentialService],
+    logins: Iterable[OAuthRoute],
+    behind: UpstreamProxySettings | None,
+    path_context: PathContext,
+) -> EnvironmentRules:
+    """Return the rules, but for the pointers that are granted.
+
+    flags: NAME or NAME=VALUE of each --env.
+
+    Raises ConfigError for a variable that --env may not pass on or set.
+    """
+    withheld = {variable for service in services for variable in service.env_vars}
+    withheld.update(route.env_var for route in logins if route.env_var is not None)
+    withheld.update(variable for service in services for variable in service.source_variables)
+    if behind is not None and behind.source_variable is not None:
+        withheld.add(behind.source_variable)
+    environment = settings.environment
+    split = [flag.partition("=") for flag in flags]
+    rules = EnvironmentRules(
+        allow=environment.allow_vars,
+        deny=environment.deny_vars,
+        fixed=(
+            *((name, path_context.expand_built_in(value)) for name, value in environment.set_vars.items()),
+            *((name, value) for name, equals, value in split if equals),
+        ),
+        withheld=frozenset(withheld),
+        passed=frozenset(name for name, equals, _ in split if not equals),
+        services=shipped.readers_of_variables() | dict(_custom_readers(settings)),
+    )
+    for name, equals, _ in split:
+        _check_flag(name, rules, sets=bool(equals))
+    return rules
+
+
+def unset(rules: EnvironmentRules, environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield a warning for each variable that --env would pass on and that does not exist."""
+    return (f"--env {name}: {name} is not set here" for name in sorted(rules.passed - environ.keys()))
+
+
+def granted_pointers(
+    environ: Mapping[str, str],
+    sockets: UnixSocketRules,
+    grants: tuple[Grant, ...],
+    deny_rules: DenyRules,
+    fs: Filesystem,
+) -> frozenset[str]:
+    """Return the variables whose socket or files are granted: the command needs them to find those."""
+
+    def is_granted(kind: str, spelled: str) -> bool:
+        path = canonical_as_far(spelled, fs)
+        if kind == SOCKET:
+            return sockets.judge(path, binds=False).grant is not None
+        held = None if deny_rules.covering(path) is not None else accesses(grants, path)
+        return held is not None and held.reads
+
+    return frozenset(
+        name
+        for name, kind in POINTERS.items()
+        if name in environ
+        and (found := targets(name, environ[name])) is not None
+        and all(is_granted(kind, spelled) for spelled in found)
+    )
+
+
+def _check_flag(name: str, rules: EnvironmentRules, *, sets: bool) -> None:
+    """Raise ConfigError if --env may not pass `name` on or set it."""
+    if name in rules.withheld:
+        raise ConfigError(
+            f"--env {name}: the command gets a phantom in it or nothing, because the key stays outside.",
+            hint="leave out --env, or the credential service",
+        )
+    try:
+        check_fixed_name(name)
+        hint = f"--env {name}=VALUE sets it"
+    except ValueError:
+        if sets:
+            raise ConfigError(f"--env {name!a}: a variable of that name may not be set.") from None
+        hint = None
+    verdict = None if sets else judge(name, "", rules)
+    if isinstance(verdict, Withheld):
+        raise ConfigError(f"--env {name}: it is not passed on: {verdict.reason}.", hint=hint)
+
+
+def _custom_readers(settings: Profile) -> Iterator[tuple[str, str]]:
+    """Yield the variables from which the services of the profile read their keys, each with its service."""
+    custom = settings.network.custom_credentials
+    if not custom:
+        return
+    # Imported here: it imports re, and few profiles have services of their own.
+    from nono.policy.services.env_names import derived_variable
+
+    for name, service in custom.items():
+        key = service.credential_key or ""
+        for variable in {service.env_var, derived_variable(key) if key else None}:
+            if variable is not None:
+                yield variable, name

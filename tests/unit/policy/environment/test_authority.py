@@ -1,0 +1,38 @@
+"""What the variables that point to authority lead to."""
+
+from __future__ import annotations
+
+import pytest
+
+from nono.policy.environment.authority import POINTERS, flag_for, targets
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "paths"),
+    [
+        ("SSH_AUTH_SOCK", "/run/agent", ["/run/agent"]),
+        ("SSH_AUTH_SOCK", "agent", None),
+        ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/run/user/1/bus,guid=1", ["/run/user/1/bus"]),
+        ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/a;unix:path=/b", ["/a", "/b"]),
+        ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/a;unix:abstract=/b", None),
+        ("DBUS_SESSION_BUS_ADDRESS", "tcp:host=h,path=/a", None),
+        ("DOCKER_HOST", "unix:///var/run/docker.sock", ["/var/run/docker.sock"]),
+        ("DOCKER_HOST", "tcp://engine.example:2376", None),
+        ("DOCKER_HOST", "ssh://me@host", None),
+        ("KUBECONFIG", "/a:/b", ["/a", "/b"]),
+        ("KUBECONFIG", "/a:b", None),
+        ("GOOGLE_APPLICATION_CREDENTIALS", "/key.json", ["/key.json"]),
+        ("KRB5CCNAME", "FILE:/tmp/cc", ["/tmp/cc"]),
+        ("KRB5CCNAME", "KEYRING:persistent:1000", None),
+    ],
+)
+def test_a_pointer_leads_to_paths_or_to_what_no_grant_covers(
+    name: str, value: str, paths: list[str] | None
+) -> None:
+    found = targets(name, value)
+    assert (None if found is None else list(found)) == paths
+
+
+@pytest.mark.parametrize("name", sorted(POINTERS))
+def test_every_pointer_has_a_flag_that_names_it(name: str) -> None:
+    assert name in flag_for(name)

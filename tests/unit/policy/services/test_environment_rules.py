@@ -1,0 +1,119 @@
+"""The rules for the environment of the command, from flags, profile and grants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from nono.errors import ConfigError
+from nono.policy.builtin import shipped
+from nono.policy.environment.inheritance import Withheld, child_environment, judge
+from nono.policy.path_expansion import Filesystem
+from nono.policy.resolve import Resolved
+from nono.policy.schema.profile import Environment, Network, Profile
+from nono.policy.schema.profile import Filesystem as Files
+from nono.policy.schema.routes import CustomCredential
+
+Resolve = Callable[..., Resolved]
+
+SVC = CustomCredential(upstream="https://svc.example", credential_key="env://SVC_KEY", env_var="SVC_PHANTOM")
+WITH_SVC = Profile(network=Network(custom_credentials={"svc": SVC}))
+
+
+def inside(resolved: Resolved) -> dict[str, str]:
+    return child_environment(resolved.path_context.environ, resolved.environment)
+
+
+def test_a_key_of_every_shipped_service_is_withheld_by_its_name(run: Resolve) -> None:
+    services = shipped.network_policy().services
+    environ = {variable: "key" for service in services.values() for variable in service["env_vars"]}
+    rules = run(environ=environ).environment
+    for variable in environ:
+        verdict = judge(variable, "key", rules)
+        assert isinstance(verdict, Withheld)
+        assert verdict.rule == "service_key"
+        assert variable in services[(verdict.fix or "").removeprefix("--credential ")]["env_vars"]
+
+
+@pytest.mark.parametrize("variable", ["SVC_KEY", "SVC_PHANTOM"])
+def test_a_service_of_the_profile_that_is_not_in_use_keeps_its_key(run: Resolve, variable: str) -> None:
+    environ = {variable: "key", "SVC_OTHER": "x"}
+    assert inside(run(WITH_SVC, environ=environ)) == {"HOME": "/home/ada", "SVC_OTHER": "x"}
+    assert inside(run(environ=environ)) == {"HOME": "/home/ada", **environ}
+
+
+def test_a_flag_passes_a_variable_on(run: Resolve) -> None:
+    environ = {"NPM_TOKEN": "t", "HF_TOKEN": "t"}
+    assert inside(run(environ=environ, env=("NPM_TOKEN",)))["NPM_TOKEN"] == "t"
+    assert "HF_TOKEN" not in inside(run(environ=environ, env=("NPM_TOKEN",)))
+
+
+def test_a_flag_sets_a_variable_over_the_profile(run: Resolve) -> None:
+    profile = Profile(environment=Environment(set_vars={"A": "profile", "B": "profile"}))
+    found = inside(run(profile, environ={"A": "caller"}, env=("A=flag=$HOME",)))
+    assert (found["A"], found["B"]) == ("flag=$HOME", "profile")
+
+
+def test_a_variable_that_is_not_there_is_said(run: Resolve) -> None:
+    assert any("--env GONE: GONE is not set" in text for text in run(env=("GONE",)).warnings)
+    assert not any("--env" in text for text in run(environ={"GONE": ""}, env=("GONE",)).warnings)
+
+
+@pytest.mark.parametrize(
+    ("flag", "sentence"),
+    [
+        ("LD_PRELOAD", "it changes what programs load"),
+        ("DENIED", "environment.deny_vars"),
+        ("NONO_CAP_FILE", "nono's own"),
+        ("SVC_KEY", "the key stays outside"),
+        ("SVC_PHANTOM", "the key stays outside"),
+        ("SVC_PHANTOM=x", "the key stays outside"),
+        ("PATH=/x", "may not be set"),
+        ("NONO_X=1", "may not be set"),
+        ("=x", "may not be set"),
+    ],
+)
+def test_what_a_flag_may_not_do_is_refused(run: Resolve, flag: str, sentence: str) -> None:
+    profile = WITH_SVC._replace(
+        network=WITH_SVC.network._replace(credentials=("svc",)),
+        environment=Environment(deny_vars=("DENIED",)),
+    )
+    with pytest.raises(ConfigError, match=sentence):
+        run(profile, env=(flag,))
+
+
+def test_what_steers_programs_may_be_set(run: Resolve) -> None:
+    assert inside(run(env=("LD_PRELOAD=/lib/x.so",)))["LD_PRELOAD"] == "/lib/x.so"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "flags", "passes"),
+    [
+        ("KUBECONFIG", "/home/ada/work/kube", {}, False),
+        ("KUBECONFIG", "/home/ada/work/kube", {"read": ("/home/ada/work",)}, True),
+        ("KUBECONFIG", "/home/ada/work/kube:/home/ada/other", {"read": ("/home/ada/work",)}, False),
+        ("KUBECONFIG", "/home/ada/work/kube", {"write": ("/home/ada/work",)}, False),
+        ("DOCKER_HOST", "unix:///run/docker.sock", {"allow_unix_socket": ("/run/docker.sock",)}, True),
+        ("DOCKER_HOST", "unix:///run/docker.sock", {"allow_unix_socket": ("/run/one/a.sock",)}, False),
+        ("DOCKER_HOST", "tcp://engine.example:1", {"allow_unix_socket": ("/run/docker.sock",)}, False),
+        ("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/run/a.sock", {"allow_unix_socket_dir": ("/run",)}, True),
+        ("AWS_CONFIG_FILE", "/dev/null", {}, True),
+    ],
+)  # fmt: skip
+def test_a_pointer_passes_once_all_it_points_to_is_granted(
+    run: Resolve,
+    make_fs: Callable[..., Filesystem],
+    name: str,
+    value: str,
+    flags: dict[str, tuple[str, ...]],
+    passes: bool,
+) -> None:
+    fs = make_fs(files=("/run/docker.sock", "/run/one/a.sock", "/run/a.sock", "/dev/null"))
+    assert (name in inside(run(environ={name: value}, fs=fs, **flags))) == passes
+
+
+def test_a_pointer_to_what_is_denied_stays_outside(run: Resolve) -> None:
+    profile = Profile(filesystem=Files(deny=("/home/ada/work/kube",)))
+    environ = {"KUBECONFIG": "/home/ada/work/kube"}
+    assert "KUBECONFIG" not in inside(run(profile, environ=environ, read=("/home/ada/work",)))
