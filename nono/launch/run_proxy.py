@@ -17,6 +17,7 @@ from nono.audit.event import Recorder
 from nono.credentials.phantom import make_session_token
 from nono.kernel import process
 from nono.launch.proxy.assembly import Assembly, assemble, config_of, proxy_of
+from nono.launch.proxy.exposed import loaded_keys, warn_of_arguments, withhold
 from nono.launch.proxy.git_ssh import git_ssh
 from nono.launch.start import RunContext
 from nono.launch.supervised import Network, approver_of
@@ -28,7 +29,9 @@ from nono.supervisor.verdict.peer_registry import PeerRegistry
 
 def with_proxy(run: RunContext) -> AbstractAsyncContextManager[Network]:
     """Read the credentials now, and start the proxy when the block is entered."""
-    return _network(run, assemble(run.prepared.resolved, run.session, ca_worker=run.ca_worker))
+    assembly = assemble(run.prepared.resolved, run.session, ca_worker=run.ca_worker)
+    warn_of_arguments(loaded_keys(assembly), run.prepared.argv, run.session)
+    return _network(run, assembly)
 
 
 @asynccontextmanager
@@ -51,15 +54,19 @@ async def _network(run: RunContext, assembly: Assembly) -> AsyncIterator[Network
             ssh = git_ssh(run.inherited, hosts, capabilities.grants)
             watched = None if run.observation is None else run.observation.ports
             ports = capabilities.ports if watched is None else watched
+            variables = {**proxy.variables, **ssh.variables}
+            inherited = {**run.inherited, **variables}
+            withheld = withhold(loaded_keys(assembly), inherited, run.env_credentials, run.session)
             yield Network(
                 NetworkGrants(loopback(port), ports, resolved.unix_sockets),
                 approver,
                 port,
-                {**proxy.variables, **ssh.variables},
+                variables,
                 (*proxy.files, *ssh.files),
                 _relayed(maker, capabilities.ports, run.session.record),
                 peers.register,
                 None if watched is None else watched.bound,
+                withheld,
             )
     run.session.say([f"  [nono] used: {line}" for line in proxy.running.usage_lines])
 

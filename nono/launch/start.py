@@ -13,7 +13,7 @@ from nono.launch.state import VARIABLE, Identity, State, state_of
 from nono.launch.state_file import StateFile, identity
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access, Grant
-from nono.policy.environment.inheritance import started_in
+from nono.policy.environment.inheritance import Withheld, started_in
 from nono.sandbox.enter import Command
 from nono.sandbox.launcher import Launcher
 from nono.sandbox.plan.plan import draw
@@ -54,13 +54,19 @@ class RunContext(NamedTuple):
         return self._replace(session=self.session._replace(record=record))
 
     def restrict(
-        self, added: Mapping[str, str], proxy_port: int | None, *, readable: Sequence[str] = ()
+        self,
+        added: Mapping[str, str],
+        proxy_port: int | None,
+        *,
+        readable: Sequence[str] = (),
+        withheld: Sequence[Withheld] = (),
     ) -> int | None:
         """Make the launcher restrict itself. Returns its listener's descriptor number there, if it has one.
 
         added: Variables laid over the inherited environment.
         proxy_port: Where the proxy listens; None without one.
         readable: Further files that nono made for the command.
+        withheld: Variables to drop from all these, because they hold a key.
         """
         prepared = self.prepared
         own = own_grants((*self.readable, *readable))
@@ -69,17 +75,20 @@ class RunContext(NamedTuple):
         workdir = prepared.capabilities.workdir
         environment = started_in(workdir, self.inherited, prepared.resolved.environment)
         environment |= {**self.env_credentials, **added}
+        for each in withheld:
+            environment.pop(each.name, None)
         state = self.state if self.state is not None and self.state.create() else None
         if state is not None:
             environment[VARIABLE] = state.path
         assert prepared.program is not None  # or it was a dry run
         self.launcher.begin_restrict(plan, Command(prepared.program, prepared.argv, environment, workdir))
         if state is not None:
-            state.write(self._own_state(own))
+            state.write(self._own_state(own, withheld))
         return self.launcher.end_restrict()
 
-    def _own_state(self, own: Iterable[Grant]) -> State:
-        prepared, rules = self.prepared, self.rules()._replace(handed_out=tuple(own))
+    def _own_state(self, own: Iterable[Grant], withheld: Iterable[Withheld]) -> State:
+        prepared, rules = self.prepared, self.rules()
+        rules = rules._replace(handed_out=tuple(own), withheld=(*withheld, *rules.withheld))
         return state_of(rules, prepared.enforcement, prepared.facts.landlock_abi, self._identity)
 
     def _identity(self, path: str) -> Identity | None:

@@ -18,6 +18,7 @@ from nono.supervisor.verdict.adjudicator import NetworkGrants
 
 if TYPE_CHECKING:
     from nono.approval.broker import ApprovalBroker
+    from nono.policy.environment.inheritance import Withheld
     from nono.supervisor.calls.inet import Bound
     from nono.supervisor.verdict.peer_registry import PeerAddress
 
@@ -37,6 +38,7 @@ class Network(NamedTuple):
     relayed: AbstractAsyncContextManager[None] = nullcontext()  # ports into and out of a private network
     connected: Callable[[PeerAddress], None] = _not_kept  # takes each connection made to the proxy
     bound: Bound | None = None  # told of listening sockets in a watched run
+    withheld: tuple[Withheld, ...] = ()  # variables that hold a key this run has loaded
 
 
 def supervise(run: RunContext, network: Callable[[RunContext], AbstractAsyncContextManager[Network]]) -> int:
@@ -61,7 +63,9 @@ async def _supervise(
 
 
 async def _run_command(run: RunContext, record: DedupRecorder, network: Network) -> int:
-    number = run.restrict(network.variables, network.proxy_port, readable=network.readable)
+    number = run.restrict(
+        network.variables, network.proxy_port, readable=network.readable, withheld=network.withheld
+    )
     # By pidfd_getfd: the listener would trap the sendmsg that sends it.
     listener = None if number is None else process.duplicate_descriptor(run.launcher.pid, number)
     async with network.relayed, _served(run, listener, network, record):

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from support.nono_run import NONO, Ended, NonoRun
+import pytest
 
+from support.nono_run import NONO, SANDBOX_POLICIES, Ended, NonoRun
+
+KEY = "canary/of+the route 4711"  # no name, shape or prefix gives it away
 SELF = f"--read={Path(__file__).parents[2]}"  # the command runs nono itself
 BLOCKED: Mapping[str, object] = {"network": {"block": True}}
+ROUTE: Mapping[str, object] = {
+    "network": {
+        "credentials": ["svc"],
+        "custom_credentials": {
+            "svc": {
+                "upstream": "https://svc.example",
+                "credential_key": "env://SVC_KEY",
+                "env_var": "SVC_KEY",
+            }
+        },
+    }
+}
 # A shell as people have it. None of these is a key of anybody.
 SHELL = {
     "ANTHROPIC_API_KEY": "canary-anthropic",
@@ -40,6 +57,64 @@ def withheld(ended: Ended) -> dict[str, str]:
     """The variables that the audit log says were withheld, each with the rule."""
     events = [event for event in ended.events if event["type"] == "variables_withheld"]
     return {each["name"]: each["rule"] for event in events for each in event["variables"]}
+
+
+SPELLINGS = {
+    "under a second name": KEY,
+    "as the password of a URL": f"https://user:{quote(KEY, safe='')}@host.example/",
+    "in the path of a URL": f"https://host.example/hook/{quote(KEY, safe='')}",
+    "in base64": b64encode(f"user:{KEY}".encode()).decode(),
+    "in JSON": json.dumps({"key": KEY}),
+    "in hex": KEY.encode().hex(),
+}
+
+
+@pytest.mark.parametrize("policy", SANDBOX_POLICIES)
+@pytest.mark.parametrize("value", SPELLINGS.values(), ids=SPELLINGS)
+def test_no_variable_holds_the_key_of_a_route(sandbox: NonoRun, value: str, policy: str) -> None:
+    environment = {"SVC_KEY": KEY, "SECOND": value, "NEIGHBOUR": value[:7]}
+    assert variables(sandbox.bare(["env"], environment=environment))["SECOND"] == value
+    flags = (f"--sandbox-policy={policy}", "-v")
+    ended = sandbox.run(["env"], environment=environment, profile=ROUTE, flags=flags)
+    inside = variables(ended)
+    assert (ended.exit_code, inside["NEIGHBOUR"], inside.get("SECOND")) == (0, value[:7], None), ended.stderr
+    assert inside["SVC_KEY"].startswith("nono_")
+    assert withheld(ended)["SECOND"] in ("loaded_key", "secret_value")
+    assert "SECOND" in ended.stderr
+    assert KEY not in ended.stderr + json.dumps(ended.events)
+
+
+@pytest.mark.parametrize(
+    "flags", [("--env=SECOND",), (f"--env=SECOND={KEY}",)], ids=["passed on", "set"]
+)  # fmt: skip
+def test_no_option_hands_over_the_key_of_a_route(sandbox: NonoRun, flags: tuple[str, ...]) -> None:
+    environment = {"SVC_KEY": KEY, "SECOND": KEY}
+    ended = sandbox.run(["env"], environment=environment, profile=ROUTE, flags=(*flags, "--env=OTHER=x"))
+    assert (variables(ended)["OTHER"], KEY in ended.stdout) == ("x", False), ended.stderr
+    assert withheld(ended)["SECOND"] == "loaded_key"
+
+
+def test_no_credential_is_handed_out_that_a_route_keeps(sandbox: NonoRun) -> None:
+    def run(source: str) -> Ended:
+        flags = (f"--env-credential=env://{source}=COPY",)
+        environment = {"SVC_KEY": KEY, "SECOND": KEY, "OTHER": "another key"}
+        return sandbox.run(["env"], environment=environment, profile=ROUTE, flags=flags)
+
+    assert variables(run("OTHER"))["COPY"] == "another key"
+    refused = run("SECOND")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "COPY" in refused.stderr
+
+
+def test_a_key_on_the_command_line_is_warned_about(sandbox: NonoRun) -> None:
+    def warnings(argument: str) -> list[str]:
+        ended = sandbox.run(["true", argument], environment={"SVC_KEY": KEY}, profile=ROUTE)
+        return [line for line in ended.stderr.splitlines() if "command line" in line]
+
+    assert warnings("harmless") == []
+    (said,) = warnings(f"--header={KEY}")
+    assert "'svc'" in said
+    assert KEY not in said
 
 
 def test_the_secrets_of_the_callers_shell_stay_outside(sandbox: NonoRun) -> None:

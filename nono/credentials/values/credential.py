@@ -71,6 +71,10 @@ class LeakDetector(Protocol):
     """Recognises a real secret in its usual spellings without revealing it."""
 
     def stream(self) -> LeakStream: ...
+    def occurs_in(self, text: bytes) -> bool:
+        """Return True if a short text holds the secret."""
+        ...
+
     def mask_text(self, value: bytes) -> bytes | None:
         """Return `value` without the secret; None if it was clean."""
         ...

@@ -83,6 +83,13 @@ class Tripwire:
         stream = self.stream()
         return stream.feed(value) + stream.finish()
 
+    def occurs_in(self, text: bytes) -> bool:
+        """Return True if `text`, a short one such as an environment, holds the secret in any spelling.
+
+        Slower than the automaton and done before it would be built: nobody has to wait for it at a start.
+        """
+        return any(spelling in text for spelling in self._spellings)
+
     def matches(self, text: bytes) -> list[tuple[int, int, int]]:
         """Return leftmost-longest matches without overlap, as (index of the spelling, start, end)."""
         return self._search(text)

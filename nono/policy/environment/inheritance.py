@@ -29,7 +29,7 @@ _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 
 PHANTOM = "phantom"  # the rule for a variable that would hold a key of a service in use
 # The rules that keep a secret outside; the others keep the command's programs as they were installed.
-SECRET_RULES = frozenset({"service_key", "secret_name", "secret_value", "points_to_authority"})
+SECRET_RULES = frozenset({"service_key", "secret_name", "secret_value", "points_to_authority", "loaded_key"})
 
 
 class EnvironmentRules(NamedTuple):

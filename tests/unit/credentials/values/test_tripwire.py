@@ -230,3 +230,12 @@ def test_neither_watcher_nor_stream_shows_the_secret() -> None:
     stream = tripwire.stream()
     stream.feed(KEY.encode()[:20])
     assert "Ab/c" not in repr(tripwire) + repr(stream) + str(tripwire)
+
+
+@given(_keys, st.sampled_from([*SPELLED.values()]), st.booleans())
+def test_a_short_text_is_searched_for_the_same_spellings(
+    key: str, spell: Callable[[str], str], holds_it: bool
+) -> None:
+    text = f"before {spell(key) if holds_it else key[:-1]} after".encode()
+    tripwire = _watcher(key)
+    assert tripwire.occurs_in(text) == (tripwire.mask_text(text) is not None)
