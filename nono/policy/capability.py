@@ -84,6 +84,7 @@ class Denial(NamedTuple):
     path: str  # canonical as far as it exists, or the name of a symlink
     original: str
     origin: str  # "group:NAME" or "profile NAME, filesystem.deny"
+    alias_of: str | None = None  # the canonical path, if `path` is where another mount shows it
 
     @property
     def is_of_group(self) -> bool:

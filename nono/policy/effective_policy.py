@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
-from nono import paths
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet, Grant
 from nono.policy.environment.inheritance import PHANTOM, Withheld
 from nono.policy.files.denials import DenyRules
+from nono.policy.files.own_state import own_state
 from nono.policy.files.path_verdict import FilePolicy, GrantTable
 from nono.policy.files.unix_sockets import UnixSocketRules
-from nono.policy.path_expansion import Filesystem, canonical_as_far
+from nono.policy.path_expansion import Filesystem
 from nono.policy.resolve import Resolved
 
 if TYPE_CHECKING:
@@ -77,7 +77,6 @@ def effective_policy_of(
     resolved: Resolved, fs: Filesystem, handed_out: Iterable[Grant] = ()
 ) -> EffectivePolicy:
     """Build the rules of a run. `handed_out` holds grants on files the run creates for its command."""
-    roots = paths.protected_roots(resolved.path_context.environ)
     services = (
         Route(each.name, each.upstream, each.endpoints, each.origin, each.base_url_env_vars, is_login=False)
         for each in resolved.services
@@ -89,7 +88,7 @@ def effective_policy_of(
     return EffectivePolicy(
         capabilities=resolved.capabilities._replace(denials=resolved.deny_rules.denials),
         bypassed=resolved.deny_rules.bypassed,
-        roots=tuple((root, canonical_as_far(root, fs)) for root in roots),
+        roots=tuple((root.spelled, root.path) for root in own_state(resolved.path_context.environ, fs).roots),
         hosts=resolved.host_filter,
         routes=(*services, *logins),
         scopes=resolved.scopes,

@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 import stat
 
+from nono.errors import NonoError
+from nono.policy.files.mount_table import MountTable
 from nono.policy.path_expansion import Entry, EntryKind, Kind
+
+_MOUNTINFO = "/proc/self/mountinfo"
+_CHUNK_BYTES = 64 * 1024
 
 
 class HostFilesystem:
@@ -16,6 +21,7 @@ class HostFilesystem:
 
     def __init__(self) -> None:
         self._canonical: dict[str, str | None] = {}
+        self._mounts: MountTable | None = None
 
     def canonical(self, path: str) -> str | None:
         if path not in self._canonical:
@@ -50,6 +56,28 @@ class HostFilesystem:
         if stat.S_ISDIR(found.st_mode) or stat.S_ISLNK(found.st_mode):
             kind = "dir" if stat.S_ISDIR(found.st_mode) else "link"
         return Entry(kind, found.st_nlink)
+
+    def aliases(self, path: str, *, of_tree: bool = False) -> tuple[str, ...]:
+        """Implements Filesystem.aliases. NonoError: the mounts of this process cannot be read."""
+        if self._mounts is None:
+            self._mounts = _mounts()
+        return self._mounts.aliases_of_tree(path) if of_tree else self._mounts.aliases(path)
+
+
+def _mounts() -> MountTable:
+    raw = b""
+    try:
+        descriptor = os.open(_MOUNTINFO, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            while piece := os.read(descriptor, _CHUNK_BYTES):
+                raw += piece
+        finally:
+            os.close(descriptor)
+        return MountTable(os.fsdecode(raw), os.path.isdir)
+    except (OSError, ValueError) as error:
+        raise NonoError(
+            f"{_MOUNTINFO} cannot be read, so nothing says where else denied files are mounted: {error}"
+        ) from error
 
 
 def _canonical(path: str) -> str | None:

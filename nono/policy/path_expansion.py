@@ -44,6 +44,12 @@ class Filesystem(Protocol):
     def entry(self, path: str) -> Entry | None:
         """Describe the entry at `path` itself; None if there is none or it is unreachable."""
 
+    def aliases(self, path: str, *, of_tree: bool = False) -> tuple[str, ...]:
+        """Return the other paths at which mounts show the inode at a canonical `path`.
+
+        `of_tree` adds those that show a part of what lies below it, and layers of an overlay.
+        """
+
 
 class UnsetVariableError(ValueError):
     """A path names an environment variable that is unset or empty."""

@@ -81,13 +81,17 @@ def asked(
     profile: dict[str, Any] | None = None,
     elevates: bool = True,
     environment: dict[str, str] | None = None,
+    stage: Sequence[str] = (),
 ) -> Iterator[Asked]:
-    """An elevated run on a terminal of its own; killed at the end of the block if it still runs."""
+    """An elevated run on a terminal of its own; killed at the end of the block if it still runs.
+
+    stage: an argv prefix for before the user is who it is.
+    """
     before = set(run.logs())
     # Other locales have files that are asked about; questions after the run are for other tests.
     variables = run.user.environment({"LC_ALL": "C", "NONO_NO_SAVE_PROMPT": "1", **(environment or {})})
     argv = elevated(run, command, flags=flags, profile=profile, elevates=elevates)
-    with terminal(argv, variables, run.project) as person:
+    with terminal([*stage, *argv], variables, run.project) as person:
         yield Asked(person, run, before)
 
 

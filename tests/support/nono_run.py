@@ -140,7 +140,8 @@ class NonoRun:
         timeout_s: float = TIMEOUT_S,
     ) -> Ended:
         """The same command without nono: what the kernel itself would have allowed."""
-        ended = self._finish([*stage, *self.user.command(command)], environment, stdin, pass_fds, timeout_s)
+        argv = [*stage, *self.user.command(command)]
+        ended = self._finish(argv, environment, stdin, pass_fds, timeout_s)
         return Ended(ended.returncode, ended.stdout, ended.stderr)
 
     @contextmanager

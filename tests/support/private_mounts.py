@@ -1,6 +1,8 @@
-"""Runs a command, as root, that sees other files and directories at some paths: in a mount namespace.
+"""Runs a command that sees other files and directories at some paths: in a mount namespace of its own.
 
 python private_mounts.py SOURCE TARGET [SOURCE TARGET]... -- CMD...
+
+Where the suite is not run by root it is in a user namespace as well, in which the user keeps its id.
 """
 
 from __future__ import annotations
@@ -27,12 +29,24 @@ def _mount(source: str, target: str, flags: int) -> None:
         raise OSError(number, os.strerror(number), target)
 
 
+def _leave() -> None:
+    """Move to a mount namespace of its own, where mounts can be made."""
+    uid, gid = os.geteuid(), os.getegid()
+    os.unshare(os.CLONE_NEWNS if uid == 0 else os.CLONE_NEWNS | os.CLONE_NEWUSER)
+    if uid != 0:
+        maps = (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1"))
+        for name, text in maps:
+            Path("/proc/self", name).write_text(text, encoding="ascii")
+
+
 def main(*arguments: str) -> None:
     end = arguments.index("--")
-    os.unshare(os.CLONE_NEWNS)
+    _leave()
+    # In a user namespace the kernel does not allow leaving out what is mounted below.
+    bind = MS_BIND | (MS_REC if os.geteuid() else 0)
     _mount("none", "/", MS_REC | MS_PRIVATE)
     for source, target in zip(arguments[:end:2], arguments[1:end:2], strict=True):
-        _mount(source, target, MS_BIND)
+        _mount(source, target, bind)
     command = arguments[end + 1 :]
     os.execvp(command[0], command)
 

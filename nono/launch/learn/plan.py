@@ -6,7 +6,6 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 
-from nono import paths
 from nono.named_tuple import NamedTuple
 from nono.policy.builtin import shipped
 from nono.policy.capability import Access, Grant
@@ -14,6 +13,7 @@ from nono.policy.effective_policy import effective_policy_of
 from nono.policy.environment.inheritance import child_environment, not_inherited
 from nono.policy.files.denials import DenyRules, group_denials
 from nono.policy.files.grants import united
+from nono.policy.files.own_state import own_state
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.learning.generalise import Bounds, includable
 from nono.policy.learning.keys import inherited_secrets, withheld_variables
@@ -68,7 +68,7 @@ def plan_learning(base: Resolved, asked: Resolved, fs: HostFilesystem) -> LearnP
     )
     private = dict(_private(path_context, fs))
     deny_rules = DenyRules(tuple(dict.fromkeys(sensitive)), rules.bypassed)
-    roots = [canonical_as_far(root, fs) for root in paths.protected_roots(path_context.environ)]
+    roots = own_state(path_context.environ, fs).paths
     keys = [canonical_as_far(file, fs) for service in asked.services for file in service.source_files]
     wide = too_wide(path_context, fs)
     holes = [*NO_SETTINGS, *(denial.path for denial in deny_rules.denials), *private, *roots, *keys]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from posixpath import normpath
 
-from nono.errors import NonoError, SandboxError
+from nono.errors import SandboxError
 from nono.named_tuple import NamedTuple
 from nono.policy.builtin.shipped import Group
 from nono.policy.capability import Denial, Grant
@@ -46,13 +46,16 @@ def group_denials(groups: Iterable[Group], path_context: PathContext, fs: Filesy
 
 
 def denials_of(original: str, origin: str, fs: Filesystem) -> Iterator[Denial]:
-    """Yield a denial of the name and, if the name is a symlink, one of its target."""
+    """Yield a denial of the name and, if the name is a symlink, one of its target; at every mount."""
     name = parent_resolved(original, fs)
-    yield Denial(name, original, origin)
     leads_to = canonical_as_far(original, fs)
     # The Nix store is world-readable and granted as a whole; a link into it would conflict for nothing.
-    if leads_to != name and not is_within(leads_to, "/nix/store"):
-        yield Denial(leads_to, original, origin)
+    for path in (name,) if leads_to == name or is_within(leads_to, "/nix/store") else (name, leads_to):
+        yield Denial(path, original, origin)
+        for alias in fs.aliases(path, of_tree=True):
+            # Container engines mount /dev/null over files that nobody is to see; it stays as it is.
+            if alias != "/dev/null":
+                yield Denial(alias, original, origin, alias_of=path)
 
 
 def refuse_child_relative(path: str, origin: str) -> None:
@@ -81,19 +84,14 @@ def with_bypasses(
                 hint="it lifts a denial and grants nothing: name the path in a grant as well",
             )
         lifted += (bypass, spelled)
-    kept = (denial for denial in denials if not any(is_within(denial.path, path) for path in lifted))
+    kept = (
+        denial
+        for denial in denials
+        if not any(
+            is_within(each, path) for each in (denial.path, denial.alias_of) if each for path in lifted
+        )
+    )
     return DenyRules(tuple(dict.fromkeys(kept)), tuple(dict.fromkeys(lifted)))
-
-
-def refuse_state_roots(grant: Grant, roots: Iterable[str]) -> None:
-    """Raise NonoError if `grant` is inside a protected state root, or is a directory above one."""
-    for root in roots:
-        if is_within(grant.path, root) or _reaches(grant, root):
-            raise NonoError(
-                f"Refusing to grant '{grant.path}' (source: {grant.source}) because it overlaps protected "
-                f"nono state root '{root}'.",
-                hint="grant the directories inside it that the command needs",
-            )
 
 
 def enforceable(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem) -> tuple[list[Grant], list[str]]:
@@ -125,8 +123,10 @@ def enforceable(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem) -> tu
 
 
 def _refusal(grant: Grant, denial: Denial) -> str:
+    also = "" if denial.alias_of is None else f", for it is '{denial.alias_of}' at another mount"
     return (
-        f"'{grant.original}' (source: {grant.source}) is denied by '{denial.original}' ({denial.origin}); "
+        f"'{grant.original}' (source: {grant.source}) is denied by '{denial.original}' ({denial.origin})"
+        f"{also}; "
         f"--bypass-protection {grant.original} would lift it"
     )
 

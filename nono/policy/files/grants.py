@@ -95,6 +95,17 @@ def united(grants: Iterable[Grant]) -> tuple[Grant, ...]:
     return tuple(by_path.values())
 
 
+def at_every_mount(grants: Iterable[Grant], fs: Filesystem) -> Iterator[Grant]:
+    """Yield the grants, and each again for every other path at which a mount shows the same.
+
+    A rule of Landlock belongs to an inode, whatever path leads there.
+    """
+    for grant in grants:
+        yield grant
+        for path in fs.aliases(grant.path):
+            yield grant._replace(path=path)
+
+
 def accesses(grants: Iterable[Grant], path: str) -> Access | None:
     """Return the total access grants give on `path`, as Landlock adds it up; None for nothing."""
     total: Access | None = None

@@ -8,6 +8,7 @@ from posixpath import dirname
 from nono.errors import SandboxError
 from nono.policy.capability import Absent, Grant, Mask, Masking
 from nono.policy.files.denials import DenyRules
+from nono.policy.files.grants import at_every_mount
 from nono.policy.path_expansion import Filesystem, ancestry, is_within
 
 
@@ -16,7 +17,7 @@ def masking_of(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem) -> Mas
 
     Raises SandboxError if a bypass lies below a path to be masked, since it would be masked too.
     """
-    directories = [grant for grant in grants if grant.is_dir]
+    directories = [*at_every_mount((grant for grant in grants if grant.is_dir), fs)]
     writable = [grant for grant in directories if grant.access.writes]
     masks: list[Mask] = []
     absent: list[Absent] = []

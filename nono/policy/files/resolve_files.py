@@ -1,9 +1,8 @@
 """Resolves the paths of flags, profile and groups into the grants and denials of a run."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from posixpath import normpath
 
-from nono import paths
 from nono.errors import ConfigError
 from nono.named_tuple import NamedTuple
 from nono.policy.builtin.shipped import Group
@@ -15,7 +14,6 @@ from nono.policy.files.denials import (
     enforceable,
     group_denials,
     refuse_child_relative,
-    refuse_state_roots,
     with_bypasses,
 )
 from nono.policy.files.grants import (
@@ -27,23 +25,20 @@ from nono.policy.files.grants import (
     without_unsafe_temporary,
 )
 from nono.policy.files.masking import masking_of
+from nono.policy.files.own_state import OwnState, StateRoot, own_denials, own_state, refuse_state_roots
 from nono.policy.files.socket_rules import as_files, socket_directories, socket_grants
 from nono.policy.files.unix_sockets import UnixSocketRules
 from nono.policy.path_expansion import (
     Filesystem,
     PathContext,
     UnsetVariableError,
-    ancestry,
     canonical_as_far,
     is_pattern,
-    is_within,
     parent_resolved,
 )
 from nono.policy.request import RunRequest
 from nono.policy.schema.profile import Profile
 from nono.policy.socket_grant import SocketDirectory, SocketGrant
-
-OWN_PROFILES = "nono's own profiles"
 
 _LISTS: tuple[tuple[str, Access, Wanted], ...] = (
     ("allow", Access.READWRITE, "dir"),
@@ -53,17 +48,6 @@ _LISTS: tuple[tuple[str, Access, Wanted], ...] = (
     ("read_file", Access.READ, "file"),
     ("write_file", Access.WRITE, "file"),
 )
-
-
-class _OwnState(NamedTuple):
-    """The locations of nono's state, all canonical."""
-
-    roots: tuple[str, ...]
-    links: tuple[str, ...]  # symlinks leading there
-
-    def refuse(self, grant: Grant) -> None:
-        """Raise NonoError if `grant` overlaps nono's state."""
-        refuse_state_roots(grant, (*self.roots, *self.links) if grant.access.writes else self.roots)
 
 
 class WantedFiles(NamedTuple):
@@ -76,7 +60,7 @@ class WantedFiles(NamedTuple):
     state_directories: tuple[Grant, ...]  # also in grants; some do not exist yet
     workdir: str  # canonical
     workdir_offer: Grant | None  # the grant --allow-cwd adds; None: nothing
-    own_state: _OwnState
+    own_state: OwnState
     skipped: tuple[str, ...]  # requested by a person, but missing
     warnings: tuple[str, ...]
     names_threads: bool  # with an NVIDIA GPU
@@ -105,13 +89,14 @@ def wanted_files(
 
     Raises NonoError if a path does not expand, has the wrong type or overlaps nono's state.
     """
-    own_state = _own_state(path_context, fs)
-    guarded = (canonical_as_far(path_context.home, fs), *own_state.roots)
+    own = own_state(path_context.environ, fs)
+    home = canonical_as_far(path_context.home, fs)
+    guarded = (home, *fs.aliases(home, of_tree=True), *own.paths)
     grants, warnings = without_unsafe_temporary(
         group_grants(groups, path_context, fs), path_context, guarded, fs
     )
     skipped: list[str] = []
-    grants += _requested_grants(request, profile, path_context, fs, own_state.roots, skipped)
+    grants += _requested_grants(request, profile, path_context, fs, own.roots, skipped)
     state_directories = _state_directories(profile, path_context, fs, skipped)
     grants += state_directories
     names_threads = False
@@ -126,9 +111,9 @@ def wanted_files(
     offer = _workdir_offer(profile, grants, workdir, path_context)
     if request.allow_cwd and offer is None and accesses(grants, workdir) is None:
         warnings.append("--allow-cwd grants nothing: the profile's workdir.access is none.")
-    sockets = socket_grants(request, profile, path_context, fs, own_state.roots, skipped)
+    sockets = socket_grants(request, profile, path_context, fs, own.roots, skipped)
     for grant in (*grants, offer) if offer is not None and request.allow_cwd else grants:
-        own_state.refuse(grant)
+        own.refuse(grant, fs)
     denials = (*group_denials(groups, path_context, fs), *_profile_denials(profile, path_context, fs))
     if profile is not None:
         for text in filter(is_pattern, profile.filesystem.deny):
@@ -142,7 +127,7 @@ def wanted_files(
         state_directories=tuple(sorted(state_directories, key=lambda grant: grant.path)),
         workdir=workdir,
         workdir_offer=offer,
-        own_state=own_state,
+        own_state=own,
         skipped=tuple(dict.fromkeys(skipped)),
         warnings=tuple(warnings),
         names_threads=names_threads,
@@ -158,15 +143,15 @@ def file_rules(
     """
     grants = wanted.grants
     if shares_workdir and wanted.workdir_offer is not None:
-        wanted.own_state.refuse(wanted.workdir_offer)
+        wanted.own_state.refuse(wanted.workdir_offer, fs)
         grants = (*grants, wanted.workdir_offer)
     named = as_files(wanted.sockets)
-    denials = (*wanted.denials, *_own_denials(grants, path_context, fs))
+    denials = (*wanted.denials, *own_denials(grants, path_context.environ, fs))
     deny_rules = with_bypasses(denials, wanted.bypasses, (*grants, *named))
     enforceable(named, deny_rules, fs)
     kept, dropped = enforceable(grants, deny_rules, fs)
     is_open = accesses(kept, wanted.workdir) is not None and deny_rules.covering(wanted.workdir) is None
-    roots = wanted.own_state.roots
+    roots = wanted.own_state.paths
     return FileRules(
         grants=united(kept),
         sockets=UnixSocketRules(wanted.sockets, deny_rules, roots),
@@ -178,19 +163,12 @@ def file_rules(
     )
 
 
-def _own_state(path_context: PathContext, fs: Filesystem) -> _OwnState:
-    protected = paths.protected_roots(path_context.environ)
-    return _OwnState(
-        tuple(canonical_as_far(root, fs) for root in protected), _links_on_the_way(protected, fs)
-    )
-
-
 def _requested_grants(
     request: RunRequest,
     profile: Profile | None,
     path_context: PathContext,
     fs: Filesystem,
-    roots: tuple[str, ...],
+    roots: tuple[StateRoot, ...],
     skipped: list[str],
 ) -> Iterator[Grant]:
     """Yield the grants of profile and request; adds missing paths to `skipped`."""
@@ -202,7 +180,7 @@ def _requested_grants(
         skipped.append(original)
         # A later run may find the missing path: refuse now if it may never be granted.
         path = canonical_as_far(original, fs)
-        refuse_state_roots(Grant(path, access, wanted != "file", source, original), roots)
+        refuse_state_roots(Grant(path, access, wanted != "file", source, original), roots, fs)
 
 
 def _wishes(
@@ -248,16 +226,6 @@ def _state_directories(
     return grants
 
 
-def _links_on_the_way(targets: Iterable[str], fs: Filesystem) -> tuple[str, ...]:
-    """Return the symlinks leading to `targets`: replacing one decides where the next run looks."""
-    names = {path for target in targets for path in ancestry(normpath(target))}
-    return tuple(sorted(parent_resolved(name, fs) for name in names if _is_link(name, fs)))
-
-
-def _is_link(name: str, fs: Filesystem) -> bool:
-    return fs.canonical(name) not in (None, parent_resolved(name, fs))
-
-
 def _profile_denials(profile: Profile | None, path_context: PathContext, fs: Filesystem) -> Iterator[Denial]:
     for text in profile.filesystem.deny if profile else ():
         origin = f"{profile.label}, filesystem.deny" if profile else ""
@@ -283,19 +251,6 @@ def _matching(pattern: str, fs: Filesystem, *, stays_inside: bool) -> tuple[str,
     from nono.policy.files.path_patterns import matches
 
     return matches(normpath(pattern), fs, stays_inside=stays_inside)
-
-
-def _own_denials(grants: Sequence[Grant], path_context: PathContext, fs: Filesystem) -> Iterator[Denial]:
-    """Deny nono's own profiles if a grant would let the command write the rules of the next run.
-
-    Reading them changes nothing, so read grants are left alone.
-    """
-    for denial in denials_of(paths.config_dir(path_context.environ), OWN_PROFILES, fs):
-        if any(
-            grant.access.writes and (is_within(grant.path, denial.path) or is_within(denial.path, grant.path))
-            for grant in grants
-        ):
-            yield denial
 
 
 def _bypasses(

@@ -7,7 +7,7 @@ from posixpath import basename, dirname, normpath
 
 from nono.errors import NonoError
 from nono.policy.capability import Access, Denial, Grant
-from nono.policy.files.denials import refuse_state_roots
+from nono.policy.files.own_state import StateRoot, refuse_state_roots
 from nono.policy.path_expansion import (
     Filesystem,
     PathContext,
@@ -37,7 +37,7 @@ def socket_grants(
     profile: Profile | None,
     path_context: PathContext,
     fs: Filesystem,
-    roots: tuple[str, ...],
+    roots: tuple[StateRoot, ...],
     skipped: list[str],
 ) -> tuple[SocketGrant, ...]:
     """Return the grants of profile and request; adds missing paths to `skipped`.
@@ -49,7 +49,7 @@ def socket_grants(
     for original, scope, binds, source in _wishes(request, profile, path_context, skipped):
         path = _resolved(original, scope, binds, fs)
         refuse_state_roots(
-            Grant(path or canonical_as_far(original, fs), Access.READ, False, source, original), roots
+            Grant(path or canonical_as_far(original, fs), Access.READ, False, source, original), roots, fs
         )
         if path is None:
             skipped.append(original)

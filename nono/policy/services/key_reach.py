@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from nono.errors import ConfigError
 from nono.policy.capability import Grant
-from nono.policy.files.grants import covering
+from nono.policy.files.grants import at_every_mount, covering
 from nono.policy.path_expansion import Filesystem, canonical_as_far, parent_resolved
 from nono.policy.services.credential_service import CredentialService
 from nono.policy.services.env_credential import EnvCredentials
@@ -62,5 +62,7 @@ def refuse_key_beside_phantom(services: Iterable[CredentialService], handed_out:
 
 
 def _grants_on(path: str, grants: tuple[Grant, ...], fs: Filesystem) -> Iterator[Grant]:
-    for spelled in (canonical_as_far(path, fs), parent_resolved(path, fs)):
-        yield from covering(grants, spelled)
+    places = (canonical_as_far(path, fs), parent_resolved(path, fs))
+    everywhere = [*at_every_mount(grants, fs)]
+    for spelled in (*places, *fs.aliases(places[0])):
+        yield from covering(everywhere, spelled)

@@ -58,6 +58,9 @@ class WholeDisk:
     def entry(self, path: str) -> Entry | None:
         return Entry("file" if self.kind(path) == "file" else "dir", 1)
 
+    def aliases(self, path: str, *, of_tree: bool = False) -> tuple[str, ...]:
+        return ()
+
 
 def golden(name: str) -> str:
     """The text of one profile."""

@@ -8,6 +8,7 @@ from posixpath import basename, dirname, join, normpath
 
 import pytest
 
+from nono.policy.files.mount_table import MountTable
 from nono.policy.path_expansion import Entry, Filesystem, Kind, parent_resolved
 from nono.policy.resolve import Resolved, RunRequest, resolve
 from nono.policy.schema.profile import Profile
@@ -43,6 +44,7 @@ class MemoryFilesystem:
     directories: frozenset[str]
     files: frozenset[str]
     links: Mapping[str, str] = field(default_factory=dict)
+    mounts: MountTable = field(default_factory=lambda: MountTable(""))
 
     def canonical(self, path: str) -> str | None:
         resolved = "/"
@@ -68,6 +70,9 @@ class MemoryFilesystem:
         kind = self._kind(path)
         return None if kind is None else Entry("dir" if kind == "dir" else "file", 1)
 
+    def aliases(self, path: str, *, of_tree: bool = False) -> tuple[str, ...]:
+        return self.mounts.aliases_of_tree(path) if of_tree else self.mounts.aliases(path)
+
     def _kind(self, path: str) -> Kind | None:
         if path in self.files:
             if path.endswith(".sock"):
@@ -82,10 +87,13 @@ Resolve = Callable[..., Resolved]
 
 @pytest.fixture
 def make_fs() -> MakeFilesystem:
-    """make_fs(directories=(), files=(), links={}) adds to the usual home; parents are made."""
+    """make_fs(directories=(), files=(), links={}, mountinfo="") adds to the usual home; parents are made."""
 
     def make(
-        directories: tuple[str, ...] = (), files: tuple[str, ...] = (), links: Mapping[str, str] | None = None
+        directories: tuple[str, ...] = (),
+        files: tuple[str, ...] = (),
+        links: Mapping[str, str] | None = None,
+        mountinfo: str = "",
     ) -> Filesystem:
         all_links = {"/proc/self": "/proc/77", "/proc/77/root": "/", **(links or {})}
         everything = {"/", *DIRECTORIES, *directories}
@@ -93,7 +101,10 @@ def make_fs() -> MakeFilesystem:
             while (path := dirname(path)) != "/":
                 everything.add(path)
         return MemoryFilesystem(
-            frozenset(everything - all_links.keys()), frozenset((*FILES, *files)), all_links
+            frozenset(everything - all_links.keys()),
+            frozenset((*FILES, *files)),
+            all_links,
+            MountTable(mountinfo),
         )
 
     return make

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nono.errors import SandboxError
+from nono.errors import NonoError, SandboxError
 from nono.policy.capability import Masking
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import Entry, Filesystem
@@ -147,3 +147,70 @@ def test_the_granted_directories_on_the_way_are_watched(run: Resolve, project: F
     assert watched(read=(".",)) == (WORK, f"{WORK}/sub", f"{WORK}/sub/deep")
     assert watched(read=("sub",)) == (f"{WORK}/sub", f"{WORK}/sub/deep")
     assert watched(read=(".cache",)) == ()
+
+
+TWICE = "20 1 8:1 / / rw - ext4 /dev/sda rw\n21 20 8:1 / /mnt/x rw - ext4 /dev/sda rw\n"
+
+
+@pytest.fixture
+def twice(make_fs: MakeFilesystem) -> Filesystem:
+    """The whole disk is mounted a second time."""
+    return make_fs((f"/mnt/x{WORK}",), (f"{WORK}/.env", f"/mnt/x{WORK}/.env"), mountinfo=TWICE)
+
+
+def test_a_denial_is_masked_wherever_a_mount_shows_it(run: Resolve, twice: Filesystem) -> None:
+    resolved = run(denying(".env"), fs=twice, allow=(".",))
+    assert masked(resolved) == {f"{WORK}/.env": "file", f"/mnt/x{WORK}/.env": "file"}
+
+
+def test_a_bypass_lifts_the_masks_at_every_mount(run: Resolve, twice: Filesystem) -> None:
+    lifted = run(denying(".env"), fs=twice, allow=(".",), bypass_protection=(".env",))
+    assert lifted.capabilities.masking == Masking()
+
+
+@pytest.mark.parametrize("access", ["read_file", "allow_file"])
+def test_a_denied_file_cannot_be_granted_at_another_mount(
+    run: Resolve, twice: Filesystem, access: str
+) -> None:
+    with pytest.raises(SandboxError, match=f"for it is '{WORK}/.env' at another mount"):
+        run(denying(".env"), fs=twice, **{access: (f"/mnt/x{WORK}/.env",)})
+
+
+@pytest.mark.parametrize("place", ["/mnt/x", f"/mnt/x{HOME}", f"/mnt/x{HOME}/.local/state/nono"])
+def test_nonos_state_cannot_be_granted_at_another_mount(
+    run: Resolve, make_fs: MakeFilesystem, place: str
+) -> None:
+    fs = make_fs((f"/mnt/x{HOME}/.local/state/nono",), mountinfo=TWICE)
+    with pytest.raises(NonoError, match=r"overlaps protected nono state root '/home/ada/\.local/state/nono'"):
+        run(fs=fs, read=(place,))
+
+
+def test_a_mount_that_hides_what_it_shows_is_granted_with_all_of_it(
+    run: Resolve, make_fs: MakeFilesystem
+) -> None:
+    """A rule on the root of a file system holds for all of it, whatever hides it where that was granted."""
+    hiding = f"{TWICE}22 21 8:2 / /mnt/x/home rw - ext4 /dev/sdb rw\n"
+    with pytest.raises(NonoError, match="overlaps protected nono state root"):
+        run(fs=make_fs(("/mnt/x/home",), mountinfo=hiding), read=("/mnt/x",))
+
+
+def test_nonos_profiles_are_masked_at_every_mount(run: Resolve, make_fs: MakeFilesystem) -> None:
+    fs = make_fs((f"{HOME}/.config/nono", f"/mnt/x{HOME}/.config/nono"), mountinfo=TWICE)
+    resolved = run(fs=fs, allow=("~/.config",))
+    assert {f"{HOME}/.config/nono", f"/mnt/x{HOME}/.config/nono"} <= masked(resolved).keys()
+
+
+def test_temporary_files_are_not_granted_where_home_is_mounted_among_them(
+    run: Resolve, make_fs: MakeFilesystem
+) -> None:
+    fs = make_fs(("/tmp/x",), mountinfo=TWICE.replace("/mnt/x", "/tmp/x"))
+    assert "/tmp" not in {grant.path for grant in run(fs=fs).capabilities.grants}
+    assert "/tmp" in {grant.path for grant in run().capabilities.grants}
+
+
+def test_a_file_that_an_engine_hides_does_not_take_the_null_device_along(
+    run: Resolve, make_fs: MakeFilesystem
+) -> None:
+    null = "21 20 0:5 / /dev rw - tmpfs t rw\n22 20 0:5 /null /proc/kcore rw - tmpfs t rw\n"
+    fs = make_fs(files=("/dev/null", "/proc/kcore"), mountinfo=f"20 1 8:1 / / rw - ext4 a rw\n{null}")
+    assert "/dev/null" in {grant.path for grant in run(denying("/proc/kcore"), fs=fs).capabilities.grants}
