@@ -28,6 +28,8 @@ def show(
     console.lines(resolved.deprecations)
     for warning in (*invocation.given.warnings, *resolved.warnings):
         console.warn(warning)
+    for warning in resolved.insisted:
+        console.insist(warning)
     console.lines(
         summary.summary(resolved.capabilities, resolved.services, resolved.skipped, verbose=verbose)
     )

@@ -7,7 +7,7 @@ import stat
 
 from nono.errors import NonoError
 from nono.policy.files.mount_table import MountTable
-from nono.policy.path_expansion import Entry, EntryKind, Kind
+from nono.policy.path_expansion import Entry, Kind
 
 _MOUNTINFO = "/proc/self/mountinfo"
 _CHUNK_BYTES = 64 * 1024
@@ -52,16 +52,22 @@ class HostFilesystem:
             found = os.lstat(path)
         except (OSError, ValueError):
             return None
-        kind: EntryKind = "file"
-        if stat.S_ISDIR(found.st_mode) or stat.S_ISLNK(found.st_mode):
-            kind = "dir" if stat.S_ISDIR(found.st_mode) else "link"
-        return Entry(kind, found.st_nlink)
+        if stat.S_ISLNK(found.st_mode):
+            return Entry("link", found.st_nlink, _target(path))
+        return Entry("dir" if stat.S_ISDIR(found.st_mode) else "file", found.st_nlink)
 
     def aliases(self, path: str, *, of_tree: bool = False) -> tuple[str, ...]:
         """Implements Filesystem.aliases. NonoError: the mounts of this process cannot be read."""
         if self._mounts is None:
             self._mounts = _mounts()
         return self._mounts.aliases_of_tree(path) if of_tree else self._mounts.aliases(path)
+
+
+def _target(link: str) -> str | None:
+    try:
+        return os.readlink(link)
+    except OSError:
+        return None
 
 
 def _mounts() -> MountTable:

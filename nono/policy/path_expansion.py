@@ -27,6 +27,7 @@ class Entry(NamedTuple):
 
     kind: EntryKind
     names: int  # number of hard links to the inode
+    target: str | None = None  # the text of a symlink
 
 
 class Filesystem(Protocol):
@@ -140,6 +141,10 @@ class PathContext(NamedTuple):
         """Return the absolute path of a profile's entry. Raises UnsetVariableError as expand() does."""
         return join(self.workdir, self._at_home(self.expand(text)))
 
+    def begins_in_workdir(self, text: str) -> bool:
+        """Return True if a profile's entry is below $WORKDIR by its own words. Raises as of_profile()."""
+        return text.split("/", 1)[0] == "$WORKDIR" or not isabs(self._at_home(self.expand(text)))
+
     def of_flag(self, text: str) -> str:
         """Return the absolute path of a command-line value; the shell has expanded all but a quoted ``~``."""
         return join(self.cwd, self._at_home(text))
@@ -164,6 +169,11 @@ def _name_length(text: str) -> int:
         if character not in _LETTERS and (length == 0 or character not in "0123456789"):
             return length
     return len(text)
+
+
+def is_child_relative(path: str) -> bool:
+    """Return True for the paths that refer to the process that opens them, as they are spelled."""
+    return path in CHILD_RELATIVE_DIRECTORIES or path in CHILD_RELATIVE_FILES
 
 
 def is_pattern(text: str) -> bool:
@@ -213,7 +223,7 @@ def rule_path(path: str, fs: Filesystem) -> str | None:
     (``/proc/self/root``) do not, or a harmless looking grant would open the whole disk.
     """
     spelled = "/" + normpath(path).lstrip("/")
-    if spelled in CHILD_RELATIVE_DIRECTORIES or spelled in CHILD_RELATIVE_FILES:
+    if is_child_relative(spelled):
         return spelled
     canonical = fs.canonical(path)
     for directory in CHILD_RELATIVE_DIRECTORIES:

@@ -55,6 +55,7 @@ class Resolved(NamedTuple):
     skipped: tuple[str, ...]  # requested by a person, but the path does not exist
     warnings: tuple[str, ...]
     workdir_offer: Access | None  # access --allow-cwd would add; None: nothing, or already given
+    insisted: tuple[str, ...] = ()  # warnings to show even with --silent
     approval: Approval | None = None  # set if anything needs approval
     commands: CommandRules = CommandRules()
     binary: str | None = None  # from the profile: runs when no command is given
@@ -116,6 +117,7 @@ class Asked(NamedTuple):
                     for _, variable in self.env_credentials
                 ),
             ),
+            insisted=files.insisted,
             workdir_offer=offer.access if offer is not None else None,
             approval=_approval(request, settings, proxied),
         )

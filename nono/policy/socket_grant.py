@@ -27,6 +27,12 @@ class SocketGrant(NamedTuple):
     source: str  # "user" or "profile"
     original: str  # as requested
 
+    @property
+    def flag(self) -> str:
+        """The option that grants this."""
+        kind = {SocketScope.FILE: "", SocketScope.DIR_CHILDREN: "-dir", SocketScope.DIR_SUBTREE: "-subtree"}
+        return f"--allow-unix-socket{kind[self.scope]}{'-bind' if self.binds else ''}"
+
     def covers(self, path: str) -> bool:
         match self.scope:
             case SocketScope.FILE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -208,3 +209,28 @@ def test_the_home_directory_is_not_lent_as_the_working_directory(learner: Learne
     assert refused.exit_code == 1
     assert "--workdir DIR" in refused.stderr
     assert not (home(learner) / "ran").exists()
+
+
+def test_a_temporary_directory_that_became_a_link_is_not_written_to(learner: Learner) -> None:
+    kept = make(learner, "outside/kept").parent
+    base = Path("/tmp", f"nono-tmpdir-{home(learner).name}")
+    environment = {"TMPDIR": str(base / "link")}
+    command = ["sh", "-c", 'echo planted >"$TMPDIR/new"; true']
+    try:
+        base.mkdir()
+        learner.runner.give(base)
+        (base / "link").symlink_to(kept)
+        learned = learner.learn(command, environment=environment)
+        assert not (kept / "new").exists()
+        assert f"'{base}/link' is a link" in learned.stderr
+        (base / "link").unlink()
+        learner.runner.give(_made(base / "link"))
+        learner.learn(command, environment=environment)
+        assert (base / "link/new").exists()
+    finally:
+        shutil.rmtree(base)
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir()
+    return directory

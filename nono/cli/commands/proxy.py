@@ -65,7 +65,7 @@ def run(argv: Sequence[str]) -> int:
         close_grace_s=_CLOSE_GRACE_S,
     )
     console.lines(resolved.deprecations)
-    for warning in (*given.warnings, *resolved.warnings):
+    for warning in (*given.warnings, *resolved.warnings, *resolved.insisted):
         console.warn(warning)
     _warn_of_openness(resolved, config, console)
 

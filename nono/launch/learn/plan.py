@@ -13,6 +13,7 @@ from nono.policy.effective_policy import effective_policy_of
 from nono.policy.environment.inheritance import child_environment, not_inherited
 from nono.policy.files.denials import DenyRules, group_denials
 from nono.policy.files.grants import united
+from nono.policy.files.links import links_on_the_way
 from nono.policy.files.own_state import own_state
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.learning.generalise import Bounds, includable
@@ -76,7 +77,12 @@ def plan_learning(base: Resolved, asked: Resolved, fs: HostFilesystem) -> LearnP
     watched = without_holes([*home_roots(path_context, fs), *system], holes, wide, fs)
     temporary = canonical_as_far(path_context.tmpdir, fs)
     home = canonical_as_far(path_context.home, fs)
-    if fs.kind(temporary) == "dir" and not any(is_within(path, temporary) for path in (home, *holes)):
+    is_plain = not any(links_on_the_way(path_context.tmpdir, fs))  # behind links it is what the grants say
+    if (
+        is_plain
+        and fs.kind(temporary) == "dir"
+        and not any(is_within(path, temporary) for path in (home, *holes))
+    ):
         watched = (*watched, Grant(temporary, Access.READWRITE, True, SOURCE, temporary))
     grants = united((*asked.capabilities.grants, *watched))
     environment = asked.environment._replace(withheld=asked.environment.withheld | withheld_variables())

@@ -11,10 +11,10 @@ from nono.policy.builtin.shipped import Group
 from nono.policy.capability import Access, Grant
 from nono.policy.path_expansion import (
     CHILD_RELATIVE_DIRECTORIES,
-    CHILD_RELATIVE_FILES,
     Filesystem,
     PathContext,
     canonical_as_far,
+    is_child_relative,
     is_within,
     rule_path,
 )
@@ -132,7 +132,7 @@ def file_flag(access: Access) -> str:
 
 def _grant(original: str, access: Access, source: str, fs: Filesystem) -> Grant | None:
     path = rule_path(original, fs)
-    if path in CHILD_RELATIVE_DIRECTORIES or path in CHILD_RELATIVE_FILES:
+    if path is not None and is_child_relative(path):
         # Existence cannot be checked here: nono's own descriptors differ from the child's.
         return Grant(path, access, path in CHILD_RELATIVE_DIRECTORIES, source, path)
     kind = None if path is None else fs.kind(path)

@@ -7,6 +7,7 @@ from posixpath import basename, dirname, normpath
 
 from nono.errors import NonoError
 from nono.policy.capability import Access, Denial, Grant
+from nono.policy.files.links import Asked, Way, way_of_profile
 from nono.policy.files.own_state import StateRoot, refuse_state_roots
 from nono.policy.path_expansion import (
     Filesystem,
@@ -18,7 +19,7 @@ from nono.policy.path_expansion import (
 )
 from nono.policy.request import RunRequest
 from nono.policy.schema.profile import Profile
-from nono.policy.socket_grant import SocketDirectory, SocketGrant, SocketScope, united
+from nono.policy.socket_grant import SocketDirectory, SocketGrant, SocketScope
 
 # Fields of a profile; prefixed with "allow_", the names of the flags.
 _LISTS: tuple[tuple[str, SocketScope, bool], ...] = (
@@ -39,14 +40,14 @@ def socket_grants(
     fs: Filesystem,
     roots: tuple[StateRoot, ...],
     skipped: list[str],
-) -> tuple[SocketGrant, ...]:
-    """Return the grants of profile and request; adds missing paths to `skipped`.
+) -> Iterator[Asked[SocketGrant]]:
+    """Yield the grants of profile and request; adds missing paths to `skipped`.
 
     Raises NonoError for a path that has the wrong type, is a dangling link, is the root directory, or is
     inside a protected root, even if it does not exist yet.
     """
-    found: list[SocketGrant] = []
-    for original, scope, binds, source in _wishes(request, profile, path_context, skipped):
+    workdir = canonical_as_far(path_context.workdir, fs)
+    for text, original, scope, binds, source in _wishes(request, profile, path_context, skipped):
         path = _resolved(original, scope, binds, fs)
         refuse_state_roots(
             Grant(path or canonical_as_far(original, fs), Access.READ, False, source, original), roots, fs
@@ -54,21 +55,22 @@ def socket_grants(
         if path is None:
             skipped.append(original)
         else:
-            found.append(SocketGrant(path, scope, binds, source, "/" + normpath(original).lstrip("/")))
-    return united(found)
+            is_users = source == "user"
+            way = Way(original) if is_users else way_of_profile(text, original, path_context, workdir)
+            yield SocketGrant(path, scope, binds, source, "/" + normpath(original).lstrip("/")), way
 
 
 def _wishes(
     request: RunRequest, profile: Profile | None, path_context: PathContext, skipped: list[str]
-) -> Iterator[tuple[str, SocketScope, bool, str]]:
+) -> Iterator[tuple[str, str, SocketScope, bool, str]]:
     for name, scope, binds in _LISTS:
         for text in getattr(profile.filesystem, name) if profile else ():
             try:
-                yield path_context.of_profile(text), scope, binds, "profile"
+                yield text, path_context.of_profile(text), scope, binds, "profile"
             except UnsetVariableError as unset:
                 skipped.append(f"{text} ({unset})")
         for text in getattr(request, f"allow_{name}"):
-            yield path_context.of_flag(text), scope, binds, "user"
+            yield text, path_context.of_flag(text), scope, binds, "user"
 
 
 def _resolved(original: str, scope: SocketScope, binds: bool, fs: Filesystem) -> str | None:

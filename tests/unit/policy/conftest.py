@@ -66,7 +66,7 @@ class MemoryFilesystem:
     def entry(self, path: str) -> Entry | None:
         path = parent_resolved(path, self)
         if path in self.links:
-            return Entry("link", 1)
+            return Entry("link", 1, self.links[path])
         kind = self._kind(path)
         return None if kind is None else Entry("dir" if kind == "dir" else "file", 1)
 

@@ -66,6 +66,6 @@ def _report(reference: str, environ: Mapping[str, str]) -> Report:
     else:
         good.append("its paths, hosts and credentials fit together")
         warnings += (f"{path}: not there, so nothing is granted" for path in resolved.skipped)
-        warnings += resolved.warnings
+        warnings += (*resolved.warnings, *resolved.insisted)
     warnings += without_effect(profile)
     return Report(file, tuple(good), tuple(dict.fromkeys(warnings)), tuple(errors), len(loaded.warnings))

@@ -136,7 +136,7 @@ def test_the_names_of_a_file_are_counted(tmp_path: Path) -> None:
     entries = {
         name: HostFilesystem().entry(str(tmp_path / name)) for name in ("one", "link", "dangling", "no")
     }
-    links = {"link": Entry("link", 1), "dangling": Entry("link", 1)}
+    links = {"link": Entry("link", 1, "one"), "dangling": Entry("link", 1, "nothing")}
     assert entries == {**links, "one": Entry("file", 2), "no": None}
 
 

@@ -1,0 +1,194 @@
+"""Keeps a link that a command laid, or that a repository brought, from choosing what a run is granted.
+
+A link counts as laid by a command where this run or a shipped group may write, and as brought by a repository
+where an entry that begins in $WORKDIR leaves it. Links elsewhere are the person's own: ~/.cache on another
+disk, dotfiles kept in one place, /bin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from posixpath import dirname, isabs, join
+from typing import TypeVar
+
+from nono.errors import NonoError, SandboxError
+from nono.named_tuple import NamedTuple
+from nono.policy.builtin import shipped
+from nono.policy.capability import Grant
+from nono.policy.files.grants import accesses, at_every_mount, directory_flag, file_flag
+from nono.policy.path_expansion import (
+    Filesystem,
+    PathContext,
+    canonical_as_far,
+    is_child_relative,
+    is_within,
+)
+from nono.policy.socket_grant import SocketGrant
+
+_LINKS_MAX = 40  # as in path_resolution(7)
+
+AnyGrant = TypeVar("AnyGrant", Grant, SocketGrant)
+
+
+class Way(NamedTuple):
+    """The path of an entry as it was asked for, whose links are looked at one by one."""
+
+    path: str  # absolute, links not followed, except that it begins with the canonical $WORKDIR
+    stays_in: str | None = None  # the canonical $WORKDIR, for an entry of a profile that begins there
+
+
+class Planted(NamedTuple):
+    """A link that is not followed."""
+
+    link: str
+    leads_to: str  # with the rest of the way
+    reason: str
+
+    def __str__(self) -> str:
+        return f"'{self.link}' is a link that leads to '{self.leads_to}', and {self.reason}"
+
+
+Asked = tuple[AnyGrant, Way]
+
+
+def way_of_profile(text: str, path: str, path_context: PathContext, workdir: str) -> Way:
+    """Return the Way of an entry that expands to `path`, or of one match of it. workdir: canonical."""
+    if not path_context.begins_in_workdir(text):
+        return Way(path)
+    return Way(join(workdir, path[len(path_context.workdir) :].lstrip("/")), workdir)
+
+
+class LinkGuard:
+    """Judges the links on the way to what one run is granted."""
+
+    def __init__(self, asked: Iterable[Asked[Grant]], path_context: PathContext, fs: Filesystem) -> None:
+        """asked: everything that this run may be granted."""
+        self._context = path_context
+        self._fs = fs
+        self._known: dict[str, tuple[str, ...]] = {}
+        self._written: list[str] = []
+        self._shipped: list[str] | None = None
+        grants = [(grant, way) for grant, way in asked if grant.access.writes and grant.is_dir]
+        self._add(grant for grant, way in grants if not self._links(way))
+        self._add([grant for grant, way in grants if self._links(way) and self.planted(way) is None])
+
+    def planted(self, way: Way) -> Planted | None:
+        """Return the first link on the way that is not to be followed."""
+        for link in self._links(way):
+            if self._may_be_laid(link):
+                reason = "a command could have laid it"
+            elif way.stays_in is not None and self._leaves(link, way.stays_in):
+                reason = f"it leaves {way.stays_in}"
+            else:
+                continue
+            return Planted(link, canonical_as_far(way.path, self._fs), reason)
+        return None
+
+    def kept(self, asked: Sequence[Asked[AnyGrant]], warnings: list[str]) -> list[AnyGrant]:
+        """Return the grants without those through a planted link, each of which adds a warning.
+
+        Raises NonoError for a flag: what is typed is meant, and the hint says how to type it.
+        """
+        judged = [(grant, self.planted(way)) for grant, way in asked]
+        kept = [grant for grant, planted in judged if planted is None]
+        for grant, planted in judged:
+            if planted is None or self._adds_nothing(grant, kept):
+                continue
+            if grant.source == "user":
+                raise _refusal(f"Refusing to grant '{grant.original}'", planted, _flag(grant))
+            meant = _typed(_flag(grant), grant.path)
+            warnings.append(
+                f"'{grant.original}' is not granted ({grant.source}): {planted}. If it is yours: {meant}"
+            )
+        return kept
+
+    def refuse(self, what: str, way: Way, flag: str) -> None:
+        """Raise SandboxError if there is a planted link. what: what is refused; flag: what would do."""
+        planted = self.planted(way)
+        if planted is not None:
+            raise _refusal(what, planted, flag)
+
+    def _adds_nothing(self, grant: Grant | SocketGrant, kept: Sequence[Grant | SocketGrant]) -> bool:
+        if isinstance(grant, SocketGrant):
+            return False
+        held = accesses((each for each in kept if isinstance(each, Grant)), grant.path)
+        return held is not None and held.covers(grant.access)
+
+    def _links(self, way: Way) -> tuple[str, ...]:
+        known = self._known.get(way.path)
+        if known is None:
+            is_plain = self._fs.canonical(way.path) == way.path and "/.." not in way.path  # nearly always
+            is_plain = is_plain or is_child_relative(way.path)  # links of the kernel
+            known = () if is_plain else tuple(links_on_the_way(way.path, self._fs))
+            self._known[way.path] = known
+        return known
+
+    def _may_be_laid(self, link: str) -> bool:
+        directory = dirname(link)
+        if is_within(directory, "/proc"):  # only the kernel lays links there
+            return False
+        if any(is_within(directory, root) for root in self._written):
+            return True
+        if self._shipped is None:
+            self._shipped = [*_written_by_groups(self._context, self._fs)]
+        return any(is_within(directory, root) for root in self._shipped)
+
+    def _leaves(self, link: str, directory: str) -> bool:
+        return is_within(link, directory) and not is_within(canonical_as_far(link, self._fs), directory)
+
+    def _add(self, grants: Iterable[Grant]) -> None:
+        self._written += (grant.path for grant in at_every_mount(grants, self._fs))
+
+
+def links_on_the_way(path: str, fs: Filesystem) -> Iterator[str]:
+    """Yield the symlinks that the kernel follows to an absolute `path`, each by its own canonical path."""
+    here, names, left = "/", path.split("/")[::-1], _LINKS_MAX
+    while names and left:
+        name = names.pop()
+        if name in ("", "."):
+            continue
+        if name == "..":
+            here = dirname(here)
+            continue
+        step = join(here, name)
+        entry = fs.entry(step)
+        if entry is None or entry.target is None:
+            here = step
+            continue
+        yield step
+        left -= 1
+        if isabs(entry.target):
+            here = "/"
+        names += entry.target.split("/")[::-1]
+
+
+def _written_by_groups(path_context: PathContext, fs: Filesystem) -> Iterator[str]:
+    """Yield the directories that some run may write, whatever its profile: a link may be left from there."""
+    home = canonical_as_far(path_context.home, fs)
+    for group in shipped.groups().values():
+        for text in (*group.write, *group.readwrite) if group.applies else ():
+            try:
+                path = fs.canonical(path_context.of_group(text))
+            except NonoError:  # a variable that is not set: no run has that grant
+                continue
+            if path is not None and not is_within(home, path):  # nobody is granted all of a home
+                yield path
+                yield from fs.aliases(path)
+
+
+def _refusal(what: str, planted: Planted, flag: str) -> SandboxError:
+    hint = f"name what it leads to: {_typed(flag, planted.leads_to)}"
+    return SandboxError(f"{what}: {planted}.", hint=hint)
+
+
+def _typed(flag: str, path: str) -> str:
+    # Imported here: it brings re, which a start needs only to complain.
+    from shlex import quote
+
+    return f"{flag} {quote(path)}"
+
+
+def _flag(grant: Grant | SocketGrant) -> str:
+    if isinstance(grant, SocketGrant):
+        return grant.flag
+    return directory_flag(grant.access) if grant.is_dir else file_flag(grant.access)

@@ -1,0 +1,118 @@
+"""Collects the grants that a profile and the command line ask for, each with the way to its path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from posixpath import normpath
+
+from nono.errors import ConfigError
+from nono.named_tuple import NamedTuple
+from nono.policy.capability import Access, Grant
+from nono.policy.files.grants import Wanted, requested_grant
+from nono.policy.files.links import Asked, Way, way_of_profile
+from nono.policy.files.own_state import StateRoot, refuse_state_roots
+from nono.policy.path_expansion import (
+    Filesystem,
+    PathContext,
+    UnsetVariableError,
+    canonical_as_far,
+    is_pattern,
+)
+from nono.policy.request import RunRequest
+from nono.policy.schema.profile import Profile
+
+_LISTS: tuple[tuple[str, Access, Wanted], ...] = (
+    ("allow", Access.READWRITE, "dir"),
+    ("read", Access.READ, "dir"),
+    ("write", Access.WRITE, "dir"),
+    ("allow_file", Access.READWRITE, "file"),
+    ("read_file", Access.READ, "file"),
+    ("write_file", Access.WRITE, "file"),
+)
+
+
+class _Wish(NamedTuple):
+    original: str
+    way: Way
+    access: Access
+    wanted: Wanted
+    source: str
+
+
+def requested_grants(
+    request: RunRequest,
+    profile: Profile | None,
+    path_context: PathContext,
+    fs: Filesystem,
+    roots: tuple[StateRoot, ...],
+    skipped: list[str],
+) -> Iterator[Asked[Grant]]:
+    """Yield the grants of profile and request; adds missing paths to `skipped`."""
+    for wish in _wishes(request, profile, path_context, fs, skipped):
+        grant = requested_grant(wish.original, wish.access, wish.wanted, wish.source, fs)
+        if grant is not None:
+            yield grant, wish.way
+            continue
+        skipped.append(wish.original)
+        # A later run may find the missing path: refuse now if it may never be granted.
+        path = canonical_as_far(wish.original, fs)
+        missing = Grant(path, wish.access, wish.wanted != "file", wish.source, wish.original)
+        refuse_state_roots(missing, roots, fs)
+
+
+def _wishes(
+    request: RunRequest,
+    profile: Profile | None,
+    path_context: PathContext,
+    fs: Filesystem,
+    skipped: list[str],
+) -> Iterator[_Wish]:
+    workdir = canonical_as_far(path_context.workdir, fs)
+    for name, access, wanted in _LISTS:
+        for text in getattr(profile.filesystem, name) if profile else ():
+            try:
+                # A directory field of a profile takes a file too: one profile serves many machines.
+                kind: Wanted = "any" if wanted == "dir" else wanted
+                found = paths_of_profile(text, path_context, fs, stays_inside=True)
+                if not found:
+                    skipped.append(f"{text} (nothing matches)")
+                for path in found:
+                    way = way_of_profile(text, path, path_context, workdir)
+                    yield _Wish(path, way, access, kind, "profile")
+            except UnsetVariableError as unset:
+                skipped.append(f"{text} ({unset})")
+        for text in getattr(request, name):
+            path = path_context.of_flag(text)
+            yield _Wish(path, Way(path), access, wanted, "user")
+
+
+def state_directories(
+    profile: Profile | None, path_context: PathContext, fs: Filesystem, skipped: list[str]
+) -> Iterator[Asked[Grant]]:
+    """Yield the grants of state_dir, including those of missing directories."""
+    workdir = canonical_as_far(path_context.workdir, fs)
+    for text in profile.filesystem.state_dir if profile else ():
+        try:
+            original = path_context.of_profile(text)
+        except UnsetVariableError as unset:
+            skipped.append(f"{text} ({unset})")
+            continue
+        grant = requested_grant(original, Access.READWRITE, "any", "profile", fs)
+        if grant is None:
+            grant = Grant(canonical_as_far(original, fs), Access.READWRITE, True, "profile", original)
+        elif not grant.is_dir:
+            raise ConfigError(f"filesystem.state_dir: '{original}' is not a directory.")
+        yield grant, way_of_profile(text, original, path_context, workdir)
+
+
+def paths_of_profile(
+    text: str, path_context: PathContext, fs: Filesystem, *, stays_inside: bool
+) -> tuple[str, ...]:
+    """Return the paths of a profile's entry. Raises UnsetVariableError as PathContext.expand does."""
+    path = path_context.of_profile(text)
+    if not is_pattern(text):
+        return (path,)
+    # Imported here: few profiles have patterns.
+    from nono.policy.files.path_patterns import matches
+
+    return matches(normpath(path), fs, stays_inside=stays_inside)

@@ -1,0 +1,159 @@
+"""Which links are followed to what a run is granted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from nono.errors import NonoError
+from nono.policy.files.links import links_on_the_way
+from nono.policy.path_expansion import Filesystem
+from nono.policy.resolve import Resolved
+from nono.policy.schema.profile import Filesystem as Files
+from nono.policy.schema.profile import Groups, Profile
+
+Resolve = Callable[..., Resolved]
+MakeFilesystem = Callable[..., Filesystem]
+
+HOME = "/home/ada"
+WORK = f"{HOME}/work"
+DISK = "/data/disk"
+WRITES_CACHES = Groups(include=("user_caches_linux",))
+
+
+def profile(**fields: Any) -> Profile:
+    return Profile(filesystem=Files(**fields))
+
+
+def granted(resolved: Resolved) -> set[str]:
+    return {grant.path for grant in resolved.capabilities.grants}
+
+
+@pytest.mark.parametrize(
+    ("link", "entry"),
+    [
+        pytest.param(f"{HOME}/.cache", "~/.cache/pip", id="caches on another disk"),
+        pytest.param(f"{HOME}/.config/tool", "~/.config/tool", id="dotfiles kept elsewhere"),
+        pytest.param("/var/run", "/var/run/tool", id="/var/run"),
+        pytest.param(f"{HOME}/elsewhere", "~/elsewhere", id="a link in the home"),
+        pytest.param("/srv/link", "/srv/link", id="a link of the system"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("groups", [Groups(), WRITES_CACHES], ids=["nothing else", "caches granted"])
+def test_a_link_where_no_run_writes_is_followed(
+    run: Resolve, make_fs: MakeFilesystem, link: str, entry: str, groups: Groups
+) -> None:
+    spelled = entry.replace("~", HOME)
+    leads_to = f"{DISK}{spelled[len(link) :]}"
+    fs = make_fs((leads_to,), links={link: DISK})
+    asked = Profile(groups=groups, filesystem=Files(allow=(entry,)))
+    resolved = run(asked, fs=fs, allow=(".",))
+    assert leads_to in granted(resolved)
+    assert resolved.insisted == ()
+
+
+def test_a_home_behind_a_link_is_followed(run: Resolve, make_fs: MakeFilesystem) -> None:
+    fs = make_fs((f"{DISK}/ada/work", f"{DISK}/ada/x"), links={"/home": DISK})
+    resolved = run(profile(allow=("~/x", "$WORKDIR")), fs=fs)
+    assert {f"{DISK}/ada/x", f"{DISK}/ada/work"} <= granted(resolved)
+    assert resolved.insisted == ()
+
+
+def test_temporary_files_behind_a_link_of_the_system_are_granted(
+    run: Resolve, make_fs: MakeFilesystem
+) -> None:
+    resolved = run(fs=make_fs(("/private/tmp",), links={"/tmp": "/private/tmp"}))
+    assert "/private/tmp" in granted(resolved)
+    assert resolved.insisted == ()
+
+
+@pytest.mark.parametrize(
+    ("links", "entry"),
+    [
+        pytest.param({"/tmp/x": DISK}, "/tmp/x", id="in /tmp"),
+        pytest.param({f"{HOME}/.cache/x": DISK}, "~/.cache/x", id="where a group writes that is left out"),
+        pytest.param({f"{HOME}/a": "/tmp/b", "/tmp/b": DISK}, "~/a", id="on the way of another link"),
+        pytest.param({f"{WORK}/x": DISK}, f"{WORK}/x", id="in the granted directory"),
+        pytest.param({f"{WORK}/x": DISK}, "~/work/main/../x", id="behind dots"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("field", ["allow", "read", "write", "unix_socket_dir", "unix_socket_subtree_bind"])
+def test_a_link_that_a_command_could_lay_is_not_followed(
+    run: Resolve, make_fs: MakeFilesystem, links: dict[str, str], entry: str, field: str
+) -> None:
+    fs = make_fs((DISK, f"{HOME}/.cache", f"{WORK}/main"), links=links)
+    resolved = run(profile(**{field: (entry,)}), fs=fs, allow=(".",))
+    assert DISK not in granted(resolved) | {grant.path for grant in resolved.capabilities.sockets}
+    (said,) = resolved.insisted
+    assert f"'{[*links][-1]}' is a link that leads to '{DISK}', and a command could have laid it" in said
+    assert said.endswith(f" {DISK}")
+    with pytest.raises(NonoError, match="is a link that leads to"):
+        run(fs=fs, allow=(".", entry))
+
+
+@pytest.mark.parametrize("entry", ["$WORKDIR/x", "x", "./x", "x/deep", "$WORKDIR/main/../x"])
+def test_an_entry_that_begins_in_the_working_directory_does_not_leave_it(
+    run: Resolve, make_fs: MakeFilesystem, entry: str
+) -> None:
+    fs = make_fs((f"{DISK}/deep", f"{WORK}/main"), links={f"{WORK}/x": DISK})
+    resolved = run(profile(allow=(entry,)), fs=fs)
+    assert not any(path.startswith(DISK) for path in granted(resolved))
+    assert f"and it leaves {WORK}. If it is yours: --allow {DISK}" in resolved.insisted[0]
+
+
+def test_an_entry_by_another_name_is_the_persons(run: Resolve, make_fs: MakeFilesystem) -> None:
+    fs = make_fs((DISK,), links={f"{WORK}/x": DISK})
+    assert DISK in granted(run(profile(allow=("~/work/x",)), fs=fs))
+
+
+def test_a_link_that_stays_in_the_working_directory_is_followed(
+    run: Resolve, make_fs: MakeFilesystem
+) -> None:
+    fs = make_fs((f"{WORK}/real",), links={f"{WORK}/x": f"{WORK}/real"})
+    resolved = run(profile(allow=("x",)), fs=fs)
+    assert f"{WORK}/real" in granted(resolved)
+    assert resolved.insisted == ()
+
+
+def test_a_link_to_what_is_granted_anyway_is_not_mentioned(run: Resolve, make_fs: MakeFilesystem) -> None:
+    fs = make_fs((f"{WORK}/real",), links={f"{WORK}/x": f"{WORK}/real", f"{WORK}/y": "/usr/lib"})
+    resolved = run(profile(allow=("$WORKDIR", "x"), read=("y",)), fs=fs)
+    assert resolved.insisted == ()
+    assert run(profile(allow=("$WORKDIR",), write=("y",)), fs=fs).insisted != ()
+
+
+def test_where_the_person_stands_is_theirs(run: Resolve, make_fs: MakeFilesystem) -> None:
+    fs = make_fs((WORK, f"{WORK}/x"), links={"/tmp/here": WORK})
+    resolved = run(profile(allow=("x",)), environ={"PWD": "/tmp/here"}, fs=fs, allow=(".",))
+    assert {WORK, f"{WORK}/x"} <= granted(resolved)
+    assert resolved.insisted == ()
+
+
+def test_a_working_directory_by_flag_is_not_behind_such_a_link(run: Resolve, make_fs: MakeFilesystem) -> None:
+    fs = make_fs((DISK,), links={"/tmp/here": DISK, f"{HOME}/here": DISK})
+    with pytest.raises(NonoError, match="'/tmp/here' is a link"):
+        run(fs=fs, workdir="/tmp/here", allow_cwd=True)
+    assert DISK in granted(run(fs=fs, workdir=f"{HOME}/here", allow_cwd=True))
+
+
+def test_a_command_that_could_lay_a_link_at_another_mount_is_found(
+    run: Resolve, make_fs: MakeFilesystem
+) -> None:
+    mounts = f"20 1 8:1 / / rw - ext4 a rw\n21 20 8:1 {WORK} /mnt/work rw - ext4 a rw\n"
+    fs = make_fs((DISK,), links={"/mnt/work/x": DISK}, mountinfo=mounts)
+    resolved = run(profile(allow=("/mnt/work/x",)), fs=fs, allow=(".",))
+    assert DISK not in granted(resolved)
+
+
+def test_links_are_found_one_by_one(make_fs: MakeFilesystem) -> None:
+    links = {"/a/one": "/b", "/b/two": "/c/three", "/c/three": "/d"}
+    fs = make_fs(("/d/e",), links=links)
+    assert [*links_on_the_way("/a/one/../b/./two//e", fs)] == [*links]
+    assert [*links_on_the_way("/d/e", fs)] == []
+
+
+def test_a_circle_of_links_ends(make_fs: MakeFilesystem) -> None:
+    fs = make_fs(links={"/a": "/b", "/b": "/a"})
+    assert {*links_on_the_way("/a/x", fs)} == {"/a", "/b"}
