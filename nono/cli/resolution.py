@@ -10,7 +10,8 @@ from nono.cli.args.parse import Invocation, no_command
 from nono.cli.console import can_ask
 from nono.errors import ConfigError, NonoError, UsageError
 from nono.policy.capability import Access
-from nono.policy.files.grants import accesses
+from nono.policy.files.grants import accesses, at_every_mount
+from nono.policy.files.links import links_on_the_way
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, asked_for, resolve
@@ -62,7 +63,8 @@ def resolve_given(
     warnings = (_writable(file, resolved, fs, cwd) for file in loaded.files)
     inert = without_effect(loaded.profile)
     return resolved._replace(
-        warnings=(*inert, *resolved.warnings, *(text for text in warnings if text)),
+        warnings=(*inert, *resolved.warnings),
+        insisted=(*resolved.insisted, *filter(None, warnings)),
         deprecations=loaded.warnings,
     )
 
@@ -101,7 +103,10 @@ def _of_manifest(
         )
     writable = _writable(file, resolved, fs, cwd)
     inert = without_effect(manifest.profile)
-    return resolved._replace(warnings=(*inert, *resolved.warnings, *filter(None, (writable,))))
+    return resolved._replace(
+        warnings=(*inert, *resolved.warnings),
+        insisted=(*resolved.insisted, *filter(None, (writable,))),
+    )
 
 
 def command_of(invocation: Invocation, resolved: Resolved) -> tuple[tuple[str, ...], str | None]:
@@ -117,15 +122,20 @@ def command_of(invocation: Invocation, resolved: Resolved) -> tuple[tuple[str, .
 
 
 def _writable(file: str, resolved: Resolved, fs: HostFilesystem, cwd: str) -> str | None:
-    """Return a warning if the command may write file, which decides about the next run."""
-    path = fs.canonical(os.path.join(cwd, file))
-    held = accesses(resolved.capabilities.grants, path) if path is not None else None
-    if held is None or not held.writes:
-        return None
-    return (
-        f"the command may write its own profile, {path}: whatever it grants itself there holds from the "
-        "next run on. Keep the profile outside the grants."
-    )
+    """Return a warning if the command may write file, or turn a link that leads there.
+
+    The file decides about the next run.
+    """
+    path = os.path.join(cwd, file)
+    grants = [*at_every_mount(resolved.capabilities.grants, fs)]
+    for place in (fs.canonical(path), *links_on_the_way(path, fs)):
+        held = accesses(grants, place) if place is not None else None
+        if held is not None and held.writes:
+            return (
+                f"the command may write its own profile, {place}: whatever it grants itself there holds from "
+                "the next run on. Keep the profile outside the grants."
+            )
+    return None
 
 
 def _shared(

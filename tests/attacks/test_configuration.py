@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support.nono_run import NonoRun
+from support.nono_run import NONO, PROGRAM_GRANTS, NonoRun
 
 # What a checked-out repository may hold: whatever name a program might look for.
 NAMES = (
@@ -111,3 +112,60 @@ def test_without_what_it_needs_nothing_is_started(sandbox: NonoRun) -> None:
         is_needed = module != "nobody_needs_this"
         assert (ended.exit_code != 0) == is_needed
         assert ended.stdout == ("" if is_needed else "started\n")
+
+
+@pytest.fixture
+def dotfiles(sandbox: NonoRun) -> Iterator[Path]:
+    """A project in which nono's configuration is kept: the home has links to it."""
+    kept = sandbox.give(_made(sandbox.project / "dotfiles"))
+    config = sandbox.user.home / ".config/nono"
+    for directory in (config.parent, config, config / "profiles"):
+        sandbox.give(_made(directory))
+    for link in (config / "profiles/other.json", config / "config.toml"):
+        (kept / link.name).write_text("{}" if link.suffix == ".json" else "")
+        sandbox.give(kept / link.name)
+        link.symlink_to(kept / link.name)
+    yield kept
+    shutil.rmtree(config.parent)
+    shutil.rmtree(kept)
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir()
+    return directory
+
+
+def test_configuration_that_is_kept_in_a_granted_directory_cannot_be_changed(
+    sandbox: NonoRun, dotfiles: Path
+) -> None:
+    files = [dotfiles / "other.json", dotfiles / "config.toml"]
+    before = [file.read_text() for file in files]
+    change = 'for each in "$@"; do (echo changed >"$each"); (rm -f "$each"); done; echo ended'
+    run = sandbox.run(["sh", "-c", change, "sh", *map(str, files), str(dotfiles / "new")])
+    assert run.stdout == "ended\n", run.stderr
+    assert [file.read_text() for file in files] == before
+    masked = {event["path"]: event["origin"] for event in run.events if event["type"] == "masked"}
+    assert masked == dict.fromkeys(map(str, files), "nono's own profiles")
+    bare = sandbox.bare(["sh", "-c", change, "sh", *map(str, files)])
+    assert (bare.stdout, [file.exists() for file in files]) == ("ended\n", [False, False])
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_a_profile_that_the_command_may_change_is_said_to_be(silent: bool, sandbox: NonoRun) -> None:
+    """Its file, and a link to it that the command could turn."""
+    real = sandbox.project / "real.json"
+    link = sandbox.project / "link.json"
+    outside = sandbox.user.home / "outside.json"
+    for file in (real, outside):
+        file.write_text("{}")
+        sandbox.give(file)
+    link.symlink_to(outside)
+    try:
+        for profile, named in ((real, real), (link, link), (outside, None)):
+            flags = [*(["-s"] if silent else []), "run", f"--profile={profile}", f"--allow={sandbox.project}"]
+            said = sandbox.bare([*NONO, *flags, *PROGRAM_GRANTS, "--block-net", "--", "true"]).stderr
+            assert ("may write its own profile" in said) == (named is not None)
+            assert named is None or str(named) in said
+    finally:
+        for file in (real, link, outside):
+            file.unlink()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from posixpath import normpath
+from posixpath import join, normpath
 
 from nono import paths
 from nono.errors import NonoError
@@ -70,11 +70,24 @@ def own_denials(grants: Sequence[Grant], environ: Mapping[str, str], fs: Filesys
     Reading them changes nothing, so read grants are left alone.
     """
     written = [grant for grant in grants if grant.access.writes]
-    denials = [*denials_of(paths.config_dir(environ), OWN_PROFILES, fs)]
+    denials = [
+        denial for path in _configuration(environ, fs) for denial in denials_of(path, OWN_PROFILES, fs)
+    ]
     places = [*at_every_mount(written, fs)]
     for denial in denials:
         if any(is_within(each.path, denial.path) or is_within(denial.path, each.path) for each in places):
             yield denial
+
+
+def _configuration(environ: Mapping[str, str], fs: Filesystem) -> Iterator[str]:
+    """Yield the directory of the configuration, and the links in it: what those lead to counts as well."""
+    config = paths.config_dir(environ)
+    yield config
+    for directory in (config, join(config, "profiles")):
+        for name in fs.names(directory):
+            entry = fs.entry(path := join(directory, name))
+            if entry is not None and entry.kind == "link":
+                yield path
 
 
 def _roots(protected: Iterable[str], fs: Filesystem) -> Iterator[StateRoot]:

@@ -14,7 +14,7 @@ from nono.cli.resolution import resolve_given
 def warnings(profile: Path, *flags: str, home: Path) -> str:
     argv = [*flags, "--profile", str(profile), "--", "true"]
     environ = {"HOME": str(home), "TMPDIR": str(home)}
-    return " ".join(resolve_given(parse("run", "", argv, environ), environ).warnings)
+    return " ".join(resolve_given(parse("run", "", argv, environ), environ).insisted)
 
 
 @pytest.mark.parametrize(("flag", "is_warned"), [("--allow", True), ("--write", True), ("--read", False)])
