@@ -72,12 +72,12 @@ def enter(
     elif plan.listener in (NotifyProgram.UNIX_PATHS, NotifyProgram.UNIX_PATHS_OPENS):
         _check_standard_streams(may_be_network=True, only_unix=True)
     holds_all |= _mask(plan)
-    os.chdir(command.workdir)
     if holds_all:
         # They came with the user namespace, and with them the command could take the masks away.
         capabilities.drop_all()
     else:
         capabilities.drop_dangerous()
+    os.chdir(command.workdir)  # with no more rights than the command has
     restrict(plan)
     return None if listener_program is None else seccomp.install_listener(listener_program)
 

@@ -12,7 +12,7 @@ import pytest
 
 from support.kernelsim.kernel import Kernel
 from support.learning import Learner
-from support.nono_run import NonoRun, nono_run
+from support.nono_run import NO_NAMESPACES, NonoRun, nono_run
 
 TOOL = ".tool"  # of the user's home; the command may write there where a test says so
 
@@ -196,10 +196,10 @@ def test_what_cannot_be_seen_is_counted(learner: Learner) -> None:
     if learner.runner.user.uid == 0:
         pytest.skip("root's supervisor looks into every process")
     hidden = "import ctypes; ctypes.CDLL(None).prctl(4, 0); open('/etc/hostname').read()"  # PR_SET_DUMPABLE
-    learned = learner.learn(python(hidden))
+    learned = learner.learn(python(hidden), flags=("--yes", NO_NAMESPACES))
     assert learned.exit_code == 0, learned.stderr
     assert "the profile may not be complete" in learned.stderr
-    seen = learner.learn(python("open('/etc/hostname').read()"))
+    seen = learner.learn(python(hidden))
     assert "the profile may not be complete" not in seen.stderr
 
 

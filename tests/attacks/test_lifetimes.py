@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from nono.kernel import landlock
 from support.canary import Canary
-from support.nono_run import SANDBOX_POLICIES, NonoRun, program
+from support.nono_run import NO_NAMESPACES, SANDBOX_POLICIES, NonoRun, program
 
 LIMIT_S = 60
 WHILE_NONO_LIVES = {"tcp": "EACCES", "udp": "EPERM", "write": "EACCES"}
@@ -26,7 +26,18 @@ AFTER_NONO = {
     "netns": IN_A_NAMESPACE,
 }
 POLICIES = pytest.mark.parametrize("policy", SANDBOX_POLICIES)
+NAMESPACES = pytest.mark.parametrize("namespaces", ["--namespaces=require", NO_NAMESPACES])
 UNRESTRICTED = {"tcp": "ok", "udp": "ok", "write": "ok"}
+
+
+def running(command: Sequence[str]) -> list[str]:
+    """The processes that run a command, which names ports that no other has."""
+    found = []
+    for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended
+            if cmdline.read_bytes().split(b"\0")[:-1] == [*map(os.fsencode, command)]:
+                found.append(cmdline.parent.name)
+    return found
 
 
 @contextmanager
@@ -55,7 +66,7 @@ def test_a_daemon_stays_as_restricted_as_it_was_born(ends: str, policy: str, san
     with Canary() as canary, fifos(sandbox):
         ports = canary.tcp("tcp"), canary.udp("udp")
         command = program("proxy.daemon", *ports, "stay")
-        with sandbox.started(command, flags=[f"--sandbox-policy={policy}"]) as nono:
+        with sandbox.started(command, flags=[f"--sandbox-policy={policy}", NO_NAMESPACES]) as nono:
             assert nono.stdin is not None
             assert nono.stdout is not None
             assert int(nono.stdout.readline()) > 1
@@ -78,15 +89,31 @@ def test_a_daemon_stays_as_restricted_as_it_was_born(ends: str, policy: str, san
 
 
 @POLICIES
-def test_a_daemon_does_not_outlive_the_run(policy: str, sandbox: NonoRun) -> None:
+@NAMESPACES
+def test_a_daemon_does_not_outlive_the_run(namespaces: str, policy: str, sandbox: NonoRun) -> None:
     with Canary() as canary, fifos(sandbox):
         ports = canary.tcp("tcp"), canary.udp("udp")
         command = program("proxy.daemon", *ports, "leave")
+        with sandbox.started(command, flags=[f"--sandbox-policy={policy}", namespaces]) as nono:
+            assert nono.stdout is not None
+            assert int(nono.stdout.readline()) > 1
+            assert nono.wait(LIMIT_S) == 0
+            assert running(command) == []
+        assert canary.seen() == {}
+
+
+@POLICIES
+def test_a_daemon_in_namespaces_does_not_outlive_a_killed_supervisor(policy: str, sandbox: NonoRun) -> None:
+    with Canary() as canary, fifos(sandbox):
+        command = program("proxy.daemon", canary.tcp("tcp"), canary.udp("udp"), "stay")
         with sandbox.started(command, flags=[f"--sandbox-policy={policy}"]) as nono:
             assert nono.stdout is not None
-            pid = int(nono.stdout.readline())
-            assert nono.wait(LIMIT_S) == 0
-            assert not Path(f"/proc/{pid}").exists()
+            assert int(nono.stdout.readline()) > 1
+            assert running(command) != []
+            nono.kill()
+            assert nono.stdout.read() == ""
+            assert nono.wait(LIMIT_S) == -signal.SIGKILL
+            assert wait_until(lambda: running(command) == [])
         assert canary.seen() == {}
 
 

@@ -16,7 +16,7 @@ from nono.kernel import landlock
 from nono.kernel.capabilities import DANGEROUS
 from support.canary import Canary
 from support.elevation import asked
-from support.nono_run import NONO, PROGRAM_GRANTS, Ended, NonoRun, program
+from support.nono_run import NO_NAMESPACES, NONO, PROGRAM_GRANTS, Ended, NonoRun, program
 from support.ports import unused_port
 
 CANARY = "canary behind a mask"
@@ -146,7 +146,7 @@ def test_no_capability_is_left_that_came_with_the_namespace(sandbox: NonoRun, st
 
 
 def test_the_supervisor_of_a_run_with_masks_cannot_be_read_or_traced(sandbox: NonoRun, stage: Path) -> None:
-    outcomes = sandbox.run(program("processes.spy"), profile=PROFILE).outcomes()
+    outcomes = sandbox.run(program("processes.spy"), profile=PROFILE, flags=[NO_NAMESPACES]).outcomes()
     calls = ("process_vm_readv", "process_vm_writev", "pidfd_getfd", "PTRACE_SEIZE", "PTRACE_ATTACH")
     assert {name: outcomes[name] for name in calls} == dict.fromkeys(calls, "EPERM")
     files = ("environ", "fd", "mem")
@@ -411,7 +411,7 @@ def test_the_mask_keeper_lives_out_of_reach_exactly_as_long_as_the_command(
     sandbox: NonoRun, stage: Path
 ) -> None:
     file = sandbox.write_profile(PROFILE)
-    options = [f"--profile={file}", f"--allow={stage}", *PROGRAM_GRANTS]
+    options = [f"--profile={file}", f"--allow={stage}", NO_NAMESPACES, *PROGRAM_GRANTS]
     argv = [*NONO, "run", *options, "--", *program("files.mask_waits")]
     with sandbox.started(argv, sandboxed=False) as nono:
         assert nono.stdin is not None

@@ -16,7 +16,7 @@ from nono.kernel.capabilities import DANGEROUS
 from support.canary import Canary
 from support.kernelsim.kernel import Kernel
 from support.ladder.launch import children, wait_until
-from support.nono_run import NonoRun, program
+from support.nono_run import NO_NAMESPACES, NonoRun, program
 from support.ports import unused_port
 
 NETNS = ("--sandbox-policy=netns",)
@@ -112,7 +112,7 @@ def test_the_listener_of_the_proxy_is_not_inherited(sandbox: NonoRun) -> None:
 
 def test_the_supervisor_cannot_be_read_or_traced(sandbox: NonoRun) -> None:
     """K13 and K14: its sockets are of the network outside."""
-    outcomes = sandbox.run(program("processes.spy"), flags=NETNS).outcomes()
+    outcomes = sandbox.run(program("processes.spy"), flags=[*NETNS, NO_NAMESPACES]).outcomes()
     calls = ("process_vm_readv", "process_vm_writev", "pidfd_getfd", "PTRACE_SEIZE", "PTRACE_ATTACH")
     assert {name: outcomes[name] for name in calls} == dict.fromkeys(calls, "EPERM")
     files = ("environ", "fd", "mem")

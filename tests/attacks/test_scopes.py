@@ -13,12 +13,13 @@ import pytest
 from nono.kernel import landlock
 from nono.sandbox.plan.ladder import PROCESS_INFO_GAP
 from support.kernelsim.kernel import Kernel
-from support.nono_run import PROXY_ONLY, NonoRun, program
+from support.nono_run import NO_NAMESPACES, PROXY_ONLY, NonoRun, program
 
 HAS_SCOPES = landlock.abi_version() >= 6
 needs_scopes = pytest.mark.skipif(not HAS_SCOPES, reason="this kernel has no Landlock scopes")
 BEFORE_SCOPES = Kernel(landlock_abi=5).command([])
 SIGNALS = ("kill 0", "kill", "pidfd")
+FLAGS = ("-v", NO_NAMESPACES)
 UNSCOPED = "not restricted: Landlock V5 has no scopes (V6+)."
 
 
@@ -60,7 +61,8 @@ def test_a_mode_holds_only_what_it_names(
     security: Mapping[str, str], signals: str, abstract: str, sandbox: NonoRun
 ) -> None:
     with outside(sandbox) as (pid, name):
-        run = sandbox.run(program("processes.outside", pid, name), profile={"security": security})
+        argv = program("processes.outside", pid, name)
+        run = sandbox.run(argv, profile={"security": security}, flags=[NO_NAMESPACES])
         bare = sandbox.bare(program("processes.outside", pid, name)).outcomes()
     assert run.outcomes() == dict.fromkeys(SIGNALS, signals) | {"abstract": abstract, "own child": "ok"}
     assert set(bare.values()) == {"ok"}
@@ -81,7 +83,7 @@ def test_a_requested_scope_that_the_kernel_lacks_is_named(
 ) -> None:
     with outside(sandbox) as (pid, name):
         argv = program("processes.outside", pid, name)
-        run = sandbox.run(argv, profile={"security": security}, wrapper=BEFORE_SCOPES, flags=["-v"])
+        run = sandbox.run(argv, profile={"security": security}, wrapper=BEFORE_SCOPES, flags=FLAGS)
     assert set(run.outcomes().values()) == {"ok"}
     gaps = [gap for gap in not_enforced(run.events) if "scopes" in gap]
     assert gaps == ([f"{unheld} {UNSCOPED}"] if unheld else [])
@@ -93,7 +95,8 @@ def test_a_requested_scope_that_the_kernel_lacks_is_named(
 def test_the_scopes_hold_on_every_rung(policy: str, sandbox: NonoRun) -> None:
     with outside(sandbox) as (pid, name):
         argv = program("processes.outside", pid, name)
-        run = sandbox.run(argv, profile=PROXY_ONLY, flags=[f"--sandbox-policy={policy}"])
+        flags = [f"--sandbox-policy={policy}", NO_NAMESPACES]
+        run = sandbox.run(argv, profile=PROXY_ONLY, flags=flags)
     abstract = {"auto": "EACCES", "landlock": "EPERM", "netns": "ECONNREFUSED"}[policy]
     assert run.outcomes() == dict.fromkeys(SIGNALS, "EPERM") | {"abstract": abstract, "own child": "ok"}
 

@@ -17,7 +17,7 @@ import pytest
 
 from nono.kernel import landlock
 from support.canary import Canary
-from support.nono_run import PROXY_ONLY, SANDBOX_POLICIES, NonoRun, program
+from support.nono_run import NO_NAMESPACES, PROXY_ONLY, SANDBOX_POLICIES, NonoRun, program
 
 FILES = ("environ", "maps", "cmdline", "auxv", "cgroup", "fd", "fd/0", "mem")
 CALLS = ("process_vm_readv", "process_vm_writev", "pidfd_getfd", "PTRACE_SEIZE", "PTRACE_ATTACH")
@@ -37,13 +37,24 @@ RUNS = pytest.mark.parametrize(("profile", "policy"), HOW, ids=[*POLICIES, "netw
 def test_the_supervisor_cannot_be_read_traced_or_signalled(
     profile: Mapping[str, object], policy: str, sandbox: NonoRun
 ) -> None:
-    flags = [f"--sandbox-policy={policy}"]
+    flags = [f"--sandbox-policy={policy}", NO_NAMESPACES]
     outcomes = sandbox.run(program("processes.spy"), profile=profile, flags=flags).outcomes()
     assert {name: outcomes[name] for name in FILES} == dict.fromkeys(FILES, "EACCES")
     assert {name: outcomes[name] for name in CALLS} == dict.fromkeys(CALLS, "EPERM")
     assert {name: outcomes[name] for name in SIGNALS} == dict.fromkeys(SIGNALS, SIGNALLED)
     assert outcomes["1 environ"] == outcomes["1 cmdline"] == "EACCES"
     assert outcomes["own environ"] == "ok"
+
+
+@RUNS
+def test_the_supervisor_has_no_number_in_the_namespaces_of_the_command(
+    profile: Mapping[str, object], policy: str, sandbox: NonoRun
+) -> None:
+    flags = [f"--sandbox-policy={policy}"]
+    run = sandbox.run(["sh", "-c", "echo $PPID; ls /proc"], profile=profile, flags=flags)
+    parent, *entries = run.stdout.split()
+    assert parent == "0"
+    assert len([entry for entry in entries if entry.isdecimal()]) == 3  # init, the shell and ls
 
 
 def test_a_process_of_the_same_sandbox_can_be(sandbox: NonoRun) -> None:
@@ -146,4 +157,5 @@ def test_a_supervisor_that_crashes_leaves_no_core(policy: str, sandbox: NonoRun)
 
 def test_the_limits_of_the_supervisor_cannot_be_set(sandbox: NonoRun) -> None:
     """RLIMIT_CPU kills what the signal scope protects, RLIMIT_FSIZE ends the audit log."""
-    assert sandbox.run(program("processes.spy")).outcomes()["prlimit"] == errno.errorcode[errno.EPERM]
+    run = sandbox.run(program("processes.spy"), flags=[NO_NAMESPACES])
+    assert run.outcomes()["prlimit"] == errno.errorcode[errno.EPERM]

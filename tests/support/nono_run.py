@@ -32,6 +32,9 @@ PROGRAM_GRANTS = tuple(
 # A run in proxy-only mode whose proxy lets nothing through.
 PROXY_ONLY: Mapping[str, object] = {"network": {"allow_domain": []}}
 
+# With namespaces of its own a command has no number for a process outside: what holds it back otherwise.
+NO_NAMESPACES = "--namespaces=off"
+
 # Each takes another rung; that of Landlock needs TCP rules.
 SANDBOX_POLICIES = ("auto", "netns", *(["landlock"] if landlock.abi_version() >= 4 else []))
 
