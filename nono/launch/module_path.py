@@ -1,12 +1,12 @@
-"""Keeps paths the command may write out of this process's search for modules and libraries.
+"""Keeps paths the command may write out of what this process, or a later nono, loads as code.
 
 A supervisor still imports some of its code and libraries while the command is running.
 """
 
 import os
-import re
+import site
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from posixpath import join
 
 from nono.errors import ConfigError
@@ -15,37 +15,85 @@ from nono.policy.files.grants import covering
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import Filesystem, canonical_as_far, is_within, parent_resolved
 
-# Variables that the dynamic linker (ld.so(8)) and OpenSSL (openssl-env(7)) consult at each library load.
-_SEARCHED = ("LD_LIBRARY_PATH", "OPENSSL_CONF", "OPENSSL_MODULES", "OPENSSL_ENGINES")
+# Variables that name code, with the characters that separate entries: those of the dynamic linker
+# (ld.so(8)), of iconv(3), which loads converters, and of OpenSSL (openssl-env(7)).
+_OF_LIBRARIES = {
+    "LD_LIBRARY_PATH": ":;",
+    "LD_PRELOAD": ": ",
+    "LD_AUDIT": ":",
+    "GCONV_PATH": ":",
+    "OPENSSL_CONF": ":;",
+    "OPENSSL_CONF_INCLUDE": ":;",
+    "OPENSSL_MODULES": ":;",
+    "OPENSSL_ENGINES": ":;",
+}
+# Those of Python, which an isolated one ignores (python -I).
+_OF_PYTHON = {"PYTHONPATH": ":", "PYTHONHOME": ":", "PYTHONPYCACHEPREFIX": "", "PYTHONUSERBASE": ""}
 
 
 def withdraw(grants: Iterable[Grant]) -> None:
     """Remove from sys.path the directories where the command could plant a module.
 
-    Mostly the working directory, which an empty PYTHONPATH entry stands for. The directories of nono and
-    Python themselves stay: without them nothing could be imported.
+    Mostly the working directory, where `python -m nono` looks first. The directories of nono and Python
+    themselves stay: without them nothing could be imported.
     """
     written = [grant for grant in grants if grant.access.writes]
     fs = HostFilesystem()
     sys.path[:] = [entry for entry in sys.path if _is_own(entry) or not _is_within_reach(entry, written, fs)]
 
 
-def refuse_libraries(grants: Iterable[Grant], environ: Mapping[str, str]) -> None:
-    """Raise ConfigError if the command could plant a library, or a file naming one, on the search path.
+def refuse_writable_code(grants: Iterable[Grant], environ: Mapping[str, str]) -> None:
+    """Raise ConfigError if the command could write code that nono loads, now or when it starts again.
 
-    environ: The environment of this process; its linker has already read it.
+    Python runs some of it before nono's first line, so it is too late to ignore it in the next run.
+
+    environ: The environment of this process; its linker and Python have already read it.
     """
     written = [grant for grant in grants if grant.access.writes]
+    if not written:
+        return
     fs = HostFilesystem()
-    for variable in _SEARCHED:
+    for variable, entry in _named(environ):
+        if any(covering(written, spelled) for spelled in _spellings(entry, fs)):
+            raise ConfigError(
+                f"{variable} names '{entry or '.'}', which the command may write: nono itself would load "
+                "code from there, outside the sandbox.",
+                hint=f"env -u {variable} nono run ... -- env {variable}=... COMMAND",
+            )
+    for directory in _installed():
+        if any(covering(written, spelled) for spelled in _spellings(directory, fs)):
+            raise ConfigError(
+                f"nono's own code in '{directory}' may be written by the command: what it changes there "
+                "would run outside the sandbox.",
+                hint="install nono where no grant leads (uv tool install nono, pipx install nono), "
+                "or grant less",
+            )
+
+
+def _named(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield each variable that names code, with each path it names."""
+    variables = _OF_LIBRARIES if sys.flags.ignore_environment else _OF_LIBRARIES | _OF_PYTHON
+    for variable, separators in variables.items():
         text = environ.get(variable)
-        for entry in re.split("[:;]", text) if text else ():
-            if any(covering(written, spelled) for spelled in _spellings(entry, fs)):
-                raise ConfigError(
-                    f"{variable} names '{entry or '.'}', which the command may write: nono itself would load "
-                    "libraries from there, outside the sandbox.",
-                    hint=f"env -u {variable} nono run ... -- env {variable}=... COMMAND",
-                )
+        for entry in _split(text, separators) if text else ():
+            # An empty entry of a search path is the working directory; a list of files has none.
+            if entry or variable not in ("LD_PRELOAD", "LD_AUDIT"):
+                yield variable, entry
+
+
+def _split(text: str, separators: str) -> list[str]:
+    for separator in separators:
+        text = text.replace(separator, "\0")
+    return text.split("\0")
+
+
+def _installed() -> Iterator[str]:
+    """Yield the directories from which this Python loads nono, its libraries and itself."""
+    yield os.path.dirname(os.path.dirname(__file__))
+    # Not the working directory, where -m and -c look first: withdraw() is enough for one run.
+    yield from (entry for entry in sys.path if entry and entry != os.getcwd())
+    if site.ENABLE_USER_SITE and site.USER_SITE is not None:
+        yield site.USER_SITE  # is not on the path until it exists
 
 
 def _is_own(entry: str) -> bool:

@@ -92,8 +92,8 @@ class Launch:
         if capabilities.limits.is_set:
             launcher.settle()  # its probe children would be in our cgroup as well
             cgroups = place_of_limits(capabilities, (os.getpid(), launcher.pid))
+        module_path.refuse_writable_code(capabilities.grants, self._environ)
         module_path.withdraw(capabilities.grants)
-        module_path.refuse_libraries(capabilities.grants, self._environ)
         return Prepared(resolved, facts, enforcement, program, tuple(command), cgroups)
 
     def execute(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from nono.errors import LaunchError
+from nono.launch import module_path
 from nono.launch.prepare import Prepared, enforcement_of, program_of, ready_state_directories
 from nono.launch.surroundings import surrounded
 from nono.policy.environment.inheritance import child_environment, started_in
@@ -29,6 +30,8 @@ def prepare(
 
         facts = probe.with_masks(facts, resolved.capabilities.masking)
     enforcement = enforcement_of(resolved.capabilities, facts, is_supervised=False)
+    # Nothing is loaded any more, but by the next nono.
+    module_path.refuse_writable_code(resolved.capabilities.grants, environ)
     program = None
     if needs_program:
         program = program_of(resolved, command[0], environ.get("PATH", os.defpath))

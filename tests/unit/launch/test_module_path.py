@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import site
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 import nono
 from nono.errors import ConfigError
-from nono.launch.module_path import refuse_libraries, withdraw
+from nono.launch.module_path import refuse_writable_code, withdraw
 from nono.policy.capability import Access, Grant
 
 
@@ -100,6 +101,13 @@ def test_no_module_is_looked_for_in_a_granted_working_directory(project: Path) -
     ("variable", "text"),
     [
         ("LD_LIBRARY_PATH", ":/usr/lib"),
+        ("LD_PRELOAD", "/usr/lib/a.so src/b.so"),
+        ("LD_AUDIT", "src/audit.so"),
+        ("GCONV_PATH", "src"),
+        ("PYTHONPATH", "/usr/lib:"),
+        ("PYTHONHOME", "/usr:src"),
+        ("PYTHONPYCACHEPREFIX", "absent"),
+        ("PYTHONUSERBASE", "src"),
         ("LD_LIBRARY_PATH", "/usr/lib;src"),
         ("LD_LIBRARY_PATH", "/usr/lib:absent"),
         ("OPENSSL_CONF", "openssl.cnf"),
@@ -107,14 +115,24 @@ def test_no_module_is_looked_for_in_a_granted_working_directory(project: Path) -
         ("OPENSSL_ENGINES", "src"),
     ],
 )
-def test_a_run_whose_libraries_the_command_could_write_is_refused(
-    variable: str, text: str, project: Path
-) -> None:
+def test_a_run_whose_code_the_command_could_write_is_refused(variable: str, text: str, project: Path) -> None:
     with pytest.raises(ConfigError, match=variable):
-        refuse_libraries([grant(project)], {variable: text})
-    refuse_libraries([grant(project, Access.READ)], {variable: text})
+        refuse_writable_code([grant(project)], {variable: text})
+    refuse_writable_code([grant(project, Access.READ)], {variable: text})
 
 
 def test_libraries_elsewhere_and_an_empty_variable_are_no_matter(project: Path) -> None:
     for text in ("/usr/lib:/opt/lib", ""):
-        refuse_libraries([grant(project)], {"LD_LIBRARY_PATH": text})
+        environ = {"LD_LIBRARY_PATH": text, "LD_PRELOAD": "", "PYTHONPATH": text}
+        refuse_writable_code([grant(project)], environ)
+
+
+def test_a_user_site_that_the_command_could_make_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site, "ENABLE_USER_SITE", True)
+    monkeypatch.setattr(site, "USER_SITE", str(tmp_path / "lib/absent"))
+    with pytest.raises(ConfigError, match="absent"):
+        refuse_writable_code([grant(tmp_path)], {})
+    monkeypatch.setattr(site, "ENABLE_USER_SITE", False)
+    refuse_writable_code([grant(tmp_path)], {})
