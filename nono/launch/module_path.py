@@ -7,13 +7,12 @@ import os
 import site
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from posixpath import join
 
 from nono.errors import ConfigError
 from nono.policy.capability import Grant
 from nono.policy.files.grants import covering
-from nono.policy.host_filesystem import HostFilesystem
-from nono.policy.path_expansion import Filesystem, canonical_as_far, is_within, parent_resolved
+from nono.policy.host_filesystem import way_to
+from nono.policy.path_expansion import is_within
 
 # Variables that name code, with the characters that separate entries: those of the dynamic linker
 # (ld.so(8)), of iconv(3), which loads converters, and of OpenSSL (openssl-env(7)).
@@ -38,8 +37,7 @@ def withdraw(grants: Iterable[Grant]) -> None:
     themselves stay: without them nothing could be imported.
     """
     written = [grant for grant in grants if grant.access.writes]
-    fs = HostFilesystem()
-    sys.path[:] = [entry for entry in sys.path if _is_own(entry) or not _is_within_reach(entry, written, fs)]
+    sys.path[:] = [entry for entry in sys.path if _is_own(entry) or not _is_within_reach(entry, written)]
 
 
 def refuse_writable_code(grants: Iterable[Grant], environ: Mapping[str, str]) -> None:
@@ -52,16 +50,15 @@ def refuse_writable_code(grants: Iterable[Grant], environ: Mapping[str, str]) ->
     written = [grant for grant in grants if grant.access.writes]
     if not written:
         return
-    fs = HostFilesystem()
     for variable, entry in _named(environ):
-        if any(covering(written, spelled) for spelled in _spellings(entry, fs)):
+        if any(covering(written, place) for place in way_to(entry)):
             raise ConfigError(
                 f"{variable} names '{entry or '.'}', which the command may write: nono itself would load "
                 "code from there, outside the sandbox.",
                 hint=f"env -u {variable} nono run ... -- env {variable}=... COMMAND",
             )
     for directory in _installed():
-        if any(covering(written, spelled) for spelled in _spellings(directory, fs)):
+        if any(covering(written, place) for place in way_to(directory)):
             raise ConfigError(
                 f"nono's own code in '{directory}' may be written by the command: what it changes there "
                 "would run outside the sandbox.",
@@ -101,17 +98,11 @@ def _is_own(entry: str) -> bool:
     return entry == _NONO_IN or any(is_within(entry, root) for root in roots)
 
 
-def _is_within_reach(entry: str, written: list[Grant], fs: Filesystem) -> bool:
-    for spelled in _spellings(entry, fs):
-        if covering(written, spelled) or any(is_within(grant.path, spelled) for grant in written):
+def _is_within_reach(entry: str, written: list[Grant]) -> bool:
+    for place in way_to(entry):
+        if covering(written, place) or any(is_within(grant.path, place) for grant in written):
             return True
     return False
-
-
-def _spellings(entry: str, fs: Filesystem) -> tuple[str, str]:
-    """Return the path entry resolves to, and the path of the link itself."""
-    path = join(os.getcwd(), entry)
-    return canonical_as_far(path, fs), parent_resolved(path, fs)
 
 
 _NONO_IN = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))

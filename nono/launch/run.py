@@ -94,6 +94,11 @@ class Launch:
             cgroups = place_of_limits(capabilities, (os.getpid(), launcher.pid))
         module_path.refuse_writable_code(capabilities.grants, self._environ)
         module_path.withdraw(capabilities.grants)
+        if resolved.proxy is not None or resolved.approval is not None:
+            # Imported here: other runs trust nobody.
+            from nono.launch.trust_roots import refuse_writable_trust
+
+            refuse_writable_trust(resolved, self._environ)
         return Prepared(resolved, facts, enforcement, program, tuple(command), cgroups)
 
     def execute(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from posixpath import dirname, join
 
 from nono.errors import NonoError
 from nono.policy.files.mount_table import MountTable
@@ -107,3 +109,34 @@ def _realpath(path: str) -> str | None:
         return os.path.realpath(path, strict=True)
     except OSError:
         return None
+
+
+def way_to(path: str) -> Iterator[str]:
+    """Yield the place of every link on the way to `path`, then the place it leads to, existing or not.
+
+    Whoever may write one of these places decides what is found at `path`.
+    """
+    place, links = "/", 0
+    waiting = join(os.getcwd(), path).split("/")[::-1]
+    while waiting:
+        part = waiting.pop()
+        if part in ("", "."):
+            continue
+        if part == "..":
+            place = dirname(place)
+            continue
+        place = join(place, part)
+        try:
+            target = os.readlink(place)
+        except (OSError, ValueError):
+            continue
+        yield place
+        links += 1
+        if links > _LINKS_MAX:
+            return
+        place = "/" if target.startswith("/") else dirname(place)
+        waiting += target.split("/")[::-1]
+    yield place
+
+
+_LINKS_MAX = 40  # path_resolution(7)

@@ -45,11 +45,12 @@ as_ordinary_user = pytest.mark.parametrize("made", USERS[:1], indirect=True)
 def grpc(made: Stage, tmp_path: Path) -> Iterator[Intercepted]:
     """A service with an authority of its own: its server has to be given the certificate as a file."""
     authority = trustme.CA()
-    authority.cert_pem.write_to_path(made.project / "grpc-ca.pem")
+    ca_file = made.runner.user.home / "grpc-ca.pem"
+    authority.cert_pem.write_to_path(ca_file)
     pem = tmp_path / "grpc.pem"
     authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(pem)
     with grpc_server(pem) as server:
-        yield Intercepted(made, server, "service", "TOKEN", {"tls_ca": str(made.project / "grpc-ca.pem")})
+        yield Intercepted(made, server, "service", "TOKEN", {"tls_ca": str(ca_file)})
 
 
 def call(service: Intercepted, how: str, *prefix: str, **more: Any) -> Ended:

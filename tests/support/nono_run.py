@@ -93,6 +93,11 @@ class NonoRun:
     user: OrdinaryUser
     project: Path
 
+    @property
+    def trusted(self) -> Path:
+        """Where a CA may lie that both nono and the command trust: the command can only read it."""
+        return self.user.home / "ca.pem"
+
     def argv(
         self,
         command: Sequence[str],
@@ -104,7 +109,10 @@ class NonoRun:
     ) -> list[str]:
         """The argv of a run. wrapper: an argv prefix that runs nono as the user; stage: before that."""
         file = self.write_profile(profile)
-        nono = [*NONO, "run", f"--profile={file}", f"--allow={self.project}", *PROGRAM_GRANTS, *flags, "--"]
+        grants = [f"--allow={self.project}", *PROGRAM_GRANTS]
+        if self.trusted.exists():
+            grants.append(f"--read-file={self.trusted}")
+        nono = [*NONO, "run", f"--profile={file}", *grants, *flags, "--"]
         return [*stage, *self.user.command([*wrapper, *nono, *command])]
 
     def write_profile(self, profile: Mapping[str, object]) -> Path:

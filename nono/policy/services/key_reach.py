@@ -19,6 +19,9 @@ def refuse_reach(services: Iterable[CredentialService], grants: tuple[Grant, ...
             refuse_readable_key(service.name, file, grants, fs)
         for word in service.capture.command if service.capture is not None else ():
             refuse_writable_program(service.name, word, grants, fs)
+        for field, certificate in (("tls_ca", service.tls.ca), ("tls_client_cert", service.tls.cert)):
+            if certificate is not None:
+                _refuse_writable_certificate(service.name, field, certificate, grants, fs)
 
 
 def refuse_readable_key(name: str, path: str, grants: tuple[Grant, ...], fs: Filesystem) -> None:
@@ -44,6 +47,19 @@ def refuse_writable_program(name: str, path: str, grants: tuple[Grant, ...], fs:
             raise ConfigError(
                 f"credential '{name}': {path} runs outside the sandbox to fetch its key, and lies in "
                 f"{grant.path}, which the command may write (source: {grant.source}).",
+                hint="keep it outside the grants",
+            )
+
+
+def _refuse_writable_certificate(
+    name: str, field: str, path: str, grants: tuple[Grant, ...], fs: Filesystem
+) -> None:
+    """Raise ConfigError if the command could change whom the key goes to, or whom it comes from."""
+    for grant in _grants_on(path, grants, fs):
+        if grant.access.writes:
+            raise ConfigError(
+                f"credential '{name}': {field} '{path}' lies in {grant.path}, which the command may write "
+                f"(source: {grant.source}): it could choose whom nono trusts with the key.",
                 hint="keep it outside the grants",
             )
 

@@ -128,7 +128,7 @@ def stage_of(user: str) -> Iterator[Stage]:
     if as_root and os.geteuid() != 0:
         pytest.skip("only root can run nono as root")
     with nono_run(as_root=as_root) as runner:
-        yield Stage(runner, Authority(str(runner.project / "ca.pem")))
+        yield Stage(runner, Authority(str(runner.trusted)))
 
 
 def with_key(run: Ended) -> list[object]:

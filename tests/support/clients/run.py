@@ -18,7 +18,7 @@ Decision = tuple[object, object]
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """An ordinary user with a project, and an authority whose certificate lies in it."""
+    """An ordinary user with a project, and an authority whose certificate the command may read."""
 
     runner: NonoRun
     authority: Authority
@@ -38,7 +38,7 @@ class Stage:
 def stage() -> Iterator[Stage]:
     """Gone, with all its files, when the block is left."""
     with nono_run() as runner:
-        yield Stage(runner, Authority(str(runner.project / "ca.pem")))
+        yield Stage(runner, Authority(str(runner.trusted)))
 
 
 def service(port: int, key: str, authority: Authority, *, base_path: str = "", **more: str) -> dict[str, str]:

@@ -1,0 +1,69 @@
+"""Refuses a run whose command could choose whom the supervisor trusts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from posixpath import join
+
+from nono import paths
+from nono.errors import ConfigError
+from nono.policy.files.grants import covering
+from nono.policy.host_filesystem import way_to
+from nono.policy.resolve import Resolved
+from nono.policy.services.approval import Approval, WebhookBackend
+
+
+def refuse_writable_trust(resolved: Resolved, environ: Mapping[str, str]) -> None:
+    """Raise ConfigError if the command could write the roots, or the AWS configuration, that nono uses.
+
+    Both are read while the command runs: a CA that it adds would receive the real keys.
+    """
+    written = [grant for grant in resolved.capabilities.grants if grant.access.writes]
+    for variable, text in _trusted(resolved, environ):
+        for place in way_to(text):
+            for grant in covering(written, place):
+                named = f"{variable} names" if environ.get(variable) else f"without {variable}, nono reads"
+                raise ConfigError(
+                    f"{named} '{text}', in {grant.path}, which the command may write (source: "
+                    f"{grant.source}): it could choose whom nono trusts with the keys.",
+                    hint=f"keep it outside the grants, or: env -u {variable} nono run ... "
+                    f"-- env {variable}=... COMMAND",
+                )
+
+
+def _trusted(resolved: Resolved, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield each path that decides whom nono trusts, with the variable that names it or could."""
+    if resolved.proxy is not None or _asks_webhook(resolved.approval):
+        # Imported here: other runs speak no TLS.
+        import ssl
+
+        default = ssl.get_default_verify_paths()
+        yield default.openssl_cafile_env, environ.get("SSL_CERT_FILE") or default.openssl_cafile
+        for directory in _entries(environ.get("SSL_CERT_DIR") or default.openssl_capath):
+            yield default.openssl_capath_env, directory
+    if any(service.aws is not None for service in resolved.services):
+        yield from _of_botocore(environ)
+
+
+def _of_botocore(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield what botocore reads: its configuration may name a program to run (credential_process)."""
+    aws = join(paths.home(environ), ".aws")
+    yield "AWS_CONFIG_FILE", environ.get("AWS_CONFIG_FILE") or join(aws, "config")
+    yield (
+        "AWS_SHARED_CREDENTIALS_FILE",
+        environ.get("AWS_SHARED_CREDENTIALS_FILE") or join(aws, "credentials"),
+    )
+    for directory in _entries(environ.get("AWS_DATA_PATH") or join(aws, "models")):
+        yield "AWS_DATA_PATH", directory
+    for variable in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "BOTO_CONFIG"):
+        if text := environ.get(variable):
+            yield variable, text
+
+
+def _entries(search_path: str) -> Iterable[str]:
+    return filter(None, search_path.split(":"))
+
+
+def _asks_webhook(approval: Approval | None) -> bool:
+    ways = () if approval is None else (backend.way for backend in approval.backends.values())
+    return any(isinstance(way, WebhookBackend) and way.upstream.scheme == "https" for way in ways)
