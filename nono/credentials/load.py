@@ -23,6 +23,7 @@ from nono.credentials.values.tripwire import tripwire_for, unwatched_warning
 from nono.named_tuple import NamedTuple
 from nono.policy.schema.route_rules import AwsAuth, Capture, OAuth2Client
 from nono.policy.services.credential_service import CredentialService
+from nono.printable import shell_word
 from nono.secret import Secret
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class Loader(NamedTuple):
                     return (
                         f"{variable} is set in this environment, but service '{service.name}' uses the "
                         f"stored credential '{name}'; store it with: "
-                        f"printenv {variable} | nono credential set {name}"
+                        f"printenv {variable} | nono credential set {shell_word(name)}"
                     )
             case [EnvironmentReference(name)]:
                 kept_in = resolver.where(service.name, self.environ)

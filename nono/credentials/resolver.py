@@ -24,6 +24,7 @@ from nono.credentials.values.reference import (
 )
 from nono.errors import CredentialError
 from nono.named_tuple import NamedTuple
+from nono.printable import shell_word
 from nono.secret import Secret
 
 SYSTEM_KEYRING = "system keyring"
@@ -157,4 +158,4 @@ def _read_stored(
 
 def _not_stored(name: str, error: CredentialUnavailable) -> CredentialUnavailable:
     message = f"credential '{name}' is not in the embedded store, and {error.message}"
-    return CredentialUnavailable(message, hint=f"nono credential set {name}")
+    return CredentialUnavailable(message, hint=f"nono credential set {shell_word(name)}")

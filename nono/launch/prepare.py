@@ -9,6 +9,7 @@ from nono.errors import NonoError, SandboxError
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet, Grant
 from nono.policy.resolve import Resolved
+from nono.printable import shell_word
 from nono.sandbox.plan.enforcement import Enforcement, Refusal
 from nono.sandbox.plan.facts import HostFacts
 from nono.sandbox.plan.ladder import choose_enforcement
@@ -65,7 +66,7 @@ def ready_state_directories(grants: Iterable[Grant]) -> None:
         except OSError as error:
             raise NonoError(
                 f"the state directory '{grant.path}' cannot be made: {error.strerror}",
-                hint=f"mkdir -p {grant.path}",
+                hint=f"mkdir -p {shell_word(grant.path)}",
             ) from error
 
 

@@ -12,6 +12,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.builtin.shipped import Group
 from nono.policy.request import RunRequest
 from nono.policy.schema.profile import Profile
+from nono.printable import shell_word
 
 DEPRECATED = "Command blocking is deprecated in v0.33.0, as it looks at a name only"
 
@@ -27,7 +28,7 @@ class CommandRules(NamedTuple):
         if name in self.blocked:
             raise NonoError(
                 f"Command '{name}' is blocked: {DEPRECATED} ({self.blocked[name]}).",
-                hint=f"--allow-command {name}",
+                hint=f"--allow-command {shell_word(name)}",
             )
 
 

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
+import sys
+
+import pytest
 
 from support.nono_run import NonoRun
 
@@ -75,6 +80,51 @@ def test_a_command_writes_no_line_of_the_diagnostic(sandbox: NonoRun) -> None:
     )
     assert TITLE in run.stderr
     assert "\x1b" not in run.stderr
+
+
+def fixes(stderr: str) -> list[str]:
+    """The fix lines of a diagnostic, as somebody would copy them."""
+    return [
+        line.strip().removeprefix("fix: ") for line in stderr.splitlines() if line.strip().startswith("fix: ")
+    ]
+
+
+def as_a_shell_reads(line: str, sandbox: NonoRun) -> list[str]:
+    """The words of a line in a shell that has been given it, in the project."""
+    argv = ["sh", "-c", f"printf '%s\\n' {line}"]
+    return subprocess.run(
+        argv, cwd=sandbox.project, capture_output=True, text=True, check=False, timeout=20
+    ).stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/tmp/x;touch OWNED;#",
+        "/tmp/$(touch OWNED)",
+        "/tmp/`touch OWNED`",
+        "/tmp/'; touch OWNED; '",
+        "/tmp/x --allow /home",
+        "/tmp/`--allow /home`",
+    ],
+)
+def test_a_path_that_the_command_chose_is_one_word_of_its_fix(path: str, sandbox: NonoRun) -> None:
+    connect = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+    run = sandbox.run([sys.executable, "-I", "-S", "-c", connect, path])
+    [fix] = fixes(run.stderr)
+    assert as_a_shell_reads(fix, sandbox) == ["--allow-unix-socket", path]
+    assert shlex.split(fix) == ["--allow-unix-socket", path]  # as what is offered to be saved is read
+    assert not (sandbox.project / "OWNED").exists()
+    assert f"unix:{path}" in {event["target"] for event in run.denied}
+
+
+def test_a_request_that_the_command_chose_is_one_word_of_its_fix(sandbox: NonoRun) -> None:
+    url = "http://y.example/no;echo$IFS&'$(id)"
+    flags = ["--allow-domain=http://y.example/yes"]
+    run = sandbox.run(["sh", "-c", f'{CURL} --globoff "$1"; false', "sh", url], flags=flags)
+    [fix] = fixes(run.stderr)
+    assert as_a_shell_reads(fix, sandbox) == ["--allow-domain", url]
+    assert not (sandbox.project / "OWNED").exists()
 
 
 def test_the_same_is_had_as_json(sandbox: NonoRun) -> None:

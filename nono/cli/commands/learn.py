@@ -21,6 +21,7 @@ from nono.policy.learning.keys import services_with_keys
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
 from nono.policy.schema.profile import Profile, Workdir
+from nono.printable import shell_word
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -148,6 +149,6 @@ def _write(document: Mapping[str, object], target: Target, is_agreed: bool, cons
         console.lines(["  [nono] Nothing was written."])
         return 1
     target.write(text)
-    command = f"nono run --profile {target.reference} --allow-cwd -- COMMAND"
+    command = f"nono run --profile {shell_word(target.reference)} --allow-cwd -- COMMAND"
     console.lines([f"  [nono] Written. To run with it: {command}"])
     return 0

@@ -9,6 +9,7 @@ from nono.approval.ask import TerminalPrompt, open_terminal
 from nono.cli.diagnostics.saved_profile import Target, rewritten, save, target_of
 from nono.errors import NonoError
 from nono.policy.why.saving import Addition, suppressing
+from nono.printable import shell_word
 
 OFFERED_MAX = 20  # every offer is shown, and a person reads no more than this
 NAMES_ASKED_MAX = 3
@@ -70,7 +71,9 @@ def _offer(
     except OSError as error:
         prompt.say([f"  [nono] not saved: {target.file}: {error.strerror}"])
     else:
-        prompt.say([f"  [nono] saved: {target.file}", f"  next time: nono run --profile {target.label}"])
+        prompt.say(
+            [f"  [nono] saved: {target.file}", f"  next time: nono run --profile {shell_word(target.label)}"]
+        )
 
 
 def _picked(found: Sequence[Addition], numbers: str) -> list[Addition]:

@@ -20,6 +20,7 @@ from nono.credentials.values.credential import Injection, LeakDetector, RequestF
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.credentials.values.tripwire import tripwire_for
 from nono.policy.schema.route_rules import AwsAuth
+from nono.printable import shell_word
 from nono.secret import Secret
 
 LOAD_TIMEOUT_S = 30.0
@@ -151,7 +152,7 @@ class AwsCredential:
 
     @property
     def _hint(self) -> str:
-        profile = f" --profile {self._auth.profile}" if self._auth.profile else ""
+        profile = f" --profile {shell_word(self._auth.profile)}" if self._auth.profile else ""
         return f"aws sts get-caller-identity{profile} shows whether they are there outside nono"
 
 

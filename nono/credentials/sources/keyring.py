@@ -16,6 +16,7 @@ from nono.credentials.values.content import decode_go_keyring, require_credentia
 from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
 from nono.credentials.values.reference import KeyringReference
 from nono.errors import NonoError
+from nono.printable import shell_word
 from nono.secret import Secret
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def read(
     if isinstance(value, int):
         raise CredentialUnavailable(
             f"Multiple entries ({value}) found for {shown}: resolve manually",
-            hint=f"secret-tool search --all service {reference.service} lists them",
+            hint=f"secret-tool search --all service {shell_word(reference.service)} lists them",
         )
     if value is None:
         raise CredentialNotFound(f"{shown}: the system keyring has no such entry")

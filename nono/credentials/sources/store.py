@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from nono.credentials.store.vault import Vault
 from nono.credentials.values.errors import CredentialNotFound
 from nono.credentials.values.reference import StoredReference
+from nono.printable import shell_word
 from nono.secret import Secret
 
 
@@ -18,6 +19,7 @@ def read(reference: StoredReference, environ: Mapping[str, str]) -> Secret:
     secret = Vault(environ).get(reference.name)
     if secret is None:
         raise CredentialNotFound(
-            f"credential '{reference.name}' is not stored", hint=f"nono credential set {reference.name}"
+            f"credential '{reference.name}' is not stored",
+            hint=f"nono credential set {shell_word(reference.name)}",
         )
     return secret

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from posixpath import join
 
 from nono.credentials.values.errors import CredentialUnavailable
+from nono.printable import shell_word
 from nono.private_dir import open_private_dir
 from nono.regular_file import read_at_most
 
@@ -87,7 +88,7 @@ class PrivateFile:
                 if time.monotonic() >= deadline:
                     raise CredentialUnavailable(
                         f"{self.path}: another nono has held its lock for {LOCK_WAIT_S:g} s",
-                        hint=f"see who it is: fuser {join(self._directory, self._lock)}",
+                        hint=f"see who it is: fuser {shell_word(join(self._directory, self._lock))}",
                     ) from None
                 time.sleep(_LOCK_PAUSE_S)
             else:
@@ -119,7 +120,8 @@ class PrivateFile:
             problem = "other users could read or write it"
         if problem is not None:
             raise CredentialUnavailable(
-                f"{self.path}: {problem}", hint=f"if its content is yours, run: chmod 600 {self.path}"
+                f"{self.path}: {problem}",
+                hint=f"if its content is yours, run: chmod 600 {shell_word(self.path)}",
             )
 
     def _replace_at(self, directory_fd: int, content: bytes) -> None:
@@ -140,7 +142,9 @@ class PrivateFile:
         os.fsync(directory_fd)
 
     def _untrusted(self, error: OSError) -> CredentialUnavailable:
-        return CredentialUnavailable(f"{self.path}: {error.strerror}", hint=f"ls -ld {self._directory}")
+        return CredentialUnavailable(
+            f"{self.path}: {error.strerror}", hint=f"ls -ld {shell_word(self._directory)}"
+        )
 
 
 class LockedFile:

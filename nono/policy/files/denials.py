@@ -16,6 +16,7 @@ from nono.policy.path_expansion import (
     is_within,
     parent_resolved,
 )
+from nono.printable import shell_word
 
 MAX_LISTED = 5
 
@@ -127,7 +128,7 @@ def _refusal(grant: Grant, denial: Denial) -> str:
     return (
         f"'{grant.original}' (source: {grant.source}) is denied by '{denial.original}' ({denial.origin})"
         f"{also}; "
-        f"--bypass-protection {grant.original} would lift it"
+        f"--bypass-protection {shell_word(grant.original)} would lift it"
     )
 
 

@@ -18,6 +18,7 @@ from nono.policy.path_expansion import (
     is_within,
     rule_path,
 )
+from nono.printable import shell_word
 
 Wanted = Literal["dir", "file", "any"]
 
@@ -69,11 +70,12 @@ def requested_grant(
     if wanted == "dir" and not grant.is_dir:
         raise ConfigError(
             f"CLI path '{original}' is not a directory. Use --allow-file for single files.",
-            hint=f"{file_flag(access)} {original}",
+            hint=f"{file_flag(access)} {shell_word(original)}",
         )
     if wanted == "file" and grant.is_dir:
         raise NonoError(
-            f"Expected a file but got a directory: {original}", hint=f"{directory_flag(access)} {original}"
+            f"Expected a file but got a directory: {original}",
+            hint=f"{directory_flag(access)} {shell_word(original)}",
         )
     return grant
 

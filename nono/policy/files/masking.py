@@ -10,6 +10,7 @@ from nono.policy.capability import Absent, Grant, Mask, Masking
 from nono.policy.files.denials import DenyRules
 from nono.policy.files.grants import at_every_mount
 from nono.policy.path_expansion import Filesystem, ancestry, is_within
+from nono.printable import shell_word
 
 
 def masking_of(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem) -> Masking:
@@ -71,7 +72,7 @@ def _refuse_pierced(masks: Iterable[Mask], rules: DenyRules) -> None:
                     f"'{bypass}' cannot be reached through the denied '{mask.path}' ({mask.denial.origin}): "
                     f"it has to be masked as a whole, since '{mask.grant.path}' is granted "
                     f"(source: {mask.grant.source}).",
-                    hint=f"lift the denial itself with --bypass-protection {mask.path}, "
+                    hint=f"lift the denial itself with --bypass-protection {shell_word(mask.path)}, "
                     f"or grant the directories the command needs instead of {mask.grant.path}",
                 )
 

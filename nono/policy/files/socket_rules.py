@@ -20,6 +20,7 @@ from nono.policy.path_expansion import (
 from nono.policy.request import RunRequest
 from nono.policy.schema.profile import Profile
 from nono.policy.socket_grant import SocketDirectory, SocketGrant, SocketScope
+from nono.printable import shell_word
 
 # Fields of a profile; prefixed with "allow_", the names of the flags.
 _LISTS: tuple[tuple[str, SocketScope, bool], ...] = (
@@ -81,13 +82,18 @@ def _resolved(original: str, scope: SocketScope, binds: bool, fs: Filesystem) ->
             raise NonoError("Refusing to grant every Unix socket below '/'.", hint="name a directory")
         if kind is not None and kind != "dir":
             raise NonoError(
-                f"Expected a directory but got a file: {original}", hint=f"--allow-unix-socket {original}"
+                f"Expected a directory but got a file: {original}",
+                hint=f"--allow-unix-socket {shell_word(original)}",
             )
         return canonical
     if kind == "socket":
         return canonical
     if canonical is not None:
-        hint = f"--allow-unix-socket-dir {original} grants the sockets in it" if kind == "dir" else None
+        hint = (
+            f"--allow-unix-socket-dir {shell_word(original)} grants the sockets in it"
+            if kind == "dir"
+            else None
+        )
         raise NonoError(f"Expected a pathname Unix socket: {original}", hint=hint)
     if not binds:
         return None

@@ -10,6 +10,7 @@ from nono.policy.files.denials import DenyRules
 from nono.policy.files.grants import accesses
 from nono.policy.path_expansion import is_within
 from nono.policy.socket_grant import SocketGrant
+from nono.printable import shell_word
 
 # Rule names, as used in the audit log.
 UNIX_SOCKET, UNIX_SOCKET_BIND = "filesystem.unix_socket", "filesystem.unix_socket_bind"
@@ -52,7 +53,7 @@ class UnixSocketRules(NamedTuple):
             held = accesses(self.files, dirname(path))
             if held is not None and held.writes:
                 return SocketVerdict(True, f"'{dirname(path)}' may be written")
-            hint = f"--allow-unix-socket-bind {shown(path)}"
+            hint = f"--allow-unix-socket-bind {shell_word(shown(path))}"
             return SocketVerdict(False, f"'{dirname(path)}' may not be written", hint)
         capability, flag = (
             ("unix_socket_bind", "--allow-unix-socket-bind")
@@ -62,7 +63,7 @@ class UnixSocketRules(NamedTuple):
         reason = f"no matching {capability} capability"
         if not is_resolved:
             reason += f"; {UNRESOLVED}"
-        return SocketVerdict(False, reason, f"{flag} {shown(path)}")
+        return SocketVerdict(False, reason, f"{flag} {shell_word(shown(path))}")
 
 
 def shown(path: str) -> str:

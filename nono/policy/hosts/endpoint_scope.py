@@ -13,6 +13,7 @@ from nono.policy.hosts.hostname import HostError
 from nono.policy.hosts.upstream import Upstream, is_loopback
 from nono.policy.network_request import Entry
 from nono.policy.schema.routes import DomainEntry
+from nono.printable import shell_word
 
 
 class EndpointScope(NamedTuple):
@@ -61,7 +62,7 @@ def split_url(text: str) -> UrlEntry | None:
     if "?" in path or "#" in path:
         raise ConfigError(
             f"'{printable(text)}': a rule is about a path; a query or a fragment cannot be part of it.",
-            hint=f"--allow-domain {scheme}://{printable(rest.partition('?')[0].partition('#')[0])}",
+            hint=f"--allow-domain {shell_word(text.partition('?')[0].partition('#')[0])}",
         )
     return UrlEntry(scheme.lower(), authority, "" if path == "/" else path)
 

@@ -11,6 +11,7 @@ from nono.policy.hosts.hostname import HostError as HostError
 from nono.policy.hosts.hostname import IpAddress, ip_literal, split_optional_port
 from nono.policy.hosts.hostname import canonical_host as canonical_host
 from nono.policy.hosts.hostname import parse_authority as parse_authority
+from nono.printable import shell_word
 
 BUILT_IN = "built in"
 
@@ -157,7 +158,7 @@ class HostFilter(NamedTuple):
             return Refuse(f"localhost resolved to {address}, which is not loopback", None, BUILT_IN, None)
         if kind in (None, "private"):
             return None
-        hint = f"--allow-domain {_spelled(str(address), port)}" if kind == "loopback" else None
+        hint = f"--allow-domain {shell_word(_spelled(str(address), port))}" if kind == "loopback" else None
         return Refuse(describe(address, kind), kind, BUILT_IN, hint)
 
     def _is_granted_local(self, name: str, port: int) -> bool:
@@ -168,7 +169,7 @@ class HostFilter(NamedTuple):
 
     def _hint(self, name: str, port: int) -> str:
         knows_host = any(rule.is_exact and rule.pattern == name for rule in self.allow or ())
-        return f"--allow-domain {_spelled(name, port if knows_host else None)}"
+        return f"--allow-domain {shell_word(_spelled(name, port if knows_host else None))}"
 
 
 def printable(text: str) -> str:

@@ -22,6 +22,7 @@ from nono.policy.files.unix_sockets import UNIX_SOCKET, UNIX_SOCKET_BIND
 from nono.policy.learning.ports import LearningPorts
 from nono.policy.path_expansion import ancestry, is_within
 from nono.policy.ports import LISTEN_PORT, OPEN_PORT, PortGrants
+from nono.printable import shell_word
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
@@ -235,7 +236,7 @@ class Observation:
         hint = fields.get("hint")
         reason = str(fields["reason"])
         if fields.get("denial_category") == "intercept_handshake_failed":
-            hint = f"`--tunnel {target}`, if it trusts no other certificates"
+            hint = f"`--tunnel {shell_word(target)}`, if it trusts no other certificates"
         access = "listen" if fields.get("rule") == LISTEN_PORT else "connect"
         self._refuse(Refused(what, access, f"{reason} ({hint})" if hint else reason))
 

@@ -27,6 +27,7 @@ from nono.policy.schema.routes import CaptureEntry, CustomCredential, ProxyEntry
 from nono.policy.services.capture_entry import capture_of
 from nono.policy.services.env_names import derived_variable
 from nono.policy.suggestions import did_you_mean
+from nono.printable import shell_word
 
 # The AWS SDKs read the person's own keys, or ways to obtain them, from these.
 _AWS_VARIABLES = (
@@ -118,7 +119,7 @@ def resolve_services(
             raise ConfigError(
                 f"--allow-endpoint: service '{name}' not found in active credentials "
                 f"({', '.join(services) or 'there are none'}).",
-                hint=did_you_mean(name, services) or f"--credential {name}",
+                hint=did_you_mean(name, services) or f"--credential {shell_word(name)}",
             )
         services[name] = _with_rule(services[name], rule)
     _refuse_shared_variables(services.values())

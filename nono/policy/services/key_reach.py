@@ -10,6 +10,7 @@ from nono.policy.files.grants import at_every_mount, covering
 from nono.policy.path_expansion import Filesystem, canonical_as_far, parent_resolved
 from nono.policy.services.credential_service import CredentialService
 from nono.policy.services.env_credential import EnvCredentials
+from nono.printable import shell_word
 
 
 def refuse_reach(services: Iterable[CredentialService], grants: tuple[Grant, ...], fs: Filesystem) -> None:
@@ -31,7 +32,7 @@ def refuse_readable_key(name: str, path: str, grants: tuple[Grant, ...], fs: Fil
             f"credential '{name}': its key lies in {grant.path}, which is granted "
             f"(source: {grant.source}): the command would hold the key itself.",
             hint="keep the key outside the grants, or store it: "
-            f"nono credential set {name} (and name it by the bare name)",
+            f"nono credential set {shell_word(name)} (and name it by the bare name)",
         )
 
 

@@ -13,6 +13,7 @@ from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
 from nono.policy.hosts.upstream import Upstream
 from nono.policy.ports import PortGrants, PortRange
 from nono.policy.why.paths import Answer
+from nono.printable import shell_word
 
 _ANY_HOST = IPv4Address("203.0.113.1")  # reserved for documentation (RFC 5737): nobody is there
 
@@ -62,12 +63,12 @@ def why_request(rules: EffectivePolicy, host: str, port: int, method: str, path:
         return answer
     name = canonical_host(host)
     scopes = [
-        _Candidate(scope.endpoints, f"--allow-domain {scope}{path}")
+        _Candidate(scope.endpoints, f"--allow-domain {shell_word(f'{scope}{path}')}")
         for scope in rules.scopes
         if scope.covers(name)
     ]
     candidates = [
-        _Candidate(route.endpoints, f"--allow-endpoint {route.name}:{method}:{path}")
+        _Candidate(route.endpoints, f"--allow-endpoint {shell_word(f'{route.name}:{method}:{path}')}")
         for route in rules.routes
         # A credential without rules does not open paths beyond those granted for the host.
         if route.upstream.covers(name, port) and not (route.endpoints.allows_all and scopes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from posixpath import dirname
-from shlex import quote
 from typing import Any, Literal
 
 from nono.named_tuple import NamedTuple
@@ -28,6 +27,7 @@ from nono.policy.path_expansion import (
     parent_resolved,
     rule_path,
 )
+from nono.printable import shell_word
 
 _BADGES = {Access.READ: "read", Access.WRITE: "write", Access.READWRITE: "read+write"}
 
@@ -90,7 +90,7 @@ def why_path(
                 "sensitive_path" if is_group else "filesystem_deny",
                 details=f"'{denial.original}' is denied by {denial.origin}",
                 policy_source=denial.origin if is_group else "filesystem.deny",
-                suggested_flag=f"{_flag(canonical, access, fs)} --bypass-protection {quote(canonical)}",
+                suggested_flag=f"{_flag(canonical, access, fs)} --bypass-protection {shell_word(canonical)}",
             )
         case NotGranted() if _is_asked_about(rules, policy, canonical, fs):
             return Answer(
@@ -204,9 +204,13 @@ def _suggestion(path_context: PathContext, path: str, access: Access, fs: Filesy
         path_context.built_in(name)
         for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
     )
-    return None if parent in ("/", path_context.home, *bases) else f"{directory_flag(access)} {quote(parent)}"
+    return (
+        None
+        if parent in ("/", path_context.home, *bases)
+        else f"{directory_flag(access)} {shell_word(parent)}"
+    )
 
 
 def _flag(path: str, access: Access, fs: Filesystem) -> str:
     flag = directory_flag(access) if fs.kind(path) == "dir" else file_flag(access)
-    return f"{flag} {quote(path)}"
+    return f"{flag} {shell_word(path)}"

@@ -35,5 +35,7 @@ def of_host(
 
 def in_hint(hint: str) -> str | None:
     """Return the flag named in a hint: the hint itself, or its first text in backticks."""
-    named = hint.split(_TICK)[1] if hint.count(_TICK) > 1 else hint
+    # A flag may hold a path with backticks, which the command has chosen.
+    is_sentence = hint.count(_TICK) > 1 and not hint.startswith("--")
+    named = hint.split(_TICK)[1] if is_sentence else hint
     return named if named.startswith("--") and _PLACEHOLDER not in named else None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from posixpath import dirname
 
 from nono.policy.capability import Absent, Mask, Masking
+from nono.printable import shell_word
 from nono.sandbox.plan.enforcement import Enforcement, Refusal
 from nono.sandbox.plan.facts import MaskFacts
 
@@ -45,7 +46,7 @@ def with_masks(chosen: Enforcement, masking: Masking, facts: MaskFacts | None) -
 def _not_there(absent: Sequence[Absent]) -> Refusal:
     """Refuse: a missing path cannot be mounted over, and the command could create it and then read it."""
     first = absent[0]
-    below = "" if first.path == dirname(first.path) else dirname(first.path)
+    path, below = shell_word(first.path), shell_word(dirname(first.path))
     return Refusal(
         _listed(
             "A denied path does not exist, and the command could create it.",
@@ -56,8 +57,8 @@ def _not_there(absent: Sequence[Absent]) -> Refusal:
                 for one in absent
             ],
         ),
-        hint=f"once it exists it is masked from the command: mkdir -p {below} && touch {first.path} "
-        f"(or mkdir -p {first.path} for a directory)",
+        hint=f"once it exists it is masked from the command: mkdir -p {below} && touch {path} "
+        f"(or mkdir -p {path} for a directory)",
     )
 
 

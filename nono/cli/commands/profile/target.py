@@ -16,6 +16,7 @@ from nono.policy.builtin import shipped
 from nono.policy.profile.files import MAX_PROFILE_BYTES, NAME, is_path, user_directory
 from nono.policy.profile.store import load, own_document
 from nono.policy.schema.profile import Profile
+from nono.printable import shell_word
 from nono.regular_file import read_regular_file
 
 
@@ -69,7 +70,7 @@ def target_of(output: str | None, profile: str | None, environ: Mapping[str, str
         if profile not in (None, output):
             raise ConfigError(
                 f"-o {output} is there already, and --profile names another one.",
-                hint=f"--profile {output} adds to it",
+                hint=f"--profile {shell_word(output or '')} adds to it",
             )
         reference = path if is_path(output or "") else str(output)
         loaded = load(reference, environ, long_lived=True).profile

@@ -23,7 +23,7 @@ from nono.policy.profile.catalog import file_of
 from nono.policy.profile.files import check_name, read_file, user_directory
 from nono.policy.profile.store import load_profile
 from nono.policy.suggestions import did_you_mean
-from nono.printable import printable
+from nono.printable import printable, shell_word
 
 
 class Wish(NamedTuple):
@@ -62,7 +62,7 @@ def init(wish: Wish, environ: Mapping[str, str]) -> int:
         if wish.silent
         else (
             f"Created {path}",
-            f"Validate with: nono profile validate {reference}",
+            f"Validate with: nono profile validate {shell_word(reference)}",
             "For completion in an editor: nono profile schema -o FILE, and FILE as",
             'the "$schema" of the profile.',
         )
