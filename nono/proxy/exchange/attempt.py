@@ -34,7 +34,7 @@ WRITING_ERRORS = (OSError, ValueError, CredentialError)
 class Attempt(ABC):
     """One allowed request: the steps that every exchange takes, and its end."""
 
-    __slots__ = ("_context", "_is_recorded", "_over", "_scope", "_verdict")
+    __slots__ = ("_context", "_is_recorded", "_over", "_reserved", "_scope", "_verdict")
 
     def __init__(self, context: ProxyContext, verdict: Forward) -> None:
         self._context = context
@@ -42,6 +42,7 @@ class Attempt(ABC):
         self._scope: anyio.CancelScope | None = None  # around the current wait, if any
         self._is_recorded = False
         self._over = False
+        self._reserved = 0  # bytes of the body, counted in the context's
 
     @abstractmethod
     def _answer(self, answer: Refusal) -> None:
@@ -54,8 +55,23 @@ class Attempt(ABC):
     def _refuse(self, answer: Refusal) -> None:
         """End the exchange. Does nothing if it is over."""
         if not self._over:
-            self._over = True
+            self._end()
             self._answer(answer)
+
+    def _end(self) -> None:
+        """Mark the exchange as over, whatever has ended it, and free its share of the held bytes."""
+        self._over = True
+        if self._reserved:
+            self._context.held.give_back(self._reserved)
+            self._reserved = 0
+
+    def _reserve(self, count: int) -> bool:
+        """Count `count` more bytes of a body that is held. Refuses the request if there is no room."""
+        if self._over or not self._context.held.take(count):
+            self._refuse(refusal.too_much_held(self._verdict.origin.host))
+            return False
+        self._reserved += count
+        return True
 
     @contextmanager
     def _cancellable(self) -> Iterator[bool]:
@@ -185,7 +201,9 @@ class Delivery[C](Attempt):
             self._collect()
 
     def _hold_piece(self, piece: bytes) -> None:
-        if self._held is not None:
+        if self._held is not None and not self._reserve(len(piece)):
+            self._held = None
+        elif self._held is not None:
             # Joined at once: a body in one-byte chunks would be sixteen million pieces.
             self._held += piece
             if len(self._held) > MAX_HELD_BYTES:

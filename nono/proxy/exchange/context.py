@@ -12,6 +12,7 @@ import anyio
 
 from nono.audit.event import Event, Recorder, credential_frozen, model_usage
 from nono.proxy.exchange.admission import Admission
+from nono.proxy.exchange.held import HeldBytes
 from nono.proxy.exchange.inspection import Inspection
 from nono.proxy.transport.connection_set import ConnectionSet
 from nono.proxy.upstream.connector import Connector
@@ -31,6 +32,7 @@ def ignore(_: object) -> None:
     """Do nothing: an exchange without a route has no secret to find and no usage to count."""
 
 
+MAX_HELD_IN_ALL_BYTES = 64 * 1024 * 1024  # of request bodies that are read whole before they are sent
 MAX_CAPTURING = 8  # login answers held at once, each up to 16 MiB plus a few copies
 
 
@@ -57,6 +59,7 @@ class ProxyContext:
     spawn: Callable[[Callable[[], Awaitable[None]]], object]  # into the proxy's task group
     connections: ConnectionSet = field(default_factory=ConnectionSet)  # of clients, including tunnels
     tunnel_ends: ConnectionSet = field(default_factory=ConnectionSet)  # the upstream ends of tunnels
+    held: HeldBytes = field(default_factory=lambda: HeldBytes(MAX_HELD_IN_ALL_BYTES))
     capturing: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(MAX_CAPTURING))
     server_context: ServerContext = no_authority
     head_timeout_s: float = 30.0

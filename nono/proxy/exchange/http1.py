@@ -112,7 +112,7 @@ class Exchange(Delivery[UpstreamConnection]):
 
     def _break_off(self, reason: str) -> None:
         """Abort the connection: only an early end tells the client that the rest is missing."""
-        self._over = True
+        self._end()
         self._relay.stop()
         self._inspection.break_off(reason)
         self._client.abort()
@@ -175,7 +175,7 @@ class Exchange(Delivery[UpstreamConnection]):
 
     def client_lost(self) -> None:
         """Drop the upstream connection, so that the upstream stops working for a client that is gone."""
-        self._over = True
+        self._end()
         self._cancel()
         self._relay.stop()
         self._inspection.break_off("the client went away")
@@ -224,7 +224,7 @@ class Exchange(Delivery[UpstreamConnection]):
 
     def _relayed(self) -> None:
         connection, self._connection = self._connection, None
-        self._over = True
+        self._end()
         if connection is not None:
             connection.release(reusable=self._upstream_reusable)
         self._client.exchange_over(closes=self._closes)
@@ -236,7 +236,7 @@ class Exchange(Delivery[UpstreamConnection]):
         if key is None or not websocket.accepts(head, key):
             self.upstream_failed("the upstream's answer to the WebSocket handshake is not a valid one")
             return
-        self._over = True
+        self._end()
         self._connection = None
         answer = self._relay.switched(head)
         client = TimedEnd(self._context.connections, self._context.tunnel_idle_timeout_s)

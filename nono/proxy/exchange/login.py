@@ -77,8 +77,11 @@ class LoginExchange(Attempt):
         """Take more of the request body; start the fetch once it is complete."""
         if self._body is None:
             return
-        self._body += b"".join(self._incoming.pieces)
-        self._incoming.pieces = []
+        piece, self._incoming.pieces = b"".join(self._incoming.pieces), []
+        if not self._reserve(len(piece)):
+            self._body = None
+            return
+        self._body += piece
         if len(self._body) > MAX_REQUEST_BYTES:
             self._body = None
             self._refuse(self._too_large())
@@ -99,7 +102,7 @@ class LoginExchange(Attempt):
 
     def client_lost(self) -> None:
         """Cancel: the client is gone, and nobody would receive the phantoms."""
-        self._over = True
+        self._end()
         self._body = None
         self._cancel()
 
@@ -200,7 +203,7 @@ class LoginExchange(Attempt):
     def _send(self, status: int, headers: list[Header], body: bytes) -> None:
         if self._over:
             return
-        self._over = True
+        self._end()
         head = self._incoming.head
         closes = not head.keep_alive or self._client.winding_down
         fields = [*headers]
@@ -221,7 +224,7 @@ class LoginExchange(Attempt):
         self._client.refuse(self._verdict.entry, answer)
 
     def _fault(self) -> None:
-        self._over = True
+        self._end()
         self._client.abort()
 
     def _refusal(self, refused: LoginRefusedError, status: int) -> Refusal:

@@ -177,6 +177,16 @@ def unfit(service: str, host: str, reason: str) -> Refusal:
     )
 
 
+def too_much_held(host: str) -> Refusal:
+    return Refusal(
+        503,
+        "the requests that are read whole before they are sent take all the memory they may",
+        host,
+        hint="send it again when others have ended, or a smaller one",
+        closes=True,
+    )
+
+
 def too_many_connections(limit: int) -> Refusal:
     return Refusal(503, f"the proxy already serves {limit} connections", closes=True)
 

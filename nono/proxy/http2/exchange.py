@@ -181,7 +181,7 @@ class Http2Exchange(Delivery[Reached]):
 
     def client_gone(self) -> None:
         """Drop the upstream stream: the client has reset its stream or is gone."""
-        self._over = True
+        self._end()
         self._drop("the client went away")
         self._client.exchange_over(self._stream_id)
 
@@ -198,7 +198,7 @@ class Http2Exchange(Delivery[Reached]):
         """Reset the stream: nothing else tells the client that the rest is missing."""
         if self._over:
             return
-        self._over = True
+        self._end()
         self._drop(reason)
         self._client.session.reset(self._stream_id, code)
         self._client.exchange_over(self._stream_id)
@@ -236,7 +236,7 @@ class Http2Exchange(Delivery[Reached]):
     def _check_over(self) -> None:
         """End the exchange once both directions have ended, in either order."""
         if self._answered and self._complete and not self._over:
-            self._over = True
+            self._end()
             self._client.exchange_over(self._stream_id)
 
     def upstream_failed(self, reason: str, code: int | None = None, *, replay: Replay = "none") -> None:

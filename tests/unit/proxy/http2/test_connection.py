@@ -20,6 +20,7 @@ from nono.credentials.values.injection import injection_of
 from nono.credentials.values.tripwire import tripwire_for
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from nono.policy.schema.route_rules import Inject
+from nono.proxy.exchange import context
 from nono.proxy.handshake.alpn import HTTP2
 from nono.proxy.tls.session_ca import SessionCa
 from nono.secret import Secret
@@ -353,6 +354,14 @@ class Signing:
 
     def tripwire(self) -> None:
         return None
+
+
+@pytest.mark.parametrize("most", [1000, 999], ids=["fits", "does not"])
+def test_a_body_counts_among_what_the_proxy_holds(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context, "MAX_HELD_IN_ALL_BYTES", most)
+    with h2_stage(Stream.respond, credential=Signing()) as (stage, _), stage.client() as client:
+        for _ in range(2):  # and is free again afterwards
+            assert client.post(bytes(1000), fields=[KEY]).status == (200 if most == 1000 else 503)
 
 
 @pytest.mark.parametrize("announced", [True, False], ids=["with a length", "without"])

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from nono.credentials.logins.phantom import jwt_phantom
+from nono.proxy.exchange import context
 from nono.secret import Secret
 from support.proxy.login_stage import ACCESS, AUTH, CODE, REFRESH, UNKNOWN, Make, Scene, bearer, json_answer
 from support.proxy.thread import wait_until
@@ -212,3 +213,13 @@ def test_a_login_that_cannot_be_recorded_is_not_carried_out(scene: Scene) -> Non
         assert client.response().status == 503
         recording.failing = False
     assert scene.auth.requests == []
+
+
+@pytest.mark.parametrize("most", [len(CODE), len(CODE) - 1], ids=["fits", "does not"])
+def test_the_body_of_a_login_counts_among_what_the_proxy_holds(
+    most: int, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context, "MAX_HELD_IN_ALL_BYTES", most)
+    with make() as scene:
+        for _ in range(2):  # and is free again afterwards
+            assert scene.log_in().status == (200 if most == len(CODE) else 503)
