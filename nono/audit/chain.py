@@ -22,6 +22,8 @@ MAX_KEPT = 256  # recurring events whose text is kept
 _UP_TO_TIME = b'{"type":"network","event":{"%b":' % TIME.encode("ascii")
 
 # Created once: json.dumps creates an encoder on each call with non-default arguments.
+MAX_TEXT_BYTES = 512  # of each text of an event that the command can repeat; longer ones are cut
+_REPEATABLE = ("network", "capability_decision")
 _json = json.JSONEncoder(
     separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
 ).encode
@@ -33,9 +35,33 @@ def encode_event(event: Event) -> bytes:
     A path that is not UTF-8 reaches Python with its odd bytes as lone surrogates (PEP 383). Those are written
     as the JSON escape of the surrogate, `\\udcff`, so such a path can be recorded and decoded back.
 
+    Long texts of events that the command can repeat are cut, as shortened() does.
+
     Raises TypeError or ValueError if JSON cannot represent the event.
     """
-    return _json(event).encode("utf-8", "backslashreplace")
+    text = _json(event).encode("utf-8", "backslashreplace")
+    if len(text) <= MAX_TEXT_BYTES or event.get("type") not in _REPEATABLE:
+        return text
+    return _json(_shortened(event)).encode("utf-8", "backslashreplace")
+
+
+def shortened(text: str) -> str:
+    """Cut a text longer than MAX_TEXT_BYTES, and name its length and the SHA-256 of the whole."""
+    whole = text.encode("utf-8", "backslashreplace")
+    if len(whole) <= MAX_TEXT_BYTES:
+        return text
+    start = whole[:MAX_TEXT_BYTES].decode("utf-8", "ignore")
+    return f"{start}... [{len(whole)} bytes, sha256 {sha256(whole).hexdigest()}]"
+
+
+def _shortened(value: object) -> object:
+    if isinstance(value, str):
+        return shortened(value)
+    if isinstance(value, dict):
+        return {name: _shortened(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shortened(each) for each in value]
+    return value
 
 
 class Encoded(NamedTuple):

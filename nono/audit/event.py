@@ -291,6 +291,45 @@ def credential_capture(
     return {"type": "network", "event": fields}
 
 
+def audit_budget_reached(budget_bytes: int) -> Event:
+    """Report that the log is as large as it may be: from here on no action is carried out."""
+    return {"type": "audit_budget_reached", "at": rfc3339(), "budget_bytes": budget_bytes}
+
+
+def audit_unrecorded(refusals: int) -> Event:
+    """Count the refusals, and the statements of usage, that followed a log that had reached its budget."""
+    return {"type": "audit_unrecorded", "refusals": refusals}
+
+
+def is_action(event: Event) -> bool:
+    """Return True for an event that must be in the log, or what it describes may not happen."""
+    match event["type"]:
+        case "network":
+            fields = cast(Event, event["event"])
+            return "repeats" not in fields and fields["decision"] in _ACTIONS
+        case "capability_decision":
+            entry = cast(Event, event["entry"])
+            return "repeats" not in entry and entry["decision"] in ("Requested", "Granted")
+        case _:
+            return False
+
+
+_ACTIONS = ("allow", "approve_requested", "approve_granted")
+_REPEATABLE = ("network", "capability_decision", "model_usage", "credential_frozen")
+
+
+def repeats_of(event: Event) -> int:
+    """Return how many decisions one event stands for."""
+    fields = event.get("event") or event.get("entry")
+    repeats = cast(Event, fields).get("repeats") if fields is not None else None
+    return repeats if isinstance(repeats, int) else 1
+
+
+def is_repeatable(event: Event) -> bool:
+    """Return True for an event of which the command can cause any number."""
+    return event["type"] in _REPEATABLE
+
+
 def credential_frozen(service: str, why: str) -> Event:
     """Report the tripwire: no later request of this run gets the credential of `service`."""
     return {"type": "credential_frozen", "at": rfc3339(), "service": service, "why": why}

@@ -5,15 +5,25 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Callable
 from contextlib import ExitStack
 from posixpath import join
 from typing import Self
 
 from nono.audit.chain import ChainState, Encoder, Integrity, record_line
-from nono.audit.event import Event
+from nono.audit.event import (
+    Event,
+    audit_budget_reached,
+    audit_unrecorded,
+    is_action,
+    is_repeatable,
+    repeats_of,
+)
 from nono.private_dir import make_private_subdir, open_private_dir
 
 EVENT_FILE = "audit-events.ndjson"
+
+BUDGET_BYTES = 1024 * 1024 * 1024  # of one session
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
@@ -29,8 +39,18 @@ class AuditLog:
     Not thread-safe, except that :meth:`sync` may run in a worker thread while the owner records.
     """
 
-    def __init__(self, state_root: str, session_id: str) -> None:
+    def __init__(
+        self,
+        state_root: str,
+        session_id: str,
+        *,
+        budget_bytes: int = BUDGET_BYTES,
+        on_full: Callable[[str], None] = lambda sentence: None,
+    ) -> None:
         """Create `<state_root>/audit/<session_id>/audit-events.ndjson`, mode 0600, directories 0700.
+
+        budget_bytes: Size at which the log takes no more actions; what ends a session is still recorded.
+        on_full: Takes a sentence when that is reached.
 
         Raises ValueError for a malformed session id. Raises OSError EEXIST if the session id was used before,
         since a second run under it would write a second record 0; other errors as open_private_dir().
@@ -42,6 +62,9 @@ class AuditLog:
         self._state = ChainState()
         self._encoder = Encoder()
         self._size = 0
+        self._budget_bytes = budget_bytes
+        self._on_full = on_full
+        self._unrecorded: int | None = None  # refusals beyond the budget; None: it is not reached
         self._dirty = True  # the directory entries themselves are not on disk yet
         self._failure: str | None = None
         with ExitStack() as undo:
@@ -57,11 +80,45 @@ class AuditLog:
     def record(self, event: Event) -> None:
         """Append one line with one write(2); it is in the page cache when this returns.
 
+        Beyond the budget an action is refused with EDQUOT, so that it is not carried out, a refusal is only
+        counted, and everything else is appended: there is a bounded number of it.
+
         Raises OSError if the event is not in the log; the log is then as before, and a later event takes its
         number. Raises TypeError or ValueError if the event cannot be encoded as JSON.
         """
+        if self._unrecorded is not None and is_repeatable(event):
+            self._pass_over(event)
+            return
+        if event["type"] == "session_ended":
+            self._record_unrecorded()
         line, following = record_line(self._state, self._encoder.encoded(event))
         self._check_usable()
+        if self._unrecorded is None and self._size + len(line) > self._budget_bytes and is_repeatable(event):
+            self._close_budget()
+            self._pass_over(event)
+            return
+        self._append(line, following)
+
+    def _close_budget(self) -> None:
+        self._unrecorded = 0
+        self.record(audit_budget_reached(self._budget_bytes))
+        self._on_full(
+            f"the audit log of this run has reached {self._budget_bytes >> 20} MiB: what would have to be "
+            "recorded is refused from here on (audit.session_max_mb in config.toml allows more)"
+        )
+
+    def _pass_over(self, event: Event) -> None:
+        if is_action(event):
+            raise OSError(errno.EDQUOT, "audit log: as large as it may be", self.path)
+        assert self._unrecorded is not None
+        self._unrecorded += repeats_of(event)
+
+    def _record_unrecorded(self) -> None:
+        if unrecorded := self._unrecorded:
+            self._unrecorded = 0
+            self.record(audit_unrecorded(unrecorded))
+
+    def _append(self, line: bytes, following: ChainState) -> None:
         written = os.write(self._fd, line)
         if written != len(line):
             self._take_back(written)
@@ -103,6 +160,7 @@ class AuditLog:
             return
         try:
             if self._failure is None:
+                self._record_unrecorded()
                 self.sync()
         finally:
             for fd in (self._fd, self._dir_fd, self._root_fd):

@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from nono.audit import event
+from nono.audit.ledger import BUDGET_BYTES, AuditLog
 from nono.audit.redact import USUAL, Redaction, redact_argv
 from nono.errors import LaunchError, NonoError
 from nono.kernel import process
@@ -111,6 +112,7 @@ class Launch:
         say: Say,
         observation: Observation | None = None,
         redaction: Redaction = USUAL,
+        audit_bytes: int = BUDGET_BYTES,
     ) -> Outcome:
         """Run the command to its end.
 
@@ -120,6 +122,7 @@ class Launch:
         say: Takes the lines of a summary after the command has ended.
         observation: Records the command's file accesses and every event of the audit log.
         redaction: Rules for masking secrets in recorded arguments.
+        audit_bytes: Size of the audit log at which actions are refused.
         """
         ready_state_directories(prepared.resolved.state_directories)
         launcher = self._unused()
@@ -135,7 +138,7 @@ class Launch:
             self._launcher = None
             child = stack.enter_context(supervise(launcher.pid, cgroup.kill if cgroup else None))
             stack.callback(launcher.close)
-            log = stack.enter_context(open_log(self._environ, hint=_UNRECORDED)) if audit else None
+            log = stack.enter_context(self._log(warn, audit_bytes)) if audit else None
             observers = (denials.note,) if observation is None else (denials.note, observation.recorded)
             session = Session(self._environ, log, recorder_of(log, *observers), warn, say, redaction)
             _record_start(session, prepared, cgroup)
@@ -161,6 +164,9 @@ class Launch:
             limit = _limit_reached(run, exit_code)
             session.record(event.session_ended(exit_code))
             return Outcome(exit_code, denials, limit, run.rules)
+
+    def _log(self, warn: Warn, budget_bytes: int) -> AuditLog:
+        return open_log(self._environ, hint=_UNRECORDED, warn=warn, budget_bytes=budget_bytes)
 
     def _unused(self) -> Launcher:
         if self._launcher is None:

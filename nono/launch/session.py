@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from nono import paths
 from nono.audit.event import Event, Recorder
-from nono.audit.ledger import AuditLog, new_session_id
+from nono.audit.ledger import BUDGET_BYTES, AuditLog, new_session_id
 from nono.audit.redact import USUAL, Redaction
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
@@ -32,11 +32,13 @@ class Session(NamedTuple):
         return self.log.session_id if self.log is not None else ""
 
 
-def open_log(environ: Mapping[str, str], *, hint: str) -> AuditLog:
+def open_log(
+    environ: Mapping[str, str], *, hint: str, warn: Warn, budget_bytes: int = BUDGET_BYTES
+) -> AuditLog:
     """Open the audit log of a new session. Raises NonoError, with hint, when it cannot be opened."""
     root = paths.state_root(environ)
     try:
-        return AuditLog(root, new_session_id())
+        return AuditLog(root, new_session_id(), budget_bytes=budget_bytes, on_full=warn)
     except OSError as error:
         raise NonoError(
             f"the audit log cannot be opened: {error.filename or root}: {error.strerror or error}", hint=hint

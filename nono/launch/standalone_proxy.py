@@ -16,6 +16,7 @@ import anyio
 from nono import paths
 from nono.audit import event
 from nono.audit.dedup import DedupRecorder
+from nono.audit.ledger import BUDGET_BYTES
 from nono.audit.redact import USUAL, Redaction
 from nono.credentials.phantom import SessionToken
 from nono.errors import NonoError
@@ -41,6 +42,8 @@ class Serving(NamedTuple):
     file: str  # the same as a shell script, mode 0600; removed when the proxy ends
 
 
+_UNRECORDED = "a proxy whose requests cannot be recorded is not started"
+
 Announce = Callable[[Serving], None]
 
 
@@ -55,6 +58,7 @@ def serve_until_signal(
     say: Say,
     warn: Warn,
     redaction: Redaction = USUAL,
+    audit_bytes: int = BUDGET_BYTES,
 ) -> None:
     """Serve until SIGINT, SIGTERM or SIGHUP, then until running responses have ended or timed out.
 
@@ -66,11 +70,12 @@ def serve_until_signal(
     announce: Called once the proxy is ready for clients.
     say: Takes the lines of a summary after the end.
     warn: Takes a sentence a person must hear meanwhile.
+    audit_bytes: Size of the audit log at which requests are refused.
     """
     # Before any secret is read: from here on no process of our uid can look into this one.
     process.set_dumpable(False)
     process.forbid_core_dumps()
-    with open_log(environ, hint="a proxy whose requests cannot be recorded is not started") as log:
+    with open_log(environ, hint=_UNRECORDED, warn=warn, budget_bytes=audit_bytes) as log:
         record = DedupRecorder(log.record)
         session = Session(environ, log, record, warn, say, redaction)
         record(event.session_started(["nono", "proxy"], redaction.difference()))

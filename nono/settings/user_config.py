@@ -29,6 +29,16 @@ class Rollback(NamedTuple):
     stale_grace_hours: int = 24
 
 
+class Audit(NamedTuple):
+    """Limits on the audit log."""
+
+    session_max_mb: int = 1024  # MiB in one session; then whatever needs a record is refused
+
+    @property
+    def session_max_bytes(self) -> int:
+        return self.session_max_mb << 20
+
+
 class Updates(NamedTuple):
     """Controls the check for newer versions of nono."""
 
@@ -61,6 +71,7 @@ class UserConfig(NamedTuple):
     rollback: Rollback = Rollback()
     updates: Updates = Updates()
     redaction: RedactionNames = RedactionNames()
+    audit: Audit = Audit()
 
 
 ALIASES: Mapping[str, str] = {"undo": "rollback"}

@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from nono.policy.suggestions import did_you_mean
 from nono.settings.keys import parse_keys
-from nono.settings.user_config import ALIASES, RedactionNames, Rollback, Ui, Updates, UserConfig
+from nono.settings.user_config import ALIASES, Audit, RedactionNames, Rollback, Ui, Updates, UserConfig
 
 _EXPECTED = {
     "bool_type": "expected true or false",
@@ -43,6 +43,7 @@ class _Settings(BaseSettings):
     rollback: Rollback = Rollback()
     updates: Updates = Updates()
     redaction: RedactionNames = RedactionNames()
+    audit: Audit = Audit()
 
 
 def validate(file: Mapping[str, Any], environment: Mapping[str, Any]) -> UserConfig:
@@ -67,7 +68,7 @@ def validate(file: Mapping[str, Any], environment: Mapping[str, Any]) -> UserCon
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         raise MistakesError([_line(each["loc"], each["type"]) for each in found]) from None
-    config = UserConfig(settings.ui, settings.rollback, settings.updates, settings.redaction)
+    config = UserConfig(settings.ui, settings.rollback, settings.updates, settings.redaction, settings.audit)
     if mistakes := list(_mistaken_values(config)):
         raise MistakesError(mistakes)
     return config
@@ -100,6 +101,8 @@ def _mistaken_values(config: UserConfig) -> Iterator[str]:
     for name, value in config.rollback._asdict().items():
         if not 0 <= value < float("inf"):
             yield f"rollback.{name}: {value} is not a number from 0 on"
+    if config.audit.session_max_mb < 1:
+        yield f"audit.session_max_mb: {config.audit.session_max_mb} is not a number from 1 on"
     names = config.redaction
     if names.removals and not names.unsafe_redaction_overrides:
         for name in names.removals:

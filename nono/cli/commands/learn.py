@@ -86,6 +86,7 @@ def run(argv: Sequence[str]) -> int:
             say=console.lines,
             observation=plan.observation,
             redaction=redaction(config),
+            audit_bytes=config.audit.session_max_bytes,
         )
     if outcome.limit is not None:
         console.lines(outcome.limit.lines())

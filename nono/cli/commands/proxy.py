@@ -84,6 +84,7 @@ def run(argv: Sequence[str]) -> int:
         say=console.lines,
         warn=console.warn,
         redaction=redaction(settings),
+        audit_bytes=settings.audit.session_max_bytes,
     )
     return 0
 

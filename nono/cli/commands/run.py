@@ -70,6 +70,7 @@ def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -
             warn=console.warn,
             say=console.lines,
             redaction=redaction(config),
+            audit_bytes=config.audit.session_max_bytes,
         )
     if outcome.exit_code or outcome.denials.listed():
         # Imported here: most runs succeed and need no report.
