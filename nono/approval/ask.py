@@ -9,15 +9,23 @@ import sys
 import termios
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 
-from nono.approval.tty import CTRL_C, RECOVER, SHOWN_S, controlling_terminal, foreground, line_mode
+from nono.approval.tty import (
+    CTRL_C,
+    PLAIN,
+    SHOWN_S,
+    controlling_terminal,
+    foreground,
+    line_mode,
+    recover_sequence,
+)
 from nono.printable import printable
 
 LINE_BYTES_MAX = 1024
-# Undoes an alternate screen or a hidden cursor that an ended program left, beyond what RECOVER undoes. Not
-# 1049, which also restores the last saved cursor position, so that output would overwrite the screen.
+# Undoes an alternate screen or a hidden cursor that an ended program left; recover_sequence() does the rest.
+# Not 1049, which also restores the last saved cursor position, so that output would overwrite the screen.
 _LEAVE_SCREEN = b"\x1b[?1047l\x1b[?25h"
 _YES = frozenset({"y", "yes"})
 
@@ -95,7 +103,7 @@ class TerminalPrompt:
 
     def recover(self) -> None:
         """Reset the terminal, so that text is readable whatever state a command left it in."""
-        self._perform(write(self._terminal, _LEAVE_SCREEN + RECOVER))
+        self._perform(write(self._terminal, _LEAVE_SCREEN + recover_sequence()))
 
     def say(self, lines: Iterable[str]) -> None:
         """Print lines with control characters spelled out."""
@@ -138,9 +146,15 @@ def open_terminal(*, is_pristine: bool = False) -> Iterator[TerminalPrompt | Non
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT})
             with line_mode(terminal, has_signals=is_pristine):
                 prompt = TerminalPrompt(terminal)
-                if not is_pristine:
-                    prompt.recover()
-                yield prompt
+                if is_pristine:
+                    yield prompt
+                    return
+                prompt.recover()
+                try:
+                    yield prompt
+                finally:
+                    with suppress(OSError):
+                        os.write(terminal, PLAIN)
 
 
 def is_interactive() -> bool:

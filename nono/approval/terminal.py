@@ -12,7 +12,7 @@ import anyio
 from nono.approval import wording
 from nono.approval.ask import Dialog, Wait
 from nono.approval.request import Answer, FileOpen, Question
-from nono.approval.tty import RECOVER, SHOWN_S, controlling_terminal, foreground, line_mode
+from nono.approval.tty import PLAIN, SHOWN_S, controlling_terminal, foreground, line_mode, recover_sequence
 from nono.policy.services.approval import TERMINAL
 
 NO_TERMINAL = "No terminal available for interactive approval"
@@ -81,11 +81,11 @@ def _conclusion(answer: Answer) -> bytes:
         line = f"\n{line} Nobody has answered in time, or who asked is gone."
     elif not answer.is_remembered and not answer.is_granted:
         line = f"{line} {answer.reason[0].upper()}{answer.reason[1:]}."
-    return f"{line}\n".encode()
+    return line.encode() + PLAIN + b"\n"
 
 
 async def _yes_or_no(terminal: int, shown: list[str]) -> bool:
-    dialog = Dialog(terminal, RECOVER + "\n".join([*shown, wording.ask()]).encode())
+    dialog = Dialog(terminal, recover_sequence() + "\n".join([*shown, wording.ask()]).encode())
     for wait in dialog:
         match wait:
             case Wait.WRITABLE:

@@ -11,10 +11,33 @@ from contextlib import contextmanager, suppress
 SHOWN_S = 0.4  # delay before a key counts as an answer to the new text
 CTRL_C = b"\x03"
 
-# Undoes states a command may leave the terminal in: inside an escape sequence (CAN, ST), another character
-# set (SI, G0), invisible or moved text (DECSTR resets attributes, margins, modes), bracketed paste (2004), or
-# held-back output (2026).
-RECOVER = b"\x18\x1b\\\x0f\x1b(B\x1b[!p\x1b[0m\x1b[?2004l\x1b[?2026l\n"
+# Undoes states a command may leave the terminal in. What a terminal does not know, it ignores; what DECSTR
+# resets is named once more, because not every terminal knows that.
+_RECOVER = (
+    b"\x18\x1b\\"  # inside an escape sequence or a string (CAN, ST)
+    b"\x1b<\x1b%G"  # VT52 mode, an encoding other than UTF-8
+    b"\x0f\x1b(B"  # another character set (SI, G0)
+    b"\x1b[!p"  # attributes, margins, modes (DECSTR)
+    b"\x1b[?5l"  # reversed screen
+    b"\x1b[?6l\x1b[?7h\x1b[?69l\x1b[r\x1b[4l"  # text moved: origin, wrapping, margins, insertion
+    b"\x1b[?2004l\x1b[?2026l"  # bracketed paste, held-back output
+    b"\x1b]8;;\x1b\\"  # a link
+    b"\x1b]104\x1b\\\x1b]105\x1b\\"  # colours of the palette, and of attributes
+    b"\x1b]110\x1b\\\x1b]111\x1b\\\x1b]112\x1b\\"  # default colours, the cursor's
+)
+_NO_IMAGES = b"\x1b_Ga=d\x1b\\"  # of kitty's protocol: they may lie over text
+# To the last line, which scrolls: nothing of the command's stands below the question. Then white on black,
+# since default colours may be alike where OSC 110 is not known; as palette entries, then exactly.
+_AT_THE_END = b"\x1b[999;1H\x1b[0;97;40m\x1b[38:2::255:255:255m\x1b[48:2::0:0:0m\n"
+PLAIN = b"\x1b[0m"  # the terminal's own colours
+
+
+def recover_sequence() -> bytes:
+    """Return what makes text readable and puts it in colours of its own, until PLAIN."""
+    # tmux and screen take an application command for a title, and pass no images on unless told to.
+    is_multiplexer = os.environ.get("TERM", "").startswith(("tmux", "screen"))
+    return _RECOVER + (b"" if is_multiplexer else _NO_IMAGES) + _AT_THE_END
+
 
 _NO_KEY = b"\0"  # _POSIX_VDISABLE
 

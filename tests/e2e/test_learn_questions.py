@@ -107,7 +107,7 @@ def test_a_disordered_terminal_cannot_hide_the_diff(learner: Learner, person: Te
     person.wait_for(WRITE)
     after = person.shown.rpartition(b"\x1b[8m")[2]
     assert after.index(b"\x1b[?1047l") < after.index(b'"access": "write"')
-    assert after.index(b"\x1b[0m") < after.index(b'"access": "write"')
+    assert after.index(b"\x1b[0;97;40m") < after.index(b'"access": "write"')
     answer_to(person, WRITE, b"n\n")
     assert person.end() == 1, person.shown
     assert b"n\r\n" in person.shown.rpartition(WRITE)[2]  # echoed, in lines
