@@ -35,6 +35,7 @@ from nono.policy.resolve import Resolved
 from nono.sandbox import probe
 from nono.sandbox.launcher import Launcher, fork_launcher
 from nono.supervisor.child import supervise, wait
+from nono.supervisor.terminal import shared_terminal
 
 if TYPE_CHECKING:
     from nono.launch.proxy.ca_worker import CaWorker
@@ -136,6 +137,8 @@ class Launch:
             if view is not None:
                 launcher.enter_namespaces(view)
             self._launcher = None
+            terminal = stack.enter_context(shared_terminal())
+            warn, say = terminal.writer(warn), terminal.writer(say)
             child = stack.enter_context(supervise(launcher.pid, cgroup.kill if cgroup else None))
             stack.callback(launcher.close)
             log = stack.enter_context(self._log(warn, audit_bytes)) if audit else None

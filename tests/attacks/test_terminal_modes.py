@@ -1,0 +1,91 @@
+"""What the command does to the terminal it was given neither stops nono nor outlives the run."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shlex
+import struct
+import termios
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+
+from support.elevation import elevated, python
+from support.nono_run import NonoRun
+from support.terminal import Terminal, terminal
+
+TITLE = b"NONO DIAGNOSTIC"
+# A group of its own in the foreground, as a shell makes for its jobs.
+ALONE = "import os, signal, sys, termios; signal.signal(signal.SIGTTOU, signal.SIG_IGN); "
+IN_FRONT = "os.setpgid(0, 0); os.tcsetpgrp(0, os.getpid()); "
+TOSTOP = "a = termios.tcgetattr(0); a[3] |= termios.TOSTOP; termios.tcsetattr(0, termios.TCSANOW, a); "
+SUSPEND = "termios.tcflow(0, termios.TCOOFF); "
+EXCLUSIVE = "import fcntl; fcntl.ioctl(0, termios.TIOCEXCL); "
+RAW = "a = termios.tcgetattr(0); a[3] = 0; a[1] = 0; termios.tcsetattr(0, termios.TCSANOW, a); "
+TIOCGPTN, TIOCGEXCL = 0x80045430, 0x80045440  # asm-generic/ioctls.h
+
+
+@contextmanager
+def shown_to(sandbox: NonoRun, argv: Sequence[str]) -> Iterator[tuple[Terminal, int]]:
+    """A person in front of argv, and a descriptor of the terminal that outlives it."""
+    environment = sandbox.user.environment({"LC_ALL": "C", "NONO_NO_SAVE_PROMPT": "1"})
+    with terminal(argv, environment, sandbox.project) as person:
+        (number,) = struct.unpack("I", fcntl.ioctl(person.master, TIOCGPTN, bytes(4)))
+        kept = os.open(f"/dev/pts/{number}", os.O_RDWR | os.O_NOCTTY)
+        try:
+            yield person, kept
+        finally:
+            os.close(kept)
+
+
+def is_exclusive(descriptor: int) -> bool:
+    return bool(struct.unpack("i", fcntl.ioctl(descriptor, TIOCGEXCL, bytes(4)))[0])
+
+
+@pytest.mark.parametrize(
+    "does",
+    [
+        pytest.param(IN_FRONT + TOSTOP, id="TOSTOP"),
+        pytest.param(SUSPEND, id="TCOOFF"),
+        pytest.param(IN_FRONT + TOSTOP + SUSPEND, id="both"),
+    ],
+)
+def test_nono_says_what_it_has_to_say_afterwards(does: str, sandbox: NonoRun) -> None:
+    argv = elevated(sandbox, python(f"{ALONE}{does}os._exit(3)"), elevates=False)
+    with shown_to(sandbox, argv) as (person, _):
+        assert person.end() == 3
+    assert TITLE in person.shown
+
+
+@pytest.mark.parametrize("end", ["os._exit(3)", "os.kill(os.getpid(), 9)"], ids=["it exits", "it is killed"])
+@pytest.mark.parametrize("does", [IN_FRONT + TOSTOP, EXCLUSIVE, RAW, IN_FRONT + RAW + EXCLUSIVE + SUSPEND])
+def test_the_terminal_is_as_it_was(does: str, end: str, sandbox: NonoRun) -> None:
+    argv = elevated(sandbox, python(f"{ALONE}{does}{end}"), elevates=False)
+    with shown_to(sandbox, argv) as (person, kept):
+        before = termios.tcgetattr(kept)
+        person.end()
+        assert (termios.tcgetattr(kept), is_exclusive(kept)) == (before, False)
+
+
+def test_without_nono_all_of_that_stays(sandbox: NonoRun) -> None:
+    argv = sandbox.user.command(python(f"{ALONE}{RAW}{EXCLUSIVE}os._exit(3)"))
+    with shown_to(sandbox, argv) as (person, kept):
+        before = termios.tcgetattr(kept)
+        assert person.end() == 3
+        assert (termios.tcgetattr(kept) == before, is_exclusive(kept)) == (False, True)
+        fcntl.ioctl(kept, termios.TIOCNXCL)
+
+
+def test_modes_set_by_whoever_reads_the_output_stay(sandbox: NonoRun) -> None:
+    """As a pager's, which goes on when nono has ended."""
+    run = shlex.join(elevated(sandbox, ["true"], elevates=False))
+    reads = (
+        "import os, sys, termios; t = os.open('/dev/tty', os.O_RDWR); a = termios.tcgetattr(t); a[3] = 0;"
+        "termios.tcsetattr(t, termios.TCSANOW, a); sys.stdin.read(); print('left:', termios.tcgetattr(t)[3])"
+    )
+    pager = shlex.join(python(reads))
+    with shown_to(sandbox, ["/bin/sh", "-c", f"{run} 2>&1 | {pager}"]) as (person, _):
+        assert person.end() == 0
+    assert b"left: 0" in person.shown
