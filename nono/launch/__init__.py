@@ -6,5 +6,5 @@ loop and proxy on one loop; `run_proxy` opens the proxy, `opens` and `approvals`
 `wrap` becomes the command instead, `standalone_proxy` serves without one. `proxy` puts a proxy together,
 `learn` plans a `nono learn` run and makes its profile. `surroundings` finds the caller's terminals and draws
 the command's view. `state` and `state_file` tell the command about its sandbox, `denials` collects what it
-was refused, `module_path` keeps imports out of its reach, and `trust_roots` the certificates nono trusts.
+was refused, `trusted` keeps what nono itself trusts out of its reach.
 """

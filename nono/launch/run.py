@@ -13,7 +13,6 @@ from nono.audit.ledger import BUDGET_BYTES, AuditLog
 from nono.audit.redact import USUAL, Redaction, redact_argv
 from nono.errors import LaunchError, NonoError
 from nono.kernel import process
-from nono.launch import module_path
 from nono.launch.denials import Denials
 from nono.launch.prepare import (
     Prepared,
@@ -26,6 +25,7 @@ from nono.launch.session import Say, Session, Warn, open_log, recorder_of
 from nono.launch.start import RunContext
 from nono.launch.state_file import state_file
 from nono.launch.surroundings import surrounded
+from nono.launch.trusted import module_path
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import NetworkMode, SandboxPolicy
 from nono.policy.effective_policy import EffectivePolicy, effective_policy_of
@@ -98,7 +98,7 @@ class Launch:
         module_path.withdraw(capabilities.grants)
         if resolved.proxy is not None or resolved.approval is not None:
             # Imported here: other runs trust nobody.
-            from nono.launch.trust_roots import refuse_writable_trust
+            from nono.launch.trusted.trust_roots import refuse_writable_trust
 
             refuse_writable_trust(resolved, self._environ)
         return Prepared(resolved, facts, enforcement, program, tuple(command), cgroups)

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from nono.errors import LaunchError
-from nono.launch import module_path
 from nono.launch.prepare import Prepared, enforcement_of, program_of, ready_state_directories
 from nono.launch.surroundings import surrounded
+from nono.launch.trusted import module_path
 from nono.policy.environment.inheritance import child_environment, started_in
 from nono.policy.resolve import Resolved
 from nono.sandbox import host

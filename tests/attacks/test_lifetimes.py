@@ -13,6 +13,7 @@ import pytest
 
 from nono.kernel import landlock
 from support.canary import Canary
+from support.ladder.launch import wait_until
 from support.nono_run import NO_NAMESPACES, SANDBOX_POLICIES, NonoRun, program
 
 LIMIT_S = 60

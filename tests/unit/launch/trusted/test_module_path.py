@@ -1,4 +1,4 @@
-"""nono.launch.module_path: what a supervisor imports while the command runs, the command did not write."""
+"""nono.launch.trusted.module_path: what a supervisor imports meanwhile, the command did not write."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 import nono
 from nono.errors import ConfigError
-from nono.launch.module_path import refuse_writable_code, withdraw
+from nono.launch.trusted.module_path import refuse_writable_code, withdraw
 from nono.policy.capability import Access, Grant
 
 

@@ -1,4 +1,4 @@
-"""nono.launch.trust_roots: files that decide whom nono trusts are not for the command to write."""
+"""nono.launch.trusted.trust_roots: files that decide whom nono trusts are not for the command to write."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from nono.errors import ConfigError
-from nono.launch.trust_roots import refuse_writable_trust
+from nono.launch.trusted.trust_roots import refuse_writable_trust
 from nono.policy.capability import Access, Grant
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.request import RunRequest
