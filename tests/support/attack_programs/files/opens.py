@@ -229,10 +229,9 @@ def refused(outside: str) -> dict[str, Callable[[], str]]:
     """What nobody can be talked into."""
     supervisor = os.getppid()
     file = f"{outside}/file"
-    for name, target in {"mem": f"/proc/{supervisor}/mem", "self": "/proc/self/environ"}.items():
-        if os.path.islink(name):
-            os.unlink(name)
-        os.symlink(target, name)
+    if os.path.islink("mem"):
+        os.unlink("mem")
+    os.symlink(f"/proc/{supervisor}/mem", "mem")
 
     def read(path: str) -> Callable[[], str]:
         return lambda: content(os.open(path, os.O_RDONLY))
@@ -241,12 +240,9 @@ def refused(outside: str) -> dict[str, Callable[[], str]]:
         "environment of the supervisor": read(f"/proc/{supervisor}/environ"),
         "memory of the supervisor": read(f"/proc/{supervisor}/mem"),
         "memory of the supervisor by a link": read("mem"),
-        "status of the supervisor": read(f"/proc/{supervisor}/status"),
         "environment of init": read("/proc/1/environ"),
         "root of the supervisor": read(f"/proc/{supervisor}/root{file}"),
         "cwd of the supervisor": read(f"/proc/{supervisor}/cwd/../outside/file"),
-        "own memory in a child": lambda: from_child(lambda: read(f"/proc/{os.getpid()}/mem")()),
-        "own environment in a child": lambda: from_child(read("self")),
         "own root": read(f"/proc/self/root{file}"),
         "ring": lambda: str(call("io_uring_setup", 4, bytes(128))),
         "another root": lambda: from_child(lambda: chrooted(outside)),

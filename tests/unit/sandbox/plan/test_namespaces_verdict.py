@@ -1,0 +1,61 @@
+"""nono.sandbox.plan.namespaces_verdict: namespaces where they can be had, and a word where not."""
+
+from __future__ import annotations
+
+import pytest
+
+from nono.policy.capability import CapabilitySet, Namespaces, NetworkMode, Scopes, Wsl2ProxyPolicy
+from nono.sandbox.plan.enforcement import Enforcement, Refusal
+from nono.sandbox.plan.facts import NamespaceFacts
+from nono.sandbox.plan.namespaces_verdict import SHARED, with_namespaces, without_supervisor
+
+HELD = Enforcement(rung=None, gaps=("one",))
+REFUSED = NamespaceFacts(failed="unshare: EPERM", apparmor_restricts=True)
+
+
+def wanting(namespaces: Namespaces, *, signal: bool = True) -> CapabilitySet:
+    scopes = Scopes(signal=signal)
+    return CapabilitySet(
+        (), (), NetworkMode.ALLOWED, scopes, Wsl2ProxyPolicy.ERROR, "/", namespaces=namespaces
+    )
+
+
+@pytest.mark.parametrize("wanted", [Namespaces.AUTO, Namespaces.REQUIRE])
+def test_they_are_taken_where_they_can_be_had(wanted: Namespaces) -> None:
+    assert with_namespaces(HELD, wanting(wanted), None) == HELD._replace(namespaces=True)
+
+
+def test_off_says_what_is_shared() -> None:
+    chosen = with_namespaces(HELD, wanting(Namespaces.OFF), None)
+    assert chosen == HELD._replace(gaps=("one", f"{SHARED} (namespaces off)."))
+
+
+def test_where_they_are_refused_the_run_warns_with_the_cause() -> None:
+    chosen = with_namespaces(HELD, wanting(Namespaces.AUTO), REFUSED)
+    assert isinstance(chosen, Enforcement)
+    (warning,) = chosen.warnings
+    assert warning.startswith(SHARED)
+    assert "AppArmor restricts unprivileged user namespaces (unshare: EPERM)" in warning
+    assert chosen.gaps == ("one", warning)
+    assert not chosen.namespaces
+
+
+def test_where_they_are_required_a_refusal_names_the_remedy() -> None:
+    refusal = with_namespaces(HELD, wanting(Namespaces.REQUIRE), REFUSED)
+    assert isinstance(refusal, Refusal)
+    assert "AppArmor" in refusal.message
+    assert refusal.hint is not None
+    assert "apparmor_restrict_unprivileged_userns=0" in refusal.hint
+
+
+def test_signals_to_everybody_do_without() -> None:
+    chosen = with_namespaces(HELD, wanting(Namespaces.AUTO, signal=False), None)
+    assert isinstance(chosen, Enforcement)
+    assert not chosen.namespaces
+    assert isinstance(with_namespaces(HELD, wanting(Namespaces.REQUIRE, signal=False), None), Refusal)
+
+
+def test_a_command_without_a_supervisor_shares_unless_that_is_forbidden() -> None:
+    shared = HELD._replace(gaps=("one", f"{SHARED} (no supervisor)."))
+    assert without_supervisor(HELD, Namespaces.AUTO) == shared
+    assert isinstance(without_supervisor(HELD, Namespaces.REQUIRE), Refusal)

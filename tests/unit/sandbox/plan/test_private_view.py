@@ -1,0 +1,114 @@
+"""nono.sandbox.plan.private_view: what shows through never widens a grant."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nono.policy.capability import Access, CapabilitySet, Grant, NetworkMode, Scopes, Wsl2ProxyPolicy
+from nono.policy.path_expansion import is_within
+from nono.policy.socket_grant import SocketGrant, SocketScope
+from nono.sandbox.plan.private_view import DIRECTORIES, PrivateView, Shown, own_grants, private_view
+
+NAMES = st.sampled_from(["a", "a-b", "ab", "b"])
+PATHS = st.builds(
+    lambda top, below: "/".join([top, *below]),
+    st.sampled_from(["/tmp", "/var/tmp", "/dev/shm", "/home/me", "/var"]),
+    st.lists(NAMES, max_size=3),
+)
+GRANTS = st.lists(
+    st.builds(
+        Grant, PATHS, st.sampled_from(Access), st.just(True), st.sampled_from(["user", "group:g"]), PATHS
+    )
+)
+
+
+def capabilities(*grants: Grant, sockets: tuple[SocketGrant, ...] = ()) -> CapabilitySet:
+    return CapabilitySet(
+        grants, (), NetworkMode.ALLOWED, Scopes(), Wsl2ProxyPolicy.ERROR, "/home/me/project", sockets=sockets
+    )
+
+
+def granted(path: str, access: Access = Access.READWRITE, source: str = "user") -> Grant:
+    return Grant(path, access, True, source, path)
+
+
+@given(GRANTS)
+def test_no_grant_is_written_through_that_was_for_reading(grants: list[Grant]) -> None:
+    view = private_view(capabilities(*grants), (), None)
+    for shown in view.shown:
+        below = [grant for grant in grants if is_within(shown.path, grant.path)]
+        assert below
+        assert shown.writes == any(grant.access.writes for grant in below if grant.path == shown.path) or any(
+            grant.access.writes for grant in below
+        )
+
+
+@given(GRANTS)
+def test_what_is_granted_below_a_private_directory_is_shown(grants: list[Grant]) -> None:
+    view = private_view(capabilities(*grants), (), None)
+    for grant in grants:
+        for directory in view.directories:
+            if grant.path != directory and is_within(grant.path, directory):
+                above = [each for each in view.shown if is_within(grant.path, each.path)]
+                assert any(each.writes >= grant.access.writes for each in above)
+
+
+@given(GRANTS)
+def test_a_view_survives_its_message(grants: list[Grant]) -> None:
+    view = private_view(capabilities(*grants), (), "/dev/pts/3")
+    assert PrivateView.from_message(json.loads(json.dumps(view.to_message()))) == view
+
+
+@pytest.mark.parametrize(
+    ("asked", "roots"),
+    [
+        pytest.param(capabilities(granted("/tmp", Access.READ)), (), id="granted itself"),
+        pytest.param(capabilities(granted("/tmp/out", Access.WRITE)), (), id="write without read"),
+        pytest.param(
+            capabilities(sockets=(SocketGrant("/tmp/s", SocketScope.DIR_CHILDREN, False, "user", "/tmp/s"),)),
+            (),
+            id="the sockets of a directory",
+        ),
+        pytest.param(capabilities(), ("/tmp/home/.local/state/nono",), id="nono's own state"),
+    ],
+)
+def test_a_directory_stays_shared_where_a_mount_cannot_hold_the_grant(
+    asked: CapabilitySet, roots: tuple[str, ...]
+) -> None:
+    assert private_view(asked, roots, None).directories == ("/var/tmp", "/dev/shm")
+
+
+def test_a_directory_is_private_whatever_a_group_grants_of_it() -> None:
+    view = private_view(capabilities(granted("/tmp", Access.WRITE, "group:g"), granted("/var")), (), None)
+    assert view == PrivateView(DIRECTORIES)
+
+
+def test_a_socket_is_shown_where_it_is() -> None:
+    socket = SocketGrant("/tmp/s/agent", SocketScope.FILE, False, "user", "/tmp/s/agent")
+    assert private_view(capabilities(sockets=(socket,)), (), None).shown == (Shown("/tmp/s/agent", False),)
+
+
+@pytest.mark.parametrize(
+    ("denied", "left"),
+    [
+        ((), {"/proc", *DIRECTORIES, "/dev/pts", "/dev/ptmx"}),
+        (("/proc",), {*DIRECTORIES, "/dev/pts", "/dev/ptmx"}),
+        (("/proc/kcore",), {*DIRECTORIES, "/dev/pts", "/dev/ptmx"}),
+        (("/tmp/project/.env",), {"/proc", *DIRECTORIES, "/dev/pts", "/dev/ptmx"}),
+        (("/dev",), {"/proc", "/tmp", "/var/tmp"}),
+    ],
+)
+def test_what_is_denied_is_not_granted_as_surroundings(denied: tuple[str, ...], left: set[str]) -> None:
+    assert {grant.path for grant in own_grants(PrivateView(), (), "/dev/ptmx", denied)} == left
+
+
+def test_without_namespaces_the_callers_terminals_are_granted_alone() -> None:
+    grants = own_grants(None, ["/dev/pts/3"], "/dev/ptmx", ())
+    assert [(grant.path, grant.access) for grant in grants] == [
+        ("/proc", Access.READ),
+        ("/dev/pts/3", Access.READWRITE),
+    ]
