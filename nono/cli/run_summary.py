@@ -45,6 +45,8 @@ def show(
     console.lines(summary.enforcement(chosen, prepared.facts, verbose=in_full))
     for note in chosen.notes:
         console.note(note)
+    if chosen.shares:
+        console.warn(chosen.shares)
     for warning in chosen.warnings:
         if chosen.is_open:
             console.insist(warning)

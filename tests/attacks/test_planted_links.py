@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support.nono_run import NONO, PROGRAM_GRANTS, Ended, NonoRun
+from support.nono_run import NO_NAMESPACES, NONO, PROGRAM_GRANTS, Ended, NonoRun
 
 SECRET, PLANTED = "canary outside the project", "planted by the command"
 TRY = 'cat "$1/file"; echo planted > "$1/new"; true'
@@ -152,7 +152,8 @@ def test_a_temporary_directory_that_became_a_link_is_not_granted(sandbox: NonoRu
         for directory in (base, temporary):
             sandbox.give(_made(directory))
         turn = 'rmdir "$TMPDIR" && ln -s "$1" "$TMPDIR" && echo laid'
-        laid = sandbox.bare([*argv, turn, "sh", str(outside)], environment=environment)
+        shared = [*argv[:-3], NO_NAMESPACES, *argv[-3:]]
+        laid = sandbox.bare([*shared, turn, "sh", str(outside)], environment=environment)
         assert laid.stdout == "laid\n", laid.stderr
         then = sandbox.bare([*argv, TRY, "sh", str(temporary)], environment=environment)
         assert SECRET not in then.stdout

@@ -240,7 +240,7 @@ def test_the_environment_inside_holds_no_key(scene: Scene) -> None:
 def test_there_is_no_tunnel_to_the_host_of_a_service(scene: Scene) -> None:
     """Through it a client could speak to the provider without the route that checks what it sends."""
     url = f"https://localhost:{scene.provider.port}/v1/models"
-    run = scene.nono("curl", "-sS", "--cacert", "ca.pem", url)
+    run = scene.nono("curl", "-sS", "--cacert", str(scene.stage.runner.trusted), url)
     assert run.exit_code != 0
     assert scene.provider.requests == []
     assert ("intercept_handshake_failed", "localhost") in refused_by_proxy(run)

@@ -271,11 +271,13 @@ def test_a_host_that_trusts_nobody_else_is_learned_as_a_whole(made: Stage) -> No
     with upstream(answer_ok, made.authority.server_context("localhost")) as server:
         host = f"localhost:{server.port}"
         command = ["curl", "-sS", "--cacert", made.authority.ca_file, f"https://{host}/a"]
-        refused = learner.learn(command, flags=("--yes", f"--allow-domain={host}"))
+        trusted = f"--read-file={made.authority.ca_file}"
+        refused = learner.learn(command, flags=("--yes", f"--allow-domain={host}", trusted))
         assert refused.exit_code == 60
         assert f"{host} (connect)" in refused.stderr
         assert "--tunnel localhost" in refused.stderr
-        learned = learner.learn(command, flags=("--yes", f"--allow-domain={host}", "--tunnel=localhost"))
+        flags = ("--yes", f"--allow-domain={host}", trusted, "--tunnel=localhost")
+        learned = learner.learn(command, flags=flags)
         assert learned.exit_code == 0, learned.stderr
         assert learner.profile["network"]["allow_domain"] == [host]
         assert learner.again(command).exit_code == 0

@@ -188,7 +188,7 @@ def enforcement(chosen: Enforcement, facts: HostFacts, *, verbose: bool) -> list
     if chosen.names_threads:
         lines.append("  NVIDIA: the driver names its threads through the supervisor; for that every")
         lines.append("          open of a file is looked at, and takes longer")
-    gaps = [gap for gap in chosen.gaps if gap not in chosen.warnings]  # warnings are printed in any case
+    gaps = [gap for gap in chosen.gaps if gap not in (*chosen.warnings, chosen.shares)]  # printed in any case
     if verbose:
         lines.append(f"  kernel {facts.kernel_release}, Landlock V{facts.landlock_abi}")
         lines += [f"  not enforced: {gap}" for gap in gaps]

@@ -86,7 +86,7 @@ def _split(text: str, separators: str) -> list[str]:
 
 def _installed() -> Iterator[str]:
     """Yield the directories from which this Python loads nono, its libraries and itself."""
-    yield os.path.dirname(os.path.dirname(__file__))
+    yield _PACKAGE
     # Not the working directory, where -m and -c look first: withdraw() is enough for one run.
     yield from (entry for entry in sys.path if entry and entry != os.getcwd())
     if site.ENABLE_USER_SITE and site.USER_SITE is not None:
@@ -105,4 +105,5 @@ def _is_within_reach(entry: str, written: list[Grant]) -> bool:
     return False
 
 
-_NONO_IN = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+_NONO_IN = os.path.dirname(_PACKAGE)

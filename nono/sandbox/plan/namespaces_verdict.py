@@ -37,8 +37,8 @@ def with_namespaces(
     failed = f" ({refused.failed})" if refused.failed else ""
     if wanted is Namespaces.REQUIRE:
         return Refusal(f"namespaces of the command's own are required, and {cause}{failed}.", hint=remedy)
-    warning = f"{SHARED}: {cause}{failed}."
-    return chosen._replace(warnings=(*chosen.warnings, warning), gaps=(*chosen.gaps, warning))
+    shares = f"{SHARED}: {cause}{failed}."
+    return chosen._replace(shares=shares, gaps=(*chosen.gaps, shares))
 
 
 def without_supervisor(chosen: Enforcement, wanted: Namespaces) -> Enforcement | Refusal:

@@ -33,10 +33,9 @@ def test_off_says_what_is_shared() -> None:
 def test_where_they_are_refused_the_run_warns_with_the_cause() -> None:
     chosen = with_namespaces(HELD, wanting(Namespaces.AUTO), REFUSED)
     assert isinstance(chosen, Enforcement)
-    (warning,) = chosen.warnings
-    assert warning.startswith(SHARED)
-    assert "AppArmor restricts unprivileged user namespaces (unshare: EPERM)" in warning
-    assert chosen.gaps == ("one", warning)
+    assert chosen.shares.startswith(SHARED)
+    assert "AppArmor restricts unprivileged user namespaces (unshare: EPERM)" in chosen.shares
+    assert chosen.gaps == ("one", chosen.shares)
     assert not chosen.namespaces
 
 
