@@ -11,11 +11,9 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from nono.errors import LaunchError
-from nono.forked import Reply, answer_pipe, fork_child
+from nono.forked import Answer, Reply, answer_pipe, fork_child
 from nono.kernel import capabilities, process
 from nono.sandbox import private_mounts
 from nono.sandbox.plan.private_view import PrivateView
@@ -28,26 +26,28 @@ ORPHAN_GRACE_S = 1.0  # for processes that end by themselves soon after the comm
 LOOK_EVERY_S = 0.01
 
 
-@contextmanager
-def init_of(view: PrivateView, lifeline: int) -> Iterator[None]:
-    """Fork the init of the PID namespace that this process has left for, and mount the view of its command.
+def fork_init(view: PrivateView, lifeline: int) -> Answer:
+    """Fork the init of the PID namespace that this process has left for; it mounts the view of its command.
 
-    The next process to be forked is the command, inside the block; both processes leave the block.
+    The next process to be forked is the command. It calls wait_for_view() on what this returns; whoever else
+    has a copy closes it.
 
     lifeline: The reading end of a pipe whose other end only the supervisor has.
-    LaunchError: the view cannot be mounted.
     """
     answer, reply = answer_pipe()
     try:
         fork_child(lambda: _live(view, lifeline, reply))
-        reply.close()
-        said = answer.read(SAID_BYTES_MAX)
-        if said != READY:
-            raise LaunchError((said or DIED).decode("utf-8", "replace"))
-        yield
     finally:
-        answer.close()
         reply.close()
+    return answer
+
+
+def wait_for_view(answer: Answer) -> None:
+    """Return once the view is mounted, and close the answer. LaunchError: it cannot be mounted."""
+    said = answer.read(SAID_BYTES_MAX)
+    answer.close()
+    if said != READY:
+        raise LaunchError((said or DIED).decode("utf-8", "replace"))
 
 
 def _live(view: PrivateView, lifeline: int, reply: Reply) -> None:
@@ -65,7 +65,7 @@ def _live(view: PrivateView, lifeline: int, reply: Reply) -> None:
     process.no_new_privs()
     capabilities.drop_all()
     reply.send(READY)
-    reply.wait_until_closed()  # the command is there
+    reply.wait_until_closed()  # the command has read it
     reply.close()
     _wait(lifeline)
     if terminal is not None:

@@ -237,6 +237,10 @@ def _probe(connection: socket.socket, request: channel.Message) -> channel.Messa
     asked = request["probe"]
     facts = probe.host_facts(network=isinstance(asked, dict) and bool(asked["network"]))
     channel.send(connection.fileno(), {"facts": facts.to_message()})
+    # For what most likely comes next, while the supervisor is busy.
+    from nono.kernel import clone  # noqa: F401 - imported for later
+    from nono.sandbox import init  # noqa: F401 - imported for later
+
     return channel.receive(connection.fileno())
 
 
@@ -250,17 +254,18 @@ def _take_namespaces(connection: socket.socket, lifeline_end: int, request: chan
         raise ValueError("namespaces without a view")
     # Imported here: not every run has them.
     from nono.kernel import clone, namespaces
-    from nono.sandbox.init import init_of
+    from nono.sandbox.init import fork_init, wait_for_view
 
     holds_all = namespaces.leave_processes()
-    with init_of(PrivateView.from_message(view), lifeline_end):
-        moved_to = clone.fork_sibling()
+    answer = fork_init(PrivateView.from_message(view), lifeline_end)
+    moved_to = clone.fork_sibling()
     if moved_to:
         channel.send(connection.fileno(), {"moved_to": moved_to})
         os._exit(0)
     process.set_parent_death_signal(signal.SIGKILL)
     if os.getppid() != OUTSIDE:  # the supervisor died before the call above could notice
         os._exit(STATUS_NOT_RESTRICTED)
+    wait_for_view(answer)
     return holds_all
 
 
