@@ -15,6 +15,7 @@ from benchmarks.stage import BUILT_IN_SERVICE, NONO, Stage, base_environ
 TRUE = "/bin/true"
 WRAP, RUN, CREDENTIAL = "nono wrap", "nono run", "nono run --credential"
 NETNS = f"{CREDENTIAL} --sandbox-policy netns"
+OFF = f"{RUN} --namespaces off"  # namespaces may cost 6 ms
 
 
 def start_rows(stage: Stage, peers: Peers, settings: Settings) -> list[Row]:
@@ -24,6 +25,7 @@ def start_rows(stage: Stage, peers: Peers, settings: Settings) -> list[Row]:
         "bare": [],
         WRAP: [NONO, "wrap", "--"],
         RUN: [NONO, "run", "--"],
+        OFF: [NONO, "run", "--namespaces", "off", "--"],
         CREDENTIAL: [NONO, "run", "--credential", BUILT_IN_SERVICE, "--"],
         NETNS: [NONO, "run", "--credential", BUILT_IN_SERVICE, "--sandbox-policy", "netns", "--"],
         "bwrap": _command(peers.bwrap),
@@ -53,6 +55,7 @@ def _rows(ms: Mapping[str, Measured]) -> list[Row]:
         row(RUN, "sandlock", limit=1.0),
         row(CREDENTIAL, "srt", limit=0.5),
         row(NETNS, CREDENTIAL),
+        row(RUN, OFF),
     ]
 
 
