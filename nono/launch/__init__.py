@@ -5,6 +5,7 @@ make the records that every later step takes (Session, RunContext), and `supervi
 loop and proxy on one loop; `run_proxy` opens the proxy, `opens` and `approvals` what trapped opens need.
 `wrap` becomes the command instead, `standalone_proxy` serves without one. `proxy` puts a proxy together,
 `learn` plans a `nono learn` run and makes its profile. `surroundings` finds the caller's terminals and draws
-the command's view. `state` and `state_file` tell the command about its sandbox, `denials` collects what it
-was refused, `trusted` keeps what nono itself trusts out of its reach.
+the command's view; `temporary_directory` is for runs without one. `state` and `state_file` tell the command
+about its sandbox, `denials` collects what it was refused, `trusted` keeps what nono itself trusts out of its
+reach.
 """

@@ -133,7 +133,8 @@ class Launch:
         denials = Denials()
         with ExitStack() as stack:
             cgroup = stack.enter_context(_limited(prepared, launcher, warn))
-            prepared, view = surrounded(prepared, self._environ)
+            temporary = None if prepared.enforcement.namespaces else _temporary_directory(stack, warn)
+            prepared, view = surrounded(prepared, self._environ, temporary=temporary)
             if view is not None:
                 launcher.enter_namespaces(view)
             self._launcher = None
@@ -175,6 +176,17 @@ class Launch:
         if self._launcher is None:
             raise LaunchError("this launch was used before")
         return self._launcher
+
+
+def _temporary_directory(stack: ExitStack, warn: Warn) -> str | None:
+    # Imported here: most runs have namespaces of their own.
+    from nono.launch.temporary_directory import temporary_directory
+
+    try:
+        return stack.enter_context(temporary_directory())
+    except OSError as error:
+        warn(f"the run has no directory for temporary files: {error}")
+        return None
 
 
 def _limited(prepared: Prepared, launcher: Launcher, warn: Warn) -> AbstractContextManager[Cgroup | None]:

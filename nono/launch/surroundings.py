@@ -7,19 +7,40 @@ from collections.abc import Mapping
 
 from nono import paths
 from nono.launch.prepare import Prepared
+from nono.policy.capability import Access, Grant
+from nono.policy.path_expansion import is_within
 from nono.policy.resolve import Resolved
 from nono.sandbox.plan import private_view
 from nono.sandbox.plan.private_view import TERMINALS, PrivateView
 
 PTMX = "/dev/ptmx"
+SHARED_TMP = "/tmp"
 
 
-def surrounded(prepared: Prepared, environ: Mapping[str, str]) -> tuple[Prepared, PrivateView | None]:
+def surrounded(
+    prepared: Prepared, environ: Mapping[str, str], *, temporary: str | None = None
+) -> tuple[Prepared, PrivateView | None]:
     """Return a run that is about to start with the grants of its surroundings, and its view of them.
 
     The view is None without namespaces of its own.
+    temporary: A directory of the run for temporary files; with namespaces it has /tmp itself.
     """
     resolved, view = surroundings(prepared.resolved, environ, namespaces=prepared.enforcement.namespaces)
+    if view is not None and SHARED_TMP in view.directories:
+        temporary = SHARED_TMP
+    given = os.path.realpath(environ.get("TMPDIR") or SHARED_TMP)
+    is_usable = given == temporary or any(
+        is_within(given, grant.path) and grant.access is Access.READWRITE
+        for grant in prepared.capabilities.grants
+    )
+    rules, capabilities = resolved.environment, resolved.capabilities
+    if temporary is None or is_usable or "TMPDIR" in rules.passed or "TMPDIR" in dict(rules.fixed):
+        return prepared._replace(resolved=resolved), view
+    grant = Grant(temporary, Access.READWRITE, True, "system", temporary)
+    resolved = resolved._replace(
+        environment=rules._replace(fixed=(*rules.fixed, ("TMPDIR", temporary))),
+        capabilities=capabilities._replace(grants=(*capabilities.grants, grant)),
+    )
     return prepared._replace(resolved=resolved), view
 
 

@@ -205,3 +205,16 @@ def test_signals_to_everybody_are_kept_by_doing_without_namespaces(sandbox: Nono
     with sleeper(sandbox) as pid:
         run = sandbox.run(sh('kill -0 "$1"', pid), profile={"security": {"signal_mode": "allow_all"}})
     assert run.exit_code == 0, run.stderr
+
+
+@pytest.mark.parametrize("flag", ["--namespaces=auto", OFF])
+def test_temporary_files_of_the_run_are_gone_with_it(flag: str, sandbox: NonoRun) -> None:
+    """Wherever the caller's TMPDIR leads."""
+    script = 'cd "$(mktemp -d)" && ln -s "$HOME" home && echo x > file && chmod 0 file && pwd -P'
+    run = sandbox.run(sh(script), profile={}, flags=[flag])
+    assert run.exit_code == 0, run.stderr
+    assert run.stdout.startswith("/tmp/")
+    assert not Path(run.stdout.strip()).exists()
+    assert sandbox.user.home.exists()
+    left = Path(run.stdout.strip()).parent
+    assert left == Path("/tmp") or not left.exists()

@@ -151,9 +151,9 @@ def test_a_temporary_directory_that_became_a_link_is_not_granted(sandbox: NonoRu
     try:
         for directory in (base, temporary):
             sandbox.give(_made(directory))
-        turn = 'rmdir "$TMPDIR" && ln -s "$1" "$TMPDIR" && echo laid'
+        turn = 'rmdir "$2" && ln -s "$1" "$2" && echo laid'
         shared = [*argv[:-3], NO_NAMESPACES, *argv[-3:]]
-        laid = sandbox.bare([*shared, turn, "sh", str(outside)], environment=environment)
+        laid = sandbox.bare([*shared, turn, "sh", str(outside), str(temporary)], environment=environment)
         assert laid.stdout == "laid\n", laid.stderr
         then = sandbox.bare([*argv, TRY, "sh", str(temporary)], environment=environment)
         assert SECRET not in then.stdout

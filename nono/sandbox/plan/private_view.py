@@ -55,7 +55,8 @@ def private_view(capabilities: CapabilitySet, roots: Collection[str], terminal: 
     """
     shared = {*_shared(capabilities, roots)}
     directories = tuple(directory for directory in DIRECTORIES if directory not in shared)
-    wanted = [Shown(grant.path, grant.access.writes) for grant in capabilities.grants]
+    # A shipped group's directory that can only be written, as $TMPDIR, is one to do without.
+    wanted = [Shown(grant.path, grant.access.writes) for grant in capabilities.grants if grant.access.reads]
     wanted += [Shown(grant.path, False) for grant in capabilities.sockets]
     below = {
         each

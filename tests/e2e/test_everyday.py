@@ -1,0 +1,76 @@
+"""What a person does all day works in namespaces, where files of root look as if they were nobody's."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from support.nono_run import NonoRun, nono_run
+
+COMMANDS = [
+    "mktemp",
+    "ps -ef",
+    "cat /proc/self/status",
+    "sh -c 'cat /proc/self/maps'",
+    "free",
+    "df .",
+    "uptime",
+    "nproc",
+    "id",
+    "tar -cf a.tar -C /etc/ssl certs && tar -xf a.tar",
+    "cp -a /etc/ssl/certs copied",
+    "rsync -a /etc/ssl/certs synced",
+    "ssh -G host.example",
+    "ssh-keygen -q -t ed25519 -N '' -f key",
+    "gpg --batch --gen-random 0 1 | od",
+    "GNUPGHOME=$PWD gpg --batch --list-keys",
+    "git init -q r && cd r && git -c user.name=n -c user.email=e commit -qm m --allow-empty && git status",
+    "script -qc 'echo typed' /dev/null",
+    'python3 -c "import pty; pty.openpty()"',
+    'python3 -c "import multiprocessing as m; p = m.Pool(2); p.map(abs, [1]); p.close(); p.join()"',
+    'python3 -c "import multiprocessing as m; m.Queue().put(1)"',
+    'python3 -c "import tempfile; tempfile.TemporaryFile()"',
+    'node -e "process.memoryUsage()"',
+    "npm --version",
+    "pip3 --version",
+    "vi -es -c 'q!' /etc/passwd",
+    "docker --version",
+    "ipcmk -M 4096",
+    "fakeroot true",
+    "sh -c 'sleep 9 & kill $!; wait $!' || true",
+    "setsid -w true",
+    "timeout 5 true",
+    "nice true",
+    "flock lock true",
+]
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[NonoRun]:
+    with nono_run() as made:
+        yield made
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_it_ends_as_it_does_without_nono(command: str, runner: NonoRun) -> None:
+    programs = [word for word in command.replace("'", " ").split() if word.isalnum() or word == "ssh-keygen"]
+    if not shutil.which(programs[0]) and "=" not in command.split()[0]:
+        pytest.skip(f"{programs[0]} is not installed")
+    argv = ["sh", "-c", f'cd "$(mktemp -d -p .)" && {command}']
+    bare = runner.bare(argv)
+    if "No user exists" in bare.stderr:
+        pytest.skip("ssh wants an account with a name, which the user that root's suite makes does not have")
+    run = runner.run(argv, profile={}, flags=["--namespaces=require"])
+    assert (bare.exit_code, bare.stderr) == (0, bare.stderr)
+    assert run.exit_code == 0, run.stderr
+
+
+def test_settings_that_ssh_includes_are_those_of_the_system(runner: NonoRun) -> None:
+    """ssh refuses those that belong to neither root nor the user, and inside root is nobody."""
+    script = 'for each in /etc/ssh/ssh_config.d/*; do test -f "$each" && cat "$each"; done; true'
+    run = runner.run(["sh", "-c", script], profile={})
+    assert (run.exit_code, run.stdout) == (0, runner.bare(["sh", "-c", script]).stdout)
+    changed = runner.run(["sh", "-c", "echo x >> /etc/ssh/ssh_config.d/new"], profile={})
+    assert changed.exit_code != 0
