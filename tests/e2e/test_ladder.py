@@ -513,6 +513,16 @@ def test_setup_says_if_a_private_network_is_possible(ladder_stage: Stage, kernel
     assert (unavailable in stdout) == kernel.no_userns
 
 
+@pytest.mark.parametrize("kernel", [_param(kernel, kernel) for kernel in KERNELS if kernel.landlock_abi])
+def test_setup_says_if_a_command_has_namespaces_of_its_own(ladder_stage: Stage, kernel: Kernel) -> None:
+    stdout = ladder_stage.nono("setup", "--check-only", kernel=kernel).stdout
+    run = ladder_stage.nono("run", "--namespaces=require", "--", "true", kernel=kernel)
+    assert ("  * Namespaces of each command's own: available" in stdout) == (run.returncode == 0)
+    assert ("  * Namespaces of each command's own: unavailable, " in stdout) == (run.returncode == 1)
+    if kernel.no_userns:
+        assert run.returncode == 1
+
+
 def test_setup_names_the_setting_that_lifts_a_namespace_limit(ladder_stage: Stage) -> None:
     """The limit is one of the namespace that the user's account is put in, here by the test itself."""
     limited = [

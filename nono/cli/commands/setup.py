@@ -158,6 +158,7 @@ def _support(facts: HostFacts) -> list[str]:
     lines += _wsl2(facts)
     lines.append(_tcp_rules(facts))
     lines += _listener(facts)
+    lines += _own_namespaces(facts)
     lines += _private_network(facts)
     lines += _proxy_only(facts)
     lines += _limits()
@@ -191,6 +192,14 @@ def _private_network(facts: HostFacts) -> list[str]:
     cause, remedy = advice(facts.namespaces)
     unavailable = f"Private network namespace: unavailable, {cause} ({facts.namespaces.failed})"
     return [unavailable, f"  hint: {remedy}"]
+
+
+def _own_namespaces(facts: HostFacts) -> list[str]:
+    if facts.own_namespaces is None:
+        return ["Namespaces of each command's own: available (processes, /tmp, terminals, IPC)"]
+    cause, remedy = advice(facts.own_namespaces, "mnt")
+    failed = facts.own_namespaces.failed
+    return [f"Namespaces of each command's own: unavailable, {cause} ({failed})", f"  hint: {remedy}"]
 
 
 def _proxy_only(facts: HostFacts) -> list[str]:

@@ -185,6 +185,8 @@ def enforcement(chosen: Enforcement, facts: HostFacts, *, verbose: bool) -> list
         lines.append(f"  enforced by {chosen.rung.value}: {RUNGS[chosen.rung]}")
     if chosen.sockets is not None:
         lines.append(f"  enforced by the supervisor: {SERVED[chosen.sockets]}")
+    if chosen.namespaces and verbose:
+        lines.append("  processes, temporary files, terminals and IPC of its own")
     if chosen.names_threads:
         lines.append("  NVIDIA: the driver names its threads through the supervisor; for that every")
         lines.append("          open of a file is looked at, and takes longer")
