@@ -43,6 +43,7 @@ COMMANDS = [
     "setsid -w true",
     "timeout 5 true",
     "nice true",
+    "printf '#include <stdio.h>\\nint main(void) { return !puts(\"hi\"); }' > a.c; cc a.c && ./a.out",
     "flock lock true",
 ]
 
