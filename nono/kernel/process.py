@@ -15,6 +15,7 @@ from nono.kernel.libc import RepeatedCall, os_error, prctl, syscall, syscall_num
 from nono.kernel.uapi import process as uapi
 
 FIRST_PRIVATE_DESCRIPTOR = 3  # those below it are stdin, stdout and stderr
+_ARG_START = 48 - 3  # proc_pid_stat(5) numbers fields from 1; behind the name comes the third
 PIDFDS_MAX = 64  # threads whose pidfd is kept open
 
 
@@ -37,6 +38,19 @@ def set_dumpable(dumpable: bool) -> None:
 def forbid_core_dumps() -> None:
     """Set RLIMIT_CORE to 0, hard and soft, for this process and its children."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def forget_arguments() -> None:
+    """Overwrite the arguments and the environment that this process was started with (proc_pid_stat(5)).
+
+    /proc/PID/cmdline then shows nothing to anybody. Python has copies of its own; getenv(3) finds nothing.
+    """
+    with open("/proc/self/stat", "rb") as stat:
+        fields = stat.read().rpartition(b")")[2].split()  # the program's name may hold anything
+    for first in (_ARG_START, _ARG_START + 2):
+        start, end = int(fields[first]), int(fields[first + 1])
+        if start < end:
+            ctypes.memset(start, 0, end - start)
 
 
 def become_subreaper() -> None:

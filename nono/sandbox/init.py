@@ -61,6 +61,7 @@ def _live(view: PrivateView, lifeline: int, reply: Reply) -> None:
         reply.send(said.encode("utf-8", "replace")[:SAID_BYTES_MAX])
         return
     os.chdir("/")
+    process.forget_arguments()  # options may hold a password, and the command sees this process
     process.set_dumpable(False)
     process.no_new_privs()
     capabilities.drop_all()

@@ -178,6 +178,15 @@ def test_the_init_of_the_namespaces_is_out_of_reach(sandbox: NonoRun) -> None:
     assert run.stderr.count("not permitted") + run.stderr.count("denied") == 5
 
 
+def test_the_init_of_the_namespaces_shows_nothing_of_the_command_line(sandbox: NonoRun) -> None:
+    """An option may hold a value that is for somebody else."""
+    flags = ["--env=SHOWN=canary"]
+    run = sandbox.run(sh('cat /proc/1/cmdline | tr -d "\\0"; ps -ef'), flags=flags)
+    assert run.exit_code == 0, run.stderr
+    assert "canary" not in run.stdout
+    assert "SHOWN" not in run.stdout
+
+
 def test_the_command_holds_no_capability(sandbox: NonoRun) -> None:
     if sandbox.user.uid == 0:
         pytest.skip("root keeps what its package managers use")
