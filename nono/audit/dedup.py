@@ -62,6 +62,15 @@ class Deduplicator[Key: Hashable]:
         self._repeats[key] = 0
         return True
 
+    def withdraw(self, key: Key) -> None:
+        """Take back what admit() just counted: it could not be written, or was written all the same."""
+        if self._repeats.get(key) == 0:
+            del self._repeats[key]
+        elif key in self._repeats:
+            self._repeats[key] -= 1
+        elif self._beyond:
+            self._beyond -= 1
+
     def flush(self, now_s: float) -> list[Repeated[Key]]:
         """Return the counts of the windows that have ended, each exactly once."""
         self._finish(now_s)
@@ -100,6 +109,7 @@ class DedupRecorder:
             "deny": Deduplicator(),
             "allow": Deduplicator(),
         }
+        self._is_failing = False  # the last record could not be written, so none is only counted
         # Keyed by is_granted.
         self._opens: dict[bool, Deduplicator[event.Unasked]] = {False: Deduplicator(), True: Deduplicator()}
 
@@ -118,14 +128,25 @@ class DedupRecorder:
         """Write a network event once per window, however often it recurs. Raises OSError as __call__ does."""
         fields = cast(Event, recorded["event"])
         key = cast(NetworkKey, tuple(item for item in fields.items() if item[0] != TIME))
-        if self._network[cast(Decision, fields["decision"])].admit(key, self._clock()):
-            self._recorder(recorded)
-        self.flush()
+        self._dedup(recorded, key, self._network[cast(Decision, fields["decision"])])
 
     def _dedup_open(self, recorded: event.UnaskedDecision) -> None:
         unasked = recorded.unasked
-        if self._opens[unasked.is_granted].admit(unasked, self._clock()):
-            self._recorder(recorded)
+        self._dedup(recorded, unasked, self._opens[unasked.is_granted])
+
+    def _dedup[Key: Hashable](self, recorded: Event, key: Key, windows: Deduplicator[Key]) -> None:
+        is_admitted = windows.admit(key, self._clock())
+        if is_admitted or self._is_failing:
+            was_failing, self._is_failing = self._is_failing, True
+            try:
+                self._recorder(recorded)
+            except OSError:
+                if is_admitted:
+                    windows.withdraw(key)
+                raise
+            self._is_failing = False
+            if was_failing and not is_admitted:
+                windows.withdraw(key)
         self.flush()
 
     def flush(self) -> None:

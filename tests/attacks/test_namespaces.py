@@ -206,7 +206,7 @@ def test_required_namespaces_that_cannot_be_had_refuse_the_run(sandbox: NonoRun)
 def test_where_namespaces_cannot_be_had_the_run_says_what_it_shares(sandbox: NonoRun) -> None:
     run = sandbox.run(["true"], wrapper=NO_NAMESPACES)
     assert run.exit_code == 0
-    assert "the command shares processes and temporary files with this host" in run.stderr
+    assert "the command shares processes and /tmp with this host" in run.stderr
     assert "shares processes" not in sandbox.run(["true"]).stderr
 
 

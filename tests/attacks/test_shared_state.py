@@ -60,6 +60,22 @@ def test_keys_are_reached_without_nono(sandbox: NonoRun) -> None:
     assert outcomes["request_key"] not in ("EPERM", "ENOSYS")  # a helper would have been started
 
 
+@HOW
+def test_no_memory_stalls_its_reader(
+    profile: Mapping[str, object], flags: tuple[str, ...], sandbox: NonoRun
+) -> None:
+    """The supervisor reads the memory of the command to judge its calls."""
+    run = sandbox.run(program("processes.faults"), profile=profile, flags=flags)
+    assert run.outcomes() == {"userfaultfd": "EPERM"}
+
+
+def test_it_could_without_nono(sandbox: NonoRun) -> None:
+    outcome = sandbox.bare(program("processes.faults")).outcomes()["userfaultfd"]
+    if outcome == "ENOSYS":
+        pytest.skip("this kernel has no userfaultfd")
+    assert outcome == "ok"
+
+
 def everything(sandbox: NonoRun) -> tuple[dict[str, str], list[str]]:
     """As root PRIO_USER would mean the whole machine, if it were not refused."""
     is_root = sandbox.user.uid == 0

@@ -60,7 +60,10 @@ _KEYS = (Rule("add_key"), Rule("request_key"), Rule("keyctl"))
 # The kernel reads the request as 32 bits, and so do the rules (CVE-2019-7303).
 _TYPING = tuple(Rule("ioctl", (Masked(1, _INT_MASK, request),)) for request in (uapi.TIOCSTI, uapi.TIOCLINUX))
 
-_WHATEVER_THE_NETWORK = (*_LIMITS_OF_OTHERS, *_PRIORITY_OF_GROUPS, *_KEYS, *_TYPING)
+# Memory whose faults the command answers holds up whoever reads it for as long as it likes: the supervisor.
+_STALLING = (Rule("userfaultfd"),)
+
+_WHATEVER_THE_NETWORK = (*_LIMITS_OF_OTHERS, *_PRIORITY_OF_GROUPS, *_KEYS, *_TYPING, *_STALLING)
 
 # BLOCK_ALL has them for sockets that a service hands in; on an open network no address is judged.
 _STEERING = tuple(

@@ -238,7 +238,6 @@ GROUPS: tuple[tuple[Any, ...], ...] = (
    '/dev/urandom',
    '/dev/full',
    '/dev/tty',
-   '/dev/console',
    '/dev/stdin',
    '/dev/stdout',
    '/dev/stderr',

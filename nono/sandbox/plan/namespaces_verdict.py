@@ -5,8 +5,8 @@ from nono.sandbox.plan.enforcement import Enforcement, Refusal
 from nono.sandbox.plan.facts import NamespaceFacts
 
 SHARED = (
-    "the command shares processes and temporary files with this host: it sees the command lines of other "
-    "programs, and what they leave in /tmp"
+    "the command shares processes and /tmp with this host: it sees the command lines of other programs, and "
+    "can change your files in /tmp"
 )
 
 

@@ -31,6 +31,9 @@ def refuse_by_registers(name: str | None, nr: int, args: Sequence[int]) -> Refus
         case "add_key" | "request_key" | "keyctl":
             reason = "the kernel's keyrings are shared with processes outside the sandbox"
             return refuse_call(name, reason)
+        case "userfaultfd":
+            reason = "who reads such memory waits for the command, and nono reads it to judge calls"
+            return refuse_call(name, reason)
         case "ioctl":
             reason = "what is typed into the terminal is read by whoever reads it next: your shell"
             return refuse_call(f"ioctl({second:#x})", reason)

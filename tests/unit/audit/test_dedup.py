@@ -103,6 +103,39 @@ def test_a_refusal_that_cannot_be_written_is_not_swallowed() -> None:
         DedupRecorder(full, Clock())(denied("a"))
 
 
+def allowed(target: str) -> Event:
+    return event.network(mode="connect", decision="allow", target=target, port=443, reason="why")
+
+
+def test_no_repeat_passes_while_nothing_can_be_written() -> None:
+    """What cannot be recorded is not carried out: the caller refuses when this raises."""
+    written: list[Event] = []
+    is_full = True
+
+    def record(recorded: Event) -> None:
+        if is_full:
+            raise OSError("no space")
+        written.append(recorded)
+
+    recorder = DedupRecorder(record, Clock())
+    for target in ("a", "a", "b", "a"):
+        with pytest.raises(OSError, match="no space"):
+            recorder.dedup(allowed(target))
+    is_full = False
+    for _ in range(3):
+        recorder.dedup(allowed("a"))
+    assert len(written) == 1
+    is_full = True
+    with pytest.raises(OSError, match="no space"):
+        recorder.dedup(allowed("b"))
+    with pytest.raises(OSError, match="no space"):
+        recorder.dedup(allowed("a"))  # it was written in this window, when that was possible
+    is_full = False
+    recorder.dedup(allowed("a"))
+    recorder.drain()
+    assert counted(written) == 4 + 1  # the one that was refused after it was counted
+
+
 def test_a_scan_ends_in_one_line_for_all_that_were_not_kept_apart() -> None:
     written: list[Event] = []
     recorder = DedupRecorder(written.append, Clock())

@@ -25,6 +25,7 @@ HIGH = 0xDEADBEEF << 32
         pytest.param("setpriority", (HIGH | 1, 0, 19), "setpriority(which=1)", id="priority"),
         pytest.param("ioprio_set", (2, 0, 1), "ioprio_set(which=2)", id="io-priority"),
         pytest.param("request_key", (1, 1, 1), "request_key", id="key"),
+        pytest.param("userfaultfd", (1, 0, 0), "userfaultfd", id="faults"),
         pytest.param("ioctl", (0, HIGH | 0x5412, 0), "ioctl(0x5412)", id="typing"),
         pytest.param("io_uring_setup", (1, 0, 0), "io_uring_setup", id="ring"),
         pytest.param(None, (1, 0, 0), "nr=600", id="no-name"),
