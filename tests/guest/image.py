@@ -18,7 +18,25 @@ from guest.cpio import Archive
 
 ROOT = Path(__file__).parents[2]
 NEEDED = ("nono", "pytest", "pytest-timeout", "hypothesis", "trustme")  # and whatever these need
-PROGRAMS = ("cat", "cp", "echo", "env", "false", "id", "ls", "mkdir", "mv", "rm", "sh", "sleep", "true")
+PROGRAMS = (
+    *(
+        "cat",
+        "chmod",
+        "cp",
+        "echo",
+        "env",
+        "false",
+        "grep",
+        "id",
+        "ipcmk",
+        "ipcrm",
+        "ipcs",
+        "ls",
+        "mkdir",
+        "mount",
+    ),
+    *("mv", "ps", "rm", "sh", "sleep", "tr", "true", "tty"),
+)
 UNUSED = {"test", "idlelib", "tkinter", "turtledemo", "ensurepip", "dist-packages", "site-packages"}
 ETC = {
     "passwd": "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n",

@@ -14,6 +14,15 @@ LIMITS = tuple(
         "one_process_or_thread_more_than_there_may_be_is_not_started[user-threads]",
     )
 )
+NAMESPACES = tuple(
+    f"tests/attacks/test_namespaces.py::test_{name}"
+    for name in (
+        "a_process_outside_is_not_there[user-auto]",
+        "temporary_files_stay_inside[user-auto]",
+        "what_is_granted_for_reading_in_tmp_cannot_be_written[user]",
+        "another_terminal_of_the_user_cannot_be_opened[user---namespaces=auto]",
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +40,24 @@ ATTACKS = (
     "foreign_calls",
     "lifetimes",
     "limits",
+    "namespaces",
     "private_network",
     "races",
     "sends",
+    "shared_state",
     "socket_calls",
+    "steering",
     "supervisor",
 )
 SELECTIONS = {
     "short": Selection(
-        (*LISTENER, *LIMITS, *(f"{LADDER}[{cell}]" for cell in ("host-default", "host-default-netns"))), 300
+        (
+            *LISTENER,
+            *LIMITS,
+            *NAMESPACES,
+            *(f"{LADDER}[{cell}]" for cell in ("host-default", "host-default-netns")),
+        ),
+        300,
     ),
     "full": Selection(
         (
