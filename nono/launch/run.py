@@ -162,6 +162,7 @@ class Launch:
                     env_credentials=_env_credentials(prepared.resolved, self._environ, warn),
                     inherited=child_environment(self._environ, prepared.resolved.environment),
                     view=view,
+                    close=stack.close,
                     rules=cache(lambda: effective_policy_of(prepared.resolved, HostFilesystem())),
                 )
                 exit_code = _run(run)

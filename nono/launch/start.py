@@ -42,6 +42,7 @@ class RunContext(NamedTuple):
     env_credentials: Mapping[str, str]  # credentials the command itself holds, by variable
     inherited: Mapping[str, str]  # variables the command inherits, or that are fixed for it
     view: PrivateView | None  # what the command sees in place of shared directories, in namespaces of its own
+    close: Callable[[], None]  # leaves every block of the run, which ends the command, if nothing else can
     rules: Callable[[], EffectivePolicy]  # the policy in effect; reads the disk at the first call only
 
     @property

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from signal import SIGKILL
 from typing import TYPE_CHECKING
 
+from nono.audit import event
 from nono.audit.dedup import DedupRecorder
 from nono.kernel import process
 from nono.launch.opens import trapped_opens
 from nono.launch.start import RunContext
 from nono.named_tuple import NamedTuple
-from nono.supervisor import loop
+from nono.supervisor import abort, loop
 from nono.supervisor.calls.caller_paths import CallerPaths
 from nono.supervisor.notify_loop import NotifyLoop
 from nono.supervisor.verdict.adjudicator import NetworkGrants
@@ -48,7 +50,21 @@ def supervise(run: RunContext, network: Callable[[RunContext], AbstractAsyncCont
     """
     record = DedupRecorder(run.session.record)
     run = run.recorded_by(record)
-    return loop.run(_supervise, run, record, network(run))
+    with abort.ended_in_order(lambda: _end(run, record)):
+        return loop.run(_supervise, run, record, network(run))
+
+
+def _end(run: RunContext, record: DedupRecorder) -> None:
+    """End the run from within an abort(3) of this process."""
+    run.child.send(SIGKILL)
+    try:
+        record.drain()
+        run.session.record(event.session_ended(abort.EXIT_CODE))
+    finally:
+        try:
+            run.session.warn(abort.REASON)
+        finally:
+            run.close()
 
 
 async def _supervise(
@@ -69,6 +85,8 @@ async def _run_command(run: RunContext, record: DedupRecorder, network: Network)
     # By pidfd_getfd: the listener would trap the sendmsg that sends it.
     listener = None if number is None else process.duplicate_descriptor(run.launcher.pid, number)
     async with network.relayed, _served(run, listener, network, record):
+        if network.proxy_port is not None or network.approver is not None:
+            await loop.start_lookups()
         run.child.lower_priority()
         await loop.start_command(run.go, is_watched=run.observation is not None)
         loop.enable_gc()

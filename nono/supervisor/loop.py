@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import select
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
 import anyio
@@ -16,6 +19,10 @@ from nono.supervisor.child import Child
 
 SYNC_INTERVAL_S = 0.2  # a killed machine loses at most this much of the audit log
 GIVE_BACK_INTERVAL_S = 1.0
+# What a program of the same user, the command itself for one, can use up.
+LIMITS = (
+    "all programs of your user share /proc/sys/fs/epoll/max_user_watches; end one that uses many, or raise it"
+)
 
 
 class SyncedLog(Protocol):
@@ -26,11 +33,27 @@ class SyncedLog(Protocol):
 
 
 def run[*Args, T](main: Callable[[*Args], Awaitable[T]], *args: *Args) -> T:
-    """Run `main` on uvloop. Raises the one error that ended it, unwrapped from its task groups."""
+    """Run `main` on uvloop. Raises the one error that ended it, unwrapped from its task groups.
+
+    NonoError: The loop could not watch anything.
+    """
+    _try_a_watch()
     try:
         return anyio.run(main, *args, backend_options={"use_uvloop": True})
     except BaseExceptionGroup as group:
         raise unwrap_group(group) from group
+
+
+def _try_a_watch() -> None:
+    """Raise NonoError if this user has no epoll watch left: a uvloop that starts then says nothing of use."""
+    descriptor = os.eventfd(0, os.EFD_CLOEXEC)
+    try:
+        with select.epoll() as epoll:
+            epoll.register(descriptor, 0)
+    except OSError as error:
+        raise NonoError(f"the event loop cannot watch a descriptor: {error.strerror}", hint=LIMITS) from error
+    finally:
+        os.close(descriptor)
 
 
 def unwrap_group(error: BaseException) -> BaseException:
@@ -45,6 +68,15 @@ def enable_gc() -> None:
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
+
+
+async def start_lookups() -> None:
+    """Start the threads that look names up, before a command can take every process that its user may have.
+
+    libuv starts all of them for the first look-up, and aborts if it cannot. This one asks nobody.
+    """
+    with suppress(OSError):
+        await asyncio.get_running_loop().getaddrinfo(b"nono.invalid", 0, flags=socket.AI_NUMERICHOST)
 
 
 async def start_command(execute: Callable[[], None], *, is_watched: bool) -> None:
@@ -107,4 +139,7 @@ async def _keep_written(log: SyncedLog, flush: Callable[[], None]) -> None:
         flush()
         if log.needs_sync:
             # In a thread: on a slow disk fdatasync takes longer than the child should wait for a connect.
-            await anyio.to_thread.run_sync(log.sync)
+            try:
+                await anyio.to_thread.run_sync(log.sync)
+            except RuntimeError:  # the command has taken every process that its user may have
+                log.sync()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from nono.kernel import landlock
+from nono.supervisor import abort
 from support.canary import Canary
 from support.ladder.launch import wait_until
 from support.nono_run import NO_NAMESPACES, SANDBOX_POLICIES, NonoRun, program
@@ -116,6 +117,26 @@ def test_a_daemon_in_namespaces_does_not_outlive_a_killed_supervisor(policy: str
             assert nono.wait(LIMIT_S) == -signal.SIGKILL
             assert wait_until(lambda: running(command) == [])
         assert canary.seen() == {}
+
+
+@POLICIES
+@NAMESPACES
+def test_a_daemon_does_not_outlive_an_aborted_supervisor(
+    namespaces: str, policy: str, sandbox: NonoRun
+) -> None:
+    before = set(sandbox.logs())
+    with Canary() as canary, fifos(sandbox):
+        command = program("proxy.daemon", canary.tcp("tcp"), canary.udp("udp"), "stay")
+        with sandbox.started(command, flags=[f"--sandbox-policy={policy}", namespaces]) as nono:
+            assert nono.stdout is not None
+            assert int(nono.stdout.readline()) > 1
+            assert running(command) != []
+            nono.send_signal(signal.SIGABRT)  # as abort(3) does
+            assert nono.stdout.read() == ""
+            assert nono.wait(LIMIT_S) == abort.EXIT_CODE
+            assert running(command) == []
+        assert canary.seen() == {}
+    assert sandbox.events_since(before)[-1]["exit_code"] == abort.EXIT_CODE
 
 
 def test_the_daemon_gets_out_without_nono(sandbox: NonoRun) -> None:

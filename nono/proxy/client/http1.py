@@ -19,6 +19,7 @@ from nono.proxy.http.message import BodyKind
 from nono.proxy.http.refusal import MAX_AUTHENTICATION_FAILURES, Cut, Refusal
 from nono.proxy.http.request_reader import Incoming, RequestReader, Unreadable
 from nono.proxy.transport.deadline import GOODBYE_S, Deadline
+from nono.proxy.transport.watch import watch
 from nono.proxy.verdict import audit_events
 from nono.proxy.verdict.verdict import Capture, ConnectTarget, Entry, Forward, Intercept, Refused, Tunnel
 
@@ -84,6 +85,10 @@ class ClientConnection(asyncio.Protocol):
             return
         self._time_head()
         answer = self._admission(peer[:2]) if self._admission else None
+        try:
+            watch(transport.get_extra_info("socket").fileno())
+        except OSError:
+            answer = Cut()
         match answer:
             case Cut():
                 self._transport.abort()

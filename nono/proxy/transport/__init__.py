@@ -1,1 +1,1 @@
-"""Building blocks of every connection: connection sets, deadlines, handover of a protocol, splicing."""
+"""Building blocks of every connection: sets, deadlines, watches, handover of a protocol, splicing."""

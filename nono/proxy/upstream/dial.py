@@ -18,6 +18,7 @@ from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy.handshake.alpn import HTTP1, Alpn
 from nono.proxy.transport.deadline import FLUSH_S
 from nono.proxy.transport.handover import Handover
+from nono.proxy.transport.watch import watch
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
@@ -210,6 +211,7 @@ class Dialer:
         try:
             # Made here, so that a route's CA file is read when it is first needed.
             context = None if server_name is None else self.context(*tls)
+            watch(connected.fileno())
             transport, opening = await loop.create_connection(Handover, sock=connected)
         except BaseException:
             with suppress(OSError):

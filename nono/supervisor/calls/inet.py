@@ -193,8 +193,8 @@ class InetCalls:
 
     def _wait_for(self, pending: _Pending) -> None:
         loop = asyncio.get_running_loop()
-        self._pending[pending.call.id] = pending
         loop.add_writer(pending.duplicate.fileno(), self._on_connected, pending)
+        self._pending[pending.call.id] = pending  # only now: without a watch left that was an OSError
         patience_s = send_timeout_s(pending.duplicate)
         if patience_s is not None:
             pending.timer = loop.call_later(patience_s, self._on_timeout, pending)
