@@ -10,6 +10,7 @@ import ctypes
 import errno
 import os
 import resource
+from collections.abc import Mapping
 
 from nono.kernel.libc import RepeatedCall, os_error, prctl, syscall, syscall_number
 from nono.kernel.uapi import process as uapi
@@ -43,7 +44,8 @@ def forbid_core_dumps() -> None:
 def forget_arguments() -> None:
     """Overwrite the arguments and the environment that this process was started with (proc_pid_stat(5)).
 
-    /proc/PID/cmdline then shows nothing to anybody. Python has copies of its own; getenv(3) finds nothing.
+    /proc/PID/cmdline then shows nothing to anybody. Python has copies of its own (forget_environment);
+    getenv(3) finds nothing.
     """
     with open("/proc/self/stat", "rb") as stat:
         fields = stat.read().rpartition(b")")[2].split()  # the program's name may hold anything
@@ -51,6 +53,21 @@ def forget_arguments() -> None:
         start, end = int(fields[first]), int(fields[first + 1])
         if start < end:
             ctypes.memset(start, 0, end - start)
+
+
+def forget_environment(copy: Mapping[str, str]) -> None:
+    """Overwrite the values of the environment in Python's memory: os.environ's and those of a copy.
+
+    For a forked process that uses neither; its parent keeps what it has. The layout is CPython's: the text
+    of an object is its end, but for a closing NUL. A single character is shared and stays, as does a str
+    that is not ASCII.
+    """
+    encoded: Mapping[bytes, bytes] = vars(os.environ)["_data"]
+    values: tuple[bytes | str, ...] = (*encoded.values(), *copy.values())
+    for value in values:
+        size = len(value)
+        if size > 1 and (isinstance(value, bytes) or value.isascii()):
+            ctypes.memset(id(value) + value.__sizeof__() - size - 1, 0, size)
 
 
 def become_subreaper() -> None:

@@ -65,7 +65,7 @@ class Launch:
         probes_network: prepare() is likely to need to know what can hold the network.
         """
         self._environ = environ
-        self._launcher: Launcher | None = fork_launcher()
+        self._launcher: Launcher | None = fork_launcher(environ)
         self._launcher.request_facts(network=probes_network)
 
     def __enter__(self) -> Launch:

@@ -24,6 +24,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from typing import NoReturn
 
@@ -180,8 +181,11 @@ def _launch_error(message: channel.Message) -> LaunchError:
     )
 
 
-def fork_launcher() -> Launcher:
-    """Fork the launcher. Call before asyncio, ssl, pydantic or any secret is in memory."""
+def fork_launcher(environ: Mapping[str, str]) -> Launcher:
+    """Fork the launcher. Call before asyncio, ssl, pydantic or any secret is in memory.
+
+    environ: The copy of the environment in this process, of which the launcher is to hold none.
+    """
     open_missing_standard_streams()
     if process.thread_count() != 1:
         raise LaunchError("nono must not have threads when it forks its launcher")
@@ -192,6 +196,7 @@ def fork_launcher() -> Launcher:
     if pid == 0:
         ours.close()
         os.close(lifeline)
+        process.forget_environment(environ)  # it may hold keys; the command's comes with the plan
         _become_command(theirs, lifeline_end, supervisor_pid)
     theirs.close()
     os.close(lifeline_end)
