@@ -33,6 +33,7 @@ class Denied(NamedTuple):
     hint: str | None = None
     by: str | None = None  # the approval backend asked; None: the policy decided
     timed_out: bool = False
+    is_authentic: bool = True  # False: it came without the session's token or phantom
 
 
 _UNIX = "unix:"
@@ -94,6 +95,7 @@ def _of_network(fields: Event) -> Denied | None:
         hint=_text(fields.get("hint")),
         by=_text(fields.get("approval_backend")),
         timed_out=fields["decision"] == "approve_timeout",
+        is_authentic=fields.get("denial_category") != "authentication_failed",
     )
 
 

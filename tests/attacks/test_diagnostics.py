@@ -147,3 +147,12 @@ def test_the_same_is_had_as_json(sandbox: NonoRun) -> None:
         "sandbox_denied_unix_socket",
     ]
     assert document["proxy"][0]["hint"] == "--allow-domain evil.example"
+
+
+def test_a_host_is_not_offered_for_a_request_without_the_token(sandbox: NonoRun) -> None:
+    """Anybody on this machine can send one to the proxy, with a host of their choice."""
+    without = f'{CURL} --proxy "http://${{HTTP_PROXY##*@}}" http://planted.example/'
+    run = sandbox.run(["sh", "-c", f"{without}; {CURL} http://asked.example/; false"])
+    assert "GET / at planted.example:80" in run.stderr
+    assert fixes(run.stderr) == ["--allow-domain asked.example"]
+    assert {event["target"] for event in run.denied} >= {"planted.example", "asked.example"}

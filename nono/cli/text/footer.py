@@ -118,6 +118,8 @@ def _flag(denied: Denied, rules: EffectivePolicy, path_context: PathContext, fs:
     named = remedy.in_hint(denied.hint) if denied.hint is not None else None
     if named is not None or denied.kind is Kind.SOCKET or denied.route is not None:
         return named
+    if not denied.is_authentic:
+        return None  # granting the host would not let the request pass, and whoever sent it chose the host
     if (denied.rule or "").startswith(_OF_CALLS):
         return None  # the call would be refused for any host, as its hint says
     return remedy.of_host(rules, denied.target, denied.port, denied.method, denied.path)
