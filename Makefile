@@ -9,7 +9,7 @@ SIDE_BY_SIDE := --numprocesses=auto --dist=worksteal -rs
 unexport PYTHONDONTWRITEBYTECODE # each worker would compile all tests anew
 CHECKS := check-types check-style check-imports check-rules
 
-.PHONY: help setup demo test test-kernel test-kernels test-long soak check fmt bench freeze-filters freeze-policy golden clean
+.PHONY: help setup demo test test-kernel test-kernels test-long soak hunt check fmt bench freeze-filters freeze-policy golden clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' Makefile
@@ -48,6 +48,9 @@ test-long: $(COMPILED) ## races and fuzzing with the full counts: minutes
 
 soak: $(COMPILED) ## ten minutes of every kind of client (NONO_SOAK_S), and bodies of 4 GiB
 	@NONO_SOAK_S=$${NONO_SOAK_S:-600} NONO_TEST_LONG=1 $(BIN)/python -m pytest -s tests/soak
+
+hunt: $(COMPILED) ## look for what nobody thought of: random programs inside, watchers outside (HUNT_S, ten minutes)
+	@PYTHONPATH=tests $(BIN)/python -m hunt
 
 check: $(READY) ## what must be clean at every commit
 	@$(MAKE) --no-print-directory --jobs --keep-going --output-sync $(CHECKS)

@@ -1,0 +1,156 @@
+"""Hunts until the time is over: each program of each sweep by turns, in each way to run, as each user."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from hunt import campaign, control, corpus, options
+from hunt.outside.place import Place, settled
+from hunt.outside.sights import kind
+from hunt.outside.stage import Packets
+from hunt.programs import mixed
+from hunt.programs.steps import Program, in_batches, to_json
+from hunt.ways import Way, ways
+
+BATCH = 400
+RANDOM_LENGTH = 150
+MOST_NAMES = 60
+RANDOM = "random"
+OPTIONS = "nono's options"
+STDINS = ("terminal", "terminal", "nothing")
+WARM_UP: Program = (("open", "/dev/null", 0),)
+
+
+@dataclass
+class Hunt:
+    """What is tried and what was found. ends: by time.monotonic()."""
+
+    packets: Packets
+    choice: random.Random
+    ends: float
+    rungs: Sequence[str] | None = None
+    sweeps: Sequence[str] | None = None
+    is_planted: bool = False
+    found: dict[tuple[str, ...], corpus.Entry] = field(default_factory=dict)
+    known: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    runs: Counter[str] = field(default_factory=Counter)
+
+    def run(self) -> None:
+        """Each user in turn, as the machine's IPC has one neighbour at a time; the time is divided."""
+        users, begun = _users(), time.monotonic()
+        for number, as_root in enumerate(users, 1):
+            ends = begun + (self.ends - begun) * number / len(users)
+            with settled(self.packets, as_root=as_root) as place:
+                self._hunt(place, [way for way in ways(users=[as_root]) if self._is_wanted(way)], ends)
+
+    def replay(self) -> None:
+        """Every program of the corpus on its rung, with and without namespaces."""
+        entries = [(path.name, corpus.read(path)) for path in corpus.entries()]
+        for as_root in _users():
+            with settled(self.packets, as_root=as_root) as place:
+                campaign.run(place, ways(users=[as_root])[0], WARM_UP)
+                for name, entry in entries:
+                    for way in ways(users=[as_root]):
+                        if entry.rung == way.rung:
+                            self._try(place, way, name, entry.program)
+
+    def control(self) -> None:
+        """What a program does without a sandbox: a watcher that sees nothing of it is blind."""
+        for as_root in _users():
+            with settled(self.packets, as_root=as_root) as place:
+                campaign.run(place, ways(users=[as_root])[0], WARM_UP)
+                for missed in control.blind(place):
+                    self.found["blind", missed] = corpus.Entry("without nono", (), (f"{missed}: blind",))
+
+    def _is_wanted(self, way: Way) -> bool:
+        return not self.rungs or way.rung in self.rungs
+
+    def _hunt(self, place: Place, those: Sequence[Way], ends: float) -> None:
+        campaign.run(place, those[0], WARM_UP)  # what the first run of a home makes
+        programs = self._programs(as_root=those[0].as_root)
+        while True:
+            for way in self.choice.sample(those, len(those)):
+                sweep, program = next(programs)
+                self._try(place, replace(way, stdin=self.choice.choice(STDINS)), sweep, program)
+                if not self.sweeps or OPTIONS in self.sweeps:
+                    self._try_options(place)
+                if time.monotonic() > ends:
+                    return
+
+    def _programs(self, *, as_root: bool) -> Iterator[tuple[str, Program]]:
+        """Without end: the sweeps by turns with programs at random, then anew."""
+        while True:
+            sweeps = mixed.sweeps_of(self.choice, campaign.name_of, list_directory, as_root=as_root)
+            chosen = {name: steps for name, steps in sweeps.items() if not self.sweeps or name in self.sweeps}
+            batches = {
+                name: in_batches(self.choice.sample(steps, len(steps)), BATCH)
+                for name, steps in chosen.items()
+            }
+            for name, program in mixed.interleaved(self.choice, batches):
+                yield name, program
+                if not self.sweeps or RANDOM in self.sweeps:
+                    pools = list(sweeps.values())
+                    yield RANDOM, mixed.program(self.choice, pools, RANDOM_LENGTH, as_root=as_root)
+
+    def _try(self, place: Place, way: Way, sweep: str, program: Program) -> None:
+        more = [f"--allow={place.facts['paths']['folder']}"] if self.is_planted else []
+        seen = campaign.run(place, way, program, more)
+        self.known += seen.known
+        self.outcomes += seen.outcomes
+        self.runs[sweep] += 1
+        kinds = tuple(sorted({kind(sight) for sight in seen.broken}))
+        if not kinds or (str(way), *kinds) in self.found:
+            return
+        print(f"seen: {way}, {sweep}: {'; '.join(seen.broken[:6])}\n{seen.said}", flush=True)
+        left = campaign.reduce(place, way, program, seen, more)
+        note = f"sweep {sweep!r}" if left else f"sweep {sweep!r}; was not seen again"
+        self.found[str(way), *kinds] = corpus.Entry(str(way), left or program, seen.broken[:12], note)
+        print(f"shortest, {len(left)} of {len(program)} steps: {to_json(left)[:2000]}", flush=True)
+
+    def _try_options(self, place: Place) -> None:
+        self.runs[OPTIONS] += 1
+        for sight, entry in options.try_one(place, self.choice).items():
+            if sight not in self.found:
+                print(f"seen: {entry.note}: {entry.sights}", flush=True)
+                self.found[sight] = entry
+
+    def report(self, keep: Path) -> int:
+        done = ", ".join(f"{count} {name}" for name, count in self.runs.most_common())
+        print(f"runs: {done}")
+        refused = sum(count for what, count in self.outcomes.items() if not what.endswith(" ok"))
+        print(f"steps: {sum(self.outcomes.values())}, of which {refused} were refused or ended")
+        ended = self.outcomes["cut short"]
+        print(f"steps that ended what ran them: at most {ended}")
+        for why, count in self.known.most_common():
+            print(f"known gap, {count} times: {why}")
+        for entry in self.found.values():
+            print(f"FOUND {entry.way}: {'; '.join(entry.sights)[:600]}\n  {to_json(entry.program)[:600]}")
+            with suppress(OSError):
+                corpus.keep(entry, keep)
+        return 1 if self.found else 0
+
+
+def list_directory(path: str) -> list[str]:
+    """A sample of what is alike: of numbered directories one, and none of a link's."""
+    if os.path.islink(path):
+        return []
+    try:
+        names = sorted(os.listdir(path))
+    except OSError:
+        return []
+    if path == "/proc":
+        return [name for name in names if not name.isdigit()] + ["1", "self", "thread-self"]
+    return names[:MOST_NAMES]
+
+
+def _users() -> list[bool]:
+    """Whether each of those who run is root."""
+    return [False, True] if os.geteuid() == 0 else [False]

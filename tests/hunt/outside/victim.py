@@ -1,0 +1,136 @@
+"""Looks from outside at processes, and at what a run leaves behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+
+RSS_KIB_MAX = 400 * 1024
+DESCRIPTORS_MAX = 600
+NOBODY = "nobody.example"  # asked for without the token, as anybody on the machine may
+PATIENCE_S = 5.0  # for an answer; a second, on a machine that does nothing else
+# What a run may leave in a home: its project, the neighbour's own, what nono records.
+OWN_PARTS = ("project", "canary", "profile.json")
+OWN_STATE = (".local/state/nono/audit", ".local/state/nono/profiles/")
+STATUS = ("TracerPid", "Uid", "Gid", "Groups", "NoNewPrivs", "Cpus_allowed")
+
+
+def scheduling(pid: int) -> dict[str, str]:
+    """How the kernel treats a process, and whether it lives. Nothing of it changes by itself."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+        fields = text[text.rindex(")") + 2 :].split()
+        status = dict(
+            line.split(":\t", 1)
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+            if ":\t" in line
+        )
+        found = {
+            "state": "stopped" if fields[0] in "tT" else "ended" if fields[0] in "ZX" else "alive",
+            "group": " ".join(fields[2:4]),
+            "nice": fields[16],
+            "policy": f"{fields[38]} {fields[37]}",
+            "oom": Path(f"/proc/{pid}/oom_score_adj").read_text(),
+        }
+        return found | {name: status.get(name, "") for name in STATUS}
+    except (OSError, ValueError):
+        return {"state": "ended"}
+
+
+def words_of(pid: int) -> bytes:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
+def weight(pid: int) -> dict[str, int]:
+    """Resident KiB and descriptors of a process; empty when it has ended."""
+    with suppress(OSError, ValueError, IndexError):
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        return {
+            "rss_kib": pages * os.sysconf("SC_PAGE_SIZE") // 1024,
+            "descriptors": len(os.listdir(f"/proc/{pid}/fd")),
+        }
+    return {}
+
+
+def too_heavy(found: dict[str, int]) -> list[str]:
+    limits = {"rss_kib": RSS_KIB_MAX, "descriptors": DESCRIPTORS_MAX}
+    return [
+        f"supervisor/{name}: at most {limits[name]} -> {value}"
+        for name, value in found.items()
+        if value > limits[name]
+    ]
+
+
+def go_on(word: bytes) -> None:
+    """Continue processes that have a word of this kind and stopped themselves, as a person would with fg."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            stopped = (entry / "stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
+            if stopped and word in (entry / "cmdline").read_bytes():
+                os.kill(int(entry.name), signal.SIGCONT)
+
+
+def answer_s(port: int) -> float | None:
+    """How long the proxy takes to refuse a request; None when nobody listens."""
+    begun = time.monotonic()
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as client:
+            client.sendall(f"GET http://{NOBODY}/ HTTP/1.1\r\nHost: {NOBODY}\r\n\r\n".encode())
+            client.recv(1)
+    except TimeoutError:
+        return PATIENCE_S
+    except OSError:
+        return None
+    return time.monotonic() - begun
+
+
+def left_processes(known: Collection[int]) -> dict[str, str]:
+    """What runs on this machine beside what is known; the driver is its process 1."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if int(entry.name) in known or _is_kernels(entry):
+                continue
+            words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            found[entry.name] = f"{(entry / 'comm').read_text().strip()} {words[:60]}"
+    return found
+
+
+def _is_kernels(entry: Path) -> bool:
+    return (entry / "stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+
+
+def left_files(home: Path) -> dict[str, list[str]]:
+    """Names in shared directories, and everything in a home but the project and the audit log."""
+    places = {str(each): sorted(os.listdir(each)) for each in map(Path, ("/tmp", "/var/tmp", "/dev/shm"))}
+    kept = [
+        str(path.relative_to(home))
+        for path in sorted(home.rglob("*"))
+        if path.relative_to(home).parts[0] not in OWN_PARTS
+        and not str(path.relative_to(home)).startswith(OWN_STATE)
+    ]
+    return {**places, "home": kept}
+
+
+def mounts() -> list[str]:
+    return Path("/proc/self/mountinfo").read_text().splitlines()
+
+
+def listeners() -> list[str]:
+    """Listening sockets of this network, and Unix sockets that have a name."""
+    found = []
+    for file in ("tcp", "tcp6"):
+        with suppress(OSError):
+            lines = [line.split() for line in Path(f"/proc/net/{file}").read_text().splitlines()[1:]]
+            found += [f"{file} {words[1]}" for words in lines if words[3] == "0A"]
+    names = [
+        line.split()[7] for line in Path("/proc/net/unix").read_text().splitlines() if len(line.split()) > 7
+    ]
+    return sorted([*found, *names])

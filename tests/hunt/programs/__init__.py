@@ -1,0 +1,1 @@
+"""What is tried, from a seed: `steps` first; `signatures` → `calls`, `sweeps` → `mixed`; `reducer`."""

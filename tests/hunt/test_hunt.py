@@ -1,0 +1,61 @@
+"""A few seconds of the hunt: nothing is seen but what is planted, and what was once found stays closed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nono.kernel import landlock
+
+ROOT = Path(__file__).parents[2]
+LIMIT_S = 100.0
+NOT_HERE = 2
+SEEN = 1
+
+
+def hunt(*arguments: str, keep: Path) -> subprocess.CompletedProcess[str]:
+    if landlock.abi_version() == 0:
+        pytest.skip("without Landlock every run is refused")
+    done = subprocess.run(
+        [sys.executable, "-m", "hunt", f"--keep={keep}", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    if done.returncode == NOT_HERE:
+        pytest.skip(done.stderr.strip())
+    return done
+
+
+def test_nothing_is_seen_outside(tmp_path: Path) -> None:
+    done = hunt("--seconds=8", keep=tmp_path)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert "runs: " in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_planted_leak_is_seen(tmp_path: Path) -> None:
+    """The same machine with a run that is granted the canaries, cut down to steps that touch them."""
+    done = hunt("--seconds=1", "--plant", "--rung=block-net", "--sweep=canaries", "--seed=1", keep=tmp_path)
+    assert done.returncode == SEEN, done.stdout + done.stderr
+    assert "secrets/open: nothing -> hunt-secret-" in done.stdout
+    assert "FOUND block-net" in done.stdout
+    assert list(tmp_path.iterdir()) != []
+
+
+def test_no_watcher_is_blind(tmp_path: Path) -> None:
+    """The same machine without a sandbox."""
+    done = hunt("--control", keep=tmp_path)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
+def test_what_was_once_found_is_closed(tmp_path: Path) -> None:
+    done = hunt("--replay", keep=tmp_path)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout

@@ -1,0 +1,106 @@
+"""The kinds of run that a program is tried in, and what each does not promise."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from nono.kernel import landlock
+
+HAS_TCP_RULES = landlock.abi_version() >= 4
+HAS_SCOPES = landlock.abi_version() >= 6
+PROXY_ONLY: Mapping[str, object] = {"network": {"allow_domain": []}}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """flags are options of `nono run`; stdin is a pipe, a file or a terminal."""
+
+    rung: str
+    flags: tuple[str, ...] = ()
+    profile: Mapping[str, object] | None = None
+    namespaces: str = "auto"
+    as_root: bool = False
+    stdin: str = "terminal"
+
+    def __str__(self) -> str:
+        who = "root" if self.as_root else "user"
+        return f"{self.rung}, namespaces {self.namespaces}, {who}"
+
+    @property
+    def has_proxy(self) -> bool:
+        return self.profile is not None
+
+    @property
+    def arguments(self) -> list[str]:
+        return [*self.flags, f"--namespaces={self.namespaces}"]
+
+
+RUNGS = (
+    Way("auto", profile=PROXY_ONLY),
+    Way("netns", ("--sandbox-policy=netns",), PROXY_ONLY),
+    *((Way("landlock", ("--sandbox-policy=landlock",), PROXY_ONLY),) if HAS_TCP_RULES else ()),
+    Way("block-net", ("--block-net",)),
+    Way("open"),
+)
+
+
+def ways(*, users: Sequence[bool]) -> list[Way]:
+    """users: Whether each of those who run is root."""
+    return [
+        replace(rung, namespaces=namespaces, as_root=as_root)
+        for as_root in users
+        for namespaces in ("auto", "off")
+        for rung in RUNGS
+    ]
+
+
+Condition = Callable[[Way], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Something that SECURITY.md says is not promised, and where. sight: of what is seen then."""
+
+    why: str
+    sight: re.Pattern[str]
+    holds: Condition
+
+
+def _gap(why: str, sight: str, holds: Condition = lambda way: True) -> Gap:
+    return Gap(why, re.compile(sight), holds)
+
+
+GAPS = (
+    _gap(
+        "metadata: Landlock restricts neither stat, chmod, utimes nor extended attributes",
+        r"neighbour/((files|folders)/\S+/(attributes|written|read|changed)|events/(0x4|0x40000004) )",
+    ),
+    _gap(
+        "without namespaces what others leave in /tmp is there",
+        r"neighbour/(files/temporary|names//tmp/|folders//tmp/|events/\w+ /tmp/)|left/files//tmp",
+        lambda way: way.namespaces == "off",
+    ),
+    _gap("an open network", r"packets/|neighbour/sockets/(tcp|udp)", lambda way: way.rung == "open"),
+    _gap(
+        "Unix sockets with a path, wherever the supervisor does not look at them",
+        r"neighbour/sockets/(service|datagrams)",
+        lambda way: way.rung != "auto",
+    ),
+    _gap(
+        "on the rung landlock the address behind the proxy's port and behind granted ones",
+        r"packets/tcp",
+        lambda way: way.rung == "landlock",
+    ),
+    _gap(
+        "signals and abstract sockets before Landlock V6",
+        r"neighbour/(signals|sockets/abstract)|process/",
+        lambda way: not HAS_SCOPES,
+    ),
+)
+
+
+def gap(way: Way, sight: str) -> Gap | None:
+    """The first that covers it; None: a promise is broken."""
+    return next((each for each in GAPS if each.sight.match(sight) and each.holds(way)), None)
