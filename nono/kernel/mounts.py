@@ -53,9 +53,9 @@ def make_unusable(mount: int) -> None:
     _set_attributes(mount, "", uapi.AT_EMPTY_PATH, attributes=UNUSABLE)
 
 
-def make_read_only(mount: int) -> None:
-    """Make `mount` and the mounts below it read-only (mount_setattr(2))."""
-    flags = uapi.AT_EMPTY_PATH | uapi.AT_RECURSIVE
+def make_read_only(mount: int, *, with_submounts: bool = True) -> None:
+    """Make `mount`, and the mounts below it, read-only (mount_setattr(2)). Devices on it stay as they are."""
+    flags = uapi.AT_EMPTY_PATH | (uapi.AT_RECURSIVE if with_submounts else 0)
     _set_attributes(mount, "", flags, attributes=uapi.MOUNT_ATTR_RDONLY)
 
 

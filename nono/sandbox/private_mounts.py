@@ -34,6 +34,8 @@ def mount_view(view: PrivateView) -> int | None:
                 _mount("tmpfs", {"mode": "1777"}, NO_DEVICES, directory)
         for path, mount in shown.items():
             _show(path, mount)
+        for path in view.unchanged:
+            _protect(path)
     finally:
         for mount in shown.values():
             os.close(mount)
@@ -61,6 +63,17 @@ def _show(path: str, mount: int) -> None:
             os.close(os.open(path, os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o600))
     with _opened(path) as onto:
         mounts.attach(mount, onto)
+
+
+def _protect(path: str) -> None:
+    """Mount a directory over itself, read-only but for what is mounted in it; a missing one is left."""
+    with suppress(FileNotFoundError), _opened(path) as directory:
+        mount = mounts.copy(directory, with_submounts=True)
+        try:
+            mounts.make_read_only(mount, with_submounts=False)
+            mounts.attach(mount, directory)
+        finally:
+            os.close(mount)
 
 
 def _mount_terminals(terminal: str | None) -> int | None:

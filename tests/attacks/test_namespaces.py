@@ -187,6 +187,20 @@ def test_the_init_of_the_namespaces_shows_nothing_of_the_command_line(sandbox: N
     assert "SHOWN" not in run.stdout
 
 
+def test_the_modes_of_nonos_state_and_of_devices_stay_as_they_are(sandbox: NonoRun) -> None:
+    """Landlock leaves them to whoever owns the file: any command on the state, root's on the devices."""
+    state = sandbox.user.home / ".local/state/nono"
+    script = (
+        'echo x > /dev/null; chmod 777 "$1"; chmod 666 /dev/null; touch -d @0 "$1"; sh -c "chmod 0 <&0"; :'
+    )
+    run = sandbox.run(sh(script, state))
+    assert run.exit_code == 0
+    assert run.stderr.count("Read-only") == 3, run.stderr
+    assert state.stat().st_mode & 0o777 == 0o700
+    shared = sandbox.run(sh('chmod 755 "$1" && chmod 700 "$1"', state), flags=[OFF])
+    assert shared.exit_code == 0
+
+
 def test_the_command_holds_no_capability(sandbox: NonoRun) -> None:
     if sandbox.user.uid == 0:
         pytest.skip("root keeps what its package managers use")

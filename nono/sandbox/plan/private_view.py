@@ -14,6 +14,7 @@ from nono.policy.socket_grant import SocketScope
 
 DIRECTORIES = ("/tmp", "/var/tmp", "/dev/shm")
 TERMINALS = "/dev/pts"
+DEVICES = "/dev"
 
 
 class Shown(NamedTuple):
@@ -29,6 +30,7 @@ class PrivateView(NamedTuple):
     directories: tuple[str, ...] = DIRECTORIES  # its own, in memory
     shown: tuple[Shown, ...] = ()  # those in others after them
     terminal: str | None = None  # the caller's, below /dev/pts
+    unchanged: tuple[str, ...] = ()  # read-only, for what Landlock leaves free: modes, times, attributes
 
     def to_message(self) -> dict[str, object]:
         return self._asdict()
@@ -38,13 +40,14 @@ class PrivateView(NamedTuple):
         """Rebuild the view from to_message() after JSON. ValueError: a field is missing or unknown."""
         if set(message) != set(cls._fields):
             raise ValueError(f"not a private view: {sorted(message)}")
-        directories, shown, terminal = (message[name] for name in cls._fields)
-        if not isinstance(directories, list) or not isinstance(shown, list):
+        directories, shown, terminal, unchanged = (message[name] for name in cls._fields)
+        if not (isinstance(directories, list) and isinstance(shown, list) and isinstance(unchanged, list)):
             raise ValueError("a private view without lists")
         return cls(
             tuple(directories),
             tuple(Shown(*each) for each in shown),
             None if terminal is None else str(terminal),
+            tuple(unchanged),
         )
 
 
@@ -64,7 +67,13 @@ def private_view(capabilities: CapabilitySet, roots: Collection[str], terminal: 
         for directory in directories
         if each.path != directory and is_within(each.path, directory)
     }
-    return PrivateView(directories, tuple(_without_covered(below)), terminal)
+    written = [grant.path for grant in capabilities.grants if grant.access.writes]
+    unchanged = tuple(
+        root
+        for root in (*roots, DEVICES)
+        if not any(root != DEVICES and (is_within(path, root) or is_within(root, path)) for path in written)
+    )
+    return PrivateView(directories, tuple(_without_covered(below)), terminal, unchanged)
 
 
 def _shared(capabilities: CapabilitySet, roots: Collection[str]) -> Iterator[str]:

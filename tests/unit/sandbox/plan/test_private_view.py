@@ -84,7 +84,14 @@ def test_a_directory_stays_shared_where_a_mount_cannot_hold_the_grant(
 
 def test_a_directory_is_private_whatever_a_group_grants_of_it() -> None:
     view = private_view(capabilities(granted("/tmp", Access.WRITE, "group:g"), granted("/var")), (), None)
-    assert view == PrivateView(DIRECTORIES)
+    assert view == PrivateView(DIRECTORIES, unchanged=("/dev",))
+
+
+def test_nonos_own_state_is_unchanged_unless_a_grant_says_otherwise() -> None:
+    roots = ("/home/me/.local/state/nono", "/home/me/.config/nono")
+    assert private_view(capabilities(), roots, None).unchanged == (*roots, "/dev")
+    lifted = capabilities(granted("/home/me/.config/nono/profiles"))
+    assert private_view(lifted, roots, None).unchanged == (roots[0], "/dev")
 
 
 def test_a_socket_is_shown_where_it_is() -> None:
