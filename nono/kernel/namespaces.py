@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -62,10 +63,14 @@ def _leave(flag: int, name: str, settle: Callable[[], None]) -> bool:
         with _trying(f"unshare({name})"):
             os.unshare(flag)
         settle()
-    except PermissionError:
+    except PermissionError as refused:
         uid, gid = os.geteuid(), os.getegid()
-        with _trying(f"unshare(CLONE_NEWUSER | {name})"):
-            os.unshare(uapi.CLONE_NEWUSER | flag)
+        try:
+            with _trying(f"unshare(CLONE_NEWUSER | {name})"):
+                os.unshare(uapi.CLONE_NEWUSER | flag)
+        except OSError as error:
+            # A PID namespace can be left once. The cause is then what was refused after that.
+            raise (refused if error.errno == errno.EINVAL else error) from None
         settle()
         _map_onto_themselves(uid, gid)
         return True

@@ -44,7 +44,7 @@ def _probe_namespaces() -> str:
         try:
             private_mounts.mount_view(PrivateView())
         except OSError as error:
-            return _encoded(str(error))
+            return _encoded(error.strerror or str(error))
         return b""
 
     def attempt() -> bytes:
@@ -52,7 +52,7 @@ def _probe_namespaces() -> str:
         try:
             namespaces.leave_processes()
         except OSError as error:
-            return _encoded(str(error))
+            return _encoded(error.strerror or str(error))
         # In the new PID namespace, whose /proc it mounts.
         said = bytes_from_fork(view, PROBE_BYTES_MAX)
         return b"the probe died" if said is None else said
@@ -140,7 +140,7 @@ def _attempt_in_child(attempt: Callable[[], int]) -> _Refused | None:
         try:
             os.close(process.duplicate_descriptor(child.pid, int(said)))
         except OSError as error:
-            return _Refused(f"pidfd_getfd: {error.strerror}")
+            return _Refused(error.strerror or "pidfd_getfd")
         return None
 
 

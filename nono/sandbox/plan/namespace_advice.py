@@ -38,6 +38,13 @@ def advice(facts: NamespaceFacts, kind: Literal["net", "mnt"] = "net") -> Advice
     ):
         if limit == 0:
             return Advice(f"{name} is 0", f"sudo sysctl -w {name}=1000")
+    if facts.failed.startswith("fsmount(proc)"):
+        # mount_too_revealing() in fs/namespace.c: a new procfs would show what is covered in this one.
+        return Advice(
+            "files of /proc are covered here, as a container's are, so that no other can be mounted",
+            "start the container with --security-opt systempaths=unconfined (Docker) or "
+            "--security-opt unmask=ALL (Podman)",
+        )
     if facts.is_container:
         return Advice(
             "the container's seccomp profile or capabilities do not allow it",

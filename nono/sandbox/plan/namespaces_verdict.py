@@ -37,7 +37,7 @@ def with_namespaces(
     failed = f" ({refused.failed})" if refused.failed else ""
     if wanted is Namespaces.REQUIRE:
         return Refusal(f"namespaces of the command's own are required, and {cause}{failed}.", hint=remedy)
-    shares = f"{SHARED}: {cause}{failed}."
+    shares = f"{SHARED}: {cause}{failed}; to change that: {remedy}."
     return chosen._replace(shares=shares, gaps=(*chosen.gaps, shares))
 
 

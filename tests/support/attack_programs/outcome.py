@@ -17,8 +17,10 @@ NUMBERS = {
         "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "init_module": 175,
         "kexec_load": 246, "prlimit64": 302, "seccomp": 317, "tgkill": 234, "umount2": 166, "pivot_root": 155,
         "renameat2": 316, "open_tree": 428, "move_mount": 429, "fsopen": 430, "fsconfig": 431, "fsmount": 432,
-        "mount_setattr": 442, "clone3": 435, "userfaultfd": 323, "add_key": 248, "request_key": 249,
-        "keyctl": 250, "setpriority": 141, "ioprio_set": 251,
+        "mount_setattr": 442, "clone3": 435, "add_key": 248, "request_key": 249, "keyctl": 250,
+        "setpriority": 141, "ioprio_set": 251, "shmget": 29, "shmctl": 31, "semget": 64, "semctl": 66,
+        "msgget": 68, "msgctl": 71,
+        "userfaultfd": 323,
     },
     "aarch64": {
         "socket": 198, "connect": 203, "sendto": 206, "sendmsg": 211, "bind": 200, "listen": 201,
@@ -28,8 +30,9 @@ NUMBERS = {
         "init_module": 105, "kexec_load": 104, "prlimit64": 261, "seccomp": 277, "tgkill": 131, "umount2": 39,
         "pivot_root": 41, "renameat2": 276, "open_tree": 428, "move_mount": 429, "fsopen": 430,
         "fsconfig": 431, "fsmount": 432, "mount_setattr": 442, "clone3": 435,
-        "userfaultfd": 282, "add_key": 217, "request_key": 218, "keyctl": 219, "setpriority": 140,
-        "ioprio_set": 30,
+        "add_key": 217, "request_key": 218, "keyctl": 219, "setpriority": 140, "ioprio_set": 30,
+        "shmget": 194, "shmctl": 195, "semget": 190, "semctl": 191, "msgget": 186, "msgctl": 187,
+        "userfaultfd": 282,
     },
 }[os.uname().machine]  # fmt: skip
 

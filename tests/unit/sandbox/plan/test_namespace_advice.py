@@ -22,6 +22,10 @@ CASES = {
         NamespaceFacts(max_user_namespaces=1000, max_net_namespaces=0),
         "sysctl -w user.max_net_namespaces=",
     ),
+    "files of /proc are covered": (
+        NamespaceFacts(failed="fsmount(proc): Operation not permitted [EPERM]", is_container=True),
+        "unmask=ALL",
+    ),
     "the container's seccomp profile": (
         NamespaceFacts(max_user_namespaces=1000, is_container=True, is_filtered=True),
         "--security-opt seccomp=",

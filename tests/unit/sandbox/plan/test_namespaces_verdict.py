@@ -30,11 +30,12 @@ def test_off_says_what_is_shared() -> None:
     assert chosen == HELD._replace(gaps=("one", f"{SHARED} (namespaces off)."))
 
 
-def test_where_they_are_refused_the_run_warns_with_the_cause() -> None:
+def test_where_they_are_refused_the_run_warns_with_the_cause_with_the_remedy() -> None:
     chosen = with_namespaces(HELD, wanting(Namespaces.AUTO), REFUSED)
     assert isinstance(chosen, Enforcement)
     assert chosen.shares.startswith(SHARED)
     assert "AppArmor restricts unprivileged user namespaces (unshare: EPERM)" in chosen.shares
+    assert "apparmor_restrict_unprivileged_userns=0" in chosen.shares
     assert chosen.gaps == ("one", chosen.shares)
     assert not chosen.namespaces
 
