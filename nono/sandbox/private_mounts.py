@@ -28,7 +28,7 @@ def mount_view(view: PrivateView) -> int | None:
     """
     shown = _copied(view)
     try:
-        _mount("proc", {}, NO_DEVICES | uapi.MOUNT_ATTR_NOEXEC, "/proc")
+        _mount_proc()
         for directory in view.directories:
             if os.path.isdir(directory) and not os.path.islink(directory):
                 _mount("tmpfs", {"mode": "1777"}, NO_DEVICES, directory)
@@ -41,6 +41,34 @@ def mount_view(view: PrivateView) -> int | None:
             os.close(mount)
     _copy_ssh_settings()
     return _mount_terminals(view.terminal)
+
+
+def _mount_proc() -> None:
+    """Mount a procfs, and over it what covers files of the one outside, as a container's engine does.
+
+    In a user namespace the kernel refuses to mount one that would show more (mount_too_revealing in
+    fs/namespace.c).
+    """
+    attributes = NO_DEVICES | uapi.MOUNT_ATTR_NOEXEC
+    if os.stat("/").st_uid != 0:  # as it looks from a user namespace
+        _mount("proc", {}, attributes, "/proc")
+        return
+    with open("/proc/self/mountinfo", "rb") as file:
+        points = [os.fsdecode(line.split(b" ", 5)[4]) for line in file]  # none in /proc is escaped
+    covers: dict[str, int] = {}
+    try:
+        for path in points:
+            if path.startswith("/proc/") and path not in covers:
+                # What another one hides is not there.
+                with suppress(FileNotFoundError), _opened(path) as descriptor:
+                    covers[path] = mounts.copy(descriptor, with_submounts=True)
+        _mount("proc", {}, attributes, "/proc")
+        for path, mount in covers.items():
+            with suppress(FileNotFoundError), _opened(path) as onto:  # as those of a process outside
+                mounts.attach(mount, onto)
+    finally:
+        for mount in covers.values():
+            os.close(mount)
 
 
 def _copied(view: PrivateView) -> dict[str, int]:

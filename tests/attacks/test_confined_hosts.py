@@ -1,4 +1,4 @@
-"""K28: where namespaces are refused, the run says so, and what they would have hidden stays closed."""
+"""K28, K29: where namespaces are refused, the run says so, and what they would have hidden stays closed."""
 
 from __future__ import annotations
 
@@ -98,3 +98,15 @@ def test_all_of_that_is_open_without_nono(sandbox: NonoRun) -> None:
 def test_the_cause_of_a_missing_listener_is_said_once(sandbox: NonoRun) -> None:
     run = HOSTS["container"].run(sandbox, ["true"], proxied=True)
     assert run.stderr.count("pidfd_getfd") == 1
+
+
+@pytest.mark.parametrize("kind", ["container", "covered"])
+def test_what_is_covered_in_proc_stays_covered(kind: str, sandbox: NonoRun) -> None:
+    """To root as well, whose own procfs the kernel lets mount."""
+    name = next((name for name in ("keys", "timer_list") if os.access(f"/proc/{name}", os.R_OK)), None)
+    if name is None:
+        pytest.skip("this kernel has none of these files")
+    shown = ["cat", f"/proc/{name}"]
+    run = HOSTS[kind].run(sandbox, shown)
+    assert (run.exit_code, run.stdout) == (0, ""), run.stderr
+    assert sandbox.bare(["cat", "/proc/keys"]).stdout if name == "keys" else Path("/proc", name).read_text()
