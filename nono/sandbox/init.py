@@ -43,11 +43,14 @@ def fork_init(view: PrivateView, lifeline: int) -> Answer:
 
 
 def wait_for_view(answer: Answer) -> None:
-    """Return once the view is mounted, and close the answer. LaunchError: it cannot be mounted."""
+    """Return once the view is mounted, and close the answer.
+
+    LaunchError: it cannot be mounted; the process ends when the answer is closed, by the end of this one.
+    """
     said = answer.read(SAID_BYTES_MAX)
-    answer.close()
     if said != READY:
         raise LaunchError((said or DIED).decode("utf-8", "replace"))
+    answer.close()
 
 
 def _live(view: PrivateView, lifeline: int, reply: Reply) -> None:
@@ -57,8 +60,9 @@ def _live(view: PrivateView, lifeline: int, reply: Reply) -> None:
     try:
         terminal = private_mounts.mount_view(view)
     except OSError as error:
-        said = f"the command's own view of this system cannot be mounted: {error}"
+        said = f"the command's own view of this system cannot be mounted: {error.strerror or error}"
         reply.send(said.encode("utf-8", "replace")[:SAID_BYTES_MAX])
+        reply.wait_until_closed()  # its end would kill the command before that has passed this on
         return
     os.chdir("/")
     process.forget_arguments()  # options may hold a password, and the command sees this process

@@ -14,9 +14,16 @@ from typing import Any
 
 import pytest
 
-from nono.kernel import capabilities, namespaces, process
+from nono.errors import LaunchError
+from nono.kernel import capabilities, landlock, namespaces, process
+from nono.kernel.landlock_rights import HANDLED_FS
 from nono.kernel.libc import prctl
 from nono.kernel.uapi.process import PR_GET_DUMPABLE, PR_GET_PDEATHSIG
+from nono.sandbox.enter import Command
+from nono.sandbox.launcher import fork_launcher
+from nono.sandbox.plan.enforcement import StaticFilter
+from nono.sandbox.plan.plan import SandboxPlan
+from nono.sandbox.plan.private_view import PrivateView, Shown
 from support.forked import errno_of, in_child
 from support.ordinary_user import UNPRIVILEGED_ID
 
@@ -146,3 +153,31 @@ def test_where_user_namespaces_are_refused_the_error_says_the_step() -> None:
         return "no error"
 
     assert "unshare(CLONE_NEWUSER | CLONE_NEWNET): " in as_ordinary_user(nested)
+
+
+@pytest.mark.skipif(landlock.abi_version() == 0, reason="this kernel has no Landlock")
+def test_a_view_that_cannot_be_mounted_is_the_cause_that_is_said(tmp_path: Path) -> None:
+    """Nor does the command start without it. Links on the way to what shows through are refused."""
+    (tmp_path / "link").symlink_to("/")
+    view = PrivateView(shown=(Shown(str(tmp_path / "link"), False),))
+    abi = landlock.abi_version()
+    plan = SandboxPlan(abi, HANDLED_FS[abi], 0, 0, (), (), (), StaticFilter.OPEN_NET, None)
+
+    def launch() -> str | None:
+        launcher = fork_launcher()
+        try:
+            if launcher.facts(network=False).own_namespaces is not None:
+                return None
+            launcher.enter_namespaces(view)
+            launcher.begin_restrict(plan, Command("/bin/true", ("true",), {}, "/"))
+            launcher.end_restrict()
+        except LaunchError as error:
+            return error.message
+        finally:
+            launcher.abandon()
+        return "started"
+
+    said = in_child(launch)
+    if said is None:
+        pytest.skip("this kernel refuses namespaces")
+    assert str(said).startswith("the command's own view of this system cannot be mounted")
