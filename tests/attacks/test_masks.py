@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from nono.kernel import landlock
 from nono.kernel.capabilities import DANGEROUS
+from nono.sandbox import mask_keeper
 from support.canary import Canary
 from support.elevation import asked
 from support.nono_run import NO_NAMESPACES, NONO, PROGRAM_GRANTS, Ended, NonoRun, program
@@ -429,6 +431,43 @@ def test_the_mask_keeper_lives_out_of_reach_exactly_as_long_as_the_command(
         nono.communicate()
         assert nono.returncode == 0
         assert not Path(f"/proc/{keeper}").exists()
+
+
+# Every process that it sees, but itself and its children: init and, with masks, their keeper.
+SCHEDULE_OTHERS = """
+import errno, os
+for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdecimal()):
+    if pid != os.getpid():
+        try:
+            os.sched_setscheduler(pid, os.SCHED_BATCH, os.sched_param(0))
+            print("done")
+        except OSError as error:
+            print(errno.errorcode[error.errno])
+"""
+
+
+def test_the_mask_keeper_is_not_scheduled_by_the_command(sandbox: NonoRun, stage: Path) -> None:
+    schedule = [sys.executable, "-I", "-S", "-c", SCHEDULE_OTHERS]
+    run = sandbox.run(schedule, profile=PROFILE)
+    assert run.stdout.split() == ["EPERM", "EPERM"], run.stderr
+    unmasked = sandbox.run(schedule, profile={"network": {"block": True}})
+    assert unmasked.stdout.split() == ["done"], unmasked.stderr
+
+
+def test_the_mask_keeper_is_not_dumpable(sandbox: NonoRun, stage: Path) -> None:
+    """Its files in /proc belong to root then (proc(5)); Landlock closes them in any case."""
+    if sandbox.user.uid == 0:
+        pytest.skip("root's belong to root either way")
+    run = sandbox.run(["sh", "-c", "stat -c %u /proc/[0-9]*/environ; :"], profile=PROFILE)
+    owners = [int(owner) == sandbox.user.uid for owner in run.stdout.split()]
+    assert sorted(owners) == [False, False, True]  # init, the keeper; sh
+
+
+def test_the_mask_keeper_holds_only_what_mounts_take(sandbox: NonoRun, stage: Path) -> None:
+    run = sandbox.run(["sh", "-c", "grep -h ^CapPrm /proc/[0-9]*/status | sort -u"], profile=PROFILE)
+    held = {int(line.split()[1], 16) for line in run.stdout.splitlines()}
+    assert sum(1 << number for number in mask_keeper.NEEDED) in held
+    assert len(held) == (3 if sandbox.user.uid == 0 else 2)  # that of root's command
 
 
 def test_without_watches_the_run_is_refused_with_what_would_help(sandbox: NonoRun, stage: Path) -> None:

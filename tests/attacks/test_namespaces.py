@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from nono.kernel import landlock
+from support import private_mounts
 from support.kernelsim.kernel import Kernel
 from support.nono_run import SANDBOX_POLICIES, NonoRun
 
@@ -105,6 +108,21 @@ def test_what_is_granted_for_reading_in_tmp_cannot_be_written(sandbox: NonoRun, 
     assert run.stdout == CANARY
     assert run.stderr.count("Read-only") == 4
     assert [path.name for path in shared.iterdir()] == ["file"]
+
+
+def test_what_is_mounted_in_a_grant_for_reading_in_tmp_cannot_be_written(
+    sandbox: NonoRun, shared: Path
+) -> None:
+    below, elsewhere = shared / "below", sandbox.project / "elsewhere"
+    for directory in (below, elsewhere):
+        directory.mkdir()
+        sandbox.give(directory)
+    write, stage = sh('echo more > "$1/made"', below), private_mounts.stage({below: elsewhere})
+    run = sandbox.run(write, flags=[f"--read={shared}"], stage=stage)
+    assert "Read-only" in run.stderr
+    assert [*elsewhere.iterdir()] == []
+    assert sandbox.bare(write, stage=stage).exit_code == 0
+    shutil.rmtree(elsewhere)
 
 
 def test_what_is_granted_for_writing_only_in_tmp_cannot_be_read(sandbox: NonoRun, shared: Path) -> None:
@@ -201,11 +219,84 @@ def test_the_modes_of_nonos_state_and_of_devices_stay_as_they_are(sandbox: NonoR
     assert shared.exit_code == 0
 
 
+@needs_user_namespaces
+def test_the_init_of_the_namespaces_is_not_dumpable(sandbox: NonoRun) -> None:
+    """Its files in /proc belong to root then (proc(5)); Landlock closes them in any case."""
+    run = sandbox.run(["stat", "-c", "%u", "/proc/self/environ", "/proc/1/environ"])
+    own, of_init = run.stdout.split()
+    assert int(own) == sandbox.user.uid != int(of_init)
+
+
+def test_the_init_of_the_namespaces_holds_no_capability(sandbox: NonoRun) -> None:
+    run = sandbox.run(["grep", "-E", "^(Cap|NoNewPrivs)", "/proc/1/status"])
+    held = dict(line.split() for line in run.stdout.splitlines())
+    assert held.pop("NoNewPrivs:") == "1"
+    assert set(held.values()) == {"0" * 16}
+
+
+def test_the_init_of_the_namespaces_has_a_session_of_its_own(sandbox: NonoRun) -> None:
+    run = sandbox.run(["cat", "/proc/1/stat"])
+    _, _, group, session = run.stdout.rpartition(")")[2].split()[:4]
+    assert (group, session) == ("1", "1")
+
+
+@pytest.mark.parametrize("flag", ["--namespaces=require", OFF])
+def test_the_end_of_the_supervisor_kills_the_command(flag: str, sandbox: NonoRun) -> None:
+    script = "import ctypes; n = ctypes.c_int(); ctypes.CDLL(None).prctl(2, ctypes.byref(n)); print(n.value)"
+    run = sandbox.run(["/usr/bin/python3", "-c", script], flags=[flag])
+    assert int(run.stdout) == signal.SIGKILL
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="util-linux is not installed")
+def test_no_mount_of_the_view_shows_outside(sandbox: NonoRun) -> None:
+    """Where mounts are shared among namespaces, as under systemd."""
+    if sandbox.user.uid != 0:
+        pytest.skip("out of a user namespace the kernel lets no mount propagate")
+    look = 'cat /proc/self/mountinfo; "$@" >/dev/null 2>&1 || exit 3; echo; cat /proc/self/mountinfo'
+    shared = ["unshare", "--mount", "--propagation", "shared", *sh(look)]
+    run = sandbox.run(["true"], flags=["--namespaces=require"], stage=shared)
+    assert run.exit_code == 0
+    before, after = run.stdout.split("\n\n")
+    assert " shared:" in before
+    assert after.splitlines() == before.splitlines()
+
+
 def test_the_command_holds_no_capability(sandbox: NonoRun) -> None:
     if sandbox.user.uid == 0:
         pytest.skip("root keeps what its package managers use")
     run = sandbox.run(sh("grep ^Cap /proc/self/status; mount -t tmpfs none /mnt"))
     assert {line.split()[1] for line in run.stdout.splitlines()} == {"0" * 16}
+
+
+# Its own parent's death is no longer announced to it, whatever it was started with.
+DEAF = (
+    "import ctypes, os; ctypes.CDLL(None).prctl(1, 0, 0, 0, 0);"
+    "print(os.environ['TMPDIR']); input(); print('alive')"
+)
+
+
+@pytest.mark.parametrize(("flag", "lives_on"), [("--namespaces=require", False), (OFF, True)])
+def test_a_command_that_ignores_the_end_of_its_supervisor_ends_with_it(
+    flag: str, *, lives_on: bool, sandbox: NonoRun
+) -> None:
+    with sandbox.started(["/usr/bin/python3", "-u", "-c", DEAF], flags=[flag]) as nono:
+        assert nono.stdout is not None
+        temporary = nono.stdout.readline().strip()
+        nono.kill()
+        nono.wait()
+        ends = select.poll()
+        ends.register(nono.stdout, 0)
+        assert bool(ends.poll(500 if lives_on else 10_000)) != lives_on
+        said, _ = nono.communicate("end\n" if lives_on else None, timeout=30)
+        assert said == ("alive\n" if lives_on else "")
+    if lives_on:  # nobody was left to remove it
+        shutil.rmtree(temporary)
+
+
+@pytest.mark.parametrize("flag", ["--namespaces=require", OFF])
+def test_what_ends_soon_after_the_command_is_not_cut_short(flag: str, sandbox: NonoRun) -> None:
+    run = sandbox.run(sh("(sleep 0.2; echo late) &"), flags=[flag])
+    assert run.stdout == "late\n", run.stderr
 
 
 @needs_user_namespaces

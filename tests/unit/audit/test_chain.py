@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nono.audit.chain import (
+    MAX_TEXT_BYTES,
     ChainState,
     Encoded,
     Encoder,
@@ -179,3 +180,10 @@ def test_an_encoding_is_not_reused_for_a_new_event_at_the_same_address() -> None
     for number in range(1_000):  # more than are kept: their places in memory are used again
         again = Again(Recurring(network(mode="reverse", decision="allow", target=f"host-{number}")))
         assert f"host-{number}".encode() in encoder.encoded(again).text
+
+
+def test_a_long_text_in_a_list_is_cut() -> None:
+    event: Event = {"type": "capability_decision", "asked": [{"path": "x" * 600}, "short"]}
+    path, short = json.loads(encode_event(event))["asked"]
+    assert short == "short"
+    assert path["path"].startswith("x" * MAX_TEXT_BYTES + "... [600 bytes, sha256 ")

@@ -147,6 +147,16 @@ def test_a_command_that_could_lay_a_link_at_another_mount_is_found(
     assert DISK not in granted(resolved)
 
 
+def test_a_link_at_another_mount_of_what_some_run_may_write_is_found(
+    run: Resolve, make_fs: MakeFilesystem
+) -> None:
+    mounts = "20 1 8:1 / / rw - ext4 a rw\n21 20 8:1 /caches /mnt/caches rw - ext4 a rw\n"
+    links = {f"{HOME}/.cache": "/caches", "/mnt/caches/x": DISK}
+    fs = make_fs((DISK, "/caches"), links=links, mountinfo=mounts)
+    resolved = run(profile(allow=("/mnt/caches/x",)), fs=fs, allow=(".",))
+    assert DISK not in granted(resolved)
+
+
 def test_links_are_found_one_by_one(make_fs: MakeFilesystem) -> None:
     links = {"/a/one": "/b", "/b/two": "/c/three", "/c/three": "/d"}
     fs = make_fs(("/d/e",), links=links)

@@ -57,6 +57,16 @@ def test_what_is_granted_below_a_private_directory_is_shown(grants: list[Grant])
                 assert any(each.writes >= grant.access.writes for each in above)
 
 
+def test_a_grant_to_write_within_one_to_read_is_shown_beside_it() -> None:
+    view = private_view(capabilities(granted("/tmp/a", Access.READ), granted("/tmp/a/b")), (), None)
+    assert view.shown == (Shown("/tmp/a", False), Shown("/tmp/a/b", True))
+
+
+def test_a_grant_to_read_within_one_to_write_is_not_shown_twice() -> None:
+    view = private_view(capabilities(granted("/tmp/a"), granted("/tmp/a/b", Access.READ)), (), None)
+    assert view.shown == (Shown("/tmp/a", True),)
+
+
 @given(GRANTS)
 def test_a_view_survives_its_message(grants: list[Grant]) -> None:
     view = private_view(capabilities(*grants), (), "/dev/pts/3")
