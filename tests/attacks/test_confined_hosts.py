@@ -15,7 +15,7 @@ from support.confined.hosts import HOSTS, Host
 from support.modes import HAS_TCP_RULES
 from support.nono_run import Ended, NonoRun, program
 
-SHARED = "the command shares processes and temporary files with this host"
+SHARED = "the command shares processes and /tmp with this host"
 
 
 @pytest.fixture(params=HOSTS)

@@ -164,7 +164,7 @@ def test_a_view_that_cannot_be_mounted_is_the_cause_that_is_said(tmp_path: Path)
     plan = SandboxPlan(abi, HANDLED_FS[abi], 0, 0, (), (), (), StaticFilter.OPEN_NET, None)
 
     def launch() -> str | None:
-        launcher = fork_launcher()
+        launcher = fork_launcher({})
         try:
             if launcher.facts(network=False).own_namespaces is not None:
                 return None
