@@ -156,7 +156,6 @@ def test_what_somebody_else_could_have_written_is_not_believed(
 
 
 @pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
 def test_an_entry_of_another_user_is_not_believed(environ: dict[str, str]) -> None:
     right = load_profile("mine", environ)
     (entry,) = kept(environ)
