@@ -9,8 +9,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 from nono.kernel.uapi.seccomp import SYSCALL_NUMBERS
 
@@ -75,22 +73,6 @@ def give_back_free_memory() -> None:
     """
     if hasattr(_LIBC, "malloc_trim"):
         _LIBC.malloc_trim(0)
-
-
-@contextmanager
-def handled(number: int, handler: Callable[[int], None]) -> Iterator[None]:
-    """Call `handler` within signal(3)'s own handler until the block is left.
-
-    A handler of Python's signal module runs only once the C code that raised the signal has returned.
-    """
-    callback = ctypes.CFUNCTYPE(None, ctypes.c_int)(handler)
-    install = _LIBC["signal"]  # by index: a function object of its own
-    install.argtypes, install.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_void_p
-    previous = install(number, ctypes.cast(callback, ctypes.c_void_p))
-    try:
-        yield
-    finally:
-        install(number, previous)
 
 
 def syscall_number(name: str) -> int:

@@ -10,10 +10,13 @@ import ctypes
 import errno
 import os
 import resource
-from collections.abc import Mapping
 
 from nono.kernel.libc import RepeatedCall, os_error, prctl, syscall, syscall_number
 from nono.kernel.uapi import process as uapi
+
+TYPE_CHECKING = False  # a type checker's own constant, without importing typing
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FIRST_PRIVATE_DESCRIPTOR = 3  # those below it are stdin, stdout and stderr
 _ARG_START = 48 - 3  # proc_pid_stat(5) numbers fields from 1; behind the name comes the third

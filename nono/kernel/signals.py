@@ -1,4 +1,4 @@
-"""Reads signals through signalfd(2) and tells whether the kernel sent them."""
+"""Reads signals through signalfd(2), tells whether the kernel sent them, and handles one in C (signal(3))."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import ctypes
 import os
 import signal
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from nono.kernel.libc import syscall, syscall_number
 from nono.named_tuple import NamedTuple
@@ -49,3 +50,19 @@ def read_signal(descriptor: int) -> ReceivedSignal | None:
     except BlockingIOError:
         return None
     return ReceivedSignal(number, from_kernel=code == SI_KERNEL)
+
+
+@contextmanager
+def handled(number: int, handler: Callable[[int], None]) -> Iterator[None]:
+    """Call `handler` within signal(3)'s own handler until the block is left.
+
+    A handler of Python's signal module runs only once the C code that raised the signal has returned.
+    """
+    callback = ctypes.CFUNCTYPE(None, ctypes.c_int)(handler)
+    install = ctypes.CDLL(None)["signal"]  # by index: a function object of its own
+    install.argtypes, install.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_void_p
+    previous = install(number, ctypes.cast(callback, ctypes.c_void_p))
+    try:
+        yield
+    finally:
+        install(number, previous)

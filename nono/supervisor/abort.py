@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from nono.kernel import libc
+from nono.kernel import signals
 
 EXIT_CODE = 128 + signal.SIGABRT
 PATIENCE_S = 20  # for the end of the run; it kills what forks faster than it can be killed for 6 of them
@@ -34,5 +34,5 @@ def ended_in_order(end: Callable[[], None]) -> Iterator[None]:
         finally:
             os._exit(EXIT_CODE)
 
-    with libc.handled(signal.SIGABRT, on_abort):
+    with signals.handled(signal.SIGABRT, on_abort):
         yield
