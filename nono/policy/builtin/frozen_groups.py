@@ -612,6 +612,7 @@ DEFAULT: tuple[str, ...] = (
  'system_write_macos',
  'system_write_linux',
  'user_tools',
+ 'git_config',
  'homebrew_macos',
  'homebrew_linux',
  'dangerous_commands',

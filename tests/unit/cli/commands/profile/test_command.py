@@ -266,7 +266,7 @@ def test_diff_names_another_order(profiles: Path, capsys: pytest.CaptureFixture[
 def test_init_writes_a_valid_profile_that_grants_nothing_more(
     profiles: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made_of = ("--extends", "go-dev", "--groups", "git_config,user_caches_linux")
+    made_of = ("--extends", "go-dev", "--groups", "rust_runtime,user_caches_linux")
     made = Asked(capsys, "init", "mine", *made_of)
     assert (made.status, made.out) == (0, "")
     assert made.err.splitlines()[:2] == [
@@ -278,7 +278,7 @@ def test_init_writes_a_valid_profile_that_grants_nothing_more(
     document = json.loads((profiles / "mine.json").read_text())
     assert list(document) == ["extends", "meta", "groups", "workdir", "filesystem"]
     compared = Asked(capsys, "diff", "go-dev", "mine").out
-    assert compared == "groups:\n  + git_config\n  + user_caches_linux\n"
+    assert compared == "groups:\n  + rust_runtime\n  + user_caches_linux\n"
 
 
 @pytest.mark.parametrize("extends", [(), ("--extends", "go-dev")], ids=["alone", "extending"])
