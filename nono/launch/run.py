@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from nono.audit import event
@@ -133,8 +133,8 @@ class Launch:
         denials = Denials()
         with ExitStack() as stack:
             cgroup = stack.enter_context(_limited(prepared, launcher, warn))
-            temporary = None if prepared.enforcement.namespaces else _temporary_directory(stack, warn)
-            prepared, view = surrounded(prepared, self._environ, temporary=temporary)
+            make_temporary = partial(_temporary_directory, stack, warn)
+            prepared, view = surrounded(prepared, self._environ, make_temporary)
             if view is not None:
                 launcher.enter_namespaces(view)
             self._launcher = None

@@ -17,7 +17,7 @@ from nono.audit.event import Recorder
 from nono.credentials.phantom import make_session_token
 from nono.kernel import process
 from nono.launch.proxy.assembly import Assembly, assemble, config_of, proxy_of
-from nono.launch.proxy.exposed import loaded_keys, warn_of_arguments, withhold
+from nono.launch.proxy.exposed import LoadedKeys, loaded_keys, warn_of_arguments, withhold
 from nono.launch.proxy.git_ssh import git_ssh
 from nono.launch.start import RunContext
 from nono.launch.supervised import Network, approver_of
@@ -30,12 +30,13 @@ from nono.supervisor.verdict.peer_registry import PeerRegistry
 def with_proxy(run: RunContext) -> AbstractAsyncContextManager[Network]:
     """Read the credentials now, and start the proxy when the block is entered."""
     assembly = assemble(run.prepared.resolved, run.session, ca_worker=run.ca_worker)
-    warn_of_arguments(loaded_keys(assembly), run.prepared.argv, run.session)
-    return _network(run, assembly)
+    keys = loaded_keys(assembly)
+    warn_of_arguments(keys, run.prepared.argv, run.session)
+    return _network(run, assembly, keys)
 
 
 @asynccontextmanager
-async def _network(run: RunContext, assembly: Assembly) -> AsyncIterator[Network]:
+async def _network(run: RunContext, assembly: Assembly, keys: LoadedKeys) -> AsyncIterator[Network]:
     capabilities, resolved = run.prepared.capabilities, run.prepared.resolved
     peers = PeerRegistry()
     # On the notify rung the supervisor makes every connection itself, and so knows which are its child's. On
@@ -56,7 +57,7 @@ async def _network(run: RunContext, assembly: Assembly) -> AsyncIterator[Network
             ports = capabilities.ports if watched is None else watched
             variables = {**proxy.variables, **ssh.variables}
             inherited = {**run.inherited, **variables}
-            withheld = withhold(loaded_keys(assembly), inherited, run.env_credentials, run.session)
+            withheld = withhold(keys, inherited, run.env_credentials, run.session)
             yield Network(
                 NetworkGrants(loopback(port), ports, resolved.unix_sockets),
                 approver,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from nono import paths
 from nono.launch.prepare import Prepared
@@ -18,23 +18,24 @@ SHARED_TMP = "/tmp"
 
 
 def surrounded(
-    prepared: Prepared, environ: Mapping[str, str], *, temporary: str | None = None
+    prepared: Prepared, environ: Mapping[str, str], make_temporary: Callable[[], str | None] = lambda: None
 ) -> tuple[Prepared, PrivateView | None]:
     """Return a run that is about to start with the grants of its surroundings, and its view of them.
 
     The view is None without namespaces of its own.
-    temporary: A directory of the run for temporary files; with namespaces it has /tmp itself.
+    make_temporary: Makes a directory of the run for temporary files; called if it has no /tmp of its own.
     """
     resolved, view = surroundings(prepared.resolved, environ, namespaces=prepared.enforcement.namespaces)
-    if view is not None and SHARED_TMP in view.directories:
-        temporary = SHARED_TMP
+    has_own_tmp = view is not None and SHARED_TMP in view.directories
     given = os.path.realpath(environ.get("TMPDIR") or SHARED_TMP)
-    is_usable = given == temporary or any(
+    is_usable = (has_own_tmp and given == SHARED_TMP) or any(
         is_within(given, grant.path) and grant.access is Access.READWRITE
         for grant in prepared.capabilities.grants
     )
     rules, capabilities = resolved.environment, resolved.capabilities
-    if temporary is None or is_usable or "TMPDIR" in rules.passed or "TMPDIR" in dict(rules.fixed):
+    is_settled = is_usable or "TMPDIR" in rules.passed or "TMPDIR" in dict(rules.fixed)
+    temporary = None if is_settled else SHARED_TMP if has_own_tmp else make_temporary()
+    if temporary is None:
         return prepared._replace(resolved=resolved), view
     grant = Grant(temporary, Access.READWRITE, True, "system", temporary)
     resolved = resolved._replace(

@@ -219,6 +219,17 @@ def test_the_modes_of_nonos_state_and_of_devices_stay_as_they_are(sandbox: NonoR
     assert shared.exit_code == 0
 
 
+def test_a_run_whose_tmp_stays_shared_has_a_directory_of_its_own_there(
+    sandbox: NonoRun, shared: Path
+) -> None:
+    """nono's own state lies in /tmp, so that it cannot be the command's."""
+    state = {"XDG_STATE_HOME": str(shared / "state")}
+    run = sandbox.run(sh('mktemp; cat "$1/file"', shared), environment=state)
+    assert run.stdout.startswith("/tmp/nono-"), run.stderr
+    assert CANARY not in run.stdout
+    assert not Path(run.stdout.strip()).parent.exists()
+
+
 @needs_user_namespaces
 def test_the_init_of_the_namespaces_is_not_dumpable(sandbox: NonoRun) -> None:
     """Its files in /proc belong to root then (proc(5)); Landlock closes them in any case."""
