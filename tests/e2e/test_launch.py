@@ -388,7 +388,11 @@ def test_only_what_is_documented_differs_from_the_callers_environment(here: Plac
     seen = dict(line.split("=", 1) for line in result.stdout.decode().split("\0")[:-1])
     withheld = {"LD_PRELOAD", "BASH_ENV"}
     expected = {name: text for name, text in here.user.environment(given).items() if name not in withheld}
+    temporary = seen["TMPDIR"], expected.pop("TMPDIR")
     assert {name: seen.get(name) for name in expected} == expected
+    # The caller's can be written only; the run has one of its own, unless nobody is left to remove it.
+    assert seen.pop("TMPDIR").startswith("/tmp/nono-")
+    assert (temporary[0] == temporary[1]) == (mode == WRAPPED)
     assert set(seen) - set(expected) == ADDED[mode]
 
 
