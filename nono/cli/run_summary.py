@@ -45,7 +45,7 @@ def show(
     console.lines(summary.enforcement(chosen, prepared.facts, verbose=in_full))
     for note in chosen.notes:
         console.note(note)
-    if chosen.shares:
+    if chosen.shares and not chosen.shares_by:
         console.warn(chosen.shares)
     for warning in chosen.warnings:
         if chosen.is_open:

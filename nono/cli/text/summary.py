@@ -190,6 +190,9 @@ def enforcement(chosen: Enforcement, facts: HostFacts, *, verbose: bool) -> list
     if chosen.names_threads:
         lines.append("  NVIDIA: the driver names its threads through the supervisor; for that every")
         lines.append("          open of a file is looked at, and takes longer")
+    if chosen.shares_by:
+        in_short = f"shared with this host: processes and /tmp ({chosen.shares_by})"
+        lines.append(f"  {f'not enforced: {chosen.shares}' if verbose else in_short}")
     gaps = [gap for gap in chosen.gaps if gap not in (*chosen.warnings, chosen.shares)]  # printed in any case
     if verbose:
         lines.append(f"  kernel {facts.kernel_release}, Landlock V{facts.landlock_abi}")

@@ -47,7 +47,8 @@ class Enforcement(NamedTuple):
     elevation: bool = False  # somebody is asked about files beyond the grants
     sockets: NotifyProgram | None = None  # the supervisor's program for sockets in a run without proxy
     learns: bool = False  # the command's file accesses are recorded
-    shares: str = ""  # said even without -v: what the command shares with this host, which refused namespaces
+    shares: str = ""  # said even without -v: what the command shares with this host without namespaces
+    shares_by: str = ""  # the choice that left namespaces out; empty if this host refused them
     namespaces: bool = False  # the command has processes, temporary files and IPC of its own
     names_threads: bool = False  # the supervisor opens the names of the command's threads for it
 

@@ -19,7 +19,7 @@ def with_namespaces(
     """
     wanted = capabilities.namespaces
     if wanted is Namespaces.OFF:
-        return chosen._replace(gaps=(*chosen.gaps, f"{SHARED} (namespaces off)."))
+        return _sharing(chosen, "namespaces off")
     if not capabilities.scopes.signal:
         if wanted is Namespaces.REQUIRE:
             return Refusal(
@@ -27,7 +27,7 @@ def with_namespaces(
                 "could be signalled.",
                 hint="leave one of them out",
             )
-        return chosen._replace(gaps=(*chosen.gaps, f'{SHARED} (signal_mode "allow_all").'))
+        return _sharing(chosen, 'signal_mode "allow_all"')
     if refused is None:
         return chosen._replace(namespaces=True)
     # Imported here: it is for hosts that refuse.
@@ -48,4 +48,9 @@ def without_supervisor(chosen: Enforcement, wanted: Namespaces) -> Enforcement |
             'this profile has linux.namespaces "require", which is only supported by `nono run`.',
             hint="nono run, with the same options",
         )
-    return chosen._replace(gaps=(*chosen.gaps, f"{SHARED} (no supervisor)."))
+    return _sharing(chosen, "no supervisor")
+
+
+def _sharing(chosen: Enforcement, choice: str) -> Enforcement:
+    shares = f"{SHARED} ({choice})."
+    return chosen._replace(shares=shares, shares_by=choice, gaps=(*chosen.gaps, shares))

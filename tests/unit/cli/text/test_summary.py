@@ -99,6 +99,19 @@ def test_what_is_not_enforced_is_counted_unless_verbose_names_it(
     assert summary.enforcement(chosen, FACTS, verbose=True)[1:] == named
 
 
+def test_one_line_says_what_a_choice_shares_with_the_host() -> None:
+    chosen = Enforcement(None, gaps=("one.", "in full."), shares="in full.", shares_by="namespaces off")
+    in_short = "  shared with this host: processes and /tmp (namespaces off)"
+    counted = "  not enforced: 1 thing (-v to show)"
+    assert summary.enforcement(chosen, FACTS, verbose=False) == [in_short, counted]
+    assert "  not enforced: in full." in summary.enforcement(chosen, FACTS, verbose=True)
+
+
+def test_what_a_host_shares_by_itself_is_left_to_the_warning() -> None:
+    chosen = Enforcement(None, gaps=("in full.",), shares="in full.")
+    assert summary.enforcement(chosen, FACTS, verbose=False) == []
+
+
 KEPT_OUT = [
     Withheld("GITHUB_TOKEN", "service_key", "github reads its key from it", "--credential github"),
     Withheld("LD_X", "steers_programs", "it changes what programs load"),

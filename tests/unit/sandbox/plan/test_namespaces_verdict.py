@@ -27,7 +27,8 @@ def test_they_are_taken_where_they_can_be_had(wanted: Namespaces) -> None:
 
 def test_off_says_what_is_shared() -> None:
     chosen = with_namespaces(HELD, wanting(Namespaces.OFF), None)
-    assert chosen == HELD._replace(gaps=("one", f"{SHARED} (namespaces off)."))
+    shares = f"{SHARED} (namespaces off)."
+    assert chosen == HELD._replace(shares=shares, shares_by="namespaces off", gaps=("one", shares))
 
 
 def test_where_they_are_refused_the_run_warns_with_the_cause_with_the_remedy() -> None:
@@ -38,6 +39,7 @@ def test_where_they_are_refused_the_run_warns_with_the_cause_with_the_remedy() -
     assert "apparmor_restrict_unprivileged_userns=0" in chosen.shares
     assert chosen.gaps == ("one", chosen.shares)
     assert not chosen.namespaces
+    assert not chosen.shares_by  # nobody chose it: it is a warning
 
 
 def test_where_they_are_required_a_refusal_names_the_remedy() -> None:
@@ -52,10 +54,12 @@ def test_signals_to_everybody_do_without() -> None:
     chosen = with_namespaces(HELD, wanting(Namespaces.AUTO, signal=False), None)
     assert isinstance(chosen, Enforcement)
     assert not chosen.namespaces
+    assert chosen.shares_by == 'signal_mode "allow_all"'
     assert isinstance(with_namespaces(HELD, wanting(Namespaces.REQUIRE, signal=False), None), Refusal)
 
 
 def test_a_command_without_a_supervisor_shares_unless_that_is_forbidden() -> None:
-    shared = HELD._replace(gaps=("one", f"{SHARED} (no supervisor)."))
+    shares = f"{SHARED} (no supervisor)."
+    shared = HELD._replace(shares=shares, shares_by="no supervisor", gaps=("one", shares))
     assert without_supervisor(HELD, Namespaces.AUTO) == shared
     assert isinstance(without_supervisor(HELD, Namespaces.REQUIRE), Refusal)
