@@ -24,6 +24,8 @@ from nono.private_dir import make_private_subdir, open_private_dir
 EVENT_FILE = "audit-events.ndjson"
 
 BUDGET_BYTES = 1024 * 1024 * 1024  # of one session
+LEAST_BUDGET_BYTES = 1024 * 1024
+SHARE_OF_DISK = 10  # a session takes a tenth of what is free at its start: however many follow, some is left
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
@@ -49,7 +51,8 @@ class AuditLog:
     ) -> None:
         """Create `<state_root>/audit/<session_id>/audit-events.ndjson`, mode 0600, directories 0700.
 
-        budget_bytes: Size at which the log takes no more actions; what ends a session is still recorded.
+        budget_bytes: Size at which the log takes no more actions, if a tenth of the free disk is not less;
+            what ends a session is still recorded.
         on_full: Takes a sentence when that is reached.
 
         Raises ValueError for a malformed session id. Raises OSError EEXIST if the session id was used before,
@@ -62,7 +65,6 @@ class AuditLog:
         self._state = ChainState()
         self._encoder = Encoder()
         self._size = 0
-        self._budget_bytes = budget_bytes
         self._on_full = on_full
         self._unrecorded: int | None = None  # refusals beyond the budget; None: it is not reached
         self._dirty = True  # the directory entries themselves are not on disk yet
@@ -71,6 +73,8 @@ class AuditLog:
             os.close(open_private_dir(state_root, create=True))
             self._root_fd = open_private_dir(join(state_root, "audit"), create=True)
             undo.callback(os.close, self._root_fd)
+            self._allowed_bytes = budget_bytes
+            self._budget_bytes = min(budget_bytes, _share_of_disk(self._root_fd))
             self._dir_fd = make_private_subdir(self._root_fd, session_id)
             undo.callback(os.close, self._dir_fd)
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -102,9 +106,11 @@ class AuditLog:
     def _close_budget(self) -> None:
         self._unrecorded = 0
         self.record(audit_budget_reached(self._budget_bytes))
+        is_short_of_disk = self._budget_bytes < self._allowed_bytes
+        remedy = "free disk space" if is_short_of_disk else "audit.session_max_mb in config.toml"
         self._on_full(
             f"the audit log of this run has reached {self._budget_bytes >> 20} MiB: what would have to be "
-            "recorded is refused from here on (audit.session_max_mb in config.toml allows more)"
+            f"recorded is refused from here on ({remedy} allows more)"
         )
 
     def _pass_over(self, event: Event) -> None:
@@ -197,3 +203,8 @@ class AuditLog:
         for fd in (self._dir_fd, self._root_fd):
             os.close(fd)
         self._dir_fd = self._root_fd = -1
+
+
+def _share_of_disk(directory: int) -> int:
+    disk = os.fstatvfs(directory)
+    return max(disk.f_bavail * disk.f_frsize // SHARE_OF_DISK, LEAST_BUDGET_BYTES)

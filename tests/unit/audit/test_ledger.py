@@ -17,6 +17,8 @@ import pytest
 from nono.audit.chain import ChainState, encode_event, leaf_hash
 from nono.audit.event import Event, session_ended, session_started
 from nono.audit.ledger import AuditLog, new_session_id
+from nono.kernel import mounts, namespaces
+from support.forked import in_child
 
 EVENT: Event = {"type": "session_ended", "ended": "2026-01-02T03:04:06Z", "exit_code": 0}
 
@@ -233,3 +235,35 @@ def test_each_record_is_one_write(state_root: Path, monkeypatch: pytest.MonkeyPa
         assert (
             records(log.path)[0]["event_json"] == encode_event({"type": "x", "text": "y" * 100_000}).decode()
         )
+
+
+@pytest.mark.parametrize(
+    ("size", "free", "share"), [("21m", "free disk space", 2), ("100m", "audit.session_max_mb", 4)]
+)
+def test_a_log_takes_at_most_a_tenth_of_the_free_disk(
+    size: str, free: str, share: int, state_root: Path
+) -> None:
+    state_root.mkdir(parents=True)
+    request: Event = {
+        "type": "network",
+        "event": {"decision": "allow", "path": "x" * 4000},
+    }
+
+    def fill() -> list[object]:
+        namespaces.leave_mounts()
+        onto = os.open(state_root, os.O_PATH)
+        mounts.attach(mounts.new_file_system("tmpfs", {"size": size, "mode": "0700"}), onto)
+        said: list[str] = []
+        with AuditLog(str(state_root), "s1", budget_bytes=4 << 20, on_full=said.append) as log:
+            for _ in range(10_000):
+                try:
+                    log.record(request)
+                except OSError as error:
+                    return [error.errno, Path(log.path).stat().st_size >> 16, said]
+        return []
+
+    refused, size_of_log, said = in_child(fill)
+    assert refused == errno.EDQUOT
+    assert round(size_of_log / 16) == share
+    assert f"reached {share} MiB" in said[0]
+    assert f"({free}" in said[0]
