@@ -255,3 +255,16 @@ def _open_thread(tid: int) -> int:
         if error.errno != errno.EINVAL:  # EINVAL: before 6.9, which has descriptors of processes only
             raise
     return os.pidfd_open(thread_group_id(tid))
+
+
+def open_missing_standard_streams() -> None:
+    """Open /dev/null for each closed descriptor of 0, 1 and 2.
+
+    Otherwise the next socket would get that number, and the command would inherit it.
+    """
+    while True:
+        descriptor = os.open(os.devnull, os.O_RDWR)
+        if descriptor >= FIRST_PRIVATE_DESCRIPTOR:
+            os.close(descriptor)
+            return
+        os.set_inheritable(descriptor, True)

@@ -32,8 +32,7 @@ from nono.policy.effective_policy import EffectivePolicy, effective_policy_of
 from nono.policy.environment.inheritance import child_environment
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.resolve import Resolved
-from nono.sandbox import probe
-from nono.sandbox.launcher import Launcher, fork_launcher
+from nono.sandbox.launcher import Launcher
 from nono.supervisor.child import supervise, wait
 from nono.supervisor.terminal import shared_terminal
 
@@ -59,14 +58,10 @@ _UNRECORDED = "a run that cannot be recorded is not started; --no-audit starts i
 class Launch:
     """One run. A context manager: leaving the block ends an unused launcher."""
 
-    def __init__(self, environ: Mapping[str, str], *, probes_network: bool = False) -> None:
-        """Fork the launcher, and have it probe the kernel at once.
-
-        probes_network: prepare() is likely to need to know what can hold the network.
-        """
+    def __init__(self, environ: Mapping[str, str], launcher: Launcher) -> None:
+        """Take over a launcher that was just forked."""
         self._environ = environ
-        self._launcher: Launcher | None = fork_launcher(environ)
-        self._launcher.request_facts(network=probes_network)
+        self._launcher: Launcher | None = launcher
 
     def __enter__(self) -> Launch:
         return self
@@ -88,7 +83,11 @@ class Launch:
         traps_opens = capabilities.elevation or capabilities.learns or capabilities.names_threads
         is_served = traps_opens or capabilities.wants_sockets_served
         facts = launcher.facts(network=chooses_rung or is_served)
-        facts = probe.with_masks(facts, capabilities.masking)
+        if capabilities.masking.masks:
+            # Imported here: most runs mask nothing.
+            from nono.sandbox import probe
+
+            facts = probe.with_masks(facts, capabilities.masking)
         enforcement = enforcement_of(capabilities, facts, is_supervised=True)
         cgroups = None
         if capabilities.limits.is_set:

@@ -14,7 +14,7 @@ from nono.launch.state_file import StateFile, identity
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access, Grant
 from nono.policy.environment.inheritance import Withheld, started_in
-from nono.sandbox.enter import Command
+from nono.sandbox.command import Command
 from nono.sandbox.launcher import Launcher
 from nono.sandbox.plan.plan import draw
 from nono.sandbox.plan.private_view import TERMINALS, PrivateView

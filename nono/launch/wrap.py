@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from nono.errors import LaunchError
+from nono.kernel import process
 from nono.launch.prepare import Prepared, enforcement_of, program_of, ready_state_directories
 from nono.launch.surroundings import surrounded
 from nono.launch.trusted import module_path
 from nono.policy.environment.inheritance import child_environment, started_in
 from nono.policy.resolve import Resolved
 from nono.sandbox import host
-from nono.sandbox.enter import Command, default_signals, enter, open_missing_standard_streams
+from nono.sandbox.command import STATUS_NOT_EXECUTED, Command
+from nono.sandbox.enter import default_signals, enter
 from nono.sandbox.plan.plan import draw
-
-STATUS_NOT_EXECUTED = 127
 
 
 def prepare(
@@ -47,7 +47,7 @@ def become(prepared: Prepared, environ: Mapping[str, str]) -> NoReturn:
     environment = started_in(workdir, child_environment(environ, rules), rules)
     assert prepared.program is not None  # or it was a dry run
     command = Command(prepared.program, prepared.argv, environment, workdir)
-    open_missing_standard_streams()
+    process.open_missing_standard_streams()
     try:
         enter(plan, command)
     except OSError as error:

@@ -10,22 +10,13 @@ from typing import TYPE_CHECKING
 from nono.errors import LaunchError, SandboxError
 from nono.kernel import capabilities, filters, process, seccomp
 from nono.kernel.uapi.process import AF_UNIX
-from nono.named_tuple import NamedTuple
 from nono.sandbox.apply import restrict
+from nono.sandbox.command import Command
 from nono.sandbox.plan.enforcement import NotifyProgram, StaticFilter
 from nono.sandbox.plan.plan import SandboxPlan
 
 if TYPE_CHECKING:
     import socket
-
-
-class Command(NamedTuple):
-    """The command to execute: `program` is an absolute path, argv[0] the name that the program sees."""
-
-    program: str
-    argv: tuple[str, ...]
-    environment: dict[str, str]
-    workdir: str
 
 
 def default_signals() -> None:
@@ -38,19 +29,6 @@ def default_signals() -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def open_missing_standard_streams() -> None:
-    """Open /dev/null for each closed descriptor of 0, 1 and 2.
-
-    Otherwise the next socket would get that number, and the command would inherit it.
-    """
-    while True:
-        descriptor = os.open(os.devnull, os.O_RDWR)
-        if descriptor >= process.FIRST_PRIVATE_DESCRIPTOR:
-            os.close(descriptor)
-            return
-        os.set_inheritable(descriptor, True)
 
 
 def enter(

@@ -117,8 +117,17 @@ def test_the_process_that_makes_a_ca_imports_no_event_loop() -> None:
 
 
 def test_a_run_without_proxy_imports_no_event_loop() -> None:
-    slow = modules_after("import nono.cli.commands.run") & SLOW_TO_IMPORT
+    slow = modules_after("import nono.cli.commands.run, nono.launch.run") & {*SLOW_TO_IMPORT, "_hashlib"}
     assert slow == set()
+
+
+def test_the_launcher_is_forked_before_a_policy_is_imported() -> None:
+    """Else its probe of the kernel and the supervisor's imports would wait for each other."""
+    before = modules_after("import nono.cli.commands.run")
+    assert (
+        before & {"nono.launch.run", "nono.policy.resolve", "nono.sandbox.probe", "nono.sandbox.enter"}
+        == set()
+    )
 
 
 def test_every_module_says_what_it_is_in_one_sentence() -> None:

@@ -19,7 +19,7 @@ from nono.kernel import capabilities, landlock, namespaces, process
 from nono.kernel.landlock_rights import HANDLED_FS
 from nono.kernel.libc import prctl
 from nono.kernel.uapi.process import PR_GET_DUMPABLE, PR_GET_PDEATHSIG
-from nono.sandbox.enter import Command
+from nono.sandbox.command import Command
 from nono.sandbox.launcher import fork_launcher
 from nono.sandbox.plan.enforcement import StaticFilter
 from nono.sandbox.plan.plan import SandboxPlan
@@ -164,7 +164,7 @@ def test_a_view_that_cannot_be_mounted_is_the_cause_that_is_said(tmp_path: Path)
     plan = SandboxPlan(abi, HANDLED_FS[abi], 0, 0, (), (), (), StaticFilter.OPEN_NET, None)
 
     def launch() -> str | None:
-        launcher = fork_launcher({})
+        launcher = fork_launcher({}, probes_network=False)
         try:
             if launcher.facts(network=False).own_namespaces is not None:
                 return None

@@ -8,12 +8,9 @@ from typing import TYPE_CHECKING
 
 from nono.cli.args.parse import Invocation, parse, sandbox_parser
 from nono.cli.console import Console, console_of
-from nono.cli.preferences import preferences, redaction
-from nono.cli.resolution import asker, command_of, resolve_given
-from nono.cli.run_summary import show
 from nono.errors import ConfigError, NonoError
-from nono.launch.run import Launch
 from nono.policy.capability import NetworkMode
+from nono.sandbox.launcher import fork_launcher
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -42,8 +39,17 @@ def run(argv: Sequence[str]) -> int:
 
 def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -> int:
     given = invocation.given
-    # The launcher is forked here, before a profile brings pydantic and a credential brings a secret.
-    with Launch(environ, probes_network=any(option.may_need_listener for option in given.options)) as launch:
+    # Before a profile brings pydantic and a credential brings a secret.
+    launcher = fork_launcher(
+        environ, probes_network=any(option.may_need_listener for option in given.options)
+    )
+    # Imported here: the launcher probes the kernel, and imports what confines it, at the same time.
+    from nono.cli.preferences import preferences, redaction
+    from nono.cli.resolution import asker, command_of, resolve_given
+    from nono.cli.run_summary import show
+    from nono.launch.run import Launch
+
+    with Launch(environ, launcher) as launch:
         config = preferences(given, environ, console, long_lived=True)
         is_dry = given.flag("dry_run")
         resolved = resolve_given(invocation, environ, long_lived=True, ask=asker(invocation))

@@ -1,0 +1,142 @@
+"""Lives the launcher's life, from its fork to the execve that makes it the command."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, NoReturn
+
+from nono.errors import LaunchError, NonoError
+from nono.kernel import process
+from nono.sandbox import channel, probe
+from nono.sandbox.command import STATUS_NOT_EXECUTED, STATUS_NOT_RESTRICTED, Command
+from nono.sandbox.enter import default_signals, enter
+from nono.sandbox.plan.plan import SandboxPlan
+from nono.sandbox.plan.private_view import PrivateView
+from nono.sandbox.private_network import enter_private_network
+from nono.sandbox.socket_maker import fork_socket_maker
+
+if TYPE_CHECKING:
+    import socket
+
+OUTSIDE = 0  # how getppid(2) calls a parent outside this PID namespace
+
+
+def become_command(connection: socket.socket, lifeline_end: int, supervisor_pid: int) -> NoReturn:
+    """Run the launcher's whole life; never return into the code that forked it."""
+    status = STATUS_NOT_RESTRICTED
+    try:
+        _leave_supervisor(supervisor_pid)
+        request = channel.receive(connection.fileno())
+        while request is not None and "probe" in request:
+            request = _probe(connection, request)
+        holds_all = False
+        if request is not None and "namespaces" in request:
+            holds_all = _take_namespaces(connection, lifeline_end, request)
+            request = channel.receive(connection.fileno())
+        leaves = request is not None and "private_network" in request
+        if request is not None and leaves:
+            request = _leave_network(connection, request)
+        if request is not None:
+            plan, command = _parse_request(request)
+            if plan.private_network != leaves:
+                raise LaunchError("the plan is for another network than the launcher is in")
+            listener = enter(plan, command, keep={connection.fileno()}, holds_all=holds_all)
+            channel.send(connection.fileno(), {"restricted": True, "listener": listener})
+            if channel.receive(connection.fileno()) is not None:
+                status = STATUS_NOT_EXECUTED
+                os.execve(command.program, command.argv, command.environment)
+    except NonoError as error:
+        _report(connection, error.message, status)
+    except OSError as error:
+        _report(connection, _sentence(error, status), status)
+    except BaseException as error:  # a bug here must end this process, not run on as a second supervisor
+        _report(connection, f"the launcher failed: {error!r}", status)
+    finally:
+        os._exit(status)
+
+
+def _probe(connection: socket.socket, request: channel.Message) -> channel.Message | None:
+    """Send the facts and return the next message."""
+    asked = request["probe"]
+    facts = probe.host_facts(network=isinstance(asked, dict) and bool(asked["network"]))
+    channel.send(connection.fileno(), {"facts": facts.to_message()})
+    # For what most likely comes next, while the supervisor is busy.
+    from nono.kernel import clone  # noqa: F401 - imported for later
+    from nono.sandbox import init  # noqa: F401 - imported for later
+
+    return channel.receive(connection.fileno())
+
+
+def _take_namespaces(connection: socket.socket, lifeline_end: int, request: channel.Message) -> bool:
+    """Go on as a process in namespaces of its own; the process that calls this does not return.
+
+    Returns True, in the new one, if it has every capability over a user namespace of its own.
+    """
+    view = request["namespaces"]
+    if not isinstance(view, dict):
+        raise ValueError("namespaces without a view")
+    # Imported here: not every run has them.
+    from nono.kernel import clone, namespaces
+    from nono.sandbox.init import fork_init, wait_for_view
+
+    holds_all = namespaces.leave_processes()
+    answer = fork_init(PrivateView.from_message(view), lifeline_end)
+    moved_to = clone.fork_sibling()
+    if moved_to:
+        channel.send(connection.fileno(), {"moved_to": moved_to})
+        os._exit(0)
+    process.set_parent_death_signal(signal.SIGKILL)
+    if os.getppid() != OUTSIDE:  # the supervisor died before the call above could notice
+        os._exit(STATUS_NOT_RESTRICTED)
+    wait_for_view(answer)
+    return holds_all
+
+
+def _leave_network(connection: socket.socket, request: channel.Message) -> channel.Message | None:
+    """Move to a private network and return the message after the announcement.
+
+    By then the supervisor has taken the announced descriptors.
+    """
+    proxy_port = request["private_network"]
+    if not isinstance(proxy_port, int):
+        raise ValueError("a private network without a port")
+    with ExitStack() as stack:
+        listener = stack.enter_context(enter_private_network(proxy_port))
+        maker = stack.enter_context(fork_socket_maker()) if request["makes_sockets"] else None
+        numbers: channel.Message = {
+            "proxy_listener": listener.fileno(),
+            "socket_maker": None if maker is None else maker.fileno(),
+        }
+        channel.send(connection.fileno(), numbers)
+        return channel.receive(connection.fileno())
+
+
+def _leave_supervisor(supervisor_pid: int) -> None:
+    """Drop what this process inherited from its parent and the command must not have."""
+    default_signals()
+    process.set_parent_death_signal(signal.SIGKILL)
+    if os.getppid() != supervisor_pid:  # it died before the call above could notice
+        os._exit(STATUS_NOT_RESTRICTED)
+    # pidfd_getfd on this process needs it dumpable, whatever the supervisor inherited or chose.
+    process.set_dumpable(True)
+
+
+def _parse_request(request: channel.Message) -> tuple[SandboxPlan, Command]:
+    plan, command = request["plan"], request["command"]
+    if not isinstance(plan, dict) or not isinstance(command, list):
+        raise ValueError("a launch request without a plan or a command")
+    program, argv, environment, workdir = command
+    return SandboxPlan.from_message(plan), Command(program, tuple(argv), environment, workdir)
+
+
+def _sentence(error: OSError, status: int) -> str:
+    if status == STATUS_NOT_EXECUTED:
+        return f"Command execution failed: {error.filename}: {error.strerror}"
+    return f"the command was not started: {error}"
+
+
+def _report(connection: socket.socket, text: str, status: int) -> None:
+    with suppress(OSError):  # the supervisor is gone, and so is everybody who could read it
+        channel.send(connection.fileno(), {"failed": text, "status": status})

@@ -1,0 +1,17 @@
+"""Describes the command to execute, and the exit statuses of nono where it is not executed."""
+
+from __future__ import annotations
+
+from nono.named_tuple import NamedTuple
+
+STATUS_NOT_RESTRICTED = 126
+STATUS_NOT_EXECUTED = 127
+
+
+class Command(NamedTuple):
+    """The command to execute: `program` is an absolute path, argv[0] the name that the program sees."""
+
+    program: str
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    workdir: str
