@@ -24,6 +24,7 @@ from nono.policy.hosts.upstream import is_loopback
 from nono.policy.resolve import Resolved
 from nono.policy.schema.route_rules import TlsIdentity
 from nono.policy.services.credential_service import CredentialService
+from nono.policy.services.draining import reads_bodies
 from nono.proxy.child_env import LOOPBACK_NO_PROXY, ServiceVariables, child_env
 from nono.proxy.config import Admits, ProxyConfig
 from nono.proxy.server import RunningProxy, serve
@@ -290,6 +291,7 @@ def _route(loaded: LoadedService) -> Route:
         limits=service.limits,
         tls=service.tls,
         watched=service.tripwire,
+        drains=reads_bodies(upstream),
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nono.named_tuple import NamedTuple
 from nono.policy.hosts.upstream import is_loopback
+from nono.policy.services.draining import reads_bodies
 from nono.proxy.child_env import ServiceVariables
 from nono.proxy.verdict.login_table import NO_LOGINS, LoginTable
 from nono.proxy.verdict.routes import Origin, Route
@@ -62,4 +63,5 @@ def _route(route: OAuthRoute, tokens: LoginTokens) -> Route:
         base_url_variable=next(iter(route.base_url_env_vars), ""),
         endpoints=route.endpoints,
         upgrades=route.upgrades,
+        drains=reads_bodies(upstream),
     )

@@ -246,7 +246,8 @@ class Delivery[C](Attempt):
     def _key(self) -> PoolKey:
         origin = self._verdict.origin
         via = self._context.connector.via(origin.host, origin.port)
-        return PoolKey(origin.scheme, origin.host, origin.port, self._verdict.tls, via)
+        verdict = self._verdict
+        return PoolKey(origin.scheme, origin.host, origin.port, verdict.tls, via, verdict.identity)
 
     async def _dial(self) -> None:
         with self._cancellable() as over:

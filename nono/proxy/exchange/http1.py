@@ -218,7 +218,7 @@ class Exchange(Delivery[UpstreamConnection]):
             self._connection.pause_reading(self._relay.is_behind)
 
     def response_finished(self, fields: Sequence[Header], *, reusable: bool) -> None:
-        is_read = is_surely_read(self._request.method, self._framing)
+        is_read = is_surely_read(self._request.method, self._framing, drains=self._verdict.drains)
         self._upstream_reusable = reusable and self._sent_end and is_read
         self._relay.end(fields)
 

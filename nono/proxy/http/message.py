@@ -298,9 +298,15 @@ def response_head(
 _BODY_MAY_STAY_UNREAD = frozenset((b"GET", b"HEAD", b"DELETE", b"OPTIONS"))
 
 
-def is_surely_read(method: bytes, body: Body) -> bool:
-    """Return True if an upstream that answered must have read the whole body, or closes the connection."""
-    return method not in _BODY_MAY_STAY_UNREAD or body.kind is BodyKind.NONE or body == _EMPTY_BODY
+def is_surely_read(method: bytes, body: Body, *, drains: bool) -> bool:
+    """Return True if an upstream that answered has read the whole body, or closes the connection.
+
+    Nothing in HTTP/1.1 shows that it has: an answer, a 100 (Continue) and a connection that stays open all
+    come from servers that leave the body for the next request. So it counts as read only if there was none,
+    or if the upstream is known to read the bodies of such methods (`drains`).
+    """
+    is_empty = body.kind is BodyKind.NONE or body == _EMPTY_BODY
+    return is_empty or (drains and method not in _BODY_MAY_STAY_UNREAD)
 
 
 def end_to_end(headers: Sequence[Header], *, without: frozenset[bytes] = frozenset()) -> list[Header]:

@@ -24,13 +24,14 @@ class Http1Stream:
         method: bytes,
         framing: Body,
         *,
+        drains: bool,
         reused: bool,
     ) -> None:
         self._connection: UpstreamConnection | None = connection
         self._receiver = receiver
         self._method = method
         self._chunked = framing.kind is BodyKind.CHUNKED
-        self._is_read = is_surely_read(method, framing)  # an upstream that has answered has read it all
+        self._is_read = is_surely_read(method, framing, drains=drains)
         self._reused = reused
         self._writable = True
         self._unsent = 0  # bytes of the request still in the transport's buffer

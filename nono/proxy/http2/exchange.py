@@ -90,7 +90,8 @@ class Http2Exchange(Delivery[Reached]):
         if isinstance(reached, Http2Upstream):
             self._begin_http2(reached, written)
         else:
-            stream = Http1Stream(reached, self, self._request.method, self._framing, reused=reused)
+            method, drains = self._request.method, self._verdict.drains
+            stream = Http1Stream(reached, self, method, self._framing, drains=drains, reused=reused)
             self._upstream = stream
             stream.begin(rewrite.request_head(written, framing_fields(self._framing)))
         self._send_body()

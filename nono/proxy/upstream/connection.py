@@ -23,6 +23,7 @@ from nono.proxy.http.message import (
     trailers,
 )
 from nono.proxy.http.upstream_proxy import ProxyAddress
+from nono.proxy.verdict.routes import Identity
 
 MAX_INTERIM_RESPONSES = 16
 
@@ -38,6 +39,8 @@ class PoolKey(NamedTuple):
     port: int
     tls: TlsIdentity
     via: ProxyAddress | None = None  # the upstream proxy it goes through
+    # Bytes that an upstream left unread precede the next request: it must not be one of another identity.
+    identity: Identity = None
 
 
 class ResponseSink(Protocol):

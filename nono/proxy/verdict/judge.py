@@ -75,7 +75,8 @@ class Judge:
             return Refused(entry, _upgrade_denied(route, origin.host, bare))
         if websocket_key is not None and route.limits.count_tokens:
             return Refused(entry, _uncounted(route, origin.host))
-        if self.has_rules(route, origin) and (overriding := _overriding(head)) is not None:
+        has_rules = self.has_rules(route, origin)
+        if has_rules and (overriding := _overriding(head)) is not None:
             return Refused(entry, _override_refused(origin.host, overriding))
         request = rewrite.outgoing(head, shown.target, origin, route)
         left_over = phantoms.left_over(request, origin.host, self.routes, self.session_token, (route,))
@@ -88,6 +89,7 @@ class Judge:
             hosts,
             route,
             approval=verdict if verdict.decision == "approve" else None,
+            drains=route.drains and not has_rules,
             websocket_key=websocket_key,
             presented=shown.fields,
         )
@@ -204,6 +206,7 @@ class Judge:
             self.hosts,
             trusted=TlsIdentity(ca=routes[0].tls.ca) if routes else NO_IDENTITY,
             approval=approval,
+            drains=not rules and not routes,  # nothing can be gained on it
             websocket_key=websocket.key_of(head),
         )
 

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 KEY_HEADERS = frozenset((b"authorization", b"x-api-key", b"x-goog-api-key", b"private-token", b"api-key"))
 
 
+# Whose requests may share a connection: those with the credential of one service and, as a login may have
+# several accounts, the same phantom fields; None: those without a credential.
+Identity = tuple[str, tuple[tuple[bytes, bytes], ...]] | None
+
+
 class Phantom(Protocol):
     """The token the child presents in place of the credential."""
 
@@ -90,6 +95,7 @@ class Route:
     limits: UsageLimits = NO_LIMITS
     tls: TlsIdentity = NO_IDENTITY
     watched: bool = True  # search responses for the secret
+    drains: bool = False  # its upstream is known to read every body that it answers
     login: LoginCredential | None = None  # the credential itself, if it comes from captured logins
     key_headers: frozenset[bytes] = field(init=False, repr=False)  # lower case: those that can hold a key
 

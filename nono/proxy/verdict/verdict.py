@@ -13,7 +13,7 @@ from nono.proxy.http.refusal import Refusal
 from nono.proxy.verdict.host_policy import HostPolicy
 from nono.proxy.verdict.login_table import LoginEndpoint
 from nono.proxy.verdict.rewrite import RequestWriter
-from nono.proxy.verdict.routes import Origin, Route
+from nono.proxy.verdict.routes import Identity, Origin, Route
 
 Mode = Literal["connect", "connect_intercept", "reverse", "external"]
 Mechanism = Literal["proxy_authorization", "phantom_header", "phantom_path", "phantom_query"]
@@ -51,6 +51,7 @@ class Forward:
     route: Route | None = None  # None: no credential goes along
     trusted: TlsIdentity = NO_IDENTITY  # without a route: the CA of the host's routes, no client certificate
     approval: EndpointVerdict | None = None  # a person has to agree first
+    drains: bool = False  # after its body, an HTTP/1.1 connection may serve another request
     websocket_key: bytes | None = None  # the client requests a WebSocket (RFC 6455 section 4.1)
     presented: tuple[Header, ...] = field(default=(), repr=False)  # the fields that hold a login's phantom
     writer: RequestWriter = field(init=False, repr=False, compare=False)
@@ -71,6 +72,11 @@ class Forward:
     @property
     def credentialed(self) -> bool:
         return self.route is not None
+
+    @property
+    def identity(self) -> Identity:
+        """Whose requests may share a connection with this one."""
+        return None if self.route is None else (self.route.service, self.presented)
 
     @property
     def tls(self) -> TlsIdentity:

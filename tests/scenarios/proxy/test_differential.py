@@ -308,7 +308,7 @@ def answer_with_mark(request: Received) -> None:
 
 @pytest.fixture(scope="module")
 def through() -> Iterator[Through]:
-    with upstream(answer_with_mark) as server, proxy(a_route(server.port)) as running:
+    with upstream(answer_with_mark) as server, proxy(a_route(server.port, drains=True)) as running:
         yield Through(running, server)
 
 

@@ -131,7 +131,7 @@ def answer_unread(request: Received) -> None:
 @pytest.mark.parametrize("transport", TEXTUAL)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "OPTIONS"])
 def test_no_request_follows_a_body_that_may_be_left_unread(transport: Transport, method: str) -> None:
-    with five_transports(answer_unread) as stage:
+    with five_transports(answer_unread, drains=True) as stage:
         assert stage.ask(transport, "/first", method=method, body=UNREAD).status == 200
         assert stage.ask(transport, "/second").status == 200
         assert [request.target for request in stage.requests] == [b"/first", b"/second"]
@@ -142,7 +142,7 @@ def test_no_request_follows_a_body_that_may_be_left_unread(transport: Transport,
 def test_behind_every_other_request_the_connection_is_used_again(
     transport: Transport, method: str, body: bytes | None
 ) -> None:
-    with five_transports() as stage:
+    with five_transports(drains=True) as stage:
         assert stage.ask(transport, "/first", method=method, body=body).status == 200
         assert stage.ask(transport, "/second").status == 200
         first, second = stage.requests

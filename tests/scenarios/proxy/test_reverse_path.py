@@ -197,7 +197,7 @@ def test_nothing_is_dialled_before_its_event_is_written() -> None:
 
 
 def test_requests_of_several_clients_share_one_kept_alive_connection() -> None:
-    with upstream() as server, proxy(a_route(server.port)) as p:
+    with upstream() as server, proxy(a_route(server.port, drains=True)) as p:
         for _ in range(3):
             with Client(p.port) as client:
                 for _ in range(3):

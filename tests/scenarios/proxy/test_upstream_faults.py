@@ -239,7 +239,7 @@ def test_a_connection_that_rested_too_long_is_closed() -> None:
 
 
 def test_no_more_connections_rest_than_the_limit() -> None:
-    with upstream() as server, proxy(a_route(server.port), pool_max_idle=2) as p:
+    with upstream() as server, proxy(a_route(server.port, drains=True), pool_max_idle=2) as p:
         clients = [Client(p.port) for _ in range(6)]
         try:
             for client in clients:

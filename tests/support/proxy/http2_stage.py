@@ -120,11 +120,15 @@ def h2_stage(
 
 @contextmanager
 def h1_stage(
-    handler: Http1Handler, *, credential: Credential | None = None, options: dict[str, object] | None = None
+    handler: Http1Handler,
+    *,
+    credential: Credential | None = None,
+    options: dict[str, object] | None = None,
+    **changes: object,
 ) -> Iterator[tuple[Stage, HttpUpstream]]:
-    """One route to an upstream that speaks only HTTP/1.1."""
+    """One route to an upstream that speaks only HTTP/1.1; changes are fields of Route."""
     with authority() as ca, upstream(handler, ca.server_context(HOST)) as server:
-        route = a_route_to(server.port, ca.ca_file, credential)
+        route = a_route_to(server.port, ca.ca_file, credential, **changes)
         with _stage(server.port, ca.ca_file, [route], options or {}) as stage:
             yield stage, server
 

@@ -219,7 +219,7 @@ def test_streams_of_one_connection_never_share_a_credential() -> None:
             assert {client.answer(number).status for number in numbers} == {200}
             together = client.get("/both", fields=[KEY, ("x-beta", BETA)])
             assert together.status == 403
-    assert len(server.connections) == 1
+    assert len(server.connections) == 2
     for stream in server.streams:
         is_alpha = stream.path.startswith(b"/alpha/")
         assert stream.values(b"authorization") == ([REAL] if is_alpha else [])
@@ -547,7 +547,7 @@ def test_an_upstream_of_http1_is_served_from_the_pool() -> None:
             201, b"got " + body, [("Set-Cookie", "s=1"), ("X-Kind", "a"), ("Connection", "x-kind")]
         )
 
-    with h1_stage(handler) as (stage, server), stage.client() as client:
+    with h1_stage(handler, drains=True) as (stage, server), stage.client() as client:
         for index in range(3):
             answer = client.post(
                 b"hello", f"/{index}?q=1", fields=[KEY, ("content-length", "5"), ("te", "trailers")]
@@ -650,14 +650,15 @@ def test_trailers_of_a_request_do_not_reach_an_upstream_of_http1(fields: Fields)
     assert server.requests[0].wire_body == b"3\r\nabc\r\n0\r\n\r\n"
 
 
+@pytest.mark.parametrize("drains", [True, False], ids=["known to read", "not known"])
 @pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
-def test_no_request_follows_a_body_that_http1_may_leave_unread(method: str) -> None:
+def test_no_request_follows_a_body_that_http1_may_leave_unread(method: str, drains: bool) -> None:
     def handler(request: Received) -> None:
         request.body_complete = method != "POST"
         request.connection.respond()
 
     unread = b"GET /smuggled HTTP/1.1\r\nHost: x\r\nX-Rest: "
-    with h1_stage(handler) as (stage, server), stage.client() as client:
+    with h1_stage(handler, drains=drains) as (stage, server), stage.client() as client:
         assert client.get("/to-learn-the-version", fields=[KEY]).status == 200
         head: Fields = [KEY, ("content-length", str(len(unread)))]
         asked = client.request("/first", method=method, fields=head, body=unread)
@@ -665,7 +666,7 @@ def test_no_request_follows_a_body_that_http1_may_leave_unread(method: str) -> N
         assert client.get("/second", fields=[KEY]).status == 200
     _, first, second = server.requests
     assert (first.target, second.target) == (b"/first", b"/second")
-    assert (first.connection is second.connection) is (method == "POST")
+    assert (first.connection is second.connection) is (drains and method == "POST")
 
 
 def test_head_204_and_304_have_no_body_from_an_upstream_of_http1() -> None:

@@ -1,0 +1,28 @@
+"""An upstream is known to read bodies only as itself: over https, at its own port."""
+
+from __future__ import annotations
+
+import pytest
+
+from nono.policy.builtin import shipped
+from nono.policy.hosts.upstream import parse_upstream
+from nono.policy.services.draining import reads_bodies
+
+
+@pytest.mark.parametrize("name", shipped.network_policy().services)
+def test_the_upstream_of_every_shipped_service_is_known_to_read_bodies(name: str) -> None:
+    assert reads_bodies(parse_upstream(shipped.network_policy().services[name]["upstream"]))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.openai.com:8443/v1",
+        "https://api.openai.com.example",
+        "https://*.openai.com",
+        "https://api.example",
+        "http://127.0.0.1:8080",
+    ],
+)
+def test_any_other_is_not(url: str) -> None:
+    assert not reads_bodies(parse_upstream(url))
