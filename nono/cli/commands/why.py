@@ -158,9 +158,9 @@ def _refused(chosen: Refusal) -> str:
 
 
 def _path(text: str) -> str:
-    """Return the path of a URL without its query; "" for a plain host."""
+    """Return the path of a URL with its query; "" for a plain host."""
     rest = text.partition("://")[2]
-    return "/" + rest.partition("/")[2].partition("?")[0] if "/" in rest else ""
+    return "/" + rest.partition("/")[2] if "/" in rest else ""
 
 
 def _check_question(parsed: argparse.Namespace) -> None:

@@ -23,6 +23,12 @@ _LITERAL = re.compile(
 )  # pchar without escapes, RFC 3986 section 3.3
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]", re.ASCII)
 _NEVER_SENT = (0x00, 0x0A, 0x0D, 0x2F, 0x5C)  # requests with these escaped are refused before any rule
+_QUERY_MARK = re.compile(r"[?#]")  # decoded; some gateways decode a path before they split it
+_FORMAT = re.compile(
+    r"(?<=.)\.(?:atom|csv|html?|ics|js|jsonp?|pdf|rss|txt|xml|ya?ml)\Z", re.ASCII | re.IGNORECASE
+)
+# What `readings` does not take as it stands: an escape, a parameter, a dot that ends a segment or a format.
+_READ_OTHERWISE = re.compile(r"[%;]|\.(?:/|\Z)|\.[A-Za-z]+/?\Z", re.ASCII)
 _OCTET = 0x100  # an escaped octet in a path becomes the single character chr(_OCTET + octet)
 
 
@@ -62,12 +68,15 @@ class PathGlob(NamedTuple):
     branches: tuple[tuple[Run, ...], ...]
 
     def matches(self, segments: Sequence[str]) -> bool:
-        """Return True if the pattern matches a path split by `exact` or `loose`."""
+        """Return True if the pattern matches a path split by `exact`, or one of its `readings`."""
         return any(_fits(runs, segments) for runs in self.branches)
 
 
-def compile_glob(pattern: str) -> PathGlob:
-    """Compile a pattern. Raises ValueError for one that is malformed or could never match."""
+def compile_glob(pattern: str, *, ignores_case: bool = False) -> PathGlob:
+    """Compile a pattern. Raises ValueError for one that is malformed or could never match.
+
+    `ignores_case`: of the letters of ASCII.
+    """
     if not pattern.startswith("/"):
         raise ValueError("a path pattern begins with '/'")
     if len(pattern) > MAX_LENGTH:
@@ -75,7 +84,9 @@ def compile_glob(pattern: str) -> PathGlob:
     texts = list(islice(_expanded(pattern), MAX_BRANCHES + 1))
     if len(texts) > MAX_BRANCHES:
         raise ValueError(f"its braces stand for more than {MAX_BRANCHES} patterns")
-    return PathGlob(tuple(_runs(text) for text in texts))
+    # With re.ASCII no two octets above 0x7F, which are letters beyond ASCII here, count as one.
+    flags = re.DOTALL | (re.IGNORECASE | re.ASCII if ignores_case else 0)
+    return PathGlob(tuple(_runs(text, flags) for text in texts))
 
 
 def exact(path: str) -> list[str]:
@@ -84,19 +95,53 @@ def exact(path: str) -> list[str]:
     return _segments(text)
 
 
+def readings(path: str) -> list[list[str]]:
+    """Return the ways in which servers split a canonical path, from `exact` to the most lenient."""
+    found = [exact(path)]
+    if _READ_OTHERWISE.search(path) is None:
+        return found
+    found.append(loose(path))
+    for read in (_trimmed, _without_format):
+        if (other := read(found[-1])) != found[-1]:
+            found.append(other)
+    return found
+
+
 def loose(path: str) -> list[str]:
     """Split a path as a lenient server may read it.
 
-    Decodes escapes, drops path parameters (";x"), resolves dot segments.
+    Decodes escapes, ends a segment at a path parameter (";x") and the path at an escaped "?" or "#", resolves
+    dot segments.
     """
     read: list[str] = []
     for segment in _segments(path):
         name = _ESCAPE.sub(_decoded, segment.partition(";")[0]).partition(";")[0]
+        name, ends = _before_query(name)
         if name == "..":
             del read[-1:]
         elif name not in ("", "."):
             read.append(name)
+        if ends:
+            break
     return read
+
+
+def _before_query(name: str) -> tuple[str, bool]:
+    found = _QUERY_MARK.search(name)
+    return (name, False) if found is None else (name[: found.start()], True)
+
+
+def _trimmed(segments: Sequence[str]) -> list[str]:
+    """Drop what servers on Windows drop at the end of a name: dots and blanks."""
+    names = [segment.rstrip(". \t") for segment in segments]
+    return [name for name in names if name]
+
+
+def _without_format(segments: Sequence[str]) -> list[str]:
+    """Drop the suffix by which frameworks (Rails, Spring) let a client ask for a format."""
+    if not segments:
+        return []
+    return [*segments[:-1], _FORMAT.sub("", segments[-1])]
 
 
 def _segments(path: str) -> list[str]:
@@ -166,7 +211,7 @@ def _find(text: str, wanted: str, at: int) -> int | None:
     return None
 
 
-def _runs(text: str) -> tuple[Run, ...]:
+def _runs(text: str, flags: int) -> tuple[Run, ...]:
     runs: list[Run] = []
     run: list[_Segment] = []
     for part in _segments(text):
@@ -174,11 +219,11 @@ def _runs(text: str) -> tuple[Run, ...]:
             runs.append(tuple(run))
             run = []
         else:
-            run.append(_segment(part))
+            run.append(_segment(part, flags))
     return (*runs, tuple(run))
 
 
-def _segment(text: str) -> _Segment:
+def _segment(text: str, flags: int) -> _Segment:
     if text in ("", ".", ".."):
         raise ValueError("no request that is let through has an empty segment or a dot segment in its path")
     chunks: list[list[str]] = [[]]
@@ -192,7 +237,7 @@ def _segment(text: str) -> _Segment:
         else:
             piece, at = _piece(text, at)
             chunks[-1].append(piece)
-    return _Segment(tuple(_Chunk(re.compile("".join(chunk), re.DOTALL), len(chunk)) for chunk in chunks))
+    return _Segment(tuple(_Chunk(re.compile("".join(chunk), flags), len(chunk)) for chunk in chunks))
 
 
 def _piece(text: str, at: int) -> tuple[str, int]:

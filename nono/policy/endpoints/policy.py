@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from nono.named_tuple import NamedTuple
-from nono.policy.endpoints.path_glob import PathGlob, compile_glob, exact, loose
+from nono.policy.endpoints.path_glob import PathGlob, compile_glob, exact, readings
 
 Decision = Literal["allow", "approve", "deny"]
 
@@ -25,6 +25,7 @@ class EndpointRule:
     reason: str | None = None  # shown to whoever approves
     timeout_s: float | None = None  # time allowed for the answer
     _glob: PathGlob = field(init=False, repr=False, compare=False)
+    _caseless: PathGlob | None = field(init=False, repr=False, compare=False)  # None until it is needed
 
     def __post_init__(self) -> None:
         if not _METHOD.fullmatch(self.method):
@@ -34,15 +35,32 @@ class EndpointRule:
         except ValueError as error:
             raise ValueError(f"path {self.path!a}: {error}") from None
         object.__setattr__(self, "_glob", glob)
+        object.__setattr__(self, "_caseless", None)
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 
-    def matches(self, method: str, *readings: list[str]) -> bool:
-        """Return True if the rule covers `method` and one of the readings of a path."""
-        if self.method != "*" and self.method.upper() != method.upper():
+    def covers(self, method: str, segments: list[str]) -> bool:
+        """Return True if the rule covers `method` and a path, in exactly this spelling."""
+        return self._is_for(method) and self._glob.matches(segments)
+
+    def may_cover(self, method: str, read: Sequence[list[str]]) -> bool:
+        """Return True if some server may take `method` and a path for what the rule covers.
+
+        read: the readings of the path.
+        """
+        if not self._is_for(method):
             return False
-        return any(self._glob.matches(segments) for segments in readings)
+        caseless = self._caseless
+        if caseless is None:
+            caseless = compile_glob(self.path, ignores_case=True)
+            object.__setattr__(self, "_caseless", caseless)
+        # A set like [!a] excludes more without regard to case.
+        globs = (caseless, self._glob) if "[" in self.path else (caseless,)
+        return any(glob.matches(segments) for segments in read for glob in globs)
+
+    def _is_for(self, method: str) -> bool:
+        return self.method == "*" or self.method.upper() == method.upper()
 
 
 class EndpointVerdict(NamedTuple):
@@ -55,6 +73,7 @@ class EndpointVerdict(NamedTuple):
     timeout_s: float | None = None
 
 
+DEFAULT_LABEL = "endpoint_policy.default"  # no rule has matched
 _LENIENCY = ("allow", "approve", "deny")
 
 
@@ -79,25 +98,26 @@ class EndpointPolicy(NamedTuple):
 
         Ignores the query.
 
-        Rules that deny or ask are also matched against the path as a lenient server reads it, with escapes of
-        reserved characters decoded and path parameters removed, or `/admin;x` would bypass a rule for
-        `/admin`.
+        Rules that deny or ask are matched as a lenient server reads the path: without regard to case, with
+        escapes decoded, and without path parameters, dots at the end and the suffix of a format. Otherwise
+        `/Admin`, `/admin;x`, `/admin.` or `/admin.json` would bypass a rule for `/admin`. Rules that allow
+        are matched exactly.
         """
         bare = path.partition("?")[0]
-        sent = exact(bare)
-        readings = (sent, loose(bare)) if "%" in bare or ";" in bare else (sent,)
+        read = readings(bare) if self.deny or self.approve else ()
         for rule in self.deny:
-            if rule.matches(method, *readings):
+            if rule.may_cover(method, read):
                 return EndpointVerdict("deny", f"endpoint_policy.deny[{rule}]", rule.reason)
         for rule in self.approve:
-            if rule.matches(method, *readings):
+            if rule.may_cover(method, read):
                 return self._ask(f"endpoint_policy.approve[{rule}]", rule)
+        sent = exact(bare)
         for rule in self.allow:
-            if rule.matches(method, sent):
+            if rule.covers(method, sent):
                 return EndpointVerdict("allow", f"endpoint_policy.allow[{rule}]", rule.reason)
         if self.default == "approve":
-            return self._ask("endpoint_policy.default", None)
-        return EndpointVerdict(self.default, "endpoint_policy.default")
+            return self._ask(DEFAULT_LABEL, None)
+        return EndpointVerdict(self.default, DEFAULT_LABEL)
 
     def explain(self, method: str, path: str, verdict: EndpointVerdict) -> str:
         """Return the verdict as a sentence, the same for the client, the audit log and `nono why`."""

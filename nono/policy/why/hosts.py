@@ -7,6 +7,7 @@ from ipaddress import IPv4Address
 
 from nono.named_tuple import NamedTuple
 from nono.policy.effective_policy import EffectivePolicy
+from nono.policy.endpoints.overrides import overridden, overriding_parameter
 from nono.policy.endpoints.policy import EndpointPolicy, most_allowed
 from nono.policy.hosts.host_filter import Allow, HostFilter, Refuse
 from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
@@ -57,7 +58,8 @@ def why_host(rules: EffectivePolicy, host: str, port: int) -> Answer:
 
 
 def why_request(rules: EffectivePolicy, host: str, port: int, method: str, path: str) -> Answer:
-    """Explain whether the child may request `path` from `host`. `path` is canonical and has no query."""
+    """Explain whether the child may request `path`, which is canonical, from `host`."""
+    path, _, query = path.partition("?")
     answer = why_host(rules, host, port)
     if answer.status != "allowed" or rules.hosts is None:
         return answer
@@ -73,7 +75,13 @@ def why_request(rules: EffectivePolicy, host: str, port: int, method: str, path:
         # A credential without rules does not open paths beyond those granted for the host.
         if route.upstream.covers(name, port) and not (route.endpoints.allows_all and scopes)
     ] or scopes
-    return _judged(candidates, method, path, answer) if candidates else answer
+    if not candidates:
+        return answer
+    judged = _judged(candidates, method, path, answer)
+    parameter = overriding_parameter(query)
+    if judged.status == "denied" or parameter is None or all(each.policy.allows_all for each in candidates):
+        return judged
+    return Answer("denied", "endpoint_restricted", details=overridden(parameter))
 
 
 class _Candidate(NamedTuple):

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from nono.policy.endpoints.path_glob import loose, readings
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointVerdict, most_allowed
 from nono.policy.hosts.host_filter import Allow, Refuse
 from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy.http import refusal, websocket
-from nono.proxy.http.message import Header, RequestHead, folded
+from nono.proxy.http.message import Header, RequestHead
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.verdict import phantoms, rewrite
 from nono.proxy.verdict.host_policy import HostPolicy
 from nono.proxy.verdict.login_table import LoginEndpoint
+from nono.proxy.verdict.overrides import override_refused, overriding
 from nono.proxy.verdict.phantoms import Presented, Slots
 from nono.proxy.verdict.routes import Origin, Phantom, Route, RouteTable, Scope
 from nono.proxy.verdict.verdict import Capture, Entry, Forward, Refused, Verdict
@@ -76,8 +78,8 @@ class Judge:
         if websocket_key is not None and route.limits.count_tokens:
             return Refused(entry, _uncounted(route, origin.host))
         has_rules = self.has_rules(route, origin)
-        if has_rules and (overriding := _overriding(head)) is not None:
-            return Refused(entry, _override_refused(origin.host, overriding))
+        if has_rules and (overridden_by := overriding(head, shown.target)) is not None:
+            return Refused(entry, override_refused(origin.host, overridden_by))
         request = rewrite.outgoing(head, shown.target, origin, route)
         left_over = phantoms.left_over(request, origin.host, self.routes, self.session_token, (route,))
         if left_over is not None:
@@ -133,8 +135,8 @@ class Judge:
             return Refused(entry, _trace_refused(origin.host))
         if websocket.key_of(head) is not None:
             return Refused(entry, login_phantoms.no_websocket(origin.host))
-        if (overriding := _overriding(head)) is not None:
-            return Refused(entry, _override_refused(origin.host, overriding))
+        if (overridden_by := overriding(head, path)) is not None:
+            return Refused(entry, override_refused(origin.host, overridden_by))
         request = rewrite.outgoing(head, path, origin, None)
         return Capture(Forward(entry, origin, request, hosts, presented=fields), at)
 
@@ -154,7 +156,7 @@ class Judge:
         siblings = [
             sibling.endpoints
             for sibling in self.routes.of_upstream(origin.host, origin.port)
-            if sibling is not route and sibling.endpoints.is_explicit and is_below(sibling, path.encode())
+            if sibling is not route and sibling.endpoints.is_explicit and may_be_below(sibling, path)
         ]
         judged = [(policy, policy.judge(method, path)) for policy in siblings]
         return next((each for each in judged if each[1].decision == "deny"), own)
@@ -192,8 +194,8 @@ class Judge:
             if verdict.decision == "deny":
                 answer = refusal.endpoint_denied(host, verdict.label, policy.origin, method, bare)
                 return Refused(entry, answer)
-            if (overriding := _overriding(head)) is not None:
-                return Refused(entry, _override_refused(host, overriding))
+            if (overridden_by := overriding(head, path)) is not None:
+                return Refused(entry, override_refused(host, overridden_by))
             approval = verdict if verdict.decision == "approve" else None
         request = rewrite.outgoing(head, path, origin, None)
         left_over = phantoms.left_over(request, host, self.routes, self.session_token, routes)
@@ -211,29 +213,6 @@ class Judge:
         )
 
 
-# Some servers take the method or path from these fields (Google's APIs, Rack; Symfony, IIS).
-_OVERRIDES = frozenset(
-    (b"x-http-method", b"x-http-method-override", b"x-method-override", b"x-original-url", b"x-rewrite-url")
-)
-
-
-def _overriding(head: RequestHead) -> bytes | None:
-    """Return the name of a field that could replace the judged method or path, or None."""
-    return next((name for name, _ in head.headers if folded(name) in _OVERRIDES), None)
-
-
-def _override_refused(host: str, name: bytes) -> Refusal:
-    # Not stripped: without the field it would also be a different request from the one its sender meant.
-    text = name.decode("ascii")
-    return Refusal(
-        403,
-        f"{text} makes another request of one that is judged by its method and path",
-        host,
-        hint=f"send the request that is meant, without {text}",
-        category="endpoint_policy",
-    )
-
-
 def is_open(route: Route) -> bool:
     """Return True if no rule of `route` depends on how a path is read, so unusual spellings may pass."""
     return route.endpoints.allows_all and not route.upgrades
@@ -243,6 +222,12 @@ def is_below(route: Route, path: bytes) -> bool:
     """Return True if `path` is the route's base path or below it."""
     base = route.origin.base_path.encode("ascii")
     return path.startswith(base) and path[len(base) : len(base) + 1] in (b"", b"/", b"?")
+
+
+def may_be_below(route: Route, path: str) -> bool:
+    """Return True if a lenient server may take `path` for one at or below the route's base path."""
+    base = [segment.lower() for segment in loose(route.origin.base_path)]
+    return any([segment.lower() for segment in read[: len(base)]] == base for read in readings(path))
 
 
 def _bare(path: bytes) -> str:

@@ -163,6 +163,70 @@ def test_a_rule_for_get_is_none_for_any_other_method(transport: Transport) -> No
         assert stage.ask(transport, "/v1/files/x").status == 200
 
 
+LENIENT = EndpointPolicy(
+    "allow", deny=(EndpointRule("*", "/admin/**"), EndpointRule("DELETE", "/**")), origin="the test"
+)
+ASKED = LENIENT._replace(deny=(), approve=LENIENT.deny)
+LENIENT_SPELLINGS = [
+    "/ADMIN/keys",
+    "/Admin/keys",
+    "/admin./keys",
+    "/admin/",
+    "/admin.json",
+    "/admin;x/keys",
+    "/admin%3Fx",
+]
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+@pytest.mark.parametrize("path", LENIENT_SPELLINGS)
+def test_a_lenient_spelling_of_a_denied_path_is_denied(transport: Transport, path: str) -> None:
+    with five_transports(endpoints=LENIENT) as stage:
+        assert stage.ask(transport, path).status == 403
+        assert stage.is_untouched
+        (denial,) = stage.denials
+        assert (denial["denial_category"], denial["rule"]) == (
+            "endpoint_policy",
+            "endpoint_policy.deny[* /admin/**]",
+        )
+        assert stage.ask(transport, path.replace("dmin", "dopt").replace("DMIN", "DOPT")).status == 200
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+@pytest.mark.parametrize("path", LENIENT_SPELLINGS)
+def test_a_lenient_spelling_of_a_path_to_approve_is_not_sent_unasked(transport: Transport, path: str) -> None:
+    with five_transports(endpoints=ASKED) as stage:
+        assert stage.ask(transport, path).status == 403  # there is nobody to ask
+        assert stage.is_untouched
+        assert stage.denials[0]["rule"] == "endpoint_policy.approve[* /admin/**]"
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_another_case_of_an_allowed_path_is_not_allowed(transport: Transport) -> None:
+    with five_transports(endpoints=RULES) as stage:
+        assert stage.ask(transport, "/v1/FILES/x").status == 403
+        assert stage.is_untouched
+        assert stage.ask(transport, "/v1/files/x").status == 200
+
+
+@pytest.mark.parametrize("transport", READABLE)
+@pytest.mark.parametrize("query", ["_method=DELETE", "a=b&%5Fmethod=delete", "method=DELETE"])
+def test_no_parameter_makes_another_request_of_one_that_was_judged(transport: Transport, query: str) -> None:
+    with five_transports(endpoints=LENIENT, scoped=LENIENT) as stage:
+        assert stage.ask(transport, f"/projects/7?{query}", method="POST", body=b"").status == 403
+        assert stage.is_untouched
+        (denial,) = stage.denials
+        assert denial["denial_category"] == "endpoint_policy"
+        assert "the query parameter" in str(denial["reason"])
+        assert stage.ask(transport, "/projects/7?other=DELETE", method="POST", body=b"").status == 200
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_without_rules_such_a_parameter_passes(transport: Transport) -> None:
+    with five_transports() as stage:
+        assert stage.ask(transport, "/projects/7?_method=DELETE", method="POST", body=b"").status == 200
+
+
 METHOD_OVERRIDES = ["x-http-method-override", "x-http-method", "x-method-override", "x_http_method_override"]
 PATH_OVERRIDES = ["x-original-url", "x-rewrite-url"]
 

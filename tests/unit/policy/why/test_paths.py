@@ -194,6 +194,30 @@ def test_an_explicit_policy_answers_in_three_ways(run: Resolve, path: str, statu
     assert why_request(both, "x.example", 443, "GET", "/no").status == "denied"
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/NO", "denied"),
+        ("/no.json", "denied"),
+        ("/Ask;x", "approval_required"),
+        ("/other", "allowed"),
+        ("/other?_method=DELETE", "denied"),
+        ("/other?method=x", "allowed"),
+    ],
+)
+def test_a_request_is_judged_as_a_lenient_server_reads_it(run: Resolve, path: str, status: str) -> None:
+    policy = PolicyEntry(default="allow", deny=(RuleEntry("*", "/no"),), approve=(RuleEntry("*", "/ask"),))
+    custom = {"corp": CustomCredential("https://x.example", "corp", endpoint_policy=policy)}
+    network = Network(custom_credentials=custom, credentials=("corp",))
+    resolved = run(Profile(network=network))
+    assert why_request(resolved, "x.example", 443, "POST", path).status == status
+
+
+def test_without_rules_a_parameter_for_the_method_is_no_matter(run: Resolve) -> None:
+    resolved = run(credential=("openai",))
+    assert why_request(resolved, "api.openai.com", 443, "POST", "/v1/x?_method=DELETE").status == "allowed"
+
+
 def test_a_request_to_a_refused_host_is_refused_whatever_its_path(run: Resolve) -> None:
     resolved = run(allow_domain=("https://x.example/a",))
     assert why_request(resolved, "y.example", 443, "GET", "/a").reason == "proxy_filtered"

@@ -1,0 +1,34 @@
+"""Finds what makes some servers take another method or path from a request than its request line says."""
+
+from __future__ import annotations
+
+from nono.policy.endpoints.overrides import overridden, overriding_parameter
+from nono.proxy.http.message import RequestHead, folded
+from nono.proxy.http.refusal import Refusal
+
+# Google's APIs, Rack; Symfony, IIS.
+_FIELDS = frozenset(
+    (b"x-http-method", b"x-http-method-override", b"x-method-override", b"x-original-url", b"x-rewrite-url")
+)
+
+
+def overriding(head: RequestHead, path: bytes) -> str | None:
+    """Return the field or query parameter that could replace the judged method or path, or None.
+
+    path: as sent, with its query.
+    """
+    for name, _ in head.headers:
+        if folded(name) in _FIELDS:
+            return name.decode("ascii")
+    return overriding_parameter(path.partition(b"?")[2].decode("ascii", "replace"))
+
+
+def override_refused(host: str, what: str) -> Refusal:
+    # Not stripped: without it this would also be a different request from the one its sender meant.
+    return Refusal(
+        403,
+        overridden(what),
+        host,
+        hint=f"send the request that is meant, without {what}",
+        category="endpoint_policy",
+    )
