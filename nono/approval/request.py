@@ -27,14 +27,34 @@ class FileOpen(NamedTuple):
         return (self.path, self.access.value, self.kind, str(self.truncates))
 
 
+class HeldBody(NamedTuple):
+    """The body of a request that waits for its answer: what identifies it, and what is shown of it."""
+
+    length: int  # bytes
+    sha256: str  # hexadecimal
+    begins: bytes  # at most SHOWN_BYTES, without phantoms and keys
+    media_type: str = ""  # as the request names it, with its coding
+
+    @property
+    def is_whole(self) -> bool:
+        """True if `begins` is all of it."""
+        return self.length <= SHOWN_BYTES
+
+
+SHOWN_BYTES = 1024  # of a body
+
+
 class EndpointRequest(NamedTuple):
-    """A request to send one HTTP request to an upstream, once."""
+    """A request to send one HTTP request to an upstream, once; never the same question as another one."""
 
     host: str
     method: str
-    path: str
+    path: str  # for the record: without the values of its query
     route: str | None
     rule: EndpointVerdict
+    target: str = ""  # for whoever answers: what is sent, without phantoms and keys
+    body: HeldBody | None = None  # None: it has none
+    is_websocket: bool = False
 
 
 Request = FileOpen | EndpointRequest

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from nono.approval.audit_events import capability
-from nono.approval.request import Answer, EndpointRequest, FileOpen, Question
+from nono.approval.request import Answer, EndpointRequest, FileOpen, HeldBody, Question
 
 RESPONSE_BYTES_MAX = 64 * 1024
 
@@ -19,7 +19,7 @@ def body(question: Question, expires_s: float) -> bytes:
     match question.request:
         case FileOpen() as request:
             about: dict[str, Any] = capability(question, request)
-        case EndpointRequest(host, method, path, route, rule):
+        case EndpointRequest(host, method, path, route, rule, target):
             about = {
                 "capability_type": "endpoint",
                 "request_id": question.id,
@@ -27,6 +27,8 @@ def body(question: Question, expires_s: float) -> bytes:
                 "upstream": host,
                 "method": method,
                 "path": path,
+                "target": target or path,
+                "body": _body(question.request.body),
                 "rule_label": rule.label,
                 "reason": rule.reason,
                 "child_pid": 0,
@@ -35,6 +37,18 @@ def body(question: Question, expires_s: float) -> bytes:
     about |= {"scope": "once", "expires_secs": expires_s}
     document = {"backend": question.backend, "request": about}
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _body(held: HeldBody | None) -> dict[str, Any] | None:
+    if held is None:
+        return None
+    return {
+        "length": held.length,
+        "sha256": held.sha256,
+        "media_type": held.media_type,
+        "begins": held.begins.decode("utf-8", "backslashreplace"),
+        "is_whole": held.is_whole,
+    }
 
 
 def answer(question: Question, status: int, reply: bytes) -> Answer:

@@ -10,6 +10,7 @@ from nono.policy.capability import Access
 PREFIX = "[nono]"
 COLUMNS = 60  # of a value on one line; not the window's width, which the sandboxed process can set
 LINES_MAX = 12  # of one value; a longer one would push the question out of sight
+BODY_LINES_MAX = 8  # of the beginning of a body
 
 _BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and a symbol by category, yet invisible
 
@@ -25,7 +26,8 @@ def lines(request: Request, expires_s: float) -> list[str] | None:
         pieces = _pieces(value)
         if len(pieces) > LINES_MAX:
             return None
-        shown.append(f"{PREFIX}   {name + ':':<{width}} {pieces[0]}")
+        label = f"{name}:" if name else ""
+        shown.append(f"{PREFIX}   {label:<{width}} {pieces[0]}")
         shown += (f"{PREFIX}   {'':<{width}} {piece}" for piece in pieces[1:])
     return [*shown, PREFIX]
 
@@ -48,12 +50,13 @@ def _fields(request: Request) -> list[tuple[str, str]]:
                 ("Reason", "an intercepted file open"),
                 ("Scope", "this one open, usable until it is closed"),
             ]
-        case EndpointRequest(host, method, path, route, rule):
+        case EndpointRequest(host, method, path, route, rule, target):
             fields = [
                 ("Route", harmless(route or "(none)")),
                 ("Method", harmless(method)),
-                ("Path", harmless(path)),
+                ("Path", harmless(target or path)),
                 ("Upstream", harmless(host)),
+                *_body(request),
                 ("Rule", harmless(rule.label)),
             ]
             if rule.reason:
@@ -61,16 +64,41 @@ def _fields(request: Request) -> list[tuple[str, str]]:
             return [*fields, ("Scope", "this one request")]
 
 
-def harmless(text: str) -> str:
+def _body(request: EndpointRequest) -> list[tuple[str, str]]:
+    """Return the fields that tell the body of a request, and its first lines behind bars."""
+    body = request.body
+    if body is None:
+        return [("Body", "messages of a WebSocket, which are not shown" if request.is_websocket else "none")]
+    size = f"{body.length:,} byte{'s' * (body.length != 1)}"
+    of = f" of {harmless(body.media_type[:COLUMNS])}" if body.media_type else ""
+    fields = [("Body", f"{size}{of}"), ("SHA-256", body.sha256)]
+    lines, is_all = _first_lines(body.begins.decode("utf-8", "surrogateescape"))
+    fields += (("Begins" if number == 0 else "", f"| {line}") for number, line in enumerate(lines))
+    if not (is_all and body.is_whole):
+        fields.append(("", "(the rest is not shown)"))
+    return fields
+
+
+def _first_lines(text: str) -> tuple[list[str], bool]:
+    """Return at most BODY_LINES_MAX lines of one row each, and True if they are all of the text."""
+    rows = [
+        row for line in text.split("\n") for row in _pieces(harmless(line, keeps_blanks=True), COLUMNS - 2)
+    ]
+    return rows[:BODY_LINES_MAX], len(rows) <= BODY_LINES_MAX
+
+
+def harmless(text: str, *, keeps_blanks: bool = False) -> str:
     """Spell out everything in text that a terminal might obey or a person would not see.
 
     Control characters and backslashes; format characters, which are invisible; bidi controls and
     right-to-left letters, which reorder their neighbours; combining marks; blanks other than the space;
     surrogates, which stand for non-UTF-8 bytes; a second space in a row, because enough of them end the line.
+
+    keeps_blanks: do not spell out spaces, as the text is cut into rows that each begin with a mark.
     """
     shown = []
     for position, c in enumerate(text):
-        second_space = c == " " and (position == 0 or text[position - 1] == " ")
+        second_space = not keeps_blanks and c == " " and (position == 0 or text[position - 1] == " ")
         if c == "\\" or second_space or not (c == " " or _is_plain(c)):
             shown.append(_escaped(c))
         else:
@@ -93,12 +121,12 @@ def _escaped(c: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def _pieces(value: str) -> list[str]:
-    """Cut value into lines of at most COLUMNS; wide characters take two."""
+def _pieces(value: str, most: int = COLUMNS) -> list[str]:
+    """Cut value into lines of at most `most` columns; wide characters take two."""
     pieces, columns = [""], 0
     for c in value:
         width = 2 if east_asian_width(c) in "WF" else 1
-        if columns + width > COLUMNS:
+        if columns + width > most:
             pieces.append("")
             columns = 0
         pieces[-1] += c

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import anyio
 
-from nono.approval.request import Answer, Approver, EndpointRequest
+from nono.approval.request import Answer, Approver, HeldBody
 from nono.credentials.values.credential import Injection
 from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
 from nono.errors import CredentialError
@@ -95,14 +95,17 @@ class Admission:
             return None
         return refusal.frozen(state.route.service, state.frozen)
 
-    async def wait(self, verdict: Forward) -> Admitted | Refusal:
-        """Admit or refuse. Checks run cheapest first. Cancelled if the client disconnects."""
+    async def wait(self, verdict: Forward, body: HeldBody | None = None) -> Admitted | Refusal:
+        """Admit or refuse. Checks run cheapest first. Cancelled if the client disconnects.
+
+        body: of a request that somebody has to approve, as it is shown to them.
+        """
         route = verdict.route
         state = None if route is None else self.state(route)
         if (frozen := self.frozen(verdict)) is not None:
             return frozen
         if verdict.approval is not None:
-            answer = await self._answer(verdict, verdict.approval)
+            answer = await self._answer(verdict, verdict.approval, body)
             if not answer.is_granted:
                 return _not_approved(verdict, verdict.approval, answer)
         if route is None or state is None:
@@ -132,17 +135,14 @@ class Admission:
         hint = f"\n  hint: {failure.hint}" if failure.hint else ""
         self._alarm(f"{reason}; requests to '{state.route.service}' answer 503{hint}")
 
-    async def _answer(self, verdict: Forward, rule: EndpointVerdict) -> Answer:
+    async def _answer(self, verdict: Forward, rule: EndpointVerdict, body: HeldBody | None) -> Answer:
         """Ask the approver, which applies its own time limit."""
         if self._approver is None:
             return Answer("error", "there is nobody to ask")
-        request = EndpointRequest(
-            verdict.origin.host,
-            verdict.entry.method,
-            verdict.entry.path or "",
-            verdict.entry.route_id,
-            rule,
-        )
+        # Imported here: few runs ask.
+        from nono.proxy.exchange.shown import endpoint_request
+
+        request = endpoint_request(verdict, rule, body, [state.route for state in self._states.values()])
         try:
             return Answer(*await self._approver(request))  # TypeError if it is not an answer
         except Exception:

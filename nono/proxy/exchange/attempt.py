@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -23,6 +24,9 @@ from nono.proxy.http.refusal import Refusal
 from nono.proxy.upstream.connection import PoolKey, Replay, UpstreamConnection
 from nono.proxy.verdict import audit_events
 from nono.proxy.verdict.verdict import Forward
+
+if TYPE_CHECKING:
+    from nono.proxy.exchange.shown import BodyDigest
 
 MAX_HELD_BYTES = 16 * 1024 * 1024  # of a request body that must be read whole before it can be signed
 _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))  # RFC 9110 section 9.2.2
@@ -118,8 +122,8 @@ class Delivery[C](Attempt):
     """
 
     __slots__ = (
-        "_framing", "_held", "_injection", "_inspection", "_outgoing", "_replayed", "_request", "_sent_body",
-        "_sent_end",
+        "_digest", "_framing", "_held", "_injection", "_inspection", "_is_admitted", "_is_whole", "_outgoing",
+        "_replayed", "_request", "_sent_body", "_sent_end",
     )  # fmt: skip
 
     def __init__(self, context: ProxyContext, verdict: Forward, request: RequestHead) -> None:
@@ -130,6 +134,9 @@ class Delivery[C](Attempt):
         self._inspection = context.inspect(verdict)
         self._injection: Injection | None = None
         self._held: bytearray | None = None  # the body, while it is collected before anything is sent
+        self._is_whole = False  # the body has been collected
+        self._digest: BodyDigest | None = None  # of a body that is shown to whoever approves
+        self._is_admitted = False
         self._sent_body = False  # a piece of it was sent to an upstream
         self._sent_end = False  # the end of the request was sent to an upstream
         self._replayed = False
@@ -159,6 +166,17 @@ class Delivery[C](Attempt):
     # -- admission
 
     def start(self) -> None:
+        body = self._request.body
+        if self._verdict.approval is not None and (body.kind is BodyKind.CHUNKED or body.length > 0):
+            # Imported here: few runs ask.
+            from nono.proxy.exchange.shown import BodyDigest
+
+            self._digest = BodyDigest()
+            self._hold_body()  # what is approved is sent, so all of it has to be here first
+        else:
+            self._ask()
+
+    def _ask(self) -> None:
         ready = self._context.admission.try_now(self._verdict)
         if ready is None:
             self._context.spawn(self._prepare)
@@ -168,7 +186,8 @@ class Delivery[C](Attempt):
     async def _prepare(self) -> None:
         with self._cancellable() as over:
             if not over:
-                ready = await self._context.admission.wait(self._verdict)
+                shown = None if self._digest is None else self._digest.held(self._outgoing.headers)
+                ready = await self._context.admission.wait(self._verdict, shown)
                 if not self._over:
                     self._admit(ready)
 
@@ -176,12 +195,13 @@ class Delivery[C](Attempt):
         if isinstance(ready, Refusal):
             self._refuse(ready)
             return
+        self._is_admitted = True
         self._injection = injection = ready.injection
         # Arm exactly here. Earlier is wrong, because a renewal could still change the credential. Later is
         # wrong too: while a body is collected or an upstream dialled, so many newer credentials may be used
         # that this one is no longer watched for.
         self._inspection.arm()
-        if injection is not None and injection.needs_body:
+        if injection is not None and injection.needs_body and not self._is_whole:
             self._hold_body()
         else:
             self._send()
@@ -191,7 +211,7 @@ class Delivery[C](Attempt):
             self._inspection.break_off(answer.error)
         super()._refuse(answer)
 
-    # -- a body that is signed as a whole
+    # -- a body that is signed, or approved, as a whole
 
     def _hold_body(self) -> None:
         if self._request.body.length > MAX_HELD_BYTES:
@@ -206,13 +226,16 @@ class Delivery[C](Attempt):
         elif self._held is not None:
             # Joined at once: a body in one-byte chunks would be sixteen million pieces.
             self._held += piece
+            if self._digest is not None:
+                self._digest.feed(piece)
             if len(self._held) > MAX_HELD_BYTES:
                 self._refuse_large_body()
 
     def _refuse_large_body(self) -> None:
         self._held = None
         host = self._verdict.origin.host
-        self._refuse(Refusal(413, "a body that must be signed may have 16 MiB at most", host, closes=True))
+        must = "signed" if self._digest is None else "approved"
+        self._refuse(Refusal(413, f"a body that must be {must} may have 16 MiB at most", host, closes=True))
 
     def _held_whole(self) -> list[bytes] | None:
         """Put the whole body into the outgoing request and return it; None if the request was refused."""
@@ -220,6 +243,7 @@ class Delivery[C](Attempt):
         if held is None or self._over:
             return None
         body = bytes(held)
+        self._is_whole = True
         # The client's Expect has been answered already.
         headers = [field for field in self._outgoing.headers if field[0].lower() != b"expect"]
         self._outgoing = self._outgoing._replace(headers=headers, body=body)
@@ -227,6 +251,13 @@ class Delivery[C](Attempt):
             return []
         self._framing = Body(BodyKind.LENGTH, len(body))
         return [body]
+
+    def _go_on(self) -> None:
+        """Continue with the body held whole: ask about it, or send it if it was collected to be signed."""
+        if self._is_admitted:
+            self._send()
+        else:
+            self._ask()
 
     # -- reaching the upstream
 

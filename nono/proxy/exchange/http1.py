@@ -66,7 +66,7 @@ class Exchange(Delivery[UpstreamConnection]):
         self._hold_piece(b"".join(pieces))
         if incoming.complete and (body := self._held_whole()) is not None:
             incoming.pieces = body
-            self._send()
+            self._go_on()
 
     def _write_head(self) -> None:
         verdict, searched = self._verdict, self._inspection.reads_bodies

@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 import anyio
 
+from nono.approval.request import HeldBody
 from nono.credentials.logins.answer import examine, holds_secret
 from nono.credentials.logins.request import LoginRefusedError
 from nono.credentials.values.credential import Injection, LeakDetector, Outgoing
@@ -120,7 +121,7 @@ class LoginExchange(Attempt):
     async def _carry_out(self, body: bytes) -> None:
         ready = self._context.admission.try_now(self._verdict)
         if ready is None:
-            ready = await self._context.admission.wait(self._verdict)
+            ready = await self._context.admission.wait(self._verdict, self._shown(body))
         if isinstance(ready, Refusal):
             self._refuse(ready)
             return
@@ -146,6 +147,17 @@ class LoginExchange(Attempt):
             self._refuse(refusal.upstream_failed(host, failure.reason, timed_out=failure.timed_out))
         except (OSError, CredentialError):  # the text could hold the secret: not passed on
             self._refuse(self._refusal(LoginRefusedError("the tokens could not be stored", _STORE), 502))
+
+    def _shown(self, body: bytes) -> HeldBody | None:
+        """Return what whoever approves is shown of the body."""
+        if self._verdict.approval is None or not body:
+            return None
+        # Imported here: few runs ask.
+        from nono.proxy.exchange.shown import BodyDigest
+
+        digest = BodyDigest()
+        digest.feed(body)
+        return digest.held(self._verdict.request.headers)
 
     def _own_request(self, body: bytes, ready: Admitted) -> OwnRequest:
         request, injection = self._verdict.request, ready.injection

@@ -72,7 +72,7 @@ class Http2Exchange(Delivery[Reached]):
     def _body_is_held(self) -> None:
         if (body := self._held_whole()) is not None:
             self._pieces = body
-            self._send()
+            self._go_on()
 
     def _write_head(self) -> None:
         searched = self._inspection.reads_bodies

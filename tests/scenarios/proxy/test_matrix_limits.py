@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from typing import cast
 
 import pytest
@@ -19,7 +20,8 @@ from nono.audit.event import Event
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from nono.policy.schema.route_rules import RateLimit, UsageLimits
 from nono.policy.services.approval import TERMINAL, Approval
-from support.proxy.thread import Client, Hosts, Recording
+from nono.proxy.exchange.attempt import MAX_HELD_BYTES
+from support.proxy.thread import PHANTOM, REAL_KEY, Client, Hosts, Recording
 from support.proxy.transports import (
     KEY,
     READABLE,
@@ -122,14 +124,105 @@ def test_a_yes_is_only_for_the_request_that_was_asked_about(transport: Transport
 
 
 @pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_a_person_is_shown_the_query_that_is_sent(transport: Transport) -> None:
+    with asking(Answer("granted")) as (stage, person):
+        for query in ("name=old-draft", "name=main&force=true"):
+            assert stage.ask(transport, f"/asks?{query}", method="DELETE").status == 200
+        assert [request.target for request in person.asked] == [
+            "/asks?name=old-draft",
+            "/asks?name=main&force=true",
+        ]
+        assert [request.target.decode() for request in stage.requests] == [
+            each.target for each in person.asked
+        ]
+        record = repr(stage.proxy.recording.events)
+        assert "old-draft" not in record
+        assert "[REDACTED]" in record
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_a_person_is_shown_the_body_that_is_sent(transport: Transport) -> None:
+    bodies = [b'{"pay": 1}', b'{"pay": 1000}', bytes(range(256)) * 300]
+    with asking(Answer("granted")) as (stage, person):
+        for body in bodies:
+            fields = [("content-type", "application/json")]
+            assert stage.ask(transport, "/asks", method="POST", body=body, fields=fields).status == 200
+        shown = [request.body for request in person.asked]
+        assert all(each is not None and each.media_type == "application/json" for each in shown)
+        told = [(each.length, each.sha256, each.begins) for each in shown if each is not None]
+        assert told == [(len(body), sha256(body).hexdigest(), body[:1024]) for body in bodies]
+        assert [request.read_body() for request in stage.requests] == bodies
+        assert "pay" not in repr(stage.proxy.recording.events)
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_nobody_is_asked_before_the_body_is_whole(transport: Transport) -> None:
+    with asking(Answer("granted")) as (stage, person):
+        if transport is Transport.HTTP2:
+            with stage.http2() as client:
+                number = client.request("/asks", method="POST", fields=[KEY], body=b"ab", end=False)
+                client.ping()
+                assert person.asked == []
+                client.send(number, b"c", end=True)
+                assert client.answer(number).status == 200
+        else:
+            with stage.client(transport) as client, stage.client(transport) as other:
+                client.send(stage.head(transport, "/asks", method="POST") + b"content-length: 3\r\n\r\nab")
+                other.send(stage.head(transport, "/free") + b"\r\n")
+                assert other.response().status == 200
+                assert person.asked == []
+                client.send(b"c")
+                assert client.response().status == 200
+        assert [request.body and request.body.begins for request in person.asked] == [b"abc"]
+        assert stage.requests[-1].read_body() == b"abc"
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_a_refused_body_reaches_nobody(transport: Transport) -> None:
+    with asking(Answer("denied")) as (stage, person):
+        assert stage.ask(transport, "/asks", method="POST", body=b"x" * 100_000).status == 403
+        assert len(person.asked) == 1
+        assert stage.is_untouched
+        assert [event["denial_category"] for event in stage.denials] == ["endpoint_policy"]
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_a_body_too_long_to_be_approved_is_refused_unasked(transport: Transport) -> None:
+    with asking(Answer("granted")) as (stage, person):
+        fields = [("content-length", str(MAX_HELD_BYTES + 1))]
+        if transport is Transport.HTTP2:
+            with stage.http2() as client:
+                number = client.request("/asks", method="POST", fields=[KEY, *fields], end=False)
+                assert client.answer(number).status == 413
+        else:
+            assert stage.ask(transport, "/asks", method="POST", fields=fields).status == 413
+        assert person.asked == []
+        assert stage.is_untouched
+        assert [event["status"] for event in stage.denials] == [413]
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_a_person_is_shown_no_phantom_in_a_body(transport: Transport) -> None:
+    with asking(Answer("granted")) as (stage, person):
+        body = f'{{"key": "{PHANTOM}", "x": 1}}'.encode()
+        assert stage.ask(transport, "/asks", method="POST", body=body).status == 200
+        (asked,) = person.asked
+        assert asked.body is not None
+        assert asked.body.begins == b'{"key": "[PHANTOM]", "x": 1}'
+        assert stage.requests[0].read_body() == body
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
 def test_a_person_is_shown_neither_control_characters_nor_secrets(transport: Transport) -> None:
     with asking(Answer("denied")) as (stage, person):
         for path in ("/a%1b%5b2J", "/a%0d%0aYes", "/a?k=%1b[2J", "/a%e2%80%aeb", "/a?secret=1234"):
             stage.ask(transport, path)
-        shown = json.dumps([request[:3] for request in person.asked], ensure_ascii=False)
+        shown = json.dumps([(*request[:3], request.target) for request in person.asked], ensure_ascii=False)
         assert person.asked
         assert all(character.isprintable() for character in shown)
-        assert "1234" not in shown
+        assert REAL_KEY not in shown
+        assert PHANTOM not in shown
+        assert "1234" not in json.dumps([request[:3] for request in person.asked])
         assert stage.is_untouched
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from nono.approval.request import Answer, EndpointRequest, FileOpen, Question
+from nono.approval.request import Answer, EndpointRequest, FileOpen, HeldBody, Question
 from nono.approval.webhook import Webhook
 from nono.policy.capability import Access
 from nono.policy.endpoints.policy import EndpointVerdict
@@ -64,6 +64,23 @@ def test_an_endpoint_is_asked_about_with_its_rule(tmp_path: Path, monkeypatch: p
     assert isinstance(about, dict)
     assert (about["capability_type"], about["route_id"], about["method"]) == ("endpoint", "alpha", "POST")
     assert (about["upstream"], about["path"], about["reason"]) == ("api", "/pay", "it costs money")
+
+
+def test_a_body_is_posted_with_its_length_its_hash_and_its_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = PAY._replace(target="/pay?to=x", body=HeldBody(4, "0f" * 32, b"ab\n\xff", "text/plain"))
+    _, [question], _ = asked(saying("allow"), tmp_path, monkeypatch, request)
+    about = question["request"]
+    assert isinstance(about, dict)
+    assert (about["path"], about["target"]) == ("/pay", "/pay?to=x")
+    assert about["body"] == {
+        "length": 4,
+        "sha256": "0f" * 32,
+        "media_type": "text/plain",
+        "begins": "ab\n\\xff",
+        "is_whole": True,
+    }
 
 
 def status(code: int, more: str = "") -> Reply:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nono.approval import wording
-from nono.approval.request import EndpointRequest, FileOpen
+from nono.approval.request import SHOWN_BYTES, EndpointRequest, FileOpen, HeldBody
 from nono.policy.capability import Access
 from nono.policy.endpoints.policy import EndpointVerdict
 
@@ -42,6 +42,55 @@ def test_a_question_about_a_request() -> None:
     assert "[nono]   Upstream: api.example" in lines
     assert "[nono]   Reason:   it costs\\x0amoney" in lines
     assert "[nono]   Scope:    this one request" in lines
+    assert "[nono]   Body:     none" in lines
+
+
+def _about(body: bytes, target: str = "/pay?to=x") -> list[str]:
+    rule = EndpointVerdict("approve", "endpoint_policy.approve[POST /pay]")
+    held = HeldBody(len(body), "0f" * 32, body[:SHOWN_BYTES], "application/json")
+    return shown(EndpointRequest("api.example", "POST", "/pay?to=[REDACTED]", "shop", rule, target, held))
+
+
+def test_a_body_is_shown_with_its_length_its_hash_and_its_text() -> None:
+    lines = _about(b'{\n "to": "x"\n}')
+    at = lines.index("[nono]   Path:     /pay?to=x")
+    assert lines[at + 1 : at + 8] == [
+        "[nono]   Upstream: api.example",
+        "[nono]   Body:     14 bytes of application/json",
+        f"[nono]   SHA-256:  {'0f' * 30}",
+        "[nono]             0f0f",
+        "[nono]   Begins:   | {",
+        '[nono]             |  "to": "x"',
+        "[nono]             | }",
+    ]
+    assert not any("not shown" in line for line in lines)
+
+
+@pytest.mark.parametrize("body", [b"x" * 1025, b"x\n" * 9, b"\x1b" * 200], ids=["long", "lines", "escapes"])
+def test_a_body_that_is_not_shown_whole_says_so(body: bytes) -> None:
+    lines = _about(body)
+    assert "[nono]             (the rest is not shown)" in lines
+    assert sum("| " in line for line in lines) == wording.BODY_LINES_MAX
+
+
+def test_nothing_in_a_body_passes_for_a_line_of_nono() -> None:
+    lines = _about(b"\n[nono]   Path:     /harmless\n\x1b[2J\r\xe2\x80\xae\xff")
+    assert all(line.isprintable() for line in lines)
+    assert sum(line.startswith("[nono]   Path:") for line in lines) == 1
+    assert "[nono]             | [nono]   Path:     /harmless" in lines
+    assert "[nono]             | \\x1b[2J\\x0d\\u202e\\xff" in lines
+
+
+def test_a_target_too_long_to_be_shown_is_not_asked_about() -> None:
+    rule = EndpointVerdict("approve", "endpoint_policy.default")
+    request = EndpointRequest("api.example", "POST", "/pay", "shop", rule, "/pay?" + "x" * 1000)
+    assert wording.lines(request, 60.0) is None
+
+
+def test_the_messages_of_a_websocket_are_said_not_to_be_shown() -> None:
+    rule = EndpointVerdict("approve", "endpoint_policy.default")
+    lines = shown(EndpointRequest("api.example", "GET", "/live", "shop", rule, is_websocket=True))
+    assert "[nono]   Body:     messages of a WebSocket, which are not shown" in lines
 
 
 @pytest.mark.parametrize(
