@@ -15,19 +15,22 @@ from nono.errors import CredentialError
 from nono.named_tuple import NamedTuple
 from nono.policy.endpoints.policy import EndpointVerdict
 from nono.policy.services.rate_limit import TokenBucket
+from nono.proxy.exchange.tally import Tally
 from nono.proxy.http import refusal
 from nono.proxy.http.refusal import Refusal, one_line
 from nono.proxy.usage.ledger import UsageLimiter
 from nono.proxy.verdict.routes import Route
 from nono.proxy.verdict.verdict import Forward
 
+MAX_TURN_S = 120.0  # a request waits for its turn under a limit of tokens
 MAX_REASONS_TOLD = 8  # per route; a command's failure may depend on the path, which the child chooses
 
 
 class Admitted(NamedTuple):
-    """The request may go, with `injection` written into it."""
+    """The request may go, with `injection` written into it; the caller settles `tally` when it has ended."""
 
     injection: Injection | None
+    tally: Tally | None = None  # of a request that a limit of tokens counts
 
 
 class RouteState:
@@ -37,6 +40,7 @@ class RouteState:
         self.route = route
         self.bucket = TokenBucket(route.rate_limit, time.monotonic()) if route.rate_limit else None
         self.limiter = UsageLimiter(route.limits)
+        self.turns = anyio.Semaphore(1)  # of requests whose tokens are limited
         self.frozen: str | None = None  # why its credential is no longer used
         self.told: set[str] = set()  # reasons for an unavailable credential, already told to the person
 
@@ -74,7 +78,7 @@ class Admission:
         if route is None:
             return Admitted(None)
         state = self.state(route)
-        if state.bucket is not None:
+        if state.bucket is not None or _takes_turns(verdict, route):
             return None
         credential = route.credential
         injection = None if credential is None else credential.at_hand(verdict.facts)
@@ -87,6 +91,24 @@ class Admission:
             return refusal.frozen(service, state.frozen)
         reason = state.limiter.start()
         return Admitted(injection) if reason is None else refusal.limit_reached(service, reason)
+
+    async def _in_turn(self, state: RouteState, verdict: Forward) -> Admitted | Refusal:
+        """Wait for the turn of a request whose tokens are limited: what the others use is known by then.
+
+        Refused after a while: the response that holds the turn may be waiting for this one.
+        """
+        with anyio.move_on_after(MAX_TURN_S) as patience:
+            await state.turns.acquire()
+        if patience.cancelled_caught:
+            return refusal.not_its_turn(state.route.service, MAX_TURN_S)
+        tally = Tally(state.limiter, state.turns.release)
+        ready: Admitted | Refusal | None = None
+        try:
+            ready = await self._acquired(state, verdict)
+        finally:
+            if not isinstance(ready, Admitted):
+                tally.settle(None)
+        return ready._replace(tally=tally) if isinstance(ready, Admitted) else ready
 
     def frozen(self, verdict: Forward) -> Refusal | None:
         """Return the refusal for a frozen route. Check it again before sending: dial or body took time."""
@@ -115,6 +137,12 @@ class Admission:
             if delay_s is None:
                 return refusal.rate_limited(route.service, state.bucket.interval_s)
             await anyio.sleep(delay_s)
+        if _takes_turns(verdict, route):
+            return await self._in_turn(state, verdict)
+        return await self._acquired(state, verdict)
+
+    async def _acquired(self, state: RouteState, verdict: Forward) -> Admitted | Refusal:
+        route = state.route
         if route.credential is None:
             return refusal.unavailable(route.service, verdict.origin.host)
         try:
@@ -147,6 +175,10 @@ class Admission:
             return Answer(*await self._approver(request))  # TypeError if it is not an answer
         except Exception:
             return Answer("error", "asking failed")
+
+
+def _takes_turns(verdict: Forward, route: Route) -> bool:
+    return verdict.provider is not None and route.limits.count_tokens
 
 
 def _not_approved(verdict: Forward, rule: EndpointVerdict, answer: Answer) -> Refusal:

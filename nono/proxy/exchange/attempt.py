@@ -190,6 +190,8 @@ class Delivery[C](Attempt):
                 ready = await self._context.admission.wait(self._verdict, shown)
                 if not self._over:
                     self._admit(ready)
+                elif isinstance(ready, Admitted) and ready.tally is not None:
+                    ready.tally.settle(None)
 
     def _admit(self, ready: Admitted | Refusal) -> None:
         if isinstance(ready, Refusal):
@@ -200,7 +202,7 @@ class Delivery[C](Attempt):
         # Arm exactly here. Earlier is wrong, because a renewal could still change the credential. Later is
         # wrong too: while a body is collected or an upstream dialled, so many newer credentials may be used
         # that this one is no longer watched for.
-        self._inspection.arm()
+        self._inspection.arm(ready.tally)
         if injection is not None and injection.needs_body and not self._is_whole:
             self._hold_body()
         else:
@@ -210,6 +212,10 @@ class Delivery[C](Attempt):
         if not self._over:
             self._inspection.break_off(answer.error)
         super()._refuse(answer)
+
+    def _end(self) -> None:
+        super()._end()
+        self._inspection.settle()  # whatever has ended it: others may be waiting for their turn
 
     # -- a body that is signed, or approved, as a whole
 
@@ -298,6 +304,7 @@ class Delivery[C](Attempt):
         # Checked again: the dial or the body took time.
         answer = answer or self._context.admission.frozen(self._verdict)
         if answer is None:
+            self._inspection.sending()
             self._begin(reached, reused=reused)
         else:
             self._give_back(reached)

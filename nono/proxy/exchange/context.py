@@ -91,19 +91,17 @@ class ProxyContext:
     def _leaked(self, service: str, host: str, where: str) -> None:
         self.freeze(service, f"{host} sent the real secret back in {where}")
 
-    def _used(self, route: Route, usage: Usage | None) -> None:
-        self.admission.state(route).limiter.add(usage)
-        if usage is not None:
-            self.usage.add(route.service, usage)
-            self.record(
-                model_usage(
-                    route.service,
-                    model=usage.model,
-                    input_tokens=usage.input_tokens,
-                    cached_input_tokens=usage.cached_input_tokens,
-                    output_tokens=usage.output_tokens,
-                )
+    def _used(self, route: Route, usage: Usage) -> None:
+        self.usage.add(route.service, usage)
+        self.record(
+            model_usage(
+                route.service,
+                model=usage.model,
+                input_tokens=usage.input_tokens,
+                cached_input_tokens=usage.cached_input_tokens,
+                output_tokens=usage.output_tokens,
             )
+        )
 
 
 def _begin_flow(flows: FlowRecorder, verdict: Forward) -> Flow:

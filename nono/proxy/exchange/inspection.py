@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from nono.credentials.values.credential import LeakDetector
 from nono.named_tuple import NamedTuple
 from nono.proxy.exchange.response_filter import BodyFilter, Tap, clean_head, filtered, masked
+from nono.proxy.exchange.tally import Tally
 from nono.proxy.http.message import Header, ResponseHead
-from nono.proxy.usage.meter import Usage, UsageMeter, provider_of
+from nono.proxy.usage.meter import Usage, UsageMeter
 from nono.proxy.verdict.verdict import Forward
 
 if TYPE_CHECKING:
@@ -20,33 +21,43 @@ class Inspection:
     """The inspection of one exchange.
 
     `on_leak` is called with the place where the secret was found, `on_usage` with the tokens the response
-    used.
+    said it used, as far as it was read.
     """
 
-    __slots__ = ("_flow", "_meter", "_on_leak", "_on_usage", "_verdict", "_watcher")
+    __slots__ = ("_flow", "_meter", "_on_leak", "_on_usage", "_tally", "_verdict", "_watcher")
 
     def __init__(
         self,
         verdict: Forward,
         flow: Flow | None,
         on_leak: Callable[[str], None],
-        on_usage: Callable[[Usage | None], None],
+        on_usage: Callable[[Usage], None],
     ) -> None:
         self._verdict = verdict
         self._flow = flow
         self._on_leak = on_leak
         self._on_usage = on_usage
         self._meter: UsageMeter | None = None
+        self._tally: Tally | None = None
         # Unset before arm(), so that a forgotten arm() raises instead of letting bytes pass unsearched.
         self._watcher: LeakDetector | None
 
-    def arm(self) -> None:
-        """Watch for the route's current credential. Call before any byte of the exchange passes."""
+    def arm(self, tally: Tally | None = None) -> None:
+        """Watch for the route's current credential. Call before any byte of the exchange passes.
+
+        tally: takes what the exchange uses; settled with it.
+        """
+        self._tally = tally
         route = self._verdict.route
         if route is None or not route.watched or route.credential is None:
             self._watcher = None
         else:
             self._watcher = route.credential.tripwire()
+
+    def sending(self) -> None:
+        """Note that the request is sent now."""
+        if self._tally is not None:
+            self._tally.sent()
 
     @property
     def reads_bodies(self) -> bool:
@@ -73,9 +84,12 @@ class Inspection:
         Raises MessageError if the body cannot be searched.
         """
         taps: list[Tap] = []
-        if self._verdict.route is not None and self._verdict.request.method == b"POST" and head.status == 200:
-            self._meter = self._meter_of(head)
-            taps += [] if self._meter is None else [self._meter]
+        if self._tally is not None:
+            self._tally.answered(head.status)
+        if self._verdict.provider is not None and 200 <= head.status < 300:
+            kinds = [value for name, value in head.headers if name.lower() == b"content-type"]
+            self._meter = UsageMeter(self._verdict.provider, kinds[0] if kinds else b"")
+            taps.append(self._meter)
         if self._flow is not None:
             taps.append(_Recorded(self._flow))
         head, body = filtered(head, self._watcher, taps, self._on_leak)
@@ -91,30 +105,26 @@ class Inspection:
             self._flow.finish()
         return fields
 
-    def _meter_of(self, head: ResponseHead) -> UsageMeter | None:
-        path = self._verdict.request.target.decode("ascii")
-        provider = provider_of(self._verdict.origin.host, path)
-        if provider is None:
-            return None
-        kinds = [value for name, value in head.headers if name.lower() == b"content-type"]
-        return UsageMeter(provider, kinds[0] if kinds else b"")
-
     def end(self) -> None:
         """Finish: the whole response has passed."""
-        self._count()
+        self.settle()
         if self._flow is not None:
             self._flow.finish()
 
     def break_off(self, reason: str) -> None:
         """Finish early: no response will come, or no more of it."""
-        self._count()
+        self.settle()
         if self._flow is not None:
             self._flow.failed(reason)
 
-    def _count(self) -> None:
+    def settle(self) -> None:
+        """Count what the response has said so far; a tally takes it only if that is all."""
         meter, self._meter = self._meter, None
-        if meter is not None:
-            self._on_usage(meter.usage)
+        usage = None if meter is None else meter.usage
+        if usage is not None:
+            self._on_usage(usage)
+        if self._tally is not None:
+            self._tally.settle(usage if meter is not None and meter.is_final else None)
 
 
 class _Recorded(NamedTuple):

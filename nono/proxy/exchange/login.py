@@ -15,6 +15,7 @@ from nono.proxy.exchange.admission import Admitted
 from nono.proxy.exchange.attempt import WRITING_ERRORS, Attempt
 from nono.proxy.exchange.client_side import ClientSide
 from nono.proxy.exchange.context import ProxyContext
+from nono.proxy.exchange.tally import Tally
 from nono.proxy.http import refusal
 from nono.proxy.http.message import Header, serialise
 from nono.proxy.http.refusal import Refusal
@@ -54,6 +55,7 @@ class LoginExchange(Attempt):
         self._incoming = incoming
         self._at = verdict.at
         self._body: bytearray | None = bytearray()  # None: complete or refused
+        self._tally: Tally | None = None
         self._client_ready: anyio.Event | None = None  # set while the client's write buffer is full
 
     def start(self) -> None:
@@ -66,6 +68,11 @@ class LoginExchange(Attempt):
             self._client.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._client.flush()
         self.request_progress()
+
+    def _end(self) -> None:
+        super()._end()
+        if self._tally is not None:
+            self._tally.settle(None)
 
     # -- the client
 
@@ -124,6 +131,10 @@ class LoginExchange(Attempt):
             ready = await self._context.admission.wait(self._verdict, self._shown(body))
         if isinstance(ready, Refusal):
             self._refuse(ready)
+            return
+        self._tally = ready.tally
+        if self._over:  # the client went away meanwhile
+            self._end()
             return
         try:
             request = self._own_request(body, ready)
@@ -184,11 +195,15 @@ class LoginExchange(Attempt):
         )
         if fetched.status == 401:
             self._rejected()
+        if self._tally is not None:
+            self._tally.answered(fetched.status)
         return fetched
 
     def _check_frozen(self) -> None:
         if (frozen := self._context.admission.frozen(self._verdict)) is not None:
             raise _FrozenError(frozen)
+        if self._tally is not None:
+            self._tally.sent()
 
     async def _relay(self, fetched: Fetched, sent: LeakDetector | None) -> None:
         at = self._at

@@ -131,6 +131,16 @@ def limit_reached(service: str, reason: str) -> Refusal:
     )
 
 
+def not_its_turn(service: str, waited_s: float) -> Refusal:
+    return Refusal(
+        429,
+        f"other requests have not ended within {waited_s:g} s, and their tokens are counted at their end",
+        rule="limits",
+        origin=f"credential route {service!r}",
+        hint="read or end the other responses of this route first",
+    )
+
+
 def frozen(service: str, why: str) -> Refusal:
     return Refusal(
         403,

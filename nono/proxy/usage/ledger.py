@@ -83,8 +83,8 @@ class UsageLedger:
 class UsageLimiter:
     """Decides whether the next request of a route may start.
 
-    Tokens are known only when a response has ended, so concurrent requests, and the last one, may exceed a
-    token limit. A limit of requests is never exceeded.
+    Tokens are known only when a response has ended, so the last request may exceed a token limit. Requests
+    that use tokens take turns (Tally), so that it is no more than one. A limit of requests is never exceeded.
     """
 
     def __init__(self, limits: UsageLimits) -> None:
@@ -102,7 +102,7 @@ class UsageLimiter:
         return reason
 
     def add(self, usage: Usage | None) -> None:
-        """Add the usage of a successful response; None if it reported none: the rest is then unknown."""
+        """Add what a request used; None if nobody can say: then there is nothing left."""
         if usage is None:
             self._unmetered = True
         else:
@@ -120,6 +120,6 @@ class UsageLimiter:
                 yield f"the limit of {most:,} {what} for this run is reached ({used:,} used)"
         if self._unmetered and limits.count_tokens:
             yield (
-                "a response did not say how many tokens it used, so the limit of tokens cannot be kept"
-                " (for OpenAI streams ask with stream_options.include_usage)"
+                "a response did not say how many tokens it used, or was left before that, so the limit of"
+                " tokens cannot be kept (for OpenAI streams ask with stream_options.include_usage)"
             )

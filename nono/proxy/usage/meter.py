@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from nono.named_tuple import NamedTuple
 from nono.proxy.usage.json_picker import JsonPicker, Path
-
-Provider = Literal["openai", "anthropic", "gemini"]
+from nono.proxy.usage.shape import Provider
 
 UNKNOWN_MODEL = "unknown"
 _MAX_TOKENS = 10**12  # per response; larger numbers are ignored
 
-_OPENAI_CALLS = frozenset(("completions", "embeddings", "responses"))
-_GEMINI_CALLS = (":generateContent", ":streamGenerateContent")
-_VERSION = re.compile(r"v\d\w*", re.ASCII)
-_COUNTS = re.compile(rb'"usage(?:Metadata)?"\s*:\s*\{')
+_COUNTS = re.compile(rb'"usage(?:Metadata)?"\s*:\s*\{|"message_stop"')
 _MODEL = re.compile(r"[\w./:@+-]{1,100}", re.ASCII)  # it is printed on a terminal
 
 _FIELDS: Mapping[Provider, Mapping[Path, str]] = {
@@ -59,6 +54,11 @@ _INPUT: Mapping[Provider, tuple[str, ...]] = {
     "gemini": ("input", "tools"),
 }
 _OUTPUT = ("output", "thoughts")
+# The events after which a stream reports nothing more. Gemini's has none.
+_LAST_EVENTS = frozenset(
+    ("message_stop", "response.completed", "response.incomplete", "response.failed", "response.cancelled")
+)
+_DONE = b"[DONE]"  # in place of a last event, for OpenAI's completions
 
 
 class Usage(NamedTuple):
@@ -68,21 +68,6 @@ class Usage(NamedTuple):
     input_tokens: int  # including cached ones
     output_tokens: int  # including reasoning
     cached_input_tokens: int = 0
-
-
-def provider_of(host: str, path: str) -> Provider | None:
-    """Return the provider whose format the response to a POST to `path` has; None if it counts no tokens.
-
-    The path decides, because many hosts offer these APIs; the host is used only if the path is ambiguous. The
-    query is ignored.
-    """
-    *above, call = path.partition("?")[0].split("/")
-    versioned = any(_VERSION.fullmatch(segment) for segment in above)
-    if call in _OPENAI_CALLS and (versioned or "openai" in above or above[-1:] == ["chat"]):
-        return "openai"
-    if call == "messages" and (versioned or host == "api.anthropic.com"):
-        return "anthropic"
-    return "gemini" if call.endswith(_GEMINI_CALLS) else None
 
 
 class UsageMeter:
@@ -96,8 +81,13 @@ class UsageMeter:
         """Choose the format: ``text/event-stream`` is parsed as events, any other type as one JSON text."""
         self._provider = provider
         fields, wrapper = _FIELDS[provider], _WRAPPED_IN[provider]
-        self._fields = {**fields, **{(wrapper, *path): name for path, name in fields.items()}}
+        wrapped = {(wrapper, *path): name for path, name in fields.items()}
+        self._fields = {**fields, **wrapped, ("type",): "type"}
         self._said: dict[str, str | int] = {}
+        self._event_start = b""  # of the event being read
+        self._has_total = False  # the output was said outside the first event of a stream
+        self._has_end = False  # the last event of a stream was seen
+        self._is_whole = False
         self._picker = JsonPicker(self._fields)
         self._in_text = False  # the picker has seen some of the event
         media_type = content_type.partition(b";")[0].strip().lower()
@@ -113,11 +103,16 @@ class UsageMeter:
     def _feed_events(self, parts: Sequence[bytes | None]) -> None:
         for at, part in enumerate(parts):
             if part is None:
+                if self._event_start.strip() == _DONE:
+                    self._has_end = True
+                self._event_start = b""
                 if self._in_text:
                     self._end_of_text()
+                continue
+            self._event_start = (self._event_start + part[:16])[:16]
             # Most events carry a word of the answer and no count: if an event is complete, a search for
             # counts is ten times quicker than parsing it.
-            elif (
+            if (
                 self._in_text
                 or "model" not in self._said
                 or parts[at + 1 : at + 2] != [None]
@@ -128,7 +123,19 @@ class UsageMeter:
 
     def finish(self) -> bytes:
         self._end_of_text()
+        self._is_whole = True
         return b""
+
+    @property
+    def is_final(self) -> bool:
+        """True if `usage` is all that the response has used, also if a client left a stream after its end.
+
+        The first event of an Anthropic stream says how long the input is and that there is one token of
+        output: what was generated is said only at the end.
+        """
+        if self.usage is None or not (self._is_whole or self._has_end):
+            return False
+        return self._provider != "anthropic" or self._has_total
 
     @property
     def usage(self) -> Usage | None:
@@ -146,7 +153,11 @@ class UsageMeter:
     def _end_of_text(self) -> None:
         for path, value in self._picker.values.items():
             name = self._fields[path]
-            if name == "model" and isinstance(value, str):
+            if path == ("usage", "output_tokens") and isinstance(value, int):
+                self._has_total = True
+            if name == "type":
+                self._has_end = self._has_end or value in _LAST_EVENTS
+            elif name == "model" and isinstance(value, str):
                 self._said.setdefault(name, value)
             elif name != "model" and isinstance(value, int):
                 self._said[name] = value

@@ -12,11 +12,13 @@ from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy.http import refusal, websocket
 from nono.proxy.http.message import Header, RequestHead
 from nono.proxy.http.refusal import Refusal
+from nono.proxy.usage.shape import metered
 from nono.proxy.verdict import phantoms, rewrite
 from nono.proxy.verdict.host_policy import HostPolicy
 from nono.proxy.verdict.login_table import LoginEndpoint
 from nono.proxy.verdict.overrides import override_refused, overriding
 from nono.proxy.verdict.phantoms import Presented, Slots
+from nono.proxy.verdict.refused_calls import uncounted
 from nono.proxy.verdict.routes import Origin, Phantom, Route, RouteTable, Scope
 from nono.proxy.verdict.verdict import Capture, Entry, Forward, Refused, Verdict
 
@@ -75,8 +77,9 @@ class Judge:
         websocket_key = websocket.key_of(head)
         if websocket_key is not None and not _may_upgrade(route, bare):
             return Refused(entry, _upgrade_denied(route, origin.host, bare))
-        if websocket_key is not None and route.limits.count_tokens:
-            return Refused(entry, _uncounted(route, origin.host))
+        refused = uncounted(route, origin.host, method, bare, is_websocket=websocket_key is not None)
+        if refused is not None:
+            return Refused(entry, refused)
         has_rules = self.has_rules(route, origin)
         if has_rules and (overridden_by := overriding(head, shown.target)) is not None:
             return Refused(entry, override_refused(origin.host, overridden_by))
@@ -92,6 +95,7 @@ class Judge:
             route,
             approval=verdict if verdict.decision == "approve" else None,
             drains=route.drains and not has_rules,
+            provider=metered(method, origin.host, bare),
             websocket_key=websocket_key,
             presented=shown.fields,
         )
@@ -214,8 +218,8 @@ class Judge:
 
 
 def is_open(route: Route) -> bool:
-    """Return True if no rule of `route` depends on how a path is read, so unusual spellings may pass."""
-    return route.endpoints.allows_all and not route.upgrades
+    """Return True if nothing about `route` depends on how a path is read, so unusual spellings may pass."""
+    return route.endpoints.allows_all and not route.upgrades and not route.limits.count_tokens
 
 
 def is_below(route: Route, path: bytes) -> bool:
@@ -253,19 +257,6 @@ def _upgrade_denied(route: Route, host: str, path: str) -> Refusal:
         "upgrades",
         f"credential route {route.service!r}",
         f"add {path} to its upgrades",
-        category="unsupported_upgrade",
-    )
-
-
-def _uncounted(route: Route, host: str) -> Refusal:
-    # Models are used over WebSockets too, and one WebSocket could last for the whole run.
-    return Refusal(
-        403,
-        "nobody counts the tokens of a WebSocket, so the limit of tokens could not be kept",
-        host,
-        "limits",
-        f"credential route {route.service!r}",
-        "use the same API over HTTP, or limit requests only",
         category="unsupported_upgrade",
     )
 

@@ -10,6 +10,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.endpoints.policy import EndpointVerdict
 from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy.http.refusal import Refusal
+from nono.proxy.usage.shape import Provider
 from nono.proxy.verdict.host_policy import HostPolicy
 from nono.proxy.verdict.login_table import LoginEndpoint
 from nono.proxy.verdict.rewrite import RequestWriter
@@ -52,6 +53,7 @@ class Forward:
     trusted: TlsIdentity = NO_IDENTITY  # without a route: the CA of the host's routes, no client certificate
     approval: EndpointVerdict | None = None  # a person has to agree first
     drains: bool = False  # after its body, an HTTP/1.1 connection may serve another request
+    provider: Provider | None = None  # whose format the response reports its tokens in
     websocket_key: bytes | None = None  # the client requests a WebSocket (RFC 6455 section 4.1)
     presented: tuple[Header, ...] = field(default=(), repr=False)  # the fields that hold a login's phantom
     writer: RequestWriter = field(init=False, repr=False, compare=False)

@@ -333,10 +333,11 @@ def test_no_field_makes_a_socket_on_another_path_of_one_that_is_listed(way: str,
 
 
 @WAYS
-def test_a_route_with_a_token_limit_opens_no_websocket(way: str) -> None:
+def test_a_route_with_limits_opens_no_websocket(way: str) -> None:
     with websocket_server(echo) as (port, seen):
         for limits, opens in (
-            (UsageLimits(requests=1), True),
+            (UsageLimits(), True),
+            (UsageLimits(requests=1), False),
             (UsageLimits(requests=1, input_tokens=1000), False),
             (UsageLimits(output_tokens=1000), False),
         ):

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from nono.policy.schema.route_rules import UsageLimits
 from nono.proxy.usage.json_picker import JsonPicker
 from nono.proxy.usage.ledger import UsageLedger, UsageLimiter
-from nono.proxy.usage.meter import Provider, Usage, UsageMeter, provider_of
+from nono.proxy.usage.meter import Usage, UsageMeter
 from nono.proxy.usage.prices import ModelPrices, Price, shipped_prices
+from nono.proxy.usage.shape import Provider, is_countable, metered, provider_of
 
 JSON = b"application/json; charset=utf-8"
 EVENTS = b"text/event-stream; charset=utf-8"
@@ -295,7 +296,11 @@ def test_the_picker_survives_anything(text: bytes) -> None:
         ("generativelanguage.googleapis.com", "/v1beta/models/g:countTokens", None),
         ("forms.example", "/forms/3/responses", None),
         ("forms.example", "/forms/version/responses", None),
-        ("chat.example", "/v1/messages/", None),
+        ("chat.example", "/v1/messages/", "anthropic"),
+        ("api.anthropic.com", "/V1/Messages", "anthropic"),
+        ("api.anthropic.com", "/v1/m%65ssages;x=1", "anthropic"),
+        ("api.openai.com", "/v1/chat%2Fcompletions", None),
+        ("generativelanguage.googleapis.com", "/v1beta/models/g%3AgenerateContent", "gemini"),
         ("chat.example", "/v1/" * 2000 + "x", None),
         ("chat.example", "completions", None),
         ("chat.example", "/messages", None),
@@ -303,6 +308,98 @@ def test_the_picker_survives_anything(text: bytes) -> None:
 )
 def test_the_provider_is_told_by_host_and_path(host: str, path: str, provider: Provider | None) -> None:
     assert provider_of(host, path) == provider
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "countable"),
+    [
+        ("POST", "/v1/messages", True),
+        ("POST", "/v1/messages/count_tokens", True),
+        ("POST", "/v1/files/", True),
+        ("POST", "/v1/uploads/u/parts", True),
+        ("POST", "/v1beta/models/g:CountTokens", True),
+        ("GET", "/v1/batches", True),
+        ("DELETE", "/v1/files/f", True),
+        ("POST", "/v1/batches", False),
+        ("POST", "/v1/messages/batches", False),
+        ("PUT", "/v1/x", False),
+        ("PATCH", "/v1/x", False),
+        ("BREW", "/v1/x", False),
+        ("POST", "/", False),
+    ],
+)
+def test_what_uses_tokens_that_nobody_reports_is_not_countable(
+    method: str, path: str, countable: bool
+) -> None:
+    assert is_countable(method, "api.example", path) == countable
+
+
+def test_only_what_may_run_a_model_is_metered() -> None:
+    assert (
+        metered("POST", "api.example", "/v1/messages")
+        == metered("PUT", "api.example", "/v1/messages")
+        == "anthropic"
+    )
+    assert metered("GET", "api.example", "/v1/messages") is None
+
+
+_ends = pytest.mark.parametrize(
+    ("provider", "content_type", "body"),
+    [
+        ("anthropic", EVENTS, ANTHROPIC_STREAM),
+        ("openai", EVENTS, OPENAI_CHAT_STREAM),
+        ("openai", EVENTS, OPENAI_RESPONSE_STREAM),
+    ],
+    ids=["anthropic", "openai chat", "openai response"],
+)
+
+
+@_ends
+@given(cuts=st.lists(st.integers(0, 2000), max_size=4))
+def test_a_stream_is_final_after_its_last_event(
+    provider: Provider, content_type: bytes, body: bytes, cuts: list[int]
+) -> None:
+    meter = UsageMeter(provider, content_type)
+    edges = [0, *sorted(cut for cut in cuts if cut <= len(body)), len(body)]
+    for start, end in pairwise(edges):
+        meter.feed(body[start:end])
+    assert meter.is_final
+
+
+@_ends
+@given(left=st.integers(2, 4000))
+def test_a_stream_that_was_left_earlier_is_never_final(
+    provider: Provider, content_type: bytes, body: bytes, left: int
+) -> None:
+    meter = UsageMeter(provider, content_type)
+    meter.feed(body[: max(0, len(body) - left)])
+    assert not meter.is_final
+
+
+def test_a_stream_that_ends_without_its_total_is_not_final() -> None:
+    meter = UsageMeter("anthropic", EVENTS)
+    meter.feed(ANTHROPIC_STREAM[: ANTHROPIC_STREAM.index(b"event: message_delta")])
+    meter.finish()
+    assert not meter.is_final
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {
+            "type": "content_block_delta",
+            "delta": {"type": "message_stop", "text": '{"type": "message_stop"}'},
+        },
+        {"type": "x", "metadata": {"type": "message_stop", "usage": {"output_tokens": 1}}},
+        {"text": "[DONE]"},
+    ],
+    ids=lambda event: str(event)[:30],
+)
+def test_nothing_inside_an_event_passes_for_the_end(event: dict[str, object]) -> None:
+    start = ANTHROPIC_STREAM[: ANTHROPIC_STREAM.index(b"event: ping")]
+    meter = UsageMeter("anthropic", EVENTS)
+    meter.feed(start + _events(event))
+    assert not meter.is_final
 
 
 PRICES = ModelPrices(

@@ -1,0 +1,73 @@
+"""Tells from method and path what a request to a language model costs: counted tokens, none, or unknown."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from nono.policy.endpoints.path_glob import loose
+
+Provider = Literal["openai", "anthropic", "gemini"]
+
+_READING = frozenset(("GET", "HEAD", "OPTIONS", "DELETE"))  # methods that run no model
+_OPENAI_CALLS = frozenset(("completions", "embeddings", "responses"))
+_GEMINI_CALLS = (":generatecontent", ":streamgeneratecontent")
+_VERSION = re.compile(r"v\d\w*", re.ASCII)
+# What is sent to a model's API and uses no tokens, by the end of its path ("*": one segment).
+_FREE = (
+    ("messages", "count_tokens"),
+    ("responses", "input_tokens"),
+    ("responses", "*", "cancel"),
+    ("batches", "*", "cancel"),
+    ("moderations",),
+    ("files",),
+    ("uploads",),
+    ("uploads", "*", "parts"),
+    ("uploads", "*", "complete"),
+    ("uploads", "*", "cancel"),
+)
+_FREE_CALLS = (":counttokens", ":computetokens")
+
+
+def provider_of(host: str, path: str) -> Provider | None:
+    """Return the provider whose format the response to a POST to `path` has; None if it counts no tokens.
+
+    The path decides, because many hosts offer these APIs; the host is used only if the path is ambiguous. The
+    query is ignored, and the path is read as a lenient server reads it.
+    """
+    *above, call = _segments(path) or [""]
+    versioned = any(_VERSION.fullmatch(segment) for segment in above)
+    if call in _OPENAI_CALLS and (versioned or "openai" in above or above[-1:] == ["chat"]):
+        return "openai"
+    if call == "messages" and (versioned or host == "api.anthropic.com"):
+        return "anthropic"
+    return "gemini" if call.endswith(_GEMINI_CALLS) else None
+
+
+def metered(method: str, host: str, path: str) -> Provider | None:
+    """Return the provider whose format reports the tokens of a response; None if it is not for that."""
+    return None if method in _READING else provider_of(host, path)
+
+
+def is_countable(method: str, host: str, path: str) -> bool:
+    """Return True if the request uses no tokens, or tokens that its response reports.
+
+    False is for whatever is not known: batches, which are answered before they are worked on, fine-tuning,
+    calls of other providers.
+    """
+    if method in _READING or provider_of(host, path) is not None:
+        return True
+    segments = _segments(path) or [""]
+    return segments[-1].endswith(_FREE_CALLS) or any(_ends_with(segments, free) for free in _FREE)
+
+
+def _ends_with(segments: list[str], free: tuple[str, ...]) -> bool:
+    last = segments[-len(free) :]
+    return len(last) == len(free) and all(
+        wanted in ("*", segment) for wanted, segment in zip(free, last, strict=True)
+    )
+
+
+def _segments(path: str) -> list[str]:
+    """Return the one spelling in which calls are looked for: decoded, in lower case, nothing at the ends."""
+    return [segment.rstrip(". ").lower() for segment in loose(path.partition("?")[0])]

@@ -1,0 +1,39 @@
+"""Refuses calls that a limit of their route cannot count."""
+
+from __future__ import annotations
+
+from nono.policy.schema.route_rules import NO_LIMITS
+from nono.proxy.http.refusal import Refusal
+from nono.proxy.usage.shape import is_countable
+from nono.proxy.verdict.routes import Route
+
+
+def uncounted(route: Route, host: str, method: str, path: str, *, is_websocket: bool) -> Refusal | None:
+    """Refuse what a limit of the route could not count."""
+    of = f"credential route {route.service!r}"
+    if is_websocket and (what := _not_counted_on_a_websocket(route)) is not None:
+        error, rule, hint = what
+        return Refusal(403, error, host, rule, of, hint, category="unsupported_upgrade")
+    if not route.limits.count_tokens or is_countable(method, host, path):
+        return None
+    error = f"nobody can count the tokens that {method} {path} uses, so the limit of tokens could not be kept"
+    hint = "call the model directly, or limit requests only"
+    return Refusal(403, error, host, "limits", of, hint, category="endpoint_policy")
+
+
+def _not_counted_on_a_websocket(route: Route) -> tuple[str, str, str] | None:
+    """Return the reason to refuse a WebSocket, the setting it comes from and a hint, or None.
+
+    Models are used over WebSockets too, and one could last for the whole run with any number of messages.
+    """
+    hint = "use the same API over HTTP"
+    if route.limits.count_tokens:
+        error = "nobody counts the tokens of a WebSocket, so the limit of tokens could not be kept"
+        return error, "limits", f"{hint}, or limit requests only"
+    if route.limits != NO_LIMITS:
+        error = "nobody counts the messages of a WebSocket, so the limit of requests could not be kept"
+        return error, "limits", hint
+    if route.rate_limit is not None and route.upgrades is None:
+        error = "nobody counts the messages of a WebSocket, so the rate limit could not be kept"
+        return error, "rate_limit", f"{hint}, or list its path in the upgrades of the route"
+    return None

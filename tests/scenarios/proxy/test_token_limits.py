@@ -1,0 +1,306 @@
+"""A limit of tokens fails closed: what cannot be counted counts at its worst, or is refused."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from nono.policy.schema.route_rules import RateLimit, UpgradeRule, UsageLimits
+from support.proxy.thread import TIMEOUT_S, wait_until
+from support.proxy.transports import KEY, WITH_CREDENTIAL, FiveTransports, Transport, five_transports
+from support.servers.http1 import Gone, Received
+
+LIMIT = UsageLimits(output_tokens=1000)
+START: dict[str, object] = {
+    "type": "message_start",
+    "message": {"model": "m", "usage": {"input_tokens": 7, "output_tokens": 1}},
+}
+DELTA: dict[str, object] = {"type": "message_delta", "usage": {"output_tokens": 10}}
+STOP: dict[str, object] = {"type": "message_stop"}
+WHOLE = json.dumps({"model": "m", "usage": {"input_tokens": 7, "output_tokens": 10}}).encode()
+
+
+def events(*each: dict[str, object]) -> bytes:
+    return b"".join(b"data: %b\n\n" % json.dumps(event).encode() for event in each)
+
+
+class Model:
+    """Answers whole, or begins a stream and holds the rest of it back until it may go on."""
+
+    def __init__(
+        self, body: bytes = WHOLE, *, status: int = 200, held: bytes | None = None, coding: str = ""
+    ) -> None:
+        self._body, self._status, self._held, self._coding = body, status, held, coding
+        self.goes_on = threading.Event()
+
+    def __call__(self, request: Received) -> None:
+        request.read_body()
+        send = request.connection.send
+        if self._held is None:
+            coded = [("content-encoding", self._coding)] if self._coding else []
+            fields = [("content-type", "application/json"), *coded]
+            request.connection.respond(self._status, self._body, fields=fields)
+            return
+        send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        send(b"%x\r\n%b\r\n" % (len(self._body), self._body))
+        self.goes_on.wait(TIMEOUT_S)
+        with suppress(Gone):
+            send(b"%x\r\n%b\r\n0\r\n\r\n" % (len(self._held), self._held) if self._held else b"0\r\n\r\n")
+
+
+def ask(stage: FiveTransports, transport: Transport, path: str = "/v1/messages", **more: object) -> int:
+    return stage.ask(transport, path, method="POST", body=b"{}", **more).status  # type: ignore[arg-type]  # passed on
+
+
+def leave(stage: FiveTransports, transport: Transport, mark: bytes, path: str = "/v1/messages") -> None:
+    """Ask, and go away once `mark` has arrived; b"" goes away as soon as the upstream has the request."""
+    before = len(stage.requests)
+    if transport is Transport.HTTP2:
+        with stage.http2() as client:
+            number = client.request(path, method="POST", fields=[KEY], body=b"{}")
+            if mark:
+                client.wait_until(lambda: mark in client.answers[number].body)
+            else:
+                wait_until(lambda: len(stage.requests) > before and stage.requests[-1].body_complete)
+    else:
+        with stage.client(transport) as client:
+            client.send(stage.head(transport, path, method="POST") + b"content-length: 2\r\n\r\n{}")
+            if mark:
+                client.read_until(mark)
+            else:
+                wait_until(lambda: len(stage.requests) > before and stage.requests[-1].body_complete)
+
+
+def told(stage: FiveTransports) -> list[tuple[object, object]]:
+    return [(event["status"], event["rule"]) for event in stage.denials]
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_a_stream_left_before_its_last_state_uses_up_the_limit(transport: Transport) -> None:
+    model = Model(events(START), held=events(DELTA, STOP))
+    with five_transports(model, limits=LIMIT) as stage:
+        leave(stage, transport, b"message_start")
+        try:
+            assert ask(stage, transport) == 429
+        finally:
+            model.goes_on.set()
+        assert told(stage) == [(429, "limits")]
+        assert len(stage.requests) == 1
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_a_stream_left_after_its_last_state_is_counted(transport: Transport) -> None:
+    model = Model(events(START, DELTA, STOP), held=b"")
+    with five_transports(model, limits=LIMIT) as stage:
+        leave(stage, transport, b"message_stop")
+        model.goes_on.set()
+        assert ask(stage, transport) == 200
+        assert stage.denials == []
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_a_question_left_before_its_answer_began_uses_up_the_limit(transport: Transport) -> None:
+    answers = threading.Event()
+
+    def slow(request: Received) -> None:
+        request.read_body()
+        answers.wait(TIMEOUT_S)
+        request.connection.respond(200, WHOLE)
+
+    with five_transports(slow, limits=LIMIT) as stage:
+        leave(stage, transport, b"")
+        try:
+            assert ask(stage, transport) == 429
+        finally:
+            answers.set()
+        assert told(stage) == [(429, "limits")]
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_a_stream_that_ends_without_its_last_state_uses_up_the_limit(transport: Transport) -> None:
+    model = Model(events(START), held=b"")
+    model.goes_on.set()
+    with five_transports(model, limits=LIMIT) as stage:
+        assert ask(stage, transport) == 200
+        assert ask(stage, transport) == 429
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+@pytest.mark.parametrize(
+    "path", ["/v1/messages/", "/V1/Messages", "/v1/m%65ssages", "/v1/messages;x=1", "/v1/messages."]
+)
+def test_no_spelling_of_a_call_goes_uncounted(transport: Transport, path: str) -> None:
+    with five_transports(Model(), limits=UsageLimits(output_tokens=15)) as stage:
+        assert [ask(stage, transport, path) for _ in range(3)] == [200, 200, 429]
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_an_escaped_gemini_call_is_counted(transport: Transport) -> None:
+    body = json.dumps({"usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 10}}).encode()
+    with five_transports(Model(body), limits=UsageLimits(output_tokens=15)) as stage:
+        path = "/v1beta/models/g%3AgenerateContent"
+        assert [ask(stage, transport, path) for _ in range(3)] == [200, 200, 429]
+
+
+UNKNOWN = [
+    "/v1/messages/batches",
+    "/v1/batches",
+    "/v1beta/models/g:batchGenerateContent",
+    "/v1/fine_tuning/jobs",
+    "/v1/threads/t/runs",
+    "/model/m/invoke",
+]
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+@pytest.mark.parametrize("path", UNKNOWN)
+def test_a_call_that_nobody_can_count_is_refused_under_a_limit_of_tokens(
+    transport: Transport, path: str
+) -> None:
+    with five_transports(Model(), limits=LIMIT) as stage:
+        assert ask(stage, transport, path) == 403
+        assert [(event["denial_category"], event["rule"]) for event in stage.denials] == [
+            ("endpoint_policy", "limits")
+        ]
+        assert stage.is_untouched
+        assert stage.ask(transport, path).status == 200
+
+
+@pytest.mark.parametrize("path", UNKNOWN)
+def test_the_same_call_passes_under_a_limit_of_requests(path: str) -> None:
+    with five_transports(Model(), limits=UsageLimits(requests=1)) as stage:
+        assert ask(stage, Transport.INSIDE, path) == 200
+        assert ask(stage, Transport.INSIDE, path) == 429
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/messages/count_tokens", "/v1/files", "/v1/responses/r/cancel", "/v1beta/models/g:countTokens"],
+)
+def test_a_call_that_uses_no_tokens_passes_uncounted(path: str) -> None:
+    with five_transports(Model(b"{}"), limits=LIMIT) as stage:
+        assert [ask(stage, Transport.INSIDE, path) for _ in range(2)] == [200, 200]
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_no_parameter_makes_a_call_of_what_runs_no_model(transport: Transport) -> None:
+    with five_transports(Model(), limits=LIMIT) as stage:
+        assert stage.ask(transport, "/v1/batches?_method=POST").status == 403
+        assert stage.ask(transport, "/v1/batches", fields=[("x-http-method-override", "POST")]).status == 403
+        assert stage.is_untouched
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_compressed_answers_are_counted(transport: Transport) -> None:
+    model = Model(gzip.compress(WHOLE), coding="gzip")
+    with five_transports(model, limits=UsageLimits(output_tokens=15)) as stage:
+        answered = [ask(stage, transport) for _ in range(3)]
+    assert answered == [200, 200, 429]
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+@pytest.mark.parametrize(("status", "then"), [(400, 400), (429, 429), (500, 500), (529, 529)])
+def test_an_error_uses_nothing(transport: Transport, status: int, then: int) -> None:
+    with five_transports(Model(b"{}", status=status), limits=LIMIT) as stage:
+        assert [ask(stage, transport) for _ in range(2)] == [status, then]
+        assert len(stage.requests) == 2
+        assert stage.denials == []
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_what_was_never_sent_uses_nothing(transport: Transport) -> None:
+    names: dict[str, object] = {"resolver": no_address}
+    with five_transports(Model(), limits=LIMIT, options=names) as stage:
+        assert [ask(stage, transport) for _ in range(2)] == [502, 502]
+        assert stage.is_untouched
+
+
+async def no_address(host: str, port: int) -> list[str]:
+    raise OSError("no such name")
+
+
+@pytest.mark.parametrize("status", [201, 504])
+def test_an_answer_that_does_not_say_what_it_used_uses_up_the_limit(status: int) -> None:
+    with five_transports(Model(b"{}", status=status), limits=LIMIT) as stage:
+        assert [ask(stage, Transport.INSIDE) for _ in range(2)] == [status, 429]
+        assert told(stage) == [(429, "limits")]
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_requests_at_once_do_not_pass_the_limit_together(transport: Transport) -> None:
+    with (
+        five_transports(Model(), limits=UsageLimits(output_tokens=5)) as stage,
+        ThreadPoolExecutor(6) as pool,
+    ):
+        answered = list(pool.map(lambda _: ask(stage, transport), range(6)))
+        assert sorted(answered) == [200] + [429] * 5
+        assert len(stage.requests) == 1
+
+
+def test_requests_at_once_all_pass_without_a_limit_of_tokens() -> None:
+    begun = threading.Barrier(3, timeout=TIMEOUT_S)
+
+    def together(request: Received) -> None:
+        request.read_body()
+        begun.wait()
+        request.connection.respond(200, WHOLE)
+
+    with five_transports(together, limits=UsageLimits(requests=9)) as stage, ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(lambda _: ask(stage, Transport.INSIDE), range(3))) == [200] * 3
+
+
+UPGRADE = (
+    ("upgrade", "websocket"),
+    ("connection", "upgrade"),
+    ("sec-websocket-version", "13"),
+    ("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA=="),
+)
+RARE = RateLimit(requests_per_minute=2, burst=2)
+
+
+@contextmanager
+def websocket_stage(**changes: object) -> Iterator[FiveTransports]:
+    with five_transports(**changes) as stage:  # type: ignore[arg-type]  # fields of Route
+        yield stage
+
+
+@pytest.mark.parametrize("transport", [Transport.INSIDE, Transport.REVERSE])
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"limits": UsageLimits(requests=2)}, "limits"),
+        ({"limits": UsageLimits(input_tokens=2)}, "limits"),
+        ({"rate_limit": RARE}, "rate_limit"),
+    ],
+    ids=["requests", "tokens", "rate"],
+)
+def test_a_websocket_is_refused_where_its_messages_would_go_uncounted(
+    transport: Transport, changes: dict[str, object], rule: str
+) -> None:
+    with websocket_stage(**changes) as stage:
+        assert stage.ask(transport, "/live", fields=UPGRADE).status == 403
+        assert [(event["denial_category"], event["rule"]) for event in stage.denials] == [
+            ("unsupported_upgrade", rule)
+        ]
+        assert stage.is_untouched
+        assert stage.ask(transport, "/live").status == 200
+
+
+@pytest.mark.parametrize("transport", [Transport.INSIDE, Transport.REVERSE])
+@pytest.mark.parametrize(
+    "changes", [{}, {"rate_limit": RARE, "upgrades": (UpgradeRule("/live"),)}], ids=["free", "listed"]
+)
+def test_a_websocket_passes_where_nothing_is_counted_or_its_path_is_listed(
+    transport: Transport, changes: dict[str, object]
+) -> None:
+    with websocket_stage(**changes) as stage:
+        assert (
+            stage.ask(transport, "/live", fields=UPGRADE).status == 200
+        )  # from an upstream that does not switch
+        assert len(stage.requests) == 1
