@@ -13,6 +13,7 @@ from nono.policy.hosts.host_filter import Allow, HostFilter, Refuse
 from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
 from nono.policy.hosts.upstream import Upstream
 from nono.policy.ports import PortGrants, PortRange
+from nono.policy.services import minting
 from nono.policy.why.paths import Answer
 from nono.printable import shell_word
 
@@ -69,15 +70,20 @@ def why_request(rules: EffectivePolicy, host: str, port: int, method: str, path:
         for scope in rules.scopes
         if scope.covers(name)
     ]
-    candidates = [
+    through_routes = [
         _Candidate(route.endpoints, f"--allow-endpoint {shell_word(f'{route.name}:{method}:{path}')}")
         for route in rules.routes
         # A credential without rules does not open paths beyond those granted for the host.
         if route.upstream.covers(name, port) and not (route.endpoints.allows_all and scopes)
-    ] or scopes
+    ]
+    candidates = through_routes or scopes
     if not candidates:
         return answer
     judged = _judged(candidates, method, path, answer)
+    if through_routes:
+        _, verdict = most_allowed([each.policy for each in candidates], method, path)
+        if minting.is_refused(name, method, path, verdict):
+            return Answer("denied", "endpoint_restricted", details=minting.sentence(method, path))
     parameter = overriding_parameter(query)
     if judged.status == "denied" or parameter is None or all(each.policy.allows_all for each in candidates):
         return judged

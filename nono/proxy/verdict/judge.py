@@ -18,7 +18,7 @@ from nono.proxy.verdict.host_policy import HostPolicy
 from nono.proxy.verdict.login_table import LoginEndpoint
 from nono.proxy.verdict.overrides import override_refused, overriding
 from nono.proxy.verdict.phantoms import Presented, Slots
-from nono.proxy.verdict.refused_calls import uncounted
+from nono.proxy.verdict.refused_calls import minted, uncounted
 from nono.proxy.verdict.routes import Origin, Phantom, Route, RouteTable, Scope
 from nono.proxy.verdict.verdict import Capture, Entry, Forward, Refused, Verdict
 
@@ -74,6 +74,8 @@ class Judge:
         if verdict.decision == "deny":
             answer = refusal.endpoint_denied(origin.host, verdict.label, policy.origin, method, bare)
             return Refused(entry, answer)
+        if (refused := minted(route, origin.host, method, bare, verdict)) is not None:
+            return Refused(entry, refused)
         websocket_key = websocket.key_of(head)
         if websocket_key is not None and not _may_upgrade(route, bare):
             return Refused(entry, _upgrade_denied(route, origin.host, bare))

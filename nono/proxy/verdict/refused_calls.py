@@ -1,11 +1,26 @@
-"""Refuses calls that a limit of their route cannot count."""
+"""Refuses calls for what they are: those that hand out keys, and those that a limit cannot count."""
 
 from __future__ import annotations
 
+from nono.policy.endpoints.policy import EndpointVerdict
 from nono.policy.schema.route_rules import NO_LIMITS
+from nono.policy.services.minting import is_aws_key_service, is_refused, sentence
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.usage.shape import is_countable
 from nono.proxy.verdict.routes import Route
+
+
+def minted(route: Route, host: str, method: str, path: str, verdict: EndpointVerdict) -> Refusal | None:
+    """Refuse a request that hands out a key, unless somebody is asked or a rule is for just this call."""
+    if route.origin.is_wildcard and is_aws_key_service(host):
+        error = f"{host} hands out keys that work outside of this run"
+        hint = "name this host as the upstream of a service of its own, if that is meant"
+    elif is_refused(host, method, path, verdict):
+        error, hint = sentence(method, path), "allow it in the endpoint rules of the route, if that is meant"
+    else:
+        return None
+    of = f"credential route {route.service!r}"
+    return Refusal(403, error, host, "hands_out_keys", of, hint, category="endpoint_policy")
 
 
 def uncounted(route: Route, host: str, method: str, path: str, *, is_websocket: bool) -> Refusal | None:

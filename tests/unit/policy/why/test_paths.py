@@ -218,6 +218,14 @@ def test_without_rules_a_parameter_for_the_method_is_no_matter(run: Resolve) -> 
     assert why_request(resolved, "api.openai.com", 443, "POST", "/v1/x?_method=DELETE").status == "allowed"
 
 
+def test_a_request_that_hands_out_a_key_is_denied_unless_a_rule_names_it(run: Resolve) -> None:
+    secrets = "/v1/realtime/client_secrets"
+    assert why_request(run(credential=("openai",)), "api.openai.com", 443, "POST", secrets).status == "denied"
+    assert why_request(run(credential=("openai",)), "api.openai.com", 443, "GET", secrets).status == "allowed"
+    named = run(credential=("openai",), allow_endpoint=(f"openai:POST:{secrets}",))
+    assert why_request(named, "api.openai.com", 443, "POST", secrets).status == "allowed"
+
+
 def test_a_request_to_a_refused_host_is_refused_whatever_its_path(run: Resolve) -> None:
     resolved = run(allow_domain=("https://x.example/a",))
     assert why_request(resolved, "y.example", 443, "GET", "/a").reason == "proxy_filtered"

@@ -7,13 +7,14 @@ from base64 import b64encode
 import pytest
 
 from nono.credentials.values.credential import Outgoing
+from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from nono.policy.hosts.host_filter import HostFilter, parse_rule
 from nono.proxy.http.message import Header, request_head
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.verdict.dispatch import Dispatcher
 from nono.proxy.verdict.host_policy import HostPolicy
 from nono.proxy.verdict.routes import Origin, Route, RouteTable
-from nono.proxy.verdict.verdict import Forward, Intercept, Refused, Tunnel, Verdict
+from nono.proxy.verdict.verdict import ConnectTarget, Forward, Intercept, Refused, Tunnel, Verdict
 from nono.secret import Secret
 from support.proxy.thread import PHANTOM, REAL_KEY, TOKEN, FakeCredential, Hosts, a_route
 
@@ -254,3 +255,36 @@ def test_intercepting_all_tls_tunnels_only_to_excluded_hosts() -> None:
     assert isinstance(connected(b"left.test:443"), Tunnel)
     assert refusal_of(connected(b"denied.test:443")).category == "host_denied"
     assert refusal_of(connected(b"other.test:443", intercepts=False)).category == "connect_bypasses_l7"
+
+
+def _at(upstream: str, method: bytes, target: bytes, **changes: object) -> Verdict:
+    """The verdict on a request inside a CONNECT to api.openai.com or below amazonaws.com."""
+    host = "sts.us-east-1.amazonaws.com" if upstream.startswith("*") else upstream
+    route = a_route(443, host=upstream, scheme="https", **changes)  # type: ignore[arg-type]  # fields of Route
+    dispatcher = Dispatcher(RouteTable((route,)), Hosts(), Secret(TOKEN), OWN_PORT, intercepts=True)
+    head = request_head(method, target, "1.1", [(b"Host", host.encode()), KEY])
+    return dispatcher.judge(head, ConnectTarget(host, 443))
+
+
+SECRETS = b"/v1/realtime/client_secrets"
+EVERYTHING = EndpointPolicy("deny", allow=(EndpointRule("*", "/**"),))
+THAT_CALL = EndpointPolicy("deny", allow=(EndpointRule("POST", "/v1/realtime/client_secrets"),))
+
+
+@pytest.mark.parametrize(
+    "endpoints", [EndpointPolicy(), EVERYTHING], ids=["no rules", "a rule for everything"]
+)
+def test_a_request_that_hands_out_a_key_is_refused(endpoints: EndpointPolicy) -> None:
+    answer = refusal_of(_at("api.openai.com", b"POST", SECRETS, endpoints=endpoints))
+    assert (answer.status, answer.category, answer.rule) == (403, "endpoint_policy", "hands_out_keys")
+    assert isinstance(_at("api.openai.com", b"POST", b"/v1/responses", endpoints=endpoints), Forward)
+
+
+def test_a_rule_for_just_that_request_lets_it_through() -> None:
+    assert isinstance(_at("api.openai.com", b"POST", SECRETS, endpoints=THAT_CALL), Forward)
+
+
+def test_a_wildcard_of_aws_does_not_reach_the_services_that_hand_out_keys() -> None:
+    answer = refusal_of(_at("*.amazonaws.com", b"GET", b"/?Action=GetSessionToken"))
+    assert (answer.status, answer.rule) == (403, "hands_out_keys")
+    assert isinstance(_at("sts.us-east-1.amazonaws.com", b"GET", b"/?Action=GetSessionToken"), Forward)

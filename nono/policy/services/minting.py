@@ -1,0 +1,73 @@
+"""Names the requests by which an API hands out a key that works without nono, or takes one from a client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nono.policy.endpoints.path_glob import readings
+from nono.policy.endpoints.policy import DEFAULT_LABEL, EndpointRule, EndpointVerdict
+
+_GITLAB = (
+    "/api/v4/**/access_tokens",
+    "/api/v4/**/{personal_access_tokens,impersonation_tokens,deploy_tokens,deploy_keys,keys,runners}",
+    "/api/v4/**/{rotate,reset_authentication_token,reset_registration_token}",
+)
+_PATHS: Mapping[str, tuple[str, ...]] = {
+    "api.anthropic.com": ("/api/oauth/claude_cli/create_api_key",),
+    "api.github.com": (
+        "/app/installations/*/access_tokens",
+        "/applications/*/{token,token/scoped}",
+        "/{repos/*/*,orgs/*,enterprises/*}/actions/runners/{registration-token,remove-token,generate-jitconfig}",
+        "/{repos/*/*,user}/keys",
+    ),
+    "api.openai.com": (
+        "/v1/realtime/{client_secrets,sessions,transcription_sessions}",
+        "/v1/chatkit/sessions",
+        "/v1/organization/**/{admin_api_keys,api_keys,service_accounts}",
+    ),
+    "generativelanguage.googleapis.com": ("/*/auth_tokens",),
+    "gitlab.com": _GITLAB,
+}
+_RULES = {
+    host: tuple(EndpointRule(method, path) for path in paths for method in ("POST", "PUT"))
+    for host, paths in _PATHS.items()
+}
+# The services of AWS that hand out keys or sessions, by a label of their hosts. What they are asked for is in
+# the query or the body.
+_AWS_SERVICES = frozenset(("cognito-identity", "iam", "oidc", "rolesanywhere", "signin", "sso", "sts"))
+_AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservices.com.cn")
+
+
+def is_refused(host: str, method: str, path: str, verdict: EndpointVerdict) -> bool:
+    """Return True if the request hands out a key and is allowed by no rule for just this call.
+
+    verdict: of the endpoint rules. A rule for everything (/**) is none for this call; where somebody is
+    asked, they decide.
+    """
+    names_its_call = verdict.label != DEFAULT_LABEL and "*" not in verdict.label.rpartition("/")[2]
+    return verdict.decision == "allow" and not names_its_call and hands_out_keys(host, method, path)
+
+
+def hands_out_keys(host: str, method: str, path: str) -> bool:
+    """Return True if the request is known to hand out a key. `path` is canonical, and read leniently."""
+    rules = _RULES.get(host, ())
+    if not rules:
+        return False
+    read = [*readings(path), *readings(path.replace("%2F", "/"))]
+    return any(rule.may_cover(method, read) for rule in rules)
+
+
+def sentence(method: str, path: str) -> str:
+    """Return the sentence that refuses such a request."""
+    return f"{method} {path} hands out a key that works outside of this run"
+
+
+def is_aws_key_service(host: str) -> bool:
+    """Return True if the host is that of a service of AWS that hands out keys."""
+    suffix = next((suffix for suffix in _AWS if host.endswith(suffix)), None)
+    if suffix is None:
+        return False
+    labels = host.removesuffix(suffix).split(".")
+    if any(label.startswith(("s3", "execute-api")) for label in labels):
+        return False  # what stands before these is a bucket's or an API's name
+    return any(label.removesuffix("-fips") in _AWS_SERVICES for label in labels)
