@@ -264,6 +264,23 @@ def test_no_spelling_of_a_path_gets_around_the_policy_of_a_sibling(spelled: byte
     assert arrived == ([b"/v1/other"] if is_held else [b"/v1/other", spelled])
 
 
+@pytest.mark.parametrize(
+    ("spelled", "status"), [(b"/V1/Admin", 403), (b"/v1;x/admin.", 403), (b"/V2/Admin", 200)]
+)
+def test_the_policy_of_a_sibling_holds_below_its_base_path_in_any_case(spelled: bytes, status: int) -> None:
+    denies = EndpointPolicy("allow", deny=(EndpointRule("*", "/v1/admin"),), is_explicit=True)
+    with upstream() as server:
+        beta = a_route(server.port, service="beta", phantom=BETA, base_path="/v1", endpoints=denies)
+        with proxy(a_route(server.port), beta) as p, Client(p.port) as client:
+            client.send(get(b"/alpha" + spelled))
+            assert client.response().status == status
+            denials = [
+                event["denial_category"] for event in p.recording.network if event["decision"] == "deny"
+            ]
+            assert denials == (["endpoint_policy"] if status == 403 else [])
+    assert len(server.requests) == (status == 200)
+
+
 @pytest.mark.parametrize("is_explicit", [True, False])
 def test_a_person_is_asked_although_the_policy_of_a_sibling_allows_it(is_explicit: bool) -> None:
     asks = EndpointPolicy("allow", approve=(EndpointRule("GET", "/pay"),), is_explicit=is_explicit)
