@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 from nono.credentials.phantom import Phantom, SessionToken
-from nono.credentials.values.credential import Credential
+from nono.credentials.values.credential import Credential, detectors
 from nono.credentials.values.tripwire import tripwire_for
 
 
@@ -16,8 +17,8 @@ def mask_of(
     own_tokens = tripwire_for([token.secret, *(phantom.secret for phantom in phantoms)])
 
     def mask(text: bytes) -> bytes:
-        for tripwire in (own_tokens, *(credential.tripwire() for credential in credentials)):
-            masked = None if tripwire is None else tripwire.mask_text(text)
+        for detector in filter(None, (own_tokens, *chain.from_iterable(map(detectors, credentials)))):
+            masked = detector.mask_text(text)
             text = text if masked is None else masked
         return text
 

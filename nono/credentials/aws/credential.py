@@ -100,6 +100,10 @@ class AwsCredential:
             self._source = None  # the file may hold new keys by now
 
     def tripwire(self) -> LeakDetector | None:
+        """Return None: a request carries a signature, and the session token is useless without the key."""
+        return None
+
+    def unsent(self) -> LeakDetector | None:
         return self._watcher
 
     async def _load(self) -> Lease[Keys]:
@@ -111,8 +115,7 @@ class AwsCredential:
                 keys = await asyncio.shield(asyncio.wrap_future(self._pending))
         except TimeoutError:
             raise CredentialUnavailable(f"{self._shown}: no answer within {LOAD_TIMEOUT_S:g} s") from None
-        # Not the session token: AWS quotes it when it explains why a signature does not match, and without
-        # the secret key it is useless. Responses to requests with the previous key may still be coming.
+        # A recording may still hold the previous key.
         if self._watched[:1] != [keys.secret_key]:
             self._watched = [keys.secret_key, *self._watched[:1]]
             self._watcher = tripwire_for(self._watched)

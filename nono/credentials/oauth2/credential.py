@@ -60,9 +60,9 @@ class OAuth2Credential:
         self._inject = inject
         injection_of(inject, Secret("any:token"))  # raises now if inject is malformed
         self._renewal = Renewal(self._exchange, clock=clock)
-        self._client_secret = client_secret
         self._latest: Secret | None = None
-        self._watcher: LeakDetector | None = tripwire_for([client_secret])
+        self._watcher: LeakDetector | None = None
+        self._unsent = tripwire_for([client_secret])
 
     def at_hand(self, request: RequestFacts) -> Injection | None:
         return self._renewal.at_hand()
@@ -76,6 +76,9 @@ class OAuth2Credential:
 
     def tripwire(self) -> LeakDetector | None:
         return self._watcher
+
+    def unsent(self) -> LeakDetector | None:
+        return self._unsent
 
     async def _exchange(self) -> Lease[Injection]:
         try:
@@ -94,7 +97,7 @@ class OAuth2Credential:
                 injection = injection_of(self._inject, token)
                 # Responses to requests with the previous token may still be on their way.
                 before = [] if self._latest is None else [self._latest]
-                self._watcher = tripwire_for([self._client_secret, token, *before])
+                self._watcher = tripwire_for([token, *before])
                 self._latest = token
                 fresh_s = lifetime_s - min(SKEW_S, lifetime_s / 2)
                 return Lease(injection, fresh_s, lifetime_s)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
 
 from nono.named_tuple import NamedTuple
 
@@ -59,9 +60,17 @@ class LeakStream(Protocol):
     """Searches one response body for the secret as it passes."""
 
     @property
-    def found(self) -> bool: ...
+    def found(self) -> int:
+        """How often the secret was found so far."""
+        ...
+
+    @property
+    def near(self) -> bool:
+        """True once a long beginning of the secret was found that goes on differently."""
+        ...
+
     def feed(self, piece: bytes) -> bytes:
-        """Return the bytes that may go on, without the secret and without an end that could begin it."""
+        """Return the bytes that may go on, without the secret and without an end that could begin one."""
         ...
 
     def finish(self) -> bytes: ...
@@ -69,6 +78,11 @@ class LeakStream(Protocol):
 
 class LeakDetector(Protocol):
     """Recognises a real secret in its usual spellings without revealing it."""
+
+    @property
+    def guessable(self) -> bool:
+        """True if the secret may be in a list of candidates, so that a mask in place would name it."""
+        ...
 
     def stream(self) -> LeakStream: ...
     def occurs_in(self, text: bytes) -> bool:
@@ -96,5 +110,23 @@ class Credential(Protocol):
         ...
 
     def tripwire(self) -> LeakDetector | None:
-        """Return a detector; None if there is no secret yet, or none that can be told from other text."""
+        """Return a detector for what requests carry, of which responses are to be cleared.
+
+        None if there is no secret yet, or none that can be told from other text.
+        """
         ...
+
+
+@runtime_checkable
+class KeepsUnsent(Protocol):
+    """A credential made from a secret that no request carries."""
+
+    def unsent(self) -> LeakDetector | None:
+        """Return a detector for that secret. No upstream can send it back, but a recording could hold it."""
+        ...
+
+
+def detectors(credential: Credential) -> Iterator[LeakDetector]:
+    """Yield a detector for each secret of `credential`, those included that no request carries."""
+    found = [credential.tripwire(), credential.unsent() if isinstance(credential, KeepsUnsent) else None]
+    yield from (each for each in found if each is not None)

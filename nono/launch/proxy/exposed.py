@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from nono.audit import event
 from nono.credentials.load import Loaded, LoadedService
-from nono.credentials.values.credential import LeakDetector
+from nono.credentials.values.credential import LeakDetector, detectors
 from nono.credentials.values.proxy_authorization import ProxyAuthorization
 from nono.credentials.values.tripwire import tripwire_for
 from nono.errors import NonoError
@@ -85,9 +85,8 @@ def warn_of_arguments(keys: LoadedKeys, argv: Sequence[str], session: Session) -
 
 def _detectors(loaded: LoadedService, environ: Mapping[str, str]) -> Iterator[LeakDetector]:
     """Yield what recognises the keys of a service, and those that it will load from the environment."""
-    detector = loaded.outcome.credential.tripwire() if isinstance(loaded.outcome, Loaded) else None
-    if detector is not None:
-        yield detector
+    if isinstance(loaded.outcome, Loaded):
+        yield from detectors(loaded.outcome.credential)
     for variable in loaded.service.source_variables if loaded.service.aws is not None else ():
         if says_secret(variable, value := environ.get(variable, "")) and variable != "AWS_ACCESS_KEY_ID":
             detector = tripwire_for([Secret(value)])

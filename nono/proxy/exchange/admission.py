@@ -42,6 +42,7 @@ class RouteState:
         self.limiter = UsageLimiter(route.limits)
         self.turns = anyio.Semaphore(1)  # of requests whose tokens are limited
         self.frozen: str | None = None  # why its credential is no longer used
+        self.near_answers = 0  # that held a long beginning of the secret
         self.told: set[str] = set()  # reasons for an unavailable credential, already told to the person
 
 

@@ -33,6 +33,7 @@ def ignore(_: object) -> None:
 
 
 MAX_HELD_IN_ALL_BYTES = 64 * 1024 * 1024  # of request bodies that are read whole before they are sent
+MAX_NEAR_ANSWERS = 3  # with a long beginning of a secret, which only somebody who is told it can have written
 MAX_CAPTURING = 8  # login answers held at once, each up to 16 MiB plus a few copies
 
 
@@ -74,10 +75,12 @@ class ProxyContext:
             return False
         return True
 
-    def freeze(self, service: str, why: str) -> None:
-        """Stop using the credential of `service`. Recorded and reported the first time only."""
-        if self.admission.freeze(service, why):
-            self.record(credential_frozen(service, why))
+    def freeze(self, service: str, why: str) -> bool:
+        """Stop using the credential of `service`. Recorded and reported the first time only, with True."""
+        if not self.admission.freeze(service, why):
+            return False
+        self.record(credential_frozen(service, why))
+        return True
 
     def inspect(self, verdict: Forward) -> Inspection:
         """Build the inspection for the exchange of `verdict`."""
@@ -86,10 +89,18 @@ class ProxyContext:
         if route is None:
             return Inspection(verdict, flow, ignore, ignore)
         found = partial(self._leaked, route.service, verdict.origin.host)
-        return Inspection(verdict, flow, found, partial(self._used, route))
+        near = partial(self._nearly_leaked, route, verdict.origin.host)
+        return Inspection(verdict, flow, found, partial(self._used, route), near)
 
-    def _leaked(self, service: str, host: str, where: str) -> None:
-        self.freeze(service, f"{host} sent the real secret back in {where}")
+    def _leaked(self, service: str, host: str, where: str) -> bool:
+        """Freeze the credential. Returns True if it was frozen before."""
+        return not self.freeze(service, f"{host} sent the real secret back in {where}")
+
+    def _nearly_leaked(self, route: Route, host: str) -> None:
+        state = self.admission.state(route)
+        state.near_answers += 1
+        if state.near_answers == MAX_NEAR_ANSWERS:
+            self.freeze(route.service, f"{host} sent the beginning of the real secret back again and again")
 
     def _used(self, route: Route, usage: Usage) -> None:
         self.usage.add(route.service, usage)

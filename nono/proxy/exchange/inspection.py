@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nono.credentials.values.credential import LeakDetector
 from nono.named_tuple import NamedTuple
-from nono.proxy.exchange.response_filter import BodyFilter, Tap, clean_head, filtered, masked
+from nono.proxy.exchange.response_filter import BodyFilter, OnLeak, Tap, clean_head, filtered, masked
 from nono.proxy.exchange.tally import Tally
 from nono.proxy.http.message import Header, ResponseHead
 from nono.proxy.usage.meter import Usage, UsageMeter
@@ -20,23 +20,37 @@ if TYPE_CHECKING:
 class Inspection:
     """The inspection of one exchange.
 
-    `on_leak` is called with the place where the secret was found, `on_usage` with the tokens the response
-    said it used, as far as it was read.
+    on_leak: called with the place where the secret was found; returns True if another answer held it before.
+    on_usage: called with the tokens the response said it used, as far as it was read.
+    on_near: called if the body holds a long beginning of the secret that goes on differently.
     """
 
-    __slots__ = ("_flow", "_meter", "_on_leak", "_on_usage", "_tally", "_verdict", "_watcher")
+    __slots__ = (
+        "_flow",
+        "_has_leaked",
+        "_meter",
+        "_on_leak",
+        "_on_near",
+        "_on_usage",
+        "_tally",
+        "_verdict",
+        "_watcher",
+    )
 
     def __init__(
         self,
         verdict: Forward,
         flow: Flow | None,
-        on_leak: Callable[[str], None],
+        on_leak: OnLeak,
         on_usage: Callable[[Usage], None],
+        on_near: Callable[[], object] = lambda: None,
     ) -> None:
         self._verdict = verdict
         self._flow = flow
         self._on_leak = on_leak
         self._on_usage = on_usage
+        self._on_near = on_near
+        self._has_leaked = False
         self._meter: UsageMeter | None = None
         self._tally: Tally | None = None
         # Unset before arm(), so that a forgotten arm() raises instead of letting bytes pass unsearched.
@@ -71,12 +85,12 @@ class Inspection:
     def clean_fields(self, fields: Sequence[Header]) -> Sequence[Header]:
         """Return `fields` without the secret."""
         tripwire = self._watcher
-        return fields if tripwire is None else masked(fields, tripwire, self._on_leak)
+        return fields if tripwire is None else masked(fields, tripwire, self._leaked)
 
     def interim(self, head: ResponseHead) -> ResponseHead:
-        """Return the head of a 1xx response without the secret."""
+        """Return the head of a 1xx response without the secret. Raises MessageError as `begin` does."""
         tripwire = self._watcher
-        return head if tripwire is None else clean_head(head, tripwire, self._on_leak)
+        return head if tripwire is None else clean_head(head, tripwire, self._leaked)
 
     def begin(self, head: ResponseHead) -> tuple[ResponseHead, BodyFilter | None]:
         """Return the head to relay and the filter for its body (None: pass it unchanged).
@@ -92,7 +106,7 @@ class Inspection:
             taps.append(self._meter)
         if self._flow is not None:
             taps.append(_Recorded(self._flow))
-        head, body = filtered(head, self._watcher, taps, self._on_leak)
+        head, body = filtered(head, self._watcher, taps, self._leaked, self._on_near)
         if self._flow is not None:
             self._flow.response(head.status, head.reason, head.headers)
         return head, body
@@ -104,6 +118,12 @@ class Inspection:
             self._flow.response(head.status, head.reason, fields)
             self._flow.finish()
         return fields
+
+    def _leaked(self, where: str) -> bool:
+        """Report a leak. Returns True if another answer held the secret before."""
+        elsewhere = bool(self._on_leak(where)) and not self._has_leaked
+        self._has_leaked = True
+        return elsewhere
 
     def end(self) -> None:
         """Finish: the whole response has passed."""

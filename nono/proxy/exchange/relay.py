@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from nono.proxy.exchange.client_side import ClientSide
 from nono.proxy.exchange.inspection import Inspection
-from nono.proxy.exchange.response_filter import BodyFilter
+from nono.proxy.exchange.response_filter import BodyFilter, LeakError
 from nono.proxy.http import websocket
 from nono.proxy.http.content_coding import ContentCodingError
 from nono.proxy.http.message import (
@@ -33,7 +33,7 @@ class Relay:
     inspection: searches and records the response.
     on_end: called once everything is written; later than end() if the client reads more slowly than a coded
         body expands.
-    on_undecodable: called with the reason if the body cannot be decoded after its start was sent.
+    on_unfit: called with the reason if the body must not go on after its start was sent.
     """
 
     def __init__(
@@ -42,18 +42,19 @@ class Relay:
         request: RequestHead,
         inspection: Inspection,
         on_end: Callable[[], None],
-        on_undecodable: Callable[[str], None],
+        on_unfit: Callable[[str], None],
     ) -> None:
         self._client = client
         self._request = request
         self._inspection = inspection
         self._on_end = on_end
-        self._on_undecodable = on_undecodable
+        self._on_unfit = on_unfit
         self._filter: BodyFilter | None = None
         self._outputs: deque[Iterator[bytes]] = deque()  # of the filter, not yet consumed
         self._trailers: Sequence[Header] | None = None  # given once the body is complete
         self._chunked = False
         self._client_paused = False
+        self._stopped = False
         self.started = False  # the client has seen a part of the final response
 
     @property
@@ -92,11 +93,16 @@ class Relay:
     def body(self, piece: bytes) -> None:
         if self._filter is None:
             self._send(piece)
+        elif self._stopped:
+            return
         elif self._filter.expands:
             self._outputs.append(self._filter.feed(piece))
             self._take()
         else:
-            self._send(self._filter.pass_on(piece))
+            try:
+                self._send(self._filter.pass_on(piece))
+            except LeakError as fault:
+                self._on_unfit(str(fault))
 
     def _send(self, piece: bytes) -> None:
         if piece:
@@ -107,11 +113,13 @@ class Relay:
 
     def end(self, trailers: Sequence[Header]) -> None:
         """Finish: the upstream has sent the whole response."""
-        self._trailers = self._inspection.clean_fields(trailers) if trailers else ()
-        self._take()
+        if not self._stopped:
+            self._trailers = self._inspection.clean_fields(trailers) if trailers else ()
+            self._take()
 
     def stop(self) -> None:
         """Drop the rest of the response."""
+        self._stopped = True
         self._outputs.clear()
 
     def pause(self, paused: bool) -> None:
@@ -134,7 +142,9 @@ class Relay:
             if self._trailers is not None and not self._outputs:
                 self._finish(self._trailers)
         except ContentCodingError:
-            self._on_undecodable("the body is not what its Content-Encoding says")
+            self._on_unfit("the body is not what its Content-Encoding says")
+        except LeakError as fault:
+            self._on_unfit(str(fault))
 
     def _finish(self, trailers: Sequence[Header]) -> None:
         self._trailers = None

@@ -8,6 +8,8 @@ from typing import Protocol
 
 from nono.credentials.values.credential import LeakDetector, LeakStream
 from nono.named_tuple import NamedTuple
+from nono.proxy.exchange.message_ends import MessageEnds, message_ends
+from nono.proxy.http.charset import unsearchable_charset
 from nono.proxy.http.content_coding import Decoder, decoder
 from nono.proxy.http.message import Body, BodyKind, Header, MessageError, ResponseHead
 
@@ -15,7 +17,17 @@ from nono.proxy.http.message import Body, BodyKind, Header, MessageError, Respon
 _OF_THE_CODED_BODY = frozenset((b"content-encoding", b"content-length", b"content-md5", b"digest"))
 _CODING = b"content-encoding"
 _UNTIL_CLOSE = Body(BodyKind.UNTIL_CLOSE)
+_KIND = b"content-type"
 _SHOWN_BYTES = 64  # of a header name, which the upstream chooses
+_SEARCHED_BYTES = 64 * 1024  # at a time; undoing a hundred thousand escapes takes a few milliseconds
+MAX_MASKED = 8  # occurrences in one body; more are no echo but a list, of which the masks would name members
+
+# Takes the place where the secret was found; True if another answer has held it before.
+OnLeak = Callable[[str], object]
+
+
+class LeakError(ValueError):
+    """The body holds the secret in a way in which a mask would tell more of it."""
 
 
 class Tap(Protocol):
@@ -36,21 +48,31 @@ def filtered(
     head: ResponseHead,
     tripwire: LeakDetector | None,
     taps: Sequence[Tap],
-    on_leak: Callable[[str], None],
+    on_leak: OnLeak,
+    on_near: Callable[[], object],
 ) -> Filtered:
     """Clean `head` and build the filter for its body.
 
     head: the head from the upstream.
-    watcher: finds the secret; None if there is nothing to find.
+    tripwire: finds the secret; None if there is nothing to find.
     taps: read the body in addition.
     on_leak: called with the place where the secret was found, before the bytes around it are passed on.
+    on_near: called if the body holds a long beginning of the secret that goes on differently.
 
-    Raises MessageError if the body is in a content coding that cannot be searched.
+    Raises MessageError if the body cannot be searched, or the head must not be relayed.
     """
     if tripwire is not None:
         head = clean_head(head, tripwire, on_leak)
     if head.body.kind is BodyKind.NONE or (tripwire is None and not taps):
         return Filtered(head, None)
+    leaks = None
+    if tripwire is not None:
+        kinds = [value for name, value in head.headers if len(name) == 12 and name.lower() == _KIND]
+        if (charset := unsearchable_charset(kinds)) is not None:
+            raise MessageError(
+                f"the charset {charset}, in which the body cannot be searched for the credential"
+            )
+        leaks = _Leaks(tripwire, message_ends(kinds[0]) if kinds else None, on_leak, on_near)
     codings = [value for name, value in head.headers if len(name) == 16 and name.lower() == _CODING]
     decode = None
     if codings:
@@ -58,18 +80,24 @@ def filtered(
         if decode is None:
             if tripwire is not None:
                 raise MessageError("a content coding in which the body cannot be searched for the credential")
-            return Filtered(head, BodyFilter(None, None, taps, on_leak))
+            return Filtered(head, BodyFilter(None, None, taps))
         kept = tuple(field for field in head.headers if field[0].lower() not in _OF_THE_CODED_BODY)
         body = head.body if head.body.kind is BodyKind.CHUNKED else _UNTIL_CLOSE
         head = head._replace(headers=kept, body=body)
-    return Filtered(head, BodyFilter(decode, tripwire.stream() if tripwire else None, taps, on_leak))
+    return Filtered(head, BodyFilter(decode, leaks, taps))
 
 
-def clean_head(head: ResponseHead, tripwire: LeakDetector, on_leak: Callable[[str], None]) -> ResponseHead:
-    """Return `head` without the secret; the same object if it is clean."""
+def clean_head(head: ResponseHead, tripwire: LeakDetector, on_leak: OnLeak) -> ResponseHead:
+    """Return `head` without the secret; the same object if it is clean.
+
+    Raises MessageError if a mask would tell which of many candidates is the secret.
+    """
     # One search for the whole head, since nearly every head is clean; a head with a match is rebuilt.
     if tripwire.mask_text(b"\n".join([head.reason, *chain.from_iterable(head.headers)])) is None:
         return head
+    if tripwire.guessable:
+        on_leak("the head of a response")
+        raise MessageError("the credential, in the head")
     headers = masked(head.headers, tripwire, on_leak)
     reason = tripwire.mask_text(head.reason)
     if reason is not None:
@@ -78,12 +106,13 @@ def clean_head(head: ResponseHead, tripwire: LeakDetector, on_leak: Callable[[st
     return head if headers is head.headers else head._replace(headers=tuple(headers))
 
 
-def masked(
-    headers: Sequence[Header], tripwire: LeakDetector, on_leak: Callable[[str], None]
-) -> Sequence[Header]:
+def masked(headers: Sequence[Header], tripwire: LeakDetector, on_leak: OnLeak) -> Sequence[Header]:
     """Return the fields without the secret; the same object if they are clean."""
     if tripwire.mask_text(b"\n".join(chain.from_iterable(headers))) is None:
         return headers
+    if tripwire.guessable:
+        on_leak("the fields of a response")
+        return ()
     fields = []
     for name, value in headers:
         found = tripwire.mask_text(name), tripwire.mask_text(value)
@@ -95,21 +124,73 @@ def masked(
     return fields
 
 
-class BodyFilter:
-    """The filter of one body. Output is pulled piece by piece, so an expanding body waits for its reader."""
+class _Leaks:
+    """The search of one body for the secret."""
+
+    __slots__ = ("_ends", "_is_near", "_masked", "_on_leak", "_on_near", "_stream", "_tripwire")
 
     def __init__(
         self,
-        decode: Decoder | None,
-        leaks: LeakStream | None,
-        taps: Sequence[Tap],
-        on_leak: Callable[[str], None],
+        tripwire: LeakDetector,
+        ends: MessageEnds | None,
+        on_leak: OnLeak,
+        on_near: Callable[[], object],
     ) -> None:
+        self._tripwire = tripwire
+        self._stream: LeakStream | None = tripwire.stream()
+        self._ends = ends
+        self._on_leak = on_leak
+        self._on_near = on_near
+        self._masked = 0
+        self._is_near = False
+
+    def feed(self, piece: bytes) -> bytes:
+        """Return what may be passed on. Raises LeakError, also for each piece after that."""
+        stream = self._open()
+        # A message that is complete waits for nothing: no secret goes on behind the prefix of the next.
+        cut = self._ends.last_in(piece) if self._ends is not None else 0
+        passed = (
+            stream.feed(piece[:cut]) + stream.finish() + stream.feed(piece[cut:])
+            if cut
+            else stream.feed(piece)
+        )
+        self._report(stream)
+        return passed
+
+    def finish(self) -> bytes:
+        """Return the rest. Raises LeakError."""
+        stream = self._open()
+        rest = stream.finish()
+        self._report(stream)
+        return rest
+
+    def _open(self) -> LeakStream:
+        if self._stream is None:
+            raise LeakError("the body holds the credential")
+        return self._stream
+
+    def _report(self, stream: LeakStream) -> None:
+        if stream.near and not self._is_near:
+            self._is_near = True
+            self._on_near()
+        if stream.found == self._masked:
+            return
+        is_one_of_many = self._tripwire.guessable or stream.found > MAX_MASKED
+        if not self._masked and self._on_leak("a response body"):
+            is_one_of_many = True
+        self._masked = stream.found
+        if is_one_of_many:
+            self._stream = None
+            self._open()
+
+
+class BodyFilter:
+    """The filter of one body. Output is pulled piece by piece, so an expanding body waits for its reader."""
+
+    def __init__(self, decode: Decoder | None, leaks: _Leaks | None, taps: Sequence[Tap]) -> None:
         self._decode = decode
         self._leaks = leaks
         self._taps = taps
-        self._on_leak = on_leak
-        self._told = False
 
     @property
     def expands(self) -> bool:
@@ -117,17 +198,18 @@ class BodyFilter:
         return self._decode is not None
 
     def pass_on(self, piece: bytes) -> bytes:
-        """Return the part of a body that does not expand which may be passed on now."""
+        """Return the part of a body that does not expand which may be passed on now. Raises LeakError."""
         return self._seen(piece if self._leaks is None else self._leaks.feed(piece))
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """Yield the pieces that may be passed on now; lazy. Raises ContentCodingError."""
-        for each in (piece,) if self._decode is None else self._decode.feed(piece):
-            if passed := self.pass_on(each):
-                yield passed
+        """Yield the pieces that may be passed on now; lazy. Raises ContentCodingError or LeakError."""
+        for step in (piece,) if self._decode is None else self._decode.feed(piece):
+            for at in range(0, len(step), _SEARCHED_BYTES):
+                if passed := self.pass_on(step[at : at + _SEARCHED_BYTES]):
+                    yield passed
 
     def finish(self) -> bytes:
-        """Return the rest. Raises ContentCodingError if the body was cut off."""
+        """Return the rest. Raises ContentCodingError if the body was cut off, and LeakError."""
         if self._decode is not None:
             self._decode.finish()
         rest = b"" if self._leaks is None else self._seen(self._leaks.finish())
@@ -136,10 +218,7 @@ class BodyFilter:
         return rest
 
     def _seen(self, piece: bytes) -> bytes:
-        """Report a leak found so far, feed the taps, and return `piece`."""
-        if self._leaks is not None and self._leaks.found and not self._told:
-            self._told = True
-            self._on_leak("a response body")
+        """Feed the taps, and return `piece`."""
         if piece:
             for tap in self._taps:
                 tap.feed(piece)

@@ -55,7 +55,7 @@ class Http2Exchange(Delivery[Reached]):
         self._complete = head.body.kind is BodyKind.NONE
         self._unseen = head.body.length  # bytes still to come of a body with an announced length
         # the response
-        self._relay = Http2Relay(client.session, stream_id, self._inspection, self._undecodable)
+        self._relay = Http2Relay(client.session, stream_id, self._inspection, self._unfit)
         self._answered = False  # all of it has been sent
 
     # -- Delivery
@@ -222,7 +222,7 @@ class Http2Exchange(Delivery[Reached]):
     def response_finished(self, fields: Sequence[Header]) -> None:
         self._relay.finish(fields)
 
-    def _undecodable(self, reason: str) -> None:
+    def _unfit(self, reason: str) -> None:
         self._break_off(ErrorCodes.INTERNAL_ERROR, reason)
 
     def body_sent(self, credit: int) -> None:

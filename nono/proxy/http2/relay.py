@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from nono.proxy.exchange.inspection import Inspection
-from nono.proxy.exchange.response_filter import BodyFilter
+from nono.proxy.exchange.response_filter import BodyFilter, LeakError
 from nono.proxy.http.content_coding import ContentCodingError
 from nono.proxy.http.message import Header, ResponseHead
 from nono.proxy.http2 import heads
@@ -17,16 +17,16 @@ _AHEAD_BYTES = 64 * 1024  # decoded ahead of the client
 class Http2Relay:
     """Queues the one response of a stream on its session, no faster than the client reads.
 
-    `on_undecodable` is called with the reason if the body cannot be decoded after its start was sent.
+    `on_unfit` is called with the reason if the body must not go on after its start was sent.
     """
 
     def __init__(
-        self, session: Session, stream_id: int, inspection: Inspection, on_undecodable: Callable[[str], None]
+        self, session: Session, stream_id: int, inspection: Inspection, on_unfit: Callable[[str], None]
     ) -> None:
         self._session = session
         self._stream_id = stream_id
         self._inspection = inspection
-        self._on_undecodable = on_undecodable
+        self._on_unfit = on_unfit
         self._filter: BodyFilter | None = None
         self._coded = bytearray()  # of the body, not yet decoded
         self._output: tuple[int, Iterator[bytes]] | None = None  # being decoded: the coded length, the pieces
@@ -62,7 +62,10 @@ class Http2Relay:
             self._coded += piece
             self._take()
         else:
-            self._session.body(self._stream_id, self._filter.pass_on(piece), len(piece))
+            try:
+                self._session.body(self._stream_id, self._filter.pass_on(piece), len(piece))
+            except LeakError as fault:
+                self._on_unfit(str(fault))
 
     def finish(self, fields: Sequence[Header]) -> None:
         """Finish: the whole response has arrived. `fields` are its trailers."""
@@ -94,7 +97,9 @@ class Http2Relay:
             if self._trailers is not None and self._decoding() is None and not self._ended:
                 self._end(self._trailers)
         except ContentCodingError:
-            self._on_undecodable("the body is not what its Content-Encoding says")
+            self._on_unfit("the body is not what its Content-Encoding says")
+        except LeakError as fault:
+            self._on_unfit(str(fault))
 
     def _decoding(self) -> tuple[int, Iterator[bytes]] | None:
         """Return the current decoding; start the next slice of the coded bytes if there is none.

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from nono.credentials.values.credential import Injection, Outgoing
 from nono.named_tuple import NamedTuple
+from nono.proxy.http.charset import without_charsets
 from nono.proxy.http.content_coding import accept_encoding
 from nono.proxy.http.message import (
     BodyKind,
@@ -22,8 +23,10 @@ from nono.proxy.http.message import (
 )
 from nono.proxy.verdict.routes import Origin, Route
 
-# A secret split by ranges would be found in neither part.
-_NOT_SEARCHABLE = frozenset((b"accept-encoding", b"range", b"if-range"))
+# A secret split by ranges or deltas (RFC 3229) would be found in no part, and one in another charset nowhere.
+_NOT_SEARCHABLE = frozenset(
+    (b"accept-encoding", b"accept-charset", b"range", b"if-range", b"request-range", b"x-ms-range", b"a-im")
+)
 _WRITTEN_HERE = frozenset((b"content-length", b"host"))
 # A session cookie would outlive the request and authenticate without the credential
 # (docs/attack-matrix.md, T15).
@@ -70,7 +73,11 @@ def completed(request: Outgoing, injection: Injection | None, *, searched: bool)
     target, headers, added = injected(request, injection)
     if not searched:
         return Completed(request, target, headers, added, None)
-    kept = [field for field in headers if field[0].lower() not in _NOT_SEARCHABLE]
+    kept = [
+        (name, without_charsets(value)) if plain == b"accept" else (name, value)
+        for name, value in headers
+        if (plain := folded(name)) not in _NOT_SEARCHABLE
+    ]
     return Completed(request, target, kept, added, _codings_to_ask_for(request))
 
 

@@ -682,7 +682,7 @@ def test_a_window_that_a_setting_makes_negative_only_holds_the_stream_up(window:
     def handler(stream: Stream) -> None:
         if stream.path == b"/held":
             stream.head()
-            stream.send(b"x" * 100)
+            stream.send(b" " * 100)
             assert is_shut.wait(TIMEOUT_S)
             stream.send(secret[:5].encode())
             has_begun.set()

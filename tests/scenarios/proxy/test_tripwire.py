@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import sys
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -216,6 +217,189 @@ def test_only_codings_that_can_be_undone_are_asked_for(accepts: bytes | None, se
         s.client.send(GET[:-2] + field_line + b"\r\n")
         s.client.response()
         assert s.server.requests[0].values(b"accept-encoding") == [sent]
+
+
+@pytest.mark.parametrize(
+    "charset", ["utf-16le", "UTF-16", "utf-32", "utf-7", "cp037", "IBM1047", "x-unheard-of", "rot13"]
+)
+@pytest.mark.parametrize("template", ["application/json;charset={}", 'text/plain; Charset="{}"'])
+def test_an_answer_in_a_charset_that_hides_ascii_is_refused(template: str, charset: str) -> None:
+    kind = template.format(charset)
+
+    def handler(request: Received) -> None:
+        request.connection.respond(body=KEY.encode("utf-16-le"), fields=[("Content-Type", kind)])
+
+    with stage(handler) as s:
+        s.client.send(GET)
+        response = s.client.response()
+        assert response.status == 502
+        assert b"charset" in response.body
+        assert KEY.encode("utf-16-le") not in response.body
+        denied = [event for event in s.proxy.recording.network if event["decision"] == "deny"]
+        assert len(denied) == 1
+        assert "charset" in str(denied[0]["reason"])
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/json",
+        "text/html; charset=utf-8",
+        "text/html;charset=ISO-8859-15",
+        "text/x;charset=Shift_JIS",
+    ],
+)
+def test_an_answer_in_a_charset_that_holds_ascii_passes(kind: str) -> None:
+    def handler(request: Received) -> None:
+        request.connection.respond(fields=[("Content-Type", kind)])
+
+    with stage(handler) as s:
+        s.client.send(GET)
+        response = s.client.response()
+        assert (response.status, response.value("content-type"), response.body) == (200, kind, b"ok")
+
+
+def test_no_charset_and_no_slice_is_asked_for() -> None:
+    fields = {
+        b"Accept": b'application/json;q=0.5; charset=utf-16le, text/plain;charset="utf-16";q=1',
+        b"Accept-Charset": b"utf-16",
+        b"Range": b"bytes=0-3",
+        b"Request-Range": b"bytes=0-3",
+        b"X_MS_Range": b"bytes=0-3",
+        b"A-IM": b"vcdiff",
+        b"X-Kept": b"1",
+    }
+    with stage(lambda request: request.connection.respond()) as s:
+        s.client.send(GET[:-2] + b"".join(b"%b: %b\r\n" % field for field in fields.items()) + b"\r\n")
+        assert s.client.response().status == 200
+        names = {name for name, _ in s.server.requests[0].fields}
+        assert not names & {
+            b"accept-charset",
+            b"range",
+            b"request-range",
+            b"x-ms-range",
+            b"x_ms_range",
+            b"a-im",
+        }
+        assert b"x-kept" in names
+        assert s.server.requests[0].value(b"accept") == b"application/json;q=0.5, text/plain;q=1"
+
+
+PASSWORD = "correct-horse-4"
+
+
+@contextmanager
+def listing(handler: Callable[[Received], None], secret: str) -> Iterator[Stage]:
+    one = StaticCredential(injection_of(Inject(), Secret(secret)), tripwire_for([Secret(secret)]))
+    alarms: list[str] = []
+    with (
+        upstream(handler) as server,
+        proxy(a_route(server.port, credential=one), alarm=alarms.append) as p,
+        Client(p.port) as client,
+    ):
+        yield Stage(server, p, client, alarms)
+
+
+def _rest(client: Client) -> bytes:
+    received = b""
+    try:
+        while piece := client.receive():
+            received += piece
+    except ConnectionError:
+        pass
+    return received
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked", "gzip"])
+def test_a_list_of_candidates_ends_before_the_right_one(framing: str) -> None:
+    candidates = [f"correct-horse-{n}" for n in range(10)]
+    body = "\n".join(candidates).encode()
+
+    def handler(request: Received) -> None:
+        if framing == "chunked":
+            request.connection.send(CHUNKED + b"\r\n" + chunks(body))
+        elif framing == "gzip":
+            request.connection.respond(body=gzip.compress(body), fields=[("Content-Encoding", "gzip")])
+        else:
+            request.connection.respond(body=body)
+
+    with listing(handler, PASSWORD) as s:
+        s.client.send(GET)
+        received = _rest(s.client)
+        assert not any(candidate.encode() in received for candidate in candidates)
+        assert b"*" not in received
+        assert not received.endswith(b"0\r\n\r\n")
+        assert len(s.alarms) == 1
+        assert "credential_frozen" in [event["type"] for event in s.proxy.recording.events]
+
+
+def test_a_list_without_the_password_passes() -> None:
+    body = "\n".join(f"correct-horse-{n}" for n in range(10) if n != 4).encode()
+    with listing(lambda request: request.connection.respond(body=body), PASSWORD) as s:
+        s.client.send(GET)
+        assert s.client.response().body == body
+        assert not s.alarms
+
+
+def test_a_list_of_candidates_in_the_head_is_refused_as_a_whole() -> None:
+    def handler(request: Received) -> None:
+        request.connection.respond(fields=[(f"X-{n}", f"correct-horse-{n}") for n in range(10)])
+
+    with listing(handler, PASSWORD) as s:
+        s.client.send(GET)
+        response = s.client.response()
+        assert response.status == 502
+        assert b"horse" not in response.body + repr(response.fields).encode()
+        s.client.send(GET)
+        assert b"X-4" not in s.client.response().body
+
+
+@pytest.mark.parametrize(("times", "is_whole"), [(8, True), (9, False)])
+def test_a_key_that_comes_back_again_and_again_ends_the_answer(times: int, is_whole: bool) -> None:
+    body = b" ".join([KEY.encode()] * times)
+    with stage(lambda request: request.connection.respond(body=body)) as s:
+        s.client.send(GET)
+        s.client.head()
+        received = s.client.read_exactly(len(body)) if is_whole else _rest(s.client)
+        assert KEY.encode() not in received
+        assert (len(received) == len(body)) is is_whole
+
+
+def test_the_third_answer_with_a_long_beginning_freezes() -> None:
+    key = "ghp_Zk3vQ9xTb7LmW2cRf8NdYs5HjA1uPg6EoKi0"
+    with listing(lambda request: request.connection.respond(body=key[:31].encode()), key) as s:
+        statuses = []
+        for _ in range(4):
+            s.client.send(GET)
+            statuses.append(s.client.response().status)
+        assert statuses == [200, 200, 200, 403]
+        assert "credential_frozen" in [event["type"] for event in s.proxy.recording.events]
+
+
+def test_answers_with_a_short_beginning_freeze_nothing() -> None:
+    key = "ghp_Zk3vQ9xTb7LmW2cRf8NdYs5HjA1uPg6EoKi0"
+    with listing(lambda request: request.connection.respond(body=key[:30].encode()), key) as s:
+        for _ in range(5):
+            s.client.send(GET)
+            assert s.client.response().status == 200
+
+
+def test_a_message_with_its_length_before_it_waits_for_nothing() -> None:
+    """A client of gRPC may send its next message only once it has read this one."""
+    more = threading.Event()
+
+    def handler(request: Received) -> None:
+        head = b"Content-Type: application/grpc+proto\r\nContent-Length: 14\r\n\r\n"
+        request.connection.send(b"HTTP/1.1 200 OK\r\n" + head + b"\0\0\0\0\2hi")
+        assert more.wait(20)
+        request.connection.send(b"\0\0\0\0\2ho")
+
+    with stage(handler) as s:
+        s.client.send(GET)
+        s.client.head()
+        assert s.client.read_exactly(7) == b"\0\0\0\0\2hi"
+        more.set()
+        assert s.client.read_exactly(7) == b"\0\0\0\0\2ho"
 
 
 def test_a_route_without_the_tripwire_relays_what_it_gets() -> None:

@@ -23,7 +23,7 @@ from support.proxy.thread import Hosts, Response
 from support.servers.http1 import Authority, Handler, HttpUpstream, Received, answer_ok, upstream
 
 AUTH, API, ELSEWHERE = "auth.acme.test", "api.acme.test", "elsewhere.test"
-ACCESS, REFRESH, ID = "real-access-token-1", "real-refresh-token-1", "aGVhZA.cmVhbC1pZC10b2tlbg.c2ln"
+ACCESS, REFRESH, ID = "real-access-token-001", "real-refresh-token-1", "aGVhZA.cmVhbC1pZC10b2tlbg.c2ln"
 REAL = (ACCESS, REFRESH, ID)
 GRANTED = {"token_type": "Bearer", "expires_in": 3600, "access_token": ACCESS, "refresh_token": REFRESH}
 CODE = b"grant_type=authorization_code&code=abc&code_verifier=xyz"

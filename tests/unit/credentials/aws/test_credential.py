@@ -18,6 +18,7 @@ import pytest
 from nono.credentials.aws import credential as aws
 from nono.credentials.aws.credential import AwsCredential
 from nono.credentials.aws.signature import SigV4Injection
+from nono.credentials.values.credential import detectors
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.policy.schema.route_rules import AwsAuth
 from support.credentials.sigv4 import (
@@ -84,10 +85,24 @@ def test_keys_of_the_environment_sign(config: Path, monkeypatch: pytest.MonkeyPa
         assert authorization(arrived) == signature_of(arrived, "bedrock", "eu-west-1")
         assert (b"x-amz-security-token", TOKEN.encode()) in arrived.fields
         assert credential.at_hand(FACTS) is not None
-        tripwire = credential.tripwire()
-        assert tripwire is not None
-        assert tripwire.mask_text(SECRET_KEY.encode()) is not None
-        assert tripwire.mask_text(f"{ACCESS_KEY} {TOKEN}".encode()) is None
+        detector = credential.unsent()
+        assert detector is not None
+        assert detector.mask_text(SECRET_KEY.encode()) is not None
+        assert detector.mask_text(f"{ACCESS_KEY} {TOKEN}".encode()) is None
+
+    run(main)
+
+
+def test_the_secret_key_is_not_watched_for_in_answers(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No request carries it; what an answer shows of the search would be all that tells it."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+
+    async def main() -> None:
+        credential = AwsCredential(AwsAuth())
+        await sign(credential)
+        assert credential.tripwire() is None
+        assert [each.occurs_in(SECRET_KEY.encode()) for each in detectors(credential)] == [True]
 
     run(main)
 

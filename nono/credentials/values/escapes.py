@@ -1,0 +1,233 @@
+"""Undoes the escapes in which frameworks write text: percent, character references, backslashes, NULs.
+
+Enumerating the spellings of a secret misses mixtures ("%2F" beside "+") and whatever one framework escapes
+and another does not. So the text is brought into plain form instead, one layer after the other.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, lru_cache
+
+from nono.named_tuple import NamedTuple
+
+Span = tuple[int, int]  # start and end
+
+_DEPTH = 3  # "%2526%252343%253B" is "+" escaped once for HTML and twice for URLs
+_DENSE = 16  # octets for each that may begin an escape, below which looking for the escapes is no gain
+_HEX = "[0-9A-Fa-f]"
+# HTML Standard section 13.5, the names of ASCII punctuation; &amp;, &lt;, &gt; and &quot; also in upper case.
+_NAMES = {
+    "amp": "&", "AMP": "&", "lt": "<", "LT": "<", "gt": ">", "GT": ">", "quot": '"', "QUOT": '"', "apos": "'",
+    "excl": "!", "num": "#", "dollar": "$", "percnt": "%", "lpar": "(", "rpar": ")", "ast": "*",
+    "midast": "*", "plus": "+", "comma": ",", "period": ".", "sol": "/", "colon": ":", "semi": ";",
+    "equals": "=", "quest": "?", "commat": "@", "lsqb": "[", "lbrack": "[", "bsol": "\\", "rsqb": "]",
+    "rbrack": "]", "Hat": "^", "lowbar": "_", "UnderBar": "_", "grave": "`", "DiacriticalGrave": "`",
+    "lcub": "{", "lbrace": "{", "verbar": "|", "vert": "|", "VerticalLine": "|", "rcub": "}", "rbrace": "}",
+}  # fmt: skip
+# Of ASCII only. Not \" and \', with which JSON is full: no text without quotes needs them undone.
+_IN_TOKENS = (
+    f"%[2-7]{_HEX}",
+    rf"\\(?:u00[2-7]{_HEX}|x[2-7]{_HEX}|[01][0-7]{{2}}|[!#-&(-/:-@\[-`{{-~])",
+    rf"&(?:#0{{0,5}}(?:3[2-9]|[4-9][0-9]|1[01][0-9]|12[0-6]);|#[xX]0{{0,4}}[2-7]{_HEX};|(?:{'|'.join(_NAMES)});)",
+)
+_IN_TEXT = (
+    f"%{_HEX}{{2}}",
+    rf"\\(?:u[dD][89aAbB]{_HEX}{{2}}\\u[dD][c-fC-F]{_HEX}{{2}}|u{_HEX}{{4}}|u\{{{_HEX}{{1,6}}\}}|U{_HEX}{{8}}"
+    rf"|x{_HEX}{{2}}|[0-3][0-7]{{2}}|[ -/:-@\[-`{{-~])",
+    rf"&(?:#[0-9]{{1,7}};|#[xX]{_HEX}{{1,6}};|(?:{'|'.join(_NAMES)});)",
+)
+
+
+class _Layer(NamedTuple):
+    """One kind of escape: what is replaced, in a group, and by what."""
+
+    pattern: re.Pattern[bytes]
+    plain: Callable[[bytes], bytes]
+    quick: Callable[[bytes], bytes] | None = None  # does the whole of it
+
+    def undone(self, text: bytes) -> bytes:
+        """Return `text` without these escapes; the same object if there are none."""
+        if self.quick is not None:
+            return self.quick(text)
+        parts = self.pattern.split(text)
+        if len(parts) == 1:
+            return text
+        parts[1::2] = map(self.plain, parts[1::2])
+        return b"".join(parts)
+
+    def origin(self, text: bytes, spans: Sequence[Span]) -> list[Span]:
+        """Map spans of undone(text) to spans of `text`. An escape that a span cuts is wholly within it."""
+        at, before = [0], [0]  # the edges of text and escapes by turns: undone, and in `text`
+        undone = last = 0
+        for escape in self.pattern.finditer(text):
+            undone += escape.start() - last
+            at.append(undone)
+            before.append(escape.start())
+            undone += len(self.plain(escape[0]))
+            last = escape.end()
+            at.append(undone)
+            before.append(last)
+
+        def mapped(position: int, *, is_end: bool) -> int:
+            index = bisect_right(at, position) - 1
+            if index % 2 == 0:  # in text
+                return before[index] + position - at[index]
+            return before[index + 1] if is_end and position > at[index] else before[index]
+
+        return [(mapped(start, is_end=False), mapped(end, is_end=True)) for start, end in spans]
+
+
+class Form(NamedTuple):
+    """A text with some escapes undone."""
+
+    text: bytes
+    layers: tuple[_Layer, ...]
+    before: tuple[bytes, ...]  # the text to which each layer was applied
+
+    def origin(self, spans: Sequence[Span]) -> Sequence[Span]:
+        """Map spans of this form to those of the text it was made from."""
+        for layer, text in zip(reversed(self.layers), reversed(self.before), strict=True):
+            spans = layer.origin(text, spans)
+        return spans
+
+    def through(self, layer: _Layer) -> Form | None:
+        """Return the form with one more layer undone; None if there is nothing to undo."""
+        undone = layer.undone(self.text)
+        if undone is self.text:
+            return None
+        return Form(undone, (*self.layers, layer), (*self.before, self.text))
+
+
+def has_forms(text: bytes) -> bool:
+    """Return False if `text` holds no octet that an escape begins with, as many texts do not."""
+    return b"%" in text or b"\\" in text or b"&" in text or b"=" in text or b"\0" in text
+
+
+def forms(text: bytes, *, tokens: bool) -> Iterator[Form]:
+    """Yield `text` with its escapes undone: once, twice and so on, and of quoted-printable too.
+
+    `tokens`: only ASCII without quotes and blanks matters, which is quicker.
+    """
+    if not has_forms(text):
+        return
+    start = Form(text, (), ())
+    if b"\0" in text and (narrowed := start.through(_nuls())) is not None:  # UTF-16 or UTF-32
+        start = narrowed
+        yield start
+    yield from _peeled(start, _escaped(tokens))
+    # Apart from the other layers: in "?key=AB%2F" the equals sign begins no escape.
+    if (printable := start.through(_quoted(tokens))) is not None:
+        yield printable
+        yield from _peeled(printable, _escaped(tokens))
+
+
+def without_nuls(text: bytes) -> bytes | None:
+    """Return `text` without its NULs; None if they stand nowhere as they do in UTF-16 or UTF-32."""
+    count = text.count(b"\0")
+    if not count or (count * 8 < len(text) and _wide().search(text) is None):
+        return None
+    return text.translate(None, b"\0")
+
+
+def around_escapes(text: bytes, reach: int, octets: bytes, *, tokens: bool) -> bytes:
+    """Return the parts of `text` within `reach` octets of an escape, a line for each; NULs are no escapes.
+
+    `octets`: what a spelling consists of.
+    """
+    if _DENSE * sum(map(text.count, (b"%", b"\\", b"&", b"="))) > len(text):
+        return text
+    found = sorted([each.span() for kind in _kinds(tokens) for each in kind.finditer(text)])
+    of_spelling = octets + b"\r\n"  # of soft line breaks
+    found = [
+        (start, end)
+        for start, end in found
+        # On one side at least the spelling goes on for three octets. That is rarely so in binary data.
+        if not text[end : end + 3].translate(None, of_spelling)
+        or not text[max(start - 3, 0) : start].translate(None, of_spelling)
+    ]
+    if len(found) * reach > len(text):
+        return text
+    parts, begun, done = list[bytes](), 0, -reach
+    for start, end in found:
+        if start - reach > done + reach:
+            if parts or done >= 0:
+                parts.append(text[begun : done + reach])
+            begun = max(start - reach, 0)
+        done = max(done, end)
+    if found:
+        parts.append(text[begun : done + reach])
+    return b"\n".join(parts)
+
+
+def _peeled(form: Form, layer: _Layer) -> Iterator[Form]:
+    for _ in range(_DEPTH):
+        peeled = form.through(layer)
+        if peeled is None:
+            return
+        yield peeled
+        form = peeled
+
+
+# Compiled on first use, not at a start.
+@cache
+def _nuls() -> _Layer:
+    return _Layer(re.compile(rb"(\0+)"), lambda nuls: b"", lambda text: text.translate(None, b"\0"))
+
+
+@cache
+def _wide() -> re.Pattern[bytes]:
+    return re.compile(rb"\0[^\0]\0{1,3}[^\0]\0")
+
+
+@cache
+def _kinds(tokens: bool) -> list[re.Pattern[bytes]]:
+    """Return patterns that begin with a literal octet, which is searched for much faster than a class."""
+    kinds = [re.compile(each.encode()) for each in (_IN_TOKENS if tokens else _IN_TEXT)]
+    return [*kinds, _quoted(tokens).pattern]
+
+
+@cache
+def _escaped(tokens: bool) -> _Layer:
+    return _Layer(re.compile(f"({'|'.join(_IN_TOKENS if tokens else _IN_TEXT)})".encode()), _plain)
+
+
+@cache
+def _quoted(tokens: bool) -> _Layer:
+    pattern = rb"(=(?:[2-7][0-9A-F]|\r?\n))" if tokens else rb"(=(?:[0-9A-F]{2}|\r?\n))"
+    return _Layer(re.compile(pattern), _unquoted)
+
+
+@lru_cache(1024)
+def _unquoted(escape: bytes) -> bytes:
+    """Undo an escape of quoted-printable (RFC 2045 section 6.7), a soft line break included."""
+    return b"" if escape[1:2] in b"\r\n" else bytes.fromhex(escape[1:].decode())
+
+
+@lru_cache(8192)
+def _plain(escape: bytes) -> bytes:
+    lead, rest = escape[:1], escape[1:].decode("ascii")
+    if lead == b"%":
+        return bytes.fromhex(rest)
+    if lead == b"&":
+        if rest[0] != "#":
+            return _NAMES[rest[:-1]].encode()
+        return _utf8(int(rest[2:-1], 16) if rest[1] in "xX" else int(rest[1:-1]))
+    match rest[0]:
+        case "u" if len(rest) == 11:  # a surrogate pair
+            high, low = int(rest[1:5], 16), int(rest[7:], 16)
+            return _utf8(0x10000 + ((high & 0x3FF) << 10) + (low & 0x3FF))
+        case "u" | "U":
+            return _utf8(int(rest[1:].strip("{}"), 16))
+        case "x":
+            return bytes.fromhex(rest[1:])
+        case "0" | "1" | "2" | "3":
+            return bytes((int(rest, 8),))
+        case _:
+            return rest.encode()
+
+
+def _utf8(number: int) -> bytes:
+    return chr(number).encode("utf-8", "surrogatepass") if number <= 0x10FFFF else b""

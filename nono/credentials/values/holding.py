@@ -1,0 +1,119 @@
+"""Decides how much of a passing body is held back, from octets and lengths alone: never from a secret.
+
+If what is held depended on the secret, the cuts of an answer would tell whether its end agrees with the
+secret, and the secret could be asked for one character at a time (docs/adr/0030-non-interference.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from string import ascii_letters, digits
+
+from nono.named_tuple import NamedTuple
+
+# Of keys in every spelling, NULs of UTF-16 included. Not those that end a document or an event: brackets,
+# quotes, blanks and line ends.
+TOKEN_OCTETS = (ascii_letters + digits + "+/=_.~:@!$*^?|`%&#;\\-\0").encode()
+# Of anything else, such as a password of many words. An event still ends with a line.
+TEXT_OCTETS = bytes(octet for octet in range(256) if octet not in b"\r\n")
+
+_WIDTH = 16  # octets of the longest spelling of one character: "%26%23x0041%3B"
+_BOUNDS = (4 * 1024, 64 * 1024, 1024 * 1024)
+
+
+_MARGIN = 3  # octets of a soft line break
+
+
+class Mode(NamedTuple):
+    """What holding depends on. It tells of a secret only whether it is a token, and its length roughly."""
+
+    octets: bytes  # a spelling consists of these, and of soft line breaks
+    is_of_run: bytes  # translates `octets` to 1, all others to 0
+    bound_bytes: int  # no spelling is longer
+
+    @property
+    def tokens(self) -> bool:
+        return self.octets is TOKEN_OCTETS
+
+
+def mode_for(texts: Sequence[str]) -> Mode:
+    """Return the mode in which every spelling of `texts` is held until it is whole."""
+    raw = [text.encode("utf-8", "surrogatepass") for text in texts]
+    is_token = not any(each.translate(None, TOKEN_OCTETS) or b"\0" in each for each in raw)
+    octets = TOKEN_OCTETS if is_token else TEXT_OCTETS
+    longest = max(map(len, raw)) * _WIDTH
+    bound = next((each for each in _BOUNDS if longest <= each), longest)
+    return Mode(octets, bytes(octet in octets for octet in range(256)), bound)
+
+
+def run_start(text: bytes, mode: Mode) -> int:
+    """Return where the run begins that `text` ends with; if far longer than the bound, somewhere in it."""
+    if text[-1:] not in mode.octets and not text.endswith((b"=\r", b"=\n", b"=\r\n")):
+        return len(text)
+    window = 256
+    while True:
+        low = max(len(text) - window, 0)
+        start = _start_in(text[low:] if low else text, mode)
+        if start > _MARGIN or not low or window > 2 * mode.bound_bytes + _MARGIN:
+            return low + start
+        window *= 16
+
+
+def _start_in(text: bytes, mode: Mode) -> int:
+    flags = text.translate(mode.is_of_run)
+    end = len(text) - 2 if text.endswith(b"=\r") else len(text)
+    while True:
+        end = flags.rfind(b"\0", 0, end) + 1
+        if text.endswith(b"=\n", 0, end):
+            end -= 2
+        elif text.endswith(b"=\r\n", 0, end):
+            end -= 3
+        else:
+            return end
+
+
+class Hold:
+    """The end of a passing body that is held back: at most twice the bound."""
+
+    __slots__ = ("_held", "_mode")
+
+    def __init__(self, mode: Mode) -> None:
+        self._mode = mode
+        self._held = bytearray()
+
+    def feed(self, piece: bytes) -> tuple[bytes, int]:
+        """Return what is to be searched now, and how much of it may go on; `keep` the rest.
+
+        What follows a run cannot be part of a spelling in it, so only whole runs go on. Of an endless run the
+        last bound_bytes are kept, in steps of as many, so that no octet is searched more than twice.
+        """
+        held, bound = self._held, self._mode.bound_bytes
+        if piece[:1] in (b"\r", b"\n") and held.endswith((b"=", b"=\r")):
+            tail = bytes(held[held.rfind(b"=") :])
+            del held[-len(tail) :]
+            piece = tail + piece
+        start = run_start(piece, self._mode)
+        if start == 0:
+            held += piece
+            if len(held) <= 2 * bound:
+                return b"", 0
+            whole = self.finish()
+            return whole, len(whole) - bound
+        clear = len(held) + start
+        whole = self.finish() + piece if held else piece
+        if len(whole) - clear > 2 * bound:
+            return whole, len(whole) - bound
+        if clear == len(whole):
+            return whole, clear
+        held += whole[clear:]
+        return whole[:clear], clear
+
+    def keep(self, rest: bytes) -> None:
+        """Hold `rest`, the end of what feed returned that does not go on."""
+        self._held += rest
+
+    def finish(self) -> bytes:
+        """Return what is held, and hold nothing."""
+        held = bytes(self._held)
+        self._held.clear()
+        return held

@@ -1,0 +1,89 @@
+"""Lists the texts that give a secret away: the secret itself, its base64 at each offset, and its hex."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode, urlsafe_b64encode
+from collections.abc import Iterator, Sequence
+
+from nono.credentials.values.escapes import forms
+from nono.secret import Secret
+
+MIN_WATCHED_CHARACTERS = 8  # shorter text occurs by chance in unrelated bodies
+_SCHEMES = frozenset(("basic", "bearer", "token"))
+
+
+def watched(secrets: Sequence[Secret], *, basic: bool) -> list[str]:
+    """Return what must not be read, long enough to be told from other text; see `texts`."""
+    return [text for text in texts(secrets, basic=basic) if len(text) >= MIN_WATCHED_CHARACTERS]
+
+
+def texts(secrets: Sequence[Secret], *, basic: bool) -> Iterator[str]:
+    """Yield the secrets and their parts. `basic`: each secret is the ``user:password`` of RFC 7617."""
+    for secret in secrets:
+        text = secret.reveal()
+        yield text
+        if basic:
+            yield text.partition(":")[2]
+        # A whole field value, as a credential helper prints it: upstreams quote what follows the scheme.
+        scheme, _, parameter = text.partition(" ")
+        if scheme.lower() in _SCHEMES:
+            yield parameter
+        if scheme.lower() == "basic" and (pair := _decoded(parameter)):
+            yield from (pair, pair.partition(":")[2])
+
+
+def _decoded(parameter: str) -> str | None:
+    try:
+        return b64decode(parameter, validate=True).decode()
+    except ValueError:
+        return None
+
+
+def spellings(text: str, *, tokens: bool) -> Iterator[bytes]:
+    """Yield the spellings of `text` to look for, in a body and in a body whose escapes are undone."""
+    for raw in _encodings(text):
+        yield raw
+        yield raw.replace(b" ", b"+")  # in a form
+        # What undoing makes of a secret that itself holds something like an escape.
+        yield from (
+            each.text for each in forms(raw, tokens=tokens) if len(each.text) >= MIN_WATCHED_CHARACTERS
+        )
+        yield from _base64(raw)
+        yield from (raw.hex().encode(), raw.hex().upper().encode())
+
+
+def _encodings(text: str) -> set[bytes]:
+    """Encode in UTF-8, and in Latin-1 if possible, as a header carries it."""
+    encoded = {text.encode("utf-8", "surrogatepass")}
+    if all(ord(character) < 256 for character in text):
+        encoded.add(text.encode("latin-1"))
+    return encoded
+
+
+def _base64(raw: bytes) -> Iterator[bytes]:
+    """Yield base64 (RFC 4648 sections 4 and 5) at each of the three offsets within a larger text.
+
+    The result is cut to the characters that depend on `raw` alone.
+    """
+    for before in range(3):
+        first, end = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
+        for encode in (b64encode, urlsafe_b64encode):
+            yield encode(b"\0" * before + raw)[first:end]
+
+
+def shared_characters(text: str) -> int:
+    """Return how much of `text` many keys of its kind begin with, such as ``sk-proj-``."""
+    return max(text.rfind(each, 0, 20) for each in "-_.:= ") + 1
+
+
+def beginning(text: str) -> bytes | None:
+    """Return the beginning of `text` that nobody gets right by guessing; None if it has none.
+
+    It is three quarters of what is secret, and at least sixteen characters, 95 bits: whoever writes it has
+    been told it. A shorter beginning could be tried out against the freezing itself.
+    """
+    if text.startswith("eyJ"):  # a JSON Web Token, most of which says what many know
+        return None
+    shared = shared_characters(text)
+    end = shared + max(16, (len(text) - shared) * 3 // 4)
+    return text[:end].encode("utf-8", "surrogatepass") if end + MIN_WATCHED_CHARACTERS <= len(text) else None

@@ -1,0 +1,39 @@
+"""Tells the charsets in which ASCII text has other octets, so that a secret in it would not be recognised."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+_CHARSET = re.compile(rb'[;\s]charset\*?\s*=\s*["\']?\s*([^"\';,\s]*)', re.IGNORECASE)
+_PARAMETER = re.compile(rb'\s*;\s*charset\*?\s*=\s*(?:"(?:[^"\\]|\\.)*"?|[^;,\s]*)', re.IGNORECASE)
+# Known not to differ from ASCII; what the registry of Python knows is compared.
+_SUPERSETS = frozenset((b"utf-8", b"utf8", b"us-ascii", b"ascii", b"iso-8859-1", b"utf8mb4", b"binary", b""))
+_ASCII = bytes(range(0x20, 0x7F)).decode()
+
+
+def unsearchable_charset(content_types: Iterable[bytes]) -> str | None:
+    """Return a charset named there that is no superset of ASCII, or that nobody knows; None if all are."""
+    for value in content_types:
+        for name in _CHARSET.findall(value):
+            if name.lower() not in _SUPERSETS and not _has_ascii(name.lower()):
+                return bytes(name)[:32].decode("ascii", "replace")
+    return None
+
+
+@lru_cache(64)
+def _has_ascii(name: bytes) -> bool:
+    try:
+        return _ASCII.encode(codecs.lookup(name.decode("ascii")).name) == _ASCII.encode()
+    except (
+        LookupError,
+        ValueError,
+    ):  # an UnicodeError is a ValueError; bytes-to-bytes codecs are no charsets
+        return False
+
+
+def without_charsets(accept: bytes) -> bytes:
+    """Return an Accept value without the charsets that it asks for."""
+    return _PARAMETER.sub(b"", accept) if b"charset" in accept.lower() else accept

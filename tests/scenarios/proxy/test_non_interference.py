@@ -1,0 +1,243 @@
+"""What a client observes of an answer does not depend on a secret that the answer does not hold as a whole.
+
+The attack: text of the client's choice comes back from the upstream (a paste, a comment, an object), and the
+client compares how the answers to right and wrong guesses are cut, framed and timed.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import os
+import random
+import string
+import sys
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from urllib.parse import quote
+
+import brotli
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nono.credentials.static import StaticCredential
+from nono.credentials.values.injection import injection_of
+from nono.credentials.values.tripwire import tripwire_for
+from nono.policy.schema.route_rules import Inject
+from nono.proxy.http.message import Header
+from nono.secret import Secret
+from support.proxy.observed import BOTH, Observe, Observed, over_http1, over_http2
+from support.proxy.transports import WITH_CREDENTIAL, Transport, five_transports
+from support.servers.http1 import Received
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+KEY = "ghp_Zk3vQ9xTb7LmW2cRf8NdYs5HjA1uPg6EoKi0"
+ALPHABET = string.ascii_letters + string.digits
+LONG = os.environ.get("NONO_TEST_LONG") == "1"
+QUESTIONS = 100_000 if LONG else 3_000  # for each way in which an answer comes back
+
+Way = Callable[[str, bytes], Observed]
+
+CHUNKED = [(b"Transfer-Encoding", b"chunked")]
+GZIPPED = [(b"Content-Encoding", b"gzip"), *CHUNKED]
+EVENTS = [(b"Content-Type", b"text/event-stream"), *CHUNKED]
+_BEFORE_STEP = b'{"text": "' + b"x" * (256 * 1024)  # the decoder goes 256 KiB at a time
+
+
+def _length(body: bytes) -> list[Header]:
+    return [(b"Content-Length", b"%d" % len(body))]
+
+
+def _json(key: str, guess: bytes) -> Observed:
+    body = _BEFORE_STEP[: 256 * 1024 - len(guess)] + guess + b'0123456789 and more"}'
+    return over_http1(key, GZIPPED, [_fast_gzip(body)])
+
+
+def _fast_gzip(body: bytes) -> bytes:
+    return gzip.compress(body, 1, mtime=0)
+
+
+WAYS: dict[str, Way] = {
+    "chunked": lambda key, guess: over_http1(key, CHUNKED, [b"a paste: " + guess]),
+    "gzip": lambda key, guess: over_http1(key, GZIPPED, [_fast_gzip(b"a paste: " + guess)]),
+    "JSON at the step of the decoder": _json,
+    "SSE": lambda key, guess: over_http1(key, EVENTS, [b"data: " + guess, b" and more\n\n"]),
+    "HTTP/2": lambda key, guess: over_http2(key, _length(guess + b"."), [guess, b"."]),
+    "timed": lambda key, guess: over_http1(key, _length(guess + b"."), [guess, b"."]),
+}
+
+
+def _shape(observed: Observed) -> tuple[object, ...]:
+    """The cuts alone, since the bytes of two guesses differ anyway."""
+    return tuple(
+        len(each)
+        if isinstance(each, bytes)
+        else (len(each[0]), *each[1:])
+        if isinstance(each, tuple) and isinstance(each[0], bytes)
+        else each
+        for each in observed
+    )
+
+
+def _told(way: Way, questions: int) -> str:
+    """Ask for the key character by character; return the part of it that the answers have told.
+
+    A round asks for each next character behind what is known, and looks for the answer that differs from all
+    others. Where none does, the attacker is given the right one for nothing, and goes on from there.
+    """
+    told, draw = "", random.Random(7)
+    known, asked = "", 0
+    while asked < questions:
+        if len(known) >= len(KEY) - 1:
+            known = ""
+        before = "".join(draw.choices(" ,x", k=draw.randrange(40))) + " "
+        shapes = {each: _shape(way(KEY, (before + known + each).encode())) for each in ALPHABET}
+        asked += len(ALPHABET)
+        counts = Counter(shapes.values())
+        odd = [each for each in ALPHABET if counts[shapes[each]] == 1] if len(counts) > 1 else []
+        right = KEY[len(known)]
+        told += right if right in odd else ""
+        known += right
+    return told
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_no_number_of_questions_tells_a_character_of_the_key(way: Way) -> None:
+    questions = QUESTIONS // 20 if way is _json and not LONG else QUESTIONS
+    assert _told(way, questions) == ""
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_the_whole_key_is_still_noticed(way: Way) -> None:
+    observed = way(KEY, b"the key is " + KEY.encode())
+    assert "leak" in observed
+    assert KEY.encode() not in b"".join(_bytes(observed))
+
+
+def _bytes(observed: Observed) -> Iterator[bytes]:
+    for each in observed:
+        if isinstance(each, bytes):
+            yield each
+        elif isinstance(each, tuple) and isinstance(each[0], bytes):
+            yield each[0]
+
+
+# -- the law
+
+CODINGS: dict[str, Callable[[bytes], bytes] | None] = {
+    "identity": None,
+    "gzip": _fast_gzip,
+    "deflate": zlib.compress,
+    "br": brotli.compress,
+    "zstd": zstd.compress,
+}
+SPELLED: list[Callable[[str], bytes]] = [
+    str.encode,
+    lambda text: base64.b64encode(text.encode()),
+    lambda text: base64.b64encode(b"x" + text.encode()),
+    lambda text: base64.urlsafe_b64encode(b"xy" + text.encode()),
+    lambda text: text.encode().hex().encode(),
+    lambda text: quote(text, safe="").encode(),
+    lambda text: "".join(f"%{octet:02x}" for octet in text.encode()).encode(),
+    lambda text: "".join(f"&#{ord(each)};" for each in text).encode(),
+    lambda text: "".join(f"\\u{ord(each):04x}" for each in text).encode(),
+    lambda text: text.encode("utf-16-le"),
+    lambda text: "=\r\n".join(text).encode(),
+]
+_tokens = st.text(ALPHABET + "+/=_-.", min_size=20, max_size=40)
+_passwords = st.text(ALPHABET + "+/=_-. \"'&<!", min_size=20, max_size=40).map(
+    lambda text: f'{text.strip()}..."'
+)
+_pairs = st.one_of(st.tuples(_tokens, _tokens), st.tuples(_passwords, _passwords)).filter(
+    lambda pair: pair[0] != pair[1] and all(len(each) >= 20 for each in pair)
+)
+_fillers = st.one_of(
+    st.binary(max_size=30),
+    st.text('ab/+=&#;%\\ \n\r"{}', max_size=30).map(str.encode),
+    st.sampled_from([b"\n\n", b"data: ", b"=\r\n", b"=", b"=\r", b"%2", b"&#", b"\\u00", b"\0", b"*" * 32]),
+)
+
+
+@st.composite
+def _bodies(draw: st.DrawFn, secrets: tuple[str, str]) -> bytes:
+    """Text with beginnings, ends and middles of either secret in any spelling, but nothing whole."""
+    body = draw(_fillers)
+    for _ in range(draw(st.integers(1, 4))):
+        spelled = draw(st.sampled_from(SPELLED))(draw(st.sampled_from(secrets)))
+        start = draw(st.integers(0, 3))
+        body += spelled[start : draw(st.integers(start, len(spelled)))] + draw(_fillers)
+    return body
+
+
+def _cut(body: bytes, cuts: Sequence[int]) -> list[bytes]:
+    edges = [0, *sorted(cut % (len(body) + 1) for cut in cuts), len(body)]
+    return [body[start:end] for start, end in pairwise(edges) if start < end]
+
+
+def _holds(secret: str, body: bytes) -> bool:
+    tripwire = tripwire_for([Secret(secret)])
+    assert tripwire is not None
+    return tripwire.mask_text(body) is not None
+
+
+@settings(max_examples=3000 if LONG else 150)
+@given(st.data(), _pairs, st.sampled_from(sorted(CODINGS)), st.lists(st.integers(0, 2000), max_size=6))
+@pytest.mark.parametrize("observe", BOTH.values(), ids=BOTH)
+def test_two_secrets_and_one_body_are_one_sequence_of_writes(
+    observe: Observe, data: st.DataObject, secrets: tuple[str, str], coding: str, cuts: list[int]
+) -> None:
+    body = data.draw(_bodies(secrets))
+    if any(_holds(secret, body) for secret in secrets):
+        return
+    coded = CODINGS[coding]
+    fields: list[Header] = [(b"Content-Encoding", coding.encode())] if coded is not None else []
+    sent = body if coded is None else coded(body)
+    framing = data.draw(st.sampled_from([_length(sent), CHUNKED, []]))
+    pieces = _cut(sent, cuts)
+    first, second = (observe(secret, [*fields, *framing], pieces) for secret in secrets)
+    assert first == second
+
+
+@settings(max_examples=1000 if LONG else 60)
+@given(_pairs, st.sampled_from(SPELLED), st.integers(0, 7), st.booleans())
+@pytest.mark.parametrize("observe", BOTH.values(), ids=BOTH)
+def test_each_beginning_of_a_secret_is_cut_like_any_other_text(
+    observe: Observe, secrets: tuple[str, str], spelled: Callable[[str], bytes], offset: int, first: bool
+) -> None:
+    whole = spelled(secrets[0 if first else 1])
+    for end in range(1, len(whole), 1 + len(whole) // 40):
+        body = b"-" * offset + b" " + whole[:end]
+        if any(_holds(secret, body + b".. more") for secret in secrets):
+            return
+        seen = [observe(secret, CHUNKED, [body, b"..", b" more"]) for secret in secrets]
+        assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_on_each_path_an_answer_is_the_same_for_two_keys(transport: Transport) -> None:
+    other = "ghp_" + KEY[4:][::-1]
+    pieces = [f"paste: {key[:n]}".encode() for key in (KEY, other) for n in (1, 8, 19, 39)]
+
+    def handler(request: Received) -> None:
+        request.connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for piece in pieces:
+            request.connection.send(b"%x\r\n%b\r\n" % (len(piece), piece))
+        request.connection.send(b"0\r\n\r\n")
+
+    seen: list[object] = []
+    for key in (KEY, other):
+        credential = StaticCredential(injection_of(Inject(), Secret(key)), tripwire_for([Secret(key)]))
+        with five_transports(handler, credential=credential) as stage:
+            if transport is Transport.HTTP2:
+                seen.append(stage.ask(transport))
+            else:
+                seen.append(stage.raw(transport, stage.head(transport) + b"connection: close\r\n\r\n"))
+            assert stage.secure.requests[0].value(b"authorization") == f"Bearer {key}".encode()
+    assert seen[0] == seen[1]

@@ -1,0 +1,50 @@
+"""The ends of messages with a length before them are found however the body is cut."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nono.proxy.exchange.message_ends import message_ends
+
+ENVELOPE = b"application/grpc"
+EVENTS = b"application/vnd.amazon.eventstream"
+
+
+def _message(kind: bytes, content: bytes) -> bytes:
+    if kind == ENVELOPE:
+        return b"\0" + len(content).to_bytes(4) + content
+    return (len(content) + 4).to_bytes(4) + content
+
+
+@pytest.mark.parametrize("kind", [ENVELOPE, EVENTS], ids=["envelope", "event"])
+@given(st.lists(st.binary(max_size=12), max_size=6), st.lists(st.integers(0, 100), max_size=8))
+def test_the_last_end_in_each_piece_is_found(kind: bytes, contents: list[bytes], cuts: list[int]) -> None:
+    messages = [_message(kind, content) for content in contents]
+    body = b"".join(messages)
+    ends = {0} | {sum(map(len, messages[:n])) for n in range(1, len(messages) + 1)}
+    follower = message_ends(kind)
+    assert follower is not None
+    edges = [0, *sorted(cut for cut in cuts if cut <= len(body)), len(body)]
+    for start, end in pairwise(edges):
+        inside = [each - start for each in ends if start < each <= end]
+        assert follower.last_in(body[start:end]) == max(inside, default=0)
+
+
+@pytest.mark.parametrize("kind", [b"text/event-stream", b"application/grpc-web-text", b""])
+def test_other_bodies_have_no_such_messages(kind: bytes) -> None:
+    assert message_ends(kind) is None
+
+
+@pytest.mark.parametrize("kind", [b"application/grpc-web+proto", b"Application/Connect+JSON; charset=utf-8"])
+def test_envelopes_have_several_names(kind: bytes) -> None:
+    assert message_ends(kind) is not None
+
+
+def test_an_event_shorter_than_its_length_ends_at_once() -> None:
+    follower = message_ends(EVENTS)
+    assert follower is not None
+    assert follower.last_in(b"\0\0\0\0") == 4
