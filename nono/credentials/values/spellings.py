@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections.abc import Iterator, Sequence
 
-from nono.credentials.values.escapes import forms
+from nono.credentials.values.escapes import forms, has_forms
 from nono.secret import Secret
 
 MIN_WATCHED_CHARACTERS = 8  # shorter text occurs by chance in unrelated bodies
@@ -44,10 +44,10 @@ def spellings(text: str, *, tokens: bool) -> Iterator[bytes]:
     for raw in _encodings(text):
         yield raw
         yield raw.replace(b" ", b"+")  # in a form
-        # What undoing makes of a secret that itself holds something like an escape.
-        yield from (
-            each.text for each in forms(raw, tokens=tokens) if len(each.text) >= MIN_WATCHED_CHARACTERS
-        )
+        if has_forms(raw.rstrip(b"=")):
+            # What undoing makes of a secret that itself holds something like an escape.
+            undone = (each.text for each in forms(raw, tokens=tokens))
+            yield from (each for each in undone if len(each) >= MIN_WATCHED_CHARACTERS)
         yield from _base64(raw)
         yield from (raw.hex().encode(), raw.hex().upper().encode())
 

@@ -89,10 +89,24 @@ class Tripwire:
     def occurs_in(self, text: bytes) -> bool:
         """Return True if `text`, a short one such as an environment, holds the secret in any spelling.
 
-        Slower than the automaton and done before it would be built: nobody has to wait for it at a start.
+        Slower than the automaton and done before it would be built: nobody has to wait for it at a start, nor
+        for what undoes escapes, unless a value looks like the secret with escapes in it.
         """
-        texts = chain((text,), (form.text for form in forms(text, tokens=self.mode.tokens)))
-        return any(spelling in each for each in texts for spelling in self._spellings)
+        if any(spelling in text for spelling in self._spellings):
+            return True
+        suspects = filter(self._looks_escaped, text.split(b"\0"))
+        escaped = (form.text for each in suspects for form in forms(each, tokens=self.mode.tokens))
+        return any(spelling in each for each in escaped for spelling in self._spellings)
+
+    def _looks_escaped(self, value: bytes) -> bool:
+        shortest = min(map(len, self._spellings))
+        escapes = sum(map(value.count, (b"%", b"\\", b"&")))
+        if not escapes or len(value) < shortest:
+            return False
+        # Few escapes leave parts of the secret as they are.
+        return escapes * 8 >= shortest or any(
+            spelling[at : at + 4] in value for spelling in self._spellings for at in range(len(spelling) - 3)
+        )
 
     def find(self, text: bytes) -> Occurrences:
         """Search `text` as it is and with its escapes undone."""
@@ -117,7 +131,8 @@ class Tripwire:
         """Locate what the automaton has found a part of. Rare, so it may take its time."""
         spans = [*self._spans(text, self._spellings)]
         for form in forms(text, tokens=self.mode.tokens):
-            spans += form.origin(self._spans(form.text, self._spellings))
+            if found := self._spans(form.text, self._spellings):
+                spans += form.origin(found)
         whole = _merged(spans)
         beginnings = self._spans(text, self._beginnings)
         return Occurrences(whole, near=len(_merged([*whole, *beginnings])) > len(whole))

@@ -17,6 +17,7 @@ from nono.proxy.exchange.client_side import ClientSide
 from nono.proxy.exchange.context import ProxyContext
 from nono.proxy.exchange.tally import Tally
 from nono.proxy.http import refusal
+from nono.proxy.http.charset import unsearchable_charset
 from nono.proxy.http.message import Header, serialise
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.http.request_reader import Incoming
@@ -207,6 +208,9 @@ class LoginExchange(Attempt):
 
     async def _relay(self, fetched: Fetched, sent: LeakDetector | None) -> None:
         at = self._at
+        kinds = [value for name, value in fetched.headers if name.lower() == b"content-type"]
+        if (charset := unsearchable_charset(kinds)) is not None:
+            raise LoginRefusedError(f"the answer is in the charset {charset}, in which tokens cannot be told")
         answer = examine(at.endpoint if at else None, fetched.status, fetched.headers, fetched.body)
         headers = self._headers(fetched)
         # Searched before the tokens are stored, so that a failed login leaves nothing behind.
@@ -268,7 +272,7 @@ _STORE = "nono credential logins says what is wrong with the store"
 
 def _to_fetch(request: Outgoing, injection: Injection | None) -> OwnRequest:
     target, headers, added = rewrite.injected(request, injection)
-    kept = [field for field in headers if field[0].lower() not in _NOT_FETCHED]
+    kept = [field for field in rewrite.searchable(headers) if field[0].lower() not in _NOT_FETCHED]
     return OwnRequest(request.method, target, [*kept, *added], request.body or b"")
 
 

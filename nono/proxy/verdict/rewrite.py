@@ -73,12 +73,16 @@ def completed(request: Outgoing, injection: Injection | None, *, searched: bool)
     target, headers, added = injected(request, injection)
     if not searched:
         return Completed(request, target, headers, added, None)
-    kept = [
+    return Completed(request, target, searchable(headers), added, _codings_to_ask_for(request))
+
+
+def searchable(headers: Iterable[Header]) -> list[Header]:
+    """Return the fields of a request without those that ask for an answer that cannot be searched."""
+    return [
         (name, without_charsets(value)) if plain == b"accept" else (name, value)
         for name, value in headers
         if (plain := folded(name)) not in _NOT_SEARCHABLE
     ]
-    return Completed(request, target, kept, added, _codings_to_ask_for(request))
 
 
 def request_head(written: Completed, framing: Iterable[Header]) -> bytes:

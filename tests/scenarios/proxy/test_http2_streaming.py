@@ -706,7 +706,7 @@ def test_a_window_that_a_setting_makes_negative_only_holds_the_stream_up(window:
         client.h2.update_settings({WINDOW: 1000})
         client.ping()
         is_seen.set()
-        assert client.answer(held).body == b"x" * 100 + secret[:5].encode() + b" and no more of it"
+        assert client.answer(held).body == b" " * 100 + secret[:5].encode() + b" and no more of it"
 
 
 @pytest.mark.parametrize(

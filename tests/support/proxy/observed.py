@@ -6,6 +6,7 @@ Both paths to an upstream, the reverse one and the intercepted one, hand their a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import cast
 
 from nono.credentials.static import StaticCredential
@@ -27,9 +28,13 @@ Observed = list[object]
 Observe = Callable[[str, Sequence[Header], Sequence[bytes]], Observed]
 
 
+@lru_cache(4)
+def _credential(secret: str) -> StaticCredential:
+    return StaticCredential(injection_of(Inject(), Secret(secret)), tripwire_for([Secret(secret)]))
+
+
 def _inspection(secret: str, writes: Observed) -> Inspection:
-    tripwire = tripwire_for([Secret(secret)])
-    route = a_route(1, credential=StaticCredential(injection_of(Inject(), Secret(secret)), tripwire))
+    route = a_route(1, credential=_credential(secret))
     outgoing = Outgoing(b"GET", b"/", b"api.test", [])
     verdict = Forward(Entry("reverse", "alpha", 1, "GET"), route.origin, outgoing, Hosts(), route)
     inspection = Inspection(verdict, None, lambda where: writes.append("leak"), lambda usage: None)
