@@ -15,6 +15,7 @@ import sys
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from urllib.parse import quote
 
@@ -30,6 +31,8 @@ from nono.policy.schema.route_rules import Inject
 from nono.proxy.http.message import Header
 from nono.secret import Secret
 from support.proxy.observed import BOTH, Observe, Observed, over_http1, over_http2
+from support.proxy.thread import Client
+from support.proxy.transports import KEY as KEY_FIELD
 from support.proxy.transports import WITH_CREDENTIAL, Transport, five_transports
 from support.servers.http1 import Received
 
@@ -245,3 +248,37 @@ def test_on_each_path_an_answer_is_the_same_for_two_keys(transport: Transport) -
                 seen.append(stage.raw(transport, stage.head(transport) + b"connection: close\r\n\r\n"))
             assert stage.secure.requests[0].value(b"authorization") == f"Bearer {key}".encode()
     assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_on_each_path_a_list_of_candidates_names_none(transport: Transport) -> None:
+    candidates = [f"correct-horse-{n}" for n in range(10)]
+
+    def handler(request: Received) -> None:
+        request.connection.respond(body="\n".join(candidates).encode())
+
+    secret = Secret(candidates[4])
+    credential = StaticCredential(injection_of(Inject(), secret), tripwire_for([secret]))
+    with five_transports(handler, credential=credential, options={"alarm": lambda _: None}) as stage:
+        if transport is Transport.HTTP2:
+            with stage.http2() as client:
+                answer = client.answer(client.request("/x", fields=[KEY_FIELD]))
+            assert not answer.ended
+            assert answer.body == b""
+        else:
+            request = stage.head(transport) + b"connection: close\r\n\r\n"
+            with stage.client(transport) as connection:
+                connection.send(request)
+                back = _until_the_end(connection)
+            assert b"horse" not in back
+            assert b"*" not in back
+        assert [event["type"] for event in stage.proxy.recording.events].count("credential_frozen") == 1
+        assert stage.ask(transport).status == 403
+
+
+def _until_the_end(client: Client) -> bytes:
+    back = b""
+    with suppress(ConnectionError):
+        while piece := client.transport.recv(65536):
+            back += piece
+    return back

@@ -112,6 +112,11 @@ LEAKS: dict[str, Answer] = {
     "a server error with tokens": json_answer(GRANTED, 500),
     "an error that is no JSON and speaks of tokens": (400, f"access_token={ACCESS}".encode(), []),
     "in UTF-16 and no JSON": (400, f"access_token={ACCESS}".encode("utf-16-le"), []),
+    "in EBCDIC": (
+        400,
+        f"access_token={ACCESS}".encode("cp037"),
+        [("Content-Type", "text/plain;charset=cp037")],
+    ),
     "a redirect": (302, b"", [("Location", f"https://x.test/#access_token={ACCESS}&state=1")]),
     "a redirect with a page": (302, f"<a href='?id_token={ID}'>".encode(), [("Location", "/x")]),
     "an escaped redirect": (302, b"", [("Location", f"/next?to=%2F%3Faccess_token%3D{ACCESS}")]),
