@@ -126,8 +126,10 @@ def forms(text: bytes, *, tokens: bool) -> Iterator[Form]:
 
 def without_nuls(text: bytes) -> bytes | None:
     """Return `text` without its NULs; None if they stand nowhere as they do in UTF-16 or UTF-32."""
+    if b"\0" not in text:
+        return None
     count = text.count(b"\0")
-    if not count or (count * 8 < len(text) and _wide().search(text) is None):
+    if count * 8 < len(text) and _wide().search(text) is None:
         return None
     return text.translate(None, b"\0")
 
@@ -137,9 +139,10 @@ def around_escapes(text: bytes, reach: int, octets: bytes, *, tokens: bool) -> b
 
     `octets`: what a spelling consists of.
     """
-    if _DENSE * sum(map(text.count, (b"%", b"\\", b"&", b"="))) > len(text):
+    counted = [(text.count(lead), kind) for lead, kind in _kinds(tokens) if lead in text]
+    if _DENSE * sum([count for count, _ in counted]) > len(text):
         return text
-    found = sorted([each.span() for kind in _kinds(tokens) for each in kind.finditer(text)])
+    found = sorted([each.span() for _, kind in counted for each in kind.finditer(text)])
     of_spelling = octets + b"\r\n"  # of soft line breaks
     found = [
         (start, end)
@@ -148,6 +151,8 @@ def around_escapes(text: bytes, reach: int, octets: bytes, *, tokens: bool) -> b
         if not text[end : end + 3].translate(None, of_spelling)
         or not text[max(start - 3, 0) : start].translate(None, of_spelling)
     ]
+    if not found:
+        return b""
     if len(found) * reach > len(text):
         return text
     parts, begun, done = list[bytes](), 0, -reach
@@ -157,8 +162,7 @@ def around_escapes(text: bytes, reach: int, octets: bytes, *, tokens: bool) -> b
                 parts.append(text[begun : done + reach])
             begun = max(start - reach, 0)
         done = max(done, end)
-    if found:
-        parts.append(text[begun : done + reach])
+    parts.append(text[begun : done + reach])
     return b"\n".join(parts)
 
 
@@ -183,10 +187,10 @@ def _wide() -> re.Pattern[bytes]:
 
 
 @cache
-def _kinds(tokens: bool) -> list[re.Pattern[bytes]]:
-    """Return patterns that begin with a literal octet, which is searched for much faster than a class."""
+def _kinds(tokens: bool) -> list[tuple[bytes, re.Pattern[bytes]]]:
+    """Return patterns by the octet each begins with, which is searched for much faster than a class."""
     kinds = [re.compile(each.encode()) for each in (_IN_TOKENS if tokens else _IN_TEXT)]
-    return [*kinds, _quoted(tokens).pattern]
+    return [*zip((b"%", b"\\", b"&"), kinds, strict=True), (b"=", _quoted(tokens).pattern)]
 
 
 @cache

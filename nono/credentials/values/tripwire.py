@@ -161,15 +161,18 @@ class LeakMask:
     def feed(self, piece: bytes) -> bytes:
         """Return the bytes that may go on: each spelling masked, and no end that could become one."""
         text, clear = self._hold.feed(piece)
-        return self._pass(text, clear) if text else b""
+        if not text:
+            return b""
+        found = self._watcher.find(text)
+        return text if found is _NOWHERE and clear == len(text) else self._pass(text, clear, found)
 
     def finish(self) -> bytes:
         """Return the rest: nothing that comes later belongs to it."""
         text = self._hold.finish()
-        return self._pass(text, len(text)) if text else b""
+        return self._pass(text, len(text), self._watcher.find(text)) if text else b""
 
-    def _pass(self, text: bytes, clear: int) -> bytes:
-        spans, near = self._watcher.find(text)
+    def _pass(self, text: bytes, clear: int, found: Occurrences) -> bytes:
+        spans, near = found
         if near:
             self.near = True
         if spans:

@@ -6,6 +6,8 @@ wait for the next, which the other side may only send once it has read this one.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from nono.named_tuple import NamedTuple
 
 
@@ -62,7 +64,13 @@ class MessageEnds:
 
 def message_ends(content_type: bytes) -> MessageEnds | None:
     """Return what follows the messages of a body of that Content-Type; None if it has no such messages."""
+    prefix = _prefix(content_type)
+    return None if prefix is None else MessageEnds(prefix)
+
+
+@lru_cache(256)  # upstreams send the same few again and again
+def _prefix(content_type: bytes) -> _Prefix | None:
     kind = content_type.lower()
     if kind.startswith(_BASE64):
         return None
-    return next((MessageEnds(prefix) for name, prefix in _KINDS if kind.startswith(name)), None)
+    return next((prefix for name, prefix in _KINDS if kind.startswith(name)), None)

@@ -68,7 +68,7 @@ def filtered(
     leaks = None
     if tripwire is not None:
         kinds = [value for name, value in head.headers if len(name) == 12 and name.lower() == _KIND]
-        if (charset := unsearchable_charset(kinds)) is not None:
+        if kinds and (charset := unsearchable_charset(kinds)) is not None:
             raise MessageError(
                 f"the charset {charset}, in which the body cannot be searched for the credential"
             )
@@ -146,15 +146,14 @@ class _Leaks:
 
     def feed(self, piece: bytes) -> bytes:
         """Return what may be passed on. Raises LeakError, also for each piece after that."""
-        stream = self._open()
+        stream = self._stream or self._open()
         # A message that is complete waits for nothing: no secret goes on behind the prefix of the next.
-        cut = self._ends.last_in(piece) if self._ends is not None else 0
-        passed = (
-            stream.feed(piece[:cut]) + stream.finish() + stream.feed(piece[cut:])
-            if cut
-            else stream.feed(piece)
-        )
-        self._report(stream)
+        if self._ends is not None and (cut := self._ends.last_in(piece)):
+            passed = stream.feed(piece[:cut]) + stream.finish() + stream.feed(piece[cut:])
+        else:
+            passed = stream.feed(piece)
+        if stream.found != self._masked or stream.near is not self._is_near:
+            self._report(stream)
         return passed
 
     def finish(self) -> bytes:

@@ -16,14 +16,17 @@ _ASCII = bytes(range(0x20, 0x7F)).decode()
 
 def unsearchable_charset(content_types: Iterable[bytes]) -> str | None:
     """Return a charset named there that is no superset of ASCII, or that nobody knows; None if all are."""
-    for value in content_types:
-        for name in _CHARSET.findall(value):
-            if name.lower() not in _SUPERSETS and not _has_ascii(name.lower()):
-                return bytes(name)[:32].decode("ascii", "replace")
+    return next(filter(None, map(_unsearchable, content_types)), None)
+
+
+@lru_cache(256)  # upstreams send the same few again and again
+def _unsearchable(content_type: bytes) -> str | None:
+    for name in _CHARSET.findall(content_type):
+        if name.lower() not in _SUPERSETS and not _has_ascii(name.lower()):
+            return bytes(name)[:32].decode("ascii", "replace")
     return None
 
 
-@lru_cache(64)
 def _has_ascii(name: bytes) -> bool:
     try:
         return _ASCII.encode(codecs.lookup(name.decode("ascii")).name) == _ASCII.encode()

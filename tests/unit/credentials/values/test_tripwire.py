@@ -165,6 +165,20 @@ def test_the_spelling_of_each_framework_is_masked(spelling: Callable[[str], str]
     assert passed == b'{"error": "bad key ' + MASK * len(encoded) + b'"}'
 
 
+@pytest.mark.parametrize("secret", [KEY, ODD], ids=["key", "password of odd characters"])
+@pytest.mark.parametrize("spelling", FRAMEWORKS.values(), ids=FRAMEWORKS)
+def test_a_spelling_in_a_long_text_with_few_escapes_is_masked(
+    spelling: Callable[[str], str], secret: str
+) -> None:
+    spelled = spelling(secret)
+    encoded = spelled.encode("latin-1" if "\0" in spelled else "utf-8")
+    filler = b"a text of some words, and one escape: %41\n" + b"a text of some words. " * 400
+    for before in (b"", b"x", filler + b"<", filler * 3 + b"=41 &amp; "):
+        passed, found = _through(_watcher(secret), before + encoded + b"\n" + filler)
+        assert found
+        assert passed == before + MASK * len(encoded) + b"\n" + filler
+
+
 @pytest.mark.parametrize("spelling", FRAMEWORKS.values(), ids=FRAMEWORKS)
 def test_another_key_in_the_spelling_of_a_framework_passes(spelling: Callable[[str], str]) -> None:
     body = b"<" + spelling(KEY.replace("Q5", "R5")).encode("latin-1") + b">"
@@ -386,3 +400,37 @@ def test_a_short_text_is_searched_for_the_same_spellings(
     text = f"before {spell(key) if holds_it else key[:-1]} after".encode()
     tripwire = _watcher(key)
     assert tripwire.occurs_in(text) == (tripwire.mask_text(text) is not None)
+
+
+_fillers = st.sampled_from(
+    [
+        b" " * 900,
+        b"a text of words. " * 60,
+        b"x" * 500,
+        b"%41",
+        b"\\n",
+        b"&amp;",
+        b"=41",
+        b"=\r\n",
+        b"\0",
+        b"<",
+        b"%",
+    ]
+)
+
+
+@given(
+    st.lists(_fillers, max_size=6),
+    st.sampled_from([KEY, ODD, KEY[:24]]),
+    st.sampled_from(sorted(FRAMEWORKS)),
+    st.lists(_fillers, max_size=6),
+)
+def test_the_quick_search_finds_what_the_thorough_one_does(
+    before: list[bytes], secret: str, spelling: str, after: list[bytes]
+) -> None:
+    tripwire = tripwire_for([Secret(secret)])
+    assert tripwire is not None
+    spelled = FRAMEWORKS[spelling](secret)
+    encoded = spelled.encode("latin-1" if "\0" in spelled else "utf-8")
+    text = b"".join([*before, encoded, *after])
+    assert tripwire.find(text) == tripwire._located(text)
