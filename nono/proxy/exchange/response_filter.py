@@ -19,6 +19,7 @@ _CODING = b"content-encoding"
 _UNTIL_CLOSE = Body(BodyKind.UNTIL_CLOSE)
 _KIND = b"content-type"
 _SHOWN_BYTES = 64  # of a header name, which the upstream chooses
+MAX_WITHHELD_BYTES = 256 * 1024  # of a body that could be a list of candidates, until all of it is searched
 _SEARCHED_BYTES = 64 * 1024  # at a time; undoing a hundred thousand escapes takes a few milliseconds
 MAX_MASKED = 8  # occurrences in one body; more are no echo but a list, of which the masks would name members
 
@@ -72,7 +73,10 @@ def filtered(
             raise MessageError(
                 f"the charset {charset}, in which the body cannot be searched for the credential"
             )
-        leaks = _Leaks(tripwire, message_ends(kinds[0]) if kinds else None, on_leak, on_near)
+        # Where a list ends would tell which member is the secret. A body without a length may be a stream.
+        withholds = tripwire.guessable and head.body.kind is BodyKind.LENGTH
+        ends = message_ends(kinds[0]) if kinds else None
+        leaks = _Leaks(tripwire, ends, on_leak, on_near, withholds=withholds)
     codings = [value for name, value in head.headers if len(name) == 16 and name.lower() == _CODING]
     decode = None
     if codings:
@@ -127,7 +131,9 @@ def masked(headers: Sequence[Header], tripwire: LeakDetector, on_leak: OnLeak) -
 class _Leaks:
     """The search of one body for the secret."""
 
-    __slots__ = ("_ends", "_is_near", "_masked", "_on_leak", "_on_near", "_stream", "_tripwire")
+    __slots__ = (
+        "_ends", "_is_near", "_masked", "_on_leak", "_on_near", "_stream", "_tripwire", "_withheld",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -135,8 +141,11 @@ class _Leaks:
         ends: MessageEnds | None,
         on_leak: OnLeak,
         on_near: Callable[[], object],
+        *,
+        withholds: bool,
     ) -> None:
         self._tripwire = tripwire
+        self._withheld: bytearray | None = bytearray() if withholds else None
         self._stream: LeakStream | None = tripwire.stream()
         self._ends = ends
         self._on_leak = on_leak
@@ -154,14 +163,22 @@ class _Leaks:
             passed = stream.feed(piece)
         if stream.found != self._masked or stream.near is not self._is_near:
             self._report(stream)
-        return passed
+        if self._withheld is None:
+            return passed
+        self._withheld += passed
+        return self._released() if len(self._withheld) > MAX_WITHHELD_BYTES else b""
+
+    def _released(self) -> bytes:
+        """Return what was withheld, and withhold nothing more."""
+        withheld, self._withheld = self._withheld, None
+        return b"" if withheld is None else bytes(withheld)
 
     def finish(self) -> bytes:
         """Return the rest. Raises LeakError."""
         stream = self._open()
         rest = stream.finish()
         self._report(stream)
-        return rest
+        return self._released() + rest
 
     def _open(self) -> LeakStream:
         if self._stream is None:

@@ -333,6 +333,38 @@ def test_a_list_of_candidates_ends_before_the_right_one(framing: str) -> None:
         assert "credential_frozen" in [event["type"] for event in s.proxy.recording.events]
 
 
+def test_where_a_list_of_a_known_length_ends_tells_nothing() -> None:
+    candidates = [f"correct-horse-{n:05}" for n in range(10_000)]
+    body = "\n".join(candidates).encode()
+
+    def handler(request: Received) -> None:
+        request.connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
+        for at in range(0, len(body), 10_000):
+            request.connection.send(body[at : at + 10_000])
+
+    with listing(handler, candidates[7654]) as s:
+        s.client.send(GET)
+        s.client.head()
+        assert _rest(s.client) == b""
+
+
+def test_a_body_larger_than_what_is_withheld_passes_while_it_arrives() -> None:
+    body, more = b"a line of a log\n" * 20_000, threading.Event()
+
+    def handler(request: Received) -> None:
+        request.connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (len(body) + 4))
+        request.connection.send(body)
+        assert more.wait(20)
+        request.connection.send(b"last")
+
+    with listing(handler, PASSWORD) as s:
+        s.client.send(GET)
+        s.client.head()
+        assert s.client.read_exactly(256 * 1024) == body[: 256 * 1024]
+        more.set()
+        assert s.client.read_exactly(len(body) + 4 - 256 * 1024) == body[256 * 1024 :] + b"last"
+
+
 def test_a_list_without_the_password_passes() -> None:
     body = "\n".join(f"correct-horse-{n}" for n in range(10) if n != 4).encode()
     with listing(lambda request: request.connection.respond(body=body), PASSWORD) as s:
