@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 FIRST_PRIVATE_DESCRIPTOR = 3  # those below it are stdin, stdout and stderr
 _ARG_START = 48 - 3  # proc_pid_stat(5) numbers fields from 1; behind the name comes the third
 PIDFDS_MAX = 64  # threads whose pidfd is kept open
+OPEN_FILES = 8192  # many more than a proxy's connections take
+_raised: list[int] = []  # the soft RLIMIT_NOFILE that this process was started with, once it is raised
 
 
 def no_new_privs() -> None:
@@ -42,6 +44,28 @@ def set_dumpable(dumpable: bool) -> None:
 def forbid_core_dumps() -> None:
     """Set RLIMIT_CORE to 0, hard and soft, for this process and its children."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def raise_open_files() -> None:
+    """Raise RLIMIT_NOFILE's soft limit for this process: each connection of a proxy takes two descriptors.
+
+    What was forked before keeps its own; helpers get the old one back from restore_open_files.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        _raised.append(soft)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def restore_open_files(pid: int) -> None:
+    """Give a new child the soft limit that raise_open_files has raised: select(2) fails above 1024."""
+    if _raised:
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        try:  # not contextlib's suppress, as below
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (_raised[0], hard))
+        except ProcessLookupError:
+            return
 
 
 def forget_arguments() -> None:

@@ -19,6 +19,7 @@ from nono.kernel import process
 from nono.launch.proxy.assembly import Assembly, assemble, config_of, proxy_of
 from nono.launch.proxy.exposed import LoadedKeys, loaded_keys, warn_of_arguments, withhold
 from nono.launch.proxy.git_ssh import git_ssh
+from nono.launch.proxy.same_user import same_user
 from nono.launch.start import RunContext
 from nono.launch.supervised import Network, approver_of
 from nono.policy.ports import OPEN_PORT, PortGrants, PortRange
@@ -40,14 +41,21 @@ async def _network(run: RunContext, assembly: Assembly, keys: LoadedKeys) -> Asy
     capabilities, resolved = run.prepared.capabilities, run.prepared.resolved
     peers = PeerRegistry()
     # On the notify rung the supervisor makes every connection itself, and so knows which are its child's. On
-    # netns nobody else is in the network where the proxy listens.
-    admits = peers.take if run.prepared.enforcement.rung is Rung.NOTIFY else None
-    with _private_network(run) as (private, maker):
+    # netns nobody else is in the network where the proxy listens. On the others only the user is known.
+    rung = run.prepared.enforcement.rung
+    admits = peers.take if rung is Rung.NOTIFY else None
+    asks_user = rung not in (Rung.NOTIFY, Rung.NETNS)
+    with (
+        _private_network(run) as (private, maker),
+        same_user("127.0.0.1") if asks_user else nullcontext() as is_ours,
+    ):
         token = make_session_token()
         config = config_of(resolved, token)._replace(port=run.proxy_port)
         async with (
             approver_of(run) as approver,
-            proxy_of(assembly, config, token, admits=admits, approver=approver, listener=private) as proxy,
+            proxy_of(
+                assembly, config, token, admits=admits, is_ours=is_ours, approver=approver, listener=private
+            ) as proxy,
         ):
             port = proxy.running.port
             hosts = resolved.host_filter

@@ -6,9 +6,9 @@ import os
 import secrets
 import shlex
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from posixpath import join
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from posixpath import dirname, join
 from typing import TYPE_CHECKING
 
 import anyio
@@ -22,11 +22,12 @@ from nono.credentials.phantom import SessionToken
 from nono.errors import NonoError
 from nono.kernel import process
 from nono.launch.proxy.assembly import Assembly, assemble, proxy_of
+from nono.launch.proxy.same_user import IsOurs, same_user
 from nono.launch.session import Say, Session, Warn, open_log
 from nono.named_tuple import NamedTuple
 from nono.policy.resolve import Resolved
 from nono.private_dir import open_private_dir
-from nono.supervisor import loop
+from nono.supervisor import abort, loop
 
 if TYPE_CHECKING:
     from nono.approval.broker import ApprovalBroker
@@ -80,26 +81,51 @@ def serve_until_signal(
         session = Session(environ, log, record, warn, say, redaction)
         record(event.session_started(["nono", "proxy"], redaction.difference()))
         assembly = assemble(resolved, session, own_authority=own_authority)
-        try:
-            loop.run(_serve, assembly, config, token, record, announce)
-        finally:
-            record.drain()
-            record(event.session_ended(0))
+        files: list[str] = []
+        process.raise_open_files()
+        with abort.ended_in_order(lambda: _end(session, record, files)), same_user(config.address) as is_ours:
+            try:
+                loop.run(_serve, assembly, config, token, record, is_ours, announce, files)
+            finally:
+                record.drain()
+                record(event.session_ended(0))
+
+
+def _end(session: Session, record: DedupRecorder, files: Sequence[str]) -> None:
+    """End the proxy from within an abort(3) of this process."""
+    try:
+        for path in files:
+            with suppress(OSError):
+                os.rmdir(path) if os.path.isdir(path) else os.unlink(path)
+        record.drain()
+        session.record(event.session_ended(abort.EXIT_CODE))
+    finally:
+        session.warn(abort.REASON_OF_A_PROXY)
 
 
 async def _serve(
-    assembly: Assembly, config: ProxyConfig, token: SessionToken, record: DedupRecorder, announce: Announce
+    assembly: Assembly,
+    config: ProxyConfig,
+    token: SessionToken,
+    record: DedupRecorder,
+    is_ours: IsOurs,
+    announce: Announce,
+    files: list[str],
 ) -> None:
+    """Serve until a signal. Adds each file that the proxy leaves behind when it is not ended in order."""
     session = assembly.session
     async with loop.housekeeping(session.log, record.flush):
         async with (
             _approver(assembly) as approver,
-            proxy_of(assembly, config, token, approver=approver, port_flag="--port") as proxy,
+            proxy_of(
+                assembly, config, token, is_ours=is_ours, approver=approver, port_flag="--port"
+            ) as proxy,
         ):
             with (
                 _file_of(proxy.variables, session.environ) as file,
                 anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals,
             ):
+                files += (*proxy.files, *{dirname(path) for path in proxy.files}, file)
                 announce(Serving(proxy.running.port, proxy.variables, file))
                 loop.enable_gc()
                 async for _ in signals:

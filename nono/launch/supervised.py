@@ -49,6 +49,7 @@ def supervise(run: RunContext, network: Callable[[RunContext], AbstractAsyncCont
     network is called before the loop starts, because a slow keyring would block it, and entered on the loop.
     """
     record = DedupRecorder(run.session.record)
+    process.raise_open_files()  # the launcher, which becomes the command, was forked before
     run = run.recorded_by(record)
     with abort.ended_in_order(lambda: _end(run, record)):
         return loop.run(_supervise, run, record, network(run))

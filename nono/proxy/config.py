@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from nono.proxy.verdict.host_policy import HostPolicy
     from nono.proxy.verdict.routes import Phantom, Route, Scope
 
-Admits = Callable[[tuple[str, int]], bool]
+Address = tuple[str, int]
+Admits = Callable[[Address], bool]  # of the client
+IsOurs = Callable[[Address, Address], bool | None]  # of the client and of the listener; None: nobody knows
 
 
 class ProxyConfig(NamedTuple):
@@ -61,6 +63,7 @@ class Dependencies(NamedTuple):
 
     recorder: Recorder
     admits: Admits | None
+    is_ours: IsOurs | None
     resolver: Resolver
     approver: Approver | None
     alarm: Callable[[str], None]

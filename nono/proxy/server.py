@@ -13,7 +13,7 @@ import anyio
 
 from nono.audit.event import Recorder
 from nono.policy.schema.route_rules import NO_IDENTITY
-from nono.proxy.config import Admits, Dependencies, ProxyConfig
+from nono.proxy.config import Admits, Dependencies, IsOurs, ProxyConfig
 from nono.proxy.upstream.dial import Resolver, system_resolver
 from nono.proxy.verdict.routes import RouteTable
 
@@ -71,6 +71,7 @@ async def serve(
     recorder: Recorder,
     *,
     admits: Admits | None = None,
+    is_ours: IsOurs | None = None,
     resolver: Resolver = system_resolver,
     approver: Approver | None = None,
     alarm: Callable[[str], None] = _log.warning,
@@ -83,6 +84,8 @@ async def serve(
     recorder: records each event; an allowed request is refused if its event cannot be recorded.
     admits: returns True if the child made the connection from that (address, port); None admits every
         client, which then still needs the token or a phantom.
+    is_ours: returns True if a program of our user made the connection, False if another user's did; asked if
+        admits is None. None: connections that have shown no token yet have no places of their own.
     resolver: looks up the addresses of upstream hosts.
     approver: asks a person about requests that need approval.
     alarm: tells a person that a credential is frozen or unavailable.
@@ -96,7 +99,7 @@ async def serve(
         port = bound.getsockname()[1]
         table = RouteTable(config.routes, config.scopes, config.logins, config.looks_into)
         async with anyio.create_task_group() as tasks:
-            parts = Dependencies(recorder, admits, resolver, approver, alarm, flows, tasks)
+            parts = Dependencies(recorder, admits, is_ours, resolver, approver, alarm, flows, tasks)
             running = RunningProxy(port, lambda: _serving(config, table, port, parts))
             if any(route.tls != NO_IDENTITY for route in config.routes):
                 running.serving()  # reads the identity files now, while an error can be reported

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 import anyio
 
 from nono.policy.schema.route_rules import NO_IDENTITY
+from nono.proxy.client.entrance import Entrance
 from nono.proxy.client.http1 import ClientConnection
 from nono.proxy.exchange.admission import Admission
 from nono.proxy.exchange.context import ProxyContext, no_authority
-from nono.proxy.http import refusal
-from nono.proxy.http.refusal import Cut, Refusal
 from nono.proxy.transport.connection_set import ConnectionSet, WindsDown
 from nono.proxy.upstream.connector import Connector
 from nono.proxy.upstream.dial import Dialer
@@ -29,12 +28,10 @@ from nono.proxy.verdict.dispatch import Dispatcher
 from nono.proxy.verdict.memo import VerdictMemo
 
 if TYPE_CHECKING:
-    from nono.proxy.config import Admits, Dependencies, ProxyConfig
+    from nono.proxy.config import Dependencies, ProxyConfig
     from nono.proxy.verdict.routes import RouteTable
 
 _log = logging.getLogger(__name__)
-
-_OVERLOAD_ALLOWANCE = 64  # connections beyond the limit that get an answer; the rest are cut
 
 
 class ProxyService:
@@ -75,11 +72,13 @@ class ProxyService:
         )
         if config.token_post is not None:
             config.token_post.bind(self.context)
-        self._admission = _ConnectionAdmission(self.context.connections, config.max_connections, parts.admits)
+        self._entrance = Entrance(
+            self.context.connections, config.max_connections, parts.admits, parts.is_ours
+        )
 
     def connection(self) -> asyncio.Protocol:
         """Return the protocol for a new client connection."""
-        return ClientConnection(self.context, self._admission)
+        return ClientConnection(self.context, self._entrance)
 
     async def close(self, grace_s: float) -> None:
         """Let responses in flight end within grace_s seconds; close idle connections and tunnels at once."""
@@ -104,26 +103,6 @@ async def _contained(work: Callable[[], Awaitable[None]]) -> None:
         await work()
     except Exception:
         _log.exception("a connection of the proxy failed")
-
-
-class _ConnectionAdmission:
-    """Decides whether a new connection is served at all."""
-
-    def __init__(self, connections: ConnectionSet, limit: int, admits: Admits | None) -> None:
-        self.connections = connections
-        self.limit = limit
-        self.admits = admits
-
-    def __call__(self, peer: tuple[str, int], /) -> Refusal | Cut | None:
-        open_now = len(self.connections)  # this one included
-        if self.limit and open_now > self.limit + _OVERLOAD_ALLOWANCE:
-            return Cut()
-        if self.admits is not None and not self.admits(peer):
-            # Answering keeps a slot busy for a while, and other users could keep all of them busy.
-            return Cut() if 0 < self.limit < 2 * open_now else refusal.not_admitted()
-        if self.limit and open_now > self.limit:
-            return refusal.too_many_connections(self.limit)
-        return None
 
 
 async def _until_empty(connections: ConnectionSet) -> None:

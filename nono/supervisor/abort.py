@@ -11,10 +11,9 @@ from nono.kernel import signals
 
 EXIT_CODE = 128 + signal.SIGABRT
 PATIENCE_S = 20  # for the end of the run; it kills what forks faster than it can be killed for 6 of them
-REASON = (
-    "the event loop gave up, and the command was ended: "
-    "your user's processes, epoll watches or memory are used up"
-)
+_USED_UP = "your user's processes, epoll watches or memory are used up"
+REASON = f"the event loop gave up, and the command was ended: {_USED_UP}"
+REASON_OF_A_PROXY = f"the event loop gave up, and the proxy ended: {_USED_UP}"
 
 
 @contextmanager

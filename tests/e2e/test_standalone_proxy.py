@@ -9,7 +9,9 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,8 +20,10 @@ from pathlib import Path
 import pytest
 
 from nono.proxy.tls.session_ca import SessionCa
+from nono.supervisor import abort
 from support.clients.run import Stage, service, stage
 from support.nono_run import NONO, AuditEvent
+from support.ordinary_user import BECOME
 from support.proxy.thread import Client, wait_until
 from support.servers.connect_proxy import connect_proxy
 from support.servers.http1 import Received, upstream
@@ -466,9 +470,107 @@ def test_it_is_recorded_like_a_run(made: Stage) -> None:
 
 
 def test_the_limit_of_connections_is_the_one_that_was_given(made: Stage) -> None:
-    with running(made, "--max-connections=1") as ours, Client(ours.port) as first:
-        first.send(b"GET / HTTP/1.1\r\n")
-        assert status_of(ours, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") == 503
+    with (
+        upstream() as server,
+        running(made, "--max-connections=1", f"--allow-domain=localhost:{server.port}", "--no-auth") as ours,
+        Client(ours.port) as first,
+    ):
+        first.send(absolute(server.port))
+        assert first.response().status == 200
+        assert status_of(ours, absolute(server.port)) == 503
+
+
+IDLE = """
+import socket, sys
+held = [socket.create_connection(("127.0.0.1", int(sys.argv[1]))) for _ in range(256)]
+print("there", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.root
+def test_another_user_cannot_shut_it(made: Stage) -> None:
+    other = [sys.executable, "-I", "-S", "-c", BECOME, "62001", sys.executable, "-I", "-S", "-c", IDLE]
+    curl = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code} "]
+    with (
+        upstream() as server,
+        running(made, "--no-auth", f"--allow-domain=localhost:{server.port}") as ours,
+        subprocess.Popen(
+            [*other, str(ours.port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as stranger,
+    ):
+        assert stranger.stdout is not None
+        assert stranger.stdin is not None
+        assert stranger.stdout.readline() == "there\n"
+        asked = [*curl, "-x", f"http://127.0.0.1:{ours.port}", *[f"http://localhost:{server.port}/"] * 10]
+        by_user = made.runner.user.command(asked)
+        environment = made.runner.user.environment()
+        for command in (by_user, asked):  # the owner's own programs, and root's
+            ended = subprocess.run(
+                command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+            )
+            assert ended.stdout.count("200 ") == 10, ended.stderr
+        stranger.stdin.close()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(("listen", "status"), [("127.0.0.1", "403"), ("0.0.0.0", "200")])
+def test_another_user_is_refused_although_it_has_the_password(made: Stage, listen: str, status: str) -> None:
+    become = [sys.executable, "-I", "-S", "-c", BECOME, "62001"]
+    own = {"NONO_PROXY_PASS": "known"}
+    flags = (f"--listen={listen}",)
+    with (
+        upstream() as server,
+        running(made, f"--allow-domain=localhost:{server.port}", *flags, environment=own) as ours,
+    ):
+        curl = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", f"http://localhost:{server.port}/"]
+        proxied = [*become, *curl, "-x", f"http://nono:known@127.0.0.1:{ours.port}"]
+        ended = subprocess.run(proxied, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        assert ended.stdout == status, ended.stderr
+        assert len(server.requests) == (status == "200")
+
+
+def test_a_password_in_the_arguments_is_warned_about(made: Stage) -> None:
+    shown = "NONO_PROXY_PASS keeps it from them"
+    with running(made, "--pass=secret") as ours:
+        ours.process.terminate()
+        assert shown in ours.process.communicate(timeout=TIMEOUT_S)[1]
+    with running(made, environment={"NONO_PROXY_PASS": "secret"}) as ours:
+        ours.process.terminate()
+        assert shown not in ours.process.communicate(timeout=TIMEOUT_S)[1]
+
+
+def test_where_libuv_gives_up_it_ends_in_order(made: Stage) -> None:
+    before = {*made.runner.logs()}
+    sessions = made.runner.user.home / ".local/state/nono/sessions"
+    with running(made) as ours:
+        assert ours.file.exists()
+        ours.process.send_signal(signal.SIGABRT)  # what abort(3) sends
+        assert abort.REASON_OF_A_PROXY in ours.process.communicate(timeout=TIMEOUT_S)[1]
+        assert ours.process.returncode == abort.EXIT_CODE
+    assert [*sessions.iterdir()] == []
+    assert made.runner.events_since(before)[-1]["type"] == "session_ended"
+
+
+def test_a_signal_ends_it_in_two_seconds_whatever_is_under_way(made: Stage) -> None:
+    over = threading.Event()
+
+    def never(request: Received) -> None:
+        request.connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nbeg")
+        over.wait(TIMEOUT_S)
+
+    with (
+        upstream(never) as server,
+        running(made, "--no-auth", f"--allow-domain=localhost:{server.port}") as ours,
+        Client(ours.port) as client,
+    ):
+        client.send(absolute(server.port))
+        assert client.head()[0] == 200
+        began = time.monotonic()
+        ours.process.terminate()
+        assert ours.process.wait(TIMEOUT_S) == 0
+        assert time.monotonic() - began < 2
+        over.set()
 
 
 def test_another_address_of_this_machine_is_listened_on(made: Stage) -> None:

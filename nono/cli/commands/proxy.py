@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from nono.proxy.tls.session_ca import SessionCa
 
 DESCRIPTION = "Runs the proxy without a sandbox, until Ctrl-C."
-_CLOSE_GRACE_S = 10.0
+_CLOSE_GRACE_S = 1.0  # of responses under way; the whole end is to take less than 2 s
 _MAX_CA_FILE_BYTES = 256 * 1024
 
 
@@ -68,6 +68,11 @@ def run(argv: Sequence[str]) -> int:
     for warning in (*given.warnings, *resolved.warnings, *resolved.insisted):
         console.warn(warning)
     _warn_of_openness(resolved, config, console)
+    if any(word.partition("=")[0] == "--pass" for word in argv):
+        console.insist(
+            "--pass: every user of this machine can read the password in /proc/PID/cmdline. "
+            "NONO_PROXY_PASS keeps it from them."
+        )
 
     def announce(serving: Serving) -> None:
         if not invocation.silent:

@@ -30,6 +30,7 @@ from nono.credentials.helpers.outcome import (
     scrub,
 )
 from nono.credentials.helpers.program import DEFAULT_PATH, trusted_directories
+from nono.kernel import process as own_process
 from nono.secret import Secret
 
 STDOUT_BYTES_MAX = 64 * 1024
@@ -219,6 +220,7 @@ def _started(argv: Sequence[str], environ: Mapping[str, str], stdin: bytes | Non
                 start_new_session=True,  # Ctrl-C reaches nono alone, which then lets go of the leash
             )
         )
+        own_process.restore_open_files(between.pid)  # its interpreter is still starting
         report_writer.close()  # so that the report ends with the intermediate process
         if between.stdout is None or between.stderr is None:
             raise RuntimeError("a pipe that was asked for is not there")

@@ -26,7 +26,7 @@ from nono.policy.schema.route_rules import TlsIdentity
 from nono.policy.services.credential_service import CredentialService
 from nono.policy.services.draining import reads_bodies
 from nono.proxy.child_env import LOOPBACK_NO_PROXY, ServiceVariables, child_env
-from nono.proxy.config import Admits, ProxyConfig
+from nono.proxy.config import Admits, IsOurs, ProxyConfig
 from nono.proxy.server import RunningProxy, serve
 from nono.proxy.token_post import TokenPost
 from nono.proxy.upstream.dial import tls_context
@@ -108,6 +108,7 @@ async def proxy_of(
     token: SessionToken,
     *,
     admits: Admits | None = None,
+    is_ours: IsOurs | None = None,
     approver: Approver | None = None,
     listener: socket.socket | None = None,
     port_flag: str = "--proxy-port",
@@ -117,6 +118,7 @@ async def proxy_of(
     config: Made by config_of with this token.
     token: The session token clients must present.
     admits: Tells whether the child made a connection; None: all are admitted.
+    is_ours: Tells whether a program of our user made a connection; None: strangers are not kept apart.
     approver: Answers requests that need approval; None: they are refused.
     listener: Passed to serve.
     port_flag: The option that chose the port, for the error message.
@@ -134,6 +136,7 @@ async def proxy_of(
             ),
             assembly.session.record,
             admits=admits,
+            is_ours=is_ours,
             approver=approver,
             alarm=assembly.session.warn,
             flows=flows,

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import select
-from collections.abc import Callable
 from typing import Protocol, cast
 
+from nono.proxy.client.entrance import Entrance
 from nono.proxy.client.intercept import Interception
 from nono.proxy.client.tunnel import TunnelOpening
 from nono.proxy.exchange.context import ProxyContext
@@ -42,18 +42,18 @@ class Job(Protocol):
 class ClientConnection(asyncio.Protocol):
     """One client connection; closed by either end, by a deadline, or with the proxy.
 
-    greeting: called with the peer's address; a Refusal or Cut it returns ends the connection unread.
+    entrance: lets the connection in, or ends it unread; None inside an intercepted CONNECT.
     inside: the CONNECT this connection came through, if its TLS was terminated here.
     """
 
     def __init__(
         self,
         context: ProxyContext,
-        admission: Callable[[tuple[str, int]], Refusal | Cut | None] | None = None,
+        entrance: Entrance | None = None,
         inside: ConnectTarget | None = None,
     ) -> None:
         self._context = context
-        self._admission = admission
+        self._entrance = entrance
         self._inside = inside
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -84,7 +84,8 @@ class ClientConnection(asyncio.Protocol):
             self._transport.abort()
             return
         self._time_head()
-        answer = self._admission(peer[:2]) if self._admission else None
+        local = transport.get_extra_info("sockname")
+        answer = self._entrance.enter(self, peer[:2], local[:2]) if self._entrance else None
         try:
             watch(transport.get_extra_info("socket").fileno())
         except OSError:
@@ -99,6 +100,8 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._context.connections.discard(self)
+        if self._entrance is not None:
+            self._entrance.leave(self)
         if self._transport is None:  # its client had gone already
             return
         self._transport = None
@@ -169,6 +172,11 @@ class ClientConnection(asyncio.Protocol):
             self.refuse(audit_events.malformed_request(), refusal.malformed(400, request.fault.reason))
             return
         verdict = self._context.judge(request.head, self._inside)
+        if self._entrance is not None and not isinstance(verdict, Refused):
+            no_place = self._entrance.show(self)
+            if no_place is not None:
+                self.refuse(audit_events.malformed_request(), no_place)
+                return
         match verdict:
             case Refused(entry, answer):
                 self.refuse(entry, answer)
@@ -282,6 +290,8 @@ class ClientConnection(asyncio.Protocol):
         assert transport is not None
         successor.connection_made(transport)
         self._context.connections.discard(self)
+        if self._entrance is not None:
+            self._entrance.leave(self)
         self._active = self._transport = None
         self._reader.stop()
         self._deadline.cancel()
@@ -302,6 +312,10 @@ class ClientConnection(asyncio.Protocol):
             else:
                 transport.resume_reading()
         self._update_deadline()
+
+    @property
+    def has_unread(self) -> bool:
+        return self._transport is not None and _polled(self._transport, select.POLLIN)
 
     def wind_down(self) -> None:
         """Close now if no request is active, otherwise after the response."""
@@ -358,6 +372,10 @@ class ClientConnection(asyncio.Protocol):
 
 def _has_left(transport: asyncio.Transport) -> bool:
     """Return True if the client closed or reset a paused connection, which asyncio does not report."""
+    return _polled(transport, select.POLLRDHUP)
+
+
+def _polled(transport: asyncio.Transport, event: int) -> bool:
     waiting = select.poll()
-    waiting.register(transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+    waiting.register(transport.get_extra_info("socket").fileno(), event)
     return bool(waiting.poll(0))

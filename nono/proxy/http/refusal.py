@@ -201,6 +201,16 @@ def too_many_connections(limit: int) -> Refusal:
     return Refusal(503, f"the proxy already serves {limit} connections", closes=True)
 
 
+def another_user() -> Refusal:
+    return Refusal(
+        403,
+        "this connection was made by another user of this machine",
+        hint="only programs of the user who started the proxy may use it",
+        category="authentication_failed",
+        closes=True,
+    )
+
+
 def not_admitted() -> Refusal:
     return Refusal(
         403,

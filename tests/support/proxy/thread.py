@@ -24,13 +24,14 @@ from nono.credentials.values.credential import (
 )
 from nono.policy.hosts.host_filter import Allow, Refuse
 from nono.policy.schema.route_rules import Inject, TlsIdentity
-from nono.proxy.config import Admits, ProxyConfig
+from nono.proxy.config import Admits, IsOurs, ProxyConfig
 from nono.proxy.flows.recorder import FlowRecorder
 from nono.proxy.server import RunningProxy, serve
 from nono.proxy.upstream.dial import Resolver
 from nono.proxy.verdict.host_policy import HostPolicy
 from nono.proxy.verdict.routes import Origin, Route
 from nono.secret import Secret
+from support.proxy.loop_clock import LoopClock
 
 TIMEOUT_S = 20.0
 TOKEN = "session-token-of-this-test"
@@ -194,6 +195,18 @@ class ProxyUnderTest:
             goes_on.set()
             thread.join(TIMEOUT_S)
 
+    @contextmanager
+    def clocked(self) -> Iterator[LoopClock]:
+        """Measure the turns of the proxy's loop in this block."""
+        # Its imports are no turn of a run.
+        anyio.from_thread.run_sync(self.running.serving, token=self._token)
+        clock = LoopClock()
+        anyio.from_thread.run_sync(clock.start, token=self._token)
+        try:
+            yield clock
+        finally:
+            anyio.from_thread.run_sync(clock.stop, token=self._token)
+
 
 def narrow_listener() -> socket.socket:
     """For a proxy of whose answers the kernel holds a few kilobytes: of a client that does not read much
@@ -209,6 +222,7 @@ def proxy(
     *routes: Route,
     hosts: HostPolicy | None = None,
     admits: Admits | None = None,
+    is_ours: IsOurs | None = None,
     names: Names | None = None,
     resolver: Resolver | None = None,
     recording: Recording | None = None,
@@ -233,6 +247,7 @@ def proxy(
             config,
             recording,
             admits=admits,
+            is_ours=is_ours,
             resolver=resolver or names,
             approver=approver,
             alarm=alarm,

@@ -15,6 +15,9 @@ import pyseccomp
 import pytest
 
 from nono.kernel.uapi import (
+    inet_diag as uapi_inet_diag,
+)
+from nono.kernel.uapi import (
     inotify as uapi_inotify,
 )
 from nono.kernel.uapi import (
@@ -40,6 +43,7 @@ from nono.kernel.uapi.seccomp import AUDIT_ARCH, SYSCALL_NUMBERS
 HEADERS: dict[ModuleType, tuple[str, ...]] = {
     uapi_landlock: ("linux/landlock.h",),
     uapi_inotify: ("linux/inotify.h",),
+    uapi_inet_diag: ("linux/netlink.h", "linux/sock_diag.h", "linux/inet_diag.h", "netinet/tcp.h"),
     uapi_mount: ("sys/mount.h", "linux/mount.h", "linux/fcntl.h", "linux/stat.h"),
     uapi_seccomp: ("linux/ioctl.h", "linux/seccomp.h", "linux/audit.h", "linux/filter.h"),
     uapi_open: ("linux/fcntl.h", "linux/openat2.h", "linux/limits.h", "linux/magic.h"),

@@ -1,0 +1,27 @@
+"""Mirror of <linux/netlink.h>, <linux/sock_diag.h> and <linux/inet_diag.h>: whose a TCP connection is.
+
+Layouts and values as Linux 6.12 has them; a look-up of one socket by family is there since 3.3.
+"""
+
+from __future__ import annotations
+
+import struct
+
+NETLINK_SOCK_DIAG = 4
+NLMSG_ERROR = 2
+NLM_F_REQUEST = 1
+SOCK_DIAG_BY_FAMILY = 20
+INET_DIAG_NOCOOKIE = 0xFFFFFFFF
+
+NLMSGHDR = struct.Struct("=IHHII")  # struct nlmsghdr: len, type, flags, seq, pid
+NLMSGERR = struct.Struct("=i")  # struct nlmsgerr: error; the header of the request follows
+# struct inet_diag_req_v2: family, protocol, ext, pad, states, and the socket's id.
+INET_DIAG_REQ_V2 = struct.Struct("=BBBxI48s")
+# struct inet_diag_sockid: sport, dport (in network order), src, dst, if, cookie.
+INET_DIAG_SOCKID = struct.Struct("=2s2s16s16sI2I")
+# struct inet_diag_msg: family, state, timer, retrans, the socket's id, expires, rqueue, wqueue, uid, inode.
+INET_DIAG_MSG = struct.Struct("=BBBB48sIIIII")
+
+# include/net/tcp_states.h
+TCP_ESTABLISHED = 1
+TCP_CLOSE_WAIT = 8

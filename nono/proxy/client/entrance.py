@@ -1,0 +1,107 @@
+"""Decide whether a new client connection is served, and keep those of strangers apart."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from nono.proxy.http import refusal
+from nono.proxy.http.refusal import Cut, Refusal
+from nono.proxy.transport.connection_set import ConnectionSet
+
+STRANGERS_MAX = 64  # connections that have shown no token or phantom yet; beyond, the oldest goes
+STRANGER_S = 5.0  # how long one may take to show it
+_BURST_MAX = 256  # strangers in a turn of the loop, all of whom have sent something
+_ANSWERED_MAX = 32  # connections of other users that get an answer at a time; the rest are cut
+_OVERLOAD_ALLOWANCE = 64  # connections beyond the limit that get an answer; the rest are cut
+
+
+Address = tuple[str, int]
+Admits = Callable[[Address], bool]  # of the client
+IsOurs = Callable[[Address, Address], bool | None]  # of the client and of the listener; None: nobody knows
+
+
+class Visitor(Protocol):
+    """A connection, as it is let in."""
+
+    @property
+    def has_unread(self) -> bool:
+        """True if bytes have arrived that were not read yet."""
+        ...
+
+    def abort(self) -> None: ...
+
+
+class Entrance:
+    """Lets connections in.
+
+    connections: all that are open.
+    limit: how many may be served at a time; 0: any number. Strangers are not counted.
+    admits: returns True for a connection that the command made; None if nobody knows.
+    is_ours: asked if `admits` is None. Returns True for a connection that a program of our user made, and
+        False for one of another user, who is refused. The others are strangers until they have shown a token
+        or phantom. None: nobody is a stranger.
+    """
+
+    def __init__(
+        self, connections: ConnectionSet, limit: int, admits: Admits | None, is_ours: IsOurs | None
+    ) -> None:
+        self._connections = connections
+        self._limit = limit
+        self._admits = admits
+        self._is_ours = None if admits is not None else is_ours
+        self._strangers: dict[Visitor, asyncio.TimerHandle] = {}  # oldest first
+
+    @property
+    def _known(self) -> int:
+        return len(self._connections) - len(self._strangers)
+
+    def enter(self, visitor: Visitor, peer: Address, local: Address) -> Refusal | Cut | None:
+        """Return how to answer a new connection before it is read; None: serve it."""
+        ours = True if self._is_ours is None else self._is_ours(peer, local)
+        if not ours:
+            self._add_stranger(visitor)
+            if ours is False:
+                is_crowded = len(self._strangers) > _ANSWERED_MAX
+                return Cut() if is_crowded else refusal.another_user()
+            return None
+        open_now = self._known  # this one included
+        if self._limit and open_now > self._limit + _OVERLOAD_ALLOWANCE:
+            return Cut()
+        if self._admits is not None and not self._admits(peer):
+            # Answering keeps a slot busy for a while, and other users could keep all of them busy.
+            return Cut() if 0 < self._limit < 2 * open_now else refusal.not_admitted()
+        return self._refused_if_full()
+
+    def show(self, visitor: Visitor) -> Refusal | None:
+        """Note that a connection has shown a token or phantom. Returns the refusal if there is no place."""
+        return self._refused_if_full() if self.leave(visitor) else None
+
+    def leave(self, visitor: Visitor) -> bool:
+        """Forget a connection. Returns True if it was a stranger's."""
+        timer = self._strangers.pop(visitor, None)
+        if timer is None:
+            return False
+        timer.cancel()
+        return True
+
+    def _refused_if_full(self) -> Refusal | None:
+        is_full = self._limit and self._known > self._limit
+        return refusal.too_many_connections(self._limit) if is_full else None
+
+    def _add_stranger(self, visitor: Visitor) -> None:
+        if len(self._strangers) >= STRANGERS_MAX:
+            # Whoever has sent something that was not read yet may be about to show a token: clients come in
+            # bursts, all accepted in one turn.
+            silent = next((each for each in self._strangers if not each.has_unread), None)
+            if silent is None and len(self._strangers) >= _BURST_MAX:
+                silent = next(iter(self._strangers))
+            if silent is not None:
+                self._cut(silent)
+        later = asyncio.get_running_loop().call_later(STRANGER_S, self._cut, visitor)
+        self._strangers[visitor] = later
+
+    def _cut(self, visitor: Visitor) -> None:
+        if self.leave(visitor):
+            visitor.abort()

@@ -1,0 +1,92 @@
+"""The kernel says which user made a connection, whatever namespace of users it was made in."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+
+import pytest
+
+from nono.kernel.sock_diag import SocketOwners
+from nono.launch.proxy.same_user import same_user
+from support.ordinary_user import BECOME
+
+OTHER = 62001
+CONNECT = "import socket, sys; s = socket.create_connection((sys.argv[1], int(sys.argv[2]))); s.recv(1)"
+FAMILIES = pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+
+
+@contextmanager
+def connected(address: str, before: Sequence[str] = ()) -> Iterator[socket.socket]:
+    """The accepted end of a connection that another program, started by `before`, has made."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, 0), family=family) as listener:
+        client = [sys.executable, "-I", "-S", "-c", CONNECT, address, str(listener.getsockname()[1])]
+        with subprocess.Popen([*before, *client]) as process:
+            try:
+                with listener.accept()[0] as accepted:
+                    yield accepted
+            finally:
+                process.kill()
+
+
+def owner(accepted: socket.socket) -> int | None:
+    with closing(SocketOwners()) as owners:
+        return owners.uid(accepted.getpeername()[:2], accepted.getsockname()[:2])
+
+
+@FAMILIES
+def test_a_connection_of_ours_is_ours(address: str) -> None:
+    with connected(address) as accepted, same_user(address) as is_ours:
+        assert owner(accepted) == os.geteuid()
+        assert is_ours(accepted.getpeername()[:2], accepted.getsockname()[:2]) is True
+
+
+@pytest.mark.root
+@FAMILIES
+def test_a_connection_of_another_user_is_not_ours(address: str) -> None:
+    other = [sys.executable, "-I", "-S", "-c", BECOME, str(OTHER)]
+    with connected(address, other) as accepted, same_user(address) as is_ours:
+        assert owner(accepted) == OTHER
+        assert is_ours(accepted.getpeername()[:2], accepted.getsockname()[:2]) is False
+
+
+@pytest.mark.root
+def test_a_user_namespace_makes_nobody_another_user() -> None:
+    other = [sys.executable, "-I", "-S", "-c", BECOME, str(OTHER)]
+    with connected("127.0.0.1", [*other, "unshare", "--user", "--map-root-user"]) as accepted:
+        assert owner(accepted) == OTHER
+
+
+def test_a_connection_that_was_closed_is_nobodys() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        with listener.accept()[0] as accepted:
+            addresses = accepted.getpeername(), accepted.getsockname()
+            client.close()
+            assert accepted.recv(1) == b""
+            with closing(SocketOwners()) as owners:
+                assert owners.uid(*addresses) is None
+
+
+def test_a_listener_on_the_port_of_a_client_is_not_taken_for_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, closing(SocketOwners()) as owners:
+        assert owners.uid(listener.getsockname(), ("127.0.0.1", 1)) is None
+
+
+def test_who_listens_for_other_machines_serves_other_users() -> None:
+    with connected("127.0.0.1") as accepted, same_user("0.0.0.0") as is_ours:
+        assert is_ours(accepted.getpeername()[:2], accepted.getsockname()[:2]) is None
+
+
+def test_where_the_kernel_does_not_say_nobody_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(self: SocketOwners) -> None:
+        raise OSError("no sock_diag")
+
+    monkeypatch.setattr(SocketOwners, "__init__", missing)
+    with connected("127.0.0.1") as accepted, same_user("127.0.0.1") as is_ours:
+        assert is_ours(accepted.getpeername()[:2], accepted.getsockname()[:2]) is None
