@@ -15,6 +15,7 @@ from nono.proxy.exchange.admission import Admission
 from nono.proxy.exchange.held import HeldBytes
 from nono.proxy.exchange.inspection import Inspection
 from nono.proxy.transport.connection_set import ConnectionSet
+from nono.proxy.transport.turns import Turns
 from nono.proxy.upstream.connector import Connector
 from nono.proxy.upstream.pool import Pool
 from nono.proxy.usage.ledger import UsageLedger
@@ -32,9 +33,11 @@ def ignore(_: object) -> None:
     """Do nothing: an exchange without a route has no secret to find and no usage to count."""
 
 
-MAX_HELD_IN_ALL_BYTES = 64 * 1024 * 1024  # of request bodies that are read whole before they are sent
+# Of request bodies and login answers that are read whole before they are sent.
+MAX_HELD_IN_ALL_BYTES = 64 * 1024 * 1024
 MAX_NEAR_ANSWERS = 3  # with a long beginning of a secret, which only somebody who is told it can have written
-MAX_CAPTURING = 8  # login answers held at once, each up to 16 MiB plus a few copies
+MAX_HTTP2_UPSTREAMS = 256  # upstream connections of HTTP/2 clients, whose streams cost them no descriptor
+MAX_CAPTURING = 8  # login answers parsed at once, each up to 1 MiB plus its objects
 
 
 # Takes the host to impersonate and True if the client sent a key share for X25519.
@@ -61,6 +64,8 @@ class ProxyContext:
     connections: ConnectionSet = field(default_factory=ConnectionSet)  # of clients, including tunnels
     tunnel_ends: ConnectionSet = field(default_factory=ConnectionSet)  # the upstream ends of tunnels
     held: HeldBytes = field(default_factory=lambda: HeldBytes(MAX_HELD_IN_ALL_BYTES))
+    http2_places: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(MAX_HTTP2_UPSTREAMS))
+    turns: Turns = field(default_factory=Turns)
     capturing: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(MAX_CAPTURING))
     server_context: ServerContext = no_authority
     head_timeout_s: float = 30.0

@@ -46,7 +46,15 @@ class Exchange(Delivery[UpstreamConnection]):
         self._head = b""  # finished, credential included
         self._is_hasty = False  # the client sent bytes of the new protocol before the upgrade was answered
         self._reused = False
-        self._relay = Relay(client, incoming.head, self._inspection, self._relayed, self._break_off)
+        self._relay = Relay(
+            client,
+            incoming.head,
+            self._inspection,
+            context.turns,
+            self._relayed,
+            self._break_off,
+            self._pace,
+        )
         self._upstream_reusable = False
         self._closes = False
         self._writable = True
@@ -146,12 +154,10 @@ class Exchange(Delivery[UpstreamConnection]):
         incoming = self._incoming
         if incoming.pieces:
             self._sent_body = True
-            for piece in incoming.pieces:
-                self._inspection.request_piece(piece)
-            if self._framing.kind is BodyKind.CHUNKED:
-                out += [chunk(piece) for piece in incoming.pieces]
-            else:
-                out += incoming.pieces
+            # As one: a read of one-byte chunks is forty thousand pieces.
+            piece = incoming.pieces[0] if len(incoming.pieces) == 1 else b"".join(incoming.pieces)
+            self._inspection.request_piece(piece)
+            out.append(chunk(piece) if self._framing.kind is BodyKind.CHUNKED else piece)
             incoming.pieces = []
         if incoming.complete:
             self._sent_end = True
@@ -183,6 +189,10 @@ class Exchange(Delivery[UpstreamConnection]):
 
     def client_paused(self, paused: bool) -> None:
         self._relay.pause(paused)
+        self._pace()
+
+    def _pace(self) -> None:
+        """Read from the upstream only as fast as the response is relayed."""
         if self._connection is not None:
             self._connection.pause_reading(self._relay.is_behind)
 
@@ -214,8 +224,7 @@ class Exchange(Delivery[UpstreamConnection]):
 
     def response_flush(self) -> None:
         self._relay.flush()
-        if self._connection is not None:
-            self._connection.pause_reading(self._relay.is_behind)
+        self._pace()
 
     def response_finished(self, fields: Sequence[Header], *, reusable: bool) -> None:
         is_read = is_surely_read(self._request.method, self._framing, drains=self._verdict.drains)

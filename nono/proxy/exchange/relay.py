@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from time import perf_counter
 
 from nono.proxy.exchange.client_side import ClientSide
 from nono.proxy.exchange.inspection import Inspection
@@ -20,6 +21,7 @@ from nono.proxy.http.message import (
     last_chunk,
     serialise,
 )
+from nono.proxy.transport.turns import Turns
 from nono.proxy.verdict.rewrite import WITHHELD, response_for_client
 
 _NOT_IN_INTERIM = WITHHELD | {b"content-length"}
@@ -31,9 +33,11 @@ class Relay:
     client: receives the response.
     request: its version decides about interim responses, chunked coding and the end of the connection.
     inspection: searches and records the response.
-    on_end: called once everything is written; later than end() if the client reads more slowly than a coded
-        body expands.
+    turns: shares the loop with the other bodies that take long.
+    on_end: called once everything is written; later than end() if the body waits for its turn, or for a
+        client that reads more slowly than a coded body expands.
     on_unfit: called with the reason if the body must not go on after its start was sent.
+    on_progress: called after a turn of this body; is_behind may have changed.
     """
 
     def __init__(
@@ -41,14 +45,19 @@ class Relay:
         client: ClientSide,
         request: RequestHead,
         inspection: Inspection,
+        turns: Turns,
         on_end: Callable[[], None],
         on_unfit: Callable[[str], None],
+        on_progress: Callable[[], None],
     ) -> None:
         self._client = client
         self._request = request
         self._inspection = inspection
+        self._turns = turns
         self._on_end = on_end
         self._on_unfit = on_unfit
+        self._on_progress = on_progress
+        self._waits = False  # for its turn
         self._filter: BodyFilter | None = None
         self._outputs: deque[Iterator[bytes]] = deque()  # of the filter, not yet consumed
         self._trailers: Sequence[Header] | None = None  # given once the body is complete
@@ -59,7 +68,7 @@ class Relay:
 
     @property
     def is_behind(self) -> bool:
-        """True if more has arrived than the client reads."""
+        """True if more has arrived than was worked off, or than the client reads."""
         return self._client_paused or bool(self._outputs)
 
     def interim(self, head: ResponseHead) -> None:
@@ -95,7 +104,7 @@ class Relay:
             self._send(piece)
         elif self._stopped:
             return
-        elif self._filter.expands:
+        elif self._filter.is_slow:
             self._outputs.append(self._filter.feed(piece))
             self._take()
         else:
@@ -121,6 +130,7 @@ class Relay:
         """Drop the rest of the response."""
         self._stopped = True
         self._outputs.clear()
+        self._trailers = None
 
     def pause(self, paused: bool) -> None:
         """Pause or resume, as the client's transport reports."""
@@ -129,7 +139,19 @@ class Relay:
             self._take()
 
     def _take(self) -> None:
-        """Send the filter's output until the client pauses."""
+        """Send the filter's output until the client pauses; what takes longer waits for its turn."""
+        if not self._waits and self._turns.start(self._work):
+            self._waits = True
+            self._turns.add(self._turn)
+
+    def _turn(self, until: float) -> bool:
+        self._waits = self._work(until)
+        self._client.flush()
+        self._on_progress()
+        return self._waits
+
+    def _work(self, until: float) -> bool:
+        """Work until that time. Returns True if more can be done at once."""
         try:
             while self._outputs and not self._client_paused:
                 output = next(self._outputs[0], None)
@@ -139,12 +161,15 @@ class Relay:
                 self._send(output)
                 if len(output) > _FLUSHED_BYTES:
                     self._client.flush()  # otherwise the transport cannot know how much is waiting
+                if perf_counter() >= until:
+                    return True
             if self._trailers is not None and not self._outputs:
                 self._finish(self._trailers)
         except ContentCodingError:
             self._on_unfit("the body is not what its Content-Encoding says")
         except LeakError as fault:
             self._on_unfit(str(fault))
+        return False
 
     def _finish(self, trailers: Sequence[Header]) -> None:
         self._trailers = None

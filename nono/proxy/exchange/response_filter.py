@@ -18,6 +18,7 @@ _OF_THE_CODED_BODY = frozenset((b"content-encoding", b"content-length", b"conten
 _CODING = b"content-encoding"
 _UNTIL_CLOSE = Body(BodyKind.UNTIL_CLOSE)
 _KIND = b"content-type"
+_STEP_BYTES = 2 * 1024  # read by the taps before the loop may have its turn; they take up to 1 µs for a byte
 _SHOWN_BYTES = 64  # of a header name, which the upstream chooses
 MAX_WITHHELD_BYTES = 256 * 1024  # of a body that could be a list of candidates, until all of it is searched
 _SEARCHED_BYTES = 64 * 1024  # at a time; undoing a hundred thousand escapes takes a few milliseconds
@@ -201,7 +202,7 @@ class _Leaks:
 
 
 class BodyFilter:
-    """The filter of one body. Output is pulled piece by piece, so an expanding body waits for its reader."""
+    """The filter of one body. Output is pulled step by step, so a body waits for its reader and its turn."""
 
     def __init__(self, decode: Decoder | None, leaks: _Leaks | None, taps: Sequence[Tap]) -> None:
         self._decode = decode
@@ -209,33 +210,41 @@ class BodyFilter:
         self._taps = taps
 
     @property
-    def expands(self) -> bool:
-        """True if the body may grow here; use `feed` to take it piece by piece, otherwise `pass_on`."""
-        return self._decode is not None
+    def is_slow(self) -> bool:
+        """True if the body may grow here, or is parsed: take it step by step with `feed`, not `pass_on`."""
+        return self._decode is not None or bool(self._taps)
 
     def pass_on(self, piece: bytes) -> bytes:
-        """Return the part of a body that does not expand which may be passed on now. Raises LeakError."""
-        return self._seen(piece if self._leaks is None else self._leaks.feed(piece))
+        """Return the part of a body that may be passed on now, if it is not slow. Raises LeakError."""
+        return piece if self._leaks is None else self._leaks.feed(piece)
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """Yield the pieces that may be passed on now; lazy. Raises ContentCodingError or LeakError."""
+        """Yield the pieces that may be passed on now, one after each step of the work; some are empty.
+
+        Lazy. Raises ContentCodingError or LeakError.
+        """
         for step in (piece,) if self._decode is None else self._decode.feed(piece):
             for at in range(0, len(step), _SEARCHED_BYTES):
-                if passed := self.pass_on(step[at : at + _SEARCHED_BYTES]):
-                    yield passed
+                passed = self.pass_on(step[at : at + _SEARCHED_BYTES])
+                yield from self._tapped(passed)
+                yield passed
+
+    def _tapped(self, passed: bytes) -> Iterator[bytes]:
+        """Have the taps read what is passed on; yield nothing, but between the steps of it."""
+        if not self._taps:
+            return
+        for start in range(0, len(passed), _STEP_BYTES):
+            for tap in self._taps:
+                tap.feed(passed[start : start + _STEP_BYTES])
+            if start + _STEP_BYTES < len(passed):
+                yield b""
 
     def finish(self) -> bytes:
         """Return the rest. Raises ContentCodingError if the body was cut off, and LeakError."""
         if self._decode is not None:
             self._decode.finish()
-        rest = b"" if self._leaks is None else self._seen(self._leaks.finish())
+        rest = b"" if self._leaks is None else self._leaks.finish()
         for tap in self._taps:
+            tap.feed(rest)
             tap.finish()
         return rest
-
-    def _seen(self, piece: bytes) -> bytes:
-        """Feed the taps, and return `piece`."""
-        if piece:
-            for tap in self._taps:
-                tap.feed(piece)
-        return piece

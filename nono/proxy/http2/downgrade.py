@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from nono.proxy.http.message import Body, BodyKind, Header, ResponseHead, chunk, is_surely_read, last_chunk
 from nono.proxy.http2.upstream import Receiver
@@ -14,7 +14,7 @@ _AHEAD_BYTES = 256 * 1024  # of the response, read but not passed on
 class Http1Stream:
     """One request and its response; a ResponseSink of the connection, which it releases at the end.
 
-    It calls the receiver as an HTTP/2 stream would.
+    It calls the receiver as an HTTP/2 stream would, and `on_release` once it no longer uses the connection.
     """
 
     def __init__(
@@ -23,11 +23,13 @@ class Http1Stream:
         receiver: Receiver,
         method: bytes,
         framing: Body,
+        on_release: Callable[[UpstreamConnection], None],
         *,
         drains: bool,
         reused: bool,
     ) -> None:
         self._connection: UpstreamConnection | None = connection
+        self._on_release = on_release
         self._receiver = receiver
         self._method = method
         self._chunked = framing.kind is BodyKind.CHUNKED
@@ -69,9 +71,15 @@ class Http1Stream:
 
     def drop(self) -> None:
         """Cut the connection: nobody waits for the response any more."""
-        connection, self._connection = self._connection, None
+        connection = self._let_go()
         if connection is not None:
             connection.release(reusable=False)
+
+    def _let_go(self) -> UpstreamConnection | None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._on_release(connection)
+        return connection
 
     def _pace(self) -> None:
         if self._connection is not None:
@@ -94,7 +102,7 @@ class Http1Stream:
         self._pace()
 
     def response_finished(self, fields: Sequence[Header], *, reusable: bool) -> None:
-        connection, self._connection = self._connection, None
+        connection = self._let_go()
         if connection is not None:
             connection.release(reusable=reusable and self._request_done and self._is_read)
         if not self._ended:
@@ -106,7 +114,7 @@ class Http1Stream:
         self.upstream_failed("the upstream switched protocols, which nobody asked for")
 
     def upstream_failed(self, reason: str) -> None:
-        connection, self._connection = self._connection, None
+        connection = self._let_go()
         unheard = connection is not None and self._reused and not connection.heard
         if connection is not None:
             connection.abort()

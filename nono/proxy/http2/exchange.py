@@ -18,7 +18,7 @@ from nono.proxy.http2.relay import Http2Relay
 from nono.proxy.http2.session import Session
 from nono.proxy.http2.upstream import Http2Upstream, UpstreamStream
 from nono.proxy.http2.upstreams import Reached, Upstreams
-from nono.proxy.upstream.connection import PoolKey, Replay
+from nono.proxy.upstream.connection import PoolKey, Replay, UpstreamConnection
 from nono.proxy.verdict import rewrite
 from nono.proxy.verdict.rewrite import Completed
 from nono.proxy.verdict.verdict import Entry, Forward
@@ -55,7 +55,7 @@ class Http2Exchange(Delivery[Reached]):
         self._complete = head.body.kind is BodyKind.NONE
         self._unseen = head.body.length  # bytes still to come of a body with an announced length
         # the response
-        self._relay = Http2Relay(client.session, stream_id, self._inspection, self._unfit)
+        self._relay = Http2Relay(client.session, stream_id, self._inspection, context.turns, self._unfit)
         self._answered = False  # all of it has been sent
 
     # -- Delivery
@@ -90,8 +90,8 @@ class Http2Exchange(Delivery[Reached]):
         if isinstance(reached, Http2Upstream):
             self._begin_http2(reached, written)
         else:
-            method, drains = self._request.method, self._verdict.drains
-            stream = Http1Stream(reached, self, method, self._framing, drains=drains, reused=reused)
+            method, drains, done = self._request.method, self._verdict.drains, self._client.upstreams.done
+            stream = Http1Stream(reached, self, method, self._framing, done, drains=drains, reused=reused)
             self._upstream = stream
             stream.begin(rewrite.request_head(written, framing_fields(self._framing)))
         self._send_body()
@@ -103,6 +103,11 @@ class Http2Exchange(Delivery[Reached]):
         fields = heads.request_fields(written, self._verdict.origin.scheme, framing)
         self._sent_end = self._complete and not self._pieces and not self._trailers
         self._upstream = reached.begin(self, self._request.method, fields, end=self._sent_end)
+
+    def _give_back(self, unused: Reached) -> None:
+        if isinstance(unused, UpstreamConnection):
+            self._client.upstreams.done(unused)
+        super()._give_back(unused)
 
     def _answer(self, answer: Refusal) -> None:
         self._client.refuse(self._stream_id, self._request, self._verdict.entry, answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from time import perf_counter
 
 from nono.proxy.exchange.inspection import Inspection
 from nono.proxy.exchange.response_filter import BodyFilter, LeakError
@@ -10,6 +11,7 @@ from nono.proxy.http.content_coding import ContentCodingError
 from nono.proxy.http.message import Header, ResponseHead
 from nono.proxy.http2 import heads
 from nono.proxy.http2.session import Session
+from nono.proxy.transport.turns import Turns
 
 _AHEAD_BYTES = 64 * 1024  # decoded ahead of the client
 
@@ -21,15 +23,22 @@ class Http2Relay:
     """
 
     def __init__(
-        self, session: Session, stream_id: int, inspection: Inspection, on_unfit: Callable[[str], None]
+        self,
+        session: Session,
+        stream_id: int,
+        inspection: Inspection,
+        turns: Turns,
+        on_unfit: Callable[[str], None],
     ) -> None:
         self._session = session
         self._stream_id = stream_id
         self._inspection = inspection
+        self._turns = turns
+        self._waits = False  # for its turn
         self._on_unfit = on_unfit
         self._filter: BodyFilter | None = None
-        self._coded = bytearray()  # of the body, not yet decoded
-        self._output: tuple[int, Iterator[bytes]] | None = None  # being decoded: the coded length, the pieces
+        self._coded = bytearray()  # of the body, as it came
+        self._output: tuple[int, Iterator[bytes]] | None = None  # being worked off: its length, the pieces
         self._trailers: Sequence[Header] | None = None  # given once the response is complete
         self._ended = False  # nothing more will be queued
         self.started = False  # the client has seen a part of the final response
@@ -58,7 +67,7 @@ class Http2Relay:
     def body(self, piece: bytes) -> None:
         if self._filter is None:
             self._session.body(self._stream_id, piece, len(piece))
-        elif self._filter.expands:
+        elif self._filter.is_slow:
             self._coded += piece
             self._take()
         else:
@@ -73,7 +82,7 @@ class Http2Relay:
         self._take()
 
     def go_on(self) -> None:
-        """Continue decoding: the client has read some of the body."""
+        """Continue: the client has read some of the body."""
         if self._decoding() is not None:
             self._take()
 
@@ -81,9 +90,20 @@ class Http2Relay:
         """Drop the rest of the response."""
         self._coded.clear()
         self._output = None
+        self._ended = True
 
     def _take(self) -> None:
-        """Queue the filter's output, up to _AHEAD_BYTES ahead of the client."""
+        """Queue the filter's output; what takes longer waits for its turn."""
+        if not self._waits and self._turns.start(self._work):
+            self._waits = True
+            self._turns.add(self._turn)
+
+    def _turn(self, until: float) -> bool:
+        self._waits = self._work(until)
+        return self._waits
+
+    def _work(self, until: float) -> bool:
+        """Work until that time, up to _AHEAD_BYTES ahead of the client. Returns True if more can be done."""
         session, stream_id = self._session, self._stream_id
         try:
             while session.pending(stream_id) < _AHEAD_BYTES and (output := self._decoding()) is not None:
@@ -92,14 +112,17 @@ class Http2Relay:
                 if piece is None:
                     self._output = None
                     session.body(stream_id, b"", credit)
-                else:
+                elif piece:
                     session.body(stream_id, piece, 0)
+                if perf_counter() >= until:
+                    return True
             if self._trailers is not None and self._decoding() is None and not self._ended:
                 self._end(self._trailers)
         except ContentCodingError:
             self._on_unfit("the body is not what its Content-Encoding says")
         except LeakError as fault:
             self._on_unfit(str(fault))
+        return False
 
     def _decoding(self) -> tuple[int, Iterator[bytes]] | None:
         """Return the current decoding; start the next slice of the coded bytes if there is none.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import select
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, cast
 
 import anyio
@@ -173,11 +173,12 @@ class UpstreamStream:
 class Http2Upstream(asyncio.Protocol):
     """One connection to an upstream, with as many concurrent streams as the upstream allows.
 
-    It is in `registry` from connection_made until connection_lost.
+    It is in `registry` from connection_made until connection_lost, which calls `on_lost`.
     """
 
-    def __init__(self, registry: ConnectionSet) -> None:
+    def __init__(self, registry: ConnectionSet, on_lost: Callable[[], None]) -> None:
         self._registry = registry
+        self._on_lost = on_lost
         self._session = Session(client_side=True, stream_window=_STREAM_WINDOW)
         self._transport: asyncio.Transport | None = None
         self._waiting: select.poll | None = None  # on its socket, made on first use
@@ -190,6 +191,11 @@ class Http2Upstream(asyncio.Protocol):
     @property
     def has_room(self) -> bool:
         return not self.is_leaving and self._session.room > 0 and not self._has_ended
+
+    @property
+    def is_idle(self) -> bool:
+        """True if it is open and no stream uses it."""
+        return self._settled.is_set() and not self._streams and not self.is_leaving
 
     @property
     def is_leaving(self) -> bool:
@@ -247,6 +253,7 @@ class Http2Upstream(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._registry.discard(self)
+        self._on_lost()
         self._transport = None
         self._session.stop()
         self._settled.set()

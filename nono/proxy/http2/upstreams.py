@@ -12,6 +12,7 @@ from nono.proxy.exchange.context import ProxyContext
 from nono.proxy.handshake.alpn import HTTP1, HTTP2, Alpn
 from nono.proxy.http import refusal
 from nono.proxy.http.refusal import Refusal
+from nono.proxy.http2.places import Place, Places
 from nono.proxy.http2.upstream import Http2Upstream
 from nono.proxy.upstream.connection import PoolKey, UpstreamConnection
 from nono.proxy.verdict.host_policy import HostPolicy
@@ -25,7 +26,8 @@ class Upstreams:
     """The upstream connections of one client, shared by streams with the same origin and TLS identity.
 
     HTTP/2 connections belong to this one client and are closed with it. HTTP/1.1 connections come from the
-    pool and return to it.
+    pool and return to it; call `done` when a stream no longer uses one. Their number is bounded, and a stream
+    waits for its place.
     """
 
     def __init__(self, context: ProxyContext) -> None:
@@ -35,11 +37,14 @@ class Upstreams:
         self._failures: dict[PoolKey, Refusal] = {}  # why the last dial failed
         self._http1_only: set[PoolKey] = set()
         self._closed = False
+        self._places = Places(context.http2_places)
+        self._taken: dict[UpstreamConnection, Place] = {}  # by the streams that use them
 
     def at_hand(self, key: PoolKey) -> Reached | None:
         """Return a connection that can take one more request now, or None."""
         if key in self._http1_only:
-            return self._context.pool.take(key)
+            place = self._places.take()
+            return None if place is None else self._pooled(key, place)
         kept = self._open[key] = [each for each in self._open.get(key, ()) if not each.is_leaving]
         return next((each for each in kept if each.has_room), None)
 
@@ -62,8 +67,33 @@ class Upstreams:
                 if failure is not None and failure is not before:
                     return failure  # of the dial just waited for; failing one by one takes too long
                 if key not in self._http1_only:
-                    return self._noted(key, await self._dial(key, hosts, may_begin, HTTP2))
-        return self.at_hand(key) or await self._dial(key, hosts, may_begin, HTTP1)
+                    place = await self._places.wait(self._close_idle)
+                    return self._noted(key, await self._dial(key, hosts, may_begin, HTTP2, place))
+        place = await self._places.wait(self._close_idle)
+        pooled = self._pooled(key, place, keeps=True)
+        return pooled or await self._dial(key, hosts, may_begin, HTTP1, place)
+
+    def done(self, connection: UpstreamConnection) -> None:
+        """Note that the stream which was given this connection no longer uses it."""
+        place = self._taken.pop(connection, None)
+        if place is not None:
+            place.give_back()
+
+    def _pooled(self, key: PoolKey, place: Place, *, keeps: bool = False) -> UpstreamConnection | None:
+        """Take an idle HTTP/1.1 connection. If there is none the place is given back, unless `keeps`."""
+        connection = self._context.pool.take(key)
+        if connection is not None:
+            self._taken[connection] = place
+        elif not keeps:
+            place.give_back()
+        return connection
+
+    def _close_idle(self) -> None:
+        """Close the HTTP/2 connections that no stream uses: another upstream needs their places."""
+        for connections in self._open.values():
+            for connection in connections:
+                if connection.is_idle:
+                    connection.close()
 
     def _noted(self, key: PoolKey, reached: Reached | Refusal) -> Reached | Refusal:
         self._failures.pop(key, None)
@@ -72,23 +102,30 @@ class Upstreams:
         return reached
 
     async def _dial(
-        self, key: PoolKey, hosts: HostPolicy, may_begin: Callable[[], bool], alpn: Alpn
+        self, key: PoolKey, hosts: HostPolicy, may_begin: Callable[[], bool], alpn: Alpn, place: Place
     ) -> Reached | Refusal:
-        opened = await self._context.connector.connect(
-            lambda: _Negotiation(lambda http2: self._made(key, http2=http2)),
-            key.host,
-            key.port,
-            hosts=hosts,
-            may_begin=may_begin,
-            server_name=key.host if key.scheme == "https" else None,
-            tls=key.tls,
-            alpn=alpn,
-        )
+        """Open a connection. It has `place` until the stream is done with it or, of HTTP/2, until its end."""
+        opened: _Negotiation | Refusal | None = None
+        try:
+            opened = await self._context.connector.connect(
+                lambda: _Negotiation(lambda http2: self._made(key, place, http2=http2)),
+                key.host,
+                key.port,
+                hosts=hosts,
+                may_begin=may_begin,
+                server_name=key.host if key.scheme == "https" else None,
+                tls=key.tls,
+                alpn=alpn,
+            )
+        finally:
+            if not isinstance(opened, _Negotiation):
+                place.give_back()
         if isinstance(opened, Refusal):
             return opened
         reached = opened.successor
         assert reached is not None
         if not isinstance(reached, Http2Upstream):
+            self._taken[reached] = place
             return reached
         is_shared = False
         try:
@@ -107,11 +144,11 @@ class Upstreams:
             return refusal.upstream_failed(key.host, reason, timed_out=patience.cancelled_caught)
         return reached
 
-    def _made(self, key: PoolKey, *, http2: bool) -> Reached:
+    def _made(self, key: PoolKey, place: Place, *, http2: bool) -> Reached:
         if not http2:
             self._http1_only.add(key)
             return UpstreamConnection(key, self._context.pool)
-        return Http2Upstream(self._context.pool.connections)
+        return Http2Upstream(self._context.pool.connections, place.give_back)
 
     def close(self) -> None:
         """Close the HTTP/2 connections: the client is gone."""

@@ -84,6 +84,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._parser: httptools.HttpResponseParser | None = None
         self._complete = True
         self._excess = False
+        self._pieces = list[bytes]()  # of the body, in the read that is being parsed
         self._ended = False
         self._reading_paused = False
         self._interim = 0
@@ -237,6 +238,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Parse `data`. Returns False if the response is malformed; the sink has then been told."""
         assert self._parser is not None
         self._progress = False
+        self._pieces = []
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as fault:
@@ -252,12 +254,19 @@ class UpstreamConnection(asyncio.Protocol):
         if self._after_switch is None and self._head is not None and self._head.status == 101:
             self._fail(sink, None)  # without Connection or Upgrade, llhttp keeps parsing HTTP
             return False
+        self._pass_body(sink)
         # llhttp keeps an unfinished header or trailer field in memory.
         self._unfinished = 0 if self._progress else self._unfinished + len(data)
         if self._unfinished > MAX_HEAD_BYTES and not self._complete:
             self._fail(sink, None)
             return False
         return True
+
+    def _pass_body(self, sink: ResponseSink) -> None:
+        # As one: a read of one-byte chunks is forty thousand pieces, each a step of everything behind.
+        pieces, self._pieces = self._pieces, []
+        if pieces and self._sink is sink:
+            sink.response_body(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def _end(self, sink: ResponseSink) -> None:
         head = self._head
@@ -271,6 +280,7 @@ class UpstreamConnection(asyncio.Protocol):
         sink.response_finished(fields, reusable=head.keep_alive and not self._excess)
 
     def _fail(self, sink: ResponseSink, fault: httptools.HttpParserError | None) -> None:
+        self._pass_body(sink)
         self.abort()
         cause = fault.__context__ if fault is not None else None
         detail = f": {cause.reason}" if isinstance(cause, MessageError) else ""
@@ -330,7 +340,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._complete:
             self._excess = True
         elif self._sink is not None:
-            self._sink.response_body(piece)
+            self._pieces.append(piece)
 
     def on_message_complete(self) -> None:
         if self._head is not None:

@@ -10,10 +10,12 @@ import re
 from collections.abc import Mapping, Sequence
 
 from nono.named_tuple import NamedTuple
+from nono.proxy.usage.event_data import EventData
 from nono.proxy.usage.json_picker import JsonPicker, Path
 from nono.proxy.usage.shape import Provider
 
 UNKNOWN_MODEL = "unknown"
+MAX_EVENT_BYTES = 1024 * 1024  # of one event of a stream; those of providers have a few KiB
 _MAX_TOKENS = 10**12  # per response; larger numbers are ignored
 
 _COUNTS = re.compile(rb'"usage(?:Metadata)?"\s*:\s*\{|"message_stop"')
@@ -74,7 +76,8 @@ class UsageMeter:
     """Reads a decoded response body without changing it.
 
     Counts in a stream are cumulative, so the last of each wins; the first model named wins. A stream of
-    OpenAI's chat completions reports no usage unless the request set ``stream_options.include_usage``.
+    OpenAI's chat completions reports no usage unless the request set ``stream_options.include_usage``. A
+    stream with an event above MAX_EVENT_BYTES is not read on, and counts as one that reports no usage.
     """
 
     def __init__(self, provider: Provider, content_type: bytes) -> None:
@@ -90,18 +93,24 @@ class UsageMeter:
         self._is_whole = False
         self._picker = JsonPicker(self._fields)
         self._in_text = False  # the picker has seen some of the event
+        self._event_bytes = 0
+        self._gave_up = False
         media_type = content_type.partition(b";")[0].strip().lower()
         self._events = EventData() if media_type == b"text/event-stream" else None
 
     def feed(self, piece: bytes) -> bytes:
         if self._events is None:
             self._picker.feed(piece)
-        else:
+        elif not self._gave_up:
             self._feed_events(self._events.feed(piece))
         return piece
 
     def _feed_events(self, parts: Sequence[bytes | None]) -> None:
         for at, part in enumerate(parts):
+            self._event_bytes = 0 if part is None else self._event_bytes + len(part)
+            if self._event_bytes > MAX_EVENT_BYTES:
+                self._gave_up = True
+                return
             if part is None:
                 if self._event_start.strip() == _DONE:
                     self._has_end = True
@@ -139,8 +148,8 @@ class UsageMeter:
 
     @property
     def usage(self) -> Usage | None:
-        """The usage reported so far, also for a body that was cut off; None if nothing was reported."""
-        if not self._said.keys() & {"input", "output"}:
+        """The usage reported so far, also for a body that was cut off; None if none was reported or read."""
+        if self._gave_up or not self._said.keys() & {"input", "output"}:
             return None
         model = str(self._said.get("model", ""))
         return Usage(
@@ -167,44 +176,3 @@ class UsageMeter:
     def _count(self, name: str) -> int:
         value = self._said.get(name, 0)
         return value if isinstance(value, int) and 0 <= value <= _MAX_TOKENS else 0
-
-
-class EventData:
-    """Extracts the data of server-sent events (HTML Living Standard section 9.2.6) without buffering lines.
-
-    A lone carriage return, which no provider sends, is not recognised as a line end.
-    """
-
-    def __init__(self) -> None:
-        self._start = b""  # the beginning of a line whose field is not known yet
-        self._is_data: bool | None = None
-        self._in_event = False  # inside an event that has data
-
-    def feed(self, piece: bytes) -> list[bytes | None]:
-        """Return the parts of data in order; None marks the end of an event that had data."""
-        parts = list[bytes | None]()
-        for number, part in enumerate(piece.split(b"\n")):
-            if number and self._end_of_line() and self._in_event:
-                self._in_event = False
-                parts.append(None)
-            if part and (content := self._data_in(part)):
-                self._in_event = True
-                parts.append(content)
-        return parts
-
-    def _data_in(self, part: bytes) -> bytes:
-        if self._is_data is None:
-            part = self._start + part
-            if b"data:".startswith(part) or part == b"\r":
-                self._start = b"" if part == b"data:" else part
-                self._is_data = True if part == b"data:" else None
-                return b""
-            self._is_data = part.startswith(b"data:")
-            self._start, part = b"", part[len(b"data:") :]
-        return part if self._is_data else b""
-
-    def _end_of_line(self) -> bool:
-        """Return True if the line was the blank one that ends an event."""
-        blank = self._is_data is None and self._start in (b"", b"\r")
-        self._start, self._is_data = b"", None
-        return blank

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import inf
+from types import SimpleNamespace
 from typing import cast
 
 import brotli
@@ -25,6 +27,7 @@ from nono.proxy.exchange.client_side import ClientSide
 from nono.proxy.exchange.inspection import Inspection
 from nono.proxy.exchange.relay import Relay
 from nono.proxy.http.message import request_head, response_head
+from nono.proxy.transport.turns import Turns
 from nono.proxy.verdict.verdict import Entry, Forward
 from nono.secret import Secret
 from support.proxy.thread import PHANTOM, Client, Hosts, ProxyUnderTest, a_route, proxy
@@ -485,7 +488,10 @@ def test_a_body_that_expands_waits_for_its_reader() -> None:
     inspection = Inspection(verdict, None, on_leak=print, on_usage=print)
     inspection.arm()
     client = cast(ClientSide, reader)
-    relay = reader.relay = Relay(client, request, inspection, lambda: ended.append(True), pytest.fail)
+    turns = cast(Turns, SimpleNamespace(start=lambda work: work(inf)))  # as long as the body likes
+    relay = reader.relay = Relay(
+        client, request, inspection, turns, lambda: ended.append(True), pytest.fail, lambda: None
+    )
     relay.start(response_head(200, b"OK", "1.1", fields, to_method=b"GET"), closes=False, credentialed=True)
     relay.body(bomb)
     relay.end(())

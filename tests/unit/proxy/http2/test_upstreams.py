@@ -54,6 +54,7 @@ def test_a_connection_given_up_before_its_settings_is_closed() -> None:
         connected = anyio.Event()
         context = SimpleNamespace(
             pool=SimpleNamespace(connections=ConnectionSet()),
+            http2_places=anyio.Semaphore(1),
             connector=SimpleNamespace(connect=opened, dialer=SimpleNamespace(connect_timeout_s=60.0)),
         )
         upstreams = Upstreams(cast(ProxyContext, context))
@@ -88,7 +89,8 @@ def test_only_streams_waiting_for_a_handshake_share_its_failure(
 
         attempts: list[str] = []
         answers: list[str] = []
-        upstreams = Upstreams(cast(ProxyContext, SimpleNamespace(connector=SimpleNamespace(connect=opened))))
+        context = SimpleNamespace(connector=SimpleNamespace(connect=opened), http2_places=anyio.Semaphore(1))
+        upstreams = Upstreams(cast(ProxyContext, context))
         for waiting in (3, 2):
             async with anyio.create_task_group() as tasks:
                 for _ in range(waiting):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from nono.policy.schema.route_rules import UsageLimits
 from nono.proxy.usage.json_picker import JsonPicker
 from nono.proxy.usage.ledger import UsageLedger, UsageLimiter
-from nono.proxy.usage.meter import Usage, UsageMeter
+from nono.proxy.usage.meter import MAX_EVENT_BYTES, Usage, UsageMeter
 from nono.proxy.usage.prices import ModelPrices, Price, shipped_prices
 from nono.proxy.usage.shape import Provider, is_countable, metered, provider_of
 
@@ -220,8 +220,17 @@ def test_a_body_of_any_size_is_metered_in_little_memory(content_type: bytes) -> 
     finally:
         tracemalloc.stop()
     meter.finish()
-    assert meter.usage == Usage("m", 3, 0)
+    # Of an event so long no more is read, and what it used is unknown.
+    assert meter.usage == (None if content_type is EVENTS else Usage("m", 3, 0))
     assert peak < 1024 * 1024
+
+
+@pytest.mark.parametrize("excess", [-100, 100])
+def test_an_event_beyond_a_mebibyte_leaves_its_stream_unmetered(excess: int) -> None:
+    text = b'{"x": "' + b"A" * (MAX_EVENT_BYTES + excess) + b'"}'
+    last = b'{"model": "m", "usage": {"prompt_tokens": 3}}'
+    used = _metered("openai", EVENTS, b"data: " + text + b"\n\ndata: " + last + b"\n\n")
+    assert used == (None if excess > 0 else Usage("m", 3, 0))
 
 
 _scalars = st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.text(max_size=8)

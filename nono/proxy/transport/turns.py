@@ -1,0 +1,46 @@
+"""Share the event loop among bodies that take long to decode, search or count."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from time import perf_counter
+
+BUDGET_S = 0.003  # for all bodies together, in each turn of the loop
+SHARE_S = 0.001  # for one body, until the others have had theirs
+
+Work = Callable[[float], bool]  # works until that perf_counter(); returns True if more is left
+
+
+class Turns:
+    """Queues the bodies with work left. Each gets a share in turn; other callbacks run in between."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Work] = deque()
+        self._until: float | None = None  # the end of this turn's budget; None before its first work
+
+    def start(self, work: Work) -> bool:
+        """Work now if nobody waits and this turn has time left. Returns True if `work` must be added."""
+        now = perf_counter()
+        if self._until is None:
+            self._until = now + BUDGET_S
+            asyncio.get_running_loop().call_soon(self._turn)
+        return bool(self._waiting) or now >= self._until or work(min(now + SHARE_S, self._until))
+
+    def add(self, work: Work) -> None:
+        """Call `work` in later turns until it returns False; call start() first."""
+        self._waiting.append(work)
+
+    def _turn(self) -> None:
+        self._until = None
+        if not self._waiting:
+            return
+        now = perf_counter()
+        self._until = until = now + BUDGET_S
+        asyncio.get_running_loop().call_soon(self._turn)
+        while self._waiting and now < until:
+            work = self._waiting.popleft()
+            if work(min(now + SHARE_S, until)):
+                self._waiting.append(work)
+            now = perf_counter()
