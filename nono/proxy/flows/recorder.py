@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from nono.named_tuple import NamedTuple
 from nono.proxy.flows.redact import (
+    BEYOND_BYTES,
     MAX_KEPT_BYTES,
     Mask,
     masked_body,
@@ -24,14 +25,18 @@ from nono.proxy.http.message import Header
 if TYPE_CHECKING:
     from mitmproxy import http
 
-_MAX_WAITING_FLOWS = 16  # two kept bodies each at most; the loop waits for the disk rather than lose one
+MAX_KEPT_IN_ALL_BYTES = 64 * 1024 * 1024  # of bodies in memory, for all flows together
+MAX_WAITING_FLOWS = (
+    1024  # ended and not written; those beyond are lost, because the loop must not wait for the disk
+)
+_ENDING_S = 1.0  # for the flows that wait for the disk when the run ends
 
 
 class FlowRecorder:
     """A recording that lasts for a `with` block.
 
     A separate thread masks, encodes and writes the flows, so that a slow disk does not block the loop.
-    Leaving the block writes the flows still open and waits for the disk.
+    Leaving the block writes the flows still open, as many as _ENDING_S is long enough for.
     """
 
     def __init__(self, path: str, mask: Mask, secret_headers: frozenset[bytes] = frozenset()) -> None:
@@ -45,7 +50,9 @@ class FlowRecorder:
         self._mask = mask
         self._secret_headers = secret_headers
         self._open = set[Flow]()
-        self._waiting = queue.Queue["Flow | None"](_MAX_WAITING_FLOWS)
+        self._waiting = queue.SimpleQueue["Flow | None"]()
+        self._until: float | None = None  # by the monotonic clock, once the run has ended
+        self.kept = KeptBytes(MAX_KEPT_IN_ALL_BYTES)
         self._thread = threading.Thread(target=self._write_all, name="flow recorder", daemon=True)
         self._fd = -1
         self.problem: str | None = None  # why flows are missing from the file
@@ -64,6 +71,7 @@ class FlowRecorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._until = time.monotonic() + _ENDING_S
         for flow in sorted(self._open, key=lambda flow: flow.started):
             flow.failed("the run ended before the exchange did")
         self._waiting.put(None)
@@ -88,21 +96,32 @@ class FlowRecorder:
 
     def close(self, flow: Flow) -> None:
         """Queue a flow for writing. Later calls for the same flow do nothing."""
-        if flow in self._open:
-            self._open.remove(flow)
+        if flow not in self._open:
+            return
+        self._open.remove(flow)
+        if self._waiting.qsize() < MAX_WAITING_FLOWS or self._until is not None:
             self._waiting.put(flow)
+        else:
+            flow.release()
+            self._lost("the disk is too slow")
 
     def _write_all(self) -> None:
         """Run the thread. It keeps draining the queue after an error, so that no put() blocks forever."""
+        is_broken = False
         while (flow := self._waiting.get()) is not None:
-            if self.problem is not None:
-                continue
             try:
-                self._append(flow.encoded(self._mask, self._secret_headers))
+                if self._until is not None and time.monotonic() > self._until:
+                    self._lost("the disk is too slow")
+                elif not is_broken:
+                    self._append(flow.encoded(self._mask, self._secret_headers))
             except OSError as problem:
+                is_broken = True
                 self._lost(str(problem))
             except Exception as problem:  # its text may quote the exchange
+                is_broken = True
                 self._lost(type(problem).__name__)
+            finally:
+                flow.release()
 
     def _append(self, encoded: bytes) -> None:
         rest = memoryview(encoded)
@@ -115,21 +134,50 @@ class FlowRecorder:
             raise
 
     def _lost(self, reason: str) -> None:
-        self.problem = f"{self._path}: not every exchange was recorded: {reason}"
+        self.problem = self.problem or f"{self._path}: not every exchange was recorded: {reason}"
+
+
+class KeptBytes:
+    """A budget of memory for the bodies of all flows. Taken from on the loop, given back on the thread."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.free = limit_bytes
+        self._lock = threading.Lock()
+
+    def take(self, count: int) -> int:
+        """Reserve `count` bytes, or as many as are free. Returns their number."""
+        with self._lock:
+            taken = min(count, self.free)
+            self.free -= taken
+        return taken
+
+    def give_back(self, count: int) -> None:
+        with self._lock:
+            self.free += count
 
 
 class _Body:
-    """The first MAX_KEPT_BYTES of a body, and the length of the whole."""
+    """The beginning of a body, up to MAX_KEPT_BYTES, and the length of the whole."""
 
-    __slots__ = ("kept", "length")
+    __slots__ = ("_all_kept", "is_short", "kept", "length")
 
-    def __init__(self) -> None:
+    def __init__(self, all_kept: KeptBytes) -> None:
+        self._all_kept = all_kept
         self.kept = bytearray()
         self.length = 0
+        self.is_short = False  # less was kept than there was room for, because other flows had it
 
     def add(self, piece: bytes) -> None:
         self.length += len(piece)
-        self.kept += piece[: MAX_KEPT_BYTES - len(self.kept)]
+        wanted = min(len(piece), MAX_KEPT_BYTES - len(self.kept))
+        if wanted and not self.is_short:
+            taken = self._all_kept.take(wanted)
+            self.is_short = taken < wanted
+            self.kept += piece[:taken]
+
+    def release(self) -> None:
+        self._all_kept.give_back(len(self.kept))
+        self.kept = bytearray()
 
 
 class _Response(NamedTuple):
@@ -161,9 +209,9 @@ class Flow:
         self._target = target
         self._version = version
         self._request_headers = tuple(headers)
-        self._request_body = _Body()
+        self._request_body = _Body(recorder.kept)
         self._response: _Response | None = None
-        self._response_body = _Body()
+        self._response_body = _Body(recorder.kept)
         self._failure: str | None = None
         self._ended = 0.0
         self.started = time.time()
@@ -190,6 +238,11 @@ class Flow:
         if not self._ended:
             self._failure = reason
         self.finish()
+
+    def release(self) -> None:
+        """Free the memory of the bodies."""
+        self._request_body.release()
+        self._response_body.release()
 
     def encoded(self, mask: Mask, secret_headers: frozenset[bytes]) -> bytes:
         """Encode the flow for mitmproxy's reader. The comment names each body that was changed or cut."""
@@ -263,5 +316,9 @@ def _masked(
     fields = masked_headers(headers, mask, secret_headers)
     # The recorded body is decoded already; a reader would decode it again.
     fields = [field for field in fields if field[0].lower() != b"content-encoding"]
+    if body.is_short:
+        content = content[: max(len(content) - BEYOND_BYTES, 0)]
+        cut = "cut short, because other exchanges took the memory for recordings"
+        note = cut if note is None else f"{note} and {cut}"
     notes = [] if note is None else [f"{which} body of {body.length:,} bytes {note}"]
     return content, fields, notes

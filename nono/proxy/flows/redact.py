@@ -15,7 +15,8 @@ Mask = Callable[[bytes], bytes]
 
 REDACTED = b"[REDACTED]"
 MAX_BODY_BYTES = 1024 * 1024  # recorded of a body
-MAX_KEPT_BYTES = MAX_BODY_BYTES + 64 * 1024  # a secret across the cut must be whole to be recognised
+BEYOND_BYTES = 64 * 1024  # kept and not recorded: a secret across the cut must be whole to be recognised
+MAX_KEPT_BYTES = MAX_BODY_BYTES + BEYOND_BYTES
 
 _SECRET_HEADERS = KEY_HEADERS | {
     b"proxy-authorization", b"cookie", b"set-cookie", b"set-cookie2", b"x-auth-token",

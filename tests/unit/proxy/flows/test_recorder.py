@@ -8,14 +8,16 @@ import resource
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from mitmproxy import http
 from mitmproxy.io import FlowReader
 
+from nono.proxy.flows import recorder as recorder_module
 from nono.proxy.flows.recorder import Flow, FlowRecorder
-from nono.proxy.flows.redact import MAX_BODY_BYTES
+from nono.proxy.flows.redact import BEYOND_BYTES, MAX_BODY_BYTES
 from nono.proxy.http.message import Header
 
 PHANTOM = b"sk-proj-phantom-0123456789"
@@ -367,3 +369,48 @@ def test_recording_keeps_little_memory_of_a_long_body(recording: Path) -> None:
             flow.response_piece(piece)
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 16 * 1024
         flow.finish()
+
+
+def test_all_recordings_together_keep_little(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder_module, "MAX_KEPT_IN_ALL_BYTES", 300_000)
+    with FlowRecorder(str(recording), _mask) as recorder:
+        flows = [_begin(recorder) for _ in range(8)]
+        for flow in flows:
+            flow.request_piece(b"a" * 100_000)
+        assert recorder.kept.free == 0
+        assert sum(len(flow._request_body.kept) for flow in flows) == 300_000
+        for flow in flows:
+            flow.finish()
+    assert recorder.kept.free == 300_000
+    comments = [flow.comment for flow in _read(recording)]
+    cut = "request body of 100,000 bytes cut short, because other exchanges took the memory for recordings"
+    assert comments == [""] * 3 + [cut] * 5
+
+
+def test_a_secret_where_memory_ended_does_not_leave_its_beginning(
+    recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder_module, "MAX_KEPT_IN_ALL_BYTES", BEYOND_BYTES + 10)
+    with FlowRecorder(str(recording), _mask) as recorder:
+        flow = _begin(recorder)
+        flow.request_piece(b"." * BEYOND_BYTES + SECRET)
+        flow.finish()
+    assert SECRET[:4] not in recording.read_bytes()
+    assert b".........." in recording.read_bytes()
+
+
+def test_the_loop_does_not_wait_for_the_disk(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder_module, "MAX_WAITING_FLOWS", 3)
+    goes_on = threading.Event()
+
+    def slow(text: bytes) -> bytes:
+        goes_on.wait(20)
+        return text
+
+    with FlowRecorder(str(recording), slow) as recorder:
+        for _ in range(8):
+            _begin(recorder).finish()
+        assert recorder.problem is not None
+        assert "the disk is too slow" in recorder.problem
+        goes_on.set()
+    assert 3 <= len(_read(recording)) <= 5
