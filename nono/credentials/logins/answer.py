@@ -17,6 +17,13 @@ from nono.named_tuple import NamedTuple
 from nono.policy.services.oauth_routes import ResponseField, TokenEndpoint
 from nono.secret import Secret
 
+MAX_MARKS = (
+    50_000  # braces, brackets, commas and colons of a JSON text: they, not its bytes, cost time and memory
+)
+_WINDOW = 64 * 1024  # of text, searched before another thread may run
+_OVERLAP = 64  # more than the longest match of _ASSIGNED and _NAMED
+_BLANKS = b" \t\r\n\0\xef\xbb\xbf\xff\xfe"  # before the first mark, in any encoding of JSON
+
 _HINT = "name the field in response_fields of the provider's token endpoint"
 _TOKEN_TEXT = re.compile(r"[\x21-\x7e]+", re.ASCII)  # RFC 6749 appendix A.12
 _WORD = r"(?:access|refresh|\bid)(?:[_-]|%5f|\\u005f)?token"
@@ -71,11 +78,16 @@ def examine(endpoint: TokenEndpoint | None, status: int, headers: Sequence[Heade
     go to the command.
     """
     _examine_headers(headers)
+    if (
+        body.lstrip(_BLANKS)[:1] in (b"{", b"[")
+        and sum(map(body.count, (b"{", b"[", b",", b":"))) > MAX_MARKS
+    ):
+        raise LoginRefusedError("the answer has more fields than one of a login can have")
     document = _json(body)
     if document is None:
         if endpoint is not None and 200 <= status < 300 and body:
             raise LoginRefusedError("the token endpoint answered with something else than JSON")
-        if _NAMED.search(body.replace(b"\0", b"")):  # NUL: text in UTF-16 or UTF-32
+        if _occurs(_NAMED, body.replace(b"\0", b"")):  # NUL: text in UTF-16 or UTF-32
             raise LoginRefusedError("an answer that is not JSON speaks of tokens")
         return Answer(body, None, [])
     found: list[_Found] = []
@@ -134,8 +146,14 @@ def _examine_document(document: object, found: Sequence[_Found]) -> None:
             continue
         if _names_token(name) and value and isinstance(value, str | list | dict):
             raise LoginRefusedError(f"the answer has a token in {_shown('field', name)}", _HINT)
-        if isinstance(value, str) and _ASSIGNED.search(value):
+        if isinstance(value, str) and _occurs(_ASSIGNED, value):
             raise LoginRefusedError(f"the answer has a token in the text of {_shown('field', name)}", _HINT)
+
+
+def _occurs[T: (str, bytes)](pattern: re.Pattern[T], text: T) -> bool:
+    """Search in windows: re holds the interpreter's lock as long as a search takes."""
+    starts = range(0, max(len(text), 1), _WINDOW)
+    return any(pattern.search(text, start, start + _WINDOW + _OVERLAP) is not None for start in starts)
 
 
 def _members(document: object) -> Iterator[tuple[object, str, object]]:

@@ -10,6 +10,9 @@ from nono.credentials.logins.phantom import MARK, nonce_of
 from nono.policy.services.oauth_routes import TokenEndpoint
 from nono.secret import Secret
 
+MAX_BODY_BYTES = 64 * 1024  # of a request to a token endpoint
+_MAX_PAIRS = 1000  # of a form
+
 TokenOf = Callable[[str], Secret]  # by nonce; LoginRefusedError: it may not be redeemed
 
 
@@ -28,6 +31,8 @@ def redeemed_body(endpoint: TokenEndpoint, body: bytes, token_of: TokenOf) -> by
     Phantoms are redeemed in the named fields only. Anywhere else a phantom is useless to the provider; it is
     refused with LoginRefusedError, so that the mistake in the profile is found.
     """
+    if len(body) > MAX_BODY_BYTES:
+        raise LoginRefusedError(f"a request to the token endpoint is longer than {MAX_BODY_BYTES} bytes")
     document = None if endpoint.request_body == "form" else _json(body)
     if document is None and endpoint.request_body == "json":
         raise LoginRefusedError("the body of a request to the token endpoint is not JSON")
@@ -90,6 +95,8 @@ def _form(text: str, fields: set[str], redeem: Callable[[str], str]) -> str:
 
     WHATWG URL section 5.
     """
+    if text.count("&") > _MAX_PAIRS:
+        raise LoginRefusedError(f"a request to the token endpoint has more than {_MAX_PAIRS} fields")
     pairs = []
     for pair in text.split("&"):
         name, _, value = pair.partition("=")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 
 import anyio
+import anyio.lowlevel
 
 from nono.approval.request import HeldBody
-from nono.credentials.logins.answer import examine, holds_secret
+from nono.credentials.logins.answer import Answer, examine, holds_secret
 from nono.credentials.logins.request import LoginRefusedError
 from nono.credentials.values.credential import Injection, LeakDetector, Outgoing
 from nono.errors import CredentialError
+from nono.policy.services.oauth_routes import TokenEndpoint
 from nono.proxy.exchange.admission import Admitted
 from nono.proxy.exchange.attempt import WRITING_ERRORS, Attempt
 from nono.proxy.exchange.client_side import ClientSide
@@ -27,7 +30,7 @@ from nono.proxy.verdict.rewrite import WITHHELD
 from nono.proxy.verdict.verdict import Capture
 
 MAX_REQUEST_BYTES = 1024 * 1024
-MAX_ANSWER_BYTES = 16 * 1024 * 1024
+MAX_ANSWER_BYTES = 1024 * 1024
 _TIMEOUT_S = 120.0  # of one exchange; device logins poll, so no request waits long
 # _NOT_FETCHED: request fields that the fetch writes itself. _NOT_RELAYED: fields that describe the original
 # body of the answer.
@@ -58,6 +61,8 @@ class LoginExchange(Attempt):
         self._body: bytearray | None = bytearray()  # None: complete or refused
         self._tally: Tally | None = None
         self._client_ready: anyio.Event | None = None  # set while the client's write buffer is full
+        self._is_sent = False
+        self._closes = False
 
     def start(self) -> None:
         """Start reading the request body; refuse a large one unread."""
@@ -125,6 +130,17 @@ class LoginExchange(Attempt):
                 await self._client_ready.wait()
             async with self._context.capturing:
                 await self._carry_out(body)
+            if self._is_sent:
+                await self._until_read()
+
+    async def _until_read(self) -> None:
+        """Keep the answer counted among the held bytes until the client has read most of it."""
+        await anyio.lowlevel.checkpoint()  # a full buffer is reported in a later turn
+        while self._client_ready is not None:
+            await self._client_ready.wait()
+        if not self._over:
+            self._end()
+            self._client.exchange_over(closes=self._closes)
 
     async def _carry_out(self, body: bytes) -> None:
         ready = self._context.admission.try_now(self._verdict)
@@ -211,11 +227,11 @@ class LoginExchange(Attempt):
         kinds = [value for name, value in fetched.headers if name.lower() == b"content-type"]
         if (charset := unsearchable_charset(kinds)) is not None:
             raise LoginRefusedError(f"the answer is in the charset {charset}, in which tokens cannot be told")
-        answer = examine(at.endpoint if at else None, fetched.status, fetched.headers, fetched.body)
         headers = self._headers(fetched)
-        # Searched before the tokens are stored, so that a failed login leaves nothing behind.
-        if holds_secret([answer.tripwire(), sent], headers, answer.without_tokens()):
-            raise LoginRefusedError("the answer has a token in a second place, where none is expected")
+        # In a thread: a long answer takes longer than the loop may stand still.
+        answer = await anyio.to_thread.run_sync(
+            _examined, at.endpoint if at else None, fetched, headers, sent, abandon_on_cancel=True
+        )
         body = fetched.body if at is None else await at.login.captured(answer)
         self._send(fetched.status, headers, body)
 
@@ -234,9 +250,13 @@ class LoginExchange(Attempt):
     def _send(self, status: int, headers: list[Header], body: bytes) -> None:
         if self._over:
             return
-        self._end()
+        self._context.held.give_back(self._reserved)  # the request's, which was sent
+        self._reserved = 0
+        if not self._reserve(len(body)):
+            return
+        self._is_sent = True
         head = self._incoming.head
-        closes = not head.keep_alive or self._client.winding_down
+        self._closes = closes = not head.keep_alive or self._client.winding_down
         fields = [*headers]
         has_body = status not in (204, 304)
         if has_body and head.method != b"HEAD":
@@ -247,7 +267,6 @@ class LoginExchange(Attempt):
         if has_body and head.method != b"HEAD":
             self._client.send(body)
         self._client.flush()
-        self._client.exchange_over(closes=closes)
 
     # -- refusals
 
@@ -265,6 +284,17 @@ class LoginExchange(Attempt):
     def _too_large(self) -> Refusal:
         host = self._verdict.origin.host
         return Refusal(413, "a request to a login's host may have 1 MiB at most", host, closes=True)
+
+
+def _examined(
+    endpoint: TokenEndpoint | None, fetched: Fetched, headers: Sequence[Header], sent: LeakDetector | None
+) -> Answer:
+    """Search an answer. Raises LoginRefusedError."""
+    answer = examine(endpoint, fetched.status, fetched.headers, fetched.body)
+    # Searched before the tokens are stored, so that a failed login leaves nothing behind.
+    if holds_secret([answer.tripwire(), sent], headers, answer.without_tokens()):
+        raise LoginRefusedError("the answer has a token in a second place, where none is expected")
+    return answer
 
 
 _STORE = "nono credential logins says what is wrong with the store"

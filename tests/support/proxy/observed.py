@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from math import inf
 from typing import cast
 
 from nono.credentials.static import StaticCredential
@@ -20,6 +21,7 @@ from nono.proxy.exchange.relay import Relay
 from nono.proxy.http.message import Header, request_head, response_head
 from nono.proxy.http2.relay import Http2Relay
 from nono.proxy.http2.session import Session
+from nono.proxy.transport.turns import Turns, Work
 from nono.proxy.verdict.verdict import Entry, Forward
 from nono.secret import Secret
 from support.proxy.thread import Hosts, a_route
@@ -70,13 +72,26 @@ class _Session:
         return 0
 
 
+class _AtOnce:
+    """Turns without a loop: whatever there is to do is done at once."""
+
+    def start(self, work: Work) -> bool:
+        return work(inf)
+
+
+def _turns() -> Turns:
+    return cast(Turns, _AtOnce())
+
+
 def over_http1(secret: str, fields: Sequence[Header], pieces: Sequence[bytes]) -> Observed:
     """Return what the client gets of a body that arrives in these pieces, and after which of them."""
     writes = Observed()
     inspection = _inspection(secret, writes)
     request = request_head(b"GET", b"/", "1.1", [(b"Host", b"api.test")])
     client = cast(ClientSide, _Client(writes))
-    relay = Relay(client, request, inspection, lambda: writes.append("over"), writes.append)
+    relay = Relay(
+        client, request, inspection, _turns(), lambda: writes.append("over"), writes.append, lambda: None
+    )
     relay.start(response_head(200, b"OK", "1.1", fields, to_method=b"GET"), closes=False, credentialed=True)
     for piece in pieces:
         relay.body(piece)
@@ -90,7 +105,7 @@ def over_http2(secret: str, fields: Sequence[Header], pieces: Sequence[bytes]) -
     """Return the frames of an answer, as over_http1 does, and what is credited to the upstream."""
     writes = Observed()
     session = cast(Session, _Session(writes))
-    relay = Http2Relay(session, 1, _inspection(secret, writes), writes.append)
+    relay = Http2Relay(session, 1, _inspection(secret, writes), _turns(), writes.append)
     head = response_head(200, b"", "1.1", fields, to_method=b"GET")
     relay.start(head, ended=False, credentialed=True)
     for piece in pieces:

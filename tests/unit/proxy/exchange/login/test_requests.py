@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from nono.credentials.logins.phantom import jwt_phantom
+from nono.credentials.logins.request import MAX_BODY_BYTES
 from nono.proxy.exchange import context
 from nono.secret import Secret
 from support.proxy.login_stage import ACCESS, AUTH, CODE, REFRESH, UNKNOWN, Make, Scene, bearer, json_answer
@@ -169,9 +170,26 @@ def test_a_request_beyond_the_limit_is_refused(scene: Scene, framing: str) -> No
     assert scene.auth.requests == []
 
 
-def test_a_request_at_the_limit_passes(scene: Scene) -> None:
-    assert scene.log_in(b"a=" + b"x" * (1024 * 1024 - 2)).status == 200
-    assert len(scene.auth.requests[0].body) == 1024 * 1024
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"a=" + b"x" * (MAX_BODY_BYTES - 2), 200),
+        (b"a=" + b"x" * (MAX_BODY_BYTES - 1), 403),
+        (b"&" * 1000, 200),
+        (b"&" * 1001, 403),
+    ],
+    ids=["long", "too long", "many fields", "too many fields"],
+)
+def test_a_request_to_the_token_endpoint_is_short(body: bytes, status: int, scene: Scene) -> None:
+    assert scene.log_in(body).status == status
+    assert [request.body for request in scene.auth.requests] == ([body] if status == 200 else [])
+
+
+def test_a_request_beside_the_token_endpoint_may_be_longer(scene: Scene) -> None:
+    scene.provider.answer = (200, b"{}", [])
+    body = b"x" * 1024 * 1024
+    assert scene.ask(AUTH, "POST", "/other", body=body).status == 200
+    assert scene.auth.requests[0].body == body
 
 
 def test_a_compressed_request_is_refused(scene: Scene) -> None:
@@ -215,11 +233,14 @@ def test_a_login_that_cannot_be_recorded_is_not_carried_out(scene: Scene) -> Non
     assert scene.auth.requests == []
 
 
-@pytest.mark.parametrize("most", [len(CODE), len(CODE) - 1], ids=["fits", "does not"])
+LONG_CODE = CODE + b" " * 2000  # longer than its answer, which takes its place
+
+
+@pytest.mark.parametrize("most", [len(LONG_CODE), len(LONG_CODE) - 1], ids=["fits", "does not"])
 def test_the_body_of_a_login_counts_among_what_the_proxy_holds(
     most: int, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(context, "MAX_HELD_IN_ALL_BYTES", most)
     with make() as scene:
         for _ in range(2):  # and is free again afterwards
-            assert scene.log_in().status == (200 if most == len(CODE) else 503)
+            assert scene.log_in(LONG_CODE).status == (200 if most == len(LONG_CODE) else 503)
