@@ -33,6 +33,8 @@ from nono.credentials.values.errors import CredentialUnavailable
 from nono.credentials.values.tripwire import tripwire_for
 from nono.errors import CredentialError
 from nono.policy.schema.route_rules import Capture, Inject
+from nono.policy.services import regex_cost
+from nono.policy.services.regex_cost import MAX_PATH
 from nono.secret import Secret
 
 PROTOCOL = "nono.credential-provider.v1"
@@ -106,13 +108,18 @@ class CommandCapture:
         self._watcher: LeakDetector | None = None
 
     def at_hand(self, request: RequestFacts) -> Injection | None:
-        return self._cached(self._key(request))
+        return None if self._is_too_long(request) else self._cached(self._key(request))
 
     async def acquire(self, request: RequestFacts) -> Injection:
         """Return an injection, running the command if needed.
 
         CredentialUnavailable: the command gave no credential. OSError: recording failed.
         """
+        if self._is_too_long(request):
+            raise CredentialUnavailable(
+                f"cmd://{self._capture.name}: a path is longer than the {MAX_PATH} characters that "
+                "cache_path_regex is tried on"
+            )
         key = self._key(request)
         if (injection := self._cached(key)) is not None:
             self._report(self._event(request, key, "cache_hit"))
@@ -131,6 +138,8 @@ class CommandCapture:
         must not cause a run with each request, and late refusals of the previous value must not drop its
         replacement.
         """
+        if self._is_too_long(request):
+            return
         key, now = self._key(request), self._clock()
         if key in self._entries and now - self._forgotten.get(key, -FORGET_INTERVAL_S) >= FORGET_INTERVAL_S:
             del self._entries[key]
@@ -140,6 +149,9 @@ class CommandCapture:
         if self._watcher is None and self._watched:
             self._watcher = tripwire_for(self._watched, basic=self._inject.mode == "basic_auth")
         return self._watcher
+
+    def _is_too_long(self, request: RequestFacts) -> bool:
+        return self._scope_pattern is not None and len(request.path) > MAX_PATH
 
     def _key(self, request: RequestFacts) -> _Key:
         if self._scope_pattern is None:
@@ -277,11 +289,15 @@ def _compile(capture: Capture) -> re.Pattern[str] | None:
     if not capture.cache_path_regex:
         return None
     try:
-        return re.compile(capture.cache_path_regex)
+        pattern = re.compile(capture.cache_path_regex)
     except re.error as error:
         raise CredentialError(
             f"credential_capture '{capture.name}': cache_path_regex is no regular expression: {error.msg}"
         ) from None
+    reason = regex_cost.slow(capture.cache_path_regex)
+    if reason is not None:
+        raise CredentialError(f"credential_capture '{capture.name}': cache_path_regex: {reason}")
+    return pattern
 
 
 def _expand(argument: str, capture: Capture, environ: Mapping[str, str]) -> str:

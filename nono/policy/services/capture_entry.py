@@ -9,6 +9,7 @@ from posixpath import isabs
 
 from nono.policy.schema.route_rules import Capture
 from nono.policy.schema.routes import CaptureEntry
+from nono.policy.services import regex_cost
 
 MAX_TIMEOUT_S = 300
 MAX_CACHE_TTL_S = 3600
@@ -93,3 +94,7 @@ def _cache(entry: CaptureEntry) -> Iterator[tuple[str, str]]:
         re.compile(entry.cache_path_regex)
     except re.error as error:
         yield "cache_path_regex", f"not a regular expression: {error}"
+        return
+    reason = regex_cost.slow(entry.cache_path_regex)
+    if reason is not None:
+        yield "cache_path_regex", reason
