@@ -96,6 +96,28 @@ def test_a_clone_is_learned_as_the_requests_it_makes(made: Stage, tmp_path: Path
         ]
 
 
+def test_no_flag_is_offered_for_what_steers_programs_outside(learner: Learner) -> None:
+    home = learner.runner.user.home
+    settings = home / ".config"
+    for name in ("autostart", "git", "harmless"):
+        directory = settings / name
+        directory.mkdir(parents=True)
+        (directory / "x").touch()
+        learner.runner.give(directory / "x")
+        learner.runner.give(directory)
+    learner.runner.give(settings)
+    tried = "; ".join(f"echo > {settings}/{name}/x" for name in ("autostart", "git", "harmless"))
+    learned = learner.learn(["sh", "-c", f"({tried}) 2>/dev/null; true"])
+    assert learned.exit_code == 0, learned.stderr
+    assert f"{settings}/harmless" in learned.stderr.split("add:")[1]
+    assert f"{settings}/autostart" not in learned.stderr
+    assert f"{settings}/git" not in learned.stderr
+    assert (
+        "~/.config/autostart/x (write): no flag is offered: the desktop or a login outside" in learned.stderr
+    )
+    assert "~/.config/git/x (write): no flag is offered: git outside runs what it names" in learned.stderr
+
+
 def test_what_is_sensitive_is_neither_read_nor_learned(learner: Learner) -> None:
     canaries = {
         ".ssh/id_ed25519": "canary of the key",

@@ -16,6 +16,7 @@ from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.learning.generalise import can_be_spelled, generalise, spelled
 from nono.policy.learning.learned_profile import laid_over, learned_document
 from nono.policy.learning.observation import Need, Refused, Site
+from nono.policy.learning.steering import SteeringPaths, steering_paths
 from nono.policy.path_expansion import is_within
 from nono.policy.profile.store import profile_of
 from nono.policy.request import RunRequest
@@ -76,8 +77,23 @@ def build_learned_profile(
         for need in seen.needs
         if need.path not in named and not _is_granted(rules, need)
     )
-    flags = _flags(seen.refused, learning.wide, fs)
-    return LearnedProfile(document, added, (*additions.left_out, *missing), seen.refused, flags, seen.dropped)
+    refused = _explained(seen.refused, steering_paths(places, fs))
+    flags = _flags(refused, learning.wide, fs)
+    return LearnedProfile(document, added, (*additions.left_out, *missing), refused, flags, seen.dropped)
+
+
+def _explained(refused: Iterable[Refused], steering: SteeringPaths) -> tuple[Refused, ...]:
+    """Say why no flag is offered for a path that steers programs outside: the command chose the path."""
+    explained = []
+    for each in refused:
+        writes = each.may_be_asked and Access(each.access).writes
+        reason = steering.reason(each.what) if writes else None
+        explained.append(
+            each
+            if reason is None
+            else each._replace(reason=f"no flag is offered: {reason}", may_be_asked=False)
+        )
+    return tuple(explained)
 
 
 def _flags(refused: Iterable[Refused], wide: frozenset[str], fs: HostFilesystem) -> tuple[str, ...]:

@@ -1,0 +1,42 @@
+"""A grant by which a command would run or steer programs outside is recognised."""
+
+from __future__ import annotations
+
+import pytest
+
+from nono.policy.learning.steering import steering_paths
+from nono.policy.path_expansion import Filesystem, PathContext
+from unit.policy.conftest import HOME
+
+PLACES = PathContext(HOME, f"{HOME}/work", f"{HOME}/work", {"HOME": HOME, "PATH": f"/usr/bin:{HOME}/tools"})
+STEERING = (
+    ".config/autostart/x.desktop", ".config/git/config", ".config/git/hooks/pre-commit", ".gitconfig",
+    ".bashrc", ".profile", ".zshenv", ".config/fish/config.fish", ".config/nvim/init.lua", ".vimrc",
+    ".config/Code/User/x.json", ".config/pip/pip.conf", ".npmrc", ".config/systemd/user/x.service",
+    ".config/direnv/direnvrc", ".ssh/config", ".cargo/config.toml", ".local/bin/ls",
+    ".local/share/applications/x.desktop", "tools/ls", ".config/environment.d/x.conf",
+    "other/.git/hooks/pre-commit", "other/.git/config", "other/.envrc", "other/.vscode/tasks.json",
+    ".config/pip", ".cargo", "Library/LaunchAgents/x.plist", ".claude/settings.json",
+    "lib/site-packages/x.pth", ".config/mimeapps.list",
+)  # fmt: skip
+HARMLESS = (
+    "other/src/main.c", ".config/app/state.json", ".cache/app/x", ".local/share/app/db", "work/x",
+    ".cargo/registry/index", "other/.gitignore", "gitconfig", ".config/gitty/x", "other/git/config",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", STEERING)
+def test_what_steers_programs_outside_has_a_reason(path: str, fs: Filesystem) -> None:
+    assert steering_paths(PLACES, fs).reason(f"{HOME}/{path}") is not None
+
+
+@pytest.mark.parametrize("path", HARMLESS)
+def test_what_steers_nothing_has_none(path: str, fs: Filesystem) -> None:
+    assert steering_paths(PLACES, fs).reason(f"{HOME}/{path}") is None
+
+
+def test_the_settings_are_where_the_user_has_them(fs: Filesystem) -> None:
+    places = PLACES._replace(environ={**PLACES.environ, "XDG_CONFIG_HOME": "/data/settings"})
+    paths = steering_paths(places, fs)
+    assert paths.reason("/data/settings/git/config") is not None
+    assert paths.reason(f"{HOME}/.config/git/config") is not None
