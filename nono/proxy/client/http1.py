@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+from time import perf_counter
 from typing import Protocol, cast
 
 from nono.proxy.client.entrance import Entrance
@@ -24,6 +25,9 @@ from nono.proxy.verdict import audit_events
 from nono.proxy.verdict.verdict import Capture, ConnectTarget, Entry, Forward, Intercept, Refused, Tunnel
 
 _DRAINED_BYTES = 64 * 1024  # a refused body up to this length is read and dropped, to keep the connection
+_PARSED_BYTES = 8 * 1024  # of a read that holds more than _MANY_HEADS, before the first of them is answered
+_MANY_HEADS = 32
+_PUMP_S = 0.003  # of work on requests that are answered at once, in one turn of the loop
 _LINGER_S = 2.0  # how long a client may go on sending what nobody will read
 _CLOSE_S = 30.0  # how long a client may take to read the end of its response
 
@@ -59,6 +63,8 @@ class ClientConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._reader: RequestReader  # neither is created if the client is already gone
         self._deadline: Deadline
+        self._pumps_soon = False
+        self._unparsed = b""  # of a read with many heads in it
         self._current: Incoming | None = None  # the request that is being answered, or was last
         self._active: Job | None = None  # its execution; None while it is judged, and once it is answered
         self._out: list[bytes] = []
@@ -105,6 +111,7 @@ class ClientConnection(asyncio.Protocol):
         if self._transport is None:  # its client had gone already
             return
         self._transport = None
+        self._unparsed = b""
         self._reader.stop()
         self._deadline.cancel()
         job, self._active = self._active, None
@@ -132,8 +139,19 @@ class ClientConnection(asyncio.Protocol):
             self._active.client_paused(False)
 
     def data_received(self, data: bytes) -> None:
-        self._reader.feed(data)
+        if self._discarding:
+            return
+        if self._unparsed or (len(data) > _PARSED_BYTES and data.count(b"\r\n\r\n") > _MANY_HEADS):
+            self._unparsed += data
+        else:
+            self._reader.feed(data)
         self._pump()
+
+    def _parse(self) -> None:
+        """Parse more of a read with many heads in it, until a request waits."""
+        while self._unparsed and not self._reader.queue:
+            piece, self._unparsed = self._unparsed[:_PARSED_BYTES], self._unparsed[_PARSED_BYTES:]
+            self._reader.feed(piece)
 
     # -- one request after another
 
@@ -141,6 +159,7 @@ class ClientConnection(asyncio.Protocol):
         """Continue the active request, or start the next one in the queue."""
         if self._transport is None or self._discarding:
             return
+        self._parse()
         current = self._current
         if current is not None and current.fault is not None:
             self._current_is_malformed(current.fault.reason)
@@ -149,11 +168,25 @@ class ClientConnection(asyncio.Protocol):
         elif current is not None and not current.complete:
             current.pieces.clear()  # answered already; the rest of its body is read and dropped
         queue = self._reader.queue
+        until = perf_counter() + _PUMP_S
         while self._active is None and queue and not self._discarding:
             if self._current is not None and not self._current.complete:
                 break
             self._start(queue.popleft())
+            if perf_counter() >= until:
+                break
+        if (queue or self._unparsed) and self._active is None and not self._discarding:
+            self._pump_soon()  # hundreds of requests in one read, all refused
         self.update_reading()
+
+    def _pump_soon(self) -> None:
+        if not self._pumps_soon:
+            self._pumps_soon = True
+            self._loop.call_soon(self._pump_now)
+
+    def _pump_now(self) -> None:
+        self._pumps_soon = False
+        self._pump()
 
     def _current_is_malformed(self, reason: str) -> None:
         if self._active is None:
@@ -256,9 +289,9 @@ class ClientConnection(asyncio.Protocol):
         if closes or self.winding_down:
             self._finish()
             return
-        if self._reader.queue or (self._current is not None and not self._current.complete):
+        if self._reader.queue or self._unparsed or (self._current is not None and not self._current.complete):
             # Not at once: this may be called while a batch of the upstream's bytes is being read.
-            self._loop.call_soon(self._pump)
+            self._pump_soon()
         self.update_reading()  # the deadline too, which may be due in this very turn
 
     def _finish(self) -> None:
@@ -268,7 +301,7 @@ class ClientConnection(asyncio.Protocol):
             return
         current = self._current
         all_read = current is not None and current.complete
-        all_read = all_read and not self._reader.is_deaf and not self._reading_paused
+        all_read = all_read and not self._unparsed and not self._reader.is_deaf and not self._reading_paused
         self._discarding = True
         self._reader.stop()
         if all_read or not transport.can_write_eof():
@@ -286,7 +319,8 @@ class ClientConnection(asyncio.Protocol):
 
     def hand_over(self, successor: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]:
         """Replace this object with `successor`; return the transport and the bytes after the CONNECT head."""
-        transport, leftover = self._transport, self._reader.leftover
+        transport, leftover = self._transport, self._reader.leftover + self._unparsed
+        self._unparsed = b""
         assert transport is not None
         successor.connection_made(transport)
         self._context.connections.discard(self)
@@ -304,7 +338,8 @@ class ClientConnection(asyncio.Protocol):
         if transport is None or transport.is_closing():
             return
         job = self._active
-        paused = not self._discarding and (bool(self._reader.queue) or (job is not None and job.wants_pause))
+        waits = bool(self._reader.queue or self._unparsed)
+        paused = not self._discarding and (waits or (job is not None and job.wants_pause))
         if paused != self._reading_paused:
             self._reading_paused = paused
             if paused:

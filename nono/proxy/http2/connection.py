@@ -25,6 +25,7 @@ from nono.proxy.http.refusal import MAX_AUTHENTICATION_FAILURES, Refusal
 from nono.proxy.http2 import heads
 from nono.proxy.http2.exchange import Http2Exchange
 from nono.proxy.http2.frames import FrameError, GoAway
+from nono.proxy.http2.intake import Intake
 from nono.proxy.http2.session import Session
 from nono.proxy.http2.upstreams import Upstreams
 from nono.proxy.transport.deadline import GOODBYE_S, Deadline
@@ -57,6 +58,7 @@ class Http2Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self.session = Session(client_side=False, stream_window=_STREAM_WINDOW, max_streams=_MAX_STREAMS)
+        self._intake = Intake(self._take, self.session.next_size)
         self.upstreams = Upstreams(context)
         self._streams: dict[int, Stream] = {}
         self._greeted = False  # the client's SETTINGS have arrived
@@ -73,6 +75,7 @@ class Http2Connection(asyncio.Protocol):
         if self._context.connections.closing:
             self._transport.abort()
             return
+        self._intake.start(self._transport)
         self.session.start(self._transport)
         self._update_deadline()
 
@@ -80,6 +83,7 @@ class Http2Connection(asyncio.Protocol):
         self._context.connections.discard(self)
         self._transport = None
         self._leaving = True
+        self._intake.stop()
         self.session.stop()
         self._deadline.cancel()
         self._drop_streams()
@@ -97,6 +101,12 @@ class Http2Connection(asyncio.Protocol):
         self.session.flush()
 
     def data_received(self, data: bytes) -> None:
+        self._intake.feed(data)
+
+    def _take(self, data: bytes) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
         try:
             for event in self._events(data):
                 if self._is_closing:

@@ -88,6 +88,11 @@ class FrameGate:
         self._control = Allowance(2000, 1000)
         self._resets = Allowance(500, 50)
 
+    @property
+    def left(self) -> int:
+        """The bytes of the current frame still to come."""
+        return self._left
+
     def feed(self, data: bytes, now: float) -> tuple[bytes, Sequence[GoAway]]:
         """Return the bytes for the h2 library and the GOAWAY frames taken out. Raises FrameError."""
         self._control.refill(now)

@@ -26,6 +26,7 @@ _CONNECTION_WINDOW = 16 * 1024 * 1024
 _DEFAULT_WINDOW = 65535  # RFC 9113 section 6.9.2; of the connection, which no setting changes
 _BATCH_BYTES = 64 * 1024  # of bodies, in one write
 _SLICE_BYTES = 16 * 1024  # of received data, given to h2 at a time
+_SMALL_BYTES = 2 * 1024  # the same where frames may be tiny
 _COMPRESSION_TABLE_BYTES = 4096  # the most we use of the peer's table, however large it offers
 _UNREAD_BYTES = 4 * 1024 * 1024  # written but not read by a peer that keeps sending requests
 _SUBSTANTIAL_BYTES = 1024
@@ -239,6 +240,10 @@ class Session:
         self._waiting.pop(stream_id, None)
 
     # -- from the peer
+
+    def next_size(self) -> int:
+        """Return how many bytes to pass to receive(): few, unless they are the rest of one frame."""
+        return max(_SMALL_BYTES, min(_SLICE_BYTES, self._gate.left))
 
     def receive(self, data: bytes) -> Iterable[Event | GoAway]:
         """Yield the events in `data` as it is parsed. Raises FrameError or H2Error: end the connection.

@@ -23,6 +23,7 @@ from h2.events import (
 from nono.proxy.http.message import BodyKind, Header, MessageError, ResponseHead
 from nono.proxy.http2 import heads
 from nono.proxy.http2.frames import GoAway
+from nono.proxy.http2.intake import Intake
 from nono.proxy.http2.session import Session
 from nono.proxy.transport.connection_set import ConnectionSet
 from nono.proxy.upstream.connection import MAX_INTERIM_RESPONSES, Replay
@@ -180,6 +181,7 @@ class Http2Upstream(asyncio.Protocol):
         self._registry = registry
         self._on_lost = on_lost
         self._session = Session(client_side=True, stream_window=_STREAM_WINDOW)
+        self._intake = Intake(self._take, self._session.next_size)
         self._transport: asyncio.Transport | None = None
         self._waiting: select.poll | None = None  # on its socket, made on first use
         self._streams: dict[int, UpstreamStream] = {}
@@ -249,9 +251,14 @@ class Http2Upstream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._registry.add(self)
+        self._intake.start(self._transport)
         self._session.start(self._transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._intake.when_empty(self._lost)  # the rest may complete a response
+
+    def _lost(self) -> None:
+        self._intake.stop()
         self._registry.discard(self)
         self._on_lost()
         self._transport = None
@@ -269,6 +276,9 @@ class Http2Upstream(asyncio.Protocol):
         self._session.flush()
 
     def data_received(self, data: bytes) -> None:
+        self._intake.feed(data)
+
+    def _take(self, data: bytes) -> None:
         for event in self._events(data):
             self._handle(event)
         self._session.flush()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import brotli
 import pytest
 
+from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from support.proxy.http2_stage import KEY, h2_stage
 from support.proxy.thread import PHANTOM, Client, a_route, proxy
 from support.servers.http1 import Received, upstream
@@ -136,3 +137,90 @@ def test_no_coded_answer_takes_the_loop(name: str, coding: str, worst: Worst) ->
 def test_no_bomb_takes_the_loop(name: str, worst: Worst) -> None:
     coding, body = BOMBS[name]
     assert worst("text/plain", body, coding) < LIMIT_S
+
+
+HEAD = f"Host: 127.0.0.1\r\nAuthorization: Bearer {PHANTOM}\r\n".encode()
+CHUNKS = b"1\r\nx\r\n" * 50_000 + b"0\r\n\r\n"
+REQUESTS = {
+    "many refused ones": b"GET /nothing HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 4000,
+    "many good ones": (b"GET /alpha/x HTTP/1.1\r\n" + HEAD + b"\r\n") * 200,
+    "chunks of one byte": b"POST /alpha/x HTTP/1.1\r\n"
+    + HEAD
+    + b"Transfer-Encoding: chunked\r\n\r\n"
+    + CHUNKS,
+    "half a phantom in each field": b"GET /alpha/x HTTP/1.1\r\n"
+    + HEAD
+    + b"".join(b"x-%d: %b\r\n" % (number, PHANTOM[:-1].encode() * 30) for number in range(90))
+    + b"\r\n",
+    "marks of logins": b"GET /alpha/x HTTP/1.1\r\n"
+    + HEAD
+    + b"Cookie: %b\r\n" % (b"nono_0a" * 1100) * 7
+    + b"\r\n",
+    "many segments": b"GET /alpha/" + b"abc/" * 2000 + b"x HTTP/1.1\r\n" + HEAD + b"\r\n",
+    "many escapes": b"GET /alpha/" + b"%41" * 2600 + b" HTTP/1.1\r\n" + HEAD + b"\r\n",
+    "many parameters": b"GET /alpha/?" + b"a=%41&" * 1300 + b" HTTP/1.1\r\n" + HEAD + b"\r\n",
+}
+STARS = tuple(EndpointRule("*", "/" + f"**/*a*b*c{number}/" * 3 + "**") for number in range(4))
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_no_request_takes_the_loop(name: str) -> None:
+    rules = EndpointPolicy("allow", deny=STARS, is_explicit=True)
+    with (
+        upstream() as server,
+        proxy(a_route(server.port, endpoints=rules)) as p,
+        Client(p.port) as client,
+        p.clocked() as clock,
+    ):
+        client.send(REQUESTS[name])
+        for _ in range(REQUESTS[name].count(b" HTTP/1.1")):
+            client.response()
+    assert clock.worst_s < LIMIT_S
+
+
+def test_no_read_of_tiny_chunks_takes_the_loop() -> None:
+    def answer(request: Received) -> None:
+        request.connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKS)
+
+    with (
+        upstream(answer) as server,
+        proxy(a_route(server.port)) as p,
+        Client(p.port) as client,
+        p.clocked() as clock,
+    ):
+        client.send(b"GET /alpha/x HTTP/1.1\r\n" + HEAD + b"\r\n")
+        assert len(client.response().body) == 50_000
+    assert clock.worst_s < LIMIT_S
+
+
+def test_no_read_of_tiny_frames_from_an_upstream_takes_the_loop() -> None:
+    def answer(stream: Stream) -> None:
+        stream.read_body()
+        stream.head()
+        with stream.connection.locked() as h2_connection:
+            for _ in range(20_000):
+                h2_connection.send_data(stream.number, b"x")
+        stream.end()
+
+    with h2_stage(answer) as (stage, _), stage.client() as client, stage.proxy.clocked() as clock:
+        assert len(client.get(fields=[KEY]).body) == 20_000
+    assert clock.worst_s < LIMIT_S
+
+
+def test_no_read_of_tiny_frames_from_a_client_takes_the_loop() -> None:
+    with h2_stage() as (stage, _), stage.client() as client, stage.proxy.clocked() as clock:
+        number = client.request(method="POST", fields=[KEY], end=False)
+        for _ in range(20_000):
+            client.h2.send_data(number, b"x")
+        client.h2.end_stream(number)
+        client.flush()
+        assert client.answer(number).status == 200
+    assert clock.worst_s < LIMIT_S
+
+
+def test_no_read_of_many_streams_takes_the_loop() -> None:
+    with h2_stage() as (stage, _), stage.client() as client, stage.proxy.clocked() as clock:
+        numbers = [client.request(fields=[KEY], flush=False) for _ in range(100)]
+        client.flush()
+        assert {client.answer(number).status for number in numbers} == {200}
+    assert clock.worst_s < LIMIT_S

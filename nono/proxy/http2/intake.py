@@ -1,0 +1,76 @@
+"""Feed what a peer sends to an HTTP/2 session, a few milliseconds in each turn of the loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from time import perf_counter
+
+BUDGET_S = 0.003
+
+
+class Intake:
+    """The bytes that arrived and were not parsed. Reading is paused while there are any.
+
+    A read of tiny frames takes a hundred times as long as one of large ones.
+
+    take: parses a piece.
+    size: the length of the next piece.
+    """
+
+    def __init__(self, take: Callable[[bytes], None], size: Callable[[], int]) -> None:
+        self._take = take
+        self._size = size
+        self._rest = b""
+        self._at = 0  # in the rest
+        self._transport: asyncio.Transport | None = None
+        self._on_empty: Callable[[], None] | None = None
+
+    def start(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def stop(self) -> None:
+        """Drop what is left."""
+        self._rest, self._at = b"", 0
+        self._transport = None
+
+    def feed(self, data: bytes) -> None:
+        if self._rest:
+            self._rest, self._at = self._rest[self._at :] + data, 0  # read before the pause
+        else:
+            self._rest = data
+            self._work()
+
+    def when_empty(self, call: Callable[[], None]) -> None:
+        """Call once everything is parsed; at once if it is."""
+        if self._rest:
+            self._on_empty = call
+        else:
+            call()
+
+    def _work(self) -> None:
+        until = perf_counter() + BUDGET_S
+        while self._at < len(self._rest):
+            piece = self._rest[self._at : self._at + self._size()]
+            self._at += len(piece)
+            self._take(piece)
+            if perf_counter() >= until:
+                break
+        if self._at < len(self._rest):
+            self._pause(True)
+            asyncio.get_running_loop().call_soon(self._work)
+            return
+        self._rest, self._at = b"", 0
+        self._pause(False)
+        call, self._on_empty = self._on_empty, None
+        if call is not None:
+            call()
+
+    def _pause(self, paused: bool) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing() or paused != transport.is_reading():
+            return
+        if paused:
+            transport.pause_reading()
+        else:
+            transport.resume_reading()
