@@ -10,8 +10,11 @@ import anyio
 import pytest
 
 from nono.proxy.config import ProxyConfig
+from nono.proxy.exchange import context
+from nono.proxy.http2 import places
 from nono.proxy.server import serve
 from nono.secret import Secret
+from support.proxy.http2_stage import KEY, h1_stage
 from support.proxy.thread import PHANTOM, TIMEOUT_S, Client, Hosts, Recording, a_route, proxy, wait_until
 from support.servers.http1 import Received, upstream
 
@@ -263,3 +266,45 @@ def test_cancelling_the_block_closes_everything() -> None:
         assert running.client_connections == 0
 
     anyio.run(main, backend_options={"use_uvloop": True})
+
+
+def test_the_streams_of_a_client_take_few_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "MAX_OF_CLIENT", 4)
+    goes_on = threading.Event()
+
+    def slow(request: Received) -> None:
+        request.read_body()
+        goes_on.wait(TIMEOUT_S)
+        request.connection.respond()
+
+    with h1_stage(slow) as (stage, server), stage.client() as client:
+        numbers = [client.request(fields=[KEY]) for _ in range(20)]
+        wait_until(lambda: len(server.requests) == 4)
+        assert stage.proxy.running.upstream_connections <= 4
+        goes_on.set()
+        assert {client.answer(number).status for number in numbers} == {200}
+    assert len(server.connections) <= 4
+
+
+def test_all_clients_together_take_few_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context, "MAX_HTTP2_UPSTREAMS", 3)
+    goes_on = threading.Event()
+
+    def slow(request: Received) -> None:
+        request.read_body()
+        goes_on.wait(TIMEOUT_S)
+        request.connection.respond()
+
+    with h1_stage(slow) as (stage, server), stage.client() as one, stage.client() as other:
+        asked = [(client, client.request(fields=[KEY])) for client in (one, other) for _ in range(4)]
+        wait_until(lambda: len(server.requests) == 3)
+        assert stage.proxy.running.upstream_connections <= 3
+        goes_on.set()
+        assert {client.answer(number).status for client, number in asked} == {200}
+        # A stream that is reset gives its place back.
+        goes_on.clear()
+        for number in [one.request(fields=[KEY]) for _ in range(6)]:
+            one.h2.reset_stream(number)
+        one.flush()
+        goes_on.set()
+        assert other.get(fields=[KEY]).status == 200

@@ -5,15 +5,18 @@ from __future__ import annotations
 import gzip
 import json
 import sys
+import threading
+import time
 import zlib
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 
 import brotli
 import pytest
 
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from support.proxy.http2_stage import KEY, h2_stage
-from support.proxy.thread import PHANTOM, Client, a_route, proxy
+from support.proxy.thread import PHANTOM, TIMEOUT_S, Client, a_route, proxy
 from support.servers.http1 import Received, upstream
 from support.servers.http2 import Stream
 
@@ -224,3 +227,37 @@ def test_no_read_of_many_streams_takes_the_loop() -> None:
         client.flush()
         assert {client.answer(number).status for number in numbers} == {200}
     assert clock.worst_s < LIMIT_S
+
+
+@pytest.mark.parametrize("name", ["lines of data", "blank lines", "objects"])
+def test_the_end_of_the_proxy_waits_for_no_body(name: str) -> None:
+    kind, body = BODIES[name]
+    is_asked = threading.Event()
+
+    def answer(request: Received) -> None:
+        request.read_body()
+        fields_ = "".join(f"{field}: {value}\r\n" for field, value in fields(kind, "gzip"))
+        request.connection.send(f"HTTP/1.1 200 OK\r\n{fields_}Transfer-Encoding: chunked\r\n\r\n".encode())
+        coded = gzip_of(body)
+        is_asked.set()
+        while True:  # until the proxy goes
+            request.connection.send(b"%x\r\n%b\r\n" % (len(coded), coded))
+
+    def read(client: Client) -> None:
+        with suppress(OSError):
+            while client.transport.recv(1 << 20):
+                pass
+
+    head = f"POST /alpha{PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {PHANTOM}\r\n"
+    with ExitStack() as stack:
+        server = stack.enter_context(upstream(answer))
+        with proxy(a_route(server.port), close_grace_s=1.0) as p:
+            client = stack.enter_context(Client(p.port))
+            client.send(head.encode() + b"Content-Length: 0\r\n\r\n")
+            reader = threading.Thread(target=read, args=(client,))
+            reader.start()
+            assert is_asked.wait(TIMEOUT_S)
+            began = time.monotonic()
+        took_s = time.monotonic() - began
+        reader.join(TIMEOUT_S)
+    assert took_s < 2

@@ -21,6 +21,7 @@ from nono.credentials.values.credential import Injection, Outgoing, RequestFacts
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.errors import CredentialError
 from nono.policy.schema.route_rules import Capture, Inject
+from nono.policy.services.regex_cost import MAX_PATH
 from nono.secret import Secret
 
 CANARY = "c4n4ryC4N4RYc4n4ry0123456789"
@@ -157,6 +158,19 @@ def test_a_value_belongs_to_what_the_pattern_finds(
     assert (credential.at_hand(other) is not None) == same
     acquired(credential, other)
     assert stage.runs == (1 if same else 2)
+
+
+@pytest.mark.parametrize("excess", [0, 1])
+def test_a_path_too_long_for_the_pattern_has_no_credential(stage: Stage, excess: int) -> None:
+    credential = stage.capture(cache_path_regex="^/([^/]+)")
+    long = REQUEST._replace(path="/" + "a" * (MAX_PATH - 1 + excess))
+    if not excess:
+        acquired(credential, long)
+        return
+    with pytest.raises(CredentialUnavailable, match="longer than the 1024 characters"):
+        acquired(credential, long)
+    assert credential.at_hand(long) is None
+    assert stage.runs == 0
 
 
 def test_a_hundred_requests_at_once_run_it_once(stage: Stage) -> None:
@@ -330,6 +344,7 @@ def test_a_command_that_cannot_run_is_unavailable_from_the_start(
     [
         (Capture("helper", ()), Inject(), "command is empty"),
         (Capture("helper", ("true",), cache_path_regex="("), Inject(), "regular expression"),
+        (Capture("helper", ("true",), cache_path_regex="^(a+)+$"), Inject(), "repeats a group"),
         (Capture("helper", ("true",), allow_headers=()), Inject(), "must name a header"),
         (Capture("helper", ("true",), allow_headers=("Host",)), Inject(), "steers"),
         (Capture("helper", ("true",), allow_headers=("Proxy-Authorization",)), Inject(), "steers"),

@@ -29,6 +29,7 @@ GOOD = CaptureEntry(("get-token", "--json"))
         ({"ttl_secs": 3601}, "ttl_secs"),
         ({"cache_ttl_secs": 1, "ttl_secs": 2}, "ttl_secs"),
         ({"cache_path_regex": "("}, "cache_path_regex"),
+        ({"cache_path_regex": r"^/repos/(([\w-]+/?)+)$"}, "cache_path_regex"),
         ({"cache_path_regex": "a" * 300}, "cache_path_regex"),
         ({"output": CaptureOutput("json", ())}, "output.allow_headers"),
         ({"output": CaptureOutput("json", ("Host",))}, "output.allow_headers"),
