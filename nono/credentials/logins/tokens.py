@@ -62,7 +62,8 @@ class LoginTokens:
 
         CredentialUnavailable: they could not be stored.
         """
-        nonces, self._tokens = await anyio.to_thread.run_sync(self._store.add, tokens, consumers, origins)
+        # Not kept: by now another run may have changed the store once more. It is read again by its stamp.
+        nonces, _ = await anyio.to_thread.run_sync(self._store.add, tokens, consumers, origins)
         return nonces
 
 

@@ -1,0 +1,65 @@
+"""The logins of one run, while other runs and commands change the store they share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+import anyio
+import anyio.from_thread
+import pytest
+
+from nono.credentials.logins.request import LoginRefusedError
+from nono.credentials.logins.token_store import LoginStore, Tokens
+from nono.credentials.logins.tokens import LoginTokens
+from nono.secret import Secret
+
+CONSUMER, ORIGIN = "proxy.acme", "https://api.acme.test"
+
+
+class OvertakenStore(LoginStore):
+    """Another process changes the file, and the loop reads it, before the loop hears of a write."""
+
+    change: Callable[[], object]
+    look: Callable[[], object]
+
+    def add(
+        self, real: Sequence[Secret], consumers: Collection[str], origins: Collection[str]
+    ) -> tuple[list[str], Tokens]:
+        added = super().add(real, consumers, origins)
+        self.change()
+        anyio.from_thread.run_sync(self.look)
+        return added
+
+
+def overtaken(environ: dict[str, str], change: Callable[[LoginStore], object]) -> tuple[LoginTokens, str]:
+    """The tokens of a run, and the nonce of one that it stored just before the change."""
+    store = OvertakenStore(environ)
+    tokens = LoginTokens(store)
+    store.change = lambda: change(LoginStore(environ))
+
+    def look() -> None:
+        with pytest.raises(LoginRefusedError):
+            tokens.find("nono_" + "0" * 64, CONSUMER, ORIGIN)
+
+    store.look = look
+
+    async def main() -> str:
+        [nonce] = await tokens.store([Secret("real-one")], [CONSUMER], [ORIGIN])
+        return nonce
+
+    return tokens, anyio.run(main)
+
+
+def test_a_purge_during_a_login_reaches_the_run(environ: dict[str, str]) -> None:
+    tokens, nonce = overtaken(environ, lambda other: other.purge())
+    with pytest.raises(LoginRefusedError):
+        tokens.find(nonce, CONSUMER, ORIGIN)
+
+
+def test_a_login_of_another_run_during_a_login_is_known(environ: dict[str, str]) -> None:
+    theirs = list[str]()
+    tokens, own = overtaken(
+        environ, lambda other: theirs.extend(other.add([Secret("real-two")], [CONSUMER], [ORIGIN])[0])
+    )
+    assert tokens.find(theirs[0], CONSUMER, ORIGIN) == Secret("real-two")
+    assert tokens.find(own, CONSUMER, ORIGIN) == Secret("real-one")
