@@ -15,6 +15,7 @@ from nono.proxy.http.refusal import Refusal
 
 MAX_LINE_BYTES = 8 * 1024
 MAX_REPLY_BYTES = 64 * 1024
+MAX_LINES = 256  # each piece that arrives has all of them read anew
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: .*)?")
 
@@ -88,7 +89,7 @@ def parse_reply(begun: bytes) -> Incomplete | Malformed | Reply:
     status: re.Match[bytes] | None = None
     while (end := begun.find(b"\n", position)) >= 0:
         line = begun[position:end].removesuffix(b"\r")
-        if len(line) > MAX_LINE_BYTES or end >= MAX_REPLY_BYTES:
+        if len(line) > MAX_LINE_BYTES or end >= MAX_REPLY_BYTES or number > MAX_LINES:
             return Malformed("its head is too long")
         if number == 0:
             status = _STATUS_LINE.fullmatch(line)

@@ -446,6 +446,16 @@ def test_a_head_says_the_same_however_it_is_cut(rest: bytes) -> None:
     assert parse_reply(whole) == Reply(407, end)
 
 
+@pytest.mark.parametrize(
+    ("lines", "answer"), [(200, Reply(200, 819)), (15_000, Malformed("its head is too long"))]
+)
+def test_a_head_of_short_lines_is_given_up_before_it_keeps_anybody_waiting(
+    lines: int, answer: Reply | Malformed
+) -> None:
+    """Each byte that arrives has the head read anew."""
+    assert parse_reply(b"HTTP/1.1 200 OK\r\n" + b"A:\r\n" * lines + b"\r\n") == answer
+
+
 @given(st.binary(max_size=300))
 def test_bytes_that_do_not_begin_a_status_line_never_open_a_tunnel(begun: bytes) -> None:
     match parse_reply(begun):
