@@ -49,8 +49,10 @@ test-long: $(COMPILED) ## races and fuzzing with the full counts: minutes
 soak: $(COMPILED) ## ten minutes of every kind of client (NONO_SOAK_S), and bodies of 4 GiB
 	@NONO_SOAK_S=$${NONO_SOAK_S:-600} NONO_TEST_LONG=1 $(BIN)/python -m pytest -s tests/soak
 
-hunt: $(COMPILED) ## look for what nobody thought of: random programs inside, watchers outside (HUNT_S, ten minutes)
-	@PYTHONPATH=tests $(BIN)/python -m hunt
+hunt: $(COMPILED) ## look for what nobody thought of: random programs inside, random traffic (HUNT_S, ten minutes in all)
+	@failed=0; for hunt in hunt hunt.traffic; do \
+		HUNT_S=$$(($${HUNT_S:-600} / 2)) PYTHONPATH=tests $(BIN)/python -m $$hunt || failed=$$?; \
+	done; exit $$failed
 
 check: $(READY) ## what must be clean at every commit
 	@$(MAKE) --no-print-directory --jobs --keep-going --output-sync $(CHECKS)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from hunt.programs.steps import Program, Step
 
-
-def shortest(program: Sequence[Step], is_seen: Callable[[Program], bool], attempts: int = 60) -> Program:
+def shortest[Step](
+    program: Sequence[Step], is_seen: Callable[[tuple[Step, ...]], bool], attempts: int = 60
+) -> tuple[Step, ...]:
     """A part of the program that is seen although none of the parts tried of it is.
 
     is_seen: Run a program; expensive, so it is called at most `attempts` times.
@@ -34,5 +34,5 @@ def shortest(program: Sequence[Step], is_seen: Callable[[Program], bool], attemp
     return left
 
 
-def _without(parts: Sequence[Program], left_out: int) -> Program:
+def _without[Step](parts: Sequence[tuple[Step, ...]], left_out: int) -> tuple[Step, ...]:
     return tuple(step for number, part in enumerate(parts) if number != left_out for step in part)

@@ -1,0 +1,1 @@
+"""What is tried: a `program` is a scene and steps, `drawn` at random around `secrets`; `corpus` has some."""
