@@ -25,7 +25,7 @@ ATTEMPTS, REDUCING_S = 150, 25.0
 
 @dataclass
 class Result:
-    """unsteady: two plays with one and the same secret differed, so that nothing can be said of it."""
+    """is_unsteady: two plays with one and the same secret differed, so that nothing can be said of it."""
 
     sights: list[str] = field(default_factory=list)
     known: Counter[str] = field(default_factory=Counter)
@@ -63,8 +63,8 @@ class Campaign:
         if told is not None and first.alarms != second.alarms:
             result.known[FROZEN] += 1
         elif told is not None:
-            again = self.play(program, 0)
-            result.is_unsteady = difference(first.reads, again.reads) is not None
+            again = difference(first.reads, self.play(program, 0).reads)
+            result.is_unsteady = bool(again or difference(second.reads, self.play(program, 1).reads))
             if not result.is_unsteady:
                 result.sights.append(told)
         result.sights += self._slow(program, first, second)

@@ -24,6 +24,11 @@ def hunt(*arguments: str, keep: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_what_was_once_found_is_closed(tmp_path: Path) -> None:
+    done = hunt("--replay", keep=tmp_path)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
 def test_a_planted_fault_is_seen(tmp_path: Path) -> None:
     """The same programs with a tripwire that tells, and connections that belong to everybody."""
     done = hunt("--replay", "--plant", keep=tmp_path)
