@@ -1,4 +1,4 @@
-"""Refuse regular expressions that could take long for a path that the command chooses (ADR 30).
+"""Refuse regular expressions that could take long for a path that the command chooses (ADR 31).
 
 Python's engine goes back over its choices, and nothing can stop it meanwhile. The bound is on the steps for a
 path of MAX_PATH characters; it is an estimate from above, so some harmless expressions are refused too.
