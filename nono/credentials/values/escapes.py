@@ -93,6 +93,11 @@ class Form(NamedTuple):
             spans = layer.origin(text, spans)
         return spans
 
+    def is_escape(self, at: int) -> bool:
+        """Return True if the octet at `at` was made from an escape."""
+        ((start, end),) = self.origin([(at, at + 1)])
+        return end - start > 1
+
     def through(self, layer: _Layer) -> Form | None:
         """Return the form with one more layer undone; None if there is nothing to undo."""
         undone = layer.undone(self.text)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 
 from nono.credentials.values import spellings
-from nono.credentials.values.escapes import Span, around_escapes, forms, has_forms, without_nuls
+from nono.credentials.values.escapes import Form, Span, around_escapes, forms, has_forms, without_nuls
 from nono.credentials.values.holding import Hold, Mode, mode_for
 from nono.credentials.values.spellings import MIN_WATCHED_CHARACTERS
 from nono.named_tuple import NamedTuple
@@ -18,6 +18,10 @@ _GUESSABLE_CHARACTERS = 20  # a shorter secret may be a person's choice, and in 
 # still nobody who lacks the secret has ten of them right.
 _SEARCHED_OCTETS = 10
 _MOST_SKIPPED = 8
+# What may stand before the secret is half an escape: in "%5" and "a1%2F..." undoing makes "Z1/...". So an
+# undone text is searched for the secret without its first octets.
+_SWALLOWED_OCTETS = 8
+_LEAST_OCTETS = 6
 # Without a prefilter, the search takes the same time for text that nearly is the secret. The library leaves
 # its prefilters out if there are too many octets that a match could begin with or that are rare.
 _DECOYS = [bytes((n, n + 1, n + 1, n, n + 1, n, n, n + 1)) for n in range(0xE0, 0xF0, 2)]
@@ -55,7 +59,9 @@ _NOWHERE = Occurrences((), near=False)
 class Tripwire:
     """One credential, ready to be searched for in plain, in base64, in hex, and escaped in any usual way."""
 
-    __slots__ = ("_beginnings", "_reach", "_search", "_spellings", "_stride", "guessable", "mode")
+    __slots__ = (
+        "_beginnings", "_reach", "_search", "_search_undone", "_spellings", "_stride", "guessable", "mode",
+    )  # fmt: skip
 
     def __init__(self, texts: Sequence[str]) -> None:
         """`texts`: at least one, each of MIN_WATCHED_CHARACTERS or more."""
@@ -69,6 +75,7 @@ class Tripwire:
         shortest = min(map(len, self._spellings)) // _SEARCHED_OCTETS
         self._stride = max(1, min(_MOST_SKIPPED, shortest, *map(_stride, texts)))
         self._search: Callable[[bytes], object] = self._first_search
+        self._search_undone: Callable[[bytes], object] = self._first_search_undone
 
     def __repr__(self) -> str:
         return "Tripwire(...)"
@@ -77,6 +84,11 @@ class Tripwire:
         """Build the automaton on first use: a run whose credential is never used need not wait for it."""
         self._search = _automaton([*self._spellings, *self._beginnings], self._stride)
         return self._search(text)
+
+    def _first_search_undone(self, text: bytes) -> object:
+        ends = {each[_swallowed(each) :] for each in self._spellings}
+        self._search_undone = _automaton([*ends, *self._beginnings], self._stride)
+        return self._search_undone(text)
 
     def stream(self) -> LeakMask:
         return LeakMask(self)
@@ -124,18 +136,36 @@ class Tripwire:
             found = bool(self._search(text))
         if suspect := around_escapes(text, self._reach, octets, tokens=tokens):
             for form in forms(suspect, tokens=tokens):
-                found = bool(self._search(form.text)) or found
+                found = bool(self._search_undone(form.text)) or found
         return found
 
     def _located(self, text: bytes) -> Occurrences:
         """Locate what the automaton has found a part of. Rare, so it may take its time."""
         spans = [*self._spans(text, self._spellings)]
         for form in forms(text, tokens=self.mode.tokens):
-            if found := self._spans(form.text, self._spellings):
-                spans += form.origin(found)
+            spans += self._spans_undone(form)
         whole = _merged(spans)
         beginnings = self._spans(text, self._beginnings)
         return Occurrences(whole, near=len(_merged([*whole, *beginnings])) > len(whole))
+
+    def _spans_undone(self, form: Form) -> Iterator[Span]:
+        """Yield the spans, in the text that `form` was made from, of spellings that are in the form.
+
+        An escape that begins before the secret and has swallowed its first octets belongs to it.
+        """
+        for each in self._spellings:
+            swallowed = _swallowed(each)
+            at = form.text.find(each[swallowed:])
+            while at >= 0:
+                start, missing = at, swallowed
+                while missing and start and form.text[start - 1] == each[missing - 1]:
+                    start, missing = start - 1, missing - 1
+                end = at + len(each) - swallowed
+                if missing and start and form.is_escape(start - 1):
+                    start -= 1
+                if not missing or form.is_escape(start):
+                    yield from form.origin([(start, end)])
+                at = form.text.find(each[swallowed:], at + 1)
 
     def _spans(self, text: bytes, wanted: Sequence[bytes]) -> list[Span]:
         spans = list[Span]()
@@ -203,6 +233,11 @@ def _merged(spans: Sequence[Span]) -> list[Span]:
         else:
             merged.append((start, end))
     return merged
+
+
+def _swallowed(spelling: bytes) -> int:
+    """Return how many octets at the beginning of `spelling` may be missing where escapes are undone."""
+    return max(0, min(_SWALLOWED_OCTETS, len(spelling) - _LEAST_OCTETS))
 
 
 def _stride(text: str) -> int:

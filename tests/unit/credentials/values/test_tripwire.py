@@ -221,6 +221,40 @@ def test_of_a_whole_field_value_what_follows_the_scheme_is_masked(echo: str) -> 
     assert _through(tripwire, echo.encode()) == (MASK * len(echo), True)
 
 
+@pytest.mark.parametrize(
+    "half", ["%", "%2", "%5", "%25", "\\x", "\\x4", "\\u00", "\\u004", "\\1", "\\10", "&#", "&#x4", "=", "=4"]
+)
+@pytest.mark.parametrize(
+    "key", ["41c9f0e1d2b3a4958677/+0c1d2e3f", "2541c9f0e1d2b3a4958677=/0c1d2e", "00417e+/xxyyzz"]
+)
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda text: quote(text, safe=""),
+        _every_escape,
+        lambda text: "".join(f"%{ord(each):02X}" if at % 5 == 2 else each for at, each in enumerate(text)),
+        lambda text: text.replace("/", "\\/").replace("+", "\\u002b").replace("=", "\\u003d"),
+        lambda text: html.escape(text).replace("+", "&#43;").replace("/", "&#x2F;").replace("=", "&#61;"),
+        lambda text: text.replace("=", "=3D").replace("/", "=2F").replace("+", "=2B"),
+        lambda text: quote(quote(text, safe=""), safe=""),
+    ],
+    ids=["percent", "every octet", "mixed", "JSON", "HTML", "quoted-printable", "percent twice"],
+)
+def test_half_an_escape_before_the_secret_hides_none_of_it(
+    half: str, key: str, written: Callable[[str], str]
+) -> None:
+    spelled = written(key)
+    passed, found = _through(_watcher(key), f"see {half}{spelled} x\n\n".encode())
+    assert found
+    assert spelled[-6:].encode() not in passed
+    assert passed.endswith(b" x\n\n")
+
+
+def test_half_an_escape_before_the_end_of_another_secret_is_passed_on() -> None:
+    body = b"see %5" + quote(KEY[9:], safe="").encode() + b" x\n\n"
+    assert _through(_watcher(KEY), body) == (body, False)
+
+
 def test_the_user_name_of_basic_auth_is_no_secret() -> None:
     assert _through(_watcher("administrator:correct-horse", basic=True), b"administrator") == (
         b"administrator",
