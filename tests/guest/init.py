@@ -111,7 +111,8 @@ def _what_nono_finds() -> dict[str, object]:
     wanted = ("--allow-domain", "x.example", "--host", "x.example", "--json")
     why = _as_user([PYTHON, "-I", "-m", "nono", "why", *wanted], timeout_s=60, captured=True)
     try:
-        rung = str(json.loads(why.stdout)["enforced_by"]).partition(":")[0]
+        said = str(json.loads(why.stdout)["enforced_by"])
+        rung = "refused" if said.startswith("nothing, the run is refused") else said.partition(":")[0]
     except (ValueError, KeyError):
         rung = "refused"
     return {"abi": max(abi, 0), "rung": rung, "said": why.stderr}
