@@ -29,6 +29,7 @@ class Mode(NamedTuple):
 
     octets: bytes  # a spelling consists of these, and of soft line breaks
     is_of_run: bytes  # translates `octets` to 1, all others to 0
+    is_of_spelling: bytes  # the same with line breaks, and without NULs
     bound_bytes: int  # no spelling is longer
 
     @property
@@ -43,20 +44,24 @@ def mode_for(texts: Sequence[str]) -> Mode:
     octets = TOKEN_OCTETS if is_token else TEXT_OCTETS
     longest = max(map(len, raw)) * _WIDTH
     bound = next((each for each in _BOUNDS if longest <= each), longest)
-    return Mode(octets, bytes(octet in octets for octet in range(256)), bound)
+    of_spelling = frozenset(octets + b"\r\n") - {0}
+    is_of_run, is_of_spelling = (
+        bytes(octet in some for octet in range(256)) for some in (octets, of_spelling)
+    )
+    return Mode(octets, is_of_run, is_of_spelling, bound)
 
 
 def run_start(text: bytes, mode: Mode) -> int:
     """Return where the run begins that `text` ends with; if far longer than the bound, somewhere in it."""
     if text[-1:] not in mode.octets and not text.endswith((b"=\r", b"=\n", b"=\r\n")):
         return len(text)
-    window = 256
+    window, widest = 256, 2 * mode.bound_bytes + _MARGIN + 1
     while True:
         low = max(len(text) - window, 0)
         start = _start_in(text[low:] if low else text, mode)
-        if start > _MARGIN or not low or window > 2 * mode.bound_bytes + _MARGIN:
+        if start > _MARGIN or not low or window == widest:
             return low + start
-        window *= 16
+        window = min(window * 16, widest)
 
 
 def _start_in(text: bytes, mode: Mode) -> int:

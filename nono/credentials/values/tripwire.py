@@ -22,6 +22,11 @@ _MOST_SKIPPED = 8
 # undone text is searched for the secret without its first octets.
 _SWALLOWED_OCTETS = 8
 _LEAST_OCTETS = 6
+# A long text is looked at for a run in which a spelling has room, before it is searched. Whether there is one
+# is no secret. Random octets have none that shows itself in as many samples.
+_SAMPLES_OF_RUN = 12
+_LONG_BYTES = 4 * 1024
+_NULS = bytes(6)
 # Without a prefilter, the search takes the same time for text that nearly is the secret. The library leaves
 # its prefilters out if there are too many octets that a match could begin with or that are rare.
 _DECOYS = [bytes((n, n + 1, n + 1, n, n + 1, n, n, n + 1)) for n in range(0xE0, 0xF0, 2)]
@@ -60,8 +65,16 @@ class Tripwire:
     """One credential, ready to be searched for in plain, in base64, in hex, and escaped in any usual way."""
 
     __slots__ = (
-        "_beginnings", "_reach", "_search", "_search_undone", "_spellings", "_stride", "guessable", "mode",
-    )  # fmt: skip
+        "_beginnings",
+        "_reach",
+        "_sampled",
+        "_search",
+        "_search_undone",
+        "_spellings",
+        "_stride",
+        "guessable",
+        "mode",
+    )
 
     def __init__(self, texts: Sequence[str]) -> None:
         """`texts`: at least one, each of MIN_WATCHED_CHARACTERS or more."""
@@ -72,8 +85,9 @@ class Tripwire:
         self._spellings = sorted(set(every))
         self._beginnings = sorted({each for each in map(spellings.beginning, texts) if each is not None})
         self._reach = max(map(len, self._spellings))
-        shortest = min(map(len, self._spellings)) // _SEARCHED_OCTETS
-        self._stride = max(1, min(_MOST_SKIPPED, shortest, *map(_stride, texts)))
+        shortest = min(map(len, self._spellings))
+        self._stride = max(1, min(_MOST_SKIPPED, shortest // _SEARCHED_OCTETS, *map(_stride, texts)))
+        self._sampled = min([shortest, *map(len, self._beginnings)]) // _SAMPLES_OF_RUN if tokens else 0
         self._search: Callable[[bytes], object] = self._first_search
         self._search_undone: Callable[[bytes], object] = self._first_search_undone
 
@@ -122,10 +136,27 @@ class Tripwire:
 
     def find(self, text: bytes) -> Occurrences:
         """Search `text` as it is and with its escapes undone."""
+        if len(text) > _LONG_BYTES and self._sampled and not self._has_room(text):
+            return _NOWHERE
         found = bool(self._search(text))
         if has_forms(text):
             found = self._is_in_forms(text) or found
         return self._located(text) if found else _NOWHERE
+
+    def _has_room(self, text: bytes) -> bool:
+        """Return False if no run of octets in `text` is long enough for a spelling, in UTF-16 either."""
+        if text[:1] == b"\0" and text == bytes(len(text)):  # as a disk image is full of
+            return False
+        if self._has_run(text):
+            return True
+        # In UTF-16 and UTF-32 the octets of one parity at least are NULs; half a dozen samples show it.
+        if b"\0" not in text or not any(_NULS in text[parity :: 2 * self._sampled] for parity in (0, 1)):
+            return False
+        narrowed = without_nuls(text)
+        return narrowed is not None and self._has_run(narrowed)
+
+    def _has_run(self, text: bytes) -> bool:
+        return b"\1" * _SAMPLES_OF_RUN in text[:: self._sampled].translate(self.mode.is_of_spelling)
 
     def _is_in_forms(self, text: bytes) -> bool:
         """Search what a match that holds an escape can be in."""

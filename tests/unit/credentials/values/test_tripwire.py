@@ -468,3 +468,20 @@ def test_the_quick_search_finds_what_the_thorough_one_does(
     encoded = spelled.encode("latin-1" if "\0" in spelled else "utf-8")
     text = b"".join([*before, encoded, *after])
     assert tripwire.find(text) == tripwire._located(text)
+
+
+@pytest.mark.parametrize("filler", [b"\xff", b"\0", b" ", b'"'], ids=["binary", "NULs", "blanks", "quotes"])
+@pytest.mark.parametrize("spelling", [*SPELLED, "UTF-16", "soft line breaks"])
+def test_in_a_long_text_the_secret_is_found_at_any_place(spelling: str, filler: bytes) -> None:
+    tripwire = _watcher(KEY)
+    if spelling == "UTF-16":
+        spelled = KEY.encode("utf-16-le")
+    elif spelling == "soft line breaks":
+        spelled = quopri.encodestring(KEY.encode() * 2)
+    else:
+        spelled = SPELLED[spelling](KEY).encode()
+    end = b'"' + filler * 5000 + b'"'
+    for before in range(9000, 9014):
+        passed, found = _through(tripwire, b'"' + filler * before + b'"' + spelled + end)
+        assert found
+        assert KEY[:20].encode() not in passed
