@@ -124,6 +124,8 @@ class Relay:
         """Finish: the upstream has sent the whole response."""
         if not self._stopped:
             self._trailers = self._inspection.clean_fields(trailers) if trailers else ()
+            if self._filter is not None:
+                self._outputs.append(self._filter.finish())
             self._take()
 
     def stop(self) -> None:
@@ -173,8 +175,6 @@ class Relay:
 
     def _finish(self, trailers: Sequence[Header]) -> None:
         self._trailers = None
-        if self._filter is not None:
-            self._send(self._filter.finish())
         if self._chunked:
             self._client.send(last_chunk(trailers))
         self._client.flush()

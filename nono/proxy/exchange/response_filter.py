@@ -239,12 +239,12 @@ class BodyFilter:
             if start + _STEP_BYTES < len(passed):
                 yield b""
 
-    def finish(self) -> bytes:
-        """Return the rest. Raises ContentCodingError if the body was cut off, and LeakError."""
+    def finish(self) -> Iterator[bytes]:
+        """Yield the rest, as `feed` does. Raises ContentCodingError also if the body was cut off."""
         if self._decode is not None:
             self._decode.finish()
         rest = b"" if self._leaks is None else self._leaks.finish()
+        yield from self._tapped(rest)
         for tap in self._taps:
-            tap.feed(rest)
             tap.finish()
-        return rest
+        yield rest

@@ -40,6 +40,7 @@ class Http2Relay:
         self._coded = bytearray()  # of the body, as it came
         self._output: tuple[int, Iterator[bytes]] | None = None  # being worked off: its length, the pieces
         self._trailers: Sequence[Header] | None = None  # given once the response is complete
+        self._is_rest = False  # the last output has begun, which is what the filter held back
         self._ended = False  # nothing more will be queued
         self.started = False  # the client has seen a part of the final response
 
@@ -111,7 +112,8 @@ class Http2Relay:
                 piece = next(pieces, None)
                 if piece is None:
                     self._output = None
-                    session.body(stream_id, b"", credit)
+                    if credit:
+                        session.body(stream_id, b"", credit)
                 elif piece:
                     session.body(stream_id, piece, 0)
                 if perf_counter() >= until:
@@ -130,16 +132,18 @@ class Http2Relay:
         A slice, because decoding everything at once would credit the upstream's window only at the end, and
         the upstream would stall.
         """
-        if self._output is None and self._coded and self._filter is not None:
+        if self._output is not None or self._filter is None:
+            return self._output
+        if self._coded:
             piece = bytes(self._coded[:_AHEAD_BYTES])
             del self._coded[:_AHEAD_BYTES]
             self._output = len(piece), self._filter.feed(piece)
+        elif self._trailers is not None and not self._is_rest:
+            self._is_rest = True
+            self._output = 0, self._filter.finish()
         return self._output
 
     def _end(self, trailers: Sequence[Header]) -> None:
-        rest = b"" if self._filter is None else self._filter.finish()
         self._ended = True
-        if rest:
-            self._session.body(self._stream_id, rest, 0)
         self._inspection.end()
         self._session.end(self._stream_id, trailers)
