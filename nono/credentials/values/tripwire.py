@@ -195,7 +195,10 @@ class Tripwire:
                 if missing and start and form.is_escape(start - 1):
                     start -= 1
                 if not missing or form.is_escape(start):
-                    yield from form.origin([(start, end)])
+                    ((begin, escaped), (_, end)) = form.origin([(start, start + 1), (start, end)])
+                    # What stood before the secret stays, so that the mask tells nothing of its first octets.
+                    is_in_plain = missing and form.before[0].endswith(each[:missing], begin, escaped)
+                    yield (escaped - missing if is_in_plain else begin), end
                 at = form.text.find(each[swallowed:], at + 1)
 
     def _spans(self, text: bytes, wanted: Sequence[bytes]) -> list[Span]:
