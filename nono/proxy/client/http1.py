@@ -175,9 +175,18 @@ class ClientConnection(asyncio.Protocol):
             self._start(queue.popleft())
             if perf_counter() >= until:
                 break
-        if (queue or self._unparsed) and self._active is None and not self._discarding:
-            self._pump_soon()  # hundreds of requests in one read, all refused
+        if self._has_more_to_pump:
+            self._pump_soon()
         self.update_reading()
+
+    @property
+    def _has_more_to_pump(self) -> bool:
+        """True if bytes that were read can be worked off, although no more will be read before that."""
+        if self._discarding:
+            return False
+        if self._active is None:
+            return bool(self._reader.queue or self._unparsed)  # hundreds of requests in one read, all refused
+        return bool(self._unparsed) and self._current is not None and not self._current.complete
 
     def _pump_soon(self) -> None:
         if not self._pumps_soon:

@@ -68,6 +68,21 @@ def test_a_part_of_an_upload_reaches_the_upstream_before_the_rest_is_sent() -> N
     assert arrived == [b"first", b"second"]
 
 
+@pytest.mark.parametrize("size", [20_000, 400_000])
+def test_a_body_of_blank_lines_in_the_read_of_its_head_arrives(size: int) -> None:
+    body = b"\r\n\r\n" * (size // 4)
+    arrived: list[bytes] = []
+
+    def handler(request: Received) -> None:
+        arrived.append(request.read_body())
+        request.connection.respond()
+
+    with upstream(handler) as server, proxy(a_route(server.port)) as p, Client(p.port) as client:
+        client.send(POST + b"Content-Length: %d\r\n\r\n" % len(body) + body + GET + b"\r\n")
+        assert [client.response().status for _ in range(2)] == [200, 200]
+    assert arrived == [body, b""]
+
+
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 def test_a_large_upload_arrives_whole_in_bounded_memory(framing: str) -> None:
     count = 512  # 32 MiB
