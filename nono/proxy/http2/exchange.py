@@ -18,7 +18,7 @@ from nono.proxy.http2.relay import Http2Relay
 from nono.proxy.http2.session import Session
 from nono.proxy.http2.upstream import Http2Upstream, UpstreamStream
 from nono.proxy.http2.upstreams import Reached, Upstreams
-from nono.proxy.upstream.connection import PoolKey, Replay, UpstreamConnection
+from nono.proxy.upstream.connection import PoolKey, Replay
 from nono.proxy.verdict import rewrite
 from nono.proxy.verdict.rewrite import Completed
 from nono.proxy.verdict.verdict import Entry, Forward
@@ -105,8 +105,7 @@ class Http2Exchange(Delivery[Reached]):
         self._upstream = reached.begin(self, self._request.method, fields, end=self._sent_end)
 
     def _give_back(self, unused: Reached) -> None:
-        if isinstance(unused, UpstreamConnection):
-            self._client.upstreams.done(unused)
+        self._client.upstreams.done(unused)
         super()._give_back(unused)
 
     def _answer(self, answer: Refusal) -> None:

@@ -28,6 +28,11 @@ class Places:
         self._ours = anyio.Semaphore(MAX_OF_CLIENT)
         self._in_all = in_all
 
+    @property
+    def are_awaited(self) -> bool:
+        """True if somebody waits for one, a stream of this client or of another."""
+        return any(limit.statistics().tasks_waiting for limit in (self._ours, self._in_all))
+
     def take(self) -> Place | None:
         """Take a place; None if none is free."""
         try:

@@ -174,12 +174,17 @@ class UpstreamStream:
 class Http2Upstream(asyncio.Protocol):
     """One connection to an upstream, with as many concurrent streams as the upstream allows.
 
-    It is in `registry` from connection_made until connection_lost, which calls `on_lost`.
+    registry: holds it from connection_made until connection_lost.
+    on_lost: called when it has left `registry`.
+    on_idle: called when its last open stream is over.
     """
 
-    def __init__(self, registry: ConnectionSet, on_lost: Callable[[], None]) -> None:
+    def __init__(
+        self, registry: ConnectionSet, on_lost: Callable[[], None], on_idle: Callable[[], None]
+    ) -> None:
         self._registry = registry
         self._on_lost = on_lost
+        self._on_idle = on_idle
         self._session = Session(client_side=True, stream_window=_STREAM_WINDOW)
         self._intake = Intake(self._take, self._session.next_size)
         self._transport: asyncio.Transport | None = None
@@ -228,9 +233,10 @@ class Http2Upstream(asyncio.Protocol):
 
     def forget(self, stream_id: int) -> None:
         """Drop a stream that is over."""
-        self._streams.pop(stream_id, None)
-        if self._leaving and not self._streams:
-            self._loop.call_soon(self.close)  # the last frames have to be sent first
+        if self._streams.pop(stream_id, None) is None or self._streams:
+            return
+        # Later: the last frames have to be sent first.
+        self._loop.call_soon(self.close if self._leaving else self._on_idle)
 
     def close(self) -> None:
         """Cancel the open streams, send GOAWAY and close."""

@@ -73,10 +73,11 @@ class Upstreams:
         pooled = self._pooled(key, place, keeps=True)
         return pooled or await self._dial(key, hosts, may_begin, HTTP1, place)
 
-    def done(self, connection: UpstreamConnection) -> None:
+    def done(self, reached: Reached) -> None:
         """Note that the stream which was given this connection no longer uses it."""
-        place = self._taken.pop(connection, None)
-        if place is not None:
+        if isinstance(reached, Http2Upstream):
+            self._make_room()
+        elif (place := self._taken.pop(reached, None)) is not None:
             place.give_back()
 
     def _pooled(self, key: PoolKey, place: Place, *, keeps: bool = False) -> UpstreamConnection | None:
@@ -87,6 +88,11 @@ class Upstreams:
         elif not keeps:
             place.give_back()
         return connection
+
+    def _make_room(self) -> None:
+        """Let a stream that waits have the place of a connection that has become idle."""
+        if self._places.are_awaited:
+            self._close_idle()
 
     def _close_idle(self) -> None:
         """Close the HTTP/2 connections that no stream uses: another upstream needs their places."""
@@ -148,7 +154,7 @@ class Upstreams:
         if not http2:
             self._http1_only.add(key)
             return UpstreamConnection(key, self._context.pool)
-        return Http2Upstream(self._context.pool.connections, place.give_back)
+        return Http2Upstream(self._context.pool.connections, place.give_back, self._make_room)
 
     def close(self) -> None:
         """Close the HTTP/2 connections: the client is gone."""

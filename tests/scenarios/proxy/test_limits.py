@@ -7,6 +7,7 @@ import struct
 import threading
 
 import anyio
+import h2.settings
 import pytest
 
 from nono.proxy.config import ProxyConfig
@@ -14,9 +15,10 @@ from nono.proxy.exchange import context
 from nono.proxy.http2 import places
 from nono.proxy.server import serve
 from nono.secret import Secret
-from support.proxy.http2_stage import KEY, h1_stage
+from support.proxy.http2_stage import KEY, h1_stage, h2_stage
 from support.proxy.thread import PHANTOM, TIMEOUT_S, Client, Hosts, Recording, a_route, proxy, wait_until
 from support.servers.http1 import Received, upstream
+from support.servers.http2 import Stream
 
 FIELDS = b"Host: 127.0.0.1\r\nX-Api-Key: " + PHANTOM.encode() + b"\r\n"
 GET = b"GET /alpha/x HTTP/1.1\r\n" + FIELDS + b"\r\n"
@@ -284,6 +286,22 @@ def test_the_streams_of_a_client_take_few_connections(monkeypatch: pytest.Monkey
         goes_on.set()
         assert {client.answer(number).status for number in numbers} == {200}
     assert len(server.connections) <= 4
+
+
+def test_a_stream_beyond_the_places_gets_that_of_an_idle_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "MAX_OF_CLIENT", 2)
+    goes_on = threading.Event()
+
+    def slow(stream: Stream) -> None:
+        goes_on.wait(TIMEOUT_S)
+        stream.respond()
+
+    one_at_a_time = {h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 1}
+    with h2_stage(slow, settings=one_at_a_time) as (stage, server), stage.client() as client:
+        numbers = [client.request(fields=[KEY]) for _ in range(6)]
+        server.received(2)
+        goes_on.set()
+        assert {client.answer(number).status for number in numbers} == {200}
 
 
 def test_all_clients_together_take_few_connections(monkeypatch: pytest.MonkeyPatch) -> None:
