@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nono.proxy.exchange.attempt import Delivery
 from nono.proxy.exchange.client_side import Hijackable
 from nono.proxy.exchange.context import ProxyContext
+from nono.proxy.exchange.delivery import Delivery
 from nono.proxy.exchange.relay import Relay
 from nono.proxy.http import refusal, websocket
 from nono.proxy.http.message import (

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from h2.errors import ErrorCodes
 
-from nono.proxy.exchange.attempt import Delivery
 from nono.proxy.exchange.context import ProxyContext
+from nono.proxy.exchange.delivery import Delivery
 from nono.proxy.http import refusal
 from nono.proxy.http.message import BodyKind, Header, MessageError, RequestHead, ResponseHead, framing_fields
 from nono.proxy.http.refusal import Refusal

@@ -20,7 +20,7 @@ from nono.audit.event import Event
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from nono.policy.schema.route_rules import RateLimit, UsageLimits
 from nono.policy.services.approval import TERMINAL, Approval
-from nono.proxy.exchange.attempt import MAX_HELD_BYTES
+from nono.proxy.exchange.delivery import MAX_HELD_BYTES
 from support.proxy.thread import PHANTOM, REAL_KEY, Client, Hosts, Recording
 from support.proxy.transports import (
     KEY,

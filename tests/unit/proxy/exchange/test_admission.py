@@ -24,7 +24,7 @@ from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from nono.policy.schema.route_rules import RateLimit
 from nono.policy.services.approval import TERMINAL, Approval
 from nono.proxy.exchange.admission import MAX_REASONS_TOLD
-from nono.proxy.exchange.attempt import MAX_HELD_BYTES
+from nono.proxy.exchange.delivery import MAX_HELD_BYTES
 from support.proxy.interception import intercepting
 from support.proxy.thread import (
     PHANTOM,
