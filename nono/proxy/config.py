@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from nono.named_tuple import NamedTuple
-from nono.proxy.verdict.login_table import NO_LOGINS, LoginTable
+from nono.proxy.verdict.logins.table import NO_LOGINS, LoginTable
 
 if TYPE_CHECKING:
     import ssl

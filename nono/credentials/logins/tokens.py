@@ -92,7 +92,7 @@ class LoginCredential:
         return nonce is not None and self.refusal(nonce) is None
 
     def appears_in(self, text: bytes) -> bool:
-        """Return False: a login has many phantoms, which nono.proxy.verdict.login_phantoms finds by mark."""
+        """Return False: a login has many phantoms, which nono.proxy.verdict.logins.phantoms finds by mark."""
         return False
 
     def refusal(self, nonce: str) -> LoginRefusedError | None:

@@ -9,7 +9,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.hosts.upstream import is_loopback
 from nono.policy.services.draining import reads_bodies
 from nono.proxy.child_env import ServiceVariables
-from nono.proxy.verdict.login_table import NO_LOGINS, LoginTable
+from nono.proxy.verdict.logins.table import NO_LOGINS, LoginTable
 from nono.proxy.verdict.routes import Origin, Route
 
 if TYPE_CHECKING:

@@ -57,7 +57,7 @@ class Dispatcher:
         verdict = self._verdict(head, inside)
         if isinstance(verdict, Forward) and self.routes.logins.captures(verdict.origin.host):
             # Imported here: few runs have a captured login.
-            from nono.proxy.verdict import login_phantoms
+            from nono.proxy.verdict.logins import phantoms as login_phantoms
 
             verdict = login_phantoms.captured(verdict, self.routes)
         if not isinstance(verdict, Refused):

@@ -34,7 +34,7 @@ def judge_intercepted(judge: Judge, head: RequestHead, inside: ConnectTarget) ->
         if at is not None:
             return judge.at_token_endpoint(head, entry, Origin("https", host, port), path, at)
         # Imported here: few runs have a captured login.
-        from nono.proxy.verdict import login_phantoms
+        from nono.proxy.verdict.logins import phantoms as login_phantoms
 
         presented += login_phantoms.owners(routes, head.headers)
     if len(presented) > 1:

@@ -15,7 +15,7 @@ from nono.proxy.http.refusal import Refusal
 from nono.proxy.usage.shape import metered
 from nono.proxy.verdict import phantoms, rewrite
 from nono.proxy.verdict.host_policy import HostPolicy
-from nono.proxy.verdict.login_table import LoginEndpoint
+from nono.proxy.verdict.logins.table import LoginEndpoint
 from nono.proxy.verdict.overrides import override_refused, overriding
 from nono.proxy.verdict.phantoms import Presented, Slots
 from nono.proxy.verdict.refused_calls import minted, uncounted
@@ -105,7 +105,7 @@ class Judge:
     def _shown(self, route: Route, slots: Slots) -> Presented | Refusal:
         if route.login is not None:
             # Imported here and below: few runs have a captured login.
-            from nono.proxy.verdict import login_phantoms
+            from nono.proxy.verdict.logins import phantoms as login_phantoms
 
             return login_phantoms.check(
                 route, route.login, slots.headers, slots.target, self.routes, self.session_token
@@ -116,7 +116,7 @@ class Judge:
     def _stray_login(self, headers: Sequence[Header], path: bytes, host: str) -> Refusal | None:
         if not self.routes.logins.logins:
             return None
-        from nono.proxy.verdict import login_phantoms
+        from nono.proxy.verdict.logins import phantoms as login_phantoms
 
         return login_phantoms.check_elsewhere(headers, path, host)
 
@@ -124,7 +124,7 @@ class Judge:
         self, head: RequestHead, entry: Entry, origin: Origin, path: bytes, at: LoginEndpoint
     ) -> Verdict:
         """Judge a login's request for its tokens. Any client that may use the proxy may log in."""
-        from nono.proxy.verdict import login_phantoms
+        from nono.proxy.verdict.logins import phantoms as login_phantoms
 
         name = at.login.provider.name
         entry = entry._replace(route_id=at.login.provider.consumer, upstream=f"{origin.host}:{origin.port}")

@@ -20,7 +20,7 @@ from nono.policy.schema.route_rules import (
     UpgradeRule,
     UsageLimits,
 )
-from nono.proxy.verdict.login_table import NO_LOGINS, LoginTable
+from nono.proxy.verdict.logins.table import NO_LOGINS, LoginTable
 
 if TYPE_CHECKING:
     from nono.credentials.logins.tokens import LoginCredential
@@ -159,7 +159,7 @@ class RouteTable:
     def owner_of(self, text: str) -> Route | None:
         """Return the route whose phantom is `text`, or None. Compares every phantom, for constant time.
 
-        Phantoms of captured logins do not belong to one route; `login_phantoms` looks for them.
+        Phantoms of captured logins do not belong to one route; `logins.phantoms` looks for them.
         """
         others = [route for route in self.routes if route.login is None]
         owners = [route for route in others if route.phantom is not None and route.phantom.matches(text)]

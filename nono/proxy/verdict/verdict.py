@@ -12,7 +12,7 @@ from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.usage.shape import Provider
 from nono.proxy.verdict.host_policy import HostPolicy
-from nono.proxy.verdict.login_table import LoginEndpoint
+from nono.proxy.verdict.logins.table import LoginEndpoint
 from nono.proxy.verdict.rewrite import RequestWriter
 from nono.proxy.verdict.routes import Identity, Origin, Route
 

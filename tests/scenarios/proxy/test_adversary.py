@@ -20,7 +20,7 @@ from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule, EndpointV
 from nono.policy.schema.route_rules import Inject
 from nono.proxy.http.message import request_head
 from nono.proxy.verdict.dispatch import Dispatcher
-from nono.proxy.verdict.login_table import NO_LOGINS
+from nono.proxy.verdict.logins.table import NO_LOGINS
 from nono.proxy.verdict.phantoms import without_phantoms
 from nono.proxy.verdict.routes import RouteTable
 from nono.proxy.verdict.verdict import ConnectTarget, Forward

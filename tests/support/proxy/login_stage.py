@@ -16,7 +16,7 @@ from nono.policy.hosts.upstream import Upstream
 from nono.policy.schema.route_rules import UpgradeRule
 from nono.policy.services.oauth_routes import OAuthProvider, OAuthRoute, ResponseField, TokenEndpoint
 from nono.proxy.verdict.host_policy import HostPolicy
-from nono.proxy.verdict.login_table import LoginTable
+from nono.proxy.verdict.logins.table import LoginTable
 from nono.proxy.verdict.routes import Origin, Route
 from support.proxy.interception import Inside, Intercepting, intercepting
 from support.proxy.thread import Hosts, Response
