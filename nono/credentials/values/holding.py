@@ -19,8 +19,6 @@ TEXT_OCTETS = bytes(octet for octet in range(256) if octet not in b"\r\n")
 
 _WIDTH = 16  # octets of the longest spelling of one character: "%26%23x0041%3B"
 _BOUNDS = (4 * 1024, 64 * 1024, 1024 * 1024)
-
-
 _MARGIN = 3  # octets of a soft line break
 
 

@@ -1,4 +1,4 @@
-"""Finds real secrets in an upstream's answer and masks them before the child reads it: the tripwire."""
+"""Finds real secrets in an upstream's answer before the child reads it: the tripwire."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from itertools import chain
 
 from nono.credentials.values import spellings
 from nono.credentials.values.escapes import Form, Span, around_escapes, forms, has_forms, without_nuls
-from nono.credentials.values.holding import Hold, Mode, mode_for
+from nono.credentials.values.holding import Mode, mode_for
+from nono.credentials.values.leak_mask import NOWHERE, LeakMask, Occurrences, masked
 from nono.credentials.values.spellings import MIN_WATCHED_CHARACTERS
-from nono.named_tuple import NamedTuple
 from nono.secret import Secret
 
-MASK = b"*"  # one for each octet, so that an announced body length stays true
 _GUESSABLE_CHARACTERS = 20  # a shorter secret may be a person's choice, and in a list of candidates
 # A spelling is searched for by every n-th of its octets, in every n-th octet of a text: n times as fast, and
 # still nobody who lacks the secret has ten of them right.
@@ -49,16 +48,6 @@ def unwatched_warning(secrets: Sequence[Secret], *, basic: bool = False) -> str 
         f"the credential is shorter than {MIN_WATCHED_CHARACTERS} characters:"
         " responses are not searched for it, because they would hold it by chance"
     )
-
-
-class Occurrences(NamedTuple):
-    """Where a text holds the secret."""
-
-    spans: Sequence[Span]  # ascending, without overlap
-    near: bool  # a long beginning of the secret goes on differently
-
-
-_NOWHERE = Occurrences((), near=False)
 
 
 class Tripwire:
@@ -105,12 +94,12 @@ class Tripwire:
         return self._search_undone(text)
 
     def stream(self) -> LeakMask:
-        return LeakMask(self)
+        return LeakMask(self.find, self.mode)
 
     def mask_text(self, value: bytes) -> bytes | None:
         """Return `value` without the secret; None if it was clean."""
         spans = self.find(value).spans
-        return _masked(value, spans) if spans else None
+        return masked(value, spans) if spans else None
 
     def occurs_in(self, text: bytes) -> bool:
         """Return True if `text`, a short one such as an environment, holds the secret in any spelling.
@@ -141,7 +130,7 @@ class Tripwire:
         found = bool(self._search(text))
         if has_forms(text):
             found = self._is_in_forms(text) or found
-        return self._located(text) if found else _NOWHERE
+        return self._located(text) if found else NOWHERE
 
     def _has_room(self, text: bytes) -> bool:
         """Return False if no run of octets in `text` is long enough for a spelling, in UTF-16 either."""
@@ -209,53 +198,6 @@ class Tripwire:
                 spans.append((at, at + len(each)))
                 at = text.find(each, at + 1)
         return _merged(spans)
-
-
-class LeakMask:
-    """Searches one body as it passes. What it holds back depends on public octets alone: see `holding`."""
-
-    __slots__ = ("_hold", "_watcher", "found", "near")
-
-    def __init__(self, tripwire: Tripwire) -> None:
-        self._watcher = tripwire
-        self._hold = Hold(tripwire.mode)
-        self.found = 0  # occurrences of the secret so far
-        self.near = False
-
-    def feed(self, piece: bytes) -> bytes:
-        """Return the bytes that may go on: each spelling masked, and no end that could become one."""
-        text, clear = self._hold.feed(piece)
-        if not text:
-            return b""
-        found = self._watcher.find(text)
-        return text if found is _NOWHERE and clear == len(text) else self._pass(text, clear, found)
-
-    def finish(self) -> bytes:
-        """Return the rest: nothing that comes later belongs to it."""
-        text = self._hold.finish()
-        return self._pass(text, len(text), self._watcher.find(text)) if text else b""
-
-    def _pass(self, text: bytes, clear: int, found: Occurrences) -> bytes:
-        spans, near = found
-        if near:
-            self.near = True
-        if spans:
-            spans = [span for span in spans if span[0] < clear]
-            self.found += len(spans)
-            clear = max([clear, *(end for _, end in spans)])
-            text = _masked(text, spans)
-        if clear == len(text):
-            return text
-        self._hold.keep(text[clear:])
-        return text[:clear]
-
-
-def _masked(text: bytes, spans: Sequence[Span]) -> bytes:
-    parts, done = list[bytes](), 0
-    for start, end in spans:
-        parts += [text[done:start], MASK * (end - start)]
-        done = end
-    return b"".join([*parts, text[done:]])
 
 
 def _merged(spans: Sequence[Span]) -> list[Span]:

@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nono.credentials.values.credential import LeakDetector
-from nono.credentials.values.tripwire import MASK, tripwire_for, unwatched_warning
+from nono.credentials.values.leak_mask import MASK
+from nono.credentials.values.tripwire import tripwire_for, unwatched_warning
 from nono.secret import Secret
 
 KEY = "sk-proj-Ab/c+d_eF9~gh1jK2=lm3nO4pQ5rS6tU7vW8xY9z"
