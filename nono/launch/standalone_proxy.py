@@ -22,7 +22,7 @@ from nono.credentials.phantom import SessionToken
 from nono.errors import NonoError
 from nono.kernel import process
 from nono.launch.proxy.assembly import Assembly, assemble, proxy_of
-from nono.launch.proxy.same_user import IsOurs, same_user
+from nono.launch.proxy.same_user import same_user
 from nono.launch.session import Say, Session, Warn, open_log
 from nono.named_tuple import NamedTuple
 from nono.policy.resolve import Resolved
@@ -31,7 +31,7 @@ from nono.supervisor import abort, loop
 
 if TYPE_CHECKING:
     from nono.approval.broker import ApprovalBroker
-    from nono.proxy.config import ProxyConfig
+    from nono.proxy.config import IsOurs, ProxyConfig
     from nono.proxy.tls.session_ca import SessionCa
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from nono.kernel.sock_diag import Address, SocketOwners
+from nono.kernel.sock_diag import SocketOwners
 from nono.policy.hosts.upstream import is_loopback
-
-IsOurs = Callable[[Address, Address], bool | None]
+from nono.proxy.config import Address, IsOurs
 
 _OVERFLOW_UID = 65534  # of everybody who has no user in our user namespace
 

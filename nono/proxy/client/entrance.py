@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Protocol
 
+from nono.proxy.config import Address, Admits, IsOurs
 from nono.proxy.http import refusal
 from nono.proxy.http.refusal import Cut, Refusal
 from nono.proxy.transport.connection_set import ConnectionSet
@@ -15,11 +15,6 @@ STRANGER_S = 5.0  # how long one may take to show it
 _BURST_MAX = 256  # strangers in a turn of the loop, all of whom have sent something
 _ANSWERED_MAX = 32  # connections of other users that get an answer at a time; the rest are cut
 _OVERLOAD_ALLOWANCE = 64  # connections beyond the limit that get an answer; the rest are cut
-
-
-Address = tuple[str, int]
-Admits = Callable[[Address], bool]  # of the client
-IsOurs = Callable[[Address, Address], bool | None]  # of the client and of the listener; None: nobody knows
 
 
 class Visitor(Protocol):
@@ -38,7 +33,7 @@ class Entrance:
 
     connections: all that are open.
     limit: how many may be served at a time; 0: any number. Strangers are not counted.
-    admits: returns True for a connection that the command made; None if nobody knows.
+    admits: returns True for a connection that the command made. None: nobody knows that.
     is_ours: asked if `admits` is None. Returns True for a connection that a program of our user made, and
         False for one of another user, who is refused. The others are strangers until they have shown a token
         or phantom. None: nobody is a stranger.
