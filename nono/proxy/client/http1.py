@@ -20,6 +20,7 @@ from nono.proxy.http.message import BodyKind
 from nono.proxy.http.refusal import MAX_AUTHENTICATION_FAILURES, Cut, Refusal
 from nono.proxy.http.request_reader import Incoming, RequestReader, Unreadable
 from nono.proxy.transport.deadline import GOODBYE_S, Deadline
+from nono.proxy.transport.turns import BUDGET_S
 from nono.proxy.transport.watch import watch
 from nono.proxy.verdict import audit_events
 from nono.proxy.verdict.verdict import Capture, ConnectTarget, Entry, Forward, Intercept, Refused, Tunnel
@@ -27,7 +28,6 @@ from nono.proxy.verdict.verdict import Capture, ConnectTarget, Entry, Forward, I
 _DRAINED_BYTES = 64 * 1024  # a refused body up to this length is read and dropped, to keep the connection
 _PARSED_BYTES = 8 * 1024  # of a read that holds more than _MANY_HEADS, before the first of them is answered
 _MANY_HEADS = 32
-_PUMP_S = 0.003  # of work on requests that are answered at once, in one turn of the loop
 _LINGER_S = 2.0  # how long a client may go on sending what nobody will read
 _CLOSE_S = 30.0  # how long a client may take to read the end of its response
 
@@ -168,7 +168,7 @@ class ClientConnection(asyncio.Protocol):
         elif current is not None and not current.complete:
             current.pieces.clear()  # answered already; the rest of its body is read and dropped
         queue = self._reader.queue
-        until = perf_counter() + _PUMP_S
+        until = perf_counter() + BUDGET_S
         while self._active is None and queue and not self._discarding:
             if self._current is not None and not self._current.complete:
                 break

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from time import perf_counter
 
-BUDGET_S = 0.003
+from nono.proxy.transport.turns import BUDGET_S
 
 
 class Intake:

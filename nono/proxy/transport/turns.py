@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from time import perf_counter
 
-BUDGET_S = 0.003  # for all bodies together, in each turn of the loop
+BUDGET_S = 0.003  # in each turn of the loop: for all bodies together, or for what one peer has sent
 SHARE_S = 0.001  # for one body, until the others have had theirs
 
 Work = Callable[[float], bool]  # works until that perf_counter(); returns True if more is left
