@@ -16,7 +16,7 @@ from nono.proxy.usage.shape import metered
 from nono.proxy.verdict import phantoms, rewrite
 from nono.proxy.verdict.host_policy import HostPolicy
 from nono.proxy.verdict.logins.table import LoginEndpoint
-from nono.proxy.verdict.overrides import override_refused, overriding
+from nono.proxy.verdict.overrides import override_refused
 from nono.proxy.verdict.phantoms import Presented, Slots
 from nono.proxy.verdict.refused_calls import minted, uncounted
 from nono.proxy.verdict.routes import Origin, Phantom, Route, RouteTable, Scope
@@ -83,8 +83,8 @@ class Judge:
         if refused is not None:
             return Refused(entry, refused)
         has_rules = self.has_rules(route, origin)
-        if has_rules and (overridden_by := overriding(head, shown.target)) is not None:
-            return Refused(entry, override_refused(origin.host, overridden_by))
+        if has_rules and (overrides := override_refused(head, shown.target, origin.host)) is not None:
+            return Refused(entry, overrides)
         request = rewrite.outgoing(head, shown.target, origin, route)
         left_over = phantoms.left_over(request, origin.host, self.routes, self.session_token, (route,))
         if left_over is not None:
@@ -141,8 +141,8 @@ class Judge:
             return Refused(entry, _trace_refused(origin.host))
         if websocket.key_of(head) is not None:
             return Refused(entry, login_phantoms.no_websocket(origin.host))
-        if (overridden_by := overriding(head, path)) is not None:
-            return Refused(entry, override_refused(origin.host, overridden_by))
+        if (overrides := override_refused(head, path, origin.host)) is not None:
+            return Refused(entry, overrides)
         request = rewrite.outgoing(head, path, origin, None)
         return Capture(Forward(entry, origin, request, hosts, presented=fields), at)
 
@@ -200,8 +200,8 @@ class Judge:
             if verdict.decision == "deny":
                 answer = refusal.endpoint_denied(host, verdict.label, policy.origin, method, bare)
                 return Refused(entry, answer)
-            if (overridden_by := overriding(head, path)) is not None:
-                return Refused(entry, override_refused(host, overridden_by))
+            if (overrides := override_refused(head, path, host)) is not None:
+                return Refused(entry, overrides)
             approval = verdict if verdict.decision == "approve" else None
         request = rewrite.outgoing(head, path, origin, None)
         left_over = phantoms.left_over(request, host, self.routes, self.session_token, routes)

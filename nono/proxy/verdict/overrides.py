@@ -1,4 +1,4 @@
-"""Finds what makes some servers take another method or path from a request than its request line says."""
+"""Refuse what makes some servers take another method or path from a request than its request line says."""
 
 from __future__ import annotations
 
@@ -12,18 +12,14 @@ _FIELDS = frozenset(
 )
 
 
-def overriding(head: RequestHead, path: bytes) -> str | None:
-    """Return the field or query parameter that could replace the judged method or path, or None.
+def override_refused(head: RequestHead, path: bytes, host: str) -> Refusal | None:
+    """Refuse a request with a field or query parameter that could replace the judged method or path.
 
     path: as sent, with its query.
     """
-    for name, _ in head.headers:
-        if folded(name) in _FIELDS:
-            return name.decode("ascii")
-    return overriding_parameter(path.partition(b"?")[2].decode("ascii", "replace"))
-
-
-def override_refused(host: str, what: str) -> Refusal:
+    what = _overriding(head, path)
+    if what is None:
+        return None
     # Not stripped: without it this would also be a different request from the one its sender meant.
     return Refusal(
         403,
@@ -32,3 +28,10 @@ def override_refused(host: str, what: str) -> Refusal:
         hint=f"send the request that is meant, without {what}",
         category="endpoint_policy",
     )
+
+
+def _overriding(head: RequestHead, path: bytes) -> str | None:
+    for name, _ in head.headers:
+        if folded(name) in _FIELDS:
+            return name.decode("ascii")
+    return overriding_parameter(path.partition(b"?")[2].decode("ascii", "replace"))
