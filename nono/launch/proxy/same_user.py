@@ -1,4 +1,4 @@
-"""Tells the proxy which connections programs of our own user make."""
+"""Tells the proxy which connections programs of our own user make (ADR 34)."""
 
 from __future__ import annotations
 

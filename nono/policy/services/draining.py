@@ -1,4 +1,4 @@
-"""Names the upstreams whose servers are known to read each request to its end before the next one."""
+"""Names the upstreams whose servers are known to read each request to its end before the next (ADR 32)."""
 
 from __future__ import annotations
 

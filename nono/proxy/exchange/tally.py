@@ -1,4 +1,4 @@
-"""Holds one request's place under a limit of tokens, until it is known what it used."""
+"""Holds one request's turn under a limit of tokens, until it is known what it used (ADR 33)."""
 
 from __future__ import annotations
 
