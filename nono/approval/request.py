@@ -27,6 +27,9 @@ class FileOpen(NamedTuple):
         return (self.path, self.access.value, self.kind, str(self.truncates))
 
 
+SHOWN_BYTES = 1024  # of a body
+
+
 class HeldBody(NamedTuple):
     """The body of a request that waits for its answer: what identifies it, and what is shown of it."""
 
@@ -39,9 +42,6 @@ class HeldBody(NamedTuple):
     def is_whole(self) -> bool:
         """True if `begins` is all of it."""
         return self.length <= SHOWN_BYTES
-
-
-SHOWN_BYTES = 1024  # of a body
 
 
 class EndpointRequest(NamedTuple):

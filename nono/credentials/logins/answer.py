@@ -17,9 +17,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.services.oauth_routes import ResponseField, TokenEndpoint
 from nono.secret import Secret
 
-MAX_MARKS = (
-    50_000  # braces, brackets, commas and colons of a JSON text: they, not its bytes, cost time and memory
-)
+MAX_MARKS = 50_000  # braces, brackets, commas and colons of a JSON text: they cost time, not its bytes
 _WINDOW = 64 * 1024  # of text, searched before another thread may run
 _OVERLAP = 64  # more than the longest match of _ASSIGNED and _NAMED
 _BLANKS = b" \t\r\n\0\xef\xbb\xbf\xff\xfe"  # before the first mark, in any encoding of JSON

@@ -31,11 +31,10 @@ from nono.proxy.verdict.verdict import Capture
 
 MAX_REQUEST_BYTES = 1024 * 1024
 MAX_ANSWER_BYTES = 1024 * 1024
+_STORE = "nono credential logins says what is wrong with the store"
 _TIMEOUT_S = 120.0  # of one exchange; device logins poll, so no request waits long
-# _NOT_FETCHED: request fields that the fetch writes itself. _NOT_RELAYED: fields that describe the original
-# body of the answer.
-_NOT_FETCHED = frozenset((b"accept-encoding", b"expect"))
-_NOT_RELAYED = frozenset(
+_NOT_FETCHED = frozenset((b"accept-encoding", b"expect"))  # the fetch writes its own
+_NOT_RELAYED = frozenset(  # they describe the body as it was before its tokens were replaced
     (b"content-length", b"content-encoding", b"content-md5", b"digest", b"repr-digest", b"etag")
 )
 
@@ -295,9 +294,6 @@ def _examined(
     if holds_secret([answer.tripwire(), sent], headers, answer.without_tokens()):
         raise LoginRefusedError("the answer has a token in a second place, where none is expected")
     return answer
-
-
-_STORE = "nono credential logins says what is wrong with the store"
 
 
 def _to_fetch(request: Outgoing, injection: Injection | None) -> OwnRequest:

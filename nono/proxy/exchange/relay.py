@@ -24,6 +24,7 @@ from nono.proxy.http.message import (
 from nono.proxy.transport.turns import Turns
 from nono.proxy.verdict.rewrite import WITHHELD, response_for_client
 
+_FLUSHED_BYTES = 16 * 1024
 _NOT_IN_INTERIM = WITHHELD | {b"content-length"}
 
 
@@ -180,6 +181,3 @@ class Relay:
         self._client.flush()
         self._inspection.end()
         self._on_end()
-
-
-_FLUSHED_BYTES = 16 * 1024

@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from mitmproxy import http
 
 MAX_KEPT_IN_ALL_BYTES = 64 * 1024 * 1024  # of bodies in memory, for all flows together
-MAX_WAITING_FLOWS = (
-    1024  # ended and not written; those beyond are lost, because the loop must not wait for the disk
-)
+MAX_WAITING_FLOWS = 1024  # for the disk; those beyond are lost, because the loop must not wait for it
 _ENDING_S = 1.0  # for the flows that wait for the disk when the run ends
 
 

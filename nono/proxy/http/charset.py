@@ -30,10 +30,7 @@ def _unsearchable(content_type: bytes) -> str | None:
 def _has_ascii(name: bytes) -> bool:
     try:
         return _ASCII.encode(codecs.lookup(name.decode("ascii")).name) == _ASCII.encode()
-    except (
-        LookupError,
-        ValueError,
-    ):  # an UnicodeError is a ValueError; bytes-to-bytes codecs are no charsets
+    except (LookupError, ValueError):  # a UnicodeError is a ValueError; codecs from bytes to bytes are none
         return False
 
 
