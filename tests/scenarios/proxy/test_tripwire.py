@@ -262,7 +262,7 @@ def test_an_answer_in_a_charset_that_holds_ascii_passes(kind: str) -> None:
         assert (response.status, response.value("content-type"), response.body) == (200, kind, b"ok")
 
 
-def test_no_charset_and_no_slice_is_asked_for() -> None:
+def test_nothing_is_asked_for_that_could_not_be_searched() -> None:
     fields = {
         b"Accept": b'application/json;q=0.5; charset=utf-16le, text/plain;charset="utf-16";q=1',
         b"Accept-Charset": b"utf-16",

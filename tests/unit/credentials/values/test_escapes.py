@@ -21,7 +21,7 @@ def _ways(character: str) -> list[bytes]:
 
 @pytest.mark.parametrize("tokens", [True, False], ids=["tokens", "text"])
 @given(st.data(), st.text(_CHARACTERS, min_size=1, max_size=12))
-def test_every_mixture_is_undone_and_traced(tokens: bool, data: st.DataObject, text: str) -> None:
+def test_every_mixture_is_traced_to_its_text(tokens: bool, data: st.DataObject, text: str) -> None:
     spelled = b"".join(data.draw(st.sampled_from(_ways(each))) for each in text)
     before, after = b"<" * data.draw(st.integers(0, 3)), b">"
     form = next(iter(forms(before + spelled + after, tokens=tokens)))

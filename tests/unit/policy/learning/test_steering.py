@@ -31,7 +31,7 @@ def test_what_steers_programs_outside_has_a_reason(path: str, fs: Filesystem) ->
 
 
 @pytest.mark.parametrize("path", HARMLESS)
-def test_what_steers_nothing_has_none(path: str, fs: Filesystem) -> None:
+def test_what_steers_nothing_has_no_reason(path: str, fs: Filesystem) -> None:
     assert steering_paths(PLACES, fs).reason(f"{HOME}/{path}") is None
 
 

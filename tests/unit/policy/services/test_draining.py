@@ -24,5 +24,5 @@ def test_the_upstream_of_every_shipped_service_is_known_to_read_bodies(name: str
         "http://127.0.0.1:8080",
     ],
 )
-def test_any_other_is_not(url: str) -> None:
+def test_no_other_upstream_is_known_to_read_bodies(url: str) -> None:
     assert not reads_bodies(parse_upstream(url))

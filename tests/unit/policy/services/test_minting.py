@@ -41,7 +41,7 @@ def test_a_request_that_hands_out_a_key_is_known(host: str, path: str) -> None:
         ("gitlab.com", "/api/v4/projects/7/issues"),
     ],
 )
-def test_any_other_request_is_not(host: str, path: str) -> None:
+def test_any_other_request_hands_out_no_key(host: str, path: str) -> None:
     assert not hands_out_keys(host, "POST", path)
 
 
