@@ -7,10 +7,21 @@ from collections.abc import Mapping
 from nono.policy.endpoints.path_glob import readings
 from nono.policy.endpoints.policy import DEFAULT_LABEL, EndpointRule, EndpointVerdict
 
-_GITLAB = (
-    "/api/v4/**/access_tokens",
-    "/api/v4/**/{personal_access_tokens,impersonation_tokens,deploy_tokens,deploy_keys,keys,runners}",
-    "/api/v4/**/{rotate,reset_authentication_token,reset_registration_token}",
+# Below a project or group in the places of these calls only: a file or a package may have any name.
+_GITLAB = tuple(
+    f"/api/v4/{call}"
+    for call in (
+        "{projects,groups}/*/access_tokens",
+        "{projects,groups}/*/{access_tokens,deploy_tokens}/*/rotate",
+        "{projects,groups}/*/{deploy_tokens,deploy_keys}",
+        "{projects,groups}/*/runners/reset_registration_token",
+        "projects/*/cluster_agents/*/tokens",
+        "{user,users/*,groups/*/service_accounts/*}/{personal_access_tokens,keys,runners}",
+        "{users/*/impersonation_tokens,deploy_keys,deploy_tokens,runners}",
+        "{personal_access_tokens,groups/*/service_accounts/*/personal_access_tokens}/*/rotate",
+        "runners/{reset_authentication_token,reset_registration_token}",
+        "runners/*/reset_authentication_token",
+    )
 )
 _PATHS: Mapping[str, tuple[str, ...]] = {
     "api.anthropic.com": ("/api/oauth/claude_cli/create_api_key",),

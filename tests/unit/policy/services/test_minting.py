@@ -23,6 +23,13 @@ from nono.policy.services.minting import hands_out_keys, is_aws_key_service
         ("gitlab.com", "/api/v4/projects/group%2Fproject/access_tokens"),
         ("gitlab.com", "/api/v4/user/personal_access_tokens"),
         ("gitlab.com", "/api/v4/personal_access_tokens/self/rotate"),
+        ("gitlab.com", "/api/v4/projects/group%2Fproject/access_tokens/7/rotate"),
+        ("gitlab.com", "/api/v4/projects/7/deploy_keys"),
+        ("gitlab.com", "/api/v4/projects/7%2Fdeploy_keys"),
+        ("gitlab.com", "/api/v4/projects/7/cluster_agents/1/tokens"),
+        ("gitlab.com", "/api/v4/groups/7/service_accounts/8/personal_access_tokens"),
+        ("gitlab.com", "/api/v4/runners/reset_registration_token"),
+        ("gitlab.com", "/api/v4/user/runners"),
     ],
 )
 def test_a_request_that_hands_out_a_key_is_known(host: str, path: str) -> None:
@@ -39,6 +46,10 @@ def test_a_request_that_hands_out_a_key_is_known(host: str, path: str) -> None:
         ("api.anthropic.com", "/v1/messages"),
         ("api.github.com", "/repos/o/r/issues"),
         ("gitlab.com", "/api/v4/projects/7/issues"),
+        ("gitlab.com", "/api/v4/projects/7/repository/files/config%2Frunners.yml"),
+        ("gitlab.com", "/api/v4/projects/group%2Fproject/repository/files/keys"),
+        ("gitlab.com", "/api/v4/projects/7/packages/generic/tool/1.0/keys.json"),
+        ("gitlab.com", "/api/v4/projects/7/wikis/rotate"),
     ],
 )
 def test_any_other_request_hands_out_no_key(host: str, path: str) -> None:
