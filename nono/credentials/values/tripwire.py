@@ -126,7 +126,7 @@ class Tripwire:
     def find(self, text: bytes) -> Occurrences:
         """Search `text` as it is and with its escapes undone."""
         if len(text) > _LONG_BYTES and self._sampled and not self._has_room(text):
-            return _NOWHERE
+            return NOWHERE
         found = bool(self._search(text))
         if has_forms(text):
             found = self._is_in_forms(text) or found

@@ -27,8 +27,9 @@ _QUERY_MARK = re.compile(r"[?#]")  # decoded; some gateways decode a path before
 _FORMAT = re.compile(
     r"(?<=.)\.(?:atom|csv|html?|ics|js|jsonp?|pdf|rss|txt|xml|ya?ml)\Z", re.ASCII | re.IGNORECASE
 )
-# What `readings` does not take as it stands: an escape, a parameter, a dot that ends a segment or a format.
-_READ_OTHERWISE = re.compile(r"[%;]|\.(?:/|\Z)|\.[A-Za-z]+/?\Z", re.ASCII)
+# What `readings` does not take as it stands: an escape, a parameter, a dot that ends a segment or a format, a
+# number that has another spelling.
+_READ_OTHERWISE = re.compile(r"[%;]|\.(?:/|\Z)|\.[A-Za-z]+/?\Z|/[+0]|\d_|\.0", re.ASCII)
 _OCTET = 0x100  # an escaped octet in a path becomes the single character chr(_OCTET + octet)
 
 
@@ -104,7 +105,7 @@ def readings(path: str) -> list[list[str]]:
     for read in (_trimmed, _without_format):
         if (other := read(found[-1])) != found[-1]:
             found.append(other)
-    return found
+    return found + [other for each in found if (other := [*map(_as_number, each)]) != each]
 
 
 def loose(path: str) -> list[str]:
@@ -142,6 +143,20 @@ def _without_format(segments: Sequence[str]) -> list[str]:
     if not segments:
         return []
     return [*segments[:-1], _FORMAT.sub("", segments[-1])]
+
+
+def _as_number(name: str) -> str:
+    """Return a number as its digits alone.
+
+    Servers that convert identifiers (Werkzeug, pydantic, JavaScript) take 07, +7, 7.0, 0_7 and the digits of
+    other scripts for 7.
+    """
+    whole, _, fraction = name.strip().partition(".")
+    octets = bytes(ord(each) & 0xFF for each in whole.removeprefix("+").replace("_", ""))
+    digits = octets.decode("utf-8", "replace")
+    if fraction.strip("0") or not digits.isdecimal():
+        return name
+    return "".join(str(int(each)) for each in digits).lstrip("0") or "0"
 
 
 def _segments(path: str) -> list[str]:

@@ -99,9 +99,9 @@ class EndpointPolicy(NamedTuple):
         Ignores the query.
 
         Rules that deny or ask are matched as a lenient server reads the path: without regard to case, with
-        escapes decoded, and without path parameters, dots at the end and the suffix of a format. Otherwise
-        `/Admin`, `/admin;x`, `/admin.` or `/admin.json` would bypass a rule for `/admin`. Rules that allow
-        are matched exactly.
+        escapes decoded, and without path parameters, dots at the end and the suffix of a format; numbers by
+        their value. Otherwise `/Admin`, `/admin;x`, `/admin.` or `/admin.json` would bypass a rule for
+        `/admin`, and `/items/07` one for `/items/7`. Rules that allow are matched exactly.
         """
         bare = path.partition("?")[0]
         read = readings(bare) if self.deny or self.approve else ()

@@ -169,6 +169,14 @@ def test_an_approval_asks_the_backend_of_its_rule_or_the_default() -> None:
         ("/admin", "/admin%3Fx"),
         ("/admin", "/admin%23/x"),
         ("/admin", "/admin%3Bx.;y"),
+        ("/projects/7", "/projects/07"),
+        ("/projects/7/keys.json", "/projects/007/keys.json"),
+        ("/projects/7", "/projects/0_7"),
+        ("/projects/7", "/projects/+7"),
+        ("/projects/7", "/projects/%207"),
+        ("/projects/7", "/projects/7.0"),
+        ("/projects/7", "/projects/%D9%A7"),
+        ("/projects/0", "/projects/00"),
     ],
 )
 def test_a_lenient_spelling_of_a_denied_path_is_denied(rule: str, path: str) -> None:
@@ -187,6 +195,9 @@ def test_a_lenient_spelling_of_a_denied_path_is_denied(rule: str, path: str) -> 
         ("/a/.git", "/a/git"),
         ("/%C3%A4", "/%C3%A5"),
         ("/admin.json", "/admin"),
+        ("/projects/7", "/projects/70"),
+        ("/projects/7", "/projects/7.01"),
+        ("/projects/7", "/projects/007a"),
     ],
 )
 def test_another_path_is_not_denied_with_it(rule: str, path: str) -> None:
