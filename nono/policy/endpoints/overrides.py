@@ -14,6 +14,7 @@ _PARAMETERS = frozenset(
         "_method_override",
         "_methodoverride",
         "$httpmethod",
+        "$httpheaders",  # holds fields, of which the method's is one
         "$method",
         "http_method_override",
         "method_override",

@@ -28,6 +28,7 @@ from nono.policy.endpoints.overrides import overriding_parameter
         "X-HTTP-Method-Override=PUT",
         "x_http_method=PUT",
         "$httpMethod=DELETE",
+        "%24httpHeaders=X-HTTP-Method-Override%3ADELETE",
         "method=DELETE",
         "method=%44ELETE",
     ],
