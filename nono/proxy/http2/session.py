@@ -22,7 +22,7 @@ from hyperframe.frame import GoAwayFrame
 from nono.proxy.http.message import MAX_HEAD_BYTES, Header
 from nono.proxy.http2.frames import FrameError, FrameGate, GoAway
 
-_CONNECTION_WINDOW = 16 * 1024 * 1024
+_CONNECTION_WINDOW = 16 * 1024 * 1024  # at least
 _DEFAULT_WINDOW = 65535  # RFC 9113 section 6.9.2; of the connection, which no setting changes
 _BATCH_BYTES = 64 * 1024  # of bodies, in one write
 _SLICE_BYTES = 16 * 1024  # of received data, given to h2 at a time
@@ -91,6 +91,8 @@ class Session:
             self._settings[SettingCodes.ENABLE_PUSH] = 0
         if max_streams is not None:
             self._settings[SettingCodes.MAX_CONCURRENT_STREAMS] = max_streams
+        # Of all streams together: otherwise those that wait would take it from the one they wait for.
+        self._window = max(_CONNECTION_WINDOW, stream_window * (max_streams or 0))
         self._client_side = client_side
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
@@ -107,7 +109,7 @@ class Session:
         h2 = self._h2
         h2.local_settings = Settings(client=self._client_side, initial_values=self._settings)
         h2.initiate_connection()
-        h2.increment_flow_control_window(_CONNECTION_WINDOW - _DEFAULT_WINDOW)
+        h2.increment_flow_control_window(self._window - _DEFAULT_WINDOW)
         if not self._client_side:
             # The owner refuses a stream too many; h2 would end the connection over it.
             values = self._settings | {SettingCodes.MAX_CONCURRENT_STREAMS: _UNLIMITED}

@@ -20,6 +20,7 @@ from nono.credentials.static import StaticCredential
 from nono.credentials.values.injection import injection_of
 from nono.credentials.values.tripwire import tripwire_for
 from nono.policy.schema.route_rules import Inject
+from nono.proxy.http2.places import MAX_OF_CLIENT
 from nono.secret import Secret
 from support.clients.http2 import Http2Client
 from support.proxy.http2_stage import KEY, h1_stage, h2_stage
@@ -547,6 +548,22 @@ def test_only_an_upload_that_nobody_reads_is_held_up() -> None:
         proceed.set()
         client.send(number, b"", end=True)
         assert client.answer(number).status == 200
+
+
+def test_uploads_that_wait_for_others_do_not_hold_these_up() -> None:
+    def handler(request: Received) -> None:
+        request.read_body()
+        request.connection.respond()
+
+    with h1_stage(handler) as (stage, server), stage.client() as client:
+        numbers = [client.request("/u", method="POST", fields=[KEY], end=False) for _ in range(128)]
+        wait_until(lambda: len(server.requests) == MAX_OF_CLIENT)
+        client.ping()  # the windows of the proxy are known then
+        for number in reversed(numbers):
+            client.send(number, bytes(client.h2.local_flow_control_window(number)))
+        for number in numbers:
+            client.send(number, b"end", end=True)
+        assert {client.answer(number).status for number in numbers} == {200}
 
 
 @pytest.mark.parametrize("version", ["h2", "http/1.1"])
