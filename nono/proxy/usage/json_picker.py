@@ -6,7 +6,10 @@ import json
 import re
 from collections.abc import Collection
 
-Path = tuple[str, ...]  # keys from the root; an array at the root is transparent, other arrays are skipped
+# Keys from the root, and EACH for each object of an array, whose integers are added up. An array at the root
+# is transparent; other arrays are skipped.
+Path = tuple[str, ...]
+EACH = "*"
 
 MAX_VALUE_BYTES = 512  # of a key or value; longer ones are ignored
 
@@ -96,14 +99,15 @@ class JsonPicker:
             case b"{":
                 self._open()
             case b"[" if self._depth:
-                self._skipped = 1
-            case b"}" if self._depth:
+                self._open()
+            case b"}" | b"]" if self._depth:
                 self._end_of_member()
                 self._depth -= 1
                 self._keys = self._keys[:-1]
 
     def _open(self) -> None:
-        path = self._keys if self._key is None else (*self._keys, self._key)
+        """Enter an object or array if something in it is wanted."""
+        path = (*self._keys, EACH if self._key is None else self._key) if self._depth else ()
         if any(wanted[: len(path)] == path for wanted in self._wanted):
             self._depth += 1
             self._keys = path
@@ -114,8 +118,13 @@ class JsonPicker:
 
     def _end_of_member(self) -> None:
         value = self._taken()
-        if self._key is not None and value is not None and (*self._keys, self._key) in self._wanted:
-            self.values[*self._keys, self._key] = value
+        if self._key is not None and value is not None:
+            path = (*self._keys, self._key)
+            if path in self._wanted:
+                before = self.values.get(path) if EACH in path else None
+                self.values[path] = (
+                    before + value if isinstance(before, int) and isinstance(value, int) else value
+                )
         self._key = None
 
     def _taken(self) -> str | int | None:

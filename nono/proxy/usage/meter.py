@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from nono.named_tuple import NamedTuple
 from nono.proxy.usage.event_data import EventData
-from nono.proxy.usage.json_picker import JsonPicker, Path
+from nono.proxy.usage.json_picker import EACH, JsonPicker, Path
 from nono.proxy.usage.shape import Provider
 
 UNKNOWN_MODEL = "unknown"
@@ -37,6 +37,11 @@ _FIELDS: Mapping[Provider, Mapping[Path, str]] = {
         ("usage", "output_tokens"): "output",
         ("usage", "cache_read_input_tokens"): "cached",
         ("usage", "cache_creation_input_tokens"): "written to cache",
+        # The iterations are more than the total if the context was compacted, or another model gave advice.
+        ("usage", "iterations", EACH, "input_tokens"): "input, iterated",
+        ("usage", "iterations", EACH, "output_tokens"): "output, iterated",
+        ("usage", "iterations", EACH, "cache_read_input_tokens"): "cached, iterated",
+        ("usage", "iterations", EACH, "cache_creation_input_tokens"): "written to cache, iterated",
     },
     "gemini": {
         ("modelVersion",): "model",
@@ -154,8 +159,8 @@ class UsageMeter:
         model = str(self._said.get("model", ""))
         return Usage(
             model=model if _MODEL.fullmatch(model) else UNKNOWN_MODEL,
-            input_tokens=sum(map(self._count, _INPUT[self._provider])),
-            output_tokens=sum(map(self._count, _OUTPUT)),
+            input_tokens=self._total(_INPUT[self._provider]),
+            output_tokens=self._total(_OUTPUT),
             cached_input_tokens=self._count("cached"),
         )
 
@@ -172,6 +177,10 @@ class UsageMeter:
                 self._said[name] = value
         self._picker = JsonPicker(self._fields)
         self._in_text = False
+
+    def _total(self, names: Sequence[str]) -> int:
+        iterated = sum(self._count(f"{name}, iterated") for name in names)
+        return max(sum(map(self._count, names)), iterated)
 
     def _count(self, name: str) -> int:
         value = self._said.get(name, 0)

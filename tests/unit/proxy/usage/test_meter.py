@@ -109,6 +109,15 @@ ANTHROPIC_STREAM = _events(
     {"type": "message_stop"},
     named=True,
 )
+_iterations = {
+    "input_tokens": 10,
+    "output_tokens": 5,
+    "iterations": [
+        {"type": "compaction", "input_tokens": 900, "output_tokens": 300, "cache_creation": {"x": 1}},
+        {"type": "message", "input_tokens": 10, "output_tokens": 5, "cache_read_input_tokens": 2},
+    ],
+    "service_tier": "standard",
+}
 _gemini_chunks: list[dict[str, object]] = [
     {
         "candidates": [{"content": {"parts": [{"text": FALSE_USAGE[0]}, {"functionCall": FALSE_USAGE[1]}]}}],
@@ -154,6 +163,23 @@ RECORDED: dict[str, tuple[Provider, bytes, bytes, Usage | None]] = {
         EVENTS,
         ANTHROPIC_STREAM,
         Usage("claude-opus-4-5-20251101", 3210, 55, 3000),
+    ),
+    "anthropic, with its context compacted": (
+        "anthropic",
+        JSON,
+        _json(content=[FALSE_USAGE[1]], usage=_iterations, model="m"),
+        Usage("m", 912, 305),
+    ),
+    "anthropic, streamed with its context compacted": (
+        "anthropic",
+        EVENTS,
+        _events(
+            {"type": "message_start", "message": {"model": "m", "usage": {"input_tokens": 10}}},
+            {"type": "message_delta", "usage": _iterations},
+            {"type": "message_delta", "usage": _iterations},
+            {"type": "message_stop"},
+        ),
+        Usage("m", 912, 305),
     ),
     "gemini": ("gemini", JSON, json.dumps(_gemini_chunks[1]).encode(), _gemini),
     "gemini, streamed as events": ("gemini", EVENTS, _events(*_gemini_chunks, end="\r\n"), _gemini),
