@@ -33,7 +33,8 @@ _AT_HOME = {
         ".bash_aliases", ".bash_completion", ".inputrc", ".zshrc", ".zshenv", ".zprofile", ".zlogin",
         ".zlogout", ".oh-my-zsh", ".zsh", ".kshrc", ".mkshrc", ".cshrc", ".tcshrc", ".envrc",
         ".direnvrc", ".asdf", ".asdfrc", ".nvm", ".pyenv", ".rbenv", ".sdkman", ".tool-versions",
-        ".fzf.bash", ".fzf.zsh",
+        ".fzf.bash", ".fzf.zsh", ".fzf", ".bashrc.d", ".zshrc.d", ".p10k.zsh", ".xonshrc", ".elvish",
+        ".local/share/bash-completion", ".local/share/fish", ".nix-profile",
     ),
     _LOGIN: (
         ".xinitrc", ".xprofile", ".xsession", ".xsessionrc", ".Xresources", ".pam_environment", ".dmrc",
@@ -44,7 +45,7 @@ _AT_HOME = {
     _SERVICE: (".local/share/systemd",),
     _GIT: (
         ".gitconfig", ".git-credentials", ".git-templates", ".hgrc", ".lazygit", ".tigrc",
-        ".gitattributes",
+        ".gitattributes", ".subversion",
     ),
     _SSH: (".ssh", ".pki"),
     _EDITOR: (
@@ -61,11 +62,13 @@ _AT_HOME = {
         ".pryrc", ".composer/config.json", ".curlrc", ".wgetrc", ".netrc", ".gdbinit", ".lldbinit",
         ".aws/config", ".kube", ".docker", ".terraformrc", ".ansible.cfg", ".makepkg.conf",
         ".rpmmacros", ".lesskey", ".psqlrc", ".my.cnf", ".sqliterc", ".gnupg", ".mailcap", ".dircolors",
-        ".pylintrc", ".local/share/mise", ".local/share/virtualenvs",
+        ".pylintrc", ".local/share/mise", ".local/share/virtualenvs", ".local/share/uv",
+        ".local/share/pipx", ".muttrc", ".mutt", ".mailrc", ".msmtprc", ".mbsyncrc", ".latexmkrc",
+        ".devscripts", ".quiltrc", ".vagrant.d", ".mozilla", ".thunderbird",
     ),
     _LANGUAGE: (
-        ".pythonrc", ".pythonstartup", ".local/lib", ".node_modules", ".julia/config", ".Rprofile",
-        ".Renviron",
+        ".pythonrc", ".pythonstartup", ".ipython", ".jupyter", ".ghci", ".iex.exs", ".lein",
+        ".local/lib", ".node_modules", ".julia/config", ".Rprofile", ".Renviron",
     ),
     _PROGRAM: (
         "bin", ".bin", ".local/bin", ".cargo/bin", ".npm-global", "go/bin", ".bun/bin", ".deno/bin",
@@ -87,9 +90,9 @@ _SETTINGS = {
     _LOGIN: (
         "autostart", "autostart-scripts", "plasma-workspace", "sway", "i3", "hypr", "awesome", "bspwm",
         "sxhkd", "openbox", "kglobalshortcutsrc", "mimeapps.list", "dconf", "xfce4", "labwc", "niri",
-        "river", "qtile", "user-dirs.dirs",
+        "river", "qtile", "user-dirs.dirs", "waybar", "polybar", "dunst",
     ),
-    _SERVICE: ("systemd", "dbus-1", "pipewire", "user-tmpfiles.d"),
+    _SERVICE: ("systemd", "dbus-1", "pipewire", "pulse", "wireplumber", "user-tmpfiles.d"),
     _GIT: ("git", "gh", "glab-cli", "hg", "jj", "lazygit", "tig"),
     _EDITOR: (
         "nvim", "vim", "emacs", "doom", "helix", "kak", "micro", "nano", "zed", "Code", "Code - OSS",
@@ -99,7 +102,8 @@ _SETTINGS = {
         "pip", "uv", "pypoetry", "pdm", "npm", "yarn", "pnpm", "composer", "NuGet", "containers",
         "docker", "helm", "k9s", "go", "ripgreprc", "broot", "ranger", "lf", "yazi", "nnn", "mc", "mpv",
         "aerc", "neomutt", "mutt", "gdb", "ccache", "curlrc", "wgetrc", "pre-commit", "matplotlib",
-        "gcloud", "conda",
+        "gcloud", "conda", "nix", "nixpkgs", "home-manager", "yt-dlp", "youtube-dl", "qutebrowser",
+        "chromium", "google-chrome", "BraveSoftware", "microsoft-edge",
     ),
     _LANGUAGE: ("ipython", "python", "bpython", "ptpython", "jupyter"),
     _TERMINAL: (
@@ -111,7 +115,8 @@ _SETTINGS = {
 # In any directory: a program that works there outside reads it.
 _ANYWHERE = {
     _GIT: (
-        ".git/config", ".git/hooks", ".git/info/attributes", ".gitmodules", ".githooks", ".husky",
+        ".git/config", ".git/hooks", ".git/info/attributes", ".git/modules", ".gitmodules", ".githooks",
+        ".husky",
         ".hg/hgrc",
     ),
     _EDITOR: (
@@ -121,7 +126,8 @@ _ANYWHERE = {
     _SHELL: (".envrc", ".mise.toml", "mise.toml", ".tool-versions"),
     _TOOL: (
         ".npmrc", ".yarnrc", ".yarnrc.yml", "pip.conf", ".cargo/config", ".cargo/config.toml",
-        ".pre-commit-config.yaml", ".gdbinit",
+        ".pre-commit-config.yaml", ".gdbinit", ".pnp.cjs", ".pnpmfile.cjs", ".yarn/releases",
+        ".yarn/plugins", ".mvn",
     ),
     _LANGUAGE: ("sitecustomize.py", "usercustomize.py"),
     _AGENT: (".mcp.json", ".claude/settings.json", ".claude/settings.local.json"),
@@ -190,7 +196,7 @@ def _below(directory: str, names: dict[str, tuple[str, ...]]) -> Iterator[tuple[
 def _by_name(path: str) -> str | None:
     parts = path.split("/")
     for reason, names in _ANYWHERE.items():
-        if any(_occurs(name.split("/"), parts) for name in names):
+        if any(_occurs(name.split("/"), parts) or _ends_above(name.split("/"), parts) for name in names):
             return reason
     return _LANGUAGE if path.endswith(_LANGUAGE_SUFFIXES) else None
 
@@ -198,3 +204,8 @@ def _by_name(path: str) -> str | None:
 def _occurs(name: Sequence[str], parts: Sequence[str]) -> bool:
     starts = range(len(parts) - len(name) + 1)
     return any(list(parts[at : at + len(name)]) == list(name) for at in starts)
+
+
+def _ends_above(name: Sequence[str], parts: Sequence[str]) -> bool:
+    """Return True if the path is a directory that such a file lies in: ``.git`` of ``.git/hooks``."""
+    return any(list(parts[-count:]) == list(name[:count]) for count in range(1, len(name)))

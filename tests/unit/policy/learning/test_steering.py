@@ -17,11 +17,16 @@ STEERING = (
     ".local/share/applications/x.desktop", "tools/ls", ".config/environment.d/x.conf",
     "other/.git/hooks/pre-commit", "other/.git/config", "other/.envrc", "other/.vscode/tasks.json",
     ".config/pip", ".cargo", "Library/LaunchAgents/x.plist", ".claude/settings.json",
-    "lib/site-packages/x.pth", ".config/mimeapps.list",
+    "lib/site-packages/x.pth", ".config/mimeapps.list", ".ipython/profile_default/startup/x.py",
+    ".jupyter/jupyter_server_config.py", ".bashrc.d/x", ".local/share/bash-completion/completions/git",
+    ".mozilla/native-messaging-hosts/x.json", ".muttrc", ".config/yt-dlp/config", "other/.git",
+    "other/.claude", "other/.git/modules/a/hooks/post-checkout",
+    "other/.yarn/releases/yarn.cjs", "other/.pnp.cjs",
 )  # fmt: skip
 HARMLESS = (
     "other/src/main.c", ".config/app/state.json", ".cache/app/x", ".local/share/app/db", "work/x",
     ".cargo/registry/index", "other/.gitignore", "gitconfig", ".config/gitty/x", "other/git/config",
+    "other/.git/index", "other/.yarn/cache/x.zip",
 )  # fmt: skip
 
 
