@@ -35,6 +35,7 @@ class Refusal(NamedTuple):
     plain: bool = False  # the body is the error text itself instead of JSON
     freezes: str | None = None  # the service whose credential is frozen for the rest of the run
     retry_after_s: float | None = None
+    lasts: bool = False  # a retry is refused as well, for as long as the run lasts
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,9 @@ def response(refusal: Refusal, *, closes: bool = False, without_body: bool = Fal
         lines.append(b'WWW-Authenticate: Basic realm="nono"')
     if refusal.retry_after_s is not None or refusal.status == 503:
         lines.append(b"Retry-After: %d" % max(1, round(refusal.retry_after_s or 1)))
+    if refusal.lasts:
+        # No standard; the SDKs of OpenAI and Anthropic, and Claude Code, obey it, and else retry for minutes.
+        lines.append(b"X-Should-Retry: false")
     lines += [b"Content-Type: " + kind, b"Content-Length: %d" % len(body)]
     if closes or refusal.closes:
         lines.append(b"Connection: close")
@@ -128,6 +132,7 @@ def limit_reached(service: str, reason: str) -> Refusal:
         rule="limits",
         origin=f"credential route {service!r}",
         hint="raise the route's limits, or start a new run",
+        lasts=True,
     )
 
 

@@ -214,6 +214,14 @@ def test_an_error_uses_nothing(transport: Transport, status: int, then: int) -> 
 
 
 @pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+def test_a_client_is_told_that_no_retry_helps_beyond_the_limit(transport: Transport) -> None:
+    """The SDKs of OpenAI and Anthropic, and Claude Code, ask again after any other 429: for minutes."""
+    with five_transports(Model(), limits=UsageLimits(requests=1)) as stage:
+        within, beyond = (stage.ask(transport, "/v1/messages", method="POST", body=b"{}") for _ in range(2))
+        assert [within.values("x-should-retry"), beyond.values("x-should-retry")] == [[], ["false"]]
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
 def test_what_was_never_sent_uses_nothing(transport: Transport) -> None:
     names: dict[str, object] = {"resolver": no_address}
     with five_transports(Model(), limits=LIMIT, options=names) as stage:

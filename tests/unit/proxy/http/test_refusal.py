@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from nono.proxy.http.refusal import Refusal, malformed, response, token_required
+from nono.proxy.http.refusal import Refusal, malformed, not_its_turn, rate_limited, response, token_required
 
 
 def test_a_refusal_explains_itself_in_json() -> None:
@@ -44,3 +44,8 @@ def test_a_malformed_request_closes_the_connection() -> None:
 def test_an_answer_to_head_announces_a_body_without_sending_it() -> None:
     assert response(Refusal(404, "no"), without_body=True).endswith(b"\r\n\r\n")
     assert b"Content-Length: 0" not in response(Refusal(404, "no"), without_body=True)
+
+
+@pytest.mark.parametrize("passing", [rate_limited("alpha", 3.0), not_its_turn("alpha", 60.0)])
+def test_a_client_may_retry_what_only_takes_time(passing: Refusal) -> None:
+    assert b"x-should-retry" not in response(passing).lower()
