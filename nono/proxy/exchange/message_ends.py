@@ -2,6 +2,9 @@
 
 The search for the secret holds back what could begin one until something follows. Such a message would then
 wait for the next, which the other side may only send once it has read this one.
+
+A client can have text of its choice answered under such a type, so that a message seems to end within the
+secret. What follows tells: no octet of a key begins a prefix.
 """
 
 from __future__ import annotations
@@ -18,6 +21,13 @@ class _Prefix(NamedTuple):
     length_at: int
     length_counts_all: bool
 
+    def may_begin(self, octets: bytes) -> bool:
+        """Return True if a prefix may begin with `octets`: lengths are below 512 MiB."""
+        flags, high = octets[: self.length_at], octets[self.length_at : self.length_at + 1]
+        return not flags.translate(None, _FLAGS) and (not high or high < b" ")
+
+
+_FLAGS = b"\0\1\2\3\x80\x81"  # compressed, last, trailers
 
 _ENVELOPE = _Prefix(5, 1, length_counts_all=False)  # flags and length: gRPC, gRPC-Web, Connect
 _EVENT = _Prefix(4, 0, length_counts_all=True)  # AWS: the total length first
@@ -29,18 +39,29 @@ _KINDS = (
 _BASE64 = b"application/grpc-web-text"
 
 
-class MessageEnds:
-    """Follows the prefixes of one body."""
+class MalformedMessageError(ValueError):
+    """What follows a message is not the prefix of another."""
 
-    __slots__ = ("_before", "_left", "_prefix")
+
+class MessageEnds:
+    """Follows the prefixes of one body; none of a body that does not begin with one."""
+
+    __slots__ = ("_before", "_has_begun", "_is_other", "_left", "_prefix")
 
     def __init__(self, prefix: _Prefix) -> None:
         self._prefix = prefix
         self._before = b""  # of a prefix that has not arrived as a whole
         self._left = 0  # octets of the current message still to come
+        self._has_begun = False  # the first prefix has arrived
+        self._is_other = False  # the body is of another kind
 
     def last_in(self, piece: bytes) -> int:
-        """Return the end of the last message that ends in `piece`; 0 if none does."""
+        """Return the end of the last message that ends in `piece`; 0 if none does.
+
+        Raises MalformedMessageError if a message is followed by something else.
+        """
+        if self._is_other:
+            return 0
         at = last = 0
         size, length_at, counts_all = self._prefix
         while at < len(piece):
@@ -52,11 +73,17 @@ class MessageEnds:
                 need = size - len(self._before)
                 self._before += piece[at : at + need]
                 at = min(at + need, len(piece))
+                if not self._prefix.may_begin(self._before):
+                    if self._has_begun:
+                        raise MalformedMessageError
+                    self._is_other = True
+                    return 0
                 if len(self._before) < size:
                     break
                 length = int.from_bytes(self._before[length_at : length_at + 4])
                 self._left = max(length - size, 0) if counts_all else length
                 self._before = b""
+                self._has_begun = True
             if not self._left and not self._before:
                 last = at
         return last

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from nono.credentials.values.credential import LeakDetector, LeakStream
 from nono.named_tuple import NamedTuple
-from nono.proxy.exchange.message_ends import MessageEnds, message_ends
+from nono.proxy.exchange.message_ends import MalformedMessageError, MessageEnds, message_ends
 from nono.proxy.http.charset import unsearchable_charset
 from nono.proxy.http.content_coding import Decoder, decoder
 from nono.proxy.http.message import Body, BodyKind, Header, MessageError, ResponseHead
@@ -158,8 +158,13 @@ class _Leaks:
         """Return what may be passed on. Raises LeakError, also for each piece after that."""
         stream = self._stream or self._open()
         # A message that is complete waits for nothing: no secret goes on behind the prefix of the next.
-        if self._ends is not None and (cut := self._ends.last_in(piece)):
-            passed = stream.feed(piece[:cut]) + stream.finish() + stream.feed(piece[cut:])
+        if cut := self._message_end(piece):
+            passed = stream.feed(piece[:cut]) + stream.finish()
+            if stream.near and not self._is_near:
+                self._report(stream)
+                self._stream = None
+                raise LeakError("a message ends within the credential")
+            passed += stream.feed(piece[cut:])
         else:
             passed = stream.feed(piece)
         if stream.found != self._masked or stream.near is not self._is_near:
@@ -168,6 +173,14 @@ class _Leaks:
             return passed
         self._withheld += passed
         return self._released() if len(self._withheld) > MAX_WITHHELD_BYTES else b""
+
+    def _message_end(self, piece: bytes) -> int:
+        """Return where the last message in `piece` ends; 0 if none does. Raises LeakError."""
+        try:
+            return 0 if self._ends is None else self._ends.last_in(piece)
+        except MalformedMessageError:
+            self._stream = None
+            raise LeakError("messages do not follow each other as their type says") from None
 
     def _released(self) -> bytes:
         """Return what was withheld, and withhold nothing more."""

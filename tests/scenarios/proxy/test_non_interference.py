@@ -128,6 +128,26 @@ def test_the_whole_key_is_still_noticed(way: Way) -> None:
     assert KEY.encode() not in b"".join(_bytes(observed))
 
 
+@pytest.mark.parametrize("kind", [b"application/grpc", b"application/vnd.amazon.eventstream"])
+@pytest.mark.parametrize("whole", [True, False], ids=["in one piece", "cut there"])
+@pytest.mark.parametrize("observe", BOTH.values(), ids=BOTH)
+def test_a_message_that_seems_to_end_within_the_key_tells_at_most_three_quarters_of_it(
+    observe: Observe, whole: bool, kind: bytes
+) -> None:
+    told = 0
+    for length in range(1, len(KEY)):
+        prefix = b"\0\0\0\0%c" % length if kind.endswith(b"grpc") else b"\0\0\0%c" % (length + 4)
+        cut = len(prefix) + length
+        body = prefix + KEY.encode() + b" quoted"
+        observed = observe(
+            KEY, [(b"Content-Type", kind), *CHUNKED], [body] if whole else [body[:cut], body[cut:]]
+        )
+        seen = b"".join(_bytes(observed))
+        told = max([told, *(n for n in range(4, len(KEY) + 1) if KEY[:n].encode() in seen)])
+        assert b" quoted" not in seen
+    assert told <= (0 if whole else 4 + (len(KEY) - 4) * 3 // 4)
+
+
 def _bytes(observed: Observed) -> Iterator[bytes]:
     for each in observed:
         if isinstance(each, bytes):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.proxy.exchange.message_ends import message_ends
+from nono.proxy.exchange.message_ends import MalformedMessageError, message_ends
 
 ENVELOPE = b"application/grpc"
 EVENTS = b"application/vnd.amazon.eventstream"
@@ -48,3 +48,32 @@ def test_an_event_shorter_than_its_length_ends_at_once() -> None:
     follower = message_ends(EVENTS)
     assert follower is not None
     assert follower.last_in(b"\0\0\0\0") == 4
+
+
+def _is_refused(kind: bytes, *pieces: bytes) -> bool:
+    follower = message_ends(kind)
+    assert follower is not None
+    try:
+        for piece in pieces:
+            follower.last_in(piece)
+    except MalformedMessageError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("kind", [ENVELOPE, EVENTS], ids=["envelope", "event"])
+@pytest.mark.parametrize("octets", ["sk-proj-Ab", "ä-key-€-ö", 'x y "z" w'])
+@pytest.mark.parametrize("cut", [0, 1, 2, 3])
+def test_no_message_ends_within_a_key(kind: bytes, octets: str, cut: int) -> None:
+    first = _message(kind, b"text")
+    for encoding in ("utf-8", "utf-16-le", "utf-16-be") if kind == ENVELOPE else ("utf-8",):
+        key = octets.encode(encoding)
+        for start in range(1, len(key) - 4):
+            assert _is_refused(kind, first + key[start : start + cut], key[start + cut :])
+
+
+def test_a_body_that_begins_with_no_prefix_has_no_ends() -> None:
+    follower = message_ends(ENVELOPE)
+    assert follower is not None
+    assert follower.last_in(b'{"error": "gone"}') == 0
+    assert follower.last_in(_message(ENVELOPE, b"text")) == 0
