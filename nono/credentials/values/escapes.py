@@ -93,10 +93,9 @@ class Form(NamedTuple):
             spans = layer.origin(text, spans)
         return spans
 
-    def is_escape(self, at: int) -> bool:
-        """Return True if the octet at `at` was made from an escape."""
-        ((start, end),) = self.origin([(at, at + 1)])
-        return end - start > 1
+    def are_escapes(self, places: Sequence[int]) -> Sequence[bool]:
+        """Return of each octet there whether it was made from an escape."""
+        return [end - start > 1 for start, end in self.origin([(at, at + 1) for at in places])]
 
     def through(self, layer: _Layer) -> Form | None:
         """Return the form with one more layer undone; None if there is nothing to undo."""

@@ -173,6 +173,7 @@ class Tripwire:
 
         An escape that begins before the secret and has swallowed its first octets belongs to it.
         """
+        found = list[tuple[int, int, bytes]]()  # start, end, and what is missing of the spelling
         for each in self._spellings:
             swallowed = _swallowed(each)
             at = form.text.find(each[swallowed:])
@@ -180,15 +181,25 @@ class Tripwire:
                 start, missing = at, swallowed
                 while missing and start and form.text[start - 1] == each[missing - 1]:
                     start, missing = start - 1, missing - 1
-                end = at + len(each) - swallowed
-                if missing and start and form.is_escape(start - 1):
-                    start -= 1
-                if not missing or form.is_escape(start):
-                    ((begin, escaped), (_, end)) = form.origin([(start, start + 1), (start, end)])
-                    # What stood before the secret stays, so that the mask tells nothing of its first octets.
-                    is_in_plain = missing and form.before[0].endswith(each[:missing], begin, escaped)
-                    yield (escaped - missing if is_in_plain else begin), end
+                found.append((start, at + len(each) - swallowed, each[:missing]))
                 at = form.text.find(each[swallowed:], at + 1)
+        if not found:
+            return
+        # All at once: to look up one place, the whole text is read.
+        are_escapes = form.are_escapes([at for start, _, _ in found for at in (max(start - 1, 0), start)])
+        spans, all_missing = list[Span](), list[bytes]()
+        for (start, end, missing), before, first in zip(
+            found, are_escapes[::2], are_escapes[1::2], strict=True
+        ):
+            if not missing or before or first:
+                begin = max(start - 1, 0) if missing and before else start
+                spans += [(begin, begin + 1), (begin, end)]
+                all_missing.append(missing)
+        places = form.origin(spans)
+        for (begin, escaped), (_, end), missing in zip(places[::2], places[1::2], all_missing, strict=True):
+            # What stood before the secret stays, so that the mask tells nothing of its first octets.
+            is_in_plain = missing and form.before[0].endswith(missing, begin, escaped)
+            yield (escaped - len(missing) if is_in_plain else begin), end
 
     def _spans(self, text: bytes, wanted: Sequence[bytes]) -> list[Span]:
         spans = list[Span]()
