@@ -139,9 +139,9 @@ def without_nuls(text: bytes) -> bytes | None:
 
 
 def around_escapes(text: bytes, reach: int, octets: bytes, *, tokens: bool) -> bytes:
-    """Return the parts of `text` within `reach` octets of an escape, a line for each; NULs are no escapes.
+    """Return the parts of `text` within `reach` octets of an escape, each in lines of its own.
 
-    `octets`: what a spelling consists of.
+    NULs are no escapes. `octets`: what a spelling consists of.
     """
     counted = [(text.count(lead), kind) for lead, kind in _kinds(tokens) if lead in text]
     if _DENSE * sum([count for count, _ in counted]) > len(text):
@@ -167,7 +167,7 @@ def around_escapes(text: bytes, reach: int, octets: bytes, *, tokens: bool) -> b
             begun = max(start - reach, 0)
         done = max(done, end)
     parts.append(text[begun : done + reach])
-    return b"\n".join(parts)
+    return b"\n\n".join(parts)  # one line end could be a soft line break
 
 
 def _peeled(form: Form, layer: _Layer) -> Iterator[Form]:

@@ -20,12 +20,13 @@ _MOST_SKIPPED = 8
 # What may stand before the secret is half an escape: in "%5" and "a1%2F..." undoing makes "Z1/...". So an
 # undone text is searched for the secret without its first octets.
 _SWALLOWED_OCTETS = 8
-_LEAST_OCTETS = 6
+_SWALLOWED_OF_GUESSABLE = 2  # "\u00" before "41"; more would be too little of a password
 # A long text is looked at for a run in which a spelling has room, before it is searched. Whether there is one
 # is no secret. Random octets have none that shows itself in as many samples.
 _SAMPLES_OF_RUN = 12
 _LONG_BYTES = 4 * 1024
 _NULS = bytes(6)
+_WHOLE_OCTETS = 8 * _GUESSABLE_CHARACTERS  # of a spelling: no secret that may be a person's choice has more
 # Without a prefilter, the search takes the same time for text that nearly is the secret. The library leaves
 # its prefilters out if there are too many octets that a match could begin with or that are rare.
 _DECOYS = [bytes((n, n + 1, n + 1, n, n + 1, n, n, n + 1)) for n in range(0xE0, 0xF0, 2)]
@@ -85,13 +86,19 @@ class Tripwire:
 
     def _first_search(self, text: bytes) -> object:
         """Build the automaton on first use: a run whose credential is never used need not wait for it."""
-        self._search = _automaton([*self._spellings, *self._beginnings], self._stride)
+        self._search = _automaton([*self._spellings, *self._beginnings], self._stride, whole=self.guessable)
         return self._search(text)
 
     def _first_search_undone(self, text: bytes) -> object:
-        ends = {each[_swallowed(each) :] for each in self._spellings}
-        self._search_undone = _automaton([*ends, *self._beginnings], self._stride)
+        ends = {each[self._swallowed(each) :] for each in self._spellings}
+        stride = max(1, min(self._stride, min(map(len, ends)) // _SEARCHED_OCTETS))
+        self._search_undone = _automaton([*ends, *self._beginnings], stride, whole=self.guessable)
         return self._search_undone(text)
+
+    def _swallowed(self, spelling: bytes) -> int:
+        """Return how many octets at the beginning of `spelling` may be missing where escapes are undone."""
+        most, rest = (_SWALLOWED_OF_GUESSABLE, 6) if self.guessable else (_SWALLOWED_OCTETS, _SEARCHED_OCTETS)
+        return max(0, min(most, len(spelling) - rest))
 
     def stream(self) -> LeakMask:
         return LeakMask(self.find, self.mode)
@@ -173,9 +180,9 @@ class Tripwire:
 
         An escape that begins before the secret and has swallowed its first octets belongs to it.
         """
-        found = list[tuple[int, int, bytes]]()  # start, end, and what is missing of the spelling
+        found = list[tuple[int, int, bytes]]()  # start, end, and what the spelling has lost
         for each in self._spellings:
-            swallowed = _swallowed(each)
+            swallowed = self._swallowed(each)
             at = form.text.find(each[swallowed:])
             while at >= 0:
                 start, missing = at, swallowed
@@ -187,19 +194,18 @@ class Tripwire:
             return
         # All at once: to look up one place, the whole text is read.
         are_escapes = form.are_escapes([at for start, _, _ in found for at in (max(start - 1, 0), start)])
-        spans, all_missing = list[Span](), list[bytes]()
-        for (start, end, missing), before, first in zip(
-            found, are_escapes[::2], are_escapes[1::2], strict=True
-        ):
-            if not missing or before or first:
-                begin = max(start - 1, 0) if missing and before else start
+        spans, all_lost = list[Span](), list[bytes]()
+        for (start, end, lost), before, first in zip(found, are_escapes[::2], are_escapes[1::2], strict=True):
+            # What may be a password is taken for it: looking closer takes time, which must cost an answer.
+            if not lost or before or first or self.guessable:
+                begin = max(start - 1, 0) if lost and before else start
                 spans += [(begin, begin + 1), (begin, end)]
-                all_missing.append(missing)
+                all_lost.append(lost)
         places = form.origin(spans)
-        for (begin, escaped), (_, end), missing in zip(places[::2], places[1::2], all_missing, strict=True):
+        for (begin, escaped), (_, end), lost in zip(places[::2], places[1::2], all_lost, strict=True):
             # What stood before the secret stays, so that the mask tells nothing of its first octets.
-            is_in_plain = missing and form.before[0].endswith(missing, begin, escaped)
-            yield (escaped - len(missing) if is_in_plain else begin), end
+            is_in_plain = lost and form.before[0].endswith(lost, begin, escaped)
+            yield (escaped - len(lost) if is_in_plain else begin), end
 
     def _spans(self, text: bytes, wanted: Sequence[bytes]) -> list[Span]:
         spans = list[Span]()
@@ -222,11 +228,6 @@ def _merged(spans: Sequence[Span]) -> list[Span]:
     return merged
 
 
-def _swallowed(spelling: bytes) -> int:
-    """Return how many octets at the beginning of `spelling` may be missing where escapes are undone."""
-    return max(0, min(_SWALLOWED_OCTETS, len(spelling) - _LEAST_OCTETS))
-
-
 def _stride(text: str) -> int:
     """Return the largest stride at which enough of `text` is looked at that nobody guesses it."""
     shared = spellings.shared_characters(text)
@@ -234,12 +235,15 @@ def _stride(text: str) -> int:
     return ((len(text) if end is None else len(end)) - shared) // _SEARCHED_OCTETS
 
 
-def _automaton(wanted: Sequence[bytes], stride: int) -> Callable[[bytes], object]:
-    """Return a search that is true of texts with one of `wanted` in them, and of few others."""
+def _automaton(wanted: Sequence[bytes], stride: int, *, whole: bool) -> Callable[[bytes], object]:
+    """Return a search that is true of texts with one of `wanted` in them, and of few others.
+
+    `whole`: of none that holds a part of one.
+    """
     # Imported here: a run without a credential has nothing to search for.
     from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind
 
-    ends = (each[-2 * stride * _SEARCHED_OCTETS :] for each in wanted)
+    ends = (each[-(_WHOLE_OCTETS if whole else 2 * stride * _SEARCHED_OCTETS) :] for each in wanted)
     parts = {each[phase::stride] for each in ends for phase in range(stride)}
     # One step for each octet, whatever it is: the time that a search takes must not tell how much of the
     # secret a text holds.

@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nono.credentials.values.credential import LeakDetector
-from nono.credentials.values.leak_mask import MASK
-from nono.credentials.values.tripwire import tripwire_for, unwatched_warning
+from nono.credentials.values.leak_mask import MASK, Occurrences
+from nono.credentials.values.tripwire import Tripwire, tripwire_for, unwatched_warning
 from nono.secret import Secret
 
 KEY = "sk-proj-Ab/c+d_eF9~gh1jK2=lm3nO4pQ5rS6tU7vW8xY9z"
@@ -226,7 +226,7 @@ def test_of_a_whole_field_value_what_follows_the_scheme_is_masked(echo: str) -> 
     "half", ["%", "%2", "%5", "%25", "\\x", "\\x4", "\\u00", "\\u004", "\\1", "\\10", "&#", "&#x4", "=", "=4"]
 )
 @pytest.mark.parametrize(
-    "key", ["41c9f0e1d2b3a4958677/+0c1d2e3f", "2541c9f0e1d2b3a4958677=/0c1d2e", "00417e+/xxyyzz"]
+    "key", ["41c9f0e1d2b3a4958677/+0c1d2e3f", "2541c9f0e1d2b3a4958677=/0c1d2e", "00417e+/xxyyzz01234567"]
 )
 @pytest.mark.parametrize(
     "written",
@@ -358,6 +358,40 @@ def test_a_search_takes_no_longer_for_text_that_nearly_is_the_secret() -> None:
 
     fastest(far)
     assert fastest(near) < 1.5 * fastest(far)
+
+
+@pytest.mark.parametrize("password", ["hT7kQ2xZ", "correct-horse-4", "it's a pass/word"])
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        str.encode,
+        lambda text: text.encode().hex().encode(),
+        lambda text: base64.b64encode(text.encode())[: len(text) * 8 // 6],
+    ],
+)
+def test_no_part_of_a_password_is_looked_at_closer(
+    password: str, spelling: Callable[[str], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time that it takes told who guessed four characters that he had, and nothing was frozen."""
+    closer = list[bytes]()
+
+    def located(_: Tripwire, text: bytes) -> Occurrences:
+        closer.append(text)
+        return Occurrences((), near=False)
+
+    monkeypatch.setattr(Tripwire, "_located", located)
+    whole, tripwire = spelling(password), _watcher(password)
+    for start in range(3, len(whole)):  # two octets may be lost to an escape
+        stream = tripwire.stream()
+        for before in (b"", b"&lt;", b"%5"):
+            stream.feed(b"x " + before + whole[start:] + b"\n\n")
+    # Nor what the search puts together of a long text, as if a soft line break joined it.
+    for reach in range(len(whole), 60):
+        before, after = whole[:5], whole[5:]
+        gap = b" " * reach
+        text = b"ab&lt;" + (before + b"=").rjust(reach) + gap * 2 + after.ljust(reach) + b"&lt;ab"
+        tripwire.stream().feed(text + b"\n" + b"x" * 9000 + b"\n")
+    assert closer == []
 
 
 def test_a_body_full_of_keys_in_escapes_is_searched_at_once() -> None:
