@@ -10,6 +10,7 @@ import time
 import zlib
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from functools import wraps
 
 import brotli
 import pytest
@@ -118,28 +119,53 @@ def worst_http2(kind: str, body: bytes, coding: str | None = None) -> float:
     return clock.worst_s
 
 
+class SlowTurnError(AssertionError):
+    """A turn of the loop took longer than it may."""
+
+
+def judge(worst_s: float) -> None:
+    if worst_s >= LIMIT_S:
+        raise SlowTurnError(f"{worst_s * 1000:.1f} ms of CPU time in one turn")
+
+
+def tried_again(test: Callable[..., None]) -> Callable[..., None]:
+    """Try up to four times: a busy neighbour on the core makes a turn longer, nothing makes it shorter."""
+
+    @wraps(test)
+    def trying(*arguments: object, **named: object) -> None:
+        for _ in range(3):
+            with suppress(SlowTurnError):
+                return test(*arguments, **named)
+        return test(*arguments, **named)
+
+    return trying
+
+
 TRANSPORTS = pytest.mark.parametrize("worst", [worst_http1, worst_http2], ids=["HTTP/1.1", "HTTP/2"])
 
 
 @TRANSPORTS
 @pytest.mark.parametrize("name", BODIES)
+@tried_again
 def test_no_answer_takes_the_loop(name: str, worst: Worst) -> None:
-    assert worst(*BODIES[name]) < LIMIT_S
+    judge(worst(*BODIES[name]))
 
 
 @TRANSPORTS
 @pytest.mark.parametrize("coding", CODINGS)
 @pytest.mark.parametrize("name", ["lines of data", "objects"])
+@tried_again
 def test_no_coded_answer_takes_the_loop(name: str, coding: str, worst: Worst) -> None:
     kind, body = BODIES[name]
-    assert worst(kind, CODINGS[coding](body), coding) < LIMIT_S
+    judge(worst(kind, CODINGS[coding](body), coding))
 
 
 @TRANSPORTS
 @pytest.mark.parametrize("name", BOMBS)
+@tried_again
 def test_no_bomb_takes_the_loop(name: str, worst: Worst) -> None:
     coding, body = BOMBS[name]
-    assert worst("text/plain", body, coding) < LIMIT_S
+    judge(worst("text/plain", body, coding))
 
 
 HEAD = f"Host: 127.0.0.1\r\nAuthorization: Bearer {PHANTOM}\r\n".encode()
@@ -167,6 +193,7 @@ STARS = tuple(EndpointRule("*", "/" + f"**/*a*b*c{number}/" * 3 + "**") for numb
 
 
 @pytest.mark.parametrize("name", REQUESTS)
+@tried_again
 def test_no_request_takes_the_loop(name: str) -> None:
     rules = EndpointPolicy("allow", deny=STARS, is_explicit=True)
     with (
@@ -178,9 +205,10 @@ def test_no_request_takes_the_loop(name: str) -> None:
         client.send(REQUESTS[name])
         for _ in range(REQUESTS[name].count(b" HTTP/1.1")):
             client.response()
-    assert clock.worst_s < LIMIT_S
+    judge(clock.worst_s)
 
 
+@tried_again
 def test_no_read_of_tiny_chunks_takes_the_loop() -> None:
     def answer(request: Received) -> None:
         request.connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKS)
@@ -193,9 +221,10 @@ def test_no_read_of_tiny_chunks_takes_the_loop() -> None:
     ):
         client.send(b"GET /alpha/x HTTP/1.1\r\n" + HEAD + b"\r\n")
         assert len(client.response().body) == 50_000
-    assert clock.worst_s < LIMIT_S
+    judge(clock.worst_s)
 
 
+@tried_again
 def test_no_read_of_tiny_frames_from_an_upstream_takes_the_loop() -> None:
     def answer(stream: Stream) -> None:
         stream.read_body()
@@ -207,9 +236,10 @@ def test_no_read_of_tiny_frames_from_an_upstream_takes_the_loop() -> None:
 
     with h2_stage(answer) as (stage, _), stage.client() as client, stage.proxy.clocked() as clock:
         assert len(client.get(fields=[KEY]).body) == 20_000
-    assert clock.worst_s < LIMIT_S
+    judge(clock.worst_s)
 
 
+@tried_again
 def test_no_read_of_tiny_frames_from_a_client_takes_the_loop() -> None:
     with h2_stage() as (stage, _), stage.client() as client, stage.proxy.clocked() as clock:
         number = client.request(method="POST", fields=[KEY], end=False)
@@ -218,15 +248,16 @@ def test_no_read_of_tiny_frames_from_a_client_takes_the_loop() -> None:
         client.h2.end_stream(number)
         client.flush()
         assert client.answer(number).status == 200
-    assert clock.worst_s < LIMIT_S
+    judge(clock.worst_s)
 
 
+@tried_again
 def test_no_read_of_many_streams_takes_the_loop() -> None:
     with h2_stage() as (stage, _), stage.client() as client, stage.proxy.clocked() as clock:
         numbers = [client.request(fields=[KEY], flush=False) for _ in range(100)]
         client.flush()
         assert {client.answer(number).status for number in numbers} == {200}
-    assert clock.worst_s < LIMIT_S
+    judge(clock.worst_s)
 
 
 @pytest.mark.parametrize("name", ["lines of data", "blank lines", "objects"])
