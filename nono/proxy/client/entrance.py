@@ -25,6 +25,11 @@ class Visitor(Protocol):
         """True if bytes have arrived that were not read yet."""
         ...
 
+    @property
+    def has_left(self) -> bool:
+        """True if the client has ended or reset the connection, or its half of it."""
+        ...
+
     def abort(self) -> None: ...
 
 
@@ -56,6 +61,9 @@ class Entrance:
         """Return how to answer a new connection before it is read; None: serve it."""
         ours = True if self._is_ours is None else self._is_ours(peer, local)
         if not ours:
+            # The kernel knows no owner of a socket that is closed: ended at once, it could be anybody's.
+            if ours is None and visitor.has_left:
+                return Cut()
             self._add_stranger(visitor)
             if ours is False:
                 is_crowded = len(self._strangers) > _ANSWERED_MAX

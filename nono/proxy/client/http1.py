@@ -361,6 +361,10 @@ class ClientConnection(asyncio.Protocol):
     def has_unread(self) -> bool:
         return self._transport is not None and _polled(self._transport, select.POLLIN)
 
+    @property
+    def has_left(self) -> bool:
+        return self._transport is None or _has_left(self._transport)
+
     def wind_down(self) -> None:
         """Close now if no request is active, otherwise after the response."""
         self.winding_down = True

@@ -59,6 +59,23 @@ def test_another_user_is_refused_whatever_it_shows(ours: bool | None, status: in
         assert len(server.requests) == (status == 200)
 
 
+@pytest.mark.parametrize(("leaves", "count"), [(False, 2), (True, 1)])
+def test_whoever_ends_a_connection_before_its_owner_is_known_is_not_served(leaves: bool, count: int) -> None:
+    with upstream() as server, proxy(a_route(server.port), is_ours=nobody_knows) as p:
+        with Client(p.port) as client:
+            client.send(GET)
+            assert client.response().status == 200  # an upstream connection is at hand now
+        with p.standing_still():
+            client = Client(p.port)
+            client.send(GET)
+            if leaves:
+                client.transport.shutdown(socket.SHUT_WR)
+        with client, suppress(ConnectionResetError):
+            assert (client.receive() == b"") is leaves
+        wait_until(lambda: p.running.client_connections == 0)
+        assert len(server.requests) == count
+
+
 def test_a_stranger_goes_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(entrance, "STRANGER_S", 0.2)
     with upstream() as server, proxy(a_route(server.port), is_ours=nobody_knows) as p:
