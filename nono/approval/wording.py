@@ -70,7 +70,7 @@ def _body(request: EndpointRequest) -> list[tuple[str, str]]:
     if body is None:
         return [("Body", "messages of a WebSocket, which are not shown" if request.is_websocket else "none")]
     size = f"{body.length:,} byte{'s' * (body.length != 1)}"
-    of = f" of {harmless(body.media_type[:COLUMNS])}" if body.media_type else ""
+    of = f" of {harmless(body.media_type)}" if body.media_type else ""
     fields = [("Body", f"{size}{of}"), ("SHA-256", body.sha256)]
     lines, is_all = _first_lines(body.begins.decode("utf-8", "surrogateescape"))
     fields += (("Begins" if number == 0 else "", f"| {line}") for number, line in enumerate(lines))

@@ -78,8 +78,7 @@ def _holds_phantom(word: bytes, routes: Sequence[Route]) -> bool:
 
 
 def _media_type(headers: Sequence[Header]) -> str:
-    named = dict.fromkeys((b"content-type", b"content-encoding"), "")
-    for name, value in headers:
-        if name.lower() in named:
-            named[name.lower()] = value.decode("latin-1")
-    return ", ".join(filter(None, named.values()))
+    """Return every Content-Type, then every Content-Encoding: servers differ in which of two they take."""
+    named = (b"content-type", b"content-encoding")
+    values = [value for wanted in named for name, value in headers if name.lower() == wanted]
+    return b", ".join(values).decode("latin-1")

@@ -147,3 +147,12 @@ def test_two_names_are_shown_as_two(one: str, other: str) -> None:
 def test_what_does_not_fit_is_not_shown_at_all() -> None:
     assert wording.lines(file("/" + "x" * 60 * 11), 60) is not None
     assert wording.lines(file("/" + "x" * 60 * 12), 60) is None
+
+
+def test_a_long_kind_of_body_is_shown_to_its_end() -> None:
+    body = HeldBody(1, "0f" * 32, b"a", "x" * 99 + ", gzip")
+    rule = EndpointVerdict("approve", "endpoint_policy.default")
+    request = EndpointRequest("api.test", "POST", "/x", None, rule, "/x", body)
+    assert any(line.endswith(", gzip") for line in shown(request))
+    longer = body._replace(media_type="x" * 60 * wording.LINES_MAX)
+    assert wording.lines(request._replace(body=longer), 60) is None

@@ -67,3 +67,8 @@ def test_a_key_is_masked() -> None:
 def test_what_is_neither_is_shown_as_it_is_sent() -> None:
     text = b'{"name": "main", "force": true}\x1b[2J\xff'
     assert shown(b"/x?name=main&force=true", text) == ("/x?name=main&force=true", text)
+
+
+def test_every_kind_that_is_named_is_shown() -> None:
+    fields = [(b"Content-Encoding", b"gzip"), (b"content-type", b"a/b"), (b"Content-Type", b"c/d")]
+    assert BodyDigest().held(fields).media_type == "a/b, c/d, gzip"
