@@ -68,14 +68,18 @@ def response(refusal: Refusal, *, closes: bool = False, without_body: bool = Fal
     if refusal.status == 401:
         # RFC 9110 section 15.5.2 requires it, and git sends the credentials in its URL only when challenged.
         lines.append(b'WWW-Authenticate: Basic realm="nono"')
+    options = [b"close"] if closes or refusal.closes else []
+    if refusal.status == 426:
+        lines.append(b"Upgrade: HTTP/1.1")  # RFC 9110 section 15.5.22: what to use instead
+        options.append(b"upgrade")
     if refusal.retry_after_s is not None or refusal.status == 503:
         lines.append(b"Retry-After: %d" % max(1, round(refusal.retry_after_s or 1)))
     if refusal.lasts:
         # No standard; the SDKs of OpenAI and Anthropic, and Claude Code, obey it, and else retry for minutes.
         lines.append(b"X-Should-Retry: false")
     lines += [b"Content-Type: " + kind, b"Content-Length: %d" % len(body)]
-    if closes or refusal.closes:
-        lines.append(b"Connection: close")
+    if options:
+        lines.append(b"Connection: " + b", ".join(options))
     return b"\r\n".join(lines) + b"\r\n\r\n" + (b"" if without_body else body)
 
 

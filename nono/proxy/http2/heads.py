@@ -110,7 +110,7 @@ def refusal_fields(answer: Refusal, request: RequestHead | None) -> tuple[list[H
     head, _, body = refusal.response(answer, without_body=without_body).partition(b"\r\n\r\n")
     status_line, *lines = head.split(b"\r\n")
     pairs = [line.partition(b": ") for line in lines]
-    fields = [(name.lower(), value) for name, _, value in pairs if name != b"Connection"]
+    fields = [(name.lower(), value) for name, _, value in pairs if name.lower() not in _OF_A_CONNECTION]
     return [(b":status", status_line.split(b" ")[1]), *fields], body
 
 

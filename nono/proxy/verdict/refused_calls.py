@@ -28,7 +28,8 @@ def uncounted(route: Route, host: str, method: str, path: str, *, is_websocket: 
     of = f"credential route {route.service!r}"
     if is_websocket and (what := _not_counted_on_a_websocket(route)) is not None:
         error, rule, hint = what
-        return Refusal(403, error, host, rule, of, hint, category="unsupported_upgrade")
+        # Codex takes this status for "over HTTP, then"; after another one it tries five times more.
+        return Refusal(426, error, host, rule, of, hint, category="unsupported_upgrade")
     if not route.limits.count_tokens or is_countable(method, host, path):
         return None
     error = f"nobody can count the tokens that {method} {path} uses, so the limit of tokens could not be kept"
