@@ -195,7 +195,11 @@ class ClientConnection(asyncio.Protocol):
 
     def _pump_now(self) -> None:
         self._pumps_soon = False
-        self._pump()
+        try:
+            self._pump()
+        except Exception:  # nobody else would end the connection
+            self.abort()
+            raise
 
     def _current_is_malformed(self, reason: str) -> None:
         if self._active is None:

@@ -172,6 +172,9 @@ class Relay:
             self._on_unfit("the body is not what its Content-Encoding says")
         except LeakError as fault:
             self._on_unfit(str(fault))
+        except Exception:  # in a later turn nobody else would end the response
+            self._on_unfit("a fault of the proxy")
+            raise
         return False
 
     def _finish(self, trailers: Sequence[Header]) -> None:

@@ -53,7 +53,11 @@ class Intake:
         while self._at < len(self._rest):
             piece = self._rest[self._at : self._at + self._size()]
             self._at += len(piece)
-            self._take(piece)
+            try:
+                self._take(piece)
+            except Exception:  # in a later turn nobody else would end the connection
+                self._give_up()
+                raise
             if perf_counter() >= until:
                 break
         if self._at < len(self._rest):
@@ -65,6 +69,11 @@ class Intake:
         call, self._on_empty = self._on_empty, None
         if call is not None:
             call()
+
+    def _give_up(self) -> None:
+        self._rest, self._at = b"", 0
+        if self._transport is not None:
+            self._transport.abort()
 
     def _pause(self, paused: bool) -> None:
         transport = self._transport

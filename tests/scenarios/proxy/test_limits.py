@@ -5,15 +5,22 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+from contextlib import suppress
 
 import anyio
 import h2.settings
 import pytest
 
+from nono.proxy.client import http1
 from nono.proxy.config import ProxyConfig
 from nono.proxy.exchange import context
+from nono.proxy.http.message import RequestHead
 from nono.proxy.http2 import places
 from nono.proxy.server import serve
+from nono.proxy.transport import turns
+from nono.proxy.usage.meter import UsageMeter
+from nono.proxy.verdict.dispatch import Dispatcher
+from nono.proxy.verdict.verdict import ConnectTarget, Verdict
 from nono.secret import Secret
 from support.proxy.http2_stage import KEY, h1_stage, h2_stage
 from support.proxy.thread import PHANTOM, TIMEOUT_S, Client, Hosts, Recording, a_route, proxy, wait_until
@@ -214,6 +221,58 @@ def test_a_fault_in_one_connection_is_not_the_end_of_the_proxy(caplog: pytest.Lo
             client.send(GET)
             assert client.response().status == 200
     assert "a connection of the proxy failed" in caplog.text
+
+
+@pytest.fixture
+def fault_in_a_later_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A response is metered one step in each turn of the loop, and the second step fails."""
+    steps = iter([b""])
+
+    def feed(meter: UsageMeter, piece: bytes) -> bytes:
+        with suppress(StopIteration):
+            return next(steps)
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(turns, "SHARE_S", 0.0)
+    monkeypatch.setattr(UsageMeter, "feed", feed)
+
+
+METERED = "/v1/chat/completions"
+LONG = b'{"x": "%b"}' % bytes(16 * 1024)
+
+
+@pytest.mark.usefixtures("fault_in_a_later_turn")
+def test_a_fault_in_a_later_turn_ends_the_response() -> None:
+    def answer(request: Received) -> None:
+        request.read_body()
+        request.connection.respond(body=LONG)
+
+    with upstream(answer) as server, proxy(a_route(server.port)) as p, Client(p.port) as client:
+        client.send(f"POST /alpha{METERED} HTTP/1.1\r\n".encode() + FIELDS + b"Content-Length: 0\r\n\r\n")
+        with suppress(ConnectionResetError):
+            assert len(client.rest()) < len(LONG)
+
+
+@pytest.mark.usefixtures("fault_in_a_later_turn")
+def test_a_fault_in_a_later_turn_ends_the_stream() -> None:
+    with h2_stage(lambda stream: stream.respond(body=LONG)) as (stage, _), stage.client() as client:
+        assert client.answer(client.request(METERED, method="POST", fields=[KEY])).reset is not None
+
+
+def test_a_fault_in_a_later_turn_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = Dispatcher.judge
+
+    def faulty(dispatcher: Dispatcher, head: RequestHead, inside: ConnectTarget | None = None) -> Verdict:
+        if head.target == b"/fault":
+            raise RuntimeError("a bug")
+        return judge(dispatcher, head, inside)
+
+    monkeypatch.setattr(http1, "BUDGET_S", 0.0)
+    monkeypatch.setattr(Dispatcher, "judge", faulty)
+    with proxy() as p, Client(p.port) as client:
+        client.send(b"".join(b"GET /%b HTTP/1.1\r\n%b\r\n" % (path, FIELDS) for path in (b"x", b"fault")))
+        client.response()
+        assert client.is_closed()
 
 
 def test_a_slow_client_does_not_slow_another_one_down() -> None:

@@ -1,0 +1,48 @@
+"""What a peer sends is parsed in turns of the loop, and a fault in one of them is not forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from nono.proxy.http2 import intake
+from nono.proxy.http2.intake import Intake
+
+
+class _Transport(asyncio.Transport):
+    aborted = False
+
+    def is_closing(self) -> bool:
+        return self.aborted
+
+    def is_reading(self) -> bool:
+        return True
+
+    def pause_reading(self) -> None: ...
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+def test_a_fault_in_a_later_turn_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "BUDGET_S", 0.0)
+    transport, taken = _Transport(), list[bytes]()
+
+    def take(piece: bytes) -> None:
+        taken.append(piece)
+        if piece == b"2":
+            raise RuntimeError("a bug")
+
+    async def run() -> None:
+        failed = asyncio.Event()
+        asyncio.get_running_loop().set_exception_handler(lambda *_: failed.set())
+        intake_of_test = Intake(take, lambda: 1)
+        intake_of_test.start(transport)
+        intake_of_test.feed(b"123")
+        await failed.wait()
+        intake_of_test.when_empty(lambda: taken.append(b"lost"))
+
+    asyncio.run(run())
+    assert transport.aborted
+    assert taken == [b"1", b"2", b"lost"]
