@@ -58,7 +58,7 @@ class Http2Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self.session = Session(client_side=False, stream_window=_STREAM_WINDOW, max_streams=_MAX_STREAMS)
-        self._intake = Intake(self._take, self.session.next_size)
+        self._intake = Intake(context.turns, self._take, self.session.next_size)
         self.upstreams = Upstreams(context)
         self._streams: dict[int, Stream] = {}
         self._greeted = False  # the client's SETTINGS have arrived

@@ -1,4 +1,4 @@
-"""Feed what a peer sends to an HTTP/2 session, a few milliseconds in each turn of the loop."""
+"""Feed what a peer sends to an HTTP/2 session, a share of each turn of the loop."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from time import perf_counter
 
-from nono.proxy.transport.turns import BUDGET_S
+from nono.proxy.transport.turns import Turns
 
 
 class Intake:
@@ -14,11 +14,13 @@ class Intake:
 
     A read of tiny frames takes a hundred times as long as one of large ones.
 
+    turns: shares the loop with the bytes of other peers and with bodies that take long.
     take: parses a piece.
     size: the length of the next piece.
     """
 
-    def __init__(self, take: Callable[[bytes], None], size: Callable[[], int]) -> None:
+    def __init__(self, turns: Turns, take: Callable[[bytes], None], size: Callable[[], int]) -> None:
+        self._turns = turns
         self._take = take
         self._size = size
         self._rest = b""
@@ -39,7 +41,9 @@ class Intake:
             self._rest, self._at = self._rest[self._at :] + data, 0  # read before the pause
         else:
             self._rest = data
-            self._work()
+            if self._turns.start(self._work):
+                self._pause(True)
+                self._turns.add(self._work)
 
     def when_empty(self, call: Callable[[], None]) -> None:
         """Call once everything is parsed; at once if it is."""
@@ -48,8 +52,7 @@ class Intake:
         else:
             call()
 
-    def _work(self) -> None:
-        until = perf_counter() + BUDGET_S
+    def _work(self, until: float) -> bool:
         while self._at < len(self._rest):
             piece = self._rest[self._at : self._at + self._size()]
             self._at += len(piece)
@@ -61,14 +64,13 @@ class Intake:
             if perf_counter() >= until:
                 break
         if self._at < len(self._rest):
-            self._pause(True)
-            asyncio.get_running_loop().call_soon(self._work)
-            return
+            return True
         self._rest, self._at = b"", 0
         self._pause(False)
         call, self._on_empty = self._on_empty, None
         if call is not None:
             call()
+        return False
 
     def _give_up(self) -> None:
         self._rest, self._at = b"", 0

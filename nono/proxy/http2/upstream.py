@@ -26,6 +26,7 @@ from nono.proxy.http2.frames import GoAway
 from nono.proxy.http2.intake import Intake
 from nono.proxy.http2.session import Session
 from nono.proxy.transport.connection_set import ConnectionSet
+from nono.proxy.transport.turns import Turns
 from nono.proxy.upstream.connection import MAX_INTERIM_RESPONSES, Replay
 
 _STREAM_WINDOW = 1024 * 1024  # bytes a distant upstream may send before we acknowledge
@@ -175,18 +176,23 @@ class Http2Upstream(asyncio.Protocol):
     """One connection to an upstream, with as many concurrent streams as the upstream allows.
 
     registry: holds it from connection_made until connection_lost.
+    turns: shares the loop with other connections, for the bytes that arrive.
     on_lost: called when it has left `registry`.
     on_idle: called when its last open stream is over.
     """
 
     def __init__(
-        self, registry: ConnectionSet, on_lost: Callable[[], None], on_idle: Callable[[], None]
+        self,
+        registry: ConnectionSet,
+        turns: Turns,
+        on_lost: Callable[[], None],
+        on_idle: Callable[[], None],
     ) -> None:
         self._registry = registry
         self._on_lost = on_lost
         self._on_idle = on_idle
         self._session = Session(client_side=True, stream_window=_STREAM_WINDOW)
-        self._intake = Intake(self._take, self._session.next_size)
+        self._intake = Intake(turns, self._take, self._session.next_size)
         self._transport: asyncio.Transport | None = None
         self._waiting: select.poll | None = None  # on its socket, made on first use
         self._streams: dict[int, UpstreamStream] = {}

@@ -154,7 +154,8 @@ class Upstreams:
         if not http2:
             self._http1_only.add(key)
             return UpstreamConnection(key, self._context.pool)
-        return Http2Upstream(self._context.pool.connections, place.give_back, self._make_room)
+        context = self._context
+        return Http2Upstream(context.pool.connections, context.turns, place.give_back, self._make_room)
 
     def close(self) -> None:
         """Close the HTTP/2 connections: the client is gone."""

@@ -1,4 +1,4 @@
-"""Share the event loop among bodies that take long to decode, search or count."""
+"""Share the event loop among bodies that take long to search or count, and reads that take long to parse."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections import deque
 from collections.abc import Callable
 from time import perf_counter
 
-BUDGET_S = 0.003  # in each turn of the loop: for all bodies together, or for what one peer has sent
-SHARE_S = 0.001  # for one body, until the others have had theirs
+BUDGET_S = 0.003  # for all of them together, in each turn of the loop
+SHARE_S = 0.001  # for one, until the others have had theirs
 
 Work = Callable[[float], bool]  # works until that perf_counter(); returns True if more is left
 
 
 class Turns:
-    """Queues the bodies with work left. Each gets a share in turn; other callbacks run in between."""
+    """Queues bodies and reads with work left. Each gets a share in turn; other callbacks run in between."""
 
     def __init__(self) -> None:
         self._waiting: deque[Work] = deque()

@@ -252,6 +252,25 @@ def test_no_read_of_tiny_frames_from_a_client_takes_the_loop() -> None:
 
 
 @tried_again
+def test_no_reads_of_tiny_frames_from_many_clients_take_the_loop() -> None:
+    with h2_stage() as (stage, _), ExitStack() as stack:
+        clients = [stack.enter_context(stage.client()) for _ in range(8)]
+        for client in clients:
+            client.get(fields=[KEY])  # a handshake with the upstream takes milliseconds too
+        with stage.proxy.clocked() as clock:
+            with stage.proxy.standing_still():
+                numbers = [client.request(method="POST", fields=[KEY], end=False) for client in clients]
+                for client, number in zip(clients, numbers, strict=True):
+                    for _ in range(2_000):
+                        client.h2.send_data(number, b"x")
+                    client.h2.end_stream(number)
+                    client.flush()
+            answers = [client.answer(number) for client, number in zip(clients, numbers, strict=True)]
+            assert {answer.status for answer in answers} == {200}
+    judge(clock.worst_s)
+
+
+@tried_again
 def test_no_read_of_many_streams_takes_the_loop() -> None:
     with h2_stage() as (stage, _), stage.client() as client, stage.proxy.clocked() as clock:
         numbers = [client.request(fields=[KEY], flush=False) for _ in range(100)]

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from nono.proxy.http2 import intake
 from nono.proxy.http2.intake import Intake
+from nono.proxy.transport import turns
 
 
 class _Transport(asyncio.Transport):
@@ -26,7 +26,7 @@ class _Transport(asyncio.Transport):
 
 
 def test_a_fault_in_a_later_turn_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "BUDGET_S", 0.0)
+    monkeypatch.setattr(turns, "SHARE_S", 0.0)
     transport, taken = _Transport(), list[bytes]()
 
     def take(piece: bytes) -> None:
@@ -37,7 +37,7 @@ def test_a_fault_in_a_later_turn_ends_the_connection(monkeypatch: pytest.MonkeyP
     async def run() -> None:
         failed = asyncio.Event()
         asyncio.get_running_loop().set_exception_handler(lambda *_: failed.set())
-        intake_of_test = Intake(take, lambda: 1)
+        intake_of_test = Intake(turns.Turns(), take, lambda: 1)
         intake_of_test.start(transport)
         intake_of_test.feed(b"123")
         await failed.wait()

@@ -16,6 +16,7 @@ from nono.proxy.http import refusal
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.http2.upstreams import Upstreams
 from nono.proxy.transport.connection_set import ConnectionSet
+from nono.proxy.transport.turns import Turns
 from nono.proxy.upstream.connection import PoolKey
 from nono.proxy.verdict.host_policy import HostPolicy
 
@@ -55,6 +56,7 @@ def test_a_connection_given_up_before_its_settings_is_closed() -> None:
         context = SimpleNamespace(
             pool=SimpleNamespace(connections=ConnectionSet()),
             http2_places=anyio.Semaphore(1),
+            turns=Turns(),
             connector=SimpleNamespace(connect=opened, dialer=SimpleNamespace(connect_timeout_s=60.0)),
         )
         upstreams = Upstreams(cast(ProxyContext, context))
