@@ -1,4 +1,4 @@
-"""Lives the launcher's life, from its fork to the execve that makes it the command."""
+"""Runs the launcher, from its fork to the execve that makes it the command."""
 
 from __future__ import annotations
 

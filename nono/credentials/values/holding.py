@@ -23,7 +23,7 @@ _MARGIN = 3  # octets of a soft line break
 
 
 class Mode(NamedTuple):
-    """What holding depends on. It tells of a secret only whether it is a token, and its length roughly."""
+    """How to hold for one credential. It tells only the kind of its octets and, roughly, its length."""
 
     octets: bytes  # a spelling consists of these, and of soft line breaks
     is_of_run: bytes  # translates `octets` to 1, all others to 0

@@ -155,7 +155,7 @@ class Tripwire:
         return b"\1" * _SAMPLES_OF_RUN in text[:: self._sampled].translate(self.mode.is_of_spelling)
 
     def _is_in_forms(self, text: bytes) -> bool:
-        """Search what a match that holds an escape can be in."""
+        """Search the parts of `text` that an escaped spelling could be in, undone."""
         found = False
         octets, tokens = self.mode.octets, self.mode.tokens
         if (narrowed := without_nuls(text)) is not None:

@@ -243,7 +243,7 @@ class BodyFilter:
                 yield passed
 
     def _tapped(self, passed: bytes) -> Iterator[bytes]:
-        """Have the taps read what is passed on; yield nothing, but between the steps of it."""
+        """Feed the taps step by step. Yields an empty piece between two steps."""
         if not self._taps:
             return
         for start in range(0, len(passed), _STEP_BYTES):

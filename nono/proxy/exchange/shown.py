@@ -1,4 +1,4 @@
-"""What whoever approves a request is shown of it: its real target and its body, without phantoms and keys."""
+"""Shows whoever approves a request its real target and its body, without phantoms and keys."""
 
 from __future__ import annotations
 

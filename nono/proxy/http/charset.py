@@ -1,4 +1,4 @@
-"""Tells the charsets in which ASCII text has other octets, so that a secret in it would not be recognised."""
+"""Recognises charsets in which ASCII text has other octets, so that no secret would be found in it."""
 
 from __future__ import annotations
 

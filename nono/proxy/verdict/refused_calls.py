@@ -1,4 +1,4 @@
-"""Refuses calls for what they are: those that hand out keys, and those that a limit cannot count."""
+"""Refuses calls that hand out keys, and those that a limit cannot count."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ class Forward:
 
     @property
     def identity(self) -> Identity:
-        """Whose requests may share a connection with this one."""
+        """The owner of the connection: only requests of an equal identity share one."""
         return None if self.route is None else (self.route.service, self.presented)
 
     @property
