@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode, urlsafe_b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from nono.credentials.values.escapes import forms, has_forms
 from nono.secret import Secret
@@ -23,13 +23,25 @@ def texts(secrets: Sequence[Secret], *, basic: bool) -> Iterator[str]:
         text = secret.reveal()
         yield text
         if basic:
-            yield text.partition(":")[2]
+            yield _inner(text)
         # A whole field value, as a credential helper prints it: upstreams quote what follows the scheme.
         scheme, _, parameter = text.partition(" ")
         if scheme.lower() in _SCHEMES:
             yield parameter
         if scheme.lower() == "basic" and (pair := _decoded(parameter)):
-            yield from (pair, pair.partition(":")[2])
+            yield from (pair, _inner(pair))
+
+
+def _inner(pair: str) -> str:
+    """Return the password; the user name if there is none, as with services that take a key alone."""
+    user, _, password = pair.partition(":")
+    return password or user
+
+
+def cores(every: Iterable[str]) -> list[str]:
+    """Return the texts without those that end with another one: a user name or a scheme is no secret."""
+    kept = {*every} - {""}
+    return [text for text in kept if not any(text != each and text.endswith(each) for each in kept)]
 
 
 def _decoded(parameter: str) -> str | None:

@@ -38,7 +38,7 @@ def tripwire_for(secrets: Sequence[Secret], *, basic: bool = False) -> Tripwire 
     `basic`: each secret is the ``user:password`` of RFC 7617, and its password is watched for as well.
     """
     texts = spellings.watched(secrets, basic=basic)
-    return Tripwire(texts) if texts else None
+    return Tripwire(texts, spellings.cores(spellings.texts(secrets, basic=basic))) if texts else None
 
 
 def unwatched_warning(secrets: Sequence[Secret], *, basic: bool = False) -> str | None:
@@ -66,17 +66,17 @@ class Tripwire:
         "mode",
     )
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        """`texts`: at least one, each of MIN_WATCHED_CHARACTERS or more."""
+    def __init__(self, texts: Sequence[str], cores: Sequence[str]) -> None:
+        """`texts`: at least one, each of MIN_WATCHED_CHARACTERS or more. `cores`: what of them is secret."""
         self.mode: Mode = mode_for(texts)
-        self.guessable = min(map(len, texts)) < _GUESSABLE_CHARACTERS
+        self.guessable = min(map(len, cores)) < _GUESSABLE_CHARACTERS
         tokens = self.mode.tokens
         every = chain.from_iterable(spellings.spellings(text, tokens=tokens) for text in texts)
         self._spellings = sorted(set(every))
-        self._beginnings = sorted({each for each in map(spellings.beginning, texts) if each is not None})
+        self._beginnings = sorted({each for each in map(spellings.beginning, cores) if each is not None})
         self._reach = max(map(len, self._spellings))
         shortest = min(map(len, self._spellings))
-        self._stride = max(1, min(_MOST_SKIPPED, shortest // _SEARCHED_OCTETS, *map(_stride, texts)))
+        self._stride = max(1, min(_MOST_SKIPPED, shortest // _SEARCHED_OCTETS, *map(_stride, cores)))
         self._sampled = min([shortest, *map(len, self._beginnings)]) // _SAMPLES_OF_RUN if tokens else 0
         self._search: Callable[[bytes], object] = self._first_search
         self._search_undone: Callable[[bytes], object] = self._first_search_undone

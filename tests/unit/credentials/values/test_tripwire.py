@@ -331,6 +331,24 @@ def test_the_whole_secret_is_not_near() -> None:
     assert not _is_near(KEY.encode())
 
 
+@pytest.mark.parametrize("password", ["hT7kQ2xZ9w", "short", "hT7kQ2xZ9wLmN3pRhT7kQ2xZ9wLmN3"])
+@pytest.mark.parametrize("known", ["", ":", ":hT", ":s"])
+def test_a_user_name_is_near_to_no_secret(password: str, known: str) -> None:
+    user = "a.very.long.mailbox-name@department-of-many-words.company.example.org"
+    stream = _watcher(f"{user}:{password}", basic=True).stream()
+    stream.feed(f'{{"mail": "{user}{known}!"}}\n'.encode())
+    assert not stream.near
+
+
+def test_a_password_that_is_too_short_to_be_watched_is_guessable() -> None:
+    assert _watcher("a.long.user.name@company.example:short", basic=True).guessable
+
+
+def test_a_key_without_a_password_is_masked() -> None:
+    key = KEY.replace("/", "").encode()
+    assert _through(_watcher(key.decode() + ":", basic=True), key) == (MASK * len(key), True)
+
+
 def test_what_all_keys_of_a_kind_share_is_not_near() -> None:
     assert not _is_near(b"sk-proj-" * 8)
 
