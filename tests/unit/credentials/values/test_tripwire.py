@@ -412,6 +412,35 @@ def test_no_part_of_a_password_is_looked_at_closer(
     assert closer == []
 
 
+def test_a_known_token_with_half_of_its_signature_is_not_looked_at_closer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every eighth octet of the token was looked at, five of its signature."""
+    known, signature = f"eyJhbGciOiJIUzI1NiJ9.{'eyJzdWIiOiIxMjM0NTY3ODkwIn0' * 12}.", KEY[:43]
+    tripwire = _watcher(known + signature)
+    monkeypatch.setattr(Tripwire, "_located", _not_to_be_called)
+    for offset in range(8):
+        for phase in range(8):
+            kept = "".join(each if at % 8 == phase else "." for at, each in enumerate(signature))
+            assert tripwire.mask_text(b"." * offset + (known + kept).encode()) is None
+
+
+@pytest.mark.parametrize("times", [1, 2, 4])
+def test_the_kinds_of_hex_digits_are_not_looked_at_closer(
+    times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "9f86d081884c7d659a2feaa0c55ad015" * times
+    tripwire = _watcher(key)
+    monkeypatch.setattr(Tripwire, "_located", _not_to_be_called)
+    kinds = "".join("30" if each.isdigit() else "60" for each in key)
+    for offset in range(8):
+        assert tripwire.mask_text(b"." * offset + kinds.encode()) is None
+
+
+def _not_to_be_called(_: Tripwire, text: bytes) -> Occurrences:
+    raise AssertionError(text)
+
+
 def test_a_body_full_of_keys_in_escapes_is_searched_at_once() -> None:
     """Where each match was looked up by itself, a minute went by."""
     body = (_every_escape(KEY) + "\n").encode() * 400
