@@ -16,6 +16,7 @@ from nono.named_tuple import NamedTuple
 Span = tuple[int, int]  # start and end
 
 _DEPTH = 3  # "%2526%252343%253B" is "+" escaped once for HTML and twice for URLs
+_LONGEST = 12  # octets of an escape, a surrogate pair
 _DENSE = 16  # octets for each that may begin an escape, below which looking for the escapes is no gain
 _HEX = "[0-9A-Fa-f]"
 # HTML Standard section 13.5, the names of ASCII punctuation; &amp;, &lt;, &gt; and &quot; also in upper case.
@@ -96,6 +97,18 @@ class Form(NamedTuple):
     def are_escapes(self, places: Sequence[int]) -> Sequence[bool]:
         """Return of each octet there whether it was made from an escape."""
         return [end - start > 1 for start, end in self.origin([(at, at + 1) for at in places])]
+
+    def escape_before(self, end: int, octets: bytes, *, tokens: bool) -> int:
+        """Return how much of an escape of `octets` ends there, of which what begins it may be missing; or 0.
+
+        Backslashes before it take its own with them, and of enough of them some are left in every form.
+        """
+        for width in range(1, _LONGEST + 1):
+            tail = self.text[max(end - width, 0) : end]
+            for layer in (_escaped(tokens), _quoted(tokens)):
+                if any(layer.undone(lead + tail) == octets for lead in (b"", b"\\", b"%", b"&", b"=")):
+                    return len(tail)
+        return 0
 
     def through(self, layer: _Layer) -> Form | None:
         """Return the form with one more layer undone; None if there is nothing to undo."""

@@ -200,8 +200,12 @@ class Tripwire:
             # What may be a password is taken for it: looking closer takes time, which must cost an answer.
             if not lost or before or first or self.guessable:
                 begin = max(start - 1, 0) if lost and before else start
-                spans += [(begin, begin + 1), (begin, end)]
-                all_lost.append(lost)
+            elif width := form.escape_before(start, lost, tokens=self.mode.tokens):
+                begin, lost = start - width, b""
+            else:
+                continue
+            spans += [(begin, begin + 1), (begin, end)]
+            all_lost.append(lost)
         places = form.origin(spans)
         for (begin, escaped), (_, end), lost in zip(places[::2], places[1::2], all_lost, strict=True):
             # What stood before the secret stays, so that the mask tells nothing of its first octets.

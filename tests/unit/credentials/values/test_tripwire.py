@@ -251,6 +251,16 @@ def test_half_an_escape_before_the_secret_hides_none_of_it(
     assert passed.endswith(b" x\n\n")
 
 
+@pytest.mark.parametrize("escape", ["\\u002b", "\\x2b", "\\053", "\\+", "%2B", "&#43;", "&plus;"])
+@pytest.mark.parametrize("count", [*range(1, 18), 31, 255])
+def test_no_number_of_backslashes_before_the_secret_hides_it(escape: str, count: int) -> None:
+    rest = "7kQ2xZ9wLmN3pRhT7kQ2xZ9wLmN3"
+    passed, found = _through(_watcher("+" + rest), f"see {'\\' * count}{escape}{rest} x\n\n".encode())
+    assert found
+    assert rest[-6:].encode() not in passed
+    assert passed.endswith(b" x\n\n")
+
+
 def test_half_an_escape_before_the_end_of_another_secret_is_passed_on() -> None:
     body = b"see %5" + quote(KEY[9:], safe="").encode() + b" x\n\n"
     assert _through(_watcher(KEY), body) == (body, False)
