@@ -56,6 +56,8 @@ def spellings(text: str, *, tokens: bool) -> Iterator[bytes]:
     for raw in _encodings(text):
         yield raw
         yield raw.replace(b" ", b"+")  # in a form
+        # In CSV, SQL and YAML; in formats of printf and of settings.
+        yield from (raw.replace(each, each + each) for each in (b'"', b"'", b"%") if each in raw)
         if has_forms(raw.rstrip(b"=")):
             # What undoing makes of a secret that itself holds something like an escape.
             undone = (each.text for each in forms(raw, tokens=tokens))

@@ -266,6 +266,15 @@ def test_half_an_escape_before_the_end_of_another_secret_is_passed_on() -> None:
     assert _through(_watcher(KEY), body) == (body, False)
 
 
+@pytest.mark.parametrize("mark", ['"', "'", "%"])
+@pytest.mark.parametrize("times", [1, 2, 5])
+def test_a_secret_with_doubled_marks_is_masked(mark: str, times: int) -> None:
+    """As CSV, SQL, YAML and printf write them."""
+    secret = f"correct{mark * times}horse staple{mark}battery"
+    doubled = secret.replace(mark, mark * 2).encode()
+    assert _through(_watcher(secret), b"x;" + doubled + b"\n") == (b"x;" + MASK * len(doubled) + b"\n", True)
+
+
 def test_the_user_name_of_basic_auth_is_no_secret() -> None:
     assert _through(_watcher("administrator:correct-horse", basic=True), b"administrator") == (
         b"administrator",
