@@ -105,7 +105,7 @@ class Relay:
             self._send(piece)
         elif self._stopped:
             return
-        elif self._filter.is_slow:
+        elif self._outputs or self._filter.takes_long(piece):
             self._outputs.append(self._filter.feed(piece))
             self._take()
         else:
@@ -155,6 +155,7 @@ class Relay:
 
     def _work(self, until: float) -> bool:
         """Work until that time. Returns True if more can be done at once."""
+        unflushed = 0
         try:
             while self._outputs and not self._client_paused:
                 output = next(self._outputs[0], None)
@@ -162,8 +163,10 @@ class Relay:
                     self._outputs.popleft()
                     continue
                 self._send(output)
-                if len(output) > _FLUSHED_BYTES:
+                unflushed += len(output)
+                if unflushed > _FLUSHED_BYTES:
                     self._client.flush()  # otherwise the transport cannot know how much is waiting
+                    unflushed = 0
                 if perf_counter() >= until:
                     return True
             if self._trailers is not None and not self._outputs:
