@@ -40,8 +40,12 @@ def _inner(pair: str) -> str:
 
 def cores(every: Iterable[str]) -> list[str]:
     """Return the texts without those that end with another one: a user name or a scheme is no secret."""
-    kept = {*every} - {""}
-    return [text for text in kept if not any(text != each and text.endswith(each) for each in kept)]
+    kept = list[str]()
+    # Backwards, an end is a beginning, and comes before all that begin with it.
+    for backwards in sorted({each[::-1] for each in every if each}):
+        if not kept or not backwards.startswith(kept[-1]):
+            kept.append(backwards)
+    return [each[::-1] for each in kept]
 
 
 def _decoded(parameter: str) -> str | None:
