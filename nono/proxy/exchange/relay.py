@@ -105,7 +105,7 @@ class Relay:
             self._send(piece)
         elif self._stopped:
             return
-        elif self._outputs or self._filter.takes_long(piece):
+        elif self._outputs or self._filter.takes_long(piece) or self._turns.is_spent():
             self._outputs.append(self._filter.feed(piece))
             self._take()
         else:

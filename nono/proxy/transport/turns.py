@@ -22,11 +22,21 @@ class Turns:
 
     def start(self, work: Work) -> bool:
         """Work now if nobody waits and this turn has time left. Returns True if `work` must be added."""
+        now, until = self._budget()
+        return bool(self._waiting) or now >= until or work(min(now + SHARE_S, until))
+
+    def is_spent(self) -> bool:
+        """Return True if what may be done at once should wait: libuv reads up to 32 times in one turn."""
+        now, until = self._budget()
+        return now >= until
+
+    def _budget(self) -> tuple[float, float]:
+        """Return the time and the end of this turn's budget, which the first work of a turn begins."""
         now = perf_counter()
         if self._until is None:
             self._until = now + BUDGET_S
             asyncio.get_running_loop().call_soon(self._turn)
-        return bool(self._waiting) or now >= self._until or work(min(now + SHARE_S, self._until))
+        return now, self._until
 
     def add(self, work: Work) -> None:
         """Call `work` in later turns until it returns False; call start() first."""

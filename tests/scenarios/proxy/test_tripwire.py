@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gzip
 import sys
@@ -30,7 +31,7 @@ from nono.proxy.http.message import request_head, response_head
 from nono.proxy.transport.turns import Turns
 from nono.proxy.verdict.verdict import Entry, Forward
 from nono.secret import Secret
-from support.proxy.thread import PHANTOM, Client, Hosts, ProxyUnderTest, a_route, proxy
+from support.proxy.thread import PHANTOM, TIMEOUT_S, Client, Hosts, ProxyUnderTest, a_route, proxy
 from support.servers.http1 import HttpUpstream, Received, upstream
 
 if sys.version_info >= (3, 14):
@@ -503,3 +504,49 @@ def test_a_body_that_expands_waits_for_its_reader() -> None:
         relay.pause(False)
         steps += 1
     assert steps > 32
+
+
+class Pieces:
+    """A client that only keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+
+    def send(self, piece: bytes) -> None:
+        self.sent.append(piece)
+
+    def flush(self) -> None: ...
+
+
+def test_a_body_that_arrives_faster_than_it_is_searched_leaves_turns_to_others() -> None:
+    """libuv reads 32 times in one turn of the loop, unless reading is paused."""
+    piece = b"words " * 40_000
+    fields = [(b"Content-Length", b"%d" % (64 * len(piece)))]
+    request = request_head(b"GET", b"/", "1.1", [(b"Host", b"api.test")])
+    route = a_route(1, credential=credential())
+    outgoing = Outgoing(b"GET", b"/", b"api.test", [])
+    verdict = Forward(Entry("reverse", "alpha", 1, "GET"), route.origin, outgoing, Hosts(), route)
+    client = Pieces()
+    inspection = Inspection(verdict, None, on_leak=print, on_usage=print)
+    inspection.arm()
+
+    async def read() -> int:
+        progress, ended = asyncio.Event(), asyncio.Event()
+        relay = Relay(
+            cast(ClientSide, client), request, inspection, Turns(), ended.set, pytest.fail, progress.set
+        )
+        head = response_head(200, b"OK", "1.1", fields, to_method=b"GET")
+        relay.start(head, closes=False, credentialed=True)
+        paused = 0
+        for _ in range(64):
+            progress.clear()
+            relay.body(piece)
+            if relay.is_behind:
+                paused += 1
+                await asyncio.wait_for(progress.wait(), TIMEOUT_S)
+        relay.end(())
+        await asyncio.wait_for(ended.wait(), TIMEOUT_S)
+        return paused
+
+    assert asyncio.run(read()) >= 2
+    assert b"".join(client.sent[1:]) == 64 * piece

@@ -78,6 +78,9 @@ class _AtOnce:
     def start(self, work: Work) -> bool:
         return work(inf)
 
+    def is_spent(self) -> bool:
+        return False
+
 
 def _turns() -> Turns:
     return cast(Turns, _AtOnce())
