@@ -123,6 +123,11 @@ def has_forms(text: bytes) -> bool:
     return b"%" in text or b"\\" in text or b"&" in text or b"=" in text or b"\0" in text
 
 
+def is_dense(text: bytes) -> bool:
+    """Return True if escapes may make up much of `text`, so that undoing them takes long."""
+    return _DENSE * sum(map(text.count, (b"%", b"\\", b"&", b"="))) > len(text)
+
+
 def forms(text: bytes, *, tokens: bool) -> Iterator[Form]:
     """Yield `text` with its escapes undone: once, twice and so on, and of quoted-printable too.
 

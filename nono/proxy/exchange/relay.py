@@ -123,11 +123,20 @@ class Relay:
 
     def end(self, trailers: Sequence[Header]) -> None:
         """Finish: the upstream has sent the whole response."""
-        if not self._stopped:
-            self._trailers = self._inspection.clean_fields(trailers) if trailers else ()
-            if self._filter is not None:
-                self._outputs.append(self._filter.finish())
+        if self._stopped:
+            return
+        self._trailers = self._inspection.clean_fields(trailers) if trailers else ()
+        if self._filter is not None and (self._outputs or self._filter.is_slow):
+            self._outputs.append(self._filter.finish())
             self._take()
+            return
+        try:
+            if self._filter is not None:
+                self._send(self._filter.rest())
+        except LeakError as fault:
+            self._on_unfit(str(fault))
+        else:
+            self._finish(self._trailers)
 
     def stop(self) -> None:
         """Drop the rest of the response."""

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Protocol
 
 from nono.credentials.values.credential import LeakDetector, LeakStream
-from nono.credentials.values.escapes import has_forms
+from nono.credentials.values.escapes import is_dense
 from nono.named_tuple import NamedTuple
 from nono.proxy.exchange.message_ends import MalformedMessageError, MessageEnds, message_ends
 from nono.proxy.http.charset import unsearchable_charset
@@ -23,7 +23,7 @@ _STEP_BYTES = 2 * 1024  # read by the taps before the loop may have its turn; th
 _SHOWN_BYTES = 64  # of a header name, which the upstream chooses
 MAX_WITHHELD_BYTES = 256 * 1024  # of a body that could be a list of candidates, until all of it is searched
 _SEARCHED_BYTES = 64 * 1024  # at a time
-_UNDONE_BYTES = 16 * 1024  # at a time, if there may be escapes; undoing so many backslashes takes 3 ms
+_UNDONE_BYTES = 16 * 1024  # at a time, if it may be full of escapes; undoing so many backslashes takes 3 ms
 MAX_MASKED = 8  # occurrences in one body; more are no echo but a list, of which the masks would name members
 
 # Takes the place where the secret was found; True if another answer has held it before.
@@ -232,7 +232,7 @@ class BodyFilter:
     def takes_long(self, piece: bytes) -> bool:
         """Return True if `piece` is to be taken step by step."""
         searched = self._leaks is not None and len(piece) > _UNDONE_BYTES
-        return self.is_slow or (searched and has_forms(piece))
+        return self.is_slow or (searched and is_dense(piece))
 
     def pass_on(self, piece: bytes) -> bytes:
         """Return the part of a body that may be passed on now, if it is not slow. Raises LeakError."""
@@ -244,7 +244,7 @@ class BodyFilter:
         Lazy. Raises ContentCodingError or LeakError.
         """
         for step in (piece,) if self._decode is None else self._decode.feed(piece):
-            size = _UNDONE_BYTES if has_forms(step) else _SEARCHED_BYTES
+            size = _UNDONE_BYTES if is_dense(step) else _SEARCHED_BYTES
             for at in range(0, len(step), size):
                 passed = self.pass_on(step[at : at + size])
                 yield from self._tapped(passed)
@@ -260,11 +260,15 @@ class BodyFilter:
             if start + _STEP_BYTES < len(passed):
                 yield b""
 
+    def rest(self) -> bytes:
+        """Return the rest of a body that is not slow. Raises LeakError."""
+        return b"" if self._leaks is None else self._leaks.finish()
+
     def finish(self) -> Iterator[bytes]:
         """Yield the rest, as `feed` does. Raises ContentCodingError also if the body was cut off."""
         if self._decode is not None:
             self._decode.finish()
-        rest = b"" if self._leaks is None else self._leaks.finish()
+        rest = self.rest()
         yield from self._tapped(rest)
         for tap in self._taps:
             tap.finish()
