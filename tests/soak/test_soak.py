@@ -45,6 +45,7 @@ _KEPT = {
     "nono.audit.event.Recurring": chain.MAX_KEPT,
     "nono.credentials.values.credential.Outgoing": MAX_KEPT,
     "nono.credentials.values.credential.RequestFacts": MAX_KEPT,
+    "nono.credentials.values.escapes._Layer": 5,  # each is made when it is first needed
     "nono.proxy.verdict.rewrite.RequestWriter": MAX_KEPT,
     "nono.proxy.verdict.rewrite._Unframed": MAX_KEPT,
     "nono.proxy.verdict.routes.Origin": MAX_KEPT,
