@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.credentials.values.escapes import forms
+from nono.credentials.values.escapes import forms, is_dense
 from nono.credentials.values.holding import TOKEN_OCTETS
 
 _CHARACTERS = st.sampled_from("aZ09+/=_.~:-&;%\\#")
@@ -71,3 +71,14 @@ def test_text_of_any_kind_is_undone(spelled: bytes, plain: bytes) -> None:
 
 def test_text_without_escapes_has_no_other_form() -> None:
     assert [*forms(b'{"a": [1, "x=y"]}', tokens=True)] == []
+
+
+@pytest.mark.parametrize("length", [100, 32 * 1024, 70_000, 200_000])
+@pytest.mark.parametrize(
+    ("unit", "dense"),
+    [(b"\\", True), (b"%41", True), (b"&amp;", True), (b"=" + b"x" * 16, False), (b"\0", False)],
+)
+def test_a_text_is_dense_if_a_sixteenth_of_it_may_begin_escapes(
+    unit: bytes, dense: bool, length: int
+) -> None:
+    assert is_dense((unit * length)[:length]) is dense
