@@ -105,7 +105,11 @@ class Relay:
             self._send(piece)
         elif self._stopped:
             return
-        elif self._outputs or self._filter.takes_long(piece) or self._turns.is_spent():
+        elif (
+            self._outputs
+            or self._filter.takes_long(piece)
+            or (len(piece) > _FLUSHED_BYTES and self._turns.is_spent())  # a small one is searched sooner
+        ):
             self._outputs.append(self._filter.feed(piece))
             self._take()
         else:
