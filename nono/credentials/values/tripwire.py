@@ -25,7 +25,6 @@ _SWALLOWED_OF_GUESSABLE = 2  # "\u00" before "41"; more would be too little of a
 # is no secret. Random octets have none that shows itself in as many samples.
 _SAMPLES_OF_RUN = 12
 _LONG_BYTES = 4 * 1024
-_NULS = bytes(6)
 _WHOLE_OCTETS = 8 * _GUESSABLE_CHARACTERS  # of a spelling: no secret that may be a person's choice has more
 _HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
 # Without a prefilter, the search takes the same time for text that nearly is the secret. The library leaves
@@ -146,9 +145,6 @@ class Tripwire:
             return False
         if self._has_run(text):
             return True
-        # In UTF-16 and UTF-32 the octets of one parity at least are NULs; half a dozen samples show it.
-        if b"\0" not in text or not any(_NULS in text[parity :: 2 * self._sampled] for parity in (0, 1)):
-            return False
         narrowed = without_nuls(text)
         return narrowed is not None and self._has_run(narrowed)
 

@@ -581,11 +581,13 @@ def test_the_quick_search_finds_what_the_thorough_one_does(
 
 
 @pytest.mark.parametrize("filler", [b"\xff", b"\0", b" ", b'"'], ids=["binary", "NULs", "blanks", "quotes"])
-@pytest.mark.parametrize("spelling", [*SPELLED, "UTF-16", "soft line breaks"])
+@pytest.mark.parametrize("spelling", [*SPELLED, "UTF-16", "some NULs", "soft line breaks"])
 def test_in_a_long_text_the_secret_is_found_at_any_place(spelling: str, filler: bytes) -> None:
     tripwire = _watcher(KEY)
     if spelling == "UTF-16":
         spelled = KEY.encode("utf-16-le")
+    elif spelling == "some NULs":
+        spelled = b"\0".join([KEY[:22].encode(), *(each.encode() for each in KEY[22:26]), KEY[26:].encode()])
     elif spelling == "soft line breaks":
         spelled = quopri.encodestring(KEY.encode() * 2)
     else:
