@@ -10,6 +10,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, lru_cache
+from itertools import accumulate
 from zlib import adler32
 
 from nono.named_tuple import NamedTuple
@@ -63,18 +64,28 @@ class _Layer(NamedTuple):
         parts[1::2] = map(self.plain, parts[1::2])
         return b"".join(parts)
 
-    def origin(self, text: bytes, spans: Sequence[Span]) -> list[Span]:
-        """Map spans of undone(text) to spans of `text`. An escape that a span cuts is wholly within it."""
-        at, before = [0], [0]  # the edges of text and escapes by turns: undone, and in `text`
-        undone = last = 0
-        for escape in self.pattern.finditer(text):
-            undone += escape.start() - last
-            at.append(undone)
-            before.append(escape.start())
-            undone += len(self.plain(escape[0]))
-            last = escape.end()
-            at.append(undone)
-            before.append(last)
+    def edges(self, text: bytes) -> tuple[list[int], list[int]]:
+        """Return the edges of the escapes, start and end by turns: in undone(text), and in `text`."""
+        parts = self.pattern.split(text)
+        before = [0, *accumulate(map(len, parts))]
+        parts[1::2] = map(self.plain, parts[1::2])
+        return [0, *accumulate(map(len, parts))], before
+
+
+class _Step:
+    """A text from which one layer was taken. It remembers the edges of its escapes, slow to find."""
+
+    __slots__ = ("_edges", "layer", "text")
+
+    def __init__(self, layer: _Layer, text: bytes) -> None:
+        self.layer, self.text = layer, text
+        self._edges: tuple[list[int], list[int]] | None = None
+
+    def origin(self, spans: Sequence[Span]) -> list[Span]:
+        """Map spans of the undone text to this one. An escape that a span cuts is wholly within it."""
+        if self._edges is None:
+            self._edges = self.layer.edges(self.text)
+        at, before = self._edges
 
         def mapped(position: int, *, is_end: bool) -> int:
             index = bisect_right(at, position) - 1
@@ -89,13 +100,12 @@ class Form(NamedTuple):
     """A text with some escapes undone."""
 
     text: bytes
-    layers: tuple[_Layer, ...]
-    before: tuple[bytes, ...]  # the text to which each layer was applied
+    steps: tuple[_Step, ...]  # from the text as it was to this one
 
     def origin(self, spans: Sequence[Span]) -> Sequence[Span]:
         """Map spans of this form to those of the text it was made from."""
-        for layer, text in zip(reversed(self.layers), reversed(self.before), strict=True):
-            spans = layer.origin(text, spans)
+        for step in reversed(self.steps):
+            spans = step.origin(spans)
         return spans
 
     def are_escapes(self, places: Sequence[int]) -> Sequence[bool]:
@@ -119,7 +129,7 @@ class Form(NamedTuple):
         undone = layer.undone(self.text)
         if undone is self.text:
             return None
-        return Form(undone, (*self.layers, layer), (*self.before, self.text))
+        return Form(undone, (*self.steps, _Step(layer, self.text)))
 
 
 def has_forms(text: bytes) -> bool:
@@ -145,7 +155,7 @@ def forms(text: bytes, *, tokens: bool) -> Iterator[Form]:
     """
     if not has_forms(text):
         return
-    start = Form(text, (), ())
+    start = Form(text, ())
     if b"\0" in text and (narrowed := start.through(_nuls())) is not None:  # UTF-16 or UTF-32
         start = narrowed
         yield start

@@ -205,7 +205,7 @@ class Tripwire:
         places = form.origin(spans)
         for (begin, escaped), (_, end), lost in zip(places[::2], places[1::2], all_lost, strict=True):
             # What stood before the secret stays, so that the mask tells nothing of its first octets.
-            is_in_plain = lost and form.before[0].endswith(lost, begin, escaped)
+            is_in_plain = lost and form.steps[0].text.endswith(lost, begin, escaped)
             yield (escaped - len(lost) if is_in_plain else begin), end
 
     def _spans(self, text: bytes, wanted: Sequence[bytes]) -> list[Span]:
