@@ -158,7 +158,7 @@ OPTIONS: tuple[Option, ...] = (
            SUPERVISED, "N", in_manifest=True),
     Option(("--memory",), Kind.VALUE, "", (WRAP,), "SIZE", is_shown=False, in_manifest=True),
     Option(("--max-processes",), Kind.VALUE, "", (WRAP,), "N", is_shown=False, in_manifest=True),
-    Option(("--profile", "-p"), Kind.VALUE, "profile: a name, or a file with a slash in its path",
+    Option(("--profile", "-p"), Kind.VALUE, "profile: a name, or a path with a slash; several with commas",
            (*SANDBOX, WHY, PROXY), "NAME", env="NONO_PROFILE", in_manifest=True, may_need_listener=True,
            in_request=False),
     Option(("--config", "-c"), Kind.VALUE, "capability manifest, in the place of a profile and of grants",

@@ -14,7 +14,7 @@ from nono.errors import ProfileError
 from nono.named_tuple import NamedTuple
 from nono.policy.builtin import shipped
 from nono.policy.profile.catalog import file_of
-from nono.policy.profile.files import NAME, user_directory
+from nono.policy.profile.files import NAME, as_base, one_or_list, references, user_directory
 from nono.policy.profile.store import load_profile
 from nono.policy.why.saving import Addition, added
 
@@ -25,11 +25,11 @@ class Target(NamedTuple):
     label: str  # its name for --profile; "" while it has none
     file: str | None  # None: it has no name yet
     is_new: bool
-    extends: str | None = None  # the base of a new one
+    extends: tuple[str, ...] = ()  # the bases of a new one, of which the last decides
 
     def suggestion(self, program: str) -> str:
         """Suggest a name for a new profile, after the profile in use or else the program."""
-        stem = f"{self.extends}-local" if self.extends else basename(program)
+        stem = f"{self.extends[-1]}-local" if self.extends else basename(program)
         return re.sub("[^A-Za-z0-9]+", "-", stem).strip("-") or "saved"
 
     def named(self, name: str, environ: Mapping[str, str]) -> Target:
@@ -49,11 +49,10 @@ class Target(NamedTuple):
 
 def target_of(reference: str | None, environ: Mapping[str, str]) -> Target:
     """Return the user's own profile if reference names one, else a new profile that extends reference."""
-    if reference is not None:
-        file = file_of(reference, environ)
-        if file is not None:
-            return Target(reference, os.path.abspath(file), is_new=False)
-    return Target("", None, is_new=True, extends=reference)
+    names = [] if reference is None else references(reference)
+    if len(names) == 1 and (file := file_of(names[0], environ)) is not None:
+        return Target(names[0], os.path.abspath(file), is_new=False)
+    return Target("", None, is_new=True, extends=tuple(map(as_base, names[::-1])))
 
 
 def rewritten(target: Target, chosen: Iterable[Addition]) -> dict[str, Any]:
@@ -62,7 +61,7 @@ def rewritten(target: Target, chosen: Iterable[Addition]) -> dict[str, Any]:
     Raises ProfileError if it cannot be parsed, or not rewritten without loss.
     """
     if target.is_new:
-        head: dict[str, Any] = {"extends": target.extends} if target.extends else {}
+        head: dict[str, Any] = {"extends": one_or_list(target.extends)} if target.extends else {}
         head["meta"] = {"name": target.label}
         if not target.extends:
             head["workdir"] = {"access": "read"}  # the default without a profile

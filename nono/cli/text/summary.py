@@ -14,6 +14,7 @@ from nono.sandbox.plan.enforcement import Enforcement, NotifyProgram, Rung
 from nono.sandbox.plan.facts import HostFacts
 
 if TYPE_CHECKING:
+    from nono.policy.hosts.host_filter import HostFilter
     from nono.policy.services.credential_service import CredentialService
 
 BADGES = {Access.READ: "r", Access.WRITE: "w", Access.READWRITE: "r+w"}
@@ -84,13 +85,23 @@ def summary(
 
 
 def routes(resolved: Resolved) -> list[str]:
-    """List further network access: hosts by path, logins, and the upstream proxy."""
-    lines = [f"    path {scope} {rule}" for scope in resolved.scopes for rule in scope.endpoints.allow]
+    """List what the network access comes to: hosts, those by path, logins, and the upstream proxy."""
+    lines = _hosts(resolved.host_filter)
+    lines += [f"    path {scope} {rule}" for scope in resolved.scopes for rule in scope.endpoints.allow]
     lines += [f"    login {route.name} at {route.upstream}" for route in resolved.oauth_routes]
     if resolved.proxy is not None and resolved.proxy.upstream_proxy is not None:
         behind = resolved.proxy.upstream_proxy
         lines.append(f"    via  {behind.host}:{behind.port}")
     return lines
+
+
+def _hosts(hosts: HostFilter | None) -> list[str]:
+    """Count the hosts that may be reached."""
+    if hosts is None or hosts.allow is None:
+        return []
+    count = len({str(rule) for rule in hosts.allow})
+    where = f" (nono profile hosts {hosts.network_profile})" if hosts.network_profile is not None else ""
+    return [f"    to   {count} {'host' if count == 1 else 'hosts'}{where}"]
 
 
 def not_inherited(variables: Sequence[Withheld], *, verbose: bool, has_proxy: bool = True) -> list[str]:

@@ -82,6 +82,7 @@ class HostFilter(NamedTuple):
     raw_tunnels: tuple[HostRule, ...] = ()
     deny_private: bool = False
     deny_private_origin: str | None = None
+    network_profile: str | None = None  # the one among the sources of `allow`
 
     def judge_name(self, host: str, port: int) -> Allow | Refuse:
         """Judge the requested host, before any name is resolved."""

@@ -33,6 +33,7 @@ def host_filter(
         raw_tunnels=tuple(_rules(asked.raw_tunnels, policy)),
         deny_private=asked.deny_private is not None,
         deny_private_origin=asked.deny_private,
+        network_profile=asked.network_profile[0] if asked.network_profile is not None else None,
     )
 
 
@@ -56,6 +57,9 @@ def _rules(
         if text in policy.groups:
             yield from _group_rules(text, origin, policy)
             continue
+        if "." not in text and ":" not in text and (hint := did_you_mean(text, policy.groups)) is not None:
+            what = f"'{printable(text)}' is neither a group nor a whole host name"
+            raise ConfigError(f"{origin}: {what}.", hint=hint)
         url = split_url(text)
         if url is not None and url.path:
             if has_scopes:

@@ -27,17 +27,26 @@ _PATH_STARTS = ("./", "../", "/", "~/")
 def find(reference: str, environ: Mapping[str, str], extends: Sequence[str] = ()) -> Found:
     """Find the profile for a path (it contains ``/`` or ends in .json or .jsonc) or a name.
 
-    A name is looked up in the user's profile directory, then among the shipped ones. `extends` holds further
-    bases, placed before those the file itself names.
+    A name is looked up in the user's profile directory, then among the shipped ones. Of several, with commas
+    between them, each is a base of the one before it, which decides where they disagree. `extends` holds
+    further bases, placed before those the file itself names.
 
     Raises ProfileError if the profile is missing or unreadable, or an entry of `extends` leads nowhere. Bad
     bases in a file's own list are returned as `bad_bases` for its reader to report.
     """
     finder = _Finder(environ)
-    found = finder.file(reference, reference, ()) if is_path(reference) else finder.named(reference)
-    if found is None:
-        raise ProfileError(f"Profile not found: {reference}", hint=finder.nearest(reference))
-    return finder.with_flags(found, extends) if extends else found
+    found, *more = map(finder.asked_for, references(reference))
+    if extends:
+        found = finder.with_flags(found, extends)
+    return finder.with_bases(found, more[::-1]) if more else found
+
+
+def references(text: str) -> list[str]:
+    """Return the profiles that `text` names, with commas between them. Raises ProfileError."""
+    names = text.split(",") if "," in text and not exists(text) else [text]
+    if len(names) > 1 and not all(names):
+        raise ProfileError(f"Profile parse error: '{text}' names no profile beside a comma")
+    return names
 
 
 def find_as(raw: bytes, file: str, environ: Mapping[str, str]) -> Found:
@@ -73,6 +82,16 @@ def is_path(reference: str) -> bool:
     return "/" in reference or reference.endswith(SUFFIXES)
 
 
+def as_base(reference: str) -> str:
+    """Return `reference` as an entry of `extends` that holds from any directory: a path becomes absolute."""
+    return os.path.abspath(reference) if is_path(reference) else reference
+
+
+def one_or_list(bases: Sequence[str]) -> str | list[str]:
+    """Return the value of `extends`, in the short way if there is one base."""
+    return bases[0] if len(bases) == 1 else [*bases]
+
+
 _Chain = tuple[tuple[str, str | None], ...]  # (name, file) of the profiles that led here, outermost first
 
 
@@ -86,6 +105,12 @@ class _Finder:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.environ = environ
         self.known: dict[str | None, dict[str, Found]] = {}  # by file, then name; added with their bases
+
+    def asked_for(self, reference: str) -> Found:
+        found = self.file(reference, reference, ()) if is_path(reference) else self.named(reference)
+        if found is None:
+            raise ProfileError(f"Profile not found: {reference}", hint=self.nearest(reference))
+        return found
 
     def named(self, name: str) -> Found | None:
         check_name(name)
@@ -103,7 +128,7 @@ class _Finder:
         return self._with_bases(name, path, raw, _extends(raw), ())
 
     def with_flags(self, found: Found, extends: Sequence[str]) -> Found:
-        """Return `found` with the command line's bases in front of its own."""
+        """Return `found` with the bases of --extends in front of its own."""
         chain: _Chain = ((found.name, found.file),)
         bases = []
         for name in extends:
@@ -112,7 +137,12 @@ class _Finder:
             except _NowhereError as error:
                 raise ProfileError(f"Profile inheritance error: {error.what}", hint=error.hint) from error
             bases.append(base)
-        bases = _distinct((*bases, *found.bases))
+        return self.with_bases(found, bases)
+
+    @staticmethod
+    def with_bases(found: Found, more: Sequence[Found]) -> Found:
+        """Return `found` with further bases in front of its own."""
+        bases = _distinct((*more, *found.bases))
         return found._replace(
             bases=tuple(bases),
             height=1 + max(base.height for base in bases),

@@ -287,3 +287,36 @@ def test_many_ways_to_the_same_bases_take_no_longer_than_one(environ: dict[str, 
         both = [f"a{level - 1}", f"b{level - 1}"] * 20
         write(environ, **{f"a{level}": {"extends": both}, f"b{level}": {"extends": both}})
     load_profile("a9", environ)
+
+
+def test_of_several_profiles_all_grants_hold(environ: dict[str, str]) -> None:
+    write(environ, mine={"filesystem": {"read": ["/srv/mine"]}})
+    profile = load_profile("claude-code,rust-dev,mine", environ)
+    assert {"claude_code_linux", "rust_runtime"} <= set(profile.groups.include)
+    assert "/srv/mine" in profile.filesystem.read
+
+
+@pytest.mark.parametrize(
+    ("reference", "decides"), [("claude-code,rust-dev", "claude-code"), ("rust-dev,claude-code", "developer")]
+)
+def test_of_several_profiles_the_first_decides(environ: dict[str, str], reference: str, decides: str) -> None:
+    assert load_profile(reference, environ).network.network_profile == decides
+
+
+@pytest.mark.parametrize(
+    ("reference", "told"),
+    [
+        ("rust-dev,", "names no profile beside a comma"),
+        ("rust-dev,,go-dev", "names no profile beside a comma"),
+        ("rust-dev,go-dve", "Profile not found: go-dve"),
+        ("rust-dev,./go.json", "profile file not found"),
+    ],
+)
+def test_of_several_profiles_each_must_be_there(environ: dict[str, str], reference: str, told: str) -> None:
+    with pytest.raises(ProfileError, match=told):
+        load_profile(reference, environ)
+
+
+def test_a_file_may_have_a_comma_in_its_name(environ: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "a,b.json").write_text('{"meta": {"name": "one"}}')
+    assert load_profile(str(tmp_path / "a,b.json"), environ).meta.name == "one"

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 
 from nono.cli.args import argparse_parser
-from nono.cli.commands.profile import look, write
+from nono.cli.commands.profile import hosts, look, write
 from nono.cli.commands.profile import validate as profile_validate
 
 DESCRIPTION = "Lists, shows, compares, checks and writes profiles."
@@ -40,6 +40,8 @@ def run(argv: Sequence[str]) -> int:
             return look.diff(parsed.old, parsed.new, environ, as_json=parsed.json)
         case "groups":
             return look.groups(parsed.name, environ, as_json=parsed.json, all_platforms=parsed.all_platforms)
+        case "hosts":
+            return hosts.hosts(parsed.name, environ, as_json=parsed.json)
     raise AssertionError(f"no arm for the action {parsed.action}")
 
 
@@ -94,14 +96,19 @@ def parser() -> argparse.ArgumentParser:
 
     groups = argparse_parser.add_action(actions, "groups", "name the groups of paths, or print one")
     groups.add_argument("name", metavar="GROUP", nargs="?", help="print this one")
+    groups.add_argument("--all-platforms", action="store_true", help="those of other systems too")
+    _json(groups)
+
+    listed = argparse_parser.add_action(actions, "hosts", "print the hosts of a network profile")
+    which_hosts = "a network profile, a profile that has one, or a group of hosts"
+    listed.add_argument("name", metavar="NAME", nargs="?", help=which_hosts)
+    _json(listed)
+
     promote = argparse_parser.add_action(actions, "promote", "make a draft your profile of that name")
     promote.add_argument("name", metavar="NAME")
     which = promote.add_mutually_exclusive_group()
     which.add_argument("--diff", action="store_true", help="only show what would change")
     which.add_argument("--yes", action="store_true", help="ask nothing")
-
-    groups.add_argument("--all-platforms", action="store_true", help="those of other systems too")
-    _json(groups)
     return parser
 
 

@@ -13,7 +13,15 @@ from nono.cli import atomic_write
 from nono.errors import ConfigError, NonoError
 from nono.named_tuple import NamedTuple
 from nono.policy.builtin import shipped
-from nono.policy.profile.files import MAX_PROFILE_BYTES, NAME, is_path, user_directory
+from nono.policy.profile.files import (
+    MAX_PROFILE_BYTES,
+    NAME,
+    as_base,
+    is_path,
+    one_or_list,
+    references,
+    user_directory,
+)
 from nono.policy.profile.store import load, own_document
 from nono.policy.schema.profile import Profile
 from nono.printable import shell_word
@@ -76,17 +84,13 @@ def target_of(output: str | None, profile: str | None, environ: Mapping[str, str
         loaded = load(reference, environ, long_lived=True).profile
         _refuse_comments(before, path)
         return Target(reference, path, own_document(reference, environ), before, loaded, is_new=False)
-    document: dict[str, Any] = {} if profile is None else {"extends": _as_base(profile)}
+    bases = [] if profile is None else [as_base(each) for each in references(profile)[::-1]]
+    document: dict[str, Any] = {"extends": one_or_list(bases)} if bases else {}
     if path is not None:
         document["meta"] = {"name": basename(path).removesuffix(".json")}
     begins_with = None if profile is None else load(profile, environ, long_lived=True).profile
     reference = "FILE" if path is None else path if is_path(output or "") else str(output)
     return Target(reference, path, document, None, begins_with, is_new=True)
-
-
-def _as_base(profile: str) -> str:
-    """Return profile as an `extends` entry that holds from any directory: a path becomes absolute."""
-    return os.path.abspath(profile) if is_path(profile) else profile
 
 
 def _refuse_comments(raw: bytes, path: str) -> None:

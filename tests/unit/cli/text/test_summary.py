@@ -18,14 +18,16 @@ from nono.sandbox.plan.facts import HostFacts, Listener
     ("argv", "lines"),
     [
         ([], []),
-        (["--allow-domain", "x.example"], []),
+        (["--deny-domain", "x.example"], []),
+        (["--allow-domain", "x.example"], ["    to   1 host"]),
+        (["--network-profile", "minimal"], ["    to   16 hosts (nono profile hosts minimal)"]),
         (
             ["--allow-domain", "https://x.example:8443/a/**", "--upstream-proxy", "Corp:3128"],
-            ["    path https://x.example:8443 * /a/**", "    via  corp:3128"],
+            ["    to   1 host", "    path https://x.example:8443 * /a/**", "    via  corp:3128"],
         ),
     ],
 )
-def test_paths_and_the_proxy_behind_are_shown(argv: list[str], lines: list[str], tmp_path: Path) -> None:
+def test_hosts_paths_and_the_way_out_are_shown(argv: list[str], lines: list[str], tmp_path: Path) -> None:
     resolved = resolve_given(parse("run", "", [*argv, "true"], {}), {"HOME": str(tmp_path)})
     assert summary.routes(resolved) == lines
 

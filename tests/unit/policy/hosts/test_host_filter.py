@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nono.cli.args.parse import parse
+from nono.cli.resolution import resolve_given
+from nono.errors import ConfigError
 from nono.policy.hosts.host_filter import Allow, HostFilter, Refuse, parse_rule
 from nono.policy.hosts.hostname import HostError
 
@@ -254,3 +260,11 @@ def test_addresses_never_allow_what_the_name_was_refused(
     hosts = HostFilter(rules(*allow))
     if isinstance(hosts.judge_name(host, port), Refuse):
         assert isinstance(hosts.judge_addresses(host, port, addresses), Refuse)
+
+
+@pytest.mark.parametrize(("entry", "is_refused"), [("githb", True), ("github", False), ("nas", False)])
+def test_a_group_that_is_mistyped_is_no_host(entry: str, is_refused: bool, tmp_path: Path) -> None:
+    argv = ["--allow-domain", entry, "true"]
+    refused = pytest.raises(ConfigError, match="neither a group nor a whole host")
+    with refused if is_refused else nullcontext():
+        resolve_given(parse("run", "", argv, {}), {"HOME": str(tmp_path)})
