@@ -55,10 +55,14 @@ def resolve_given(
             raise UsageError("--extends needs --profile.", hint="--profile default --extends ...")
         return _shared(invocation.request, None, environ, cwd, fs, ask)
     # Imported here: it imports json and re, which a run without a profile does not need.
+    from nono.cli.project_profiles import offer_profile, wanted
     from nono.policy.export.no_effect import without_effect
     from nono.policy.profile.store import load
 
     loaded = load(name, environ, extends, long_lived=long_lived)
+    added = wanted(loaded.profile, cwd, environ, offer_profile if ask is not None else None)
+    if added:
+        loaded = load(",".join((name, *added)), environ, extends, long_lived=long_lived)
     resolved = _shared(invocation.request, loaded.profile, environ, cwd, fs, ask)
     warnings = (_writable(file, resolved, fs, cwd) for file in loaded.files)
     inert = without_effect(loaded.profile)
@@ -66,6 +70,7 @@ def resolve_given(
         warnings=(*inert, *resolved.warnings),
         insisted=(*resolved.insisted, *filter(None, warnings)),
         deprecations=loaded.warnings,
+        added_profiles=tuple(added),
     )
 
 

@@ -25,6 +25,7 @@ def show(
         console.note(printable(not_shared[0].strip()))  # the profile asked for it
     console.lines(not_shared)
     console.lines(summary.banner())
+    console.lines(summary.added_profiles(resolved))
     console.lines(resolved.deprecations)
     for warning in (*invocation.given.warnings, *resolved.warnings):
         console.warn(warning)

@@ -61,6 +61,7 @@ class Resolved(NamedTuple):
     binary: str | None = None  # from the profile: runs when no command is given
     command_args: tuple[str, ...] = ()  # from the profile: appended to the command
     deprecations: tuple[str, ...] = ()  # one line for each old name in the profile
+    added_profiles: tuple[str, ...] = ()  # which a person agreed to for this project
 
 
 class Asked(NamedTuple):

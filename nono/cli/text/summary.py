@@ -59,6 +59,13 @@ def workdir_offer(resolved: Resolved) -> list[str]:
     ]
 
 
+def added_profiles(resolved: Resolved) -> list[str]:
+    """Name the profiles that the person once agreed to add to runs in this directory."""
+    if not resolved.added_profiles:
+        return []
+    return [f"  with {', '.join(resolved.added_profiles)}, as you agreed for this directory"]
+
+
 def summary(
     capabilities: CapabilitySet,
     services: Sequence[CredentialService],
