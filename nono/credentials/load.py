@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
 
 from nono.audit.event import Event
 from nono.audit.redact import USUAL, Redaction
 from nono.credentials import resolver
 from nono.credentials.phantom import Phantom, make_phantom
+from nono.credentials.sources import environment
 from nono.credentials.static import StaticCredential
 from nono.credentials.values.credential import Credential
 from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
@@ -20,6 +22,7 @@ from nono.credentials.values.reference import (
     parse_reference,
 )
 from nono.credentials.values.tripwire import tripwire_for, unwatched_warning
+from nono.errors import CredentialError
 from nono.named_tuple import NamedTuple
 from nono.policy.schema.route_rules import AwsAuth, Capture, OAuth2Client
 from nono.policy.services.credential_service import CredentialService
@@ -37,8 +40,18 @@ class Loaded(NamedTuple):
     phantom: Phantom
 
 
+class KeyPrompt(Protocol):
+    """Asks the person for a key that was found nowhere."""
+
+    def may_use(self, service: str, variable: str) -> bool:
+        """Ask to use the key in a variable of nono's own environment."""
+
+    def key(self, service: str) -> Secret | None:
+        """Ask for the key and offer to store it; None if there is none."""
+
+
 class Missing(NamedTuple):
-    """A missing credential. The session starts, the child gets no phantom, and the route answers 503."""
+    """A missing credential. The child gets no phantom, and the route answers 503."""
 
     code: str  # "credential_not_found", "credential_unavailable" or a more exact one
     message: str
@@ -52,13 +65,17 @@ class LoadedService(NamedTuple):
 
 
 class Loader(NamedTuple):
-    """Everything needed to load a run's credentials. `report` records the runs of credential commands."""
+    """Everything needed to load a run's credentials. `report` records the runs of credential commands.
+
+    prompt: asks the person for what is missing; None if nobody can be asked.
+    """
 
     environ: Mapping[str, str]
     post: Post
     report: Callable[[Event], None]
     redaction: Redaction = USUAL
     session_id: str = ""  # passed to such a command
+    prompt: KeyPrompt | None = None
 
     def load(self, services: Sequence[CredentialService]) -> list[LoadedService]:
         """Return one result per service, in order. Blocks as resolver.resolve_credential does.
@@ -75,7 +92,7 @@ class Loader(NamedTuple):
         try:
             credential = self._credential(service, references, warnings)
         except (CredentialNotFound, CredentialUnavailable) as error:
-            hint = self._mix_up(service, references) or error.hint
+            hint = self._remedy(service, references) or error.hint
             return LoadedService(service, Missing(error.code, error.message, hint), tuple(warnings))
         return LoadedService(service, Loaded(credential, make_phantom(service.name)), tuple(warnings))
 
@@ -113,13 +130,41 @@ class Loader(NamedTuple):
                     redaction=self.redaction,
                 )
             case None:
-                return _static(service, self._read(references[0], warnings), warnings)
+                return _static(service, self._key(service, references[0], warnings), warnings)
+
+    def _key(self, service: CredentialService, reference: CredentialReference, warnings: list[str]) -> Secret:
+        """Read the key; where it is not, look where else it may be, and ask."""
+        try:
+            return self._read(reference, warnings)
+        except (CredentialNotFound, CredentialUnavailable):
+            key = self._stored(service, reference, warnings) or self._asked_for(service)
+            if key is None:
+                raise
+            return key
+
+    def _stored(
+        self, service: CredentialService, reference: CredentialReference, warnings: list[str]
+    ) -> Secret | None:
+        """Return the key that `nono credential set` stored for a service whose variable is not set."""
+        if not isinstance(reference, EnvironmentReference) or self.environ.get(reference.name):
+            return None
+        with suppress(CredentialError):
+            return self._read(parse_reference(service.name), warnings)
+        return None
+
+    def _asked_for(self, service: CredentialService) -> Secret | None:
+        if self.prompt is None or service.is_optional:
+            return None
+        for variable in service.env_vars:
+            if self.environ.get(variable) and self.prompt.may_use(service.name, variable):
+                return environment.read(EnvironmentReference(variable), self.environ)
+        return self.prompt.key(service.name)
 
     def _read(self, reference: CredentialReference, warnings: list[str]) -> Secret:
         return resolver.read(reference, self.environ, warnings.append)
 
-    def _mix_up(self, service: CredentialService, references: list[CredentialReference]) -> str | None:
-        """Return a hint if the credential exists in the other one of the two usual places."""
+    def _remedy(self, service: CredentialService, references: list[CredentialReference]) -> str | None:
+        """Return how a missing key is given; where it is in the environment, from there."""
         match references:
             case [StoredReference(name)]:
                 upper = name.upper().replace("-", "_")
@@ -132,12 +177,7 @@ class Loader(NamedTuple):
                         f"printenv {variable} | nono credential set {shell_word(name)}"
                     )
             case [EnvironmentReference(name)]:
-                kept_in = resolver.where(service.name, self.environ)
-                if kept_in is not None:
-                    return (
-                        f"a credential '{service.name}' is stored ({kept_in}), but this service uses "
-                        f"env://{name}; export {name}, or set credential_key to '{service.name}' in a profile"
-                    )
+                return f"nono credential set {shell_word(service.name)}, or export {name}"
         return None
 
 

@@ -134,11 +134,6 @@ def names(environ: Mapping[str, str]) -> tuple[StoredName, ...]:
     return tuple(sorted(stored, key=lambda entry: entry.name))
 
 
-def where(name: str, environ: Mapping[str, str]) -> str | None:
-    """Return the place of the credential `name`, without reading it; None if it is not stored."""
-    return next((entry.where for entry in names(environ) if entry.name == name), None)
-
-
 def _read_stored(
     reference: StoredReference, environ: Mapping[str, str], warn: Callable[[str], None]
 ) -> Secret:

@@ -37,6 +37,7 @@ from nono.supervisor.child import supervise, wait
 from nono.supervisor.terminal import shared_terminal
 
 if TYPE_CHECKING:
+    from nono.credentials.load import KeyPrompt
     from nono.launch.proxy.ca_worker import CaWorker
     from nono.policy.learning.observation import Observation
     from nono.supervisor.cgroup.cgroup import Cgroup
@@ -113,6 +114,7 @@ class Launch:
         observation: Observation | None = None,
         redaction: Redaction = USUAL,
         audit_bytes: int = BUDGET_BYTES,
+        key_prompt: KeyPrompt | None = None,
     ) -> Outcome:
         """Run the command to its end.
 
@@ -123,6 +125,7 @@ class Launch:
         observation: Records the command's file accesses and every event of the audit log.
         redaction: Rules for masking secrets in recorded arguments.
         audit_bytes: Size of the audit log at which actions are refused.
+        key_prompt: Asks a person for a missing key; None if nobody can be asked.
         """
         ready_state_directories(prepared.resolved.state_directories)
         launcher = self._unused()
@@ -162,6 +165,7 @@ class Launch:
                     inherited=child_environment(self._environ, prepared.resolved.environment),
                     view=view,
                     close=stack.close,
+                    key_prompt=key_prompt,
                     rules=cache(lambda: effective_policy_of(prepared.resolved, HostFilesystem())),
                 )
                 exit_code = _run(run)

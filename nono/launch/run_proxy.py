@@ -30,7 +30,7 @@ from nono.supervisor.verdict.peer_registry import PeerRegistry
 
 def with_proxy(run: RunContext) -> AbstractAsyncContextManager[Network]:
     """Read the credentials now, and start the proxy when the block is entered."""
-    assembly = assemble(run.prepared.resolved, run.session, ca_worker=run.ca_worker)
+    assembly = assemble(run.prepared.resolved, run.session, ca_worker=run.ca_worker, prompt=run.key_prompt)
     keys = loaded_keys(assembly)
     warn_of_arguments(keys, run.prepared.argv, run.session)
     return _network(run, assembly, keys)

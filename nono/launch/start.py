@@ -21,6 +21,7 @@ from nono.sandbox.plan.private_view import TERMINALS, PrivateView
 from nono.supervisor.child import Child
 
 if TYPE_CHECKING:
+    from nono.credentials.load import KeyPrompt
     from nono.launch.proxy.ca_worker import CaWorker
     from nono.policy.effective_policy import EffectivePolicy
     from nono.policy.learning.observation import Observation
@@ -43,6 +44,7 @@ class RunContext(NamedTuple):
     inherited: Mapping[str, str]  # variables the command inherits, or that are fixed for it
     view: PrivateView | None  # what the command sees in place of shared directories, in namespaces of its own
     close: Callable[[], None]  # leaves every block of the run, which ends the command, if nothing else can
+    key_prompt: KeyPrompt | None  # asks a person for a missing key
     rules: Callable[[], EffectivePolicy]  # the policy in effect; reads the disk at the first call only
 
     @property

@@ -22,6 +22,7 @@ class NetworkRequest(NamedTuple):
     raw_tunnels: tuple[Entry, ...]
     deny_private: str | None  # as block
     credentials: tuple[Entry, ...]
+    optional_credentials: tuple[Entry, ...]
     upstream_proxy: str | None  # as block
     logins: str | None  # as block: where routes of captured logins are requested
 
@@ -73,6 +74,7 @@ def merge_network(
         raw_tunnels=both("raw_tunnels", "", ()),
         deny_private=f"{in_profile}deny_private" if network.deny_private else None,
         credentials=both("credentials", "--credential", credential),
+        optional_credentials=both("optional_credentials", "", ()),
         upstream_proxy=behind,
         logins=f"{label}, credential_routes" if has_logins else None,
     )
@@ -86,7 +88,7 @@ def mode_of(asked: NetworkRequest) -> NetworkMode:
     needs = (
         ("--network-profile", asked.network_profile[1] if asked.network_profile else None),
         ("--allow-domain", _origin(asked.allow) or _origin(asked.domains)),
-        ("--credential", _origin(asked.credentials)),
+        ("--credential", _origin(asked.credentials) or _origin(asked.optional_credentials)),
         ("--upstream-proxy", asked.upstream_proxy),
         ("credential_routes", asked.logins),
     )

@@ -38,13 +38,15 @@ def proxied_policy(
     network = profile.network
     endpoints = [parse_allow_endpoint(text) for text in request.allow_endpoint]
     services = resolve_services(
-        asked.credentials,
+        (*asked.credentials, *asked.optional_credentials),
         network.custom_credentials,
         policy.services,
         path_context,
         profile.credential_capture,
         endpoints,
     )
+    required = {name for name, _ in asked.credentials}
+    services = tuple(each._replace(is_optional=each.name not in required) for each in services)
     scopes = scopes_of(asked.allow or (), asked.domains)
     hosts = host_rules.host_filter(asked, policy, scopes)
     logins = oauth_routes(profile.credential_routes, profile.credential_providers, profile.label)

@@ -291,7 +291,7 @@ def _approval(request: RunRequest, settings: Profile, proxied: ProxiedPolicy | N
 
 def _refuse_options_of_a_proxy(request: RunRequest, mode: NetworkMode, asked: NetworkRequest) -> None:
     """Raise ConfigError for a proxy option without effect, because the run lacks the thing it configures."""
-    if request.allow_endpoint and not asked.credentials:
+    if request.allow_endpoint and not (asked.credentials or asked.optional_credentials):
         raise ConfigError(
             "--allow-endpoint needs a credential service, and none is asked for.",
             hint="--credential SERVICE",

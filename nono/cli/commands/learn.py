@@ -125,7 +125,8 @@ def _resolved(
     if target.document.get("network", {}).get("block"):
         network = network._replace(block=False)  # written by an earlier `nono learn`; may change now
     if not (request.block_net or network.block):
-        services = services_with_keys(environ, known=(*network.credentials, *request.credential))
+        in_profile = (*network.credentials, *network.optional_credentials)
+        services = services_with_keys(environ, known=(*in_profile, *request.credential))
         request = request._replace(credential=(*request.credential, *services))
     writable = begins_with._replace(network=network, workdir=Workdir(Access.READWRITE.value))
     return base, resolve(request, writable, environ=environ, cwd=cwd, fs=fs, uid=os.getuid())

@@ -15,6 +15,8 @@ from nono.sandbox.launcher import fork_launcher
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
+    from nono.credentials.load import KeyPrompt
+
 DESCRIPTION = "Runs COMMAND in the sandbox, with a supervisor that holds its credentials."
 
 
@@ -77,6 +79,7 @@ def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -
             say=console.lines,
             redaction=redaction(config),
             audit_bytes=config.audit.session_max_bytes,
+            key_prompt=_key_prompt(invocation, environ),
         )
     if outcome.exit_code or outcome.denials.listed():
         # Imported here: most runs succeed and need no report.
@@ -84,3 +87,15 @@ def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -
 
         report(outcome, prepared, invocation, console, environ)
     return outcome.exit_code
+
+
+def _key_prompt(invocation: Invocation, environ: Mapping[str, str]) -> KeyPrompt | None:
+    """Return the way to ask for a missing key; None if nobody can be asked."""
+    from nono.cli.console import can_ask
+
+    if invocation.silent or not can_ask():
+        return None
+    # Imported here: few runs lack a key.
+    from nono.cli.key_prompt import TerminalKeyPrompt
+
+    return TerminalKeyPrompt(environ)

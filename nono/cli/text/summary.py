@@ -83,7 +83,10 @@ def summary(
     lines += [_mask(mask, verbose) for mask in capabilities.masking.masks]
     lines += [_socket(socket, verbose) for socket in capabilities.sockets]
     lines.append(f"    net  {_network(capabilities)}")
-    lines += [f"    key  {service.name} at {service.upstream}" for service in services]
+    lines += [
+        f"    key  {service.name} at {service.upstream}{' (optional)' if service.is_optional else ''}"
+        for service in services
+    ]
     lines.append(RULE)
     if skipped:
         lines.append("  warning: some requested sandbox grants were skipped because the path does not exist:")

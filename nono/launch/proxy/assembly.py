@@ -11,7 +11,7 @@ from contextlib import (
 )
 from typing import TYPE_CHECKING
 
-from nono.credentials.load import Loaded, LoadedService, Loader
+from nono.credentials.load import KeyPrompt, Loaded, LoadedService, Loader, Missing
 from nono.credentials.phantom import SessionToken
 from nono.errors import LaunchError, NonoError
 from nono.launch.proxy.ca_worker import CaWorker, intercepts
@@ -71,18 +71,23 @@ def assemble(
     *,
     ca_worker: CaWorker | None = None,
     own_authority: SessionCa | None = None,
+    prompt: KeyPrompt | None = None,
 ) -> Assembly:
-    """Read the credentials. Warns about a missing one; raises NonoError for one that no run could use."""
+    """Read the credentials. Raises NonoError for one that is missing, or that no run could use.
+
+    prompt: Asks a person for a missing one; None if nobody can be asked.
+    """
     environ = session.environ
     for wanted in resolved.services:
         _check_tls_files(wanted)
         _check_helper(wanted, resolved, environ)
     post = TokenPost()
-    loader = Loader(environ, post, session.record, session.redaction, session.session_id)
+    loader = Loader(environ, post, session.record, session.redaction, session.session_id, prompt)
     services = loader.load(resolved.services)
     for service in services:
-        for sentence in _warnings(service):
+        for sentence in service.warnings:
             session.warn(sentence)
+        _require(service)
     logins = load_logins(resolved.oauth_routes, environ)
     upstream_proxy = upstream_proxy_of(resolved.proxy, environ, session.warn)
     return Assembly(resolved, session, post, services, logins, upstream_proxy, ca_worker, own_authority)
@@ -222,13 +227,11 @@ def _check_helper(service: CredentialService, resolved: Resolved, environ: Mappi
     key_reach.refuse_writable_program(service.name, program, resolved.capabilities.grants, HostFilesystem())
 
 
-def _warnings(loaded: LoadedService) -> list[str]:
-    sentences = list(loaded.warnings)
-    if not isinstance(loaded.outcome, Loaded):
-        missing = loaded.outcome
-        hint = f"\n  hint: {missing.hint}" if missing.hint else ""
-        sentences.append(f"{missing.message}; requests to '{loaded.service.name}' answer 503{hint}")
-    return sentences
+def _require(loaded: LoadedService) -> None:
+    """Raise NonoError if the key is missing and the run needs it."""
+    missing, service = loaded.outcome, loaded.service
+    if isinstance(missing, Missing) and not service.is_optional:
+        raise NonoError(f"there is no key for '{service.name}': {missing.message}", hint=missing.hint)
 
 
 def _authority(assembly: Assembly) -> AbstractContextManager[TrustedAuthority | None]:
@@ -306,15 +309,19 @@ def _injection_mode(service: CredentialService) -> str:
 
 
 def _variables(loaded: LoadedService) -> ServiceVariables:
-    """Return the child's variables for a service. There is no phantom if the credential is missing."""
+    """Return the child's variables for a service.
+
+    Without a key there is no phantom, and where it is optional no URL either: the client may have a login.
+    """
     service, outcome = loaded.service, loaded.outcome
     phantoms = {}
     if isinstance(outcome, Loaded):
         phantoms = dict.fromkeys(service.env_vars, outcome.phantom.child_value())
+    is_used = isinstance(outcome, Loaded) or not service.is_optional
     return ServiceVariables(
         service.name,
         base_urls=service.base_url_env_vars,
-        is_reverse=not service.upstream.is_wildcard,
+        is_reverse=is_used and not service.upstream.is_wildcard,
         phantoms=phantoms,
     )
 

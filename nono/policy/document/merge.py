@@ -23,7 +23,8 @@ REPLACEABLE = tuple(
     filesystem.unix_socket filesystem.unix_socket_dir filesystem.unix_socket_subtree
     filesystem.unix_socket_bind filesystem.unix_socket_dir_bind filesystem.unix_socket_subtree_bind
     filesystem.bypass_protection filesystem.suppress_save_prompt
-    network.allow_domain network.raw_tunnels network.credentials network.custom_credentials
+    network.allow_domain network.raw_tunnels network.credentials network.optional_credentials
+    network.custom_credentials
     network.open_port network.open_port_range network.listen_port network.listen_port_range
     network.no_proxy network.tls_intercept network.upstream_proxy network.upstream_bypass
     env_credentials environment.allow_vars environment.set_vars
@@ -95,7 +96,7 @@ def _field(path: str, is_given: bool, base: Any, child: Any) -> Any:
             return child
         case "network.allow_domain" if base and child:
             return domains([*base, *child])
-        case "network.credentials" if child == []:
+        case "network.credentials" | "network.optional_credentials" if child == []:
             return []
         case "security.approval_defaults" if child is not None:
             return child  # a backend and its time belong together

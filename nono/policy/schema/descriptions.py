@@ -94,6 +94,7 @@ _BY_OBJECT: Mapping[str, Mapping[str, str]] = {
         "deny_private": "Refuse names that lead to private addresses.",
         "raw_tunnels": "host:port whose tunnels may carry something else than TLS.",
         "credentials": "Services whose keys the proxy injects; [] drops the inherited ones.",
+        "optional_credentials": "The same for services without which the run starts all the same.",
         "custom_credentials": "Services of the profile's own, by name.",
         "open_port": "TCP ports of loopback to connect to and to listen on.",
         "open_port_range": "The same as ranges: first and last, both included.",

@@ -127,6 +127,7 @@ class Network(NamedTuple):
     deny_private: bool = False  # refuse names that resolve to RFC 1918, RFC 4193 or RFC 6598 addresses
     raw_tunnels: tuple[str, ...] = ()  # host:port whose CONNECT tunnels may carry something other than TLS
     credentials: tuple[str, ...] = ()
+    optional_credentials: tuple[str, ...] = ()
     custom_credentials: Annotated[Mapping[str, ServiceEntry], SERVICES] = {}
     open_port: tuple[Port, ...] = ()  # of loopback: to connect to and to listen on
     open_port_range: tuple[PortRange, ...] = ()  # first and last, both included

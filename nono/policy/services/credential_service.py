@@ -65,6 +65,7 @@ class CredentialService(NamedTuple):
     tls: TlsIdentity = TlsIdentity()
     upgrades: tuple[UpgradeRule, ...] | None = None  # None: a WebSocket wherever a GET is allowed
     tripwire: bool = True  # search responses for the key
+    is_optional: bool = False  # the run starts without a key
 
     @property
     def references(self) -> tuple[str, ...]:

@@ -173,12 +173,55 @@ def test_one_missing_credential_does_not_keep_the_others_from_loading(environ: d
 def test_a_missing_variable_is_credential_not_found(environ: dict[str, str]) -> None:
     outcome = missing(ANTHROPIC, environ)
     assert outcome.code == "credential_not_found"
-    assert "export ANTHROPIC_API_KEY" in (outcome.hint or "")
+    assert outcome.hint == "nono credential set anthropic, or export ANTHROPIC_API_KEY"
 
 
-def test_a_missing_variable_whose_service_is_stored_is_hinted_at(environ: dict[str, str]) -> None:
-    resolver.save("anthropic", Secret("real"), environ)
-    assert "credential 'anthropic' is stored" in (missing(ANTHROPIC, environ).hint or "")
+@pytest.mark.parametrize(("name", "is_found"), [("anthropic", True), ("openai", False)])
+def test_what_is_stored_takes_the_place_of_a_variable_that_is_not_set(
+    environ: dict[str, str], name: str, is_found: bool
+) -> None:
+    resolver.save(name, Secret("stored"), environ)
+    (loaded,) = load([ANTHROPIC], environ)
+    assert isinstance(loaded.outcome, Loaded) == is_found
+    if is_found:
+        assert injection(loaded).inject(REQUEST).headers == [(b"x-api-key", b"stored")]
+    (of_variable,) = load([ANTHROPIC], environ | {"ANTHROPIC_API_KEY": "set"})
+    assert injection(of_variable).inject(REQUEST).headers == [(b"x-api-key", b"set")]
+
+
+class Person(NamedTuple):
+    """uses: says yes to a variable. typed: the key for any other question."""
+
+    uses: bool = False
+    typed: str | None = None
+
+    def may_use(self, service: str, variable: str) -> bool:
+        return self.uses
+
+    def key(self, service: str) -> Secret | None:
+        return None if self.typed is None else Secret(self.typed)
+
+
+@pytest.mark.parametrize(
+    ("person", "key"),
+    [
+        (Person(uses=True, typed="typed"), b"set"),
+        (Person(typed="typed"), b"typed"),
+        (Person(), None),
+        (None, None),
+    ],
+)
+@pytest.mark.parametrize("is_optional", [False, True])
+def test_a_person_is_asked_for_a_key_that_is_needed(
+    environ: dict[str, str], person: Person | None, key: bytes | None, is_optional: bool
+) -> None:
+    service = OPENAI._replace(is_optional=is_optional)
+    loader = Loader(environ | {"OPENAI_API_KEY": "set"}, no_post, nothing, prompt=person)  # type: ignore[arg-type]  # never called
+    (loaded,) = loader.load([service])
+    if key is None or is_optional:
+        assert isinstance(loaded.outcome, Missing)
+    else:
+        assert injection(loaded).inject(REQUEST).headers == [(b"Authorization", b"Bearer " + key)]
 
 
 def test_a_missing_name_is_not_found_where_a_keyring_answers(with_keyring: dict[str, str]) -> None:

@@ -24,7 +24,7 @@ def test_a_keyring_that_answers_gets_the_value(with_keyring: dict[str, str], tmp
 def test_without_a_keyring_the_embedded_store_gets_it(environ: dict[str, str]) -> None:
     assert resolver.save("openai", Secret("one"), environ) == Vault(environ).path
     assert resolver.resolve_credential("openai", environ) == Secret("one")
-    assert resolver.where("openai", environ) == Vault(environ).path
+    assert resolver.names(environ) == (resolver.StoredName("openai", Vault(environ).path),)
 
 
 def test_a_keyring_that_hangs_is_passed_over(with_stuck_keyring: dict[str, str]) -> None:
@@ -81,7 +81,6 @@ def test_the_names_are_listed_with_their_places(environ: dict[str, str]) -> None
         resolver.save(name, Secret("one"), environ)
     path = Vault(environ).path
     assert resolver.names(environ) == (resolver.StoredName("a", path), resolver.StoredName("b", path))
-    assert resolver.where("c", environ) is None
 
 
 def test_the_other_schemes_reach_their_sources(with_keyring: dict[str, str], tmp_path: Path) -> None:

@@ -1,0 +1,38 @@
+"""Asks the person for a key that was found nowhere, and offers to store it."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Mapping
+
+from nono.approval.ask import confirm
+from nono.credentials import resolver
+from nono.credentials.values.content import require_credential
+from nono.secret import Secret
+
+
+class TerminalKeyPrompt:
+    """Asks at the controlling terminal; what is typed is not shown."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def may_use(self, service: str, variable: str) -> bool:
+        """Ask to use the key in a variable of nono's own environment."""
+        lines = (f"  Use the key in {variable} for {service}? The command will not see it.",)
+        return confirm(lines, "  [y/N] ", is_pristine=True)
+
+    def key(self, service: str) -> Secret | None:
+        """Ask for the key and offer to store it; None for an empty answer."""
+        try:
+            text = getpass.getpass(f"  Key for {service} (not shown; Enter: none): ").strip()
+        except (EOFError, KeyboardInterrupt):
+            return None
+        if not text:
+            return None
+        secret = Secret(text)
+        require_credential(secret, f"the key for {service}")
+        lines = (f"  Store it for later runs, as `nono credential set {service}` would?",)
+        if confirm(lines, "  [y/N] ", is_pristine=True):
+            resolver.save(service, secret, self._environ)
+        return secret

@@ -1,0 +1,80 @@
+"""A missing key is asked for at a terminal, and ends the start where nobody can be asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from support.elevation import UNREAD_S
+from support.nono_run import NONO, NonoRun, nono_run
+from support.terminal import Terminal, terminal
+
+KEY = b"sk-canary-0123456789abcdefghij"
+COMMAND = ("sh", "-c", "echo value=$OPENAI_API_KEY. url=$OPENAI_BASE_URL.")
+NOBODY = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
+FOR_KEY, YES_OR_NO = b"Key for openai (not shown; Enter: none): ", b"[y/N] "
+
+
+@pytest.fixture
+def sandbox() -> Iterator[NonoRun]:
+    with nono_run() as runner:
+        yield runner
+
+
+@contextmanager
+def run(sandbox: NonoRun, **environment: str) -> Iterator[Terminal]:
+    argv = sandbox.user.command([*NONO, "run", "--allow-cwd", "--credential", "openai", "--", *COMMAND])
+    with terminal(argv, sandbox.user.environment(NOBODY | environment), sandbox.project) as person:
+        yield person
+
+
+def answer(person: Terminal, question: bytes, keys: bytes) -> None:
+    person.wait_for(question)
+    time.sleep(UNREAD_S)
+    person.type(keys)
+
+
+@pytest.mark.parametrize(("keys", "is_stored"), [(b"y\n", True), (b"n\n", False)])
+def test_a_key_that_is_typed_is_used_unseen(sandbox: NonoRun, keys: bytes, is_stored: bool) -> None:
+    with run(sandbox) as person:
+        answer(person, FOR_KEY, KEY + b"\n")
+        answer(person, YES_OR_NO, keys)
+        assert person.end() == 0
+    assert b"value=sk-proj-" in person.shown
+    assert KEY not in person.shown
+    with run(sandbox) as person:
+        if not is_stored:
+            answer(person, FOR_KEY, b"\n")
+        code = person.end()
+    assert (code == 0) == is_stored
+
+
+def test_no_key_ends_the_start(sandbox: NonoRun) -> None:
+    with run(sandbox) as person:
+        answer(person, FOR_KEY, b"\n")
+        assert person.end() == 1
+    assert b"there is no key for 'openai'" in person.shown
+    assert b"value=" not in person.shown
+
+
+@pytest.mark.parametrize(("keys", "is_used"), [(b"y\n", True), (b"n\n", False)])
+def test_a_key_of_the_environment_is_offered(sandbox: NonoRun, keys: bytes, is_used: bool) -> None:
+    with run(sandbox, OPENAI_API_KEY=KEY.decode()) as person:
+        person.wait_for(b"Use the key in OPENAI_API_KEY for openai?")
+        answer(person, YES_OR_NO, keys)
+        if not is_used:
+            answer(person, FOR_KEY, b"\n")
+        assert (person.end() == 0) == is_used
+    assert (b"value=sk-proj-" in person.shown) == is_used
+    assert KEY not in person.shown
+
+
+@pytest.mark.parametrize(("field", "starts"), [("credentials", False), ("optional_credentials", True)])
+def test_a_run_starts_without_a_key_that_is_optional(sandbox: NonoRun, field: str, starts: bool) -> None:
+    ended = sandbox.run(COMMAND, profile={"network": {field: ["openai"]}}, environment=NOBODY)
+    assert (ended.exit_code == 0) == starts
+    assert ("there is no key for 'openai'" in ended.stderr) != starts
+    assert ("value=. url=." in ended.stdout) == starts  # a client may have a login of its own
