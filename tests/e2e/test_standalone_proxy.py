@@ -23,7 +23,7 @@ from nono.proxy.tls.session_ca import SessionCa
 from nono.supervisor import abort
 from support.clients.run import Stage, service, stage
 from support.nono_run import NONO, AuditEvent
-from support.ordinary_user import BECOME
+from support.ordinary_user import become
 from support.proxy.thread import Client, wait_until
 from support.servers.connect_proxy import connect_proxy
 from support.servers.http1 import Received, upstream
@@ -490,7 +490,7 @@ sys.stdin.read()
 
 @pytest.mark.root
 def test_another_user_cannot_shut_it(made: Stage) -> None:
-    other = [sys.executable, "-I", "-S", "-c", BECOME, "62001", sys.executable, "-I", "-S", "-c", IDLE]
+    other = [*become(62001), sys.executable, "-I", "-S", "-c", IDLE]
     curl = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code} "]
     with (
         upstream() as server,
@@ -516,7 +516,6 @@ def test_another_user_cannot_shut_it(made: Stage) -> None:
 @pytest.mark.root
 @pytest.mark.parametrize(("listen", "status"), [("127.0.0.1", "403"), ("0.0.0.0", "200")])
 def test_another_user_is_refused_although_it_has_the_password(made: Stage, listen: str, status: str) -> None:
-    become = [sys.executable, "-I", "-S", "-c", BECOME, "62001"]
     own = {"NONO_PROXY_PASS": "known"}
     flags = (f"--listen={listen}",)
     with (
@@ -524,7 +523,7 @@ def test_another_user_is_refused_although_it_has_the_password(made: Stage, liste
         running(made, f"--allow-domain=localhost:{server.port}", *flags, environment=own) as ours,
     ):
         curl = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", f"http://localhost:{server.port}/"]
-        proxied = [*become, *curl, "-x", f"http://nono:known@127.0.0.1:{ours.port}"]
+        proxied = [*become(62001), *curl, "-x", f"http://nono:known@127.0.0.1:{ours.port}"]
         ended = subprocess.run(proxied, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
         assert ended.stdout == status, ended.stderr
         assert len(server.requests) == (status == "200")

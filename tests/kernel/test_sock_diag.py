@@ -13,7 +13,7 @@ import pytest
 
 from nono.kernel.sock_diag import SocketOwners
 from nono.launch.proxy.same_user import same_user
-from support.ordinary_user import BECOME
+from support.ordinary_user import become
 
 OTHER = 62001
 CONNECT = "import socket, sys; s = socket.create_connection((sys.argv[1], int(sys.argv[2]))); s.recv(1)"
@@ -49,16 +49,14 @@ def test_a_connection_of_ours_is_ours(address: str) -> None:
 @pytest.mark.root
 @FAMILIES
 def test_a_connection_of_another_user_is_not_ours(address: str) -> None:
-    other = [sys.executable, "-I", "-S", "-c", BECOME, str(OTHER)]
-    with connected(address, other) as accepted, same_user(address) as is_ours:
+    with connected(address, become(OTHER)) as accepted, same_user(address) as is_ours:
         assert owner(accepted) == OTHER
         assert is_ours(accepted.getpeername()[:2], accepted.getsockname()[:2]) is False
 
 
 @pytest.mark.root
 def test_a_user_namespace_makes_nobody_another_user() -> None:
-    other = [sys.executable, "-I", "-S", "-c", BECOME, str(OTHER)]
-    with connected("127.0.0.1", [*other, "unshare", "--user", "--map-root-user"]) as accepted:
+    with connected("127.0.0.1", [*become(OTHER), "unshare", "--user", "--map-root-user"]) as accepted:
         assert owner(accepted) == OTHER
 
 

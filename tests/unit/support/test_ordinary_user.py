@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from support.ordinary_user import UNPRIVILEGED_ID, as_ordinary_user, ordinary_user
+from support.ordinary_user import (
+    UNPRIVILEGED_ID,
+    as_ordinary_user,
+    become,
+    become_by_python,
+    ordinary_user,
+)
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="the suite is not run by root")
 
 
 @as_root
-def test_the_user_has_neither_roots_ids_nor_capabilities() -> None:
-    done = as_ordinary_user(
-        ["grep", "-E", "^(Uid|Gid|Groups|CapPrm|CapEff|SigIgn|NoNewPrivs):", "/proc/self/status"]
-    )
+@pytest.mark.parametrize("becoming", [become, become_by_python])
+def test_the_user_has_neither_roots_ids_nor_capabilities(becoming: Callable[[int], list[str]]) -> None:
+    fields = "^(Uid|Gid|Groups|CapPrm|CapEff|SigIgn|NoNewPrivs):"
+    argv = [*becoming(UNPRIVILEGED_ID), "grep", "-E", fields, "/proc/self/status"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
     status = dict(line.split(":", 1) for line in done.stdout.splitlines())
     ids = [str(UNPRIVILEGED_ID)] * 4
     assert (status["Uid"].split(), status["Gid"].split(), status["Groups"].split()) == (ids, ids, [])
