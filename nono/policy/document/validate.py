@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -160,12 +161,18 @@ def _shape_mistakes(shape: Any, document: Any, beside: tuple[str, ...] = ()) -> 
     yield from lists
     try:
         # As JSON, so lists become tuples and strings enum members; strict, so "yes" is not a boolean.
-        TypeAdapter(shape).validate_json(json.dumps(document), strict=True)
+        _adapter(shape).validate_json(json.dumps(document), strict=True)
     except ValidationError as error:
         # Errors below a list in place of an object would only repeat that mistake.
         found = complaints(shape, document, error.errors(include_url=False, include_input=False), beside)
         known = [each.path for each in lists]
         yield from islice((each for each in found if not _is_below(each.path, known)), MAX_MISTAKES)
+
+
+@cache
+def _adapter(shape: Any) -> TypeAdapter[Any]:
+    """Built once: it takes longer than to validate a file, and a file with mistakes is validated twice."""
+    return TypeAdapter(shape)
 
 
 def _is_below(path: Path, roots: list[Path]) -> bool:
