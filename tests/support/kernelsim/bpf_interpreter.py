@@ -7,10 +7,12 @@ accepted here is one that this module really followed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from struct import Struct
 
 from nono.kernel.uapi.seccomp import SECCOMP_DATA, SOCK_FILTER
 
 _WORD = 0xFFFFFFFF
+_WORDS = Struct(f"<{SECCOMP_DATA.size // 4}I")
 
 # <linux/bpf_common.h>
 _LD_W_ABS = 0x20
@@ -39,16 +41,19 @@ def run(instructions: Sequence[Instruction], nr: int, arch: int, args: Sequence[
     ValueError: an instruction that seccomp programs do not have. IndexError: it runs off its end.
     """
     signed_nr = nr - (1 << 32) if nr >= 1 << 31 else nr
-    data = SECCOMP_DATA.pack(signed_nr, arch, 0, *(argument & (1 << 64) - 1 for argument in args))
+    data = SECCOMP_DATA.pack(signed_nr, arch, 0, *[argument & (1 << 64) - 1 for argument in args])
+    words = _WORDS.unpack(data)
     accumulator = 0
     position = 0
     for steps in range(1, len(instructions) + 1):  # jumps only lead forward
         code, jt, jf, k = instructions[position]
         position += 1
-        if code == _LD_W_ABS:
+        if code == _JMP_JEQ_K:  # most instructions are: they come first, and without a call
+            position += jt if accumulator == k else jf
+        elif code == _LD_W_ABS:
             if k % 4:
                 raise ValueError(f"unaligned load at {k}")
-            accumulator = int.from_bytes(data[k : k + 4], "little")
+            accumulator = words[k // 4]
         elif code == _ALU_AND_K:
             accumulator &= k
         elif code == _RET_K:
@@ -61,8 +66,6 @@ def run(instructions: Sequence[Instruction], nr: int, arch: int, args: Sequence[
 
 
 def _holds(code: int, accumulator: int, k: int) -> bool:
-    if code == _JMP_JEQ_K:
-        return accumulator == k
     if code == _JMP_JGT_K:
         return accumulator > k
     if code == _JMP_JGE_K:
