@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,8 @@ from support.kernelsim.kernel import WSL2, Kernel
 from support.ladder import probe as ladder_probe
 from support.ladder.stage import NONO, REAL_KEY, Stage, audited, sandboxed
 from support.servers.http1 import Received
+
+SetupOn = Callable[[Kernel], subprocess.CompletedProcess[str]]
 
 HOST_ABI = landlock.abi_version()
 INSECURE, ERROR, NETNS = "insecure_proxy", "error", "netns"
@@ -199,6 +203,12 @@ def run_probe(stage: Stage, cell: Cell, *more: str, **environment: str) -> Run:
     )
     touched = {name: count - before[name] for name, count in stage.touched().items()}
     return Run(result, touched, stage.upstream.requests[requests:], audited(stage))
+
+
+@pytest.fixture(scope="module")
+def setup_on(ladder_stage: Stage) -> SetupOn:
+    """`nono setup --check-only` on a kernel, which is asked once: it says the same every time."""
+    return cache(lambda kernel: ladder_stage.nono("setup", "--check-only", kernel=kernel))
 
 
 def rung_of(cell: Cell) -> Rung:
@@ -485,8 +495,8 @@ TCP_FALLBACK = (
 
 
 @cells([cell for cell in CELLS if cell.policy is cell.sandbox_policy is None])
-def test_setup_foretells_what_becomes_of_a_proxy_only_run(ladder_stage: Stage, cell: Cell) -> None:
-    setup = ladder_stage.nono("setup", "--check-only", kernel=cell.kernel)
+def test_setup_foretells_what_becomes_of_a_proxy_only_run(setup_on: SetupOn, cell: Cell) -> None:
+    setup = setup_on(cell.kernel)
     lines = setup.stdout.splitlines()
     if cell.outcome == NO_LANDLOCK:
         assert setup.returncode == 1
@@ -503,8 +513,8 @@ def test_setup_foretells_what_becomes_of_a_proxy_only_run(ladder_stage: Stage, c
 
 
 @pytest.mark.parametrize("kernel", [_param(kernel, kernel) for kernel in KERNELS if kernel.landlock_abi])
-def test_setup_says_if_a_private_network_is_possible(ladder_stage: Stage, kernel: Kernel) -> None:
-    stdout = ladder_stage.nono("setup", "--check-only", kernel=kernel).stdout
+def test_setup_says_if_a_private_network_is_possible(setup_on: SetupOn, kernel: Kernel) -> None:
+    stdout = setup_on(kernel).stdout
     available = "  * Private network namespace: available (--sandbox-policy netns, wsl2_proxy_policy"
     unavailable = (
         "  * Private network namespace: unavailable, a seccomp filter of whatever started nono may refuse it"
@@ -514,8 +524,10 @@ def test_setup_says_if_a_private_network_is_possible(ladder_stage: Stage, kernel
 
 
 @pytest.mark.parametrize("kernel", [_param(kernel, kernel) for kernel in KERNELS if kernel.landlock_abi])
-def test_setup_says_if_a_command_has_namespaces_of_its_own(ladder_stage: Stage, kernel: Kernel) -> None:
-    stdout = ladder_stage.nono("setup", "--check-only", kernel=kernel).stdout
+def test_setup_says_if_a_command_has_namespaces_of_its_own(
+    setup_on: SetupOn, ladder_stage: Stage, kernel: Kernel
+) -> None:
+    stdout = setup_on(kernel).stdout
     run = ladder_stage.nono("run", "--namespaces=require", "--", "true", kernel=kernel)
     assert ("  * Namespaces of each command's own: available" in stdout) == (run.returncode == 0)
     assert ("  * Namespaces of each command's own: unavailable, " in stdout) == (run.returncode == 1)
@@ -546,8 +558,8 @@ def test_setup_names_the_setting_that_lifts_a_namespace_limit(ladder_stage: Stag
 
 
 @pytest.mark.parametrize("kernel", [_param(kernel, kernel) for kernel in KERNELS if kernel.landlock_abi])
-def test_setup_prints_the_landlock_version_and_what_it_filters(ladder_stage: Stage, kernel: Kernel) -> None:
-    stdout = ladder_stage.nono("setup", "--check-only", kernel=kernel).stdout
+def test_setup_prints_the_landlock_version_and_what_it_filters(setup_on: SetupOn, kernel: Kernel) -> None:
+    stdout = setup_on(kernel).stdout
     abi = kernel.landlock_abi or 0
     assert f"  * Landlock V{abi}\n" in stdout
     assert ("  *   - TCP network filtering\n" in stdout) == (abi >= 4)
@@ -558,14 +570,11 @@ def test_setup_prints_the_landlock_version_and_what_it_filters(ladder_stage: Sta
 
 
 @pytest.mark.parametrize(("abi", "matrix"), WSL2_MATRICES.items())
-def test_setup_prints_the_matrix_on_wsl2_only(ladder_stage: Stage, abi: int, matrix: str) -> None:
+def test_setup_prints_the_matrix_on_wsl2_only(setup_on: SetupOn, abi: int, matrix: str) -> None:
     if abi > HOST_ABI:
         pytest.skip(f"the host has Landlock ABI {HOST_ABI}")
-    on_wsl2 = ladder_stage.nono("setup", "--check-only", kernel=wsl2(abi))
-    assert matrix in on_wsl2.stdout
-    same_but_native = ladder_stage.nono(
-        "setup", "--check-only", kernel=Kernel(notify_busy=True, landlock_abi=abi)
-    )
+    assert matrix in setup_on(wsl2(abi)).stdout
+    same_but_native = setup_on(Kernel(notify_busy=True, landlock_abi=abi))
     assert "WSL2" not in same_but_native.stdout.replace("wsl2_proxy_policy", "")
 
 
