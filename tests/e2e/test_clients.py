@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from nono.policy.builtin.shipped import network_policy
 from support.clients import programs as client_programs
 from support.clients.run import (
     PYTHON,
+    Decision,
     Stage,
     let_through,
     refused_by_proxy,
@@ -71,10 +74,15 @@ class Client:
     service: str
     argv: tuple[str, ...]
     streams: bool = True
+    forks: bool = False  # makes several attempts in one start
 
     @property
     def key_variable(self) -> str:
         return f"{self.service.upper()}_API_KEY"
+
+    @property
+    def other_key_variable(self) -> str:
+        return "ANTHROPIC_API_KEY" if self.service == "openai" else "OPENAI_API_KEY"
 
     @property
     def base_url_variable(self) -> str:
@@ -96,7 +104,7 @@ class Client:
 
 
 def python_client(name: str, service: str = "openai", *, streams: bool = True) -> Client:
-    return Client(name, service, (*PYTHON, str(PROGRAMS), name), streams)
+    return Client(name, service, (*PYTHON, str(PROGRAMS), name), streams, forks=True)
 
 
 CLIENTS = [
@@ -148,6 +156,12 @@ def made() -> Iterator[Stage]:
 
 @pytest.fixture
 def scene(made: Stage) -> Iterator[Scene]:
+    with scene_of(made) as scene:
+        yield scene
+
+
+@contextmanager
+def scene_of(made: Stage) -> Iterator[Scene]:
     certified = made.authority.server_context("localhost")
     with upstream(ModelProvider(), certified) as provider, upstream() as elsewhere:
         yield Scene(made, provider, elsewhere)
@@ -170,46 +184,110 @@ def test_the_first_event_of_a_stream_arrives_before_the_last_is_sent(scene: Scen
     assert let_through(run) == [("reverse", client.service)] * 2
 
 
-@pytest.mark.parametrize("client", CLIENTS, ids=str)
-@pytest.mark.parametrize("key", ["sk-made-up", ""], ids=["wrong", "missing"])
-def test_without_the_phantom_nothing_goes_upstream(scene: Scene, client: Client, key: str) -> None:
-    run = scene.run(client, "whole", "env", f"{client.key_variable}={key}")
-    assert run.exit_code == 1
-    assert re.search("(refused|error:) 401", run.stderr)
-    assert scene.provider.requests == []
-    assert refused_by_proxy(run) == [("authentication_failed", client.service)]
+# By the name of an attempt: how it changes the variables of a client.
+CHANGES: dict[str, Callable[[Client, Scene], dict[str, str]]] = {
+    "wrong key": lambda client, _: {client.key_variable: "sk-made-up"},
+    "missing key": lambda client, _: {client.key_variable: ""},
+    "key of another service": lambda client, _: {client.key_variable: f"${client.other_key_variable}"},
+    "other host": lambda client, scene: {
+        client.base_url_variable: f"http://localhost:{scene.elsewhere.port}/v1"
+    },
+}
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An attempt that has to fail, in a run whose servers are gone. Its other attempts have to fail too."""
+
+    exit_code: int
+    stderr: str
+    refused: list[Decision]
+    run: Ended
+    scene: Scene
+
+
+def attempt_of(scene: Scene, client: Client, name: str) -> Attempt:
+    ((variable, value),) = CHANGES[name](client, scene).items()
+    run = scene.run(client, "whole", "sh", "-c", f'{variable}="{value}" exec "$@"', "sh")
+    return Attempt(run.exit_code, run.stderr, refused_by_proxy(run), run, scene)
+
+
+def attempts_of(scene: Scene, client: Client) -> dict[str, Attempt]:
+    """All of CHANGES, one after the other in one run."""
+    changes = [change(client, scene) for change in CHANGES.values()]
+    run = scene.nono(*client.argv, "each", json.dumps(changes))
+    assert run.exit_code == 0, run
+    ended, refused = json.loads(run.stdout), refused_by_proxy(run)
+    assert len(ended) == len(refused) == len(CHANGES), run
+    return {
+        name: Attempt(exit_code, stderr, [decision], run, scene)
+        for name, (exit_code, _, stderr), decision in zip(CHANGES, ended, refused, strict=True)
+    }
+
+
+class Attempts:
+    """Those of each client; of one that forks they are made together."""
+
+    def __init__(self, made: Stage) -> None:
+        self._made = made
+        self._together: dict[str, dict[str, Attempt]] = {}
+
+    def of(self, client: Client, name: str) -> Attempt:
+        if client.name in self._together:
+            return self._together[client.name][name]
+        with scene_of(self._made) as scene:
+            if not client.forks:
+                return attempt_of(scene, client, name)
+            self._together[client.name] = attempts_of(scene, client)
+        return self._together[client.name][name]
+
+
+@pytest.fixture(scope="module")
+def attempts_to_fail(made: Stage) -> Attempts:
+    return Attempts(made)
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=str)
-def test_the_phantom_of_another_service_is_refused(scene: Scene, client: Client) -> None:
-    other = "ANTHROPIC_API_KEY" if client.service == "openai" else "OPENAI_API_KEY"
-    run = scene.run(client, "whole", "sh", "-c", f'{client.key_variable}=${other} exec "$@"', "sh")
-    assert run.exit_code == 1
-    assert re.search("(refused|error:) 403", run.stderr)
-    assert scene.provider.requests == []
-    assert refused_by_proxy(run) == [("authentication_failed", client.service)]
+@pytest.mark.parametrize("key", ["wrong", "missing"])
+def test_without_the_phantom_nothing_goes_upstream(
+    attempts_to_fail: Attempts, client: Client, key: str
+) -> None:
+    attempt = attempts_to_fail.of(client, f"{key} key")
+    assert attempt.exit_code == 1
+    assert re.search("(refused|error:) 401", attempt.stderr)
+    assert attempt.scene.provider.requests == []
+    assert attempt.refused == [("authentication_failed", client.service)]
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=str)
-def test_the_phantom_does_not_leave_to_another_host(scene: Scene, client: Client) -> None:
+def test_the_phantom_of_another_service_is_refused(attempts_to_fail: Attempts, client: Client) -> None:
+    attempt = attempts_to_fail.of(client, "key of another service")
+    assert attempt.exit_code == 1
+    assert re.search("(refused|error:) 403", attempt.stderr)
+    assert attempt.scene.provider.requests == []
+    assert attempt.refused == [("authentication_failed", client.service)]
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=str)
+def test_the_phantom_does_not_leave_to_another_host(attempts_to_fail: Attempts, client: Client) -> None:
     """The host is one the run may reach, so it is the phantom and not the host that is refused."""
-    base_url = f"{client.base_url_variable}=http://localhost:{scene.elsewhere.port}/v1"
-    run = scene.run(client, "whole", "env", base_url)
-    assert run.exit_code == 1
-    assert scene.elsewhere.requests == []
-    assert b"".join(each.raw for each in scene.elsewhere.connections) == b""
+    attempt = attempts_to_fail.of(client, "other host")
+    run, elsewhere = attempt.run, attempt.scene.elsewhere
+    assert attempt.exit_code == 1
+    assert elsewhere.requests == []
+    assert b"".join(each.raw for each in elsewhere.connections) == b""
     if client.name == "node24":  # it asks for a tunnel, in which plain http is nothing that passes
         assert let_through(run) == [("connect", "localhost")]
-        assert refused_by_proxy(run) == [("host_denied", "localhost")]
+        assert attempt.refused == [("host_denied", "localhost")]
         return
-    assert scene.elsewhere.connections == []
+    assert elsewhere.connections == []
     assert let_through(run) == []
     if client.name == "node" and refused_connects(
         run
     ):  # before Node 24 fetch goes past the proxy, and the kernel refuses
-        assert refused_connects(run) <= {("127.0.0.1", scene.elsewhere.port), ("::1", scene.elsewhere.port)}
+        assert refused_connects(run) <= {("127.0.0.1", elsewhere.port), ("::1", elsewhere.port)}
     else:
-        assert refused_by_proxy(run) == [("authentication_failed", "localhost")]
+        assert attempt.refused == [("authentication_failed", "localhost")]
 
 
 def test_the_other_host_can_be_reached_without_the_phantom(scene: Scene) -> None:

@@ -1,14 +1,19 @@
 """The Python clients the tests run inside the sandbox, told where to go by the environment alone.
 
     python programs.py CLIENT whole|streamed
+    python programs.py CLIENT each CHANGES
 
 Prints the answer's text. Exit 1 says on stderr what the client made of a refusal: its status, or the error.
+`each` asks for a whole answer once for each of CHANGES, a JSON list of objects with other values of
+variables, and prints the list of what came of it, each [exit code, stdout, stderr]. A fork asks, so that an
+SDK is imported once: that takes a second.
 When a streamed answer begins, the program asks for the list of models and reads the rest afterwards: the
 upstream holds the rest back until then, so a proxy that gathers an answer before passing it on never ends.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -157,14 +162,40 @@ PROGRAMS = {
 }
 
 
-def main() -> int:
+def ended(program: Callable[[], str]) -> tuple[int, str, str]:
+    """(exit code, stdout, stderr) of a process that runs program."""
     try:
-        print(PROGRAMS[" ".join(sys.argv[1:])]())
+        return 0, f"{program()}\n", ""
     except Exception as error:  # each client has its own, with the response in one of two places
         response = getattr(error, "response", None)
-        print(f"refused {getattr(response, 'status_code', None) or repr(error)}", file=sys.stderr)
-        return 1
-    return 0
+        return 1, "", f"refused {getattr(response, 'status_code', None) or repr(error)}\n"
+
+
+def in_a_fork(program: Callable[[], str], changes: dict[str, str]) -> list[object]:
+    """What `ended` says with other variables; in a value, $NAME stands for one of those from before."""
+    reader, writer = os.pipe()
+    if (pid := os.fork()) == 0:
+        os.environ.update({name: os.path.expandvars(value) for name, value in changes.items()})
+        os.write(writer, json.dumps(ended(program)).encode())
+        os._exit(0)
+    os.close(writer)
+    with open(reader, "rb") as pipe:
+        told = pipe.read()
+    os.waitpid(pid, 0)
+    return list(json.loads(told))
+
+
+def main() -> int:
+    client, how, *more = sys.argv[1:]
+    if how == "each":
+        importlib.import_module(client.partition("-")[0])
+        program = PROGRAMS[f"{client} whole"]
+        print(json.dumps([in_a_fork(program, changes) for changes in json.loads(more[0])]))
+        return 0
+    exit_code, stdout, stderr = ended(PROGRAMS[f"{client} {how}"])
+    print(stdout, end="")
+    print(stderr, end="", file=sys.stderr)
+    return exit_code
 
 
 if __name__ == "__main__":
