@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
 
 # Isolated, or run by its path, it is not found as a package; its own directory may be first on the path.
-sys.path.append(str(Path(__file__).resolve().parents[2]))
+sys.path.append(os.path.abspath(os.path.join(os.path.realpath(__file__), *[os.pardir] * 3)))
 
 from support.kernelsim.command_line import parse
 from support.kernelsim.tree import end_like, run

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from dataclasses import dataclass
 from struct import unpack
+from typing import NamedTuple
 
 type ReadMemory = Callable[[int, int], bytes]
 """(address, size in bytes) -> so many bytes of the caller's memory; OSError when they cannot be had."""
@@ -21,8 +21,7 @@ RULE_PATH_BENEATH = 1
 RULE_NET_PORT = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Generation:
+class Generation(NamedTuple):
     """What one Landlock ABI knows."""
 
     attr_bytes: int  # sizeof(struct landlock_ruleset_attr)
@@ -46,8 +45,7 @@ GENERATIONS = {
 ERRATA_SINCE_ABI = 6  # backport-dependent below: absent on 6.5, present on 6.12
 
 
-@dataclass(frozen=True, slots=True)
-class Imagined:
+class Imagined(NamedTuple):
     """The kernel to answer for. None leaves the matter to the host's kernel."""
 
     landlock_abi: int | None = None
@@ -55,21 +53,18 @@ class Imagined:
     utsname: bytes | None = None  # struct new_utsname, whole
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     name: str
     args: tuple[int, ...]  # as the registers hold them: 64 bits, unsigned
 
 
-@dataclass(frozen=True, slots=True)
-class LeaveToHost:
+class LeaveToHost(NamedTuple):
     """The host's kernel carries the call out."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The call returns `value` (a negative errno is a failure) once `store` was written to `address`."""
 
     value: int

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NoReturn
 from support.kernelsim.calls import PR_SET_PDEATHSIG, architecture, install_filter, install_listener, prctl
 from support.kernelsim.filter import RET_TRACE, RET_USER_NOTIF, outer_filter
 from support.kernelsim.standin import say
-from support.kernelsim.wsl2 import dress_as_wsl2
 
 if TYPE_CHECKING:
     from support.kernelsim.kernel import Kernel
@@ -45,6 +44,8 @@ def become_cmd(kernel: Kernel, argv: Sequence[str], channel: socket.socket, mask
 
 def _restrict(kernel: Kernel, channel: socket.socket) -> None:
     if kernel.wsl2 and kernel.release:
+        from support.kernelsim.wsl2 import dress_as_wsl2  # few kernels need it, and what it imports
+
         dress_as_wsl2(kernel.release)
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # when the simulator is killed; last, a change of ids clears it
     program = outer_filter(

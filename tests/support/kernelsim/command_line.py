@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 
 from support.kernelsim.kernel import LANDLOCK_ABIS, LANDLOCK_ERRNOS, Kernel
 
@@ -45,7 +46,8 @@ def parse(argv: Sequence[str]) -> tuple[Kernel, list[str]]:
         usage="%(prog)s [option...] -- CMD...",
         allow_abbrev=False,
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        # With a width: without, argparse imports shutil to ask the terminal.
+        formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=110),
     )
     for switch in ("--wsl2", "--notify-busy", "--no-userns", "--linger"):
         parser.add_argument(switch, action="store_true")

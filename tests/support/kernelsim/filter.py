@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from struct import pack
+from typing import NamedTuple
 
 RET_USER_NOTIF = 0x7FC00000
 RET_TRACE = 0x7FF00000
@@ -25,8 +25,7 @@ CLONE_NEWUSER = 0x10000000
 type Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, operand
 
 
-@dataclass(frozen=True, slots=True)
-class Architecture:
+class Architecture(NamedTuple):
     """AUDIT_ARCH_* (linux/audit.h) and the numbers of asm/unistd_64.h, or asm-generic/unistd.h."""
 
     audit_arch: int

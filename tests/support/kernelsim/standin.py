@@ -6,8 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from support.kernelsim.answers import Answer, Call, Imagined, LeaveToHost, Verdict, decide
 from support.kernelsim.calls import architecture, read_memory, write_memory
@@ -38,8 +37,7 @@ def _utsname(release: str, wsl2: bool) -> bytes:
     return b"".join(os.fsencode(field)[: width - 1].ljust(width, b"\0") for field in fields)
 
 
-@dataclass(frozen=True, slots=True)
-class StandIn:
+class StandIn(NamedTuple):
     """Stands in for the kernel that `imagined` describes; with `verbose`, every answer goes to stderr."""
 
     imagined: Imagined

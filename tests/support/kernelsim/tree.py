@@ -7,7 +7,6 @@ import select
 import signal
 import socket
 from collections.abc import Sequence
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, NoReturn
 
@@ -203,13 +202,14 @@ def has_terminal() -> bool:
 def children_of(parent: int) -> list[int]:
     """The children of a process, by proc_pid_stat(5); zombies are among them."""
     children: list[int] = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdecimal():
+    for name in os.listdir("/proc"):
+        if not name.isdecimal():
             continue
         try:
-            after_name = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
+            with open(f"/proc/{name}/stat", errors="replace") as file:
+                after_name = file.read().rpartition(")")[2].split()
         except OSError:
             continue  # ended meanwhile
         if int(after_name[1]) == parent:
-            children.append(int(entry.name))
+            children.append(int(name))
     return children

@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import pytest
 
@@ -350,7 +349,7 @@ print(abi(), flush=True)
 
 
 def lingering(kernel: Kernel) -> Kernel:
-    return replace(kernel, linger=True)
+    return kernel._replace(linger=True)
 
 
 @EACH_BACKEND
