@@ -132,6 +132,7 @@ class Interception(asyncio.Protocol):
             return
         finally:
             self._context.connections.discard(self)
+            self._transport = None
         assert secured is not None
         with suppress(ConnectionResetError):
             opening.replace_with(self._successor(secured), secured)

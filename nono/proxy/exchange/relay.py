@@ -147,6 +147,7 @@ class Relay:
         self._stopped = True
         self._outputs.clear()
         self._trailers = None
+        self._let_go()
 
     def pause(self, paused: bool) -> None:
         """Pause or resume, as the client's transport reports."""
@@ -200,3 +201,12 @@ class Relay:
         self._client.flush()
         self._inspection.end()
         self._on_end()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Forget the exchange, which refers to this relay: as a cycle, both would wait to be collected."""
+        self._on_end = self._on_progress = self._on_unfit = _nothing
+
+
+def _nothing(*_: object) -> None:
+    """Do nothing: the response is over."""

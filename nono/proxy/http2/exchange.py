@@ -242,6 +242,7 @@ class Http2Exchange(Delivery[Reached]):
         """End the exchange once both directions have ended, in either order."""
         if self._answered and self._complete and not self._over:
             self._end()
+            self._upstream = None  # it refers to this exchange: a cycle would wait to be collected
             self._client.exchange_over(self._stream_id)
 
     def upstream_failed(self, reason: str, code: int | None = None, *, replay: Replay = "none") -> None:

@@ -92,6 +92,7 @@ class Http2Relay:
         self._coded.clear()
         self._output = None
         self._ended = True
+        self._on_unfit = _nothing
 
     def _take(self) -> None:
         """Queue the filter's output; what takes longer waits for its turn."""
@@ -150,3 +151,8 @@ class Http2Relay:
         self._ended = True
         self._inspection.end()
         self._session.end(self._stream_id, trailers)
+        self._on_unfit = _nothing  # the exchange refers to this relay: a cycle would wait to be collected
+
+
+def _nothing(_: str) -> None:
+    """Do nothing: the response is over."""

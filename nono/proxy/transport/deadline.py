@@ -11,7 +11,7 @@ GOODBYE_S = 1.0  # how long a client that has read everything may take to end it
 
 
 class Deadline:
-    """Calls `expired` once the time last set has passed. Call cancel() before dropping it.
+    """Calls `expired` once the time last set has passed. Call cancel() last, before dropping it.
 
     Moving it costs one clock read: the timer stays armed and re-arms itself if it fires too early.
     """
@@ -37,6 +37,7 @@ class Deadline:
 
     def cancel(self) -> None:
         self._at = None
+        self._expired = _nothing  # its owner's, as a rule: a cycle would wait for the garbage collector
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -50,3 +51,7 @@ class Deadline:
         else:
             self._at = None
             self._expired()
+
+
+def _nothing() -> None:
+    """Do nothing: nobody waits any more."""
