@@ -127,18 +127,39 @@ class ResponseHead(NamedTuple):
         return self.status < 200
 
 
-def _checked_fields(headers: Sequence[Header]) -> tuple[tuple[Header, ...], list[bytes]]:
-    """Return the fields without surrounding blanks, and their lower-case names. Raises MessageError."""
+class _Names(NamedTuple):
+    """The names of a head's fields. Most heads differ in their values only, so these are kept."""
+
+    lower: tuple[bytes, ...]
+    steering: tuple[tuple[int, bytes], ...]  # the fields of _STEERING, each with its place
+
+
+def _names(joined: bytes) -> _Names:
+    """Read names that are joined by blanks. Raises MessageError if one is no token."""
+    if _TOKENS.fullmatch(joined) is None:
+        raise MessageError("the name of a header field is not well-formed")
+    lower = tuple(joined.lower().split(b" "))
+    return _Names(lower, tuple([(at, name) for at, name in enumerate(lower) if name in _STEERING]))
+
+
+_NO_NAMES = _Names((), ())
+_KEPT_NAMES_BYTES = 1024  # of one head: a child, or an upstream, may send any number of others
+_kept_names = lru_cache(64)(_names)
+
+
+def _checked_fields(headers: Sequence[Header]) -> tuple[tuple[Header, ...], _Names]:
+    """Return the fields without surrounding blanks, and their names. Raises MessageError."""
     if len(headers) > MAX_HEADERS:
         raise MessageError(f"more than {MAX_HEADERS} header fields", 431)
     if not headers:
-        return (), []
+        return (), _NO_NAMES
     fields = tuple([(name, value.strip(b" \t")) for name, value in headers])
     # Match all names and all values at once: two searches in C instead of two per field. The separators
     # cannot occur inside a name or value, so counting them is enough.
     names = b" ".join([name for name, _ in fields])
     values = b"\n".join([value for _, value in fields])
-    if _TOKENS.fullmatch(names) is None or names.count(b" ") != len(fields) - 1:
+    read = (_kept_names if len(names) <= _KEPT_NAMES_BYTES else _names)(names)
+    if len(read.lower) != len(fields):
         raise MessageError("the name of a header field is not well-formed")
     if _VALUES.fullmatch(values) is None or values.count(b"\n") != len(fields) - 1:
         raise MessageError("the value of a header field is not well-formed")
@@ -147,7 +168,7 @@ def _checked_fields(headers: Sequence[Header]) -> tuple[tuple[Header, ...], list
         raise MessageError(f"the head is larger than {MAX_HEAD_BYTES} bytes", 431)
     if total > MAX_LINE_BYTES and any(len(name) + len(value) > MAX_LINE_BYTES for name, value in headers):
         raise MessageError(f"a header line is longer than {MAX_LINE_BYTES} bytes", 431)
-    return fields, names.lower().split(b" ")
+    return fields, read
 
 
 _STEERING = frozenset(
@@ -174,17 +195,15 @@ class _Steering:
 
     __slots__ = ("connection", "encodings", "expectations", "hosts", "lengths", "upgrade")
 
-    def __init__(self, fields: tuple[Header, ...], names: list[bytes]) -> None:
+    def __init__(self, fields: tuple[Header, ...], names: _Names) -> None:
         self.lengths: list[bytes] = []
         self.encodings: list[bytes] = []
         self.connection: list[bytes] = []
         self.expectations: list[bytes] = []
         self.hosts = 0
         self.upgrade = False
-        if not _STEERING.isdisjoint(names):
-            for name, (_, value) in zip(names, fields, strict=True):
-                if name in _STEERING:
-                    self._add(name, value)
+        for at, name in names.steering:
+            self._add(name, fields[at][1])
 
     def _add(self, name: bytes, value: bytes) -> None:
         match name:
@@ -221,7 +240,13 @@ def _framing(seen: _Steering, version: bytes, absent: Body) -> Body:
 
 
 def _persists(seen: _Steering, version: bytes) -> bool:
-    return version == b"1.1" and b"close" not in _list_members(seen.connection)
+    if version != b"1.1":
+        return False
+    # Nearly every head has one of these two.
+    return seen.connection in _NOTHING_CLOSES or b"close" not in _list_members(seen.connection)
+
+
+_NOTHING_CLOSES: tuple[list[bytes], ...] = ([], [b"keep-alive"])
 
 
 def request_head(method: bytes, target: bytes, version: str, headers: Sequence[Header]) -> RequestHead:
@@ -314,26 +339,41 @@ def end_to_end(headers: Sequence[Header], *, without: frozenset[bytes] = frozens
 
     Host stays even if Connection names it, because it routes the message. A name with underscores counts as
     the one with hyphens, since CGI and its successors (RFC 3875 section 4.1.18) do not distinguish them.
+
+    headers: of a checked head.
     """
-    names = [name.lower() for name, _ in headers]
-    if b"_" in b"".join(names):
-        names = [folded(name) for name in names]
-    dropped = _dropped(without)
-    if b"connection" in names:
-        pairs = zip(names, headers, strict=True)
-        values = [value.lower() for name, (_, value) in pairs if name == b"connection"]
-        if values not in _NAMES_NO_FIELD:
-            named = _list_members(values)
-            dropped |= {folded(name) for name in named} - {b"host", b"content-length"}
-    return [field for name, field in zip(names, headers, strict=True) if name not in dropped]
+    joined = b" ".join([name for name, _ in headers])
+    passing = (_kept_passing if len(joined) <= _KEPT_NAMES_BYTES else _passing)(joined, without)
+    if passing.total != len(headers):  # a name with a blank, which no checked head has
+        raise MessageError("the name of a header field is not well-formed")
+    values = [headers[at][1].lower() for at in passing.connection]
+    if values and values not in _NAMES_NO_FIELD:
+        named = {folded(name) for name in _list_members(values)} - {b"host", b"content-length"}
+        return [headers[at] for at in passing.kept if folded(headers[at][0]) not in named]
+    return [headers[at] for at in passing.kept]
 
 
 _NAMES_NO_FIELD = ([b"keep-alive"], [b"close"])  # Keep-Alive is a hop-by-hop field anyway
 
 
-@lru_cache(16)  # called with a few constants
-def _dropped(without: frozenset[bytes]) -> frozenset[bytes]:
-    return HOP_BY_HOP | without
+class _Passing(NamedTuple):
+    """The places of the fields that a head keeps, and of its Connection fields."""
+
+    kept: tuple[int, ...]
+    connection: tuple[int, ...]
+    total: int  # of all fields
+
+
+def _passing(joined: bytes, without: frozenset[bytes]) -> _Passing:
+    names = [*enumerate(folded(joined).split(b" "))] if joined else []
+    return _Passing(
+        tuple([at for at, name in names if name not in HOP_BY_HOP and name not in without]),
+        tuple([at for at, name in names if name == b"connection"]),
+        len(names),
+    )
+
+
+_kept_passing = lru_cache(128)(_passing)  # by the same few names, and a few constants
 
 
 def folded(name: bytes) -> bytes:
@@ -344,7 +384,7 @@ def folded(name: bytes) -> bytes:
 def trailers(fields: Sequence[Header]) -> list[Header]:
     """Return the trailer fields that may be relayed (RFC 9110 section 6.5.1). Raises MessageError."""
     checked, names = _checked_fields(fields)
-    return [field for name, field in zip(names, checked, strict=True) if name not in _NEVER_IN_TRAILERS]
+    return [field for name, field in zip(names.lower, checked, strict=True) if name not in _NEVER_IN_TRAILERS]
 
 
 def serialise(start_line: bytes, headers: Iterable[Header]) -> bytes:
@@ -381,13 +421,10 @@ def checked_target(target: bytes) -> bytes:
 
 def framing_fields(body: Body) -> list[Header]:
     """Return the fields that announce `body`, written by this hop."""
-    match body.kind:
-        case BodyKind.LENGTH:
-            return [(b"Content-Length", b"%d" % body.length)]
-        case BodyKind.CHUNKED:
-            return [(b"Transfer-Encoding", b"chunked")]
-        case BodyKind.NONE | BodyKind.UNTIL_CLOSE:
-            return []
+    kind = body.kind
+    if kind is BodyKind.LENGTH:
+        return [(b"Content-Length", b"%d" % body.length)]
+    return [(b"Transfer-Encoding", b"chunked")] if kind is BodyKind.CHUNKED else []
 
 
 def chunk(data: bytes) -> bytes:
