@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from nono.named_tuple import NamedTuple
+
+if TYPE_CHECKING:
+    from nono.credentials.values.leak_mask import Occurrences
 
 Header = tuple[bytes, bytes]
 
@@ -85,6 +88,10 @@ class LeakDetector(Protocol):
         ...
 
     def stream(self) -> LeakStream: ...
+    def find(self, text: bytes) -> Occurrences:
+        """Return where a text that nothing follows holds the secret."""
+        ...
+
     def occurs_in(self, text: bytes) -> bool:
         """Return True if a short text holds the secret."""
         ...

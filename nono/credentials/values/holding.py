@@ -91,7 +91,7 @@ class Hold:
         last bound_bytes are kept, in steps of as many, so that no octet is searched more than twice.
         """
         held, bound = self._held, self._mode.bound_bytes
-        if piece[:1] in (b"\r", b"\n") and held.endswith((b"=", b"=\r")):
+        if held and piece[:1] in (b"\r", b"\n") and held.endswith((b"=", b"=\r")):
             tail = bytes(held[held.rfind(b"=") :])
             del held[-len(tail) :]
             piece = tail + piece

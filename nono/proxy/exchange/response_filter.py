@@ -26,6 +26,9 @@ _SEARCHED_BYTES = 64 * 1024  # at a time
 _UNDONE_BYTES = 8 * 1024  # at a time, if it may be full of escapes: to locate a secret among them takes 5 ms
 MAX_MASKED = 8  # occurrences in one body; more are no echo but a list, of which the masks would name members
 
+_HOLDS = "the body holds the credential"
+_WHOLE = "the body goes on after its end"
+
 # Takes the place where the secret was found; True if another answer has held it before.
 OnLeak = Callable[[str], object]
 
@@ -69,6 +72,7 @@ def filtered(
         head = clean_head(head, tripwire, on_leak)
     if head.body.kind is BodyKind.NONE or (tripwire is None and not taps):
         return Filtered(head, None)
+    codings = [value for name, value in head.headers if len(name) == 16 and name.lower() == _CODING]
     leaks = None
     if tripwire is not None:
         kinds = [value for name, value in head.headers if len(name) == 12 and name.lower() == _KIND]
@@ -79,8 +83,8 @@ def filtered(
         # Where a list ends would tell which member is the secret. A body without a length may be a stream.
         withholds = tripwire.guessable and head.body.kind is BodyKind.LENGTH
         ends = message_ends(kinds[0]) if kinds else None
-        leaks = _Leaks(tripwire, ends, on_leak, on_near, withholds=withholds)
-    codings = [value for name, value in head.headers if len(name) == 16 and name.lower() == _CODING]
+        whole_bytes = head.body.length if ends is None and not codings else 0
+        leaks = _Leaks(tripwire, ends, on_leak, on_near, whole_bytes, withholds=withholds)
     decode = None
     if codings:
         decode = decoder(b", ".join(codings))
@@ -135,7 +139,8 @@ class _Leaks:
     """The search of one body for the secret."""
 
     __slots__ = (
-        "_ends", "_is_near", "_masked", "_on_leak", "_on_near", "_stream", "_tripwire", "_withheld",
+        "_ended", "_ends", "_is_near", "_masked", "_on_leak", "_on_near", "_stream", "_tripwire",
+        "_whole_bytes", "_withheld",
     )  # fmt: skip
 
     def __init__(
@@ -144,12 +149,16 @@ class _Leaks:
         ends: MessageEnds | None,
         on_leak: OnLeak,
         on_near: Callable[[], object],
+        whole_bytes: int,
         *,
         withholds: bool,
     ) -> None:
+        """whole_bytes: the length of the body as it is searched; 0 if that is not known."""
         self._tripwire = tripwire
+        self._whole_bytes = whole_bytes
         self._withheld: bytearray | None = bytearray() if withholds else None
-        self._stream: LeakStream | None = tripwire.stream()
+        self._stream: LeakStream | None = None  # made when it is needed
+        self._ended = ""  # why nothing more may pass
         self._ends = ends
         self._on_leak = on_leak
         self._on_near = on_near
@@ -158,13 +167,17 @@ class _Leaks:
 
     def feed(self, piece: bytes) -> bytes:
         """Return what may be passed on. Raises LeakError, also for each piece after that."""
+        if self._whole_bytes:
+            is_whole, self._whole_bytes = len(piece) == self._whole_bytes, 0
+            if is_whole and self._is_clean(piece):
+                return piece
         stream = self._stream or self._open()
         # A message that is complete waits for nothing: no secret goes on behind the prefix of the next.
-        if cut := self._message_end(piece):
+        if self._ends is not None and (cut := self._message_end(self._ends, piece)):
             passed = stream.feed(piece[:cut]) + stream.finish()
             if stream.near and not self._is_near:
                 self._report(stream)
-                self._stream = None
+                self._end(_HOLDS)
                 raise LeakError("a message ends within the credential")
             passed += stream.feed(piece[cut:])
         else:
@@ -176,12 +189,26 @@ class _Leaks:
         self._withheld += passed
         return self._released() if len(self._withheld) > MAX_WITHHELD_BYTES else b""
 
-    def _message_end(self, piece: bytes) -> int:
+    def _is_clean(self, body: bytes) -> bool:
+        """Search a body that has arrived in one piece, as most do. Nothing follows, so nothing is held back.
+
+        Where it holds the secret, it is masked like any other.
+        """
+        found = self._tripwire.find(body)
+        if found.spans:
+            return False
+        if found.near:
+            self._is_near = True
+            self._on_near()
+        self._end(_WHOLE)
+        return True
+
+    def _message_end(self, ends: MessageEnds, piece: bytes) -> int:
         """Return where the last message in `piece` ends; 0 if none does. Raises LeakError."""
         try:
-            return 0 if self._ends is None else self._ends.last_in(piece)
+            return ends.last_in(piece)
         except MalformedMessageError:
-            self._stream = None
+            self._end(_HOLDS)
             raise LeakError("messages do not follow each other as their type says") from None
 
     def _released(self) -> bytes:
@@ -191,15 +218,24 @@ class _Leaks:
 
     def finish(self) -> bytes:
         """Return the rest. Raises LeakError."""
-        stream = self._open()
+        if self._ended is _WHOLE:
+            return b""
+        stream = self._stream or self._open()
         rest = stream.finish()
-        self._report(stream)
-        return self._released() + rest
+        if stream.found != self._masked or stream.near is not self._is_near:
+            self._report(stream)
+        return rest if self._withheld is None else self._released() + rest
 
     def _open(self) -> LeakStream:
-        if self._stream is None:
-            raise LeakError("the body holds the credential")
+        if self._ended:
+            raise LeakError(self._ended)
+        self._stream = self._tripwire.stream()
         return self._stream
+
+    def _end(self, why: str) -> None:
+        """Let nothing more pass."""
+        self._stream = None
+        self._ended = why
 
     def _report(self, stream: LeakStream) -> None:
         if stream.near and not self._is_near:
@@ -212,22 +248,23 @@ class _Leaks:
             is_one_of_many = True
         self._masked = stream.found
         if is_one_of_many:
-            self._stream = None
-            self._open()
+            self._end(_HOLDS)
+            raise LeakError(_HOLDS)
 
 
 class BodyFilter:
-    """The filter of one body. Output is pulled step by step, so a body waits for its reader and its turn."""
+    """The filter of one body. Output is pulled step by step, so a body waits for its reader and its turn.
+
+    is_slow: the body may grow here, or is parsed: take it step by step with `feed`, not `pass_on`.
+    """
+
+    __slots__ = ("_decode", "_leaks", "_taps", "is_slow")
 
     def __init__(self, decode: Decoder | None, leaks: _Leaks | None, taps: Sequence[Tap]) -> None:
         self._decode = decode
         self._leaks = leaks
         self._taps = taps
-
-    @property
-    def is_slow(self) -> bool:
-        """True if the body may grow here, or is parsed: take it step by step with `feed`, not `pass_on`."""
-        return self._decode is not None or bool(self._taps)
+        self.is_slow = decode is not None or bool(taps)
 
     def takes_long(self, piece: bytes) -> bool:
         """Return True if `piece` is to be taken step by step."""

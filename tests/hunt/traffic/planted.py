@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 from hunt.traffic.ends import routes
+from nono.credentials.values.leak_mask import Occurrences
 from nono.proxy.exchange import http1
 from nono.proxy.http2 import downgrade
 from nono.proxy.upstream.connection import PoolKey, UpstreamConnection
@@ -24,6 +25,9 @@ class TellingTripwire:
 
     def stream(self) -> TellingStream:
         return TellingStream(self._texts)
+
+    def find(self, text: bytes) -> Occurrences:
+        return Occurrences([(0, 0)], near=False)  # so that whole bodies go through the stream as well
 
     def mask_text(self, value: bytes) -> bytes | None:
         return None

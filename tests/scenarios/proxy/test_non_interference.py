@@ -77,6 +77,7 @@ WAYS: dict[str, Way] = {
     "JSON at the step of the decoder": _json,
     "SSE": lambda key, guess: over_http1(key, EVENTS, [b"data: " + guess, b" and more\n\n"]),
     "HTTP/2": lambda key, guess: over_http2(key, _length(guess + b"."), [guess, b"."]),
+    "in one piece": lambda key, guess: over_http1(key, _length(b"a paste: " + guess), [b"a paste: " + guess]),
     "timed": lambda key, guess: over_http1(key, _length(guess + b"."), [guess, b"."]),
 }
 
@@ -126,6 +127,19 @@ def test_the_whole_key_is_still_noticed(way: Way) -> None:
     observed = way(KEY, b"the key is " + KEY.encode())
     assert "leak" in observed
     assert KEY.encode() not in b"".join(_bytes(observed))
+
+
+@pytest.mark.parametrize("observe", BOTH.values(), ids=BOTH)
+def test_a_body_that_came_in_one_piece_goes_on_in_one_piece(observe: Observe) -> None:
+    body = b"it ends within a word"
+    assert [*_bytes(observe(KEY, _length(body), [body]))][-1] == body
+
+
+@pytest.mark.parametrize("observe", BOTH.values(), ids=BOTH)
+def test_what_follows_a_body_of_that_length_is_not_passed_on(observe: Observe) -> None:
+    body = b"it ends with the key: " + KEY[:30].encode()
+    observed = observe(KEY, _length(body), [body, KEY[30:].encode()])
+    assert KEY[30:].encode() not in b"".join(_bytes(observed))
 
 
 @pytest.mark.parametrize("kind", [b"application/grpc", b"application/vnd.amazon.eventstream"])
