@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 
 from nono.named_tuple import NamedTuple
@@ -13,6 +14,7 @@ _SERVER_NAME = 0  # RFC 6066 section 3
 _KEY_SHARE = 51  # RFC 8446 section 4.2.8
 _X25519 = 29  # of the named groups, RFC 8446 section 4.2.7
 _MAX_RECORD = 16384  # RFC 8446 section 5.1, plaintext
+_ENTRY = struct.Struct(">HH")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +38,18 @@ class _TruncatedError(Exception):
 class _Reader:
     """Takes length-prefixed fields off the front of a complete message."""
 
-    __slots__ = ("_left",)
+    __slots__ = ("_at", "_message")
 
     def __init__(self, message: bytes) -> None:
-        self._left = message
+        self._message = message
+        self._at = 0
 
     def take(self, count: int) -> bytes:
-        if len(self._left) < count:
+        at, end = self._at, self._at + count
+        if end > len(self._message):
             raise _TruncatedError
-        taken, self._left = self._left[:count], self._left[count:]
-        return taken
+        self._at = end
+        return self._message[at:end]
 
     def number(self, octets: int) -> int:
         return int.from_bytes(self.take(octets), "big")
@@ -53,8 +57,19 @@ class _Reader:
     def vector(self, length_octets: int) -> bytes:
         return self.take(self.number(length_octets))
 
+    def entry(self) -> tuple[int, bytes]:
+        """Take a number and a vector behind it, two octets each: an extension, or the share of a key."""
+        at, message = self._at + _ENTRY.size, self._message
+        if at > len(message):
+            raise _TruncatedError
+        number, length = _ENTRY.unpack_from(message, self._at)
+        if at + length > len(message):
+            raise _TruncatedError
+        self._at = at + length
+        return number, message[at : at + length]
+
     def __bool__(self) -> bool:
-        return bool(self._left)
+        return self._at < len(self._message)
 
 
 def parse(received: bytes) -> Hello | NeedMore | NotTls:
@@ -104,7 +119,7 @@ def _server_name(hello: bytes) -> Hello | NotTls:
         extensions = _Reader(reader.vector(2))
         names, groups = list[bytes](), list[int]()
         while extensions:
-            kind, content = extensions.number(2), extensions.vector(2)
+            kind, content = extensions.entry()
             if kind == _SERVER_NAME:
                 names.append(content)
             elif kind == _KEY_SHARE:
@@ -126,6 +141,5 @@ def _server_name(hello: bytes) -> Hello | NotTls:
 def _groups(key_share: bytes) -> list[int]:
     groups, shares = [], _Reader(_Reader(key_share).vector(2))
     while shares:
-        groups.append(shares.number(2))
-        shares.vector(2)
+        groups.append(shares.entry()[0])
     return groups
