@@ -13,7 +13,12 @@ from nono.policy.profile.store import load_profile
 ENVIRON = {"HOME": "/nonexistent"}
 
 
-OWN = {"deny_credentials_more", "deny_agent_logins", "system_identity"}  # not in the specification
+OWN = {
+    "deny_credentials_more",
+    "deny_agent_logins",
+    "system_identity",
+    "system_settings_linux",
+}  # not in the specification
 
 
 def test_the_specified_groups_and_a_few_more_are_known() -> None:
