@@ -1,4 +1,4 @@
-"""Finds what surrounds a command: the caller's terminals, and the view that its own namespaces show."""
+"""Finds what surrounds a command: the caller's terminals, its own caches, and the view of its namespaces."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import os
 from collections.abc import Callable, Mapping
 
 from nono import paths
-from nono.launch.prepare import Prepared
+from nono.errors import NonoError
+from nono.launch.prepare import Prepared, ready_state_directories
 from nono.policy.capability import Access, Grant
+from nono.policy.files.caches import own_caches
+from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import is_within
 from nono.policy.resolve import Resolved
 from nono.sandbox.plan import private_view
@@ -25,7 +28,9 @@ def surrounded(
     The view is None without namespaces of its own.
     make_temporary: Makes a directory of the run for temporary files; called if it has no /tmp of its own.
     """
-    resolved, view = surroundings(prepared.resolved, environ, namespaces=prepared.enforcement.namespaces)
+    resolved, view = surroundings(
+        prepared.resolved, environ, namespaces=prepared.enforcement.namespaces, is_usable=_made
+    )
     has_own_tmp = view is not None and SHARED_TMP in view.directories
     given = os.path.realpath(environ.get("TMPDIR") or SHARED_TMP)
     is_usable = (has_own_tmp and given == SHARED_TMP) or any(
@@ -46,9 +51,17 @@ def surrounded(
 
 
 def surroundings(
-    resolved: Resolved, environ: Mapping[str, str], *, namespaces: bool
+    resolved: Resolved,
+    environ: Mapping[str, str],
+    *,
+    namespaces: bool,
+    is_usable: Callable[[Grant], bool] = lambda _: True,
 ) -> tuple[Resolved, PrivateView | None]:
-    """Return a policy with the grants of what would surround its command, and the view of that."""
+    """Return a policy with the grants of what would surround its command, and the view of that.
+
+    is_usable: Tells whether a directory for caches can be used.
+    """
+    resolved = _with_caches(resolved, is_usable)
     capabilities, terminals = resolved.capabilities, _terminals()
     view = None
     if namespaces:
@@ -59,6 +72,28 @@ def surroundings(
     denied = [denial.path for denial in capabilities.denials]
     grants = (*capabilities.grants, *private_view.own_grants(view, terminals, ptmx, denied))
     return resolved._replace(capabilities=capabilities._replace(grants=grants)), view
+
+
+def _with_caches(resolved: Resolved, is_usable: Callable[[Grant], bool]) -> Resolved:
+    capabilities, rules = resolved.capabilities, resolved.environment
+    caches = own_caches(
+        capabilities.grants, resolved.deny_rules, rules, resolved.path_context, HostFilesystem()
+    )
+    if caches is None or not is_usable(caches.grant):
+        return resolved
+    return resolved._replace(
+        capabilities=capabilities._replace(grants=(*capabilities.grants, caches.grant)),
+        environment=rules._replace(fixed=(*caches.variables, *rules.fixed)),
+    )
+
+
+def _made(grant: Grant) -> bool:
+    """Make the directory. Return False if that is impossible: a command can do without caches."""
+    try:
+        ready_state_directories((grant,))
+    except NonoError:
+        return False
+    return True
 
 
 def _terminals() -> list[str]:

@@ -1,0 +1,129 @@
+"""Gives a run caches of its own for compilers and package managers, apart from those of the person.
+
+What lies in a cache is what later builds are made of. So caches belong to one working directory and to the
+access to it: who may write them may write the project as well, and nobody else's.
+"""
+
+from __future__ import annotations
+
+from posixpath import basename, join
+from typing import TYPE_CHECKING
+
+from nono.named_tuple import NamedTuple
+from nono.policy.capability import Access, Grant
+from nono.policy.environment.inheritance import EnvironmentRules
+from nono.policy.files.denials import DenyRules
+from nono.policy.files.grants import accesses
+from nono.policy.files.links import LinkGuard, Way
+from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far, is_within
+
+if TYPE_CHECKING:
+    from hashlib import sha256
+else:
+    try:
+        from _sha2 import sha256  # as in nono.audit.chain
+    except ImportError:
+        from hashlib import sha256
+
+ROOT = "$XDG_CACHE_HOME/nono/caches"
+_NAME_MAX = 40
+_DIGEST_LENGTH = 16
+
+
+class _Tool(NamedTuple):
+    """A cache that a tool finds by a variable."""
+
+    variable: str
+    directory: str
+    usual: str  # where the tool keeps it otherwise
+    prefix: str = ""  # of the variable's value
+
+
+_EVERYTHING_ELSE = _Tool("XDG_CACHE_HOME", "xdg", "$XDG_CACHE_HOME")
+_TOOLS = (
+    _EVERYTHING_ELSE,
+    _Tool("CARGO_HOME", "cargo", "~/.cargo"),
+    _Tool("CCACHE_DIR", "ccache", "$XDG_CACHE_HOME/ccache"),
+    _Tool("CCACHE_TEMPDIR", "ccache/tmp", "$XDG_CACHE_HOME/ccache/tmp"),
+    _Tool("GOCACHE", "go-build", "$XDG_CACHE_HOME/go-build"),
+    _Tool("GOMODCACHE", "go-mod", "~/go/pkg/mod"),
+    _Tool("GRADLE_USER_HOME", "gradle", "~/.gradle"),
+    _Tool("MAVEN_ARGS", "maven", "~/.m2/repository", "-Dmaven.repo.local="),
+    _Tool("PIP_CACHE_DIR", "pip", "$XDG_CACHE_HOME/pip"),
+    _Tool("PLAYWRIGHT_BROWSERS_PATH", "playwright", "$XDG_CACHE_HOME/ms-playwright"),
+    _Tool("PNPM_HOME", "pnpm", "$XDG_DATA_HOME/pnpm"),
+    _Tool("POETRY_CACHE_DIR", "poetry", "$XDG_CACHE_HOME/pypoetry"),
+    _Tool("PRE_COMMIT_HOME", "pre-commit", "$XDG_CACHE_HOME/pre-commit"),
+    _Tool("UV_CACHE_DIR", "uv", "$XDG_CACHE_HOME/uv"),
+    _Tool("YARN_CACHE_FOLDER", "yarn", "$XDG_CACHE_HOME/yarn"),
+    _Tool("YARN_GLOBAL_FOLDER", "yarn-berry", "~/.yarn/berry"),
+    _Tool("npm_config_cache", "npm", "~/.npm"),
+)
+
+
+class Caches(NamedTuple):
+    """The caches of one run."""
+
+    grant: Grant  # on a directory that may have to be made
+    variables: tuple[tuple[str, str], ...]
+
+
+def own_caches(
+    grants: tuple[Grant, ...],
+    denials: DenyRules,
+    environment: EnvironmentRules,
+    path_context: PathContext,
+    fs: Filesystem,
+) -> Caches | None:
+    """Return the caches of a run with these grants.
+
+    None if none are needed, or if their directory is denied or lies behind a link that a command could have
+    laid.
+    """
+    tools = [tool for tool in _TOOLS if _is_wanted(tool, grants, environment, path_context, fs)]
+    spelled = path_context.of_group(ROOT)
+    root = canonical_as_far(spelled, fs)
+    # Under a grant of its own another run could lay a link here, or fill the caches of another project.
+    if not tools or accesses(grants, root) is not None:
+        return None
+    guard = LinkGuard([(grant, Way(grant.path)) for grant in grants], path_context, fs)
+    if guard.planted(Way(spelled)) is not None:
+        return None
+    workdir = canonical_as_far(path_context.workdir, fs)
+    path = join(root, _name(workdir, accesses(grants, workdir)))
+    # A denial below could only be held by a mask, and those are settled by now.
+    if denials.covering(path) is not None or any(is_within(each.path, path) for each in denials.denials):
+        return None
+    variables = tuple((tool.variable, f"{tool.prefix}{join(path, tool.directory)}") for tool in tools)
+    return Caches(Grant(path, Access.READWRITE, True, "system", path), variables)
+
+
+def _is_wanted(
+    tool: _Tool,
+    grants: tuple[Grant, ...],
+    environment: EnvironmentRules,
+    path_context: PathContext,
+    fs: Filesystem,
+) -> bool:
+    """Return False for a cache that is settled, or where the person's own is granted for writing."""
+    if tool.variable in environment.passed or tool.variable in dict(environment.fixed):
+        return False
+    if environment.allow is not None and tool.variable in environment.allow:
+        return False
+    set_by_caller = path_context.environ.get(tool.variable, "")
+    # MAVEN_ARGS says other things as well.
+    given = set_by_caller if set_by_caller.startswith("/") else path_context.of_group(tool.usual)
+    usual = canonical_as_far(given, fs)
+    if tool is _EVERYTHING_ELSE and any(
+        grant.is_users and grant.access.writes and is_within(grant.path, usual) for grant in grants
+    ):
+        return False  # the profile expects its program to find its cache there
+    held = accesses(grants, usual)
+    return held is not Access.READWRITE
+
+
+def _name(workdir: str, held: Access | None) -> str:
+    """Return a name that only this directory with this access has, and that a person recognises."""
+    key = f"{held}\0{workdir}".encode("utf-8", "surrogateescape")
+    label = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in basename(workdir))
+    return f"{label[:_NAME_MAX]}-{sha256(key).hexdigest()[:_DIGEST_LENGTH]}"

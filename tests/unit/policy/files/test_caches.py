@@ -1,0 +1,110 @@
+"""A run's own caches: for whom, where, and which variables lead there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nono.policy.capability import Access, Grant
+from nono.policy.environment.inheritance import EnvironmentRules
+from nono.policy.files.caches import Caches, own_caches
+from nono.policy.files.denials import DenyRules, denials_of
+from nono.policy.path_expansion import Filesystem, PathContext
+
+HOME = "/home/ada"
+WORK = f"{HOME}/work"
+ROOT = f"{HOME}/.cache/nono/caches"
+MakeFilesystem = Callable[..., Filesystem]
+READ_WRITE = Grant(WORK, Access.READWRITE, True, "user", WORK)
+
+
+def caches(
+    fs: Filesystem,
+    *grants: Grant,
+    workdir: str = WORK,
+    environment: EnvironmentRules = EnvironmentRules(),  # noqa: B008 - immutable
+    denied: str | None = None,
+    **environ: str,
+) -> Caches | None:
+    denials = DenyRules(tuple(denials_of(denied, "profile p", fs)) if denied else ())
+    context = PathContext(HOME, workdir, workdir, {"HOME": HOME, **environ})
+    return own_caches(grants, denials, environment, context, fs)
+
+
+def variables(found: Caches | None) -> dict[str, str]:
+    assert found is not None
+    return dict(found.variables)
+
+
+def path(found: Caches | None) -> str:
+    assert found is not None
+    return found.grant.path
+
+
+def test_they_lie_below_nonos_directory_of_caches(make_fs: MakeFilesystem) -> None:
+    found = caches(make_fs(), READ_WRITE)
+    assert path(found).startswith(f"{ROOT}/work-")
+    assert variables(found)["npm_config_cache"] == f"{path(found)}/npm"
+    assert variables(found)["MAVEN_ARGS"] == f"-Dmaven.repo.local={path(found)}/maven"
+
+
+def test_a_project_has_the_same_ones_in_every_run(make_fs: MakeFilesystem) -> None:
+    assert caches(make_fs(), READ_WRITE) == caches(make_fs(), READ_WRITE)
+
+
+def test_another_project_has_others(make_fs: MakeFilesystem) -> None:
+    fs = make_fs()
+    assert path(caches(fs, READ_WRITE)) != path(caches(fs, READ_WRITE, workdir=f"{HOME}/other/work"))
+
+
+def test_who_may_only_read_a_project_fills_no_cache_of_who_writes_it(make_fs: MakeFilesystem) -> None:
+    fs = make_fs()
+    reading = Grant(WORK, Access.READ, True, "user", WORK)
+    assert len({path(caches(fs, *grants)) for grants in ((READ_WRITE,), (reading,), ())}) == 3
+
+
+def test_a_cache_of_the_person_that_is_granted_stays_in_use(make_fs: MakeFilesystem) -> None:
+    fs = make_fs(directories=(f"{HOME}/.npm",))
+    writing = Grant(f"{HOME}/.npm", Access.READWRITE, True, "user", f"{HOME}/.npm")
+    reading = writing._replace(access=Access.READ)
+    assert "npm_config_cache" not in variables(caches(fs, READ_WRITE, writing))
+    assert "npm_config_cache" in variables(caches(fs, READ_WRITE, reading))
+
+
+def test_a_variable_that_is_set_for_the_command_stays(make_fs: MakeFilesystem) -> None:
+    fixed = EnvironmentRules(fixed=(("GOCACHE", "/data"),), passed=frozenset({"CARGO_HOME"}))
+    found = variables(caches(make_fs(), READ_WRITE, environment=fixed))
+    assert not {"GOCACHE", "CARGO_HOME"} & found.keys()
+
+
+def test_a_variable_of_the_caller_that_leads_to_nothing_granted_is_replaced(
+    make_fs: MakeFilesystem,
+) -> None:
+    fs = make_fs()
+    assert "UV_CACHE_DIR" in variables(caches(fs, READ_WRITE, UV_CACHE_DIR="/data/uv"))
+    assert "UV_CACHE_DIR" not in variables(caches(fs, READ_WRITE, UV_CACHE_DIR=f"{WORK}/uv"))
+
+
+def test_a_program_that_has_a_directory_among_the_caches_finds_it(make_fs: MakeFilesystem) -> None:
+    directory = f"{HOME}/.cache/tool"
+    fs = make_fs(directories=(directory,))
+    own = Grant(directory, Access.READWRITE, True, "profile", directory)
+    assert "XDG_CACHE_HOME" not in variables(caches(fs, READ_WRITE, own))
+    assert "XDG_CACHE_HOME" in variables(caches(fs, READ_WRITE))
+
+
+def test_there_are_none_where_the_command_could_replace_them(make_fs: MakeFilesystem) -> None:
+    assert caches(make_fs(), READ_WRITE, XDG_CACHE_HOME=f"{WORK}/cache") is None
+
+
+def test_there_are_none_behind_a_link_that_a_command_could_have_laid(make_fs: MakeFilesystem) -> None:
+    planted = make_fs(links={f"{WORK}/cache": f"{HOME}/.ssh"})
+    assert caches(planted, READ_WRITE, XDG_CACHE_HOME=f"{WORK}/cache") is None
+    own = make_fs(links={f"{HOME}/.cache": "/data/vault"})
+    assert path(caches(own, READ_WRITE)).startswith("/data/vault/nono/caches/")
+
+
+def test_there_are_none_where_they_are_denied(make_fs: MakeFilesystem) -> None:
+    usual = path(caches(make_fs(), READ_WRITE))
+    assert caches(make_fs(), READ_WRITE, denied=f"{HOME}/.cache") is None
+    assert caches(make_fs(), READ_WRITE, denied=f"{usual}/npm") is None
+    assert caches(make_fs(), READ_WRITE, denied=f"{HOME}/.cache/else") is not None
