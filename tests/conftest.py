@@ -8,7 +8,11 @@ import signal
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ("support.running.side_by_side", "support.running.races")
+pytest_plugins = (
+    "support.running.side_by_side",
+    "support.running.races",
+    "support.running.workday_count",
+)
 
 # No database: an ordinary user may run the suite in a checkout that is not theirs to write.
 settings.register_profile("nono", database=None, deadline=None)

@@ -1,0 +1,29 @@
+"""A plugin of pytest: says how many everyday commands work inside, of those that work outside."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+PROPERTY = "workday"  # a test records (way, how it ended) under it
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    ended = Counter[tuple[str, str]]()
+    for kind in ("passed", "failed", "skipped"):
+        for report in terminalreporter.stats.get(kind, ()):
+            if isinstance(report, pytest.TestReport):
+                ended.update((str(way), str(how)) for way, how in _recorded(report))
+    for way in sorted({way for way, _ in ended}):
+        inside, lost, meant = (ended[way, how] for how in ("inside", "outside only", "by design"))
+        terminalreporter.write_line(
+            f"a day's work, {way}: {inside} of {inside + lost + meant} that work outside work inside; "
+            f"{meant} fail by design; {ended[way, 'not outside']} fail outside too"
+        )
+
+
+def _recorded(report: pytest.TestReport) -> Iterator[Any]:
+    return (value for name, value in report.user_properties if name == PROPERTY)

@@ -1,0 +1,145 @@
+"""One everyday command, and how a person runs it outside and inside."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.nono_run import NONO, NonoRun, nono_run
+
+TIMEOUT_S = 100.0
+GIT_SETTINGS = "[user]\n\tname = A Person\n\temail = person@host.example\n[init]\n\tdefaultBranch = main\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A shell script that ends with 0 outside.
+
+    profile: The one a person takes; None for `--allow .` alone.
+    by_design: Why it fails inside, in the words of the rule; None if it works.
+    unshared: Why it fails without namespaces of its own.
+    at: The directory, below the project's, in which both nono and the script start.
+    stage: A script that runs outside first, in the project's directory.
+    is_slow: It takes many seconds, so only `make test-long` runs it.
+    """
+
+    claim: str
+    script: str
+    profile: str | None = None
+    by_design: str | None = None
+    unshared: str | None = None
+    at: str = "."
+    stage: str = ""
+    is_slow: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.profile or 'plain'}: {self.claim}"
+
+    def refused(self, way: str) -> str | None:
+        """Return why it is to fail inside; None if it is to work."""
+        return self.by_design or (self.unshared if way == "off" else None)
+
+
+# Each way to run nono that a person may have chosen or been left with.
+WAYS: Mapping[str, Sequence[str]] = {
+    "auto": (),
+    "off": ("--namespaces=off",),
+    "netns": ("--sandbox-policy=netns",),
+    "masked": (),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """A person with a home, in which projects come and go."""
+
+    runner: NonoRun
+
+    def outside(self, case: Case) -> subprocess.CompletedProcess[str]:
+        with self._project(case) as project:
+            return self._finish(self._shell(case), project / case.at)
+
+    def inside(self, case: Case, way: str) -> subprocess.CompletedProcess[str]:
+        with self._project(case) as project:
+            argv = [*NONO, "run", *self._options(case, way, project), "--", *self._shell(case)]
+            return self._finish(argv, project / case.at)
+
+    def _options(self, case: Case, way: str, project: Path) -> list[str]:
+        options = [*WAYS[way], *([] if case.profile else ["--allow=."])]
+        profile = case.profile
+        if way == "masked":
+            file = self.runner.user.home / "masked.json"
+            denied = project / "kept" / "secret"
+            base = {"extends": profile} if profile else {}
+            file.write_text(json.dumps(base | {"filesystem": {"deny": [str(denied)]}}))
+            profile = str(file)
+        if way == "netns" and not case.profile:
+            options.append("--network-profile=developer")
+        if profile:
+            options += [f"--profile={profile}", "--allow-cwd"]
+        return options
+
+    @staticmethod
+    def _shell(case: Case) -> list[str]:
+        return ["sh", "-euc", case.script]
+
+    @contextmanager
+    def _project(self, case: Case) -> Iterator[Path]:
+        """A project with something in it that a mask hides; gone with its surroundings afterwards."""
+        around = self.runner.user.home / "work"
+        project = around / "project"
+        for directory in (around, project, project / "kept"):
+            directory.mkdir()
+            self.runner.give(directory)
+        self.runner.give(_written(project / "kept" / "secret", "a secret of the project\n"))
+        try:
+            if case.stage:
+                staged = self._finish(["sh", "-euc", case.stage], project)
+                assert staged.returncode == 0, staged.stderr
+            yield project
+        finally:
+            shutil.rmtree(around)
+
+    def _finish(self, argv: Sequence[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+        user = self.runner.user
+        return subprocess.run(
+            user.command(argv),
+            env=user.environment({"PATH": f"{user.home}/.local/bin:/usr/local/bin:/usr/bin:/bin"}),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+
+
+@contextmanager
+def workplace() -> Iterator[Workplace]:
+    """A person's home with the settings most have; gone with the block."""
+    with nono_run() as runner:
+        runner.give(_written(runner.user.home / ".gitconfig", GIT_SETTINGS))
+        _install_uv(runner)
+        yield Workplace(runner)
+
+
+def _install_uv(runner: NonoRun) -> None:
+    """Put uv where its installer does: Debian has no package of it."""
+    programs = runner.user.home / ".local" / "bin"
+    programs.mkdir(parents=True)
+    for directory in (programs.parent, programs):
+        runner.give(directory)
+    shutil.copy(Path(sys.executable).parent / "uv", programs)
+
+
+def _written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
