@@ -13,6 +13,8 @@ from nono.audit.ledger import BUDGET_BYTES, AuditLog
 from nono.audit.redact import USUAL, Redaction, redact_argv
 from nono.errors import LaunchError, NonoError
 from nono.kernel import process
+from nono.launch.around import repository_watch
+from nono.launch.around.surroundings import surrounded
 from nono.launch.denials import Denials
 from nono.launch.prepare import (
     Prepared,
@@ -24,7 +26,6 @@ from nono.launch.prepare import (
 from nono.launch.session import Say, Session, Warn, open_log, recorder_of
 from nono.launch.start import RunContext
 from nono.launch.state_file import state_file
-from nono.launch.surroundings import surrounded
 from nono.launch.trusted import module_path
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import NetworkMode, SandboxPolicy
@@ -168,7 +169,12 @@ class Launch:
                     key_prompt=key_prompt,
                     rules=cache(lambda: effective_policy_of(prepared.resolved, HostFilesystem())),
                 )
+                repository = prepared.resolved.repository
+                before = None if repository is None else repository_watch.look(repository)
                 exit_code = _run(run)
+            if repository is not None and before is not None:
+                for sentence in repository_watch.changes(repository, before):
+                    warn(sentence)
             limit = _limit_reached(run, exit_code)
             session.record(event.session_ended(exit_code))
             return Outcome(exit_code, denials, limit, run.rules)
@@ -184,7 +190,7 @@ class Launch:
 
 def _temporary_directory(stack: ExitStack, warn: Warn) -> str | None:
     # Imported here: most runs have namespaces of their own.
-    from nono.launch.temporary_directory import temporary_directory
+    from nono.launch.around.temporary_directory import temporary_directory
 
     try:
         return stack.enter_context(temporary_directory())

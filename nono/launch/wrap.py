@@ -8,8 +8,8 @@ from typing import NoReturn
 
 from nono.errors import LaunchError
 from nono.kernel import process
+from nono.launch.around.surroundings import surrounded
 from nono.launch.prepare import Prepared, enforcement_of, program_of, ready_state_directories
-from nono.launch.surroundings import surrounded
 from nono.launch.trusted import module_path
 from nono.policy.environment.inheritance import child_environment, started_in
 from nono.policy.resolve import Resolved

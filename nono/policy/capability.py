@@ -172,6 +172,7 @@ class CapabilitySet(NamedTuple):
     names_threads: bool = False  # the command may write its thread names in /proc
     learns: bool = False  # record file accesses to make a profile of them
     namespaces: Namespaces = Namespaces.AUTO
+    hooks: str | None = None  # of the working directory's git repository, if they are not granted by name
 
     @property
     def mediates_unix_sockets(self) -> bool:

@@ -13,6 +13,8 @@ from nono.policy.path_expansion import Entry, Kind
 
 _MOUNTINFO = "/proc/self/mountinfo"
 _CHUNK_BYTES = 64 * 1024
+_TEXT_MAX = 64 * 1024
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class HostFilesystem:
@@ -54,9 +56,21 @@ class HostFilesystem:
             found = os.lstat(path)
         except (OSError, ValueError):
             return None
+        is_own = found.st_uid == os.geteuid()
         if stat.S_ISLNK(found.st_mode):
-            return Entry("link", found.st_nlink, _target(path))
-        return Entry("dir" if stat.S_ISDIR(found.st_mode) else "file", found.st_nlink)
+            return Entry("link", found.st_nlink, _target(path), is_own)
+        return Entry("dir" if stat.S_ISDIR(found.st_mode) else "file", found.st_nlink, None, is_own)
+
+    def text(self, path: str) -> str | None:
+        try:
+            descriptor = os.open(path, _READ)
+        except (OSError, ValueError):
+            return None
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return None
+            content = file.read(_TEXT_MAX + 1)
+        return None if len(content) > _TEXT_MAX else os.fsdecode(content)
 
     def aliases(self, path: str, *, of_tree: bool = False) -> tuple[str, ...]:
         """Implements Filesystem.aliases. NonoError: the mounts of this process cannot be read."""

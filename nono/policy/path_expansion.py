@@ -28,6 +28,7 @@ class Entry(NamedTuple):
     kind: EntryKind
     names: int  # number of hard links to the inode
     target: str | None = None  # the text of a symlink
+    is_own: bool = True  # it belongs to this user
 
 
 class Filesystem(Protocol):
@@ -44,6 +45,9 @@ class Filesystem(Protocol):
 
     def entry(self, path: str) -> Entry | None:
         """Describe the entry at `path` itself; None if there is none or it is unreachable."""
+
+    def text(self, path: str) -> str | None:
+        """Read a small text file; None if it is none, is a link or is unreadable."""
 
     def aliases(self, path: str, *, of_tree: bool = False) -> tuple[str, ...]:
         """Return the other paths at which mounts show the inode at a canonical `path`.

@@ -17,6 +17,7 @@ from nono.policy.files.active_groups import groups_in_force
 from nono.policy.files.denials import DenyRules
 from nono.policy.files.resolve_files import FileRules, WantedFiles, file_rules, wanted_files
 from nono.policy.files.unix_sockets import UnixSocketRules
+from nono.policy.git.repository import Repository
 from nono.policy.network_request import NetworkRequest
 from nono.policy.path_expansion import Filesystem, PathContext
 from nono.policy.ports import PortGrants, united
@@ -54,6 +55,7 @@ class Resolved(NamedTuple):
     state_directories: tuple[Grant, ...]  # created at the start if missing
     skipped: tuple[str, ...]  # requested by a person, but the path does not exist
     warnings: tuple[str, ...]
+    repository: Repository | None  # of the working directory, if the command may change it
     workdir_offer: Access | None  # access --allow-cwd would add; None: nothing, or already given
     insisted: tuple[str, ...] = ()  # warnings to show even with --silent
     approval: Approval | None = None  # set if anything needs approval
@@ -119,6 +121,7 @@ class Asked(NamedTuple):
                 ),
             ),
             insisted=files.insisted,
+            repository=files.repository,
             workdir_offer=offer.access if offer is not None else None,
             approval=_approval(request, settings, proxied),
         )
@@ -186,6 +189,7 @@ class Asked(NamedTuple):
             learns=request.learns,
             limits=limits,
             names_threads=self.files.names_threads,
+            hooks=files.hooks,
         )
 
 

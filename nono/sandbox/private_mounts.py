@@ -34,6 +34,9 @@ def mount_view(view: PrivateView) -> int | None:
                 _mount("tmpfs", {"mode": "1777"}, NO_DEVICES, directory)
         for path, mount in shown.items():
             _show(path, mount)
+        for path in view.pinned:
+            with _opened(path) as pinned:
+                _attach_copy(pinned)
         for path in view.unchanged:
             _protect(path)
     finally:
@@ -96,12 +99,18 @@ def _show(path: str, mount: int) -> None:
 def _protect(path: str) -> None:
     """Mount a directory over itself, read-only but for what is mounted in it; a missing one is left."""
     with suppress(FileNotFoundError), _opened(path) as directory:
-        mount = mounts.copy(directory, with_submounts=True)
-        try:
+        _attach_copy(directory, is_read_only=True)
+
+
+def _attach_copy(directory: int, *, is_read_only: bool = False) -> None:
+    """Mount an open directory over itself, which fixes its name."""
+    mount = mounts.copy(directory, with_submounts=True)
+    try:
+        if is_read_only:
             mounts.make_read_only(mount, with_submounts=False)
-            mounts.attach(mount, directory)
-        finally:
-            os.close(mount)
+        mounts.attach(mount, directory)
+    finally:
+        os.close(mount)
 
 
 def _mount_terminals(terminal: str | None) -> int | None:

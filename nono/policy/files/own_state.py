@@ -44,6 +44,14 @@ class OwnState(NamedTuple):
         """Raise NonoError if `grant` overlaps nono's state."""
         refuse_state_roots(grant, (*self.roots, *self.links) if grant.access.writes else self.roots, fs)
 
+    def overlaps(self, grant: Grant, fs: Filesystem) -> bool:
+        """Return True if refuse() would raise."""
+        try:
+            self.refuse(grant, fs)
+        except NonoError:
+            return True
+        return False
+
 
 def own_state(environ: Mapping[str, str], fs: Filesystem) -> OwnState:
     """Return where nono's state is, and everywhere it is seen."""

@@ -28,12 +28,14 @@ from nono.policy.files.own_state import OwnState, own_denials, own_state
 from nono.policy.files.requested import paths_of_profile, requested_grants, state_directories
 from nono.policy.files.socket_rules import as_files, socket_directories, socket_grants
 from nono.policy.files.unix_sockets import UnixSocketRules
+from nono.policy.git.repository import Repository, repository_of
 from nono.policy.path_expansion import (
     Filesystem,
     PathContext,
     UnsetVariableError,
     canonical_as_far,
     is_pattern,
+    is_within,
     parent_resolved,
 )
 from nono.policy.request import RunRequest
@@ -57,6 +59,7 @@ class WantedFiles(NamedTuple):
     warnings: tuple[str, ...]
     insisted: tuple[str, ...]  # warnings to show in any case
     names_threads: bool  # with an NVIDIA GPU
+    repository: Repository | None  # that the working directory is part of
 
 
 class FileRules(NamedTuple):
@@ -67,6 +70,8 @@ class FileRules(NamedTuple):
     socket_directories: tuple[SocketDirectory, ...]
     deny_rules: DenyRules
     masking: Masking
+    repository: Repository | None  # if its settings can be changed
+    hooks: str | None  # of the repository, which stay as they are where a mount can hold that
     start_directory: str  # the working directory if a grant covers it, else "/"
     warnings: tuple[str, ...]  # includes those of WantedFiles
     insisted: tuple[str, ...]
@@ -135,6 +140,7 @@ def wanted_files(
         warnings=tuple(warnings),
         insisted=tuple(insisted),
         names_threads=names_threads,
+        repository=repository_of(workdir, home, fs),
     )
 
 
@@ -149,6 +155,7 @@ def file_rules(
     if shares_workdir and wanted.workdir_offer is not None:
         wanted.own_state.refuse(wanted.workdir_offer, fs)
         grants = (*grants, wanted.workdir_offer)
+    grants = (*grants, *_repository_grants(wanted, grants, fs))
     named = as_files(wanted.sockets)
     denials = (*wanted.denials, *own_denials(grants, path_context.environ, fs))
     deny_rules = with_bypasses(denials, wanted.bypasses, (*grants, *named))
@@ -162,10 +169,51 @@ def file_rules(
         socket_directories=socket_directories(wanted.sockets, deny_rules.denials, roots, path_context, fs),
         deny_rules=deny_rules,
         masking=masking_of(kept, deny_rules, fs),
+        repository=_changeable(wanted.repository, kept),
+        hooks=_kept_hooks(wanted.repository, kept, deny_rules, fs),
         start_directory=wanted.workdir if is_open else "/",
         warnings=(*wanted.warnings, *dropped),
         insisted=wanted.insisted,
     )
+
+
+def _repository_grants(wanted: WantedFiles, grants: Sequence[Grant], fs: Filesystem) -> Iterator[Grant]:
+    """Yield the working directory's access to its repository, if that lies outside and nothing denies it."""
+    repository, held = wanted.repository, accesses(grants, wanted.workdir)
+    if repository is None or held is None:
+        return
+    path = repository.directory
+    known = accesses(grants, path)
+    if known is not None and known.covers(held):
+        return
+    rules = DenyRules(wanted.denials)
+    is_denied = rules.covering(path) or any(is_within(each.path, path) for each in rules.denials)
+    grant = Grant(path, held, True, "user", path)
+    if not is_denied and not wanted.own_state.overlaps(grant, fs):
+        yield grant
+
+
+def _changeable(repository: Repository | None, grants: Sequence[Grant]) -> Repository | None:
+    writing = [grant for grant in grants if grant.access.writes]
+    return repository if repository and accesses(writing, repository.directory) is not None else None
+
+
+def _kept_hooks(
+    repository: Repository | None, grants: Sequence[Grant], rules: DenyRules, fs: Filesystem
+) -> str | None:
+    """Return the directory of hooks that a grant reaches by the way; None if one names it, or what is in it.
+
+    git runs hooks outside as well. What is denied there is held by a mask.
+    """
+    if repository is None:
+        return None
+    hooks = repository.hooks
+    entry, writing = fs.entry(hooks), [grant for grant in grants if grant.access.writes]
+    if entry is None or entry.kind != "dir" or accesses(writing, hooks) is None:
+        return None
+    is_named = any(grant.is_users and is_within(grant.path, hooks) for grant in writing)
+    is_denied = rules.covering(hooks) or any(is_within(each.path, hooks) for each in rules.denials)
+    return None if is_named or is_denied else hooks
 
 
 def _profile_denials(

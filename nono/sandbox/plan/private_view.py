@@ -6,10 +6,11 @@ reading. Where that cannot be told apart from the grant, the directory stays sha
 """
 
 from collections.abc import Collection, Iterable, Iterator
+from posixpath import dirname
 
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access, CapabilitySet, Grant
-from nono.policy.path_expansion import is_within
+from nono.policy.path_expansion import ancestry, is_within
 from nono.policy.socket_grant import SocketScope
 
 DIRECTORIES = ("/tmp", "/var/tmp", "/dev/shm")
@@ -31,6 +32,7 @@ class PrivateView(NamedTuple):
     shown: tuple[Shown, ...] = ()  # those in others after them
     terminal: str | None = None  # the caller's, below /dev/pts
     unchanged: tuple[str, ...] = ()  # read-only, for what Landlock leaves free: modes, times, attributes
+    pinned: tuple[str, ...] = ()  # directories above those that cannot be moved away, outermost first
 
     def to_message(self) -> dict[str, object]:
         return self._asdict()
@@ -40,14 +42,17 @@ class PrivateView(NamedTuple):
         """Rebuild the view from to_message() after JSON. ValueError: a field is missing or unknown."""
         if set(message) != set(cls._fields):
             raise ValueError(f"not a private view: {sorted(message)}")
-        directories, shown, terminal, unchanged = (message[name] for name in cls._fields)
-        if not (isinstance(directories, list) and isinstance(shown, list) and isinstance(unchanged, list)):
+        directories, shown, terminal, unchanged, pinned = (message[name] for name in cls._fields)
+        if not (isinstance(directories, list) and isinstance(shown, list)):
+            raise ValueError("a private view without lists")
+        if not (isinstance(unchanged, list) and isinstance(pinned, list)):
             raise ValueError("a private view without lists")
         return cls(
             tuple(directories),
             tuple(Shown(*each) for each in shown),
             None if terminal is None else str(terminal),
             tuple(unchanged),
+            tuple(pinned),
         )
 
 
@@ -73,7 +78,16 @@ def private_view(capabilities: CapabilitySet, roots: Collection[str], terminal: 
         for root in (*roots, DEVICES)
         if not any(root != DEVICES and (is_within(path, root) or is_within(root, path)) for path in written)
     )
-    return PrivateView(directories, tuple(_without_covered(below)), terminal, unchanged)
+    hooks = capabilities.hooks
+    kept = () if hooks is None else (hooks,)
+    pinned = () if hooks is None else _movable(dirname(hooks), written)
+    return PrivateView(directories, tuple(_without_covered(below)), terminal, (*unchanged, *kept), pinned)
+
+
+def _movable(path: str, written: Collection[str]) -> tuple[str, ...]:
+    """Return `path` and the directories above it that the command could rename, outermost first."""
+    upward = sorted(each for each in ancestry(path) if each != "/")
+    return tuple(each for each in upward if any(is_within(dirname(each), root) for root in written))
 
 
 def _shared(capabilities: CapabilitySet, roots: Collection[str]) -> Iterator[str]:

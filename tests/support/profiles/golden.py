@@ -58,6 +58,9 @@ class WholeDisk:
     def entry(self, path: str) -> Entry | None:
         return Entry("file" if self.kind(path) == "file" else "dir", 1)
 
+    def text(self, path: str) -> str | None:
+        return None
+
     def aliases(self, path: str, *, of_tree: bool = False) -> tuple[str, ...]:
         return ()
 

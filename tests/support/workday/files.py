@@ -26,6 +26,9 @@ WHEEL = (
 
 # Why these fail without namespaces.
 TERMINALS = "the person's other terminals lie in the same directory, and only the caller's own is granted"
+TEMPORARY = (
+    "the temporary files of the person's other programs lie in the same directory; TMPDIR names another"
+)
 MEMORY = "the shared memory of the person's other programs lies in the same directory"
 
 CASES = [
@@ -38,6 +41,7 @@ CASES = [
         "a literal /tmp is written and read",
         "echo 'print(1)' > /tmp/x$$.py; python3 /tmp/x$$.py; rm /tmp/x$$.py",
         profile="coding-agent",
+        unshared=TEMPORARY,
     ),
     Case("sort spills a big file", "seq 400000 -1 1 > n; sort -n -S 200K n | head -1 | grep -qx 1"),
     Case("mkfifo joins two commands", "p=$(mktemp -u); mkfifo $p; echo 1 > $p & grep -q 1 $p; rm $p"),
@@ -258,7 +262,11 @@ CASES = [
         profile="coding-agent",
         unshared=TERMINALS,
     ),
-    Case("expect drives a program", "expect -c 'spawn echo hi; expect hi'", unshared=TERMINALS),
+    Case(
+        "expect drives a program",
+        "expect -c 'if {[catch {spawn echo hi}]} {exit 1}; expect hi'",
+        unshared=TERMINALS,
+    ),
     Case("vim edits in a batch", "echo 1 > f; vim -u NONE -es -c '%s/1/2/' -c wq f; grep -q 2 f"),
     Case(
         "vim starts with the settings of the system",
@@ -323,7 +331,7 @@ CASES = [
     Case("locale lists what is there", "locale -a > /dev/null"),
     Case("date knows time zones", "TZ=Europe/Berlin date | grep -q CE"),
     Case("lsof lists open files", "lsof -p $$ > /dev/null"),
-    Case("ls shows temporary and installed files", "ls /tmp /usr > /dev/null"),
+    Case("ls shows temporary and installed files", "ls /tmp /usr > /dev/null", unshared=TEMPORARY),
     Case("getconf and ulimit answer", "getconf PAGESIZE; ulimit -a > /dev/null"),
     Case("dpkg tells about packages", "dpkg -l > /dev/null; dpkg -L bash > /dev/null"),
     Case("fc-list and fonts are there", "fc-list > /dev/null"),

@@ -45,6 +45,8 @@ class MemoryFilesystem:
     files: frozenset[str]
     links: Mapping[str, str] = field(default_factory=dict)
     mounts: MountTable = field(default_factory=lambda: MountTable(""))
+    texts: Mapping[str, str] = field(default_factory=dict)  # of some files
+    foreign: frozenset[str] = frozenset()  # what belongs to somebody else
 
     def canonical(self, path: str) -> str | None:
         resolved = "/"
@@ -68,7 +70,11 @@ class MemoryFilesystem:
         if path in self.links:
             return Entry("link", 1, self.links[path])
         kind = self._kind(path)
-        return None if kind is None else Entry("dir" if kind == "dir" else "file", 1)
+        is_own = path not in self.foreign
+        return None if kind is None else Entry("dir" if kind == "dir" else "file", 1, None, is_own)
+
+    def text(self, path: str) -> str | None:
+        return self.texts.get(path)
 
     def aliases(self, path: str, *, of_tree: bool = False) -> tuple[str, ...]:
         return self.mounts.aliases_of_tree(path) if of_tree else self.mounts.aliases(path)
@@ -87,24 +93,32 @@ Resolve = Callable[..., Resolved]
 
 @pytest.fixture
 def make_fs() -> MakeFilesystem:
-    """make_fs(directories=(), files=(), links={}, mountinfo="") adds to the usual home; parents are made."""
+    """make_fs(directories=(), files=(), links={}, ...) adds to the usual home; parents are made.
+
+    texts: of files. foreign: what belongs to somebody else.
+    """
 
     def make(
         directories: tuple[str, ...] = (),
         files: tuple[str, ...] = (),
         links: Mapping[str, str] | None = None,
         mountinfo: str = "",
+        texts: Mapping[str, str] | None = None,
+        foreign: tuple[str, ...] = (),
     ) -> Filesystem:
         all_links = {"/proc/self": "/proc/77", "/proc/77/root": "/", **(links or {})}
         everything = {"/", *DIRECTORIES, *directories}
-        for path in (*everything, *FILES, *files, *all_links):
+        files = (*FILES, *files, *(texts or {}))
+        for path in (*everything, *files, *all_links):
             while (path := dirname(path)) != "/":
                 everything.add(path)
         return MemoryFilesystem(
             frozenset(everything - all_links.keys()),
-            frozenset((*FILES, *files)),
+            frozenset(files),
             all_links,
             MountTable(mountinfo),
+            texts or {},
+            frozenset(foreign),
         )
 
     return make

@@ -1,0 +1,62 @@
+"""Tells what a run has changed in a git repository that makes git run programs outside as well."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from posixpath import join
+
+from nono.named_tuple import NamedTuple
+from nono.policy.git.repository import Repository
+from nono.policy.host_filesystem import HostFilesystem
+from nono.printable import shell_word
+
+_SETTINGS = ("config", "config.worktree")
+_SAMPLE = ".sample"
+
+_Hook = tuple[int, int, int, int]  # mode, size, time of the last change, inode
+
+
+class Seen(NamedTuple):
+    """What was in a repository at one time."""
+
+    settings: tuple[str | None, ...]  # the texts of _SETTINGS
+    hooks: dict[str, _Hook]
+
+
+def look(repository: Repository) -> Seen:
+    """Read the settings and the hooks of a repository."""
+    fs = HostFilesystem()
+    texts = tuple(fs.text(join(repository.directory, name)) for name in _SETTINGS)
+    return Seen(texts, dict(_hooks(repository.hooks)))
+
+
+def changes(repository: Repository, before: Seen) -> Iterator[str]:
+    """Yield a sentence for each file that makes git run something else now."""
+    after = look(repository)
+    for name, old, new in zip(_SETTINGS, before.settings, after.settings, strict=True):
+        if old == new or new is None:
+            continue
+        # Imported here: most runs change none.
+        from nono.policy.git.settings import newly_run
+
+        if keys := newly_run(old or "", new):
+            shown = ", ".join(map(shell_word, keys))
+            path = join(repository.directory, name)
+            yield f"this run set {shown} in {path}: git outside runs what it names"
+    hooks = [name for name, hook in after.hooks.items() if before.hooks.get(name) != hook]
+    if hooks:
+        shown = ", ".join(map(shell_word, sorted(hooks)))
+        yield f"this run changed hooks in {repository.hooks}, which git runs outside as well: {shown}"
+
+
+def _hooks(directory: str) -> Iterator[tuple[str, _Hook]]:
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                found = entry.stat(follow_symlinks=False)
+                if not entry.name.endswith(_SAMPLE) and not stat.S_ISDIR(found.st_mode):
+                    yield entry.name, (found.st_mode, found.st_size, found.st_ctime_ns, found.st_ino)
+    except OSError:
+        return

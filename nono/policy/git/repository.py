@@ -1,0 +1,97 @@
+"""Finds the git repository of a working directory whose data lie outside of it, to be granted with it.
+
+A command may write the ``.git`` file of its working directory, so what that names is believed only if git's
+own record there points back. Formats: gitrepository-layout(5), gitglossary(7) ("gitfile").
+"""
+
+from __future__ import annotations
+
+from posixpath import basename, dirname, join, normpath
+
+from nono.named_tuple import NamedTuple
+from nono.policy.path_expansion import Filesystem, is_within
+
+_GITFILE = "gitdir:"
+_LEVELS_MAX = 64
+
+
+class Repository(NamedTuple):
+    """The repository that git finds from a working directory. Paths are canonical."""
+
+    directory: str  # with objects, references, settings and hooks
+    top: str  # of the working tree that the working directory is in
+
+    @property
+    def hooks(self) -> str:
+        return join(self.directory, "hooks")
+
+    @property
+    def settings(self) -> str:
+        return join(self.directory, "config")
+
+
+def repository_of(workdir: str, home: str, fs: Filesystem) -> Repository | None:
+    """Return the repository of a canonical `workdir`, found as git finds it.
+
+    None if there is none of this user's, if it is that of the whole home directory, or if it is not certain
+    that the working directory is part of it.
+    """
+    top = workdir
+    for _ in range(_LEVELS_MAX):
+        entry = fs.entry(join(top, ".git"))
+        if entry is not None:
+            break
+        if top == "/":
+            return None
+        top = dirname(top)
+    else:
+        return None
+    # Who keeps a home directory in git did not think of it when they granted a project.
+    if top != workdir and (is_within(home, top) or not entry.is_own):
+        return None
+    if entry.kind == "dir":
+        found = join(top, ".git")
+    elif entry.kind == "file":
+        found = _linked(top, fs) or ""
+    else:
+        return None
+    return Repository(found, top) if found and _is_repository(found, fs) else None
+
+
+def _linked(top: str, fs: Filesystem) -> str | None:
+    """Return the repository that a gitfile leads to, if it points back."""
+    text = fs.text(join(top, ".git")) or ""
+    if not text.startswith(_GITFILE):
+        return None
+    own = fs.canonical(join(top, text.removeprefix(_GITFILE).strip()))
+    entry = None if own is None else fs.entry(own)
+    if own is None or entry is None or not entry.is_own:
+        return None
+    back = fs.text(join(own, "gitdir"))
+    if back is not None:  # a worktree's, in REPOSITORY/worktrees/NAME
+        is_right = normpath(join(own, back.strip())) == join(top, ".git")
+        is_in_place = basename(dirname(own)) == "worktrees"
+        return dirname(dirname(own)) if is_right and is_in_place else None
+    worktree = _value(fs.text(join(own, "config")) or "", "core", "worktree")
+    is_submodules = worktree is not None and fs.canonical(join(own, worktree)) == top
+    return own if is_submodules else None
+
+
+def _is_repository(path: str, fs: Filesystem) -> bool:
+    """Ask what git asks (is_git_directory in setup.c): nobody has these in a directory by chance."""
+    kinds = [fs.entry(join(path, name)) for name in ("HEAD", "objects", "refs")]
+    return [entry and entry.kind for entry in kinds] == ["file", "dir", "dir"]
+
+
+def _value(text: str, section: str, name: str) -> str | None:
+    """Return the last value of a plain key, as git itself writes it."""
+    here, found = "", None
+    for line in text.splitlines():
+        line = line.strip()
+        if line.startswith("["):
+            here = line.strip("[]").lower()
+        elif here == section and "=" in line:
+            key, _, value = line.partition("=")
+            if key.strip().lower() == name:
+                found = value.strip().strip('"')
+    return found

@@ -1,0 +1,106 @@
+"""The repository of a working directory: what a command can have git run outside, and what is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from support.nono_run import NO_NAMESPACES, NONO, NonoRun, nono_run
+
+HOOK = "printf '#!/bin/sh\\ntrue\\n' > .git/hooks/pre-commit && chmod +x .git/hooks/pre-commit"
+
+
+@pytest.fixture
+def runner() -> Iterator[NonoRun]:
+    with nono_run() as made:
+        outside(
+            made, "git init -q . && git config user.name n && git config user.email e && touch f && git add f"
+        )
+        yield made
+
+
+def outside(runner: NonoRun, script: str) -> None:
+    done = runner.user.run(["sh", "-euc", script], cwd=runner.project)
+    assert done.returncode == 0, done.stderr
+
+
+def inside(runner: NonoRun, script: str, *flags: str, directory: str = ".") -> str:
+    """What was printed by a script inside, and by nono."""
+    argv = [*NONO, "run", *(flags or ("--allow=.",)), "--", "sh", "-c", script]
+    done = runner.user.run(argv, cwd=runner.project / directory)
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        HOOK,
+        "rm -r .git/hooks && mkdir .git/hooks && " + HOOK,
+        "mv .git/hooks .git/old && mkdir .git/hooks && " + HOOK,
+        "mv .git old && cp -r old .git && " + HOOK,
+        "ln -sf /tmp/x .git/hooks/pre-commit",
+        "git init -q --separate-git-dir=elsewhere . && touch elsewhere/hooks/pre-commit",
+    ],
+)
+def test_a_hook_is_not_laid(runner: NonoRun, attack: str) -> None:
+    inside(runner, attack)
+    assert [*runner.project.glob(".git/hooks/pre-commit")] == []
+    assert (runner.project / ".git").is_dir()
+
+
+def test_hooks_that_are_there_run_inside(runner: NonoRun) -> None:
+    outside(runner, f"{HOOK}; echo 'echo the hook ran >&2' >> .git/hooks/pre-commit")
+    assert "the hook ran" in inside(runner, "git commit -qm one")
+
+
+def test_hooks_that_are_granted_by_name_are_written(runner: NonoRun) -> None:
+    said = inside(runner, HOOK, "--allow=.", "--allow=.git/hooks")
+    assert (runner.project / ".git/hooks/pre-commit").exists()
+    assert "changed hooks" in said
+    assert "pre-commit" in said
+
+
+def test_a_changed_hook_is_told_where_no_mount_holds_it(runner: NonoRun) -> None:
+    assert "changed hooks" in inside(runner, HOOK, "--allow=.", NO_NAMESPACES)
+    assert "changed hooks" not in inside(runner, "true", "--allow=.", NO_NAMESPACES)
+
+
+@pytest.mark.parametrize("flag", ["--namespaces=auto", NO_NAMESPACES])
+def test_a_setting_that_has_git_run_a_program_is_told(runner: NonoRun, flag: str) -> None:
+    assert (
+        "this run set core.hookspath"
+        in inside(runner, "git config core.hooksPath x", "--allow=.", flag).lower()
+    )
+    assert "this run set" not in inside(runner, "git config user.name m", "--allow=.", flag)
+
+
+def test_a_gitfile_of_the_command_opens_no_other_repository(runner: NonoRun) -> None:
+    other = runner.user.home / "other"
+    outside(runner, f"git init -q {other} && echo private > {other}/.git/private && rm -r .git")
+    for target in (f"{other}/.git", f"{other}/.git/worktrees/x"):
+        outside(runner, f"echo 'gitdir: {target}' > .git")
+        assert "private" not in inside(runner, f"cat {other}/.git/private").splitlines()
+
+
+def test_the_repository_of_a_worktree_is_granted_with_it(runner: NonoRun) -> None:
+    outside(runner, "git commit -qm one && git worktree add -q ../w")
+    try:
+        said = inside(
+            runner, "touch g && git add g && git commit -qm two && git status --short", directory="../w"
+        )
+        assert "fatal" not in said
+        assert str(runner.project / ".git") in said  # the summary names it
+        inside(runner, f"touch {runner.project}/.git/hooks/pre-commit", directory="../w")
+        assert not (runner.project / ".git/hooks/pre-commit").exists()
+        assert "denied" in inside(runner, f"touch {runner.project}/.git/g", "--read=.", directory="../w")
+    finally:
+        outside(runner, "git worktree remove -f ../w")
+
+
+def test_a_denied_repository_is_not_granted_with_a_directory_below(runner: NonoRun) -> None:
+    outside(runner, "mkdir sub && touch .git/kept")
+    profile = runner.user.home / "p.json"
+    profile.write_text('{"filesystem": {"deny": ["%s"]}}' % (runner.project / ".git/kept"))
+    said = inside(runner, "git status", f"--profile={profile}", "--allow=.", directory="sub")
+    assert "not a git repository" in said
