@@ -1,12 +1,82 @@
-"""Asks the kernel which user made a TCP connection (sock_diag(7))."""
+"""Asks the kernel which user made a TCP connection, and who listens on a port (sock_diag(7))."""
 
 from __future__ import annotations
 
+import errno
 import socket
 
 from nono.kernel.uapi import inet_diag as uapi
+from nono.named_tuple import NamedTuple
 
 Address = tuple[str, int]
+
+
+class Listener(NamedTuple):
+    """A listening TCP socket of this network namespace."""
+
+    host: str  # the local address, as inet_ntop writes it
+    cookie: int  # SO_COOKIE: no two sockets of a network namespace ever have the same
+    inode: int  # st_ino of its descriptors: no two sockets of the machine have the same at a time
+
+
+def _open() -> socket.socket:
+    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+    return socket.socket(socket.AF_NETLINK, kind, uapi.NETLINK_SOCK_DIAG)
+
+
+def _message(flags: int, sequence: int, request: bytes) -> bytes:
+    size = uapi.NLMSGHDR.size + len(request)
+    return uapi.NLMSGHDR.pack(size, uapi.SOCK_DIAG_BY_FAMILY, flags, sequence, 0) + request
+
+
+class Listeners:
+    """Lists the TCP sockets of this network namespace that listen on a port.
+
+    OSError: there is no sock_diag, as in some containers. A look-up takes about 20 µs.
+    """
+
+    def __init__(self) -> None:
+        self._netlink = _open()
+        self._sequence = 0
+
+    def close(self) -> None:
+        self._netlink.close()
+
+    def on(self, port: int) -> list[Listener]:
+        """Return the sockets that listen on `port`, at whatever address. OSError: the kernel does not say."""
+        return [
+            listener for family in (socket.AF_INET, socket.AF_INET6) for listener in self._dump(family, port)
+        ]
+
+    def _dump(self, family: int, port: int) -> list[Listener]:
+        sockid = uapi.INET_DIAG_SOCKID.pack(port.to_bytes(2), bytes(2), bytes(16), bytes(16), 0, 0, 0)
+        states = 1 << uapi.TCP_LISTEN
+        request = uapi.INET_DIAG_REQ_V2.pack(family, socket.IPPROTO_TCP, 0, states, sockid)
+        self._sequence = (self._sequence + 1) & 0xFFFFFFFF
+        flags = uapi.NLM_F_REQUEST | uapi.NLM_F_DUMP
+        self._netlink.sendto(_message(flags, self._sequence, request), (0, 0))
+        found: list[Listener] = []
+        while not self._take(self._netlink.recv(1 << 16), family, found):
+            pass
+        return found
+
+    def _take(self, received: bytes, family: int, found: list[Listener]) -> bool:
+        """Add the listeners of one datagram. Returns True after the last."""
+        start = 0
+        while start + uapi.NLMSGHDR.size <= len(received):
+            size, kind, _, sequence, _ = uapi.NLMSGHDR.unpack_from(received, start)
+            body = start + uapi.NLMSGHDR.size
+            if size < uapi.NLMSGHDR.size or kind == uapi.NLMSG_ERROR:
+                raise OSError(errno.EIO, "sock_diag: no list of listeners")
+            if sequence == self._sequence:
+                if kind == uapi.NLMSG_DONE:
+                    return True
+                _, _, _, _, sockid, _, _, _, _, inode = uapi.INET_DIAG_MSG.unpack_from(received, body)
+                _, _, source, _, _, low, high = uapi.INET_DIAG_SOCKID.unpack(sockid)
+                host = source[:4] if family == socket.AF_INET else source
+                found.append(Listener(socket.inet_ntop(family, host), high << 32 | low, inode))
+            start += (size + 3) & ~3
+        return False
 
 
 class SocketOwners:
@@ -16,8 +86,7 @@ class SocketOwners:
     """
 
     def __init__(self) -> None:
-        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
-        self._netlink = socket.socket(socket.AF_NETLINK, kind, uapi.NETLINK_SOCK_DIAG)
+        self._netlink = _open()
         self._sequence = 0
 
     def close(self) -> None:
@@ -36,10 +105,8 @@ class SocketOwners:
         )  # fmt: skip
         request = uapi.INET_DIAG_REQ_V2.pack(family, socket.IPPROTO_TCP, 0, 0xFFFFFFFF, sockid)
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
-        size = uapi.NLMSGHDR.size + len(request)
-        header = uapi.NLMSGHDR.pack(size, uapi.SOCK_DIAG_BY_FAMILY, uapi.NLM_F_REQUEST, self._sequence, 0)
         try:
-            self._netlink.sendto(header + request, (0, 0))
+            self._netlink.sendto(_message(uapi.NLM_F_REQUEST, self._sequence, request), (0, 0))
             return self._answer(sockid)
         except OSError:
             return None

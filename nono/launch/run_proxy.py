@@ -67,7 +67,12 @@ async def _network(run: RunContext, assembly: Assembly, keys: LoadedKeys) -> Asy
             inherited = {**run.inherited, **variables}
             withheld = withhold(keys, inherited, run.env_credentials, run.session)
             yield Network(
-                NetworkGrants(loopback(port), ports, resolved.unix_sockets),
+                NetworkGrants(
+                    loopback(port),
+                    ports,
+                    resolved.unix_sockets,
+                    own_servers=rung is Rung.NOTIFY and watched is None,
+                ),
                 approver,
                 port,
                 variables,

@@ -23,11 +23,12 @@ from nono.kernel.uapi import process as uapi_process
 from nono.kernel.uapi import seccomp as uapi_seccomp
 from nono.supervisor.calls.caller_paths import CallerPaths
 from nono.supervisor.calls.inet import Bound, InetCalls
+from nono.supervisor.calls.own_servers import OwnServers
 from nono.supervisor.calls.trapped_call import HiddenCallerError, Socket, TrappedCalls, release
 from nono.supervisor.calls.unix import UnixCalls
 from nono.supervisor.calls.watchdog import BlockingCallWatchdog
 from nono.supervisor.verdict import adjudicator
-from nono.supervisor.verdict.adjudicator import NetworkGrants, Refuse
+from nono.supervisor.verdict.adjudicator import NetworkGrants, Perform, Refuse
 from nono.supervisor.verdict.audit_events import refused
 from nono.supervisor.verdict.path_call import PATH_CALLS
 from nono.supervisor.verdict.peer_registry import PeerAddress
@@ -88,7 +89,12 @@ class NotifyLoop:
         self._names = {number: name for name, number in uapi_seccomp.SYSCALL_NUMBERS[machine].items()}
         self._calls = TrappedCalls(listener)
         self._watchdog = BlockingCallWatchdog()
-        self._inet = InetCalls(grants, self._calls, recorder, connected, self._respond, self._watchdog, bound)
+        self._own: OwnServers | None = None
+        if grants.own_servers:
+            self._own = OwnServers(self._calls, recorder, self._answer_late, self._watchdog)
+        self._inet = InetCalls(
+            grants, self._calls, recorder, connected, self._respond, self._watchdog, bound, self._own
+        )
         self._unix: UnixCalls | None = None
         if paths is not None:
             self._unix = UnixCalls(paths, grants.unix, self._calls, recorder, self._respond, self._watchdog)
@@ -106,6 +112,8 @@ class NotifyLoop:
             return
         self._loop.remove_reader(self._poll.fileno())
         self._inet.close()
+        if self._own is not None:
+            self._own.close()
         self._watchdog.close()
         if self._unix is not None:
             self._unix.close()
@@ -153,6 +161,9 @@ class NotifyLoop:
             notify.respond(self._listener, call.id, errno_value=errno_value)
         except FileNotFoundError:  # ENOENT: the caller is gone
             return
+
+    def _answer_late(self, call: notify.Notification, answer: int | Refuse) -> None:
+        self._respond(call, self._refuse(call, answer) if isinstance(answer, Refuse) else answer)
 
     def _decide_and_act(self, call: notify.Notification) -> int | None:
         """Return the errno to answer with, 0 for success; None if the answer comes later."""
@@ -219,6 +230,8 @@ class NotifyLoop:
                 return self._refuse(call, verdict)
             backlog = call.args[1] & 0xFFFFFFFF
             duplicate.listen(min(backlog, 0x7FFFFFFF))
+            if self._own is not None and isinstance(verdict, Perform):
+                self._own.add(duplicate)
         finally:
             release(duplicate)
         return 0

@@ -18,6 +18,7 @@ from support.running.races import ATTEMPTS, Attempts
 # At least a hundred thousand with NONO_TEST_LONG; fewer where everything is emulated.
 LONG_TRIES = 100_000
 TRIES = int(os.environ.get("NONO_TEST_TRIES") or (LONG_TRIES if os.environ.get("NONO_TEST_LONG") else 10_000))
+SYSTEM_PORT = 987
 UNJUDGED = TRIES if TRIES >= LONG_TRIES else TRIES // 10  # where the kernel alone reads what is flipped
 MAX_RECORDS = max(100, TRIES // 100)  # in the audit log, for so many refusals: repeats are folded
 ELSEWHERE = "127.0.0.2"
@@ -53,7 +54,8 @@ def test_what_is_flipped_during_a_call_reaches_nothing_forbidden(
     race, listen_port = compiled("race"), unused_port()
     with Canary() as canary:
         port = listen_elsewhere(canary, sandbox.project)
-        forbidden_port = unused_port() if mode == "bind" else canary.tcp("port")
+        # Any other port of loopback could be served, except those of the system.
+        forbidden_port = SYSTEM_PORT if mode == "bind" else canary.tcp("port")
         good = listen_port if mode in ("bind", "listen") else port
         canary.start()
         command = [race, mode, str(TRIES), str(good), str(forbidden_port), ELSEWHERE]
@@ -95,7 +97,8 @@ def test_nothing_forbidden_is_reached_either_where_nobody_judges_the_call(
     held, listen_port = MODES[rung], unused_port()
     with Canary() as canary:
         port = listen_elsewhere(canary, sandbox.project)
-        forbidden_port = unused_port() if mode == "bind" else canary.tcp("port")
+        # Any other port of loopback could be served, except those of the system.
+        forbidden_port = SYSTEM_PORT if mode == "bind" else canary.tcp("port")
         canary.start()
         good = listen_port if mode == "bind" else port
         command = [compiled("race"), mode, str(UNJUDGED), str(good), str(forbidden_port), ELSEWHERE]
@@ -118,7 +121,8 @@ def test_the_race_is_one_without_nono(mode: str, sandbox: NonoRun, compiled: Cal
     with Canary() as canary:
         port = listen_elsewhere(canary, sandbox.project)
         canary.tcp("good", "127.0.0.1", port)
-        forbidden_port = unused_port() if mode == "bind" else canary.tcp("port")
+        # Any other port of loopback could be served, except those of the system.
+        forbidden_port = SYSTEM_PORT if mode == "bind" else canary.tcp("port")
         good = unused_port() if mode in ("bind", "listen") else port
         canary.start()
         command = [race, mode, str(TRIES), str(good), str(forbidden_port), ELSEWHERE]

@@ -1,4 +1,4 @@
-"""Mirror of <linux/netlink.h>, <linux/sock_diag.h> and <linux/inet_diag.h>: whose a TCP connection is.
+"""Mirror of <linux/netlink.h>, <linux/sock_diag.h> and <linux/inet_diag.h>: whose a TCP socket is.
 
 Layouts and values as Linux 6.12 has them; a look-up of one socket by family is there since 3.3.
 """
@@ -9,7 +9,9 @@ import struct
 
 NETLINK_SOCK_DIAG = 4
 NLMSG_ERROR = 2
+NLMSG_DONE = 3
 NLM_F_REQUEST = 1
+NLM_F_DUMP = 0x300
 SOCK_DIAG_BY_FAMILY = 20
 INET_DIAG_NOCOOKIE = 0xFFFFFFFF
 
@@ -25,3 +27,4 @@ INET_DIAG_MSG = struct.Struct("=BBBB48sIIIII")
 # include/net/tcp_states.h
 TCP_ESTABLISHED = 1
 TCP_CLOSE_WAIT = 8
+TCP_LISTEN = 10

@@ -17,7 +17,7 @@ from nono.kernel import socket_names
 from nono.named_tuple import NamedTuple
 from nono.supervisor.calls.trapped_call import Socket, TrappedCalls, release, send_timeout_s
 from nono.supervisor.calls.watchdog import BlockingCallWatchdog
-from nono.supervisor.verdict import adjudicator
+from nono.supervisor.verdict import adjudicator, own_servers
 from nono.supervisor.verdict.adjudicator import NetworkGrants, Perform, Refuse
 from nono.supervisor.verdict.audit_events import performed
 from nono.supervisor.verdict.syscall_args import InetAddress, parse_sockaddr
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from nono.audit.dedup import DedupRecorder
     from nono.kernel.notify import Notification
+    from nono.supervisor.calls.own_servers import OwnServers
     from nono.supervisor.verdict.peer_registry import PeerAddress
 
 JUDGED_MAX = 256  # socket addresses whose verdict is remembered
@@ -64,12 +65,14 @@ class InetCalls:
         answer: Callable[[Notification, int], None],
         watchdog: BlockingCallWatchdog,
         bound: Bound | None = None,
+        own: OwnServers | None = None,
     ) -> None:
         """Set up the calls of one listener.
 
         `connected`: called with the local address of each connection to the proxy.
         `answer`: sends the errno of a delayed answer.
         `bound`: called with each address that a socket was bound to.
+        `own`: connects to servers of the command's own, if it may reach them; the caller closes it.
         """
         self._grants = grants
         self._calls = calls
@@ -78,6 +81,7 @@ class InetCalls:
         self._answer = answer
         self._watchdog = watchdog
         self._bound = bound
+        self._own = own
         self._pending: dict[int, _Pending] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         # A child connects to the same few addresses again and again. The key is the copy that was read.
@@ -96,7 +100,10 @@ class InetCalls:
             return self._connect_anywhere(call, sockaddr)
         judged = self._judged(sockaddr)
         if isinstance(judged, Refuse):
-            return judged
+            address = None if self._own is None else parse_sockaddr(sockaddr)
+            if self._own is None or not isinstance(address, InetAddress):
+                return judged
+            return self._own.connect(call, address, judged)
         duplicate = self._calls.tcp_socket(call)
         if duplicate is None:
             return errno.EACCES
@@ -121,7 +128,10 @@ class InetCalls:
         if duplicate is None:
             return errno.EACCES
         try:
-            duplicate.bind(_sockaddr(verdict.address, duplicate.family))
+            address = verdict.address
+            if verdict.rule == adjudicator.OWN_SERVER:
+                address = own_servers.narrowed(address, is_v6_only=_is_v6_only(duplicate))
+            duplicate.bind(address.for_family(duplicate.family))
             if self._bound is not None:
                 is_shared = bool(duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT))
                 self._bound(verdict.address.host, verdict.address.port, is_shared=is_shared)
@@ -241,14 +251,7 @@ def _judged(grants: NetworkGrants, sockaddr: bytes) -> Refuse | _Dialled:
     if isinstance(verdict, Refuse):
         return verdict
     families = (socket.AF_INET, socket.AF_INET6)
-    return _Dialled(verdict, {family: _sockaddr(verdict.address, family) for family in families})
-
-
-def _sockaddr(address: InetAddress, family: int) -> tuple[str, int]:
-    """Return the address in the form that a socket of this family takes."""
-    if family == socket.AF_INET6 and address.host.version == 4:
-        return f"::ffff:{address.host}", address.port
-    return str(address.host), address.port
+    return _Dialled(verdict, {family: verdict.address.for_family(family) for family in families})
 
 
 def _refused(duplicate: Socket, sockaddr: bytes, *, binds: bool) -> Refuse | int | None:
@@ -258,3 +261,9 @@ def _refused(duplicate: Socket, sockaddr: bytes, *, binds: bool) -> Refuse | int
     is_root = os.geteuid() == 0
     refusal = adjudicator.judge_family(duplicate.family)
     return refusal or adjudicator.judge_netlink(sockaddr, binds=binds, is_root=is_root)
+
+
+def _is_v6_only(duplicate: Socket) -> bool:
+    if duplicate.family != socket.AF_INET6:
+        return False
+    return bool(duplicate.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY))

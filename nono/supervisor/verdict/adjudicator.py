@@ -9,6 +9,7 @@ from sys import byteorder
 from nono.named_tuple import NamedTuple
 from nono.policy.files.unix_sockets import UNIX_SOCKET, UNIX_SOCKET_BIND, UnixSocketRules, shown
 from nono.policy.ports import LISTEN_PORT, PortGrants, PortPolicy
+from nono.supervisor.verdict.own_servers import may_serve, narrowed
 from nono.supervisor.verdict.syscall_args import (
     AF_INET,
     AF_INET6,
@@ -28,6 +29,7 @@ REFUSED_CALL = errno.EPERM
 
 # The names of the rules in the audit log.
 PROXY_ONLY, BLOCKED, STATIC_FILTER = "network.proxy_only", "network.block", "network.static_filter"
+OWN_SERVER = "network.own_server"
 
 
 class NetworkGrants(NamedTuple):
@@ -37,6 +39,7 @@ class NetworkGrants(NamedTuple):
     ports: PortPolicy = PortGrants()
     unix: UnixSocketRules = UnixSocketRules()
     is_open: bool = False  # the network is not restricted, and only Unix sockets are judged
+    own_servers: bool = False  # the command may serve loopback and connect to its own servers there
     reaches_abstract: bool = False  # abstract Unix sockets may be reached, whoever listens on them
 
 
@@ -110,10 +113,15 @@ def _refuse_connect(address: InetAddress, grants: NetworkGrants) -> Refuse:
 
 
 def judge_bind(address: Address, grants: NetworkGrants) -> Verdict:
-    """Judge bind(2): allow a granted TCP port, on any local address or on loopback only."""
+    """Judge bind(2): allow a granted TCP port, on any local address or on loopback only.
+
+    With the rule OWN_SERVER the address is to be narrowed to loopback (own_servers.narrowed).
+    """
     match address:
         case InetAddress():
             rule = grants.ports.to_bind(address.host, address.port)
+            if rule is None and grants.own_servers and may_serve(narrowed(address)):
+                rule = OWN_SERVER
             return _refuse_bind(address) if rule is None else Perform(address, rule)
         case UnixAddress():
             return refuse_unix(address, NOT_EXAMINED)
@@ -153,6 +161,8 @@ def judge_listen(local: Address, grants: NetworkGrants) -> Verdict | PerformUnix
             )
         case InetAddress():
             rule = grants.ports.to_bind(local.host, local.port)
+            if rule is None and grants.own_servers and may_serve(local):
+                rule = OWN_SERVER
             return _refuse_bind(local) if rule is None else Perform(local, rule)
         case UnixAddress():
             # We bound it to that path, or it was passed in through a socket that was granted.

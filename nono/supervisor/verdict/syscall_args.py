@@ -26,6 +26,12 @@ class InetAddress(NamedTuple):
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if self.host.version == 6 else f"{self.host}:{self.port}"
 
+    def for_family(self, family: int) -> tuple[str, int]:
+        """Return the address in the form that a socket of this family takes."""
+        if family == AF_INET6 and self.host.version == 4:
+            return f"::ffff:{self.host}", self.port
+        return str(self.host), self.port
+
 
 class UnixAddress(NamedTuple):
     """A pathname socket as the child spelled it: bytes, possibly relative to the child's directory."""

@@ -1,0 +1,67 @@
+"""Judges connections to loopback ports by who listens there: the command itself, somebody else or nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from enum import Enum
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from nono.kernel.sock_diag import Listener
+from nono.supervisor.verdict.syscall_args import InetAddress
+
+# Ports below are the system's services': to serve one of them takes a grant, also as root.
+FIRST_PORT = 1024
+_LOOPBACKS: dict[int, IPv4Address | IPv6Address] = {4: IPv4Address("127.0.0.1"), 6: IPv6Address("::1")}
+
+
+class Standing(Enum):
+    """Who would answer a connection."""
+
+    OWN = "own"
+    NOBODY = "nobody"
+    FOREIGN = "foreign"  # somebody else, or perhaps somebody else
+
+
+def may_serve(address: InetAddress) -> bool:
+    """Return True if the command may listen on this address of loopback without a grant."""
+    return address.host.is_loopback and (address.port == 0 or address.port >= FIRST_PORT)
+
+
+def narrowed(address: InetAddress, *, is_v6_only: bool = False) -> InetAddress:
+    """Return the loopback address that stands in for the address of all.
+
+    A socket of both families gets IPv4's, which every client tries.
+    """
+    if not address.host.is_unspecified:
+        return address
+    return InetAddress(_LOOPBACKS[address.host.version if is_v6_only else 4], address.port)
+
+
+def reached(address: InetAddress) -> InetAddress | None:
+    """Return the loopback address that a connect to `address` reaches; None if it leads elsewhere."""
+    if not address.port:
+        return None
+    if address.host.is_unspecified:  # the kernel takes it for loopback
+        return InetAddress(_LOOPBACKS[address.host.version], address.port)
+    return address if address.host.is_loopback else None
+
+
+def standing(
+    address: InetAddress, listeners: Iterable[Listener], is_own: Callable[[Listener], bool]
+) -> Standing:
+    """Judge a loopback address by all sockets that listen on its port.
+
+    Of several that match, the kernel chooses one: it has to be the command's, whichever it is.
+    """
+    answering = [each for each in listeners if _answers(ip_address(each.host), address)]
+    if not answering:
+        return Standing.NOBODY
+    return Standing.OWN if all(map(is_own, answering)) else Standing.FOREIGN
+
+
+def _answers(local: IPv4Address | IPv6Address, address: InetAddress) -> bool:
+    if local.version == 6:
+        if local.is_unspecified:  # perhaps for IPv4 too
+            return True
+        local = local.ipv4_mapped or local
+    return local == address.host or (local.is_unspecified and local.version == address.host.version)

@@ -1,0 +1,193 @@
+"""K7: the command's own servers on loopback stay its own: nobody else's is reached through their ports."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from support.canary import Canary
+from support.nono_run import AuditEvent, NonoRun, program
+from support.ports import unused_port
+
+LOCAL = ["127.0.0.1", "127.0.0.2", "::1", "::ffff:127.0.0.1"]
+OF_ALL = ["0.0.0.0", "::"]
+
+
+@dataclass
+class Inside:
+    """A program in the sandbox that serves and connects as it is told."""
+
+    run: subprocess.Popen[str]
+    sandbox: NonoRun
+    before: set[Path]
+
+    def asks(self, *action: object) -> tuple[str, int]:
+        """The outcome, and the port of the server of that name."""
+        assert self.run.stdin is not None
+        assert self.run.stdout is not None
+        self.run.stdin.write(json.dumps(action) + "\n")
+        self.run.stdin.flush()
+        line = self.run.stdout.readline()
+        assert line, self.run.communicate()[1]
+        result, port = json.loads(line)
+        return result, port
+
+    def serves(self, name: str, host: str = "127.0.0.1", port: int = 0, *more: object) -> int:
+        result, port = self.asks("serve", name, host, port, *more)
+        assert result == "ok"
+        return port
+
+    def connects(self, host: str, port: int) -> str:
+        return self.asks("connect", "", host, port)[0]
+
+    def ends(self) -> list[AuditEvent]:
+        """Its network decisions."""
+        self.run.communicate(timeout=30)
+        events = self.sandbox.events_since(self.before)
+        return [event["event"] for event in events if event["type"] == "network"]
+
+
+@contextmanager
+def inside(sandbox: NonoRun, *flags: str) -> Iterator[Inside]:
+    before = set(sandbox.logs())
+    with sandbox.started(program("sockets.own_servers"), flags=flags) as run:
+        yield Inside(run, sandbox, before)
+
+
+@pytest.fixture(name="command")
+def _command(sandbox: NonoRun) -> Iterator[Inside]:
+    with inside(sandbox) as started:
+        yield started
+
+
+@pytest.mark.parametrize("host", [*LOCAL, *OF_ALL])
+def test_a_server_of_its_own_is_reached(command: Inside, host: str) -> None:
+    port = command.serves("own", host)
+    reached = "127.0.0.1" if host in OF_ALL else host
+    assert command.connects(reached, port) == "ok"
+    rules = {event["rule"] for event in command.ends() if event["port"] == port}
+    assert rules == {"network.own_server"}
+
+
+def test_a_server_of_somebody_else_is_refused(command: Inside) -> None:
+    with Canary() as canary:
+        port = canary.tcp("foreign")
+        canary.start()
+        command.serves("own")
+        assert command.connects("127.0.0.1", port) == "EACCES"
+        assert command.connects("0.0.0.0", port) == "EACCES"
+        seen = canary.seen()
+    assert seen == {}
+    denied = [event for event in command.ends() if event["decision"] == "deny"]
+    assert ("127.0.0.1", port) in {(event["target"], event["port"]) for event in denied}
+    assert f"--open-port {port}" in denied[0]["hint"]
+
+
+def test_where_nobody_listens_a_connect_is_refused_as_by_the_kernel(command: Inside) -> None:
+    assert command.connects("127.0.0.1", unused_port()) == "ECONNREFUSED"
+    assert [event for event in command.ends() if event["decision"] == "deny"] == []
+
+
+@pytest.mark.parametrize("host", OF_ALL)
+def test_a_server_for_all_addresses_is_bound_to_loopback_alone(command: Inside, host: str) -> None:
+    port = command.serves("own", host)
+    with socket.create_connection(("127.0.0.1", port), timeout=5):
+        pass
+    with socket.socket() as probe:  # the address of all would be taken at 127.0.0.9 too
+        probe.bind(("127.0.0.9", port))
+
+
+def test_a_port_of_the_system_takes_a_grant(command: Inside) -> None:
+    assert command.asks("serve", "own", "127.0.0.1", 81)[0] == "EACCES"
+    (denied,) = [event for event in command.ends() if event["decision"] == "deny"]
+    assert (denied["port"], denied["hint"]) == (81, "`--open-port 81`")
+
+
+def test_a_listen_port_is_reached_by_the_command_itself(sandbox: NonoRun) -> None:
+    port = unused_port()
+    with inside(sandbox, f"--listen-port={port}") as command:
+        command.serves("own", "0.0.0.0", port)
+        assert command.connects("127.0.0.1", port) == "ok"
+        assert command.connects("127.0.0.5", port) == "ok"
+
+
+@pytest.mark.parametrize("foreign", ["127.0.0.2", "::1"])
+def test_another_address_of_the_same_port_is_not_its_own(command: Inside, foreign: str) -> None:
+    port = command.serves("own")
+    with Canary() as canary:
+        canary.tcp("foreign", foreign, port)
+        canary.start()
+        assert command.connects(foreign, port) == "EACCES"
+        assert command.connects("127.0.0.1", port) == "ok"
+        assert canary.seen() == {}
+
+
+@pytest.mark.parametrize("ended", ["close", "stop"])
+def test_a_port_that_somebody_took_over_is_refused(command: Inside, ended: str) -> None:
+    port = command.serves("own")
+    assert command.connects("127.0.0.1", port) == "ok"
+    assert command.asks(ended, "own")[0] == "ok"
+    with Canary() as canary:
+        canary.tcp("successor", port=port)
+        canary.start()
+        assert command.connects("127.0.0.1", port) == "EACCES"
+        assert command.connects("::ffff:127.0.0.1", port) == "EACCES"
+        assert canary.seen() == {}
+
+
+def test_a_port_shared_with_somebody_else_is_refused(sandbox: NonoRun, command: Inside) -> None:
+    """SO_REUSEPORT: the kernel spreads connections over both, if both are the same user's."""
+    code = (
+        "import socket; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1);"
+        "s.bind(('127.0.0.1', 0)); s.listen(); print(s.getsockname()[1], flush=True);"
+        "s.settimeout(20)\ntry: s.accept(); print('reached')\nexcept TimeoutError: pass"
+    )
+    argv = sandbox.user.command(["/usr/bin/python3", "-I", "-c", code])
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as foreign:
+        try:
+            assert foreign.stdout is not None
+            port = int(foreign.stdout.readline())
+            assert command.asks("serve", "own", "127.0.0.1", port, {"shares": True})[0] == "ok"
+            outcomes = {command.connects("127.0.0.1", port) for _ in range(20)}
+            assert foreign.poll() is None
+        finally:
+            foreign.kill()
+    assert outcomes == {"EACCES"}
+
+
+def test_a_connect_that_waits_for_a_full_backlog_does_not_reach_who_comes_after(command: Inside) -> None:
+    """The kernel would send its SYN again after a second, to whoever listens then."""
+    port = command.serves("own", "127.0.0.1", 0, 0)
+    started = [command.asks("begin", "", "127.0.0.1", port)[0] for _ in range(6)]
+    assert started[0] == "EINPROGRESS"
+    assert started[-1] == "EAGAIN"
+    command.asks("close", "own")
+    with Canary() as canary:
+        canary.tcp("successor", port=port)
+        canary.start()
+        time.sleep(3.5)  # two of the kernel's retries
+        assert canary.seen() == {}
+
+
+def test_without_nono_such_a_connect_reaches_who_comes_after(sandbox: NonoRun) -> None:
+    with sandbox.started(program("sockets.own_servers"), sandboxed=False) as run:
+        command = Inside(run, sandbox, set())
+        port = command.serves("own", "127.0.0.1", 0, 0)
+        for _ in range(6):
+            command.asks("begin", "", "127.0.0.1", port)
+        command.asks("close", "own")
+        with Canary() as canary:
+            canary.tcp("successor", port=port)
+            canary.start()
+            deadline = time.monotonic() + 10
+            while not canary.seen() and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert canary.seen()["successor"] > 0
