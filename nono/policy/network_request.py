@@ -84,16 +84,20 @@ def mode_of(asked: NetworkRequest) -> NetworkMode:
     """Return the mode of the child's network. Raises ConfigError if block contradicts another setting.
 
     Deny rules do not contradict block; if a profile has both, the proxy runs and answers for itself.
+    The flag --block-net contradicts flags only: it beats what a profile asks for.
     """
+    profile = [asked.network_profile] if asked.network_profile else None
     needs = (
-        ("--network-profile", asked.network_profile[1] if asked.network_profile else None),
-        ("--allow-domain", _origin(asked.allow) or _origin(asked.domains)),
-        ("--credential", _origin(asked.credentials) or _origin(asked.optional_credentials)),
-        ("--upstream-proxy", asked.upstream_proxy),
-        ("credential_routes", asked.logins),
+        ("--network-profile", _origins(profile)),
+        ("--allow-domain", [*_origins(asked.allow), *_origins(asked.domains)]),
+        ("--credential", [*_origins(asked.credentials), *_origins(asked.optional_credentials)]),
+        ("--upstream-proxy", [asked.upstream_proxy] if asked.upstream_proxy else []),
+        ("credential_routes", [asked.logins] if asked.logins else []),
     )
     if asked.block is not None:
-        for flag, origin in needs:
+        by_flag = asked.block == "--block-net"
+        for flag, origins in needs:
+            origin = next((each for each in origins if each.startswith("--") or not by_flag), None)
             if origin is not None:
                 raise ConfigError(
                     f"--block-net and {flag} are contradictory: the first lets nothing out, the second "
@@ -102,8 +106,8 @@ def mode_of(asked: NetworkRequest) -> NetworkMode:
                 )
         return NetworkMode.PROXY if asked.is_strict else NetworkMode.BLOCKED
     has_rules = asked.allow is not None or asked.deny or asked.deny_private is not None
-    return NetworkMode.PROXY if has_rules or any(origin for _, origin in needs) else NetworkMode.ALLOWED
+    return NetworkMode.PROXY if has_rules or any(origins for _, origins in needs) else NetworkMode.ALLOWED
 
 
-def _origin(entries: Sequence[tuple[object, str]] | None) -> str | None:
-    return entries[0][1] if entries else None
+def _origins(entries: Sequence[tuple[object, str]] | None) -> list[str]:
+    return [origin for _, origin in entries or ()]

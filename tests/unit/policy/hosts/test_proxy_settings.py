@@ -79,13 +79,32 @@ def test_what_does_not_need_the_proxy_does_not_start_it(run: Resolve, flags: dic
 def test_a_blocked_network_contradicts_what_needs_the_proxy(
     run: Resolve, profile: Profile | None, flags: dict[str, object], named: str
 ) -> None:
-    with pytest.raises(ConfigError, match=f"--block-net and {named} are contradictory"):
-        run(profile, block_net=True, **flags)
+    if profile is None:
+        with pytest.raises(ConfigError, match=f"--block-net and {named} are contradictory"):
+            run(profile, block_net=True, **flags)
     blocking = (profile or Profile())._replace(
         network=(profile or Profile()).network._replace(block=True), meta=Meta(name="web")
     )
     with pytest.raises(ConfigError, match=r"asked for by profile web, network\.block"):
         run(blocking, **flags)
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        Profile(network=Network(network_profile="developer")),
+        Profile(network=Network(allow_domain=("x.example",))),
+        Profile(network=Network(deny_domain=("x.example",))),
+        Profile(network=Network(credentials=("openai",))),
+        Profile(network=Network(upstream_proxy="corp:3128")),
+        LOGIN,
+    ],
+)
+def test_the_flag_that_blocks_beats_the_profile(run: Resolve, profile: Profile) -> None:
+    assert run(profile).capabilities.network is NetworkMode.PROXY
+    blocked = run(profile, block_net=True)
+    assert blocked.capabilities.network is NetworkMode.BLOCKED
+    assert (blocked.proxy, blocked.host_filter, blocked.services) == (None, None, ())
 
 
 @pytest.mark.parametrize(
