@@ -1,4 +1,4 @@
-"""Asks the kernel which user made a TCP connection, and who listens on a port (sock_diag(7))."""
+"""Asks the kernel about sockets: the user of a TCP connection, listeners, files bound to (sock_diag(7))."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import errno
 import socket
 
 from nono.kernel.uapi import inet_diag as uapi
+from nono.kernel.uapi import unix_diag as unix_uapi
 from nono.named_tuple import NamedTuple
 
 Address = tuple[str, int]
@@ -130,3 +131,31 @@ class SocketOwners:
 
 def _packed(family: socket.AddressFamily, *addresses: str) -> list[bytes]:
     return [socket.inet_pton(family, each).ljust(16, b"\0") for each in addresses]
+
+
+def bound_inode(socket_inode: int) -> int | None:
+    """Return the number of the file that a Unix socket is bound to, its low 32 bits.
+
+    `socket_inode`: st_ino of the socket's descriptor. None: it is bound to none, or the kernel does not say.
+    """
+    states, show = 0xFFFFFFFF, unix_uapi.UDIAG_SHOW_VFS
+    request = unix_uapi.UNIX_DIAG_REQ.pack(
+        socket.AF_UNIX, 0, 0, states, socket_inode & 0xFFFFFFFF, show,
+        uapi.INET_DIAG_NOCOOKIE, uapi.INET_DIAG_NOCOOKIE,
+    )  # fmt: skip
+    try:
+        with _open() as netlink:
+            netlink.sendto(_message(uapi.NLM_F_REQUEST, 1, request), (0, 0))
+            answer = netlink.recv(8192)
+    except OSError:
+        return None
+    _, kind, _, _, _ = uapi.NLMSGHDR.unpack_from(answer)
+    if kind != uapi.SOCK_DIAG_BY_FAMILY:
+        return None
+    start = uapi.NLMSGHDR.size + unix_uapi.UNIX_DIAG_MSG_BYTES
+    while start + unix_uapi.NLATTR.size + unix_uapi.UNIX_DIAG_VFS_BODY.size <= len(answer):
+        size, attribute = unix_uapi.NLATTR.unpack_from(answer, start)
+        if attribute == unix_uapi.UNIX_DIAG_VFS:
+            return int(unix_uapi.UNIX_DIAG_VFS_BODY.unpack_from(answer, start + unix_uapi.NLATTR.size)[0])
+        start += max((size + 3) & ~3, unix_uapi.NLATTR.size)
+    return None

@@ -70,7 +70,7 @@ async def _network(run: RunContext, assembly: Assembly, keys: LoadedKeys) -> Asy
                 NetworkGrants(
                     loopback(port),
                     ports,
-                    resolved.unix_sockets,
+                    resolved.unix_sockets._replace(written=capabilities.grants),
                     own_servers=rung is Rung.NOTIFY and watched is None,
                 ),
                 approver,

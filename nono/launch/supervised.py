@@ -98,7 +98,7 @@ async def _run_command(run: RunContext, record: DedupRecorder, network: Network)
 async def without_proxy(run: RunContext) -> AsyncIterator[Network]:
     """Open the network of a run without a proxy that has some system calls served."""
     resolved, capabilities = run.prepared.resolved, run.prepared.capabilities
-    unix = resolved.unix_sockets
+    unix = resolved.unix_sockets._replace(written=capabilities.grants)
     if not capabilities.mediates_unix_sockets:
         unix = unix._replace(files=capabilities.grants)
     # Unused if no socket call is trapped.

@@ -64,7 +64,8 @@ class EffectivePolicy(NamedTuple):
     @property
     def unix_sockets(self) -> UnixSocketRules:
         roots = tuple(root for _, root in self.roots)
-        return UnixSocketRules(self.capabilities.sockets, self.deny_rules, roots)
+        grants = self.capabilities.grants
+        return UnixSocketRules(self.capabilities.sockets, self.deny_rules, roots, written=grants)
 
     @property
     def files(self) -> FilePolicy:

@@ -1,7 +1,8 @@
 """Serves the seccomp listener on the loop: reads each call once, has it judged, and carries the verdict out.
 
 No decision depends on memory that the child can change afterwards: the address is copied, judged, and then
-used by us on a duplicate of the child's socket. This module never answers CONTINUE.
+used by us on a duplicate of the child's socket. CONTINUE is answered to one call, the bind of a Unix socket where
+Landlock lets the command make files (UnixCalls).
 """
 
 from __future__ import annotations
@@ -97,7 +98,9 @@ class NotifyLoop:
         )
         self._unix: UnixCalls | None = None
         if paths is not None:
-            self._unix = UnixCalls(paths, grants.unix, self._calls, recorder, self._respond, self._watchdog)
+            self._unix = UnixCalls(
+                paths, grants.unix, self._calls, recorder, self._respond, self._resume, self._watchdog
+            )
 
     def start(self) -> None:
         """Start serving. Takes ownership of the listener: close() closes it."""
@@ -165,6 +168,10 @@ class NotifyLoop:
     def _answer_late(self, call: notify.Notification, answer: int | Refuse) -> None:
         self._respond(call, self._refuse(call, answer) if isinstance(answer, Refuse) else answer)
 
+    def _resume(self, call: notify.Notification) -> None:
+        with suppress(FileNotFoundError):  # ENOENT: the caller is gone
+            notify.respond_continue(self._listener, call.id)
+
     def _decide_and_act(self, call: notify.Notification) -> int | None:
         """Return the errno to answer with, 0 for success; None if the answer comes later."""
         if call.arch != self._arch or call.nr & uapi_seccomp.X32_SYSCALL_BIT:
@@ -225,13 +232,16 @@ class NotifyLoop:
         if duplicate is None:
             return errno.EACCES
         try:
-            verdict = adjudicator.judge_listen(_local_address(duplicate), self._grants)
+            local = _local_address(duplicate)
+            verdict = adjudicator.judge_listen(local, self._grants)
             if isinstance(verdict, Refuse):
                 return self._refuse(call, verdict)
             backlog = call.args[1] & 0xFFFFFFFF
             duplicate.listen(min(backlog, 0x7FFFFFFF))
             if self._own is not None and isinstance(verdict, Perform):
                 self._own.add(duplicate)
+            if self._unix is not None and isinstance(local, UnixAddress):
+                self._unix.listens(call, duplicate, local)
         finally:
             release(duplicate)
         return 0

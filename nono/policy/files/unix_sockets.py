@@ -14,6 +14,7 @@ from nono.printable import shell_word
 
 # Rule names, as used in the audit log.
 UNIX_SOCKET, UNIX_SOCKET_BIND = "filesystem.unix_socket", "filesystem.unix_socket_bind"
+OWN_SOCKET = "filesystem.own_socket"
 UNRESOLVED = "target could not be canonicalized"
 
 
@@ -35,9 +36,17 @@ class UnixSocketRules(NamedTuple):
     # The file grants, if Unix sockets are not mediated but still pass through the supervisor. Every socket
     # may then be connected to, and bound wherever Landlock would let the command create it.
     files: tuple[Grant, ...] | None = None
+    # The file grants, if Unix sockets are mediated: where files may be written, sockets may be bound.
+    written: tuple[Grant, ...] = ()
 
-    def judge(self, path: str, *, binds: bool, is_resolved: bool = True) -> SocketVerdict:
-        """Judge a canonical path; `is_resolved` is False if only its existing part could be resolved."""
+    def judge(
+        self, path: str, *, binds: bool, is_resolved: bool = True, is_own: bool = False
+    ) -> SocketVerdict:
+        """Judge a canonical path.
+
+        is_resolved: False if only its existing part could be resolved, so that nothing can be reached.
+        is_own: the sandbox itself has bound the socket.
+        """
         for root in self.state_roots:
             if is_within(path, root):
                 return SocketVerdict(False, f"'{root}' is a protected nono state root; nothing grants it")
@@ -50,11 +59,14 @@ class UnixSocketRules(NamedTuple):
         if self.files is not None and not binds:
             return SocketVerdict(True, "Unix sockets are not mediated")
         if self.files is not None:
-            held = accesses(self.files, dirname(path))
-            if held is not None and held.writes:
+            if _may_write(self.files, dirname(path)):
                 return SocketVerdict(True, f"'{dirname(path)}' may be written")
             hint = f"--allow-unix-socket-bind {shell_word(shown(path))}"
             return SocketVerdict(False, f"'{dirname(path)}' may not be written", hint)
+        if is_own and not binds:
+            return SocketVerdict(True, "the sandbox itself has bound it")
+        if (binds or not is_resolved) and _may_write(self.written, dirname(path)):
+            return SocketVerdict(True, f"'{dirname(path)}' may be written")
         capability, flag = (
             ("unix_socket_bind", "--allow-unix-socket-bind")
             if binds
@@ -64,6 +76,11 @@ class UnixSocketRules(NamedTuple):
         if not is_resolved:
             reason += f"; {UNRESOLVED}"
         return SocketVerdict(False, reason, f"{flag} {shell_word(shown(path))}")
+
+
+def _may_write(grants: tuple[Grant, ...], directory: str) -> bool:
+    held = accesses(grants, directory)
+    return held is not None and held.writes
 
 
 def shown(path: str) -> str:

@@ -19,6 +19,9 @@ def why_socket(
             details="this run does not look at Unix sockets with a path; files and their modes decide",
         )
     verdict = rules.unix_sockets.judge(canonical, binds=binds)
+    if verdict.is_allowed and verdict.grant is None:
+        details = f"{verdict.reason}, so the command may bind sockets there and connect to those"
+        return Answer("allowed", "own_unix_socket", access="bind", details=details)
     if verdict.grant is None:
         return Answer(
             "denied", "unix_socket_not_granted", details=verdict.reason, suggested_flag=verdict.hint

@@ -14,9 +14,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from nono.kernel import socket_names
-from nono.policy.files.unix_sockets import UnixSocketRules
+from nono.policy.files.unix_sockets import OWN_SOCKET, UnixSocketRules
 from nono.supervisor.calls.caller_paths import CallerContextMismatchError, CallerPaths, Named, umask_of
-from nono.supervisor.calls.trapped_call import Socket, TrappedCalls, release, send_timeout_s
+from nono.supervisor.calls.own_sockets import OwnSockets
+from nono.supervisor.calls.trapped_call import (
+    HiddenCallerError,
+    Socket,
+    TrappedCalls,
+    release,
+    send_timeout_s,
+)
 from nono.supervisor.calls.watchdog import BlockingCallWatchdog
 from nono.supervisor.verdict import adjudicator
 from nono.supervisor.verdict.adjudicator import PerformUnix, Refuse
@@ -59,11 +66,13 @@ class UnixCalls:
         calls: TrappedCalls,
         recorder: DedupRecorder,
         answer: Callable[[Notification, int], None],
+        resume: Callable[[Notification], None],
         watchdog: BlockingCallWatchdog,
     ) -> None:
         """Set up the calls of one listener.
 
         `answer`: sends the errno of a delayed answer.
+        `resume`: has the kernel carry out a call.
         `paths`: becomes ours to close.
         """
         self._paths = paths
@@ -71,9 +80,11 @@ class UnixCalls:
         self._calls = calls
         self._recorder = recorder
         self._answer = answer
+        self._resume = resume
         self._watchdog = watchdog
         self._waiting: dict[int, tuple[_Waiting, asyncio.TimerHandle]] = {}
         self._binder: ThreadPoolExecutor | None = None
+        self._own = OwnSockets()
 
     def close(self) -> None:
         for waiting, timer in list(self._waiting.values()):
@@ -81,6 +92,7 @@ class UnixCalls:
             self._forget(waiting)
         if self._binder is not None:
             self._binder.shutdown()
+        self._own.close()
         self._paths.close()
 
     def connect(self, call: Notification, address: UnixAddress) -> Answer:
@@ -89,7 +101,8 @@ class UnixCalls:
             with self._paths.resolved(call.tid, address.path) as named:
                 if named.is_deleted:
                     return errno.ECONNREFUSED
-                verdict = adjudicator.judge_unix(named.path, self._rules, binds=False)
+                is_own = self._own.holds(named.descriptor)
+                verdict = adjudicator.judge_unix(named.path, self._rules, binds=False, is_own=is_own)
                 if isinstance(verdict, Refuse):
                     return verdict
                 if not named.is_socket:
@@ -114,6 +127,8 @@ class UnixCalls:
                 verdict = adjudicator.judge_unix(_below(directory.path, name), self._rules, binds=True)
                 if isinstance(verdict, Refuse):
                     return verdict
+                if verdict.rule == OWN_SOCKET:
+                    return self._bind_itself(call, verdict)
                 return self._bind(call, directory, name, verdict)
         except CallerContextMismatchError:
             return adjudicator.refuse_unix(address, adjudicator.FOREIGN_VIEW)
@@ -224,6 +239,23 @@ class UnixCalls:
         finally:
             release(duplicate)
         return 0
+
+    def _bind_itself(self, call: Notification, verdict: PerformUnix) -> int | None:
+        """Have the kernel carry the bind out, so that the socket's name is spelled as the command spelled it.
+
+        Whatever the arguments are by then: Landlock lets the command make sockets in these directories only,
+        and listen(2) on anything else than a file is judged again.
+        """
+        if not self._record(verdict):
+            return errno.EACCES
+        self._resume(call)
+        return None
+
+    def listens(self, call: Notification, duplicate: Socket, address: UnixAddress) -> None:
+        """Remember the file of a socket that listens: the command may connect to it."""
+        with suppress(OSError, CallerContextMismatchError, HiddenCallerError):
+            with self._paths.resolved(call.tid, address.path) as named:
+                self._own.add(duplicate, named.descriptor)
 
     def _record(self, verdict: PerformUnix) -> bool:
         """Record the verdict if required. Returns False if that failed: the call is then not carried out."""

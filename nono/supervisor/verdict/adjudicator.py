@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 from sys import byteorder
 
 from nono.named_tuple import NamedTuple
-from nono.policy.files.unix_sockets import UNIX_SOCKET, UNIX_SOCKET_BIND, UnixSocketRules, shown
+from nono.policy.files.unix_sockets import OWN_SOCKET, UNIX_SOCKET, UNIX_SOCKET_BIND, UnixSocketRules, shown
 from nono.policy.ports import LISTEN_PORT, PortGrants, PortPolicy
 from nono.supervisor.verdict.own_servers import may_serve, narrowed
 from nono.supervisor.verdict.syscall_args import (
@@ -177,15 +177,17 @@ def judge_listen(local: Address, grants: NetworkGrants) -> Verdict | PerformUnix
 
 
 def judge_unix(
-    path: str, rules: UnixSocketRules, *, binds: bool, is_resolved: bool = True
+    path: str, rules: UnixSocketRules, *, binds: bool, is_resolved: bool = True, is_own: bool = False
 ) -> PerformUnix | Refuse:
-    """Judge connect(2) to a Unix socket, or bind(2) of one.
+    """Judge connect(2) to a Unix socket, or bind(2) of one. `is_own`: the sandbox itself has bound it.
 
     `path`: the kernel's name of the opened file. For a missing file, the part that could be resolved followed
         by the rest as it was spelled.
     """
-    verdict = rules.judge(path, binds=binds, is_resolved=is_resolved)
+    verdict = rules.judge(path, binds=binds, is_resolved=is_resolved, is_own=is_own)
     rule = UNIX_SOCKET_BIND if binds else UNIX_SOCKET
+    if verdict.is_allowed and verdict.grant is None and rules.files is None:
+        rule = OWN_SOCKET
     if verdict.is_allowed:
         return PerformUnix(path, rule)
     return Refuse(REFUSED_ADDRESS, f"unix:{shown(path)}", None, verdict.reason, rule, verdict.hint)
