@@ -15,6 +15,7 @@ SEVERAL = "<several>"  # target of a record for more kinds of refusals than were
 NetworkEventMode = Literal["connect", "connect_intercept", "reverse", "external"]
 DenialCategory = Literal[
     "authentication_failed",
+    "authentication_required",
     "endpoint_policy",
     "managed_credential_unavailable",
     "host_denied",

@@ -99,6 +99,15 @@ class SocketOwners:
         The user is the one who made the socket, seen from our user namespace. None: the kernel does not say,
         or that socket is closed by now.
         """
+        found = self._look_up(peer, local)
+        return None if found is None else found[0]
+
+    def cookie(self, peer: Address, local: Address) -> int | None:
+        """Return the cookie (SO_COOKIE) of that socket. None: as for uid."""
+        found = self._look_up(peer, local)
+        return None if found is None else found[1]
+
+    def _look_up(self, peer: Address, local: Address) -> tuple[int, int] | None:
         family = socket.AF_INET6 if ":" in peer[0] else socket.AF_INET
         sockid = uapi.INET_DIAG_SOCKID.pack(
             peer[1].to_bytes(2), local[1].to_bytes(2), *_packed(family, peer[0], local[0]), 0,
@@ -112,7 +121,7 @@ class SocketOwners:
         except OSError:
             return None
 
-    def _answer(self, sockid: bytes) -> int | None:
+    def _answer(self, sockid: bytes) -> tuple[int, int] | None:
         """Read the answer, which is there when sendto returns. OSError EAGAIN: there is none."""
         while True:
             message = self._netlink.recv(8192)
@@ -126,7 +135,10 @@ class SocketOwners:
         # Without such a connection the kernel answers with a listener on that port, and for one that was
         # closed with uid 0.
         is_open = state in (uapi.TCP_ESTABLISHED, uapi.TCP_CLOSE_WAIT)
-        return int(uid) if is_open and found[:4] == sockid[:4] else None
+        if not is_open or found[:4] != sockid[:4]:
+            return None
+        _, _, _, _, _, low, high = uapi.INET_DIAG_SOCKID.unpack(found)
+        return int(uid), high << 32 | low
 
 
 def _packed(family: socket.AddressFamily, *addresses: str) -> list[bytes]:

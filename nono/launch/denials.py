@@ -39,8 +39,14 @@ class Denied(NamedTuple):
 _UNIX = "unix:"
 # Sockets the C library tries in any program, and does without.
 _PROBED = ("/run/nscd/", "/var/run/nscd/", "/run/systemd/userdb/", "/run/systemd/resolve/")
-# Refusals that no grant would change, or failures outside nono.
-_NO_DENIALS = ("upstream_connect_failed", "intercept_handshake_failed", "external_proxy_rejected")
+# Refusals that no grant would change, failures outside nono, and the question for the session token: clients
+# such as git send it once they are asked.
+_NO_DENIALS = (
+    "authentication_required",
+    "upstream_connect_failed",
+    "intercept_handshake_failed",
+    "external_proxy_rejected",
+)
 _DECISIONS = ("deny", "approve_denied", "approve_timeout", "approve_error")
 
 

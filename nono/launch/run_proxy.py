@@ -8,6 +8,7 @@ from contextlib import (
     AbstractAsyncContextManager,
     ExitStack,
     asynccontextmanager,
+    closing,
     contextmanager,
     nullcontext,
 )
@@ -16,6 +17,7 @@ from nono.audit import event
 from nono.audit.event import Recorder
 from nono.credentials.phantom import make_session_token
 from nono.kernel import process
+from nono.kernel.sock_diag import SocketOwners
 from nono.launch.proxy.assembly import Assembly, assemble, config_of, proxy_of
 from nono.launch.proxy.exposed import LoadedKeys, loaded_keys, warn_of_arguments, withhold
 from nono.launch.proxy.git_ssh import git_ssh
@@ -23,6 +25,7 @@ from nono.launch.proxy.same_user import same_user
 from nono.launch.start import RunContext
 from nono.launch.supervised import Network, approver_of
 from nono.policy.ports import OPEN_PORT, PortGrants, PortRange
+from nono.proxy.config import Address, Recognises
 from nono.sandbox.plan.enforcement import Rung
 from nono.supervisor.verdict.adjudicator import NetworkGrants, loopback
 from nono.supervisor.verdict.peer_registry import PeerRegistry
@@ -47,6 +50,7 @@ async def _network(run: RunContext, assembly: Assembly, keys: LoadedKeys) -> Asy
     asks_user = rung not in (Rung.NOTIFY, Rung.NETNS)
     with (
         _private_network(run) as (private, maker),
+        _recognised(rung, peers) as recognises,
         same_user("127.0.0.1") if asks_user else nullcontext() as is_ours,
     ):
         token = make_session_token()
@@ -54,7 +58,14 @@ async def _network(run: RunContext, assembly: Assembly, keys: LoadedKeys) -> Asy
         async with (
             approver_of(run) as approver,
             proxy_of(
-                assembly, config, token, admits=admits, is_ours=is_ours, approver=approver, listener=private
+                assembly,
+                config,
+                token,
+                admits=admits,
+                is_ours=is_ours,
+                recognises=recognises,
+                approver=approver,
+                listener=private,
             ) as proxy,
         ):
             port = proxy.running.port
@@ -83,6 +94,32 @@ async def _network(run: RunContext, assembly: Assembly, keys: LoadedKeys) -> Asy
                 withheld,
             )
     run.session.say([f"  [nono] used: {line}" for line in proxy.running.usage_lines])
+
+
+@contextmanager
+def _recognised(rung: Rung | None, peers: PeerRegistry) -> Iterator[Recognises | None]:
+    """Yield a predicate for connections that the command made for certain; None if there is no telling."""
+    if rung is Rung.NETNS:
+        yield lambda client, listener: True  # nobody else is in that network
+        return
+    if rung is not Rung.NOTIFY:
+        yield None
+        return
+    with ExitStack() as stack:
+        owners: list[SocketOwners] = []  # made when it is first asked: most clients send the token
+
+        def recognises(client: Address, listener: Address) -> bool:
+            expected = peers.cookie(client)
+            if not expected:
+                return False
+            try:
+                if not owners:
+                    owners.append(stack.enter_context(closing(SocketOwners())))
+            except OSError:
+                return False
+            return owners[0].cookie(client, listener) == expected
+
+        yield recognises
 
 
 @contextmanager

@@ -21,11 +21,11 @@ from nono.supervisor.verdict.adjudicator import NetworkGrants
 if TYPE_CHECKING:
     from nono.approval.broker import ApprovalBroker
     from nono.policy.environment.inheritance import Withheld
-    from nono.supervisor.calls.inet import Bound
+    from nono.supervisor.calls.inet import Bound, Connected
     from nono.supervisor.verdict.peer_registry import PeerAddress
 
 
-def _not_kept(_: PeerAddress) -> None:
+def _not_kept(_peer: PeerAddress, _cookie: int) -> None:
     """Forget a connection: without a proxy nobody asks whose it was."""
 
 
@@ -38,7 +38,7 @@ class Network(NamedTuple):
     variables: Mapping[str, str] = {}  # tell clients how to reach and trust the proxy
     readable: Sequence[str] = ()  # the files these variables name; canonical
     relayed: AbstractAsyncContextManager[None] = nullcontext()  # ports into and out of a private network
-    connected: Callable[[PeerAddress], None] = _not_kept  # takes each connection made to the proxy
+    connected: Connected = _not_kept  # takes each connection made to the proxy
     bound: Bound | None = None  # told of listening sockets in a watched run
     withheld: tuple[Withheld, ...] = ()  # variables that hold a key this run has loaded
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from nono.named_tuple import NamedTuple
 from nono.policy.hosts.no_proxy import NoProxyEntry
 
-LOOPBACK_NO_PROXY = ("localhost", "127.0.0.1")
+LOOPBACK_NO_PROXY = ("localhost", "127.0.0.1", "::1")
 
 # One variable for each way of finding roots. Some add to the client's own roots (Node, Deno) and the others
 # replace them; both work, because the bundle holds the system's roots too.
@@ -101,6 +101,25 @@ def child_env(
             variables |= dict.fromkeys(names, f"http://{authority}/{service.service.strip('/')}")
         variables |= service.phantoms
     return variables
+
+
+def java_options(authority: str, no_proxy: str, inherited: str) -> str:
+    """Return JAVA_TOOL_OPTIONS that lead JVMs to the proxy, which read no variable for that.
+
+    For a proxy that asks for no token: a JVM sends one only with an Authenticator, and prints these options.
+    authority: of the proxy. no_proxy: the variable NO_PROXY. inherited: options set so far.
+    """
+    host, _, port = authority.rpartition(":")
+    direct = [f"*{each}" if each.startswith(".") else each for each in no_proxy.split(",") if each]
+    direct = [f"[{each}]" if each.count(":") > 1 else each for each in direct]
+    return " ".join(
+        [
+            *filter(None, [inherited]),
+            *(f"-D{scheme}.proxyHost={host} -D{scheme}.proxyPort={port}" for scheme in ("http", "https")),
+            # For https too. The JVM splits at blanks and knows quotes, as the shell does.
+            shlex.quote(f"-Dhttp.nonProxyHosts={'|'.join(direct)}"),
+        ]
+    )
 
 
 def trust_env(

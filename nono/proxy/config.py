@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Address = tuple[str, int]
 Admits = Callable[[Address], bool]  # of the client
+Recognises = Callable[[Address, Address], bool]  # of the client and of the listener
 IsOurs = Callable[[Address, Address], bool | None]  # of the client and of the listener; None: nobody knows
 
 
@@ -64,6 +65,7 @@ class Dependencies(NamedTuple):
     recorder: Recorder
     admits: Admits | None
     is_ours: IsOurs | None
+    recognises: Recognises | None
     resolver: Resolver
     approver: Approver | None
     alarm: Callable[[str], None]

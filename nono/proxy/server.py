@@ -13,7 +13,7 @@ import anyio
 
 from nono.audit.event import Recorder
 from nono.policy.schema.route_rules import NO_IDENTITY
-from nono.proxy.config import Admits, Dependencies, IsOurs, ProxyConfig
+from nono.proxy.config import Admits, Dependencies, IsOurs, ProxyConfig, Recognises
 from nono.proxy.upstream.dial import Resolver, system_resolver
 from nono.proxy.verdict.routes import RouteTable
 
@@ -72,6 +72,7 @@ async def serve(
     *,
     admits: Admits | None = None,
     is_ours: IsOurs | None = None,
+    recognises: Recognises | None = None,
     resolver: Resolver = system_resolver,
     approver: Approver | None = None,
     alarm: Callable[[str], None] = _log.warning,
@@ -86,6 +87,7 @@ async def serve(
         client, which then still needs the token or a phantom.
     is_ours: returns True if a program of our user made the connection, False if another user's did; asked if
         admits is None. None: connections that have shown no token yet have no places of their own.
+    recognises: returns True if the command made the connection for certain; such a client needs no token.
     resolver: looks up the addresses of upstream hosts.
     approver: asks a person about requests that need approval.
     alarm: tells a person that a credential is frozen or unavailable.
@@ -99,7 +101,9 @@ async def serve(
         port = bound.getsockname()[1]
         table = RouteTable(config.routes, config.scopes, config.logins, config.looks_into)
         async with anyio.create_task_group() as tasks:
-            parts = Dependencies(recorder, admits, is_ours, resolver, approver, alarm, flows, tasks)
+            parts = Dependencies(
+                recorder, admits, is_ours, recognises, resolver, approver, alarm, flows, tasks
+            )
             running = RunningProxy(port, lambda: _serving(config, table, port, parts))
             if any(route.tls != NO_IDENTITY for route in config.routes):
                 running.serving()  # reads the identity files now, while an error can be reported

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anyio
@@ -57,6 +58,7 @@ class ProxyService:
         self.context = ProxyContext(
             dispatcher=dispatcher,
             # No memo with captured logins: the set of valid login phantoms changes during a run.
+            judge_known=replace(dispatcher, require_auth=False).judge,
             judge=dispatcher.judge if config.logins.logins else VerdictMemo(dispatcher.judge),
             connector=Connector(dialer, port, config.upstream_proxy),
             pool=Pool(idle_timeout_s=config.pool_idle_timeout_s, max_idle_per_key=config.pool_max_idle),
@@ -73,7 +75,11 @@ class ProxyService:
         if config.token_post is not None:
             config.token_post.bind(self.context)
         self._entrance = Entrance(
-            self.context.connections, config.max_connections, parts.admits, parts.is_ours
+            self.context.connections,
+            config.max_connections,
+            parts.admits,
+            parts.is_ours,
+            parts.recognises,
         )
 
     def connection(self) -> asyncio.Protocol:

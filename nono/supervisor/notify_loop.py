@@ -1,8 +1,8 @@
 """Serves the seccomp listener on the loop: reads each call once, has it judged, and carries the verdict out.
 
 No decision depends on memory that the child can change afterwards: the address is copied, judged, and then
-used by us on a duplicate of the child's socket. CONTINUE is answered to one call, the bind of a Unix socket where
-Landlock lets the command make files (UnixCalls).
+used by us on a duplicate of the child's socket. CONTINUE is answered to one call only, the bind of a Unix
+socket where Landlock lets the command make one (UnixCalls).
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import ip_address
 from typing import Protocol
@@ -23,7 +22,7 @@ from nono.kernel import notify
 from nono.kernel.uapi import process as uapi_process
 from nono.kernel.uapi import seccomp as uapi_seccomp
 from nono.supervisor.calls.caller_paths import CallerPaths
-from nono.supervisor.calls.inet import Bound, InetCalls
+from nono.supervisor.calls.inet import Bound, Connected, InetCalls
 from nono.supervisor.calls.own_servers import OwnServers
 from nono.supervisor.calls.trapped_call import HiddenCallerError, Socket, TrappedCalls, release
 from nono.supervisor.calls.unix import UnixCalls
@@ -32,7 +31,6 @@ from nono.supervisor.verdict import adjudicator
 from nono.supervisor.verdict.adjudicator import NetworkGrants, Perform, Refuse
 from nono.supervisor.verdict.audit_events import refused
 from nono.supervisor.verdict.path_call import PATH_CALLS
-from nono.supervisor.verdict.peer_registry import PeerAddress
 from nono.supervisor.verdict.register_call import refuse_by_registers
 from nono.supervisor.verdict.syscall_args import (
     AbstractUnixAddress,
@@ -58,7 +56,7 @@ class PathCalls(Protocol):
 class NotifyLoop:
     """Serves one listener on one event loop, from start() until the last filtered process is gone or close().
 
-    `connected` is called with the local address of every connection that was made to the proxy for the child,
+    `connected` is called for every connection that was made to the proxy for the child,
     before the loop runs anything else, including the proxy's accept callback.
     """
 
@@ -67,7 +65,7 @@ class NotifyLoop:
         listener: int,
         grants: NetworkGrants,
         recorder: DedupRecorder,
-        connected: Callable[[PeerAddress], None],
+        connected: Connected,
         paths: CallerPaths | None = None,
         opens: PathCalls | None = None,
         bound: Bound | None = None,

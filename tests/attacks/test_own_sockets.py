@@ -36,7 +36,9 @@ class Inside:
 
     def denied(self) -> list[AuditEvent]:
         self.run.communicate(timeout=30)
-        events = [each["event"] for each in self.sandbox.events_since(self.before) if each["type"] == "network"]
+        events = [
+            each["event"] for each in self.sandbox.events_since(self.before) if each["type"] == "network"
+        ]
         return [event for event in events if event["decision"] == "deny"]
 
 
@@ -51,9 +53,7 @@ def _command(sandbox: NonoRun, request: pytest.FixtureRequest) -> Iterator[Insid
     sandbox.give(sockets)
     before = set(sandbox.logs())
     try:
-        with sandbox.started(
-            program("sockets.own_sockets"), flags=[*flags, f"--read={readable}"]
-        ) as run:
+        with sandbox.started(program("sockets.own_sockets"), flags=[*flags, f"--read={readable}"]) as run:
             inside = Inside(sandbox, run)
             inside.before = before
             yield inside

@@ -73,7 +73,7 @@ def test_the_detours_lead_to_the_stranger_without_nono(sandbox: NonoRun) -> None
 
 @pytest.mark.parametrize("granted", [False, True], ids=["another port", "the granted port"])
 def test_only_a_granted_port_of_the_system_is_listened_on(granted: bool, sandbox: NonoRun) -> None:
-    """Which port is the command's own from the first unprivileged one on: tests/attacks/test_own_servers.py."""
+    """The others may be served on loopback: tests/attacks/test_own_servers.py."""
     port, other = unused_port(), 987
     run = sandbox.run(
         program("sockets.listening", port if granted else other), flags=[f"--listen-port={port}"]

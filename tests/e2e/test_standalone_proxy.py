@@ -450,8 +450,8 @@ def test_no_proxy_and_the_upstream_proxy_of_a_profile_hold(made: Stage) -> None:
             network={"no_proxy": ["*.corp.example"], "upstream_proxy": f"127.0.0.1:{behind.port}"},
         ) as ours,
     ):
-        assert ours.variables()["NO_PROXY"] == "localhost,127.0.0.1,.corp.example"
-        assert ours.variables()["NONO_NO_PROXY"] == "localhost,127.0.0.1,*.corp.example"
+        assert ours.variables()["NO_PROXY"] == "localhost,127.0.0.1,::1,.corp.example"
+        assert ours.variables()["NONO_NO_PROXY"] == "localhost,127.0.0.1,::1,*.corp.example"
         far = b"far.test:%d" % server.port
         assert status_of(ours, b"GET http://%b/ HTTP/1.1\r\nHost: %b\r\n\r\n" % (far, far)) == 200
         assert behind.targets == [far.decode()]

@@ -25,8 +25,8 @@ from nono.policy.resolve import Resolved
 from nono.policy.schema.route_rules import TlsIdentity
 from nono.policy.services.credential_service import CredentialService
 from nono.policy.services.draining import reads_bodies
-from nono.proxy.child_env import LOOPBACK_NO_PROXY, ServiceVariables, child_env
-from nono.proxy.config import Admits, IsOurs, ProxyConfig
+from nono.proxy.child_env import LOOPBACK_NO_PROXY, ServiceVariables, child_env, java_options
+from nono.proxy.config import Admits, IsOurs, ProxyConfig, Recognises
 from nono.proxy.server import RunningProxy, serve
 from nono.proxy.token_post import TokenPost
 from nono.proxy.upstream.dial import tls_context
@@ -114,6 +114,7 @@ async def proxy_of(
     *,
     admits: Admits | None = None,
     is_ours: IsOurs | None = None,
+    recognises: Recognises | None = None,
     approver: Approver | None = None,
     listener: socket.socket | None = None,
     port_flag: str = "--proxy-port",
@@ -124,6 +125,7 @@ async def proxy_of(
     token: The session token clients must present.
     admits: Tells whether the child made a connection; None: all are admitted.
     is_ours: Tells whether a program of our user made a connection; None: strangers are not kept apart.
+    recognises: Tells whether the child made a connection for certain: it then needs no token.
     approver: Answers requests that need approval; None: they are refused.
     listener: Passed to serve.
     port_flag: The option that chose the port, for the error message.
@@ -142,6 +144,7 @@ async def proxy_of(
             assembly.session.record,
             admits=admits,
             is_ours=is_ours,
+            recognises=recognises,
             approver=approver,
             alarm=assembly.session.warn,
             flows=flows,
@@ -169,6 +172,13 @@ async def proxy_of(
         )
         if authority is not None:
             variables |= authority.variables
+        if recognises is not None:
+            inherited = variables.get("JAVA_TOOL_OPTIONS") or assembly.session.environ.get(
+                "JAVA_TOOL_OPTIONS"
+            )
+            variables["JAVA_TOOL_OPTIONS"] = java_options(
+                f"{config.client_address}:{running.port}", variables["NO_PROXY"], inherited or ""
+            )
         yield Assembled(running, variables, authority.files if authority is not None else ())
 
 

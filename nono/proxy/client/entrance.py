@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from nono.proxy.config import Address, Admits, IsOurs
+from nono.proxy.config import Address, Admits, IsOurs, Recognises
 from nono.proxy.http import refusal
 from nono.proxy.http.refusal import Cut, Refusal
 from nono.proxy.transport.connection_set import ConnectionSet
@@ -39,17 +39,25 @@ class Entrance:
     connections: all that are open.
     limit: how many may be served at a time; 0: any number. Strangers are not counted.
     admits: returns True for a connection that the command made. None: nobody knows that.
+    recognises: returns True for a connection that the command made, and nobody who took over its address
+        since. None: no connection is told apart so well.
     is_ours: asked if `admits` is None. Returns True for a connection that a program of our user made, and
         False for one of another user, who is refused. The others are strangers until they have shown a token
         or phantom. None: nobody is a stranger.
     """
 
     def __init__(
-        self, connections: ConnectionSet, limit: int, admits: Admits | None, is_ours: IsOurs | None
+        self,
+        connections: ConnectionSet,
+        limit: int,
+        admits: Admits | None,
+        is_ours: IsOurs | None,
+        recognises: Recognises | None = None,
     ) -> None:
         self._connections = connections
         self._limit = limit
         self._admits = admits
+        self._recognises = recognises
         self._is_ours = None if admits is not None else is_ours
         self._strangers: dict[Visitor, asyncio.TimerHandle] = {}  # oldest first
 
@@ -76,6 +84,10 @@ class Entrance:
             # Answering keeps a slot busy for a while, and other users could keep all of them busy.
             return Cut() if 0 < self._limit < 2 * open_now else refusal.not_admitted()
         return self._refused_if_full()
+
+    def recognises(self, peer: Address, local: Address) -> bool:
+        """Return True if the command made this connection for certain."""
+        return self._recognises is not None and self._recognises(peer, local)
 
     def show(self, visitor: Visitor) -> Refusal | None:
         """Note that a connection has shown a token or phantom. Returns the refusal if there is no place."""

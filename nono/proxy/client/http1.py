@@ -16,14 +16,23 @@ from nono.proxy.client.tunnel import TunnelOpening
 from nono.proxy.exchange.context import ProxyContext
 from nono.proxy.exchange.http1 import Exchange
 from nono.proxy.http import refusal
-from nono.proxy.http.message import BodyKind
+from nono.proxy.http.message import BodyKind, RequestHead
 from nono.proxy.http.refusal import MAX_AUTHENTICATION_FAILURES, Cut, Refusal
 from nono.proxy.http.request_reader import Incoming, RequestReader, Unreadable
 from nono.proxy.transport.deadline import GOODBYE_S, Deadline
 from nono.proxy.transport.turns import BUDGET_S
 from nono.proxy.transport.watch import watch
 from nono.proxy.verdict import audit_events
-from nono.proxy.verdict.verdict import Capture, ConnectTarget, Entry, Forward, Intercept, Refused, Tunnel
+from nono.proxy.verdict.verdict import (
+    Capture,
+    ConnectTarget,
+    Entry,
+    Forward,
+    Intercept,
+    Refused,
+    Tunnel,
+    Verdict,
+)
 
 _DRAINED_BYTES = 64 * 1024  # a refused body up to this length is read and dropped, to keep the connection
 _PARSED_BYTES = 8 * 1024  # of a read that holds more than _MANY_HEADS, before the first of them is answered
@@ -72,6 +81,7 @@ class ClientConnection(asyncio.Protocol):
         self._reading_paused = False
         self._peer_paused = False
         self._authentication_failures = 0
+        self._is_known: bool | None = None  # None: not asked yet
         self._head_is_timed = False
         self.winding_down = False
 
@@ -217,7 +227,7 @@ class ClientConnection(asyncio.Protocol):
         if request.fault is not None:
             self.refuse(audit_events.malformed_request(), refusal.malformed(400, request.fault.reason))
             return
-        verdict = self._context.judge(request.head, self._inside)
+        verdict = self._judge(request.head)
         if self._entrance is not None and not isinstance(verdict, Refused):
             no_place = self._entrance.show(self)
             if no_place is not None:
@@ -249,6 +259,21 @@ class ClientConnection(asyncio.Protocol):
                 self._active = interception
                 interception.start()
 
+    def _judge(self, head: RequestHead) -> Verdict:
+        verdict = self._context.judge(head, self._inside)
+        asks = isinstance(verdict, Refused) and verdict.refusal.category == "authentication_required"
+        if asks and self._is_the_commands():
+            return self._context.judge_known(head, self._inside)
+        return verdict
+
+    def _is_the_commands(self) -> bool:
+        """Return True if the command made this connection for certain: it needs no token."""
+        if self._is_known is None:
+            assert self._transport is not None  # there is a request
+            peer, local = (self._transport.get_extra_info(name) for name in ("peername", "sockname"))
+            self._is_known = self._entrance is not None and self._entrance.recognises(peer[:2], local[:2])
+        return self._is_known
+
     def inside(self, where: ConnectTarget) -> ClientConnection:
         return ClientConnection(self._context, inside=where)
 
@@ -269,7 +294,7 @@ class ClientConnection(asyncio.Protocol):
         head = None if self._current is None else self._current.head
         if answer.freezes is not None:
             self._context.freeze(answer.freezes, answer.error)
-        if answer.category == "authentication_failed":
+        if answer.category in ("authentication_failed", "authentication_required"):
             self._authentication_failures += 1
         closes = (
             answer.closes

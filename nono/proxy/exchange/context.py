@@ -54,6 +54,7 @@ class ProxyContext:
 
     dispatcher: Dispatcher
     judge: Judge  # the dispatcher's, or a memo of it
+    judge_known: Judge  # of requests without a token, on a connection that the command made for certain
     connector: Connector
     pool: Pool
     recorder: Recorder

@@ -96,12 +96,13 @@ def malformed(status: int, reason: str) -> Refusal:
     return Refusal(status, reason, closes=True)
 
 
-def token_required() -> Refusal:
+def token_required(*, is_asked_for: bool = False) -> Refusal:
+    """Ask for the session token. `is_asked_for`: the request had none, as many clients' first one."""
     return Refusal(
         407,
-        "the proxy's session token is missing or wrong",
+        f"the proxy's session token is {'missing' if is_asked_for else 'missing or wrong'}",
         hint="use the URL in HTTP_PROXY as it is, with its user name and password",
-        category="authentication_failed",
+        category="authentication_required" if is_asked_for else "authentication_failed",
         challenge=True,
     )
 

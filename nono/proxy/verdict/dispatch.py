@@ -110,7 +110,7 @@ class Dispatcher:
         )
         entry = Entry(mode, host, port, "CONNECT", mechanism=self._mechanism)
         if not self._is_authorised(head):
-            return Refused(entry, refusal.token_required())
+            return Refused(entry, _token_required(head))
         if reaches_proxy(host, port, self.own_port):
             return Refused(entry, refusal.host_denied(own_port_refused(host), host))
         routes, scopes = self.routes.of_upstream(host, port), self.routes.scopes_of(host)
@@ -157,7 +157,7 @@ class Dispatcher:
             credential_active=False,
         )
         if not self._is_authorised(head):
-            return Refused(entry, refusal.token_required())
+            return Refused(entry, _token_required(head))
         routes, scopes = self.routes.of_upstream(host, port), self.routes.scopes_of(host)
         if scopes or not all(is_open(route) for route in routes):
             path = target.canonical(parts.path)  # a rule may depend on how the path is read
@@ -195,6 +195,10 @@ class Dispatcher:
         if isinstance(verdict, Refused):
             return Refused(verdict.entry._replace(port=0), verdict.refusal)
         return verdict
+
+
+def _token_required(head: RequestHead) -> Refusal:
+    return refusal.token_required(is_asked_for=not head.values(b"proxy-authorization"))
 
 
 def _entry(head: RequestHead, path: bytes | None = None) -> Entry:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from nono.kernel import socket_names
 from nono.named_tuple import NamedTuple
-from nono.supervisor.calls.trapped_call import Socket, TrappedCalls, release, send_timeout_s
+from nono.supervisor.calls.trapped_call import Socket, TrappedCalls, cookie_of, release, send_timeout_s
 from nono.supervisor.calls.watchdog import BlockingCallWatchdog
 from nono.supervisor.verdict import adjudicator, own_servers
 from nono.supervisor.verdict.adjudicator import NetworkGrants, Perform, Refuse
@@ -36,6 +36,12 @@ PENDING_MAX = 256  # pending connects: each holds a descriptor of ours for as lo
 CONNECT_IN_PROGRESS = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EINTR})
 
 Answer = int | Refuse | None  # the errno, 0 for success; None when it comes later
+
+
+class Connected(Protocol):
+    """Callback: a connection to the proxy was made from this local address, by the socket of this cookie."""
+
+    def __call__(self, peer: PeerAddress, cookie: int, /) -> None: ...
 
 
 class Bound(Protocol):
@@ -61,7 +67,7 @@ class InetCalls:
         grants: NetworkGrants,
         calls: TrappedCalls,
         recorder: DedupRecorder,
-        connected: Callable[[PeerAddress], None],
+        connected: Connected,
         answer: Callable[[Notification, int], None],
         watchdog: BlockingCallWatchdog,
         bound: Bound | None = None,
@@ -69,7 +75,7 @@ class InetCalls:
     ) -> None:
         """Set up the calls of one listener.
 
-        `connected`: called with the local address of each connection to the proxy.
+        `connected`: called for each connection to the proxy.
         `answer`: sends the errno of a delayed answer.
         `bound`: called with each address that a socket was bound to.
         `own`: connects to servers of the command's own, if it may reach them; the caller closes it.
@@ -199,7 +205,7 @@ class InetCalls:
             host, port, *_ = duplicate.getsockname()
         except OSError:
             return
-        self._connected((host.removeprefix("::ffff:"), port))
+        self._connected((host.removeprefix("::ffff:"), port), cookie_of(duplicate))
 
     def _wait_for(self, pending: _Pending) -> None:
         loop = asyncio.get_running_loop()

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 from nono.kernel import socket_names
 from nono.kernel.sock_diag import Listener, Listeners
-from nono.kernel.uapi.sockopt import SO_COOKIE
-from nono.supervisor.calls.trapped_call import Socket, TrappedCalls, release, send_timeout_s
+from nono.supervisor.calls.trapped_call import Socket, TrappedCalls, cookie_of, release, send_timeout_s
 from nono.supervisor.calls.watchdog import BlockingCallWatchdog
 from nono.supervisor.verdict.adjudicator import OWN_SERVER, Perform, Refuse, loopback
 from nono.supervisor.verdict.audit_events import performed
@@ -34,7 +33,6 @@ PATIENCE_S = 130.0  # about what the kernel's own retries take (tcp_syn_retries,
 UNBLOCKED_PATIENCE_S = 0.1  # of a caller that does not mean to wait
 _UNSPECIFIED = struct.pack("=H14x", socket.AF_UNSPEC)
 _IN_PROGRESS = (errno.EINPROGRESS, errno.EALREADY, errno.EINTR)
-_COOKIE = struct.Struct("=Q")
 
 Answer = int | Refuse | None  # the errno, 0 for success; None when it comes later
 
@@ -80,9 +78,8 @@ class OwnServers:
             self._listeners.close()
 
     def add(self, duplicate: Socket) -> None:
-        """Remember a socket of the command that listens. OSError: it cannot be told from others."""
-        cookie = _COOKIE.unpack(duplicate.getsockopt(socket.SOL_SOCKET, SO_COOKIE, _COOKIE.size))[0]
-        self._own.add((cookie, os.fstat(duplicate.fileno()).st_ino))
+        """Remember a socket of the command that listens."""
+        self._own.add((cookie_of(duplicate), os.fstat(duplicate.fileno()).st_ino))
         if len(self._own) > self._prune_at:
             self._own &= {(each.cookie, each.inode) for each in self._listening(0)}
             self._prune_at = max(LISTENERS_MAX, 2 * len(self._own))

@@ -26,7 +26,7 @@ class OwnSockets:
         """Remember the file that a listening socket of the command is bound to.
 
         `descriptor`: what is found at the socket's name. The command may have put another socket's file there
-        by now, so the kernel is asked which one was bound; where it does not say, the file is not the command's.
+        by now, so the kernel is asked which one was bound. Where it does not say, the file is not ours.
         """
         found = os.fstat(descriptor)
         key = found.st_dev, found.st_ino

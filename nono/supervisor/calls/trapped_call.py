@@ -12,6 +12,7 @@ import struct
 from contextlib import suppress
 
 from nono.kernel import notify, process
+from nono.kernel.uapi.sockopt import SO_COOKIE
 from nono.supervisor.verdict.syscall_args import SOCKADDR_STORAGE_BYTES
 
 # The socket without the enums of socket.socket, which turn each look at its family into a dictionary lookup:
@@ -21,6 +22,7 @@ Socket = socket.SocketType
 
 _LINGER = struct.Struct("@ii")  # l_onoff, l_linger in seconds (socket(7))
 _TIMEVAL = struct.Struct("@ll")  # tv_sec, tv_usec
+_COOKIE = struct.Struct("=Q")
 _OFF = _LINGER.pack(0, 0)
 
 
@@ -30,6 +32,15 @@ def send_timeout_s(duplicate: Socket) -> float | None:
         duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.size)
     )
     return seconds + microseconds / 1e6 or None
+
+
+def cookie_of(duplicate: Socket) -> int:
+    """Return what tells the socket from all others of its network namespace (SO_COOKIE), 0 before 4.6."""
+    try:
+        raw = duplicate.getsockopt(socket.SOL_SOCKET, SO_COOKIE, _COOKIE.size)
+    except OSError:
+        return 0
+    return int(_COOKIE.unpack(raw)[0])
 
 
 def release(duplicate: Socket) -> None:

@@ -253,9 +253,9 @@ class UnixCalls:
 
     def listens(self, call: Notification, duplicate: Socket, address: UnixAddress) -> None:
         """Remember the file of a socket that listens: the command may connect to it."""
-        with suppress(OSError, CallerContextMismatchError, HiddenCallerError):
-            with self._paths.resolved(call.tid, address.path) as named:
-                self._own.add(duplicate, named.descriptor)
+        unknown = suppress(OSError, CallerContextMismatchError, HiddenCallerError)
+        with unknown, self._paths.resolved(call.tid, address.path) as named:
+            self._own.add(duplicate, named.descriptor)
 
     def _record(self, verdict: PerformUnix) -> bool:
         """Record the verdict if required. Returns False if that failed: the call is then not carried out."""

@@ -16,14 +16,20 @@ class PeerRegistry:
 
     With the adjudicator at work these are the sandboxed processes' connections. A connection that was reset
     before it was accepted leaves its address behind; a process that takes over that port still needs a token
-    or a phantom.
+    or a phantom, because its socket has another cookie.
     """
 
     def __init__(self) -> None:
         # Not a dict: finding the oldest of thousands there walks over every entry deleted before.
         self._pending: OrderedDict[PeerAddress, None] = OrderedDict()
+        self._cookies: OrderedDict[PeerAddress, int] = OrderedDict()
 
-    def register(self, peer: PeerAddress) -> None:
+    def register(self, peer: PeerAddress, cookie: int) -> None:
+        """Remember a connection. `cookie`: of the child's socket (SO_COOKIE), 0 if there is none."""
+        self._cookies.pop(peer, None)
+        self._cookies[peer] = cookie
+        if len(self._cookies) > PENDING_MAX:
+            self._cookies.popitem(last=False)
         self._pending[peer] = None
         if len(self._pending) > PENDING_MAX:
             self._pending.popitem(last=False)
@@ -31,3 +37,7 @@ class PeerRegistry:
     def take(self, peer: PeerAddress) -> bool:
         """Return True if this peer is the child's, and forget it."""
         return self._pending.pop(peer, False) is None
+
+    def cookie(self, peer: PeerAddress) -> int:
+        """Return the cookie of the child's socket that last had this address, or 0."""
+        return self._cookies.get(peer, 0)

@@ -312,7 +312,9 @@ def test_after_a_407_the_same_connection_may_try_again() -> None:
             assert server.accepted == []
         client.send(connect(target))
         assert client.head()[0] == 200
-    assert p.recording.decisions() == [("deny", "authentication_failed")] * 2 + [("allow", None)]
+    assert p.recording.decisions() == [
+        *(("deny", "authentication_required"), ("deny", "authentication_failed"), ("allow", None))
+    ]
 
 
 def test_a_client_that_keeps_failing_is_closed() -> None:

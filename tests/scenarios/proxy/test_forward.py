@@ -34,7 +34,7 @@ def test_a_request_goes_out_in_origin_form_without_the_token() -> None:
 @pytest.mark.parametrize(
     ("host", "fields", "status", "category"),
     [
-        pytest.param("site.test", b"", 407, "authentication_failed", id="no token"),
+        pytest.param("site.test", b"", 407, "authentication_required", id="no token"),
         pytest.param("denied.test", TOKEN_FIELD, 403, "host_denied", id="denied host"),
         pytest.param("internal.test", TOKEN_FIELD, 403, "host_denied", id="denied address"),
         pytest.param(

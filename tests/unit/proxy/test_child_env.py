@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from nono.policy.hosts.no_proxy import parse_no_proxy
-from nono.proxy.child_env import ServiceVariables, base_url_variable, child_env, trust_env
+from nono.proxy.child_env import ServiceVariables, base_url_variable, child_env, java_options, trust_env
 
 URL = "http://nono:tok@127.0.0.1:8080"
 
@@ -20,17 +20,17 @@ def test_every_proxy_variable_leads_to_the_proxy() -> None:
 
 
 def test_a_loopback_name_goes_to_the_proxy_once_it_is_granted_there() -> None:
-    assert child_env(8080, "tok", [])["NO_PROXY"] == "localhost,127.0.0.1"
+    assert child_env(8080, "tok", [])["NO_PROXY"] == "localhost,127.0.0.1,::1"
     variables = child_env(8080, "tok", [], granted={"localhost", "example.com"})
-    assert variables["no_proxy"] == variables["NONO_NO_PROXY"] == variables["NO_PROXY"] == "127.0.0.1"
+    assert variables["no_proxy"] == variables["NONO_NO_PROXY"] == variables["NO_PROXY"] == "127.0.0.1,::1"
 
 
 @pytest.mark.parametrize(
     ("address", "granted", "expected"),
     [
-        ("127.0.0.1", {"localhost", "127.0.0.1"}, "127.0.0.1:8080"),
-        ("127.0.0.1", {"127.0.0.1"}, "localhost,127.0.0.1:8080"),
-        ("192.0.2.7", set(), "localhost,127.0.0.1,192.0.2.7:8080"),
+        ("127.0.0.1", {"localhost", "127.0.0.1"}, "::1,127.0.0.1:8080"),
+        ("127.0.0.1", {"127.0.0.1"}, "localhost,::1,127.0.0.1:8080"),
+        ("192.0.2.7", set(), "localhost,127.0.0.1,::1,192.0.2.7:8080"),
     ],
 )
 def test_the_base_urls_are_asked_for_without_a_tunnel_whatever_is_granted(
@@ -51,7 +51,7 @@ def test_httpx_reads_the_proxy_variables_at_every_listen_address(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     httpx.Client().close()
-    assert variables["NO_PROXY"] == "localhost" + ("" if ":" in address else f",{address}:8080")
+    assert variables["NO_PROXY"] == "localhost,::1" + ("" if ":" in address else f",{address}:8080")
 
 
 def test_a_service_without_its_credential_gets_no_phantom() -> None:
@@ -117,9 +117,9 @@ def test_a_truststore_whose_path_has_a_blank_is_one_option() -> None:
 def test_no_proxy_entries_have_the_spelling_each_reader_expects() -> None:
     entries = [parse_no_proxy(text) for text in ("*.corp.example", "Intranet", "[fd00::1]", "localhost")]
     variables = child_env(8080, "tok", [], no_proxy=entries)
-    expected = "localhost,127.0.0.1,.corp.example,intranet,fd00::1"
+    expected = "localhost,127.0.0.1,::1,.corp.example,intranet,fd00::1"
     assert variables["NO_PROXY"] == variables["no_proxy"] == expected
-    assert variables["NONO_NO_PROXY"] == "localhost,127.0.0.1,*.corp.example,intranet,fd00::1"
+    assert variables["NONO_NO_PROXY"] == "localhost,127.0.0.1,::1,*.corp.example,intranet,fd00::1"
 
 
 def test_the_route_of_many_hosts_has_only_a_phantom() -> None:
@@ -140,3 +140,10 @@ def test_a_proxy_on_another_address_without_a_password_is_found_too() -> None:
 
 def test_a_password_of_a_persons_own_is_escaped_in_the_url() -> None:
     assert child_env(8080, "a/b@c:d e", [])["HTTP_PROXY"] == "http://nono:a%2Fb%40c%3Ad%20e@127.0.0.1:8080"
+
+
+def test_a_jvm_is_led_to_the_proxy_and_past_it_as_other_clients_are() -> None:
+    """Java sends no token by itself, so there is none in what it prints when it starts."""
+    options = java_options("127.0.0.1:8080", "localhost,::1,.corp.example", "-Xmx1g")
+    assert options.startswith("-Xmx1g -Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=8080 -Dhttps.proxyHost=")
+    assert options.endswith("'-Dhttp.nonProxyHosts=localhost|[::1]|*.corp.example'")

@@ -21,7 +21,7 @@ def test_only_a_listener_that_is_gone_is_no_longer_served(is_gone: bool, goes_on
 
     async def is_served_afterwards() -> bool:
         served = NotifyLoop(
-            listener, NetworkGrants(loopback(1)), DedupRecorder(lambda _: None), lambda _: None
+            listener, NetworkGrants(loopback(1)), DedupRecorder(lambda _: None), lambda *_: None
         )
         served.start()
         served._on_readable()

@@ -1,4 +1,4 @@
-"""Serves and connects as told, a JSON list [action, name, arguments...] a line; answers each with its outcome.
+"""Serves and connects as told, a JSON list [action, name, arguments...] a line; answers with outcomes.
 
 A server takes a name and keeps it until it is closed.
 """
@@ -61,7 +61,14 @@ def port_of(name: str) -> int:
     return int(SERVERS[name].getsockname()[1]) if name in SERVERS else 0
 
 
-ACTIONS: dict[str, Callable[..., None]] = {"serve": serve, "connect": connect, "begin": begin, "close": close, "stop": stop, "reset": reset}
+ACTIONS: dict[str, Callable[..., None]] = {
+    "serve": serve,
+    "connect": connect,
+    "begin": begin,
+    "close": close,
+    "stop": stop,
+    "reset": reset,
+}
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Binds, listens and connects at paths as told, a JSON list [action, path] a line; answers with its outcome."""
+"""Binds, listens and connects at paths as told, a JSON list [action, path] a line; answers with outcomes."""
 
 from __future__ import annotations
 

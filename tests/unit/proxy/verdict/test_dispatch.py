@@ -86,7 +86,7 @@ def test_connect_with_the_token_opens_a_tunnel() -> None:
 @pytest.mark.parametrize(
     ("target", "headers", "status", "category"),
     [
-        pytest.param(b"other.test:443", [], 407, "authentication_failed", id="no token"),
+        pytest.param(b"other.test:443", [], 407, "authentication_required", id="no token"),
         pytest.param(b"denied.test:443", [PROXY_AUTHORIZATION], 403, "host_denied", id="denied"),
         pytest.param(
             b"DENIED.test.:443", [PROXY_AUTHORIZATION], 403, "host_denied", id="denied, other spelling"
