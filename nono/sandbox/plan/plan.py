@@ -80,13 +80,16 @@ def draw(
     abi = facts.landlock_abi
     masking = capabilities.masking
     restricts_network = capabilities.restricts_network and not capabilities.is_network_left_open
-    ports = capabilities.ports if restricts_network else PortGrants()
-    proxy = () if proxy_port is None or not restricts_network else (PortRange(proxy_port, proxy_port),)
+    # In a network of its own nobody but the command listens, and nobody visits it but through the relay.
+    is_alone = enforcement.rung is Rung.NETNS
+    handles_ports = restricts_network and not is_alone
+    ports = capabilities.ports if handles_ports else PortGrants()
+    proxy = () if proxy_port is None or not handles_ports else (PortRange(proxy_port, proxy_port),)
     listener = _notify_program(enforcement)
     return SandboxPlan(
         landlock_abi=abi,
         handled_fs=landlock_rights.HANDLED_FS[abi],
-        handled_net=landlock_rights.HANDLED_NET[abi] if restricts_network else 0,
+        handled_net=landlock_rights.HANDLED_NET[abi] if handles_ports else 0,
         scoped=_scoped(capabilities, abi),
         path_rules=tuple(
             PathRule(g.path, g.access.reads, g.access.writes, g.is_dir, required=g.is_users)
@@ -100,7 +103,7 @@ def draw(
         bind_ports=ports.bound,
         static_filter=_static_filter(capabilities, listener),
         listener=listener,
-        private_network=enforcement.rung is Rung.NETNS,
+        private_network=is_alone,
         masks=tuple(MaskRule(mask.path, mask.kind) for mask in masking.masks),
         pinned=masking.pinned,
         unmasked=tuple(absent.path for absent in masking.absent),
