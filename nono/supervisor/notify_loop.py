@@ -21,6 +21,7 @@ from nono.audit.dedup import DedupRecorder
 from nono.kernel import notify
 from nono.kernel.uapi import process as uapi_process
 from nono.kernel.uapi import seccomp as uapi_seccomp
+from nono.supervisor.calls import route_netlink
 from nono.supervisor.calls.caller_paths import CallerPaths
 from nono.supervisor.calls.inet import Bound, Connected, InetCalls
 from nono.supervisor.calls.own_servers import OwnServers
@@ -32,6 +33,7 @@ from nono.supervisor.verdict.adjudicator import NetworkGrants, Perform, Refuse
 from nono.supervisor.verdict.audit_events import refused
 from nono.supervisor.verdict.path_call import PATH_CALLS
 from nono.supervisor.verdict.register_call import refuse_by_registers
+from nono.supervisor.verdict.route_netlink import is_route_socket
 from nono.supervisor.verdict.syscall_args import (
     AbstractUnixAddress,
     Address,
@@ -42,7 +44,7 @@ from nono.supervisor.verdict.syscall_args import (
     parse_sockaddr,
 )
 
-_UNIX_FAMILY = struct.pack("=H", socket.AF_UNIX)
+_UNIX_FAMILY, _NETLINK_FAMILY = (struct.pack("=H", each) for each in (socket.AF_UNIX, socket.AF_NETLINK))
 
 
 class PathCalls(Protocol):
@@ -88,6 +90,8 @@ class NotifyLoop:
         self._names = {number: name for name, number in uapi_seccomp.SYSCALL_NUMBERS[machine].items()}
         self._calls = TrappedCalls(listener)
         self._watchdog = BlockingCallWatchdog()
+        # Where only Unix sockets are judged, the network is the command's or blocked.
+        self._lists_network = grants.proxy is not None
         self._own: OwnServers | None = None
         if grants.own_servers:
             self._own = OwnServers(self._calls, recorder, self._answer_late, self._watchdog)
@@ -186,10 +190,33 @@ class NotifyLoop:
             case "listen":
                 return self._listen(call)
             case "sendto" if not call.args[3] & uapi_process.MSG_FASTOPEN:
-                address = parse_sockaddr(self._calls.sockaddr(call, call.args[4], call.args[5]))
-                return self._refuse(call, adjudicator.judge_send(address))
+                return self._send(call)
+            case "socket" if self._lists_network and is_route_socket(call.args):
+                return self._make_route_socket(call)
             case name:
                 return self._refuse(call, refuse_by_registers(name, call.nr, call.args))
+
+    def _send(self, call: notify.Notification) -> int | None:
+        raw = self._calls.sockaddr(call, call.args[4], call.args[5])
+        if raw[:2] != _NETLINK_FAMILY or not self._lists_network:
+            return self._refuse(call, adjudicator.judge_send(parse_sockaddr(raw)))
+        answer = route_netlink.send(self._calls, call, raw)
+        if isinstance(answer, Refuse):
+            return self._refuse(call, answer)
+        if answer > 0:
+            return answer
+        with suppress(FileNotFoundError):  # ENOENT: the caller is gone
+            notify.respond(self._listener, call.id, value=-answer)
+        return None
+
+    def _make_route_socket(self, call: notify.Notification) -> int | None:
+        try:
+            route_netlink.make(self._listener, call)
+        except FileNotFoundError:
+            pass  # ENOENT: the caller is gone
+        except OSError:
+            return self._refuse(call, refuse_by_registers("socket", call.nr, call.args))
+        return None
 
     def _refuse(self, call: notify.Notification, refusal: Refuse) -> int:
         with suppress(OSError):  # a refusal that cannot be recorded is a refusal all the same
@@ -206,6 +233,8 @@ class NotifyLoop:
         raw = self._calls.sockaddr(call, call.args[1], call.args[2])
         if raw[:2] == _UNIX_FAMILY:
             return self._on_unix(call, raw, binds=True)
+        if raw[:2] == _NETLINK_FAMILY and self._lists_network:
+            return self._unless_refused(call, route_netlink.bind(self._calls, call, raw))
         return self._unless_refused(call, self._inet.bind(call, raw))
 
     def _unless_refused(self, call: notify.Notification, answer: int | Refuse | None) -> int | None:

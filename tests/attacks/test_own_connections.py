@@ -12,7 +12,8 @@ import os, socket, sys, urllib.parse
 proxy = urllib.parse.urlsplit(os.environ["HTTP_PROXY"])
 client = socket.create_connection((proxy.hostname, proxy.port))
 for fields in sys.argv[1:]:
-    client.sendall(b"CONNECT denied.example:443 HTTP/1.1\\r\\nHost: denied.example\\r\\n" + fields.encode() + b"\\r\\n")
+    head = "CONNECT denied.example:443 HTTP/1.1\\r\\nHost: denied.example\\r\\n" + fields + "\\r\\n"
+    client.sendall(head.encode())
     print(client.recv(65536).split()[1].decode())
 """
 WRONG = "Proxy-Authorization: Bearer wrong\r\n"

@@ -25,7 +25,7 @@ FAMILIES = {
     "sctp seqpacket": (2, 5, 132),
     "dccp": (2, 6, 33),
     "smc": (43, 1, 0),
-    "netlink": (16, 3, 0),
+    "netlink": (16, 3, 16),
     "netlink audit": (16, 3, 9),
     "packet": (17, 3, 768),
     "bluetooth": (31, 3, 1),
