@@ -76,6 +76,7 @@ class Loader(NamedTuple):
     redaction: Redaction = USUAL
     session_id: str = ""  # passed to such a command
     prompt: KeyPrompt | None = None
+    key_of_ends: Secret | None = None  # of the phantoms; None: they are random as a whole
 
     def load(self, services: Sequence[CredentialService]) -> list[LoadedService]:
         """Return one result per service, in order. Blocks as resolver.resolve_credential does.
@@ -94,7 +95,8 @@ class Loader(NamedTuple):
         except (CredentialNotFound, CredentialUnavailable) as error:
             hint = self._remedy(service, references) or error.hint
             return LoadedService(service, Missing(error.code, error.message, hint), tuple(warnings))
-        return LoadedService(service, Loaded(credential, make_phantom(service.name)), tuple(warnings))
+        phantom = make_phantom(service.name, self.key_of_ends)
+        return LoadedService(service, Loaded(credential, phantom), tuple(warnings))
 
     def _credential(
         self, service: CredentialService, references: list[CredentialReference], warnings: list[str]

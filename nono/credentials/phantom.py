@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hmac
 import secrets
+from math import log2
 
-from nono.credentials.values.shapes import GENERIC, SHAPES
+from nono.credentials.values.shapes import GENERIC, SHAPES, TokenShape
 from nono.named_tuple import NamedTuple
 from nono.secret import Secret
+
+END_CHARS = 20  # what Claude Code remembers of a key that it may use
+_RANDOM_BITS = 128  # at least, beside the end
 
 
 class Phantom(NamedTuple):
@@ -46,15 +51,27 @@ class SessionToken(NamedTuple):
         return self.secret.reveal()
 
 
-def make_phantom(service: str) -> Phantom:
+def make_phantom(service: str, key_of_ends: Secret | None = None) -> Phantom:
     """Make a phantom from the kernel's random generator, shaped like that provider's tokens.
 
     Prefix, alphabet and length match, because clients check them before they send anything. An unknown
-    service gets `nono_` and 43 characters of base 62.
+    service gets `nono_` and 43 characters of base 62. With a key the last END_CHARS are the same in every run
+    where the rest has room for enough random bits: clients that ask before they use a key know it by them.
     """
     shape = SHAPES.get(service, GENERIC)
-    random_part = "".join(secrets.choice(shape.alphabet) for _ in range(shape.random_chars))
-    return Phantom(service, Secret(shape.prefix + random_part + shape.suffix))
+    end = "" if key_of_ends is None else _end(service, shape, key_of_ends)
+    count = shape.random_chars - len(end)
+    random_part = "".join(secrets.choice(shape.alphabet) for _ in range(count))
+    return Phantom(service, Secret(shape.prefix + random_part + end + shape.suffix))
+
+
+def _end(service: str, shape: TokenShape, key: Secret) -> str:
+    """Return the end without the shape's suffix; "" if what is left were too easily guessed."""
+    count = END_CHARS - len(shape.suffix)
+    if (shape.random_chars - count) * log2(len(shape.alphabet)) < _RANDOM_BITS:
+        return ""
+    digest = hmac.digest(key.reveal().encode(), service.encode("utf-8", "surrogatepass"), "sha256")
+    return "".join(shape.alphabet[byte % len(shape.alphabet)] for byte in digest[:count])
 
 
 def make_session_token() -> SessionToken:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from nono.credentials.load import KeyPrompt, Loaded, LoadedService, Loader, Missing
 from nono.credentials.phantom import SessionToken
+from nono.credentials.phantom_ends import key_of_ends
 from nono.errors import LaunchError, NonoError
 from nono.launch.proxy.ca_worker import CaWorker, intercepts
 from nono.launch.proxy.logins import Logins, load_logins
@@ -20,6 +21,7 @@ from nono.launch.proxy.trust import TrustedAuthority, trusted_authority
 from nono.launch.proxy.upstream_proxy import upstream_proxy_of
 from nono.launch.session import Session
 from nono.named_tuple import NamedTuple
+from nono.paths import state_root
 from nono.policy.hosts.upstream import is_loopback
 from nono.policy.resolve import Resolved
 from nono.policy.schema.route_rules import TlsIdentity
@@ -82,7 +84,8 @@ def assemble(
         _check_tls_files(wanted)
         _check_helper(wanted, resolved, environ)
     post = TokenPost()
-    loader = Loader(environ, post, session.record, session.redaction, session.session_id, prompt)
+    ends = key_of_ends(state_root(environ)) if resolved.services else None
+    loader = Loader(environ, post, session.record, session.redaction, session.session_id, prompt, ends)
     services = loader.load(resolved.services)
     for service in services:
         for sentence in service.warnings:

@@ -6,8 +6,11 @@ import re
 
 import pytest
 
-from nono.credentials.phantom import make_phantom, make_session_token
+from nono.credentials.phantom import END_CHARS, make_phantom, make_session_token
 from nono.credentials.values.shapes import looks_like_key
+from nono.secret import Secret
+
+KEY, ANOTHERS = Secret("0" * 64), Secret("1" * 64)
 
 
 @pytest.mark.parametrize(
@@ -23,8 +26,39 @@ from nono.credentials.values.shapes import looks_like_key
     ],
 )
 def test_a_phantom_has_the_shape_of_the_providers_tokens(service: str, pattern: str) -> None:
-    for _ in range(20):
-        assert re.fullmatch(pattern, make_phantom(service).child_value())
+    for key in (None, KEY) * 10:
+        assert re.fullmatch(pattern, make_phantom(service, key).child_value())
+
+
+@pytest.mark.parametrize("service", ["anthropic", "openai", "anything"])
+def test_the_phantoms_of_a_person_and_service_end_alike(service: str) -> None:
+    values = [make_phantom(service, KEY).child_value() for _ in range(20)]
+    assert len({value[-END_CHARS:] for value in values}) == 1
+
+
+@pytest.mark.parametrize("service", ["anthropic", "openai", "anything"])
+def test_what_stands_before_the_end_is_new_each_time(service: str) -> None:
+    values = [make_phantom(service, KEY).child_value() for _ in range(20)]
+    assert len({value[:-END_CHARS] for value in values}) == 20
+
+
+@pytest.mark.parametrize(
+    ("service", "key"), [("anthropic", ANOTHERS), ("anthropic", None), ("another", KEY)], ids=repr
+)
+def test_an_end_is_that_of_one_person_and_service(service: str, key: Secret | None) -> None:
+    ends = {make_phantom(*which).child_value()[-END_CHARS:] for which in (("anthropic", KEY), (service, key))}
+    assert len(ends) == 2
+
+
+@pytest.mark.parametrize("service", ["github", "gitlab", "gemini", "google-ai"])
+def test_a_short_phantom_is_random_as_a_whole(service: str) -> None:
+    assert len({make_phantom(service, KEY).child_value()[-END_CHARS:] for _ in range(20)}) == 20
+
+
+def test_a_phantom_of_an_older_run_matches_no_newer_one() -> None:
+    older, newer = make_phantom("anthropic", KEY), make_phantom("anthropic", KEY)
+    assert not newer.matches(older.child_value())
+    assert not newer.appears_in(older.child_value().encode())
 
 
 def test_no_two_phantoms_are_alike() -> None:
