@@ -6,9 +6,8 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Literal
 
-from nono.credentials.logins.phantom import jwt_phantom
+from nono.credentials.logins.phantom import claims_of, jwt_phantom
 from nono.credentials.logins.request import LoginRefusedError, unique_names
 from nono.credentials.values.content import MAX_SECRET_BYTES
 from nono.credentials.values.credential import Header, LeakDetector
@@ -34,7 +33,7 @@ _ASSIGNED = re.compile(_WORD + r"\W{0,4}(?:[:=]|%3[ad])\W{0,4}[\w.~+/-]{8}", re.
 class _Found(NamedTuple):
     holder: dict[str, object]
     name: str
-    kind: Literal["opaque", "jwt"]
+    field: ResponseField
     token: Secret
 
 
@@ -45,6 +44,18 @@ class Answer:
         self._body = body
         self._document = document
         self._found = found
+
+    @property
+    def fields(self) -> list[str]:
+        """The name of each token's field: names joined by dots."""
+        return [".".join(each.field.path) for each in self._found]
+
+    def expires_s(self, now_s: float) -> int | None:
+        """Return when the access token expires (RFC 6749 section 5.1), or None if the answer does not say."""
+        lifetime = self._document.get("expires_in") if isinstance(self._document, dict) else None
+        if isinstance(lifetime, bool) or not isinstance(lifetime, int | float) or not 0 < lifetime < 1e9:
+            return None
+        return int(now_s + lifetime)
 
     @property
     def tokens(self) -> list[Secret]:
@@ -63,8 +74,13 @@ class Answer:
         if not self._found:
             return self._body
         for each, nonce in zip(self._found, nonces, strict=True):
-            each.holder[each.name] = jwt_phantom(nonce) if each.kind == "jwt" else nonce
+            each.holder[each.name] = phantom_in(each.field, nonce, each.token)
         return json.dumps(self._document, separators=(",", ":")).encode()
+
+
+def phantom_in(field: ResponseField, nonce: str, token: Secret) -> str:
+    """Spell the phantom of `token` as its field wants it."""
+    return jwt_phantom(nonce, claims_of(token, field.claims)) if field.kind == "jwt" else nonce
 
 
 def examine(endpoint: TokenEndpoint | None, status: int, headers: Sequence[Header], body: bytes) -> Answer:
@@ -134,7 +150,7 @@ def _field(document: object, field: ResponseField) -> _Found | None:
         raise LoginRefusedError(f"the token endpoint's field {'.'.join(field.path)!r} holds no text")
     if not _TOKEN_TEXT.fullmatch(value) or len(value) > MAX_SECRET_BYTES:
         raise LoginRefusedError(f"the token endpoint's field {'.'.join(field.path)!r} holds no token")
-    return _Found(holder, name, field.kind, Secret(value))
+    return _Found(holder, name, field, Secret(value))
 
 
 def _examine_document(document: object, found: Sequence[_Found]) -> None:

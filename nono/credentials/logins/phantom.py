@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from base64 import b64decode, b64encode, urlsafe_b64encode
-from collections.abc import Callable, Mapping
+from base64 import b64decode, b64encode, urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Collection, Mapping
 
 from nono.secret import Secret
 
@@ -23,10 +23,31 @@ class PhantomError(ValueError):
     """A phantom is not spelled as it was handed out."""
 
 
-def jwt_phantom(nonce: str) -> str:
-    """Wrap `nonce` in an unsigned JWT (RFC 7519 section 6), for clients that inspect their tokens."""
-    claims = {"iss": "nono", "aud": "nono", "sub": nonce, "iat": 0, "exp": _FAR_AWAY}
-    return f"{_part({'alg': 'none', 'typ': 'JWT'})}.{_part(claims)}.{nonce}"
+_UNSIGNED = {"alg": "none", "typ": "JWT"}
+
+
+def jwt_phantom(nonce: str, kept: Mapping[str, object] | None = None) -> str:
+    """Wrap `nonce` in an unsigned JWT (RFC 7519 section 6), for clients that inspect their tokens.
+
+    kept: Claims of the real token that the client reads. The subject and the issuer stay nono's.
+    """
+    claims = {"aud": "nono", "iat": 0, "exp": _FAR_AWAY, **(kept or {}), "iss": "nono", "sub": nonce}
+    return f"{_part(_UNSIGNED)}.{_part(claims)}.{nonce}"
+
+
+def claims_of(token: Secret, names: Collection[str]) -> dict[str, object]:
+    """Return the named claims of a JWT; those that it has. Empty if it is none."""
+    parts = token.reveal().split(".")
+    claims = _decoded(parts[1]) if len(parts) == 3 and names else None
+    return {name: value for name, value in (claims or {}).items() if name in names}
+
+
+def _decoded(part: str) -> dict[str, object] | None:
+    try:
+        content = json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def _part(content: Mapping[str, object]) -> str:
@@ -39,7 +60,18 @@ def nonce_of(text: str) -> str | None:
     if found is None:
         return None
     nonce = found[1]
-    return nonce if text in (nonce, jwt_phantom(nonce)) else None
+    return nonce if text == nonce or _is_jwt_of(nonce, text) else None
+
+
+def _is_jwt_of(nonce: str, text: str) -> bool:
+    """Check that `text` is a JWT handed out for `nonce`; its kept claims are not compared."""
+    header, claims, _ = text.split(".")
+    content = _decoded(claims)
+    return (
+        header == _part(_UNSIGNED)
+        and content is not None
+        and (content.get("iss"), content.get("sub")) == ("nono", nonce)
+    )
 
 
 def nonces_in(text: str) -> list[str]:

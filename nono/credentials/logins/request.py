@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from urllib.parse import quote_plus, unquote_plus
 
 from nono.credentials.logins.phantom import MARK, nonce_of
@@ -59,6 +59,20 @@ def redeemed_body(endpoint: TokenEndpoint, body: bytes, token_of: TokenOf) -> by
             "name the field in request_nonce_fields of the provider",
         )
     return sent.encode("utf-8", "surrogateescape") if redeemed else body
+
+
+def refreshed_nonce(endpoint: TokenEndpoint, body: bytes) -> str | None:
+    """Return the nonce of the refresh token that the request wants renewed (RFC 6749 section 6), or None."""
+    if len(body) > MAX_BODY_BYTES or ("refresh_token",) not in endpoint.request_nonce_fields:
+        return None
+    fields: Mapping[str, object] | None = None if endpoint.request_body == "form" else _json(body)
+    if fields is None and endpoint.request_body != "json" and body.count(b"&") <= _MAX_PAIRS:
+        pairs = [pair.partition("=") for pair in body.decode("latin-1").split("&")]
+        fields = {unquote_plus(name): unquote_plus(value) for name, _, value in pairs}
+    if fields is None or fields.get("grant_type") != "refresh_token":
+        return None
+    token = fields.get("refresh_token")
+    return nonce_of(token) if isinstance(token, str) else None
 
 
 def _json(body: bytes) -> dict[str, object] | None:

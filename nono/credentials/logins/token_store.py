@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from posixpath import join
 
 from nono.credentials.logins.phantom import MARK
@@ -28,13 +28,42 @@ class StoredToken(NamedTuple):
     real: Secret
     consumers: frozenset[str]  # who may redeem it: `oauth.<provider>`, `proxy.<route>`
     origins: frozenset[str]  # may receive it; empty in files of other versions: only consumers decide
-    created_s: int  # since the epoch
+    created_s: int  # since the epoch; of a login, when it was last renewed
+    login: str = ""  # the login it is part of; empty in files of other versions
+    field: str = ""  # of the provider's answer: names joined by dots
 
     def has_expired(self, now_s: float) -> bool:
         return not -_CLOCK_SLACK_S < now_s - self.created_s < TTL_S
 
 
 Tokens = dict[str, StoredToken]  # by nonce
+
+
+class StoredLogin(NamedTuple):
+    """The last answer of a token endpoint, from which every run that asks for it meanwhile is answered."""
+
+    answer: str  # JSON, with phantoms
+    renewed_s: int  # since the epoch, as is expires_s
+    expires_s: int | None  # when the access token expires; None: the provider did not say
+
+
+Logins = dict[str, StoredLogin]  # by the name in StoredToken.login
+
+
+class Stored(NamedTuple):
+    """Everything in the file."""
+
+    tokens: Tokens
+    logins: Logins
+
+
+class Granted(NamedTuple):
+    """What a token endpoint granted to one login."""
+
+    login: str | None  # None: it is new, unless one of its tokens is known
+    fields: Sequence[str]  # of the answer, one for each token
+    answer: Callable[[Sequence[str]], str]  # from nonces in the order of the tokens
+    expires_s: int | None
 
 
 class LoginStore:
@@ -45,8 +74,8 @@ class LoginStore:
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        directory = join(state_root(environ), "oauth-capture")
-        self._file = PrivateFile(directory, "providers", max_bytes=_MAX_FILE_BYTES)
+        self.directory = join(state_root(environ), "oauth-capture")
+        self._file = PrivateFile(self.directory, "providers", max_bytes=_MAX_FILE_BYTES)
         self.path = self._file.path
 
     def stamp(self) -> Stamp | None:
@@ -54,33 +83,51 @@ class LoginStore:
         return self._file.stamp()
 
     def read(self) -> Tokens:
-        """Return everything stored, expired tokens too; empty if nothing ever was."""
-        return self._tokens(self._file.read())
+        """Return all stored tokens, expired ones too; empty if nothing ever was."""
+        return self.read_all().tokens
+
+    def read_all(self) -> Stored:
+        return self._stored(self._file.read())
 
     def add(
-        self, real: Sequence[Secret], consumers: Collection[str], origins: Collection[str]
-    ) -> tuple[list[str], Tokens]:
-        """Store tokens; on disk when this returns. Return a nonce for each, and all stored tokens.
+        self,
+        real: Sequence[Secret],
+        consumers: Collection[str],
+        origins: Collection[str],
+        granted: Granted | None = None,
+    ) -> tuple[list[str], Stored]:
+        """Store tokens; on disk when this returns. Return a nonce for each, and everything stored.
 
-        A token that is already stored for the same consumers and origins keeps its nonce, because a refresh
-        token often comes again with each access token.
+        granted: The login they are part of. Its fields keep their nonces, so that one renewal reaches all
+        runs that hold them. Without one, a token that is already stored for the same consumers and origins
+        keeps its nonce.
         """
         admitted, where, now_s = frozenset(consumers), frozenset(origins), int(time.time())
         with self._file.locked() as file:
-            tokens = {
-                nonce: token
-                for nonce, token in self._tokens(file.read()).items()
-                if not token.has_expired(now_s)
-            }
+            stored = self._stored(file.read())
+            tokens = {nonce: token for nonce, token in stored.tokens.items() if not token.has_expired(now_s)}
+            login = ""
+            if granted is not None:
+                known = [each for token in real if (each := _login_with(tokens, token, admitted, where))]
+                login = granted.login or next(iter(known), secrets.token_hex(8))
+            for nonce in [nonce for nonce, token in tokens.items() if login and token.login == login]:
+                # A refresh token that did not come again is as good as a new one. Moved to the end, as the
+                # order breaks the tie of tokens of one second.
+                tokens[nonce] = tokens.pop(nonce)._replace(created_s=now_s)
             nonces = []
-            for secret in real:
-                nonce = _nonce_of(tokens, secret, admitted, where) or f"nono_{secrets.token_hex(32)}"
-                tokens.pop(nonce, None)  # to the end: the order breaks the tie of tokens of one second
-                tokens[nonce] = StoredToken(secret, admitted, where, now_s)
+            for position, secret in enumerate(real):
+                field = granted.fields[position] if granted is not None else ""
+                token = StoredToken(secret, admitted, where, now_s, login, field)
+                nonce = _nonce_of(tokens, token) or f"nono_{secrets.token_hex(32)}"
+                tokens.pop(nonce, None)
+                tokens[nonce] = token
                 nonces.append(nonce)
-            tokens = _youngest(tokens)
-            file.replace(_written(tokens))
-        return nonces, tokens
+            logins = dict(stored.logins)
+            if granted is not None:
+                logins[login] = StoredLogin(granted.answer(nonces), now_s, granted.expires_s)
+            stored = _pruned(Stored(_youngest(tokens), logins))
+            file.replace(_written(stored))
+        return nonces, stored
 
     def purge(self, consumer: str | None = None) -> int:
         """Remove the tokens that `consumer` may redeem, or all; return how many.
@@ -90,38 +137,51 @@ class LoginStore:
         if not self.read():
             return 0
         with self._file.locked() as file:
-            tokens = self._tokens(file.read())
+            stored = self._stored(file.read())
             kept = {
                 nonce: token
-                for nonce, token in tokens.items()
+                for nonce, token in stored.tokens.items()
                 if consumer is not None and consumer not in token.consumers
             }
-            file.replace(_written(kept))
-        return len(tokens) - len(kept)
+            file.replace(_written(_pruned(stored._replace(tokens=kept))))
+        return len(stored.tokens) - len(kept)
 
-    def _tokens(self, content: bytes | None) -> Tokens:
+    def _stored(self, content: bytes | None) -> Stored:
         if content is None:
-            return {}
-        tokens = _parse(content)
-        if tokens is None:
+            return Stored({}, {})
+        stored = _parse(content)
+        if stored is None:
             raise CredentialUnavailable(
                 f"{self.path}: not a store of captured logins of this version of nono",
                 hint="move the file away, then log in again inside the sandbox",
             )
-        return tokens
+        return stored
 
 
-def _nonce_of(
+def _nonce_of(tokens: Tokens, new: StoredToken) -> str | None:
+    """Return the nonce of the token that `new` is or replaces, or None."""
+    for nonce, token in tokens.items():
+        if (token.consumers, token.origins, token.login) != (new.consumers, new.origins, new.login):
+            continue
+        if token.field == new.field if new.login else token.real == new.real:
+            return nonce
+    return None
+
+
+def _login_with(
     tokens: Tokens, secret: Secret, consumers: frozenset[str], origins: frozenset[str]
 ) -> str | None:
-    return next(
-        (
-            nonce
-            for nonce, token in tokens.items()
-            if (token.consumers, token.origins) == (consumers, origins) and token.real == secret
-        ),
-        None,
-    )
+    """Return the login that has the token already, or None."""
+    for token in tokens.values():
+        if (token.consumers, token.origins) == (consumers, origins) and token.real == secret:
+            return token.login or None
+    return None
+
+
+def _pruned(stored: Stored) -> Stored:
+    """Return it without the logins that have no token any more."""
+    alive = {token.login for token in stored.tokens.values()}
+    return stored._replace(logins={name: each for name, each in stored.logins.items() if name in alive})
 
 
 def _youngest(tokens: Tokens) -> Tokens:
@@ -136,20 +196,30 @@ def _youngest(tokens: Tokens) -> Tokens:
     return dict(ordered[first:])
 
 
-def _written(tokens: Tokens) -> bytes:
+def _written(stored: Stored) -> bytes:
     entries = {
         nonce: {
             "real": token.real.reveal(),
             "admitted_consumers": sorted(token.consumers),
             "admitted_origins": sorted(token.origins),
             "created_at_secs": token.created_s,
+            **({"login": token.login, "field": token.field} if token.login else {}),
         }
-        for nonce, token in tokens.items()
+        for nonce, token in stored.tokens.items()
     }
-    return json.dumps({"version": 1, "tokens": entries}, indent=2).encode()
+    logins = {
+        name: {
+            "answer": login.answer,
+            "renewed_at_secs": login.renewed_s,
+            "expires_at_secs": login.expires_s,
+        }
+        for name, login in stored.logins.items()
+    }
+    document = {"version": 1, "tokens": entries, **({"logins": logins} if logins else {})}
+    return json.dumps(document, indent=2).encode()
 
 
-def _parse(content: bytes) -> Tokens | None:
+def _parse(content: bytes) -> Stored | None:
     """Parse the store; None if malformed.
 
     The parser's exception carries the text, so it must not propagate.
@@ -159,12 +229,16 @@ def _parse(content: bytes) -> Tokens | None:
     except (ValueError, RecursionError):
         return None
     match document:
-        case {"version": 1, "tokens": dict(entries)}:
+        case {"version": 1, "tokens": dict(entries), **others}:
             parsed = {nonce: _token(entry) for nonce, entry in entries.items() if MARK.fullmatch(nonce)}
+            logins = others.get("logins", {})
         case _:
             return None
     tokens = {nonce: token for nonce, token in parsed.items() if token is not None}
-    return tokens if len(tokens) == len(entries) else None
+    if len(tokens) != len(entries) or not isinstance(logins, dict):
+        return None
+    found = {name: _login(entry) for name, entry in logins.items()}
+    return Stored(tokens, {name: login for name, login in found.items() if login is not None})
 
 
 def _token(entry: object) -> StoredToken | None:
@@ -176,6 +250,26 @@ def _token(entry: object) -> StoredToken | None:
             **others,
         }:
             origins = others.get("admitted_origins", [])
-            if isinstance(origins, list) and all(isinstance(each, str) for each in [*consumers, *origins]):
-                return StoredToken(Secret(real), frozenset(consumers), frozenset(origins), created_s)
+            if not isinstance(origins, list) or not _are_texts([*consumers, *origins]):
+                return None
+            token = StoredToken(Secret(real), frozenset(consumers), frozenset(origins), created_s)
+            match others:
+                case {"login": str(login), "field": str(field)}:
+                    return token._replace(login=login, field=field)
+            return token
+    return None
+
+
+def _are_texts(values: list[object]) -> bool:
+    return all(isinstance(each, str) for each in values)
+
+
+def _login(entry: object) -> StoredLogin | None:
+    match entry:
+        case {
+            "answer": str(answer),
+            "renewed_at_secs": int(renewed_s),
+            "expires_at_secs": int() | None as expires_s,
+        }:
+            return StoredLogin(answer, renewed_s, expires_s)
     return None

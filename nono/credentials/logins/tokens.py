@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 
 import anyio
 
 from nono.credentials.logins.answer import Answer
 from nono.credentials.logins.phantom import field_with_tokens, nonce_of, nonces_in_field
-from nono.credentials.logins.request import LoginRefusedError, redeemed_body
-from nono.credentials.logins.token_store import LoginStore, Tokens
+from nono.credentials.logins.renewal_lock import renewal_lock
+from nono.credentials.logins.request import LoginRefusedError, redeemed_body, refreshed_nonce
+from nono.credentials.logins.token_store import Granted, LoginStore, Stored
 from nono.credentials.values.credential import LeakDetector, RequestFacts
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.credentials.values.injection import HeadersInjection
@@ -21,6 +24,7 @@ from nono.policy.services.oauth_routes import OAuthProvider, OAuthRoute, TokenEn
 from nono.secret import Secret
 
 _MAX_WATCHED = 16  # tokens of one route; a command uses one at a time, and a new one after each refresh
+_RENEWED_BEFORE_S = 600.0  # clients ask for new tokens up to 5 minutes before theirs expire
 _LOG_IN = "log in again inside the sandbox"
 
 
@@ -34,36 +38,76 @@ class LoginTokens:
         """Read the store. CredentialUnavailable: it is not trusted or malformed."""
         self._store = store
         self._stamp = store.stamp()
-        self._tokens: Tokens = store.read()
+        self._stored = store.read_all()
+        self._rejected: list[Secret] = []  # access tokens that an API answered with 401, the last ones
 
     def find(self, nonce: str, consumer: str, origin: str) -> Secret:
         """Return the token. LoginRefusedError: it is unknown, expired, or not for `consumer` at `origin`."""
-        token = self._current().get(nonce)
+        token = self._current().tokens.get(nonce)
         if token is None or token.has_expired(time.time()):
             raise LoginRefusedError("the phantom of a login is unknown or has expired", _LOG_IN)
         if consumer not in token.consumers or (token.origins and origin not in token.origins):
             raise LoginRefusedError(f"the phantom of a login is not for {origin}")
         return token.real
 
-    def _current(self) -> Tokens:
+    def login_of(self, nonce: str) -> str | None:
+        """Return the login that a token is part of; None if it is unknown or in none."""
+        token = self._current().tokens.get(nonce)
+        return None if token is None else token.login or None
+
+    def reject(self, token: Secret) -> None:
+        """Remember that an API no longer accepts an access token."""
+        if token not in self._rejected:
+            self._rejected = [*self._rejected[1 - _MAX_WATCHED :], token]
+
+    def fresh_answer(self, login: str) -> bytes | None:
+        """Return what the provider last answered, with phantoms, while its access token is fresh.
+
+        Nobody knows which tokens a client has that asks for new ones: its phantoms stay the same. Another run
+        may just have renewed them, and the provider takes each refresh token once. By the clock on the wall,
+        since a laptop may have slept.
+        """
+        stored, now_s = self._current(), time.time()
+        answer = stored.logins.get(login)
+        if answer is None or answer.expires_s is None:
+            return None
+        lifetime_s = answer.expires_s - answer.renewed_s
+        is_fresh = now_s < answer.expires_s - min(_RENEWED_BEFORE_S, lifetime_s / 2)
+        tokens = [token.real for token in stored.tokens.values() if token.login == login]
+        if not is_fresh or any(token in self._rejected for token in tokens):
+            return None
+        try:
+            document = json.loads(answer.answer)
+        except ValueError:
+            return None
+        return json.dumps({**document, "expires_in": int(answer.expires_s - now_s)}).encode()
+
+    def _current(self) -> Stored:
         stamp = self._store.stamp()
         if stamp != self._stamp:
             try:
-                self._tokens = self._store.read()
+                self._stored = self._store.read_all()
             except CredentialUnavailable:
-                self._tokens = {}
+                self._stored = Stored({}, {})
             self._stamp = stamp
-        return self._tokens
+        return self._stored
+
+    def renewal_lock(self, provider: str) -> AbstractAsyncContextManager[None]:
+        return renewal_lock(self._store.directory, provider)
 
     async def store(
-        self, tokens: Sequence[Secret], consumers: Sequence[str], origins: Sequence[str]
+        self,
+        tokens: Sequence[Secret],
+        consumers: Sequence[str],
+        origins: Sequence[str],
+        granted: Granted | None = None,
     ) -> list[str]:
         """Store tokens and return a nonce for each. They are on disk when this returns.
 
         CredentialUnavailable: they could not be stored.
         """
         # Not kept: by now another run may have changed the store once more. It is read again by its stamp.
-        nonces, _ = await anyio.to_thread.run_sync(self._store.add, tokens, consumers, origins)
+        nonces, _ = await anyio.to_thread.run_sync(self._store.add, tokens, consumers, origins, granted)
         return nonces
 
 
@@ -84,6 +128,7 @@ class LoginCredential:
         self._tokens = tokens
         self._consumer = consumer
         self._used: dict[str, Secret] = {}  # by nonce, the last ones
+        self._renewed: list[Secret] = []  # their predecessors: answers to them may be on their way
         self._watcher: LeakDetector | None = None
 
     def matches(self, text: str) -> bool:
@@ -109,12 +154,14 @@ class LoginCredential:
     def token(self, nonce: str) -> Secret:
         """Return the token of a nonce and watch for it. Raises LoginRefusedError as LoginTokens.find does."""
         token = self._tokens.find(nonce, *self._consumer)
-        is_new = self._used.pop(nonce, None) is None
+        before = self._used.pop(nonce, None)
         self._used[nonce] = token  # to the end: those no longer used are dropped first
-        if is_new:
+        if before is not token and before != token:
+            if before is not None:
+                self._renewed = [*self._renewed[1 - _MAX_WATCHED :], before]
             if len(self._used) > _MAX_WATCHED:
                 del self._used[next(iter(self._used))]
-            self._watcher = tripwire_for(list(self._used.values()))
+            self._watcher = tripwire_for([*self._used.values(), *self._renewed])
         return token
 
     def at_hand(self, request: RequestFacts) -> HeadersInjection | None:
@@ -140,7 +187,11 @@ class LoginCredential:
         )
 
     def rejected(self, request: RequestFacts) -> None:
-        """Do nothing: the command will refresh the token, as only it has the phantom of the refresh token."""
+        """Have the tokens renewed at the next refresh that the command asks for, fresh as they may be."""
+        for _, value in request.presented:
+            for nonce in nonces_in_field(value):
+                if (token := self._used.get(nonce)) is not None:
+                    self._tokens.reject(token)
 
     def tripwire(self) -> LeakDetector | None:
         return self._watcher
@@ -170,12 +221,31 @@ class ProviderLogin:
         """Return the body to send. Raises LoginRefusedError as redeemed_body does."""
         return redeemed_body(endpoint, body, self.credential(endpoint).token)
 
-    async def captured(self, answer: Answer) -> bytes:
-        """Return the body for the command.
+    def renewed_login(self, endpoint: TokenEndpoint, body: bytes) -> str | None:
+        """Return the login that a request for new tokens is about; None for any other request."""
+        nonce = refreshed_nonce(endpoint, body)
+        return None if nonce is None else self._tokens.login_of(nonce)
+
+    def renewal_lock(self) -> AbstractAsyncContextManager[None]:
+        """Return the lock under which logins of this provider are renewed; see renewal_lock."""
+        return self._tokens.renewal_lock(self.provider.name)
+
+    def fresh_answer(self, login: str) -> bytes | None:
+        """Return the answer to a refresh that needs no provider, or None. Call it under renewal_lock."""
+        return self._tokens.fresh_answer(login)
+
+    async def captured(self, answer: Answer, login: str | None = None) -> bytes:
+        """Return the body for the command. `login`: the one that was renewed; None: it is a new one.
 
         Its tokens are on disk when this returns, or it raises CredentialUnavailable.
         """
         nonces: list[str] = []
         if answer.tokens:
-            nonces = await self._tokens.store(answer.tokens, self._consumers, self._origins)
+            granted = Granted(
+                login,
+                answer.fields,
+                lambda nonces: answer.with_phantoms(nonces).decode(),
+                answer.expires_s(time.time()),
+            )
+            nonces = await self._tokens.store(answer.tokens, self._consumers, self._origins, granted)
         return answer.with_phantoms(nonces)

@@ -152,6 +152,7 @@ class ResponseFieldEntry(NamedTuple):
 
     path: str  # names joined by dots
     kind: Literal["opaque", "jwt"] = "opaque"
+    claims: tuple[str, ...] = ()  # of a jwt: those that its phantom keeps, because the client reads them
 
 
 class TokenEndpointEntry(NamedTuple):

@@ -24,6 +24,7 @@ class ResponseField(NamedTuple):
 
     path: tuple[str, ...]  # names from the outermost object inwards
     kind: Literal["opaque", "jwt"]
+    claims: tuple[str, ...] = ()  # of a jwt: those that its phantom keeps
 
 
 class TokenEndpoint(NamedTuple):
@@ -157,7 +158,8 @@ def _token_endpoint(entry: TokenEndpointEntry) -> TokenEndpoint:
         upstream=parse_origin(entry.host),
         path=entry.path,
         response_fields=tuple(
-            ResponseField(tuple(field.path.split(".")), field.kind) for field in entry.response_fields
+            ResponseField(tuple(field.path.split(".")), field.kind, field.claims)
+            for field in entry.response_fields
         ),
         request_body=entry.request_body,
         request_nonce_fields=tuple(tuple(field.split(".")) for field in entry.request_nonce_fields),
@@ -173,6 +175,8 @@ def _endpoint_problems(endpoint: TokenEndpointEntry) -> Iterator[Problem]:
     for position, response_field in enumerate(endpoint.response_fields):
         if "" in response_field.path.split("."):
             yield f"response_fields.{position}.path", "expected names joined by dots"
+        if response_field.claims and response_field.kind != "jwt":
+            yield f"response_fields.{position}.claims", "only a jwt has claims"
     for position, name in enumerate(endpoint.request_nonce_fields):
         if "" in name.split("."):
             yield f"request_nonce_fields.{position}", "expected names joined by dots"

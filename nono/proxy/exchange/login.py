@@ -12,6 +12,7 @@ from nono.approval.request import HeldBody
 from nono.credentials.logins.answer import Answer, examine, holds_secret
 from nono.credentials.logins.request import LoginRefusedError
 from nono.credentials.values.credential import Injection, LeakDetector, Outgoing
+from nono.credentials.values.errors import CredentialUnavailable
 from nono.errors import CredentialError
 from nono.policy.services.oauth_routes import TokenEndpoint
 from nono.proxy.exchange.admission import Admitted
@@ -33,6 +34,7 @@ MAX_REQUEST_BYTES = 1024 * 1024
 MAX_ANSWER_BYTES = 1024 * 1024
 _STORE = "nono credential logins says what is wrong with the store"
 _TIMEOUT_S = 120.0  # of one exchange; device logins poll, so no request waits long
+_RENEWAL_TIMEOUT_S = 30.0  # others wait for it
 _NOT_FETCHED = frozenset((b"accept-encoding", b"expect"))  # the fetch writes its own
 _NOT_RELAYED = frozenset(  # they describe the body as it was before its tokens were replaced
     (b"content-length", b"content-encoding", b"content-md5", b"digest", b"repr-digest", b"etag")
@@ -152,6 +154,28 @@ class LoginExchange(Attempt):
         if self._over:  # the client went away meanwhile
             self._end()
             return
+        at = self._at
+        login = None if at is None else at.login.renewed_login(at.endpoint, body)
+        if at is None or login is None:
+            await self._exchange(body, ready)
+            return
+        try:
+            async with at.login.renewal_lock():
+                fresh = at.login.fresh_answer(login)
+                if fresh is None:
+                    # Whoever asked may go away: the provider takes a refresh token once, so its answer must
+                    # not be lost.
+                    with anyio.CancelScope(shield=True):
+                        await self._exchange(body, ready, login)
+                elif self._record():
+                    self._send(200, [(b"Content-Type", b"application/json")], fresh)
+                else:
+                    self._refuse(refusal.upstream_failed(self._verdict.origin.host, "it cannot be recorded"))
+        except CredentialUnavailable as failure:
+            self._refuse(self._refusal(LoginRefusedError(failure.message, failure.hint), 503))
+
+    async def _exchange(self, body: bytes, ready: Admitted, login: str | None = None) -> None:
+        """Ask the provider. `login`: the one that is renewed."""
         try:
             request = self._own_request(body, ready)
         except LoginRefusedError as refused:
@@ -164,7 +188,8 @@ class LoginExchange(Attempt):
             # Taken before the fetch: during it, so many newer credentials may be used that this one is no
             # longer watched for.
             sent = self._watcher()
-            await self._relay(await self._fetch(request), sent)
+            timeout_s = _TIMEOUT_S if login is None else _RENEWAL_TIMEOUT_S
+            await self._relay(await self._fetch(request, timeout_s), sent, login)
         except LoginRefusedError as refused:
             self._refuse(self._refusal(refused, 502))
         except _FrozenError as frozen:
@@ -196,7 +221,7 @@ class LoginExchange(Attempt):
                 injection = self._at.credential.injection(self._verdict.facts)
         return _to_fetch(request._replace(body=body), injection)
 
-    async def _fetch(self, request: OwnRequest) -> Fetched:
+    async def _fetch(self, request: OwnRequest, timeout_s: float) -> Fetched:
         forward = self._verdict
         fetched = await fetch(
             self._context,
@@ -207,7 +232,7 @@ class LoginExchange(Attempt):
             check_again=self._check_frozen,
             tls=forward.tls,
             limit_bytes=MAX_ANSWER_BYTES,
-            timeout_s=_TIMEOUT_S,
+            timeout_s=timeout_s,
         )
         if fetched.status == 401:
             self._rejected()
@@ -221,7 +246,7 @@ class LoginExchange(Attempt):
         if self._tally is not None:
             self._tally.sent()
 
-    async def _relay(self, fetched: Fetched, sent: LeakDetector | None) -> None:
+    async def _relay(self, fetched: Fetched, sent: LeakDetector | None, login: str | None) -> None:
         at = self._at
         kinds = [value for name, value in fetched.headers if name.lower() == b"content-type"]
         if (charset := unsearchable_charset(kinds)) is not None:
@@ -231,7 +256,7 @@ class LoginExchange(Attempt):
         answer = await anyio.to_thread.run_sync(
             _examined, at.endpoint if at else None, fetched, headers, sent, abandon_on_cancel=True
         )
-        body = fetched.body if at is None else await at.login.captured(answer)
+        body = fetched.body if at is None else await at.login.captured(answer, login)
         self._send(fetched.status, headers, body)
 
     def _watcher(self) -> LeakDetector | None:

@@ -44,7 +44,9 @@ def ask(url: str, form: dict[str, str] | None = None, **headers: str) -> tuple[i
 
 
 def keep(body: str) -> None:
-    LOGIN.write_text(body)
+    new = LOGIN.with_name(f"login.{os.getpid()}")
+    new.write_text(body)
+    new.rename(LOGIN)  # whoever reads it meanwhile has the whole file
     print("kept", sorted(json.loads(body)))
 
 

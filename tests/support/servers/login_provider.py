@@ -47,6 +47,10 @@ class LoginProvider:
             case "refresh_token" if form.get("refresh_token") in self.refresh:
                 self.refresh.remove(form["refresh_token"])  # each is good for once
                 self._give(request)
+            case "refresh_token" if form.get("refresh_token") in self.given:  # for the second time
+                self.refresh.clear()
+                self.access.clear()
+                answer(request, {"error": "invalid_grant"}, 400)
             case _:
                 answer(request, {"error": "invalid_grant", "error_description": "refresh_token is void"}, 400)
 

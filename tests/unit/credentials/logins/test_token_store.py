@@ -17,6 +17,7 @@ from nono.credentials.logins import token_store
 from nono.credentials.logins.phantom import (
     MARK,
     PhantomError,
+    claims_of,
     field_with_tokens,
     jwt_phantom,
     nonce_of,
@@ -293,6 +294,22 @@ def test_a_jwt_phantom_is_an_unsigned_jwt_whose_subject_is_the_nonce() -> None:
     assert decoded(header)["alg"] == "none"
     assert decoded(claims) == {"iss": "nono", "aud": "nono", "sub": NONCE, "iat": 0, "exp": 4102444800}
     assert signature == NONCE
+
+
+def test_a_jwt_phantom_keeps_the_named_claims_alone() -> None:
+    real = jwt_phantom(OTHER, {"email": "a@b.test", "plan": {"type": "pro"}, "secret": "canary"})
+    kept = claims_of(Secret(real), ["email", "plan", "absent"])
+    phantom = jwt_phantom(NONCE, {**kept, "sub": "somebody", "iss": "provider"})
+    claims = json.loads(urlsafe_b64decode(phantom.split(".")[1] + "=="))
+    assert (claims["email"], claims["plan"]) == ("a@b.test", {"type": "pro"})
+    assert (claims["sub"], claims["iss"], "secret" in claims) == (NONCE, "nono", False)
+    assert nonce_of(phantom) == NONCE
+    assert nonce_of(phantom.replace(NONCE, OTHER)) is None
+
+
+def test_what_is_no_jwt_has_no_claims() -> None:
+    for text in ("opaque", "a.b.c", "e30.W10.x", "..", "e30." + "W" * 4001 + ".x"):
+        assert claims_of(Secret(text), ["email"]) == {}
 
 
 @pytest.mark.parametrize("text", [NONCE, jwt_phantom(NONCE)], ids=["opaque", "jwt"])

@@ -9,7 +9,7 @@ import anyio.from_thread
 import pytest
 
 from nono.credentials.logins.request import LoginRefusedError
-from nono.credentials.logins.token_store import LoginStore, Tokens
+from nono.credentials.logins.token_store import Granted, LoginStore, Stored
 from nono.credentials.logins.tokens import LoginTokens
 from nono.secret import Secret
 
@@ -23,9 +23,13 @@ class OvertakenStore(LoginStore):
     look: Callable[[], object]
 
     def add(
-        self, real: Sequence[Secret], consumers: Collection[str], origins: Collection[str]
-    ) -> tuple[list[str], Tokens]:
-        added = super().add(real, consumers, origins)
+        self,
+        real: Sequence[Secret],
+        consumers: Collection[str],
+        origins: Collection[str],
+        granted: Granted | None = None,
+    ) -> tuple[list[str], Stored]:
+        added = super().add(real, consumers, origins, granted)
         self.change()
         anyio.from_thread.run_sync(self.look)
         return added

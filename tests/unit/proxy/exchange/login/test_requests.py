@@ -37,6 +37,7 @@ def test_a_phantom_in_a_named_field_arrives_as_its_token(
     scene: Scene, write: Callable[[str, str], tuple[str, str]], spelled: Callable[[str], str]
 ) -> None:
     phantom = spelled(scene.phantoms()["refresh_token"])
+    scene.age()
     scene.provider.answer = json_answer({"access_token": "real-second", "refresh_token": REFRESH})
     body, kind = write("refresh_token", phantom)
     answer = scene.log_in(body.encode(), f"Content-Type: {kind}\r\nAccept-Encoding: gzip, br\r\n")
