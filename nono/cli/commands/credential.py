@@ -6,8 +6,10 @@ import argparse
 import getpass
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from nono.cli.args import argparse_parser
 from nono.credentials import resolver
@@ -17,6 +19,10 @@ from nono.errors import CredentialError
 from nono.printable import printable
 from nono.secret import Secret
 
+if TYPE_CHECKING:
+    from nono.policy.services.oauth_routes import OAuthRoute
+
+AGENTS = ("claude-code",)
 DESCRIPTION = "Keeps credentials in the system keyring, or in a private file where no keyring answers."
 INPUT_BYTES_MAX = 64 * 1024
 
@@ -33,6 +39,10 @@ def run(argv: Sequence[str]) -> int:
             return _remove(parsed.name, environ)
         case "logins":
             return _logins(parsed.purge, environ)
+        case "import":
+            return _import(parsed.agent, environ)
+        case "logout":
+            return _logout(parsed.agent, environ)
         case "test":
             return _test(parsed.name, environ)
     raise AssertionError(f"no arm for the action {parsed.action}")
@@ -50,6 +60,14 @@ def parser() -> argparse.ArgumentParser:
     )
     for action, help_text in named:
         argparse_parser.add_action(actions, action, help_text).add_argument("name", metavar="NAME")
+    of_agent = (
+        ("import", "copy the login that an agent has outside, for its runs, which never see the tokens"),
+        ("logout", "forget the login of an agent, imported or made inside; runs that go on stop using it"),
+    )
+    for action, help_text in of_agent:
+        argparse_parser.add_action(actions, action, help_text).add_argument(
+            "agent", metavar="AGENT", choices=AGENTS, help=f"one of {', '.join(AGENTS)}"
+        )
     argparse_parser.add_action(actions, "list", "names and where each is stored")
     logins = argparse_parser.add_action(
         actions, "logins", "how many tokens of captured logins are stored, by provider"
@@ -114,6 +132,61 @@ def _logins(purge: str | None, environ: Mapping[str, str]) -> int:
     for provider, count in sorted(count_by_provider.items()):
         print(f"{provider:<24} {count} tokens in {_place(store.path)}")
     return 0
+
+
+def _import(name: str, environ: Mapping[str, str]) -> int:
+    # Imported here: the other actions need neither profiles nor agents.
+    from nono.credentials.logins.agent_files import AGENT_FILES
+    from nono.credentials.logins.importing import import_login
+
+    agent = AGENT_FILES[name]
+    imported = import_login(name, agent, _routes(name, agent.provider, environ), environ)
+    until = (
+        "" if imported.expires_s is None else f", the access token valid until {_time(imported.expires_s)}"
+    )
+    command = f"nono run --profile {name} --allow-cwd -- ..."
+    print(f"Imported the login of {agent.program} from {imported.outside}: {imported.tokens} tokens{until}.")
+    print(f"They are in {_place(LoginStore(environ).path)}, not encrypted.")
+    print(f"In `{command}` the agent reads {imported.inside}, which holds")
+    print("placeholders: the proxy replaces them by the tokens, and renews the login.")
+    print(f"{imported.outside} stays as it is. Providers exchange the refresh token at each renewal:")
+    print(f"once nono has renewed the login, {agent.program} outside may have to log in again, and once")
+    print(f"{agent.program} outside has, run `nono credential import {name}` again.")
+    return 0
+
+
+def _logout(name: str, environ: Mapping[str, str]) -> int:
+    from nono.credentials.logins.agent_files import AGENT_FILES
+    from nono.credentials.logins.importing import forget_login
+
+    agent = AGENT_FILES[name]
+    count = forget_login(agent, environ)
+    if count == 0:
+        print(f"No login of {agent.program} was stored.")
+        return 0
+    print(f"Forgot the login of {agent.program}: {count} tokens.")
+    print("The provider accepts them until they expire, or until you end the session in your account there.")
+    return 0
+
+
+def _routes(profile_name: str, provider: str, environ: Mapping[str, str]) -> Sequence[OAuthRoute]:
+    """Return the routes on which `nono run --profile` uses the provider's tokens."""
+    from nono.policy.profile.store import load_profile
+    from nono.policy.services.oauth_routes import oauth_routes
+
+    profile = load_profile(profile_name, environ)
+    routes = oauth_routes(profile.credential_routes, profile.credential_providers, profile.label)
+    own = [route for route in routes if route.provider.name == provider]
+    if not own:
+        raise CredentialError(
+            f"the profile '{profile_name}' has no route for logins of '{provider}'",
+            hint="copy credential_providers and credential_routes from the shipped profile of that name",
+        )
+    return own
+
+
+def _time(at_s: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at_s))
 
 
 def _provider_of(token: StoredToken) -> str:

@@ -50,6 +50,12 @@ class LoginTokens:
             raise LoginRefusedError(f"the phantom of a login is not for {origin}")
         return token.real
 
+    def has_any_for(self, consumer: str) -> bool:
+        """Check that some token may be redeemed by `consumer`."""
+        now_s = time.time()
+        tokens = self._current().tokens.values()
+        return any(consumer in token.consumers and not token.has_expired(now_s) for token in tokens)
+
     def login_of(self, nonce: str) -> str | None:
         """Return the login that a token is part of; None if it is unknown or in none."""
         token = self._current().tokens.get(nonce)
@@ -197,6 +203,14 @@ class LoginCredential:
         return self._watcher
 
 
+def audience(provider: OAuthProvider, routes: Sequence[OAuthRoute]) -> tuple[list[str], list[str]]:
+    """Return who may redeem the tokens of a provider, and the origins that may receive them."""
+    upstreams = [endpoint.upstream for endpoint in provider.token_endpoints]
+    upstreams += [route.upstream for route in routes]
+    consumers = [provider.consumer, *(route.consumer for route in routes)]
+    return consumers, [str(upstream) for upstream in upstreams]
+
+
 class ProviderLogin:
     """A provider whose logins are captured: the requests to its token endpoints, and their answers."""
 
@@ -204,10 +218,9 @@ class ProviderLogin:
         """`routes`: those of this run on which the provider's tokens may be used."""
         self.provider = provider
         self._tokens = tokens
-        self._consumers = [provider.consumer, *(route.consumer for route in routes)]
+        self._consumers, self._origins = audience(provider, routes)
         upstreams = [endpoint.upstream for endpoint in provider.token_endpoints]
         upstreams += [route.upstream for route in routes]
-        self._origins = [str(upstream) for upstream in upstreams]
         self._at = {
             upstream: LoginCredential(tokens, Consumer(provider.consumer, str(upstream)))
             for upstream in upstreams

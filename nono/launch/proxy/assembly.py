@@ -84,14 +84,15 @@ def assemble(
         _check_tls_files(wanted)
         _check_helper(wanted, resolved, environ)
     post = TokenPost()
+    logins = load_logins(resolved.oauth_routes, environ)
     ends = key_of_ends(state_root(environ)) if resolved.services else None
     loader = Loader(environ, post, session.record, session.redaction, session.session_id, prompt, ends)
-    services = loader.load(resolved.services)
+    loaded = loader.load(resolved.services)
+    services = [service for service in loaded if not _is_replaced(service, logins)]
     for service in services:
         for sentence in service.warnings:
             session.warn(sentence)
         _require(service)
-    logins = load_logins(resolved.oauth_routes, environ)
     upstream_proxy = upstream_proxy_of(resolved.proxy, environ, session.warn)
     return Assembly(resolved, session, post, services, logins, upstream_proxy, ca_worker, own_authority)
 
@@ -245,6 +246,14 @@ def _require(loaded: LoadedService) -> None:
     missing, service = loaded.outcome, loaded.service
     if isinstance(missing, Missing) and not service.is_optional:
         raise NonoError(f"there is no key for '{service.name}': {missing.message}", hint=missing.hint)
+
+
+def _is_replaced(loaded: LoadedService, logins: Logins) -> bool:
+    """Return True if a login does for a service whose key is missing.
+
+    Its base URL would lead the agent to a route without a credential.
+    """
+    return not isinstance(loaded.outcome, Loaded) and loaded.service.upstream.host in logins.hosts
 
 
 def _authority(assembly: Assembly) -> AbstractContextManager[TrustedAuthority | None]:

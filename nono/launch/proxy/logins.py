@@ -24,6 +24,7 @@ class Logins(NamedTuple):
     routes: tuple[Route, ...] = ()
     variables: tuple[ServiceVariables, ...] = ()  # tell clients where the API hosts are
     is_local: bool = False  # one of their hosts is this machine
+    hosts: frozenset[str] = frozenset()  # API hosts for which there is a login
 
 
 def load_logins(routes: Sequence[OAuthRoute], environ: Mapping[str, str]) -> Logins:
@@ -46,6 +47,7 @@ def load_logins(routes: Sequence[OAuthRoute], environ: Mapping[str, str]) -> Log
         tuple(_route(route, tokens) for route in routes),
         tuple(ServiceVariables(route.name, base_urls=route.base_url_env_vars) for route in routes),
         is_local=any(map(is_loopback, hosts)),
+        hosts=frozenset(route.upstream.host for route in routes if tokens.has_any_for(route.consumer)),
     )
 
 

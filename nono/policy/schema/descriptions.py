@@ -251,6 +251,7 @@ _BY_OBJECT: Mapping[str, Mapping[str, str]] = {
     "ResponseFieldEntry": {
         "path": "Names joined by dots.",
         "kind": "Whether the token can be read by the client.",
+        "claims": "Claims of a JWT that its phantom keeps, because the client reads them.",
     },
     "ProviderRoute": {
         "name": "Also the first segment of its route.",

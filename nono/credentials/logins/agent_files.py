@@ -1,0 +1,117 @@
+"""Reads the login that an agent keeps in a file of its own, and writes that file anew with phantoms."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from posixpath import isabs, join
+
+from nono.credentials.values.errors import CredentialUnavailable
+from nono.named_tuple import NamedTuple
+from nono.paths import home
+from nono.secret import Secret
+
+MAX_FILE_BYTES = 1024 * 1024
+Document = dict[str, object]
+
+
+class FoundLogin(NamedTuple):
+    """A login as the provider's token endpoint would have answered it."""
+
+    tokens: Mapping[str, Secret]  # by the field of the answer
+    answer: Mapping[str, object]  # the other fields
+    expires_s: int | None  # when the access token expires, since the epoch
+
+
+class AgentFile(NamedTuple):
+    """The file of one agent."""
+
+    program: str  # as people call it
+    provider: str  # in the profile that is named like the agent
+    outside: Callable[[Mapping[str, str]], str]  # its path, by the caller's environment
+    inside: Callable[[Mapping[str, str]], str]  # where a run has phantoms in its place
+    read: Callable[[Document], FoundLogin | None]
+    with_phantoms: Callable[[Document, Mapping[str, str]], Document]  # by the field of the answer
+
+
+def parse(agent: AgentFile, content: bytes, path: str) -> tuple[FoundLogin, Document]:
+    """Return the login in a file, and the document. Raises CredentialUnavailable if it has none.
+
+    The parser's exception carries the text, so it must not propagate.
+    """
+    document = _object(content)
+    found = agent.read(document) if document is not None else None
+    if document is None or found is None or not all(_is_token(each) for each in found.tokens.values()):
+        raise CredentialUnavailable(
+            f"{path} holds no login of {agent.program}",
+            hint=f"log in with {agent.program} outside, or inside a run, where the login is captured",
+        )
+    return found, document
+
+
+def merged(agent: AgentFile, before: bytes | None, document: Document, phantoms: Mapping[str, str]) -> bytes:
+    """Return the file for the runs. `before`: what is there, which a command may have written."""
+    others = _object(before) if before is not None else None
+    return json.dumps({**(others or {}), **agent.with_phantoms(document, phantoms)}, indent=2).encode()
+
+
+def _object(content: bytes) -> Document | None:
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _is_token(token: Secret) -> bool:
+    text = token.reveal()
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
+
+
+def _below(variable: str, default: str, *names: str) -> Callable[[Mapping[str, str]], str]:
+    """Return a function to a path below the directory in `variable`, or else below HOME."""
+
+    def path(environ: Mapping[str, str]) -> str:
+        value = environ.get(variable, "")
+        return join(value if isabs(value) else join(home(environ), default), *names)
+
+    return path
+
+
+# Claude Code: claudeAiOauth of .credentials.json. Nothing else of it is taken along: it might be a token.
+_CLAUDE = "claudeAiOauth"
+_CLAUDE_KEPT = ("expiresAt", "refreshTokenExpiresAt", "scopes", "subscriptionType", "rateLimitTier")
+
+
+def _read_claude(document: Document) -> FoundLogin | None:
+    match document.get(_CLAUDE):
+        case {"accessToken": str(access), "refreshToken": str(refresh), **others}:
+            scopes, expires_ms = others.get("scopes"), others.get("expiresAt")
+            scope = " ".join(map(str, scopes)) if isinstance(scopes, list) else ""
+            return FoundLogin(
+                {"access_token": Secret(access), "refresh_token": Secret(refresh)},
+                {"token_type": "Bearer", "scope": scope},
+                expires_ms // 1000 if isinstance(expires_ms, int) else None,
+            )
+    return None
+
+
+def _claude_with(document: Document, phantoms: Mapping[str, str]) -> Document:
+    login = document[_CLAUDE]
+    assert isinstance(login, dict)
+    kept = {name: login[name] for name in _CLAUDE_KEPT if name in login}
+    tokens = {"accessToken": phantoms["access_token"], "refreshToken": phantoms["refresh_token"]}
+    return {_CLAUDE: {**tokens, **kept}}
+
+
+AGENT_FILES: Mapping[str, AgentFile] = {
+    "claude-code": AgentFile(
+        "Claude Code",
+        "claude",
+        _below("CLAUDE_CONFIG_DIR", ".claude", ".credentials.json"),
+        # CLAUDE_SECURESTORAGE_CONFIG_DIR of the profile.
+        lambda environ: join(home(environ), ".claude/nono/.credentials.json"),
+        _read_claude,
+        _claude_with,
+    ),
+}

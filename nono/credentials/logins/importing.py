@@ -1,0 +1,110 @@
+"""Imports the login of an agent: stores its tokens, and writes a file of phantoms for the runs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from posixpath import basename, dirname
+
+from nono.credentials.logins.agent_files import MAX_FILE_BYTES, AgentFile, FoundLogin, merged, parse
+from nono.credentials.logins.answer import phantom_in
+from nono.credentials.logins.token_store import Granted, LoginStore
+from nono.credentials.logins.tokens import audience
+from nono.credentials.store.private_file import PrivateFile
+from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
+from nono.named_tuple import NamedTuple
+from nono.policy.services.oauth_routes import OAuthRoute, ResponseField
+from nono.printable import shell_word
+from nono.private_dir import open_private_dir
+from nono.regular_file import read_regular_file
+
+
+class Imported(NamedTuple):
+    """What an import did."""
+
+    outside: str
+    inside: str
+    tokens: int
+    expires_s: int | None
+
+
+def import_login(
+    name: str, agent: AgentFile, routes: Sequence[OAuthRoute], environ: Mapping[str, str]
+) -> Imported:
+    """Import the login of `agent`, whose provider's `routes` are given. The file outside stays as it is.
+
+    Importing again replaces the tokens, and the phantoms stay the same. Raises CredentialNotFound if there is
+    no file, CredentialUnavailable if it or the store cannot be used.
+    """
+    path = agent.outside(environ)
+    try:
+        content = read_regular_file(path, MAX_FILE_BYTES)
+    except FileNotFoundError:
+        raise CredentialNotFound(
+            f"{agent.program} has no login in {path}",
+            hint=f"log in with {agent.program} outside, or inside a run, where the login is captured",
+        ) from None
+    except OSError as error:
+        raise CredentialUnavailable(f"{path}: {error.strerror}") from None
+    found, document = parse(agent, content, path)
+    inside = agent.inside(environ)
+    with suppress(FileExistsError):
+        os.mkdir(dirname(dirname(inside)), 0o700)
+    with _inside_file(inside).locked() as file:
+        before = file.read()  # first: what is not trusted must not leave tokens behind
+        phantoms = _stored(name, found, routes, LoginStore(environ))
+        file.replace(merged(agent, before, document, phantoms))
+    return Imported(path, inside, len(found.tokens), found.expires_s)
+
+
+def forget_login(agent: AgentFile, environ: Mapping[str, str]) -> int:
+    """Remove the tokens of the agent's provider, and the file of phantoms; return how many tokens."""
+    count = LoginStore(environ).purge(f"oauth.{agent.provider}")
+    inside = agent.inside(environ)
+    try:
+        directory_fd = open_private_dir(dirname(inside), create=False)
+    except FileNotFoundError:
+        return count
+    except OSError as error:
+        raise CredentialUnavailable(f"{dirname(inside)}: {error.strerror}") from None
+    try:
+        with suppress(FileNotFoundError):
+            os.unlink(basename(inside), dir_fd=directory_fd)
+    finally:
+        os.close(directory_fd)
+    return count
+
+
+def _stored(name: str, found: FoundLogin, routes: Sequence[OAuthRoute], store: LoginStore) -> dict[str, str]:
+    """Store the tokens and return their phantoms, by the field of the answer."""
+    provider = routes[0].provider
+    fields = {
+        ".".join(field.path): field
+        for endpoint in provider.token_endpoints
+        for field in endpoint.response_fields
+    }
+    names, tokens = list(found.tokens), list(found.tokens.values())
+
+    def phantoms(nonces: Sequence[str]) -> dict[str, str]:
+        return {
+            each: phantom_in(fields.get(each, ResponseField((each,), "opaque")), nonce, token)
+            for each, nonce, token in zip(names, nonces, tokens, strict=True)
+        }
+
+    granted = Granted(
+        name,
+        names,
+        lambda nonces: json.dumps({**found.answer, **phantoms(nonces)}),
+        found.expires_s,
+    )
+    nonces, _ = store.add(tokens, *audience(provider, routes), granted)
+    return phantoms(nonces)
+
+
+def _inside_file(path: str) -> PrivateFile:
+    name = basename(path)
+    if not name.endswith(".json"):
+        raise ValueError(f"{shell_word(path)}: not a JSON file")
+    return PrivateFile(dirname(path), name.removesuffix(".json"), max_bytes=MAX_FILE_BYTES)

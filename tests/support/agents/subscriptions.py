@@ -1,0 +1,109 @@
+"""Providers of subscriptions, which rotate, expire and revoke, and APIs that ask for the real token."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs
+
+from support.servers.http1 import Handler, Received
+
+CANARY = "canary-of-a-subscription"
+
+
+@dataclass
+class Tokens:
+    """What a provider has given out. A refresh token that comes twice ends the whole login."""
+
+    access: set[str] = field(default_factory=set)  # valid ones
+    refresh: set[str] = field(default_factory=set)
+    spent: set[str] = field(default_factory=set)
+    renewals: int = 0
+    expires_in_s: int = 3600
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def give(self) -> tuple[str, str]:
+        number = next(self._numbers)
+        access, refresh = f"{CANARY}-access-{number}", f"{CANARY}-refresh-{number}"
+        self.access.add(access)
+        self.refresh.add(refresh)
+        return access, refresh
+
+    def expire(self) -> None:
+        self.access.clear()
+
+    def renew(self, refresh: str) -> tuple[str, str] | None:
+        if refresh in self.spent:
+            self.access.clear()
+            self.refresh.clear()
+        if refresh not in self.refresh:
+            return None
+        self.renewals += 1
+        self.refresh.remove(refresh)
+        self.spent.add(refresh)
+        self.access.clear()
+        return self.give()
+
+    def accepts(self, request: Received) -> bool:
+        return bearer(request) in self.access
+
+
+@dataclass
+class Claude:
+    """platform.claude.com and api.anthropic.com. `api`: what answers calls that show a valid token."""
+
+    api: Handler
+    tokens: Tokens = field(default_factory=Tokens)
+    hosts = ("api.anthropic.com", "platform.claude.com")
+
+    def __call__(self, request: Received) -> None:
+        path = request.target.partition(b"?")[0]
+        if request.value(b"host") == b"platform.claude.com":
+            request.read_body()
+            self._token(request, path)
+        elif path == b"/v1/messages" and not self.tokens.accepts(request):
+            request.read_body()
+            fault = {"type": "authentication_error", "message": "OAuth token has expired."}
+            answer(request, {"type": "error", "error": fault}, 401)
+        else:
+            self.api(request)
+
+    def _token(self, request: Received, path: bytes) -> None:
+        asked = json.loads(request.body) if path == b"/v1/oauth/token" else {}
+        given = None
+        if asked.get("grant_type") == "refresh_token":
+            given = self.tokens.renew(asked["refresh_token"])
+        if given is None:
+            answer(request, {"error": "invalid_grant"}, 400)
+            return
+        content = {"token_type": "Bearer", "access_token": given[0], "refresh_token": given[1]}
+        scope = "user:inference user:profile"
+        answer(request, {**content, "expires_in": self.tokens.expires_in_s, "scope": scope})
+
+
+def claude_file(tokens: Tokens, expires_at_s: float) -> str:
+    """~/.claude/.credentials.json as Claude Code writes it."""
+    access, refresh = tokens.give()
+    login = {
+        "accessToken": access,
+        "refreshToken": refresh,
+        "expiresAt": int(expires_at_s * 1000),
+        "scopes": ["user:inference", "user:profile"],
+        "subscriptionType": "max",
+        "rateLimitTier": "default_claude_max_20x",
+    }
+    return json.dumps({"claudeAiOauth": login, "mcpOAuth": {"x": {"accessToken": f"{CANARY}-other"}}})
+
+
+def bearer(request: Received) -> str:
+    return (request.value(b"authorization") or b"").decode().removeprefix("Bearer ")
+
+
+def form(request: Received) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
+
+
+def answer(request: Received, content: object, status: int = 200) -> None:
+    request.connection.respond(status, json.dumps(content).encode(), [("Content-Type", "application/json")])
