@@ -48,6 +48,13 @@ class Scene:
     def run(self) -> Ended:
         return self.stage.run("claude-code", PROMPT)
 
+    def run_with_a_token(self, token: str, *flags: str) -> Ended:
+        """With what `claude setup-token` has printed, in the person's environment."""
+        nono = (*NONO, "run", "--profile", "claude-code", *flags, "--allow-cwd", "--")
+        environment = {"CLAUDE_CODE_OAUTH_TOKEN": token}
+        ended = self.stage.person([*nono, *PROMPT], environment=environment)
+        return Ended(ended.returncode, ended.stdout, ended.stderr, ())
+
     def files_with_tokens(self) -> set[str]:
         home = self.stage.home
         files = [path for path in home.rglob("*") if path.is_file() and not path.is_symlink()]
@@ -115,5 +122,22 @@ def test_a_forgotten_subscription_is_of_no_use_inside(scene: Scene) -> None:
     assert not (scene.stage.home / INSIDE).exists()
     assert scene.files_with_tokens() == {OUTSIDE}
     run = scene.run()
+    assert run.exit_code != 0
+    assert scene.api.results == []
+
+
+def test_a_long_lived_token_is_a_credential_like_any_other(scene: Scene) -> None:
+    token, _ = scene.tokens.give()
+    run = scene.run_with_a_token(token, "--credential", "claude-token")
+    assert run.exit_code == 0, run.stdout + run.stderr
+    assert "answer 503" not in run.stderr
+    assert len(scene.api.results) == 1
+    assert CANARY not in (scene.stage.project / "environment").read_text() + run.stdout + run.stderr
+    assert scene.files_with_tokens() == set()
+
+
+def test_a_long_lived_token_that_nobody_asked_for_stays_outside(scene: Scene) -> None:
+    token, _ = scene.tokens.give()
+    run = scene.run_with_a_token(token)
     assert run.exit_code != 0
     assert scene.api.results == []

@@ -27,6 +27,7 @@ _GOOGLE = TokenShape("AIza", 35)
 SHAPES: dict[str, TokenShape] = {
     "openai": TokenShape("sk-proj-", 156),
     "anthropic": TokenShape("sk-ant-api03-", 93, suffix="AA"),
+    "claude-token": TokenShape("sk-ant-oat01-", 93, suffix="AA"),
     "github": TokenShape("ghp_", 36, _BASE62),
     "gitlab": TokenShape("glpat-", 20),
     "gemini": _GOOGLE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
 from contextlib import (
     AbstractContextManager,
     AsyncExitStack,
@@ -88,7 +88,8 @@ def assemble(
     ends = key_of_ends(state_root(environ)) if resolved.services else None
     loader = Loader(environ, post, session.record, session.redaction, session.session_id, prompt, ends)
     loaded = loader.load(resolved.services)
-    services = [service for service in loaded if not _is_replaced(service, logins)]
+    with_key = {each.service.upstream.host for each in loaded if isinstance(each.outcome, Loaded)}
+    services = [each for each in loaded if not _is_replaced(each, logins.hosts | with_key)]
     for service in services:
         for sentence in service.warnings:
             session.warn(sentence)
@@ -248,12 +249,14 @@ def _require(loaded: LoadedService) -> None:
         raise NonoError(f"there is no key for '{service.name}': {missing.message}", hint=missing.hint)
 
 
-def _is_replaced(loaded: LoadedService, logins: Logins) -> bool:
-    """Return True if a login does for a service whose key is missing.
+def _is_replaced(loaded: LoadedService, hosts: Set[str]) -> bool:
+    """Return True if something else does for a service whose key is missing and optional.
 
-    Its base URL would lead the agent to a route without a credential.
+    hosts: Those for which there is a login or another key. The base URL of the service would lead their
+    clients to a route without a credential.
     """
-    return not isinstance(loaded.outcome, Loaded) and loaded.service.upstream.host in logins.hosts
+    is_missing = isinstance(loaded.outcome, Missing) and loaded.service.is_optional
+    return is_missing and loaded.service.upstream.host in hosts
 
 
 def _authority(assembly: Assembly) -> AbstractContextManager[TrustedAuthority | None]:

@@ -698,6 +698,7 @@ DEFAULT: tuple[str, ...] = (
 
 # The shipped service that reads its key from a variable, by variable.
 READERS: dict[str, str] = {'ANTHROPIC_API_KEY': 'anthropic',
+ 'CLAUDE_CODE_OAUTH_TOKEN': 'claude-token',
  'CODEX_API_KEY': 'openai',
  'GEMINI': 'gemini',
  'GEMINI_API_KEY': 'gemini',

@@ -18,6 +18,7 @@ KEY, ANOTHERS = Secret("0" * 64), Secret("1" * 64)
     [
         ("openai", r"sk-proj-[A-Za-z0-9_-]{156}"),
         ("anthropic", r"sk-ant-api03-[A-Za-z0-9_-]{93}AA"),
+        ("claude-token", r"sk-ant-oat01-[A-Za-z0-9_-]{93}AA"),
         ("github", r"ghp_[A-Za-z0-9]{36}"),
         ("gitlab", r"glpat-[A-Za-z0-9_-]{20}"),
         ("gemini", r"AIza[A-Za-z0-9_-]{35}"),

@@ -78,7 +78,10 @@ def test_every_built_in_variable_is_a_valid_destination() -> None:
 def test_the_error_about_an_unknown_service_suggests_the_nearest() -> None:
     with pytest.raises(ConfigError) as error:
         services("opnai")
-    assert "Unknown credential service 'opnai'. Available: [anthropic, gemini" in error.value.message
+    assert (
+        "Unknown credential service 'opnai'. Available: [anthropic, claude-token, gemini"
+        in error.value.message
+    )
     assert error.value.hint == "did you mean 'openai'?"
 
 
