@@ -25,7 +25,7 @@ commands:
 
 example:
   nono credential set openai
-  nono run --allow-cwd --network-profile developer --credential openai -- agent
+  nono run --allow . --network-profile developer --credential openai -- agent
 """
 
 GLOBAL_FLAGS = frozenset({"-s", "--silent"})
