@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import getpass
+import sys
 from collections.abc import Mapping
 
 from nono.approval.ask import confirm
 from nono.credentials import resolver
+from nono.credentials.resolver import Place
+from nono.credentials.store.locks import SYSTEMD_CREDS
 from nono.credentials.values.content import require_credential
 from nono.secret import Secret
 
@@ -34,5 +37,27 @@ class TerminalKeyPrompt:
         require_credential(secret, f"the key for {service}")
         lines = (f"  Store it for later runs, as `nono credential set {service}` would?",)
         if confirm(lines, "  [y/N] ", is_pristine=True):
-            resolver.save(service, secret, self._environ)
+            place = resolver.save(service, secret, self._environ, new_passphrase)
+            print(f"  Stored in {place.where}{how_kept(place)}.", file=sys.stderr, flush=True)
         return secret
+
+
+def new_passphrase() -> Secret | None:
+    """Ask for the passphrase of a new store, twice; None for an empty one."""
+    print("  Nothing here can hold a key for nono's credentials: no keyring answers, nor systemd-creds.")
+    while True:
+        typed = getpass.getpass("  Passphrase to encrypt them with (not shown; Enter: plain text): ")
+        if not typed:
+            return None
+        if getpass.getpass("  The same again: ") == typed:
+            return Secret(typed)
+        print("  These two differ.")
+
+
+def how_kept(place: Place) -> str:
+    """Say how the embedded store is kept; empty for the keyring."""
+    if place.where == resolver.SYSTEM_KEYRING:
+        return ""
+    if place.lock is None:
+        return ", as plain text"
+    return ", encrypted " + ("by systemd-creds" if place.lock == SYSTEMD_CREDS else "with your passphrase")

@@ -30,6 +30,13 @@ from nono.secret import Secret
 SYSTEM_KEYRING = "system keyring"
 
 
+class Place(NamedTuple):
+    """Where a credential was stored."""
+
+    where: str  # ``system keyring`` or the path of the embedded store
+    lock: str | None = None  # what holds the key of the embedded store; None: it is plain text
+
+
 class StoredName(NamedTuple):
     """A stored credential and its place: ``system keyring`` or the path of the embedded store."""
 
@@ -84,8 +91,10 @@ def read(reference: CredentialReference, environ: Mapping[str, str], warn: Calla
             return _read_stored(reference, environ, warn)
 
 
-def save(name: str, secret: Secret, environ: Mapping[str, str]) -> str:
-    """Store under `name` and return the place: ``system keyring``, or the path of the embedded store.
+def save(
+    name: str, secret: Secret, environ: Mapping[str, str], ask: Callable[[], Secret | None] | None = None
+) -> Place:
+    """Store under `name` and return the place. `ask`: asks for the passphrase of a new embedded store.
 
     The keyring is used if it answers within 2 s and accepts the value; the embedded store then drops the
     name. If the embedded store is used, an older value in the keyring stays there, hidden by the new one.
@@ -96,10 +105,9 @@ def save(name: str, secret: Secret, environ: Mapping[str, str]) -> str:
     try:
         keyring.write(reference.in_keyring(), secret, environ)
     except CredentialUnavailable:
-        vault.set(name, secret)
-        return vault.path
+        return Place(vault.path, vault.set(name, secret, ask))
     vault.remove(name)
-    return SYSTEM_KEYRING
+    return Place(SYSTEM_KEYRING)
 
 
 def remove(name: str, environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nono.cli.args import argparse_parser
+from nono.cli.key_prompt import how_kept, new_passphrase
 from nono.credentials import resolver
 from nono.credentials.logins.token_store import LoginStore, StoredToken
 from nono.credentials.values.reference import check_name
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from nono.policy.services.oauth_routes import OAuthRoute
 
 AGENTS = ("claude-code",)
-DESCRIPTION = "Keeps credentials in the system keyring, or in a private file where no keyring answers."
+DESCRIPTION = "Keeps credentials in the system keyring, or where none answers in a file of nono's own."
 INPUT_BYTES_MAX = 64 * 1024
 
 
@@ -84,8 +85,9 @@ def parser() -> argparse.ArgumentParser:
 
 def _set(name: str, environ: Mapping[str, str]) -> int:
     check_name(name)
-    where = resolver.save(name, _ask(name), environ)
-    print(f"Stored '{name}' in {_place(where)}.")
+    asks = new_passphrase if sys.stdin.isatty() else None
+    place = resolver.save(name, _ask(name), environ, asks)
+    print(f"Stored '{name}' in {_place(place.where)}{how_kept(place)}.")
     return 0
 
 

@@ -1,89 +1,126 @@
-"""Keeps credentials in one file that only its owner can read, for hosts without a keyring daemon."""
+"""Keeps credentials in one file that only its owner can read, encrypted where something can hold a key."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 
+from nono.credentials.store import box, locks
+from nono.credentials.store.box import Lock
+from nono.credentials.store.locks import AskNew
 from nono.credentials.store.private_file import PrivateFile
 from nono.credentials.values.content import require_credential, secret_from_text
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.credentials.values.reference import check_name
+from nono.named_tuple import NamedTuple
 from nono.paths import state_root
 from nono.secret import Secret
 
 _MAX_BYTES = 4 * 1024 * 1024
 
 _Entries = dict[str, str]
+_Key = tuple[Secret, Lock]
+
+
+class _Opened(NamedTuple):
+    entries: _Entries
+    key: _Key | None  # None: it is plain text
 
 
 class Vault:
     """The store of the user who owns `environ`. Keeps nothing open and caches nothing.
 
     Every method raises CredentialUnavailable if another user could have read or written the directory or the
-    file, or if it is malformed: such a file is neither trusted nor overwritten. The directory is below the
-    state root, which is never granted to a sandbox.
+    file, if it is malformed, or its key cannot be had: such a file is neither trusted nor overwritten. The
+    directory is below the state root, which is never granted to a sandbox. Whoever is at the terminal may be
+    asked for a passphrase.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
         self._file = PrivateFile(state_root(environ), "credentials", max_bytes=_MAX_BYTES)
         self.path = self._file.path
 
     def get(self, name: str) -> Secret | None:
         """Return the credential, or None if nothing is stored under `name`."""
-        value = self._entries(self._file.read()).get(check_name(name))
+        value = self._opened(self._file.read()).entries.get(check_name(name))
         return None if value is None else secret_from_text(value, f"credential '{name}'")
 
     def names(self) -> tuple[str, ...]:
         """Return the stored names, sorted."""
-        return tuple(sorted(self._entries(self._file.read())))
+        return tuple(sorted(self._opened(self._file.read()).entries))
 
-    def set(self, name: str, secret: Secret) -> None:
-        """Store or replace a credential; on disk when this returns.
+    def set(self, name: str, secret: Secret, ask: AskNew | None = None) -> str | None:
+        """Store or replace a credential; on disk when this returns. Returns what holds the key of the store.
 
+        None: nothing does, and it is plain text. A store in plain text is encrypted as soon as something can
+        hold its key. `ask`: asks for a new passphrase if nothing else can; None if nobody is there.
         Also raises as require_credential does.
         """
         check_name(name)
         require_credential(secret, f"credential '{name}'")
+        # Outside the lock, which others wait for: a person may be asked.
+        before = self._opened(self._file.read())
+        key = before.key or locks.new_lock(self._environ, ask)
         with self._file.locked() as file:
-            file.replace(_written(self._entries(file.read()) | {name: secret.reveal()}))
+            now = self._opened(file.read(), before.key or key)
+            key = now.key or key
+            file.replace(_written(now.entries | {name: secret.reveal()}, key))
+        return key[1].kind if key is not None else None
 
     def remove(self, name: str) -> bool:
         """Remove a credential. Returns False if there was none."""
         check_name(name)
-        if name not in self._entries(self._file.read()):
+        before = self._opened(self._file.read())
+        if name not in before.entries:
             return False
         with self._file.locked() as file:
-            entries = self._entries(file.read())
-            removed = entries.pop(name, None) is not None
-            file.replace(_written(entries))
+            now = self._opened(file.read(), before.key)
+            removed = now.entries.pop(name, None) is not None
+            file.replace(_written(now.entries, now.key))
         return removed
 
-    def _entries(self, content: bytes | None) -> _Entries:
+    def _opened(self, content: bytes | None, known: _Key | None = None) -> _Opened:
+        """Parse the store, decrypting it if need be. `known`: the key it had a moment ago."""
         if content is None:
-            return {}
-        entries = _parse(content)
+            return _Opened({}, None)
+        document = _parse(content)
+        lock = box.lock_of(document)
+        if lock is not None:
+            if known is not None and known[1] == lock:
+                key = known[0]
+            else:
+                key = locks.key_of(
+                    lock, self.path, self._environ, opens=lambda key: box.opened(document, key) is not None
+                )
+            document = _parse(box.opened(document, key) or b"")
+        entries = _entries(document)
         if entries is None:
             raise CredentialUnavailable(
                 f"{self.path}: not a credential store of this version of nono",
                 hint="move the file away, then store the credentials again with: nono credential set NAME",
             )
-        return entries
+        return _Opened(entries, None if lock is None else (key, lock))
 
 
-def _written(entries: _Entries) -> bytes:
-    return json.dumps({"version": 1, "credentials": entries}, indent=2, sort_keys=True).encode()
+def _written(entries: _Entries, key: _Key | None) -> bytes:
+    content = json.dumps({"version": 1, "credentials": entries}, indent=2, sort_keys=True).encode()
+    return content if key is None else box.sealed(content, *key)
 
 
-def _parse(content: bytes) -> _Entries | None:
-    """Parse the store; None if malformed.
+def _parse(content: bytes) -> dict[str, object]:
+    """Parse a document; empty if malformed.
 
     The parser's exception carries the text, so it must not propagate.
     """
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):
-        return None
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _entries(document: Mapping[str, object]) -> _Entries | None:
     match document:
         case {"version": 1, "credentials": dict(entries)} if all(
             isinstance(v, str) for v in entries.values()

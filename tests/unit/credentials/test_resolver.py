@@ -15,20 +15,20 @@ from support.fake_keyring import Memory
 
 
 def test_a_keyring_that_answers_gets_the_value(with_keyring: dict[str, str], tmp_path: Path) -> None:
-    assert resolver.save("openai", Secret("one"), with_keyring) == "system keyring"
+    assert resolver.save("openai", Secret("one"), with_keyring).where == "system keyring"
     assert Memory.entries == {("nono", "openai"): "one"}
     assert resolver.resolve_credential("openai", with_keyring) == Secret("one")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_keyring_the_embedded_store_gets_it(environ: dict[str, str]) -> None:
-    assert resolver.save("openai", Secret("one"), environ) == Vault(environ).path
+    assert resolver.save("openai", Secret("one"), environ).where == Vault(environ).path
     assert resolver.resolve_credential("openai", environ) == Secret("one")
     assert resolver.names(environ) == (resolver.StoredName("openai", Vault(environ).path),)
 
 
 def test_a_keyring_that_hangs_is_passed_over(with_stuck_keyring: dict[str, str]) -> None:
-    assert resolver.save("openai", Secret("one"), with_stuck_keyring) == Vault(with_stuck_keyring).path
+    assert resolver.save("openai", Secret("one"), with_stuck_keyring).where == Vault(with_stuck_keyring).path
     assert resolver.resolve_credential("openai", with_stuck_keyring) == Secret("one")
 
 

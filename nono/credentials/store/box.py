@@ -1,0 +1,74 @@
+"""Encrypts the content of the embedded store, and derives a key from a passphrase."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from secrets import token_bytes
+
+from nono.named_tuple import NamedTuple
+from nono.secret import Secret
+
+KEY_BYTES = 32  # AES-256-GCM, NIST SP 800-38D
+_NONCE_BYTES = 12
+_SALT_BYTES = 16
+_SAID = b"nono credentials, version 2"  # authenticated, so that no other file passes for one
+# RFC 9106 section 4, the second recommended choice: 64 MiB and three passes; a third of a second.
+_ITERATIONS, _LANES, _MEMORY_KIB = 3, 4, 64 * 1024
+
+
+class Lock(NamedTuple):
+    """What holds the key of a store: `kind` is "systemd-creds" or "passphrase"."""
+
+    kind: str
+    value: str  # the key as systemd-creds sealed it, or the salt, in base64
+
+
+def new_key() -> Secret:
+    return Secret(token_bytes(KEY_BYTES).hex())
+
+
+def new_salt() -> str:
+    return b64encode(token_bytes(_SALT_BYTES)).decode()
+
+
+def key_from(passphrase: Secret, salt: str) -> Secret:
+    """Derive a key with Argon2id (RFC 9106)."""
+    # Imported here, as below: the store of a run is rarely one with a passphrase.
+    from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+
+    kdf = Argon2id(
+        salt=b64decode(salt), length=KEY_BYTES, iterations=_ITERATIONS, lanes=_LANES, memory_cost=_MEMORY_KIB
+    )
+    return Secret(kdf.derive(passphrase.reveal().encode("utf-8", "surrogateescape")).hex())
+
+
+def sealed(content: bytes, key: Secret, lock: Lock) -> bytes:
+    """Return the file of a store that holds `content`, encrypted with `key`."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    nonce = token_bytes(_NONCE_BYTES)
+    box = AESGCM(bytes.fromhex(key.reveal())).encrypt(nonce, content, _SAID)
+    document = {"version": 2, "lock": lock._asdict(), "box": b64encode(nonce + box).decode()}
+    return json.dumps(document, indent=2).encode()
+
+
+def lock_of(document: Mapping[str, object]) -> Lock | None:
+    """Return the lock of a store's file; None if it has none."""
+    match document:
+        case {"version": 2, "lock": {"kind": str(kind), "value": str(value)}, "box": str()}:
+            return Lock(kind, value)
+    return None
+
+
+def opened(document: Mapping[str, object], key: Secret) -> bytes | None:
+    """Return the content of a store; None if the key is another one's or the file was changed."""
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    try:
+        box = b64decode(str(document["box"]), validate=True)
+        return AESGCM(bytes.fromhex(key.reveal())).decrypt(box[:_NONCE_BYTES], box[_NONCE_BYTES:], _SAID)
+    except (InvalidTag, ValueError):
+        return None

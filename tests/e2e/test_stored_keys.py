@@ -1,0 +1,142 @@
+"""The embedded store is encrypted where something can hold its key, and says where nothing can."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from support.elevation import UNREAD_S
+from support.nono_run import NONO, NonoRun, nono_run
+from support.terminal import Terminal, terminal
+
+KEY = "sk-canary-0123456789abcdefghij"
+NOBODY = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
+NEW, AGAIN = b"(not shown; Enter: plain text): ", b"The same again: "
+VALUE, OLD = b"Value of 'openai' (not shown): ", b"Passphrase of nono's credentials (not shown): "
+# Clears the keyring of the user, by keyctl(2).
+FORGET = "import ctypes; ctypes.CDLL(None).syscall(250, 7, -4)"
+
+
+@pytest.fixture
+def sandbox() -> Iterator[NonoRun]:
+    with nono_run() as runner:
+        yield runner
+
+
+def store(sandbox: NonoRun) -> Path:
+    return sandbox.user.home / ".local/state/nono/credentials.json"
+
+
+@contextmanager
+def credential(sandbox: NonoRun, *arguments: str) -> Iterator[Terminal]:
+    argv = sandbox.user.command([*NONO, "credential", *arguments])
+    with terminal(argv, sandbox.user.environment(NOBODY), sandbox.project) as person:
+        yield person
+
+
+def answers(person: Terminal, *dialog: tuple[bytes, bytes]) -> int:
+    for question, keys in dialog:
+        person.wait_for(question)
+        time.sleep(UNREAD_S)
+        person.type(keys + b"\n")
+    return person.end()
+
+
+def without_terminal(sandbox: NonoRun, *arguments: str) -> subprocess.CompletedProcess[str]:
+    argv = sandbox.user.command([*NONO, "credential", *arguments])
+    environment = sandbox.user.environment(NOBODY)
+    return subprocess.run(argv, env=environment, input=KEY, capture_output=True, text=True, timeout=60)
+
+
+def encrypt(sandbox: NonoRun) -> None:
+    with credential(sandbox, "set", "openai") as person:
+        assert answers(person, (VALUE, KEY.encode()), (NEW, b"open sesame"), (AGAIN, b"open sesame")) == 0
+    assert b"encrypted with your passphrase" in person.shown
+
+
+def forget_passphrases(sandbox: NonoRun) -> None:
+    """Empty the keyring of the user in the kernel."""
+    argv = sandbox.user.command([sys.executable, "-I", "-c", FORGET])
+    subprocess.run(argv, env=sandbox.user.environment({}), check=False, timeout=60)
+
+
+def test_a_passphrase_encrypts_the_store(sandbox: NonoRun) -> None:
+    encrypt(sandbox)
+    assert KEY not in store(sandbox).read_text()
+    assert json.loads(store(sandbox).read_text())["lock"]["kind"] == "passphrase"
+
+
+def test_a_passphrase_is_asked_for_once(sandbox: NonoRun) -> None:
+    encrypt(sandbox)
+    with credential(sandbox, "test", "openai") as person:
+        assert person.end() == 0
+    assert OLD not in person.shown
+    forget_passphrases(sandbox)
+    with credential(sandbox, "test", "openai") as person:
+        assert answers(person, (OLD, b"open sesame")) == 0
+    with credential(sandbox, "test", "openai") as person:
+        assert person.end() == 0
+
+
+def test_another_passphrase_opens_nothing(sandbox: NonoRun) -> None:
+    encrypt(sandbox)
+    forget_passphrases(sandbox)
+    with credential(sandbox, "test", "openai") as person:
+        assert answers(person, (OLD, b"open sesam")) == 1
+    assert b"that is not its passphrase" in person.shown
+
+
+def test_without_a_terminal_a_locked_store_stays_locked(sandbox: NonoRun) -> None:
+    encrypt(sandbox)
+    forget_passphrases(sandbox)
+    done = without_terminal(sandbox, "test", "openai")
+    assert (done.returncode, "nobody is there to type its passphrase" in done.stderr) == (1, True)
+
+
+def test_without_anything_that_holds_a_key_the_store_is_said_to_be_plain_text(sandbox: NonoRun) -> None:
+    done = without_terminal(sandbox, "set", "openai")
+    assert "as plain text" in done.stdout
+    assert KEY in store(sandbox).read_text()
+
+
+def test_an_older_store_is_encrypted_with_the_next_key(sandbox: NonoRun) -> None:
+    without_terminal(sandbox, "set", "github")
+    encrypt(sandbox)
+    assert KEY not in store(sandbox).read_text()
+    assert without_terminal(sandbox, "test", "github").returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can do without the service that systemd runs")
+def test_systemd_creds_holds_the_key(tmp_path: Path) -> None:
+    assert shutil.which("systemd-creds"), "Debian's systemd has it"
+    environment = {**NOBODY, "HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+
+    def run(*arguments: str, environ: Mapping[str, str] = environment) -> Sequence[str | int]:
+        done = subprocess.run(
+            [*NONO, "credential", *arguments],
+            env=environ,
+            input=KEY,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    assert "encrypted by systemd-creds" in str(run("set", "openai")[1])
+    file = tmp_path / ".local/state/nono/credentials.json"
+    assert KEY not in file.read_text()
+    assert run("test", "openai")[0] == 0
+    document = json.loads(file.read_text())
+    document["lock"]["value"] = document["lock"]["value"][:-8] + "AAAAAAA="
+    file.write_text(json.dumps(document))
+    code, said = run("test", "openai")
+    assert (code, "systemd-creds does not give out its key" in str(said)) == (1, True)
