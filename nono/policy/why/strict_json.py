@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -67,8 +68,14 @@ def _record(
         raise _mistake(document, "an object", place)
     if wrong := set(document) ^ set(fields):
         raise ValueError(f"{place}: missing or unknown: {', '.join(sorted(wrong))}")
-    hints = get_type_hints(kind, localns=dict(names))
+    hints = _hints(kind, tuple(names.items()))
     return kind(**{name: value_of(document[name], hints[name], names, f"{place}.{name}") for name in fields})
+
+
+@cache
+def _hints(kind: Any, names: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+    """Evaluate the annotations of a record once: a state holds hundreds of a few kinds."""
+    return get_type_hints(kind, localns=dict(names))
 
 
 def _mistake(document: object, expected: str, place: str) -> ValueError:
