@@ -35,7 +35,13 @@ _SOCKETS: _Lists = {
     for scope, suffix in (("file", ""), ("dir_children", "_dir"), ("dir_subtree", "_subtree"))
     for binds in (False, True)
 }
-_PATHS = ("state_dir", "deny", "bypass_protection", "suppress_save_prompt")  # lists of paths, as in a profile
+_PATHS = (
+    "state_dir",
+    "deny",
+    "deny_if_present",
+    "bypass_protection",
+    "suppress_save_prompt",
+)  # lists of paths, as in a profile
 _FILES = ("grants", "sockets", *_PATHS)
 # Profile fields that a manifest has already resolved, or expresses differently.
 _NOT_ITS_OWN = ("extends", "replace", "platform_overrides", "workdir", "packs", "allow_gpu")

@@ -11,6 +11,7 @@ FILESYSTEM_MORE = (
     "read_file",
     "write_file",
     "deny",
+    "deny_if_present",
     "bypass_protection",
     "suppress_save_prompt",
 )

@@ -219,13 +219,19 @@ def _kept_hooks(
 def _profile_denials(
     profile: Profile | None, path_context: PathContext, guard: LinkGuard, fs: Filesystem
 ) -> Iterator[Denial]:
-    for text in profile.filesystem.deny if profile else ():
-        origin = f"{profile.label}, filesystem.deny" if profile else ""
+    if profile is None:
+        return
+    files = profile.filesystem
+    for text in (*files.deny, *files.deny_if_present):
+        is_certain = text in files.deny
+        origin = f"{profile.label}, filesystem.{'deny' if is_certain else 'deny_if_present'}"
         try:
             found = paths_of_profile(text, path_context, fs, stays_inside=False)
         except UnsetVariableError as unset:  # skipping it would leave accessible a path meant to be denied
             raise ConfigError(f"{origin}: '{text}': {unset}.") from unset
         for each in found:
+            if not is_certain and fs.entry(each) is None:
+                continue
             refuse_child_relative(each, origin)
             # A link at the end is denied itself. One on the way could be turned, to deny something else.
             guard.refuse(f"{origin}: '{text}' cannot be denied", Way(dirname(each)), "deny what is below")

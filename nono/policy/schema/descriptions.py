@@ -82,6 +82,7 @@ _BY_OBJECT: Mapping[str, Mapping[str, str]] = {
         "unix_socket_subtree": "Directories below which Unix sockets may be connected to.",
         "unix_socket_subtree_bind": "The same, and to listen on.",
         "deny": "Paths that no grant reaches.",
+        "deny_if_present": "The same, but left out where nothing is there when a run starts.",
         "bypass_protection": "Denied paths that are lifted where something else grants them.",
         "suppress_save_prompt": "Paths of which no grant is suggested after a denial.",
     },

@@ -112,6 +112,7 @@ class Filesystem(NamedTuple):
     unix_socket_subtree: tuple[Path, ...] = ()  # sockets anywhere below it
     unix_socket_subtree_bind: tuple[Path, ...] = ()
     deny: tuple[Path, ...] = ()
+    deny_if_present: tuple[Path, ...] = ()  # as deny, unless nothing is there when the run starts
     bypass_protection: tuple[Path, ...] = ()
     suppress_save_prompt: tuple[Path, ...] = ()
 

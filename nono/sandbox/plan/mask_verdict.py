@@ -58,7 +58,7 @@ def _not_there(absent: Sequence[Absent]) -> Refusal:
             ],
         ),
         hint=f"once it exists it is masked from the command: mkdir -p {below} && touch {path} "
-        f"(or mkdir -p {path} for a directory)",
+        f"(or mkdir -p {path} for a directory); filesystem.deny_if_present denies what is there, and no more",
     )
 
 

@@ -19,6 +19,7 @@ FULL: dict[str, Any] = {
         "allow": ["."],
         "read_file": ["~/x"],
         "deny": ["./.env"],
+        "deny_if_present": ["./.env.local"],
         "bypass_protection": ["~/.npmrc"],
     },
     "network": {

@@ -51,6 +51,23 @@ def test_what_is_denied_where_nothing_is_granted_needs_no_mask(run: Resolve, pro
     assert run(denying(".env"), fs=project, read=("sub",)).capabilities.masking == Masking()
 
 
+def test_a_denial_of_what_may_be_absent_is_left_out_only_where_nothing_is(
+    run: Resolve, project: Filesystem
+) -> None:
+    one_for_all = Profile(
+        meta=Meta(name="web"), filesystem=Files(deny_if_present=(".env", "link", "else/.env"))
+    )
+    masking = run(one_for_all, fs=project, allow=(".",)).capabilities.masking
+    assert {mask.path for mask in masking.masks} == {
+        f"{WORK}/.env",
+        f"{WORK}/link",
+        f"{WORK}/sub/deep/key",
+    }
+    assert masking.absent == ()
+    certain = run(denying("else/.env"), fs=project, allow=(".",)).capabilities.masking
+    assert [gap.path for gap in certain.absent] == [f"{WORK}/else/.env"]
+
+
 def test_what_a_group_denies_is_masked_as_well(run: Resolve, make_fs: MakeFilesystem) -> None:
     resolved = run(fs=make_fs((f"{HOME}/.config/gcloud",)), read=("~/.config",))
     assert masked(resolved) == {f"{HOME}/.config/gcloud": "dir", f"{HOME}/.config/gh": "dir"}
