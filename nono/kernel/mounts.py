@@ -93,7 +93,6 @@ class Seen(NamedTuple):
 
     is_mount_root: bool
     mode: int
-    device: tuple[int, int]  # of a device node: major, minor
 
 
 def look(path: str) -> Seen:
@@ -109,8 +108,8 @@ def look(path: str) -> Seen:
         ctypes.addressof(buffer),
         tried="statx",
     )
-    attributes, mode, major, minor = uapi.STATX.unpack(buffer.raw)
-    return Seen(bool(attributes & uapi.STATX_ATTR_MOUNT_ROOT), mode, (major, minor))
+    attributes, mode = uapi.STATX.unpack(buffer.raw)
+    return Seen(bool(attributes & uapi.STATX_ATTR_MOUNT_ROOT), mode)
 
 
 def _configure(context: int, kind: str, command: int, key: str = "", value: str = "") -> None:

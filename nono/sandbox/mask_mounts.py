@@ -13,6 +13,7 @@ from nono.sandbox.plan.plan import MaskRule
 UNUSABLE = os.ST_RDONLY | os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC
 TMPFS = {"mode": "0700", "size": "4k", "nr_inodes": "8"}  # its root, and the two inodes that masks show
 DIRECTORY, FILE = "dir", "file"
+FILE_MODE = 0o444
 
 
 class MaskError(Exception):
@@ -55,25 +56,26 @@ def is_masked(path: str) -> bool:
     """Return True if `path` leads to a mask. Raises MaskError if nothing is there."""
     with _laying(path):
         seen = mounts.look(path)
-        if not seen.is_mount_root or stat.S_IMODE(seen.mode) != 0:
+        is_ours = seen.mode in (stat.S_IFDIR, stat.S_IFREG | FILE_MODE)
+        # Anything else could hold what was there: a file that somebody mounted here has a mode like this.
+        if not seen.is_mount_root or not is_ours or os.statvfs(path).f_flag & UNUSABLE != UNUSABLE:
             return False
-        if stat.S_ISCHR(seen.mode):
-            return seen.device == (0, 0)
-        return stat.S_ISDIR(seen.mode) and os.statvfs(path).f_flag & UNUSABLE == UNUSABLE
+        return stat.S_ISDIR(seen.mode) or os.stat(path).st_size == 0
 
 
 @contextmanager
 def _empty_inodes() -> Iterator[int]:
-    """Yield the root of a file system with a directory and a file that are both unreadable."""
+    """Yield the root of a file system with a directory that cannot be read, and an empty file."""
     try:
         tmpfs = mounts.new_file_system("tmpfs", TMPFS)
     except OSError as error:
         raise MaskError(f"no file system can be made for masks: {error}") from error
     try:
         os.mkdir(DIRECTORY, 0, dir_fd=tmpfs)
-        # The device that overlayfs uses as a whiteout, which any user may create. On a nodev mount nobody can
-        # open it, while root opens files of any mode, and so does root of a user namespace nested in ours.
-        os.mknod(FILE, stat.S_IFCHR, os.makedev(0, 0), dir_fd=tmpfs)
+        # Empty and readable: programs that walk a tree, as `git add -A`, stop at what they cannot open, and
+        # at what is no regular file.
+        os.close(os.open(FILE, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE, dir_fd=tmpfs))
+        os.chmod(FILE, FILE_MODE, dir_fd=tmpfs)  # a umask may have taken bits away
         mounts.make_unusable(tmpfs)
         # Before Linux 6.15 only an attached mount can be copied. Attached over the root it is above the
         # place where every path begins, so that no path leads there.

@@ -103,8 +103,9 @@ def test_a_masked_path_cannot_be_used_in_any_way(inside: Inside) -> None:
         done = masked(place, ("file", "file"), ("keys", "dir"), ("link", "link"))
         flags = [os.statvfs(place / name).f_flag for name in ("file", "keys", "link")]
         outcomes = [
-            errno_of(lambda: (place / "file").read_text()),
-            errno_of(lambda: (place / "link").read_text()),
+            (place / "file").read_text(),
+            (place / "link").read_text(),
+            errno_of(lambda: (place / "file").write_text("")),
             errno_of(lambda: (place / "file").unlink()),
             errno_of(lambda: (place / "keys").rename(place / "taken")),
             errno_of(lambda: (place / "keys/new").write_text("")),
@@ -117,9 +118,9 @@ def test_a_masked_path_cannot_be_used_in_any_way(inside: Inside) -> None:
     assert (done, is_directory) == ("", True)
     unusable = os.ST_RDONLY | os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC
     assert all(flag & unusable == unusable for flag in flags)
-    # Capabilities that came with the namespace are still held here: the device is refused all the same.
+    # Capabilities that came with the namespace are still held here: nothing is written all the same.
     assert outcomes == [
-        errno.EACCES, errno.EACCES, errno.EBUSY, errno.EBUSY, errno.EROFS, errno.EROFS, 0
+        "", "", errno.EROFS, errno.EBUSY, errno.EBUSY, errno.EROFS, errno.EROFS, 0
     ]  # fmt: skip
     assert (place / "file").read_text() == "text"
 
@@ -141,11 +142,11 @@ def test_a_pinned_directory_cannot_be_moved(inside: Inside) -> None:
             (place / "sub/mounted/file").read_text(),
             errno_of(lambda: (place / "sub").rename(place / "taken")),
             errno_of(lambda: (place / "sub/deep").rename(place / "sub/taken")),
-            errno_of(lambda: (place / "sub/deep/key").read_text()),
+            (place / "sub/deep/key").read_text(),
             errno_of(lambda: (place / "sub/deep/new").write_text("")),
         ]
 
-    assert run(work) == ["", "mounted", errno.EBUSY, errno.EBUSY, errno.EACCES, 0]
+    assert run(work) == ["", "mounted", errno.EBUSY, errno.EBUSY, "", 0]
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ RUNGS = {
     Rung.LANDLOCK: "Landlock checks the port of a connection, not its address",
     Rung.NONE: "NOT enforced: the command may connect anywhere",
 }
-MASKED = "masked by a mount that cannot be read, written or removed"
+MASKED = "masked by a mount that is empty and cannot be written or removed"
 SERVED = {
     NotifyProgram.PORTS: "every connection is made by it, address and port checked",
     NotifyProgram.NOTIFY: "every connection is made by it, address, port and Unix sockets checked",

@@ -33,4 +33,4 @@ MOUNT_ATTR = struct.Struct("=QQQQ")  # 5.12: attr_set, attr_clr, propagation, us
 STATX_TYPE = 0x00000001  # 4.11
 STATX_MODE = 0x00000002  # 4.11
 STATX_ATTR_MOUNT_ROOT = 0x00002000  # 5.8
-STATX = struct.Struct("=8xQ12xH98x2I120x")  # stx_attributes, stx_mode, stx_rdev_major, stx_rdev_minor
+STATX = struct.Struct("=8xQ12xH226x")  # stx_attributes, stx_mode

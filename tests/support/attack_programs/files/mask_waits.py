@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -17,15 +18,17 @@ LIMIT_S = 20.0
 
 
 def is_refused(path: str) -> bool:
-    """A directory that is masked has nothing in it, whoever asks."""
+    """A directory that is masked has nothing in it, whoever asks, and a file is read-only."""
     try:
         if os.path.isdir(path):
             return not os.listdir(path)
-        os.close(os.open(path, os.O_RDONLY))
-    except PermissionError:
-        return True
+        os.close(os.open(path, os.O_WRONLY))
     except FileNotFoundError:  # not there yet
         return False
+    except PermissionError:
+        return True
+    except OSError as error:
+        return error.errno == errno.EROFS
     return False
 
 

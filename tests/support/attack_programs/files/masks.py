@@ -70,7 +70,7 @@ def overlay(path: str) -> Attempt:
 
 
 def unlocked(path: str) -> Attempt:
-    """The mask made writable, and its device to be opened."""
+    """The mask made writable."""
 
     def attempt(_: list[int]) -> None:
         attributes = ctypes.create_string_buffer(
