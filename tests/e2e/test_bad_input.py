@@ -107,6 +107,7 @@ ARGUMENTS: dict[Kind, list[str]] = {
     Kind.VALUE: ["value"],
     Kind.LIST: ["value"],
     Kind.PORTS: ["8080"],
+    Kind.PORT_RANGES: ["8080-8081"],
     Kind.PAIRS: ["env://A", "A"],
 }
 NOT_YET = [
@@ -159,7 +160,18 @@ def test_an_empty_value_is_not_the_working_directory_or_anything_else(
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "abc", "", "1.5", " 80", "١٢", "9" * 5000])
 def test_a_port_is_a_number_from_1_to_65535(somewhere: Place, flag: str, port: str) -> None:
     result = nono(somewhere, "run", "--deny-domain", "x.example", f"{flag}={port}", *ECHO)
-    usage_error(result, f"argument {flag}: '{port}' is not a port: a number from 1 to 65535 is expected")
+    usage_error(result, f"argument {flag}: {no_port(port, is_range=flag != '--proxy-port')}")
+
+
+@pytest.mark.parametrize("ports", ["0-1", "2-1", "1-65536", "1-", "-1", "1-2-3", "a-b", "1 -2"])
+def test_a_range_of_ports_has_a_first_and_a_last(somewhere: Place, ports: str) -> None:
+    result = nono(somewhere, "run", "--deny-domain", "x.example", f"--open-port={ports}", *ECHO)
+    usage_error(result, f"argument --open-port: {no_port(ports, is_range=True)}")
+
+
+def no_port(text: str, *, is_range: bool) -> str:
+    expected = "is expected or a range, such as 3000-3010" if is_range else "is expected"
+    return f"'{text}' is not a port: a number from 1 to 65535 {expected}"
 
 
 CONFIGURATION = "Configuration parse error: "

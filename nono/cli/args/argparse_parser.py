@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, NoReturn
 
-from nono.cli.args.options import GLOBALS, Kind, Option, is_port, own_options_of
+from nono.cli.args.options import GLOBALS, Kind, Option, is_port, own_options_of, ports_of
 from nono.errors import UsageError
 from nono.policy.suggestions import did_you_mean
 
@@ -92,6 +92,10 @@ def _add(parser: argparse.ArgumentParser, option: Option, flags: Sequence[str], 
             parser.add_argument(
                 *flags, dest=dest, action="append", type=port, metavar=metavar, help=help_text
             )
+        case Kind.PORT_RANGES:
+            parser.add_argument(
+                *flags, dest=dest, action="extend", type=ports, metavar=metavar, help=help_text
+            )
         case Kind.PAIRS:
             parser.add_argument(*flags, dest=dest, action="append", nargs=2, metavar=metavar, help=help_text)
 
@@ -101,3 +105,13 @@ def port(text: str) -> int:
     if not is_port(text):
         raise argparse.ArgumentTypeError(f"'{text}' is not a port: a number from 1 to 65535 is expected")
     return int(text)
+
+
+def ports(text: str) -> list[int]:
+    """Parse a TCP port, 1 to 65535, in plain decimal, or a range of them."""
+    found = ports_of(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not a port: a number from 1 to 65535 is expected or a range, such as 3000-3010"
+        )
+    return list(found)

@@ -13,6 +13,7 @@ class Kind(StrEnum):
     VALUE = "value"
     LIST = "list"
     PORTS = "ports"
+    PORT_RANGES = "port ranges"  # 8080 or 3000-3010
     PAIRS = "pairs"
 
 
@@ -107,11 +108,13 @@ OPTIONS: tuple[Option, ...] = (
            deprecated=("--allow-proxy", "--proxy-allow"), in_manifest=True, may_need_listener=True),
     Option(("--deny-domain",), Kind.LIST, "host, *.suffix or group to refuse", (*SUPERVISED, WHY, PROXY),
            "HOST", env="NONO_DENY_DOMAIN", may_need_listener=True),
-    Option(("--listen-port",), Kind.PORTS, "TCP port the command may listen on", (*SANDBOX, WHY), "PORT",
+    Option(("--listen-port",), Kind.PORT_RANGES, "TCP port (or range) the command may listen on",
+           (*SANDBOX, WHY), "PORT",
            deprecated=("--allow-bind",), in_manifest=True),
-    Option(("--open-port",), Kind.PORTS, "TCP port of loopback to connect to and to listen on",
+    Option(("--open-port",), Kind.PORT_RANGES, "loopback TCP port (or range) to connect to and listen on",
            (*SANDBOX, WHY), "PORT", deprecated=("--allow-port",), in_manifest=True, may_need_listener=True),
-    Option(("--allow-connect-port",), Kind.PORTS, "TCP port to connect to, on any host and past the proxy",
+    Option(("--allow-connect-port",), Kind.PORT_RANGES,
+           "TCP port (or range) to connect to, on any host and past the proxy",
            (*SANDBOX, WHY), "PORT", in_manifest=True, may_need_listener=True),
     Option(("--credential",), Kind.LIST, "service whose key the proxy injects", (*SUPERVISED, WHY, PROXY),
            "SERVICE", env="NONO_CREDENTIAL", deprecated=("--proxy-credential",), in_manifest=True,
@@ -245,6 +248,15 @@ def is_port(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65535
 
 
+def ports_of(text: str) -> range | None:
+    """Return the ports of "8080" or of "3000-3010"; None for anything else."""
+    first, dash, last = text.partition("-")
+    last = last if dash else first
+    if not is_port(first) or not is_port(last) or int(first) > int(last):
+        return None
+    return range(int(first), int(last) + 1)
+
+
 class Given(NamedTuple):
     """The options given on the command line and in the environment; one left out is not in values."""
 
@@ -286,7 +298,7 @@ class Given(NamedTuple):
                 return self.value(option.dest)
             case Kind.LIST:
                 return self.list(option.dest)
-            case Kind.PORTS:
+            case Kind.PORTS | Kind.PORT_RANGES:
                 return self.ports(option.dest)
             case Kind.PAIRS:
                 return self.pairs(option.dest)

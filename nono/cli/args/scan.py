@@ -6,7 +6,7 @@ only one place reports errors.
 
 from collections.abc import Sequence
 
-from nono.cli.args.options import Kind, Option, is_port, options_of
+from nono.cli.args.options import Kind, Option, is_port, options_of, ports_of
 from nono.named_tuple import NamedTuple
 
 
@@ -42,6 +42,8 @@ def scan(command: str, argv: Sequence[str]) -> Scanned | None:
             text = words.pop(0)
         if option.kind is Kind.PORTS and not is_port(text):
             return None
+        if option.kind is Kind.PORT_RANGES and ports_of(text) is None:
+            return None
         _put(values, option, text)
     return Scanned(values, silent, words)
 
@@ -55,6 +57,7 @@ def _put(values: dict[str, object], option: Option, text: str) -> None:
             values[option.dest] = known + 1 if isinstance(known, int) else 1
         case Kind.VALUE:
             values[option.dest] = text
-        case Kind.LIST | Kind.PORTS | Kind.PAIRS:
-            item = int(text) if option.kind is Kind.PORTS else text
-            values[option.dest] = [*known, item] if isinstance(known, list) else [item]
+        case Kind.PORTS | Kind.PORT_RANGES:
+            values[option.dest] = [*(known if isinstance(known, list) else ()), *(ports_of(text) or ())]
+        case Kind.LIST | Kind.PAIRS:
+            values[option.dest] = [*known, text] if isinstance(known, list) else [text]

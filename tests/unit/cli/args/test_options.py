@@ -66,7 +66,9 @@ def test_an_old_variable_is_read_when_the_new_one_is_unset() -> None:
 
 @pytest.mark.parametrize("option", [o for o in OPTIONS if not o.available], ids=lambda o: o.flags[0])
 def test_an_option_to_come_is_refused_by_name(option: options.Option) -> None:
-    values = {Kind.FLAG: [], Kind.PAIRS: ["A", "B"], Kind.PORTS: ["80"]}.get(option.kind, ["x"])
+    values = {Kind.FLAG: [], Kind.PAIRS: ["A", "B"], Kind.PORTS: ["80"], Kind.PORT_RANGES: ["80"]}.get(
+        option.kind, ["x"]
+    )
     with pytest.raises(UsageError, match=r"not available yet") as refused:
         given([option.flags[-1], *values], command=option.commands[0])
     assert option.flags[0] in refused.value.message
@@ -82,6 +84,17 @@ def test_what_is_no_port_is_refused(text: str) -> None:
 @pytest.mark.parametrize("text", ["1", "80", "65535"])
 def test_a_port_is_read(text: str) -> None:
     assert argparse_parser.port(text) == int(text)
+
+
+def test_a_range_of_ports_is_read_with_both_ends() -> None:
+    assert argparse_parser.ports("3000-3002") == [3000, 3001, 3002]
+    assert argparse_parser.ports("80") == argparse_parser.ports("80-80") == [80]
+
+
+@pytest.mark.parametrize("text", ["0-1", "2-1", "1-65536", "1-", "-1", "1-2-3", "1:2"])
+def test_what_is_no_range_of_ports_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError):
+        argparse_parser.ports(text)
 
 
 def test_no_two_options_share_a_flag() -> None:

@@ -78,6 +78,7 @@ TYPED = {
     Kind.VALUE: (["a"], "a", str | None),
     Kind.LIST: (["a"], ("a",), tuple[str, ...]),
     Kind.PORTS: (["80"], (80,), tuple[int, ...]),
+    Kind.PORT_RANGES: (["80-81"], (80, 81), tuple[int, ...]),
     Kind.PAIRS: (["a", "B"], (("a", "B"),), tuple[tuple[str, str], ...]),
 }
 
