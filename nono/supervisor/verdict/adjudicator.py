@@ -140,7 +140,9 @@ def _refuse_bind(address: InetAddress) -> Refuse:
         address.port,
         f"port {address.port} is not granted for listening at {address.host}",
         LISTEN_PORT,
-        f"`{flag} {address.port}`" if address.port else f"`{flag}` with a fixed port",
+        f"`{flag} {address.port}`"
+        if address.port
+        else f"bind a fixed port instead of any free one, and grant it: {flag} PORT or FIRST-LAST",
     )
 
 

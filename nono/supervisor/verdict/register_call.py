@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nono.supervisor.verdict.adjudicator import Refuse, refuse_call
+from nono.supervisor.verdict.syscall_args import AF_INET, AF_INET6
 
 _INT_MASK = 0xFFFFFFFF
+_SOCK_DGRAM = 2
+# Most UDP is a question to the DNS.
+_NAMES_HINT = (
+    "the proxy looks names up: use a client that reads HTTPS_PROXY. Node's fetch does from 22.21 and 24.0 "
+    "on (NODE_USE_ENV_PROXY, which is set); with an older Node take undici's EnvHttpProxyAgent"
+)
 
 
 def refuse_by_registers(name: str | None, nr: int, args: Sequence[int]) -> Refuse:
@@ -18,7 +25,9 @@ def refuse_by_registers(name: str | None, nr: int, args: Sequence[int]) -> Refus
             return refuse_call(f"{name}(MSG_FASTOPEN)", reason)
         case "socket" | "socketpair":
             reason = "only TCP and connection-oriented Unix sockets can be held to the proxy"
-            return refuse_call(f"{name}(family={first}, type={second & 0xF}, protocol={third})", reason)
+            call = f"{name}(family={first}, type={second & 0xF}, protocol={third})"
+            is_udp = first in (AF_INET, AF_INET6) and second & 0xF == _SOCK_DGRAM
+            return refuse_call(call, reason)._replace(hint=_NAMES_HINT if is_udp else None)
         case "setsockopt":
             reason = "the option could send packets elsewhere than to the address that was judged"
             return refuse_call(f"setsockopt(level={second}, option={third})", reason)

@@ -126,6 +126,13 @@ def test_a_refusal_on_loopback_names_the_port_to_open() -> None:
     assert bound.hint == "`--listen-port 5000`"
 
 
+def test_a_refusal_of_port_0_says_what_can_be_granted() -> None:
+    bound = judge_bind(inet("127.0.0.1", 0), OPEN)
+    assert isinstance(bound, Refuse)
+    assert bound.hint is not None
+    assert bound.hint.endswith("grant it: --open-port PORT or FIRST-LAST")
+
+
 def test_an_unbound_socket_is_not_listened_on_although_a_port_is_granted() -> None:
     verdict = judge_listen(inet("0.0.0.0", 0), GRANTS)
     assert isinstance(verdict, Refuse)

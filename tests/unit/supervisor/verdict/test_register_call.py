@@ -36,3 +36,12 @@ def test_a_refusal_names_what_was_asked_for(name: str | None, args: tuple[int, .
     assert (refusal.target, refusal.port, refusal.rule) == (target, None, STATIC_FILTER)
     assert refusal.errno_value == errno.EPERM
     assert refusal.reason
+
+
+@pytest.mark.parametrize("family", [2, 10])
+def test_a_refused_udp_socket_names_the_clients_that_ignore_the_proxy(family: int) -> None:
+    udp = refuse_by_registers("socket", 41, (family, 2 | 0o2000000, 0, 0, 0, 0))
+    assert udp.hint is not None
+    assert "HTTPS_PROXY" in udp.hint
+    assert "22.21" in udp.hint
+    assert refuse_by_registers("socket", 41, (family, 3, 1, 0, 0, 0)).hint is None
