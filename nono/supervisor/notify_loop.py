@@ -29,7 +29,7 @@ from nono.supervisor.calls.trapped_call import HiddenCallerError, Socket, Trappe
 from nono.supervisor.calls.unix import UnixCalls
 from nono.supervisor.calls.watchdog import BlockingCallWatchdog
 from nono.supervisor.verdict import adjudicator
-from nono.supervisor.verdict.adjudicator import NetworkGrants, Perform, Refuse
+from nono.supervisor.verdict.adjudicator import OWN_SERVER, NetworkGrants, Perform, Refuse
 from nono.supervisor.verdict.audit_events import refused
 from nono.supervisor.verdict.path_call import PATH_CALLS
 from nono.supervisor.verdict.register_call import refuse_by_registers
@@ -263,6 +263,9 @@ class NotifyLoop:
             verdict = adjudicator.judge_listen(local, self._grants)
             if isinstance(verdict, Refuse):
                 return self._refuse(call, verdict)
+            is_own = isinstance(verdict, Perform) and verdict.rule == OWN_SERVER
+            if is_own and self._own is not None and not self._own.may_listen(duplicate, local):
+                return errno.EADDRINUSE
             backlog = call.args[1] & 0xFFFFFFFF
             duplicate.listen(min(backlog, 0x7FFFFFFF))
             if self._own is not None and isinstance(verdict, Perform):

@@ -143,24 +143,38 @@ def test_a_port_that_somebody_took_over_is_refused(command: Inside, ended: str) 
         assert canary.seen() == {}
 
 
-def test_a_port_shared_with_somebody_else_is_refused(sandbox: NonoRun, command: Inside) -> None:
-    """SO_REUSEPORT: the kernel spreads connections over both, if both are the same user's."""
+@contextmanager
+def sharing(sandbox: NonoRun, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A program of the same user that shares its port (SO_REUSEPORT), which the kernel allows that user."""
     code = (
-        "import socket; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1);"
-        "s.bind(('127.0.0.1', 0)); s.listen(); print(s.getsockname()[1], flush=True);"
-        "s.settimeout(20)\ntry: s.accept(); print('reached')\nexcept TimeoutError: pass"
+        "import socket, sys; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1);"
+        "s.bind(('127.0.0.1', int(sys.argv[1]))); s.listen(); print(s.getsockname()[1], flush=True);"
+        "s.settimeout(30); s.accept(); print('reached', flush=True); s.accept()"
     )
-    argv = sandbox.user.command(["/usr/bin/python3", "-I", "-c", code])
+    argv = sandbox.user.command(["/usr/bin/python3", "-I", "-c", code, str(port)])
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as foreign:
         try:
             assert foreign.stdout is not None
-            port = int(foreign.stdout.readline())
-            assert command.asks("serve", "own", "127.0.0.1", port, {"shares": True})[0] == "ok"
-            outcomes = {command.connects("127.0.0.1", port) for _ in range(20)}
-            assert foreign.poll() is None
+            yield foreign, int(foreign.stdout.readline())
         finally:
             foreign.kill()
-    assert outcomes == {"EACCES"}
+
+
+def test_a_port_that_somebody_shares_is_not_listened_on(sandbox: NonoRun, command: Inside) -> None:
+    """The command would get half of what is meant for the other program."""
+    with sharing(sandbox) as (_, port):
+        assert command.asks("serve", "own", "127.0.0.1", port, {"shares": True})[0] == "EADDRINUSE"
+        assert command.connects("127.0.0.1", port) == "EACCES"
+
+
+def test_a_port_that_somebody_came_to_share_is_refused(sandbox: NonoRun, command: Inside) -> None:
+    port = command.serves("own", "127.0.0.1", 0, {"shares": True})
+    assert command.connects("127.0.0.1", port) == "ok"
+    with sharing(sandbox, port) as (foreign, _):
+        assert {command.connects("127.0.0.1", port) for _ in range(20)} == {"EACCES"}
+        foreign.kill()
+        assert foreign.stdout is not None
+        assert foreign.stdout.read() == ""
 
 
 def test_a_connect_that_waits_for_a_full_backlog_does_not_reach_who_comes_after(command: Inside) -> None:

@@ -20,7 +20,7 @@ from nono.supervisor.calls.watchdog import BlockingCallWatchdog
 from nono.supervisor.verdict.adjudicator import OWN_SERVER, Perform, Refuse, loopback
 from nono.supervisor.verdict.audit_events import performed
 from nono.supervisor.verdict.own_servers import Standing, reached, standing
-from nono.supervisor.verdict.syscall_args import InetAddress
+from nono.supervisor.verdict.syscall_args import Address, InetAddress
 
 if TYPE_CHECKING:
     from nono.audit.dedup import DedupRecorder
@@ -83,6 +83,15 @@ class OwnServers:
         if len(self._own) > self._prune_at:
             self._own &= {(each.cookie, each.inode) for each in self._listening(0)}
             self._prune_at = max(LISTENERS_MAX, 2 * len(self._own))
+
+    def may_listen(self, duplicate: Socket, local: Address) -> bool:
+        """Return False if somebody else listens there: with SO_REUSEPORT both would get connections."""
+        if not isinstance(local, InetAddress):
+            return False
+        try:
+            return standing(local, self._listening(local.port), self._is_own) is not Standing.FOREIGN
+        except OSError:  # no sock_diag
+            return not duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
 
     def connect(self, call: Notification, asked: InetAddress, refusal: Refuse) -> Answer:
         """Connect for the caller if a server of the command's own answers; `refusal`: if another does.
