@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from support.agents.programs import ARCHITECTURE, LIMIT_S, installed
+from support.agents.places import PLACES
+from support.agents.programs import LIMIT_S
 from support.agents.stage import LOGIN, TASK, TIMEOUT_S, AgentStage, agent_stage
 from support.models.anthropic import FakeAnthropic
 from support.models.gemini import FakeGemini
@@ -18,8 +19,6 @@ from support.models.openai import FakeOpenAi
 from support.nono_run import NONO, Ended, nono_run
 
 KEY = "canary-of-the-real-key"
-PACKAGES = ".nvm/versions/node/v24.0.0/lib/node_modules"
-MUSL = f"vendor/{os.uname().machine}-unknown-linux-musl/bin"
 
 
 def codex_api() -> FakeOpenAi:
@@ -42,21 +41,17 @@ def openclaw_api() -> FakeOpenAi:
 class Agent:
     """A shipped profile and the agent that it is for.
 
-    program: in the package, which is seen at the place `at` below the home. hosts: the API's first, which
-    alone gets the key, as the header says. login: where the agent keeps one.
+    hosts: the API's first, which alone gets the key, as the header says. login: where the agent keeps one.
     """
 
     profile: str
     argv: tuple[str, ...]
-    program: str
     hosts: tuple[str, ...]
     header: tuple[str, str]
     login: str
     api: Callable[[], FakeAnthropic | FakeOpenAi | FakeGemini]
     phantom: str
-    at: str = PACKAGES
     typed: str = ""
-    node: str | None = None  # in the package, where it needs one of its own
     key: str | None = None  # its name in nono's store; None: it is in the variable phantom
 
     def __str__(self) -> str:
@@ -67,8 +62,6 @@ AGENTS = [
     Agent(
         profile="claude-code",
         argv=("claude", "--print", "Do it.", "--allowedTools", "Bash"),
-        program="claude",
-        at=".local/share/claude/versions",
         hosts=("api.anthropic.com",),
         header=("x-api-key", KEY),
         login=".claude/.credentials.json",
@@ -84,8 +77,6 @@ AGENTS = [
             "--skip-git-repo-check",
             "Do it.",
         ),
-        program=f"{MUSL}/codex",
-        at=f"{PACKAGES}/@openai/codex-linux-{ARCHITECTURE}",
         hosts=("api.openai.com", "chatgpt.com"),
         header=("authorization", f"Bearer {KEY}"),
         login=".codex/auth.json",
@@ -96,8 +87,6 @@ AGENTS = [
     Agent(
         profile="gemini-cli",
         argv=("gemini", "--yolo", "--skip-trust", "--model", "gemini-2.5-pro", "--prompt", "Do it."),
-        program="bundle/gemini.js",
-        at=f"{PACKAGES}/@google/gemini-cli",
         hosts=("generativelanguage.googleapis.com",),
         header=("x-goog-api-key", KEY),
         login=".gemini/oauth_creds.json",
@@ -108,8 +97,6 @@ AGENTS = [
     Agent(
         profile="opencode",
         argv=("opencode", "run", "--model", "anthropic/claude-sonnet-4-5", "Do it."),
-        program="opencode",
-        at=".opencode/bin",
         hosts=("api.anthropic.com", "models.opencode.ai", "registry.npmjs.org"),
         header=("x-api-key", KEY),
         login=".local/share/opencode/auth.json",
@@ -125,8 +112,6 @@ AGENTS = [
             "--no-show-model-warnings",
             "--no-show-release-notes",
         ),
-        program="bin/aider",
-        at=".local/share/uv/tools/aider-chat",
         hosts=("api.openai.com", "raw.githubusercontent.com"),
         header=("authorization", f"Bearer {KEY}"),
         login=".aider/oauth-keys.env",
@@ -138,14 +123,12 @@ AGENTS = [
     Agent(
         profile="openclaw",
         argv=("openclaw", "agent", "--local", "--session-id", "one", "--message", "Do it."),
-        program="openclaw/openclaw.mjs",
         hosts=("api.openai.com",),
         header=("authorization", f"Bearer {KEY}"),
         login=".openclaw/credentials/oauth.json",
         api=openclaw_api,
         phantom="OPENAI_API_KEY",
         key="openai",
-        node=f"node-linux-{ARCHITECTURE}/bin/node",
     ),
 ]
 SLOW = ("openclaw",)  # it takes a minute to get, and half a minute to run
@@ -176,11 +159,9 @@ def scene(agent: Agent) -> Iterator[Scene]:
     if os.geteuid() != 0:
         pytest.skip("only root can give a provider its own name")  # so that nothing is got for it either
     api = agent.api()
-    mounts = {agent.at: installed(agent.profile)}
-    with agent_stage(agent.hosts, api, mounts=mounts, login=agent.login) as stage:
-        stage.install(agent.argv[0], Path(agent.at, agent.program))
-        if agent.node is not None:
-            stage.install("node", Path(agent.at, agent.node))
+    place = PLACES[agent.profile]
+    with agent_stage(agent.hosts, api, mounts=place.mounts(agent.profile), login=agent.login) as stage:
+        place.install(stage)
         yield Scene(agent, stage, api.results)
 
 

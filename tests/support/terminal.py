@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pty
 import select
-import struct
 import subprocess
 import sys
 import termios
@@ -40,7 +38,7 @@ class Terminal:
         os.write(self.master, keys)
 
     def resize(self, rows: int, columns: int) -> None:
-        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        termios.tcsetwinsize(self.master, (rows, columns))
 
     def wait_for(self, text: bytes) -> None:
         """Returns once text has been shown. AssertionError when it is not."""
@@ -48,24 +46,25 @@ class Terminal:
         while text not in self.shown:
             left = deadline - time.monotonic()
             assert left > 0, f"{text!r} was not shown, but {self.shown!r}"
-            assert self._read(left), f"{text!r} was not shown, but {self.shown!r}, and the command ended"
+            assert self.read(left), f"{text!r} was not shown, but {self.shown!r}, and the command ended"
 
     def wait_for_more(self) -> None:
         """Returns once anything more has been shown. AssertionError when nothing is."""
-        assert self._read(WAIT_S), f"nothing more was shown than {self.shown!r}"
+        assert self.read(WAIT_S), f"nothing more was shown than {self.shown!r}"
 
-    def end(self) -> int:
+    def end(self, limit_s: float = WAIT_S) -> int:
         """The command's wait status as Popen has it, and all it has shown in shown."""
         # Read while it runs: a terminal that nobody reads stops whoever writes to it.
-        deadline = time.monotonic() + WAIT_S
+        deadline = time.monotonic() + limit_s
         while self.process.poll() is None and time.monotonic() < deadline:
-            self._read(0.05)
+            self.read(0.05)
         code = self.process.wait(0.1)
-        while self._read(0):
+        while self.read(0):
             pass
         return code
 
-    def _read(self, patience_s: float) -> bool:
+    def read(self, patience_s: float) -> bool:
+        """Take what is shown within patience_s. False: nobody can show anything more."""
         if not select.select([self.master], [], [], patience_s)[0]:
             return patience_s > 0
         try:
@@ -77,11 +76,18 @@ class Terminal:
 
 
 @contextmanager
-def terminal(argv: Sequence[str | bytes], environment: Mapping[str, str], cwd: Path) -> Iterator[Terminal]:
-    """argv on a new terminal; killed at the end of the block if it still runs."""
+def terminal(
+    argv: Sequence[str | bytes],
+    environment: Mapping[str, str],
+    cwd: Path,
+    size: tuple[int, int] | None = None,
+) -> Iterator[Terminal]:
+    """argv on a new terminal; killed at the end of the block if it still runs. size: rows and columns."""
     master, slave = pty.openpty()
     try:
         try:
+            if size is not None:
+                termios.tcsetwinsize(slave, size)
             process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", TAKE_TERMINAL, *argv],
                 stdin=slave,

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support import private_mounts
+from support.agents.screen import Screen, screen
 from support.nono_run import NONO, Ended, NonoRun, nono_run
 from support.private_network import PRIVATE_ADDRESS, private_network
 from support.servers.http1 import Authority, Handler, HttpUpstream, upstream
@@ -88,7 +89,29 @@ class AgentStage:
         self, argv: Sequence[str], *, environment: Mapping[str, str] | None = None, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """What the person runs, with nothing of the suite's environment."""
-        own = {
+        return subprocess.run(
+            [*self.prefix, *self.runner.user.command(argv)],
+            env={**self._environment(), **(environment or {})},
+            cwd=self.project,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+
+    @contextmanager
+    def on_screen(
+        self, argv: Sequence[str], *, environment: Mapping[str, str] | None = None
+    ) -> Iterator[Screen]:
+        """What the person runs at a terminal."""
+        command = [*self.prefix, *self.runner.user.command(argv)]
+        own = {**self._environment(), "TERM": "xterm-256color", **(environment or {})}
+        with screen(command, own, self.project) as seen:
+            yield seen
+
+    def _environment(self) -> dict[str, str]:
+        return {
             "PATH": f"{self.home}/.local/bin:/usr/bin:/bin",
             "HOME": str(self.home),
             "USER": "person",
@@ -99,16 +122,6 @@ class AgentStage:
             "PROJECT": str(self.project),
             "SSL_CERT_FILE": str(self.home / "ca.pem"),
         }
-        return subprocess.run(
-            [*self.prefix, *self.runner.user.command(argv)],
-            env={**own, **(environment or {})},
-            cwd=self.project,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
 
 
 @contextmanager

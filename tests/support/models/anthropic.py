@@ -1,26 +1,36 @@
-"""An API of Anthropic whose model has the agent run one shell command, and then says what came of it.
+"""An API of Anthropic whose model has the agent use a tool or several, and then says what came of it.
 
 https://docs.anthropic.com/en/api/messages and messages-streaming
 """
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from support.models.stream import answer, event, stream
 from support.servers.http1 import Received
 
 USAGE = {"input_tokens": 1, "output_tokens": 1}
+SHOWN = 60  # characters of what came of the last tool
+ToolUse = tuple[str, Mapping[str, object]]  # the tool's name, and what it is given
 
 
 class FakeAnthropic:
-    """The handler of an upstream. tool: the agent's own for shell commands; results: what it reported."""
+    """The handler of an upstream. results: what the agent reported of each use, in order.
 
-    def __init__(self, command: str, tool: str = "Bash") -> None:
-        self.command = command
-        self.tool = tool
+    tool: the agent's own for shell commands. scripts: the uses in a conversation that begins with a text, for
+    each such text; others have the one of the shell command.
+    """
+
+    def __init__(
+        self, command: str, tool: str = "Bash", scripts: Mapping[str, Sequence[ToolUse]] | None = None
+    ) -> None:
+        self.shell: ToolUse = (tool, {"command": command, "description": "Runs a command"})
+        self.scripts = scripts or {}
         self.results: list[str] = []
 
     def __call__(self, request: Received) -> None:
@@ -28,6 +38,10 @@ class FakeAnthropic:
         path = request.target.partition(b"?")[0]
         if request.method == b"POST" and path == b"/v1/messages":
             self._message(request, json.loads(body))
+        elif path.endswith(b"/hello"):  # of api.anthropic.com and platform.claude.com: is anybody there?
+            answer(request, {"message": "hello"})
+        elif path.startswith(b"/claude-code-releases/plugins/"):  # of downloads.claude.ai
+            request.connection.respond(body=_no_plugins() if path.endswith(b".zip") else b"one", fields=())
         else:
             answer(request, {"type": "error", "error": {"type": "not_found_error", "message": "none"}}, 404)
 
@@ -43,23 +57,38 @@ class FakeAnthropic:
 
     def _blocks(self, asked: dict[str, Any]) -> list[dict[str, Any]]:
         """Agents ask small questions of their own, without tools, beside the conversation."""
-        if self.tool not in {tool.get("name") for tool in asked.get("tools", ())}:
+        begin = _text(asked["messages"][0]["content"])
+        script = next((uses for text, uses in self.scripts.items() if text in begin), [self.shell])
+        results = _results(asked)
+        names = {tool.get("name") for tool in asked.get("tools", ())}
+        if script[0][0] not in names:
             return [{"type": "text", "text": "{}"}]
-        if (result := _last_result(asked)) is None:
-            use = {"name": self.tool, "input": {"command": self.command, "description": "Runs a command"}}
-            return [{"type": "tool_use", "id": "toolu_1", **use}]
-        self.results.append(result)
-        return [{"type": "text", "text": f"It printed {result}"}]
+        self.results += results[-1:]
+        if len(results) < len(script):
+            name, given = script[len(results)]
+            return [{"type": "tool_use", "id": f"toolu_{len(self.results)}", "name": name, "input": given}]
+        return [{"type": "text", "text": f"It printed {results[-1][:SHOWN]}"}]
 
 
-def _last_result(asked: dict[str, Any]) -> str | None:
-    content = asked["messages"][-1]["content"]
-    blocks = [] if isinstance(content, str) else content
-    for block in blocks:
-        if block["type"] == "tool_result":
-            inner = block["content"]
-            return inner if isinstance(inner, str) else "".join(part.get("text", "") for part in inner)
-    return None
+def _no_plugins() -> bytes:
+    """The archive of Claude Code's own market place, with nothing in it."""
+    market = {"name": "claude-plugins-official", "owner": {"name": "somebody"}, "plugins": []}
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        name = "marketplaces/claude-plugins-official/.claude-plugin/marketplace.json"
+        file.writestr(name, json.dumps(market))
+    return archive.getvalue()
+
+
+def _results(asked: dict[str, Any]) -> list[str]:
+    """What came of the tools used so far in the conversation."""
+    contents = [message["content"] for message in asked["messages"]]
+    blocks = [block for content in contents if not isinstance(content, str) for block in content]
+    return [_text(block["content"]) for block in blocks if block["type"] == "tool_result"]
+
+
+def _text(content: str | list[dict[str, Any]]) -> str:
+    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
 
 
 def _events(message: dict[str, Any], blocks: list[dict[str, Any]]) -> Iterator[str]:

@@ -1,0 +1,191 @@
+"""Real coding agents at a terminal, driven as a person would: inside they do what they do outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from support.agents import mcp_server
+from support.agents.places import PLACES
+from support.agents.programs import LIMIT_S
+from support.agents.screen import Screen
+from support.agents.stage import TIMEOUT_S, AgentStage, agent_stage
+from support.models.anthropic import FakeAnthropic
+from support.nono_run import NONO
+
+KEY = "sk-ant-api03-canary-of-the-real-key-0123456789"
+UP, DOWN, ENTER = "\x1b[A", "\x1b[B", "\r"
+PROMPT, SUBPROMPT = "Do the work", "Count the sheep"
+BUILD = "cc -o program program.c && ./program"
+PROGRAM = '#include <stdio.h>\n\nint main(void)\n{\n    puts("compiled by $PWD");\n}\n'
+DIAGNOSTIC = "NONO DIAGNOSTIC"
+pytestmark = pytest.mark.timeout(LIMIT_S + TIMEOUT_S)
+
+
+@dataclass(frozen=True)
+class Agent:
+    """An agent as a person uses it for the first time.
+
+    first: how its first questions are answered. ready: what is on the screen when it waits for a prompt.
+    asks: how questions during the work are answered. done: what is on the screen after it.
+    """
+
+    profile: str
+    argv: tuple[str, ...]
+    hosts: tuple[str, ...]
+    api: Callable[[], FakeAnthropic]
+    first: Mapping[str, Sequence[str]]
+    ready: str
+    asks: Mapping[str, Sequence[str]]
+    done: str
+    leave: Sequence[str]
+    key: str  # the variable
+    moving: str  # what comes, goes or tells the time on the screen
+    state: tuple[str, ...]  # what it keeps below the home
+    files: Mapping[str, str] = field(default_factory=dict)  # of the project
+    # Until the shipped profiles grant them.
+    flags: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.profile
+
+
+CLAUDE_CODE = Agent(
+    profile="claude-code",
+    argv=("claude", "--permission-mode", "default"),
+    hosts=("api.anthropic.com", "platform.claude.com", "downloads.claude.ai"),
+    api=lambda: FakeAnthropic(
+        "true",
+        scripts={
+            PROMPT: [
+                ("Bash", {"command": BUILD, "description": "Builds and runs the program"}),
+                ("ToolSearch", {"query": "select:mcp__sums__add", "max_results": 1}),
+                ("mcp__sums__add", {"a": 20, "b": 22}),
+                ("Agent", {"description": "sheep", "prompt": SUBPROMPT, "subagent_type": "general-purpose"}),
+            ],
+            SUBPROMPT: [("Bash", {"command": "echo $((40 + 1)) sheep", "description": "Counts sheep"})],
+        },
+    ),
+    first={
+        "Choose the text style": [ENTER],
+        "Detected a custom API key": [UP, ENTER],
+        "Security notes": [ENTER],
+        "Is this a project you created or one you trust?": [DOWN, ENTER],
+        "New MCP server": [UP, UP, ENTER],
+    },
+    ready="? for shortcuts",
+    asks={"Do you want to proceed?": [ENTER], "Adds two numbers": [ENTER]},
+    done='Agent "sheep" finished',
+    leave=["/exit", ENTER],
+    key="ANTHROPIC_API_KEY",
+    moving=r"◐ \w+ · /effort",
+    state=(".claude", ".claude.json", "project/.claude"),
+    files={".mcp.json": json.dumps({"mcpServers": {"sums": {"command": "python3", "args": ["sums.py"]}}})},
+    flags=("--read", "/usr/include", "--allow-unix-socket-subtree-bind", "~/.cache/nono/tmp"),
+)
+AGENTS = [CLAUDE_CODE]
+
+
+@dataclass(frozen=True)
+class Scene:
+    agent: Agent
+    stage: AgentStage
+    results: list[str]  # what the agent told the model of the tools
+
+    def bare(self) -> list[str]:
+        return list(self.agent.argv)
+
+    def inside(self) -> list[str]:
+        flags = [each.replace("~", str(self.stage.home)) for each in self.agent.flags]
+        return [*NONO, "run", "--profile", self.agent.profile, "--allow-cwd", *flags, "--", *self.agent.argv]
+
+    def environment(self) -> Mapping[str, str]:
+        return {self.agent.key: KEY, "NODE_EXTRA_CA_CERTS": str(self.stage.home / "ca.pem")}
+
+    def started(self, screen: Screen) -> list[str]:
+        """The questions until it waits for a prompt."""
+        asked = screen.answer_until(self.agent.ready, self.agent.first)
+        screen.settle()
+        return asked
+
+    def left(self, screen: Screen) -> None:
+        for keys in self.agent.leave:
+            screen.settle()
+            screen.type(keys)
+        assert screen.end() == 0, screen.text
+
+
+@pytest.fixture
+def scene(agent: Agent) -> Iterator[Scene]:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a provider its own name")
+    api, place = agent.api(), PLACES[agent.profile]
+    with agent_stage(agent.hosts, api, mounts=place.mounts(agent.profile), login=".none/login") as stage:
+        place.install(stage)
+        server = Path(mcp_server.__file__).read_text()
+        for name, content in {"program.c": PROGRAM, "sums.py": server, **agent.files}.items():
+            (stage.project / name).write_text(content)
+            stage.runner.give(stage.project / name)
+        stage.directory(".cache/nono/tmp")
+        yield Scene(agent, stage, api.results)
+
+
+of_each = pytest.mark.parametrize("agent", AGENTS, ids=str)
+
+
+@of_each
+def test_an_agent_begins_on_a_fresh_home_as_it_does_outside(scene: Scene) -> None:
+    asked, screens = [], []
+    for argv in (scene.inside(), scene.bare()):
+        with scene.stage.on_screen(argv, environment=scene.environment()) as screen:
+            asked.append(scene.started(screen))
+            screens.append(screen.text)
+            scene.left(screen)
+            assert DIAGNOSTIC not in screen.text, screen.text
+        for name in scene.agent.state:
+            subprocess.run(["rm", "-rf", "--", scene.stage.home / name], check=True)
+    assert asked[0] == asked[1]
+    inside, outside = (_rows(each, scene.agent.moving) for each in screens)
+    assert inside[-len(outside) :] == outside, "\n".join(screens)  # nono's own lines may stand above
+
+
+@of_each
+def test_an_agent_asks_a_person_nothing_twice(scene: Scene) -> None:
+    for again in (False, True):
+        with scene.stage.on_screen(scene.inside(), environment=scene.environment()) as screen:
+            asked = scene.started(screen)
+            scene.left(screen)
+        assert bool(asked) is not again, asked
+
+
+@of_each
+def test_an_agent_works_at_a_terminal(scene: Scene) -> None:
+    with scene.stage.on_screen(scene.inside(), environment=scene.environment()) as screen:
+        scene.started(screen)
+        screen.type(PROMPT)
+        screen.settle()
+        screen.type(ENTER)
+        screen.answer_until(scene.agent.done, scene.agent.asks)
+        screen.settle()
+        screen.resize(30, 80)
+        screen.settle()
+        assert 60 < screen.width <= 80
+        scene.left(screen)
+        assert DIAGNOSTIC not in screen.text, screen.text
+    told = "\n".join(scene.results)
+    for made in ("compiled", "the sum is 42", "41 sheep"):
+        assert made in told
+    assert KEY not in told + screen.shown
+    assert (scene.stage.project / "program").exists()
+
+
+def _rows(text: str, moving: str) -> list[str]:
+    rows = (re.sub(r"\s+", " ", re.sub(moving, "", row)).strip() for row in text.split("\n"))
+    return [row for row in rows if row]

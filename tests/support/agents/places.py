@@ -1,0 +1,46 @@
+"""Where people install the agents, below their homes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.agents.programs import ARCHITECTURE, installed
+from support.agents.stage import AgentStage
+
+PACKAGES = ".nvm/versions/node/v24.0.0/lib/node_modules"
+
+
+@dataclass(frozen=True)
+class Place:
+    """command means the program in the package of the agent, which is seen at a place below the home."""
+
+    command: str
+    program: str
+    at: str = PACKAGES
+    node: str | None = None  # in the package, where it needs one of its own
+
+    def mounts(self, agent: str) -> Mapping[str, Path]:
+        """For the stage. Skips the test where the registry of the agent cannot be reached."""
+        return {self.at: installed(agent)}
+
+    def install(self, stage: AgentStage) -> None:
+        stage.install(self.command, Path(self.at, self.program))
+        if self.node is not None:
+            stage.install("node", Path(self.at, self.node))
+
+
+PLACES = {
+    "claude-code": Place("claude", "claude", ".local/share/claude/versions"),
+    "codex": Place(
+        "codex",
+        f"vendor/{os.uname().machine}-unknown-linux-musl/bin/codex",
+        f"{PACKAGES}/@openai/codex-linux-{ARCHITECTURE}",
+    ),
+    "gemini-cli": Place("gemini", "bundle/gemini.js", f"{PACKAGES}/@google/gemini-cli"),
+    "opencode": Place("opencode", "opencode", ".opencode/bin"),
+    "aider": Place("aider", "bin/aider", ".local/share/uv/tools/aider-chat"),
+    "openclaw": Place("openclaw", "openclaw/openclaw.mjs", node=f"node-linux-{ARCHITECTURE}/bin/node"),
+}
