@@ -162,8 +162,9 @@ def test_where_ssh_can_be_spoken_nowhere_nothing_of_it_is_granted(made: Stage) -
     assert made.runner.run(read, profile={"network": {"allow_domain": [HOST]}}).exit_code == 0
 
 
-def test_without_the_session_token_there_is_no_tunnel(made: Stage, server: Sshd) -> None:
-    ended, targets = clone_by_port_22(made, server, [HOST], "export HTTPS_PROXY=http://${HTTPS_PROXY#*@};")
+def test_with_another_token_there_is_no_tunnel(made: Stage, server: Sshd) -> None:
+    wrong = "export HTTPS_PROXY=http://nono:wrong@${HTTPS_PROXY#*@};"
+    ended, targets = clone_by_port_22(made, server, [HOST], wrong)
     assert ended.exit_code == 128
     assert "407" in ended.stderr
     assert targets == []
