@@ -108,8 +108,8 @@ def test_a_credential_that_cannot_be_read_injects_nothing(sandbox: NonoRun, serv
     [
         pytest.param({"network": {"block": True, "credentials": ["openai"]}}, (), id="profile"),
         pytest.param({"network": {"block": True}}, ("--credential=openai",), id="credential flag"),
-        pytest.param({"network": {"credentials": ["openai"]}}, ("--block-net",), id="block flag"),
-        pytest.param({"network": {"allow_domain": ["localhost"]}}, ("--block-net",), id="allowed host"),
+        pytest.param({}, ("--block-net", "--credential=openai"), id="two flags"),
+        pytest.param({}, ("--block-net", "--allow-domain=localhost"), id="allowed host"),
     ],
 )
 def test_a_blocked_network_is_not_opened_again(
@@ -119,6 +119,15 @@ def test_a_blocked_network_is_not_opened_again(
     assert run.exit_code != 0
     assert "started" not in run.stdout
     assert "--block-net" in run.stderr
+
+
+@pytest.mark.parametrize("asked", [{"credentials": ["openai"]}, {"allow_domain": ["localhost"]}], ids=str)
+def test_the_flag_blocks_whatever_the_profile_asks_for(asked: Mapping[str, object], sandbox: NonoRun) -> None:
+    code = "import os, socket; print('HTTP_PROXY' in os.environ); socket.socket()"
+    command = ["/usr/bin/python3", "-I", "-c", code]
+    blocked = sandbox.run(command, profile={"network": asked}, flags=["--block-net"])
+    assert blocked.stdout == "False\n"
+    assert "Operation not permitted" in blocked.stderr
 
 
 @pytest.mark.parametrize(

@@ -128,8 +128,6 @@ def reach(cell: Cell) -> dict[str, str]:
     """What the probe finds in this cell, where a newer Landlock holds more than the rung does."""
     rung = rung_of(cell)
     found = dict(REACH[rung])
-    if rung is Rung.NETNS and cell.abi >= 4:
-        found["direct"] = "EACCES"
     if rung in (Rung.LANDLOCK, Rung.NONE) and cell.abi >= 6:
         found["abstract"] = "EPERM"
     return found

@@ -24,6 +24,9 @@ INET_DIAG_SOCKID = struct.Struct("=2s2s16s16sI2I")
 # struct inet_diag_msg: family, state, timer, retrans, the socket's id, expires, rqueue, wqueue, uid, inode.
 INET_DIAG_MSG = struct.Struct("=BBBB48sIIIII")
 
+# <asm-generic/socket.h>: what sock_diag calls a socket's cookie, by its descriptor; since 4.6, read only
+SO_COOKIE = 57
+
 # include/net/tcp_states.h
 TCP_ESTABLISHED = 1
 TCP_CLOSE_WAIT = 8

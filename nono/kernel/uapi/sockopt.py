@@ -1,7 +1,7 @@
 """Mirror of <asm-generic/socket.h>, <linux/in.h>, <linux/in6.h> and <linux/tcp.h>: options of setsockopt(2).
 
-Only the options that a filter refuses, and SO_COOKIE. Values as Linux 6.12 has them, the same on x86_64 and
-aarch64; the comment beside an option is the first kernel that knows it.
+Only the options that a filter refuses. Values as Linux 6.12 has them, the same on x86_64 and aarch64; the
+comment beside an option is the first kernel that knows it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ SOL_IPV6 = 41
 # of SOL_SOCKET
 SO_BINDTODEVICE = 25
 SO_MARK = 36
-SO_COOKIE = 57  # 4.6, and read only
 SO_BINDTOIFINDEX = 62  # 5.0
 
 # of SOL_IP

@@ -12,7 +12,7 @@ import struct
 from contextlib import suppress
 
 from nono.kernel import notify, process
-from nono.kernel.uapi.sockopt import SO_COOKIE
+from nono.kernel.uapi.inet_diag import SO_COOKIE
 from nono.supervisor.verdict.syscall_args import SOCKADDR_STORAGE_BYTES
 
 # The socket without the enums of socket.socket, which turn each look at its family into a dictionary lookup:
