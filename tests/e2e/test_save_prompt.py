@@ -226,3 +226,43 @@ def test_a_profile_that_the_command_may_write_is_not_rewritten(sandbox: NonoRun)
         assert person.end() == 5
     assert OFFER not in person.shown
     assert b"fix: --allow-domain evil.example" in person.shown
+
+
+PROBE = "curl -sS -o /dev/null --unix-socket $HOME/probed/bus http://bus/; exit $EXIT"
+
+
+@pytest.mark.parametrize(
+    ("suppressed", "status", "told"),
+    [
+        pytest.param("~/probed", 0, False, id="suppressed"),
+        pytest.param("~/probed", 5, True, id="suppressed, and it failed"),
+        pytest.param("~/probe", 0, True, id="another is suppressed"),
+    ],
+)
+def test_what_a_command_does_without_is_told_only_when_it_failed(
+    sandbox: NonoRun, suppressed: str, status: int, told: bool
+) -> None:
+    write(sandbox, "mine", json.dumps(ALLOWED | {"filesystem": {"suppress_save_prompt": [suppressed]}}))
+    command = ["sh", "-c", PROBE.replace("$EXIT", str(status))]
+    with run(sandbox, "--profile=mine", command=command, environment={"NONO_NO_SAVE_PROMPT": "1"}) as person:
+        assert person.end() == status
+    assert (b"probed/bus" in person.shown.partition(b"NONO DIAGNOSTIC")[2]) is told
+    recorded = [event["event"] for event in sandbox.events_since(set()) if event["type"] == "network"]
+    assert any(event["target"].endswith("/probed/bus") for event in recorded)
+
+
+BIND = "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])"
+
+
+@pytest.mark.parametrize(("name", "offered"), [("server.sock", True), ("server-4711.sock", False)])
+def test_a_socket_named_after_its_process_is_not_offered(sandbox: NonoRun, name: str, offered: bool) -> None:
+    write(sandbox, "mine", json.dumps(ALLOWED))
+    command = ["/usr/bin/python3", "-c", BIND, str(sandbox.user.home / name)]
+    with run(sandbox, "--profile=mine", command=command) as person:
+        if offered:
+            answer(person, OFFER, b"\n")
+        assert person.end() == 1
+    assert name.encode() in person.shown.partition(b"NONO DIAGNOSTIC")[2]
+    assert (OFFER in person.shown) is offered
+    recorded = [event["event"] for event in sandbox.events_since(set()) if event["type"] == "network"]
+    assert f"unix:{sandbox.user.home / name}" in [event["target"] for event in recorded]

@@ -12,11 +12,12 @@ from nono.cli.console import Console
 from nono.cli.text import footer
 from nono.cli.text.footer import Finding
 from nono.errors import NonoError
+from nono.launch.denials import Kind
 from nono.launch.prepare import Prepared
 from nono.launch.run import Outcome
 from nono.policy.files.grants import accesses
 from nono.policy.host_filesystem import HostFilesystem
-from nono.policy.path_expansion import UnsetVariableError
+from nono.policy.path_expansion import UnsetVariableError, is_within
 
 STOPPED = range(129, 144)  # ended by a signal such as SIGTERM: its sender is not there to be asked
 
@@ -32,20 +33,37 @@ def report(
     )  # as if nobody was asked
     found = footer.findings(denials, rules, prepared.resolved.path_context, HostFilesystem())
     is_told = not (console.silent or invocation.given.flag("no_diagnostics"))
+    suppressed = _suppressed(prepared, invocation, environ) if is_told and found else []
     if is_told:
+        # What a command tries at each start, and does without, is worth a line only when it failed.
+        listed = _about_others(found, suppressed or ()) if exit_code == 0 else found
         told = [] if limit is None else limit.lines()
-        console.lines(told or footer.footer(exit_code, found, is_complete=denials.is_complete))
+        console.lines(told or footer.footer(exit_code, listed, is_complete=denials.is_complete))
     if invocation.given.flag("diagnostics_json"):
         # Imported here: few runs ask for it.
         from nono.cli.text.json_report import document
 
         print(json.dumps(document(exit_code, found, limit), indent=2), file=sys.stderr, flush=True)
     if is_told and exit_code not in STOPPED and found and limit is None:
-        _offer(found, prepared, invocation, environ)
+        _offer(found, suppressed, prepared, invocation, environ)
+
+
+def _about_others(found: Sequence[Finding], suppressed: Sequence[str]) -> list[Finding]:
+    """Drop the denials of the suppressed paths and of those below them."""
+    return [
+        each
+        for each in found
+        if each.denied.kind is Kind.NETWORK
+        or not any(is_within(each.denied.target, path) for path in suppressed)
+    ]
 
 
 def _offer(
-    found: Sequence[Finding], prepared: Prepared, invocation: Invocation, environ: Mapping[str, str]
+    found: Sequence[Finding],
+    suppressed: Sequence[str] | None,
+    prepared: Prepared,
+    invocation: Invocation,
+    environ: Mapping[str, str],
 ) -> None:
     # Imported here: it reads and writes profiles, which most runs do not.
     from nono.cli.diagnostics import save_prompt
@@ -55,19 +73,28 @@ def _offer(
     offered = additions((each.flag for each in found if each.flag is not None), places.home)
     if not offered or not save_prompt.is_wanted(environ) or invocation.given.value("config") is not None:
         return  # a manifest is somebody else's work, not this person's to extend
-    suppressed = [places.of_flag(path) for path in invocation.given.list("suppress_save_prompt")]
-    if reference is not None:
-        try:
-            suppressed += _suppressed_by(reference, prepared, environ)
-        except (NonoError, UnsetVariableError):
-            return  # the profile changed during the run and cannot be trusted
+    if suppressed is None:
+        return  # the profile changed during the run and cannot be trusted
     offered = without_suppressed(offered, suppressed, places.home)
+    offered = [each for each in offered if not each.names_process]
     hosts = prepared.resolved.host_filter
     if hosts is not None and hosts.allow is None:
         # A first entry would turn an open network into an allow list.
         offered = [each for each in offered if not each.names_host]
     if offered:
         save_prompt.offer(offered, reference, prepared.argv[0], environ)
+
+
+def _suppressed(prepared: Prepared, invocation: Invocation, environ: Mapping[str, str]) -> list[str] | None:
+    """Return what flags and profile suppress, absolute; None if the profile cannot be trusted now."""
+    places, reference = prepared.resolved.path_context, invocation.given.value("profile")
+    suppressed = [places.of_flag(path) for path in invocation.given.list("suppress_save_prompt")]
+    if reference is None:
+        return suppressed
+    try:
+        return suppressed + _suppressed_by(reference, prepared, environ)
+    except (NonoError, UnsetVariableError):
+        return None
 
 
 def _suppressed_by(reference: str, prepared: Prepared, environ: Mapping[str, str]) -> list[str]:

@@ -84,7 +84,7 @@ _BY_OBJECT: Mapping[str, Mapping[str, str]] = {
         "deny": "Paths that no grant reaches.",
         "deny_if_present": "The same, but left out where nothing is there when a run starts.",
         "bypass_protection": "Denied paths that are lifted where something else grants them.",
-        "suppress_save_prompt": "Paths of which no grant is suggested after a denial.",
+        "suppress_save_prompt": "Paths whose denials lead to no suggestion, and to no report of a success.",
     },
     "Network": {
         "block": "No network at all; no profile on top of this one can unblock it.",

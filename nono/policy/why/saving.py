@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
+from posixpath import basename
 from typing import Any
 
 from nono.named_tuple import NamedTuple
@@ -28,6 +30,8 @@ _FIELDS: Mapping[str, tuple[str, str]] = {
     "--allow-connect-port": (_NETWORK, "connect_port"),
     "--listen-port": (_NETWORK, "listen_port"),
 }
+_NUMBER = re.compile(r"(?<![A-Za-z0-9])[0-9]+(?![A-Za-z0-9])")
+_OF_PROCESS = re.compile(r"/proc/[0-9]+(/|$)")
 _PORTS = ("open_port", "connect_port", "listen_port")
 
 
@@ -56,6 +60,19 @@ class Addition(NamedTuple):
     def names_host(self) -> bool:
         """True if it allows a host."""
         return any(entry.field == "allow_domain" for entry in self.entries)
+
+    @property
+    def names_process(self) -> bool:
+        """True if it names a process of this run, and would allow nothing in the next one.
+
+        A socket to bind whose name has a number by itself (`1234.sock`), or a path below /proc/PID. A socket
+        to connect to may have such a name for good: `.s.PGSQL.5432` ends in a port.
+        """
+        return any(
+            (entry.field == "unix_socket_bind" and _NUMBER.search(basename(str(entry.value))) is not None)
+            or (entry.section == _FILES and _OF_PROCESS.match(str(entry.value)) is not None)
+            for entry in self.entries
+        )
 
     @property
     def path(self) -> str | None:

@@ -76,3 +76,22 @@ def test_each_entry_is_added_once_behind_the_others() -> None:
 def test_what_is_no_list_is_left_alone(document: dict[str, object]) -> None:
     with pytest.raises((TypeError, AttributeError)):
         added(document, [FILE])
+
+
+@pytest.mark.parametrize(
+    ("flag", "named"),
+    [
+        ("--allow-unix-socket-bind /home/ada/tmp/cc-socks/2.sock", True),
+        ("--allow-unix-socket-bind /home/ada/agent.12345", True),
+        ("--allow-unix-socket-bind /home/ada/tmp-7/app.sock", False),
+        ("--allow-unix-socket-bind /home/ada/app2.sock", False),
+        ("--allow-unix-socket /run/postgresql/.s.PGSQL.5432", False),
+        ("--read-file /proc/77/stat", True),
+        ("--read-file /proc/stat", False),
+        ("--read-file /home/ada/proc/77/stat", False),
+        ("--open-port 5432", False),
+    ],
+)
+def test_an_entry_that_names_a_process_is_told_from_one_that_lasts(flag: str, named: bool) -> None:
+    (addition,) = additions([flag], HOME)
+    assert addition.names_process is named
