@@ -18,6 +18,7 @@ from support.agents.programs import LIMIT_S
 from support.agents.screen import Screen
 from support.agents.stage import TIMEOUT_S, AgentStage, agent_stage
 from support.models.anthropic import FakeAnthropic
+from support.models.openai import FakeOpenAi
 from support.nono_run import NONO
 
 KEY = "sk-ant-api03-canary-of-the-real-key-0123456789"
@@ -25,7 +26,7 @@ UP, DOWN, ENTER = "\x1b[A", "\x1b[B", "\r"
 PROMPT, SUBPROMPT = "Do the work", "Count the sheep"
 BUILD = "cc -o program program.c && ./program"
 PROGRAM = '#include <stdio.h>\n\nint main(void)\n{\n    puts("compiled by $PWD");\n}\n'
-DIAGNOSTIC = "NONO DIAGNOSTIC"
+DIAGNOSTIC, SAVE = "NONO DIAGNOSTIC", "Save to a user profile?"
 pytestmark = pytest.mark.timeout(LIMIT_S + TIMEOUT_S)
 
 
@@ -40,16 +41,20 @@ class Agent:
     profile: str
     argv: tuple[str, ...]
     hosts: tuple[str, ...]
-    api: Callable[[], FakeAnthropic]
+    api: Callable[[], FakeAnthropic | FakeOpenAi]
     first: Mapping[str, Sequence[str]]
     ready: str
     asks: Mapping[str, Sequence[str]]
     done: str
     leave: Sequence[str]
     key: str  # the variable
+    told: tuple[str, ...]  # what the model hears of the work
     moving: str  # what comes, goes or tells the time on the screen
     state: tuple[str, ...]  # what it keeps below the home
+    untold: str = DIAGNOSTIC  # what nono does not say at the end
+    stored: str | None = None  # the key's name in nono's store; None: it is in the variable
     files: Mapping[str, str] = field(default_factory=dict)  # of the project
+    home: Mapping[str, str] = field(default_factory=dict)  # files below it that are there from the start
     # Until the shipped profiles grant them.
     flags: tuple[str, ...] = ()
 
@@ -85,12 +90,50 @@ CLAUDE_CODE = Agent(
     done='Agent "sheep" finished',
     leave=["/exit", ENTER],
     key="ANTHROPIC_API_KEY",
+    told=("compiled", "the sum is 42", "41 sheep"),
     moving=r"◐ \w+ · /effort",
     state=(".claude", ".claude.json", "project/.claude"),
     files={".mcp.json": json.dumps({"mcpServers": {"sums": {"command": "python3", "args": ["sums.py"]}}})},
-    flags=("--read", "/usr/include", "--allow-unix-socket-subtree-bind", "~/.cache/nono/tmp"),
+    flags=("--read", "/usr/include"),
 )
-AGENTS = [CLAUDE_CODE]
+
+
+def codex_api() -> FakeOpenAi:
+    def script(command: str) -> str:
+        return f"text((await tools.exec_command({json.dumps({'cmd': command})})).output);"
+
+    return FakeOpenAi(BUILD, {"exec": script, "exec_command": lambda command: {"cmd": command}})
+
+
+# As docs/agents.md has it.
+CODEX_CONFIG = """
+model_provider = "api"
+[model_providers.api]
+name = "OpenAI"
+base_url = "https://api.openai.com/v1"
+env_key = "OPENAI_API_KEY"
+wire_api = "responses"
+"""
+CODEX = Agent(
+    profile="codex",
+    argv=("codex", "--no-daemon", "--dangerously-bypass-approvals-and-sandbox"),
+    hosts=("api.openai.com", "chatgpt.com"),
+    api=codex_api,
+    first={},
+    ready="? for shortcuts",
+    asks={},
+    done="It printed",
+    leave=["/quit", ENTER],
+    key="OPENAI_API_KEY",
+    stored="openai",
+    untold=SAVE,  # it is told of a server on a port of loopback that it cannot choose
+    told=("compiled",),
+    state=(".codex",),
+    moving="[\u2800-\u28ff]+",
+    flags=("--read", "/usr/include"),
+    home={".codex/config.toml": CODEX_CONFIG},
+)
+AGENTS = [CLAUDE_CODE, CODEX]
 
 
 @dataclass(frozen=True)
@@ -103,8 +146,16 @@ class Scene:
         return list(self.agent.argv)
 
     def inside(self) -> list[str]:
-        flags = [each.replace("~", str(self.stage.home)) for each in self.agent.flags]
-        return [*NONO, "run", "--profile", self.agent.profile, "--allow-cwd", *flags, "--", *self.agent.argv]
+        return [
+            *NONO,
+            "run",
+            "--profile",
+            self.agent.profile,
+            "--allow-cwd",
+            *self.agent.flags,
+            "--",
+            *self.agent.argv,
+        ]
 
     def environment(self) -> Mapping[str, str]:
         return {self.agent.key: KEY, "NODE_EXTRA_CA_CERTS": str(self.stage.home / "ca.pem")}
@@ -129,11 +180,12 @@ def scene(agent: Agent) -> Iterator[Scene]:
     api, place = agent.api(), PLACES[agent.profile]
     with agent_stage(agent.hosts, api, mounts=place.mounts(agent.profile), login=".none/login") as stage:
         place.install(stage)
+        stage.furnish(agent.home)
         server = Path(mcp_server.__file__).read_text()
-        for name, content in {"program.c": PROGRAM, "sums.py": server, **agent.files}.items():
-            (stage.project / name).write_text(content)
-            stage.runner.give(stage.project / name)
-        stage.directory(".cache/nono/tmp")
+        project = {"program.c": PROGRAM, "sums.py": server, **agent.files}
+        stage.furnish({f"project/{name}": content for name, content in project.items()})
+        if agent.stored is not None:
+            stage.nono("credential", "set", agent.stored, stdin=KEY)
         yield Scene(agent, stage, api.results)
 
 
@@ -148,9 +200,10 @@ def test_an_agent_begins_on_a_fresh_home_as_it_does_outside(scene: Scene) -> Non
             asked.append(scene.started(screen))
             screens.append(screen.text)
             scene.left(screen)
-            assert DIAGNOSTIC not in screen.text, screen.text
+            assert scene.agent.untold not in screen.text, screen.text
         for name in scene.agent.state:
             subprocess.run(["rm", "-rf", "--", scene.stage.home / name], check=True)
+        scene.stage.furnish(scene.agent.home)
     assert asked[0] == asked[1]
     inside, outside = (_rows(each, scene.agent.moving) for each in screens)
     assert inside[-len(outside) :] == outside, "\n".join(screens)  # nono's own lines may stand above
@@ -162,7 +215,7 @@ def test_an_agent_asks_a_person_nothing_twice(scene: Scene) -> None:
         with scene.stage.on_screen(scene.inside(), environment=scene.environment()) as screen:
             asked = scene.started(screen)
             scene.left(screen)
-        assert bool(asked) is not again, asked
+        assert not (again and asked), asked
 
 
 @of_each
@@ -178,10 +231,10 @@ def test_an_agent_works_at_a_terminal(scene: Scene) -> None:
         screen.settle()
         assert 60 < screen.width <= 80
         scene.left(screen)
-        assert DIAGNOSTIC not in screen.text, screen.text
+        assert scene.agent.untold not in screen.text, screen.text
     told = "\n".join(scene.results)
-    for made in ("compiled", "the sum is 42", "41 sheep"):
-        assert made in told
+    for each in scene.agent.told:
+        assert each in told
     assert KEY not in told + screen.shown
     assert (scene.stage.project / "program").exists()
 

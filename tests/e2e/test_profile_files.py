@@ -136,3 +136,19 @@ def test_nothing_in_a_file_forges_a_line_or_commands_the_terminal(nono: Nono) ->
     done = nono("run", "-p", "mine", "--", "true", mine={"a\nnono: all is well\x1b[2J": 1})
     assert len(done.stderr.splitlines()) == 1
     assert "\x1b" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/oauth/hello", "allowed"),
+        ("POST", "/v1/oauth/hello", "denied"),
+        ("GET", "/v1/oauth/profile", "denied"),
+    ],
+)
+def test_claude_code_may_only_ask_whether_the_host_of_logins_is_there(
+    nono: Nono, method: str, path: str, status: str
+) -> None:
+    url = f"https://platform.claude.com{path}"
+    why = nono("why", "--json", "--profile=claude-code", f"--method={method}", f"--host={url}")
+    assert json.loads(why.stdout)["status"] == status, why.stderr

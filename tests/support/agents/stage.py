@@ -55,6 +55,13 @@ class AgentStage:
         """A directory below the home and those above it, made as the person's."""
         return _directories(self.runner, path)
 
+    def furnish(self, files: Mapping[str, str]) -> None:
+        """Files of the person at paths below the home."""
+        for path, content in files.items():
+            file = self.directory(str(Path(path).parent)) / Path(path).name
+            file.write_text(content)
+            self.runner.give(file)
+
     @property
     def outside(self) -> Path:
         """What the task tries to write."""
