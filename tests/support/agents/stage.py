@@ -28,7 +28,7 @@ LOGIN = "canary-of-a-secret-file"
 TASK = """
 cd "$PROJECT" || exit
 env > environment; echo made > made
-for secret in .ssh/id $LOGIN; do cat "$HOME/$secret" 2>/dev/null && echo "read $secret"; done
+for secret in .ssh/id $LOGIN; do grep -h . "$HOME/$secret" 2>/dev/null && echo "read $secret"; done
 { echo > "$HOME/outside"; } 2>/dev/null
 echo tried
 """
