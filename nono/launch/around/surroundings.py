@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from nono import paths
 from nono.errors import NonoError
+from nono.launch.around.own_environment import own_environment
 from nono.launch.prepare import Prepared, ready_state_directories
 from nono.policy.capability import Access, Grant
+from nono.policy.environment.inheritance import child_environment
 from nono.policy.files.caches import own_caches
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import is_within
@@ -29,7 +31,7 @@ def surrounded(
     make_temporary: Makes a directory of the run for temporary files; called if it has no /tmp of its own.
     """
     resolved, view = surroundings(
-        prepared.resolved, environ, namespaces=prepared.enforcement.namespaces, is_usable=_made
+        prepared.resolved, environ, namespaces=prepared.enforcement.namespaces, starts=True
     )
     has_own_tmp = view is not None and SHARED_TMP in view.directories
     given = os.path.realpath(environ.get("TMPDIR") or SHARED_TMP)
@@ -55,17 +57,17 @@ def surroundings(
     environ: Mapping[str, str],
     *,
     namespaces: bool,
-    is_usable: Callable[[Grant], bool] = lambda _: True,
+    starts: bool = False,
 ) -> tuple[Resolved, PrivateView | None]:
     """Return a policy with the grants of what would surround its command, and the view of that.
 
-    is_usable: Tells whether a directory for caches can be used.
+    starts: The run is about to start, so make the directories that it needs.
     """
-    resolved = _with_caches(resolved, is_usable)
+    roots = [os.path.realpath(root) for root in paths.protected_roots(environ)]
+    resolved = _with_own_environment(_with_caches(resolved, starts=starts), environ, roots, starts=starts)
     capabilities, terminals = resolved.capabilities, _terminals()
     view = None
     if namespaces:
-        roots = [os.path.realpath(root) for root in paths.protected_roots(environ)]
         below = [terminal for terminal in terminals if os.path.dirname(terminal) == TERMINALS]
         view = private_view.private_view(capabilities, roots, below[0] if below else None)
     ptmx = os.path.realpath(PTMX) if os.path.exists(PTMX) else None
@@ -74,17 +76,32 @@ def surroundings(
     return resolved._replace(capabilities=capabilities._replace(grants=grants)), view
 
 
-def _with_caches(resolved: Resolved, is_usable: Callable[[Grant], bool]) -> Resolved:
+def _with_caches(resolved: Resolved, *, starts: bool) -> Resolved:
     capabilities, rules = resolved.capabilities, resolved.environment
     caches = own_caches(
         capabilities.grants, resolved.deny_rules, rules, resolved.path_context, HostFilesystem()
     )
-    if caches is None or not is_usable(caches.grant):
+    if caches is None or (starts and not _made(caches.grant)):
         return resolved
     return resolved._replace(
         capabilities=capabilities._replace(grants=(*capabilities.grants, caches.grant)),
         environment=rules._replace(fixed=(*caches.variables, *rules.fixed)),
     )
+
+
+def _with_own_environment(
+    resolved: Resolved, environ: Mapping[str, str], roots: Iterable[str], *, starts: bool
+) -> Resolved:
+    capabilities, rules = resolved.capabilities, resolved.environment
+    is_settled = "PATH" in rules.passed
+    search_path = None if is_settled else child_environment(environ, rules).get("PATH")
+    own = own_environment(
+        capabilities.grants, resolved.deny_rules, roots, resolved.path_context, search_path, makes=starts
+    )
+    if own.search_path is not None:
+        rules = rules._replace(fixed=(*rules.fixed, ("PATH", own.search_path)))
+    grants = (*capabilities.grants, *own.grants)
+    return resolved._replace(capabilities=capabilities._replace(grants=grants), environment=rules)
 
 
 def _made(grant: Grant) -> bool:

@@ -1,0 +1,99 @@
+"""Lets a command run nono, for `nono why --self`, and keeps the other programs of its environment off PATH.
+
+A virtual environment that nono was installed in has a python3 of its own, with the packages of nono alone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from posixpath import dirname, join, realpath
+
+from nono.named_tuple import NamedTuple
+from nono.policy.capability import Access, Grant
+from nono.policy.files.denials import DenyRules
+from nono.policy.files.grants import accesses
+from nono.policy.path_expansion import PathContext, is_within
+
+NAME = "nono"
+_LINKS = "$XDG_CACHE_HOME/nono/bin"  # no run is granted to write there
+
+
+class OwnEnvironment(NamedTuple):
+    """What a command is granted of nono's installation, and its PATH without the rest of it."""
+
+    grants: tuple[Grant, ...]
+    search_path: str | None  # None: as it is
+
+
+def own_environment(
+    grants: Iterable[Grant],
+    denials: DenyRules,
+    roots: Iterable[str],
+    path_context: PathContext,
+    search_path: str | None,
+    *,
+    makes: bool,
+) -> OwnEnvironment:
+    """Return what to grant beside `grants`, and the PATH.
+
+    roots: nono's own state; canonical.
+    makes: Make the directory in which a command finds nono by name.
+    """
+    held, kept_out = tuple(grants), (realpath(path_context.home), *roots)
+
+    def is_grantable(path: str) -> bool:
+        if any(is_within(each, path) or is_within(path, each) for each in kept_out[1:]):
+            return False
+        is_denied = denials.covering(path) or any(is_within(each.path, path) for each in denials.denials)
+        return not is_denied and not is_within(kept_out[0], path)
+
+    def is_readable(path: str) -> bool:
+        access = accesses(held, path)
+        return access is not None and access.reads
+
+    wanted = [path for path in dict.fromkeys(_installed()) if not is_readable(path)]
+    missing = [path for path in wanted if is_grantable(path)]
+    changed = None
+    own = realpath(dirname(sys.executable))
+    # An environment that is granted by itself is the one that the person works in.
+    if search_path is not None and sys.prefix != sys.base_prefix and not is_readable(own):
+        links = _linked(realpath(path_context.of_group(_LINKS)), join(own, NAME)) if makes else None
+        if links is not None and is_grantable(links):
+            missing.append(links)
+        changed = _without(search_path, own, links if links in missing else None)
+    return OwnEnvironment(tuple(Grant(path, Access.READ, True, "system", path) for path in missing), changed)
+
+
+def _installed() -> Iterator[str]:
+    """Yield the directories that nono is loaded from; canonical."""
+    yield realpath(sys.prefix)
+    yield realpath(sys.base_prefix)
+    # Where its dependencies are as well; or a checkout, of which an import lists the top.
+    yield dirname(dirname(dirname(dirname(realpath(__file__)))))
+
+
+def _without(search_path: str, own: str, links: str | None) -> str | None:
+    """Return PATH with `links` in the place of `own`; None if that is not on it."""
+    entries = search_path.split(os.pathsep)
+    is_own = [bool(entry) and realpath(entry) == own for entry in entries]
+    if not any(is_own):
+        return None
+    changed = [links if found else entry for entry, found in zip(entries, is_own, strict=True)]
+    return os.pathsep.join(entry for entry in changed if entry is not None)
+
+
+def _linked(directory: str, program: str) -> str | None:
+    """Make a directory with nono alone. None if that cannot be done."""
+    link = join(directory, NAME)
+    try:
+        if os.path.islink(link) and os.readlink(link) == program:
+            return directory
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        unfinished = f"{link}.{os.getpid()}"
+        os.symlink(program, unfinished)
+        os.replace(unfinished, link)
+    except OSError:
+        return None
+    return directory
