@@ -103,9 +103,9 @@ class Place:
         return found
 
     def files(self) -> set[Path]:
-        """Everything in the user's home but the audit log, which stays on purpose."""
-        state = self.user.home / ".local"
-        return {path for path in self.user.home.rglob("*") if path != state and state not in path.parents}
+        """Everything in the user's home but the audit log and the caches, which stay on purpose."""
+        kept = {self.user.home / ".local", self.user.home / ".cache"}
+        return {path for path in self.user.home.rglob("*") if kept.isdisjoint((path, *path.parents))}
 
 
 @contextmanager
