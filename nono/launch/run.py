@@ -75,6 +75,11 @@ class Launch:
     def prepare(self, resolved: Resolved, command: Sequence[str], *, needs_program: bool = True) -> Prepared:
         """Find the program and choose how this kernel enforces the run. Raises NonoError if it cannot."""
         launcher = self._unused()
+        if resolved.oauth_routes and resolved.capabilities.masking.masks:
+            # Imported here, as below: few runs have a login.
+            from nono.launch.proxy.shown_logins import with_shown_logins
+
+            resolved = with_shown_logins(resolved, self._environ)
         capabilities = resolved.capabilities
         chooses_rung = capabilities.network is NetworkMode.PROXY and capabilities.sandbox_policy in (
             SandboxPolicy.AUTO,

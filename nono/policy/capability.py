@@ -99,6 +99,7 @@ class Mask(NamedTuple):
     kind: Literal["dir", "link", "file"]  # type of the denied path itself; "file": anything else
     names: int  # number of hard links; the other names are not masked
     grant: Grant  # a grant that reaches it
+    shown: str | None = None  # a file outside all grants that the command has in its place
 
     @property
     def path(self) -> str:

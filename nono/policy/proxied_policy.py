@@ -38,7 +38,7 @@ def proxied_policy(
     network = profile.network
     endpoints = [parse_allow_endpoint(text) for text in request.allow_endpoint]
     services = resolve_services(
-        (*asked.credentials, *asked.optional_credentials),
+        (*asked.optional_credentials, *asked.credentials),
         network.custom_credentials,
         policy.services,
         path_context,

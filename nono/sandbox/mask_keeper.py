@@ -113,11 +113,8 @@ def watch(queue: int, directories: Iterable[str]) -> None:
 def _mask(plan: SandboxPlan) -> None:
     for _ in range(TRIES_MAX):
         pinned = [path for path in plan.pinned if not _is_pinned(path)]
-        masks = [
-            MaskRule(path, None)
-            for path in (*(mask.path for mask in plan.masks), *plan.unmasked)
-            if _lies_open(path)
-        ]
+        denied = (*plan.masks, *(MaskRule(path, None) for path in plan.unmasked))
+        masks = [mask._replace(kind=None) for mask in denied if _lies_open(mask)]
         if not masks and not pinned:
             return
         try:
@@ -134,8 +131,8 @@ def _is_pinned(path: str) -> bool:
         return True
 
 
-def _lies_open(path: str) -> bool:
+def _lies_open(mask: MaskRule) -> bool:
     try:
-        return not is_masked(path)
+        return not is_masked(mask.path, mask.shown)
     except MaskError:  # nothing is there
         return False

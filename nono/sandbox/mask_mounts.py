@@ -46,16 +46,23 @@ def mask_paths(masks: Sequence[MaskRule], pinned: Sequence[str]) -> None:
                 kind = _kind(os.fstat(target).st_mode)
                 if mask.kind not in (kind, None):
                     raise MaskError(f"'{mask.path}' has been replaced since it was looked up")
-                _attach(mounts.copy(tmpfs, DIRECTORY if kind == "dir" else FILE), target)
+                if mask.shown is not None:
+                    if kind != "file":
+                        raise MaskError(f"'{mask.path}' is not a file, so no other can be shown in its place")
+                    _attach(_copy_of(mask.shown), target)
+                else:
+                    _attach(mounts.copy(tmpfs, DIRECTORY if kind == "dir" else FILE), target)
     for mask in masks:
-        if not is_masked(mask.path):
+        if not is_masked(mask.path, mask.shown):
             raise MaskError(f"'{mask.path}' has been replaced while it was being masked")
 
 
-def is_masked(path: str) -> bool:
-    """Return True if `path` leads to a mask. Raises MaskError if nothing is there."""
+def is_masked(path: str, shown: str | None = None) -> bool:
+    """Return True if `path` leads to a mask, or to the file `shown`. Raises MaskError if nothing is there."""
     with _laying(path):
         seen = mounts.look(path)
+        if shown is not None:
+            return seen.is_mount_root and os.path.samestat(os.lstat(path), os.lstat(shown))
         is_ours = seen.mode in (stat.S_IFDIR, stat.S_IFREG | FILE_MODE)
         # Anything else could hold what was there: a file that somebody mounted here has a mode like this.
         if not seen.is_mount_root or not is_ours or os.statvfs(path).f_flag & UNUSABLE != UNUSABLE:
@@ -87,6 +94,24 @@ def _empty_inodes() -> Iterator[int]:
         raise MaskError(f"no masks can be made: {error}") from error
     finally:
         os.close(tmpfs)
+
+
+def _copy_of(shown: str) -> int:
+    """Return an unattached mount of the file `shown`, which must be a plain file of this user alone.
+
+    It cannot be written: other runs are shown the same file.
+    """
+    with _opened(shown, os.O_NOFOLLOW) as file:
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_nlink != 1:
+            raise MaskError(f"'{shown}' is not a plain file of this user alone")
+        mount = mounts.copy(file)
+    try:
+        mounts.make_unusable(mount)
+    except BaseException:
+        os.close(mount)
+        raise
+    return mount
 
 
 def _attach(mount: int, onto: int) -> None:

@@ -86,7 +86,9 @@ def with_masks(facts: HostFacts, masking: Masking) -> HostFacts:
         except OSError as error:
             return f"namespace:{error.strerror}"
         try:
-            mask_mounts.mask_paths([MaskRule(mask.path, mask.kind) for mask in masking.masks], masking.pinned)
+            mask_mounts.mask_paths(
+                [MaskRule(mask.path, mask.kind, mask.shown) for mask in masking.masks], masking.pinned
+            )
             mask_keeper.watch(inotify.new_queue(), masking.watched)
         except mask_mounts.MaskError as error:
             return f"masks:{error}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from base64 import urlsafe_b64decode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,11 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from support.agents.programs import LIMIT_S, installed
+from e2e.test_agents import MUSL, PACKAGES, codex_api
+from support.agents.programs import ARCHITECTURE, LIMIT_S, installed
 from support.agents.stage import TASK, TIMEOUT_S, AgentStage, agent_stage
-from support.agents.subscriptions import CANARY, Claude, Tokens, claude_file
+from support.agents.subscriptions import CANARY, ChatGpt, Claude, Tokens, claude_file, codex_file
 from support.models.anthropic import FakeAnthropic
+from support.models.openai import FakeOpenAi
 from support.nono_run import NONO, Ended
+from support.proxy.thread import wait_until
 
 pytestmark = pytest.mark.timeout(LIMIT_S + TIMEOUT_S)
 OUTSIDE, INSIDE = ".claude/.credentials.json", ".claude/nono/.credentials.json"
@@ -56,9 +60,13 @@ class Scene:
         return Ended(ended.returncode, ended.stdout, ended.stderr, ())
 
     def files_with_tokens(self) -> set[str]:
-        home = self.stage.home
-        files = [path for path in home.rglob("*") if path.is_file() and not path.is_symlink()]
-        return {str(path.relative_to(home)) for path in files if CANARY.encode() in path.read_bytes()}
+        return files_with_tokens(self.stage)
+
+
+def files_with_tokens(stage: AgentStage) -> set[str]:
+    home = stage.home
+    files = [path for path in home.rglob("*") if path.is_file() and not path.is_symlink()]
+    return {str(path.relative_to(home)) for path in files if CANARY.encode() in path.read_bytes()}
 
 
 @pytest.fixture
@@ -141,3 +149,140 @@ def test_a_long_lived_token_that_nobody_asked_for_stays_outside(scene: Scene) ->
     run = scene.run_with_a_token(token)
     assert run.exit_code != 0
     assert scene.api.results == []
+
+
+CODEX_OUTSIDE = ".codex/auth.json"
+# Without zstd, which Python cannot read yet.
+PLAIN = ("-c", "features.enable_request_compression=false")
+CODEX = (
+    "codex",
+    "exec",
+    *PLAIN,
+    "--dangerously-bypass-approvals-and-sandbox",
+    "--skip-git-repo-check",
+    "Do it.",
+)
+# As the header and the claims of a real one; the rest is the canary.
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjQwMDAwMDAwMDB9.{}"
+
+
+@dataclass(frozen=True)
+class CodexScene:
+    stage: AgentStage
+    chatgpt: ChatGpt
+    api: FakeOpenAi
+
+    def log_in_outside(self) -> str:
+        file = self.stage.directory(".codex") / "auth.json"
+        content = codex_file(self.chatgpt.tokens)
+        file.write_text(content)
+        self.stage.runner.give(file)
+        return content
+
+
+@pytest.fixture
+def codex() -> Iterator[CodexScene]:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a provider its own name")
+    api = codex_api()
+    chatgpt = ChatGpt(api, Tokens(form=JWT))
+    at = f"{PACKAGES}/@openai/codex-linux-{ARCHITECTURE}"
+    with agent_stage(chatgpt.hosts, chatgpt, mounts={at: installed("codex")}, login=CODEX_OUTSIDE) as stage:
+        stage.install("codex", Path(at, MUSL, "codex"))
+        yield CodexScene(stage, chatgpt, api)
+
+
+def test_codex_works_with_an_imported_login_of_chatgpt(codex: CodexScene) -> None:
+    content = codex.log_in_outside()
+    codex.stage.nono("credential", "import", "codex")
+    run = codex.stage.run("codex", CODEX)
+    assert run.exit_code == 0, run.stdout + run.stderr + repr(codex.chatgpt.seen)
+    [told] = codex.api.results
+    assert "tried" in told
+    assert CANARY not in told + run.stdout + run.stderr + json.dumps(run.events)
+    assert (codex.stage.home / CODEX_OUTSIDE).read_text() == content
+    assert files_with_tokens(codex.stage) == {CODEX_OUTSIDE, ".local/state/nono/oauth-capture/providers.json"}
+
+
+def test_codex_and_a_second_codex_renew_a_revoked_login_once(codex: CodexScene) -> None:
+    codex.log_in_outside()
+    codex.stage.nono("credential", "import", "codex")
+    codex.chatgpt.tokens.expire()
+    with ThreadPoolExecutor(2) as pool:
+        runs = list(pool.map(lambda _: codex.stage.run("codex", CODEX), range(2)))
+    assert [run.exit_code for run in runs] == [0, 0], "".join(run.stdout + run.stderr for run in runs)
+    assert codex.chatgpt.tokens.renewals == 1
+    assert files_with_tokens(codex.stage) == {CODEX_OUTSIDE, ".local/state/nono/oauth-capture/providers.json"}
+
+
+def test_codex_prefers_an_imported_login_to_a_stored_key(codex: CodexScene) -> None:
+    codex.log_in_outside()
+    codex.stage.nono("credential", "import", "codex")
+    codex.stage.nono("credential", "set", "openai", stdin="canary-of-a-key")
+    run = codex.stage.run("codex", CODEX)
+    assert run.exit_code == 0, run.stdout + run.stderr
+    assert len(codex.api.results) == 1
+    assert codex.chatgpt.keys == set()
+
+
+def test_codex_takes_a_key_that_was_asked_for_in_place_of_its_login(codex: CodexScene) -> None:
+    codex.log_in_outside()
+    codex.stage.nono("credential", "import", "codex")
+    codex.stage.nono("credential", "set", "openai", stdin="canary-of-a-key")
+    nono = (*NONO, "run", "--profile", "codex", "--credential", "openai", "--allow-cwd", "--")
+    ended = codex.stage.person([*nono, *CODEX])
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert len(codex.api.results) == 1
+    assert codex.chatgpt.keys == {"canary-of-a-key"}
+
+
+# What somebody with a shell tries in order to have the file itself, or the tokens.
+ATTACK = """
+file=$HOME/.codex/auth.json
+tr -d '\\n' < "$file"; echo
+mv "$file" "$file.away" || rm "$file" || ln "$file" "$HOME/.codex/other" || echo kept
+mv "$HOME/.codex" "$HOME/.codex-away" || echo pinned
+umount "$file" || echo mounted
+cat "$HOME"/.local/state/nono/oauth-capture/* "$HOME"/.local/state/nono/oauth-capture/inside/*
+echo spoilt > "$file" || echo unwritten
+"""
+
+
+def test_the_file_of_a_login_shows_phantoms_alone_whatever_is_done_to_it(codex: CodexScene) -> None:
+    content = codex.log_in_outside()
+    codex.stage.nono("credential", "import", "codex")
+    run = codex.stage.run("codex", ("sh", "-c", ATTACK))
+    held = json.loads(run.stdout.splitlines()[0])["tokens"]
+    assert [name for name, value in held.items() if "nono_" in value] == [*held][:3]
+    assert held["account_id"] == "account-1"
+    claims = json.loads(urlsafe_b64decode(held["id_token"].split(".")[1] + "=="))
+    assert claims["https://api.openai.com/auth"]["chatgpt_plan_type"] == "pro"
+    assert "secret" not in claims
+    assert run.stdout.splitlines()[1:] == ["kept", "pinned", "mounted", "unwritten"], run.stdout + run.stderr
+    assert CANARY not in run.stdout + run.stderr
+    assert (codex.stage.home / CODEX_OUTSIDE).read_text() == content
+    told = [event["path"] for event in run.events if event["type"] == "masked"]
+    assert str(codex.stage.home / CODEX_OUTSIDE) in told
+
+
+def test_a_login_that_was_not_imported_is_not_shown(codex: CodexScene) -> None:
+    codex.log_in_outside()
+    run = codex.stage.run("codex", ("sh", "-c", 'cat "$HOME/.codex/auth.json" || echo none'))
+    assert run.stdout == "none\n"
+
+
+def test_what_takes_the_place_of_a_shown_login_is_not_read(codex: CodexScene) -> None:
+    codex.log_in_outside()
+    codex.stage.nono("credential", "import", "codex")
+    script = 'echo > ready; while [ ! -e go ]; do sleep 0.05; done; cat "$HOME/.codex/auth.json"'
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(codex.stage.run, "codex", ("sh", "-c", script))
+        wait_until((codex.stage.project / "ready").exists)
+        new = codex.stage.home / ".codex/auth.json.new"
+        new.write_text(codex_file(codex.chatgpt.tokens))
+        codex.stage.runner.give(new)
+        new.rename(codex.stage.home / CODEX_OUTSIDE)
+        (codex.stage.project / "go").touch()
+        run = running.result()
+    assert "nono_" in run.stdout
+    assert CANARY not in run.stdout + run.stderr

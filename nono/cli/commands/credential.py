@@ -23,7 +23,7 @@ from nono.secret import Secret
 if TYPE_CHECKING:
     from nono.policy.services.oauth_routes import OAuthRoute
 
-AGENTS = ("claude-code",)
+AGENTS = ("claude-code", "codex")
 DESCRIPTION = "Keeps credentials in the system keyring, or where none answers in a file of nono's own."
 INPUT_BYTES_MAX = 64 * 1024
 
@@ -149,8 +149,9 @@ def _import(name: str, environ: Mapping[str, str]) -> int:
     command = f"nono run --profile {name} --allow-cwd -- ..."
     print(f"Imported the login of {agent.program} from {imported.outside}: {imported.tokens} tokens{until}.")
     print(f"They are in {_place(LoginStore(environ).path)}, not encrypted.")
-    print(f"In `{command}` the agent reads {imported.inside}, which holds")
-    print("placeholders: the proxy replaces them by the tokens, and renews the login.")
+    where = imported.outside if agent.is_mounted else imported.inside
+    print(f"In `{command}` the agent finds placeholders")
+    print(f"in {where}: the proxy replaces them by the tokens, and renews the login.")
     print(f"{imported.outside} stays as it is. Providers exchange the refresh token at each renewal:")
     print(f"once nono has renewed the login, {agent.program} outside may have to log in again, and once")
     print(f"{agent.program} outside has, run `nono credential import {name}` again.")

@@ -177,6 +177,8 @@ def _grant(grant: Grant, verbose: bool) -> str:
 
 def _mask(mask: Mask, verbose: bool) -> str:
     origin = f" [{mask.denial.origin}]" if verbose else ""
+    if mask.shown is not None:
+        return f"    show {mask.path} ({mask.kind}), with placeholders for the tokens of the login{origin}"
     return f"    deny {mask.path} ({mask.kind}), {MASKED}{origin}"
 
 

@@ -6,9 +6,10 @@ import json
 from collections.abc import Callable, Mapping
 from posixpath import isabs, join
 
+from nono.credentials.logins.phantom import claims_of
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.named_tuple import NamedTuple
-from nono.paths import home
+from nono.paths import home, state_root
 from nono.secret import Secret
 
 MAX_FILE_BYTES = 1024 * 1024
@@ -29,9 +30,10 @@ class AgentFile(NamedTuple):
     program: str  # as people call it
     provider: str  # in the profile that is named like the agent
     outside: Callable[[Mapping[str, str]], str]  # its path, by the caller's environment
-    inside: Callable[[Mapping[str, str]], str]  # where a run has phantoms in its place
+    inside: Callable[[Mapping[str, str]], str]  # the file of phantoms for its runs
     read: Callable[[Document], FoundLogin | None]
     with_phantoms: Callable[[Document, Mapping[str, str]], Document]  # by the field of the answer
+    is_mounted: bool = False  # `inside` is mounted over `outside`: the agent reads no other path
 
 
 def parse(agent: AgentFile, content: bytes, path: str) -> tuple[FoundLogin, Document]:
@@ -104,6 +106,35 @@ def _claude_with(document: Document, phantoms: Mapping[str, str]) -> Document:
     return {_CLAUDE: {**tokens, **kept}}
 
 
+# Codex: tokens of auth.json, whose id token and access token it reads itself.
+_CODEX_KEPT = ("auth_mode", "last_refresh")
+
+
+def _read_codex(document: Document) -> FoundLogin | None:
+    match document.get("tokens"):
+        case {"id_token": str(identity), "access_token": str(access), "refresh_token": str(refresh)}:
+            tokens = {"id_token": identity, "access_token": access, "refresh_token": refresh}
+            expires = claims_of(Secret(access), ["exp"]).get("exp")
+            return FoundLogin(
+                {name: Secret(text) for name, text in tokens.items()},
+                {"token_type": "Bearer"},
+                expires if isinstance(expires, int) else None,
+            )
+    return None
+
+
+def _codex_with(document: Document, phantoms: Mapping[str, str]) -> Document:
+    tokens = document["tokens"]
+    assert isinstance(tokens, dict)
+    account = {"account_id": tokens["account_id"]} if "account_id" in tokens else {}
+    kept = {name: document[name] for name in _CODEX_KEPT if name in document}
+    return {**kept, "OPENAI_API_KEY": None, "tokens": {**phantoms, **account}}
+
+
+def _state(name: str) -> Callable[[Mapping[str, str]], str]:
+    return lambda environ: join(state_root(environ), "oauth-capture", "inside", name)
+
+
 AGENT_FILES: Mapping[str, AgentFile] = {
     "claude-code": AgentFile(
         "Claude Code",
@@ -113,5 +144,14 @@ AGENT_FILES: Mapping[str, AgentFile] = {
         lambda environ: join(home(environ), ".claude/nono/.credentials.json"),
         _read_claude,
         _claude_with,
+    ),
+    "codex": AgentFile(
+        "Codex",
+        "chatgpt",
+        _below("CODEX_HOME", ".codex", "auth.json"),
+        _state("codex.json"),
+        _read_codex,
+        _codex_with,
+        is_mounted=True,
     ),
 }

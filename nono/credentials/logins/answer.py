@@ -53,7 +53,10 @@ class Answer:
     def expires_s(self, now_s: float) -> int | None:
         """Return when the access token expires (RFC 6749 section 5.1), or None if the answer does not say."""
         lifetime = self._document.get("expires_in") if isinstance(self._document, dict) else None
-        if isinstance(lifetime, bool) or not isinstance(lifetime, int | float) or not 0 < lifetime < 1e9:
+        for each in self._found if lifetime is None else ():
+            expires = claims_of(each.token, ["exp"]).get("exp") if each.name == "access_token" else None
+            lifetime = expires - now_s if isinstance(expires, int) else lifetime
+        if isinstance(lifetime, bool) or not isinstance(lifetime, int | float) or not 0 < lifetime < 1e10:
             return None
         return int(now_s + lifetime)
 

@@ -50,8 +50,6 @@ def import_login(
         raise CredentialUnavailable(f"{path}: {error.strerror}") from None
     found, document = parse(agent, content, path)
     inside = agent.inside(environ)
-    with suppress(FileExistsError):
-        os.mkdir(dirname(dirname(inside)), 0o700)
     with _inside_file(inside).locked() as file:
         before = file.read()  # first: what is not trusted must not leave tokens behind
         phantoms = _stored(name, found, routes, LoginStore(environ))

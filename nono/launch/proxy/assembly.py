@@ -84,12 +84,14 @@ def assemble(
         _check_tls_files(wanted)
         _check_helper(wanted, resolved, environ)
     post = TokenPost()
-    logins = load_logins(resolved.oauth_routes, environ)
     ends = key_of_ends(state_root(environ)) if resolved.services else None
     loader = Loader(environ, post, session.record, session.redaction, session.session_id, prompt, ends)
     loaded = loader.load(resolved.services)
-    with_key = {each.service.upstream.host for each in loaded if isinstance(each.outcome, Loaded)}
-    services = [each for each in loaded if not _is_replaced(each, logins.hosts | with_key)]
+    keyed = [each.service for each in loaded if isinstance(each.outcome, Loaded)]
+    asked_for = {service.upstream.host for service in keyed if not service.is_optional}
+    logins = load_logins(resolved.oauth_routes, environ)
+    logins = logins.beside({service.upstream.host for service in keyed}, asked_for)
+    services = [each for each in loaded if not _is_replaced(each, logins, asked_for)]
     for service in services:
         for sentence in service.warnings:
             session.warn(sentence)
@@ -249,14 +251,16 @@ def _require(loaded: LoadedService) -> None:
         raise NonoError(f"there is no key for '{service.name}': {missing.message}", hint=missing.hint)
 
 
-def _is_replaced(loaded: LoadedService, hosts: Set[str]) -> bool:
-    """Return True if something else does for a service whose key is missing and optional.
+def _is_replaced(loaded: LoadedService, logins: Logins, asked_for: Set[str]) -> bool:
+    """Return True if a login, or a key that was asked for, does for a service that is optional.
 
-    hosts: Those for which there is a login or another key. The base URL of the service would lead their
-    clients to a route without a credential.
+    The base URL of one without a key would lead its clients to an answer 503.
     """
-    is_missing = isinstance(loaded.outcome, Missing) and loaded.service.is_optional
-    return is_missing and loaded.service.upstream.host in hosts
+    service, is_missing = loaded.service, isinstance(loaded.outcome, Missing)
+    if not service.is_optional:
+        return False
+    host = service.upstream.host
+    return (is_missing and host in asked_for) or logins.replaces(host, is_missing=is_missing)
 
 
 def _authority(assembly: Assembly) -> AbstractContextManager[TrustedAuthority | None]:

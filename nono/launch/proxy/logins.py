@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
 from nono.named_tuple import NamedTuple
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from nono.policy.services.oauth_routes import OAuthRoute
 
 
+# Where the clients of a login's API host go if they have a key instead.
+_WITH_A_KEY = {"chatgpt.com": frozenset(("api.openai.com",))}
+
+
 class Logins(NamedTuple):
     """The captured logins, as the proxy and its clients need them."""
 
@@ -25,6 +29,38 @@ class Logins(NamedTuple):
     variables: tuple[ServiceVariables, ...] = ()  # tell clients where the API hosts are
     is_local: bool = False  # one of their hosts is this machine
     hosts: frozenset[str] = frozenset()  # API hosts for which there is a login
+
+    def beside(self, keyed: Set[str], asked_for: Set[str]) -> Logins:
+        """Return those that the run uses beside keys for the hosts `keyed`, of which some were asked for.
+
+        An agent that goes to one host with a key, and to another with a login, shows the one at the other:
+        it would be taken for a leak. The key counts where there is no login, or where it was asked for.
+        """
+        aside = {
+            host
+            for host, others in _WITH_A_KEY.items()
+            if not others.isdisjoint(keyed if host not in self.hosts else asked_for)
+        }
+        if not aside:
+            return self
+        providers = {
+            login.provider.name
+            for login in self.table.logins
+            if any(host.host in aside for host in login.provider.api_hosts)
+        }
+        left = tuple(login for login in self.table.logins if login.provider.name not in providers)
+        routes = tuple(route for route in self.routes if route.origin.host not in aside)
+        names = {route.service for route in routes}
+        variables = tuple(each for each in self.variables if each.service in names)
+        return self._replace(
+            table=LoginTable(left), routes=routes, variables=variables, hosts=self.hosts - aside
+        )
+
+    def replaces(self, host: str, *, is_missing: bool) -> bool:
+        """Return True if a login does for the service at `host`. `is_missing`: there is no key for it."""
+        if is_missing and host in self.hosts:
+            return True
+        return any(host in _WITH_A_KEY.get(own, ()) for own in self.hosts)
 
 
 def load_logins(routes: Sequence[OAuthRoute], environ: Mapping[str, str]) -> Logins:

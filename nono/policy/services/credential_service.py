@@ -102,9 +102,7 @@ def resolve_services(
     not expand to an absolute one, an unknown capture, or two services that share a variable.
     """
     services: dict[str, CredentialService] = {}
-    for name, origin in wanted:
-        if name in services:
-            continue
+    for name, origin in dict(wanted).items():  # of two origins the last: the command line's
         if name in custom:
             services[name] = _custom(name, custom[name], origin, path_context, captures or {})
         elif name in built_in:

@@ -26,6 +26,7 @@ class MaskRule(NamedTuple):
 
     path: str
     kind: str | None  # "dir", "link" or "file", as it was when the plan was drawn; None: whatever it is
+    shown: str | None = None  # the file that is mounted over it; None: one that nobody can open
 
 
 class SandboxPlan(NamedTuple):
@@ -104,7 +105,7 @@ def draw(
         static_filter=_static_filter(capabilities, listener),
         listener=listener,
         private_network=is_alone,
-        masks=tuple(MaskRule(mask.path, mask.kind) for mask in masking.masks),
+        masks=tuple(MaskRule(mask.path, mask.kind, mask.shown) for mask in masking.masks),
         pinned=masking.pinned,
         unmasked=tuple(absent.path for absent in masking.absent),
         watched=masking.watched,

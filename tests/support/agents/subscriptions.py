@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
@@ -22,11 +24,12 @@ class Tokens:
     spent: set[str] = field(default_factory=set)
     renewals: int = 0
     expires_in_s: int = 3600
+    form: str = "{}"  # of access tokens
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def give(self) -> tuple[str, str]:
         number = next(self._numbers)
-        access, refresh = f"{CANARY}-access-{number}", f"{CANARY}-refresh-{number}"
+        access, refresh = self.form.format(f"{CANARY}-access-{number}"), f"{CANARY}-refresh-{number}"
         self.access.add(access)
         self.refresh.add(refresh)
         return access, refresh
@@ -107,3 +110,75 @@ def form(request: Received) -> dict[str, str]:
 
 def answer(request: Received, content: object, status: int = 200) -> None:
     request.connection.respond(status, json.dumps(content).encode(), [("Content-Type", "application/json")])
+
+
+@dataclass
+class ChatGpt:
+    """auth.openai.com and chatgpt.com. `api`: what answers calls that show a valid token."""
+
+    api: Handler
+    tokens: Tokens = field(default_factory=Tokens)
+    hosts = ("chatgpt.com", "auth.openai.com", "api.openai.com")
+    keys: set[str] = field(default_factory=set)  # that api.openai.com was shown
+    seen: list[str] = field(default_factory=list)  # method and path of each request
+
+    def __call__(self, request: Received) -> None:
+        path = request.target.partition(b"?")[0]
+        self.seen.append(f"{request.method.decode()} {path.decode()}")
+        if request.value(b"host") == b"auth.openai.com":
+            request.read_body()
+            self._token(request, path)
+        elif request.value(b"host") == b"api.openai.com":
+            self.keys.add(bearer(request))
+            self.api(request)
+        elif request.method == b"POST" and not self.tokens.accepts(request):
+            request.read_body()
+            answer(request, {"error": {"message": "token expired", "code": "token_expired"}}, 401)
+        elif path == b"/backend-api/wham/accounts/check":
+            account: dict[str, object] = {
+                "id": "account-1",
+                "name": None,
+                "structure": "personal",
+                "plan_type": "pro",
+            }
+            account |= {
+                "is_deactivated": False,
+                "workspace_backend_origin": "https://chatgpt.com",
+                "account_routing_override": "NO_CONSTRAINT",
+            }
+            found = {"accounts": [account], "account_ordering": ["account-1"]}
+            answer(request, {**found, "default_account_id": "account-1"})
+        elif path == b"/backend-api/codex/responses":
+            request.head = request.head.replace(b"/backend-api/codex/responses", b"/v1/responses", 1)
+            self.api(request)
+        else:
+            self.api(request)
+
+    def _token(self, request: Received, path: bytes) -> None:
+        asked = json.loads(request.body) if path == b"/oauth/token" else {}
+        given = None
+        if asked.get("grant_type") == "refresh_token":
+            given = self.tokens.renew(asked["refresh_token"])
+        if given is None:
+            answer(request, {"error": {"code": "refresh_token_reused", "message": "log in again"}}, 401)
+            return
+        answer(request, {"access_token": given[0], "refresh_token": given[1], "id_token": id_token()})
+
+
+def id_token() -> str:
+    """What Codex reads of the person and the plan, with a signature that must not get inside."""
+    auth = {"chatgpt_plan_type": "pro", "chatgpt_account_id": "account-1", "chatgpt_user_id": "user-1"}
+    claims = {"email": "a@b.test", "exp": 4_000_000_000, "https://api.openai.com/auth": auth}
+    return f"{_segment({'alg': 'RS256'})}.{_segment({**claims, 'secret': CANARY})}.{_segment(CANARY)}"
+
+
+def codex_file(tokens: Tokens) -> str:
+    """~/.codex/auth.json as Codex writes it. `tokens` gives access tokens that are JWTs."""
+    access, refresh = tokens.give()
+    held = {"id_token": id_token(), "access_token": access, "refresh_token": refresh}
+    document = {"auth_mode": "chatgpt", "OPENAI_API_KEY": None, "tokens": {**held, "account_id": "account-1"}}
+    return json.dumps({**document, "last_refresh": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())})
+
+
+def _segment(content: object) -> str:
+    return urlsafe_b64encode(json.dumps(content).encode()).rstrip(b"=").decode()

@@ -476,7 +476,7 @@ def test_credentials_of_profile_and_command_line_add_up(run: Resolve) -> None:
     profile = Profile(meta=Meta(name="web"), network=Network(credentials=("openai",)))
     services = run(profile, credential=("openai", "github")).services
     assert [(s.name, s.origin) for s in services] == [
-        ("openai", "profile web, network.credentials"),
+        ("openai", "--credential"),  # asked for, and not only the profile's
         ("github", "--credential"),
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from nono.cli.commands import credential
 from nono.credentials.logins.agent_files import AGENT_FILES
 from nono.credentials.logins.importing import forget_login, import_login
-from nono.credentials.logins.phantom import MARK
+from nono.credentials.logins.phantom import MARK, nonce_of
 from nono.credentials.logins.token_store import LoginStore
 from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
 
@@ -123,6 +124,26 @@ def test_a_link_that_a_command_put_in_the_way_is_not_followed(
     assert LoginStore(environ).read() == {}
     assert os.listdir(elsewhere) == [".credentials.json"]
     assert (elsewhere / ".credentials.json").read_text() == "somebody's"
+
+
+def test_the_id_token_of_codex_keeps_what_the_agent_reads(environ: dict[str, str], home: Path) -> None:
+    auth = {"chatgpt_plan_type": "pro", "chatgpt_account_id": "account-1"}
+    claims = {"email": "a@b.test", "https://api.openai.com/auth": auth, "sub": CANARY, "other": CANARY}
+    identity = f"e30.{urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b'=').decode()}.{CANARY}"
+    tokens = {"id_token": identity, "access_token": f"{CANARY}-a", "refresh_token": f"{CANARY}-r"}
+    outside = home / ".codex/auth.json"
+    outside.parent.mkdir(mode=0o700)
+    document = {"tokens": {**tokens, "account_id": "account-1", "new": CANARY}, "OPENAI_API_KEY": CANARY}
+    outside.write_text(json.dumps(document))
+    codex = AGENT_FILES["codex"]
+    import_login("codex", codex, credential._routes("codex", "chatgpt", environ), environ)
+    text = Path(codex.inside(environ)).read_text()
+    assert CANARY not in text
+    held = json.loads(text)["tokens"]
+    kept = json.loads(urlsafe_b64decode(held["id_token"].split(".")[1] + "=="))
+    assert (kept["email"], kept["https://api.openai.com/auth"]) == ("a@b.test", auth)
+    assert nonce_of(held["id_token"]) == held["id_token"].rpartition(".")[2]
+    assert held["account_id"] == "account-1"
 
 
 @pytest.mark.usefixtures("outside")
