@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from nono.credentials.logins.phantom import MARK, nonce_of
 from support.clients import login as login_client
 from support.clients.run import PYTHON, Stage, stage
 from support.nono_run import NONO, Ended
+from support.servers.http1 import Received
 from support.servers.login_provider import CANARY, Running, login_provider
 
 STORE = "providers.json"
@@ -33,11 +36,13 @@ class Scene:
         assert {path.name for path in self.files() if CANARY.encode() in path.read_bytes()} <= {STORE}
         return ended
 
-    def start(self, *actions: str, allow: bool = True, flags: tuple[str, ...] = ()) -> Ended:
+    def start(
+        self, *actions: str, allow: bool = True, flags: tuple[str, ...] = (), limit_s: str = "0"
+    ) -> Ended:
         running = self.running
         domains = [f"localhost:{running.auth.port}"] if allow else []
         return self.stage.runner.run(
-            (*PYTHON, PROGRAM, str(running.auth.port), str(running.api.port), *actions),
+            ("timeout", limit_s, *PYTHON, PROGRAM, str(running.auth.port), str(running.api.port), *actions),
             profile={"network": {"allow_domain": domains}, **running.profile},
             environment={"SSL_CERT_FILE": self.stage.authority.ca_file},
             flags=flags,
@@ -122,6 +127,27 @@ def test_a_refresh_token_that_was_used_elsewhere_ends_the_login_with_words(scene
     ended = scene.run("refresh")
     assert "refresh 400" in ended.stdout
     assert "invalid_grant" in ended.stdout
+
+
+def test_a_provider_that_hangs_does_not_hold_up_the_end_of_a_run(scene: Scene) -> None:
+    scene.run("login")
+    scene.age()
+    may_answer = threading.Event()
+    provider, token = scene.running.provider, scene.running.provider.token
+
+    def slow(request: Received) -> None:
+        may_answer.wait(60)
+        token(request)
+
+    provider.token = slow  # type: ignore[method-assign]  # for this test
+    began = time.monotonic()
+    try:
+        scene.start("refresh", limit_s="3")
+        lasted_s = time.monotonic() - began
+    finally:
+        may_answer.set()
+    assert len(provider.seen[-1].split("grant_type=refresh_token")) == 2  # it was asked
+    assert lasted_s < 20
 
 
 def test_nothing_that_the_command_can_do_shows_it_a_token(scene: Scene) -> None:

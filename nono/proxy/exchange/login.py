@@ -35,6 +35,7 @@ MAX_ANSWER_BYTES = 1024 * 1024
 _STORE = "nono credential logins says what is wrong with the store"
 _TIMEOUT_S = 120.0  # of one exchange; device logins poll, so no request waits long
 _RENEWAL_TIMEOUT_S = 30.0  # others wait for it
+_GRACE_S = 1.0  # for a provider's answer when the run ends
 _NOT_FETCHED = frozenset((b"accept-encoding", b"expect"))  # the fetch writes its own
 _NOT_RELAYED = frozenset(  # they describe the body as it was before its tokens were replaced
     (b"content-length", b"content-encoding", b"content-md5", b"digest", b"repr-digest", b"etag")
@@ -63,6 +64,7 @@ class LoginExchange(Attempt):
         self._tally: Tally | None = None
         self._client_ready: anyio.Event | None = None  # set while the client's write buffer is full
         self._is_sent = False
+        self._is_renewing = False
         self._closes = False
 
     def start(self) -> None:
@@ -119,7 +121,8 @@ class LoginExchange(Attempt):
         """Cancel: the client is gone, and nobody would receive the phantoms."""
         self._end()
         self._body = None
-        self._cancel()
+        if not self._is_renewing:
+            self._cancel()
 
     # -- the exchange
 
@@ -163,16 +166,36 @@ class LoginExchange(Attempt):
             async with at.login.renewal_lock():
                 fresh = at.login.fresh_answer(login)
                 if fresh is None:
-                    # Whoever asked may go away: the provider takes a refresh token once, so its answer must
-                    # not be lost.
-                    with anyio.CancelScope(shield=True):
-                        await self._exchange(body, ready, login)
+                    await self._renew(body, ready, login)
                 elif self._record():
                     self._send(200, [(b"Content-Type", b"application/json")], fresh)
                 else:
                     self._refuse(refusal.upstream_failed(self._verdict.origin.host, "it cannot be recorded"))
         except CredentialUnavailable as failure:
             self._refuse(self._refusal(LoginRefusedError(failure.message, failure.hint), 503))
+
+    async def _renew(self, body: bytes, ready: Admitted, login: str) -> None:
+        """Ask the provider for new tokens, and wait for them whoever goes away.
+
+        It takes a refresh token once, so its answer must not be lost. Only the end of the run cuts it short.
+        """
+        scope = anyio.CancelScope(shield=True)
+
+        async def until_the_end() -> None:
+            try:
+                await anyio.sleep_forever()
+            finally:
+                scope.deadline = anyio.current_time() + _GRACE_S
+
+        self._is_renewing = True
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(until_the_end)
+                with scope:
+                    await self._exchange(body, ready, login)
+                tasks.cancel_scope.cancel()
+        finally:
+            self._is_renewing = False
 
     async def _exchange(self, body: bytes, ready: Admitted, login: str | None = None) -> None:
         """Ask the provider. `login`: the one that is renewed."""

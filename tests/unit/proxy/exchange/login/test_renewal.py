@@ -5,15 +5,26 @@ from __future__ import annotations
 import fcntl
 import json
 import threading
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from nono.credentials.logins import renewal_lock
 from nono.secret import Secret
-from support.proxy.login_stage import API, AUTH, GRANTED, REFRESH, Make, Scene, bearer, json_answer
-from support.proxy.thread import wait_until
+from support.proxy.login_stage import (
+    API,
+    AUTH,
+    GRANTED,
+    REFRESH,
+    Make,
+    Provider,
+    Scene,
+    bearer,
+    json_answer,
+)
+from support.proxy.thread import Client, wait_until
 from support.servers.http1 import Received
 
 SECOND = {**GRANTED, "access_token": "real-access-second", "refresh_token": "real-refresh-second"}
@@ -98,29 +109,43 @@ def test_many_refreshes_at_once_ask_the_provider_once(scene: Scene) -> None:
     assert asked(scene) == 1
 
 
-def test_what_the_provider_gave_to_a_client_that_is_gone_is_kept(scene: Scene) -> None:
-    phantoms = scene.phantoms()
-    scene.age()
+@contextmanager
+def slow_provider(scene: Scene) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """Has the provider wait; yields what is set once it was asked, and what lets it answer."""
     is_asked, may_answer = threading.Event(), threading.Event()
 
-    class Slow(type(scene.provider)):  # type: ignore[misc]  # the class of a value
+    class Slow(Provider):
         def __call__(self, request: Received) -> None:
             is_asked.set()
-            assert may_answer.wait(30)
+            assert may_answer.wait(60)
             super().__call__(request)
 
     scene.provider.__class__ = Slow
-    scene.provider.answer = json_answer(SECOND)
-    body = refresh_body(phantoms["refresh_token"])
-    with scene.inside(AUTH, scene.auth) as client:
-        client.send(
-            f"POST /oauth/token HTTP/1.1\r\nHost: {AUTH}:{scene.auth.port}\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n".encode()
-            + body
-        )
-        assert is_asked.wait(30)
-    may_answer.set()
-    wait_until(lambda: stored(scene, phantoms["refresh_token"]) != Secret(REFRESH))
+    try:
+        yield is_asked, may_answer
+    finally:
+        may_answer.set()
+
+
+def ask_for_new_tokens(scene: Scene, client: Client, phantom: str) -> None:
+    body = refresh_body(phantom)
+    client.send(
+        f"POST /oauth/token HTTP/1.1\r\nHost: {AUTH}:{scene.auth.port}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n".encode()
+        + body
+    )
+
+
+def test_what_the_provider_gave_to_a_client_that_is_gone_is_kept(scene: Scene) -> None:
+    phantoms = scene.phantoms()
+    scene.age()
+    with slow_provider(scene) as (is_asked, may_answer):
+        scene.provider.answer = json_answer(SECOND)
+        with scene.inside(AUTH, scene.auth) as client:
+            ask_for_new_tokens(scene, client, phantoms["refresh_token"])
+            assert is_asked.wait(30)
+        may_answer.set()
+        wait_until(lambda: stored(scene, phantoms["refresh_token"]) != Secret(REFRESH))
     assert stored(scene, phantoms["refresh_token"]) == Secret("real-refresh-second")
 
 
