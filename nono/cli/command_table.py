@@ -77,6 +77,12 @@ def _setup() -> Loaded:
     return Loaded(setup.run, setup.parser)
 
 
+def _doctor() -> Loaded:
+    from nono.cli.commands import doctor
+
+    return Loaded(doctor.run, doctor.parser)
+
+
 def _credential() -> Loaded:
     from nono.cli.commands import credential
 
@@ -105,6 +111,7 @@ COMMANDS = {
     "completion": Command("print a script that completes nono's words in your shell", _completion),
     "why": Command("say whether a path or host would be allowed, and by which rule", _why),
     "setup": Command("check what this machine can enforce; write example profiles", _setup),
+    "doctor": Command("say what works here and what is missing, with its remedy", _doctor),
     "credential": Command("set, list, remove or test a stored credential; forget logins", _credential),
     "proxy": Command("run the credential proxy alone, in the foreground", _proxy),
     "connect-helper": Command("ssh's ProxyCommand inside the sandbox: HOST PORT", _connect_helper),
@@ -116,7 +123,7 @@ LATER = frozenset({
     "shell", "ps", "stop", "detach", "pause", "attach", "resume", "logs",
     "inspect", "prune", "session", "connect", "rollback", "audit", "trust", "pull", "remove",
     "update", "search", "list", "outdated", "pin", "unpin", "platform", "open-url-helper",
-    "pack-update-hint-helper", "doctor", "report", "allow", "replay-policy",
+    "pack-update-hint-helper", "report", "allow", "replay-policy",
 })
 # fmt: on
 

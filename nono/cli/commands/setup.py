@@ -11,11 +11,12 @@ from nono import __version__
 from nono.cli.args import argparse_parser
 from nono.cli.commands.profile.examples import write_examples
 from nono.cli.completion.shell_setup import shell_advice
+from nono.cli.doctor.look import compare_programs, limits
 from nono.cli.text import summary
 from nono.cli.text.wrap_text import wrapped
 from nono.errors import NonoError, UsageError
 from nono.kernel import landlock_rights
-from nono.kernel.filters.freeze import Comparison, compare
+from nono.kernel.filters.freeze import Comparison
 from nono.policy.builtin import shipped
 from nono.policy.capability import CapabilitySet, NetworkMode, Scopes, Wsl2ProxyPolicy
 from nono.policy.profile.store import load_profile
@@ -25,7 +26,7 @@ from nono.sandbox.plan.enforcement import Refusal
 from nono.sandbox.plan.facts import HostFacts, Listener
 from nono.sandbox.plan.ladder import choose_enforcement
 from nono.sandbox.plan.namespace_advice import advice
-from nono.supervisor.cgroup import cgroup, placement
+from nono.supervisor.cgroup import placement
 
 DESCRIPTION = "Checks what this machine can enforce; with its options, helps to begin."
 FEATURES = (
@@ -52,7 +53,7 @@ def run(argv: Sequence[str]) -> int:
     environ = dict(os.environ)
     total = 4 + parsed.profiles + parsed.shell_integration
     facts = probe.host_facts(network=True)
-    programs = _compare_programs()
+    programs = compare_programs()
     for number, (title, lines) in enumerate(_phases(facts, programs), 1):
         _phase(number, total, title, lines)
     if facts.landlock_abi == 0:
@@ -117,16 +118,6 @@ def _installation() -> list[str]:
         f"Version: {__version__}",
         "Platform: Linux (Landlock sandbox)",
     ]
-
-
-def _compare_programs() -> Comparison | str:
-    """Rebuild the seccomp programs and compare them. Returns the reason if they cannot be built."""
-    try:
-        return compare(os.uname().machine)
-    except ImportError as error:
-        return str(error)
-    except OSError as error:
-        return f"libseccomp refused a rule ({error.strerror})"
 
 
 def _about_programs(found: Comparison | str) -> str:
@@ -214,9 +205,7 @@ def _proxy_only(facts: HostFacts) -> list[str]:
 
 def _limits() -> list[str]:
     lines = []
-    seen = cgroup.look((os.getpid(),))
-    for flag, controller in (("--memory", "memory"), ("--max-processes", "pids")):
-        place = placement.choose(seen, {controller})
+    for flag, place in limits():
         if isinstance(place, placement.Unavailable):
             lines += [f"Limits, {flag}: unavailable, {place.cause}", f"  hint: {place.remedy}"]
         else:

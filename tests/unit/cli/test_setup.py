@@ -141,14 +141,14 @@ def test_programs_that_could_not_be_verified_are_said(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(command, "_compare_programs", lambda: found)
+    monkeypatch.setattr(command, "compare_programs", lambda: found)
     assert f"  * Seccomp programs: {said}" in setup(capsys, "--check-only")
 
 
 def test_a_tampered_seccomp_program_fails_the_check(
     home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "_compare_programs", lambda: VERIFIED._replace(different=("notify",)))
+    monkeypatch.setattr(command, "compare_programs", lambda: VERIFIED._replace(different=("notify",)))
     assert main(["setup", "--check-only"]) == 1
     out, err = capsys.readouterr()
     assert "  * Seccomp programs: DIFFERENT from what libseccomp 2.6.0 builds: notify\n" in out

@@ -1,0 +1,124 @@
+"""What `nono doctor` makes of a machine."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from nono.cli.commands import doctor
+from nono.cli.doctor.finding import Finding, Mark, finding_lines
+from nono.cli.doctor.look import Seen
+from nono.cli.doctor.machine import machine
+from nono.cli.main import main
+from nono.kernel.filters.freeze import Comparison
+from nono.sandbox.plan.facts import Listener, NamespaceFacts
+from nono.supervisor.cgroup.placement import Place, Unavailable
+from support.host_facts import NATIVE, WSL2
+
+GOOD = Seen(
+    NATIVE._replace(own_namespaces=None),
+    has_tcp_rules=True,
+    has_filter=True,
+    programs=Comparison(13, (), (), "2.6.0", "2.6.0"),
+    limits=(("--memory", Place("/sys/fs/cgroup", ("/sys/fs/cgroup",), frozenset(), is_left=False)),),
+)
+ON_V1 = Unavailable("cgroup v1 holds memory here", "start the system anew")
+RESTRICTED = NamespaceFacts("unshare(CLONE_NEWUSER): EPERM", apparmor_restricts=True)
+
+
+def without(**facts: Any) -> Seen:
+    return GOOD._replace(facts=GOOD.facts._replace(**facts))
+
+
+def marks(seen: Seen) -> dict[str, Mark]:
+    return {finding.check: finding.mark for finding in machine(seen)}
+
+
+def test_a_machine_that_has_everything_is_ok_throughout() -> None:
+    assert set(marks(GOOD).values()) == {Mark.OK}
+    assert [finding for finding in machine(GOOD) if finding.remedy] == []
+
+
+@pytest.mark.parametrize(
+    ("seen", "changed"),
+    [
+        pytest.param(
+            without(landlock_abi=0),
+            {"landlock": Mark.MISSING, "network by proxy": Mark.MISSING},
+            id="no Landlock",
+        ),
+        pytest.param(without(landlock_abi=3), {"landlock": Mark.WARN}, id="no ports"),
+        pytest.param(
+            GOOD._replace(has_tcp_rules=False, has_filter=False),
+            {"network off": Mark.MISSING},
+            id="no seccomp",
+        ),
+        pytest.param(
+            without(listener=Listener.UNAVAILABLE, listener_detail="pidfd_getfd: EPERM"),
+            {"seccomp listener": Mark.WARN, "network by proxy": Mark.WARN},
+            id="no listener",
+        ),
+        pytest.param(
+            GOOD._replace(facts=WSL2),
+            {"landlock": Mark.WARN, "seccomp listener": Mark.WARN, "network by proxy": Mark.MISSING},
+            id="WSL2",
+        ),
+        pytest.param(without(own_namespaces=RESTRICTED), {"namespaces": Mark.WARN}, id="AppArmor"),
+        pytest.param(
+            without(network_namespace=False, namespaces=RESTRICTED),
+            {"private network": Mark.WARN},
+            id="no netns",
+        ),
+        pytest.param(
+            GOOD._replace(programs=GOOD.programs._replace(different=("notify",))),  # type: ignore[union-attr]  # one
+            {"seccomp programs": Mark.MISSING},
+            id="tampered",
+        ),
+        pytest.param(
+            GOOD._replace(programs="no libseccomp"), {"seccomp programs": Mark.WARN}, id="not verified"
+        ),
+        pytest.param(GOOD._replace(limits=(("--memory", ON_V1),)), {"--memory": Mark.WARN}, id="cgroup v1"),
+    ],
+)
+def test_what_a_machine_lacks_is_told_with_its_remedy(seen: Seen, changed: dict[str, Mark]) -> None:
+    assert marks(seen) == {**marks(GOOD), **changed}
+    assert [each for each in machine(seen) if (each.remedy is None) != (each.mark is Mark.OK)] == []
+
+
+@pytest.mark.parametrize(
+    ("seen", "status"), [(GOOD, 0), (without(listener=Listener.BUSY), 0), (without(landlock_abi=0), 1)]
+)
+def test_only_what_is_missing_fails(
+    seen: Seen, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "look", lambda: seen)
+    assert main(["doctor"]) == status
+    out = capsys.readouterr().out
+    assert ("Nothing needed is missing." in out) == (status == 0)
+    assert main(["doctor", "--json"]) == status
+    document = json.loads(capsys.readouterr().out)
+    assert document["ok"] == (status == 0)
+
+
+def test_the_document_has_its_shape(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["doctor", "--json"])
+    document = json.loads(capsys.readouterr().out)
+    assert list(document) == ["format", "nono", "ok", "machine"]
+    assert document["format"] == 1
+    for entry in document["machine"]:
+        assert list(entry) == ["check", "mark", "meaning", "remedy"]
+        assert entry["mark"] in {"ok", "warn", "missing"}
+
+
+def test_lines_are_plain_words_of_eighty_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["doctor"])
+    out = capsys.readouterr().out
+    assert out.isascii()
+    assert [line for line in out.splitlines() if len(line) > 80] == []
+
+
+def test_what_a_finding_quotes_cannot_steer_a_terminal() -> None:
+    finding = Finding("x\x1b[2J", Mark.WARN, "a\x1b]0;b\x07", "c\x1b[1m")
+    assert [line for line in finding_lines(finding) if not line.isprintable()] == []
