@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from e2e.test_agents import MUSL, PACKAGES, codex_api
-from support.agents.programs import ARCHITECTURE, LIMIT_S, installed
+from e2e.test_agents import codex_api
+from support.agents.places import PLACES
+from support.agents.programs import LIMIT_S, installed
 from support.agents.stage import TASK, TIMEOUT_S, AgentStage, agent_stage
 from support.agents.subscriptions import CANARY, ChatGpt, Claude, Tokens, claude_file, codex_file
 from support.models.anthropic import FakeAnthropic
@@ -186,9 +187,9 @@ def codex() -> Iterator[CodexScene]:
         pytest.skip("only root can give a provider its own name")
     api = codex_api()
     chatgpt = ChatGpt(api, Tokens(form=JWT))
-    at = f"{PACKAGES}/@openai/codex-linux-{ARCHITECTURE}"
-    with agent_stage(chatgpt.hosts, chatgpt, mounts={at: installed("codex")}, login=CODEX_OUTSIDE) as stage:
-        stage.install("codex", Path(at, MUSL, "codex"))
+    place = PLACES["codex"]
+    with agent_stage(chatgpt.hosts, chatgpt, mounts=place.mounts("codex"), login=CODEX_OUTSIDE) as stage:
+        place.install(stage)
         yield CodexScene(stage, chatgpt, api)
 
 
