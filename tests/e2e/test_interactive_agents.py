@@ -18,6 +18,7 @@ from support.agents.programs import LIMIT_S
 from support.agents.screen import Screen
 from support.agents.stage import TIMEOUT_S, AgentStage, agent_stage
 from support.models.anthropic import FakeAnthropic
+from support.models.gemini import FakeGemini
 from support.models.openai import FakeOpenAi
 from support.nono_run import NONO
 
@@ -41,7 +42,7 @@ class Agent:
     profile: str
     argv: tuple[str, ...]
     hosts: tuple[str, ...]
-    api: Callable[[], FakeAnthropic | FakeOpenAi]
+    api: Callable[[], FakeAnthropic | FakeGemini | FakeOpenAi]
     first: Mapping[str, Sequence[str]]
     ready: str
     asks: Mapping[str, Sequence[str]]
@@ -51,6 +52,7 @@ class Agent:
     told: tuple[str, ...]  # what the model hears of the work
     moving: str  # what comes, goes or tells the time on the screen
     state: tuple[str, ...]  # what it keeps below the home
+    rows: int = 40  # of the screen, from below, that are compared
     untold: str = DIAGNOSTIC  # what nono does not say at the end
     stored: str | None = None  # the key's name in nono's store; None: it is in the variable
     files: Mapping[str, str] = field(default_factory=dict)  # of the project
@@ -133,7 +135,29 @@ CODEX = Agent(
     flags=("--read", "/usr/include"),
     home={".codex/config.toml": CODEX_CONFIG},
 )
-AGENTS = [CLAUDE_CODE, CODEX]
+GEMINI_CLI = Agent(
+    profile="gemini-cli",
+    argv=("gemini", "--skip-trust", "--model", "gemini-2.5-pro"),
+    hosts=("generativelanguage.googleapis.com", "play.googleapis.com"),
+    api=lambda: FakeGemini(BUILD),
+    first={
+        "How would you like to authenticate": [ENTER],
+        "Enter Gemini API Key": [ENTER],
+    },
+    ready="Type your message",
+    asks={"Allow execution": [ENTER]},
+    done="It printed",
+    leave=["/quit", ENTER],
+    key="GEMINI_API_KEY",
+    stored="gemini",
+    told=("compiled",),
+    state=(".gemini",),
+    moving="nothing",
+    rows=5,  # above stands what it says of the terminal
+    flags=("--read", "/usr/include", "--allow-file", "/dev/ptmx"),
+)
+AGENTS = [CLAUDE_CODE, CODEX, GEMINI_CLI]
+SLOW = ("gemini-cli",)
 
 
 @dataclass(frozen=True)
@@ -189,7 +213,11 @@ def scene(agent: Agent) -> Iterator[Scene]:
         yield Scene(agent, stage, api.results)
 
 
-of_each = pytest.mark.parametrize("agent", AGENTS, ids=str)
+of_each = pytest.mark.parametrize(
+    "agent",
+    [pytest.param(each, marks=pytest.mark.slow if each.profile in SLOW else ()) for each in AGENTS],
+    ids=str,
+)
 
 
 @of_each
@@ -205,7 +233,7 @@ def test_an_agent_begins_on_a_fresh_home_as_it_does_outside(scene: Scene) -> Non
             subprocess.run(["rm", "-rf", "--", scene.stage.home / name], check=True)
         scene.stage.furnish(scene.agent.home)
     assert asked[0] == asked[1]
-    inside, outside = (_rows(each, scene.agent.moving) for each in screens)
+    inside, outside = (_rows(each, scene.agent.moving)[-scene.agent.rows :] for each in screens)
     assert inside[-len(outside) :] == outside, "\n".join(screens)  # nono's own lines may stand above
 
 

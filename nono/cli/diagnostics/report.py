@@ -19,6 +19,7 @@ from nono.policy.files.grants import accesses
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import UnsetVariableError, is_within
 
+TRIED = ("io_uring_setup",)  # by libuv, and so by Node, which does without
 STOPPED = range(129, 144)  # ended by a signal such as SIGTERM: its sender is not there to be asked
 
 
@@ -49,12 +50,15 @@ def report(
 
 
 def _about_others(found: Sequence[Finding], suppressed: Sequence[str]) -> list[Finding]:
-    """Drop the denials of the suppressed paths and of those below them."""
+    """Drop denials of the suppressed paths, of those below them, and of what runtimes try."""
     return [
         each
         for each in found
-        if each.denied.kind is Kind.NETWORK
-        or not any(is_within(each.denied.target, path) for path in suppressed)
+        if (each.denied.kind is Kind.NETWORK and each.denied.target not in TRIED)
+        or (
+            each.denied.kind is not Kind.NETWORK
+            and not any(is_within(each.denied.target, path) for path in suppressed)
+        )
     ]
 
 

@@ -21,6 +21,10 @@ class _Answering(pyte.Screen):
         super().__init__(SIZE[1], SIZE[0])
         self._person = person
 
+    def select_graphic_rendition(self, *attributes: int, private: bool = False) -> None:
+        if not private:  # xterm's modifyOtherKeys, which pyte takes for colours
+            super().select_graphic_rendition(*attributes)
+
     def write_process_input(self, data: str) -> None:
         self._person.type(data.encode())
 
