@@ -15,6 +15,7 @@ from support.terminal import Terminal, terminal
 KEY = b"sk-canary-0123456789abcdefghij"
 COMMAND = ("sh", "-c", "echo value=$OPENAI_API_KEY. url=$OPENAI_BASE_URL.")
 NOBODY = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
+PASSPHRASE = b"(not shown; Enter: plain text): "
 FOR_KEY, YES_OR_NO = b"Key for openai (not shown; Enter: none): ", b"[y/N] "
 
 
@@ -42,6 +43,8 @@ def test_a_key_that_is_typed_is_used_unseen(sandbox: NonoRun, keys: bytes, is_st
     with run(sandbox) as person:
         answer(person, FOR_KEY, KEY + b"\n")
         answer(person, YES_OR_NO, keys)
+        if is_stored:
+            answer(person, PASSPHRASE, b"\n")
         assert person.end() == 0
     assert b"value=sk-proj-" in person.shown
     assert KEY not in person.shown
