@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import socket
 import subprocess
 import sys
 
@@ -17,20 +18,24 @@ CURL = "curl -sS --max-time 20 -o /dev/null"
 
 
 def test_each_denial_is_named_with_its_rule_and_fix(sandbox: NonoRun) -> None:
-    script = (
-        f"{CURL} https://evil.example/; {CURL} --noproxy '*' http://127.0.0.1:9/;"
-        f"{CURL} --unix-socket /run/x.sock http://x/; {CURL} http://y.example/no; exit 3"
-    )
-    run = sandbox.run(["sh", "-c", script], flags=["--allow-domain=http://y.example/yes"])
+    with socket.create_server(("127.0.0.1", 0)) as outside:
+        port = outside.getsockname()[1]
+        script = (
+            f"{CURL} https://evil.example/; {CURL} --noproxy '*' http://127.0.0.1:{port}/;"
+            f"{CURL} --unix-socket /run/x.sock http://x/; {CURL} http://y.example/no; exit 3"
+        )
+        run = sandbox.run(["sh", "-c", script], flags=["--allow-domain=http://y.example/yes"])
     assert run.exit_code == 3
     _, _, told = run.stderr.partition(TITLE)
     lines = [line.strip() for line in told.splitlines()]
     assert "Command exited with code 3." in lines
     assert "fix: --allow-domain evil.example" in lines
-    assert "fix: --open-port 9" in lines
+    assert f"fix: --open-port {port}" in lines
     assert "fix: --allow-unix-socket /run/x.sock" in lines
     assert "fix: --allow-domain http://y.example/no" in lines
-    assert "rule: network.proxy_only" in lines
+    assert "rule: network.proxy_only" in " ".join(lines)
+    assert "it grants any request to evil.example" in lines
+    assert f"it grants connecting to port {port} of this machine, and listening there" in lines
     assert {event["target"] for event in run.denied} >= {
         "evil.example",
         "127.0.0.1",
@@ -38,6 +43,26 @@ def test_each_denial_is_named_with_its_rule_and_fix(sandbox: NonoRun) -> None:
         "y.example",
     }
     assert max(map(len, told.splitlines())) <= 80
+
+
+def test_denials_that_one_option_would_allow_share_its_line(sandbox: NonoRun) -> None:
+    script = (
+        f"{CURL} https://evil.example/; {CURL} http://evil.example/; {CURL} https://evil.example/; exit 3"
+    )
+    run = sandbox.run(["sh", "-c", script])
+    assert run.denied_targets() >= {("evil.example", 443), ("evil.example", 80)}
+    _, _, told = run.stderr.partition(TITLE)
+    assert told.count("evil.example:443") == told.count("at evil.example:80") == 1
+    assert fixes(told) == ["--allow-domain evil.example"]
+
+
+def test_a_socket_named_after_a_process_gets_no_option(sandbox: NonoRun) -> None:
+    bind = "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])"
+    for name, offered in (("4077.sock", []), ("main.sock", ["--allow-unix-socket-bind /run/main.sock"])):
+        run = sandbox.run([sys.executable, "-I", "-S", "-c", bind, f"/run/{name}"])
+        assert f"unix socket /run/{name}" in run.stderr
+        assert fixes(run.stderr) == offered
+        assert {event["target"] for event in run.denied} == {f"unix:/run/{name}"}
 
 
 def test_an_opened_file_that_nobody_was_asked_about_is_named(sandbox: NonoRun) -> None:
@@ -50,11 +75,24 @@ def test_an_opened_file_that_nobody_was_asked_about_is_named(sandbox: NonoRun) -
     key.rmdir()
 
 
-def test_a_run_failing_for_its_own_reasons_reports_no_denial(sandbox: NonoRun) -> None:
-    run = sandbox.run(["false"], profile=BLOCKED)
-    assert "Command exited with code 1." in run.stderr
-    assert "No denial was seen." in run.stderr
-    assert "fix:" not in run.stderr
+@pytest.mark.parametrize(
+    "command",
+    [["false"], ["grep", "no such line", "/etc/passwd"], ["test", "-f", "/nowhere"], ["sh", "-c", "exit 5"]],
+    ids=" ".join,
+)
+def test_a_run_failing_for_its_own_reasons_is_told_nothing(sandbox: NonoRun, command: list[str]) -> None:
+    run = sandbox.run(command, profile=BLOCKED)
+    assert run.exit_code in (1, 5)
+    assert TITLE not in run.stderr
+
+
+def test_nothing_is_told_after_ctrl_c(sandbox: NonoRun) -> None:
+    script = f"{CURL} https://evil.example/; kill -INT $$"
+    run = sandbox.run(["sh", "-c", script])
+    assert (run.exit_code, TITLE in run.stderr) == (130, False)
+    assert ("evil.example", 443) in run.denied_targets()
+    terminated = sandbox.run(["sh", "-c", script.replace("INT", "TERM")])
+    assert (terminated.exit_code, TITLE in terminated.stderr) == (143, True)
 
 
 def test_nothing_is_told_after_a_run_that_ends_well(sandbox: NonoRun) -> None:
@@ -100,12 +138,12 @@ def as_a_shell_reads(line: str, sandbox: NonoRun) -> list[str]:
 @pytest.mark.parametrize(
     "path",
     [
-        "/tmp/x;touch OWNED;#",
-        "/tmp/$(touch OWNED)",
-        "/tmp/`touch OWNED`",
-        "/tmp/'; touch OWNED; '",
-        "/tmp/x --allow /home",
-        "/tmp/`--allow /home`",
+        "/run/x;touch OWNED;#",
+        "/run/$(touch OWNED)",
+        "/run/`touch OWNED`",
+        "/run/'; touch OWNED; '",
+        "/run/x --allow /home",
+        "/run/`--allow /home`",
     ],
 )
 def test_a_path_that_the_command_chose_is_one_word_of_its_fix(path: str, sandbox: NonoRun) -> None:
@@ -152,7 +190,8 @@ def test_the_same_is_had_as_json(sandbox: NonoRun) -> None:
 def test_a_host_is_not_offered_for_a_request_without_the_token(sandbox: NonoRun) -> None:
     """Anybody on this machine can send one to the proxy, with a host of their choice."""
     without = f'{CURL} --proxy "http://${{HTTP_PROXY##*@}}" http://planted.example/'
-    run = sandbox.run(["sh", "-c", f"{without}; {CURL} http://asked.example/; false"])
-    assert "GET / at planted.example:80" in run.stderr
+    # Where nono knows a connection of the command by its socket, nobody else gets as far as a host.
+    flags = ["--sandbox-policy=landlock"]
+    run = sandbox.run(["sh", "-c", f"{without}; {CURL} http://asked.example/; false"], flags=flags)
     assert fixes(run.stderr) == ["--allow-domain asked.example"]
     assert {event["target"] for event in run.denied} >= {"planted.example", "asked.example"}

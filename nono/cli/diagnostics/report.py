@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from nono.cli.args.parse import Invocation
 from nono.cli.console import Console
@@ -15,9 +16,14 @@ from nono.errors import NonoError
 from nono.launch.denials import Kind
 from nono.launch.prepare import Prepared
 from nono.launch.run import Outcome
+from nono.policy.capability import Access
+from nono.policy.effective_policy import EffectivePolicy
 from nono.policy.files.grants import accesses
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import UnsetVariableError, is_within
+
+if TYPE_CHECKING:
+    from nono.policy.why.usual import Absentee
 
 TRIED = ("io_uring_setup",)  # by libuv, and so by Node, which does without
 STOPPED = range(129, 144)  # ended by a signal such as SIGTERM: its sender is not there to be asked
@@ -32,19 +38,23 @@ def report(
     rules = rules._replace(
         capabilities=rules.capabilities._replace(elevation=False)
     )  # as if nobody was asked
-    found = footer.findings(denials, rules, prepared.resolved.path_context, HostFilesystem())
+    places, fs = prepared.resolved.path_context, HostFilesystem()
+    found = footer.findings(denials, rules, places, fs)
+    absent = _absentees(exit_code, prepared, rules, fs) if exit_code and not found else []
     is_told = not (console.silent or invocation.given.flag("no_diagnostics"))
     suppressed = _suppressed(prepared, invocation, environ) if is_told and found else []
     if is_told:
         # What a command tries at each start, and does without, is worth a line only when it failed.
         listed = _about_others(found, suppressed or ()) if exit_code == 0 else found
         told = [] if limit is None else limit.lines()
-        console.lines(told or footer.footer(exit_code, listed, is_complete=denials.is_complete))
+        console.lines(
+            told or footer.footer(exit_code, listed, is_complete=denials.is_complete, absent=absent)
+        )
     if invocation.given.flag("diagnostics_json"):
         # Imported here: few runs ask for it.
         from nono.cli.text.json_report import document
 
-        print(json.dumps(document(exit_code, found, limit), indent=2), file=sys.stderr, flush=True)
+        print(json.dumps(document(exit_code, found, limit, absent), indent=2), file=sys.stderr, flush=True)
     if is_told and exit_code not in STOPPED and found and limit is None:
         _offer(found, suppressed, prepared, invocation, environ)
 
@@ -60,6 +70,22 @@ def _about_others(found: Sequence[Finding], suppressed: Sequence[str]) -> list[F
             and not any(is_within(each.denied.target, path) for path in suppressed)
         )
     ]
+
+
+def _absentees(
+    exit_code: int, prepared: Prepared, rules: EffectivePolicy, fs: HostFilesystem
+) -> list[Absentee]:
+    # Imported here: most runs end well.
+    from nono.policy.why.usual import usually_needed
+
+    places = prepared.resolved.path_context
+    return usually_needed(prepared.argv, exit_code, rules, places, fs, _is_usable)
+
+
+def _is_usable(path: str, access: Access) -> bool:
+    """Return True if this user may access the path outside: else the sandbox is not what refused it."""
+    mode = {Access.READ: os.R_OK, Access.WRITE: os.W_OK, Access.READWRITE: os.R_OK | os.W_OK}[access]
+    return os.access(path, mode)
 
 
 def _offer(

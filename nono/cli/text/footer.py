@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from nono.cli.text import summary
 from nono.launch.denials import Denials, Denied, Kind
@@ -13,15 +14,23 @@ from nono.policy.effective_policy import EffectivePolicy
 from nono.policy.files.unix_sockets import shown
 from nono.policy.path_expansion import Filesystem, PathContext
 
+if TYPE_CHECKING:
+    from nono.policy.why.usual import Absentee
+
 TITLE = "  NONO DIAGNOSTIC"
 LISTED_MAX = 10
 COLUMNS, INDENT = 80, "      "
+WHAT_COLUMNS = 26  # of a table's first column
 UNSEEN = (
-    "  No denial was seen. Files are held by the kernel, which reports none of",
-    "  its own: nono why --path <path> --op <read|write|readwrite> says what holds.",
+    "  The kernel refuses files without saying which. `nono learn -o NAME` watches",
+    "  the command and writes a profile of all that it needs.",
 )
+INTERRUPTED = 128 + signal.SIGINT
+# What a person or a program outside sends to end a command.
+_SENT = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTERM})
 _OF_CALLS = "network."  # prefix of the rules for system calls
 ACCESS = {"Read": Access.READ, "Write": Access.WRITE, "ReadWrite": Access.READWRITE}
+OF_PROCESS = "its name changes with each run, so no option is offered"
 
 
 class Finding(NamedTuple):
@@ -29,28 +38,56 @@ class Finding(NamedTuple):
 
     denied: Denied
     flag: str | None
+    grants: str | None = None  # what the flag grants beyond the denied access
+    note: str | None = None  # in the place of a flag
 
 
 def findings(
     denials: Denials, rules: EffectivePolicy, path_context: PathContext, fs: Filesystem
 ) -> list[Finding]:
-    return [Finding(each, _flag(each, rules, path_context, fs)) for each in denials.listed()]
+    return [_finding(each, _flag(each, rules, path_context, fs), path_context) for each in denials.listed()]
 
 
-def footer(exit_code: int, found: Sequence[Finding], *, is_complete: bool) -> list[str]:
-    """Return the footer as lines; empty for a run that succeeded without a denial."""
-    if exit_code == 0 and not found:
+def _finding(denied: Denied, flag: str | None, path_context: PathContext) -> Finding:
+    if flag is None:
+        return Finding(denied, None)
+    # Imported here, as below: most failed runs have no denials.
+    from nono.policy.why.extent import extent
+    from nono.policy.why.saving import additions
+
+    if any(each.names_process for each in additions([flag], path_context.home)):
+        return Finding(denied, None, note=OF_PROCESS)
+    return Finding(denied, flag, extent(flag))
+
+
+def footer(
+    exit_code: int,
+    found: Sequence[Finding],
+    *,
+    is_complete: bool,
+    absent: Sequence[Absentee] = (),
+) -> list[str]:
+    """Return the footer as lines; empty if nono has nothing to say about how the run ended.
+
+    absent: What the command usually needs and was not granted, if it failed.
+    """
+    if exit_code == INTERRUPTED:
+        return []
+    if not found and not absent and not _is_crash(exit_code):
         return []
     lines = ["", TITLE, summary.RULE, f"  {headline(exit_code)}"]
-    if not found:
-        return [*lines, *UNSEEN]
-    count = f"{len(found)}{'' if is_complete else ' or more'}"
-    lines.append(f"  Sandbox denial: {count} denied.")
-    for finding in found[:LISTED_MAX]:
-        lines += _finding(finding)
-    if len(found) > LISTED_MAX:
-        lines.append(f"    ... and {len(found) - LISTED_MAX} more (all of them are in the audit log)")
+    if found:
+        count = f"{len(found)}{'' if is_complete else ' or more'}"
+        lines += [f"  Sandbox denial: {count} denied.", *_table(found)]
+    if absent:
+        lines += ["  Not granted in this run, and often needed:", *_absentees(absent)]
+        lines += UNSEEN
     return [*lines, *_next_steps(found)]
+
+
+def _is_crash(exit_code: int) -> bool:
+    number = exit_code - 128
+    return number in signal.valid_signals() and number not in _SENT
 
 
 def headline(exit_code: int) -> str:
@@ -77,22 +114,67 @@ def what(denied: Denied) -> str:
             return shown(f"{request}{denied.target}{port}")
 
 
-def _finding(finding: Finding) -> Iterator[str]:
-    denied = finding.denied
-    yield f"    {what(denied)}"
+def _table(found: Sequence[Finding]) -> Iterator[str]:
+    """Yield the denials, each once: those that one flag would allow stand together above it."""
+    rows: dict[str, list[Finding]] = {}
+    for finding in found:
+        denied = finding.denied
+        rows.setdefault(finding.flag or f"{what(denied)} {denied.reason}", []).append(finding)
+    for together in list(rows.values())[:LISTED_MAX]:
+        for each in dict.fromkeys((what(each.denied), _why(each.denied)) for each in together[:LISTED_MAX]):
+            yield from _row(*each)
+        if len(together) > LISTED_MAX:
+            yield f"    ... and {len(together) - LISTED_MAX} more like these"
+        last = together[-1]
+        if last.flag is not None:
+            yield from _fix(last.flag, last.grants)
+        elif last.note is not None:
+            yield from _wrapped(last.note)
+        elif last.denied.hint is not None:
+            yield from _wrapped(last.denied.hint)
+    if len(rows) > LISTED_MAX:
+        yield f"    ... and {len(rows) - LISTED_MAX} more (all of them are in the audit log)"
+
+
+def _absentees(absent: Sequence[Absentee]) -> Iterator[str]:
+    # Imported here, as below: most runs end well.
+    from nono.policy.why.extent import extent
+
+    for each in absent:
+        yield from _row(shown(each.path), f"{each.purpose} ({each.needed_by})")
+        if each.flag is not None:
+            yield from _fix(each.flag, extent(each.flag))
+
+
+def _fix(flag: str, grants: str | None) -> Iterator[str]:
+    yield f"      fix: {flag}"  # one line, to be copied
+    if grants is not None:
+        yield from _wrapped(f"it grants {grants}")
+
+
+def _row(first: str, second: str) -> Iterator[str]:
+    """Yield a row of two columns; a first one that is too long for its column has a line of its own."""
+    from textwrap import wrap
+
+    left = " " * (WHAT_COLUMNS + 6)
+    lines = wrap(
+        shown(second), COLUMNS, initial_indent=left, subsequent_indent=left, break_long_words=False,
+        break_on_hyphens=False,
+    ) or [left]  # fmt: skip
+    if len(first) > WHAT_COLUMNS:
+        yield f"    {first}"
+    else:
+        lines[0] = f"    {first:<{WHAT_COLUMNS}}  {lines[0].lstrip()}"
+    yield from lines
+
+
+def _why(denied: Denied) -> str:
     by = f" (asked: {denied.by})" if denied.by is not None else ""
-    yield from _wrapped(f"{denied.reason}{by}")
     where = ", ".join(each for each in (denied.rule, denied.origin) if each)
-    if where:
-        yield from _wrapped(f"rule: {where}")
-    if finding.flag is not None:
-        yield f"      fix: {finding.flag}"  # one line, to be copied
-    elif denied.hint is not None:
-        yield from _wrapped(denied.hint)
+    return f"{denied.reason}{by}" + (f"; rule: {where}" if where else "")
 
 
 def _wrapped(text: str) -> list[str]:
-    # Imported here, as below: most failed runs have no denials.
     from textwrap import wrap
 
     return wrap(
@@ -102,7 +184,8 @@ def _wrapped(text: str) -> list[str]:
 
 
 def _next_steps(found: Sequence[Finding]) -> Iterator[str]:
-    yield "  Next steps:"
+    if found:
+        yield "  Next steps:"
     kinds = {finding.denied.kind for finding in found}
     if Kind.PATH in kinds or Kind.SOCKET in kinds:
         yield "    nono why --path <path> --op <read|write|readwrite|connect|bind>"

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from nono.cli.text.footer import Finding, headline, what
 from nono.launch.denials import Denied, Kind
+from nono.policy.capability import Access
 
 if TYPE_CHECKING:
+    from nono.policy.why.usual import Absentee
     from nono.supervisor.cgroup.limit_report import LimitReport
 
 _CODES = {
@@ -19,10 +21,19 @@ _CODES = {
 _REMEDIES = {Kind.PATH: "grant_path", Kind.SOCKET: "grant_unix_socket", Kind.NETWORK: "grant_network"}
 
 
-def document(exit_code: int, found: Sequence[Finding], limit: LimitReport | None = None) -> dict[str, Any]:
-    """Return the report for json.dumps. limit: the one that ended the command, if one did."""
+def document(
+    exit_code: int,
+    found: Sequence[Finding],
+    limit: LimitReport | None = None,
+    absent: Sequence[Absentee] = (),
+) -> dict[str, Any]:
+    """Return the report for json.dumps.
+
+    limit: The one that ended the command, if one did.
+    absent: What the command usually needs and was not granted, if it failed.
+    """
     of = {kind: [each for each in found if each.denied.kind is kind] for kind in Kind}
-    diagnostics = [*map(_diagnostic, found)]
+    diagnostics = [*map(_diagnostic, found), *map(_absentee, absent)]
     if limit is not None:
         diagnostics.insert(0, _limit(limit))
     if exit_code and not diagnostics:
@@ -41,6 +52,18 @@ def document(exit_code: int, found: Sequence[Finding], limit: LimitReport | None
     }
     proxy = [_present(each.denied) for each in of[Kind.NETWORK]]
     return {"session": session} | ({"proxy": proxy} if proxy else {})
+
+
+def _absentee(absentee: Absentee) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "code": "command_failed_likely_sandbox",
+        "severity": "info",
+        "message": f"{absentee.path} was not granted: {absentee.purpose}",
+        "remediation": {"kind": "check_policy" if absentee.flag is None else "grant_path"},
+    }
+    hint = {} if absentee.flag is None else {"hint": absentee.flag}
+    access = {Access.READ: "Read", Access.WRITE: "Write", Access.READWRITE: "ReadWrite"}[absentee.access]
+    return fields | hint | {"path": absentee.path, "access": access}
 
 
 def _limit(limit_report: LimitReport) -> dict[str, Any]:

@@ -1,0 +1,91 @@
+"""Reads a command line, scripts after `-c` included: the programs that it starts, and their words."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from posixpath import basename
+
+from nono.named_tuple import NamedTuple
+
+WORDS_MAX = 200
+SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "fish", "ash"})
+_PYTHONS = ("python", "pypy")
+# Start the program that their first plain word names.
+_WRAPPERS = frozenset(
+    {"env", "nohup", "nice", "ionice", "time", "timeout", "setsid", "stdbuf", "exec", "command", "npx", "uvx"}
+)
+STARTERS = SHELLS | _WRAPPERS
+_OPENERS = frozenset({"then", "do", "else", "if", "while", "until", "!", "{", "("})
+_SEPARATORS = frozenset(";&|()\n")
+
+
+class Started(NamedTuple):
+    """A program, and the words after it that are no options."""
+
+    program: str  # without its directory
+    operands: tuple[str, ...]
+
+
+def started(argv: Sequence[str]) -> list[Started]:
+    """Return the programs that argv names, outermost first. Guesses: nothing is expanded or looked up."""
+    return list(_started([*argv[:WORDS_MAX]], depth=0))
+
+
+def _started(words: list[str], depth: int) -> Iterator[Started]:
+    while words and (_is_assignment(words[0]) or words[0] in _OPENERS):
+        words = words[1:]
+    if not words or not words[0]:
+        return
+    program, rest = basename(words[0]), words[1:]
+    operands = tuple(word for word in rest if word and not word.startswith("-"))
+    yield Started(program, operands)
+    if depth > 3:
+        return
+    if program in SHELLS:
+        script = _after(rest, "c")
+        for each in _commands(script) if script is not None else ():
+            yield from _started(each, depth + 1)
+    elif program.startswith(_PYTHONS) and "-m" in rest[:-1]:
+        yield from _started(rest[rest.index("-m") + 1 :], depth + 1)
+    elif program in _WRAPPERS:
+        plain = (at for at, word in enumerate(rest) if not (word.startswith("-") or _is_number(word)))
+        inner = next((at for at in plain if not _is_assignment(rest[at])), None)
+        if inner is not None:
+            yield from _started(rest[inner:], depth + 1)
+
+
+def _after(words: Sequence[str], letter: str) -> str | None:
+    """Return the word after a bundle of short options with this letter: `-c`, `-lc`."""
+    for at, word in enumerate(words[:-1]):
+        if not word.startswith("-"):
+            return None
+        if not word.startswith("--") and letter in word:
+            return words[at + 1]
+    return None
+
+
+def _commands(script: str) -> Iterator[list[str]]:
+    """Yield the words of each simple command of a script."""
+    lexer = shlex.shlex(script.replace("\n", " ; "), posix=True, punctuation_chars=";&|()")
+    lexer.whitespace_split, lexer.commenters = True, "#"
+    words: list[str] = []
+    try:
+        for _, word in zip(range(WORDS_MAX), lexer, strict=False):
+            if set(word) <= _SEPARATORS:
+                yield words
+                words = []
+            else:
+                words.append(word)
+    except ValueError:  # a quotation that does not end
+        pass
+    yield words
+
+
+def _is_assignment(word: str) -> bool:
+    name, is_found, _ = word.partition("=")
+    return bool(is_found) and name.isidentifier()
+
+
+def _is_number(word: str) -> bool:
+    return word.rstrip("smhd").replace(".", "", 1).isdecimal()

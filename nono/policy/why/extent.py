@@ -1,0 +1,32 @@
+"""Says what an option grants beyond the one access that it was suggested for."""
+
+from __future__ import annotations
+
+import shlex
+
+_OF_FLAG = {
+    "--allow": "reading and writing everything in {}",
+    "--read": "reading everything in {}",
+    "--write": "writing everything in {}",
+    "--bypass-protection": "what a rule keeps from every command: {}",
+    "--open-port": "connecting to port {} of this machine, and listening there",
+    "--allow-connect-port": "connecting to port {} of any host, past the proxy",
+    "--listen-port": "listening on port {}, for other machines too",
+    "--allow-domain": "any request to {}",
+}
+
+
+def extent(flag: str) -> str | None:
+    """Return what a suggested option grants, if that is more than the one access it was suggested for."""
+    try:
+        words = shlex.split(flag)
+    except ValueError:
+        return None
+    pairs = list(zip(words[::2], words[1::2], strict=False))
+    # Of several options the last one lifts a protection, which is what a person must know.
+    for name, value in reversed(pairs):
+        if name == "--allow-domain" and "://" in value:
+            return None
+        if name in _OF_FLAG:
+            return _OF_FLAG[name].format(value)
+    return None

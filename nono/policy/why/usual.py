@@ -1,0 +1,166 @@
+"""Finds what a failed command usually needs and was not granted: the kernel does not say what it refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from posixpath import dirname
+
+from nono.named_tuple import NamedTuple
+from nono.policy.capability import Access
+from nono.policy.effective_policy import EffectivePolicy
+from nono.policy.files.grants import directory_flag, file_flag
+from nono.policy.files.path_verdict import Denied, NotGranted, TooWeak
+from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far, is_within
+from nono.policy.why.command_words import STARTERS, Started, started
+from nono.policy.why.usual_table import (
+    ANSWERS,
+    BUILD_HERE,
+    CHANGE_NAMES,
+    READ_HERE,
+    TABLE,
+    WRITE_ALL,
+    WRITE_LAST,
+    Row,
+)
+from nono.printable import shell_word
+
+LISTED_MAX = 6
+_NAMED = "named in the command"
+_WRITTEN = "where the command writes"
+_ON_PATH = "a directory of your PATH"
+_WORKDIR = "the working directory"
+NOT_FOUND = (126, 127)  # of a shell: not executable, not found
+
+
+class Absentee(NamedTuple):
+    """A path that the run did not grant, and that its command may have needed."""
+
+    path: str
+    access: Access
+    purpose: str
+    needed_by: str  # the program
+    flag: str | None  # the option that would grant it; None: a rule denies it, or it would open too much
+
+
+# Tells whether this user may access the path outside.
+IsUsable = Callable[[str, Access], bool]
+
+
+def usually_needed(
+    argv: Sequence[str],
+    exit_code: int,
+    rules: EffectivePolicy,
+    places: PathContext,
+    fs: Filesystem,
+    is_usable: IsUsable,
+) -> list[Absentee]:
+    """Return what the command named or usually needs and was not granted; empty after a plain answer."""
+    places = places._replace(cwd=places.workdir)  # where the command starts
+    programs = [each for each in started(argv) if each.program not in STARTERS] or started(argv)
+    if exit_code == 1 and all(each.program in ANSWERS for each in programs):
+        return []
+    found = _candidates(programs, exit_code, places, fs)
+    judged = (_judged(each, by, rules, places, fs, is_usable) for each, by in found)
+    by_path: dict[str, Absentee] = {}
+    for each in judged:
+        if each is not None and not any(is_within(each.path, known) for known in by_path):
+            by_path[each.path] = each
+    return list(by_path.values())[:LISTED_MAX]
+
+
+def usual_place(path: str, access: Access, places: PathContext, fs: Filesystem) -> tuple[str, str] | None:
+    """Return the directory that is usually granted as a whole where `path` lies, and its purpose, or None.
+
+    `path` is canonical. A directory is named only if `access` is among what is usually needed there.
+    """
+    for row in (*TABLE, Row(places.workdir, Access.READWRITE, _WORKDIR)):
+        place = canonical_as_far(places.of_flag(row.path), fs)
+        is_covered = row.is_whole and row.access.covers(access) and is_within(path, place)
+        if is_covered and not _opens_too_much(place, places):
+            return place, row.purpose
+    return None
+
+
+def _candidates(
+    programs: Sequence[Started], exit_code: int, places: PathContext, fs: Filesystem
+) -> Iterator[tuple[Row, str]]:
+    """Yield every row that fits, most telling first, with the program that it fits."""
+    here = Row(places.workdir, Access.READ, _WORKDIR)
+    for program, operands in programs:
+        if program in BUILD_HERE:
+            yield here._replace(access=Access.READWRITE), program
+        elif program in READ_HERE and not operands:
+            yield here, program
+        for row in _named(program, operands, places, fs):
+            yield row, program
+    for program, _ in programs:
+        for row in TABLE:
+            if program in row.programs:
+                yield row, program
+    if exit_code in NOT_FOUND and programs:
+        for entry in dict.fromkeys(places.environ.get("PATH", "").split(":")):
+            if entry.startswith("/"):
+                yield Row(entry, Access.READ, _ON_PATH), programs[-1].program
+
+
+def _named(program: str, operands: Sequence[str], places: PathContext, fs: Filesystem) -> Iterator[Row]:
+    """Yield what the operands name. A relative name needs the directory where the command starts."""
+    for path in _written(program, operands, places, fs):
+        yield Row(path, Access.WRITE, _WRITTEN)
+    for word in operands:
+        path = places.of_flag(word)
+        if fs.kind(path) is not None:
+            if not word.startswith(("/", "~")):
+                yield Row(places.workdir, Access.READ, _WORKDIR)
+            yield Row(path, Access.READ, _NAMED)
+
+
+def _written(program: str, operands: Sequence[str], places: PathContext, fs: Filesystem) -> Iterator[str]:
+    """Yield what a program that changes files has to write: those that are there, or their directories."""
+    if program in WRITE_LAST:
+        operands = operands[-1:]
+    elif program not in WRITE_ALL:
+        return
+    for word in operands:
+        path = places.of_flag(word)
+        is_itself = fs.kind(path) is not None and program not in CHANGE_NAMES
+        yield path if is_itself else dirname(path.rstrip("/"))
+
+
+def _judged(
+    row: Row,
+    program: str,
+    rules: EffectivePolicy,
+    places: PathContext,
+    fs: Filesystem,
+    is_usable: IsUsable,
+) -> Absentee | None:
+    """Return the path if it is there, and closed to the command but not to this user."""
+    path = fs.canonical(places.of_flag(row.path))
+    if path is None or not path.isprintable() or not is_usable(path, row.access):
+        return None
+    kind = fs.kind(path)
+    if kind in (None, "socket"):
+        return None
+    match rules.files.judge((path,), row.access):
+        case Denied(denial) if row.purpose in (_NAMED, _WRITTEN):
+            return Absentee(path, row.access, f"{row.purpose}, denied by {denial.origin}", program, None)
+        case TooWeak(held):
+            access = row.access
+            purpose = f"{row.purpose}; granted for {held.value} only"
+        case NotGranted():
+            access, purpose = row.access, row.purpose
+        case _:
+            return None
+    flag = directory_flag(access) if kind == "dir" else file_flag(access)
+    offered = None if _opens_too_much(path, places) else f"{flag} {shell_word(path)}"
+    return Absentee(path, access, purpose, program, offered)
+
+
+def _opens_too_much(path: str, places: PathContext) -> bool:
+    """Return True for a directory that no suggestion grants: the root, a home directory, what is above."""
+    bases = (
+        places.built_in(name)
+        for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
+    )
+    return any(is_within(base, path) for base in (places.home, *bases) if base is not None)

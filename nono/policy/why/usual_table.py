@@ -1,0 +1,83 @@
+"""The table of what programs usually need beyond their own files, and of what their exit codes say."""
+
+from __future__ import annotations
+
+from nono.named_tuple import NamedTuple
+from nono.policy.capability import Access
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_C = _names(
+    "cc c++ gcc g++ cpp clang clang++ tcc ld make gmake cmake ninja meson configure cargo rustc go "
+    "node-gyp bear ccache"
+)
+_NODE = _names("node npm npx pnpm yarn corepack tsc vite jest vitest eslint webpack next")
+_PYTHON = _names(
+    "python python3 pip pip3 pipx uv uvx poetry pytest tox nox mypy ruff black flask ipython jupyter"
+)
+_RUST = _names("cargo rustc rustup rustfmt clippy-driver")
+_GO = _names("go gofmt gopls golangci-lint")
+_JAVA = _names("java javac mvn mvnw gradle gradlew kotlinc jshell")
+_GIT = _names("git gh glab tig lazygit pre-commit")
+_TERMINALS = _names("script expect tmux screen tmate gemini aider")
+_SHARED_MEMORY = _names("python python3 pytest black flask ipython jupyter chromium google-chrome")
+_PROCESSES = _names("ps top htop pgrep pkill killall pidof lsof uptime vmstat pstree")
+_TLS = _names("curl wget git gh pip pip3 npm pnpm yarn cargo go openssl") | _NODE | _PYTHON
+_AGENTS = _names("claude codex gemini opencode aider openclaw goose qwen")
+# What works on the directory where it is started: by reading it, and by writing it too.
+READ_HERE = _NODE | _PYTHON | _JAVA | _names("ls find rg tree du wc sort")
+BUILD_HERE = (
+    _C
+    | _RUST
+    | _GO
+    | _GIT
+    | _AGENTS
+    | _names(
+        "javac mvn mvnw gradle gradlew npm npx pnpm yarn webpack next vite pip pip3 uv uvx poetry tox nox"
+    )
+)
+
+
+class Row(NamedTuple):
+    """One path that programs usually need, if it is there."""
+
+    path: str  # with ~
+    access: Access
+    purpose: str
+    programs: frozenset[str] = frozenset()
+    is_whole: bool = True  # the place to grant for any file below it
+
+
+# What the shipped groups grant to most runs stands here as well: a profile may leave a group out, and a
+# manifest grants nothing of itself.
+TABLE = (
+    Row("/usr/include", Access.READ, "headers of C and C++", _C),
+    Row("/usr/local/include", Access.READ, "headers of C and C++", _C),
+    Row(
+        "/dev/ptmx", Access.READWRITE, "terminals that a program opens for others", _TERMINALS, is_whole=False
+    ),
+    Row("/dev/shm", Access.READWRITE, "memory that processes share", _SHARED_MEMORY, is_whole=False),
+    Row("/tmp", Access.READWRITE, "temporary files", _JAVA, is_whole=False),
+    Row("/proc", Access.READ, "the processes of this host", _PROCESSES, is_whole=False),
+    Row("/etc/ssl", Access.READ, "certificates of public authorities", _TLS),
+    Row("~/.gitconfig", Access.READ, "your git settings", _GIT),
+    Row("~/.config/git", Access.READ, "your git settings", _GIT),
+    Row("~/.nvm", Access.READ, "your versions of Node.js", _NODE),
+    Row("~/.local/share/fnm", Access.READ, "your versions of Node.js", _NODE),
+    Row("~/.pyenv", Access.READ, "your versions of Python", _PYTHON),
+    Row("~/.local/share/uv", Access.READ, "your versions of Python", _PYTHON),
+    Row("~/.local/lib", Access.READ, "your packages of Python", _PYTHON),
+    Row("~/.rustup", Access.READ, "your toolchains of Rust", _RUST),
+    Row("~/.cargo/bin", Access.READ, "your programs of Rust", _RUST),
+    Row("/usr/local/go", Access.READ, "the toolchain of Go", _GO),
+    Row("~/.sdkman", Access.READ, "your versions of Java", _JAVA),
+)
+# Programs that change files, and which of their operands.
+WRITE_LAST = _names("cp mv ln install")
+CHANGE_NAMES = _names("mkdir rm rmdir unlink")  # they write the directory above
+WRITE_ALL = CHANGE_NAMES | _names("touch tee truncate")
+# Exit codes that are answers: the program was not hindered.
+ANSWERS = _names("test [ grep egrep fgrep zgrep rg ag diff cmp expr false pgrep pidof which type comm")

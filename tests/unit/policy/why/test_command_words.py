@@ -1,0 +1,42 @@
+"""nono.policy.why.command_words: the programs of a command line."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+
+from nono.policy.why.command_words import started
+
+
+@pytest.mark.parametrize(
+    ("line", "programs"),
+    [
+        ("gcc -O2 a.c", [("gcc", ("a.c",))]),
+        ("/usr/bin/gcc a.c", [("gcc", ("a.c",))]),
+        ("sh -c 'exit 5'", [("sh", ("exit 5",)), ("exit", ("5",))]),
+        ("bash -lc 'cd x && make -j2 all'", ["bash", ("cd", ("x",)), ("make", ("all",))]),
+        ("sh -c 'if test -f x; then cat y; fi'", ["sh", ("test", ("x",)), ("cat", ("y",)), "fi"]),
+        ("sh -c 'CC=gcc make'", ["sh", ("make", ())]),
+        ("sh script", [("sh", ("script",))]),
+        ("env A=b timeout 5s cargo build", ["env", "timeout", ("cargo", ("build",))]),
+        ("python3 -m pytest tests", ["python3", ("pytest", ("tests",))]),
+        ("", []),
+    ],
+)
+def test_a_command_line_names_its_programs(line: str, programs: list[str | tuple[str, object]]) -> None:
+    found = started(shlex.split(line))
+    for each, known in zip(found, programs, strict=True):
+        assert (each.program if isinstance(known, str) else tuple(each)) == known
+
+
+@pytest.mark.parametrize("script", ['cat "a b', "cat 'a", "cat a\\"])
+def test_a_script_that_does_not_end_is_read_as_far_as_it_goes(script: str) -> None:
+    assert started(["sh", "-c", script])[0].program == "sh"
+
+
+def test_shells_in_shells_are_not_read_for_ever() -> None:
+    script = "true"
+    for _ in range(8):
+        script = f"sh -c {shlex.quote(script)}"
+    assert 3 < len(started(shlex.split(script))) < 8

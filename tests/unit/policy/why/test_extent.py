@@ -1,0 +1,25 @@
+"""nono.policy.why.extent: what an option grants beyond what was refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from nono.policy.why.extent import extent
+
+
+@pytest.mark.parametrize(
+    ("flag", "grants"),
+    [
+        ("--read-file /a", None),
+        ("--read /a", "reading everything in /a"),
+        ("--allow '/a b'", "reading and writing everything in /a b"),
+        ("--read /a --bypass-protection /a", "what a rule keeps from every command: /a"),
+        ("--open-port 9", "connecting to port 9 of this machine, and listening there"),
+        ("--allow-domain x.example", "any request to x.example"),
+        ("--allow-domain https://x.example/a", None),
+        ("--allow-unix-socket /run/x.sock", None),
+        ("--read '/a", None),
+    ],
+)
+def test_an_option_says_what_it_grants_beyond_what_was_refused(flag: str, grants: str | None) -> None:
+    assert extent(flag) == grants

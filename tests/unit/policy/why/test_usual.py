@@ -1,0 +1,143 @@
+"""nono.policy.why.usual: what a failed command usually needs."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+
+import pytest
+
+from nono.policy.capability import Access
+from nono.policy.effective_policy import effective_policy_of
+from nono.policy.path_expansion import Filesystem
+from nono.policy.resolve import Resolved
+from nono.policy.schema.profile import Groups, Profile
+from nono.policy.why.usual import Absentee, usual_place, usually_needed
+
+HOME = "/home/ada"
+WORK = f"{HOME}/work"
+HEADERS = "/usr/include"
+WITHOUT_SYSTEM = Profile(groups=Groups(exclude=("system_read_linux_core",)))
+
+Resolve = Callable[..., Resolved]
+MakeFilesystem = Callable[..., Filesystem]
+
+
+@pytest.fixture
+def fs(make_fs: MakeFilesystem) -> Filesystem:
+    files = (f"{HEADERS}/stdio.h", "/data/notes", f"{HOME}/.bashrc")
+    return make_fs(directories=(HEADERS, f"{HOME}/.nvm", f"{HOME}/bin"), files=files)
+
+
+def anybody(path: str, access: Access) -> bool:
+    return True
+
+
+def absentees(
+    resolved: Resolved,
+    line: str,
+    fs: Filesystem,
+    exit_code: int = 1,
+    is_usable: Callable[[str, Access], bool] = anybody,
+) -> list[Absentee]:
+    rules = effective_policy_of(resolved, fs)
+    return usually_needed(shlex.split(line), exit_code, rules, resolved.path_context, fs, is_usable)
+
+
+def flags(resolved: Resolved, line: str, fs: Filesystem, exit_code: int = 1) -> list[str | None]:
+    return [each.flag for each in absentees(resolved, line, fs, exit_code)]
+
+
+def test_a_compiler_is_told_of_headers_that_were_not_granted(run: Resolve, fs: Filesystem) -> None:
+    [absentee] = absentees(run(WITHOUT_SYSTEM, allow=(".",)), "gcc main.py", fs)
+    purpose = "headers of C and C++"
+    assert absentee == Absentee(HEADERS, Access.READ, purpose, "gcc", f"--read {HEADERS}")
+
+
+def test_nothing_is_told_of_headers_that_were_granted(run: Resolve, fs: Filesystem) -> None:
+    assert absentees(run(allow=(".",)), "gcc main.py", fs) == []
+
+
+def test_nothing_is_told_of_headers_that_are_not_there(run: Resolve, make_fs: MakeFilesystem) -> None:
+    assert absentees(run(WITHOUT_SYSTEM, allow=(".",)), "gcc main.py", make_fs()) == []
+
+
+def test_nothing_is_told_of_what_is_closed_outside_too(run: Resolve, fs: Filesystem) -> None:
+    resolved = run(WITHOUT_SYSTEM, allow=(".",))
+    assert absentees(resolved, "gcc main.py", fs, is_usable=lambda path, access: False) == []
+
+
+def test_a_program_that_needs_no_headers_is_not_told_of_them(run: Resolve, fs: Filesystem) -> None:
+    assert absentees(run(WITHOUT_SYSTEM, allow=(".",)), "sed p main.py", fs) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "flag"),
+    [
+        ("cat /data/notes", "--read-file /data/notes"),
+        ("sh -c 'cat /data/notes; exit 3'", "--read-file /data/notes"),
+        ("ls /data", "--read /data"),
+        ("touch /data/new", "--write /data"),
+        ("touch /data/notes", "--write-file /data/notes"),
+        ("cp /usr/lib /data/notes", "--write-file /data/notes"),
+        ("rm /data/notes", "--write /data"),
+    ],
+)
+def test_a_path_in_the_command_is_offered_as_narrow_as_can_be(
+    run: Resolve, fs: Filesystem, line: str, flag: str
+) -> None:
+    assert flags(run(allow=(".",)), line, fs)[0] == flag
+
+
+def test_a_relative_name_needs_the_working_directory(run: Resolve, fs: Filesystem) -> None:
+    assert flags(run(), "cat main.py", fs) == [f"--read {WORK}"]
+    assert flags(run(read=(".",)), "cat main.py", fs) == []
+
+
+def test_a_build_is_told_that_the_working_directory_can_only_be_read(run: Resolve, fs: Filesystem) -> None:
+    [absentee] = absentees(run(read=(".",)), "make", fs, 2)
+    assert (absentee.path, absentee.flag) == (WORK, f"--allow {WORK}")
+    assert absentee.purpose == "the working directory; granted for read only"
+    assert absentees(run(allow=(".",)), "make", fs, 2) == []
+
+
+def test_a_build_in_a_directory_that_is_not_granted_needs_to_write_it(run: Resolve, fs: Filesystem) -> None:
+    assert flags(run(), "gcc main.py", fs) == [f"--allow {WORK}"]
+
+
+def test_a_denied_path_is_named_without_an_option(run: Resolve, fs: Filesystem) -> None:
+    [absentee] = absentees(run(allow=(".",)), "cat /home/ada/.bashrc", fs)
+    assert absentee.flag is None
+    assert absentee.purpose == "named in the command, denied by group:deny_shell_configs"
+
+
+@pytest.mark.parametrize("path", ["/", "/home", HOME, f"{HOME}/.local/state"])
+def test_no_option_opens_a_home_directory(run: Resolve, fs: Filesystem, path: str) -> None:
+    assert flags(run(allow=(".",)), f"ls {path}", fs) == [None]
+
+
+@pytest.mark.parametrize(
+    "line", ["grep x main.py", "test -r /data/notes", "diff /data/notes x", "sh -c 'grep x /data/notes'"]
+)
+def test_an_answer_of_a_program_that_answers_by_its_code_is_no_failure(
+    run: Resolve, fs: Filesystem, line: str
+) -> None:
+    assert absentees(run(), line, fs, 1) == []
+    assert (absentees(run(), line, fs, 2) != []) == ("main.py" in line or "notes" in line)
+
+
+@pytest.mark.parametrize("exit_code", [126, 127])
+def test_a_program_that_is_not_found_may_lie_on_the_path(
+    run: Resolve, fs: Filesystem, exit_code: int
+) -> None:
+    resolved = run(allow=(".",), environ={"HOME": HOME, "PATH": f"/usr/lib:{HOME}/bin"})
+    assert flags(resolved, "sh -c tool", fs, exit_code) == [f"--read {HOME}/bin"]
+    assert flags(resolved, "sh -c tool", fs, 1) == []
+
+
+def test_a_header_is_granted_with_its_directory(run: Resolve, fs: Filesystem) -> None:
+    places = run().path_context
+    assert usual_place(f"{HEADERS}/stdio.h", Access.READ, places, fs) == (HEADERS, "headers of C and C++")
+    assert usual_place(f"{HEADERS}/stdio.h", Access.WRITE, places, fs) is None
+    assert usual_place("/tmp/x", Access.READ, places, fs) is None
+    assert usual_place(f"{WORK}/out", Access.WRITE, places, fs) == (WORK, "the working directory")
