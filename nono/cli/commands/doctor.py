@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from nono import __version__
 from nono.cli.args import argparse_parser
 from nono.cli.doctor.finding import Finding, finding_entry, finding_lines, is_well
 from nono.cli.doctor.look import look
 from nono.cli.doctor.machine import machine
+from nono.cli.text.wrap_text import wrapped
+from nono.named_tuple import NamedTuple
 
 DESCRIPTION = (
     "Says what works on this machine and what is missing, each with its remedy. Exits with 1 if something "
@@ -19,19 +22,28 @@ DESCRIPTION = (
 FORMAT = 1  # of the JSON document
 
 
+class _Section(NamedTuple):
+    """One part of the report."""
+
+    title: str
+    findings: Iterable[Finding]
+    absent: Sequence[str] = ()  # what is not installed; complete once the findings are
+
+
 def run(argv: Sequence[str]) -> int:
     parsed = parser().parse_args(list(argv))
-    sections: dict[str, list[Finding]] = {}
-    for title, findings in _sections(parsed):
-        if parsed.json:
-            sections[title] = list(findings)
-        else:
-            sections[title] = list(_printed(title, findings))
-    is_good = all(map(is_well, sections.values()))
+    document: dict[str, object] = {}
+    is_good = True
+    for section in _sections(parsed, dict(os.environ)):
+        findings = list(section.findings) if parsed.json else _print_section(section)
+        is_good = is_well(findings) and is_good
+        document[section.title] = list(map(finding_entry, findings))
+        if section.title == "clients":
+            document["clients_not_installed"] = section.absent
     if parsed.json:
-        print(json.dumps(_document(sections, is_good), indent=2))
+        print(json.dumps({"format": FORMAT, "nono": __version__, "ok": is_good, **document}, indent=2))
     else:
-        print("Nothing needed is missing." if is_good else "Something needed is missing; see 'fix' above.")
+        print("Nothing needed is missing." if is_good else "Something needed is missing: see 'fix' above.")
     return 0 if is_good else 1
 
 
@@ -39,28 +51,44 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono doctor", DESCRIPTION)
     argparse_parser.add_globals(parser)
+    parser.add_argument(
+        "--clients",
+        action="store_true",
+        help="run the clients that are installed inside, against a server here",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
     return parser
 
 
-def _sections(parsed: argparse.Namespace) -> Iterator[tuple[str, Iterable[Finding]]]:
-    yield "machine", machine(look())
+def _sections(parsed: argparse.Namespace, environ: Mapping[str, str]) -> Iterator[_Section]:
+    yield _Section("machine", machine(look()))
+    if parsed.clients:
+        absent: list[str] = []
+        yield _Section("clients", _clients(environ, absent), absent)
 
 
-def _printed(title: str, findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Print each finding once it is there, for some take seconds."""
-    print(f"{title}:")
-    for finding in findings:
+def _clients(environ: Mapping[str, str], absent: list[str]) -> Iterator[Finding]:
+    """Yield a finding for each installed client; adds the names of the others to `absent`."""
+    # Imported here: it brings a server, and cryptography.
+    from nono.cli.doctor.client_table import CLIENTS
+    from nono.cli.doctor.try_clients import try_clients
+
+    for name, finding in try_clients(CLIENTS, environ):
+        if finding is None:
+            absent.append(name)
+        else:
+            yield finding
+
+
+def _print_section(section: _Section) -> list[Finding]:
+    """Print each finding as soon as it is there, for some take seconds; return them all."""
+    print(f"{section.title}:")
+    findings = []
+    for finding in section.findings:
         for line in finding_lines(finding):
             print(line, flush=True)
-        yield finding
+        findings.append(finding)
+    if section.absent:
+        print("\n".join(wrapped(f"not installed: {', '.join(section.absent)}", "  ", "    ")))
     print()
-
-
-def _document(sections: dict[str, list[Finding]], is_good: bool) -> dict[str, object]:
-    return {
-        "format": FORMAT,
-        "nono": __version__,
-        "ok": is_good,
-        **{title: list(map(finding_entry, findings)) for title, findings in sections.items()},
-    }
+    return findings

@@ -1,0 +1,177 @@
+"""`nono doctor` as an ordinary user: clients that are installed are run inside, and a broken one is told."""
+
+from __future__ import annotations
+
+import json
+import pwd
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nono.cli.doctor.client_table import CLIENTS
+from support.clients.intercepted import SYSTEM_PATH
+from support.nono_run import NONO
+from support.ordinary_user import OrdinaryUser, ordinary_user
+
+PACKAGED = ("curl", "git (https)", "git (ssh)", "gh", "npm", "go", "cargo", "java")
+
+
+@pytest.fixture
+def user() -> Iterator[OrdinaryUser]:
+    with ordinary_user() as made:
+        yield made
+
+
+def doctor(user: OrdinaryUser, *options: str, path: str = SYSTEM_PATH, cwd: Path | None = None) -> Any:
+    """The document, with its exit status as "status"."""
+    done = subprocess.run(
+        user.command([*NONO, "doctor", "--json", *options]),
+        env=user.environment({"PATH": path}),
+        cwd=cwd or user.home,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.stderr == "", done.stderr
+    return {**json.loads(done.stdout), "status": done.returncode}
+
+
+def clients_of(document: Any) -> dict[str, dict[str, str]]:
+    return {entry["check"]: entry for entry in document["clients"]}
+
+
+def path_of(user: OrdinaryUser, *programs: str) -> str:
+    """A PATH with these programs alone, beside what runs them."""
+    directory = user.home / ".local/bin"
+    directory.mkdir(parents=True, exist_ok=True)
+    for program in (*programs, "sh", "env"):
+        found = shutil.which(program, path=SYSTEM_PATH)
+        if found is None:
+            pytest.skip(f"{program} is not installed")
+        (directory / program).symlink_to(found)
+    return str(directory)
+
+
+def has_account(user: OrdinaryUser) -> bool:
+    return any(entry.pw_uid == user.uid for entry in pwd.getpwall())
+
+
+def test_clients_of_the_distribution_work_inside(user: OrdinaryUser) -> None:
+    document = doctor(user, "--clients")
+    found = clients_of(document)
+    installed = [
+        client.name
+        for client in CLIENTS
+        if client.name in PACKAGED and all(shutil.which(each, path=SYSTEM_PATH) for each in client.programs)
+    ]
+    if not has_account(user):  # without one, ssh ends before it connects
+        installed.remove("git (ssh)")
+    assert {"curl", "git (https)"} <= set(installed)
+    assert {name: found[name]["meaning"] for name in installed} == dict.fromkeys(installed, "works")
+    assert {entry["remedy"] for entry in document["clients"] if entry["mark"] == "ok"} == {None}
+
+
+def test_a_client_that_is_not_installed_is_no_fault(user: OrdinaryUser) -> None:
+    document = doctor(user, "--clients", path=path_of(user, "curl"))
+    assert list(clients_of(document)) == ["curl"]
+    assert set(document["clients_not_installed"]) == {client.name for client in CLIENTS} - {"curl"}
+    assert document["status"] == 0
+
+
+GIT_SETTINGS = "[user]\n\tname = somebody\n"
+
+
+def test_a_git_with_a_proxy_of_its_own_is_told_with_its_remedy(user: OrdinaryUser) -> None:
+    path = path_of(user, "git")
+    settings = user.home / ".gitconfig"
+    settings.write_text(GIT_SETTINGS)
+    user.give(settings)
+    working = doctor(user, "--clients", path=path)
+    assert (working["status"], clients_of(working)["git (https)"]["mark"]) == (0, "ok")
+
+    settings.write_text(f"{GIT_SETTINGS}[http]\n\tproxy = http://127.0.0.1:9\n")
+    broken = doctor(user, "--clients", path=path)
+    entry = clients_of(broken)["git (https)"]
+    assert (broken["status"], broken["ok"], entry["mark"]) == (1, False, "missing")
+    assert entry["meaning"].startswith("did not ask the proxy: ")
+    assert entry["remedy"] == "git config --global --unset-all http.proxy"
+
+    home = {"HOME": str(user.home), "PATH": SYSTEM_PATH}
+    subprocess.run(user.command(["sh", "-c", entry["remedy"]]), env=home, cwd=user.home, check=True)
+    assert clients_of(doctor(user, "--clients", path=path))["git (https)"]["mark"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("program", "mark"),
+    [
+        pytest.param("node", "missing", id="older"),
+        pytest.param("node24", "ok", id="newer"),
+    ],
+)
+def test_a_node_that_ignores_the_proxy_is_told_what_to_do(
+    program: str, mark: str, user: OrdinaryUser
+) -> None:
+    found = shutil.which(program, path=SYSTEM_PATH)
+    if found is None or (program == "node" and not _is_older(found)):
+        pytest.skip(f"{program} of that age is not installed")
+    path = path_of(user)
+    Path(path, "node").symlink_to(Path(found).resolve())
+    entry = clients_of(doctor(user, "--clients", path=path))["node fetch"]
+    assert entry["mark"] == mark
+    if mark == "missing":
+        assert "Node v" in entry["meaning"]
+        assert "NODE_USE_ENV_PROXY" in entry["remedy"]
+        assert "EnvHttpProxyAgent" in entry["remedy"]
+
+
+def test_nothing_is_left_behind(user: OrdinaryUser) -> None:
+    doctor(user, "--clients", path=path_of(user, "curl"))
+    left = {str(path.relative_to(user.home)) for path in user.home.rglob("*") if path.is_file()}
+    assert {path for path in left if not path.startswith(".local/bin/")} == set()
+
+
+def test_no_program_on_the_path_is_run_outside(user: OrdinaryUser) -> None:
+    """What lies there may be an agent's: it is started in the sandbox alone."""
+    path = path_of(user)
+    trap = Path(path, "curl")
+    trap.write_text(f"#!/bin/sh\n: > {user.home}/escaped\nexit 1\n")
+    trap.chmod(0o755)
+    entry = clients_of(doctor(user, "--clients", path=path))["curl"]
+    assert entry["mark"] == "missing"
+    assert not (user.home / "escaped").exists()
+
+
+@pytest.mark.parametrize(
+    ("prefix", "mark"), [("env", "ok"), ("", "missing")], ids=["its own", "the home directory"]
+)
+def test_only_a_virtual_environment_is_granted_for_a_program(
+    prefix: str, mark: str, user: OrdinaryUser
+) -> None:
+    program = user.home / prefix / "bin/curl"
+    program.parent.mkdir(parents=True)
+    (user.home / prefix / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    program.write_text('#!/bin/sh\nexec /usr/bin/curl "$@"\n')
+    program.chmod(0o755)
+    path = f"{program.parent}:{path_of(user)}"
+    assert clients_of(doctor(user, "--clients", path=path))["curl"]["mark"] == mark
+
+
+def test_a_directory_of_the_project_brings_no_nono_of_its_own(user: OrdinaryUser) -> None:
+    project = user.home / "project"
+    (project / "nono").mkdir(parents=True)
+    (project / "nono/__main__.py").write_text(f"open({str(user.home / 'escaped')!r}, 'w')\n")
+    assert (
+        clients_of(doctor(user, "--clients", path=path_of(user, "curl"), cwd=project))["curl"]["mark"] == "ok"
+    )
+    assert not (user.home / "escaped").exists()
+
+
+def _is_older(node: str) -> bool:
+    printed = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
+    version = tuple(map(int, printed.strip().removeprefix("v").split(".")))
+    return version < (22, 21) or (23,) <= version < (24,)
