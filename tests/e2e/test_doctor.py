@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pwd
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -48,7 +49,8 @@ def clients_of(document: Any) -> dict[str, dict[str, str]]:
 def path_of(user: OrdinaryUser, *programs: str) -> str:
     """A PATH with these programs alone, beside what runs them."""
     directory = user.home / ".local/bin"
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True)
+    user.give(directory.parent)
     for program in (*programs, "sh", "env"):
         found = shutil.which(program, path=SYSTEM_PATH)
         if found is None:
@@ -175,3 +177,53 @@ def _is_older(node: str) -> bool:
     printed = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
     version = tuple(map(int, printed.strip().removeprefix("v").split(".")))
     return version < (22, 21) or (23,) <= version < (24,)
+
+
+def project_of(user: OrdinaryUser, **files: str) -> Path:
+    """A repository with these files; "_" stands for a dot in their names."""
+    directory = user.home / "project"
+    directory.mkdir()
+    for name, text in files.items():
+        (directory / name.replace("_", ".")).write_text(text)
+    for path in (directory, *directory.iterdir()):
+        user.give(path)
+    subprocess.run(user.command(["git", "init", "-q", str(directory)]), env=user.environment(), check=True)
+    return directory
+
+
+def test_the_command_for_a_project_runs_as_it_stands(user: OrdinaryUser) -> None:
+    directory = project_of(user, package_json="{}", Cargo_toml="")
+    document = doctor(user, "--project", cwd=directory, path=path_of(user, "cargo"))
+    command = document["project_command"]
+    assert command == "nono run -p node-dev,rust-dev --allow-cwd -- sh"
+    typed = f"{shlex.join(NONO)} {command.removeprefix('nono ')} -c 'echo made > made'"
+    done = user.run(["sh", "-c", typed], cwd=directory)
+    assert done.returncode == 0, done.stderr
+    assert (directory / "made").read_text() == "made\n"
+
+
+@pytest.mark.parametrize(
+    ("programs", "status"), [(("npm", "node"), 0), (("node",), 1)], ids=["there", "not there"]
+)
+def test_a_project_whose_program_is_not_installed_fails(
+    programs: tuple[str, ...], status: int, user: OrdinaryUser
+) -> None:
+    lock = '{"packages": {"x": {"resolved": "https://registry.npmjs.org/x.tgz"}}}'
+    directory = project_of(user, package_json="{}")
+    (directory / "package-lock.json").write_text(lock)
+    document = doctor(user, "--project", cwd=directory, path=path_of(user, *programs))
+    marks = {(entry["check"], entry["mark"]) for entry in document["project"]}
+    assert ("hosts", "ok") in marks
+    assert (document["status"], ("program", "missing") in marks) == (status, status == 1)
+
+
+def test_a_hook_that_git_runs_is_named(user: OrdinaryUser) -> None:
+    directory = project_of(user)
+    hook = directory / ".git/hooks/pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\n")
+    named = "git runs pre-commit inside, with what the run is granted"
+    for mode, meanings in ((0o644, []), (0o755, [named])):
+        hook.chmod(mode)
+        entries = doctor(user, "--project", cwd=directory)["project"]
+        assert [entry["meaning"] for entry in entries if entry["check"] == "git hooks"] == meanings

@@ -9,16 +9,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from nono import __version__
 from nono.cli.args import argparse_parser
-from nono.cli.doctor.finding import Finding, finding_entry, finding_lines, is_well
+from nono.cli.args.parse import parse
+from nono.cli.doctor.finding import Finding, Mark, finding_entry, finding_lines, is_well
 from nono.cli.doctor.look import look
 from nono.cli.doctor.machine import machine
+from nono.cli.doctor.project import command_of, project_findings
+from nono.cli.doctor.project_files import read_project
 from nono.cli.text.wrap_text import wrapped
+from nono.cli.why_context import from_options
+from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
+from nono.policy.why.hosts import why_host
+from nono.printable import shell_word
 
 DESCRIPTION = (
     "Says what works on this machine and what is missing, each with its remedy. Exits with 1 if something "
     "needed is missing."
 )
+HTTPS = 443
 FORMAT = 1  # of the JSON document
 
 
@@ -28,6 +36,7 @@ class _Section(NamedTuple):
     title: str
     findings: Iterable[Finding]
     absent: Sequence[str] = ()  # what is not installed; complete once the findings are
+    command: str | None = None  # the run for the project, for a shell
 
 
 def run(argv: Sequence[str]) -> int:
@@ -40,6 +49,8 @@ def run(argv: Sequence[str]) -> int:
         document[section.title] = list(map(finding_entry, findings))
         if section.title == "clients":
             document["clients_not_installed"] = section.absent
+        if section.command is not None:
+            document["project_command"] = section.command
     if parsed.json:
         print(json.dumps({"format": FORMAT, "nono": __version__, "ok": is_good, **document}, indent=2))
     else:
@@ -52,6 +63,11 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse_parser.new_parser("nono doctor", DESCRIPTION)
     argparse_parser.add_globals(parser)
     parser.add_argument(
+        "--project",
+        action="store_true",
+        help="say what the project here needs, and which profiles have it",
+    )
+    parser.add_argument(
         "--clients",
         action="store_true",
         help="run the clients that are installed inside, against a server here",
@@ -62,9 +78,25 @@ def parser() -> argparse.ArgumentParser:
 
 def _sections(parsed: argparse.Namespace, environ: Mapping[str, str]) -> Iterator[_Section]:
     yield _Section("machine", machine(look()))
+    if parsed.project:
+        yield _project(environ)
     if parsed.clients:
         absent: list[str] = []
         yield _Section("clients", _clients(environ, absent), absent)
+
+
+def _project(environ: Mapping[str, str]) -> _Section:
+    """Judge the project in the working directory, and the run that its files ask for."""
+    project = read_project(os.path.realpath(os.curdir), environ)
+    command = command_of(project)
+    shown = f"nono {' '.join(map(shell_word, command))}"
+    try:
+        rules = from_options(parse(command[0], DESCRIPTION, command[1:], environ), environ).rules
+    except NonoError as error:
+        refused = Finding("run", Mark.MISSING, f"the run below would not start: {error.message}", error.hint)
+        return _Section("project", (*project_findings(project, lambda host: False), refused), command=shown)
+    findings = project_findings(project, lambda host: why_host(rules, host, HTTPS).status == "allowed")
+    return _Section("project", findings, command=shown)
 
 
 def _clients(environ: Mapping[str, str], absent: list[str]) -> Iterator[Finding]:
@@ -88,6 +120,8 @@ def _print_section(section: _Section) -> list[Finding]:
         for line in finding_lines(finding):
             print(line, flush=True)
         findings.append(finding)
+    if section.command is not None:
+        print(f"  run it with:\n    {section.command}")
     if section.absent:
         print("\n".join(wrapped(f"not installed: {', '.join(section.absent)}", "  ", "    ")))
     print()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nono.policy.builtin import shipped
-from nono.policy.profile.detection import detected
+from nono.policy.profile.detection import detected, programs, without_profile
 
 
 @pytest.mark.parametrize(
@@ -16,8 +16,31 @@ from nono.policy.profile.detection import detected
         (("package.json", "bun.lock"), {"bun-dev": "bun.lock"}),
         (("setup.py", "pyproject.toml", "go.mod"), {"go-dev": "go.mod", "python-dev": "pyproject.toml"}),
         (("cargo.toml", "README.md"), {}),
+        (("pnpm-lock.yaml", "package.json"), {"node-dev": "package.json"}),
+        (("pnpm-lock.yaml", "uv.lock"), {"node-dev": "pnpm-lock.yaml", "python-dev": "uv.lock"}),
     ],
 )
 def test_a_file_asks_for_its_profile(files: tuple[str, ...], profiles: dict[str, str]) -> None:
     assert detected(files) == profiles
     assert set(profiles) <= set(shipped.profile_names())
+
+
+@pytest.mark.parametrize(
+    ("files", "wanted"),
+    [
+        (("package.json",), {}),
+        (("package.json", "pnpm-lock.yaml"), {"pnpm": "pnpm-lock.yaml"}),
+        (("go.mod", "Cargo.toml"), {"cargo": "Cargo.toml", "go": "go.mod"}),
+        (("pom.xml",), {"mvn": "pom.xml"}),
+        (("pom.xml", "mvnw"), {}),
+    ],
+)
+def test_a_file_asks_for_the_program_that_works_on_it(files: tuple[str, ...], wanted: dict[str, str]) -> None:
+    assert programs(files) == wanted
+
+
+@pytest.mark.parametrize(
+    ("files", "toolchains"), [(("Gemfile", "Cargo.toml"), {"Ruby": "Gemfile"}), (("Cargo.toml",), {})]
+)
+def test_a_toolchain_without_a_profile_is_known(files: tuple[str, ...], toolchains: dict[str, str]) -> None:
+    assert without_profile(files) == toolchains

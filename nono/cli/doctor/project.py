@@ -1,0 +1,138 @@
+"""Judges what a project needs, which profiles have it, and what in it deserves a look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from nono.cli.doctor.finding import Finding, Mark
+from nono.cli.doctor.hosts_named import hosts_named
+from nono.named_tuple import NamedTuple
+from nono.policy.environment.secret_names import is_switch, says_secret
+from nono.policy.environment.secret_values import secret_in
+from nono.policy.git.settings import programs_of
+from nono.policy.profile.detection import detected, programs, without_profile
+
+# The agents of the shipped profiles, by program.
+AGENTS = {
+    "claude": "claude-code",
+    "codex": "codex",
+    "gemini": "gemini-cli",
+    "opencode": "opencode",
+    "aider": "aider",
+    "openclaw": "openclaw",
+}
+_SHOWN = 5
+
+
+class Project(NamedTuple):
+    """What was read of a project, and of the machine for its sake."""
+
+    names: frozenset[str]  # at its top
+    texts: Mapping[str, str] = {}  # by name, of the files in hosts_named.FILES
+    env_files: Mapping[str, str] = {}  # .env and its like, by name
+    hooks: tuple[str, ...] = ()  # of git, that would run
+    git_settings: str = ""  # the text of .git/config
+    installed: frozenset[str] = frozenset()  # programs on PATH, of those that projects and agents need
+    readers: Mapping[str, str] = {}  # the service whose clients read their key from a variable
+
+
+def command_of(project: Project) -> tuple[str, ...]:
+    """Return the words after `nono` that run an agent, or a shell, with the profiles for the project.
+
+    Profiles only: what else its files name may have been written by somebody who wants it granted.
+    """
+    agent = next((program for program in AGENTS if program in project.installed), None)
+    profiles = [*([AGENTS[agent]] if agent else []), *detected(project.names)]
+    if not profiles:
+        return ("run", "--allow", ".", "--", "sh")
+    return ("run", "-p", ",".join(profiles), "--allow-cwd", "--", agent or "sh")
+
+
+def project_findings(project: Project, reaches: Callable[[str], bool]) -> Iterator[Finding]:
+    """Yield the findings. `reaches`: whether the run of command_of() may reach a host."""
+    yield from _toolchains(project)
+    yield from _programs(project)
+    yield from _hosts(project, reaches)
+    yield from _git(project)
+    yield from _env_files(project)
+
+
+def _toolchains(project: Project) -> Iterator[Finding]:
+    found = detected(project.names)
+    for profile, marker in found.items():
+        yield Finding("profile", Mark.OK, f"{profile} has the toolchain that {marker} asks for")
+    for toolchain, marker in without_profile(project.names).items():
+        yield Finding(
+            "profile",
+            Mark.WARN,
+            f"{marker} asks for {toolchain}, for which nono ships no profile",
+            "nono learn -o NAME -- COMMAND writes one from what a command does",
+        )
+    if not found and not without_profile(project.names):
+        yield Finding("profile", Mark.OK, "no file here asks for a toolchain")
+
+
+def _programs(project: Project) -> Iterator[Finding]:
+    for program, marker in programs(project.names).items():
+        if program in project.installed:
+            yield Finding("program", Mark.OK, f"{program}, for {marker}, is installed")
+        else:
+            meaning = f"{marker} asks for {program}, which is not on PATH"
+            yield Finding("program", Mark.MISSING, meaning, f"install {program}")
+
+
+def _hosts(project: Project, reaches: Callable[[str], bool]) -> Iterator[Finding]:
+    named = hosts_named(project.texts)
+    within = [host for host in named if reaches(host)]
+    if within:
+        yield Finding("hosts", Mark.OK, f"the run below may reach {', '.join(within)}")
+    for host, name in named.items():
+        if host not in within:
+            meaning = f"{name} names {host}, which the run below may not reach"
+            yield Finding("hosts", Mark.WARN, meaning, f"if you trust it, add --allow-domain {host}")
+
+
+def _git(project: Project) -> Iterator[Finding]:
+    if project.hooks:
+        meaning = f"git runs {_listed(project.hooks)} inside, with what the run is granted"
+        yield Finding("git hooks", Mark.OK, meaning)
+    settings = tuple(dict.fromkeys(name for name, _ in programs_of(project.git_settings)))
+    if settings:
+        yield Finding(
+            "git settings",
+            Mark.WARN,
+            f".git/config has git run programs, outside as well: {_listed(settings)}",
+            "if these are not yours: git config --local --edit",
+        )
+
+
+def _env_files(project: Project) -> Iterator[Finding]:
+    for name, text in project.env_files.items():
+        secrets = _secrets(text)
+        if not secrets:
+            continue
+        services = sorted({project.readers[each] for each in secrets if each in project.readers})
+        remedy = f'deny it in a profile: "filesystem": {{"deny": ["$WORKDIR/{name}"]}}'
+        if services:
+            keys = " and ".join(f"nono credential set {service}" for service in services)
+            flags = " ".join(f"--credential {service}" for service in services)
+            remedy = f"{keys}, take the key out of the file, and add {flags}; or {remedy}"
+        yield Finding("env file", Mark.WARN, f"the run can read {_listed(secrets)} in {name}", remedy)
+
+
+def _secrets(text: str) -> tuple[str, ...]:
+    """Return the names of the variables in an .env file that hold a secret."""
+    found = []
+    for line in text.splitlines():
+        name, equals, value = line.strip().removeprefix("export ").partition("=")
+        name, value = name.strip(), value.strip().strip("'\"")
+        if not equals or not name.isidentifier() or not name.isascii() or is_switch(value):
+            continue
+        if says_secret(name, value) or secret_in(value) is not None:
+            found.append(name)
+    return tuple(dict.fromkeys(found))
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,74 @@
+"""Reads of a project what `nono doctor --project` judges."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from posixpath import join
+
+from nono.cli.doctor.hosts_named import FILES
+from nono.cli.doctor.project import AGENTS, Project
+from nono.errors import NonoError
+from nono.policy.builtin import shipped
+from nono.policy.git.repository import Repository, repository_of
+from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.profile.detection import programs
+from nono.regular_file import read_regular_file
+
+_MAX_LOCK_BYTES = 32 * 1024 * 1024
+_MAX_ENV_FILES = 20
+_ENV_FILE = re.compile(r"\.env(?:\.[A-Za-z0-9_.-]{1,64})?")
+_EXAMPLES = (".example", ".sample", ".template", ".dist", ".defaults")  # that everybody is meant to read
+
+
+def read_project(directory: str, environ: Mapping[str, str]) -> Project:
+    """Read the project in a canonical directory. Raises NonoError if it cannot be listed."""
+    try:
+        names = frozenset(os.listdir(directory))
+    except OSError as error:
+        raise NonoError(f"the project cannot be read: {error.strerror}: '{directory}'") from error
+    repository = repository_of(directory, environ.get("HOME", "/"), HostFilesystem())
+    settings = "" if repository is None else _text(repository.settings)
+    texts = {name: _text(join(directory, name)) for name in FILES if name in names} | {
+        ".git/config": settings
+    }
+    env_files = sorted(name for name in names if _is_env_file(name))[:_MAX_ENV_FILES]
+    return Project(
+        names,
+        {name: text for name, text in texts.items() if text},
+        {name: _text(join(directory, name)) for name in env_files},
+        () if repository is None else tuple(_hooks(repository)),
+        settings,
+        frozenset(
+            program
+            for program in {*programs(names), *AGENTS}
+            if shutil.which(program, path=environ.get("PATH")) is not None
+        ),
+        shipped.readers_of_variables(),
+    )
+
+
+def _is_env_file(name: str) -> bool:
+    return _ENV_FILE.fullmatch(name) is not None and not name.endswith(_EXAMPLES)
+
+
+def _text(path: str) -> str:
+    """Return the text of a file; "" if it is a link or cannot be read. A link may lead out of the project."""
+    if os.path.islink(path):
+        return ""
+    try:
+        return read_regular_file(path, _MAX_LOCK_BYTES).decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _hooks(repository: Repository) -> Iterator[str]:
+    try:
+        names = sorted(os.listdir(repository.hooks))
+    except OSError:
+        return
+    for name in names:
+        if not name.endswith(".sample") and os.access(join(repository.hooks, name), os.X_OK):
+            yield name

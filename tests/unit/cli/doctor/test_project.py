@@ -1,0 +1,161 @@
+"""What `nono doctor` makes of a project."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from nono.cli.doctor.finding import Finding, Mark
+from nono.cli.doctor.hosts_named import FILES, MAX_HOSTS, hosts_named
+from nono.cli.doctor.project import Project, command_of, project_findings
+from nono.cli.doctor.project_files import read_project
+
+NODE = Project(frozenset({"package.json"}), installed=frozenset({"npm"}))
+OUTSIDE = "npm.company.example"
+
+
+def findings(project: Project, *reached: str) -> list[Finding]:
+    return list(project_findings(project, lambda host: host in reached))
+
+
+def about(check: str, project: Project, *reached: str) -> list[Finding]:
+    return [finding for finding in findings(project, *reached) if finding.check == check]
+
+
+def test_a_file_is_told_with_the_profile_that_has_its_toolchain() -> None:
+    (found,) = about("profile", NODE)
+    assert found == ("profile", Mark.OK, "node-dev has the toolchain that package.json asks for", None)
+
+
+def test_a_toolchain_without_a_profile_is_a_warning() -> None:
+    (found,) = about("profile", NODE._replace(names=frozenset({"Gemfile"})))
+    assert (found.mark, found.meaning) == (
+        Mark.WARN,
+        "Gemfile asks for Ruby, for which nono ships no profile",
+    )
+
+
+@pytest.mark.parametrize(
+    ("installed", "mark"), [({"npm"}, Mark.OK), ({"yarn"}, Mark.MISSING)], ids=["there", "not there"]
+)
+def test_a_program_that_a_lock_file_asks_for_is_needed(installed: set[str], mark: Mark) -> None:
+    project = Project(frozenset({"package-lock.json"}), installed=frozenset(installed))
+    assert [found.mark for found in about("program", project)] == [mark]
+
+
+@pytest.mark.parametrize(
+    ("reached", "mark", "remedy"),
+    [
+        ((OUTSIDE,), Mark.OK, None),
+        ((), Mark.WARN, f"if you trust it, add --allow-domain {OUTSIDE}"),
+    ],
+    ids=["reached", "not reached"],
+)
+def test_a_host_that_a_lock_file_names_is_judged(
+    reached: tuple[str, ...], mark: Mark, remedy: str | None
+) -> None:
+    project = NODE._replace(texts={"package-lock.json": f'"resolved": "https://{OUTSIDE}/a.tgz"'})
+    (found,) = about("hosts", project, *reached)
+    assert (found.mark, found.remedy) == (mark, remedy)
+    assert OUTSIDE in found.meaning
+
+
+@pytest.mark.parametrize(
+    ("names", "installed", "command"),
+    [
+        (("package.json", "Cargo.toml"), (), "run -p node-dev,rust-dev --allow-cwd -- sh"),
+        (("package.json",), ("claude", "codex"), "run -p claude-code,node-dev --allow-cwd -- claude"),
+        ((), ("codex",), "run -p codex --allow-cwd -- codex"),
+        (("README.md",), (), "run --allow . -- sh"),
+    ],
+)
+def test_the_command_has_the_profiles_of_the_project(
+    names: tuple[str, ...], installed: tuple[str, ...], command: str
+) -> None:
+    assert " ".join(command_of(Project(frozenset(names), installed=frozenset(installed)))) == command
+
+
+def test_the_command_grants_nothing_that_only_the_project_names() -> None:
+    hostile = NODE._replace(
+        texts={"package-lock.json": '"resolved": "https://evil.example/a"'},
+        env_files={".env": "OPENAI_API_KEY=sk-abcdefghij0123456789"},
+        readers={"OPENAI_API_KEY": "openai"},
+    )
+    assert command_of(hostile) == command_of(NODE)
+
+
+@pytest.mark.parametrize(
+    ("line", "is_secret"),
+    [
+        ("OPENAI_API_KEY=abc", True),
+        ("export DB_PASSWORD='abc'", True),
+        ("URL=postgres://u:secret-of-mine@db/x", True),
+        ("DEBUG=1", False),
+        ("USE_TOKEN=true", False),
+        ("# OPENAI_API_KEY=abc", False),
+    ],
+)
+def test_a_secret_in_an_env_file_is_named(line: str, is_secret: bool) -> None:
+    project = NODE._replace(env_files={".env": line}, readers={"OPENAI_API_KEY": "openai"})
+    found = about("env file", project)
+    assert len(found) == is_secret
+    text = " ".join(f"{each.meaning} {each.remedy}" for each in found)
+    assert "abc" not in text
+    assert "secret-of-mine" not in text
+    assert ("--credential openai" in text) == line.startswith("OPENAI")
+
+
+def test_settings_by_which_git_runs_programs_are_a_warning() -> None:
+    text = "[core]\n\tbare = false\n"
+    assert about("git settings", NODE._replace(git_settings=text)) == []
+    (found,) = about("git settings", NODE._replace(git_settings=f"{text}\thooksPath = elsewhere\n"))
+    assert found.mark is Mark.WARN
+    assert found.meaning.endswith("core.hooksPath")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "hosts"),
+    [
+        ("package-lock.json", '"resolved": "https://a.example/x", "url": "https://b.example"', {"a.example"}),
+        ("package-lock.json", '"resolved": "git+ssh://git@a.example/x.git#1"', {"a.example"}),
+        ("yarn.lock", '  resolved "https://a.example/x#1"\n', {"a.example"}),
+        (".npmrc", "@org:registry=https://a.example/\n//a.example/:_authToken=${X}\n", {"a.example"}),
+        ("uv.lock", 'source = { registry = "https://a.example/simple" }', {"a.example"}),
+        ("poetry.lock", 'url = "https://a.example/simple"', {"a.example"}),
+        ("requirements.txt", "--index-url https://u:p@a.example/simple\n", {"a.example"}),
+        ("requirements.txt", "x @ git+https://a.example/x\n", {"a.example"}),
+        ("requirements.txt", "x==1  # see https://b.example\n", set()),
+        ("Cargo.lock", 'source = "registry+https://a.example/index"', {"a.example"}),
+        ("Cargo.lock", 'source = "git+https://a.example/x?rev=1#1"', {"a.example"}),
+        (".gitmodules", "\turl = git@a.example:x/y.git\n\turl = ../other\n", {"a.example"}),
+        (".git/config", "\turl = ssh://git@A.example:22/x\n", {"a.example"}),
+        (".git/config", "\turl = https://-bad-/x\n\turl = /srv/x\n", set()),
+    ],
+)  # fmt: skip
+def test_the_hosts_of_a_file_are_found(name: str, text: str, hosts: set[str]) -> None:
+    assert hosts_named({name: text}) == dict.fromkeys(hosts, name)
+
+
+def test_a_file_names_no_endless_list_of_hosts() -> None:
+    text = "".join(f'"resolved": "https://h{number}.example/"\n' for number in range(10 * MAX_HOSTS))
+    assert len(hosts_named({"package-lock.json": text})) == MAX_HOSTS
+
+
+def test_a_link_in_a_project_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "secrets").write_text("DB_PASSWORD=x\n")
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / ".env").symlink_to(tmp_path / "secrets")
+    (project / ".env.local").write_text("API_TOKEN=y\n")
+    (project / ".env.example").write_text("API_TOKEN=\n")
+    read = read_project(str(project), {"HOME": str(tmp_path), "PATH": "/nowhere"})
+    assert read.env_files == {".env": "", ".env.local": "API_TOKEN=y\n"}
+
+
+def test_a_pipe_in_a_project_is_not_waited_for(tmp_path: Path) -> None:
+    for name in FILES:
+        if "/" not in name:
+            os.mkfifo(tmp_path / name)
+    assert read_project(str(tmp_path), {"HOME": str(tmp_path), "PATH": "/nowhere"}).texts == {}
