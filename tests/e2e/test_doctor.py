@@ -139,12 +139,16 @@ def test_nothing_is_left_behind(user: OrdinaryUser) -> None:
 
 def test_no_program_on_the_path_is_run_outside(user: OrdinaryUser) -> None:
     """What lies there may be an agent's: it is started in the sandbox alone."""
-    path = path_of(user)
-    trap = Path(path, "curl")
-    trap.write_text(f"#!/bin/sh\n: > {user.home}/escaped\nexit 1\n")
-    trap.chmod(0o755)
-    entry = clients_of(doctor(user, "--clients", path=path))["curl"]
-    assert entry["mark"] == "missing"
+    path, programs = path_of(user), ("curl", "pip", "python3")
+    for program in programs:
+        trap = Path(path, program)
+        trap.write_text(f"#!/bin/sh\n: > {user.home}/escaped\nexit 1\n")
+        trap.chmod(0o755)
+    found = clients_of(doctor(user, "--clients", path=path))
+    assert {(name, entry["mark"]) for name, entry in found.items()} >= {
+        ("curl", "missing"),
+        ("pip", "missing"),
+    }
     assert not (user.home / "escaped").exists()
 
 
@@ -227,3 +231,13 @@ def test_a_hook_that_git_runs_is_named(user: OrdinaryUser) -> None:
         hook.chmod(mode)
         entries = doctor(user, "--project", cwd=directory)["project"]
         assert [entry["meaning"] for entry in entries if entry["check"] == "git hooks"] == meanings
+
+
+def test_the_document_has_the_shape_that_its_page_shows(user: OrdinaryUser) -> None:
+    page = (Path(__file__).parents[2] / "docs/doctor.md").read_text(encoding="utf-8")
+    shown = json.loads(page.partition("```json\n")[2].partition("```")[0])
+    printed = doctor(user, "--project", "--clients", path=path_of(user, "curl"))
+    assert [*printed] == [*shown, "status"]
+    assert printed["format"] == shown["format"]
+    for section in ("machine", "project", "clients"):
+        assert {tuple(entry) for entry in printed[section]} == {tuple(shown[section][0])}

@@ -216,6 +216,14 @@ CLIENTS = (
         },
     ),
     Client(
+        "grpcurl",
+        ("grpcurl",),
+        'grpcurl -max-time 20 "$HOST:443" list',
+        "this grpcurl looks at no proxy; use a client of gRPC that does, such as one made with grpcio",
+        _NO_CA.format("grpcurl"),
+        is_served=False,
+    ),
+    Client(
         "docker",
         ("docker",),
         "docker version",

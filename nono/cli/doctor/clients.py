@@ -6,6 +6,7 @@ from nono.cli.doctor.client_table import ABSENT, Client
 from nono.cli.doctor.finding import Finding, Mark
 from nono.named_tuple import NamedTuple
 
+_SAID_MAX = 300  # characters
 _NOT_STARTED = (126, 127)  # of sh and env: found, but not executable; not found
 
 
@@ -56,4 +57,5 @@ def _end(tried: Tried) -> str:
     end = "did not end in time" if tried.status is None else f"ended with status {tried.status}"
     if not lines:
         return end
-    return f"{end} ({lines[-1] if any(line.startswith('Traceback') for line in lines) else lines[0]})"
+    said = lines[-1] if any(line.startswith("Traceback") for line in lines) else lines[0]
+    return f"{end} ({said[:_SAID_MAX]})"

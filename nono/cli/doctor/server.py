@@ -10,8 +10,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ssl import SSLSocket
 
+from nono.cli.doctor.grpc import serve_grpc
 from nono.cli.doctor.pages import page
+from nono.proxy.handshake.alpn import HTTP2
 from nono.proxy.tls.session_ca import SessionCa
 
 _TIMEOUT_S = 30.0
@@ -40,8 +43,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         try:
-            self.end_tls()
-        except OSError:  # ssl.SSLError among them: nono did not trust the certificate
+            tls = self.end_tls()
+            if tls.selected_alpn_protocol() == "h2":
+                self.close_connection = True
+                serve_grpc(tls, self.note)
+                return
+        except OSError:  # nono did not trust the certificate, or went away
             self.close_connection = True
             return
         self.rfile = self.connection.makefile("rb")
@@ -75,8 +82,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Remember a request of this connection's host."""
         raise NotImplementedError
 
-    def end_tls(self) -> None:
-        """Replace the connection by its TLS. Raises OSError if there is none."""
+    def end_tls(self) -> SSLSocket:
+        """Replace the connection by its TLS, and return that. Raises OSError if there is none."""
         raise NotImplementedError
 
     def log_message(self, format: str, *args: object) -> None:
@@ -108,10 +115,11 @@ def serving() -> Iterator[Server]:
             with lock:
                 asked.setdefault(self.host, []).append(request)
 
-        def end_tls(self) -> None:
+        def end_tls(self) -> SSLSocket:
             with lock:
-                context = authority.server_context(self.host)
-            self.connection = context.wrap_socket(self.connection, server_side=True)
+                context = authority.server_context(self.host, HTTP2)
+            self.connection = tls = context.wrap_socket(self.connection, server_side=True)
+            return tls
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True

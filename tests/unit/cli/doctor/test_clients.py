@@ -6,6 +6,9 @@ from socket import create_connection
 from ssl import create_default_context
 
 import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import TrailersReceived
 
 from nono.cli.doctor.client_table import ABSENT, CLIENTS, Client
 from nono.cli.doctor.clients import Tried, judge
@@ -85,6 +88,12 @@ def test_what_was_seen_tells_what_is_missing(
     assert judge(CLIENT, tried) == ("curl", mark, meaning, remedy)
 
 
+def test_what_a_client_says_is_quoted_up_to_a_limit() -> None:
+    found = judge(CLIENT, Tried(1, "x" * 10_000, (), reached_proxy=False))
+    assert found is not None
+    assert len(found.meaning) < 400
+
+
 def test_a_library_that_is_not_there_is_no_finding() -> None:
     assert judge(CLIENT, Tried(ABSENT, "", (), reached_proxy=False)) is None
 
@@ -133,3 +142,43 @@ def test_a_request_in_a_tunnel_is_remembered_by_its_host() -> None:
             assert tls.makefile("rb").read().endswith(b"\r\n\r\nok\n")
         assert server.asked("a.invalid") == ("GET /page",)
         assert server.asked("b.invalid") == ()
+
+
+def test_a_call_of_grpc_is_answered_as_unimplemented() -> None:
+    with serving() as server, create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(b"CONNECT a.invalid:443 HTTP/1.1\r\nHost: a.invalid:443\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
+        context = create_default_context(cadata=server.ca_pem.decode())
+        context.set_alpn_protocols(["h2"])
+        with context.wrap_socket(connection, server_hostname="a.invalid") as tls:
+            client = H2Connection(H2Configuration(header_encoding="utf-8"))
+            client.initiate_connection()
+            fields = [
+                (":method", "POST"),
+                (":scheme", "https"),
+                (":authority", "a.invalid"),
+                (":path", "/a.B/C"),
+            ]
+            client.send_headers(1, fields, end_stream=True)
+            tls.sendall(client.data_to_send())
+            trailers: list[TrailersReceived] = []
+            while not trailers:
+                events = client.receive_data(tls.recv(4096))
+                trailers = [event for event in events if isinstance(event, TrailersReceived)]
+            assert [(str(name), str(value)) for name, value in trailers[0].headers] == [("grpc-status", "12")]
+        assert server.asked("a.invalid") == ("POST /a.B/C",)
+
+
+def test_a_broken_frame_of_http2_ends_its_connection_alone() -> None:
+    with serving() as server:
+        for hello, answer in ((b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 64, ""), (b"", "h2")):
+            with create_connection(("127.0.0.1", server.port)) as connection:
+                connection.sendall(b"CONNECT a.invalid:443 HTTP/1.1\r\nHost: a.invalid:443\r\n\r\n")
+                assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
+                context = create_default_context(cadata=server.ca_pem.decode())
+                context.set_alpn_protocols(["h2"])
+                with context.wrap_socket(connection, server_hostname="a.invalid") as tls:
+                    tls.sendall(hello)
+                    assert answer in (tls.selected_alpn_protocol() or "")
+                    while hello and tls.recv(4096):
+                        pass
