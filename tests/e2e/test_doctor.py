@@ -164,7 +164,9 @@ def test_only_a_virtual_environment_is_granted_for_a_program(
     program.write_text('#!/bin/sh\nexec /usr/bin/curl "$@"\n')
     program.chmod(0o755)
     path = f"{program.parent}:{path_of(user)}"
-    assert clients_of(doctor(user, "--clients", path=path))["curl"]["mark"] == mark
+    entry = clients_of(doctor(user, "--clients", path=path))["curl"]
+    assert entry["mark"] == mark
+    assert (mark == "ok") != entry["meaning"].startswith("does not start inside"), entry
 
 
 def test_a_directory_of_the_project_brings_no_nono_of_its_own(user: OrdinaryUser) -> None:

@@ -6,6 +6,7 @@ from nono.cli.doctor.client_table import ABSENT, Client
 from nono.cli.doctor.finding import Finding, Mark
 from nono.named_tuple import NamedTuple
 
+_ERROR, _HINT = "nono: ", "hint: "  # as nono begins its last lines when it starts nothing
 _SAID_MAX = 300  # characters
 _NOT_STARTED = (126, 127)  # of sh and env: found, but not executable; not found
 
@@ -42,12 +43,25 @@ def judge(client: Client, tried: Tried) -> Finding | None:
         )
     if tried.denied:
         return Finding(client.name, Mark.MISSING, tried.denied[0], "nono why --host HOST says by which rule")
+    if not tried.reached_proxy and (refused := _refused_run(client, tried)):
+        return refused
     if not tried.reached_proxy and (tried.status in _NOT_STARTED or "Permission denied" in tried.said):
         remedy = f"nono learn -p {client.profile} -- {client.programs[0]} ... finds what to grant"
         return Finding(client.name, Mark.MISSING, f"does not start inside: {_end(tried)}", remedy)
     if not tried.reached_proxy:
         return Finding(client.name, Mark.MISSING, f"did not ask the proxy: {_end(tried)}", client.past_proxy)
     return Finding(client.name, Mark.MISSING, f"did not get an answer: {_end(tried)}", client.no_trust)
+
+
+def _refused_run(client: Client, tried: Tried) -> Finding | None:
+    """Return the finding about a run that nono did not start, with nono's own words; None if it did."""
+    lines = tried.said.splitlines()
+    reason = next((line.removeprefix(_ERROR) for line in lines if line.startswith(_ERROR)), None)
+    if reason is None:
+        return None
+    hint = next((line.removeprefix(_HINT) for line in lines if line.startswith(_HINT)), None)
+    meaning = f"the run does not start: {reason[:_SAID_MAX]}"
+    return Finding(client.name, Mark.MISSING, meaning, hint or "see what is missing on this machine, above")
 
 
 def _end(tried: Tried) -> str:

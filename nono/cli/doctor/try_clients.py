@@ -79,7 +79,7 @@ def _environment_of(program: str, environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _argv(client: Client, host: str, work: Path, port: int, grants: Sequence[str]) -> list[str]:
-    # -P: the directory of a project must not be able to bring its own nono.
+    # -P: nothing is imported from the directory it starts in.
     return [
         *(sys.executable, "-P", "-m", "nono", "run", "--silent", "--no-diagnostics"),
         *("--profile", client.profile, "--allow", str(work), *grants),

@@ -74,6 +74,20 @@ DENIED = ("certificate unknown",)
             id="not executable",
         ),
         pytest.param(
+            Tried(1, "  [nono] WARNING: a\nnono: no rung\nhint: another kernel\n", (), reached_proxy=False),
+            Mark.MISSING,
+            "the run does not start: no rung",
+            "another kernel",
+            id="no run",
+        ),
+        pytest.param(
+            Tried(1, "nono: no rung\n", (), reached_proxy=False),
+            Mark.MISSING,
+            "the run does not start: no rung",
+            "see what is missing on this machine, above",
+            id="no run, without a hint",
+        ),
+        pytest.param(
             Tried(None, "", (), reached_proxy=False),
             Mark.MISSING,
             "did not ask the proxy: did not end in time",
