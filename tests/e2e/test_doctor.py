@@ -15,6 +15,7 @@ import pytest
 
 from nono.cli.doctor.client_table import CLIENTS
 from support.clients.intercepted import SYSTEM_PATH
+from support.kernelsim.kernel import WSL2, Kernel
 from support.nono_run import NONO
 from support.ordinary_user import OrdinaryUser, ordinary_user
 
@@ -27,10 +28,17 @@ def user() -> Iterator[OrdinaryUser]:
         yield made
 
 
-def doctor(user: OrdinaryUser, *options: str, path: str = SYSTEM_PATH, cwd: Path | None = None) -> Any:
+def doctor(
+    user: OrdinaryUser,
+    *options: str,
+    path: str = SYSTEM_PATH,
+    cwd: Path | None = None,
+    kernel: Kernel | None = None,
+) -> Any:
     """The document, with its exit status as "status"."""
+    argv = [*NONO, "doctor", "--json", *options]
     done = subprocess.run(
-        user.command([*NONO, "doctor", "--json", *options]),
+        user.command(argv if kernel is None else kernel.command(argv)),
         env=user.environment({"PATH": path}),
         cwd=cwd or user.home,
         capture_output=True,
@@ -76,6 +84,30 @@ def test_clients_of_the_distribution_work_inside(user: OrdinaryUser) -> None:
     assert {"curl", "git (https)"} <= set(installed)
     assert {name: found[name]["meaning"] for name in installed} == dict.fromkeys(installed, "works")
     assert {entry["remedy"] for entry in document["clients"] if entry["mark"] == "ok"} == {None}
+
+
+@pytest.mark.parametrize(
+    ("kernel", "lacks", "client"),
+    [
+        (Kernel(), {}, ("curl", "ok")),
+        (Kernel(notify_busy=True, landlock_abi=4), {"network by proxy": "warn"}, ("curl", "ok")),
+        (WSL2, {"network by proxy": "missing"}, ("clients", "missing")),
+        (
+            Kernel(landlock_abi=0),
+            {"landlock": "missing", "network by proxy": "missing"},
+            ("clients", "missing"),
+        ),
+    ],
+    ids=str,
+)
+def test_what_a_kernel_lacks_is_told(
+    kernel: Kernel, lacks: dict[str, str], client: tuple[str, str], user: OrdinaryUser
+) -> None:
+    document = doctor(user, "--clients", path=path_of(user, "curl"), kernel=kernel)
+    marks = {entry["check"]: entry["mark"] for entry in document["machine"]}
+    assert {check: marks[check] for check in ("landlock", "network by proxy") if check in lacks} == lacks
+    assert [(entry["check"], entry["mark"]) for entry in document["clients"]] == [client]
+    assert document["status"] == ("missing" in lacks.values())
 
 
 def test_a_client_that_is_not_installed_is_no_fault(user: OrdinaryUser) -> None:

@@ -26,6 +26,9 @@ DESCRIPTION = (
     "Says what works on this machine and what is missing, each with its remedy. Exits with 1 if something "
     "needed is missing."
 )
+NOT_TRIED = Finding(
+    "clients", Mark.MISSING, "not tried: this machine lacks what a run needs", "see what is missing above"
+)
 HTTPS = 443
 FORMAT = 1  # of the JSON document
 
@@ -77,10 +80,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _sections(parsed: argparse.Namespace, environ: Mapping[str, str]) -> Iterator[_Section]:
-    yield _Section("machine", machine(look()))
+    about_machine = list(machine(look()))
+    yield _Section("machine", about_machine)
     if parsed.project:
         yield _project(environ)
-    if parsed.clients:
+    if parsed.clients and not is_well(about_machine):
+        yield _Section("clients", [NOT_TRIED])
+    elif parsed.clients:
         absent: list[str] = []
         yield _Section("clients", _clients(environ, absent), absent)
 

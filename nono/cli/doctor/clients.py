@@ -7,6 +7,8 @@ from nono.cli.doctor.finding import Finding, Mark
 from nono.named_tuple import NamedTuple
 
 _ERROR, _HINT = "nono: ", "hint: "  # as nono begins its last lines when it starts nothing
+_NOISE = ("[nono]", "Picked up JAVA_TOOL_OPTIONS")  # what nono and each JVM say of themselves
+_WORD_MAX = 45  # characters: a line has room for no more
 _SAID_MAX = 300  # characters
 _NOT_STARTED = (126, 127)  # of sh and env: found, but not executable; not found
 
@@ -67,9 +69,10 @@ def _refused_run(client: Client, tried: Tried) -> Finding | None:
 def _end(tried: Tried) -> str:
     """Return how it ended, with the line that says why: the last of a Python traceback, else the first."""
     lines = [line.strip() for line in tried.said.splitlines() if line.strip()]
-    lines = [line for line in lines if not line.startswith("[nono]")]
+    lines = [line for line in lines if not line.startswith(_NOISE)]
     end = "did not end in time" if tried.status is None else f"ended with status {tried.status}"
     if not lines:
         return end
     said = lines[-1] if any(line.startswith("Traceback") for line in lines) else lines[0]
-    return f"{end} ({said[:_SAID_MAX]})"
+    short = " ".join(word if len(word) <= _WORD_MAX else f"{word[:_WORD_MAX]}..." for word in said.split())
+    return f"{end} ({short[:_SAID_MAX]})"

@@ -70,12 +70,9 @@ def _landlock(facts: HostFacts) -> Finding:
 
 
 def _network(seen: Seen) -> Finding:
-    if seen.has_tcp_rules or seen.has_filter:
-        by = (
-            "Landlock and seccomp"
-            if seen.has_tcp_rules and seen.has_filter
-            else "one of Landlock and seccomp"
-        )
+    means = [("Landlock", seen.has_tcp_rules), ("a seccomp filter", seen.has_filter)]
+    by = " and ".join(name for name, works in means if works)
+    if by:
         return Finding("network off", Mark.OK, f"--block-net is enforced by {by}")
     return Finding(
         "network off",
@@ -97,10 +94,10 @@ def _proxy_only(facts: HostFacts) -> Finding:
             "Linux 6.7 or newer, or a seccomp listener; wsl2_proxy_policy: insecure_proxy in a profile runs "
             "without that",
         )
-    how = f"enforced by {chosen.rung.value}: {summary.RUNGS[chosen.rung]}"
     if chosen.rung is not Rung.NOTIFY:
-        meaning = " ".join((f"{how}; not enforced:", *chosen.gaps))
+        meaning = " ".join((f"enforced by {chosen.rung.value}:", *chosen.warnings))
         return Finding("network by proxy", Mark.WARN, meaning, "a seccomp listener, see below, closes this")
+    how = f"enforced by {chosen.rung.value}: {summary.RUNGS[chosen.rung]}"
     return Finding("network by proxy", Mark.OK, how)
 
 

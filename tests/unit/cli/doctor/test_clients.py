@@ -12,7 +12,7 @@ from h2.events import TrailersReceived
 
 from nono.cli.doctor.client_table import ABSENT, CLIENTS, Client
 from nono.cli.doctor.clients import Tried, judge
-from nono.cli.doctor.finding import Mark
+from nono.cli.doctor.finding import Mark, finding_lines
 from nono.cli.doctor.server import serving
 
 CLIENT = Client("curl", ("curl",), "curl", "unset its proxy", "unset its CA")
@@ -74,6 +74,13 @@ DENIED = ("certificate unknown",)
             id="not executable",
         ),
         pytest.param(
+            Tried(1, "Picked up JAVA_TOOL_OPTIONS: -Dx\nNoRoute\n", (), reached_proxy=False),
+            Mark.MISSING,
+            "did not ask the proxy: ended with status 1 (NoRoute)",
+            "unset its proxy",
+            id="a JVM",
+        ),
+        pytest.param(
             Tried(1, "  [nono] WARNING: a\nnono: no rung\nhint: another kernel\n", (), reached_proxy=False),
             Mark.MISSING,
             "the run does not start: no rung",
@@ -103,9 +110,11 @@ def test_what_was_seen_tells_what_is_missing(
 
 
 def test_what_a_client_says_is_quoted_up_to_a_limit() -> None:
-    found = judge(CLIENT, Tried(1, "x" * 10_000, (), reached_proxy=False))
-    assert found is not None
-    assert len(found.meaning) < 400
+    for said in ("x" * 10_000, "x " * 10_000):
+        found = judge(CLIENT, Tried(1, said, (), reached_proxy=False))
+        assert found is not None
+        assert len(found.meaning) < 400
+        assert [line for line in finding_lines(found) if len(line) > 80] == []
 
 
 def test_a_library_that_is_not_there_is_no_finding() -> None:
