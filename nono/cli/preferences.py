@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from nono.audit.redact import USUAL, Redaction, redaction_of
 from nono.cli.args.options import Given
 from nono.cli.console import Console
+from nono.sessions.names import check_name
 from nono.settings.file import user_config
 from nono.settings.theme import theme_of
 from nono.settings.user_config import UserConfig
@@ -24,6 +25,12 @@ def preferences(
     if warning is not None:
         console.warn(warning)
     return config._replace(ui=config.ui._replace(theme=theme))
+
+
+def session_name(given: Given) -> str | None:
+    """Return the name of the session; None makes one. Raises ConfigError for one that cannot be used."""
+    name = given.value("name")
+    return None if name is None else check_name(name)
 
 
 def redaction(config: UserConfig) -> Redaction:

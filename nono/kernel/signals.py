@@ -13,8 +13,8 @@ from nono.kernel.libc import syscall, syscall_number
 from nono.named_tuple import NamedTuple
 
 SIGSET_BYTES = 8  # the kernel's sigset_t, not the C library's
-# struct signalfd_siginfo (include/uapi/linux/signalfd.h, 128 bytes): signo, errno, code, pid lead it.
-SIGINFO = struct.Struct("=IiiI112x")
+# struct signalfd_siginfo (include/uapi/linux/signalfd.h, 128 bytes): signo, errno, code, pid, uid lead it.
+SIGINFO = struct.Struct("=IiiII108x")
 SI_KERNEL = 0x80  # sent by the kernel: for the job-control signals, by the terminal
 
 
@@ -23,6 +23,8 @@ class ReceivedSignal(NamedTuple):
 
     number: int
     from_kernel: bool
+    pid: int = 0  # of the sender; 0: the kernel, or a process of another PID namespace
+    uid: int = 0
 
 
 def open_signalfd(numbers: Iterable[int]) -> int:
@@ -46,10 +48,10 @@ def open_signalfd(numbers: Iterable[int]) -> int:
 def read_signal(descriptor: int) -> ReceivedSignal | None:
     """Return the next pending signal, or None."""
     try:
-        number, _errno, code, _pid = SIGINFO.unpack(os.read(descriptor, SIGINFO.size))
+        number, _errno, code, pid, uid = SIGINFO.unpack(os.read(descriptor, SIGINFO.size))
     except BlockingIOError:
         return None
-    return ReceivedSignal(number, from_kernel=code == SI_KERNEL)
+    return ReceivedSignal(number, code == SI_KERNEL, pid, uid)
 
 
 @contextmanager

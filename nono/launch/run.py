@@ -9,7 +9,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from nono.audit import event
-from nono.audit.ledger import BUDGET_BYTES, AuditLog
+from nono.audit.ledger import BUDGET_BYTES, AuditLog, new_session_id
 from nono.audit.redact import USUAL, Redaction, redact_argv
 from nono.errors import LaunchError, NonoError
 from nono.kernel import process
@@ -24,6 +24,7 @@ from nono.launch.prepare import (
     ready_state_directories,
 )
 from nono.launch.session import Say, Session, Warn, open_log, recorder_of
+from nono.launch.session_record import session_record
 from nono.launch.start import RunContext
 from nono.launch.state_file import state_file
 from nono.launch.trusted import module_path
@@ -49,6 +50,7 @@ class Outcome(NamedTuple):
     """How a run ended."""
 
     exit_code: int  # the command's; 128+N if signal N ended it
+    session_id: str
     denials: Denials
     limit: LimitReport | None  # the limit that ended the command, if one did
     rules: Callable[[], EffectivePolicy]  # the policy that was in effect
@@ -121,6 +123,8 @@ class Launch:
         redaction: Redaction = USUAL,
         audit_bytes: int = BUDGET_BYTES,
         key_prompt: KeyPrompt | None = None,
+        name: str | None = None,
+        profile: str | None = None,
     ) -> Outcome:
         """Run the command to its end.
 
@@ -132,28 +136,48 @@ class Launch:
         redaction: Rules for masking secrets in recorded arguments.
         audit_bytes: Size of the audit log at which actions are refused.
         key_prompt: Asks a person for a missing key; None if nobody can be asked.
+        name: Of the session; None makes one.
+        profile: As it was named, for the record of the session.
         """
         ready_state_directories(prepared.resolved.state_directories)
         launcher = self._unused()
         # Before any secret is read: from here on no process of our uid can look into this one.
         process.set_dumpable(False)
         process.forbid_core_dumps()
-        denials = Denials()
+        denials, session_id = Denials(), new_session_id()
         with ExitStack() as stack:
             cgroup = stack.enter_context(_limited(prepared, launcher, warn))
-            make_temporary = partial(_temporary_directory, stack, warn)
+            make_temporary = partial(_temporary_directory, stack, session_id, warn)
             prepared, view = surrounded(prepared, self._environ, make_temporary)
             if view is not None:
                 launcher.enter_namespaces(view)
             self._launcher = None
             terminal = stack.enter_context(shared_terminal())
             warn, say = terminal.writer(warn), terminal.writer(say)
-            child = stack.enter_context(supervise(launcher.pid, cgroup.kill if cgroup else None))
+            argv = redact_argv(prepared.argv, redaction)
+            # Left last: it writes the end of the session, which is not before everything of it has ended.
+            entry = stack.enter_context(
+                session_record(
+                    self._environ,
+                    prepared,
+                    argv,
+                    session_id,
+                    launcher.pid,
+                    name,
+                    profile,
+                    warn,
+                    has_audit=audit,
+                )
+            )
+            child = stack.enter_context(
+                supervise(launcher.pid, cgroup.kill if cgroup else None, entry.stop_request)
+            )
             stack.callback(launcher.close)
-            log = stack.enter_context(self._log(warn, audit_bytes)) if audit else None
+            log = stack.enter_context(self._log(session_id, warn, audit_bytes)) if audit else None
             observers = (denials.note,) if observation is None else (denials.note, observation.recorded)
-            session = Session(self._environ, log, recorder_of(log, *observers), warn, say, redaction)
-            _record_start(session, prepared, cgroup)
+            record = recorder_of(log, *observers)
+            session = Session(self._environ, log, record, warn, say, redaction, session_id)
+            _record_start(session, prepared, argv, cgroup)
             # This forks, so it comes before any secret is in memory.
             ca_worker = stack.enter_context(_ca_worker(prepared, self._environ))
             with _end_recorded(session):
@@ -162,6 +186,7 @@ class Launch:
                     session,
                     launcher,
                     child,
+                    entry,
                     ca_worker,
                     observation,
                     cgroup,
@@ -182,10 +207,11 @@ class Launch:
                     warn(sentence)
             limit = _limit_reached(run, exit_code)
             session.record(event.session_ended(exit_code))
-            return Outcome(exit_code, denials, limit, run.rules)
+            entry.conclude(child, limit)
+            return Outcome(exit_code, session_id, denials, limit, run.rules)
 
-    def _log(self, warn: Warn, budget_bytes: int) -> AuditLog:
-        return open_log(self._environ, hint=_UNRECORDED, warn=warn, budget_bytes=budget_bytes)
+    def _log(self, session_id: str, warn: Warn, budget_bytes: int) -> AuditLog:
+        return open_log(self._environ, session_id, hint=_UNRECORDED, warn=warn, budget_bytes=budget_bytes)
 
     def _unused(self) -> Launcher:
         if self._launcher is None:
@@ -193,12 +219,12 @@ class Launch:
         return self._launcher
 
 
-def _temporary_directory(stack: ExitStack, warn: Warn) -> str | None:
+def _temporary_directory(stack: ExitStack, session_id: str, warn: Warn) -> str | None:
     # Imported here: most runs have namespaces of their own.
     from nono.launch.around.temporary_directory import temporary_directory
 
     try:
-        return stack.enter_context(temporary_directory())
+        return stack.enter_context(temporary_directory(session_id))
     except OSError as error:
         warn(f"the run has no directory for temporary files: {error}")
         return None
@@ -226,10 +252,10 @@ def _limit_reached(run: RunContext, exit_code: int) -> LimitReport | None:
     return limit_report(limits, figures, exit_code)
 
 
-def _record_start(session: Session, prepared: Prepared, cgroup: Cgroup | None) -> None:
+def _record_start(session: Session, prepared: Prepared, argv: list[str], cgroup: Cgroup | None) -> None:
     """Record the command, how it is enforced, and every gap in the enforcement."""
-    record, redaction = session.record, session.redaction
-    record(event.session_started(redact_argv(prepared.argv, redaction), redaction.difference()))
+    record = session.record
+    record(event.session_started(argv, session.redaction.difference()))
     if prepared.enforcement.rung is not None:
         record(event.enforced_by(prepared.enforcement.rung.value))
     limits = prepared.capabilities.limits

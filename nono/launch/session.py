@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from nono import paths
 from nono.audit.event import Event, Recorder
-from nono.audit.ledger import BUDGET_BYTES, AuditLog, new_session_id
+from nono.audit.ledger import BUDGET_BYTES, AuditLog
 from nono.audit.redact import USUAL, Redaction
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
@@ -25,6 +25,7 @@ class Session(NamedTuple):
     warn: Warn  # takes a sentence that a person must hear before the command has the terminal, or meanwhile
     say: Say  # takes the lines of a summary after it has ended
     redaction: Redaction = USUAL
+    run_id: str = ""  # of the record of a supervised run, with or without a log; "" for a standalone proxy
 
     @property
     def session_id(self) -> str:
@@ -33,12 +34,12 @@ class Session(NamedTuple):
 
 
 def open_log(
-    environ: Mapping[str, str], *, hint: str, warn: Warn, budget_bytes: int = BUDGET_BYTES
+    environ: Mapping[str, str], session_id: str, *, hint: str, warn: Warn, budget_bytes: int = BUDGET_BYTES
 ) -> AuditLog:
     """Open the audit log of a new session. Raises NonoError, with hint, when it cannot be opened."""
     root = paths.state_root(environ)
     try:
-        return AuditLog(root, new_session_id(), budget_bytes=budget_bytes, on_full=warn)
+        return AuditLog(root, session_id, budget_bytes=budget_bytes, on_full=warn)
     except OSError as error:
         raise NonoError(
             f"the audit log cannot be opened: {error.filename or root}: {error.strerror or error}", hint=hint

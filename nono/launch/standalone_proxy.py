@@ -16,7 +16,7 @@ import anyio
 from nono import paths
 from nono.audit import event
 from nono.audit.dedup import DedupRecorder
-from nono.audit.ledger import BUDGET_BYTES
+from nono.audit.ledger import BUDGET_BYTES, new_session_id
 from nono.audit.redact import USUAL, Redaction
 from nono.credentials.phantom import SessionToken
 from nono.errors import NonoError
@@ -76,7 +76,7 @@ def serve_until_signal(
     # Before any secret is read: from here on no process of our uid can look into this one.
     process.set_dumpable(False)
     process.forbid_core_dumps()
-    with open_log(environ, hint=_UNRECORDED, warn=warn, budget_bytes=audit_bytes) as log:
+    with open_log(environ, new_session_id(), hint=_UNRECORDED, warn=warn, budget_bytes=audit_bytes) as log:
         record = DedupRecorder(log.record)
         session = Session(environ, log, record, warn, say, redaction)
         record(event.session_started(["nono", "proxy"], redaction.difference()))

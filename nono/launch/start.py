@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nono.audit.event import Recorder
 from nono.launch.prepare import Prepared
 from nono.launch.session import Session
+from nono.launch.session_record import SessionEntry
 from nono.launch.state import VARIABLE, Identity, State, state_of
 from nono.launch.state_file import StateFile, identity
 from nono.named_tuple import NamedTuple
@@ -35,6 +36,7 @@ class RunContext(NamedTuple):
     session: Session
     launcher: Launcher
     child: Child
+    entry: SessionEntry
     ca_worker: CaWorker | None  # if the run has a proxy that intercepts TLS
     observation: Observation | None  # if the run is watched
     cgroup: Cgroup | None  # if the run has limits
@@ -72,6 +74,8 @@ class RunContext(NamedTuple):
         withheld: Variables to drop from all these, because they hold a key.
         """
         prepared = self.prepared
+        if proxy_port is not None:
+            self.entry.proxy_listens(proxy_port)
         own = own_grants((*self.readable, *readable))
         capabilities = prepared.capabilities._replace(grants=(*prepared.capabilities.grants, *own))
         plan = draw(capabilities, prepared.facts, prepared.enforcement, proxy_port=proxy_port)

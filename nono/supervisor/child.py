@@ -8,8 +8,15 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from nono.kernel import process, signals
+from nono.kernel.signals import ReceivedSignal
+from nono.sessions.ends import FOREIGN, Sender
+from nono.sessions.processes import process_name
+
+if TYPE_CHECKING:
+    from nono.sessions.stopping import StopRequest
 
 # SIGTSTP and SIGCONT are absent: the terminal stops and continues both of us together.
 FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
@@ -28,9 +35,20 @@ class Child:
     one a loop's add_reader. Both call serve_signals() when signal_descriptor is readable.
     """
 
-    def __init__(self, pid: int, pidfd: int, signal_descriptor: int) -> None:
+    def __init__(
+        self,
+        pid: int,
+        pidfd: int,
+        signal_descriptor: int,
+        stop_request: Callable[[], StopRequest | None] = lambda: None,
+    ) -> None:
+        """stop_request: Returns what `nono stop` asks for, if that has sent a SIGTERM."""
         self.pid = pid
         self.exit_code: int | None = None  # 128+N when signal N ended it
+        self.ended_by: int | None = None  # that signal
+        self.received: dict[int, Sender] = {}  # the last sender of each signal
+        self.stopped_by: str | None = None  # who has asked for the end with `nono stop`
+        self._stop_request = stop_request
         self.signal_descriptor = signal_descriptor
         self._pidfd = pidfd
 
@@ -39,9 +57,23 @@ class Child:
         while (received := signals.read_signal(self.signal_descriptor)) is not None:
             if received.number == signal.SIGCHLD:
                 self._reap()
-            elif not received.from_kernel:
-                # A signal from the kernel came from the terminal, which sent it to the command as well.
-                self.send(received.number)
+            elif received.from_kernel:
+                # It came from the terminal, which sent it to the command as well.
+                self.received[received.number] = Sender(0)
+            else:
+                self._pass_on(received)
+
+    def _pass_on(self, received: ReceivedSignal) -> None:
+        pid = received.pid or FOREIGN
+        leads_session = pid == os.getsid(0)
+        self.received[received.number] = Sender(pid, received.uid, process_name(pid), leads_session)
+        asked = self._stop_request() if received.number == signal.SIGTERM else None
+        if asked is None:
+            self.send(received.number)
+            return
+        self.stopped_by = asked.by
+        self.send(signal.SIGKILL if asked.force else signal.SIGTERM)
+        self.send(signal.SIGCONT)  # a stopped job would not end before it is continued
 
     def send(self, number: int) -> None:
         """Signal the command through its pidfd, which never refers to another process."""
@@ -69,19 +101,25 @@ class Child:
             if pid == self.pid:
                 code = os.waitstatus_to_exitcode(status)
                 self.exit_code = 128 - code if code < 0 else code
+                self.ended_by = -code if code < 0 else None
 
 
 @contextmanager
-def supervise(pid: int, kill_at_once: Callable[[], None] | None = None) -> Iterator[Child]:
+def supervise(
+    pid: int,
+    kill_at_once: Callable[[], None] | None = None,
+    stop_request: Callable[[], StopRequest | None] = lambda: None,
+) -> Iterator[Child]:
     """Take charge of a child that has not been reaped.
 
     Leaving the block kills the child if it still runs, and ends everything it left running.
     `kill_at_once`: kills most of that in one step, however fast it forks.
+    `stop_request`: as for Child.
     """
     process.become_subreaper()
     pidfd = os.pidfd_open(pid)
     signal_descriptor = signals.open_signalfd((*FORWARDED, signal.SIGCHLD))
-    child = Child(pid, pidfd, signal_descriptor)
+    child = Child(pid, pidfd, signal_descriptor, stop_request)
     try:
         yield child
     finally:

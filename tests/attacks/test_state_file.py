@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.nono_run import NONO, NonoRun
+from support.sessions.records import leftovers
 
 SELF = f"--read={Path(__file__).parents[2]}"  # the command runs nono itself
 WHY = shlex.join([*NONO, "why", "--json"])
@@ -80,7 +81,7 @@ def test_the_state_file_is_private_read_only_and_temporary(
     run = sandbox.run(["sh", "-c", script], profile=BLOCKED)
     assert run.stdout.splitlines() == [f"600 {sandbox.user.uid}", '{"fs": [']
     assert run.stderr.count("Permission denied") + run.stderr.count("Read-only") >= 4
-    assert not list((sandbox.user.home / ".local/state/nono/sessions").iterdir())
+    assert leftovers(sandbox.user) == []
 
 
 def test_the_next_run_removes_only_the_state_of_a_killed_supervisor(

@@ -14,6 +14,7 @@ from nono.supervisor import abort
 from nono.supervisor.loop import LIMITS
 from support.nono_run import SANDBOX_POLICIES, TIMEOUT_S, NonoRun, program
 from support.servers.http1 import Received, upstream
+from support.sessions.records import leftovers
 
 MAX_USER_WATCHES = Path("/proc/sys/fs/epoll/max_user_watches")
 FEW_WATCHES = 50_000  # many more than anything that goes on beside needs
@@ -129,7 +130,7 @@ def test_a_run_without_any_watch_does_not_start(policy: str, sandbox: NonoRun) -
     assert run.exit_code == 1
     assert f"the event loop cannot watch a descriptor: No space left on device\nhint: {LIMITS}" in run.stderr
     assert run.events[-1]["type"] == "session_ended"
-    assert [*(sandbox.user.home / ".local/state/nono/sessions").iterdir()] == []
+    assert leftovers(sandbox.user) == []
 
 
 @pytest.mark.root
@@ -147,4 +148,4 @@ def test_a_run_that_cannot_go_on_ends_in_order(policy: str, sandbox: NonoRun) ->
     assert run.exit_code == abort.EXIT_CODE
     assert abort.REASON in run.stderr
     assert run.events[-1]["type"] == "session_ended"
-    assert [*(sandbox.user.home / ".local/state/nono/sessions").iterdir()] == []
+    assert leftovers(sandbox.user) == []

@@ -186,7 +186,10 @@ OPTIONS: tuple[Option, ...] = (
            in_request=False),
     Option(("--capability-elevation",), Kind.FLAG, "ask a person about files beyond the grants",
            (RUN, WHY), env="NONO_CAPABILITY_ELEVATION", may_need_listener=True),
-    Option(("--no-audit",), Kind.FLAG, "record nothing", (RUN, LEARN), in_request=False),
+    Option(("--no-audit",), Kind.FLAG, "write no audit log; `nono ps` still lists the session", (RUN, LEARN),
+           in_request=False),
+    Option(("--name",), Kind.VALUE, "name of the session, for `nono ps` and others", (RUN, LEARN), "NAME",
+           in_request=False),
     Option(("--output", "-o"), Kind.VALUE, "profile to write or to add to: a name, or a file with a slash",
            (LEARN,), "NAME", in_request=False),
     Option(("--tunnel",), Kind.LIST, "host whose TLS is not looked into, and which is granted as a whole",
@@ -210,7 +213,7 @@ OPTIONS: tuple[Option, ...] = (
     _later("--rollback-dest", Kind.VALUE, (RUN,)), _later("--skip-dir", Kind.LIST, (RUN,)),
     _later("--startup-timeout", Kind.VALUE, SUPERVISED), _later("--no-audit-integrity", commands=(RUN,)),
     _later("--audit-integrity", commands=(RUN,)), _later("--audit-sign-key", Kind.VALUE, (RUN,)),
-    _later("--trust-override", commands=(RUN,)), _later("--name", Kind.VALUE, SUPERVISED),
+    _later("--trust-override", commands=(RUN,)), _later("--name", Kind.VALUE, (SHELL,)),
     _later("--shell", Kind.VALUE, (SHELL,)),
 )  # fmt: skip
 

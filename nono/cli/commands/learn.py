@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from nono.approval import ask
 from nono.cli.args.parse import Invocation, parse, sandbox_parser
 from nono.cli.console import Console, console_of
-from nono.cli.preferences import preferences, redaction
+from nono.cli.preferences import preferences, redaction, session_name
 from nono.cli.resolution import command_of
 from nono.cli.run_summary import show
 from nono.errors import ConfigError, NonoError
@@ -88,6 +88,8 @@ def run(argv: Sequence[str]) -> int:
             observation=plan.observation,
             redaction=redaction(config),
             audit_bytes=config.audit.session_max_bytes,
+            name=session_name(given),
+            profile=given.value("profile"),
         )
     if outcome.limit is not None:
         console.lines(outcome.limit.lines())

@@ -46,7 +46,7 @@ def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -
         environ, probes_network=any(option.may_need_listener for option in given.options)
     )
     # Imported here: the launcher probes the kernel, and imports what confines it, at the same time.
-    from nono.cli.preferences import preferences, redaction
+    from nono.cli.preferences import preferences, redaction, session_name
     from nono.cli.resolution import asker, command_of, resolve_given
     from nono.cli.run_summary import show
     from nono.launch.run import Launch
@@ -80,6 +80,8 @@ def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -
             redaction=redaction(config),
             audit_bytes=config.audit.session_max_bytes,
             key_prompt=_key_prompt(invocation, environ),
+            name=session_name(given),
+            profile=given.value("profile"),
         )
     if outcome.exit_code or outcome.denials.listed():
         # Imported here: most runs succeed and need no report.

@@ -33,8 +33,8 @@ def report(
     outcome: Outcome, prepared: Prepared, invocation: Invocation, console: Console, environ: Mapping[str, str]
 ) -> None:
     """Print the denials, or the limit that ended the command, to stderr; as JSON too if asked for."""
-    exit_code, denials, limit, in_effect = outcome
-    rules = in_effect()
+    exit_code, denials, limit = outcome.exit_code, outcome.denials, outcome.limit
+    rules = outcome.rules()
     rules = rules._replace(
         capabilities=rules.capabilities._replace(elevation=False)
     )  # as if nobody was asked

@@ -10,12 +10,14 @@ DIRECTORY = "/tmp"  # whatever TMPDIR says: that may lie where the command has n
 
 
 @contextmanager
-def temporary_directory() -> Iterator[str]:
+def temporary_directory(run_id: str) -> Iterator[str]:
     """Make a directory of this user alone; gone with all that is in it when the block is left.
+
+    run_id: Of the record of the run, by which nono.sessions.registry finds it after a crash.
 
     Leave it after the last process of the command. OSError: it cannot be made.
     """
-    path = os.path.join(os.path.realpath(DIRECTORY), f"nono-{os.urandom(8).hex()}")
+    path = os.path.join(os.path.realpath(DIRECTORY), f"nono-{run_id}")
     os.mkdir(path, 0o700)
     try:
         yield path

@@ -275,6 +275,7 @@ def _authority(assembly: Assembly) -> AbstractContextManager[TrustedAuthority | 
         own=assembly.own_authority,
         pregenerated=assembly.ca_worker.take() if assembly.ca_worker is not None else None,
         http1_only=assembly.logins.table.captures,
+        run_id=assembly.session.run_id,
     )
 
 

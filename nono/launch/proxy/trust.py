@@ -66,6 +66,7 @@ def trusted_authority(
     own: SessionCa | None = None,
     pregenerated: PregeneratedCa | None = None,
     http1_only: Callable[[str], bool] = lambda host: False,
+    run_id: str = "",
 ) -> Iterator[TrustedAuthority | None]:
     """Open the CA of one run; its files are removed when the block is left.
 
@@ -74,12 +75,15 @@ def trusted_authority(
     own: The user's own CA, in place of a generated one.
     pregenerated: A CA that another process made; its leaf certificates are still made here.
     http1_only: Names the hosts for which HTTP/2 is never offered.
+    run_id: Of the record of the run, by which its files are found after a crash; "" without one.
     """
     # Imported here: only runs that intercept something need it.
     from nono.proxy.tls.trust_bundle import trust_bundle, wants_truststore
 
     authority: _Authority = own or _new_authority(settings, pregenerated)
-    directory = join(paths.state_root(environ), "sessions", f"intercept-{os.getpid()}-{secrets.token_hex(8)}")
+    directory = join(
+        paths.state_root(environ), "sessions", f"intercept-{os.getpid()}-{run_id or secrets.token_hex(8)}"
+    )
     with ExitStack() as stack:
         try:
             bundle = stack.enter_context(

@@ -1,0 +1,111 @@
+"""Keeps the record of one run in the registry of sessions, from before its command starts to its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from nono.errors import NonoError
+from nono.launch.prepare import Prepared
+from nono.launch.session import Warn
+from nono.policy.capability import NetworkMode
+from nono.sessions.ends import Seen, end_of
+from nono.sessions.names import name_from
+from nono.sessions.processes import killed_for_memory
+from nono.sessions.registry import Entry, Registry, directory_of, new_record, registered
+from nono.supervisor.child import Child
+
+if TYPE_CHECKING:
+    from nono.sessions.stopping import StopRequest
+    from nono.supervisor.cgroup.limit_report import LimitReport
+
+_OUT_OF_LIMIT = "memory_limit_exceeded"
+
+
+class SessionEntry:
+    """The record of this run; without a directory to write it to, nothing is written."""
+
+    def __init__(self, entry: Entry | None) -> None:
+        self._entry = entry
+        self._killed_before = killed_for_memory()
+
+    def stop_request(self) -> StopRequest | None:
+        if self._entry is None:
+            return None
+        # Imported here: few runs are ended by SIGTERM.
+        from nono.sessions.stopping import parse
+
+        return parse(self._entry.stop_request())
+
+    def proxy_listens(self, port: int) -> None:
+        if self._entry is not None:
+            self._entry.update(network=f"proxy (localhost:{port})")
+
+    def conclude(self, child: Child, limit: LimitReport | None) -> None:
+        """Write why the command ended. `limit`: the one that ended it, if any."""
+        if self._entry is None or child.exit_code is None:
+            return
+        is_killed = child.ended_by == signal.SIGKILL
+        seen = Seen(
+            child.exit_code,
+            child.ended_by,
+            child.received,
+            child.stopped_by,
+            is_out_of_limit=limit is not None and limit.code == _OUT_OF_LIMIT,
+            is_out_of_memory=is_killed and 0 <= self._killed_before < killed_for_memory(),
+        )
+        self._entry.ended(child.exit_code, end_of(seen))
+
+
+@contextmanager
+def session_record(
+    environ: Mapping[str, str],
+    prepared: Prepared,
+    argv: list[str],
+    session_id: str,
+    child_pid: int,
+    name: str | None,
+    profile: str | None,
+    warn: Warn,
+    *,
+    has_audit: bool,
+) -> Iterator[SessionEntry]:
+    """Write the record of a run that is about to start; leaving the block writes its end, if nobody has.
+
+    Warns if there is no place for it. Raises NonoError then if the session was given a name.
+    """
+    network = prepared.capabilities.network
+    try:
+        registry = Registry(environ, create=True)
+    except OSError as error:
+        _without_record(environ, name, error, warn)
+        yield SessionEntry(None)
+        return
+    with registry:
+        record = new_record(
+            session_id,
+            name=name or name_from(os.urandom(2)),
+            child_pid=child_pid,
+            command=argv,
+            profile=profile,
+            network={NetworkMode.BLOCKED: "blocked", NetworkMode.PROXY: "proxy"}.get(network, "allowed"),
+            has_audit=has_audit,
+        )
+        try:
+            registry.write(record)
+        except OSError as error:
+            _without_record(environ, name, error, warn)
+            yield SessionEntry(None)
+            return
+        with registered(registry, record) as entry:
+            yield SessionEntry(entry)
+
+
+def _without_record(environ: Mapping[str, str], name: str | None, error: OSError, warn: Warn) -> None:
+    sentence = f"{directory_of(environ)}: {error.strerror or error}"
+    if name is not None:
+        raise NonoError(f"the session '{name}' cannot be recorded: {sentence}") from error
+    warn(f"`nono ps` will not show this run: {sentence}")

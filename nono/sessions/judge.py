@@ -1,0 +1,35 @@
+"""Judges a session by what is known of its supervisor: alive, stopped, or gone without a word."""
+
+from __future__ import annotations
+
+from nono.named_tuple import NamedTuple
+from nono.sessions import ends
+from nono.sessions.processes import ProcessStat
+from nono.sessions.record import DETACHED, EXITED, LOST, PAUSED, RUNNING, End, Record
+
+
+class Here(NamedTuple):
+    """Where pids are looked up."""
+
+    boot: str
+    pid_namespace: int
+
+
+def judged(record: Record, supervisor: ProcessStat | None, here: Here) -> Record:
+    """Return the record as it is now.
+
+    supervisor: The process that has the supervisor's number; None if there is none.
+    """
+    if record.is_ended:
+        return record
+    if record.boot != here.boot:
+        return _lost(record, End(ends.RESTARTED, by="the machine, which was restarted"))
+    if record.pid_namespace != here.pid_namespace:
+        return record  # its pids mean nothing here, so nothing can be said
+    if supervisor is None or not supervisor.is_alive or supervisor.started_ticks != record.started_epoch:
+        return _lost(record, End(ends.CRASHED, detail="its supervisor was killed"))
+    return record._replace(status=PAUSED if supervisor.is_stopped else RUNNING, exit_code=None)
+
+
+def _lost(record: Record, end: End) -> Record:
+    return record._replace(status=EXITED, attachment=DETACHED, exit_code=LOST, end=end)

@@ -1,0 +1,87 @@
+"""Lists the sessions as they are now, and clears away what killed supervisors have left."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from posixpath import join
+
+from nono.errors import NonoError
+from nono.sessions.judge import Here, judged
+from nono.sessions.processes import boot_id, pid_namespace, process_stat
+from nono.sessions.record import Record, parse
+from nono.sessions.registry import KEY, SOCKET, STOP, SUFFIX, Registry, directory_of
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_TEMPORARY = "/tmp/nono-{}"  # as nono.launch.around.temporary_directory makes it
+
+
+def open_registry(environ: Mapping[str, str]) -> Registry | None:
+    """Open the registry for a command about sessions; None if there never was one. Raises NonoError."""
+    path = directory_of(environ)
+    try:
+        return Registry(environ, create=False)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        reason = "it is a link" if error.errno == errno.ELOOP else error.strerror
+        raise NonoError(f"the sessions cannot be read: {path}: {reason}", hint=f"chmod 700 {path}") from error
+
+
+def records(registry: Registry) -> list[Record]:
+    """Return every session as it is now, the newest first; a damaged record is passed over.
+
+    Writes down that a session has ended if its supervisor could not, and removes what that left behind.
+    """
+    found = []
+    here = Here(boot_id(), pid_namespace())
+    for name in os.listdir(registry.fd):
+        session_id, suffix = name[: -len(SUFFIX)], name[-len(SUFFIX) :]
+        if suffix != SUFFIX or not _ID.fullmatch(session_id):
+            continue
+        record = _parsed(registry, name)
+        if record is None or record.session_id != session_id:
+            continue
+        now = judged(record, process_stat(record.supervisor_pid), here)
+        if now.is_ended and not record.is_ended:
+            # Read again: its supervisor may have written the end just before it went.
+            record = _parsed(registry, name) or record
+            now = judged(record, None, here)
+            if not record.is_ended:
+                with suppress(OSError):  # whoever reads it next finds the same
+                    sweep(registry, now)
+                    registry.write(now)
+        found.append(now)
+    return sorted(found, key=lambda record: (record.started_unix_ms, record.session_id), reverse=True)
+
+
+def _parsed(registry: Registry, name: str) -> Record | None:
+    content = registry.read(name)
+    try:
+        return None if content is None else parse(content)
+    except ValueError:
+        return None
+
+
+def sweep(registry: Registry, record: Record) -> None:
+    """Remove what a supervisor leaves when it is killed. Raises OSError."""
+    for suffix in (SOCKET, KEY, STOP):
+        registry.remove(record.session_id + suffix)
+    bundle = f"intercept-{record.supervisor_pid}-{record.session_id}"
+    for path in (join(registry.path, bundle), _TEMPORARY.format(record.session_id)):
+        _remove_directory(path)
+
+
+def _remove_directory(path: str) -> None:
+    """Remove a directory of this user; never one of somebody else, nor what a link leads to."""
+    with suppress(OSError):
+        found = os.lstat(path)
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
+            # Imported here: few sessions leave one.
+            from shutil import rmtree
+
+            rmtree(path, ignore_errors=True)

@@ -1,0 +1,33 @@
+"""Names for sessions that nobody has named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nono.errors import ConfigError
+
+LATEST = "latest"  # how a person names the session that was started last
+_ADJECTIVES = (
+    "bold calm cool deep fair fast firm glad keen kind mild neat rich tall warm wise".split()  # noqa: SIM905 - a list of words reads better than one of literals
+)
+_NOUNS = (
+    "arch bark clay cove dawn fern fjord gale iris lark mesa moss pine reed tide wren".split()  # noqa: SIM905 - as above
+)
+NAME_MAX = 64
+
+
+def name_from(randomness: Sequence[int]) -> str:
+    """Return an adjective and a noun, chosen by two random bytes."""
+    first, second = randomness
+    return f"{_ADJECTIVES[first % len(_ADJECTIVES)]}-{_NOUNS[second % len(_NOUNS)]}"
+
+
+def check_name(name: str) -> str:
+    """Return the name. Raises ConfigError for one that would not fit a table or a command line."""
+    if len(name) > NAME_MAX or not name.isprintable() or name != name.strip() or name.startswith("-"):
+        raise ConfigError(
+            f"--name '{name}': expected up to {NAME_MAX} printable characters, not beginning with '-'."
+        )
+    if name == LATEST:
+        raise ConfigError(f"--name '{name}': that means the session started last.")
+    return name

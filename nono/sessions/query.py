@@ -1,0 +1,28 @@
+"""Finds the session that a person means: by id, the beginning of one, a name, or `latest`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nono.errors import ConfigError, NonoError
+from nono.sessions.names import LATEST
+from nono.sessions.record import Record
+
+
+def find(query: str, records: Sequence[Record]) -> Record:
+    """Return the one meant, of records of which the newest is first. Raises NonoError if there is not one."""
+    if query == LATEST and records:
+        return records[0]
+    exact = [record for record in records if record.session_id == query]
+    by_id = [record for record in records if query and record.session_id.startswith(query)]
+    named = [record for record in records if query and record.name == query]
+    # Of sessions with one name, those that run are meant before those that ran.
+    living = [record for record in named if not record.is_ended]
+    found = exact or by_id or (living if len(living) == 1 else named)
+    if not found:
+        raise NonoError(f"Session not found: {query}", hint="nono ps --all lists the sessions")
+    if len(found) > 1:
+        raise ConfigError(
+            f"Ambiguous query '{query}': matches {len(found)} sessions. Use the session ID instead."
+        )
+    return found[0]

@@ -1,0 +1,122 @@
+"""The record of a session, from and to JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from nono.named_tuple import NamedTuple
+
+RUNNING, PAUSED, EXITED = "running", "paused", "exited"
+ATTACHED, DETACHED = "attached", "detached"
+LOST = -1  # the exit code of a command whose supervisor did not live to see it
+
+
+class End(NamedTuple):
+    """Why a session ended, and who ended it."""
+
+    cause: str  # a word of nono.sessions.ends
+    signal: str | None = None  # such as SIGTERM
+    by: str | None = None  # None: nobody knows
+    detail: str | None = None
+
+
+class Record(NamedTuple):
+    """One session. The fields up to rollback_session are what other programs read."""
+
+    session_id: str
+    name: str | None
+    supervisor_pid: int
+    child_pid: int
+    started: str  # RFC 3339, local time
+    started_epoch: int  # of the supervisor, in clock ticks since boot: with the pid it names one process
+    status: str
+    attachment: str
+    exit_code: int | None
+    command: tuple[str, ...]  # redacted
+    profile: str | None
+    workdir: str
+    network: str  # blocked, allowed, or proxy (localhost:PORT)
+    rollback_session: str | None  # the id of the audit log; None: --no-audit
+    started_unix_ms: int = 0
+    ended_unix_ms: int | None = None
+    boot: str = ""  # the kernel's boot id
+    pid_namespace: int = 0  # in which the pids are counted
+    end: End | None = None
+
+    @property
+    def is_ended(self) -> bool:
+        return self.status == EXITED
+
+
+def document_of(record: Record) -> dict[str, Any]:
+    """Return the record as JSON types."""
+    end = None if record.end is None else record.end._asdict()
+    return {**record._asdict(), "command": list(record.command), "end": end}
+
+
+def to_json(record: Record) -> bytes:
+    return (json.dumps(document_of(record), indent=2) + "\n").encode("ascii")
+
+
+# Optional fields may also be null; what a later version has added is passed over.
+_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "session_id": str,
+    "name": (str, type(None)),
+    "supervisor_pid": int,
+    "child_pid": int,
+    "started": str,
+    "started_epoch": int,
+    "status": str,
+    "attachment": str,
+    "exit_code": (int, type(None)),
+    "command": list,
+    "profile": (str, type(None)),
+    "workdir": str,
+    "network": str,
+    "rollback_session": (str, type(None)),
+    "started_unix_ms": int,
+    "ended_unix_ms": (int, type(None)),
+    "boot": str,
+    "pid_namespace": int,
+    "end": (dict, type(None)),
+}
+_DEFAULTS: Mapping[str, object] = {
+    "attachment": ATTACHED,
+    "started_unix_ms": 0,
+    "ended_unix_ms": None,
+    "boot": "",
+    "pid_namespace": 0,
+    "end": None,
+}
+
+
+def parse(content: bytes) -> Record:
+    """Invert to_json(). Raises ValueError that names the misfit."""
+    try:
+        document = json.loads(content)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if not isinstance(document, dict):
+        raise ValueError("not an object")
+    values: dict[str, Any] = {}
+    for name, kind in _TYPES.items():
+        value = document.get(name, _DEFAULTS.get(name))
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ValueError(f"{name}: {value!r}")
+        values[name] = value
+    if values["status"] not in (RUNNING, PAUSED, EXITED):
+        raise ValueError(f"status: {values['status']!r}")
+    if not all(isinstance(word, str) for word in values["command"]):
+        raise ValueError("command: not a list of strings")
+    values["command"] = tuple(values["command"])
+    values["end"] = None if values["end"] is None else _end_of(values["end"])
+    return Record(**values)
+
+
+def _end_of(document: Mapping[str, object]) -> End:
+    values = [document.get(field) for field in End._fields]
+    if not all(value is None or isinstance(value, str) for value in values) or values[0] is None:
+        raise ValueError(f"end: {document!r}")
+    return End(*(None if value is None else str(value) for value in values))  # type: ignore[arg-type]  # cause is a str, as was checked

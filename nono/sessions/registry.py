@@ -1,0 +1,163 @@
+"""Writes the records of sessions: one file each, whole, in a directory of this user alone."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from posixpath import join
+from typing import Any, Self
+
+from nono import paths
+from nono.clock import rfc3339, unix_ms
+from nono.errors import NonoError
+from nono.private_dir import open_private_dir
+from nono.regular_file import read_at_most
+from nono.sessions import ends
+from nono.sessions.processes import boot_id, pid_namespace, process_stat
+from nono.sessions.record import ATTACHED, EXITED, LOST, RUNNING, End, Record, to_json
+
+SUFFIX = ".json"
+SOCKET, KEY, STOP = ".sock", ".key", ".stop"  # beside the record, while a session runs
+RECORD_BYTES_MAX = 4 * 1024 * 1024  # an argument list may have 2 MiB
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def directory_of(environ: Mapping[str, str]) -> str:
+    return join(paths.state_root(environ), "sessions")
+
+
+class Registry:
+    """The directory of the records, open. A context manager."""
+
+    def __init__(self, environ: Mapping[str, str], *, create: bool) -> None:
+        """Raises OSError as open_private_dir() does."""
+        self.path = directory_of(environ)
+        if create:
+            os.close(open_private_dir(paths.state_root(environ), create=True))
+        self.fd = open_private_dir(self.path, create=create)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.fd)
+
+    def write(self, record: Record) -> None:
+        """Write a record: a reader finds the old one or the new one, whole. Raises OSError."""
+        self.put(record.session_id + SUFFIX, to_json(record))
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write a file of this user alone, like write()."""
+        temporary = f".{name}.{os.urandom(8).hex()}.tmp"
+        descriptor = os.open(temporary, _CREATE, 0o600, dir_fd=self.fd)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(content)
+            # Not synced: after a power cut no session is left that the record could be wrong about (ADR 41).
+            os.rename(temporary, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+        except OSError:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=self.fd)
+            raise
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file of this user; None if there is none that can be trusted."""
+        try:
+            descriptor = os.open(name, _READ, dir_fd=self.fd)
+        except OSError:
+            return None
+        try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+                return None
+            content = read_at_most(descriptor, RECORD_BYTES_MAX + 1)
+            return content if len(content) <= RECORD_BYTES_MAX else None
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
+
+    def remove(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self.fd)
+
+
+class Entry:
+    """The record of the session that this process supervises: its only writer."""
+
+    def __init__(self, registry: Registry, record: Record) -> None:
+        self.registry = registry
+        self.record = record
+
+    def update(self, **changes: Any) -> None:
+        """Change fields and write the record. A disk that is full by now changes nothing but the file."""
+        self.record = self.record._replace(**changes)
+        with suppress(OSError):
+            self.registry.write(self.record)
+
+    def ended(self, exit_code: int, end: End) -> None:
+        """Write the end of the session, once."""
+        if not self.record.is_ended:
+            self.update(status=EXITED, exit_code=exit_code, end=end, ended_unix_ms=unix_ms())
+
+    def stop_request(self) -> bytes | None:
+        """Return what `nono stop` has written, if it has; see nono.sessions.stopping."""
+        return self.registry.read(self.record.session_id + STOP)
+
+    def close(self, error: BaseException | None) -> None:
+        if not self.record.is_ended:
+            if isinstance(error, NonoError):
+                self.ended(error.exit_code, End(ends.NOT_STARTED, detail=error.message))
+            else:
+                self.ended(LOST, End(ends.FAILED, by="nono", detail=None if error is None else repr(error)))
+        with suppress(OSError):
+            for suffix in (SOCKET, KEY, STOP):
+                self.registry.remove(self.record.session_id + suffix)
+
+
+@contextmanager
+def registered(registry: Registry, record: Record) -> Iterator[Entry]:
+    """Keep the record of a session, which was just written; leaving the block writes how it ended."""
+    entry = Entry(registry, record)
+    try:
+        yield entry
+    except BaseException as error:
+        entry.close(error)
+        raise
+    entry.close(None)
+
+
+def new_record(
+    session_id: str,
+    *,
+    name: str,
+    child_pid: int,
+    command: list[str],
+    profile: str | None,
+    network: str,
+    has_audit: bool,
+) -> Record:
+    """Return the record of a session that this process is about to supervise."""
+    own = process_stat(os.getpid())
+    return Record(
+        session_id,
+        name,
+        os.getpid(),
+        child_pid,
+        rfc3339(),
+        0 if own is None else own.started_ticks,
+        RUNNING,
+        ATTACHED,
+        None,
+        tuple(command),
+        profile,
+        os.getcwd(),
+        network,
+        session_id if has_audit else None,
+        started_unix_ms=unix_ms(),
+        boot=boot_id(),
+        pid_namespace=pid_namespace(),
+    )

@@ -1,0 +1,146 @@
+"""Ends a session from outside: asks its supervisor, then insists, and ends the whole tree if nobody answers.
+
+The request is a file in the directory of the sessions, which no sandbox reaches, and SIGTERM announces it.
+So the supervisor knows who wants the end, and no command can say it was `nono stop`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import time
+from contextlib import suppress
+
+from nono.errors import NonoError
+from nono.named_tuple import NamedTuple
+from nono.sessions.processes import ProcessStat, process_stat
+from nono.sessions.record import Record
+from nono.sessions.registry import STOP, Registry
+
+SETTLING_S = 8.0  # for the end of what the command leaves running (nono.supervisor.child), and the record
+ROUND_S = 0.02
+KILLING_S = 5.0
+
+
+class StopRequest(NamedTuple):
+    """What a supervisor is asked with SIGTERM."""
+
+    by: str
+    force: bool  # do not ask the command, end it
+
+
+def to_json(request: StopRequest) -> bytes:
+    return json.dumps(request._asdict()).encode("ascii")
+
+
+def parse(content: bytes | None) -> StopRequest | None:
+    """Return the request; None if there is none."""
+    try:
+        document = json.loads(content or b"")
+        return StopRequest(str(document["by"]), bool(document["force"]))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+
+
+def stop(registry: Registry, record: Record, *, force: bool, timeout_s: float) -> bool:
+    """End a living session. Returns True if it had to be forced. Raises NonoError.
+
+    force: Kill the command at once. Otherwise it gets SIGTERM, and is killed after timeout_s.
+    """
+    try:
+        supervisor = os.pidfd_open(record.supervisor_pid)
+    except OSError:
+        return force  # it has ended meanwhile
+    try:
+        # Compared once the descriptor is open: from here on it is that process, or none.
+        if not _is_supervisor(record, process_stat(record.supervisor_pid)):
+            return force
+        by = f"nono stop (pid {os.getpid()}, uid {os.getuid()})"
+        if not force:
+            _ask(registry, record, supervisor, StopRequest(by, force=False))
+            if _ended(supervisor, timeout_s):
+                return False
+        _ask(registry, record, supervisor, StopRequest(by, force=True))
+        if not _ended(supervisor, SETTLING_S):
+            _end_tree(record.supervisor_pid, supervisor)
+        return True
+    finally:
+        os.close(supervisor)
+
+
+def _is_supervisor(record: Record, found: ProcessStat | None) -> bool:
+    return found is not None and found.is_alive and found.started_ticks == record.started_epoch
+
+
+def _ask(registry: Registry, record: Record, supervisor: int, request: StopRequest) -> None:
+    try:
+        registry.put(record.session_id + STOP, to_json(request))
+    except OSError as error:
+        raise NonoError(f"the session cannot be asked to end: {registry.path}: {error.strerror}") from error
+    # A stopped job takes it once it is continued.
+    for number in (signal.SIGTERM, signal.SIGCONT):
+        _signal(supervisor, number)
+
+
+def _signal(pidfd: int, number: int) -> None:
+    try:
+        signal.pidfd_send_signal(pidfd, number)
+    except ProcessLookupError:
+        return
+    except PermissionError as error:
+        raise NonoError("the session belongs to another user, who alone can stop it.") from error
+
+
+def _ended(pidfd: int, patience_s: float) -> bool:
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(patience_s * 1000))
+
+
+def _end_tree(pid: int, supervisor: int) -> None:
+    """Kill every process below a supervisor that does not answer, then the supervisor.
+
+    Stopped first: as their subreaper it keeps them all below it, however they were forked.
+    """
+    _signal(supervisor, signal.SIGSTOP)
+    gives_up = time.monotonic() + KILLING_S
+    while (living := _descendants(pid)) and time.monotonic() < gives_up:
+        for each in living:
+            _kill(each)
+        time.sleep(ROUND_S)
+    _signal(supervisor, signal.SIGKILL)
+    _ended(supervisor, KILLING_S)
+
+
+def _kill(pid: int) -> None:
+    before = process_stat(pid)
+    with suppress(OSError):
+        pidfd = os.pidfd_open(pid)
+        try:
+            if process_stat(pid) is not None and _same(before, process_stat(pid)):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        finally:
+            os.close(pidfd)
+
+
+def _same(before: ProcessStat | None, now: ProcessStat | None) -> bool:
+    return before is not None and now is not None and before.started_ticks == now.started_ticks
+
+
+def _descendants(pid: int) -> list[int]:
+    """List every living process below `pid`."""
+    children: dict[int, list[int]] = {}
+    living = set()
+    for name in os.listdir("/proc"):
+        if name.isdecimal() and (found := process_stat(int(name))) is not None:
+            children.setdefault(found.parent, []).append(int(name))
+            if found.is_alive:
+                living.add(int(name))
+    below, waiting = [], [pid]
+    while waiting:
+        found_here = children.get(waiting.pop(), [])
+        below += found_here
+        waiting += found_here
+    return [each for each in below if each in living]

@@ -1,0 +1,118 @@
+"""Every supervised run is a session, whose record outlives whoever ends it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from support.nono_run import NO_NAMESPACES, TIMEOUT_S, NonoRun, nono_run
+from support.sessions.records import directory, leftovers, record_of, records
+
+NO_PROXY: dict[str, Any] = {}
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[NonoRun]:
+    with nono_run() as runner:
+        yield runner
+
+
+def newest(sandbox: NonoRun) -> dict[str, Any]:
+    return records(sandbox.user)[0]
+
+
+def test_a_record_says_what_ran(sandbox: NonoRun) -> None:
+    ended = sandbox.run(["sh", "-c", "exit 3"], flags=["--name=three"])
+    record = record_of(sandbox.user, "three")
+    assert ended.exit_code == record["exit_code"] == 3
+    assert record["end"] == {"cause": "exit", "signal": None, "by": "the command itself", "detail": None}
+    assert record["command"] == ["sh", "-c", "exit 3"]
+    assert record["network"].startswith("proxy (localhost:")
+    assert (record["profile"], record["workdir"]) == (
+        str(sandbox.user.home / "profile.json"),
+        str(sandbox.project),
+    )
+
+
+def test_the_record_and_the_audit_log_have_one_id(sandbox: NonoRun) -> None:
+    before = {*sandbox.logs()}
+    sandbox.run(["true"], profile=NO_PROXY)
+    (log,) = {*sandbox.logs()} - before
+    record = newest(sandbox)
+    assert log.parent.name == record["session_id"] == record["rollback_session"]
+
+
+def test_without_an_audit_log_there_is_a_record(sandbox: NonoRun) -> None:
+    sandbox.run(["true"], profile=NO_PROXY, flags=["--no-audit", "--name=unaudited"])
+    assert record_of(sandbox.user, "unaudited")["rollback_session"] is None
+
+
+def test_the_record_is_there_before_the_command_starts(sandbox: NonoRun) -> None:
+    with sandbox.started(["sh", "-c", "echo up; read line"], flags=["--name=early"]) as run:
+        record = record_of(sandbox.user, "early")
+        assert (record["status"], record["supervisor_pid"]) == ("running", run.pid)
+        run.communicate("\n", timeout=TIMEOUT_S)
+
+
+def test_secrets_of_the_command_line_are_masked(sandbox: NonoRun) -> None:
+    sandbox.run(["true", "--token", "abcdef123456"], profile=NO_PROXY)
+    assert newest(sandbox)["command"] == ["true", "--token", "[REDACTED]"]
+
+
+def test_a_run_that_never_started_says_why(sandbox: NonoRun) -> None:
+    script = sandbox.project / "no-interpreter"
+    script.write_text("#!/nowhere\n")
+    script.chmod(0o755)
+    ended = sandbox.run([str(script)], profile=NO_PROXY)
+    record = newest(sandbox)
+    assert ended.exit_code == record["exit_code"] == 127
+    assert record["end"]["cause"] == "not_started"
+
+
+@pytest.mark.parametrize("flags", [(), (NO_NAMESPACES,)], ids=["its own namespaces", "none"])
+def test_a_signal_has_its_sender(flags: tuple[str, ...], sandbox: NonoRun) -> None:
+    with sandbox.started(["sh", "-c", "echo up; read line"], flags=flags) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "up\n"
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(TIMEOUT_S) == 128 + signal.SIGTERM
+    end = newest(sandbox)["end"]
+    assert (end["cause"], end["signal"]) == ("signal", "SIGTERM")
+    assert end["by"].endswith(f"(pid {os.getpid()}, uid {os.getuid()})")
+
+
+def test_a_command_that_kills_itself_leaves_no_author(sandbox: NonoRun) -> None:
+    sandbox.run(["sh", "-c", "kill -9 $$"], profile=NO_PROXY)
+    assert newest(sandbox)["end"] == {"cause": "signal", "signal": "SIGKILL", "by": None, "detail": None}
+
+
+def test_nothing_is_left_beside_a_record(sandbox: NonoRun) -> None:
+    sandbox.run(["true"])
+    assert leftovers(sandbox.user) == []
+
+
+def test_a_command_does_not_see_the_sessions(sandbox: NonoRun) -> None:
+    path = directory(sandbox.user)
+    ended = sandbox.run(["sh", "-c", f"ls {path}; echo x > {path}/planted.json; cat {path}/*.json"])
+    assert ended.exit_code != 0
+    assert ended.stdout == ""
+    assert not (path / "planted.json").exists()
+
+
+def test_a_name_is_refused_where_nothing_can_be_recorded(sandbox: NonoRun) -> None:
+    state = sandbox.user.home / "state"
+    state.mkdir()
+    (state / "nono").write_text("in the way")
+    environment = {"XDG_STATE_HOME": str(state)}
+    named = sandbox.run(
+        ["true"], profile=NO_PROXY, flags=["--no-audit", "--name=web"], environment=environment
+    )
+    assert named.exit_code == 1
+    assert "the session 'web' cannot be recorded" in named.stderr
+    unnamed = sandbox.run(["true"], profile=NO_PROXY, flags=["--no-audit"], environment=environment)
+    assert unnamed.exit_code == 0
+    assert "`nono ps` will not show this run" in unnamed.stderr

@@ -1,0 +1,43 @@
+"""nono.sessions.query: which session a person means."""
+
+from __future__ import annotations
+
+import pytest
+
+from nono.errors import NonoError
+from nono.sessions.query import find
+from unit.sessions.test_record import RECORD
+
+NEWEST = RECORD._replace(session_id="aabb", name="web")
+OLDER = RECORD._replace(session_id="aabbcc", name="web", status="exited")
+OLDEST = RECORD._replace(session_id="ff00", name="aabb", status="exited")
+ALL = (NEWEST, OLDER, OLDEST)
+
+
+@pytest.mark.parametrize(
+    ("query", "session_id"),
+    [
+        pytest.param("aabbcc", "aabbcc", id="an id"),
+        pytest.param("aabb", "aabb", id="an id that another begins with, and a name"),
+        pytest.param("ff", "ff00", id="the beginning of an id"),
+        pytest.param("latest", "aabb", id="latest"),
+        pytest.param("web", "aabb", id="a name of which one session runs"),
+    ],
+)
+def test_a_query_finds_one_session(query: str, session_id: str) -> None:
+    assert find(query, ALL).session_id == session_id
+
+
+@pytest.mark.parametrize("query", ["", "x", "WEB", "latest"])
+def test_a_query_for_none_is_an_error(query: str) -> None:
+    with pytest.raises(NonoError, match=f"^Session not found: {query}$"):
+        find(query, ALL if query != "latest" else ())
+
+
+@pytest.mark.parametrize("query", ["a", "web"])
+def test_a_query_for_several_asks_for_the_id(query: str) -> None:
+    both = (NEWEST._replace(status="exited"), OLDER)
+    with pytest.raises(
+        NonoError, match=rf"Ambiguous query '{query}': matches 2 sessions\. Use the session ID"
+    ):
+        find(query, both)

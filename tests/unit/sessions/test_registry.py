@@ -1,0 +1,159 @@
+"""nono.sessions.registry and listing: the files, and what is cleared away."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nono.errors import NonoError
+from nono.sessions.listing import open_registry, records
+from nono.sessions.processes import boot_id, pid_namespace, process_stat
+from nono.sessions.record import Record, parse
+from nono.sessions.registry import Registry, new_record, registered
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    return {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}
+
+
+@pytest.fixture
+def registry(environ: dict[str, str]) -> Iterator[Registry]:
+    with Registry(environ, create=True) as opened:
+        yield opened
+
+
+def record(session_id: str = "0123456789abcdef", name: str = "calm-fern") -> Record:
+    made = new_record(
+        session_id, name=name, child_pid=1, command=["true"], profile=None, network="allowed", has_audit=True
+    )
+    assert (made.boot, made.pid_namespace) == (boot_id(), pid_namespace())
+    return made
+
+
+def ended_process() -> int:
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return pid
+
+
+def test_only_its_user_may_read_a_record(registry: Registry) -> None:
+    registry.write(record())
+    path = Path(registry.path, "0123456789abcdef.json")
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_a_session_of_this_process_runs(registry: Registry) -> None:
+    registry.write(record())
+    (found,) = records(registry)
+    own = process_stat(os.getpid())
+    assert own is not None
+    assert (found.status, found.started_epoch) == ("running", own.started_ticks)
+
+
+def test_a_session_whose_number_was_reused_has_ended(registry: Registry) -> None:
+    registry.write(record()._replace(started_epoch=1))
+    (found,) = records(registry)
+    assert found.end is not None
+    assert (found.status, found.end.cause) == ("exited", "supervisor_killed")
+
+
+def test_what_a_killed_supervisor_left_is_removed(registry: Registry) -> None:
+    lost = record()._replace(supervisor_pid=ended_process())
+    registry.write(lost)
+    bundle = Path(registry.path, f"intercept-{lost.supervisor_pid}-{lost.session_id}")
+    temporary = Path(f"/tmp/nono-{lost.session_id}")
+    for made in (bundle, temporary):
+        made.mkdir()
+        (made / "file").touch()
+    for suffix in (".sock", ".key", ".stop"):
+        Path(registry.path, lost.session_id + suffix).touch()
+    other = Path(registry.path, "intercept-1-ffffffffffffffff")
+    other.mkdir()
+    records(registry)
+    assert {each.name for each in Path(registry.path).iterdir()} == {other.name, f"{lost.session_id}.json"}
+    assert not temporary.exists()
+    (written,) = Path(registry.path).glob("*.json")
+    assert parse(written.read_bytes()).status == "exited"
+
+
+def test_a_link_in_the_place_of_a_temporary_directory_is_not_followed(
+    registry: Registry, tmp_path: Path
+) -> None:
+    lost = record("feedfeedfeedfeed")._replace(supervisor_pid=ended_process())
+    registry.write(lost)
+    (tmp_path / "kept").mkdir()
+    link = Path(f"/tmp/nono-{lost.session_id}")
+    link.symlink_to(tmp_path / "kept")
+    try:
+        records(registry)
+        assert (tmp_path / "kept").exists()
+    finally:
+        link.unlink()
+
+
+def test_leaving_the_block_without_an_end_is_a_failure(registry: Registry) -> None:
+    registry.write(record())
+    with pytest.raises(NonoError), registered(registry, record()):
+        raise NonoError("no such program")
+    (found,) = records(registry)
+    assert found.end is not None
+    assert (found.exit_code, found.end.cause, found.end.detail) == (1, "not_started", "no such program")
+
+
+@pytest.mark.parametrize("planted", ["link", "fifo", "open to others", "damaged", "another's id", "huge"])
+def test_what_is_no_record_of_this_user_is_passed_over(
+    planted: str, registry: Registry, tmp_path: Path
+) -> None:
+    registry.write(record())
+    original = Path(registry.path, "0123456789abcdef.json")
+    path = Path(registry.path, "ffff.json")
+    match planted:
+        case "link":
+            path.symlink_to(original)
+        case "fifo":
+            os.mkfifo(path, 0o600)
+        case "damaged":
+            path.write_bytes(b"{")
+            path.chmod(0o600)
+        case "another's id":
+            path.write_bytes(original.read_bytes())
+            path.chmod(0o600)
+        case "huge":
+            path.write_bytes(b" " * (4 << 20) + original.read_bytes())
+            path.chmod(0o600)
+        case "open to others":
+            path.write_bytes(original.read_bytes().replace(b"0123456789abcdef", b"ffff"))
+            path.chmod(0o644)
+    assert [each.session_id for each in records(registry)] == ["0123456789abcdef"]
+
+
+@pytest.mark.parametrize("planted", ["link", "writable"])
+def test_a_directory_that_cannot_be_trusted_is_an_error(
+    planted: str, registry: Registry, environ: dict[str, str], tmp_path: Path
+) -> None:
+    path = Path(registry.path)
+    if planted == "writable":
+        path.chmod(0o777)
+    else:
+        path.rename(tmp_path / "moved")
+        path.symlink_to(tmp_path / "moved")
+    with pytest.raises(NonoError, match="the sessions cannot be read") as refused:
+        open_registry(environ)
+    assert refused.value.hint == f"chmod 700 {path}"
+
+
+def test_without_a_session_there_is_no_registry(environ: dict[str, str]) -> None:
+    assert open_registry(environ) is None
+
+
+def test_the_newest_session_is_first_whatever_the_offset_of_its_clock(registry: Registry) -> None:
+    registry.write(record("aa")._replace(started="2026-10-25T02:30:00+02:00", started_unix_ms=1))
+    registry.write(record("bb")._replace(started="2026-10-25T02:10:00+01:00", started_unix_ms=2))
+    assert [each.session_id for each in records(registry)] == ["bb", "aa"]
