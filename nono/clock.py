@@ -14,3 +14,9 @@ def rfc3339() -> str:
     """Return local time with its offset, e.g. `2026-01-02T03:04:05+01:00` (RFC 3339 section 5.6)."""
     text = time.strftime("%Y-%m-%dT%H:%M:%S%z")
     return f"{text[:-2]}:{text[-2:]}"
+
+
+def local_time(at_ms: int) -> str:
+    """Return milliseconds since the epoch as rfc3339() does."""
+    text = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(at_ms // 1000))
+    return f"{text[:-2]}:{text[-2:]}"

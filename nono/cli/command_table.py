@@ -101,11 +101,46 @@ def _connect_helper() -> Loaded:
     return Loaded(connect_helper.main)
 
 
+def _ps() -> Loaded:
+    from nono.cli.commands.sessions import ps
+
+    return Loaded(ps.run, ps.parser)
+
+
+def _inspect() -> Loaded:
+    from nono.cli.commands.sessions import inspect
+
+    return Loaded(inspect.run, inspect.parser)
+
+
+def _logs() -> Loaded:
+    from nono.cli.commands.sessions import logs
+
+    return Loaded(logs.run, logs.parser)
+
+
+def _stop() -> Loaded:
+    from nono.cli.commands.sessions import stop
+
+    return Loaded(stop.run, stop.parser)
+
+
+def _prune() -> Loaded:
+    from nono.cli.commands.sessions import prune
+
+    return Loaded(prune.run, prune.parser)
+
+
 # In the order in which help lists them.
 COMMANDS = {
     "run": Command("run a command in the sandbox, supervised", _run),
     "learn": Command("watch a command, and write the least profile for it", _learn),
     "wrap": Command("apply the sandbox to this process and become the command", _wrap),
+    "ps": Command("list the sessions", _ps),
+    "inspect": Command("say what is recorded of a session, and why it ended", _inspect),
+    "logs": Command("print what was allowed and refused in a session", _logs),
+    "stop": Command("end a session, with all that its command has started", _stop),
+    "prune": Command("forget sessions that ended long ago", _prune),
     "profile": Command("list, show, compare, check and write profiles", _profile),
     "policy": Command("old name of what `nono profile` does", _policy),
     "completion": Command("print a script that completes nono's words in your shell", _completion),
@@ -120,9 +155,8 @@ COMMANDS = {
 # Planned commands. Known by name, so that a script learns "not yet" rather than "no such thing".
 # fmt: off
 LATER = frozenset({
-    "shell", "ps", "stop", "detach", "pause", "attach", "resume", "logs",
-    "inspect", "prune", "session", "connect", "rollback", "audit", "trust", "pull", "remove",
-    "update", "search", "list", "outdated", "pin", "unpin", "platform", "open-url-helper",
+    "shell", "detach", "pause", "attach", "resume", "session", "connect", "rollback", "audit", "trust",
+    "pull", "remove", "update", "search", "list", "outdated", "pin", "unpin", "platform", "open-url-helper",
     "pack-update-hint-helper", "report", "allow", "replay-policy",
 })
 # fmt: on

@@ -85,3 +85,9 @@ def _remove_directory(path: str) -> None:
             from shutil import rmtree
 
             rmtree(path, ignore_errors=True)
+
+
+def forget(registry: Registry, record: Record) -> None:
+    """Remove every file of a session that has ended. Raises OSError."""
+    sweep(registry, record)
+    registry.remove(record.session_id + SUFFIX)

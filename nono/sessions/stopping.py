@@ -13,10 +13,13 @@ import signal
 import time
 from contextlib import suppress
 
+from nono.clock import unix_ms
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
+from nono.sessions.ends import STOP as STOPPED
+from nono.sessions.listing import sweep
 from nono.sessions.processes import ProcessStat, process_stat
-from nono.sessions.record import Record
+from nono.sessions.record import DETACHED, EXITED, LOST, End, Record
 from nono.sessions.registry import STOP, Registry
 
 SETTLING_S = 8.0  # for the end of what the command leaves running (nono.supervisor.child), and the record
@@ -65,6 +68,7 @@ def stop(registry: Registry, record: Record, *, force: bool, timeout_s: float) -
         _ask(registry, record, supervisor, StopRequest(by, force=True))
         if not _ended(supervisor, SETTLING_S):
             _end_tree(record.supervisor_pid, supervisor)
+            _write_end(registry, record, by)
         return True
     finally:
         os.close(supervisor)
@@ -112,6 +116,18 @@ def _end_tree(pid: int, supervisor: int) -> None:
         time.sleep(ROUND_S)
     _signal(supervisor, signal.SIGKILL)
     _ended(supervisor, KILLING_S)
+
+
+def _write_end(registry: Registry, record: Record, by: str) -> None:
+    """Write what the supervisor could not."""
+    end = End(STOPPED, signal.SIGKILL.name, by, "its supervisor did not answer")
+    with suppress(OSError):
+        sweep(registry, record)
+        registry.write(
+            record._replace(
+                status=EXITED, attachment=DETACHED, exit_code=LOST, ended_unix_ms=unix_ms(), end=end
+            )
+        )
 
 
 def _kill(pid: int) -> None:

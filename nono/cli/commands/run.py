@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from nono.credentials.load import KeyPrompt
 
 DESCRIPTION = "Runs COMMAND in the sandbox, with a supervisor that holds its credentials."
+
+WORTH_A_LINE_S = 10.0
 
 
 def parser() -> ArgumentParser:
@@ -71,6 +74,7 @@ def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -
             from nono.cli.dry_run import conclude
 
             return conclude(prepared, console, environ, redaction(config))
+        began = time.monotonic()
         outcome = launch.execute(
             prepared,
             audit=not given.flag("no_audit"),
@@ -88,6 +92,8 @@ def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -
         from nono.cli.diagnostics.report import report
 
         report(outcome, prepared, invocation, console, environ)
+    if time.monotonic() - began >= WORTH_A_LINE_S and not given.flag("no_diagnostics"):
+        console.lines([f"  [nono] Session {outcome.session_id}: nono inspect and nono logs tell of it"])
     return outcome.exit_code
 
 

@@ -1,0 +1,1 @@
+"""The commands about sessions: `ps`, `inspect`, `logs`, `stop`, `prune`. `chosen` finds the one meant."""

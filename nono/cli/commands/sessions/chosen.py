@@ -1,0 +1,59 @@
+"""Opens the sessions for a command, and finds the one that a person means."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from nono.errors import ConfigError, NonoError
+from nono.launch.state import VARIABLE
+from nono.named_tuple import NamedTuple
+from nono.sessions.listing import open_registry, records
+from nono.sessions.query import find
+from nono.sessions.record import Record
+from nono.sessions.registry import Registry
+
+
+class Chosen(NamedTuple):
+    """One session, and where its files are; valid inside the block of chosen()."""
+
+    registry: Registry
+    record: Record
+
+
+@contextmanager
+def chosen(query: str, environ: Mapping[str, str]) -> Iterator[Chosen]:
+    """Open the registry and find the session. Raises NonoError if there is not one."""
+    registry = open_registry(environ)
+    if registry is None:
+        find(query, ())  # raises
+        raise AssertionError("a session was found among none")
+    with registry:
+        yield Chosen(registry, find(query, records(registry)))
+
+
+def sessions(environ: Mapping[str, str]) -> list[Record]:
+    """Return every session, the newest first."""
+    registry = open_registry(environ)
+    if registry is None:
+        return []
+    with registry:
+        return records(registry)
+
+
+def refuse_inside(command: str, environ: Mapping[str, str]) -> None:
+    """Raise ConfigError inside a sandbox. A courtesy: the command reaches no session at all."""
+    if environ.get(VARIABLE):
+        raise ConfigError(f"`nono {command}` cannot be used inside a sandbox.")
+
+
+def ended_error(record: Record) -> NonoError:
+    return NonoError(
+        f"Session {record.session_id} has already exited (exit code {record.exit_code}).",
+        hint=f"nono inspect {record.session_id} says why",
+    )
+
+
+def caller_environ() -> dict[str, str]:
+    return dict(os.environ)

@@ -1,0 +1,179 @@
+"""Words sessions for a terminal: the table of `nono ps`, the lines of `inspect` and of `logs`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from nono.clock import local_time
+from nono.printable import shell_word
+from nono.sessions import ends
+from nono.sessions.record import EXITED, LOST, PAUSED, RUNNING, End, Record
+
+SESSION_HELP = "id, the beginning of one, name, or `latest`"
+WIDTH = 120
+HEADERS = ("SESSION", "NAME", "STATUS", "ATTACH", "PID", "UPTIME", "PROFILE", "COMMAND")
+NAME_WIDTH, PROFILE_WIDTH, COMMAND_WIDTH_LEAST = 24, 16, 7
+_GREEN, _YELLOW, _RED, _RESET = "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[0m"
+_COLOURS = {RUNNING: _GREEN, PAUSED: _YELLOW, "attached": _GREEN, "detached": _YELLOW}
+_UNITS = (("d", 86400), ("h", 3600), ("m", 60))
+
+EVENTS_HEADER = f"{'TIME':<10}{'EVENT':<22}{'DECISION':<10}WHAT"
+
+
+def table(records: Sequence[Record], now_ms: int, width: int, is_coloured: bool) -> Iterator[str]:
+    """Yield the lines of the table."""
+    rows = [_row(record, now_ms) for record in records]
+    widths = [max(map(len, column)) for column in zip(HEADERS, *rows, strict=True)]
+    left = width - sum(widths[:-1]) - 2 * (len(HEADERS) - 1)
+    widths[-1] = max(left, COMMAND_WIDTH_LEAST)
+    for row in (HEADERS, *rows):
+        # Padded before it is coloured, or the columns would drift.
+        cells = [cell[:size].ljust(size) for cell, size in zip(row, widths, strict=True)]
+        if is_coloured:
+            cells = [_coloured(cell) for cell in cells]
+        yield "  ".join(cells).rstrip()
+
+
+def _row(record: Record, now_ms: int) -> tuple[str, ...]:
+    until_ms = now_ms if not record.is_ended else record.ended_unix_ms
+    return (
+        record.session_id,
+        shell_word(record.name)[:NAME_WIDTH] if record.name else "-",
+        status(record),
+        "-" if record.is_ended else record.attachment,
+        str(record.child_pid),
+        "-" if until_ms is None else duration((until_ms - record.started_unix_ms) // 1000),
+        shell_word(record.profile)[-PROFILE_WIDTH:] if record.profile else "-",
+        " ".join(map(shell_word, record.command)),
+    )
+
+
+def status(record: Record) -> str:
+    if record.status != EXITED:
+        return record.status
+    return "crashed" if record.exit_code in (None, LOST) else f"exited({record.exit_code})"
+
+
+def duration(seconds: int) -> str:
+    """Return a time in its largest unit."""
+    for unit, size in _UNITS:
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return f"{max(seconds, 0)}s"
+
+
+def _coloured(cell: str) -> str:
+    word = cell.rstrip()
+    is_failed = word == "crashed" or (word.startswith("exited(") and word != "exited(0)")
+    colour = _RED if is_failed else _COLOURS.get(word)
+    return cell if colour is None else f"{colour}{cell}{_RESET}"
+
+
+def details(record: Record) -> Iterator[str]:
+    """Yield the lines of one session."""
+    fields = [
+        ("Session", record.session_id),
+        ("Name", shell_word(record.name) if record.name else "-"),
+        ("Status", status(record)),
+        ("Attached", "-" if record.is_ended else record.attachment),
+        ("PID", f"{record.child_pid} (supervisor: {record.supervisor_pid})"),
+        ("Started", record.started),
+    ]
+    if record.end is not None:
+        if record.ended_unix_ms is not None:
+            fields.append(("Ended", local_time(record.ended_unix_ms)))
+        fields.append(("Exit code", "unknown" if record.exit_code == LOST else str(record.exit_code)))
+        fields.append(("Reason", reason(record.end)))
+    fields += [
+        ("Command", " ".join(map(shell_word, record.command))),
+        ("Profile", shell_word(record.profile) if record.profile else "-"),
+        ("Workdir", shell_word(record.workdir)),
+        ("Network", record.network),
+        ("Audit log", record.rollback_session or "none"),
+    ]
+    return (f"{label + ':':<11}{text}" for label, text in fields)
+
+
+def reason(end: End) -> str:
+    """Word why a session ended, and who ended it."""
+    by = None if end.by is None else one_line(end.by)
+    detail = "" if end.detail is None else f": {one_line(end.detail)}"
+    match end.cause:
+        case ends.EXIT:
+            return "the command exited"
+        case ends.SIGNAL if by == ends.ITSELF:
+            return f"{end.signal}, for what the command did"
+        case ends.SIGNAL:
+            return f"{end.signal}, sent by {by or 'somebody whom the kernel does not name'}"
+        case ends.OUT_OF_MEMORY:
+            return "the machine was out of memory, and the kernel killed the command"
+        case ends.LIMIT:
+            return "the command reached its memory limit, and the kernel killed it"
+        case ends.STOP:
+            return f"stopped by {by}"
+        case ends.TERMINAL_CLOSED:
+            return "its terminal was closed"
+        case ends.NOT_STARTED:
+            return f"the command was not started{detail}"
+        case ends.CRASHED:
+            return "its supervisor was killed"
+        case ends.RESTARTED:
+            return "the machine was restarted"
+    return f"nono failed{detail}"
+
+
+def one_line(text: str) -> str:
+    """Spell out what would not stay on one line of a terminal."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def event_line(event: Mapping[str, object]) -> str:
+    """Word one event of an audit log."""
+    kind = str(event.get("type", "?"))
+    inner = event.get("event") if kind == "network" else event.get("entry")
+    fields = inner if isinstance(inner, dict) else event
+    at = fields.get("timestamp_unix_ms")
+    if at is None and isinstance(at := fields.get("timestamp"), dict):
+        seconds = at.get("secs_since_epoch")
+        at = seconds * 1000 if isinstance(seconds, int) else None
+    time = local_time(at)[11:19] if isinstance(at, int) else _clock(event)
+    decision = fields.get("decision", "")
+    if isinstance(decision, dict):
+        decision = next(iter(decision), "")
+    what = " ".join(_network(fields) if kind == "network" else _rest(fields))
+    return one_line(f"{time:<10}{kind:<22}{decision!s:<10}{what}").rstrip()
+
+
+def _clock(event: Mapping[str, object]) -> str:
+    """Return the time of an event that has it as text, as the last of its day: HH:MM:SS."""
+    text = next((event[name] for name in ("started", "ended", "at", "timestamp") if name in event), "")
+    return str(text)[11:19]
+
+
+def _network(fields: Mapping[str, object]) -> Iterator[str]:
+    port = fields.get("port")
+    target = f"{fields.get('target')}{'' if port is None else f':{port}'}"
+    for part in (fields.get("method"), target, fields.get("path"), fields.get("status")):
+        if part is not None:
+            yield str(part)
+    if fields.get("repeats"):
+        yield f"(x{fields['repeats']})"
+    if fields.get("reason"):
+        yield f"- {fields['reason']}"
+
+
+_SAID = frozenset({"type", "started", "ended", "at", "timestamp", "timestamp_unix_ms", "decision"})
+
+
+def _rest(fields: Mapping[str, object]) -> Iterable[str]:
+    return (
+        f"{name}={_value(value)}" for name, value in fields.items() if name not in _SAID and value is not None
+    )
+
+
+def _value(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + " ".join(_rest(value)) + "}"
+    if isinstance(value, list):
+        return "[" + " ".join(map(_value, value)) + "]"
+    return str(value)

@@ -1,0 +1,285 @@
+"""What `nono ps`, `inspect`, `logs`, `stop` and `prune` say of real runs, and do to them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nono as nono_package
+from support.nono_run import NO_NAMESPACES, NONO, TIMEOUT_S, NonoRun, nono_run
+from support.sessions.records import directory, leftovers, nono, record_of, records
+
+WAYS = [pytest.param((), id="its own namespaces"), pytest.param((NO_NAMESPACES,), id="none")]
+# A shell that does not take SIGTERM, and a process of it that has left its group and session.
+STUBBORN = "trap '' TERM; setsid sleep 987 & setsid -f sleep 987; echo up; while :; do sleep 0.1; done"
+OPEN: dict[str, Any] = {}
+
+
+@pytest.fixture
+def sandbox() -> Iterator[NonoRun]:
+    with nono_run() as runner:
+        yield runner
+
+
+@contextmanager
+def session(
+    sandbox: NonoRun, script: str, name: str, flags: tuple[str, ...] = ()
+) -> Iterator[subprocess.Popen[str]]:
+    """A session whose script has printed a line."""
+    with sandbox.started(["sh", "-c", script], flags=[*flags, f"--name={name}"]) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "up\n"
+        yield run
+
+
+def processes(sandbox: NonoRun) -> list[str]:
+    """What runs below this user's home."""
+    mark, found = f"HOME={sandbox.user.home}\0".encode(), []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and mark in (entry / "environ").read_bytes():
+                found.append((entry / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
+def wait_until(holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 20
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_ps_lists_what_runs(sandbox: NonoRun) -> None:
+    with session(sandbox, "echo up; read line", "here"):
+        table = nono(sandbox, "ps").stdout.splitlines()
+        assert table[0].split() == [
+            "SESSION",
+            "NAME",
+            "STATUS",
+            "ATTACH",
+            "PID",
+            "UPTIME",
+            "PROFILE",
+            "COMMAND",
+        ]
+        assert len(table) == 2
+        assert [*table[1].split()[1:4]] == ["here", "running", "attached"]
+
+
+def test_ps_leaves_out_what_has_ended(sandbox: NonoRun) -> None:
+    sandbox.run(["sh", "-c", "exit 3"], profile=OPEN)
+    shown = nono(sandbox, "ps")
+    assert (shown.returncode, shown.stdout) == (0, "")
+    assert shown.stderr == "No session runs; --all lists those that have ended.\n"
+    assert "exited(3)" in nono(sandbox, "ps", "--all").stdout
+
+
+def test_ps_prints_the_records_as_json(sandbox: NonoRun) -> None:
+    assert nono(sandbox, "ps", "--json").stdout == "[]\n"
+    sandbox.run(["true"], profile=OPEN)
+    assert json.loads(nono(sandbox, "ps", "--all", "--json").stdout) == records(sandbox.user)
+
+
+def test_a_stopped_job_is_paused(sandbox: NonoRun) -> None:
+    with session(sandbox, "echo up; read line", "paused") as run:
+        run.send_signal(signal.SIGSTOP)
+        assert wait_until(lambda: "paused  paused" in nono(sandbox, "ps").stdout)
+        run.send_signal(signal.SIGCONT)
+
+
+def test_text_of_the_command_cannot_forge_the_table(sandbox: NonoRun) -> None:
+    sandbox.run(["printf", "\x1b[2J\nroot  running"], profile=OPEN)
+    table = nono(sandbox, "ps", "--all", COLUMNS="300").stdout
+    assert "\x1b" not in table
+    assert len(table.splitlines()) == 2
+
+
+@pytest.mark.parametrize("flags", WAYS)
+def test_a_killed_supervisor_takes_its_session_along(flags: tuple[str, ...], sandbox: NonoRun) -> None:
+    script = 'echo up; echo "$TMPDIR" > dir; sleep 987 & while :; do sleep 0.1; done'
+    with session(sandbox, script, "lost", flags) as run:
+        run.kill()
+        run.wait(TIMEOUT_S)
+        child = record_of(sandbox.user, "lost")["child_pid"]
+        assert wait_until(lambda: not Path(f"/proc/{child}").exists())
+    assert "crashed" in nono(sandbox, "ps", "--all").stdout
+    record = record_of(sandbox.user, "lost")
+    assert (record["status"], record["exit_code"], record["attachment"]) == ("exited", -1, "detached")
+    assert record["end"]["cause"] == "supervisor_killed"
+    assert "Reason:    its supervisor was killed" in nono(sandbox, "inspect", "lost").stdout
+
+
+def test_what_a_killed_supervisor_left_is_gone_afterwards(sandbox: NonoRun) -> None:
+    script = 'echo "$TMPDIR" > dir; echo up; read line'
+    flags = ["--allow-domain=example.com", NO_NAMESPACES]
+    with session(sandbox, script, "lost", tuple(flags)) as run:
+        run.kill()
+        run.wait(TIMEOUT_S)
+    temporary = Path((sandbox.project / "dir").read_text().strip())
+    assert temporary.is_dir()
+    nono(sandbox, "ps")
+    assert not temporary.exists()
+    assert [name for name in leftovers(sandbox.user) if not name.startswith(".nono-")] == []
+
+
+@pytest.mark.parametrize("flags", WAYS)
+def test_stop_ends_the_command(flags: tuple[str, ...], sandbox: NonoRun) -> None:
+    with session(sandbox, "echo up; sleep 987", "web", flags) as run:
+        stopped = nono(sandbox, "stop", "web")
+        record = record_of(sandbox.user, "web")
+        assert stopped.stderr == f"Stopped session {record['session_id']}.\n"
+        assert run.wait(TIMEOUT_S) == 143
+    assert (record["end"]["cause"], record["end"]["signal"]) == ("stop", "SIGTERM")
+    assert record["end"]["by"].startswith("nono stop (pid ")
+
+
+@pytest.mark.parametrize("flags", WAYS)
+def test_stop_kills_a_tree_that_does_not_end(flags: tuple[str, ...], sandbox: NonoRun) -> None:
+    with session(sandbox, STUBBORN, "web", flags) as run:
+        stopped = nono(sandbox, "stop", "web", "--timeout=0.5")
+        assert stopped.stderr.endswith(" (forced).\n")
+        assert run.wait(TIMEOUT_S) == 137
+    assert not [command for command in processes(sandbox) if "sleep" in command]
+    assert record_of(sandbox.user, "web")["end"]["cause"] == "stop"
+
+
+@pytest.mark.parametrize("flags", WAYS)
+def test_stop_ends_a_tree_whose_supervisor_does_not_answer(flags: tuple[str, ...], sandbox: NonoRun) -> None:
+    with session(sandbox, STUBBORN, "web", flags) as run:
+        # It takes no more signals but SIGKILL: as if it hung in the kernel.
+        tracer = subprocess.Popen(
+            sandbox.user.command(["sh", "-c", f"while kill -STOP {run.pid}; do :; done 2>/dev/null"])
+        )
+        try:
+            assert nono(sandbox, "stop", "web", "--force").returncode == 0
+        finally:
+            tracer.kill()
+            tracer.wait(TIMEOUT_S)
+        run.wait(TIMEOUT_S)
+    assert not [command for command in processes(sandbox) if "sleep" in command]
+    end = record_of(sandbox.user, "web")["end"]
+    assert (end["cause"], end["detail"]) == ("stop", "its supervisor did not answer")
+
+
+def test_stop_ends_a_paused_session(sandbox: NonoRun) -> None:
+    with session(sandbox, "echo up; sleep 987", "web") as run:
+        run.send_signal(signal.SIGSTOP)
+        assert nono(sandbox, "stop", "web").returncode == 0
+        assert run.wait(TIMEOUT_S) == 143
+
+
+def test_what_has_ended_is_not_stopped(sandbox: NonoRun) -> None:
+    sandbox.run(["true"], profile=OPEN)
+    stopped = nono(sandbox, "stop", "latest")
+    assert stopped.returncode == 1
+    assert "has already exited (exit code 0).\nhint: nono inspect" in stopped.stderr
+
+
+def test_a_process_that_got_the_number_of_a_supervisor_is_not_signalled(sandbox: NonoRun) -> None:
+    sandbox.run(["true"], profile=OPEN)
+    (path,) = directory(sandbox.user).glob("*.json")
+    with subprocess.Popen(sandbox.user.command(["sleep", "987"])) as other:
+        record = records(sandbox.user)[0] | {"status": "running", "supervisor_pid": other.pid, "end": None}
+        path.write_text(json.dumps(record))
+        assert "has already exited" in nono(sandbox, "stop", "latest", "--force").stderr
+        assert other.poll() is None
+        other.kill()
+
+
+@pytest.mark.parametrize("command", [["stop", "x"], ["prune"]])
+def test_a_sandbox_is_no_place_to_end_sessions_from(command: list[str], sandbox: NonoRun) -> None:
+    refused = nono(sandbox, *command, NONO_CAP_FILE="/nonexistent")
+    assert refused.returncode == 1
+    assert f"`nono {command[0]}` cannot be used inside a sandbox." in refused.stderr
+
+
+def test_a_command_ends_no_session_from_inside(sandbox: NonoRun) -> None:
+    with session(sandbox, "echo up; read line", "victim") as victim:
+        script = f"unset NONO_CAP_FILE; {' '.join(NONO)} stop --force victim; kill -9 {victim.pid}"
+        code = Path(nono_package.__file__).parent.parent
+        inside = sandbox.run(["sh", "-c", script], flags=[NO_NAMESPACES, f"--read={code}"])
+        assert "the sessions cannot be read" in inside.stderr or "Session not found" in inside.stderr
+        assert victim.poll() is None
+
+
+def test_logs_print_a_line_for_each_event(sandbox: NonoRun) -> None:
+    sandbox.run(["python3", "-c", "import socket; socket.create_connection(('127.0.0.1', 9))"])
+    lines = nono(sandbox, "logs", "latest").stdout.splitlines()
+    assert lines[0].split() == ["TIME", "EVENT", "DECISION", "WHAT"]
+    assert "session_started" in lines[1]
+    assert "exit_code=" in lines[-1]
+    assert len(nono(sandbox, "logs", "latest", "--tail=1").stdout.splitlines()) == 2
+
+
+def test_logs_print_the_events_as_json(sandbox: NonoRun) -> None:
+    before = {*sandbox.logs()}
+    sandbox.run(["true"], profile=OPEN)
+    assert json.loads(nono(sandbox, "logs", "latest", "--json").stdout) == [*sandbox.events_since(before)]
+
+
+def test_logs_follow_a_session_to_its_end(sandbox: NonoRun) -> None:
+    with session(sandbox, "echo up; read line", "web") as run:
+        argv = [*NONO, "logs", "-f", "web"]
+        with subprocess.Popen(
+            sandbox.user.command(argv), env=sandbox.user.environment(), stdout=subprocess.PIPE, text=True
+        ) as follower:
+            assert follower.stdout is not None
+            assert "TIME" in follower.stdout.readline()
+            run.communicate("\n", timeout=TIMEOUT_S)
+            assert "session_ended" in follower.stdout.read().splitlines()[-1]
+            assert follower.wait(TIMEOUT_S) == 0
+
+
+def test_a_session_without_a_log_says_so(sandbox: NonoRun) -> None:
+    sandbox.run(["true"], profile=OPEN, flags=["--no-audit"])
+    told = nono(sandbox, "logs", "latest")
+    assert told.returncode == 1
+    assert "it ran with --no-audit." in told.stderr
+
+
+def aged(sandbox: NonoRun, days: int) -> str:
+    """The id of a session that ended so many days ago."""
+    sandbox.run(["true"], profile=OPEN)
+    record = records(sandbox.user)[0]
+    record["ended_unix_ms"] -= days * 86_400_000
+    record["started_unix_ms"] -= days * 86_400_000
+    (directory(sandbox.user) / f"{record['session_id']}.json").write_text(json.dumps(record))
+    return str(record["session_id"])
+
+
+def test_prune_forgets_what_ended_long_ago(sandbox: NonoRun) -> None:
+    old, young = aged(sandbox, 31), aged(sandbox, 29)
+    assert nono(sandbox, "prune", "--dry-run").stderr == f"Would remove: {old}\n"
+    assert nono(sandbox, "prune").stderr == f"Removed: {old}\nPruned 1 session(s).\n"
+    assert [record["session_id"] for record in records(sandbox.user)] == [young]
+    assert nono(sandbox, "prune").stderr == "Nothing to prune.\n"
+
+
+@pytest.mark.parametrize("flags", [[], ["--logs"]], ids=["records alone", "with their logs"])
+def test_prune_keeps_the_audit_log_unless_it_is_asked_for(flags: list[str], sandbox: NonoRun) -> None:
+    old = aged(sandbox, 31)
+    nono(sandbox, "prune", *flags)
+    assert (sandbox.user.home / ".local/state/nono/audit" / old).exists() == (not flags)
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["running", "stopped"])
+def test_prune_keeps_what_lives(stopped: bool, sandbox: NonoRun) -> None:
+    with session(sandbox, "echo up; read line", "web") as run:
+        if stopped:
+            run.send_signal(signal.SIGSTOP)
+        assert nono(sandbox, "prune", "--keep=0").stderr == "Nothing to prune.\n"
+        run.send_signal(signal.SIGCONT)
+        run.communicate("\n", timeout=TIMEOUT_S)
+    assert "Pruned 1 session(s)." in nono(sandbox, "prune", "--keep=0").stderr

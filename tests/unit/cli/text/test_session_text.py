@@ -1,0 +1,53 @@
+"""nono.cli.text.session_text: what a person reads about sessions."""
+
+from __future__ import annotations
+
+import pytest
+
+from nono.cli.text.session_text import duration, event_line, reason, table
+from nono.sessions.record import End
+from unit.sessions.test_record import RECORD
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0s"), (59, "59s"), (60, "1m"), (7199, "1h"), (200_000, "2d"), (-5, "0s")]
+)
+def test_a_time_is_told_in_its_largest_unit(seconds: int, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_colours_do_not_move_the_columns() -> None:
+    records = [RECORD, RECORD._replace(status="exited", exit_code=-1)]
+    plain = list(table(records, 5000, 120, is_coloured=False))
+    coloured = list(table(records, 5000, 120, is_coloured=True))
+    assert "\x1b[32mrunning" in coloured[1]
+    for colour in ("\x1b[32m", "\x1b[31m", "\x1b[33m", "\x1b[0m"):
+        coloured = [line.replace(colour, "") for line in coloured]
+    assert [line.rstrip() for line in coloured] == plain
+
+
+def test_no_line_is_wider_than_the_terminal() -> None:
+    records = [RECORD._replace(command=("x" * 500,), name="n" * 64, profile="p" * 100)]
+    assert max(map(len, table(records, 5000, 110, is_coloured=False))) == 110
+
+
+@pytest.mark.parametrize(
+    ("end", "text"),
+    [
+        (End("exit"), "the command exited"),
+        (End("signal", "SIGTERM", "sh (pid 1, uid 0)"), "SIGTERM, sent by sh (pid 1, uid 0)"),
+        (End("signal", "SIGKILL"), "SIGKILL, sent by somebody whom the kernel does not name"),
+        (End("signal", "SIGSEGV", "the command itself"), "SIGSEGV, for what the command did"),
+        (End("not_started", detail="no such file"), "the command was not started: no such file"),
+        (End("signal", "SIGTERM", "\x1b[2Jsh"), "SIGTERM, sent by \\x1b[2Jsh"),
+        (End("of a later version", detail="why"), "nono failed: why"),
+    ],
+)
+def test_a_reason_is_a_sentence(end: End, text: str) -> None:
+    assert reason(end) == text
+
+
+def test_an_event_is_one_line_whatever_its_text() -> None:
+    fields = {"decision": "deny", "target": "a\nb\x1b[2J", "port": 443, "reason": "no"}
+    line = event_line({"type": "network", "event": fields})
+    assert line.endswith(r"deny      a\nb\x1b[2J:443 - no")
