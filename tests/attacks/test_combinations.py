@@ -97,7 +97,8 @@ def test_a_denied_host_is_denied_to_its_credential_as_well(sandbox: NonoRun, ser
 
 
 def test_a_credential_that_cannot_be_read_injects_nothing(sandbox: NonoRun, services: Services) -> None:
-    [answer], run = play(sandbox, [request(WITH_KEY)], profile=services.network())
+    optional = services.network(credentials=[], optional_credentials=["demo"])
+    [answer], run = play(sandbox, [request(WITH_KEY)], profile=optional)
     assert answer.status == 503
     assert services.credentialed.connections == []
     assert [event["denial_category"] for event in run.denied] == ["managed_credential_unavailable"]

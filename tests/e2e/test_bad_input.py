@@ -543,27 +543,20 @@ def test_a_port_that_is_taken_starts_nothing(here: Place) -> None:
     assert free.stdout == STARTED
 
 
-def test_a_run_without_its_credential_starts_with_a_503_route(ladder_stage: Stage) -> None:
+def test_a_run_without_its_credential_does_not_start(ladder_stage: Stage) -> None:
     profile = ladder_stage.profile(None)
     arguments = ["--profile", profile, *PYTHON_GRANT, "--", *PYTHON, ASK]
     before = len(ladder_stage.upstream.requests)
     without = ladder_stage.nono("run", *arguments, environment={"DEMO_KEY": ""})
     assert len(ladder_stage.upstream.requests) == before
-    first, body, phantom = without.stdout.splitlines()
-    assert without.returncode == 0
-    assert first == "503 application/json"
-    assert {"error", "hint"} <= set(json.loads(body))
-    assert phantom == "no phantom"
-    warnings = [line for line in without.stderr.splitlines() if "WARNING" in line and "'demo'" in line]
-    assert len(warnings) == 1
-    assert "env://DEMO_KEY" in warnings[0]
-    assert "503" in warnings[0]
-    refused = [event for event in map(network_event, audited(ladder_stage)) if event]
-    assert [event.get("denial_category") for event in refused] == ["managed_credential_unavailable"]
+    assert (without.returncode, without.stdout) == (1, "")
+    told = [line for line in without.stderr.splitlines() if "there is no key for 'demo'" in line]
+    assert ["env://DEMO_KEY" in line for line in told] == [True]
+    assert [event for event in map(network_event, audited(ladder_stage)) if event] == []
 
     with_it = ladder_stage.nono("run", *arguments)
     assert with_it.stdout.splitlines() == ["200 None", "ok", "phantom"]
-    assert "503" not in with_it.stderr
+    assert "no key" not in with_it.stderr
 
 
 def test_a_dead_upstream_answers_502_with_the_reason_as_json(here: Place) -> None:

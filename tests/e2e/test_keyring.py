@@ -84,7 +84,7 @@ def test_nono_and_secret_tool_find_what_the_other_stores(
 import os
 from nono.credentials import resolver
 from nono.secret import Secret
-print(resolver.save("openai", Secret("from-nono"), os.environ))
+print(resolver.save("openai", Secret("from-nono"), os.environ).where)
 '
 secret-tool lookup service nono username openai; echo
 printf %s from-elsewhere | secret-tool store --label=x service other username me
@@ -94,7 +94,7 @@ from nono.credentials import resolver
 from nono.secret import Secret
 print(resolver.resolve_credential("openai", os.environ) == Secret("from-nono"))
 print(resolver.resolve_credential("keyring://other/me", os.environ) == Secret("from-elsewhere"))
-print([entry.name for entry in resolver.names(os.environ)], resolver.where("openai", os.environ))
+print([entry.name for entry in resolver.names(os.environ)], resolver.names(os.environ)[0].where)
 print(resolver.remove("openai", os.environ))
 print(resolver.names(os.environ))
 '
@@ -158,7 +158,7 @@ def test_a_locked_keyring_leaves_the_value_in_the_embedded_store(
 import os
 from nono.credentials import resolver
 from nono.secret import Secret
-print(resolver.save("openai", Secret("from-nono"), os.environ))
+print(resolver.save("openai", Secret("from-nono"), os.environ).where)
 print(resolver.resolve_credential("openai", os.environ) == Secret("from-nono"))
 '
 """
