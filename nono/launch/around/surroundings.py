@@ -19,7 +19,7 @@ from nono.sandbox.plan import private_view
 from nono.sandbox.plan.private_view import TERMINALS, PrivateView
 
 PTMX = "/dev/ptmx"
-SHARED_TMP = "/tmp"
+SHARED_TMP, VAR_TMP = "/tmp", "/var/tmp"
 
 
 def surrounded(
@@ -33,9 +33,12 @@ def surrounded(
     resolved, view = surroundings(
         prepared.resolved, environ, namespaces=prepared.enforcement.namespaces, starts=True
     )
-    has_own_tmp = view is not None and SHARED_TMP in view.directories
+    own = view.directories if view is not None else ()
+    has_own_tmp = SHARED_TMP in own
+    # Else SQLite takes the /var/tmp of all, which access(2) calls writable, whatever Landlock says.
+    is_found = bool(environ.get("TMPDIR")) or VAR_TMP in own
     given = os.path.realpath(environ.get("TMPDIR") or SHARED_TMP)
-    is_usable = (has_own_tmp and given == SHARED_TMP) or any(
+    is_usable = (has_own_tmp and given == SHARED_TMP and is_found) or any(
         is_within(given, grant.path) and grant.access is Access.READWRITE
         for grant in prepared.capabilities.grants
     )
