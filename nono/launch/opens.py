@@ -11,10 +11,9 @@ from nono.launch.start import RunContext, own_grants
 
 if TYPE_CHECKING:
     from nono.approval.broker import ApprovalBroker
-    from nono.policy.learning.observation import Observation
     from nono.supervisor.notify_loop import PathCalls
     from nono.supervisor.opens.handler import FileOpens
-    from nono.supervisor.opens.path_observer import PathWatch
+    from nono.supervisor.opens.path_observer import PathWatch, Watcher
 
 
 @asynccontextmanager
@@ -46,7 +45,13 @@ async def _watched_or_asked(
     run: RunContext, listener: int, readable: Sequence[str], approver: ApprovalBroker | None
 ) -> AsyncIterator[PathCalls | None]:
     if run.observation is not None:
-        with _watched(run, listener, readable, run.observation) as watch:
+        run.observation.ignore((*run.readable, *readable))
+        with _watched(run, listener, run.observation) as watch:
+            yield watch
+    elif run.refusals is not None:
+        own = own_grants((*run.readable, *readable))
+        run.refusals.starts(run.rules()._replace(handed_out=own).files)
+        with _watched(run, listener, run.refusals) as watch:
             yield watch
     elif approver is not None and run.prepared.enforcement.elevation:
         async with _asked(run, listener, readable, approver) as opens:
@@ -56,18 +61,15 @@ async def _watched_or_asked(
 
 
 @contextmanager
-def _watched(
-    run: RunContext, listener: int, readable: Sequence[str], observation: Observation
-) -> Iterator[PathWatch]:
-    """Record the command's file accesses for `nono learn`."""
+def _watched(run: RunContext, listener: int, watcher: Watcher) -> Iterator[PathWatch]:
+    """Tell the watcher of the command's file accesses."""
     # Imported here: few runs are watched.
     from nono.supervisor.calls.caller import caller_context, open_root
     from nono.supervisor.opens.path_observer import PathWatch
 
-    observation.ignore((*run.readable, *readable))
     root = open_root(run.launcher.pid)
     try:
-        yield PathWatch(listener, root, caller_context(run.launcher.pid), observation)
+        yield PathWatch(listener, root, caller_context(run.launcher.pid), watcher)
     finally:
         os.close(root)
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from nono.credentials.load import KeyPrompt
     from nono.launch.proxy.ca_worker import CaWorker
     from nono.policy.learning.observation import Observation
+    from nono.policy.why.refusals import Refusals
     from nono.supervisor.cgroup.cgroup import Cgroup
     from nono.supervisor.cgroup.limit_report import LimitReport
 
@@ -125,6 +126,7 @@ class Launch:
         key_prompt: KeyPrompt | None = None,
         name: str | None = None,
         profile: str | None = None,
+        refusals: Refusals | None = None,
     ) -> Outcome:
         """Run the command to its end.
 
@@ -138,6 +140,7 @@ class Launch:
         key_prompt: Asks a person for a missing key; None if nobody can be asked.
         name: Of the session; None makes one.
         profile: As it was named, for the record of the session.
+        refusals: Collects the file accesses that the run does not grant.
         """
         ready_state_directories(prepared.resolved.state_directories)
         launcher = self._unused()
@@ -198,6 +201,7 @@ class Launch:
                     close=stack.close,
                     key_prompt=key_prompt,
                     rules=cache(lambda: effective_policy_of(prepared.resolved, HostFilesystem())),
+                    refusals=refusals,
                 )
                 repository = prepared.resolved.repository
                 before = None if repository is None else repository_watch.look(repository)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nono.launch.proxy.ca_worker import CaWorker
     from nono.policy.effective_policy import EffectivePolicy
     from nono.policy.learning.observation import Observation
+    from nono.policy.why.refusals import Refusals
     from nono.supervisor.cgroup.cgroup import Cgroup
 
 
@@ -38,7 +39,7 @@ class RunContext(NamedTuple):
     child: Child
     entry: SessionEntry
     ca_worker: CaWorker | None  # if the run has a proxy that intercepts TLS
-    observation: Observation | None  # if the run is watched
+    observation: Observation | None  # if the run is watched to learn a profile
     cgroup: Cgroup | None  # if the run has limits
     proxy_port: int  # where a proxy listens, if there is one; 0: any free port
     state: StateFile | None  # tells the command about its own sandbox
@@ -48,6 +49,12 @@ class RunContext(NamedTuple):
     close: Callable[[], None]  # leaves every block of the run, which ends the command, if nothing else can
     key_prompt: KeyPrompt | None  # asks a person for a missing key
     rules: Callable[[], EffectivePolicy]  # the policy in effect; reads the disk at the first call only
+    refusals: Refusals | None  # collects the refused accesses, if the run is to be explained
+
+    @property
+    def is_watched(self) -> bool:
+        """True if the command's file accesses are seen before the kernel judges them."""
+        return self.observation is not None or self.refusals is not None
 
     @property
     def readable(self) -> tuple[str, ...]:

@@ -89,7 +89,7 @@ async def _run_command(run: RunContext, record: DedupRecorder, network: Network)
         if network.proxy_port is not None or network.approver is not None:
             await loop.start_lookups()
         run.child.lower_priority()
-        await loop.start_command(run.go, is_watched=run.observation is not None)
+        await loop.start_command(run.go, is_watched=run.is_watched)
         loop.enable_gc()
         return await loop.wait(run.child)
 
@@ -108,7 +108,7 @@ async def without_proxy(run: RunContext) -> AsyncIterator[Network]:
         is_open=not capabilities.restricts_network,
         reaches_abstract=not capabilities.scopes.abstract_unix_socket,
     )
-    asks = run.prepared.enforcement.elevation and run.observation is None
+    asks = run.prepared.enforcement.elevation and not run.is_watched
     async with approver_of(run) if asks else nullcontext() as approver:
         yield Network(grants, approver)
 

@@ -34,8 +34,8 @@ def test_each_denial_is_named_with_its_rule_and_fix(sandbox: NonoRun) -> None:
     assert "fix: --allow-unix-socket /run/x.sock" in lines
     assert "fix: --allow-domain http://y.example/no" in lines
     assert "rule: network.proxy_only" in " ".join(lines)
-    assert "it grants any request to evil.example" in lines
-    assert f"it grants connecting to port {port} of this machine, and listening there" in lines
+    assert "grants any request to evil.example" in lines
+    assert f"grants connecting to port {port} of this machine, and listening there" in lines
     assert {event["target"] for event in run.denied} >= {
         "evil.example",
         "127.0.0.1",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from support.nono_run import NonoRun, nono_run
+from support.nono_run import PROXY_ONLY, Ended, NonoRun, nono_run
 
 BLOCKED: Mapping[str, object] = {"network": {"block": True}}
 TITLE = "NONO DIAGNOSTIC"
@@ -58,14 +58,15 @@ def test_a_build_that_may_not_write_its_directory_is_told(sandbox: NonoRun) -> N
     run = sandbox.run(["make"], profile=BLOCKED, flags=flags)
     assert run.exit_code == 2
     assert fixes(run.stderr) == [f"--allow {directory}"]
-    assert f"it grants reading and writing everything in {directory}" in " ".join(footer(run.stderr))
+    assert f"grants reading and writing everything in {directory}" in " ".join(footer(run.stderr))
     assert max(map(len, footer(run.stderr))) <= 80
     allowed = sandbox.run(["make"], profile=BLOCKED, flags=[flags[0], f"--allow={directory}"])
     assert (allowed.exit_code, TITLE in allowed.stderr) == (2, False)
 
 
-def test_the_footer_names_nono_learn(sandbox: NonoRun, letter: str) -> None:
+def test_the_footer_names_the_ways_to_see_more(sandbox: NonoRun, letter: str) -> None:
     told = " ".join(footer(sandbox.run(["cat", letter], profile=BLOCKED).stderr))
+    assert "`nono run --explain`" in told
     assert "`nono learn -o NAME`" in told
 
 
@@ -81,3 +82,99 @@ def test_the_report_as_json_says_the_same(sandbox: NonoRun, letter: str) -> None
         "path": letter,
         "access": "Read",
     }
+
+
+def explained(sandbox: NonoRun, script: str, *flags: str, profile: Mapping[str, object] = BLOCKED) -> Ended:
+    return sandbox.run(["sh", "-c", script], profile=profile, flags=["--explain", *flags])
+
+
+def test_a_watched_run_lists_each_refused_file_once(sandbox: NonoRun, letter: str) -> None:
+    run = explained(sandbox, "for i in 1 2 3; do cat ~/letter; done; true")
+    assert (run.exit_code, run.stdout) == (0, "")
+    lines = footer(run.stderr)
+    assert "Sandbox denial: 1 denied." in lines
+    assert fixes(run.stderr) == [f"--read-file {letter}"]
+    again = explained(sandbox, "cat ~/letter", *fixes(run.stderr)[0].split())
+    assert (again.exit_code, again.stdout) == (0, "dear")
+    assert "The command was watched, and nothing was refused." in footer(again.stderr)
+
+
+def test_a_watched_run_may_do_no_more_than_another(sandbox: NonoRun, letter: str) -> None:
+    """The watcher of `nono learn` without what nono learn grants."""
+    bind = "import socket; socket.create_server(('127.0.0.1', 0))"
+    script = f'cat ~/letter; echo x > ~/x; python3 -c "{bind}" 2>/dev/null && echo bound; true'
+    for flags in ([], ["--explain"]):
+        run = sandbox.run(["sh", "-c", script], profile=BLOCKED, flags=flags)
+        assert (run.exit_code, run.stdout) == (0, "")
+    assert not (sandbox.user.home / "x").exists()
+
+
+def test_files_below_one_refused_directory_share_its_option(sandbox: NonoRun) -> None:
+    directory = sandbox.user.home / "notes"
+    directory.mkdir()
+    for name in ("a", "b"):
+        (directory / name).write_text(name)
+        sandbox.give(directory / name)
+    sandbox.give(directory)
+    run = explained(sandbox, "ls ~/notes; cat ~/notes/a ~/notes/b; true")
+    assert fixes(run.stderr) == [f"--read {directory}"]
+    assert f"grants reading everything in {directory}" in " ".join(footer(run.stderr))
+    narrow = explained(sandbox, "cat ~/notes/a ~/notes/b; true")
+    assert fixes(narrow.stderr) == [f"--read-file {directory}/a", f"--read-file {directory}/b"]
+
+
+def test_no_option_opens_the_home_directory(sandbox: NonoRun) -> None:
+    run = explained(sandbox, "ls ~; echo x > ~/new; true")
+    assert fixes(run.stderr) == []
+    assert footer(run.stderr).count("no option is offered: it would open your home directory") == 2
+
+
+def test_no_option_is_offered_for_what_programs_outside_run(sandbox: NonoRun) -> None:
+    directory = sandbox.user.home / ".config/autostart"
+    directory.mkdir(parents=True)
+    sandbox.give(directory.parent)
+    sandbox.give(directory)
+    run = explained(sandbox, "echo x > ~/.config/autostart/x; true")
+    assert f"{directory}/x (Write)" in " ".join(footer(run.stderr))
+    assert "no option is offered: the desktop or a login outside" in " ".join(footer(run.stderr))
+    assert fixes(run.stderr) == []
+
+
+def test_a_denied_file_is_told_with_its_rule(sandbox: NonoRun) -> None:
+    key = sandbox.user.home / ".netrc"
+    key.write_text("password")
+    sandbox.give(key)
+    run = explained(sandbox, "cat ~/.netrc; true")
+    told = " ".join(footer(run.stderr))
+    assert f"'{key}' is denied by group:deny_credentials" in told
+    assert fixes(run.stderr) == [f"--read-file {key} --bypass-protection {key}"]
+    assert f"lifts the rule that keeps {key} from every command" in told
+
+
+def test_hosts_and_files_stand_in_one_table(sandbox: NonoRun, letter: str) -> None:
+    script = "curl -sS -o /dev/null https://evil.example/; cat ~/letter; exit 3"
+    run = explained(sandbox, script, profile=PROXY_ONLY)
+    assert run.exit_code == 3
+    assert fixes(run.stderr) == ["--allow-domain evil.example", f"--read-file {letter}"]
+    assert ("evil.example", 443) in run.denied_targets()
+
+
+def test_a_watched_run_has_its_refusals_as_json(sandbox: NonoRun, letter: str) -> None:
+    run = explained(sandbox, "cat ~/letter; true", "--silent", "--diagnostics-json")
+    session = json.loads(run.stderr[run.stderr.index("{\n") :])["session"]
+    assert session["denials"] == [{"path": letter, "access": "Read", "reason": "PolicyBlocked"}]
+
+
+def test_a_watched_run_that_may_say_nothing_is_not_started(sandbox: NonoRun) -> None:
+    run = explained(sandbox, "echo started", "--silent")
+    assert (run.exit_code, run.stdout) == (1, "")
+    assert "--explain prints what --silent and --no-diagnostics leave out" in run.stderr
+
+
+def test_a_name_with_commands_for_the_terminal_is_spelled_out(sandbox: NonoRun) -> None:
+    forged = sandbox.user.home / "x\x1b[2J\n      fix: --allow x"
+    forged.write_text("x")
+    sandbox.give(forged)
+    run = explained(sandbox, "cat ~/x*; true")
+    assert "\x1b" not in run.stderr.partition(TITLE)[2]
+    assert fixes(run.stderr) == []

@@ -184,6 +184,8 @@ OPTIONS: tuple[Option, ...] = (
            in_request=False),
     Option(("--diagnostics-json",), Kind.FLAG, "what was denied, as JSON on stderr after the run", (RUN,),
            in_request=False),
+    Option(("--explain",), Kind.FLAG, "watch COMMAND and list at its end what it was refused, files included",
+           (RUN,), in_request=False, may_need_listener=True),
     Option(("--capability-elevation",), Kind.FLAG, "ask a person about files beyond the grants",
            (RUN, WHY), env="NONO_CAPABILITY_ELEVATION", may_need_listener=True),
     Option(("--no-audit",), Kind.FLAG, "write no audit log; `nono ps` still lists the session", (RUN, LEARN),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
 
     from nono.credentials.load import KeyPrompt
+    from nono.policy.resolve import Resolved
 
 DESCRIPTION = "Runs COMMAND in the sandbox, with a supervisor that holds its credentials."
 
@@ -64,6 +65,8 @@ def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -
                 "--proxy-port is for a run with a proxy, and nothing asks for one.",
                 hint="--network-profile, --allow-domain, --deny-domain or --credential does",
             )
+        if given.flag("explain"):
+            resolved = _explained(invocation, resolved)
         command, warning = command_of(invocation, resolved)
         prepared = launch.prepare(resolved, command, needs_program=not is_dry)
         show(prepared, invocation, console)
@@ -74,6 +77,12 @@ def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -
             from nono.cli.dry_run import conclude
 
             return conclude(prepared, console, environ, redaction(config))
+        refusals = None
+        if given.flag("explain"):
+            # Imported here: few runs are explained.
+            from nono.policy.why.refusals import Refusals
+
+            refusals = Refusals()
         began = time.monotonic()
         outcome = launch.execute(
             prepared,
@@ -86,15 +95,27 @@ def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -
             key_prompt=_key_prompt(invocation, environ),
             name=session_name(given),
             profile=given.value("profile"),
+            refusals=refusals,
         )
-    if outcome.exit_code or outcome.denials.listed():
+    if outcome.exit_code or outcome.denials.listed() or refusals is not None:
         # Imported here: most runs succeed and need no report.
         from nono.cli.diagnostics.report import report
 
-        report(outcome, prepared, invocation, console, environ)
+        report(outcome, prepared, invocation, console, environ, refusals)
     if time.monotonic() - began >= WORTH_A_LINE_S and not given.flag("no_diagnostics"):
         console.lines([f"  [nono] Session {outcome.session_id}: nono inspect and nono logs tell of it"])
     return outcome.exit_code
+
+
+def _explained(invocation: Invocation, resolved: Resolved) -> Resolved:
+    """Return the same policy for a run that is watched. Nobody is asked about files meanwhile."""
+    given = invocation.given
+    if (invocation.silent or given.flag("no_diagnostics")) and not given.flag("diagnostics_json"):
+        raise ConfigError(
+            "--explain prints what --silent and --no-diagnostics leave out.", hint="leave one of them out"
+        )
+    capabilities = resolved.capabilities._replace(learns=True, elevation=False)
+    return resolved._replace(capabilities=capabilities)
 
 
 def _key_prompt(invocation: Invocation, environ: Mapping[str, str]) -> KeyPrompt | None:

@@ -23,6 +23,7 @@ from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import UnsetVariableError, is_within
 
 if TYPE_CHECKING:
+    from nono.policy.why.refusals import Refusals
     from nono.policy.why.usual import Absentee
 
 TRIED = ("io_uring_setup",)  # by libuv, and so by Node, which does without
@@ -30,9 +31,17 @@ STOPPED = range(129, 144)  # ended by a signal such as SIGTERM: its sender is no
 
 
 def report(
-    outcome: Outcome, prepared: Prepared, invocation: Invocation, console: Console, environ: Mapping[str, str]
+    outcome: Outcome,
+    prepared: Prepared,
+    invocation: Invocation,
+    console: Console,
+    environ: Mapping[str, str],
+    refusals: Refusals | None = None,
 ) -> None:
-    """Print the denials, or the limit that ended the command, to stderr; as JSON too if asked for."""
+    """Print the denials, or the limit that ended the command, to stderr; as JSON too if asked for.
+
+    refusals: Further accesses that were refused, if the run was watched.
+    """
     exit_code, denials, limit = outcome.exit_code, outcome.denials, outcome.limit
     rules = outcome.rules()
     rules = rules._replace(
@@ -40,6 +49,13 @@ def report(
     )  # as if nobody was asked
     places, fs = prepared.resolved.path_context, HostFilesystem()
     found = footer.findings(denials, rules, places, fs)
+    is_complete = denials.is_complete
+    if refusals is not None:
+        # Imported here: few runs are explained.
+        from nono.cli.diagnostics.explained import explained
+
+        found += explained(refusals, rules, places, fs)
+        is_complete = is_complete and refusals.is_complete
     absent = _absentees(exit_code, prepared, rules, fs) if exit_code and not found else []
     is_told = not (console.silent or invocation.given.flag("no_diagnostics"))
     suppressed = _suppressed(prepared, invocation, environ) if is_told and found else []
@@ -47,9 +63,11 @@ def report(
         # What a command tries at each start, and does without, is worth a line only when it failed.
         listed = _about_others(found, suppressed or ()) if exit_code == 0 else found
         told = [] if limit is None else limit.lines()
-        console.lines(
-            told or footer.footer(exit_code, listed, is_complete=denials.is_complete, absent=absent)
+        is_watched = refusals is not None
+        told = told or footer.footer(
+            exit_code, listed, is_complete=is_complete, absent=absent, is_watched=is_watched
         )
+        console.lines(told)
     if invocation.given.flag("diagnostics_json"):
         # Imported here: few runs ask for it.
         from nono.cli.text.json_report import document

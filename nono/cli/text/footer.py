@@ -22,9 +22,11 @@ LISTED_MAX = 10
 COLUMNS, INDENT = 80, "      "
 WHAT_COLUMNS = 26  # of a table's first column
 UNSEEN = (
-    "  The kernel refuses files without saying which. `nono learn -o NAME` watches",
-    "  the command and writes a profile of all that it needs.",
+    "  The kernel refuses files without saying which. To have them listed, run the",
+    "  same with `nono run --explain`; `nono learn -o NAME` writes a profile of all",
+    "  that the command needs.",
 )
+NOTHING_REFUSED = "  The command was watched, and nothing was refused."
 INTERRUPTED = 128 + signal.SIGINT
 # What a person or a program outside sends to end a command.
 _SENT = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTERM})
@@ -66,22 +68,27 @@ def footer(
     *,
     is_complete: bool,
     absent: Sequence[Absentee] = (),
+    is_watched: bool = False,
 ) -> list[str]:
     """Return the footer as lines; empty if nono has nothing to say about how the run ended.
 
     absent: What the command usually needs and was not granted, if it failed.
+    is_watched: `found` has the refused files too.
     """
-    if exit_code == INTERRUPTED:
+    if exit_code == INTERRUPTED and not is_watched:
         return []
-    if not found and not absent and not _is_crash(exit_code):
+    if not found and not absent and not is_watched and not _is_crash(exit_code):
         return []
     lines = ["", TITLE, summary.RULE, f"  {headline(exit_code)}"]
     if found:
         count = f"{len(found)}{'' if is_complete else ' or more'}"
-        lines += [f"  Sandbox denial: {count} denied.", *_table(found)]
+        elsewhere = "--diagnostics-json lists them" if is_watched else "all of them are in the audit log"
+        lines += [f"  Sandbox denial: {count} denied.", *_table(found, elsewhere)]
+    elif is_watched:
+        lines.append(NOTHING_REFUSED if is_complete else f"{NOTHING_REFUSED[:-1]} that could be seen.")
     if absent:
         lines += ["  Not granted in this run, and often needed:", *_absentees(absent)]
-        lines += UNSEEN
+        lines += () if is_watched else UNSEEN
     return [*lines, *_next_steps(found)]
 
 
@@ -92,7 +99,7 @@ def _is_crash(exit_code: int) -> bool:
 
 def headline(exit_code: int) -> str:
     if exit_code == 0:
-        return "Command exited with code 0, and something was denied."
+        return "Command exited with code 0."
     number = exit_code - 128
     if number in signal.valid_signals():
         names = {int(each): each.name for each in signal.Signals}  # most real-time signals have none
@@ -114,7 +121,7 @@ def what(denied: Denied) -> str:
             return shown(f"{request}{denied.target}{port}")
 
 
-def _table(found: Sequence[Finding]) -> Iterator[str]:
+def _table(found: Sequence[Finding], elsewhere: str) -> Iterator[str]:
     """Yield the denials, each once: those that one flag would allow stand together above it."""
     rows: dict[str, list[Finding]] = {}
     for finding in found:
@@ -133,7 +140,7 @@ def _table(found: Sequence[Finding]) -> Iterator[str]:
         elif last.denied.hint is not None:
             yield from _wrapped(last.denied.hint)
     if len(rows) > LISTED_MAX:
-        yield f"    ... and {len(rows) - LISTED_MAX} more (all of them are in the audit log)"
+        yield f"    ... and {len(rows) - LISTED_MAX} more ({elsewhere})"
 
 
 def _absentees(absent: Sequence[Absentee]) -> Iterator[str]:
@@ -149,7 +156,7 @@ def _absentees(absent: Sequence[Absentee]) -> Iterator[str]:
 def _fix(flag: str, grants: str | None) -> Iterator[str]:
     yield f"      fix: {flag}"  # one line, to be copied
     if grants is not None:
-        yield from _wrapped(f"it grants {grants}")
+        yield from _wrapped(grants)
 
 
 def _row(first: str, second: str) -> Iterator[str]:
@@ -161,7 +168,9 @@ def _row(first: str, second: str) -> Iterator[str]:
         shown(second), COLUMNS, initial_indent=left, subsequent_indent=left, break_long_words=False,
         break_on_hyphens=False,
     ) or [left]  # fmt: skip
-    if len(first) > WHAT_COLUMNS:
+    if len(first) + len(second) + len(INDENT) <= COLUMNS and len(first) > WHAT_COLUMNS:
+        lines = [f"    {first}  {shown(second)}"]
+    elif len(first) > WHAT_COLUMNS:
         yield f"    {first}"
     else:
         lines[0] = f"    {first:<{WHAT_COLUMNS}}  {lines[0].lstrip()}"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shlex
 
 _OF_FLAG = {
-    "--allow": "reading and writing everything in {}",
-    "--read": "reading everything in {}",
-    "--write": "writing everything in {}",
-    "--bypass-protection": "what a rule keeps from every command: {}",
-    "--open-port": "connecting to port {} of this machine, and listening there",
-    "--allow-connect-port": "connecting to port {} of any host, past the proxy",
-    "--listen-port": "listening on port {}, for other machines too",
-    "--allow-domain": "any request to {}",
+    "--allow": "grants reading and writing everything in {}",
+    "--read": "grants reading everything in {}",
+    "--write": "grants writing everything in {}",
+    "--bypass-protection": "lifts the rule that keeps {} from every command",
+    "--open-port": "grants connecting to port {} of this machine, and listening there",
+    "--allow-connect-port": "grants connecting to port {} of any host, past the proxy",
+    "--listen-port": "grants listening on port {}, for other machines too",
+    "--allow-domain": "grants any request to {}",
 }
 
 

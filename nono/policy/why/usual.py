@@ -76,7 +76,7 @@ def usual_place(path: str, access: Access, places: PathContext, fs: Filesystem) 
     for row in (*TABLE, Row(places.workdir, Access.READWRITE, _WORKDIR)):
         place = canonical_as_far(places.of_flag(row.path), fs)
         is_covered = row.is_whole and row.access.covers(access) and is_within(path, place)
-        if is_covered and not _opens_too_much(place, places):
+        if is_covered and not opens_too_much(place, places):
             return place, row.purpose
     return None
 
@@ -153,11 +153,11 @@ def _judged(
         case _:
             return None
     flag = directory_flag(access) if kind == "dir" else file_flag(access)
-    offered = None if _opens_too_much(path, places) else f"{flag} {shell_word(path)}"
+    offered = None if opens_too_much(path, places) else f"{flag} {shell_word(path)}"
     return Absentee(path, access, purpose, program, offered)
 
 
-def _opens_too_much(path: str, places: PathContext) -> bool:
+def opens_too_much(path: str, places: PathContext) -> bool:
     """Return True for a directory that no suggestion grants: the root, a home directory, what is above."""
     bases = (
         places.built_in(name)

@@ -96,11 +96,12 @@ def _learning(chosen: Enforcement, facts: HostFacts) -> Enforcement | Refusal:
         return Refusal(
             f"{where}nothing can be learned here: what a command does with files is seen by a seccomp "
             f"listener, which is not to be had ({because}{issue}).",
-            hint="learn the profile on native Linux and not inside another sandbox; it holds here as well",
+            hint="watch it on native Linux, outside other sandboxes; a learned profile holds here as well",
         )
     if chosen.sockets is not None:
         return Refusal(
-            "ports or Unix sockets beside a blocked network are not learned.",
+            "nothing is watched beside a blocked network with granted ports or Unix sockets: they are not "
+            "learned.",
             hint="leave --block-net out, and the proxy sees what is reached",
         )
     return chosen._replace(learns=True)

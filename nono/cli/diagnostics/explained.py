@@ -1,0 +1,107 @@
+"""Turns what a watched run was refused into findings, each with the one option that would allow it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from posixpath import basename, dirname
+
+from nono.cli.text.footer import ACCESS, Finding
+from nono.launch.denials import Denied, Kind
+from nono.named_tuple import NamedTuple
+from nono.policy.capability import Access
+from nono.policy.effective_policy import EffectivePolicy
+from nono.policy.files.grants import directory_flag, file_flag
+from nono.policy.files.path_verdict import Denied as DeniedByRule
+from nono.policy.files.path_verdict import NotGranted, TooWeak
+from nono.policy.learning.scope import is_secret_name
+from nono.policy.learning.steering import steering_paths
+from nono.policy.path_expansion import Filesystem, PathContext, is_within
+from nono.policy.why import remedy
+from nono.policy.why.extent import extent
+from nono.policy.why.refusals import Refusals, Refused
+from nono.policy.why.usual import opens_too_much, usual_place
+from nono.printable import shell_word
+
+_SPELLED = {Access.READ: "Read", Access.WRITE: "Write", Access.READWRITE: "ReadWrite"}
+TOO_MUCH = "no option is offered: it would open your home directory"
+
+
+class _Wanted(NamedTuple):
+    """A grant that would allow a refused access."""
+
+    place: str
+    access: Access
+    purpose: str | None = None  # of a directory that is usually granted as a whole
+
+
+def explained(
+    refusals: Refusals, rules: EffectivePolicy, places: PathContext, fs: Filesystem
+) -> list[Finding]:
+    """Return a finding for each refused access. Those that one directory would allow have the same option."""
+    steering = steering_paths(places, fs)
+    listed = refusals.listed()
+    wanted = {each: _wanted(each, rules, places, fs) for each in listed}
+    steers = {each: steering.reason(each.path) if each.access.writes else None for each in listed}
+    accesses: dict[str, Access] = {}
+    for each, wish in wanted.items():
+        if wish is not None and steers[each] is None and not opens_too_much(wish.place, places):
+            accesses[wish.place] = wish.access.united(accesses.get(wish.place, wish.access))
+    found = []
+    for each, wish in wanted.items():
+        denied = Denied(Kind.PATH, each.path, each.reason, access=_SPELLED[each.access])
+        if (why := steers[each]) is not None:
+            found.append(Finding(denied, None, note=f"no option is offered: {why}"))
+        elif wish is None:
+            flag = remedy.of_path(rules, places, each.place, each.access, fs)
+            found.append(Finding(denied, flag, None if flag is None else extent(flag)))
+        elif opens_too_much(wish.place, places):
+            found.append(Finding(denied, None, note=TOO_MUCH))
+        else:
+            found.append(_offered(denied, wish, accesses, fs))
+    return _each_once(found)
+
+
+def _each_once(found: Iterable[Finding]) -> list[Finding]:
+    """Unite the accesses to a path that have the same option."""
+    united: dict[tuple[str, str | None, str | None], Finding] = {}
+    for each in found:
+        key = (each.denied.target, each.flag, each.note)
+        known = united.get(key, each)
+        access = ACCESS[str(known.denied.access)].united(ACCESS[str(each.denied.access)])
+        united[key] = known._replace(denied=known.denied._replace(access=_SPELLED[access]))
+    return list(united.values())
+
+
+def _wanted(refused: Refused, rules: EffectivePolicy, places: PathContext, fs: Filesystem) -> _Wanted | None:
+    """Return the grant of a path that no rule denies; None for one that cannot be typed or is denied."""
+    whole = usual_place(refused.path, refused.access, places, fs)
+    place, purpose = whole if whole is not None else (refused.place, None)
+    if fs.kind(place) is None:
+        place = dirname(place)
+    if isinstance(rules.files.judge((refused.path,), refused.access), DeniedByRule):
+        return None
+    match rules.files.judge((place,), refused.access):
+        case TooWeak(held):  # only what is missing: grants add up
+            return _Wanted(place, Access.WRITE if held is Access.READ else Access.READ, purpose)
+        case NotGranted() if place.isprintable() and "\\" not in place:
+            return _Wanted(place, refused.access, purpose)
+        case _:
+            return None
+
+
+def _offered(denied: Denied, wish: _Wanted, accesses: Mapping[str, Access], fs: Filesystem) -> Finding:
+    """Return the finding with the option of the outermost wanted place that allows it."""
+    around = (
+        place
+        for place, access in accesses.items()
+        if is_within(wish.place, place) and access.covers(wish.access)
+    )
+    place = min(around, key=len)
+    access = accesses[place]
+    flag = f"{(directory_flag if fs.kind(place) == 'dir' else file_flag)(access)} {shell_word(place)}"
+    grants = extent(flag)
+    if wish.purpose is not None and place == wish.place:
+        grants = f"{grants} ({wish.purpose})"
+    if is_secret_name(basename(denied.target)):
+        grants = "; ".join(filter(None, (grants, "its name looks like that of a secret")))
+    return Finding(denied, flag, grants)

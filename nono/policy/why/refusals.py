@@ -1,0 +1,92 @@
+"""Collects what a watched command tried with files and its run does not grant; bounded in size.
+
+The kernel refuses these accesses, whatever stands here: a command that changes its arguments between the look
+and the call can only have itself reported for another access than it made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from posixpath import join
+
+from nono.named_tuple import NamedTuple
+from nono.policy.capability import Access
+from nono.policy.files.path_verdict import (
+    PROBED,
+    Denied,
+    FilePolicy,
+    Granted,
+    NotGranted,
+    PathVerdict,
+    Protected,
+    TooWeak,
+)
+
+REFUSED_MAX = 500
+
+
+class Refused(NamedTuple):
+    """One access that the run does not grant."""
+
+    path: str  # canonical, or a name in a canonical directory
+    access: Access
+    reason: str
+    place: str  # what a grant has to name: the path, or the directory that would be changed
+
+
+class Refusals:
+    """The refused accesses of one run, each path once, in order of arrival."""
+
+    def __init__(self) -> None:
+        self._policy: FilePolicy | None = None
+        self._refused: dict[tuple[str, str], Refused] = {}
+        self.is_complete = True  # False: more than REFUSED_MAX, or some could not be followed
+
+    def starts(self, policy: FilePolicy) -> None:
+        """Take the policy of the run, files that it made for the command included."""
+        self._policy = policy
+
+    def used(self, path: str, access: Access, *, is_dir: bool) -> None:
+        """Judge the use of a file, or of a directory that was listed."""
+        if path not in PROBED:
+            self._judge(path, access, path, (path,))
+
+    def changed(self, directory: str, name: str, access: Access, *, is_made: bool) -> None:
+        """Judge a change of a name in a directory, which the grants of the directory decide."""
+        self._judge(join(directory, name), access, directory, (directory, join(directory, name)))
+
+    def missed(self) -> None:
+        """Note that an access could not be followed."""
+        self.is_complete = False
+
+    def listed(self) -> tuple[Refused, ...]:
+        return tuple(self._refused.values())
+
+    def _judge(self, path: str, access: Access, place: str, names: Iterable[str]) -> None:
+        if self._policy is None:
+            return
+        reason = _reason(self._policy.judge(names, access))
+        if reason is None:
+            return
+        key = (path, place)
+        known = self._refused.get(key)
+        if known is not None:
+            self._refused[key] = known._replace(access=known.access.united(access))
+        elif len(self._refused) < REFUSED_MAX:
+            self._refused[key] = Refused(path, access, reason, place)
+        else:
+            self.is_complete = False
+
+
+def _reason(verdict: PathVerdict) -> str | None:
+    match verdict:
+        case Granted():
+            return None
+        case Protected(root):
+            return f"'{root}' is a protected nono state root; nothing grants it"
+        case Denied(denial):
+            return f"'{denial.original}' is denied by {denial.origin}"
+        case TooWeak(held):
+            return f"granted for {held.value} only"
+        case NotGranted():
+            return "not granted"
