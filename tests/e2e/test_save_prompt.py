@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -150,8 +151,55 @@ def test_a_run_without_a_profile_offers_a_new_one_that_may_be_skipped(sandbox: N
     assert read(sandbox, "sh") == {
         "meta": {"name": "sh"},
         "workdir": {"access": "read"},
-        "network": {"allow_domain": ["evil.example"]},
+        "network": {"allow_domain": ["x.example", "evil.example"]},
     }
+    assert b"'g' saves what this run was given as well: --allow-domain x.example" in person.shown
+
+
+def test_the_next_command_runs_under_what_was_saved(sandbox: NonoRun) -> None:
+    """As it is printed, by a shell, and with the same options that a profile cannot say."""
+    notes = sandbox.user.home / "notes"
+    notes.write_text("dear")
+    sandbox.give(notes)
+    script = "cat ~/notes; printf '%s' \"$1\"; curl -sS -o /dev/null https://evil.example/; exit 5"
+    command = ("sh", "-c", script, "sh", "it's \t\n$HOME `x`")
+    flags = ("--allow=.", "--read-file=../notes", "--namespaces=off", "--open-port=3000-3001")
+    with run(sandbox, *flags, "--allow-domain=x.example", command=command) as person:
+        answer(person, OFFER, b"g\n")
+        answer(person, NAME, b"\n")
+        assert person.end() == 5
+    assert read(sandbox, "sh") == {
+        "meta": {"name": "sh"},
+        "workdir": {"access": "read"},
+        "filesystem": {"allow": ["$WORKDIR"]},
+        "network": {"open_port": [3000, 3001], "allow_domain": ["x.example", "evil.example"]},
+    }
+    _, _, after = person.shown.decode().partition("next time:\r\n")
+    pasted = after.splitlines()[0].strip()
+    assert pasted.startswith("nono run --profile sh --read-file ../notes --namespaces off -- sh -c")
+    words = subprocess.run(
+        ["bash", "-c", f"printf '%s\\0' {pasted}"], capture_output=True, text=True, check=True
+    ).stdout.split("\0")[:-1]
+    assert words[words.index("--") + 1 :] == [*command]
+    again = sandbox.user.run([*NONO, *words[1:]], cwd=sandbox.project)
+    assert again.returncode == 5
+    assert again.stdout == "dear" + command[-1]
+    assert "is not in the allowlist" not in again.stderr
+
+
+def test_what_lifted_a_protection_is_not_saved_with_the_rest(sandbox: NonoRun) -> None:
+    key = sandbox.user.home / ".ssh"
+    key.mkdir()
+    sandbox.give(key)
+    write(sandbox, "mine", json.dumps(ALLOWED))
+    flags = ("--profile=mine", f"--read={key}", f"--bypass-protection={key}", "--allow-domain=y.example")
+    with run(sandbox, *flags) as person:
+        answer(person, OFFER, b"g\n")
+        assert person.end() == 5
+    assert "filesystem" not in read(sandbox, "mine")
+    assert read(sandbox, "mine")["network"]["allow_domain"] == ["x.example", "y.example", "evil.example"]
+    repeated = f"nono run --profile mine --read {key} --bypass-protection {key} -- sh -c"
+    assert repeated.encode() in person.shown.replace(b"\r\n", b"")
 
 
 @pytest.mark.parametrize(("word", "is_granted"), [(b"override\n", True), (b"yes\n", False)])

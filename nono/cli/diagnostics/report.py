@@ -115,6 +115,7 @@ def _offer(
 ) -> None:
     # Imported here: it reads and writes profiles, which most runs do not.
     from nono.cli.diagnostics import save_prompt
+    from nono.cli.diagnostics.next_command import options_of_run
     from nono.policy.why.saving import additions, without_suppressed
 
     places, reference = prepared.resolved.path_context, invocation.given.value("profile")
@@ -130,7 +131,8 @@ def _offer(
         # A first entry would turn an open network into an allow list.
         offered = [each for each in offered if not each.names_host]
     if offered:
-        save_prompt.offer(offered, reference, prepared.argv[0], environ)
+        options = options_of_run(invocation, places)
+        save_prompt.offer(offered, reference, prepared.argv[0], options, environ)
 
 
 def _suppressed(prepared: Prepared, invocation: Invocation, environ: Mapping[str, str]) -> list[str] | None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import termios
 from collections.abc import Iterator, Mapping, Sequence
+from textwrap import wrap
 
 from nono.approval.ask import TerminalPrompt, open_terminal
+from nono.cli.diagnostics.next_command import OptionsOfRun
 from nono.cli.diagnostics.saved_profile import Target, rewritten, save, target_of
 from nono.errors import NonoError
 from nono.policy.why.saving import Addition, suppressing
-from nono.printable import shell_word
 
+COLUMNS = 80
 OFFERED_MAX = 20  # every offer is shown, and a person reads no more than this
 NAMES_ASKED_MAX = 3
 NO_PROMPT = "NONO_NO_SAVE_PROMPT"
@@ -21,17 +23,24 @@ def is_wanted(environ: Mapping[str, str]) -> bool:
     return environ.get(NO_PROMPT, "").strip().lower() not in YES_WORDS
 
 
-def offer(found: Sequence[Addition], profile: str | None, program: str, environ: Mapping[str, str]) -> None:
+def offer(
+    found: Sequence[Addition],
+    profile: str | None,
+    program: str,
+    options: OptionsOfRun,
+    environ: Mapping[str, str],
+) -> None:
     """Ask the person at the terminal, if there is one, and do what they say.
 
     found: The additions to offer.
     profile: The run's --profile, if it had one.
     program: The program that ran; names a new profile.
+    options: The other options of the run, which are saved too or go into the next command.
     """
     try:
         with open_terminal() as prompt:
             if prompt is not None:
-                _offer(prompt, found[:OFFERED_MAX], target_of(profile, environ), program, environ)
+                _offer(prompt, found[:OFFERED_MAX], target_of(profile, environ), program, options, environ)
     except (OSError, termios.error):
         return  # the terminal went away
 
@@ -41,12 +50,17 @@ def _offer(
     found: Sequence[Addition],
     target: Target,
     program: str,
+    options: OptionsOfRun,
     environ: Mapping[str, str],
 ) -> None:
     prompt.say(["  [nono] This would have allowed what was denied:"])
     prompt.say(f"    {number}. {_text(addition)}" for number, addition in enumerate(found, 1))
     if len(found) > 1:
         prompt.say(["  'g' takes all of them, 'g 1 3' those two"])
+    if options.shown:
+        given = f"'g' saves what this run was given as well: {' '.join(options.shown)}"
+        lines = wrap(given, COLUMNS - 2, break_long_words=False, break_on_hyphens=False)
+        prompt.say(f"  {line}" for line in lines)
     where = f"Update user profile '{target.label}'" if target.file is not None else "Save to a user profile"
     answer = prompt.ask(f"  {where}? [g] grant / [s] suppress / [Enter] skip: ") or ""
     word, _, numbers = answer.lower().partition(" ")
@@ -65,15 +79,16 @@ def _offer(
             return
         target = target.named(name, environ)
     try:
-        save(target, rewritten(target, chosen), environ)
+        # To suppress questions in a profile that is there is no reason to give it more.
+        saves_options = target.is_new or word in ("g", "grant")
+        save(target, rewritten(target, [*(options.saved if saves_options else ()), *chosen]), environ)
     except NonoError as error:
         prompt.say([f"  [nono] not saved: {error.message}", *([f"  {error.hint}"] if error.hint else [])])
     except OSError as error:
         prompt.say([f"  [nono] not saved: {target.file}: {error.strerror}"])
     else:
-        prompt.say(
-            [f"  [nono] saved: {target.file}", f"  next time: nono run --profile {shell_word(target.label)}"]
-        )
+        prompt.say([f"  [nono] saved: {target.file}", "  next time:"])
+        prompt.say([f"  {options.next_command(target.label, saves_options=saves_options)}"])
 
 
 def _picked(found: Sequence[Addition], numbers: str) -> list[Addition]:

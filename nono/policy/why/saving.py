@@ -32,6 +32,7 @@ _FIELDS: Mapping[str, tuple[str, str]] = {
 }
 _NUMBER = re.compile(r"(?<![A-Za-z0-9])[0-9]+(?![A-Za-z0-9])")
 _OF_PROCESS = re.compile(r"/proc/[0-9]+(/|$)")
+_SINGLE = ("network_profile",)  # a value, not a list
 _PORTS = ("open_port", "connect_port", "listen_port")
 
 
@@ -103,9 +104,12 @@ def _entry(name: str, value: str, home: str) -> Entry:
     section, field = _FIELDS[name]
     if field in _PORTS:
         return Entry(section, field, int(value))
-    if section == _FILES and home != "/" and is_within(value, home):
-        value = f"~{value[len(home) :]}"
-    return Entry(section, field, value)
+    return Entry(section, field, shortened(value, home) if section == _FILES else value)
+
+
+def shortened(path: str, home: str) -> str:
+    """Spell a path below the home directory with ``~``."""
+    return f"~{path[len(home) :]}" if home != "/" and is_within(path, home) else path
 
 
 def without_suppressed(found: Iterable[Addition], suppressed: Sequence[str], home: str) -> list[Addition]:
@@ -128,10 +132,13 @@ def suppressing(found: Iterable[Addition]) -> list[Addition]:
 
 
 def added(document: Mapping[str, Any], granted: Iterable[Addition]) -> dict[str, Any]:
-    """Add the entries to a profile's lists. Raises TypeError if a section or list has another type."""
+    """Add the entries to a profile. Raises TypeError if a section or list has another type."""
     changed = deepcopy(dict(document))
     for addition in granted:
         for section, field, value in addition.entries:
+            if field in _SINGLE:
+                changed.setdefault(section, {})[field] = value
+                continue
             entries = changed.setdefault(section, {}).setdefault(field, [])
             if not isinstance(entries, list):
                 raise TypeError(f"{section}.{field} is no list")

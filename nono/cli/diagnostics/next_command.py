@@ -1,0 +1,96 @@
+"""Splits the options of a run into what a saved profile says and what the next command has to say again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nono.cli.args.options import Given, Kind, Option
+from nono.cli.args.parse import Invocation
+from nono.named_tuple import NamedTuple
+from nono.policy.path_expansion import PathContext
+from nono.policy.ports import united
+from nono.policy.why.given import entry_of, ports_of
+from nono.policy.why.saving import Addition
+from nono.printable import shell_word
+
+_NOT_REPEATED = ("profile", "explain", "dry_run", "name")
+
+
+class OptionsOfRun(NamedTuple):
+    """The options of a run, and its command."""
+
+    saved: tuple[Addition, ...]  # a profile can say these
+    shown: tuple[str, ...]  # the same as they are typed
+    again: tuple[str, ...]  # words of those it cannot
+    command: tuple[str, ...]
+
+    def next_command(self, profile: str, *, saves_options: bool) -> str:
+        """Return the command line that runs the same again under the profile, to be pasted into a shell."""
+        words = ["nono run --profile", _pasted(profile)]
+        words += () if saves_options else self.shown
+        words += map(_pasted, self.again)
+        words += ("--", *map(_pasted, self.command)) if self.command else ()
+        return " ".join(words)
+
+
+def options_of_run(invocation: Invocation, places: PathContext) -> OptionsOfRun:
+    given = invocation.given
+    bypassed = [places.of_flag(path) for path in given.list("bypass_protection")]
+    saved: list[Addition] = []
+    shown: list[str] = []
+    again: list[str] = []
+    for option in given.options:
+        if option.dest in _NOT_REPEATED:
+            continue
+        for value, words in _values(option, given):
+            entry = None if value is None else entry_of(option.dest, value, places, bypassed)
+            entries = [entry] if entry is not None else _ports(option, given)
+            if entries:
+                saved += entries
+                shown.append(" ".join(map(_pasted, words)))
+            else:
+                again += words
+    return OptionsOfRun(
+        tuple(dict.fromkeys(saved)), tuple(dict.fromkeys(shown)), tuple(again), invocation.command
+    )
+
+
+def _ports(option: Option, given: Given) -> list[Addition]:
+    return ports_of(option.dest, given.ports(option.dest)) if option.kind is Kind.PORT_RANGES else []
+
+
+def _values(option: Option, given: Given) -> Iterator[tuple[str | None, list[str]]]:
+    """Yield each value of an option, None where an entry has none, and its words on a command line."""
+    name, dest = option.flags[0], option.dest
+    match option.kind:
+        case Kind.FLAG:
+            yield None, [name]
+        case Kind.COUNT:
+            yield None, [name] * given.count(dest)
+        case Kind.VALUE:
+            value = str(given.value(dest))
+            yield value, [name, value]
+        case Kind.LIST:
+            for value in given.list(dest):
+                yield value, [name, value]
+        case Kind.PORTS:
+            yield None, [word for port in given.ports(dest) for word in (name, str(port))]
+        case Kind.PORT_RANGES:
+            yield None, [word for ports in united(given.ports(dest)) for word in (name, str(ports))]
+        case Kind.PAIRS:
+            yield None, [word for pair in given.pairs(dest) for word in (name, *pair)]
+
+
+def _pasted(word: str) -> str:
+    """Quote one word for a shell; bash and zsh read control characters and bytes in `$'...'`."""
+    if word.isprintable():
+        return shell_word(word)
+    return "$'" + "".join(map(_escaped, word)) + "'"
+
+
+def _escaped(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))

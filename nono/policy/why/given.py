@@ -1,0 +1,71 @@
+"""Turns the options that a run was given into entries of a profile, as far as one can say them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from posixpath import normpath
+
+from nono.policy.path_expansion import PathContext, is_within
+from nono.policy.why.saving import LONGEST, Addition, Entry, shortened
+
+_FILES, _NETWORK = "filesystem", "network"
+_PATHS: Mapping[str, str] = {
+    "allow": "allow",
+    "read": "read",
+    "write": "write",
+    "allow_file": "allow_file",
+    "read_file": "read_file",
+    "write_file": "write_file",
+    "allow_unix_socket": "unix_socket",
+    "allow_unix_socket_bind": "unix_socket_bind",
+    "allow_unix_socket_dir": "unix_socket_dir",
+    "allow_unix_socket_dir_bind": "unix_socket_dir_bind",
+    "allow_unix_socket_subtree": "unix_socket_subtree",
+    "allow_unix_socket_subtree_bind": "unix_socket_subtree_bind",
+    "suppress_save_prompt": "suppress_save_prompt",
+}
+_NAMES: Mapping[str, str] = {
+    "allow_domain": "allow_domain",
+    "deny_domain": "deny_domain",
+    "credential": "credentials",
+    "network_profile": "network_profile",
+}
+_PORTS: Mapping[str, str] = {
+    "open_port": "open_port",
+    "listen_port": "listen_port",
+    "allow_connect_port": "connect_port",
+}
+PORTS_MAX = 20  # beyond that they stay an option
+
+
+def entry_of(option: str, value: str, places: PathContext, bypassed: Sequence[str]) -> Addition | None:
+    """Return the entry for one value of an option; None if it has to be given again.
+
+    option: By its field in a request, such as `read_file`.
+    bypassed: Absolute paths whose protection the run lifted. That is for this run alone, as are grants there.
+    """
+    if len(value) > LONGEST or not value.isprintable() or "$" in value:
+        return None
+    if option in _PATHS:
+        path = places.of_flag(value)
+        if ".." in path.split("/") or any(is_within(path, each) for each in bypassed):
+            return None
+        is_relative = not value.startswith(("/", "~"))
+        return Addition((Entry(_FILES, _PATHS[option], _spelled(normpath(path), places, is_relative)),))
+    if option in _NAMES:
+        return Addition((Entry(_NETWORK, _NAMES[option], value),))
+    return None
+
+
+def ports_of(option: str, ports: Sequence[int]) -> list[Addition]:
+    """Return the entries for the ports of an option; none if they have to be given again."""
+    if option not in _PORTS or len(ports) > PORTS_MAX:
+        return []
+    return [Addition((Entry(_NETWORK, _PORTS[option], port),)) for port in ports]
+
+
+def _spelled(path: str, places: PathContext, is_relative: bool) -> str:
+    """Spell a path for a profile. What was relative is so in the working directory of each run."""
+    if is_relative and is_within(path, places.workdir):
+        return f"$WORKDIR{path[len(places.workdir) :]}"
+    return shortened(path, places.home)
