@@ -240,6 +240,16 @@ def test_the_command_for_a_project_runs_as_it_stands(user: OrdinaryUser) -> None
     assert (directory / "made").read_text() == "made\n"
 
 
+def test_a_command_that_would_not_start_is_told_so(user: OrdinaryUser) -> None:
+    """As in a home directory, which holds nono's own state."""
+    (user.home / "requirements.txt").write_text("--index-url https://pypi.org/simple\n")
+    document = doctor(user, "--project", cwd=user.home)
+    found = {entry["check"]: entry for entry in document["project"]}
+    assert (found["run"]["mark"], document["status"]) == ("missing", 1)
+    assert found["run"]["meaning"].startswith("the run below would not start: Refusing to grant ")
+    assert "hosts" not in found
+
+
 @pytest.mark.parametrize(
     ("programs", "status"), [(("npm", "node"), 0), (("node",), 1)], ids=["there", "not there"]
 )

@@ -100,7 +100,8 @@ def _project(environ: Mapping[str, str]) -> _Section:
         rules = from_options(parse(command[0], DESCRIPTION, command[1:], environ), environ).rules
     except NonoError as error:
         refused = Finding("run", Mark.MISSING, f"the run below would not start: {error.message}", error.hint)
-        return _Section("project", (*project_findings(project, lambda host: False), refused), command=shown)
+        others = project_findings(project._replace(texts={}), lambda host: False)  # it would reach no host
+        return _Section("project", (*others, refused), command=shown)
     findings = project_findings(project, lambda host: why_host(rules, host, HTTPS).status == "allowed")
     return _Section("project", findings, command=shown)
 

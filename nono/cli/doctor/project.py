@@ -21,6 +21,7 @@ AGENTS = {
     "aider": "aider",
     "openclaw": "openclaw",
 }
+_FOR_HOOKS = ("pre-commit", "lefthook")  # needed once git has a hook that starts them
 _SHOWN = 5
 
 
@@ -77,8 +78,10 @@ def _programs(project: Project) -> Iterator[Finding]:
         if program in project.installed:
             yield Finding("program", Mark.OK, f"{program}, for {marker}, is installed")
         else:
+            is_needed = program not in _FOR_HOOKS or bool(project.hooks)
             meaning = f"{marker} asks for {program}, which is not on PATH"
-            yield Finding("program", Mark.MISSING, meaning, f"install {program}")
+            mark = Mark.MISSING if is_needed else Mark.WARN
+            yield Finding("program", mark, meaning, f"install {program}")
 
 
 def _hosts(project: Project, reaches: Callable[[str], bool]) -> Iterator[Finding]:

@@ -46,6 +46,14 @@ def test_a_program_that_a_lock_file_asks_for_is_needed(installed: set[str], mark
 
 
 @pytest.mark.parametrize(
+    ("hooks", "mark"), [((), Mark.WARN), (("pre-commit",), Mark.MISSING)], ids=["no hook", "a hook"]
+)
+def test_what_starts_hooks_is_needed_once_there_is_one(hooks: tuple[str, ...], mark: Mark) -> None:
+    project = Project(frozenset({".pre-commit-config.yaml"}), hooks=hooks)
+    assert [found.mark for found in about("program", project)] == [mark]
+
+
+@pytest.mark.parametrize(
     ("reached", "mark", "remedy"),
     [
         ((OUTSIDE,), Mark.OK, None),
