@@ -6,7 +6,9 @@ import json
 import pwd
 import shlex
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -169,6 +171,28 @@ def test_nothing_is_left_behind(user: OrdinaryUser) -> None:
     assert {path for path in left if not path.startswith(".local/bin/")} == set()
 
 
+def test_an_interrupt_ends_the_client_that_is_running(user: OrdinaryUser) -> None:
+    """Also if it reaches nono doctor alone; a terminal sends it to all."""
+    path = path_of(user, "sleep")
+    endless = Path(path, "curl")
+    endless.write_text("#!/bin/sh\necho > started\nexec sleep 300\n")
+    endless.chmod(0o755)
+    cache = user.home / ".cache/nono"
+    argv = user.command([*NONO, "doctor", "--clients"])
+    environment = user.environment({"PATH": path})
+    with subprocess.Popen(argv, env=environment, cwd=user.home, stdout=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while not [*cache.glob("doctor-*/0/work/started")]:
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
+    assert [*cache.glob("doctor-*")] == []
+    commands = map(_read, Path("/proc").glob("[0-9]*/cmdline"))
+    assert [command for command in commands if bytes(cache) in command] == []
+
+
 def test_no_program_on_the_path_is_run_outside(user: OrdinaryUser) -> None:
     """What lies there may be an agent's: it is started in the sandbox alone."""
     path, programs = path_of(user), ("curl", "pip", "python3")
@@ -209,6 +233,13 @@ def test_a_directory_of_the_project_brings_no_nono_of_its_own(user: OrdinaryUser
         clients_of(doctor(user, "--clients", path=path_of(user, "curl"), cwd=project))["curl"]["mark"] == "ok"
     )
     assert not (user.home / "escaped").exists()
+
+
+def _read(command_line: Path) -> bytes:
+    try:
+        return command_line.read_bytes()
+    except OSError:  # it has ended meanwhile
+        return b""
 
 
 def _is_older(node: str) -> bool:

@@ -110,13 +110,22 @@ def _ended(argv: list[str], cwd: Path, environment: dict[str, str]) -> tuple[int
             _, said = process.communicate(timeout=_LIMIT_S)
             return process.returncode, said.decode(errors="replace")
         except subprocess.TimeoutExpired:
-            process.terminate()  # nono takes the command with it
-            try:
-                _, said = process.communicate(timeout=_GRACE_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                said = b""
-            return None, said.decode(errors="replace")
+            return None, _stopped(process)
+        except BaseException:  # Ctrl-C: the run must not go on in a directory that is about to be removed
+            _stopped(process)
+            raise
+
+
+def _stopped(process: subprocess.Popen[bytes]) -> str:
+    """End a run, and return what it has said on stderr."""
+    process.terminate()  # nono takes the command with it
+    try:
+        _, said = process.communicate(timeout=_GRACE_S)
+        return said.decode(errors="replace")
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return ""
 
 
 def _events(state: Path) -> Iterator[dict[str, object]]:
