@@ -115,7 +115,30 @@ def test_an_older_store_is_encrypted_with_the_next_key(sandbox: NonoRun) -> None
     assert without_terminal(sandbox, "test", "github").returncode == 0
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can do without the service that systemd runs")
+ONLY_ROOT = pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root can do without the service that systemd runs"
+)
+
+
+@ONLY_ROOT
+def test_systemd_creds_holds_the_key_of_a_login(tmp_path: Path) -> None:
+    login = {"accessToken": f"{KEY}-access", "refreshToken": f"{KEY}-refresh", "scopes": []}
+    (tmp_path / ".claude").mkdir(mode=0o700)
+    (tmp_path / ".claude/.credentials.json").write_text(json.dumps({"claudeAiOauth": login}))
+    environment = {**NOBODY, "HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+
+    def run(*arguments: str) -> str:
+        argv = [*NONO, "credential", *arguments]
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=60, check=True)
+        return done.stdout
+
+    assert "encrypted by systemd-creds" in run("import", "claude-code")
+    file = tmp_path / ".local/state/nono/oauth-capture/providers.json"
+    assert KEY not in file.read_text()
+    assert "2 tokens" in run("logins")
+
+
+@ONLY_ROOT
 def test_systemd_creds_holds_the_key(tmp_path: Path) -> None:
     assert shutil.which("systemd-creds"), "Debian's systemd has it"
     environment = {**NOBODY, "HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}

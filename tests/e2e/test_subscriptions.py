@@ -87,6 +87,7 @@ def test_an_imported_subscription_works_with_phantoms_alone(scene: Scene) -> Non
     imported = scene.credential("import", "claude-code")
     assert imported.exit_code == 0, imported.stderr
     assert "2 tokens" in imported.stdout
+    assert "as plain text" in imported.stdout  # nothing here can hold a key
     assert (scene.stage.home / OUTSIDE).read_text() == content
     held = json.loads((scene.stage.home / INSIDE).read_text())["claudeAiOauth"]
     assert held["accessToken"].startswith("nono_")
@@ -121,6 +122,25 @@ def test_a_revoked_access_token_is_renewed_during_a_run(scene: Scene) -> None:
     run = scene.run()
     assert run.exit_code == 0, run.stdout + run.stderr
     assert scene.tokens.renewals == 1
+
+
+def test_a_subscription_lies_encrypted_under_the_passphrase_of_the_stored_keys(scene: Scene) -> None:
+    scene.log_in_outside()
+    with scene.stage.on_screen([*NONO, "credential", "set", "openai"]) as person:
+        for question in ("Value of 'openai'", "(not shown; Enter: plain text)", "The same again"):
+            person.wait_for(question)
+            person.settle()
+            person.type("open sesame\r")
+        assert person.end() == 0
+    imported = scene.credential("import", "claude-code")
+    assert "encrypted with your passphrase" in imported.stdout, imported.stdout + imported.stderr
+    assert scene.files_with_tokens() == {OUTSIDE}
+    scene.tokens.expire()
+    run = scene.run()
+    assert run.exit_code == 0, run.stdout + run.stderr
+    assert scene.tokens.renewals == 1
+    assert scene.files_with_tokens() == {OUTSIDE}
+    assert "encrypted" in scene.credential("logins").stdout
 
 
 def test_a_forgotten_subscription_is_of_no_use_inside(scene: Scene) -> None:

@@ -15,6 +15,7 @@ from nono.cli.args import argparse_parser
 from nono.cli.key_prompt import how_kept, new_passphrase
 from nono.credentials import resolver
 from nono.credentials.logins.token_store import LoginStore, StoredToken
+from nono.credentials.resolver import Place
 from nono.credentials.values.reference import check_name
 from nono.errors import CredentialError
 from nono.printable import printable
@@ -128,11 +129,12 @@ def _logins(purge: str | None, environ: Mapping[str, str]) -> int:
         print(f"Removed {count} tokens of captured logins from {store.path}.")
         return 0
     count_by_provider = Counter(_provider_of(token) for token in store.read().values())
+    kept = how_kept(Place(store.path, store.lock))
     if not count_by_provider:
         print("No logins are captured. They are made inside a sandbox whose profile names a provider.",
               file=sys.stderr)  # fmt: skip
     for provider, count in sorted(count_by_provider.items()):
-        print(f"{provider:<24} {count} tokens in {_place(store.path)}")
+        print(f"{provider:<24} {count} tokens in {_place(store.path)}{kept}")
     return 0
 
 
@@ -148,7 +150,8 @@ def _import(name: str, environ: Mapping[str, str]) -> int:
     )
     command = f"nono run --profile {name} --allow-cwd -- ..."
     print(f"Imported the login of {agent.program} from {imported.outside}: {imported.tokens} tokens{until}.")
-    print(f"They are in {_place(LoginStore(environ).path)}, not encrypted.")
+    store = Place(LoginStore(environ).path, imported.lock)
+    print(f"They are in {_place(store.where)}{how_kept(store)}.")
     where = imported.outside if agent.is_mounted else imported.inside
     print(f"In `{command}` the agent finds placeholders")
     print(f"in {where}: the proxy replaces them by the tokens, and renews the login.")

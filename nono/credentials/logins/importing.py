@@ -28,6 +28,7 @@ class Imported(NamedTuple):
     inside: str
     tokens: int
     expires_s: int | None
+    lock: str | None  # what holds the key of the tokens' store; None: it is plain text
 
 
 def import_login(
@@ -49,12 +50,12 @@ def import_login(
     except OSError as error:
         raise CredentialUnavailable(f"{path}: {error.strerror}") from None
     found, document = parse(agent, content, path)
-    inside = agent.inside(environ)
+    inside, store = agent.inside(environ), LoginStore(environ)
     with _inside_file(inside).locked() as file:
         before = file.read()  # first: what is not trusted must not leave tokens behind
-        phantoms = _stored(name, found, routes, LoginStore(environ))
+        phantoms = _stored(name, found, routes, store)
         file.replace(merged(agent, before, document, phantoms))
-    return Imported(path, inside, len(found.tokens), found.expires_s)
+    return Imported(path, inside, len(found.tokens), found.expires_s, store.lock)
 
 
 def forget_login(agent: AgentFile, environ: Mapping[str, str]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -10,6 +9,8 @@ from posixpath import join
 
 from nono.credentials.logins.phantom import MARK
 from nono.credentials.store.private_file import PrivateFile, Stamp
+from nono.credentials.store.sealed import Key, SealedFile, new_key
+from nono.credentials.store.vault import Vault
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.named_tuple import NamedTuple
 from nono.paths import state_root
@@ -18,7 +19,7 @@ from nono.secret import Secret
 TTL_S = 90 * 86400
 MAX_TOKENS = 4096  # beyond that the oldest are dropped
 _MAX_TEXT_BYTES = 8 * 1024 * 1024  # of all tokens together; again the oldest are dropped
-_MAX_FILE_BYTES = 4 * _MAX_TEXT_BYTES
+_MAX_FILE_BYTES = 6 * _MAX_TEXT_BYTES  # base64 where it is encrypted
 _CLOCK_SLACK_S = 86400  # a token from further in the future was made under a wrong clock
 
 
@@ -69,14 +70,25 @@ class Granted(NamedTuple):
 class LoginStore:
     """The file ``oauth-capture/providers.json`` below the state root of the user who owns `environ`.
 
-    Every method raises CredentialUnavailable as PrivateFile does, and if the file is malformed. The state
-    root is never granted to a sandbox.
+    Every method raises CredentialUnavailable as PrivateFile does, and if the file is malformed or its key
+    cannot be had. The state root is never granted to a sandbox. The file is encrypted by systemd-creds, else
+    with the key of the embedded store if that has a passphrase; one in plain text, as soon as it is written
+    where one of the two can be had. Whoever is at the terminal may be asked for the passphrase, unless
+    `may_ask` is False.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.directory = join(state_root(environ), "oauth-capture")
+        self._environ = environ
         self._file = PrivateFile(self.directory, "providers", max_bytes=_MAX_FILE_BYTES)
         self.path = self._file.path
+        self._sealed = SealedFile(self.path, "logins", environ)
+        self._key: Key | None = None  # of the file when it was last read or written
+
+    @property
+    def lock(self) -> str | None:
+        """What holds the key of the file, as it was last read or written; None: it is plain text."""
+        return None if self._key is None else self._key.lock.kind
 
     def stamp(self) -> Stamp | None:
         """Return a value that differs after every change."""
@@ -86,8 +98,10 @@ class LoginStore:
         """Return all stored tokens, expired ones too; empty if nothing ever was."""
         return self.read_all().tokens
 
-    def read_all(self) -> Stored:
-        return self._stored(self._file.read())
+    def read_all(self, *, may_ask: bool = True) -> Stored:
+        """Return everything. Blocks; call it from a thread where a loop runs."""
+        stored, self._key = self._opened(self._file.read(), self._key, may_ask=may_ask)
+        return stored
 
     def add(
         self,
@@ -95,6 +109,8 @@ class LoginStore:
         consumers: Collection[str],
         origins: Collection[str],
         granted: Granted | None = None,
+        *,
+        may_ask: bool = True,
     ) -> tuple[list[str], Stored]:
         """Store tokens; on disk when this returns. Return a nonce for each, and everything stored.
 
@@ -103,8 +119,12 @@ class LoginStore:
         keeps its nonce.
         """
         admitted, where, now_s = frozenset(consumers), frozenset(origins), int(time.time())
+        # Outside the lock, which others wait for: a person may be asked.
+        _, key = self._opened(self._file.read(), self._key, may_ask=may_ask)
+        key = key or self._new_key(may_ask=may_ask)
         with self._file.locked() as file:
-            stored = self._stored(file.read())
+            stored, now = self._opened(file.read(), key, may_ask=may_ask)
+            key = now or key
             tokens = {nonce: token for nonce, token in stored.tokens.items() if not token.has_expired(now_s)}
             login = ""
             if granted is not None:
@@ -126,7 +146,8 @@ class LoginStore:
             if granted is not None:
                 logins[login] = StoredLogin(granted.answer(nonces), now_s, granted.expires_s)
             stored = _pruned(Stored(_youngest(tokens), logins))
-            file.replace(_written(stored))
+            file.replace(self._sealed.written(_document(stored), key))
+        self._key = key
         return nonces, stored
 
     def purge(self, consumer: str | None = None) -> int:
@@ -137,25 +158,42 @@ class LoginStore:
         if not self.read():
             return 0
         with self._file.locked() as file:
-            stored = self._stored(file.read())
+            stored, key = self._opened(file.read(), self._key)
             kept = {
                 nonce: token
                 for nonce, token in stored.tokens.items()
                 if consumer is not None and consumer not in token.consumers
             }
-            file.replace(_written(_pruned(stored._replace(tokens=kept))))
+            document = _document(_pruned(stored._replace(tokens=kept)))
+            file.replace(self._sealed.written(document, key))
         return len(stored.tokens) - len(kept)
 
-    def _stored(self, content: bytes | None) -> Stored:
+    def _new_key(self, *, may_ask: bool) -> Key | None:
+        """Return a key for a file that has none; None if nothing can hold one."""
+        key = new_key(self._environ, None)
+        if key is not None:
+            return key
+        try:
+            return Vault(self._environ).key(may_ask=may_ask)
+        except CredentialUnavailable:
+            if may_ask:
+                raise
+            return None  # a login that was made inside must not be lost; it is encrypted with the next import
+
+    def _opened(
+        self, content: bytes | None, known: Key | None, *, may_ask: bool = True
+    ) -> tuple[Stored, Key | None]:
+        """Return what the file holds, and its key; None: it is plain text, or not there."""
         if content is None:
-            return Stored({}, {})
-        stored = _parse(content)
+            return Stored({}, {}), None
+        document, key = self._sealed.opened(content, known, may_ask=may_ask)
+        stored = _parse(document)
         if stored is None:
             raise CredentialUnavailable(
                 f"{self.path}: not a store of captured logins of this version of nono",
                 hint="move the file away, then log in again inside the sandbox",
             )
-        return stored
+        return stored, key
 
 
 def _nonce_of(tokens: Tokens, new: StoredToken) -> str | None:
@@ -196,7 +234,7 @@ def _youngest(tokens: Tokens) -> Tokens:
     return dict(ordered[first:])
 
 
-def _written(stored: Stored) -> bytes:
+def _document(stored: Stored) -> dict[str, object]:
     entries = {
         nonce: {
             "real": token.real.reveal(),
@@ -215,19 +253,11 @@ def _written(stored: Stored) -> bytes:
         }
         for name, login in stored.logins.items()
     }
-    document = {"version": 1, "tokens": entries, **({"logins": logins} if logins else {})}
-    return json.dumps(document, indent=2).encode()
+    return {"version": 1, "tokens": entries, **({"logins": logins} if logins else {})}
 
 
-def _parse(content: bytes) -> Stored | None:
-    """Parse the store; None if malformed.
-
-    The parser's exception carries the text, so it must not propagate.
-    """
-    try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
-        return None
+def _parse(document: Mapping[str, object]) -> Stored | None:
+    """Parse the store; None if malformed."""
     match document:
         case {"version": 1, "tokens": dict(entries), **others}:
             parsed = {nonce: _token(entry) for nonce, entry in entries.items() if MARK.fullmatch(nonce)}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 import anyio
 
@@ -92,11 +94,17 @@ class LoginTokens:
         stamp = self._store.stamp()
         if stamp != self._stamp:
             try:
-                self._stored = self._store.read_all()
+                self._stored = self._read_again()
             except CredentialUnavailable:
                 self._stored = Stored({}, {})
             self._stamp = stamp
         return self._stored
+
+    def _read_again(self) -> Stored:
+        # In a thread, for which the loop waits: it costs 0.1 ms, and once in the life of the store, when
+        # another program has encrypted it meanwhile, as long as systemd-creds takes.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(self._store.read_all, may_ask=False).result()
 
     def renewal_lock(self, provider: str) -> AbstractAsyncContextManager[None]:
         return renewal_lock(self._store.directory, provider)
@@ -113,7 +121,8 @@ class LoginTokens:
         CredentialUnavailable: they could not be stored.
         """
         # Not kept: by now another run may have changed the store once more. It is read again by its stamp.
-        nonces, _ = await anyio.to_thread.run_sync(self._store.add, tokens, consumers, origins, granted)
+        add = partial(self._store.add, tokens, consumers, origins, granted, may_ask=False)
+        nonces, _ = await anyio.to_thread.run_sync(add)
         return nonces
 
 

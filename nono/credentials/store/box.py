@@ -6,6 +6,7 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from secrets import token_bytes
+from typing import Literal
 
 from nono.named_tuple import NamedTuple
 from nono.secret import Secret
@@ -13,9 +14,11 @@ from nono.secret import Secret
 KEY_BYTES = 32  # AES-256-GCM, NIST SP 800-38D
 _NONCE_BYTES = 12
 _SALT_BYTES = 16
-_SAID = b"nono credentials, version 2"  # authenticated, so that no other file passes for one
+_SAID = "nono {}, version 2"  # authenticated, so that no other file passes for one
 # RFC 9106 section 4, the second recommended choice: 64 MiB and three passes; a third of a second.
 _ITERATIONS, _LANES, _MEMORY_KIB = 3, 4, 64 * 1024
+
+Purpose = Literal["credentials", "logins"]  # two stores may have one key
 
 
 class Lock(NamedTuple):
@@ -44,12 +47,12 @@ def key_from(passphrase: Secret, salt: str) -> Secret:
     return Secret(kdf.derive(passphrase.reveal().encode("utf-8", "surrogateescape")).hex())
 
 
-def sealed(content: bytes, key: Secret, lock: Lock) -> bytes:
+def sealed(content: bytes, key: Secret, lock: Lock, purpose: Purpose) -> bytes:
     """Return the file of a store that holds `content`, encrypted with `key`."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     nonce = token_bytes(_NONCE_BYTES)
-    box = AESGCM(bytes.fromhex(key.reveal())).encrypt(nonce, content, _SAID)
+    box = AESGCM(bytes.fromhex(key.reveal())).encrypt(nonce, content, _SAID.format(purpose).encode())
     document = {"version": 2, "lock": lock._asdict(), "box": b64encode(nonce + box).decode()}
     return json.dumps(document, indent=2).encode()
 
@@ -62,13 +65,14 @@ def lock_of(document: Mapping[str, object]) -> Lock | None:
     return None
 
 
-def opened(document: Mapping[str, object], key: Secret) -> bytes | None:
+def opened(document: Mapping[str, object], key: Secret, purpose: Purpose) -> bytes | None:
     """Return the content of a store; None if the key is another one's or the file was changed."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     try:
         box = b64decode(str(document["box"]), validate=True)
-        return AESGCM(bytes.fromhex(key.reveal())).decrypt(box[:_NONCE_BYTES], box[_NONCE_BYTES:], _SAID)
+        said = _SAID.format(purpose).encode()
+        return AESGCM(bytes.fromhex(key.reveal())).decrypt(box[:_NONCE_BYTES], box[_NONCE_BYTES:], said)
     except (InvalidTag, ValueError):
         return None

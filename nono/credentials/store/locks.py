@@ -35,10 +35,18 @@ def new_lock(environ: Mapping[str, str], ask: AskNew | None) -> tuple[Secret, Lo
     return key, lock
 
 
-def key_of(lock: Lock, path: str, environ: Mapping[str, str], *, opens: Callable[[Secret], bool]) -> Secret:
+def key_of(
+    lock: Lock,
+    path: str,
+    environ: Mapping[str, str],
+    *,
+    opens: Callable[[Secret], bool],
+    may_ask: bool = True,
+) -> Secret:
     """Return the key that `lock` holds, asking for a passphrase if need be.
 
-    opens: tells whether a key is the one of the store at `path`.
+    opens: tells whether a key is the one of the store at `path`. may_ask: False while a command may have the
+    terminal.
     CredentialUnavailable: nothing gives the key out, or nobody can be asked.
     """
     if lock.kind == SYSTEMD_CREDS:
@@ -57,11 +65,11 @@ def key_of(lock: Lock, path: str, environ: Mapping[str, str], *, opens: Callable
         key = Secret(kept.decode("ascii", "replace"))
         if opens(key):
             return key
-    return _asked_for(lock, path, opens)
+    return _asked_for(lock, path, opens, may_ask=may_ask)
 
 
-def _asked_for(lock: Lock, path: str, opens: Callable[[Secret], bool]) -> Secret:
-    if not _can_ask():
+def _asked_for(lock: Lock, path: str, opens: Callable[[Secret], bool], *, may_ask: bool) -> Secret:
+    if not may_ask or not _can_ask():
         raise CredentialUnavailable(
             f"{path}: it is encrypted, and nobody is there to type its passphrase",
             hint="nono credential list, in a terminal, opens it for some hours",

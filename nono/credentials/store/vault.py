@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
-from nono.credentials.store import box, locks
-from nono.credentials.store.box import Lock
 from nono.credentials.store.locks import AskNew
 from nono.credentials.store.private_file import PrivateFile
+from nono.credentials.store.sealed import Key, SealedFile, new_key
 from nono.credentials.values.content import require_credential, secret_from_text
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.credentials.values.reference import check_name
@@ -19,12 +17,11 @@ from nono.secret import Secret
 _MAX_BYTES = 4 * 1024 * 1024
 
 _Entries = dict[str, str]
-_Key = tuple[Secret, Lock]
 
 
 class _Opened(NamedTuple):
     entries: _Entries
-    key: _Key | None  # None: it is plain text
+    key: Key | None  # None: it is plain text
 
 
 class Vault:
@@ -40,6 +37,7 @@ class Vault:
         self._environ = environ
         self._file = PrivateFile(state_root(environ), "credentials", max_bytes=_MAX_BYTES)
         self.path = self._file.path
+        self._sealed = SealedFile(self.path, "credentials", environ)
 
     def get(self, name: str) -> Secret | None:
         """Return the credential, or None if nothing is stored under `name`."""
@@ -49,6 +47,10 @@ class Vault:
     def names(self) -> tuple[str, ...]:
         """Return the stored names, sorted."""
         return tuple(sorted(self._opened(self._file.read()).entries))
+
+    def key(self, *, may_ask: bool) -> Key | None:
+        """Return the key of the store; None if it is plain text, or not there."""
+        return self._opened(self._file.read(), may_ask=may_ask).key
 
     def set(self, name: str, secret: Secret, ask: AskNew | None = None) -> str | None:
         """Store or replace a credential; on disk when this returns. Returns what holds the key of the store.
@@ -61,12 +63,12 @@ class Vault:
         require_credential(secret, f"credential '{name}'")
         # Outside the lock, which others wait for: a person may be asked.
         before = self._opened(self._file.read())
-        key = before.key or locks.new_lock(self._environ, ask)
+        key = before.key or new_key(self._environ, ask)
         with self._file.locked() as file:
             now = self._opened(file.read(), before.key or key)
             key = now.key or key
-            file.replace(_written(now.entries | {name: secret.reveal()}, key))
-        return key[1].kind if key is not None else None
+            file.replace(self._written(now.entries | {name: secret.reveal()}, key))
+        return key.lock.kind if key is not None else None
 
     def remove(self, name: str) -> bool:
         """Remove a credential. Returns False if there was none."""
@@ -77,47 +79,24 @@ class Vault:
         with self._file.locked() as file:
             now = self._opened(file.read(), before.key)
             removed = now.entries.pop(name, None) is not None
-            file.replace(_written(now.entries, now.key))
+            file.replace(self._written(now.entries, now.key))
         return removed
 
-    def _opened(self, content: bytes | None, known: _Key | None = None) -> _Opened:
+    def _opened(self, content: bytes | None, known: Key | None = None, *, may_ask: bool = True) -> _Opened:
         """Parse the store, decrypting it if need be. `known`: the key it had a moment ago."""
         if content is None:
             return _Opened({}, None)
-        document = _parse(content)
-        lock = box.lock_of(document)
-        if lock is not None:
-            if known is not None and known[1] == lock:
-                key = known[0]
-            else:
-                key = locks.key_of(
-                    lock, self.path, self._environ, opens=lambda key: box.opened(document, key) is not None
-                )
-            document = _parse(box.opened(document, key) or b"")
+        document, key = self._sealed.opened(content, known, may_ask=may_ask)
         entries = _entries(document)
         if entries is None:
             raise CredentialUnavailable(
                 f"{self.path}: not a credential store of this version of nono",
                 hint="move the file away, then store the credentials again with: nono credential set NAME",
             )
-        return _Opened(entries, None if lock is None else (key, lock))
+        return _Opened(entries, key)
 
-
-def _written(entries: _Entries, key: _Key | None) -> bytes:
-    content = json.dumps({"version": 1, "credentials": entries}, indent=2, sort_keys=True).encode()
-    return content if key is None else box.sealed(content, *key)
-
-
-def _parse(content: bytes) -> dict[str, object]:
-    """Parse a document; empty if malformed.
-
-    The parser's exception carries the text, so it must not propagate.
-    """
-    try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}
+    def _written(self, entries: _Entries, key: Key | None) -> bytes:
+        return self._sealed.written({"version": 1, "credentials": entries}, key, sort_keys=True)
 
 
 def _entries(document: Mapping[str, object]) -> _Entries | None:

@@ -163,7 +163,7 @@ def login_scene(
         tls = authority.server_context(AUTH, API, ELSEWHERE)
         handlers: dict[str, Handler] = {AUTH: provider, API: api_handler, ELSEWHERE: answer_ok}
         servers = {host: stack.enter_context(upstream(handler, tls)) for host, handler in handlers.items()}
-        store = LoginStore(environ)
+        store = LoginStore({**environ, "PATH": "/nonexistent"})  # without systemd-creds: tests change it
         tokens = LoginTokens(store)
         endpoint = an_endpoint(Upstream("https", AUTH, servers[AUTH].port), **changes)
         apis = tuple(Upstream("https", host, servers[host].port) for host in api_hosts)

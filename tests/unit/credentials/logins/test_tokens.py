@@ -28,8 +28,10 @@ class OvertakenStore(LoginStore):
         consumers: Collection[str],
         origins: Collection[str],
         granted: Granted | None = None,
+        *,
+        may_ask: bool = True,
     ) -> tuple[list[str], Stored]:
-        added = super().add(real, consumers, origins, granted)
+        added = super().add(real, consumers, origins, granted, may_ask=may_ask)
         self.change()
         anyio.from_thread.run_sync(self.look)
         return added

@@ -1,0 +1,80 @@
+"""Opens the file of a store with the key that its lock holds, and writes it anew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from nono.credentials.store import box, locks
+from nono.credentials.store.box import Lock
+from nono.credentials.store.locks import AskNew
+from nono.named_tuple import NamedTuple
+from nono.secret import Secret
+
+
+class Key(NamedTuple):
+    """The key of a store, and what holds it."""
+
+    secret: Secret
+    lock: Lock
+
+
+def new_key(environ: Mapping[str, str], ask: AskNew | None) -> Key | None:
+    """Return a key for a new store as locks.new_lock does."""
+    made = locks.new_lock(environ, ask)
+    return None if made is None else Key(*made)
+
+
+class Opened(NamedTuple):
+    """What a store's file holds."""
+
+    document: dict[str, object]  # empty if malformed
+    key: Key | None  # None: it is plain text
+
+
+class SealedFile(NamedTuple):
+    """A kind of file that is encrypted wherever something can hold its key."""
+
+    path: str
+    purpose: box.Purpose
+    environ: Mapping[str, str]
+
+    def opened(self, content: bytes | None, known: Key | None = None, *, may_ask: bool = True) -> Opened:
+        """Parse the file, decrypting it if need be. `known`: the key it had a moment ago.
+
+        Blocks, and must not be called on an event loop unless the key is known. Raises as locks.key_of does.
+        """
+        if content is None:
+            return Opened({}, None)
+        document = _parse(content)
+        lock = box.lock_of(document)
+        if lock is None:
+            return Opened(document, None)
+        if known is not None and known.lock == lock:
+            secret = known.secret
+        else:
+            secret = locks.key_of(
+                lock,
+                self.path,
+                self.environ,
+                opens=lambda key: box.opened(document, key, self.purpose) is not None,
+                may_ask=may_ask,
+            )
+        return Opened(_parse(box.opened(document, secret, self.purpose) or b""), Key(secret, lock))
+
+    def written(self, document: Mapping[str, object], key: Key | None, *, sort_keys: bool = False) -> bytes:
+        """Return the content of the file; plain text if `key` is None."""
+        content = json.dumps(document, indent=2, sort_keys=sort_keys).encode()
+        return content if key is None else box.sealed(content, key.secret, key.lock, self.purpose)
+
+
+def _parse(content: bytes) -> dict[str, object]:
+    """Parse a document; empty if malformed.
+
+    The parser's exception carries the text, so it must not propagate.
+    """
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
