@@ -131,12 +131,26 @@ def _prune() -> Loaded:
     return Loaded(prune.run, prune.parser)
 
 
+def _attach() -> Loaded:
+    from nono.cli.commands.sessions import attach
+
+    return Loaded(attach.run, attach.parser)
+
+
+def _detach() -> Loaded:
+    from nono.cli.commands.sessions import detach
+
+    return Loaded(detach.run, detach.parser)
+
+
 # In the order in which help lists them.
 COMMANDS = {
     "run": Command("run a command in the sandbox, supervised", _run),
     "learn": Command("watch a command, and write the least profile for it", _learn),
     "wrap": Command("apply the sandbox to this process and become the command", _wrap),
     "ps": Command("list the sessions", _ps),
+    "attach": Command("show the terminal of a detached session", _attach),
+    "detach": Command("take a session off the terminal that shows it", _detach),
     "inspect": Command("say what is recorded of a session, and why it ended", _inspect),
     "logs": Command("print what was allowed and refused in a session", _logs),
     "stop": Command("end a session, with all that its command has started", _stop),
@@ -155,7 +169,7 @@ COMMANDS = {
 # Planned commands. Known by name, so that a script learns "not yet" rather than "no such thing".
 # fmt: off
 LATER = frozenset({
-    "shell", "detach", "pause", "attach", "resume", "session", "connect", "rollback", "audit", "trust",
+    "shell", "pause", "resume", "session", "connect", "rollback", "audit", "trust",
     "pull", "remove", "update", "search", "list", "outdated", "pin", "unpin", "platform", "open-url-helper",
     "pack-update-hint-helper", "report", "allow", "replay-policy",
 })

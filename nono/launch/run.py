@@ -40,6 +40,7 @@ from nono.supervisor.terminal import shared_terminal
 
 if TYPE_CHECKING:
     from nono.credentials.load import KeyPrompt
+    from nono.launch.background import Background
     from nono.launch.proxy.ca_worker import CaWorker
     from nono.policy.learning.observation import Observation
     from nono.policy.why.refusals import Refusals
@@ -127,6 +128,7 @@ class Launch:
         name: str | None = None,
         profile: str | None = None,
         refusals: Refusals | None = None,
+        background: Background | None = None,
     ) -> Outcome:
         """Run the command to its end.
 
@@ -141,6 +143,7 @@ class Launch:
         name: Of the session; None makes one.
         profile: As it was named, for the record of the session.
         refusals: Collects the file accesses that the run does not grant.
+        background: The supervisor of a detached session, which has asked everything; None: any other.
         """
         ready_state_directories(prepared.resolved.state_directories)
         launcher = self._unused()
@@ -151,9 +154,17 @@ class Launch:
         with ExitStack() as stack:
             cgroup = stack.enter_context(_limited(prepared, launcher, warn))
             make_temporary = partial(_temporary_directory, stack, session_id, warn)
-            prepared, view = surrounded(prepared, self._environ, make_temporary)
+            prepared, view = surrounded(
+                prepared,
+                self._environ,
+                make_temporary,
+                None if background is None else background.pty.path,
+            )
             if view is not None:
                 launcher.enter_namespaces(view)
+            if background is not None:
+                background.leave_terminal()
+                launcher.take_terminal(background.pty.slave)
             self._launcher = None
             terminal = stack.enter_context(shared_terminal())
             warn, say = terminal.writer(warn), terminal.writer(say)
@@ -170,6 +181,7 @@ class Launch:
                     profile,
                     warn,
                     has_audit=audit,
+                    is_detached=background is not None,
                 )
             )
             child = stack.enter_context(
@@ -190,6 +202,7 @@ class Launch:
                     launcher,
                     child,
                     entry,
+                    background,
                     ca_worker,
                     observation,
                     cgroup,
@@ -314,8 +327,8 @@ def _run(run: RunContext) -> int:
         from nono.launch.run_proxy import with_proxy
 
         return supervised.supervise(run, with_proxy)
-    if enforcement.is_served:
-        # Imported here: only runs whose system calls are served need the loop.
+    if enforcement.is_served or run.background is not None:
+        # Imported here: only runs whose system calls or terminals are served need the loop.
         from nono.launch import supervised
 
         return supervised.supervise(run, supervised.without_proxy)

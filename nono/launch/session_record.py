@@ -15,10 +15,12 @@ from nono.policy.capability import NetworkMode
 from nono.sessions.ends import Seen, end_of
 from nono.sessions.names import name_from
 from nono.sessions.processes import killed_for_memory
+from nono.sessions.record import ATTACHED, DETACHED
 from nono.sessions.registry import Entry, Registry, directory_of, new_record, registered
 from nono.supervisor.child import Child
 
 if TYPE_CHECKING:
+    from nono.sessions.meeting import Meeting
     from nono.sessions.stopping import StopRequest
     from nono.supervisor.cgroup.limit_report import LimitReport
 
@@ -39,6 +41,26 @@ class SessionEntry:
         from nono.sessions.stopping import parse
 
         return parse(self._entry.stop_request())
+
+    def listen(self) -> Meeting:
+        """Listen at the socket of the session. Raises NonoError."""
+        # Imported here: only detached sessions are met.
+        from nono.sessions.meeting import listen
+
+        assert self._entry is not None  # or a detached session would not have started
+        try:
+            return listen(self._entry.registry, self._entry.record.session_id)
+        except OSError as error:
+            raise NonoError(f"nobody could attach to the session: {error.strerror or error}") from error
+
+    def attached(self, is_attached: bool) -> None:
+        if self._entry is not None:
+            self._entry.update(attachment=ATTACHED if is_attached else DETACHED)
+
+    def shown(self) -> dict[str, str]:
+        """Return id and name of the session."""
+        assert self._entry is not None  # as above
+        return {"id": self._entry.record.session_id, "name": self._entry.record.name or ""}
 
     def proxy_listens(self, port: int) -> None:
         if self._entry is not None:
@@ -72,16 +94,18 @@ def session_record(
     warn: Warn,
     *,
     has_audit: bool,
+    is_detached: bool = False,
 ) -> Iterator[SessionEntry]:
     """Write the record of a run that is about to start; leaving the block writes its end, if nobody has.
 
-    Warns if there is no place for it. Raises NonoError then if the session was given a name.
+    Warns if there is no place for it. Raises NonoError then if the session was given a name,
+    or nobody else could find it.
     """
     network = prepared.capabilities.network
     try:
         registry = Registry(environ, create=True)
     except OSError as error:
-        _without_record(environ, name, error, warn)
+        _without_record(environ, name or ("detached" if is_detached else None), error, warn)
         yield SessionEntry(None)
         return
     with registry:
@@ -94,10 +118,12 @@ def session_record(
             network={NetworkMode.BLOCKED: "blocked", NetworkMode.PROXY: "proxy"}.get(network, "allowed"),
             has_audit=has_audit,
         )
+        if is_detached:
+            record = record._replace(attachment=DETACHED)
         try:
             registry.write(record)
         except OSError as error:
-            _without_record(environ, name, error, warn)
+            _without_record(environ, name or ("detached" if is_detached else None), error, warn)
             yield SessionEntry(None)
             return
         with registered(registry, record) as entry:

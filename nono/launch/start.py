@@ -23,6 +23,7 @@ from nono.supervisor.child import Child
 
 if TYPE_CHECKING:
     from nono.credentials.load import KeyPrompt
+    from nono.launch.background import Background
     from nono.launch.proxy.ca_worker import CaWorker
     from nono.policy.effective_policy import EffectivePolicy
     from nono.policy.learning.observation import Observation
@@ -38,6 +39,7 @@ class RunContext(NamedTuple):
     launcher: Launcher
     child: Child
     entry: SessionEntry
+    background: Background | None  # of a detached session
     ca_worker: CaWorker | None  # if the run has a proxy that intercepts TLS
     observation: Observation | None  # if the run is watched to learn a profile
     cgroup: Cgroup | None  # if the run has limits

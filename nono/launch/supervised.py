@@ -85,13 +85,30 @@ async def _run_command(run: RunContext, record: DedupRecorder, network: Network)
     )
     # By pidfd_getfd: the listener would trap the sendmsg that sends it.
     listener = None if number is None else process.duplicate_descriptor(run.launcher.pid, number)
-    async with network.relayed, _served(run, listener, network, record):
+    async with network.relayed, _served(run, listener, network, record), _terminal_relayed(run):
         if network.proxy_port is not None or network.approver is not None:
             await loop.start_lookups()
         run.child.lower_priority()
         await loop.start_command(run.go, is_watched=run.is_watched)
+        if run.background is not None:
+            run.background.started(run.entry.shown())
         loop.enable_gc()
         return await loop.wait(run.child)
+
+
+@asynccontextmanager
+async def _terminal_relayed(run: RunContext) -> AsyncIterator[None]:
+    """Relay the terminal of a detached session, if this is one, until the block is left."""
+    if run.background is None:
+        yield
+        return
+    # Imported here: other runs have no terminal of their own.
+    from nono.supervisor.relay.server import relayed
+
+    listener, key = run.entry.listen()
+    master = run.background.pty.master
+    async with relayed(master, listener, key, run.entry.attached, lambda: run.child.exit_code):
+        yield
 
 
 @asynccontextmanager

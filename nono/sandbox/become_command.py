@@ -35,6 +35,9 @@ def become_command(connection: socket.socket, lifeline_end: int, supervisor_pid:
         if request is not None and "namespaces" in request:
             holds_all = _take_namespaces(connection, lifeline_end, request)
             request = channel.receive(connection.fileno())
+        if request is not None and "terminal" in request:
+            _take_terminal(request)
+            request = channel.receive(connection.fileno())
         leaves = request is not None and "private_network" in request
         if request is not None and leaves:
             request = _leave_network(connection, request)
@@ -92,6 +95,22 @@ def _take_namespaces(connection: socket.socket, lifeline_end: int, request: chan
         os._exit(STATUS_NOT_RESTRICTED)
     wait_for_view(answer)
     return holds_all
+
+
+def _take_terminal(request: channel.Message) -> None:
+    """Make a terminal the controlling one of a session of this process, and its standard streams."""
+    number = request["terminal"]
+    if not isinstance(number, int):
+        raise ValueError("a terminal without a number")
+    # Imported here: few runs have a terminal of their own.
+    import fcntl
+    import termios
+
+    os.setsid()
+    fcntl.ioctl(number, termios.TIOCSCTTY, 0)
+    for stream in range(process.FIRST_PRIVATE_DESCRIPTOR):
+        os.dup2(number, stream)
+    os.close(number)
 
 
 def _leave_network(connection: socket.socket, request: channel.Message) -> channel.Message | None:

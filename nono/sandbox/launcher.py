@@ -6,6 +6,8 @@ Protocol, each line one message of nono.sandbox.channel:
     launcher → supervisor   {"facts": ...}
     supervisor → launcher   {"namespaces": VIEW}                optional: take namespaces of its own
     launcher → supervisor   {"moved_to": PID}                   it goes on as that process; the old one ends
+    supervisor → launcher   {"terminal": N}                     optional: take an inherited terminal,
+                                                                in a session of its own
     supervisor → launcher   {"private_network": PORT, "makes_sockets": true|false}
                                                                 on the rung netns: leave this network
     launcher → supervisor   {"proxy_listener": N, "socket_maker": N}
@@ -89,6 +91,14 @@ class Launcher:
             raise LaunchError("the launcher did not say where it is")
         os.waitpid(self.pid, 0)
         self.pid = moved_to
+
+    def take_terminal(self, number: int) -> None:
+        """Give the launcher a terminal of its own, which it has inherited under that number.
+
+        Call after enter_namespaces.
+        """
+        self.settle()
+        self._send({"terminal": number})
 
     def leave_network(self, proxy_port: int, *, makes_sockets: bool) -> tuple[int, int | None]:
         """Move the launcher to its own network namespace. Return two descriptor numbers in the launcher.

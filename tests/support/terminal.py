@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import select
+import struct
 import subprocess
 import sys
 import termios
@@ -15,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 WAIT_S = 30.0
+TIOCGPTN = 0x80045430  # asm-generic/ioctls.h
 # In a session of its own: takes the terminal on 0 as its controlling one, becomes the command.
 TAKE_TERMINAL = (
     "import fcntl, os, signal, sys, termios;"
@@ -36,6 +39,11 @@ class Terminal:
 
     def type(self, keys: bytes) -> None:
         os.write(self.master, keys)
+
+    def other_end(self) -> int:
+        """A descriptor of the command's end, which the caller closes."""
+        (number,) = struct.unpack("I", fcntl.ioctl(self.master, TIOCGPTN, bytes(4)))
+        return os.open(f"/dev/pts/{number}", os.O_RDWR | os.O_NOCTTY)
 
     def resize(self, rows: int, columns: int) -> None:
         termios.tcsetwinsize(self.master, (rows, columns))

@@ -192,6 +192,8 @@ OPTIONS: tuple[Option, ...] = (
            in_request=False),
     Option(("--name",), Kind.VALUE, "name of the session, for `nono ps` and others", (RUN, LEARN), "NAME",
            in_request=False),
+    Option(("--detached",), Kind.FLAG, "start COMMAND in the background; `nono attach` shows its terminal",
+           (RUN,), in_request=False),
     Option(("--output", "-o"), Kind.VALUE, "profile to write or to add to: a name, or a file with a slash",
            (LEARN,), "NAME", in_request=False),
     Option(("--tunnel",), Kind.LIST, "host whose TLS is not looked into, and which is granted as a whole",
@@ -208,7 +210,7 @@ OPTIONS: tuple[Option, ...] = (
     _later("--env-credential-map", Kind.PAIRS, (WRAP,)),
 
     _later("--allow-launch-services"),
-    _later("--detached", commands=(RUN,)), _later("--detach-timeout", Kind.VALUE, (RUN,)),
+    _later("--detach-timeout", Kind.VALUE, (RUN,)),
     _later("--rollback", commands=(RUN,)), _later("--no-rollback", commands=(RUN,)),
     _later("--no-rollback-prompt", commands=(RUN,)), _later("--rollback-exclude", Kind.LIST, (RUN,)),
     _later("--rollback-include", Kind.LIST, (RUN,)), _later("--rollback-all", commands=(RUN,)),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
 
     from nono.credentials.load import KeyPrompt
+    from nono.launch.background import Background
     from nono.policy.resolve import Resolved
 
 DESCRIPTION = "Runs COMMAND in the sandbox, with a supervisor that holds its credentials."
@@ -35,7 +36,7 @@ def run(argv: Sequence[str]) -> int:
     given = invocation.given
     console = console_of(given, silent=invocation.silent)
     try:
-        exit_code = _run(invocation, console, environ)
+        exit_code = (_run if not given.flag("detached") else _run_detached)(invocation, console, environ)
     except NonoError as error:
         console.log("ERROR", error.message)
         raise
@@ -43,7 +44,33 @@ def run(argv: Sequence[str]) -> int:
     return exit_code
 
 
-def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -> int:
+def _run_detached(invocation: Invocation, console: Console, environ: Mapping[str, str]) -> int:
+    # Imported here: few runs are detached.
+    from nono.launch.background import Started, go_to_background
+
+    if invocation.given.flag("dry_run"):
+        return _run(invocation, console, environ)
+    try:
+        background = go_to_background()
+    except Started as started:
+        session_id, name = started.session["id"], started.session["name"]
+        console.lines(
+            [
+                f"Started detached session {session_id}.",
+                f"Name: {name}",
+                f"Attach with: nono attach {session_id}",
+            ]
+        )
+        return 0
+    return _run(invocation, console, environ, background)
+
+
+def _run(
+    invocation: Invocation,
+    console: Console,
+    environ: Mapping[str, str],
+    background: Background | None = None,
+) -> int:
     given = invocation.given
     # Before a profile brings pydantic and a credential brings a secret.
     launcher = fork_launcher(
@@ -92,10 +119,11 @@ def _run(invocation: Invocation, console: Console, environ: Mapping[str, str]) -
             say=console.lines,
             redaction=redaction(config),
             audit_bytes=config.audit.session_max_bytes,
-            key_prompt=_key_prompt(invocation, environ),
+            key_prompt=_key_prompt(invocation, environ) if background is None else None,
             name=session_name(given),
             profile=given.value("profile"),
             refusals=refusals,
+            background=background,
         )
     if outcome.exit_code or outcome.denials.listed() or refusals is not None:
         # Imported here: most runs succeed and need no report.

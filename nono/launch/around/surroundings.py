@@ -23,15 +23,23 @@ SHARED_TMP, VAR_TMP = "/tmp", "/var/tmp"
 
 
 def surrounded(
-    prepared: Prepared, environ: Mapping[str, str], make_temporary: Callable[[], str | None] = lambda: None
+    prepared: Prepared,
+    environ: Mapping[str, str],
+    make_temporary: Callable[[], str | None] = lambda: None,
+    terminal: str | None = None,
 ) -> tuple[Prepared, PrivateView | None]:
     """Return a run that is about to start with the grants of its surroundings, and its view of them.
 
     The view is None without namespaces of its own.
     make_temporary: Makes a directory of the run for temporary files; called if it has no /tmp of its own.
+    terminal: The command's; None: those of the caller.
     """
     resolved, view = surroundings(
-        prepared.resolved, environ, namespaces=prepared.enforcement.namespaces, starts=True
+        prepared.resolved,
+        environ,
+        namespaces=prepared.enforcement.namespaces,
+        starts=True,
+        terminals=None if terminal is None else [terminal],
     )
     own = view.directories if view is not None else ()
     has_own_tmp = SHARED_TMP in own
@@ -61,14 +69,17 @@ def surroundings(
     *,
     namespaces: bool,
     starts: bool = False,
+    terminals: list[str] | None = None,
 ) -> tuple[Resolved, PrivateView | None]:
     """Return a policy with the grants of what would surround its command, and the view of that.
 
     starts: The run is about to start, so make the directories that it needs.
+    terminals: Those of the command; None: those of the caller.
     """
     roots = [os.path.realpath(root) for root in paths.protected_roots(environ)]
     resolved = _with_own_environment(_with_caches(resolved, starts=starts), environ, roots, starts=starts)
-    capabilities, terminals = resolved.capabilities, _terminals()
+    capabilities = resolved.capabilities
+    terminals = _terminals() if terminals is None else terminals
     view = None
     if namespaces:
         below = [terminal for terminal in terminals if os.path.dirname(terminal) == TERMINALS]

@@ -1,1 +1,1 @@
-"""The sessions of a test's user: `records` reads what nono has written of them."""
+"""The sessions of a test's user: `records` reads what nono wrote, `detached` starts some and attaches."""

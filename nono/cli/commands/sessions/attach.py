@@ -1,0 +1,113 @@
+"""`nono attach`: shows the terminal of a detached session in this one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+
+from nono.cli.args import argparse_parser
+from nono.cli.commands.sessions.chosen import Chosen, caller_environ, chosen, refuse_inside
+from nono.cli.commands.sessions.own_terminal import Lent, lend
+from nono.cli.commands.sessions.talk import ask, unreachable
+from nono.cli.commands.sessions.viewer import Viewer, terminal_size
+from nono.cli.text import session_text
+from nono.errors import NonoError
+from nono.sessions import wire
+from nono.sessions.listing import records
+from nono.sessions.record import PAUSED, Record
+from nono.settings.file import user_config
+from nono.settings.keys import parse_keys
+
+DESCRIPTION = (
+    "Shows the terminal of a session that was started with --detached. Ctrl-] d (ui.detach_sequence in "
+    "config.toml) leaves it, as does closing this terminal; the session goes on."
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of this command, for its arguments, help and completion."""
+    parser = argparse_parser.new_parser("nono attach", DESCRIPTION)
+    argparse_parser.add_globals(parser)
+    parser.add_argument("session", metavar="SESSION", help=session_text.SESSION_HELP)
+    return parser
+
+
+def run(argv: Sequence[str]) -> int:
+    parsed, environ = parser().parse_args(list(argv)), caller_environ()
+    refuse_inside("attach", environ)
+    keys = parse_keys(user_config(environ).ui.detach_sequence)
+    with chosen(parsed.session, environ) as session:
+        record = session.record
+        if record.is_ended:
+            _say(f"Session {record.session_id} has already exited (exit code {record.exit_code}).")
+            return 0
+        if record.status == PAUSED:
+            raise NonoError(
+                f"session {record.session_id} is paused: its supervisor is stopped.",
+                hint=f"kill -CONT {record.supervisor_pid}",
+            )
+        if not (os.isatty(0) and os.isatty(1)):
+            raise NonoError("nono attach needs a terminal on standard input and output.")
+        size = terminal_size()
+        connection, status, received = ask(session, wire.ATTACH, size)
+        with connection:
+            if status == wire.BUSY:
+                _say(f"Session {record.session_id} already has an active attached client.")
+                return 0
+            if status != wire.SWITCHED:
+                raise unreachable(record)
+            end = _view(connection, received, size, keys)
+        _say_end(session, end)
+    return 0
+
+
+def _view(
+    connection: socket.socket, received: bytes, size: wire.Size | None, keys: bytes
+) -> Mapping[str, object]:
+    """Show the session. Returns why that ended."""
+    reader, report = os.pipe()
+
+    def view(lent: Lent) -> int:
+        return Viewer(connection, received, size, keys, lent).view(report)
+
+    lend(view)
+    os.close(report)
+    with open(reader, "rb") as file:
+        content = file.read()
+    end: Mapping[str, object] = json.loads(content) if content else {"end": "killed"}
+    return end
+
+
+def _say_end(session: Chosen, end: Mapping[str, object]) -> None:
+    session_id = session.record.session_id
+    print("\r", file=sys.stderr)
+    match end.get("end"):
+        case "ended":
+            _say(f"Session {session_id} has exited (exit code {end.get('exit_code')}).")
+            return
+        case "slow":
+            _say("Session detached: this terminal took no output for too long.")
+        case "detached":
+            _say("Session detached.")
+        case "killed":
+            _say("Session detached: the process that showed it was killed.")
+        case _:
+            now = _now(session)
+            if now.end is not None:
+                _say(f"Session {session_id} is gone: {session_text.reason(now.end)}.")
+                return
+            _say("Session detached: its supervisor closed the connection.")
+    print(f"\nResume this session with:\n  nono attach {session_id}", file=sys.stderr)
+
+
+def _now(session: Chosen) -> Record:
+    found = (each for each in records(session.registry) if each.session_id == session.record.session_id)
+    return next(found, session.record)
+
+
+def _say(text: str) -> None:
+    print(f"[nono] {text}", file=sys.stderr, flush=True)

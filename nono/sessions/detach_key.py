@@ -1,0 +1,72 @@
+"""Finds the keys that detach in what a person types."""
+
+from __future__ import annotations
+
+import re
+
+from nono.named_tuple import NamedTuple
+
+# A key as the kitty protocol and xterm's modifyOtherKeys spell it: code point, modifiers, event.
+_ENHANCED = re.compile(
+    rb"\x1b\[(?P<point>[0-9]{1,7})(?::[0-9:]*)?(?:;(?P<mod>[0-9]{0,4})(?::(?P<event>[0-9]))?(?:;[0-9:]*)?)?u"
+    rb"|\x1b\[27;(?P<mod2>[0-9]{1,4});(?P<point2>[0-9]{1,7})~"
+)
+_CONTROL = 4  # bit of the modifiers, which are sent plus one
+_LOCKS = 64 | 128  # caps and num lock
+_RELEASE = b"3"
+
+
+class Typed(NamedTuple):
+    """What is to be passed on, and whether the person has detached behind it."""
+
+    passed: bytes
+    detached: bool = False
+
+
+class DetachKeys:
+    """The keys, one after the other. What may be their beginning is held back until the next key is typed."""
+
+    def __init__(self, keys: bytes) -> None:
+        self._keys = keys
+        self._count = 0  # keys that were typed
+        self._held = b""
+
+    def feed(self, typed: bytes) -> Typed:
+        """Take what was typed. What comes after the keys is dropped."""
+        passed: list[bytes] = []
+        position = 0
+        while position < len(typed):
+            key, end = _key(typed, position)
+            raw, position = typed[position:end], end
+            if key is None and self._count:  # a key that is released
+                self._held += raw
+            elif key == self._keys[self._count]:
+                self._held += raw
+                self._count += 1
+                if self._count == len(self._keys):
+                    self._count, self._held = 0, b""
+                    return Typed(b"".join(passed), detached=True)
+            else:
+                passed.append(self._held)
+                self._count, self._held = 0, b""
+                if key == self._keys[0]:
+                    self._count, self._held = 1, raw
+                else:
+                    passed.append(raw)
+        return Typed(b"".join(passed))
+
+
+def _key(typed: bytes, position: int) -> tuple[int | None, int]:
+    """Return the byte that a key stands for (None: it is released; -1: there is none) and where it ends."""
+    match = _ENHANCED.match(typed, position)
+    if match is None:
+        return typed[position], position + 1
+    if match["event"] == _RELEASE:
+        return None, match.end()
+    point = int(match["point"] or match["point2"])
+    modifiers = (int(match["mod"] or match["mod2"] or b"1") - 1) & ~_LOCKS
+    if modifiers == 0 and point < 0x80:
+        return point, match.end()
+    if modifiers == _CONTROL and (0x40 <= point < 0x60 or 0x61 <= point <= 0x7A):
+        return point & 0x1F, match.end()
+    return -1, match.end()

@@ -1,0 +1,59 @@
+"""The socket of a session and the key to it, both beside its record, where no sandbox reaches."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from contextlib import suppress
+
+from nono.named_tuple import NamedTuple
+from nono.sessions.registry import KEY, SOCKET, Registry
+
+BACKLOG = 8
+
+
+class Meeting(NamedTuple):
+    """The listener, which does not block, and the key that a viewer must show."""
+
+    listener: socket.socket
+    key: str
+
+
+def listen(registry: Registry, session_id: str) -> Meeting:
+    """Listen at the socket of a session. Raises OSError."""
+    key = os.urandom(16).hex()
+    registry.put(session_id + KEY, key.encode("ascii"))
+    name = session_id + SOCKET
+    with suppress(FileNotFoundError):
+        if stat.S_ISSOCK(os.stat(name, dir_fd=registry.fd, follow_symlinks=False).st_mode):
+            registry.remove(name)
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        listener.setblocking(False)
+        listener.bind(_path(registry, session_id))
+        os.chmod(name, 0o600, dir_fd=registry.fd)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return Meeting(listener, key)
+
+
+def connect(registry: Registry, session_id: str) -> Meeting:
+    """Connect to the socket of a session. Raises OSError if nobody listens there."""
+    key = registry.read(session_id + KEY)
+    if key is None:
+        raise FileNotFoundError(2, "no key to the session", session_id)
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(_path(registry, session_id))
+    except OSError:
+        connection.close()
+        raise
+    return Meeting(connection, key.decode("ascii", "replace"))
+
+
+def _path(registry: Registry, session_id: str) -> str:
+    # However long the path of the directory is, this fits (sun_path has 108 bytes).
+    return f"/proc/self/fd/{registry.fd}/{session_id}{SOCKET}"

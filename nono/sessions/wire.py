@@ -1,0 +1,140 @@
+"""The language of a session's socket: an HTTP request, and frames on a connection that it upgrades.
+
+A frame is a type (one byte), a length (four, big-endian) and so many bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator, Mapping
+
+from nono.named_tuple import NamedTuple
+
+ATTACH, DETACH = ("GET", "/v1/attach"), ("POST", "/v1/detach")
+UPGRADE = "nono-terminal/1"
+HEAD_BYTES_MAX = 4096
+HEAD_END = b"\r\n\r\n"
+OK, SWITCHED, BAD, DENIED, NOT_FOUND, BUSY = 204, 101, 400, 401, 404, 409
+_REASONS = {
+    OK: "No Content",
+    SWITCHED: "Switching Protocols",
+    BAD: "Bad Request",
+    DENIED: "Unauthorized",
+    NOT_FOUND: "Not Found",
+    BUSY: "Conflict",
+}
+
+DATA, SIZE, END = 0, 1, 2
+FRAME = struct.Struct(">BI")
+SCREEN = struct.Struct(">HH")
+FRAME_BYTES_MAX = 1 << 16
+SIDE_MAX = 1000  # of a screen: programs allocate rows times columns
+
+
+class Size(NamedTuple):
+    """The size of a terminal; both at least 1."""
+
+    rows: int
+    columns: int
+
+
+class Request(NamedTuple):
+    """The head of a request."""
+
+    target: tuple[str, str]  # method and path
+    key: str
+    size: Size | None
+
+
+def request(target: tuple[str, str], key: str, size: Size | None = None) -> bytes:
+    """Return the bytes of a request."""
+    lines = [f"{target[0]} {target[1]} HTTP/1.1", "Host: nono", f"Authorization: Bearer {key}"]
+    if size is not None:
+        lines += ["Connection: Upgrade", f"Upgrade: {UPGRADE}", f"Nono-Size: {size.rows}x{size.columns}"]
+    else:
+        lines.append("Content-Length: 0")
+    return "\r\n".join([*lines, "", ""]).encode("ascii")
+
+
+def parse_request(head: bytes) -> Request | None:
+    """Parse a head up to its empty line; None if it is malformed."""
+    try:
+        first, *lines = head.decode("ascii").removesuffix("\r\n\r\n").split("\r\n")
+    except UnicodeDecodeError:
+        return None
+    words = first.split(" ")
+    if len(words) != 3 or words[2] != "HTTP/1.1":
+        return None
+    fields: dict[str, str] = {}
+    for line in lines:
+        name, found, value = line.partition(":")
+        if not found or name.lower() in fields:
+            return None
+        fields[name.lower()] = value.strip()
+    key = fields.get("authorization", "").removeprefix("Bearer ")
+    rows, found, columns = fields.get("nono-size", "").partition("x")
+    size = None
+    if found and rows.isascii() and columns.isascii() and rows.isdecimal() and columns.isdecimal():
+        size = size_of(int(rows[:6]), int(columns[:6]))
+    return Request((words[0], words[1]), key, size)
+
+
+def size_of(rows: int, columns: int) -> Size | None:
+    """Return a size within bounds; None if it is unknown (0)."""
+    return Size(min(rows, SIDE_MAX), min(columns, SIDE_MAX)) if rows > 0 and columns > 0 else None
+
+
+def response(status: int) -> bytes:
+    """Return the bytes of a response without a body."""
+    lines = [f"HTTP/1.1 {status} {_REASONS[status]}"]
+    if status == SWITCHED:
+        lines += ["Connection: Upgrade", f"Upgrade: {UPGRADE}"]
+    else:
+        lines += ["Connection: close"] if status == OK else ["Connection: close", "Content-Length: 0"]
+    return "\r\n".join([*lines, "", ""]).encode("ascii")
+
+
+def status_of(head: bytes) -> int | None:
+    """Return the status of a response; None if it is malformed."""
+    words = head.split(b" ", 2)
+    is_http = len(words) == 3 and words[0] == b"HTTP/1.1" and words[1].isdigit() and len(words[1]) == 3
+    return int(words[1]) if is_http else None
+
+
+def frame(kind: int, content: bytes) -> bytes:
+    return FRAME.pack(kind, len(content)) + content
+
+
+def end_frame(word: str, **fields: object) -> bytes:
+    """Return the last frame to a viewer: why there is nothing more to see."""
+    return frame(END, json.dumps({"end": word, **fields}).encode("ascii"))
+
+
+def parse_end(content: bytes) -> Mapping[str, object]:
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+class Frames:
+    """Cuts a stream into frames."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    def feed(self, received: bytes) -> Iterator[tuple[int, bytes]]:
+        """Yield the frames that are whole by now. Raises ValueError for one that is too long."""
+        self._rest += received
+        while len(self._rest) >= FRAME.size:
+            kind, length = FRAME.unpack_from(self._rest)
+            if length > FRAME_BYTES_MAX:
+                raise ValueError(f"a frame of {length} bytes")
+            end = FRAME.size + length
+            if len(self._rest) < end:
+                return
+            content = bytes(self._rest[FRAME.size : end])
+            del self._rest[:end]
+            yield kind, content

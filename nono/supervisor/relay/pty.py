@@ -1,0 +1,47 @@
+"""Makes the terminal of a detached session."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import termios
+
+from nono.named_tuple import NamedTuple
+
+_IUTF8 = 0o40000  # asm-generic/termbits.h: backspace erases a whole character
+_ROWS, _COLUMNS = 24, 80
+_WINSIZE = struct.Struct("HHHH")
+
+
+class Pty(NamedTuple):
+    """Both ends, close-on-exec; whoever has one closes it."""
+
+    master: int
+    slave: int
+    path: str
+
+
+def open_pty(like: int) -> Pty:
+    """Open a terminal of the size of `like`, if that is one. OSError: there is none to be had."""
+    master, slave = os.openpty()
+    attributes = termios.tcgetattr(slave)
+    attributes[0] |= _IUTF8
+    termios.tcsetattr(slave, termios.TCSANOW, attributes)
+    rows, columns = size(like) or (_ROWS, _COLUMNS)
+    set_size(master, rows, columns)
+    return Pty(master, slave, os.ttyname(slave))
+
+
+def size(terminal: int) -> tuple[int, int] | None:
+    """Return rows and columns; None if it is no terminal, or does not say."""
+    try:
+        rows, columns, _, _ = _WINSIZE.unpack(fcntl.ioctl(terminal, termios.TIOCGWINSZ, bytes(_WINSIZE.size)))
+    except OSError:
+        return None
+    return (rows, columns) if rows and columns else None
+
+
+def set_size(terminal: int, rows: int, columns: int) -> None:
+    """Set the size; the kernel tells the programs in it if it has changed."""
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, _WINSIZE.pack(rows, columns, 0, 0))
