@@ -165,7 +165,7 @@ def test_a_pager_is_drawn_again(sandbox: NonoRun) -> None:
 
         def is_at_the_end() -> bool:
             viewer.type(b"G")  # more than once: less drops what is typed while its size changes
-            return viewer._read(0.3) and b"line 499" in viewer.shown
+            return viewer.read(0.3) and b"line 499" in viewer.shown
 
         wait_until(is_at_the_end, "it is not at the end")
         viewer.type(KEYS)
