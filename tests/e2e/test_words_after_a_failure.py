@@ -148,7 +148,7 @@ def test_a_denied_file_is_told_with_its_rule(sandbox: NonoRun) -> None:
     told = " ".join(footer(run.stderr))
     assert f"'{key}' is denied by group:deny_credentials" in told
     assert fixes(run.stderr) == [f"--read-file {key} --bypass-protection {key}"]
-    assert f"lifts the rule that keeps {key} from every command" in told
+    assert f"lifts the rule that keeps {key} from the command" in told
 
 
 def test_hosts_and_files_stand_in_one_table(sandbox: NonoRun, letter: str) -> None:

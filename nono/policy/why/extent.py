@@ -8,7 +8,7 @@ _OF_FLAG = {
     "--allow": "grants reading and writing everything in {}",
     "--read": "grants reading everything in {}",
     "--write": "grants writing everything in {}",
-    "--bypass-protection": "lifts the rule that keeps {} from every command",
+    "--bypass-protection": "lifts the rule that keeps {} from the command",
     "--open-port": "grants connecting to port {} of this machine, and listening there",
     "--allow-connect-port": "grants connecting to port {} of any host, past the proxy",
     "--listen-port": "grants listening on port {}, for other machines too",

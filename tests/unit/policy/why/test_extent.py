@@ -13,7 +13,7 @@ from nono.policy.why.extent import extent
         ("--read-file /a", None),
         ("--read /a", "grants reading everything in /a"),
         ("--allow '/a b'", "grants reading and writing everything in /a b"),
-        ("--read /a --bypass-protection /a", "lifts the rule that keeps /a from every command"),
+        ("--read /a --bypass-protection /a", "lifts the rule that keeps /a from the command"),
         ("--open-port 9", "grants connecting to port 9 of this machine, and listening there"),
         ("--allow-domain x.example", "grants any request to x.example"),
         ("--allow-domain https://x.example/a", None),
