@@ -152,16 +152,65 @@ def test_a_path_that_fills_the_address_has_no_nul_behind_it(sandbox: NonoRun, pl
     assert seen == {granted.name: 1}
 
 
-def test_a_missing_socket_is_enoent_only_where_it_would_be_granted(sandbox: NonoRun, place: Path) -> None:
+@mediated
+def test_an_absent_socket_is_absent_as_outside(
+    sandbox: NonoRun, place: Path, profile: Mapping[str, object]
+) -> None:
     (place / "file").write_text("no socket")
-    (place / "in").mkdir()
-    asked = [("connect", place / name) for name in ("in/missing", "missing", "file/below", "nowhere/at/all")]
-    run = ask(sandbox, asked, f"--allow-unix-socket-dir={place / 'in'}")
-    assert list(run.outcomes().values()) == ["ENOENT", "EACCES", "EACCES", "EACCES"]
-    reasons = {event["reason"] for event in run.denied}
-    assert reasons == {"no matching unix_socket capability; target could not be canonicalized"}
-    file = ask(sandbox, [("connect", place / "file")], f"--allow-unix-socket-dir={place}")
-    assert list(file.outcomes().values()) == ["ECONNREFUSED"]
+    asked = [("connect", place / name) for name in ("missing", "nowhere/at/all", "file/below", "file")]
+    command = program("sockets.unix_sockets", json.dumps([[what, str(path)] for what, path in asked]))
+    bare = sandbox.bare(command).outcomes()
+    run = ask(sandbox, asked, profile=profile)
+    assert run.outcomes() == bare
+    assert list(bare.values()) == ["ENOENT", "ENOENT", "ENOTDIR", "ECONNREFUSED"]
+    assert run.denied == []
+
+
+@mediated
+def test_a_stale_socket_is_refused_by_the_kernel_as_outside(
+    sandbox: NonoRun, place: Path, profile: Mapping[str, object]
+) -> None:
+    stale, bound, served = place / "stale", place / "bound", place / "served"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(stale))
+    with socket.socket(socket.AF_UNIX) as server, listening(served) as canary:
+        server.bind(str(bound))
+        for each in (stale, bound):
+            each.chmod(0o777)
+        run = ask(sandbox, [("connect", path) for path in (stale, bound, served)], profile=profile)
+        assert canary.seen() == {}
+    assert list(run.outcomes().values()) == ["ECONNREFUSED", "EACCES", "EACCES"]
+    assert {event["target"] for event in run.denied} == {f"unix:{bound}", f"unix:{served}"}
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM, socket.SOCK_SEQPACKET])
+def test_a_foreign_socket_hears_nothing_of_a_refused_connect(
+    sandbox: NonoRun, place: Path, kind: socket.SocketKind
+) -> None:
+    with socket.socket(socket.AF_UNIX, kind) as server:
+        server.bind(str(place / "served"))
+        (place / "served").chmod(0o777)
+        if kind != socket.SOCK_DGRAM:
+            server.listen()
+        run = ask(sandbox, [("connect", place / "served")])
+        server.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            server.recv(1) if kind == socket.SOCK_DGRAM else server.accept()
+    assert list(run.outcomes().values()) == ["EACCES"]
+
+
+def test_a_denied_path_tells_nothing_of_what_is_absent(sandbox: NonoRun, place: Path) -> None:
+    stale, absent, beside = place / "denied/stale", place / "denied/absent", place / "absent"
+    stale.parent.mkdir()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(stale))
+    profile: Mapping[str, object] = {
+        "network": {"allow_domain": []},
+        "filesystem": {"deny": [str(stale.parent)]},
+    }
+    run = ask(sandbox, [("connect", path) for path in (stale, absent, beside)], profile=profile)
+    assert list(run.outcomes().values()) == ["EACCES", "EACCES", "ENOENT"]
+    assert {event["target"] for event in run.denied} == {f"unix:{stale}", f"unix:{absent}"}
 
 
 def test_a_denied_path_beats_the_grant_of_its_directory(sandbox: NonoRun, place: Path) -> None:

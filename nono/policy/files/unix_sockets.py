@@ -40,22 +40,28 @@ class UnixSocketRules(NamedTuple):
     written: tuple[Grant, ...] = ()
 
     def judge(
-        self, path: str, *, binds: bool, is_resolved: bool = True, is_own: bool = False
+        self,
+        path: str,
+        *,
+        binds: bool,
+        is_resolved: bool = True,
+        is_own: bool = False,
+        is_dead: bool = False,
     ) -> SocketVerdict:
         """Judge a canonical path.
 
         is_resolved: False if only its existing part could be resolved, so that nothing can be reached.
         is_own: the sandbox itself has bound the socket.
+        is_dead: nothing is at the path, or a file that no socket is bound to: connect(2) reaches nobody.
         """
-        for root in self.state_roots:
-            if is_within(path, root):
-                return SocketVerdict(False, f"'{root}' is a protected nono state root; nothing grants it")
-        denial = self.deny_rules.covering(path)
-        if denial is not None:
-            return SocketVerdict(False, f"'{denial.original}' is denied by {denial.origin}")
+        denied = self._denied(path)
+        if denied is not None:
+            return denied
         for grant in self.grants:
             if grant.covers(path) and (grant.binds or not binds):
                 return SocketVerdict(True, f"granted by {grant.source}: {grant.original}", grant=grant)
+        if is_dead and not binds:
+            return SocketVerdict(True, "nobody is there")
         if self.files is not None and not binds:
             return SocketVerdict(True, "Unix sockets are not mediated")
         if self.files is not None:
@@ -76,6 +82,15 @@ class UnixSocketRules(NamedTuple):
         if not is_resolved:
             reason += f"; {UNRESOLVED}"
         return SocketVerdict(False, reason, f"{flag} {shell_word(shown(path))}")
+
+    def _denied(self, path: str) -> SocketVerdict | None:
+        for root in self.state_roots:
+            if is_within(path, root):
+                return SocketVerdict(False, f"'{root}' is a protected nono state root; nothing grants it")
+        denial = self.deny_rules.covering(path)
+        if denial is None:
+            return None
+        return SocketVerdict(False, f"'{denial.original}' is denied by {denial.origin}")
 
 
 def _may_write(grants: tuple[Grant, ...], directory: str) -> bool:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from nono.kernel import socket_names
 from nono.policy.files.unix_sockets import OWN_SOCKET, UnixSocketRules
+from nono.policy.path_expansion import is_within
 from nono.supervisor.calls.caller_paths import CallerContextMismatchError, CallerPaths, Named, umask_of
 from nono.supervisor.calls.own_sockets import OwnSockets
 from nono.supervisor.calls.trapped_call import (
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
 RETRY_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)  # then the last one again and again
 WAITING_MAX = 256  # callers waiting for such listeners: each holds two descriptors of ours
 _CONNECTION_ORIENTED = (socket.SOCK_STREAM, socket.SOCK_SEQPACKET)
-_UNRESOLVED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EAGAIN)
+_ABSENT = (errno.ENOENT, errno.ENOTDIR)  # as stat(2) would tell the caller
+_UNRESOLVED = (*_ABSENT, errno.ELOOP, errno.EAGAIN)
 
 Answer = int | Refuse | None  # the errno, 0 for success; None when it comes later
 
@@ -102,10 +104,13 @@ class UnixCalls:
                 if named.is_deleted:
                     return errno.ECONNREFUSED
                 is_own = self._own.holds(named.descriptor)
-                verdict = adjudicator.judge_unix(named.path, self._rules, binds=False, is_own=is_own)
+                is_dead = not named.is_socket or _is_dead(named)
+                verdict = adjudicator.judge_unix(
+                    named.path, self._rules, binds=False, is_own=is_own, is_dead=is_dead
+                )
                 if isinstance(verdict, Refuse):
                     return verdict
-                if not named.is_socket:
+                if is_dead:
                     return errno.ECONNREFUSED
                 return self._connect(call, named, verdict)
         except CallerContextMismatchError:
@@ -154,7 +159,7 @@ class UnixCalls:
         return result
 
     def _unresolved(self, call: Notification, address: UnixAddress, errno_value: int) -> Answer:
-        """Answer ENOENT and the like where a socket would be granted, as clients poll for their server."""
+        """Answer as the kernel does, as clients look for their server, except where a path is denied."""
         try:
             with self._paths.parent(call.tid, address.path) as (directory, name):
                 resolved = UnixAddress(os.fsencode(_below(directory.path, name)))
@@ -165,7 +170,8 @@ class UnixCalls:
     def _as_spelled(self, address: UnixAddress, errno_value: int, *, binds: bool) -> Answer:
         """Return the kernel's errno or a refusal for a path that leads nowhere. Acts on nothing."""
         path = os.fsdecode(address.path)
-        verdict = adjudicator.judge_unix(path, self._rules, binds=binds, is_resolved=False)
+        is_dead = errno_value in _ABSENT and not is_within(path, "/proc")  # whose "self" is another for us
+        verdict = adjudicator.judge_unix(path, self._rules, binds=binds, is_resolved=False, is_dead=is_dead)
         return verdict if isinstance(verdict, Refuse) else errno_value
 
     def _connect(self, call: Notification, named: Named, verdict: PerformUnix) -> int | None:
@@ -285,6 +291,16 @@ def _now_s() -> float:
 
 def _below(directory: str, name: bytes) -> str:
     return f"{directory.rstrip('/')}/{os.fsdecode(name)}"
+
+
+def _is_dead(named: Named) -> bool:
+    """Return whether no socket is bound to the file, which then stays so: bind(2) makes a file of its own.
+
+    Nobody notices: connect(2) looks for the socket first, and refuses one of another type (unix(7)). The
+    datagram sockets that are found by it are told nothing either.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+        return probe.connect_ex(named.address) == errno.ECONNREFUSED
 
 
 def _is_blocking(duplicate: Socket) -> bool:

@@ -179,14 +179,20 @@ def judge_listen(local: Address, grants: NetworkGrants) -> Verdict | PerformUnix
 
 
 def judge_unix(
-    path: str, rules: UnixSocketRules, *, binds: bool, is_resolved: bool = True, is_own: bool = False
+    path: str,
+    rules: UnixSocketRules,
+    *,
+    binds: bool,
+    is_resolved: bool = True,
+    is_own: bool = False,
+    is_dead: bool = False,
 ) -> PerformUnix | Refuse:
-    """Judge connect(2) to a Unix socket, or bind(2) of one. `is_own`: the sandbox itself has bound it.
+    """Judge connect(2) to a Unix socket, or bind(2) of one. The flags are those of the rules.
 
     `path`: the kernel's name of the opened file. For a missing file, the part that could be resolved followed
         by the rest as it was spelled.
     """
-    verdict = rules.judge(path, binds=binds, is_resolved=is_resolved, is_own=is_own)
+    verdict = rules.judge(path, binds=binds, is_resolved=is_resolved, is_own=is_own, is_dead=is_dead)
     rule = UNIX_SOCKET_BIND if binds else UNIX_SOCKET
     if verdict.is_allowed and verdict.grant is None and rules.files is None:
         rule = OWN_SOCKET

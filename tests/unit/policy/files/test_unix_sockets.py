@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nono.errors import NonoError, SandboxError
 from nono.policy.environment.inheritance import child_environment
-from nono.policy.files.unix_sockets import shown
+from nono.policy.files.unix_sockets import UnixSocketRules, shown
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import Filesystem
 from nono.policy.request import RunRequest
@@ -175,6 +175,18 @@ def test_what_is_shown_can_be_printed_whatever_the_path_holds(path: bytes) -> No
 def test_a_usual_path_is_shown_as_it_is() -> None:
     assert shown("/run/user/1000/bus") == "/run/user/1000/bus"
     assert shown("/tmp/\x1b[31m\n\udcff") == "/tmp/\\x1b[31m\\n\\xff"
+
+
+@pytest.mark.parametrize("is_mediated", [True, False])
+def test_whoever_connects_to_nobody_hears_it_from_the_kernel(is_mediated: bool) -> None:
+    rules = UnixSocketRules(files=None if is_mediated else ())
+    assert isinstance(judge_unix("/run/gone.sock", rules, binds=False, is_dead=True), PerformUnix)
+    assert isinstance(judge_unix("/run/gone.sock", rules, binds=True, is_dead=True), Refuse)
+
+
+def test_a_denial_says_nothing_of_who_is_there(run: Resolve) -> None:
+    rules = run().unix_sockets
+    assert isinstance(judge_unix(f"{HOME}/.ssh/gone.sock", rules, binds=False, is_dead=True), Refuse)
 
 
 def test_why_says_what_the_supervisor_would(run: Resolve, fs: Filesystem) -> None:
