@@ -18,6 +18,7 @@ import pytest
 
 from nono.audit import chain
 from nono.audit.chain import ChainState, Encoded, record_line
+from nono.proxy.http.message import MAX_KEPT_NAMES, MAX_KEPT_PASSING
 from nono.proxy.verdict.memo import MAX_KEPT
 from support.soak.proxy import KEY, SERVICES
 from support.soak.stage import Stage, soak_stage
@@ -46,6 +47,8 @@ _KEPT = {
     "nono.credentials.values.credential.Outgoing": MAX_KEPT,
     "nono.credentials.values.credential.RequestFacts": MAX_KEPT,
     "nono.credentials.values.escapes._Layer": 5,  # each is made when it is first needed
+    "nono.proxy.http.message._Names": MAX_KEPT_NAMES,
+    "nono.proxy.http.message._Passing": MAX_KEPT_PASSING,
     "nono.proxy.verdict.rewrite.RequestWriter": MAX_KEPT,
     "nono.proxy.verdict.rewrite._Unframed": MAX_KEPT,
     "nono.proxy.verdict.routes.Origin": MAX_KEPT,

@@ -143,8 +143,9 @@ def _names(joined: bytes) -> _Names:
 
 
 _NO_NAMES = _Names((), ())
+MAX_KEPT_NAMES = 64
 _KEPT_NAMES_BYTES = 1024  # of one head: a child, or an upstream, may send any number of others
-_kept_names = lru_cache(64)(_names)
+_kept_names = lru_cache(MAX_KEPT_NAMES)(_names)
 
 
 def _checked_fields(headers: Sequence[Header]) -> tuple[tuple[Header, ...], _Names]:
@@ -373,7 +374,8 @@ def _passing(joined: bytes, without: frozenset[bytes]) -> _Passing:
     )
 
 
-_kept_passing = lru_cache(128)(_passing)  # by the same few names, and a few constants
+MAX_KEPT_PASSING = 128  # the same few names, each with a few constants
+_kept_passing = lru_cache(MAX_KEPT_PASSING)(_passing)
 
 
 def folded(name: bytes) -> bytes:
