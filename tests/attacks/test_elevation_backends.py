@@ -106,11 +106,11 @@ def test_the_proxy_goes_on_serving_while_a_question_is_open(sandbox: NonoRun, ou
         ) as process:
             assert process.stdout is not None
             assert process.stdin is not None
-            assert process.stdout.readline() == "proxy: 407\n"
+            assert process.stdout.readline() == "proxy: 403\n"
             assert server.began.wait(20)
             process.stdin.write("go\n")
             process.stdin.flush()
-            assert process.stdout.readline() == "proxy: 407\n"
+            assert process.stdout.readline() == "proxy: 403\n"
             server.may.set()
             assert process.stdout.readline() == f"file: {CANARY}\n"
         assert process.returncode == 0

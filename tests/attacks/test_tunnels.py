@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
 from support.canary import Canary
 from support.clients.wire import AUTHORISED, Steps, connect, get, head, play, request, send
-from support.nono_run import NonoRun, program
+from support.nono_run import SANDBOX_POLICIES, NonoRun, program
 from support.ports import unused_port
 from support.servers.http1 import HttpUpstream, upstream
 
@@ -91,18 +91,32 @@ def test_a_raw_tunnel_is_raw_for_its_own_port_only(sandbox: NonoRun, server: Htt
         assert run.denied_targets() == {("localhost", other.port)}
 
 
-def unauthorised(server: HttpUpstream) -> dict[str, bytes]:
-    """The same two requests, each with everything that is not the token."""
+ANOTHER_TOKEN = b"Proxy-Authorization: Basic " + WRONG_TOKEN + b"\r\n"
+NO_TOKEN = {"no token": b"", "Authorization": b"Authorization: Basic $TOKEN\r\n"}
+WRONG_TOKENS = {
+    "another token": ANOTHER_TOKEN,
+    "Bearer": b"Proxy-Authorization: Bearer $TOKEN\r\n",
+    "no scheme": b"Proxy-Authorization: $TOKEN\r\n",
+    "empty": b"Proxy-Authorization:\r\n",
+    "user and no password": b"Proxy-Authorization: Basic " + base64.b64encode(b"nono:") + b"\r\n",
+}
+# Where the kernel says that the command asks, a request without a token is served, and one with another is
+# not: tests/attacks/test_own_connections.py.
+BAD_TOKENS = [
+    *(pytest.param(policy, WRONG_TOKENS, "authentication_failed", id=policy) for policy in SANDBOX_POLICIES),
+    pytest.param(
+        "landlock",
+        NO_TOKEN,
+        "authentication_required",
+        id="landlock, none",
+        marks=pytest.mark.skipif("landlock" not in SANDBOX_POLICIES, reason="Landlock holds no ports"),
+    ),
+]
+
+
+def unauthorised(server: HttpUpstream, fields: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The same two requests, with each of the fields in place of the token."""
     host = b"localhost:%d" % server.port
-    fields = {
-        "no token": b"",
-        "another token": b"Proxy-Authorization: Basic " + WRONG_TOKEN + b"\r\n",
-        "Bearer": b"Proxy-Authorization: Bearer $TOKEN\r\n",
-        "Authorization": b"Authorization: Basic $TOKEN\r\n",
-        "no scheme": b"Proxy-Authorization: $TOKEN\r\n",
-        "empty": b"Proxy-Authorization:\r\n",
-        "user and no password": b"Proxy-Authorization: Basic " + base64.b64encode(b"nono:") + b"\r\n",
-    }
     opening = b"CONNECT " + host + b" HTTP/1.1\r\nHost: " + host + b"\r\n"
     return {f"CONNECT, {name}": opening + line + b"\r\n" for name, line in fields.items()} | {
         f"http, {name}": get(b"http://" + host + b"/", host=host, authorised=False, more=line)
@@ -110,14 +124,17 @@ def unauthorised(server: HttpUpstream) -> dict[str, bytes]:
     }
 
 
-def test_nobody_without_the_token_is_served(sandbox: NonoRun, server: HttpUpstream) -> None:
-    requests = unauthorised(server)
-    answers, run = play(sandbox, [head(each) for each in requests.values()], profile=granted(server))
+@pytest.mark.parametrize(("policy", "fields", "category"), BAD_TOKENS)
+def test_nobody_without_the_token_is_served(
+    policy: str, fields: Mapping[str, bytes], category: str, sandbox: NonoRun, server: HttpUpstream
+) -> None:
+    requests = unauthorised(server, fields)
+    scripts = [head(each) for each in requests.values()]
+    answers, run = play(sandbox, scripts, profile=granted(server), flags=[f"--sandbox-policy={policy}"])
     statuses = dict(zip(requests, (answer.status for answer in answers), strict=True))
     assert statuses == dict.fromkeys(requests, 407)
     assert raw_bytes(server) == b""
-    assert {event["denial_category"] for event in run.denied} == {"authentication_failed"}
-    assert len(run.denied) == len(requests)
+    assert [event["denial_category"] for event in run.denied] == [category] * len(requests)
 
 
 def test_plain_http_is_judged_like_a_tunnel(sandbox: NonoRun, server: HttpUpstream) -> None:
@@ -142,18 +159,24 @@ def test_plain_http_is_judged_like_a_tunnel(sandbox: NonoRun, server: HttpUpstre
     assert sorted(event["status"] for event in run.denied) == [400, 400, 400, 403]
 
 
+@pytest.mark.parametrize(("policy", "fields", "category"), BAD_TOKENS)
 def test_a_later_request_on_a_connection_is_judged_like_the_first(
-    sandbox: NonoRun, server: HttpUpstream
+    policy: str, fields: Mapping[str, bytes], category: str, sandbox: NonoRun, server: HttpUpstream
 ) -> None:
     host = b"localhost:%d" % server.port
     good = b"GET http://" + host + b"/%d HTTP/1.1\r\nHost: " + host + b"\r\n" + AUTHORISED + b"\r\n"
-    untokened = b"GET http://" + host + b"/2 HTTP/1.1\r\nHost: " + host + b"\r\n\r\n"
+    bad = [
+        b"GET http://" + host + b"/2 HTTP/1.1\r\nHost: " + host + b"\r\n" + each + b"\r\n"
+        for each in fields.values()
+    ]
     elsewhere = b"GET http://evil.test/ HTTP/1.1\r\nHost: evil.test\r\n" + AUTHORISED + b"\r\n"
-    steps = [*head(good % 1), *head(untokened), *head(elsewhere), *head(good % 3)]
-    [answer], run = play(sandbox, [steps], profile=granted(server))
-    assert answer.statuses == [200, 407, 403, 200]
+    later = [step for each in bad for step in head(each)]
+    steps = [*head(good % 1), *later, *head(elsewhere), *head(good % 3)]
+    [answer], run = play(sandbox, [steps], profile=granted(server), flags=[f"--sandbox-policy={policy}"])
+    assert answer.statuses == [200, *[407] * len(bad), 403, 200]
     assert [received.target for received in server.requests] == [b"/1", b"/3"]
-    assert len(run.denied) == 2
+    categories = [event["denial_category"] for event in run.denied]
+    assert sorted(categories) == sorted([*[category] * len(bad), "host_denied"])
 
 
 def test_a_foreign_connection_is_refused_even_with_the_token(sandbox: NonoRun, server: HttpUpstream) -> None:

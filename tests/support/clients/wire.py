@@ -61,6 +61,7 @@ def play(
     connections: Sequence[Steps],
     *,
     profile: Mapping[str, object],
+    flags: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
     stage: Sequence[str] = (),
 ) -> tuple[list[Answer], Ended]:
@@ -68,6 +69,7 @@ def play(
     run = sandbox.run(
         program("proxy.wire"),
         profile=profile,
+        flags=flags,
         stdin=json.dumps(list(connections)),
         environment=environment,
         stage=stage,
