@@ -19,14 +19,15 @@ from support.attack_programs.outcome import proxy, report
 
 _STOP, _ROUNDS = struct.Struct("=q"), struct.Struct("=q")  # one word, then one for each process
 SECRET = "/etc/gshadow"
+SYSTEM_PORT = 987  # from 1024 on the command may serve any
 
 
 def call(port: int) -> None:
     """To where nobody may: each is refused, and none raises anything but that."""
     client = socket.socket()
-    for attempt in (client.connect, client.bind):
+    for attempt, to_port in ((client.connect, port), (client.bind, SYSTEM_PORT)):
         try:
-            attempt(("127.0.0.2", port))
+            attempt(("127.0.0.2", to_port))
         except PermissionError:
             continue
         raise RuntimeError("what should be refused is not")

@@ -1,4 +1,7 @@
-"""Floods the record: flood refused FORBIDDEN_PORT COUNT | flood scan COUNT | flood proxy COUNT."""
+"""Floods the record: flood refused FORBIDDEN_PORT COUNT | flood scan COUNT | flood proxy COUNT.
+
+The scan is of a host that does not exist (RFC 5737).
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ from collections import Counter
 from support.attack_programs.outcome import outcome, proxy, report
 
 
-def connect(port: int) -> str:
-    return outcome(lambda: socket.create_connection(("127.0.0.1", port)).close())
+def connect(port: int, host: str = "127.0.0.1") -> str:
+    return outcome(lambda: socket.create_connection((host, port), timeout=5).close())
 
 
 def ask(count: int) -> str:
@@ -33,7 +36,7 @@ def main(kind: str, *numbers: int) -> None:
         port, count = numbers
         report(Counter(connect(port) for _ in range(count)))
     elif kind == "scan":
-        report(Counter(connect(port) for port in range(1, numbers[0] + 1)))
+        report(Counter(connect(port, "192.0.2.1") for port in range(1, numbers[0] + 1)))
     else:
         report({"proxy": ask(numbers[0])})
 
