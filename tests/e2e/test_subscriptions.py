@@ -8,14 +8,18 @@ import time
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 import pytest
 
 from e2e.test_agents import codex_api
 from support.agents.places import PLACES
 from support.agents.programs import LIMIT_S, installed
+from support.agents.screen import Screen
 from support.agents.stage import TASK, TIMEOUT_S, AgentStage, agent_stage
 from support.agents.subscriptions import CANARY, ChatGpt, Claude, Tokens, claude_file, codex_file
 from support.models.anthropic import FakeAnthropic
@@ -170,6 +174,92 @@ def test_a_long_lived_token_that_nobody_asked_for_stays_outside(scene: Scene) ->
     run = scene.run_with_a_token(token)
     assert run.exit_code != 0
     assert scene.api.results == []
+
+
+BROWSER = """#!/bin/sh
+echo "$1" > "$PROJECT/page.new"
+mv "$PROJECT/page.new" "$PROJECT/page"
+"""
+
+
+@contextmanager
+def signing_in(scene: Scene, *flags: str) -> Iterator[tuple[Screen, SplitResult]]:
+    """What a person sees who starts `claude auth login` inside, and where the provider's page leads."""
+    browser = scene.stage.directory(".local/bin") / "xdg-open"
+    browser.write_text(BROWSER)
+    browser.chmod(0o755)
+    page = scene.stage.project / "page"
+    nono = (*NONO, "run", "--profile", "claude-code", *flags, "--allow-cwd", "--")
+    environment = {"BROWSER": str(browser), "DISPLAY": ":0"}
+    with scene.stage.on_screen([*nono, "claude", "auth", "login"], environment=environment) as terminal:
+        terminal.wait_for("Paste code here")
+        wait_until(page.exists)
+        yield terminal, urlsplit(scene.claude.sign_in(page.read_text().strip()))
+    assert CANARY not in terminal.shown
+
+
+def follow(target: SplitResult) -> int:
+    """What a browser outside does, up to where it is sent next."""
+    browser = HTTPConnection("127.0.0.1", target.port or 80, timeout=TIMEOUT_S)
+    browser.request("GET", f"{target.path}?{target.query}", headers={"Host": target.netloc})
+    status = browser.getresponse().status
+    browser.close()
+    return status
+
+
+def assert_works_with_phantoms(scene: Scene) -> None:
+    held = json.loads((scene.stage.home / INSIDE).read_text())["claudeAiOauth"]
+    assert held["accessToken"].startswith("nono_")
+    assert held["refreshToken"].startswith("nono_")
+    scene.tokens.expire()
+    run = scene.run()
+    assert run.exit_code == 0, run.stdout + run.stderr
+    assert len(scene.api.results) == 1
+    assert scene.tokens.renewals == 1
+    assert scene.files_with_tokens() == {".local/state/nono/oauth-capture/providers.json"}
+
+
+def test_a_login_made_inside_is_captured_for_later_runs(scene: Scene) -> None:
+    with signing_in(scene) as (terminal, target):
+        assert follow(target) == 302  # to a page that says that it worked
+        assert terminal.end() == 0
+    assert_works_with_phantoms(scene)
+    assert "2 tokens" in scene.credential("logout", "claude-code").stdout
+    assert scene.run().exit_code != 0
+
+
+def test_a_code_that_is_pasted_inside_logs_in_where_no_browser_reaches_the_run(scene: Scene) -> None:
+    with signing_in(scene, "--sandbox-policy", "netns") as (terminal, target):
+        with pytest.raises(ConnectionRefusedError):
+            follow(target)
+        [code], [state] = (parse_qs(target.query)[name] for name in ("code", "state"))
+        terminal.type(f"{code}#{state}\r")
+        assert terminal.end() == 0
+    assert_works_with_phantoms(scene)
+
+
+def test_a_login_that_the_provider_refuses_leaves_nothing_behind(scene: Scene) -> None:
+    with signing_in(scene) as (terminal, target):
+        scene.claude.challenges.clear()
+        follow(target)
+        assert terminal.end() != 0
+    assert not (scene.stage.home / INSIDE).exists()
+    assert "No logins are captured" in scene.credential("logins").stderr
+
+
+def test_a_key_of_the_console_is_not_handed_out_inside(scene: Scene) -> None:
+    scene.log_in_outside()
+    scene.credential("import", "claude-code")
+    script = """
+    token=$(sed -n 's/.*"accessToken": "\\([^"]*\\)".*/\\1/p' ~/.claude/nono/.credentials.json)
+    for call in create_api_key roles; do
+        curl -s -o answer -w "%{http_code}\n" -X POST -H "Authorization: Bearer $token" \\
+            "https://api.anthropic.com/api/oauth/claude_cli/$call"
+    done
+    """
+    run = scene.stage.run("claude-code", ("sh", "-c", script))
+    assert run.stdout.split() == ["403", "200"], run.stdout + run.stderr
+    assert any("create_api_key" in str(event) for event in run.denied)
 
 
 CODEX_OUTSIDE = ".codex/auth.json"

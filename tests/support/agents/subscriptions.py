@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from support.servers.http1 import Handler, Received
 
@@ -59,7 +60,15 @@ class Claude:
 
     api: Handler
     tokens: Tokens = field(default_factory=Tokens)
+    challenges: dict[str, str] = field(default_factory=dict)  # by code, of those who signed in with a browser
     hosts = ("api.anthropic.com", "platform.claude.com")
+
+    def sign_in(self, url: str) -> str:
+        """What the provider's page does: returns where it sends the browser of the person who signs in."""
+        query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+        code = f"code-{len(self.challenges)}"
+        self.challenges[code] = query["code_challenge"]
+        return f"{query['redirect_uri']}?{urlencode({'code': code, 'state': query['state']})}"
 
     def __call__(self, request: Received) -> None:
         path = request.target.partition(b"?")[0]
@@ -70,20 +79,39 @@ class Claude:
             request.read_body()
             fault = {"type": "authentication_error", "message": "OAuth token has expired."}
             answer(request, {"type": "error", "error": fault}, 401)
+        elif path.startswith(b"/api/oauth/") and self.tokens.accepts(request):
+            request.read_body()
+            answer(request, self._account(path.decode().rpartition("/")[2]))
         else:
             self.api(request)
+
+    def _account(self, asked_for: str) -> object:
+        if asked_for == "profile":
+            account = {"uuid": "account-1", "email": "a@b.test", "display_name": "A", "has_claude_max": True}
+            plan = {"organization_type": "claude_max", "rate_limit_tier": "default_claude_max_20x"}
+            return {"account": account, "organization": {"uuid": "org-1", "name": "B", **plan}}
+        if asked_for == "create_api_key":
+            return {"raw_key": f"{CANARY}-key"}
+        return {}
 
     def _token(self, request: Received, path: bytes) -> None:
         asked = json.loads(request.body) if path == b"/v1/oauth/token" else {}
         given = None
         if asked.get("grant_type") == "refresh_token":
             given = self.tokens.renew(asked["refresh_token"])
+        elif asked.get("grant_type") == "authorization_code" and self._is_verified(asked):
+            given = self.tokens.give()
         if given is None:
             answer(request, {"error": "invalid_grant"}, 400)
             return
         content = {"token_type": "Bearer", "access_token": given[0], "refresh_token": given[1]}
         scope = "user:inference user:profile"
         answer(request, {**content, "expires_in": self.tokens.expires_in_s, "scope": scope})
+
+    def _is_verified(self, asked: dict[str, str]) -> bool:
+        digest = hashlib.sha256(asked["code_verifier"].encode()).digest()
+        challenge = urlsafe_b64encode(digest).rstrip(b"=").decode()
+        return self.challenges.pop(asked["code"], None) == challenge
 
 
 def claude_file(tokens: Tokens, expires_at_s: float) -> str:
