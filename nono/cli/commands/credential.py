@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nono.policy.services.oauth_routes import OAuthRoute
 
 AGENTS = ("claude-code", "codex")
+GH = "gh"
 DESCRIPTION = "Keeps credentials in the system keyring, or where none answers in a file of nono's own."
 INPUT_BYTES_MAX = 64 * 1024
 
@@ -41,6 +42,8 @@ def run(argv: Sequence[str]) -> int:
             return _remove(parsed.name, environ)
         case "logins":
             return _logins(parsed.purge, environ)
+        case "import" if parsed.agent == GH:
+            return _import_gh(environ)
         case "import":
             return _import(parsed.agent, environ)
         case "logout":
@@ -63,12 +66,20 @@ def parser() -> argparse.ArgumentParser:
     for action, help_text in named:
         argparse_parser.add_action(actions, action, help_text).add_argument("name", metavar="NAME")
     of_agent = (
-        ("import", "copy the login that an agent has outside, for its runs, which never see the tokens"),
-        ("logout", "forget the login of an agent, imported or made inside; runs that go on stop using it"),
+        (
+            "import",
+            "copy the login that an agent has outside, for its runs, which never see the tokens",
+            (*AGENTS, GH),
+        ),
+        (
+            "logout",
+            "forget the login of an agent, imported or made inside; runs that go on stop using it",
+            AGENTS,
+        ),
     )
-    for action, help_text in of_agent:
+    for action, help_text, agents in of_agent:
         argparse_parser.add_action(actions, action, help_text).add_argument(
-            "agent", metavar="AGENT", choices=AGENTS, help=f"one of {', '.join(AGENTS)}"
+            "agent", metavar="AGENT", choices=agents, help=f"one of {', '.join(agents)}"
         )
     argparse_parser.add_action(actions, "list", "names and where each is stored")
     logins = argparse_parser.add_action(
@@ -158,6 +169,22 @@ def _import(name: str, environ: Mapping[str, str]) -> int:
     print(f"{imported.outside} stays as it is. Providers exchange the refresh token at each renewal:")
     print(f"once nono has renewed the login, {agent.program} outside may have to log in again, and once")
     print(f"{agent.program} outside has, run `nono credential import {name}` again.")
+    return 0
+
+
+def _import_gh(environ: Mapping[str, str]) -> int:
+    """Store the token of gh's login as the credential of a service. It stays valid until it is revoked."""
+    from nono.credentials.sources.github_cli import HOST, SERVICE, login_token
+
+    asks = new_passphrase if sys.stdin.isatty() else None
+    place = resolver.save(SERVICE, login_token(environ), environ, asks)
+    print(
+        f"Stored the token of gh's login at {HOST} as '{SERVICE}' in {_place(place.where)}{how_kept(place)}."
+    )
+    print(
+        f"In `nono run --credential {SERVICE} -- gh ...` gh finds a placeholder in GH_TOKEN, which the proxy"
+    )
+    print(f"replaces. `nono credential remove {SERVICE}` forgets it; `gh auth logout` does not revoke it.")
     return 0
 
 

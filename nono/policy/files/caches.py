@@ -37,6 +37,7 @@ class _Tool(NamedTuple):
     directory: str
     usual: str  # where the tool keeps it otherwise
     prefix: str = ""  # of the variable's value
+    reading_is_enough: bool = False
 
 
 _EVERYTHING_ELSE = _Tool("XDG_CACHE_HOME", "xdg", "$XDG_CACHE_HOME")
@@ -45,6 +46,8 @@ _TOOLS = (
     _Tool("CARGO_HOME", "cargo", "~/.cargo"),
     _Tool("CCACHE_DIR", "ccache", "$XDG_CACHE_HOME/ccache"),
     _Tool("CCACHE_TEMPDIR", "ccache/tmp", "$XDG_CACHE_HOME/ccache/tmp"),
+    # Not a cache: gh does not start where it may not read its settings, and its login lies beside them.
+    _Tool("GH_CONFIG_DIR", "gh", "$XDG_CONFIG_HOME/gh", reading_is_enough=True),
     _Tool("GOCACHE", "go-build", "$XDG_CACHE_HOME/go-build"),
     _Tool("GOMODCACHE", "go-mod", "~/go/pkg/mod"),
     _Tool("GRADLE_USER_HOME", "gradle", "~/.gradle"),
@@ -119,7 +122,7 @@ def _is_wanted(
     ):
         return False  # the profile expects its program to find its cache there
     held = accesses(grants, usual)
-    return held is not Access.READWRITE
+    return held is None if tool.reading_is_enough else held is not Access.READWRITE
 
 
 def _name(workdir: str, held: Access | None) -> str:

@@ -70,6 +70,13 @@ def test_a_cache_of_the_person_that_is_granted_stays_in_use(make_fs: MakeFilesys
     assert "npm_config_cache" in variables(caches(fs, READ_WRITE, reading))
 
 
+def test_settings_of_gh_that_may_be_read_stay_in_use(make_fs: MakeFilesystem) -> None:
+    fs = make_fs(directories=(f"{HOME}/.config/gh",))
+    reading = Grant(f"{HOME}/.config/gh", Access.READ, True, "user", f"{HOME}/.config/gh")
+    assert "GH_CONFIG_DIR" not in variables(caches(fs, READ_WRITE, reading))
+    assert "GH_CONFIG_DIR" in variables(caches(fs, READ_WRITE))
+
+
 def test_a_variable_that_is_set_for_the_command_stays(make_fs: MakeFilesystem) -> None:
     fixed = EnvironmentRules(fixed=(("GOCACHE", "/data"),), passed=frozenset({"CARGO_HOME"}))
     found = variables(caches(make_fs(), READ_WRITE, environment=fixed))
