@@ -13,7 +13,9 @@ from nono.sessions.modes import Modes
 from nono.sessions.wire import Frames, Size
 from nono.supervisor.relay import pty
 
-READ_BYTES = 1 << 16
+READ_BYTES = 4096
+READS_MAX = 16  # in one turn of the loop; a frame holds as much
+RECEIVE_BYTES = 1 << 16
 UNSENT_BYTES_MAX = 1 << 18  # to a viewer; then the command waits, as for a slow terminal
 TYPED_BYTES_MAX = 1 << 16  # for a command that does not read; then the viewer waits
 PATIENCE_S = 10.0  # with a viewer that takes nothing; the command goes on without it
@@ -125,15 +127,8 @@ class Relay:
             self._reads_master = False
 
     def _on_output(self) -> None:
-        try:
-            output = os.read(self._master, READ_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:  # EIO: the last process has closed it
-            output = b""
+        output = self._read()
         if not output:
-            self._stop_reading()
-            self._ended.set()
             return
         self._spoke = self._loop.time()
         self._modes.feed(output)
@@ -143,6 +138,23 @@ class Relay:
             self._flush()
             if len(viewer.unsent) >= UNSENT_BYTES_MAX:
                 self._stop_reading()
+
+    def _read(self) -> bytes:
+        """Read what is there, within bounds; the kernel gives out 4 KiB of a terminal at a time."""
+        pieces: list[bytes] = []
+        for _ in range(READS_MAX):
+            try:
+                piece = os.read(self._master, READ_BYTES)
+            except BlockingIOError:
+                break
+            except OSError:  # EIO: the last process has closed it
+                piece = b""
+            if not piece:
+                self._stop_reading()
+                self._ended.set()
+                break
+            pieces.append(piece)
+        return b"".join(pieces)
 
     def _flush(self) -> None:
         """Send to the viewer what it takes."""
@@ -183,7 +195,7 @@ class Relay:
     def _on_viewer(self) -> None:
         assert self._viewer is not None
         try:
-            received = self._viewer.connection.recv(READ_BYTES)
+            received = self._viewer.connection.recv(RECEIVE_BYTES)
         except BlockingIOError:
             return
         except OSError:

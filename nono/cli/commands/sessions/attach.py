@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import select
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import Chosen, caller_environ, chosen, refuse_inside
@@ -26,6 +28,8 @@ DESCRIPTION = (
     "Shows the terminal of a session that was started with --detached. Ctrl-] d (ui.detach_sequence in "
     "config.toml) leaves it, as does closing this terminal; the session goes on."
 )
+
+ENDING_S = 1.0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -105,6 +109,12 @@ def _say_end(session: Chosen, end: Mapping[str, object]) -> None:
 
 
 def _now(session: Chosen) -> Record:
+    """Return the record of a session whose connection was lost, as it is once its supervisor has ended."""
+    with suppress(OSError):
+        # A process that is killed closes its connections a moment before it has ended.
+        supervisor = os.pidfd_open(session.record.supervisor_pid)
+        select.select([supervisor], [], [], ENDING_S)
+        os.close(supervisor)
     found = (each for each in records(session.registry) if each.session_id == session.record.session_id)
     return next(found, session.record)
 

@@ -35,11 +35,12 @@ class Lent:
         (length,) = _LENGTH.unpack_from(self._noted)
         disarm = bytes(self._noted[_LENGTH.size : _LENGTH.size + length])
         self.note(b"")
+        with suppress(OSError, termios.error):
+            # First, and without waiting for the output, which a person may have stopped.
+            termios.tcsetattr(0, termios.TCSANOW, self._attributes)
         with suppress(OSError):
             if disarm:
                 os.write(1, disarm)
-        with suppress(OSError, termios.error):
-            termios.tcsetattr(0, termios.TCSADRAIN, self._attributes)
 
 
 def lend(life: Callable[[Lent], int]) -> int:
@@ -92,4 +93,4 @@ def _set_raw() -> None:
     mode[2] = (mode[2] & ~(termios.CSIZE | termios.PARENB)) | termios.CS8
     mode[3] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
     mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
-    termios.tcsetattr(0, termios.TCSADRAIN, mode)
+    termios.tcsetattr(0, termios.TCSANOW, mode)
