@@ -73,6 +73,11 @@ def session_ended(exit_code: int) -> Event:
     return {"type": "session_ended", "ended": rfc3339(), "exit_code": exit_code}
 
 
+def terminal_shown(is_attached: bool) -> Event:
+    """Report that somebody attached to the terminal of a detached session and may type there, or has left."""
+    return {"type": "terminal_shown", "at": rfc3339(), "attached": is_attached}
+
+
 def enforced_by(rung: str) -> Event:
     """Name the rung, of the ladder in ARCHITECTURE.md, that holds a proxy-only run to its proxy."""
     return {"type": "enforced_by", "rung": rung}

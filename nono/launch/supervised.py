@@ -105,9 +105,13 @@ async def _terminal_relayed(run: RunContext) -> AsyncIterator[None]:
     # Imported here: other runs have no terminal of their own.
     from nono.supervisor.relay.server import relayed
 
+    def attached(is_attached: bool) -> None:
+        run.session.record(event.terminal_shown(is_attached))
+        run.entry.attached(is_attached)
+
     listener, key = run.entry.listen()
     master = run.background.pty.master
-    async with relayed(master, listener, key, run.entry.attached, lambda: run.child.exit_code):
+    async with relayed(master, listener, key, attached, lambda: run.child.exit_code):
         yield
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import nono as nono_package
+from support.elevation import UNREAD_S
 from support.nono_run import NO_NAMESPACES, NONO, TIMEOUT_S, NonoRun, nono_run
 from support.sessions.detached import (
     KEYS,
@@ -59,6 +60,55 @@ def test_the_shell_of_the_person_has_its_prompt_back(sandbox: NonoRun) -> None:
         assert (record["status"], record["attachment"]) == ("running", "detached")
         assert os.getsid(record["supervisor_pid"]) == record["supervisor_pid"]
         assert os.getsid(record["child_pid"]) == record["child_pid"]
+
+
+def openers(sandbox: NonoRun, terminal_path: str) -> list[str]:
+    """What of this user has a terminal open."""
+    mark, found = f"HOME={sandbox.user.home}\0".encode(), []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and mark in (entry / "environ").read_bytes():
+                links = [os.readlink(descriptor) for descriptor in (entry / "fd").iterdir()]
+                found += [(entry / "cmdline").read_text()] if terminal_path in links else []
+    return found
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    "flags", [("--allow-domain=example.com",), (NO_NAMESPACES,)], ids=["a proxy", "none"]
+)
+def test_nothing_of_a_session_keeps_the_terminal_of_its_start(
+    flags: tuple[str, ...], sandbox: NonoRun
+) -> None:
+    argv = sandbox.argv(["sleep", "987"], profile=OPEN, flags=["--detached", "--name=one", *flags])
+    with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project) as starter:
+        descriptor = starter.other_end()
+        path = os.ttyname(descriptor)
+        os.close(descriptor)
+        assert starter.end() == 0
+        assert openers(sandbox, path) == []
+        assert openers(sandbox, os.readlink(f"/proc/{record_of(sandbox.user, 'one')['child_pid']}/fd/0"))
+    assert nono(sandbox, "stop", "one", "--force").returncode == 0
+
+
+def test_a_question_is_asked_before_the_session_detaches(sandbox: NonoRun) -> None:
+    argv = sandbox.user.command([*NONO, "run", "--detached", "--name=one", "--", "touch", "granted"])
+    with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project) as starter:
+        starter.wait_for(b"[y/N] ")
+        time.sleep(UNREAD_S)
+        starter.type(b"n\r")
+        assert starter.end() == 0
+    assert end(sandbox)["exit_code"] == 1
+
+
+def test_ctrl_c_at_a_question_starts_nothing(sandbox: NonoRun) -> None:
+    argv = sandbox.user.command([*NONO, "run", "--detached", "--name=one", "--", "true"])
+    with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project) as starter:
+        starter.wait_for(b"[y/N] ")
+        time.sleep(UNREAD_S)
+        starter.type(b"\x03")
+        assert starter.end() != 0
+    assert not directory(sandbox.user).exists() or not leftovers(sandbox.user)
 
 
 @pytest.mark.parametrize("flags", WAYS)
@@ -219,6 +269,16 @@ def test_a_session_is_detached_from_elsewhere(sandbox: NonoRun) -> None:
             0,
             f"Nobody is attached to session {record['session_id']}.\n",
         )
+
+
+def test_who_attaches_is_recorded(sandbox: NonoRun) -> None:
+    before = {*sandbox.logs()}
+    with detached(sandbox, SHELL), attached(sandbox) as viewer:
+        viewer.type(KEYS)
+        viewer.end()
+        wait_until_detached(sandbox)
+        shown = [event for event in sandbox.events_since(before) if event["type"] == "terminal_shown"]
+        assert [event["attached"] for event in shown] == [True, False]
 
 
 def test_closing_the_terminal_detaches(sandbox: NonoRun) -> None:

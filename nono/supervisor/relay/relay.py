@@ -39,7 +39,10 @@ class Relay:
     """The relay of one session. Everything runs on the loop that made it."""
 
     def __init__(self, master: int, attached: Callable[[bool], None]) -> None:
-        """Take over the master, which must not block. attached: told when a viewer comes and goes."""
+        """Take over the master, which must not block.
+
+        attached: Told before a viewer is served, and when it has left.
+        """
         self._loop = asyncio.get_running_loop()
         self._master = master
         self._attached = attached
@@ -58,12 +61,15 @@ class Relay:
         return self._viewer is not None
 
     def attach(self, connection: socket.socket, size: Size | None, received: bytes) -> None:
-        """Serve a viewer that was let in. There must be no other. received: what it has sent already."""
+        """Serve a viewer that was let in. There must be no other. received: what it has sent already.
+
+        Raises OSError if that cannot be recorded; the viewer is then not served.
+        """
+        self._attached(True)
         viewer = self._viewer = Viewer(connection)
         viewer.unsent += wire.response(wire.SWITCHED)
         if modes := self._modes.arm():
             viewer.unsent += wire.frame(wire.DATA, modes)
-        self._attached(True)
         self._loop.add_reader(connection, self._on_viewer)
         self._flush()
         if size is not None:
@@ -83,8 +89,9 @@ class Relay:
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
-        self._attached(False)
         self._read_on()
+        with suppress(OSError):  # it has left, whether that can be recorded or not
+            self._attached(False)
 
     async def finish(self, exit_code: int | None) -> None:
         """Relay the last words of the command, and let the viewer go."""

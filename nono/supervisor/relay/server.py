@@ -55,8 +55,8 @@ class Server:
                 head, rest = await self._head(connection)
                 status, size = self._answer(head)
                 if status == wire.SWITCHED:
-                    is_kept = True
                     self._relay.attach(connection, size, rest)
+                    is_kept = True
                 else:
                     await self._loop.sock_sendall(connection, wire.response(status))
         except (OSError, TimeoutError):
