@@ -56,7 +56,7 @@ class Registry:
         try:
             with open(descriptor, "wb") as file:
                 file.write(content)
-            # Not synced: after a power cut no session is left that the record could be wrong about (ADR 41).
+            # Not synced: after a power cut no session is left that the record could be wrong about (ADR 40).
             os.rename(temporary, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
         except OSError:
             with suppress(FileNotFoundError):
