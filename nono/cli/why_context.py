@@ -52,6 +52,11 @@ def from_options(invocation: Invocation, environ: Mapping[str, str]) -> Subject:
     resolved, _ = surroundings(
         resolved, environ, namespaces=isinstance(wanted, Enforcement) and wanted.namespaces
     )
+    if resolved.oauth_routes and resolved.capabilities.masking.masks:
+        # Imported here: few runs have a login.
+        from nono.launch.proxy.shown_logins import with_shown_logins
+
+        resolved = with_shown_logins(resolved, environ)
     rules = effective_policy_of(resolved, HostFilesystem())
 
     def variable(name: str) -> Answer:

@@ -382,6 +382,27 @@ def test_a_login_that_was_not_imported_is_not_shown(codex: CodexScene) -> None:
     assert run.stdout == "0\n"  # masked
 
 
+def enforced(stage: AgentStage, *, inside: bool) -> str:
+    """What `nono why` says that enforces the denial of Codex's login."""
+    question = ("--path", str(stage.home / CODEX_OUTSIDE), "--json")
+    if inside:
+        answer = stage.run("codex", (*NONO, "why", "--self", *question)).stdout
+    else:
+        answer = stage.person([*NONO, "why", "--profile", "codex", "--allow-cwd", *question]).stdout
+    said: str = json.loads(answer)["enforced_by"]
+    return said
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["outside", "inside"])
+def test_why_says_that_a_run_shows_placeholders_for_an_imported_login(
+    codex: CodexScene, inside: bool
+) -> None:
+    codex.log_in_outside()
+    assert "is empty" in enforced(codex.stage, inside=inside)
+    codex.stage.nono("credential", "import", "codex")
+    assert "shows placeholders for the tokens of its login" in enforced(codex.stage, inside=inside)
+
+
 def test_what_takes_the_place_of_a_shown_login_is_not_read(codex: CodexScene) -> None:
     codex.log_in_outside()
     codex.stage.nono("credential", "import", "codex")

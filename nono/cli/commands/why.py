@@ -104,6 +104,8 @@ def _answer_of_path(subject: Subject, parsed: argparse.Namespace) -> Answer:
     chosen = subject.held().chosen
     if isinstance(chosen, Refusal):
         held = _refused(chosen)
+    elif isinstance(masked, Mask) and masked.shown is not None:
+        held = f"mask: {masked.path} shows {summary.SHOWN}"
     elif isinstance(masked, Mask):
         held = f"mask: {masked.path} is {summary.MASKED}"
     else:

@@ -37,6 +37,7 @@ RUNGS = {
     Rung.NONE: "NOT enforced: the command may connect anywhere",
 }
 MASKED = "masked by a mount that is empty and cannot be written or removed"
+SHOWN = "placeholders for the tokens of its login, and cannot be written or removed"
 SERVED = {
     NotifyProgram.PORTS: "every connection is made by it, address and port checked",
     NotifyProgram.NOTIFY: "every connection is made by it, address, port and Unix sockets checked",
