@@ -11,6 +11,7 @@ from nono.sessions.record import DETACHED, EXITED, LOST, PAUSED, RUNNING, End, R
 class Here(NamedTuple):
     """Where pids are looked up."""
 
+    host: str
     boot: str
     pid_namespace: int
 
@@ -22,6 +23,8 @@ def judged(record: Record, supervisor: ProcessStat | None, here: Here) -> Record
     """
     if record.is_ended:
         return record
+    if record.host != here.host:
+        return record  # a home directory on the network: nothing can be said of another machine
     if record.boot != here.boot:
         return _lost(record, End(ends.RESTARTED, by="the machine, which was restarted"))
     if record.pid_namespace != here.pid_namespace:

@@ -38,7 +38,7 @@ def records(registry: Registry) -> list[Record]:
     Writes down that a session has ended if its supervisor could not, and removes what that left behind.
     """
     found = []
-    here = Here(boot_id(), pid_namespace())
+    here = Here(os.uname().nodename, boot_id(), pid_namespace())
     for name in os.listdir(registry.fd):
         session_id, suffix = name[: -len(SUFFIX)], name[-len(SUFFIX) :]
         if suffix != SUFFIX or not _ID.fullmatch(session_id):

@@ -41,6 +41,7 @@ class Record(NamedTuple):
     rollback_session: str | None  # the id of the audit log; None: --no-audit
     started_unix_ms: int = 0
     ended_unix_ms: int | None = None
+    host: str = ""  # its name; a home directory may be shared by several
     boot: str = ""  # the kernel's boot id
     pid_namespace: int = 0  # in which the pids are counted
     end: End | None = None
@@ -78,6 +79,7 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "rollback_session": (str, type(None)),
     "started_unix_ms": int,
     "ended_unix_ms": (int, type(None)),
+    "host": str,
     "boot": str,
     "pid_namespace": int,
     "end": (dict, type(None)),
@@ -86,6 +88,7 @@ _DEFAULTS: Mapping[str, object] = {
     "attachment": ATTACHED,
     "started_unix_ms": 0,
     "ended_unix_ms": None,
+    "host": "",
     "boot": "",
     "pid_namespace": 0,
     "end": None,

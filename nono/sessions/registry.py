@@ -158,6 +158,7 @@ def new_record(
         network,
         session_id if has_audit else None,
         started_unix_ms=unix_ms(),
+        host=os.uname().nodename,
         boot=boot_id(),
         pid_namespace=pid_namespace(),
     )

@@ -18,7 +18,7 @@ from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
 from nono.sessions.ends import STOP as STOPPED
 from nono.sessions.listing import sweep
-from nono.sessions.processes import ProcessStat, process_stat
+from nono.sessions.processes import ProcessStat, pid_namespace, process_stat
 from nono.sessions.record import DETACHED, EXITED, LOST, End, Record
 from nono.sessions.registry import STOP, Registry
 
@@ -52,6 +52,11 @@ def stop(registry: Registry, record: Record, *, force: bool, timeout_s: float) -
 
     force: Kill the command at once. Otherwise it gets SIGTERM, and is killed after timeout_s.
     """
+    if (record.host, record.pid_namespace) != (os.uname().nodename, pid_namespace()):
+        raise NonoError(
+            f"session {record.session_id} runs on another machine, or in another container.",
+            hint="nono stop ends it there",
+        )
     try:
         supervisor = os.pidfd_open(record.supervisor_pid)
     except OSError:

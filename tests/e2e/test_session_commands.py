@@ -198,6 +198,19 @@ def test_a_process_that_got_the_number_of_a_supervisor_is_not_signalled(sandbox:
         other.kill()
 
 
+@pytest.mark.parametrize("elsewhere", [{"host": "other"}, {"pid_namespace": 1}], ids=["machine", "container"])
+def test_a_session_of_another_place_is_neither_judged_nor_stopped(
+    elsewhere: dict[str, object], sandbox: NonoRun
+) -> None:
+    sandbox.run(["true"], profile=OPEN)
+    (path,) = directory(sandbox.user).glob("*.json")
+    record = records(sandbox.user)[0] | {"status": "running", "exit_code": None, "end": None} | elsewhere
+    path.write_text(json.dumps(record))
+    assert "running" in nono(sandbox, "ps").stdout
+    assert "runs on another machine, or in another container." in nono(sandbox, "stop", "latest").stderr
+    assert records(sandbox.user)[0]["status"] == "running"
+
+
 @pytest.mark.parametrize("command", [["stop", "x"], ["prune"]])
 def test_a_sandbox_is_no_place_to_end_sessions_from(command: list[str], sandbox: NonoRun) -> None:
     refused = nono(sandbox, *command, NONO_CAP_FILE="/nonexistent")

@@ -9,7 +9,7 @@ from nono.sessions.processes import ProcessStat
 from nono.sessions.record import End
 from unit.sessions.test_record import RECORD
 
-HERE = Here("boot", 7)
+HERE = Here("host", "boot", 7)
 RUNS = ProcessStat("S", 1, 99)
 
 
@@ -42,6 +42,10 @@ def test_a_session_of_another_boot_ended_with_it() -> None:
 
 def test_a_session_of_another_container_is_left_as_it_is() -> None:
     assert judged(RECORD, None, HERE._replace(pid_namespace=8)) == RECORD
+
+
+def test_a_session_of_another_machine_is_left_as_it_is() -> None:
+    assert judged(RECORD, None, HERE._replace(host="other", boot="other")) == RECORD
 
 
 def test_an_end_that_is_recorded_stays() -> None:

@@ -13,7 +13,7 @@ from nono.sessions.record import End, Record, document_of, parse, to_json
 
 RECORD = Record(
     "0123456789abcdef", "calm-fern", 10, 11, "2026-01-02T03:04:05+01:00", 99, "running", "attached", None,
-    ("sh", "-c", "true"), None, "/work", "allowed", "0123456789abcdef", 5, None, "boot", 7,
+    ("sh", "-c", "true"), None, "/work", "allowed", "0123456789abcdef", 5, None, "host", "boot", 7,
 )  # fmt: skip
 # The order in which other programs expect them.
 FIELDS = [
