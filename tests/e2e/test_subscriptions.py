@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator
@@ -380,6 +381,27 @@ def test_a_login_that_was_not_imported_is_not_shown(codex: CodexScene) -> None:
     codex.log_in_outside()
     run = codex.stage.run("codex", ("sh", "-c", 'wc -c <"$HOME/.codex/auth.json"'))
     assert run.stdout == "0\n"  # masked
+
+
+def test_a_login_of_codex_made_inside_leaves_no_placeholders_in_the_file_of_the_person(
+    codex: CodexScene,
+) -> None:
+    file = codex.stage.home / CODEX_OUTSIDE
+    file.unlink()
+    before = set(codex.stage.runner.logs())
+    argv = (*NONO, "run", "--profile", "codex", "--allow-cwd", "--", "codex", "login")
+    with codex.stage.on_screen(argv) as terminal:
+        terminal.wait_for("/oauth/authorize?")
+        terminal.settle()
+        [state] = set(re.findall(r"[?&]state=([\w-]+)", terminal.shown.replace("\r\n", "")))
+        follow(urlsplit(f"http://localhost:1455/auth/callback?code=one&state={state}"))
+        assert not file.exists(), file.read_text()
+        assert terminal.end() != 0, terminal.shown
+    assert not file.exists()
+    network = [each["event"] for each in codex.stage.runner.events_since(before) if each["type"] == "network"]
+    assert [each["path"] for each in network if each["decision"] == "deny"] == ["/oauth/token"]
+    assert codex.chatgpt.tokens.access == set()  # it was not asked for any
+    assert "nono credential import codex" in terminal.shown
 
 
 def enforced(stage: AgentStage, *, inside: bool) -> str:

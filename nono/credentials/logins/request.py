@@ -63,16 +63,27 @@ def redeemed_body(endpoint: TokenEndpoint, body: bytes, token_of: TokenOf) -> by
 
 def refreshed_nonce(endpoint: TokenEndpoint, body: bytes) -> str | None:
     """Return the nonce of the refresh token that the request wants renewed (RFC 6749 section 6), or None."""
-    if len(body) > MAX_BODY_BYTES or ("refresh_token",) not in endpoint.request_nonce_fields:
+    if ("refresh_token",) not in endpoint.request_nonce_fields:
         return None
+    fields = _fields(endpoint, body)
+    token = fields.get("refresh_token") if fields.get("grant_type") == "refresh_token" else None
+    return nonce_of(token) if isinstance(token, str) else None
+
+
+def starts_login(endpoint: TokenEndpoint, body: bytes) -> bool:
+    """Check that the request wants tokens for anything but a refresh token (RFC 6749 section 4)."""
+    return _fields(endpoint, body).get("grant_type", "refresh_token") != "refresh_token"
+
+
+def _fields(endpoint: TokenEndpoint, body: bytes) -> Mapping[str, object]:
+    """Return the fields of a request to the endpoint; empty if it is too long or malformed."""
+    if len(body) > MAX_BODY_BYTES:
+        return {}
     fields: Mapping[str, object] | None = None if endpoint.request_body == "form" else _json(body)
     if fields is None and endpoint.request_body != "json" and body.count(b"&") <= _MAX_PAIRS:
         pairs = [pair.partition("=") for pair in body.decode("latin-1").split("&")]
-        fields = {unquote_plus(name): unquote_plus(value) for name, _, value in pairs}
-    if fields is None or fields.get("grant_type") != "refresh_token":
-        return None
-    token = fields.get("refresh_token")
-    return nonce_of(token) if isinstance(token, str) else None
+        return {unquote_plus(name): unquote_plus(value) for name, _, value in pairs}
+    return fields or {}
 
 
 def _json(body: bytes) -> dict[str, object] | None:

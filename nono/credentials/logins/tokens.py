@@ -14,7 +14,12 @@ import anyio
 from nono.credentials.logins.answer import Answer
 from nono.credentials.logins.phantom import field_with_tokens, nonce_of, nonces_in_field
 from nono.credentials.logins.renewal_lock import renewal_lock
-from nono.credentials.logins.request import LoginRefusedError, redeemed_body, refreshed_nonce
+from nono.credentials.logins.request import (
+    LoginRefusedError,
+    redeemed_body,
+    refreshed_nonce,
+    starts_login,
+)
 from nono.credentials.logins.token_store import Granted, LoginStore, Stored
 from nono.credentials.values.credential import LeakDetector, RequestFacts
 from nono.credentials.values.errors import CredentialUnavailable
@@ -223,9 +228,20 @@ def audience(provider: OAuthProvider, routes: Sequence[OAuthRoute]) -> tuple[lis
 class ProviderLogin:
     """A provider whose logins are captured: the requests to its token endpoints, and their answers."""
 
-    def __init__(self, tokens: LoginTokens, provider: OAuthProvider, routes: Sequence[OAuthRoute]) -> None:
-        """`routes`: those of this run on which the provider's tokens may be used."""
+    def __init__(
+        self,
+        tokens: LoginTokens,
+        provider: OAuthProvider,
+        routes: Sequence[OAuthRoute],
+        *,
+        imported_by: str | None = None,
+    ) -> None:
+        """`routes`: those of this run on which the provider's tokens may be used.
+
+        imported_by: What imports its logins, where none can be made inside.
+        """
         self.provider = provider
+        self._imported_by = imported_by
         self._tokens = tokens
         self._consumers, self._origins = audience(provider, routes)
         upstreams = [endpoint.upstream for endpoint in provider.token_endpoints]
@@ -240,7 +256,15 @@ class ProviderLogin:
         return self._at[endpoint.upstream]
 
     def request_body(self, endpoint: TokenEndpoint, body: bytes) -> bytes:
-        """Return the body to send. Raises LoginRefusedError as redeemed_body does."""
+        """Return the body to send.
+
+        Raises LoginRefusedError as redeemed_body does, and for a new login if none can be made inside.
+        """
+        if self._imported_by is not None and starts_login(endpoint, body):
+            raise LoginRefusedError(
+                f"a login of {self.provider.name} inside would leave placeholders in the agent's own file",
+                f"log in outside, then run: {self._imported_by}",
+            )
         return redeemed_body(endpoint, body, self.credential(endpoint).token)
 
     def renewed_login(self, endpoint: TokenEndpoint, body: bytes) -> str | None:

@@ -68,6 +68,7 @@ def load_logins(routes: Sequence[OAuthRoute], environ: Mapping[str, str]) -> Log
     if not routes:
         return Logins()
     # Imported here, as below: few runs have one.
+    from nono.credentials.logins.agent_files import AGENT_FILES
     from nono.credentials.logins.token_store import LoginStore
     from nono.credentials.logins.tokens import LoginTokens, ProviderLogin
 
@@ -75,7 +76,16 @@ def load_logins(routes: Sequence[OAuthRoute], environ: Mapping[str, str]) -> Log
     of_provider: dict[str, list[OAuthRoute]] = {}
     for route in routes:
         of_provider.setdefault(route.provider.name, []).append(route)
-    logins = tuple(ProviderLogin(tokens, own[0].provider, own) for own in of_provider.values())
+    # Where the file of phantoms is mounted over the agent's own, and can only be read, or is not there.
+    importers = {
+        agent.provider: f"nono credential import {name}"
+        for name, agent in AGENT_FILES.items()
+        if agent.is_mounted
+    }
+    logins = tuple(
+        ProviderLogin(tokens, own[0].provider, own, imported_by=importers.get(name))
+        for name, own in of_provider.items()
+    )
     hosts = [route.upstream.host for route in routes]
     hosts += [endpoint.upstream.host for login in logins for endpoint in login.provider.token_endpoints]
     return Logins(

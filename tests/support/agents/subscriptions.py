@@ -183,10 +183,14 @@ class ChatGpt:
             self.api(request)
 
     def _token(self, request: Received, path: bytes) -> None:
-        asked = json.loads(request.body) if path == b"/oauth/token" else {}
+        asked: dict[str, str] = {}
+        if path == b"/oauth/token":
+            asked = json.loads(request.body) if request.body.startswith(b"{") else form(request)
         given = None
         if asked.get("grant_type") == "refresh_token":
             given = self.tokens.renew(asked["refresh_token"])
+        elif asked.get("grant_type") == "authorization_code":
+            given = self.tokens.give()
         if given is None:
             answer(request, {"error": {"code": "refresh_token_reused", "message": "log in again"}}, 401)
             return

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Sequence
+from urllib.parse import urlencode
 
 import anyio
 import anyio.from_thread
 import pytest
 
-from nono.credentials.logins.request import LoginRefusedError
+from nono.credentials.logins.request import LoginRefusedError, starts_login
 from nono.credentials.logins.token_store import Granted, LoginStore, Stored
 from nono.credentials.logins.tokens import LoginTokens
+from nono.policy.hosts.upstream import Upstream
+from nono.policy.services.oauth_routes import TokenEndpoint
 from nono.secret import Secret
 
 CONSUMER, ORIGIN = "proxy.acme", "https://api.acme.test"
@@ -69,3 +73,15 @@ def test_a_login_of_another_run_during_a_login_is_known(environ: dict[str, str])
     )
     assert tokens.find(theirs[0], CONSUMER, ORIGIN) == Secret("real-two")
     assert tokens.find(own, CONSUMER, ORIGIN) == Secret("real-one")
+
+
+@pytest.mark.parametrize("body", ["json", "form"])
+@pytest.mark.parametrize(
+    ("grant", "starts"),
+    [("authorization_code", True), ("urn:x:token-exchange", True), ("refresh_token", False), (None, False)],
+)
+def test_a_request_for_a_first_token_starts_a_login(body: str, grant: str | None, starts: bool) -> None:
+    endpoint = TokenEndpoint(Upstream("https", "a.test", 443), "/token", (), "auto", (("refresh_token",),))
+    fields = {"token": "x"} if grant is None else {"grant_type": grant, "code": "x"}
+    sent = json.dumps(fields) if body == "json" else urlencode(fields)
+    assert starts_login(endpoint, sent.encode()) is starts
