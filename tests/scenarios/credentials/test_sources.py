@@ -199,7 +199,7 @@ def test_a_hanging_keyring_call_does_not_keep_the_process_alive() -> None:
 def test_a_message_bus_that_never_speaks_is_given_up(tmp_path: Path) -> None:
     script = (
         "import os; from nono.credentials import resolver; from nono.secret import Secret\n"
-        "print(resolver.save('openai', Secret('x'), os.environ))"
+        "print(resolver.save('openai', Secret('x'), os.environ).where)"
     )
     address = f"unix:path={tmp_path}/bus"
     environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DBUS_SESSION_BUS_ADDRESS": address}
