@@ -70,6 +70,7 @@ class SessionEntry:
         """Write why the command ended. `limit`: the one that ended it, if any."""
         if self._entry is None or child.exit_code is None:
             return
+        child.serve_signals()  # one for the whole group may have ended the command before it reached us
         is_killed = child.ended_by == signal.SIGKILL
         seen = Seen(
             child.exit_code,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
+import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -60,13 +62,19 @@ class Child:
             elif received.from_kernel:
                 # It came from the terminal, which sent it to the command as well.
                 self.received[received.number] = Sender(0)
+                if received.number == signal.SIGHUP and os.getsid(0) == os.getpid():
+                    # A closed terminal tells only the leader of its session, such as us in `xterm -e`.
+                    self.send(signal.SIGHUP)
             else:
                 self._pass_on(received)
 
     def _pass_on(self, received: ReceivedSignal) -> None:
         pid = received.pid or FOREIGN
         leads_session = pid == os.getsid(0)
-        self.received[received.number] = Sender(pid, received.uid, process_name(pid), leads_session)
+        sender = Sender(pid, received.uid, process_name(pid), leads_session)
+        if received.number == signal.SIGHUP and not leads_session and _terminal_is_closed():
+            sender = Sender(0)
+        self.received[received.number] = sender
         asked = self._stop_request() if received.number == signal.SIGTERM else None
         if asked is None:
             self.send(received.number)
@@ -129,6 +137,17 @@ def supervise(
         os.close(signal_descriptor)
         os.close(pidfd)
         _end_descendants(kill_at_once)
+
+
+def _terminal_is_closed() -> bool:
+    """Check whether a standard stream was a terminal that has hung up since; others answer ENOTTY."""
+    for stream in range(process.FIRST_PRIVATE_DESCRIPTOR):
+        try:
+            termios.tcgetattr(stream)
+        except termios.error as error:
+            if error.args[0] == errno.EIO:
+                return True
+    return False
 
 
 def _end_descendants(kill_at_once: Callable[[], None] | None) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from support.nono_run import NO_NAMESPACES, TIMEOUT_S, NonoRun, nono_run
+from support.sessions.detached import has_ended, wait_until
 from support.sessions.records import directory, leftovers, record_of, records
+from support.terminal import terminal
 
 NO_PROXY: dict[str, Any] = {}
 
@@ -83,6 +85,26 @@ def test_a_signal_has_its_sender(flags: tuple[str, ...], sandbox: NonoRun) -> No
     end = newest(sandbox)["end"]
     assert (end["cause"], end["signal"]) == ("signal", "SIGTERM")
     assert end["by"].endswith(f"(pid {os.getpid()}, uid {os.getuid()})")
+
+
+@pytest.mark.parametrize("leads", [True, False], ids=["nono alone is in it", "a shell is in it"])
+@pytest.mark.parametrize("flags", [(), (NO_NAMESPACES,)], ids=["its own namespaces", "none"])
+def test_a_closed_terminal_ends_the_command(flags: tuple[str, ...], leads: bool, sandbox: NonoRun) -> None:
+    argv = sandbox.argv(
+        ["sh", "-c", "echo up; exec sleep 987"], profile=NO_PROXY, flags=["--name=shown", *flags]
+    )
+    if not leads:
+        argv = ["/bin/bash", "-i", "-c", '"$@"; exit $?', "-", *argv]
+    with terminal(argv, sandbox.user.environment({"TERM": "dumb"}), sandbox.project) as person:
+        person.wait_for(b"\nup\r\n" if leads else b"up\r\n")
+        record = record_of(sandbox.user, "shown")
+        os.close(person.master)
+        person.master = os.open(os.devnull, os.O_RDWR)
+        person.process.wait(TIMEOUT_S)
+    wait_until(lambda: record_of(sandbox.user, "shown")["status"] == "exited", "it goes on")
+    assert has_ended(record["child_pid"])
+    end = record_of(sandbox.user, "shown")["end"]
+    assert (end["cause"], end["signal"]) == ("terminal_closed", "SIGHUP"), end
 
 
 def test_a_command_that_kills_itself_leaves_no_author(sandbox: NonoRun) -> None:
