@@ -1,4 +1,4 @@
-"""What works outside works inside: files, terminals and toolchains, without a network."""
+"""What works outside works inside: shells, toolchains, git, archives, terminals, without a network."""
 
 from __future__ import annotations
 
@@ -7,17 +7,27 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from support.running.workday_count import PROPERTY
+from support.workday import builds, files, languages, packing, processes, repositories, shells
 from support.workday.case import WAYS, Case, Workplace, workplace
-from support.workday.files import CASES
 
-EVERY_TIME = ("auto", "off")
+IN_EVERY_WAY = files.CASES  # one of each kind: `make test` runs the others with namespaces only
+CASES = [
+    *IN_EVERY_WAY,
+    *shells.CASES,
+    *builds.CASES,
+    *repositories.CASES,
+    *languages.CASES,
+    *packing.CASES,
+    *processes.CASES,
+]
 Record = Callable[[str, object], None]
 
 
 def _parameters() -> Iterator[object]:
     for case in CASES:
         for way in WAYS:
-            marks = () if way in EVERY_TIME and not case.is_slow else (pytest.mark.slow,)
+            is_quick = way == "auto" or (way == "off" and case in IN_EVERY_WAY)
+            marks = () if is_quick and not case.is_slow else (pytest.mark.slow,)
             yield pytest.param(case, way, id=f"{case.name}-{way}", marks=marks)
 
 
@@ -43,3 +53,8 @@ def test_it_ends_inside_as_it_does_outside(
     else:
         record_property(PROPERTY, (way, "by design"))
         assert inside.returncode != 0, f"it works, although {reason}"
+
+
+def test_no_claim_is_made_twice() -> None:
+    names = [case.name for case in CASES]
+    assert sorted(names) == sorted(set(names))

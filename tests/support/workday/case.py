@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from support.nono_run import NONO, NonoRun, nono_run
@@ -61,10 +61,14 @@ class Workplace:
     """A person with a home, in which projects come and go."""
 
     runner: NonoRun
+    _outside: dict[str, subprocess.CompletedProcess[str]] = field(default_factory=dict)
 
     def outside(self, case: Case) -> subprocess.CompletedProcess[str]:
-        with self._project(case) as project:
-            return self._finish(self._shell(case), project / case.at)
+        """Run the case outside, once for all ways."""
+        if case.name not in self._outside:
+            with self._project(case) as project:
+                self._outside[case.name] = self._finish(self._shell(case), project / case.at)
+        return self._outside[case.name]
 
     def inside(self, case: Case, way: str) -> subprocess.CompletedProcess[str]:
         with self._project(case) as project:

@@ -107,7 +107,7 @@ CASES = [
     ),
     Case(
         "git bisects",
-        REPOSITORY + "git commit -qm two --allow-empty; git bisect start HEAD HEAD~1; git bisect reset -q",
+        REPOSITORY + "git commit -qm two --allow-empty; git bisect start HEAD HEAD~1; git bisect reset > log",
     ),
     Case(
         "git works for an agent in a repository of its user",
