@@ -57,8 +57,6 @@ class Agent:
     stored: str | None = None  # the key's name in nono's store; None: it is in the variable
     files: Mapping[str, str] = field(default_factory=dict)  # of the project
     home: Mapping[str, str] = field(default_factory=dict)  # files below it that are there from the start
-    # Until the shipped profiles grant them.
-    flags: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.profile
@@ -93,10 +91,9 @@ CLAUDE_CODE = Agent(
     leave=["/exit", ENTER],
     key="ANTHROPIC_API_KEY",
     told=("compiled", "the sum is 42", "41 sheep"),
-    moving=r"◐ \w+ · /effort",
+    moving=r"◐ \w+ · /effort|[▀-▟]+",  # its face winks
     state=(".claude", ".claude.json", "project/.claude"),
     files={".mcp.json": json.dumps({"mcpServers": {"sums": {"command": "python3", "args": ["sums.py"]}}})},
-    flags=("--read", "/usr/include"),
 )
 
 
@@ -118,21 +115,20 @@ wire_api = "responses"
 """
 CODEX = Agent(
     profile="codex",
-    argv=("codex", "--no-daemon", "--dangerously-bypass-approvals-and-sandbox"),
+    argv=("codex", "--dangerously-bypass-approvals-and-sandbox"),
     hosts=("api.openai.com", "chatgpt.com"),
     api=codex_api,
     first={},
-    ready="? for shortcuts",
+    ready="← for agents",  # before its daemon answers it takes no Enter
     asks={},
     done="It printed",
     leave=["/quit", ENTER],
     key="OPENAI_API_KEY",
     stored="openai",
-    untold=SAVE,  # it is told of a server on a port of loopback that it cannot choose
+    untold=SAVE,  # it is told of the datagram sockets that its daemon tries, and does without
     told=("compiled",),
     state=(".codex",),
     moving="[\u2800-\u28ff]+",
-    flags=("--read", "/usr/include"),
     home={".codex/config.toml": CODEX_CONFIG},
 )
 GEMINI_CLI = Agent(
@@ -154,10 +150,24 @@ GEMINI_CLI = Agent(
     state=(".gemini",),
     moving="nothing",
     rows=5,  # above stands what it says of the terminal
-    flags=("--read", "/usr/include", "--allow-file", "/dev/ptmx"),
 )
-AGENTS = [CLAUDE_CODE, CODEX, GEMINI_CLI]
-SLOW = ("gemini-cli",)
+OPENCODE = Agent(
+    profile="opencode",
+    argv=("opencode", "--model", "anthropic/claude-sonnet-4-5"),
+    hosts=("api.anthropic.com", "models.dev", "models.opencode.ai", "registry.npmjs.org"),
+    api=lambda: FakeAnthropic(BUILD, "bash"),
+    first={},
+    ready="Ask anything",
+    asks={},
+    done="It printed",
+    leave=["/exit", ENTER],
+    key="ANTHROPIC_API_KEY",
+    told=("compiled",),
+    moving="(Tip|Ask anything).*",
+    state=(".config/opencode", ".cache/opencode", ".local/share/opencode", ".local/state/opencode"),
+)
+AGENTS = [CLAUDE_CODE, CODEX, GEMINI_CLI, OPENCODE]
+SLOW = ("gemini-cli", "opencode")
 
 
 @dataclass(frozen=True)
@@ -176,7 +186,6 @@ class Scene:
             "--profile",
             self.agent.profile,
             "--allow-cwd",
-            *self.agent.flags,
             "--",
             *self.agent.argv,
         ]

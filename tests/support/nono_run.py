@@ -216,15 +216,18 @@ class NonoRun:
 
 
 @contextmanager
-def nono_run(*, as_root: bool = False) -> Iterator[NonoRun]:
-    """Gone, with all its files, when the block is left. as_root: root itself, in an equally fresh home."""
+def nono_run(*, as_root: bool = False, homes: str = "/var/tmp") -> Iterator[NonoRun]:
+    """Gone, with all its files, when the block is left. as_root: root itself, in an equally fresh home.
+
+    homes: Where the home is made. A run whose home is in /var/tmp has no /var/tmp of its own.
+    """
     suite_is_root = os.geteuid() == 0
     if as_root and not suite_is_root:
         raise RuntimeError("only root can run nono as root")
     uid, gid = (
         (UNPRIVILEGED_ID, UNPRIVILEGED_ID) if suite_is_root and not as_root else (os.geteuid(), os.getegid())
     )
-    home = Path(tempfile.mkdtemp(prefix="nono-run-", dir="/var/tmp")).resolve()
+    home = Path(tempfile.mkdtemp(prefix="nono-run-", dir=homes)).resolve()
     try:
         user = OrdinaryUser(uid, gid, home)
         for directory in (home, home / "tmp", home / "run", home / "project"):

@@ -140,7 +140,7 @@ def agent_stage(
     hosts: the provider's names. mounts: what is seen at paths below the home, as installed programs.
     login: a file there with a login.
     """
-    with nono_run() as runner, private_network():
+    with nono_run(homes="/home") as runner, private_network():
         home = runner.user.home
         authority = Authority(str(home / "ca.pem"))
         ids = f"{runner.user.uid}:{runner.user.gid}"
