@@ -154,7 +154,8 @@ CASES = [
     Case("strace counts calls", "strace -c -f -o t sh -c 'ls; ls' > /dev/null; grep -q execve t"),
     Case(
         "strace attaches to a process",
-        "sleep 30 & p=$!; timeout 5 strace -o t -p $p & s=$!; sleep 0.5; kill $p; wait $s || true; "
+        "sleep 30 & p=$!; timeout 20 strace -o t -p $p 2> log & s=$!; until grep -q attached log; "
+        "do sleep 0.1; done; kill $p; wait $s || true; "
         "grep -q SIGTERM t",
     ),
 ]
