@@ -7,6 +7,8 @@ import shlex
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -17,12 +19,24 @@ BLOCKED = {"network": {"block": True}}
 CURL = "curl -sS --max-time 20 -o /dev/null"
 
 
+@contextmanager
+def served_outside(sandbox: NonoRun) -> Iterator[str]:
+    """The path of a socket of somebody else, whom nobody may reach without a grant."""
+    path = sandbox.user.home / "x.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        path.chmod(0o777)
+        yield str(path)
+    path.unlink()
+
+
 def test_each_denial_is_named_with_its_rule_and_fix(sandbox: NonoRun) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as outside:
+    with socket.create_server(("127.0.0.1", 0)) as outside, served_outside(sandbox) as path:
         port = outside.getsockname()[1]
         script = (
             f"{CURL} https://evil.example/; {CURL} --noproxy '*' http://127.0.0.1:{port}/;"
-            f"{CURL} --unix-socket /run/x.sock http://x/; {CURL} http://y.example/no; exit 3"
+            f"{CURL} --unix-socket {path} http://x/; {CURL} http://y.example/no; exit 3"
         )
         run = sandbox.run(["sh", "-c", script], flags=["--allow-domain=http://y.example/yes"])
     assert run.exit_code == 3
@@ -31,7 +45,7 @@ def test_each_denial_is_named_with_its_rule_and_fix(sandbox: NonoRun) -> None:
     assert "Command exited with code 3." in lines
     assert "fix: --allow-domain evil.example" in lines
     assert f"fix: --open-port {port}" in lines
-    assert "fix: --allow-unix-socket /run/x.sock" in lines
+    assert f"fix: --allow-unix-socket {path}" in lines
     assert "fix: --allow-domain http://y.example/no" in lines
     assert "rule: network.proxy_only" in " ".join(lines)
     assert "grants any request to evil.example" in lines
@@ -39,7 +53,7 @@ def test_each_denial_is_named_with_its_rule_and_fix(sandbox: NonoRun) -> None:
     assert {event["target"] for event in run.denied} >= {
         "evil.example",
         "127.0.0.1",
-        "unix:/run/x.sock",
+        f"unix:{path}",
         "y.example",
     }
     assert max(map(len, told.splitlines())) <= 80
@@ -147,11 +161,11 @@ def as_a_shell_reads(line: str, sandbox: NonoRun) -> list[str]:
     ],
 )
 def test_a_path_that_the_command_chose_is_one_word_of_its_fix(path: str, sandbox: NonoRun) -> None:
-    connect = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
-    run = sandbox.run([sys.executable, "-I", "-S", "-c", connect, path])
+    bind = "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])"
+    run = sandbox.run([sys.executable, "-I", "-S", "-c", bind, path])
     [fix] = fixes(run.stderr)
-    assert as_a_shell_reads(fix, sandbox) == ["--allow-unix-socket", path]
-    assert shlex.split(fix) == ["--allow-unix-socket", path]  # as what is offered to be saved is read
+    assert as_a_shell_reads(fix, sandbox) == ["--allow-unix-socket-bind", path]
+    assert shlex.split(fix) == ["--allow-unix-socket-bind", path]  # as what is offered to be saved is read
     assert not (sandbox.project / "OWNED").exists()
     assert f"unix:{path}" in {event["target"] for event in run.denied}
 
@@ -166,18 +180,19 @@ def test_a_request_that_the_command_chose_is_one_word_of_its_fix(sandbox: NonoRu
 
 
 def test_the_same_is_had_as_json(sandbox: NonoRun) -> None:
-    script = f"{CURL} https://evil.example/; {CURL} --unix-socket /run/x.sock http://x/; exit 4"
-    run = sandbox.run(["sh", "-c", script], flags=["--silent", "--diagnostics-json"])
+    with served_outside(sandbox) as path:
+        script = f"{CURL} https://evil.example/; {CURL} --unix-socket {path} http://x/; exit 4"
+        run = sandbox.run(["sh", "-c", script], flags=["--silent", "--diagnostics-json"])
     document = json.loads(run.stderr[run.stderr.index("{\n") :])
     session = document["session"]
     assert session["exit_code"] == 4
     assert session["ipc_denials"] == [
         {
-            "target": "/run/x.sock",
+            "target": path,
             "operation": "connect",
             "reason": "UnixSocketDenied",
             "remediation": "grant_unix_socket",
-            "suggested_flag": "--allow-unix-socket /run/x.sock",
+            "suggested_flag": f"--allow-unix-socket {path}",
         }
     ]
     assert [each["code"] for each in session["diagnostics"]] == [

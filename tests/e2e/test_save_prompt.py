@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -292,8 +293,15 @@ def test_what_a_command_does_without_is_told_only_when_it_failed(
 ) -> None:
     write(sandbox, "mine", json.dumps(ALLOWED | {"filesystem": {"suppress_save_prompt": [suppressed]}}))
     command = ["sh", "-c", PROBE.replace("$EXIT", str(status))]
-    with run(sandbox, "--profile=mine", command=command, environment={"NONO_NO_SAVE_PROMPT": "1"}) as person:
-        assert person.end() == status
+    bus = sandbox.user.home / "probed/bus"  # what is absent is no denial
+    bus.parent.mkdir()
+    sandbox.give(bus.parent)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(bus))
+        server.listen()
+        alone = {"NONO_NO_SAVE_PROMPT": "1"}
+        with run(sandbox, "--profile=mine", command=command, environment=alone) as person:
+            assert person.end() == status
     assert (b"probed/bus" in person.shown.partition(b"NONO DIAGNOSTIC")[2]) is told
     recorded = [event["event"] for event in sandbox.events_since(set()) if event["type"] == "network"]
     assert any(event["target"].endswith("/probed/bus") for event in recorded)

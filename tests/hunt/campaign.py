@@ -86,7 +86,7 @@ def run(place: Place, way: Way, program: Program, more: Sequence[str] = (), *, i
     after = place.look()
     report = _report(said)
     if OWN_FRAME in errors:
-        complaints.append(f"stderr: nothing -> {errors[-400:]}")
+        complaints.append(f"stderr: nothing -> {errors[errors.index(OWN_FRAME) :][:1200]}")
     if f"fix: --allow-domain {NOBODY}" in errors:
         complaints.append(f"supervisor/offered: nothing -> {NOBODY}")
     for number, text in report.get("found", {}).items():
