@@ -38,7 +38,7 @@ test: $(COMPILED) ## run the suite side by side, as root or as an ordinary user;
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 test-kernel: $(COMPILED) ## run what depends on who you are: kernel, attacks, end to end
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/kernel tests/attacks tests/e2e tests/workday
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/kernel tests/attacks tests/e2e
 
 test-kernels: $(READY) ## run kernel, attack and ladder tests on real kernels under qemu, old and new (KERNELS, SELECTION)
 	@PYTHONPATH=tests $(BIN)/python -m guest --selection $${SELECTION:-full} $(KERNELS)
