@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nono.cli.args.parse import Invocation, parse, sandbox_parser
-from nono.cli.console import Console, console_of
+from nono.cli.console import Console, can_ask, console_of
 from nono.errors import ConfigError, NonoError
 from nono.policy.capability import NetworkMode
 from nono.sandbox.launcher import fork_launcher
@@ -119,7 +119,7 @@ def _run(
             say=console.lines,
             redaction=redaction(config),
             audit_bytes=config.audit.session_max_bytes,
-            key_prompt=_key_prompt(invocation, environ) if background is None else None,
+            key_prompt=_key_prompt(resolved, invocation, environ) if background is None else None,
             name=session_name(given),
             profile=given.value("profile"),
             refusals=refusals,
@@ -146,13 +146,12 @@ def _explained(invocation: Invocation, resolved: Resolved) -> Resolved:
     return resolved._replace(capabilities=capabilities)
 
 
-def _key_prompt(invocation: Invocation, environ: Mapping[str, str]) -> KeyPrompt | None:
-    """Return the way to ask for a missing key; None if nobody can be asked."""
-    from nono.cli.console import can_ask
-
-    if invocation.silent or not can_ask():
+def _key_prompt(resolved: Resolved, invocation: Invocation, environ: Mapping[str, str]) -> KeyPrompt | None:
+    """Return the way to ask for a missing key; None if none is needed or nobody can be asked."""
+    is_needed = any(not service.is_optional for service in resolved.services)
+    if not is_needed or invocation.silent or not can_ask():
         return None
-    # Imported here: few runs lack a key.
+    # Imported here: few runs need a key.
     from nono.cli.key_prompt import TerminalKeyPrompt
 
     return TerminalKeyPrompt(environ)
