@@ -44,7 +44,7 @@ def ask(url: str, form: dict[str, str] | None = None, **headers: str) -> tuple[i
 
 
 def keep(body: str) -> None:
-    new = LOGIN.with_name(f"login.{os.getpid()}")
+    new = LOGIN.with_name(f"login.{secrets.token_hex(8)}")  # every run has a process 3 of its own
     new.write_text(body)
     new.rename(LOGIN)  # whoever reads it meanwhile has the whole file
     print("kept", sorted(json.loads(body)))
