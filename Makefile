@@ -37,8 +37,8 @@ demo: $(READY) ## show the main job without keys or Internet
 test: $(COMPILED) ## run the suite side by side, as root or as an ordinary user; what is marked slow is for test-long
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
-test-kernel: $(COMPILED) ## run what depends on who you are: kernel, attacks, end to end
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/kernel tests/attacks tests/e2e
+test-kernel: $(COMPILED) ## run what depends on who you are: kernel and attacks
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/kernel tests/attacks
 
 test-kernels: $(READY) ## run kernel, attack and ladder tests on real kernels under qemu, old and new (KERNELS, SELECTION)
 	@PYTHONPATH=tests $(BIN)/python -m guest --selection $${SELECTION:-full} $(KERNELS)
