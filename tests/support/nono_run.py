@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -235,4 +236,15 @@ def nono_run(*, as_root: bool = False, homes: str = "/var/tmp") -> Iterator[Nono
             user.give(directory)
         yield NonoRun(user, home / "project")
     finally:
+        _end_daemons(home)
         shutil.rmtree(home)
+
+
+def _end_daemons(home: Path) -> None:
+    """End what a program has left running outside, as Codex, gh and Claude Code do: whoever has this home."""
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdecimal() and f"HOME={home}".encode() in (entry / "environ").read_bytes().split(
+                b"\0"
+            ):
+                os.kill(int(entry.name), signal.SIGKILL)
