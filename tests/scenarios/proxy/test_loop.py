@@ -205,6 +205,8 @@ REQUESTS = {
     + b"Cookie: %b\r\n" % (b"nono_0a" * 1100) * 7
     + b"\r\n",
     "many segments": b"GET /alpha/" + b"abc/" * 2000 + b"x HTTP/1.1\r\n" + HEAD + b"\r\n",
+    "many numbers": b"GET /alpha/" + b"+1/" * 2700 + b" HTTP/1.1\r\n" + HEAD + b"\r\n",
+    "as many numbers as pass": b"GET /alpha/" + b"+1.0_1/" * 990 + b" HTTP/1.1\r\n" + HEAD + b"\r\n",
     "many escapes": b"GET /alpha/" + b"%41" * 2600 + b" HTTP/1.1\r\n" + HEAD + b"\r\n",
     "many parameters": b"GET /alpha/?" + b"a=%41&" * 1300 + b" HTTP/1.1\r\n" + HEAD + b"\r\n",
 }

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from nono.proxy.http.message import MessageError
 from nono.proxy.http.target import (
+    MAX_SEGMENTS,
     canonical,
     for_record,
     parse_absolute,
@@ -52,6 +53,16 @@ def test_a_path_that_could_be_read_as_another_is_refused(path: bytes) -> None:
     with pytest.raises(MessageError) as refused:
         canonical(path)
     assert refused.value.status == 400
+
+
+def test_a_path_of_as_many_segments_as_rules_look_at_passes() -> None:
+    assert canonical(b"/1" * MAX_SEGMENTS + b"?/")
+
+
+def test_a_path_of_more_segments_is_too_long() -> None:
+    with pytest.raises(MessageError) as refused:
+        canonical(b"/1" * MAX_SEGMENTS + b"/")
+    assert refused.value.status == 414
 
 
 @given(st.text("/.%25eEfFcC\\;a?#", max_size=24))
