@@ -101,7 +101,7 @@ class NotifyLoop:
         self._unix: UnixCalls | None = None
         if paths is not None:
             self._unix = UnixCalls(
-                paths, grants.unix, self._calls, recorder, self._respond, self._resume, self._watchdog
+                paths, grants.unix, self._calls, recorder, self._answer_late, self._resume, self._watchdog
             )
 
     def start(self) -> None:

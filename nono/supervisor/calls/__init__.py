@@ -1,5 +1,5 @@
 """Performs connect and bind for the caller.
 
 `trapped_call` fetches its memory and sockets once, `caller` and `caller_paths` its root and paths; `inet`
-and `unix` act; `watchdog` interrupts a call that blocks.
+and `unix` act; `held_connects` waits where a backlog is full; `watchdog` interrupts a call that blocks.
 """

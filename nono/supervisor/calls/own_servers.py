@@ -11,10 +11,12 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nono.kernel import socket_names
 from nono.kernel.sock_diag import Listener, Listeners
+from nono.supervisor.calls.held_connects import Held, HeldConnects
 from nono.supervisor.calls.trapped_call import Socket, TrappedCalls, cookie_of, release, send_timeout_s
 from nono.supervisor.calls.watchdog import BlockingCallWatchdog
 from nono.supervisor.verdict.adjudicator import OWN_SERVER, Perform, Refuse, loopback
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
     from nono.kernel.notify import Notification
 
 LISTENERS_MAX = 1024  # sockets remembered; when there are more, those that listen no longer are forgotten
-RETRY_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)  # while a backlog is full; then the last again and again
-WAITING_MAX = 256  # callers that wait for a full backlog: each holds a descriptor of ours
 PATIENCE_S = 130.0  # about what the kernel's own retries take (tcp_syn_retries, tcp(7))
 UNBLOCKED_PATIENCE_S = 0.1  # of a caller that does not mean to wait
 _UNSPECIFIED = struct.pack("=H14x", socket.AF_UNSPEC)
@@ -37,17 +37,14 @@ _IN_PROGRESS = (errno.EINPROGRESS, errno.EALREADY, errno.EINTR)
 Answer = int | Refuse | None  # the errno, 0 for success; None when it comes later
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """A connect to a server whose backlog is full."""
+@dataclass(frozen=True, slots=True)
+class _Connect:
+    """A connect to a server of the command's own."""
 
-    call: Notification
     duplicate: Socket
     address: InetAddress
-    refusal: Refuse
+    refusal: Refuse  # the answer if another server takes it
     is_blocking: bool
-    deadline_s: float
-    tries: int = 0
 
 
 class OwnServers:
@@ -63,17 +60,14 @@ class OwnServers:
         """`answer`: sends the errno of a delayed answer, and records a refusal."""
         self._calls = calls
         self._recorder = recorder
-        self._answer = answer
         self._watchdog = watchdog
         self._own: set[tuple[int, int]] = set()  # cookie and inode: see Listener
         self._prune_at = LISTENERS_MAX
         self._listeners: Listeners | None = None
-        self._waiting: dict[int, tuple[_Waiting, asyncio.TimerHandle]] = {}
+        self._held = HeldConnects(calls, answer)
 
     def close(self) -> None:
-        for waiting, timer in list(self._waiting.values()):
-            timer.cancel()
-            self._forget(waiting)
+        self._held.close()
         if self._listeners is not None:
             self._listeners.close()
 
@@ -115,14 +109,13 @@ class OwnServers:
         if duplicate is None:
             return errno.EACCES
         is_blocking = not fcntl.fcntl(duplicate.fileno(), fcntl.F_GETFL) & os.O_NONBLOCK
-        patience_s = (send_timeout_s(duplicate) or PATIENCE_S) if is_blocking else UNBLOCKED_PATIENCE_S
-        waiting = _Waiting(call, duplicate, address, refusal, is_blocking, _now_s() + patience_s)
+        connect = _Connect(duplicate, address, refusal, is_blocking)
         keep = False
         try:
             self._recorder.dedup(performed(Perform(address, OWN_SERVER)))
-            answer = self._try(waiting)
-            if answer is None and len(self._waiting) < WAITING_MAX:
-                self._wait(waiting)
+            answer = self._try(connect)
+            if answer is None and not self._held.is_full:
+                self._held.hold(self._waiting(call, connect))
                 keep = True
                 return None
             return errno.EAGAIN if answer is None else answer
@@ -130,14 +123,23 @@ class OwnServers:
             if not keep:
                 release(duplicate)
 
-    def _try(self, waiting: _Waiting) -> int | Refuse | None:
+    def _waiting(self, call: Notification, connect: _Connect) -> Held:
+        patience_s, too_late = UNBLOCKED_PATIENCE_S, errno.EAGAIN
+        if connect.is_blocking:
+            patience_s, too_late = send_timeout_s(connect.duplicate) or PATIENCE_S, errno.ETIMEDOUT
+        deadline_s = asyncio.get_running_loop().time() + patience_s
+        return Held(
+            call, partial(self._try, connect), partial(release, connect.duplicate), deadline_s, too_late
+        )
+
+    def _try(self, connect: _Connect) -> int | Refuse | None:
         """Connect, and make sure that it was to the command's own server. None: its backlog is full.
 
         No attempt is left pending: the kernel would send it again a second later, to whoever listens then.
         """
-        if self._standing(waiting.address) is not Standing.OWN:
+        if self._standing(connect.address) is not Standing.OWN:
             return errno.ECONNREFUSED
-        duplicate, target = waiting.duplicate, waiting.address.for_family(waiting.duplicate.family)
+        duplicate, target = connect.duplicate, connect.address.for_family(connect.duplicate.family)
         duplicate.setblocking(False)
         try:
             self._watchdog.arm()
@@ -149,39 +151,13 @@ class OwnServers:
                 _dissolve(duplicate)
                 return None
             # Whoever listened before and listens still has listened all the time: listen(2) comes to us.
-            if result == 0 and self._standing(waiting.address) is not Standing.OWN:
+            if result == 0 and self._standing(connect.address) is not Standing.OWN:
                 _dissolve(duplicate)
-                return waiting.refusal
+                return connect.refusal
         finally:
-            if waiting.is_blocking:
+            if connect.is_blocking:
                 duplicate.setblocking(True)
-        return errno.EINPROGRESS if result == 0 and not waiting.is_blocking else result
-
-    def _wait(self, waiting: _Waiting) -> None:
-        pause_s = RETRY_S[min(waiting.tries, len(RETRY_S) - 1)]
-        timer = asyncio.get_running_loop().call_later(pause_s, self._try_again, waiting)
-        self._waiting[waiting.call.id] = waiting, timer
-
-    def _try_again(self, waiting: _Waiting) -> None:
-        waiting.tries += 1
-        if not self._calls.is_valid(waiting.call):  # the caller was killed
-            self._forget(waiting)
-            return
-        try:
-            result = self._try(waiting)
-        except OSError as error:
-            result = error.errno or errno.EACCES
-        if result is None and _now_s() < waiting.deadline_s:
-            self._wait(waiting)
-            return
-        self._forget(waiting)
-        if result is None:
-            result = errno.ETIMEDOUT if waiting.is_blocking else errno.EAGAIN
-        self._answer(waiting.call, result)
-
-    def _forget(self, waiting: _Waiting) -> None:
-        self._waiting.pop(waiting.call.id, None)
-        release(waiting.duplicate)
+        return errno.EINPROGRESS if result == 0 and not connect.is_blocking else result
 
     def _standing(self, address: InetAddress) -> Standing:
         try:
@@ -196,10 +172,6 @@ class OwnServers:
 
     def _is_own(self, listener: Listener) -> bool:
         return (listener.cookie, listener.inode) in self._own
-
-
-def _now_s() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def _dissolve(duplicate: Socket) -> None:

@@ -9,7 +9,6 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from nono.kernel import socket_names
 from nono.policy.files.unix_sockets import OWN_SOCKET, UnixSocketRules
 from nono.policy.path_expansion import is_within
 from nono.supervisor.calls.caller_paths import CallerContextMismatchError, CallerPaths, Named, umask_of
+from nono.supervisor.calls.held_connects import Held, HeldConnects
 from nono.supervisor.calls.own_sockets import OwnSockets
 from nono.supervisor.calls.trapped_call import (
     HiddenCallerError,
@@ -37,25 +37,11 @@ if TYPE_CHECKING:
     from nono.audit.dedup import DedupRecorder
     from nono.kernel.notify import Notification
 
-# A listener whose backlog is full cannot be waited for: poll(2) calls an unconnected Unix socket writable.
-RETRY_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)  # then the last one again and again
-WAITING_MAX = 256  # callers waiting for such listeners: each holds two descriptors of ours
 _CONNECTION_ORIENTED = (socket.SOCK_STREAM, socket.SOCK_SEQPACKET)
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)  # as stat(2) would tell the caller
 _UNRESOLVED = (*_ABSENT, errno.ELOOP, errno.EAGAIN)
 
 Answer = int | Refuse | None  # the errno, 0 for success; None when it comes later
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """A blocking connect to a listener whose backlog is full."""
-
-    call: Notification
-    duplicate: Socket
-    file: int  # O_PATH descriptor of the socket's inode
-    deadline_s: float | None  # from the caller's SO_SNDTIMEO, on the loop's clock
-    tries: int = 0
 
 
 class UnixCalls:
@@ -67,7 +53,7 @@ class UnixCalls:
         rules: UnixSocketRules,
         calls: TrappedCalls,
         recorder: DedupRecorder,
-        answer: Callable[[Notification, int], None],
+        answer: Callable[[Notification, int | Refuse], None],
         resume: Callable[[Notification], None],
         watchdog: BlockingCallWatchdog,
     ) -> None:
@@ -81,17 +67,14 @@ class UnixCalls:
         self._rules = rules
         self._calls = calls
         self._recorder = recorder
-        self._answer = answer
         self._resume = resume
         self._watchdog = watchdog
-        self._waiting: dict[int, tuple[_Waiting, asyncio.TimerHandle]] = {}
+        self._held = HeldConnects(calls, answer)
         self._binder: ThreadPoolExecutor | None = None
         self._own = OwnSockets()
 
     def close(self) -> None:
-        for waiting, timer in list(self._waiting.values()):
-            timer.cancel()
-            self._forget(waiting)
+        self._held.close()
         if self._binder is not None:
             self._binder.shutdown()
         self._own.close()
@@ -185,12 +168,8 @@ class UnixCalls:
         try:
             self._watchdog.arm()
             result = _try_to_connect(duplicate, partial(duplicate.connect_ex, named.address))
-            waits = blocking and result == errno.EAGAIN and len(self._waiting) < WAITING_MAX
-            if waits:
-                file = os.dup(named.descriptor)
-                patience_s = send_timeout_s(duplicate)
-                deadline_s = None if patience_s is None else _now_s() + patience_s
-                self._wait(_Waiting(call, duplicate, file, deadline_s))
+            if blocking and result == errno.EAGAIN and not self._held.is_full:
+                self._held.hold(self._waiting(call, duplicate, os.dup(named.descriptor)))
                 return None
         except BaseException:
             release(duplicate)
@@ -198,33 +177,21 @@ class UnixCalls:
         release(duplicate)
         return result
 
-    def _wait(self, waiting: _Waiting) -> None:
-        pause = RETRY_S[min(waiting.tries, len(RETRY_S) - 1)]
-        timer = asyncio.get_running_loop().call_later(pause, self._try_again, waiting)
-        self._waiting[waiting.call.id] = waiting, timer
+    def _waiting(self, call: Notification, duplicate: Socket, file: int) -> Held:
+        """Return a blocking connect to `file`, an O_PATH descriptor that becomes its own."""
 
-    def _try_again(self, waiting: _Waiting) -> None:
-        waiting.tries += 1
-        if not self._calls.is_valid(waiting.call):  # the caller was killed
-            self._forget(waiting)
-            return
-        try:
-            connect = partial(waiting.duplicate.connect_ex, f"/proc/self/fd/{waiting.file}")
+        def attempt() -> int | None:
             self._watchdog.arm()
-            result = _try_to_connect(waiting.duplicate, connect)
-        except OSError as error:
-            result = error.errno or errno.EACCES
-        late = waiting.deadline_s is not None and _now_s() >= waiting.deadline_s
-        if result == errno.EAGAIN and not late:
-            self._wait(waiting)
-            return
-        self._forget(waiting)
-        self._answer(waiting.call, result)
+            result = _try_to_connect(duplicate, partial(duplicate.connect_ex, f"/proc/self/fd/{file}"))
+            return None if result == errno.EAGAIN else result
 
-    def _forget(self, waiting: _Waiting) -> None:
-        self._waiting.pop(waiting.call.id, None)
-        os.close(waiting.file)
-        release(waiting.duplicate)
+        def release_both() -> None:
+            os.close(file)
+            release(duplicate)
+
+        patience_s = send_timeout_s(duplicate)
+        deadline_s = None if patience_s is None else asyncio.get_running_loop().time() + patience_s
+        return Held(call, attempt, release_both, deadline_s, errno.EAGAIN)
 
     def _bind(self, call: Notification, directory: Named, name: bytes, verdict: PerformUnix) -> int:
         umask = umask_of(call.tid)
@@ -283,10 +250,6 @@ class UnixCalls:
             return duplicate
         release(duplicate)
         return None
-
-
-def _now_s() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def _below(directory: str, name: bytes) -> str:

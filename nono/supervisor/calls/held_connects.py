@@ -1,0 +1,75 @@
+"""Holds connects to listeners whose backlog is full, and tries them again until their callers give up."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nono.kernel.notify import Notification
+    from nono.supervisor.calls.trapped_call import TrappedCalls
+    from nono.supervisor.verdict.adjudicator import Refuse
+
+# A full backlog cannot be waited for: poll(2) calls a socket writable that connects to no one.
+RETRY_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)  # then the last one again and again
+HELD_MAX = 256  # of one kind: each holds descriptors of ours
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A connect that waits. `deadline_s` is on the loop's clock; None: the caller waits for ever."""
+
+    call: Notification
+    attempt: Callable[[], int | Refuse | None]  # None: the backlog is still full
+    release: Callable[[], None]  # what the attempt needs; called once
+    deadline_s: float | None
+    too_late: int  # errno when the deadline has passed
+
+
+class HeldConnects:
+    """The connects of one kind that wait. close() abandons their callers."""
+
+    def __init__(self, calls: TrappedCalls, answer: Callable[[Notification, int | Refuse], None]) -> None:
+        """`answer`: sends the errno of a delayed answer, and records a refusal."""
+        self._calls = calls
+        self._answer = answer
+        self._timers: dict[int, tuple[Held, asyncio.TimerHandle]] = {}
+
+    def close(self) -> None:
+        for held, timer in list(self._timers.values()):
+            timer.cancel()
+            self._forget(held)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._timers) >= HELD_MAX
+
+    def hold(self, held: Held) -> None:
+        self._wait(held, 0)
+
+    def _wait(self, held: Held, tries: int) -> None:
+        pause_s = RETRY_S[min(tries, len(RETRY_S) - 1)]
+        timer = asyncio.get_running_loop().call_later(pause_s, self._try_again, held, tries + 1)
+        self._timers[held.call.id] = held, timer
+
+    def _try_again(self, held: Held, tries: int) -> None:
+        if not self._calls.is_valid(held.call):  # the caller was killed
+            self._forget(held)
+            return
+        try:
+            result = held.attempt()
+        except OSError as error:
+            result = error.errno or errno.EACCES
+        is_late = held.deadline_s is not None and asyncio.get_running_loop().time() >= held.deadline_s
+        if result is None and not is_late:
+            self._wait(held, tries)
+            return
+        self._forget(held)
+        self._answer(held.call, held.too_late if result is None else result)
+
+    def _forget(self, held: Held) -> None:
+        self._timers.pop(held.call.id, None)
+        held.release()
