@@ -112,6 +112,7 @@ class Absent(NamedTuple):
     denial: Denial
     grant: Grant
     is_creatable: bool  # the command may write its parent directory
+    is_own: bool = False  # it lies in a state directory of the program: what is made there is its own
 
     @property
     def path(self) -> str:

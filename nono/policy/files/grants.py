@@ -47,10 +47,11 @@ def without_unsafe_temporary(
     for grant in grants:
         held = [path for path in guarded if is_within(path, grant.path)]
         if grant.source in sources and grant.path in temporary and held:
-            warnings.append(f"{grant.path} is not granted ({grant.source}): {held[0]} lies inside it.")
+            why = f"{held[0]} lies inside it" if held[0] != grant.path else f"it is a part of {guarded[0]}"
+            warnings.append(f"{grant.path} is not granted: {why}.")
         else:
             kept.append(grant)
-    return kept, warnings
+    return kept, [*dict.fromkeys(warnings)]  # several groups grant it, and by two names
 
 
 def requested_grant(

@@ -13,9 +13,12 @@ from nono.policy.path_expansion import Filesystem, ancestry, is_within
 from nono.printable import shell_word
 
 
-def masking_of(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem) -> Masking:
+def masking_of(
+    grants: Sequence[Grant], rules: DenyRules, fs: Filesystem, states: Sequence[Grant] = ()
+) -> Masking:
     """Return the masks needed for `grants`, each of which is compatible with `rules` by itself.
 
+    `states`: those of the state directories.
     Raises SandboxError if a bypass lies below a path to be masked, since it would be masked too.
     """
     directories = [*at_every_mount((grant for grant in grants if grant.is_dir), fs)]
@@ -40,7 +43,8 @@ def masking_of(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem) -> Mas
             masks.append(Mask(denial, entry.kind, entry.names, grant))
         else:
             writing = next((g for g in writable if g.path in upward), None)
-            absent.append(Absent(denial, writing or grant, is_creatable=writing is not None))
+            is_own = any(is_within(denial.path, state.path) for state in states)
+            absent.append(Absent(denial, writing or grant, writing is not None, is_own))
     _refuse_pierced(masks, rules)
     paths = [*(mask.path for mask in masks), *(gap.path for gap in absent)]
     return Masking(tuple(masks), _pinned(masks, writable), tuple(absent), _watched(paths, directories))

@@ -168,7 +168,7 @@ def file_rules(
         sockets=UnixSocketRules(wanted.sockets, deny_rules, roots),
         socket_directories=socket_directories(wanted.sockets, deny_rules.denials, roots, path_context, fs),
         deny_rules=deny_rules,
-        masking=masking_of(kept, deny_rules, fs),
+        masking=masking_of(kept, deny_rules, fs, wanted.state_directories),
         repository=_changeable(wanted.repository, kept),
         hooks=_kept_hooks(wanted.repository, kept, deny_rules, fs),
         start_directory=wanted.workdir if is_open else "/",

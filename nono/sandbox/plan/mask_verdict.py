@@ -34,6 +34,8 @@ def with_masks(chosen: Enforcement, masking: Masking, facts: MaskFacts | None) -
     gaps = [*warnings]
     if masking.masks:
         gaps.append(REPLACED_GAP)
+    # Agents keep a login in their own directory. Until there is one, nothing is there to protect.
+    gaps += _creatable(masking, is_own=True)
     out_of_reach = [absent.path for absent in masking.absent if not absent.is_creatable]
     if out_of_reach:
         gaps.append(
@@ -97,13 +99,17 @@ def _open_beside_masks(masking: Masking) -> list[str]:
         for mask in masking.masks
         if mask.kind == "file" and mask.names > 1
     ]
-    creatable = [absent.path for absent in masking.absent if absent.is_creatable]
-    if creatable:
-        warnings.append(
-            f"denied, but not there, and the command could create it: {_enumerated(creatable)}. "
-            f"What it makes there is {_then(masking)}."
-        )
-    return warnings
+    return [*warnings, *_creatable(masking, is_own=False)]
+
+
+def _creatable(masking: Masking, *, is_own: bool) -> list[str]:
+    paths = [absent.path for absent in masking.absent if absent.is_creatable and absent.is_own is is_own]
+    if not paths:
+        return []
+    return [
+        f"denied, but not there, and the command could create it: {_enumerated(paths)}. "
+        f"What it makes there is {_then(masking)}."
+    ]
 
 
 def _then(masking: Masking) -> str:

@@ -293,7 +293,7 @@ def test_temporary_directories_that_hold_the_home_are_not_granted(
 ) -> None:
     resolved = run(None, {"HOME": "/tmp/home"}, make_fs(("/tmp/home",)))
     assert access_to(resolved, "/tmp") is None
-    assert resolved.warnings[0].startswith("/tmp is not granted (group:system_write_linux): /tmp/home lies")
+    assert resolved.warnings[0].startswith("/tmp is not granted: /tmp/home lies")
 
 
 # Groups

@@ -225,6 +225,21 @@ def test_temporary_files_are_not_granted_where_home_is_mounted_among_them(
     assert "/tmp" in {grant.path for grant in run().capabilities.grants}
 
 
+def test_temporary_files_that_are_a_part_of_home_are_named_once(
+    run: Resolve, make_fs: MakeFilesystem
+) -> None:
+    mounts = f"20 1 8:1 / / rw - ext4 a rw\n21 20 8:1 {HOME}/tmp /tmp rw - ext4 a rw\n"
+    said = [warning for warning in run(fs=make_fs(mountinfo=mounts)).warnings if "/tmp" in warning]
+    assert said == [f"/tmp is not granted: it is a part of {HOME}."]
+
+
+def test_what_a_program_could_make_in_its_own_state_directory_is_told_from_the_rest(run: Resolve) -> None:
+    profile = Profile(meta=Meta(name="web"), filesystem=Files(state_dir=("~/.codex",), allow=("~/.config",)))
+    absent = run(profile).capabilities.masking.absent
+    assert {gap.path for gap in absent if gap.is_own} == {f"{HOME}/.codex/auth.json"}
+    assert f"{HOME}/.config/gcloud" in {gap.path for gap in absent if not gap.is_own}
+
+
 def test_a_file_that_an_engine_hides_does_not_take_the_null_device_along(
     run: Resolve, make_fs: MakeFilesystem
 ) -> None:

@@ -92,6 +92,14 @@ def test_a_group_denial_of_a_path_that_could_be_created_is_a_warning() -> None:
     assert chosen.gaps == ("a gap", chosen.warnings[1])
 
 
+def test_what_a_program_could_create_of_its_own_is_a_gap_without_a_warning() -> None:
+    """As the login of an agent that has none yet, in its own state directory."""
+    missing = absent("/work/login.json", "group:deny_agent_logins", is_creatable=True)
+    chosen = held(Masking(absent=(missing._replace(is_own=True),)))
+    assert chosen.warnings == CHOSEN.warnings
+    assert "could create it: /work/login.json." in chosen.gaps[1]
+
+
 @pytest.mark.parametrize("origin", ["profile web, filesystem.deny", "group:deny_credentials"])
 def test_what_nobody_inside_could_create_is_a_gap(origin: str) -> None:
     chosen = held(Masking(absent=(absent("/work/.env", origin, is_creatable=False),)))
