@@ -24,7 +24,8 @@ from nono.secret import Secret
 if TYPE_CHECKING:
     from nono.policy.services.oauth_routes import OAuthRoute
 
-AGENTS = ("claude-code", "codex")
+AGENTS = ("claude-code", "codex", "gemini-cli")
+SHORT = {"gemini": "gemini-cli"}  # what people call an agent whose profile has another name
 GH = "gh"
 DESCRIPTION = "Keeps credentials in the system keyring, or where none answers in a file of nono's own."
 INPUT_BYTES_MAX = 64 * 1024
@@ -45,9 +46,9 @@ def run(argv: Sequence[str]) -> int:
         case "import" if parsed.agent == GH:
             return _import_gh(environ)
         case "import":
-            return _import(parsed.agent, environ)
+            return _import(SHORT.get(parsed.agent, parsed.agent), environ)
         case "logout":
-            return _logout(parsed.agent, environ)
+            return _logout(SHORT.get(parsed.agent, parsed.agent), environ)
         case "test":
             return _test(parsed.name, environ)
     raise AssertionError(f"no arm for the action {parsed.action}")
@@ -79,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
     )
     for action, help_text, agents in of_agent:
         argparse_parser.add_action(actions, action, help_text).add_argument(
-            "agent", metavar="AGENT", choices=agents, help=f"one of {', '.join(agents)}"
+            "agent", metavar="AGENT", choices=(*agents, *SHORT), help=f"one of {', '.join(agents)}"
         )
     argparse_parser.add_action(actions, "list", "names and where each is stored")
     logins = argparse_parser.add_action(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from posixpath import isabs, join
 
 from nono.credentials.logins.phantom import claims_of
@@ -34,6 +34,7 @@ class AgentFile(NamedTuple):
     read: Callable[[Document], FoundLogin | None]
     with_phantoms: Callable[[Document, Mapping[str, str]], Document]  # by the field of the answer
     is_mounted: bool = False  # `inside` is mounted over `outside`: the agent reads no other path
+    logs_in_inside: bool = True  # False: a login made inside would take the place of the file outside
 
 
 def parse(agent: AgentFile, content: bytes, path: str) -> tuple[FoundLogin, Document]:
@@ -131,6 +132,31 @@ def _codex_with(document: Document, phantoms: Mapping[str, str]) -> Document:
     return {**kept, "OPENAI_API_KEY": None, "tokens": {**phantoms, **account}}
 
 
+# Gemini CLI: the answer of Google's token endpoint, with the time in milliseconds. It writes what it is given
+# at a renewal elsewhere, as GEMINI_FORCE_ENCRYPTED_FILE_STORAGE of the profile has it.
+_GEMINI_TOKENS = ("access_token", "refresh_token", "id_token")
+_GEMINI_KEPT: Sequence[str] = ("scope", "token_type", "expiry_date")
+
+
+def _read_gemini(document: Document) -> FoundLogin | None:
+    match document:
+        case {"access_token": str(), "refresh_token": str()}:
+            texts = {name: document.get(name) for name in _GEMINI_TOKENS}
+            tokens = {name: Secret(text) for name, text in texts.items() if isinstance(text, str)}
+            expires_ms = document.get("expiry_date")
+            return FoundLogin(
+                tokens,
+                {"token_type": "Bearer", "scope": str(document.get("scope", ""))},
+                expires_ms // 1000 if isinstance(expires_ms, int) else None,
+            )
+    return None
+
+
+def _gemini_with(document: Document, phantoms: Mapping[str, str]) -> Document:
+    kept = {name: document[name] for name in _GEMINI_KEPT if name in document}
+    return {**phantoms, **kept}
+
+
 def _state(name: str) -> Callable[[Mapping[str, str]], str]:
     return lambda environ: join(state_root(environ), "oauth-capture", "inside", name)
 
@@ -152,6 +178,16 @@ AGENT_FILES: Mapping[str, AgentFile] = {
         _state("codex.json"),
         _read_codex,
         _codex_with,
+        is_mounted=True,
+        logs_in_inside=False,
+    ),
+    "gemini-cli": AgentFile(
+        "Gemini CLI",
+        "google",
+        _below("GEMINI_CLI_HOME", "", ".gemini", "oauth_creds.json"),
+        _state("gemini-cli.json"),
+        _read_gemini,
+        _gemini_with,
         is_mounted=True,
     ),
 }

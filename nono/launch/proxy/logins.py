@@ -76,11 +76,11 @@ def load_logins(routes: Sequence[OAuthRoute], environ: Mapping[str, str]) -> Log
     of_provider: dict[str, list[OAuthRoute]] = {}
     for route in routes:
         of_provider.setdefault(route.provider.name, []).append(route)
-    # Where the file of phantoms is mounted over the agent's own, and can only be read, or is not there.
+    # Where a login made inside would be written into the file that the agent uses outside.
     importers = {
         agent.provider: f"nono credential import {name}"
         for name, agent in AGENT_FILES.items()
-        if agent.is_mounted
+        if not agent.logs_in_inside
     }
     logins = tuple(
         ProviderLogin(tokens, own[0].provider, own, imported_by=importers.get(name))

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from support.servers.http1 import Handler, Received
 
 CANARY = "canary-of-a-subscription"
+SCOPE = "https://www.googleapis.com/auth/cloud-platform"  # what Gemini CLI asks Google for
 
 
 @dataclass
@@ -195,6 +196,78 @@ class ChatGpt:
             answer(request, {"error": {"code": "refresh_token_reused", "message": "log in again"}}, 401)
             return
         answer(request, {"access_token": given[0], "refresh_token": given[1], "id_token": id_token()})
+
+
+@dataclass
+class Google:
+    """oauth2, www and cloudcode-pa.googleapis.com. `api`: what answers calls that show a valid token.
+
+    A refresh token that comes twice ends the login, as elsewhere: Google may exchange them too.
+    """
+
+    api: Handler
+    tokens: Tokens = field(default_factory=Tokens)
+    codes: set[str] = field(default_factory=set)  # of those who signed in with a browser
+    seen: list[str] = field(default_factory=list)  # host and path of each request
+    hosts = (
+        "cloudcode-pa.googleapis.com",
+        "oauth2.googleapis.com",
+        "www.googleapis.com",
+        "play.googleapis.com",
+        "generativelanguage.googleapis.com",
+    )
+
+    def sign_in(self, url: str) -> str:
+        """What the provider's page does: returns where it sends the browser of the person who signs in."""
+        query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+        code = f"code-{len(self.codes)}"
+        self.codes.add(code)
+        return f"{query['redirect_uri']}?{urlencode({'code': code, 'state': query['state']})}"
+
+    def __call__(self, request: Received) -> None:
+        host = (request.value(b"host") or b"").decode()
+        path = request.target.partition(b"?")[0].decode()
+        self.seen.append(host + path)
+        is_asked = host == "cloudcode-pa.googleapis.com" and path.endswith("enerateContent")
+        if is_asked and self.tokens.accepts(request):
+            self.api(request)
+            return
+        request.read_body()
+        if path == "/token":
+            self._token(request)
+        elif not self.tokens.accepts(request):
+            answer(request, {"error": "invalid_token"}, 400 if path == "/tokeninfo" else 401)
+        elif path == "/tokeninfo":
+            answer(request, {"scope": SCOPE, "expires_in": 3000, "email": "a@b.test", "sub": "1"})
+        elif path == "/oauth2/v2/userinfo":
+            answer(request, {"email": "a@b.test", "id": "1"})
+        elif path.endswith(":loadCodeAssist"):
+            tier = {"id": "standard-tier", "name": "Gemini Code Assist"}
+            answer(request, {"currentTier": tier, "cloudaicompanionProject": "project-1"})
+        else:
+            answer(request, {})
+
+    def _token(self, request: Received) -> None:
+        asked, given = form(request), None
+        if asked.get("grant_type") == "refresh_token":
+            given = self.tokens.renew(asked["refresh_token"])
+        elif asked.get("grant_type") == "authorization_code" and asked.get("code") in self.codes:
+            self.codes.remove(asked["code"])
+            given = self.tokens.give()
+        if given is None:
+            answer(request, {"error": "invalid_grant", "error_description": "Token has been revoked."}, 400)
+            return
+        content = {"token_type": "Bearer", "access_token": given[0], "refresh_token": given[1]}
+        content |= {"scope": SCOPE, "id_token": id_token()}
+        answer(request, {**content, "expires_in": self.tokens.expires_in_s})
+
+
+def google_file(tokens: Tokens, expires_at_s: float) -> str:
+    """~/.gemini/oauth_creds.json as Gemini CLI writes it."""
+    access, refresh = tokens.give()
+    held = {"access_token": access, "refresh_token": refresh, "id_token": id_token()}
+    held |= {"scope": SCOPE, "token_type": "Bearer"}
+    return json.dumps({**held, "expiry_date": int(expires_at_s * 1000)})
 
 
 def id_token() -> str:

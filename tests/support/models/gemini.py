@@ -1,4 +1,4 @@
-"""A Gemini API whose model has the agent run one shell command, and then says what came of it.
+"""A Gemini API whose model has the agent use a tool or several, and then says what came of it.
 
 https://ai.google.dev/api/generate-content
 """
@@ -6,6 +6,7 @@ https://ai.google.dev/api/generate-content
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from support.models.stream import answer, event, stream
@@ -14,23 +15,37 @@ from support.servers.http1 import Received
 USAGE = {"promptTokenCount": 1, "candidatesTokenCount": 1, "totalTokenCount": 2}
 
 
-class FakeGemini:
-    """The handler of an upstream. tool: the agent's own for shell commands; results: what it reported."""
+ToolUse = tuple[str, Mapping[str, object]]  # the tool's name, and what it is given
 
-    def __init__(self, command: str, tool: str = "run_shell_command") -> None:
-        self.command = command
-        self.tool = tool
+
+class FakeGemini:
+    """The handler of an upstream. results: what the agent reported of each use, in order.
+
+    tool: the agent's own for shell commands. scripts: the uses in a conversation in which the user says a
+    text, for the first such text; others have the one of the shell command.
+    """
+
+    def __init__(
+        self,
+        command: str,
+        tool: str = "run_shell_command",
+        scripts: Mapping[str, Sequence[ToolUse]] | None = None,
+    ) -> None:
+        self.shell: ToolUse = (tool, {"command": command, "description": "Runs a command"})
+        self.scripts = scripts or {}
         self.results: list[str] = []
 
     def __call__(self, request: Received) -> None:
         body = request.read_body()
         path = request.target.partition(b"?")[0]
         if path.endswith(b":streamGenerateContent"):
-            first, last = self._parts(json.loads(body))
-            stream(request, [event(_response([first])), event(_response(last, "STOP"))])
+            asked, within = _opened(json.loads(body))
+            first, last = self._parts(asked)
+            stream(request, [event(within(_response([first]))), event(within(_response(last, "STOP")))])
         elif path.endswith(b":generateContent"):
-            parts = self._parts(json.loads(body))
-            answer(request, _response([parts[0], *parts[1]], "STOP"))
+            asked, within = _opened(json.loads(body))
+            parts = self._parts(asked)
+            answer(request, within(_response([parts[0], *parts[1]], "STOP")))
         elif path.endswith(b":countTokens"):
             answer(request, {"totalTokens": 1})
         else:
@@ -39,14 +54,27 @@ class FakeGemini:
     def _parts(self, asked: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """The first, and those that come later."""
         declared = {each.get("name") for tool in asked.get("tools", ()) for each in _declarations(tool)}
-        if self.tool not in declared:
+        said = _said(asked)
+        script = next((uses for text, uses in self.scripts.items() if text in said), [self.shell])
+        if script[0][0] not in declared:
             # A question of the agent's own, beside the conversation; it may want JSON.
             return {"text": "{"}, [{"text": "}"}]
-        if (result := _last_result(asked)) is None:
-            call = {"name": self.tool, "args": {"command": self.command, "description": "Runs a command"}}
-            return {"text": "I run it."}, [{"functionCall": call}]
-        self.results.append(result)
-        return {"text": "It printed "}, [{"text": result}]
+        results = _results(asked)
+        self.results += results[-1:]
+        if len(results) < len(script):
+            name, given = script[len(results)]
+            return {"text": "I run it."}, [{"functionCall": {"name": name, "args": given}}]
+        return {"text": "It printed "}, [{"text": results[-1]}]
+
+
+def _opened(asked: dict[str, Any]) -> tuple[dict[str, Any], Callable[[dict[str, Any]], dict[str, Any]]]:
+    """The request itself, and what puts the answer to it where it is looked for.
+
+    Code Assist, which those with a login of Google ask, has both in an envelope.
+    """
+    if "request" in asked:
+        return asked["request"], lambda response: {"response": response}
+    return asked, lambda response: response
 
 
 def _declarations(tool: dict[str, Any]) -> list[dict[str, Any]]:
@@ -54,12 +82,17 @@ def _declarations(tool: dict[str, Any]) -> list[dict[str, Any]]:
     return declared
 
 
-def _last_result(asked: dict[str, Any]) -> str | None:
-    for part in asked["contents"][-1]["parts"]:
-        if "functionResponse" in part:
-            response = part["functionResponse"]["response"]
-            return str(response.get("output", response))
-    return None
+def _said(asked: dict[str, Any]) -> str:
+    """What the user has said so far in the conversation."""
+    parts = [part for content in asked["contents"] if content["role"] == "user" for part in content["parts"]]
+    return "\n".join(part.get("text", "") for part in parts)
+
+
+def _results(asked: dict[str, Any]) -> list[str]:
+    """What came of the tools used so far in the conversation."""
+    parts = [part for content in asked["contents"] for part in content["parts"]]
+    responses = [part["functionResponse"]["response"] for part in parts if "functionResponse" in part]
+    return [str(response.get("output", response)) for response in responses]
 
 
 def _response(parts: list[dict[str, Any]], reason: str | None = None) -> dict[str, Any]:

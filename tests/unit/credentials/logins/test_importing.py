@@ -146,6 +146,24 @@ def test_the_id_token_of_codex_keeps_what_the_agent_reads(environ: dict[str, str
     assert held["account_id"] == "account-1"
 
 
+def test_of_a_login_of_gemini_nothing_is_taken_along_that_might_be_a_token(
+    environ: dict[str, str], home: Path
+) -> None:
+    tokens = {name: f"{CANARY}-{name}" for name in ("access_token", "refresh_token", "id_token")}
+    document = {**tokens, "scope": "a b", "token_type": "Bearer", "expiry_date": 2_000_000_000_123}
+    outside = home / ".gemini/oauth_creds.json"
+    outside.parent.mkdir(mode=0o700)
+    outside.write_text(json.dumps({**document, "new": CANARY}))
+    gemini = AGENT_FILES["gemini-cli"]
+    found = import_login("gemini-cli", gemini, credential._routes("gemini-cli", "google", environ), environ)
+    assert (found.tokens, found.expires_s) == (3, 2_000_000_000)
+    text = Path(gemini.inside(environ)).read_text()
+    assert CANARY not in text
+    assert {name: held for name, held in json.loads(text).items() if name not in tokens} == {
+        name: document[name] for name in ("scope", "token_type", "expiry_date")
+    }
+
+
 @pytest.mark.usefixtures("outside")
 def test_a_logout_leaves_nothing_that_a_run_could_use(environ: dict[str, str], inside: Path) -> None:
     imported(environ)
