@@ -141,6 +141,13 @@ class PathContext(NamedTuple):
             raise NonoError(f"policy path '{text}' must be an absolute path.")
         return path
 
+    def of_denial(self, text: str) -> str | None:
+        """Return the absolute path of what a group denies; None if its variable is unset."""
+        try:
+            return join(self.cwd, self._at_home(self.expand(text)))
+        except UnsetVariableError:
+            return None
+
     def of_profile(self, text: str) -> str:
         """Return the absolute path of a profile's entry. Raises UnsetVariableError as expand() does."""
         return join(self.workdir, self._at_home(self.expand(text)))

@@ -43,7 +43,9 @@ class DenyRules(NamedTuple):
 def group_denials(groups: Iterable[Group], path_context: PathContext, fs: Filesystem) -> Iterator[Denial]:
     for group in groups:
         for text in group.deny:
-            yield from denials_of(path_context.of_group(text), f"group:{group.name}", fs)
+            path = path_context.of_denial(text)
+            if path is not None:
+                yield from denials_of(path, f"group:{group.name}", fs)
 
 
 def denials_of(original: str, origin: str, fs: Filesystem) -> Iterator[Denial]:

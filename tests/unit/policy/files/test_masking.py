@@ -240,6 +240,17 @@ def test_what_a_program_could_make_in_its_own_state_directory_is_told_from_the_r
     assert f"{HOME}/.config/gcloud" in {gap.path for gap in absent if not gap.is_own}
 
 
+@pytest.mark.parametrize("where", ["/srv/codex", "codex"], ids=["absolute", "relative"])
+def test_the_login_of_an_agent_is_denied_where_its_variable_has_it(
+    run: Resolve, make_fs: MakeFilesystem, where: str
+) -> None:
+    at = where if where.startswith("/") else f"{WORK}/{where}"
+    fs = make_fs((at,), files=(f"{at}/auth.json",))
+    kept = run(fs=fs, environ={"CODEX_HOME": where}, allow=(at,))
+    assert masked(kept) == {f"{at}/auth.json": "file"}
+    assert masked(run(fs=fs, allow=(at,))) == {}
+
+
 def test_a_file_that_an_engine_hides_does_not_take_the_null_device_along(
     run: Resolve, make_fs: MakeFilesystem
 ) -> None:
