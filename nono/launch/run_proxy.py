@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
+    AbstractContextManager,
     ExitStack,
     asynccontextmanager,
     closing,
@@ -49,6 +50,7 @@ async def _network(run: RunContext, assembly: Assembly, keys: LoadedKeys) -> Asy
     admits = peers.take if rung is Rung.NOTIFY else None
     asks_user = rung not in (Rung.NOTIFY, Rung.NETNS)
     with (
+        _left_logins(run, assembly),
         _private_network(run) as (private, maker),
         _recognised(rung, peers) as recognises,
         same_user("127.0.0.1") if asks_user else nullcontext() as is_ours,
@@ -94,6 +96,16 @@ async def _network(run: RunContext, assembly: Assembly, keys: LoadedKeys) -> Asy
                 withheld,
             )
     run.session.say([f"  [nono] used: {line}" for line in proxy.running.usage_lines])
+
+
+def _left_logins(run: RunContext, assembly: Assembly) -> AbstractContextManager[None]:
+    resolved = run.prepared.resolved
+    if not resolved.oauth_routes or not resolved.capabilities.masking.absent:
+        return nullcontext()
+    # Imported here: few runs have a login.
+    from nono.launch.proxy.left_logins import left_logins_removed
+
+    return left_logins_removed(resolved, run.session, assembly.phantoms)
 
 
 @contextmanager

@@ -404,6 +404,40 @@ def test_a_login_of_codex_made_inside_leaves_no_placeholders_in_the_file_of_the_
     assert "nono credential import codex" in terminal.shown
 
 
+def test_a_key_that_codex_stores_inside_leaves_no_placeholder_in_the_file_of_the_person(
+    codex: CodexScene,
+) -> None:
+    file = codex.stage.home / CODEX_OUTSIDE
+    file.unlink()
+    codex.stage.nono("credential", "set", "openai", stdin="canary-of-a-key")
+    script = 'echo "$OPENAI_API_KEY" | codex login --with-api-key && cat ~/.codex/auth.json'
+    run = codex.stage.run("codex", ("sh", "-c", script))
+    assert run.exit_code == 0, run.stdout + run.stderr
+    assert "OPENAI_API_KEY" in run.stdout  # it was there
+    assert not file.exists()
+    assert "was removed" in run.stderr
+    assert "canary-of-a-key" not in run.stdout + run.stderr
+
+
+def test_a_login_that_a_command_makes_of_its_own_key_stays(codex: CodexScene) -> None:
+    file = codex.stage.home / CODEX_OUTSIDE
+    file.unlink()
+    codex.stage.nono("credential", "set", "openai", stdin="canary-of-a-key")
+    run = codex.stage.run("codex", ("sh", "-c", "echo sk-own | codex login --with-api-key"))
+    assert run.exit_code == 0, run.stdout + run.stderr
+    assert "sk-own" in file.read_text()
+
+
+def test_a_login_of_codex_elsewhere_is_not_shown(codex: CodexScene) -> None:
+    """CODEX_HOME is in the project, which is granted."""
+    codex.stage.furnish({"project/.codex/auth.json": CANARY, "project/.codex/config.toml": ""})
+    elsewhere = str(codex.stage.project / ".codex")
+    nono = (*NONO, "run", "--profile", "codex", "--allow-cwd", "--")
+    argv = [*nono, "sh", "-c", "cat .codex/auth.json; wc -c <.codex/config.toml"]
+    ended = codex.stage.person(argv, environment={"CODEX_HOME": elsewhere})
+    assert ended.stdout == "0\n", ended.stdout + ended.stderr
+
+
 def enforced(stage: AgentStage, *, inside: bool) -> str:
     """What `nono why` says that enforces the denial of Codex's login."""
     question = ("--path", str(stage.home / CODEX_OUTSIDE), "--json")

@@ -58,6 +58,11 @@ class Assembly(NamedTuple):
     ca_worker: CaWorker | None  # a CA that another process is making
     own_authority: SessionCa | None  # the user's own CA, in place of a generated one
 
+    @property
+    def phantoms(self) -> list[str]:
+        """Those in the command's variables."""
+        return [text for each in self.services for text in _variables(each).phantoms.values()]
+
 
 class Assembled(NamedTuple):
     """A running proxy."""
