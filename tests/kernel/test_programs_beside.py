@@ -1,4 +1,4 @@
-"""The programs that a plan adds to the others: no System V IPC, no scheduling of other processes."""
+"""The programs that a plan adds to the others: no System V IPC, no scheduling of others, nobody who hides."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 import pytest
 
-from nono.kernel import landlock
+from nono.kernel import landlock, process
 from nono.kernel.landlock_rights import HANDLED_FS
-from nono.kernel.libc import syscall
+from nono.kernel.libc import prctl, syscall
+from nono.kernel.uapi import process as uapi
 from nono.kernel.uapi.seccomp import SYSCALL_NUMBERS
 from nono.sandbox.apply import restrict
 from nono.sandbox.plan.enforcement import StaticFilter
@@ -24,7 +25,7 @@ ABI = landlock.abi_version()
 PLAN = SandboxPlan(ABI, HANDLED_FS[max(ABI, 0)] if ABI else 0, 0, 0, (), (), (), StaticFilter.OPEN_NET, None)
 NO_IPC = PLAN._replace(refuses_sysv_ipc=True)
 NO_SCHEDULING = PLAN._replace(refuses_foreign_scheduling=True)
-ALL = NO_IPC._replace(refuses_foreign_scheduling=True, stays_in_cgroup=True)
+ALL = NO_IPC._replace(refuses_foreign_scheduling=True, stays_in_cgroup=True, stays_dumpable=True)
 IPC_CALLS = (
     *("shmget", "shmat", "shmctl", "semget", "semop", "semtimedop", "semctl"),
     *("msgget", "msgsnd", "msgrcv", "msgctl", "mq_open", "mq_unlink"),
@@ -111,6 +112,17 @@ def test_who_there_is_none_of_looks_like_anybody_else() -> None:
 @pytest.mark.parametrize("high", [0, HIGH], ids=["clean", "garbage above int"])
 def test_a_process_schedules_itself(high: int) -> None:
     assert under(ALL, lambda: schedule(high)) == dict.fromkeys(CALLS, 0)
+
+
+def hide() -> bool:
+    """Whether the process can be looked into afterwards."""
+    process.set_dumpable(False)
+    return bool(prctl(uapi.PR_GET_DUMPABLE, tried="prctl"))
+
+
+@pytest.mark.parametrize(("plan", "stays"), [(ALL, True), (NO_IPC, False)], ids=["held", "left"])
+def test_a_process_does_not_hide_from_who_serves_its_calls(plan: SandboxPlan, stays: bool) -> None:
+    assert under(plan, hide) is stays
 
 
 def test_a_plan_keeps_what_it_refuses_on_its_way_to_the_launcher() -> None:

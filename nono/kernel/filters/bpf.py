@@ -203,10 +203,21 @@ NO_FOREIGN_SCHEDULING = Program(
     passes_foreign=True,
 )
 
+# Where calls are served without a user namespace of the command, beside any other: the supervisor could not
+# read the arguments of a process that hides itself, and every agent of keys does. The call is answered with 0
+# and not made (ADR 42).
+_ULONG_MASK = (1 << 64) - 1
+STAYS_DUMPABLE = Program(
+    "stays_dumpable",
+    SECCOMP_RET_ERRNO,
+    (Rule("prctl", (Masked(0, _INT_MASK, uapi.PR_SET_DUMPABLE), Masked(1, _ULONG_MASK, 0))),),
+    passes_foreign=True,
+)
+
 PROGRAMS = (
     *(OPEN_NET, BLOCK_ALL, TCP_ONLY, NOTIFY, OPENS, NOTIFY_OPENS),
     *(PORTS, UNIX_PATHS, PORTS_OPENS, UNIX_PATHS_OPENS, PATHS, NOTIFY_PATHS),
-    *(NO_CLONE3, NO_SYSV_IPC, NO_FOREIGN_SCHEDULING),
+    *(NO_CLONE3, NO_SYSV_IPC, NO_FOREIGN_SCHEDULING, STAYS_DUMPABLE),
 )
 
 # Calls that newer machines never had.

@@ -49,6 +49,7 @@ class SandboxPlan(NamedTuple):
     stays_in_cgroup: bool = False  # no descendant may be created in another cgroup
     refuses_sysv_ipc: bool = False  # System V IPC and POSIX queues, where they are shared with the machine
     refuses_foreign_scheduling: bool = False  # of any process but the caller, where others have a number here
+    stays_dumpable: bool = False  # its processes cannot hide from who serves their calls
 
     def to_message(self) -> dict[str, object]:
         return self._asdict()
@@ -113,6 +114,8 @@ def draw(
         # Without namespaces both reach what is outside. The keeper of the masks is inside.
         refuses_sysv_ipc=not enforcement.namespaces,
         refuses_foreign_scheduling=not enforcement.namespaces or bool(masking.masks),
+        # With a user namespace its owner looks into every process in it.
+        stays_dumpable=listener is not None and not enforcement.namespaces,
     )
 
 

@@ -26,10 +26,11 @@ REFUSAL = {
     "notify_opens": NOTIFICATION,
     **dict.fromkeys(["no_clone3", "no_sysv_ipc"], 0x00050026),
     "no_foreign_scheduling": ERRNO,
+    "stays_dumpable": 0x00050000,  # no error
     **dict.fromkeys(["ports", "ports_opens", "unix_paths", "unix_paths_opens"], NOTIFICATION),
     **dict.fromkeys(["paths", "notify_paths"], NOTIFICATION),
 }
-BESIDE_OTHERS = ("no_clone3", "no_sysv_ipc", "no_foreign_scheduling")
+BESIDE_OTHERS = ("no_clone3", "no_sysv_ipc", "no_foreign_scheduling", "stays_dumpable")
 FOREIGN_REFUSAL = {**REFUSAL, **dict.fromkeys(BESIDE_OTHERS, ALLOW)}  # they never stand alone
 FOREIGN = {"i386": 0x40000003, "arm": 0x40000028, "x86_64": 0xC000003E, "aarch64": 0xC00000B7, "zero": 0}
 
@@ -38,6 +39,7 @@ SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET = 1, 2, 3, 5
 NONBLOCK_CLOEXEC = 0o4000 | 0o2000000
 FASTOPEN = 0x20000000
 O_PATH = 0o10000000
+PR_SET_DUMPABLE = 4
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
 HIGH = 0xDEADBEEF << 32
 POINTER_HIGH_HALF_ONLY = 0x7F00_0000_0000
@@ -93,6 +95,8 @@ def refused(name: str, call: str, args: Sequence[int]) -> bool:
         if call in ONE_PROCESS:
             return first == ONE_PROCESS[call] and second != 0
         return call in SCHEDULING and first != 0
+    if name == "stays_dumpable":
+        return call == "prctl" and args[0] & 0xFFFFFFFF == PR_SET_DUMPABLE and args[1] == 0
     if name in ("paths", "notify_paths"):
         beside = name == "notify_paths" and refused_whatever_opens("notify", call, args)
         return beside or call in LEARNT or traps_open(call, args)
@@ -218,6 +222,12 @@ OPEN_ARGUMENTS = [
     for flags in (base, *(base ^ 1 << bit for bit in range(64)))
 ]
 
+PRCTL_ARGUMENTS = [
+    (option, dumpable, 0, 0, 0, 0)
+    for option in (4, HIGH | 4, *(4 ^ 1 << bit for bit in range(64)))
+    for dumpable in (0, 2, HIGH, *(1 << bit for bit in range(64)))
+]
+
 PLAIN_ARGUMENTS = [
     (0,) * 6,
     (1, 1, 0, 0, 0, 0),
@@ -238,6 +248,7 @@ def assert_program_is(name: str, machine: str, instructions: Sequence[Instructio
         "sendmmsg": SEND_ARGUMENTS,
         "prlimit64": LIMIT_ARGUMENTS,
         "ioctl": IOCTL_ARGUMENTS,
+        "prctl": PRCTL_ARGUMENTS,
         "setsockopt": OPTION_ARGUMENTS,
         **dict.fromkeys((*SCHEDULING, *ONE_PROCESS), SCHEDULING_ARGUMENTS),
         "open": OPEN_ARGUMENTS,
