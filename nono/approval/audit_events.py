@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from nono.approval.request import Answer, EndpointRequest, FileOpen, Outcome, Question, Request
+from nono.approval.request import (
+    Answer,
+    EndpointRequest,
+    FileOpen,
+    HostRequest,
+    LimitRequest,
+    Outcome,
+    Question,
+    Request,
+)
 from nono.audit import event
 from nono.audit.event import Event
 from nono.policy.capability import Access
@@ -24,7 +33,7 @@ def asked(question: Question) -> Event:
     match question.request:
         case FileOpen() as request:
             return event.capability_decision(capability(question, request), "Requested", question.backend, 0)
-        case EndpointRequest() as request:
+        case EndpointRequest() | HostRequest() | LimitRequest() as request:
             return _network(request, "approve_requested", question.backend, None)
 
 
@@ -34,7 +43,7 @@ def answered(question: Question, answer: Answer, duration_ms: int) -> Event:
         case FileOpen() as request:
             about = capability(question, request)
             return event.capability_decision(about, _decision(answer), backend, duration_ms)
-        case EndpointRequest() as request:
+        case EndpointRequest() | HostRequest() | LimitRequest() as request:
             return _network(request, _NETWORK[answer.outcome], backend, answer.reason or None)
 
 
@@ -43,7 +52,7 @@ def not_asked(request: Request, reason: str) -> Event:
     match request:
         case FileOpen(path, access):
             return event.UnaskedDecision(event.Unasked(path, _ACCESS[access], reason))
-        case EndpointRequest():
+        case EndpointRequest() | HostRequest() | LimitRequest():
             return _network(request, "deny", "policy", reason)
 
 
@@ -72,16 +81,41 @@ def capability(question: Question, request: FileOpen) -> Event:
 
 
 def _network(
-    request: EndpointRequest, decision: event.NetworkDecision, backend: str, reason: str | None
+    request: EndpointRequest | HostRequest | LimitRequest,
+    decision: event.NetworkDecision,
+    backend: str,
+    reason: str | None,
 ) -> Event:
-    return event.network(
-        mode="reverse" if request.route is not None else "connect_intercept",
-        decision=decision,
-        target=request.host,
-        method=request.method,
-        path=request.path,
-        route_id=request.route,
-        rule=request.rule.label,
-        approval_backend=backend,
-        reason=reason if reason is not None else request.rule.reason,
-    )
+    match request:
+        case HostRequest(host, port):
+            return event.network(
+                mode="connect",
+                decision=decision,
+                target=host,
+                port=port,
+                rule="--ask",
+                approval_backend=backend,
+                reason=reason,
+            )
+        case LimitRequest(service, host, reached):
+            return event.network(
+                mode="reverse",
+                decision=decision,
+                target=host,
+                route_id=service,
+                rule="limits",
+                approval_backend=backend,
+                reason=reason if reason is not None else reached,
+            )
+        case EndpointRequest():
+            return event.network(
+                mode="reverse" if request.route is not None else "connect_intercept",
+                decision=decision,
+                target=request.host,
+                method=request.method,
+                path=request.path,
+                route_id=request.route,
+                rule=request.rule.label,
+                approval_backend=backend,
+                reason=reason if reason is not None else request.rule.reason,
+            )

@@ -13,7 +13,8 @@ from anyio.abc import TaskGroup
 
 from nono.approval import audit_events
 from nono.approval.backends import Backends
-from nono.approval.request import Answer, FileOpen, Question, Request
+from nono.approval.open_questions import OpenQuestions, Waiting
+from nono.approval.request import Answer, EndpointRequest, Identity, Question, Request
 from nono.audit.event import Recorder
 from nono.policy.schema.route_rules import RateLimit
 from nono.policy.services.rate_limit import TokenBucket
@@ -21,6 +22,7 @@ from nono.policy.services.rate_limit import TokenBucket
 # Limits questions, not opens: what a grant or a rule decides is never delayed.
 QUESTIONS = RateLimit(requests_per_minute=600, burst=5, max_delay_s=0.0)
 WAITING_MAX = 16  # questions open at a time
+CALLERS_MAX = 64  # of one question
 REFUSED_MAX = 4096  # remembered refusals
 WITHDRAWN = Answer("error", "the question was withdrawn")
 
@@ -49,18 +51,21 @@ class ApprovalBroker:
         record: Recorder,
         session_id: str,
         tasks: TaskGroup,
+        questions: OpenQuestions | None = None,
     ) -> None:
+        """Ask the backends, and whoever answers `questions` first."""
         self._backends = backends
+        self.questions = questions or OpenQuestions(lambda _: None)
         self._record = record
         self._session_id = session_id
         self._tasks = tasks
         self._bucket = TokenBucket(QUESTIONS, time.monotonic())
         self._open = 0
-        self._shared: dict[tuple[str, ...], _Asked] = {}
-        self._refused: dict[tuple[str, ...], Answer] = {}
+        self._shared: dict[Identity, _Asked] = {}
+        self._refused: dict[Identity, Answer] = {}
 
     async def __call__(self, request: Request, /) -> Answer:
-        key = request.identity if isinstance(request, FileOpen) else None
+        key = request.identity
         if key is not None and (refused := self._refused.get(key)) is not None:
             return refused
         asked = self._shared.get(key) if key is not None else None
@@ -72,6 +77,8 @@ class ApprovalBroker:
             if key is not None:
                 self._shared[key] = asked
             self._tasks.start_soon(self._ask, asked, request, key)
+        elif asked.waiting >= CALLERS_MAX:
+            return self._not_asked(request, "too many wait for the same answer (rate limit)")
         asked.waiting += 1
         try:
             await asked.answered.wait()
@@ -82,7 +89,7 @@ class ApprovalBroker:
                 asked.scope.cancel()
         return asked.answer
 
-    async def _ask(self, asked: _Asked, request: Request, key: tuple[str, ...] | None) -> None:
+    async def _ask(self, asked: _Asked, request: Request, key: Identity) -> None:
         try:
             with asked.scope:
                 asked.answer = await self._answer(request)
@@ -93,7 +100,7 @@ class ApprovalBroker:
                 self._refused[key] = asked.answer
             asked.answered.set()
 
-    def _close(self, asked: _Asked, key: tuple[str, ...] | None) -> None:
+    def _close(self, asked: _Asked, key: Identity) -> None:
         if key is not None and self._shared.get(key) is asked:
             del self._shared[key]
 
@@ -107,8 +114,10 @@ class ApprovalBroker:
             return Answer("error", "the question could not be recorded")
         answer = WITHDRAWN
         try:
-            answer = await self._backends.ask(name, question, timeout_s)
+            with self.questions.asking(question, timeout_s) as waiting:
+                answer = await self._first(question, timeout_s, waiting)
         finally:
+            self.questions.close(question.id, answer)
             duration_ms = int((time.monotonic() - started) * 1000)
             try:
                 self._record(audit_events.answered(question, answer, duration_ms))
@@ -116,9 +125,33 @@ class ApprovalBroker:
                 answer = Answer("error", "the answer could not be recorded")
         return answer
 
+    async def _first(self, question: Question, timeout_s: float, waiting: Waiting) -> Answer:
+        """Return the answer that comes first: of the backend, or of whoever answers the open question."""
+        answers: list[Answer] = []
+
+        async def at_backend() -> None:
+            answer = await self._backends.ask(question.backend, question, timeout_s)
+            if not (answer.is_unasked and self.questions.waits):
+                decide(answer)
+
+        async def elsewhere() -> None:
+            with anyio.move_on_after(timeout_s):
+                decide(await waiting.answered())
+                return
+            decide(Answer("timeout", f"nobody has answered within {timeout_s:g} s", question.backend))
+
+        def decide(answer: Answer) -> None:
+            answers.append(answer)
+            tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(at_backend)
+            tasks.start_soon(elsewhere)
+        return answers[0]
+
     def _whom(self, request: Request) -> tuple[str, float]:
         """Return the backend's name and time limit in seconds. A rule overrides the profile's defaults."""
-        if isinstance(request, FileOpen):
+        if not isinstance(request, EndpointRequest):
             return self._backends.default, self._backends.timeout_s(self._backends.default)
         name = request.rule.backend or self._backends.default
         timeout_s = request.rule.timeout_s
@@ -135,11 +168,11 @@ class ApprovalBroker:
 
 @asynccontextmanager
 async def approval_broker(
-    backends: Backends, record: Recorder, session_id: str
+    backends: Backends, record: Recorder, session_id: str, questions: OpenQuestions | None = None
 ) -> AsyncIterator[ApprovalBroker]:
     """Open an ApprovalBroker; leaving the block withdraws open questions."""
     async with anyio.create_task_group() as tasks:
         try:
-            yield ApprovalBroker(backends, record, session_id, tasks)
+            yield ApprovalBroker(backends, record, session_id, tasks, questions)
         finally:
             tasks.cancel_scope.cancel()

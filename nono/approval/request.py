@@ -12,6 +12,10 @@ FileKind = Literal["file", "directory", "device", "FIFO"]
 Outcome = Literal["granted", "denied", "timeout", "error"]
 
 
+# The key that requests share if they are the same question; None: a request is never the same as another one.
+Identity = tuple[str, ...] | None
+
+
 class FileOpen(NamedTuple):
     """A request to open one file beyond the grants, once: a yes is not remembered."""
 
@@ -22,8 +26,7 @@ class FileOpen(NamedTuple):
     pid: int
 
     @property
-    def identity(self) -> tuple[str, ...]:
-        """Return the key that two requests share if they are the same question."""
+    def identity(self) -> Identity:
         return (self.path, self.access.value, self.kind, str(self.truncates))
 
 
@@ -56,8 +59,35 @@ class EndpointRequest(NamedTuple):
     body: HeldBody | None = None  # None: it has none
     is_websocket: bool = False
 
+    @property
+    def identity(self) -> Identity:
+        return None  # two of them may differ in their bodies
 
-Request = FileOpen | EndpointRequest
+
+class HostRequest(NamedTuple):
+    """A request to connect to a host that no rule allows; a yes is for those who wait for it."""
+
+    host: str  # canonical
+    port: int
+
+    @property
+    def identity(self) -> Identity:
+        return ("host", self.host, str(self.port))
+
+
+class LimitRequest(NamedTuple):
+    """A request to let a service use as much again as the limits of its route allow."""
+
+    service: str
+    host: str
+    reason: str  # which limit is reached
+
+    @property
+    def identity(self) -> Identity:
+        return ("limit", self.service)
+
+
+Request = FileOpen | EndpointRequest | HostRequest | LimitRequest
 
 
 class Question(NamedTuple):
@@ -76,6 +106,7 @@ class Answer(NamedTuple):
     reason: str = ""  # why not, as a sentence without its full stop
     backend: str = ""  # the backend asked; "" if none was
     is_remembered: bool = False  # somebody refused this very question, which is not asked again
+    is_unasked: bool = False  # nobody could be asked there
 
     @property
     def is_granted(self) -> bool:

@@ -41,12 +41,12 @@ class Terminal:
         if shown is None:
             return Answer("denied", TOO_LONG, NAME)
         if not _stderr_is_terminal():
-            return Answer("denied", NO_TERMINAL, NAME)
+            return _nobody(NO_TERMINAL)
         async with self._turn:
             try:
                 with controlling_terminal() as terminal:
                     if terminal is None:
-                        return Answer("denied", NO_TERMINAL, NAME)
+                        return _nobody(NO_TERMINAL)
                     return await self._ask_on(terminal, shown, isinstance(question.request, FileOpen))
             except (OSError, termios.error) as error:
                 return Answer("error", f"the terminal could not be used: {error.args[-1]}", NAME)
@@ -54,10 +54,10 @@ class Terminal:
     async def _ask_on(self, terminal: int, shown: list[str], call_waits: bool) -> Answer:
         async with self._hold(call_waits) as undisturbed:
             if undisturbed is None:
-                return Answer("denied", NOT_STILL, NAME)
+                return _nobody(NOT_STILL)
             with foreground(terminal) as is_ours:
                 if not is_ours:
-                    return Answer("denied", IN_BACKGROUND, NAME)
+                    return _nobody(IN_BACKGROUND)
                 answer = Answer("error", "the question was withdrawn", NAME)
                 with line_mode(terminal):
                     try:
@@ -75,10 +75,15 @@ class Terminal:
                 return answer
 
 
+def _nobody(reason: str) -> Answer:
+    return Answer("denied", reason, NAME, is_unasked=True)
+
+
 def _conclusion(answer: Answer) -> bytes:
     line = wording.outcome(answer.is_granted)
     if answer.outcome == "error":
-        line = f"\n{line} Nobody has answered in time, or who asked is gone."
+        why = "answered elsewhere, not in time, or who asked is gone"
+        line = f"\n{wording.PREFIX} The question is closed: {why}."
     elif not answer.is_remembered and not answer.is_granted:
         line = f"{line} {answer.reason[0].upper()}{answer.reason[1:]}."
     return line.encode() + PLAIN + b"\n"

@@ -6,7 +6,15 @@ import json
 from typing import Any
 
 from nono.approval.audit_events import capability
-from nono.approval.request import Answer, EndpointRequest, FileOpen, HeldBody, Question
+from nono.approval.request import (
+    Answer,
+    EndpointRequest,
+    FileOpen,
+    HeldBody,
+    HostRequest,
+    LimitRequest,
+    Question,
+)
 
 RESPONSE_BYTES_MAX = 64 * 1024
 
@@ -31,6 +39,25 @@ def body(question: Question, expires_s: float) -> bytes:
                 "body": _body(question.request.body),
                 "rule_label": rule.label,
                 "reason": rule.reason,
+                "child_pid": 0,
+                "session_id": question.session_id,
+            }
+        case HostRequest(host, port):
+            about = {
+                "capability_type": "host",
+                "request_id": question.id,
+                "upstream": host,
+                "port": port,
+                "child_pid": 0,
+                "session_id": question.session_id,
+            }
+        case LimitRequest(service, host, reason):
+            about = {
+                "capability_type": "limit",
+                "request_id": question.id,
+                "route_id": service,
+                "upstream": host,
+                "reason": reason,
                 "child_pid": 0,
                 "session_id": question.session_id,
             }

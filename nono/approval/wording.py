@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unicodedata import bidirectional, category, combining, east_asian_width
 
-from nono.approval.request import EndpointRequest, FileOpen, Request
+from nono.approval.request import EndpointRequest, FileOpen, HostRequest, LimitRequest, Request
 from nono.policy.capability import Access
 
 PREFIX = "[nono]"
@@ -19,10 +19,10 @@ _ACCESS = {Access.READ: "read-only", Access.WRITE: "write-only", Access.READWRIT
 
 def lines(request: Request, expires_s: float) -> list[str] | None:
     """Return the question without its last line, which is `ask`; None if it is too long to show whole."""
-    fields = [*_fields(request), ("Expires", f"without an answer within {expires_s:g} s")]
-    width = max(len(name) for name, _ in fields) + 1
+    named = [*fields(request), ("Expires", f"without an answer within {expires_s:g} s")]
+    width = max(len(name) for name, _ in named) + 1
     shown = ["", f"{PREFIX} The sandboxed process is requesting additional access:"]
-    for name, value in fields:
+    for name, value in named:
         pieces = _pieces(value)
         if len(pieces) > LINES_MAX:
             return None
@@ -40,7 +40,8 @@ def outcome(is_granted: bool) -> str:
     return f"{PREFIX} Access {'granted' if is_granted else 'denied'}."
 
 
-def _fields(request: Request) -> list[tuple[str, str]]:
+def fields(request: Request) -> list[tuple[str, str]]:
+    """Return name and value of each line of a question; both harmless. A name may be empty."""
     match request:
         case FileOpen():
             access = _ACCESS[request.access] + (", emptied first" if request.truncates else "")
@@ -51,7 +52,7 @@ def _fields(request: Request) -> list[tuple[str, str]]:
                 ("Scope", "this one open, usable until it is closed"),
             ]
         case EndpointRequest(host, method, path, route, rule, target):
-            fields = [
+            shown = [
                 ("Route", harmless(route or "(none)")),
                 ("Method", harmless(method)),
                 ("Path", harmless(target or path)),
@@ -60,8 +61,22 @@ def _fields(request: Request) -> list[tuple[str, str]]:
                 ("Rule", harmless(rule.label)),
             ]
             if rule.reason:
-                fields.append(("Reason", harmless(rule.reason)))
-            return [*fields, ("Scope", "this one request")]
+                shown.append(("Reason", harmless(rule.reason)))
+            return [*shown, ("Scope", "this one request")]
+        case HostRequest(host, port):
+            return [
+                ("Host", harmless(host)),
+                ("Port", str(port)),
+                ("Reason", "no rule of this run allows the host"),
+                ("Scope", "the connections that wait for the answer"),
+            ]
+        case LimitRequest(service, host, reason):
+            return [
+                ("Route", harmless(service)),
+                ("Upstream", harmless(host)),
+                ("Reason", harmless(reason)),
+                ("Scope", "as much again as the limits of the route allow"),
+            ]
 
 
 def _body(request: EndpointRequest) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from nono.approval.backends import Backends
 from nono.approval.broker import ApprovalBroker, approval_broker
+from nono.approval.open_questions import OpenQuestions
 from nono.approval.request import Backend
 from nono.approval.terminal import StopJob, Terminal
 from nono.launch.session import Session
@@ -14,8 +15,14 @@ from nono.policy.services.approval import Approval, ChainBackend, TerminalBacken
 
 
 @asynccontextmanager
-async def approvals(approval: Approval, session: Session, hold: StopJob) -> AsyncIterator[ApprovalBroker]:
-    """Open an ApprovalBroker until the block is left. hold: stops the job for a terminal question."""
+async def approvals(
+    approval: Approval, session: Session, hold: StopJob, questions: OpenQuestions | None = None
+) -> AsyncIterator[ApprovalBroker]:
+    """Open an ApprovalBroker until the block is left.
+
+    hold: Stops the job for a terminal question.
+    questions: Keeps those that are open.
+    """
     terminal = Terminal(hold)  # one under all its names, so that its questions come one after another
     reached: dict[str, Backend] = {}
     for name, backend in approval.backends.items():
@@ -29,5 +36,6 @@ async def approvals(approval: Approval, session: Session, hold: StopJob) -> Asyn
                 reached[name] = Webhook(where)
             case ChainBackend():
                 pass
-    async with approval_broker(Backends(approval, reached), session.record, session.session_id) as approver:
+    backends = Backends(approval, reached)
+    async with approval_broker(backends, session.record, session.session_id, questions) as approver:
         yield approver

@@ -43,10 +43,12 @@ def merge_network(
     credential: tuple[str, ...],
     upstream_proxy: str | None = None,
     has_logins: bool = False,
+    asks: bool = False,
 ) -> NetworkRequest:
     """Lay the command line over the profile: lists add up, a network profile replaces the profile's.
 
     `label` names the profile in messages.
+    asks: Somebody is asked about hosts, so there is an allow list.
     """
 
     def both(field: str, flag: str, given: tuple[str, ...]) -> tuple[Entry, ...]:
@@ -68,7 +70,7 @@ def merge_network(
     return NetworkRequest(
         block="--block-net" if block_net else f"{in_profile}block" if network.block else None,
         network_profile=(profile[0], profile[1]) if profile[0] is not None else None,
-        allow=allow if allow or network.allow_domain is not None else None,
+        allow=allow if allow or network.allow_domain is not None or asks else None,
         domains=tuple((entry, origin) for entry in objects if entry.endpoints),
         deny=both("deny_domain", "--deny-domain", deny_domain),
         raw_tunnels=both("raw_tunnels", "", ()),

@@ -34,6 +34,7 @@ class RunRequest(NamedTuple):
     sandbox_policy: SandboxPolicy | None = None
     namespaces: Namespaces | None = None
     capability_elevation: bool = False
+    ask: bool = False  # a person is asked about hosts that nothing allows
     allow_endpoint: tuple[str, ...] = ()  # SERVICE:METHOD:/path
     upstream_proxy: str | None = None
     upstream_bypass: tuple[str, ...] = ()

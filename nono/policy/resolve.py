@@ -283,14 +283,16 @@ def _approval(request: RunRequest, settings: Profile, proxied: ProxiedPolicy | N
     policies += [each.endpoints for each in proxied.scopes] if proxied is not None else []
     asks = any(policy.approve or policy.default == "approve" for policy in policies)
     elevates = request.capability_elevation or security.capability_elevation
-    if not (asks or elevates or security.approval_backends or security.approval_defaults):
+    if not (asks or elevates or request.ask or security.approval_backends or security.approval_defaults):
         return None
     # Imported here: few runs ask.
-    from nono.policy.services.approval import approval_of
+    from nono.policy.services.approval import ASKING_TIMEOUT_S, approval_of
 
     rules = [rule for policy in policies for rule in policy.approve]
     named = [rule.backend for rule in rules] + [policy.default_backend for policy in policies]
-    return approval_of(security, filter(None, named), settings.label)
+    approval = approval_of(security, filter(None, named), settings.label)
+    is_timed = security.approval_defaults is not None and security.approval_defaults.timeout_secs is not None
+    return approval._replace(timeout_s=ASKING_TIMEOUT_S) if request.ask and not is_timed else approval
 
 
 def _refuse_options_of_a_proxy(request: RunRequest, mode: NetworkMode, asked: NetworkRequest) -> None:
@@ -308,6 +310,7 @@ def _refuse_options_of_a_proxy(request: RunRequest, mode: NetworkMode, asked: Ne
         return
     given = (
         ("--proxy-ca-validity", request.proxy_ca_validity is not None),
+        ("--ask", request.ask),
         ("--record-flows", request.record_flows is not None),
         ("--sandbox-policy netns", request.sandbox_policy is SandboxPolicy.NETNS),
     )
@@ -342,6 +345,7 @@ def _network_wish(request: RunRequest, settings: Profile) -> NetworkRequest:
         credential=request.credential,
         upstream_proxy=request.upstream_proxy,
         has_logins=bool(settings.credential_routes),
+        asks=request.ask,
     )
 
 

@@ -55,6 +55,10 @@ class RunningProxy:
             self._serving = self._make()
         return self._serving
 
+    def rules_changed(self) -> int:
+        """Judge by the rules of now, and cut what they refuse. Returns how many connections that were."""
+        return 0 if self._serving is None else self._serving.rules_changed()
+
     async def get_ready(self) -> None:
         """Create the ProxyService while the command starts, so that its first connection need not wait."""
         await anyio.sleep(_READY_AFTER_S)

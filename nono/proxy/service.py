@@ -19,14 +19,15 @@ from nono.proxy.client.entrance import Entrance
 from nono.proxy.client.http1 import ClientConnection
 from nono.proxy.exchange.admission import Admission
 from nono.proxy.exchange.context import ProxyContext, no_authority
-from nono.proxy.transport.connection_set import ConnectionSet, WindsDown
+from nono.proxy.transport.connection_set import ConnectionSet, Rejudged, WindsDown
 from nono.proxy.upstream.connector import Connector
 from nono.proxy.upstream.dial import Dialer
 from nono.proxy.upstream.pool import Pool
 from nono.proxy.usage.ledger import UsageLedger
 from nono.proxy.usage.prices import shipped_prices
 from nono.proxy.verdict.dispatch import Dispatcher
-from nono.proxy.verdict.memo import VerdictMemo
+from nono.proxy.verdict.live_judge import LiveJudge
+from nono.proxy.verdict.memo import Judge, VerdictMemo
 
 if TYPE_CHECKING:
     from nono.proxy.config import Dependencies, ProxyConfig
@@ -55,11 +56,18 @@ class ProxyService:
             require_auth=config.require_auth,
             own_names=config.own_names,
         )
+        # No memo with captured logins: the set of valid login phantoms changes during a run.
+        memo: Callable[[Judge], Judge] = (lambda judge: judge) if config.logins.logins else VerdictMemo
+        self._judges = (
+            LiveJudge(lambda: memo(replace(dispatcher).judge)),
+            LiveJudge(lambda: replace(dispatcher, require_auth=False).judge),
+        )
         self.context = ProxyContext(
             dispatcher=dispatcher,
-            # No memo with captured logins: the set of valid login phantoms changes during a run.
-            judge_known=replace(dispatcher, require_auth=False).judge,
-            judge=dispatcher.judge if config.logins.logins else VerdictMemo(dispatcher.judge),
+            judge=self._judges[0],
+            judge_known=self._judges[1],
+            live_hosts=config.live_hosts,
+            asks_hosts=config.asks_hosts,
             connector=Connector(dialer, port, config.upstream_proxy),
             pool=Pool(idle_timeout_s=config.pool_idle_timeout_s, max_idle_per_key=config.pool_max_idle),
             recorder=parts.recorder,
@@ -85,6 +93,13 @@ class ProxyService:
     def connection(self) -> asyncio.Protocol:
         """Return the protocol for a new client connection."""
         return ClientConnection(self.context, self._entrance)
+
+    def rules_changed(self) -> int:
+        """Judge by the rules of now, and cut what they refuse. Returns how many connections that were."""
+        for judge in self._judges:
+            judge.renew()
+        members = [each for each in self.context.connections.members if isinstance(each, Rejudged)]
+        return sum(each.cut_if_refused() for each in members)
 
     async def close(self, grace_s: float) -> None:
         """Let responses in flight end within grace_s seconds; close idle connections and tunnels at once."""

@@ -188,6 +188,8 @@ OPTIONS: tuple[Option, ...] = (
            (RUN,), in_request=False, may_need_listener=True),
     Option(("--capability-elevation",), Kind.FLAG, "ask a person about files beyond the grants",
            (RUN, WHY), env="NONO_CAPABILITY_ELEVATION", may_need_listener=True),
+    Option(("--ask",), Kind.FLAG, "hold connections to hosts that nothing allows, and ask a person", (RUN,),
+           may_need_listener=True),
     Option(("--no-audit",), Kind.FLAG, "write no audit log; `nono ps` still lists the session", (RUN, LEARN),
            in_request=False),
     Option(("--name",), Kind.VALUE, "name of the session, for `nono ps` and others", (RUN, LEARN), "NAME",

@@ -22,6 +22,7 @@ from nono.launch.proxy.upstream_proxy import upstream_proxy_of
 from nono.launch.session import Session
 from nono.named_tuple import NamedTuple
 from nono.paths import state_root
+from nono.policy.hosts.live_hosts import LiveHosts
 from nono.policy.hosts.upstream import is_loopback
 from nono.policy.resolve import Resolved
 from nono.policy.schema.route_rules import TlsIdentity
@@ -110,8 +111,13 @@ def config_of(resolved: Resolved, token: SessionToken) -> ProxyConfig:
     hosts = resolved.host_filter
     if hosts is None:
         raise LaunchError("a proxy without a host filter")
+    settings = resolved.proxy
+    learns = settings is not None and settings.learns
+    live = None if learns else LiveHosts(hosts)
     return ProxyConfig(
-        hosts=_hosts(hosts, resolved.proxy),
+        hosts=_learning(hosts) if live is None else live,
+        live_hosts=live,
+        asks_hosts=settings is not None and settings.asks,
         looks_into=_looks_into(resolved.proxy),
         session_token=token,
         scopes=tuple(Scope(each.host, each.port, each.scheme, each.endpoints) for each in resolved.scopes),
@@ -305,9 +311,7 @@ def _looks_into(settings: ProxySettings | None) -> Callable[[str], bool] | None:
     return lambda host: host not in settings.tunnels
 
 
-def _hosts(hosts: HostFilter, settings: ProxySettings | None) -> HostPolicy:
-    if settings is None or not settings.learns:
-        return hosts
+def _learning(hosts: HostFilter) -> HostPolicy:
     # Imported here: few runs learn.
     from nono.policy.learning.hosts import learning_hosts
 

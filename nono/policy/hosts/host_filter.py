@@ -31,6 +31,11 @@ class Refuse(NamedTuple):
     origin: str | None  # the flag, profile or group of the entry
     hint: str | None  # the smallest grant that would change the answer; None: nothing would
 
+    @property
+    def is_ungranted(self) -> bool:
+        """True if no rule refuses the host, and none allows it."""
+        return self.rule is None and self.hint is not None
+
 
 class HostRule(NamedTuple):
     """One entry of an allow or deny list."""
@@ -134,6 +139,13 @@ class HostFilter(NamedTuple):
         Raises HostError if `host` is malformed.
         """
         return self._replace(allow=(HostRule(canonical_host(host), port, origin),), raw_tunnels=())
+
+    def allowing(self, rule: HostRule) -> HostFilter:
+        """Return the filter with one more entry in its allow list; without a list every name is allowed."""
+        if self.allow is not None:
+            return self._replace(allow=(*self.allow, rule))
+        is_address = rule.is_exact and ip_literal(rule.pattern) is not None
+        return self._replace(allow=(HostRule("*", None, rule.origin), rule)) if is_address else self
 
     def _judge_address(self, name: str, port: int, text: str) -> Refuse | None:
         try:

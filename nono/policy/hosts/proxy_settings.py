@@ -52,6 +52,7 @@ class ProxySettings(NamedTuple):
     upstream_bypass: tuple[HostRule, ...]  # hosts reached without it
     no_proxy: tuple[NoProxyEntry, ...]  # the profile's; the proxy adds localhost where appropriate
     record_flows: str | None  # the file to write, as typed
+    asks: bool = False  # a person is asked about hosts that nothing allows
     learns: bool = False  # every public host is reachable, and its TLS intercepted
     tunnels: frozenset[str] = frozenset()  # exceptions from that interception; canonical
 
@@ -82,6 +83,7 @@ def proxy_settings(request: RunRequest, network: Network, label: str) -> ProxySe
         upstream_bypass=bypass,
         no_proxy=parse_all(network.no_proxy, f"{where}.no_proxy"),
         record_flows=request.record_flows,
+        asks=request.ask,
         learns=request.learns,
         tunnels=frozenset(_read("--tunnel", canonical_host, text) for text in request.tunnel),
     )

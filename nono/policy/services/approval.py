@@ -13,6 +13,7 @@ from nono.policy.suggestions import did_you_mean
 
 TERMINAL = "terminal"
 TIMEOUT_S = 60.0  # to answer, unless a rule or the profile says otherwise
+ASKING_TIMEOUT_S = 300.0  # the same with --ask, where somebody may answer from elsewhere
 
 Mistake = tuple[str, str]  # key path, problem
 

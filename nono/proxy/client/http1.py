@@ -14,6 +14,7 @@ from nono.proxy.client.entrance import Entrance
 from nono.proxy.client.intercept import Interception
 from nono.proxy.client.tunnel import TunnelOpening
 from nono.proxy.exchange.context import ProxyContext
+from nono.proxy.exchange.delivery import Delivery
 from nono.proxy.exchange.http1 import Exchange
 from nono.proxy.http import refusal
 from nono.proxy.http.message import BodyKind, RequestHead
@@ -233,7 +234,20 @@ class ClientConnection(asyncio.Protocol):
             if no_place is not None:
                 self.refuse(audit_events.malformed_request(), no_place)
                 return
+        self.carry_out(verdict)
+
+    def carry_out(self, verdict: Verdict) -> None:
+        """Answer the current request, for which nothing was done yet."""
+        request = self._current
+        assert request is not None  # its verdict is
         match verdict:
+            case Refused(may_be_asked=True) if self._context.asks_hosts:
+                # Imported here: few runs ask.
+                from nono.proxy.client.host_question import HostQuestion
+
+                question = HostQuestion(self._context, self, request.head, verdict)
+                self._active = question
+                question.start()
             case Refused(entry, answer):
                 self.refuse(entry, answer)
             case Forward():
@@ -273,6 +287,14 @@ class ClientConnection(asyncio.Protocol):
             peer, local = (self._transport.get_extra_info(name) for name in ("peername", "sockname"))
             self._is_known = self._entrance is not None and self._entrance.recognises(peer[:2], local[:2])
         return self._is_known
+
+    def cut_if_refused(self) -> bool:
+        """Judge by the rules of now. Returns True if the connection was cut."""
+        job = self._active
+        if not isinstance(job, (Delivery, TunnelOpening)) or not job.is_refused:
+            return False
+        self.abort()
+        return True
 
     def inside(self, where: ConnectTarget) -> ClientConnection:
         return ClientConnection(self._context, inside=where)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import anyio
 
+from nono.policy.hosts.host_filter import Refuse
 from nono.policy.hosts.hostname import HostError, canonical_host
 from nono.proxy.exchange.client_side import ESTABLISHED, Hijackable
 from nono.proxy.exchange.context import ProxyContext
@@ -37,6 +38,11 @@ class TunnelOpening:
 
     def start(self) -> None:
         self._context.spawn(self._run)
+
+    @property
+    def is_refused(self) -> bool:
+        """True if the rules of now refuse the host."""
+        return is_refused(self._verdict)
 
     async def _run(self) -> None:
         with anyio.CancelScope() as scope:
@@ -178,6 +184,14 @@ class TunnelClient(TimedEnd):
         self._upstream.other = None
         self._upstream.abort()
 
+    def cut_if_refused(self) -> bool:
+        """Judge by the rules of now. Returns True if the tunnel was cut."""
+        if not is_refused(self._verdict):
+            return False
+        self._upstream.abort()
+        self.abort()
+        return True
+
     def _splice(self, first: bytes = b"") -> None:
         self.early += first
         self.join(self._upstream)
@@ -198,3 +212,8 @@ class TunnelClient(TimedEnd):
         if not self.flowing:
             self._upstream.abort()
         super().connection_lost(exc)
+
+
+def is_refused(verdict: Tunnel) -> bool:
+    """Return True if the rules of now refuse the host of a tunnel."""
+    return isinstance(verdict.hosts.judge_name(verdict.host, verdict.port), Refuse)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import anyio
 
-from nono.approval.request import Answer, Approver, HeldBody
+from nono.approval.request import Answer, Approver, HeldBody, Request
 from nono.credentials.values.credential import Injection
 from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
 from nono.errors import CredentialError
@@ -166,12 +166,17 @@ class Admission:
 
     async def _answer(self, verdict: Forward, rule: EndpointVerdict, body: HeldBody | None) -> Answer:
         """Ask the approver, which applies its own time limit."""
-        if self._approver is None:
-            return Answer("error", "there is nobody to ask")
         # Imported here: few runs ask.
         from nono.proxy.exchange.shown import endpoint_request
 
-        request = endpoint_request(verdict, rule, body, [state.route for state in self._states.values()])
+        return await self.ask(
+            endpoint_request(verdict, rule, body, [state.route for state in self._states.values()])
+        )
+
+    async def ask(self, request: Request) -> Answer:
+        """Ask the approver. A failure is a no."""
+        if self._approver is None:
+            return Answer("error", "there is nobody to ask")
         try:
             return Answer(*await self._approver(request))  # TypeError if it is not an answer
         except Exception:

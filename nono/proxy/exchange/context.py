@@ -26,6 +26,7 @@ from nono.proxy.verdict.routes import Route
 from nono.proxy.verdict.verdict import Forward
 
 if TYPE_CHECKING:
+    from nono.policy.hosts.live_hosts import LiveHosts
     from nono.proxy.flows.recorder import Flow, FlowRecorder
 
 
@@ -62,6 +63,8 @@ class ProxyContext:
     usage: UsageLedger
     flows: FlowRecorder | None
     spawn: Callable[[Callable[[], Awaitable[None]]], object]  # into the proxy's task group
+    live_hosts: LiveHosts | None = None  # the rules of the dispatcher, if they may change
+    asks_hosts: bool = False  # somebody is asked about hosts that nothing allows
     connections: ConnectionSet = field(default_factory=ConnectionSet)  # of clients, including tunnels
     tunnel_ends: ConnectionSet = field(default_factory=ConnectionSet)  # the upstream ends of tunnels
     held: HeldBytes = field(default_factory=lambda: HeldBytes(MAX_HELD_IN_ALL_BYTES))

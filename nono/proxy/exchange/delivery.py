@@ -10,6 +10,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from nono.credentials.values.credential import Injection
+from nono.policy.hosts.host_filter import Refuse
 from nono.proxy.exchange.admission import Admitted
 from nono.proxy.exchange.attempt import WRITING_ERRORS, Attempt
 from nono.proxy.exchange.context import ProxyContext
@@ -74,6 +75,12 @@ class Delivery[C](Attempt):
     @abstractmethod
     def _begin(self, reached: C, *, reused: bool) -> None:
         """Send the written head and the body received so far."""
+
+    @property
+    def is_refused(self) -> bool:
+        """True if the rules of now refuse the host."""
+        origin = self._verdict.origin
+        return isinstance(self._verdict.hosts.judge_name(origin.host, origin.port), Refuse)
 
     # -- admission
 

@@ -235,6 +235,14 @@ class Http2Connection(asyncio.Protocol):
 
     # -- the end
 
+    def cut_if_refused(self) -> bool:
+        """Judge by the rules of now. Returns True if the connection was cut."""
+        exchanges = [each for each in self._streams.values() if isinstance(each, Http2Exchange)]
+        if not any(each.is_refused for each in exchanges):
+            return False
+        self.abort()
+        return True
+
     def wind_down(self) -> None:
         """Accept no further stream, and close once the open ones have ended."""
         if not self._leaving:

@@ -17,6 +17,15 @@ class WindsDown(Protocol):
     def wind_down(self) -> None: ...
 
 
+@runtime_checkable
+class Rejudged(Protocol):
+    """A connection whose host may be refused while it is open."""
+
+    def cut_if_refused(self) -> bool:
+        """Judge by the rules of now. Returns True if the connection was cut."""
+        ...
+
+
 class ConnectionSet:
     """A set that connections enter in connection_made and leave in connection_lost."""
 

@@ -12,7 +12,7 @@ from nono.proxy.http.refusal import Refusal
 from nono.proxy.http.upstream_proxy import UpstreamProxy
 from nono.proxy.verdict import phantoms
 from nono.proxy.verdict.browser_check import check_browser
-from nono.proxy.verdict.host_policy import HostPolicy, own_port_refused, reaches_proxy
+from nono.proxy.verdict.host_policy import HostPolicy, may_be_asked, own_port_refused, reaches_proxy
 from nono.proxy.verdict.intercepted import entry_of, judge_intercepted
 from nono.proxy.verdict.judge import Judge, is_open, other_port
 from nono.proxy.verdict.phantoms import Slots
@@ -67,7 +67,9 @@ class Dispatcher:
             path = phantoms.without_phantoms(entry.path, self.routes, self.session_token)
             entry = entry._replace(path=path)
         # After an upgrade request llhttp stops parsing, because the other protocol may have begun.
-        return Refused(entry, answer._replace(closes=answer.closes or head.wants_upgrade))
+        return Refused(
+            entry, answer._replace(closes=answer.closes or head.wants_upgrade), verdict.may_be_asked
+        )
 
     def _verdict(self, head: RequestHead, inside: ConnectTarget | None) -> Verdict:
         try:
@@ -119,7 +121,7 @@ class Dispatcher:
             return self._intercept(entry, host, port, routes, scopes)
         verdict = self.hosts.judge_name(host, port)
         if isinstance(verdict, Refuse):
-            return Refused(entry, refusal.host_denied(verdict, host))
+            return Refused(entry, refusal.host_denied(verdict, host), may_be_asked(verdict, host))
         return Tunnel(entry, host, port, self.hosts, raw=self.hosts.allows_raw(host, port))
 
     def _intercept(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from nono.policy.hosts.address import classify
 from nono.policy.hosts.host_filter import Allow, Refuse
 from nono.policy.hosts.hostname import ip_literal
 
@@ -47,3 +48,10 @@ def own_port_refused(host: str) -> Refuse:
         "built in",
         "use http://127.0.0.1 with the path of the service directly",
     )
+
+
+def may_be_asked(denied: Refuse, host: str) -> bool:
+    """Return True if somebody may be asked to allow a canonical host. Nobody is asked about this machine."""
+    address = ip_literal(host)
+    is_local = host == "localhost" if address is None else classify(address) not in (None, "private")
+    return denied.is_ungranted and not is_local

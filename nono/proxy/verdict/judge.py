@@ -14,7 +14,7 @@ from nono.proxy.http.message import Header, RequestHead
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.usage.shape import metered
 from nono.proxy.verdict import phantoms, rewrite
-from nono.proxy.verdict.host_policy import HostPolicy
+from nono.proxy.verdict.host_policy import HostPolicy, may_be_asked
 from nono.proxy.verdict.logins.table import LoginEndpoint
 from nono.proxy.verdict.overrides import override_refused
 from nono.proxy.verdict.phantoms import Presented, Slots
@@ -186,7 +186,7 @@ class Judge:
         if isinstance(denied, Refuse):
             is_inside = entry.mode == "connect_intercept"  # a phantom would have opened the host
             answer = _keyless(routes, host) if is_inside and routes else refusal.host_denied(denied, host)
-            return Refused(entry, answer)
+            return Refused(entry, answer, not is_inside and may_be_asked(denied, host))
         if scopes and not any((scope.scheme, scope.port) == (origin.scheme, port) for scope in scopes):
             # The grant covers paths on one scheme and port; other ports of the host are not part of it.
             return Refused(entry, other_port(host, port, scopes))

@@ -39,6 +39,7 @@ class Entry(NamedTuple):
 class Refused(NamedTuple):
     entry: Entry
     refusal: Refusal
+    may_be_asked: bool = False  # only a rule that allows the host is missing
 
 
 @dataclass(frozen=True, slots=True)

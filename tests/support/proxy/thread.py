@@ -175,6 +175,10 @@ class ProxyUnderTest:
     def port(self) -> int:
         return self.running.port
 
+    def on_loop[T](self, work: Callable[[], T]) -> T:
+        """Do something on the proxy's loop."""
+        return anyio.from_thread.run_sync(work, token=self._token)
+
     @contextmanager
     def standing_still(self) -> Iterator[None]:
         """In this block the proxy's loop does nothing; what arrives meanwhile is all there afterwards."""

@@ -1,0 +1,71 @@
+"""Puts open questions into the words and the file in which other processes read them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+from nono.approval import wording
+from nono.approval.request import EndpointRequest, FileOpen, HostRequest, LimitRequest, Question, Request
+from nono.named_tuple import NamedTuple
+
+NEEDS_YOU = "needs you"  # the state of a session with open questions
+VALUE_MAX = 1024  # characters; the rest is not shown
+
+
+class Listed(NamedTuple):
+    """One open question, in text that no terminal obeys."""
+
+    id: str
+    kind: str  # file, endpoint, host or limit
+    what: str  # on one line
+    fields: tuple[tuple[str, str], ...]  # name and value
+    asked_unix_ms: int
+    expires_unix_ms: int
+
+    @property
+    def document(self) -> Mapping[str, object]:
+        """Return it as JSON types."""
+        return {**self._asdict(), "fields": dict(self.fields)}
+
+
+def listed(question: Question, now_ms: int, timeout_s: float) -> Listed:
+    kind, what = _summary(question.request)
+    fields = tuple((name or "...", value[:VALUE_MAX]) for name, value in wording.fields(question.request))
+    return Listed(
+        question.id, kind, wording.harmless(what)[:VALUE_MAX], fields, now_ms, now_ms + int(timeout_s * 1000)
+    )
+
+
+def to_json(questions: Iterable[Listed]) -> bytes:
+    return json.dumps([*questions]).encode("ascii")
+
+
+def parse(content: bytes | None) -> tuple[Listed, ...]:
+    """Invert to_json(); none for a file that is missing or damaged."""
+    try:
+        document = json.loads(content or b"[]")
+        return tuple(_parsed(each) for each in document)
+    except (ValueError, TypeError, RecursionError):
+        return ()
+
+
+def _parsed(values: Sequence[object]) -> Listed:
+    question_id, kind, what, fields, asked, expires = values
+    if not isinstance(fields, list) or not isinstance(asked, int) or not isinstance(expires, int):
+        raise TypeError("no question")
+    pairs = tuple((str(name), str(value)) for name, value in fields)
+    return Listed(str(question_id), str(kind), str(what), pairs, asked, expires)
+
+
+def _summary(request: Request) -> tuple[str, str]:
+    match request:
+        case FileOpen(path, access):
+            return "file", f"{access.value} {path}"
+        case EndpointRequest(host, method, path, route):
+            through = f" with the key of {route}" if route is not None else ""
+            return "endpoint", f"{method} {host}{path}{through}"
+        case HostRequest(host, port):
+            return "host", f"connect to {host}:{port}"
+        case LimitRequest(service, _, reason):
+            return "limit", f"{service}: {reason}"

@@ -1,0 +1,97 @@
+"""Holds the open questions of a session, which whoever may control it answers: the first answer counts."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import anyio
+
+from nono.approval.listing import Listed, listed
+from nono.approval.request import Answer, Question
+from nono.clock import unix_ms
+from nono.named_tuple import NamedTuple
+
+CLOSED_MAX = 256  # remembered, to tell whoever answers too late
+
+
+class Closed(NamedTuple):
+    """A question that is no longer open, and how it ended."""
+
+    answer: Answer
+
+
+class Waiting:
+    """One open question."""
+
+    def __init__(self, shown: Listed) -> None:
+        self.shown = shown
+        self._answered = anyio.Event()
+        self._answer: Answer | None = None
+
+    def answer(self, answer: Answer) -> None:
+        self._answer = answer
+        self._answered.set()
+
+    async def answered(self) -> Answer:
+        """Wait for somebody to answer here."""
+        await self._answered.wait()
+        assert self._answer is not None
+        return self._answer
+
+
+class OpenQuestions:
+    """The open questions, the oldest first. Everything runs on one loop."""
+
+    def __init__(self, changed: Callable[[tuple[Listed, ...]], None], *, waits: bool = False) -> None:
+        """Start without any.
+
+        changed: Told all of them whenever one comes or goes.
+        waits: Somebody may answer here although nobody can be asked otherwise.
+        """
+        self.waits = waits
+        self._changed = changed
+        self._open: dict[str, Waiting] = {}
+        self._closed: OrderedDict[str, Answer] = OrderedDict()
+
+    @property
+    def listed(self) -> tuple[Listed, ...]:
+        return tuple(each.shown for each in self._open.values())
+
+    @contextmanager
+    def asking(self, question: Question, timeout_s: float) -> Iterator[Waiting]:
+        """Keep a question open until the block is left."""
+        waiting = Waiting(listed(question, unix_ms(), timeout_s))
+        self._open[question.id] = waiting
+        self._changed(self.listed)
+        try:
+            yield waiting
+        finally:
+            del self._open[question.id]
+            self._changed(self.listed)
+
+    def close(self, question_id: str, answer: Answer) -> None:
+        """Remember how a question ended."""
+        self._closed[question_id] = answer
+        if len(self._closed) > CLOSED_MAX:
+            self._closed.popitem(last=False)
+
+    def answer(self, question_id: str, *, is_yes: bool, by: str) -> Answer | Closed | None:
+        """Answer a question. None: there was none with that id, or so long ago that nobody remembers.
+
+        by: Who answers, for the record.
+        """
+        if question_id in self._closed:
+            return Closed(self._closed[question_id])
+        waiting = self._open.get(question_id)
+        if waiting is None:
+            return None
+        answer = (
+            Answer("granted", "", by)
+            if is_yes
+            else Answer("denied", "a person said no", by, is_remembered=True)
+        )
+        self.close(question_id, answer)  # first: whoever answers next is told
+        waiting.answer(answer)
+        return answer

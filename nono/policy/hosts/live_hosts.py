@@ -1,0 +1,66 @@
+"""Lets the host rules of a run change while it goes on: every verdict asks the rules of that moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from nono.named_tuple import NamedTuple
+from nono.policy.hosts.host_filter import Allow, HostFilter, HostRule, Refuse
+
+
+class LiveHosts:
+    """Replaces a HostFilter. What was derived from it follows its changes too."""
+
+    def __init__(self, granted: HostFilter) -> None:
+        self._granted = granted
+        self.current = granted
+
+    def put(self, allow: Iterable[HostRule], deny: Iterable[HostRule]) -> None:
+        """Lay these rules, and no others, over those of the start. A denial beats every grant."""
+        current = self._granted._replace(deny=(*deny, *self._granted.deny))
+        for rule in allow:
+            current = current.allowing(rule)
+        self.current = current
+
+    def judge_name(self, host: str, port: int) -> Allow | Refuse:
+        """Judge as HostFilter.judge_name does."""
+        return self.current.judge_name(host, port)
+
+    def judge_addresses(self, host: str, port: int, addresses: Sequence[str]) -> Allow | Refuse:
+        """Judge as HostFilter.judge_addresses does."""
+        return self.current.judge_addresses(host, port, addresses)
+
+    def allows_raw(self, host: str, port: int) -> bool:
+        """Answer as HostFilter.allows_raw does."""
+        return self.current.allows_raw(host, port)
+
+    def for_route(self, host: str, port: int, origin: str) -> DerivedHosts:
+        """Return the filter HostFilter.for_route does, which follows the changes."""
+        return DerivedHosts(self, lambda hosts: hosts.for_route(host, port, origin))
+
+    def allowing(self, host: str, port: int, origin: str) -> DerivedHosts:
+        """Return a filter that allows one more host, canonical, and follows the changes."""
+        return DerivedHosts(self, lambda hosts: hosts.allowing(HostRule(host, port, origin)))
+
+
+class DerivedHosts(NamedTuple):
+    """A filter made from the rules of the moment."""
+
+    live: LiveHosts
+    derive: Callable[[HostFilter], HostFilter]
+
+    def judge_name(self, host: str, port: int) -> Allow | Refuse:
+        """Judge as HostFilter.judge_name does."""
+        return self.derive(self.live.current).judge_name(host, port)
+
+    def judge_addresses(self, host: str, port: int, addresses: Sequence[str]) -> Allow | Refuse:
+        """Judge as HostFilter.judge_addresses does."""
+        return self.derive(self.live.current).judge_addresses(host, port, addresses)
+
+    def allows_raw(self, host: str, port: int) -> bool:
+        """Answer as HostFilter.allows_raw does."""
+        return self.derive(self.live.current).allows_raw(host, port)
+
+    def for_route(self, host: str, port: int, origin: str) -> DerivedHosts:
+        """Return the filter HostFilter.for_route does, which follows the changes."""
+        return DerivedHosts(self.live, lambda hosts: self.derive(hosts).for_route(host, port, origin))

@@ -1,0 +1,25 @@
+"""Judges by rules that may change: what was derived from them is made anew then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nono.proxy.http.message import RequestHead
+from nono.proxy.verdict.memo import Judge
+from nono.proxy.verdict.verdict import ConnectTarget, Verdict
+
+
+class LiveJudge:
+    """Another judge, until renew() makes the next. A verdict is by one or the other."""
+
+    __slots__ = ("_judge", "_make")
+
+    def __init__(self, make: Callable[[], Judge]) -> None:
+        self._make = make
+        self._judge = make()
+
+    def __call__(self, head: RequestHead, inside: ConnectTarget | None) -> Verdict:
+        return self._judge(head, inside)
+
+    def renew(self) -> None:
+        self._judge = self._make()

@@ -1,0 +1,254 @@
+"""Hosts that somebody is asked about, and rules for hosts that change while the proxy runs."""
+
+from __future__ import annotations
+
+import queue
+import socket
+import threading
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import anyio
+import pytest
+
+from nono.approval.request import Answer, HostRequest, Request
+from nono.policy.hosts.host_filter import HostFilter, HostRule, Refuse
+from nono.policy.hosts.live_hosts import LiveHosts
+from support.proxy.thread import TIMEOUT_S, TOKEN, Client, ProxyUnderTest, proxy, wait_until
+
+TOKEN_FIELD = b"Proxy-Authorization: Basic " + b64encode(f"nono:{TOKEN}".encode()) + b"\r\n"
+YES = Answer("granted", backend="a person")
+NO = Answer("denied", "a person said no", "a person")
+
+
+class OnLoopback(HostFilter):
+    """A filter in whose world every host is on this machine."""
+
+    def _judge_address(self, name: str, port: int, text: str) -> Refuse | None:
+        return None
+
+
+class Person:
+    """Answers when the test says so, and keeps what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: queue.Queue[Request] = queue.Queue()
+        self.withdrawn: queue.Queue[Request] = queue.Queue()
+        self._answers: queue.Queue[Answer] = queue.Queue()
+
+    def says(self, answer: Answer) -> None:
+        self._answers.put(answer)
+
+    async def __call__(self, request: Request, /) -> Answer:
+        self.asked.put(request)
+        try:
+            while self._answers.empty():  # noqa: ASYNC110 - the answer comes from another thread
+                await anyio.sleep(0.005)
+        except anyio.get_cancelled_exc_class():
+            self.withdrawn.put(request)
+            raise
+        return self._answers.get_nowait()
+
+
+@contextmanager
+def echoing() -> Iterator[int]:
+    """The port of a server that sends back what it gets."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    threading.Thread(target=echo, args=(connection,), daemon=True).start()
+
+        def echo(connection: socket.socket) -> None:
+            with connection, suppress(OSError):
+                while piece := connection.recv(4096):
+                    connection.sendall(piece)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield listener.getsockname()[1]
+
+
+def hosts(*allowed: str, denied: tuple[str, ...] = ()) -> LiveHosts:
+    return LiveHosts(
+        OnLoopback(
+            allow=tuple(HostRule(name, None, "the test") for name in allowed),
+            deny=tuple(HostRule(name, None, "the test") for name in denied),
+            raw_tunnels=(HostRule("*", None, "the test"),),
+        )
+    )
+
+
+@contextmanager
+def connecting(p: ProxyUnderTest, host: str, port: int) -> Iterator[Client]:
+    with Client(p.port) as client:
+        client.send(
+            f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n".encode() + TOKEN_FIELD + b"\r\n"
+        )
+        yield client
+
+
+def changed(
+    p: ProxyUnderTest, live: LiveHosts, allow: tuple[str, ...] = (), deny: tuple[str, ...] = ()
+) -> int:
+    """Lay rules over those of the start, on the proxy's loop. Returns how many connections were cut."""
+
+    def change() -> int:
+        live.put(*([HostRule(name, None, "now") for name in names] for names in (allow, deny)))
+        return p.running.rules_changed()
+
+    return p.on_loop(change)
+
+
+def works(client: Client) -> bool:
+    client.send(b"ping")
+    return client.read_exactly(4) == b"ping"
+
+
+def test_a_host_that_nothing_allows_is_reached_after_a_yes() -> None:
+    person, live = Person(), hosts()
+    with (
+        echoing() as port,
+        proxy(hosts=live, live_hosts=live, asks_hosts=True, approver=person) as p,
+        connecting(p, "new.test", port) as client,
+    ):
+        assert person.asked.get(timeout=TIMEOUT_S) == HostRequest("new.test", port)
+        assert p.names.asked == []
+        person.says(YES)
+        assert client.head()[0] == 200
+        assert works(client)
+    assert [(each["decision"], each["target"]) for each in p.recording.network] == [("allow", "new.test")]
+
+
+@pytest.mark.parametrize(
+    "answer", [NO, Answer("timeout", "nobody has answered"), Answer("error", "asking failed")], ids=str
+)
+def test_everything_but_a_yes_refuses_the_host(answer: Answer) -> None:
+    person, live = Person(), hosts()
+    with proxy(hosts=live, live_hosts=live, asks_hosts=True, approver=person) as p:
+        person.says(answer)
+        with connecting(p, "new.test", 443) as client:
+            status, reason, _ = client.head()
+    assert status == 403
+    assert answer.reason in reason
+    assert p.recording.decisions() == [("deny", "host_denied")]
+    assert p.names.asked == []
+
+
+def test_a_yes_is_for_one_connection() -> None:
+    person, live = Person(), hosts()
+    with echoing() as port, proxy(hosts=live, live_hosts=live, asks_hosts=True, approver=person) as p:
+        for answer, status in ((YES, 200), (NO, 403)):
+            person.says(answer)
+            with connecting(p, "new.test", port) as client:
+                assert client.head()[0] == status
+    assert person.asked.qsize() == 2
+
+
+@pytest.mark.parametrize("host", ["bad.test", "localhost", "127.0.0.1", "[::1]", "169.254.169.254"])
+def test_nobody_is_asked_about_what_a_rule_refuses(host: str) -> None:
+    person, live = Person(), hosts(denied=("bad.test",))
+    with (
+        proxy(hosts=live, live_hosts=live, asks_hosts=True, approver=person) as p,
+        connecting(p, host, 443) as client,
+    ):
+        assert client.head()[0] == 403
+    assert person.asked.empty()
+    assert p.recording.decisions() == [("deny", "host_denied")]
+
+
+def test_nobody_is_asked_without_the_token() -> None:
+    person, live = Person(), hosts()
+    with proxy(hosts=live, live_hosts=live, asks_hosts=True, approver=person) as p, Client(p.port) as client:
+        client.send(b"CONNECT new.test:443 HTTP/1.1\r\nHost: new.test:443\r\n\r\n")
+        assert client.head()[0] == 407
+    assert person.asked.empty()
+
+
+def test_a_denial_made_meanwhile_beats_a_yes() -> None:
+    person, live = Person(), hosts()
+    with (
+        proxy(hosts=live, live_hosts=live, asks_hosts=True, approver=person) as p,
+        connecting(p, "new.test", 443) as client,
+    ):
+        person.asked.get(timeout=TIMEOUT_S)
+        changed(p, live, deny=("new.test",))
+        person.says(YES)
+        assert client.head()[0] == 403
+    assert p.recording.decisions() == [("deny", "host_denied")]
+
+
+def test_a_client_that_leaves_withdraws_its_question() -> None:
+    person, live = Person(), hosts()
+    with proxy(hosts=live, live_hosts=live, asks_hosts=True, approver=person) as p:
+        with connecting(p, "new.test", 443):
+            person.asked.get(timeout=TIMEOUT_S)
+        assert person.withdrawn.get(timeout=TIMEOUT_S) == HostRequest("new.test", 443)
+        wait_until(lambda: p.running.client_connections == 0)
+
+
+def test_plain_http_waits_for_the_answer_as_well() -> None:
+    person, live = Person(), hosts()
+    with proxy(hosts=live, live_hosts=live, asks_hosts=True, approver=person) as p, Client(p.port) as client:
+        client.send(
+            b"POST http://new.test/x HTTP/1.1\r\nHost: new.test\r\nContent-Length: 2\r\n" + TOKEN_FIELD
+        )
+        client.send(b"\r\nhi")
+        assert person.asked.get(timeout=TIMEOUT_S) == HostRequest("new.test", 80)
+        person.says(NO)
+        assert client.response().status == 403
+
+
+def test_a_denial_cuts_the_tunnels_to_its_host_alone() -> None:
+    live = hosts("one.test", "two.test")
+    with (
+        echoing() as port,
+        proxy(hosts=live, live_hosts=live) as p,
+        connecting(p, "one.test", port) as one,
+        connecting(p, "two.test", port) as two,
+    ):
+        assert (one.head()[0], two.head()[0]) == (200, 200)
+        assert works(one)
+        assert works(two)
+        assert changed(p, live, deny=("one.test",)) == 1
+        with suppress(ConnectionError):
+            assert one.receive() == b""
+        assert works(two)
+        with connecting(p, "one.test", port) as again:
+            assert again.head()[0] == 403
+
+
+def test_an_allowed_host_is_reached_until_that_is_taken_back() -> None:
+    live = hosts()
+    with echoing() as port, proxy(hosts=live, live_hosts=live) as p:
+        changed(p, live, allow=("new.test",))
+        with connecting(p, "new.test", port) as client, connecting(p, "other.test", port) as other:
+            assert (client.head()[0], other.head()[0]) == (200, 403)
+            assert works(client)
+            assert changed(p, live) == 1
+            with suppress(ConnectionError):
+                assert client.receive() == b""
+        with connecting(p, "new.test", port) as client:
+            assert client.head()[0] == 403
+
+
+def test_a_denial_stops_a_request_under_way() -> None:
+    live = hosts("slow.test")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with proxy(hosts=live, live_hosts=live) as p, Client(p.port) as client:
+            client.send(
+                f"GET http://slow.test:{port}/ HTTP/1.1\r\nHost: slow.test:{port}\r\n".encode() + TOKEN_FIELD
+            )
+            client.send(b"\r\n")
+            upstream, _ = listener.accept()
+            with upstream:
+                upstream.recv(4096)
+                upstream.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+                client.read_until(b"x")
+                assert changed(p, live, deny=("slow.test",)) == 1
+                with suppress(ConnectionError):
+                    client.rest()
+                assert upstream.recv(10) == b""
