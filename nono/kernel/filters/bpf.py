@@ -1,6 +1,7 @@
 """Defines the seccomp programs: each is a list of rules over registers that say which calls it refuses.
 
-A call that matches any rule is refused; the program allows every other call unchanged. Calls of a foreign
+A call that matches any rule is refused; the program allows every other call unchanged (COMPUTE the other way
+round). Calls of a foreign
 architecture and of x32 are refused before any rule, unless a program leaves them to another. libseccomp turns
 the rules into BPF (nono.kernel.filters.build), and the results ship frozen.
 """
@@ -214,10 +215,24 @@ STAYS_DUMPABLE = Program(
     passes_foreign=True,
 )
 
+# For a process that parses what the command wrote (the model of its terminal): it has the descriptors that
+# it was given, and memory, of which none becomes code. What the C library needs to allocate, to wait for a
+# lock and to end is here too.
+COMPUTE = Program(
+    "compute",
+    SECCOMP_RET_ERRNO | EPERM,
+    (
+        *map(Rule, ("read", "write", "munmap", "mremap", "madvise", "brk", "futex", "rt_sigreturn")),
+        *map(Rule, ("exit_group", "clock_gettime", "getrandom")),
+        Rule("mmap", (Masked(2, uapi.PROT_EXEC, 0),)),
+    ),
+    allows=True,
+)
+
 PROGRAMS = (
     *(OPEN_NET, BLOCK_ALL, TCP_ONLY, NOTIFY, OPENS, NOTIFY_OPENS),
     *(PORTS, UNIX_PATHS, PORTS_OPENS, UNIX_PATHS_OPENS, PATHS, NOTIFY_PATHS),
-    *(NO_CLONE3, NO_SYSV_IPC, NO_FOREIGN_SCHEDULING, STAYS_DUMPABLE),
+    *(NO_CLONE3, NO_SYSV_IPC, NO_FOREIGN_SCHEDULING, STAYS_DUMPABLE, COMPUTE),
 )
 
 # Calls that newer machines never had.

@@ -29,7 +29,10 @@ def build(program: Program, machine: str) -> bytes:
     audit_arch = AUDIT_ARCH[machine]
     pyseccomp = _pyseccomp()
     pyseccomp.set_api(_API_LEVEL)
-    syscalls = pyseccomp.SyscallFilter(SECCOMP_RET_ALLOW)
+    default, matched = SECCOMP_RET_ALLOW, program.refusal
+    if program.allows:
+        default, matched = matched, default
+    syscalls = pyseccomp.SyscallFilter(default)
     if audit_arch != pyseccomp.system_arch():
         syscalls.remove_arch(pyseccomp.system_arch())
         syscalls.add_arch(audit_arch)
@@ -41,7 +44,7 @@ def build(program: Program, machine: str) -> bytes:
             continue
         comparisons = [_comparison(pyseccomp, comparison) for comparison in rule.comparisons]
         # "Exactly": libseccomp may otherwise weaken a rule that the machine cannot express.
-        syscalls.add_rule_exactly(program.refusal, rule.syscall, *comparisons)
+        syscalls.add_rule_exactly(matched, rule.syscall, *comparisons)
     # In memory: a file in TMPDIR would lie where the command of another run may write.
     with open(os.memfd_create("seccomp program"), "w+b") as exported:
         syscalls.export_bpf(exported)

@@ -28,7 +28,7 @@ class NotNull:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Refuses a system call if all comparisons hold; always, if there are none."""
+    """Matches a system call if all comparisons hold; always, if there are none."""
 
     syscall: str
     comparisons: tuple[Masked | NotNull, ...] = ()
@@ -36,11 +36,15 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One filter: its rules, and the action (SECCOMP_RET_*) taken when one matches."""
+    """One filter: its rules, and the action (SECCOMP_RET_*) taken when one matches.
+
+    With `allows`, the rules say which calls are allowed instead, and all others are refused.
+    """
 
     name: str
     refusal: int
     rules: tuple[Rule, ...]
+    allows: bool = False
     passes_foreign: bool = False  # calls of other architectures are left to the program it stands beside
 
 

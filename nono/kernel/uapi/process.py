@@ -43,6 +43,9 @@ IPPROTO_IP = 0  # "the default protocol of this type"
 IPPROTO_TCP = 6
 MSG_FASTOPEN = 0x20000000  # 3.6: connects and sends in one call
 
+# <asm-generic/mman-common.h>
+PROT_EXEC = 4
+
 # <linux/resource.h>: which processes setpriority(2) means
 PRIO_PROCESS = 0
 PRIO_PGRP = 1

@@ -25,8 +25,8 @@ REFUSAL = {
     "opens": NOTIFICATION,
     "notify_opens": NOTIFICATION,
     **dict.fromkeys(["no_clone3", "no_sysv_ipc"], 0x00050026),
-    "no_foreign_scheduling": ERRNO,
     "stays_dumpable": 0x00050000,  # no error
+    **dict.fromkeys(["no_foreign_scheduling", "compute"], ERRNO),
     **dict.fromkeys(["ports", "ports_opens", "unix_paths", "unix_paths_opens"], NOTIFICATION),
     **dict.fromkeys(["paths", "notify_paths"], NOTIFICATION),
 }
@@ -62,6 +62,14 @@ IPC = frozenset(
     )
 )
 
+PROT_EXEC = 4
+COMPUTING = frozenset(
+    (
+        *("read", "write", "munmap", "mremap", "madvise", "brk", "futex", "rt_sigreturn"),
+        *("exit_group", "clock_gettime", "getrandom"),
+    )
+)
+
 LEARNT = frozenset(
     (
         *("execve", "execveat", "truncate", "mkdir", "mkdirat", "mknod", "mknodat", "rmdir", "unlink"),
@@ -88,6 +96,8 @@ def refused(name: str, call: str, args: Sequence[int]) -> bool:
     """What a program must do with a native call."""
     if name == "no_clone3":
         return call == "clone3"
+    if name == "compute":
+        return call not in COMPUTING and (call != "mmap" or bool(args[2] & PROT_EXEC))
     if name == "no_sysv_ipc":
         return call in IPC
     if name == "no_foreign_scheduling":
@@ -253,6 +263,7 @@ def assert_program_is(name: str, machine: str, instructions: Sequence[Instructio
         **dict.fromkeys((*SCHEDULING, *ONE_PROCESS), SCHEDULING_ARGUMENTS),
         "open": OPEN_ARGUMENTS,
         "openat": OPEN_ARGUMENTS,
+        "mmap": [(0, 4096, protection, 0x22, 0xFFFFFFFF, 0) for protection in (*range(16), HIGH, HIGH | 4)],
     }
     for nr in range(601):
         call = calls.get(nr, "")
@@ -281,7 +292,8 @@ def test_a_fresh_build_is_the_frozen_program(name: str, machine: str) -> None:
 @pytest.mark.parametrize("foreign", FOREIGN)
 def test_every_call_of_a_foreign_architecture_is_refused(name: str, machine: str, foreign: str) -> None:
     instructions = decode(load(name, machine))
-    expected = ALLOW if foreign == machine else FOREIGN_REFUSAL[name]
+    others = ERRNO if name == "compute" else ALLOW
+    expected = others if foreign == machine else FOREIGN_REFUSAL[name]
     getpid_like = {nr for nr in range(601) if nr not in SYSCALL_NUMBERS[machine].values()}
     assert {run(instructions, nr, FOREIGN[foreign], (0,) * 6)[0] for nr in getpid_like} == {expected}
     if foreign != machine:
