@@ -322,16 +322,16 @@ def _run(run: RunContext) -> int:
     """Run the command to its end. Returns its exit code."""
     enforcement = run.prepared.enforcement
     if enforcement.rung is not None:
-        # Imported here: only runs with a proxy need asyncio, ssl and uvloop.
-        from nono.launch import supervised
+        # Imported here, as below: only these runs have one.
+        from nono.launch import outset
         from nono.launch.run_proxy import with_proxy
 
-        return supervised.supervise(run, with_proxy)
+        return outset.supervise(run, with_proxy)
     if enforcement.is_served or run.background is not None:
-        # Imported here: only runs whose system calls or terminals are served need the loop.
-        from nono.launch import supervised
+        # Imported here: only runs whose system calls or terminals are served need it.
+        from nono.launch import outset
 
-        return supervised.supervise(run, supervised.without_proxy)
+        return outset.supervise(run, outset.without_proxy)
     # Nothing is served, so do without an event loop: its import would take longer than the command.
     run.restrict({}, None)
     run.go()

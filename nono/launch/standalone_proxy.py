@@ -7,7 +7,7 @@ import secrets
 import shlex
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from posixpath import dirname, join
 from typing import TYPE_CHECKING
 
@@ -21,12 +21,15 @@ from nono.audit.redact import USUAL, Redaction
 from nono.credentials.phantom import SessionToken
 from nono.errors import NonoError
 from nono.kernel import process
-from nono.launch.proxy.assembly import Assembly, assemble, proxy_of
+from nono.launch.proxy.assembly import Assembly, assemble
+from nono.launch.proxy.engine import served
+from nono.launch.proxy.front import front_of, listening
 from nono.launch.proxy.same_user import same_user
 from nono.launch.session import Say, Session, Warn, open_log
 from nono.named_tuple import NamedTuple
 from nono.policy.resolve import Resolved
 from nono.private_dir import open_private_dir
+from nono.proxy.upstream.lookups import lookups
 from nono.supervisor import abort, loop
 
 if TYPE_CHECKING:
@@ -115,23 +118,26 @@ async def _serve(
     """Serve until a signal. Adds each file that the proxy leaves behind when it is not ended in order."""
     session = assembly.session
     async with loop.housekeeping(session.log, record.flush):
-        async with (
-            _approver(assembly) as approver,
-            proxy_of(
-                assembly, config, token, is_ours=is_ours, approver=approver, port_flag="--port"
-            ) as proxy,
+        with (
+            lookups() as resolver,
+            closing(listening(config, port_flag="--port")) as listener,
+            front_of(listener, assembly, config, token) as front,
         ):
-            with (
-                _file_of(proxy.variables, session.environ) as file,
-                anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals,
+            async with (
+                _approver(assembly) as approver,
+                served(front, resolver=resolver, is_ours=is_ours, approver=approver) as proxy,
             ):
-                files += (*proxy.files, *{dirname(path) for path in proxy.files}, file)
-                announce(Serving(proxy.running.port, proxy.variables, file))
-                loop.enable_gc()
-                async for _ in signals:
-                    break
-                # From here on signals have their default effect.
-        session.say([f"  [nono] used: {line}" for line in proxy.running.usage_lines])
+                with (
+                    _file_of(front.variables, session.environ) as file,
+                    anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals,
+                ):
+                    files += (*front.files, *{dirname(path) for path in front.files}, file)
+                    announce(Serving(front.port, front.variables, file))
+                    loop.enable_gc()
+                    async for _ in signals:
+                        break
+                    # From here on signals have their default effect.
+        session.say([f"  [nono] used: {line}" for line in proxy.usage_lines])
 
 
 @asynccontextmanager

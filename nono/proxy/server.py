@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -14,10 +13,13 @@ import anyio
 from nono.audit.event import Recorder
 from nono.policy.schema.route_rules import NO_IDENTITY
 from nono.proxy.config import Admits, Dependencies, IsOurs, ProxyConfig, Recognises
+from nono.proxy.listener import BACKLOG, bind
 from nono.proxy.upstream.dial import Resolver, system_resolver
 from nono.proxy.verdict.routes import RouteTable
 
 if TYPE_CHECKING:
+    import socket
+
     from nono.approval.request import Approver
     from nono.proxy.flows.recorder import FlowRecorder
     from nono.proxy.service import ProxyService
@@ -96,11 +98,11 @@ async def serve(
     approver: asks a person about requests that need approval.
     alarm: tells a person that a credential is frozen or unavailable.
     flows: records exchanges; None records none.
-    listener: a bound, listening socket (from another network namespace) to use; closed with the proxy.
+    listener: a bound, listening socket to use, such as one of another network; closed with the proxy.
 
     Raises OSError if the port cannot be bound or a file of a route's TLS identity cannot be read.
     """
-    bound = listener if listener is not None else _bind(config.address, config.port)
+    bound = listener if listener is not None else bind(config.address, config.port)
     with bound:
         port = bound.getsockname()[1]
         table = RouteTable(config.routes, config.scopes, config.logins, config.looks_into)
@@ -112,7 +114,7 @@ async def serve(
             if any(route.tls != NO_IDENTITY for route in config.routes):
                 running.serving()  # reads the identity files now, while an error can be reported
             server = await asyncio.get_running_loop().create_server(
-                lambda: running.serving().connection(), sock=bound
+                lambda: running.serving().connection(), sock=bound, backlog=BACKLOG
             )
             tasks.start_soon(running.get_ready)
             try:
@@ -122,20 +124,6 @@ async def serve(
                 with anyio.CancelScope(shield=True):
                     await running.close(config.close_grace_s)
                 tasks.cancel_scope.cancel()
-
-
-def _bind(address: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((address, port))
-        bound.listen(512)
-        bound.setblocking(False)
-    except BaseException:
-        bound.close()
-        raise
-    return bound
 
 
 def _serving(config: ProxyConfig, table: RouteTable, port: int, parts: Dependencies) -> ProxyService:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import select
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -16,13 +14,10 @@ import anyio
 from nono.errors import NonoError
 from nono.kernel import libc
 from nono.supervisor.child import Child
+from nono.supervisor.watches import try_watches
 
 SYNC_INTERVAL_S = 0.2  # a killed machine loses at most this much of the audit log
 GIVE_BACK_INTERVAL_S = 1.0
-# What a program of the same user, the command itself for one, can use up.
-LIMITS = (
-    "all programs of your user share /proc/sys/fs/epoll/max_user_watches; end one that uses many, or raise it"
-)
 
 
 class SyncedLog(Protocol):
@@ -37,23 +32,11 @@ def run[*Args, T](main: Callable[[*Args], Awaitable[T]], *args: *Args) -> T:
 
     NonoError: The loop could not watch anything.
     """
-    _try_a_watch()
+    try_watches()
     try:
         return anyio.run(main, *args, backend_options={"use_uvloop": True})
     except BaseExceptionGroup as group:
         raise unwrap_group(group) from group
-
-
-def _try_a_watch() -> None:
-    """Raise NonoError if this user has no epoll watch left: a uvloop that starts then says nothing of use."""
-    descriptor = os.eventfd(0, os.EFD_CLOEXEC)
-    try:
-        with select.epoll() as epoll:
-            epoll.register(descriptor, 0)
-    except OSError as error:
-        raise NonoError(f"the event loop cannot watch a descriptor: {error.strerror}", hint=LIMITS) from error
-    finally:
-        os.close(descriptor)
 
 
 def unwrap_group(error: BaseException) -> BaseException:
@@ -71,9 +54,10 @@ def enable_gc() -> None:
 
 
 async def start_lookups() -> None:
-    """Start the threads that look names up, before a command can take every process that its user may have.
+    """Start the loop's threads for look-ups, before a command can take every process that its user may have.
 
-    libuv starts all of them for the first look-up, and aborts if it cannot. This one asks nobody.
+    libuv starts all of them for the first one, and aborts if it cannot. This one asks nobody. The proxy has
+    threads of its own for names; webhooks and relayed ports use these.
     """
     with suppress(OSError):
         await asyncio.get_running_loop().getaddrinfo(b"nono.invalid", 0, flags=socket.AI_NUMERICHOST)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nono.supervisor import abort
-from nono.supervisor.loop import LIMITS
+from nono.supervisor.watches import LIMITS
 from support.nono_run import SANDBOX_POLICIES, TIMEOUT_S, NonoRun, program
 from support.servers.http1 import Received, upstream
 from support.sessions.records import leftovers

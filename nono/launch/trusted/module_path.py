@@ -67,6 +67,17 @@ def refuse_writable_code(grants: Iterable[Grant], environ: Mapping[str, str]) ->
             )
 
 
+def may_load_later(grants: Iterable[Grant]) -> bool:
+    """Return True if the command can change nothing that is loaded once it runs.
+
+    Beside nono's own code, which it may never write, these are shared libraries and their configuration.
+    """
+    places = (*_OF_THE_SYSTEM, sys.prefix, sys.base_prefix, _PACKAGE)
+    roots = {root for place in places for root in way_to(place)}
+    written = [grant.path for grant in grants if grant.access.writes]
+    return not any(is_within(path, root) or is_within(root, path) for path in written for root in roots)
+
+
 def _named(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield each variable that names code, with each path it names."""
     variables = _OF_LIBRARIES if sys.flags.ignore_environment else _OF_LIBRARIES | _OF_PYTHON
@@ -105,5 +116,7 @@ def _is_within_reach(entry: str, written: list[Grant]) -> bool:
     return False
 
 
+# Where the linker looks, and the files that it, OpenSSL and iconv(3) are told by.
+_OF_THE_SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/libexec", "/usr/local/lib", "/etc")
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 _NONO_IN = os.path.dirname(_PACKAGE)

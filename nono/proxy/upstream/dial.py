@@ -54,11 +54,26 @@ async def _connect(address: str, port: int) -> socket.socket:
     attempt = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         attempt.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await asyncio.get_running_loop().sock_connect(attempt, (address, port))
+        try:
+            attempt.connect((address, port))
+        except BlockingIOError:
+            await _writable(attempt)
     except BaseException:
         attempt.close()
         raise
     return attempt
+
+
+async def _writable(attempt: socket.socket) -> None:
+    """Wait until `attempt` has connected. Raises OSError if it fails.
+
+    Not by sock_connect(), with which uvloop looks up even an address in a thread of libuv's (lookups.py).
+    """
+    watch(attempt.fileno())
+    await anyio.wait_writable(attempt)
+    failure = attempt.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if failure:
+        raise OSError(failure, os.strerror(failure))
 
 
 async def connect_first(addresses: Sequence[str], port: int, *, stagger_s: float = 0.25) -> socket.socket:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from nono.kernel import open_path
 from nono.named_tuple import NamedTuple
-from nono.supervisor.calls.caller import caller_context, open_root
+from nono.supervisor.calls.caller import CallerContext, caller_context
 from nono.supervisor.calls.trapped_call import HiddenCallerError
 
 _DESCRIPTORS = "/proc/self/fd"
@@ -42,10 +42,10 @@ class CallerPaths:
     different file can stand at a granted path. If its ids had changed, we would act for it with ours.
     """
 
-    def __init__(self, pid: int) -> None:
-        """`pid`: the command, restricted and not yet executed. OSError: it cannot be inspected."""
-        self._standing = caller_context(pid)
-        self._root = open_root(pid)
+    def __init__(self, standing: CallerContext, root: int) -> None:
+        """Both of the command, restricted and not yet executed. close() closes `root`, of open_root()."""
+        self._standing = standing
+        self._root = root
 
     def close(self) -> None:
         os.close(self._root)

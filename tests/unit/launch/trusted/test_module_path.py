@@ -12,7 +12,7 @@ import pytest
 
 import nono
 from nono.errors import ConfigError
-from nono.launch.trusted.module_path import refuse_writable_code, withdraw
+from nono.launch.trusted.module_path import may_load_later, refuse_writable_code, withdraw
 from nono.policy.capability import Access, Grant
 
 
@@ -137,3 +137,15 @@ def test_a_user_site_that_the_command_could_make_is_refused(
         refuse_writable_code([grant(tmp_path)], {})
     monkeypatch.setattr(site, "ENABLE_USER_SITE", False)
     refuse_writable_code([grant(tmp_path)], {})
+
+
+@pytest.mark.parametrize(
+    "place", ["/etc/ssl", "/usr/lib/x86_64-linux-gnu", "/usr", os.path.join(sys.prefix, "x")]
+)
+def test_nothing_is_loaded_later_where_the_command_may_write(place: str) -> None:
+    assert not may_load_later([grant(Path(place))])
+    assert may_load_later([grant(Path(place), Access.READ)])
+
+
+def test_what_is_loaded_later_does_not_depend_on_a_project(project: Path) -> None:
+    assert may_load_later([grant(project)])

@@ -1,0 +1,151 @@
+"""Starts the command and imports what serves it meanwhile; where it is served at once, first (ADR 46)."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
+from importlib import import_module
+from signal import SIGKILL
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from nono.audit import event
+from nono.audit.dedup import DedupRecorder
+from nono.errors import NonoError
+from nono.kernel import process
+from nono.launch.serving.network import Network
+from nono.launch.start import RunContext
+from nono.launch.trusted import module_path
+from nono.supervisor import abort, watches
+from nono.supervisor.calls.trapped_command import TrappedCommand
+
+if TYPE_CHECKING:
+    from nono.launch.serving.network import ServedNetwork
+
+# Most commands that need nobody have ended by then, and the others are still being loaded.
+PATIENCE_S = 0.02
+# In this order. After each of them the command may have ended, or a signal may want to be passed on.
+_SERVERS = ("asyncio", "ssl", "uvloop", "nono.launch.supervised", "nono.launch.serving.proxied")
+
+
+def supervise(run: RunContext, network: Callable[[RunContext], AbstractContextManager[Network]]) -> int:
+    """Run the command to its end. Returns its exit code."""
+    record = DedupRecorder(run.session.record)
+    process.raise_open_files()  # the launcher, which becomes the command, was forked before
+    run = run.recorded_by(record)
+    with abort.ended_in_order(lambda: _end(run, record)):
+        try:
+            with network(run) as opened, _restricted(run, opened) as trapped:
+                return _run(run, record, opened, trapped)
+        finally:
+            record.drain()
+
+
+def _end(run: RunContext, record: DedupRecorder) -> None:
+    """End the run from within an abort(3) of this process."""
+    run.child.send(SIGKILL)
+    try:
+        record.drain()
+        run.session.record(event.session_ended(abort.EXIT_CODE))
+    finally:
+        try:
+            run.session.warn(abort.REASON)
+        finally:
+            run.close()
+
+
+@contextmanager
+def _restricted(run: RunContext, network: Network) -> Iterator[TrappedCommand | None]:
+    """Have the launcher restrict itself; yield its listener, if it has one."""
+    port = None if network.listener is None else network.listener.getsockname()[1]
+    number = run.restrict(network.variables, port, readable=network.readable, withheld=network.withheld)
+    if number is None:
+        yield None
+        return
+    trapped = TrappedCommand(run.launcher.pid, number)
+    try:
+        yield trapped
+    finally:
+        trapped.close()
+
+
+def _run(run: RunContext, record: DedupRecorder, network: Network, trapped: TrappedCommand | None) -> int:
+    starts_first = network.may_start_first and _may_start_first(run)
+    if starts_first:
+        watches.try_watches()
+        run.child.lower_priority()
+        run.go()
+        if _ends_first(run, network, trapped) or _ends_meanwhile(run):
+            assert run.child.exit_code is not None  # that says it has ended
+            return run.child.exit_code
+    # Imported here: the command is being loaded meanwhile.
+    from nono.launch import supervised
+
+    return supervised.supervise(run, record, network, trapped, is_started=starts_first)
+
+
+def _may_start_first(run: RunContext) -> bool:
+    """Return True if nobody need be there when the command begins, and it cannot change what is imported."""
+    if run.is_watched or run.background is not None or run.prepared.enforcement.traps_opens:
+        return False
+    return module_path.may_load_later(run.prepared.capabilities.grants)
+
+
+def _ends_first(run: RunContext, network: Network, trapped: TrappedCommand | None) -> bool:
+    """Wait until the command has ended, and return True; False as soon as it needs somebody, or takes long.
+
+    Its connections wait in the backlog of the proxy, its trapped calls in the kernel.
+    """
+    poll = select.poll()
+    poll.register(run.child.signal_descriptor, select.POLLIN)
+    if network.listener is not None:
+        poll.register(network.listener, select.POLLIN)
+    if trapped is not None:
+        poll.register(trapped.listener, select.POLLIN)
+    deadline = monotonic() + PATIENCE_S
+    while not _has_ended(run):
+        left_s = deadline - monotonic()
+        if left_s <= 0:
+            return False
+        for descriptor, events in poll.poll(left_s * 1000):
+            if descriptor == run.child.signal_descriptor:
+                continue
+            if events & select.POLLIN:
+                return False
+            poll.unregister(descriptor)  # a listener whose last process is gone: the signal is on its way
+    return True
+
+
+def _ends_meanwhile(run: RunContext) -> bool:
+    """Import what serves the command. Returns True, with part of it left, if the command ends first."""
+    try:
+        for name in _SERVERS:
+            import_module(name)
+            if _has_ended(run):
+                return True
+    except Exception as error:  # a file that is gone or cut off, too many open files, too little memory
+        raise NonoError(
+            f"the command was ended, because nono cannot load what serves it: {str(error) or repr(error)}",
+            hint="if nono is being updated, start again afterwards; otherwise install it anew",
+        ) from error
+    return False
+
+
+def _has_ended(run: RunContext) -> bool:
+    """Pass signals on; return True if the command has ended."""
+    run.child.serve_signals()
+    return run.child.exit_code is not None
+
+
+@contextmanager
+def without_proxy(run: RunContext) -> Iterator[Network]:
+    """Yield the network of a run without a proxy, whose terminal or some of whose system calls are served."""
+
+    def serve() -> AbstractAsyncContextManager[ServedNetwork]:
+        # Imported here, as above.
+        from nono.launch.serving import unproxied
+
+        return unproxied.without_proxy(run)
+
+    yield Network(serve)

@@ -1,0 +1,121 @@
+"""Serves the clients of a proxy that is listening.
+
+Imported once a command is starting: it brings asyncio, TLS and whatever else no command waits for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+from nono.credentials.load import Loaded, LoadedService
+from nono.credentials.phantom import SessionToken
+from nono.errors import NonoError
+from nono.launch.proxy.assembly import Assembly
+from nono.launch.proxy.front import Front
+from nono.policy.services.credential_service import CredentialService
+from nono.policy.services.draining import reads_bodies
+from nono.proxy.config import Admits, IsOurs, Recognises
+from nono.proxy.server import RunningProxy, serve
+from nono.proxy.upstream.dial import Resolver
+from nono.proxy.verdict.routes import Origin, Route, Scope
+
+if TYPE_CHECKING:
+    from nono.approval.request import Approver
+    from nono.policy.hosts.endpoint_scope import EndpointScope
+    from nono.proxy.flows.recorder import FlowRecorder
+
+
+@asynccontextmanager
+async def served(
+    front: Front,
+    *,
+    resolver: Resolver,
+    admits: Admits | None = None,
+    is_ours: IsOurs | None = None,
+    recognises: Recognises | None = None,
+    approver: Approver | None = None,
+) -> AsyncIterator[RunningProxy]:
+    """Serve until the block is left. Raises NonoError when it cannot start.
+
+    resolver: Looks up the addresses of upstream hosts.
+    admits: Tells whether the child made a connection; None: all are admitted.
+    is_ours: Tells whether a program of our user made a connection; None: strangers are not kept apart.
+    recognises: Tells whether the child made a connection for certain: it then needs no token.
+    approver: Answers requests that need approval; None: they are refused.
+    """
+    assembly, authority = front.assembly, front.authority
+    async with AsyncExitStack() as stack:
+        flows = stack.enter_context(_recorder(assembly, front.token))
+        proxy = serve(
+            front.config._replace(
+                routes=(*(_route(service) for service in assembly.services), *assembly.logins.routes),
+                scopes=tuple(map(_scope, assembly.resolved.scopes)),
+                logins=assembly.logins.table,
+                server_context=authority.server_context if authority is not None else None,
+                token_post=assembly.post,
+                upstream_proxy=assembly.upstream_proxy,
+            ),
+            assembly.session.record,
+            admits=admits,
+            is_ours=is_ours,
+            recognises=recognises,
+            resolver=resolver,
+            approver=approver,
+            alarm=assembly.session.warn,
+            flows=flows,
+            listener=front.listener,
+        )
+        try:
+            running = await stack.enter_async_context(proxy)
+        except OSError as error:
+            raise NonoError(f"the proxy cannot serve its clients: {error.strerror or error}") from error
+        yield running
+
+
+def _recorder(assembly: Assembly, token: SessionToken) -> AbstractContextManager[FlowRecorder | None]:
+    settings = assembly.resolved.proxy
+    if settings is None or settings.record_flows is None:
+        return nullcontext()
+    # Imported here: few runs are recorded.
+    from nono.credentials.mask import mask_of
+    from nono.launch.proxy.flows import recording
+
+    loaded = [each.outcome for each in assembly.services if isinstance(each.outcome, Loaded)]
+    mask = mask_of(token, [each.phantom for each in loaded], [each.credential for each in loaded])
+    names = frozenset(each.service.inject.header.lower().encode("ascii") for each in assembly.services)
+    return recording(settings.record_flows, mask, names, assembly.session.warn)
+
+
+def _scope(scope: EndpointScope) -> Scope:
+    return Scope(scope.host, scope.port, scope.scheme, scope.endpoints)
+
+
+def _route(loaded: LoadedService) -> Route:
+    service, outcome = loaded.service, loaded.outcome
+    upstream = service.upstream
+    return Route(
+        service=service.name,
+        origin=Origin(upstream.scheme, upstream.host, upstream.port, upstream.base_path),
+        credential=outcome.credential if isinstance(outcome, Loaded) else None,
+        phantom=outcome.phantom if isinstance(outcome, Loaded) else None,
+        accept=service.accept,
+        inject=service.inject,
+        injection_mode=_injection_mode(service),
+        base_url_variable=next(iter(service.base_url_env_vars), ""),
+        endpoints=service.endpoints,
+        upgrades=service.upgrades,
+        rate_limit=service.rate_limit,
+        limits=service.limits,
+        tls=service.tls,
+        watched=service.tripwire,
+        drains=reads_bodies(upstream),
+    )
+
+
+def _injection_mode(service: CredentialService) -> str:
+    """Return the injection mode under its name in the audit log."""
+    if service.oauth2 is not None:
+        return "o_auth2"
+    return "aws_sig_v4" if service.aws is not None else service.inject.mode

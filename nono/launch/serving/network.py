@@ -1,0 +1,43 @@
+"""The network of one command, before something serves it and while it is served."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+from nono.named_tuple import NamedTuple
+
+if TYPE_CHECKING:
+    import socket
+
+    from nono.approval.broker import ApprovalBroker
+    from nono.policy.environment.inheritance import Withheld
+    from nono.supervisor.calls.inet import Bound, Connected
+    from nono.supervisor.verdict.adjudicator import NetworkGrants
+    from nono.supervisor.verdict.peer_registry import PeerAddress
+
+
+class Network(NamedTuple):
+    """The network of one command, before anything serves it."""
+
+    serve: Callable[[], AbstractAsyncContextManager[ServedNetwork]]  # call it within a running loop
+    listener: socket.socket | None = None  # of the proxy; its clients wait in the backlog
+    variables: Mapping[str, str] = {}  # tell clients how to reach and trust the proxy
+    readable: Sequence[str] = ()  # the files these variables name; canonical
+    withheld: tuple[Withheld, ...] = ()  # variables that hold a key this run has loaded
+    may_start_first: bool = False  # the command; nothing must be served by then, nor can be refused
+
+
+def _not_kept(_peer: PeerAddress, _cookie: int) -> None:
+    """Forget a connection: without a proxy nobody asks whose it was."""
+
+
+class ServedNetwork(NamedTuple):
+    """The network of one command, with or without a proxy, while it is served."""
+
+    grants: NetworkGrants  # judge trapped calls
+    approver: ApprovalBroker | None  # None: nothing may need approval
+    relayed: AbstractAsyncContextManager[None] = nullcontext()  # ports into and out of a private network
+    connected: Connected = _not_kept  # takes each connection made to the proxy
+    bound: Bound | None = None  # told of listening sockets in a watched run

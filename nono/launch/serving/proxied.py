@@ -1,0 +1,125 @@
+"""Serves the network of a run with a proxy: its clients, its private network, and whose a connection is."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    ExitStack,
+    asynccontextmanager,
+    closing,
+    contextmanager,
+    nullcontext,
+)
+from typing import TYPE_CHECKING
+
+from nono.audit import event
+from nono.audit.event import Recorder
+from nono.kernel.sock_diag import SocketOwners
+from nono.launch.proxy.engine import served
+from nono.launch.proxy.same_user import same_user
+from nono.launch.serving.approver import approver_of
+from nono.launch.serving.network import ServedNetwork
+from nono.launch.start import RunContext
+from nono.policy.ports import OPEN_PORT, PortGrants, PortRange
+from nono.sandbox.plan.enforcement import Rung
+from nono.supervisor.verdict.adjudicator import NetworkGrants, loopback
+from nono.supervisor.verdict.peer_registry import PeerRegistry
+
+if TYPE_CHECKING:
+    from nono.launch.proxy.front import Front
+    from nono.proxy.config import Address, Recognises
+    from nono.proxy.upstream.dial import Resolver
+
+
+@asynccontextmanager
+async def with_proxy(
+    run: RunContext, front: Front, resolver: Resolver, maker: socket.socket | None
+) -> AsyncIterator[ServedNetwork]:
+    """Serve the clients of the proxy of a run.
+
+    resolver: Looks up the addresses of upstream hosts.
+    maker: The channel of a socket maker in the private network; None without one.
+    """
+    capabilities, resolved = run.prepared.capabilities, run.prepared.resolved
+    peers = PeerRegistry()
+    # On the notify rung the supervisor makes every connection itself, and so knows which are its child's. On
+    # netns nobody else is in the network where the proxy listens. On the others only the user is known.
+    rung = run.prepared.enforcement.rung
+    admits = peers.take if rung is Rung.NOTIFY else None
+    asks_user = rung not in (Rung.NOTIFY, Rung.NETNS)
+    with (
+        _recognised(rung, peers) as recognises,
+        same_user("127.0.0.1") if asks_user else nullcontext() as is_ours,
+    ):
+        async with (
+            approver_of(run) as approver,
+            served(
+                front,
+                resolver=resolver,
+                admits=admits,
+                is_ours=is_ours,
+                recognises=recognises,
+                approver=approver,
+            ) as proxy,
+        ):
+            watched = None if run.observation is None else run.observation.ports
+            yield ServedNetwork(
+                NetworkGrants(
+                    loopback(proxy.port),
+                    capabilities.ports if watched is None else watched,
+                    resolved.unix_sockets._replace(written=capabilities.grants),
+                    own_servers=rung is Rung.NOTIFY and watched is None,
+                ),
+                approver,
+                _relayed(maker, capabilities.ports, run.session.record),
+                peers.register,
+                None if watched is None else watched.bound,
+            )
+    run.session.say([f"  [nono] used: {line}" for line in proxy.usage_lines])
+
+
+@contextmanager
+def _recognised(rung: Rung | None, peers: PeerRegistry) -> Iterator[Recognises | None]:
+    """Yield a predicate for connections that the command made for certain; None if there is no telling."""
+    if rung is Rung.NETNS:
+        yield lambda client, listener: True  # nobody else is in that network
+        return
+    if rung is not Rung.NOTIFY:
+        yield None
+        return
+    with ExitStack() as stack:
+        owners: list[SocketOwners] = []  # made when it is first asked: most clients send the token
+
+        def recognises(client: Address, listener: Address) -> bool:
+            expected = peers.cookie(client)
+            if not expected:
+                return False
+            try:
+                if not owners:
+                    owners.append(stack.enter_context(closing(SocketOwners())))
+            except OSError:
+                return False
+            return owners[0].cookie(client, listener) == expected
+
+        yield recognises
+
+
+def _relayed(
+    maker: socket.socket | None, ports: PortGrants, record: Recorder
+) -> AbstractAsyncContextManager[None]:
+    """Relay the granted ports between this host and the private network; does nothing without a maker."""
+    if maker is None:
+        return nullcontext()
+    # Imported here: few runs have one.
+    from nono.supervisor.port_relay import ADDRESS, relayed
+
+    def reached(port: int) -> None:
+        record(event.network(mode="connect", decision="allow", target=ADDRESS, port=port, rule=OPEN_PORT))
+
+    return relayed(_each(ports.listen), _each(ports.open), maker, reached)
+
+
+def _each(ranges: Sequence[PortRange]) -> list[int]:
+    return [port for each in ranges for port in range(each.first, each.last + 1)]

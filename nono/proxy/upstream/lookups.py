@@ -1,0 +1,91 @@
+"""Look names up in threads that exist before the command does.
+
+libuv starts threads of its own for the first look-up and calls abort(3) if it cannot. The command, which
+starts before the event loop is imported, may have taken every process of its user by then.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+from _queue import SimpleQueue  # that of queue, which imports threading and heapq beside it
+from _thread import start_new_thread
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from nono.errors import NonoError
+
+if TYPE_CHECKING:
+    from asyncio import Future
+
+THREADS = 4  # as many as libuv starts
+
+
+class Lookups:
+    """The resolver of one proxy; lookups() makes and ends it."""
+
+    def __init__(self) -> None:
+        self._wanted: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+
+    def start(self) -> None:
+        """Start the threads. Raises RuntimeError if there is no room for them."""
+        for _ in range(THREADS):
+            start_new_thread(self._serve, ())
+
+    def end(self) -> None:
+        """End each thread once it is idle, without waiting for it."""
+        for _ in range(THREADS):
+            self._wanted.put(None)
+
+    async def __call__(self, host: str, port: int) -> list[str]:
+        """Return the addresses of `host` from getaddrinfo(3), in its order. OSError: there are none."""
+        # Imported here: this object is made before asyncio is imported, and called by a running loop.
+        from asyncio import get_running_loop
+
+        found: Future[list[str]] = get_running_loop().create_future()
+        self._wanted.put(lambda: _look_up(host, port, found))
+        return await found
+
+    def _serve(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are for the main thread
+        while (look_up := self._wanted.get()) is not None:
+            look_up()
+
+
+@contextmanager
+def lookups() -> Iterator[Lookups]:
+    """Yield a resolver whose threads run until the block is left. Raises NonoError if they cannot start."""
+    resolver = Lookups()
+    try:
+        try:
+            resolver.start()
+        except RuntimeError as error:
+            raise NonoError(
+                "the threads that look names up cannot be started.",
+                hint="all programs of your user share a limit (ulimit -u): end some of them, or raise it",
+            ) from error
+        yield resolver
+    finally:
+        resolver.end()
+
+
+def _look_up(host: str, port: int, found: Future[list[str]]) -> None:
+    """Look `host` up and hand the outcome to the loop; called in a thread."""
+    try:
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = list(dict.fromkeys(str(sockaddr[0]) for _, _, _, _, sockaddr in entries))
+    except Exception as error:  # also a name that getaddrinfo(3) cannot be asked for
+        _hand_over(found, partial(found.set_exception, error))
+    else:
+        _hand_over(found, partial(found.set_result, addresses))
+
+
+def _hand_over(found: Future[list[str]], settle: Callable[[], None]) -> None:
+    def on_loop() -> None:
+        if not found.done():  # nobody waits any longer
+            settle()
+
+    with suppress(RuntimeError):  # the loop is closed
+        found.get_loop().call_soon_threadsafe(on_loop)

@@ -1,0 +1,36 @@
+"""Holds what must be taken of a command before it starts, for whoever serves its trapped calls later."""
+
+from __future__ import annotations
+
+import os
+
+from nono.kernel import process
+from nono.supervisor.calls.caller import CallerContext, caller_context, open_root
+
+
+class TrappedCommand:
+    """The listener of a restricted launcher and who that is, taken while it cannot change either."""
+
+    def __init__(self, pid: int, number: int) -> None:
+        # By pidfd_getfd: the listener would trap the sendmsg that sends it.
+        self._listener = process.duplicate_descriptor(pid, number)
+        try:
+            self.standing: CallerContext = caller_context(pid)
+            self._root = open_root(pid)
+        except BaseException:
+            os.close(self._listener)
+            raise
+
+    @property
+    def listener(self) -> int:
+        return self._listener
+
+    def hand_over(self) -> tuple[int, int]:
+        """Return the listener and the root of the command, which the caller closes."""
+        taken, self._listener, self._root = (self._listener, self._root), -1, -1
+        return taken
+
+    def close(self) -> None:
+        for descriptor in (self._listener, self._root):
+            if descriptor >= 0:
+                os.close(descriptor)

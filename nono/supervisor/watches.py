@@ -1,0 +1,31 @@
+"""Finds out in time that an event loop could watch nothing."""
+
+from __future__ import annotations
+
+import os
+import select
+
+from nono.errors import NonoError
+
+# What a program of the same user, the command itself for one, can use up.
+LIMITS = (
+    "all programs of your user share /proc/sys/fs/epoll/max_user_watches; end one that uses many, or raise it"
+)
+
+
+NEEDED = 16  # more than an event loop has from its start
+
+
+def try_watches() -> None:
+    """Raise NonoError if this user has no epoll watches left, of which uvloop would say nothing of use."""
+    descriptors: list[int] = []
+    try:
+        with select.epoll() as epoll:
+            for _ in range(NEEDED):
+                descriptors.append(os.eventfd(0, os.EFD_CLOEXEC))
+                epoll.register(descriptors[-1], 0)
+    except OSError as error:
+        raise NonoError(f"the event loop cannot watch a descriptor: {error.strerror}", hint=LIMITS) from error
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
