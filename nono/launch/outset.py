@@ -1,4 +1,4 @@
-"""Starts the command and imports what serves it meanwhile; where it is served at once, first (ADR 46)."""
+"""Starts the command and imports what serves it meanwhile; where it is served at once, first (ADR 43)."""
 
 from __future__ import annotations
 
