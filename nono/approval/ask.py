@@ -11,7 +11,10 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum
+from typing import Protocol
 
+from nono.approval import wording
+from nono.approval.request import Answer
 from nono.approval.tty import (
     CTRL_C,
     PLAIN,
@@ -95,6 +98,25 @@ def is_yes(answer: str | None) -> bool:
     return answer is not None and answer.lower() in _YES
 
 
+def conclusion(answer: Answer) -> bytes:
+    """Return the line below a question that says what came of it, and the terminal's own colours."""
+    line = wording.outcome(answer.is_granted)
+    if answer.outcome == "error":
+        why = "answered elsewhere, not in time, or who asked is gone"
+        line = f"\n{wording.PREFIX} The question is closed: {why}."
+    elif not answer.is_remembered and not answer.is_granted:
+        line = f"{line} {answer.reason[0].upper()}{answer.reason[1:]}."
+    return line.encode() + PLAIN + b"\n"
+
+
+class Prompt(Protocol):
+    """Somebody at a terminal, to tell and to ask."""
+
+    def say(self, lines: Iterable[str]) -> None: ...
+
+    def ask(self, question: str) -> str | None: ...
+
+
 class TerminalPrompt:
     """A terminal held in the foreground and in line mode; valid inside its block."""
 
@@ -134,7 +156,7 @@ def open_terminal(*, is_pristine: bool = False) -> Iterator[TerminalPrompt | Non
         ending a line.
     Raises OSError or termios.error if the terminal goes away within the block.
     """
-    with controlling_terminal() as terminal:
+    with controlling_terminal(is_pristine=is_pristine) as terminal:
         if terminal is None:
             yield None
             return

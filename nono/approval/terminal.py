@@ -10,15 +10,17 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 import anyio
 
 from nono.approval import wording
-from nono.approval.ask import Dialog, Wait
+from nono.approval.ask import Dialog, Wait, conclusion
 from nono.approval.request import Answer, FileOpen, Question
-from nono.approval.tty import PLAIN, SHOWN_S, controlling_terminal, foreground, line_mode, recover_sequence
+from nono.approval.tty import SHOWN_S, controlling_terminal, foreground, line_mode, recover_sequence
 from nono.policy.services.approval import TERMINAL
 
 NO_TERMINAL = "No terminal available for interactive approval"
 IN_BACKGROUND = "nono is not in the terminal's foreground, so nobody can be asked there"
 NOT_STILL = "the command could not be held still, and might have written over the question"
 DISTURBED = "the command ran while the question was shown, and might have written over it"
+WITHDRAWN = "the question was withdrawn"
+SAID_NO = "a person said no"
 TOO_LONG = "what is asked for is too long to be shown to a person"
 
 NAME = TERMINAL
@@ -58,7 +60,7 @@ class Terminal:
             with foreground(terminal) as is_ours:
                 if not is_ours:
                     return _nobody(IN_BACKGROUND)
-                answer = Answer("error", "the question was withdrawn", NAME)
+                answer = Answer("error", WITHDRAWN, NAME)
                 with line_mode(terminal):
                     try:
                         is_yes = await _yes_or_no(terminal, shown)
@@ -67,26 +69,16 @@ class Terminal:
                         elif is_yes:
                             answer = Answer("granted", "", NAME)
                         else:
-                            answer = Answer("denied", "a person said no", NAME, is_remembered=True)
+                            answer = Answer("denied", SAID_NO, NAME, is_remembered=True)
                     finally:
                         # Does not wait: it also runs after a timeout, when cancelled.
                         with suppress(OSError):
-                            os.write(terminal, _conclusion(answer))
+                            os.write(terminal, conclusion(answer))
                 return answer
 
 
 def _nobody(reason: str) -> Answer:
     return Answer("denied", reason, NAME, is_unasked=True)
-
-
-def _conclusion(answer: Answer) -> bytes:
-    line = wording.outcome(answer.is_granted)
-    if answer.outcome == "error":
-        why = "answered elsewhere, not in time, or who asked is gone"
-        line = f"\n{wording.PREFIX} The question is closed: {why}."
-    elif not answer.is_remembered and not answer.is_granted:
-        line = f"{line} {answer.reason[0].upper()}{answer.reason[1:]}."
-    return line.encode() + PLAIN + b"\n"
 
 
 async def _yes_or_no(terminal: int, shown: list[str]) -> bool:

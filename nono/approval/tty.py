@@ -8,6 +8,8 @@ import termios
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from nono import typed_line
+
 SHOWN_S = 0.4  # delay before a key counts as an answer to the new text
 CTRL_C = b"\x03"
 
@@ -42,11 +44,24 @@ def recover_sequence() -> bytes:
 _NO_KEY = b"\0"  # _POSIX_VDISABLE
 
 
+_OPEN = os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
+
+
 @contextmanager
-def controlling_terminal() -> Iterator[int | None]:
-    """Open the controlling terminal, non-blocking; closed with the block. None if the process has none."""
+def controlling_terminal(*, is_pristine: bool = False) -> Iterator[int | None]:
+    """Open the controlling terminal, non-blocking; closed with the block. None if the process has none.
+
+    is_pristine: No command runs yet. Then a supervisor, whose controlling terminal is the command's, opens
+        that of the person, which is on standard input.
+    """
     try:
-        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+        if not is_pristine or typed_line.is_own() or not os.isatty(0):
+            terminal = os.open("/dev/tty", _OPEN)
+        else:
+            try:
+                terminal = os.open("/proc/self/fd/0", _OPEN)
+            except OSError:  # it was opened by another user, as before su(1); then reads wait, as for a line
+                terminal = os.dup(0)
     except OSError:
         yield None
         return
@@ -63,7 +78,11 @@ def foreground(terminal: int) -> Iterator[bool]:
     The command may have made itself a process group and put it in the foreground, as shells do. A group that
     does not descend from us, such as the shell that started us in the background, keeps it.
     """
-    ours, front = os.getpgrp(), os.tcgetpgrp(terminal)
+    try:
+        ours, front = os.getpgrp(), os.tcgetpgrp(terminal)
+    except OSError:  # a supervisor that asks at the terminal of the process in front of it
+        yield typed_line.in_front()
+        return
     if front == ours:
         yield True
         return

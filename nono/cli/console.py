@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from nono.printable import printable
+from nono.typed_line import in_front
 
 if TYPE_CHECKING:
     from nono.cli.args.options import Given
@@ -81,9 +82,15 @@ def _logging(plain: Console, path: str) -> Console:
 def can_ask() -> bool:
     """Check that stdin and stderr are a terminal with nono in its foreground.
 
-    In the background, reading would stop this process. Every start calls this, so it imports nothing.
+    In the background, reading would stop this process.
     """
+    return os.isatty(0) and os.isatty(2) and in_front()
+
+
+def is_at_terminal() -> bool:
+    """Check that the three standard streams are one terminal."""
     try:
-        return os.isatty(0) and os.isatty(2) and os.tcgetpgrp(0) == os.getpgrp()
+        found = {os.fstat(stream).st_rdev for stream in range(3)}
     except OSError:
         return False
+    return len(found) == 1 and os.isatty(0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from collections.abc import Mapping
 
@@ -12,6 +11,7 @@ from nono.credentials.resolver import Place
 from nono.credentials.store.locks import SYSTEMD_CREDS
 from nono.credentials.values.content import require_credential
 from nono.secret import Secret
+from nono.typed_line import read_hidden
 
 
 class TerminalKeyPrompt:
@@ -28,7 +28,7 @@ class TerminalKeyPrompt:
     def key(self, service: str) -> Secret | None:
         """Ask for the key and offer to store it; None for an empty answer."""
         try:
-            text = getpass.getpass(f"  Key for {service} (not shown; Enter: none): ").strip()
+            text = read_hidden(f"  Key for {service} (not shown; Enter: none): ").strip()
         except (EOFError, KeyboardInterrupt):
             return None
         if not text:
@@ -46,10 +46,10 @@ def new_passphrase() -> Secret | None:
     """Ask for the passphrase of a new store, twice; None for an empty one."""
     print("  Nothing here can hold a key for nono's credentials: no keyring answers, nor systemd-creds.")
     while True:
-        typed = getpass.getpass("  Passphrase to encrypt them with (not shown; Enter: plain text): ")
+        typed = read_hidden("  Passphrase to encrypt them with (not shown; Enter: plain text): ")
         if not typed:
             return None
-        if getpass.getpass("  The same again: ") == typed:
+        if read_hidden("  The same again: ") == typed:
             return Secret(typed)
         print("  These two differ.")
 

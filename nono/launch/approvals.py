@@ -10,20 +10,27 @@ from nono.approval.broker import ApprovalBroker, approval_broker
 from nono.approval.open_questions import OpenQuestions
 from nono.approval.request import Backend
 from nono.approval.terminal import StopJob, Terminal
+from nono.approval.viewer_terminal import AskViewer, ViewerTerminal
 from nono.launch.session import Session
 from nono.policy.services.approval import Approval, ChainBackend, TerminalBackend, WebhookBackend
 
 
 @asynccontextmanager
 async def approvals(
-    approval: Approval, session: Session, hold: StopJob, questions: OpenQuestions | None = None
+    approval: Approval,
+    session: Session,
+    hold: StopJob,
+    ask: AskViewer | None = None,
+    questions: OpenQuestions | None = None,
 ) -> AsyncIterator[ApprovalBroker]:
     """Open an ApprovalBroker until the block is left.
 
-    hold: Stops the job for a terminal question.
+    hold: Stops the job for a question on a terminal that it shares.
+    ask: Has whoever shows the command's own terminal ask; None if it has none.
     questions: Keeps those that are open.
     """
-    terminal = Terminal(hold)  # one under all its names, so that its questions come one after another
+    # One under all its names, so that its questions come one after another.
+    terminal = Terminal(hold) if ask is None else ViewerTerminal(ask)
     reached: dict[str, Backend] = {}
     for name, backend in approval.backends.items():
         match backend.way:

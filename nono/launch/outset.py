@@ -76,7 +76,9 @@ def _run(run: RunContext, record: DedupRecorder, network: Network, trapped: Trap
         watches.try_watches()
         run.child.lower_priority()
         run.go()
-        if _ends_first(run, network, trapped) or _ends_meanwhile(run):
+        has_ended = run.front is None and _ends_first(run, network, trapped)
+        # What a terminal of its own was told waits there, and is shown by the loop.
+        if (has_ended or _ends_meanwhile(run)) and run.front is None:
             assert run.child.exit_code is not None  # that says it has ended
             return run.child.exit_code
     # Imported here: the command is being loaded meanwhile.
@@ -87,7 +89,7 @@ def _run(run: RunContext, record: DedupRecorder, network: Network, trapped: Trap
 
 def _may_start_first(run: RunContext) -> bool:
     """Return True if nobody need be there when the command begins, and it cannot change what is imported."""
-    if run.is_watched or run.background is not None or run.prepared.enforcement.traps_opens:
+    if run.is_watched or run.prepared.enforcement.traps_opens:
         return False
     return module_path.may_load_later(run.prepared.capabilities.grants)
 

@@ -40,8 +40,9 @@ from nono.supervisor.terminal import shared_terminal
 
 if TYPE_CHECKING:
     from nono.credentials.load import KeyPrompt
-    from nono.launch.background import Background
     from nono.launch.proxy.ca_worker import CaWorker
+    from nono.launch.terminal.front import Front
+    from nono.launch.terminal.own_terminal import OwnTerminal
     from nono.policy.learning.observation import Observation
     from nono.policy.why.refusals import Refusals
     from nono.supervisor.cgroup.cgroup import Cgroup
@@ -128,7 +129,7 @@ class Launch:
         name: str | None = None,
         profile: str | None = None,
         refusals: Refusals | None = None,
-        background: Background | None = None,
+        front: Front | None = None,
     ) -> Outcome:
         """Run the command to its end.
 
@@ -143,7 +144,7 @@ class Launch:
         name: Of the session; None makes one.
         profile: As it was named, for the record of the session.
         refusals: Collects the file accesses that the run does not grant.
-        background: The supervisor of a detached session, which has asked everything; None: any other.
+        front: The process in front, if the command gets a terminal of its own; None: it shares the caller's.
         """
         ready_state_directories(prepared.resolved.state_directories)
         launcher = self._unused()
@@ -158,16 +159,16 @@ class Launch:
                 prepared,
                 self._environ,
                 make_temporary,
-                None if background is None else background.pty.path,
+                None if front is None else front.pty.path,
             )
             if view is not None:
                 launcher.enter_namespaces(view)
-            if background is not None:
-                background.leave_terminal()
-                launcher.take_terminal(background.pty.slave)
+            if front is not None:
+                launcher.take_terminal(front.pty.slave)
             self._launcher = None
-            terminal = stack.enter_context(shared_terminal())
-            warn, say = terminal.writer(warn), terminal.writer(say)
+            if front is None:
+                terminal = stack.enter_context(shared_terminal())
+                warn, say = terminal.writer(warn), terminal.writer(say)
             argv = redact_argv(prepared.argv, redaction)
             # Left last: it writes the end of the session, which is not before everything of it has ended.
             entry = stack.enter_context(
@@ -181,7 +182,7 @@ class Launch:
                     profile,
                     warn,
                     has_audit=audit,
-                    is_detached=background is not None,
+                    is_detached=front is not None and front.is_detached,
                 )
             )
             child = stack.enter_context(
@@ -202,7 +203,7 @@ class Launch:
                     launcher,
                     child,
                     entry,
-                    background,
+                    front,
                     ca_worker,
                     observation,
                     cgroup,
@@ -327,12 +328,24 @@ def _run(run: RunContext) -> int:
         from nono.launch.run_proxy import with_proxy
 
         return outset.supervise(run, with_proxy)
-    if enforcement.is_served or run.background is not None:
-        # Imported here: only runs whose system calls or terminals are served need it.
+    if enforcement.is_served:
+        # Imported here: only runs whose system calls are served need it.
         from nono.launch import outset
 
         return outset.supervise(run, outset.without_proxy)
     # Nothing is served, so do without an event loop: its import would take longer than the command.
     run.restrict({}, None)
     run.go()
-    return wait(run.child)
+    if run.front is None:
+        return wait(run.child)
+    # Imported here: other runs share their terminal with the caller, or have none.
+    from nono.launch.terminal.own_terminal import Shown, wait_on_poll
+
+    return wait_on_poll(Shown(run.front, run.child, run.entry, run.session), partial(_go_on, run))
+
+
+def _go_on(run: RunContext, terminal: OwnTerminal) -> int:
+    # Imported here: most sessions have no visitors.
+    from nono.launch import supervised
+
+    return supervised.go_on(run, terminal)

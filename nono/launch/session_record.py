@@ -30,8 +30,9 @@ _OUT_OF_LIMIT = "memory_limit_exceeded"
 class SessionEntry:
     """The record of this run; without a directory to write it to, nothing is written."""
 
-    def __init__(self, entry: Entry | None) -> None:
+    def __init__(self, entry: Entry | None, session_id: str) -> None:
         self._entry = entry
+        self._session_id = session_id
         self._killed_before = killed_for_memory()
 
     def stop_request(self) -> StopRequest | None:
@@ -42,14 +43,18 @@ class SessionEntry:
 
         return parse(self._entry.stop_request())
 
-    def listen(self) -> Meeting:
-        """Listen at the socket of the session. Raises NonoError."""
-        # Imported here: only detached sessions are met.
+    def listen(self) -> Meeting | None:
+        """Listen at the socket of the session; None if it has no record beside which to do so.
+
+        Raises NonoError.
+        """
+        if self._entry is None:
+            return None
+        # Imported here: only sessions with a terminal of their own are met.
         from nono.sessions.meeting import listen
 
-        assert self._entry is not None  # or a detached session would not have started
         try:
-            return listen(self._entry.registry, self._entry.record.session_id)
+            return listen(self._entry.registry, self._session_id)
         except OSError as error:
             raise NonoError(f"nobody could attach to the session: {error.strerror or error}") from error
 
@@ -59,8 +64,8 @@ class SessionEntry:
 
     def shown(self) -> dict[str, str]:
         """Return id and name of the session."""
-        assert self._entry is not None  # as above
-        return {"id": self._entry.record.session_id, "name": self._entry.record.name or ""}
+        name = None if self._entry is None else self._entry.record.name
+        return {"id": self._session_id, "name": name or ""}
 
     def proxy_listens(self, port: int) -> None:
         if self._entry is not None:
@@ -107,7 +112,7 @@ def session_record(
         registry = Registry(environ, create=True)
     except OSError as error:
         _without_record(environ, name or ("detached" if is_detached else None), error, warn)
-        yield SessionEntry(None)
+        yield SessionEntry(None, session_id)
         return
     with registry:
         record = new_record(
@@ -125,10 +130,10 @@ def session_record(
             registry.write(record)
         except OSError as error:
             _without_record(environ, name or ("detached" if is_detached else None), error, warn)
-            yield SessionEntry(None)
+            yield SessionEntry(None, session_id)
             return
         with registered(registry, record) as entry:
-            yield SessionEntry(entry)
+            yield SessionEntry(entry, session_id)
 
 
 def _without_record(environ: Mapping[str, str], name: str | None, error: OSError, warn: Warn) -> None:

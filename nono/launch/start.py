@@ -23,8 +23,8 @@ from nono.supervisor.child import Child
 
 if TYPE_CHECKING:
     from nono.credentials.load import KeyPrompt
-    from nono.launch.background import Background
     from nono.launch.proxy.ca_worker import CaWorker
+    from nono.launch.terminal.front import Front
     from nono.policy.effective_policy import EffectivePolicy
     from nono.policy.learning.observation import Observation
     from nono.policy.why.refusals import Refusals
@@ -39,7 +39,7 @@ class RunContext(NamedTuple):
     launcher: Launcher
     child: Child
     entry: SessionEntry
-    background: Background | None  # of a detached session
+    front: Front | None  # the process in front, if the command has a terminal of its own
     ca_worker: CaWorker | None  # if the run has a proxy that intercepts TLS
     observation: Observation | None  # if the run is watched to learn a profile
     cgroup: Cgroup | None  # if the run has limits

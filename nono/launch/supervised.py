@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
-from nono.audit import event
 from nono.audit.dedup import DedupRecorder
+from nono.kernel import process
 from nono.launch.serving.network import Network, ServedNetwork
 from nono.launch.serving.opens import trapped_opens
 from nono.launch.start import RunContext
@@ -14,6 +15,9 @@ from nono.supervisor import loop
 from nono.supervisor.calls.caller_paths import CallerPaths
 from nono.supervisor.calls.trapped_command import TrappedCommand
 from nono.supervisor.notify_loop import NotifyLoop
+
+if TYPE_CHECKING:
+    from nono.launch.terminal.own_terminal import OwnTerminal
 
 
 def supervise(
@@ -54,36 +58,48 @@ async def _run_command(
     async with (
         served.relayed,
         _served(run, trapped, network.readable, served, record),
-        _terminal_relayed(run),
+        _terminal_relayed(run) as shows_terminal,
     ):
         if not is_started:
             if network.listener is not None or served.approver is not None:
                 await loop.start_lookups()
             run.child.lower_priority()
             await loop.start_command(run.go, is_watched=run.is_watched)
-        if run.background is not None:
-            run.background.started(run.entry.shown())
+        shows_terminal()
         loop.enable_gc()
         return await loop.wait(run.child)
 
 
 @asynccontextmanager
-async def _terminal_relayed(run: RunContext) -> AsyncIterator[None]:
-    """Relay the terminal of a detached session, if this is one, until the block is left."""
-    if run.background is None:
-        yield
+async def _terminal_relayed(run: RunContext) -> AsyncIterator[Callable[[], None]]:
+    """Relay the command's own terminal, if it has one, until the block is left.
+
+    Yields a function to call once the command runs.
+    """
+    if run.front is None:
+        yield lambda: None
         return
     # Imported here: other runs have no terminal of their own.
-    from nono.supervisor.relay.server import relayed
+    from nono.launch.terminal.looped import relayed
+    from nono.launch.terminal.own_terminal import Shown
 
-    def attached(is_attached: bool) -> None:
-        run.session.record(event.terminal_shown(is_attached))
-        run.entry.attached(is_attached)
+    async with relayed(Shown(run.front, run.child, run.entry, run.session)) as started:
+        yield started
 
-    listener, key = run.entry.listen()
-    master = run.background.pty.master
-    async with relayed(master, listener, key, attached, lambda: run.child.exit_code):
-        yield
+
+def go_on(run: RunContext, terminal: OwnTerminal) -> int:
+    """Go on with a command that runs, whose terminal has visitors. Returns its exit code."""
+
+    async def wait() -> int:
+        # Imported here, as above.
+        from nono.launch.terminal.looped import moved
+
+        async with loop.housekeeping(run.session.log, lambda: None), moved(terminal):
+            loop.enable_gc()
+            return await loop.wait(run.child)
+
+    process.raise_open_files()
+    return loop.run(wait)
 
 
 @asynccontextmanager

@@ -98,16 +98,17 @@ def _take_namespaces(connection: socket.socket, lifeline_end: int, request: chan
 
 
 def _take_terminal(request: channel.Message) -> None:
-    """Make a terminal the controlling one of a session of this process, and its standard streams."""
+    """Become the foreground job of a terminal, which the session has, with it for standard streams.
+
+    The supervisor leads the session, as a shell does, so that the kernel lets keys stop the job.
+    """
     number = request["terminal"]
     if not isinstance(number, int):
         raise ValueError("a terminal without a number")
-    # Imported here: few runs have a terminal of their own.
-    import fcntl
-    import termios
-
-    os.setsid()
-    fcntl.ioctl(number, termios.TIOCSCTTY, 0)
+    os.setpgid(0, 0)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})  # it would stop us here, in the background
+    os.tcsetpgrp(number, os.getpgrp())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTTOU})
     for stream in range(process.FIRST_PRIVATE_DESCRIPTOR):
         os.dup2(number, stream)
     os.close(number)

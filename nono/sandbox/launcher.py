@@ -6,8 +6,8 @@ Protocol, each line one message of nono.sandbox.channel:
     launcher → supervisor   {"facts": ...}
     supervisor → launcher   {"namespaces": VIEW}                optional: take namespaces of its own
     launcher → supervisor   {"moved_to": PID}                   it goes on as that process; the old one ends
-    supervisor → launcher   {"terminal": N}                     optional: take an inherited terminal,
-                                                                in a session of its own
+    supervisor → launcher   {"terminal": N}                     optional: take the terminal of the session,
+                                                                which is open under that number
     supervisor → launcher   {"private_network": PORT, "makes_sockets": true|false}
                                                                 on the rung netns: leave this network
     launcher → supervisor   {"proxy_listener": N, "socket_maker": N}
@@ -93,7 +93,7 @@ class Launcher:
         self.pid = moved_to
 
     def take_terminal(self, number: int) -> None:
-        """Give the launcher a terminal of its own, which it has inherited under that number.
+        """Put the launcher into the foreground of the session's terminal, which it has under that number.
 
         Call after enter_namespaces.
         """

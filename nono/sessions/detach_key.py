@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import re
+from functools import cache
+from typing import TYPE_CHECKING
 
 from nono.named_tuple import NamedTuple
 
+if TYPE_CHECKING:
+    import re
+
 # A key as the kitty protocol and xterm's modifyOtherKeys spell it: code point, modifiers, event.
-_ENHANCED = re.compile(
+_ENHANCED = (
     rb"\x1b\[(?P<point>[0-9]{1,7})(?::[0-9:]*)?(?:;(?P<mod>[0-9]{0,4})(?::(?P<event>[0-9]))?(?:;[0-9:]*)?)?u"
     rb"|\x1b\[27;(?P<mod2>[0-9]{1,4});(?P<point2>[0-9]{1,7})~"
 )
+_ESCAPE = 0x1B
 _CONTROL = 4  # bit of the modifiers, which are sent plus one
 _LOCKS = 64 | 128  # caps and num lock
 _RELEASE = b"3"
@@ -58,7 +63,7 @@ class DetachKeys:
 
 def _key(typed: bytes, position: int) -> tuple[int | None, int]:
     """Return the byte that a key stands for (None: it is released; -1: there is none) and where it ends."""
-    match = _ENHANCED.match(typed, position)
+    match = _enhanced().match(typed, position) if typed[position] == _ESCAPE else None
     if match is None:
         return typed[position], position + 1
     if match["event"] == _RELEASE:
@@ -70,3 +75,11 @@ def _key(typed: bytes, position: int) -> tuple[int | None, int]:
     if modifiers == _CONTROL and (0x40 <= point < 0x60 or 0x61 <= point <= 0x7A):
         return point & 0x1F, match.end()
     return -1, match.end()
+
+
+@cache
+def _enhanced() -> re.Pattern[bytes]:
+    # Imported here: most who type send plain keys.
+    import re
+
+    return re.compile(_ENHANCED)

@@ -1,18 +1,21 @@
 """The language of a session's socket: an HTTP request, and frames on a connection that it upgrades.
 
-A frame is a type (one byte), a length (four, big-endian) and so many bytes.
+A frame is a type (one byte), a length (four, big-endian) and so many bytes. The supervisor sends DATA, END,
+NOTICE, START, STOPPED, ASK, WITHDRAWN and BARE; a viewer sends DATA, SIZE, CONTINUE and ANSWER. Each passes
+over what it does not know.
 """
 
 from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from nono.named_tuple import NamedTuple
 
 ATTACH, DETACH = ("GET", "/v1/attach"), ("POST", "/v1/detach")
 UPGRADE = "nono-terminal/1"
+READ_ONLY, ASKS = "read-only", "asks"  # words of the field Nono-Viewer: types nothing; can ask a person
 HEAD_BYTES_MAX = 4096
 HEAD_END = b"\r\n\r\n"
 OK, SWITCHED, BAD, DENIED, NOT_FOUND, BUSY = 204, 101, 400, 401, 404, 409
@@ -26,6 +29,11 @@ _REASONS = {
 }
 
 DATA, SIZE, END = 0, 1, 2
+NOTICE = 3  # words of nono itself, as text with \n
+START = 4  # the command runs, and has the terminal from now on (JSON)
+STOPPED, CONTINUE = 5, 6  # the command was stopped, as by Ctrl-Z; it is to go on
+ASK, WITHDRAWN, ANSWER = 7, 8, 9  # a question for the person (JSON); it is not asked any more; what was said
+BARE = 10  # the command has ended: the terminal is the person's again, for what nono still says
 FRAME = struct.Struct(">BI")
 SCREEN = struct.Struct(">HH")
 FRAME_BYTES_MAX = 1 << 16
@@ -45,15 +53,18 @@ class Request(NamedTuple):
     target: tuple[str, str]  # method and path
     key: str
     size: Size | None
+    words: frozenset[str] = frozenset()  # what kind of viewer it is
 
 
-def request(target: tuple[str, str], key: str, size: Size | None = None) -> bytes:
+def request(target: tuple[str, str], key: str, size: Size | None = None, words: Sequence[str] = ()) -> bytes:
     """Return the bytes of a request."""
     lines = [f"{target[0]} {target[1]} HTTP/1.1", "Host: nono", f"Authorization: Bearer {key}"]
     if size is not None:
         lines += ["Connection: Upgrade", f"Upgrade: {UPGRADE}", f"Nono-Size: {size.rows}x{size.columns}"]
     else:
         lines.append("Content-Length: 0")
+    if words:
+        lines.append(f"Nono-Viewer: {' '.join(words)}")
     return "\r\n".join([*lines, "", ""]).encode("ascii")
 
 
@@ -77,7 +88,7 @@ def parse_request(head: bytes) -> Request | None:
     size = None
     if found and rows.isascii() and columns.isascii() and rows.isdecimal() and columns.isdecimal():
         size = size_of(int(rows[:6]), int(columns[:6]))
-    return Request((words[0], words[1]), key, size)
+    return Request((words[0], words[1]), key, size, frozenset(fields.get("nono-viewer", "").split()))
 
 
 def size_of(rows: int, columns: int) -> Size | None:
@@ -108,10 +119,15 @@ def frame(kind: int, content: bytes) -> bytes:
 
 def end_frame(word: str, **fields: object) -> bytes:
     """Return the last frame to a viewer: why there is nothing more to see."""
-    return frame(END, json.dumps({"end": word, **fields}).encode("ascii"))
+    return json_frame(END, {"end": word, **fields})
 
 
-def parse_end(content: bytes) -> Mapping[str, object]:
+def json_frame(kind: int, document: Mapping[str, object]) -> bytes:
+    return frame(kind, json.dumps(document).encode("ascii"))
+
+
+def parse_json(content: bytes) -> Mapping[str, object]:
+    """Return the object in a frame; an empty one if it is damaged."""
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):

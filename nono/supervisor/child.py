@@ -50,6 +50,7 @@ class Child:
         self.ended_by: int | None = None  # that signal
         self.received: dict[int, Sender] = {}  # the last sender of each signal
         self.stopped_by: str | None = None  # who has asked for the end with `nono stop`
+        self.on_stop: Callable[[], None] | None = None  # told when the command is stopped, as by Ctrl-Z
         self._stop_request = stop_request
         self.signal_descriptor = signal_descriptor
         self._pidfd = pidfd
@@ -99,14 +100,18 @@ class Child:
         os.setpriority(os.PRIO_PROCESS, self.pid, min(nice, NICE_MAX))
 
     def _reap(self) -> None:
+        options = os.WNOHANG | (0 if self.on_stop is None else os.WUNTRACED)
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status = os.waitpid(-1, options)
             except ChildProcessError:
                 return
             if pid == 0:
                 return
-            if pid == self.pid:
+            if os.WIFSTOPPED(status):
+                if pid == self.pid and self.on_stop is not None:
+                    self.on_stop()
+            elif pid == self.pid:
                 code = os.waitstatus_to_exitcode(status)
                 self.exit_code = 128 - code if code < 0 else code
                 self.ended_by = -code if code < 0 else None

@@ -122,11 +122,25 @@ assert libc.timer_settime(timer, 0, spec, None) == 0
 
 @as_user
 def test_a_yes_to_an_overwritten_question_does_not_count(sandbox: NonoRun, outside: Path) -> None:
-    with asked(sandbox, python(CONTINUES_ITSELF, outside)) as run:
+    stage = ["/bin/sh", "-c", '"$@" < /dev/null', "-"]  # so that it shares the terminal
+    with asked(sandbox, python(CONTINUES_ITSELF, outside), stage=stage) as run:
         run.answer(b"y\n")
         assert run.end() != 0
     assert CANARY.encode() not in run.person.shown
     assert run.decisions == ["Requested", {"Denied": {"reason": DISTURBED}}]
+
+
+@as_user
+def test_a_command_with_a_terminal_of_its_own_cannot_overwrite_a_question(
+    sandbox: NonoRun, outside: Path
+) -> None:
+    with asked(sandbox, python(CONTINUES_ITSELF, outside)) as run:
+        run.answer(b"y\n")
+        assert run.end() == 0
+    question = run.person.shown.partition(b"is requesting")[2].partition(b"Access granted.")[0]
+    assert QUESTION in question
+    assert b"SPOOF" not in question
+    assert run.decisions == ["Requested", "Granted"]
 
 
 @as_user

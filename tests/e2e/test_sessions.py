@@ -89,12 +89,17 @@ def test_a_signal_has_its_sender(flags: tuple[str, ...], sandbox: NonoRun) -> No
 
 @pytest.mark.parametrize("leads", [True, False], ids=["nono alone is in it", "a shell is in it"])
 @pytest.mark.parametrize("flags", [(), (NO_NAMESPACES,)], ids=["its own namespaces", "none"])
-def test_a_closed_terminal_ends_the_command(flags: tuple[str, ...], leads: bool, sandbox: NonoRun) -> None:
+def test_a_closed_terminal_ends_a_command_that_shares_it(
+    flags: tuple[str, ...], leads: bool, sandbox: NonoRun
+) -> None:
     argv = sandbox.argv(
         ["sh", "-c", "echo up; exec sleep 987"], profile=NO_PROXY, flags=["--name=shown", *flags]
     )
-    if not leads:
-        argv = ["/bin/bash", "-i", "-c", '"$@"; exit $?', "-", *argv]
+    # With another standard input it has no terminal of its own.
+    if leads:
+        argv = ["/bin/bash", "-c", 'exec "$@" < /dev/null', "-", *argv]
+    else:
+        argv = ["/bin/bash", "-i", "-c", '"$@" < /dev/null; exit $?', "-", *argv]
     with terminal(argv, sandbox.user.environment({"TERM": "dumb"}), sandbox.project) as person:
         person.wait_for(b"\nup\r\n" if leads else b"up\r\n")
         record = record_of(sandbox.user, "shown")

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nono.cli.args.parse import Invocation, parse, sandbox_parser
-from nono.cli.console import Console, can_ask, console_of
-from nono.errors import ConfigError, NonoError
+from nono.cli.console import Console, can_ask, console_of, is_at_terminal
+from nono.errors import ConfigError, LaunchError, NonoError
 from nono.policy.capability import NetworkMode
 from nono.sandbox.launcher import fork_launcher
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
 
     from nono.credentials.load import KeyPrompt
-    from nono.launch.background import Background
+    from nono.launch.terminal.front import Front
     from nono.policy.resolve import Resolved
 
 DESCRIPTION = "Runs COMMAND in the sandbox, with a supervisor that holds its credentials."
@@ -36,7 +36,7 @@ def run(argv: Sequence[str]) -> int:
     given = invocation.given
     console = console_of(given, silent=invocation.silent)
     try:
-        exit_code = (_run if not given.flag("detached") else _run_detached)(invocation, console, environ)
+        exit_code = _start(invocation, console, environ)
     except NonoError as error:
         console.log("ERROR", error.message)
         raise
@@ -44,32 +44,43 @@ def run(argv: Sequence[str]) -> int:
     return exit_code
 
 
-def _run_detached(invocation: Invocation, console: Console, environ: Mapping[str, str]) -> int:
-    # Imported here: few runs are detached.
-    from nono.launch.background import Started, go_to_background
-
-    if invocation.given.flag("dry_run"):
+def _start(invocation: Invocation, console: Console, environ: Mapping[str, str]) -> int:
+    """Run the command, with a terminal of its own if it is started at one."""
+    is_detached = invocation.given.flag("detached")
+    if invocation.given.flag("dry_run") or not (is_detached or is_at_terminal()):
         return _run(invocation, console, environ)
+    # Imported here: other runs share what their streams are with the command.
+    from nono.launch.terminal.front import Front, fork_supervisor
+
     try:
-        background = go_to_background()
-    except Started as started:
-        session_id, name = started.session["id"], started.session["name"]
-        console.lines(
-            [
-                f"Started detached session {session_id}.",
-                f"Name: {name}",
-                f"Attach with: nono attach {session_id}",
-            ]
-        )
-        return 0
-    return _run(invocation, console, environ, background)
+        forked = fork_supervisor(is_detached=is_detached)
+    except OSError as error:
+        if not is_detached:
+            return _run(invocation, console, environ)
+        raise LaunchError(f"no terminal can be had for the session: {error.strerror}") from error
+    if isinstance(forked, Front):
+        return _run(invocation, console, environ, forked)
+    # Imported here, as above: the supervisor is at work meanwhile.
+    from nono.cli.commands.sessions.front import stand_in_front, wait_for_start
+
+    if not is_detached:
+        return stand_in_front(forked)
+    session = wait_for_start(forked, 30.0)
+    console.lines(
+        [
+            f"Started detached session {session['id']}.",
+            f"Name: {session['name']}",
+            f"Attach with: nono attach {session['id']}",
+        ]
+    )
+    return 0
 
 
 def _run(
     invocation: Invocation,
     console: Console,
     environ: Mapping[str, str],
-    background: Background | None = None,
+    front: Front | None = None,
 ) -> int:
     given = invocation.given
     # Before a profile brings pydantic and a credential brings a secret.
@@ -85,6 +96,8 @@ def _run(
     with Launch(environ, launcher) as launch:
         config = preferences(given, environ, console, long_lived=True)
         is_dry = given.flag("dry_run")
+        if front is not None:
+            front.detach_keys = config.ui.detach_sequence
         resolved = resolve_given(invocation, environ, long_lived=True, ask=asker(invocation))
         ports = given.ports("proxy_port")
         if ports and resolved.capabilities.network is not NetworkMode.PROXY:
@@ -119,17 +132,19 @@ def _run(
             say=console.lines,
             redaction=redaction(config),
             audit_bytes=config.audit.session_max_bytes,
-            key_prompt=_key_prompt(resolved, invocation, environ) if background is None else None,
+            key_prompt=_key_prompt(resolved, invocation, environ),
             name=session_name(given),
             profile=given.value("profile"),
             refusals=refusals,
-            background=background,
+            front=front,
         )
     if outcome.exit_code or outcome.denials.listed() or refusals is not None:
         # Imported here: most runs succeed and need no report.
+        from nono.approval.ask import open_terminal
         from nono.cli.diagnostics.report import report
 
-        report(outcome, prepared, invocation, console, environ, refusals)
+        asks = open_terminal if front is None else front.open_prompt
+        report(outcome, prepared, invocation, console, environ, asks, refusals)
     if time.monotonic() - began >= WORTH_A_LINE_S and not given.flag("no_diagnostics"):
         console.lines([f"  [nono] Session {outcome.session_id}: nono inspect and nono logs tell of it"])
     return outcome.exit_code

@@ -23,6 +23,7 @@ from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import UnsetVariableError, is_within
 
 if TYPE_CHECKING:
+    from nono.cli.diagnostics.save_prompt import Asks
     from nono.policy.why.refusals import Refusals
     from nono.policy.why.usual import Absentee
 
@@ -36,10 +37,12 @@ def report(
     invocation: Invocation,
     console: Console,
     environ: Mapping[str, str],
+    asks: Asks,
     refusals: Refusals | None = None,
 ) -> None:
     """Print the denials, or the limit that ended the command, to stderr; as JSON too if asked for.
 
+    asks: Opens the terminal of the person, for an offer.
     refusals: Further accesses that were refused, if the run was watched.
     """
     exit_code, denials, limit = outcome.exit_code, outcome.denials, outcome.limit
@@ -74,7 +77,7 @@ def report(
 
         print(json.dumps(document(exit_code, found, limit, absent), indent=2), file=sys.stderr, flush=True)
     if is_told and exit_code not in STOPPED and found and limit is None:
-        _offer(found, suppressed, prepared, invocation, environ)
+        _offer(found, suppressed, prepared, invocation, environ, asks)
 
 
 def _about_others(found: Sequence[Finding], suppressed: Sequence[str]) -> list[Finding]:
@@ -112,6 +115,7 @@ def _offer(
     prepared: Prepared,
     invocation: Invocation,
     environ: Mapping[str, str],
+    asks: Asks,
 ) -> None:
     # Imported here: it reads and writes profiles, which most runs do not.
     from nono.cli.diagnostics import save_prompt
@@ -132,7 +136,7 @@ def _offer(
         offered = [each for each in offered if not each.names_host]
     if offered:
         options = options_of_run(invocation, places)
-        save_prompt.offer(offered, reference, prepared.argv[0], options, environ)
+        save_prompt.offer(offered, reference, prepared.argv[0], options, environ, asks)
 
 
 def _suppressed(prepared: Prepared, invocation: Invocation, environ: Mapping[str, str]) -> list[str] | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import termios
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from textwrap import wrap
 
-from nono.approval.ask import TerminalPrompt, open_terminal
+from nono.approval.ask import Prompt
 from nono.cli.diagnostics.next_command import OptionsOfRun
 from nono.cli.diagnostics.saved_profile import Target, rewritten, save, target_of
 from nono.errors import NonoError
@@ -16,6 +17,7 @@ COLUMNS = 80
 OFFERED_MAX = 20  # every offer is shown, and a person reads no more than this
 NAMES_ASKED_MAX = 3
 NO_PROMPT = "NONO_NO_SAVE_PROMPT"
+Asks = Callable[[], AbstractContextManager[Prompt | None]]
 YES_WORDS = ("1", "true", "yes")
 
 
@@ -29,6 +31,7 @@ def offer(
     program: str,
     options: OptionsOfRun,
     environ: Mapping[str, str],
+    asks: Asks,
 ) -> None:
     """Ask the person at the terminal, if there is one, and do what they say.
 
@@ -36,9 +39,10 @@ def offer(
     profile: The run's --profile, if it had one.
     program: The program that ran; names a new profile.
     options: The other options of the run, which are saved too or go into the next command.
+    asks: Opens the terminal; yields None if there is none.
     """
     try:
-        with open_terminal() as prompt:
+        with asks() as prompt:
             if prompt is not None:
                 _offer(prompt, found[:OFFERED_MAX], target_of(profile, environ), program, options, environ)
     except (OSError, termios.error):
@@ -46,7 +50,7 @@ def offer(
 
 
 def _offer(
-    prompt: TerminalPrompt,
+    prompt: Prompt,
     found: Sequence[Addition],
     target: Target,
     program: str,
@@ -104,7 +108,7 @@ def _text(addition: Addition) -> str:
     return " + ".join(map(str, addition.entries)) + ("   (protected)" if addition.is_sensitive else "")
 
 
-def _confirmed(prompt: TerminalPrompt, found: Sequence[Addition]) -> Iterator[Addition]:
+def _confirmed(prompt: Prompt, found: Sequence[Addition]) -> Iterator[Addition]:
     for addition in found:
         if not addition.is_sensitive:
             yield addition
@@ -114,7 +118,7 @@ def _confirmed(prompt: TerminalPrompt, found: Sequence[Addition]) -> Iterator[Ad
             yield addition
 
 
-def _name(prompt: TerminalPrompt, suggestion: str, environ: Mapping[str, str]) -> str | None:
+def _name(prompt: Prompt, suggestion: str, environ: Mapping[str, str]) -> str | None:
     """Ask for the name of a new profile. Returns None if the person skips it or gives no valid one."""
     for _ in range(NAMES_ASKED_MAX):
         answer = prompt.ask(f"  User profile name [{suggestion}] (skip: none): ")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -11,6 +10,7 @@ from nono.credentials.store import kernel_keyring
 from nono.credentials.store.box import Lock, key_from, new_key, new_salt
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.secret import Secret
+from nono.typed_line import in_front, read_hidden
 
 SYSTEMD_CREDS, PASSPHRASE = "systemd-creds", "passphrase"
 TIMEOUT_S = 10.0  # for systemd-creds, which may ask a TPM
@@ -69,13 +69,13 @@ def key_of(
 
 
 def _asked_for(lock: Lock, path: str, opens: Callable[[Secret], bool], *, may_ask: bool) -> Secret:
-    if not may_ask or not _can_ask():
+    if not (may_ask and os.isatty(0) and os.isatty(2) and in_front()):
         raise CredentialUnavailable(
             f"{path}: it is encrypted, and nobody is there to type its passphrase",
             hint="nono credential list, in a terminal, opens it for some hours",
         )
     try:
-        typed = getpass.getpass("  Passphrase of nono's credentials (not shown): ")
+        typed = read_hidden("  Passphrase of nono's credentials (not shown): ")
     except (EOFError, KeyboardInterrupt):
         typed = ""
     key = key_from(Secret(typed), lock.value)
@@ -83,13 +83,6 @@ def _asked_for(lock: Lock, path: str, opens: Callable[[Secret], bool], *, may_as
         raise CredentialUnavailable(f"{path}: that is not its passphrase")
     _keep(lock, key)
     return key
-
-
-def _can_ask() -> bool:
-    try:
-        return os.isatty(0) and os.isatty(2) and os.tcgetpgrp(0) == os.getpgrp()
-    except OSError:
-        return False
 
 
 def _keep(lock: Lock, key: Secret) -> None:

@@ -23,5 +23,6 @@ async def approver_of(run: RunContext) -> AsyncIterator[ApprovalBroker | None]:
     from nono.launch.approvals import approvals
     from nono.supervisor.job_stop import job_stopped
 
-    async with approvals(approval, run.session, job_stopped) as approver:
+    ask = None if run.front is None else run.front.ask
+    async with approvals(approval, run.session, job_stopped, ask) as approver:
         yield approver

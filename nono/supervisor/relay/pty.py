@@ -1,4 +1,4 @@
-"""Makes the terminal of a detached session."""
+"""Makes the terminal of a session."""
 
 from __future__ import annotations
 
@@ -23,10 +23,13 @@ class Pty(NamedTuple):
 
 
 def open_pty(like: int) -> Pty:
-    """Open a terminal of the size of `like`, if that is one. OSError: there is none to be had."""
+    """Open a terminal with the size, keys and modes of `like`, if that is one. Raises OSError."""
     master, slave = os.openpty()
-    attributes = termios.tcgetattr(slave)
-    attributes[0] |= _IUTF8
+    try:
+        attributes = termios.tcgetattr(like)
+    except termios.error:
+        attributes = termios.tcgetattr(slave)
+        attributes[0] |= _IUTF8
     termios.tcsetattr(slave, termios.TCSANOW, attributes)
     rows, columns = size(like) or (_ROWS, _COLUMNS)
     set_size(master, rows, columns)

@@ -1,120 +1,268 @@
-"""Copies between the terminal of a session and the one viewer that may be attached, in bounded memory."""
+"""Copies between the terminal of a session and those who show it, in bounded memory.
+
+One viewer is the writer: who typed last. Its terminal says how large the command's is, and the command waits
+for it as for a slow terminal. The others see the same.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
 
 from nono.sessions import wire
-from nono.sessions.modes import Modes
-from nono.sessions.wire import Frames, Size
+from nono.sessions.wire import Size
 from nono.supervisor.relay import pty
+from nono.supervisor.relay.viewer import Viewer
+
+if TYPE_CHECKING:
+    from nono.sessions.modes import Modes
+    from nono.supervisor.relay.poll_loop import Loop, Timer
 
 READ_BYTES = 4096
 READS_MAX = 16  # in one turn of the loop; a frame holds as much
-RECEIVE_BYTES = 1 << 16
-UNSENT_BYTES_MAX = 1 << 18  # to a viewer; then the command waits, as for a slow terminal
 TYPED_BYTES_MAX = 1 << 16  # for a command that does not read; then the viewer waits
-PATIENCE_S = 10.0  # with a viewer that takes nothing; the command goes on without it
+PATIENCE_S = 10.0  # with a writer that takes nothing; the command goes on without it
 REDRAW_S = 0.05  # between two sizes: time for a program to see the first
 QUIET_S = 0.1  # after the end of the command, for what others of its terminal still write
 LAST_WORDS_S = 5.0  # for a viewer that is slow to take them
-LOOK_S = 0.005
+VIEWERS_MAX = 16
+MISSED_MAX = 20  # notices that nobody was there to see
+_ESCAPE = b"\x1b"
 
 
-class Viewer:
-    """One attached connection, non-blocking; closed by the relay."""
+class Told(Protocol):
+    """What a relay tells of its viewers."""
 
-    def __init__(self, connection: socket.socket) -> None:
-        self.connection = connection
-        self.frames = Frames()
-        self.unsent = bytearray()
-        self.since: float | None = None  # when it last took something, while something waits
+    def attached(self, is_arrival: bool, count: int) -> None:
+        """Hear of a viewer that comes or has left, and how many there are then."""
+
+    def resumed(self) -> None:
+        """Hear that the command, which was stopped, is to go on."""
+
+
+class Question:
+    """A question that one viewer was sent. answered: Takes the answer; None: it has left."""
+
+    def __init__(self, viewer: Viewer, number: int, answered: Callable[[Mapping[str, object] | None], None]):
+        self.viewer, self.number, self.answered = viewer, number, answered
 
 
 class Relay:
-    """The relay of one session. Everything runs on the loop that made it."""
+    """The relay of one session. Everything runs on its loop."""
 
-    def __init__(self, master: int, attached: Callable[[bool], None]) -> None:
-        """Take over the master, which must not block.
-
-        attached: Told before a viewer is served, and when it has left.
-        """
-        self._loop = asyncio.get_running_loop()
+    def __init__(self, loop: Loop, master: int, told: Told) -> None:
+        """Take over the master, which must not block."""
+        self._loop = loop
         self._master = master
-        self._attached = attached
-        self._modes = Modes()
-        self._viewer: Viewer | None = None
+        self._told = told
+        self._modes: Modes | None = None  # until something might set one
+        self._viewers: list[Viewer] = []  # who has typed last comes first
         self._typed = bytearray()
         self._reads_master = False
         self._writes_master = False
-        self._ended = asyncio.Event()  # nobody holds the other end of the terminal any more
+        self._is_ended = False  # nobody holds the other end of the terminal any more
+        self._is_stopped = False  # the command is, and a viewer was told
         self._spoke = 0.0  # when the last output came
-        self._watch: asyncio.TimerHandle | None = None
+        self._watch: Timer | None = None
+        self._question: Question | None = None
+        self._questions = 0
+        self._missed: list[bytes] = []
         self._read_on()
 
     @property
     def is_attached(self) -> bool:
-        return self._viewer is not None
+        return bool(self._viewers)
 
-    def attach(self, connection: socket.socket, size: Size | None, received: bytes) -> None:
-        """Serve a viewer that was let in. There must be no other. received: what it has sent already.
+    @property
+    def is_full(self) -> bool:
+        return len(self._viewers) >= VIEWERS_MAX
 
-        Raises OSError if that cannot be recorded; the viewer is then not served.
-        """
-        self._attached(True)
-        viewer = self._viewer = Viewer(connection)
-        viewer.unsent += wire.response(wire.SWITCHED)
-        if modes := self._modes.arm():
-            viewer.unsent += wire.frame(wire.DATA, modes)
-        self._loop.add_reader(connection, self._on_viewer)
-        self._flush()
-        if size is not None:
-            self._redraw(size)
-        self._take(received)
-
-    def detach(self, word: str = "detached", **fields: object) -> None:
-        """Let the viewer go, and tell it why as far as it listens."""
-        viewer, self._viewer = self._viewer, None
-        if viewer is None:
-            return
-        self._loop.remove_reader(viewer.connection)
-        self._loop.remove_writer(viewer.connection)
-        with suppress(OSError):
-            viewer.connection.send(bytes(viewer.unsent) + wire.end_frame(word, **fields))
-        viewer.connection.close()
+    def move_to(self, loop: Loop) -> None:
+        """Go on on another loop; the old one serves nothing any more."""
+        for viewer in self._viewers:
+            self._forget(viewer)
+        self._stop_reading()
+        if self._writes_master:
+            self._loop.remove_writer(self._master)
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
+        self._loop = loop
+        if self._writes_master:
+            loop.add_writer(self._master, self._type)
+        for viewer in (*self._viewers,):
+            self._listen_to(viewer)
+            self._flush(viewer)
         self._read_on()
-        with suppress(OSError):  # it has left, whether that can be recorded or not
-            self._attached(False)
 
-    async def finish(self, exit_code: int | None) -> None:
-        """Relay the last words of the command, and let the viewer go."""
-        began = self._loop.time()
-        self._spoke = max(self._spoke, began)
-        while self._loop.time() < began + LAST_WORDS_S:
-            is_quiet = self._ended.is_set() or self._loop.time() - self._spoke > QUIET_S
-            if is_quiet and not (self._viewer is not None and self._viewer.unsent):
-                break
-            await asyncio.sleep(LOOK_S)
-        self.detach("ended", exit_code=exit_code)
+    def attach(
+        self,
+        connection: socket.socket,
+        size: Size | None,
+        received: bytes,
+        words: frozenset[str] = frozenset(),
+        head: bytes = b"",
+    ) -> None:
+        """Serve a viewer that was let in.
+
+        received: What it has sent already.
+        head: The response that it waits for; empty for the process that started the session.
+        Raises OSError if it cannot be recorded; the viewer is then not served.
+        """
+        if head:
+            self._told.attached(True, len(self._viewers) + 1)
+        viewer = Viewer(connection, size, words)
+        is_writer = viewer.may_type and not (self._viewers and self._viewers[0].may_type)
+        self._viewers.insert(0 if is_writer else len(self._viewers), viewer)
+        viewer.unsent += head
+        if self._modes is not None and (modes := self._modes.arm()):
+            viewer.unsent += wire.frame(wire.DATA, modes)
+        viewer.unsent += b"".join(self._missed)
+        self._missed.clear()
+        self._listen_to(viewer)
+        self._flush(viewer)
+        if head:  # a later one: it has seen nothing yet
+            self._redraw(size if is_writer else None)
+            self._resume()
+        self._take(viewer, received)
+
+    def detach_all(self, word: str = "detached") -> None:
+        """Let every viewer go, and tell them why as far as they listen."""
+        for viewer in (*self._viewers,):
+            self._let_go(viewer, wire.end_frame(word))
+
+    def notice(self, text: str) -> None:
+        """Show words of nono itself to the writer, or to who comes next."""
+        frame = wire.frame(wire.NOTICE, text.encode("utf-8", "replace")[: wire.FRAME_BYTES_MAX])
+        if self._viewers:
+            self._viewers[0].unsent += frame
+            self._flush(self._viewers[0])
+        elif len(self._missed) < MISSED_MAX:
+            self._missed.append(frame)
+
+    def announce(self, document: Mapping[str, object]) -> None:
+        """Tell the viewers that the command runs."""
+        for viewer in (*self._viewers,):
+            viewer.unsent += wire.json_frame(wire.START, document)
+            self._flush(viewer)
+
+    def stopped(self) -> None:
+        """Tell the writer that the command was stopped: its person may want to do something else."""
+        viewer = self._viewers[0] if self._viewers else None
+        if viewer is not None and viewer.can_be_asked and not self._is_stopped:
+            self._on_output()  # what it said before that
+            self._is_stopped = True
+            viewer.unsent += wire.frame(wire.STOPPED, b"")
+            self._flush(viewer)
+
+    def ask(
+        self, document: Mapping[str, object], answered: Callable[[Mapping[str, object] | None], None]
+    ) -> bool:
+        """Have the writer ask its person; meanwhile no output is shown. Returns False if there is nobody."""
+        viewer = self._viewers[0] if self._viewers else None
+        if viewer is None or not viewer.can_be_asked or self._question is not None:
+            return False
+        self._questions += 1
+        self._question = Question(viewer, self._questions, answered)
+        self._stop_reading()
+        viewer.unsent += wire.json_frame(wire.ASK, {"number": self._questions, **document})
+        self._flush(viewer)
+        return True
+
+    def withdraw(self) -> None:
+        """Ask no longer what is asked, if anything is."""
+        question = self._question
+        if question is not None:
+            self._question = None
+            question.viewer.unsent += wire.json_frame(wire.WITHDRAWN, {"number": question.number})
+            self._flush(question.viewer)
+            self._go_on()
+
+    def has_said_all(self, began: float) -> bool:
+        """Return True once the last words of a command that ended at `began` are with the viewers."""
+        self.withdraw()  # who asked is gone, and what it said meanwhile has not been read
+        if not any(viewer.holds_up for viewer in self._viewers[:1]):
+            self._on_output()
+        now = self._loop.time()
+        is_quiet = self._is_ended or now - max(self._spoke, began) > QUIET_S
+        waits = any(viewer.unsent for viewer in self._viewers)
+        return (is_quiet and not waits) or now > began + LAST_WORDS_S
+
+    def close(self, exit_code: int | None) -> socket.socket | None:
+        """Let the viewers go. Returns the connection of one that nono may still say something to, or None.
+
+        The caller closes that one. It has its terminal back.
+        """
+        kept = None
+        self.withdraw()
+        for viewer in (*self._viewers,):
+            viewer.unsent += b"" if kept is not None else wire.json_frame(wire.BARE, {"exit_code": exit_code})
+            self._flush(viewer)
+            if kept is None and viewer in self._viewers and viewer.can_be_asked and not viewer.unsent:
+                kept = viewer.connection
+                self._forget(viewer)
+                self._viewers.remove(viewer)
+            else:
+                self._let_go(viewer, wire.end_frame("ended", exit_code=exit_code))
         self._stop_reading()
         if self._writes_master:
             self._loop.remove_writer(self._master)
             self._writes_master = False
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        return kept
 
-    def _redraw(self, size: Size) -> None:
-        """Have the programs draw their screen anew: they do when its size changes."""
+    def _let_go(self, viewer: Viewer, last: bytes) -> None:
+        if viewer not in self._viewers:
+            return
+        was_writer = viewer is self._viewers[0]
+        self._viewers.remove(viewer)
+        self._forget(viewer)
+        viewer.end(last)
+        question = self._question
+        if question is not None and question.viewer is viewer:
+            self._question = None
+            question.answered(None)
+        if was_writer:
+            self._viewers.sort(key=lambda each: not each.may_type)
+            self._resume()  # whoever has left it stopped does not come back to it
+            if self._viewers and self._viewers[0].size is not None:
+                self._resize(self._viewers[0].size)
+        self._read_on()
+        with suppress(OSError):  # it has left, whether that can be recorded or not
+            self._told.attached(False, len(self._viewers))
+
+    def _listen_to(self, viewer: Viewer) -> None:
+        self._loop.add_reader(viewer.fileno(), lambda: self._on_viewer(viewer))
+
+    def _forget(self, viewer: Viewer) -> None:
+        self._loop.remove_reader(viewer.fileno())
+        self._loop.remove_writer(viewer.fileno())
+
+    def _resume(self) -> None:
+        if self._is_stopped:
+            self._is_stopped = False
+            self._told.resumed()
+
+    def _go_on(self) -> None:
+        """Show output again to a viewer whose screen was used for something else."""
+        self._read_on()
+        if self._modes is not None and self._modes.is_alternate:
+            self._redraw(None)
+
+    def _redraw(self, size: Size | None) -> None:
+        """Have the programs draw their screen anew: they do when its size changes. None: the same again."""
         with suppress(OSError):
-            if pty.size(self._master) == size:
+            now = pty.size(self._master)
+            size = size or (None if now is None else Size(*now))
+            if size is not None and now == size:
                 pty.set_size(self._master, size.rows, size.columns - 1 or 2)
                 self._loop.call_later(REDRAW_S, self._resize, size)
-            else:
+            elif size is not None:
                 self._resize(size)
 
     def _resize(self, size: Size) -> None:
@@ -122,9 +270,8 @@ class Relay:
             pty.set_size(self._master, size.rows, size.columns)
 
     def _read_on(self) -> None:
-        viewer = self._viewer
-        is_full = viewer is not None and len(viewer.unsent) >= UNSENT_BYTES_MAX
-        if not is_full and not self._reads_master and not self._ended.is_set():
+        is_held = self._question is not None or any(viewer.holds_up for viewer in self._viewers[:1])
+        if not is_held and not self._reads_master and not self._is_ended:
             self._loop.add_reader(self._master, self._on_output)
             self._reads_master = True
 
@@ -134,17 +281,29 @@ class Relay:
             self._reads_master = False
 
     def _on_output(self) -> None:
-        output = self._read()
+        output = b"" if self._is_ended or self._question is not None else self._read()
         if not output:
             return
         self._spoke = self._loop.time()
+        self._follow(output)
+        frame = wire.frame(wire.DATA, output)
+        for viewer in (*self._viewers,):
+            viewer.unsent += frame
+            self._flush(viewer)
+            if viewer.is_far_behind:
+                self._let_go(viewer, wire.end_frame("slow"))
+        if any(viewer.holds_up for viewer in self._viewers[:1]):
+            self._stop_reading()
+
+    def _follow(self, output: bytes) -> None:
+        if self._modes is None:
+            if _ESCAPE not in output:
+                return
+            # Imported here: many commands set no mode, and what finds one takes longer than they do.
+            from nono.sessions.modes import Modes
+
+            self._modes = Modes()
         self._modes.feed(output)
-        viewer = self._viewer
-        if viewer is not None:
-            viewer.unsent += wire.frame(wire.DATA, output)
-            self._flush()
-            if len(viewer.unsent) >= UNSENT_BYTES_MAX:
-                self._stop_reading()
 
     def _read(self) -> bytes:
         """Read what is there, within bounds; the kernel gives out 4 KiB of a terminal at a time."""
@@ -158,76 +317,92 @@ class Relay:
                 piece = b""
             if not piece:
                 self._stop_reading()
-                self._ended.set()
+                self._is_ended = True
                 break
             pieces.append(piece)
         return b"".join(pieces)
 
-    def _flush(self) -> None:
-        """Send to the viewer what it takes."""
-        viewer = self._viewer
-        if viewer is None:
+    def _flush(self, viewer: Viewer) -> None:
+        """Send to a viewer what it takes."""
+        if viewer not in self._viewers:
             return
         try:
-            sent = viewer.connection.send(viewer.unsent) if viewer.unsent else 0
-        except BlockingIOError:
-            sent = 0
+            viewer.send(self._loop.time())
         except OSError:
-            self.detach()
+            while viewer in self._viewers:  # what it has typed before it went
+                self._on_viewer(viewer)
             return
-        del viewer.unsent[:sent]
         if viewer.unsent:
-            if sent or viewer.since is None:
-                viewer.since = self._loop.time()
-            self._loop.add_writer(viewer.connection, self._flush)
+            self._loop.add_writer(viewer.fileno(), lambda: self._flush(viewer))
             if self._watch is None:
                 self._watch = self._loop.call_later(PATIENCE_S, self._look)
         else:
-            viewer.since = None
-            self._loop.remove_writer(viewer.connection)
+            self._loop.remove_writer(viewer.fileno())
         self._read_on()
 
     def _look(self) -> None:
-        """Let a viewer go that has taken nothing for too long."""
+        """Let viewers go that have taken nothing for too long."""
         self._watch = None
-        viewer = self._viewer
-        if viewer is None or viewer.since is None:
-            return
-        left_s = viewer.since + PATIENCE_S - self._loop.time()
-        if left_s <= 0:
-            self.detach("slow")
-        else:
-            self._watch = self._loop.call_later(left_s, self._look)
+        now = self._loop.time()
+        for viewer in (*self._viewers,):
+            if viewer.since is not None and viewer.since + PATIENCE_S <= now:
+                self._let_go(viewer, wire.end_frame("slow"))
+        waiting = [viewer.since for viewer in self._viewers if viewer.since is not None]
+        if waiting:
+            self._watch = self._loop.call_later(min(waiting) + PATIENCE_S - now, self._look)
 
-    def _on_viewer(self) -> None:
-        assert self._viewer is not None
-        try:
-            received = self._viewer.connection.recv(RECEIVE_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            received = b""
+    def _on_viewer(self, viewer: Viewer) -> None:
+        received = viewer.receive()
         if received:
-            self._take(received)
-        else:
-            self.detach()
+            self._take(viewer, received)
+        elif received is not None or viewer.is_gone:
+            self._let_go(viewer, b"")
 
-    def _take(self, received: bytes) -> None:
-        viewer = self._viewer
-        if viewer is None:
+    def _take(self, viewer: Viewer, received: bytes) -> None:
+        if viewer not in self._viewers:
             return
         try:
             for kind, content in viewer.frames.feed(received):
-                if kind == wire.DATA:
-                    self._typed += content
-                elif kind == wire.SIZE and len(content) == wire.SCREEN.size:
-                    size = wire.size_of(*wire.SCREEN.unpack(content))
-                    if size is not None:
-                        self._resize(size)
+                self._take_frame(viewer, kind, content)
         except ValueError:
-            self.detach()
+            self._let_go(viewer, b"")
             return
         self._type()
+
+    def _take_frame(self, viewer: Viewer, kind: int, content: bytes) -> None:
+        if not viewer.may_type or viewer not in self._viewers:
+            return
+        if kind == wire.DATA:
+            self._become_writer(viewer)
+            self._typed += content
+        elif kind == wire.SIZE and len(content) == wire.SCREEN.size:
+            size = wire.size_of(*wire.SCREEN.unpack(content))
+            if size is not None:
+                viewer.size = size
+                if viewer is self._viewers[0]:
+                    self._resize(size)
+        elif kind == wire.CONTINUE:
+            self._resume()
+            self._go_on()
+        elif kind == wire.ANSWER:
+            self._take_answer(viewer, wire.parse_json(content))
+
+    def _become_writer(self, viewer: Viewer) -> None:
+        if viewer is not self._viewers[0]:
+            self._viewers.remove(viewer)
+            self._viewers.insert(0, viewer)
+            if viewer.size is not None:
+                self._resize(viewer.size)
+            self._read_on()
+
+    def _take_answer(self, viewer: Viewer, answer: Mapping[str, object]) -> None:
+        question = self._question
+        # Another viewer has not been asked, and an older question is not this one.
+        if question is None or question.viewer is not viewer or answer.get("number") != question.number:
+            return
+        self._question = None
+        question.answered(answer)
+        self._go_on()
 
     def _type(self) -> None:
         """Write to the terminal what it takes."""
@@ -246,8 +421,8 @@ class Relay:
                 self._loop.add_writer(self._master, self._type)
             else:
                 self._loop.remove_writer(self._master)
-        if self._viewer is not None:
+        for viewer in self._viewers:
             if len(self._typed) >= TYPED_BYTES_MAX:
-                self._loop.remove_reader(self._viewer.connection)
+                self._loop.remove_reader(viewer.fileno())
             else:
-                self._loop.add_reader(self._viewer.connection, self._on_viewer)
+                self._listen_to(viewer)

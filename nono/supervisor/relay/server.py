@@ -1,4 +1,4 @@
-"""Lets viewers in at the socket of a session: of this user, with its key, one at a time."""
+"""Lets viewers in at the socket of a session: of this user, and with its key."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import hmac
 import os
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 from nono.sessions import wire
+from nono.sessions.meeting import Meeting
 from nono.supervisor.relay.relay import Relay
 
 HEAD_S = 2.0  # for a request
@@ -21,18 +21,16 @@ _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 class Server:
     """The listener, and who waits at it. Everything runs on the loop that made it."""
 
-    def __init__(self, listener: socket.socket, key: str, relay: Relay) -> None:
-        """Take over the listener, which must not block."""
+    def __init__(self, meeting: Meeting, relay: Relay) -> None:
+        """Listen at a socket until close(); the caller closes that."""
         self._loop = asyncio.get_running_loop()
-        self._listener = listener
-        self._key = key
+        self._listener, self._key = meeting
         self._relay = relay
         self._waiting: set[asyncio.Task[None]] = set()
-        self._loop.add_reader(listener, self._on_connection)
+        self._loop.add_reader(self._listener, self._on_connection)
 
     async def close(self) -> None:
         self._loop.remove_reader(self._listener)
-        self._listener.close()
         for task in self._waiting:
             task.cancel()
         await asyncio.gather(*self._waiting, return_exceptions=True)
@@ -53,9 +51,9 @@ class Server:
         try:
             async with asyncio.timeout(HEAD_S):
                 head, rest = await self._head(connection)
-                status, size = self._answer(head)
-                if status == wire.SWITCHED:
-                    self._relay.attach(connection, size, rest)
+                status, request = self._answer(head)
+                if status == wire.SWITCHED and request is not None:
+                    self._relay.attach(connection, request.size, rest, request.words, wire.response(status))
                     is_kept = True
                 else:
                     await self._loop.sock_sendall(connection, wire.response(status))
@@ -75,7 +73,7 @@ class Server:
         head, end, rest = received.partition(wire.HEAD_END)
         return head + end, rest
 
-    def _answer(self, head: bytes) -> tuple[int, wire.Size | None]:
+    def _answer(self, head: bytes) -> tuple[int, wire.Request | None]:
         request = wire.parse_request(head)
         if request is None:
             return wire.BAD, None
@@ -84,11 +82,11 @@ class Server:
         if request.target == wire.DETACH:
             if not self._relay.is_attached:
                 return wire.BUSY, None
-            self._relay.detach()
+            self._relay.detach_all()
             return wire.OK, None
         if request.target != wire.ATTACH:
             return wire.NOT_FOUND, None
-        return (wire.BUSY if self._relay.is_attached else wire.SWITCHED), request.size
+        return (wire.BUSY if self._relay.is_full else wire.SWITCHED), request
 
 
 def is_own(connection: socket.socket) -> bool:
@@ -99,29 +97,3 @@ def is_own(connection: socket.socket) -> bool:
         return uid == os.geteuid() and os.path.samefile(f"/proc/{pid}/ns/user", "/proc/self/ns/user")
     except OSError:  # it is gone, or of another user
         return False
-
-
-@asynccontextmanager
-async def relayed(
-    master: int,
-    listener: socket.socket,
-    key: str,
-    attached: Callable[[bool], None],
-    exit_code: Callable[[], int | None],
-) -> AsyncIterator[None]:
-    """Relay a terminal until the block is left, which says the last words of the command.
-
-    listener: Of the session's socket; closed at the end, as is the master.
-    key: What a viewer must show.
-    attached: Told when a viewer comes and goes.
-    exit_code: Of the command, once it has ended.
-    """
-    os.set_blocking(master, False)
-    relay = Relay(master, attached)
-    server = Server(listener, key, relay)
-    try:
-        yield
-    finally:
-        await server.close()
-        await relay.finish(exit_code())
-        os.close(master)

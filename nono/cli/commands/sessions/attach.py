@@ -13,9 +13,10 @@ from contextlib import suppress
 
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import Chosen, caller_environ, chosen, refuse_inside
-from nono.cli.commands.sessions.own_terminal import Lent, lend
+from nono.cli.commands.sessions.guard import fork_viewer, pass_on, wait_for_viewer
+from nono.cli.commands.sessions.own_terminal import Lent
 from nono.cli.commands.sessions.talk import ask, unreachable
-from nono.cli.commands.sessions.viewer import Viewer, terminal_size
+from nono.cli.commands.sessions.viewer import Viewer, report_end, terminal_size
 from nono.cli.text import session_text
 from nono.errors import NonoError
 from nono.sessions import wire
@@ -37,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse_parser.new_parser("nono attach", DESCRIPTION)
     argparse_parser.add_globals(parser)
     parser.add_argument("session", metavar="SESSION", help=session_text.SESSION_HELP)
+    parser.add_argument("--read-only", action="store_true", help="show it, and type nothing into it")
     return parser
 
 
@@ -56,30 +58,34 @@ def run(argv: Sequence[str]) -> int:
             )
         if not (os.isatty(0) and os.isatty(1)):
             raise NonoError("nono attach needs a terminal on standard input and output.")
-        size = terminal_size()
-        connection, status, received = ask(session, wire.ATTACH, size)
+        words = wire.READ_ONLY if parsed.read_only else wire.ASKS
+        connection, status, received = ask(session, wire.ATTACH, terminal_size(), (words,))
         with connection:
             if status == wire.BUSY:
-                _say(f"Session {record.session_id} already has an active attached client.")
-                return 0
+                raise NonoError(f"session {record.session_id} is shown by as many as can be.")
             if status != wire.SWITCHED:
                 raise unreachable(record)
-            end = _view(connection, received, size, keys)
+            end = _view(connection, received, keys, is_read_only=parsed.read_only)
         _say_end(session, end)
     return 0
 
 
 def _view(
-    connection: socket.socket, received: bytes, size: wire.Size | None, keys: bytes
+    connection: socket.socket, received: bytes, keys: bytes, *, is_read_only: bool
 ) -> Mapping[str, object]:
     """Show the session. Returns why that ended."""
     reader, report = os.pipe()
+    lent = Lent()
 
-    def view(lent: Lent) -> int:
-        return Viewer(connection, received, size, keys, lent).view(report)
+    def show() -> int:
+        viewer = Viewer(connection, lent, keys=keys, received=received, is_read_only=is_read_only)
+        report_end(report, viewer.view())
+        return 0
 
-    lend(view)
+    pid = fork_viewer(lent, show)
     os.close(report)
+    pass_on(pid)
+    wait_for_viewer(pid, lent)
     with open(reader, "rb") as file:
         content = file.read()
     end: Mapping[str, object] = json.loads(content) if content else {"end": "killed"}

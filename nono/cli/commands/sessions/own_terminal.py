@@ -7,84 +7,112 @@ import os
 import signal
 import struct
 import termios
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from nono.kernel import process
-
-_LENGTH = struct.Struct("I")
+_STATE = struct.Struct(
+    "??I"
+)  # whether it is lent; whether Ctrl-C was typed; the length of what undoes its modes
 _NOTED_BYTES = 4096
-_FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+_SESSION_BYTES = 1024
+_END = b"\x18\x1b\\"  # of an escape sequence or a string that was not finished (CAN, ST)
 
 
 class Lent:
-    """The terminal in raw mode, and what undoes what was armed in it; shared by two processes."""
+    """The terminal on 0 and 1, and what undoes what was armed in it; shared with processes forked later.
 
-    def __init__(self, attributes: list[Any]) -> None:
-        self._attributes = attributes
-        self._noted = mmap.mmap(-1, _NOTED_BYTES)
+    Two of them, since one that is killed cannot restore anything: each does it for the other.
+    """
+
+    def __init__(self) -> None:
+        """Raises termios.error if there is no terminal."""
+        self._attributes = termios.tcgetattr(0)
+        self._shared = mmap.mmap(-1, _NOTED_BYTES + _SESSION_BYTES)
+
+    @property
+    def is_lent(self) -> bool:
+        return self._state()[0]
+
+    @property
+    def session(self) -> str:
+        """The id of the session that is shown; empty before its command runs."""
+        return bytes(self._shared[_NOTED_BYTES:]).rstrip(b"\0").decode("ascii", "replace")
+
+    @session.setter
+    def session(self, session_id: str) -> None:
+        content = session_id.encode("ascii", "replace")[:_SESSION_BYTES]
+        self._shared[_NOTED_BYTES : _NOTED_BYTES + len(content)] = content
+
+    @property
+    def was_interrupted(self) -> bool:
+        return self._state()[1]
+
+    def interrupt(self) -> None:
+        """Hear that Ctrl-C was typed."""
+        is_lent, _, length = self._state()
+        _STATE.pack_into(self._shared, 0, is_lent, True, length)
+
+    def lend(self) -> None:
+        """Set raw mode, if this process is in the foreground."""
+        if not self.is_lent and in_front():
+            self._write(b"", is_lent=True)
+            with suppress(OSError, termios.error):
+                termios.tcsetattr(0, termios.TCSANOW, _raw(self._attributes))
 
     def note(self, disarm: bytes) -> None:
         """Keep what would undo the modes that are set by now."""
-        if len(disarm) <= _NOTED_BYTES - _LENGTH.size:
-            self._noted[: _LENGTH.size + len(disarm)] = _LENGTH.pack(len(disarm)) + disarm
+        if len(disarm) <= _NOTED_BYTES - _STATE.size:
+            self._write(disarm, is_lent=self.is_lent)
+
+    def forget(self) -> None:
+        """Hear that somebody else has the terminal, as they have set it."""
+        self._write(b"", is_lent=False)
 
     def take_back(self) -> None:
         """Undo the modes and leave raw mode; once."""
-        (length,) = _LENGTH.unpack_from(self._noted)
-        disarm = bytes(self._noted[_LENGTH.size : _LENGTH.size + length])
-        self.note(b"")
-        with suppress(OSError, termios.error):
-            # First, and without waiting for the output, which a person may have stopped.
-            termios.tcsetattr(0, termios.TCSANOW, self._attributes)
+        was_lent, _, length = self._state()
+        disarm = bytes(self._shared[_STATE.size : _STATE.size + length])
+        self._write(b"", is_lent=False)
+        if was_lent:
+            self.restore()
         with suppress(OSError):
             if disarm:
-                os.write(1, disarm)
+                os.write(1, _END + disarm)
+
+    def restore(self) -> None:
+        """Set the modes of the line as they were before the session."""
+        with suppress(OSError, termios.error):
+            # Without waiting for the output, which a person may have stopped.
+            termios.tcsetattr(0, termios.TCSANOW, self._attributes)
+
+    def _state(self) -> tuple[bool, bool, int]:
+        is_lent, was_interrupted, length = _STATE.unpack_from(self._shared)
+        return is_lent, was_interrupted, length
+
+    def _write(self, disarm: bytes, *, is_lent: bool) -> None:
+        state = _STATE.pack(is_lent, self.was_interrupted, len(disarm))
+        self._shared[: _STATE.size + len(disarm)] = state + disarm
 
 
-def lend(life: Callable[[Lent], int]) -> int:
-    """Call life in a child, in raw mode. Returns its exit code; the terminal is then as it was.
-
-    Two processes, since one that is killed cannot restore anything: each does it for the other.
-    """
-    # Nobody in the background may stop before the terminal is restored.
-    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-    signal.signal(signal.SIGTSTP, signal.SIG_IGN)
-    lent = Lent(termios.tcgetattr(0))
-    ours = os.getpid()
-    signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)  # in the child until it reads them
-    pid = os.fork()
-    if pid == 0:
-        os._exit(_live(lent, life, ours))
-    for number in _FORWARDED:
-        signal.signal(number, lambda _number, _frame: _terminate(pid))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)
-    status = os.waitpid(pid, 0)[1]  # PEP 475: handlers run, and it is waited on
-    lent.take_back()
-    return os.waitstatus_to_exitcode(status)
-
-
-def _terminate(pid: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
-
-
-def _live(lent: Lent, life: Callable[[Lent], int], parent: int) -> int:
-    code = 1
+def in_front() -> bool:
+    """Check that nobody else has the terminal: a shell may have put this process into the background."""
     try:
-        process.set_parent_death_signal(signal.SIGTERM)
-        if os.getppid() == parent:
-            _set_raw()
-            code = life(lent)
-    finally:
-        lent.take_back()
-    return code
+        return os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:  # it is not the controlling one, so that there is no background
+        return True
 
 
-def _set_raw() -> None:
-    """Do as cfmakeraw(3); Python's tty.setraw leaves some modes."""
-    mode = termios.tcgetattr(0)
+def stop_job() -> None:
+    """Stop this process and all of its job until the shell continues it, as Ctrl-Z does."""
+    before = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTSTP})
+    with suppress(OSError):
+        os.kill(0, signal.SIGTSTP)  # returns after that; at once if there is no shell
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _raw(attributes: list[Any]) -> list[Any]:
+    """Return attributes as cfmakeraw(3) makes them; Python's tty.setraw leaves some modes."""
+    mode = [*attributes[:6], [*attributes[6]]]
     mode[0] &= ~(
         termios.IGNBRK | termios.BRKINT | termios.PARMRK | termios.ISTRIP
         | termios.INLCR | termios.IGNCR | termios.ICRNL | termios.IXON
@@ -93,4 +121,4 @@ def _set_raw() -> None:
     mode[2] = (mode[2] & ~(termios.CSIZE | termios.PARENB)) | termios.CS8
     mode[3] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
     mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
-    termios.tcsetattr(0, termios.TCSANOW, mode)
+    return mode

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 
 from nono.cli.commands.sessions.chosen import Chosen
 from nono.errors import NonoError
@@ -22,7 +23,9 @@ class Answer(NamedTuple):
     received: bytes
 
 
-def ask(session: Chosen, target: tuple[str, str], size: wire.Size | None = None) -> Answer:
+def ask(
+    session: Chosen, target: tuple[str, str], size: wire.Size | None = None, words: Sequence[str] = ()
+) -> Answer:
     """Send a request and read the head of the response. Raises NonoError if nobody answers."""
     record = session.record
     try:
@@ -31,7 +34,7 @@ def ask(session: Chosen, target: tuple[str, str], size: wire.Size | None = None)
         raise unreachable(record) from error
     try:
         connection.settimeout(PATIENCE_S)
-        connection.sendall(wire.request(target, key, size))
+        connection.sendall(wire.request(target, key, size, words))
         received = b""
         while wire.HEAD_END not in received and len(received) <= wire.HEAD_BYTES_MAX:
             piece = connection.recv(wire.HEAD_BYTES_MAX)

@@ -1,4 +1,4 @@
-"""Copies between the terminal of a person and the socket of a session, until one of them has enough."""
+"""Copies between the terminal of a person and a session, until one of them has enough."""
 
 from __future__ import annotations
 
@@ -9,60 +9,99 @@ import signal
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from nono.cli.commands.sessions.own_terminal import Lent
+from nono.cli.commands.sessions.own_terminal import Lent, in_front, stop_job
 from nono.kernel import signals
 from nono.sessions import wire
 from nono.sessions.detach_key import DetachKeys
-from nono.sessions.modes import Modes
 from nono.sessions.wire import Frames
+from nono.settings.keys import parse_keys
+
+if TYPE_CHECKING:
+    from nono.cli.commands.sessions.questions import Questions
+    from nono.sessions.modes import Modes
 
 READ_BYTES = 1 << 16
 TYPED_BYTES_MAX = 1 << 16
 LAST_WORDS_S = 1.0
+LOOK_EVERY_S = 0.25  # whether a shell has put this process into the foreground, which no signal tells
 _ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+_WATCHED = (signal.SIGWINCH, signal.SIGCONT, signal.SIGTSTP, *_ENDING)
+_ESCAPE, _CTRL_C = b"\x1b", b"\x03"
+
+DETACHED = {"end": "detached"}
+LOST = {"end": "lost"}
 
 
 class Viewer:
     """One attached terminal."""
 
     def __init__(
-        self, connection: socket.socket, received: bytes, size: wire.Size | None, keys: bytes, lent: Lent
+        self,
+        connection: socket.socket,
+        lent: Lent,
+        *,
+        keys: bytes | None = None,
+        received: bytes = b"",
+        is_read_only: bool = False,
     ) -> None:
-        """received: What came behind the head of the response. size: The one that the supervisor was told."""
+        """keys: Those that detach; None: the session has yet to say so, and to start.
+
+        received: What came behind the head of the response.
+        """
+        self.session: Mapping[str, object] = {}  # as the supervisor has told, if it has
         self._connection = connection
-        self._size = size
-        self._received = received
-        self._keys = DetachKeys(keys)
         self._lent = lent
-        self._modes = Modes()
+        self._keys = None if keys is None else DetachKeys(keys)
+        self._received = received
+        self._is_read_only = is_read_only
+        self._modes: Modes | None = None  # until something might set one
         self._frames = Frames()
         self._unsent = bytearray()
+        self._size: wire.Size | None = None  # as the supervisor was told
+        self._ended: Mapping[str, object] | None = None  # how the command did, once that is told
+        self._questions: Questions | None = None
+        self._later: list[tuple[int, bytes]] = []  # frames that came while the person was asked
 
-    def view(self, report: int) -> int:
-        """Copy until the end, and write why it ended to the descriptor `report`. Returns an exit code."""
-        descriptor = signals.open_signalfd((signal.SIGWINCH, *_ENDING))
+    def view(self) -> Mapping[str, object]:
+        """Copy until the end. Returns why it ended; the terminal is then as it was."""
+        descriptor = signals.open_signalfd(_WATCHED)
         self._connection.setblocking(False)
-        end = self._show(self._received)
-        if terminal_size() != self._size:
-            self._send_size()
+        try:
+            if self._keys is not None:
+                self._lent.lend()
+                self._send_size()
+            return self._show(self._received) or self._copy(descriptor)
+        finally:
+            self._lent.take_back()
+            os.close(descriptor)
+
+    def _copy(self, descriptor: int) -> Mapping[str, object]:
+        end: Mapping[str, object] | None = None
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
         while end is None:
-            may_type = len(self._unsent) < TYPED_BYTES_MAX
-            poll.register(0, select.POLLIN if may_type else 0)
+            is_shown = self._keys is not None and self._ended is None
+            if is_shown and not self._lent.is_lent and in_front():
+                self._show_again()
+            if self._lent.is_lent and len(self._unsent) < TYPED_BYTES_MAX:
+                poll.register(0, select.POLLIN)
+            else:
+                with suppress(KeyError):
+                    poll.unregister(0)
             poll.register(self._connection, select.POLLIN | (select.POLLOUT if self._unsent else 0))
-            ready = dict(poll.poll())
+            is_behind = is_shown and not self._lent.is_lent
+            ready = dict(poll.poll(LOOK_EVERY_S * 1000 if is_behind else None))
             if descriptor in ready:
                 end = self._on_signal(descriptor)
             if end is None and self._connection.fileno() in ready:
                 end = self._on_connection(ready[self._connection.fileno()])
-            if end is None and 0 in ready:
+            if end is None and 0 in ready and self._lent.is_lent:
                 end = self._on_typed()
-        if end.get("end") == "detached":
+        if end == DETACHED:
             self._send_rest()
-        os.write(report, json.dumps(dict(end)).encode("ascii"))
-        return 0
+        return end
 
     def _send_rest(self) -> None:
         """Send what was typed before the keys that detach, if it is taken soon."""
@@ -72,14 +111,22 @@ class Viewer:
 
     def _on_signal(self, descriptor: int) -> Mapping[str, object] | None:
         while (received := signals.read_signal(descriptor)) is not None:
-            if received.number != signal.SIGWINCH:
-                return {"end": "detached"}
+            if received.number == signal.SIGTERM or (received.number in _ENDING and self._keys is not None):
+                return self._ended or (LOST if self._keys is None else DETACHED)
+            if self._keys is None or self._ended is not None:
+                continue  # before the start the supervisor hears of it, and ends
+            if received.number == signal.SIGTSTP:
+                self._suspend()
+            elif received.number == signal.SIGCONT:
+                self._lent.forget()  # whoever continues it has used the terminal meanwhile
+                self._show_again()
             self._send_size()
         return None
 
     def _send_size(self) -> None:
         size = terminal_size()
-        if size is not None:
+        if size is not None and size != self._size:
+            self._size = size
             self._unsent += wire.frame(wire.SIZE, wire.SCREEN.pack(*size))
 
     def _on_connection(self, events: int) -> Mapping[str, object] | None:
@@ -88,36 +135,120 @@ class Viewer:
                 del self._unsent[: self._connection.send(self._unsent)]
             if events & ~select.POLLOUT:
                 received = self._connection.recv(READ_BYTES)
-                return self._show(received) if received else {"end": "lost"}
+                return self._show(received) if received else self._ended or LOST
         except BlockingIOError:
             return None
         except OSError:
-            return {"end": "lost"}
+            return self._ended or LOST
         return None
 
     def _show(self, received: bytes) -> Mapping[str, object] | None:
         try:
             for kind, content in self._frames.feed(received):
-                if kind == wire.END:
-                    return wire.parse_end(content)
-                if kind == wire.DATA:
-                    if self._modes.feed(content):
-                        # Noted before it is written: a kill in between must not leave them armed.
-                        self._lent.note(self._modes.disarm())
-                    _write(content)
+                end = self._show_frame(kind, content)
+                while end is None and self._later:
+                    end = self._show_frame(*self._later.pop(0))
+                if end is not None:
+                    return end
         except (OSError, ValueError):
-            return {"end": "detached"}
+            return DETACHED
         return None
+
+    def _show_frame(self, kind: int, content: bytes) -> Mapping[str, object] | None:
+        match kind:
+            case wire.DATA:
+                self._follow(content)
+                _write(content)
+            case wire.NOTICE:
+                _write(content.replace(b"\n", b"\r\n") if self._lent.is_lent else content)
+            case wire.START:
+                self.session = wire.parse_json(content)
+                self._lent.session = str(self.session.get("id"))
+                self._keys = DetachKeys(parse_keys(str(self.session.get("keys"))))
+                self._lent.lend()
+                self._send_size()
+            case wire.STOPPED:
+                self._suspend()
+            case wire.ASK:
+                self._ask(wire.parse_json(content))
+            case wire.BARE:
+                self._ended = {"end": "ended", **wire.parse_json(content)}
+                self._lent.take_back()
+            case wire.END:
+                return wire.parse_json(content)
+        return None
+
+    def _follow(self, output: bytes) -> None:
+        if self._modes is None:
+            if _ESCAPE not in output:
+                return
+            # Imported here: many commands set no mode.
+            from nono.sessions.modes import Modes
+
+            self._modes = Modes()
+        if self._modes.feed(output):
+            # Noted before it is written: a kill in between must not leave them armed.
+            self._lent.note(self._modes.disarm())
+
+    def _suspend(self) -> None:
+        """Give the terminal back to the shell until it continues this job."""
+        self._lent.take_back()
+        stop_job()
+        signal.sigtimedwait({signal.SIGCONT}, 0)  # the one that has just come
+        self._show_again()
+
+    def _show_again(self) -> None:
+        """Set raw mode and the session's modes, if this process is in front, and let the command go on."""
+        self._lent.lend()
+        if self._lent.is_lent and self._modes is not None:
+            self._lent.note(self._modes.disarm())
+            _write(self._modes.arm())
+        self._unsent += wire.frame(wire.CONTINUE, b"")
+
+    def _ask(self, document: Mapping[str, object]) -> None:
+        """Ask the person, and answer."""
+        if self._questions is None:
+            # Imported here: few runs ask anything.
+            from nono.cli.commands.sessions.questions import Questions
+
+            self._questions = Questions(self._connection.fileno(), self._is_withdrawn)
+        was_lent = self._lent.is_lent
+        self._lent.take_back()
+        answer = self._questions.answer(document)
+        self._unsent += wire.json_frame(wire.ANSWER, {"number": document.get("number"), "answer": answer})
+        if was_lent:
+            self._show_again()
+
+    def _is_withdrawn(self) -> bool:
+        """Take what the session has said while the person is asked; True if there is no use in asking."""
+        try:
+            received = self._connection.recv(READ_BYTES)
+        except BlockingIOError:
+            received = None
+        except OSError:
+            received = b""
+        self._later += self._frames.feed(received or b"")
+        return received == b"" or any(kind in (wire.WITHDRAWN, wire.END) for kind, _ in self._later)
 
     def _on_typed(self) -> Mapping[str, object] | None:
         try:
             typed = os.read(0, READ_BYTES // 2)
         except OSError:
             typed = b""
+        assert self._keys is not None  # or the terminal would not be lent
         passed, is_detached = self._keys.feed(typed)
-        if passed:
+        if is_detached and self.session.get("can_be_left") is False:
+            is_detached = False
+        if passed and not self._is_read_only:
+            if _CTRL_C in passed:
+                self._lent.interrupt()
             self._unsent += wire.frame(wire.DATA, passed)
-        return {"end": "detached"} if is_detached or not typed else None
+        return DETACHED if is_detached or not typed else None
+
+
+def report_end(descriptor: int, end: Mapping[str, object]) -> None:
+    """Tell another process why a viewer ended."""
+    os.write(descriptor, json.dumps(dict(end)).encode("ascii"))
 
 
 def terminal_size() -> wire.Size | None:

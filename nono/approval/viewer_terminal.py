@@ -1,0 +1,43 @@
+"""Asks on the terminal of whoever shows the command's own terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+import anyio
+
+from nono.approval import wording
+from nono.approval.request import Answer, Question
+from nono.approval.terminal import IN_BACKGROUND, NAME, NO_TERMINAL, SAID_NO, TOO_LONG, WITHDRAWN
+
+# Sends a question to the viewer. Returns its word for what the person has said; None: nobody can be asked.
+AskViewer = Callable[[Mapping[str, object]], Awaitable[object]]
+
+ANSWERS = {
+    "yes": Answer("granted", "", NAME),
+    "no": Answer("denied", SAID_NO, NAME, is_remembered=True),
+    "background": Answer("denied", IN_BACKGROUND, NAME, is_unasked=True),
+    "gone": Answer("error", "the terminal that was asked is gone", NAME),
+    None: Answer("denied", NO_TERMINAL, NAME, is_unasked=True),
+}
+
+
+class ViewerTerminal:
+    """A Backend that shows one question at a time; others wait their turn.
+
+    The command cannot write over it, nor answer it: its terminal is another one, and is not shown meanwhile.
+    """
+
+    def __init__(self, ask: AskViewer) -> None:
+        self._ask = ask
+        self._turn = anyio.Lock()
+
+    async def ask(self, question: Question, expires_s: float) -> Answer:
+        shown = wording.lines(question.request, expires_s)
+        if shown is None:
+            return Answer("denied", TOO_LONG, NAME)
+        async with self._turn:
+            word = await self._ask({"kind": "approve", "lines": shown})
+        if word is not None and not isinstance(word, str):
+            return ANSWERS["gone"]
+        return ANSWERS.get(word, Answer("error", WITHDRAWN, NAME))

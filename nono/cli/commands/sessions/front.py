@@ -1,0 +1,166 @@
+"""Stands in front of a run, at the terminal of the person who has started it."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from nono.cli.commands.sessions.guard import ENDING, fork_viewer
+from nono.cli.commands.sessions.own_terminal import Lent
+from nono.cli.commands.sessions.viewer import DETACHED, LOST, Viewer
+from nono.errors import NonoError
+from nono.launch.terminal.front import Ahead
+from nono.sessions import wire
+
+LEFT = 128 + signal.SIGTSTP  # the exit code of a run that goes on, as of a job that Ctrl-Z has stopped
+SEEN, WAS_LEFT = 0, 2  # exit codes of the process that shows the session
+READ_BYTES = 4096
+ENDING_S = 5.0
+
+
+def stand_in_front(ahead: Ahead) -> int:
+    """Show the terminal of a command until it ends or is left. Returns the exit code of this process."""
+    lent = Lent()
+    viewer = fork_viewer(lent, lambda: _show(ahead, lent))  # blocks the signals that are waited for
+    ahead.connection.close()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    _stop_together(ahead.pid, lambda: bool(lent.session))
+    ended: dict[int, int] = {}
+    while ahead.pid not in ended and ended.get(viewer, SEEN) == SEEN:
+        _reap(ended)
+        if ahead.pid not in ended and ended.get(viewer, SEEN) == SEEN:
+            received = signal.sigwaitinfo({signal.SIGCHLD, *ENDING})
+            if received.si_signo != signal.SIGCHLD:
+                _pass_on(received, ahead.pid, viewer, lent)
+    if ended.get(viewer, SEEN) == SEEN:
+        return _of_the_command(ahead.pid, viewer, ended, lent)
+    lent.take_back()
+    if not lent.session:
+        os.kill(ahead.pid, signal.SIGTERM)
+        return LEFT
+    if ended[viewer] < 0:
+        say_left(lent.session, "the process that showed it was killed")
+    return LEFT
+
+
+def _of_the_command(supervisor: int, viewer: int, ended: dict[int, int], lent: Lent) -> int:
+    """Return the exit code of a run whose supervisor has ended, once its viewer has as well."""
+    if viewer not in ended:
+        os.waitpid(viewer, 0)
+    if not lent.session or ended[supervisor] < 0:
+        lent.restore()  # it may have been killed at a question
+    lent.take_back()
+    code = ended[supervisor]
+    if code == 128 + signal.SIGINT and lent.was_interrupted and os.getpgrp() != os.getpid():
+        # A script or make, in the same job: without a terminal in between, Ctrl-C would have reached it too.
+        with suppress(OSError):  # they may be another user's
+            os.kill(0, signal.SIGINT)  # blocked in this process
+    return 128 - code if code < 0 else code
+
+
+def _reap(ended: dict[int, int]) -> None:
+    with suppress(ChildProcessError):
+        while (found := os.waitpid(-1, os.WNOHANG)) != (0, 0):
+            ended[found[0]] = os.waitstatus_to_exitcode(found[1])
+
+
+def _pass_on(received: signal.struct_siginfo, supervisor: int, viewer: int, lent: Lent) -> None:
+    """Leave the session, or end it before it has begun.
+
+    A program that has started this process and asks it to end, such as timeout(1), means the command; a shell
+    that leads the session does not: it may have lost its terminal.
+    """
+    is_starter = received.si_pid == os.getppid() != os.getsid(0)
+    with suppress(ProcessLookupError):
+        if not lent.session:
+            os.kill(supervisor, received.si_signo)
+        elif received.si_signo == signal.SIGTERM and is_starter:
+            os.kill(supervisor, signal.SIGTERM)
+        else:
+            os.kill(viewer, signal.SIGTERM)
+
+
+def _stop_together(supervisor: int, has_begun: Callable[[], bool]) -> None:
+    """Have Ctrl-Z stop the supervisor as well while it asks: it is not of this job."""
+
+    def stop(number: int, _frame: object) -> None:
+        asks = not has_begun()
+        with suppress(ProcessLookupError):
+            if asks:
+                os.kill(supervisor, signal.SIGSTOP)
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            signal.signal(number, stop)
+            if asks:
+                os.kill(supervisor, signal.SIGCONT)
+
+    signal.signal(signal.SIGTSTP, stop)
+
+
+def _show(ahead: Ahead, lent: Lent) -> int:
+    """Show the session, in a process of its own. Returns SEEN or WAS_LEFT."""
+    viewer = Viewer(ahead.connection, lent)
+    end = viewer.view()
+    if end == DETACHED:
+        say_left(lent.session)
+    elif end == LOST and lent.session:
+        _say(f"\r\nSession {lent.session} is gone: its supervisor was killed.")
+    elif end.get("end") == "slow":
+        say_left(lent.session, "this terminal took no output for too long")
+    return SEEN if end == LOST or end.get("end") == "ended" else WAS_LEFT
+
+
+def say_left(session_id: str, why: str | None = None) -> None:
+    """Say that the session goes on, and how to come back to it."""
+    _say(f"\r\n[nono] Session detached{f': {why}' if why else ''}.")
+    _say(f"\nResume this session with:\n  nono attach {session_id}")
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):  # the terminal is gone
+        print(text, file=sys.stderr, flush=True)
+
+
+def wait_for_start(ahead: Ahead, patience_s: float) -> Mapping[str, object]:
+    """Wait until the command of a detached session runs. Raises NonoError if it does not come to that."""
+    _stop_together(ahead.pid, lambda: False)
+    with ahead.connection as connection:
+        try:
+            said = connection.recv(READ_BYTES) if select.select([connection], [], [], patience_s)[0] else None
+        except KeyboardInterrupt:
+            os.kill(ahead.pid, signal.SIGINT)
+            os.waitpid(ahead.pid, 0)
+            raise
+        for kind, content in wire.Frames().feed(said or b""):
+            if kind == wire.START:
+                return wire.parse_json(content)
+    if said is None:
+        _end(ahead.pid)
+        raise StartFailedError(
+            f"Detached session failed to become attachable within its startup timeout ({patience_s:g} s).", 1
+        )
+    code = os.waitstatus_to_exitcode(os.waitpid(ahead.pid, 0)[1])
+    code = 128 - code if code < 0 else code
+    raise StartFailedError(f"Detached session failed to start (exit status: {code}).", code or 1)
+
+
+def _end(pid: int) -> None:
+    """End a supervisor that takes too long, and all that it has started."""
+    process = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGTERM)
+    if not select.select([process], [], [], ENDING_S)[0]:
+        os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    os.close(process)
+
+
+class StartFailedError(NonoError):
+    """The supervisor has ended, and has said why."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

@@ -1,0 +1,93 @@
+"""Asks the person at this terminal what the supervisor of a session wants to know."""
+
+from __future__ import annotations
+
+import os
+import select
+import termios
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack, suppress
+
+from nono.approval import wording
+from nono.approval.ask import Dialog, Prompt, Wait, conclusion, open_terminal
+from nono.approval.request import Answer
+from nono.approval.tty import SHOWN_S, controlling_terminal, foreground, line_mode, recover_sequence
+from nono.approval.viewer_terminal import ANSWERS
+
+
+class Questions:
+    """What is asked, one after the other. The terminal is not lent meanwhile."""
+
+    def __init__(self, connection: int, is_withdrawn: Callable[[], bool]) -> None:
+        """is_withdrawn: Called when there is something to read at the connection."""
+        self._connection = connection
+        self._is_withdrawn = is_withdrawn
+        self._held = ExitStack()  # the terminal, between "open" and "close"
+        self._prompt: Prompt | None = None
+
+    def answer(self, document: Mapping[str, object]) -> str | None:
+        """Do what is asked for, and return what the person has said, if anything."""
+        try:
+            match document.get("kind"):
+                case "approve":
+                    return self._approve(_lines(document))
+                case "open":
+                    self._prompt = self._held.enter_context(open_terminal())
+                    return None if self._prompt is None else "open"
+                case "close":
+                    self._prompt = None
+                    self._held.close()
+                case "say" if self._prompt is not None:
+                    self._prompt.say(_lines(document))
+                case "line" if self._prompt is not None:
+                    return self._prompt.ask(str(document.get("question", "")))
+        except (OSError, termios.error):
+            return "gone"
+        return None
+
+    def _approve(self, lines: list[str]) -> str:
+        """Ask for a yes or a no. Returns a word of nono.approval.viewer_terminal."""
+        with controlling_terminal() as terminal:
+            if terminal is None:
+                return "gone"
+            with foreground(terminal) as is_ours:
+                if not is_ours:
+                    return "background"
+                with line_mode(terminal):
+                    dialog = Dialog(
+                        terminal, recover_sequence() + "\n".join([*lines, wording.ask()]).encode()
+                    )
+                    word = (
+                        ("yes" if dialog.is_yes else "no") if self._perform(terminal, dialog) else "withdrawn"
+                    )
+                    answer = ANSWERS.get(word, Answer("error"))
+                    with suppress(OSError):
+                        os.write(terminal, conclusion(answer))
+                    return word
+
+    def _perform(self, terminal: int, steps: Iterable[Wait]) -> bool:
+        """Take the steps. Returns False if the question is withdrawn meanwhile."""
+        poll = select.poll()
+        poll.register(self._connection, select.POLLIN)
+        if self._is_withdrawn():  # it may have been by what came along with it
+            return False
+        for wait in steps:
+            ends = time.monotonic() + SHOWN_S if wait is Wait.SHOWN else None
+            if ends is None:
+                poll.register(terminal, select.POLLIN if wait is Wait.READABLE else select.POLLOUT)
+            while True:
+                left_ms = None if ends is None else max(ends - time.monotonic(), 0) * 1000
+                ready = [descriptor for descriptor, _ in poll.poll(left_ms)]
+                if self._connection in ready and self._is_withdrawn():
+                    return False
+                if terminal in ready or not ready:
+                    break
+            with suppress(KeyError):
+                poll.unregister(terminal)
+        return True
+
+
+def _lines(document: Mapping[str, object]) -> list[str]:
+    lines = document.get("lines")
+    return [str(line) for line in lines] if isinstance(lines, list) else []

@@ -1,0 +1,203 @@
+"""The supervisor's side of a run with a terminal of its own: how it speaks with the process in front of it.
+
+The process that a person has started stays in front, at their terminal. The supervisor is forked from it and
+leads a session of its own, whose terminal is the command's. Until the command runs it may still write to the
+person's terminal, and read it: whatever does not have a terminal for its controlling one may. From then on it
+does so through a viewer.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import signal
+import socket
+import sys
+import termios
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from nono.kernel import process
+from nono.named_tuple import NamedTuple
+from nono.sessions import wire
+from nono.supervisor.relay import pty
+from nono.supervisor.relay.pty import Pty, open_pty
+
+if TYPE_CHECKING:
+    from nono.supervisor.relay.relay import Relay
+
+RECEIVE_BYTES = 1 << 16
+
+
+class Ahead(NamedTuple):
+    """What the process in front has of the supervisor; both are its own to wait for and to close."""
+
+    pid: int
+    connection: socket.socket
+
+
+class Front:
+    """What the supervisor has of the process in front."""
+
+    def __init__(self, own: Pty, connection: socket.socket, *, is_detached: bool) -> None:
+        """is_detached: The process in front only waits until the command runs."""
+        self.pty = own
+        self.is_detached = is_detached
+        self.detach_keys = ""  # as they are spelt in config.toml
+        self._connection: socket.socket | None = connection
+        self._frames = wire.Frames()
+        self._relay: Relay | None = None
+
+    def started(self, relay: Relay, session: Mapping[str, object]) -> None:
+        """Tell that the command runs, and hand the terminal of the person over to the relay."""
+        os.close(self.pty.slave)  # the command has it; at its end nobody must
+        process.set_parent_death_signal(0)  # from now on it goes on without the process in front
+        connection, self._connection = self._connection, None
+        assert connection is not None  # this is called once
+        document = {**session, "keys": self.detach_keys}
+        if self.is_detached:
+            with connection, suppress(OSError):
+                connection.sendall(wire.json_frame(wire.START, document))
+        else:
+            connection.setblocking(False)
+            size = pty.size(1)
+            relay.attach(connection, None if size is None else wire.Size(*size), b"", frozenset({wire.ASKS}))
+            relay.announce(document)
+        self._relay = relay
+        nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        for stream in range(process.FIRST_PRIVATE_DESCRIPTOR):
+            os.dup2(nothing, stream)
+        os.close(nothing)
+        sys.stderr = _Notices(self)
+
+    def ended(self, kept: socket.socket | None) -> None:
+        """Take the connection over on which something can still be said."""
+        self._relay = None
+        self._connection = kept
+        if kept is not None:
+            kept.setblocking(True)
+
+    def notice(self, text: str) -> None:
+        """Say something to the person, if anybody is there."""
+        if self._relay is not None:
+            self._relay.notice(text)
+        elif self._connection is not None:
+            self._send(wire.frame(wire.NOTICE, text.encode("utf-8", "replace")[: wire.FRAME_BYTES_MAX]))
+
+    async def ask(self, document: Mapping[str, object]) -> object:
+        """Have a person asked while the command runs. Returns the answer; None if nobody can be asked."""
+        # Imported here: who asks while the command runs has a loop.
+        import asyncio
+
+        relay = self._relay
+        if relay is None:
+            return None
+        answer: asyncio.Future[Mapping[str, object] | None] = asyncio.get_running_loop().create_future()
+
+        def answered(said: Mapping[str, object] | None) -> None:
+            if not answer.done():
+                answer.set_result(said)
+
+        if not relay.ask(document, answered):
+            return None
+        try:
+            said = await answer
+        except asyncio.CancelledError:
+            relay.withdraw()
+            raise
+        return "gone" if said is None else said.get("answer")
+
+    @contextmanager
+    def open_prompt(self) -> Iterator[RemotePrompt | None]:
+        """Have the viewer take its terminal for questions after the end; None if nobody is there."""
+        if self._asked({"kind": "open"}) != "open":
+            yield None
+            return
+        try:
+            yield RemotePrompt(self)
+        finally:
+            self._asked({"kind": "close"})
+
+    def _asked(self, document: Mapping[str, object]) -> object:
+        """Send a question, and wait for its answer; None if there is none."""
+        self._send(wire.json_frame(wire.ASK, {"number": 0, **document}))
+        while self._connection is not None:
+            try:
+                received = self._connection.recv(RECEIVE_BYTES)
+                for kind, content in self._frames.feed(received):
+                    if kind == wire.ANSWER:
+                        return wire.parse_json(content).get("answer")
+            except (OSError, ValueError):
+                received = b""
+            if not received:
+                self._leave()
+        return None
+
+    def _send(self, content: bytes) -> None:
+        if self._connection is not None:
+            try:
+                self._connection.sendall(content)
+            except OSError:
+                self._leave()
+
+    def _leave(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class RemotePrompt:
+    """A terminal that a viewer holds for questions; see nono.approval.ask.TerminalPrompt."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+
+    def say(self, lines: Iterable[str]) -> None:
+        self._front._asked({"kind": "say", "lines": [*lines]})
+
+    def ask(self, question: str) -> str | None:
+        answer = self._front._asked({"kind": "line", "question": question})
+        return answer if isinstance(answer, str) else None
+
+
+class _Notices(io.TextIOBase):
+    """A stderr whose text a viewer shows."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+
+    def write(self, text: str, /) -> int:
+        self._front.notice(text)
+        return len(text)
+
+
+def fork_supervisor(*, is_detached: bool) -> Front | Ahead:
+    """Fork the supervisor, which gets a Front. The calling process stays in front, and gets Ahead.
+
+    Call before the launcher is forked: the command inherits the session.
+    Raises OSError if no terminal can be had.
+    """
+    own = open_pty(like=1)
+    ours, theirs = socket.socketpair()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        theirs.close()
+        os.close(own.master)
+        os.close(own.slave)
+        return Ahead(pid, ours)
+    ours.close()
+    process.set_parent_death_signal(signal.SIGTERM)
+    if os.getppid() != parent:
+        os._exit(128 + signal.SIGTERM)
+    os.setsid()
+    fcntl.ioctl(own.slave, termios.TIOCSCTTY, 0)
+    return Front(own, theirs, is_detached=is_detached)
+
+
+def ignore_job_control() -> None:
+    """Let no key stop this process, whoever has put it into the foreground. Call with the launcher forked."""
+    for number in (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):
+        signal.signal(number, signal.SIG_IGN)

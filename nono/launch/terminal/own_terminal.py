@@ -1,0 +1,106 @@
+"""Relays the terminal that a command has of its own, as long as nothing else needs an event loop."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+
+from nono.audit import event
+from nono.errors import NonoError
+from nono.launch.session import Session
+from nono.launch.session_record import SessionEntry
+from nono.launch.terminal.front import Front, ignore_job_control
+from nono.named_tuple import NamedTuple
+from nono.sessions.ends import Sender
+from nono.sessions.meeting import Meeting
+from nono.supervisor.child import Child
+from nono.supervisor.relay.poll_loop import Loop, PollLoop
+from nono.supervisor.relay.relay import Relay
+
+LOOK_S = 0.005
+
+
+class Shown(NamedTuple):
+    """A run with a terminal of its own."""
+
+    front: Front
+    child: Child
+    entry: SessionEntry
+    session: Session
+
+
+class OwnTerminal:
+    """The terminal of one run, and what its relay tells; see nono.supervisor.relay.relay.Told."""
+
+    def __init__(self, shown: Shown, loop: Loop) -> None:
+        self._front, self._child, self._entry, self._session = shown
+        self.meeting = self._entry.listen() if self._front.is_detached else None
+        ignore_job_control()
+        os.set_blocking(self._front.pty.master, False)
+        self.relay = Relay(loop, self._front.pty.master, self)
+        self._child.on_stop = self._on_stop
+
+    def started(self) -> Meeting | None:
+        """Show the terminal to the process in front: the command runs. Returns where others can attach."""
+        try:
+            self.meeting = self.meeting or self._entry.listen()
+        except NonoError as error:
+            self._session.warn(error.message)
+        self._front.started(self.relay, {**self._entry.shown(), "can_be_left": self.meeting is not None})
+        return self.meeting
+
+    def attached(self, is_arrival: bool, count: int) -> None:
+        child = self._child
+        if child.exit_code is not None:
+            return
+        if not count and self.meeting is None:
+            child.received[signal.SIGHUP] = Sender(0)
+            child.send(signal.SIGHUP)  # nobody could ever attach to it again
+        self._session.record(event.terminal_shown(is_arrival))
+        self._entry.attached(count > 0)
+
+    def resumed(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGCONT)
+
+    def _on_stop(self) -> None:
+        """Hear that the command was stopped. While another job is in front, that job has the terminal."""
+        with suppress(OSError):
+            if os.tcgetpgrp(self._front.pty.master) == self._child.pid:
+                self.relay.stopped()
+
+    def close(self) -> None:
+        """Let the viewers go. The process in front has its terminal back, and can be told more.
+
+        The master stays open: closing it would send SIGHUP to this process, which leads the session.
+        """
+        self._front.ended(self.relay.close(self._child.exit_code))
+        if self.meeting is not None:
+            self.meeting.listener.close()
+
+
+def wait_on_poll(shown: Shown, go_on: Callable[[OwnTerminal], int]) -> int:
+    """Relay the terminal of a command that runs, and return its exit code.
+
+    go_on: Goes on with an event loop, as soon as somebody comes to the socket of the session.
+    """
+    loop, child = PollLoop(), shown.child
+    terminal = OwnTerminal(shown, loop)
+    came: list[Meeting] = []
+    try:
+        loop.add_reader(child.signal_descriptor, child.serve_signals)
+        meeting = terminal.started()
+        if meeting is not None:
+            loop.add_reader(meeting.listener.fileno(), lambda: came.append(meeting))
+        child.serve_signals()  # it may have ended before anybody watched
+        loop.run_until(lambda: child.exit_code is not None or bool(came))
+        if child.exit_code is None:
+            return go_on(terminal)
+        began = loop.time()
+        loop.remove_reader(child.signal_descriptor)
+        loop.run_until(lambda: terminal.relay.has_said_all(began), LOOK_S)
+        return child.exit_code
+    finally:
+        terminal.close()

@@ -1,0 +1,65 @@
+"""Tells whether a person can be asked at the terminal on standard input, and reads what they type unseen.
+
+A supervisor leads a session of its own, whose terminal is the command's. Until the command runs it asks at
+the terminal of the process that has forked it.
+"""
+
+from __future__ import annotations
+
+import os
+import termios
+
+_PGRP, _TTY, _FOREGROUND = 2, 4, 5  # of proc_pid_stat(5), counted behind the name
+LINE_BYTES_MAX = 4096
+
+
+def is_own() -> bool:
+    """Check that standard input is the controlling terminal of this process."""
+    try:
+        os.tcgetpgrp(0)
+    except OSError:
+        return False
+    return True
+
+
+def in_front() -> bool:
+    """Check that this process, or the one it supervises for, is in the foreground of the terminal on 0."""
+    try:
+        return os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        return _parent_is_in_front()
+
+
+def _parent_is_in_front() -> bool:
+    try:
+        with open(f"/proc/{os.getppid()}/stat", "rb") as stat:
+            fields = [int(each) for each in stat.read().rpartition(b")")[2].split()[1:]]
+        found = os.fstat(0).st_rdev
+    except (OSError, ValueError):
+        return False
+    numbers = [0, *fields]  # the state comes first, which is no number
+    device = numbers[_TTY]
+    terminal = os.makedev((device >> 8) & 0xFFF, (device & 0xFF) | ((device >> 12) & 0xFFF00))
+    return found == terminal and numbers[_PGRP] == numbers[_FOREGROUND]
+
+
+def read_hidden(question: str) -> str:
+    """Ask for a line that is not shown. Raises EOFError, or OSError if there is no terminal."""
+    if is_own() or not os.isatty(0):
+        # Imported here: few ask for a secret.
+        from getpass import getpass
+
+        return getpass(question)
+    before = termios.tcgetattr(0)
+    hidden = termios.tcgetattr(0)
+    hidden[3] &= ~termios.ECHO
+    termios.tcsetattr(0, termios.TCSAFLUSH, hidden)
+    try:
+        os.write(2, question.encode())
+        typed = os.read(0, LINE_BYTES_MAX)  # one line: the terminal is in line mode
+    finally:
+        termios.tcsetattr(0, termios.TCSAFLUSH, before)
+        os.write(2, b"\n")
+    if not typed.endswith(b"\n"):
+        raise EOFError
+    return typed[:-1].decode("utf-8", "surrogateescape")

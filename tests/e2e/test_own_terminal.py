@@ -1,0 +1,314 @@
+"""A run at a terminal has one of its own, which the person may leave."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import termios
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.nono_run import NO_NAMESPACES, TIMEOUT_S, NonoRun, nono_run
+from support.sessions.detached import (
+    KEYS,
+    VARIABLES,
+    attached,
+    end,
+    has_ended,
+    wait_until,
+    wait_until_detached,
+)
+from support.sessions.own_terminal import PROMPT, at_terminal, children, in_shell, is_lent
+from support.sessions.records import leftovers, nono, record_of
+from support.terminal import Terminal, terminal
+
+SHELL = ["bash", "--norc", "--noprofile"]
+WAYS = pytest.mark.parametrize(
+    "flags", [(), (NO_NAMESPACES,), ("--allow-domain=example.com",)], ids=["namespaces", "none", "proxy"]
+)
+LEFT = 148
+CTRL_Z, CTRL_C = b"\x1a", b"\x03"
+ENTER_ALTERNATE, LEAVE_ALTERNATE = b"\x1b[?1049h", b"\x1b[?1049l"
+
+
+@pytest.fixture
+def sandbox() -> Iterator[NonoRun]:
+    with nono_run() as runner:
+        yield runner
+
+
+def modes(person: Terminal) -> list[object]:
+    slave = person.other_end()
+    try:
+        return termios.tcgetattr(slave)
+    finally:
+        os.close(slave)
+
+
+@WAYS
+def test_a_run_is_left_and_found_again(flags: tuple[str, ...], sandbox: NonoRun) -> None:
+    with at_terminal(sandbox, SHELL, flags=flags) as person:
+        person.type(b"mine=$((6*7))\r" + KEYS)
+        assert person.end() == LEFT
+        assert b"[nono] Session detached.\r\n\r\nResume this session with:\r\n  nono attach " in person.shown
+        wait_until_detached(sandbox)
+        with attached(sandbox) as again:
+            again.type(b"echo mine=$mine\r")
+            again.wait_for(b"mine=42")
+            again.type(b"exit 7\r")
+            assert again.end() == 0
+    record = end(sandbox)
+    assert (record["exit_code"], record["end"]["cause"]) == (7, "exit")
+    assert leftovers(sandbox.user) == []
+
+
+@WAYS
+def test_the_exit_code_is_the_commands(flags: tuple[str, ...], sandbox: NonoRun) -> None:
+    with at_terminal(sandbox, ["sh", "-c", "read line; exit 7"], flags=flags) as person:
+        person.type(b"go\r")
+        assert person.end() == 7
+    assert record_of(sandbox.user, "one")["exit_code"] == 7
+
+
+def test_the_supervisor_is_of_another_session_than_the_person(sandbox: NonoRun) -> None:
+    with at_terminal(sandbox, SHELL) as person:
+        record = record_of(sandbox.user, "one")
+        assert (record["status"], record["attachment"]) == ("running", "attached")
+        assert os.getsid(record["supervisor_pid"]) == record["supervisor_pid"] != person.process.pid
+        assert os.getsid(person.process.pid) == person.process.pid
+
+
+def test_a_run_is_taken_off_its_terminal_from_elsewhere(sandbox: NonoRun) -> None:
+    with at_terminal(sandbox, SHELL) as person:
+        assert nono(sandbox, "detach", "one").returncode == 0
+        assert person.end() == LEFT
+        assert b"Resume this session with:" in person.shown
+        assert record_of(sandbox.user, "one")["status"] == "running"
+
+
+@WAYS
+def test_closing_the_terminal_ends_no_command(flags: tuple[str, ...], sandbox: NonoRun) -> None:
+    with at_terminal(sandbox, SHELL, flags=flags) as person:
+        person.type(b"mine=$((6*7))\r")
+        person.wait_for(b"6*7")
+        os.close(person.master)
+        person.master = os.open(os.devnull, os.O_RDWR)
+        person.process.wait(TIMEOUT_S)
+        wait_until_detached(sandbox)
+        with attached(sandbox) as again:
+            again.type(b"echo mine=$mine\r")
+            again.wait_for(b"mine=42")
+
+
+@pytest.mark.parametrize("whom", ["the process that shows it", "the one in front"])
+def test_a_killed_viewer_leaves_terminal_and_session_as_they_should_be(whom: str, sandbox: NonoRun) -> None:
+    command = ["sh", "-c", "printf '\\033[?1049h\\033[?1003h'; sleep 987"]
+    with at_terminal(sandbox, command) as person:
+        person.wait_for(b"\x1b[?1003h")
+        record = record_of(sandbox.user, "one")
+        (viewer,) = {*children(person.process.pid)} - {record["supervisor_pid"]}
+        os.kill(viewer if whom == "the process that shows it" else person.process.pid, signal.SIGKILL)
+        person.process.wait(TIMEOUT_S)
+        person.wait_for(LEAVE_ALTERNATE)
+        assert b"\x1b[?1003l" in person.shown
+        wait_until(lambda: not is_lent(person), "it is still raw")
+        wait_until_detached(sandbox)
+        assert not has_ended(record["child_pid"])
+
+
+def test_a_killed_supervisor_gives_the_terminal_back(sandbox: NonoRun) -> None:
+    with at_terminal(sandbox, ["sh", "-c", "printf '\\033[?1049h'; sleep 987"]) as person:
+        person.wait_for(ENTER_ALTERNATE)
+        record = record_of(sandbox.user, "one")
+        os.kill(record["supervisor_pid"], signal.SIGKILL)
+        assert person.end() == 128 + signal.SIGKILL
+        assert LEAVE_ALTERNATE in person.shown
+        assert b"is gone: its supervisor was killed." in person.shown
+        wait_until(lambda: has_ended(record["child_pid"]), "the command goes on")
+
+
+@pytest.mark.parametrize("how", ["exit 0", "kill -9 $$", "kill -INT $$"])
+def test_the_terminal_is_as_it_was(how: str, sandbox: NonoRun) -> None:
+    with at_terminal(sandbox, ["sh", "-c", f"read line; stty -echo raw; {how}"]) as person:
+        raw = modes(person)
+        person.type(b"go\r")
+        person.end()
+        after = modes(person)
+        assert after[3] & termios.ICANON  # type: ignore[operator]  # the fourth is a number
+        assert after != raw
+
+
+def test_a_run_that_fails_to_start_changes_no_terminal(sandbox: NonoRun) -> None:
+    argv = sandbox.argv(["./nothing"], profile={})
+    with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project) as person:
+        before = modes(person)
+        assert person.end() == 1
+        assert b"nono: Command execution failed: ./nothing: no such file\r\n" in person.shown
+        assert modes(person) == before
+
+
+# A shell in front
+
+
+@WAYS
+def test_ctrl_z_gives_the_prompt_back_until_fg(flags: tuple[str, ...], sandbox: NonoRun) -> None:
+    command = ["sh", "-c", "echo be''gun; read line; echo got=$line"]
+    with in_shell(sandbox, command, flags=flags) as person:
+        person.wait_for(b"begun")
+        person.type(CTRL_Z)
+        person.wait_for(b"Stopped")
+        person.wait_for(PROMPT)
+        person.type(b"echo out=$((1+1))\r")
+        person.wait_for(b"out=2")
+        person.type(b"fg\r")
+        wait_until(lambda: is_lent(person), "it is not shown again")
+        person.type(b"words\r")
+        person.wait_for(b"got=words")
+        person.wait_for(PROMPT)
+
+
+def test_a_job_of_the_commands_own_shell_is_stopped_by_itself(sandbox: NonoRun) -> None:
+    with in_shell(sandbox, SHELL) as person:
+        person.type(b"cat\r")
+        person.wait_for(b"cat\r\n")
+
+        def is_echoed() -> bool:
+            person.type(b"x\r")  # more than once: it may not read yet
+            return person.read(0.2) and person.shown.count(b"x\r\n") > 1
+
+        wait_until(is_echoed, "cat does not run")
+        person.type(CTRL_Z)
+        person.wait_for(b"Stopped")
+        assert is_lent(person)
+        person.type(b"fg\r")
+        person.wait_for(b"fg\r\n")
+        person.type(b"yes\r")
+        wait_until(lambda: person.read(0.2) and person.shown.count(b"yes\r\n") > 1, "cat does not go on")
+        person.shown = b""
+        person.type(CTRL_C)
+        person.wait_for(PROMPT)
+        person.type(b"echo code=$?\r")
+        person.wait_for(b"code=130")
+
+
+@pytest.mark.skipif(shutil.which("vim") is None, reason="there is no vim")
+def test_an_editor_is_suspended_and_drawn_anew(sandbox: NonoRun) -> None:
+    (sandbox.project / "text").write_text("first line of the text\n")
+    with in_shell(sandbox, ["vim", "-u", "NONE", "-N", "text"]) as person:
+        person.wait_for(b"first line of the text")
+        person.type(CTRL_Z)
+        person.wait_for(b"Stopped")
+        assert person.shown.rindex(LEAVE_ALTERNATE) > person.shown.rindex(ENTER_ALTERNATE)
+        person.shown = b""
+        person.type(b"fg\r")
+        person.wait_for(b"first line of the text")
+        assert ENTER_ALTERNATE in person.shown
+        person.type(b":q\r")
+        person.wait_for(PROMPT)
+
+
+def test_a_run_in_the_background_leaves_the_terminal_alone(sandbox: NonoRun) -> None:
+    with in_shell(sandbox, ["sh", "-c", "echo be''gun; read line; echo got=$line"]) as person:
+        person.wait_for(b"begun")
+        person.type(CTRL_Z)
+        person.wait_for(b"Stopped")
+        person.shown = b""
+        person.type(b"bg\r")
+        person.wait_for(PROMPT)
+        person.type(b"echo out=$((1+1))\r")
+        person.wait_for(b"out=2")
+        person.type(b"fg\r")
+        wait_until(lambda: is_lent(person), "it is not shown again")
+        person.type(b"words\r")
+        person.wait_for(b"got=words")
+
+
+def test_what_is_typed_at_the_prompt_goes_to_no_session_that_was_left(sandbox: NonoRun) -> None:
+    with in_shell(sandbox, SHELL, after="; echo code=$?") as person:
+        person.type(KEYS)
+        person.wait_for(f"code={LEFT}".encode())
+        person.wait_for(PROMPT)
+        person.type(b"echo at=$PS1.\r")
+        person.wait_for(b"at=" + PROMPT + b".")
+
+
+def test_ctrl_c_reaches_the_script_that_has_started_the_run(sandbox: NonoRun) -> None:
+    argv = sandbox.argv(["sh", "-c", "echo be''gun; exec sleep 987"], profile={}, flags=["--name=one"])
+    # As make does, a script that heeds Ctrl-C starts one run after the other, in one job.
+    script = 'trap "echo heard; exit 9" INT; "$@"; echo next; exit 1'
+    own = argv[len(sandbox.user.command([])) :]
+    argv = sandbox.user.command(["bash", "-c", script, "-", *own])
+    with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project) as person:
+        person.wait_for(b"begun")
+        person.type(CTRL_C)
+        assert person.end() == 9
+        assert b"heard" in person.shown
+
+
+def test_a_program_that_ends_the_run_it_has_started_ends_the_command(sandbox: NonoRun) -> None:
+    argv = sandbox.argv(["sleep", "987"], profile={}, flags=["--name=one"])
+    stage = ["/bin/bash", "-c", 'timeout --foreground 2 "$@"; echo code=$?', "-"]
+    with terminal([*stage, *argv], sandbox.user.environment(VARIABLES), sandbox.project) as person:
+        person.wait_for(b"code=124")
+    assert end(sandbox)["exit_code"] == 143
+
+
+# What is shown
+
+
+def test_a_gigabyte_of_output_takes_no_memory(sandbox: NonoRun) -> None:
+    command = ["sh", "-c", "read line; head -c 100M /dev/zero; echo; echo last words; read line"]
+    with at_terminal(sandbox, command) as person:
+        person.type(b"go\r")
+        seen = 0
+        while b"last words" not in person.shown:
+            assert person.read(TIMEOUT_S)
+            seen += len(person.shown)
+            person.shown = person.shown[-20:]
+        assert seen > 100 << 20
+        record = record_of(sandbox.user, "one")
+        for pid in (record["supervisor_pid"], *children(person.process.pid)):
+            status = Path(f"/proc/{pid}/status").read_text()
+            (peak_kb,) = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")]
+            assert peak_kb < 60_000
+        person.type(b"go\r")
+        assert person.end() == 0
+
+
+def test_every_byte_passes_in_both_directions(sandbox: NonoRun) -> None:
+    every = (bytes(range(256)) * 40).replace(KEYS, b"..")
+    script = (
+        "import os, tty; tty.setraw(0); os.write(1, b'ready'); left = 10240\n"
+        "while left: piece = os.read(0, left); left -= len(piece); os.write(1, piece)\n"
+    )
+    with at_terminal(sandbox, [sys.executable, "-c", script]) as person:
+        person.wait_for(b"ready")
+        person.shown = b""
+        for sent in range(0, len(every), 512):
+            person.type(every[sent : sent + 512])
+            person.wait_for(every[: sent + 511])
+
+
+def test_a_new_size_reaches_the_program(sandbox: NonoRun) -> None:
+    with at_terminal(sandbox, SHELL) as person:
+        person.resize(33, 111)
+        person.type(b"until [ \"$(stty size)\" = '33 111' ]; do sleep 0.05; done; echo size=$((1+1))\r")
+        person.wait_for(b"size=2")
+
+
+def test_a_pipe_makes_no_terminal(sandbox: NonoRun) -> None:
+    argv = sandbox.argv(
+        ["sh", "-c", "test -t 0 && test -t 2 && tty > tty; test -t 1 || echo piped"], profile={}
+    )
+    stage = ["/bin/bash", "-c", '"$@" | cat', "-"]
+    with terminal([*stage, *argv], sandbox.user.environment(VARIABLES), sandbox.project) as person:
+        slave = person.other_end()
+        own = os.ttyname(slave)
+        os.close(slave)
+        assert person.end() == 0
+        assert b"piped" in person.shown
+        assert (sandbox.project / "tty").read_text() == f"{own}\n"

@@ -1,0 +1,70 @@
+"""Starts runs with a terminal of their own, from a terminal of a test or from a shell in one."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import termios
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from support.nono_run import NonoRun
+from support.sessions.detached import OPEN, VARIABLES, wait_until
+from support.sessions.records import record_of
+from support.terminal import Terminal, terminal
+
+PROMPT = b"person> "
+
+
+def is_lent(person: Terminal) -> bool:
+    """True if the terminal of the person is in the raw mode of a viewer; a line editor keeps OPOST."""
+    slave = person.other_end()
+    try:
+        return not termios.tcgetattr(slave)[1] & termios.OPOST
+    finally:
+        os.close(slave)
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@contextmanager
+def at_terminal(
+    sandbox: NonoRun, command: Sequence[str], name: str = "one", flags: Sequence[str] = ()
+) -> Iterator[Terminal]:
+    """A run that shows its terminal; killed at the end of the block if it still runs."""
+    argv = sandbox.argv(command, profile=OPEN, flags=[f"--name={name}", *flags])
+    with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project) as person:
+        try:
+            wait_until(lambda: is_lent(person), "it shows nothing")
+            yield person
+        finally:
+            kill_session(sandbox, name)
+
+
+@contextmanager
+def in_shell(
+    sandbox: NonoRun, command: Sequence[str], name: str = "one", flags: Sequence[str] = (), after: str = ""
+) -> Iterator[Terminal]:
+    """A shell with job control that runs something, which shows its terminal. after: More of that line."""
+    variables = sandbox.user.environment({**VARIABLES, "PS1": PROMPT.decode()})
+    shell = sandbox.user.command(["bash", "--norc", "--noprofile", "-i"])
+    argv = sandbox.argv(command, profile=OPEN, flags=[f"--name={name}", *flags])
+    line = shlex.join(argv[len(sandbox.user.command([])) :])
+    with terminal(shell, variables, sandbox.project) as person:
+        try:
+            person.wait_for(PROMPT)
+            person.type(f"{line}{after}\r".encode())
+            wait_until(lambda: is_lent(person), "it shows nothing")
+            person.shown = b""
+            yield person
+        finally:
+            kill_session(sandbox, name)
+
+
+def kill_session(sandbox: NonoRun, name: str = "one") -> None:
+    with suppress(ProcessLookupError, AssertionError):
+        os.kill(record_of(sandbox.user, name)["supervisor_pid"], signal.SIGKILL)
