@@ -69,7 +69,7 @@ def key_of(
 
 
 def _asked_for(lock: Lock, path: str, opens: Callable[[Secret], bool], *, may_ask: bool) -> Secret:
-    if not (may_ask and os.isatty(0) and os.isatty(2) and in_front()):
+    if not may_ask or not _can_ask():
         raise CredentialUnavailable(
             f"{path}: it is encrypted, and nobody is there to type its passphrase",
             hint="nono credential list, in a terminal, opens it for some hours",
@@ -83,6 +83,10 @@ def _asked_for(lock: Lock, path: str, opens: Callable[[Secret], bool], *, may_as
         raise CredentialUnavailable(f"{path}: that is not its passphrase")
     _keep(lock, key)
     return key
+
+
+def _can_ask() -> bool:
+    return os.isatty(0) and os.isatty(2) and in_front()
 
 
 def _keep(lock: Lock, key: Secret) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from pathlib import Path
 from typing import Any
@@ -43,7 +42,7 @@ def person(monkeypatch: pytest.MonkeyPatch) -> Person:
     monkeypatch.setattr(
         kernel_keyring, "keep", lambda name, value, seconds: person.kept.update({name: value})
     )
-    monkeypatch.setattr(getpass, "getpass", person.type)
+    monkeypatch.setattr(locks, "read_hidden", person.type)
     monkeypatch.setattr(locks, "_can_ask", lambda: True)
     return person
 
