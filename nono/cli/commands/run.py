@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, NoReturn
 
 from nono.cli.args.parse import Invocation, parse, sandbox_parser
 from nono.cli.console import Console, can_ask, console_of, is_at_terminal
@@ -36,12 +38,10 @@ def run(argv: Sequence[str]) -> int:
     given = invocation.given
     console = console_of(given, silent=invocation.silent)
     try:
-        exit_code = _start(invocation, console, environ)
+        return _start(invocation, console, environ)
     except NonoError as error:
         console.log("ERROR", error.message)
         raise
-    console.log("INFO", f"ended with exit code {exit_code}")
-    return exit_code
 
 
 def _start(invocation: Invocation, console: Console, environ: Mapping[str, str]) -> int:
@@ -59,12 +59,12 @@ def _start(invocation: Invocation, console: Console, environ: Mapping[str, str])
             return _run(invocation, console, environ)
         raise LaunchError(f"no terminal can be had for the session: {error.strerror}") from error
     if isinstance(forked, Front):
-        return _run(invocation, console, environ, forked)
+        _end_at_once(_run(invocation, console, environ, forked))
     # Imported here, as above: the supervisor is at work meanwhile.
     from nono.cli.commands.sessions.front import stand_in_front, wait_for_start
 
     if not is_detached:
-        return stand_in_front(forked)
+        _end_at_once(stand_in_front(forked))
     session = wait_for_start(forked, 30.0)
     console.lines(
         [
@@ -74,6 +74,14 @@ def _start(invocation: Invocation, console: Console, environ: Mapping[str, str])
         ]
     )
     return 0
+
+
+def _end_at_once(exit_code: int) -> NoReturn:
+    """End this process without taking the interpreter down, for which the person would wait."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(exit_code)
 
 
 def _run(
@@ -116,7 +124,9 @@ def _run(
             # Imported here: only dry runs need it.
             from nono.cli.dry_run import conclude
 
-            return conclude(prepared, console, environ, redaction(config))
+            exit_code = conclude(prepared, console, environ, redaction(config))
+            console.log("INFO", f"ended with exit code {exit_code}")
+            return exit_code
         refusals = None
         if given.flag("explain"):
             # Imported here: few runs are explained.
@@ -147,6 +157,7 @@ def _run(
         report(outcome, prepared, invocation, console, environ, asks, refusals)
     if time.monotonic() - began >= WORTH_A_LINE_S and not given.flag("no_diagnostics"):
         console.lines([f"  [nono] Session {outcome.session_id}: nono inspect and nono logs tell of it"])
+    console.log("INFO", f"ended with exit code {outcome.exit_code}")
     return outcome.exit_code
 
 
