@@ -34,6 +34,12 @@ def _run() -> Loaded:
     return Loaded(run.run, run.parser)
 
 
+def _shell() -> Loaded:
+    from nono.cli.commands import shell
+
+    return Loaded(shell.run, shell.parser)
+
+
 def _learn() -> Loaded:
     from nono.cli.commands import learn
 
@@ -146,6 +152,7 @@ def _detach() -> Loaded:
 # In the order in which help lists them.
 COMMANDS = {
     "run": Command("run a command in the sandbox, supervised", _run),
+    "shell": Command("run your shell in the sandbox, supervised", _shell),
     "learn": Command("watch a command, and write the least profile for it", _learn),
     "wrap": Command("apply the sandbox to this process and become the command", _wrap),
     "ps": Command("list the sessions", _ps),
@@ -169,7 +176,7 @@ COMMANDS = {
 # Planned commands. Known by name, so that a script learns "not yet" rather than "no such thing".
 # fmt: off
 LATER = frozenset({
-    "shell", "pause", "resume", "session", "connect", "rollback", "audit", "trust",
+    "pause", "resume", "session", "connect", "rollback", "audit", "trust",
     "pull", "remove", "update", "search", "list", "outdated", "pin", "unpin", "platform", "open-url-helper",
     "pack-update-hint-helper", "report", "allow", "replay-policy",
 })

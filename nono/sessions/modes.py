@@ -101,5 +101,16 @@ class Modes:
         return b"".join(parts)
 
 
+# Control sequences and strings, whole ones; what else is not blank is seen.
+_UNSEEN = re.compile(
+    rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x07|\x1b\\|$)|[ -/]*[0-~])|[\x00-\x20\x7f]", re.DOTALL
+)
+
+
+def is_seen(output: bytes) -> bool:
+    """Return True if output of a program shows anything on a screen."""
+    return bool(_UNSEEN.sub(b"", output))
+
+
 def _private(mode: int, is_set: bool) -> bytes:
     return b"\x1b[?%d%b" % (mode, b"h" if is_set else b"l")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from support.nono_run import NO_NAMESPACES, TIMEOUT_S, NonoRun, nono_run
+from support.nono_run import NO_NAMESPACES, NONO, TIMEOUT_S, NonoRun, nono_run
 from support.sessions.detached import (
     KEYS,
     VARIABLES,
@@ -312,3 +312,55 @@ def test_a_pipe_makes_no_terminal(sandbox: NonoRun) -> None:
         assert person.end() == 0
         assert b"piped" in person.shown
         assert (sandbox.project / "tty").read_text() == f"{own}\n"
+
+
+# nono shell, and times
+
+
+def test_the_shell_of_the_person_runs_inside(sandbox: NonoRun) -> None:
+    argv = sandbox.user.command([*NONO, "shell", f"--allow={sandbox.project}", "--name=one"])
+    variables = {**VARIABLES, "SHELL": "/bin/sh", "PS1": "inside> "}
+    with terminal(argv, sandbox.user.environment(variables), sandbox.project) as person:
+        person.wait_for(b"Exit the shell with Ctrl-D or 'exit'.")
+        person.wait_for(b"inside> ")
+        person.type(b"echo > $HOME/outside; echo > inside; echo done=$((1+1))\r")
+        person.wait_for(b"done=2")
+        person.type(b"exit 3\r")
+        assert person.end() == 3
+    assert b"DIAGNOSTIC" not in person.shown
+    assert (sandbox.project / "inside").exists()
+    assert not (sandbox.user.home / "outside").exists()
+    assert record_of(sandbox.user, "one")["command"] == ["/bin/sh"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["shell", "ls"], "nono shell runs no other command: 'ls'"),
+        (
+            ["run", "--startup-timeout=x", "--", "true"],
+            "--startup-timeout 'x': expected seconds, up to 3600.",
+        ),
+        (["run", "--detach-timeout=3601", "--", "true"], "expected seconds, up to 3600."),
+    ],
+)
+def test_what_makes_no_sense_is_refused(words: list[str], told: str, sandbox: NonoRun) -> None:
+    done = nono(sandbox, *words)
+    assert done.returncode != 0
+    assert told in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [("printf '\\033[?25l\\033[2J'; sleep 987", 137), ("echo up; sleep 2; exit 5", 5)],
+    ids=["nothing", "something"],
+)
+@pytest.mark.parametrize("flags", [(), ("--allow-domain=example.com",)], ids=["no loop", "a loop"])
+def test_a_command_that_shows_nothing_in_time_is_ended(
+    script: str, code: int, flags: tuple[str, ...], sandbox: NonoRun
+) -> None:
+    with at_terminal(sandbox, ["sh", "-c", script], flags=["--startup-timeout=1", *flags]) as person:
+        assert person.end() == code
+    assert (b"blocked: no terminal output after 1 seconds." in person.shown) is (code == 137)
+    cause = record_of(sandbox.user, "one")["end"]["cause"]
+    assert cause == ("stop" if code == 137 else "exit")

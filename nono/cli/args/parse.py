@@ -39,7 +39,12 @@ def parse(command: str, description: str, argv: Sequence[str], environ: Mapping[
     words = scanned.rest[1:] if scanned.rest[:1] == ["--"] else scanned.rest
     ours = argv[: len(argv) - len(scanned.rest)]
     given = options.collect(command, scanned.values, ours, environ)
-    if not words and not (command == options.RUN and given.value("profile")):  # it may name a command
+    if command == options.SHELL:
+        if words:
+            raise NonoError(
+                f"nono shell runs no other command: '{words[0]}'", hint="nono run [options] -- COMMAND"
+            )
+    elif not words and not (command == options.RUN and given.value("profile")):  # it may name a command
         raise no_command(command)
     if _sandbox_policy(given.value("sandbox_policy")) is not None and command != options.RUN:
         raise ConfigError("--sandbox-policy is only supported by `nono run`.")
@@ -59,7 +64,8 @@ def sandbox_parser(command: str, description: str, argv: Sequence[str] = ()) -> 
 
     from nono.cli.args import argparse_parser
 
-    parser = argparse_parser.new_parser(f"nono {command}", description, "%(prog)s [options] [--] COMMAND ...")
+    usage = "%(prog)s [options]" + ("" if command == options.SHELL else " [--] COMMAND ...")
+    parser = argparse_parser.new_parser(f"nono {command}", description, usage)
     argparse_parser.add_globals(parser)
     argparse_parser.add_options(parser, command, argv)
     parser.add_argument("command", nargs=REMAINDER, help=SUPPRESS)

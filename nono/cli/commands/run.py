@@ -18,6 +18,7 @@ from nono.sandbox.launcher import fork_launcher
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
+    from nono.cli.args.options import Given
     from nono.credentials.load import KeyPrompt
     from nono.launch.terminal.front import Front
     from nono.policy.resolve import Resolved
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 DESCRIPTION = "Runs COMMAND in the sandbox, with a supervisor that holds its credentials."
 
 WORTH_A_LINE_S = 10.0
+DETACH_TIMEOUT_S, TIMEOUT_MAX_S = 30, 3600
 
 
 def parser() -> ArgumentParser:
@@ -34,21 +36,30 @@ def parser() -> ArgumentParser:
 
 def run(argv: Sequence[str]) -> int:
     environ = dict(os.environ)
-    invocation = parse("run", DESCRIPTION, argv, environ)
-    given = invocation.given
-    console = console_of(given, silent=invocation.silent)
+    return start(parse("run", DESCRIPTION, argv, environ), environ)
+
+
+def start(invocation: Invocation, environ: Mapping[str, str], *, is_shell: bool = False) -> int:
+    """Run the command of an invocation. Returns its exit code.
+
+    is_shell: It is the person's shell, whatever a profile names; nothing is said of it afterwards.
+    """
+    console = console_of(invocation.given, silent=invocation.silent)
     try:
-        return _start(invocation, console, environ)
+        return _start(invocation, console, environ, is_shell=is_shell)
     except NonoError as error:
         console.log("ERROR", error.message)
         raise
 
 
-def _start(invocation: Invocation, console: Console, environ: Mapping[str, str]) -> int:
+def _start(invocation: Invocation, console: Console, environ: Mapping[str, str], *, is_shell: bool) -> int:
     """Run the command, with a terminal of its own if it is started at one."""
-    is_detached = invocation.given.flag("detached")
-    if invocation.given.flag("dry_run") or not (is_detached or is_at_terminal()):
-        return _run(invocation, console, environ)
+    given = invocation.given
+    is_detached = given.flag("detached")
+    patience_s = seconds(given, "detach_timeout", DETACH_TIMEOUT_S)
+    startup_s = seconds(given, "startup_timeout", 0)
+    if given.flag("dry_run") or not (is_detached or is_at_terminal()):
+        return _run(invocation, console, environ, is_shell=is_shell)
     # Imported here: other runs share what their streams are with the command.
     from nono.launch.terminal.front import Front, fork_supervisor
 
@@ -56,16 +67,17 @@ def _start(invocation: Invocation, console: Console, environ: Mapping[str, str])
         forked = fork_supervisor(is_detached=is_detached)
     except OSError as error:
         if not is_detached:
-            return _run(invocation, console, environ)
+            return _run(invocation, console, environ, is_shell=is_shell)
         raise LaunchError(f"no terminal can be had for the session: {error.strerror}") from error
     if isinstance(forked, Front):
-        _end_at_once(_run(invocation, console, environ, forked))
+        forked.startup_s = startup_s
+        _end_at_once(_run(invocation, console, environ, forked, is_shell=is_shell))
     # Imported here, as above: the supervisor is at work meanwhile.
     from nono.cli.commands.sessions.front import stand_in_front, wait_for_start
 
     if not is_detached:
         _end_at_once(stand_in_front(forked))
-    session = wait_for_start(forked, 30.0)
+    session = wait_for_start(forked, patience_s)
     console.lines(
         [
             f"Started detached session {session['id']}.",
@@ -74,6 +86,16 @@ def _start(invocation: Invocation, console: Console, environ: Mapping[str, str])
         ]
     )
     return 0
+
+
+def seconds(given: Given, dest: str, usual: int) -> int:
+    """Return a number of seconds. Raises ConfigError for what is none, or more than an hour."""
+    text = given.value(dest)
+    if text is None:
+        return usual
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) <= TIMEOUT_MAX_S):
+        raise ConfigError(f"--{dest.replace('_', '-')} '{text}': expected seconds, up to {TIMEOUT_MAX_S}.")
+    return int(text)
 
 
 def _end_at_once(exit_code: int) -> NoReturn:
@@ -89,6 +111,8 @@ def _run(
     console: Console,
     environ: Mapping[str, str],
     front: Front | None = None,
+    *,
+    is_shell: bool,
 ) -> int:
     given = invocation.given
     # Before a profile brings pydantic and a credential brings a secret.
@@ -115,11 +139,13 @@ def _run(
             )
         if given.flag("explain"):
             resolved = _explained(invocation, resolved)
-        command, warning = command_of(invocation, resolved)
+        command, warning = (invocation.command, None) if is_shell else command_of(invocation, resolved)
         prepared = launch.prepare(resolved, command, needs_program=not is_dry)
         show(prepared, invocation, console)
         if warning is not None:
             console.warn(warning)
+        if is_shell and not is_dry:
+            console.lines(["  Exit the shell with Ctrl-D or 'exit'."])
         if is_dry:
             # Imported here: only dry runs need it.
             from nono.cli.dry_run import conclude
@@ -148,7 +174,7 @@ def _run(
             refusals=refusals,
             front=front,
         )
-    if outcome.exit_code or outcome.denials.listed() or refusals is not None:
+    if not is_shell and (outcome.exit_code or outcome.denials.listed() or refusals is not None):
         # Imported here: most runs succeed and need no report.
         from nono.approval.ask import open_terminal
         from nono.cli.diagnostics.report import report

@@ -32,7 +32,7 @@ async def relayed(shown: Shown) -> AsyncIterator[Callable[[], None]]:
 @asynccontextmanager
 async def moved(terminal: OwnTerminal) -> AsyncIterator[None]:
     """Relay a terminal on the running loop that was relayed on another one before."""
-    terminal.relay.move_to(asyncio.get_running_loop())
+    terminal.move_to(asyncio.get_running_loop())
     server = None if terminal.meeting is None else Server(terminal.meeting, terminal.relay)
     try:
         yield

@@ -16,7 +16,7 @@ from nono.named_tuple import NamedTuple
 from nono.sessions.ends import Sender
 from nono.sessions.meeting import Meeting
 from nono.supervisor.child import Child
-from nono.supervisor.relay.poll_loop import Loop, PollLoop
+from nono.supervisor.relay.poll_loop import Loop, PollLoop, Timer
 from nono.supervisor.relay.relay import Relay
 
 LOOK_S = 0.005
@@ -40,6 +40,8 @@ class OwnTerminal:
         ignore_job_control()
         os.set_blocking(self._front.pty.master, False)
         self.relay = Relay(loop, self._front.pty.master, self)
+        self._loop = loop
+        self._late: Timer | None = None  # until the command must have shown something
         self._child.on_stop = self._on_stop
 
     def started(self) -> Meeting | None:
@@ -49,7 +51,30 @@ class OwnTerminal:
         except NonoError as error:
             self._session.warn(error.message)
         self._front.started(self.relay, {**self._entry.shown(), "can_be_left": self.meeting is not None})
+        if self._front.startup_s:
+            self.relay.keep_first()
+            self._late = self._loop.call_later(self._front.startup_s, self._look_at_start)
         return self.meeting
+
+    def move_to(self, loop: Loop) -> None:
+        """Go on on another loop; the old one serves nothing any more."""
+        self.relay.move_to(loop)
+        if self._late is not None:
+            self._late.cancel()
+            self._late = loop.call_later(self._front.startup_s, self._look_at_start)
+
+    def _look_at_start(self) -> None:
+        """End a command that has shown nothing by now: it may wait for what it is not granted."""
+        self._late = None
+        if self._child.exit_code is None and not self.relay.has_shown_something():
+            self._child.stopped_by = "nono, as --startup-timeout says"
+            self._child.send(signal.SIGKILL)
+            self._session.say(
+                [
+                    f"  [nono] blocked: no terminal output after {self._front.startup_s} seconds.",
+                    "  hint: nono run --explain lists what it was refused; --startup-timeout 0 waits",
+                ]
+            )
 
     def attached(self, is_arrival: bool, count: int) -> None:
         child = self._child

@@ -29,6 +29,7 @@ REDRAW_S = 0.05  # between two sizes: time for a program to see the first
 QUIET_S = 0.1  # after the end of the command, for what others of its terminal still write
 LAST_WORDS_S = 5.0  # for a viewer that is slow to take them
 VIEWERS_MAX = 16
+FIRST_BYTES = 1 << 16
 MISSED_MAX = 20  # notices that nobody was there to see
 _ESCAPE = b"\x1b"
 
@@ -70,6 +71,8 @@ class Relay:
         self._question: Question | None = None
         self._questions = 0
         self._missed: list[bytes] = []
+        self._first: bytearray | None = None  # of the output, if it is kept
+        self._redrawn: tuple[Timer, Size] | None = None  # gives the terminal its size back
         self._read_on()
 
     @property
@@ -91,6 +94,10 @@ class Relay:
             self._watch.cancel()
             self._watch = None
         self._loop = loop
+        if self._redrawn is not None:
+            timer, size = self._redrawn
+            timer.cancel()
+            self._resize(size)
         if self._writes_master:
             loop.add_writer(self._master, self._type)
         for viewer in (*self._viewers,):
@@ -148,6 +155,18 @@ class Relay:
         for viewer in (*self._viewers,):
             viewer.unsent += wire.json_frame(wire.START, document)
             self._flush(viewer)
+
+    def keep_first(self) -> None:
+        """Keep the beginning of the output, for has_shown_something()."""
+        self._first = bytearray()
+
+    def has_shown_something(self) -> bool:
+        """Return True if the output so far shows anything, or draws a screen; it is kept no longer."""
+        # Imported here: few runs are timed.
+        from nono.sessions.modes import is_seen
+
+        first, self._first = bytes(self._first or b""), None
+        return is_seen(first) or (self._modes is not None and self._modes.is_alternate)
 
     def stopped(self) -> None:
         """Tell the writer that the command was stopped: its person may want to do something else."""
@@ -257,15 +276,16 @@ class Relay:
     def _redraw(self, size: Size | None) -> None:
         """Have the programs draw their screen anew: they do when its size changes. None: the same again."""
         with suppress(OSError):
-            now = pty.size(self._master)
+            now = pty.size(self._master) if self._redrawn is None else self._redrawn[1]
             size = size or (None if now is None else Size(*now))
             if size is not None and now == size:
                 pty.set_size(self._master, size.rows, size.columns - 1 or 2)
-                self._loop.call_later(REDRAW_S, self._resize, size)
+                self._redrawn = self._loop.call_later(REDRAW_S, self._resize, size), size
             elif size is not None:
                 self._resize(size)
 
     def _resize(self, size: Size) -> None:
+        self._redrawn = None
         with suppress(OSError):
             pty.set_size(self._master, size.rows, size.columns)
 
@@ -286,6 +306,8 @@ class Relay:
             return
         self._spoke = self._loop.time()
         self._follow(output)
+        if self._first is not None and len(self._first) < FIRST_BYTES:
+            self._first += output
         frame = wire.frame(wire.DATA, output)
         for viewer in (*self._viewers,):
             viewer.unsent += frame

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.sessions.modes import Modes
+from nono.sessions.modes import Modes, is_seen
 
 ALTERNATE = b"\x1b[?1049h"
 
@@ -68,3 +68,20 @@ def test_what_is_kept_is_bounded(pieces: list[bytes]) -> None:
     modes = after(*pieces, b"\x1b[>1u" * 100, *[b"\x1b[?" + b"1;" * 5000])
     assert len(modes.arm()) < 1000
     assert len(modes._carried) <= 80
+
+
+@pytest.mark.parametrize(
+    ("output", "seen"),
+    [
+        (b"", False),
+        (b" \r\n\t", False),
+        (b"\x1b[?25l\x1b[2J\x1b[H", False),
+        (b"\x1b]0;a title\x07\x1b(B\x1b=", False),
+        (b"\x1b]0;a title without an end", False),
+        (b"\x1b[1m \x1b[0m", False),
+        (b"\x1b[2J.", True),
+        (b"\x1b]0;a title\x1b\\$ ", True),
+    ],
+)
+def test_only_text_is_seen(output: bytes, seen: bool) -> None:
+    assert is_seen(output) is seen
