@@ -6,17 +6,14 @@ Everything a helper prints is treated as a secret, on standard error too: it lea
 
 from __future__ import annotations
 
-import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
-
-import anyio
+from contextlib import ExitStack, contextmanager, suppress
+from time import monotonic
 
 from nono.credentials.helpers import runner
 from nono.credentials.helpers.outcome import (
@@ -35,7 +32,8 @@ from nono.secret import Secret
 
 STDOUT_BYTES_MAX = 64 * 1024
 STDERR_BYTES_MAX = 4 * 1024
-ENDING_S = 2.0  # for the intermediate process to kill the helper and report it
+_ENDING_S = 2.0  # for the intermediate process to kill the helper and report it
+_LAST_RESORTS = (signal.SIGCONT, signal.SIGKILL)
 
 # The variables by which a program finds its user's files, language, agents and windows. All others stay out,
 # among them proxy variables (they may point at nono's own proxy), LD_* and other services' keys.
@@ -63,8 +61,23 @@ def helper_environment(environ: Mapping[str, str], *tool_names: str) -> dict[str
 def run_helper_and_wait(
     argv: Sequence[str], environ: Mapping[str, str], *, timeout_s: float, stdin: bytes | None = None
 ) -> Outcome:
-    """Call run_helper from a thread without an event loop."""
-    return anyio.run(partial(run_helper, argv, environ, timeout_s=timeout_s, stdin=stdin))
+    """Do what run_helper() does, and block: without an event loop, for whose import a start would wait."""
+    try:
+        with _started(argv, environ, stdin) as process:
+            report: bytes | None = None
+            deadline = monotonic() + timeout_s
+            try:
+                while (report := process.said()) is None and (left_s := deadline - monotonic()) > 0:
+                    process.epoll.poll(left_s)
+            finally:
+                process.let_go()
+                for last_resort in _LAST_RESORTS:
+                    if process.ends_within(_ENDING_S):
+                        break
+                    process.between.send_signal(last_resort)
+            return _outcome(process, report, timeout_s)
+    except (OSError, ValueError) as error:
+        return _not_started(error)
 
 
 async def run_helper(
@@ -76,13 +89,35 @@ async def run_helper(
     The helper and its process group are dead when this returns or is cancelled. A process that left the
     group, such as a gpg-agent or another daemon, is not waited for and lives on.
     """
+    # Imported here, for the reason above.
+    import anyio
+
     try:
         with _started(argv, environ, stdin) as process:
-            return await _outcome(process, timeout_s)
-    except OSError as error:
+            report: bytes | None = None
+            try:
+                with anyio.move_on_after(timeout_s):
+                    while (report := process.said()) is None:
+                        await anyio.wait_readable(process.epoll)
+            finally:
+                process.let_go()
+                for last_resort in _LAST_RESORTS:
+                    with anyio.move_on_after(_ENDING_S, shield=True):
+                        while not process.has_ended():
+                            await anyio.wait_readable(process.report)
+                    if process.has_ended():
+                        break
+                    process.between.send_signal(last_resort)
+            return _outcome(process, report, timeout_s)
+    except (OSError, ValueError) as error:
+        return _not_started(error)
+
+
+def _not_started(error: OSError | ValueError) -> NotStarted:
+    if isinstance(error, OSError):
         return NotStarted(error.strerror or "cannot be executed")
-    except ValueError:  # a NUL, or a lone surrogate, in an argument or a variable; the text would quote it
-        return NotStarted("an argument or a variable cannot be spelled in bytes")
+    # A NUL, or a lone surrogate, in an argument or a variable; the text would quote it.
+    return NotStarted("an argument or a variable cannot be spelled in bytes")
 
 
 class _Stream:
@@ -90,7 +125,7 @@ class _Stream:
 
     def __init__(self, fd: int, limit_bytes: int) -> None:
         os.set_blocking(fd, False)
-        self._fd = fd
+        self.fd = fd
         self._limit_bytes = limit_bytes
         self.kept = bytearray()
         self.length = 0
@@ -100,10 +135,10 @@ class _Stream:
         return self.length > self._limit_bytes
 
     def take(self) -> bool:
-        """Read the available bytes. Returns False at end of file."""
+        """Read the available bytes, of which the excess is dropped. Returns False at end of file."""
         while True:
             try:
-                piece = os.read(self._fd, 65536)
+                piece = os.read(self.fd, 65536)
             except BlockingIOError:
                 return True
             self.length += len(piece)
@@ -111,67 +146,69 @@ class _Stream:
             if not piece or self.is_too_long:
                 return bool(piece)
 
-    async def follow(self, on_too_long: Callable[[], None] | None = None) -> None:
-        """Read until end of file.
 
-        Without `on_too_long` the excess is read and dropped, so that nobody blocks.
-        """
-        while self.take():
-            if self.is_too_long and on_too_long is not None:
-                on_too_long()
-                return
-            await anyio.wait_readable(self._fd)
-
-
-@dataclass(frozen=True, slots=True)
 class _Process:
-    between: subprocess.Popen[bytes]
-    stdout: _Stream
-    stderr: _Stream
-    report: int
-    let_go: Callable[[], None]  # closes the leash, which kills the helper
+    """A helper at work, and the intermediate process that reports its end."""
+
+    def __init__(
+        self,
+        between: subprocess.Popen[bytes],
+        stdout: _Stream,
+        stderr: _Stream,
+        report: int,
+        let_go: Callable[[], None],  # closes the leash, which kills the helper
+        epoll: select.epoll,
+    ) -> None:
+        self.between = between
+        self.stdout, self.stderr = stdout, stderr
+        self.report = report
+        self.let_go = let_go
+        self.epoll = epoll  # readable when said() has something to do
+        self._has_ended = False
+        for descriptor in (stdout.fd, stderr.fd, report):
+            epoll.register(descriptor, select.EPOLLIN)
+
+    def said(self) -> bytes | None:
+        """Read what there is. Returns the report; None if it has not come yet.
+
+        The report is b"" if the intermediate process died, or if there is too much output.
+        """
+        for descriptor, _ in self.epoll.poll(0):
+            if descriptor == self.report:
+                report = os.read(self.report, 64)
+                # The helper is dead, so all its output is in the pipes. EOF need not come: a daemon may hold
+                # them open.
+                self.stdout.take()
+                self.stderr.take()
+                return report
+            stream = self.stdout if descriptor == self.stdout.fd else self.stderr
+            if not stream.take():
+                self.epoll.unregister(descriptor)
+        return b"" if self.stdout.is_too_long else None
+
+    def has_ended(self) -> bool:
+        """Return True once the intermediate process has ended."""
+        with suppress(BlockingIOError):
+            while not self._has_ended:
+                self._has_ended = not os.read(self.report, 64)
+        return self._has_ended
+
+    def ends_within(self, limit_s: float) -> bool:
+        """Wait for that. It comes at once, unless somebody stopped the process."""
+        poll = select.poll()
+        poll.register(self.report, select.POLLIN)
+        deadline = monotonic() + limit_s
+        while not self.has_ended() and (left_s := deadline - monotonic()) > 0:
+            poll.poll(left_s * 1000)
+        return self.has_ended()
 
 
-async def _outcome(process: _Process, timeout_s: float) -> Outcome:
-    report: bytes | None = None
-    try:
-        with anyio.move_on_after(timeout_s):
-            report = await _follow(process)
-    finally:
-        process.let_go()
-        with anyio.CancelScope(shield=True):
-            await _ended(process)
+def _outcome(process: _Process, report: bytes | None, limit_s: float) -> Outcome:
     if process.stdout.is_too_long:
         return TooLarge(STDOUT_BYTES_MAX)
     if report is None:
-        return TimedOut(timeout_s, process.stdout.length)
+        return TimedOut(limit_s, process.stdout.length)
     return _judge(report, process.stdout, process.stderr)
-
-
-async def _follow(process: _Process) -> bytes:
-    """Return the report of the intermediate process; b"" if it died, or if there is too much output."""
-    report = b""
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(process.stdout.follow, tasks.cancel_scope.cancel)
-        tasks.start_soon(process.stderr.follow)
-        await anyio.wait_readable(process.report)
-        report = os.read(process.report, 64)
-        tasks.cancel_scope.cancel()
-    # The helper is dead, so all its output is in the pipes. EOF need not come: a daemon may hold them open.
-    process.stdout.take()
-    process.stderr.take()
-    return report
-
-
-async def _ended(process: _Process) -> None:
-    """Wait for the intermediate process to end, which it does at once unless somebody stopped it."""
-    for last_resort in (signal.SIGCONT, signal.SIGKILL):
-        with anyio.move_on_after(ENDING_S):
-            while True:
-                await anyio.wait_readable(process.report)
-                if not os.read(process.report, 64):
-                    return
-        process.between.send_signal(last_resort)
 
 
 def _judge(report: bytes, stdout: _Stream, stderr: _Stream) -> Outcome:
@@ -196,7 +233,7 @@ def _started(argv: Sequence[str], environ: Mapping[str, str], stdin: bytes | Non
 
     Leave the block only after the report has ended, so that reaping does not wait.
     """
-    with contextlib.ExitStack() as stack:
+    with ExitStack() as stack:
         leash_end, leash = os.pipe()
         stack.callback(os.close, leash_end)
         held = stack.enter_context(os.fdopen(leash, "wb", buffering=0))
@@ -230,6 +267,7 @@ def _started(argv: Sequence[str], environ: Mapping[str, str], stdin: bytes | Non
             _Stream(between.stderr.fileno(), STDERR_BYTES_MAX),
             report,
             held.close,
+            stack.enter_context(select.epoll()),
         )
 
 

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from nono.audit.redact import REDACTED, redact_text
+from nono.named_tuple import NamedTuple
 from nono.secret import Secret
 
 # Matches a possible key: long, of the characters keys are made of, with letters and digits. Words are not.
-_KEY_LIKE = re.compile(r"(?=[^\d\s]*\d)(?=[^a-z\s]*[a-z])[\w+=-]{16,}", re.ASCII | re.IGNORECASE)
+_KEY_LIKE = r"(?ai)(?=[^\d\s]*\d)(?=[^a-z\s]*[a-z])[\w+=-]{16,}"
 
 
-@dataclass(frozen=True, slots=True)
-class Succeeded:
+class Succeeded(NamedTuple):
     """The helper exited with status 0."""
 
     stdout: Secret  # bytes that are not UTF-8 become lone surrogates
     stdout_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(NamedTuple):
     """The helper exited with another status, or a signal ended it."""
 
     exit_status: int  # -N when signal N ended it
@@ -30,30 +28,26 @@ class Failed:
     stderr: str  # its first non-blank line, scrubbed
 
 
-@dataclass(frozen=True, slots=True)
-class TimedOut:
+class TimedOut(NamedTuple):
     """The helper took too long and was killed, with its process group."""
 
     limit_s: float
     stdout_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class TooLarge:
+class TooLarge(NamedTuple):
     """The helper printed more than the length of any credential, and was killed."""
 
     limit_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class NotStarted:
+class NotStarted(NamedTuple):
     """The kernel refused to execute the helper."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(NamedTuple):
     """The exit status could not be determined; the output is discarded."""
 
 
@@ -84,4 +78,4 @@ def scrub(stderr: bytes, stdout: bytes) -> str:
     text = stderr.decode("utf-8", "replace")
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
     line = "".join(character if character.isprintable() else " " for character in line)
-    return _KEY_LIKE.sub(REDACTED, redact_text(line))[:200]
+    return re.sub(_KEY_LIKE, REDACTED, redact_text(line))[:200]

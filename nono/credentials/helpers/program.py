@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from pathlib import Path
 
 from nono.credentials.values.errors import CredentialUnavailable
+from nono.policy.path_expansion import is_within
 
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -84,13 +84,15 @@ def _directory_refusal(directory: str, environ: Mapping[str, str]) -> str | None
     if not os.path.isabs(directory):  # "" and "." among them
         return f"{directory or '.'} is relative to the working directory"
     try:
-        real = Path(directory).resolve(strict=True)
-        if not real.is_dir():
+        real = os.path.realpath(directory, strict=True)
+        if not os.path.isdir(real):
             return f"{directory} is not a directory"
-        if (reason := _status_refusal(real.stat(), directory)) is not None:
+        if (reason := _status_refusal(os.stat(real), directory)) is not None:
             return reason
-        for above in real.parents:
-            status = above.stat()
+        above = real
+        while above != "/":
+            above = os.path.dirname(above)
+            status = os.stat(above)
             # The sticky bit keeps others from renaming what is not theirs, as in /tmp.
             if not status.st_mode & stat.S_ISVTX and (reason := _status_refusal(status, above)) is not None:
                 return reason
@@ -101,7 +103,7 @@ def _directory_refusal(directory: str, environ: Mapping[str, str]) -> str | None
     return None
 
 
-def _status_refusal(status: os.stat_result, path: str | Path) -> str | None:
+def _status_refusal(status: os.stat_result, path: str) -> str | None:
     """Return how users other than root and us can change an inode with this status, or None."""
     if status.st_uid not in (0, os.geteuid()):
         return f"{path} belongs to uid {status.st_uid}"
@@ -114,11 +116,11 @@ def _status_refusal(status: os.stat_result, path: str | Path) -> str | None:
     return None
 
 
-def _is_in_project(real: Path, environ: Mapping[str, str]) -> bool:
+def _is_in_project(real: str, environ: Mapping[str, str]) -> bool:
     try:
-        workdir = Path.cwd().resolve()
+        workdir = os.path.realpath(os.getcwd())
     except FileNotFoundError:  # it was removed
         return False
     # A whole home is never granted, so starting there does not let the command write below it.
-    home = Path(environ.get("HOME") or "/").resolve()
-    return real.is_relative_to(workdir) and not home.is_relative_to(workdir)
+    home = os.path.realpath(environ.get("HOME") or "/")
+    return is_within(real, workdir) and not is_within(home, workdir)
